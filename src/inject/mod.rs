@@ -1,0 +1,1 @@
+//! Injection: what Kruise's pod webhook does, on a pod template. Pure.

@@ -1,0 +1,15 @@
+//! pillion: sidecars injected at build time, and rolled out by git.
+//!
+//! The rooms, in the order the data flows. ARCHITECTURE.md says what each may import.
+
+/// What users are told: diagnostics, their codes and their output forms.
+pub mod diag;
+
+/// YAML text with positions: Kubernetes' reading of it, and edits that leave every other byte alone.
+pub mod yaml;
+
+/// The nouns: SidecarSets, workload kinds, selectors, quantities.
+pub mod model;
+
+/// SidecarSets and a pod template in, the injected pod template out. Pure.
+pub mod inject;

@@ -1,0 +1,10 @@
+//! The nouns of the API: what a document means, checked and typed.
+
+/// SidecarSets: decoding, defaults, hashes, validation.
+pub mod sidecar_set;
+
+/// Label selectors.
+pub mod selector;
+
+/// Resource quantities (`100m`, `1Gi`).
+pub mod quantity;

@@ -1,0 +1,1 @@
+//! Resource quantities of the API machinery (resource.Quantity).

@@ -1,0 +1,55 @@
+//! Label selectors, as apimachinery reads them (metav1.LabelSelector, labels.Selector).
+
+use std::collections::BTreeMap;
+
+/// What one requirement asks of the value of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operator {
+    /// The key is there and its value is one of these.
+    In(Vec<String>),
+    /// The key is absent or its value is none of these.
+    NotIn(Vec<String>),
+    /// The key is there.
+    Exists,
+    /// The key is absent.
+    DoesNotExist,
+}
+
+/// One term of `matchExpressions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The label key.
+    pub key: String,
+    /// What is asked of it.
+    pub operator: Operator,
+}
+
+/// A label selector; all its terms must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// `matchLabels`.
+    pub match_labels: BTreeMap<String, String>,
+    /// `matchExpressions`.
+    pub match_expressions: Vec<Requirement>,
+}
+
+impl Selector {
+    /// Tells whether there is no term at all.
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
+    /// Tells whether every term holds for these labels. A selector without terms holds for everything.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v))
+            && self.match_expressions.iter().all(|r| {
+                let value = labels.get(&r.key);
+                match &r.operator {
+                    Operator::In(values) => value.is_some_and(|v| values.contains(v)),
+                    Operator::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
+                    Operator::Exists => value.is_some(),
+                    Operator::DoesNotExist => value.is_none(),
+                }
+            })
+    }
+}

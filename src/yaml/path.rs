@@ -1,0 +1,80 @@
+//! The way from the root of a document to a node.
+
+use std::fmt;
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seg {
+    /// The value of a mapping key.
+    Key(String),
+    /// An item of a sequence, from 0.
+    Index(usize),
+}
+
+impl From<&str> for Seg {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<String> for Seg {
+    fn from(key: String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for Seg {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// The way from the root to a node; shown as Kubernetes shows field paths (`spec.containers[0].name`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path(Vec<Seg>);
+
+impl Path {
+    /// Returns the path of the root.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Returns the path of plain keys separated by dots (`spec.template.spec`).
+    pub fn dotted(keys: &str) -> Self {
+        Self(keys.split('.').filter(|k| !k.is_empty()).map(Seg::from).collect())
+    }
+
+    /// Returns the path one step further down.
+    #[must_use]
+    pub fn then(&self, step: impl Into<Seg>) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step.into());
+        Self(steps)
+    }
+
+    /// Returns this path followed by another.
+    #[must_use]
+    pub fn join(&self, further: &Self) -> Self {
+        Self(self.0.iter().chain(&further.0).cloned().collect())
+    }
+
+    /// Returns the steps.
+    pub fn steps(&self) -> &[Seg] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, step) in self.0.iter().enumerate() {
+            match step {
+                Seg::Key(k) if !k.is_empty() && k.chars().all(|c| c.is_ascii_alphanumeric() || "_-/$".contains(c)) => {
+                    write!(f, "{}{k}", if i > 0 { "." } else { "" })?;
+                }
+                Seg::Key(k) => write!(f, "[{k:?}]")?,
+                Seg::Index(n) => write!(f, "[{n}]")?,
+            }
+        }
+        Ok(())
+    }
+}
