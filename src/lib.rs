@@ -8,6 +8,9 @@ pub mod diag;
 /// YAML text with positions: Kubernetes' reading of it, and edits that leave every other byte alone.
 pub mod yaml;
 
+/// Files and streams, as texts with a name.
+pub mod read;
+
 /// The nouns: SidecarSets, workload kinds, selectors, quantities.
 pub mod model;
 

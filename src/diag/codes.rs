@@ -35,6 +35,22 @@ codes! {
     /// A mapping has one key twice; Kubernetes keeps the last one and strict clients refuse the file.
     DuplicateKey "duplicate-key" "metadata:\n  name: a\n  name: b"
 
+    // ---- read
+    /// A file or folder is gone, not readable, or no regular file.
+    UnreadableFile "unreadable-file" "a file without read permission"
+    /// An input is larger than pillion reads (512 MiB).
+    FileTooLarge "file-too-large" "a file of 1 GB"
+    /// A file is not UTF-8 text.
+    NotUtf8 "not-utf8" "a file saved as Latin-1 or UTF-16"
+    /// A symbolic link was not followed; its target is inside the folder and read where it is.
+    LinkSkipped "link-skipped" "apps/current.yaml -> apps/v2.yaml"
+    /// A symbolic link leads out of the folder, in a circle or nowhere.
+    LinkOutside "link-outside" "apps/shadow.yaml -> /etc/shadow"
+    /// A folder that holds no manifests was left out.
+    FolderSkipped "folder-skipped" "charts/web/templates beside charts/web/Chart.yaml"
+    /// A folder with a kustomization is built by kustomize before sidecars are injected.
+    KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
+
     // ---- model
     /// A field holds a value of another type than the API wants.
     WrongType "wrong-type" "spec:\n  containers: none"

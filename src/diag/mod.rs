@@ -4,6 +4,11 @@
 //! be kept in memory to show it. Output forms live beside this file.
 
 mod codes;
+pub mod github;
+pub mod human;
+pub mod json;
+pub mod sarif;
+pub mod short;
 
 pub use codes::Code;
 
@@ -39,6 +44,16 @@ pub struct Label {
 
 /// Characters of a source line that a label keeps.
 pub const MAX_LINE: usize = 400;
+
+/// Sorts as users read: by file, line, column, then errors first, then by message; drops exact repetitions.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
+    diagnostics.dedup();
+}
+
+fn key(d: &Diagnostic) -> (Option<(&str, usize, usize)>, Severity, Code, &str) {
+    (d.labels.first().map(|l| (&*l.file, l.line, l.column)), d.severity, d.code, &d.message)
+}
 
 /// One finding about the user's files.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,5 +6,8 @@ pub mod sidecar_set;
 /// Label selectors.
 pub mod selector;
 
+/// Kinds that own a pod template.
+pub mod workload;
+
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;

@@ -1,0 +1,106 @@
+//! Reads one file or stream as UTF-8 text, of a bounded size.
+
+use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The most bytes one input may have: 512 MiB.
+pub const MAX_FILE: u64 = 512 << 20;
+
+/// Reads a file as text; `name` is what users call it.
+///
+/// # Errors
+/// A diagnostic when it is gone, unreadable, no regular file, too large or not UTF-8.
+pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+    let mut file = File::open(path).map_err(|e| unreadable(name, &e))?;
+    let metadata = file.metadata().map_err(|e| unreadable(name, &e))?;
+    if !metadata.is_file() {
+        return Err(Diagnostic::error(Code::UnreadableFile, format!("`{name}` is not a regular file"))
+            .at(top(name))
+            .help("name files and folders, or `-` for standard input"));
+    }
+    read_bounded(&mut file, metadata.len(), name)
+}
+
+/// Reads a stream (standard input) as text.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_stream(stream: &mut dyn Read, name: &Arc<str>) -> Result<String, Diagnostic> {
+    read_bounded(stream, 0, name)
+}
+
+fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result<String, Diagnostic> {
+    if expected > MAX_FILE {
+        return Err(too_large(name));
+    }
+    // One byte more than expected saves the read that would only find the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    stream.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(too_large(name));
+    }
+    String::from_utf8(bytes).map_err(|e| not_utf8(name, e.as_bytes(), e.utf8_error().valid_up_to()))
+}
+
+fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
+    let diagnostic = match error.kind() {
+        ErrorKind::NotFound => Diagnostic::error(Code::UnreadableFile, format!("`{name}` does not exist"))
+            .help("check the name; a file that was there a moment ago was removed while pillion ran: run it again"),
+        _ => Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}"))
+            .help("make it readable, or leave it out with `ignore:` in pillion.yaml"),
+    };
+    diagnostic.at(top(name))
+}
+
+fn too_large(name: &Arc<str>) -> Diagnostic {
+    Diagnostic::error(Code::FileTooLarge, format!("`{name}` has more than {} MiB", MAX_FILE >> 20))
+        .at(top(name))
+        .help("split it, or leave it out with `ignore:` in pillion.yaml")
+}
+
+fn not_utf8(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
+    let line_start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+    let line_end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |n| at + n);
+    let before = String::from_utf8_lossy(&bytes[line_start..at]);
+    let column = before.chars().count() + 1;
+    let source: String = if column <= MAX_LINE {
+        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)]).chars().take(MAX_LINE).collect()
+    } else {
+        String::new()
+    };
+    let label = Label {
+        file: name.clone(),
+        line: bytes[..at].iter().filter(|b| **b == b'\n').count() + 1,
+        column,
+        width: 1,
+        source: source.trim_end_matches('\r').into(),
+        text: format!("byte 0x{:02x}", bytes[at]),
+    };
+    let help = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        "the file is UTF-16: save it as UTF-8"
+    } else {
+        "save it as UTF-8, or leave it out with `ignore:` in pillion.yaml"
+    };
+    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text").at(label).help(help)
+}
+
+/// A label at the start of a file whose text is not to be had.
+pub(super) fn top(name: &Arc<str>) -> Label {
+    Label { file: name.clone(), line: 1, column: 1, width: 1, source: "".into(), text: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_byte_is_shown_where_it_is() {
+        let name: Arc<str> = "a.yaml".into();
+        let d = read_stream(&mut &b"a: 1\nb: caf\xe9 x\n"[..], &name).unwrap_err();
+        let label = &d.labels[0];
+        assert_eq!((label.line, label.column, &*label.source), (2, 7, "b: caf\u{fffd} x"));
+    }
+}

@@ -1,0 +1,71 @@
+//! Work on many items at once, with the results in the order of the items and few of them waiting.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+
+/// Items that may be worked on beyond the oldest unfinished one, for each thread.
+const AHEAD: usize = 64;
+
+/// Calls `work` on every item, on all cores, and hands the results to `take` one by one in the order of the
+/// items. At most a bounded number of results exist at a time, so memory does not grow with the items.
+pub fn in_order<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut take: impl FnMut(R)) {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    if threads < 2 {
+        items.iter().for_each(|item| take(work(item)));
+        return;
+    }
+    let window = threads * AHEAD;
+    let next = AtomicUsize::new(0);
+    let taken = (Mutex::new(0_usize), Condvar::new());
+    let (sender, receiver) = sync_channel(window);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, taken, work) = (sender.clone(), &next, &taken, &work);
+            scope.spawn(move || {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(i) else { break };
+                    wait_until_near(taken, i, window);
+                    if sender.send((i, work(item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut waiting: Vec<Option<R>> = (0..window).map(|_| None).collect();
+        let mut due = 0;
+        for (i, result) in receiver {
+            waiting[i % window] = Some(result);
+            while let Some(result) = waiting[due % window].take() {
+                take(result);
+                due += 1;
+            }
+            *taken.0.lock().unwrap_or_else(PoisonError::into_inner) = due;
+            taken.1.notify_all();
+        }
+    });
+}
+
+/// Blocks a thread whose item is so far ahead that its result would find no place.
+fn wait_until_near(taken: &(Mutex<usize>, Condvar), i: usize, window: usize) {
+    let due = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let near = taken.1.wait_while(due, |due| i >= *due + window);
+    drop(near.unwrap_or_else(PoisonError::into_inner));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<usize> = (0..5000).collect();
+        let mut seen = Vec::new();
+        in_order(&items, |i| if i % 7 == 0 { (0..i * 10).sum::<usize>() % 2 + i * 2 } else { i * 2 }, |r| seen.push(r / 2));
+        assert_eq!(seen, items);
+    }
+}
