@@ -52,6 +52,8 @@ codes! {
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
 
     // ---- model
+    /// pillion.yaml holds a key that does not exist, or lacks one.
+    InvalidConfiguration "invalid-configuration" "sorces: [apps]"
     /// A field holds a value of another type than the API wants.
     WrongType "wrong-type" "spec:\n  containers: none"
     /// A field the API does not know; Kruise drops it without a word.

@@ -1,5 +1,8 @@
 //! The nouns of the API: what a document means, checked and typed.
 
+/// `pillion.yaml`.
+pub mod repository;
+
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
