@@ -16,3 +16,12 @@ pub mod model;
 
 /// SidecarSets and a pod template in, the injected pod template out. Pure.
 pub mod inject;
+
+/// Documents in, the same documents with their sidecars out.
+pub mod render;
+
+/// Rendered files, out of the program.
+pub mod write;
+
+/// The command line.
+pub mod cli;

@@ -1,3 +1,8 @@
 //! Starts the command line and turns its outcome into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| pillion::cli::report_bug(&panic.to_string())));
+    ExitCode::from(pillion::cli::run(std::env::args_os()))
+}

@@ -51,6 +51,19 @@ codes! {
     /// A folder with a kustomization is built by kustomize before sidecars are injected.
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
 
+    /// A key of pillion.yaml belongs to a later version and is without effect.
+    WithoutEffect "without-effect" "rollout: {steps: [1, 100%]}"
+    /// There is no SidecarSet where some should be.
+    NoSidecarSet "no-sidecarset" "--sidecarsets apps/web.yaml"
+
+    // ---- write
+    /// The rendered file would replace one that pillion did not write.
+    FileNotOurs "file-not-ours" "--out into a folder with files of other tools"
+    /// Two inputs have the same place in the output folder.
+    OutputCollision "output-collision" "pillion render a b --out rendered, with a/web.yaml and b/web.yaml"
+    /// What is there is not what a render makes.
+    NotUpToDate "not-up-to-date" "pillion render --check after an edit of apps/ without a render"
+
     // ---- model
     /// pillion.yaml holds a key that does not exist, or lacks one.
     InvalidConfiguration "invalid-configuration" "sorces: [apps]"
@@ -58,6 +71,11 @@ codes! {
     WrongType "wrong-type" "spec:\n  containers: none"
     /// A field the API does not know; Kruise drops it without a word.
     UnknownField "unknown-field" "spec:\n  contianers: []"
+
+    /// A form of SidecarSet that only old Kruise versions or their articles know; it was understood.
+    OldForm "old-form" "spec:\n  paused: true"
+    /// Two SidecarSets have one name.
+    SidecarSetTwice "sidecarset-twice" "metadata: {name: log} in two files"
 
     // ---- inject
     /// A sidecar has the name of a container of the application's own.

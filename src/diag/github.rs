@@ -18,7 +18,12 @@ pub fn render(diagnostic: &Diagnostic) -> String {
     }
     properties.push(format!("title={}", diagnostic.code.name()));
     let mut message = diagnostic.message.clone();
-    for further in diagnostic.notes.iter().map(|n| format!("note: {n}")).chain(diagnostic.help.iter().map(|h| format!("help: {h}"))) {
+    for further in diagnostic
+        .notes
+        .iter()
+        .map(|n| format!("note: {n}"))
+        .chain(diagnostic.help.iter().map(|h| format!("help: {h}")))
+    {
         message.push('\n');
         message.push_str(&further);
     }
@@ -42,7 +47,14 @@ mod tests {
 
     #[test]
     fn hostile_file_names_cannot_end_the_command() {
-        let label = Label { file: "a,b::warning\n.yaml".into(), line: 2, column: 3, width: 1, source: "".into(), text: String::new() };
+        let label = Label {
+            file: "a,b::warning\n.yaml".into(),
+            line: 2,
+            column: 3,
+            width: 1,
+            source: "".into(),
+            text: String::new(),
+        };
         let d = Diagnostic::warning(Code::WrongType, "50% of\nit").at(label);
         assert_eq!(
             render(&d),

@@ -112,7 +112,14 @@ mod tests {
     use crate::diag::Code;
 
     fn label(line: usize, column: usize, width: usize, source: &str, text: &str) -> Label {
-        Label { file: "sidecars/log-agent.yaml".into(), line, column, width, source: source.into(), text: text.into() }
+        Label {
+            file: "sidecars/log-agent.yaml".into(),
+            line,
+            column,
+            width,
+            source: source.into(),
+            text: text.into(),
+        }
     }
 
     #[test]

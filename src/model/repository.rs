@@ -221,7 +221,12 @@ pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
     for (key, expected) in [("apiVersion", "pillion.dev/v1alpha1"), ("kind", "Repository")] {
         let found = document.value().get(key).and_then(Value::as_str);
         if found != Some(expected) {
-            check.say(Code::InvalidConfiguration, &Path::root().then(key), format!("`{key}` must be `{expected}`"), None);
+            check.say(
+                Code::InvalidConfiguration,
+                &Path::root().then(key),
+                format!("`{key}` must be `{expected}`"),
+                None,
+            );
         }
     }
     if check.found.iter().any(Diagnostic::is_error) {
@@ -256,7 +261,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn value(&mut self, value: &Value, schema: &Value, path: &Path) {
-        let options: Vec<&Value> = schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
+        let options: Vec<&Value> =
+            schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
         let Some(fitting) = options.iter().find(|o| fits(value, o)) else {
             let wanted: Vec<String> = options.iter().filter_map(|o| noun(o)).collect();
             let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), found(value));
@@ -267,9 +273,15 @@ impl Check<'_> {
                 for (key, inner) in entries {
                     self.entry(key, inner, fitting, path);
                 }
-                for required in fitting["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                for required in fitting["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
+                {
                     if !entries.contains_key(required) {
-                        self.say(Code::InvalidConfiguration, path, format!("`{path}` lacks `{required}`"), None);
+                        self.say(
+                            Code::InvalidConfiguration,
+                            path,
+                            format!("`{path}` lacks `{required}`"),
+                            None,
+                        );
                     }
                 }
             }
@@ -290,7 +302,8 @@ impl Check<'_> {
             self.value(value, &schema["additionalProperties"], &at);
         } else {
             let keys = schema["properties"].as_object().into_iter().flat_map(|p| p.keys());
-            let near = keys.filter(|k| strsim::osa_distance(&k.to_lowercase(), &key.to_lowercase()) <= 2).min();
+            let near =
+                keys.filter(|k| strsim::osa_distance(&k.to_lowercase(), &key.to_lowercase()) <= 2).min();
             let help = near.map_or_else(
                 || "remove it; `pillion schema` lists the keys".to_owned(),
                 |k| format!("did you mean `{k}`?"),
@@ -300,8 +313,13 @@ impl Check<'_> {
     }
 
     fn say(&mut self, code: Code, path: &Path, message: String, help: Option<String>) {
-        let part = if matches!(path.steps().last(), Some(Seg::Key(_))) && code == Code::InvalidConfiguration { Part::Key } else { Part::Value };
-        let mut diagnostic = Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(path, part, ""));
+        let part = if matches!(path.steps().last(), Some(Seg::Key(_))) && code == Code::InvalidConfiguration {
+            Part::Key
+        } else {
+            Part::Value
+        };
+        let mut diagnostic =
+            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(path, part, ""));
         diagnostic.help = help;
         self.found.push(diagnostic);
     }

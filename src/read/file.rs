@@ -67,7 +67,10 @@ fn not_utf8(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
     let before = String::from_utf8_lossy(&bytes[line_start..at]);
     let column = before.chars().count() + 1;
     let source: String = if column <= MAX_LINE {
-        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)]).chars().take(MAX_LINE).collect()
+        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)])
+            .chars()
+            .take(MAX_LINE)
+            .collect()
     } else {
         String::new()
     };

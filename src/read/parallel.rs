@@ -11,7 +11,11 @@ const AHEAD: usize = 64;
 
 /// Calls `work` on every item, on all cores, and hands the results to `take` one by one in the order of the
 /// items. At most a bounded number of results exist at a time, so memory does not grow with the items.
-pub fn in_order<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut take: impl FnMut(R)) {
+pub fn in_order<'a, T: Sync, R: Send>(
+    items: &'a [T],
+    work: impl Fn(&'a T) -> R + Sync,
+    mut take: impl FnMut(R),
+) {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
     if threads < 2 {
         items.iter().for_each(|item| take(work(item)));
@@ -65,7 +69,11 @@ mod tests {
     fn results_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..5000).collect();
         let mut seen = Vec::new();
-        in_order(&items, |i| if i % 7 == 0 { (0..i * 10).sum::<usize>() % 2 + i * 2 } else { i * 2 }, |r| seen.push(r / 2));
+        in_order(
+            &items,
+            |i| if i % 7 == 0 { (0..i * 10).sum::<usize>() % 2 + i * 2 } else { i * 2 },
+            |r| seen.push(r / 2),
+        );
         assert_eq!(seen, items);
     }
 }

@@ -134,7 +134,11 @@ impl Judge {
         if kind.is_symlink() {
             return self.admits_link(path);
         }
-        if kind.is_dir() { entry.depth() == 0 || self.admits_folder(path) } else { is_manifest_name(path) && !self.is_values(path) }
+        if kind.is_dir() {
+            entry.depth() == 0 || self.admits_folder(path)
+        } else {
+            is_manifest_name(path) && !self.is_values(path)
+        }
     }
 
     /// Links are never followed: what they point at inside the folder is read where it is.
@@ -167,7 +171,11 @@ impl Judge {
 
     fn admits_folder(&self, path: &Path) -> bool {
         if path.file_name().is_some_and(|n| n == "templates") && path.with_file_name("Chart.yaml").is_file() {
-            self.say(skipped(path, "holds templates of a Helm chart", "render the output of `helm template` instead: `helm template … | pillion render -`"));
+            self.say(skipped(
+                path,
+                "holds templates of a Helm chart",
+                "render the output of `helm template` instead: `helm template … | pillion render -`",
+            ));
             return false;
         }
         let Some(kustomization) = kustomization_in(path) else { return true };
@@ -179,7 +187,8 @@ impl Judge {
     /// `values*.yaml` beside a Chart.yaml is input for templates.
     fn is_values(&self, path: &Path) -> bool {
         let is_values = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("values"));
-        (is_values || path.file_name().is_some_and(|n| n == "Chart.yaml")) && path.with_file_name("Chart.yaml").is_file()
+        (is_values || path.file_name().is_some_and(|n| n == "Chart.yaml"))
+            && path.with_file_name("Chart.yaml").is_file()
     }
 
     fn say(&self, diagnostic: Diagnostic) {
@@ -193,17 +202,22 @@ impl Judge {
 
 fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
     let folder = name(&plain(folder));
-    Diagnostic::error(Code::KustomizeFolder, format!("`{folder}` is a kustomization: its files are not manifests yet"))
-        .at(top(&name(&plain(kustomization))))
-        .because("rendering them raw would inject before patches, prefixes and images are applied")
-        .help(format!(
-            "run `kustomize build {folder} | pillion render -`, or leave it out with `ignore:` in pillion.yaml"
-        ))
+    Diagnostic::error(
+        Code::KustomizeFolder,
+        format!("`{folder}` is a kustomization: its files are not manifests yet"),
+    )
+    .at(top(&name(&plain(kustomization))))
+    .because("rendering them raw would inject before patches, prefixes and images are applied")
+    .help(format!(
+        "run `kustomize build {folder} | pillion render -`, or leave it out with `ignore:` in pillion.yaml"
+    ))
 }
 
 fn skipped(path: &Path, why: &str, help: &str) -> Diagnostic {
     let folder = name(&plain(path));
-    Diagnostic::note(Code::FolderSkipped, format!("`{folder}` {why} and is skipped")).at(top(&folder)).help(help)
+    Diagnostic::note(Code::FolderSkipped, format!("`{folder}` {why} and is skipped"))
+        .at(top(&folder))
+        .help(help)
 }
 
 fn is_manifest_name(path: &Path) -> bool {
@@ -211,5 +225,8 @@ fn is_manifest_name(path: &Path) -> bool {
 }
 
 fn kustomization_in(folder: &Path) -> Option<PathBuf> {
-    ["kustomization.yaml", "kustomization.yml", "Kustomization"].iter().map(|n| folder.join(n)).find(|p| p.is_file())
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"]
+        .iter()
+        .map(|n| folder.join(n))
+        .find(|p| p.is_file())
 }

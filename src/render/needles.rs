@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 
 /// Words that make a document worth parsing whatever the selectors say: what was injected earlier may have to
 /// go, launch priorities act without any set, and escapes or `!!binary` could hide every other word.
-const ALWAYS: &[&str] =
-    &["kruise.io/sidecarset-injected-list", "KRUISE_CONTAINER_PRIORITY", "apps.kruise.io/container-launch-priority", "\\", "binary"];
+const ALWAYS: &[&str] = &[
+    "kruise.io/sidecarset-injected-list",
+    "KRUISE_CONTAINER_PRIORITY",
+    "apps.kruise.io/container-launch-priority",
+    "\\",
+    "binary",
+];
 
 /// All the words that any selector demands, looked for in one pass over the text.
 #[derive(Debug)]
-pub struct Needles {
+pub(super) struct Needles {
     words: AhoCorasick,
     /// For each set, the words that must all be there.
     demands: Vec<Vec<usize>>,
@@ -25,7 +30,7 @@ pub struct Needles {
 
 impl Needles {
     /// Collects the words of all selectors, in the order of the sets.
-    pub fn new<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {
+    pub(super) fn new<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {
         let mut index: BTreeMap<&str, usize> = BTreeMap::new();
         let mut words: Vec<&str> = ALWAYS.to_vec();
         let mut demands: Vec<Vec<usize>> = Vec::new();
@@ -58,7 +63,7 @@ impl Needles {
 
     /// Tells whether a document with this text has to be parsed: some set could select it, or it holds
     /// something that injection acts on without a set.
-    pub fn are_in(&self, text: &str) -> bool {
+    pub(super) fn are_in(&self, text: &str) -> bool {
         if !self.undemanding.is_empty() {
             return true;
         }

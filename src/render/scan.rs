@@ -6,7 +6,7 @@ use memchr::memchr;
 
 /// What the unindented lines of a document say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scan<'a> {
+pub(super) enum Scan<'a> {
     /// Nothing but blank lines and comments.
     Blank,
     /// A block mapping whose keys are plain words; holds `apiVersion` and `kind` where they are written.
@@ -21,7 +21,7 @@ pub enum Scan<'a> {
 }
 
 /// Looks at the unindented lines of one document.
-pub fn scan(text: &str) -> Scan<'_> {
+pub(super) fn scan(text: &str) -> Scan<'_> {
     let mut lines = Lines { rest: text.trim_start_matches('\u{feff}') };
     let (mut api_version, mut kind) = (None, None);
     let mut is_blank = true;
@@ -32,7 +32,9 @@ pub fn scan(text: &str) -> Scan<'_> {
         match line.as_bytes().first() {
             None | Some(b'#') => continue,
             Some(b' ' | b'\t' | b'\r') => {
-                if line.bytes().all(|b| b == b' ' || b == b'\t' || b == b'\r') || line.trim_start().starts_with('#') {
+                if line.bytes().all(|b| b == b' ' || b == b'\t' || b == b'\r')
+                    || line.trim_start().starts_with('#')
+                {
                     continue;
                 }
                 if is_blank || awaits_next_key {
@@ -114,7 +116,8 @@ fn plain_word(value: &str) -> Option<&str> {
         }
         _ => value.split_at(value.find([' ', '\t']).unwrap_or(value.len())),
     };
-    let rest_is_comment = rest.trim_start().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
+    let rest_is_comment =
+        rest.trim_start().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
     let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"./-".contains(&b));
     (rest_is_comment && is_word).then_some(word)
@@ -131,8 +134,14 @@ mod tests {
     #[test]
     fn plain_documents_are_certain() {
         assert_eq!(scan("apiVersion: v1\nkind: Pod\n"), mapping("v1", "Pod"));
-        assert_eq!(scan("\u{feff}--- # x\r\napiVersion: \"v1\" # y\r\nkind: 'Pod'\r\nspec:\r\n- a\r\n"), mapping("v1", "Pod"));
-        assert_eq!(scan("metadata:\n  kind: x\nkind: Pod\n\n# c\napiVersion: apps/v1"), mapping("apps/v1", "Pod"));
+        assert_eq!(
+            scan("\u{feff}--- # x\r\napiVersion: \"v1\" # y\r\nkind: 'Pod'\r\nspec:\r\n- a\r\n"),
+            mapping("v1", "Pod")
+        );
+        assert_eq!(
+            scan("metadata:\n  kind: x\nkind: Pod\n\n# c\napiVersion: apps/v1"),
+            mapping("apps/v1", "Pod")
+        );
         assert_eq!(scan("---\n# only\n\n   \n"), Scan::Blank);
         assert_eq!(scan("a: 1\n"), Scan::Mapping { api_version: None, kind: None });
     }

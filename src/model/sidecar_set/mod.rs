@@ -165,3 +165,24 @@ pub struct SidecarSet {
     /// Name of Kruise's ControllerRevision for this content.
     pub revision_name: String,
 }
+
+/// stub
+pub fn decode(_d: &Arc<Document>, _p: &Path) -> (Option<SidecarSet>, Vec<crate::diag::Diagnostic>) {
+    (None, vec![])
+}
+/// stub
+pub fn validate(_s: &SidecarSet, _h: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
+    vec![]
+}
+/// stub
+pub fn conflicts(_s: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
+    vec![]
+}
+/// stub
+pub fn repair(_t: &str) -> Option<(String, Vec<(usize, String)>)> {
+    None
+}
+/// stub
+pub fn validate_update(_n: &SidecarSet, _o: &SidecarSet) -> Vec<crate::diag::Diagnostic> {
+    vec![]
+}

@@ -1,0 +1,143 @@
+//! The command line: one file a verb, and what the verbs share.
+
+mod explain;
+mod inputs;
+mod pipeline;
+mod print;
+mod progress;
+mod render;
+mod report;
+mod validate;
+
+use crate::write::Failure;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use report::Reporter;
+use std::ffi::OsString;
+use std::io::Write as _;
+
+/// Everything went well.
+const DONE: u8 = 0;
+/// Something is wrong with the files, or what is there is not up to date.
+const FINDINGS: u8 = 1;
+/// The command line or pillion.yaml is wrong.
+const USAGE: u8 = 2;
+/// The environment failed; a retry may help.
+const ENVIRONMENT: u8 = 3;
+
+/// Sidecars injected at build time, and rolled out by git.
+#[derive(Debug, Parser)]
+#[command(name = "pillion", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// How messages are written to standard error.
+    #[arg(long, value_enum, default_value = "human", global = true)]
+    format: Format,
+    /// When to use colors.
+    #[arg(long, value_enum, default_value = "auto", global = true)]
+    color: Color,
+    /// Only errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say also what was done.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Use this configuration instead of the nearest pillion.yaml.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<std::path::PathBuf>,
+}
+
+/// Forms of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// With the lines they are about.
+    Human,
+    /// One line each.
+    Short,
+    /// One JSON document.
+    Json,
+    /// Workflow commands of GitHub Actions.
+    Github,
+}
+
+/// When to use colors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Inject sidecars into every workload
+    Render(render::RenderArgs),
+    /// Check SidecarSets with the rules of Kruise's own validation
+    Validate(validate::ValidateArgs),
+    /// Say which SidecarSets reach a workload, which do not, and what they bring
+    Explain(explain::ExplainArgs),
+    /// Print the JSON Schema of pillion.yaml
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Runs the command line and returns the exit code (DESIGN.md 2).
+pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to be done when even this cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { DONE };
+        }
+    };
+    let mut reporter = Reporter::new(&cli.common);
+    let outcome = match &cli.verb {
+        Verb::Render(args) => render::run(args, &cli.common, &mut reporter),
+        Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
+        Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
+        Verb::Schema => print::schema(),
+        Verb::Completions { shell } => print::completions(*shell),
+        Verb::Man => print::man(),
+    };
+    reporter.finish();
+    match outcome {
+        Ok(code) => code,
+        Err(Failure::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ENVIRONMENT,
+        Err(failure) => {
+            reporter.failure(&failure);
+            ENVIRONMENT
+        }
+    }
+}
+
+/// Tells a person that pillion itself is at fault.
+pub fn report_bug(panic: &str) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "pillion: this is a bug, and nothing was written: {panic}\nplease report it with the command and, if you can, the files"
+    );
+}
+
+/// Writes data to standard output.
+fn to_stdout(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Stdout)
+}

@@ -1,0 +1,261 @@
+//! What render, validate and explain share: read the inputs, prepare the sets, render files in parallel.
+
+use super::Common;
+use super::inputs::{Input, Inputs, Source};
+use super::progress::Progress;
+use crate::diag::{Code, Diagnostic};
+use crate::inject::{Annotations, Options, Sets};
+use crate::model::repository;
+use crate::model::workload::Kinds;
+use crate::read::{in_order, read_file, read_stream};
+use crate::render::{
+    Gathered, Manifest, Namespaces, Output, Rendered, Renderer, check_sets, gather, read_sets, read_states,
+};
+use crate::yaml::split;
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of input text that are kept between the two passes; the rest is read again.
+const KEPT: usize = 96 << 20;
+
+/// Inputs that were read once.
+pub(super) struct Texts {
+    inputs: Vec<(Input, Option<String>)>,
+}
+
+/// What the first pass found.
+pub(super) struct FirstPass {
+    /// The inputs, with their texts as far as they are kept.
+    pub(super) texts: Texts,
+    /// SidecarSets and Namespaces.
+    pub(super) gathered: Gathered,
+}
+
+/// Reads every input and finds the SidecarSets and Namespaces in it.
+pub(super) fn first_pass(inputs: &mut Inputs, common: &Common) -> FirstPass {
+    let manifests = std::mem::take(&mut inputs.manifests);
+    let mut gathered = Gathered::default();
+    let mut kept = Vec::with_capacity(manifests.len());
+    let budget = AtomicUsize::new(KEPT);
+    let mut progress = Progress::new("read", manifests.len(), common);
+    let work = |input: &Input| {
+        let text = read(input)?;
+        let found = gather(&input.name, &text);
+        // Standard input cannot be read again.
+        let is_kept = matches!(input.source, Source::Stdin) || spend(&budget, text.len());
+        Ok((found, is_kept.then_some(text)))
+    };
+    in_order(&manifests, work, |result: Result<_, Diagnostic>| {
+        progress.step();
+        match result {
+            Ok((found, text)) => {
+                gathered.merge(found);
+                kept.push(text);
+            }
+            Err(error) => {
+                gathered.diagnostics.push(error);
+                kept.push(Some(String::new()));
+            }
+        }
+    });
+    FirstPass { texts: Texts { inputs: manifests.into_iter().zip(kept).collect() }, gathered }
+}
+
+impl FirstPass {
+    /// Finds the SidecarSets of further files, which are not rendered; files that were read already are left out.
+    pub(super) fn gather_further(&self, files: &[Input]) -> Gathered {
+        let is_new = |f: &&Input| !self.texts.inputs.iter().any(|(known, _)| known.name == f.name);
+        gather_files(&files.iter().filter(is_new).cloned().collect::<Vec<_>>())
+    }
+}
+
+/// Finds the SidecarSets and Namespaces of some files.
+pub(super) fn gather_files(files: &[Input]) -> Gathered {
+    let mut gathered = Gathered::default();
+    for input in files {
+        match read(input) {
+            Ok(text) => gathered.merge(gather(&input.name, &text)),
+            Err(error) => gathered.diagnostics.push(error),
+        }
+    }
+    gathered
+}
+
+/// Prepares a renderer: sets of the inputs and further files, namespaces, kinds, options.
+pub(super) fn renderer(
+    inputs: &Inputs,
+    first: &mut FirstPass,
+    annotations: Option<repository::Annotations>,
+    keeps_sidecar_sets: bool,
+) -> (Renderer, Vec<Diagnostic>) {
+    let further = first.gather_further(&inputs.sidecar_sets);
+    let has_sets_to_find = inputs.names_sidecar_sets && further.sidecar_sets.is_empty();
+    let mut gathered = std::mem::take(&mut first.gathered);
+    // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
+    gathered.unreadable.clear();
+    gathered.merge(further);
+    let history = gather_files(&inputs.history);
+    let mut diagnostics = gathered.diagnostics;
+    diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
+        diagnostics.push(
+            Diagnostic::error(
+                Code::NoSidecarSet,
+                "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
+            )
+            .help(
+                "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
+            ),
+        );
+    }
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets);
+    diagnostics.extend(wrong);
+    let (history, wrong) = read_states(&history.sidecar_sets);
+    diagnostics.extend(wrong);
+    diagnostics.extend(check_sets(&sets, &history));
+    let mut namespaces = Namespaces::default();
+    for (name, labels) in &gathered.namespaces {
+        namespaces.add(name, labels);
+    }
+    for rule in &inputs.repository.namespaces {
+        if let Some(labels) = &rule.labels {
+            namespaces.add(&rule.name, labels);
+        }
+    }
+    let mut kinds = Kinds::default();
+    inputs.repository.kinds().for_each(|k| kinds.add(k));
+    let annotations = match annotations.or(inputs.repository.annotations) {
+        None | Some(repository::Annotations::Minimal) => Annotations::Minimal,
+        Some(repository::Annotations::Kruise) => Annotations::Kruise,
+        Some(repository::Annotations::None) => Annotations::None,
+    };
+    (
+        Renderer::new(
+            Sets::new(sets, history),
+            kinds,
+            namespaces,
+            Options { annotations },
+            keeps_sidecar_sets,
+        ),
+        diagnostics,
+    )
+}
+
+/// A file after rendering.
+pub(super) struct RenderedFile<'a> {
+    /// The input.
+    pub(super) input: &'a Input,
+    /// Its text as it was.
+    pub(super) old: Cow<'a, str>,
+    /// Its new text; None when nothing changed.
+    pub(super) new: Option<String>,
+    /// Nothing of it belongs to the output.
+    pub(super) is_dropped: bool,
+    /// What is wrong or worth knowing.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// The workloads that were looked at.
+    pub(super) workloads: Vec<(String, crate::inject::Outcome)>,
+}
+
+/// How files are rendered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct How {
+    /// SidecarSets and pillion's own documents stay in the text.
+    pub(super) keeps_all: bool,
+    /// Workloads that no set can select are looked at too.
+    pub(super) closely: bool,
+}
+
+/// Renders every file, in parallel, and hands them over in order.
+pub(super) fn second_pass(
+    texts: Texts,
+    renderer: &Renderer,
+    how: How,
+    common: &Common,
+    mut take: impl FnMut(RenderedFile<'_>),
+) {
+    let mut progress = Progress::new("rendered", texts.inputs.len(), common);
+    in_order(
+        &texts.inputs,
+        |(input, kept)| match kept {
+            Some(text) => render_file(input, Cow::Borrowed(text), renderer, how),
+            None => match read(input) {
+                Ok(text) => render_file(input, Cow::Owned(text), renderer, how),
+                Err(error) => failed(input, error),
+            },
+        },
+        |file| {
+            progress.step();
+            take(file);
+        },
+    );
+}
+
+fn render_file<'a>(input: &'a Input, old: Cow<'a, str>, renderer: &Renderer, how: How) -> RenderedFile<'a> {
+    let (pieces, diagnostics) = split(&input.name, &old);
+    let mut file = RenderedFile {
+        input,
+        old: Cow::Borrowed(""),
+        new: None,
+        is_dropped: false,
+        diagnostics,
+        workloads: Vec::new(),
+    };
+    let mut kept = 0;
+    for (index, piece) in pieces.iter().enumerate() {
+        let text = &old[piece.span.clone()];
+        let manifest = Manifest {
+            file: &input.name,
+            index,
+            first_line: piece.first_line,
+            text,
+            namespace: &input.namespace,
+            is_named: input.is_named,
+        };
+        let Rendered { output, diagnostics, workloads } =
+            if how.closely { renderer.explain(&manifest) } else { renderer.render(&manifest) };
+        file.diagnostics.extend(diagnostics);
+        file.workloads.extend(workloads);
+        let replacement = match output {
+            Output::Same => None,
+            Output::Dropped if how.keeps_all => None,
+            Output::Dropped => Some(String::new()),
+            Output::New(text) => Some(text),
+        };
+        kept += usize::from(replacement.as_ref().is_none_or(|r| !r.is_empty()));
+        match (&mut file.new, replacement) {
+            (None, None) => {}
+            (Some(new), None) => new.push_str(text),
+            (None, Some(replacement)) => {
+                file.new = Some(format!("{}{replacement}", &old[..piece.span.start]))
+            }
+            (Some(new), Some(replacement)) => new.push_str(&replacement),
+        }
+    }
+    file.is_dropped = kept == 0 && !pieces.is_empty();
+    file.old = old;
+    file
+}
+
+fn failed(input: &Input, error: Diagnostic) -> RenderedFile<'_> {
+    RenderedFile {
+        input,
+        old: Cow::Borrowed(""),
+        new: None,
+        is_dropped: true,
+        diagnostics: vec![error],
+        workloads: Vec::new(),
+    }
+}
+
+fn read(input: &Input) -> Result<String, Diagnostic> {
+    match &input.source {
+        Source::File(path) => read_file(path, &input.name),
+        Source::Stdin => read_stream(&mut std::io::stdin().lock(), &input.name),
+    }
+}
+
+/// Takes from a budget; false when it does not suffice.
+fn spend(budget: &AtomicUsize, amount: usize) -> bool {
+    budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
+}

@@ -1,0 +1,31 @@
+//! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
+
+use super::{Cli, DONE, to_stdout};
+use crate::model::repository;
+use crate::write::Failure;
+use clap::CommandFactory as _;
+
+/// Prints the JSON Schema of pillion.yaml.
+pub(super) fn schema() -> Result<u8, Failure> {
+    let mut text =
+        serde_json::to_string_pretty(&repository::json_schema()).expect("a JSON value always serializes");
+    text.push('\n');
+    to_stdout(&text)?;
+    Ok(DONE)
+}
+
+/// Prints a completion script.
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
+    to_stdout(&String::from_utf8_lossy(&script))?;
+    Ok(DONE)
+}
+
+/// Prints the manual page.
+pub(super) fn man() -> Result<u8, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::Spool)?;
+    to_stdout(&String::from_utf8_lossy(&page))?;
+    Ok(DONE)
+}

@@ -1,0 +1,250 @@
+//! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
+
+use super::inputs::{self, InputArgs, Inputs};
+use super::pipeline::{How, RenderedFile, first_pass, renderer, second_pass};
+use super::report::Reporter;
+use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::diag::{Code, Diagnostic, Label};
+use crate::model::repository::Annotations;
+use crate::render::Renderer;
+use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `pillion render`.
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Write the files below this folder instead of to standard output
+    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
+    out: Option<PathBuf>,
+    /// Write the files back where they came from
+    #[arg(long)]
+    in_place: bool,
+    /// Write nothing; exit 1 when the output is not up to date
+    #[arg(long)]
+    check: bool,
+    /// Write nothing; print what would change
+    #[arg(long)]
+    diff: bool,
+    /// Which annotations to write
+    #[arg(long, value_enum)]
+    annotations: Option<AnnotationsArg>,
+    /// Leave SidecarSets in the output
+    #[arg(long)]
+    keep_sidecarsets: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum AnnotationsArg {
+    /// `kruise.io/sidecarset-injected-list` only (the default)
+    Minimal,
+    /// All that the webhook of Kruise writes, but no timestamp
+    Kruise,
+    /// None; the output is no source for another render
+    None,
+}
+
+/// Where the result goes.
+enum Target {
+    Stdout(Box<Stream>),
+    Folder(Box<Folder>),
+    /// Files to be replaced, with their new text.
+    InPlace(Vec<(PathBuf, String)>),
+    /// Nowhere: it is compared with what is there.
+    Compare(Compare),
+}
+
+struct Compare {
+    /// The folder to compare with; None: the inputs themselves.
+    folder: Option<Folder>,
+    name: Option<PathBuf>,
+    shows_diff: bool,
+    differs: bool,
+}
+
+/// Runs `pillion render`.
+pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    let mut inputs = inputs::find(&args.inputs, common);
+    reporter.add(std::mem::take(&mut inputs.diagnostics));
+    if inputs.is_unusable {
+        return Ok(USAGE);
+    }
+    let mut target = target(args, &inputs);
+    if let (Target::InPlace(_), true) = (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-")) {
+        reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
+        return Ok(USAGE);
+    }
+    let mut first = first_pass(&mut inputs, common);
+    let annotations = args.annotations.map(|a| match a {
+        AnnotationsArg::Minimal => Annotations::Minimal,
+        AnnotationsArg::Kruise => Annotations::Kruise,
+        AnnotationsArg::None => Annotations::None,
+    });
+    let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets);
+    reporter.add(wrong);
+    if reporter.has_errors() {
+        // Workloads are rendered all the same, to show what is wrong with them too.
+        target = Target::InPlace(Vec::new());
+    }
+    let tally = write(first.texts, &renderer, &mut target, common, reporter)?;
+    if reporter.has_errors() {
+        return Ok(FINDINGS);
+    }
+    finish(target, reporter, &tally)
+}
+
+fn target(args: &RenderArgs, inputs: &Inputs) -> Target {
+    if args.check || args.diff {
+        // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
+        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
+        let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
+        let folder = name.as_deref().map(Folder::open);
+        return Target::Compare(Compare { folder, name, shows_diff: args.diff, differs: false });
+    }
+    match (&args.out, args.in_place) {
+        (Some(folder), _) => Target::Folder(Box::new(Folder::open(folder))),
+        (None, true) => Target::InPlace(Vec::new()),
+        (None, false) => Target::Stdout(Box::default()),
+    }
+}
+
+/// Counts for the last line.
+#[derive(Debug, Default)]
+struct Tally {
+    files: usize,
+    workloads: usize,
+    injected: usize,
+}
+
+fn write(
+    texts: super::pipeline::Texts,
+    renderer: &Renderer,
+    target: &mut Target,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Tally, Failure> {
+    let keeps_all = match target {
+        Target::InPlace(_) => true,
+        Target::Compare(compare) => compare.folder.is_none(),
+        Target::Stdout(_) | Target::Folder(_) => false,
+    };
+    let mut tally = Tally::default();
+    let mut failure = None;
+    second_pass(texts, renderer, How { keeps_all, closely: false }, common, |mut file| {
+        reporter.add(std::mem::take(&mut file.diagnostics));
+        tally.files += 1;
+        tally.workloads += file.workloads.len();
+        tally.injected += file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
+        if failure.is_none() && !reporter.has_errors() {
+            match target.take(&file) {
+                Ok(wrong) => reporter.add(wrong),
+                Err(error) => failure = Some(error),
+            }
+        }
+    });
+    failure.map_or(Ok(tally), Err)
+}
+
+impl Target {
+    fn take(&mut self, file: &RenderedFile<'_>) -> Result<Option<Diagnostic>, Failure> {
+        let text = file.new.as_deref().unwrap_or(&file.old);
+        match self {
+            Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
+            Self::Stdout(stream) => stream.add(text).map(|()| None),
+            Self::Folder(folder) => Ok(folder.put(&file.input.relative, text)?.err().map(|d| *d)),
+            Self::InPlace(changed) => {
+                if let (Some(new), super::inputs::Source::File(path)) = (&file.new, &file.input.source) {
+                    changed.push((path.clone(), new.clone()));
+                }
+                Ok(None)
+            }
+            Self::Compare(compare) => compare.take(file, text),
+        }
+    }
+}
+
+impl Compare {
+    fn take(&mut self, file: &RenderedFile<'_>, text: &str) -> Result<Option<Diagnostic>, Failure> {
+        let (name, present) = match (&mut self.folder, &self.name) {
+            (Some(_), _) if file.is_dropped => return Ok(None),
+            (Some(folder), Some(root)) => {
+                folder.expect_file(&file.input.relative);
+                (root.join(&file.input.relative), folder.present(&file.input.relative))
+            }
+            _ => (PathBuf::from(&*file.input.name), Some(file.old.to_string())),
+        };
+        self.compare(&name, present.as_deref(), text)
+    }
+
+    fn compare(
+        &mut self,
+        name: &Path,
+        present: Option<&str>,
+        text: &str,
+    ) -> Result<Option<Diagnostic>, Failure> {
+        let Some(line) = difference(present.unwrap_or_default(), text) else { return Ok(None) };
+        self.differs = true;
+        if self.shows_diff {
+            to_stdout(&unified(&name.to_string_lossy(), present.unwrap_or_default(), text))?;
+            return Ok(None);
+        }
+        let message = match present {
+            Some(_) => format!("`{}` is not what render makes of its sources", name.display()),
+            None => format!("`{}` does not exist, and render makes it", name.display()),
+        };
+        Ok(Some(stale(name, line, present, message)))
+    }
+}
+
+fn stale(name: &Path, line: usize, present: Option<&str>, message: String) -> Diagnostic {
+    let source = present.and_then(|p| p.lines().nth(line - 1)).unwrap_or_default();
+    let label = Label {
+        file: name.to_string_lossy().into(),
+        line,
+        column: 1,
+        width: source.chars().count().clamp(1, crate::diag::MAX_LINE),
+        source: source.chars().take(crate::diag::MAX_LINE).collect::<String>().into(),
+        text: "the first line that differs".to_owned(),
+    };
+    Diagnostic::warning(Code::NotUpToDate, message)
+        .at(label)
+        .help("run `pillion render` with `--out` or `--in-place` and commit the result; `--diff` shows what changes")
+}
+
+fn finish(target: Target, reporter: &mut Reporter, tally: &Tally) -> Result<u8, Failure> {
+    let rendered = format!(
+        "{} files read, {} of {} workloads looked at carry sidecars",
+        tally.files, tally.injected, tally.workloads
+    );
+    match target {
+        Target::Stdout(stream) => {
+            stream.finish(&mut std::io::stdout().lock())?;
+            reporter.done(&rendered);
+        }
+        Target::Folder(folder) => {
+            let (written, removed) = folder.commit()?;
+            reporter.done(&format!("{rendered}; {written} files written, {removed} removed"));
+        }
+        Target::InPlace(changed) => {
+            for (path, text) in &changed {
+                replace_file(path, text)?;
+            }
+            reporter.done(&format!("{rendered}; {} files changed", changed.len()));
+        }
+        Target::Compare(mut compare) => {
+            if let (Some(folder), Some(root)) = (&compare.folder, &compare.name) {
+                let surplus: Vec<PathBuf> =
+                    folder.stale().map(PathBuf::from).filter(|p| folder.present(p).is_some()).collect();
+                for name in surplus {
+                    compare.differs = true;
+                    let message = format!("`{}` is no longer made by render", root.join(&name).display());
+                    reporter.add([stale(&root.join(&name), 1, folder.present(&name).as_deref(), message)]);
+                }
+            }
+            return Ok(if compare.differs { FINDINGS } else { DONE });
+        }
+    }
+    Ok(DONE)
+}

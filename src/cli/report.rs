@@ -1,0 +1,106 @@
+//! Messages to standard error, in the form that was asked for.
+
+use super::{Color, Common, Format};
+use crate::diag::{self, Diagnostic, Severity, github, human, json, short};
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Collects diagnostics and shows them, sorted, when the work is done.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    format: Format,
+    color: bool,
+    quiet: bool,
+    verbose: bool,
+    collected: Vec<Diagnostic>,
+}
+
+impl Reporter {
+    pub(super) fn new(common: &Common) -> Self {
+        let color = match common.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        };
+        Self {
+            format: common.format,
+            color,
+            quiet: common.quiet,
+            verbose: common.verbose,
+            collected: Vec::new(),
+        }
+    }
+
+    /// Takes diagnostics to be shown.
+    pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        self.collected.extend(diagnostics);
+    }
+
+    /// Tells whether any error was taken.
+    pub(super) fn has_errors(&self) -> bool {
+        self.collected.iter().any(Diagnostic::is_error)
+    }
+
+    /// Hands back everything taken so far, sorted, for verbs whose data they are.
+    pub(super) fn take(&mut self) -> Vec<Diagnostic> {
+        diag::sort(&mut self.collected);
+        std::mem::take(&mut self.collected)
+    }
+
+    /// Says what was done, where somebody wants to know.
+    pub(super) fn done(&self, text: &str) {
+        if self.verbose && self.format == Format::Human {
+            self.print(&format!("{text}\n"));
+        }
+    }
+
+    /// Says something that is not about a place in a file.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.print(&format!("{text}\n"));
+        }
+    }
+
+    /// Says that the environment failed.
+    pub(super) fn failure(&self, failure: &dyn std::error::Error) {
+        self.print(&format!("pillion: {failure}\n"));
+    }
+
+    /// Shows everything taken.
+    pub(super) fn finish(&mut self) {
+        let mut diagnostics = self.take();
+        if self.quiet {
+            diagnostics.retain(Diagnostic::is_error);
+        }
+        let text = match self.format {
+            Format::Human => self.human(&diagnostics),
+            Format::Short => diagnostics.iter().map(short::render).collect(),
+            Format::Github => diagnostics.iter().map(github::render).collect(),
+            Format::Json if diagnostics.is_empty() => String::new(),
+            Format::Json => json::render(&diagnostics),
+        };
+        self.print(&text);
+    }
+
+    fn human(&self, diagnostics: &[Diagnostic]) -> String {
+        let mut text = String::new();
+        for diagnostic in diagnostics {
+            text.push_str(&human::render(diagnostic, self.color));
+            text.push('\n');
+        }
+        let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        if errors + warnings > 1 {
+            let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+            let _ = writeln!(text, "{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        }
+        text
+    }
+
+    fn print(&self, text: &str) {
+        // A closed standard error leaves nobody to tell.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}

@@ -1,0 +1,90 @@
+//! `pillion validate`: the verdict of Kruise's own validation on every SidecarSet.
+
+use super::inputs::{self, InputArgs, Inputs};
+use super::pipeline::{first_pass, gather_files};
+use super::report::Reporter;
+use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::diag::{Code, Diagnostic, json, sarif};
+use crate::model::sidecar_set::validate_update;
+use crate::render::{check_sets, read_sets, read_states};
+use crate::write::Failure;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Arguments of `pillion validate`.
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// The SidecarSets as they were: checks the rules of an update as well
+    #[arg(long, value_name = "FILE")]
+    old: Vec<PathBuf>,
+    /// How the findings are printed
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Messages on standard error
+    Text,
+    /// A `Diagnostics` document on standard output
+    Json,
+    /// A SARIF 2.1.0 log on standard output
+    Sarif,
+}
+
+/// Runs `pillion validate`.
+pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    let mut inputs = inputs::find(&args.inputs, common);
+    reporter.add(std::mem::take(&mut inputs.diagnostics));
+    let is_unusable = inputs.is_unusable;
+    if !is_unusable {
+        reporter.add(findings(args, common, &mut inputs));
+    }
+    let code = match (is_unusable, reporter.has_errors()) {
+        (true, _) => USAGE,
+        (false, true) => FINDINGS,
+        (false, false) => DONE,
+    };
+    match args.output {
+        Output::Text => {}
+        Output::Json => to_stdout(&json::render(&reporter.take()))?,
+        Output::Sarif => to_stdout(&sarif::render(&reporter.take(), env!("CARGO_PKG_VERSION")))?,
+    }
+    Ok(code)
+}
+
+fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Diagnostic> {
+    let mut first = first_pass(inputs, common);
+    let mut gathered = std::mem::take(&mut first.gathered);
+    gathered.merge(first.gather_further(&inputs.sidecar_sets));
+    let states = gather_files(&inputs.history);
+    let old = gather_files(&inputs::named(&args.old));
+    let mut diagnostics = gathered.diagnostics;
+    for unreadable in
+        [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
+    {
+        diagnostics.extend(unreadable);
+    }
+    if gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.push(
+            Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs").help(
+                "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
+            ),
+        );
+    }
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets);
+    diagnostics.extend(wrong);
+    let (history, wrong) = read_states(&states.sidecar_sets);
+    diagnostics.extend(wrong);
+    // What is wrong with an old state cannot be mended any more.
+    let (old, _) = read_states(&old.sidecar_sets);
+    diagnostics.extend(check_sets(&sets, &history));
+    for set in &sets {
+        if let Some(old) = old.iter().find(|o| o.name == set.name) {
+            diagnostics.extend(validate_update(set, old));
+        }
+    }
+    diagnostics
+}

@@ -1,0 +1,305 @@
+//! Rendering: one document in, the same document with its sidecars out. Pure.
+//!
+//! `gather` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders
+//! each document by itself, in any order and on any thread.
+
+mod gather;
+mod namespaces;
+mod needles;
+mod scan;
+mod sets;
+
+pub use gather::{Gathered, gather};
+pub use namespaces::Namespaces;
+pub use sets::{Found, check_sets, read_sets, read_states};
+
+use crate::diag::{Code, Diagnostic};
+use crate::inject::{self, Options, Outcome, PodTemplate, Sets};
+use crate::model::sidecar_set::repair;
+use crate::model::workload::{self, Kind, Kinds, group_of, value_at};
+use crate::yaml::{Document, Part, Path};
+use needles::Needles;
+use scan::{Scan, scan};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The text of one document and where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Manifest<'a> {
+    /// The file's name, as users call it.
+    pub file: &'a Arc<str>,
+    /// The number of the document in its file, from 0.
+    pub index: usize,
+    /// The line of the file it starts on, from 1.
+    pub first_line: usize,
+    /// Its text, with its `---` line.
+    pub text: &'a str,
+    /// The namespace where the manifest names none.
+    pub namespace: &'a str,
+    /// A person named this very file, so that text that is no YAML is an error whatever it holds.
+    pub is_named: bool,
+}
+
+/// What becomes of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// It stays as it is, byte for byte.
+    Same,
+    /// Its new text.
+    New(String),
+    /// It is not part of the output: a SidecarSet, a Kustomization or a document of pillion's own.
+    Dropped,
+}
+
+/// A rendered document.
+#[derive(Debug)]
+pub struct Rendered {
+    /// What becomes of it.
+    pub output: Output,
+    /// What is wrong or worth knowing.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its workloads as far as they were looked at, with what injection did to each.
+    pub workloads: Vec<(String, Outcome)>,
+}
+
+impl Rendered {
+    fn as_it_is() -> Self {
+        Self { output: Output::Same, diagnostics: Vec::new(), workloads: Vec::new() }
+    }
+
+    fn dropped() -> Self {
+        Self { output: Output::Dropped, ..Self::as_it_is() }
+    }
+}
+
+/// Everything that rendering a document depends on.
+#[derive(Debug)]
+pub struct Renderer {
+    sets: Sets,
+    kinds: Kinds,
+    namespaces: Namespaces,
+    options: Options,
+    keeps_sidecar_sets: bool,
+    needles: Needles,
+}
+
+/// What a document is to a render.
+enum Role<'a> {
+    /// It passes through.
+    Other,
+    /// It is left out.
+    Own,
+    /// It holds a pod template.
+    Workload(&'a Kind),
+    /// It holds items, each with a role of its own.
+    List,
+}
+
+impl Renderer {
+    /// Prepares rendering with these sets.
+    pub fn new(
+        sets: Sets,
+        kinds: Kinds,
+        namespaces: Namespaces,
+        options: Options,
+        keeps_sidecar_sets: bool,
+    ) -> Self {
+        let needles = Needles::new(sets.current().iter().map(|s| &s.selector));
+        Self { sets, kinds, namespaces, options, keeps_sidecar_sets, needles }
+    }
+
+    /// Renders one document.
+    pub fn render(&self, manifest: &Manifest<'_>) -> Rendered {
+        self.look(manifest, false)
+    }
+
+    /// Renders one document, looking also at workloads that no set can select: what `explain` needs.
+    pub fn explain(&self, manifest: &Manifest<'_>) -> Rendered {
+        self.look(manifest, true)
+    }
+
+    fn look(&self, manifest: &Manifest<'_>, closely: bool) -> Rendered {
+        match scan(manifest.text) {
+            Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => {
+                return Rendered::as_it_is();
+            }
+            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                match self.role(api_version, kind) {
+                    Role::Other => return Rendered::as_it_is(),
+                    Role::Own => return Rendered::dropped(),
+                    Role::Workload(_) if !closely && !self.needles.are_in(manifest.text) => {
+                        return Rendered::as_it_is();
+                    }
+                    Role::Workload(_) | Role::List => {}
+                }
+            }
+            Scan::Unclear => {}
+        }
+        match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
+            Ok(document) => self.document(&document, manifest),
+            // `gather` understood it and said so.
+            Err(_) if repair(manifest.text).is_some() && !self.keeps_sidecar_sets => Rendered::dropped(),
+            Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
+        }
+    }
+
+    fn role(&self, api_version: &str, kind: &str) -> Role<'_> {
+        match (group_of(api_version), kind) {
+            ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => Role::Other,
+            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) => Role::Own,
+            ("kustomize.config.k8s.io", "Kustomization" | "Component") => Role::Own,
+            _ => match self.kinds.find(api_version, kind) {
+                Some(kind) => Role::Workload(kind),
+                None if kind.ends_with("List") => Role::List,
+                None => Role::Other,
+            },
+        }
+    }
+
+    fn document(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
+        let Some((api_version, kind)) = gather::object_type(document.value()) else {
+            return Rendered::as_it_is();
+        };
+        match self.role(api_version, kind) {
+            Role::Other => Rendered::as_it_is(),
+            Role::Own => Rendered::dropped(),
+            Role::Workload(kind) => {
+                let mut rendered = Rendered::as_it_is();
+                if let Some((at, new)) = self.workload(document, &Path::root(), kind, manifest, &mut rendered)
+                {
+                    finish(document, &at, &new, &mut rendered);
+                }
+                rendered
+            }
+            Role::List => self.list(document, manifest),
+        }
+    }
+
+    /// Renders the items of a List. All changes are made at once, so that a long list is read once.
+    fn list(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
+        let mut rendered = Rendered::as_it_is();
+        let Some(items) = document.value().get("items").and_then(Value::as_array) else { return rendered };
+        let mut new_items = Vec::new();
+        let mut is_changed = false;
+        for (i, item) in items.iter().enumerate() {
+            let role = type_of_item(document.value(), item).map_or(Role::Other, |(a, k)| self.role(&a, &k));
+            let mut new_item = None;
+            match role {
+                Role::Own => {
+                    is_changed = true;
+                    continue;
+                }
+                Role::Workload(kind) => {
+                    let base = Path::dotted("items").then(i);
+                    if let Some((at, new)) = self.workload(document, &base, kind, manifest, &mut rendered) {
+                        let within = Path::from(at.steps()[2..].to_vec());
+                        new_item = Some(put(item, &within, new));
+                    }
+                }
+                Role::Other | Role::List => {}
+            }
+            is_changed |= new_item.is_some();
+            new_items.push(new_item.unwrap_or_else(|| item.clone()));
+        }
+        if new_items.is_empty() && !items.is_empty() {
+            rendered.output = Output::Dropped;
+        } else if is_changed {
+            finish(document, &Path::dotted("items"), &Value::Array(new_items), &mut rendered);
+        }
+        rendered
+    }
+
+    /// Injects into the workload at `base`; returns the place and new value of its pod template, if that changed.
+    fn workload(
+        &self,
+        document: &Document,
+        base: &Path,
+        kind: &Kind,
+        manifest: &Manifest<'_>,
+        rendered: &mut Rendered,
+    ) -> Option<(Path, Value)> {
+        let object = value_at(document.value(), base)?;
+        let templates = kind.templates.iter().filter_map(|t| value_at(object, t).map(|v| (base.join(t), v)));
+        let (path, value) = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object())?;
+        if !value.is_object() {
+            let message = format!("the pod template of this {} is not a mapping", kind.kind);
+            rendered.diagnostics.push(
+                Diagnostic::error(Code::WrongType, message)
+                    .field(path.to_string())
+                    .at(document.label(&path, Part::Value, ""))
+                    .help("write the template's `metadata` and `spec` here"),
+            );
+            return None;
+        }
+        let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
+        let namespace = text("namespace").filter(|n| !n.is_empty()).unwrap_or(manifest.namespace);
+        let name = text("name").or(text("generateName")).unwrap_or_default();
+        let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let key = workload::key(api_version, &kind.kind, namespace, name);
+        let template = PodTemplate {
+            document,
+            path: path.clone(),
+            value,
+            is_pod: kind.is_pod(),
+            key: &key,
+            namespace,
+            namespace_labels: self.namespaces.labels_of(namespace),
+        };
+        let mut outcome = inject::inject(&template, &self.sets, &self.options);
+        rendered.diagnostics.append(&mut outcome.diagnostics);
+        let new = outcome.value.take();
+        rendered.workloads.push((key, outcome));
+        new.map(|new| (path, new))
+    }
+}
+
+/// Writes a change into the document's text; a document with errors is left as it is.
+fn finish(document: &Document, at: &Path, new: &Value, rendered: &mut Rendered) {
+    let odd = document.diagnostics();
+    rendered.diagnostics.extend(odd.iter().cloned());
+    if rendered.diagnostics.iter().any(Diagnostic::is_error) {
+        return;
+    }
+    match document.rewrite(at, new) {
+        Ok(text) => rendered.output = Output::New(text),
+        Err(error) => rendered.diagnostics.push(error),
+    }
+}
+
+/// Text that is no YAML is an error where it could be a manifest, else a warning.
+fn unreadable(mut error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
+    if !manifest.is_named && !manifest.text.contains("apiVersion") {
+        error.severity = crate::diag::Severity::Warning;
+        error.notes.push("nothing in it says `apiVersion`, so it is passed through as it is".to_owned());
+    }
+    error
+}
+
+/// Returns `apiVersion` and `kind` of an object.
+fn type_of(value: &Value) -> Option<(&str, &str)> {
+    Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
+}
+
+/// Returns the type of an item; those of a typed list (`PodList`) may leave it to the list.
+fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
+    let (api_version, kind) = type_of(list)?;
+    let text = |key: &str| item.get(key).and_then(Value::as_str);
+    match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
+        (Some(a), Some(k), _) => Some((a.to_owned(), k.to_owned())),
+        (None, None, Some(k)) if !k.is_empty() => Some((api_version.to_owned(), k.to_owned())),
+        _ => None,
+    }
+}
+
+/// Returns `value` with `new` at `path`, which exists.
+fn put(value: &Value, path: &Path, new: Value) -> Value {
+    let mut whole = value.clone();
+    let place = path.steps().iter().try_fold(&mut whole, |v, step| match step {
+        crate::yaml::Seg::Key(k) => v.get_mut(k.as_str()),
+        crate::yaml::Seg::Index(i) => v.get_mut(*i),
+    });
+    if let Some(place) = place {
+        *place = new;
+    }
+    whole
+}

@@ -1,0 +1,27 @@
+//! What is known about the labels of namespaces.
+
+use crate::inject::NamespaceLabels;
+use std::collections::BTreeMap;
+
+/// The key that the API server puts on every Namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Labels of namespaces, from Namespace manifests first and pillion.yaml second.
+#[derive(Debug, Default)]
+pub struct Namespaces(BTreeMap<String, BTreeMap<String, String>>);
+
+impl Namespaces {
+    /// Adds the labels of a namespace, unless some are known already.
+    pub fn add(&mut self, name: &str, labels: &BTreeMap<String, String>) {
+        self.0.entry(name.to_owned()).or_insert_with(|| {
+            let mut labels = labels.clone();
+            labels.insert(NAME_LABEL.to_owned(), name.to_owned());
+            labels
+        });
+    }
+
+    /// Returns what is known about a namespace.
+    pub fn labels_of(&self, name: &str) -> NamespaceLabels<'_> {
+        self.0.get(name).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known)
+    }
+}

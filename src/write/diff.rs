@@ -1,0 +1,18 @@
+//! Differences between texts, for people.
+
+use similar::TextDiff;
+
+/// Returns the number of the first line that differs, from 1.
+pub fn difference(old: &str, new: &str) -> Option<usize> {
+    if old == new {
+        return None;
+    }
+    let same = old.split('\n').zip(new.split('\n')).take_while(|(a, b)| a == b).count();
+    Some(same + 1)
+}
+
+/// Returns a unified diff with three lines of context; empty when nothing differs.
+pub fn unified(name: &str, old: &str, new: &str) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    diff.unified_diff().context_radius(3).header(&format!("a/{name}"), &format!("b/{name}")).to_string()
+}

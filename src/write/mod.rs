@@ -1,0 +1,28 @@
+//! Rendered files go to standard output, to a folder, or back where they came from. All or nothing.
+
+mod diff;
+mod folder;
+mod stream;
+
+pub use diff::{difference, unified};
+pub use folder::{Folder, INDEX, replace_file};
+pub use stream::Stream;
+
+/// What went wrong outside the user's manifests.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file or folder could not be written.
+    #[error("`{path}` cannot be written: {source}")]
+    Write {
+        /// What was to be written.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Standard output is gone or full.
+    #[error("standard output cannot be written: {0}")]
+    Stdout(std::io::Error),
+    /// No place for the output while it is collected.
+    #[error("the output cannot be kept in the temporary folder: {0}")]
+    Spool(std::io::Error),
+}
