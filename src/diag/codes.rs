@@ -34,6 +34,12 @@ codes! {
     InvalidYaml "invalid-yaml" "spec:\n\tcontainers: []"
     /// A mapping has one key twice; Kubernetes keeps the last one and strict clients refuse the file.
     DuplicateKey "duplicate-key" "metadata:\n  name: a\n  name: b"
+    /// Collections lie in one another deeper than anything that Kubernetes stores; reading stops there.
+    NestingTooDeep "nesting-too-deep" "a file of 100,000 `[`"
+    /// Aliases make the document far bigger than its text. Kubernetes refuses such documents too.
+    AliasBomb "alias-bomb" "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]"
+    /// One document is bigger than 64 MiB, or has more than 8 million nodes.
+    DocumentTooLarge "document-too-large" "a file with one line of 1 GB"
 
     // ---- read
     /// A file or folder is gone, not readable, or no regular file.

@@ -3,12 +3,26 @@
 //! This room knows nothing of Kubernetes' objects.
 
 mod path;
+mod place;
+mod reading;
+mod scalar;
+mod split;
+mod syntax;
+mod tabs;
+mod tree;
 
 pub use path::{Path, Seg};
+pub use split::{Piece, split};
 
 use crate::diag::{Code, Diagnostic, Label};
+use place::Place;
 use serde_json::Value;
+use std::ops::Range;
 use std::sync::Arc;
+use tree::{Id, Tree};
+
+#[cfg(test)]
+mod tests;
 
 /// Which part of a mapping entry or sequence item a label marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +38,11 @@ pub enum Part {
 pub struct Document {
     file: Arc<str>,
     index: usize,
+    first_line: usize,
     text: Arc<str>,
+    tree: Tree,
     value: Value,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Document {
@@ -34,11 +51,26 @@ impl Document {
     /// # Errors
     /// A diagnostic with the place when the text is not YAML that Kubernetes accepts.
     pub fn read(file: &Arc<str>, index: usize, first_line: usize, text: &str) -> Result<Self, Diagnostic> {
-        let _ = first_line;
-        let docs = yaml_rust2::YamlLoader::load_from_str(text)
-            .map_err(|e| Diagnostic::error(Code::InvalidYaml, e.to_string()))?;
-        let value = docs.first().map_or(Value::Null, stub);
-        Ok(Self { file: file.clone(), index, text: text.into(), value })
+        let place = Place { file, first_line, text };
+        let read = || {
+            syntax::unreadable(text)?;
+            let tree = Tree::read(text)?;
+            syntax::older_rules(text, &tree)?;
+            let reading = reading::read(text, &tree)?;
+            Ok((tree, reading))
+        };
+        let (tree, reading) = read().map_err(|f: Box<syntax::Failure>| f.diagnostic(&place))?;
+        let doubled = reading.duplicates.iter();
+        let diagnostics = doubled.map(|&(first, second)| duplicate(&place, &tree, first, second)).collect();
+        Ok(Self {
+            file: file.clone(),
+            index,
+            first_line,
+            text: text.into(),
+            tree,
+            value: reading.value,
+            diagnostics,
+        })
     }
 
     /// Returns the file's name as the user wrote it.
@@ -61,46 +93,67 @@ impl Document {
         &self.value
     }
 
-    /// Returns what is odd about the document without making it unreadable.
+    /// Returns what is wrong though Kubernetes reads it: keys that stand twice in one mapping, at most twenty.
     pub fn diagnostics(&self) -> &[Diagnostic] {
-        &[]
+        &self.diagnostics
     }
 
     /// Returns a label at a path; where the path leads nowhere, at its longest part that exists.
     pub fn label(&self, path: &Path, part: Part, text: impl Into<String>) -> Label {
-        let _ = (path, part);
-        Label { file: self.file.clone(), line: 1, column: 1, width: 1, source: "".into(), text: text.into() }
+        self.place().label(self.range(path, part), text)
+    }
+
+    /// stub
+    pub fn rewrite(&self, _a: &Path, _n: &Value) -> Result<String, Diagnostic> { Ok(self.text.to_string()) }
+
+    fn place(&self) -> Place<'_> {
+        Place { file: &self.file, first_line: self.first_line, text: &self.text }
+    }
+
+    /// Returns the bytes that a label at a path marks.
+    fn range(&self, path: &Path, part: Part) -> Range<usize> {
+        let Some(root) = self.tree.root() else { return 0..0 };
+        let (mut key, mut value) = (None, root);
+        for step in path.steps() {
+            let Some(found) = self.step(value, step) else { break };
+            (key, value) = found;
+        }
+        let marked = match (part, key) {
+            (Part::Key, Some(key)) => key,
+            _ => value,
+        };
+        let range = self.tree.span(marked);
+        // What is not written is shown at its key.
+        if range.is_empty() { key.map_or(range, |k| self.tree.span(k)) } else { range }
+    }
+
+    /// Goes one step down: the key, where there is one, and the value. Aliases and merge keys are followed.
+    fn step(&self, from: Id, step: &Seg) -> Option<(Option<Id>, Id)> {
+        let from = self.tree.target(from).unwrap_or(from);
+        let kind = self.tree.node(from).kind;
+        match step {
+            Seg::Index(n) if kind.is_seq() => self.tree.children(from).nth(*n).map(|item| (None, item)),
+            Seg::Key(name) if kind.is_map() => self.entry(from, name).map(|(k, v)| (Some(k), v)),
+            _ => None,
+        }
+    }
+
+    /// Returns the entry of a mapping that decides what a key means: the last one, merged or not.
+    fn entry(&self, map: Id, name: &str) -> Option<(Id, Id)> {
+        let entries: Vec<(Id, Id)> = self.tree.entries(map).collect();
+        entries.into_iter().rev().find_map(|(key, value)| {
+            if reading::is_merge(&self.text, &self.tree, key) {
+                return reading::merged(&self.tree, value).into_iter().find_map(|m| self.entry(m, name));
+            }
+            (reading::key(&self.text, &self.tree, key)? == name).then_some((key, value))
+        })
     }
 }
 
-/// stub
-pub struct Piece {
-    /// .
-    pub span: std::ops::Range<usize>,
-    /// .
-    pub first_line: usize,
-}
-/// stub
-pub fn split(_f: &Arc<str>, t: &str) -> (Vec<Piece>, Vec<Diagnostic>) {
-    (vec![Piece { span: 0..t.len(), first_line: 1 }], vec![])
-}
-impl Document {
-    /// stub
-    pub fn rewrite(&self, _a: &Path, _n: &Value) -> Result<String, Diagnostic> {
-        Ok(self.text.to_string())
-    }
-}
-fn stub(y: &yaml_rust2::Yaml) -> Value {
-    use yaml_rust2::Yaml as Y;
-    match y {
-        Y::Real(s) => s.parse::<serde_json::Number>().map_or(Value::String(s.clone()), Value::Number),
-        Y::Integer(i) => Value::from(*i),
-        Y::String(s) => Value::String(s.clone()),
-        Y::Boolean(b) => Value::Bool(*b),
-        Y::Array(a) => a.iter().map(stub).collect(),
-        Y::Hash(h) => {
-            Value::Object(h.iter().map(|(k, v)| (k.as_str().unwrap_or("?").to_owned(), stub(v))).collect())
-        }
-        _ => Value::Null,
-    }
+fn duplicate(place: &Place<'_>, tree: &Tree, first: Id, second: Id) -> Diagnostic {
+    let name = &place.text[tree.span(second)];
+    Diagnostic::error(Code::DuplicateKey, format!("the key `{name}` stands twice in one mapping"))
+        .at(place.label(tree.span(second), "Kubernetes keeps this one"))
+        .at(place.label(tree.span(first), "and drops this one"))
+        .help("remove one of the two")
 }

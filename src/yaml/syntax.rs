@@ -1,0 +1,327 @@
+//! Why is a text not YAML that Kubernetes accepts, and what is to be done about it?
+
+use super::place::Place;
+use super::tabs::misplaced_tab;
+use super::tree::{Id, Kind, Tree};
+use crate::diag::{Code, Diagnostic};
+use granit_parser::{ErrorKind, ScanError};
+use memchr::memchr;
+use std::ops::Range;
+
+/// Bytes that one document may have.
+pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// Why a text is refused, by bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    code: Code,
+    message: String,
+    /// The places: the primary one first.
+    at: Vec<(Range<usize>, String)>,
+    /// Where the last node before it ended.
+    after: Option<usize>,
+    note: Option<String>,
+    help: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, message: impl Into<String>, at: Range<usize>) -> Box<Self> {
+        Box::new(Self {
+            code,
+            message: message.into(),
+            at: vec![(at, String::new())],
+            after: None,
+            note: None,
+            help: None,
+        })
+    }
+
+    fn invalid(message: impl Into<String>, at: Range<usize>) -> Box<Self> {
+        Self::new(Code::InvalidYaml, message, at)
+    }
+
+    pub(super) fn and(mut self: Box<Self>, at: Range<usize>, text: impl Into<String>) -> Box<Self> {
+        self.at.push((at, text.into()));
+        self
+    }
+
+    pub(super) fn note(mut self: Box<Self>, note: impl Into<String>) -> Box<Self> {
+        self.note = Some(note.into());
+        self
+    }
+
+    pub(super) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Returns what the parser found, at its place. It saw the text from `skip`; `closed` is where the last node ended,
+    /// `flow` where a flow collection starts that is still open.
+    pub(super) fn of_parser(error: &ScanError, skip: usize, closed: usize, flow: Option<usize>) -> Box<Self> {
+        let at = error.marker().byte_offset().map_or(closed, |at| skip + at);
+        match error.kind() {
+            ErrorKind::RecursionLimitExceeded => Self::too_deep(at),
+            kind => {
+                let mut failure = Self::invalid(reason(kind), at..at + 1);
+                failure.after = Some(closed);
+                match flow {
+                    Some(open) if open != at => failure.and(open..open + 1, "this is still open"),
+                    _ => failure,
+                }
+            }
+        }
+    }
+
+    pub(super) fn second_document(closed: usize) -> Box<Self> {
+        Self::invalid("text after the end of the document is dropped by Kubernetes", closed..closed)
+            .help("write `---` between two documents")
+    }
+
+    pub(super) fn too_deep(at: usize) -> Box<Self> {
+        let most = super::tree::MAX_DEPTH;
+        Self::new(
+            Code::NestingTooDeep,
+            format!("collections lie in one another more than {most} levels deep"),
+            at..at + 1,
+        )
+        .help(
+            "no Kubernetes object needs that; look for a bracket or an anchor that is not meant to be there",
+        )
+    }
+
+    pub(super) fn too_many_nodes(at: usize) -> Box<Self> {
+        Self::new(Code::DocumentTooLarge, "the document has more than 8 million nodes", at..at + 1)
+            .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml")
+    }
+
+    pub(super) fn anchor_name(at: Range<usize>) -> Box<Self> {
+        Self::invalid("an anchor's name may hold letters, digits, `-` and `_` only", at)
+            .help("rename the anchor, and its aliases")
+    }
+
+    /// Returns the diagnostic, with a hint where the text shows what went wrong.
+    pub(super) fn diagnostic(self, place: &Place<'_>) -> Diagnostic {
+        let mut at = self.at.into_iter();
+        let (mut range, said) = at.next().unwrap_or_default();
+        if self.message == "a quote is not closed"
+            && let Some(quote) =
+                self.after.and_then(|a| place.text.get(a..)?.find(['"', '\'']).map(|i| a + i))
+        {
+            // The parser stops where it gives up; people look for the quote.
+            range = quote..quote + 1;
+        }
+        let range = if self.code == Code::InvalidYaml { visible(place.text, range) } else { range };
+        // The parser stops behind a tab.
+        let tab = self.message.contains(" tab ") && !place.text[range.start..].starts_with('\t');
+        let before = &place.text[..range.start];
+        let range = if tab && before.ends_with('\t') {
+            before.trim_end_matches('\t').len()..range.start
+        } else {
+            range
+        };
+        let hint = self.help.is_none().then(|| hint(place, &self.message, &range, at.len() > 0));
+        let mut out = Diagnostic::error(self.code, self.message).at(place.label(range, said));
+        for (range, text) in at {
+            out = out.at(place.label(range, text));
+        }
+        if let Some(note) = self.note {
+            out = out.because(note);
+        }
+        out.help(self.help.or(hint).unwrap_or_default())
+    }
+}
+
+/// Moves a place at the end of the text back to the last thing that can be shown.
+fn visible(text: &str, range: Range<usize>) -> Range<usize> {
+    if range.start < text.trim_end().len() {
+        return range;
+    }
+    let end = text.trim_end().len();
+    let start = text[..end].char_indices().next_back().map_or(0, |(i, _)| i);
+    start..end
+}
+
+/// Returns the parser's reason in our words.
+fn reason(kind: &ErrorKind) -> String {
+    use ErrorKind as E;
+    match kind {
+        E::UnknownAnchor => "this alias has no anchor before it in the document".to_owned(),
+        E::DirectiveDisallowed | E::MissingDocumentEndBeforeDirective => {
+            "Kubernetes does not accept lines with `%` directives".to_owned()
+        }
+        E::UnclosedQuotedScalar | E::InvalidQuotedScalarIndent | E::DocumentIndicatorInQuotedScalar => {
+            "a quote is not closed".to_owned()
+        }
+        E::UnclosedFlowCollection { open } => format!("`{open}` is not closed"),
+        E::MappingValueNotAllowed => "a `key: value` pair is not allowed here".to_owned(),
+        E::UnknownQuotedScalarEscape => "YAML knows no such escape in double quotes".to_owned(),
+        E::TabInIndentation | E::TabInBlockIndentation | E::TabNotAllowed | E::TabAtBlockScalarStart => {
+            "a tab is used as indentation".to_owned()
+        }
+        E::ExpectedDocumentStart | E::InvalidDocumentEnd => {
+            "text after the end of the document is dropped by Kubernetes".to_owned()
+        }
+        E::UnexpectedCharacter { character } => {
+            format!("a value cannot start with `{}`", character.escape_default())
+        }
+        other => {
+            let text = other.to_string();
+            let mut text = text
+                .strip_prefix("while ")
+                .map_or(text.as_str(), |t| t.split_once(", ").map_or(t, |(_, r)| r));
+            text = text.trim_end_matches('.');
+            let mut chars = text.chars();
+            chars.next().map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
+        }
+    }
+}
+
+/// Returns what to do, guessed from the text around the place.
+fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
+    let line = place.line_around(at.start);
+    let text = &place.text[line.clone()];
+    let before = place.text[..line.start].lines().rev().find(|l| {
+        let t = l.trim();
+        !t.is_empty() && !t.starts_with('#')
+    });
+    let indent = |l: &str| l.len() - l.trim_start_matches(' ').len();
+    let near = [Some(text), before];
+    let has = |mark: &str| near.iter().flatten().any(|l| l.contains(mark));
+    if has("{{") {
+        return "this looks like a template: render it first, and give pillion what comes out".to_owned();
+    }
+    if near
+        .iter()
+        .flatten()
+        .any(|l| l.starts_with("<<<<<<<") || l.starts_with("=======") || l.starts_with(">>>>>>>"))
+    {
+        return "these are the marks of a merge conflict: resolve it".to_owned();
+    }
+    if text.trim_start_matches(' ').starts_with('\t') || message.contains("tab ") {
+        return "indent with spaces; YAML does not allow tabs there".to_owned();
+    }
+    if message.contains("alias") {
+        return "write the value out, or define the anchor above".to_owned();
+    }
+    if message.contains("directives") {
+        return "remove the line".to_owned();
+    }
+    if message.contains("dropped by Kubernetes") {
+        return "write `---` between two documents".to_owned();
+    }
+    if message.contains("quote") && message.contains("close") || message.contains("end of stream") {
+        return "close the quote, or write two of them (`''`) for one inside single quotes".to_owned();
+    }
+    if still_open
+        || message.contains("is not closed")
+        || message.contains("',' or")
+        || message.contains("flow")
+    {
+        return "look for a missing `]`, `}` or `,` at or above this line".to_owned();
+    }
+    if message.contains("escape") {
+        return "write the backslash twice, or use single quotes".to_owned();
+    }
+    if message.contains("cannot start with") {
+        return "put the value in quotes".to_owned();
+    }
+    if message.contains("pair is not allowed") || message.contains("mapping values") {
+        if before.is_some_and(|b| indent(b) < indent(text)) && text.matches(": ").count() < 2 {
+            return "this line is indented deeper than the one above, which has a value already: line them up".to_owned();
+        }
+        return "put a value that contains `: ` in quotes".to_owned();
+    }
+    if let Some(b) = before
+        && indent(b) != indent(text)
+        && (message.contains("expected key")
+            || message.contains("'-' indicator")
+            || message.contains("indent"))
+    {
+        return "line this up with the entries it belongs to".to_owned();
+    }
+    "check the indentation, quotes and brackets of this line and the one above".to_owned()
+}
+
+/// Finds what Kubernetes' reader refuses before it looks at the structure.
+// go-yaml v2.4.2 readerc.go yaml_parser_update_buffer.
+pub(super) fn unreadable(text: &str) -> Result<(), Box<Failure>> {
+    if text.len() > MAX_BYTES {
+        return Err(Failure::new(Code::DocumentTooLarge, "the document is larger than 64 MiB", 0..0)
+            .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml"));
+    }
+    let bytes = text.as_bytes();
+    // One cheap look at every byte, and a closer one only at what may be wrong.
+    let odd =
+        |b: u8| (b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
+    for (i, chunk) in bytes.chunks(64).enumerate() {
+        if !chunk.iter().fold(false, |found, &b| found | odd(b)) {
+            continue;
+        }
+        for at in (i * 64..).zip(chunk).filter(|&(_, &b)| odd(b)).map(|(at, _)| at) {
+            let c = text[at..].chars().next().unwrap_or('\0');
+            match c {
+                '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                    return Err(Failure::invalid(
+                        format!("U+{:04X} is a line break to Kubernetes and none to newer readers", c as u32),
+                        at..at + c.len_utf8(),
+                    )
+                    .help("write it as an escape in double quotes, such as \"\\u2028\", or remove it"));
+                }
+                '\0'..='\x08'
+                | '\x0b'..='\x0c'
+                | '\x0e'..='\x1f'
+                | '\x7f'..='\u{9f}'
+                | '\u{fffe}'
+                | '\u{ffff}' => {
+                    return Err(Failure::invalid(
+                        format!("the control character U+{:04X} is not allowed in YAML", c as u32),
+                        at..at + c.len_utf8(),
+                    )
+                    .help("remove it, or write it as an escape in double quotes"));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds what the parser accepts and Kubernetes' older one does not: some escapes and some tabs.
+pub(super) fn older_rules(text: &str, tree: &Tree) -> Result<(), Box<Failure>> {
+    if memchr(b'\\', text.as_bytes()).is_some() {
+        for id in 0..Id::try_from(tree.len()).unwrap_or(Id::MAX) {
+            if tree.node(id).kind == Kind::Double {
+                escapes(text, tree.span(id))?;
+            }
+        }
+    }
+    match memchr(b'\t', text.as_bytes()).and_then(|_| misplaced_tab(text, tree)) {
+        Some(at) => Err(Failure::invalid("a tab is used as indentation", at..at + 1)
+            .help("indent with spaces; Kubernetes' reader does not allow tabs there")),
+        None => Ok(()),
+    }
+}
+
+// go-yaml v2.4.2 scannerc.go yaml_parser_scan_flow_scalar: no `\/`, and no halves of a surrogate pair.
+fn escapes(text: &str, span: Range<usize>) -> Result<(), Box<Failure>> {
+    let raw = &text.as_bytes()[span.clone()];
+    let mut at = 0;
+    while let Some(found) = memchr(b'\\', raw.get(at..).unwrap_or_default()) {
+        at += found;
+        let escape = raw.get(at + 1..).unwrap_or_default();
+        let here = span.start + at;
+        if escape.first() == Some(&b'/') {
+            return Err(Failure::invalid("Kubernetes' reader knows no `\\/` escape", here..here + 2)
+                .help("write `/` without the backslash"));
+        }
+        if let [b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..] = escape {
+            return Err(Failure::invalid(
+                "Kubernetes' reader does not put `\\u` surrogate pairs together",
+                here..here + 6,
+            )
+            .help("write the character itself, or one `\\U` escape with eight digits"));
+        }
+        at += 2;
+    }
+    Ok(())
+}

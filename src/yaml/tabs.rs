@@ -1,0 +1,133 @@
+//! Is there a tab where libyaml, and so Kubernetes, takes none though newer parsers do?
+
+use super::tree::{Id, Kind, Tree};
+use memchr::{memchr2, memrchr};
+
+/// Returns the first such tab: in the indentation of a block line, behind `-` or `?`, or in a line below a plain
+/// scalar before the column where that could go on.
+pub(super) fn misplaced_tab(text: &str, tree: &Tree) -> Option<usize> {
+    let mut walk = Walk { bytes: text.as_bytes(), tree, open: Vec::new(), cursor: 0, flow_end: 0 };
+    walk.cursor = super::tree::behind_mark(text);
+    let found = (0..Id::try_from(tree.len()).unwrap_or(Id::MAX)).find_map(|id| walk.visit(id));
+    found.or_else(|| walk.gap(walk.cursor, text.len()))
+}
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    tree: &'a Tree,
+    /// Block collections around the place: the node after them and their column.
+    open: Vec<(Id, usize)>,
+    /// All before this is checked.
+    cursor: usize,
+    /// Where the outermost flow collection ends that was entered last.
+    flow_end: usize,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, id: Id) -> Option<usize> {
+        while self.open.last().is_some_and(|&(next, _)| next <= id) {
+            self.open.pop();
+        }
+        let node = *self.tree.node(id);
+        let (start, end) = (node.start as usize, node.end as usize);
+        let in_flow = self.cursor > 0 && start < self.flow_end;
+        if !in_flow {
+            let props = self.tree.props(id).and_then(|p| p.span());
+            if let Some(bad) = self.gap(self.cursor, props.as_ref().map_or(start, |p| p.start)) {
+                return Some(bad);
+            }
+            self.cursor = props.map_or(self.cursor, |p| p.end);
+        }
+        match node.kind {
+            Kind::BlockMap | Kind::BlockSeq => {
+                let line = memrchr(b'\n', &self.bytes[..start]).map_or(0, |i| i + 1);
+                self.open.push((node.next, start - line));
+            }
+            Kind::Plain if end > start => {
+                let from = if in_flow { self.cursor } else { end };
+                match self.below_plain(end) {
+                    Err(bad) => return Some(bad),
+                    Ok(stop) => self.cursor = if in_flow { from } else { stop },
+                }
+            }
+            Kind::FlowMap | Kind::FlowSeq | Kind::Pair if !in_flow => {
+                (self.flow_end, self.cursor) = (end, end);
+            }
+            _ if !in_flow => self.cursor = self.cursor.max(end),
+            _ => {}
+        }
+        None
+    }
+
+    // scannerc.go yaml_parser_scan_plain_scalar: it looks at the lines below before it knows that it has ended.
+    fn below_plain(&self, end: usize) -> Result<usize, usize> {
+        let least = self.open.last().map_or(0, |&(_, column)| column + 1);
+        let (mut at, mut line) = (end, None);
+        while let Some(&b) = self.bytes.get(at) {
+            match b {
+                b'\n' | b'\r' => line = Some(at + 1),
+                b'\t' if line.is_some_and(|l| at - l < least) => return Err(at),
+                b' ' | b'\t' => {}
+                _ => break,
+            }
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    // scannerc.go yaml_parser_scan_to_next_token: no tabs where a key could start.
+    fn gap(&self, from: usize, to: usize) -> Option<usize> {
+        let mut at = from;
+        let mut key_may_start = from == 0 || matches!(self.bytes.get(from - 1), Some(b'\n' | b'\r' | 0xbf));
+        let mut line_is_blank = key_may_start;
+        while at < to {
+            match self.bytes[at] {
+                b'\n' | b'\r' => (key_may_start, line_is_blank) = (true, true),
+                b'\t' if key_may_start => return Some(at),
+                b' ' | b'\t' => {}
+                b'#' => {
+                    at = memchr2(b'\n', b'\r', &self.bytes[at..to]).map_or(to, |i| at + i);
+                    continue;
+                }
+                b'-' if line_is_blank && self.bytes[at..].starts_with(b"---") => {
+                    (key_may_start, line_is_blank) = (false, false);
+                    at += 2;
+                }
+                b'-' | b'?' => (key_may_start, line_is_blank) = (true, false),
+                b':' => (key_may_start, line_is_blank) = (line_is_blank, false),
+                _ => (key_may_start, line_is_blank) = (false, false),
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tabs_are_found_where_libyaml_stops() {
+        for bad in [
+            "-\ta: 1\n",
+            "- \t- a\n",
+            "a: \"1\"\n\t\nb: 2\n",
+            "a: 1\n\t\nb: 2\n",
+            "a: |\n  x\n\t# c\nb: 1\n",
+            "a: [\n\tx\n\t]\n",
+        ] {
+            let tree = Tree::read(bad);
+            assert!(tree.is_err() || misplaced_tab(bad, &tree.unwrap()).is_some(), "{bad:?}");
+        }
+        for good in [
+            "a:\t1\t# c\n",
+            "a: 1\n  \t\nb: 2\n",
+            "---\t# c\n[\t\n\tx,\n\ty]\n",
+            "- a\t\n- b: \t\"x\ty\"\t\n",
+            "{\n\t\"a\": 1\n}\n",
+        ] {
+            assert_eq!(misplaced_tab(good, &Tree::read(good).unwrap()), None, "{good:?}");
+        }
+    }
+}

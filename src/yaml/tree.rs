@@ -1,0 +1,465 @@
+//! Which node is where: the events of granit-parser as a compact tree of spans. The only file that knows that parser.
+
+use super::scalar::Tag;
+use super::syntax::Failure;
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Collections that may lie in one another, aliases followed.
+pub(super) const MAX_DEPTH: usize = 200;
+
+/// Nodes that a document may have.
+const MAX_NODES: usize = 8_000_000;
+
+/// What a node is and how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    Single,
+    Double,
+    Literal,
+    Folded,
+    BlockSeq,
+    FlowSeq,
+    BlockMap,
+    FlowMap,
+    /// A mapping of one entry that is written without braces in a flow sequence: `[a: 1]`.
+    Pair,
+    Alias,
+}
+
+impl Kind {
+    pub(super) fn is_seq(self) -> bool {
+        matches!(self, Self::BlockSeq | Self::FlowSeq)
+    }
+
+    pub(super) fn is_map(self) -> bool {
+        matches!(self, Self::BlockMap | Self::FlowMap | Self::Pair)
+    }
+
+    pub(super) fn is_block_scalar(self) -> bool {
+        matches!(self, Self::Literal | Self::Folded)
+    }
+}
+
+/// The number of a node in its tree; the root has 0.
+pub(super) type Id = u32;
+
+/// One node. Nodes stand in the order of the text, each before its children.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// The first byte: of a block scalar its `|`, of a block sequence its first `-`, of a block mapping its first key.
+    /// An anchor or tag lies before it. A value that is not written is empty, right behind its `:` or `-`.
+    pub(super) start: u32,
+    /// The byte after the last one. Block collections end with their last leaf, block scalars before the line end
+    /// of their last line of content.
+    pub(super) end: u32,
+    /// The number of the node after this one and all below it.
+    pub(super) next: Id,
+    /// The node an alias stands for; for others 1 + the index of its properties, or 0.
+    extra: u32,
+    /// Where the scalar's text is: [`AS_WRITTEN`], [`INSIDE_QUOTES`] or 2 + an index into the decoded texts.
+    text: u32,
+}
+
+const AS_WRITTEN: u32 = 0;
+const INSIDE_QUOTES: u32 = 1;
+
+/// The anchor and the tag of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Props {
+    pub(super) anchor: Option<Range<usize>>,
+    pub(super) tag: Option<(Range<usize>, Tag)>,
+}
+
+impl Props {
+    /// Returns the first byte and the byte after the last one.
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        let ranges = || self.anchor.iter().chain(self.tag.iter().map(|(r, _)| r));
+        Some(ranges().map(|r| r.start).min()?..ranges().map(|r| r.end).max()?)
+    }
+}
+
+/// The nodes of one document; none where it is empty.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    props: Vec<Props>,
+    decoded: String,
+    ranges: Vec<Range<u32>>,
+}
+
+impl Tree {
+    /// Reads the text of one document.
+    pub(super) fn read(text: &str) -> Result<Self, Box<Failure>> {
+        // Kubernetes' reader ends every line, which matters to a block scalar at the end of the file.
+        let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+        let skip = behind_mark(text);
+        let mut builder = Builder { text, skip, ..Builder::default() };
+        let mut documents = 0;
+        for next in Parser::new_from_str_with_options(&ended[skip..], options()) {
+            let (event, span) =
+                next.map_err(|e| Failure::of_parser(&e, skip, builder.closed, builder.open_flow()))?;
+            if matches!(event, Event::DocumentStart(..)) {
+                documents += 1;
+                if documents > 1 {
+                    return Err(Failure::second_document(builder.closed));
+                }
+            }
+            builder.take(event, span)?;
+        }
+        Ok(builder.tree)
+    }
+
+    /// Returns a node.
+    pub(super) fn node(&self, id: Id) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// Returns the number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Returns the root, where there is one.
+    pub(super) fn root(&self) -> Option<Id> {
+        (!self.nodes.is_empty()).then_some(0)
+    }
+
+    /// Returns the nodes right below one: items, or keys and values in turn.
+    pub(super) fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+        let end = self.node(id).next;
+        let first = id + 1;
+        std::iter::successors((first < end).then_some(first), move |&c| {
+            let next = self.node(c).next;
+            (next < end).then_some(next)
+        })
+    }
+
+    /// Returns the entries of a mapping.
+    pub(super) fn entries(&self, id: Id) -> impl Iterator<Item = (Id, Id)> + '_ {
+        let mut children = self.children(id);
+        std::iter::from_fn(move || Some((children.next()?, children.next()?)))
+    }
+
+    /// Returns the anchor and tag of a node.
+    pub(super) fn props(&self, id: Id) -> Option<&Props> {
+        let node = self.node(id);
+        if node.kind == Kind::Alias || node.extra == 0 {
+            None
+        } else {
+            self.props.get(node.extra as usize - 1)
+        }
+    }
+
+    /// Returns the tag of a node.
+    pub(super) fn tag(&self, id: Id) -> Option<Tag> {
+        self.props(id)?.tag.as_ref().map(|(_, tag)| *tag)
+    }
+
+    /// Returns the node that an alias stands for.
+    pub(super) fn target(&self, id: Id) -> Option<Id> {
+        let node = self.node(id);
+        (node.kind == Kind::Alias).then_some(node.extra)
+    }
+
+    /// Returns the bytes of a node without its anchor and tag.
+    pub(super) fn span(&self, id: Id) -> Range<usize> {
+        let node = self.node(id);
+        node.start as usize..node.end as usize
+    }
+
+    /// Returns the text of a scalar, escapes and folds resolved.
+    pub(super) fn text<'a>(&'a self, id: Id, source: &'a str) -> &'a str {
+        let node = self.node(id);
+        let (start, end) = (node.start as usize, node.end as usize);
+        match node.text {
+            AS_WRITTEN => &source[start..end],
+            INSIDE_QUOTES => &source[start + 1..end - 1],
+            decoded => {
+                let range = &self.ranges[decoded as usize - 2];
+                &self.decoded[range.start as usize..range.end as usize]
+            }
+        }
+    }
+}
+
+/// Returns how much of a text Kubernetes takes off: a `---` line in front of a byte order mark, and the mark.
+pub(super) fn behind_mark(text: &str) -> usize {
+    let line = if text.starts_with("---") { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
+    if text[line..].starts_with('\u{feff}') { line + '\u{feff}'.len_utf8() } else { 0 }
+}
+
+fn options() -> Options {
+    granit_parser::options! {
+        emit_comments: false,
+        emit_anchor_events: true,
+        disallow_directives: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    }
+}
+
+/// Puts the tree together from events.
+#[derive(Default)]
+struct Builder<'t> {
+    text: &'t str,
+    /// Bytes before what the parser sees.
+    skip: usize,
+    tree: Tree,
+    /// Collections that are still open, each with the number of its children so far.
+    open: Vec<(Id, usize)>,
+    /// The node of each anchor, by the parser's number.
+    anchors: Vec<Id>,
+    /// The end of the last token that was seen.
+    cursor: usize,
+    /// Where the document's last node ended.
+    closed: usize,
+}
+
+impl Builder<'_> {
+    /// Returns where the innermost flow collection starts that is still open.
+    fn open_flow(&self) -> Option<usize> {
+        let is_flow = |&id: &Id| matches!(self.tree.node(id).kind, Kind::FlowSeq | Kind::FlowMap);
+        let flow = self.open.iter().map(|&(id, _)| id).rfind(is_flow)?;
+        Some(self.tree.node(flow).start as usize)
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Failure>> {
+        let at = self.range(span);
+        match event {
+            Event::Scalar(value, style, anchor, tag) => {
+                let props = self.tag(span, tag.as_deref());
+                let id = self.push(Kind::of_scalar(style), at, anchor, props)?;
+                self.place_scalar(id, &value);
+                self.close_leaf(id);
+            }
+            Event::Alias(target) => {
+                let id = self.push(Kind::Alias, at, 0, None)?;
+                self.tree.nodes[id as usize].extra = self.anchors.get(target).copied().unwrap_or(0);
+                self.close_leaf(id);
+            }
+            Event::Anchor(_, name) => self.anchor(at, &name)?,
+            Event::SequenceStart(style, anchor, tag) => {
+                let props = self.tag(span, tag.as_deref());
+                let kind = if style == StructureStyle::Flow { Kind::FlowSeq } else { Kind::BlockSeq };
+                self.open(kind, at, anchor, props)?;
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                let props = self.tag(span, tag.as_deref());
+                let kind = match style {
+                    StructureStyle::Block => Kind::BlockMap,
+                    StructureStyle::Flow if self.text[at.clone()].starts_with('{') => Kind::FlowMap,
+                    StructureStyle::Flow => Kind::Pair,
+                };
+                self.open(kind, at, anchor, props)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(at),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes of an event; the line end that was added for the parser does not count.
+    fn range(&self, span: Span) -> Range<usize> {
+        let most = self.text.len();
+        let start = (self.skip + span.start.byte_offset().unwrap_or(0)).min(most);
+        start..(self.skip + span.end.byte_offset().unwrap_or(0)).clamp(start, most)
+    }
+
+    fn tag(&mut self, span: Span, tag: Option<&granit_parser::Tag>) -> Option<Props> {
+        let tag = tag?;
+        let range = span.tag_span().map_or(0..0, |s| self.range(s));
+        self.cursor = self.cursor.max(range.end);
+        Some(Props { anchor: None, tag: Some((range, Tag::of(tag.handle(), tag.suffix()))) })
+    }
+
+    fn push(
+        &mut self,
+        kind: Kind,
+        at: Range<usize>,
+        anchor: usize,
+        props: Option<Props>,
+    ) -> Result<Id, Box<Failure>> {
+        let id = offset(self.tree.nodes.len());
+        if self.tree.nodes.len() >= MAX_NODES {
+            return Err(Failure::too_many_nodes(at.start));
+        }
+        if let Some((_, children)) = self.open.last_mut() {
+            *children += 1;
+        }
+        if anchor > 0 {
+            self.anchors.resize(self.anchors.len().max(anchor + 1), 0);
+            self.anchors[anchor] = id;
+        }
+        let extra = props.map_or(0, |p| {
+            self.tree.props.push(p);
+            offset(self.tree.props.len())
+        });
+        let (start, end) = (offset(at.start), offset(at.end));
+        self.tree.nodes.push(Node { kind, start, end, next: id + 1, extra, text: AS_WRITTEN });
+        Ok(id)
+    }
+
+    /// Records the anchor of the node that was pushed last.
+    fn anchor(&mut self, at: Range<usize>, name: &str) -> Result<(), Box<Failure>> {
+        // libyaml takes letters, digits, `-` and `_` only.
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+            return Err(Failure::anchor_name(at));
+        }
+        let Some(node) = self.tree.nodes.last_mut() else { return Ok(()) };
+        if node.extra == 0 {
+            self.tree.props.push(Props::default());
+            node.extra = offset(self.tree.props.len());
+        }
+        // An empty node lies behind its properties.
+        if node.start == node.end {
+            node.start = node.start.max(offset(at.end));
+            node.end = node.start;
+        }
+        let end = node.end;
+        self.cursor = self.cursor.max(at.end).max(end as usize);
+        if let Some(props) = self.tree.props.get_mut(node.extra as usize - 1) {
+            props.anchor = Some(at);
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        kind: Kind,
+        at: Range<usize>,
+        anchor: usize,
+        props: Option<Props>,
+    ) -> Result<(), Box<Failure>> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Failure::too_deep(at.start));
+        }
+        let in_map =
+            self.open.last().is_some_and(|&(parent, _)| self.tree.node(parent).kind == Kind::BlockMap);
+        let id = self.push(kind, at.clone(), anchor, props)?;
+        if kind == Kind::BlockSeq && in_map {
+            // The parser points at the first item where the dashes are not indented.
+            let dash = self.skip_to(|b| b == b'-', at.start);
+            self.tree.nodes[id as usize].start = offset(dash);
+        }
+        // The cursor stays before the dash or key: what follows looks for its own indicator.
+        if matches!(kind, Kind::FlowSeq | Kind::FlowMap) {
+            self.cursor = at.end;
+        }
+        self.open.push((id, 0));
+        Ok(())
+    }
+
+    fn close(&mut self, at: Range<usize>) {
+        let Some((id, _)) = self.open.pop() else { return };
+        if matches!(self.tree.node(id).kind, Kind::FlowSeq | Kind::FlowMap) {
+            self.cursor = at.end;
+        }
+        let (next, end) = (offset(self.tree.nodes.len()), offset(self.cursor));
+        let node = &mut self.tree.nodes[id as usize];
+        node.next = next;
+        node.end = end.max(node.start);
+        self.closed = end as usize;
+    }
+
+    fn close_leaf(&mut self, id: Id) {
+        self.cursor = self.cursor.max(self.tree.node(id).end as usize);
+        self.closed = self.cursor;
+    }
+
+    /// Sets where a scalar is and where its text is found.
+    fn place_scalar(&mut self, id: Id, value: &str) {
+        let Node { kind, start, end, .. } = *self.tree.node(id);
+        let (start, end) = (start as usize, end as usize);
+        if kind == Kind::Plain && start == end {
+            let at = self.empty_at(id, start);
+            let node = &mut self.tree.nodes[id as usize];
+            (node.start, node.end) = (offset(at), offset(at));
+            return;
+        }
+        if kind.is_block_scalar() {
+            let header = self.skip_to(|b| matches!(b, b'|' | b'>'), start);
+            let node_end = block_scalar_end(self.text, header, start..end);
+            let node = &mut self.tree.nodes[id as usize];
+            (node.start, node.end) = (offset(header), offset(node_end));
+        } else if self.text[start..end] == *value {
+            return;
+        } else if kind != Kind::Plain && self.text.get(start + 1..end - 1) == Some(value) {
+            self.tree.nodes[id as usize].text = INSIDE_QUOTES;
+            return;
+        }
+        let from = offset(self.tree.decoded.len());
+        self.tree.decoded.push_str(value);
+        self.tree.ranges.push(from..offset(self.tree.decoded.len()));
+        self.tree.nodes[id as usize].text = offset(self.tree.ranges.len()) + 1;
+    }
+
+    /// Returns where a value belongs that is not written: behind its properties, `:`, `-` or key.
+    fn empty_at(&self, id: Id, given: usize) -> usize {
+        let parent = self.open.last().map(|&(parent, children)| (self.tree.node(parent).kind, children));
+        match parent {
+            Some((kind, children)) if kind.is_map() && children % 2 == 0 && self.tree.props(id).is_none() => {
+                let found = self.skip_to(|b| b == b':', usize::MAX);
+                if found == usize::MAX { self.cursor } else { found + 1 }
+            }
+            _ => self.cursor.max(given),
+        }
+    }
+
+    /// Goes on from the last token over blanks, comments, indicators and properties to a wanted indicator.
+    fn skip_to(&self, wanted: impl Fn(u8) -> bool, otherwise: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let mut at = self.cursor;
+        while let Some(&b) = bytes.get(at) {
+            match b {
+                _ if wanted(b) => return at,
+                b'#' => at = memchr::memchr2(b'\n', b'\r', &bytes[at..]).map_or(bytes.len(), |i| at + i),
+                b'&' | b'!' => {
+                    at += bytes[at..].iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len() - at);
+                }
+                b' ' | b'\t' | b'\n' | b'\r' | b'-' | b'?' | b':' | 0xef | 0xbb | 0xbf => at += 1,
+                _ => return otherwise,
+            }
+        }
+        otherwise
+    }
+}
+
+impl Kind {
+    fn of_scalar(style: ScalarStyle) -> Self {
+        match style {
+            ScalarStyle::Plain => Self::Plain,
+            ScalarStyle::SingleQuoted => Self::Single,
+            ScalarStyle::DoubleQuoted => Self::Double,
+            ScalarStyle::Literal => Self::Literal,
+            ScalarStyle::Folded => Self::Folded,
+        }
+    }
+}
+
+/// Returns where the content of a block scalar ends, before the line end.
+fn block_scalar_end(text: &str, header: usize, content: Range<usize>) -> usize {
+    let line_end =
+        |at: usize| memchr::memchr2(b'\n', b'\r', &text.as_bytes()[at..]).map_or(text.len(), |i| at + i);
+    let header_end = line_end(header);
+    let keeps = text[header..header_end].split('#').next().is_some_and(|h| h.contains('+'));
+    let written = &text[header_end.min(content.end)..content.end];
+    if keeps {
+        // All blank lines are content; blanks behind the last line end are the next line's indentation.
+        let trimmed = written.trim_end_matches([' ', '\t']);
+        let trimmed = if trimmed.ends_with(['\n', '\r']) || trimmed.is_empty() { trimmed } else { written };
+        let trimmed = trimmed.strip_suffix('\n').unwrap_or(trimmed);
+        let trimmed = trimmed.strip_suffix('\r').unwrap_or(trimmed);
+        return header_end + trimmed.len();
+    }
+    let last = written.trim_end_matches([' ', '\t', '\n', '\r']);
+    if last.is_empty() { header_end } else { line_end(header_end + last.len()) }
+}
+
+/// Returns an offset as the tree keeps it; texts are at most 64 MiB long.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}

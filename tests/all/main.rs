@@ -1,0 +1,3 @@
+//! The drivers that need more than one room, and the properties: one binary.
+
+mod quirks;
