@@ -76,7 +76,15 @@ impl Diagnostic {
     }
 
     fn new(code: Code, severity: Severity, message: impl Into<String>) -> Self {
-        Self { code, severity, message: message.into(), labels: Vec::new(), field: None, notes: Vec::new(), help: None }
+        Self {
+            code,
+            severity,
+            message: message.into(),
+            labels: Vec::new(),
+            field: None,
+            notes: Vec::new(),
+            help: None,
+        }
     }
 
     /// Adds a place; the first one added is the primary one.

@@ -6,5 +6,11 @@ pub mod sidecar_set;
 /// Label selectors.
 pub mod selector;
 
+/// Image references (`registry/name:tag`).
+pub mod image;
+
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;
+
+/// JSON as Go writes it, behind hashes and annotations.
+pub mod go_json;

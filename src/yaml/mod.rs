@@ -76,7 +76,9 @@ fn stub(y: &yaml_rust2::Yaml) -> Value {
         Y::String(s) => Value::String(s.clone()),
         Y::Boolean(b) => Value::Bool(*b),
         Y::Array(a) => a.iter().map(stub).collect(),
-        Y::Hash(h) => Value::Object(h.iter().map(|(k, v)| (k.as_str().unwrap_or("?").to_owned(), stub(v))).collect()),
+        Y::Hash(h) => {
+            Value::Object(h.iter().map(|(k, v)| (k.as_str().unwrap_or("?").to_owned(), stub(v))).collect())
+        }
         _ => Value::Null,
     }
 }

@@ -68,7 +68,10 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Seg::Key(k) if !k.is_empty() && k.chars().all(|c| c.is_ascii_alphanumeric() || "_-/$".contains(c)) => {
+                Seg::Key(k)
+                    if !k.is_empty()
+                        && k.chars().all(|c| c.is_ascii_alphanumeric() || "_-/$".contains(c)) =>
+                {
                     write!(f, "{}{k}", if i > 0 { "." } else { "" })?;
                 }
                 Seg::Key(k) => write!(f, "[{k:?}]")?,

@@ -1,9 +1,33 @@
 //! A SidecarSet, decoded: the one form (v1beta1's) that the rest of pillion works with.
 
+mod decode;
+mod defaults;
+mod hash;
+mod old_forms;
+mod places;
+mod read;
+mod schema;
+mod stored;
+mod v1alpha1;
+mod walk;
+
+pub use decode::{decode, decode_for};
+pub use old_forms::repair;
+
 use crate::model::selector::Selector;
 use crate::yaml::{Document, Path};
+use places::Places;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+
+/// What a SidecarSet is decoded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To inject it: old forms are understood.
+    Render,
+    /// To say what Kruise would say to it.
+    Validate,
+}
 
 /// Where containers of a set go (`podInjectPolicy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,4 +188,8 @@ pub struct SidecarSet {
     pub hash_without_image: String,
     /// Name of Kruise's ControllerRevision for this content.
     pub revision_name: String,
+    /// `metadata`, checked.
+    pub(crate) metadata: Map<String, Value>,
+    /// Where the fields stand in the document.
+    pub(crate) places: Places,
 }

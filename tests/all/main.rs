@@ -1,0 +1,4 @@
+//! Drivers of the recorded answers and properties, one binary.
+
+mod conformance;
+mod stored;
