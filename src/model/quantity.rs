@@ -99,7 +99,7 @@ impl Quantity {
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let parts = Parts::split(text)?;
         let (format, power) = parts.interpret()?;
-        if parts.is_bare && (power >= 50 || power < -9) {
+        if parts.is_bare && !(-9..50).contains(&power) {
             return Err(QuantityError::Format);
         }
         let nano = match format {

@@ -2,7 +2,7 @@
 
 use crate::model::go_json::{to_go_json, to_sorted_go_json};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// Returns the annotations `kruise.io/sidecarset-hash` and `kruise.io/sidecarset-hash-without-image` of a stored spec.
 /// `has_containers` tells whether the key `containers` was written, be it with an empty list.

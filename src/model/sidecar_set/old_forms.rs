@@ -194,30 +194,28 @@ pub fn repair(text: &str) -> Option<(String, Vec<(usize, String)>)> {
     }
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let mut moved = Vec::new();
-    // The column of the keys of the last line that ended an entry, where the next sibling has to stand.
+    // Where the next key has to stand, after an entry that is complete on its line.
     let mut siblings_at: Option<usize> = None;
+    // The indentation from which lines are being moved, and where to.
     let mut shift: Option<(usize, usize)> = None;
+    // The column below which a block of text ends.
+    let mut block: Option<usize> = None;
     for (at, line) in lines.iter_mut().enumerate() {
         let indent = indent(line);
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+        if line.trim().is_empty() || block.is_some_and(|column| indent > column) || line.trim().starts_with('#') {
             continue;
         }
-        if shift.is_some_and(|(from, _)| indent < from) {
-            shift = None;
-        }
+        shift = shift.filter(|(from, _)| indent >= *from);
         if shift.is_none() {
-            shift = siblings_at
-                .filter(|column| indent > *column && key_column(line).is_some())
-                .map(|c| (indent, c));
+            shift = siblings_at.filter(|column| indent > *column && key_column(line).is_some()).map(|c| (indent, c));
         }
         if let Some((from, to)) = shift {
             line.replace_range(to..from, "");
-            moved.push((
-                at + 1,
-                format!("moved {} columns to the left, below the key it belongs to", from - to),
-            ));
+            moved.push((at + 1, format!("moved {} columns to the left, below the key it belongs to", from - to)));
         }
-        siblings_at = key_column(line).filter(|column| has_plain_value(&line[*column..]));
+        let column = key_column(line);
+        siblings_at = column.filter(|column| has_plain_value(&line[*column..]));
+        block = is_block(line).then(|| column.unwrap_or(indent));
     }
     (!moved.is_empty()).then(|| (lines.join("\n"), moved))
 }
@@ -246,6 +244,12 @@ fn key_column(line: &str) -> Option<usize> {
     let key = line[column..].split_once(':')?.0.trim_end();
     let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     is_key.then_some(column)
+}
+
+/// Tells whether a block of text follows the line.
+fn is_block(line: &str) -> bool {
+    let last = line.split(" #").next().unwrap_or("").split_whitespace().next_back().unwrap_or("");
+    last.starts_with(['|', '>']) && last.len() <= 3
 }
 
 /// Tells whether `key: value` is complete on its line, so that nothing may stand deeper below it.
