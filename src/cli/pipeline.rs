@@ -6,6 +6,7 @@ use super::progress::Progress;
 use crate::diag::{Code, Diagnostic};
 use crate::inject::{Annotations, Options, Sets};
 use crate::model::repository;
+use crate::model::sidecar_set::Mode;
 use crate::model::workload::Kinds;
 use crate::read::{in_order, read_file, read_stream};
 use crate::render::{
@@ -108,9 +109,9 @@ pub(super) fn renderer(
             ),
         );
     }
-    let (sets, wrong) = read_sets(&gathered.sidecar_sets);
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);
-    let (history, wrong) = read_states(&history.sidecar_sets);
+    let (history, wrong) = read_states(&history.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);
     diagnostics.extend(check_sets(&sets, &history));
     let mut namespaces = Namespaces::default();

@@ -5,7 +5,7 @@ use super::pipeline::{first_pass, gather_files};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, json, sarif};
-use crate::model::sidecar_set::validate_update;
+use crate::model::sidecar_set::{Mode, validate_update};
 use crate::render::{check_sets, read_sets, read_states};
 use crate::write::Failure;
 use clap::{Args, ValueEnum};
@@ -74,12 +74,12 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Di
             ),
         );
     }
-    let (sets, wrong) = read_sets(&gathered.sidecar_sets);
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Validate);
     diagnostics.extend(wrong);
-    let (history, wrong) = read_states(&states.sidecar_sets);
+    let (history, wrong) = read_states(&states.sidecar_sets, Mode::Validate);
     diagnostics.extend(wrong);
     // What is wrong with an old state cannot be mended any more.
-    let (old, _) = read_states(&old.sidecar_sets);
+    let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
     diagnostics.extend(check_sets(&sets, &history));
     for set in &sets {
         if let Some(old) = old.iter().find(|o| o.name == set.name) {

@@ -77,6 +77,16 @@ codes! {
     WrongType "wrong-type" "spec:\n  containers: none"
     /// A field the API does not know; Kruise drops it without a word.
     UnknownField "unknown-field" "spec:\n  contianers: []"
+    /// A document calls itself a SidecarSet of a version or kind that Kruise does not have.
+    UnknownVersion "unknown-version" "apiVersion: apps.kruise.io/v1\nkind: SidecarSet"
+    /// A text or number that should be a resource quantity is none.
+    InvalidQuantity "invalid-quantity" "resources:\n  limits:\n    cpu: lots"
+    /// A field that has to be written is not there, or is empty.
+    MissingField "missing-field" "metadata: {}"
+    /// apps.kruise.io/v1beta1 has no `namespace`: Kruise drops it, and the set applies to the whole cluster.
+    NamespaceDropped "namespace-dropped" "apiVersion: apps.kruise.io/v1beta1\nspec:\n  namespace: team-a"
+    /// In apps.kruise.io/v1alpha1 `namespace` wins over `namespaceSelector`, which is thrown away.
+    NamespaceSelectorIgnored "namespace-selector-ignored" "spec:\n  namespace: team-a\n  namespaceSelector: {}"
 
     /// A form of SidecarSet that only old Kruise versions or their articles know; it was understood.
     OldForm "old-form" "spec:\n  paused: true"

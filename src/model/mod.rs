@@ -12,5 +12,11 @@ pub mod selector;
 /// Kinds that own a pod template.
 pub mod workload;
 
+/// Image references (`registry/name:tag`).
+pub mod image;
+
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;
+
+/// JSON as Go writes it, behind hashes and annotations.
+pub mod go_json;

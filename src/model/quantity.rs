@@ -1,1 +1,378 @@
-//! Resource quantities of the API machinery (resource.Quantity).
+//! Resource quantities of the API machinery (resource.Quantity): what a text means and how Kubernetes writes it.
+//!
+//! Values are kept in billionths, the finest step apimachinery keeps; anything finer is rounded away from zero.
+//! Amounts beyond 10^28 are refused, and from 10^21 on those that apimachinery would write without their suffix.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Billionths in one unit.
+const UNIT: i128 = 1_000_000_000;
+/// Billionths in one thousandth.
+const MILLI: i128 = 1_000_000;
+/// The largest amount that is held: far from the end of 128 bits, so that sums never overflow.
+const LIMIT: i128 = UNIT * 10_i128.pow(28);
+/// One more step than there are suffixes for.
+const BEYOND: i128 = UNIT * 10_i128.pow(21);
+/// The suffixes of decimal quantities and their powers of ten.
+const DECIMAL: [(&str, i32); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+/// The suffixes of binary quantities; each is 1024 times the one before.
+const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+
+/// The notation a quantity was written in, which Kubernetes keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `500m`, `2G`.
+    DecimalSi,
+    /// `1Gi`.
+    BinarySi,
+    /// `1e3`.
+    DecimalExponent,
+}
+
+/// Why a text is no quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuantityError {
+    /// It is not a number with a suffix.
+    Format,
+    /// The number is followed by an unknown suffix.
+    Suffix,
+    /// The amount is beyond what Kubernetes can write.
+    TooLarge,
+}
+
+impl fmt::Display for QuantityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Format => {
+                "a quantity is a number with an optional suffix, such as `100m`, `0.5`, `1Gi` or `2e3`"
+            }
+            Self::Suffix => {
+                "the suffix must be one of n u m k M G T P E Ki Mi Gi Ti Pi Ei, or an exponent such as `e3`"
+            }
+            Self::TooLarge => "the amount is larger than Kubernetes can hold",
+        })
+    }
+}
+
+/// An amount of a resource.
+#[derive(Debug, Clone)]
+pub struct Quantity {
+    nano: i128,
+    format: Format,
+    /// The text it was read from, where apimachinery repeats it instead of computing one (`1.500`, `+2`).
+    text: Option<Box<str>>,
+}
+
+/// Quantities are equal when they are the same amount, however it is written.
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.nano == other.nano
+    }
+}
+
+impl Eq for Quantity {}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.nano.cmp(&other.nano)
+    }
+}
+
+impl Quantity {
+    /// Returns zero.
+    pub fn zero() -> Self {
+        Self { nano: 0, format: Format::DecimalSi, text: None }
+    }
+
+    /// Reads a quantity as Kubernetes does.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        let parts = Parts::split(text)?;
+        let (format, power) = parts.interpret()?;
+        if parts.is_bare && !(-9..50).contains(&power) {
+            return Err(QuantityError::Format);
+        }
+        let nano = match format {
+            Format::BinarySi => parts.binary(power),
+            Format::DecimalSi | Format::DecimalExponent => parts.decimal(power),
+        }
+        .filter(|n| *n <= LIMIT && (format == Format::DecimalExponent || *n == 0 || n % BEYOND != 0))
+        .ok_or(QuantityError::TooLarge)?;
+        // apimachinery v0.32 resource.ParseQuantity: a fraction of less than one is not kept as binary.
+        let format =
+            if format == Format::BinarySi && (1..UNIT).contains(&nano) { Format::DecimalSi } else { format };
+        let text = (nano != 0 && parts.is_canonical(format, power)).then(|| text.into());
+        Ok(Self { nano: if parts.negative { -nano } else { nano }, format, text })
+    }
+
+    /// Returns a number of thousandths.
+    pub fn from_milli(milli: i64, format: Format) -> Self {
+        Self { nano: i128::from(milli) * MILLI, format, text: None }
+    }
+
+    /// Returns the amount in thousandths, rounded away from zero; None where it does not fit 64 bits.
+    pub fn milli(&self) -> Option<i64> {
+        i64::try_from(divide_away(self.nano, MILLI)).ok()
+    }
+
+    /// Returns the whole amount, rounded away from zero; None where it does not fit 64 bits.
+    pub fn units(&self) -> Option<i64> {
+        i64::try_from(divide_away(self.nano, UNIT)).ok()
+    }
+
+    /// Returns this quantity rounded to thousandths, as Kubernetes stores entries of `limits` and `requests`.
+    #[must_use]
+    pub fn rounded_to_milli(self) -> Self {
+        if self.nano % MILLI == 0 {
+            return self;
+        }
+        Self { nano: divide_away(self.nano, MILLI) * MILLI, format: self.format, text: None }
+    }
+
+    /// Returns -1, 0 or 1.
+    pub fn sign(&self) -> i32 {
+        match self.nano.cmp(&0) {
+            Ordering::Less => -1,
+            Ordering::Equal => 0,
+            Ordering::Greater => 1,
+        }
+    }
+
+    /// Tells whether the amount is whole.
+    pub fn is_whole(&self) -> bool {
+        self.nano % UNIT == 0
+    }
+
+    /// Returns the notation.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns the sum. The notation is that of the left side, or of the right one where the left is zero.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let format = if self.nano == 0 { other.format } else { self.format };
+        Self { nano: self.nano.saturating_add(other.nano), format, text: None }
+    }
+
+    /// Returns the amount with the other sign.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        Self { nano: -self.nano, format: self.format, text: None }
+    }
+
+    /// Returns the same notation with another amount.
+    #[must_use]
+    pub fn with_milli(&self, milli: i64) -> Self {
+        Self::from_milli(milli, self.format)
+    }
+}
+
+/// Writes the form that Kubernetes stores.
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = &self.text {
+            return f.write_str(text);
+        }
+        // apimachinery v0.32 Quantity.CanonicalizeBytes: small or fractional amounts are never written in binary.
+        let binary = self.format == Format::BinarySi && self.is_whole() && self.nano.abs() >= 1024 * UNIT;
+        match (self.nano, binary) {
+            (0, _) => f.write_str("0"),
+            (_, true) => {
+                let (number, power) = strip(self.nano / UNIT, 1024, BINARY.len() - 1);
+                write!(f, "{number}{}", BINARY[power])
+            }
+            (_, false) => {
+                let (number, power) = strip(self.nano, 1000, 12);
+                match (self.format, DECIMAL.get(power)) {
+                    (Format::DecimalExponent, _) if power == 3 => write!(f, "{number}"),
+                    (Format::DecimalSi | Format::BinarySi, Some((suffix, _))) => {
+                        write!(f, "{number}{suffix}")
+                    }
+                    _ => write!(f, "{number}e{}", 3 * power as i32 - 9),
+                }
+            }
+        }
+    }
+}
+
+/// Divides by `base` as often as it goes without a rest, at most `most` times.
+fn strip(mut number: i128, base: i128, most: usize) -> (i128, usize) {
+    let mut times = 0;
+    while times < most && number % base == 0 {
+        number /= base;
+        times += 1;
+    }
+    (number, times)
+}
+
+fn divide_away(number: i128, by: i128) -> i128 {
+    let whole = number / by;
+    if number % by == 0 { whole } else { whole + number.signum() }
+}
+
+/// A text taken apart: sign, digits in front of and behind the point, suffix.
+struct Parts<'a> {
+    negative: bool,
+    /// There is no digit at all; apimachinery reads such a text as zero, but for the far ends of the suffixes.
+    is_bare: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    suffix: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn split(text: &'a str) -> Result<Self, QuantityError> {
+        if text.is_empty() {
+            return Err(QuantityError::Format);
+        }
+        let negative = text.starts_with('-');
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (whole, rest) = digits(unsigned.trim_start_matches('0'));
+        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), digits);
+        let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+        let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        if exponent.bytes().all(|b| b.is_ascii_digit()) {
+            let is_bare = !unsigned.starts_with('0') && whole.is_empty() && fraction.is_empty();
+            Ok(Self { negative, is_bare, whole, fraction, suffix })
+        } else {
+            Err(QuantityError::Format)
+        }
+    }
+
+    fn interpret(&self) -> Result<(Format, i32), QuantityError> {
+        if let Some((_, power)) = DECIMAL.iter().find(|(s, _)| *s == self.suffix) {
+            return Ok((Format::DecimalSi, *power));
+        }
+        if let Some(power) = BINARY.iter().position(|s| *s == self.suffix) {
+            return Ok((Format::BinarySi, 10 * power as i32));
+        }
+        let exponent =
+            self.suffix.strip_prefix(['e', 'E']).filter(|e| !e.is_empty()).ok_or(QuantityError::Suffix)?;
+        let power: i64 = exponent.parse().map_err(|_| QuantityError::Suffix)?;
+        i32::try_from(power).map(|p| (Format::DecimalExponent, p)).map_err(|_| QuantityError::TooLarge)
+    }
+
+    /// Returns the billionths of a decimal number, rounded up; None where it is too large.
+    fn decimal(&self, power: i32) -> Option<i128> {
+        let digits = self.whole.bytes().chain(self.fraction.bytes());
+        let count = self.whole.len() + self.fraction.len();
+        // The number of digits that are billionths or more; the others only decide about rounding.
+        let kept = i64::try_from(self.whole.len()).ok()? + i64::from(power) + 9;
+        let mut nano: i128 = 0;
+        let mut rest = false;
+        for (at, digit) in (0_i64..).zip(digits) {
+            if at < kept {
+                nano = nano.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+            } else {
+                rest |= digit != b'0';
+            }
+        }
+        let missing = kept - i64::try_from(count).ok()?;
+        if nano != 0 && missing > 0 {
+            nano = nano.checked_mul(10_i128.checked_pow(u32::try_from(missing).ok()?)?)?;
+        }
+        Some(nano + i128::from(rest))
+    }
+
+    /// Returns the billionths of a binary number, rounded up, at most 2^63 - 1 units.
+    fn binary(&self, power: i32) -> Option<i128> {
+        let factor = 1_i128 << power;
+        // apimachinery v0.32 resource.ParseQuantity: binary amounts stop at the largest signed 64-bit number.
+        let cap = i128::from(i64::MAX) * UNIT;
+        let Some(units) = self.whole.parse::<i64>().ok().or(self.whole.is_empty().then_some(0)) else {
+            return Some(cap);
+        };
+        let (fraction, rest) = self.fraction.split_at(self.fraction.len().min(18));
+        let rest = rest.bytes().any(|b| b != b'0');
+        let parts = fraction.parse::<i128>().unwrap_or(0) * factor;
+        let nano = match 10_i128.checked_pow(fraction.len() as u32)? {
+            scale if scale > UNIT => divide_away(parts, scale / UNIT),
+            scale => parts * (UNIT / scale),
+        };
+        let units = (i128::from(units) * factor).min(i128::from(i64::MAX));
+        Some((units * UNIT + nano + i128::from(rest)).min(cap))
+    }
+
+    /// Tells whether apimachinery repeats the text instead of computing one.
+    fn is_canonical(&self, format: Format, power: i32) -> bool {
+        let (whole, fraction) = (self.whole.len().max(1) as i64, self.fraction.len() as i64);
+        match format {
+            Format::BinarySi => {
+                let precision = 14 - whole - i64::from(power) * 3 / 10;
+                precision >= 0 && fraction == 0 && self.low_bits() != 0
+            }
+            Format::DecimalSi | Format::DecimalExponent => {
+                let scale = i64::from(power) - fraction;
+                let fits = whole + fraction <= 18 && (-9..=i64::from(i32::MAX)).contains(&scale);
+                fits && scale % 3 == 0 && !self.whole.is_empty() && !self.ends_in_thousands()
+            }
+        }
+    }
+
+    fn ends_in_thousands(&self) -> bool {
+        let zeros = |s: &str| s.bytes().rev().take_while(|b| *b == b'0').count();
+        let behind = zeros(self.fraction);
+        behind >= 3 || (behind == self.fraction.len() && behind + zeros(self.whole) >= 3)
+    }
+
+    fn low_bits(&self) -> u64 {
+        self.whole.parse::<u64>().map_or(0, |n| n & 7)
+    }
+}
+
+/// Splits off the leading decimal digits.
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_kubernetes_writes() {
+        // Answers of apimachinery v0.32.10: the text, its canonical form, that form after rounding to thousandths.
+        for line in include_str!("quantity_answers.txt").lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [text, canonical, rounded] = columns[..] else { panic!("three columns: {line}") };
+            match Quantity::parse(text) {
+                Ok(q) => {
+                    assert_eq!(q.to_string(), canonical, "{text}");
+                    assert_eq!(q.rounded_to_milli().to_string(), rounded, "{text}, rounded");
+                }
+                Err(e) => assert_eq!(format!("{e:?}"), canonical, "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_written() {
+        for text in ["1000E", "1e30", "1e999999999", "1e99999999999", &"9".repeat(100_000)] {
+            assert_eq!(Quantity::parse(text), Err(QuantityError::TooLarge));
+        }
+        assert_eq!(Quantity::parse("1e-999999999").map(|q| q.to_string()), Ok("1e-9".to_owned()));
+        assert_eq!(Quantity::parse("0e999999999").map(|q| q.to_string()), Ok("0".to_owned()));
+    }
+
+    #[test]
+    fn sums_keep_the_notation_of_the_first_that_is_not_zero() {
+        let sum = |a: &str, b: &str| {
+            let q = |t| Quantity::parse(t).expect("a quantity");
+            q(a).plus(&q(b)).to_string()
+        };
+        assert_eq!(sum("1Gi", "256Mi"), "1280Mi");
+        assert_eq!(sum("1G", "1Gi"), "2073741824");
+        assert_eq!(sum("0", "1Gi"), "1Gi");
+    }
+}

@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn everything_wrong_is_said_at_once() {
         let text = format!(
-            "{HEAD}sorces: [a]\nannotations: all\nkinds:\n- {{group: x, kind: Y}}\nrollout: {{steps: [1, 25%], maxBatches: lots, start: Auto}}\n"
+            "{HEAD}sorces: [a]\nannotations: all\nkinds:\n- {{group: x, kind: Worker}}\nrollout: {{steps: [1, 25%], maxBatches: lots, start: Auto}}\n"
         );
         assert_eq!(
             messages(&text),

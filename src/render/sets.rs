@@ -1,7 +1,7 @@
 //! From the SidecarSets that were found to the sets that are injected: decoded, validated, each name once.
 
 use crate::diag::{Code, Diagnostic};
-use crate::model::sidecar_set::{SidecarSet, conflicts, decode, validate};
+use crate::model::sidecar_set::{Mode, SidecarSet, conflicts, decode_for, validate};
 use crate::yaml::{Document, Part, Path};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub type Found = (Arc<Document>, Path);
 
 /// Decodes sets; of two with one name the first stays. The result is in name order.
-pub fn read_sets(found: &[Found]) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
-    let (all, mut diagnostics) = read_states(found);
+pub fn read_sets(found: &[Found], mode: Mode) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
+    let (all, mut diagnostics) = read_states(found, mode);
     let mut sets: BTreeMap<String, Arc<SidecarSet>> = BTreeMap::new();
     for set in all {
         match sets.get(&set.name) {
@@ -25,12 +25,12 @@ pub fn read_sets(found: &[Found]) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
 }
 
 /// Decodes states of sets, of which several may have one name; the result is in the order of the input.
-pub fn read_states(found: &[Found]) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
+pub fn read_states(found: &[Found], mode: Mode) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut states = Vec::new();
     for (document, path) in found {
         diagnostics.extend(document.diagnostics().iter().cloned());
-        let (set, wrong) = decode(document, path);
+        let (set, wrong) = decode_for(mode, document, path);
         diagnostics.extend(wrong);
         states.extend(set.map(Arc::new));
     }

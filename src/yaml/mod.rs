@@ -104,7 +104,9 @@ impl Document {
     }
 
     /// stub
-    pub fn rewrite(&self, _a: &Path, _n: &Value) -> Result<String, Diagnostic> { Ok(self.text.to_string()) }
+    pub fn rewrite(&self, _a: &Path, _n: &Value) -> Result<String, Diagnostic> {
+        Ok(self.text.to_string())
+    }
 
     fn place(&self) -> Place<'_> {
         Place { file: &self.file, first_line: self.first_line, text: &self.text }

@@ -1,9 +1,33 @@
 //! A SidecarSet, decoded: the one form (v1beta1's) that the rest of pillion works with.
 
+mod decode;
+mod defaults;
+mod hash;
+mod old_forms;
+mod places;
+mod read;
+mod schema;
+mod stored;
+mod v1alpha1;
+mod walk;
+
+pub use decode::{decode, decode_for};
+pub use old_forms::repair;
+
 use crate::model::selector::Selector;
 use crate::yaml::{Document, Path};
+use places::Places;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+
+/// What a SidecarSet is decoded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To inject it: old forms are understood.
+    Render,
+    /// To say what Kruise would say to it.
+    Validate,
+}
 
 /// Where containers of a set go (`podInjectPolicy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,12 +188,12 @@ pub struct SidecarSet {
     pub hash_without_image: String,
     /// Name of Kruise's ControllerRevision for this content.
     pub revision_name: String,
+    /// `metadata`, checked.
+    pub(crate) metadata: Map<String, Value>,
+    /// Where the fields stand in the document.
+    pub(crate) places: Places,
 }
 
-/// stub
-pub fn decode(_d: &Arc<Document>, _p: &Path) -> (Option<SidecarSet>, Vec<crate::diag::Diagnostic>) {
-    (None, vec![])
-}
 /// stub
 pub fn validate(_s: &SidecarSet, _h: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
     vec![]
@@ -177,10 +201,6 @@ pub fn validate(_s: &SidecarSet, _h: &[Arc<SidecarSet>]) -> Vec<crate::diag::Dia
 /// stub
 pub fn conflicts(_s: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
     vec![]
-}
-/// stub
-pub fn repair(_t: &str) -> Option<(String, Vec<(usize, String)>)> {
-    None
 }
 /// stub
 pub fn validate_update(_n: &SidecarSet, _o: &SidecarSet) -> Vec<crate::diag::Diagnostic> {

@@ -1,0 +1,160 @@
+//! From a document to a SidecarSet: old forms, types, conversion, defaults, hashes.
+
+use super::places::Places;
+use super::read::{self, inside, objects, text};
+use super::schema::{Object as Type, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, SPEC};
+use super::stored::stored;
+use super::{Mode, SidecarSet, defaults, hash, old_forms, v1alpha1, walk};
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Document, Part, Path, Seg};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+type Object = Map<String, Value>;
+
+/// Reads the SidecarSet at a path of a document, to render it: the root, or an item of a List.
+///
+/// No set comes back when something in it is an error; every misfit is reported.
+pub fn decode(document: &Arc<Document>, path: &Path) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+    decode_for(Mode::Render, document, path)
+}
+
+/// Reads the SidecarSet at a path of a document for a purpose; see [`decode`].
+pub fn decode_for(
+    mode: Mode,
+    document: &Arc<Document>,
+    path: &Path,
+) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+    let mut places = Places::new(document, path);
+    let Some(Value::Object(written)) = value_at(document.value(), path) else {
+        let found = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
+        let label = places.label(&Path::root(), Part::Value, "");
+        return (None, vec![found.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
+    };
+    let (mut written, mut found) = old_forms::modernize(written, mode, &mut places);
+    let Some(version) = version(&written, &places, &mut found) else { return (None, found) };
+    if !version.is_alpha
+        && let Some(Value::Object(spec)) = written.get_mut("spec")
+    {
+        found.extend(v1alpha1::drop_namespace(spec, &places));
+    }
+    let (mut set, misfits) = walk::check(&Value::Object(written.clone()), version.kind, &places);
+    found.extend(misfits);
+    let mut part = |key: &str| match set.shift_remove(key) {
+        Some(Value::Object(map)) => map,
+        _ => Object::new(),
+    };
+    let (mut metadata, mut spec) = (part("metadata"), part("spec"));
+    found.extend(without_name(&metadata, &places));
+    found.extend(without_field_ref(&spec, &places));
+    if found.iter().any(Diagnostic::is_error) {
+        return (None, found);
+    }
+    if version.is_alpha {
+        found.extend(v1alpha1::convert(&mut metadata, &mut spec, &mut places));
+    }
+    let has_containers = written.get("spec").and_then(|s| s.get("containers")).is_some_and(Value::is_array);
+    (Some(build(metadata, spec, has_containers, places)), found)
+}
+
+fn build(metadata: Object, spec: Object, has_containers: bool, places: Places) -> SidecarSet {
+    let name = text(&metadata, "name").unwrap_or_default().to_owned();
+    let mut defaulted = spec.clone();
+    defaults::fill(&mut defaulted);
+    let stored_spec = stored(&defaulted, &SPEC);
+    let (hash, hash_without_image) = hash::hashes(&stored_spec, has_containers);
+    let (injection_paused, injection_revision) = read::injection(&spec);
+    SidecarSet {
+        document: places.document.clone(),
+        path: places.root.clone(),
+        selector: read::selector(&spec, "selector").unwrap_or_default(),
+        namespace_selector: read::selector(&spec, "namespaceSelector"),
+        init_containers: read::sidecars(&spec, "initContainers", &places.root),
+        containers: read::sidecars(&spec, "containers", &places.root),
+        volumes: read::volumes(&spec),
+        image_pull_secrets: read::image_pull_secrets(&spec),
+        patch_pod_metadata: read::patch_pod_metadata(&spec),
+        injection_paused,
+        injection_revision,
+        update_strategy: read::update_strategy(&spec),
+        custom_version: text(&spec, "customVersion").map(str::to_owned),
+        hash,
+        hash_without_image,
+        revision_name: hash::revision_name(&name, &stored_spec),
+        stored_spec,
+        name,
+        metadata,
+        places,
+    }
+}
+
+/// One of the two versions of the API.
+struct Version {
+    is_alpha: bool,
+    kind: &'static Type,
+}
+
+fn version(set: &Object, places: &Places, found: &mut Vec<Diagnostic>) -> Option<Version> {
+    let version = text(set, "apiVersion").unwrap_or_default();
+    let is_set = text(set, "kind") == Some("SidecarSet");
+    match version {
+        "apps.kruise.io/v1beta1" if is_set => Some(Version { is_alpha: false, kind: &SIDECAR_SET_V1BETA1 }),
+        "apps.kruise.io/v1alpha1" if is_set => Some(Version { is_alpha: true, kind: &SIDECAR_SET_V1ALPHA1 }),
+        _ => {
+            let key = if is_set { "apiVersion" } else { "kind" };
+            let error = Diagnostic::error(
+                Code::UnknownVersion,
+                format!("`{}` `{}` is no SidecarSet that Kruise has", walk::shortened(version), kind(set)),
+            );
+            let label = places.label(&Path::root().then(key), Part::Value, "");
+            let help = "write `apiVersion: apps.kruise.io/v1beta1` and `kind: SidecarSet`";
+            found.push(error.at(label).field(key).help(help));
+            None
+        }
+    }
+}
+
+fn kind(set: &Object) -> String {
+    walk::shortened(text(set, "kind").unwrap_or_default())
+}
+
+fn without_name(metadata: &Object, places: &Places) -> Option<Diagnostic> {
+    if metadata.contains_key("name") {
+        return None;
+    }
+    let label = places.label(&Path::dotted("metadata"), Part::Key, "");
+    let found = Diagnostic::error(Code::MissingField, "a SidecarSet needs a name").at(label);
+    Some(found.field("metadata.name").help("write `metadata.name`; rollouts and annotations go by it"))
+}
+
+/// Kruise v1.9.0 apis/apps/defaults dereferences `fieldRef` without looking, and crashes on such a set.
+fn without_field_ref(spec: &Object, places: &Places) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for list in ["initContainers", "containers"] {
+        for (i, container) in objects(spec, list).enumerate() {
+            for (j, term) in objects(container, "transferEnv").enumerate() {
+                let Some(from) = inside(term, "sourceContainerNameFrom") else { continue };
+                if from.contains_key("fieldRef") {
+                    continue;
+                }
+                let term = Path::dotted("spec").then(list).then(i).then("transferEnv").then(j);
+                let at = term.then("sourceContainerNameFrom");
+                let error =
+                    Diagnostic::error(Code::MissingField, "`sourceContainerNameFrom` needs a `fieldRef`");
+                let error = error.at(places.label(&at, Part::Key, "")).field(at.then("fieldRef").to_string());
+                found.push(error.because("Kruise's webhook crashes on such a SidecarSet").help(
+                    "write `fieldRef: {fieldPath: metadata.labels['KEY']}`, or name the container in `sourceContainerName`",
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Returns the value at a path.
+fn value_at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
+    path.steps().iter().try_fold(value, |value, step| match step {
+        Seg::Key(key) => value.get(key),
+        Seg::Index(i) => value.get(i),
+    })
+}

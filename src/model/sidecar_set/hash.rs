@@ -1,0 +1,60 @@
+//! Kruise's names for the content of a SidecarSet: both hashes and the name of its ControllerRevision.
+
+use crate::model::go_json::{to_go_json, to_sorted_go_json};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// Returns the annotations `kruise.io/sidecarset-hash` and `kruise.io/sidecarset-hash-without-image` of a stored spec.
+/// `has_containers` tells whether the key `containers` was written, be it with an empty list.
+pub(crate) fn hashes(spec: &Value, has_containers: bool) -> (String, String) {
+    let list = |key: &str| spec.get(key).and_then(Value::as_array).cloned();
+    let containers = list("containers").or(has_containers.then(Vec::new));
+    let init = list("initContainers").unwrap_or_default();
+    let hash = hash_of(containers.as_ref(), &init);
+    let without_image = hash_of(containers.map(images_removed).as_ref(), &images_removed(init));
+    (hash, without_image)
+}
+
+/// Returns the name of the ControllerRevision that Kruise makes for this content.
+pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
+    let mut content = Map::new();
+    content.insert("$patch".into(), "replace".into());
+    for key in ["containers", "imagePullSecrets", "initContainers", "patchPodMetadata", "volumes"] {
+        content.insert(key.into(), spec.get(key).cloned().unwrap_or(Value::Null));
+    }
+    // The revision is hashed together with the number of name collisions so far, which a fresh revision has none of.
+    let text = to_sorted_go_json(&json!({ "spec": content })) + "0";
+    format!("{set}-{}", safe_encode(&fnv1_32(text.as_bytes()).to_string()))
+}
+
+fn hash_of(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
+    let mut content = Map::new();
+    content.insert("containers".into(), containers.map_or(Value::Null, |c| Value::Array(c.clone())));
+    if init.iter().any(is_native) {
+        content.insert("initContainers".into(), Value::Array(init.to_vec()));
+    }
+    let digest = Sha256::digest(to_go_json(&Value::Object(content)));
+    safe_encode(&digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
+}
+
+/// Tells whether an init container is a native sidecar.
+pub(crate) fn is_native(container: &Value) -> bool {
+    container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
+}
+
+fn images_removed(mut containers: Vec<Value>) -> Vec<Value> {
+    for container in containers.iter_mut().filter_map(Value::as_object_mut) {
+        container.shift_remove("image");
+    }
+    containers
+}
+
+/// apimachinery v0.32 util/rand.SafeEncodeString: a text in letters and digits that form no words.
+fn safe_encode(text: &str) -> String {
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    text.bytes().map(|b| char::from(ALPHABET[usize::from(b) % ALPHABET.len()])).collect()
+}
+
+fn fnv1_32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash: u32, b| hash.wrapping_mul(0x0100_0193) ^ u32::from(*b))
+}

@@ -1,0 +1,295 @@
+//! Forms of a SidecarSet that older articles show and Kruise no longer reads: what they mean today.
+
+use super::Mode;
+use super::places::Places;
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Part, Path, Seg};
+use serde_json::{Map, Value, json};
+
+type Object = Map<String, Value>;
+
+/// Keys of `updateStrategy` that articles put elsewhere.
+const UPDATE_KEYS: [&str; 6] =
+    ["paused", "selector", "partition", "maxUnavailable", "priorityStrategy", "scatterStrategy"];
+/// The keys a document has at its top.
+const TOP_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// Moves what stands in an old place to where the API has it now, with a warning for each.
+///
+/// To validate is to say what Kruise would do: it drops such fields, and refuses what it cannot decode.
+pub(crate) fn modernize(set: &Object, mode: Mode, places: &mut Places) -> (Object, Vec<Diagnostic>) {
+    let mut forms = Forms { set: set.clone(), mode, places, found: Vec::new() };
+    forms.rename_top_keys();
+    for key in UPDATE_KEYS.into_iter().filter(|k| *k != "selector") {
+        forms.move_to_update_strategy(&Path::root().then(key), key);
+    }
+    forms.move_empty_dir();
+    forms.move_to_update_strategy(&Path::dotted("spec.paused"), "paused");
+    forms.unwrap_strategy();
+    for list in ["initContainers", "containers"] {
+        for policy in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
+            forms.wrap_share_policies(list, policy);
+        }
+    }
+    (forms.set, forms.found)
+}
+
+struct Forms<'a> {
+    set: Object,
+    mode: Mode,
+    places: &'a mut Places,
+    found: Vec<Diagnostic>,
+}
+
+impl Forms<'_> {
+    /// `Kind : SidecarSet` and the like.
+    fn rename_top_keys(&mut self) {
+        for key in TOP_KEYS {
+            let written = self.set.keys().find(|k| k.as_str() != key && k.eq_ignore_ascii_case(key)).cloned();
+            let Some(written) = written.filter(|_| !self.set.contains_key(key)) else { continue };
+            let at = Path::root().then(written.clone());
+            let label = self.places.label(&at, Part::Key, format!("write `{key}`"));
+            let mut found = match self.mode {
+                Mode::Render => Diagnostic::warning(Code::OldForm, format!("`{written}` is read as `{key}`")),
+                Mode::Validate => Diagnostic::error(Code::OldForm, format!("`{written}` is not `{key}`")),
+            };
+            found = found
+                .at(label)
+                .field(key)
+                .because("keys are case-sensitive: Kubernetes does not see this one");
+            self.found.push(found.help(format!("write `{key}`")));
+            if let Some(value) = self.set.shift_remove(&written) {
+                self.set.insert(key.into(), value);
+                self.places.note_move(Path::root().then(key), at);
+            }
+        }
+    }
+
+    /// Moves one field into `spec.updateStrategy`; what is already there wins.
+    fn move_to_update_strategy(&mut self, from: &Path, key: &str) {
+        let Some(value) = take(&mut self.set, from) else { return };
+        let to = Path::dotted("spec.updateStrategy").then(key);
+        self.warn(from, &to);
+        if self.mode == Mode::Render {
+            let spec = object_at(&mut self.set, "spec");
+            let strategy = spec.and_then(|s| object_at(s, "updateStrategy"));
+            if let Some(strategy) = strategy.filter(|s| !s.contains_key(key)) {
+                strategy.insert(key.into(), value);
+                self.places.note_move(to, from.clone());
+            }
+        }
+    }
+
+    /// `emptyDir: {}` at the left margin, below the volume it was meant for.
+    fn move_empty_dir(&mut self) {
+        let from = Path::dotted("emptyDir");
+        let Some(value) = take(&mut self.set, &from) else { return };
+        let volumes =
+            self.set.get_mut("spec").and_then(|s| s.get_mut("volumes")).and_then(Value::as_array_mut);
+        let bare =
+            volumes.into_iter().flatten().enumerate().filter_map(|(i, v)| Some((i, v.as_object_mut()?)));
+        let last = bare.filter(|(_, v)| v.len() == 1 && v.contains_key("name")).last();
+        let to = match last {
+            Some((i, volume)) => {
+                if self.mode == Mode::Render {
+                    volume.insert("emptyDir".into(), value);
+                }
+                Path::dotted("spec.volumes").then(i).then("emptyDir")
+            }
+            None => Path::dotted("spec.volumes"),
+        };
+        self.warn(&from, &to);
+    }
+
+    /// `spec.strategy`, the update strategy of Kruise before v0.5, and its `rollingUpdate`.
+    fn unwrap_strategy(&mut self) {
+        let strategy = Path::dotted("spec.strategy");
+        for prefix in [strategy.then("rollingUpdate"), strategy.clone()] {
+            for key in UPDATE_KEYS {
+                self.move_to_update_strategy(&prefix.then(key), key);
+            }
+        }
+        let rest = take(&mut self.set, &strategy);
+        let is_used_up = |v: &Value| match v {
+            Value::Object(map) => map.iter().all(|(k, v)| k == "rollingUpdate" && v == &json!({})),
+            _ => v.is_null(),
+        };
+        if rest.is_some_and(|r| !is_used_up(&r)) {
+            self.warn(&strategy, &Path::dotted("spec.updateStrategy"));
+        }
+    }
+
+    /// `shareVolumePolicy: enabled`, written as a plain string.
+    fn wrap_share_policies(&mut self, list: &str, policy: &str) {
+        let containers = self.set.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
+        for (i, container) in containers.into_iter().flatten().enumerate() {
+            let Some(value) =
+                container.get_mut(policy).filter(|v| matches!(v.as_str(), Some("enabled" | "disabled")))
+            else {
+                continue;
+            };
+            let at = Path::dotted("spec").then(list).then(i).then(policy);
+            let kind = value.as_str().unwrap_or_default().to_owned();
+            let label = self.places.label(&at, Part::Value, "");
+            let found = match self.mode {
+                Mode::Render => {
+                    Diagnostic::warning(Code::OldForm, format!("`{policy}` is written as a plain string"))
+                }
+                Mode::Validate => Diagnostic::error(Code::WrongType, format!("`{policy}` must be a mapping")),
+            };
+            let found = found.at(label).field(at.to_string());
+            let found = found.because("Kruise cannot decode such a SidecarSet");
+            self.found.push(found.help(format!("write `{policy}: {{type: {kind}}}`")));
+            *value = json!({"type": kind});
+            self.places.note_move(at.then("type"), at);
+        }
+    }
+
+    fn warn(&mut self, from: &Path, to: &Path) {
+        let (does, label) = match self.mode {
+            Mode::Render => ("is read as", "this is an old or misplaced form"),
+            Mode::Validate => ("is dropped by Kruise; it was meant as", "this has no effect in a cluster"),
+        };
+        let name = from.steps().iter().rev().find_map(|s| match s {
+            Seg::Key(k) => Some(k.as_str()),
+            Seg::Index(_) => None,
+        });
+        let message = format!("`{}` here {does} `{to}`", name.unwrap_or("this"));
+        let found = Diagnostic::warning(Code::OldForm, message).at(self.places.label(from, Part::Key, label));
+        self.found.push(found.field(from.to_string()).help(format!("move it to `{to}`")));
+    }
+}
+
+/// Takes out the value at a path of keys.
+fn take(object: &mut Object, path: &Path) -> Option<Value> {
+    let (last, parents) = path.steps().split_last()?;
+    let key = |s: &Seg| match s {
+        Seg::Key(k) => Some(k.clone()),
+        Seg::Index(_) => None,
+    };
+    let mut object = object;
+    for step in parents {
+        object = object.get_mut(&key(step)?)?.as_object_mut()?;
+    }
+    object.shift_remove(&key(last)?)
+}
+
+/// Returns the object at a key, made where nothing is there; None where something else is.
+fn object_at<'a>(object: &'a mut Object, key: &str) -> Option<&'a mut Object> {
+    let value = object.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Object::new());
+    }
+    value.as_object_mut()
+}
+
+/// Tries to make the text of a SidecarSet readable in which a key stands deeper than the keys it belongs to, as after
+/// `- name: x`. Returns the new text and, for every moved line, its number from 1 and what was done.
+///
+/// None when the text is no SidecarSet or there is nothing to move. Whether the result can be read is for the caller
+/// to find out.
+pub fn repair(text: &str) -> Option<(String, Vec<(usize, String)>)> {
+    if !is_sidecar_set(text) {
+        return None;
+    }
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let mut moved = Vec::new();
+    // Where the next key has to stand, after an entry that is complete on its line.
+    let mut siblings_at: Option<usize> = None;
+    // The indentation from which lines are being moved, and where to.
+    let mut shift: Option<(usize, usize)> = None;
+    // The column below which a block of text ends.
+    let mut block: Option<usize> = None;
+    for (at, line) in lines.iter_mut().enumerate() {
+        let indent = indent(line);
+        if line.trim().is_empty()
+            || block.is_some_and(|column| indent > column)
+            || line.trim().starts_with('#')
+        {
+            continue;
+        }
+        shift = shift.filter(|(from, _)| indent >= *from);
+        if shift.is_none() {
+            shift = siblings_at
+                .filter(|column| indent > *column && key_column(line).is_some())
+                .map(|c| (indent, c));
+        }
+        if let Some((from, to)) = shift {
+            line.replace_range(to..from, "");
+            moved.push((
+                at + 1,
+                format!("moved {} columns to the left, below the key it belongs to", from - to),
+            ));
+        }
+        let column = key_column(line);
+        siblings_at = column.filter(|column| has_plain_value(&line[*column..]));
+        block = is_block(line).then(|| column.unwrap_or(indent));
+    }
+    (!moved.is_empty()).then(|| (lines.join("\n"), moved))
+}
+
+/// Tells whether a text has the lines that make it a SidecarSet of Kruise.
+fn is_sidecar_set(text: &str) -> bool {
+    let entry = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        Some((key.trim().to_lowercase(), value.trim().to_owned()))
+    };
+    let top = text.lines().filter(|l| !l.starts_with([' ', '#', '-'])).filter_map(entry).collect::<Vec<_>>();
+    top.iter().any(|(k, v)| k == "kind" && v == "SidecarSet")
+        && top.iter().any(|(k, v)| k == "apiversion" && v.starts_with("apps.kruise.io/"))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// Returns the column of the key of `key: …` or `- key: …`.
+fn key_column(line: &str) -> Option<usize> {
+    let mut column = indent(line);
+    while let Some(rest) = line[column..].strip_prefix("- ") {
+        column += 2 + indent(rest);
+    }
+    let key = line[column..].split_once(':')?.0.trim_end();
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    is_key.then_some(column)
+}
+
+/// Tells whether a block of text follows the line.
+fn is_block(line: &str) -> bool {
+    let last = line.split(" #").next().unwrap_or("").split_whitespace().next_back().unwrap_or("");
+    last.starts_with(['|', '>']) && last.len() <= 3
+}
+
+/// Tells whether `key: value` is complete on its line, so that nothing may stand deeper below it.
+fn has_plain_value(entry: &str) -> bool {
+    let value = entry.split_once(':').map_or("", |(_, v)| v).trim();
+    let value = value.split(" #").next().unwrap_or("").trim();
+    !value.is_empty()
+        && !value.starts_with(['|', '>', '"', '\'', '{', '[', '&', '*', '!', '#', '%', '@', '`'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repair;
+
+    const HEAD: &str = "apiVersion : apps.kruise.io/v1alpha1\nKind : SidecarSet\nspec:\n  containers:\n";
+
+    #[test]
+    fn moves_an_entry_below_the_key_it_belongs_to() {
+        let text = format!(
+            "{HEAD}  - name: log\n    transferEnv:\n    - sourceContainerName: web\n      # the zone\n        envName: TZ\n    \
+             image: x\n"
+        );
+        let (fixed, moved) = repair(&text).expect("there is something to move");
+        assert!(fixed.contains("\n      envName: TZ\n    image: x\n"), "{fixed}");
+        assert_eq!(moved.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [9]);
+    }
+
+    #[test]
+    fn leaves_sound_and_foreign_texts_alone() {
+        let sound =
+            format!("{HEAD}  - name: log\n    command:\n    - sh\n    args: |\n      a: b\n        c: d\n");
+        assert_eq!(repair(&sound), None);
+        assert_eq!(repair("kind: ConfigMap\ndata:\n  a: b\n    c: d\n"), None);
+    }
+}

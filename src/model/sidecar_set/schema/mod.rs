@@ -1,0 +1,183 @@
+//! The API types a SidecarSet is made of, as data: field names, kinds, and how Go writes each field.
+
+use Type::{
+    Any, Bool, Int32, Int64, IntOrText, Object as Obj, Objects, Quantity, QuantityMap, Text, TextMap, Texts,
+    Time,
+};
+
+mod container;
+mod kruise;
+mod meta;
+mod volume;
+
+pub(crate) use kruise::{SIDECAR_CONTAINER, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, SPEC};
+
+/// The kind of value a field takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Type {
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number of 32 bits.
+    Int32,
+    /// A whole number of 64 bits.
+    Int64,
+    /// A resource quantity: a string or a number.
+    Quantity,
+    /// A whole number of 32 bits or a string.
+    IntOrText,
+    /// A time in RFC 3339.
+    Time,
+    /// Anything.
+    Any,
+    /// A map of strings.
+    TextMap,
+    /// A map of quantities.
+    QuantityMap,
+    /// A list of strings.
+    Texts,
+    /// A list of objects.
+    Objects(&'static Object),
+    /// An object with known fields.
+    Object(&'static Object),
+}
+
+/// How Go's encoder treats a field without content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// A value with `omitempty`: left out when empty, but objects are always written.
+    OmitEmpty,
+    /// A value without `omitempty`: always written.
+    Always,
+    /// A pointer with `omitempty`: left out when nobody wrote it, kept when empty.
+    Pointer,
+    /// A pointer without `omitempty`: `null` when nobody wrote it.
+    Nullable,
+}
+
+/// One field of an object.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// The JSON name.
+    pub(crate) name: &'static str,
+    /// What it takes.
+    pub(crate) kind: Type,
+    /// How it is written when empty.
+    pub(crate) presence: Presence,
+}
+
+/// An API type.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// The name of the Go type.
+    pub(crate) name: &'static str,
+    /// The type it embeds, whose fields come first.
+    pub(crate) base: Option<&'static Self>,
+    /// Its own fields, in the order Go writes them.
+    pub(crate) fields: &'static [Field],
+}
+
+impl Object {
+    /// Returns every field in the order Go writes them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Field> {
+        self.base.map_or(&[][..], |b| b.fields).iter().chain(self.fields)
+    }
+
+    /// Returns the field of a name.
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.all().find(|f| f.name == name)
+    }
+
+    /// Returns the field somebody who wrote `name` most probably meant.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
+        nearest(name, self.all().map(|f| f.name))
+    }
+}
+
+/// Returns the candidate that `name` was most probably meant to be: the same letters in another case, or few edits away.
+pub(crate) fn nearest(name: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    // Field names have at most 30 characters; a longer word is no misspelling of one, and costs nothing.
+    if name.chars().count() > 40 {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    candidates
+        .map(|c| (distance(&lower, &c.to_lowercase()), c))
+        .filter(|(d, c)| *d <= c.len().min(name.len()) / 3)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, c)| c)
+}
+
+/// The number of insertions, deletions, replacements and swaps of neighbours between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut least = (rows[i][j + 1] + 1).min(row[j] + 1).min(rows[i][j] + usize::from(x != y));
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+impl Type {
+    /// Names the kind for people: `a string`.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Text => "a string",
+            Bool => "`true` or `false`",
+            Int32 | Int64 => "a whole number",
+            Quantity => "a quantity such as `100m` or `1Gi`",
+            IntOrText => "a whole number or a string",
+            Time => "a time",
+            Any => "anything",
+            TextMap => "a mapping of strings",
+            QuantityMap => "a mapping of quantities",
+            Texts => "a list of strings",
+            Objects(_) => "a list",
+            Obj(_) => "a mapping",
+        }
+    }
+}
+
+const fn field(name: &'static str, kind: Type, presence: Presence) -> Field {
+    Field { name, kind, presence }
+}
+
+const fn value(name: &'static str, kind: Type) -> Field {
+    field(name, kind, Presence::OmitEmpty)
+}
+
+const fn always(name: &'static str, kind: Type) -> Field {
+    field(name, kind, Presence::Always)
+}
+
+const fn pointer(name: &'static str, kind: Type) -> Field {
+    field(name, kind, Presence::Pointer)
+}
+
+const fn nullable(name: &'static str, kind: Type) -> Field {
+    field(name, kind, Presence::Nullable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_the_field_that_was_meant() {
+        let spec = &kruise::SPEC;
+        assert_eq!(spec.nearest("contianers"), Some("containers"));
+        assert_eq!(spec.nearest("Containers"), Some("containers"));
+        assert_eq!(spec.nearest("initcontainer"), Some("initContainers"));
+        assert_eq!(spec.nearest("frobnicate"), None);
+        assert_eq!(spec.nearest(&"x".repeat(1_000_000)), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Does a document fit the API's types? Every misfit is reported, and what remains is what Go would have decoded.
+
+use super::places::Places;
+use super::schema::{Field, Object, Presence, Type};
+use crate::diag::{Code, Diagnostic};
+use crate::model::quantity::Quantity;
+use crate::yaml::{Part, Path, Seg};
+use serde_json::{Map, Value};
+
+/// Findings of one document that are reported one by one; a document with more of them is no SidecarSet at all.
+const MOST_FINDINGS: usize = 200;
+
+/// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
+pub(crate) fn check(
+    value: &Value,
+    kind: &'static Object,
+    places: &Places,
+) -> (Map<String, Value>, Vec<Diagnostic>) {
+    let mut walk = Walk { places, at: Vec::new(), found: Vec::new(), left_out: 0 };
+    let checked = match walk.checked(value, Type::Object(kind)) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    if walk.left_out > 0 {
+        let message = format!("{} further findings of this kind are not shown", walk.left_out);
+        let code = walk.found.last().map_or(Code::UnknownField, |d| d.code);
+        let label = places.label(&Path::root(), Part::Value, "");
+        walk.found.push(Diagnostic::note(code, message).at(label));
+    }
+    (checked, walk.found)
+}
+
+/// Tells whether Go's `omitempty` leaves this value out.
+pub(crate) fn is_empty(value: &Value, kind: Type) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_i64() == Some(0) && !matches!(kind, Type::Quantity | Type::IntOrText),
+        Value::String(s) => s.is_empty() && matches!(kind, Type::Text),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty() && matches!(kind, Type::TextMap | Type::QuantityMap),
+    }
+}
+
+struct Walk<'a> {
+    places: &'a Places,
+    at: Vec<Seg>,
+    found: Vec<Diagnostic>,
+    left_out: usize,
+}
+
+impl Walk<'_> {
+    /// Returns what Go decodes from a value; None for null and for a misfit.
+    fn checked(&mut self, value: &Value, kind: Type) -> Option<Value> {
+        match (kind, value) {
+            (_, Value::Null) => None,
+            (Type::Any, _)
+            | (Type::Text | Type::IntOrText, Value::String(_))
+            | (Type::Bool, Value::Bool(_)) => Some(value.clone()),
+            (Type::Int32 | Type::IntOrText, Value::Number(n)) => {
+                let whole = n.as_i64().filter(|i| i32::try_from(*i).is_ok());
+                whole.map(Value::from).or_else(|| self.wrong_type(value, kind))
+            }
+            (Type::Int64, Value::Number(n)) => {
+                n.as_i64().map(Value::from).or_else(|| self.wrong_type(value, kind))
+            }
+            (Type::Time, Value::String(s)) if is_time(s) => Some(value.clone()),
+            (Type::Quantity, Value::String(s)) => self.quantity(value, s.trim()),
+            (Type::Quantity, Value::Number(n)) => self.quantity(value, &n.to_string()),
+            (Type::TextMap, Value::Object(map)) => Some(self.entries(map, Type::Text, "")),
+            (Type::QuantityMap, Value::Object(map)) => Some(self.entries(map, Type::Quantity, "0")),
+            (Type::Texts, Value::Array(items)) => Some(self.items(items, Type::Text)),
+            (Type::Objects(of), Value::Array(items)) => Some(self.items(items, Type::Object(of))),
+            (Type::Object(of), Value::Object(map)) => Some(Value::Object(self.fields(map, of))),
+            _ => self.wrong_type(value, kind),
+        }
+    }
+
+    fn quantity(&mut self, value: &Value, text: &str) -> Option<Value> {
+        if let Err(e) = Quantity::parse(text) {
+            let field = self.field();
+            let found =
+                Diagnostic::error(Code::InvalidQuantity, format!("`{}` is no quantity", shortened(text)))
+                    .at(self.places.label(&field, Part::Value, ""))
+                    .field(field.to_string())
+                    .because("Kruise cannot decode such a SidecarSet")
+                    .help(e.to_string());
+            self.push(found);
+            return None;
+        }
+        Some(value.clone())
+    }
+
+    /// Checks the values of a map; null counts as `empty`, as in Go.
+    fn entries(&mut self, map: &Map<String, Value>, kind: Type, empty: &str) -> Value {
+        let mut kept = Map::new();
+        for (key, value) in map {
+            self.at.push(key.clone().into());
+            let value = match value {
+                Value::Null => Some(Value::from(empty)),
+                _ => self.checked(value, kind),
+            };
+            self.at.pop();
+            if let Some(value) = value {
+                kept.insert(key.clone(), value);
+            }
+        }
+        Value::Object(kept)
+    }
+
+    /// Checks the items of a list; null counts as the empty value of its kind, as in Go.
+    fn items(&mut self, items: &[Value], kind: Type) -> Value {
+        let mut kept = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            self.at.push(i.into());
+            kept.push(self.checked(item, kind).unwrap_or_else(|| match kind {
+                Type::Object(_) => Value::Object(Map::new()),
+                _ => Value::from(""),
+            }));
+            self.at.pop();
+        }
+        Value::Array(kept)
+    }
+
+    fn fields(&mut self, map: &Map<String, Value>, of: &'static Object) -> Map<String, Value> {
+        let mut kept = Map::new();
+        for (key, value) in map {
+            let Some(field) = of.field(key) else {
+                self.unknown_field(key, of);
+                continue;
+            };
+            self.at.push(key.clone().into());
+            let value = self.checked(value, field.kind);
+            self.at.pop();
+            if let Some(value) = value.filter(|v| !is_left_out(v, field)) {
+                kept.insert(key.clone(), value);
+            }
+        }
+        kept
+    }
+
+    fn unknown_field(&mut self, key: &str, of: &'static Object) {
+        if self.found.len() >= MOST_FINDINGS {
+            self.left_out += 1;
+            return;
+        }
+        let field = self.field().then(key);
+        let help = match of.nearest(key) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("remove it, or look for the right name in the API of {}", of.name),
+        };
+        let found = Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shortened(key)))
+            .at(self.places.label(&field, Part::Key, ""))
+            .field(field.to_string())
+            .because("Kruise drops it without a word")
+            .help(help);
+        self.push(found);
+    }
+
+    fn wrong_type<T>(&mut self, value: &Value, kind: Type) -> Option<T> {
+        let field = self.field();
+        let found = Diagnostic::error(
+            Code::WrongType,
+            format!("`{}` must be {}, but it is {}", last_name(&field), kind.noun(), describe(value)),
+        )
+        .at(self.places.label(&field, Part::Value, ""))
+        .field(field.to_string())
+        .because("Kruise cannot decode such a SidecarSet")
+        .help(advice(value, kind));
+        self.push(found);
+        None
+    }
+
+    fn push(&mut self, found: Diagnostic) {
+        if self.found.len() < MOST_FINDINGS {
+            self.found.push(found);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn field(&self) -> Path {
+        self.at.iter().fold(Path::root(), |p, s| p.then(s.clone()))
+    }
+}
+
+fn is_left_out(value: &Value, field: &Field) -> bool {
+    field.presence == Presence::OmitEmpty && is_empty(value, field.kind)
+}
+
+/// Returns the last key of a path with what follows it: `ports[0]`.
+fn last_name(field: &Path) -> String {
+    let steps = field.steps();
+    let from = steps.iter().rposition(|s| matches!(s, Seg::Key(_))).unwrap_or(0);
+    let name = steps[from..].iter().fold(Path::root(), |p, s| p.then(s.clone())).to_string();
+    if name.is_empty() { "the document".into() } else { name }
+}
+
+/// Describes what was found in place of something else.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("the boolean `{b}`"),
+        Value::Number(n) => format!("the number `{}`", shortened(&n.to_string())),
+        Value::String(s) => format!("the string `{}`", shortened(s)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a mapping".into(),
+    }
+}
+
+/// Cuts a text that is too long for a message.
+pub(crate) fn shortened(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("");
+    match line.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.len() < text.len() => format!("{line}…"),
+        None => line.into(),
+    }
+}
+
+fn advice(value: &Value, kind: Type) -> String {
+    match (kind, value) {
+        (Type::Text, Value::Bool(_) | Value::Number(_)) => {
+            format!("quote it: `\"{}\"`", shortened(&value.to_string()))
+        }
+        (Type::Text, _) => "write one string here".into(),
+        (Type::Bool, Value::String(s)) if s == "true" || s == "false" => {
+            format!("write it without quotes: `{s}`")
+        }
+        (Type::Int32 | Type::Int64 | Type::IntOrText, Value::String(s)) if s.parse::<i64>().is_ok() => {
+            format!("write it without quotes: `{s}`")
+        }
+        (Type::Int32 | Type::IntOrText, Value::Number(_)) => {
+            "the number must be whole and fit 32 bits".into()
+        }
+        (Type::Int64, Value::Number(_)) => "the number must be whole and fit 64 bits".into(),
+        (Type::TextMap, Value::Array(_)) => "write `key: \"value\"` lines without the dashes in front".into(),
+        (Type::Object(_), Value::Array(_)) => "write its keys without the dashes in front".into(),
+        (Type::Texts | Type::Objects(_), Value::Object(_)) => "put a dash in front of every item".into(),
+        (Type::Time, _) => "write a time such as `\"2024-01-31T12:00:00Z\"`".into(),
+        _ => format!("write {} here", kind.noun()),
+    }
+}
+
+/// Tells whether a text has the form of RFC 3339.
+fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().take(19).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let zone = text.get(19..).unwrap_or("").trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset: String = zone.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "0000-00-00T00:00:00" && matches!(offset.as_str(), "Z" | "+00:00" | "-00:00")
+}
