@@ -5,9 +5,12 @@ mod inputs;
 mod pipeline;
 mod print;
 mod progress;
+mod reference;
 mod render;
 mod report;
 mod validate;
+
+pub use reference::reference;
 
 use crate::write::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -7,10 +7,12 @@ mod codes;
 pub mod github;
 pub mod human;
 pub mod json;
+mod reference;
 pub mod sarif;
 pub mod short;
 
 pub use codes::Code;
+pub use reference::reference;
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! The drivers that need more than one room, and the properties: one binary.
 
 mod conformance;
+mod docs;
 mod quirks;
+mod rooms;
 mod stored;

@@ -1,0 +1,132 @@
+//! The rooms of src/ import only what ARCHITECTURE.md lets them, and every file says what it is for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Room, the rooms it may import, and the outside crates it may import besides serde and serde_json.
+const ROOMS: &[(&str, &[&str], &[&str])] = &[
+    ("diag", &[], &["annotate_snippets"]),
+    ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
+    ("read", &["diag", "yaml"], &["ignore"]),
+    ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
+    ("inject", &["diag", "yaml", "model"], &["json_patch", "regex"]),
+    ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
+    ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
+    (
+        "cli",
+        &["diag", "yaml", "model", "inject", "render", "read", "write"],
+        &["clap", "clap_complete", "clap_mangen", "strsim"],
+    ),
+];
+
+/// Rooms without files, clocks, environment, threads or output.
+const PURE: &[&str] = &["diag", "yaml", "model", "inject", "render"];
+
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::io",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::time",
+    "println!",
+    "SystemTime",
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The files of a folder, tests left out: they may do what they need.
+fn files(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && path.file_name().is_none_or(|n| n != "tests.rs")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            let tests = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+            found.push((path, text[..tests].to_owned()));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The first segments after `crate::` in a text, and of `use` lines the outside crates.
+fn imports(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let word = |rest: &str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let inner = text
+        .match_indices("crate::")
+        .map(|(at, m)| &text[at + m.len()..])
+        .map(|rest| &rest[..word(rest)])
+        .collect();
+    let outer = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("use ").or_else(|| l.strip_prefix("pub use ")))
+        .map(|rest| &rest[..word(rest)])
+        .collect();
+    (inner, outer)
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    for (room, rooms, crates) in ROOMS {
+        for (path, text) in files(&source().join(room)) {
+            let (inner, outer) = imports(&text);
+            for used in inner {
+                assert!(used == *room || rooms.contains(&used), "{} imports crate::{used}", path.display());
+            }
+            let known = ["crate", "super", "self", "std", "serde", "serde_json"];
+            let siblings: Vec<&str> = text
+                .lines()
+                .filter_map(|l| l.strip_prefix("mod ").or_else(|| l.strip_prefix("pub mod ")))
+                .map(|l| l.trim_end_matches(';'))
+                .collect();
+            for used in outer {
+                let is_local = siblings.contains(&used) || used.starts_with(char::is_uppercase);
+                assert!(
+                    known.contains(&used) || crates.contains(&used) || is_local,
+                    "{} imports {used}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_do_no_io() {
+    for room in PURE {
+        for (path, text) in files(&source().join(room)) {
+            for word in IMPURE {
+                let code =
+                    text.lines().filter(|l| !l.trim_start().starts_with("//")).any(|l| l.contains(word));
+                assert!(!code, "{} uses {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (path, text) in files(&source()) {
+        assert!(text.starts_with("//! "), "{} does not start with `//!`", path.display());
+    }
+}
+
+#[test]
+fn every_room_is_known() {
+    for entry in fs::read_dir(source()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(
+            !path.is_dir() || ROOMS.iter().any(|(room, ..)| *room == name),
+            "src/{name} is no room of ARCHITECTURE.md"
+        );
+    }
+}

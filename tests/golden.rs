@@ -1,0 +1,134 @@
+//! Runs every folder of golden/ that holds a `case.toml`, as one named test each.
+//!
+//! A case: `case.toml` (`args`, `exit`, `stdin`, `oracle`), `in/` (the working folder), and what is expected:
+//! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
+//! `UPDATE_GOLDEN=1` writes what came out; a missing expectation is written, and the test fails once.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// Arguments of pillion.
+    args: Vec<String>,
+    /// The expected exit code.
+    #[serde(default)]
+    exit: i32,
+    /// A file of the case for standard input.
+    stdin: Option<PathBuf>,
+    /// Which program gave the expected answer, where it was not pillion.
+    #[allow(dead_code, reason = "for readers of the case")]
+    oracle: Option<String>,
+    /// The working folder is compared with `out/` afterwards.
+    #[serde(default)]
+    writes: bool,
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn run(toml: &Path) -> Outcome {
+    let folder = toml.parent().ok_or("no folder")?;
+    let case: Case = toml::from_str(&fs::read_to_string(toml)?)?;
+    let work = tempfile::tempdir()?;
+    if folder.join("in").is_dir() {
+        copy(&folder.join("in"), work.path())?;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+    command.args(&case.args).current_dir(work.path()).env_clear().env("HOME", work.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stdin = case.stdin.as_ref().map_or(Ok(Vec::new()), |f| fs::read(folder.join(f)))?;
+    // A program that does not read its input is no failure here.
+    let _ = child.stdin.take().ok_or("no standard input")?.write_all(&stdin);
+    let output = child.wait_with_output()?;
+    let mut wrong = Vec::new();
+    wrong.extend(expect(&folder.join("stdout.txt"), &output.stdout)?);
+    wrong.extend(expect(&folder.join("stderr.txt"), &output.stderr)?);
+    if output.status.code() != Some(case.exit) {
+        wrong.push(format!("exit code {:?}, expected {}", output.status.code(), case.exit));
+    }
+    if case.writes {
+        wrong.extend(expect_folder(&folder.join("out"), work.path())?);
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+fn is_update() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some_and(|v| v == "1")
+}
+
+/// Compares byte for byte; an empty output needs no file.
+fn expect(file: &Path, actual: &[u8]) -> Result<Option<String>, std::io::Error> {
+    let expected = fs::read(file).ok();
+    if expected.as_deref().unwrap_or_default() == actual {
+        return Ok(None);
+    }
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if is_update() || expected.is_none() {
+        fs::write(file, actual)?;
+        return Ok((!is_update()).then(|| format!("{name} did not exist; it was written, read it")));
+    }
+    let (old, new) =
+        (String::from_utf8_lossy(expected.as_deref().unwrap_or_default()), String::from_utf8_lossy(actual));
+    Ok(Some(pillion::write::unified(&name, &old, &new)))
+}
+
+fn expect_folder(expected: &Path, actual: &Path) -> Result<Option<String>, Box<dyn std::error::Error>> {
+    let (want, got) = (files(expected)?, files(actual)?);
+    if want == got {
+        return Ok(None);
+    }
+    if is_update() || want.is_empty() {
+        if expected.exists() {
+            fs::remove_dir_all(expected)?;
+        }
+        copy(actual, expected)?;
+        return Ok((!is_update()).then(|| "out/ did not exist; it was written, read it".to_owned()));
+    }
+    let mut differences = String::new();
+    for name in want.keys().chain(got.keys().filter(|k| !want.contains_key(*k))) {
+        let text = |files: &BTreeMap<PathBuf, Vec<u8>>| {
+            files.get(name).map(|b| String::from_utf8_lossy(b).into_owned())
+        };
+        if want.get(name) != got.get(name) {
+            let (old, new) = (text(&want).unwrap_or_default(), text(&got).unwrap_or_default());
+            differences.push_str(&pillion::write::unified(&name.to_string_lossy(), &old, &new));
+        }
+    }
+    Ok(Some(differences))
+}
+
+fn files(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, std::io::Error> {
+    let mut found = BTreeMap::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                let inner = files(&path)?;
+                let name = PathBuf::from(path.file_name().unwrap_or_default());
+                found.extend(inner.into_iter().map(|(k, v)| (name.join(k), v)));
+            } else {
+                found.insert(path.file_name().unwrap_or_default().into(), fs::read(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), std::io::Error> {
+    for (name, bytes) in files(from)? {
+        let target = to.join(name);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        fs::write(target, bytes)?;
+    }
+    Ok(())
+}
+
+datatest_stable::harness! {
+    { test = run, root = "golden", pattern = r"case\.toml$" },
+}
