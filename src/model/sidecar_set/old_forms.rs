@@ -202,16 +202,24 @@ pub fn repair(text: &str) -> Option<(String, Vec<(usize, String)>)> {
     let mut block: Option<usize> = None;
     for (at, line) in lines.iter_mut().enumerate() {
         let indent = indent(line);
-        if line.trim().is_empty() || block.is_some_and(|column| indent > column) || line.trim().starts_with('#') {
+        if line.trim().is_empty()
+            || block.is_some_and(|column| indent > column)
+            || line.trim().starts_with('#')
+        {
             continue;
         }
         shift = shift.filter(|(from, _)| indent >= *from);
         if shift.is_none() {
-            shift = siblings_at.filter(|column| indent > *column && key_column(line).is_some()).map(|c| (indent, c));
+            shift = siblings_at
+                .filter(|column| indent > *column && key_column(line).is_some())
+                .map(|c| (indent, c));
         }
         if let Some((from, to)) = shift {
             line.replace_range(to..from, "");
-            moved.push((at + 1, format!("moved {} columns to the left, below the key it belongs to", from - to)));
+            moved.push((
+                at + 1,
+                format!("moved {} columns to the left, below the key it belongs to", from - to),
+            ));
         }
         let column = key_column(line);
         siblings_at = column.filter(|column| has_plain_value(&line[*column..]));
