@@ -1,4 +1,6 @@
 //! Drivers of the recorded answers and properties, one binary.
 
 mod conformance;
+mod injection;
+mod normal;
 mod stored;
