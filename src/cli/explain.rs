@@ -4,7 +4,9 @@ use super::inputs::{self, InputArgs};
 use super::pipeline::{How, first_pass, renderer, second_pass};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::inject::{Trace, Verdict};
 use crate::write::Failure;
+use crate::yaml::Part;
 use clap::Args;
 
 /// Arguments of `pillion explain`.
@@ -31,7 +33,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         return Ok(USAGE);
     };
     let mut first = first_pass(&mut inputs, common);
-    let (renderer, wrong) = renderer(&inputs, &mut first, None, false);
+    let (renderer, wrong) = renderer(&inputs, &mut first, None, false, true);
     reporter.add(wrong);
     let mut text = String::new();
     let mut known = Vec::new();
@@ -42,7 +44,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         }
         for (key, outcome) in file.workloads {
             if wanted.is(&key) {
-                text.push_str(&format!("{key} ({})\n{}", file.input.name, outcome.explanation()));
+                text.push_str(&explanation(&key, &file.input.name, &outcome.trace));
             } else {
                 known.push(key);
             }
@@ -54,6 +56,30 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
     }
     to_stdout(&text)?;
     Ok(if reporter.has_errors() { FINDINGS } else { DONE })
+}
+
+/// One workload: what each set does, then where each injected line comes from.
+fn explanation(key: &str, file: &str, trace: &Trace) -> String {
+    let mut text = format!("{key} in {file}\n");
+    for set in &trace.sets {
+        let line = match &set.verdict {
+            Verdict::Injected(what) => format!("  {}: injected, {what}\n", set.set),
+            Verdict::Passed(why) => format!("  {}: not injected, {why}\n", set.set),
+        };
+        text.push_str(&line);
+    }
+    for origin in &trace.origins {
+        let set = origin.set.as_ref().map_or_else(String::new, |s| format!("{s}, "));
+        let place = origin.from.as_ref().map_or_else(String::new, |(document, path)| {
+            let label = document.label(path, Part::Key, "");
+            format!(" ({}:{}:{})", label.file, label.line, label.column)
+        });
+        text.push_str(&format!("  + {}: {set}{}{place}\n", origin.path, origin.why));
+    }
+    for (path, why) in &trace.removed {
+        text.push_str(&format!("  - {path}: {why}\n"));
+    }
+    text
 }
 
 fn not_found(wanted: &str, known: &[String]) -> String {

@@ -4,9 +4,9 @@ use super::Common;
 use super::inputs::{Input, Inputs, Source};
 use super::progress::Progress;
 use crate::diag::{Code, Diagnostic};
-use crate::inject::{Annotations, Options, Sets};
+use crate::inject::{Annotations, Options, PreparedSet, Sets};
 use crate::model::repository;
-use crate::model::sidecar_set::Mode;
+use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
 use crate::read::{in_order, read_file, read_stream};
 use crate::render::{
@@ -14,6 +14,7 @@ use crate::render::{
 };
 use crate::yaml::split;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of input text that are kept between the two passes; the rest is read again.
@@ -88,6 +89,7 @@ pub(super) fn renderer(
     first: &mut FirstPass,
     annotations: Option<repository::Annotations>,
     keeps_sidecar_sets: bool,
+    trace: bool,
 ) -> (Renderer, Vec<Diagnostic>) {
     let further = first.gather_further(&inputs.sidecar_sets);
     let has_sets_to_find = inputs.names_sidecar_sets && further.sidecar_sets.is_empty();
@@ -132,14 +134,18 @@ pub(super) fn renderer(
     };
     (
         Renderer::new(
-            Sets::new(sets, history),
+            Sets::new(prepared(sets), prepared(history)),
             kinds,
             namespaces,
-            Options { annotations },
+            Options { annotations, trace },
             keeps_sidecar_sets,
         ),
         diagnostics,
     )
+}
+
+fn prepared(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {
+    sets.into_iter().map(|set| Arc::new(PreparedSet::new(set))).collect()
 }
 
 /// A file after rendering.

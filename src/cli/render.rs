@@ -82,7 +82,7 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         AnnotationsArg::Kruise => Annotations::Kruise,
         AnnotationsArg::None => Annotations::None,
     });
-    let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets);
+    let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too.

@@ -18,5 +18,8 @@ pub mod image;
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;
 
+/// The expressions of `resourcesPolicy`.
+pub mod resources_expr;
+
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;

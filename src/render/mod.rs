@@ -104,7 +104,7 @@ impl Renderer {
         options: Options,
         keeps_sidecar_sets: bool,
     ) -> Self {
-        let needles = Needles::new(sets.current().iter().map(|s| &s.selector));
+        let needles = Needles::new(sets.current().iter().map(|s| &s.set().selector));
         Self { sets, kinds, namespaces, options, keeps_sidecar_sets, needles }
     }
 
