@@ -152,26 +152,10 @@ impl Document {
     }
 }
 
-<<<<<<< HEAD
 fn duplicate(place: &Place<'_>, tree: &Tree, first: Id, second: Id) -> Diagnostic {
     let name = &place.text[tree.span(second)];
     Diagnostic::error(Code::DuplicateKey, format!("the key `{name}` stands twice in one mapping"))
         .at(place.label(tree.span(second), "Kubernetes keeps this one"))
         .at(place.label(tree.span(first), "and drops this one"))
         .help("remove one of the two")
-=======
-fn stub(y: &yaml_rust2::Yaml) -> Value {
-    use yaml_rust2::Yaml as Y;
-    match y {
-        Y::Real(s) => s.parse::<serde_json::Number>().map_or(Value::String(s.clone()), Value::Number),
-        Y::Integer(i) => Value::from(*i),
-        Y::String(s) => Value::String(s.clone()),
-        Y::Boolean(b) => Value::Bool(*b),
-        Y::Array(a) => a.iter().map(stub).collect(),
-        Y::Hash(h) => {
-            Value::Object(h.iter().map(|(k, v)| (k.as_str().unwrap_or("?").to_owned(), stub(v))).collect())
-        }
-        _ => Value::Null,
-    }
->>>>>>> 5da8a20 (benches: measure render against reading, parsing and kustomize)
 }
