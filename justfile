@@ -1,0 +1,52 @@
+# The memory of the team: one recipe a habit. `just` lists them.
+
+_default:
+    @just --list
+
+# What must pass before a commit: format, lint, tests, fuzz smoke, nothing left changed.
+ci:
+    .ci/run
+
+# Run the tests; words filter them: `just test selector`.
+test *WORDS:
+    cargo test {{ WORDS }}
+
+# Format and lint, warnings denied.
+lint:
+    cargo fmt --all
+    cargo clippy --all-targets -- -D warnings
+
+# Grep for what must not stay behind.
+forbid:
+    .ci/run forbid
+
+# Write the expectations of golden cases and transcripts anew; read the diff before you commit it.
+golden *WORDS:
+    -UPDATE_GOLDEN=1 TRYCMD=overwrite cargo test {{ WORDS }}
+    git --no-pager diff --stat
+
+# Measure render on generated repositories; KUSTOMIZE=/path/to/kustomize adds the peer; options: `just bench --quick`.
+bench *OPTIONS:
+    cargo bench --bench render -- {{ OPTIONS }}
+
+# Fuzz a target for some seconds with libFuzzer (needs a nightly toolchain); findings stay in fuzz/artifacts/.
+fuzz TARGET SECONDS="60":
+    cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+    cargo +nightly fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048
+
+# Compare with further recorded answers of the real Kruise: folders that hold injection/ or validation/, joined by `:`.
+conformance FOLDERS:
+    PILLION_CONFORMANCE={{ FOLDERS }} cargo test conformance
+
+# Check licences, sources and duplicates of the dependencies.
+deny:
+    cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+    cargo deny check bans licenses sources
+
+# Read what a person sees: render an example, with the release binary.
+example NAME="logtail":
+    cargo run --release -- render examples/{{ NAME }}
+
+# Install the binary from this clone.
+install:
+    cargo install --locked --path .
