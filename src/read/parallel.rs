@@ -6,8 +6,11 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-/// Items that may be worked on beyond the oldest unfinished one, for each thread.
-const AHEAD: usize = 64;
+/// Items that one thread takes at a time: waking another thread costs as much as a small item.
+const CHUNK: usize = 16;
+
+/// Chunks that may be worked on beyond the oldest unfinished one, for each thread.
+const AHEAD: usize = 8;
 
 /// Calls `work` on every item, on all cores, and hands the results to `take` one by one in the order of the
 /// items. At most a bounded number of results exist at a time, so memory does not grow with the items.
@@ -16,7 +19,8 @@ pub fn in_order<'a, T: Sync, R: Send>(
     work: impl Fn(&'a T) -> R + Sync,
     mut take: impl FnMut(R),
 ) {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    let chunks: Vec<&[T]> = items.chunks(CHUNK).collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.len());
     if threads < 2 {
         items.iter().for_each(|item| take(work(item)));
         return;
@@ -27,25 +31,26 @@ pub fn in_order<'a, T: Sync, R: Send>(
     let (sender, receiver) = sync_channel(window);
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (sender, next, taken, work) = (sender.clone(), &next, &taken, &work);
+            let (sender, chunks, next, taken, work) = (sender.clone(), &chunks, &next, &taken, &work);
             scope.spawn(move || {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(i) else { break };
+                    let Some(chunk) = chunks.get(i) else { break };
                     wait_until_near(taken, i, window);
-                    if sender.send((i, work(item))).is_err() {
+                    let results: Vec<R> = chunk.iter().map(work).collect();
+                    if sender.send((i, results)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        let mut waiting: Vec<Option<R>> = (0..window).map(|_| None).collect();
+        let mut waiting: Vec<Option<Vec<R>>> = (0..window).map(|_| None).collect();
         let mut due = 0;
-        for (i, result) in receiver {
-            waiting[i % window] = Some(result);
-            while let Some(result) = waiting[due % window].take() {
-                take(result);
+        for (i, results) in receiver {
+            waiting[i % window] = Some(results);
+            while let Some(results) = waiting[due % window].take() {
+                results.into_iter().for_each(&mut take);
                 due += 1;
             }
             *taken.0.lock().unwrap_or_else(PoisonError::into_inner) = due;
@@ -54,7 +59,7 @@ pub fn in_order<'a, T: Sync, R: Send>(
     });
 }
 
-/// Blocks a thread whose item is so far ahead that its result would find no place.
+/// Blocks a thread whose chunk is so far ahead that its results would find no place.
 fn wait_until_near(taken: &(Mutex<usize>, Condvar), i: usize, window: usize) {
     let due = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
     let near = taken.1.wait_while(due, |due| i >= *due + window);

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
 /// Bytes of output that are kept in memory; more goes to an unnamed temporary file.
-const IN_MEMORY: usize = 32 << 20;
+const IN_MEMORY: usize = 64 << 20;
 
 /// Output that is being collected.
 #[derive(Debug)]
