@@ -9,10 +9,12 @@ mod read;
 mod schema;
 mod stored;
 mod v1alpha1;
+mod validate;
 mod walk;
 
 pub use decode::{decode, decode_for};
 pub use old_forms::repair;
+pub use validate::{Surroundings, conflicts, validate};
 
 use crate::model::selector::Selector;
 use crate::yaml::{Document, Path};
