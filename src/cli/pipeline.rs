@@ -115,7 +115,7 @@ pub(super) fn renderer(
     diagnostics.extend(wrong);
     let (history, wrong) = read_states(&history.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);
-    diagnostics.extend(check_sets(&sets, &history));
+    diagnostics.extend(check_sets(&sets, &[], &history));
     let mut namespaces = Namespaces::default();
     for (name, labels) in &gathered.namespaces {
         namespaces.add(name, labels);

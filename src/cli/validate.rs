@@ -5,7 +5,7 @@ use super::pipeline::{first_pass, gather_files};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, json, sarif};
-use crate::model::sidecar_set::{Mode, validate_update};
+use crate::model::sidecar_set::Mode;
 use crate::render::{check_sets, read_sets, read_states};
 use crate::write::Failure;
 use clap::{Args, ValueEnum};
@@ -80,11 +80,6 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Di
     diagnostics.extend(wrong);
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
-    diagnostics.extend(check_sets(&sets, &history));
-    for set in &sets {
-        if let Some(old) = old.iter().find(|o| o.name == set.name) {
-            diagnostics.extend(validate_update(set, old));
-        }
-    }
+    diagnostics.extend(check_sets(&sets, &old, &history));
     diagnostics
 }

@@ -83,6 +83,33 @@ codes! {
     InvalidQuantity "invalid-quantity" "resources:\n  limits:\n    cpu: lots"
     /// A field that has to be written is not there, or is empty.
     MissingField "missing-field" "metadata: {}"
+    /// A value breaks a rule of Kubernetes or Kruise.
+    InvalidValue "invalid-value" "metadata:\n  name: a.b"
+    /// A field has none of the values that it can have.
+    UnsupportedValue "unsupported-value" "imagePullPolicy: Sometimes"
+    /// A value that must be the only one of its kind is there more than once.
+    DuplicateValue "duplicate-value" "containers:\n- name: log\n- name: log"
+    /// Something is named that is not there, such as a volume or a revision.
+    NotFound "not-found" "volumeMounts:\n- name: none\n  mountPath: /x"
+    /// A field is written where it does not belong.
+    ForbiddenField "forbidden-field" "containers:\n- name: log\n  restartPolicy: Always"
+    /// A selector is empty or cannot be used.
+    InvalidSelector "invalid-selector" "selector: {}"
+    /// Kruise accepts a value and then ignores it.
+    IgnoredValue "ignored-value" "upgradeStrategy:\n  upgradeType: Warm"
+    /// A container of a hot upgrade has no empty image: its twin comes without an image.
+    MissingEmptyImage "missing-empty-image" "upgradeStrategy:\n  upgradeType: HotUpgrade"
+    /// `partition` and `selector` of an update strategy cannot be used together.
+    PartitionWithSelector "partition-with-selector" "updateStrategy:\n  partition: 2\n  selector: {}"
+    /// A native sidecar (an init container with `restartPolicy: Always`) cannot be updated in place, but
+    /// `updateStrategy` asks for it; RollingUpdate is the default.
+    NativeSidecarUpdate "native-sidecar-update" "initContainers:\n- name: proxy\n  restartPolicy: Always"
+    /// An expression of `resourcesPolicy` cannot be read or has no value.
+    InvalidExpression "invalid-expression" "resourcesExpr:\n  limits:\n    cpu: max(cpu)"
+    /// An update changes what Kruise does not let change.
+    ImmutableField "immutable-field" "upgradeType: HotUpgrade, where it was ColdUpgrade"
+    /// Two SidecarSets for the same pods bring the same container, volume or annotation.
+    SetsConflict "sidecar-sets-conflict" "two SidecarSets with a container `log` for the same labels"
     /// apps.kruise.io/v1beta1 has no `namespace`: Kruise drops it, and the set applies to the whole cluster.
     NamespaceDropped "namespace-dropped" "apiVersion: apps.kruise.io/v1beta1\nspec:\n  namespace: team-a"
     /// In apps.kruise.io/v1alpha1 `namespace` wins over `namespaceSelector`, which is thrown away.

@@ -1,7 +1,7 @@
 //! From the SidecarSets that were found to the sets that are injected: decoded, validated, each name once.
 
 use crate::diag::{Code, Diagnostic};
-use crate::model::sidecar_set::{Mode, SidecarSet, conflicts, decode_for, validate};
+use crate::model::sidecar_set::{Mode, SidecarSet, Surroundings, conflicts, decode_for, validate};
 use crate::yaml::{Document, Part, Path};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub fn read_sets(found: &[Found], mode: Mode) -> (Vec<Arc<SidecarSet>>, Vec<Diag
     let mut sets: BTreeMap<String, Arc<SidecarSet>> = BTreeMap::new();
     for set in all {
         match sets.get(&set.name) {
-            Some(first) => diagnostics.push(twice(first, &set)),
+            Some(first) => diagnostics.push(twice(first, &set, mode)),
             None => {
                 sets.insert(set.name.clone(), set);
             }
@@ -37,21 +37,34 @@ pub fn read_states(found: &[Found], mode: Mode) -> (Vec<Arc<SidecarSet>>, Vec<Di
     (states, diagnostics)
 }
 
-/// Validates each set, and all of them against each other.
-pub fn check_sets(sets: &[Arc<SidecarSet>], history: &[Arc<SidecarSet>]) -> Vec<Diagnostic> {
-    let each = sets.iter().flat_map(|set| validate(set, history));
+/// Validates each set, as an update where `old` holds its name, and all of them against each other.
+pub fn check_sets(
+    sets: &[Arc<SidecarSet>],
+    old: &[Arc<SidecarSet>],
+    history: &[Arc<SidecarSet>],
+) -> Vec<Diagnostic> {
+    let each = sets.iter().flat_map(|set| {
+        let old = old.iter().find(|o| o.name == set.name).map(Arc::as_ref);
+        validate(set, Surroundings { old, others: &[], history })
+    });
     each.chain(conflicts(sets)).collect()
 }
 
-fn twice(first: &SidecarSet, second: &SidecarSet) -> Diagnostic {
+/// A name in two files: a render cannot tell which one counts; a file that is only checked may be another state
+/// of the set, or belong to another cluster.
+fn twice(first: &SidecarSet, second: &SidecarSet, mode: Mode) -> Diagnostic {
     let label = |set: &SidecarSet, text: &str| {
         set.document.label(&set.path.join(&Path::dotted("metadata.name")), Part::Value, text)
     };
-    Diagnostic::error(
-        Code::SidecarSetTwice,
-        format!("there are two SidecarSets with the name `{}`", first.name),
-    )
-    .at(label(second, "here again"))
-    .at(label(first, "first here"))
-    .help("rename one, or leave one of the files out")
+    let message = format!("there are two SidecarSets with the name `{}`", first.name);
+    let diagnostic = match mode {
+        Mode::Render => Diagnostic::error(Code::SidecarSetTwice, message),
+        Mode::Validate => {
+            Diagnostic::warning(Code::SidecarSetTwice, message).because("only the first one is checked")
+        }
+    };
+    diagnostic
+        .at(label(second, "here again"))
+        .at(label(first, "first here"))
+        .help("rename one, or leave one of the files out")
 }

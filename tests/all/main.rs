@@ -5,3 +5,4 @@ mod docs;
 mod quirks;
 mod rooms;
 mod stored;
+mod validation;

@@ -9,10 +9,12 @@ mod read;
 mod schema;
 mod stored;
 mod v1alpha1;
+mod validate;
 mod walk;
 
 pub use decode::{decode, decode_for};
 pub use old_forms::repair;
+pub use validate::{Surroundings, conflicts, validate};
 
 use crate::model::selector::Selector;
 use crate::yaml::{Document, Path};
@@ -192,17 +194,4 @@ pub struct SidecarSet {
     pub(crate) metadata: Map<String, Value>,
     /// Where the fields stand in the document.
     pub(crate) places: Places,
-}
-
-/// stub
-pub fn validate(_s: &SidecarSet, _h: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
-    vec![]
-}
-/// stub
-pub fn conflicts(_s: &[Arc<SidecarSet>]) -> Vec<crate::diag::Diagnostic> {
-    vec![]
-}
-/// stub
-pub fn validate_update(_n: &SidecarSet, _o: &SidecarSet) -> Vec<crate::diag::Diagnostic> {
-    vec![]
 }

@@ -1,0 +1,201 @@
+//! What a set may not change in an update, and what it may not share with another set for the same pods.
+
+use super::report::{Report, Spot};
+use super::selector::overlap;
+use crate::diag::{Code, Diagnostic};
+use crate::model::sidecar_set::read::{objects, text};
+use crate::model::sidecar_set::{PatchPolicy, PodMetadataPatch, SidecarContainer, SidecarSet};
+use crate::yaml::{Part, Path};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Checks what an update changes. Kruise v1.9.0 validateSidecarContainerConflict: containers may go, but not come.
+pub(super) fn update(report: &mut Report<'_>, new: &SidecarSet, old: &SidecarSet) {
+    let before: BTreeMap<String, String> = upgrade_types(old).collect();
+    for (i, (name, kind)) in upgrade_types(new).enumerate() {
+        let at = Spot::new(Path::dotted("spec.containers").then(i));
+        match before.get(&name) {
+            None => {
+                let message =
+                    format!("the container `{name}` is new: an update cannot add or rename containers");
+                let spot = at.child("name").called("spec.containers.name");
+                let help = "make a new SidecarSet for it; init containers can be added";
+                report.error(Code::ImmutableField, &spot, Part::Value, message, help);
+            }
+            Some(was) if !was.is_empty() && *was != kind => {
+                let message =
+                    format!("an update cannot change the upgrade type of `{name}` from {was} to {kind}");
+                let spot = at.child("upgradeStrategy").child("upgradeType");
+                let spot = spot.called("spec.containers.upgradeStrategy.upgradeType");
+                let found = Diagnostic::error(Code::ImmutableField, message);
+                let found = found.at(report.label(&spot, Part::Value, "changed here"));
+                let old_at = Path::dotted("spec.containers").then(position(old, &name));
+                let old_at = old_at.then("upgradeStrategy").then("upgradeType");
+                let found = found.at(old.places.label(&old_at, Part::Value, "it was this before"));
+                let found = found.field(&spot.field).because("Kruise refuses such an update");
+                report.push(found.help("keep the type, or make a new SidecarSet"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn upgrade_types(set: &SidecarSet) -> impl Iterator<Item = (String, String)> {
+    let containers = set.stored_spec.as_object().map(|spec| objects(spec, "containers").collect::<Vec<_>>());
+    containers.unwrap_or_default().into_iter().map(|c| {
+        let kind = c.get("upgradeStrategy").and_then(|u| u.get("upgradeType")).and_then(Value::as_str);
+        (text(c, "name").unwrap_or_default().to_owned(), kind.unwrap_or_default().to_owned())
+    })
+}
+
+fn position(set: &SidecarSet, name: &str) -> usize {
+    set.containers.iter().position(|c| c.name == name).unwrap_or(0)
+}
+
+/// Checks a set against others that may apply to the same pods.
+pub(super) fn others(report: &mut Report<'_>, set: &SidecarSet, others: &[Arc<SidecarSet>]) {
+    for other in others.iter().filter(|o| o.name != set.name && meet(set, o)) {
+        names(report, set, other, "initContainers", &set.init_containers, &other.init_containers);
+        names(report, set, other, "containers", &set.containers, &other.containers);
+        volumes(report, set, other);
+        patches(report, set, other);
+        unchecked_names(report, set, other);
+    }
+}
+
+/// Tells whether two sets may apply to one pod, as far as Kruise looks.
+fn meet(a: &SidecarSet, b: &SidecarSet) -> bool {
+    let namespaces = match (&a.namespace_selector, &b.namespace_selector) {
+        (Some(a), Some(b)) => overlap(a, b),
+        _ => true,
+    };
+    namespaces && overlap(&a.selector, &b.selector)
+}
+
+fn names(
+    report: &mut Report<'_>,
+    set: &SidecarSet,
+    other: &SidecarSet,
+    list: &str,
+    own: &[SidecarContainer],
+    theirs: &[SidecarContainer],
+) {
+    let taken: BTreeMap<&str, usize> = theirs.iter().enumerate().map(|(i, c)| (c.name.as_str(), i)).collect();
+    for (i, container) in own.iter().enumerate() {
+        let Some(j) = taken.get(container.name.as_str()) else { continue };
+        let path = |i: usize| Path::dotted("spec").then(list).then(i).then("name");
+        let message =
+            format!("`{}` and `{}` both bring a container `{}`", set.name, other.name, container.name);
+        let spot = Spot::new(path(i)).called("spec.containers");
+        clash(report, &spot, other, &path(*j), message, "give one of them another name");
+    }
+}
+
+fn clash(report: &mut Report<'_>, at: &Spot, other: &SidecarSet, there: &Path, message: String, help: &str) {
+    let found = Diagnostic::error(Code::SetsConflict, message)
+        .at(report.label(at, Part::Value, ""))
+        .at(other.places.label(there, Part::Value, "and here, for some of the same pods"));
+    let found = found.field(&at.field).because("Kruise refuses a SidecarSet that conflicts with one it has");
+    report.push(found.help(format!("{help}, or select other pods")));
+}
+
+fn volumes(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet) {
+    let stored = |set: &SidecarSet| -> Vec<Value> {
+        set.stored_spec.get("volumes").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let name = |v: &Value| v.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let theirs: BTreeMap<String, (usize, Value)> =
+        stored(other).into_iter().enumerate().map(|(i, v)| (name(&v), (i, v))).collect();
+    for (i, volume) in stored(set).iter().enumerate() {
+        let Some((j, there)) = theirs.get(&name(volume)).filter(|(_, v)| v != volume) else { continue };
+        let _ = there;
+        let path = |i: usize| Path::dotted("spec.volumes").then(i);
+        let message =
+            format!("`{}` and `{}` define the volume `{}` differently", set.name, other.name, name(volume));
+        let spot = Spot::new(path(i)).called("spec.volumes");
+        clash(report, &spot, other, &path(*j), message, "make both the same, or rename one");
+    }
+}
+
+fn patches(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet) {
+    let written = |patches: &[PodMetadataPatch]| -> Vec<(String, PatchPolicy, usize)> {
+        let patches = patches.iter().enumerate().filter(|(_, p)| p.policy != PatchPolicy::Retain);
+        patches.flat_map(|(i, p)| p.annotations.iter().map(move |(k, _)| (k.clone(), p.policy, i))).collect()
+    };
+    let theirs: BTreeMap<String, (PatchPolicy, usize)> =
+        written(&other.patch_pod_metadata).into_iter().map(|(k, p, i)| (k, (p, i))).collect();
+    for (key, policy, i) in written(&set.patch_pod_metadata) {
+        let Some((their_policy, j)) = theirs.get(&key) else { continue };
+        if policy != PatchPolicy::Overwrite && *their_policy != PatchPolicy::Overwrite {
+            continue;
+        }
+        let path =
+            |i: usize| Path::dotted("spec.patchPodMetadata").then(i).then("annotations").then(key.clone());
+        let message = format!("`{}` and `{}` both patch the annotation `{key}`", set.name, other.name);
+        let spot = Spot::new(path(i)).called("spec.patchPodMetadata");
+        clash(report, &spot, other, &path(*j), message, "let one of them patch it");
+    }
+}
+
+/// Names that Kruise does not compare, though they meet in the pod: twins of hot upgrades, and init containers
+/// against containers.
+fn unchecked_names(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet) {
+    for (list, own, theirs) in [
+        ("containers", &set.containers, &other.init_containers),
+        ("initContainers", &set.init_containers, &other.containers),
+    ] {
+        meet_in_pod(report, set, other, list, own, &in_pod(theirs));
+    }
+    let hot = |c: &SidecarContainer| c.hot_upgrade_empty_image.is_some();
+    if set.containers.iter().chain(&other.containers).any(hot) {
+        let same: BTreeSet<&str> = other.containers.iter().map(|c| c.name.as_str()).collect();
+        let twins: BTreeSet<String> =
+            in_pod(&other.containers).into_iter().filter(|n| !same.contains(n.as_str())).collect();
+        let all: BTreeSet<String> = in_pod(&other.containers).into_iter().collect();
+        for (i, container) in set.containers.iter().enumerate() {
+            let names = in_pod(std::slice::from_ref(container));
+            let taken = if hot(container) { &all } else { &twins };
+            if let Some(name) = names.iter().find(|n| taken.contains(*n)) {
+                warn_meeting(report, set, other, &Path::dotted("spec.containers").then(i).then("name"), name);
+            }
+        }
+    }
+}
+
+/// Returns the names that containers have in the pod.
+fn in_pod(containers: &[SidecarContainer]) -> Vec<String> {
+    let names = |c: &SidecarContainer| match c.hot_upgrade_empty_image {
+        Some(_) => vec![format!("{}-1", c.name), format!("{}-2", c.name)],
+        None => vec![c.name.clone()],
+    };
+    containers.iter().flat_map(names).collect()
+}
+
+fn meet_in_pod(
+    report: &mut Report<'_>,
+    set: &SidecarSet,
+    other: &SidecarSet,
+    list: &str,
+    own: &[SidecarContainer],
+    theirs: &[String],
+) {
+    let theirs: BTreeSet<&String> = theirs.iter().collect();
+    for (i, container) in own.iter().enumerate() {
+        if let Some(name) = in_pod(std::slice::from_ref(container)).iter().find(|n| theirs.contains(n)) {
+            warn_meeting(report, set, other, &Path::dotted("spec").then(list).then(i).then("name"), name);
+        }
+    }
+}
+
+fn warn_meeting(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet, path: &Path, name: &str) {
+    let spot = Spot::new(path.clone());
+    let message = format!("`{}` and `{}` both put a container `{name}` into a pod", set.name, other.name);
+    let found = Diagnostic::warning(Code::SetsConflict, message)
+        .at(report.label(&spot, Part::Value, ""))
+        .at(other.places.label(&Path::dotted("metadata.name"), Part::Value, "the other set"));
+    let found = found
+        .field(&spot.field)
+        .because("Kruise does not compare these names; the API server refuses the pods");
+    report.push(found.help("give one of them another name"));
+}

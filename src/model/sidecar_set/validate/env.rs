@@ -1,0 +1,216 @@
+//! `env` and `envFrom` of a container.
+
+use super::container::int;
+use super::format;
+use super::report::{Report, Spot};
+use super::sidecar::subscript;
+use crate::diag::Code;
+use crate::model::quantity::Quantity;
+use crate::model::sidecar_set::read::{inside, objects, text};
+use crate::yaml::Part;
+use serde_json::{Map, Value};
+
+type Object = Map<String, Value>;
+
+/// Fields of a pod that a variable may take its value from.
+const ENV_FIELDS: [&str; 9] = [
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+/// Every field of a pod that has a name in the downward API.
+const POD_FIELDS: [&str; 15] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.host",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.serviceAccountName",
+    "spec.schedulerName",
+    "status.phase",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+const RESOURCES: [&str; 6] = [
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+];
+const DIVISORS: [&str; 13] =
+    ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+const SOURCES: [&str; 4] = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"];
+
+/// Checks the environment of a container.
+pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot) {
+    let list = at.child("env");
+    for (i, variable) in objects(container, "env").enumerate() {
+        let at = list.item(i);
+        match text(variable, "name").unwrap_or_default() {
+            "" => report.required(&at.child("name"), "give the variable a name"),
+            name => {
+                if let Some(rule) = format::env_name(name) {
+                    report.invalid(&at.child("name"), name, rule);
+                }
+            }
+        }
+        if let Some(source) = inside(variable, "valueFrom") {
+            let has_value = text(variable, "value").is_some_and(|v| !v.is_empty());
+            value_from(report, source, has_value, &at.child("valueFrom"));
+        }
+    }
+    env_from(report, container, &at.child("envFrom"));
+}
+
+fn value_from(report: &mut Report<'_>, source: &Object, has_value: bool, at: &Spot) {
+    if let Some(field) = inside(source, "fieldRef") {
+        field_ref(report, field, &ENV_FIELDS, &at.child("fieldRef"));
+    }
+    if let Some(resource) = inside(source, "resourceFieldRef") {
+        resource_ref(report, resource, false, &at.child("resourceFieldRef"));
+    }
+    for key in ["configMapKeyRef", "secretKeyRef"] {
+        if let Some(reference) = inside(source, key) {
+            key_ref(report, reference, &at.child(key));
+        }
+    }
+    let message = match SOURCES.iter().filter(|s| source.contains_key(**s)).count() {
+        0 => "`valueFrom` names no source",
+        _ if has_value => "`value` and `valueFrom` cannot be used together",
+        1 => return,
+        _ => "`valueFrom` has more than one source",
+    };
+    let help = "keep `value`, or exactly one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef` and `secretKeyRef`";
+    report.error(Code::InvalidValue, at, Part::Key, message.into(), help);
+}
+
+/// Checks a reference to a field of the pod.
+pub(super) fn field_ref(report: &mut Report<'_>, field: &Object, supported: &[&'static str], at: &Spot) {
+    let path = text(field, "fieldPath").unwrap_or_default();
+    let spot = at.child("fieldPath");
+    if path.is_empty() {
+        return report.required(&spot, "name the field of the pod");
+    }
+    if text(field, "apiVersion").is_some_and(|v| v != "v1") {
+        return report.invalid(&spot, path, "must go with `apiVersion: v1`");
+    }
+    match subscript(path) {
+        Some(("metadata.annotations", key)) => subscript_key(report, &key.to_lowercase(), at),
+        Some(("metadata.labels", key)) => subscript_key(report, key, at),
+        Some(_) => {
+            report.invalid(&spot, path, "must not have brackets: they go with labels and annotations only")
+        }
+        None if supported.contains(&path)
+            || (path == "spec.host" && supported.contains(&"spec.nodeName")) => {}
+        None if POD_FIELDS.contains(&path) => report.unsupported(&spot, path, supported),
+        None => report.invalid(&spot, path, "is no field of a pod that can be used here"),
+    }
+}
+
+fn subscript_key(report: &mut Report<'_>, key: &str, at: &Spot) {
+    if let Some(rule) = format::qualified_name(key) {
+        report.invalid(at, key, rule);
+    }
+}
+
+/// Checks a reference to a resource of a container.
+pub(super) fn resource_ref(report: &mut Report<'_>, reference: &Object, in_volume: bool, at: &Spot) {
+    let resource = text(reference, "resource").unwrap_or_default();
+    let is_huge = ["requests.hugepages-", "limits.hugepages-"].iter().any(|p| resource.starts_with(p));
+    if in_volume && text(reference, "containerName").is_none() {
+        report.required(&at.child("containerName"), "name the container whose resource it is");
+    } else if resource.is_empty() {
+        report.required(&at.child("resource"), "name the resource");
+    } else if !is_huge && !RESOURCES.contains(&resource) {
+        report.unsupported(&at.child("resource"), resource, &RESOURCES);
+    }
+    let divisor = text(reference, "divisor").unwrap_or("0");
+    let is_zero = Quantity::parse(divisor).is_ok_and(|q| q.sign() == 0);
+    let allowed: &[&str] = match resource {
+        "limits.cpu" | "requests.cpu" => &["1m", "1"],
+        _ if is_huge || RESOURCES.contains(&resource) => &DIVISORS,
+        _ => return,
+    };
+    if !is_zero && !allowed.contains(&divisor) {
+        report.unsupported(&at.child("divisor"), divisor, allowed_static(allowed));
+    }
+}
+
+/// The divisors are constants of this file; this only says so to the type system.
+fn allowed_static(allowed: &[&str]) -> &'static [&'static str] {
+    if allowed.len() == 2 { &["1m", "1"] } else { &DIVISORS }
+}
+
+fn key_ref(report: &mut Report<'_>, reference: &Object, at: &Spot) {
+    let name = text(reference, "name").unwrap_or_default();
+    if let Some(rule) = format::dns_subdomain(name) {
+        report.invalid(&at.child("name"), name, rule);
+    }
+    match text(reference, "key").unwrap_or_default() {
+        "" => report.required(&at.child("key"), "name the key"),
+        key => {
+            if let Some(rule) = format::config_key(key) {
+                report.invalid(&at.child("key"), key, rule);
+            }
+        }
+    }
+}
+
+fn env_from(report: &mut Report<'_>, container: &Object, list: &Spot) {
+    for (i, source) in objects(container, "envFrom").enumerate() {
+        let at = list.item(i);
+        if let Some(prefix) = text(source, "prefix")
+            && let Some(rule) = format::env_name(prefix)
+        {
+            report.invalid(&at.child("prefix"), prefix, rule);
+        }
+        for key in ["configMapRef", "secretRef"] {
+            let Some(reference) = inside(source, key) else { continue };
+            let spot = at.child(key).child("name");
+            match text(reference, "name").unwrap_or_default() {
+                "" => report.required(&spot, "name the object"),
+                name => {
+                    // Kubernetes v1.32 takes the name for a prefix here, which may end with a hyphen.
+                    let masked = name.strip_suffix('-').map_or_else(|| name.to_owned(), |n| format!("{n}a"));
+                    if let Some(rule) = format::dns_subdomain(&masked) {
+                        report.invalid(&spot, name, rule);
+                    }
+                }
+            }
+        }
+        let count = ["configMapRef", "secretRef"].iter().filter(|k| source.contains_key(**k)).count();
+        if count != 1 {
+            let message = if count == 0 { "names no source" } else { "has more than one source" };
+            let help = "write one of `configMapRef` and `secretRef`";
+            let spot = at.clone().called(&list.field);
+            report.error(
+                Code::InvalidValue,
+                &spot,
+                Part::Value,
+                format!("an item of `envFrom` {message}"),
+                help,
+            );
+        }
+    }
+}
+
+/// Checks the mode of a file.
+pub(super) fn mode(report: &mut Report<'_>, object: &Object, key: &str, at: &Spot) {
+    if object.contains_key(key) && !(0..=0o777).contains(&int(object, key)) {
+        let value = format!("0{:o}", int(object, key));
+        report.invalid(&at.child(key), &value, "must be from 0 to 0777");
+    }
+}

@@ -1,0 +1,85 @@
+//! `metadata` of a SidecarSet, and the annotations it patches onto pods.
+
+use super::format;
+use super::report::{Report, Spot};
+use super::selector;
+use crate::diag::Code;
+use crate::model::sidecar_set::read::{objects, pairs, text, texts};
+use crate::yaml::Part;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+type Object = Map<String, Value>;
+
+/// The most that all annotations of an object may hold.
+const MOST_ANNOTATION_BYTES: usize = 256 * 1024;
+/// The values of `patchPolicy`.
+const PATCH_POLICIES: [&str; 3] = ["Retain", "Overwrite", "MergePatchJson"];
+
+/// Checks `metadata`.
+pub(super) fn check(report: &mut Report<'_>, metadata: &Object) {
+    let at = Spot::new(crate::yaml::Path::dotted("metadata"));
+    let name = text(metadata, "name").unwrap_or_default();
+    let is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !is_good || name.len() > 63 {
+        report.invalid(&at.child("name"), name, "must have at most 63 letters, digits and `-`");
+    }
+    if metadata.contains_key("namespace") {
+        report.forbidden(&at.child("namespace"), "has no meaning: SidecarSets belong to the whole cluster");
+    }
+    selector::check_labels(report, metadata, "labels", &at);
+    annotations(report, metadata, &at);
+    for finalizer in texts(metadata, "finalizers") {
+        if let Some(rule) = format::qualified_name(finalizer) {
+            report.invalid(&at.child("finalizers"), finalizer, rule);
+        }
+    }
+}
+
+/// Checks the `annotations` of an object.
+pub(super) fn annotations(report: &mut Report<'_>, object: &Object, at: &Spot) {
+    let annotations = pairs(object, "annotations");
+    let list = at.child("annotations");
+    for (key, _) in &annotations {
+        if let Some(rule) = format::qualified_name(&key.to_lowercase()) {
+            let entry = list.entry(key).called(list.field.clone());
+            let message = format!("`{}` is no valid annotation: it {rule}", entry.name());
+            report.error(Code::InvalidValue, &entry, Part::Key, message, "change the key");
+        }
+    }
+    let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if size > MOST_ANNOTATION_BYTES {
+        report.invalid(&list, "", "must not hold more than 256 KiB");
+    }
+}
+
+/// Checks `patchPodMetadata`. Whether a cluster allows the keys is a matter of its whitelist and not known here.
+pub(super) fn patches(report: &mut Report<'_>, spec: &Object) {
+    let list = Spot::new(crate::yaml::Path::dotted("spec.patchPodMetadata"));
+    let mut keys = BTreeSet::new();
+    for (i, patch) in objects(spec, "patchPodMetadata").enumerate() {
+        let at = list.item(i);
+        let written = pairs(patch, "annotations");
+        if written.is_empty() {
+            report.required(
+                &at.child("annotations").called(&list.field),
+                "write the annotations that pods shall get",
+            );
+        }
+        // Kruise checks them as the metadata of an object of their own.
+        annotations(report, patch, &at.clone().called("patchPodMetadata"));
+        let policy = text(patch, "patchPolicy").unwrap_or_default();
+        if !PATCH_POLICIES.contains(&policy) {
+            let message =
+                format!("`patchPolicy` has no value `{policy}`: Kruise accepts it and patches nothing");
+            let help = "use `Retain`, `Overwrite` or `MergePatchJson`";
+            report.warning(Code::IgnoredValue, &at.child("patchPolicy"), Part::Value, message, help);
+        }
+        for (key, _) in written {
+            let entry = at.child("annotations").entry(&key).called(&list.field);
+            if !keys.insert(key.clone()) {
+                report.duplicate(&entry, &key);
+            }
+        }
+    }
+}
