@@ -2,6 +2,8 @@
 
 mod conformance;
 mod docs;
+mod injection;
+mod normal;
 mod quirks;
 mod rooms;
 mod stored;

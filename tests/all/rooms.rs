@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
     ("read", &["diag", "yaml"], &["ignore"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
-    ("inject", &["diag", "yaml", "model"], &["json_patch", "regex"]),
+    ("inject", &["diag", "yaml", "model"], &["json_patch", "regex", "sha2"]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
     (
