@@ -41,6 +41,11 @@ codes! {
     /// One document is bigger than 64 MiB, or has more than 8 million nodes.
     DocumentTooLarge "document-too-large" "a file with one line of 1 GB"
 
+    /// A node that is to change is shared: an alias stands for it elsewhere, and would change with it.
+    SharedNode "shared-node" "spec: {containers: &c [{name: a}], initContainers: *c}"
+    /// An independent parser reads something else in an edited document than was meant; nothing is written.
+    EditCheckFailed "edit-check-failed" "a document that shows a bug in pillion"
+
     // ---- model
     /// A field holds a value of another type than the API wants.
     WrongType "wrong-type" "spec:\n  containers: none"

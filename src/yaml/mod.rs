@@ -2,6 +2,9 @@
 //!
 //! This room knows nothing of Kubernetes' objects.
 
+mod check;
+mod edit;
+mod emit;
 mod path;
 mod place;
 mod reading;
@@ -11,6 +14,7 @@ mod syntax;
 mod tabs;
 mod tree;
 
+pub use emit::emit;
 pub use path::{Path, Seg};
 pub use split::{Piece, split};
 

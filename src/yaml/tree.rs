@@ -171,6 +171,12 @@ impl Tree {
         node.start as usize..node.end as usize
     }
 
+    /// Returns the first byte of a node, its anchor and tag included.
+    pub(super) fn full_start(&self, id: Id) -> usize {
+        let start = self.node(id).start as usize;
+        self.props(id).and_then(Props::span).map_or(start, |s| s.start.min(start))
+    }
+
     /// Returns the text of a scalar, escapes and folds resolved.
     pub(super) fn text<'a>(&'a self, id: Id, source: &'a str) -> &'a str {
         let node = self.node(id);
