@@ -160,9 +160,13 @@ impl Editor<'_> {
             return;
         }
         // A key without a value ends in its `:`, which a comma must not touch.
-        let space = if self.text[..unit.end].ends_with(':') { " " } else { "" };
         let text: String = texts.iter().map(|t| format!("{}{t}", flow.comma)).collect();
-        self.insert(unit.end, format!("{space}{text}"));
+        if self.text[..unit.end].ends_with(':') {
+            let blank = self.text[unit.end..].len() - self.text[unit.end..].trim_start_matches(' ').len();
+            self.insert(unit.end + blank, if blank == 0 { format!(" {text}") } else { text });
+        } else {
+            self.insert(unit.end, text);
+        }
     }
 
     fn remove_flow_units(&mut self, units: &Units, lined: bool) {

@@ -9,6 +9,8 @@ mod flow;
 mod lines;
 mod replace;
 mod style;
+#[cfg(test)]
+mod tests;
 
 use super::emit::{Around, Flow, Style};
 use super::syntax::Failure;
@@ -48,7 +50,7 @@ impl Document {
             )
             .help("convert the file to line feeds"));
         }
-        match target.id {
+        match target.id.filter(|&id| target.depth > 0 || !self.tree.span(id).is_empty()) {
             Some(id) => editor.change(id, target.old, &target.new, target.slot)?,
             None => editor.fill_empty(&target.new),
         }

@@ -127,20 +127,19 @@ impl Editor<'_> {
     /// Replaces a block collection that stands on lines of its own.
     fn replace_lines(&mut self, span: std::ops::Range<usize>, from: usize, head: usize, parts: Parts) {
         let lines = line_start(self.text, span.start)..line_end(self.text, span.end);
-        let props = if from < span.start { from } else { head.max(self.props_end(span.start, head)) };
-        if from < span.start {
-            // A tag that does not fit goes, on the line of the key.
-            let end = self.text[..span.start].trim_end().len().min(line_end(self.text, from));
-            let token_end = self.text[from..end]
-                .find('#')
-                .map_or(end, |i| from + self.text[from..from + i].trim_end().len());
-            self.splice(from..token_end, "");
-        }
+        let behind = self.props_end(span.start, head);
+        let behind = if from < span.start {
+            // A tag that does not fit goes.
+            self.splice(head..behind, "");
+            head
+        } else {
+            behind
+        };
         if parts.inline.is_empty() {
             self.splice(lines, parts.below.strip_prefix('\n').unwrap_or(&parts.below).to_owned());
             return;
         }
-        self.insert(props, format!(" {}", parts.inline));
+        self.insert(behind, format!(" {}", parts.inline));
         if parts.below.is_empty() {
             let range = self.whole_lines(lines);
             self.splice(range, "");
