@@ -69,6 +69,10 @@ codes! {
     OutputCollision "output-collision" "pillion render a b --out rendered, with a/web.yaml and b/web.yaml"
     /// What is there is not what a render makes.
     NotUpToDate "not-up-to-date" "pillion render --check after an edit of apps/ without a render"
+    /// A node that is to change is shared: an alias stands for it elsewhere, and would change with it.
+    SharedNode "shared-node" "spec: {containers: &c [{name: a}], initContainers: *c}"
+    /// An independent parser reads something else in an edited document than was meant; nothing is written.
+    EditCheckFailed "edit-check-failed" "a document that shows a bug in pillion"
 
     // ---- model
     /// pillion.yaml holds a key that does not exist, or lacks one.

@@ -2,6 +2,9 @@
 //!
 //! This room knows nothing of Kubernetes' objects.
 
+mod check;
+mod edit;
+mod emit;
 mod path;
 mod place;
 mod reading;
@@ -11,6 +14,7 @@ mod syntax;
 mod tabs;
 mod tree;
 
+pub use emit::emit;
 pub use path::{Path, Seg};
 pub use split::{Piece, split};
 
@@ -101,11 +105,6 @@ impl Document {
     /// Returns a label at a path; where the path leads nowhere, at its longest part that exists.
     pub fn label(&self, path: &Path, part: Part, text: impl Into<String>) -> Label {
         self.place().label(self.range(path, part), text)
-    }
-
-    /// stub
-    pub fn rewrite(&self, _a: &Path, _n: &Value) -> Result<String, Diagnostic> {
-        Ok(self.text.to_string())
     }
 
     fn place(&self) -> Place<'_> {

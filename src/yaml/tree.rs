@@ -171,6 +171,12 @@ impl Tree {
         node.start as usize..node.end as usize
     }
 
+    /// Returns the first byte of a node, its anchor and tag included.
+    pub(super) fn full_start(&self, id: Id) -> usize {
+        let start = self.node(id).start as usize;
+        self.props(id).and_then(Props::span).map_or(start, |s| s.start.min(start))
+    }
+
     /// Returns the text of a scalar, escapes and folds resolved.
     pub(super) fn text<'a>(&'a self, id: Id, source: &'a str) -> &'a str {
         let node = self.node(id);
@@ -315,8 +321,14 @@ impl Builder<'_> {
             node.extra = offset(self.tree.props.len());
         }
         // An empty node lies behind its properties.
-        if node.start == node.end {
-            node.start = node.start.max(offset(at.end));
+        if node.kind == Kind::Plain && node.start == node.end {
+            let tag = self
+                .tree
+                .props
+                .get(node.extra as usize - 1)
+                .and_then(|p| p.tag.as_ref())
+                .map_or(0, |(r, _)| r.end);
+            node.start = offset(at.end.max(tag));
             node.end = node.start;
         }
         let end = node.end;
@@ -344,6 +356,9 @@ impl Builder<'_> {
             // The parser points at the first item where the dashes are not indented.
             let dash = self.skip_to(|b| b == b'-', at.start);
             self.tree.nodes[id as usize].start = offset(dash);
+        }
+        if kind == Kind::BlockSeq {
+            self.cursor = self.cursor.max(self.tree.node(id).start as usize);
         }
         // The cursor stays before the dash or key: what follows looks for its own indicator.
         if matches!(kind, Kind::FlowSeq | Kind::FlowMap) {
@@ -400,13 +415,14 @@ impl Builder<'_> {
     /// Returns where a value belongs that is not written: behind its properties, `:`, `-` or key.
     fn empty_at(&self, id: Id, given: usize) -> usize {
         let parent = self.open.last().map(|&(parent, children)| (self.tree.node(parent).kind, children));
-        match parent {
-            Some((kind, children)) if kind.is_map() && children % 2 == 0 && self.tree.props(id).is_none() => {
-                let found = self.skip_to(|b| b == b':', usize::MAX);
-                if found == usize::MAX { self.cursor } else { found + 1 }
-            }
-            _ => self.cursor.max(given),
-        }
+        let indicator = match parent {
+            _ if self.tree.props(id).is_some() => return self.cursor,
+            Some((kind, children)) if kind.is_map() && children % 2 == 0 => b':',
+            Some((Kind::BlockSeq, _)) => b'-',
+            _ => return self.cursor.max(given),
+        };
+        let found = self.skip_to(|b| b == indicator, usize::MAX);
+        if found == usize::MAX { self.cursor } else { found + 1 }
     }
 
     /// Goes on from the last token over blanks, comments, indicators and properties to a wanted indicator.

@@ -1,0 +1,318 @@
+//! Does an edited text mean what it should? Asked of another parser than the one that made it.
+//!
+//! This look at every edited document is never left out, sampled or remembered.
+
+use super::path::{Path, Seg};
+use super::scalar::{self, Key, Meaning, Tag};
+use super::tree::{self, MAX_DEPTH, Tree};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use yaml_rust2::parser::{Event, Parser, Tag as RawTag};
+use yaml_rust2::scanner::TScalarStyle;
+
+/// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
+pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(), String> {
+    let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    let text = &text[tree::behind_mark(&text)..];
+    let want = Wanted { value: old, change: Some((at, new)) };
+    if Walk::new(text.chars()).compare(want) == Some(()) {
+        return Ok(());
+    }
+    // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
+    let read = match Walk::new(text.chars()).build() {
+        Err(Stop::Parser(why)) => match deeper_flow(text) {
+            Some(text) => Walk::new(text.chars()).build(),
+            None => Err(Stop::Parser(why)),
+        },
+        read => read,
+    };
+    match read {
+        Ok(value) => first_difference(&value, want, &Path::root()).map_or(Ok(()), Err),
+        Err(Stop::Parser(why) | Stop::Meaning(why)) => Err(why),
+    }
+}
+
+/// Indents the lines inside flow collections further. That changes no meaning, but this parser follows YAML 1.2 to
+/// the letter, where a closing bracket may not stand at the column of its key; Kubernetes and people put it there.
+fn deeper_flow(text: &str) -> Option<String> {
+    let tree = Tree::read(text).ok()?;
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let (mut copied, mut id) = (0, 0);
+    while (id as usize) < tree.len() {
+        let node = tree.node(id);
+        if !matches!(node.kind, tree::Kind::FlowMap | tree::Kind::FlowSeq) {
+            id += 1;
+            continue;
+        }
+        let span = tree.span(id);
+        let line = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
+        out.push_str(&text[copied..span.start]);
+        out.push_str(&text[span.clone()].replace('\n', &format!("\n{}", " ".repeat(span.start - line))));
+        copied = span.end;
+        id = node.next;
+    }
+    out.push_str(&text[copied..]);
+    Some(out)
+}
+
+/// A value, and what is to stand in it at a path instead.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    value: &'a Value,
+    change: Option<(&'a [Seg], &'a Value)>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Returns what is wanted here, the change applied where it is to be here.
+    fn here(self) -> Self {
+        match self.change {
+            Some(([], new)) => Self { value: new, change: None },
+            _ => self,
+        }
+    }
+
+    fn key(self, key: &str) -> Option<Self> {
+        let change = self.change.filter(|(at, _)| matches!(at.first(), Some(Seg::Key(k)) if k == key));
+        let value = self.value.get(key);
+        Some(Self { value: value?, change: change.map(|(at, new)| (&at[1..], new)) }.here())
+    }
+
+    fn item(self, n: usize) -> Option<Self> {
+        let change = self.change.filter(|(at, _)| matches!(at.first(), Some(Seg::Index(i)) if *i == n));
+        Some(Self { value: self.value.get(n)?, change: change.map(|(at, new)| (&at[1..], new)) }.here())
+    }
+}
+
+/// Why the walk ended early.
+enum Stop {
+    /// The parser does not take the text.
+    Parser(String),
+    /// A value is not what Kubernetes takes.
+    Meaning(String),
+}
+
+/// A walk along the events of a text.
+struct Walk<T: Iterator<Item = char>> {
+    parser: Parser<T>,
+    /// The values of anchors, by the parser's numbers.
+    anchors: Vec<Option<Value>>,
+}
+
+impl<T: Iterator<Item = char>> Walk<T> {
+    fn new(chars: T) -> Self {
+        Self { parser: Parser::new(chars), anchors: Vec::new() }
+    }
+
+    fn next(&mut self) -> Result<Event, Stop> {
+        self.parser
+            .next_token()
+            .map(|(event, _)| event)
+            .map_err(|e| Stop::Parser(format!("the other parser says: {e}")))
+    }
+
+    /// Goes to the first node; `None` where the document is empty.
+    fn first(&mut self) -> Result<Option<Event>, Stop> {
+        loop {
+            match self.next()? {
+                Event::StreamStart | Event::DocumentStart | Event::Nothing => {}
+                Event::StreamEnd | Event::DocumentEnd => return Ok(None),
+                node => return Ok(Some(node)),
+            }
+        }
+    }
+
+    /// Goes to the end: nothing may follow the first document.
+    fn last(&mut self) -> Result<(), Stop> {
+        match (self.next()?, self.next()?) {
+            (Event::DocumentEnd, Event::StreamEnd) => Ok(()),
+            _ => Err(Stop::Meaning("there is a second document".to_owned())),
+        }
+    }
+
+    /// Compares while reading, without making a value. `None`: different, or too involved for this.
+    fn compare(&mut self, want: Wanted<'_>) -> Option<()> {
+        let first = self.first().ok()??;
+        self.compare_node(first, want.here(), 0)?;
+        self.last().ok()
+    }
+
+    fn compare_node(&mut self, event: Event, want: Wanted<'_>, depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match event {
+            Event::Scalar(text, style, 0, tag) => {
+                let meaning = meaning(&text, style, tag.as_ref()).ok()?;
+                match (meaning, want.value) {
+                    (Meaning::Text, Value::String(s)) => *s == text,
+                    (Meaning::Null, Value::Null) => true,
+                    (Meaning::Bool(a), Value::Bool(b)) => a == *b,
+                    (Meaning::Text | Meaning::Null | Meaning::Bool(_), _) => false,
+                    (other, value) => scalar::value(other, &text).as_ref() == Some(value),
+                }
+                .then_some(())
+            }
+            Event::SequenceStart(0, _) => {
+                let items = want.value.as_array()?;
+                let mut count = 0;
+                loop {
+                    match self.next().ok()? {
+                        Event::SequenceEnd => return (count == items.len()).then_some(()),
+                        node => self.compare_node(node, want.item(count)?, depth + 1)?,
+                    }
+                    count += 1;
+                }
+            }
+            Event::MappingStart(0, _) => {
+                let map = want.value.as_object()?;
+                let mut count = 0;
+                loop {
+                    match self.next().ok()? {
+                        Event::MappingEnd => return (count == map.len()).then_some(()),
+                        Event::Scalar(text, style, 0, tag) if !is_merge(&text, style, tag.as_ref()) => {
+                            let key = key(&text, style, tag.as_ref()).ok()?;
+                            let node = self.next().ok()?;
+                            self.compare_node(node, want.key(&key)?, depth + 1)?;
+                        }
+                        _ => return None,
+                    }
+                    count += 1;
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads the whole value.
+    fn build(&mut self) -> Result<Value, Stop> {
+        let Some(first) = self.first()? else { return Ok(Value::Null) };
+        let value = self.build_node(first, 0)?;
+        self.last()?;
+        Ok(value)
+    }
+
+    fn build_node(&mut self, event: Event, depth: usize) -> Result<Value, Stop> {
+        if depth > MAX_DEPTH {
+            return Err(Stop::Meaning("it is nested too deep".to_owned()));
+        }
+        let (value, anchor) = match event {
+            Event::Alias(anchor) => (self.anchors.get(anchor).cloned().flatten().unwrap_or_default(), 0),
+            Event::Scalar(text, style, anchor, tag) => {
+                let meaning = meaning(&text, style, tag.as_ref())?;
+                let value = scalar::value(meaning, &text);
+                (value.ok_or_else(|| Stop::Meaning(format!("`{text}` is no number of JSON")))?, anchor)
+            }
+            Event::SequenceStart(anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        Event::SequenceEnd => break (Value::Array(items), anchor),
+                        node => items.push(self.build_node(node, depth + 1)?),
+                    }
+                }
+            }
+            Event::MappingStart(anchor, _) => (Value::Object(self.build_map(depth)?), anchor),
+            other => return Err(Stop::Meaning(format!("{other:?} is not expected here"))),
+        };
+        if anchor > 0 {
+            self.anchors.resize(self.anchors.len().max(anchor + 1), None);
+            self.anchors[anchor] = Some(value.clone());
+        }
+        Ok(value)
+    }
+
+    fn build_map(&mut self, depth: usize) -> Result<Map<String, Value>, Stop> {
+        let mut map = Map::new();
+        loop {
+            let name = match self.next()? {
+                Event::MappingEnd => return Ok(map),
+                Event::Scalar(text, style, _, tag) if is_merge(&text, style, tag.as_ref()) => {
+                    let node = self.next()?;
+                    merge(&mut map, self.build_node(node, depth + 1)?)?;
+                    continue;
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    let name = key(&text, style, tag.as_ref())?.into_owned();
+                    if anchor > 0 {
+                        self.build_node(Event::Scalar(text, style, anchor, tag), depth)?;
+                    }
+                    name
+                }
+                node => match self.build_node(node, depth + 1)? {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                },
+            };
+            let node = self.next()?;
+            let value = self.build_node(node, depth + 1)?;
+            map.insert(name, value);
+        }
+    }
+}
+
+fn merge(map: &mut Map<String, Value>, source: Value) -> Result<(), Stop> {
+    match source {
+        Value::Object(entries) => map.extend(entries),
+        Value::Array(sources) => sources.into_iter().rev().try_for_each(|s| merge(map, s))?,
+        _ => return Err(Stop::Meaning("`<<` takes a mapping or a list of mappings".to_owned())),
+    }
+    Ok(())
+}
+
+fn tag_of(tag: &RawTag) -> Tag {
+    // This parser keeps `!!` as a handle, or resolves it.
+    let handle = if tag.handle == "!!" { "tag:yaml.org,2002:" } else { &tag.handle };
+    Tag::of(handle, &tag.suffix)
+}
+
+fn is_merge(text: &str, style: TScalarStyle, tag: Option<&RawTag>) -> bool {
+    let tag = tag.map(tag_of);
+    text == "<<"
+        && (matches!(tag, Some(Tag::Merge | Tag::NonSpecific))
+            || tag.is_none() && style == TScalarStyle::Plain)
+}
+
+fn meaning(text: &str, style: TScalarStyle, tag: Option<&RawTag>) -> Result<Meaning, Stop> {
+    match tag {
+        Some(tag) => scalar::tagged(tag_of(tag), text).map_err(Stop::Meaning),
+        None if style == TScalarStyle::Plain => Ok(scalar::plain(text)),
+        None => Ok(Meaning::Text),
+    }
+}
+
+fn key<'a>(text: &'a str, style: TScalarStyle, tag: Option<&RawTag>) -> Result<Cow<'a, str>, Stop> {
+    match scalar::key(meaning(text, style, tag)?) {
+        Some(Key::AsWritten) => Ok(Cow::Borrowed(text)),
+        Some(Key::Made(made)) => Ok(Cow::Owned(made)),
+        None => Err(Stop::Meaning(format!("`{text}` cannot be a key"))),
+    }
+}
+
+/// Says where two values differ first.
+fn first_difference(read: &Value, want: Wanted<'_>, at: &Path) -> Option<String> {
+    let want = want.here();
+    let place = || if at.steps().is_empty() { "the document".to_owned() } else { format!("`{at}`") };
+    match (read, want.value) {
+        (Value::Object(a), Value::Object(b)) => {
+            let surplus = a
+                .keys()
+                .find(|k| !b.contains_key(*k))
+                .map(|k| format!("`{}` is too much", at.then(k.clone())));
+            let inner = || {
+                b.keys().find_map(|k| match (a.get(k), want.key(k)) {
+                    (Some(a), Some(b)) => first_difference(a, b, &at.then(k.clone())),
+                    _ => Some(format!("`{}` is missing", at.then(k.clone()))),
+                })
+            };
+            surplus.or_else(inner)
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().enumerate().find_map(|(i, a)| first_difference(a, want.item(i)?, &at.then(i)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            Some(format!("{} has {} items instead of {}", place(), a.len(), b.len()))
+        }
+        (a, b) if a == b => None,
+        _ => Some(format!("{} has another value", place())),
+    }
+}

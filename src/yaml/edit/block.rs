@@ -1,0 +1,303 @@
+//! Mappings and lists in block style: entries and items added, removed and changed.
+
+use super::align::{Step, align};
+use super::lines::{
+    column, end_with_comments, is_first, line_end, line_start, next_line, skip_blank, start_with_comments,
+};
+use super::{Done, Editor, Slot, Stands};
+use crate::diag::Code;
+use crate::yaml::emit::{self, Around};
+use crate::yaml::reading;
+use crate::yaml::syntax::Failure;
+use crate::yaml::tree::{Id, Kind};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The own entries of a block or flow mapping, in the order of the text.
+pub(super) struct Entry {
+    /// The first byte: of `? `, of the key's anchor, or of the key.
+    pub(super) start: usize,
+    pub(super) key: Id,
+    pub(super) value: Id,
+    /// `None` for `<<`.
+    pub(super) name: Option<String>,
+}
+
+impl Editor<'_> {
+    /// Returns the entries of a mapping.
+    pub(super) fn list_entries(&self, map: Id) -> Vec<Entry> {
+        let mut from = self.tree.full_start(map).max(self.tree.span(map).start);
+        from += usize::from(self.tree.node(map).kind == Kind::FlowMap);
+        let mut entries = Vec::new();
+        for (key, value) in self.tree.entries(map) {
+            let start = self.skip_commas(from).min(self.tree.full_start(key));
+            let merge = reading::is_merge(self.text, self.tree, key);
+            let name = if merge {
+                None
+            } else {
+                reading::key(self.text, self.tree, key).map(std::borrow::Cow::into_owned)
+            };
+            entries.push(Entry { start, key, value, name });
+            from = self.entry_end(key, value);
+        }
+        entries
+    }
+
+    fn skip_commas(&self, from: usize) -> usize {
+        let at = skip_blank(self.text, from);
+        if self.text[at..].starts_with(',') { skip_blank(self.text, at + 1) } else { at }
+    }
+
+    /// Returns the end of an entry: of its value, or of its key where there is no value.
+    pub(super) fn entry_end(&self, key: Id, value: Id) -> usize {
+        let props = self.tree.props(value).and_then(|p| p.span()).map_or(0, |s| s.end);
+        self.tree.span(value).end.max(self.tree.span(key).end).max(props)
+    }
+
+    /// Returns where a value of a mapping stands.
+    pub(super) fn entry_slot(&self, map: Id, key: Id, slot: &Slot) -> Slot {
+        let from = self.tree.span(key).end;
+        let head = colon(self.text, from).map_or(from, |c| c + 1);
+        let around = match (&slot.around, self.tree.node(map).kind) {
+            (_, Kind::BlockMap) => Stands::Block(Around::Key(column(self.text, self.tree.span(map).start))),
+            (Stands::Flow(flow), _) => Stands::Flow(flow.clone()),
+            (Stands::Block(_), _) => Stands::Flow(super::style::flow(self.text, self.tree, map)),
+        };
+        Slot { head, around }
+    }
+
+    /// Returns where an item of a list stands.
+    pub(super) fn item_slot(&self, list: Id, item: Id, index: usize, slot: &Slot) -> Slot {
+        if self.tree.node(list).kind == Kind::BlockSeq {
+            let previous = index.checked_sub(1).and_then(|p| self.tree.children(list).nth(p));
+            let dash = self.dash(list, previous);
+            return Slot { head: dash + 1, around: Stands::Block(Around::Dash(column(self.text, dash))) };
+        }
+        let around = match &slot.around {
+            Stands::Flow(flow) => Stands::Flow(flow.clone()),
+            Stands::Block(_) => Stands::Flow(super::style::flow(self.text, self.tree, list)),
+        };
+        Slot { head: self.tree.full_start(item), around }
+    }
+
+    /// Returns the dash of the item behind another one.
+    fn dash(&self, list: Id, previous: Option<Id>) -> usize {
+        match previous {
+            None => self.tree.span(list).start,
+            Some(item) => skip_blank(self.text, self.item_end(item)),
+        }
+    }
+
+    fn item_end(&self, item: Id) -> usize {
+        let props = self.tree.props(item).and_then(|p| p.span()).map_or(0, |s| s.end);
+        self.tree.span(item).end.max(props)
+    }
+
+    /// Changes a block mapping entry by entry, adds what is new at its end, and removes what is gone.
+    pub(super) fn block_map(
+        &mut self,
+        map: Id,
+        old: &Map<String, Value>,
+        new: &Map<String, Value>,
+        slot: &Slot,
+    ) -> Done {
+        let entries = self.list_entries(map);
+        let plan = self.plan_map(&entries, old, new)?;
+        let Some(last) = plan.fates.iter().rposition(|f| !matches!(f, Fate::Goes)) else {
+            return self.replace(map, &Value::Object(new.clone()), slot);
+        };
+        let at = column(self.text, self.tree.span(map).start);
+        for (entry, fate) in entries.iter().zip(&plan.fates) {
+            if let Fate::Becomes(old, new) = fate {
+                let slot = self.entry_slot(map, entry.key, slot);
+                self.change(entry.value, old, new, slot)?;
+            }
+        }
+        let units: Vec<Range<usize>> =
+            entries.iter().map(|e| e.start..self.entry_end(e.key, e.value)).collect();
+        let gone: Vec<bool> = plan.fates.iter().map(|f| matches!(f, Fate::Goes)).collect();
+        self.remove_units(&units, &gone, at, false);
+        let style = self.style(map);
+        let added: String =
+            plan.added.iter().map(|(key, value)| emit::entry(key, value, at, style)).collect();
+        self.insert(end_with_comments(self.text, units[last].end, at, false), added);
+        Ok(())
+    }
+
+    /// Decides what becomes of each entry.
+    pub(super) fn plan_map<'v>(
+        &self,
+        entries: &[Entry],
+        old: &'v Map<String, Value>,
+        new: &'v Map<String, Value>,
+    ) -> Result<Plan<'v>, Box<Failure>> {
+        let mut plan = Plan { fates: Vec::with_capacity(entries.len()), added: Vec::new() };
+        // What `<<` brings below each entry, and where each key stands last.
+        let mut merged: BTreeMap<String, usize> = BTreeMap::new();
+        let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+        for (i, entry) in entries.iter().enumerate() {
+            match &entry.name {
+                Some(name) => _ = last.insert(name, i),
+                None => self.merged_keys(entry.value, &mut |name| _ = merged.insert(name.to_owned(), i)),
+            }
+        }
+        let over = |name: &str| merged.get(name).map(|&i| &entries[i]);
+        for (i, entry) in entries.iter().enumerate() {
+            let Some(name) = entry.name.as_deref() else {
+                plan.fates.push(Fate::Stays);
+                continue;
+            };
+            let fate = match (old.get(name), new.get(name)) {
+                (Some(a), Some(b)) if a == b => Fate::Stays,
+                // Of doubled keys, the last one counts; a later `<<` wins over a key, in Kubernetes' reading.
+                (Some(_), Some(_)) if last.get(name) != Some(&i) => Fate::Stays,
+                (Some(a), Some(b)) => match over(name).filter(|m| m.start > entry.start) {
+                    Some(merge) => return Err(self.merged_over(entry.key, merge.value)),
+                    None => Fate::Becomes(a, b),
+                },
+                _ => match over(name) {
+                    Some(merge) => return Err(self.merged_over(entry.key, merge.value)),
+                    None => {
+                        self.not_needed(entry.key)?;
+                        self.not_needed(entry.value)?;
+                        Fate::Goes
+                    }
+                },
+            };
+            plan.fates.push(fate);
+        }
+        plan.added =
+            new.iter().filter(|(k, v)| !last.contains_key(k.as_str()) && old.get(*k) != Some(v)).collect();
+        // What only `<<` brings cannot be taken away here.
+        let lost = old.keys().find(|k| !new.contains_key(*k) && !last.contains_key(k.as_str()));
+        match lost.and_then(|k| over(k)) {
+            Some(merge) => Err(self.merged_over(merge.key, merge.value)),
+            None => Ok(plan),
+        }
+    }
+
+    fn merged_over(&self, key: Id, merge: Id) -> Box<Failure> {
+        let message = "this cannot be changed here alone: `<<` brings the key as well";
+        Failure::new(Code::SharedNode, message, self.tree.span(key))
+            .and(self.tree.span(merge), "it is merged from here")
+            .help("write the mapping out without `<<`")
+    }
+
+    /// Changes a block list item by item.
+    pub(super) fn block_seq(&mut self, list: Id, old: &[Value], new: &[Value], slot: &Slot) -> Done {
+        let items: Vec<Id> = self.tree.children(list).collect();
+        let steps = align(old, new);
+        if !steps.iter().any(|s| matches!(s, Step::Keep(..))) {
+            return self.replace(list, &Value::Array(new.to_vec()), slot);
+        }
+        let first = self.tree.span(list).start;
+        let at = column(self.text, first);
+        let mut style = self.style(list);
+        style.gap = super::style::gap(self.text, self.tree, list).unwrap_or(style.gap);
+        let mut dashes = Vec::with_capacity(items.len());
+        let mut from = first;
+        for &item in &items {
+            from = skip_blank(self.text, from);
+            dashes.push(from);
+            from = self.item_end(item).max(from + 1);
+        }
+        let units: Vec<Range<usize>> =
+            items.iter().zip(&dashes).map(|(&i, &d)| d..self.item_end(i).max(d + 1)).collect();
+        let mut gone = vec![false; items.len()];
+        // New items go behind the last old one that stays before them.
+        let (mut stayed, mut front) = (None, String::new());
+        for step in steps {
+            match step {
+                Step::Keep(i, j) => {
+                    let slot = Slot { head: dashes[i] + 1, around: Stands::Block(Around::Dash(at)) };
+                    self.change(items[i], &old[i], &new[j], slot)?;
+                    stayed = Some(i);
+                }
+                Step::Remove(i) => {
+                    self.not_needed(items[i])?;
+                    gone[i] = true;
+                }
+                Step::Insert(j) => {
+                    let text = emit::item(&new[j], at, style);
+                    match stayed {
+                        None => front.push_str(&text),
+                        Some(i) => self.insert(end_with_comments(self.text, units[i].end, at, true), text),
+                    }
+                }
+            }
+        }
+        self.insert_front(first, at, &front);
+        self.remove_units(&units, &gone, at, true);
+        Ok(())
+    }
+
+    /// Puts items before the first one of a list: above its comments, or behind a dash or key it shares a line with.
+    fn insert_front(&mut self, first: usize, at: usize, text: &str) {
+        let Some(lines) = text.strip_prefix('\n') else { return };
+        if is_first(self.text, first) {
+            let start = start_with_comments(self.text, line_start(self.text, first), at);
+            self.insert(start, format!("{lines}\n"));
+        } else {
+            self.insert(first, format!("{}\n{}", lines.get(at..).unwrap_or_default(), " ".repeat(at)));
+        }
+    }
+
+    /// Removes entries or items with their lines and the comments that are their own; at least one must stay.
+    ///
+    /// Comments deeper than a unit, behind and below it, go with it. Comments right above it at its column go too,
+    /// but not those above the first one of a collection, which may speak for all of it.
+    fn remove_units(&mut self, units: &[Range<usize>], gone: &[bool], at: usize, is_list: bool) {
+        let mut next = 0;
+        if gone.first() == Some(&true) && !is_first(self.text, units[0].start) {
+            // The first one shares its line with a dash: what comes next moves up, or the dash stays alone.
+            next = gone.iter().position(|g| !g).unwrap_or(gone.len());
+            let own_end = line_end(self.text, units[next - 1].end);
+            let stays = units.get(next).map_or(own_end, |u| u.start);
+            let moves_up = self.text[own_end..stays].trim().is_empty();
+            self.splice(units[0].start..if moves_up { stays } else { own_end }, "");
+        }
+        for i in (next..units.len()).filter(|&i| gone[i]) {
+            let line = line_start(self.text, units[i].start);
+            let from = match i.checked_sub(1) {
+                None => line,
+                Some(before) => {
+                    let least = end_with_comments(self.text, units[before].end, at, is_list);
+                    start_with_comments(self.text, line, at).max(next_line(self.text, least))
+                }
+            };
+            let end = end_with_comments(self.text, units[i].end, at, false);
+            let range = self.whole_lines(from..end);
+            self.splice(range, "");
+        }
+    }
+
+    /// Returns lines with their line breaks; at the end of the text, where there is none, with the one before.
+    pub(super) fn whole_lines(&self, lines: Range<usize>) -> Range<usize> {
+        let end = next_line(self.text, lines.end);
+        if end == self.text.len() && !self.text.ends_with('\n') && lines.start > 0 {
+            let start = lines.start - 1;
+            return start - usize::from(self.text[..start].ends_with('\r'))..end;
+        }
+        lines.start..end
+    }
+}
+
+/// Finds the `:` of a key that ends at a byte.
+pub(super) fn colon(text: &str, from: usize) -> Option<usize> {
+    let at = skip_blank(text, from);
+    text[at..].starts_with(':').then_some(at)
+}
+
+/// What becomes of an entry.
+pub(super) enum Fate<'v> {
+    Stays,
+    Goes,
+    Becomes(&'v Value, &'v Value),
+}
+
+/// What becomes of a mapping.
+pub(super) struct Plan<'v> {
+    pub(super) fates: Vec<Fate<'v>>,
+    pub(super) added: Vec<(&'v String, &'v Value)>,
+}

@@ -1,0 +1,399 @@
+//! New YAML text for a value, so written that go-yaml v2, YAML 1.2 and PyYAML all read the same in it.
+
+use super::scalar::{self, Meaning};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Characters that a key may have before its `:`; longer ones need a `? `.
+const MAX_KEY: usize = 1000;
+
+/// How block text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Style {
+    /// Columns from a key to the keys of its mapping.
+    pub(super) step: usize,
+    /// Columns from a key to the dashes of its list.
+    pub(super) dashes: usize,
+    /// Columns from a dash to what follows it.
+    pub(super) gap: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { step: 2, dashes: 2, gap: 2 }
+    }
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Around {
+    /// It is the document.
+    Root,
+    /// Behind a key at a column.
+    Key(usize),
+    /// Behind a dash at a column.
+    Dash(usize),
+}
+
+/// The text of a value: what goes behind the key or dash, and the lines below, each with a line break before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Parts {
+    pub(super) inline: String,
+    pub(super) below: String,
+}
+
+/// How flow text is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// Only what JSON has.
+    pub(super) json: bool,
+    /// Behind a key: `: ` or `:`.
+    pub(super) colon: &'static str,
+    /// Between items on one line: `, ` or `,`.
+    pub(super) comma: &'static str,
+    /// The indentation of a level, where each item stands on a line of its own.
+    pub(super) unit: Option<String>,
+}
+
+impl Flow {
+    pub(super) const YAML: Self = Self { json: false, colon: ": ", comma: ", ", unit: None };
+}
+
+/// Returns a whole document in block style, with a line break at its end.
+pub fn emit(value: &Value) -> String {
+    let parts = parts(value, Around::Root, Style::default());
+    format!("{}{}\n", parts.inline, parts.below)
+}
+
+/// Returns the text of a value in block style.
+pub(super) fn parts(value: &Value, around: Around, style: Style) -> Parts {
+    let mut below = String::new();
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let column = match around {
+                Around::Root => 0,
+                Around::Key(column) => column + style.step,
+                Around::Dash(column) => column + style.gap,
+            };
+            for (key, value) in map {
+                below.push_str(&entry(key, value, column, style));
+            }
+            first_line_up(below, column, around)
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let column = match around {
+                Around::Root => 0,
+                Around::Key(column) => column + style.dashes,
+                Around::Dash(column) => column + style.gap,
+            };
+            for item in items {
+                below.push_str(&self::item(item, column, style));
+            }
+            first_line_up(below, column, around)
+        }
+        Value::String(text) if block_safe(text) => {
+            let column = match around {
+                Around::Root => 2,
+                Around::Key(column) => column + style.step,
+                Around::Dash(column) => column + style.gap,
+            };
+            Parts { inline: header(text).to_owned(), below: block_lines(text, column) }
+        }
+        other => Parts { inline: flow(other, &Flow::YAML, false), below },
+    }
+}
+
+/// Joins the first line to a dash, or to the start of the document.
+fn first_line_up(below: String, column: usize, around: Around) -> Parts {
+    if matches!(around, Around::Key(_)) {
+        return Parts { inline: String::new(), below };
+    }
+    let rest = below.get(1 + column..).unwrap_or_default();
+    let (first, more) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
+    Parts { inline: first.to_owned(), below: more.to_owned() }
+}
+
+/// Returns the lines of a mapping entry.
+pub(super) fn entry(key: &str, value: &Value, column: usize, style: Style) -> String {
+    let parts = parts(value, Around::Key(column), style);
+    let key = string(key, false, true);
+    let indent = " ".repeat(column);
+    let space = if parts.inline.is_empty() { "" } else { " " };
+    if key.chars().count() > MAX_KEY {
+        return format!("\n{indent}? {key}\n{indent}:{space}{}{}", parts.inline, parts.below);
+    }
+    format!("\n{indent}{key}:{space}{}{}", parts.inline, parts.below)
+}
+
+/// Returns the lines of a list item.
+pub(super) fn item(value: &Value, column: usize, style: Style) -> String {
+    let parts = parts(value, Around::Dash(column), style);
+    let gap = " ".repeat(style.gap.max(2) - 1);
+    format!("\n{}-{gap}{}{}", " ".repeat(column), parts.inline, parts.below)
+}
+
+/// Tells whether a string can be written as a block scalar that every reader takes for the same.
+pub(super) fn block_safe(text: &str) -> bool {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    // What `|+` would be needed for is quoted: the blank lines of its surroundings would become its content.
+    (body.contains('\n') || body.len() < text.len())
+        && !body.is_empty()
+        && !body.ends_with('\n')
+        && !body.starts_with([' ', '\n'])
+        && body.split('\n').all(|l| !l.starts_with('\t') && !l.ends_with([' ', '\t']))
+        && body.chars().all(|c| c == '\n' || c == '\t' || printable(c))
+}
+
+/// Returns the header of a block scalar.
+pub(super) fn header(text: &str) -> &'static str {
+    if text.ends_with('\n') { "|" } else { "|-" }
+}
+
+/// Returns the lines of a block scalar, each with a line break before it.
+pub(super) fn block_lines(text: &str, column: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        out.push('\n');
+        if !line.is_empty() {
+            out.extend(std::iter::repeat_n(' ', column));
+            out.push_str(line);
+        }
+    }
+    out
+}
+
+/// Returns a value on one line, or over several where the flow style has a unit. `nested`: inside brackets.
+pub(super) fn flow(value: &Value, style: &Flow, nested: bool) -> String {
+    let mut out = String::new();
+    write_flow(&mut out, value, style, nested, "");
+    out
+}
+
+/// Returns flow text whose further lines are indented below a line with some indentation.
+pub(super) fn flow_below(value: &Value, style: &Flow, indent: &str) -> String {
+    let mut out = String::new();
+    write_flow(&mut out, value, style, true, indent);
+    out
+}
+
+fn write_flow(out: &mut String, value: &Value, style: &Flow, nested: bool, indent: &str) {
+    let deeper = style.unit.as_ref().map(|unit| format!("{indent}{unit}"));
+    let separate = |out: &mut String, first: bool| {
+        out.push_str(match (&deeper, first) {
+            (Some(_), false) => ",",
+            (None, false) => style.comma,
+            _ => "",
+        });
+        if let Some(deeper) = &deeper {
+            out.push('\n');
+            out.push_str(deeper);
+        }
+    };
+    let inner = deeper.as_deref().unwrap_or("");
+    let close = |out: &mut String| {
+        if deeper.is_some() {
+            out.push('\n');
+            out.push_str(indent);
+        }
+    };
+    match value {
+        Value::Object(map) if map.is_empty() => out.push_str("{}"),
+        Value::Array(items) if items.is_empty() => out.push_str("[]"),
+        Value::Object(map) => {
+            out.push('{');
+            for (i, (key, value)) in map.iter().enumerate() {
+                separate(out, i == 0);
+                out.push_str(&if style.json { quoted(key) } else { string(key, true, true) });
+                out.push_str(style.colon);
+                write_flow(out, value, style, true, inner);
+            }
+            close(out);
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                separate(out, i == 0);
+                write_flow(out, item, style, true, inner);
+            }
+            close(out);
+            out.push(']');
+        }
+        Value::String(text) if style.json => out.push_str(&quoted(text)),
+        Value::String(text) => out.push_str(&string(text, nested, false)),
+        other => {
+            let _ = write!(out, "{other}");
+        }
+    }
+}
+
+/// Returns a string plain where every reader takes it for one, else in double quotes.
+pub(super) fn string(text: &str, in_flow: bool, is_key: bool) -> String {
+    if plain_safe(text, in_flow, is_key) { text.to_owned() } else { quoted(text) }
+}
+
+/// Tells whether a string can go without quotes.
+pub(super) fn plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
+    let Some(first) = text.chars().next() else { return false };
+    let second = text.chars().nth(1);
+    let starts_well = match first {
+        '_' | '/' | '$' | '(' => true,
+        '-' => second.is_some_and(|c| c.is_ascii_alphabetic()) || text.starts_with("--") && is_flag(text),
+        '.' => text.starts_with("./") || text.starts_with("../"),
+        // A letter that is part of no number in any notation shows that this is none.
+        '0'..='9' => text.chars().any(|c| c.is_ascii_alphabetic() && !"abcdefxABCDEFXTZtzoO".contains(c)),
+        c => c.is_alphabetic(),
+    };
+    let inside = |c: char| match c {
+        ' ' => true,
+        ',' | '[' | ']' | '{' | '}' | '?' => !in_flow,
+        ':' => !in_flow && !is_key,
+        c => c.is_ascii_graphic() || c.is_alphanumeric(),
+    };
+    starts_well
+        && text.chars().all(inside)
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && scalar::plain(text) == Meaning::Text
+        && !is_word(text)
+}
+
+fn is_flag(text: &str) -> bool {
+    text.chars().nth(2).is_some_and(|c| c.is_ascii_alphabetic())
+}
+
+/// Tells whether some reader takes a text for a boolean or null, in whatever case.
+fn is_word(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    text.len() <= 5 && WORDS.iter().any(|w| text.eq_ignore_ascii_case(w))
+}
+
+/// Tells whether a character can stand in YAML text as it is, and breaks no line.
+fn printable(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
+        || c >= '\u{10000}'
+}
+
+/// Returns a string in double quotes, with escapes that YAML 1.1, 1.2 and JSON share.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if printable(c) => out.push(c),
+            c => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Returns a string in single quotes, where that is possible on one line.
+pub(super) fn single_quoted(text: &str) -> Option<String> {
+    text.chars().all(printable).then(|| format!("'{}'", text.replace('\'', "''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_are_written_in_block_style() {
+        let value = json!({"a": {"b": [1, {"name": "x", "env": [{"name": "E", "value": "1"}]}, [], [["q"]]], "c": {}},
+            "s": "#!/bin/sh\nset -e\n", "t": "x\n\ny", "u": "x\n\n", "v": [" lead\nx", "a\nb\n"], "yes": "no"});
+        let text = "a:\n  b:\n    - 1\n    - name: x\n      env:\n        - name: E\n          value: \"1\"\n    - []\n    - - - q\n  c: {}\n\
+            s: |\n  #!/bin/sh\n  set -e\nt: |-\n  x\n\n  y\nu: \"x\\n\\n\"\nv:\n  - \" lead\\nx\"\n  - |\n    a\n    b\n\"yes\": \"no\"\n";
+        assert_eq!(emit(&value), text);
+        assert_eq!(emit(&json!([1, [2]])), "- 1\n- - 2\n");
+        assert_eq!(emit(&json!("x: y")), "\"x: y\"\n");
+    }
+
+    #[test]
+    fn only_what_nobody_misreads_goes_without_quotes() {
+        for plain in [
+            "nginx:1.2",
+            "/bin/sh",
+            "-c",
+            "--flag=x",
+            "$(VAR)",
+            "100m",
+            "1Gi",
+            "it's",
+            "a#b",
+            "x[0]",
+            "héllo",
+            "./x",
+        ] {
+            assert!(plain_safe(plain, false, false), "{plain}");
+        }
+        for odd in [
+            "",
+            "y",
+            "N",
+            "oN",
+            "nULL",
+            "~",
+            "1",
+            "1.0",
+            "1_0",
+            "0x1f",
+            "1e3",
+            "12:30",
+            "2001-01-01",
+            "2001-01-01T00:00:00Z",
+            "=",
+            "<<",
+            "a: b",
+            "a #b",
+            "a:",
+            " a",
+            "a ",
+            "-",
+            "- a",
+            "-1",
+            "-.inf",
+            "---",
+            "...",
+            ".5",
+            ".inf",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a",
+            "{a",
+            "[a",
+            "?a",
+            "\u{feff}a",
+            "a\u{a0}b",
+            "#a",
+            "|",
+            ">",
+            "a\tb",
+            "a\nb",
+            "😀",
+            "0o7",
+            "1.2.3",
+            "+1",
+            "'a'",
+        ] {
+            assert!(!plain_safe(odd, false, false), "{odd}");
+        }
+        assert!(
+            !plain_safe("a:b", true, false)
+                && !plain_safe("a,b", true, false)
+                && !plain_safe("a:b", false, true)
+        );
+        assert_eq!(quoted("a\"\\\n\u{7}\u{2028}é😀\u{feff}"), "\"a\\\"\\\\\\n\\u0007\\u2028é😀\\ufeff\"");
+    }
+}
