@@ -87,7 +87,7 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
     let skips = match inputs.skips(file.is_some()) {
         Ok(skips) => skips,
         Err(pattern) => {
-            let label = label(file.as_deref().unwrap_or(Path::new("pillion.yaml")));
+            let label = Label::whole_file(file.as_deref().unwrap_or(Path::new("pillion.yaml")).to_string_lossy());
             let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
             inputs.refuse(Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore"));
             return inputs;
@@ -97,6 +97,7 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
         file.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| same(p, &inputs.root)));
     let paths = match (is_whole, args.paths.is_empty()) {
         (true, _) if !inputs.repository.sources.is_empty() => inputs.in_root(&inputs.repository.sources),
+        (true, _) if inputs.root.as_os_str().is_empty() => vec![PathBuf::from(".")],
         (true, _) => vec![inputs.root.clone()],
         (false, true) => vec![PathBuf::from(".")],
         (false, false) => args.paths.clone(),
@@ -185,7 +186,7 @@ impl Inputs {
                 let message = format!("`{}` does not exist", path.display());
                 self.refuse(
                     Diagnostic::error(Code::UnreadableFile, message)
-                        .at(label(path))
+                        .at(Label::whole_file(path.to_string_lossy()))
                         .help("check the name of the file or folder"),
                 );
                 continue;
@@ -206,9 +207,9 @@ impl Inputs {
                         Code::FolderSkipped,
                         format!("`{}` is a patch of a kustomization and is skipped", found.name),
                     )
-                    .at(label(&found.path)),
+                    .at(Label::whole_file(found.path.to_string_lossy())),
                 );
-            } else if seen.insert(found.path.clone()) {
+            } else if seen.insert(found.path.clone().into_os_string()) {
                 let namespace = namespace.of(&found.path);
                 collected.push(Input {
                     source: Source::File(found.path),
@@ -325,15 +326,4 @@ fn without_effect(document: &Document) -> Vec<Diagnostic> {
             .field(key)
         })
         .collect()
-}
-
-fn label(path: &Path) -> Label {
-    Label {
-        file: path.to_string_lossy().into(),
-        line: 1,
-        column: 1,
-        width: 1,
-        source: "".into(),
-        text: String::new(),
-    }
 }

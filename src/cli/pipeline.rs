@@ -43,8 +43,7 @@ pub(super) fn first_pass(inputs: &mut Inputs, common: &Common) -> FirstPass {
     let work = |input: &Input| {
         let text = read(input)?;
         let found = gather(&input.name, &text);
-        // Standard input cannot be read again.
-        let is_kept = matches!(input.source, Source::Stdin) || spend(&budget, text.len());
+        let is_kept = !can_be_read_again(input) || spend(&budget, text.len());
         Ok((found, is_kept.then_some(text)))
     };
     in_order(&manifests, work, |result: Result<_, Diagnostic>| {
@@ -252,6 +251,14 @@ fn failed(input: &Input, error: Diagnostic) -> RenderedFile<'_> {
         is_dropped: true,
         diagnostics: vec![error],
         workloads: Vec::new(),
+    }
+}
+
+/// Standard input and pipes (`<(kustomize build …)`) give their text once.
+fn can_be_read_again(input: &Input) -> bool {
+    match &input.source {
+        Source::File(path) => !input.is_named || path.is_file(),
+        Source::Stdin => false,
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Reporter {
     quiet: bool,
     verbose: bool,
     collected: Vec<Diagnostic>,
+    has_errors: bool,
 }
 
 impl Reporter {
@@ -30,17 +31,21 @@ impl Reporter {
             quiet: common.quiet,
             verbose: common.verbose,
             collected: Vec::new(),
+            has_errors: false,
         }
     }
 
     /// Takes diagnostics to be shown.
     pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
-        self.collected.extend(diagnostics);
+        for diagnostic in diagnostics {
+            self.has_errors |= diagnostic.is_error();
+            self.collected.push(diagnostic);
+        }
     }
 
     /// Tells whether any error was taken.
     pub(super) fn has_errors(&self) -> bool {
-        self.collected.iter().any(Diagnostic::is_error)
+        self.has_errors
     }
 
     /// Hands back everything taken so far, sorted, for verbs whose data they are.

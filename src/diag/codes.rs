@@ -48,6 +48,8 @@ codes! {
     FileTooLarge "file-too-large" "a file of 1 GB"
     /// A file is not UTF-8 text.
     NotUtf8 "not-utf8" "a file saved as Latin-1 or UTF-16"
+    /// A file holds a NUL byte.
+    NulByte "nul-byte" "a binary file with the name web.yaml"
     /// A symbolic link was not followed; its target is inside the folder and read where it is.
     LinkSkipped "link-skipped" "apps/current.yaml -> apps/v2.yaml"
     /// A symbolic link leads out of the folder, in a circle or nowhere.

@@ -1,7 +1,7 @@
 //! Shows diagnostics to people: the line, what is wrong on it, what to do.
 
 use super::{Diagnostic, Label, Severity};
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +13,10 @@ pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
         level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.code.name()),
     );
     for source in &sources {
-        group = group.element(snippet(source));
+        group = match source.marks.is_empty() {
+            true => group.element(Element::from(Origin::path(&*source.file))),
+            false => group.element(Element::from(snippet(source))),
+        };
     }
     for note in &diagnostic.notes {
         group = group.element(Element::from(Level::NOTE.message(note.as_str())));
@@ -70,7 +73,9 @@ fn sources(labels: &[Label]) -> Vec<Source> {
                 marks: Vec::new(),
             });
         }
-        if let Some(source) = sources.last_mut() {
+        if let Some(source) = sources.last_mut()
+            && label.width > 0
+        {
             add(source, label, i == 0);
         }
     }
@@ -120,6 +125,12 @@ mod tests {
             source: source.into(),
             text: text.into(),
         }
+    }
+
+    #[test]
+    fn a_whole_file_needs_no_line() {
+        let d = Diagnostic::error(Code::NotUtf8, "no text").at(Label::whole_file("a.yaml")).help("mend it");
+        assert_eq!(render(&d, false), "error[not-utf8]: no text\n  --> a.yaml\n   |\n   = help: mend it\n");
     }
 
     #[test]

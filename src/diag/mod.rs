@@ -36,12 +36,19 @@ pub struct Label {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// Number of characters marked, at least 1, never past the end of the line.
+    /// Number of characters marked, never past the end of the line; 0 when the file as a whole is meant.
     pub width: usize,
     /// The text of that line, without its line end; long lines are cut (see [`MAX_LINE`]).
     pub source: Arc<str>,
     /// What is here; empty when the message says it all.
     pub text: String,
+}
+
+impl Label {
+    /// Returns a label for a file as a whole.
+    pub fn whole_file(name: impl Into<Arc<str>>) -> Self {
+        Self { file: name.into(), line: 1, column: 1, width: 0, source: "".into(), text: String::new() }
+    }
 }
 
 /// Characters of a source line that a label keeps.

@@ -1,6 +1,7 @@
 //! Reads one file or stream as UTF-8 text, of a bounded size.
 
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
+use memchr::memchr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -16,11 +17,6 @@ pub const MAX_FILE: u64 = 512 << 20;
 pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
     let mut file = File::open(path).map_err(|e| unreadable(name, &e))?;
     let metadata = file.metadata().map_err(|e| unreadable(name, &e))?;
-    if !metadata.is_file() {
-        return Err(Diagnostic::error(Code::UnreadableFile, format!("`{name}` is not a regular file"))
-            .at(top(name))
-            .help("name files and folders, or `-` for standard input"));
-    }
     read_bounded(&mut file, metadata.len(), name)
 }
 
@@ -42,7 +38,22 @@ fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large(name));
     }
+    if let Some(at) = memchr(0, &bytes)
+        && !is_utf16(&bytes)
+    {
+        return Err(nul(name, &bytes, at));
+    }
     String::from_utf8(bytes).map_err(|e| not_utf8(name, e.as_bytes(), e.utf8_error().valid_up_to()))
+}
+
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+fn nul(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
+    Diagnostic::error(Code::NulByte, "the file holds a NUL byte, which no YAML or JSON text has")
+        .at(byte_label(name, bytes, at))
+        .help("remove it; where the file is no text, leave it out with `ignore:` in pillion.yaml")
 }
 
 fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
@@ -52,47 +63,41 @@ fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
         _ => Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}"))
             .help("make it readable, or leave it out with `ignore:` in pillion.yaml"),
     };
-    diagnostic.at(top(name))
+    diagnostic.at(Label::whole_file(name.clone()))
 }
 
 fn too_large(name: &Arc<str>) -> Diagnostic {
     Diagnostic::error(Code::FileTooLarge, format!("`{name}` has more than {} MiB", MAX_FILE >> 20))
-        .at(top(name))
+        .at(Label::whole_file(name.clone()))
         .help("split it, or leave it out with `ignore:` in pillion.yaml")
 }
 
 fn not_utf8(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
+    let help = match is_utf16(bytes) {
+        true => "the file is UTF-16: save it as UTF-8",
+        false => "save it as UTF-8, or leave it out with `ignore:` in pillion.yaml",
+    };
+    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text").at(byte_label(name, bytes, at)).help(help)
+}
+
+/// Marks one byte on its line; of a very long line nothing is shown.
+fn byte_label(name: &Arc<str>, bytes: &[u8], at: usize) -> Label {
     let line_start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
-    let line_end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |n| at + n);
-    let before = String::from_utf8_lossy(&bytes[line_start..at]);
-    let column = before.chars().count() + 1;
-    let source: String = if column <= MAX_LINE {
-        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)])
-            .chars()
-            .take(MAX_LINE)
-            .collect()
+    let line_end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |n| at + n);
+    let column = String::from_utf8_lossy(&bytes[line_start..at]).chars().count() + 1;
+    let source: String = if column < MAX_LINE {
+        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)]).chars().take(MAX_LINE).collect()
     } else {
         String::new()
     };
-    let label = Label {
+    Label {
         file: name.clone(),
         line: bytes[..at].iter().filter(|b| **b == b'\n').count() + 1,
         column,
-        width: 1,
-        source: source.trim_end_matches('\r').into(),
+        width: usize::from(!source.is_empty()),
+        source: source.trim_end_matches('\r').replace('\0', "\u{fffd}").into(),
         text: format!("byte 0x{:02x}", bytes[at]),
-    };
-    let help = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        "the file is UTF-16: save it as UTF-8"
-    } else {
-        "save it as UTF-8, or leave it out with `ignore:` in pillion.yaml"
-    };
-    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text").at(label).help(help)
-}
-
-/// A label at the start of a file whose text is not to be had.
-pub(super) fn top(name: &Arc<str>) -> Label {
-    Label { file: name.clone(), line: 1, column: 1, width: 1, source: "".into(), text: String::new() }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Which files below a folder are read: sorted, without what git ignores, and without what is no manifest.
 
-use super::file::top;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Label};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 use std::ffi::OsStr;
@@ -153,16 +152,16 @@ impl Judge {
         match target {
             Ok(_) if !is_relevant => {}
             Ok(_) if inside => self.say(
-                Diagnostic::note(Code::LinkSkipped, format!("`{link}` is a symbolic link; what it points at is read where it is")).at(top(&link)),
+                Diagnostic::note(Code::LinkSkipped, format!("`{link}` is a symbolic link; what it points at is read where it is")).at(Label::whole_file(link.clone())),
             ),
             Ok(target) => self.say(
                 Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link out of the folder, to `{}`", target.display()))
-                    .at(top(&link))
+                    .at(Label::whole_file(link.clone()))
                     .help("copy the file into the folder, name its target on the command line, or leave it out with `ignore:` in pillion.yaml"),
             ),
             Err(error) => self.say(
                 Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link that leads nowhere: {error}"))
-                    .at(top(&link))
+                    .at(Label::whole_file(link.clone()))
                     .help("remove the link, or leave it out with `ignore:` in pillion.yaml"),
             ),
         }
@@ -206,7 +205,7 @@ fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
         Code::KustomizeFolder,
         format!("`{folder}` is a kustomization: its files are not manifests yet"),
     )
-    .at(top(&name(&plain(kustomization))))
+    .at(Label::whole_file(name(&plain(kustomization))))
     .because("rendering them raw would inject before patches, prefixes and images are applied")
     .help(format!(
         "run `kustomize build {folder} | pillion render -`, or leave it out with `ignore:` in pillion.yaml"
@@ -216,7 +215,7 @@ fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
 fn skipped(path: &Path, why: &str, help: &str) -> Diagnostic {
     let folder = name(&plain(path));
     Diagnostic::note(Code::FolderSkipped, format!("`{folder}` {why} and is skipped"))
-        .at(top(&folder))
+        .at(Label::whole_file(folder))
         .help(help)
 }
 

@@ -114,6 +114,8 @@ impl Folder {
 /// # Errors
 /// When the file system fails; the old file is then still there.
 pub fn replace_file(target: &Path, text: &str) -> Result<(), Failure> {
+    // Renaming over a link would take the link away and leave the file it leads to.
+    let target = &target.canonicalize().unwrap_or_else(|_| target.to_owned());
     let staged = stage(target, text).map_err(|source| failure(target, source))?;
     staged.persist(target).map_err(|e| failure(target, e.error))?;
     Ok(())
@@ -156,14 +158,9 @@ fn slashes(path: &Path) -> String {
     path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-fn label(path: &Path) -> Label {
-    let file = path.to_string_lossy().into();
-    Label { file, line: 1, column: 1, width: 1, source: "".into(), text: String::new() }
-}
-
 fn not_ours(path: &Path) -> Diagnostic {
     let message = format!("`{}` is in the way: pillion did not write it", path.display());
-    Diagnostic::error(Code::FileNotOurs, message).at(label(path)).help(format!(
+    Diagnostic::error(Code::FileNotOurs, message).at(Label::whole_file(path.to_string_lossy())).help(format!(
         "remove it, or choose another folder; `{INDEX}` in the folder lists what pillion wrote"
     ))
 }
@@ -171,6 +168,6 @@ fn not_ours(path: &Path) -> Diagnostic {
 fn collision(path: &Path) -> Diagnostic {
     let message = format!("two inputs would be written to `{}`", path.display());
     Diagnostic::error(Code::OutputCollision, message)
-        .at(label(path))
+        .at(Label::whole_file(path.to_string_lossy()))
         .help("render their folders one by one, or name a folder that holds both")
 }

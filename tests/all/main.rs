@@ -1,5 +1,6 @@
 //! The drivers that need more than one room, and the properties: one binary.
 
+mod cli;
 mod conformance;
 mod docs;
 mod injection;

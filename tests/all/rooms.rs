@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diag", &[], &["annotate_snippets"]),
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
-    ("read", &["diag", "yaml"], &["ignore"]),
+    ("read", &["diag"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
-    ("inject", &["diag", "yaml", "model"], &["json_patch", "regex", "sha2"]),
+    ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
     (
