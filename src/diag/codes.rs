@@ -83,4 +83,48 @@ codes! {
     // ---- inject
     /// A sidecar has the name of a container of the application's own.
     ContainerNameTaken "container-name-taken" "a pod with a container `log` and a SidecarSet with a container `log`"
+    /// Two sidecars that reach one pod have the same name.
+    ContainerNameTwice "container-name-twice" "two SidecarSets with a container `log` and the same selector"
+    /// A sidecar has the name of a container in the other list of the pod; the API server refuses such a pod.
+    ContainerNameInBothLists "container-name-in-both-lists" "a pod with an init container `log` and a SidecarSet with a container `log`"
+    /// Another order of the SidecarSets, which a cluster does not fix, gives another result.
+    SetOrderMatters "set-order-matters" "two SidecarSets that overwrite the same annotation with different values"
+    /// A namespaceSelector asks for labels of a namespace that nobody has told.
+    NamespaceLabelsUnknown "namespace-labels-unknown" "namespaceSelector: {matchLabels: {team: shop}}"
+    /// `injectionStrategy` names a revision that no known state of the SidecarSet has.
+    RevisionNotFound "revision-not-found" "injectionStrategy: {revision: {revisionName: log-0}}"
+    /// A percentage decides which pods keep an older revision; pillion decides by the workload's key.
+    PartialByKey "partial-by-key" "injectionStrategy: {revision: {customVersion: v1, policy: Partial}} with partition: 50%"
+    /// A sidecar mounts a volume that its SidecarSet does not define.
+    VolumeNotDefined "volume-not-defined" "volumeMounts: [{name: nowhere, mountPath: /a}]"
+    /// An annotation cannot be merged: one of the two texts is not JSON that can be merged.
+    AnnotationNotJson "annotation-not-json" "patchPodMetadata: [{annotations: {k: '{\"a\":1}'}, patchPolicy: MergePatchJson}] for a pod with k: text"
+    /// A patch to be merged is not a JSON object; it is stored as it is where the pod has no such annotation.
+    PatchNotJson "patch-not-json" "patchPodMetadata: [{annotations: {k: text}, patchPolicy: MergePatchJson}]"
+    /// A patch has a policy that does not exist; Kruise accepts it and does nothing.
+    UnknownPatchPolicy "unknown-patch-policy" "patchPolicy: Replace"
+    /// The annotation with the hashes of injected sets cannot be read.
+    UnreadableHashes "unreadable-hashes" "kruise.io/sidecarset-hash: text"
+    /// A variable that `transferEnv` asks for is not there; Kruise passes over it.
+    TransferEnvMissing "transfer-env-missing" "transferEnv: [{sourceContainerName: app, envName: TZ}]"
+    /// A sidecar shares the mount of a service-account token that stands in the manifest.
+    SharesTokenMount "shares-token-mount" "volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]"
+    /// A hot-upgrade pair has no image for its second container.
+    HotUpgradeEmptyImage "hot-upgrade-empty-image" "upgradeStrategy: {upgradeType: HotUpgrade}"
+    /// An init container is put before the application's own, which Kruise's API documentation denies.
+    InitBeforeApp "init-before-app" "initContainers: [{name: prepare, podInjectPolicy: BeforeAppContainer}]"
+    /// A launch priority is not a whole number; Kruise denies such a pod.
+    LaunchPriorityInvalid "launch-priority-invalid" "env: [{name: KRUISE_CONTAINER_PRIORITY, value: high}]"
+    /// Launch priorities of a template take effect only where Kruise's webhook writes the barriers.
+    LaunchPriorityInCluster "launch-priority-in-cluster" "a Deployment with KRUISE_CONTAINER_PRIORITY"
+    /// Something in a rendered template may be of an earlier injection, and no known state of a set tells.
+    CannotTellWhose "cannot-tell-whose" "a volume that only a removed sidecar used"
+    /// A resource policy finds no container to compute from; Kruise denies such a pod.
+    ResourcesNoTarget "resources-no-target" "resourcesPolicy: {targetContainersNameRegex: ^main$}"
+    /// A resource expression cannot be computed; Kruise denies such a pod.
+    ResourcesExpression "resources-expression" "limits: {cpu: cpu*100m}"
+    /// A computed limit is left out because some container it is computed from has none.
+    ResourcesLimitLeftOut "resources-limit-left-out" "limits: {cpu: cpu*50%} for a container without limits"
+    /// The result of a memory expression is a plain number, which Kruise takes for thousandths.
+    ResourcesPlainNumber "resources-plain-number" "limits: {memory: '1.5'}"
 }

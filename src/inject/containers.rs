@@ -1,0 +1,361 @@
+//! The containers that sets bring: how they are built, named and placed.
+
+use super::env::{self, Env};
+use super::hot_upgrade::{self, Twin};
+use super::removal::{Fate, Fates};
+use super::revision::Chosen;
+use super::selects::Choice;
+use super::template::{Object, Pod, items, name};
+use super::trace::Source;
+use super::{Work, resources, volumes};
+use crate::diag::{Code, Diagnostic};
+use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
+use crate::yaml::{Part, Path};
+use serde_json::Value;
+
+/// One of the two lists that containers are injected into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// `initContainers`
+    Init,
+    /// `containers`
+    Main,
+}
+
+impl List {
+    /// Returns the key in the pod and in the set.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Init => "initContainers",
+            Self::Main => "containers",
+        }
+    }
+
+    /// Returns the other one.
+    fn other(self) -> Self {
+        match self {
+            Self::Init => Self::Main,
+            Self::Main => Self::Init,
+        }
+    }
+
+    /// Returns the pod's containers of this list.
+    pub(super) fn of<'a>(self, pod: &Pod<'a>) -> &'a [Value] {
+        match self {
+            Self::Init => pod.init_containers,
+            Self::Main => pod.containers,
+        }
+    }
+}
+
+/// The application's part of a pod: what sidecars may read.
+pub(super) struct Apps<'a> {
+    pub(super) labels: Option<&'a Value>,
+    /// `containers` without those that an earlier injection put there: sidecars never see each other.
+    pub(super) containers: Vec<&'a Value>,
+    /// The native sidecars among `initContainers`, likewise.
+    pub(super) native_sidecars: Vec<&'a Value>,
+}
+
+impl<'a> Apps<'a> {
+    fn of(pod: &Pod<'a>, fates: &Fates) -> Self {
+        let own = |list: List| {
+            let fates = fates.of(list);
+            list.of(pod).iter().zip(fates).filter(|(_, fate)| **fate == Fate::Own).map(|(container, _)| container)
+        };
+        let is_native = |c: &&Value| c.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+        Self {
+            labels: pod.labels,
+            containers: own(List::Main).collect(),
+            native_sidecars: own(List::Init).filter(is_native).collect(),
+        }
+    }
+
+    /// Returns a variable of a container; the last definition counts.
+    pub(super) fn last_variable(&self, container: &str, variable: &str) -> Option<(&'a Value, &'a str)> {
+        self.containers.iter().rev().filter(|c| name(c) == container).find_map(|c| {
+            items(c, "env").iter().rev().find(|e| name(e) == variable).map(|entry| (entry, name(c)))
+        })
+    }
+}
+
+/// A container that a set brings, as it goes into the pod.
+#[derive(Clone)]
+pub(super) struct Brought<'a> {
+    /// The index of the set in the order of injection.
+    pub(super) set: usize,
+    pub(super) sidecar: &'a SidecarContainer,
+    pub(super) list: List,
+    /// Its name in the pod.
+    pub(super) name: String,
+    pub(super) twin: Option<Twin>,
+    pub(super) container: Object,
+    /// What in it the set's author did not write: key, index in the list below it, source.
+    pub(super) sources: Vec<(&'static str, usize, Source<'a>)>,
+}
+
+/// Builds what every set brings, in the order of injection: per set its init containers, then its containers.
+pub(super) fn build<'a>(
+    pod: &Pod<'a>,
+    choice: &'a Choice<'_>,
+    fates: &Fates,
+    annotations: &'a Object,
+    work: &mut Work<'_>,
+) -> Vec<Brought<'a>> {
+    let apps = Apps::of(pod, fates);
+    let mut brought = Vec::new();
+    for (index, chosen) in choice.chosen.iter().enumerate() {
+        for list in [List::Init, List::Main] {
+            for (sidecar, policy) in chosen.content.sidecars(list) {
+                let mut one = assemble(pod, chosen, sidecar, &apps, annotations, work);
+                one.set = index;
+                one.list = list;
+                if let Some(policy) = policy {
+                    resources::apply(pod, choice, &apps, sidecar, policy, chosen, &mut one.container, work);
+                }
+                brought.extend(twins(one));
+            }
+        }
+    }
+    brought
+}
+
+fn assemble<'a>(
+    pod: &Pod<'_>,
+    chosen: &'a Chosen<'_>,
+    sidecar: &'a SidecarContainer,
+    apps: &Apps<'a>,
+    annotations: &'a Object,
+    work: &mut Work<'_>,
+) -> Brought<'a> {
+    let mut container = sidecar.container.clone();
+    let mut env = Env::of(&container);
+    for missing in env::transfer(&mut env, sidecar, apps, annotations) {
+        work.tell(nothing_to_transfer(pod, chosen, sidecar, &missing));
+    }
+    let shared = volumes::share(sidecar, apps);
+    for (variable, app) in &shared.variables {
+        env.offer(variable, Source::SubPathExpr(app));
+    }
+    if let Some(mount) = shared.token_mount() {
+        work.tell(volumes::shares_token(pod, chosen, sidecar, mount));
+    }
+    let mut sources: Vec<_> = env.sources.iter().map(|(i, source)| ("env", *i, *source)).collect();
+    container.insert("env".to_owned(), Value::Array(env.entries));
+    for (key, added) in [("volumeMounts", &shared.mounts), ("volumeDevices", &shared.devices)] {
+        sources.extend(volumes::append(&mut container, key, added));
+    }
+    let name = sidecar.name.clone();
+    Brought { set: 0, sidecar, list: List::Main, name, twin: None, container, sources }
+}
+
+/// Makes two of a container that is upgraded hot.
+fn twins(one: Brought<'_>) -> Vec<Brought<'_>> {
+    if !hot_upgrade::is_pair(one.sidecar, one.list) {
+        return vec![one];
+    }
+    let second = one.clone();
+    vec![hot_upgrade::twin(one, Twin::Working), hot_upgrade::twin(second, Twin::Empty)]
+}
+
+/// Where a container of the new list comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The container of this index in the pod as it came.
+    Pod(usize),
+    /// What a set brings, by its index; it may replace a container of the pod.
+    Brought(usize),
+}
+
+/// A new list of containers.
+pub(super) struct Merged {
+    pub(super) list: List,
+    pub(super) values: Vec<Value>,
+    pub(super) slots: Vec<Slot>,
+}
+
+/// Puts what sets bring into one list of the pod, and takes it out of `brought`.
+pub(super) fn merge(pod: &Pod<'_>, list: List, fates: &Fates, brought: &mut [Brought<'_>]) -> Merged {
+    let slots = place(list.of(pod), fates.of(list), list, brought);
+    let values = slots.iter().map(|slot| match slot {
+        Slot::Pod(i) => list.of(pod)[*i].clone(),
+        Slot::Brought(i) => Value::Object(std::mem::take(&mut brought[*i].container)),
+    });
+    Merged { list, values: values.collect(), slots }
+}
+
+/// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the pod's
+/// own. What pillion adds: where a set that is injected already brings one more, it goes where a first injection
+/// would put it, provided that nothing else moves by that.
+fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> Vec<Slot> {
+    let mut ours: Vec<usize> = (0..brought.len()).filter(|i| brought[*i].list == list).collect();
+    if list == List::Init {
+        ours.sort_by(|a, b| brought[*a].name.cmp(&brought[*b].name));
+    }
+    let is_before = |i: &usize| brought[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
+    let in_place = |container: &Value| ours.iter().copied().find(|i| brought[*i].name == name(container));
+    let kept = old.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate != Fate::Gone);
+    let standing: Vec<Slot> = kept
+        .map(|(i, (container, fate))| match fate {
+            Fate::Replaced => in_place(container).map_or(Slot::Pod(i), Slot::Brought),
+            _ => Slot::Pod(i),
+        })
+        .collect();
+    let around = |middle: Vec<Slot>, all: bool| {
+        let new = |i: &&usize| all || !standing.contains(&Slot::Brought(**i));
+        let before = ours.iter().filter(|i| is_before(i)).filter(new).map(|i| Slot::Brought(*i));
+        let after = ours.iter().filter(|i| !is_before(i)).filter(new).map(|i| Slot::Brought(*i));
+        before.chain(middle).chain(after).collect::<Vec<_>>()
+    };
+    let own = standing.iter().copied().filter(|s| matches!(s, Slot::Pod(_))).collect();
+    let fresh = around(own, true);
+    let unmoved: Vec<_> = fresh.iter().filter(|s| standing.contains(s)).collect();
+    if unmoved.iter().copied().eq(&standing) { fresh } else { around(standing.clone(), false) }
+}
+
+/// Finds names that cannot stand beside each other.
+pub(super) fn check_names(pod: &Pod<'_>, choice: &Choice<'_>, fates: &Fates, work: &mut Work<'_>) {
+    for list in [List::Init, List::Main] {
+        let mut seen: Vec<(String, &Chosen<'_>, &SidecarContainer)> = Vec::new();
+        for chosen in &choice.chosen {
+            for (name, sidecar) in chosen.content.final_names(list) {
+                if let Some((_, other, first)) = seen.iter().find(|(n, ..)| *n == name) {
+                    work.tell(name_twice(&name, (other, first), (chosen, sidecar)));
+                }
+                if let Some(i) = position(list.of(pod), fates.of(list), &name) {
+                    work.tell(name_taken(pod, list, i, &name, chosen, sidecar));
+                }
+                let other = list.other();
+                if let Some(i) = position(other.of(pod), fates.of(other), &name) {
+                    work.tell(name_in_both_lists(pod, other, i, &name, chosen, sidecar));
+                }
+                seen.push((name, chosen, sidecar));
+            }
+        }
+        if list == List::Init {
+            check_across(choice, &seen, work);
+        }
+    }
+}
+
+/// Finds init containers of sets that have the name of a container of a set.
+fn check_across(
+    choice: &Choice<'_>,
+    inits: &[(String, &Chosen<'_>, &SidecarContainer)],
+    work: &mut Work<'_>,
+) {
+    for chosen in &choice.chosen {
+        for (name, sidecar) in chosen.content.final_names(List::Main) {
+            for (_, other, init) in inits.iter().filter(|(n, ..)| *n == name) {
+                let diagnostic = both_lists(&name, chosen)
+                    .at(label(chosen, sidecar, "a container here"))
+                    .at(label(other, init, "an init container here"));
+                work.tell(diagnostic);
+            }
+        }
+    }
+}
+
+/// The place of an application's container of that name.
+fn position(containers: &[Value], fates: &[Fate], wanted: &str) -> Option<usize> {
+    containers.iter().zip(fates).position(|(c, fate)| name(c) == wanted && *fate == Fate::Own)
+}
+
+/// Returns a label at the name of a container of a set.
+pub(super) fn label(chosen: &Chosen<'_>, sidecar: &SidecarContainer, text: &str) -> crate::diag::Label {
+    chosen.content.set().document.label(&sidecar.path.then("name"), Part::Value, text)
+}
+
+/// Returns the path of a container in the template.
+pub(super) fn path(list: List, index: usize) -> Path {
+    Path::dotted("spec").then(list.key()).then(index)
+}
+
+fn name_taken(
+    pod: &Pod<'_>,
+    list: List,
+    index: usize,
+    name: &str,
+    chosen: &Chosen<'_>,
+    sidecar: &SidecarContainer,
+) -> Diagnostic {
+    let path = path(list, index).then("name");
+    let message = format!("`{}` has a container `{name}` already, and so has SidecarSet `{}`", pod.template.key, chosen.name());
+    Diagnostic::error(Code::ContainerNameTaken, message)
+        .at(pod.label(&path, Part::Value, "the application's container"))
+        .at(label(chosen, sidecar, "the sidecar"))
+        .field(pod.template.path.join(&path).to_string())
+        .because("Kruise's webhook would silently put the sidecar in the place of the application's container")
+        .help("rename one of the two, or let the set's selector leave this workload out")
+}
+
+fn name_twice(
+    name: &str,
+    (first, one): (&Chosen<'_>, &SidecarContainer),
+    (second, two): (&Chosen<'_>, &SidecarContainer),
+) -> Diagnostic {
+    let message = match first.name() == second.name() {
+        true => format!("SidecarSet `{}` brings two containers `{name}`", first.name()),
+        false => format!("SidecarSets `{}` and `{}` both bring a container `{name}`", first.name(), second.name()),
+    };
+    Diagnostic::error(Code::ContainerNameTwice, message)
+        .at(label(first, one, "here"))
+        .at(label(second, two, "and here"))
+        .because("the API server refuses a pod with two containers of one name")
+        .help("rename one of the two, or make the selectors exclude each other")
+}
+
+fn name_in_both_lists(
+    pod: &Pod<'_>,
+    list: List,
+    index: usize,
+    name: &str,
+    chosen: &Chosen<'_>,
+    sidecar: &SidecarContainer,
+) -> Diagnostic {
+    let path = path(list, index).then("name");
+    both_lists(name, chosen)
+        .at(pod.label(&path, Part::Value, format!("`{}` has it in `{}`", pod.template.key, list.key())))
+        .at(label(chosen, sidecar, &format!("injected into `{}`", list.other().key())))
+        .field(pod.template.path.join(&path).to_string())
+}
+
+fn both_lists(name: &str, chosen: &Chosen<'_>) -> Diagnostic {
+    let message = format!(
+        "container `{name}` of SidecarSet `{}` has the name of one in the other list of the pod",
+        chosen.name()
+    );
+    Diagnostic::warning(Code::ContainerNameInBothLists, message)
+        .because("the API server refuses a pod with one name in `initContainers` and `containers`")
+        .help("rename one of the two")
+}
+
+fn nothing_to_transfer(
+    pod: &Pod<'_>,
+    chosen: &Chosen<'_>,
+    sidecar: &SidecarContainer,
+    missing: &env::Missing<'_>,
+) -> Diagnostic {
+    let (message, why) = match missing.container {
+        None => (
+            format!("`{}` gets no variable `{}`: the term names no container", sidecar.name, missing.variable),
+            "the name is empty here",
+        ),
+        Some(container) if !pod.containers.iter().any(|c| name(c) == container) => (
+            format!("`{}` gets no variable `{}`: there is no container `{container}`", sidecar.name, missing.variable),
+            "no such container",
+        ),
+        Some(container) => (
+            format!("`{}` gets no variable `{}`: container `{container}` has none", sidecar.name, missing.variable),
+            "no such variable",
+        ),
+    };
+    let at = missing.container.and_then(|c| pod.containers.iter().position(|p| name(p) == c));
+    let place = at.map_or_else(|| Path::dotted("spec.containers"), |i| path(List::Main, i).then("name"));
+    let term = sidecar.path.then("transferEnv").then(missing.term);
+    Diagnostic::warning(Code::TransferEnvMissing, message)
+        .at(pod.label(&place, Part::Value, why))
+        .at(chosen.content.set().document.label(&term, Part::Value, "asked for here"))
+        .because("Kruise passes over it without a word")
+        .help("add the variable to the workload, or take it out of `transferEnv`")
+}

@@ -1,0 +1,214 @@
+//! The webhook's own annotations: the injected-list, both hashes, and those of hot-upgrade pairs.
+
+use super::containers::Brought;
+use super::removal::{Fates, INJECTED_LIST, Previous};
+use super::revision::Chosen;
+use super::selects::Choice;
+use super::template::{Object, Pod, text};
+use super::{Annotations, Work, hot_upgrade};
+use crate::diag::{Code, Diagnostic};
+use crate::model::go_json::to_go_json;
+use crate::yaml::{Part, Path};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const HASH: &str = "kruise.io/sidecarset-hash";
+const HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
+
+/// Brings the annotations up to date for the mode that is asked for; what another mode has written for the same
+/// sets is taken out.
+pub(super) fn apply(
+    pod: &Pod<'_>,
+    choice: &Choice<'_>,
+    previous: &Previous<'_>,
+    fates: &Fates,
+    brought: &[Brought<'_>],
+    patched: &Object,
+    work: &mut Work<'_>,
+) -> Object {
+    let mut annotations = patched.clone();
+    let annotations = &mut annotations;
+    let mode = work.options.annotations;
+    for key in [HASH, HASH_WITHOUT_IMAGE] {
+        if mode == Annotations::Kruise && !choice.chosen.is_empty() {
+            write_hashes(pod, choice, previous, key, annotations, work);
+        } else {
+            let leaves = |set: &str| {
+                let is_chosen = choice.chosen.iter().any(|c| c.name() == set);
+                previous.dropped.contains(&set) || (is_chosen && previous.lists(set))
+            };
+            forget_hashes(key, leaves, annotations);
+        }
+    }
+    write_list(choice, previous, mode, annotations);
+    hot_upgrade::annotate(brought, &fates.gone(pod), annotations);
+    std::mem::take(annotations)
+}
+
+/// Sets an annotation.
+pub(super) fn put(annotations: &mut Object, key: &str, value: &str) {
+    annotations.insert(key.to_owned(), Value::String(value.to_owned()));
+}
+
+/// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once, sorted.
+fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, annotations: &mut Object) {
+    if choice.chosen.is_empty() && previous.dropped.is_empty() {
+        return;
+    }
+    let mut names: BTreeSet<&str> = previous.listed.iter().copied().collect();
+    names.retain(|name| !previous.dropped.contains(name));
+    for chosen in &choice.chosen {
+        match mode {
+            Annotations::None => names.remove(chosen.name()),
+            Annotations::Minimal | Annotations::Kruise => names.insert(chosen.name()),
+        };
+    }
+    let list = names.into_iter().collect::<Vec<_>>().join(",");
+    if list.is_empty() {
+        annotations.shift_remove(INJECTED_LIST);
+    } else {
+        put(annotations, INJECTED_LIST, &list);
+    }
+}
+
+fn write_hashes(
+    pod: &Pod<'_>,
+    choice: &Choice<'_>,
+    previous: &Previous<'_>,
+    key: &str,
+    annotations: &mut Object,
+    work: &mut Work<'_>,
+) {
+    let Some(mut entries) = read_hashes(text(annotations, key)) else {
+        work.tell(unreadable(pod, key));
+        return;
+    };
+    entries.retain(|set, _| !previous.dropped.contains(&set.as_str()));
+    for chosen in &choice.chosen {
+        entries.insert(chosen.name().to_owned(), entry(chosen, key));
+    }
+    put(annotations, key, &encode(entries));
+}
+
+/// Takes entries out; a text that cannot be read is nobody's and stays.
+fn forget_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut Object) {
+    let Some(mut entries) = read_hashes(text(annotations, key)) else { return };
+    let before = entries.len();
+    entries.retain(|set, _| !leaves(set));
+    if entries.len() == before {
+        return;
+    }
+    if entries.is_empty() {
+        annotations.shift_remove(key);
+    } else {
+        put(annotations, key, &encode(entries));
+    }
+}
+
+/// Kruise v1.9.0 writes the time of injection; the same bytes in must give the same bytes out, so it is null here,
+/// which Kruise reads and writes for a time that is not set.
+fn entry(chosen: &Chosen<'_>, key: &str) -> Value {
+    let set = chosen.content.set();
+    let natives = set.init_containers.iter().filter(|c| c.is_native_sidecar);
+    let list: BTreeSet<&str> = natives.chain(&set.containers).map(|c| c.name.as_str()).collect();
+    let hash = if key == HASH { &set.hash } else { &set.hash_without_image };
+    let mut entry = json!({
+        "updateTimestamp": null,
+        "hash": hash,
+        "sidecarSetName": chosen.name(),
+        "sidecarList": list,
+    });
+    if key == HASH && chosen.is_registered {
+        entry["controllerRevision"] = Value::String(set.revision_name.clone());
+    }
+    entry
+}
+
+fn encode(entries: BTreeMap<String, Value>) -> String {
+    to_go_json(&Value::Object(entries.into_iter().collect()))
+}
+
+/// Reads both forms of the annotation: today's, and the old one from set to hash. None where it is neither.
+fn read_hashes(text: &str) -> Option<BTreeMap<String, Value>> {
+    if text.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    let entries: Option<BTreeMap<String, Value>> = serde_json::from_str(text).ok()?;
+    let entries = entries.unwrap_or_default();
+    let is_old = entries.values().any(Value::is_string);
+    let read = |(set, value): (String, Value)| {
+        let value = if is_old { upgraded(&set, &value)? } else { normal(&value)? };
+        Some((set, value))
+    };
+    entries.into_iter().map(read).collect()
+}
+
+fn upgraded(set: &str, hash: &Value) -> Option<Value> {
+    let hash = if hash.is_null() { "" } else { hash.as_str()? };
+    Some(json!({"updateTimestamp": null, "hash": hash, "sidecarSetName": set, "sidecarList": null}))
+}
+
+/// An entry as Kruise's type reads and writes it: five fields in their order, wrong types refused.
+fn normal(entry: &Value) -> Option<Value> {
+    let none = Object::new();
+    let entry = match entry {
+        Value::Null => &none,
+        other => other.as_object()?,
+    };
+    let text_at = |key: &str| match entry.get(key) {
+        None | Some(Value::Null) => Some(""),
+        Some(value) => value.as_str(),
+    };
+    let list = match entry.get("sidecarList") {
+        None | Some(Value::Null) => Value::Null,
+        Some(Value::Array(names)) if names.iter().all(Value::is_string) => Value::Array(names.clone()),
+        Some(_) => return None,
+    };
+    let time = match text_at("updateTimestamp")? {
+        "" => Value::Null,
+        time => Value::String(time.to_owned()),
+    };
+    let mut out = json!({
+        "updateTimestamp": time,
+        "hash": text_at("hash")?,
+        "sidecarSetName": text_at("sidecarSetName")?,
+        "sidecarList": list,
+    });
+    match text_at("controllerRevision")? {
+        "" => {}
+        revision => out["controllerRevision"] = Value::String(revision.to_owned()),
+    }
+    Some(out)
+}
+
+fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
+    let path = Path::dotted("metadata.annotations").then(key);
+    Diagnostic::error(Code::UnreadableHashes, format!("annotation `{key}` of `{}` cannot be read", pod.template.key))
+        .at(pod.label(&path, Part::Value, "not a JSON object from set names to hashes"))
+        .field(pod.template.path.join(&path).to_string())
+        .because("Kruise denies such a pod")
+        .help("remove the annotation; it is written anew")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_read_in_both_forms() {
+        let read = |text: &str| read_hashes(text).map(encode);
+        assert_eq!(read(""), Some("{}".to_owned()));
+        assert_eq!(read("null"), Some("{}".to_owned()));
+        assert_eq!(
+            read(r#"{"b":"h","a":"g"}"#).as_deref(),
+            Some(
+                r#"{"a":{"updateTimestamp":null,"hash":"g","sidecarSetName":"a","sidecarList":null},"b":{"updateTimestamp":null,"hash":"h","sidecarSetName":"b","sidecarList":null}}"#
+            )
+        );
+        let full = r#"{"a":{"updateTimestamp":"2026-01-01T00:00:00Z","hash":"g","sidecarSetName":"a","sidecarList":["x"],"controllerRevision":"a-1"}}"#;
+        assert_eq!(read(full).as_deref(), Some(full));
+        for text in ["nope", "[]", r#"{"a":1}"#, r#"{"a":"h","b":{}}"#, r#"{"a":{"hash":1}}"#, r#"{"a":{"sidecarList":"x"}}"#] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! In which order sets are injected, and where that order shows.
+
+use super::containers::List;
+use super::patches;
+use super::revision::Chosen;
+use super::selects::{Choice, NAMESPACE_NAME};
+use super::sets::{PreparedSet, Sets};
+use super::template::{self, Pod};
+use super::{Work, secrets, volumes};
+use crate::diag::{Code, Diagnostic};
+use crate::model::selector::Operator;
+use crate::model::sidecar_set::{InjectPolicy, SidecarSet};
+use crate::yaml::{Part, Path};
+use serde_json::Value;
+
+/// Returns the sets in the order they are looked at: those bound to the namespace by name, then all others.
+///
+/// Inside each group a cluster has no order at all; pillion takes that of their names.
+pub(super) fn candidates<'s>(sets: &'s Sets, namespace: &str) -> impl Iterator<Item = &'s PreparedSet> {
+    let group = move |bound: bool| {
+        sets.current().iter().map(AsRef::as_ref).filter(move |s: &&PreparedSet| is_bound(s.set(), namespace) == bound)
+    };
+    group(true).chain(group(false))
+}
+
+/// Kruise v1.9.0 indexes sets by the namespace name in `matchLabels`, else by the values of the first In
+/// expression over it; every other set is listed as cluster-wide.
+fn is_bound(set: &SidecarSet, namespace: &str) -> bool {
+    let Some(selector) = &set.namespace_selector else { return false };
+    if let Some(name) = selector.match_labels.get(NAMESPACE_NAME) {
+        return name == namespace;
+    }
+    let names = selector.match_expressions.iter().find_map(|r| match &r.operator {
+        Operator::In(values) if r.key == NAMESPACE_NAME => Some(values),
+        _ => None,
+    });
+    names.is_some_and(|names| names.iter().any(|n| n == namespace))
+}
+
+/// Tells about pairs of sets whose order, which a cluster does not fix, shows in the result.
+pub(super) fn warn(pod: &Pod<'_>, choice: &Choice<'_>, work: &mut Work<'_>) {
+    let namespace = pod.template.namespace;
+    for (i, first) in choice.chosen.iter().enumerate() {
+        let bound = is_bound(first.current.set(), namespace);
+        for second in choice.chosen.iter().skip(i + 1) {
+            if is_bound(second.current.set(), namespace) != bound {
+                continue;
+            }
+            let content = differing_content(pod, first, second);
+            let order = differing_order(pod, first, second);
+            if content.is_some() || !order.is_empty() {
+                work.tell(diagnostic(first, second, content, &order));
+            }
+        }
+    }
+}
+
+/// What of the pod has another content, not only another place, when the two sets change places.
+fn differing_content(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Option<String> {
+    let (a, b) = (first.content, second.content);
+    if let Some(key) = patches::differing_key(pod, a, b) {
+        return Some(format!("annotation `{key}`"));
+    }
+    let shared = volumes::brought(a).into_iter().find(|name| {
+        !pod.volumes.iter().any(|v| template::name(v) == *name)
+            && volumes::brought(b).contains(name)
+            && volumes::definition(a, name) != volumes::definition(b, name)
+    });
+    shared.map(|name| format!("volume `{name}`"))
+}
+
+/// The lists of the pod in which items change places with the two sets.
+fn differing_order(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Vec<&'static str> {
+    let (a, b) = (first.content, second.content);
+    let mut lists = Vec::new();
+    if [true, false].into_iter().any(|before| adds_container(pod, a, before) && adds_container(pod, b, before)) {
+        lists.push("containers");
+    }
+    if is_order_visible(&volumes::brought(a), &volumes::brought(b), pod.volumes) {
+        lists.push("volumes");
+    }
+    if is_order_visible(&secrets::brought(a), &secrets::brought(b), pod.image_pull_secrets) {
+        lists.push("imagePullSecrets");
+    }
+    lists
+}
+
+fn adds_container(pod: &Pod<'_>, set: &PreparedSet, before: bool) -> bool {
+    let is_before = |policy| policy == InjectPolicy::BeforeAppContainer;
+    set.final_names(List::Main).any(|(name, sidecar)| {
+        is_before(sidecar.pod_inject_policy) == before && !pod.containers.iter().any(|c| template::name(c) == name)
+    })
+}
+
+/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the other
+/// way round.
+fn is_order_visible(a: &[&str], b: &[&str], in_pod: &[Value]) -> bool {
+    let joined = |first: &[&str], second: &[&str]| {
+        let mut names: Vec<String> = Vec::new();
+        for name in first.iter().chain(second) {
+            if !names.iter().any(|n| n == name) && !in_pod.iter().any(|item| template::name(item) == *name) {
+                names.push((*name).to_owned());
+            }
+        }
+        names
+    };
+    joined(a, b) != joined(b, a)
+}
+
+fn diagnostic(first: &Chosen<'_>, second: &Chosen<'_>, content: Option<String>, order: &[&str]) -> Diagnostic {
+    let pair = format!("SidecarSets `{}` and `{}`", first.name(), second.name());
+    let place = |chosen: &Chosen<'_>, text: &str| {
+        let set = chosen.current.set();
+        set.document.label(&set.path.join(&Path::dotted("metadata.name")), Part::Value, text)
+    };
+    let diagnostic = match content {
+        Some(what) => Diagnostic::warning(
+            Code::SetOrderMatters,
+            format!("{what} is another one when {pair} change places"),
+        )
+        .help("let one set alone decide it, or give both the same value"),
+        None => Diagnostic::note(
+            Code::SetOrderMatters,
+            format!("the order of `{}` hangs on the order of {pair}", order.join("`, `")),
+        ),
+    };
+    diagnostic
+        .at(place(first, "injected first"))
+        .at(place(second, "injected second"))
+        .because("pillion injects by name; in a cluster Kruise takes them in any order")
+}

@@ -1,0 +1,146 @@
+//! Launch priority: barriers that hold containers back until those of higher priority run.
+//!
+//! A barrier names a ConfigMap after its pod, so only a bare Pod with a name can carry it. Templates keep the
+//! priorities, and Kruise's webhook in the cluster writes the barriers into their pods.
+
+use super::Work;
+use super::containers::{List, Merged, Slot, path};
+use super::removal::Previous;
+use super::template::{Object, Pod, items, name, text};
+use super::trace::Origin;
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::Part;
+use serde_json::{Value, json};
+
+const ORDERED: &str = "apps.kruise.io/container-launch-priority";
+const PRIORITY: &str = "KRUISE_CONTAINER_PRIORITY";
+const BARRIER: &str = "KRUISE_CONTAINER_BARRIER";
+
+/// Writes barriers, or says that the cluster will; init containers have none. Runs for every pod, also where no
+/// set was injected.
+pub(super) fn apply(
+    pod: &Pod<'_>,
+    annotations: &Object,
+    previous: &Previous<'_>,
+    main: &mut Merged,
+    work: &mut Work<'_>,
+) {
+    let Some(priorities) = priorities(pod, annotations, main, work) else { return };
+    let are_equal = priorities.windows(2).all(|two| two[0] == two[1]);
+    let pod_name = pod.name();
+    if pod_name.is_empty() {
+        if !are_equal {
+            work.tell(left_to_cluster(pod, main));
+        }
+        return;
+    }
+    let config_map = format!("{pod_name}-barrier");
+    for (i, (container, priority)) in main.values.iter_mut().zip(&priorities).enumerate() {
+        if are_equal {
+            if previous.is_ours() {
+                remove(container, &config_map);
+            }
+        } else {
+            write(container, &config_map, *priority);
+            record(i, container, work);
+        }
+    }
+}
+
+/// The priorities in the order of the containers; None where there is nothing to do or one is not a number.
+fn priorities(pod: &Pod<'_>, annotations: &Object, main: &Merged, work: &mut Work<'_>) -> Option<Vec<i64>> {
+    // Kruise v1.9.0 skips pods of one container before it reads anything.
+    if main.values.len() < 2 {
+        return None;
+    }
+    // The explicit priorities are not even parsed then.
+    if text(annotations, ORDERED) == "Ordered" {
+        return Some((0..main.values.len()).map(|i| -i64::try_from(i).unwrap_or(i64::MAX)).collect());
+    }
+    let mut all = Vec::with_capacity(main.values.len());
+    for (i, container) in main.values.iter().enumerate() {
+        let entry = items(container, "env").iter().rfind(|e| name(e) == PRIORITY);
+        let value = entry.map(|e| e.get("value").and_then(Value::as_str).unwrap_or_default());
+        match value.map_or(Ok(0), str::parse::<i64>) {
+            Ok(priority) => all.push(priority),
+            Err(_) => work.tell(not_a_number(pod, main, i, value.unwrap_or_default())),
+        }
+    }
+    (all.len() == main.values.len()).then_some(all)
+}
+
+/// Appends the barrier. One that names the same ConfigMap was written by an earlier pass: it is brought up to date
+/// where it stands. (Kruise v1.9.0 appends another one at each pass.)
+fn write(container: &mut Value, config_map: &str, priority: i64) {
+    let reference = json!({"configMapKeyRef": {"name": config_map, "key": format!("p_{priority}")}});
+    let barrier = json!({"name": BARRIER, "valueFrom": reference});
+    let Some(container) = container.as_object_mut() else { return };
+    let env = container.entry("env").or_insert(Value::Null);
+    if !env.is_array() {
+        *env = Value::Array(Vec::new());
+    }
+    let Some(env) = env.as_array_mut() else { return };
+    match env.iter_mut().find(|e| is_barrier(e, config_map)) {
+        Some(old) => *old = barrier,
+        None => env.push(barrier),
+    }
+}
+
+fn remove(container: &mut Value, config_map: &str) {
+    let Some(container) = container.as_object_mut() else { return };
+    let Some(Value::Array(env)) = container.get_mut("env") else { return };
+    let before = env.len();
+    env.retain(|e| !is_barrier(e, config_map));
+    if env.is_empty() && before > 0 {
+        container.shift_remove("env");
+    }
+}
+
+fn is_barrier(entry: &Value, config_map: &str) -> bool {
+    let reference = entry.get("valueFrom").and_then(|v| v.get("configMapKeyRef"));
+    name(entry) == BARRIER && reference.is_some_and(|r| name(r) == config_map)
+}
+
+fn record(index: usize, container: &Value, work: &mut Work<'_>) {
+    let Some(trace) = &mut work.trace else { return };
+    let at = items(container, "env").iter().position(|e| name(e) == BARRIER).unwrap_or_default();
+    trace.origins.push(Origin {
+        path: path(List::Main, index).then("env").then(at),
+        set: None,
+        why: "holds the container back until those of higher launch priority run".to_owned(),
+        from: None,
+    });
+}
+
+fn left_to_cluster(pod: &Pod<'_>, main: &Merged) -> Diagnostic {
+    let message = format!("launch priorities of `{}` need Kruise in the cluster", pod.template.key);
+    let own = main.slots.iter().find_map(|slot| match slot {
+        Slot::Pod(i) => Some(*i),
+        Slot::Brought(_) => None,
+    });
+    let diagnostic = Diagnostic::note(Code::LaunchPriorityInCluster, message);
+    let diagnostic = match own {
+        Some(i) => diagnostic.at(pod.label(&path(List::Main, i).then("name"), Part::Value, "")),
+        None => diagnostic,
+    };
+    diagnostic
+        .because("barriers carry the name of the pod, which is not known yet: Kruise's webhook writes them")
+        .help("where Kruise is not installed, priorities have no effect")
+}
+
+fn not_a_number(pod: &Pod<'_>, main: &Merged, index: usize, value: &str) -> Diagnostic {
+    let container = name(&main.values[index]);
+    let message = format!("{PRIORITY} of container `{container}` in `{}` is `{value}`, not a whole number", pod.template.key);
+    let diagnostic = Diagnostic::error(Code::LaunchPriorityInvalid, message);
+    let diagnostic = match main.slots.get(index) {
+        Some(Slot::Pod(i)) => {
+            let env = items(&pod.containers[*i], "env").iter().rposition(|e| name(e) == PRIORITY).unwrap_or_default();
+            let at = path(List::Main, *i).then("env").then(env);
+            diagnostic.at(pod.label(&at.then("value"), Part::Value, "")).field(pod.template.path.join(&at).to_string())
+        }
+        _ => diagnostic,
+    };
+    diagnostic
+        .because("Kruise denies such a pod")
+        .help("write a decimal number without blanks, as a plain `value`")
+}

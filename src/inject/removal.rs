@@ -1,0 +1,282 @@
+//! What an earlier injection left in a template, and what of it has to go.
+//!
+//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again. Only a
+//! template whose injected-list names a set is taken for one that was rendered before. Containers are known by
+//! their mark; volumes, pull secrets and patched annotations only by a known content of the set that wrote them.
+
+use super::containers::{List, Merged};
+use super::env::is_marked;
+use super::selects::Choice;
+use super::sets::{PreparedSet, Sets};
+use super::template::{Object, Pod, items, name};
+use super::{Work, containers, secrets as pull_secrets, volumes as pod_volumes};
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Part, Path};
+use serde_json::Value;
+
+/// The names of the sets whose sidecars are in the pod.
+pub(super) const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
+
+/// What an earlier injection says of itself.
+pub(super) struct Previous<'a> {
+    /// The names in the injected-list, as they stand there.
+    pub(super) listed: Vec<&'a str>,
+    /// Those of them that have to leave the list.
+    pub(super) dropped: Vec<&'a str>,
+}
+
+impl<'a> Previous<'a> {
+    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows (a
+    /// deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
+    pub(super) fn read(pod: &Pod<'a>, sets: &Sets, choice: &Choice<'_>) -> Self {
+        let list = pod.annotation(INJECTED_LIST).unwrap_or_default();
+        let listed: Vec<&str> = if list.is_empty() { Vec::new() } else { list.split(',').collect() };
+        let stays = |name: &&str| {
+            choice.chosen.iter().any(|c| c.name() == *name) || choice.paused.iter().any(|p| p.name() == *name)
+        };
+        let was_rendered = !listed.is_empty() && pod.all_containers().any(is_marked);
+        let is_known = |name: &str| sets.known(name).next().is_some();
+        let dropped = listed.iter().copied().filter(|n| !stays(n) && (is_known(n) || was_rendered)).collect();
+        Self { listed, dropped }
+    }
+
+    /// Tells whether some set was injected before.
+    pub(super) fn is_ours(&self) -> bool {
+        self.listed.iter().any(|name| !name.is_empty())
+    }
+
+    /// Tells whether this set was injected before.
+    pub(super) fn lists(&self, set: &str) -> bool {
+        self.listed.contains(&set)
+    }
+
+    /// The known contents of the sets that were injected before.
+    fn known<'s>(&self, sets: &'s Sets) -> impl Iterator<Item = &'s PreparedSet> {
+        self.listed.iter().flat_map(|name| sets.known(name))
+    }
+}
+
+/// What becomes of a container of the pod as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is the application's, or a sidecar that somebody else put there.
+    Own,
+    /// A set brings it anew.
+    Replaced,
+    /// No set brings it any more.
+    Gone,
+}
+
+/// The fates of all containers.
+pub(super) struct Fates {
+    init: Vec<Fate>,
+    main: Vec<Fate>,
+}
+
+impl Fates {
+    /// Returns those of one list, in its order.
+    pub(super) fn of(&self, list: List) -> &[Fate] {
+        match list {
+            List::Init => &self.init,
+            List::Main => &self.main,
+        }
+    }
+
+    /// Returns the containers that go or are replaced.
+    fn earlier<'a>(&self, pod: &Pod<'a>) -> impl Iterator<Item = (List, usize, &'a Value, Fate)> {
+        [List::Init, List::Main].into_iter().flat_map(move |list| {
+            let with_fate = list.of(pod).iter().zip(self.of(list)).enumerate();
+            with_fate.filter(|(_, (_, f))| **f != Fate::Own).map(move |(i, (c, f))| (list, i, c, *f))
+        })
+    }
+
+    /// Returns the names of the containers that go.
+    pub(super) fn gone<'a>(&self, pod: &Pod<'a>) -> Vec<&'a str> {
+        self.earlier(pod).filter(|(.., fate)| *fate == Fate::Gone).map(|(_, _, c, _)| name(c)).collect()
+    }
+}
+
+/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put there.
+pub(super) fn fates(pod: &Pod<'_>, sets: &Sets, choice: &Choice<'_>, previous: &Previous<'_>) -> Fates {
+    let of = |list: List| {
+        if !list.of(pod).iter().any(is_marked) {
+            return vec![Fate::Own; list.of(pod).len()];
+        }
+        let brings = |set: &PreparedSet, wanted: &str| set.final_names(list).any(|(n, _)| n == wanted);
+        let fate = |container: &Value| match name(container) {
+            _ if !is_marked(container) => Fate::Own,
+            n if choice.chosen.iter().any(|c| brings(c.content, n)) => Fate::Replaced,
+            n if choice.paused.iter().any(|p| sets.known(p.name()).any(|c| brings(c, n))) => Fate::Own,
+            _ if previous.is_ours() => Fate::Gone,
+            _ => Fate::Own,
+        };
+        list.of(pod).iter().map(fate).collect()
+    };
+    Fates { init: of(List::Init), main: of(List::Main) }
+}
+
+/// Tells of the containers that go.
+pub(super) fn record(pod: &Pod<'_>, fates: &Fates, work: &mut Work<'_>) {
+    let Some(trace) = &mut work.trace else { return };
+    for (list, index, _, _) in fates.earlier(pod).filter(|(.., fate)| *fate == Fate::Gone) {
+        let why = "an earlier injection put it there, and no SidecarSet brings it now";
+        trace.removed.push((containers::path(list, index), why.to_owned()));
+    }
+}
+
+/// Returns the order of `fresh` where everything in `old` keeps its order by that, else `old`. Each name is taken
+/// once.
+pub(super) fn settled<'a>(old: &[&'a str], fresh: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut wanted: Vec<&str> = Vec::new();
+    for name in fresh {
+        if !wanted.contains(&name) {
+            wanted.push(name);
+        }
+    }
+    let stays = wanted.iter().filter(|n| old.contains(n)).eq(old);
+    if stays { wanted } else { old.to_vec() }
+}
+
+/// Returns the pod's volumes that go: an earlier content of a set wrote them and nothing uses them now.
+pub(super) fn volumes<'a>(
+    pod: &Pod<'a>,
+    sets: &Sets,
+    previous: &Previous<'_>,
+    fates: &Fates,
+    brought: &[&str],
+    lists: [&Merged; 2],
+    work: &mut Work<'_>,
+) -> Vec<&'a str> {
+    if !previous.is_ours() {
+        return Vec::new();
+    }
+    let is_used = |volume: &str| {
+        let now = lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers);
+        brought.contains(&volume) || uses(now, volume)
+    };
+    let mut gone = Vec::new();
+    for (i, volume) in pod.volumes.iter().enumerate() {
+        let name = name(volume);
+        if is_used(name) {
+            continue;
+        }
+        if previous.known(sets).any(|set| has_written(set, name, volume)) {
+            gone.push(name);
+        } else if uses(fates.earlier(pod).map(|(_, _, c, _)| c), name) {
+            work.tell(volume_left(pod, i, name));
+        }
+    }
+    gone
+}
+
+/// Tells whether a volume of the pod was written by the set that brings this name: it is as one of the set's
+/// known contents defines it.
+pub(super) fn wrote_volume(
+    pod: &Pod<'_>,
+    index: usize,
+    sets: &Sets,
+    previous: &Previous<'_>,
+    set: &PreparedSet,
+    definition: &Object,
+    work: &mut Work<'_>,
+) -> bool {
+    let volume = &pod.volumes[index];
+    if !previous.lists(set.name()) {
+        return false;
+    }
+    if volume.as_object() == Some(definition) || sets.known(set.name()).any(|s| has_written(s, name(volume), volume)) {
+        return true;
+    }
+    if sets.earlier(set.name()).is_empty() {
+        work.tell(volume_differs(pod, index, set));
+    }
+    false
+}
+
+fn has_written(set: &PreparedSet, name: &str, volume: &Value) -> bool {
+    let definition = pod_volumes::definition(set, name);
+    definition.is_some() && definition == volume.as_object() && pod_volumes::brought(set).contains(&name)
+}
+
+fn uses<'v>(mut containers: impl Iterator<Item = &'v Value>, volume: &str) -> bool {
+    containers.any(|c| items(c, "volumeMounts").iter().chain(items(c, "volumeDevices")).any(|m| name(m) == volume))
+}
+
+/// Returns the pod's pull secrets that go: an earlier content of a set had them and no set has them now.
+pub(super) fn secrets<'a>(
+    pod: &Pod<'a>,
+    sets: &Sets,
+    choice: &Choice<'_>,
+    previous: &Previous<'_>,
+    fates: &Fates,
+    brought: &[&str],
+    work: &mut Work<'_>,
+) -> Vec<&'a str> {
+    if !previous.is_ours() || pod.image_pull_secrets.is_empty() {
+        return Vec::new();
+    }
+    let kept = |name: &str| {
+        brought.contains(&name) || choice.paused.iter().any(|p| pull_secrets::brought(p).contains(&name))
+    };
+    let loose: Vec<&str> = pod.image_pull_secrets.iter().map(name).filter(|n| !kept(n)).collect();
+    let wrote = |name: &&str| previous.known(sets).any(|set| pull_secrets::brought(set).contains(name));
+    let (gone, left): (Vec<&str>, Vec<&str>) = loose.into_iter().partition(wrote);
+    let is_explained = |list: List, wanted: &str| {
+        previous.known(sets).any(|set| set.final_names(list).any(|(n, _)| n == wanted))
+    };
+    let mut gone_containers = fates.earlier(pod).filter(|(.., fate)| *fate == Fate::Gone);
+    if !left.is_empty() && gone_containers.any(|(list, _, c, _)| !is_explained(list, name(c))) {
+        work.tell(secrets_left(pod, &left));
+    }
+    gone
+}
+
+fn volume_left(pod: &Pod<'_>, index: usize, name: &str) -> Diagnostic {
+    let at = Path::dotted("spec.volumes").then(index).then("name");
+    let message = format!("nothing in `{}` uses volume `{name}` any more, and nobody can tell whose it is", pod.template.key);
+    cannot_tell(message).at(pod.label(&at, Part::Value, "only a sidecar of an earlier injection used it"))
+}
+
+fn volume_differs(pod: &Pod<'_>, index: usize, set: &PreparedSet) -> Diagnostic {
+    let volume = name(&pod.volumes[index]);
+    let at = Path::dotted("spec.volumes").then(index).then("name");
+    let message = format!("volume `{volume}` of `{}` is not as SidecarSet `{}` has it", pod.template.key, set.name());
+    let defined = set.set().volumes.iter().position(|v| v.get("name").and_then(Value::as_str) == Some(volume));
+    let diagnostic = cannot_tell(message).at(pod.label(&at, Part::Value, "the application's, or of an earlier injection"));
+    match defined {
+        None => diagnostic,
+        Some(i) => {
+            let path = set.set().path.join(&Path::dotted("spec.volumes")).then(i);
+            diagnostic.at(set.set().document.label(&path, Part::Value, "defined here"))
+        }
+    }
+}
+
+fn secrets_left(pod: &Pod<'_>, left: &[&str]) -> Diagnostic {
+    let at = Path::dotted("spec.imagePullSecrets");
+    let message = format!("nobody can tell whose pull secrets `{}` of `{}` are", left.join("`, `"), pod.template.key);
+    cannot_tell(message).at(pod.label(&at, Part::Key, "a sidecar that goes may have brought them"))
+}
+
+fn cannot_tell(message: String) -> Diagnostic {
+    Diagnostic::warning(Code::CannotTellWhose, message)
+        .because("it stays as it is: no known earlier state of a SidecarSet tells where it came from")
+        .help("give the earlier states with `--history FILE`, or remove it by hand where it is not needed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settled;
+
+    #[test]
+    fn new_names_find_their_place_only_where_nothing_moves() {
+        for (old, fresh, result) in [
+            (vec!["own", "a"], vec!["own", "new", "a"], vec!["own", "new", "a"]),
+            (vec!["a", "own"], vec!["own", "new", "a"], vec!["a", "own"]),
+            (vec!["own"], vec!["own", "a", "a"], vec!["own", "a"]),
+            (vec![], vec![], vec![]),
+        ] {
+            assert_eq!(settled(&old, fresh.into_iter()), result);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a pod template holds, read once, and how the new one is put together.
+
+use super::PodTemplate;
+use crate::diag::{Code, Diagnostic, Label};
+use crate::yaml::{Part, Path, Seg};
+use serde_json::{Map, Value};
+
+/// A JSON object.
+pub(super) type Object = Map<String, Value>;
+
+/// The parts of a pod template that injection looks at; absent lists are empty.
+pub(super) struct Pod<'a> {
+    pub(super) template: &'a PodTemplate<'a>,
+    pub(super) labels: Option<&'a Value>,
+    pub(super) annotations: Option<&'a Object>,
+    pub(super) init_containers: &'a [Value],
+    pub(super) containers: &'a [Value],
+    pub(super) ephemeral_containers: &'a [Value],
+    pub(super) volumes: &'a [Value],
+    pub(super) image_pull_secrets: &'a [Value],
+}
+
+impl<'a> Pod<'a> {
+    /// Reads a template; the error is about a part that has not the type the API wants.
+    pub(super) fn read(template: &'a PodTemplate<'a>) -> Result<Self, Box<Diagnostic>> {
+        let (metadata, spec) = (template.value.get("metadata"), template.value.get("spec"));
+        let list = |key: &str| objects(template, spec, key);
+        let texts = |key: &str| strings(template, metadata, key);
+        texts("labels")?;
+        Ok(Self {
+            template,
+            labels: metadata.and_then(|m| m.get("labels")),
+            annotations: texts("annotations")?,
+            init_containers: list("initContainers")?,
+            containers: list("containers")?,
+            ephemeral_containers: list("ephemeralContainers")?,
+            volumes: list("volumes")?,
+            image_pull_secrets: list("imagePullSecrets")?,
+        })
+    }
+
+    /// Tells whether the pod has ended or is being deleted; templates never are.
+    pub(super) fn is_inactive(&self) -> bool {
+        let value = self.template.value;
+        let phase = value.get("status").and_then(|s| s.get("phase")).and_then(Value::as_str);
+        let deletion = value.get("metadata").and_then(|m| m.get("deletionTimestamp"));
+        self.template.is_pod
+            && (matches!(phase, Some("Succeeded" | "Failed")) || deletion.is_some_and(|d| !d.is_null()))
+    }
+
+    /// Returns the name that a bare Pod has in its manifest; empty for templates, whose pods are named later.
+    pub(super) fn name(&self) -> &'a str {
+        let metadata = if self.template.is_pod { self.template.value.get("metadata") } else { None };
+        metadata.and_then(Value::as_object).map_or("", |m| text(m, "name"))
+    }
+
+    /// Returns an annotation of the template as it came.
+    pub(super) fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.annotations?.get(key).map(|v| v.as_str().unwrap_or_default())
+    }
+
+    /// Returns all containers that run beside or before the application, injected ones included.
+    pub(super) fn all_containers(&self) -> impl Iterator<Item = &'a Value> {
+        self.init_containers.iter().chain(self.containers).chain(self.ephemeral_containers)
+    }
+
+    /// Returns a label at a place below the template's object.
+    pub(super) fn label(&self, below: &Path, part: Part, text: impl Into<String>) -> Label {
+        self.template.document.label(&self.template.path.join(below), part, text)
+    }
+}
+
+/// The new parts of a template.
+pub(super) struct New {
+    pub(super) annotations: Object,
+    pub(super) init_containers: Vec<Value>,
+    pub(super) containers: Vec<Value>,
+    pub(super) volumes: Vec<Value>,
+    pub(super) image_pull_secrets: Vec<Value>,
+}
+
+impl New {
+    /// Returns the whole new template, its keys in their old order and new ones behind them; None where nothing
+    /// has changed.
+    pub(super) fn write(self, pod: &Pod<'_>) -> Option<Value> {
+        let none = Object::new();
+        let has_new_notes = self.annotations != *pod.annotations.unwrap_or(&none);
+        let lists = [
+            ("initContainers", self.init_containers, pod.init_containers),
+            ("containers", self.containers, pod.containers),
+            ("volumes", self.volumes, pod.volumes),
+            ("imagePullSecrets", self.image_pull_secrets, pod.image_pull_secrets),
+        ];
+        let changed: Vec<_> = lists.into_iter().filter(|(_, new, old)| new != old).collect();
+        if changed.is_empty() && !has_new_notes {
+            return None;
+        }
+        let mut out = pod.template.value.as_object().cloned().unwrap_or_default();
+        if !changed.is_empty() {
+            let spec = object_at(&mut out, "spec");
+            for (key, new, _) in changed {
+                put(spec, key, Value::Array(new));
+            }
+        }
+        if has_new_notes {
+            if !out.contains_key("metadata") {
+                out.shift_insert(0, "metadata".to_owned(), Value::Null);
+            }
+            put(object_at(&mut out, "metadata"), "annotations", Value::Object(self.annotations));
+            if out.get("metadata").is_some_and(is_empty) {
+                out.shift_remove("metadata");
+            }
+        }
+        Some(Value::Object(out))
+    }
+}
+
+/// Returns the text at a key; empty where there is none.
+pub(super) fn text<'v>(object: &'v Object, key: &str) -> &'v str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns `name` of a list item.
+pub(super) fn name(item: &Value) -> &str {
+    item.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns the items of a list below an object; none where it is absent or of another type.
+pub(super) fn items<'v>(object: &'v Value, key: &str) -> &'v [Value] {
+    object.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Sets a key; an empty collection means that the key goes.
+fn put(object: &mut Object, key: &str, value: Value) {
+    if is_empty(&value) {
+        object.shift_remove(key);
+    } else {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
+/// The object at a key, made where there is none.
+fn object_at<'o>(object: &'o mut Object, key: &str) -> &'o mut Object {
+    let value = object.entry(key).or_insert(Value::Null);
+    if !value.is_object() {
+        *value = Value::Object(Object::new());
+    }
+    value.as_object_mut().expect("an object was put there")
+}
+
+fn objects<'a>(
+    template: &PodTemplate<'_>,
+    spec: Option<&'a Value>,
+    key: &str,
+) -> Result<&'a [Value], Box<Diagnostic>> {
+    let wrong = |path: Path, wanted: &str| wrong_type(template, &path, wanted);
+    match spec.and_then(|s| s.get(key)) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(list)) => match list.iter().position(|item| !item.is_object()) {
+            None => Ok(list),
+            Some(i) => Err(wrong(Path::dotted("spec").then(key).then(i), "an object")),
+        },
+        Some(_) => Err(wrong(Path::dotted("spec").then(key), "a list")),
+    }
+}
+
+fn strings<'a>(
+    template: &PodTemplate<'_>,
+    metadata: Option<&'a Value>,
+    key: &str,
+) -> Result<Option<&'a Object>, Box<Diagnostic>> {
+    let wrong = |path: Path, wanted: &str| wrong_type(template, &path, wanted);
+    match metadata.and_then(|m| m.get(key)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string() && !v.is_null()) {
+            None => Ok(Some(map)),
+            Some((k, _)) => Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text (quote it)")),
+        },
+        Some(_) => Err(wrong(Path::dotted("metadata").then(key), "an object")),
+    }
+}
+
+fn wrong_type(template: &PodTemplate<'_>, below: &Path, wanted: &str) -> Box<Diagnostic> {
+    let what = match below.steps().last() {
+        Some(Seg::Key(key)) => format!("`{key}` is not {wanted}"),
+        _ => format!("`{below}` is not {wanted}"),
+    };
+    let label = template.document.label(&template.path.join(below), Part::Value, "");
+    Box::new(
+        Diagnostic::error(Code::WrongType, what)
+            .at(label)
+            .field(template.path.join(below).to_string())
+            .because("the API server refuses this manifest")
+            .help(format!("write {wanted}")),
+    )
+}
