@@ -27,22 +27,21 @@ pub(super) fn apply(
     work: &mut Work<'_>,
 ) -> Object {
     let mut annotations = patched.clone();
-    let annotations = &mut annotations;
     let mode = work.options.annotations;
     for key in [HASH, HASH_WITHOUT_IMAGE] {
         if mode == Annotations::Kruise && !choice.chosen.is_empty() {
-            write_hashes(pod, choice, previous, key, annotations, work);
+            write_hashes(pod, choice, previous, key, &mut annotations, work);
         } else {
             let leaves = |set: &str| {
                 let is_chosen = choice.chosen.iter().any(|c| c.name() == set);
                 previous.dropped.contains(&set) || (is_chosen && previous.lists(set))
             };
-            forget_hashes(key, leaves, annotations);
+            forget_hashes(key, leaves, &mut annotations);
         }
     }
-    write_list(choice, previous, mode, annotations);
-    hot_upgrade::annotate(brought, &fates.gone(pod), annotations);
-    std::mem::take(annotations)
+    write_list(choice, previous, mode, &mut annotations);
+    hot_upgrade::annotate(brought, &fates.gone(pod), &mut annotations);
+    annotations
 }
 
 /// Sets an annotation.

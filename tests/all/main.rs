@@ -1,5 +1,7 @@
 //! Drivers of the recorded answers and properties, one binary.
 
 mod conformance;
+mod injection;
+mod normal;
 mod stored;
 mod validation;
