@@ -111,7 +111,8 @@ pub(super) fn build<'a>(
                 one.set = index;
                 one.list = list;
                 if let Some(policy) = policy {
-                    resources::apply(pod, choice, &apps, sidecar, policy, chosen, &mut one.container, work);
+                    let place = (chosen, sidecar);
+                    resources::apply(pod, choice, &apps, place, policy, &mut one.container, work);
                 }
                 brought.extend(twins(one));
             }

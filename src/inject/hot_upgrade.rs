@@ -5,6 +5,7 @@ use super::metadata::put;
 use super::template::{Object, text};
 use super::trace::Source;
 use crate::model::go_json::to_go_json;
+use crate::model::image::tag;
 use crate::model::sidecar_set::SidecarContainer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -50,11 +51,9 @@ pub(super) fn twin(mut one: Brought<'_>, twin: Twin) -> Brought<'_> {
     one.name = name(one.sidecar, twin);
     one.twin = Some(twin);
     one.container.insert("name".to_owned(), Value::String(one.name.clone()));
-    match one.sidecar.hot_upgrade_empty_image.as_deref() {
-        _ if twin == Twin::Working => None,
-        None | Some("") => one.container.shift_remove("image"),
-        Some(image) => one.container.insert("image".to_owned(), Value::String(image.to_owned())),
-    };
+    if twin == Twin::Empty {
+        replace_image(&mut one.container, one.sidecar.hot_upgrade_empty_image.as_deref().unwrap_or_default());
+    }
     // Kruise v1.9.0 appends the two without looking whether the names are there.
     if let Some(Value::Array(env)) = one.container.get_mut("env") {
         for variable in version_variables(&one.name) {
@@ -63,6 +62,21 @@ pub(super) fn twin(mut one: Brought<'_>, twin: Twin) -> Brought<'_> {
         }
     }
     one
+}
+
+/// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the API
+/// server would set another one by the empty image, it is written.
+fn replace_image(container: &mut Object, empty: &str) {
+    let pull_policy = |image: &str| if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
+    let policy = pull_policy(text(container, "image"));
+    if empty.is_empty() {
+        container.shift_remove("image");
+    } else {
+        container.insert("image".to_owned(), Value::String(empty.to_owned()));
+    }
+    if (empty.is_empty() || policy != pull_policy(empty)) && text(container, "imagePullPolicy").is_empty() {
+        container.insert("imagePullPolicy".to_owned(), Value::String(policy.to_owned()));
+    }
 }
 
 /// The variables by which the containers of a pair know which of them works.

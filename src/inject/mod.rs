@@ -15,6 +15,7 @@
 mod containers;
 mod env;
 mod hot_upgrade;
+mod merge_patch;
 mod metadata;
 mod order;
 mod patches;

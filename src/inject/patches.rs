@@ -3,15 +3,14 @@
 use super::removal::Previous;
 use super::selects::Choice;
 use super::sets::{PreparedSet, Sets};
+use super::merge_patch::{NotJson, merge};
 use super::template::{Object, Pod};
 use super::trace::Origin;
 use super::Work;
 use crate::diag::{Code, Diagnostic};
-use crate::model::go_json::to_go_json;
 use crate::model::sidecar_set::PatchPolicy;
 use crate::yaml::{Part, Path};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use serde_json::Value;
 
 /// Returns the template's annotations with the patches of all sets applied.
 ///
@@ -84,13 +83,6 @@ fn patches(set: &PreparedSet) -> impl Iterator<Item = Patch<'_>> {
         let policy = patch.policy;
         patch.annotations.iter().map(move |(key, text)| Patch { set, index, policy, key, text })
     })
-}
-
-/// Which text is not JSON of the form that merging wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NotJson {
-    Value,
-    Patch,
 }
 
 impl Patch<'_> {
@@ -173,46 +165,6 @@ fn record(work: &mut Work<'_>, now: &[Patch<'_>], key: &str, is_there: bool) {
     }
 }
 
-/// RFC 7386 as Kruise's library does it: what a merge has touched is written with sorted keys, the rest as it was.
-fn merge(value: &str, patch: &str) -> Result<String, NotJson> {
-    let value: Value = serde_json::from_str(value).map_err(|_| NotJson::Value)?;
-    let patch: Value = serde_json::from_str(patch).map_err(|_| NotJson::Patch)?;
-    let merged = match (value, patch) {
-        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => return Err(NotJson::Patch),
-        (Value::Object(value), Value::Object(patch)) => Value::Object(merge_objects(value, patch)),
-        (_, patch) => without_nulls(patch),
-    };
-    Ok(to_go_json(&merged))
-}
-
-fn merge_objects(mut value: Object, patch: Object) -> Object {
-    for (key, patch) in patch {
-        let merged = match (value.shift_remove(&key), patch) {
-            (_, Value::Null) => continue,
-            (Some(Value::Object(old)), Value::Object(patch)) => Value::Object(merge_objects(old, patch)),
-            (Some(Value::Object(_)), patch) => patch,
-            (_, patch) => without_nulls(patch),
-        };
-        value.insert(key, merged);
-    }
-    sorted(value)
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let kept = map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v)));
-            Value::Object(sorted(kept.collect()))
-        }
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        other => other,
-    }
-}
-
-fn sorted(map: Map<String, Value>) -> Map<String, Value> {
-    map.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect()
-}
-
 fn not_json(pod: &Pod<'_>, patch: &Patch<'_>, wrong: NotJson) -> Diagnostic {
     let (key, key_path) = (patch.key, Path::dotted("metadata.annotations").then(patch.key));
     let set = patch.set.name();
@@ -229,27 +181,4 @@ fn not_json(pod: &Pod<'_>, patch: &Patch<'_>, wrong: NotJson) -> Diagnostic {
         .field(patch.place().to_string())
         .because("Kruise denies such a pod")
         .help("write JSON objects in both places, or use the policy `Overwrite`")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn merges() {
-        for (value, patch, merged) in [
-            (r#"{"b":1,"a":2}"#, r#"{"c":3}"#, Ok(r#"{"a":2,"b":1,"c":3}"#)),
-            (r#"{"a":{"x":1,"y":2}}"#, r#"{"a":{"x":null,"z":{"n":null}}}"#, Ok(r#"{"a":{"y":2,"z":{}}}"#)),
-            (r#"{"o":{"b":1,"a":2}}"#, r#"{"p":1}"#, Ok(r#"{"o":{"b":1,"a":2},"p":1}"#)),
-            (r#"{"a":[1]}"#, r#"{"a":[2,null]}"#, Ok(r#"{"a":[2,null]}"#)),
-            ("[1]", r#"{"a":null,"b":1}"#, Ok(r#"{"b":1}"#)),
-            (r#"{"a":1}"#, "[1]", Ok("[1]")),
-            ("1", r#"{"a":1}"#, Ok(r#"{"a":1}"#)),
-            (r#"{"a":1}"#, "2", Err(NotJson::Patch)),
-            (r#"{"a":1}"#, "nope", Err(NotJson::Patch)),
-            ("nope", r#"{"a":1}"#, Err(NotJson::Value)),
-        ] {
-            assert_eq!(merge(value, patch).as_deref(), merged.as_ref().map(|s| *s), "{value} {patch}");
-        }
-    }
 }
