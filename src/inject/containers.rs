@@ -32,7 +32,7 @@ impl List {
     }
 
     /// Returns the other one.
-    fn other(self) -> Self {
+    pub(super) fn other(self) -> Self {
         match self {
             Self::Init => Self::Main,
             Self::Main => Self::Init,
@@ -61,7 +61,11 @@ impl<'a> Apps<'a> {
     fn of(pod: &Pod<'a>, fates: &Fates) -> Self {
         let own = |list: List| {
             let fates = fates.of(list);
-            list.of(pod).iter().zip(fates).filter(|(_, fate)| **fate == Fate::Own).map(|(container, _)| container)
+            list.of(pod)
+                .iter()
+                .zip(fates)
+                .filter(|(_, fate)| **fate == Fate::Own)
+                .map(|(container, _)| container)
         };
         let is_native = |c: &&Value| c.get("restartPolicy").and_then(Value::as_str) == Some("Always");
         Self {
@@ -107,6 +111,7 @@ pub(super) fn build<'a>(
     for (index, chosen) in choice.chosen.iter().enumerate() {
         for list in [List::Init, List::Main] {
             for (sidecar, policy) in chosen.content.sidecars(list) {
+                check_sidecar(chosen, list, sidecar, work);
                 let mut one = assemble(pod, chosen, sidecar, &apps, annotations, work);
                 one.set = index;
                 one.list = list;
@@ -214,52 +219,38 @@ fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> 
     if unmoved.iter().copied().eq(&standing) { fresh } else { around(standing.clone(), false) }
 }
 
-/// Finds names that cannot stand beside each other.
-pub(super) fn check_names(pod: &Pod<'_>, choice: &Choice<'_>, fates: &Fates, work: &mut Work<'_>) {
-    for list in [List::Init, List::Main] {
-        let mut seen: Vec<(String, &Chosen<'_>, &SidecarContainer)> = Vec::new();
-        for chosen in &choice.chosen {
-            for (name, sidecar) in chosen.content.final_names(list) {
-                if let Some((_, other, first)) = seen.iter().find(|(n, ..)| *n == name) {
-                    work.tell(name_twice(&name, (other, first), (chosen, sidecar)));
-                }
-                if let Some(i) = position(list.of(pod), fates.of(list), &name) {
-                    work.tell(name_taken(pod, list, i, &name, chosen, sidecar));
-                }
-                let other = list.other();
-                if let Some(i) = position(other.of(pod), fates.of(other), &name) {
-                    work.tell(name_in_both_lists(pod, other, i, &name, chosen, sidecar));
-                }
-                seen.push((name, chosen, sidecar));
-            }
-        }
-        if list == List::Init {
-            check_across(choice, &seen, work);
-        }
+/// Tells of what Kruise accepts although it cannot be meant.
+fn check_sidecar(chosen: &Chosen<'_>, list: List, sidecar: &SidecarContainer, work: &mut Work<'_>) {
+    let label = |below: &str| {
+        let at = sidecar.path.join(&Path::dotted(below));
+        chosen.content.set().document.label(&at, Part::Value, "")
+    };
+    if list == List::Init && sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer {
+        let message = format!("init container `{}` is put before the application's own", sidecar.name);
+        work.tell(
+            Diagnostic::warning(Code::InitBeforeApp, message)
+                .at(label("podInjectPolicy"))
+                .field(sidecar.path.then("podInjectPolicy").to_string())
+                .because(
+                    "Kruise does so too, although its API documentation says that the policy has no effect",
+                )
+                .help("leave the policy out to put it behind them"),
+        );
     }
-}
-
-/// Finds init containers of sets that have the name of a container of a set.
-fn check_across(
-    choice: &Choice<'_>,
-    inits: &[(String, &Chosen<'_>, &SidecarContainer)],
-    work: &mut Work<'_>,
-) {
-    for chosen in &choice.chosen {
-        for (name, sidecar) in chosen.content.final_names(List::Main) {
-            for (_, other, init) in inits.iter().filter(|(n, ..)| *n == name) {
-                let diagnostic = both_lists(&name, chosen)
-                    .at(label(chosen, sidecar, "a container here"))
-                    .at(label(other, init, "an init container here"));
-                work.tell(diagnostic);
-            }
-        }
+    if hot_upgrade::is_pair(sidecar, list) && sidecar.hot_upgrade_empty_image.as_deref() == Some("") {
+        let message = format!(
+            "`{}`, one of the pair of `{}`, has no image",
+            hot_upgrade::name(sidecar, Twin::Empty),
+            sidecar.name
+        );
+        work.tell(
+            Diagnostic::warning(Code::HotUpgradeEmptyImage, message)
+                .at(label("upgradeStrategy"))
+                .field(sidecar.path.then("upgradeStrategy").to_string())
+                .because("the API server refuses a container without an image")
+                .help("name an image that does nothing in `hotUpgradeEmptyImage`"),
+        );
     }
-}
-
-/// The place of an application's container of that name.
-fn position(containers: &[Value], fates: &[Fate], wanted: &str) -> Option<usize> {
-    containers.iter().zip(fates).position(|(c, fate)| name(c) == wanted && *fate == Fate::Own)
 }
 
 /// Returns a label at the name of a container of a set.
@@ -272,65 +263,6 @@ pub(super) fn path(list: List, index: usize) -> Path {
     Path::dotted("spec").then(list.key()).then(index)
 }
 
-fn name_taken(
-    pod: &Pod<'_>,
-    list: List,
-    index: usize,
-    name: &str,
-    chosen: &Chosen<'_>,
-    sidecar: &SidecarContainer,
-) -> Diagnostic {
-    let path = path(list, index).then("name");
-    let message = format!("`{}` has a container `{name}` already, and so has SidecarSet `{}`", pod.template.key, chosen.name());
-    Diagnostic::error(Code::ContainerNameTaken, message)
-        .at(pod.label(&path, Part::Value, "the application's container"))
-        .at(label(chosen, sidecar, "the sidecar"))
-        .field(pod.template.path.join(&path).to_string())
-        .because("Kruise's webhook would silently put the sidecar in the place of the application's container")
-        .help("rename one of the two, or let the set's selector leave this workload out")
-}
-
-fn name_twice(
-    name: &str,
-    (first, one): (&Chosen<'_>, &SidecarContainer),
-    (second, two): (&Chosen<'_>, &SidecarContainer),
-) -> Diagnostic {
-    let message = match first.name() == second.name() {
-        true => format!("SidecarSet `{}` brings two containers `{name}`", first.name()),
-        false => format!("SidecarSets `{}` and `{}` both bring a container `{name}`", first.name(), second.name()),
-    };
-    Diagnostic::error(Code::ContainerNameTwice, message)
-        .at(label(first, one, "here"))
-        .at(label(second, two, "and here"))
-        .because("the API server refuses a pod with two containers of one name")
-        .help("rename one of the two, or make the selectors exclude each other")
-}
-
-fn name_in_both_lists(
-    pod: &Pod<'_>,
-    list: List,
-    index: usize,
-    name: &str,
-    chosen: &Chosen<'_>,
-    sidecar: &SidecarContainer,
-) -> Diagnostic {
-    let path = path(list, index).then("name");
-    both_lists(name, chosen)
-        .at(pod.label(&path, Part::Value, format!("`{}` has it in `{}`", pod.template.key, list.key())))
-        .at(label(chosen, sidecar, &format!("injected into `{}`", list.other().key())))
-        .field(pod.template.path.join(&path).to_string())
-}
-
-fn both_lists(name: &str, chosen: &Chosen<'_>) -> Diagnostic {
-    let message = format!(
-        "container `{name}` of SidecarSet `{}` has the name of one in the other list of the pod",
-        chosen.name()
-    );
-    Diagnostic::warning(Code::ContainerNameInBothLists, message)
-        .because("the API server refuses a pod with one name in `initContainers` and `containers`")
-        .help("rename one of the two")
-}
-
 fn nothing_to_transfer(
     pod: &Pod<'_>,
     chosen: &Chosen<'_>,
@@ -339,15 +271,24 @@ fn nothing_to_transfer(
 ) -> Diagnostic {
     let (message, why) = match missing.container {
         None => (
-            format!("`{}` gets no variable `{}`: the term names no container", sidecar.name, missing.variable),
+            format!(
+                "`{}` gets no variable `{}`: the term names no container",
+                sidecar.name, missing.variable
+            ),
             "the name is empty here",
         ),
         Some(container) if !pod.containers.iter().any(|c| name(c) == container) => (
-            format!("`{}` gets no variable `{}`: there is no container `{container}`", sidecar.name, missing.variable),
+            format!(
+                "`{}` gets no variable `{}`: there is no container `{container}`",
+                sidecar.name, missing.variable
+            ),
             "no such container",
         ),
         Some(container) => (
-            format!("`{}` gets no variable `{}`: container `{container}` has none", sidecar.name, missing.variable),
+            format!(
+                "`{}` gets no variable `{}`: container `{container}` has none",
+                sidecar.name, missing.variable
+            ),
             "no such variable",
         ),
     };

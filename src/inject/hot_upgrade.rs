@@ -81,10 +81,12 @@ fn replace_image(container: &mut Object, empty: &str) {
 
 /// The variables by which the containers of a pair know which of them works.
 fn version_variables(name: &str) -> [Value; 2] {
-    [("SIDECARSET_VERSION", VERSION), ("SIDECARSET_VERSION_ALT", VERSION_ALT)].map(|(variable, annotation)| {
-        let path = format!("metadata.annotations['{annotation}{name}']");
-        json!({"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}})
-    })
+    [("SIDECARSET_VERSION", VERSION), ("SIDECARSET_VERSION_ALT", VERSION_ALT)].map(
+        |(variable, annotation)| {
+            let path = format!("metadata.annotations['{annotation}{name}']");
+            json!({"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}})
+        },
+    )
 }
 
 /// Writes the annotations of all pairs, and takes out those of containers that go.

@@ -25,7 +25,9 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, NotJson> {
     let of_value: Value = serde_json::from_str(value).map_err(|_| NotJson::Value)?;
     let of_patch: Value = serde_json::from_str(patch).map_err(|_| NotJson::Patch)?;
     let merged = match (of_value, of_patch) {
-        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => return Err(NotJson::Patch),
+        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            return Err(NotJson::Patch);
+        }
         (Value::Object(_), Value::Object(_)) => merged(value, patch),
         (_, Value::Object(_) | Value::Array(_)) => without_nulls(patch),
     };
@@ -76,7 +78,9 @@ fn is_null(value: &RawValue) -> bool {
 }
 
 fn write(object: &Object) -> String {
-    let members = object.iter().map(|(key, value)| format!("{}:{}", to_go_json(&Value::from(key.as_str())), value.get()));
+    let members = object
+        .iter()
+        .map(|(key, value)| format!("{}:{}", to_go_json(&Value::from(key.as_str())), value.get()));
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 

@@ -182,11 +182,14 @@ fn normal(entry: &Value) -> Option<Value> {
 
 fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
     let path = Path::dotted("metadata.annotations").then(key);
-    Diagnostic::error(Code::UnreadableHashes, format!("annotation `{key}` of `{}` cannot be read", pod.template.key))
-        .at(pod.label(&path, Part::Value, "not a JSON object from set names to hashes"))
-        .field(pod.template.path.join(&path).to_string())
-        .because("Kruise denies such a pod")
-        .help("remove the annotation; it is written anew")
+    Diagnostic::error(
+        Code::UnreadableHashes,
+        format!("annotation `{key}` of `{}` cannot be read", pod.template.key),
+    )
+    .at(pod.label(&path, Part::Value, "not a JSON object from set names to hashes"))
+    .field(pod.template.path.join(&path).to_string())
+    .because("Kruise denies such a pod")
+    .help("remove the annotation; it is written anew")
 }
 
 #[cfg(test)]
@@ -206,7 +209,14 @@ mod tests {
         );
         let full = r#"{"a":{"updateTimestamp":"2026-01-01T00:00:00Z","hash":"g","sidecarSetName":"a","sidecarList":["x"],"controllerRevision":"a-1"}}"#;
         assert_eq!(read(full).as_deref(), Some(full));
-        for text in ["nope", "[]", r#"{"a":1}"#, r#"{"a":"h","b":{}}"#, r#"{"a":{"hash":1}}"#, r#"{"a":{"sidecarList":"x"}}"#] {
+        for text in [
+            "nope",
+            "[]",
+            r#"{"a":1}"#,
+            r#"{"a":"h","b":{}}"#,
+            r#"{"a":{"hash":1}}"#,
+            r#"{"a":{"sidecarList":"x"}}"#,
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

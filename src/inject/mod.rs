@@ -7,16 +7,17 @@
 //! - Defaults are not filled in (pull policy, termination message, protocol, file modes): the API server fills
 //!   them into every pod template that is applied, with the values that Kruise writes into the SidecarSet.
 //!   Probes of a `grpc` without `service` and startup probes are alike: Kruise leaves them to the API server.
-//! - A sidecar with the name of an application's container is refused ([`containers`]).
-//! - What an earlier injection brought and no SidecarSet brings now is taken out ([`removal`]).
-//! - A second pass never appends launch barriers again, and templates get none ([`priority`]).
-//! - `updateTimestamp` is always `null` ([`metadata`]).
+//! - A sidecar with the name of an application's container is refused (`names.rs`).
+//! - What an earlier injection brought and no SidecarSet brings now is taken out (`removal.rs`).
+//! - A second pass never appends launch barriers again, and templates get none (`priority.rs`).
+//! - `updateTimestamp` is always `null` (`metadata.rs`).
 
 mod containers;
 mod env;
 mod hot_upgrade;
 mod merge_patch;
 mod metadata;
+mod names;
 mod order;
 mod patches;
 mod priority;
@@ -155,7 +156,7 @@ fn build(
     let patched = patches::apply(pod, sets, choice, previous, work);
     let fates = removal::fates(pod, sets, choice, previous);
     removal::record(pod, &fates, work);
-    containers::check_names(pod, choice, &fates, work);
+    names::check(pod, choice, &fates, work);
     let mut brought = containers::build(pod, choice, &fates, &patched, work);
     order::warn(pod, choice, work);
     let annotations = metadata::apply(pod, choice, previous, &fates, &brought, &patched, work);
@@ -166,6 +167,14 @@ fn build(
     }
     let volumes = volumes::merge(pod, sets, choice, previous, &fates, [&init, &main], work);
     let image_pull_secrets = secrets::merge(pod, sets, choice, previous, &fates, work);
+    let record = work.trace.as_mut().map(|trace| trace::Recorder { pod, choice, trace });
+    if let Some(mut record) = record {
+        record.containers(&brought, &init);
+        record.containers(&brought, &main);
+        record.volumes(&volumes);
+        record.secrets(&image_pull_secrets);
+        record.annotations(&patched, &annotations);
+    }
     New { annotations, init_containers: init.values, containers: main.values, volumes, image_pull_secrets }
 }
 

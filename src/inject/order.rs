@@ -18,7 +18,10 @@ use serde_json::Value;
 /// Inside each group a cluster has no order at all; pillion takes that of their names.
 pub(super) fn candidates<'s>(sets: &'s Sets, namespace: &str) -> impl Iterator<Item = &'s PreparedSet> {
     let group = move |bound: bool| {
-        sets.current().iter().map(AsRef::as_ref).filter(move |s: &&PreparedSet| is_bound(s.set(), namespace) == bound)
+        sets.current()
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(move |s: &&PreparedSet| is_bound(s.set(), namespace) == bound)
     };
     group(true).chain(group(false))
 }
@@ -73,7 +76,10 @@ fn differing_content(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> 
 fn differing_order(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Vec<&'static str> {
     let (a, b) = (first.content, second.content);
     let mut lists = Vec::new();
-    if [true, false].into_iter().any(|before| adds_container(pod, a, before) && adds_container(pod, b, before)) {
+    if [true, false]
+        .into_iter()
+        .any(|before| adds_container(pod, a, before) && adds_container(pod, b, before))
+    {
         lists.push("containers");
     }
     if is_order_visible(&volumes::brought(a), &volumes::brought(b), pod.volumes) {
@@ -88,7 +94,8 @@ fn differing_order(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Ve
 fn adds_container(pod: &Pod<'_>, set: &PreparedSet, before: bool) -> bool {
     let is_before = |policy| policy == InjectPolicy::BeforeAppContainer;
     set.final_names(List::Main).any(|(name, sidecar)| {
-        is_before(sidecar.pod_inject_policy) == before && !pod.containers.iter().any(|c| template::name(c) == name)
+        is_before(sidecar.pod_inject_policy) == before
+            && !pod.containers.iter().any(|c| template::name(c) == name)
     })
 }
 
@@ -107,7 +114,12 @@ fn is_order_visible(a: &[&str], b: &[&str], in_pod: &[Value]) -> bool {
     joined(a, b) != joined(b, a)
 }
 
-fn diagnostic(first: &Chosen<'_>, second: &Chosen<'_>, content: Option<String>, order: &[&str]) -> Diagnostic {
+fn diagnostic(
+    first: &Chosen<'_>,
+    second: &Chosen<'_>,
+    content: Option<String>,
+    order: &[&str],
+) -> Diagnostic {
     let pair = format!("SidecarSets `{}` and `{}`", first.name(), second.name());
     let place = |chosen: &Chosen<'_>, text: &str| {
         let set = chosen.current.set();

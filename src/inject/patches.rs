@@ -1,12 +1,12 @@
 //! `patchPodMetadata`: annotations that sets put on the pod. Done before all else, so that later steps read them.
 
+use super::Work;
+use super::merge_patch::{NotJson, merge};
 use super::removal::Previous;
 use super::selects::Choice;
 use super::sets::{PreparedSet, Sets};
-use super::merge_patch::{NotJson, merge};
 use super::template::{Object, Pod};
 use super::trace::Origin;
-use super::Work;
 use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::PatchPolicy;
 use crate::yaml::{Part, Path};
@@ -57,14 +57,14 @@ pub(super) fn apply(
 /// Returns a key on which two sets, one after the other, give another value than the other way round.
 pub(super) fn differing_key(pod: &Pod<'_>, a: &PreparedSet, b: &PreparedSet) -> Option<String> {
     let run = |first: &PreparedSet, second: &PreparedSet, key: &str| {
-        patches(first).chain(patches(second)).filter(|p| p.key == key).try_fold(
-            pod.annotation(key).map(str::to_owned),
-            |value, patch| patch.on(value.as_deref()),
-        )
+        patches(first)
+            .chain(patches(second))
+            .filter(|p| p.key == key)
+            .try_fold(pod.annotation(key).map(str::to_owned), |value, patch| patch.on(value.as_deref()))
     };
-    let shared = patches(a).map(|p| p.key).find(|key| {
-        patches(b).any(|p| p.key == *key) && run(a, b, key).ok() != run(b, a, key).ok()
-    });
+    let shared = patches(a)
+        .map(|p| p.key)
+        .find(|key| patches(b).any(|p| p.key == *key) && run(a, b, key).ok() != run(b, a, key).ok());
     shared.map(str::to_owned)
 }
 
@@ -103,7 +103,8 @@ impl Patch<'_> {
     fn check(&self, value: Option<&str>, work: &mut Work<'_>) {
         let name = self.set.name();
         if self.policy == PatchPolicy::Unknown {
-            let message = format!("SidecarSet `{name}` has a patch of a policy that does not exist: it does nothing");
+            let message =
+                format!("SidecarSet `{name}` has a patch of a policy that does not exist: it does nothing");
             let at = self.at("patchPolicy");
             work.tell(
                 Diagnostic::warning(Code::UnknownPatchPolicy, message)
@@ -114,7 +115,10 @@ impl Patch<'_> {
         }
         let is_stored = self.policy == PatchPolicy::MergePatchJson && value.is_none_or(str::is_empty);
         if is_stored && !serde_json::from_str::<Value>(self.text).is_ok_and(|v| v.is_object()) {
-            let message = format!("the patch of SidecarSet `{name}` for annotation `{}` is not a JSON object", self.key);
+            let message = format!(
+                "the patch of SidecarSet `{name}` for annotation `{}` is not a JSON object",
+                self.key
+            );
             work.tell(
                 Diagnostic::warning(Code::PatchNotJson, message)
                     .at(self.label("stored as it is where the pod has no such annotation"))
@@ -142,7 +146,11 @@ impl Patch<'_> {
 /// present patches together, or those of one known content, make of a pod without the annotation.
 fn is_known_value(value: &str, key: &str, now: &[Patch<'_>], sets: &Sets, previous: &Previous<'_>) -> bool {
     let alone = |patches: &mut dyn Iterator<Item = Patch<'_>>| {
-        patches.filter(|p| p.key == key).try_fold(None, |v: Option<String>, p| p.on(v.as_deref())).ok().flatten()
+        patches
+            .filter(|p| p.key == key)
+            .try_fold(None, |v: Option<String>, p| p.on(v.as_deref()))
+            .ok()
+            .flatten()
     };
     let is_listed = |p: &Patch<'_>| previous.lists(p.set.name());
     let all_listed = now.iter().filter(|p| p.key == key).all(is_listed);
@@ -172,9 +180,11 @@ fn not_json(pod: &Pod<'_>, patch: &Patch<'_>, wrong: NotJson) -> Diagnostic {
         NotJson::Value => ("the value in the workload", "not JSON", "merged into it"),
         NotJson::Patch => ("the patch", "to be merged with this", "neither a JSON object nor a list"),
     };
-    let message = format!("SidecarSet `{set}` cannot merge annotation `{key}`: {what} is not JSON that can be merged");
+    let message =
+        format!("SidecarSet `{set}` cannot merge annotation `{key}`: {what} is not JSON that can be merged");
     let label = pod.label(&key_path, Part::Value, here);
-    let labels = if wrong == NotJson::Value { [label, patch.label(there)] } else { [patch.label(there), label] };
+    let labels =
+        if wrong == NotJson::Value { [label, patch.label(there)] } else { [patch.label(there), label] };
     labels
         .into_iter()
         .fold(Diagnostic::error(Code::AnnotationNotJson, message), Diagnostic::at)

@@ -130,13 +130,21 @@ fn left_to_cluster(pod: &Pod<'_>, main: &Merged) -> Diagnostic {
 
 fn not_a_number(pod: &Pod<'_>, main: &Merged, index: usize, value: &str) -> Diagnostic {
     let container = name(&main.values[index]);
-    let message = format!("{PRIORITY} of container `{container}` in `{}` is `{value}`, not a whole number", pod.template.key);
+    let message = format!(
+        "{PRIORITY} of container `{container}` in `{}` is `{value}`, not a whole number",
+        pod.template.key
+    );
     let diagnostic = Diagnostic::error(Code::LaunchPriorityInvalid, message);
     let diagnostic = match main.slots.get(index) {
         Some(Slot::Pod(i)) => {
-            let env = items(&pod.containers[*i], "env").iter().rposition(|e| name(e) == PRIORITY).unwrap_or_default();
+            let env = items(&pod.containers[*i], "env")
+                .iter()
+                .rposition(|e| name(e) == PRIORITY)
+                .unwrap_or_default();
             let at = path(List::Main, *i).then("env").then(env);
-            diagnostic.at(pod.label(&at.then("value"), Part::Value, "")).field(pod.template.path.join(&at).to_string())
+            diagnostic
+                .at(pod.label(&at.then("value"), Part::Value, ""))
+                .field(pod.template.path.join(&at).to_string())
         }
         _ => diagnostic,
     };

@@ -184,7 +184,9 @@ pub(super) fn wrote_volume(
     if !previous.lists(set.name()) {
         return false;
     }
-    if volume.as_object() == Some(definition) || sets.known(set.name()).any(|s| has_written(s, name(volume), volume)) {
+    if volume.as_object() == Some(definition)
+        || sets.known(set.name()).any(|s| has_written(s, name(volume), volume))
+    {
         return true;
     }
     if sets.earlier(set.name()).is_empty() {
@@ -199,7 +201,8 @@ fn has_written(set: &PreparedSet, name: &str, volume: &Value) -> bool {
 }
 
 fn uses<'v>(mut containers: impl Iterator<Item = &'v Value>, volume: &str) -> bool {
-    containers.any(|c| items(c, "volumeMounts").iter().chain(items(c, "volumeDevices")).any(|m| name(m) == volume))
+    containers
+        .any(|c| items(c, "volumeMounts").iter().chain(items(c, "volumeDevices")).any(|m| name(m) == volume))
 }
 
 /// Returns the pod's pull secrets that go: an earlier content of a set had them and no set has them now.
@@ -233,16 +236,22 @@ pub(super) fn secrets<'a>(
 
 fn volume_left(pod: &Pod<'_>, index: usize, name: &str) -> Diagnostic {
     let at = Path::dotted("spec.volumes").then(index).then("name");
-    let message = format!("nothing in `{}` uses volume `{name}` any more, and nobody can tell whose it is", pod.template.key);
+    let message = format!(
+        "nothing in `{}` uses volume `{name}` any more, and nobody can tell whose it is",
+        pod.template.key
+    );
     cannot_tell(message).at(pod.label(&at, Part::Value, "only a sidecar of an earlier injection used it"))
 }
 
 fn volume_differs(pod: &Pod<'_>, index: usize, set: &PreparedSet) -> Diagnostic {
     let volume = name(&pod.volumes[index]);
     let at = Path::dotted("spec.volumes").then(index).then("name");
-    let message = format!("volume `{volume}` of `{}` is not as SidecarSet `{}` has it", pod.template.key, set.name());
-    let defined = set.set().volumes.iter().position(|v| v.get("name").and_then(Value::as_str) == Some(volume));
-    let diagnostic = cannot_tell(message).at(pod.label(&at, Part::Value, "the application's, or of an earlier injection"));
+    let message =
+        format!("volume `{volume}` of `{}` is not as SidecarSet `{}` has it", pod.template.key, set.name());
+    let defined =
+        set.set().volumes.iter().position(|v| v.get("name").and_then(Value::as_str) == Some(volume));
+    let diagnostic =
+        cannot_tell(message).at(pod.label(&at, Part::Value, "the application's, or of an earlier injection"));
     match defined {
         None => diagnostic,
         Some(i) => {
@@ -254,7 +263,8 @@ fn volume_differs(pod: &Pod<'_>, index: usize, set: &PreparedSet) -> Diagnostic 
 
 fn secrets_left(pod: &Pod<'_>, left: &[&str]) -> Diagnostic {
     let at = Path::dotted("spec.imagePullSecrets");
-    let message = format!("nobody can tell whose pull secrets `{}` of `{}` are", left.join("`, `"), pod.template.key);
+    let message =
+        format!("nobody can tell whose pull secrets `{}` of `{}` are", left.join("`, `"), pod.template.key);
     cannot_tell(message).at(pod.label(&at, Part::Key, "a sidecar that goes may have brought them"))
 }
 

@@ -1,10 +1,10 @@
 //! `resourcesPolicy`: resources of a sidecar computed from those of the application's containers.
 
+use super::Work;
 use super::containers::{Apps, List, path};
 use super::revision::Chosen;
 use super::selects::Choice;
 use super::template::{Object, Pod, name};
-use super::Work;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::quantity::{Quantity, QuantityError};
 use crate::model::resources_expr::{self, Expr};
@@ -115,7 +115,9 @@ fn reckon(
     for target in targets {
         let written = target.get("resources").and_then(|r| r.get(part)).and_then(|p| p.get(resource));
         let quantity = match written.filter(|w| !w.is_null()) {
-            Some(written) => parse(written).map_err(|e| Box::new(bad_quantity(pod, target, part, resource, e)))?,
+            Some(written) => {
+                parse(written).map_err(|e| Box::new(bad_quantity(pod, target, part, resource, e)))?
+            }
             // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is zero.
             None if part == "limits" => {
                 work.tell(left_out(pod, target, resource, set));
@@ -161,7 +163,8 @@ impl Place<'_> {
 
     fn bad_regex(&self, why: &str) -> Diagnostic {
         let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        let message = format!("the names of targets of `{}` are no regular expression: {last}", self.sidecar.name);
+        let message =
+            format!("the names of targets of `{}` are no regular expression: {last}", self.sidecar.name);
         Diagnostic::error(Code::ResourcesExpression, message)
             .at(self.label("targetContainersNameRegex", ""))
             .field(self.path("targetContainersNameRegex").to_string())
@@ -175,12 +178,15 @@ impl Place<'_> {
             .at(self.label(&below, ""))
             .field(self.path(&below).to_string())
             .because("Kruise denies every pod that the set selects")
-            .help(format!("write a sum, difference, product or quotient of `{resource}`, numbers and quantities"))
+            .help(format!(
+                "write a sum, difference, product or quotient of `{resource}`, numbers and quantities"
+            ))
     }
 
     fn plain_number(&self, part: &str, result: &Quantity) -> Diagnostic {
         let below = format!("resourcesExpr.{part}.memory");
-        let message = format!("the memory {part} of `{}` come to `{result}`, parts of a byte", self.sidecar.name);
+        let message =
+            format!("the memory {part} of `{}` come to `{result}`, parts of a byte", self.sidecar.name);
         Diagnostic::warning(Code::ResourcesPlainNumber, message)
             .at(self.label(&below, "a plain number"))
             .field(self.path(&below).to_string())
@@ -197,7 +203,10 @@ fn index_of(pod: &Pod<'_>, container: &Value) -> Option<(List, usize)> {
 }
 
 fn no_target(pod: &Pod<'_>, set: &Place<'_>) -> Diagnostic {
-    let message = format!("`{}` finds no container in `{}` to compute its resources from", set.sidecar.name, pod.template.key);
+    let message = format!(
+        "`{}` finds no container in `{}` to compute its resources from",
+        set.sidecar.name, pod.template.key
+    );
     Diagnostic::error(Code::ResourcesNoTarget, message)
         .at(pod.label(&Path::dotted("spec.containers"), Part::Key, "none of these is a target"))
         .at(set.label("targetContainersNameRegex", "these are the targets"))
@@ -212,7 +221,9 @@ fn left_out(pod: &Pod<'_>, target: &Value, resource: &str, set: &Place<'_>) -> D
         format!("`{}` gets no {resource} limit: container `{target_name}` has none", set.sidecar.name);
     let diagnostic = Diagnostic::warning(Code::ResourcesLimitLeftOut, message);
     let diagnostic = match index_of(pod, target) {
-        Some((list, i)) => diagnostic.at(pod.label(&path(list, i).then("name"), Part::Value, "without such a limit")),
+        Some((list, i)) => {
+            diagnostic.at(pod.label(&path(list, i).then("name"), Part::Value, "without such a limit"))
+        }
         None => diagnostic,
     };
     diagnostic

@@ -1,8 +1,8 @@
 //! Which content of a SidecarSet a workload gets (`injectionStrategy.revision`).
 
+use super::Work;
 use super::sets::{PreparedSet, Sets};
 use super::template::Pod;
-use super::Work;
 use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectRevision, IntOrPercent, SidecarSet};
 use crate::yaml::{Part, Path};
@@ -89,7 +89,11 @@ fn is_held_back(pod: &Pod<'_>, set: &SidecarSet, work: &mut Work<'_>) -> bool {
 
 fn labels(pod: &Pod<'_>) -> BTreeMap<String, String> {
     let labels = pod.labels.and_then(Value::as_object);
-    labels.into_iter().flatten().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect()
+    labels
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()))
+        .collect()
 }
 
 fn percentage(partition: &IntOrPercent) -> Option<i64> {
@@ -141,7 +145,9 @@ fn recorded<'s>(name: &str, sets: &'s Sets) -> Vec<Recorded<'s>> {
 fn not_found(set: &SidecarSet, wanted: &InjectRevision, sets: &Sets) -> Diagnostic {
     let (field, value, what) = match (&wanted.revision_name, &wanted.custom_version) {
         (Some(name), _) => ("revisionName", name.as_str(), "revision"),
-        (None, version) => ("customVersion", version.as_deref().unwrap_or_default(), "revision with the version"),
+        (None, version) => {
+            ("customVersion", version.as_deref().unwrap_or_default(), "revision with the version")
+        }
     };
     let known: Vec<_> = recorded(&set.name, sets)
         .iter()
@@ -163,7 +169,11 @@ fn decided_by_key(set: &SidecarSet, percent: i64) -> Diagnostic {
     let at = set.path.join(&Path::dotted("spec.updateStrategy.partition"));
     let message = format!("SidecarSet `{}` leaves it to chance which pods get the named revision", set.name);
     Diagnostic::warning(Code::PartialByKey, message)
-        .at(set.document.label(&at, Part::Value, format!("{percent} of 100 pods, drawn one by one in a cluster")))
+        .at(set.document.label(
+            &at,
+            Part::Value,
+            format!("{percent} of 100 pods, drawn one by one in a cluster"),
+        ))
         .field("spec.updateStrategy.partition")
         .because("pillion decides by the key of the workload: always the same way, and for all its pods")
         .help("use `policy: Always`, or a selector, to say which workloads keep the named revision")

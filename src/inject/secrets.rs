@@ -45,6 +45,8 @@ pub(super) fn merge(
         }
     }
     all.into_iter()
-        .map(|n| own.iter().find(|s| template::name(s) == n).map_or_else(|| json!({"name": n}), |s| (*s).clone()))
+        .map(|n| {
+            own.iter().find(|s| template::name(s) == n).map_or_else(|| json!({"name": n}), |s| (*s).clone())
+        })
         .collect()
 }

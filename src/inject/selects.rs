@@ -35,7 +35,10 @@ pub(super) fn choose<'s>(pod: &Pod<'_>, sets: &'s Sets, work: &mut Work<'_>) -> 
         && labels.contains_key(CONTROL_PLANE)
     {
         choice.is_webhook_called = false;
-        work.note_all(sets, "the namespace has the label `control-plane`: Kruise's webhook is not called for it");
+        work.note_all(
+            sets,
+            "the namespace has the label `control-plane`: Kruise's webhook is not called for it",
+        );
         return choice;
     }
     for prepared in order::candidates(sets, pod.template.namespace) {
@@ -108,7 +111,9 @@ pub(super) fn judge<'a>(
         NamespaceLabels::Known(labels) => labels.get(key).map_or(Lookup::Absent, |v| Lookup::Value(v)),
         NamespaceLabels::Unknown => Lookup::Unknown,
     };
-    set.namespace_selector.as_ref().map_or(Judgement::Selected, |s| first_miss(s, namespace_label, "namespace"))
+    set.namespace_selector
+        .as_ref()
+        .map_or(Judgement::Selected, |s| first_miss(s, namespace_label, "namespace"))
 }
 
 enum Lookup<'a> {
@@ -149,7 +154,8 @@ fn first_miss<'a>(
     of: &'static str,
 ) -> Judgement<'a> {
     let labels = selector.match_labels.iter().map(|(k, v)| (k.as_str(), Wanted::Equal(v)));
-    let expressions = selector.match_expressions.iter().map(|r| (r.key.as_str(), Wanted::Operator(&r.operator)));
+    let expressions =
+        selector.match_expressions.iter().map(|r| (r.key.as_str(), Wanted::Operator(&r.operator)));
     let mut unknown = None;
     for (key, wanted) in labels.chain(expressions) {
         let found = match look(key) {
@@ -178,8 +184,12 @@ impl fmt::Display for Miss<'_> {
         }
         match wanted {
             Wanted::Equal(value) => write!(f, "the selector wants `{value}`"),
-            Wanted::Operator(Operator::In(values)) => write!(f, "the selector wants one of {}", quoted(values)),
-            Wanted::Operator(Operator::NotIn(values)) => write!(f, "the selector wants none of {}", quoted(values)),
+            Wanted::Operator(Operator::In(values)) => {
+                write!(f, "the selector wants one of {}", quoted(values))
+            }
+            Wanted::Operator(Operator::NotIn(values)) => {
+                write!(f, "the selector wants none of {}", quoted(values))
+            }
             Wanted::Operator(Operator::Exists) => f.write_str("the selector wants it to exist"),
             Wanted::Operator(Operator::DoesNotExist) => f.write_str("the selector wants it absent"),
         }

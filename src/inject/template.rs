@@ -182,7 +182,9 @@ fn strings<'a>(
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string() && !v.is_null()) {
             None => Ok(Some(map)),
-            Some((k, _)) => Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text (quote it)")),
+            Some((k, _)) => {
+                Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text (quote it)"))
+            }
         },
         Some(_) => Err(wrong(Path::dotted("metadata").then(key), "an object")),
     }

@@ -1,7 +1,12 @@
 //! Where each injected line came from, for `pillion explain`.
 
-use super::revision::Why;
+use super::containers::{Brought, Merged, Slot, path};
+use super::revision::{Chosen, Why};
+use super::selects::Choice;
+use super::template::{Object, Pod, name};
+use super::{secrets, volumes};
 use crate::yaml::{Document, Path};
+use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
@@ -77,7 +82,9 @@ impl fmt::Display for Source<'_> {
         match self {
             Self::Mark => f.write_str("marks an injected container"),
             Self::Transferred(container) => write!(f, "`transferEnv` from container `{container}`"),
-            Self::SubPathExpr(container) => write!(f, "needed by a shared `subPathExpr` of container `{container}`"),
+            Self::SubPathExpr(container) => {
+                write!(f, "needed by a shared `subPathExpr` of container `{container}`")
+            }
             Self::Shared(container) => write!(f, "shared with container `{container}`"),
             Self::HotUpgrade => f.write_str("tells a hot-upgrade container whether it works"),
         }
@@ -92,5 +99,91 @@ impl Why {
             Self::Named => "the revision that `injectionStrategy` names",
             Self::PartialLatest => "the set as it is: `policy: Partial` leaves this workload out",
         }
+    }
+}
+
+/// Writes down where the parts of a new template came from.
+pub(super) struct Recorder<'a> {
+    pub(super) pod: &'a Pod<'a>,
+    pub(super) choice: &'a Choice<'a>,
+    pub(super) trace: &'a mut Trace,
+}
+
+impl Recorder<'_> {
+    /// Records one list of containers, and in each what its set's author did not write.
+    pub(super) fn containers(&mut self, brought: &[Brought<'_>], merged: &Merged) {
+        for (at, slot) in merged.slots.iter().enumerate() {
+            let Slot::Brought(index) = slot else { continue };
+            let one = &brought[*index];
+            let chosen = &self.choice.chosen[one.set];
+            let place = path(merged.list, at);
+            let why = match one.twin {
+                None => "a container of the set",
+                Some(_) => "one of a hot-upgrade pair",
+            };
+            self.origin(place.clone(), chosen, why, Some(one.sidecar.path.clone()));
+            for (key, item, source) in &one.sources {
+                self.origin(place.then(*key).then(*item), chosen, &source.to_string(), None);
+            }
+            if one.sidecar.resources_policy.is_some() {
+                let from = one.sidecar.path.then("resourcesPolicy");
+                self.origin(place.then("resources"), chosen, "`resourcesPolicy`", Some(from));
+            }
+        }
+    }
+
+    /// Records the volumes that are new or other than before.
+    pub(super) fn volumes(&mut self, all: &[Value]) {
+        for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
+            let set = self.choice.chosen.iter().find(|c| volumes::brought(c.content).contains(&name(volume)));
+            let Some(chosen) = set else { continue };
+            let is_it = |v: &Object| v.get("name") == volume.get("name");
+            let defined = chosen.content.set().volumes.iter().rposition(is_it);
+            let from = defined.map(|i| chosen.content.set().path.join(&Path::dotted("spec.volumes")).then(i));
+            self.origin(
+                Path::dotted("spec.volumes").then(at),
+                chosen,
+                "mounted by a container of the set",
+                from,
+            );
+        }
+    }
+
+    /// Records the pull secrets that are new.
+    pub(super) fn secrets(&mut self, all: &[Value]) {
+        for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
+            let set = self.choice.chosen.iter().find(|c| secrets::brought(c.content).contains(&name(secret)));
+            if let Some(chosen) = set {
+                let place = Path::dotted("spec.imagePullSecrets").then(at);
+                self.origin(place, chosen, "a pull secret of the set", None);
+            }
+        }
+    }
+
+    /// Records the webhook's own annotations that are new or other than before.
+    pub(super) fn annotations(&mut self, patched: &Object, all: &Object) {
+        for (key, _) in all.iter().filter(|(key, value)| patched.get(*key) != Some(value)) {
+            let path = Path::dotted("metadata.annotations").then(key.as_str());
+            self.trace.origins.push(Origin {
+                path,
+                set: None,
+                why: "written by injection".to_owned(),
+                from: None,
+            });
+        }
+        for (key, _) in patched.iter().filter(|(key, _)| !all.contains_key(*key)) {
+            let path = Path::dotted("metadata.annotations").then(key.as_str());
+            self.trace.removed.push((path, "an earlier injection wrote it".to_owned()));
+        }
+    }
+
+    fn origin(&mut self, path: Path, chosen: &Chosen<'_>, why: &str, from: Option<Path>) {
+        let document = &chosen.content.set().document;
+        self.trace.origins.push(Origin {
+            path,
+            set: Some(chosen.name().to_owned()),
+            why: why.to_owned(),
+            from: from.map(|path| (Arc::clone(document), path)),
+        });
     }
 }

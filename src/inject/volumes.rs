@@ -114,7 +114,8 @@ pub(super) fn brought(set: &PreparedSet) -> Vec<&str> {
 fn mounted(set: &PreparedSet) -> impl Iterator<Item = (&SidecarContainer, &str)> {
     let sidecars = set.set().init_containers.iter().chain(&set.set().containers);
     sidecars.flat_map(|sidecar| {
-        let list = |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let list =
+            |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         list("volumeMounts").iter().chain(list("volumeDevices")).map(move |used| (sidecar, name(used)))
     })
 }
@@ -162,7 +163,8 @@ pub(super) fn merge(
         if is_mine {
             written.push(name);
         }
-        let value = mine.filter(|_| is_mine).map_or_else(|| volume.clone(), |(.., d)| Value::Object((*d).clone()));
+        let value =
+            mine.filter(|_| is_mine).map_or_else(|| volume.clone(), |(.., d)| Value::Object((*d).clone()));
         all.push((name, value));
     }
     let old: Vec<&str> = all.iter().map(|(n, _)| *n).collect();
@@ -185,15 +187,21 @@ fn take(all: &mut Vec<(&str, Value)>, ours: &[(&str, &Chosen<'_>, &Object)], nam
 
 fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
     let set = chosen.content.set();
-    let message = format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", chosen.name());
+    let message =
+        format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", chosen.name());
     let diagnostic = Diagnostic::error(Code::VolumeNotDefined, message);
     let diagnostic = match mounted(chosen.content).find(|(_, name)| *name == volume) {
         Some((sidecar, _)) => {
             let list = |key: &'static str| {
                 let items = sidecar.container.get(key).and_then(Value::as_array)?;
-                items.iter().position(|m| name(m) == volume).map(|i| sidecar.path.then(key).then(i).then("name"))
+                items
+                    .iter()
+                    .position(|m| name(m) == volume)
+                    .map(|i| sidecar.path.then(key).then(i).then("name"))
             };
-            let at = list("volumeMounts").or_else(|| list("volumeDevices")).unwrap_or_else(|| sidecar.path.clone());
+            let at = list("volumeMounts")
+                .or_else(|| list("volumeDevices"))
+                .unwrap_or_else(|| sidecar.path.clone());
             diagnostic.at(set.document.label(&at, Part::Value, "")).field(at.to_string())
         }
         None => diagnostic,
@@ -211,9 +219,11 @@ pub(super) fn shares_token(
     sidecar: &SidecarContainer,
     (mount, app): (&Value, &str),
 ) -> Diagnostic {
-    let message = format!("`{}` shares the service-account token `{}` of the manifest", sidecar.name, name(mount));
+    let message =
+        format!("`{}` shares the service-account token `{}` of the manifest", sidecar.name, name(mount));
     let index = pod.containers.iter().position(|c| name(c) == app).unwrap_or_default();
-    let at = items(&pod.containers[index], "volumeMounts").iter().position(|m| m == mount).unwrap_or_default();
+    let at =
+        items(&pod.containers[index], "volumeMounts").iter().position(|m| m == mount).unwrap_or_default();
     let path = containers::path(containers::List::Main, index).then("volumeMounts").then(at).then("name");
     Diagnostic::warning(Code::SharesTokenMount, message)
         .at(pod.label(&path, Part::Value, "mounted here"))

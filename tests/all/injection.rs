@@ -15,7 +15,9 @@
 use crate::conformance::{cases, documents};
 use crate::normal::{allow_missing_revisions, difference, normal_pod};
 use pillion::diag::Diagnostic;
-use pillion::inject::{Annotations, NamespaceLabels, Options, Outcome, PodTemplate, PreparedSet, Sets, inject};
+use pillion::inject::{
+    Annotations, NamespaceLabels, Options, Outcome, PodTemplate, PreparedSet, Sets, inject,
+};
 use pillion::model::sidecar_set::decode;
 use pillion::yaml::{Document, Path};
 use serde_json::Value;
@@ -188,17 +190,21 @@ fn without_barriers(pod: &Value) -> Value {
 fn barriers_once(pod: &Value) -> Value {
     change_env(pod, |env| {
         let mut seen = Vec::new();
-        env.retain(|e| e["name"] != BARRIER || !seen.contains(e) && { seen.push(e.clone()); true });
+        env.retain(|e| {
+            e["name"] != BARRIER
+                || !seen.contains(e) && {
+                    seen.push(e.clone());
+                    true
+                }
+        });
     })
 }
 
 #[test]
 fn pods_become_what_kruise_makes_of_them() {
     let cases = all_cases();
-    let wrong: Vec<String> = cases
-        .iter()
-        .filter_map(|case| judge(case).err().map(|why| format!("{}: {why}", case.id)))
-        .collect();
+    let wrong: Vec<String> =
+        cases.iter().filter_map(|case| judge(case).err().map(|why| format!("{}: {why}", case.id))).collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
@@ -207,7 +213,9 @@ fn a_second_pass_changes_nothing() {
     let mut wrong = Vec::new();
     for case in all_cases() {
         for annotations in [Annotations::Minimal, Annotations::Kruise] {
-            let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.value) else { continue };
+            let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.value) else {
+                continue;
+            };
             let again = case.inject(&first, annotations).expect("the sets were read before");
             if let Some(second) = &again.value {
                 wrong.push(format!("{} {annotations:?}: {:?}", case.id, difference(&first, second, "")));

@@ -4,13 +4,45 @@ use pillion::model::quantity::Quantity;
 use serde_json::{Map, Value, json};
 
 const EMPTY_COLLECTIONS: &[&str] = &[
-    "args", "command", "env", "envFrom", "ports", "resources", "volumeMounts", "volumeDevices", "initContainers",
-    "ephemeralContainers", "imagePullSecrets", "volumes", "tolerations", "annotations", "labels", "finalizers",
-    "ownerReferences", "securityContext", "limits", "requests", "claims", "nodeSelector", "hostAliases", "lifecycle",
-    "readinessGates", "topologySpreadConstraints", "affinity", "resizePolicy", "overhead", "add", "drop",
-    "capabilities", "items", "matchExpressions", "matchLabels", "status",
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "ports",
+    "resources",
+    "volumeMounts",
+    "volumeDevices",
+    "initContainers",
+    "ephemeralContainers",
+    "imagePullSecrets",
+    "volumes",
+    "tolerations",
+    "annotations",
+    "labels",
+    "finalizers",
+    "ownerReferences",
+    "securityContext",
+    "limits",
+    "requests",
+    "claims",
+    "nodeSelector",
+    "hostAliases",
+    "lifecycle",
+    "readinessGates",
+    "topologySpreadConstraints",
+    "affinity",
+    "resizePolicy",
+    "overhead",
+    "add",
+    "drop",
+    "capabilities",
+    "items",
+    "matchExpressions",
+    "matchLabels",
+    "status",
 ];
-const FALSE_BY_DEFAULT: &[&str] = &["readOnly", "stdin", "stdinOnce", "tty", "hostNetwork", "hostPID", "hostIPC"];
+const FALSE_BY_DEFAULT: &[&str] =
+    &["readOnly", "stdin", "stdinOnce", "tty", "hostNetwork", "hostPID", "hostIPC"];
 const DATA: &[&str] = &["labels", "annotations", "nodeSelector", "matchLabels", "limits", "requests"];
 const HASHES: [&str; 2] = ["kruise.io/sidecarset-hash", "kruise.io/sidecarset-hash-without-image"];
 
@@ -63,13 +95,16 @@ pub(crate) fn difference(want: &Value, got: &Value, path: &str) -> Option<String
                     }
                 }
             }
-            b.iter().find(|(k, _)| !a.contains_key(*k)).map(|(k, v)| format!("{path}.{k}: not expected, got {v}"))
+            b.iter()
+                .find(|(k, _)| !a.contains_key(*k))
+                .map(|(k, v)| format!("{path}.{k}: not expected, got {v}"))
         }
         (Value::Array(a), Value::Array(b)) => {
             let inside = a.iter().zip(b).enumerate();
             let found = inside.filter_map(|(i, (x, y))| difference(x, y, &format!("{path}[{i}]"))).next();
             found.or_else(|| {
-                (a.len() != b.len()).then(|| format!("{path}: expected {} items, got {}: {want} / {got}", a.len(), b.len()))
+                (a.len() != b.len())
+                    .then(|| format!("{path}: expected {} items, got {}: {want} / {got}", a.len(), b.len()))
             })
         }
         (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => None,
