@@ -25,29 +25,23 @@ pub(super) fn apply(
     main: &mut Merged,
     work: &mut Work<'_>,
 ) {
-    let Some(priorities) = priorities(pod, annotations, main, work) else { return };
-    let are_equal = priorities.windows(2).all(|two| two[0] == two[1]);
     let pod_name = pod.name();
-    if pod_name.is_empty() {
-        if !are_equal {
-            work.tell(left_to_cluster(pod, main));
-        }
-        return;
-    }
     let config_map = format!("{pod_name}-barrier");
+    let priorities = match priorities(pod, annotations, main, work) {
+        Some(priorities) if priorities.windows(2).any(|two| two[0] != two[1]) => priorities,
+        _ if previous.is_ours() => return main.values.iter_mut().for_each(|c| remove(c, &config_map)),
+        _ => return,
+    };
+    if pod_name.is_empty() {
+        return work.tell(left_to_cluster(pod, main));
+    }
     for (i, (container, priority)) in main.values.iter_mut().zip(&priorities).enumerate() {
-        if are_equal {
-            if previous.is_ours() {
-                remove(container, &config_map);
-            }
-        } else {
-            write(container, &config_map, *priority);
-            record(i, container, work);
-        }
+        write(container, &config_map, *priority);
+        record(i, container, work);
     }
 }
 
-/// The priorities in the order of the containers; None where there is nothing to do or one is not a number.
+/// The priorities in the order of the containers; None where none count or one is not a number.
 fn priorities(pod: &Pod<'_>, annotations: &Object, main: &Merged, work: &mut Work<'_>) -> Option<Vec<i64>> {
     // Kruise v1.9.0 skips pods of one container before it reads anything.
     if main.values.len() < 2 {

@@ -33,6 +33,8 @@ struct Case {
     options: Value,
     order_sensitive: bool,
     sets: Result<Sets, Vec<Diagnostic>>,
+    /// Every content of every set.
+    contents: Vec<Arc<PreparedSet>>,
     pod: Arc<Document>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     expected: Vec<Value>,
@@ -48,7 +50,12 @@ impl Case {
             id: info["id"].as_str().expect("a case has an id").to_owned(),
             options: info["options"].clone(),
             order_sensitive: info["oracle"]["orderSensitive"] == true,
-            sets: read_sets(folder),
+            sets: read_sets(folder, "sidecarsets.yaml")
+                .and_then(|current| Ok(Sets::new(current, read_sets(folder, "history.yaml")?))),
+            contents: ["history.yaml", "sidecarsets.yaml"]
+                .iter()
+                .flat_map(|file| read_sets(folder, file).unwrap_or_default())
+                .collect(),
             pod: documents(folder, "pod.yaml").remove(0),
             namespaces,
             expected: expected.iter().flat_map(|f| documents(folder, f)).map(|d| d.value().clone()).collect(),
@@ -90,15 +97,12 @@ fn labels_of(namespace: &Value) -> (String, BTreeMap<String, String>) {
     (text(&metadata["name"]), labels.map(|(k, v)| (k.clone(), text(v))).collect())
 }
 
-fn read_sets(folder: &File) -> Result<Sets, Vec<Diagnostic>> {
-    let read = |file: &str| {
-        let decoded = documents(folder, file).into_iter().map(|d| {
-            let (set, found) = decode(&d, &Path::root());
-            set.map(|set| Arc::new(PreparedSet::new(Arc::new(set)))).ok_or(found)
-        });
-        decoded.collect::<Result<Vec<_>, _>>()
-    };
-    Ok(Sets::new(read("sidecarsets.yaml")?, read("history.yaml")?))
+fn read_sets(folder: &File, file: &str) -> Result<Vec<Arc<PreparedSet>>, Vec<Diagnostic>> {
+    let decoded = documents(folder, file).into_iter().map(|d| {
+        let (set, found) = decode(&d, &Path::root());
+        set.map(|set| Arc::new(PreparedSet::new(Arc::new(set)))).ok_or(found)
+    });
+    decoded.collect()
 }
 
 fn all_cases() -> Vec<Case> {
@@ -242,4 +246,178 @@ fn the_order_of_sets_is_told_where_it_shows() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Cases whose pod carries nothing of an earlier injection.
+fn first_passes() -> Vec<(Case, Value)> {
+    let injected = all_cases().into_iter().filter_map(|case| {
+        let outcome = case.inject(case.pod.value(), Annotations::Minimal)?;
+        let value = outcome.value?;
+        let had_list = case.pod.value()["metadata"]["annotations"].get(LIST).is_some();
+        (!had_list && !outcome.injected.is_empty()).then_some((case, value))
+    });
+    injected.collect()
+}
+
+const LIST: &str = "kruise.io/sidecarset-injected-list";
+
+#[test]
+fn the_modes_lead_to_one_result() {
+    let mut wrong = Vec::new();
+    let modes = [Annotations::Minimal, Annotations::Kruise];
+    for (case, _) in first_passes() {
+        for (from, to) in modes.into_iter().flat_map(|from| modes.map(|to| (from, to))) {
+            let first = case.inject(case.pod.value(), from).and_then(|o| o.value).expect("it was injected before");
+            let direct = case.inject(case.pod.value(), to).and_then(|o| o.value).expect("it was injected before");
+            let changed = case.inject(&first, to).and_then(|o| o.value).unwrap_or(first);
+            if let Some(found) = difference(&direct, &changed, "") {
+                wrong.push(format!("{} {from:?} {to:?}: {found}", case.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn without_the_sets_the_pod_is_as_it_was() {
+    let mut wrong = Vec::new();
+    for (case, value) in first_passes() {
+        let gone = Sets::new(Vec::new(), case.contents.clone());
+        if case.overwrites() {
+            continue;
+        }
+        let run = |pod: &Value| inject_into(&case.pod, pod, &gone, &case.namespaces, Annotations::Minimal).value;
+        let original = run(case.pod.value()).unwrap_or_else(|| case.pod.value().clone());
+        let after = run(&value).expect("what was injected is taken out");
+        if let Some(found) = difference(&without_duplicate_secrets(&original), &after, "") {
+            wrong.push(format!("{}: {found}", case.id));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+impl Case {
+    /// A set writes over an annotation of the pod, or has a pull secret or an annotation as the pod has it: then
+    /// nobody can tell what the pod was.
+    fn overwrites(&self) -> bool {
+        let pod = self.pod.value();
+        let annotations = &pod["metadata"]["annotations"];
+        let secrets = pod["spec"]["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+        self.contents.iter().map(|c| c.set()).any(|set| {
+            let patched = set.patch_pod_metadata.iter().flat_map(|p| &p.annotations);
+            patched.into_iter().any(|(key, _)| annotations.get(key).is_some())
+                || set.image_pull_secrets.iter().any(|name| secrets.iter().any(|s| s["name"] == *name))
+        })
+    }
+}
+
+fn without_duplicate_secrets(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    if let Some(secrets) = pod["spec"].get_mut("imagePullSecrets").and_then(Value::as_array_mut) {
+        let mut seen = Vec::new();
+        secrets.retain(|s| !seen.contains(s) && { seen.push(s.clone()); true });
+    }
+    pod
+}
+
+/// Reads the sets of a case with every image of a container changed.
+fn with_other_images(folder: &File) -> Option<Sets> {
+    let text = std::fs::read_to_string(folder.join("sidecarsets.yaml")).expect("a case has sets");
+    let text: Vec<String> = text
+        .lines()
+        .map(|line| match line.trim_start().trim_start_matches("- ").starts_with("image:") {
+            true => line.replacen("image: ", "image: next.example/", 1),
+            false => line.to_owned(),
+        })
+        .collect();
+    let file: Arc<str> = "sidecarsets.yaml".into();
+    let documents = text.join("\n");
+    let sets = documents.split("\n---\n").filter_map(|part| {
+        let document = Arc::new(Document::read(&file, 0, 1, part).ok()?);
+        decode(&document, &Path::root()).0.map(|set| Arc::new(PreparedSet::new(Arc::new(set))))
+    });
+    Some(Sets::new(sets.collect(), Vec::new()))
+}
+
+#[test]
+fn an_upgrade_of_images_changes_images_alone() {
+    let mut wrong = Vec::new();
+    let mut changed = 0;
+    for folder in cases("injection") {
+        let case = Case::read(&folder);
+        let Some(first) = case.inject(case.pod.value(), Annotations::Minimal).and_then(|o| o.value) else { continue };
+        let Some(next) = with_other_images(&folder) else { continue };
+        let run = |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, Annotations::Minimal);
+        let upgraded = run(&first);
+        // A revision that is named, a denial or a set for nobody: nothing to compare.
+        if upgraded.diagnostics.iter().any(Diagnostic::is_error) || upgraded.injected.is_empty() {
+            continue;
+        }
+        let upgraded = upgraded.value.unwrap_or_else(|| first.clone());
+        let direct = run(case.pod.value()).value.unwrap_or_else(|| case.pod.value().clone());
+        if case.sets.as_ref().is_ok_and(|sets| sets.current().iter().all(|s| s.set().injection_revision.is_none()))
+            && let Some(found) = difference(&direct, &upgraded, "")
+        {
+            wrong.push(format!("{}: not like a first injection: {found}", case.id));
+        }
+        let mut old = first.clone();
+        if same_but_images(&mut old, &upgraded) {
+            changed += 1;
+        } else {
+            wrong.push(format!("{}: more than images: {:?}", case.id, difference(&old, &upgraded, "")));
+        }
+    }
+    assert!(changed > 80, "{changed} upgrades were compared");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn same_but_images(old: &mut Value, new: &Value) -> bool {
+    for list in ["containers", "initContainers"] {
+        let Some(containers) = old["spec"].get_mut(list).and_then(Value::as_array_mut) else { continue };
+        for (i, container) in containers.iter_mut().enumerate() {
+            if container.get("image").is_some() {
+                container["image"] = new["spec"][list][i]["image"].clone();
+            }
+        }
+    }
+    old == new
+}
+
+#[test]
+fn templates_get_what_pods_get_but_for_barriers() {
+    let mut wrong = Vec::new();
+    for case in all_cases() {
+        let (Ok(sets), pod) = (&case.sets, case.pod.value()) else { continue };
+        let is_active = pod.get("status").is_none() && pod["metadata"].get("deletionTimestamp").is_none();
+        let Some(wanted) = case.inject(pod, Annotations::Minimal).filter(|_| is_active) else { continue };
+        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
+        let template = PodTemplate {
+            document: &case.pod,
+            path: Path::root(),
+            value: pod,
+            is_pod: false,
+            key: "Deployment.apps/default/web",
+            namespace,
+            namespace_labels: case.namespaces.get(namespace).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
+        };
+        let got = inject(&template, sets, &Options::default());
+        let (wanted, got) = (wanted.value.unwrap_or_else(|| pod.clone()), got.value.unwrap_or_else(|| pod.clone()));
+        let (wanted, got) = (without_empty_env(&without_barriers(&wanted)), without_empty_env(&got));
+        if case.options["random"] != true
+            && let Some(found) = difference(&wanted, &got, "")
+        {
+            wrong.push(format!("{}: {found}", case.id));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn without_empty_env(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    for container in pod["spec"]["containers"].as_array_mut().expect("a pod has containers") {
+        if container.get("env") == Some(&Value::Array(Vec::new())) {
+            container.as_object_mut().expect("a container is an object").shift_remove("env");
+        }
+    }
+    pod
 }
