@@ -12,6 +12,8 @@ use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
 use serde_json::Value;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One of the two lists that containers are injected into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) struct Apps<'a> {
     pub(super) containers: Vec<&'a Value>,
     /// The native sidecars among `initContainers`, likewise.
     pub(super) native_sidecars: Vec<&'a Value>,
+    /// The variables of every container, by names; made when the first one is asked for.
+    variables: OnceCell<BTreeMap<&'a str, BTreeMap<&'a str, Defined<'a>>>>,
 }
 
 impl<'a> Apps<'a> {
@@ -72,15 +76,33 @@ impl<'a> Apps<'a> {
             labels: pod.labels,
             containers: own(List::Main).collect(),
             native_sidecars: own(List::Init).filter(is_native).collect(),
+            variables: OnceCell::new(),
         }
     }
 
-    /// Returns a variable of a container; the last definition counts.
-    pub(super) fn last_variable(&self, container: &str, variable: &str) -> Option<(&'a Value, &'a str)> {
-        self.containers.iter().rev().filter(|c| name(c) == container).find_map(|c| {
-            items(c, "env").iter().rev().find(|e| name(e) == variable).map(|entry| (entry, name(c)))
-        })
+    /// Returns the definitions of a variable in the containers of a name.
+    pub(super) fn variable(&self, container: &str, variable: &str) -> Option<&Defined<'a>> {
+        let variables = self.variables.get_or_init(|| {
+            let mut all: BTreeMap<&str, BTreeMap<&str, Defined<'_>>> = BTreeMap::new();
+            for container in &self.containers {
+                let of_container = all.entry(name(container)).or_default();
+                for entry in items(container, "env") {
+                    let defined = Defined { first: entry, last: entry };
+                    of_container.entry(name(entry)).and_modify(|d| d.last = entry).or_insert(defined);
+                }
+            }
+            all
+        });
+        variables.get(container)?.get(variable)
     }
+}
+
+/// A variable, which may be defined more than once.
+pub(super) struct Defined<'a> {
+    /// The definition that `subPathExpr` takes.
+    pub(super) first: &'a Value,
+    /// The one that `transferEnv` takes.
+    pub(super) last: &'a Value,
 }
 
 /// A container that a set brings, as it goes into the pod.
@@ -165,7 +187,7 @@ fn twins(one: Brought<'_>) -> Vec<Brought<'_>> {
 }
 
 /// Where a container of the new list comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     /// The container of this index in the pod as it came.
     Pod(usize),
@@ -198,25 +220,29 @@ fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> 
     if list == List::Init {
         ours.sort_by(|a, b| brought[*a].name.cmp(&brought[*b].name));
     }
+    let by_name: BTreeMap<&str, usize> = ours.iter().map(|i| (brought[*i].name.as_str(), *i)).collect();
     let is_before = |i: &usize| brought[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
-    let in_place = |container: &Value| ours.iter().copied().find(|i| brought[*i].name == name(container));
     let kept = old.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate != Fate::Gone);
     let standing: Vec<Slot> = kept
         .map(|(i, (container, fate))| match fate {
-            Fate::Replaced => in_place(container).map_or(Slot::Pod(i), Slot::Brought),
+            Fate::Replaced => by_name.get(name(container)).map_or(Slot::Pod(i), |i| Slot::Brought(*i)),
             _ => Slot::Pod(i),
         })
         .collect();
+    let in_place: BTreeSet<Slot> = standing.iter().copied().collect();
     let around = |middle: Vec<Slot>, all: bool| {
-        let new = |i: &&usize| all || !standing.contains(&Slot::Brought(**i));
+        let new = |i: &&usize| all || !in_place.contains(&Slot::Brought(**i));
         let before = ours.iter().filter(|i| is_before(i)).filter(new).map(|i| Slot::Brought(*i));
         let after = ours.iter().filter(|i| !is_before(i)).filter(new).map(|i| Slot::Brought(*i));
         before.chain(middle).chain(after).collect::<Vec<_>>()
     };
     let own = standing.iter().copied().filter(|s| matches!(s, Slot::Pod(_))).collect();
     let fresh = around(own, true);
-    let unmoved: Vec<_> = fresh.iter().filter(|s| standing.contains(s)).collect();
-    if unmoved.iter().copied().eq(&standing) { fresh } else { around(standing.clone(), false) }
+    if fresh.iter().filter(|s| in_place.contains(s)).eq(&standing) {
+        fresh
+    } else {
+        around(standing.clone(), false)
+    }
 }
 
 /// Tells of what Kruise accepts although it cannot be meant.

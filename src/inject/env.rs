@@ -5,6 +5,7 @@ use super::template::{Object, items, name, text};
 use super::trace::Source;
 use crate::model::sidecar_set::{SidecarContainer, TransferEnv};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The variable by which an injected container is known.
 pub(super) const IS_INJECTED: &str = "IS_INJECTED";
@@ -23,6 +24,7 @@ pub(super) fn is_injected(container: &Value) -> bool {
 /// The variables of a container that is being built.
 pub(super) struct Env<'a> {
     pub(super) entries: Vec<Value>,
+    names: BTreeSet<String>,
     /// Where the entries that the set's author did not write come from.
     pub(super) sources: Vec<(usize, Source<'a>)>,
 }
@@ -31,7 +33,8 @@ impl<'a> Env<'a> {
     /// Starts with the author's variables and the mark.
     pub(super) fn of(container: &Object) -> Self {
         let own = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut env = Self { entries: own, sources: Vec::new() };
+        let names = own.iter().map(|e| name(e).to_owned()).collect();
+        let mut env = Self { entries: own, names, sources: Vec::new() };
         // Kruise v1.9.0 appends the mark without looking whether the name is there.
         env.append(json!({"name": IS_INJECTED, "value": "true"}), Source::Mark);
         env
@@ -40,6 +43,7 @@ impl<'a> Env<'a> {
     /// Adds a variable at the end.
     pub(super) fn append(&mut self, entry: Value, source: Source<'a>) {
         self.sources.push((self.entries.len(), source));
+        self.names.insert(name(&entry).to_owned());
         self.entries.push(entry);
     }
 
@@ -51,7 +55,7 @@ impl<'a> Env<'a> {
     }
 
     pub(super) fn has(&self, variable: &str) -> bool {
-        self.entries.iter().any(|e| name(e) == variable)
+        self.names.contains(variable)
     }
 }
 
@@ -79,7 +83,7 @@ pub(super) fn transfer<'a>(
         names.sort_unstable();
         names.dedup();
         for variable in names {
-            match source.and_then(|s| apps.last_variable(s, variable)) {
+            match source.and_then(|s| apps.variable(s, variable).map(|v| (v.last, s))) {
                 Some((entry, container)) => env.offer(entry, Source::Transferred(container)),
                 None => missing.push(Missing { term: i, variable, container: source }),
             }

@@ -34,7 +34,7 @@ pub(super) fn apply(
         } else {
             let leaves = |set: &str| {
                 let is_chosen = choice.chosen.iter().any(|c| c.name() == set);
-                previous.dropped.contains(&set) || (is_chosen && previous.lists(set))
+                previous.dropped.contains(set) || (is_chosen && previous.lists(set))
             };
             forget_hashes(key, leaves, &mut annotations);
         }
@@ -54,8 +54,7 @@ fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, a
     if choice.chosen.is_empty() && previous.dropped.is_empty() {
         return;
     }
-    let mut names: BTreeSet<&str> = previous.listed.iter().copied().collect();
-    names.retain(|name| !previous.dropped.contains(name));
+    let mut names: BTreeSet<&str> = previous.listed.difference(&previous.dropped).copied().collect();
     for chosen in &choice.chosen {
         match mode {
             Annotations::None => names.remove(chosen.name()),
@@ -82,7 +81,7 @@ fn write_hashes(
         work.tell(unreadable(pod, key));
         return;
     };
-    entries.retain(|set, _| !previous.dropped.contains(&set.as_str()));
+    entries.retain(|set, _| !previous.dropped.contains(set.as_str()));
     for chosen in &choice.chosen {
         entries.insert(chosen.name().to_owned(), entry(chosen, key));
     }

@@ -187,8 +187,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn tell(&mut self, diagnostic: Diagnostic) {
-        // Two containers of a set can meet the same trouble at the same place.
-        if !self.found.contains(&diagnostic) {
+        // Two containers of a set can meet the same trouble at the same place, one right after the other.
+        if !self.found.iter().rev().take(8).any(|other| *other == diagnostic) {
             self.found.push(diagnostic);
         }
     }

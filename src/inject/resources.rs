@@ -12,6 +12,7 @@ use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A policy, compiled; what is wrong with it is told when it is used.
 #[derive(Debug)]
@@ -88,15 +89,13 @@ pub(super) fn apply(
 /// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out, as they
 /// stand in the set.
 fn targets<'a>(choice: &Choice<'_>, apps: &Apps<'a>, names: &Regex) -> Vec<&'a Value> {
-    let is_sidecar = |wanted: &str| {
-        let used = choice.chosen.iter().flat_map(|c| {
-            let set = c.content.set();
-            set.init_containers.iter().chain(&set.containers)
-        });
-        used.into_iter().any(|c| c.name == wanted)
-    };
+    let used = choice.chosen.iter().flat_map(|c| {
+        let set = c.content.set();
+        set.init_containers.iter().chain(&set.containers)
+    });
+    let used: BTreeSet<&str> = used.map(|c| c.name.as_str()).collect();
     let all = apps.native_sidecars.iter().chain(&apps.containers).copied();
-    all.filter(|c| names.is_match(name(c).as_bytes()) && !is_sidecar(name(c))).collect()
+    all.filter(|c| names.is_match(name(c).as_bytes()) && !used.contains(name(c))).collect()
 }
 
 /// The value of one expression; None where a limit is left out.

@@ -267,8 +267,10 @@ fn the_modes_lead_to_one_result() {
     let modes = [Annotations::Minimal, Annotations::Kruise];
     for (case, _) in first_passes() {
         for (from, to) in modes.into_iter().flat_map(|from| modes.map(|to| (from, to))) {
-            let first = case.inject(case.pod.value(), from).and_then(|o| o.value).expect("it was injected before");
-            let direct = case.inject(case.pod.value(), to).and_then(|o| o.value).expect("it was injected before");
+            let first =
+                case.inject(case.pod.value(), from).and_then(|o| o.value).expect("it was injected before");
+            let direct =
+                case.inject(case.pod.value(), to).and_then(|o| o.value).expect("it was injected before");
             let changed = case.inject(&first, to).and_then(|o| o.value).unwrap_or(first);
             if let Some(found) = difference(&direct, &changed, "") {
                 wrong.push(format!("{} {from:?} {to:?}: {found}", case.id));
@@ -286,7 +288,8 @@ fn without_the_sets_the_pod_is_as_it_was() {
         if case.overwrites() {
             continue;
         }
-        let run = |pod: &Value| inject_into(&case.pod, pod, &gone, &case.namespaces, Annotations::Minimal).value;
+        let run =
+            |pod: &Value| inject_into(&case.pod, pod, &gone, &case.namespaces, Annotations::Minimal).value;
         let original = run(case.pod.value()).unwrap_or_else(|| case.pod.value().clone());
         let after = run(&value).expect("what was injected is taken out");
         if let Some(found) = difference(&without_duplicate_secrets(&original), &after, "") {
@@ -315,7 +318,12 @@ fn without_duplicate_secrets(pod: &Value) -> Value {
     let mut pod = pod.clone();
     if let Some(secrets) = pod["spec"].get_mut("imagePullSecrets").and_then(Value::as_array_mut) {
         let mut seen = Vec::new();
-        secrets.retain(|s| !seen.contains(s) && { seen.push(s.clone()); true });
+        secrets.retain(|s| {
+            !seen.contains(s) && {
+                seen.push(s.clone());
+                true
+            }
+        });
     }
     pod
 }
@@ -345,7 +353,9 @@ fn an_upgrade_of_images_changes_images_alone() {
     let mut changed = 0;
     for folder in cases("injection") {
         let case = Case::read(&folder);
-        let Some(first) = case.inject(case.pod.value(), Annotations::Minimal).and_then(|o| o.value) else { continue };
+        let Some(first) = case.inject(case.pod.value(), Annotations::Minimal).and_then(|o| o.value) else {
+            continue;
+        };
         let Some(next) = with_other_images(&folder) else { continue };
         let run = |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, Annotations::Minimal);
         let upgraded = run(&first);
@@ -355,7 +365,10 @@ fn an_upgrade_of_images_changes_images_alone() {
         }
         let upgraded = upgraded.value.unwrap_or_else(|| first.clone());
         let direct = run(case.pod.value()).value.unwrap_or_else(|| case.pod.value().clone());
-        if case.sets.as_ref().is_ok_and(|sets| sets.current().iter().all(|s| s.set().injection_revision.is_none()))
+        if case
+            .sets
+            .as_ref()
+            .is_ok_and(|sets| sets.current().iter().all(|s| s.set().injection_revision.is_none()))
             && let Some(found) = difference(&direct, &upgraded, "")
         {
             wrong.push(format!("{}: not like a first injection: {found}", case.id));
@@ -398,10 +411,14 @@ fn templates_get_what_pods_get_but_for_barriers() {
             is_pod: false,
             key: "Deployment.apps/default/web",
             namespace,
-            namespace_labels: case.namespaces.get(namespace).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
+            namespace_labels: case
+                .namespaces
+                .get(namespace)
+                .map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
         };
         let got = inject(&template, sets, &Options::default());
-        let (wanted, got) = (wanted.value.unwrap_or_else(|| pod.clone()), got.value.unwrap_or_else(|| pod.clone()));
+        let (wanted, got) =
+            (wanted.value.unwrap_or_else(|| pod.clone()), got.value.unwrap_or_else(|| pod.clone()));
         let (wanted, got) = (without_empty_env(&without_barriers(&wanted)), without_empty_env(&got));
         if case.options["random"] != true
             && let Some(found) = difference(&wanted, &got, "")
