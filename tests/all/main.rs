@@ -3,5 +3,6 @@
 mod conformance;
 mod injection;
 mod normal;
+mod rules;
 mod stored;
 mod validation;
