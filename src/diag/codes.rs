@@ -101,16 +101,12 @@ codes! {
     AnnotationNotJson "annotation-not-json" "patchPodMetadata: [{annotations: {k: '{\"a\":1}'}, patchPolicy: MergePatchJson}] for a pod with k: text"
     /// A patch to be merged is not a JSON object; it is stored as it is where the pod has no such annotation.
     PatchNotJson "patch-not-json" "patchPodMetadata: [{annotations: {k: text}, patchPolicy: MergePatchJson}]"
-    /// A patch has a policy that does not exist; Kruise accepts it and does nothing.
-    UnknownPatchPolicy "unknown-patch-policy" "patchPolicy: Replace"
     /// The annotation with the hashes of injected sets cannot be read.
     UnreadableHashes "unreadable-hashes" "kruise.io/sidecarset-hash: text"
     /// A variable that `transferEnv` asks for is not there; Kruise passes over it.
     TransferEnvMissing "transfer-env-missing" "transferEnv: [{sourceContainerName: app, envName: TZ}]"
     /// A sidecar shares the mount of a service-account token that stands in the manifest.
     SharesTokenMount "shares-token-mount" "volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]"
-    /// A hot-upgrade pair has no image for its second container.
-    HotUpgradeEmptyImage "hot-upgrade-empty-image" "upgradeStrategy: {upgradeType: HotUpgrade}"
     /// An init container is put before the application's own, which Kruise's API documentation denies.
     InitBeforeApp "init-before-app" "initContainers: [{name: prepare, podInjectPolicy: BeforeAppContainer}]"
     /// A launch priority is not a whole number; Kruise denies such a pod.

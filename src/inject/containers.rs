@@ -159,6 +159,11 @@ fn assemble<'a>(
     let mut container = sidecar.container.clone();
     let mut env = Env::of(&container);
     for missing in env::transfer(&mut env, sidecar, apps, annotations) {
+        let term = &sidecar.transfer_env[missing.term];
+        // A term without any source is a fault of the set, which its validation tells.
+        if term.source_container_name.is_empty() && term.source_container_name_from.is_none() {
+            continue;
+        }
         work.tell(nothing_to_transfer(pod, chosen, sidecar, &missing));
     }
     let shared = volumes::share(sidecar, apps);
@@ -245,38 +250,20 @@ fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> 
     }
 }
 
-/// Tells of what Kruise accepts although it cannot be meant.
+/// Tells of an init container that is put first; what Kruise ignores in a set is told by its validation.
 fn check_sidecar(chosen: &Chosen<'_>, list: List, sidecar: &SidecarContainer, work: &mut Work<'_>) {
-    let label = |below: &str| {
-        let at = sidecar.path.join(&Path::dotted(below));
-        chosen.content.set().document.label(&at, Part::Value, "")
-    };
-    if list == List::Init && sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer {
-        let message = format!("init container `{}` is put before the application's own", sidecar.name);
-        work.tell(
-            Diagnostic::warning(Code::InitBeforeApp, message)
-                .at(label("podInjectPolicy"))
-                .field(sidecar.path.then("podInjectPolicy").to_string())
-                .because(
-                    "Kruise does so too, although its API documentation says that the policy has no effect",
-                )
-                .help("leave the policy out to put it behind them"),
-        );
+    if list != List::Init || sidecar.pod_inject_policy != InjectPolicy::BeforeAppContainer {
+        return;
     }
-    if hot_upgrade::is_pair(sidecar, list) && sidecar.hot_upgrade_empty_image.as_deref() == Some("") {
-        let message = format!(
-            "`{}`, one of the pair of `{}`, has no image",
-            hot_upgrade::name(sidecar, Twin::Empty),
-            sidecar.name
-        );
-        work.tell(
-            Diagnostic::warning(Code::HotUpgradeEmptyImage, message)
-                .at(label("upgradeStrategy"))
-                .field(sidecar.path.then("upgradeStrategy").to_string())
-                .because("the API server refuses a container without an image")
-                .help("name an image that does nothing in `hotUpgradeEmptyImage`"),
-        );
-    }
+    let at = sidecar.path.then("podInjectPolicy");
+    let message = format!("init container `{}` is put before the application's own", sidecar.name);
+    work.tell(
+        Diagnostic::warning(Code::InitBeforeApp, message)
+            .at(chosen.content.set().document.label(&at, Part::Value, ""))
+            .field(at.to_string())
+            .because("Kruise does so too, although its API documentation says that the policy has no effect")
+            .help("leave the policy out to put it behind them"),
+    );
 }
 
 /// Returns a label at the name of a container of a set.
@@ -298,7 +285,7 @@ fn nothing_to_transfer(
     let (message, why) = match missing.container {
         None => (
             format!(
-                "`{}` gets no variable `{}`: the term names no container",
+                "`{}` gets no variable `{}`: the field that names the container is empty",
                 sidecar.name, missing.variable
             ),
             "the name is empty here",

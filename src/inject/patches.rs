@@ -99,20 +99,9 @@ impl Patch<'_> {
         Ok(patched)
     }
 
-    /// Tells of a patch that Kruise takes without a word although it cannot mean it.
+    /// Tells of a patch that is stored now and cannot be merged later.
     fn check(&self, value: Option<&str>, work: &mut Work<'_>) {
         let name = self.set.name();
-        if self.policy == PatchPolicy::Unknown {
-            let message =
-                format!("SidecarSet `{name}` has a patch of a policy that does not exist: it does nothing");
-            let at = self.at("patchPolicy");
-            work.tell(
-                Diagnostic::warning(Code::UnknownPatchPolicy, message)
-                    .at(self.set.set().document.label(&at, Part::Value, ""))
-                    .field(at.to_string())
-                    .help("write `Retain`, `Overwrite` or `MergePatchJson`"),
-            );
-        }
         let is_stored = self.policy == PatchPolicy::MergePatchJson && value.is_none_or(str::is_empty);
         if is_stored && !serde_json::from_str::<Value>(self.text).is_ok_and(|v| v.is_object()) {
             let message = format!(
