@@ -282,34 +282,20 @@ fn nothing_to_transfer(
     sidecar: &SidecarContainer,
     missing: &env::Missing<'_>,
 ) -> Diagnostic {
-    let (message, why) = match missing.container {
-        None => (
-            format!(
-                "`{}` gets no variable `{}`: the field that names the container is empty",
-                sidecar.name, missing.variable
-            ),
-            "the name is empty here",
-        ),
-        Some(container) if !pod.containers.iter().any(|c| name(c) == container) => (
-            format!(
-                "`{}` gets no variable `{}`: there is no container `{container}`",
-                sidecar.name, missing.variable
-            ),
-            "no such container",
-        ),
-        Some(container) => (
-            format!(
-                "`{}` gets no variable `{}`: container `{container}` has none",
-                sidecar.name, missing.variable
-            ),
-            "no such variable",
-        ),
+    let (why, here) = match missing.container {
+        None => ("the field that names the container is empty".to_owned(), "not named here"),
+        Some(container) if !pod.containers.iter().any(|c| name(c) == container) => {
+            (format!("there is no container `{container}`"), "no such container")
+        }
+        Some(container) => (format!("container `{container}` has none"), "no such variable"),
     };
+    let variables = missing.variables.join("`, `");
+    let message = format!("`{}` gets no variable `{variables}`: {why}", sidecar.name);
     let at = missing.container.and_then(|c| pod.containers.iter().position(|p| name(p) == c));
     let place = at.map_or_else(|| Path::dotted("spec.containers"), |i| path(List::Main, i).then("name"));
     let term = sidecar.path.then("transferEnv").then(missing.term);
     Diagnostic::warning(Code::TransferEnvMissing, message)
-        .at(pod.label(&place, Part::Value, why))
+        .at(pod.label(&place, Part::Value, here))
         .at(chosen.content.set().document.label(&term, Part::Value, "asked for here"))
         .because("Kruise passes over it without a word")
         .help("add the variable to the workload, or take it out of `transferEnv`")

@@ -59,13 +59,13 @@ impl<'a> Env<'a> {
     }
 }
 
-/// A variable that no term of `transferEnv` could bring.
+/// Variables that a term of `transferEnv` could not bring.
 pub(super) struct Missing<'a> {
     /// The index of the term.
     pub(super) term: usize,
-    /// The variable.
-    pub(super) variable: &'a str,
-    /// The container it should come from; None where the term names none.
+    /// The variables.
+    pub(super) variables: Vec<&'a str>,
+    /// The container they should come from; None where the term names none.
     pub(super) container: Option<&'a str>,
 }
 
@@ -82,14 +82,21 @@ pub(super) fn transfer<'a>(
         let mut names: Vec<&str> = term.env_names.iter().map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        for variable in names {
-            match source.and_then(|s| apps.variable(s, variable).map(|v| (v.last, s))) {
-                Some((entry, container)) => env.offer(entry, Source::Transferred(container)),
-                None => missing.push(Missing { term: i, variable, container: source }),
+        let found = |name: &str| source.and_then(|s| Some((apps.variable(s, name)?.last, s)));
+        names.retain(|name| match found(name) {
+            Some((entry, container)) => {
+                env.offer(entry, Source::Transferred(container));
+                false
             }
-        }
+            None => true,
+        });
+        missing.push(Missing { term: i, variables: names, container: source });
     }
-    missing.retain(|m| !env.has(m.variable));
+    // Another term, or the set's author, may have brought them.
+    for term in &mut missing {
+        term.variables.retain(|name| !env.has(name));
+    }
+    missing.retain(|term| !term.variables.is_empty());
     missing
 }
 

@@ -54,7 +54,9 @@ fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, a
     if choice.chosen.is_empty() && previous.dropped.is_empty() {
         return;
     }
-    let mut names: BTreeSet<&str> = previous.listed.difference(&previous.dropped).copied().collect();
+    let old = text(annotations, INJECTED_LIST).to_owned();
+    let mut names: BTreeSet<&str> = old.split(',').filter(|_| !old.is_empty()).collect();
+    names.retain(|name| !previous.dropped.contains(name));
     for chosen in &choice.chosen {
         match mode {
             Annotations::None => names.remove(chosen.name()),

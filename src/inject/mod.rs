@@ -158,7 +158,9 @@ fn build(
     removal::record(pod, &fates, work);
     names::check(pod, choice, &fates, work);
     let mut brought = containers::build(pod, choice, &fates, &patched, work);
-    order::warn(pod, choice, work);
+    if !work.failed() {
+        order::warn(pod, choice, work);
+    }
     let annotations = metadata::apply(pod, choice, previous, &fates, &brought, &patched, work);
     let init = containers::merge(pod, containers::List::Init, &fates, &mut brought);
     let mut main = containers::merge(pod, containers::List::Main, &fates, &mut brought);

@@ -66,14 +66,14 @@ pub(super) fn warn(pod: &Pod<'_>, choice: &Choice<'_>, work: &mut Work<'_>) {
 fn differing_content(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Option<String> {
     let (a, b) = (first.content, second.content);
     if let Some(key) = patches::differing_key(pod, a, b) {
-        return Some(format!("annotation `{key}`"));
+        return Some(format!("annotation `{key}` gets another value"));
     }
     let mut of_a = a.volumes().filter_map(|(name, definition)| Some((name, definition?)));
     let shared = of_a.find(|(name, definition)| {
         let in_pod = || pod.volumes.iter().any(|v| template::name(v) == *name);
         b.volume(name).is_some_and(|at| b.set().volumes[at] != **definition) && !in_pod()
     });
-    shared.map(|(name, _)| format!("volume `{name}`"))
+    shared.map(|(name, _)| format!("volume `{name}` is defined otherwise"))
 }
 
 /// The lists of the pod in which items change places with the two sets.
@@ -130,15 +130,13 @@ fn diagnostic(
         set.document.label(&set.path.join(&Path::dotted("metadata.name")), Part::Value, text)
     };
     let diagnostic = match content {
-        Some(what) => Diagnostic::warning(
-            Code::SetOrderMatters,
-            format!("{what} is another one when {pair} change places"),
-        )
-        .help("let one set alone decide it, or give both the same value"),
+        Some(what) => Diagnostic::warning(Code::SetOrderMatters, format!("{what} when {pair} change places"))
+            .help("let one set alone decide it, or give both the same value"),
         None => Diagnostic::note(
             Code::SetOrderMatters,
             format!("the order of `{}` hangs on the order of {pair}", order.join("`, `")),
-        ),
+        )
+        .help("nothing has to be done; where the order must be another, rename a set or join the two"),
     };
     diagnostic
         .at(place(first, "injected first"))

@@ -114,7 +114,9 @@ fn left_to_cluster(pod: &Pod<'_>, main: &Merged) -> Diagnostic {
     });
     let diagnostic = Diagnostic::note(Code::LaunchPriorityInCluster, message);
     let diagnostic = match own {
-        Some(i) => diagnostic.at(pod.label(&path(List::Main, i).then("name"), Part::Value, "")),
+        Some(i) => {
+            diagnostic.at(pod.label(&path(List::Main, i).then("name"), Part::Value, "without a barrier here"))
+        }
         None => diagnostic,
     };
     diagnostic

@@ -7,7 +7,7 @@ use super::selects::Choice;
 use super::template::{Object, Pod, name};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::quantity::{Quantity, QuantityError};
-use crate::model::resources_expr::{self, Expr};
+use crate::model::resources_expr::{self, EvalError, Expr};
 use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
 use regex::bytes::{Regex, RegexBuilder};
@@ -108,8 +108,8 @@ fn reckon(
     set: &Place<'_>,
     work: &mut Work<'_>,
 ) -> Result<Option<Quantity>, Box<Diagnostic>> {
-    let failed = |why: &str| Box::new(set.bad_expression(part, resource, why));
-    let expression = expression.as_ref().map_err(|why| failed(why))?;
+    let failed = |why: &str| set.bad_expression(part, resource, why);
+    let expression = expression.as_ref().map_err(|why| Box::new(failed(why)))?;
     let mut amount = Quantity::zero();
     for target in targets {
         let written = target.get("resources").and_then(|r| r.get(part)).and_then(|p| p.get(resource));
@@ -130,7 +130,17 @@ fn reckon(
             amount = quantity;
         }
     }
-    let result = expression.evaluate(&amount).map_err(|e| failed(&e.to_string()))?;
+    let result = expression.evaluate(&amount).map_err(|wrong| {
+        let diagnostic = failed(&wrong.to_string());
+        // Other faults are the expression's, whatever the workload.
+        match wrong {
+            EvalError::Negative | EvalError::Overflow => {
+                let at = Path::dotted("spec").then(List::Main.key());
+                Box::new(diagnostic.at(pod.label(&at, Part::Key, format!("computed from `{amount}`"))))
+            }
+            _ => Box::new(diagnostic),
+        }
+    })?;
     if resource == "memory" && !expression.has_variable() && !result.is_whole() {
         work.tell(set.plain_number(part, &result));
     }

@@ -5,4 +5,5 @@ mod injection;
 mod normal;
 mod rules;
 mod stored;
+mod told;
 mod validation;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is injected into what.
-struct Scene {
+pub(crate) struct Scene {
     sets: Vec<Arc<PreparedSet>>,
     history: Vec<Arc<PreparedSet>>,
     pod: Arc<Document>,
@@ -24,7 +24,7 @@ struct Scene {
 
 impl Scene {
     /// A pod `web-0` with label `app: web`, its `spec` given, and sets given as `NAME | spec lines`.
-    fn new(sets: &[(&str, &str)], spec: &str) -> Self {
+    pub(crate) fn new(sets: &[(&str, &str)], spec: &str) -> Self {
         Self::of(
             sets,
             &format!("metadata:\n  name: web-0\n  labels: {{app: web}}\nspec:\n{}", indented(spec)),
@@ -32,7 +32,7 @@ impl Scene {
     }
 
     /// A pod given whole, without its kind.
-    fn of(sets: &[(&str, &str)], pod: &str) -> Self {
+    pub(crate) fn of(sets: &[(&str, &str)], pod: &str) -> Self {
         let text = format!("apiVersion: v1\nkind: Pod\n{pod}");
         let pod = Document::read(&"pod.yaml".into(), 0, 1, &text).expect("the pod is YAML");
         Self {
@@ -47,33 +47,33 @@ impl Scene {
         }
     }
 
-    fn history(mut self, sets: &[(&str, &str)]) -> Self {
+    pub(crate) fn history(mut self, sets: &[(&str, &str)]) -> Self {
         self.history = sets.iter().map(|(name, spec)| set(name, spec)).collect();
         self
     }
 
-    fn sets(mut self, sets: &[(&str, &str)]) -> Self {
+    pub(crate) fn sets(mut self, sets: &[(&str, &str)]) -> Self {
         self.sets = sets.iter().map(|(name, spec)| set(name, spec)).collect();
         self
     }
 
-    fn template(mut self) -> Self {
+    pub(crate) fn template(mut self) -> Self {
         self.is_pod = false;
         self
     }
 
-    fn annotations(mut self, annotations: Annotations) -> Self {
+    pub(crate) fn annotations(mut self, annotations: Annotations) -> Self {
         self.annotations = annotations;
         self
     }
 
-    fn namespace(mut self, namespace: &'static str, labels: Option<&[(&str, &str)]>) -> Self {
+    pub(crate) fn namespace(mut self, namespace: &'static str, labels: Option<&[(&str, &str)]>) -> Self {
         self.namespace = namespace;
         self.labels = labels.map(|l| l.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
         self
     }
 
-    fn run(&self) -> Outcome {
+    pub(crate) fn run(&self) -> Outcome {
         let template = PodTemplate {
             document: &self.pod,
             path: Path::root(),
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// The same scene with its result in the place of the pod.
-    fn next(mut self) -> Self {
+    pub(crate) fn next(mut self) -> Self {
         self.value = self.value();
         self
     }
@@ -815,6 +815,8 @@ fn odd_shapes_are_told() {
         ("metadata: {labels: {app: web}}\nspec: {containers: [1]}", "spec.containers[0]"),
         ("metadata: {labels: {app: 1}}\nspec: {}", "metadata.labels.app"),
         ("metadata: {labels: [a]}\nspec: {}", "metadata.labels"),
+        ("metadata: a\nspec: {}", "metadata"),
+        ("metadata: {labels: {app: web}}\nspec: []", "spec"),
         ("metadata: {labels: {app: web}, annotations: {a: true}}\nspec: {}", "metadata.annotations.a"),
     ] {
         let outcome = Scene::of(&[LOG], pod).run();
