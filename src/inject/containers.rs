@@ -217,9 +217,9 @@ pub(super) fn merge(pod: &Pod<'_>, list: List, fates: &Fates, brought: &mut [Bro
     Merged { list, values: values.collect(), slots }
 }
 
-/// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the pod's
-/// own. What pillion adds: where a set that is injected already brings one more, it goes where a first injection
-/// would put it, provided that nothing else moves by that.
+/// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the
+/// pod's own. What pillion adds: where a set that is injected already brings one more, it goes where a first
+/// injection would put it, provided that nothing else moves by that.
 fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> Vec<Slot> {
     let mut ours: Vec<usize> = (0..brought.len()).filter(|i| brought[*i].list == list).collect();
     if list == List::Init {

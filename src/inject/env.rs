@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 /// The variable by which an injected container is known.
 pub(super) const IS_INJECTED: &str = "IS_INJECTED";
 
-/// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then the
-/// mark that injection appends is the second one.
+/// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then
+/// the mark that injection appends is the second one.
 pub(super) fn is_marked(container: &Value) -> bool {
     items(container, "env").iter().any(|e| name(e) == IS_INJECTED && value(e) == "true")
 }

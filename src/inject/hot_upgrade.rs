@@ -64,8 +64,8 @@ pub(super) fn twin(mut one: Brought<'_>, twin: Twin) -> Brought<'_> {
     one
 }
 
-/// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the API
-/// server would set another one by the empty image, it is written.
+/// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the
+/// API server would set another one by the empty image, it is written.
 fn replace_image(container: &mut Object, empty: &str) {
     let pull_policy = |image: &str| if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
     let policy = pull_policy(text(container, "image"));

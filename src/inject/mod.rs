@@ -70,8 +70,8 @@ pub enum NamespaceLabels<'a> {
 
 /// Which of the webhook's own notes go into the annotations.
 ///
-/// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade pairs,
-/// which their containers read.
+/// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade
+/// pairs, which their containers read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Annotations {
     /// The injected-list alone.

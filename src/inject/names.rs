@@ -1,6 +1,7 @@
 //! Names of containers that cannot stand beside each other in one pod.
 //!
-//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an error.
+//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an
+//! error.
 
 use super::Work;
 use super::containers::{List, label, path};

@@ -105,8 +105,8 @@ fn adds_container(pod: &Pod<'_>, set: &PreparedSet, before: bool) -> bool {
     })
 }
 
-/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the other
-/// way round.
+/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the
+/// other way round.
 fn is_order_visible(a: Vec<String>, b: Vec<String>, in_pod: &[Value]) -> bool {
     if a.is_empty() || b.is_empty() {
         return false;

@@ -1,8 +1,9 @@
 //! What an earlier injection left in a template, and what of it has to go.
 //!
-//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again. Only a
-//! template whose injected-list names a set is taken for one that was rendered before. Containers are known by
-//! their mark; volumes, pull secrets and patched annotations only by a known content of the set that wrote them.
+//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again.
+//! Only a template whose injected-list names a set is taken for one that was rendered before. Containers are
+//! known by their mark; volumes, pull secrets and patched annotations only by a known content of the set that
+//! wrote them.
 
 use super::containers::{List, Merged};
 use super::env::is_marked;
@@ -27,8 +28,8 @@ pub(super) struct Previous<'a> {
 }
 
 impl<'a> Previous<'a> {
-    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows (a
-    /// deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
+    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
+    /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
     pub(super) fn read(pod: &Pod<'a>, sets: &Sets, choice: &Choice<'_>) -> Self {
         let list = pod.annotation(INJECTED_LIST).unwrap_or_default();
         let listed: BTreeSet<&str> = list.split(',').filter(|_| !list.is_empty()).collect();
@@ -97,7 +98,8 @@ impl Fates {
     }
 }
 
-/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put there.
+/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put
+/// there.
 pub(super) fn fates(pod: &Pod<'_>, sets: &Sets, choice: &Choice<'_>, previous: &Previous<'_>) -> Fates {
     let of = |list: List| {
         if !list.of(pod).iter().any(is_marked) {
@@ -124,8 +126,8 @@ pub(super) fn record(pod: &Pod<'_>, fates: &Fates, work: &mut Work<'_>) {
     }
 }
 
-/// Returns `fresh` where everything in `old` keeps its order by that, else `old` and then what it lacks of `fresh`.
-/// Each name is taken once.
+/// Returns `fresh` where everything in `old` keeps its order by that, else `old` and then what it lacks of
+/// `fresh`. Each name is taken once.
 pub(super) fn settled<'a>(old: &[&'a str], fresh: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = BTreeSet::new();
     let wanted: Vec<&str> = fresh.filter(|name| seen.insert(*name)).collect();

@@ -41,7 +41,8 @@ impl Policy {
     }
 }
 
-/// Go's classes (`\w`, `\d`) and letter cases are those of ASCII; classes by Unicode property need the other form.
+/// Go's classes (`\w`, `\d`) and letter cases are those of ASCII; classes by Unicode property need the other
+/// form.
 fn compile(pattern: &str) -> Result<Regex, String> {
     let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
     build(false).or_else(|wrong| build(true).map_err(|_| wrong.to_string()))
@@ -86,8 +87,8 @@ pub(super) fn apply(
     }
 }
 
-/// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out, as they
-/// stand in the set.
+/// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out,
+/// as they stand in the set.
 fn targets<'a>(choice: &Choice<'_>, apps: &Apps<'a>, names: &Regex) -> Vec<&'a Value> {
     let used = choice.chosen.iter().flat_map(|c| {
         let set = c.content.set();
@@ -117,7 +118,8 @@ fn reckon(
             Some(written) => {
                 parse(written).map_err(|e| Box::new(bad_quantity(pod, target, part, resource, e)))?
             }
-            // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is zero.
+            // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is
+            // zero.
             None if part == "limits" => {
                 work.tell(left_out(pod, target, resource, set));
                 return Ok(None);
@@ -186,7 +188,7 @@ impl Place<'_> {
         Diagnostic::error(Code::ResourcesExpression, message)
             .at(self.label(&below, ""))
             .field(self.path(&below).to_string())
-            .because("Kruise denies every pod that the set selects")
+            .because("Kruise denies a pod for which it cannot compute them")
             .help(format!(
                 "write a sum, difference, product or quotient of `{resource}`, numbers and quantities"
             ))

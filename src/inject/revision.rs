@@ -128,8 +128,8 @@ struct Recorded<'s> {
     version: Option<&'s String>,
 }
 
-/// Kruise v1.9.0: going back to an older spec makes its revision the newest again, and the revision takes over
-/// the version that the set has then, if it has one.
+/// Kruise v1.9.0: going back to an older spec makes its revision the newest again, and the revision takes
+/// over the version that the set has then, if it has one.
 fn recorded<'s>(name: &str, sets: &'s Sets) -> Vec<Recorded<'s>> {
     let mut by_name: BTreeMap<&str, (usize, Recorded<'s>)> = BTreeMap::new();
     for (at, content) in sets.known(name).enumerate() {

@@ -31,7 +31,8 @@ pub(super) fn merge(
             old.push(name(secret));
         }
     }
-    // What an earlier injection brought stands where a first injection would put it, if nothing moves by that.
+    // What an earlier injection brought stands where a first injection would put it, if nothing moves by
+    // that.
     let is_ours: BTreeSet<&str> =
         if previous.is_ours() { ours.iter().copied().collect() } else { BTreeSet::new() };
     let own = old.iter().copied().filter(|n| !is_ours.contains(n));

@@ -15,7 +15,8 @@ pub struct PreparedSet {
     set: Arc<SidecarSet>,
     init: Prepared,
     main: Prepared,
-    /// The volumes that its containers mount, in the order of mounting, each with the index of its definition.
+    /// The volumes that its containers mount, in the order of mounting, each with the index of its
+    /// definition.
     mounted: Vec<(String, Option<usize>)>,
     /// The names of those that are defined.
     volumes: BTreeMap<String, usize>,
@@ -142,8 +143,8 @@ pub struct Sets {
 }
 
 impl Sets {
-    /// Makes the collection: `current` has each name once, in any order; `earlier` are further contents of the
-    /// same or other sets, oldest first.
+    /// Makes the collection: `current` has each name once, in any order; `earlier` are further contents of
+    /// the same or other sets, oldest first.
     pub fn new(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
         let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for set in earlier {

@@ -86,8 +86,8 @@ pub(super) struct New {
 }
 
 impl New {
-    /// Returns the whole new template, its keys in their old order and new ones behind them; None where nothing
-    /// has changed.
+    /// Returns the whole new template, its keys in their old order and new ones behind them; None where
+    /// nothing has changed.
     pub(super) fn write(self, pod: &Pod<'_>) -> Option<Value> {
         let none = Object::new();
         let has_new_notes = self.annotations != *pod.annotations.unwrap_or(&none);

@@ -182,8 +182,8 @@ fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
         .help("define it under the set's `volumes`, or use `shareVolumePolicy` for mounts of the application")
 }
 
-/// Warns of a token mount in the manifest: the API server gives every container its own when the pod is made, so
-/// one that is written down comes from a copy of a live pod.
+/// Warns of a token mount in the manifest: the API server gives every container its own when the pod is made,
+/// so one that is written down comes from a copy of a live pod.
 pub(super) fn shares_token(
     pod: &Pod<'_>,
     chosen: &Chosen<'_>,
