@@ -87,7 +87,8 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
     let skips = match inputs.skips(file.is_some()) {
         Ok(skips) => skips,
         Err(pattern) => {
-            let label = Label::whole_file(file.as_deref().unwrap_or(Path::new("pillion.yaml")).to_string_lossy());
+            let label =
+                Label::whole_file(file.as_deref().unwrap_or(Path::new("pillion.yaml")).to_string_lossy());
             let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
             inputs.refuse(Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore"));
             return inputs;

@@ -147,8 +147,6 @@ codes! {
     AnnotationNotJson "annotation-not-json" "patchPodMetadata: [{annotations: {k: '{\"a\":1}'}, patchPolicy: MergePatchJson}] for a pod with k: text"
     /// A patch to be merged is not a JSON object; it is stored as it is where the pod has no such annotation.
     PatchNotJson "patch-not-json" "patchPodMetadata: [{annotations: {k: text}, patchPolicy: MergePatchJson}]"
-    /// A patch has a policy that does not exist; Kruise accepts it and does nothing.
-    UnknownPatchPolicy "unknown-patch-policy" "patchPolicy: Replace"
     /// The annotation with the hashes of injected sets cannot be read.
     UnreadableHashes "unreadable-hashes" "kruise.io/sidecarset-hash: text"
     /// A variable that `transferEnv` asks for is not there; Kruise passes over it.

@@ -12,6 +12,8 @@ use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
 use serde_json::Value;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One of the two lists that containers are injected into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) struct Apps<'a> {
     pub(super) containers: Vec<&'a Value>,
     /// The native sidecars among `initContainers`, likewise.
     pub(super) native_sidecars: Vec<&'a Value>,
+    /// The variables of every container, by names; made when the first one is asked for.
+    variables: OnceCell<BTreeMap<&'a str, BTreeMap<&'a str, Defined<'a>>>>,
 }
 
 impl<'a> Apps<'a> {
@@ -72,15 +76,33 @@ impl<'a> Apps<'a> {
             labels: pod.labels,
             containers: own(List::Main).collect(),
             native_sidecars: own(List::Init).filter(is_native).collect(),
+            variables: OnceCell::new(),
         }
     }
 
-    /// Returns a variable of a container; the last definition counts.
-    pub(super) fn last_variable(&self, container: &str, variable: &str) -> Option<(&'a Value, &'a str)> {
-        self.containers.iter().rev().filter(|c| name(c) == container).find_map(|c| {
-            items(c, "env").iter().rev().find(|e| name(e) == variable).map(|entry| (entry, name(c)))
-        })
+    /// Returns the definitions of a variable in the containers of a name.
+    pub(super) fn variable(&self, container: &str, variable: &str) -> Option<&Defined<'a>> {
+        let variables = self.variables.get_or_init(|| {
+            let mut all: BTreeMap<&str, BTreeMap<&str, Defined<'_>>> = BTreeMap::new();
+            for container in &self.containers {
+                let of_container = all.entry(name(container)).or_default();
+                for entry in items(container, "env") {
+                    let defined = Defined { first: entry, last: entry };
+                    of_container.entry(name(entry)).and_modify(|d| d.last = entry).or_insert(defined);
+                }
+            }
+            all
+        });
+        variables.get(container)?.get(variable)
     }
+}
+
+/// A variable, which may be defined more than once.
+pub(super) struct Defined<'a> {
+    /// The definition that `subPathExpr` takes.
+    pub(super) first: &'a Value,
+    /// The one that `transferEnv` takes.
+    pub(super) last: &'a Value,
 }
 
 /// A container that a set brings, as it goes into the pod.
@@ -137,6 +159,11 @@ fn assemble<'a>(
     let mut container = sidecar.container.clone();
     let mut env = Env::of(&container);
     for missing in env::transfer(&mut env, sidecar, apps, annotations) {
+        let term = &sidecar.transfer_env[missing.term];
+        // A term without any source is a fault of the set, which its validation tells.
+        if term.source_container_name.is_empty() && term.source_container_name_from.is_none() {
+            continue;
+        }
         work.tell(nothing_to_transfer(pod, chosen, sidecar, &missing));
     }
     let shared = volumes::share(sidecar, apps);
@@ -165,7 +192,7 @@ fn twins(one: Brought<'_>) -> Vec<Brought<'_>> {
 }
 
 /// Where a container of the new list comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     /// The container of this index in the pod as it came.
     Pod(usize),
@@ -190,67 +217,53 @@ pub(super) fn merge(pod: &Pod<'_>, list: List, fates: &Fates, brought: &mut [Bro
     Merged { list, values: values.collect(), slots }
 }
 
-/// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the pod's
-/// own. What pillion adds: where a set that is injected already brings one more, it goes where a first injection
-/// would put it, provided that nothing else moves by that.
+/// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the
+/// pod's own. What pillion adds: where a set that is injected already brings one more, it goes where a first
+/// injection would put it, provided that nothing else moves by that.
 fn place(old: &[Value], fates: &[Fate], list: List, brought: &[Brought<'_>]) -> Vec<Slot> {
     let mut ours: Vec<usize> = (0..brought.len()).filter(|i| brought[*i].list == list).collect();
     if list == List::Init {
         ours.sort_by(|a, b| brought[*a].name.cmp(&brought[*b].name));
     }
+    let by_name: BTreeMap<&str, usize> = ours.iter().map(|i| (brought[*i].name.as_str(), *i)).collect();
     let is_before = |i: &usize| brought[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
-    let in_place = |container: &Value| ours.iter().copied().find(|i| brought[*i].name == name(container));
     let kept = old.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate != Fate::Gone);
     let standing: Vec<Slot> = kept
         .map(|(i, (container, fate))| match fate {
-            Fate::Replaced => in_place(container).map_or(Slot::Pod(i), Slot::Brought),
+            Fate::Replaced => by_name.get(name(container)).map_or(Slot::Pod(i), |i| Slot::Brought(*i)),
             _ => Slot::Pod(i),
         })
         .collect();
+    let in_place: BTreeSet<Slot> = standing.iter().copied().collect();
     let around = |middle: Vec<Slot>, all: bool| {
-        let new = |i: &&usize| all || !standing.contains(&Slot::Brought(**i));
+        let new = |i: &&usize| all || !in_place.contains(&Slot::Brought(**i));
         let before = ours.iter().filter(|i| is_before(i)).filter(new).map(|i| Slot::Brought(*i));
         let after = ours.iter().filter(|i| !is_before(i)).filter(new).map(|i| Slot::Brought(*i));
         before.chain(middle).chain(after).collect::<Vec<_>>()
     };
     let own = standing.iter().copied().filter(|s| matches!(s, Slot::Pod(_))).collect();
     let fresh = around(own, true);
-    let unmoved: Vec<_> = fresh.iter().filter(|s| standing.contains(s)).collect();
-    if unmoved.iter().copied().eq(&standing) { fresh } else { around(standing.clone(), false) }
+    if fresh.iter().filter(|s| in_place.contains(s)).eq(&standing) {
+        fresh
+    } else {
+        around(standing.clone(), false)
+    }
 }
 
-/// Tells of what Kruise accepts although it cannot be meant.
+/// Tells of an init container that is put first; what Kruise ignores in a set is told by its validation.
 fn check_sidecar(chosen: &Chosen<'_>, list: List, sidecar: &SidecarContainer, work: &mut Work<'_>) {
-    let label = |below: &str| {
-        let at = sidecar.path.join(&Path::dotted(below));
-        chosen.content.set().document.label(&at, Part::Value, "")
-    };
-    if list == List::Init && sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer {
-        let message = format!("init container `{}` is put before the application's own", sidecar.name);
-        work.tell(
-            Diagnostic::warning(Code::InitBeforeApp, message)
-                .at(label("podInjectPolicy"))
-                .field(sidecar.path.then("podInjectPolicy").to_string())
-                .because(
-                    "Kruise does so too, although its API documentation says that the policy has no effect",
-                )
-                .help("leave the policy out to put it behind them"),
-        );
+    if list != List::Init || sidecar.pod_inject_policy != InjectPolicy::BeforeAppContainer {
+        return;
     }
-    if hot_upgrade::is_pair(sidecar, list) && sidecar.hot_upgrade_empty_image.as_deref() == Some("") {
-        let message = format!(
-            "`{}`, one of the pair of `{}`, has no image",
-            hot_upgrade::name(sidecar, Twin::Empty),
-            sidecar.name
-        );
-        work.tell(
-            Diagnostic::warning(Code::HotUpgradeEmptyImage, message)
-                .at(label("upgradeStrategy"))
-                .field(sidecar.path.then("upgradeStrategy").to_string())
-                .because("the API server refuses a container without an image")
-                .help("name an image that does nothing in `hotUpgradeEmptyImage`"),
-        );
-    }
+    let at = sidecar.path.then("podInjectPolicy");
+    let message = format!("init container `{}` is put before the application's own", sidecar.name);
+    work.tell(
+        Diagnostic::warning(Code::InitBeforeApp, message)
+            .at(chosen.content.set().document.label(&at, Part::Value, ""))
+            .field(at.to_string())
+            .because("Kruise does so too, although its API documentation says that the policy has no effect")
+            .help("leave the policy out to put it behind them"),
+    );
 }
 
 /// Returns a label at the name of a container of a set.
@@ -269,34 +282,20 @@ fn nothing_to_transfer(
     sidecar: &SidecarContainer,
     missing: &env::Missing<'_>,
 ) -> Diagnostic {
-    let (message, why) = match missing.container {
-        None => (
-            format!(
-                "`{}` gets no variable `{}`: the term names no container",
-                sidecar.name, missing.variable
-            ),
-            "the name is empty here",
-        ),
-        Some(container) if !pod.containers.iter().any(|c| name(c) == container) => (
-            format!(
-                "`{}` gets no variable `{}`: there is no container `{container}`",
-                sidecar.name, missing.variable
-            ),
-            "no such container",
-        ),
-        Some(container) => (
-            format!(
-                "`{}` gets no variable `{}`: container `{container}` has none",
-                sidecar.name, missing.variable
-            ),
-            "no such variable",
-        ),
+    let (why, here) = match missing.container {
+        None => ("the field that names the container is empty".to_owned(), "not named here"),
+        Some(container) if !pod.containers.iter().any(|c| name(c) == container) => {
+            (format!("there is no container `{container}`"), "no such container")
+        }
+        Some(container) => (format!("container `{container}` has none"), "no such variable"),
     };
+    let variables = missing.variables.join("`, `");
+    let message = format!("`{}` gets no variable `{variables}`: {why}", sidecar.name);
     let at = missing.container.and_then(|c| pod.containers.iter().position(|p| name(p) == c));
     let place = at.map_or_else(|| Path::dotted("spec.containers"), |i| path(List::Main, i).then("name"));
     let term = sidecar.path.then("transferEnv").then(missing.term);
     Diagnostic::warning(Code::TransferEnvMissing, message)
-        .at(pod.label(&place, Part::Value, why))
+        .at(pod.label(&place, Part::Value, here))
         .at(chosen.content.set().document.label(&term, Part::Value, "asked for here"))
         .because("Kruise passes over it without a word")
         .help("add the variable to the workload, or take it out of `transferEnv`")

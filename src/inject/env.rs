@@ -5,12 +5,13 @@ use super::template::{Object, items, name, text};
 use super::trace::Source;
 use crate::model::sidecar_set::{SidecarContainer, TransferEnv};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The variable by which an injected container is known.
 pub(super) const IS_INJECTED: &str = "IS_INJECTED";
 
-/// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then the
-/// mark that injection appends is the second one.
+/// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then
+/// the mark that injection appends is the second one.
 pub(super) fn is_marked(container: &Value) -> bool {
     items(container, "env").iter().any(|e| name(e) == IS_INJECTED && value(e) == "true")
 }
@@ -23,6 +24,7 @@ pub(super) fn is_injected(container: &Value) -> bool {
 /// The variables of a container that is being built.
 pub(super) struct Env<'a> {
     pub(super) entries: Vec<Value>,
+    names: BTreeSet<String>,
     /// Where the entries that the set's author did not write come from.
     pub(super) sources: Vec<(usize, Source<'a>)>,
 }
@@ -31,7 +33,8 @@ impl<'a> Env<'a> {
     /// Starts with the author's variables and the mark.
     pub(super) fn of(container: &Object) -> Self {
         let own = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut env = Self { entries: own, sources: Vec::new() };
+        let names = own.iter().map(|e| name(e).to_owned()).collect();
+        let mut env = Self { entries: own, names, sources: Vec::new() };
         // Kruise v1.9.0 appends the mark without looking whether the name is there.
         env.append(json!({"name": IS_INJECTED, "value": "true"}), Source::Mark);
         env
@@ -40,6 +43,7 @@ impl<'a> Env<'a> {
     /// Adds a variable at the end.
     pub(super) fn append(&mut self, entry: Value, source: Source<'a>) {
         self.sources.push((self.entries.len(), source));
+        self.names.insert(name(&entry).to_owned());
         self.entries.push(entry);
     }
 
@@ -51,17 +55,17 @@ impl<'a> Env<'a> {
     }
 
     pub(super) fn has(&self, variable: &str) -> bool {
-        self.entries.iter().any(|e| name(e) == variable)
+        self.names.contains(variable)
     }
 }
 
-/// A variable that no term of `transferEnv` could bring.
+/// Variables that a term of `transferEnv` could not bring.
 pub(super) struct Missing<'a> {
     /// The index of the term.
     pub(super) term: usize,
-    /// The variable.
-    pub(super) variable: &'a str,
-    /// The container it should come from; None where the term names none.
+    /// The variables.
+    pub(super) variables: Vec<&'a str>,
+    /// The container they should come from; None where the term names none.
     pub(super) container: Option<&'a str>,
 }
 
@@ -78,14 +82,21 @@ pub(super) fn transfer<'a>(
         let mut names: Vec<&str> = term.env_names.iter().map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        for variable in names {
-            match source.and_then(|s| apps.last_variable(s, variable)) {
-                Some((entry, container)) => env.offer(entry, Source::Transferred(container)),
-                None => missing.push(Missing { term: i, variable, container: source }),
+        let found = |name: &str| source.and_then(|s| Some((apps.variable(s, name)?.last, s)));
+        names.retain(|name| match found(name) {
+            Some((entry, container)) => {
+                env.offer(entry, Source::Transferred(container));
+                false
             }
-        }
+            None => true,
+        });
+        missing.push(Missing { term: i, variables: names, container: source });
     }
-    missing.retain(|m| !env.has(m.variable));
+    // Another term, or the set's author, may have brought them.
+    for term in &mut missing {
+        term.variables.retain(|name| !env.has(name));
+    }
+    missing.retain(|term| !term.variables.is_empty());
     missing
 }
 

@@ -8,7 +8,7 @@ use crate::model::go_json::to_go_json;
 use crate::model::image::tag;
 use crate::model::sidecar_set::SidecarContainer;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which container of each pair works.
 pub(super) const WORKING: &str = "kruise.io/sidecarset-working-hotupgrade-container";
@@ -64,8 +64,8 @@ pub(super) fn twin(mut one: Brought<'_>, twin: Twin) -> Brought<'_> {
     one
 }
 
-/// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the API
-/// server would set another one by the empty image, it is written.
+/// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the
+/// API server would set another one by the empty image, it is written.
 fn replace_image(container: &mut Object, empty: &str) {
     let pull_policy = |image: &str| if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
     let policy = pull_policy(text(container, "image"));
@@ -90,13 +90,13 @@ fn version_variables(name: &str) -> [Value; 2] {
 }
 
 /// Writes the annotations of all pairs, and takes out those of containers that go.
-pub(super) fn annotate(brought: &[Brought<'_>], gone: &[&str], annotations: &mut Object) {
+pub(super) fn annotate(brought: &[Brought<'_>], gone: &BTreeSet<&str>, annotations: &mut Object) {
     let mut working = read_working(annotations);
     for name in gone {
         annotations.shift_remove(&format!("{VERSION}{name}"));
         annotations.shift_remove(&format!("{VERSION_ALT}{name}"));
-        working.retain(|_, container| container != name);
     }
+    working.retain(|_, container| !gone.contains(container.as_str()));
     for one in brought {
         let Some(twin) = one.twin else { continue };
         let (version, alternative) = if twin == Twin::Working { ("1", "0") } else { ("0", "1") };

@@ -1,7 +1,7 @@
 //! RFC 7386 on the texts of annotations, as the library that Kruise uses does it.
 //!
-//! Objects that a merge looks into are written with sorted keys; every other value keeps its text, but for blanks and
-//! the characters that Go escapes.
+//! Objects that a merge looks into are written with sorted keys; every other value keeps its text, but for
+//! blanks and the characters that Go escapes.
 
 use crate::model::go_json::to_go_json;
 use serde_json::Value;

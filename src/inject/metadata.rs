@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const HASH: &str = "kruise.io/sidecarset-hash";
 const HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
 
-/// Brings the annotations up to date for the mode that is asked for; what another mode has written for the same
-/// sets is taken out.
+/// Brings the annotations up to date for the mode that is asked for; what another mode has written for the
+/// same sets is taken out.
 pub(super) fn apply(
     pod: &Pod<'_>,
     choice: &Choice<'_>,
@@ -34,7 +34,7 @@ pub(super) fn apply(
         } else {
             let leaves = |set: &str| {
                 let is_chosen = choice.chosen.iter().any(|c| c.name() == set);
-                previous.dropped.contains(&set) || (is_chosen && previous.lists(set))
+                previous.dropped.contains(set) || (is_chosen && previous.lists(set))
             };
             forget_hashes(key, leaves, &mut annotations);
         }
@@ -49,12 +49,14 @@ pub(super) fn put(annotations: &mut Object, key: &str, value: &str) {
     annotations.insert(key.to_owned(), Value::String(value.to_owned()));
 }
 
-/// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once, sorted.
+/// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once,
+/// sorted.
 fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, annotations: &mut Object) {
     if choice.chosen.is_empty() && previous.dropped.is_empty() {
         return;
     }
-    let mut names: BTreeSet<&str> = previous.listed.iter().copied().collect();
+    let old = text(annotations, INJECTED_LIST).to_owned();
+    let mut names: BTreeSet<&str> = old.split(',').filter(|_| !old.is_empty()).collect();
     names.retain(|name| !previous.dropped.contains(name));
     for chosen in &choice.chosen {
         match mode {
@@ -82,7 +84,7 @@ fn write_hashes(
         work.tell(unreadable(pod, key));
         return;
     };
-    entries.retain(|set, _| !previous.dropped.contains(&set.as_str()));
+    entries.retain(|set, _| !previous.dropped.contains(set.as_str()));
     for chosen in &choice.chosen {
         entries.insert(chosen.name().to_owned(), entry(chosen, key));
     }
@@ -104,8 +106,8 @@ fn forget_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut Obj
     }
 }
 
-/// Kruise v1.9.0 writes the time of injection; the same bytes in must give the same bytes out, so it is null here,
-/// which Kruise reads and writes for a time that is not set.
+/// Kruise v1.9.0 writes the time of injection; the same bytes in must give the same bytes out, so it is null
+/// here, which Kruise reads and writes for a time that is not set.
 fn entry(chosen: &Chosen<'_>, key: &str) -> Value {
     let set = chosen.content.set();
     let natives = set.init_containers.iter().filter(|c| c.is_native_sidecar);

@@ -70,8 +70,8 @@ pub enum NamespaceLabels<'a> {
 
 /// Which of the webhook's own notes go into the annotations.
 ///
-/// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade pairs,
-/// which their containers read.
+/// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade
+/// pairs, which their containers read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Annotations {
     /// The injected-list alone.
@@ -158,7 +158,9 @@ fn build(
     removal::record(pod, &fates, work);
     names::check(pod, choice, &fates, work);
     let mut brought = containers::build(pod, choice, &fates, &patched, work);
-    order::warn(pod, choice, work);
+    if !work.failed() {
+        order::warn(pod, choice, work);
+    }
     let annotations = metadata::apply(pod, choice, previous, &fates, &brought, &patched, work);
     let init = containers::merge(pod, containers::List::Init, &fates, &mut brought);
     let mut main = containers::merge(pod, containers::List::Main, &fates, &mut brought);
@@ -187,8 +189,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn tell(&mut self, diagnostic: Diagnostic) {
-        // Two containers of a set can meet the same trouble at the same place.
-        if !self.found.contains(&diagnostic) {
+        // Two containers of a set can meet the same trouble at the same place, one right after the other.
+        if !self.found.iter().rev().take(8).any(|other| *other == diagnostic) {
             self.found.push(diagnostic);
         }
     }

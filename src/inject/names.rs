@@ -1,6 +1,7 @@
 //! Names of containers that cannot stand beside each other in one pod.
 //!
-//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an error.
+//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an
+//! error.
 
 use super::Work;
 use super::containers::{List, label, path};
@@ -12,53 +13,43 @@ use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::Part;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Finds names that cannot stand beside each other.
 pub(super) fn check(pod: &Pod<'_>, choice: &Choice<'_>, fates: &Fates, work: &mut Work<'_>) {
-    for list in [List::Init, List::Main] {
-        let mut seen: Vec<(String, &Chosen<'_>, &SidecarContainer)> = Vec::new();
+    let lists = [List::Init, List::Main];
+    let own = lists.map(|list| own_names(list.of(pod), fates.of(list)));
+    let mut inits: BTreeMap<&str, Sidecar<'_>> = BTreeMap::new();
+    for (list, at) in lists.into_iter().zip([0, 1]) {
+        let mut seen: BTreeMap<&str, Sidecar<'_>> = BTreeMap::new();
         for chosen in &choice.chosen {
             for (name, sidecar) in chosen.content.final_names(list) {
-                if let Some((_, other, first)) = seen.iter().find(|(n, ..)| *n == name) {
-                    work.tell(name_twice(&name, (other, first), (chosen, sidecar)));
+                if let Some(first) = seen.insert(name, (chosen, sidecar)) {
+                    work.tell(name_twice(name, first, (chosen, sidecar)));
                 }
-                if let Some(i) = position(list.of(pod), fates.of(list), &name) {
-                    work.tell(name_taken(pod, list, i, &name, chosen, sidecar));
+                if let Some(i) = own[at].get(name) {
+                    work.tell(name_taken(pod, list, *i, name, chosen, sidecar));
                 }
-                let other = list.other();
-                if let Some(i) = position(other.of(pod), fates.of(other), &name) {
-                    work.tell(name_in_both_lists(pod, other, i, &name, chosen, sidecar));
+                if let Some(i) = own[1 - at].get(name) {
+                    work.tell(name_in_both_lists(pod, list.other(), *i, name, chosen, sidecar));
                 }
-                seen.push((name, chosen, sidecar));
+                if let Some((other, init)) = inits.get(name) {
+                    let found = both_lists(name, chosen).at(label(chosen, sidecar, "a container here"));
+                    work.tell(found.at(label(other, init, "an init container here")));
+                }
             }
         }
-        if list == List::Init {
-            check_across(choice, &seen, work);
-        }
+        inits = seen;
     }
 }
 
-/// Finds init containers of sets that have the name of a container of a set.
-fn check_across(
-    choice: &Choice<'_>,
-    inits: &[(String, &Chosen<'_>, &SidecarContainer)],
-    work: &mut Work<'_>,
-) {
-    for chosen in &choice.chosen {
-        for (name, sidecar) in chosen.content.final_names(List::Main) {
-            for (_, other, init) in inits.iter().filter(|(n, ..)| *n == name) {
-                let diagnostic = both_lists(&name, chosen)
-                    .at(label(chosen, sidecar, "a container here"))
-                    .at(label(other, init, "an init container here"));
-                work.tell(diagnostic);
-            }
-        }
-    }
-}
+/// A container of a set.
+type Sidecar<'a> = (&'a Chosen<'a>, &'a SidecarContainer);
 
-/// The place of an application's container of that name.
-fn position(containers: &[Value], fates: &[Fate], wanted: &str) -> Option<usize> {
-    containers.iter().zip(fates).position(|(c, fate)| name(c) == wanted && *fate == Fate::Own)
+/// The places of the application's containers.
+fn own_names<'a>(containers: &'a [Value], fates: &[Fate]) -> BTreeMap<&'a str, usize> {
+    let own = containers.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate == Fate::Own);
+    own.rev().map(|(i, (container, _))| (name(container), i)).collect()
 }
 
 fn name_taken(
@@ -85,11 +76,7 @@ fn name_taken(
         .help("rename one of the two, or let the set's selector leave this workload out")
 }
 
-fn name_twice(
-    name: &str,
-    (first, one): (&Chosen<'_>, &SidecarContainer),
-    (second, two): (&Chosen<'_>, &SidecarContainer),
-) -> Diagnostic {
+fn name_twice(name: &str, (first, one): Sidecar<'_>, (second, two): Sidecar<'_>) -> Diagnostic {
     let message = match first.name() == second.name() {
         true => format!("SidecarSet `{}` brings two containers `{name}`", first.name()),
         false => {

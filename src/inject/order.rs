@@ -1,17 +1,21 @@
 //! In which order sets are injected, and where that order shows.
 
+use super::Work;
 use super::containers::List;
 use super::patches;
 use super::revision::Chosen;
 use super::selects::{Choice, NAMESPACE_NAME};
 use super::sets::{PreparedSet, Sets};
 use super::template::{self, Pod};
-use super::{Work, secrets, volumes};
 use crate::diag::{Code, Diagnostic};
 use crate::model::selector::Operator;
 use crate::model::sidecar_set::{InjectPolicy, SidecarSet};
 use crate::yaml::{Part, Path};
 use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// With how many of those behind it a set is compared, so that a great many sets do not take for ever.
+const MOST_FOLLOWERS: usize = 16;
 
 /// Returns the sets in the order they are looked at: those bound to the namespace by name, then all others.
 ///
@@ -45,7 +49,7 @@ pub(super) fn warn(pod: &Pod<'_>, choice: &Choice<'_>, work: &mut Work<'_>) {
     let namespace = pod.template.namespace;
     for (i, first) in choice.chosen.iter().enumerate() {
         let bound = is_bound(first.current.set(), namespace);
-        for second in choice.chosen.iter().skip(i + 1) {
+        for second in choice.chosen.iter().skip(i + 1).take(MOST_FOLLOWERS) {
             if is_bound(second.current.set(), namespace) != bound {
                 continue;
             }
@@ -62,14 +66,14 @@ pub(super) fn warn(pod: &Pod<'_>, choice: &Choice<'_>, work: &mut Work<'_>) {
 fn differing_content(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Option<String> {
     let (a, b) = (first.content, second.content);
     if let Some(key) = patches::differing_key(pod, a, b) {
-        return Some(format!("annotation `{key}`"));
+        return Some(format!("annotation `{key}` gets another value"));
     }
-    let shared = volumes::brought(a).into_iter().find(|name| {
-        !pod.volumes.iter().any(|v| template::name(v) == *name)
-            && volumes::brought(b).contains(name)
-            && volumes::definition(a, name) != volumes::definition(b, name)
+    let mut of_a = a.volumes().filter_map(|(name, definition)| Some((name, definition?)));
+    let shared = of_a.find(|(name, definition)| {
+        let in_pod = || pod.volumes.iter().any(|v| template::name(v) == *name);
+        b.volume(name).is_some_and(|at| b.set().volumes[at] != **definition) && !in_pod()
     });
-    shared.map(|name| format!("volume `{name}`"))
+    shared.map(|(name, _)| format!("volume `{name}` is defined otherwise"))
 }
 
 /// The lists of the pod in which items change places with the two sets.
@@ -82,10 +86,12 @@ fn differing_order(pod: &Pod<'_>, first: &Chosen<'_>, second: &Chosen<'_>) -> Ve
     {
         lists.push("containers");
     }
-    if is_order_visible(&volumes::brought(a), &volumes::brought(b), pod.volumes) {
+    let volumes = |set: &PreparedSet| set.volumes().map(|(name, _)| name.to_owned()).collect();
+    if is_order_visible(volumes(a), volumes(b), pod.volumes) {
         lists.push("volumes");
     }
-    if is_order_visible(&secrets::brought(a), &secrets::brought(b), pod.image_pull_secrets) {
+    let secrets = |set: &PreparedSet| set.secrets().map(str::to_owned).collect();
+    if is_order_visible(secrets(a), secrets(b), pod.image_pull_secrets) {
         lists.push("imagePullSecrets");
     }
     lists
@@ -99,19 +105,17 @@ fn adds_container(pod: &Pod<'_>, set: &PreparedSet, before: bool) -> bool {
     })
 }
 
-/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the other
-/// way round.
-fn is_order_visible(a: &[&str], b: &[&str], in_pod: &[Value]) -> bool {
-    let joined = |first: &[&str], second: &[&str]| {
-        let mut names: Vec<String> = Vec::new();
-        for name in first.iter().chain(second) {
-            if !names.iter().any(|n| n == name) && !in_pod.iter().any(|item| template::name(item) == *name) {
-                names.push((*name).to_owned());
-            }
-        }
-        names
+/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the
+/// other way round.
+fn is_order_visible(a: Vec<String>, b: Vec<String>, in_pod: &[Value]) -> bool {
+    if a.is_empty() || b.is_empty() {
+        return false;
+    }
+    let joined = |first: &[String], second: &[String]| {
+        let mut seen: BTreeSet<String> = in_pod.iter().map(|item| template::name(item).to_owned()).collect();
+        first.iter().chain(second).filter(|name| seen.insert((*name).clone())).cloned().collect::<Vec<_>>()
     };
-    joined(a, b) != joined(b, a)
+    joined(&a, &b) != joined(&b, &a)
 }
 
 fn diagnostic(
@@ -126,15 +130,13 @@ fn diagnostic(
         set.document.label(&set.path.join(&Path::dotted("metadata.name")), Part::Value, text)
     };
     let diagnostic = match content {
-        Some(what) => Diagnostic::warning(
-            Code::SetOrderMatters,
-            format!("{what} is another one when {pair} change places"),
-        )
-        .help("let one set alone decide it, or give both the same value"),
+        Some(what) => Diagnostic::warning(Code::SetOrderMatters, format!("{what} when {pair} change places"))
+            .help("let one set alone decide it, or give both the same value"),
         None => Diagnostic::note(
             Code::SetOrderMatters,
             format!("the order of `{}` hangs on the order of {pair}", order.join("`, `")),
-        ),
+        )
+        .help("nothing has to be done; where the order must be another, rename a set or join the two"),
     };
     diagnostic
         .at(place(first, "injected first"))

@@ -1,4 +1,5 @@
-//! `patchPodMetadata`: annotations that sets put on the pod. Done before all else, so that later steps read them.
+//! `patchPodMetadata`: annotations that sets put on the pod. Done before all else, so that later steps read
+//! them.
 
 use super::Work;
 use super::merge_patch::{NotJson, merge};
@@ -14,8 +15,8 @@ use serde_json::Value;
 
 /// Returns the template's annotations with the patches of all sets applied.
 ///
-/// A value that a set is known to have written before counts as absent, so that a newer patch takes its place and
-/// one that is gone takes it along.
+/// A value that a set is known to have written before counts as absent, so that a newer patch takes its place
+/// and one that is gone takes it along.
 pub(super) fn apply(
     pod: &Pod<'_>,
     sets: &Sets,
@@ -99,20 +100,9 @@ impl Patch<'_> {
         Ok(patched)
     }
 
-    /// Tells of a patch that Kruise takes without a word although it cannot mean it.
+    /// Tells of a patch that is stored now and cannot be merged later.
     fn check(&self, value: Option<&str>, work: &mut Work<'_>) {
         let name = self.set.name();
-        if self.policy == PatchPolicy::Unknown {
-            let message =
-                format!("SidecarSet `{name}` has a patch of a policy that does not exist: it does nothing");
-            let at = self.at("patchPolicy");
-            work.tell(
-                Diagnostic::warning(Code::UnknownPatchPolicy, message)
-                    .at(self.set.set().document.label(&at, Part::Value, ""))
-                    .field(at.to_string())
-                    .help("write `Retain`, `Overwrite` or `MergePatchJson`"),
-            );
-        }
         let is_stored = self.policy == PatchPolicy::MergePatchJson && value.is_none_or(str::is_empty);
         if is_stored && !serde_json::from_str::<Value>(self.text).is_ok_and(|v| v.is_object()) {
             let message = format!(
@@ -142,8 +132,8 @@ impl Patch<'_> {
     }
 }
 
-/// Tells whether a set that was injected before has written this value, as far as anybody knows: it is what all
-/// present patches together, or those of one known content, make of a pod without the annotation.
+/// Tells whether a set that was injected before has written this value, as far as anybody knows: it is what
+/// all present patches together, or those of one known content, make of a pod without the annotation.
 fn is_known_value(value: &str, key: &str, now: &[Patch<'_>], sets: &Sets, previous: &Previous<'_>) -> bool {
     let alone = |patches: &mut dyn Iterator<Item = Patch<'_>>| {
         patches

@@ -16,8 +16,8 @@ const ORDERED: &str = "apps.kruise.io/container-launch-priority";
 const PRIORITY: &str = "KRUISE_CONTAINER_PRIORITY";
 const BARRIER: &str = "KRUISE_CONTAINER_BARRIER";
 
-/// Writes barriers, or says that the cluster will; init containers have none. Runs for every pod, also where no
-/// set was injected.
+/// Writes barriers, or says that the cluster will; init containers have none. Runs for every pod, also where
+/// no set was injected.
 pub(super) fn apply(
     pod: &Pod<'_>,
     annotations: &Object,
@@ -63,8 +63,8 @@ fn priorities(pod: &Pod<'_>, annotations: &Object, main: &Merged, work: &mut Wor
     (all.len() == main.values.len()).then_some(all)
 }
 
-/// Appends the barrier. One that names the same ConfigMap was written by an earlier pass: it is brought up to date
-/// where it stands. (Kruise v1.9.0 appends another one at each pass.)
+/// Appends the barrier. One that names the same ConfigMap was written by an earlier pass: it is brought up to
+/// date where it stands. (Kruise v1.9.0 appends another one at each pass.)
 fn write(container: &mut Value, config_map: &str, priority: i64) {
     let reference = json!({"configMapKeyRef": {"name": config_map, "key": format!("p_{priority}")}});
     let barrier = json!({"name": BARRIER, "valueFrom": reference});
@@ -114,7 +114,9 @@ fn left_to_cluster(pod: &Pod<'_>, main: &Merged) -> Diagnostic {
     });
     let diagnostic = Diagnostic::note(Code::LaunchPriorityInCluster, message);
     let diagnostic = match own {
-        Some(i) => diagnostic.at(pod.label(&path(List::Main, i).then("name"), Part::Value, "")),
+        Some(i) => {
+            diagnostic.at(pod.label(&path(List::Main, i).then("name"), Part::Value, "without a barrier here"))
+        }
         None => diagnostic,
     };
     diagnostic

@@ -1,36 +1,38 @@
 //! What an earlier injection left in a template, and what of it has to go.
 //!
-//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again. Only a
-//! template whose injected-list names a set is taken for one that was rendered before. Containers are known by
-//! their mark; volumes, pull secrets and patched annotations only by a known content of the set that wrote them.
+//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again.
+//! Only a template whose injected-list names a set is taken for one that was rendered before. Containers are
+//! known by their mark; volumes, pull secrets and patched annotations only by a known content of the set that
+//! wrote them.
 
 use super::containers::{List, Merged};
 use super::env::is_marked;
 use super::selects::Choice;
 use super::sets::{PreparedSet, Sets};
-use super::template::{Object, Pod, items, name};
-use super::{Work, containers, secrets as pull_secrets, volumes as pod_volumes};
+use super::template::{Pod, items, name};
+use super::{Work, containers};
 use crate::diag::{Code, Diagnostic};
 use crate::yaml::{Part, Path};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The names of the sets whose sidecars are in the pod.
 pub(super) const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
 
 /// What an earlier injection says of itself.
 pub(super) struct Previous<'a> {
-    /// The names in the injected-list, as they stand there.
-    pub(super) listed: Vec<&'a str>,
+    /// The names in the injected-list, not trimmed.
+    pub(super) listed: BTreeSet<&'a str>,
     /// Those of them that have to leave the list.
-    pub(super) dropped: Vec<&'a str>,
+    pub(super) dropped: BTreeSet<&'a str>,
 }
 
 impl<'a> Previous<'a> {
-    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows (a
-    /// deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
+    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
+    /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
     pub(super) fn read(pod: &Pod<'a>, sets: &Sets, choice: &Choice<'_>) -> Self {
         let list = pod.annotation(INJECTED_LIST).unwrap_or_default();
-        let listed: Vec<&str> = if list.is_empty() { Vec::new() } else { list.split(',').collect() };
+        let listed: BTreeSet<&str> = list.split(',').filter(|_| !list.is_empty()).collect();
         let stays = |name: &&str| {
             choice.chosen.iter().any(|c| c.name() == *name) || choice.paused.iter().any(|p| p.name() == *name)
         };
@@ -91,22 +93,22 @@ impl Fates {
     }
 
     /// Returns the names of the containers that go.
-    pub(super) fn gone<'a>(&self, pod: &Pod<'a>) -> Vec<&'a str> {
+    pub(super) fn gone<'a>(&self, pod: &Pod<'a>) -> BTreeSet<&'a str> {
         self.earlier(pod).filter(|(.., fate)| *fate == Fate::Gone).map(|(_, _, c, _)| name(c)).collect()
     }
 }
 
-/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put there.
+/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put
+/// there.
 pub(super) fn fates(pod: &Pod<'_>, sets: &Sets, choice: &Choice<'_>, previous: &Previous<'_>) -> Fates {
     let of = |list: List| {
         if !list.of(pod).iter().any(is_marked) {
             return vec![Fate::Own; list.of(pod).len()];
         }
-        let brings = |set: &PreparedSet, wanted: &str| set.final_names(list).any(|(n, _)| n == wanted);
         let fate = |container: &Value| match name(container) {
             _ if !is_marked(container) => Fate::Own,
-            n if choice.chosen.iter().any(|c| brings(c.content, n)) => Fate::Replaced,
-            n if choice.paused.iter().any(|p| sets.known(p.name()).any(|c| brings(c, n))) => Fate::Own,
+            n if choice.chosen.iter().any(|c| c.content.brings(list, n)) => Fate::Replaced,
+            n if choice.paused.iter().any(|p| sets.known(p.name()).any(|c| c.brings(list, n))) => Fate::Own,
             _ if previous.is_ours() => Fate::Gone,
             _ => Fate::Own,
         };
@@ -124,45 +126,43 @@ pub(super) fn record(pod: &Pod<'_>, fates: &Fates, work: &mut Work<'_>) {
     }
 }
 
-/// Returns the order of `fresh` where everything in `old` keeps its order by that, else `old`. Each name is taken
-/// once.
+/// Returns `fresh` where everything in `old` keeps its order by that, else `old` and then what it lacks of
+/// `fresh`. Each name is taken once.
 pub(super) fn settled<'a>(old: &[&'a str], fresh: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut wanted: Vec<&str> = Vec::new();
-    for name in fresh {
-        if !wanted.contains(&name) {
-            wanted.push(name);
-        }
+    let mut seen = BTreeSet::new();
+    let wanted: Vec<&str> = fresh.filter(|name| seen.insert(*name)).collect();
+    let stands: BTreeSet<&str> = old.iter().copied().collect();
+    if wanted.iter().filter(|n| stands.contains(*n)).eq(old) {
+        return wanted;
     }
-    let stays = wanted.iter().filter(|n| old.contains(n)).eq(old);
-    if stays { wanted } else { old.to_vec() }
+    let new = wanted.into_iter().filter(|n| !stands.contains(n));
+    old.iter().copied().chain(new).collect()
 }
 
 /// Returns the pod's volumes that go: an earlier content of a set wrote them and nothing uses them now.
 pub(super) fn volumes<'a>(
     pod: &Pod<'a>,
     sets: &Sets,
+    choice: &Choice<'_>,
     previous: &Previous<'_>,
     fates: &Fates,
-    brought: &[&str],
     lists: [&Merged; 2],
     work: &mut Work<'_>,
-) -> Vec<&'a str> {
+) -> BTreeSet<&'a str> {
+    let mut gone = BTreeSet::new();
     if !previous.is_ours() {
-        return Vec::new();
+        return gone;
     }
-    let is_used = |volume: &str| {
-        let now = lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers);
-        brought.contains(&volume) || uses(now, volume)
-    };
-    let mut gone = Vec::new();
+    let now = used(lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers));
+    let before = used(fates.earlier(pod).map(|(_, _, container, _)| container));
     for (i, volume) in pod.volumes.iter().enumerate() {
         let name = name(volume);
-        if is_used(name) {
+        if now.contains(name) || choice.chosen.iter().any(|c| c.content.volume(name).is_some()) {
             continue;
         }
-        if previous.known(sets).any(|set| has_written(set, name, volume)) {
-            gone.push(name);
-        } else if uses(fates.earlier(pod).map(|(_, _, c, _)| c), name) {
+        if previous.known(sets).any(|set| has_written(set, volume)) {
+            gone.insert(name);
+        } else if before.contains(name) {
             work.tell(volume_left(pod, i, name));
         }
     }
@@ -177,16 +177,13 @@ pub(super) fn wrote_volume(
     sets: &Sets,
     previous: &Previous<'_>,
     set: &PreparedSet,
-    definition: &Object,
     work: &mut Work<'_>,
 ) -> bool {
     let volume = &pod.volumes[index];
     if !previous.lists(set.name()) {
         return false;
     }
-    if volume.as_object() == Some(definition)
-        || sets.known(set.name()).any(|s| has_written(s, name(volume), volume))
-    {
+    if has_written(set, volume) || sets.known(set.name()).any(|s| has_written(s, volume)) {
         return true;
     }
     if sets.earlier(set.name()).is_empty() {
@@ -195,14 +192,16 @@ pub(super) fn wrote_volume(
     false
 }
 
-fn has_written(set: &PreparedSet, name: &str, volume: &Value) -> bool {
-    let definition = pod_volumes::definition(set, name);
-    definition.is_some() && definition == volume.as_object() && pod_volumes::brought(set).contains(&name)
+fn has_written(set: &PreparedSet, volume: &Value) -> bool {
+    set.volume(name(volume)).is_some_and(|at| volume.as_object() == Some(&set.set().volumes[at]))
 }
 
-fn uses<'v>(mut containers: impl Iterator<Item = &'v Value>, volume: &str) -> bool {
+/// The volumes that containers use.
+fn used<'v>(containers: impl Iterator<Item = &'v Value>) -> BTreeSet<&'v str> {
     containers
-        .any(|c| items(c, "volumeMounts").iter().chain(items(c, "volumeDevices")).any(|m| name(m) == volume))
+        .flat_map(|c| items(c, "volumeMounts").iter().chain(items(c, "volumeDevices")))
+        .map(name)
+        .collect()
 }
 
 /// Returns the pod's pull secrets that go: an earlier content of a set had them and no set has them now.
@@ -212,21 +211,19 @@ pub(super) fn secrets<'a>(
     choice: &Choice<'_>,
     previous: &Previous<'_>,
     fates: &Fates,
-    brought: &[&str],
     work: &mut Work<'_>,
-) -> Vec<&'a str> {
+) -> BTreeSet<&'a str> {
     if !previous.is_ours() || pod.image_pull_secrets.is_empty() {
-        return Vec::new();
+        return BTreeSet::new();
     }
-    let kept = |name: &str| {
-        brought.contains(&name) || choice.paused.iter().any(|p| pull_secrets::brought(p).contains(&name))
+    let is_kept = |name: &str| {
+        choice.chosen.iter().any(|c| c.content.brings_secret(name))
+            || choice.paused.iter().any(|p| p.brings_secret(name))
     };
-    let loose: Vec<&str> = pod.image_pull_secrets.iter().map(name).filter(|n| !kept(n)).collect();
-    let wrote = |name: &&str| previous.known(sets).any(|set| pull_secrets::brought(set).contains(name));
-    let (gone, left): (Vec<&str>, Vec<&str>) = loose.into_iter().partition(wrote);
-    let is_explained = |list: List, wanted: &str| {
-        previous.known(sets).any(|set| set.final_names(list).any(|(n, _)| n == wanted))
-    };
+    let loose = pod.image_pull_secrets.iter().map(name).filter(|n| !is_kept(n));
+    let (gone, left): (BTreeSet<&str>, BTreeSet<&str>) =
+        loose.partition(|name| previous.known(sets).any(|set| set.brings_secret(name)));
+    let is_explained = |list: List, name: &str| previous.known(sets).any(|set| set.brings(list, name));
     let mut gone_containers = fates.earlier(pod).filter(|(.., fate)| *fate == Fate::Gone);
     if !left.is_empty() && gone_containers.any(|(list, _, c, _)| !is_explained(list, name(c))) {
         work.tell(secrets_left(pod, &left));
@@ -261,10 +258,13 @@ fn volume_differs(pod: &Pod<'_>, index: usize, set: &PreparedSet) -> Diagnostic 
     }
 }
 
-fn secrets_left(pod: &Pod<'_>, left: &[&str]) -> Diagnostic {
+fn secrets_left(pod: &Pod<'_>, left: &BTreeSet<&str>) -> Diagnostic {
     let at = Path::dotted("spec.imagePullSecrets");
-    let message =
-        format!("nobody can tell whose pull secrets `{}` of `{}` are", left.join("`, `"), pod.template.key);
+    let message = format!(
+        "nobody can tell whose pull secrets `{}` of `{}` are",
+        left.iter().copied().collect::<Vec<_>>().join("`, `"),
+        pod.template.key
+    );
     cannot_tell(message).at(pod.label(&at, Part::Key, "a sidecar that goes may have brought them"))
 }
 
@@ -282,7 +282,7 @@ mod tests {
     fn new_names_find_their_place_only_where_nothing_moves() {
         for (old, fresh, result) in [
             (vec!["own", "a"], vec!["own", "new", "a"], vec!["own", "new", "a"]),
-            (vec!["a", "own"], vec!["own", "new", "a"], vec!["a", "own"]),
+            (vec!["a", "own"], vec!["own", "new", "a"], vec!["a", "own", "new"]),
             (vec!["own"], vec!["own", "a", "a"], vec!["own", "a"]),
             (vec![], vec![], vec![]),
         ] {

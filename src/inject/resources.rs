@@ -7,11 +7,12 @@ use super::selects::Choice;
 use super::template::{Object, Pod, name};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::quantity::{Quantity, QuantityError};
-use crate::model::resources_expr::{self, Expr};
+use crate::model::resources_expr::{self, EvalError, Expr};
 use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A policy, compiled; what is wrong with it is told when it is used.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl Policy {
     }
 }
 
-/// Go's classes (`\w`, `\d`) and letter cases are those of ASCII; classes by Unicode property need the other form.
+/// Go's classes (`\w`, `\d`) and letter cases are those of ASCII; classes by Unicode property need the other
+/// form.
 fn compile(pattern: &str) -> Result<Regex, String> {
     let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
     build(false).or_else(|wrong| build(true).map_err(|_| wrong.to_string()))
@@ -85,18 +87,16 @@ pub(super) fn apply(
     }
 }
 
-/// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out, as they
-/// stand in the set.
+/// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out,
+/// as they stand in the set.
 fn targets<'a>(choice: &Choice<'_>, apps: &Apps<'a>, names: &Regex) -> Vec<&'a Value> {
-    let is_sidecar = |wanted: &str| {
-        let used = choice.chosen.iter().flat_map(|c| {
-            let set = c.content.set();
-            set.init_containers.iter().chain(&set.containers)
-        });
-        used.into_iter().any(|c| c.name == wanted)
-    };
+    let used = choice.chosen.iter().flat_map(|c| {
+        let set = c.content.set();
+        set.init_containers.iter().chain(&set.containers)
+    });
+    let used: BTreeSet<&str> = used.map(|c| c.name.as_str()).collect();
     let all = apps.native_sidecars.iter().chain(&apps.containers).copied();
-    all.filter(|c| names.is_match(name(c).as_bytes()) && !is_sidecar(name(c))).collect()
+    all.filter(|c| names.is_match(name(c).as_bytes()) && !used.contains(name(c))).collect()
 }
 
 /// The value of one expression; None where a limit is left out.
@@ -109,8 +109,8 @@ fn reckon(
     set: &Place<'_>,
     work: &mut Work<'_>,
 ) -> Result<Option<Quantity>, Box<Diagnostic>> {
-    let failed = |why: &str| Box::new(set.bad_expression(part, resource, why));
-    let expression = expression.as_ref().map_err(|why| failed(why))?;
+    let failed = |why: &str| set.bad_expression(part, resource, why);
+    let expression = expression.as_ref().map_err(|why| Box::new(failed(why)))?;
     let mut amount = Quantity::zero();
     for target in targets {
         let written = target.get("resources").and_then(|r| r.get(part)).and_then(|p| p.get(resource));
@@ -118,7 +118,8 @@ fn reckon(
             Some(written) => {
                 parse(written).map_err(|e| Box::new(bad_quantity(pod, target, part, resource, e)))?
             }
-            // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is zero.
+            // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is
+            // zero.
             None if part == "limits" => {
                 work.tell(left_out(pod, target, resource, set));
                 return Ok(None);
@@ -131,7 +132,17 @@ fn reckon(
             amount = quantity;
         }
     }
-    let result = expression.evaluate(&amount).map_err(|e| failed(&e.to_string()))?;
+    let result = expression.evaluate(&amount).map_err(|wrong| {
+        let diagnostic = failed(&wrong.to_string());
+        // Other faults are the expression's, whatever the workload.
+        match wrong {
+            EvalError::Negative | EvalError::Overflow => {
+                let at = Path::dotted("spec").then(List::Main.key());
+                Box::new(diagnostic.at(pod.label(&at, Part::Key, format!("computed from `{amount}`"))))
+            }
+            _ => Box::new(diagnostic),
+        }
+    })?;
     if resource == "memory" && !expression.has_variable() && !result.is_whole() {
         work.tell(set.plain_number(part, &result));
     }
@@ -177,7 +188,7 @@ impl Place<'_> {
         Diagnostic::error(Code::ResourcesExpression, message)
             .at(self.label(&below, ""))
             .field(self.path(&below).to_string())
-            .because("Kruise denies every pod that the set selects")
+            .because("Kruise denies a pod for which it cannot compute them")
             .help(format!(
                 "write a sum, difference, product or quotient of `{resource}`, numbers and quantities"
             ))

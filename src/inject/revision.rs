@@ -128,18 +128,19 @@ struct Recorded<'s> {
     version: Option<&'s String>,
 }
 
-/// Kruise v1.9.0: going back to an older spec makes its revision the newest again, and the revision takes over
-/// the version that the set has then, if it has one.
+/// Kruise v1.9.0: going back to an older spec makes its revision the newest again, and the revision takes
+/// over the version that the set has then, if it has one.
 fn recorded<'s>(name: &str, sets: &'s Sets) -> Vec<Recorded<'s>> {
-    let mut recorded: Vec<Recorded<'s>> = Vec::new();
-    for content in sets.known(name) {
+    let mut by_name: BTreeMap<&str, (usize, Recorded<'s>)> = BTreeMap::new();
+    for (at, content) in sets.known(name).enumerate() {
         let version = content.set().custom_version.as_ref().filter(|v| !v.is_empty());
-        let revision = &content.set().revision_name;
-        let same = recorded.iter().position(|r| r.content.set().revision_name == *revision);
-        let before = same.map(|at| recorded.remove(at));
-        recorded.push(Recorded { content, version: version.or(before.and_then(|r| r.version)) });
+        let before = by_name.get(content.set().revision_name.as_str()).and_then(|(_, r)| r.version);
+        let revision = Recorded { content, version: version.or(before) };
+        by_name.insert(&content.set().revision_name, (at, revision));
     }
-    recorded
+    let mut recorded: Vec<_> = by_name.into_values().collect();
+    recorded.sort_by_key(|(at, _)| *at);
+    recorded.into_iter().map(|(_, revision)| revision).collect()
 }
 
 fn not_found(set: &SidecarSet, wanted: &InjectRevision, sets: &Sets) -> Diagnostic {

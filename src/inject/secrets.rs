@@ -1,16 +1,12 @@
 //! imagePullSecrets: the pod's, then each set's, each name once.
 
-use super::removal::{Fates, Previous};
+use super::Work;
+use super::removal::{self, Fates, Previous};
 use super::selects::Choice;
-use super::sets::{PreparedSet, Sets};
-use super::template::{self, Pod};
-use super::{Work, removal};
+use super::sets::Sets;
+use super::template::{Pod, name};
 use serde_json::{Value, json};
-
-/// Returns the names that a set brings, in its order.
-pub(super) fn brought(set: &PreparedSet) -> Vec<&str> {
-    set.set().image_pull_secrets.iter().map(String::as_str).collect()
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the new list. Kruise v1.9.0 takes the pod's own duplicates out as well, once a set matches.
 pub(super) fn merge(
@@ -21,32 +17,25 @@ pub(super) fn merge(
     fates: &Fates,
     work: &mut Work<'_>,
 ) -> Vec<Value> {
-    let ours: Vec<&str> = choice.chosen.iter().flat_map(|c| brought(c.content)).collect();
-    let gone = removal::secrets(pod, sets, choice, previous, fates, &ours, work);
-    let kept = pod.image_pull_secrets.iter().filter(|s| !gone.contains(&template::name(s)));
+    let ours: Vec<&str> = choice.chosen.iter().flat_map(|c| c.content.secrets()).collect();
+    let gone = removal::secrets(pod, sets, choice, previous, fates, work);
+    let kept = pod.image_pull_secrets.iter().filter(|s| !gone.contains(name(s)));
     if choice.chosen.is_empty() {
         return kept.cloned().collect();
     }
-    let mut own: Vec<&Value> = Vec::new();
+    let mut written = BTreeMap::new();
+    let mut old = Vec::new();
     for secret in kept {
-        if !own.iter().any(|s| template::name(s) == template::name(secret)) {
-            own.push(secret);
+        if !written.contains_key(name(secret)) {
+            written.insert(name(secret), secret);
+            old.push(name(secret));
         }
     }
-    let mut all: Vec<&str> = own.iter().map(|s| template::name(s)).collect();
-    // What an earlier injection brought stands where a first injection would put it, if nothing moves by that.
-    if previous.is_ours() {
-        let fresh = all.iter().filter(|n| !ours.contains(n)).chain(&ours).copied();
-        all = removal::settled(&all, fresh);
-    }
-    for name in ours {
-        if !all.contains(&name) {
-            all.push(name);
-        }
-    }
-    all.into_iter()
-        .map(|n| {
-            own.iter().find(|s| template::name(s) == n).map_or_else(|| json!({"name": n}), |s| (*s).clone())
-        })
-        .collect()
+    // What an earlier injection brought stands where a first injection would put it, if nothing moves by
+    // that.
+    let is_ours: BTreeSet<&str> =
+        if previous.is_ours() { ours.iter().copied().collect() } else { BTreeSet::new() };
+    let own = old.iter().copied().filter(|n| !is_ours.contains(n));
+    let order = removal::settled(&old, own.chain(ours));
+    order.into_iter().map(|n| written.get(n).map_or_else(|| json!({"name": n}), |s| (*s).clone())).collect()
 }

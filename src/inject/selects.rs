@@ -30,7 +30,8 @@ pub(super) struct Choice<'s> {
 /// Finds the sets that apply and the content each of them gives.
 pub(super) fn choose<'s>(pod: &Pod<'_>, sets: &'s Sets, work: &mut Work<'_>) -> Choice<'s> {
     let mut choice = Choice { chosen: Vec::new(), paused: Vec::new(), is_webhook_called: true };
-    // Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its value.
+    // Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its
+    // value.
     if let NamespaceLabels::Known(labels) = pod.template.namespace_labels
         && labels.contains_key(CONTROL_PLANE)
     {

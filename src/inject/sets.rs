@@ -1,26 +1,69 @@
 //! Which SidecarSets there are, and which contents each has had.
 
 use super::containers::List;
+use super::hot_upgrade;
 use super::resources::Policy;
+use super::template::{Object, name, text};
 use crate::model::sidecar_set::{SidecarContainer, SidecarSet};
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One content of a SidecarSet, with what can be worked out once for all workloads.
 #[derive(Debug)]
 pub struct PreparedSet {
     set: Arc<SidecarSet>,
-    init_policies: Vec<Option<Policy>>,
+    init: Prepared,
+    main: Prepared,
+    /// The volumes that its containers mount, in the order of mounting, each with the index of its
+    /// definition.
+    mounted: Vec<(String, Option<usize>)>,
+    /// The names of those that are defined.
+    volumes: BTreeMap<String, usize>,
+    secrets: BTreeSet<String>,
+}
+
+/// One list of containers.
+#[derive(Debug)]
+struct Prepared {
     policies: Vec<Option<Policy>>,
+    /// The names the containers have in a pod, each with the index of its container.
+    names: Vec<(String, usize)>,
+    by_name: BTreeSet<String>,
+}
+
+impl Prepared {
+    fn new(sidecars: &[SidecarContainer], list: List) -> Self {
+        let policies = sidecars.iter().map(|c| c.resources_policy.as_ref().map(Policy::new)).collect();
+        let named =
+            |(i, sidecar)| hot_upgrade::names(sidecar, list).into_iter().flatten().map(move |name| (name, i));
+        let names: Vec<_> = sidecars.iter().enumerate().flat_map(named).collect();
+        let by_name = names.iter().map(|(name, _)| name.clone()).collect();
+        Self { policies, names, by_name }
+    }
 }
 
 impl PreparedSet {
-    /// Prepares a set: compiles its resource policies.
+    /// Prepares a set.
     pub fn new(set: Arc<SidecarSet>) -> Self {
-        let prepare = |c: &SidecarContainer| c.resources_policy.as_ref().map(Policy::new);
-        let init_policies = set.init_containers.iter().map(prepare).collect();
-        let policies = set.containers.iter().map(prepare).collect();
-        Self { set, init_policies, policies }
+        let defined: BTreeMap<&str, usize> =
+            set.volumes.iter().enumerate().map(|(i, v)| (text(v, "name"), i)).collect();
+        let mut mounted: Vec<(String, Option<usize>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for volume in set.init_containers.iter().chain(&set.containers).flat_map(mounts) {
+            if seen.insert(volume) {
+                mounted.push((volume.to_owned(), defined.get(volume).copied()));
+            }
+        }
+        let volumes = mounted.iter().filter_map(|(name, at)| Some((name.clone(), (*at)?))).collect();
+        Self {
+            init: Prepared::new(&set.init_containers, List::Init),
+            main: Prepared::new(&set.containers, List::Main),
+            mounted,
+            volumes,
+            secrets: set.image_pull_secrets.iter().cloned().collect(),
+            set,
+        }
     }
 
     /// Returns the set.
@@ -35,19 +78,59 @@ impl PreparedSet {
 
     /// Returns the containers of one list, each with its resource policy.
     pub(super) fn sidecars(&self, list: List) -> impl Iterator<Item = (&SidecarContainer, Option<&Policy>)> {
-        let (sidecars, policies) = match list {
-            List::Init => (&self.set.init_containers, &self.init_policies),
-            List::Main => (&self.set.containers, &self.policies),
-        };
-        sidecars.iter().zip(policies.iter().map(Option::as_ref))
+        self.written(list).iter().zip(self.of(list).policies.iter().map(Option::as_ref))
     }
 
     /// Returns the names that the containers of one list have in a pod.
-    pub(super) fn final_names(&self, list: List) -> impl Iterator<Item = (String, &SidecarContainer)> {
-        self.sidecars(list).flat_map(move |(sidecar, _)| {
-            super::hot_upgrade::names(sidecar, list).into_iter().flatten().map(move |name| (name, sidecar))
-        })
+    pub(super) fn final_names(&self, list: List) -> impl Iterator<Item = (&str, &SidecarContainer)> {
+        self.of(list).names.iter().map(move |(name, at)| (name.as_str(), &self.written(list)[*at]))
     }
+
+    /// Tells whether a container of that name goes into a list of the pod.
+    pub(super) fn brings(&self, list: List, name: &str) -> bool {
+        self.of(list).by_name.contains(name)
+    }
+
+    /// Returns the volumes that its containers mount, in the order of mounting: name and definition.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = (&str, Option<&Object>)> {
+        self.mounted.iter().map(|(name, at)| (name.as_str(), at.map(|i| &self.set.volumes[i])))
+    }
+
+    /// Returns the index in `volumes` of a volume that it brings into a pod.
+    pub(super) fn volume(&self, name: &str) -> Option<usize> {
+        self.volumes.get(name).copied()
+    }
+
+    /// Returns the pull secrets, in the order of the set.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.set.image_pull_secrets.iter().map(String::as_str)
+    }
+
+    /// Tells whether it has a pull secret of that name.
+    pub(super) fn brings_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    fn of(&self, list: List) -> &Prepared {
+        match list {
+            List::Init => &self.init,
+            List::Main => &self.main,
+        }
+    }
+
+    fn written(&self, list: List) -> &[SidecarContainer] {
+        match list {
+            List::Init => &self.set.init_containers,
+            List::Main => &self.set.containers,
+        }
+    }
+}
+
+/// Per container mounts come before devices.
+fn mounts(sidecar: &SidecarContainer) -> impl Iterator<Item = &str> {
+    let list =
+        |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    list("volumeMounts").iter().chain(list("volumeDevices")).map(name)
 }
 
 /// The SidecarSets that are to be injected, and contents they have had.
@@ -60,8 +143,8 @@ pub struct Sets {
 }
 
 impl Sets {
-    /// Makes the collection: `current` has each name once, in any order; `earlier` are further contents of the
-    /// same or other sets, oldest first.
+    /// Makes the collection: `current` has each name once, in any order; `earlier` are further contents of
+    /// the same or other sets, oldest first.
     pub fn new(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
         let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for set in earlier {

@@ -23,7 +23,13 @@ pub(super) struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// Reads a template; the error is about a part that has not the type the API wants.
     pub(super) fn read(template: &'a PodTemplate<'a>) -> Result<Self, Box<Diagnostic>> {
-        let (metadata, spec) = (template.value.get("metadata"), template.value.get("spec"));
+        is_object(template, &Path::root())?;
+        let parts = ["metadata", "spec"].map(|key| {
+            let path = Path::root().then(key);
+            is_object(template, &path).map(|()| template.value.get(key))
+        });
+        let [metadata, spec] = parts;
+        let (metadata, spec) = (metadata?, spec?);
         let list = |key: &str| objects(template, spec, key);
         let texts = |key: &str| strings(template, metadata, key);
         texts("labels")?;
@@ -80,8 +86,8 @@ pub(super) struct New {
 }
 
 impl New {
-    /// Returns the whole new template, its keys in their old order and new ones behind them; None where nothing
-    /// has changed.
+    /// Returns the whole new template, its keys in their old order and new ones behind them; None where
+    /// nothing has changed.
     pub(super) fn write(self, pod: &Pod<'_>) -> Option<Value> {
         let none = Object::new();
         let has_new_notes = self.annotations != *pod.annotations.unwrap_or(&none);
@@ -182,17 +188,27 @@ fn strings<'a>(
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string() && !v.is_null()) {
             None => Ok(Some(map)),
-            Some((k, _)) => {
-                Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text (quote it)"))
-            }
+            Some((k, _)) => Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text")),
         },
         Some(_) => Err(wrong(Path::dotted("metadata").then(key), "an object")),
+    }
+}
+
+fn is_object(template: &PodTemplate<'_>, path: &Path) -> Result<(), Box<Diagnostic>> {
+    let value = match path.steps() {
+        [Seg::Key(key)] => template.value.get(key),
+        _ => Some(template.value),
+    };
+    match value {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(_) => Err(wrong_type(template, path, "an object")),
     }
 }
 
 fn wrong_type(template: &PodTemplate<'_>, below: &Path, wanted: &str) -> Box<Diagnostic> {
     let what = match below.steps().last() {
         Some(Seg::Key(key)) => format!("`{key}` is not {wanted}"),
+        None => format!("the pod template is not {wanted}"),
         _ => format!("`{below}` is not {wanted}"),
     };
     let label = template.document.label(&template.path.join(below), Part::Value, "");
@@ -201,6 +217,6 @@ fn wrong_type(template: &PodTemplate<'_>, below: &Path, wanted: &str) -> Box<Dia
             .at(label)
             .field(template.path.join(below).to_string())
             .because("the API server refuses this manifest")
-            .help(format!("write {wanted}")),
+            .help(if wanted == "a text" { "put it in quotes".to_owned() } else { format!("write {wanted}") }),
     )
 }

@@ -4,7 +4,6 @@ use super::containers::{Brought, Merged, Slot, path};
 use super::revision::{Chosen, Why};
 use super::selects::Choice;
 use super::template::{Object, Pod, name};
-use super::{secrets, volumes};
 use crate::yaml::{Document, Path};
 use serde_json::Value;
 use std::fmt;
@@ -135,24 +134,20 @@ impl Recorder<'_> {
     /// Records the volumes that are new or other than before.
     pub(super) fn volumes(&mut self, all: &[Value]) {
         for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
-            let set = self.choice.chosen.iter().find(|c| volumes::brought(c.content).contains(&name(volume)));
-            let Some(chosen) = set else { continue };
-            let is_it = |v: &Object| v.get("name") == volume.get("name");
-            let defined = chosen.content.set().volumes.iter().rposition(is_it);
-            let from = defined.map(|i| chosen.content.set().path.join(&Path::dotted("spec.volumes")).then(i));
-            self.origin(
-                Path::dotted("spec.volumes").then(at),
-                chosen,
-                "mounted by a container of the set",
-                from,
-            );
+            let index = |c: &Chosen<'_>| c.content.volume(name(volume));
+            let Some((chosen, at_set)) = self.choice.chosen.iter().find_map(|c| Some((c, index(c)?))) else {
+                continue;
+            };
+            let from = chosen.content.set().path.join(&Path::dotted("spec.volumes")).then(at_set);
+            let place = Path::dotted("spec.volumes").then(at);
+            self.origin(place, chosen, "mounted by a container of the set", Some(from));
         }
     }
 
     /// Records the pull secrets that are new.
     pub(super) fn secrets(&mut self, all: &[Value]) {
         for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
-            let set = self.choice.chosen.iter().find(|c| secrets::brought(c.content).contains(&name(secret)));
+            let set = self.choice.chosen.iter().find(|c| c.content.brings_secret(name(secret)));
             if let Some(chosen) = set {
                 let place = Path::dotted("spec.imagePullSecrets").then(at);
                 self.origin(place, chosen, "a pull secret of the set", None);

@@ -13,6 +13,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::Part;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the API server mounts the token of the service account.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -42,15 +43,14 @@ pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'
     let own_devices = own("volumeDevices");
     // Kruise v1.9.0: containers that bear the mark are no application's; paths are compared as texts.
     let sources = || apps.containers.iter().copied().filter(|c| !is_injected(c));
-    let mut taken: Vec<&str> = own("volumeMounts").iter().map(mount_path).collect();
+    let mut taken: BTreeSet<&str> = own("volumeMounts").iter().map(mount_path).collect();
     taken.extend(own_devices.iter().map(device_path));
     if sidecar.share_volumes {
         for app in sources() {
             for mount in items(app, "volumeMounts") {
                 // The variables come along even where the mount itself finds its path taken.
-                shared.variables.extend(variables(app, mount).map(|v| (v, name(app))));
-                if !taken.contains(&mount_path(mount)) {
-                    taken.push(mount_path(mount));
+                shared.variables.extend(variables(apps, name(app), mount).map(|v| (v, name(app))));
+                if taken.insert(mount_path(mount)) {
                     shared.mounts.push((mount, name(app)));
                 }
             }
@@ -59,8 +59,7 @@ pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'
     if sidecar.share_volume_devices {
         for app in sources() {
             for device in items(app, "volumeDevices") {
-                if !taken.contains(&device_path(device)) {
-                    taken.push(device_path(device));
+                if taken.insert(device_path(device)) {
                     shared.devices.push((device, name(app)));
                 }
             }
@@ -70,9 +69,9 @@ pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'
 }
 
 /// The variables of a container that a mount's `subPathExpr` names; of several definitions the first.
-fn variables<'a>(app: &'a Value, mount: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn variables<'a>(apps: &Apps<'a>, app: &'a str, mount: &'a Value) -> impl Iterator<Item = &'a Value> {
     let expression = mount.get("subPathExpr").and_then(Value::as_str).unwrap_or_default();
-    referenced(expression).filter_map(|wanted| items(app, "env").iter().find(|e| name(e) == wanted))
+    referenced(expression).filter_map(move |wanted| apps.variable(app, wanted)).map(|found| found.first)
 }
 
 fn mount_path(mount: &Value) -> &str {
@@ -99,33 +98,6 @@ pub(super) fn append<'a>(
     added.iter().enumerate().map(|(i, (_, app))| (key, first + i, Source::Shared(app))).collect()
 }
 
-/// Returns the names of the volumes that a set brings, in the order of mounting.
-pub(super) fn brought(set: &PreparedSet) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for name in mounted(set).map(|(_, name)| name) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// Per set init containers come first; per container mounts come before devices.
-fn mounted(set: &PreparedSet) -> impl Iterator<Item = (&SidecarContainer, &str)> {
-    let sidecars = set.set().init_containers.iter().chain(&set.set().containers);
-    sidecars.flat_map(|sidecar| {
-        let list =
-            |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        list("volumeMounts").iter().chain(list("volumeDevices")).map(move |used| (sidecar, name(used)))
-    })
-}
-
-/// Returns how a set defines a volume; of two definitions the last, as in Kruise.
-pub(super) fn definition<'s>(set: &'s PreparedSet, wanted: &str) -> Option<&'s Object> {
-    let is_it = |volume: &&Object| volume.get("name").and_then(Value::as_str) == Some(wanted);
-    set.set().volumes.iter().rev().find(is_it)
-}
-
 /// Returns the new list: the pod's own, then what sidecars mount, each name once. A volume of the pod stays
 /// whatever its kind, unless an earlier content of the set is known to have written it.
 pub(super) fn merge(
@@ -137,52 +109,52 @@ pub(super) fn merge(
     lists: [&Merged; 2],
     work: &mut Work<'_>,
 ) -> Vec<Value> {
-    let mut ours: Vec<(&str, &Chosen<'_>, &Object)> = Vec::new();
+    let (order, ours) = brought(choice, work);
+    let gone = removal::volumes(pod, sets, choice, previous, fates, lists, work);
+    let mut values = BTreeMap::new();
+    let mut old = Vec::new();
+    let mut is_written = BTreeSet::new();
+    for (i, volume) in pod.volumes.iter().enumerate().filter(|(_, v)| !gone.contains(name(v))) {
+        let name = name(volume);
+        old.push(name);
+        let mine = ours.get(name).filter(|(set, _)| removal::wrote_volume(pod, i, sets, previous, set, work));
+        if mine.is_some() {
+            is_written.insert(name);
+        }
+        values
+            .entry(name)
+            .or_insert_with(|| mine.map_or_else(|| volume.clone(), |(_, d)| Value::Object((*d).clone())));
+    }
+    if values.len() < old.len() {
+        // The API server refuses two volumes of one name; they are left to it as they are.
+        let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| Value::Object(ours[n].1.clone()));
+        return pod.volumes.iter().filter(|v| !gone.contains(name(v))).cloned().chain(new).collect();
+    }
+    let own = old.iter().copied().filter(|n| !is_written.contains(n));
+    let added = order.iter().copied().filter(|n| is_written.contains(n) || !values.contains_key(n));
+    let order = removal::settled(&old, own.chain(added));
+    order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| Value::Object(ours[n].1.clone()))).collect()
+}
+
+/// What sets bring: the names in the order of mounting, and for each the first set's definition.
+fn brought<'c>(
+    choice: &'c Choice<'_>,
+    work: &mut Work<'_>,
+) -> (Vec<&'c str>, BTreeMap<&'c str, (&'c PreparedSet, &'c Object)>) {
+    let (mut order, mut ours) = (Vec::new(), BTreeMap::new());
     for chosen in &choice.chosen {
-        for name in brought(chosen.content) {
-            match definition(chosen.content, name) {
-                _ if ours.iter().any(|(n, ..)| *n == name) => {}
-                Some(definition) => ours.push((name, chosen, definition)),
+        for (name, definition) in chosen.content.volumes() {
+            match definition {
                 None => work.tell(not_defined(chosen, name)),
+                Some(_) if ours.contains_key(name) => {}
+                Some(definition) => {
+                    order.push(name);
+                    ours.insert(name, (chosen.content, definition));
+                }
             }
         }
     }
-    let names: Vec<&str> = ours.iter().map(|(n, ..)| *n).collect();
-    let gone = removal::volumes(pod, sets, previous, fates, &names, lists, work);
-    let mut all: Vec<(&str, Value)> = Vec::new();
-    let mut written = Vec::new();
-    for (i, volume) in pod.volumes.iter().enumerate() {
-        let name = name(volume);
-        if gone.contains(&name) {
-            continue;
-        }
-        let mine = ours.iter().find(|(n, ..)| *n == name);
-        let is_mine = mine.is_some_and(|(_, chosen, definition)| {
-            removal::wrote_volume(pod, i, sets, previous, chosen.content, definition, work)
-        });
-        if is_mine {
-            written.push(name);
-        }
-        let value =
-            mine.filter(|_| is_mine).map_or_else(|| volume.clone(), |(.., d)| Value::Object((*d).clone()));
-        all.push((name, value));
-    }
-    let old: Vec<&str> = all.iter().map(|(n, _)| *n).collect();
-    let own = old.iter().copied().filter(|n| !written.contains(n));
-    let added = names.iter().copied().filter(|n| written.contains(n) || !old.contains(n));
-    let order = removal::settled(&old, own.chain(added));
-    let missing = names.iter().copied().filter(|n| !order.contains(n)).collect::<Vec<_>>();
-    order.into_iter().chain(missing).map(|n| take(&mut all, &ours, n)).collect()
-}
-
-fn take(all: &mut Vec<(&str, Value)>, ours: &[(&str, &Chosen<'_>, &Object)], name: &str) -> Value {
-    match all.iter().position(|(n, _)| *n == name) {
-        Some(at) => all.remove(at).1,
-        None => {
-            let definition = ours.iter().find(|(n, ..)| *n == name).map(|(.., d)| (*d).clone());
-            Value::Object(definition.unwrap_or_default())
-        }
-    }
+    (order, ours)
 }
 
 fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
@@ -190,20 +162,19 @@ fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
     let message =
         format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", chosen.name());
     let diagnostic = Diagnostic::error(Code::VolumeNotDefined, message);
-    let diagnostic = match mounted(chosen.content).find(|(_, name)| *name == volume) {
-        Some((sidecar, _)) => {
-            let list = |key: &'static str| {
-                let items = sidecar.container.get(key).and_then(Value::as_array)?;
-                items
-                    .iter()
-                    .position(|m| name(m) == volume)
-                    .map(|i| sidecar.path.then(key).then(i).then("name"))
-            };
-            let at = list("volumeMounts")
-                .or_else(|| list("volumeDevices"))
-                .unwrap_or_else(|| sidecar.path.clone());
-            diagnostic.at(set.document.label(&at, Part::Value, "")).field(at.to_string())
-        }
+    let place = set.init_containers.iter().chain(&set.containers).find_map(|sidecar| {
+        ["volumeMounts", "volumeDevices"].into_iter().find_map(|key| {
+            let at = sidecar
+                .container
+                .get(key)
+                .and_then(Value::as_array)?
+                .iter()
+                .position(|m| name(m) == volume)?;
+            Some(sidecar.path.then(key).then(at).then("name"))
+        })
+    });
+    let diagnostic = match place {
+        Some(at) => diagnostic.at(set.document.label(&at, Part::Value, "")).field(at.to_string()),
         None => diagnostic,
     };
     diagnostic
@@ -211,8 +182,8 @@ fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
         .help("define it under the set's `volumes`, or use `shareVolumePolicy` for mounts of the application")
 }
 
-/// Warns of a token mount in the manifest: the API server gives every container its own when the pod is made, so
-/// one that is written down comes from a copy of a live pod.
+/// Warns of a token mount in the manifest: the API server gives every container its own when the pod is made,
+/// so one that is written down comes from a copy of a live pod.
 pub(super) fn shares_token(
     pod: &Pod<'_>,
     chosen: &Chosen<'_>,

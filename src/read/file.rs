@@ -86,7 +86,10 @@ fn byte_label(name: &Arc<str>, bytes: &[u8], at: usize) -> Label {
     let line_end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |n| at + n);
     let column = String::from_utf8_lossy(&bytes[line_start..at]).chars().count() + 1;
     let source: String = if column < MAX_LINE {
-        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)]).chars().take(MAX_LINE).collect()
+        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)])
+            .chars()
+            .take(MAX_LINE)
+            .collect()
     } else {
         String::new()
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tempfile::TempPath;
+use tempfile::TempDir;
 
 /// The file that lists what pillion wrote into a folder, one path a line, sorted.
 pub const INDEX: &str = ".pillion-files";
@@ -20,9 +20,12 @@ pub struct Folder {
     known: BTreeSet<String>,
     /// What there will be.
     made: BTreeSet<String>,
-    /// Files with new bytes, waiting beside their place.
-    staged: Vec<(TempPath, PathBuf)>,
-    written: usize,
+    /// Folders below which no link leads elsewhere.
+    plain: BTreeSet<PathBuf>,
+    /// A folder on the same file system, in which new files wait; it goes away with this value.
+    waiting: Option<TempDir>,
+    /// Where the waiting files go: the n-th file's place.
+    staged: Vec<PathBuf>,
 }
 
 impl Folder {
@@ -31,7 +34,14 @@ impl Folder {
         let known = fs::read_to_string(root.join(INDEX)).unwrap_or_default();
         // A line that leads out of the folder was not written by pillion.
         let known = known.lines().filter(|l| is_inside(Path::new(l))).map(str::to_owned).collect();
-        Self { root: root.to_owned(), known, made: BTreeSet::new(), staged: Vec::new(), written: 0 }
+        Self {
+            root: root.to_owned(),
+            known,
+            made: BTreeSet::new(),
+            plain: BTreeSet::new(),
+            waiting: None,
+            staged: Vec::new(),
+        }
     }
 
     /// Returns the present text of a file.
@@ -54,14 +64,48 @@ impl Folder {
         if !self.made.insert(name.clone()) {
             return Ok(Err(Box::new(collision(&target))));
         }
+        if let Some(link) = self.link_above(relative) {
+            return Ok(Err(Box::new(through_link(&link))));
+        }
         match fs::read(&target) {
             Ok(present) if present == text.as_bytes() => return Ok(Ok(())),
             Ok(_) if !self.known.contains(&name) => return Ok(Err(Box::new(not_ours(&target)))),
             _ => {}
         }
-        let staged = stage(&target, text).map_err(|source| failure(&target, source))?;
-        self.staged.push((staged, target));
+        self.stage(&target, text).map_err(|source| failure(&target, source))?;
+        self.staged.push(target);
         Ok(Ok(()))
+    }
+
+    /// Returns the symbolic link on the way to a file, if there is one: it would lead out of the folder.
+    fn link_above(&mut self, relative: &Path) -> Option<PathBuf> {
+        let parent = self.root.join(relative).parent()?.to_owned();
+        if self.plain.contains(&parent) {
+            return None;
+        }
+        let is_link = |f: &&Path| fs::symlink_metadata(f).is_ok_and(|m| m.is_symlink());
+        let link = parent.ancestors().take_while(|a| *a != self.root).find(is_link).map(Path::to_owned);
+        if link.is_none() {
+            self.plain.insert(parent);
+        }
+        link
+    }
+
+    /// Writes a file to where it waits. Thousands wait at once: they are no open files.
+    fn stage(&mut self, target: &Path, text: &str) -> std::io::Result<()> {
+        let waiting = match &self.waiting {
+            Some(waiting) => waiting,
+            None => {
+                let existing = self.root.ancestors().find(|a| a.is_dir()).unwrap_or(Path::new("."));
+                self.waiting.insert(tempfile::Builder::new().prefix(".pillion-").tempdir_in(existing)?)
+            }
+        };
+        let file = waiting.path().join(self.staged.len().to_string());
+        fs::write(&file, text)?;
+        match fs::metadata(target) {
+            Ok(present) => fs::set_permissions(&file, present.permissions()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Returns what pillion wrote earlier and makes no longer.
@@ -74,10 +118,16 @@ impl Folder {
     ///
     /// # Errors
     /// When the file system fails.
-    pub fn commit(mut self) -> Result<(usize, usize), Failure> {
-        for (staged, target) in std::mem::take(&mut self.staged) {
-            staged.persist(&target).map_err(|e| failure(&target, e.error))?;
-            self.written += 1;
+    pub fn commit(self) -> Result<(usize, usize), Failure> {
+        // A run that is killed on the way must not disown what it has written.
+        self.write_index(&self.known.union(&self.made).cloned().collect(), &self.known)?;
+        if let Some(waiting) = &self.waiting {
+            for (n, target) in self.staged.iter().enumerate() {
+                let folder = target.parent().unwrap_or(Path::new("."));
+                fs::create_dir_all(folder)
+                    .and_then(|()| fs::rename(waiting.path().join(n.to_string()), target))
+                    .map_err(|source| failure(target, source))?;
+            }
         }
         let stale: Vec<String> = self.stale().map(str::to_owned).collect();
         for name in &stale {
@@ -87,8 +137,8 @@ impl Folder {
                 _ => self.remove_empty_parents(&target),
             }
         }
-        self.write_index()?;
-        Ok((self.written, stale.len()))
+        self.write_index(&self.made, &self.known.union(&self.made).cloned().collect())?;
+        Ok((self.staged.len(), stale.len()))
     }
 
     fn remove_empty_parents(&self, file: &Path) {
@@ -100,11 +150,12 @@ impl Folder {
         }
     }
 
-    fn write_index(&self) -> Result<(), Failure> {
-        if self.known == self.made {
+    fn write_index(&self, names: &BTreeSet<String>, present: &BTreeSet<String>) -> Result<(), Failure> {
+        if names == present {
             return Ok(());
         }
-        let text: String = self.made.iter().map(|name| format!("{name}\n")).collect();
+        fs::create_dir_all(&self.root).map_err(|source| failure(&self.root, source))?;
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
         replace_file(&self.root.join(INDEX), &text)
     }
 }
@@ -116,33 +167,22 @@ impl Folder {
 pub fn replace_file(target: &Path, text: &str) -> Result<(), Failure> {
     // Renaming over a link would take the link away and leave the file it leads to.
     let target = &target.canonicalize().unwrap_or_else(|_| target.to_owned());
-    let staged = stage(target, text).map_err(|source| failure(target, source))?;
-    staged.persist(target).map_err(|e| failure(target, e.error))?;
-    Ok(())
-}
-
-fn stage(target: &Path, text: &str) -> std::io::Result<TempPath> {
+    let source = |source| failure(target, source);
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".pillion-");
-    let permissions = match fs::metadata(target) {
-        Ok(present) => Some(present.permissions()),
-        Err(_) => None,
-    };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         // The mode that any other program's new file would have; the umask takes its part.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
+    let mut staged = builder.prefix(".pillion-").tempfile_in(folder).map_err(source)?;
+    staged.write_all(text.as_bytes()).map_err(source)?;
+    if let Ok(present) = fs::metadata(target) {
+        staged.as_file().set_permissions(present.permissions()).map_err(source)?;
     }
-    // Thousands of files wait at once: only their names may, no open files.
-    Ok(file.into_temp_path())
+    staged.persist(target).map_err(|e| source(e.error))?;
+    Ok(())
 }
 
 fn failure(path: &Path, source: std::io::Error) -> Failure {
@@ -163,6 +203,13 @@ fn not_ours(path: &Path) -> Diagnostic {
     Diagnostic::error(Code::FileNotOurs, message).at(Label::whole_file(path.to_string_lossy())).help(format!(
         "remove it, or choose another folder; `{INDEX}` in the folder lists what pillion wrote"
     ))
+}
+
+fn through_link(link: &Path) -> Diagnostic {
+    let message = format!("`{}` is a symbolic link: nothing is written through it", link.display());
+    Diagnostic::error(Code::LinkOutside, message)
+        .at(Label::whole_file(link.to_string_lossy()))
+        .help("remove it, or choose another folder")
 }
 
 fn collision(path: &Path) -> Diagnostic {

@@ -34,7 +34,11 @@ impl Folder {
 
     fn run_with(&self, args: &str, stdin: &[u8]) -> Answer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
-        command.args(args.split_whitespace()).current_dir(self.0.path()).env_clear().env("HOME", self.0.path());
+        command
+            .args(args.split_whitespace())
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("HOME", self.0.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A program that stops reading early is judged by its answer.
@@ -61,7 +65,10 @@ impl Answer {
     /// Refused in a plain way: a code, a place or a word about it, and nothing on standard output.
     fn is_refusal(&self, code: i32, word: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
-        assert!(self.err.contains(word) && !self.err.contains("panicked") && !self.err.contains("bug"), "{self:?}");
+        assert!(
+            self.err.contains(word) && !self.err.contains("panicked") && !self.err.contains("bug"),
+            "{self:?}"
+        );
     }
 
     fn is_done(&self) {
@@ -126,10 +133,12 @@ fn files_that_do_not_change_are_not_written_again() {
         use std::os::unix::fs::MetadataExt as _;
         fs::metadata(folder.path(name)).unwrap().ino()
     };
-    let before = [inode("rendered/web.yaml"), inode("rendered/shop/cart.yaml"), inode("rendered/.pillion-files")];
+    let before =
+        [inode("rendered/web.yaml"), inode("rendered/shop/cart.yaml"), inode("rendered/.pillion-files")];
     folder.put("apps/web.yaml", deployment("web2"));
     folder.run("render --out rendered").is_done();
-    let after = [inode("rendered/web.yaml"), inode("rendered/shop/cart.yaml"), inode("rendered/.pillion-files")];
+    let after =
+        [inode("rendered/web.yaml"), inode("rendered/shop/cart.yaml"), inode("rendered/.pillion-files")];
     assert!(before[0] != after[0] && before[1..] == after[1..]);
 }
 
@@ -145,10 +154,22 @@ fn another_programs_file_is_not_overwritten() {
 #[test]
 fn an_index_cannot_make_pillion_remove_files_elsewhere() {
     let folder = repository();
-    folder.put("precious.yaml", "a: 1\n").put("rendered/.pillion-files", "../precious.yaml\n/etc/hostname\nold.yaml\n");
+    folder
+        .put("precious.yaml", "a: 1\n")
+        .put("rendered/.pillion-files", "../precious.yaml\n/etc/hostname\nold.yaml\n");
     folder.put("rendered/old.yaml", "a: 1\n");
     folder.run("render --out rendered").is_done();
     assert!(folder.path("precious.yaml").exists() && !folder.path("rendered/old.yaml").exists());
+}
+
+#[test]
+fn nothing_is_written_through_a_link() {
+    let folder = repository();
+    let outside = Folder::new();
+    fs::create_dir(folder.path("rendered")).unwrap();
+    std::os::unix::fs::symlink(outside.path("."), folder.path("rendered/shop")).unwrap();
+    folder.run("render --out rendered").is_refusal(1, "link-outside");
+    assert_eq!(fs::read_dir(outside.path(".")).unwrap().count(), 0);
 }
 
 #[test]
@@ -174,7 +195,11 @@ fn an_error_anywhere_keeps_everything_unwritten() {
     folder.run("render --out rendered").is_refusal(1, "apps/zz.yaml:");
     assert!(!folder.path("rendered").join("web.yaml").exists());
     folder.run("render").is_refusal(1, "invalid-yaml");
-    assert_eq!(fs::read_dir(folder.path("rendered")).map_or(0, Iterator::count), 0, "no temporary file stays");
+    assert_eq!(
+        fs::read_dir(folder.path("rendered")).map_or(0, Iterator::count),
+        0,
+        "no temporary file stays"
+    );
 }
 
 #[test]
@@ -187,7 +212,11 @@ fn a_difference_is_exit_code_1_and_shown() {
     assert!(check.err.contains("rendered/shop/cart.yaml:10:1: warning[not-up-to-date]"), "{check:?}");
     let diff = folder.run("render --check --diff");
     assert_eq!(diff.code, Some(1));
-    assert_eq!(diff.out.matches("\n-        image: logtail:1.4.2\n+        image: logtail:1.5.0\n").count(), 2, "{diff:?}");
+    assert_eq!(
+        diff.out.matches("\n-        image: logtail:1.4.2\n+        image: logtail:1.5.0\n").count(),
+        2,
+        "{diff:?}"
+    );
     folder.run("render --out rendered").is_done();
     folder.run("render --check").is_done();
 }
@@ -213,7 +242,10 @@ fn links_are_not_followed() {
     link(Path::new("web.yaml"), "apps/again.yaml");
     let answer = folder.run("render");
     answer.is_done();
-    assert!(answer.err.contains("link-skipped") && answer.out.matches("name: web").count() == 1, "{answer:?}");
+    assert!(
+        answer.err.contains("link-skipped") && answer.out.matches("name: web").count() == 1,
+        "{answer:?}"
+    );
     link(&outside.path("secret.yaml"), "apps/shadow.yaml");
     folder.run("render").is_refusal(1, "out of the folder");
     fs::remove_file(folder.path("apps/shadow.yaml")).unwrap();
@@ -263,7 +295,12 @@ fn hostile_input_gets_a_diagnostic() {
         ("nul", b"apiVersion: v1\nkind: Pod\nspec: \"\0\"\n".to_vec(), "nul.yaml:3:8"),
         ("tab", b"apiVersion: v1\nkind: Pod\nspec:\n\tcontainers: []\nlog: 'true'\n".to_vec(), "tab"),
         ("quote", b"apiVersion: v1\nkind: Pod\nspec: \"never closed\nlog: 'true'\n".to_vec(), "invalid-yaml"),
-        ("template", b"apiVersion: v1\nkind: Pod\nmetadata: {labels: {log: 'true'}}\nspec: {{ .Values.spec }}\n".to_vec(), "template"),
+        (
+            "template",
+            b"apiVersion: v1\nkind: Pod\nmetadata: {labels: {log: 'true'}}\nspec: {{ .Values.spec }}\n"
+                .to_vec(),
+            "template",
+        ),
     ];
     for (name, bytes, word) in hostile {
         folder.put(&format!("{name}.yaml"), bytes);
@@ -305,16 +342,29 @@ fn standard_input_is_a_file_like_any_other() {
 fn a_list_is_rendered_item_by_item() {
     let folder = Folder::new();
     let pod = |name: &str, log: &str| {
-        format!(r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "{name}", "labels": {{"log": "{log}"}}}}, "spec": {{"containers": [{{"name": "app", "image": "a"}}]}}}}"#)
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "{name}", "labels": {{"log": "{log}"}}}}, "spec": {{"containers": [{{"name": "app", "image": "a"}}]}}}}"#
+        )
     };
-    let list = format!("{{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"items\": [\n    {},\n    {}\n  ]\n}}\n", pod("a", "true"), pod("b", "false"));
+    let list = format!(
+        "{{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"items\": [\n    {},\n    {}\n  ]\n}}\n",
+        pod("a", "true"),
+        pod("b", "false")
+    );
     folder.put("log.yaml", SET).put("list.json", &list);
     let answer = folder.run("render --sidecarsets log.yaml list.json");
     answer.is_done();
     assert!(answer.out.contains(&pod("b", "false")), "{answer:?}");
     let value: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
     assert_eq!(value["items"][0]["spec"]["containers"][0]["name"], "logtail");
-    folder.put("sets.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- {}- {}", SET.replace('\n', "\n  ").trim_end_matches(' '), deployment("web").replace('\n', "\n  ")));
+    folder.put(
+        "sets.yaml",
+        format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {}- {}",
+            SET.replace('\n', "\n  ").trim_end_matches(' '),
+            deployment("web").replace('\n', "\n  ")
+        ),
+    );
     let answer = folder.run("render sets.yaml");
     answer.is_done();
     assert!(!answer.out.contains("SidecarSet\n") && answer.out.contains("logtail:1.4.2"), "{answer:?}");
@@ -332,7 +382,10 @@ fn messages_have_forms_for_programs() {
     assert_eq!(log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 7);
     let json = folder.run("validate set.yaml -o json");
     let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!((&document["kind"], &document["items"][0]["field"]), (&"Diagnostics".into(), &"spec.containers[0].name".into()));
+    assert_eq!(
+        (&document["kind"], &document["items"][0]["field"]),
+        (&"Diagnostics".into(), &"spec.containers[0].name".into())
+    );
     assert!(!folder.run("validate set.yaml --color never").err.contains('\u{1b}'));
     assert!(folder.run("validate set.yaml --color always").err.contains('\u{1b}'));
     folder.run("schema").is_done();

@@ -7,5 +7,7 @@ mod injection;
 mod normal;
 mod quirks;
 mod rooms;
+mod rules;
 mod stored;
+mod told;
 mod validation;
