@@ -153,8 +153,6 @@ codes! {
     TransferEnvMissing "transfer-env-missing" "transferEnv: [{sourceContainerName: app, envName: TZ}]"
     /// A sidecar shares the mount of a service-account token that stands in the manifest.
     SharesTokenMount "shares-token-mount" "volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]"
-    /// A hot-upgrade pair has no image for its second container.
-    HotUpgradeEmptyImage "hot-upgrade-empty-image" "upgradeStrategy: {upgradeType: HotUpgrade}"
     /// An init container is put before the application's own, which Kruise's API documentation denies.
     InitBeforeApp "init-before-app" "initContainers: [{name: prepare, podInjectPolicy: BeforeAppContainer}]"
     /// A launch priority is not a whole number; Kruise denies such a pod.
