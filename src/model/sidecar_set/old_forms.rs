@@ -2,6 +2,7 @@
 
 use super::Mode;
 use super::places::Places;
+use super::walk::MOST_FINDINGS;
 use crate::diag::{Code, Diagnostic};
 use crate::yaml::{Part, Path, Seg};
 use serde_json::{Map, Value, json};
@@ -128,6 +129,12 @@ impl Forms<'_> {
             else {
                 continue;
             };
+            // What is beyond the findings that are shown is mapped all the same.
+            if self.found.len() >= MOST_FINDINGS {
+                let kind = value.take();
+                *value = json!({"type": kind});
+                continue;
+            }
             let at = Path::dotted("spec").then(list).then(i).then(policy);
             let kind = value.as_str().unwrap_or_default().to_owned();
             let label = self.places.label(&at, Part::Value, "");

@@ -8,7 +8,7 @@ use crate::yaml::{Part, Path, Seg};
 use serde_json::{Map, Value};
 
 /// Findings of one document that are reported one by one; a document with more of them is no SidecarSet at all.
-const MOST_FINDINGS: usize = 200;
+pub(crate) const MOST_FINDINGS: usize = 200;
 
 /// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
 pub(crate) fn check(

@@ -36,7 +36,10 @@ pub(super) fn check(report: &mut Report<'_>, spec: &Object, volumes: &Volumes<'_
                 // Init containers run one by one and may use one port after the other.
                 host_ports.clear();
             }
-            check_host_ports(report, container, &at, &mut host_ports);
+            // Kubernetes v1.32 looks at each init container as if it were the only one.
+            let seen_as =
+                if list == "containers" { at } else { Spot { field: "spec.initContainers[0]".into(), ..at } };
+            check_host_ports(report, container, &seen_as, &mut host_ports);
         }
         host_ports.clear();
     }

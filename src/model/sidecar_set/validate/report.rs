@@ -3,11 +3,8 @@
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::sidecar_set::places::Places;
 use crate::model::sidecar_set::schema::nearest;
-use crate::model::sidecar_set::walk::shortened;
+use crate::model::sidecar_set::walk::{MOST_FINDINGS, shortened};
 use crate::yaml::{Part, Path, Seg};
-
-/// Findings of one set that are shown; a set with more is better mended from the top.
-const MOST_FINDINGS: usize = 200;
 
 /// A field: where it stands, and what Kruise calls it.
 #[derive(Debug, Clone)]

@@ -157,8 +157,15 @@ fn priorities(report: &mut Report<'_>, strategy: &Object, at: &Spot) {
         let matches = inside(term, "matchSelector").unwrap_or(&empty);
         if matches.is_empty() {
             report.required(&spot.called(&at.field), "say which pods have this weight");
-        } else {
-            selector::check_terms(report, matches, &spot.called(&at.field));
+        } else if !selector::check_terms(report, matches, &spot) {
+            let message = "`matchSelector` cannot be used to select anything".into();
+            report.error(
+                Code::InvalidSelector,
+                &spot.called(&at.field),
+                Part::Key,
+                message,
+                "mend its terms",
+            );
         }
     }
     for (i, term) in objects(strategy, "orderPriority").enumerate() {

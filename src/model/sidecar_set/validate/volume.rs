@@ -252,7 +252,8 @@ fn flocker(report: &mut Report<'_>, source: &Object, at: &Spot) {
 }
 
 fn quobyte(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    if text(source, "tenant").is_some_and(|t| t.len() >= 65) {
+    let has_registry = text(source, "registry").is_some_and(|r| !r.is_empty());
+    if has_registry && text(source, "tenant").is_some_and(|t| t.len() >= 65) {
         report.invalid(&at.child("tenant"), "", "must have at most 64 characters");
         return;
     }
