@@ -6,6 +6,8 @@ mod hash;
 mod old_forms;
 mod places;
 mod read;
+#[cfg(test)]
+mod robustness;
 mod schema;
 mod stored;
 mod v1alpha1;
