@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 type Object = Map<String, Value>;
 
+/// Places at which Kruise would crash that are shown.
+const MOST_CRASHES: usize = 20;
+
 /// Reads the SidecarSet at a path of a document, to render it: the root, or an item of a List.
 ///
 /// No set comes back when something in it is an error; every misfit is reported.
@@ -138,11 +141,7 @@ fn without_field_ref(spec: &Object, places: &Places) -> Vec<Diagnostic> {
     });
     let lacks =
         |term: &Object| inside(term, "sourceContainerNameFrom").is_some_and(|f| !f.contains_key("fieldRef"));
-    terms
-        .filter(|(_, term)| lacks(term))
-        .take(walk::MOST_FINDINGS)
-        .map(|(at, _)| crash(&at, places))
-        .collect()
+    terms.filter(|(_, term)| lacks(term)).take(MOST_CRASHES).map(|(at, _)| crash(&at, places)).collect()
 }
 
 fn crash(term: &Path, places: &Places) -> Diagnostic {

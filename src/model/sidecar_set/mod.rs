@@ -2,6 +2,7 @@
 
 mod decode;
 mod defaults;
+mod findings;
 mod hash;
 mod old_forms;
 mod places;

@@ -2,7 +2,6 @@
 
 use super::Mode;
 use super::places::Places;
-use super::walk::MOST_FINDINGS;
 use crate::diag::{Code, Diagnostic};
 use crate::yaml::{Part, Path, Seg};
 use serde_json::{Map, Value, json};
@@ -12,6 +11,8 @@ type Object = Map<String, Value>;
 /// Keys of `updateStrategy` that articles put elsewhere.
 const UPDATE_KEYS: [&str; 6] =
     ["paused", "selector", "partition", "maxUnavailable", "priorityStrategy", "scatterStrategy"];
+/// Findings that are shown; old forms beyond them are read all the same.
+const MOST_FINDINGS: usize = 100;
 /// The keys a document has at its top.
 const TOP_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 

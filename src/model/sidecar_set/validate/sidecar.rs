@@ -1,8 +1,8 @@
 //! What Kruise adds to a container: where it goes, what it shares, whence it takes variables and resources.
 
 use super::format;
-use super::report::{Report, Spot, one_of};
-use crate::diag::{Code, Diagnostic};
+use super::report::{Report, Spot, label, one_of};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::model::quantity::{Format, Quantity};
 use crate::model::resources_expr::{self, EvalError, Resource};
 use crate::model::sidecar_set::read::{inside, objects, text, texts};
@@ -239,12 +239,12 @@ fn expression(report: &mut Report<'_>, written: &str, resource: Resource, at: &S
     let plenty = Quantity::from_milli(i64::from(i32::MAX) * 1000, Format::DecimalSi);
     match expr.evaluate(&plenty) {
         Ok(_) | Err(EvalError::Negative) => {}
-        Err(e) => {
-            let found =
-                Diagnostic::warning(Code::InvalidExpression, format!("`{short}` fails on every pod: {e}"));
-            let found = found.at(report.label(at, Part::Value, "")).field(&at.field);
-            let found = found.because("Kruise accepts the SidecarSet and then refuses every pod it selects");
-            report.push(found.help("change the expression"));
-        }
+        Err(e) => report.add(Severity::Warning, |places| {
+            Diagnostic::warning(Code::InvalidExpression, format!("`{short}` fails on every pod: {e}"))
+                .at(label(places, at, Part::Value, ""))
+                .field(&at.field)
+                .because("Kruise accepts the SidecarSet and then refuses every pod it selects")
+                .help("change the expression")
+        }),
     }
 }
