@@ -6,7 +6,6 @@ use crate::diag::Code;
 use crate::yaml::{Document, Path};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Tells whether Go decodes a value into a field of a kind.
 fn fits(kind: Type, value: &Value) -> bool {
@@ -102,38 +101,6 @@ fn every_field_stands_every_value() {
         });
     }
     assert!(tried > 10_000, "{tried}");
-}
-
-#[test]
-fn huge_documents_take_little_time() {
-    let many = 30_000;
-    let names = |f: &dyn Fn(usize) -> String| (0..many).map(f).collect::<Vec<_>>().join("\n");
-    let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n";
-    for body in [
-        names(&|i| format!("  unknown{i}: 1")),
-        format!("  selector:\n    matchLabels:\n{}", names(&|i| format!("      a{i}: 1"))),
-        format!("  containers:\n{}", names(&|_| "  - {shareVolumePolicy: enabled, name: A}".into())),
-        format!(
-            "  containers:\n  - name: a\n    transferEnv:\n{}",
-            names(&|_| "    - {sourceContainerNameFrom: {}}".into())
-        ),
-        format!("  volumes:\n{}", names(&|i| format!("  - {{name: v{i}, emptyDir: {{}}, hostPath: {{}}}}"))),
-        format!(
-            "  containers:\n  - name: a\n    resources:\n      limits:\n{}",
-            names(&|i| format!("        r{i}: 1"))
-        ),
-    ] {
-        let document =
-            Document::read(&"set.yaml".into(), 0, 1, &format!("{head}{body}\n")).expect("it is YAML");
-        let document = Arc::new(document);
-        let start = Instant::now();
-        let (set, mut found) = decode_for(Mode::Render, &document, &Path::root());
-        if let Some(set) = set {
-            found.extend(validate(&set, Surroundings::default()));
-        }
-        assert!(found.len() < 1000, "{} findings", found.len());
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?} for {}", start.elapsed(), &body[..60]);
-    }
 }
 
 #[test]
