@@ -88,7 +88,13 @@ impl<'a> Report<'a> {
             "" => format!("`{}` {rule}", spot.name()),
             value => format!("`{}` is no valid `{}`: it {rule}", shortened(value), spot.name()),
         };
-        self.error(Code::InvalidValue, spot, Part::Value, message, "change the value");
+        self.error(
+            Code::InvalidValue,
+            spot,
+            Part::Value,
+            message,
+            &format!("write another `{}`", spot.name()),
+        );
     }
 
     /// A value that is none of those there are.

@@ -115,7 +115,7 @@ fn native_sidecars(report: &mut Report<'_>, spec: &Object, at: &Spot) {
             let asks = "this asks for updates; RollingUpdate is the default";
             Diagnostic::error(Code::NativeSidecarUpdate, message)
                 .at(label(places, &restart, Part::Value, "this makes it a native sidecar"))
-                .at(label(places, &at.child("type"), Part::Value, asks))
+                .at(label(places, &at.child("type"), Part::Key, asks))
                 .field(&at.field)
                 .because("Kruise refuses such a SidecarSet")
                 .help("write `updateStrategy: {type: NotUpdate}`")
