@@ -89,6 +89,8 @@ codes! {
     InvalidQuantity "invalid-quantity" "resources:\n  limits:\n    cpu: lots"
     /// A field that has to be written is not there, or is empty.
     MissingField "missing-field" "metadata: {}"
+    /// A document has so much wrong with it that only the first findings are shown.
+    FurtherFindings "further-findings" "a SidecarSet with hundreds of unknown fields"
     /// A value breaks a rule of Kubernetes or Kruise.
     InvalidValue "invalid-value" "metadata:\n  name: a.b"
     /// A field has none of the values that it can have.

@@ -3,8 +3,10 @@
 mod cli;
 mod conformance;
 mod docs;
+mod huge_sets;
 mod injection;
 mod normal;
+mod old_forms;
 mod quirks;
 mod rooms;
 mod rules;

@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 type Object = Map<String, Value>;
 
+/// Places at which Kruise would crash that are shown.
+const MOST_CRASHES: usize = 20;
+
 /// Reads the SidecarSet at a path of a document, to render it: the root, or an item of a List.
 ///
 /// No set comes back when something in it is an error; every misfit is reported.
@@ -129,26 +132,26 @@ fn without_name(metadata: &Object, places: &Places) -> Option<Diagnostic> {
 
 /// Kruise v1.9.0 apis/apps/defaults dereferences `fieldRef` without looking, and crashes on such a set.
 fn without_field_ref(spec: &Object, places: &Places) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    for list in ["initContainers", "containers"] {
-        for (i, container) in objects(spec, list).enumerate() {
-            for (j, term) in objects(container, "transferEnv").enumerate() {
-                let Some(from) = inside(term, "sourceContainerNameFrom") else { continue };
-                if from.contains_key("fieldRef") {
-                    continue;
-                }
-                let term = Path::dotted("spec").then(list).then(i).then("transferEnv").then(j);
-                let at = term.then("sourceContainerNameFrom");
-                let error =
-                    Diagnostic::error(Code::MissingField, "`sourceContainerNameFrom` needs a `fieldRef`");
-                let error = error.at(places.label(&at, Part::Key, "")).field(at.then("fieldRef").to_string());
-                found.push(error.because("Kruise's webhook crashes on such a SidecarSet").help(
-                    "write `fieldRef: {fieldPath: metadata.labels['KEY']}`, or name the container in `sourceContainerName`",
-                ));
-            }
-        }
-    }
-    found
+    let lists = ["initContainers", "containers"].into_iter().flat_map(|list| {
+        let at = Path::dotted("spec").then(list);
+        objects(spec, list).enumerate().map(move |(i, container)| (at.then(i).then("transferEnv"), container))
+    });
+    let terms = lists.flat_map(|(at, container)| {
+        objects(container, "transferEnv").enumerate().map(move |(i, term)| (at.then(i), term))
+    });
+    let lacks =
+        |term: &Object| inside(term, "sourceContainerNameFrom").is_some_and(|f| !f.contains_key("fieldRef"));
+    terms.filter(|(_, term)| lacks(term)).take(MOST_CRASHES).map(|(at, _)| crash(&at, places)).collect()
+}
+
+fn crash(term: &Path, places: &Places) -> Diagnostic {
+    let at = term.then("sourceContainerNameFrom");
+    let help = "write `fieldRef: {fieldPath: metadata.labels['KEY']}`, or name the container in `sourceContainerName`";
+    Diagnostic::error(Code::MissingField, "`sourceContainerNameFrom` needs a `fieldRef`")
+        .at(places.label(&at, Part::Key, ""))
+        .field(at.then("fieldRef").to_string())
+        .because("Kruise's webhook crashes on such a SidecarSet")
+        .help(help)
 }
 
 /// Returns the value at a path.

@@ -2,10 +2,13 @@
 
 mod decode;
 mod defaults;
+mod findings;
 mod hash;
 mod old_forms;
 mod places;
 mod read;
+#[cfg(test)]
+mod robustness;
 mod schema;
 mod stored;
 mod v1alpha1;

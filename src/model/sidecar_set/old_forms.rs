@@ -11,6 +11,8 @@ type Object = Map<String, Value>;
 /// Keys of `updateStrategy` that articles put elsewhere.
 const UPDATE_KEYS: [&str; 6] =
     ["paused", "selector", "partition", "maxUnavailable", "priorityStrategy", "scatterStrategy"];
+/// Findings that are shown; old forms beyond them are read all the same.
+const MOST_FINDINGS: usize = 100;
 /// The keys a document has at its top.
 const TOP_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
@@ -128,6 +130,12 @@ impl Forms<'_> {
             else {
                 continue;
             };
+            // What is beyond the findings that are shown is mapped all the same.
+            if self.found.len() >= MOST_FINDINGS {
+                let kind = value.take();
+                *value = json!({"type": kind});
+                continue;
+            }
             let at = Path::dotted("spec").then(list).then(i).then(policy);
             let kind = value.as_str().unwrap_or_default().to_owned();
             let label = self.places.label(&at, Part::Value, "");

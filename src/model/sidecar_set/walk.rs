@@ -1,14 +1,12 @@
 //! Does a document fit the API's types? Every misfit is reported, and what remains is what Go would have decoded.
 
+use super::findings::Findings;
 use super::places::Places;
 use super::schema::{Field, Object, Presence, Type};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::model::quantity::Quantity;
 use crate::yaml::{Part, Path, Seg};
 use serde_json::{Map, Value};
-
-/// Findings of one document that are reported one by one; a document with more of them is no SidecarSet at all.
-const MOST_FINDINGS: usize = 200;
 
 /// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
 pub(crate) fn check(
@@ -16,18 +14,14 @@ pub(crate) fn check(
     kind: &'static Object,
     places: &Places,
 ) -> (Map<String, Value>, Vec<Diagnostic>) {
-    let mut walk = Walk { places, at: Vec::new(), found: Vec::new(), left_out: 0 };
+    let mut walk = Walk { places, at: Vec::new(), found: Findings::default() };
     let checked = match walk.checked(value, Type::Object(kind)) {
         Some(Value::Object(map)) => map,
         _ => Map::new(),
     };
-    if walk.left_out > 0 {
-        let message = format!("{} further findings of this kind are not shown", walk.left_out);
-        let code = walk.found.last().map_or(Code::UnknownField, |d| d.code);
-        let label = places.label(&Path::root(), Part::Value, "");
-        walk.found.push(Diagnostic::note(code, message).at(label));
-    }
-    (checked, walk.found)
+    let label = || places.label(&Path::root(), Part::Value, "");
+    let found = walk.found.into_vec(|message| Diagnostic::note(Code::FurtherFindings, message).at(label()));
+    (checked, found)
 }
 
 /// Tells whether Go's `omitempty` leaves this value out.
@@ -45,8 +39,7 @@ pub(crate) fn is_empty(value: &Value, kind: Type) -> bool {
 struct Walk<'a> {
     places: &'a Places,
     at: Vec<Seg>,
-    found: Vec<Diagnostic>,
-    left_out: usize,
+    found: Findings,
 }
 
 impl Walk<'_> {
@@ -77,18 +70,9 @@ impl Walk<'_> {
     }
 
     fn quantity(&mut self, value: &Value, text: &str) -> Option<Value> {
-        if let Err(e) = Quantity::parse(text) {
-            let field = self.field();
-            let found =
-                Diagnostic::error(Code::InvalidQuantity, format!("`{}` is no quantity", shortened(text)))
-                    .at(self.places.label(&field, Part::Value, ""))
-                    .field(field.to_string())
-                    .because("Kruise cannot decode such a SidecarSet")
-                    .help(e.to_string());
-            self.push(found);
-            return None;
-        }
-        Some(value.clone())
+        let Err(e) = Quantity::parse(text) else { return Some(value.clone()) };
+        self.error(Code::InvalidQuantity, format!("`{}` is no quantity", shortened(text)), e.to_string());
+        None
     }
 
     /// Checks the values of a map; null counts as `empty`, as in Go.
@@ -140,43 +124,36 @@ impl Walk<'_> {
     }
 
     fn unknown_field(&mut self, key: &str, of: &'static Object) {
-        if self.found.len() >= MOST_FINDINGS {
-            self.left_out += 1;
-            return;
-        }
-        let field = self.field().then(key);
-        let help = match of.nearest(key) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("remove it, or look for the right name in the API of {}", of.name),
-        };
-        let found = Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shortened(key)))
-            .at(self.places.label(&field, Part::Key, ""))
-            .field(field.to_string())
-            .because("Kruise drops it without a word")
-            .help(help);
-        self.push(found);
+        let (field, places) = (self.field().then(key), self.places);
+        self.found.add(Severity::Warning, || {
+            let help = match of.nearest(key) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("remove it, or look for the right name in the API of {}", of.name),
+            };
+            Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shortened(key)))
+                .at(places.label(&field, Part::Key, ""))
+                .field(field.to_string())
+                .because("Kruise drops it without a word")
+                .help(help)
+        });
     }
 
     fn wrong_type<T>(&mut self, value: &Value, kind: Type) -> Option<T> {
-        let field = self.field();
-        let found = Diagnostic::error(
-            Code::WrongType,
-            format!("`{}` must be {}, but it is {}", last_name(&field), kind.noun(), describe(value)),
-        )
-        .at(self.places.label(&field, Part::Value, ""))
-        .field(field.to_string())
-        .because("Kruise cannot decode such a SidecarSet")
-        .help(advice(value, kind));
-        self.push(found);
+        let name = last_name(&self.field());
+        let message = format!("`{name}` must be {}, but it is {}", kind.noun(), describe(value));
+        self.error(Code::WrongType, message, advice(value, kind));
         None
     }
 
-    fn push(&mut self, found: Diagnostic) {
-        if self.found.len() < MOST_FINDINGS {
-            self.found.push(found);
-        } else {
-            self.left_out += 1;
-        }
+    fn error(&mut self, code: Code, message: String, help: String) {
+        let (field, places) = (self.field(), self.places);
+        self.found.add(Severity::Error, || {
+            Diagnostic::error(code, message)
+                .at(places.label(&field, Part::Value, ""))
+                .field(field.to_string())
+                .because("Kruise cannot decode such a SidecarSet")
+                .help(help)
+        });
     }
 
     fn field(&self) -> Path {

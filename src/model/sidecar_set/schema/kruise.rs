@@ -120,7 +120,8 @@ static RESOURCES_POLICY: Object = Object {
     base: None,
     fields: &[
         always("targetContainersMode", Text),
-        value("targetContainersNameRegex", Text),
+        // The CRD fills in the default where nothing is written; an empty pattern stays one, and is refused.
+        pointer("targetContainersNameRegex", Text),
         always("resourcesExpr", Obj(&RESOURCES_EXPR)),
     ],
 };

@@ -1,8 +1,8 @@
 //! What a set may not change in an update, and what it may not share with another set for the same pods.
 
-use super::report::{Report, Spot};
+use super::report::{Report, Spot, label};
 use super::selector::overlap;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::model::sidecar_set::read::{objects, text};
 use crate::model::sidecar_set::{PatchPolicy, PodMetadataPatch, SidecarContainer, SidecarSet};
 use crate::yaml::{Part, Path};
@@ -28,13 +28,16 @@ pub(super) fn update(report: &mut Report<'_>, new: &SidecarSet, old: &SidecarSet
                     format!("an update cannot change the upgrade type of `{name}` from {was} to {kind}");
                 let spot = at.child("upgradeStrategy").child("upgradeType");
                 let spot = spot.called("spec.containers.upgradeStrategy.upgradeType");
-                let found = Diagnostic::error(Code::ImmutableField, message);
-                let found = found.at(report.label(&spot, Part::Value, "changed here"));
-                let old_at = Path::dotted("spec.containers").then(position(old, &name));
-                let old_at = old_at.then("upgradeStrategy").then("upgradeType");
-                let found = found.at(old.places.label(&old_at, Part::Value, "it was this before"));
-                let found = found.field(&spot.field).because("Kruise refuses such an update");
-                report.push(found.help("keep the type, or make a new SidecarSet"));
+                report.add(Severity::Error, |places| {
+                    let old_at = Path::dotted("spec.containers").then(position(old, &name));
+                    let old_at = old_at.then("upgradeStrategy").then("upgradeType");
+                    Diagnostic::error(Code::ImmutableField, message)
+                        .at(label(places, &spot, Part::Value, "changed here"))
+                        .at(old.places.label(&old_at, Part::Value, "it was this before"))
+                        .field(&spot.field)
+                        .because("Kruise refuses such an update")
+                        .help("keep the type, or make a new SidecarSet")
+                });
             }
             Some(_) => {}
         }
@@ -93,11 +96,14 @@ fn names(
 }
 
 fn clash(report: &mut Report<'_>, at: &Spot, other: &SidecarSet, there: &Path, message: String, help: &str) {
-    let found = Diagnostic::error(Code::SetsConflict, message)
-        .at(report.label(at, Part::Value, ""))
-        .at(other.places.label(there, Part::Value, "and here, for some of the same pods"));
-    let found = found.field(&at.field).because("Kruise refuses a SidecarSet that conflicts with one it has");
-    report.push(found.help(format!("{help}, or select other pods")));
+    report.add(Severity::Error, |places| {
+        Diagnostic::error(Code::SetsConflict, message)
+            .at(label(places, at, Part::Value, ""))
+            .at(other.places.label(there, Part::Value, "and here, for some of the same pods"))
+            .field(&at.field)
+            .because("Kruise refuses a SidecarSet that conflicts with one it has")
+            .help(format!("{help}, or select other pods"))
+    });
 }
 
 fn volumes(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet) {
@@ -108,8 +114,7 @@ fn volumes(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet) {
     let theirs: BTreeMap<String, (usize, Value)> =
         stored(other).into_iter().enumerate().map(|(i, v)| (name(&v), (i, v))).collect();
     for (i, volume) in stored(set).iter().enumerate() {
-        let Some((j, there)) = theirs.get(&name(volume)).filter(|(_, v)| v != volume) else { continue };
-        let _ = there;
+        let Some((j, _)) = theirs.get(&name(volume)).filter(|(_, v)| v != volume) else { continue };
         let path = |i: usize| Path::dotted("spec.volumes").then(i);
         let message =
             format!("`{}` and `{}` define the volume `{}` differently", set.name, other.name, name(volume));
@@ -191,11 +196,12 @@ fn meet_in_pod(
 fn warn_meeting(report: &mut Report<'_>, set: &SidecarSet, other: &SidecarSet, path: &Path, name: &str) {
     let spot = Spot::new(path.clone());
     let message = format!("`{}` and `{}` both put a container `{name}` into a pod", set.name, other.name);
-    let found = Diagnostic::warning(Code::SetsConflict, message)
-        .at(report.label(&spot, Part::Value, ""))
-        .at(other.places.label(&Path::dotted("metadata.name"), Part::Value, "the other set"));
-    let found = found
-        .field(&spot.field)
-        .because("Kruise does not compare these names; the API server refuses the pods");
-    report.push(found.help("give one of them another name"));
+    report.add(Severity::Warning, |places| {
+        Diagnostic::warning(Code::SetsConflict, message)
+            .at(label(places, &spot, Part::Value, ""))
+            .at(other.places.label(&Path::dotted("metadata.name"), Part::Value, "the other set"))
+            .field(&spot.field)
+            .because("Kruise does not compare these names; the API server refuses the pods")
+            .help("give one of them another name")
+    });
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Object = Map<String, Value>;
 
-/// The sound volumes of a set, by name: what containers may mount.
-pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Object>;
+/// The volumes of a set, by name: what containers may mount. One that is broken has been reported and is None.
+pub(super) type Volumes<'a> = BTreeMap<&'a str, Option<&'a Object>>;
 
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const MESSAGE_POLICIES: [&str; 2] = ["File", "FallbackToLogsOnError"];
@@ -36,7 +36,10 @@ pub(super) fn check(report: &mut Report<'_>, spec: &Object, volumes: &Volumes<'_
                 // Init containers run one by one and may use one port after the other.
                 host_ports.clear();
             }
-            check_host_ports(report, container, &at, &mut host_ports);
+            // Kubernetes v1.32 looks at each init container as if it were the only one.
+            let seen_as =
+                if list == "containers" { at } else { Spot { field: "spec.initContainers[0]".into(), ..at } };
+            check_host_ports(report, container, &seen_as, &mut host_ports);
         }
         host_ports.clear();
     }
@@ -163,7 +166,7 @@ pub(super) fn require(report: &mut Report<'_>, object: &Object, keys: &[&str], a
             _ => false,
         };
         if !is_there {
-            report.required(&at.child(key), "write it");
+            report.required(&at.child(key), &format!("write `{key}: …`"));
         }
     }
 }

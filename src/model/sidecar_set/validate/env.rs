@@ -139,19 +139,14 @@ pub(super) fn resource_ref(report: &mut Report<'_>, reference: &Object, in_volum
     }
     let divisor = text(reference, "divisor").unwrap_or("0");
     let is_zero = Quantity::parse(divisor).is_ok_and(|q| q.sign() == 0);
-    let allowed: &[&str] = match resource {
+    let allowed: &'static [&'static str] = match resource {
         "limits.cpu" | "requests.cpu" => &["1m", "1"],
         _ if is_huge || RESOURCES.contains(&resource) => &DIVISORS,
         _ => return,
     };
     if !is_zero && !allowed.contains(&divisor) {
-        report.unsupported(&at.child("divisor"), divisor, allowed_static(allowed));
+        report.unsupported(&at.child("divisor"), divisor, allowed);
     }
-}
-
-/// The divisors are constants of this file; this only says so to the type system.
-fn allowed_static(allowed: &[&str]) -> &'static [&'static str] {
-    if allowed.len() == 2 { &["1m", "1"] } else { &DIVISORS }
 }
 
 fn key_ref(report: &mut Report<'_>, reference: &Object, at: &Spot) {

@@ -27,7 +27,7 @@ pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot, volu
         check_path(report, path, &mut paths, &at.child("mountPath"));
         exclusive(report, name, &devices.0, &at.child("name"), "volumeDevices");
         exclusive(report, path, &devices.1, &at.child("mountPath"), "volumeDevices");
-        let is_image = volumes.get(name).is_some_and(|v| v.contains_key("image"));
+        let is_image = source_of(volumes, name).is_some_and(|v| v.contains_key("image"));
         sub_paths(report, mount, is_image, &at, &list);
         propagation(report, container, mount, &at, &list);
     }
@@ -36,7 +36,7 @@ pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot, volu
         let at = at.child("volumeDevices").item(i);
         let name = check_volume(report, device, &at, volumes);
         let is_block = |v: &Object| v.contains_key("persistentVolumeClaim") || v.contains_key("ephemeral");
-        if volumes.get(name).is_some_and(|v| !is_block(v)) {
+        if source_of(volumes, name).is_some_and(|v| !is_block(v)) {
             let rule = "must be a volume with `persistentVolumeClaim` or `ephemeral`";
             report.invalid(&at.child("name"), name, rule);
         }
@@ -58,10 +58,14 @@ fn check_volume<'a>(report: &mut Report<'_>, mount: &'a Object, at: &Spot, volum
     if name.is_empty() {
         report.required(&at.child("name"), "name a volume of the set");
     } else if !volumes.contains_key(name) {
-        let message = format!("the set has no sound volume `{name}`");
+        let message = format!("the set has no volume `{name}`");
         report.not_found(&at.child("name"), message, "define it under `spec.volumes`, or mount another one");
     }
     name
+}
+
+fn source_of<'a>(volumes: &Volumes<'a>, name: &str) -> Option<&'a Object> {
+    volumes.get(name).copied().flatten()
 }
 
 fn check_path<'a>(report: &mut Report<'_>, path: &'a str, taken: &mut BTreeSet<&'a str>, at: &Spot) {

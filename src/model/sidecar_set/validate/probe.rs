@@ -83,7 +83,9 @@ fn handler(report: &mut Report<'_>, handler: &Object, kinds: &[&'static str], at
 }
 
 fn http_get(report: &mut Report<'_>, action: &Object, at: &Spot) {
-    require(report, action, &["path"], at);
+    if text(action, "path").unwrap_or_default().is_empty() {
+        report.required(&at.child("path"), "write `path: /`; Kruise has no defaults for startup probes");
+    }
     port(report, action, at);
     match text(action, "scheme").unwrap_or_default() {
         "HTTP" | "HTTPS" => {}

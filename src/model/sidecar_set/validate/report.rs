@@ -1,13 +1,11 @@
 //! How a broken rule becomes a diagnostic: the place, the field as Kruise names it, the words.
 
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, Severity};
+use crate::model::sidecar_set::findings::Findings;
 use crate::model::sidecar_set::places::Places;
 use crate::model::sidecar_set::schema::nearest;
 use crate::model::sidecar_set::walk::shortened;
 use crate::yaml::{Part, Path, Seg};
-
-/// Findings of one set that are shown; a set with more is better mended from the top.
-const MOST_FINDINGS: usize = 200;
 
 /// A field: where it stands, and what Kruise calls it.
 #[derive(Debug, Clone)]
@@ -55,40 +53,27 @@ impl Spot {
 /// Collects what is wrong with one set.
 pub(super) struct Report<'a> {
     places: &'a Places,
-    found: Vec<Diagnostic>,
-    left_out: usize,
+    found: Findings,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(places: &'a Places) -> Self {
-        Self { places, found: Vec::new(), left_out: 0 }
+        Self { places, found: Findings::default() }
     }
 
     /// Returns what was found.
-    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        if self.left_out > 0 {
-            let code = self.found.last().map_or(Code::InvalidValue, |d| d.code);
-            let message = format!("{} further findings about this SidecarSet are not shown", self.left_out);
-            self.found.push(Diagnostic::note(code, message).at(self.places.label(
-                &Path::root(),
-                Part::Value,
-                "",
-            )));
-        }
-        self.found
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let label = || self.places.label(&Path::root(), Part::Value, "");
+        self.found.into_vec(|message| Diagnostic::note(Code::FurtherFindings, message).at(label()))
     }
 
     /// Returns how much was found so far.
     pub(super) fn count(&self) -> usize {
-        self.found.len() + self.left_out
+        self.found.count()
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
-    }
-
-    pub(super) fn label(&self, spot: &Spot, part: Part, text: impl Into<String>) -> Label {
-        self.places.label(&spot.path, part, text)
+        self.found.has_errors()
     }
 
     /// A field that has to be written.
@@ -103,7 +88,13 @@ impl<'a> Report<'a> {
             "" => format!("`{}` {rule}", spot.name()),
             value => format!("`{}` is no valid `{}`: it {rule}", shortened(value), spot.name()),
         };
-        self.error(Code::InvalidValue, spot, Part::Value, message, "change the value");
+        self.error(
+            Code::InvalidValue,
+            spot,
+            Part::Value,
+            message,
+            &format!("write another `{}`", spot.name()),
+        );
     }
 
     /// A value that is none of those there are.
@@ -134,22 +125,31 @@ impl<'a> Report<'a> {
     }
 
     pub(super) fn error(&mut self, code: Code, spot: &Spot, part: Part, message: String, help: &str) {
-        let found = Diagnostic::error(code, message).at(self.label(spot, part, ""));
-        self.push(found.field(&spot.field).because("Kruise refuses such a SidecarSet").help(help));
+        self.add(Severity::Error, |places| {
+            let found = Diagnostic::error(code, message).at(places.label(&spot.path, part, ""));
+            found.field(&spot.field).because("Kruise refuses such a SidecarSet").help(help)
+        });
     }
 
     pub(super) fn warning(&mut self, code: Code, spot: &Spot, part: Part, message: String, help: &str) {
-        let found = Diagnostic::warning(code, message).at(self.label(spot, part, ""));
-        self.push(found.field(&spot.field).help(help));
+        self.add(Severity::Warning, |places| {
+            Diagnostic::warning(code, message)
+                .at(places.label(&spot.path, part, ""))
+                .field(&spot.field)
+                .help(help)
+        });
     }
 
-    pub(super) fn push(&mut self, found: Diagnostic) {
-        if self.found.len() < MOST_FINDINGS {
-            self.found.push(found);
-        } else {
-            self.left_out += 1;
-        }
+    /// Adds a finding of a severity; it is made only if there is room for it.
+    pub(super) fn add(&mut self, severity: Severity, make: impl FnOnce(&Places) -> Diagnostic) {
+        let places = self.places;
+        self.found.add(severity, || make(places));
     }
+}
+
+/// Returns a label at a field.
+pub(super) fn label(places: &Places, spot: &Spot, part: Part, text: &str) -> Label {
+    places.label(&spot.path, part, text)
 }
 
 /// Lists values for people: `a`, `b` or `c`.

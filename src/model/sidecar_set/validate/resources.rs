@@ -8,7 +8,7 @@ use crate::model::sidecar_set::read::{inside, objects, text};
 use crate::model::sidecar_set::stored::quantity;
 use crate::yaml::Part;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Object = Map<String, Value>;
 
@@ -74,9 +74,9 @@ fn is_extended(name: &str) -> bool {
 }
 
 fn requests_within_limits(report: &mut Report<'_>, resources: &Object, at: &Spot) {
-    let limits = amounts(resources, "limits");
+    let limits: BTreeMap<&str, Quantity> = amounts(resources, "limits").into_iter().collect();
     for (name, request) in amounts(resources, "requests") {
-        let limit = limits.iter().find(|(n, _)| *n == name).map(|(_, limit)| limit);
+        let limit = limits.get(name);
         let may_overcommit = is_native(name) && !name.starts_with("hugepages-");
         let spot = at.child("requests").entry(name).called(format!("{}.requests", at.field));
         match limit {

@@ -1,11 +1,12 @@
 //! What Kruise adds to a container: where it goes, what it shares, whence it takes variables and resources.
 
 use super::format;
-use super::report::{Report, Spot, one_of};
-use crate::diag::{Code, Diagnostic};
+use super::report::{Report, Spot, label, one_of};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::model::quantity::{Format, Quantity};
 use crate::model::resources_expr::{self, EvalError, Resource};
 use crate::model::sidecar_set::read::{inside, objects, text, texts};
+use crate::model::sidecar_set::walk::shortened;
 use crate::yaml::{Part, Path};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -15,12 +16,12 @@ type Object = Map<String, Value>;
 /// Checks the containers and init containers for Kruise's own keys.
 pub(super) fn check(report: &mut Report<'_>, spec: &Object) {
     let at = Spot::new(Path::dotted("spec"));
-    let mut lists = ["initContainers", "containers"].into_iter();
-    if lists.clone().all(|list| objects(spec, list).next().is_none()) {
+    let lists = ["initContainers", "containers"];
+    if lists.iter().all(|list| objects(spec, list).next().is_none()) {
         let message = "a SidecarSet needs at least one container or init container".into();
         report.error(Code::MissingField, &at, Part::Key, message, "write `containers`");
     }
-    while let Some(list) = lists.next() {
+    for list in lists {
         for (i, container) in objects(spec, list).enumerate() {
             let spot = at.child(list).item(i);
             let is_init = list == "initContainers";
@@ -216,19 +217,20 @@ fn expression(report: &mut Report<'_>, written: &str, resource: Resource, at: &S
                 Code::InvalidExpression,
                 at,
                 Part::Value,
-                format!("`{written}` is no expression: {e}"),
+                format!("`{}` is no expression: {e}", shortened(written)),
                 "write something like `max(cpu*50%, 100m)`",
             );
         }
     };
+    let short = shortened(written);
     match expr.try_with_one(resource) {
         Err(EvalError::Negative) if expr.has_variable() => {
-            let message = format!("Kruise refuses `{written}`, for it is negative where `{resource}` is 1");
-            let help = format!("keep it from going below zero: `max({written}, 0)`");
+            let message = format!("Kruise refuses `{short}`, for it is negative where `{resource}` is 1");
+            let help = format!("keep it from going below zero: `max({short}, 0)`");
             return report.warning(Code::InvalidExpression, at, Part::Value, message, &help);
         }
         Err(e) => {
-            let message = format!("`{written}` has no value: {e}");
+            let message = format!("`{short}` has no value: {e}");
             return report.error(Code::InvalidExpression, at, Part::Value, message, "change the expression");
         }
         Ok(()) => {}
@@ -237,12 +239,12 @@ fn expression(report: &mut Report<'_>, written: &str, resource: Resource, at: &S
     let plenty = Quantity::from_milli(i64::from(i32::MAX) * 1000, Format::DecimalSi);
     match expr.evaluate(&plenty) {
         Ok(_) | Err(EvalError::Negative) => {}
-        Err(e) => {
-            let found =
-                Diagnostic::warning(Code::InvalidExpression, format!("`{written}` fails on every pod: {e}"));
-            let found = found.at(report.label(at, Part::Value, "")).field(&at.field);
-            let found = found.because("Kruise accepts the SidecarSet and then refuses every pod it selects");
-            report.push(found.help("change the expression"));
-        }
+        Err(e) => report.add(Severity::Warning, |places| {
+            Diagnostic::warning(Code::InvalidExpression, format!("`{short}` fails on every pod: {e}"))
+                .at(label(places, at, Part::Value, ""))
+                .field(&at.field)
+                .because("Kruise accepts the SidecarSet and then refuses every pod it selects")
+                .help("change the expression")
+        }),
     }
 }

@@ -1,8 +1,8 @@
 //! Selectors, `updateStrategy` and `injectionStrategy`.
 
-use super::report::{Report, Spot};
+use super::report::{Report, Spot, label};
 use super::selector;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::model::sidecar_set::read::{inside, objects, text};
 use crate::model::sidecar_set::{SidecarSet, hash};
 use crate::yaml::{Part, Path};
@@ -79,15 +79,15 @@ fn rolling(report: &mut Report<'_>, spec: &Object, strategy: &Object, at: &Spot)
     let selects = inside(strategy, "selector");
     let holds_back = strategy.get("partition").is_some_and(|p| p.is_string() || p.as_i64() != Some(0));
     if selects.is_some() && holds_back {
-        let found = Diagnostic::error(
-            Code::PartitionWithSelector,
-            "`partition` and `selector` cannot be used together",
-        );
-        let found = found
-            .at(report.label(&at.child("partition"), Part::Key, "a number of pods is held back here"))
-            .at(report.label(&at.child("selector"), Part::Key, "canary pods are chosen here"));
-        let found = found.field("updateStrategy").because("Kruise refuses such a SidecarSet");
-        report.push(found.help("keep one of the two fields"));
+        report.add(Severity::Error, |places| {
+            let message = "`partition` and `selector` cannot be used together";
+            Diagnostic::error(Code::PartitionWithSelector, message)
+                .at(label(places, &at.child("partition"), Part::Key, "a number of pods is held back here"))
+                .at(label(places, &at.child("selector"), Part::Key, "canary pods are chosen here"))
+                .field("updateStrategy")
+                .because("Kruise refuses such a SidecarSet")
+                .help("keep one of the two fields")
+        });
     }
     if let Some(selects) = selects {
         selector::check(report, selects, &at.child("selector"));
@@ -111,15 +111,15 @@ fn native_sidecars(report: &mut Report<'_>, spec: &Object, at: &Spot) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let restart = Spot::new(list.then(i).then("restartPolicy"));
         let message = format!("the native sidecar `{name}` cannot be updated in place");
-        let found = Diagnostic::error(Code::NativeSidecarUpdate, message)
-            .at(report.label(&restart, Part::Value, "this makes it a native sidecar"))
-            .at(report.label(
-                &at.child("type"),
-                Part::Value,
-                "this asks for updates; RollingUpdate is the default",
-            ));
-        let found = found.field(&at.field).because("Kruise refuses such a SidecarSet");
-        report.push(found.help("write `updateStrategy: {type: NotUpdate}`"));
+        report.add(Severity::Error, |places| {
+            let asks = "this asks for updates; RollingUpdate is the default";
+            Diagnostic::error(Code::NativeSidecarUpdate, message)
+                .at(label(places, &restart, Part::Value, "this makes it a native sidecar"))
+                .at(label(places, &at.child("type"), Part::Key, asks))
+                .field(&at.field)
+                .because("Kruise refuses such a SidecarSet")
+                .help("write `updateStrategy: {type: NotUpdate}`")
+        });
     }
 }
 
@@ -157,8 +157,15 @@ fn priorities(report: &mut Report<'_>, strategy: &Object, at: &Spot) {
         let matches = inside(term, "matchSelector").unwrap_or(&empty);
         if matches.is_empty() {
             report.required(&spot.called(&at.field), "say which pods have this weight");
-        } else {
-            selector::check_terms(report, matches, &spot.called(&at.field));
+        } else if !selector::check_terms(report, matches, &spot) {
+            let message = "`matchSelector` cannot be used to select anything".into();
+            report.error(
+                Code::InvalidSelector,
+                &spot.called(&at.field),
+                Part::Key,
+                message,
+                "mend its terms",
+            );
         }
     }
     for (i, term) in objects(strategy, "orderPriority").enumerate() {

@@ -53,24 +53,23 @@ const HOST_PATH_TYPES: [&str; 8] =
 pub(super) const FILE_FIELDS: [&str; 5] =
     ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
 
-/// Checks the volumes. Returns those that are sound.
+/// Checks the volumes. Returns them by name.
 pub(super) fn check<'a>(report: &mut Report<'_>, spec: &'a Object) -> Volumes<'a> {
     let list = Spot::new(Path::dotted("spec.volumes"));
-    let mut sound = Volumes::new();
+    let mut volumes = Volumes::new();
     for (i, volume) in objects(spec, "volumes").enumerate() {
         let at = list.item(i);
         let before = report.count();
         source(report, volume, &at);
         check_name(report, volume, &at);
         let name = text(volume, "name").unwrap_or_default();
-        if sound.contains_key(name) {
+        if volumes.contains_key(name) {
             report.duplicate(&at.child("name"), name);
-        }
-        if report.count() == before {
-            sound.insert(name, volume);
+        } else {
+            volumes.insert(name, (report.count() == before).then_some(volume));
         }
     }
-    sound
+    volumes
 }
 
 fn source(report: &mut Report<'_>, volume: &Object, at: &Spot) {
@@ -252,7 +251,8 @@ fn flocker(report: &mut Report<'_>, source: &Object, at: &Spot) {
 }
 
 fn quobyte(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    if text(source, "tenant").is_some_and(|t| t.len() >= 65) {
+    let has_registry = text(source, "registry").is_some_and(|r| !r.is_empty());
+    if has_registry && text(source, "tenant").is_some_and(|t| t.len() >= 65) {
         report.invalid(&at.child("tenant"), "", "must have at most 64 characters");
         return;
     }

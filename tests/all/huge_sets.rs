@@ -1,0 +1,38 @@
+//! SidecarSets with far too much in them, or far too much wrong with them.
+
+use pillion::model::sidecar_set::{Mode, Surroundings, decode_for, validate};
+use pillion::yaml::{Document, Path};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn huge_documents_take_little_time() {
+    let many = 30_000;
+    let names = |f: &dyn Fn(usize) -> String| (0..many).map(f).collect::<Vec<_>>().join("\n");
+    let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n";
+    for body in [
+        names(&|i| format!("  unknown{i}: 1")),
+        format!("  selector:\n    matchLabels:\n{}", names(&|i| format!("      a{i}: 1"))),
+        format!("  containers:\n{}", names(&|_| "  - {shareVolumePolicy: enabled, name: A}".into())),
+        format!(
+            "  containers:\n  - name: a\n    transferEnv:\n{}",
+            names(&|_| "    - {sourceContainerNameFrom: {}}".into())
+        ),
+        format!("  volumes:\n{}", names(&|i| format!("  - {{name: v{i}, emptyDir: {{}}, hostPath: {{}}}}"))),
+        format!(
+            "  containers:\n  - name: a\n    resources:\n      limits:\n{}",
+            names(&|i| format!("        r{i}: 1"))
+        ),
+    ] {
+        let document =
+            Document::read(&"set.yaml".into(), 0, 1, &format!("{head}{body}\n")).expect("it is YAML");
+        let document = Arc::new(document);
+        let start = Instant::now();
+        let (set, mut found) = decode_for(Mode::Render, &document, &Path::root());
+        if let Some(set) = set {
+            found.extend(validate(&set, Surroundings::default()));
+        }
+        assert!(found.len() < 1000, "{} findings", found.len());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?} for {}", start.elapsed(), &body[..60]);
+    }
+}
