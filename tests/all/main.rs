@@ -1,3 +1,5 @@
 //! The drivers that need more than one room, and the properties: one binary.
 
+mod lossless;
+mod odd;
 mod quirks;

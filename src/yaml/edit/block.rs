@@ -237,7 +237,12 @@ impl Editor<'_> {
         let Some(lines) = text.strip_prefix('\n') else { return };
         if is_first(self.text, first) {
             let start = start_with_comments(self.text, line_start(self.text, first), at);
-            self.insert(start, format!("{lines}\n"));
+            let range = self.whole_lines(start..start);
+            if range.start < start {
+                self.insert(range.start, text)
+            } else {
+                self.insert(start, format!("{lines}\n"))
+            }
         } else {
             self.insert(first, format!("{}\n{}", lines.get(at..).unwrap_or_default(), " ".repeat(at)));
         }
@@ -257,6 +262,7 @@ impl Editor<'_> {
             let moves_up = self.text[own_end..stays].trim().is_empty();
             self.splice(units[0].start..if moves_up { stays } else { own_end }, "");
         }
+        let mut run: Option<Range<usize>> = None;
         for i in (next..units.len()).filter(|&i| gone[i]) {
             let line = line_start(self.text, units[i].start);
             let from = match i.checked_sub(1) {
@@ -267,19 +273,33 @@ impl Editor<'_> {
                 }
             };
             let end = end_with_comments(self.text, units[i].end, at, false);
-            let range = self.whole_lines(from..end);
+            match &mut run {
+                Some(lines) if from <= next_line(self.text, lines.end) => lines.end = end,
+                _ => {
+                    self.remove_lines(run.take());
+                    run = Some(from..end);
+                }
+            }
+        }
+        self.remove_lines(run);
+    }
+
+    fn remove_lines(&mut self, lines: Option<Range<usize>>) {
+        if let Some(lines) = lines {
+            let range = self.whole_lines(lines);
             self.splice(range, "");
         }
     }
 
-    /// Returns lines with their line breaks; at the end of the text, where there is none, with the one before.
+    /// Returns lines with the line break before them; at the start of the text, where there is none, with the one behind.
+    ///
+    /// What is put behind a line stands before its line break, and so is not hindered when the next lines go.
     pub(super) fn whole_lines(&self, lines: Range<usize>) -> Range<usize> {
-        let end = next_line(self.text, lines.end);
-        if end == self.text.len() && !self.text.ends_with('\n') && lines.start > 0 {
-            let start = lines.start - 1;
-            return start - usize::from(self.text[..start].ends_with('\r'))..end;
+        if lines.start > 0 && self.text.as_bytes()[lines.start - 1] == b'\n' {
+            line_end(self.text, line_start(self.text, lines.start - 1))..line_end(self.text, lines.end)
+        } else {
+            lines.start..next_line(self.text, lines.end)
         }
-        lines.start..end
     }
 }
 

@@ -62,7 +62,7 @@ impl Editor<'_> {
         let kind = self.tree.node(id).kind;
         let span = self.tree.span(id);
         let from = self.taken_from(id, new);
-        let style = self.style_for(id, new, around);
+        let style = self.style_for(id, new, around, from);
         let mut parts = emit::parts(new, around, style);
         if let Value::String(text) = new
             && parts.below.is_empty()
@@ -92,14 +92,16 @@ impl Editor<'_> {
     }
 
     /// Returns the layout for a value in the place of a node: at the node's own column, where both are of a kind.
-    fn style_for(&self, id: Id, new: &Value, around: Around) -> Style {
+    fn style_for(&self, id: Id, new: &Value, around: Around, from: usize) -> Style {
         let mut style = self.style(id);
         let own = column(self.text, self.tree.span(id).start);
         match (around, self.tree.node(id).kind, new) {
             (Around::Key(key), Kind::BlockMap, Value::Object(_)) if own > key => style.step = own - key,
             (Around::Key(key), Kind::BlockSeq, Value::Array(_)) if own >= key => style.dashes = own - key,
-            (Around::Dash(dash), Kind::BlockMap | Kind::BlockSeq, _) if own > dash + 1 => {
-                style.gap = own - dash
+            // What shares the line of the dash starts where the node did.
+            (Around::Dash(_), ..) if from == self.tree.span(id).end => style.gap = 2,
+            (Around::Dash(dash), ..) if column(self.text, from) > dash + 1 => {
+                style.gap = column(self.text, from) - dash;
             }
             _ => {}
         }
@@ -181,12 +183,15 @@ impl Editor<'_> {
             && self.text[range.end..end].trim().is_empty()
         {
             let lines = self.whole_lines(line_start(self.text, range.start)..end);
-            self.insert(line_end(self.text, lines.start.saturating_sub(1).max(head)), parts.below);
-            self.splice(lines, "");
+            self.splice(lines, parts.below);
             return;
         } else {
             let blank = self.text[head..range.start].trim_end_matches([' ', '\t']).len();
-            self.splice(head + blank..range.end, "");
+            // Kubernetes' reader takes no tab behind a dash.
+            let rest = &self.text[range.end..end];
+            let tabs = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+            let (tabs, space) = if rest[..tabs].contains('\t') { (tabs, " ") } else { (0, "") };
+            self.splice(head + blank..range.end + tabs, space);
         }
         self.insert(end, parts.below);
     }
