@@ -143,7 +143,13 @@ fn may_change(written: &Written, touched: &[(Path, bool)]) -> BTreeSet<usize> {
         let range = match (&flow, adds_only) {
             (Some(flow), _) => written.lines.get(flow),
             (None, true) => None,
-            (None, false) => written.lines.get(path),
+            // An item with another name is another item.
+            (None, false) => match path.steps() {
+                [above @ .., Seg::Index(i), Seg::Key(key)] if key == "name" => {
+                    written.lines.get(&above.iter().fold(Path::root(), |p, s| p.then(s.clone())).then(*i))
+                }
+                _ => written.lines.get(path),
+            },
         };
         lines.extend(range.cloned().into_iter().flatten());
     }
@@ -214,7 +220,7 @@ fn case(root: &Value, choices: &[u16], edits: &[(usize, Act)]) -> Result<(), Str
         return Err("a second time changes it".to_owned());
     }
     let crlf = written.text.contains("\r\n");
-    if text.contains('\r') != crlf && written.text.contains('\n')
+    if text.contains('\r') != crlf && text.contains('\n') && written.text.contains('\n')
         || crlf && text.matches('\n').count() != text.matches("\r\n").count()
     {
         return Err(format!("line ends differ\n{text}"));

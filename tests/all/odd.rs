@@ -131,7 +131,7 @@ struct Writer<'c, 'a> {
 /// takes it in by a merge key.
 pub(crate) fn write(value: &Value, pick: &mut Choices<'_>) -> Written {
     let (step, gap) = ([2, 2, 4, 3, 1][pick.below(5)], [2, 2, 4, 3][pick.below(4)]);
-    let (flush, quiet) = (pick.once_in(2), [1000, 4, 8][pick.below(3)]);
+    let (flush, quiet) = (pick.once_in(2), [usize::MAX, 4, 8][pick.below(3)]);
     let json = pick.once_in(12);
     let mut writer = Writer {
         pick,
@@ -320,7 +320,7 @@ impl Writer<'_, '_> {
         if dash && bare && !self.pick.once_in(12) {
             // On the line of the dash.
             let (first, quiet) = (self.out.len(), self.quiet);
-            self.quiet = 1000;
+            self.quiet = usize::MAX;
             let column = indent + self.gap;
             self.block(value, column, at);
             self.quiet = quiet;
@@ -442,6 +442,7 @@ impl Writer<'_, '_> {
             let tail = if open.starts_with('>') { String::new() } else { self.tail(true) };
             let lines = format!("{head} {open}{first}\n{pad}{second}{close}{tail}");
             self.out.extend(lines.split('\n').map(str::to_owned));
+            (self.behind_block, self.keeps) = (self.out.len(), false);
             return;
         }
         let tag = if self.pick.once_in(20) { "!!str " } else { "" };

@@ -285,10 +285,39 @@ impl Editor<'_> {
     }
 
     fn remove_lines(&mut self, lines: Option<Range<usize>>) {
-        if let Some(lines) = lines {
-            let range = self.whole_lines(lines);
-            self.splice(range, "");
+        let Some(mut lines) = lines else { return };
+        if self.keeps_blank_lines(lines.start) {
+            // The blank lines below would become content of the `|+` above.
+            while lines.end < self.text.len() {
+                let next = next_line(self.text, lines.end);
+                let end = line_end(self.text, next);
+                if next == lines.end || next == self.text.len() || !self.text[next..end].trim().is_empty() {
+                    break;
+                }
+                lines.end = end;
+            }
+            if next_line(self.text, lines.end) == self.text.len() && !self.text.ends_with('\n') {
+                self.splice(lines.start..self.text.len(), "");
+                return;
+            }
         }
+        let range = self.whole_lines(lines);
+        self.splice(range, "");
+    }
+
+    /// Tells whether a line stands right below a block scalar that keeps the blank lines at its end.
+    fn keeps_blank_lines(&self, line: usize) -> bool {
+        let ends = self.kept.get_or_init(|| {
+            let ids = 0..Id::try_from(self.tree.len()).unwrap_or(Id::MAX);
+            let keeps = |id: &Id| {
+                let start = self.tree.span(*id).start;
+                let header = &self.text[start..line_end(self.text, start)];
+                self.tree.node(*id).kind.is_block_scalar()
+                    && header.split('#').next().is_some_and(|h| h.contains('+'))
+            };
+            ids.filter(keeps).map(|id| next_line(self.text, self.tree.span(id).end)).collect()
+        });
+        ends.binary_search(&line).is_ok()
     }
 
     /// Returns lines with the line break before them; at the start of the text, where there is none, with the one behind.

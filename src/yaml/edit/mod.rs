@@ -124,6 +124,8 @@ struct Editor<'a> {
     eol: &'static str,
     /// The document's block style, once somebody asks.
     seen: std::cell::OnceCell<style::Seen>,
+    /// The lines below block scalars that keep their blank lines, once somebody asks.
+    kept: std::cell::OnceCell<Vec<usize>>,
     splices: Vec<Splice>,
 }
 
@@ -140,6 +142,7 @@ impl<'a> Editor<'a> {
             aliases,
             eol,
             seen: std::cell::OnceCell::new(),
+            kept: std::cell::OnceCell::new(),
             splices: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! A value put in the place of another one, whatever the two are.
 
 use super::block::colon;
-use super::lines::{column, is_first, line_end, line_start};
+use super::lines::{column, end_with_comments, is_first, line_end, line_start, next_line};
 use super::{Done, Editor, Slot, Stands};
 use crate::yaml::emit::{self, Around, Flow, Parts, Style};
 use crate::yaml::scalar::Tag;
@@ -62,7 +62,9 @@ impl Editor<'_> {
         let kind = self.tree.node(id).kind;
         let span = self.tree.span(id);
         let from = self.taken_from(id, new);
-        let style = self.style_for(id, new, around, from);
+        let on_own_lines = is_block_collection(kind) && line_start(self.text, span.start) > head;
+        let mut style = self.style_for(id, new, around, from);
+        style.literal = !self.comments_come(head, span.clone(), around, on_own_lines);
         let mut parts = emit::parts(new, around, style);
         if let Value::String(text) = new
             && parts.below.is_empty()
@@ -71,24 +73,40 @@ impl Editor<'_> {
         }
         // Behind `- ` a collection starts on the same line, if nothing else is there.
         let has_props = from > self.tree.full_start(id);
-        let rest =
-            self.text[span.end.min(line_end(self.text, span.end))..line_end(self.text, span.end)].trim();
+        let commented = !is_block_collection(kind)
+            && !self.text[span.end..line_end(self.text, span.end)].trim().is_empty();
         if let Around::Dash(at) = around
             && is_nonempty_collection(new)
-            && (has_props || !rest.is_empty() && !is_block_collection(kind))
+            && (has_props || on_own_lines || commented)
         {
             let below = Style { step: style.gap, dashes: style.gap, ..style };
             parts = emit::parts(new, Around::Key(at), below);
         }
         if from == span.end {
             self.fill(span.end, head, around, parts);
-        } else if is_block_collection(kind) && line_start(self.text, span.start) > head {
+        } else if on_own_lines {
             self.replace_lines(span, from, head, parts);
         } else if kind.is_block_scalar() {
             self.replace_block_scalar(from..span.end, parts);
         } else {
             self.replace_inline(from..span.end, head, parts);
         }
+    }
+
+    /// Tells whether comments stand where the lines of a block scalar would come, or right below.
+    fn comments_come(
+        &self,
+        head: usize,
+        span: std::ops::Range<usize>,
+        around: Around,
+        on_own_lines: bool,
+    ) -> bool {
+        let column = match around {
+            Around::Root => return true,
+            Around::Key(column) | Around::Dash(column) => column,
+        };
+        let between = on_own_lines && next_line(self.text, head) != line_start(self.text, span.start);
+        between || end_with_comments(self.text, span.end, column, false) != line_end(self.text, span.end)
     }
 
     /// Returns the layout for a value in the place of a node: at the node's own column, where both are of a kind.
