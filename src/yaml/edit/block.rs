@@ -56,9 +56,13 @@ impl Editor<'_> {
     }
 
     /// Returns where a value of a mapping stands.
-    pub(super) fn entry_slot(&self, map: Id, key: Id, slot: &Slot) -> Slot {
+    pub(super) fn entry_slot(&self, map: Id, (key, value): (Id, Id), slot: &Slot) -> Slot {
         let from = self.tree.span(key).end;
-        let head = colon(self.text, from).map_or(from, |c| c + 1);
+        let written = !self.tree.span(value).is_empty() || self.tree.props(value).is_some();
+        let head = match colon(self.text, from) {
+            Some(colon) if written => colon + 1,
+            _ => self.tree.span(value).start,
+        };
         let around = match (&slot.around, self.tree.node(map).kind) {
             (_, Kind::BlockMap) => Stands::Block(Around::Key(column(self.text, self.tree.span(map).start))),
             (Stands::Flow(flow), _) => Stands::Flow(flow.clone()),
@@ -110,7 +114,7 @@ impl Editor<'_> {
         let at = column(self.text, self.tree.span(map).start);
         for (entry, fate) in entries.iter().zip(&plan.fates) {
             if let Fate::Becomes(old, new) = fate {
-                let slot = self.entry_slot(map, entry.key, slot);
+                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
                 self.change(entry.value, old, new, slot)?;
             }
         }

@@ -194,7 +194,7 @@ impl<'a> Editor<'a> {
             (Kind::BlockMap | Kind::FlowMap, Seg::Key(name)) => {
                 let value = old.get(name)?;
                 let entry = self.own_entry(id, name)?;
-                Some((entry.1, value, self.entry_slot(id, entry.0, slot)))
+                Some((entry.1, value, self.entry_slot(id, entry, slot)))
             }
             (Kind::BlockSeq | Kind::FlowSeq, Seg::Index(n)) => {
                 let item = self.tree.children(id).nth(*n)?;

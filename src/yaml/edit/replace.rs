@@ -1,6 +1,5 @@
 //! A value put in the place of another one, whatever the two are.
 
-use super::block::colon;
 use super::lines::{column, end_with_comments, is_first, line_end, line_start, next_line};
 use super::{Done, Editor, Slot, Stands};
 use crate::yaml::emit::{self, Around, Flow, Parts, Style};
@@ -130,7 +129,7 @@ impl Editor<'_> {
     fn fill(&mut self, at: usize, head: usize, around: Around, parts: Parts) {
         let space = if parts.inline.is_empty() { "" } else { " " };
         if let Around::Key(column) = around
-            && colon(self.text, head.saturating_sub(1)).is_none()
+            && !self.text[..head].ends_with(':')
         {
             // A `? key` without its `:`.
             let indent = " ".repeat(column);
