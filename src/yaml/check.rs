@@ -20,7 +20,7 @@ pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(
     }
     // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
     let read = match Walk::new(text.chars()).build() {
-        Err(Stop::Parser(why)) => match deeper_flow(text) {
+        Err(Stop::Parser(why)) => match tidied(text) {
             Some(text) => Walk::new(text.chars()).build(),
             None => Err(Stop::Parser(why)),
         },
@@ -32,24 +32,28 @@ pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(
     }
 }
 
-/// Indents the lines inside flow collections further. That changes no meaning, but this parser follows YAML 1.2 to
-/// the letter, where a closing bracket may not stand at the column of its key; Kubernetes and people put it there.
-fn deeper_flow(text: &str) -> Option<String> {
+/// Rewrites what Kubernetes and people accept and this parser does not: a closing bracket at the column of its key,
+/// and a tab between a key and its value. Lines inside flow collections are indented further, and tabs before nodes
+/// become blanks; neither changes a meaning.
+fn tidied(text: &str) -> Option<String> {
     let tree = Tree::read(text).ok()?;
     let mut out = String::with_capacity(text.len() + text.len() / 4);
     let (mut copied, mut id) = (0, 0);
     while (id as usize) < tree.len() {
-        let node = tree.node(id);
-        if !matches!(node.kind, tree::Kind::FlowMap | tree::Kind::FlowSeq) {
-            id += 1;
-            continue;
+        let (node, span) = (tree.node(id), tree.span(id));
+        let start = tree.full_start(id);
+        let blank = text[..start].trim_end_matches([' ', '\t']).len().max(copied).min(start);
+        out.push_str(&text[copied..blank]);
+        out.push_str(&text[blank..start].replace('\t', " "));
+        copied = start.max(copied);
+        id += 1;
+        if matches!(node.kind, tree::Kind::FlowMap | tree::Kind::FlowSeq) {
+            let line = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
+            out.push_str(&text[copied..span.start]);
+            out.push_str(&text[span.clone()].replace('\n', &format!("\n{}", " ".repeat(span.start - line))));
+            copied = span.end;
+            id = node.next;
         }
-        let span = tree.span(id);
-        let line = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
-        out.push_str(&text[copied..span.start]);
-        out.push_str(&text[span.clone()].replace('\n', &format!("\n{}", " ".repeat(span.start - line))));
-        copied = span.end;
-        id = node.next;
     }
     out.push_str(&text[copied..]);
     Some(out)

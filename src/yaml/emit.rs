@@ -16,11 +16,13 @@ pub(super) struct Style {
     pub(super) dashes: usize,
     /// Columns from a dash to what follows it.
     pub(super) gap: usize,
+    /// Strings of several lines become block scalars. Not where comments follow that would become their content.
+    pub(super) literal: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { step: 2, dashes: 2, gap: 2 }
+        Self { step: 2, dashes: 2, gap: 2, literal: true }
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) fn parts(value: &Value, around: Around, style: Style) -> Parts {
             }
             first_line_up(below, column, around)
         }
-        Value::String(text) if block_safe(text) => {
+        Value::String(text) if style.literal && block_safe(text) => {
             let column = match around {
                 Around::Root => 2,
                 Around::Key(column) => column + style.step,

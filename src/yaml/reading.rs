@@ -157,6 +157,12 @@ impl<'a> Reader<'a> {
                 at.start..at.end.min(at.start + 1),
             ));
         }
+        // libyaml takes a key of several lines behind a `?` only.
+        let is_long = !self.tree.is_as_written(target.unwrap_or(id));
+        if is_long && target.is_none() && self.text[at.clone()].contains('\n') && !self.is_explicit(id) {
+            return Err(Failure::new(Code::InvalidYaml, "a key must stand on one line", at)
+                .help("close the quote, or join the lines"));
+        }
         let found = key(self.text, self.tree, id);
         found.ok_or_else(|| {
             let text = self.tree.text(target.unwrap_or(id), self.text);
@@ -171,6 +177,11 @@ impl<'a> Reader<'a> {
                     .help("put the key in quotes"),
             }
         })
+    }
+
+    /// Tells whether a key stands behind a `?`.
+    fn is_explicit(&self, id: Id) -> bool {
+        self.text[..self.tree.full_start(id)].trim_end().ends_with('?')
     }
 
     // go-yaml v2.4.2 decode.go merge: of a list, the earlier mappings win.

@@ -53,7 +53,15 @@ impl Walk<'_> {
             Kind::FlowMap | Kind::FlowSeq | Kind::Pair if !in_flow => {
                 (self.flow_end, self.cursor) = (end, end);
             }
-            _ if !in_flow => self.cursor = self.cursor.max(end),
+            // What is not written leaves its dash to be looked at.
+            _ if !in_flow && end > start => {
+                if node.kind.is_block_scalar()
+                    && let Some(bad) = self.below_header(start)
+                {
+                    return Some(bad);
+                }
+                self.cursor = self.cursor.max(end);
+            }
             _ => {}
         }
         None
@@ -73,6 +81,16 @@ impl Walk<'_> {
             at += 1;
         }
         Ok(at)
+    }
+
+    // scannerc.go yaml_parser_scan_block_scalar_breaks: no tabs while it looks for the indentation.
+    fn below_header(&self, start: usize) -> Option<usize> {
+        let header = memchr2(b'\n', b'\r', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+        if self.bytes[start..header].iter().take_while(|b| **b != b'#').any(u8::is_ascii_digit) {
+            return None;
+        }
+        let first = self.bytes[header..].iter().position(|b| !matches!(b, b' ' | b'\n' | b'\r'))?;
+        (self.bytes[header + first] == b'\t').then_some(header + first)
     }
 
     // scannerc.go yaml_parser_scan_to_next_token: no tabs where a key could start.
@@ -116,6 +134,8 @@ mod tests {
             "a: 1\n\t\nb: 2\n",
             "a: |\n  x\n\t# c\nb: 1\n",
             "a: [\n\tx\n\t]\n",
+            "a: |\n  \tx\n",
+            "-\t\n- ",
         ] {
             let tree = Tree::read(bad);
             assert!(tree.is_err() || misplaced_tab(bad, &tree.unwrap()).is_some(), "{bad:?}");

@@ -177,6 +177,11 @@ impl Tree {
         self.props(id).and_then(Props::span).map_or(start, |s| s.start.min(start))
     }
 
+    /// Tells whether a scalar's text stands in the document as it is.
+    pub(super) fn is_as_written(&self, id: Id) -> bool {
+        matches!(self.node(id).text, AS_WRITTEN | INSIDE_QUOTES)
+    }
+
     /// Returns the text of a scalar, escapes and folds resolved.
     pub(super) fn text<'a>(&'a self, id: Id, source: &'a str) -> &'a str {
         let node = self.node(id);
@@ -422,7 +427,10 @@ impl Builder<'_> {
             _ => return self.cursor.max(given),
         };
         let found = self.skip_to(|b| b == indicator, usize::MAX);
-        if found == usize::MAX { self.cursor } else { found + 1 }
+        let next = self.text.as_bytes().get(found.saturating_add(1));
+        // What goes on right behind it is the start of the next scalar.
+        let is_indicator = next.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b',' | b']' | b'}'));
+        if found == usize::MAX || !is_indicator { self.cursor } else { found + 1 }
     }
 
     /// Goes on from the last token over blanks, comments, indicators and properties to a wanted indicator.
@@ -436,7 +444,8 @@ impl Builder<'_> {
                 b'&' | b'!' => {
                     at += bytes[at..].iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len() - at);
                 }
-                b' ' | b'\t' | b'\n' | b'\r' | b'-' | b'?' | b':' | 0xef | 0xbb | 0xbf => at += 1,
+                0xef if self.text[at..].starts_with('\u{feff}') => at += '\u{feff}'.len_utf8(),
+                b' ' | b'\t' | b'\n' | b'\r' | b'-' | b'?' | b':' => at += 1,
                 _ => return otherwise,
             }
         }

@@ -3,9 +3,13 @@
 mod cli;
 mod conformance;
 mod docs;
+mod fuzz_bodies;
+mod fuzz_smoke;
 mod huge_sets;
 mod injection;
+mod lossless;
 mod normal;
+mod odd;
 mod old_forms;
 mod quirks;
 mod rooms;

@@ -31,8 +31,11 @@ pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
     let (mut i, mut j) = (0, 0);
     let ends = (old_mid.len(), new_mid.len());
     for (a, b) in common.into_iter().chain([ends]) {
-        // Runs of the same length between two common items changed one by one, unless names say otherwise.
-        if !named && a - i == b - j {
+        // Runs of the same length between two common items changed one by one. A name stands for its item, but an
+        // item that only got another name is still the same.
+        let same_length = a - i == b - j;
+        let pairs = (old_mid.get(i..a).unwrap_or_default().iter()).zip(new_mid.get(j..b).unwrap_or_default());
+        if same_length && (!named || pairs.clone().all(|(a, b)| is_renamed(a, b))) {
             steps.extend((0..a - i).map(|n| Step::Keep(front + i + n, front + j + n)));
         } else {
             steps.extend((i..a).map(|n| Step::Remove(front + n)));
@@ -54,6 +57,13 @@ fn names(items: &[Value]) -> Option<Vec<&str>> {
     let mut sorted = names.clone();
     sorted.sort_unstable();
     sorted.windows(2).all(|w| w[0] != w[1]).then_some(names)
+}
+
+/// Tells whether two items share at least half of what they have besides a name.
+fn is_renamed(old: &Value, new: &Value) -> bool {
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
+    let same = old.iter().filter(|(key, value)| new.get(*key) == Some(value)).count();
+    same * 2 + 1 >= old.len().max(new.len()) && same > 0
 }
 
 /// Returns pairs of the same name, as many as can be had in the order of both lists.
@@ -113,6 +123,9 @@ fn by_equality(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
         if a[i] == b[j] {
             common.push((i, j));
             (i, j) = (i + 1, j + 1);
+        } else if best[(i + 1) * width + j + 1] == best[i * width + j] {
+            // An item that changed is better than one that goes and another that comes.
+            (i, j) = (i + 1, j + 1);
         } else if best[(i + 1) * width + j] >= best[i * width + j + 1] {
             i += 1;
         } else {
@@ -140,7 +153,7 @@ mod tests {
             [Insert(0), Keep(0, 1), Keep(1, 2)]
         );
         assert_eq!(
-            steps(json!([n("a", 1), n("b", 1)]), json!([n("c", 1), n("b", 2)])),
+            steps(json!([n("a", 1), n("b", 1)]), json!([n("c", 2), n("b", 2)])),
             [Remove(0), Insert(0), Keep(1, 1)]
         );
         assert_eq!(steps(json!([n("a", 1), n("b", 1)]), json!([n("b", 1), n("a", 1)])).len(), 3);

@@ -56,9 +56,13 @@ impl Editor<'_> {
     }
 
     /// Returns where a value of a mapping stands.
-    pub(super) fn entry_slot(&self, map: Id, key: Id, slot: &Slot) -> Slot {
+    pub(super) fn entry_slot(&self, map: Id, (key, value): (Id, Id), slot: &Slot) -> Slot {
         let from = self.tree.span(key).end;
-        let head = colon(self.text, from).map_or(from, |c| c + 1);
+        let written = !self.tree.span(value).is_empty() || self.tree.props(value).is_some();
+        let head = match colon(self.text, from) {
+            Some(colon) if written => colon + 1,
+            _ => self.tree.span(value).start,
+        };
         let around = match (&slot.around, self.tree.node(map).kind) {
             (_, Kind::BlockMap) => Stands::Block(Around::Key(column(self.text, self.tree.span(map).start))),
             (Stands::Flow(flow), _) => Stands::Flow(flow.clone()),
@@ -110,7 +114,7 @@ impl Editor<'_> {
         let at = column(self.text, self.tree.span(map).start);
         for (entry, fate) in entries.iter().zip(&plan.fates) {
             if let Fate::Becomes(old, new) = fate {
-                let slot = self.entry_slot(map, entry.key, slot);
+                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
                 self.change(entry.value, old, new, slot)?;
             }
         }
@@ -237,7 +241,12 @@ impl Editor<'_> {
         let Some(lines) = text.strip_prefix('\n') else { return };
         if is_first(self.text, first) {
             let start = start_with_comments(self.text, line_start(self.text, first), at);
-            self.insert(start, format!("{lines}\n"));
+            let range = self.whole_lines(start..start);
+            if range.start < start {
+                self.insert(range.start, text)
+            } else {
+                self.insert(start, format!("{lines}\n"))
+            }
         } else {
             self.insert(first, format!("{}\n{}", lines.get(at..).unwrap_or_default(), " ".repeat(at)));
         }
@@ -257,6 +266,7 @@ impl Editor<'_> {
             let moves_up = self.text[own_end..stays].trim().is_empty();
             self.splice(units[0].start..if moves_up { stays } else { own_end }, "");
         }
+        let mut run: Option<Range<usize>> = None;
         for i in (next..units.len()).filter(|&i| gone[i]) {
             let line = line_start(self.text, units[i].start);
             let from = match i.checked_sub(1) {
@@ -267,19 +277,62 @@ impl Editor<'_> {
                 }
             };
             let end = end_with_comments(self.text, units[i].end, at, false);
-            let range = self.whole_lines(from..end);
-            self.splice(range, "");
+            match &mut run {
+                Some(lines) if from <= next_line(self.text, lines.end) => lines.end = end,
+                _ => {
+                    self.remove_lines(run.take());
+                    run = Some(from..end);
+                }
+            }
         }
+        self.remove_lines(run);
     }
 
-    /// Returns lines with their line breaks; at the end of the text, where there is none, with the one before.
-    pub(super) fn whole_lines(&self, lines: Range<usize>) -> Range<usize> {
-        let end = next_line(self.text, lines.end);
-        if end == self.text.len() && !self.text.ends_with('\n') && lines.start > 0 {
-            let start = lines.start - 1;
-            return start - usize::from(self.text[..start].ends_with('\r'))..end;
+    fn remove_lines(&mut self, lines: Option<Range<usize>>) {
+        let Some(mut lines) = lines else { return };
+        if self.keeps_blank_lines(lines.start) {
+            // The blank lines below would become content of the `|+` above.
+            while lines.end < self.text.len() {
+                let next = next_line(self.text, lines.end);
+                let end = line_end(self.text, next);
+                if next == lines.end || next == self.text.len() || !self.text[next..end].trim().is_empty() {
+                    break;
+                }
+                lines.end = end;
+            }
+            if next_line(self.text, lines.end) == self.text.len() && !self.text.ends_with('\n') {
+                self.splice(lines.start..self.text.len(), "");
+                return;
+            }
         }
-        lines.start..end
+        let range = self.whole_lines(lines);
+        self.splice(range, "");
+    }
+
+    /// Tells whether a line stands right below a block scalar that keeps the blank lines at its end.
+    fn keeps_blank_lines(&self, line: usize) -> bool {
+        let ends = self.kept.get_or_init(|| {
+            let ids = 0..Id::try_from(self.tree.len()).unwrap_or(Id::MAX);
+            let keeps = |id: &Id| {
+                let start = self.tree.span(*id).start;
+                let header = &self.text[start..line_end(self.text, start)];
+                self.tree.node(*id).kind.is_block_scalar()
+                    && header.split('#').next().is_some_and(|h| h.contains('+'))
+            };
+            ids.filter(keeps).map(|id| next_line(self.text, self.tree.span(id).end)).collect()
+        });
+        ends.binary_search(&line).is_ok()
+    }
+
+    /// Returns lines with the line break before them; at the start of the text, where there is none, with the one behind.
+    ///
+    /// What is put behind a line stands before its line break, and so is not hindered when the next lines go.
+    pub(super) fn whole_lines(&self, lines: Range<usize>) -> Range<usize> {
+        if lines.start > 0 && self.text.as_bytes()[lines.start - 1] == b'\n' {
+            line_end(self.text, line_start(self.text, lines.start - 1))..line_end(self.text, lines.end)
+        } else {
+            lines.start..next_line(self.text, lines.end)
+        }
     }
 }
 

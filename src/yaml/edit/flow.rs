@@ -34,7 +34,7 @@ impl Editor<'_> {
         };
         for (entry, fate) in entries.iter().zip(&plan.fates) {
             if let Fate::Becomes(old, new) = fate {
-                let slot = self.entry_slot(map, entry.key, slot);
+                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
                 self.change(entry.value, old, new, slot)?;
             }
         }

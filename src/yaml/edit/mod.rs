@@ -15,7 +15,7 @@ mod tests;
 use super::emit::{Around, Flow, Style};
 use super::syntax::Failure;
 use super::tree::{Id, Kind, Tree};
-use super::{Document, Path, Seg, check, reading, scalar};
+use super::{Document, Path, Seg, check, reading, scalar, syntax};
 use crate::diag::{Code, Diagnostic};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
@@ -55,18 +55,30 @@ impl Document {
             None => editor.fill_empty(&target.new),
         }
         let text = editor.spliced();
-        check::same(&text, &self.value, &at.steps()[..target.depth], &target.new).map_err(|what| {
-            let at = target.id.map_or(0..0, |id| self.tree.span(id));
-            Failure::new(
-                Code::EditCheckFailed,
-                format!("the edited text does not read as it should: {what}"),
-                at,
-            )
-            .note("nothing was written; this is a bug in pillion")
-            .help("please report it with this document")
-        })?;
-        Ok(text)
+        let read = check::same(&text, &self.value, &at.steps()[..target.depth], &target.new);
+        match read.and_then(|()| tabs_are_well(&text)) {
+            Ok(()) => Ok(text),
+            Err(what) => {
+                let at = target.id.map_or(0..0, |id| self.tree.span(id));
+                Err(Failure::new(
+                    Code::EditCheckFailed,
+                    format!("the edited text does not read as it should: {what}"),
+                    at,
+                )
+                .note("nothing was written; this is a bug in pillion")
+                .help("please report it with this document"))
+            }
+        }
     }
+}
+
+/// Kubernetes' reader takes fewer tabs than the parser that checks edits.
+fn tabs_are_well(text: &str) -> Result<(), String> {
+    if memchr::memchr(b'\t', text.as_bytes()).is_none() {
+        return Ok(());
+    }
+    let read = Tree::read(text).and_then(|tree| syntax::older_rules(text, &tree));
+    read.map_err(|_| "a tab ended up in the indentation".to_owned())
 }
 
 /// The deepest node on the way to a path that can be edited by itself, and what it is to mean.
@@ -112,6 +124,8 @@ struct Editor<'a> {
     eol: &'static str,
     /// The document's block style, once somebody asks.
     seen: std::cell::OnceCell<style::Seen>,
+    /// The lines below block scalars that keep their blank lines, once somebody asks.
+    kept: std::cell::OnceCell<Vec<usize>>,
     splices: Vec<Splice>,
 }
 
@@ -128,6 +142,7 @@ impl<'a> Editor<'a> {
             aliases,
             eol,
             seen: std::cell::OnceCell::new(),
+            kept: std::cell::OnceCell::new(),
             splices: Vec::new(),
         }
     }
@@ -179,7 +194,7 @@ impl<'a> Editor<'a> {
             (Kind::BlockMap | Kind::FlowMap, Seg::Key(name)) => {
                 let value = old.get(name)?;
                 let entry = self.own_entry(id, name)?;
-                Some((entry.1, value, self.entry_slot(id, entry.0, slot)))
+                Some((entry.1, value, self.entry_slot(id, entry, slot)))
             }
             (Kind::BlockSeq | Kind::FlowSeq, Seg::Index(n)) => {
                 let item = self.tree.children(id).nth(*n)?;

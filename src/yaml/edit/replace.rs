@@ -1,7 +1,6 @@
 //! A value put in the place of another one, whatever the two are.
 
-use super::block::colon;
-use super::lines::{column, is_first, line_end, line_start};
+use super::lines::{column, end_with_comments, is_first, line_end, line_start, next_line};
 use super::{Done, Editor, Slot, Stands};
 use crate::yaml::emit::{self, Around, Flow, Parts, Style};
 use crate::yaml::scalar::Tag;
@@ -62,7 +61,9 @@ impl Editor<'_> {
         let kind = self.tree.node(id).kind;
         let span = self.tree.span(id);
         let from = self.taken_from(id, new);
-        let style = self.style_for(id, new, around);
+        let on_own_lines = is_block_collection(kind) && line_start(self.text, span.start) > head;
+        let mut style = self.style_for(id, new, around, from);
+        style.literal = !self.comments_come(head, span.clone(), around, on_own_lines);
         let mut parts = emit::parts(new, around, style);
         if let Value::String(text) = new
             && parts.below.is_empty()
@@ -71,18 +72,18 @@ impl Editor<'_> {
         }
         // Behind `- ` a collection starts on the same line, if nothing else is there.
         let has_props = from > self.tree.full_start(id);
-        let rest =
-            self.text[span.end.min(line_end(self.text, span.end))..line_end(self.text, span.end)].trim();
+        let commented = !is_block_collection(kind)
+            && !self.text[span.end..line_end(self.text, span.end)].trim().is_empty();
         if let Around::Dash(at) = around
             && is_nonempty_collection(new)
-            && (has_props || !rest.is_empty() && !is_block_collection(kind))
+            && (has_props || on_own_lines || commented)
         {
             let below = Style { step: style.gap, dashes: style.gap, ..style };
             parts = emit::parts(new, Around::Key(at), below);
         }
         if from == span.end {
             self.fill(span.end, head, around, parts);
-        } else if is_block_collection(kind) && line_start(self.text, span.start) > head {
+        } else if on_own_lines {
             self.replace_lines(span, from, head, parts);
         } else if kind.is_block_scalar() {
             self.replace_block_scalar(from..span.end, parts);
@@ -91,15 +92,33 @@ impl Editor<'_> {
         }
     }
 
+    /// Tells whether comments stand where the lines of a block scalar would come, or right below.
+    fn comments_come(
+        &self,
+        head: usize,
+        span: std::ops::Range<usize>,
+        around: Around,
+        on_own_lines: bool,
+    ) -> bool {
+        let column = match around {
+            Around::Root => return true,
+            Around::Key(column) | Around::Dash(column) => column,
+        };
+        let between = on_own_lines && next_line(self.text, head) != line_start(self.text, span.start);
+        between || end_with_comments(self.text, span.end, column, false) != line_end(self.text, span.end)
+    }
+
     /// Returns the layout for a value in the place of a node: at the node's own column, where both are of a kind.
-    fn style_for(&self, id: Id, new: &Value, around: Around) -> Style {
+    fn style_for(&self, id: Id, new: &Value, around: Around, from: usize) -> Style {
         let mut style = self.style(id);
         let own = column(self.text, self.tree.span(id).start);
         match (around, self.tree.node(id).kind, new) {
             (Around::Key(key), Kind::BlockMap, Value::Object(_)) if own > key => style.step = own - key,
             (Around::Key(key), Kind::BlockSeq, Value::Array(_)) if own >= key => style.dashes = own - key,
-            (Around::Dash(dash), Kind::BlockMap | Kind::BlockSeq, _) if own > dash + 1 => {
-                style.gap = own - dash
+            // What shares the line of the dash starts where the node did.
+            (Around::Dash(_), ..) if from == self.tree.span(id).end => style.gap = 2,
+            (Around::Dash(dash), ..) if column(self.text, from) > dash + 1 => {
+                style.gap = column(self.text, from) - dash;
             }
             _ => {}
         }
@@ -110,7 +129,7 @@ impl Editor<'_> {
     fn fill(&mut self, at: usize, head: usize, around: Around, parts: Parts) {
         let space = if parts.inline.is_empty() { "" } else { " " };
         if let Around::Key(column) = around
-            && colon(self.text, head.saturating_sub(1)).is_none()
+            && !self.text[..head].ends_with(':')
         {
             // A `? key` without its `:`.
             let indent = " ".repeat(column);
@@ -181,12 +200,15 @@ impl Editor<'_> {
             && self.text[range.end..end].trim().is_empty()
         {
             let lines = self.whole_lines(line_start(self.text, range.start)..end);
-            self.insert(line_end(self.text, lines.start.saturating_sub(1).max(head)), parts.below);
-            self.splice(lines, "");
+            self.splice(lines, parts.below);
             return;
         } else {
             let blank = self.text[head..range.start].trim_end_matches([' ', '\t']).len();
-            self.splice(head + blank..range.end, "");
+            // Kubernetes' reader takes no tab behind a dash.
+            let rest = &self.text[range.end..end];
+            let tabs = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+            let (tabs, space) = if rest[..tabs].contains('\t') { (tabs, " ") } else { (0, "") };
+            self.splice(head + blank..range.end + tabs, space);
         }
         self.insert(end, parts.below);
     }

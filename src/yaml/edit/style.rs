@@ -35,7 +35,7 @@ impl Seen {
         own.look(text, tree, id);
         let step = own.step.or(self.step).unwrap_or(2);
         let dashes = own.dashes.or(self.dashes).unwrap_or(step);
-        Style { step, dashes, gap: own.gap.or(self.gap).unwrap_or(2) }
+        Style { step, dashes, gap: own.gap.or(self.gap).unwrap_or(2), literal: true }
     }
 
     /// Looks at one node and its children; returns how many there were.

@@ -10,12 +10,7 @@ fn edit(text: &str, at: &str, new: Value) -> Result<String, (Code, Vec<usize>)> 
         Ok(n) => p.then(n),
         Err(_) => p.then(s),
     });
-    document.rewrite(&path, &new).map_err(|d| {
-        if d.code == Code::EditCheckFailed {
-            eprintln!("{}", d.message)
-        }
-        (d.code, d.labels.iter().map(|l| l.line).collect())
-    })
+    document.rewrite(&path, &new).map_err(|d| (d.code, d.labels.iter().map(|l| l.line).collect()))
 }
 
 #[track_caller]

@@ -1,0 +1,12 @@
+//! Bytes in, an edit out: `cargo +nightly fuzz run read_edit_write golden/fuzz/read_edit_write`.
+//!
+//! The body lives with the tests, which run it over the seeds and over bytes made from them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/all/fuzz_bodies.rs"]
+mod fuzz_bodies;
+
+fuzz_target!(|data: &[u8]| fuzz_bodies::read_edit_write(data));

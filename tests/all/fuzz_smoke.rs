@@ -1,0 +1,54 @@
+//! The fuzz targets' bodies over their seeds, and over bytes made from the seeds: the same ones every time.
+
+use crate::fuzz_bodies::read_edit_write;
+use std::path::Path;
+
+/// Texts that are put into seeds.
+const PIECES: &[&str] = &[
+    "- ", "? ", ": ", "&a ", "*a", "!!str ", "|", ">-", "|+", "\"", "'", "[", "]", "{", "}", ",", "#", " #c",
+    "\n", "\n\n", "  ", "\t", "a: ", "<<: ", "yes", "0x1", "---\n", "...\n", "\\", "\r\n", "\r", "é",
+    "\u{feff}", "\u{2028}", "\0", "😀",
+];
+
+/// A small generator of numbers, always the same ones.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or(0) % n.max(1)
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz/read_edit_write");
+    let entries = std::fs::read_dir(folder).expect("the folder of seeds is there");
+    let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+    files.sort();
+    files.iter().flat_map(std::fs::read).collect()
+}
+
+#[test]
+fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
+    let (seeds, mut numbers) = (seeds(), Numbers(1));
+    assert!(seeds.len() > 5);
+    seeds.iter().for_each(|seed| read_edit_write(seed));
+    // FUZZ_COUNT=1000000 for a long run by hand.
+    let count = std::env::var("FUZZ_COUNT").ok().and_then(|c| c.parse().ok()).unwrap_or(3000);
+    for _ in 0..count {
+        let mut bytes = seeds[numbers.below(seeds.len())].clone();
+        for _ in 0..=numbers.below(4) {
+            let at = numbers.below(bytes.len() + 1);
+            match numbers.below(3) {
+                0 => drop(bytes.splice(at..at, PIECES[numbers.below(PIECES.len())].bytes())),
+                1 => drop(bytes.drain(at..(at + numbers.below(9)).min(bytes.len()))),
+                _ => {
+                    let from = numbers.below(bytes.len());
+                    let piece = bytes[from..(from + numbers.below(30)).min(bytes.len())].to_vec();
+                    drop(bytes.splice(at..at, piece));
+                }
+            }
+        }
+        read_edit_write(&bytes);
+    }
+}
