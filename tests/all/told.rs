@@ -1,6 +1,6 @@
 //! The words of every diagnostic of injection: golden/inject/told.txt, written anew with UPDATE_GOLDEN=1.
 
-use crate::rules::Scene;
+use crate::injection_rules::Scene;
 use pillion::diag::{Code, Diagnostic, Severity};
 use std::path::Path;
 

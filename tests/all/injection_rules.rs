@@ -1,0 +1,868 @@
+//! Rules of injection that no recorded case of the repository shows. Numbers are those of semantics/injection.md.
+
+use pillion::diag::Severity;
+use pillion::inject::{
+    Annotations, NamespaceLabels, Options, Outcome, PodTemplate, PreparedSet, Sets, Verdict, inject,
+};
+use pillion::model::sidecar_set::decode;
+use pillion::yaml::{Document, Path};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is injected into what.
+pub(crate) struct Scene {
+    sets: Vec<Arc<PreparedSet>>,
+    history: Vec<Arc<PreparedSet>>,
+    pod: Arc<Document>,
+    value: Value,
+    is_pod: bool,
+    namespace: &'static str,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Annotations,
+}
+
+impl Scene {
+    /// A pod `web-0` with label `app: web`, its `spec` given, and sets given as `NAME | spec lines`.
+    pub(crate) fn new(sets: &[(&str, &str)], spec: &str) -> Self {
+        Self::of(
+            sets,
+            &format!("metadata:\n  name: web-0\n  labels: {{app: web}}\nspec:\n{}", indented(spec)),
+        )
+    }
+
+    /// A pod given whole, without its kind.
+    pub(crate) fn of(sets: &[(&str, &str)], pod: &str) -> Self {
+        let text = format!("apiVersion: v1\nkind: Pod\n{pod}");
+        let pod = Document::read(&"pod.yaml".into(), 0, 1, &text).expect("the pod is YAML");
+        Self {
+            sets: sets.iter().map(|(name, spec)| set(name, spec)).collect(),
+            history: Vec::new(),
+            value: pod.value().clone(),
+            pod: Arc::new(pod),
+            is_pod: true,
+            namespace: "default",
+            labels: Some(BTreeMap::new()),
+            annotations: Annotations::Minimal,
+        }
+    }
+
+    pub(crate) fn history(mut self, sets: &[(&str, &str)]) -> Self {
+        self.history = sets.iter().map(|(name, spec)| set(name, spec)).collect();
+        self
+    }
+
+    pub(crate) fn sets(mut self, sets: &[(&str, &str)]) -> Self {
+        self.sets = sets.iter().map(|(name, spec)| set(name, spec)).collect();
+        self
+    }
+
+    pub(crate) fn template(mut self) -> Self {
+        self.is_pod = false;
+        self
+    }
+
+    pub(crate) fn annotations(mut self, annotations: Annotations) -> Self {
+        self.annotations = annotations;
+        self
+    }
+
+    pub(crate) fn namespace(mut self, namespace: &'static str, labels: Option<&[(&str, &str)]>) -> Self {
+        self.namespace = namespace;
+        self.labels = labels.map(|l| l.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        self
+    }
+
+    pub(crate) fn run(&self) -> Outcome {
+        let template = PodTemplate {
+            document: &self.pod,
+            path: Path::root(),
+            value: &self.value,
+            is_pod: self.is_pod,
+            key: "Pod/default/web-0",
+            namespace: self.namespace,
+            namespace_labels: self.labels.as_ref().map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
+        };
+        let sets = Sets::new(self.sets.clone(), self.history.clone());
+        inject(&template, &sets, &Options { annotations: self.annotations, trace: true })
+    }
+
+    /// The new template; no error is allowed.
+    fn value(&self) -> Value {
+        let outcome = self.run();
+        assert!(outcome.diagnostics.iter().all(|d| !d.is_error()), "{:?}", outcome.diagnostics);
+        outcome.value.unwrap_or_else(|| self.value.clone())
+    }
+
+    /// The same scene with its result in the place of the pod.
+    pub(crate) fn next(mut self) -> Self {
+        self.value = self.value();
+        self
+    }
+
+    /// Codes of what is told, each once: errors, warnings and notes.
+    fn codes(&self) -> Vec<&'static str> {
+        let mut codes: Vec<_> = self.run().diagnostics.iter().map(|d| d.code.name()).collect();
+        codes.dedup();
+        codes
+    }
+
+    fn errors(&self) -> Vec<&'static str> {
+        let outcome = self.run();
+        assert!(outcome.value.is_none(), "an error comes without a result");
+        outcome.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code.name()).collect()
+    }
+}
+
+fn set(name: &str, spec: &str) -> Arc<PreparedSet> {
+    let version = if spec.contains("namespace:") { "v1alpha1" } else { "v1beta1" };
+    let text = format!(
+        "apiVersion: apps.kruise.io/{version}\nkind: SidecarSet\nmetadata:\n  name: {name}\nspec:\n{}",
+        indented(spec)
+    );
+    let text = match spec.lines().any(|line| line.starts_with("selector:")) {
+        true => text,
+        false => format!("{text}  selector: {{matchLabels: {{app: web}}}}\n"),
+    };
+    let document = Document::read(&"sets.yaml".into(), 0, 1, &text).expect("the set is YAML");
+    let (set, found) = decode(&Arc::new(document), &Path::root());
+    Arc::new(PreparedSet::new(Arc::new(set.unwrap_or_else(|| panic!("{text}\n{found:?}")))))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {}\n", line.strip_prefix("    ").unwrap_or(line))).collect()
+}
+
+fn names(value: &Value, list: &str) -> Vec<String> {
+    let items = value["spec"][list].as_array().cloned().unwrap_or_default();
+    items.iter().map(|c| c["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn env(value: &Value, container: &str) -> Vec<String> {
+    let lists =
+        ["initContainers", "containers"].map(|l| value["spec"][l].as_array().cloned().unwrap_or_default());
+    let found = lists.iter().flatten().find(|c| c["name"] == *container).expect("the container is there");
+    let entries = found["env"].as_array().cloned().unwrap_or_default();
+    entries
+        .iter()
+        .map(|e| format!("{}={}", e["name"].as_str().unwrap_or_default(), e["value"].as_str().unwrap_or("?")))
+        .collect()
+}
+
+fn annotation<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+    value["metadata"]["annotations"].get(key).and_then(Value::as_str)
+}
+
+const LIST: &str = "kruise.io/sidecarset-injected-list";
+const HASH: &str = "kruise.io/sidecarset-hash";
+const APP: &str = "containers: [{name: app, image: a}]";
+const LOG: (&str, &str) = ("log", "containers: [{name: log, image: 'log:1'}]");
+
+// ---- which sets apply (section 3)
+
+#[test]
+fn selectors() {
+    let injected = |selector: &str, labels: &str| {
+        let spec = format!("selector: {selector}\ncontainers: [{{name: log, image: l}}]");
+        let pod =
+            format!("metadata: {{name: web-0, labels: {labels}}}\nspec: {{containers: [{{name: app}}]}}");
+        !Scene::of(&[("log", &spec)], &pod).run().injected.is_empty()
+    };
+    for (selector, labels, wanted) in [
+        ("{matchLabels: {app: web}}", "{app: web}", true), // i001
+        ("{matchLabels: {app: ''}}", "{tier: x}", false),  // i005
+        ("{matchExpressions: [{key: app, operator: In, values: [web, api]}]}", "{app: api}", true), // i006
+        ("{matchExpressions: [{key: app, operator: In, values: [web]}]}", "{tier: x}", false), // i008
+        ("{matchExpressions: [{key: app, operator: NotIn, values: [web]}]}", "{app: web}", false), // i010
+        ("{matchExpressions: [{key: app, operator: Exists}]}", "{app: ''}", true), // i012
+        ("{matchExpressions: [{key: app, operator: DoesNotExist}]}", "{app: ''}", false), // i015
+        ("{matchLabels: {app: web}, matchExpressions: [{key: t, operator: Exists}]}", "{app: web}", false), // i018
+        ("{}", "{app: web}", false), // i020
+    ] {
+        assert_eq!(injected(selector, labels), wanted, "{selector} {labels}");
+    }
+}
+
+#[test]
+fn namespaces() {
+    let injected = |selector: &str, labels: Option<&[(&str, &str)]>| {
+        let spec = format!("namespaceSelector: {selector}\ncontainers: [{{name: log, image: l}}]");
+        let outcome = Scene::new(&[("log", &spec)], APP).namespace("shop", labels).run();
+        let unknown = outcome.diagnostics.iter().any(|d| d.code.name() == "namespace-labels-unknown");
+        assert!(!unknown || outcome.value.is_none());
+        if unknown { None } else { Some(!outcome.injected.is_empty()) }
+    };
+    let known: Option<&[(&str, &str)]> = Some(&[("team", "a")]);
+    for (selector, labels, wanted) in [
+        ("{matchLabels: {team: a}}", known, Some(true)),  // i025
+        ("{matchLabels: {team: b}}", known, Some(false)), // i026
+        ("{matchLabels: {kubernetes.io/metadata.name: shop}}", known, Some(true)), // i028
+        ("{matchExpressions: [{key: team, operator: DoesNotExist}]}", known, Some(false)), // i034
+        ("{}", None, Some(true)),                         // i036
+        ("{matchExpressions: [{key: team, operator: DoesNotExist}]}", None, None), // i037
+        ("{matchLabels: {kubernetes.io/metadata.name: shop}}", None, Some(true)),
+        ("{matchLabels: {kubernetes.io/metadata.name: other, team: a}}", None, Some(false)),
+        ("{matchLabels: {kubernetes.io/metadata.name: shop, team: a}}", None, None),
+    ] {
+        assert_eq!(injected(selector, labels), wanted, "{selector}");
+    }
+    // A set that does not want the pod never asks for labels of its namespace.
+    let other = (
+        "log",
+        "selector: {matchLabels: {app: other}}\nnamespaceSelector: {matchLabels: {team: a}}\ncontainers: [{name: l, image: l}]",
+    );
+    assert_eq!(Scene::new(&[other], APP).namespace("shop", None).codes(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_webhook_is_not_called_for_control_planes() {
+    let scene = Scene::new(
+        &[LOG],
+        "containers: [{name: app, env: [{name: KRUISE_CONTAINER_PRIORITY, value: x}]}, {name: b}]",
+    );
+    let scene = scene.namespace("ops", Some(&[("control-plane", "")]));
+    let outcome = scene.run(); // i041
+    assert!(outcome.value.is_none() && outcome.diagnostics.is_empty());
+    assert!(matches!(&outcome.trace.sets[0].verdict, Verdict::Passed(why) if why.contains("control-plane")));
+}
+
+#[test]
+fn inactive_pods_stay() {
+    for more in ["status: {phase: Succeeded}", "status: {phase: Failed}"] {
+        let pod = format!(
+            "metadata: {{name: a, labels: {{app: web}}}}\nspec: {{{}}}\n{more}",
+            "containers: [{name: app}]"
+        );
+        assert!(Scene::of(&[LOG], &pod).run().value.is_none(), "{more}"); // i243 i244
+        assert!(Scene::of(&[LOG], &pod).template().run().value.is_some(), "a template has no end");
+    }
+}
+
+#[test]
+fn sets_bound_to_the_namespace_come_first() {
+    let bound = [
+        "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}",
+        "namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [x, default]}]}",
+        "namespace: default",
+    ];
+    for bound in bound {
+        // i042 i030
+        let late = format!("{bound}\ncontainers: [{{name: z, image: z}}]");
+        let value = Scene::new(&[("a", "containers: [{name: a, image: a}]"), ("z", &late)], APP).value();
+        assert_eq!(names(&value, "containers"), ["z", "a", "app"], "{bound}");
+    }
+}
+
+// ---- containers and names (sections 4 and 8)
+
+#[test]
+fn containers_are_placed() {
+    let spec = "containers: [{name: b1, image: x}, {name: a1, image: x, podInjectPolicy: AfterAppContainer}, {name: b2, image: x, podInjectPolicy: BeforeAppContainer}, {name: a2, image: x, podInjectPolicy: AfterAppContainer}]";
+    assert_eq!(
+        names(&Scene::new(&[("s", spec)], APP).value(), "containers"),
+        ["b1", "b2", "app", "a1", "a2"]
+    ); // i046 i047
+    let inits = [
+        (
+            "a",
+            "initContainers: [{name: m, image: x}, {name: z, image: x, podInjectPolicy: BeforeAppContainer}]",
+        ),
+        ("b", "initContainers: [{name: c, image: x}]"),
+    ];
+    let scene = Scene::new(&inits, "initContainers: [{name: own}]\ncontainers: [{name: app}]"); // i069
+    assert_eq!(names(&scene.value(), "initContainers"), ["z", "own", "c", "m"]);
+    assert_eq!(scene.codes(), ["init-before-app"]);
+}
+
+#[test]
+fn names_that_are_taken() {
+    let own = "containers: [{name: log, image: own}, {name: app}]";
+    assert_eq!(Scene::new(&[LOG], own).errors(), ["container-name-taken"]); // i219
+    let outcome = Scene::new(&[LOG], own).run();
+    assert_eq!(outcome.diagnostics[0].labels.len(), 2, "both places");
+    let marked =
+        "containers: [{name: app}, {name: log, image: own, env: [{name: IS_INJECTED, value: 'true'}]}]";
+    let value = Scene::new(&[LOG], marked).value();
+    assert_eq!(names(&value, "containers"), ["app", "log"]);
+    assert_eq!(value["spec"]["containers"][1]["image"], "log:1");
+    let both = [LOG, ("zog", "containers: [{name: log, image: z}]")];
+    assert_eq!(Scene::new(&both, APP).errors(), ["container-name-twice"]); // i222
+    assert_eq!(Scene::new(&both, marked).errors(), ["container-name-twice"]); // i223
+    let init = ("i", "initContainers: [{name: log, image: z}]");
+    assert_eq!(Scene::new(&[init], own).codes(), ["container-name-in-both-lists"]); // i077
+    assert_eq!(Scene::new(&[LOG, init], APP).codes(), ["container-name-in-both-lists"]); // i225
+    assert_eq!(
+        Scene::new(&[LOG], "initContainers: [{name: log}]\ncontainers: [{name: app}]").codes(),
+        ["container-name-in-both-lists"]
+    ); // i221
+    assert_eq!(
+        Scene::new(&[init], "initContainers: [{name: log}]\ncontainers: [{name: app}]").errors(),
+        ["container-name-taken"]
+    ); // i076
+    // i242: ephemeral containers are no conflict.
+    let scene = Scene::new(&[LOG], "ephemeralContainers: [{name: log}]\ncontainers: [{name: app}]");
+    assert_eq!(names(&scene.value(), "containers"), ["log", "app"]);
+}
+
+#[test]
+fn hot_upgrade_pairs() {
+    let hot = |list: &str, more: &str| {
+        format!(
+            "{list}: [{{name: x, image: 'x:1', upgradeStrategy: {{upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}}{more}}}]"
+        )
+    };
+    let (main, plain) = (hot("containers", ""), hot("initContainers", ""));
+    let native = hot("initContainers", ", restartPolicy: Always");
+    let value = Scene::new(&[("s", &main)], APP).value(); // i207
+    assert_eq!(names(&value, "containers"), ["x-1", "x-2", "app"]);
+    assert_eq!(value["spec"]["containers"][1]["image"], "e:1");
+    assert_eq!(env(&value, "x-1"), ["IS_INJECTED=true", "SIDECARSET_VERSION=?", "SIDECARSET_VERSION_ALT=?"]);
+    assert_eq!(annotation(&value, "version.sidecarset.kruise.io/x-2"), Some("0"));
+    assert_eq!(
+        annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"),
+        Some(r#"{"x":"x-1"}"#)
+    );
+    assert_eq!(names(&Scene::new(&[("s", &native)], APP).value(), "initContainers"), ["x-1", "x-2"]); // i078
+    assert_eq!(names(&Scene::new(&[("s", &plain)], APP).value(), "initContainers"), ["x"]); // i079
+    // i215 i216: `x` is no conflict, `x-1` is.
+    assert_eq!(
+        names(&Scene::new(&[("s", &main)], "containers: [{name: x}]").value(), "containers"),
+        ["x-1", "x-2", "x"]
+    );
+    assert_eq!(Scene::new(&[("s", &main)], "containers: [{name: x-1}]").errors(), ["container-name-taken"]);
+    // i213: what the pod says is joined; i214: unreadable content is dropped.
+    for (old, new) in [("'{\"a\":\"a-2\"}'", r#"{"a":"a-2","x":"x-1"}"#), ("nope", r#"{"x":"x-1"}"#)] {
+        let pod = format!(
+            "metadata:\n  labels: {{app: web}}\n  annotations:\n    kruise.io/sidecarset-working-hotupgrade-container: {old}\nspec: {{containers: [{{name: app}}]}}"
+        );
+        let value = Scene::of(&[("s", &main)], &pod).value();
+        assert_eq!(annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"), Some(new));
+    }
+    // Every mode writes them: the containers read them.
+    let none = Scene::new(&[("s", &main)], APP).annotations(Annotations::None).value();
+    assert_eq!(annotation(&none, "version.sidecarset.kruise.io/x-1"), Some("1"));
+    assert_eq!(annotation(&none, LIST), None);
+    // A pair that goes takes its annotations along.
+    let gone = Scene::new(&[("s", &main)], APP).next().sets(&[]);
+    assert_eq!(gone.value()["metadata"].get("annotations"), None);
+}
+
+#[test]
+fn a_pair_keeps_the_pull_policy_of_its_image() {
+    let spec = "containers: [{name: x, image: 'x:latest', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}}]";
+    let value = Scene::new(&[("s", spec)], APP).value();
+    assert_eq!(value["spec"]["containers"][0].get("imagePullPolicy"), None);
+    assert_eq!(value["spec"]["containers"][1]["imagePullPolicy"], "Always");
+    let spec = "containers: [{name: x, image: 'x:1', upgradeStrategy: {upgradeType: HotUpgrade}}]";
+    let scene = Scene::new(&[("s", spec)], APP); // i212
+    assert_eq!(scene.value()["spec"]["containers"][1].get("image"), None);
+}
+
+// ---- environment, volumes, secrets (sections 5 to 7)
+
+#[test]
+fn environment_of_a_sidecar() {
+    let spec = "containers: [{name: log, image: l, env: [{name: OWN, value: o}], shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: app, envNames: [Z, B, OWN, B], envName: A}]}]";
+    let app = "containers:\n- name: app\n  env: [{name: A, value: '1'}, {name: B, value: '1'}, {name: B, value: '2'}, {name: Z, value: z}, {name: OWN, value: x}, {name: P, value: p1}, {name: P, value: p2}]\n  volumeMounts: [{name: d, mountPath: /d, subPathExpr: '$(P)/$(NONE)/$(A)'}, {name: d, mountPath: /e}]\nvolumes: [{name: d, emptyDir: {}}]";
+    let value = Scene::new(&[("s", spec)], app).value(); // i107 i120 i125 i105 i110
+    assert_eq!(env(&value, "log"), ["OWN=o", "IS_INJECTED=true", "A=1", "B=2", "Z=z", "P=p1"]);
+    assert_eq!(value["spec"]["containers"][0]["volumeMounts"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn what_cannot_be_transferred_is_told() {
+    let spec = |term: &str| format!("containers: [{{name: log, image: l, transferEnv: [{term}]}}]");
+    let app = "containers: [{name: app, env: [{name: A, value: a}]}]";
+    for (term, wanted) in [
+        ("{sourceContainerName: app, envName: A}", vec![]),
+        ("{sourceContainerName: nope, envName: A}", vec!["transfer-env-missing"]), // i122
+        ("{sourceContainerName: app, envName: B}", vec!["transfer-env-missing"]),  // i123
+        ("{envName: A}", vec![]), // i124: the validation of the set tells
+        ("{sourceContainerName: nope, envName: A}, {sourceContainerName: app, envName: A}", vec![]),
+        (
+            "{sourceContainerName: app, sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.labels['no']\"}}, envName: A}",
+            vec!["transfer-env-missing"],
+        ), // i132
+        (
+            "{sourceContainerName: x, sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}, envName: A}",
+            vec!["transfer-env-missing"],
+        ),
+    ] {
+        assert_eq!(Scene::new(&[("s", &spec(term))], app).codes(), wanted, "{term}");
+    }
+}
+
+#[test]
+fn patched_annotations_name_the_source() {
+    let spec = "patchPodMetadata: [{annotations: {main: app}, patchPolicy: Overwrite}]\ncontainers: [{name: log, image: l, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.annotations['main']\"}}, envName: A}]}]";
+    let value = Scene::new(&[("s", spec)], "containers: [{name: app, env: [{name: A, value: a}]}]").value(); // i138
+    assert_eq!(env(&value, "log"), ["IS_INJECTED=true", "A=a"]);
+}
+
+#[test]
+fn sidecars_never_see_each_other() {
+    // i100 i137, and the same on a second pass.
+    let sets = [
+        (
+            "a",
+            "containers: [{name: a, image: a, env: [{name: A, value: a}], volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]",
+        ),
+        (
+            "b",
+            "containers: [{name: b, image: b, shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: a, envName: A}]}]",
+        ),
+    ];
+    let scene = Scene::new(&sets, APP);
+    let first = scene.value();
+    assert_eq!(env(&first, "b"), ["IS_INJECTED=true"]);
+    assert_eq!(first["spec"]["containers"][1].get("volumeMounts"), None);
+    assert_eq!(scene.next().value(), first);
+}
+
+#[test]
+fn devices_are_shared_after_mounts() {
+    let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}, shareVolumeDevicePolicy: {type: enabled}, volumeDevices: [{name: own, devicePath: /x}]}]\nvolumes: [{name: own, persistentVolumeClaim: {claimName: c}}]";
+    let app = "containers: [{name: app, volumeMounts: [{name: d, mountPath: /d}, {name: d, mountPath: /x}], volumeDevices: [{name: p, devicePath: /d}, {name: p, devicePath: /p}]}]";
+    let log = Scene::new(&[("s", spec)], app).value()["spec"]["containers"][0].clone(); // i115 i116 i118
+    assert_eq!(log["volumeMounts"], json!([{"name": "d", "mountPath": "/d"}]));
+    assert_eq!(
+        log["volumeDevices"],
+        json!([{"name": "own", "devicePath": "/x"}, {"name": "p", "devicePath": "/p"}])
+    );
+}
+
+#[test]
+fn volumes() {
+    let spec = "initContainers: [{name: i, image: i, volumeMounts: [{name: c, mountPath: /c}]}]\ncontainers: [{name: log, image: l, volumeMounts: [{name: b, mountPath: /b}, {name: p, mountPath: /p}, {name: b, mountPath: /bb}]}]\nvolumes: [{name: unused, emptyDir: {}}, {name: b, emptyDir: {}}, {name: c, emptyDir: {}}, {name: p, emptyDir: {}}]";
+    let value =
+        Scene::new(&[("s", spec)], "containers: [{name: app}]\nvolumes: [{name: p, hostPath: {path: /}}]")
+            .value();
+    assert_eq!(names(&value, "volumes"), ["p", "c", "b"]); // i073 i081 i082 i092 i094
+    assert!(value["spec"]["volumes"][0].get("hostPath").is_some());
+    let undefined =
+        ("s", "containers: [{name: log, image: l, volumeMounts: [{name: nowhere, mountPath: /b}]}]");
+    assert_eq!(Scene::new(&[undefined], APP).errors(), ["volume-not-defined"]); // i088
+}
+
+#[test]
+fn pull_secrets() {
+    let set =
+        ("s", "containers: [{name: log, image: l}]\nimagePullSecrets: [{name: b}, {name: a}, {name: b}]");
+    let pod = "containers: [{name: app}]\nimagePullSecrets: [{name: a}, {name: c}, {name: a}]";
+    assert_eq!(names(&Scene::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
+    assert_eq!(names(&Scene::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
+    assert!(Scene::new(&[], pod).run().value.is_none()); // i143
+}
+
+#[test]
+fn token_mounts_of_the_manifest() {
+    let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]";
+    let app = "containers: [{name: app, volumeMounts: [{name: t, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]}]";
+    assert_eq!(Scene::new(&[("s", spec)], app).codes(), ["shares-token-mount"]); // i104
+}
+
+// ---- annotations (sections 9 and 10)
+
+fn with_annotations(sets: &[(&str, &str)], annotations: &str) -> Scene {
+    let pod = format!(
+        "metadata:\n  name: web-0\n  labels: {{app: web}}\n  annotations: {annotations}\nspec: {{containers: [{{name: app}}]}}"
+    );
+    Scene::of(sets, &pod)
+}
+
+#[test]
+fn patches() {
+    let patched = |policy: &str, patch: &str, old: &str| {
+        let spec = format!(
+            "containers: [{{name: log, image: l}}]\npatchPodMetadata: [{{annotations: {{k: '{patch}'}}, patchPolicy: {policy}}}]"
+        );
+        let scene = with_annotations(&[("s", &spec)], old);
+        let outcome = scene.run();
+        let value = outcome.value.as_ref().and_then(|v| annotation(v, "k")).map(str::to_owned);
+        (value, scene.codes())
+    };
+    for (policy, patch, old, value, codes) in [
+        ("Retain", "new", "{}", Some("new"), vec![]),          // i144
+        ("Retain", "new", "{k: ''}", Some(""), vec![]),        // i146
+        ("Overwrite", "new", "{k: old}", Some("new"), vec![]), // i148
+        ("MergePatchJson", "{\"b\": 1}", "{}", Some("{\"b\": 1}"), vec![]), // i149
+        ("MergePatchJson", "{\"b\": 1}", "{k: ''}", Some("{\"b\": 1}"), vec![]), // i150
+        ("MergePatchJson", "nope", "{}", Some("nope"), vec!["patch-not-json"]), // i151
+        ("MergePatchJson", "{\"b\": 1}", "{k: '{\"c\": 2, \"b\": 0}'}", Some("{\"b\":1,\"c\":2}"), vec![]), // i152
+        ("MergePatchJson", "[1, null]", "{k: '{\"c\": 2}'}", Some("[1,null]"), vec![]), // i159
+        ("MergePatchJson", "nope", "{k: '{}'}", None, vec!["annotation-not-json"]),     // i156
+        ("MergePatchJson", "{}", "{k: nope}", None, vec!["annotation-not-json"]),       // i157
+        ("MergePatchJson", "1", "{k: '1'}", None, vec!["annotation-not-json"]),         // i160
+        ("Replace", "new", "{k: old}", Some("old"), vec![]),                            // i292
+    ] {
+        let (got, told) = patched(policy, patch, old);
+        assert_eq!((got.as_deref(), told), (value, codes), "{policy} {patch} {old}");
+    }
+}
+
+#[test]
+fn a_stored_patch_is_stable() {
+    // Kruise would merge its own text again and write it anew.
+    let spec = "containers: [{name: log, image: l}]\npatchPodMetadata: [{annotations: {k: '{ \"b\": 1, \"a\": null }'}, patchPolicy: MergePatchJson}]";
+    let scene = with_annotations(&[("s", spec)], "{}").next();
+    assert!(scene.run().value.is_none());
+    assert_eq!(annotation(&scene.value, "k"), Some("{ \"b\": 1, \"a\": null }"));
+}
+
+#[test]
+fn order_that_shows_in_content_is_a_warning() {
+    let patch = |value: &str| {
+        format!(
+            "initContainers: [{{name: i{value}, image: l}}]\npatchPodMetadata: [{{annotations: {{k: {value}}}, patchPolicy: Overwrite}}]"
+        )
+    };
+    let (one, two) = (patch("a"), patch("b"));
+    let outcome = Scene::new(&[("a", &one), ("b", &two)], APP).run(); // i163 i164
+    let found = &outcome.diagnostics[0];
+    assert_eq!(
+        (found.code.name(), found.severity, found.labels.len()),
+        ("set-order-matters", Severity::Warning, 2)
+    );
+    assert_eq!(annotation(&outcome.value.expect("it is injected"), "k"), Some("b"));
+    let same = Scene::new(&[("a", &one), ("b", "initContainers: [{name: z, image: l}]")], APP).run();
+    assert!(same.diagnostics.is_empty());
+    let places = Scene::new(&[("a", "containers: [{name: x, image: x}]"), LOG], APP).run();
+    assert_eq!(places.diagnostics[0].severity, Severity::Note);
+}
+
+#[test]
+fn the_injected_list_and_old_hashes() {
+    let key = format!("{{'{LIST}': 'z, a,z'}}");
+    let scene = with_annotations(&[LOG], &key).annotations(Annotations::Kruise);
+    assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
+    let old = format!("{{'{HASH}': '{{\"other\":\"h\"}}'}}"); // i231
+    let value = with_annotations(&[LOG], &old).annotations(Annotations::Kruise).value();
+    let entries: Value = serde_json::from_str(annotation(&value, HASH).expect("hashes")).expect("JSON");
+    assert_eq!(
+        entries["other"],
+        json!({"updateTimestamp": null, "hash": "h", "sidecarSetName": "other", "sidecarList": null})
+    );
+    assert_eq!(entries["log"]["sidecarList"], json!(["log"]));
+    let broken = format!("{{'{HASH}': nope}}");
+    assert_eq!(
+        with_annotations(&[LOG], &broken).annotations(Annotations::Kruise).errors(),
+        ["unreadable-hashes"]
+    ); // i230
+    assert!(with_annotations(&[], &broken).annotations(Annotations::Kruise).run().diagnostics.is_empty()); // i232
+    assert!(with_annotations(&[LOG], &broken).run().diagnostics.is_empty(), "nobody reads it");
+}
+
+#[test]
+fn modes() {
+    let keys = |mode: Annotations| -> Vec<String> {
+        let value = Scene::new(&[LOG], APP).annotations(mode).value();
+        value["metadata"]["annotations"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect()
+    };
+    assert_eq!(keys(Annotations::Minimal), [LIST]);
+    assert_eq!(keys(Annotations::Kruise), [HASH, "kruise.io/sidecarset-hash-without-image", LIST]);
+    assert!(keys(Annotations::None).is_empty());
+}
+
+// ---- revisions (section 11)
+
+const OLD: (&str, &str) = ("log", "customVersion: v1\ncontainers: [{name: log, image: 'log:0'}]");
+
+fn image(scene: &Scene) -> String {
+    scene.value()["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn revisions() {
+    let spec = |strategy: &str| format!("containers: [{{name: log, image: 'log:1'}}]\n{strategy}");
+    let revision = |policy: &str, update: &str| {
+        spec(&format!(
+            "injectionStrategy: {{revision: {{customVersion: v1, policy: {policy}}}}}\nupdateStrategy: {update}"
+        ))
+    };
+    for (policy, update, wanted) in [
+        ("Always", "{selector: {matchLabels: {app: web}}}", "log:0"), // i169 i187
+        ("Partial", "{paused: true}", "log:0"),                       // i182
+        ("Partial", "{selector: {matchLabels: {canary: 'true'}}}", "log:0"), // i184
+        ("Partial", "{selector: {matchLabels: {app: web}}}", "log:1"), // i185
+        ("Partial", "{partition: 5}", "log:1"),                       // i178
+        ("Partial", "{partition: 0%}", "log:1"),                      // i179
+        ("Partial", "{partition: 100%}", "log:0"),                    // i180
+        ("Partial", "{type: NotUpdate}", "log:1"),                    // i186
+    ] {
+        let set = revision(policy, update);
+        let scene = Scene::new(&[("log", &set)], APP).history(&[OLD]);
+        assert_eq!(image(&scene), wanted, "{policy} {update}");
+        assert!(scene.codes().is_empty());
+    }
+    let half = revision("Partial", "{partition: 50%}"); // i181
+    let scene = Scene::new(&[("log", &half)], APP).history(&[OLD]);
+    assert_eq!(scene.codes(), ["partial-by-key"]);
+    assert_eq!(image(&scene), image(&scene));
+    let missing = spec("injectionStrategy: {revision: {customVersion: v9}}");
+    assert_eq!(Scene::new(&[("log", &missing)], APP).history(&[OLD]).errors(), ["revision-not-found"]); // i172
+    let neither = spec("injectionStrategy: {revision: {policy: Always}}");
+    assert_eq!(image(&Scene::new(&[("log", &neither)], APP).history(&[OLD])), "log:1"); // i174
+    // i194: going back to an older spec moves its version label.
+    let back = ("log", "customVersion: v3\ncontainers: [{name: log, image: 'log:0'}]");
+    let wants =
+        |version: &str| spec(&format!("injectionStrategy: {{revision: {{customVersion: {version}}}}}"));
+    let (v1, v3) = (wants("v1"), wants("v3"));
+    let middle = ("log", "customVersion: v2\ncontainers: [{name: log, image: 'log:5'}]");
+    assert_eq!(image(&Scene::new(&[("log", &v3)], APP).history(&[OLD, middle, back])), "log:0");
+    assert_eq!(
+        Scene::new(&[("log", &v1)], APP).history(&[OLD, middle, back]).errors(),
+        ["revision-not-found"]
+    );
+    // i175: of several with the version the newest.
+    let again = ("log", "customVersion: v1\ncontainers: [{name: log, image: 'log:7'}]");
+    assert_eq!(image(&Scene::new(&[("log", &v1)], APP).history(&[OLD, again])), "log:7");
+}
+
+#[test]
+fn a_paused_set_injects_nothing_and_keeps_what_is_there() {
+    let paused = (
+        "log",
+        "injectionStrategy: {paused: true}\ncontainers: [{name: log, image: 'log:2'}]\npatchPodMetadata: [{annotations: {k: v}, patchPolicy: Overwrite}]",
+    );
+    assert!(Scene::new(&[paused], APP).run().value.is_none()); // i199
+    assert!(Scene::new(&[LOG], APP).next().sets(&[paused]).run().value.is_none());
+}
+
+// ---- resources and priority (sections 12 and 13)
+
+#[test]
+fn resources() {
+    let run = |expressions: &str, names: &str, pod: &str| {
+        let spec = format!(
+            "containers: [{{name: log, image: l, resources: {{limits: {{cpu: 9}}}}, resourcesPolicy: {{targetContainersMode: sum, targetContainersNameRegex: '{names}', resourcesExpr: {expressions}}}}}]"
+        );
+        let scene = Scene::new(&[("s", &spec)], pod);
+        let outcome = scene.run();
+        (outcome.value.map(|v| v["spec"]["containers"][0]["resources"].clone()), scene.codes())
+    };
+    let app = "initContainers: [{name: plain, resources: {limits: {cpu: 4}}}, {name: native, restartPolicy: Always, resources: {limits: {cpu: 2}}}]\ncontainers: [{name: app, resources: {limits: {cpu: 1, memory: 1Gi}}}, {name: aux, resources: {limits: {cpu: 500m}}}]";
+    for (expressions, names, wanted, codes) in [
+        ("{limits: {cpu: cpu*50%}}", "^(app|aux)$", Some(json!({"limits": {"cpu": "750m"}})), vec![]),
+        ("{limits: {cpu: cpu}}", ".*", Some(json!({"limits": {"cpu": "3500m"}})), vec![]), // i334: a native sidecar counts
+        ("{limits: {cpu: cpu}}", "(?i)^APP$", Some(json!({"limits": {"cpu": "1"}})), vec![]),
+        ("{limits: {memory: memory}}", "a", Some(Value::Null), vec!["resources-limit-left-out"]), // i304
+        ("{requests: {cpu: cpu}}", "a", Some(json!({"requests": {"cpu": "0"}})), vec![]),         // i306
+        ("{limits: {cpu: cpu}}", "^none$", None, vec!["resources-no-target"]),                    // i303
+        ("{limits: {cpu: cpu}}", "(", None, vec!["resources-expression"]),
+        ("{limits: {cpu: cpu*100m}}", "a", None, vec!["resources-expression"]), // i330
+        ("{limits: {cpu: cpu-9}}", "^app$", None, vec!["resources-expression"]), // i315
+        ("{limits: {memory: 'MAX(Memory, 1Mi)'}}", "^app$", None, vec!["resources-expression"]), // i329
+        ("{limits: {memory: 5Q}}", "^app$", None, vec!["resources-expression"]), // i342
+        ("{limits: {memory: memory-128Mi}}", "^app$", Some(json!({"limits": {"memory": "896Mi"}})), vec![]), // i316
+        (
+            "{limits: {memory: '1.5'}}",
+            "^app$",
+            Some(json!({"limits": {"memory": "1500m"}})),
+            vec!["resources-plain-number"],
+        ), // i319
+    ] {
+        assert_eq!(run(expressions, names, app), (wanted, codes), "{expressions} {names}");
+    }
+    let bad = "containers: [{name: app, resources: {limits: {cpu: lots}}}]";
+    assert_eq!(run("{limits: {cpu: cpu}}", ".*", bad).1, ["invalid-quantity"]);
+}
+
+#[test]
+fn a_second_pass_computes_from_the_same_containers() {
+    // Kruise would count x-1 and x-2 of the first pass: they are not names of the set.
+    let spec = "containers: [{name: x, image: 'x:1', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}, resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {limits: {cpu: cpu*2}}}}]";
+    let scene = Scene::new(&[("s", spec)], "containers: [{name: app, resources: {limits: {cpu: 1}}}]").next();
+    assert_eq!(scene.value["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "2"}}));
+    assert!(scene.run().value.is_none());
+}
+
+#[test]
+fn launch_priority() {
+    let app = |value: &str| {
+        format!(
+            "containers: [{{name: app, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: {value}}}]}}, {{name: aux}}]"
+        )
+    };
+    let keys = |value: &Value| -> Vec<Value> {
+        let containers = value["spec"]["containers"].as_array().cloned().unwrap_or_default();
+        containers
+            .iter()
+            .flat_map(|c| c["env"].as_array().cloned().unwrap_or_default())
+            .filter(|e| e["name"] == "KRUISE_CONTAINER_BARRIER")
+            .map(|e| e["valueFrom"]["configMapKeyRef"]["key"].clone())
+            .collect()
+    };
+    // i259: also where no set matches.
+    let scene = Scene::new(&[], &app("'+5'"));
+    assert_eq!(keys(&scene.value()), ["p_5", "p_0"]); // i251
+    assert!(scene.next().run().value.is_none(), "once is enough");
+    for value in ["''", "' 5'", "'5.0'", "'9223372036854775808'", "'--1'", "'1_0'"] {
+        assert_eq!(Scene::new(&[], &app(value)).errors(), ["launch-priority-invalid"], "{value}"); // i254 i258 i269
+    }
+    let template = Scene::new(&[], &app("'5'")).template();
+    assert_eq!(template.codes(), ["launch-priority-in-cluster"]);
+    assert!(template.run().value.is_none());
+    let nameless =
+        Scene::of(&[], &format!("metadata: {{generateName: web-}}\nspec:\n{}", indented(&app("'5'"))));
+    assert!(nameless.run().value.is_none()); // i265
+    // i261 i262: Ordered counts down and parses nothing.
+    let ordered =
+        "metadata: {name: a, annotations: {apps.kruise.io/container-launch-priority: Ordered}}\nspec:\n";
+    assert_eq!(keys(&Scene::of(&[], &format!("{ordered}{}", indented(&app("x")))).value()), ["p_0", "p_-1"]);
+    // Priorities that become equal take the barriers of an earlier injection along.
+    let set = |priority: &str| {
+        format!(
+            "containers: [{{name: log, image: l, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: '{priority}'}}]}}]"
+        )
+    };
+    let (high, none) = (set("7"), set("0"));
+    let scene = Scene::new(&[("log", &high)], APP).next();
+    assert_eq!(keys(&scene.value), ["p_7", "p_0"]);
+    let higher = set("8");
+    let scene = scene.sets(&[("log", &higher)]).next();
+    assert_eq!(keys(&scene.value), ["p_8", "p_0"]);
+    assert_eq!(keys(&scene.sets(&[("log", &none)]).value()), Vec::<Value>::new());
+}
+
+// ---- rendering again (DESIGN 3.1)
+
+const WITH_ALL: &str = "initContainers: [{name: prep, image: p}]\ncontainers: [{name: log, image: 'log:1', volumeMounts: [{name: v, mountPath: /v}]}, {name: extra, image: e}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]\npatchPodMetadata: [{annotations: {k: old}, patchPolicy: Retain}]";
+
+#[test]
+fn an_upgrade_is_like_a_first_injection() {
+    let next = "containers: [{name: first, image: f, volumeMounts: [{name: w, mountPath: /w}]}, {name: log, image: 'log:2', volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}, {name: w, emptyDir: {}}]\nimagePullSecrets: [{name: other}]\npatchPodMetadata: [{annotations: {k: new}, patchPolicy: Retain}]";
+    let app = "containers: [{name: app, image: a}]\nvolumes: [{name: own, emptyDir: {}}]";
+    let direct = Scene::new(&[("s", next)], app).value();
+    let scene = Scene::new(&[("s", WITH_ALL)], app).next().sets(&[("s", next)]).history(&[("s", WITH_ALL)]);
+    assert_eq!(scene.value(), direct);
+    assert_eq!(names(&scene.value(), "containers"), names(&direct, "containers"));
+    assert_eq!(scene.codes(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_deleted_set_takes_its_containers_along() {
+    let app = "containers: [{name: app, image: a}]\nvolumes: [{name: own, emptyDir: {}}]\nimagePullSecrets: [{name: mine}]";
+    let scene = Scene::new(&[("s", WITH_ALL), LOG2], app).next();
+    let with_history = |scene: Scene| scene.sets(&[LOG2]).history(&[("s", WITH_ALL)]);
+    assert_eq!(with_history(scene).value(), Scene::new(&[LOG2], app).value());
+    let scene = Scene::new(&[("s", WITH_ALL), LOG2], app).next().sets(&[LOG2]);
+    let value = scene.value();
+    assert_eq!(names(&value, "containers"), ["mesh", "app"]);
+    assert_eq!(value["spec"].get("initContainers"), None);
+    assert_eq!(names(&value, "volumes"), ["own", "v"], "nobody can tell whose it is");
+    assert_eq!(names(&value, "imagePullSecrets"), ["mine", "sec"]);
+    assert_eq!(annotation(&value, LIST), Some("mesh"));
+    assert_eq!(scene.codes(), ["cannot-tell-whose"]);
+    let removed: Vec<String> = scene.run().trace.removed.iter().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(removed, ["spec.initContainers[0]", "spec.containers[1]", "spec.containers[2]"]);
+    assert!(scene.next().run().value.is_none());
+}
+
+const LOG2: (&str, &str) = ("mesh", "containers: [{name: mesh, image: m}]");
+
+#[test]
+fn a_set_that_no_longer_selects_takes_all_along() {
+    let other = format!("selector: {{matchLabels: {{app: other}}}}\n{WITH_ALL}");
+    let scene = Scene::new(&[("s", WITH_ALL)], APP).next().sets(&[("s", &other)]);
+    assert_eq!(scene.value(), scene.pod.value().clone());
+    assert_eq!(scene.codes(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_others_injected_stays() {
+    let marked = "containers: [{name: app}, {name: foreign, env: [{name: IS_INJECTED, value: 'true'}]}]";
+    let value = Scene::new(&[LOG], marked).value();
+    assert_eq!(names(&value, "containers"), ["log", "app", "foreign"], "no list names a set");
+    // A list that somebody wrote into a pod without sidecars is left as it is.
+    let scene = with_annotations(&[LOG], &format!("{{'{LIST}': other}}"));
+    assert_eq!(annotation(&scene.value(), LIST), Some("log,other"));
+}
+
+#[test]
+fn a_volume_that_may_be_the_applications_is_told() {
+    let (one, two) = (
+        "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]",
+        "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}]",
+    );
+    let scene = Scene::new(&[("s", one)], APP).next().sets(&[("s", two)]);
+    assert_eq!(scene.codes(), ["cannot-tell-whose"]);
+    assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
+    let scene = scene.history(&[("s", one)]);
+    assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]));
+    // The application's own volume stays where the history tells of another one.
+    let own = "containers: [{name: app, image: a}]\nvolumes: [{name: v, hostPath: {path: /}}]";
+    let scene = Scene::new(&[("s", one)], own).next().sets(&[("s", two)]).history(&[("s", one)]);
+    assert!(scene.run().value.is_none() && scene.codes().is_empty());
+}
+
+#[test]
+fn the_new_template_keeps_the_order_of_keys() {
+    let pod = "spec:\n  volumes: []\n  containers: [{image: a, name: app}]\n  nodeName: n\nmetadata: {labels: {app: web}, name: a}";
+    let value = Scene::of(&[("s", WITH_ALL)], pod).value();
+    let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    assert_eq!(keys(&value), ["apiVersion", "kind", "spec", "metadata"]);
+    assert_eq!(
+        keys(&value["spec"]),
+        ["volumes", "containers", "nodeName", "initContainers", "imagePullSecrets"]
+    );
+    assert_eq!(keys(&value["metadata"]), ["labels", "name", "annotations"]);
+}
+
+#[test]
+fn odd_shapes_are_told() {
+    for (pod, field) in [
+        ("metadata: {labels: {app: web}}\nspec: {containers: nope}", "spec.containers"),
+        ("metadata: {labels: {app: web}}\nspec: {containers: [1]}", "spec.containers[0]"),
+        ("metadata: {labels: {app: 1}}\nspec: {}", "metadata.labels.app"),
+        ("metadata: {labels: [a]}\nspec: {}", "metadata.labels"),
+        ("metadata: a\nspec: {}", "metadata"),
+        ("metadata: {labels: {app: web}}\nspec: []", "spec"),
+        ("metadata: {labels: {app: web}, annotations: {a: true}}\nspec: {}", "metadata.annotations.a"),
+    ] {
+        let outcome = Scene::of(&[LOG], pod).run();
+        assert_eq!(
+            outcome.diagnostics.iter().map(|d| d.code.name()).collect::<Vec<_>>(),
+            ["wrong-type"],
+            "{pod}"
+        );
+        assert_eq!(outcome.diagnostics[0].field.as_deref(), Some(field));
+    }
+    for pod in [
+        "metadata: {labels: {app: web}}\nspec: {}",
+        "metadata: {labels: {app: web}}",
+        "metadata: {labels: {app: web}}\nspec: {containers: null, volumes: null}",
+    ] {
+        assert_eq!(names(&Scene::of(&[LOG], pod).value(), "containers"), ["log"], "{pod}");
+    }
+}
+
+#[test]
+fn the_trace_says_what_came_from_where() {
+    let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: app, envName: A}], volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]\npatchPodMetadata: [{annotations: {k: v}}]";
+    let other = ("other", "selector: {matchLabels: {app: api}}\ncontainers: [{name: x, image: x}]");
+    let app =
+        "containers: [{name: app, env: [{name: A, value: a}], volumeMounts: [{name: d, mountPath: /d}]}]";
+    let trace = Scene::new(&[("s", spec), other], app).run().trace;
+    let sets: Vec<String> = trace.sets.iter().map(|s| format!("{}: {:?}", s.set, s.verdict)).collect();
+    assert_eq!(
+        sets,
+        [
+            "other: Passed(\"the pod's label `app` is `web`, the selector wants `api`\")",
+            "s: Injected(\"the set as it is\")",
+        ]
+    );
+    let origins: Vec<String> = trace.origins.iter().map(|o| format!("{}: {}", o.path, o.why)).collect();
+    assert_eq!(
+        origins,
+        [
+            "metadata.annotations.k: `patchPodMetadata`",
+            "spec.containers[0]: a container of the set",
+            "spec.containers[0].env[0]: marks an injected container",
+            "spec.containers[0].env[1]: `transferEnv` from container `app`",
+            "spec.containers[0].volumeMounts[1]: shared with container `app`",
+            "spec.volumes[0]: mounted by a container of the set",
+            "spec.imagePullSecrets[0]: a pull secret of the set",
+            "metadata.annotations[\"kruise.io/sidecarset-injected-list\"]: written by injection",
+        ]
+    );
+}
