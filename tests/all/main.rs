@@ -16,5 +16,6 @@ mod quirks;
 mod rooms;
 mod stored;
 mod told;
+mod transcripts;
 mod validation;
 mod validation_rules;

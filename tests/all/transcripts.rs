@@ -1,0 +1,6 @@
+//! Do the READMEs of the examples show what the program prints?
+
+#[test]
+fn transcripts_show_what_the_program_prints() {
+    trycmd::TestCases::new().case("examples/*/README.md");
+}
