@@ -37,7 +37,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
     reporter.add(wrong);
     let mut text = String::new();
     let mut known = Vec::new();
-    second_pass(first.texts, &renderer, How { keeps_all: false, closely: true }, common, |file| {
+    second_pass(&first.texts, &renderer, How { keeps_all: false, closely: true }, common, |file| {
         let is_wanted = file.workloads.iter().any(|(key, _)| wanted.is(key));
         if is_wanted {
             reporter.add(file.diagnostics);

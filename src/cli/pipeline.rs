@@ -14,6 +14,7 @@ use crate::render::{
 };
 use crate::yaml::split;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -65,8 +66,8 @@ pub(super) fn first_pass(inputs: &mut Inputs, common: &Common) -> FirstPass {
 impl FirstPass {
     /// Finds the SidecarSets of further files, which are not rendered; files that were read already are left out.
     pub(super) fn gather_further(&self, files: &[Input]) -> Gathered {
-        let is_new = |f: &&Input| !self.texts.inputs.iter().any(|(known, _)| known.name == f.name);
-        gather_files(&files.iter().filter(is_new).cloned().collect::<Vec<_>>())
+        let known: BTreeSet<&str> = self.texts.inputs.iter().map(|(input, _)| &*input.name).collect();
+        gather_files(&files.iter().filter(|f| !known.contains(&*f.name)).cloned().collect::<Vec<_>>())
     }
 }
 
@@ -163,6 +164,18 @@ pub(super) struct RenderedFile<'a> {
     pub(super) workloads: Vec<(String, crate::inject::Outcome)>,
 }
 
+impl<'a> RenderedFile<'a> {
+    /// Returns its text, new or as it was.
+    pub(super) fn text(&self) -> &str {
+        self.new.as_deref().unwrap_or(&self.old)
+    }
+
+    /// Returns its text, new or as it was.
+    pub(super) fn into_text(self) -> Cow<'a, str> {
+        self.new.map_or(self.old, Cow::Owned)
+    }
+}
+
 /// How files are rendered.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct How {
@@ -173,12 +186,12 @@ pub(super) struct How {
 }
 
 /// Renders every file, in parallel, and hands them over in order.
-pub(super) fn second_pass(
-    texts: Texts,
+pub(super) fn second_pass<'a>(
+    texts: &'a Texts,
     renderer: &Renderer,
     how: How,
     common: &Common,
-    mut take: impl FnMut(RenderedFile<'_>),
+    mut take: impl FnMut(RenderedFile<'a>),
 ) {
     let mut progress = Progress::new("rendered", texts.inputs.len(), common);
     in_order(

@@ -47,8 +47,8 @@ enum AnnotationsArg {
 }
 
 /// Where the result goes.
-enum Target {
-    Stdout(Box<Stream>),
+enum Target<'a> {
+    Stdout(Box<Stream<'a>>),
     Folder(Box<Folder>),
     /// Files to be replaced, with their new text.
     InPlace(Vec<(PathBuf, String)>),
@@ -88,14 +88,14 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         // Workloads are rendered all the same, to show what is wrong with them too.
         target = Target::InPlace(Vec::new());
     }
-    let tally = write(first.texts, &renderer, &mut target, common, reporter)?;
+    let tally = write(&first.texts, &renderer, &mut target, common, reporter)?;
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
     finish(target, reporter, &tally)
 }
 
-fn target(args: &RenderArgs, inputs: &Inputs) -> Target {
+fn target<'a>(args: &RenderArgs, inputs: &Inputs) -> Target<'a> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
         let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
@@ -118,10 +118,10 @@ struct Tally {
     injected: usize,
 }
 
-fn write(
-    texts: super::pipeline::Texts,
+fn write<'a>(
+    texts: &'a super::pipeline::Texts,
     renderer: &Renderer,
-    target: &mut Target,
+    target: &mut Target<'a>,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Tally, Failure> {
@@ -138,7 +138,7 @@ fn write(
         tally.workloads += file.workloads.len();
         tally.injected += file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
-            match target.take(&file) {
+            match target.take(file) {
                 Ok(wrong) => reporter.add(wrong),
                 Err(error) => failure = Some(error),
             }
@@ -147,26 +147,25 @@ fn write(
     failure.map_or(Ok(tally), Err)
 }
 
-impl Target {
-    fn take(&mut self, file: &RenderedFile<'_>) -> Result<Option<Diagnostic>, Failure> {
-        let text = file.new.as_deref().unwrap_or(&file.old);
+impl<'a> Target<'a> {
+    fn take(&mut self, file: RenderedFile<'a>) -> Result<Option<Diagnostic>, Failure> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
-            Self::Stdout(stream) => stream.add(text).map(|()| None),
-            Self::Folder(folder) => Ok(folder.put(&file.input.relative, text)?.err().map(|d| *d)),
+            Self::Stdout(stream) => stream.add(file.into_text()).map(|()| None),
+            Self::Folder(folder) => Ok(folder.put(&file.input.relative, file.text())?.err().map(|d| *d)),
             Self::InPlace(changed) => {
-                if let (Some(new), super::inputs::Source::File(path)) = (&file.new, &file.input.source) {
-                    changed.push((path.clone(), new.clone()));
+                if let (Some(new), super::inputs::Source::File(path)) = (file.new, &file.input.source) {
+                    changed.push((path.clone(), new));
                 }
                 Ok(None)
             }
-            Self::Compare(compare) => compare.take(file, text),
+            Self::Compare(compare) => compare.take(&file),
         }
     }
 }
 
 impl Compare {
-    fn take(&mut self, file: &RenderedFile<'_>, text: &str) -> Result<Option<Diagnostic>, Failure> {
+    fn take(&mut self, file: &RenderedFile<'_>) -> Result<Option<Diagnostic>, Failure> {
         let (name, present) = match (&mut self.folder, &self.name) {
             (Some(_), _) if file.is_dropped => return Ok(None),
             (Some(folder), Some(root)) => {
@@ -175,7 +174,7 @@ impl Compare {
             }
             _ => (PathBuf::from(&*file.input.name), Some(file.old.to_string())),
         };
-        self.compare(&name, present.as_deref(), text)
+        self.compare(&name, present.as_deref(), file.text())
     }
 
     fn compare(
@@ -213,7 +212,7 @@ fn stale(name: &Path, line: usize, present: Option<&str>, message: String) -> Di
         .help("run `pillion render` with `--out` or `--in-place` and commit the result; `--diff` shows what changes")
 }
 
-fn finish(target: Target, reporter: &mut Reporter, tally: &Tally) -> Result<u8, Failure> {
+fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<u8, Failure> {
     let rendered = format!(
         "{} files read, {} of {} workloads looked at carry sidecars",
         tally.files, tally.injected, tally.workloads

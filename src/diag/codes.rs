@@ -64,6 +64,10 @@ codes! {
     /// There is no SidecarSet where some should be.
     NoSidecarSet "no-sidecarset" "--sidecarsets apps/web.yaml"
 
+    // ---- render
+    /// A workload that a SidecarSet selects has no containers; it looks like a patch and is left as it is.
+    NoContainers "no-containers" "kind: Deployment\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"

@@ -55,6 +55,8 @@ pub struct PodTemplate<'a> {
     pub key: &'a str,
     /// The namespace of its pods.
     pub namespace: &'a str,
+    /// Names of `volumeClaimTemplates`: the pods get a volume of each, in place of any other of that name.
+    pub claims: &'a [&'a str],
     /// The labels of that namespace.
     pub namespace_labels: NamespaceLabels<'a>,
 }

@@ -109,7 +109,10 @@ pub(super) fn merge(
     lists: [&Merged; 2],
     work: &mut Work<'_>,
 ) -> Vec<Value> {
-    let (order, ours) = brought(choice, work);
+    let (mut order, ours) = brought(choice, work);
+    // Kubernetes pkg/controller/statefulset updateStorage: a claim takes the place of a volume of its name, so in
+    // the pod that Kruise's webhook sees that volume is the pod's own.
+    order.retain(|name| !pod.template.claims.contains(name));
     let gone = removal::volumes(pod, sets, choice, previous, fates, lists, work);
     let mut values = BTreeMap::new();
     let mut old = Vec::new();

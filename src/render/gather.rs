@@ -109,20 +109,19 @@ impl Gathered {
         match (group_of(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document, Path::root())),
             ("", "Namespace") => self.namespace(&document, &Path::root(), value),
-            _ if kind.ends_with("List") => self.take_items(&document),
+            _ if kind.ends_with("List") => self.take_items(&document, &Path::root(), document.value()),
             _ => {}
         }
     }
 
-    fn take_items(&mut self, document: &Arc<Document>) {
-        for (i, item) in
-            document.value().get("items").and_then(Value::as_array).into_iter().flatten().enumerate()
-        {
-            let Some((api_version, kind)) = type_of_item(document.value(), item) else { continue };
-            let path = Path::dotted("items").then(i);
+    fn take_items(&mut self, document: &Arc<Document>, base: &Path, list: &Value) {
+        for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            let Some((api_version, kind)) = type_of_item(list, item) else { continue };
+            let path = base.then("items").then(i);
             match (group_of(&api_version), kind.as_str()) {
                 ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
                 ("", "Namespace") => self.namespace(document, &path, item),
+                _ if kind.ends_with("List") => self.take_items(document, &path, item),
                 _ => {}
             }
         }

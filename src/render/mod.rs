@@ -95,6 +95,14 @@ enum Role<'a> {
     List,
 }
 
+/// What becomes of the items of a list.
+enum Items {
+    Same,
+    /// Not one is left.
+    Dropped,
+    New(Value),
+}
+
 impl Renderer {
     /// Prepares rendering with these sets.
     pub fn new(
@@ -178,35 +186,57 @@ impl Renderer {
     /// Renders the items of a List. All changes are made at once, so that a long list is read once.
     fn list(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
         let mut rendered = Rendered::as_it_is();
-        let Some(items) = document.value().get("items").and_then(Value::as_array) else { return rendered };
+        match self.items(document, &Path::root(), document.value(), manifest, &mut rendered) {
+            Items::Same => {}
+            Items::Dropped => rendered.output = Output::Dropped,
+            Items::New(items) => finish(document, &Path::dotted("items"), &items, &mut rendered),
+        }
+        rendered
+    }
+
+    /// Renders the items of the list at `base`; lists in lists are lists too, as for kubectl.
+    fn items(
+        &self,
+        document: &Document,
+        base: &Path,
+        list: &Value,
+        manifest: &Manifest<'_>,
+        rendered: &mut Rendered,
+    ) -> Items {
+        let Some(items) = list.get("items").and_then(Value::as_array) else { return Items::Same };
         let mut new_items = Vec::new();
         let mut is_changed = false;
         for (i, item) in items.iter().enumerate() {
-            let role = type_of_item(document.value(), item).map_or(Role::Other, |(a, k)| self.role(&a, &k));
-            let mut new_item = None;
-            match role {
+            let at = base.then("items").then(i);
+            let role = type_of_item(list, item).map_or(Role::Other, |(a, k)| self.role(&a, &k));
+            let new_item = match role {
+                Role::Other => None,
                 Role::Own => {
                     is_changed = true;
                     continue;
                 }
                 Role::Workload(kind) => {
-                    let base = Path::dotted("items").then(i);
-                    if let Some((at, new)) = self.workload(document, &base, kind, manifest, &mut rendered) {
-                        let within = Path::from(at.steps()[2..].to_vec());
-                        new_item = Some(put(item, &within, new));
-                    }
+                    self.workload(document, &at, kind, manifest, rendered).map(|(path, new)| {
+                        put(item, &Path::from(path.steps()[at.steps().len()..].to_vec()), new)
+                    })
                 }
-                Role::Other | Role::List => {}
-            }
+                Role::List => match self.items(document, &at, item, manifest, rendered) {
+                    Items::Same => None,
+                    Items::Dropped => {
+                        is_changed = true;
+                        continue;
+                    }
+                    Items::New(inner) => Some(put(item, &Path::dotted("items"), inner)),
+                },
+            };
             is_changed |= new_item.is_some();
             new_items.push(new_item.unwrap_or_else(|| item.clone()));
         }
-        if new_items.is_empty() && !items.is_empty() {
-            rendered.output = Output::Dropped;
-        } else if is_changed {
-            finish(document, &Path::dotted("items"), &Value::Array(new_items), &mut rendered);
+        match (is_changed, new_items.is_empty()) {
+            (false, _) => Items::Same,
+            (true, true) => Items::Dropped,
+            (true, false) => Items::New(Value::Array(new_items)),
         }
-        rendered
     }
 
     /// Injects into the workload at `base`; returns the place and new value of its pod template, if that changed.
@@ -236,6 +266,7 @@ impl Renderer {
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         let key = workload::key(api_version, &kind.kind, namespace, name);
+        let claims = claims(object, &path, base);
         let template = PodTemplate {
             document,
             path: path.clone(),
@@ -243,14 +274,37 @@ impl Renderer {
             is_pod: kind.is_pod(),
             key: &key,
             namespace,
+            claims: &claims,
             namespace_labels: self.namespaces.labels_of(namespace),
         };
         let mut outcome = inject::inject(&template, &self.sets, &self.options);
         rendered.diagnostics.append(&mut outcome.diagnostics);
         let new = outcome.value.take();
+        if new.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
+            rendered.diagnostics.push(without_containers(document, &path, &key));
+            return None;
+        }
         rendered.workloads.push((key, outcome));
         new.map(|new| (path, new))
     }
+}
+
+/// The names of the `volumeClaimTemplates` beside a pod template.
+fn claims<'a>(object: &'a Value, template: &Path, base: &Path) -> Vec<&'a str> {
+    let beside = template.steps().get(base.steps().len()..template.steps().len() - 1).unwrap_or_default();
+    let owner = value_at(object, &Path::from(beside.to_vec()));
+    let list = owner.and_then(|o| o.get("volumeClaimTemplates")).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
+}
+
+/// No pod can be made of such a template: it is a patch of one.
+fn without_containers(document: &Document, template: &Path, key: &str) -> Diagnostic {
+    let path = template.then("spec");
+    Diagnostic::warning(Code::NoContainers, format!("`{key}` has no containers and is left as it is"))
+        .field(path.then("containers").to_string())
+        .at(document.label(&path, Part::Key, "a SidecarSet selects it"))
+        .because("it looks like a patch: render what comes out when it is applied")
+        .help("leave it out with `ignore:` in pillion.yaml")
 }
 
 /// Writes a change into the document's text; a document with errors is left as it is.

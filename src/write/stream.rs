@@ -1,66 +1,85 @@
 //! Many files become one YAML stream, which is let out only when everything went well.
 
 use super::Failure;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
-/// Bytes of output that are kept in memory; more goes to an unnamed temporary file.
+/// Bytes of output of its own that are kept in memory; more goes to an unnamed temporary file.
 const IN_MEMORY: usize = 64 << 20;
 
-/// Output that is being collected.
+/// Output that is being collected. Texts that somebody else keeps are not copied.
 #[derive(Debug)]
-pub struct Stream {
-    spool: SpooledTempFile,
+pub struct Stream<'a> {
+    spilled: Option<BufWriter<File>>,
+    waiting: Vec<Cow<'a, str>>,
+    owned: usize,
     is_empty: bool,
     ends_line: bool,
 }
 
-impl Default for Stream {
+impl Default for Stream<'_> {
     fn default() -> Self {
-        Self { spool: SpooledTempFile::new(IN_MEMORY), is_empty: true, ends_line: true }
+        Self { spilled: None, waiting: Vec::new(), owned: 0, is_empty: true, ends_line: true }
     }
 }
 
-impl Stream {
+impl<'a> Stream<'a> {
     /// Adds a file, byte for byte. Between two files a `---` line is put where neither has one.
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub fn add(&mut self, text: &str) -> Result<(), Failure> {
-        self.write(text).map_err(Failure::Spool)
-    }
-
-    fn write(&mut self, mut text: &str) -> io::Result<()> {
+    pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Failure> {
         if !self.is_empty {
             // A byte order mark means something only at the very start.
-            text = text.trim_start_matches('\u{feff}');
-            if !self.ends_line {
-                self.spool.write_all(b"\n")?;
+            if let Some(rest) = text.strip_prefix('\u{feff}') {
+                text = Cow::Owned(rest.to_owned());
             }
-            if !starts_document(text) {
-                self.spool.write_all(b"---\n")?;
+            if !self.ends_line {
+                self.waiting.push(Cow::Borrowed("\n"));
+            }
+            if !starts_document(&text) {
+                self.waiting.push(Cow::Borrowed("---\n"));
             }
         }
         if !text.is_empty() {
             self.is_empty = false;
             self.ends_line = text.ends_with('\n');
         }
-        self.spool.write_all(text.as_bytes())
+        if let Cow::Owned(text) = &text {
+            self.owned += text.capacity();
+        }
+        self.waiting.push(text);
+        if self.owned > IN_MEMORY { self.spill().map_err(Failure::Spool) } else { Ok(()) }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let file = match &mut self.spilled {
+            Some(file) => file,
+            None => self.spilled.insert(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?)),
+        };
+        for text in self.waiting.drain(..) {
+            file.write_all(text.as_bytes())?;
+        }
+        self.owned = 0;
+        Ok(())
     }
 
     /// Copies everything to `out`.
     ///
     /// # Errors
     /// When `out` or the temporary file fails.
-    pub fn finish(mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        self.spool.seek(SeekFrom::Start(0)).map_err(Failure::Spool)?;
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match self.spool.read(&mut buffer).map_err(Failure::Spool)? {
-                0 => return out.flush().map_err(Failure::Stdout),
-                n => out.write_all(&buffer[..n]).map_err(Failure::Stdout)?,
-            }
+    pub fn finish(self, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut out = BufWriter::with_capacity(1 << 18, out);
+        if let Some(spilled) = self.spilled {
+            let mut file = spilled.into_inner().map_err(|e| Failure::Spool(e.into_error()))?;
+            file.seek(SeekFrom::Start(0)).map_err(Failure::Spool)?;
+            io::copy(&mut file, &mut out).map_err(Failure::Stdout)?;
         }
+        for text in &self.waiting {
+            out.write_all(text.as_bytes()).map_err(Failure::Stdout)?;
+        }
+        out.flush().map_err(Failure::Stdout)
     }
 }
 
@@ -76,7 +95,7 @@ mod tests {
 
     fn joined(files: &[&str]) -> String {
         let mut stream = Stream::default();
-        files.iter().for_each(|f| stream.add(f).unwrap());
+        files.iter().for_each(|f| stream.add(Cow::Borrowed(f)).unwrap());
         let mut out = Vec::new();
         stream.finish(&mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -85,6 +85,7 @@ fn inject_into(
         is_pod: true,
         key: &key,
         namespace,
+        claims: &[],
         namespace_labels,
     };
     inject(&template, sets, &Options { annotations, trace: true })
@@ -411,6 +412,7 @@ fn templates_get_what_pods_get_but_for_barriers() {
             is_pod: false,
             key: "Deployment.apps/default/web",
             namespace,
+            claims: &[],
             namespace_labels: case
                 .namespaces
                 .get(namespace)

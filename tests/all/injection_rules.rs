@@ -81,6 +81,7 @@ impl Scene {
             is_pod: self.is_pod,
             key: "Pod/default/web-0",
             namespace: self.namespace,
+            claims: &[],
             namespace_labels: self.labels.as_ref().map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
         };
         let sets = Sets::new(self.sets.clone(), self.history.clone());
