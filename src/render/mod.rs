@@ -291,7 +291,8 @@ impl Renderer {
 
 /// The names of the `volumeClaimTemplates` beside a pod template.
 fn claims<'a>(object: &'a Value, template: &Path, base: &Path) -> Vec<&'a str> {
-    let beside = template.steps().get(base.steps().len()..template.steps().len() - 1).unwrap_or_default();
+    let within = template.steps().get(base.steps().len()..).unwrap_or_default();
+    let beside = within.split_last().map_or(&[][..], |(_, above)| above);
     let owner = value_at(object, &Path::from(beside.to_vec()));
     let list = owner.and_then(|o| o.get("volumeClaimTemplates")).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
