@@ -5,7 +5,7 @@ use super::Failure;
 use crate::diag::{Code, Diagnostic, Label};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
