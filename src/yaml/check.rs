@@ -10,6 +10,12 @@ use std::borrow::Cow;
 use yaml_rust2::parser::{Event, Parser, Tag as RawTag};
 use yaml_rust2::scanner::TScalarStyle;
 
+/// Columns that lines inside a flow collection are indented at most.
+const MAX_INDENT: usize = 256;
+
+/// Characters that anchors may hold together, one inside the other counted twice.
+const MAX_ANCHORED: usize = 128 << 20;
+
 /// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
 pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(), String> {
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
@@ -19,22 +25,16 @@ pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(
         return Ok(());
     }
     // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
-    let read = match Walk::new(text.chars()).build() {
-        Err(Stop::Parser(why)) => match tidied(text) {
-            Some(text) => Walk::new(text.chars()).build(),
-            None => Err(Stop::Parser(why)),
-        },
-        read => read,
-    };
-    match read {
+    let read = |text: &str| match Walk::new(text.chars()).build() {
         Ok(value) => first_difference(&value, want, &Path::root()).map_or(Ok(()), Err),
-        Err(Stop::Parser(why) | Stop::Meaning(why)) => Err(why),
-    }
+        Err(Stop(why)) => Err(why),
+    };
+    read(text).or_else(|why| tidied(text).map_or(Err(why), |text| read(&text)))
 }
 
-/// Rewrites what Kubernetes and people accept and this parser does not: a closing bracket at the column of its key,
-/// and a tab between a key and its value. Lines inside flow collections are indented further, and tabs before nodes
-/// become blanks; neither changes a meaning.
+/// Rewrites what this parser does not take as Kubernetes and people do: a closing bracket at the column of its key,
+/// a tab between a key and its value, an empty block scalar at the end. Lines inside flow collections are indented
+/// further, tabs before nodes become blanks, and a comment comes last; nothing of that changes a meaning.
 fn tidied(text: &str) -> Option<String> {
     let tree = Tree::read(text).ok()?;
     let mut out = String::with_capacity(text.len() + text.len() / 4);
@@ -50,12 +50,16 @@ fn tidied(text: &str) -> Option<String> {
         if matches!(node.kind, tree::Kind::FlowMap | tree::Kind::FlowSeq) {
             let line = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
             out.push_str(&text[copied..span.start]);
-            out.push_str(&text[span.clone()].replace('\n', &format!("\n{}", " ".repeat(span.start - line))));
+            out.push_str(
+                &text[span.clone()]
+                    .replace('\n', &format!("\n{}", " ".repeat((span.start - line).min(MAX_INDENT)))),
+            );
             copied = span.end;
             id = node.next;
         }
     }
     out.push_str(&text[copied..]);
+    out.push_str("#\n");
     Some(out)
 }
 
@@ -88,30 +92,28 @@ impl<'a> Wanted<'a> {
 }
 
 /// Why the walk ended early.
-enum Stop {
-    /// The parser does not take the text.
-    Parser(String),
-    /// A value is not what Kubernetes takes.
-    Meaning(String),
-}
+struct Stop(String);
 
 /// A walk along the events of a text.
 struct Walk<T: Iterator<Item = char>> {
     parser: Parser<T>,
     /// The values of anchors, by the parser's numbers.
     anchors: Vec<Option<Value>>,
+    /// Characters seen so far, and those that anchors hold.
+    seen: usize,
+    anchored: usize,
 }
 
 impl<T: Iterator<Item = char>> Walk<T> {
     fn new(chars: T) -> Self {
-        Self { parser: Parser::new(chars), anchors: Vec::new() }
+        Self { parser: Parser::new(chars), anchors: Vec::new(), seen: 0, anchored: 0 }
     }
 
     fn next(&mut self) -> Result<Event, Stop> {
-        self.parser
-            .next_token()
-            .map(|(event, _)| event)
-            .map_err(|e| Stop::Parser(format!("the other parser says: {e}")))
+        let (event, mark) =
+            self.parser.next_token().map_err(|e| Stop(format!("the other parser says: {e}")))?;
+        self.seen = mark.index();
+        Ok(event)
     }
 
     /// Goes to the first node; `None` where the document is empty.
@@ -129,7 +131,7 @@ impl<T: Iterator<Item = char>> Walk<T> {
     fn last(&mut self) -> Result<(), Stop> {
         match (self.next()?, self.next()?) {
             (Event::DocumentEnd, Event::StreamEnd) => Ok(()),
-            _ => Err(Stop::Meaning("there is a second document".to_owned())),
+            _ => Err(Stop("there is a second document".to_owned())),
         }
     }
 
@@ -197,14 +199,15 @@ impl<T: Iterator<Item = char>> Walk<T> {
 
     fn build_node(&mut self, event: Event, depth: usize) -> Result<Value, Stop> {
         if depth > MAX_DEPTH {
-            return Err(Stop::Meaning("it is nested too deep".to_owned()));
+            return Err(Stop("it is nested too deep".to_owned()));
         }
+        let from = self.seen;
         let (value, anchor) = match event {
             Event::Alias(anchor) => (self.anchors.get(anchor).cloned().flatten().unwrap_or_default(), 0),
             Event::Scalar(text, style, anchor, tag) => {
                 let meaning = meaning(&text, style, tag.as_ref())?;
                 let value = scalar::value(meaning, &text);
-                (value.ok_or_else(|| Stop::Meaning(format!("`{text}` is no number of JSON")))?, anchor)
+                (value.ok_or_else(|| Stop(format!("`{text}` is no number of JSON")))?, anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();
@@ -216,9 +219,13 @@ impl<T: Iterator<Item = char>> Walk<T> {
                 }
             }
             Event::MappingStart(anchor, _) => (Value::Object(self.build_map(depth)?), anchor),
-            other => return Err(Stop::Meaning(format!("{other:?} is not expected here"))),
+            other => return Err(Stop(format!("{other:?} is not expected here"))),
         };
         if anchor > 0 {
+            self.anchored += self.seen.saturating_sub(from);
+            if self.anchored > MAX_ANCHORED {
+                return Err(Stop("its anchors hold too much".to_owned()));
+            }
             self.anchors.resize(self.anchors.len().max(anchor + 1), None);
             self.anchors[anchor] = Some(value.clone());
         }
@@ -258,7 +265,7 @@ fn merge(map: &mut Map<String, Value>, source: Value) -> Result<(), Stop> {
     match source {
         Value::Object(entries) => map.extend(entries),
         Value::Array(sources) => sources.into_iter().rev().try_for_each(|s| merge(map, s))?,
-        _ => return Err(Stop::Meaning("`<<` takes a mapping or a list of mappings".to_owned())),
+        _ => return Err(Stop("`<<` takes a mapping or a list of mappings".to_owned())),
     }
     Ok(())
 }
@@ -278,7 +285,7 @@ fn is_merge(text: &str, style: TScalarStyle, tag: Option<&RawTag>) -> bool {
 
 fn meaning(text: &str, style: TScalarStyle, tag: Option<&RawTag>) -> Result<Meaning, Stop> {
     match tag {
-        Some(tag) => scalar::tagged(tag_of(tag), text).map_err(Stop::Meaning),
+        Some(tag) => scalar::tagged(tag_of(tag), text).map_err(Stop),
         None if style == TScalarStyle::Plain => Ok(scalar::plain(text)),
         None => Ok(Meaning::Text),
     }
@@ -288,7 +295,7 @@ fn key<'a>(text: &'a str, style: TScalarStyle, tag: Option<&RawTag>) -> Result<C
     match scalar::key(meaning(text, style, tag)?) {
         Some(Key::AsWritten) => Ok(Cow::Borrowed(text)),
         Some(Key::Made(made)) => Ok(Cow::Owned(made)),
-        None => Err(Stop::Meaning(format!("`{text}` cannot be a key"))),
+        None => Err(Stop(format!("`{text}` cannot be a key"))),
     }
 }
 

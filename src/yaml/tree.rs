@@ -98,6 +98,7 @@ impl Tree {
         let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
         let skip = behind_mark(text);
         let mut builder = Builder { text, skip, ..Builder::default() };
+        builder.tree.nodes.reserve(text.len() / 16);
         let mut documents = 0;
         for next in Parser::new_from_str_with_options(&ended[skip..], options()) {
             let (event, span) =

@@ -107,7 +107,7 @@ impl Editor<'_> {
     fn is_lined(&self, id: Id, units: &[Range<usize>]) -> bool {
         let close = self.tree.span(id).end.saturating_sub(1);
         let (Some(first), Some(last)) = (units.first(), units.last()) else { return false };
-        is_first(self.text, first.start) && line_start(self.text, close) > last.end
+        is_first(self.text, first.start) && self.text[last.end.min(close)..close].contains('\n')
     }
 
     fn write_units(&mut self, id: Id, units: &Units, flow: &Flow) {
@@ -115,13 +115,15 @@ impl Editor<'_> {
         self.remove_flow_units(units, lined);
         let front: Vec<&String> = units.added.iter().filter(|(at, _)| at.is_none()).map(|(_, t)| t).collect();
         if let (Some(first), false) = (units.ranges.first(), front.is_empty()) {
-            let line = line_start(self.text, first.start);
-            let indent = &self.text[line..first.start];
-            let text: String = match lined {
-                true => front.iter().map(|t| format!("{indent}{t},\n")).collect(),
-                false => front.iter().map(|t| format!("{t}{}", flow.comma)).collect(),
-            };
-            self.insert(if lined { line } else { first.start }, text);
+            if lined {
+                let line = line_start(self.text, first.start);
+                let indent = &self.text[line..first.start];
+                let text: String = front.iter().map(|t| format!("{indent}{t},\n")).collect();
+                self.insert(line, text);
+            } else {
+                let text: String = front.iter().map(|t| format!("{t}{}", flow.comma)).collect();
+                self.insert(first.start, text);
+            }
         }
         let mut rest = units.added.iter().filter_map(|(at, text)| at.map(|at| (at, text))).peekable();
         while let Some((at, text)) = rest.next() {
@@ -143,7 +145,7 @@ impl Editor<'_> {
         let unit = &units.ranges[at];
         let comma = self.comma(unit);
         let behind = comma.map_or(unit.end, |c| c + 1);
-        let same_line = line_start(self.text, behind) <= unit.end;
+        let same_line = !self.text[unit.end..behind].contains('\n');
         if lined && same_line && is_last(self.text, behind) {
             let indent = &self.text[line_start(self.text, units.ranges[0].start)..units.ranges[0].start];
             if comma.is_none() {

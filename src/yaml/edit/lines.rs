@@ -27,13 +27,15 @@ pub(super) fn column(text: &str, at: usize) -> usize {
 
 /// Tells whether only blanks stand before a byte in its line.
 pub(super) fn is_first(text: &str, at: usize) -> bool {
-    text.as_bytes()[line_start(text, at)..at].iter().all(|b| matches!(b, b' ' | b'\t'))
+    // Lines can be as long as a file: only the blanks are looked at.
+    let before = text[..at].trim_end_matches([' ', '\t']);
+    before.is_empty() || before.ends_with('\n') || before == "\u{feff}"
 }
 
 /// Tells whether only blanks and a comment follow a byte in its line.
 pub(super) fn is_last(text: &str, at: usize) -> bool {
-    let rest = text[at..line_end(text, at)].trim_start_matches([' ', '\t']);
-    rest.is_empty() || rest.starts_with('#')
+    let rest = text[at..].trim_start_matches([' ', '\t']);
+    rest.is_empty() || rest.starts_with(['\n', '\r', '#'])
 }
 
 /// Goes from a byte over blanks, line breaks and comments to the next token.

@@ -119,7 +119,7 @@ struct Editor<'a> {
     text: &'a str,
     tree: &'a Tree,
     root: &'a Value,
-    /// Anchored nodes with the aliases that stand for them.
+    /// Anchored nodes with the aliases that stand for them, in order.
     aliases: Vec<(Id, Id)>,
     eol: &'static str,
     /// The document's block style, once somebody asks.
@@ -133,7 +133,8 @@ impl<'a> Editor<'a> {
     fn new(document: &'a Document) -> Self {
         let (text, tree) = (&*document.text, &document.tree);
         let ids = 0..Id::try_from(tree.len()).unwrap_or(Id::MAX);
-        let aliases = ids.filter_map(|id| Some((tree.target(id)?, id))).collect();
+        let mut aliases: Vec<(Id, Id)> = ids.filter_map(|id| Some((tree.target(id)?, id))).collect();
+        aliases.sort_unstable();
         let eol = if text.find('\n').is_some_and(|i| text[..i].ends_with('\r')) { "\r\n" } else { "\n" };
         Self {
             text,
@@ -261,9 +262,16 @@ impl<'a> Editor<'a> {
         }
     }
 
+    /// Returns the aliases that stand for nodes in a range.
+    fn aliases_into(&self, nodes: Range<Id>) -> &[(Id, Id)] {
+        let from = self.aliases.partition_point(|(target, _)| *target < nodes.start);
+        let to = self.aliases.partition_point(|(target, _)| *target < nodes.end);
+        &self.aliases[from..to.max(from)]
+    }
+
     /// Refuses to change a node that an alias stands for as well.
     fn not_shared(&self, id: Id) -> Done {
-        match self.aliases.iter().find(|(target, _)| *target == id) {
+        match self.aliases_into(id..id + 1).first() {
             Some(&(_, alias)) => Err(self.shared(id, alias)),
             None => Ok(()),
         }
@@ -272,7 +280,7 @@ impl<'a> Editor<'a> {
     /// Refuses to take away a node when an alias elsewhere stands for it or something in it.
     fn not_needed(&self, id: Id) -> Done {
         let inside = id..self.tree.node(id).next;
-        match self.aliases.iter().find(|(target, alias)| inside.contains(target) && !inside.contains(alias)) {
+        match self.aliases_into(inside.clone()).iter().find(|(_, alias)| !inside.contains(alias)) {
             Some(&(target, alias)) => Err(self.shared(target, alias)),
             None => Ok(()),
         }

@@ -31,7 +31,8 @@ impl Editor<'_> {
 
     fn replace_in_flow(&mut self, id: Id, new: &Value, flow: &Flow, head: usize) {
         let span = self.tree.span(id);
-        let line = line_start(self.text, span.start);
+        // Text on one line needs no indentation, and its line may be as long as a file.
+        let line = if flow.unit.is_some() { line_start(self.text, span.start) } else { span.start };
         let indent = &self.text[line..];
         let indent = &indent[..indent.len() - indent.trim_start_matches([' ', '\t']).len()];
         let from = self.taken_from(id, new);

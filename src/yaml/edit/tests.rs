@@ -254,6 +254,22 @@ fn keys_from_a_merge_are_written_out() {
 }
 
 #[test]
+fn block_scalars_around_an_edit_keep_what_they_have() {
+    let kept = "a: |+\n  x\n\nb: 1\n\nc: 2\n";
+    check(kept, "", json!({"a": "x\n\n", "c": 2}), "a: |+\n  x\n\nc: 2\n");
+    check("a: |+\n  x\n\nb: 1", "", json!({"a": "x\n\n"}), "a: |+\n  x\n\n");
+    check("a: b # c\n    # deep\nd: 1\n", "a", json!("x\nz"), "a: \"x\\nz\" # c\n    # deep\nd: 1\n");
+    check("a:\n\n  - x\nd: 1\n", "a", json!("x\nz"), "a: \"x\\nz\"\n\nd: 1\n");
+    check("a: 1\nb: |\n", "a", json!(2), "a: 2\nb: |\n");
+}
+
+#[test]
+fn tabs_that_are_allowed_do_not_hinder() {
+    check("a:\t1\t# c\nb:\tx\n", "a", json!(2), "a:\t2\t# c\nb:\tx\n");
+    check("- x\t# c\n- z\n", "0", json!({"k": 1}), "- # c\n  k: 1\n- z\n");
+}
+
+#[test]
 fn a_closing_bracket_below_its_key_does_not_hinder() {
     let text = "a:\n  b: [\n    \"x\",\n  ]\n  c: 1\n";
     check(text, "a.c", json!(2), "a:\n  b: [\n    \"x\",\n  ]\n  c: 2\n");
