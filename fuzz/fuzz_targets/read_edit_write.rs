@@ -7,6 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/all/fuzz_bodies.rs"]
+#[allow(dead_code, reason = "each target runs one of the bodies")]
 mod fuzz_bodies;
 
 fuzz_target!(|data: &[u8]| fuzz_bodies::read_edit_write(data));

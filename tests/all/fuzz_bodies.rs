@@ -1,5 +1,6 @@
 //! What the fuzz targets do with bytes. A panic is a finding.
 
+use pillion::model::sidecar_set::{Mode, Surroundings, conflicts, decode_for, repair, validate};
 use pillion::yaml::{Document, Part, Path, split};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -14,6 +15,24 @@ pub(crate) fn read_edit_write(data: &[u8]) {
     for (index, piece) in pieces.iter().enumerate() {
         if let Ok(document) = Document::read(&file, index, piece.first_line, &text[piece.span.clone()]) {
             edit(&document, data);
+        }
+    }
+}
+
+/// Reads bytes as a SidecarSet, as they are and repaired, and judges what comes out.
+pub(crate) fn decode_sidecar_set(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let repaired = repair(text).map(|(text, _)| text);
+    for text in [Some(text), repaired.as_deref()].into_iter().flatten() {
+        let Ok(document) = Document::read(&"fuzz.yaml".into(), 0, 1, text) else { continue };
+        let document = Arc::new(document);
+        for mode in [Mode::Render, Mode::Validate] {
+            let (set, found) = decode_for(mode, &document, &Path::root());
+            assert!(set.is_some() || found.iter().any(pillion::diag::Diagnostic::is_error), "no set and no error");
+            if let Some(set) = set.map(Arc::new) {
+                validate(&set, Surroundings { old: Some(&set), ..Surroundings::default() });
+                conflicts(&[set.clone(), set]);
+            }
         }
     }
 }

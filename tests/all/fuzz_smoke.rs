@@ -1,6 +1,6 @@
 //! The fuzz targets' bodies over their seeds, and over bytes made from the seeds: the same ones every time.
 
-use crate::fuzz_bodies::read_edit_write;
+use crate::fuzz_bodies::{decode_sidecar_set, read_edit_write};
 use std::path::Path;
 
 /// Texts that are put into seeds.
@@ -8,6 +8,13 @@ const PIECES: &[&str] = &[
     "- ", "? ", ": ", "&a ", "*a", "!!str ", "|", ">-", "|+", "\"", "'", "[", "]", "{", "}", ",", "#", " #c",
     "\n", "\n\n", "  ", "\t", "a: ", "<<: ", "yes", "0x1", "---\n", "...\n", "\\", "\r\n", "\r", "é",
     "\u{feff}", "\u{2028}", "\0", "😀",
+];
+
+/// Texts that are put into SidecarSets.
+const WORDS: &[&str] = &[
+    "null", "[]", "{}", "-1", "1.5", "true", "\"\"", "[[]]", "{a: {b: []}}", "99999999999999999999", "100%", "-",
+    "1e400", "0.0000000001", "memory*", "max(cpu, 1", "(", ")", "/0", "HotUpgrade", "matchExpressions: [{key: a}]",
+    "\n    ", "\n  ", ": ", "- ", "namespace: x\n", "v1alpha1", "metadata.labels['a']", "(?=x)", "é", "\u{2028}",
 ];
 
 /// A small generator of numbers, always the same ones.
@@ -20,8 +27,8 @@ impl Numbers {
     }
 }
 
-fn seeds() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz/read_edit_write");
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz").join(target);
     let entries = std::fs::read_dir(folder).expect("the folder of seeds is there");
     let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
     files.sort();
@@ -30,9 +37,19 @@ fn seeds() -> Vec<Vec<u8>> {
 
 #[test]
 fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
-    let (seeds, mut numbers) = (seeds(), Numbers(1));
-    assert!(seeds.len() > 5);
-    seeds.iter().for_each(|seed| read_edit_write(seed));
+    run("read_edit_write", PIECES, read_edit_write);
+}
+
+#[test]
+fn bytes_never_end_in_a_panic_of_the_decoder() {
+    run("decode_sidecar_set", WORDS, decode_sidecar_set);
+}
+
+/// Runs a body over its seeds, and over seeds into which pieces were put or out of which bytes were cut.
+fn run(target: &str, pieces: &[&str], body: fn(&[u8])) {
+    let (seeds, mut numbers) = (seeds(target), Numbers(1));
+    assert!(seeds.len() > 2);
+    seeds.iter().for_each(|seed| body(seed));
     // FUZZ_COUNT=1000000 for a long run by hand.
     let count = std::env::var("FUZZ_COUNT").ok().and_then(|c| c.parse().ok()).unwrap_or(3000);
     for _ in 0..count {
@@ -40,7 +57,7 @@ fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
         for _ in 0..=numbers.below(4) {
             let at = numbers.below(bytes.len() + 1);
             match numbers.below(3) {
-                0 => drop(bytes.splice(at..at, PIECES[numbers.below(PIECES.len())].bytes())),
+                0 => drop(bytes.splice(at..at, pieces[numbers.below(pieces.len())].bytes())),
                 1 => drop(bytes.drain(at..(at + numbers.below(9)).min(bytes.len()))),
                 _ => {
                     let from = numbers.below(bytes.len());
@@ -49,6 +66,6 @@ fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
                 }
             }
         }
-        read_edit_write(&bytes);
+        body(&bytes);
     }
 }
