@@ -39,8 +39,11 @@ pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter)
     let mut inputs = inputs::find(&args.inputs, common);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     let is_unusable = inputs.is_unusable;
+    let mut checked = 0;
     if !is_unusable {
-        reporter.add(findings(args, common, &mut inputs));
+        let (sets, found) = findings(args, common, &mut inputs);
+        checked = sets;
+        reporter.add(found);
     }
     let code = match (is_unusable, reporter.has_errors()) {
         (true, _) => USAGE,
@@ -48,6 +51,10 @@ pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter)
         (false, false) => DONE,
     };
     match args.output {
+        Output::Text if code == DONE => to_stdout(&format!(
+            "{checked} SidecarSet{} without an error\n",
+            if checked == 1 { "" } else { "s" }
+        ))?,
         Output::Text => {}
         Output::Json => to_stdout(&json::render(&reporter.take()))?,
         Output::Sarif => to_stdout(&sarif::render(&reporter.take(), env!("CARGO_PKG_VERSION")))?,
@@ -55,7 +62,8 @@ pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter)
     Ok(code)
 }
 
-fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Diagnostic> {
+/// Returns how many sets were checked, and what is wrong with them.
+fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> (usize, Vec<Diagnostic>) {
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
@@ -81,5 +89,5 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Di
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
     diagnostics.extend(check_sets(&sets, &old, &history));
-    diagnostics
+    (sets.len(), diagnostics)
 }

@@ -187,7 +187,7 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
     let indent = |l: &str| l.len() - l.trim_start_matches(' ').len();
     let near = [Some(text), before];
     let has = |mark: &str| near.iter().flatten().any(|l| l.contains(mark));
-    if has("{{") {
+    if ["{{", "{%", "<%"].into_iter().any(has) {
         return "this looks like a template: render it first, and give pillion what comes out".to_owned();
     }
     if near
@@ -207,10 +207,16 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
         return "remove the line".to_owned();
     }
     if message.contains("dropped by Kubernetes") {
-        return "write `---` between two documents".to_owned();
+        return match text.trim_start().starts_with(['{', '[']) {
+            true => {
+                "put a `---` line between two JSON objects, or both into the `items` of a List".to_owned()
+            }
+            false => "write `---` between two documents".to_owned(),
+        };
     }
     if message.contains("quote") && message.contains("close") || message.contains("end of stream") {
-        return "close the quote, or write two of them (`''`) for one inside single quotes".to_owned();
+        return "close the quote; where the text goes on in further lines, indent them deeper than its key"
+            .to_owned();
     }
     if still_open
         || message.contains("is not closed")

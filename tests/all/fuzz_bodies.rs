@@ -28,7 +28,10 @@ pub(crate) fn decode_sidecar_set(data: &[u8]) {
         let document = Arc::new(document);
         for mode in [Mode::Render, Mode::Validate] {
             let (set, found) = decode_for(mode, &document, &Path::root());
-            assert!(set.is_some() || found.iter().any(pillion::diag::Diagnostic::is_error), "no set and no error");
+            assert!(
+                set.is_some() || found.iter().any(pillion::diag::Diagnostic::is_error),
+                "no set and no error"
+            );
             if let Some(set) = set.map(Arc::new) {
                 validate(&set, Surroundings { old: Some(&set), ..Surroundings::default() });
                 conflicts(&[set.clone(), set]);
