@@ -179,16 +179,13 @@ impl Renderer {
     fn list(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
         let mut rendered = Rendered::as_it_is();
         let Some(items) = document.value().get("items").and_then(Value::as_array) else { return rendered };
-        let mut new_items = Vec::new();
+        let (mut new_items, mut own) = (Vec::new(), Vec::new());
         let mut is_changed = false;
         for (i, item) in items.iter().enumerate() {
             let role = type_of_item(document.value(), item).map_or(Role::Other, |(a, k)| self.role(&a, &k));
             let mut new_item = None;
             match role {
-                Role::Own => {
-                    is_changed = true;
-                    continue;
-                }
+                Role::Own => own.push(i),
                 Role::Workload(kind) => {
                     let base = Path::dotted("items").then(i);
                     if let Some((at, new)) = self.workload(document, &base, kind, manifest, &mut rendered) {
@@ -201,10 +198,18 @@ impl Renderer {
             is_changed |= new_item.is_some();
             new_items.push(new_item.unwrap_or_else(|| item.clone()));
         }
-        if new_items.is_empty() && !items.is_empty() {
+        if own.len() == items.len() && !items.is_empty() {
             rendered.output = Output::Dropped;
-        } else if is_changed {
+            return rendered;
+        }
+        if is_changed {
             finish(document, &Path::dotted("items"), &Value::Array(new_items), &mut rendered);
+        }
+        if !own.is_empty() && !rendered.diagnostics.iter().any(Diagnostic::is_error) {
+            match without(document, &own, &rendered.output) {
+                Ok(text) => rendered.output = Output::New(text),
+                Err(error) => rendered.diagnostics.push(*error),
+            }
         }
         rendered
     }
@@ -251,6 +256,20 @@ impl Renderer {
         rendered.workloads.push((key, outcome));
         new.map(|new| (path, new))
     }
+}
+
+/// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and keeps
+/// its text.
+fn without(document: &Document, own: &[usize], so_far: &Output) -> Result<String, Box<Diagnostic>> {
+    let edited = match so_far {
+        Output::New(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
+        Output::Same | Output::Dropped => None,
+    };
+    let document = edited.as_ref().unwrap_or(document);
+    let items = document.value().get("items").and_then(Value::as_array);
+    let kept = items.into_iter().flatten().enumerate().filter(|(i, _)| !own.contains(i));
+    let kept = kept.map(|(_, item)| item.clone()).collect();
+    Ok(document.rewrite(&Path::dotted("items"), &Value::Array(kept))?)
 }
 
 /// Writes a change into the document's text; a document with errors is left as it is.

@@ -31,6 +31,10 @@ impl Stream {
     }
 
     fn write(&mut self, mut text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            // No text is no document.
+            return Ok(());
+        }
         if !self.is_empty {
             // A byte order mark means something only at the very start.
             text = text.trim_start_matches('\u{feff}');
@@ -41,10 +45,8 @@ impl Stream {
                 self.spool.write_all(b"---\n")?;
             }
         }
-        if !text.is_empty() {
-            self.is_empty = false;
-            self.ends_line = text.ends_with('\n');
-        }
+        self.is_empty = false;
+        self.ends_line = text.ends_with('\n');
         self.spool.write_all(text.as_bytes())
     }
 
@@ -87,7 +89,7 @@ mod tests {
         assert_eq!(joined(&["\u{feff}a: 1"]), "\u{feff}a: 1");
         assert_eq!(
             joined(&["a: 1", "\u{feff}b: 2\n", "# c\n--- # d\nd: 1\n", ""]),
-            "a: 1\n---\nb: 2\n# c\n--- # d\nd: 1\n---\n"
+            "a: 1\n---\nb: 2\n# c\n--- # d\nd: 1\n"
         );
     }
 }
