@@ -1,6 +1,6 @@
 //! Runs every folder of golden/ that holds a `case.toml`, as one named test each.
 //!
-//! A case: `case.toml` (`args`, `exit`, `stdin`, `oracle`), `in/` (the working folder), and what is expected:
+//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `oracle`), `in/` (the working folder), and what is expected:
 //! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
 //! `UPDATE_GOLDEN=1` writes what came out; a missing expectation is written, and the test fails once.
 
@@ -24,6 +24,9 @@ struct Case {
     /// Which program gave the expected answer, where it was not pillion.
     #[allow(dead_code, reason = "for readers of the case")]
     oracle: Option<String>,
+    /// Symbolic links to make in the working folder, with what they say.
+    #[serde(default)]
+    links: BTreeMap<PathBuf, PathBuf>,
     /// The working folder is compared with `out/` afterwards.
     #[serde(default)]
     writes: bool,
@@ -38,6 +41,7 @@ fn run(toml: &Path) -> Outcome {
     if folder.join("in").is_dir() {
         copy(&folder.join("in"), work.path())?;
     }
+    link(&case.links, work.path())?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
     command.args(&case.args).current_dir(work.path()).env_clear().env("HOME", work.path());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -118,6 +122,11 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, std::io::Error> {
         }
     }
     Ok(found)
+}
+
+#[cfg(unix)]
+fn link(links: &BTreeMap<PathBuf, PathBuf>, folder: &Path) -> Result<(), std::io::Error> {
+    links.iter().try_for_each(|(link, says)| std::os::unix::fs::symlink(says, folder.join(link)))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), std::io::Error> {

@@ -67,8 +67,8 @@ pub(super) struct Inputs {
     pub(super) history: Vec<Input>,
     /// Errors and notes so far.
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// The command line or pillion.yaml names places of SidecarSets.
-    pub(super) names_sidecar_sets: bool,
+    /// Places of SidecarSets that the command line or pillion.yaml names.
+    pub(super) named_for_sets: Vec<PathBuf>,
     /// The command line or the configuration is wrong: nothing else is worth doing.
     pub(super) is_unusable: bool,
 }
@@ -109,9 +109,9 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
         .into_iter()
         .chain(args.sidecar_sets.clone())
         .collect();
-    inputs.names_sidecar_sets = !sets.is_empty();
     inputs.manifests = inputs.collect(&paths, &skips, &namespace);
     inputs.sidecar_sets = inputs.collect(&sets, &skips, &namespace);
+    inputs.named_for_sets = sets;
     inputs.history = inputs.collect(&args.history, &skips, &namespace);
     inputs
 }
@@ -325,6 +325,7 @@ fn without_effect(document: &Document) -> Vec<Diagnostic> {
             )
             .at(document.label(&path(key), crate::yaml::Part::Key, ""))
             .field(key)
+            .help("nothing has to be done: a later version acts on it")
         })
         .collect()
 }

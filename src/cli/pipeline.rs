@@ -3,7 +3,7 @@
 use super::Common;
 use super::inputs::{Input, Inputs, Source};
 use super::progress::Progress;
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Label};
 use crate::inject::{Annotations, Options, PreparedSet, Sets};
 use crate::model::repository;
 use crate::model::sidecar_set::{Mode, SidecarSet};
@@ -92,7 +92,7 @@ pub(super) fn renderer(
     trace: bool,
 ) -> (Renderer, Vec<Diagnostic>) {
     let further = first.gather_further(&inputs.sidecar_sets);
-    let has_sets_to_find = inputs.names_sidecar_sets && further.sidecar_sets.is_empty();
+    let has_sets_to_find = !inputs.named_for_sets.is_empty() && further.sidecar_sets.is_empty();
     let mut gathered = std::mem::take(&mut first.gathered);
     // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
     gathered.unreadable.clear();
@@ -101,15 +101,13 @@ pub(super) fn renderer(
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
     if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
-        diagnostics.push(
-            Diagnostic::error(
-                Code::NoSidecarSet,
-                "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
-            )
-            .help(
-                "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
-            ),
-        );
+        let nothing = Diagnostic::error(
+            Code::NoSidecarSet,
+            "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
+        )
+        .help("a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
+        let places = inputs.named_for_sets.iter().map(|p| Label::whole_file(p.to_string_lossy()));
+        diagnostics.push(places.fold(nothing, Diagnostic::at));
     }
     let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);

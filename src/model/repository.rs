@@ -225,7 +225,7 @@ pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
                 Code::InvalidConfiguration,
                 &Path::root().then(key),
                 format!("`{key}` must be `{expected}`"),
-                None,
+                Some(format!("write `{key}: {expected}`")),
             );
         }
     }
@@ -266,7 +266,8 @@ impl Check<'_> {
         let Some(fitting) = options.iter().find(|o| fits(value, o)) else {
             let wanted: Vec<String> = options.iter().filter_map(|o| noun(o)).collect();
             let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), found(value));
-            return self.say(Code::WrongType, path, message, None);
+            let help = "`pillion schema` prints what pillion.yaml may hold".to_owned();
+            return self.say(Code::WrongType, path, message, Some(help));
         };
         match value {
             Value::Object(entries) => {
@@ -280,7 +281,7 @@ impl Check<'_> {
                             Code::InvalidConfiguration,
                             path,
                             format!("`{path}` lacks `{required}`"),
-                            None,
+                            Some(format!("write `{required}` here; `pillion schema` says what it means")),
                         );
                     }
                 }

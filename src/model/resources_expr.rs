@@ -419,9 +419,9 @@ impl Parser {
         };
         self.take();
         let first = self.sum()?;
-        self.expect(&Token::Sign(','), &format!("`,`, for `{name}` takes two arguments"))?;
+        self.expect(&Token::Sign(','), &format!("`,` (`{name}` takes two arguments)"))?;
         let second = self.sum()?;
-        self.expect(&Token::Sign(')'), &format!("`)`, for `{name}` takes two arguments"))?;
+        self.expect(&Token::Sign(')'), &format!("`)` (`{name}` takes two arguments)"))?;
         Ok(Node::Call(function, Box::new((first, second))))
     }
 }
@@ -434,7 +434,7 @@ fn unexpected(column: usize, token: &Token, wanted: &str) -> ExprError {
         Token::Sign(c) => format!("`{c}`"),
         Token::End => "the end".into(),
     };
-    ExprError { column, message: format!("there is {found} where {wanted} should be") }
+    ExprError { column, message: format!("found {found} instead of {wanted}") }
 }
 
 #[cfg(test)]

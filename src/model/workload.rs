@@ -85,6 +85,11 @@ impl Kinds {
         self.0.push(kind);
     }
 
+    /// Returns every kind.
+    pub fn all(&self) -> impl Iterator<Item = &Kind> {
+        self.0.iter()
+    }
+
     /// Returns the kind of an apiVersion and kind, where it carries a pod template.
     pub fn find(&self, api_version: &str, kind: &str) -> Option<&Kind> {
         let group = group_of(api_version);

@@ -4,6 +4,7 @@ use crate::diag::{Code, Diagnostic, Label};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use ignore::{DirEntry, WalkBuilder};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -154,13 +155,13 @@ impl Judge {
             Ok(_) if inside => self.say(
                 Diagnostic::note(Code::LinkSkipped, format!("`{link}` is a symbolic link; what it points at is read where it is")).at(Label::whole_file(link.clone())),
             ),
-            Ok(target) => self.say(
-                Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link out of the folder, to `{}`", target.display()))
+            Ok(_) => self.say(
+                Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link out of the folder, to `{}`", written(path).display()))
                     .at(Label::whole_file(link.clone()))
                     .help("copy the file into the folder, name its target on the command line, or leave it out with `ignore:` in pillion.yaml"),
             ),
             Err(error) => self.say(
-                Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link that leads nowhere: {error}"))
+                Diagnostic::error(Code::LinkOutside, nowhere(&link, path, &error))
                     .at(Label::whole_file(link.clone()))
                     .help("remove the link, or leave it out with `ignore:` in pillion.yaml"),
             ),
@@ -196,6 +197,24 @@ impl Judge {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns what a link says, word for word: the same on every machine.
+fn written(link: &Path) -> PathBuf {
+    std::fs::read_link(link).unwrap_or_default()
+}
+
+fn nowhere(name: &str, link: &Path, error: &std::io::Error) -> String {
+    let target = written(link);
+    match error.kind() {
+        ErrorKind::NotFound => {
+            format!("`{name}` is a symbolic link to `{}`, which does not exist", target.display())
+        }
+        _ => format!(
+            "`{name}` is a symbolic link to `{}`, which cannot be followed: {error}",
+            target.display()
+        ),
     }
 }
 

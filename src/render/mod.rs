@@ -95,14 +95,6 @@ enum Role<'a> {
     List,
 }
 
-/// What becomes of the items of a list.
-enum Items {
-    Same,
-    /// Not one is left.
-    Dropped,
-    New(Value),
-}
-
 impl Renderer {
     /// Prepares rendering with these sets.
     pub fn new(
@@ -186,15 +178,22 @@ impl Renderer {
     /// Renders the items of a List. All changes are made at once, so that a long list is read once.
     fn list(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
         let mut rendered = Rendered::as_it_is();
-        match self.items(document, &Path::root(), document.value(), manifest, &mut rendered) {
-            Items::Same => {}
-            Items::Dropped => rendered.output = Output::Dropped,
-            Items::New(items) => finish(document, &Path::dotted("items"), &items, &mut rendered),
+        let mut own = Vec::new();
+        let items = self.items(document, &Path::root(), document.value(), manifest, &mut rendered, &mut own);
+        if let Some(items) = items {
+            finish(document, &Path::dotted("items"), &items, &mut rendered);
+        }
+        if !own.is_empty() && !rendered.diagnostics.iter().any(Diagnostic::is_error) {
+            match without(document, &own, &rendered.output) {
+                Ok(output) => rendered.output = output,
+                Err(error) => rendered.diagnostics.push(*error),
+            }
         }
         rendered
     }
 
-    /// Renders the items of the list at `base`; lists in lists are lists too, as for kubectl.
+    /// Renders the items of the list at `base`; lists in lists are lists too, as for kubectl. Returns the new items
+    /// where some change, and adds the places of those that are not part of the output.
     fn items(
         &self,
         document: &Document,
@@ -202,8 +201,9 @@ impl Renderer {
         list: &Value,
         manifest: &Manifest<'_>,
         rendered: &mut Rendered,
-    ) -> Items {
-        let Some(items) = list.get("items").and_then(Value::as_array) else { return Items::Same };
+        own: &mut Vec<Path>,
+    ) -> Option<Value> {
+        let items = list.get("items").and_then(Value::as_array)?;
         let mut new_items = Vec::new();
         let mut is_changed = false;
         for (i, item) in items.iter().enumerate() {
@@ -212,31 +212,23 @@ impl Renderer {
             let new_item = match role {
                 Role::Other => None,
                 Role::Own => {
-                    is_changed = true;
-                    continue;
+                    own.push(at);
+                    None
                 }
                 Role::Workload(kind) => {
                     self.workload(document, &at, kind, manifest, rendered).map(|(path, new)| {
                         put(item, &Path::from(path.steps()[at.steps().len()..].to_vec()), new)
                     })
                 }
-                Role::List => match self.items(document, &at, item, manifest, rendered) {
-                    Items::Same => None,
-                    Items::Dropped => {
-                        is_changed = true;
-                        continue;
-                    }
-                    Items::New(inner) => Some(put(item, &Path::dotted("items"), inner)),
-                },
+                Role::List => {
+                    let inner = self.items(document, &at, item, manifest, rendered, own);
+                    inner.map(|inner| put(item, &Path::dotted("items"), inner))
+                }
             };
             is_changed |= new_item.is_some();
             new_items.push(new_item.unwrap_or_else(|| item.clone()));
         }
-        match (is_changed, new_items.is_empty()) {
-            (false, _) => Items::Same,
-            (true, true) => Items::Dropped,
-            (true, false) => Items::New(Value::Array(new_items)),
-        }
+        is_changed.then_some(Value::Array(new_items))
     }
 
     /// Injects into the workload at `base`; returns the place and new value of its pod template, if that changed.
@@ -306,6 +298,38 @@ fn without_containers(document: &Document, template: &Path, key: &str) -> Diagno
         .at(document.label(&path, Part::Key, "a SidecarSet selects it"))
         .because("it looks like a patch: render what comes out when it is applied")
         .help("leave it out with `ignore:` in pillion.yaml")
+}
+
+/// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and
+/// keeps its text. Lists that this empties go too.
+fn without(document: &Document, own: &[Path], so_far: &Output) -> Result<Output, Box<Diagnostic>> {
+    let edited = match so_far {
+        Output::New(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
+        Output::Same | Output::Dropped => None,
+    };
+    let document = edited.as_ref().unwrap_or(document);
+    match kept(document.value(), &Path::root(), own) {
+        Some(items) => Ok(Output::New(document.rewrite(&Path::dotted("items"), &items)?)),
+        None => Ok(Output::Dropped),
+    }
+}
+
+/// Returns the items of a list without those at some places; None when nothing is left.
+fn kept(list: &Value, base: &Path, own: &[Path]) -> Option<Value> {
+    let items = list.get("items").and_then(Value::as_array)?;
+    let mut left = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let at = base.then("items").then(i);
+        if own.contains(&at) {
+            continue;
+        }
+        let is_above = own.iter().any(|o| o.steps().starts_with(at.steps()));
+        match is_above {
+            false => left.push(item.clone()),
+            true => left.extend(kept(item, &at, own).map(|inner| put(item, &Path::dotted("items"), inner))),
+        }
+    }
+    (!left.is_empty()).then_some(Value::Array(left))
 }
 
 /// Writes a change into the document's text; a document with errors is left as it is.

@@ -30,6 +30,10 @@ impl<'a> Stream<'a> {
     /// # Errors
     /// When the temporary file cannot be written.
     pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Failure> {
+        if text.is_empty() {
+            // No text is no document.
+            return Ok(());
+        }
         if !self.is_empty {
             // A byte order mark means something only at the very start.
             if let Some(rest) = text.strip_prefix('\u{feff}') {
@@ -42,10 +46,8 @@ impl<'a> Stream<'a> {
                 self.waiting.push(Cow::Borrowed("---\n"));
             }
         }
-        if !text.is_empty() {
-            self.is_empty = false;
-            self.ends_line = text.ends_with('\n');
-        }
+        self.is_empty = false;
+        self.ends_line = text.ends_with('\n');
         if let Cow::Owned(text) = &text {
             self.owned += text.capacity();
         }
@@ -106,7 +108,7 @@ mod tests {
         assert_eq!(joined(&["\u{feff}a: 1"]), "\u{feff}a: 1");
         assert_eq!(
             joined(&["a: 1", "\u{feff}b: 2\n", "# c\n--- # d\nd: 1\n", ""]),
-            "a: 1\n---\nb: 2\n# c\n--- # d\nd: 1\n---\n"
+            "a: 1\n---\nb: 2\n# c\n--- # d\nd: 1\n"
         );
     }
 }

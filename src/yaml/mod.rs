@@ -154,7 +154,7 @@ impl Document {
 fn duplicate(place: &Place<'_>, tree: &Tree, first: Id, second: Id) -> Diagnostic {
     let name = &place.text[tree.span(second)];
     Diagnostic::error(Code::DuplicateKey, format!("the key `{name}` stands twice in one mapping"))
-        .at(place.label(tree.span(second), "Kubernetes keeps this one"))
-        .at(place.label(tree.span(first), "and drops this one"))
+        .at(place.label(tree.span(second), "and keeps this one"))
+        .at(place.label(tree.span(first), "Kubernetes drops this one"))
         .help("remove one of the two")
 }

@@ -62,7 +62,13 @@ impl Failure {
         match error.kind() {
             ErrorKind::RecursionLimitExceeded => Self::too_deep(at),
             kind => {
-                let mut failure = Self::invalid(reason(kind), at..at + 1);
+                let reason = match (kind, flow) {
+                    (ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey, Some(_)) => {
+                        "a `,` or a closing bracket is missing before this".to_owned()
+                    }
+                    _ => reason(kind),
+                };
+                let mut failure = Self::invalid(reason, at..at + 1);
                 failure.after = Some(closed);
                 match flow {
                     Some(open) if open != at => failure.and(open..open + 1, "this is still open"),
@@ -74,7 +80,7 @@ impl Failure {
 
     pub(super) fn second_document(closed: usize) -> Box<Self> {
         Self::invalid("text after the end of the document is dropped by Kubernetes", closed..closed)
-            .help("write `---` between two documents")
+            .help("line it up with the lines above; where another document starts, write `---` before it")
     }
 
     pub(super) fn too_deep(at: usize) -> Box<Self> {
@@ -119,15 +125,20 @@ impl Failure {
         } else {
             range
         };
-        let hint = self.help.is_none().then(|| hint(place, &self.message, &range, at.len() > 0));
-        let mut out = Diagnostic::error(self.code, self.message).at(place.label(range, said));
+        let foreign = if self.code == Code::InvalidYaml { foreign(place, &range) } else { None };
+        let hint = match foreign {
+            Some((_, help)) => Some(help.to_owned()),
+            None => self.help.or_else(|| Some(hint(place, &self.message, &range, at.len() > 0))),
+        };
+        let message = foreign.map_or(self.message, |(what, _)| what.to_owned());
+        let mut out = Diagnostic::error(self.code, message).at(place.label(range, said));
         for (range, text) in at {
             out = out.at(place.label(range, text));
         }
         if let Some(note) = self.note {
             out = out.because(note);
         }
-        out.help(self.help.or(hint).unwrap_or_default())
+        out.help(hint.unwrap_or_default())
     }
 }
 
@@ -161,6 +172,21 @@ fn reason(kind: &ErrorKind) -> String {
         E::ExpectedDocumentStart | E::InvalidDocumentEnd => {
             "text after the end of the document is dropped by Kubernetes".to_owned()
         }
+        E::SimpleKeyExpected | E::InvalidSimpleKey => {
+            "this line is not a `key: value` pair, and no text of the lines above".to_owned()
+        }
+        E::ExpectedFlowMappingSeparator => "a `,` or `}` is missing before this".to_owned(),
+        E::ExpectedFlowSequenceSeparator => "a `,` or `]` is missing before this".to_owned(),
+        E::ExpectedBlockMappingKey => "this is indented like nothing above it".to_owned(),
+        E::ExpectedBlockSequenceEntry => {
+            "an item of a list, starting with `- `, was expected here".to_owned()
+        }
+        E::InvalidIndentation => "the indentation fits nothing above".to_owned(),
+        E::InvalidTrailingSingleQuotedScalar | E::InvalidTrailingDoubleQuotedScalar => {
+            "something follows a closed quote".to_owned()
+        }
+        E::BlockEntryInFlowCollection => "`- ` starts no item inside `[` or `{`".to_owned(),
+        E::BlockSequenceEntryNotAllowed => "an item of a list is not allowed here".to_owned(),
         E::UnexpectedCharacter { character } => {
             format!("a value cannot start with `{}`", character.escape_default())
         }
@@ -176,27 +202,33 @@ fn reason(kind: &ErrorKind) -> String {
     }
 }
 
-/// Returns what to do, guessed from the text around the place.
-fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
+/// Returns the line of a place, and the line with content before it.
+fn lines_at<'a>(place: &Place<'a>, at: &Range<usize>) -> (&'a str, Option<&'a str>) {
     let line = place.line_around(at.start);
-    let text = &place.text[line.clone()];
     let before = place.text[..line.start].lines().rev().find(|l| {
         let t = l.trim();
         !t.is_empty() && !t.starts_with('#')
     });
+    (&place.text[line], before)
+}
+
+/// Recognizes text that was not meant to be YAML yet: returns what it is, and what to do.
+fn foreign(place: &Place<'_>, at: &Range<usize>) -> Option<(&'static str, &'static str)> {
+    let (text, before) = lines_at(place, at);
+    let near = || [Some(text), before].into_iter().flatten();
+    if near().any(|l| ["{{", "{%", "<%"].iter().any(|mark| l.contains(mark))) {
+        return Some(("this is a template, not YAML", "render it first, and give pillion what comes out"));
+    }
+    let is_mark = |l: &str| ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| l.starts_with(mark));
+    near()
+        .any(is_mark)
+        .then_some(("a merge conflict is not resolved here", "resolve it, and remove its marks"))
+}
+
+/// Returns what to do, guessed from the text around the place.
+fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
+    let (text, before) = lines_at(place, at);
     let indent = |l: &str| l.len() - l.trim_start_matches(' ').len();
-    let near = [Some(text), before];
-    let has = |mark: &str| near.iter().flatten().any(|l| l.contains(mark));
-    if ["{{", "{%", "<%"].into_iter().any(has) {
-        return "this looks like a template: render it first, and give pillion what comes out".to_owned();
-    }
-    if near
-        .iter()
-        .flatten()
-        .any(|l| l.starts_with("<<<<<<<") || l.starts_with("=======") || l.starts_with(">>>>>>>"))
-    {
-        return "these are the marks of a merge conflict: resolve it".to_owned();
-    }
     if text.trim_start_matches(' ').starts_with('\t') || message.contains("tab ") {
         return "indent with spaces; YAML does not allow tabs there".to_owned();
     }
@@ -211,7 +243,8 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
             true => {
                 "put a `---` line between two JSON objects, or both into the `items` of a List".to_owned()
             }
-            false => "write `---` between two documents".to_owned(),
+            false => "line it up with the lines above; where another document starts, write `---` before it"
+                .to_owned(),
         };
     }
     if message.contains("quote") && message.contains("close") || message.contains("end of stream") {
@@ -220,7 +253,7 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
     }
     if still_open
         || message.contains("is not closed")
-        || message.contains("',' or")
+        || message.contains("is missing before")
         || message.contains("flow")
     {
         return "look for a missing `]`, `}` or `,` at or above this line".to_owned();
@@ -239,9 +272,7 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
     }
     if let Some(b) = before
         && indent(b) != indent(text)
-        && (message.contains("expected key")
-            || message.contains("'-' indicator")
-            || message.contains("indent"))
+        && (message.contains("list") || message.contains("indent"))
     {
         return "line this up with the entries it belongs to".to_owned();
     }

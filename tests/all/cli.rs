@@ -250,7 +250,7 @@ fn links_are_not_followed() {
     folder.run("render").is_refusal(1, "out of the folder");
     fs::remove_file(folder.path("apps/shadow.yaml")).unwrap();
     link(Path::new("circle.yaml"), "apps/circle.yaml");
-    folder.run("render").is_refusal(1, "leads nowhere");
+    folder.run("render").is_refusal(1, "cannot be followed");
     fs::remove_file(folder.path("apps/circle.yaml")).unwrap();
     link(Path::new(".."), "apps/shop/up");
     folder.run("render").is_done();
@@ -391,4 +391,11 @@ fn messages_have_forms_for_programs() {
     folder.run("schema").is_done();
     folder.run("man").is_done();
     folder.run("completions bash").is_done();
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_without_being_read() {
+    let folder = Folder::new();
+    fs::File::create(folder.path("huge.yaml")).unwrap().set_len((512 << 20) + 1).unwrap();
+    folder.run("render huge.yaml").is_refusal(1, "file-too-large");
 }

@@ -32,3 +32,16 @@ fn schema() {
     text.push('\n');
     check("pillion.schema.json", &text);
 }
+
+#[test]
+fn support_lists_every_kind_with_its_places() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/support.md");
+    let page = fs::read_to_string(path).unwrap();
+    for kind in pillion::model::workload::Kinds::default().all().filter(|k| !k.is_pod()) {
+        let group = if kind.group.is_empty() { "core" } else { &kind.group };
+        let templates: Vec<String> = kind.templates.iter().map(|t| format!("`{t}`")).collect();
+        let replicas = kind.replicas.as_ref().map_or_else(|| "-".to_owned(), |r| format!("`{r}`"));
+        let row = format!("| {group} | {} | {} | {replicas} |\n", kind.kind, templates.join(", "));
+        assert!(page.contains(&row), "docs/support.md lacks the row {row}");
+    }
+}

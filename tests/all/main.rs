@@ -6,6 +6,7 @@ mod conformance;
 mod docs;
 mod fuzz_bodies;
 mod fuzz_smoke;
+mod golden_codes;
 mod huge_sets;
 mod injection;
 mod injection_rules;

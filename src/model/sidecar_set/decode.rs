@@ -107,7 +107,7 @@ fn version(set: &Object, places: &Places, found: &mut Vec<Diagnostic>) -> Option
             let key = if is_set { "apiVersion" } else { "kind" };
             let error = Diagnostic::error(
                 Code::UnknownVersion,
-                format!("`{}` `{}` is no SidecarSet that Kruise has", walk::shortened(version), kind(set)),
+                format!("Kruise has no `{}` in `{}`", kind(set), walk::shortened(version)),
             );
             let label = places.label(&Path::root().then(key), Part::Value, "");
             let help = "write `apiVersion: apps.kruise.io/v1beta1` and `kind: SidecarSet`";

@@ -20,7 +20,11 @@ pub(crate) fn check(
         _ => Map::new(),
     };
     let label = || places.label(&Path::root(), Part::Value, "");
-    let found = walk.found.into_vec(|message| Diagnostic::note(Code::FurtherFindings, message).at(label()));
+    let found = walk.found.into_vec(|message| {
+        Diagnostic::note(Code::FurtherFindings, message)
+            .at(label())
+            .help("mend what is shown, then look again")
+    });
     (checked, found)
 }
 
@@ -126,9 +130,10 @@ impl Walk<'_> {
     fn unknown_field(&mut self, key: &str, of: &'static Object) {
         let (field, places) = (self.field().then(key), self.places);
         self.found.add(Severity::Warning, || {
-            let help = match of.nearest(key) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("remove it, or look for the right name in the API of {}", of.name),
+            let help = match (of.nearest(key), of.parent_of(key)) {
+                (_, Some(parent)) => format!("indent it, with what belongs to it, below `{parent}`"),
+                (Some(near), None) => format!("did you mean `{near}`?"),
+                (None, None) => format!("remove it, or look for the right name in the API of {}", of.name),
             };
             Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shortened(key)))
                 .at(places.label(&field, Part::Key, ""))

@@ -89,6 +89,13 @@ impl Object {
         self.all().find(|f| f.name == name)
     }
 
+    /// Returns the only field whose object has a field `name`: there it belongs that stands one level too high.
+    pub(crate) fn parent_of(&self, name: &str) -> Option<&'static str> {
+        let mut parents = self.all().filter(|f| matches!(f.kind, Obj(inner) if inner.field(name).is_some()));
+        let parent = parents.next()?;
+        parents.next().is_none().then_some(parent.name)
+    }
+
     /// Returns the field somebody who wrote `name` most probably meant.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
         nearest(name, self.all().map(|f| f.name))

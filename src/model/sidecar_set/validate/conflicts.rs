@@ -98,7 +98,7 @@ fn names(
 fn clash(report: &mut Report<'_>, at: &Spot, other: &SidecarSet, there: &Path, message: String, help: &str) {
     report.add(Severity::Error, |places| {
         Diagnostic::error(Code::SetsConflict, message)
-            .at(label(places, at, Part::Value, ""))
+            .at(label(places, at, Part::Value, "here"))
             .at(other.places.label(there, Part::Value, "and here, for some of the same pods"))
             .field(&at.field)
             .because("Kruise refuses a SidecarSet that conflicts with one it has")

@@ -64,7 +64,11 @@ impl<'a> Report<'a> {
     /// Returns what was found.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let label = || self.places.label(&Path::root(), Part::Value, "");
-        self.found.into_vec(|message| Diagnostic::note(Code::FurtherFindings, message).at(label()))
+        self.found.into_vec(|message| {
+            Diagnostic::note(Code::FurtherFindings, message)
+                .at(label())
+                .help("mend what is shown, then look again")
+        })
     }
 
     /// Returns how much was found so far.
