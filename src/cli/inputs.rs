@@ -103,7 +103,10 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
         (false, true) => vec![PathBuf::from(".")],
         (false, false) => args.paths.clone(),
     };
-    let namespace = Namespace { flag: args.namespace.as_deref(), rules: inputs.namespace_rules() };
+    let namespace = match &args.namespace {
+        Some(name) => Namespace { otherwise: name.as_str().into(), rules: Vec::new() },
+        None => Namespace { otherwise: "default".into(), rules: inputs.namespace_rules() },
+    };
     let sets: Vec<PathBuf> = inputs
         .in_root(&inputs.repository.sidecar_sets)
         .into_iter()
@@ -117,16 +120,15 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
 }
 
 /// Which namespace the manifests of a file are in where they name none.
-struct Namespace<'a> {
-    flag: Option<&'a str>,
-    rules: Vec<(PathBuf, String)>,
+struct Namespace {
+    otherwise: Arc<str>,
+    rules: Vec<(PathBuf, Arc<str>)>,
 }
 
-impl Namespace<'_> {
+impl Namespace {
     fn of(&self, file: &Path) -> Arc<str> {
-        let by_folder =
-            || self.rules.iter().find(|(folder, _)| file.starts_with(folder)).map(|(_, name)| name.as_str());
-        self.flag.or_else(by_folder).unwrap_or("default").into()
+        let rule = self.rules.iter().find(|(folder, _)| file.starts_with(folder));
+        rule.map_or(&self.otherwise, |(_, name)| name).clone()
     }
 }
 
@@ -167,14 +169,14 @@ impl Inputs {
         Skips::new(&self.root, &self.repository.ignore, folders)
     }
 
-    fn namespace_rules(&self) -> Vec<(PathBuf, String)> {
+    fn namespace_rules(&self) -> Vec<(PathBuf, Arc<str>)> {
         let with_folder =
             self.repository.namespaces.iter().filter_map(|r| Some((r.folder.as_ref()?, &r.name)));
-        with_folder.map(|(folder, name)| (plain(&self.root.join(folder)), name.clone())).collect()
+        with_folder.map(|(folder, name)| (plain(&self.root.join(folder)), name.as_str().into())).collect()
     }
 
     /// Finds the files of some paths, each once.
-    fn collect(&mut self, paths: &[PathBuf], skips: &Skips, namespace: &Namespace<'_>) -> Vec<Input> {
+    fn collect(&mut self, paths: &[PathBuf], skips: &Skips, namespace: &Namespace) -> Vec<Input> {
         let mut files: Vec<(Found, bool)> = Vec::new();
         let mut patches = BTreeSet::new();
         let mut collected = Vec::new();
@@ -225,7 +227,7 @@ impl Inputs {
     }
 }
 
-fn stdin(namespace: &Namespace<'_>) -> Input {
+fn stdin(namespace: &Namespace) -> Input {
     Input {
         source: Source::Stdin,
         name: "<stdin>".into(),

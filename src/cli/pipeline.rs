@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of input text that are kept between the two passes; the rest is read again.
-const KEPT: usize = 96 << 20;
+const KEPT: usize = 64 << 20;
 
 /// Inputs that were read once.
 pub(super) struct Texts {

@@ -2,8 +2,13 @@
 
 use super::{Color, Common, Format};
 use crate::diag::{self, Diagnostic, Severity, github, human, json, short};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+/// File, line and column.
+type Place = (Arc<str>, usize, usize);
 
 /// Collects diagnostics and shows them, sorted, when the work is done.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(super) struct Reporter {
     quiet: bool,
     verbose: bool,
     collected: Vec<Diagnostic>,
+    /// Where the findings with a message and place stand among the collected ones.
+    alike: BTreeMap<(String, Option<Place>), Vec<usize>>,
     has_errors: bool,
 }
 
@@ -31,6 +38,7 @@ impl Reporter {
             quiet: common.quiet,
             verbose: common.verbose,
             collected: Vec::new(),
+            alike: BTreeMap::new(),
             has_errors: false,
         }
     }
@@ -39,7 +47,13 @@ impl Reporter {
     pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         for diagnostic in diagnostics {
             self.has_errors |= diagnostic.is_error();
-            self.collected.push(diagnostic);
+            // The same finding about a set comes with every workload that the set reaches.
+            let place = diagnostic.labels.first().map(|l| (l.file.clone(), l.line, l.column));
+            let alike = self.alike.entry((diagnostic.message.clone(), place)).or_default();
+            if !alike.iter().any(|at| self.collected[*at] == diagnostic) {
+                alike.push(self.collected.len());
+                self.collected.push(diagnostic);
+            }
         }
     }
 
@@ -51,6 +65,7 @@ impl Reporter {
     /// Hands back everything taken so far, sorted, for verbs whose data they are.
     pub(super) fn take(&mut self) -> Vec<Diagnostic> {
         diag::sort(&mut self.collected);
+        self.alike.clear();
         std::mem::take(&mut self.collected)
     }
 

@@ -23,3 +23,6 @@ pub mod resources_expr;
 
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;
+
+/// "Did you mean".
+mod nearest;

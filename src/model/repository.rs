@@ -2,6 +2,7 @@
 //!
 //! The types here are the single source: the JSON Schema is made from them, and files are checked against it.
 
+use super::nearest::nearest;
 use super::workload::Kind;
 use crate::diag::{Code, Diagnostic};
 use crate::yaml::{Document, Part, Path, Seg};
@@ -303,8 +304,7 @@ impl Check<'_> {
             self.value(value, &schema["additionalProperties"], &at);
         } else {
             let keys = schema["properties"].as_object().into_iter().flat_map(|p| p.keys());
-            let near =
-                keys.filter(|k| strsim::osa_distance(&k.to_lowercase(), &key.to_lowercase()) <= 2).min();
+            let near = nearest(key, keys.map(String::as_str));
             let help = near.map_or_else(
                 || "remove it; `pillion schema` lists the keys".to_owned(),
                 |k| format!("did you mean `{k}`?"),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 /// Bytes of output of its own that are kept in memory; more goes to an unnamed temporary file.
-const IN_MEMORY: usize = 64 << 20;
+const IN_MEMORY: usize = 48 << 20;
 
 /// Output that is being collected. Texts that somebody else keeps are not copied.
 #[derive(Debug)]

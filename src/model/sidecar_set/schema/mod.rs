@@ -1,5 +1,6 @@
 //! The API types a SidecarSet is made of, as data: field names, kinds, and how Go writes each field.
 
+use crate::model::nearest::nearest;
 use Type::{
     Any, Bool, Int32, Int64, IntOrText, Object as Obj, Objects, Quantity, QuantityMap, Text, TextMap, Texts,
     Time,
@@ -100,38 +101,6 @@ impl Object {
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
         nearest(name, self.all().map(|f| f.name))
     }
-}
-
-/// Returns the candidate that `name` was most probably meant to be: the same letters in another case, or few edits away.
-pub(crate) fn nearest(name: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    // Field names have at most 30 characters; a longer word is no misspelling of one, and costs nothing.
-    if name.chars().count() > 40 {
-        return None;
-    }
-    let lower = name.to_lowercase();
-    candidates
-        .map(|c| (distance(&lower, &c.to_lowercase()), c))
-        .filter(|(d, c)| *d <= c.len().min(name.len()) / 3)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, c)| c)
-}
-
-/// The number of insertions, deletions, replacements and swaps of neighbours between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut least = (rows[i][j + 1] + 1).min(row[j] + 1).min(rows[i][j] + usize::from(x != y));
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 impl Type {

@@ -1,9 +1,9 @@
 //! How a broken rule becomes a diagnostic: the place, the field as Kruise names it, the words.
 
 use crate::diag::{Code, Diagnostic, Label, Severity};
+use crate::model::nearest::nearest;
 use crate::model::sidecar_set::findings::Findings;
 use crate::model::sidecar_set::places::Places;
-use crate::model::sidecar_set::schema::nearest;
 use crate::model::sidecar_set::walk::shortened;
 use crate::yaml::{Part, Path, Seg};
 
