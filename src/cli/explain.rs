@@ -21,7 +21,7 @@ pub(super) struct ExplainArgs {
 
 /// Runs `pillion explain`.
 pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let mut inputs = inputs::find(&args.inputs, common);
+    let mut inputs = inputs::find(&args.inputs, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_unusable {
         return Ok(USAGE);

@@ -73,8 +73,8 @@ pub(super) struct Inputs {
     pub(super) is_unusable: bool,
 }
 
-/// Finds the inputs.
-pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
+/// Finds the inputs. Nothing below the folder that is going to be written is one.
+pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inputs {
     let mut inputs = Inputs::default();
     let start = args.paths.iter().find(|p| p.as_os_str() != "-").cloned();
     let file = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
@@ -84,7 +84,7 @@ pub(super) fn find(args: &InputArgs, common: &Common) -> Inputs {
     if inputs.is_unusable {
         return inputs;
     }
-    let skips = match inputs.skips(file.is_some()) {
+    let skips = match inputs.skips(out) {
         Ok(skips) => skips,
         Err(pattern) => {
             let label =
@@ -159,14 +159,10 @@ impl Inputs {
     }
 
     /// Rendered files and ledgers are not sources.
-    fn skips(&self, has_configuration: bool) -> Result<Skips, String> {
-        let own = [&self.repository.rendered, &self.repository.ledgers];
-        let mut folders: Vec<PathBuf> =
-            own.into_iter().flatten().filter(|f| *f != ".").map(|f| self.root.join(f)).collect();
-        if has_configuration && !self.repository.sidecar_sets.is_empty() {
-            folders.extend(self.in_root(&[]));
-        }
-        Skips::new(&self.root, &self.repository.ignore, folders)
+    fn skips(&self, out: Option<&Path>) -> Result<Skips, String> {
+        let own = [&self.repository.rendered, &self.repository.ledgers].into_iter().flatten();
+        let own = own.filter(|folder| *folder != ".").map(|folder| self.root.join(folder));
+        Skips::new(&self.root, &self.repository.ignore, own.chain(out.map(Path::to_owned)).collect())
     }
 
     fn namespace_rules(&self) -> Vec<(PathBuf, Arc<str>)> {

@@ -61,12 +61,13 @@ struct Compare {
     folder: Option<Folder>,
     name: Option<PathBuf>,
     shows_diff: bool,
+    diff: String,
     differs: bool,
 }
 
 /// Runs `pillion render`.
 pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let mut inputs = inputs::find(&args.inputs, common);
+    let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_unusable {
         return Ok(USAGE);
@@ -101,7 +102,13 @@ fn target<'a>(args: &RenderArgs, inputs: &Inputs) -> Target<'a> {
         let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(Folder::open);
-        return Target::Compare(Compare { folder, name, shows_diff: args.diff, differs: false });
+        return Target::Compare(Compare {
+            folder,
+            name,
+            shows_diff: args.diff,
+            diff: String::new(),
+            differs: false,
+        });
     }
     match (&args.out, args.in_place) {
         (Some(folder), _) => Target::Folder(Box::new(Folder::open(folder))),
@@ -159,15 +166,15 @@ impl<'a> Target<'a> {
                 }
                 Ok(None)
             }
-            Self::Compare(compare) => compare.take(&file),
+            Self::Compare(compare) => Ok(compare.take(&file)),
         }
     }
 }
 
 impl Compare {
-    fn take(&mut self, file: &RenderedFile<'_>) -> Result<Option<Diagnostic>, Failure> {
+    fn take(&mut self, file: &RenderedFile<'_>) -> Option<Diagnostic> {
         let (name, present) = match (&mut self.folder, &self.name) {
-            (Some(_), _) if file.is_dropped => return Ok(None),
+            (Some(_), _) if file.is_dropped => return None,
             (Some(folder), Some(root)) => {
                 folder.expect_file(&file.input.relative);
                 (root.join(&file.input.relative), folder.present(&file.input.relative))
@@ -177,23 +184,18 @@ impl Compare {
         self.compare(&name, present.as_deref(), file.text())
     }
 
-    fn compare(
-        &mut self,
-        name: &Path,
-        present: Option<&str>,
-        text: &str,
-    ) -> Result<Option<Diagnostic>, Failure> {
-        let Some(line) = difference(present.unwrap_or_default(), text) else { return Ok(None) };
+    fn compare(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {
+        let Some(line) = difference(present.unwrap_or_default(), text) else { return None };
         self.differs = true;
         if self.shows_diff {
-            to_stdout(&unified(&name.to_string_lossy(), present.unwrap_or_default(), text))?;
-            return Ok(None);
+            self.diff.push_str(&unified(&name.to_string_lossy(), present.unwrap_or_default(), text));
+            return None;
         }
         let message = match present {
             Some(_) => format!("`{}` is not what render makes of its sources", name.display()),
             None => format!("`{}` does not exist, and render makes it", name.display()),
         };
-        Ok(Some(stale(name, line, present, message)))
+        Some(stale(name, line, present, message))
     }
 }
 
@@ -242,6 +244,7 @@ fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<
                     reporter.add([stale(&root.join(&name), 1, folder.present(&name).as_deref(), message)]);
                 }
             }
+            to_stdout(&compare.diff)?;
             return Ok(if compare.differs { FINDINGS } else { DONE });
         }
     }

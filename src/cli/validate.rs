@@ -36,7 +36,7 @@ enum Output {
 
 /// Runs `pillion validate`.
 pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let mut inputs = inputs::find(&args.inputs, common);
+    let mut inputs = inputs::find(&args.inputs, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     let is_unusable = inputs.is_unusable;
     let mut checked = 0;

@@ -42,8 +42,16 @@ impl Skips {
 
     fn covers(&self, path: &Path, is_dir: bool) -> bool {
         let path = plain(path);
-        self.folders.contains(&path) || self.patterns.matched(&path, is_dir).is_ignore()
+        (is_dir && self.folders.iter().any(|folder| is_same(folder, &path)))
+            || self.patterns.matched(&path, is_dir).is_ignore()
     }
+}
+
+/// Tells whether two names mean one folder; the file system is asked only where they end alike.
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b
+        || (a.file_name() == b.file_name()
+            && matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b))
 }
 
 /// The result of a walk.

@@ -126,6 +126,16 @@ fn a_folder_of_output_mirrors_the_sources_and_forgets_what_is_gone() {
 }
 
 #[test]
+fn the_output_is_no_input_of_the_next_run() {
+    let folder = Folder::new();
+    folder.put("sets/log.yaml", SET).put("apps/web.yaml", deployment("web"));
+    folder.run("render . --out out/rendered").is_done();
+    let absolute = folder.path("out/rendered");
+    folder.run(&format!("render . --out {}", absolute.display())).is_done();
+    assert_eq!(folder.text("out/rendered/.pillion-files"), "apps/web.yaml\n");
+}
+
+#[test]
 fn files_that_do_not_change_are_not_written_again() {
     let folder = repository();
     folder.run("render --out rendered").is_done();
