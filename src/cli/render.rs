@@ -153,7 +153,9 @@ impl Target {
         match self {
             Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
             Self::Stdout(stream) => stream.add(text).map(|()| None),
-            Self::Folder(folder) => Ok(folder.put(&file.input.relative, text)?.err().map(|d| *d)),
+            Self::Folder(folder) => {
+                Ok(folder.put(&file.input.relative, &file.input.name, text)?.err().map(|d| *d))
+            }
             Self::InPlace(changed) => {
                 if let (Some(new), super::inputs::Source::File(path)) = (&file.new, &file.input.source) {
                     changed.push((path.clone(), new.clone()));

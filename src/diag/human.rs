@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_whole_file_needs_no_line() {
         let d = Diagnostic::error(Code::NotUtf8, "no text").at(Label::whole_file("a.yaml")).help("mend it");
-        assert_eq!(render(&d, false), "error[not-utf8]: no text\n  --> a.yaml\n   |\n   = help: mend it\n");
+        assert_eq!(render(&d, false), "error[not-utf8]: no text\n--> a.yaml\n = help: mend it\n");
     }
 
     #[test]

@@ -22,13 +22,13 @@ pub(super) enum Scan<'a> {
 
 /// Looks at the unindented lines of one document.
 pub(super) fn scan(text: &str) -> Scan<'_> {
-    let mut lines = Lines { rest: text.trim_start_matches('\u{feff}') };
+    let lines = Lines { rest: text.trim_start_matches('\u{feff}') };
     let (mut api_version, mut kind) = (None, None);
     let mut is_blank = true;
     // A scalar may go on in the next line, if that is indented.
     let mut awaits_next_key = false;
     let mut is_start = true;
-    while let Some(line) = lines.next() {
+    for line in lines {
         match line.as_bytes().first() {
             None | Some(b'#') => continue,
             Some(b' ' | b'\t' | b'\r') => {

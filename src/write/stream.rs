@@ -1,7 +1,7 @@
 //! Many files become one YAML stream, which is let out only when everything went well.
 
 use super::Failure;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
 /// Bytes of output that are kept in memory; more goes to an unnamed temporary file.
