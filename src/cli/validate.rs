@@ -59,8 +59,11 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> Vec<Di
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
-    let states = gather_files(&inputs.history);
-    let old = gather_files(&inputs::named(&args.old));
+    gathered.refuse_repaired();
+    let mut states = gather_files(&inputs.history);
+    states.refuse_repaired();
+    let mut old = gather_files(&inputs::named(&args.old));
+    old.accept_repaired();
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
