@@ -97,7 +97,9 @@ pub(super) fn renderer(
     // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
     gathered.unreadable.clear();
     gathered.merge(further);
-    let history = gather_files(&inputs.history);
+    gathered.accept_repaired();
+    let mut history = gather_files(&inputs.history);
+    history.accept_repaired();
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
     if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {

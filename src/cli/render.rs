@@ -86,8 +86,10 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
     let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
     if reporter.has_errors() {
-        // Workloads are rendered all the same, to show what is wrong with them too.
+        // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
+        // about places that are known to be wrong is not repeated.
         target = Target::InPlace(Vec::new());
+        reporter.settle();
     }
     let tally = write(&first.texts, &renderer, &mut target, common, reporter)?;
     if reporter.has_errors() {
@@ -159,7 +161,9 @@ impl<'a> Target<'a> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
             Self::Stdout(stream) => stream.add(file.into_text()).map(|()| None),
-            Self::Folder(folder) => Ok(folder.put(&file.input.relative, file.text())?.err().map(|d| *d)),
+            Self::Folder(folder) => {
+                Ok(folder.put(&file.input.relative, &file.input.name, file.text())?.err().map(|d| *d))
+            }
             Self::InPlace(changed) => {
                 if let (Some(new), super::inputs::Source::File(path)) = (file.new, &file.input.source) {
                     changed.push((path.clone(), new));
@@ -176,7 +180,9 @@ impl Compare {
         let (name, present) = match (&mut self.folder, &self.name) {
             (Some(_), _) if file.is_dropped => return None,
             (Some(folder), Some(root)) => {
-                folder.expect_file(&file.input.relative);
+                if let Err(wrong) = folder.expect_file(&file.input.relative, &file.input.name) {
+                    return Some(*wrong);
+                }
                 (root.join(&file.input.relative), folder.present(&file.input.relative))
             }
             _ => (PathBuf::from(&*file.input.name), Some(file.old.to_string())),
@@ -185,7 +191,7 @@ impl Compare {
     }
 
     fn compare(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {
-        let Some(line) = difference(present.unwrap_or_default(), text) else { return None };
+        let line = difference(present.unwrap_or_default(), text)?;
         self.differs = true;
         if self.shows_diff {
             self.diff.push_str(&unified(&name.to_string_lossy(), present.unwrap_or_default(), text));

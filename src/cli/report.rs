@@ -2,7 +2,7 @@
 
 use super::{Color, Common, Format};
 use crate::diag::{self, Diagnostic, Severity, github, human, json, short};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(super) struct Reporter {
     collected: Vec<Diagnostic>,
     /// Where the findings with a message and place stand among the collected ones.
     alike: BTreeMap<(String, Option<Place>), Vec<usize>>,
+    /// Places about which nothing more is said.
+    settled: BTreeSet<Place>,
     has_errors: bool,
 }
 
@@ -39,6 +41,7 @@ impl Reporter {
             verbose: common.verbose,
             collected: Vec::new(),
             alike: BTreeMap::new(),
+            settled: BTreeSet::new(),
             has_errors: false,
         }
     }
@@ -47,14 +50,23 @@ impl Reporter {
     pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         for diagnostic in diagnostics {
             self.has_errors |= diagnostic.is_error();
+            let place = place(&diagnostic);
+            if place.as_ref().is_some_and(|p| self.settled.contains(p)) {
+                continue;
+            }
             // The same finding about a set comes with every workload that the set reaches.
-            let place = diagnostic.labels.first().map(|l| (l.file.clone(), l.line, l.column));
             let alike = self.alike.entry((diagnostic.message.clone(), place)).or_default();
             if !alike.iter().any(|at| self.collected[*at] == diagnostic) {
                 alike.push(self.collected.len());
                 self.collected.push(diagnostic);
             }
         }
+    }
+
+    /// Takes the places of the errors so far as dealt with: nothing more is said about them.
+    pub(super) fn settle(&mut self) {
+        let errors = self.collected.iter().filter(|d| d.is_error());
+        self.settled.extend(errors.filter_map(place));
     }
 
     /// Tells whether any error was taken.
@@ -123,4 +135,8 @@ impl Reporter {
         // A closed standard error leaves nobody to tell.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+fn place(diagnostic: &Diagnostic) -> Option<Place> {
+    diagnostic.labels.first().map(|l| (l.file.clone(), l.line, l.column))
 }

@@ -4,7 +4,7 @@ use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{first_pass, gather_files};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
-use crate::diag::{Code, Diagnostic, json, sarif};
+use crate::diag::{Code, Diagnostic, Label, json, sarif};
 use crate::model::sidecar_set::Mode;
 use crate::render::{check_sets, read_sets, read_states};
 use crate::write::Failure;
@@ -67,8 +67,11 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> (usize
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
-    let states = gather_files(&inputs.history);
-    let old = gather_files(&inputs::named(&args.old));
+    gathered.refuse_repaired();
+    let mut states = gather_files(&inputs.history);
+    states.refuse_repaired();
+    let mut old = gather_files(&inputs::named(&args.old));
+    old.accept_repaired();
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
@@ -76,11 +79,11 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> (usize
         diagnostics.extend(unreadable);
     }
     if gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
-        diagnostics.push(
-            Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs").help(
-                "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
-            ),
+        let nothing = Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs").help(
+            "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
         );
+        let places = args.inputs.paths.iter().map(|p| Label::whole_file(p.to_string_lossy()));
+        diagnostics.push(places.fold(nothing, Diagnostic::at));
     }
     let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Validate);
     diagnostics.extend(wrong);

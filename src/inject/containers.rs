@@ -276,6 +276,9 @@ pub(super) fn path(list: List, index: usize) -> Path {
     Path::dotted("spec").then(list.key()).then(index)
 }
 
+/// What articles and slips of the pen call `env`.
+const ENV_MISSPELT: [&str; 3] = ["envs", "Env", "environment"];
+
 fn nothing_to_transfer(
     pod: &Pod<'_>,
     chosen: &Chosen<'_>,
@@ -293,10 +296,25 @@ fn nothing_to_transfer(
     let message = format!("`{}` gets no variable `{variables}`: {why}", sidecar.name);
     let at = missing.container.and_then(|c| pod.containers.iter().position(|p| name(p) == c));
     let place = at.map_or_else(|| Path::dotted("spec.containers"), |i| path(List::Main, i).then("name"));
+    let misspelt = at.and_then(|i| {
+        let container = pod.containers.get(i)?;
+        let key = ENV_MISSPELT.into_iter().find(|key| container.get(*key).is_some())?;
+        Some((path(List::Main, i).then(key), key))
+    });
+    let (label, help) = match misspelt {
+        Some((place, key)) => (
+            pod.label(&place, Part::Key, "containers have no such field"),
+            format!("write `env` instead of `{key}`"),
+        ),
+        None => (
+            pod.label(&place, Part::Value, here),
+            "add the variable to the workload, or take it out of `transferEnv`".to_owned(),
+        ),
+    };
     let term = sidecar.path.then("transferEnv").then(missing.term);
     Diagnostic::warning(Code::TransferEnvMissing, message)
-        .at(pod.label(&place, Part::Value, here))
+        .at(label)
         .at(chosen.content.set().document.label(&term, Part::Value, "asked for here"))
         .because("Kruise passes over it without a word")
-        .help("add the variable to the workload, or take it out of `transferEnv`")
+        .help(help)
 }

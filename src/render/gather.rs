@@ -20,6 +20,8 @@ pub struct Gathered {
     pub namespaces: Vec<(String, BTreeMap<String, String>)>,
     /// What is wrong with them.
     pub diagnostics: Vec<Diagnostic>,
+    /// Why a SidecarSet is no YAML that was understood all the same, and what was done to it.
+    pub repaired: Vec<(Diagnostic, Vec<String>)>,
     /// Documents that may hold one and cannot be read.
     pub unreadable: Vec<Diagnostic>,
 }
@@ -66,7 +68,28 @@ impl Gathered {
         self.sidecar_sets.extend(other.sidecar_sets);
         self.namespaces.extend(other.namespaces);
         self.diagnostics.extend(other.diagnostics);
+        self.repaired.extend(other.repaired);
         self.unreadable.extend(other.unreadable);
+    }
+
+    /// Makes warnings of what was understood: for a render that is enough.
+    pub fn accept_repaired(&mut self) {
+        for (mut warning, changes) in std::mem::take(&mut self.repaired) {
+            warning.severity = crate::diag::Severity::Warning;
+            warning.code = Code::OldForm;
+            warning.message =
+                format!("a SidecarSet that is not quite YAML was understood: {}", warning.message);
+            warning.notes.extend(changes);
+            warning.help = Some("indent it as the note says; `kubectl` refuses the file as it is".to_owned());
+            self.diagnostics.push(warning);
+        }
+    }
+
+    /// Makes errors of what was understood: a cluster refuses it.
+    pub fn refuse_repaired(&mut self) {
+        for (error, _) in std::mem::take(&mut self.repaired) {
+            self.diagnostics.push(error.because("`pillion render` understands it; `kubectl` refuses it"));
+        }
     }
 
     fn read(&mut self, file: &Arc<str>, index: usize, first_line: usize, text: &str) {
@@ -91,15 +114,8 @@ impl Gathered {
         error: Diagnostic,
     ) {
         let Ok(document) = Document::read(file, index, first_line, repaired) else { return };
-        let mut warning = error;
-        warning.severity = crate::diag::Severity::Warning;
-        warning.code = Code::OldForm;
-        warning.message = format!("a SidecarSet that is not quite YAML was understood: {}", warning.message);
-        warning
-            .notes
-            .extend(changes.iter().map(|(line, what)| format!("line {}: {what}", line + first_line - 1)));
-        warning.help = Some("indent it as the note says; `kubectl` refuses the file as it is".to_owned());
-        self.diagnostics.push(warning);
+        let told = changes.iter().map(|(line, what)| format!("line {}: {what}", line + first_line - 1));
+        self.repaired.push((error, told.collect()));
         self.take(Arc::new(document));
     }
 

@@ -242,7 +242,11 @@ impl Renderer {
     ) -> Option<(Path, Value)> {
         let object = value_at(document.value(), base)?;
         let templates = kind.templates.iter().filter_map(|t| value_at(object, t).map(|v| (base.join(t), v)));
-        let (path, value) = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object())?;
+        let found = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object());
+        let Some((path, value)) = found else {
+            rendered.diagnostics.extend(no_template(document, base, kind, object));
+            return None;
+        };
         if !value.is_object() {
             let message = format!("the pod template of this {} is not a mapping", kind.kind);
             rendered.diagnostics.push(
@@ -279,6 +283,20 @@ impl Renderer {
         rendered.workloads.push((key, outcome));
         new.map(|new| (path, new))
     }
+}
+
+/// A workload without a pod template: what should be injected stands somewhere else, or lost its indentation.
+fn no_template(document: &Document, base: &Path, kind: &Kind, object: &Value) -> Option<Diagnostic> {
+    // A Rollout of Argo may take its pods from the Deployment it names.
+    if value_at(object, &Path::dotted("spec.workloadRef")).is_some() {
+        return None;
+    }
+    let places: Vec<String> = kind.templates.iter().map(|t| format!("`{t}`")).collect();
+    let at = base.join(kind.templates.first()?);
+    let message = format!("this {} has no pod template, so nothing is injected", kind.kind);
+    let label = document.label(&at, Part::Key, "");
+    let help = format!("write it at {}; where it is there, check its indentation", places.join(" or "));
+    Some(Diagnostic::warning(Code::MissingField, message).field(at.to_string()).at(label).help(help))
 }
 
 /// The names of the `volumeClaimTemplates` beside a pod template.

@@ -3,10 +3,11 @@
 
 use super::Failure;
 use crate::diag::{Code, Diagnostic, Label};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The file that lists what pillion wrote into a folder, one path a line, sorted.
@@ -20,6 +21,8 @@ pub struct Folder {
     known: BTreeSet<String>,
     /// What there will be.
     made: BTreeSet<String>,
+    /// The input that each of these files is made from.
+    inputs: BTreeMap<String, Arc<str>>,
     /// Folders below which no link leads elsewhere.
     plain: BTreeSet<PathBuf>,
     /// A folder on the same file system, in which new files wait; it goes away with this value.
@@ -38,6 +41,7 @@ impl Folder {
             root: root.to_owned(),
             known,
             made: BTreeSet::new(),
+            inputs: BTreeMap::new(),
             plain: BTreeSet::new(),
             waiting: None,
             staged: Vec::new(),
@@ -50,26 +54,45 @@ impl Folder {
     }
 
     /// Takes note that a file belongs to the new state, without writing it.
-    pub fn expect_file(&mut self, relative: &Path) {
-        self.made.insert(slashes(relative));
-    }
-
-    /// Takes the new text of a file. Nothing is visible until [`Folder::commit`].
     ///
     /// # Errors
-    /// The outer one when the file system fails; the inner one when another program's file is in the way.
-    pub fn put(&mut self, relative: &Path, text: &str) -> Result<Result<(), Box<Diagnostic>>, Failure> {
+    /// When another input has the same place.
+    pub fn expect_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
         let name = slashes(relative);
-        let target = self.root.join(relative);
-        if !self.made.insert(name.clone()) {
-            return Ok(Err(Box::new(collision(&target))));
+        if let Some(first) = self.inputs.insert(name.clone(), Arc::clone(input)) {
+            return Err(Box::new(collision(&self.root.join(relative), &first, input)));
+        }
+        self.made.insert(name);
+        Ok(())
+    }
+
+    /// Takes the new text of a file, made from `input`. Nothing is visible until [`Folder::commit`].
+    ///
+    /// # Errors
+    /// The outer one when the file system fails; the inner one when something is in the way.
+    pub fn put(
+        &mut self,
+        relative: &Path,
+        input: &Arc<str>,
+        text: &str,
+    ) -> Result<Result<(), Box<Diagnostic>>, Failure> {
+        if let Err(wrong) = self.expect_file(relative, input) {
+            return Ok(Err(wrong));
         }
         if let Some(link) = self.link_above(relative) {
             return Ok(Err(Box::new(through_link(&link))));
         }
+        let (name, target) = (slashes(relative), self.root.join(relative));
+        let is_known = self.known.contains(&name);
         match fs::read(&target) {
-            Ok(present) if present == text.as_bytes() => return Ok(Ok(())),
-            Ok(_) if !self.known.contains(&name) => return Ok(Err(Box::new(not_ours(&target)))),
+            Ok(present) if present == text.as_bytes() => {
+                if !is_known {
+                    // It happens to be right, and stays another program's: it is not to be removed one day.
+                    self.made.remove(&name);
+                }
+                return Ok(Ok(()));
+            }
+            Ok(_) if !is_known => return Ok(Err(Box::new(not_ours(&target)))),
             _ => {}
         }
         self.stage(&target, text).map_err(|source| failure(&target, source))?;
@@ -212,9 +235,10 @@ fn through_link(link: &Path) -> Diagnostic {
         .help("remove it, or choose another folder")
 }
 
-fn collision(path: &Path) -> Diagnostic {
-    let message = format!("two inputs would be written to `{}`", path.display());
+fn collision(path: &Path, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
+    let message = format!("`{first}` and `{second}` would both be written to `{}`", path.display());
     Diagnostic::error(Code::OutputCollision, message)
-        .at(Label::whole_file(path.to_string_lossy()))
+        .at(Label::whole_file(second.clone()))
+        .at(Label::whole_file(first.clone()))
         .help("render their folders one by one, or name a folder that holds both")
 }

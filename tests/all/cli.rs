@@ -155,6 +155,14 @@ fn files_that_do_not_change_are_not_written_again() {
 #[test]
 fn another_programs_file_is_not_overwritten() {
     let folder = repository();
+    // What happens to be right stays another program's, and is not removed when it is no longer made.
+    folder.put("rendered/shop/service.yaml", folder.text("apps/shop/service.yaml"));
+    folder.run("render --out rendered").is_done();
+    fs::remove_file(folder.path("apps/shop/service.yaml")).unwrap();
+    folder.run("render --out rendered").is_done();
+    assert!(folder.path("rendered/shop/service.yaml").exists());
+    fs::remove_dir_all(folder.path("rendered")).unwrap();
+
     folder.put("rendered/web.yaml", "written: by hand\n");
     folder.run("render --out rendered").is_refusal(1, "file-not-ours");
     assert_eq!(folder.text("rendered/web.yaml"), "written: by hand\n");
