@@ -36,7 +36,7 @@ fuzz TARGET SECONDS="60":
 
 # Compare with further recorded answers of the real Kruise: folders that hold injection/ or validation/, joined by `:`.
 conformance FOLDERS:
-    PILLION_CONFORMANCE={{ FOLDERS }} cargo test conformance
+    PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- injection:: validation::
 
 # Check licences, sources and duplicates of the dependencies.
 deny:

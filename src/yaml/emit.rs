@@ -63,75 +63,98 @@ impl Flow {
 
 /// Returns a whole document in block style, with a line break at its end.
 pub fn emit(value: &Value) -> String {
-    let parts = parts(value, Around::Root, Style::default());
-    format!("{}{}\n", parts.inline, parts.below)
+    let mut out = String::new();
+    write_value(&mut out, value, Around::Root, Style::default());
+    out.push('\n');
+    out
 }
 
 /// Returns the text of a value in block style.
 pub(super) fn parts(value: &Value, around: Around, style: Style) -> Parts {
-    let mut below = String::new();
+    let mut text = String::new();
+    write_value(&mut text, value, around, style);
+    let below = text.split_off(text.find('\n').unwrap_or(text.len()));
+    if matches!(around, Around::Key(_)) && text.starts_with(' ') {
+        text.remove(0);
+    }
+    Parts { inline: text, below }
+}
+
+/// Returns the lines of a mapping entry, each with a line break before it.
+pub(super) fn entry(key: &str, value: &Value, column: usize, style: Style) -> String {
+    let mut out = String::new();
+    write_entry(&mut out, key, value, column, style, false);
+    out
+}
+
+/// Returns the lines of a list item, each with a line break before it.
+pub(super) fn item(value: &Value, column: usize, style: Style) -> String {
+    let mut out = String::new();
+    write_item(&mut out, value, column, style, false);
+    out
+}
+
+/// Writes a value behind its key's colon, behind its dash and gap, or at the start of the document.
+fn write_value(out: &mut String, value: &Value, around: Around, style: Style) {
+    let is_key = matches!(around, Around::Key(_));
+    let column = |root: usize, below_key: usize| match around {
+        Around::Root => root,
+        Around::Key(column) => column + below_key,
+        Around::Dash(column) => column + style.gap,
+    };
     match value {
         Value::Object(map) if !map.is_empty() => {
-            let column = match around {
-                Around::Root => 0,
-                Around::Key(column) => column + style.step,
-                Around::Dash(column) => column + style.gap,
-            };
-            for (key, value) in map {
-                below.push_str(&entry(key, value, column, style));
+            for (i, (key, value)) in map.iter().enumerate() {
+                write_entry(out, key, value, column(0, style.step), style, i == 0 && !is_key);
             }
-            first_line_up(below, column, around)
         }
         Value::Array(items) if !items.is_empty() => {
-            let column = match around {
-                Around::Root => 0,
-                Around::Key(column) => column + style.dashes,
-                Around::Dash(column) => column + style.gap,
-            };
-            for item in items {
-                below.push_str(&self::item(item, column, style));
+            for (i, item) in items.iter().enumerate() {
+                write_item(out, item, column(0, style.dashes), style, i == 0 && !is_key);
             }
-            first_line_up(below, column, around)
         }
-        Value::String(text) if style.literal && block_safe(text) => {
-            let column = match around {
-                Around::Root => 2,
-                Around::Key(column) => column + style.step,
-                Around::Dash(column) => column + style.gap,
-            };
-            Parts { inline: header(text).to_owned(), below: block_lines(text, column) }
+        other => {
+            if is_key {
+                out.push(' ');
+            }
+            match other {
+                Value::String(text) if style.literal && block_safe(text) => {
+                    out.push_str(header(text));
+                    out.push_str(&block_lines(text, column(2, style.step)));
+                }
+                other => write_flow(out, other, &Flow::YAML, false, ""),
+            }
         }
-        other => Parts { inline: flow(other, &Flow::YAML, false), below },
     }
 }
 
-/// Joins the first line to a dash, or to the start of the document.
-fn first_line_up(below: String, column: usize, around: Around) -> Parts {
-    if matches!(around, Around::Key(_)) {
-        return Parts { inline: String::new(), below };
+/// Starts a line, unless the text goes on behind a dash or at the start of the document.
+fn start_line(out: &mut String, column: usize, goes_on: bool) {
+    if !goes_on {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', column));
     }
-    let rest = below.get(1 + column..).unwrap_or_default();
-    let (first, more) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
-    Parts { inline: first.to_owned(), below: more.to_owned() }
 }
 
-/// Returns the lines of a mapping entry.
-pub(super) fn entry(key: &str, value: &Value, column: usize, style: Style) -> String {
-    let parts = parts(value, Around::Key(column), style);
+fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style: Style, goes_on: bool) {
+    start_line(out, column, goes_on);
     let key = string(key, false, true);
-    let indent = " ".repeat(column);
-    let space = if parts.inline.is_empty() { "" } else { " " };
     if key.chars().count() > MAX_KEY {
-        return format!("\n{indent}? {key}\n{indent}:{space}{}{}", parts.inline, parts.below);
+        out.push_str("? ");
+        out.push_str(&key);
+        start_line(out, column, false);
+    } else {
+        out.push_str(&key);
     }
-    format!("\n{indent}{key}:{space}{}{}", parts.inline, parts.below)
+    out.push(':');
+    write_value(out, value, Around::Key(column), style);
 }
 
-/// Returns the lines of a list item.
-pub(super) fn item(value: &Value, column: usize, style: Style) -> String {
-    let parts = parts(value, Around::Dash(column), style);
-    let gap = " ".repeat(style.gap.max(2) - 1);
-    format!("\n{}-{gap}{}{}", " ".repeat(column), parts.inline, parts.below)
+fn write_item(out: &mut String, value: &Value, column: usize, style: Style, goes_on: bool) {
+    start_line(out, column, goes_on);
+    out.push('-');
+    out.extend(std::iter::repeat_n(' ', style.gap.max(2) - 1));
+    write_value(out, value, Around::Dash(column), style);
 }
 
 /// Tells whether a string can be written as a block scalar that every reader takes for the same.
@@ -161,13 +184,6 @@ pub(super) fn block_lines(text: &str, column: usize) -> String {
             out.push_str(line);
         }
     }
-    out
-}
-
-/// Returns a value on one line, or over several where the flow style has a unit. `nested`: inside brackets.
-pub(super) fn flow(value: &Value, style: &Flow, nested: bool) -> String {
-    let mut out = String::new();
-    write_flow(&mut out, value, style, nested, "");
     out
 }
 
