@@ -1,7 +1,6 @@
 //! Kinds that own a pod template: where it is, how they are named.
 
 use crate::yaml::Path;
-use serde_json::Value;
 
 /// A kind whose objects own a pod template, or Pod itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,15 +99,6 @@ impl Kinds {
 /// Returns the group of an apiVersion (`apps/v1` -> `apps`, `v1` -> empty).
 pub fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
-}
-
-/// Returns the value at a path, where there is one.
-pub fn value_at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
-    use crate::yaml::Seg;
-    path.steps().iter().try_fold(value, |v, step| match step {
-        Seg::Key(k) => v.as_object()?.get(k),
-        Seg::Index(i) => v.as_array()?.get(*i),
-    })
 }
 
 /// Returns the key of a workload: `KIND[.GROUP]/NAMESPACE/NAME`.

@@ -16,7 +16,7 @@ pub use sets::{Found, check_sets, read_sets, read_states};
 use crate::diag::{Code, Diagnostic};
 use crate::inject::{self, Options, Outcome, PodTemplate, Sets};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::{self, Kind, Kinds, group_of, value_at};
+use crate::model::workload::{self, Kind, Kinds, group_of};
 use crate::yaml::{Document, Part, Path};
 use needles::Needles;
 use scan::{Scan, scan};
@@ -240,8 +240,8 @@ impl Renderer {
         manifest: &Manifest<'_>,
         rendered: &mut Rendered,
     ) -> Option<(Path, Value)> {
-        let object = value_at(document.value(), base)?;
-        let templates = kind.templates.iter().filter_map(|t| value_at(object, t).map(|v| (base.join(t), v)));
+        let object = base.find(document.value())?;
+        let templates = kind.templates.iter().filter_map(|t| t.find(object).map(|v| (base.join(t), v)));
         let found = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object());
         let Some((path, value)) = found else {
             rendered.diagnostics.extend(no_template(document, base, kind, object));
@@ -288,7 +288,7 @@ impl Renderer {
 /// A workload without a pod template: what should be injected stands somewhere else, or lost its indentation.
 fn no_template(document: &Document, base: &Path, kind: &Kind, object: &Value) -> Option<Diagnostic> {
     // A Rollout of Argo may take its pods from the Deployment it names.
-    if value_at(object, &Path::dotted("spec.workloadRef")).is_some() {
+    if Path::dotted("spec.workloadRef").find(object).is_some() {
         return None;
     }
     let places: Vec<String> = kind.templates.iter().map(|t| format!("`{t}`")).collect();
@@ -303,7 +303,7 @@ fn no_template(document: &Document, base: &Path, kind: &Kind, object: &Value) ->
 fn claims<'a>(object: &'a Value, template: &Path, base: &Path) -> Vec<&'a str> {
     let within = template.steps().get(base.steps().len()..).unwrap_or_default();
     let beside = within.split_last().map_or(&[][..], |(_, above)| above);
-    let owner = value_at(object, &Path::from(beside.to_vec()));
+    let owner = Path::from(beside.to_vec()).find(object);
     let list = owner.and_then(|o| o.get("volumeClaimTemplates")).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
 }

@@ -1,5 +1,6 @@
 //! The way from the root of a document to a node.
 
+use serde_json::Value;
 use std::fmt;
 
 /// One step of a path.
@@ -56,6 +57,14 @@ impl Path {
     #[must_use]
     pub fn join(&self, further: &Self) -> Self {
         Self(self.0.iter().chain(&further.0).cloned().collect())
+    }
+
+    /// Returns the value that the path leads to, where it leads to one.
+    pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, step| match step {
+            Seg::Key(key) => value.get(key),
+            Seg::Index(i) => value.get(i),
+        })
     }
 
     /// Returns the steps.

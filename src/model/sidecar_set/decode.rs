@@ -6,7 +6,7 @@ use super::schema::{Object as Type, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, S
 use super::stored::stored;
 use super::{Mode, SidecarSet, defaults, hash, old_forms, v1alpha1, walk};
 use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Document, Part, Path, Seg};
+use crate::yaml::{Document, Part, Path};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub fn decode_for(
     path: &Path,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     let mut places = Places::new(document, path);
-    let Some(Value::Object(written)) = value_at(document.value(), path) else {
+    let Some(Value::Object(written)) = path.find(document.value()) else {
         let found = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
         let label = places.label(&Path::root(), Part::Value, "");
         return (None, vec![found.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
@@ -152,12 +152,4 @@ fn crash(term: &Path, places: &Places) -> Diagnostic {
         .field(at.then("fieldRef").to_string())
         .because("Kruise's webhook crashes on such a SidecarSet")
         .help(help)
-}
-
-/// Returns the value at a path.
-fn value_at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
-    path.steps().iter().try_fold(value, |value, step| match step {
-        Seg::Key(key) => value.get(key),
-        Seg::Index(i) => value.get(i),
-    })
 }
