@@ -112,12 +112,7 @@ impl Editor<'_> {
             return self.replace(map, &Value::Object(new.clone()), slot);
         };
         let at = column(self.text, self.tree.span(map).start);
-        for (entry, fate) in entries.iter().zip(&plan.fates) {
-            if let Fate::Becomes(old, new) = fate {
-                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
-                self.change(entry.value, old, new, slot)?;
-            }
-        }
+        self.change_entries(map, &entries, &plan, slot)?;
         let units: Vec<Range<usize>> =
             entries.iter().map(|e| e.start..self.entry_end(e.key, e.value)).collect();
         let gone: Vec<bool> = plan.fates.iter().map(|f| matches!(f, Fate::Goes)).collect();
@@ -126,6 +121,23 @@ impl Editor<'_> {
         let added: String =
             plan.added.iter().map(|(key, value)| emit::entry(key, value, at, style)).collect();
         self.insert(end_with_comments(self.text, units[last].end, at, false), added);
+        Ok(())
+    }
+
+    /// Changes the values of the entries that stay with another one.
+    pub(super) fn change_entries(
+        &mut self,
+        map: Id,
+        entries: &[Entry],
+        plan: &Plan<'_>,
+        slot: &Slot,
+    ) -> Done {
+        for (entry, fate) in entries.iter().zip(&plan.fates) {
+            if let Fate::Becomes(old, new) = fate {
+                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
+                self.change(entry.value, old, new, slot)?;
+            }
+        }
         Ok(())
     }
 

@@ -32,12 +32,7 @@ impl Editor<'_> {
         let Some(last) = plan.fates.iter().rposition(|f| !matches!(f, Fate::Goes)) else {
             return self.replace(map, &Value::Object(new.clone()), slot);
         };
-        for (entry, fate) in entries.iter().zip(&plan.fates) {
-            if let Fate::Becomes(old, new) = fate {
-                let slot = self.entry_slot(map, (entry.key, entry.value), slot);
-                self.change(entry.value, old, new, slot)?;
-            }
-        }
+        self.change_entries(map, &entries, &plan, slot)?;
         let mut units = Units {
             ranges: entries.iter().map(|e| e.start..self.entry_end(e.key, e.value)).collect(),
             gone: plan.fates.iter().map(|f| matches!(f, Fate::Goes)).collect(),
