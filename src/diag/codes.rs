@@ -132,6 +132,9 @@ codes! {
     /// Two SidecarSets have one name.
     SidecarSetTwice "sidecarset-twice" "metadata: {name: log} in two files"
 
+    /// A ledger is not as pillion writes ledgers: a name that does not exist, a content with another name.
+    LedgerBroken "ledger-broken" "revisions: [{name: log-5448b598bc, …}] with an edited image"
+
     // ---- inject
     /// A sidecar has the name of a container of the application's own.
     ContainerNameTaken "container-name-taken" "a pod with a container `log` and a SidecarSet with a container `log`"

@@ -3,6 +3,9 @@
 /// `pillion.yaml`.
 pub mod repository;
 
+/// Ledgers (`SidecarRollout`).
+pub mod ledger;
+
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
@@ -23,6 +26,9 @@ pub mod resources_expr;
 
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;
+
+/// Values against a JSON Schema.
+mod fits;
 
 /// "Did you mean".
 mod nearest;

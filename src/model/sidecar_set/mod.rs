@@ -15,7 +15,9 @@ mod v1alpha1;
 mod validate;
 mod walk;
 
+pub(crate) use decode::decode_content;
 pub use decode::{decode, decode_for};
+pub(crate) use hash::content_name;
 pub use old_forms::repair;
 pub use validate::{Surroundings, conflicts, validate};
 
@@ -187,6 +189,11 @@ pub struct SidecarSet {
     pub custom_version: Option<String>,
     /// The spec with Kruise's defaults and in API order: what Kruise stores (`stored.yaml` of conformance/).
     pub stored_spec: Value,
+    /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
+    /// `revisionHistoryLimit` and `customVersion`.
+    pub content: Map<String, Value>,
+    /// `revisionHistoryLimit`, where written.
+    pub revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
     pub hash: String,
     /// Annotation `kruise.io/sidecarset-hash-without-image`.
