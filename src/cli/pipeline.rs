@@ -4,13 +4,13 @@ use super::Common;
 use super::inputs::{Input, Inputs, Source};
 use super::progress::Progress;
 use crate::diag::{Code, Diagnostic, Label};
-use crate::inject::{Annotations, Options, PreparedSet, Sets};
+use crate::inject::{Annotations, Options, PreparedSet};
 use crate::model::repository;
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
 use crate::read::{in_order, read_file, read_stream};
 use crate::render::{
-    Gathered, Manifest, Namespaces, Output, Rendered, Renderer, check_sets, gather, read_sets, read_states,
+    Contents, Gathered, Manifest, Namespaces, Output, Rendered, Renderer, check_sets, gather, read_sets, read_states,
 };
 use crate::yaml::split;
 use std::borrow::Cow;
@@ -134,7 +134,7 @@ pub(super) fn renderer(
     };
     (
         Renderer::new(
-            Sets::new(prepared(sets), prepared(history)),
+            Contents::written(prepared(sets), prepared(history)),
             kinds,
             namespaces,
             Options { annotations, trace },

@@ -258,6 +258,7 @@ impl Repository {
             kind: k.kind.clone(),
             templates: vec![Path::dotted(&k.template)],
             replicas: k.replicas.as_deref().map(Path::dotted),
+            partition: None,
         })
     }
 }
