@@ -3,14 +3,18 @@
 //! `gather` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders
 //! each document by itself, in any order and on any thread.
 
+mod file;
 mod gather;
 mod namespaces;
 mod needles;
+mod prepare;
 mod scan;
 mod sets;
 
+pub use file::{File, How, RenderedFile, render_file};
 pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
+pub use prepare::{Ingredients, prepare};
 pub use sets::{Found, check_sets, read_sets, read_states};
 
 use crate::diag::{Code, Diagnostic};
