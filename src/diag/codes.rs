@@ -68,6 +68,17 @@ codes! {
     /// A workload that a SidecarSet selects has no containers; it looks like a patch and is left as it is.
     NoContainers "no-containers" "kind: Deployment\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
 
+    /// pillion.yaml names ledgers, and a SidecarSet has none.
+    NoLedger "no-ledger" "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
+    /// Two ledgers are of one SidecarSet.
+    LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
+    /// A ledger's file has another name than its SidecarSet.
+    LedgerMisplaced "ledger-misplaced" "ledgers/proxy.yaml with metadata: {name: log}"
+    /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.
+    NotStagedYet "not-staged-yet" "a new image in sidecars/log.yaml"
+    /// `injectionStrategy` does not act where a ledger says what each workload carries.
+    InjectionStrategyWithoutEffect "injection-strategy-without-effect" "injectionStrategy: {paused: true}"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"

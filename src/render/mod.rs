@@ -4,16 +4,20 @@
 //! each document by itself, in any order and on any thread.
 
 mod contents;
+mod file;
 mod gather;
 mod namespaces;
 mod needles;
+mod prepare;
 mod scan;
 mod sets;
 mod workload;
 
 pub use contents::Contents;
+pub use file::{File, How, RenderedFile, render_file};
 pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
+pub use prepare::{Ingredients, Prepared, prepare};
 pub use sets::{Found, check_sets, read_sets, read_states};
 pub use workload::{Injected, Located};
 

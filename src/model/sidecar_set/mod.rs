@@ -21,8 +21,9 @@ pub(crate) use hash::content_name;
 pub use old_forms::repair;
 pub use validate::{Surroundings, conflicts, validate};
 
+use crate::diag::Label;
 use crate::model::selector::Selector;
-use crate::yaml::{Document, Path};
+use crate::yaml::{Document, Part, Path};
 use places::Places;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -204,4 +205,11 @@ pub struct SidecarSet {
     pub(crate) metadata: Map<String, Value>,
     /// Where the fields stand in the document.
     pub(crate) places: Places,
+}
+
+impl SidecarSet {
+    /// Returns a label at a field, named by its path in the API.
+    pub fn label(&self, field: &str, text: &str) -> Label {
+        self.places.label(&Path::dotted(field), Part::Value, text)
+    }
 }
