@@ -6,6 +6,12 @@ pub mod repository;
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
+/// What Kruise notes on pods.
+pub mod annotations;
+
+/// Points in time.
+pub mod timestamp;
+
 /// Label selectors.
 pub mod selector;
 
