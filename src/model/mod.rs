@@ -9,6 +9,12 @@ pub mod ledger;
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
+/// What Kruise notes on pods.
+pub mod annotations;
+
+/// Points in time.
+pub mod timestamp;
+
 /// Label selectors.
 pub mod selector;
 

@@ -1,6 +1,7 @@
 //! Kinds that own a pod template: where it is, how they are named.
 
 use crate::yaml::Path;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// A kind whose objects own a pod template, or Pod itself.
@@ -114,6 +115,22 @@ impl Kinds {
 /// Returns the group of an apiVersion (`apps/v1` -> `apps`, `v1` -> empty).
 pub fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+/// Returns `apiVersion` and `kind` of an object.
+pub fn type_of(value: &Value) -> Option<(&str, &str)> {
+    Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
+}
+
+/// Returns the type of an item; those of a typed list (`PodList`) may leave it to the list.
+pub fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
+    let (api_version, kind) = type_of(list)?;
+    let text = |key: &str| item.get(key).and_then(Value::as_str);
+    match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
+        (Some(a), Some(k), _) => Some((a.to_owned(), k.to_owned())),
+        (None, None, Some(k)) if !k.is_empty() => Some((api_version.to_owned(), k.to_owned())),
+        _ => None,
+    }
 }
 
 /// Returns the key of a workload: `KIND[.GROUP]/NAMESPACE/NAME`.

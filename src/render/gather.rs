@@ -1,10 +1,9 @@
 //! Finds what a render has to know before it starts: SidecarSets and Namespaces among the documents.
 
 use super::scan::{Scan, scan};
-use super::{type_of, type_of_item};
 use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::group_of;
+use crate::model::workload::{group_of, type_of, type_of_item};
 use crate::yaml::{Document, Part, Path, split};
 use memchr::memmem;
 use serde_json::Value;

@@ -24,7 +24,7 @@ pub use workload::{Injected, Located};
 use crate::diag::Diagnostic;
 use crate::inject::{Options, Outcome};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::{Kind, Kinds, group_of};
+use crate::model::workload::{Kind, Kinds, group_of, type_of_item};
 use crate::yaml::{Document, Path};
 use needles::Needles;
 use scan::{Scan, scan};
@@ -361,22 +361,6 @@ fn unreadable(mut error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
         error.notes.push("nothing in it says `apiVersion`, so it is passed through as it is".to_owned());
     }
     error
-}
-
-/// Returns `apiVersion` and `kind` of an object.
-fn type_of(value: &Value) -> Option<(&str, &str)> {
-    Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
-}
-
-/// Returns the type of an item; those of a typed list (`PodList`) may leave it to the list.
-fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
-    let (api_version, kind) = type_of(list)?;
-    let text = |key: &str| item.get(key).and_then(Value::as_str);
-    match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
-        (Some(a), Some(k), _) => Some((a.to_owned(), k.to_owned())),
-        (None, None, Some(k)) if !k.is_empty() => Some((api_version.to_owned(), k.to_owned())),
-        _ => None,
-    }
 }
 
 /// Returns `value` with `new` at `path`.

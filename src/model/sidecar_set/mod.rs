@@ -72,6 +72,13 @@ pub struct SidecarContainer {
     pub path: Path,
 }
 
+impl SidecarContainer {
+    /// Returns the names that its two containers have in a pod if it is upgraded hot.
+    pub fn pair_names(&self) -> [String; 2] {
+        [format!("{}-1", self.name), format!("{}-2", self.name)]
+    }
+}
+
 /// One term of `transferEnv`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransferEnv {
@@ -142,7 +149,7 @@ pub enum IntOrPercent {
     Text(String),
 }
 
-/// `updateStrategy`, parsed; planning is elsewhere. Further fields are read where they are needed.
+/// `updateStrategy`, parsed; what it means for a rollout is said in `plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateStrategy {
     /// `type` (RollingUpdate where unset).
@@ -155,6 +162,37 @@ pub struct UpdateStrategy {
     pub partition: Option<IntOrPercent>,
     /// `maxUnavailable`, where written.
     pub max_unavailable: Option<IntOrPercent>,
+    /// `priorityStrategy`, where written.
+    pub priority_strategy: Option<PriorityStrategy>,
+    /// `scatterStrategy`, in the author's order.
+    pub scatter_strategy: Vec<ScatterTerm>,
+}
+
+/// `priorityStrategy`: what is updated first. Kruise refuses both lists together; its controller uses the weights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PriorityStrategy {
+    /// `weightPriority`: the weights of all terms that match are added up.
+    pub weight_priority: Vec<WeightTerm>,
+    /// `orderPriority`: the `orderedKey` of each term.
+    pub order_priority: Vec<String>,
+}
+
+/// One term of `weightPriority`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightTerm {
+    /// `weight`.
+    pub weight: i64,
+    /// `matchSelector`.
+    pub match_selector: Selector,
+}
+
+/// One term of `scatterStrategy`: a label whose carriers are to be spread over the rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScatterTerm {
+    /// `key`.
+    pub key: String,
+    /// `value`; `*` stands for every value that there is.
+    pub value: String,
 }
 
 /// One SidecarSet as far as it changes pods.
