@@ -5,14 +5,14 @@ use super::inputs::{Input, Inputs, Source};
 use super::progress::Progress;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::inject::{Annotations, Options, PreparedSet, Sets};
-use crate::model::repository;
+use crate::model::repository::{self, Repository};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
 use crate::read::{in_order, read_file, read_stream};
 use crate::render::{
     Gathered, Manifest, Namespaces, Output, Rendered, Renderer, check_sets, gather, read_sets, read_states,
 };
-use crate::yaml::split;
+use crate::yaml::{Document, split};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,6 +100,7 @@ pub(super) fn renderer(
     gathered.accept_repaired();
     let mut history = gather_files(&inputs.history);
     history.accept_repaired();
+    let namespaces = namespaces(&gathered, &inputs.repository);
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
     if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
@@ -116,15 +117,6 @@ pub(super) fn renderer(
     let (history, wrong) = read_states(&history.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);
     diagnostics.extend(check_sets(&sets, &[], &history));
-    let mut namespaces = Namespaces::default();
-    for (name, labels) in &gathered.namespaces {
-        namespaces.add(name, labels);
-    }
-    for rule in &inputs.repository.namespaces {
-        if let Some(labels) = &rule.labels {
-            namespaces.add(&rule.name, labels);
-        }
-    }
     let mut kinds = Kinds::default();
     inputs.repository.kinds().for_each(|k| kinds.add(k));
     let annotations = match annotations.or(inputs.repository.annotations) {
@@ -142,6 +134,38 @@ pub(super) fn renderer(
         ),
         diagnostics,
     )
+}
+
+/// Returns what is known about namespaces: their manifests first, pillion.yaml second.
+pub(super) fn namespaces(gathered: &Gathered, repository: &Repository) -> Namespaces {
+    let mut namespaces = Namespaces::default();
+    for (name, labels) in &gathered.namespaces {
+        namespaces.add(name, labels);
+    }
+    for rule in &repository.namespaces {
+        if let Some(labels) = &rule.labels {
+            namespaces.add(&rule.name, labels);
+        }
+    }
+    namespaces
+}
+
+/// Reads every document of an input that is not blank.
+pub(super) fn read_documents(input: &Input) -> (Vec<Document>, Vec<Diagnostic>) {
+    let text = match read(input) {
+        Ok(text) => text,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (pieces, mut diagnostics) = split(&input.name, &text);
+    let mut documents = Vec::new();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        match Document::read(&input.name, index, piece.first_line, &text[piece.span]) {
+            Ok(document) => documents.push(document),
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    documents.retain(|d| !d.value().is_null());
+    (documents, diagnostics)
 }
 
 fn prepared(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {

@@ -24,4 +24,9 @@ impl Namespaces {
     pub fn labels_of(&self, name: &str) -> NamespaceLabels<'_> {
         self.0.get(name).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known)
     }
+
+    /// Returns everything that is known, by the names of the namespaces.
+    pub fn into_map(self) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.0
+    }
 }
