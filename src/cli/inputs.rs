@@ -233,15 +233,18 @@ fn stdin(namespace: &Namespace) -> Input {
     }
 }
 
-/// Files that a person named, as inputs.
+/// Files that a person named, as inputs; `-` is standard input.
 pub(super) fn named(files: &[PathBuf]) -> Vec<Input> {
     let namespace: Arc<str> = "default".into();
-    let input = |path: &PathBuf| Input {
-        source: Source::File(path.clone()),
-        name: path.to_string_lossy().into(),
-        relative: path.clone(),
-        is_named: true,
-        namespace: namespace.clone(),
+    let input = |path: &PathBuf| match path.as_os_str() == "-" {
+        true => stdin(&Namespace { otherwise: namespace.clone(), rules: Vec::new() }),
+        false => Input {
+            source: Source::File(path.clone()),
+            name: path.to_string_lossy().into(),
+            relative: path.clone(),
+            is_named: true,
+            namespace: namespace.clone(),
+        },
     };
     files.iter().map(input).collect()
 }

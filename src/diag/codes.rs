@@ -189,4 +189,10 @@ codes! {
     ResourcesLimitLeftOut "resources-limit-left-out" "limits: {cpu: cpu*50%} for a container without limits"
     /// The result of a memory expression is a plain number, which Kruise takes for thousandths.
     ResourcesPlainNumber "resources-plain-number" "limits: {memory: '1.5'}"
+
+    // ---- plan
+    /// The observed objects hold no Pod at all.
+    NoPods "no-pods" "--observed deployments.json"
+    /// Several SidecarSets are among the inputs, and a rollout is of one.
+    SeveralSidecarSets "several-sidecarsets" "pillion plan --by pod --next with a folder of SidecarSets"
 }
