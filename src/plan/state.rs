@@ -135,8 +135,7 @@ impl<'a> Matched<'a> {
 
     /// Returns the pods that carry the target when the workload is done: its own partition may keep some.
     pub(super) fn whole(&self) -> u32 {
-        let kept = self.strategy.partition.as_ref().map_or(0, |p| p.kept);
-        self.size.unwrap_or(0).saturating_sub(u32::try_from(kept).unwrap_or(u32::MAX))
+        self.size.unwrap_or(0).saturating_sub(u32::try_from(self.strategy.kept).unwrap_or(u32::MAX))
     }
 
     /// Returns the pods that are still to be moved.

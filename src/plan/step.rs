@@ -195,14 +195,16 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
     if let Some(revision) = &course.source {
         ledger.revisions.insert(Arc::clone(&revision.name), revision.clone());
     }
-    let is_first = ledger.target.is_none();
-    ledger.target = Some(source);
     ledger.approved.clear();
-    for unit in course.fleet.units().iter().filter(|u| is_first || !ledger.sizes.contains_key(u.key())) {
-        if let (None, Some(pods)) = (unit.replicas, given.observed.get(unit.key())) {
-            ledger.sizes.insert(Arc::clone(unit.key()), *pods);
+    for unit in course.fleet.units() {
+        let (key, observed) = (unit.key(), given.observed.get(unit.key()));
+        if let (None, false, Some(pods)) = (unit.replicas, ledger.sizes.contains_key(key), observed)
+            && !course.fleet.change(unit, &ledger.released, &source).difference.is_empty()
+        {
+            ledger.sizes.insert(Arc::clone(key), *pods);
         }
     }
+    ledger.target = Some(source);
     ledger.settle_revisions(course.settings.history_limit);
     ledger
 }
