@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn hashes_are_read_in_both_forms() {
-        let encode = |entries: BTreeMap<String, Value>| to_go_json(&Value::Object(entries.into_iter().collect()));
+        let encode =
+            |entries: BTreeMap<String, Value>| to_go_json(&Value::Object(entries.into_iter().collect()));
         let read = |text: &str| read_hashes(text).map(encode);
         assert_eq!(read(""), Some("{}".to_owned()));
         assert_eq!(read("null"), Some("{}".to_owned()));
