@@ -1,11 +1,11 @@
 //! What render, validate and explain share: read the inputs, prepare the sets, render files in parallel.
 
 use super::Common;
-use super::inputs::{Input, Inputs, Source};
+use super::inputs::Inputs;
 use super::progress::Progress;
 use crate::diag::Diagnostic;
 use crate::model::repository::Annotations;
-use crate::read::{in_order, read_file, read_stream};
+use crate::read::{Files, Input, in_order, text};
 use crate::render::{File, Gathered, How, Ingredients, RenderedFile, Renderer, gather, prepare, render_file};
 use crate::yaml::{Document, split};
 use std::borrow::Cow;
@@ -16,29 +16,31 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const KEPT: usize = 64 << 20;
 
 /// Inputs that were read once.
-pub(super) struct Texts {
+pub(super) struct Texts<'f> {
+    files: &'f dyn Files,
     inputs: Vec<(Input, Option<String>)>,
 }
 
 /// What the first pass found.
-pub(super) struct FirstPass {
+pub(super) struct FirstPass<'f> {
     /// The inputs, with their texts as far as they are kept.
-    pub(super) texts: Texts,
+    pub(super) texts: Texts<'f>,
     /// SidecarSets and Namespaces.
     pub(super) gathered: Gathered,
 }
 
 /// Reads every input and finds the SidecarSets and Namespaces in it.
-pub(super) fn first_pass(inputs: &mut Inputs, common: &Common) -> FirstPass {
+pub(super) fn first_pass<'f>(inputs: &mut Inputs<'f>, common: &Common) -> FirstPass<'f> {
+    let files = inputs.files;
     let manifests = std::mem::take(&mut inputs.manifests);
     let mut gathered = Gathered::default();
     let mut kept = Vec::with_capacity(manifests.len());
     let budget = AtomicUsize::new(KEPT);
     let mut progress = Progress::new("read", manifests.len(), common);
     let work = |input: &Input| {
-        let text = read(input)?;
+        let text = text(input, files)?;
         let found = gather(&input.name, &text);
-        let is_kept = !can_be_read_again(input) || spend(&budget, text.len());
+        let is_kept = !input.can_be_read_again(files) || spend(&budget, text.len());
         Ok((found, is_kept.then_some(text)))
     };
     in_order(&manifests, work, |result: Result<_, Diagnostic>| {
@@ -54,22 +56,23 @@ pub(super) fn first_pass(inputs: &mut Inputs, common: &Common) -> FirstPass {
             }
         }
     });
-    FirstPass { texts: Texts { inputs: manifests.into_iter().zip(kept).collect() }, gathered }
+    FirstPass { texts: Texts { files, inputs: manifests.into_iter().zip(kept).collect() }, gathered }
 }
 
-impl FirstPass {
+impl FirstPass<'_> {
     /// Finds the SidecarSets of further files, which are not rendered; files that were read already are left out.
     pub(super) fn gather_further(&self, files: &[Input]) -> Gathered {
         let known: BTreeSet<&str> = self.texts.inputs.iter().map(|(input, _)| &*input.name).collect();
-        gather_files(&files.iter().filter(|f| !known.contains(&*f.name)).cloned().collect::<Vec<_>>())
+        let further: Vec<_> = files.iter().filter(|f| !known.contains(&*f.name)).cloned().collect();
+        gather_files(&further, self.texts.files)
     }
 }
 
 /// Finds the SidecarSets and Namespaces of some files.
-pub(super) fn gather_files(files: &[Input]) -> Gathered {
+pub(super) fn gather_files(inputs: &[Input], files: &dyn Files) -> Gathered {
     let mut gathered = Gathered::default();
-    for input in files {
-        match read(input) {
+    for input in inputs {
+        match text(input, files) {
             Ok(text) => gathered.merge(gather(&input.name, &text)),
             Err(error) => gathered.diagnostics.push(error),
         }
@@ -79,8 +82,8 @@ pub(super) fn gather_files(files: &[Input]) -> Gathered {
 
 /// Prepares a renderer: sets of the inputs and further files, namespaces, kinds, options.
 pub(super) fn renderer(
-    inputs: &Inputs,
-    first: &mut FirstPass,
+    inputs: &Inputs<'_>,
+    first: &mut FirstPass<'_>,
     annotations: Option<Annotations>,
     keeps_sidecar_sets: bool,
     trace: bool,
@@ -90,7 +93,7 @@ pub(super) fn renderer(
         manifests: std::mem::take(&mut first.gathered),
         sidecar_sets,
         ledgers: Gathered::default(),
-        history: gather_files(&inputs.history),
+        history: gather_files(&inputs.history, inputs.files),
         named_for_sets: &inputs.named_for_sets,
         repository: &inputs.repository,
         annotations,
@@ -142,7 +145,7 @@ impl<'a> Done<'a> {
 
 /// Renders every file, in parallel, and hands them over in order.
 pub(super) fn second_pass<'a>(
-    texts: &'a Texts,
+    texts: &'a Texts<'_>,
     renderer: &Renderer,
     how: How,
     common: &Common,
@@ -153,7 +156,7 @@ pub(super) fn second_pass<'a>(
         &texts.inputs,
         |(input, kept)| match kept {
             Some(text) => done(input, Cow::Borrowed(text), renderer, how),
-            None => match read(input) {
+            None => match text(input, texts.files) {
                 Ok(text) => done(input, Cow::Owned(text), renderer, how),
                 Err(error) => failed(input, error),
             },
@@ -173,21 +176,6 @@ fn done<'a>(input: &'a Input, old: Cow<'a, str>, renderer: &Renderer, how: How) 
 fn failed(input: &Input, error: Diagnostic) -> Done<'_> {
     let file = RenderedFile { is_dropped: true, diagnostics: vec![error], ..RenderedFile::default() };
     Done { input, old: Cow::Borrowed(""), file }
-}
-
-/// Standard input and pipes (`<(kustomize build …)`) give their text once.
-fn can_be_read_again(input: &Input) -> bool {
-    match &input.source {
-        Source::File(path) => !input.is_named || path.is_file(),
-        Source::Stdin => false,
-    }
-}
-
-fn read(input: &Input) -> Result<String, Diagnostic> {
-    match &input.source {
-        Source::File(path) => read_file(path, &input.name),
-        Source::Stdin => read_stream(&mut std::io::stdin().lock(), &input.name),
-    }
 }
 
 /// Takes from a budget; false when it does not suffice.

@@ -6,6 +6,7 @@ use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
+use crate::read::Source;
 use crate::render::{How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::Args;
@@ -98,10 +99,10 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
     finish(target, reporter, &tally)
 }
 
-fn target<'a>(args: &RenderArgs, inputs: &Inputs) -> Target<'a> {
+fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Target<'a> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
-        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
+        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(Folder::open);
         return Target::Compare(Compare {
@@ -128,7 +129,7 @@ struct Tally {
 }
 
 fn write<'a>(
-    texts: &'a super::pipeline::Texts,
+    texts: &'a super::pipeline::Texts<'_>,
     renderer: &Renderer,
     target: &mut Target<'a>,
     common: &Common,
@@ -165,7 +166,7 @@ impl<'a> Target<'a> {
                 Ok(folder.put(&done.input.relative, &done.input.name, done.text())?.err().map(|d| *d))
             }
             Self::InPlace(changed) => {
-                if let (Some(new), super::inputs::Source::File(path)) = (done.file.new, &done.input.source) {
+                if let (Some(new), Source::File(path)) = (done.file.new, &done.input.source) {
                     changed.push((path.clone(), new));
                 }
                 Ok(None)

@@ -89,7 +89,8 @@ impl Contents {
         if lines.is_empty() {
             return Given { sets: Cow::Borrowed(&self.base), partition: None };
         }
-        let without_lines = self.base.current().iter().filter(|s| lines.iter().all(|(set, _)| s.name() != *set));
+        let without_lines =
+            self.base.current().iter().filter(|s| lines.iter().all(|(set, _)| s.name() != *set));
         let with_lines = lines.iter().filter_map(|(_, line)| self.content(line));
         let current = without_lines.cloned().chain(with_lines).collect();
         Given {

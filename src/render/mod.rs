@@ -279,7 +279,8 @@ impl Renderer {
         if !is_concerned {
             return None;
         }
-        let document = Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok()?;
+        let document =
+            Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok()?;
         let mut found = Vec::new();
         let (api_version, kind) = gather::object_type(document.value())?;
         match self.role(api_version, kind) {

@@ -132,7 +132,10 @@ fn not_in_the_file(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
         notes.push(
             Diagnostic::note(
                 Code::NotStagedYet,
-                format!("this content of SidecarSet `{}` is not staged yet: workloads keep `{released}`", set.name),
+                format!(
+                    "this content of SidecarSet `{}` is not staged yet: workloads keep `{released}`",
+                    set.name
+                ),
             )
             .at(set.label("metadata.name", &format!("it is `{name}`")))
             .help("`pillion plan` shows the rollout, `pillion stage` writes it"),
@@ -142,7 +145,10 @@ fn not_in_the_file(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
         notes.push(
             Diagnostic::note(
                 Code::InjectionStrategyWithoutEffect,
-                format!("`injectionStrategy` of SidecarSet `{}` is without effect: its ledger decides", set.name),
+                format!(
+                    "`injectionStrategy` of SidecarSet `{}` is without effect: its ledger decides",
+                    set.name
+                ),
             )
             .at(set.label("spec.injectionStrategy", ""))
             .field("spec.injectionStrategy")

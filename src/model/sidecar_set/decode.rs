@@ -13,7 +13,8 @@ use std::sync::Arc;
 type Object = Map<String, Value>;
 
 /// What says how a set is injected and rolled out, and changes nothing of what is rendered by a ledger.
-const NOT_RENDERED: &[&str] = &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
+const NOT_RENDERED: &[&str] =
+    &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
 
 /// Places at which Kruise would crash that are shown.
 const MOST_CRASHES: usize = 20;
@@ -55,11 +56,7 @@ pub(crate) fn decode_content(
     decode_written(Mode::Render, written.as_object().unwrap_or(&Object::new()), places)
 }
 
-fn decode_written(
-    mode: Mode,
-    written: &Object,
-    mut places: Places,
-) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+fn decode_written(mode: Mode, written: &Object, mut places: Places) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     let (mut written, mut found) = old_forms::modernize(written, mode, &mut places);
     let Some(version) = version(&written, &places, &mut found) else { return (None, found) };
     if !version.is_alpha
