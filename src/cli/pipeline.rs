@@ -104,8 +104,8 @@ pub(super) fn renderer(
 }
 
 /// Reads every document of an input that is not blank.
-pub(super) fn read_documents(input: &Input) -> (Vec<Document>, Vec<Diagnostic>) {
-    let text = match read(input) {
+pub(super) fn read_documents(input: &Input, files: &dyn Files) -> (Vec<Document>, Vec<Diagnostic>) {
+    let text = match text(input, files) {
         Ok(text) => text,
         Err(error) => return (Vec::new(), vec![error]),
     };

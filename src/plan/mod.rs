@@ -9,6 +9,7 @@ mod pick;
 mod rest;
 mod state;
 mod step;
+mod surroundings;
 
 /// Does a workload take a new template in place, by new pods, later or never?
 pub mod how;
@@ -50,6 +51,7 @@ pub mod scatter;
 pub mod unavailable;
 
 pub use rest::Rest;
+pub use surroundings::{Surroundings, may_hold_objects, objects_of};
 pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
 
 use crate::model::sidecar_set::IntOrPercent;

@@ -82,10 +82,15 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
             None => written.push(Arc::clone(set)),
         }
     }
+    let mut contents = Contents::of_ledgers(ledgers.values(), prepared(written), prepared(history));
+    for set in sets.iter().filter(|s| ledgers.contains_key(s.name.as_str())) {
+        // What a rollout would bring: workloads that only this content selects are looked at too.
+        contents.add(&revision_name(set).into(), set);
+    }
     let mut kinds = Kinds::default();
     from.repository.kinds().for_each(|k| kinds.add(k));
     let renderer = Renderer::new(
-        Contents::of_ledgers(ledgers.values(), prepared(written), prepared(history)),
+        contents,
         kinds,
         namespaces,
         Options { annotations: annotations(from.annotations, from.repository), trace: from.trace },
