@@ -54,6 +54,10 @@ fn every_move(mut check: impl FnMut(&Case, How, &Strategy, Move)) {
         let (group, kind, object, ways) = &case;
         for (of, how) in (0..=MOST_PODS).flat_map(|of| ways.iter().map(move |how| (of, *how))) {
             let strategy = strategy(group, kind, object, of, how);
+            // A DaemonSet with a surge never updates in place.
+            if how == How::InPlace && matches!(strategy.rolling, Rolling::Nodes { surge: 1.., .. }) {
+                continue;
+            }
             let ends = if strategy.partition.is_some() { 0..=of } else { of..=of };
             for to in ends {
                 let starts = if strategy.partition.is_some() { 0..=to } else { 0..=0 };
@@ -83,7 +87,7 @@ fn play<'a>(strategy: &'a Strategy, how: How, pods: Move) -> Play<'a> {
 
 #[test]
 fn no_course_is_worse_than_the_strategy_states() {
-    let (mut courses, mut exact) = (0, 0);
+    let mut courses = 0;
     every_move(|case, how, strategy, pods| {
         let play = play(strategy, how, pods);
         let moved = pods.to - pods.from;
@@ -101,10 +105,21 @@ fn no_course_is_worse_than_the_strategy_states() {
             assert!(play.surge(&state) <= outcome.surge, "{case:?} {pods:?} {state:?} {outcome:?}");
         }
         courses += 1;
-        exact += usize::from(outcome.unavailable == strategy.most_unavailable.min(moved));
+        // What is stated is reached, but for strategies that take no pod down beforehand.
+        let stated =
+            if takes_none_down(&strategy.rolling) { 0 } else { strategy.most_unavailable.min(moved) };
+        assert_eq!(outcome.unavailable, stated, "{case:?} {pods:?}");
     });
-    // Only strategies that never take a pod down beforehand stay below what they state.
-    assert!(courses > 40_000 && exact * 3 > courses * 2, "{exact} of {courses}");
+    assert!(courses > 40_000, "{courses} courses are not all");
+}
+
+fn takes_none_down(rolling: &Rolling) -> bool {
+    use Rolling::{BlueGreen, Clones, Nodes, Replicas};
+    let limit = match rolling {
+        Replicas { unavailable, .. } | Nodes { unavailable, .. } | Clones { unavailable, .. } => *unavailable,
+        _ => return *rolling == BlueGreen,
+    };
+    limit == 0
 }
 
 #[test]
