@@ -17,6 +17,9 @@ pub mod model;
 /// SidecarSets and a pod template in, the injected pod template out. Pure.
 pub mod inject;
 
+/// What will happen to pods when templates change. Pure.
+pub mod plan;
+
 /// Documents in, the same documents with their sidecars out.
 pub mod render;
 

@@ -18,6 +18,7 @@ mod odd;
 mod old_forms;
 mod quirks;
 mod rooms;
+mod simulate;
 mod stored;
 mod told;
 mod transcripts;

@@ -10,6 +10,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("read", &["diag"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
+    ("plan", &["diag", "yaml", "model", "inject"], &[]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
     ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
@@ -21,7 +22,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Rooms without files, clocks, environment, threads or output.
-const PURE: &[&str] = &["diag", "yaml", "model", "inject", "render"];
+const PURE: &[&str] = &["diag", "yaml", "model", "inject", "plan", "render"];
 
 const IMPURE: &[&str] = &[
     "std::fs",
