@@ -142,7 +142,7 @@ fn next(
 
 fn json_of(step: &NextStep) -> String {
     let mut next = json!({"kind": step.kind.name()});
-    if !step.pods.is_empty() {
+    if step.kind == Kind::Batch {
         next["pods"] = json!(step.pods);
     }
     next["reason"] = json!(step.reason);
@@ -170,7 +170,7 @@ fn text_of(set: &str, step: &NextStep) -> String {
             format!("{set}: {}, {}\n", kind.name().to_lowercase(), reason.as_deref().unwrap_or_default())
         }
     };
-    for pod in &step.pods {
+    for pod in step.pods.iter().filter(|_| step.kind == Kind::Batch) {
         let _ = writeln!(text, "  {pod}");
     }
     if !step.not_upgradable.is_empty() {

@@ -25,9 +25,9 @@ use choice::{Choice, Unit, choose, status};
 pub struct NextStep {
     /// What is to be done.
     pub kind: Kind,
-    /// The pods that get the new images, as `NAMESPACE/NAME` in the order of the update. Empty but for a batch.
+    /// The pods that are patched, as `NAMESPACE/NAME`; of a batch in the order of the update.
     pub pods: Vec<String>,
-    /// Why it is no batch.
+    /// What else there is to do, and why; nothing about a batch.
     pub reason: Option<String>,
     /// How things stand before the step.
     pub status: Status,
@@ -91,14 +91,15 @@ pub fn next_step(set: &SidecarSet, pods: &[Pod], namespaces: &Namespaces) -> (Ne
         status,
         not_upgradable: Vec::new(),
     };
-    let flips: Vec<&Unit<'_>> = units.iter().filter(|u| hot::can_flip(set, u.pod)).collect();
+    let flips: Vec<String> =
+        units.iter().filter(|u| hot::can_flip(set, u.pod)).map(|u| u.pod.key()).collect();
     let step = if set.update_strategy.kind == "NotUpdate" {
         rest(Kind::Hold, "`updateStrategy.type` is `NotUpdate`".to_owned())
     } else if set.update_strategy.is_paused {
         rest(Kind::Hold, "`updateStrategy.paused` is set".to_owned())
     } else if !flips.is_empty() {
-        let names = flips.iter().map(|u| u.pod.key()).collect::<Vec<_>>().join(", ");
-        rest(Kind::Flip, format!("the containers that worked before get the empty image: {names}"))
+        let reason = format!("the containers that worked before get the empty image: {}", flips.join(", "));
+        NextStep { pods: flips, ..rest(Kind::Flip, reason) }
     } else if status.updated_pods >= status.matched_pods {
         rest(Kind::Close, finished(status))
     } else {
