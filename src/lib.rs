@@ -17,13 +17,10 @@ pub mod model;
 /// SidecarSets and a pod template in, the injected pod template out. Pure.
 pub mod inject;
 
-/// What will happen to pods when templates change. Pure.
-pub mod plan;
-
 /// Documents in, the same documents with their sidecars out.
 pub mod render;
 
-/// A SidecarSet and what there is in, what is updated next out. Pure.
+/// A rollout, step by step, and what happens to pods in each. Pure.
 pub mod plan;
 
 /// Rendered files, out of the program.
