@@ -2,4 +2,7 @@
 
 mod site;
 
+/// What people do to a ledger.
+pub mod verbs;
+
 pub use site::{Configuration, Site, Sources, layout};
