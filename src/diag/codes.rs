@@ -59,8 +59,8 @@ codes! {
     /// A folder with a kustomization is built by kustomize before sidecars are injected.
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
 
-    /// A key of pillion.yaml belongs to a later version and is without effect.
-    WithoutEffect "without-effect" "rollout: {steps: [1, 100%]}"
+    /// A manifest is in the folder of no cluster, or a cluster is named that pillion.yaml does not have.
+    NoCluster "no-cluster" "--cluster prod-us, with clusters: [{name: prod-eu}]"
     /// There is no SidecarSet where some should be.
     NoSidecarSet "no-sidecarset" "--sidecarsets apps/web.yaml"
 

@@ -5,4 +5,4 @@ mod site;
 /// What people do to a ledger.
 pub mod verbs;
 
-pub use site::{Configuration, Site, Sources, layout};
+pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
