@@ -23,5 +23,8 @@ pub mod render;
 /// Rendered files, out of the program.
 pub mod write;
 
+/// Trees, commits and refs in git's object database; the only room that knows git2.
+pub mod git;
+
 /// The command line.
 pub mod cli;

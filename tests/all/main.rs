@@ -6,6 +6,8 @@ mod conformance;
 mod docs;
 mod fuzz_bodies;
 mod fuzz_smoke;
+mod git_trees;
+mod git_world;
 mod golden_codes;
 mod huge_sets;
 mod injection;

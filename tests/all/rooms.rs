@@ -12,9 +12,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
+    ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "cli",
-        &["diag", "yaml", "model", "inject", "render", "read", "write"],
+        &["diag", "yaml", "model", "inject", "render", "read", "write", "git"],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];
