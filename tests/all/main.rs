@@ -21,5 +21,6 @@ mod rooms;
 mod stored;
 mod told;
 mod transcripts;
+mod two_sources;
 mod validation;
 mod validation_rules;
