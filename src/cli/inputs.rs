@@ -3,8 +3,9 @@
 use super::Common;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
-use crate::model::repository::{self, NamespaceRule, Repository};
-use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, Source, choose, plain};
+use crate::model::repository::{self, Repository};
+use crate::read::{Choice, Disk, Files, Input, Layout, Namespaces, choose, plain};
+use crate::stage::layout;
 use crate::yaml::Document;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
@@ -143,36 +144,6 @@ impl<'a> Inputs<'a> {
         self.is_unusable |= chosen.is_missing;
         chosen.inputs
     }
-}
-
-/// What pillion.yaml says of files.
-fn layout(repository: &Repository, root: &Path) -> Layout {
-    let rule = |r: &NamespaceRule| Some((r.folder.clone()?, r.name.as_str().into()));
-    let cluster =
-        |c: &repository::Cluster| Cluster { name: c.name.as_str().into(), folder: c.folder.clone() };
-    Layout {
-        root: root.to_owned(),
-        sources: repository.sources.clone(),
-        sidecar_sets: repository.sidecar_sets.clone(),
-        ignore: repository.ignore.clone(),
-        rendered: repository.rendered.clone(),
-        ledgers: repository.ledgers.clone(),
-        namespaces: repository.namespaces.iter().filter_map(rule).collect(),
-        clusters: repository.clusters.iter().map(cluster).collect(),
-    }
-}
-
-/// Files that a person named, as inputs.
-pub(super) fn named(files: &[PathBuf]) -> Vec<Input> {
-    let namespace: Arc<str> = "default".into();
-    let input = |path: &PathBuf| Input {
-        source: Source::File(path.clone()),
-        name: path.to_string_lossy().into(),
-        relative: path.clone(),
-        is_named: true,
-        namespace: namespace.clone(),
-    };
-    files.iter().map(input).collect()
 }
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.

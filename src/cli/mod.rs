@@ -3,6 +3,7 @@
 mod explain;
 mod inputs;
 mod pipeline;
+mod plan;
 mod print;
 mod progress;
 mod reference;
@@ -90,6 +91,8 @@ enum Verb {
     Validate(validate::ValidateArgs),
     /// Say which SidecarSets reach a workload, which do not, and what they bring
     Explain(explain::ExplainArgs),
+    /// Say what a rollout is going to do
+    Plan(plan::PlanArgs),
     /// Print the JSON Schema of pillion.yaml
     Schema,
     /// Print a completion script for a shell
@@ -116,6 +119,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Render(args) => render::run(args, &cli.common, &mut reporter),
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
+        Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
         Verb::Schema => print::schema(),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),

@@ -7,6 +7,7 @@ use crate::diag::Diagnostic;
 use crate::model::repository::Annotations;
 use crate::read::{Files, Input, in_order, text};
 use crate::render::{File, Gathered, How, Ingredients, RenderedFile, Renderer, gather, prepare, render_file};
+use crate::yaml::{Document, split};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,6 +101,24 @@ pub(super) fn renderer(
         trace,
     });
     (prepared.renderer, wrong)
+}
+
+/// Reads every document of an input that is not blank.
+pub(super) fn read_documents(input: &Input, files: &dyn Files) -> (Vec<Document>, Vec<Diagnostic>) {
+    let text = match text(input, files) {
+        Ok(text) => text,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (pieces, mut diagnostics) = split(&input.name, &text);
+    let mut documents = Vec::new();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        match Document::read(&input.name, index, piece.first_line, &text[piece.span]) {
+            Ok(document) => documents.push(document),
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    documents.retain(|d| !d.value().is_null());
+    (documents, diagnostics)
 }
 
 /// An input after rendering.

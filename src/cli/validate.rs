@@ -70,7 +70,7 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (u
     gathered.refuse_repaired();
     let mut states = gather_files(&inputs.history, inputs.files);
     states.refuse_repaired();
-    let mut old = gather_files(&inputs::named(&args.old), inputs.files);
+    let mut old = gather_files(&crate::read::named(&args.old), inputs.files);
     old.accept_repaired();
     let mut diagnostics = gathered.diagnostics;
     for unreadable in

@@ -74,6 +74,8 @@ codes! {
     LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
     /// A ledger's file has another name than its SidecarSet.
     LedgerMisplaced "ledger-misplaced" "ledgers/proxy.yaml with metadata: {name: log}"
+    /// Two manifests are of one workload, so that a rollout cannot tell what the cluster has.
+    WorkloadTwice "workload-twice" "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
     /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.
     NotStagedYet "not-staged-yet" "a new image in sidecars/log.yaml"
     /// `injectionStrategy` does not act where a ledger says what each workload carries.
@@ -189,4 +191,10 @@ codes! {
     ResourcesLimitLeftOut "resources-limit-left-out" "limits: {cpu: cpu*50%} for a container without limits"
     /// The result of a memory expression is a plain number, which Kruise takes for thousandths.
     ResourcesPlainNumber "resources-plain-number" "limits: {memory: '1.5'}"
+
+    // ---- plan
+    /// The observed objects hold no Pod at all.
+    NoPods "no-pods" "--observed deployments.json"
+    /// Several SidecarSets are among the inputs, and a rollout is of one.
+    SeveralSidecarSets "several-sidecarsets" "pillion plan --by pod --next with a folder of SidecarSets"
 }

@@ -129,6 +129,21 @@ pub fn choose(files: &dyn Files, paths: &[PathBuf], choice: &Choice) -> Chosen {
     chosen
 }
 
+/// Returns files that a person named as inputs; `-` is standard input.
+pub fn named(paths: &[PathBuf]) -> Vec<Input> {
+    let namespaces = Namespaces { otherwise: "default".into(), rules: Vec::new() };
+    let file = |path: &PathBuf| Found {
+        name: path.to_string_lossy().into(),
+        relative: path.clone(),
+        path: path.clone(),
+    };
+    let named = |path: &PathBuf| match path.as_os_str() == "-" {
+        true => stdin(&namespaces),
+        false => input(file(path), true, &namespaces),
+    };
+    paths.iter().map(named).collect()
+}
+
 fn stdin(namespaces: &Namespaces) -> Input {
     Input {
         source: Source::Stdin,

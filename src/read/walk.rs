@@ -39,7 +39,7 @@ impl Skips {
     }
 
     /// Leaves nothing out.
-    pub(super) fn none() -> Self {
+    pub fn none() -> Self {
         Self { patterns: Gitignore::empty(), folders: Vec::new() }
     }
 

@@ -57,6 +57,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     gathered.accept_repaired();
     let mut history = from.history;
     history.accept_repaired();
+    let namespaces = Namespaces::known(&gathered, from.repository);
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
     if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
@@ -81,12 +82,17 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
             None => written.push(Arc::clone(set)),
         }
     }
+    let mut contents = Contents::of_ledgers(ledgers.values(), prepared(written), prepared(history));
+    for set in sets.iter().filter(|s| ledgers.contains_key(s.name.as_str())) {
+        // What a rollout would bring: workloads that only this content selects are looked at too.
+        contents.add(&revision_name(set).into(), set);
+    }
     let mut kinds = Kinds::default();
     from.repository.kinds().for_each(|k| kinds.add(k));
     let renderer = Renderer::new(
-        Contents::of_ledgers(ledgers.values(), prepared(written), prepared(history)),
+        contents,
         kinds,
-        namespaces(&gathered.namespaces, from.repository),
+        namespaces,
         Options { annotations: annotations(from.annotations, from.repository), trace: from.trace },
         from.keeps_sidecar_sets,
     );
@@ -175,20 +181,6 @@ fn no_set(places: &[PathBuf]) -> Diagnostic {
 
 fn prepared(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {
     sets.into_iter().map(|set| Arc::new(PreparedSet::new(set))).collect()
-}
-
-/// What Namespace manifests say of a namespace wins over pillion.yaml.
-fn namespaces(found: &[(String, BTreeMap<String, String>)], repository: &Repository) -> Namespaces {
-    let mut namespaces = Namespaces::default();
-    for (name, labels) in found {
-        namespaces.add(name, labels);
-    }
-    for rule in &repository.namespaces {
-        if let Some(labels) = &rule.labels {
-            namespaces.add(&rule.name, labels);
-        }
-    }
-    namespaces
 }
 
 fn annotations(wanted: Option<repository::Annotations>, repository: &Repository) -> Annotations {

@@ -246,6 +246,11 @@ pub struct SidecarSet {
 }
 
 impl SidecarSet {
+    /// Returns an annotation of its own.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.get("annotations")?.get(key)?.as_str()
+    }
+
     /// Returns a label at a field, named by its path in the API.
     pub fn label(&self, field: &str, text: &str) -> Label {
         self.places.label(&Path::dotted(field), Part::Value, text)

@@ -1,0 +1,5 @@
+//! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
+
+mod site;
+
+pub use site::{Configuration, Site, Sources, layout};
