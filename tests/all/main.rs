@@ -27,5 +27,6 @@ mod site;
 mod stored;
 mod told;
 mod transcripts;
+mod two_sources;
 mod validation;
 mod validation_rules;
