@@ -10,17 +10,18 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("read", &["diag"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
+    ("plan", &["diag", "yaml", "model", "inject"], &[]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
     (
         "cli",
-        &["diag", "yaml", "model", "inject", "render", "read", "write"],
+        &["diag", "yaml", "model", "inject", "plan", "render", "read", "write"],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];
 
 /// Rooms without files, clocks, environment, threads or output.
-const PURE: &[&str] = &["diag", "yaml", "model", "inject", "render"];
+const PURE: &[&str] = &["diag", "yaml", "model", "inject", "plan", "render"];
 
 const IMPURE: &[&str] = &[
     "std::fs",
