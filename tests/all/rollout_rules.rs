@@ -306,6 +306,9 @@ fn every_hold_has_its_reason() {
     assert_eq!(reason(&paused), "`updateStrategy.paused` is set");
     assert_eq!(reason(&never), "`updateStrategy.type` is `NotUpdate`");
     assert_eq!(reason(&bound), "`maxUnavailable` is 0: ready pods stay as they are");
+    // Kruise looks for NotUpdate only.
+    let unknown = set("{type: Sometimes}");
+    assert_eq!(next(&unknown, &pods(&unknown, 2)).kind, Kind::Batch);
     let step = next(&paused, &[]);
     assert_eq!((step.kind, step.status.matched_pods), (Kind::Hold, 0));
     assert_eq!(next(&bound, &[]).reason.as_deref(), Some("no pod is matched"));
