@@ -17,14 +17,20 @@ pub mod model;
 /// SidecarSets and a pod template in, the injected pod template out. Pure.
 pub mod inject;
 
-/// A SidecarSet and what there is in, what is updated next out. Pure.
-pub mod plan;
-
 /// Documents in, the same documents with their sidecars out.
 pub mod render;
 
+/// A rollout, step by step, and what happens to pods in each. Pure.
+pub mod plan;
+
 /// Rendered files, out of the program.
 pub mod write;
+
+/// Trees, commits and refs in git's object database; the only room that knows git2.
+pub mod git;
+
+/// A rollout in git: what a commit holds, and the commits that follow from it.
+pub mod stage;
 
 /// The command line.
 pub mod cli;

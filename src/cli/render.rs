@@ -1,12 +1,13 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
 use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{How, RenderedFile, first_pass, renderer, second_pass};
+use super::pipeline::{Done, first_pass, renderer, second_pass};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
-use crate::render::Renderer;
+use crate::read::Source;
+use crate::render::{How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -98,10 +99,10 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
     finish(target, reporter, &tally)
 }
 
-fn target<'a>(args: &RenderArgs, inputs: &Inputs) -> Target<'a> {
+fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Target<'a> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
-        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
+        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(Folder::open);
         return Target::Compare(Compare {
@@ -128,7 +129,7 @@ struct Tally {
 }
 
 fn write<'a>(
-    texts: &'a super::pipeline::Texts,
+    texts: &'a super::pipeline::Texts<'_>,
     renderer: &Renderer,
     target: &mut Target<'a>,
     common: &Common,
@@ -141,13 +142,13 @@ fn write<'a>(
     };
     let mut tally = Tally::default();
     let mut failure = None;
-    second_pass(texts, renderer, How { keeps_all, closely: false }, common, |mut file| {
-        reporter.add(std::mem::take(&mut file.diagnostics));
+    second_pass(texts, renderer, How { keeps_all, closely: false }, common, |mut done| {
+        reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
-        tally.workloads += file.workloads.len();
-        tally.injected += file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
+        tally.workloads += done.file.workloads.len();
+        tally.injected += done.file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
-            match target.take(file) {
+            match target.take(done) {
                 Ok(wrong) => reporter.add(wrong),
                 Err(error) => failure = Some(error),
             }
@@ -157,37 +158,37 @@ fn write<'a>(
 }
 
 impl<'a> Target<'a> {
-    fn take(&mut self, file: RenderedFile<'a>) -> Result<Option<Diagnostic>, Failure> {
+    fn take(&mut self, done: Done<'a>) -> Result<Option<Diagnostic>, Failure> {
         match self {
-            Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
-            Self::Stdout(stream) => stream.add(file.into_text()).map(|()| None),
+            Self::Stdout(_) | Self::Folder(_) if done.file.is_dropped => Ok(None),
+            Self::Stdout(stream) => stream.add(done.into_text()).map(|()| None),
             Self::Folder(folder) => {
-                Ok(folder.put(&file.input.relative, &file.input.name, file.text())?.err().map(|d| *d))
+                Ok(folder.put(&done.input.relative, &done.input.name, done.text())?.err().map(|d| *d))
             }
             Self::InPlace(changed) => {
-                if let (Some(new), super::inputs::Source::File(path)) = (file.new, &file.input.source) {
+                if let (Some(new), Source::File(path)) = (done.file.new, &done.input.source) {
                     changed.push((path.clone(), new));
                 }
                 Ok(None)
             }
-            Self::Compare(compare) => Ok(compare.take(&file)),
+            Self::Compare(compare) => Ok(compare.take(&done)),
         }
     }
 }
 
 impl Compare {
-    fn take(&mut self, file: &RenderedFile<'_>) -> Option<Diagnostic> {
+    fn take(&mut self, done: &Done<'_>) -> Option<Diagnostic> {
         let (name, present) = match (&mut self.folder, &self.name) {
-            (Some(_), _) if file.is_dropped => return None,
+            (Some(_), _) if done.file.is_dropped => return None,
             (Some(folder), Some(root)) => {
-                if let Err(wrong) = folder.expect_file(&file.input.relative, &file.input.name) {
+                if let Err(wrong) = folder.expect_file(&done.input.relative, &done.input.name) {
                     return Some(*wrong);
                 }
-                (root.join(&file.input.relative), folder.present(&file.input.relative))
+                (root.join(&done.input.relative), folder.present(&done.input.relative))
             }
-            _ => (PathBuf::from(&*file.input.name), Some(file.old.to_string())),
+            _ => (PathBuf::from(&*done.input.name), Some(done.old.to_string())),
         };
-        self.compare(&name, present.as_deref(), file.text())
+        self.compare(&name, present.as_deref(), done.text())
     }
 
     fn compare(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {

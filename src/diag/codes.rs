@@ -68,6 +68,19 @@ codes! {
     /// A workload that a SidecarSet selects has no containers; it looks like a patch and is left as it is.
     NoContainers "no-containers" "kind: Deployment\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
 
+    /// pillion.yaml names ledgers, and a SidecarSet has none.
+    NoLedger "no-ledger" "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
+    /// Two ledgers are of one SidecarSet.
+    LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
+    /// A ledger's file has another name than its SidecarSet.
+    LedgerMisplaced "ledger-misplaced" "ledgers/proxy.yaml with metadata: {name: log}"
+    /// Two manifests are of one workload, so that a rollout cannot tell what the cluster has.
+    WorkloadTwice "workload-twice" "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
+    /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.
+    NotStagedYet "not-staged-yet" "a new image in sidecars/log.yaml"
+    /// `injectionStrategy` does not act where a ledger says what each workload carries.
+    InjectionStrategyWithoutEffect "injection-strategy-without-effect" "injectionStrategy: {paused: true}"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"
@@ -131,6 +144,9 @@ codes! {
     OldForm "old-form" "spec:\n  paused: true"
     /// Two SidecarSets have one name.
     SidecarSetTwice "sidecarset-twice" "metadata: {name: log} in two files"
+
+    /// A ledger is not as pillion writes ledgers: a name that does not exist, a content with another name.
+    LedgerBroken "ledger-broken" "revisions: [{name: log-5448b598bc, …}] with an edited image"
 
     // ---- inject
     /// A sidecar has the name of a container of the application's own.

@@ -3,8 +3,14 @@
 /// `pillion.yaml`.
 pub mod repository;
 
+/// Ledgers (`SidecarRollout`).
+pub mod ledger;
+
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
+
+/// Kustomizations, as far as they name files that are no manifests.
+pub mod kustomization;
 
 /// What Kruise notes on pods.
 pub mod annotations;
@@ -29,6 +35,9 @@ pub mod resources_expr;
 
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;
+
+/// Values against a JSON Schema.
+mod fits;
 
 /// "Did you mean".
 mod nearest;

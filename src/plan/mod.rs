@@ -3,6 +3,35 @@
 //! The rules that workloads and pods share are one file each, named for their field of `updateStrategy`. They know
 //! units only by their labels, and an order of units as a list of places in the list of all units.
 
+mod amount;
+mod controller;
+mod pick;
+mod rest;
+mod state;
+mod step;
+mod surroundings;
+
+/// Does a workload take a new template in place, by new pods, later or never?
+pub mod how;
+
+/// What differs between two pod templates.
+pub mod difference;
+
+/// A workload's own rolling behaviour, and its native partition.
+pub mod strategy;
+
+/// The worst course that a workload's own controller can take.
+pub mod simulate;
+
+/// What a pod asks of the scheduler.
+pub mod requests;
+
+/// The workloads that a rollout may concern.
+pub mod fleet;
+
+/// What a rollout may do.
+pub mod settings;
+
 /// `updateStrategy.selector`.
 pub mod canary;
 
@@ -20,6 +49,10 @@ pub mod scatter;
 
 /// `updateStrategy.maxUnavailable`.
 pub mod unavailable;
+
+pub use rest::Rest;
+pub use surroundings::{Surroundings, may_hold_objects, objects_of};
+pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
 
 use crate::model::sidecar_set::IntOrPercent;
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ mod syntax;
 mod tabs;
 mod tree;
 
-pub use emit::emit;
+pub use emit::{emit, emit_flow};
 pub use path::{Path, Seg};
 pub use split::{Piece, split};
 

@@ -10,12 +10,14 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("read", &["diag"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
-    ("plan", &["diag", "yaml", "model", "inject"], &[]),
+    ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
+    ("stage", &["diag", "yaml", "model", "render", "plan", "read", "git"], &["thiserror"]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
+    ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "cli",
-        &["diag", "yaml", "model", "inject", "plan", "render", "read", "write"],
+        &["diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git"],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];

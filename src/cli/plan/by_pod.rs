@@ -1,8 +1,9 @@
 //! `pillion plan --by pod --next`: the step that Kruise's own controller would take next.
 
 use super::{Output, PlanArgs};
-use crate::cli::inputs::{self, Inputs, named};
-use crate::cli::pipeline::{first_pass, gather_files, namespaces, read_documents};
+use crate::cli::inputs::{self, Inputs};
+use crate::read::{Disk, named};
+use crate::cli::pipeline::{first_pass, gather_files, read_documents};
 use crate::cli::report::Reporter;
 use crate::cli::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
@@ -63,20 +64,20 @@ fn observed_file(args: &PlanArgs) -> Result<&PathBuf, &'static str> {
 fn only_set(
     args: &PlanArgs,
     common: &Common,
-    inputs: &mut Inputs,
+    inputs: &mut Inputs<'_>,
     reporter: &mut Reporter,
 ) -> (Option<Arc<SidecarSet>>, Namespaces) {
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
     gathered.refuse_repaired();
-    let mut states = gather_files(&inputs.history);
+    let mut states = gather_files(&inputs.history, inputs.files);
     states.refuse_repaired();
     for found in [&mut gathered, &mut states] {
         reporter.add(found.diagnostics.drain(..));
         reporter.add(found.unreadable.drain(..));
     }
-    let namespaces = namespaces(&gathered, &inputs.repository).into_map();
+    let namespaces = crate::render::Namespaces::known(&gathered, &inputs.repository).into_map();
     // A live cluster takes a set as Kruise reads it: what it does not know any more has no effect.
     let (history, wrong) = read_states(&states.sidecar_sets, Mode::Validate);
     reporter.add(wrong);
@@ -127,7 +128,7 @@ fn next(
     reporter: &mut Reporter,
 ) -> Option<NextStep> {
     let input = named(std::slice::from_ref(file)).pop()?;
-    let (documents, wrong) = read_documents(&input);
+    let (documents, wrong) = read_documents(&input, &Disk);
     reporter.add(wrong);
     let (pods, wrong) = observed(&documents);
     reporter.add(wrong);

@@ -15,12 +15,15 @@ mod v1alpha1;
 mod validate;
 mod walk;
 
+pub(crate) use decode::decode_content;
 pub use decode::{decode, decode_for};
+pub(crate) use hash::content_name;
 pub use old_forms::repair;
 pub use validate::{Surroundings, conflicts, validate};
 
+use crate::diag::Label;
 use crate::model::selector::Selector;
-use crate::yaml::{Document, Path};
+use crate::yaml::{Document, Part, Path};
 use places::Places;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -225,6 +228,11 @@ pub struct SidecarSet {
     pub custom_version: Option<String>,
     /// The spec with Kruise's defaults and in API order: what Kruise stores (`stored.yaml` of conformance/).
     pub stored_spec: Value,
+    /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
+    /// `revisionHistoryLimit` and `customVersion`.
+    pub content: Map<String, Value>,
+    /// `revisionHistoryLimit`, where written.
+    pub revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
     pub hash: String,
     /// Annotation `kruise.io/sidecarset-hash-without-image`.
@@ -235,4 +243,16 @@ pub struct SidecarSet {
     pub(crate) metadata: Map<String, Value>,
     /// Where the fields stand in the document.
     pub(crate) places: Places,
+}
+
+impl SidecarSet {
+    /// Returns an annotation of its own.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.get("annotations")?.get(key)?.as_str()
+    }
+
+    /// Returns a label at a field, named by its path in the API.
+    pub fn label(&self, field: &str, text: &str) -> Label {
+        self.places.label(&Path::dotted(field), Part::Value, text)
+    }
 }

@@ -1,0 +1,261 @@
+//! Which bytes does git store for a file? What the `.gitattributes` of the tree say about its line ends.
+//!
+//! Only files of the tree count: what a machine's own configuration says (`core.autocrlf`, `core.attributesFile`,
+//! `info/attributes`) must not change a commit.
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::collections::BTreeMap;
+
+/// The name of the files that hold attributes.
+pub(super) const FILE: &[u8] = b".gitattributes";
+
+/// What a line says of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Set,
+    Unset,
+    Unspecified,
+    Value(String),
+}
+
+/// One line: a pattern and what it says, in its order.
+struct Rule {
+    pattern: Gitignore,
+    says: Vec<(String, State)>,
+}
+
+/// One `.gitattributes` file.
+pub(super) struct Rules {
+    rules: Vec<Rule>,
+    macros: BTreeMap<String, Vec<(String, State)>>,
+}
+
+/// How git stores a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Storing {
+    /// Byte for byte.
+    AsIs,
+    /// With LF for each CRLF.
+    Lf,
+    /// With LF for each CRLF, when it looks like text and has no CRLF in git yet.
+    Auto,
+    /// What a program makes of it, as git-lfs and git-crypt do.
+    Filter(String),
+}
+
+impl Rules {
+    /// Reads a file; lines that git would not understand count for nothing, as in git.
+    pub(super) fn parse(text: &[u8], is_root: bool) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let mut read = Self { rules: Vec::new(), macros: BTreeMap::new() };
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            let line = line.trim_matches([' ', '\t', '\r']);
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((pattern, rest)) = pattern(line) else { continue };
+            let says: Vec<_> = rest.split_ascii_whitespace().filter_map(state).collect();
+            match pattern.strip_prefix("[attr]") {
+                Some(name) if is_root => drop(read.macros.insert(name.to_owned(), says)),
+                Some(_) => {}
+                None => read.rules.extend(matcher(&pattern).map(|pattern| Rule { pattern, says })),
+            }
+        }
+        read
+    }
+
+    /// Decides what is not decided yet about a file, whose path is relative to the folder of these rules.
+    fn decide(&self, path: &str, macros: &Macros<'_>, decided: &mut BTreeMap<String, State>) {
+        for rule in self.rules.iter().rev() {
+            if rule.pattern.matched(path, false).is_ignore() {
+                fill(&rule.says, macros, decided);
+            }
+        }
+    }
+}
+
+type Macros<'a> = BTreeMap<&'a str, &'a [(String, State)]>;
+
+// git attr.c fill_one: the last word wins, so what is decided stays; a macro that is set says more words.
+fn fill(says: &[(String, State)], macros: &Macros<'_>, decided: &mut BTreeMap<String, State>) {
+    for (name, state) in says.iter().rev() {
+        if decided.contains_key(name) {
+            continue;
+        }
+        decided.insert(name.clone(), state.clone());
+        if *state == State::Set
+            && let Some(more) = macros.get(name.as_str())
+        {
+            fill(more, macros, decided);
+        }
+    }
+}
+
+/// Returns how git stores the file of a path, by the rules of the folders above it: the deepest last, each with
+/// the length of its folder's path (with the slash).
+pub(super) fn storing(path: &str, folders: &[(usize, &Rules)]) -> Storing {
+    // `binary` is built into git.
+    let unset = |name: &str| (name.to_owned(), State::Unset);
+    let binary = [unset("diff"), unset("merge"), unset("text")];
+    let mut macros: Macros<'_> = BTreeMap::from([("binary", binary.as_slice())]);
+    macros.extend(folders.iter().flat_map(|(_, r)| &r.macros).map(|(n, s)| (n.as_str(), s.as_slice())));
+    let mut decided = BTreeMap::new();
+    for (length, rules) in folders.iter().rev() {
+        rules.decide(&path[*length..], &macros, &mut decided);
+    }
+    match decided.get("filter") {
+        Some(State::Value(name)) => return Storing::Filter(name.clone()),
+        Some(State::Set) => return Storing::Filter(String::new()),
+        _ => {}
+    }
+    line_ends(&decided)
+}
+
+// git convert.c convert_attrs, for a machine that sets nothing.
+fn line_ends(decided: &BTreeMap<String, State>) -> Storing {
+    let action = |name: &str| match decided.get(name) {
+        Some(State::Set) => Some(Storing::Lf),
+        Some(State::Unset) => Some(Storing::AsIs),
+        Some(State::Value(v)) if v == "input" => Some(Storing::Lf),
+        Some(State::Value(v)) if v == "auto" => Some(Storing::Auto),
+        _ => None,
+    };
+    let has_eol = matches!(decided.get("eol"), Some(State::Value(v)) if v == "lf" || v == "crlf");
+    // `crlf` is the old name of `text`; `eol` alone makes a file text.
+    match action("text").or_else(|| action("crlf")) {
+        Some(action) => action,
+        None if has_eol => Storing::Lf,
+        None => Storing::AsIs,
+    }
+}
+
+/// Returns the bytes that git would store for a file, or none when those are the same.
+pub(super) fn stored(
+    storing: &Storing,
+    bytes: &[u8],
+    old: impl FnOnce() -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    if !bytes.windows(2).any(|w| w == b"\r\n") {
+        return None;
+    }
+    match storing {
+        Storing::Lf => {}
+        Storing::Auto if looks_binary(bytes) => return None,
+        // git convert.c has_crlf_in_index: a file that came with CRLF keeps it until somebody renormalises it.
+        Storing::Auto if old().is_some_and(|o| o.windows(2).any(|w| w == b"\r\n") && !looks_binary(&o)) => {
+            return None;
+        }
+        Storing::Auto => {}
+        Storing::AsIs | Storing::Filter(_) => return None,
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    for (n, byte) in bytes.iter().enumerate() {
+        if *byte != b'\r' || bytes.get(n + 1) != Some(&b'\n') {
+            kept.push(*byte);
+        }
+    }
+    Some(kept)
+}
+
+// git convert.c gather_stats, convert_is_binary.
+fn looks_binary(bytes: &[u8]) -> bool {
+    let (mut printable, mut odd) = (0usize, 0usize);
+    let text = bytes.strip_suffix(b"\x1a").unwrap_or(bytes);
+    for (n, byte) in text.iter().enumerate() {
+        match byte {
+            0 => return true,
+            b'\r' if bytes.get(n + 1) != Some(&b'\n') => return true,
+            b'\r' | b'\n' => {}
+            0x08 | b'\t' | 0x0c | 0x1b | 0x20..=0x7e | 0x80.. => printable += 1,
+            _ => odd += 1,
+        }
+    }
+    (printable >> 7) < odd
+}
+
+/// Splits a line into its pattern and the rest; none for a pattern that git refuses.
+fn pattern(line: &str) -> Option<(String, &str)> {
+    let (pattern, rest) = if line.starts_with('"') {
+        unquote(line)?
+    } else if let Some(name) = line.strip_prefix("[attr]") {
+        // A space between `[attr]` and the name is allowed.
+        let name = name.trim_start();
+        let end = name.find([' ', '\t']).unwrap_or(name.len());
+        (format!("[attr]{}", &name[..end]), &name[end..])
+    } else {
+        let end = line.find([' ', '\t']).unwrap_or(line.len());
+        (line[..end].to_owned(), &line[end..])
+    };
+    (!pattern.is_empty() && !pattern.starts_with('!')).then_some((pattern, rest))
+}
+
+// git quote.c unquote_c_style.
+fn unquote(line: &str) -> Option<(String, &str)> {
+    let mut bytes = Vec::new();
+    let text = line.as_bytes();
+    let mut at = 1;
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some((String::from_utf8_lossy(&bytes).into_owned(), &line[at + 1..])),
+            b'\\' => {
+                let escaped = *text.get(at + 1)?;
+                at += 1;
+                bytes.push(match escaped {
+                    b'a' => 7,
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'v' => 11,
+                    b'\\' | b'"' => escaped,
+                    b'0'..=b'3' => {
+                        let octal = std::str::from_utf8(text.get(at..at + 3)?).ok()?;
+                        at += 2;
+                        u8::from_str_radix(octal, 8).ok()?
+                    }
+                    _ => return None,
+                });
+            }
+            byte => bytes.push(byte),
+        }
+        at += 1;
+    }
+}
+
+/// Returns what matches paths as a line of `.gitignore` does; the two files share their patterns.
+fn matcher(pattern: &str) -> Option<Gitignore> {
+    // `{a,b}` means itself to git, and `#` only begins a comment where a line begins.
+    let mut plain = String::with_capacity(pattern.len() + 2);
+    if pattern.starts_with('#') {
+        plain.push('\\');
+    }
+    let mut is_escaped = false;
+    for c in pattern.chars() {
+        if matches!(c, '{' | '}') && !is_escaped {
+            plain.push('\\');
+        }
+        is_escaped = c == '\\' && !is_escaped;
+        plain.push(c);
+    }
+    let mut builder = GitignoreBuilder::new("");
+    builder.add_line(None, &plain).ok()?;
+    builder.build().ok()
+}
+
+/// Reads one word: `name`, `-name`, `!name` or `name=value`.
+fn state(word: &str) -> Option<(String, State)> {
+    let (name, state) = if let Some(name) = word.strip_prefix('-') {
+        (name, State::Unset)
+    } else if let Some(name) = word.strip_prefix('!') {
+        (name, State::Unspecified)
+    } else if let Some((name, value)) = word.split_once('=') {
+        (name, State::Value(value.to_owned()))
+    } else {
+        (word, State::Set)
+    };
+    let is_name = !name.is_empty()
+        && !name.starts_with('-')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    is_name.then(|| (name.to_owned(), state))
+}

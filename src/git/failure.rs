@@ -1,0 +1,129 @@
+//! What can go wrong with a repository, whose fault it is, and what helps?
+
+use super::Id;
+
+/// Why something could not be done in a repository. Each text says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no repository.
+    #[error("`{path}` is in no git repository: run pillion inside one, or make one with `git init`")]
+    NoRepository {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// The repository uses something that libgit2 cannot read.
+    #[error("the repository `{path}` {reason}")]
+    Unsupported {
+        /// The repository.
+        path: String,
+        /// What it uses, and what to do.
+        reason: String,
+    },
+    /// A revision names nothing.
+    #[error("`{revision}` names no commit of this repository{hint}")]
+    NoRevision {
+        /// As it was asked for.
+        revision: String,
+        /// What might be meant; begins with a colon or is empty.
+        hint: String,
+    },
+    /// The history that a question needs was never fetched.
+    #[error(
+        "this is a shallow clone, and {question} cannot be told from the commits it has: run `git fetch --unshallow` (in CI: check out with the whole history)"
+    )]
+    Shallow {
+        /// What was to be found out.
+        question: String,
+    },
+    /// An object is not there.
+    #[error("the object {id} is missing: {hint}")]
+    Missing {
+        /// Its name.
+        id: Id,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A path cannot be written.
+    #[error("`{path}` cannot be written into a tree: {reason}")]
+    Path {
+        /// The path, from the root of the tree.
+        path: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A name is no ref.
+    #[error("`{name}` cannot be the name of a ref: {reason}")]
+    RefName {
+        /// The name.
+        name: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// Somebody works on the branch.
+    #[error(
+        "`{name}` is checked out in `{place}`, and moving it would leave the files there behind: check out something else (`git switch --detach`), or push to a remote"
+    )]
+    CheckedOut {
+        /// The branch.
+        name: String,
+        /// The working tree.
+        place: String,
+    },
+    /// A ref is no longer what it was when it was read.
+    #[error("`{name}` was moved by somebody else: expected {expected}, found {found}; run the command again")]
+    RefMoved {
+        /// The ref.
+        name: String,
+        /// What was read.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Another process has the ref locked.
+    #[error(
+        "`{name}` is locked by another process; if none is running, a killed one left its `.lock` file in the repository: delete that"
+    )]
+    Locked {
+        /// The ref.
+        name: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+    /// A commit's author cannot be written.
+    #[error("the {what} of git.identity in pillion.yaml {found}")]
+    Identity {
+        /// `name` or `email`.
+        what: &'static str,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// A commit's message cannot be written.
+    #[error("the commit message has a NUL character")]
+    Message,
+    /// Something else that libgit2 says.
+    #[error("{what}: {source}")]
+    Git {
+        /// What was being done.
+        what: String,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+}
+
+impl Failure {
+    /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RefMoved { .. } | Self::Locked { .. } => true,
+            Self::Git { source, .. } => {
+                matches!(source.class(), git2::ErrorClass::Os | git2::ErrorClass::Filesystem)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns a closure that says what was being done when libgit2 failed.
+    pub(super) fn git(what: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
+        |source| Self::Git { what: what.into(), source }
+    }
+}

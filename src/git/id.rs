@@ -1,0 +1,46 @@
+//! How is an object named?
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of an object: the SHA-1 of its content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub(super) git2::Oid);
+
+impl Id {
+    /// Returns the first ten digits, for people.
+    pub fn short(self) -> String {
+        let mut text = self.to_string();
+        text.truncate(10);
+        text
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Id {
+    type Err = NotAnId;
+
+    /// Reads forty hexadecimal digits; a shorter name is a revision, see [`super::Repository::resolve`].
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        if text.len() != 40 {
+            return Err(NotAnId);
+        }
+        git2::Oid::from_str(text).map(Self).map_err(|_| NotAnId)
+    }
+}
+
+/// The text is not the full name of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the forty hexadecimal digits of a commit id")]
+pub struct NotAnId;

@@ -1,0 +1,60 @@
+//! Who makes a commit, and when?
+
+use super::Failure;
+
+/// Author and committer of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    name: String,
+    email: String,
+}
+
+impl Identity {
+    /// Takes a name and an e-mail address as git can hold them.
+    ///
+    /// # Errors
+    /// When one is empty or has a character that would end it early: `<`, `>`, a line end or NUL.
+    pub fn new(name: &str, email: &str) -> Result<Self, Failure> {
+        let (name, email) = (name.trim(), email.trim());
+        for (what, text) in [("name", name), ("email", email)] {
+            if text.is_empty() {
+                return Err(Failure::Identity { what, found: "is empty".to_owned() });
+            }
+            if let Some(odd) = text.chars().find(|c| matches!(c, '<' | '>') || c.is_control()) {
+                return Err(Failure::Identity { what, found: format!("has the character {odd:?}") });
+            }
+        }
+        Ok(Self { name: name.to_owned(), email: email.to_owned() })
+    }
+
+    /// Returns what a commit says, however odd.
+    pub(super) fn of(signature: &git2::Signature<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { name: text(signature.name_bytes()), email: text(signature.email_bytes()) }
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the e-mail address.
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+}
+
+/// A moment as a commit writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    /// Seconds since 1970, in UTC.
+    pub seconds: i64,
+    /// Minutes east of Greenwich of whoever wrote it.
+    pub offset_minutes: i32,
+}
+
+impl Time {
+    pub(super) fn of(time: git2::Time) -> Self {
+        Self { seconds: time.seconds(), offset_minutes: time.offset_minutes() }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which repository is this, and what kind of clone?
+
+use super::Failure;
+use git2::{ErrorClass, ErrorCode};
+use std::path::Path;
+
+/// A git repository, opened for its objects and refs.
+///
+/// It may be moved to another thread, but not be shared: for reading on several, see
+/// [`Repository::reader`](super::Repository::reader).
+pub struct Repository {
+    pub(super) inner: git2::Repository,
+}
+
+impl Repository {
+    /// Opens the repository that a path is in, looking upwards; a bare one and a `.git` folder are fine too.
+    ///
+    /// # Errors
+    /// When there is none, or it is of a form that libgit2 cannot read (SHA-256, reftable).
+    pub fn discover(from: &Path) -> Result<Self, Failure> {
+        let start = if from.is_file() { from.parent().unwrap_or(from) } else { from };
+        let found =
+            git2::Repository::discover_path(start, std::iter::empty::<&Path>()).map_err(|e| {
+                match e.code() {
+                    ErrorCode::NotFound => Failure::NoRepository { path: from.display().to_string() },
+                    _ => Failure::git(format!("looking for the repository of `{}`", from.display()))(e),
+                }
+            })?;
+        Self::open(&found)
+    }
+
+    /// Opens a repository by its `.git` folder, as GIT_DIR names it.
+    ///
+    /// # Errors
+    /// As [`Repository::discover`].
+    pub fn open(git_dir: &Path) -> Result<Self, Failure> {
+        if let Some(reason) = unreadable(git_dir) {
+            return Err(Failure::Unsupported { path: git_dir.display().to_string(), reason });
+        }
+        match git2::Repository::open(git_dir) {
+            Ok(inner) => Ok(Self { inner }),
+            Err(e) => Err(explain(git_dir, e)),
+        }
+    }
+
+    /// Returns the folder that the working tree is in; none for a bare repository.
+    pub fn root(&self) -> Option<&Path> {
+        self.inner.workdir()
+    }
+
+    /// Returns the folder that holds HEAD of this working tree; `.git`, mostly.
+    pub fn git_dir(&self) -> &Path {
+        self.inner.path()
+    }
+
+    /// Returns whether there is no working tree.
+    pub fn is_bare(&self) -> bool {
+        self.inner.is_bare()
+    }
+
+    /// Returns whether the history is cut off, as by `git clone --depth`.
+    pub fn is_shallow(&self) -> bool {
+        self.inner.is_shallow()
+    }
+
+    /// Returns whether blobs may be missing until somebody asks for them, as by `git clone --filter`.
+    pub fn is_partial(&self) -> bool {
+        let promised = || -> Result<bool, git2::Error> {
+            let config = self.inner.config()?;
+            let mut entries = config.entries(Some(r"^remote\..*\.promisor$"))?;
+            Ok(entries.next().is_some_and(|e| e.is_ok()))
+        };
+        promised().unwrap_or(false)
+    }
+
+    /// Returns whether HEAD names a commit instead of a branch, as CI systems leave it.
+    pub fn is_detached(&self) -> bool {
+        self.inner.head_detached().unwrap_or(false)
+    }
+
+    /// Returns the branch that HEAD names, in full (`refs/heads/main`); none when detached.
+    pub fn head_branch(&self) -> Option<String> {
+        let head = self.inner.find_reference("HEAD").ok()?;
+        head.symbolic_target().ok()?.map(str::to_owned)
+    }
+
+    /// Returns what to do about a missing object.
+    pub(super) fn missing_hint(&self) -> &'static str {
+        if self.is_partial() {
+            "this is a partial clone (`git clone --filter`), which leaves out what pillion has to read: clone again without `--filter`"
+        } else if self.is_shallow() {
+            "this is a shallow clone: run `git fetch --unshallow` (in CI: check out with the whole history)"
+        } else {
+            "the repository is damaged; `git fsck` says more, and a fresh clone helps"
+        }
+    }
+}
+
+/// Returns why a repository's own configuration tells that it cannot be read.
+fn unreadable(git_dir: &Path) -> Option<String> {
+    let common = std::fs::read_to_string(git_dir.join("commondir")).ok();
+    let common = common.map_or_else(|| git_dir.to_owned(), |c| git_dir.join(c.trim_end()));
+    let config = git2::Config::open(&common.join("config")).ok()?;
+    let extension = |name: &str| config.get_string(&format!("extensions.{name}")).ok();
+    if extension("objectFormat").is_some_and(|f| !f.eq_ignore_ascii_case("sha1")) {
+        return Some(
+            "names its objects by SHA-256, which the library under pillion cannot read yet (it is experimental in libgit2): use a SHA-1 repository, or render without git (`pillion render`)"
+                .to_owned(),
+        );
+    }
+    if extension("refStorage").is_some_and(|f| !f.eq_ignore_ascii_case("files")) {
+        return Some(
+            "keeps its refs as a reftable, which the library under pillion cannot read yet: run `git refs migrate --ref-format=files`"
+                .to_owned(),
+        );
+    }
+    None
+}
+
+/// Says what a failed opening means.
+fn explain(git_dir: &Path, e: git2::Error) -> Failure {
+    let path = git_dir.display().to_string();
+    if e.code() == ErrorCode::Owner {
+        let place = if git_dir.ends_with(".git") { git_dir.parent().unwrap_or(git_dir) } else { git_dir };
+        let reason = format!(
+            "belongs to another user: if you trust it, run `git config --global --add safe.directory {}`",
+            place.display()
+        );
+        return Failure::Unsupported { path, reason };
+    }
+    match e.message().strip_prefix("unsupported extension name extensions.") {
+        Some("partialclone") => Failure::Unsupported {
+            path,
+            reason: "is a partial clone (`git clone --filter`), which leaves out what pillion has to read: clone again without `--filter`".to_owned(),
+        },
+        Some(name) => Failure::Unsupported {
+            path,
+            reason: format!("uses the git extension `{name}`, which the library under pillion cannot read: make a clone without it"),
+        },
+        None if e.code() == ErrorCode::NotFound && e.class() == ErrorClass::Repository => {
+            Failure::NoRepository { path }
+        }
+        None => Failure::git(format!("opening the repository `{path}`"))(e),
+    }
+}

@@ -1,0 +1,93 @@
+//! Which commit does a name mean, and which commit comes before which?
+
+use super::{Failure, Id, Repository};
+use git2::{ErrorCode, ObjectType};
+
+/// Branches that a message lists, at most.
+const NAMED: usize = 5;
+
+impl Repository {
+    /// Returns the commit that a branch, a tag or any other revision of git names.
+    ///
+    /// # Errors
+    /// When there is none: the text names branches that might be meant.
+    pub fn resolve(&self, revision: &str) -> Result<Id, Failure> {
+        let found = self.inner.revparse_single(revision).and_then(|object| object.peel(ObjectType::Commit));
+        match found {
+            Ok(commit) => Ok(Id(commit.id())),
+            Err(e) => match e.code() {
+                ErrorCode::Ambiguous => Err(Failure::NoRevision {
+                    revision: revision.to_owned(),
+                    hint: ": it is the beginning of several ids; write more digits".to_owned(),
+                }),
+                _ => Err(Failure::NoRevision { revision: revision.to_owned(), hint: self.hint(revision) }),
+            },
+        }
+    }
+
+    /// Returns whether a commit is in the history of another, or is that commit.
+    ///
+    /// # Errors
+    /// When a shallow clone cannot tell.
+    pub fn is_ancestor(&self, ancestor: Id, of: Id) -> Result<bool, Failure> {
+        if ancestor == of {
+            return Ok(true);
+        }
+        let what = || format!("whether {} is in the history of {}", ancestor.short(), of.short());
+        let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
+        let known = odb.exists(ancestor.0);
+        let found = known
+            && self.inner.graph_descendant_of(of.0, ancestor.0).map_err(|e| self.lost(of, &what(), e))?;
+        if !found && self.is_shallow() {
+            return Err(Failure::Shallow { question: what() });
+        }
+        Ok(found)
+    }
+
+    /// Returns the failure for an object that could not be read.
+    pub(super) fn lost(&self, id: Id, what: &str, e: git2::Error) -> Failure {
+        if e.code() == ErrorCode::NotFound {
+            return Failure::Missing { id, hint: self.missing_hint() };
+        }
+        Failure::git(what)(e)
+    }
+
+    /// Says what may be meant by a revision that names nothing.
+    fn hint(&self, revision: &str) -> String {
+        let mut names = self.branches();
+        let asked = revision.to_lowercase();
+        let near = |name: &String| {
+            let name = name.to_lowercase();
+            name.ends_with(&format!("/{asked}")) || name == asked || asked.ends_with(&format!("/{name}"))
+        };
+        if names.iter().any(near) {
+            names.retain(near);
+        }
+        let rest = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        let mut hint = match (names.is_empty(), rest) {
+            (true, _) => ": there is no branch yet".to_owned(),
+            (false, 0) => format!(": there is `{}`", names.join("`, `")),
+            (false, more) => format!(": there is `{}` and {more} more", names.join("`, `")),
+        };
+        if self.is_shallow() {
+            hint.push_str("; this is a shallow clone: `git fetch --unshallow` brings the rest");
+        }
+        hint
+    }
+
+    /// Returns the short names of all branches, local ones first.
+    fn branches(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for prefix in ["refs/heads/", "refs/remotes/"] {
+            let found = self.inner.references_glob(&format!("{prefix}*"));
+            let Ok(mut found) = found else { continue };
+            let start = names.len();
+            let known = found.names().filter_map(Result::ok);
+            names.extend(known.filter_map(|n| n.strip_prefix(prefix)).map(str::to_owned));
+            names[start..].sort();
+        }
+        names.retain(|n| !n.ends_with("/HEAD"));
+        names
+    }
+}

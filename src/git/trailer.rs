@@ -1,0 +1,126 @@
+//! What does a commit say to machines? Trailers: `Key: value` lines at the end of its message.
+//!
+//! They are read by the rules of `git interpret-trailers --no-divider`, so that `git log --format=%(trailers)`,
+//! a merge queue and pillion see the same.
+
+/// The commit of the sources, under the name that Argo CD's hydrator and GitOps Promoter read.
+pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
+/// What the commit does: Open, Batch, Close, Pause, Resume, RollBack, Approve, Hold, Render, Init.
+pub const ACTION: &str = "Pillion-Action";
+/// Which batch of how many: `2/3`.
+pub const BATCH: &str = "Pillion-Batch";
+/// Why a rollout was paused or rolled back: one line of JSON a pod.
+pub const EVIDENCE: &str = "Pillion-Evidence";
+/// The released revision; `-` for nothing.
+pub const FROM: &str = "Pillion-From";
+/// The digest of what was planned, which an approval names.
+pub const PLAN: &str = "Pillion-Plan";
+/// The number of pods whose template moves.
+pub const PODS: &str = "Pillion-Pods";
+/// The target revision; `-` for nothing.
+pub const REVISION: &str = "Pillion-Revision";
+/// The SidecarSet.
+pub const SIDECAR_SET: &str = "Pillion-SidecarSet";
+/// The commit that the rendered files come from, where sources have a branch of their own.
+pub const SOURCE: &str = "Pillion-Source";
+
+/// Every key that pillion writes, sorted.
+pub const KEYS: &[&str] =
+    &[REFERENCE_COMMIT, ACTION, BATCH, EVIDENCE, FROM, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
+
+/// One line for machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trailer {
+    /// Letters, digits and hyphens.
+    pub key: String,
+    /// One line.
+    pub value: String,
+}
+
+/// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order).
+pub fn message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String {
+    let mut message = one_line(subject);
+    message.push('\n');
+    let body = body.trim_matches('\n').trim_end();
+    if !body.is_empty() {
+        message.push('\n');
+        message.push_str(body);
+        message.push('\n');
+    }
+    let mut sorted: Vec<_> = trailers.iter().collect();
+    sorted.sort_by_key(|(key, _)| *key);
+    for (n, (key, value)) in sorted.into_iter().enumerate() {
+        if n == 0 {
+            message.push('\n');
+        }
+        message.push_str(key);
+        message.push_str(": ");
+        message.push_str(&one_line(value));
+        message.push('\n');
+    }
+    message
+}
+
+/// Returns the trailers of a message, in its order.
+pub fn parse(message: &str) -> Vec<Trailer> {
+    let lines: Vec<&str> = message.trim_end().lines().collect();
+    let Some(blank) = lines.iter().rposition(|l| l.trim().is_empty()) else {
+        // A message of one paragraph is a subject.
+        return Vec::new();
+    };
+    let block = &lines[blank + 1..];
+    if !is_block(block) {
+        return Vec::new();
+    }
+    let mut trailers: Vec<Trailer> = Vec::new();
+    let mut goes_on = false;
+    for line in block {
+        if let Some((key, value)) = split(line) {
+            trailers.push(Trailer { key: key.to_owned(), value: value.trim().to_owned() });
+            goes_on = true;
+        } else if goes_on && line.starts_with([' ', '\t']) {
+            if let Some(last) = trailers.last_mut() {
+                last.value = format!("{} {}", last.value, line.trim()).trim().to_owned();
+            }
+        } else {
+            goes_on = false;
+        }
+    }
+    trailers
+}
+
+/// Beginnings of lines that git itself writes; a block that has one may have other text, too.
+const GIT_WRITES: &[&str] = &["Signed-off-by: ", "(cherry picked from commit "];
+
+// git trailer.c find_trailer_block_start: all lines are trailers, or git wrote one and a quarter are trailers.
+fn is_block(lines: &[&str]) -> bool {
+    let (mut is, mut is_not, mut git_wrote, mut goes_on) = (0, 0, false, false);
+    for line in lines {
+        if goes_on && line.starts_with([' ', '\t']) {
+            continue;
+        }
+        goes_on = split(line).is_some();
+        if GIT_WRITES.iter().any(|w| line.starts_with(w)) {
+            git_wrote = true;
+            is += 1;
+        } else if goes_on {
+            is += 1;
+        } else {
+            is_not += 1;
+        }
+    }
+    is > 0 && (is_not == 0 || git_wrote && is * 3 >= is_not)
+}
+
+/// Splits a line into key and value; none when it is no trailer.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    let key = key.trim_end_matches([' ', '\t']);
+    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    is_key.then_some((key, value))
+}
+
+/// Returns a text without line ends, so that it cannot begin a trailer of its own.
+fn one_line(text: &str) -> String {
+    text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+}

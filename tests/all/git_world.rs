@@ -1,0 +1,173 @@
+//! Repositories for tests, made by the real `git`, without any configuration of the person who runs them.
+
+use pillion::git::{Identity, Repository, Time};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// The moment of every commit of the tests.
+pub(crate) const NOW: Time = Time { seconds: 1_700_000_000, offset_minutes: 0 };
+
+/// A folder with repositories in it, and HOME beside them.
+pub(crate) struct World {
+    folder: TempDir,
+}
+
+/// One repository.
+pub(crate) struct Repo {
+    pub(crate) path: PathBuf,
+    home: PathBuf,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let world = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(world.path("home")).unwrap();
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    /// A repository that is there already.
+    pub(crate) fn repo(&self, name: &str) -> Repo {
+        Repo { path: self.path(name), home: self.path("home") }
+    }
+
+    /// An empty repository with a working tree.
+    pub(crate) fn init(&self, name: &str, options: &[&str]) -> Repo {
+        let repo = self.repo(name);
+        fs::create_dir_all(&repo.path).unwrap();
+        repo.git(&[&["init", "-q", "-b", "main"], options].concat());
+        repo
+    }
+
+    /// A clone of another repository.
+    pub(crate) fn clone(&self, from: &Repo, name: &str, options: &[&str]) -> Repo {
+        let repo = self.repo(name);
+        let url = format!("file://{}", from.path.display());
+        let to = repo.path.display().to_string();
+        from.git(&[&["clone", "-q"], options, &[&url, &to]].concat());
+        repo
+    }
+}
+
+impl Repo {
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.path).env_clear().stdin(Stdio::null());
+        command.envs(self.environment());
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "A Person")
+                .env(format!("GIT_{who}_EMAIL"), "a@example.com");
+            command.env(format!("GIT_{who}_DATE"), "1600000000 +0000");
+        }
+        command
+    }
+
+    /// What the programs that pillion starts may know.
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut variables: Vec<(OsString, OsString)> = [
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("LC_ALL", "C.UTF-8"),
+        ]
+        .map(|(k, v)| (k.into(), v.into()))
+        .into();
+        variables.push(("HOME".into(), self.home.clone().into()));
+        variables.push(("PATH".into(), std::env::var_os("PATH").unwrap()));
+        variables
+    }
+
+    pub(crate) fn try_git(&self, args: &[&str]) -> Output {
+        self.command("git").args(args).output().unwrap()
+    }
+
+    /// Runs git and returns what it says, without the last line end.
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        let output = self.try_git(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        assert!(output.status.success(), "git {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub(crate) fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        let path = self.path.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    /// Adds everything and commits it; returns the commit.
+    pub(crate) fn commit(&self, message: &str) -> pillion::git::Id {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", message]);
+        self.id("HEAD")
+    }
+
+    pub(crate) fn id(&self, revision: &str) -> pillion::git::Id {
+        self.git(&["rev-parse", "--verify", revision]).parse().unwrap()
+    }
+
+    /// The bytes of a file of a revision.
+    pub(crate) fn show(&self, object: &str) -> Vec<u8> {
+        let output = self.try_git(&["cat-file", "blob", object]);
+        assert!(output.status.success(), "{object}");
+        output.stdout
+    }
+
+    pub(crate) fn open(&self) -> Repository {
+        Repository::discover(&self.path).unwrap()
+    }
+
+    /// Runs something that must leave index, HEAD and working tree alone, and a sound repository behind.
+    pub(crate) fn at_rest<T>(&self, work: impl FnOnce(&Repository) -> T) -> T {
+        let before = self.snapshot();
+        let result = work(&self.open());
+        assert_eq!(before, self.snapshot(), "index, HEAD or the working tree changed");
+        let check = self.try_git(&["fsck", "--strict", "--no-dangling"]);
+        let said = String::from_utf8_lossy(&check.stderr).into_owned();
+        assert!(check.status.success() && !said.contains("error") && !said.contains("warning"), "{said}");
+        result
+    }
+
+    /// Every file but objects, refs and their logs.
+    fn snapshot(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        collect(&self.path, &mut found);
+        found
+    }
+}
+
+/// Names below a `.git` folder that git operations may change.
+const MOVING: &[&str] = &["objects", "refs", "logs", "packed-refs", "info", "FETCH_HEAD"];
+
+fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    let is_git = folder.join("HEAD").exists() && folder.join("objects").exists();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if is_git && MOVING.contains(&name.as_str()) {
+            continue;
+        }
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        if kind.is_symlink() {
+            found.insert(path.clone(), fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes());
+        } else if kind.is_dir() {
+            collect(&path, found);
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Author and committer of what pillion commits in the tests.
+pub(crate) fn pillion() -> Identity {
+    Identity::new("pillion", "pillion@acme.example").unwrap()
+}
