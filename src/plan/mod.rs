@@ -17,3 +17,6 @@ pub mod simulate;
 
 /// What a pod asks of the scheduler.
 pub mod requests;
+
+/// What a reviewer of a rollout should know beforehand.
+pub mod advice;
