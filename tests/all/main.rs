@@ -1,6 +1,7 @@
 //! The drivers that need more than one room, and the properties: one binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod advice;
 mod cli;
 mod conformance;
 mod docs;
