@@ -1,8 +1,14 @@
 //! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
 
+mod branches;
+mod failure;
+mod live;
 mod site;
 
 /// What people do to a ledger.
 pub mod verbs;
 
+pub use branches::Branches;
+pub use failure::Failure;
+pub use live::{Live, configuration_of, listing};
 pub use site::{Configuration, Site, Sources, layout};
