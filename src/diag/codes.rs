@@ -81,6 +81,10 @@ codes! {
     /// `injectionStrategy` does not act where a ledger says what each workload carries.
     InjectionStrategyWithoutEffect "injection-strategy-without-effect" "injectionStrategy: {paused: true}"
 
+    /// The rendered files of the live branch are not what render makes of its sources and ledgers: somebody edited
+    /// them.
+    LiveNotRendered "live-not-rendered" "a new image in rendered/shop/web.yaml that no source has"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"

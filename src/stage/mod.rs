@@ -3,6 +3,8 @@
 mod branches;
 mod failure;
 mod live;
+mod own_render;
+mod places;
 mod site;
 
 /// What people do to a ledger.
@@ -11,4 +13,5 @@ pub mod verbs;
 pub use branches::Branches;
 pub use failure::Failure;
 pub use live::{Live, configuration_of, listing};
+pub use own_render::check_own_render;
 pub use site::{Configuration, Site, Sources, layout};
