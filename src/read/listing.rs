@@ -50,6 +50,14 @@ impl<'a, Id> Listing<'a, Id> {
         Self { entries, bytes: Box::new(bytes) }
     }
 
+    /// Returns what the bytes of a file are asked for by; None where there is no file, or a link to one.
+    pub fn file(&self, path: &Path) -> Option<&Id> {
+        match self.entries.get(path) {
+            Some(Listed::File(id)) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Returns what is below a folder, in order.
     fn after(&self, folder: &Path) -> impl Iterator<Item = (&Path, &Listed<Id>)> {
         let behind = self.entries.range::<Path, _>((Excluded(folder), Unbounded));

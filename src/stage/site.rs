@@ -210,7 +210,7 @@ impl Site {
 }
 
 /// Renders one file.
-pub fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
+pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
     let file =
         File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
     render_file(&file, renderer, How::default())
