@@ -5,9 +5,10 @@ use crate::diag::{Code, Diagnostic};
 use crate::model::quantity::{Format, Quantity};
 use crate::plan::controller::at;
 use crate::plan::requests::{Part, amount, containers, limits_of, quantity, requests_of};
-use crate::plan::simulate::{Move, Outcome};
+use crate::plan::simulate::Outcome;
 use crate::yaml::Path;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Warns of each amount that a batch brings above a quota, counted from the workloads in git.
 pub fn quotas(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>], batches: &[Batch]) -> Vec<Diagnostic> {
@@ -85,10 +86,8 @@ fn templates(
     subjects: &[Subject<'_>],
     neighbours: &[Neighbour<'_>],
 ) -> Vec<Option<(Value, Value)>> {
-    let both = |s: &Subject<'_>| {
-        let [old, new] = [s.old, s.new].map(|t| admitted(t, s.namespace, neighbours));
-        (s.namespace == quota.namespace).then_some((old, new))
-    };
+    let admit = |template: &Value| admitted(template, quota.namespace, neighbours);
+    let both = |s: &Subject<'_>| (s.namespace == quota.namespace).then(|| (admit(s.old), admit(s.new)));
     subjects.iter().map(both).collect()
 }
 
@@ -133,15 +132,15 @@ impl Uses {
 
     /// What pods that carry the new template from earlier on use more than old ones.
     fn carried(&self, batches: &[Batch]) -> Vec<Quantity> {
-        let first = |index: usize| {
-            let mut moves = batches.iter().flat_map(|b| &b.moves).filter(|(i, ..)| *i == index);
-            moves.next().map_or(0, |(_, Move { from, .. }, _)| *from)
+        let mut first = BTreeMap::new();
+        for (index, pods, _) in batches.iter().flat_map(|b| &b.moves) {
+            first.entry(*index).or_insert(pods.from);
+        }
+        let more = |(index, from): (usize, u64)| {
+            let (old, new) = self.each.get(index)?.as_ref()?;
+            Some(new.plus(&old.negated()).times(from))
         };
-        let each = self.each.iter().enumerate().filter_map(|(i, each)| {
-            let (old, new) = each.as_ref()?;
-            Some(new.plus(&old.negated()).times(first(i)))
-        });
-        each.collect()
+        first.into_iter().filter_map(more).collect()
     }
 }
 
@@ -205,6 +204,7 @@ fn without(template: &Value, measure: Measure) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::simulate::Move;
     use serde_json::json;
 
     fn told(hard: Value, sidecar: Value, moves: &[(u64, u64, u64)]) -> Vec<String> {
