@@ -3,9 +3,13 @@
 mod branches;
 mod failure;
 mod live;
+mod message;
 mod own_render;
 mod places;
+mod rollout;
 mod site;
+mod stack;
+mod wording;
 
 /// What people do to a ledger.
 pub mod verbs;
@@ -14,4 +18,6 @@ pub use branches::Branches;
 pub use failure::Failure;
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
+pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, layout};
+pub use stack::{Stack, Staged, stack};

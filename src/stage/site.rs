@@ -193,6 +193,14 @@ impl Site {
         &self.inputs
     }
 
+    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let numbers: BTreeMap<&str, usize> =
+            self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
+    }
+
     /// Two manifests of one workload: the cluster has one, and nobody knows which.
     fn twice(&self) -> Vec<Diagnostic> {
         let mut first: BTreeMap<&str, (&Document, &Located)> = BTreeMap::new();
