@@ -2,7 +2,7 @@
 
 use super::file::{text_of, unreadable};
 use super::files::{self, Files, Kind, Unresolved};
-use super::walk::{Judge, Skips, Walk, undotted};
+use super::walk::{Judge, Skips, Walk};
 use crate::diag::Diagnostic;
 use std::collections::BTreeMap;
 use std::io;
@@ -140,7 +140,8 @@ impl<Id: Sync> Files for Listing<'_, Id> {
     }
 
     fn written(&self, link: &Path) -> String {
-        match self.entries.get(&undotted(link)) {
+        let folder = link.parent().and_then(|f| self.resolve(f).ok()).unwrap_or_default();
+        match self.entries.get(&folder.join(link.file_name().unwrap_or_default())) {
             Some(Listed::Link(target)) => target.clone(),
             _ => String::new(),
         }

@@ -19,5 +19,5 @@ pub use failure::Failure;
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
 pub use rollout::{End, Rollout};
-pub use site::{Configuration, Site, Sources, layout};
+pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
 pub use stack::{Stack, Staged, stack};
