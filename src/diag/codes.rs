@@ -74,6 +74,8 @@ codes! {
     LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
     /// A ledger's file has another name than its SidecarSet.
     LedgerMisplaced "ledger-misplaced" "ledgers/proxy.yaml with metadata: {name: log}"
+    /// A ledger is not what pillion would have written.
+    LedgerNotPlanned "ledger-not-planned" "lines: [{workload: Deployment.apps/shop/web, …}] added by hand"
     /// Two manifests are of one workload, so that a rollout cannot tell what the cluster has.
     WorkloadTwice "workload-twice" "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
     /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.

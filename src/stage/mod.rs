@@ -11,6 +11,9 @@ mod site;
 mod stack;
 mod wording;
 
+/// Is what git holds what pillion makes?
+pub mod verify;
+
 /// What people do to a ledger.
 pub mod verbs;
 

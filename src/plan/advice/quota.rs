@@ -86,8 +86,8 @@ fn templates(
     subjects: &[Subject<'_>],
     neighbours: &[Neighbour<'_>],
 ) -> Vec<Option<(Value, Value)>> {
-    let admit = |template, s: &Subject<'_>| admitted(template, s.namespace, neighbours);
-    let both = |s: &Subject<'_>| (s.namespace == quota.namespace).then(|| (admit(s.old, s), admit(s.new, s)));
+    let admit = |template: &Value| admitted(template, quota.namespace, neighbours);
+    let both = |s: &Subject<'_>| (s.namespace == quota.namespace).then(|| (admit(s.old), admit(s.new)));
     subjects.iter().map(both).collect()
 }
 
@@ -136,7 +136,7 @@ impl Uses {
         for (index, pods, _) in batches.iter().flat_map(|b| &b.moves) {
             first.entry(*index).or_insert(pods.from);
         }
-        let more = |(index, from)| {
+        let more = |(index, from): (usize, u64)| {
             let (old, new) = self.each.get(index)?.as_ref()?;
             Some(new.plus(&old.negated()).times(from))
         };
