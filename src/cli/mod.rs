@@ -9,6 +9,8 @@ mod progress;
 mod reference;
 mod render;
 mod report;
+mod repository;
+mod stage;
 mod validate;
 
 pub use reference::reference;
@@ -93,6 +95,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Say what a rollout is going to do
     Plan(plan::PlanArgs),
+    /// Write the commits of a rollout onto a branch of their own, to be read before it starts
+    Stage(stage::StageArgs),
     /// Print the JSON Schema of pillion.yaml
     Schema,
     /// Print a completion script for a shell
@@ -120,6 +124,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
+        Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
         Verb::Schema => print::schema(),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),

@@ -53,7 +53,9 @@ pub enum Failure {
         path: String,
     },
     /// There is no place for ledgers.
-    #[error("pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them")]
+    #[error(
+        "pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them"
+    )]
     NoLedgers,
     /// All SidecarSets would be staged on one branch.
     #[error(

@@ -14,7 +14,12 @@ const LISTED: usize = 100;
 type Trailers = Vec<(&'static str, String)>;
 
 /// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
-pub(super) fn message(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, step: &Step) -> Option<String> {
+pub(super) fn message(
+    live: &Live<'_>,
+    rollout: &Rollout<'_>,
+    before: &Ledger,
+    step: &Step,
+) -> Option<String> {
     match step {
         Step::Open(after) => Some(open(live, rollout, after)),
         Step::Batch(batch) => Some(of_batch(live, rollout, before, batch)),
@@ -27,7 +32,8 @@ fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
     let wording = Wording::of(after);
     let first = rollout.batches().next();
     let size = first.map(|b| {
-        let (pods, workloads) = (counted(b.matched_pods, "pod"), counted(count(b.matched_workloads), "workload"));
+        let (pods, workloads) =
+            (counted(b.matched_pods, "pod"), counted(count(b.matched_workloads), "workload"));
         format!("{pods} of {workloads} in {}.", counted(count(rollout.batches().count()), "batch"))
     });
     let body = format!(
@@ -76,13 +82,12 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
 fn moves(wording: &Wording, batch: &Batch) -> String {
     let mut lines = shortened(batch.moves.iter().map(one).collect());
     let down = batch.moves.iter().map(|m| m.down).sum::<u32>();
-    lines.push(format!(
-        "{} of {} {} after this commit; at most {down} {} unavailable at once.",
-        batch.updated,
-        counted(batch.matched_pods, "pod"),
-        wording.state,
-        if down == 1 { "is" } else { "are" }
-    ));
+    let unavailable = match batch.moves.iter().any(|m| m.of.is_none() && m.taking.how != How::NextRun) {
+        true => "how many are unavailable at once is not known".to_owned(),
+        false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),
+    };
+    let pods = counted(batch.matched_pods, "pod");
+    lines.push(format!("{} of {pods} {} after this commit; {unavailable}.", batch.updated, wording.state));
     lines.join("\n")
 }
 
@@ -91,7 +96,7 @@ fn one(moved: &Move) -> String {
     let what = match (how, moved.of) {
         (How::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
         (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of, "pod"), how.words()),
-        (_, None) => format!("pods that nobody has counted, {}", how.words()),
+        (_, None) => format!("its pods, whose number is not known, {}", how.words()),
     };
     format!("{}: {what}", place(&moved.key))
 }
@@ -128,7 +133,9 @@ fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
 /// and a commit's id must not depend on the commit that it was staged on.
 pub(super) fn of_source(live: &Live<'_>) -> Trailers {
     match &live.branches.source {
-        Some(_) => [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, live.source.id.to_string())).into(),
+        Some(_) => {
+            [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, live.source.id.to_string())).into()
+        }
         None => Vec::new(),
     }
 }

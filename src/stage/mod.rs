@@ -6,9 +6,12 @@ mod live;
 mod message;
 mod own_render;
 mod places;
+mod refusal;
 mod rollout;
 mod site;
 mod stack;
+mod staged;
+mod waves;
 mod wording;
 
 /// Is what git holds what pillion makes?
@@ -21,6 +24,9 @@ pub use branches::Branches;
 pub use failure::Failure;
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
+pub use refusal::{SOAK, rewritten, too_many_batches};
 pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
 pub use stack::{Stack, Staged, stack};
+pub use staged::{Examined, StagedBranch, Written};
+pub use waves::not_before;

@@ -218,7 +218,10 @@ impl<'a, 'r> Builder<'a, 'r> {
         }
         let taken = self.steps[step];
         if !matches!(taken, Step::Batch(_)) {
-            assert!(self.editor.write()? == self.tree, "opening and closing a rollout change no rendered file");
+            assert!(
+                self.editor.write()? == self.tree,
+                "opening and closing a rollout change no rendered file"
+            );
         }
         self.editor.put(&self.ledger_place, ledger.as_bytes())?;
         self.tree = self.editor.write()?;

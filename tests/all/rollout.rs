@@ -39,7 +39,10 @@ fn the_worked_example() {
             Step::Batch(batch) => {
                 println!("batch {} updated {}", batch.number, batch.updated);
                 for m in &batch.moves {
-                    println!("  {} {}..{} of {:?} {:?} {:?} down {}", m.key, m.from, m.to, m.of, m.taking.how, m.partition, m.down);
+                    println!(
+                        "  {} {}..{} of {:?} {:?} {:?} down {}",
+                        m.key, m.from, m.to, m.of, m.taking.how, m.partition, m.down
+                    );
                 }
                 println!("{}", emit(&batch.ledger));
             }
