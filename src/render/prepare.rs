@@ -103,6 +103,12 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
 }
 
 impl Prepared {
+    /// Takes a ledger up, in place of one that the SidecarSet may have.
+    pub fn take_ledger(&mut self, ledger: Ledger) {
+        self.renderer = self.renderer_with(&ledger, None);
+        self.ledgers.insert(Arc::clone(&ledger.name), ledger);
+    }
+
     /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
     /// are going to be rendered, their lines are enough.
     pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {

@@ -52,6 +52,11 @@ pub enum Failure {
         /// Where pillion.yaml was looked for.
         path: String,
     },
+    /// There is no place for ledgers.
+    #[error(
+        "pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them"
+    )]
+    NoLedgers,
     /// All SidecarSets would be staged on one branch.
     #[error(
         "`git.staged: {pattern}` of pillion.yaml has no `{{sidecarSet}}`, and each SidecarSet has a staged branch of its own"

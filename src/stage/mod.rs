@@ -1,11 +1,20 @@
 //! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
 
 mod branches;
+mod change;
 mod failure;
+mod init;
 mod live;
+mod message;
 mod own_render;
 mod places;
+mod refusal;
+mod rollout;
 mod site;
+mod stack;
+mod staged;
+mod waves;
+mod wording;
 
 /// Is what git holds what pillion makes?
 pub mod verify;
@@ -14,7 +23,15 @@ pub mod verify;
 pub mod verbs;
 
 pub use branches::Branches;
+pub use change::{Change, commit};
 pub use failure::Failure;
+pub use init::{Initial, Released, init};
+pub use message::of_source as source_trailers;
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
+pub use refusal::{SOAK, rewritten, too_many_batches};
+pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
+pub use stack::{Stack, Staged, stack};
+pub use staged::{Examined, StagedBranch, Written};
+pub use waves::not_before;

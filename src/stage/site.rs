@@ -156,10 +156,15 @@ impl Site {
 
     /// Returns what is known of the rollout of a SidecarSet.
     pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
+        let (rollout, diagnostics) = self.settings(name);
+        (self.course_with(name, &rollout), diagnostics)
+    }
+
+    /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
+    pub fn settings(&self, name: &str) -> (Rollout, Vec<Diagnostic>) {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
-        let (rollout, diagnostics) = set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout));
-        (self.course_with(name, &rollout), diagnostics)
+        set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout))
     }
 
     fn course_with(&self, name: &str, rollout: &Rollout) -> Course<'_> {
@@ -195,6 +200,14 @@ impl Site {
     /// Returns the inputs and their texts, in order.
     pub fn inputs(&self) -> &[(Input, Arc<str>)] {
         &self.inputs
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let numbers: BTreeMap<&str, usize> =
+            self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
 
     /// Two manifests of one workload: the cluster has one, and nobody knows which.

@@ -27,6 +27,8 @@ mod rollout_traces;
 mod rooms;
 mod simulate;
 mod site;
+mod stage_chain;
+mod stage_world;
 mod stored;
 mod told;
 mod transcripts;
