@@ -39,8 +39,8 @@ pub fn since(
     let mut found = Vec::new();
     for (before, after) in changes(repository, live.head.id, base)? {
         let at = |commit: Id| Live::read_at(repository, &live.branches, config, (live.place.clone(), commit));
-        let (Some(new), wrong) = at(after.id)? else { continue };
-        found.extend(wrong);
+        // What else was wrong on the way is over; what is wrong in the end is said by those who look at that.
+        let Some(new) = at(after.id)?.0 else { continue };
         let old = match before {
             Some(before) if has_configuration(repository, &before, config)? => at(before.id)?.0,
             _ => None,
@@ -80,8 +80,7 @@ fn judge(
     cluster: Option<&str>,
     built: Option<(&str, &str)>,
 ) -> Vec<Diagnostic> {
-    let (site, mut found) = new.site(cluster, built);
-    found.retain(Diagnostic::is_error);
+    let (site, mut found) = (new.site(cluster, built).0, Vec::new());
     let earlier = old.map(|old| old.site(cluster, built).0);
     let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
     for (name, ledger) in &site.prepared.ledgers {
