@@ -180,6 +180,16 @@ pub enum Failure {
         /// What the server says.
         said: String,
     },
+    /// A hook of this clone does not want the push.
+    #[error(
+        "the pre-push hook of this clone did not let the push to `{remote}` through ({said}): do what it asks for, or push from another clone"
+    )]
+    Hook {
+        /// The remote.
+        remote: String,
+        /// What the hook says.
+        said: String,
+    },
     /// A push would rewrite history.
     #[error(
         "`{name}` is not moved from {from} to {to}, because that would take commits away from it: run the command again on its present head"

@@ -135,7 +135,7 @@ impl Repository {
         let answer = self.git_push(remote, &sent)?;
         let lines = answer::pushed(&String::from_utf8_lossy(&answer.out));
         if lines.is_empty() && answer.code != Some(0) {
-            return Err(answer::failure("pushed to", remote, &answer.err));
+            return Err(answer::not_pushed(remote, &answer.err));
         }
         let words = answer::words(&answer.err);
         let outcome = |u: &RefUpdate| match lines.get(&u.name) {

@@ -119,7 +119,9 @@ fn names_that_cannot_be_are_refused() {
         for expected in [Expected::Absent, Expected::Anything] {
             for name in ["pillion/main/log", "packed/log", "a/b", "a"] {
                 match repository.update_ref(&format!("refs/heads/{name}"), base, expected, "x") {
-                    Err(Failure::RefName { reason, .. }) => assert!(reason.contains("in the way"), "{reason}"),
+                    Err(Failure::RefName { reason, .. }) => {
+                        assert!(reason.contains("in the way"), "{reason}")
+                    }
                     other => panic!("{name}: {other:?}"),
                 }
             }
