@@ -8,6 +8,7 @@ mod print;
 mod progress;
 mod reference;
 mod render;
+mod render_branch;
 mod report;
 mod repository;
 mod stage;

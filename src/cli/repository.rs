@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Which repository, and which part of it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct RepositoryArgs {
     /// Take the live branch as it was fetched last
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod branches;
 mod failure;
+mod land;
 mod live;
 mod message;
 mod own_render;
@@ -22,6 +23,7 @@ pub mod verbs;
 
 pub use branches::Branches;
 pub use failure::Failure;
+pub use land::{Landed, Landing, land};
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
 pub use refusal::{SOAK, rewritten, too_many_batches};
