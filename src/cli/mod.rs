@@ -98,8 +98,12 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Write the commits of a rollout onto a branch of their own, to be read before it starts
     Stage(stage::StageArgs),
-    /// Print the JSON Schema of pillion.yaml
-    Schema,
+    /// Print the JSON Schema of pillion's own files
+    Schema {
+        /// Of which file
+        #[arg(default_value = "repository")]
+        of: print::Of,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -126,7 +130,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
-        Verb::Schema => print::schema(),
+        Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),
     };
