@@ -3,7 +3,7 @@
 use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
-use super::{Common, render_branch, DONE, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;

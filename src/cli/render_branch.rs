@@ -14,7 +14,9 @@ pub(super) fn run(branch: &str, common: &Common, reporter: &mut Reporter) -> Res
 }
 
 fn landed(branch: &str, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let Some(opened) = repository::open(&RepositoryArgs::default(), common, reporter)? else { return Ok(USAGE) };
+    let Some(opened) = repository::open(&RepositoryArgs::default(), common, reporter)? else {
+        return Ok(USAGE);
+    };
     let Opened { repository, config, branches } = &opened;
     let Some(source) = &branches.source else {
         reporter.say(&one_branch(&branches.live));
@@ -38,7 +40,11 @@ fn landed(branch: &str, common: &Common, reporter: &mut Reporter) -> Result<u8, 
             let local = landing.branches.local();
             let expected = Expected::read(repository.find_ref(&local));
             repository.update_ref(&local, commit, expected, "pillion: render")?;
-            reporter.done(&format!("`{branch}` is {} now, rendered from {source}; {} files", commit.short(), landed.files));
+            reporter.done(&format!(
+                "`{branch}` is {} now, rendered from {source}; {} files",
+                commit.short(),
+                landed.files
+            ));
         }
     }
     Ok(DONE)

@@ -58,7 +58,9 @@ pub enum Failure {
     )]
     NoLedgers,
     /// There is no place for rendered files.
-    #[error("pillion.yaml names no folder of rendered files (`rendered: .` is the root of the live branch), so there is nothing to write onto a branch")]
+    #[error(
+        "pillion.yaml names no folder of rendered files (`rendered: .` is the root of the live branch), so there is nothing to write onto a branch"
+    )]
     NothingRendered,
     /// The live branch was rendered from a commit that is not in the history of this one.
     #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", live.short(), commit.short())]
@@ -71,7 +73,9 @@ pub enum Failure {
         commit: git::Id,
     },
     /// This repository and the remote have gone different ways.
-    #[error("`{branch}` here and on `{remote}` have gone different ways: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` takes the remote's")]
+    #[error(
+        "`{branch}` here and on `{remote}` have gone different ways: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` takes the remote's"
+    )]
     Diverged {
         /// The live branch.
         branch: String,

@@ -1,7 +1,10 @@
 //! Two branches: what the live branch holds when it is rendered from another commit of the sources.
 
 use super::site::render_one;
-use super::{Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing, message};
+use super::{
+    Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing,
+    message,
+};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Id, NewCommit, Repository, Signing, TreeEditor};
 use crate::model::file_list::{self, slashes};
@@ -125,15 +128,14 @@ fn before<'r>(
 
 /// Tells whether sources, SidecarSets or pillion.yaml differ: plans read them from the commit that is named last.
 fn has_new_sources(before: &Live<'_>, source: &Commit, sources: &Listing<'_, Id>) -> bool {
-    before.source.id != source.id
-        && {
-            let configuration = &before.configuration;
-            let layout = &configuration.layout;
-            let mut roots = layout.sources();
-            roots.extend(layout.in_root(&layout.sidecar_sets));
-            roots.push(layout.root.join("pillion.yaml"));
-            roots.iter().any(|root| before.sources().below_or_at(root) != sources.below_or_at(root))
-        }
+    before.source.id != source.id && {
+        let configuration = &before.configuration;
+        let layout = &configuration.layout;
+        let mut roots = layout.sources();
+        roots.extend(layout.in_root(&layout.sidecar_sets));
+        roots.push(layout.root.join("pillion.yaml"));
+        roots.iter().any(|root| before.sources().below_or_at(root) != sources.below_or_at(root))
+    }
 }
 
 /// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.
@@ -150,7 +152,11 @@ struct Folder<'r> {
 }
 
 impl<'r> Folder<'r> {
-    fn open(repository: &'r Repository, configuration: &Configuration, tree: Option<Id>) -> Result<Self, Failure> {
+    fn open(
+        repository: &'r Repository,
+        configuration: &Configuration,
+        tree: Option<Id>,
+    ) -> Result<Self, Failure> {
         let present = match tree {
             Some(tree) => listing(repository, tree)?,
             None => Listing::new([], |_: &Id| Ok(Vec::new())),
@@ -185,7 +191,13 @@ impl<'r> Folder<'r> {
         failure.map_or(Ok(()), Err)
     }
 
-    fn put(&mut self, name: &str, place: &str, input: &Arc<str>, text: &str) -> Result<Option<Diagnostic>, Failure> {
+    fn put(
+        &mut self,
+        name: &str,
+        place: &str,
+        input: &Arc<str>,
+        text: &str,
+    ) -> Result<Option<Diagnostic>, Failure> {
         if let Some(first) = self.inputs.insert(name.to_owned(), Arc::clone(input)) {
             return Ok(Some(collision(place, &first, input)));
         }

@@ -138,7 +138,11 @@ impl<'s> Files<'s> {
     fn of(live: &Live<'_>, site: &'s Site) -> Self {
         let mut files = Self { places: BTreeMap::new(), workloads: BTreeMap::new(), inputs: BTreeMap::new() };
         for (key, input) in site.inputs_of_workloads() {
-            let Some(place) = live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0) else { continue };
+            let Some(place) =
+                live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)
+            else {
+                continue;
+            };
             files.places.entry(input).or_insert(place);
             files.workloads.entry(input).or_default().push(key);
             files.inputs.insert(key, input);
