@@ -100,6 +100,38 @@ pub enum Failure {
     /// A commit's message cannot be written.
     #[error("the commit message has a NUL character")]
     Message,
+    /// A commit could not be signed.
+    #[error(
+        "a commit cannot be signed by `{program}`, as git is configured to (`commit.gpgsign`): {detail}; mend that, or set `commit.gpgsign` to false in this clone"
+    )]
+    Signing {
+        /// The program that signs.
+        program: String,
+        /// What it says.
+        detail: String,
+    },
+    /// A program is not installed.
+    #[error("the program `{program}` is not found: install it, or put it on PATH")]
+    NoProgram {
+        /// Its name.
+        program: String,
+    },
+    /// A program could not be started.
+    #[error("the program `{program}` cannot be started: {source}")]
+    Start {
+        /// Its name.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A program did not end.
+    #[error("`{doing}` was ended because it took longer than {seconds} s; run the command again")]
+    Slow {
+        /// What was being done.
+        doing: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Something else that libgit2 says.
     #[error("{what}: {source}")]
     Git {
@@ -114,7 +146,7 @@ impl Failure {
     /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RefMoved { .. } | Self::Locked { .. } => true,
+            Self::RefMoved { .. } | Self::Locked { .. } | Self::Start { .. } | Self::Slow { .. } => true,
             Self::Git { source, .. } => {
                 matches!(source.class(), git2::ErrorClass::Os | git2::ErrorClass::Filesystem)
             }

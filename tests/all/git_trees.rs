@@ -252,6 +252,7 @@ fn an_editor_goes_on_from_commit_to_commit() {
             }
             trees.push(editor.write().unwrap());
         }
+        editor.finish().unwrap();
         let mut base = None;
         for (n, expected) in trees.iter().enumerate() {
             let edits =
