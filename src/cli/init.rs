@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::git::{Edit, NewCommit, trailer};
 use crate::model::ledger::name_text;
 use crate::read::Files as _;
-use crate::stage::{Failure, Initial, Live, Released, init, source_trailers};
+use crate::stage::{Failure, Initial, Live, Released, init, trailers_of_source};
 use crate::write;
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn rollout(
             identity: &live.branches.identity,
             time: clock::now(),
         };
-        let id = live.repository.write_commit(&new, &opened.signing)?;
+        let id = live.repository.write_commit(&new, &opened.signing()?)?;
         if let Landed::At(place) = opened.land(&live, id, args.no_push)? {
             let subject = message.lines().next().unwrap_or_default();
             let _ = writeln!(said, "{} {subject}\n{place}", id.short());
@@ -110,6 +110,7 @@ fn rollout(
             }
             return Ok(DONE);
         }
+        opened.fetch()?;
     }
     reporter.say("pillion: the live branch moves faster than this commit can be made: try again");
     Ok(super::ENVIRONMENT)
@@ -183,6 +184,6 @@ fn message(live: &Live<'_>, all: &[(Option<String>, Initial)]) -> String {
         trailers.push((trailer::SIDECAR_SET, ledger.name.to_string()));
         trailers.extend([(trailer::REVISION, released.clone()), (trailer::FROM, released)]);
     }
-    trailers.extend(source_trailers(live));
+    trailers.extend(trailers_of_source(live));
     trailer::message(&subject, &body.join("\n"), &trailers)
 }

@@ -11,6 +11,7 @@ mod print;
 mod progress;
 mod reference;
 mod render;
+mod render_branch;
 mod report;
 mod repository;
 mod stage;
@@ -101,6 +102,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Say what a rollout is going to do
     Plan(plan::PlanArgs),
+    /// Write the commits of a rollout onto a branch of their own, to be read before it starts
+    Stage(stage::StageArgs),
     /// Say where every rollout stands, and what it waits for
     Status(status::StatusArgs),
     /// Stop a rollout where it is
@@ -123,8 +126,6 @@ enum Verb {
         #[arg(default_value = "repository")]
         of: print::Of,
     },
-    /// Write the commits of a rollout onto a branch of their own, to be read before it starts
-    Stage(stage::StageArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -158,8 +159,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Hold(args) => verbs::hold(args, &cli.common, &mut reporter),
         Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
         Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
-        Verb::Schema { of } => print::schema(*of),
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
+        Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),
     };

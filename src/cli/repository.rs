@@ -2,7 +2,7 @@
 
 use super::report::Reporter;
 use super::{Common, ENVIRONMENT, USAGE, inputs};
-use crate::git::{Repository, Signing};
+use crate::git::Repository;
 use crate::model::file_list::slashes;
 use crate::read::{Disk, named, plain, text};
 use crate::stage::{Branches, Configuration, Failure, Live, configuration_of};
@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Which repository, and which part of it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct RepositoryArgs {
     /// Take the live branch as it was fetched last
     #[arg(long)]
@@ -38,21 +38,24 @@ pub(super) struct Opened {
     /// Where pillion.yaml is in the tree of the sources.
     pub(super) config: PathBuf,
     pub(super) branches: Branches,
-    pub(super) signing: Signing,
 }
 
-/// Opens the repository as it is.
-pub(super) fn open_without_fetch(
+/// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
+pub(super) fn open(
     args: &RepositoryArgs,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Option<Opened>, Failure> {
-    open(args, common, reporter)
+    let opened = open_without_fetch(args, common, reporter)?;
+    if let (Some(opened), false) = (&opened, args.no_fetch) {
+        opened.fetch()?;
+    }
+    Ok(opened)
 }
 
 /// Opens the repository of the working folder, with the configuration that says what is live. Without a
 /// configuration the reporter knows why.
-pub(super) fn open(
+pub(super) fn open_without_fetch(
     args: &RepositoryArgs,
     common: &Common,
     reporter: &mut Reporter,
@@ -76,7 +79,7 @@ pub(super) fn open(
     reporter.add(wrong);
     let Some(read) = read else { return Ok(None) };
     let branches = Branches::of(&read.repository)?;
-    Ok(Some(Opened { repository, config, branches, signing: Signing::off() }))
+    Ok(Some(Opened { repository, config, branches }))
 }
 
 /// Returns the place of a file of the working tree in the tree of a commit.

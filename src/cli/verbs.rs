@@ -310,7 +310,7 @@ fn try_change(
                 *said = text;
                 return Ok(DONE);
             }
-            Once::Again => {}
+            Once::Again => opened.fetch()?,
             Once::Stopped(code) => return Ok(code),
         }
     }
@@ -354,7 +354,7 @@ fn once(
         trailers: wanted.trailers,
         time: clock::now(),
     };
-    let (made, wrong) = commit(live, &site, &change, &opened.signing)?;
+    let (made, wrong) = commit(live, &site, &change, &opened.signing()?)?;
     reporter.add(wrong);
     let Some(made) = made else { return Ok(Once::Stopped(FINDINGS)) };
     Ok(match opened.land(live, made.id, args.no_push)? {

@@ -35,7 +35,7 @@ pub fn commit(
     live: &Live<'_>,
     site: &Site,
     change: &Change<'_>,
-    signing: &Signing,
+    signing: &Signing<'_>,
 ) -> Result<(Option<Staged>, Vec<Diagnostic>), Failure> {
     let before = site.ledger(&change.after.name);
     let place = live.configuration.ledger_place(site.cluster.as_deref(), &change.after.name);
@@ -71,6 +71,6 @@ fn changed_files(live: &Live<'_>, site: &Site, before: &Ledger, after: &Ledger) 
     let differs = |key: &Arc<str>| before.lines.get(key) != after.lines.get(key);
     let keys: BTreeSet<&Arc<str>> = before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
     let inputs = site.inputs_of_workloads().filter(|(key, _)| keys.contains(key)).map(|(_, input)| input);
-    let place = |input: usize| Some((input, live.configuration.rendered_place(&site.inputs()[input].0)?));
+    let place = |input: usize| Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?));
     inputs.filter_map(place).collect()
 }

@@ -105,7 +105,7 @@ fn rendered(live: &Live<'_>, site: &Site) -> (BTreeMap<String, Edit>, Vec<Diagno
     let (mut edits, mut diagnostics) = (BTreeMap::new(), Vec::new());
     let mut names = BTreeSet::new();
     for (input, text) in site.inputs() {
-        let Some(place) = live.configuration.rendered_place(input) else { continue };
+        let Some(place) = live.configuration.rendered_place(site.cluster.as_deref(), input) else { continue };
         let file = render_one(input, text, &site.prepared.renderer);
         diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
         if !file.is_dropped {

@@ -2,7 +2,7 @@
 
 use super::wording::{Wording, counted};
 use super::{Live, Rollout};
-use crate::git::trailer;
+use crate::git::{Commit, Id, trailer};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::how::How;
 use crate::plan::{Batch, Move, Step, digest};
@@ -116,6 +116,14 @@ fn shortened(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
+/// Returns the message of a render of a commit of the sources.
+pub(super) fn render(source: &Commit) -> String {
+    let subject = format!("render {}: {}", source.id.short(), source.subject());
+    let mut trailers = source_trailers(source.id);
+    trailers.push((trailer::ACTION, "Render".to_owned()));
+    trailer::message(&subject, "", &trailers)
+}
+
 /// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
 pub(super) fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
     let target = ledger.target.as_ref().unwrap_or(&ledger.released);
@@ -133,11 +141,13 @@ pub(super) fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Traile
 /// and a commit's id must not depend on the commit that it was staged on.
 pub fn of_source(live: &Live<'_>) -> Trailers {
     match &live.branches.source {
-        Some(_) => {
-            [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, live.source.id.to_string())).into()
-        }
+        Some(_) => source_trailers(live.source.id),
         None => Vec::new(),
     }
+}
+
+fn source_trailers(source: Id) -> Trailers {
+    [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, source.to_string())).into()
 }
 
 fn count(n: usize) -> u32 {

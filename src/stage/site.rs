@@ -100,7 +100,7 @@ impl Site {
             chosen.inputs
         };
         let mut manifests = if from.built.is_some() { Vec::new() } else { choose_in(&layout.sources()) };
-        let set_paths = layout.in_root(&layout.sidecar_sets);
+        let set_paths = layout.sidecar_sets(from.files, from.ledgers);
         let sets = choose_in(&set_paths);
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
         if let Some(cluster) = cluster {

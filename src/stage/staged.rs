@@ -4,7 +4,7 @@
 //! going to be overwritten, and to notice that the live branch was rewritten since.
 
 use super::{Failure, Live};
-use crate::git::{Commit, Expected, Id, Walk, trailer};
+use crate::git::{self, Commit, Expected, Id, Walk, trailer};
 
 /// Commits of somebody else that are counted on top of a staged branch.
 const MOST: usize = 100;
@@ -100,7 +100,7 @@ impl StagedBranch {
 }
 
 fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Examined, Failure> {
-    let mut found = Examined::default();
+    let (mut found, mut has_base) = (Examined::default(), false);
     for commit in live.repository.log(tip, None, Walk::FirstParent)? {
         let commit = commit?;
         if is_step(&commit, sidecar_set) {
@@ -110,12 +110,17 @@ fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Examined, Fail
         let is_live = live.repository.is_ancestor(commit.id, live.head.id)?;
         if found.is_own {
             found.lost_base = (!is_live).then_some(commit);
+            has_base = true;
             break;
         }
         if is_live || found.foreign.len() >= MOST {
             break;
         }
         found.foreign.push(commit);
+    }
+    if found.is_own && !has_base && live.repository.is_shallow() {
+        let question = format!("what the staged commits of `{sidecar_set}` stand on");
+        return Err(git::Failure::Shallow { question }.into());
     }
     Ok(found)
 }

@@ -34,6 +34,7 @@ mod rooms;
 mod simulate;
 mod site;
 mod stage_chain;
+mod stage_layouts;
 mod stage_world;
 mod stored;
 mod told;
