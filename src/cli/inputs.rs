@@ -4,7 +4,7 @@ use super::Common;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
-use crate::read::{Choice, Disk, Files, Input, Layout, Namespaces, choose, plain};
+use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, choose, plain};
 use crate::stage::layout;
 use crate::yaml::Document;
 use clap::Args;
@@ -23,6 +23,9 @@ pub(super) struct InputArgs {
     /// Earlier states of SidecarSets, oldest first, where no ledger holds them
     #[arg(long, value_name = "FILE")]
     pub(super) history: Vec<PathBuf>,
+    /// The cluster of pillion.yaml that the manifests are of, where their folder does not say
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
     /// Namespace of manifests that name none
     #[arg(long, value_name = "NAME")]
     pub(super) namespace: Option<String>,
@@ -36,6 +39,8 @@ pub(super) struct Inputs<'a> {
     pub(super) repository: Repository,
     /// What it says of files.
     pub(super) layout: Layout,
+    /// The cluster that was named.
+    pub(super) cluster: Option<String>,
     /// What is rendered, in order.
     pub(super) manifests: Vec<Input>,
     /// Files that only add SidecarSets.
@@ -56,6 +61,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     let config = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
     let mut inputs = Inputs::configured(&Disk, config.as_deref());
     let root = inputs.layout.root.clone();
+    inputs.name_cluster(args.cluster.as_deref());
     let is_whole = config.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| same(p, &root)));
     let paths = match (is_whole, args.paths.is_empty()) {
         (true, _) => inputs.layout.sources(),
@@ -81,6 +87,7 @@ impl<'a> Inputs<'a> {
             files,
             repository: Repository::default(),
             layout: Layout::default(),
+            cluster: None,
             manifests: Vec::new(),
             sidecar_sets: Vec::new(),
             history: Vec::new(),
@@ -101,7 +108,6 @@ impl<'a> Inputs<'a> {
                 let (repository, wrong) = repository::decode(&document);
                 self.is_unusable = wrong.iter().any(Diagnostic::is_error);
                 self.diagnostics.extend(wrong);
-                self.diagnostics.extend(without_effect(&document));
                 self.repository = repository;
             }
             Err(error) => self.refuse(error),
@@ -131,6 +137,29 @@ impl<'a> Inputs<'a> {
                 None
             }
         }
+    }
+
+    fn name_cluster(&mut self, name: Option<&str>) {
+        let Some(name) = name else { return };
+        let known: Vec<&str> = self.layout.clusters.iter().map(|c| &*c.name).collect();
+        if !known.contains(&name) {
+            let message = format!("pillion.yaml has no cluster `{name}`");
+            let help = match known.is_empty() {
+                true => "leave out `--cluster`: pillion.yaml names none".to_owned(),
+                false => format!("it has {}", known.join(", ")),
+            };
+            self.refuse(Diagnostic::error(Code::NoCluster, message).help(help));
+        }
+        self.cluster = Some(name.to_owned());
+    }
+
+    /// Returns the clusters that count; None stands for the only one where pillion.yaml names none.
+    pub(super) fn clusters(&self) -> Vec<Option<Cluster>> {
+        if self.layout.clusters.is_empty() {
+            return vec![None];
+        }
+        let counts = |c: &&Cluster| self.cluster.as_deref().is_none_or(|name| *c.name == *name);
+        self.layout.clusters.iter().filter(counts).cloned().map(Some).collect()
     }
 
     fn refuse(&mut self, diagnostic: Diagnostic) {
@@ -181,22 +210,4 @@ fn above(folder: &Path) -> Option<PathBuf> {
 fn same(a: &Path, b: &Path) -> bool {
     let b = if b.as_os_str().is_empty() { Path::new(".") } else { b };
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Keys of pillion.yaml that no command of this version acts on.
-fn without_effect(document: &Document) -> Vec<Diagnostic> {
-    let path = |key: &str| crate::yaml::Path::root().then(key);
-    ["ledgers", "clusters", "git", "rollout"]
-        .into_iter()
-        .filter(|key| document.value().get(*key).is_some())
-        .map(|key| {
-            Diagnostic::note(
-                Code::WithoutEffect,
-                format!("`{key}` is without effect yet: this version renders and validates only"),
-            )
-            .at(document.label(&path(key), crate::yaml::Part::Key, ""))
-            .field(key)
-            .help("nothing has to be done: a later version acts on it")
-        })
-        .collect()
 }

@@ -3,10 +3,11 @@
 use super::Common;
 use super::inputs::Inputs;
 use super::progress::Progress;
-use crate::diag::Diagnostic;
+use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
-use crate::read::{Files, Input, in_order, text};
+use crate::read::{Cluster, Files, Input, Layout, in_order, text};
 use crate::render::{File, Gathered, How, Ingredients, RenderedFile, Renderer, gather, prepare, render_file};
+use crate::stage;
 use crate::yaml::{Document, split};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -80,27 +81,60 @@ pub(super) fn gather_files(inputs: &[Input], files: &dyn Files) -> Gathered {
     gathered
 }
 
-/// Prepares a renderer: sets of the inputs and further files, namespaces, kinds, options.
-pub(super) fn renderer(
+/// The renderers of a run: one, or one a cluster.
+pub(super) struct Renderers {
+    by_cluster: Vec<(Option<Cluster>, Renderer)>,
+    layout: Layout,
+    /// Every input belongs to the one cluster that was named.
+    is_named: bool,
+}
+
+impl Renderers {
+    /// Returns the renderer of an input; None when no cluster has it.
+    fn of(&self, input: &Input) -> Option<&Renderer> {
+        let has = |cluster: &Option<Cluster>| match cluster {
+            Some(cluster) => self.is_named || self.layout.is_in(cluster, input),
+            None => true,
+        };
+        self.by_cluster.iter().find(|(cluster, _)| has(cluster)).map(|(_, renderer)| renderer)
+    }
+}
+
+/// Prepares rendering: sets of the inputs and further files, ledgers, namespaces, kinds, options.
+pub(super) fn renderers(
     inputs: &Inputs<'_>,
     first: &mut FirstPass<'_>,
     annotations: Option<Annotations>,
     keeps_sidecar_sets: bool,
     trace: bool,
-) -> (Renderer, Vec<Diagnostic>) {
+) -> (Renderers, Vec<Diagnostic>) {
     let sidecar_sets = first.gather_further(&inputs.sidecar_sets);
-    let (prepared, wrong) = prepare(Ingredients {
-        manifests: std::mem::take(&mut first.gathered),
-        sidecar_sets,
-        ledgers: Gathered::default(),
-        history: gather_files(&inputs.history, inputs.files),
-        named_for_sets: &inputs.named_for_sets,
-        repository: &inputs.repository,
-        annotations,
-        keeps_sidecar_sets,
-        trace,
-    });
-    (prepared.renderer, wrong)
+    let manifests = std::mem::take(&mut first.gathered);
+    let history = gather_files(&inputs.history, inputs.files);
+    let (ledgers, mut diagnostics) = inputs.layout.ledgers(inputs.files);
+    let mut by_cluster = Vec::new();
+    for cluster in inputs.clusters() {
+        let own = ledgers.iter().filter(|l| l.cluster == cluster.as_ref().map(|c| c.name.clone()));
+        let own: Vec<Input> = own.map(|l| l.input.clone()).collect();
+        let (ledgers, wrong) = stage::gather_ledgers(&own, inputs.files);
+        diagnostics.extend(wrong);
+        let (prepared, wrong) = prepare(Ingredients {
+            manifests: manifests.clone(),
+            sidecar_sets: sidecar_sets.clone(),
+            ledgers,
+            history: history.clone(),
+            named_for_sets: &inputs.named_for_sets,
+            repository: &inputs.repository,
+            annotations,
+            keeps_sidecar_sets,
+            trace,
+        });
+        diagnostics.extend(wrong);
+        by_cluster.push((cluster, prepared.renderer));
+    }
+    let renderers =
+        Renderers { by_cluster, layout: inputs.layout.clone(), is_named: inputs.cluster.is_some() };
+    (renderers, diagnostics)
 }
 
 /// Reads every document of an input that is not blank.
@@ -146,7 +180,7 @@ impl<'a> Done<'a> {
 /// Renders every file, in parallel, and hands them over in order.
 pub(super) fn second_pass<'a>(
     texts: &'a Texts<'_>,
-    renderer: &Renderer,
+    renderers: &Renderers,
     how: How,
     common: &Common,
     mut take: impl FnMut(Done<'a>),
@@ -154,9 +188,10 @@ pub(super) fn second_pass<'a>(
     let mut progress = Progress::new("rendered", texts.inputs.len(), common);
     in_order(
         &texts.inputs,
-        |(input, kept)| match kept {
-            Some(text) => done(input, Cow::Borrowed(text), renderer, how),
-            None => match text(input, texts.files) {
+        |(input, kept)| match (renderers.of(input), kept) {
+            (None, _) => failed(input, of_no_cluster(input)),
+            (Some(renderer), Some(text)) => done(input, Cow::Borrowed(text), renderer, how),
+            (Some(renderer), None) => match text(input, texts.files) {
                 Ok(text) => done(input, Cow::Owned(text), renderer, how),
                 Err(error) => failed(input, error),
             },
@@ -176,6 +211,14 @@ fn done<'a>(input: &'a Input, old: Cow<'a, str>, renderer: &Renderer, how: How) 
 fn failed(input: &Input, error: Diagnostic) -> Done<'_> {
     let file = RenderedFile { is_dropped: true, diagnostics: vec![error], ..RenderedFile::default() };
     Done { input, old: Cow::Borrowed(""), file }
+}
+
+/// Whose ledgers should say what its workloads carry?
+fn of_no_cluster(input: &Input) -> Diagnostic {
+    let message = format!("`{}` is in the folder of no cluster of pillion.yaml", input.name);
+    Diagnostic::error(Code::NoCluster, message)
+        .at(Label::whole_file(input.name.clone()))
+        .help("say whose it is with `--cluster NAME`, or give a cluster its folder in `clusters:`")
 }
 
 /// Takes from a budget; false when it does not suffice.

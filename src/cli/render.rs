@@ -1,13 +1,13 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
 use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{Done, first_pass, renderer, second_pass};
+use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
-use crate::render::{How, Renderer};
+use crate::render::How;
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         AnnotationsArg::Kruise => Annotations::Kruise,
         AnnotationsArg::None => Annotations::None,
     });
-    let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
+    let (renderers, wrong) = renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
@@ -92,7 +92,7 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         target = Target::InPlace(Vec::new());
         reporter.settle();
     }
-    let tally = write(&first.texts, &renderer, &mut target, common, reporter)?;
+    let tally = write(&first.texts, &renderers, &mut target, common, reporter)?;
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
@@ -130,7 +130,7 @@ struct Tally {
 
 fn write<'a>(
     texts: &'a super::pipeline::Texts<'_>,
-    renderer: &Renderer,
+    renderers: &Renderers,
     target: &mut Target<'a>,
     common: &Common,
     reporter: &mut Reporter,
@@ -142,7 +142,7 @@ fn write<'a>(
     };
     let mut tally = Tally::default();
     let mut failure = None;
-    second_pass(texts, renderer, How { keeps_all, closely: false }, common, |mut done| {
+    second_pass(texts, renderers, How { keeps_all, closely: false }, common, |mut done| {
         reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
         tally.workloads += done.file.workloads.len();

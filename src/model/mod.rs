@@ -12,6 +12,9 @@ pub mod sidecar_set;
 /// Kustomizations, as far as they name files that are no manifests.
 pub mod kustomization;
 
+/// The list of files that pillion wrote into a folder.
+pub mod file_list;
+
 /// What Kruise notes on pods.
 pub mod annotations;
 

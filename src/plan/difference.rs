@@ -109,7 +109,10 @@ impl Difference {
 /// A key that is not there is null, a mapping that is not there is empty.
 fn each(old: &Value, new: &Value, mut differs: impl FnMut(&str, &Value, &Value)) {
     if [old, new].iter().any(|v| !v.is_object() && !v.is_null()) {
-        return if old == new { () } else { differs("", old, new) };
+        if old != new {
+            differs("", old, new);
+        }
+        return;
     }
     let none = Map::new();
     let (old, new) = (old.as_object().unwrap_or(&none), new.as_object().unwrap_or(&none));

@@ -26,6 +26,9 @@ pub mod simulate;
 /// What a pod asks of the scheduler.
 pub mod requests;
 
+/// What a reviewer of a rollout should know beforehand.
+pub mod advice;
+
 /// The workloads that a rollout may concern.
 pub mod fleet;
 

@@ -228,7 +228,7 @@ impl Play<'_> {
         if missing > 0 {
             return Some(State { waiting: state.waiting + missing, ..*state });
         }
-        (state.waiting == 0 && state.old > 0).then(|| State { old: 0, ..*state })
+        (state.waiting == 0 && state.old > 0).then_some(State { old: 0, ..*state })
     }
 
     /// What a play ends up with, without playing.

@@ -2,7 +2,7 @@
 
 use super::file::{text_of, unreadable};
 use super::files::{self, Files, Kind, Unresolved};
-use super::walk::{Judge, Skips, Walk, undotted};
+use super::walk::{Judge, Skips, Walk};
 use crate::diag::Diagnostic;
 use std::collections::BTreeMap;
 use std::io;
@@ -48,6 +48,14 @@ impl<'a, Id> Listing<'a, Id> {
         let is_inside = |path: &Path| path.components().all(|c| matches!(c, Component::Normal(_)));
         let entries = entries.into_iter().filter(|(path, _)| is_inside(path)).collect();
         Self { entries, bytes: Box::new(bytes) }
+    }
+
+    /// Returns what the bytes of a file are asked for by; None where there is no file, or a link to one.
+    pub fn file(&self, path: &Path) -> Option<&Id> {
+        match self.entries.get(path) {
+            Some(Listed::File(id)) => Some(id),
+            _ => None,
+        }
     }
 
     /// Returns what is below a folder, in order.
@@ -132,7 +140,8 @@ impl<Id: Sync> Files for Listing<'_, Id> {
     }
 
     fn written(&self, link: &Path) -> String {
-        match self.entries.get(&undotted(link)) {
+        let folder = link.parent().and_then(|f| self.resolve(f).ok()).unwrap_or_default();
+        match self.entries.get(&folder.join(link.file_name().unwrap_or_default())) {
             Some(Listed::Link(target)) => target.clone(),
             _ => String::new(),
         }

@@ -1,5 +1,6 @@
 //! Files, commits' trees and standard input become texts with a name. What they mean is found out elsewhere.
 
+mod commit;
 mod disk;
 mod file;
 mod files;
@@ -9,6 +10,7 @@ mod listing;
 mod parallel;
 mod walk;
 
+pub use commit::commit_files;
 pub use disk::Disk;
 pub use file::{MAX_FILE, read_file, read_stream, text_of};
 pub use files::{Entry, Files, Kind, Unresolved, plain};

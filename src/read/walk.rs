@@ -225,7 +225,8 @@ fn astray(message: String) -> Diagnostic {
 }
 
 fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
-    let folder = name(&undotted(folder));
+    let folder = undotted(folder);
+    let folder = if folder.as_os_str().is_empty() { ".".into() } else { name(&folder) };
     Diagnostic::error(
         Code::KustomizeFolder,
         format!("`{folder}` is a kustomization: its files are not manifests yet"),

@@ -5,7 +5,7 @@ use crate::model::ledger::{Ledger, Line, Name};
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The contents of all SidecarSets, and who gets which.
@@ -34,11 +34,13 @@ impl Contents {
         Self { base: Sets::new(current, earlier), ..Self::default() }
     }
 
-    /// Takes ledgers, the sets that have none as they are written, and further contents, oldest first.
+    /// Takes ledgers, the sets that have none as they are written, and further contents, oldest first. Of the
+    /// lines only those of some workloads are taken, where no others are going to be rendered.
     pub fn of_ledgers<'l>(
-        ledgers: impl Iterator<Item = &'l Ledger> + Clone,
+        ledgers: impl Iterator<Item = &'l Ledger>,
         written: Vec<Arc<PreparedSet>>,
         mut earlier: Vec<Arc<PreparedSet>>,
+        only: Option<&BTreeSet<Arc<str>>>,
     ) -> Self {
         let mut contents = Self::default();
         let mut current = written;
@@ -48,7 +50,11 @@ impl Contents {
                 earlier.push(contents.add(&revision.name, &revision.set));
             }
             current.extend(ledger.released.as_ref().and_then(|name| contents.prepared.get(name)).cloned());
-            for (key, line) in &ledger.lines {
+            let lines: Box<dyn Iterator<Item = (&Arc<str>, &Line)>> = match only {
+                Some(keys) => Box::new(keys.iter().filter_map(|key| ledger.lines.get_key_value(key))),
+                None => Box::new(ledger.lines.iter()),
+            };
+            for (key, line) in lines {
                 let lines = contents.lines.entry(Arc::clone(key)).or_default();
                 lines.push((Arc::clone(&ledger.name), line.clone()));
             }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What was found in one file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gathered {
     /// SidecarSets: the document and the place in it.
     pub sidecar_sets: Vec<(Arc<Document>, Path)>,

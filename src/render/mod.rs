@@ -85,7 +85,7 @@ impl Rendered {
 pub struct Renderer {
     contents: Contents,
     kinds: Kinds,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     options: Options,
     keeps_sidecar_sets: bool,
     needles: Needles,
@@ -113,7 +113,14 @@ impl Renderer {
         keeps_sidecar_sets: bool,
     ) -> Self {
         let needles = Needles::new(contents.all().map(|s| &s.set().selector));
-        Self { contents, kinds, namespaces, options, keeps_sidecar_sets, needles }
+        Self { contents, kinds, namespaces: Arc::new(namespaces), options, keeps_sidecar_sets, needles }
+    }
+
+    /// Returns a renderer with other contents, and everything else alike.
+    pub fn with_contents(&self, contents: Contents) -> Self {
+        let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
+        let needles = Needles::new(contents.all().map(|s| &s.set().selector));
+        Self { contents, kinds, namespaces, needles, ..*self }
     }
 
     /// Renders one document.

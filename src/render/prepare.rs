@@ -8,7 +8,7 @@ use crate::model::repository::{self, Repository};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
 use crate::yaml::{Document, Part, Path};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub struct Prepared {
     pub sets: Vec<Arc<SidecarSet>>,
     /// The ledgers, by SidecarSet.
     pub ledgers: BTreeMap<Arc<str>, Ledger>,
+    /// Earlier states of SidecarSets, oldest first.
+    history: Vec<Arc<SidecarSet>>,
+    /// A SidecarSet without a ledger is an error.
+    expects_ledgers: bool,
 }
 
 /// Prepares a renderer, and says what is wrong with the sets and the ledgers.
@@ -74,19 +78,14 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
-    let mut written = Vec::new();
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
             Some(ledger) => diagnostics.extend(not_in_the_file(set, ledger)),
             None if expects_ledgers => diagnostics.push(without_ledger(set)),
-            None => written.push(Arc::clone(set)),
+            None => {}
         }
     }
-    let mut contents = Contents::of_ledgers(ledgers.values(), prepared(written), prepared(history));
-    for set in sets.iter().filter(|s| ledgers.contains_key(s.name.as_str())) {
-        // What a rollout would bring: workloads that only this content selects are looked at too.
-        contents.add(&revision_name(set).into(), set);
-    }
+    let contents = contents(&sets, &ledgers, &history, expects_ledgers, None, None);
     let mut kinds = Kinds::default();
     from.repository.kinds().for_each(|k| kinds.add(k));
     let renderer = Renderer::new(
@@ -96,7 +95,38 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
         Options { annotations: annotations(from.annotations, from.repository), trace: from.trace },
         from.keeps_sidecar_sets,
     );
-    (Prepared { renderer, sets, ledgers }, diagnostics)
+    (Prepared { renderer, sets, ledgers, history, expects_ledgers }, diagnostics)
+}
+
+impl Prepared {
+    /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
+    /// are going to be rendered, their lines are enough.
+    pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
+        let Self { sets, ledgers, history, expects_ledgers, .. } = self;
+        self.renderer.with_contents(contents(sets, ledgers, history, *expects_ledgers, Some(ledger), only))
+    }
+}
+
+/// What the ledgers say, one of them in another state; sets without one are as they are written.
+fn contents(
+    sets: &[Arc<SidecarSet>],
+    ledgers: &BTreeMap<Arc<str>, Ledger>,
+    history: &[Arc<SidecarSet>],
+    expects_ledgers: bool,
+    instead: Option<&Ledger>,
+    only: Option<&BTreeSet<Arc<str>>>,
+) -> Contents {
+    let is_other = |ledger: &&Ledger| instead.is_none_or(|i| i.name != ledger.name);
+    let all = ledgers.values().filter(is_other).chain(instead);
+    let has_ledger = |name: &str| ledgers.contains_key(name) || instead.is_some_and(|i| &*i.name == name);
+    let (by_ledger, by_file): (Vec<_>, Vec<_>) =
+        sets.iter().map(Arc::clone).partition(|set| expects_ledgers || has_ledger(&set.name));
+    let mut contents = Contents::of_ledgers(all, prepared(by_file), prepared(history.to_vec()), only);
+    for set in by_ledger.iter().filter(|s| has_ledger(&s.name)) {
+        // What a rollout would bring: workloads that only this content selects are looked at too.
+        contents.add(&revision_name(set).into(), set);
+    }
+    contents
 }
 
 /// Decodes ledgers; of two for one SidecarSet the first stays.

@@ -8,7 +8,7 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Surroundings, may_hold_objects, objects_of};
-use crate::read::{Choice, Cluster, Files, Input, Layout, LedgerFile, choose, in_order, text};
+use crate::read::{Choice, Cluster, Files, Input, Layout, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
     render_file,
@@ -210,7 +210,7 @@ impl Site {
 }
 
 /// Renders one file.
-pub fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
+pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
     let file =
         File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
     render_file(&file, renderer, How::default())
@@ -268,14 +268,19 @@ fn read(inputs: Vec<Input>, files: &dyn Files) -> (Vec<(Input, Arc<str>)>, Gathe
 fn ledgers(layout: &Layout, from: &Sources<'_>) -> (Gathered, Vec<Diagnostic>) {
     let (files, mut diagnostics) = layout.ledgers(from.ledgers);
     let own = files.into_iter().filter(|l| l.cluster.as_deref() == from.cluster);
-    let mut gathered = Gathered::default();
-    for LedgerFile { input, .. } in own {
-        match text(&input, from.ledgers) {
+    let (gathered, wrong) = gather_ledgers(&own.map(|l| l.input).collect::<Vec<_>>(), from.ledgers);
+    diagnostics.extend(wrong);
+    (gathered, diagnostics)
+}
+
+/// Reads the files of ledgers; each must be named for its SidecarSet.
+pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Diagnostic>) {
+    let (mut gathered, mut diagnostics) = (Gathered::default(), Vec::new());
+    for input in inputs {
+        match text(input, files) {
             Ok(text) => {
                 let found = gather(&input.name, &text);
-                for (document, _) in &found.ledgers {
-                    diagnostics.extend(misplaced(document, &input));
-                }
+                diagnostics.extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
                 gathered.merge(found);
             }
             Err(error) => diagnostics.push(error),

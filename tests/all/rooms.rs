@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diag", &[], &["annotate_snippets"]),
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
-    ("read", &["diag"], &["ignore", "memchr"]),
+    ("read", &["diag", "git"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),

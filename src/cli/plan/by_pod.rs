@@ -162,12 +162,11 @@ fn json_of(step: &NextStep) -> String {
 }
 
 fn text_of(set: &str, step: &NextStep) -> String {
-    let mut text = match (step.kind, &step.reason) {
-        (Kind::Batch, _) => {
-            format!("{set}: batch, {} of {} pods\n", step.pods.len(), step.status.matched_pods)
-        }
-        (kind, reason) => {
-            format!("{set}: {}, {}\n", kind.name().to_lowercase(), reason.as_deref().unwrap_or_default())
+    let mut text = match (step.kind, step.pods.len()) {
+        (Kind::Batch, 1) => format!("{set}: batch of 1 pod\n"),
+        (Kind::Batch, count) => format!("{set}: batch of {count} pods\n"),
+        (kind, _) => {
+            format!("{set}: {}, {}\n", kind.name().to_lowercase(), step.reason.as_deref().unwrap_or_default())
         }
     };
     for pod in step.pods.iter().filter(|_| step.kind == Kind::Batch) {

@@ -5,7 +5,7 @@ use super::{
     InjectPolicy, InjectRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, PriorityStrategy,
     ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
 };
-use crate::model::selector::{Operator, Requirement, Selector};
+use crate::model::selector::Selector;
 use crate::yaml::Path;
 use serde_json::{Map, Value};
 
@@ -147,24 +147,7 @@ fn int_or_percent(object: &Object, key: &str) -> Option<IntOrPercent> {
 
 /// Reads a label selector, where there is one.
 pub(crate) fn selector(object: &Object, key: &str) -> Option<Selector> {
-    let selector = inside(object, key)?;
-    Some(Selector {
-        match_labels: pairs(selector, "matchLabels").into_iter().collect(),
-        match_expressions: objects(selector, "matchExpressions").map(requirement).collect(),
-    })
-}
-
-fn requirement(written: &Object) -> Requirement {
-    let values = texts(written, "values").map(str::to_owned).collect();
-    let operator = match text(written, "operator") {
-        Some("In") => Operator::In(values),
-        Some("NotIn") => Operator::NotIn(values),
-        Some("Exists") => Operator::Exists,
-        Some("DoesNotExist") => Operator::DoesNotExist,
-        // Validation refuses any other operator; until somebody asks for it, nothing may match by accident.
-        _ => Operator::In(Vec::new()),
-    };
-    Requirement { key: text(written, "key").unwrap_or_default().into(), operator }
+    inside(object, key).map(Selector::read)
 }
 
 /// Returns the object at a key.
