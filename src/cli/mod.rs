@@ -93,8 +93,12 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Say what a rollout is going to do
     Plan(plan::PlanArgs),
-    /// Print the JSON Schema of pillion.yaml
-    Schema,
+    /// Print the JSON Schema of pillion's own files
+    Schema {
+        /// Of which file
+        #[arg(default_value = "repository")]
+        of: print::Of,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -120,7 +124,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
-        Verb::Schema => print::schema(),
+        Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),
     };

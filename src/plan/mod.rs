@@ -54,8 +54,8 @@ pub mod scatter;
 pub mod unavailable;
 
 pub use rest::Rest;
-pub use surroundings::{Surroundings, may_hold_objects, objects_of};
 pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
+pub use surroundings::{Surroundings, may_hold_objects, objects_of};
 
 use crate::model::sidecar_set::IntOrPercent;
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use super::rest::Rest;
 use super::state::{Matched, State};
 use super::step::{Circumstances, Course, Move};
 use super::{Labels, canary, partition, priority, rounded_up, scatter, unavailable};
+use crate::model::ledger::Name;
 use std::sync::Arc;
 
 /// What was picked.
@@ -28,10 +29,11 @@ struct Room {
 pub(super) fn pick(
     course: &Course<'_>,
     state: &State<'_>,
+    target: &Name,
     is_rollback: bool,
     given: &Circumstances,
 ) -> Picked {
-    let candidates = Candidates::of(course, state, is_rollback, given);
+    let candidates = Candidates::of(course, state, target, is_rollback, given);
     if candidates.is_nothing_left() {
         return Picked::Nothing(None);
     }
@@ -58,7 +60,8 @@ pub(super) fn pick(
     if !moves.is_empty() {
         return Picked::Moves(moves);
     }
-    let is_held_by_bound = bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].is_next_run());
+    let is_held_by_bound =
+        bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].is_next_run());
     Picked::Nothing(Some(candidates.rest(state, &order, is_held_by_bound)))
 }
 
@@ -71,15 +74,19 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn of(course: &Course<'_>, state: &State<'_>, is_rollback: bool, given: &Circumstances) -> Self {
+    fn of(
+        course: &Course<'_>,
+        state: &State<'_>,
+        target: &Name,
+        is_rollback: bool,
+        given: &Circumstances,
+    ) -> Self {
         let mut found = Self::default();
         let selector = course.settings.strategy.selector.as_ref().filter(|_| !is_rollback);
         for (i, matched) in state.matched.iter().enumerate().filter(|(_, m)| !m.is_done) {
             let unit = matched.unit;
-            let target = course.source.as_ref().map(|r| Arc::clone(&r.name)).filter(|_| !is_rollback);
-            let broken = (!is_rollback)
-                .then(|| course.fleet.rendering(unit, &target))
-                .and_then(|r| r.error.as_ref().map(|e| e.message.clone()));
+            let rendering = course.fleet.rendering(unit, target);
+            let broken = rendering.error.as_ref().map(|e| e.message.clone());
             if let Some(reason) = broken.or_else(|| given.waiting.get(unit.key()).cloned()) {
                 found.waiting.push((Arc::clone(unit.key()), reason));
             } else if canary::is_selected(selector, &unit.labels) {

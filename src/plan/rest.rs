@@ -58,11 +58,9 @@ impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => f.write_str("everything carries what the SidecarSet's file holds"),
-            Self::Rejected(name) => write!(
-                f,
-                "`{}` was rolled back; `pillion resume` lets it be staged again",
-                name_text(name)
-            ),
+            Self::Rejected(name) => {
+                write!(f, "`{}` was rolled back; `pillion resume` lets it be staged again", name_text(name))
+            }
             Self::Paused(paused) => write!(f, "paused at batch {}: {}", paused.batch, paused.reason),
             Self::StrategyPaused => f.write_str("`updateStrategy.paused` is set"),
             Self::NotUpdate => f.write_str("`updateStrategy.type` is `NotUpdate`"),

@@ -178,14 +178,8 @@ pub fn digest(course: &Course<'_>, before: &Ledger, number: u32, moves: &[Move])
     let target = before.target.clone().unwrap_or_default();
     let workloads: Vec<_> = moves.iter().map(|m| json!([&*m.key, m.from, m.to, m.of, m.partition])).collect();
     let sizes: BTreeMap<&str, u32> = before.sizes.iter().map(|(k, n)| (&**k, *n)).collect();
-    let content = json!([
-        &*course.name,
-        name_text(&before.released),
-        name_text(&target),
-        number,
-        workloads,
-        sizes,
-    ]);
+    let content =
+        json!([&*course.name, name_text(&before.released), name_text(&target), number, workloads, sizes,]);
     let digest = Sha256::digest(content.to_string());
     format!("sha256:{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
@@ -211,7 +205,7 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
 
 fn advance(course: &Course<'_>, ledger: &Ledger, target: &Name, given: &Circumstances) -> Step {
     let state = State::of(course, ledger, target);
-    match pick(course, &state, ledger.released == *target, given) {
+    match pick(course, &state, target, ledger.released == *target, given) {
         Picked::Moves(moves) => Step::Batch(batch(course, ledger, target, &state, moves)),
         Picked::Nothing(Some(rest)) => Step::Rest(rest),
         Picked::Nothing(None) => Step::Close(closed(course, ledger, target, &state)),

@@ -8,8 +8,8 @@ use crate::model::repository::{self, Repository};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
 use crate::yaml::{Document, Part, Path};
-use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -75,12 +75,16 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     gathered.ledgers.extend(from.ledgers.ledgers);
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
     let (ledgers, wrong) = read_ledgers(&gathered.ledgers);
+    let is_broken =
+        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, _)| l.value()["metadata"]["name"] == *set.name);
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
             Some(ledger) => diagnostics.extend(not_in_the_file(set, ledger)),
+            // What is wrong with a ledger is said already.
+            None if expects_ledgers && is_broken(set) => {}
             None if expects_ledgers => diagnostics.push(without_ledger(set)),
             None => {}
         }

@@ -124,7 +124,9 @@ fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Label {
         width: source.chars().count(),
         source: source.into(),
         text: match text.lines().nth(same) {
-            Some(line) => format!("render makes `{}`", line.trim().chars().take(MAX_LINE).collect::<String>()),
+            Some(line) => {
+                format!("render makes `{}`", line.trim().chars().take(MAX_LINE).collect::<String>())
+            }
             None => "render makes nothing here".to_owned(),
         },
     }

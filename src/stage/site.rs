@@ -181,11 +181,15 @@ impl Site {
     /// Renders every file, in parallel, and hands the results over in order.
     pub fn render(&self, renderer: &Renderer, mut take: impl FnMut(&Input, &Arc<str>, RenderedFile)) {
         let mut inputs = self.inputs.iter();
-        in_order(&self.inputs, |(input, text)| render_one(input, text, renderer), |rendered| {
-            if let Some((input, text)) = inputs.next() {
-                take(input, text, rendered);
-            }
-        });
+        in_order(
+            &self.inputs,
+            |(input, text)| render_one(input, text, renderer),
+            |rendered| {
+                if let Some((input, text)) = inputs.next() {
+                    take(input, text, rendered);
+                }
+            },
+        );
     }
 
     /// Returns the inputs and their texts, in order.
@@ -197,7 +201,8 @@ impl Site {
     fn twice(&self) -> Vec<Diagnostic> {
         let mut first: BTreeMap<&str, (&Document, &Located)> = BTreeMap::new();
         let mut found = Vec::new();
-        for (document, located) in self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l))) {
+        for (document, located) in self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)))
+        {
             match first.get(&*located.key) {
                 Some((other, at)) => found.push(workload_twice(located, document, other, at)),
                 None => {
@@ -211,8 +216,7 @@ impl Site {
 
 /// Renders one file.
 pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
-    let file =
-        File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
+    let file = File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
     render_file(&file, renderer, How::default())
 }
 
@@ -280,7 +284,8 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
         match text(input, files) {
             Ok(text) => {
                 let found = gather(&input.name, &text);
-                diagnostics.extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                diagnostics
+                    .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
                 gathered.merge(found);
             }
             Err(error) => diagnostics.push(error),
@@ -295,9 +300,12 @@ fn misplaced(document: &Document, input: &Input) -> Option<Diagnostic> {
     let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
     let at = crate::yaml::Path::dotted("metadata.name");
     (stem != name).then(|| {
-        Diagnostic::error(Code::LedgerMisplaced, format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"))
-            .at(document.label(&at, crate::yaml::Part::Value, ""))
-            .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
+        Diagnostic::error(
+            Code::LedgerMisplaced,
+            format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"),
+        )
+        .at(document.label(&at, crate::yaml::Part::Value, ""))
+        .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
     })
 }
 
@@ -327,8 +335,8 @@ fn objects(input: &Input, text: &str) -> Vec<(String, Value)> {
         return Vec::new();
     }
     let pieces = split(&input.name, text).0.into_iter().enumerate();
-    let documents =
-        pieces.filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
+    let documents = pieces
+        .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
     documents.flat_map(|d| objects_of(&d, &input.namespace)).collect()
 }
 

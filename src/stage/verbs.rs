@@ -62,11 +62,7 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, Refused> {
         ));
     };
     if *target == ledger.released {
-        return refused(format!(
-            "`{}` goes back to `{}` already",
-            ledger.name,
-            name_text(&ledger.released)
-        ));
+        return refused(format!("`{}` goes back to `{}` already", ledger.name, name_text(&ledger.released)));
     }
     let mut after = ledger.clone();
     reject(&mut after, target);

@@ -17,7 +17,12 @@ pub fn canonical(site: &Site, texts: &BTreeMap<Arc<str>, (Arc<str>, String)>) ->
     let mut found = Vec::new();
     for (name, (file, text)) in texts {
         let Some(ledger) = site.prepared.ledgers.get(name) else { continue };
-        found.extend(first_difference(file, text, &ledger::emit(ledger), "pillion writes this ledger otherwise"));
+        found.extend(first_difference(
+            file,
+            text,
+            &ledger::emit(ledger),
+            "pillion writes this ledger otherwise",
+        ));
     }
     found
 }
@@ -72,7 +77,12 @@ fn has_configuration(repository: &Repository, commit: &Commit, config: &Path) ->
     Ok(repository.entry_at(commit.tree, &config.to_string_lossy())?.is_some())
 }
 
-fn judge(old: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>, built: Option<(&str, &str)>) -> Vec<Diagnostic> {
+fn judge(
+    old: Option<&Live<'_>>,
+    new: &Live<'_>,
+    cluster: Option<&str>,
+    built: Option<(&str, &str)>,
+) -> Vec<Diagnostic> {
     let (site, mut found) = new.site(cluster, built);
     found.retain(Diagnostic::is_error);
     let earlier = old.map(|old| old.site(cluster, built).0);
@@ -164,7 +174,9 @@ impl Change<'_> {
             let mut at = old.clone();
             for _ in 0..MOST_STEPS {
                 at = match next_step(self.course, &at, given) {
-                    Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => after,
+                    Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => {
+                        after
+                    }
                     Step::Rest(_) => return false,
                 };
                 if self.is(&at) {
@@ -188,7 +200,10 @@ impl Change<'_> {
         let alone = Circumstances { observed, ..Circumstances::default() };
         vec![
             Circumstances { waiting, ..alone.clone() },
-            Circumstances { unhealthy: self.new.lines.keys().filter(moved).cloned().collect(), ..alone.clone() },
+            Circumstances {
+                unhealthy: self.new.lines.keys().filter(moved).cloned().collect(),
+                ..alone.clone()
+            },
             alone,
         ]
     }
@@ -206,10 +221,13 @@ impl Change<'_> {
         });
         let planned = ledger::emit(&planned.unwrap_or_else(|| Ledger::new(&self.new.name)));
         let file = live.configuration.ledger_place(cluster, &self.new.name).unwrap_or_default();
-        let what = format!("commit {} changes the ledger of `{}` as no command of pillion does", live.head.id.short(), self.new.name);
-        first_difference(&file.into(), &written, &planned, &what).unwrap_or_else(|| {
-            Diagnostic::error(Code::LedgerNotPlanned, what)
-        })
+        let what = format!(
+            "commit {} changes the ledger of `{}` as no command of pillion does",
+            live.head.id.short(),
+            self.new.name
+        );
+        first_difference(&file.into(), &written, &planned, &what)
+            .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what))
     }
 }
 
@@ -250,13 +268,17 @@ fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what: &str) -> O
         source: source.into(),
         text: match line(wanted) {
             planned if planned.is_empty() => "nothing more would stand here".to_owned(),
-            planned => format!("here would stand `{}`", planned.trim().chars().take(MAX_LINE).collect::<String>()),
+            planned => {
+                format!("here would stand `{}`", planned.trim().chars().take(MAX_LINE).collect::<String>())
+            }
         },
     };
     Some(
         Diagnostic::error(Code::LedgerNotPlanned, what)
             .at(label)
-            .because("a ledger changes by `pillion stage`, `watch`, `init rollout` and the verbs, never by hand")
+            .because(
+                "a ledger changes by `pillion stage`, `watch`, `init rollout` and the verbs, never by hand",
+            )
             .help("take the change back, and let pillion make it"),
     )
 }
@@ -269,7 +291,8 @@ fn at_boundary(text: &str, mut at: usize) -> usize {
 }
 
 fn removed(commit: &Commit, ledger: &Ledger) -> Diagnostic {
-    let message = format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
+    let message =
+        format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
     Diagnostic::error(Code::LedgerNotPlanned, message)
         .because("without it nobody knows which workloads carry what")
         .help("put it back; a SidecarSet is taken away by deleting its file and releasing that")

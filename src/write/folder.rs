@@ -210,9 +210,9 @@ fn failure(path: &Path, source: std::io::Error) -> Failure {
 fn not_ours(path: &Path) -> Diagnostic {
     let message = format!("`{}` is in the way: pillion did not write it", path.display());
     let list = file_list::NAME;
-    Diagnostic::error(Code::FileNotOurs, message).at(Label::whole_file(path.to_string_lossy())).help(format!(
-        "remove it, or choose another folder; `{list}` in the folder lists what pillion wrote"
-    ))
+    Diagnostic::error(Code::FileNotOurs, message)
+        .at(Label::whole_file(path.to_string_lossy()))
+        .help(format!("remove it, or choose another folder; `{list}` in the folder lists what pillion wrote"))
 }
 
 fn through_link(link: &Path) -> Diagnostic {

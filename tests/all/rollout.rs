@@ -75,7 +75,8 @@ fn told(step: &Step) -> String {
     match step {
         Step::Open(_) => "open".to_owned(),
         Step::Close(ledger) => {
-            let held = ledger.lines.iter().filter_map(|(k, l)| Some(format!("; {k} held: {}", l.held.as_ref()?)));
+            let held =
+                ledger.lines.iter().filter_map(|(k, l)| Some(format!("; {k} held: {}", l.held.as_ref()?)));
             format!("close{}", held.collect::<String>())
         }
         Step::Rest(rest) => rest.to_string(),
@@ -86,7 +87,13 @@ fn told(step: &Step) -> String {
                 format!("{} {}-{}/{of} {} {} down{kept}", m.key, m.from, m.to, m.taking.how.words(), m.down)
             });
             let moves: Vec<String> = moves.collect();
-            format!("{}: {}; {} of {} updated", batch.number, moves.join(", "), batch.updated, batch.matched_pods)
+            format!(
+                "{}: {}; {} of {} updated",
+                batch.number,
+                moves.join(", "),
+                batch.updated,
+                batch.matched_pods
+            )
         }
     }
 }
@@ -111,13 +118,17 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
             "{indent}metadata:\n{indent}  labels: {{app: {name}, log: \"true\"}}\n{indent}spec:\n{indent}  containers:\n{indent}  - name: app\n{indent}    image: app:{image}\n"
         )
     };
-    let head = |version: &str, kind: &str| format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: {name}\n");
+    let head = |version: &str, kind: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
+    };
     let pods = |n: u32| format!("spec:\n  replicas: {n}\n");
     match shape {
         Shape::Deployment(n) => head("apps/v1", "Deployment") + &pods(n) + "  template:\n" + &spec("    "),
         Shape::StatefulSet(n) => head("apps/v1", "StatefulSet") + &pods(n) + "  template:\n" + &spec("    "),
         Shape::Kept(n, kept) => {
-            let own = format!("  updateStrategy:\n    type: RollingUpdate\n    rollingUpdate: {{partition: {kept}}}\n");
+            let own = format!(
+                "  updateStrategy:\n    type: RollingUpdate\n    rollingUpdate: {{partition: {kept}}}\n"
+            );
             head("apps/v1", "StatefulSet") + &pods(n) + &own + "  template:\n" + &spec("    ")
         }
         Shape::CloneSet(n) => {
@@ -126,7 +137,9 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
         }
         Shape::Unknown => head("apps/v1", "Deployment") + "spec:\n  template:\n" + &spec("    "),
         Shape::CronJob => {
-            head("batch/v1", "CronJob") + "spec:\n  jobTemplate:\n    spec:\n      template:\n" + &spec("        ")
+            head("batch/v1", "CronJob")
+                + "spec:\n  jobTemplate:\n    spec:\n      template:\n"
+                + &spec("        ")
         }
         Shape::Job => head("batch/v1", "Job") + "spec:\n  template:\n" + &spec("    "),
         Shape::Pod => {
@@ -197,7 +210,8 @@ fn check_steps(site: &Site, steps: &[Step], before: &Ledger) {
         let kept = keep(strategy.partition.as_ref(), pods as usize);
         assert!(batch.updated as usize + kept <= pods as usize, "partition: {}", told(step));
         let mut moving = batch.moves.iter().filter(|m| m.taking.how.moves_pods() && m.of != Some(0));
-        let is_alone = moving.next().is_none_or(|m| m.is_oversized || m.of.is_none()) && moving.next().is_none();
+        let is_alone =
+            moving.next().is_none_or(|m| m.is_oversized || m.of.is_none()) && moving.next().is_none();
         if let Some(bound) = &strategy.max_unavailable {
             let down: u32 = batch.moves.iter().map(|m| m.down).sum();
             let bound = max_unavailable(bound, pods as usize);
@@ -307,8 +321,12 @@ fn shape() -> impl Strategy<Value = Shape> {
 fn world() -> impl Strategy<Value = World> {
     let shapes = prop::collection::vec((shape(), 1..3_u32), 0..6);
     let strategy = prop::sample::select(STRATEGIES);
-    (shapes, strategy, prop::sample::select(ROLLOUTS))
-        .prop_map(|(shapes, strategy, rollout)| World { shapes, image: 2, strategy, rollout })
+    (shapes, strategy, prop::sample::select(ROLLOUTS)).prop_map(|(shapes, strategy, rollout)| World {
+        shapes,
+        image: 2,
+        strategy,
+        rollout,
+    })
 }
 
 /// What somebody does to the base between two steps.

@@ -2,13 +2,13 @@
 
 use super::{Output, PlanArgs};
 use crate::cli::inputs::{self, Inputs};
-use crate::read::{Disk, named};
 use crate::cli::pipeline::{first_pass, gather_files, read_documents};
 use crate::cli::report::Reporter;
 use crate::cli::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::plan::pods::{Kind, Namespaces, NextStep, next_step, observed};
+use crate::read::{Disk, named};
 use crate::render::{Gathered, check_sets, read_states};
 use crate::write::Failure;
 use crate::yaml::{Part, Path};
