@@ -18,6 +18,9 @@ pub mod file_list;
 /// What Kruise notes on pods.
 pub mod annotations;
 
+/// Lengths of time.
+pub mod duration;
+
 /// Points in time.
 pub mod timestamp;
 

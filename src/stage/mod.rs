@@ -6,6 +6,7 @@ mod live;
 mod own_render;
 mod places;
 mod site;
+mod supposed;
 
 /// Is what git holds what pillion makes?
 pub mod verify;
@@ -17,4 +18,6 @@ pub use branches::Branches;
 pub use failure::Failure;
 pub use live::{Live, configuration_of, listing};
 pub use own_render::check_own_render;
+pub use places::{RenderedPlace, RenderedPlaces};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
+pub use supposed::Supposed;
