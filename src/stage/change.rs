@@ -62,15 +62,19 @@ pub fn commit(
         identity: &live.branches.identity,
         time: change.time,
     };
-    let id = live.repository.write_commit(&new, signing)?;
+    let id = editor.commit(&new, signing)?;
+    editor.finish()?;
     Ok((Some(Staged { id, message }), diagnostics))
 }
 
 /// The rendered files of workloads whose lines differ: number of the input, and place.
 fn changed_files(live: &Live<'_>, site: &Site, before: &Ledger, after: &Ledger) -> BTreeSet<(usize, String)> {
     let differs = |key: &Arc<str>| before.lines.get(key) != after.lines.get(key);
-    let keys: BTreeSet<&Arc<str>> = before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
+    let keys: BTreeSet<&Arc<str>> =
+        before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
     let inputs = site.inputs_of_workloads().filter(|(key, _)| keys.contains(key)).map(|(_, input)| input);
-    let place = |input: usize| Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?));
+    let place = |input: usize| {
+        Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?))
+    };
     inputs.filter_map(place).collect()
 }

@@ -1,5 +1,6 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
+use super::Supposed;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::ledger::{Ledger, Revision};
@@ -8,7 +9,6 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
-use super::Supposed;
 use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
@@ -346,12 +346,23 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
                 let found = gather(&input.name, &text);
                 diagnostics
                     .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                if found.ledgers.is_empty() && found.unreadable.is_empty() {
+                    diagnostics.push(no_ledger_in(input));
+                }
                 gathered.merge(found);
             }
             Err(error) => diagnostics.push(error),
         }
     }
     (gathered, diagnostics)
+}
+
+/// Anything else than a ledger in their folder: somebody may think it counts.
+fn no_ledger_in(input: &Input) -> Diagnostic {
+    Diagnostic::error(Code::LedgerBroken, format!("`{}` holds no ledger", input.name))
+        .at(Label::whole_file(Arc::clone(&input.name)))
+        .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
+        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
 }
 
 /// A ledger of another SidecarSet than its file is named for.
