@@ -1,7 +1,8 @@
 //! Which bytes does git store for a file? What the `.gitattributes` of the tree say about its line ends.
 //!
 //! Only files of the tree count: what a machine's own configuration says (`core.autocrlf`, `core.attributesFile`,
-//! `info/attributes`) must not change a commit.
+//! `info/attributes`) must not change a commit. `ident` and `working-tree-encoding` are of no concern: they say how
+//! a checkout differs from the blob, and pillion's texts come from blobs or are UTF-8.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::collections::BTreeMap;

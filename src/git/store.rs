@@ -156,8 +156,8 @@ fn place(from: &Path, to: &Path) -> io::Result<()> {
     for name in names {
         fs::rename(from.join(&name), to.join(&name))?;
     }
-    // The names are on the disk before a ref says that they are.
-    fs::File::open(to).and_then(|folder| folder.sync_all())
+    // The names are on the disk before a ref says that they are; Windows cannot open a folder and need not.
+    if cfg!(unix) { fs::File::open(to)?.sync_all() } else { Ok(()) }
 }
 
 fn unwritten(path: &Path) -> impl FnOnce(io::Error) -> Failure {
