@@ -34,9 +34,9 @@ fuzz TARGET SECONDS="60":
     cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     cargo +nightly fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048
 
-# Compare with further recorded answers of the real Kruise: folders that hold injection/ or validation/, joined by `:`.
+# Compare with further recorded answers of the real Kruise: folders that hold injection/, rollout/ and so on, joined by `:`.
 conformance FOLDERS:
-    PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- injection:: validation::
+    PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- injection:: validation:: rollout
 
 # Check licences, sources and duplicates of the dependencies.
 deny:

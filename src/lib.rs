@@ -20,11 +20,17 @@ pub mod inject;
 /// Documents in, the same documents with their sidecars out.
 pub mod render;
 
+/// A rollout, step by step, and what happens to pods in each. Pure.
+pub mod plan;
+
 /// Rendered files, out of the program.
 pub mod write;
 
 /// Trees, commits and refs in git's object database; the only room that knows git2.
 pub mod git;
+
+/// A rollout in git: what a commit holds, and the commits that follow from it.
+pub mod stage;
 
 /// The command line.
 pub mod cli;

@@ -1,10 +1,11 @@
 //! `pillion explain KIND/NAME`: which SidecarSets reach a workload, which do not and why, and what each brings.
 
 use super::inputs::{self, InputArgs};
-use super::pipeline::{How, first_pass, renderer, second_pass};
+use super::pipeline::{first_pass, renderers, second_pass};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::inject::{Trace, Verdict};
+use crate::render::How;
 use crate::write::Failure;
 use crate::yaml::Part;
 use clap::Args;
@@ -33,18 +34,18 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         return Ok(USAGE);
     };
     let mut first = first_pass(&mut inputs, common);
-    let (renderer, wrong) = renderer(&inputs, &mut first, None, false, true);
+    let (renderers, wrong) = renderers(&inputs, &mut first, None, false, true);
     reporter.add(wrong);
     let mut text = String::new();
     let mut known = Vec::new();
-    second_pass(&first.texts, &renderer, How { keeps_all: false, closely: true }, common, |file| {
-        let is_wanted = file.workloads.iter().any(|(key, _)| wanted.is(key));
+    second_pass(&first.texts, &renderers, How { keeps_all: false, closely: true }, common, |done| {
+        let is_wanted = done.file.workloads.iter().any(|(key, _)| wanted.is(key));
         if is_wanted {
-            reporter.add(file.diagnostics);
+            reporter.add(done.file.diagnostics);
         }
-        for (key, outcome) in file.workloads {
+        for (key, outcome) in done.file.workloads {
             if wanted.is(&key) {
-                text.push_str(&explanation(&key, &file.input.name, &outcome.trace));
+                text.push_str(&explanation(&key, &done.input.name, &outcome.trace));
             } else {
                 known.push(key);
             }

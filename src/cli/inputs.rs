@@ -2,12 +2,12 @@
 
 use super::Common;
 use crate::diag::{Code, Diagnostic, Label};
+use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
-use crate::read::{Found, Skips, read_file, walk};
+use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, choose, plain};
+use crate::stage::layout;
 use crate::yaml::Document;
 use clap::Args;
-use serde_json::Value;
-use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,42 +23,24 @@ pub(super) struct InputArgs {
     /// Earlier states of SidecarSets, oldest first, where no ledger holds them
     #[arg(long, value_name = "FILE")]
     pub(super) history: Vec<PathBuf>,
+    /// The cluster of pillion.yaml that the manifests are of, where their folder does not say
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
     /// Namespace of manifests that name none
     #[arg(long, value_name = "NAME")]
     pub(super) namespace: Option<String>,
 }
 
-/// Where the text of an input is.
-#[derive(Debug, Clone)]
-pub(super) enum Source {
-    /// A file.
-    File(PathBuf),
-    /// Standard input, which can be read once.
-    Stdin,
-}
-
-/// One input to be rendered.
-#[derive(Debug, Clone)]
-pub(super) struct Input {
-    /// Where its text is.
-    pub(super) source: Source,
-    /// What it is called in messages.
-    pub(super) name: Arc<str>,
-    /// Its place in an output folder.
-    pub(super) relative: PathBuf,
-    /// A person named this very file.
-    pub(super) is_named: bool,
-    /// Namespace of its manifests that name none.
-    pub(super) namespace: Arc<str>,
-}
-
 /// The inputs of a command.
-#[derive(Debug, Default)]
-pub(super) struct Inputs {
+pub(super) struct Inputs<'a> {
+    /// Where they are.
+    pub(super) files: &'a dyn Files,
     /// The configuration, with defaults where there is none.
     pub(super) repository: Repository,
-    /// The folder of pillion.yaml.
-    pub(super) root: PathBuf,
+    /// What it says of files.
+    pub(super) layout: Layout,
+    /// The cluster that was named.
+    pub(super) cluster: Option<String>,
     /// What is rendered, in order.
     pub(super) manifests: Vec<Input>,
     /// Files that only add SidecarSets.
@@ -74,79 +56,110 @@ pub(super) struct Inputs {
 }
 
 /// Finds the inputs. Nothing below the folder that is going to be written is one.
-pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inputs {
-    let mut inputs = Inputs::default();
+pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inputs<'static> {
     let start = args.paths.iter().find(|p| p.as_os_str() != "-").cloned();
-    let file = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
-    if let Some(file) = &file {
-        inputs.configure(file);
-    }
-    if inputs.is_unusable {
-        return inputs;
-    }
-    let skips = match inputs.skips(out) {
-        Ok(skips) => skips,
-        Err(pattern) => {
-            let label =
-                Label::whole_file(file.as_deref().unwrap_or(Path::new("pillion.yaml")).to_string_lossy());
-            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
-            inputs.refuse(Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore"));
-            return inputs;
-        }
-    };
-    let is_whole =
-        file.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| same(p, &inputs.root)));
+    let config = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
+    let mut inputs = Inputs::configured(&Disk, config.as_deref());
+    let root = inputs.layout.root.clone();
+    inputs.name_cluster(args.cluster.as_deref());
+    let is_whole = config.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| same(p, &root)));
     let paths = match (is_whole, args.paths.is_empty()) {
-        (true, _) if !inputs.repository.sources.is_empty() => inputs.in_root(&inputs.repository.sources),
-        (true, _) if inputs.root.as_os_str().is_empty() => vec![PathBuf::from(".")],
-        (true, _) => vec![inputs.root.clone()],
+        (true, _) => inputs.layout.sources(),
         (false, true) => vec![PathBuf::from(".")],
         (false, false) => args.paths.clone(),
     };
-    let namespace = match &args.namespace {
-        Some(name) => Namespace { otherwise: name.as_str().into(), rules: Vec::new() },
-        None => Namespace { otherwise: "default".into(), rules: inputs.namespace_rules() },
-    };
-    let sets: Vec<PathBuf> = inputs
-        .in_root(&inputs.repository.sidecar_sets)
-        .into_iter()
-        .chain(args.sidecar_sets.clone())
-        .collect();
-    inputs.manifests = inputs.collect(&paths, &skips, &namespace);
-    inputs.sidecar_sets = inputs.collect(&sets, &skips, &namespace);
-    inputs.named_for_sets = sets;
-    inputs.history = inputs.collect(&args.history, &skips, &namespace);
+    let Some(mut choice) = inputs.choice(config.as_deref(), out) else { return inputs };
+    if let Some(name) = &args.namespace {
+        choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
+    }
+    let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
+    inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
+    inputs.manifests = inputs.choose(&paths, &choice);
+    inputs.sidecar_sets = inputs.choose(&inputs.named_for_sets.clone(), &choice);
+    inputs.history = inputs.choose(&args.history, &choice);
     inputs
 }
 
-/// Which namespace the manifests of a file are in where they name none.
-struct Namespace {
-    otherwise: Arc<str>,
-    rules: Vec<(PathBuf, Arc<str>)>,
-}
-
-impl Namespace {
-    fn of(&self, file: &Path) -> Arc<str> {
-        let rule = self.rules.iter().find(|(folder, _)| file.starts_with(folder));
-        rule.map_or(&self.otherwise, |(_, name)| name).clone()
+impl<'a> Inputs<'a> {
+    /// Reads the configuration, and finds no input yet.
+    pub(super) fn configured(files: &'a dyn Files, config: Option<&Path>) -> Self {
+        let mut inputs = Self {
+            files,
+            repository: Repository::default(),
+            layout: Layout::default(),
+            cluster: None,
+            manifests: Vec::new(),
+            sidecar_sets: Vec::new(),
+            history: Vec::new(),
+            diagnostics: Vec::new(),
+            named_for_sets: Vec::new(),
+            is_unusable: false,
+        };
+        if let Some(config) = config {
+            inputs.configure(config);
+        }
+        inputs
     }
-}
 
-impl Inputs {
     fn configure(&mut self, file: &Path) {
         let name: Arc<str> = file.to_string_lossy().into();
-        let document = read_file(file, &name).and_then(|text| Document::read(&name, 0, 1, &text));
-        match document {
+        match self.files.text(file, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
             Ok(document) => {
                 let (repository, wrong) = repository::decode(&document);
                 self.is_unusable = wrong.iter().any(Diagnostic::is_error);
                 self.diagnostics.extend(wrong);
-                self.diagnostics.extend(without_effect(&document));
                 self.repository = repository;
             }
             Err(error) => self.refuse(error),
         }
-        self.root = file.parent().map(Path::to_owned).unwrap_or_default();
+        self.layout = layout(&self.repository, file.parent().unwrap_or(Path::new("")));
+    }
+
+    /// Prepares choosing; None when the configuration is of no use.
+    fn choice(&mut self, config: Option<&Path>, out: Option<&Path>) -> Option<Choice> {
+        if self.is_unusable {
+            return None;
+        }
+        match self.layout.skips(out) {
+            Ok(skips) => Some(Choice {
+                skips,
+                namespaces: self.layout.namespaces(),
+                patches_of: kustomization::patches,
+            }),
+            Err(pattern) => {
+                let file = config.unwrap_or(Path::new("pillion.yaml"));
+                let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
+                self.refuse(
+                    Diagnostic::error(Code::InvalidConfiguration, message)
+                        .at(Label::whole_file(file.to_string_lossy()))
+                        .field("ignore"),
+                );
+                None
+            }
+        }
+    }
+
+    fn name_cluster(&mut self, name: Option<&str>) {
+        let Some(name) = name else { return };
+        let known: Vec<&str> = self.layout.clusters.iter().map(|c| &*c.name).collect();
+        if !known.contains(&name) {
+            let message = format!("pillion.yaml has no cluster `{name}`");
+            let help = match known.is_empty() {
+                true => "leave out `--cluster`: pillion.yaml names none".to_owned(),
+                false => format!("it has {}", known.join(", ")),
+            };
+            self.refuse(Diagnostic::error(Code::NoCluster, message).help(help));
+        }
+        self.cluster = Some(name.to_owned());
+    }
+
+    /// Returns the clusters that count; None stands for the only one where pillion.yaml names none.
+    pub(super) fn clusters(&self) -> Vec<Option<Cluster>> {
+        if self.layout.clusters.is_empty() {
+            return vec![None];
+        }
+        let counts = |c: &&Cluster| self.cluster.as_deref().is_none_or(|name| *c.name == *name);
+        self.layout.clusters.iter().filter(counts).cloned().map(Some).collect()
     }
 
     fn refuse(&mut self, diagnostic: Diagnostic) {
@@ -154,112 +167,16 @@ impl Inputs {
         self.is_unusable = true;
     }
 
-    fn in_root(&self, paths: &[String]) -> Vec<PathBuf> {
-        paths.iter().map(|p| plain(&self.root.join(p))).collect()
+    fn choose(&mut self, paths: &[PathBuf], choice: &Choice) -> Vec<Input> {
+        let chosen = choose(self.files, paths, choice);
+        self.diagnostics.extend(chosen.diagnostics);
+        self.is_unusable |= chosen.is_missing;
+        chosen.inputs
     }
-
-    /// Rendered files and ledgers are not sources.
-    fn skips(&self, out: Option<&Path>) -> Result<Skips, String> {
-        let own = [&self.repository.rendered, &self.repository.ledgers].into_iter().flatten();
-        let own = own.filter(|folder| *folder != ".").map(|folder| self.root.join(folder));
-        Skips::new(&self.root, &self.repository.ignore, own.chain(out.map(Path::to_owned)).collect())
-    }
-
-    fn namespace_rules(&self) -> Vec<(PathBuf, Arc<str>)> {
-        let with_folder =
-            self.repository.namespaces.iter().filter_map(|r| Some((r.folder.as_ref()?, &r.name)));
-        with_folder.map(|(folder, name)| (plain(&self.root.join(folder)), name.as_str().into())).collect()
-    }
-
-    /// Finds the files of some paths, each once.
-    fn collect(&mut self, paths: &[PathBuf], skips: &Skips, namespace: &Namespace) -> Vec<Input> {
-        let mut files: Vec<(Found, bool)> = Vec::new();
-        let mut patches = BTreeSet::new();
-        let mut collected = Vec::new();
-        for path in paths {
-            if path.as_os_str() == "-" {
-                collected.push(stdin(namespace));
-                continue;
-            }
-            if !path.exists() {
-                let message = format!("`{}` does not exist", path.display());
-                self.refuse(
-                    Diagnostic::error(Code::UnreadableFile, message)
-                        .at(Label::whole_file(path.to_string_lossy()))
-                        .help("check the name of the file or folder"),
-                );
-                continue;
-            }
-            let found = walk(path, skips);
-            self.diagnostics.extend(found.diagnostics);
-            for kustomization in &found.kustomizations {
-                patches.extend(patches_of(kustomization));
-            }
-            let is_named = !path.is_dir();
-            files.extend(found.files.into_iter().map(|f| (f, is_named)));
-        }
-        let mut seen = BTreeSet::new();
-        for (found, is_named) in files {
-            if !is_named && patches.contains(&found.path) {
-                self.diagnostics.push(
-                    Diagnostic::note(
-                        Code::FolderSkipped,
-                        format!("`{}` is a patch of a kustomization and is skipped", found.name),
-                    )
-                    .at(Label::whole_file(found.path.to_string_lossy())),
-                );
-            } else if seen.insert(found.path.clone().into_os_string()) {
-                let namespace = namespace.of(&found.path);
-                collected.push(Input {
-                    source: Source::File(found.path),
-                    name: found.name,
-                    relative: found.relative,
-                    is_named,
-                    namespace,
-                });
-            }
-        }
-        collected
-    }
-}
-
-fn stdin(namespace: &Namespace) -> Input {
-    Input {
-        source: Source::Stdin,
-        name: "<stdin>".into(),
-        relative: "stdin.yaml".into(),
-        is_named: true,
-        namespace: namespace.of(Path::new("")),
-    }
-}
-
-/// Files that a person named, as inputs.
-pub(super) fn named(files: &[PathBuf]) -> Vec<Input> {
-    let namespace: Arc<str> = "default".into();
-    let input = |path: &PathBuf| Input {
-        source: Source::File(path.clone()),
-        name: path.to_string_lossy().into(),
-        relative: path.clone(),
-        is_named: true,
-        namespace: namespace.clone(),
-    };
-    files.iter().map(input).collect()
-}
-
-/// The files that a kustomization lists as patches; one that cannot be read lists none.
-fn patches_of(kustomization: &Path) -> Vec<PathBuf> {
-    let name: Arc<str> = kustomization.to_string_lossy().into();
-    let document = read_file(kustomization, &name).and_then(|text| Document::read(&name, 0, 1, &text));
-    let Ok(document) = document else { return Vec::new() };
-    let folder = kustomization.parent().unwrap_or(Path::new(""));
-    let listed = |key: &str| document.value().get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let merges = listed("patchesStrategicMerge").into_iter();
-    let paths = ["patches", "patchesJson6902"].into_iter().flat_map(listed).map(|p| p["path"].clone());
-    merges.chain(paths).filter_map(|p| p.as_str().map(|p| plain(&folder.join(p)))).collect()
 }
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.
-fn nearest(start: &Path) -> Option<PathBuf> {
+pub(super) fn nearest(start: &Path) -> Option<PathBuf> {
     let mut folder = if start.is_dir() { start.to_owned() } else { start.parent()?.to_owned() };
     // `..` in a name and the way above a relative one are found out by asking the file system.
     for _ in 0..256 {
@@ -293,37 +210,4 @@ fn above(folder: &Path) -> Option<PathBuf> {
 fn same(a: &Path, b: &Path) -> bool {
     let b = if b.as_os_str().is_empty() { Path::new(".") } else { b };
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Takes `.` and, where names allow it, `..` out of a path.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
-                plain.pop();
-            }
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-/// Keys of pillion.yaml that no command of this version acts on.
-fn without_effect(document: &Document) -> Vec<Diagnostic> {
-    let path = |key: &str| crate::yaml::Path::root().then(key);
-    ["ledgers", "clusters", "git", "rollout"]
-        .into_iter()
-        .filter(|key| document.value().get(*key).is_some())
-        .map(|key| {
-            Diagnostic::note(
-                Code::WithoutEffect,
-                format!("`{key}` is without effect yet: this version renders and validates only"),
-            )
-            .at(document.label(&path(key), crate::yaml::Part::Key, ""))
-            .field(key)
-            .help("nothing has to be done: a later version acts on it")
-        })
-        .collect()
 }

@@ -1,14 +1,26 @@
 //! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
 
 use super::{Cli, DONE, to_stdout};
-use crate::model::repository;
+use crate::model::{ledger, repository};
 use crate::write::Failure;
 use clap::CommandFactory as _;
 
-/// Prints the JSON Schema of pillion.yaml.
-pub(super) fn schema() -> Result<u8, Failure> {
-    let mut text =
-        serde_json::to_string_pretty(&repository::json_schema()).expect("a JSON value always serializes");
+/// Which files have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Of {
+    /// pillion.yaml
+    Repository,
+    /// Ledgers (SidecarRollout)
+    Ledger,
+}
+
+/// Prints the JSON Schema of pillion's own files.
+pub(super) fn schema(of: Of) -> Result<u8, Failure> {
+    let schema = match of {
+        Of::Repository => repository::json_schema(),
+        Of::Ledger => ledger::json_schema(),
+    };
+    let mut text = serde_json::to_string_pretty(&schema).expect("a JSON value always serializes");
     text.push('\n');
     to_stdout(&text)?;
     Ok(DONE)

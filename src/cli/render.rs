@@ -1,12 +1,13 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
 use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{How, RenderedFile, first_pass, renderer, second_pass};
+use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
-use crate::render::Renderer;
+use crate::read::Source;
+use crate::render::How;
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(super) struct RenderArgs {
     /// Write the files back where they came from
     #[arg(long)]
     in_place: bool,
+    /// With two branches: render HEAD's commit onto this one, with the ledgers that are there
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
+    branch: Option<String>,
     /// Write nothing; exit 1 when the output is not up to date
     #[arg(long)]
     check: bool,
@@ -67,6 +71,9 @@ struct Compare {
 
 /// Runs `pillion render`.
 pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    if let Some(branch) = &args.branch {
+        return render_branch::run(branch, common, reporter);
+    }
     let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_unusable {
@@ -83,7 +90,7 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         AnnotationsArg::Kruise => Annotations::Kruise,
         AnnotationsArg::None => Annotations::None,
     });
-    let (renderer, wrong) = renderer(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
+    let (renderers, wrong) = renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
@@ -91,17 +98,17 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         target = Target::InPlace(Vec::new());
         reporter.settle();
     }
-    let tally = write(&first.texts, &renderer, &mut target, common, reporter)?;
+    let tally = write(&first.texts, &renderers, &mut target, common, reporter)?;
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
     finish(target, reporter, &tally)
 }
 
-fn target<'a>(args: &RenderArgs, inputs: &Inputs) -> Target<'a> {
+fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Target<'a> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
-        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.root.join(r));
+        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(Folder::open);
         return Target::Compare(Compare {
@@ -128,8 +135,8 @@ struct Tally {
 }
 
 fn write<'a>(
-    texts: &'a super::pipeline::Texts,
-    renderer: &Renderer,
+    texts: &'a super::pipeline::Texts<'_>,
+    renderers: &Renderers,
     target: &mut Target<'a>,
     common: &Common,
     reporter: &mut Reporter,
@@ -141,13 +148,13 @@ fn write<'a>(
     };
     let mut tally = Tally::default();
     let mut failure = None;
-    second_pass(texts, renderer, How { keeps_all, closely: false }, common, |mut file| {
-        reporter.add(std::mem::take(&mut file.diagnostics));
+    second_pass(texts, renderers, How { keeps_all, closely: false }, common, |mut done| {
+        reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
-        tally.workloads += file.workloads.len();
-        tally.injected += file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
+        tally.workloads += done.file.workloads.len();
+        tally.injected += done.file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
-            match target.take(file) {
+            match target.take(done) {
                 Ok(wrong) => reporter.add(wrong),
                 Err(error) => failure = Some(error),
             }
@@ -157,37 +164,37 @@ fn write<'a>(
 }
 
 impl<'a> Target<'a> {
-    fn take(&mut self, file: RenderedFile<'a>) -> Result<Option<Diagnostic>, Failure> {
+    fn take(&mut self, done: Done<'a>) -> Result<Option<Diagnostic>, Failure> {
         match self {
-            Self::Stdout(_) | Self::Folder(_) if file.is_dropped => Ok(None),
-            Self::Stdout(stream) => stream.add(file.into_text()).map(|()| None),
+            Self::Stdout(_) | Self::Folder(_) if done.file.is_dropped => Ok(None),
+            Self::Stdout(stream) => stream.add(done.into_text()).map(|()| None),
             Self::Folder(folder) => {
-                Ok(folder.put(&file.input.relative, &file.input.name, file.text())?.err().map(|d| *d))
+                Ok(folder.put(&done.input.relative, &done.input.name, done.text())?.err().map(|d| *d))
             }
             Self::InPlace(changed) => {
-                if let (Some(new), super::inputs::Source::File(path)) = (file.new, &file.input.source) {
+                if let (Some(new), Source::File(path)) = (done.file.new, &done.input.source) {
                     changed.push((path.clone(), new));
                 }
                 Ok(None)
             }
-            Self::Compare(compare) => Ok(compare.take(&file)),
+            Self::Compare(compare) => Ok(compare.take(&done)),
         }
     }
 }
 
 impl Compare {
-    fn take(&mut self, file: &RenderedFile<'_>) -> Option<Diagnostic> {
+    fn take(&mut self, done: &Done<'_>) -> Option<Diagnostic> {
         let (name, present) = match (&mut self.folder, &self.name) {
-            (Some(_), _) if file.is_dropped => return None,
+            (Some(_), _) if done.file.is_dropped => return None,
             (Some(folder), Some(root)) => {
-                if let Err(wrong) = folder.expect_file(&file.input.relative, &file.input.name) {
+                if let Err(wrong) = folder.expect_file(&done.input.relative, &done.input.name) {
                     return Some(*wrong);
                 }
-                (root.join(&file.input.relative), folder.present(&file.input.relative))
+                (root.join(&done.input.relative), folder.present(&done.input.relative))
             }
-            _ => (PathBuf::from(&*file.input.name), Some(file.old.to_string())),
+            _ => (PathBuf::from(&*done.input.name), Some(done.old.to_string())),
         };
-        self.compare(&name, present.as_deref(), file.text())
+        self.compare(&name, present.as_deref(), done.text())
     }
 
     fn compare(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {

@@ -63,14 +63,14 @@ pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter)
 }
 
 /// Returns how many sets were checked, and what is wrong with them.
-fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs) -> (usize, Vec<Diagnostic>) {
+fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (usize, Vec<Diagnostic>) {
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
     gathered.refuse_repaired();
-    let mut states = gather_files(&inputs.history);
+    let mut states = gather_files(&inputs.history, inputs.files);
     states.refuse_repaired();
-    let mut old = gather_files(&inputs::named(&args.old));
+    let mut old = gather_files(&crate::read::named(&args.old), inputs.files);
     old.accept_repaired();
     let mut diagnostics = gathered.diagnostics;
     for unreadable in

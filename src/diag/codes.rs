@@ -59,14 +59,36 @@ codes! {
     /// A folder with a kustomization is built by kustomize before sidecars are injected.
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
 
-    /// A key of pillion.yaml belongs to a later version and is without effect.
-    WithoutEffect "without-effect" "rollout: {steps: [1, 100%]}"
+    /// A manifest is in the folder of no cluster, or a cluster is named that pillion.yaml does not have.
+    NoCluster "no-cluster" "--cluster prod-us, with clusters: [{name: prod-eu}]"
     /// There is no SidecarSet where some should be.
     NoSidecarSet "no-sidecarset" "--sidecarsets apps/web.yaml"
 
     // ---- render
     /// A workload that a SidecarSet selects has no containers; it looks like a patch and is left as it is.
     NoContainers "no-containers" "kind: Deployment\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
+
+    /// pillion.yaml names ledgers, and a SidecarSet has none.
+    NoLedger "no-ledger" "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
+    /// Two ledgers are of one SidecarSet.
+    LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
+    /// A ledger's file has another name than its SidecarSet.
+    LedgerMisplaced "ledger-misplaced" "ledgers/proxy.yaml with metadata: {name: log}"
+    /// A ledger is not what pillion would have written.
+    LedgerNotPlanned "ledger-not-planned" "lines: [{workload: Deployment.apps/shop/web, …}] added by hand"
+    /// Two manifests are of one workload, so that a rollout cannot tell what the cluster has.
+    WorkloadTwice "workload-twice" "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
+    /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.
+    NotStagedYet "not-staged-yet" "a new image in sidecars/log.yaml"
+    /// `injectionStrategy` does not act where a ledger says what each workload carries.
+    InjectionStrategyWithoutEffect "injection-strategy-without-effect" "injectionStrategy: {paused: true}"
+
+    /// The rendered files of the live branch are not what render makes of its sources and ledgers: somebody edited
+    /// them.
+    LiveNotRendered "live-not-rendered" "a new image in rendered/shop/web.yaml that no source has"
+
+    /// The live branch was rewritten: what a rollout was staged on is no longer in its history.
+    LiveRewritten "live-rewritten" "git push --force to main while pillion/main/log waits"
 
     // ---- write
     /// The rendered file would replace one that pillion did not write.
@@ -132,6 +154,9 @@ codes! {
     /// Two SidecarSets have one name.
     SidecarSetTwice "sidecarset-twice" "metadata: {name: log} in two files"
 
+    /// A ledger is not as pillion writes ledgers: a name that does not exist, a content with another name.
+    LedgerBroken "ledger-broken" "revisions: [{name: log-5448b598bc, …}] with an edited image"
+
     // ---- inject
     /// A sidecar has the name of a container of the application's own.
     ContainerNameTaken "container-name-taken" "a pod with a container `log` and a SidecarSet with a container `log`"
@@ -175,4 +200,38 @@ codes! {
     ResourcesLimitLeftOut "resources-limit-left-out" "limits: {cpu: cpu*50%} for a container without limits"
     /// The result of a memory expression is a plain number, which Kruise takes for thousandths.
     ResourcesPlainNumber "resources-plain-number" "limits: {memory: '1.5'}"
+
+    // ---- plan
+    /// The observed objects hold no Pod at all.
+    NoPods "no-pods" "--observed deployments.json"
+    /// Several SidecarSets are among the inputs, and a rollout is of one.
+    SeveralSidecarSets "several-sidecarsets" "pillion plan --by pod --next with a folder of SidecarSets"
+    /// The workload's own strategy lets more of its pods be down at once than maxUnavailable of the SidecarSet
+    /// allows, and it cannot be split; it is a batch of its own.
+    WorkloadAboveBound "workload-above-bound" "updateStrategy: {maxUnavailable: 1} and a Deployment with 10 replicas"
+    /// More batches than `maxBatches` are needed; such a rollout is not staged.
+    TooManyBatches "too-many-batches" "updateStrategy: {maxUnavailable: 1} and 500 pods"
+    /// The workload is bigger than the step, cannot be split, and is a batch of its own.
+    WorkloadAboveStep "workload-above-step" "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"
+    /// Git does not say how many pods a workload has; observed ones are written to the ledger.
+    PodsNotInGit "pods-not-in-git" "a Deployment without `replicas`, and `--observed pods.json`"
+    /// Nobody says how many pods a workload has.
+    PodsUnknown "pods-unknown" "a DaemonSet, and neither `--observed` nor `rollout: {pods: {...}}`"
+    /// No workload that the SidecarSet reaches carries the labels of the canary selector.
+    CanaryMatchesNothing "canary-matches-nothing" "updateStrategy: {selector: {matchLabels: {canary: yes}}}"
+    /// A StatefulSet whose pods are made in order does not heal from git once a new pod fails: its controller waits
+    /// for that pod, whatever the template says.
+    OrderedReadyStuck "ordered-ready-stuck" "kind: StatefulSet without `podManagementPolicy: Parallel`"
+    /// A batch may take down more pods than a PodDisruptionBudget allows.
+    DisruptionBudgetExceeded "disruption-budget-exceeded" "kind: PodDisruptionBudget\nspec: {maxUnavailable: 1}"
+    /// The pods of a workload fall into a lower quality-of-service class.
+    QosClassLowered "qos-class-lowered" "a sidecar without limits in a Guaranteed pod"
+    /// An autoscaler measures by requests, and a container of the new template has none.
+    AutoscalerWithoutRequest "autoscaler-without-request" "a sidecar without a cpu request and a HorizontalPodAutoscaler on cpu"
+    /// The workloads of a namespace ask for more than a ResourceQuota allows, as far as git tells.
+    QuotaExceeded "quota-exceeded" "kind: ResourceQuota\nspec: {hard: {requests.cpu: 2}}"
+    /// A ResourceQuota makes every container say what it needs, and one does not.
+    QuotaNeedsResources "quota-needs-resources" "a sidecar without limits and a ResourceQuota on limits.memory"
+    /// A LimitRange refuses the pods of the new template.
+    LimitRangeViolated "limit-range-violated" "kind: LimitRange\nspec: {limits: [{type: Container, max: {cpu: 1}}]}"
 }

@@ -1,5 +1,6 @@
 //! How is an object named?
 
+use super::Failure;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +9,15 @@ use std::str::FromStr;
 pub struct Id(pub(super) git2::Oid);
 
 impl Id {
+    /// Returns the name that a file with these bytes has, wherever it is.
+    ///
+    /// # Errors
+    /// When the bytes cannot be hashed.
+    pub fn of_blob(bytes: &[u8]) -> Result<Self, Failure> {
+        let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
+        id.map(Self).map_err(Failure::git("naming a blob"))
+    }
+
     /// Returns the first ten digits, for people.
     pub fn short(self) -> String {
         let mut text = self.to_string();

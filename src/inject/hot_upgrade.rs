@@ -4,14 +4,13 @@ use super::containers::{Brought, List};
 use super::metadata::put;
 use super::template::{Object, text};
 use super::trace::Source;
+use crate::model::annotations::{WORKING, read_working};
 use crate::model::go_json::to_go_json;
 use crate::model::image::tag;
 use crate::model::sidecar_set::SidecarContainer;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// Which container of each pair works.
-pub(super) const WORKING: &str = "kruise.io/sidecarset-working-hotupgrade-container";
 const VERSION: &str = "version.sidecarset.kruise.io/";
 const VERSION_ALT: &str = "versionalt.sidecarset.kruise.io/";
 
@@ -40,9 +39,10 @@ pub(super) fn names(sidecar: &SidecarContainer, list: List) -> [Option<String>; 
 
 /// Returns the name of one container of a pair.
 pub(super) fn name(sidecar: &SidecarContainer, twin: Twin) -> String {
+    let [working, empty] = sidecar.pair_names();
     match twin {
-        Twin::Working => format!("{}-1", sidecar.name),
-        Twin::Empty => format!("{}-2", sidecar.name),
+        Twin::Working => working,
+        Twin::Empty => empty,
     }
 }
 
@@ -91,7 +91,8 @@ fn version_variables(name: &str) -> [Value; 2] {
 
 /// Writes the annotations of all pairs, and takes out those of containers that go.
 pub(super) fn annotate(brought: &[Brought<'_>], gone: &BTreeSet<&str>, annotations: &mut Object) {
-    let mut working = read_working(annotations);
+    // Kruise v1.9.0: what the pod already says is kept, and dropped where it cannot be read.
+    let mut working = read_working(text(annotations, WORKING));
     for name in gone {
         annotations.shift_remove(&format!("{VERSION}{name}"));
         annotations.shift_remove(&format!("{VERSION_ALT}{name}"));
@@ -115,9 +116,4 @@ pub(super) fn annotate(brought: &[Brought<'_>], gone: &BTreeSet<&str>, annotatio
     } else {
         put(annotations, WORKING, &to_go_json(&json!(working)));
     }
-}
-
-/// Kruise v1.9.0: what the pod already says is kept, and dropped where it cannot be read.
-fn read_working(annotations: &Object) -> BTreeMap<String, String> {
-    serde_json::from_str(text(annotations, WORKING)).unwrap_or_default()
 }

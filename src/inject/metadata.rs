@@ -1,19 +1,17 @@
 //! The webhook's own annotations: the injected-list, both hashes, and those of hot-upgrade pairs.
 
 use super::containers::Brought;
-use super::removal::{Fates, INJECTED_LIST, Previous};
+use super::removal::{Fates, Previous};
 use super::revision::Chosen;
 use super::selects::Choice;
 use super::template::{Object, Pod, text};
 use super::{Annotations, Work, hot_upgrade};
 use crate::diag::{Code, Diagnostic};
+use crate::model::annotations::{HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, injected_sets, read_hashes};
 use crate::model::go_json::to_go_json;
 use crate::yaml::{Part, Path};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-const HASH: &str = "kruise.io/sidecarset-hash";
-const HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
 
 /// Brings the annotations up to date for the mode that is asked for; what another mode has written for the
 /// same sets is taken out.
@@ -56,7 +54,7 @@ fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, a
         return;
     }
     let old = text(annotations, INJECTED_LIST).to_owned();
-    let mut names: BTreeSet<&str> = old.split(',').filter(|_| !old.is_empty()).collect();
+    let mut names = injected_sets(&old);
     names.retain(|name| !previous.dropped.contains(name));
     for chosen in &choice.chosen {
         match mode {
@@ -129,59 +127,6 @@ fn encode(entries: BTreeMap<String, Value>) -> String {
     to_go_json(&Value::Object(entries.into_iter().collect()))
 }
 
-/// Reads both forms of the annotation: today's, and the old one from set to hash. None where it is neither.
-fn read_hashes(text: &str) -> Option<BTreeMap<String, Value>> {
-    if text.is_empty() {
-        return Some(BTreeMap::new());
-    }
-    let entries: Option<BTreeMap<String, Value>> = serde_json::from_str(text).ok()?;
-    let entries = entries.unwrap_or_default();
-    let is_old = entries.values().any(Value::is_string);
-    let read = |(set, value): (String, Value)| {
-        let value = if is_old { upgraded(&set, &value)? } else { normal(&value)? };
-        Some((set, value))
-    };
-    entries.into_iter().map(read).collect()
-}
-
-fn upgraded(set: &str, hash: &Value) -> Option<Value> {
-    let hash = if hash.is_null() { "" } else { hash.as_str()? };
-    Some(json!({"updateTimestamp": null, "hash": hash, "sidecarSetName": set, "sidecarList": null}))
-}
-
-/// An entry as Kruise's type reads and writes it: five fields in their order, wrong types refused.
-fn normal(entry: &Value) -> Option<Value> {
-    let none = Object::new();
-    let entry = match entry {
-        Value::Null => &none,
-        other => other.as_object()?,
-    };
-    let text_at = |key: &str| match entry.get(key) {
-        None | Some(Value::Null) => Some(""),
-        Some(value) => value.as_str(),
-    };
-    let list = match entry.get("sidecarList") {
-        None | Some(Value::Null) => Value::Null,
-        Some(Value::Array(names)) if names.iter().all(Value::is_string) => Value::Array(names.clone()),
-        Some(_) => return None,
-    };
-    let time = match text_at("updateTimestamp")? {
-        "" => Value::Null,
-        time => Value::String(time.to_owned()),
-    };
-    let mut out = json!({
-        "updateTimestamp": time,
-        "hash": text_at("hash")?,
-        "sidecarSetName": text_at("sidecarSetName")?,
-        "sidecarList": list,
-    });
-    match text_at("controllerRevision")? {
-        "" => {}
-        revision => out["controllerRevision"] = Value::String(revision.to_owned()),
-    }
-    Some(out)
-}
-
 fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
     let path = Path::dotted("metadata.annotations").then(key);
     Diagnostic::error(
@@ -192,34 +137,4 @@ fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
     .field(pod.template.path.join(&path).to_string())
     .because("Kruise denies such a pod")
     .help("remove the annotation; it is written anew")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_read_in_both_forms() {
-        let read = |text: &str| read_hashes(text).map(encode);
-        assert_eq!(read(""), Some("{}".to_owned()));
-        assert_eq!(read("null"), Some("{}".to_owned()));
-        assert_eq!(
-            read(r#"{"b":"h","a":"g"}"#).as_deref(),
-            Some(
-                r#"{"a":{"updateTimestamp":null,"hash":"g","sidecarSetName":"a","sidecarList":null},"b":{"updateTimestamp":null,"hash":"h","sidecarSetName":"b","sidecarList":null}}"#
-            )
-        );
-        let full = r#"{"a":{"updateTimestamp":"2026-01-01T00:00:00Z","hash":"g","sidecarSetName":"a","sidecarList":["x"],"controllerRevision":"a-1"}}"#;
-        assert_eq!(read(full).as_deref(), Some(full));
-        for text in [
-            "nope",
-            "[]",
-            r#"{"a":1}"#,
-            r#"{"a":"h","b":{}}"#,
-            r#"{"a":{"hash":1}}"#,
-            r#"{"a":{"sidecarList":"x"}}"#,
-        ] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
 }

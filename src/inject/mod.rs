@@ -31,6 +31,7 @@ mod template;
 mod trace;
 mod volumes;
 
+pub use selects::selects_namespace;
 pub use sets::{PreparedSet, Sets};
 pub use trace::{Origin, SetTrace, Trace, Verdict};
 

@@ -12,12 +12,10 @@ use super::sets::{PreparedSet, Sets};
 use super::template::{Pod, items, name};
 use super::{Work, containers};
 use crate::diag::{Code, Diagnostic};
+use crate::model::annotations::{INJECTED_LIST, injected_sets};
 use crate::yaml::{Part, Path};
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// The names of the sets whose sidecars are in the pod.
-pub(super) const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
 
 /// What an earlier injection says of itself.
 pub(super) struct Previous<'a> {
@@ -31,8 +29,7 @@ impl<'a> Previous<'a> {
     /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
     /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
     pub(super) fn read(pod: &Pod<'a>, sets: &Sets, choice: &Choice<'_>) -> Self {
-        let list = pod.annotation(INJECTED_LIST).unwrap_or_default();
-        let listed: BTreeSet<&str> = list.split(',').filter(|_| !list.is_empty()).collect();
+        let listed = injected_sets(pod.annotation(INJECTED_LIST).unwrap_or_default());
         let stays = |name: &&str| {
             choice.chosen.iter().any(|c| c.name() == *name) || choice.paused.iter().any(|p| p.name() == *name)
         };

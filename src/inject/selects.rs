@@ -58,7 +58,7 @@ pub(super) fn choose<'s>(pod: &Pod<'_>, sets: &'s Sets, work: &mut Work<'_>) -> 
                 verdict
             }),
             Judgement::Unknown(key) => {
-                work.tell(labels_unknown(set, pod.template, key));
+                work.tell(labels_unknown(set, pod.template.namespace, key));
                 None
             }
             Judgement::Missed(ref missed) if work.trace.is_some() => {
@@ -107,14 +107,36 @@ pub(super) fn judge<'a>(
         Judgement::Selected => {}
         missed => return missed,
     }
-    let namespace_label = |key: &str| match template.namespace_labels {
-        _ if key == NAMESPACE_NAME => Lookup::Value(template.namespace),
+    judge_namespace(set, template.namespace, template.namespace_labels)
+}
+
+fn judge_namespace<'a>(
+    set: &'a SidecarSet,
+    namespace: &'a str,
+    labels: NamespaceLabels<'a>,
+) -> Judgement<'a> {
+    let label = |key: &str| match labels {
+        _ if key == NAMESPACE_NAME => Lookup::Value(namespace),
         NamespaceLabels::Known(labels) => labels.get(key).map_or(Lookup::Absent, |v| Lookup::Value(v)),
         NamespaceLabels::Unknown => Lookup::Unknown,
     };
-    set.namespace_selector
-        .as_ref()
-        .map_or(Judgement::Selected, |s| first_miss(s, namespace_label, "namespace"))
+    set.namespace_selector.as_ref().map_or(Judgement::Selected, |s| first_miss(s, label, "namespace"))
+}
+
+/// Tells whether a set applies to a namespace.
+///
+/// # Errors
+/// A diagnostic where that hangs on a label which nobody has told.
+pub fn selects_namespace(
+    set: &SidecarSet,
+    namespace: &str,
+    labels: NamespaceLabels<'_>,
+) -> Result<bool, Diagnostic> {
+    match judge_namespace(set, namespace, labels) {
+        Judgement::Selected => Ok(true),
+        Judgement::Missed(_) => Ok(false),
+        Judgement::Unknown(key) => Err(labels_unknown(set, namespace, key)),
+    }
 }
 
 enum Lookup<'a> {
@@ -201,8 +223,7 @@ fn quoted(values: &[String]) -> String {
     values.iter().map(|v| format!("`{v}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn labels_unknown(set: &SidecarSet, template: &PodTemplate<'_>, key: &str) -> Diagnostic {
-    let namespace = template.namespace;
+fn labels_unknown(set: &SidecarSet, namespace: &str, key: &str) -> Diagnostic {
     let message =
         format!("SidecarSet `{}` asks for labels of namespace `{namespace}`, which are not known", set.name);
     let at = set.path.then("spec").then("namespaceSelector");

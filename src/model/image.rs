@@ -1,6 +1,6 @@
-//! Image references: which tag an image has, as the reference grammar of container registries reads it.
+//! Image references: which tag or digest an image has, as the reference grammar of container registries reads it.
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
 /// `[domain/]path[:tag][@digest]` of distribution/reference.
@@ -10,33 +10,56 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     let domain = format!(r"(?:{host}(?:\.{host})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?");
     let digest = "[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}";
     let tag = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
-    Regex::new(&format!("^(?:{domain}/)?{part}(?:/{part})*(?::({tag}))?(@{digest})?$"))
+    Regex::new(&format!("^((?:{domain}/)?{part}(?:/{part})*)(?::({tag}))?(?:@({digest}))?$"))
         .expect("the pattern is a constant")
 });
 
 /// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None where a digest stands
 /// alone and where the text is no image reference.
 pub fn tag(image: &str) -> Option<&str> {
-    // A reference is far shorter; a longer text is none and not worth matching.
-    if image.len() > 4096 || is_identifier(image) {
+    if is_identifier(image) {
         return None;
     }
-    let found = REFERENCE.captures(image)?;
-    match (found.get(1), found.get(2)) {
+    let found = parts(image)?;
+    match (found.get(2), found.get(3)) {
         (Some(tag), _) => Some(tag.as_str()),
         (None, Some(_)) => None,
         (None, None) => Some("latest"),
     }
 }
 
+/// Returns the name and the digest of an image that is named by its digest, be there a tag or not.
+pub fn by_digest(image: &str) -> Option<(&str, &str)> {
+    let found = parts(image)?;
+    let (name, digest) = (found.get(1)?.as_str(), found.get(3)?.as_str());
+    let (algorithm, encoded) = digest.split_once(':')?;
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return None,
+    };
+    (encoded.len() == length && is_hex(encoded)).then_some((name, digest))
+}
+
+/// Name, tag and digest.
+fn parts(image: &str) -> Option<Captures<'_>> {
+    // A reference is far shorter; a longer text is none and not worth matching.
+    (image.len() <= 4096).then(|| REFERENCE.captures(image))?
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 /// Tells whether the text is the hexadecimal name of an image, which is no reference.
 fn is_identifier(image: &str) -> bool {
-    image.len() == 64 && image.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    image.len() == 64 && is_hex(image)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::tag;
+    use super::{by_digest, tag};
 
     #[test]
     fn finds_the_tag() {
@@ -54,6 +77,21 @@ mod tests {
             (&"a".repeat(64), None),
         ] {
             assert_eq!(tag(image), wanted, "{image}");
+        }
+    }
+
+    #[test]
+    fn finds_the_digest() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for name in ["log", "localhost:5000/team/log"] {
+            assert_eq!(by_digest(&format!("{name}@{digest}")), Some((name, &*digest)));
+            assert_eq!(by_digest(&format!("{name}:2@{digest}")), Some((name, &*digest)));
+        }
+        let long = format!("log@md5:{}", "a".repeat(64));
+        let upper = format!("log@sha256:{}", "A".repeat(64));
+        let short = format!("log@sha256:{}", "a".repeat(40));
+        for image in ["log", "log:2", "", &digest, &long, &upper, &short] {
+            assert_eq!(by_digest(image), None, "{image}");
         }
     }
 }

@@ -3,8 +3,26 @@
 /// `pillion.yaml`.
 pub mod repository;
 
+/// Ledgers (`SidecarRollout`).
+pub mod ledger;
+
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
+
+/// Kustomizations, as far as they name files that are no manifests.
+pub mod kustomization;
+
+/// The list of files that pillion wrote into a folder.
+pub mod file_list;
+
+/// What Kruise notes on pods.
+pub mod annotations;
+
+/// Lengths of time.
+pub mod duration;
+
+/// Points in time.
+pub mod timestamp;
 
 /// Label selectors.
 pub mod selector;
@@ -23,6 +41,9 @@ pub mod resources_expr;
 
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;
+
+/// Values against a JSON Schema.
+mod fits;
 
 /// "Did you mean".
 mod nearest;

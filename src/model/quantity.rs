@@ -162,7 +162,13 @@ impl Quantity {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let format = if self.nano == 0 { other.format } else { self.format };
-        Self { nano: self.nano.saturating_add(other.nano), format, text: None }
+        Self { nano: held(self.nano.saturating_add(other.nano)), format, text: None }
+    }
+
+    /// Returns this amount several times.
+    #[must_use]
+    pub fn times(&self, n: u64) -> Self {
+        Self { nano: held(self.nano.saturating_mul(i128::from(n))), format: self.format, text: None }
     }
 
     /// Returns the amount with the other sign.
@@ -214,6 +220,11 @@ fn strip(mut number: i128, base: i128, most: usize) -> (i128, usize) {
         times += 1;
     }
     (number, times)
+}
+
+/// Keeps a sum where its sign can be turned.
+fn held(nano: i128) -> i128 {
+    nano.max(-i128::MAX)
 }
 
 fn divide_away(number: i128, by: i128) -> i128 {

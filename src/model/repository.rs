@@ -2,10 +2,10 @@
 //!
 //! The types here are the single source: the JSON Schema is made from them, and files are checked against it.
 
-use super::nearest::nearest;
+use super::fits::Check;
 use super::workload::Kind;
-use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Document, Part, Path, Seg};
+use crate::diag::Diagnostic;
+use crate::yaml::{Document, Path};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -216,28 +216,36 @@ pub fn json_schema() -> Value {
 
 /// Reads the configuration, and says everything that is wrong with it.
 pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
-    let schema = json_schema();
-    let mut check = Check { document, found: document.diagnostics().to_vec() };
-    check.value(document.value(), &schema, &Path::root());
-    for (key, expected) in [("apiVersion", "pillion.dev/v1alpha1"), ("kind", "Repository")] {
-        let found = document.value().get(key).and_then(Value::as_str);
-        if found != Some(expected) {
-            check.say(
-                Code::InvalidConfiguration,
-                &Path::root().then(key),
-                format!("`{key}` must be `{expected}`"),
-                Some(format!("write `{key}: {expected}`")),
-            );
-        }
-    }
-    if check.found.iter().any(Diagnostic::is_error) {
-        return (Repository::default(), check.found);
-    }
-    match serde_json::from_value(document.value().clone()) {
-        Ok(repository) => (repository, check.found),
-        Err(error) => {
-            check.say(Code::InvalidConfiguration, &Path::root(), error.to_string(), None);
-            (Repository::default(), check.found)
+    let (repository, found) = Check::new(document, "pillion schema", json_schema()).decode("Repository");
+    (repository.unwrap_or_default(), found)
+}
+
+/// Reads the annotation `pillion.dev/rollout` of a SidecarSet: the keys of `rollout`, as YAML.
+pub fn decode_rollout(document: &Document) -> (Option<Rollout>, Vec<Diagnostic>) {
+    let schema = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    let schema = schema.into_generator().into_root_schema_for::<Rollout>().to_value();
+    Check::new(document, "pillion schema", schema).decode_part()
+}
+
+impl Rollout {
+    /// Returns these settings with those of `over` in their place where it has some.
+    #[must_use]
+    pub fn overridden(&self, over: &Self) -> Self {
+        let mut pods = self.pods.clone();
+        pods.extend(over.pods.clone());
+        Self {
+            require_ledger: over.require_ledger.or(self.require_ledger),
+            start: over.start.or(self.start),
+            steps: over.steps.clone().or_else(|| self.steps.clone()),
+            split: over.split.or(self.split),
+            max_batches: over.max_batches.or(self.max_batches),
+            soak: over.soak.clone().or_else(|| self.soak.clone()),
+            progress_deadline: over.progress_deadline.clone().or_else(|| self.progress_deadline.clone()),
+            not_applied_after: over.not_applied_after.clone().or_else(|| self.not_applied_after.clone()),
+            on_failure: over.on_failure.or(self.on_failure),
+            pods,
+            freeze: if over.freeze.is_empty() { self.freeze.clone() } else { over.freeze.clone() },
+            approve: if over.approve.is_empty() { self.approve.clone() } else { over.approve.clone() },
         }
     }
 }
@@ -250,138 +258,8 @@ impl Repository {
             kind: k.kind.clone(),
             templates: vec![Path::dotted(&k.template)],
             replicas: k.replicas.as_deref().map(Path::dotted),
+            partition: None,
         })
-    }
-}
-
-/// Compares a document with the schema and collects what does not fit.
-struct Check<'a> {
-    document: &'a Document,
-    found: Vec<Diagnostic>,
-}
-
-impl Check<'_> {
-    fn value(&mut self, value: &Value, schema: &Value, path: &Path) {
-        let options: Vec<&Value> =
-            schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
-        let Some(fitting) = options.iter().find(|o| fits(value, o)) else {
-            let wanted: Vec<String> = options.iter().filter_map(|o| noun(o)).collect();
-            let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), found(value));
-            let help = "`pillion schema` prints what pillion.yaml may hold".to_owned();
-            return self.say(Code::WrongType, path, message, Some(help));
-        };
-        match value {
-            Value::Object(entries) => {
-                for (key, inner) in entries {
-                    self.entry(key, inner, fitting, path);
-                }
-                for required in fitting["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
-                {
-                    if !entries.contains_key(required) {
-                        self.say(
-                            Code::InvalidConfiguration,
-                            path,
-                            format!("`{path}` lacks `{required}`"),
-                            Some(format!("write `{required}` here; `pillion schema` says what it means")),
-                        );
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    self.value(item, &fitting["items"], &path.then(i));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn entry(&mut self, key: &str, value: &Value, schema: &Value, path: &Path) {
-        let at = path.then(key.to_owned());
-        if let Some(known) = schema["properties"].get(key) {
-            self.value(value, known, &at);
-        } else if schema["additionalProperties"].is_object() {
-            self.value(value, &schema["additionalProperties"], &at);
-        } else {
-            let keys = schema["properties"].as_object().into_iter().flat_map(|p| p.keys());
-            let near = nearest(key, keys.map(String::as_str));
-            let help = near.map_or_else(
-                || "remove it; `pillion schema` lists the keys".to_owned(),
-                |k| format!("did you mean `{k}`?"),
-            );
-            self.say(Code::InvalidConfiguration, &at, format!("unknown key `{at}`"), Some(help));
-        }
-    }
-
-    fn say(&mut self, code: Code, path: &Path, message: String, help: Option<String>) {
-        let part = if matches!(path.steps().last(), Some(Seg::Key(_))) && code == Code::InvalidConfiguration {
-            Part::Key
-        } else {
-            Part::Value
-        };
-        let mut diagnostic =
-            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(path, part, ""));
-        diagnostic.help = help;
-        self.found.push(diagnostic);
-    }
-}
-
-/// The types a schema allows.
-fn types(schema: &Value) -> Vec<&str> {
-    match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The texts a schema allows, where it lists them (`enum`, or `oneOf` with `const`).
-fn choices(schema: &Value) -> Vec<&str> {
-    let listed = schema["enum"].as_array().into_iter().flatten();
-    let described = schema["oneOf"].as_array().into_iter().flatten().map(|o| &o["const"]);
-    listed.chain(described).filter_map(Value::as_str).collect()
-}
-
-fn fits(value: &Value, schema: &Value) -> bool {
-    let allowed = choices(schema);
-    if !allowed.is_empty() {
-        return value.as_str().is_some_and(|v| allowed.contains(&v));
-    }
-    types(schema).into_iter().any(|kind| match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)),
-        // An optional key that is written and empty is as if absent.
-        "null" => value.is_null(),
-        _ => false,
-    })
-}
-
-fn noun(schema: &Value) -> Option<String> {
-    let allowed = choices(schema);
-    if !allowed.is_empty() {
-        return Some(allowed.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" or "));
-    }
-    types(schema).into_iter().find_map(|kind| match kind {
-        "object" => Some("a mapping".to_owned()),
-        "array" => Some("a list".to_owned()),
-        "string" => Some("a string".to_owned()),
-        "boolean" => Some("`true` or `false`".to_owned()),
-        "integer" => Some("a whole number from 0".to_owned()),
-        _ => None,
-    })
-}
-
-fn found(value: &Value) -> String {
-    match value {
-        Value::Null => "empty".to_owned(),
-        Value::Bool(b) => format!("`{b}`"),
-        Value::Number(n) => format!("`{n}`"),
-        Value::String(s) => format!("`{s}`"),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
     }
 }
 

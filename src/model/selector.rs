@@ -1,5 +1,6 @@
 //! Label selectors, as apimachinery reads them (metav1.LabelSelector, labels.Selector).
 
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What one requirement asks of the value of a key.
@@ -34,6 +35,16 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// Reads a selector; what the API server would refuse is passed over or matches nothing.
+    pub fn read(written: &Map<String, Value>) -> Self {
+        let labels = written.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+        let expressions = written.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
+        Self {
+            match_labels: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            match_expressions: expressions.filter_map(Value::as_object).map(requirement).collect(),
+        }
+    }
+
     /// Tells whether there is no term at all.
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
@@ -52,4 +63,19 @@ impl Selector {
                 }
             })
     }
+}
+
+fn requirement(written: &Map<String, Value>) -> Requirement {
+    let text = |key: &str| written.get(key).and_then(Value::as_str);
+    let values = written.get("values").and_then(Value::as_array).into_iter().flatten();
+    let values = values.filter_map(|v| v.as_str().map(str::to_owned)).collect();
+    let operator = match text("operator") {
+        Some("In") => Operator::In(values),
+        Some("NotIn") => Operator::NotIn(values),
+        Some("Exists") => Operator::Exists,
+        Some("DoesNotExist") => Operator::DoesNotExist,
+        // Validation refuses any other operator; until somebody asks for it, nothing may match by accident.
+        _ => Operator::In(Vec::new()),
+    };
+    Requirement { key: text("key").unwrap_or_default().into(), operator }
 }

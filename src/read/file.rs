@@ -35,6 +35,14 @@ fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result
     // One byte more than expected saves the read that would only find the end.
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
     stream.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
+    text_of(bytes, name)
+}
+
+/// Takes the bytes of an input as text.
+///
+/// # Errors
+/// A diagnostic when they are too many or not UTF-8.
+pub fn text_of(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large(name));
     }
@@ -56,7 +64,7 @@ fn nul(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
         .help("remove it; where the file is no text, leave it out with `ignore:` in pillion.yaml")
 }
 
-fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
+pub(super) fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
     let diagnostic = match error.kind() {
         ErrorKind::NotFound => Diagnostic::error(Code::UnreadableFile, format!("`{name}` does not exist"))
             .help("check the name; a file that was there a moment ago was removed while pillion ran: run it again"),

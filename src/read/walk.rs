@@ -1,10 +1,8 @@
-//! Which files below a folder are read: sorted, without what git ignores, and without what is no manifest.
+//! Which files below a folder are manifests, by their names and neighbours, on a disk and in a commit alike.
 
+use super::files::{Entry, Files, Kind, Unresolved};
 use crate::diag::{Code, Diagnostic, Label};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use ignore::{DirEntry, WalkBuilder};
-use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,21 +35,19 @@ impl Skips {
             builder.add_line(None, pattern).map_err(|e| e.to_string())?;
         }
         let patterns = builder.build().map_err(|e| e.to_string())?;
-        Ok(Self { patterns, folders: folders.iter().map(|f| plain(f)).collect() })
+        Ok(Self { patterns, folders: folders.iter().map(|f| undotted(f)).collect() })
     }
 
-    fn covers(&self, path: &Path, is_dir: bool) -> bool {
-        let path = plain(path);
-        (is_dir && self.folders.iter().any(|folder| is_same(folder, &path)))
+    /// Leaves nothing out.
+    pub fn none() -> Self {
+        Self { patterns: Gitignore::empty(), folders: Vec::new() }
+    }
+
+    fn covers(&self, path: &Path, is_dir: bool, files: &dyn Files) -> bool {
+        let path = undotted(path);
+        (is_dir && self.folders.iter().any(|folder| is_same(folder, &path, files)))
             || self.patterns.matched(&path, is_dir).is_ignore()
     }
-}
-
-/// Tells whether two names mean one folder; the file system is asked only where they end alike.
-fn is_same(a: &Path, b: &Path) -> bool {
-    a == b
-        || (a.file_name() == b.file_name()
-            && matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b))
 }
 
 /// The result of a walk.
@@ -66,61 +62,41 @@ pub struct Walk {
 }
 
 /// Finds the manifests of a file or folder, sorted by path, component by component.
-pub fn walk(root: &Path, skips: &Skips) -> Walk {
-    let mut found = Walk::default();
-    if !root.is_dir() {
+pub fn walk(files: &dyn Files, root: &Path, skips: &Skips) -> Walk {
+    if files.kind(root) != Some(Kind::Folder) {
         let relative = root.file_name().map(PathBuf::from).unwrap_or_default();
-        found.files.push(Found { path: root.to_owned(), name: name(root), relative });
-        return found;
+        let found = Found { path: root.to_owned(), name: name(root), relative };
+        return Walk { files: vec![found], ..Walk::default() };
     }
-    if let Some(kustomization) = kustomization_in(root) {
-        found.diagnostics.push(kustomize_folder(root, &kustomization));
-        found.kustomizations.push(kustomization);
-        return found;
+    match kustomization_in(root, files) {
+        Some(kustomization) => Walk {
+            diagnostics: vec![kustomize_folder(root, &kustomization)],
+            kustomizations: vec![kustomization],
+            ..Walk::default()
+        },
+        None => files.below(root, skips),
     }
-    let judge = Arc::new(Judge { root: root.to_owned(), skips: skips.clone(), seen: Mutex::default() });
-    let filter = Arc::clone(&judge);
-    let entries = WalkBuilder::new(root)
-        .hidden(false)
-        .ignore(false)
-        .git_global(false)
-        .follow_links(false)
-        .sort_by_file_name(OsStr::cmp)
-        .filter_entry(move |entry| filter.admits(entry))
-        .build();
-    for entry in entries {
-        match entry {
-            Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                let path = plain(entry.path());
-                let relative = entry.path().strip_prefix(root).unwrap_or(&path).to_owned();
-                found.files.push(Found { name: name(&path), path, relative });
-            }
-            Ok(_) => {}
-            Err(error) => found.diagnostics.push(unwalkable(&error)),
-        }
-    }
-    let mut seen = judge.seen.lock().unwrap_or_else(PoisonError::into_inner);
-    found.kustomizations = std::mem::take(&mut seen.kustomizations);
-    found.diagnostics.append(&mut seen.diagnostics);
-    found
+}
+
+/// Takes `.` components out, so that `./a` and `a` are one name.
+pub(super) fn undotted(path: &Path) -> PathBuf {
+    path.components().filter(|c| *c != Component::CurDir).collect()
 }
 
 fn name(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
 }
 
-/// Takes `.` components out, so that `./a` and `a` are one name.
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|c| *c != Component::CurDir).collect()
+/// Tells whether two names mean one folder; the files are asked only where they end alike.
+fn is_same(a: &Path, b: &Path, files: &dyn Files) -> bool {
+    a == b
+        || (a.file_name() == b.file_name()
+            && matches!((files.resolve(a), files.resolve(b)), (Ok(a), Ok(b)) if a == b))
 }
 
-fn unwalkable(error: &ignore::Error) -> Diagnostic {
-    Diagnostic::error(Code::UnreadableFile, format!("a folder cannot be read: {error}"))
-        .help("make it readable, or leave it out with `ignore:` in pillion.yaml")
-}
-
-/// Decides about each entry of a walk, and remembers what is to be said.
-struct Judge {
+/// Decides about each entry of a walk, and remembers what is to be said: the one place of these rules.
+pub(super) struct Judge<'a> {
+    files: &'a dyn Files,
     root: PathBuf,
     skips: Skips,
     seen: Mutex<Seen>,
@@ -132,53 +108,84 @@ struct Seen {
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Judge {
-    fn admits(&self, entry: &DirEntry) -> bool {
-        let Some(kind) = entry.file_type() else { return false };
-        let path = entry.path();
-        if entry.file_name() == ".git" || self.skips.covers(path, kind.is_dir()) {
+impl<'a> Judge<'a> {
+    /// Prepares the judgement of what is below `root`.
+    pub(super) fn new(files: &'a dyn Files, root: &Path, skips: &Skips) -> Self {
+        Self { files, root: root.to_owned(), skips: skips.clone(), seen: Mutex::default() }
+    }
+
+    /// Tells whether a file is a manifest, or a folder may hold some.
+    pub(super) fn admits(&self, path: &Path, entry: Entry) -> bool {
+        let is_dir = matches!(entry, Entry::Folder | Entry::Submodule);
+        if path.file_name().is_some_and(|n| n == ".git") || self.skips.covers(path, is_dir, self.files) {
             return false;
         }
-        if kind.is_symlink() {
-            return self.admits_link(path);
+        match entry {
+            Entry::File => is_manifest_name(path) && !self.is_values(path),
+            Entry::Folder => self.admits_folder(path),
+            Entry::Link => {
+                self.judge_link(path);
+                false
+            }
+            Entry::Submodule => {
+                self.say(skipped(
+                    path,
+                    "is a submodule, of which a commit holds no file,",
+                    "leave it out with `ignore:` in pillion.yaml, or keep its manifests in this repository",
+                ));
+                false
+            }
         }
-        if kind.is_dir() {
-            entry.depth() == 0 || self.admits_folder(path)
-        } else {
-            is_manifest_name(path) && !self.is_values(path)
-        }
+    }
+
+    /// Describes a file that was admitted.
+    pub(super) fn found(&self, path: &Path) -> Found {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
+        let path = undotted(path);
+        Found { name: name(&path), path, relative }
+    }
+
+    /// Adds what was remembered to a walk.
+    pub(super) fn finish(&self, mut walk: Walk) -> Walk {
+        let mut seen = self.lock();
+        walk.kustomizations.append(&mut seen.kustomizations);
+        walk.diagnostics.append(&mut seen.diagnostics);
+        walk
     }
 
     /// Links are never followed: what they point at inside the folder is read where it is.
-    fn admits_link(&self, path: &Path) -> bool {
-        let target = path.canonicalize();
-        let is_relevant = is_manifest_name(path) || target.as_ref().is_ok_and(|t| t.is_dir());
-        let inside = match (&target, self.root.canonicalize()) {
+    pub(super) fn judge_link(&self, path: &Path) {
+        let target = self.files.resolve(path);
+        let is_relevant = is_manifest_name(path) || self.files.kind(path) == Some(Kind::Folder);
+        let inside = match (&target, self.files.resolve(&self.root)) {
             (Ok(target), Ok(root)) => target.starts_with(root),
             _ => false,
         };
-        let link = name(&plain(path));
-        match target {
-            Ok(_) if !is_relevant => {}
-            Ok(_) if inside => self.say(
-                Diagnostic::note(Code::LinkSkipped, format!("`{link}` is a symbolic link; what it points at is read where it is")).at(Label::whole_file(link.clone())),
+        let link = name(&undotted(path));
+        let written = self.files.written(path);
+        let said = match target {
+            Ok(_) | Err(Unresolved::Outside) if !is_relevant => return,
+            Ok(_) if inside => Diagnostic::note(
+                Code::LinkSkipped,
+                format!("`{link}` is a symbolic link; what it points at is read where it is"),
             ),
-            Ok(_) => self.say(
-                Diagnostic::error(Code::LinkOutside, format!("`{link}` is a symbolic link out of the folder, to `{}`", written(path).display()))
-                    .at(Label::whole_file(link.clone()))
-                    .help("copy the file into the folder, name its target on the command line, or leave it out with `ignore:` in pillion.yaml"),
-            ),
-            Err(error) => self.say(
-                Diagnostic::error(Code::LinkOutside, nowhere(&link, path, &error))
-                    .at(Label::whole_file(link.clone()))
-                    .help("remove the link, or leave it out with `ignore:` in pillion.yaml"),
-            ),
-        }
-        false
+            Ok(_) | Err(Unresolved::Outside) => Diagnostic::error(
+                Code::LinkOutside,
+                format!("`{link}` is a symbolic link out of the folder, to `{written}`"),
+            )
+            .help("copy the file into the folder, name its target on the command line, or leave it out with `ignore:` in pillion.yaml"),
+            Err(Unresolved::Missing) => astray(format!("`{link}` is a symbolic link to `{written}`, which does not exist")),
+            Err(Unresolved::Other(error)) => {
+                astray(format!("`{link}` is a symbolic link to `{written}`, which cannot be followed: {error}"))
+            }
+        };
+        self.say(said.at(Label::whole_file(link)));
     }
 
     fn admits_folder(&self, path: &Path) -> bool {
-        if path.file_name().is_some_and(|n| n == "templates") && path.with_file_name("Chart.yaml").is_file() {
+        if path.file_name().is_some_and(|n| n == "templates")
+            && self.is_file(&path.with_file_name("Chart.yaml"))
+        {
             self.say(skipped(
                 path,
                 "holds templates of a Helm chart",
@@ -186,7 +193,7 @@ impl Judge {
             ));
             return false;
         }
-        let Some(kustomization) = kustomization_in(path) else { return true };
+        let Some(kustomization) = kustomization_in(path, self.files) else { return true };
         self.say(kustomize_folder(path, &kustomization));
         self.lock().kustomizations.push(kustomization);
         false
@@ -196,7 +203,11 @@ impl Judge {
     fn is_values(&self, path: &Path) -> bool {
         let is_values = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("values"));
         (is_values || path.file_name().is_some_and(|n| n == "Chart.yaml"))
-            && path.with_file_name("Chart.yaml").is_file()
+            && self.is_file(&path.with_file_name("Chart.yaml"))
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        self.files.kind(path) == Some(Kind::File)
     }
 
     fn say(&self, diagnostic: Diagnostic) {
@@ -208,31 +219,19 @@ impl Judge {
     }
 }
 
-/// Returns what a link says, word for word: the same on every machine.
-fn written(link: &Path) -> PathBuf {
-    std::fs::read_link(link).unwrap_or_default()
-}
-
-fn nowhere(name: &str, link: &Path, error: &std::io::Error) -> String {
-    let target = written(link);
-    match error.kind() {
-        ErrorKind::NotFound => {
-            format!("`{name}` is a symbolic link to `{}`, which does not exist", target.display())
-        }
-        _ => format!(
-            "`{name}` is a symbolic link to `{}`, which cannot be followed: {error}",
-            target.display()
-        ),
-    }
+fn astray(message: String) -> Diagnostic {
+    Diagnostic::error(Code::LinkOutside, message)
+        .help("remove the link, or leave it out with `ignore:` in pillion.yaml")
 }
 
 fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
-    let folder = name(&plain(folder));
+    let folder = undotted(folder);
+    let folder = if folder.as_os_str().is_empty() { ".".into() } else { name(&folder) };
     Diagnostic::error(
         Code::KustomizeFolder,
         format!("`{folder}` is a kustomization: its files are not manifests yet"),
     )
-    .at(Label::whole_file(name(&plain(kustomization))))
+    .at(Label::whole_file(name(&undotted(kustomization))))
     .because("rendering them raw would inject before patches, prefixes and images are applied")
     .help(format!(
         "run `kustomize build {folder} | pillion render -`, or leave it out with `ignore:` in pillion.yaml"
@@ -240,19 +239,19 @@ fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
 }
 
 fn skipped(path: &Path, why: &str, help: &str) -> Diagnostic {
-    let folder = name(&plain(path));
+    let folder = name(&undotted(path));
     Diagnostic::note(Code::FolderSkipped, format!("`{folder}` {why} and is skipped"))
         .at(Label::whole_file(folder))
         .help(help)
 }
 
-fn is_manifest_name(path: &Path) -> bool {
+pub(super) fn is_manifest_name(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
-fn kustomization_in(folder: &Path) -> Option<PathBuf> {
+fn kustomization_in(folder: &Path, files: &dyn Files) -> Option<PathBuf> {
     ["kustomization.yaml", "kustomization.yml", "Kustomization"]
         .iter()
         .map(|n| folder.join(n))
-        .find(|p| p.is_file())
+        .find(|p| files.kind(p) == Some(Kind::File))
 }

@@ -1,10 +1,9 @@
 //! Finds what a render has to know before it starts: SidecarSets and Namespaces among the documents.
 
 use super::scan::{Scan, scan};
-use super::{type_of, type_of_item};
 use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::group_of;
+use crate::model::workload::{group_of, type_of, type_of_item};
 use crate::yaml::{Document, Part, Path, split};
 use memchr::memmem;
 use serde_json::Value;
@@ -12,10 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What was found in one file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gathered {
     /// SidecarSets: the document and the place in it.
     pub sidecar_sets: Vec<(Arc<Document>, Path)>,
+    /// Ledgers: the document and the place in it.
+    pub ledgers: Vec<(Arc<Document>, Path)>,
     /// Namespaces: name and labels.
     pub namespaces: Vec<(String, BTreeMap<String, String>)>,
     /// What is wrong with them.
@@ -29,8 +30,8 @@ pub struct Gathered {
 /// Finds the SidecarSets and Namespaces of one file.
 pub fn gather(file: &Arc<str>, text: &str) -> Gathered {
     let mut found = Gathered::default();
-    // Both kinds can only be written out, or with an escape; a file without either word needs no second look.
-    if !["SidecarSet", "Namespace", "\\"]
+    // The kinds can only be written out, or with an escape; a file without these words needs no second look.
+    if !["SidecarSet", "SidecarRollout", "Namespace", "\\"]
         .iter()
         .any(|w| memmem::find(text.as_bytes(), w.as_bytes()).is_some())
     {
@@ -51,14 +52,16 @@ fn is_wanted(text: &str) -> bool {
         Scan::Mapping { api_version, kind } => {
             let group = api_version.map(group_of);
             match (group, kind) {
-                (Some("apps.kruise.io"), Some("SidecarSet")) | (Some(""), Some("Namespace")) => true,
+                (Some("apps.kruise.io"), Some("SidecarSet"))
+                | (Some("pillion.dev"), Some("SidecarRollout"))
+                | (Some(""), Some("Namespace")) => true,
                 (Some(_), Some(kind)) => kind.ends_with("List"),
                 // The old articles write `Kind: SidecarSet`.
                 (Some("apps.kruise.io"), None) => text.contains("SidecarSet"),
                 _ => false,
             }
         }
-        Scan::Unclear => text.contains("SidecarSet") || text.contains("Namespace") || text.contains('\\'),
+        Scan::Unclear => ["SidecarSet", "SidecarRollout", "Namespace", "\\"].iter().any(|w| text.contains(w)),
     }
 }
 
@@ -66,6 +69,7 @@ impl Gathered {
     /// Adds what was found elsewhere.
     pub fn merge(&mut self, other: Self) {
         self.sidecar_sets.extend(other.sidecar_sets);
+        self.ledgers.extend(other.ledgers);
         self.namespaces.extend(other.namespaces);
         self.diagnostics.extend(other.diagnostics);
         self.repaired.extend(other.repaired);
@@ -124,6 +128,7 @@ impl Gathered {
         let Some((api_version, kind)) = object_type(value) else { return };
         match (group_of(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document, Path::root())),
+            ("pillion.dev", "SidecarRollout") => self.ledgers.push((document, Path::root())),
             ("", "Namespace") => self.namespace(&document, &Path::root(), value),
             _ if kind.ends_with("List") => self.take_items(&document, &Path::root(), document.value()),
             _ => {}

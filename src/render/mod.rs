@@ -3,21 +3,29 @@
 //! `gather` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders
 //! each document by itself, in any order and on any thread.
 
+mod contents;
+mod file;
 mod gather;
 mod namespaces;
 mod needles;
+mod prepare;
 mod scan;
 mod sets;
+mod workload;
 
+pub use contents::Contents;
+pub use file::{File, How, RenderedFile, render_file};
 pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
+pub use prepare::{Ingredients, Prepared, prepare};
 pub use sets::{Found, check_sets, read_sets, read_states};
+pub use workload::{Injected, Located};
 
-use crate::diag::{Code, Diagnostic};
-use crate::inject::{self, Options, Outcome, PodTemplate, Sets};
+use crate::diag::Diagnostic;
+use crate::inject::{Options, Outcome};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::{self, Kind, Kinds, group_of};
-use crate::yaml::{Document, Part, Path};
+use crate::model::workload::{Kind, Kinds, group_of, type_of_item};
+use crate::yaml::{Document, Path};
 use needles::Needles;
 use scan::{Scan, scan};
 use serde_json::Value;
@@ -75,9 +83,9 @@ impl Rendered {
 /// Everything that rendering a document depends on.
 #[derive(Debug)]
 pub struct Renderer {
-    sets: Sets,
+    contents: Contents,
     kinds: Kinds,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     options: Options,
     keeps_sidecar_sets: bool,
     needles: Needles,
@@ -90,22 +98,29 @@ enum Role<'a> {
     /// It is left out.
     Own,
     /// It holds a pod template.
-    Workload(&'a Kind),
+    Workload(&'a Arc<Kind>),
     /// It holds items, each with a role of its own.
     List,
 }
 
 impl Renderer {
-    /// Prepares rendering with these sets.
+    /// Prepares rendering with these contents.
     pub fn new(
-        sets: Sets,
+        contents: Contents,
         kinds: Kinds,
         namespaces: Namespaces,
         options: Options,
         keeps_sidecar_sets: bool,
     ) -> Self {
-        let needles = Needles::new(sets.current().iter().map(|s| &s.set().selector));
-        Self { sets, kinds, namespaces, options, keeps_sidecar_sets, needles }
+        let needles = Needles::new(contents.all().map(|s| &s.set().selector));
+        Self { contents, kinds, namespaces: Arc::new(namespaces), options, keeps_sidecar_sets, needles }
+    }
+
+    /// Returns a renderer with other contents, and everything else alike.
+    pub fn with_contents(&self, contents: Contents) -> Self {
+        let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
+        let needles = Needles::new(contents.all().map(|s| &s.set().selector));
+        Self { contents, kinds, namespaces, needles, ..*self }
     }
 
     /// Renders one document.
@@ -141,6 +156,21 @@ impl Renderer {
             Err(_) if repair(manifest.text).is_some() && !self.keeps_sidecar_sets => Rendered::dropped(),
             Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
         }
+    }
+
+    /// Tells whether a document is no part of what render writes.
+    pub fn leaves_out(&self, text: &str) -> bool {
+        match scan(text) {
+            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                matches!(self.role(api_version, kind), Role::Own)
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells whether an item of a List is no part of what render writes.
+    pub fn leaves_out_item(&self, list: &Value, item: &Value) -> bool {
+        type_of_item(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), Role::Own))
     }
 
     fn role(&self, api_version: &str, kind: &str) -> Role<'_> {
@@ -231,91 +261,75 @@ impl Renderer {
         is_changed.then_some(Value::Array(new_items))
     }
 
-    /// Injects into the workload at `base`; returns the place and new value of its pod template, if that changed.
+    /// Renders the workload at `base`; returns the place and the new value, if something changes.
     fn workload(
         &self,
         document: &Document,
         base: &Path,
-        kind: &Kind,
+        kind: &Arc<Kind>,
         manifest: &Manifest<'_>,
         rendered: &mut Rendered,
     ) -> Option<(Path, Value)> {
-        let object = base.find(document.value())?;
-        let templates = kind.templates.iter().filter_map(|t| t.find(object).map(|v| (base.join(t), v)));
-        let found = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object());
-        let Some((path, value)) = found else {
-            rendered.diagnostics.extend(no_template(document, base, kind, object));
-            return None;
+        match self.locate(document, base, kind, manifest) {
+            Ok(located) => {
+                let Injected { change, mut outcome } = self.inject(document, &located);
+                rendered.diagnostics.append(&mut outcome.diagnostics);
+                rendered.workloads.push((located.key.to_string(), outcome));
+                change
+            }
+            Err(wrong) => {
+                rendered.diagnostics.extend(wrong.map(|d| *d));
+                None
+            }
+        }
+    }
+
+    /// Finds the workloads of one document that some set may select, without rendering them. A document that
+    /// cannot be read has none; [`Renderer::render`] says why.
+    pub fn workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
+        let is_concerned = match scan(manifest.text) {
+            Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => false,
+            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                match self.role(api_version, kind) {
+                    Role::Other | Role::Own => false,
+                    Role::Workload(_) => self.needles.are_in(manifest.text),
+                    Role::List => true,
+                }
+            }
+            Scan::Unclear => true,
         };
-        if !value.is_object() {
-            let message = format!("the pod template of this {} is not a mapping", kind.kind);
-            rendered.diagnostics.push(
-                Diagnostic::error(Code::WrongType, message)
-                    .field(path.to_string())
-                    .at(document.label(&path, Part::Value, ""))
-                    .help("write the template's `metadata` and `spec` here"),
-            );
+        if !is_concerned {
             return None;
         }
-        let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
-        let namespace = text("namespace").filter(|n| !n.is_empty()).unwrap_or(manifest.namespace);
-        let name = text("name").or(text("generateName")).unwrap_or_default();
-        let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let key = workload::key(api_version, &kind.kind, namespace, name);
-        let claims = claims(object, &path, base);
-        let template = PodTemplate {
-            document,
-            path: path.clone(),
-            value,
-            is_pod: kind.is_pod(),
-            key: &key,
-            namespace,
-            claims: &claims,
-            namespace_labels: self.namespaces.labels_of(namespace),
-        };
-        let mut outcome = inject::inject(&template, &self.sets, &self.options);
-        rendered.diagnostics.append(&mut outcome.diagnostics);
-        let new = outcome.value.take();
-        if new.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
-            rendered.diagnostics.push(without_containers(document, &path, &key));
-            return None;
+        let document =
+            Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok()?;
+        let mut found = Vec::new();
+        let (api_version, kind) = gather::object_type(document.value())?;
+        match self.role(api_version, kind) {
+            Role::Other | Role::Own => {}
+            Role::Workload(kind) => found.extend(self.locate(&document, &Path::root(), kind, manifest).ok()),
+            Role::List => self.locate_items(&document, &Path::root(), document.value(), manifest, &mut found),
         }
-        rendered.workloads.push((key, outcome));
-        new.map(|new| (path, new))
+        (!found.is_empty()).then(|| (Arc::new(document), found))
     }
-}
 
-/// A workload without a pod template: what should be injected stands somewhere else, or lost its indentation.
-fn no_template(document: &Document, base: &Path, kind: &Kind, object: &Value) -> Option<Diagnostic> {
-    // A Rollout of Argo may take its pods from the Deployment it names.
-    if Path::dotted("spec.workloadRef").find(object).is_some() {
-        return None;
+    fn locate_items(
+        &self,
+        document: &Document,
+        base: &Path,
+        list: &Value,
+        manifest: &Manifest<'_>,
+        found: &mut Vec<Located>,
+    ) {
+        for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            let at = base.then("items").then(i);
+            match type_of_item(list, item).map_or(Role::Other, |(a, k)| self.role(&a, &k)) {
+                Role::Other | Role::Own => {}
+                Role::Workload(kind) => found.extend(self.locate(document, &at, kind, manifest).ok()),
+                Role::List => self.locate_items(document, &at, item, manifest, found),
+            }
+        }
     }
-    let places: Vec<String> = kind.templates.iter().map(|t| format!("`{t}`")).collect();
-    let at = base.join(kind.templates.first()?);
-    let message = format!("this {} has no pod template, so nothing is injected", kind.kind);
-    let label = document.label(&at, Part::Key, "");
-    let help = format!("write it at {}; where it is there, check its indentation", places.join(" or "));
-    Some(Diagnostic::warning(Code::MissingField, message).field(at.to_string()).at(label).help(help))
-}
-
-/// The names of the `volumeClaimTemplates` beside a pod template.
-fn claims<'a>(object: &'a Value, template: &Path, base: &Path) -> Vec<&'a str> {
-    let within = template.steps().get(base.steps().len()..).unwrap_or_default();
-    let beside = within.split_last().map_or(&[][..], |(_, above)| above);
-    let owner = Path::from(beside.to_vec()).find(object);
-    let list = owner.and_then(|o| o.get("volumeClaimTemplates")).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
-}
-
-/// No pod can be made of such a template: it is a patch of one.
-fn without_containers(document: &Document, template: &Path, key: &str) -> Diagnostic {
-    let path = template.then("spec");
-    Diagnostic::warning(Code::NoContainers, format!("`{key}` has no containers and is left as it is"))
-        .field(path.then("containers").to_string())
-        .at(document.label(&path, Part::Key, "a SidecarSet selects it"))
-        .because("it looks like a patch: render what comes out when it is applied")
-        .help("leave it out with `ignore:` in pillion.yaml")
 }
 
 /// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and
@@ -372,31 +386,9 @@ fn unreadable(mut error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
     error
 }
 
-/// Returns `apiVersion` and `kind` of an object.
-fn type_of(value: &Value) -> Option<(&str, &str)> {
-    Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
-}
-
-/// Returns the type of an item; those of a typed list (`PodList`) may leave it to the list.
-fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
-    let (api_version, kind) = type_of(list)?;
-    let text = |key: &str| item.get(key).and_then(Value::as_str);
-    match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
-        (Some(a), Some(k), _) => Some((a.to_owned(), k.to_owned())),
-        (None, None, Some(k)) if !k.is_empty() => Some((api_version.to_owned(), k.to_owned())),
-        _ => None,
-    }
-}
-
-/// Returns `value` with `new` at `path`, which exists.
+/// Returns `value` with `new` at `path`.
 fn put(value: &Value, path: &Path, new: Value) -> Value {
     let mut whole = value.clone();
-    let place = path.steps().iter().try_fold(&mut whole, |v, step| match step {
-        crate::yaml::Seg::Key(k) => v.get_mut(k.as_str()),
-        crate::yaml::Seg::Index(i) => v.get_mut(*i),
-    });
-    if let Some(place) = place {
-        *place = new;
-    }
+    workload::put(&mut whole, path.steps(), new);
     whole
 }

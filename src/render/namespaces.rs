@@ -1,6 +1,8 @@
 //! What is known about the labels of namespaces.
 
+use super::Gathered;
 use crate::inject::NamespaceLabels;
+use crate::model::repository::Repository;
 use std::collections::BTreeMap;
 
 /// The key that the API server puts on every Namespace.
@@ -11,6 +13,20 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 pub struct Namespaces(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Namespaces {
+    /// Collects what Namespace manifests say, and then what pillion.yaml says of the others.
+    pub fn known(gathered: &Gathered, repository: &Repository) -> Self {
+        let mut namespaces = Self::default();
+        for (name, labels) in &gathered.namespaces {
+            namespaces.add(name, labels);
+        }
+        for rule in &repository.namespaces {
+            if let Some(labels) = &rule.labels {
+                namespaces.add(&rule.name, labels);
+            }
+        }
+        namespaces
+    }
+
     /// Adds the labels of a namespace, unless some are known already.
     pub fn add(&mut self, name: &str, labels: &BTreeMap<String, String>) {
         self.0.entry(name.to_owned()).or_insert_with(|| {
@@ -23,5 +39,10 @@ impl Namespaces {
     /// Returns what is known about a namespace.
     pub fn labels_of(&self, name: &str) -> NamespaceLabels<'_> {
         self.0.get(name).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known)
+    }
+
+    /// Returns everything that is known, by the names of the namespaces.
+    pub fn into_map(self) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.0
     }
 }

@@ -3,15 +3,13 @@
 
 use super::Failure;
 use crate::diag::{Code, Diagnostic, Label};
+use crate::model::file_list::{self, slashes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// The file that lists what pillion wrote into a folder, one path a line, sorted.
-pub const INDEX: &str = ".pillion-files";
 
 /// A folder that holds rendered files, and the new state it is to have.
 #[derive(Debug)]
@@ -34,12 +32,10 @@ pub struct Folder {
 impl Folder {
     /// Opens a folder; it need not exist yet.
     pub fn open(root: &Path) -> Self {
-        let known = fs::read_to_string(root.join(INDEX)).unwrap_or_default();
-        // A line that leads out of the folder was not written by pillion.
-        let known = known.lines().filter(|l| is_inside(Path::new(l))).map(str::to_owned).collect();
+        let list = fs::read_to_string(root.join(file_list::NAME)).unwrap_or_default();
         Self {
             root: root.to_owned(),
-            known,
+            known: file_list::parse(&list),
             made: BTreeSet::new(),
             inputs: BTreeMap::new(),
             plain: BTreeSet::new(),
@@ -178,8 +174,7 @@ impl Folder {
             return Ok(());
         }
         fs::create_dir_all(&self.root).map_err(|source| failure(&self.root, source))?;
-        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
-        replace_file(&self.root.join(INDEX), &text)
+        replace_file(&self.root.join(file_list::NAME), &file_list::emit(names))
     }
 }
 
@@ -212,20 +207,12 @@ fn failure(path: &Path, source: std::io::Error) -> Failure {
     Failure::Write { path: path.display().to_string(), source }
 }
 
-fn is_inside(path: &Path) -> bool {
-    path.components().all(|c| matches!(c, std::path::Component::Normal(_)))
-}
-
-/// The path with `/` on every system, as the index holds it.
-fn slashes(path: &Path) -> String {
-    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
 fn not_ours(path: &Path) -> Diagnostic {
     let message = format!("`{}` is in the way: pillion did not write it", path.display());
-    Diagnostic::error(Code::FileNotOurs, message).at(Label::whole_file(path.to_string_lossy())).help(format!(
-        "remove it, or choose another folder; `{INDEX}` in the folder lists what pillion wrote"
-    ))
+    let list = file_list::NAME;
+    Diagnostic::error(Code::FileNotOurs, message)
+        .at(Label::whole_file(path.to_string_lossy()))
+        .help(format!("remove it, or choose another folder; `{list}` in the folder lists what pillion wrote"))
 }
 
 fn through_link(link: &Path) -> Diagnostic {

@@ -69,6 +69,13 @@ pub fn emit(value: &Value) -> String {
     out
 }
 
+/// Returns a value on one line, in flow style.
+pub fn emit_flow(value: &Value) -> String {
+    let mut out = String::new();
+    write_flow(&mut out, value, &Flow::YAML, false, "");
+    out
+}
+
 /// Returns the text of a value in block style.
 pub(super) fn parts(value: &Value, around: Around, style: Style) -> Parts {
     let mut text = String::new();

@@ -14,7 +14,7 @@ mod syntax;
 mod tabs;
 mod tree;
 
-pub use emit::emit;
+pub use emit::{emit, emit_flow};
 pub use path::{Path, Seg};
 pub use split::{Piece, split};
 
@@ -75,6 +75,14 @@ impl Document {
             value: reading.value,
             diagnostics,
         })
+    }
+
+    /// Returns the document with another text in its place.
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn with_text(&self, text: &str) -> Result<Self, Diagnostic> {
+        Self::read(&self.file, self.index, self.first_line, text)
     }
 
     /// Returns the file's name as the user wrote it.

@@ -4,9 +4,14 @@ use pillion::yaml::Document;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Returns the folders of the cases of a kind, sorted: those of the repository, and those in the folders that the
-/// environment variable `PILLION_CONFORMANCE` names, separated by colons.
+/// Returns the folders of the cases of a kind, sorted; see [`entries`].
 pub(crate) fn cases(kind: &str) -> Vec<PathBuf> {
+    entries(kind, |path| path.join("case.json").exists())
+}
+
+/// Returns the files or folders of a kind that are wanted, sorted: those of the repository, and those in the folders
+/// that the environment variable `PILLION_CONFORMANCE` names, separated by colons.
+pub(crate) fn entries(kind: &str, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let further = std::env::var("PILLION_CONFORMANCE").unwrap_or_default();
     let folders = further.split(':').filter(|f| !f.is_empty()).map(PathBuf::from);
@@ -15,7 +20,7 @@ pub(crate) fn cases(kind: &str) -> Vec<PathBuf> {
         .filter_map(|f| std::fs::read_dir(f.join(kind)).ok())
         .flatten()
         .map(|entry| entry.expect("the folder can be read").path())
-        .filter(|p| p.join("case.json").exists())
+        .filter(|p| is_wanted(p))
         .collect();
     cases.sort();
     assert!(!cases.is_empty(), "there are cases of {kind}");

@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diag", &[], &["annotate_snippets"]),
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
-    ("read", &["diag"], &["ignore", "memchr"]),
+    ("read", &["diag", "git"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["schemars", "sha2", "regex", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
+    ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
+    ("stage", &["diag", "yaml", "model", "render", "plan", "read", "git"], &["thiserror"]),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
     ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "cli",
-        &["diag", "yaml", "model", "inject", "render", "read", "write", "git"],
+        &["diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git"],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];
 
 /// Rooms without files, clocks, environment, threads or output.
-const PURE: &[&str] = &["diag", "yaml", "model", "inject", "render"];
+const PURE: &[&str] = &["diag", "yaml", "model", "inject", "plan", "render"];
 
 const IMPURE: &[&str] = &[
     "std::fs",

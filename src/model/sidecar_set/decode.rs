@@ -7,10 +7,14 @@ use super::stored::stored;
 use super::{Mode, SidecarSet, defaults, hash, old_forms, v1alpha1, walk};
 use crate::diag::{Code, Diagnostic};
 use crate::yaml::{Document, Part, Path};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 type Object = Map<String, Value>;
+
+/// What says how a set is injected and rolled out, and changes nothing of what is rendered by a ledger.
+const NOT_RENDERED: &[&str] =
+    &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
 
 /// Places at which Kruise would crash that are shown.
 const MOST_CRASHES: usize = 20;
@@ -28,12 +32,31 @@ pub fn decode_for(
     document: &Arc<Document>,
     path: &Path,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let mut places = Places::new(document, path);
+    let places = Places::new(document, path);
     let Some(Value::Object(written)) = path.find(document.value()) else {
         let found = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
         let label = places.label(&Path::root(), Part::Value, "");
         return (None, vec![found.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
     };
+    decode_written(mode, written, places)
+}
+
+/// Reads the content of a revision, which stands somewhere in another document: the spec alone, in v1beta1's form.
+pub(crate) fn decode_content(
+    name: &str,
+    content: &Object,
+    document: &Arc<Document>,
+    path: &Path,
+) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+    let written = json!({
+        "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": content
+    });
+    let mut places = Places::new(document, path);
+    places.note_move(Path::dotted("spec"), Path::dotted("sidecarSet"));
+    decode_written(Mode::Render, written.as_object().unwrap_or(&Object::new()), places)
+}
+
+fn decode_written(mode: Mode, written: &Object, mut places: Places) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     let (mut written, mut found) = old_forms::modernize(written, mode, &mut places);
     let Some(version) = version(&written, &places, &mut found) else { return (None, found) };
     if !version.is_alpha
@@ -67,6 +90,14 @@ fn build(metadata: Object, spec: Object, has_containers: bool, places: Places) -
     let stored_spec = stored(&defaulted, &SPEC);
     let (hash, hash_without_image) = hash::hashes(&stored_spec, has_containers);
     let (injection_paused, injection_revision) = read::injection(&spec);
+    let mut content = spec.clone();
+    for strategy in NOT_RENDERED {
+        content.shift_remove(*strategy);
+    }
+    if has_containers {
+        // Kruise's hashes tell an empty list from none.
+        content.entry("containers").or_insert_with(|| Value::Array(Vec::new()));
+    }
     SidecarSet {
         document: places.document.clone(),
         path: places.root.clone(),
@@ -84,7 +115,9 @@ fn build(metadata: Object, spec: Object, has_containers: bool, places: Places) -
         hash,
         hash_without_image,
         revision_name: hash::revision_name(&name, &stored_spec),
+        revision_history_limit: spec.get("revisionHistoryLimit").and_then(Value::as_i64),
         stored_spec,
+        content,
         name,
         metadata,
         places,

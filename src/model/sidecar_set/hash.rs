@@ -22,6 +22,11 @@ pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
     for key in ["containers", "imagePullSecrets", "initContainers", "patchPodMetadata", "volumes"] {
         content.insert(key.into(), spec.get(key).cloned().unwrap_or(Value::Null));
     }
+    content_name(set, &content)
+}
+
+/// Returns the name of a ControllerRevision that holds this content and no other.
+pub(crate) fn content_name(set: &str, content: &Map<String, Value>) -> String {
     // The revision is hashed together with the number of name collisions so far, which a fresh revision has none of.
     let text = to_sorted_go_json(&json!({ "spec": content })) + "0";
     format!("{set}-{}", safe_encode(&fnv1_32(text.as_bytes()).to_string()))

@@ -15,12 +15,15 @@ mod v1alpha1;
 mod validate;
 mod walk;
 
+pub(crate) use decode::decode_content;
 pub use decode::{decode, decode_for};
+pub(crate) use hash::content_name;
 pub use old_forms::repair;
 pub use validate::{Surroundings, conflicts, validate};
 
+use crate::diag::Label;
 use crate::model::selector::Selector;
-use crate::yaml::{Document, Path};
+use crate::yaml::{Document, Part, Path};
 use places::Places;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -67,6 +70,13 @@ pub struct SidecarContainer {
     pub is_native_sidecar: bool,
     /// Where it stands in the set's document.
     pub path: Path,
+}
+
+impl SidecarContainer {
+    /// Returns the names that its two containers have in a pod if it is upgraded hot.
+    pub fn pair_names(&self) -> [String; 2] {
+        [format!("{}-1", self.name), format!("{}-2", self.name)]
+    }
 }
 
 /// One term of `transferEnv`.
@@ -139,7 +149,7 @@ pub enum IntOrPercent {
     Text(String),
 }
 
-/// `updateStrategy`, parsed; planning is elsewhere. Further fields are read where they are needed.
+/// `updateStrategy`, parsed; what it means for a rollout is said in `plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateStrategy {
     /// `type` (RollingUpdate where unset).
@@ -152,6 +162,37 @@ pub struct UpdateStrategy {
     pub partition: Option<IntOrPercent>,
     /// `maxUnavailable`, where written.
     pub max_unavailable: Option<IntOrPercent>,
+    /// `priorityStrategy`, where written.
+    pub priority_strategy: Option<PriorityStrategy>,
+    /// `scatterStrategy`, in the author's order.
+    pub scatter_strategy: Vec<ScatterTerm>,
+}
+
+/// `priorityStrategy`: what is updated first. Kruise refuses both lists together; its controller uses the weights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PriorityStrategy {
+    /// `weightPriority`: the weights of all terms that match are added up.
+    pub weight_priority: Vec<WeightTerm>,
+    /// `orderPriority`: the `orderedKey` of each term.
+    pub order_priority: Vec<String>,
+}
+
+/// One term of `weightPriority`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightTerm {
+    /// `weight`.
+    pub weight: i64,
+    /// `matchSelector`.
+    pub match_selector: Selector,
+}
+
+/// One term of `scatterStrategy`: a label whose carriers are to be spread over the rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScatterTerm {
+    /// `key`.
+    pub key: String,
+    /// `value`; `*` stands for every value that there is.
+    pub value: String,
 }
 
 /// One SidecarSet as far as it changes pods.
@@ -187,6 +228,11 @@ pub struct SidecarSet {
     pub custom_version: Option<String>,
     /// The spec with Kruise's defaults and in API order: what Kruise stores (`stored.yaml` of conformance/).
     pub stored_spec: Value,
+    /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
+    /// `revisionHistoryLimit` and `customVersion`.
+    pub content: Map<String, Value>,
+    /// `revisionHistoryLimit`, where written.
+    pub revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
     pub hash: String,
     /// Annotation `kruise.io/sidecarset-hash-without-image`.
@@ -197,4 +243,16 @@ pub struct SidecarSet {
     pub(crate) metadata: Map<String, Value>,
     /// Where the fields stand in the document.
     pub(crate) places: Places,
+}
+
+impl SidecarSet {
+    /// Returns an annotation of its own.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.get("annotations")?.get(key)?.as_str()
+    }
+
+    /// Returns a label at a field, named by its path in the API.
+    pub fn label(&self, field: &str, text: &str) -> Label {
+        self.places.label(&Path::dotted(field), Part::Value, text)
+    }
 }

@@ -2,10 +2,10 @@
 
 use super::schema::SIDECAR_CONTAINER;
 use super::{
-    InjectPolicy, InjectRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, ResourcesPolicy,
-    SidecarContainer, TransferEnv, UpdateStrategy, defaults,
+    InjectPolicy, InjectRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, PriorityStrategy,
+    ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
 };
-use crate::model::selector::{Operator, Requirement, Selector};
+use crate::model::selector::Selector;
 use crate::yaml::Path;
 use serde_json::{Map, Value};
 
@@ -114,6 +114,27 @@ pub(crate) fn update_strategy(spec: &Object) -> UpdateStrategy {
         selector: selector(strategy, "selector"),
         partition: int_or_percent(strategy, "partition"),
         max_unavailable: int_or_percent(strategy, "maxUnavailable"),
+        priority_strategy: inside(strategy, "priorityStrategy").map(priority_strategy),
+        scatter_strategy: objects(strategy, "scatterStrategy").map(scatter_term).collect(),
+    }
+}
+
+fn priority_strategy(strategy: &Object) -> PriorityStrategy {
+    let weight = |term: &Object| WeightTerm {
+        weight: term.get("weight").and_then(Value::as_i64).unwrap_or(0),
+        match_selector: selector(term, "matchSelector").unwrap_or_default(),
+    };
+    let ordered_key = |term: &Object| text(term, "orderedKey").unwrap_or_default().to_owned();
+    PriorityStrategy {
+        weight_priority: objects(strategy, "weightPriority").map(weight).collect(),
+        order_priority: objects(strategy, "orderPriority").map(ordered_key).collect(),
+    }
+}
+
+fn scatter_term(term: &Object) -> ScatterTerm {
+    ScatterTerm {
+        key: text(term, "key").unwrap_or_default().into(),
+        value: text(term, "value").unwrap_or_default().into(),
     }
 }
 
@@ -126,24 +147,7 @@ fn int_or_percent(object: &Object, key: &str) -> Option<IntOrPercent> {
 
 /// Reads a label selector, where there is one.
 pub(crate) fn selector(object: &Object, key: &str) -> Option<Selector> {
-    let selector = inside(object, key)?;
-    Some(Selector {
-        match_labels: pairs(selector, "matchLabels").into_iter().collect(),
-        match_expressions: objects(selector, "matchExpressions").map(requirement).collect(),
-    })
-}
-
-fn requirement(written: &Object) -> Requirement {
-    let values = texts(written, "values").map(str::to_owned).collect();
-    let operator = match text(written, "operator") {
-        Some("In") => Operator::In(values),
-        Some("NotIn") => Operator::NotIn(values),
-        Some("Exists") => Operator::Exists,
-        Some("DoesNotExist") => Operator::DoesNotExist,
-        // Validation refuses any other operator; until somebody asks for it, nothing may match by accident.
-        _ => Operator::In(Vec::new()),
-    };
-    Requirement { key: text(written, "key").unwrap_or_default().into(), operator }
+    inside(object, key).map(Selector::read)
 }
 
 /// Returns the object at a key.

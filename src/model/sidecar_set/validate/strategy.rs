@@ -67,7 +67,8 @@ pub(super) fn update(report: &mut Report<'_>, spec: &Object) {
         "RollingUpdate" => rolling(report, spec, strategy, &at),
         "NotUpdate" => {}
         kind => {
-            let message = format!("`type` has no value `{kind}`: Kruise accepts it and updates nothing");
+            // Kruise v1.9.0 sidecarset_processor.go isSidecarSetNotUpdate: nothing but NotUpdate stops an update.
+            let message = format!("`type` has no value `{kind}`: Kruise accepts it and updates unchecked");
             let help = "use `RollingUpdate` or `NotUpdate`";
             report.warning(Code::IgnoredValue, &at.child("type"), Part::Value, message, help);
         }

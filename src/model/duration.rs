@@ -1,0 +1,47 @@
+//! Lengths of time as people write them (`120s`, `1h30m`) and as they read them (`2 min`).
+
+/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None where the text is no such form.
+pub fn parse(text: &str) -> Option<u64> {
+    let mut rest = text.trim();
+    let mut seconds = 0u64;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = match &rest.as_bytes()[digits] {
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    Some(seconds)
+}
+
+/// Returns a length in words: `45 s`, `6 min`, `3 h 20 min`.
+pub fn words(seconds: u64) -> String {
+    let (hours, minutes, left) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    let parts = [(hours, "h"), (minutes, "min"), (left, "s")];
+    let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_and_told() {
+        let told = |text| parse(text).map(words);
+        assert_eq!(told("120s").as_deref(), Some("2 min"));
+        assert_eq!(told("1h90m5s").as_deref(), Some("2 h 30 min 5 s"));
+        assert_eq!(told("0s").as_deref(), Some("0 s"));
+        for odd in ["", "5", "s", "5d", "-5s", "1.5h", "99999999999999999999s"] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
+    }
+}

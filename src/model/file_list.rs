@@ -1,0 +1,23 @@
+//! Which files of a folder did pillion write? The list that lies in it.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+/// The file that lists what pillion wrote into a folder, one path a line, sorted.
+pub const NAME: &str = ".pillion-files";
+
+/// Reads a list; a line that leads out of the folder was not written by pillion.
+pub fn parse(text: &str) -> BTreeSet<String> {
+    let is_inside = |line: &&str| Path::new(line).components().all(|c| matches!(c, Component::Normal(_)));
+    text.lines().filter(is_inside).map(str::to_owned).collect()
+}
+
+/// Returns the text of a list.
+pub fn emit(names: &BTreeSet<String>) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
+}
+
+/// Returns a path with `/` on every system, as lists and trees hold it.
+pub fn slashes(path: &Path) -> String {
+    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,186 @@
+//! Does a document of pillion's own hold what its schema allows? Every misfit with its place.
+
+use super::nearest::nearest;
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Document, Part, Path, Seg};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The version of pillion's own documents.
+pub(crate) const API_VERSION: &str = "pillion.dev/v1alpha1";
+
+/// Compares a document with the schema and collects what does not fit.
+pub(crate) struct Check<'a> {
+    document: &'a Document,
+    /// The command that prints the schema.
+    command: &'static str,
+    schema: Value,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(document: &'a Document, command: &'static str, schema: Value) -> Self {
+        Self { document, command, schema, found: document.diagnostics().to_vec() }
+    }
+
+    /// Reads the whole document, and says everything that is wrong with it.
+    pub(crate) fn decode<T: DeserializeOwned>(mut self, kind: &str) -> (Option<T>, Vec<Diagnostic>) {
+        let (document, schema) = (self.document, std::mem::take(&mut self.schema));
+        self.value(document.value(), &schema, &Path::root());
+        for (key, expected) in [("apiVersion", API_VERSION), ("kind", kind)] {
+            let found = document.value().get(key).and_then(Value::as_str);
+            if found != Some(expected) {
+                self.say(
+                    Code::InvalidConfiguration,
+                    &Path::root().then(key),
+                    format!("`{key}` must be `{expected}`"),
+                    Some(format!("write `{key}: {expected}`")),
+                );
+            }
+        }
+        self.finish()
+    }
+
+    /// Reads a document that has neither `apiVersion` nor `kind`.
+    pub(crate) fn decode_part<T: DeserializeOwned>(mut self) -> (Option<T>, Vec<Diagnostic>) {
+        let (document, schema) = (self.document, std::mem::take(&mut self.schema));
+        self.value(document.value(), &schema, &Path::root());
+        self.finish()
+    }
+
+    fn finish<T: DeserializeOwned>(mut self) -> (Option<T>, Vec<Diagnostic>) {
+        if self.found.iter().any(Diagnostic::is_error) {
+            return (None, self.found);
+        }
+        match serde_json::from_value(self.document.value().clone()) {
+            Ok(decoded) => (Some(decoded), self.found),
+            Err(error) => {
+                self.say(Code::InvalidConfiguration, &Path::root(), error.to_string(), None);
+                (None, self.found)
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Value, schema: &Value, path: &Path) {
+        let options: Vec<&Value> =
+            schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
+        let Some(fitting) = options.iter().find(|o| fits(value, o)) else {
+            let wanted: Vec<String> = options.iter().filter_map(|o| noun(o)).collect();
+            let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), found(value));
+            let help = format!("`{}` prints what may be written", self.command);
+            return self.say(Code::WrongType, path, message, Some(help));
+        };
+        match value {
+            Value::Object(entries) => {
+                for (key, inner) in entries {
+                    self.entry(key, inner, fitting, path);
+                }
+                for required in fitting["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
+                {
+                    if !entries.contains_key(required) {
+                        self.say(
+                            Code::InvalidConfiguration,
+                            path,
+                            format!("`{path}` lacks `{required}`"),
+                            Some(format!("write `{required}` here; `{}` says what it means", self.command)),
+                        );
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.value(item, &fitting["items"], &path.then(i));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value, schema: &Value, path: &Path) {
+        let at = path.then(key.to_owned());
+        if let Some(known) = schema["properties"].get(key) {
+            self.value(value, known, &at);
+        } else if schema["additionalProperties"].is_object() {
+            self.value(value, &schema["additionalProperties"], &at);
+        } else if schema["additionalProperties"] != true {
+            let keys = schema["properties"].as_object().into_iter().flat_map(|p| p.keys());
+            let near = nearest(key, keys.map(String::as_str));
+            let help = near.map_or_else(
+                || format!("remove it; `{}` lists the keys", self.command),
+                |k| format!("did you mean `{k}`?"),
+            );
+            self.say(Code::InvalidConfiguration, &at, format!("unknown key `{at}`"), Some(help));
+        }
+    }
+
+    fn say(&mut self, code: Code, path: &Path, message: String, help: Option<String>) {
+        let part = if matches!(path.steps().last(), Some(Seg::Key(_))) && code == Code::InvalidConfiguration {
+            Part::Key
+        } else {
+            Part::Value
+        };
+        let mut diagnostic =
+            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(path, part, ""));
+        diagnostic.help = help;
+        self.found.push(diagnostic);
+    }
+}
+
+/// The types a schema allows.
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The texts a schema allows, where it lists them (`enum`, or `oneOf` with `const`).
+fn choices(schema: &Value) -> Vec<&str> {
+    let listed = schema["enum"].as_array().into_iter().flatten();
+    let described = schema["oneOf"].as_array().into_iter().flatten().map(|o| &o["const"]);
+    listed.chain(described).filter_map(Value::as_str).collect()
+}
+
+fn fits(value: &Value, schema: &Value) -> bool {
+    let allowed = choices(schema);
+    if !allowed.is_empty() {
+        return value.as_str().is_some_and(|v| allowed.contains(&v));
+    }
+    types(schema).into_iter().any(|kind| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)),
+        // An optional key that is written and empty is as if absent.
+        "null" => value.is_null(),
+        _ => false,
+    })
+}
+
+fn noun(schema: &Value) -> Option<String> {
+    let allowed = choices(schema);
+    if !allowed.is_empty() {
+        return Some(allowed.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" or "));
+    }
+    types(schema).into_iter().find_map(|kind| match kind {
+        "object" => Some("a mapping".to_owned()),
+        "array" => Some("a list".to_owned()),
+        "string" => Some("a string".to_owned()),
+        "boolean" => Some("`true` or `false`".to_owned()),
+        "integer" => Some("a whole number from 0".to_owned()),
+        _ => None,
+    })
+}
+
+fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "empty".to_owned(),
+        Value::Bool(b) => format!("`{b}`"),
+        Value::Number(n) => format!("`{n}`"),
+        Value::String(s) => format!("`{s}`"),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+    }
+}

@@ -1,0 +1,140 @@
+//! From a document to a ledger: types, names that must exist, contents that must have their names.
+
+use super::written::{self, Written, json_schema};
+use super::{Approved, Ledger, Line, NOTHING, Name, Paused, Revision, revision_name};
+use crate::diag::{Code, Diagnostic};
+use crate::model::fits::Check;
+use crate::model::sidecar_set::decode_content;
+use crate::yaml::{Document, Part, Path};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Reads a ledger, and says everything that is wrong with it; none comes back with an error.
+pub fn decode(document: &Arc<Document>) -> (Option<Ledger>, Vec<Diagnostic>) {
+    let (written, found) =
+        Check::new(document, "pillion schema ledger", json_schema()).decode::<Written>("SidecarRollout");
+    let Some(written) = written else { return (None, found) };
+    let mut reader = Reader { document, name: written.metadata.name.as_str().into(), found };
+    let ledger = reader.ledger(written.spec);
+    let is_sound = !reader.found.iter().any(Diagnostic::is_error);
+    (is_sound.then_some(ledger), reader.found)
+}
+
+/// Reads the parts, and collects what is wrong.
+struct Reader<'a> {
+    document: &'a Arc<Document>,
+    name: Arc<str>,
+    found: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn ledger(&mut self, spec: written::Spec) -> Ledger {
+        let at = Path::dotted("spec");
+        let mut ledger = Ledger {
+            name: self.name.clone(),
+            released: name(spec.released.as_deref().unwrap_or(NOTHING)),
+            target: spec.target.as_deref().map(name),
+            paused: spec.paused.map(|p| Paused { batch: p.batch, reason: p.reason }),
+            rejected: spec.rejected.iter().map(|r| r.as_str().into()).collect(),
+            sizes: BTreeMap::new(),
+            history: Vec::new(),
+            revisions: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            approved: spec.approved.into_iter().map(|a| Approved { batch: a.batch, plan: a.plan }).collect(),
+        };
+        for (i, revision) in spec.revisions.iter().enumerate() {
+            let path = at.then("revisions").then(i);
+            if let Some(revision) = self.revision(revision, &path) {
+                let (key, path) = (revision.name.clone(), path.then("name"));
+                self.once(ledger.revisions.insert(key.clone(), revision).is_some(), &key, &path);
+            }
+        }
+        for (i, revision) in spec.history.iter().enumerate() {
+            ledger.history.extend(self.revision(revision, &at.then("history").then(i)));
+        }
+        for (i, size) in spec.sizes.into_iter().enumerate() {
+            let key: Arc<str> = size.workload.into();
+            let path = at.then("sizes").then(i).then("workload");
+            self.workload(&key, &path);
+            self.once(ledger.sizes.insert(key.clone(), size.pods).is_some(), &key, &path);
+        }
+        for (i, line) in spec.lines.into_iter().enumerate() {
+            let key: Arc<str> = line.workload.as_str().into();
+            let path = at.then("lines").then(i);
+            self.workload(&key, &path.then("workload"));
+            let line = line_of(line);
+            self.known(&line.revision, &ledger.revisions, &path.then("revision"));
+            self.once(ledger.lines.insert(key.clone(), line).is_some(), &key, &path.then("workload"));
+        }
+        self.known(&ledger.released, &ledger.revisions, &at.then("released"));
+        if let Some(target) = &ledger.target {
+            self.known(target, &ledger.revisions, &at.then("target"));
+        }
+        ledger
+    }
+
+    fn revision(&mut self, written: &written::Revision, path: &Path) -> Option<Revision> {
+        let (set, wrong) = decode_content(&self.name, &written.sidecar_set, self.document, path);
+        self.found.extend(wrong);
+        let set = Arc::new(set?);
+        for (field, says, is) in [
+            ("name", &written.name, revision_name(&set)),
+            ("hash", &written.hash, set.hash.clone()),
+            ("hashWithoutImage", &written.hash_without_image, set.hash_without_image.clone()),
+        ] {
+            if *says != is {
+                let message = format!(
+                    "the content of revision `{}` does not belong to its {field}: that would be `{is}`",
+                    written.name
+                );
+                self.wrong(message, &path.then(field), "somebody edited it");
+            }
+        }
+        Some(Revision { name: written.name.as_str().into(), set })
+    }
+
+    fn known(&mut self, name: &Name, revisions: &BTreeMap<Arc<str>, Revision>, path: &Path) {
+        if let Some(name) = name
+            && !revisions.contains_key(name)
+        {
+            self.wrong(format!("`revisions` holds no `{name}`"), path, "names it");
+        }
+    }
+
+    fn workload(&mut self, key: &str, path: &Path) {
+        if key.split('/').count() != 3 || key.split('/').any(str::is_empty) {
+            self.wrong(format!("`{key}` is no workload: `KIND[.GROUP]/NAMESPACE/NAME`"), path, "");
+        }
+    }
+
+    fn once(&mut self, is_there: bool, key: &str, path: &Path) {
+        if is_there {
+            self.wrong(format!("`{key}` stands here twice"), path, "again");
+        }
+    }
+
+    fn wrong(&mut self, message: String, path: &Path, label: &str) {
+        self.found.push(
+            Diagnostic::error(Code::LedgerBroken, message)
+                .field(path.to_string())
+                .at(self.document.label(path, Part::Value, label))
+                .because("ledgers are written by pillion only: nothing is rendered, staged or released by this one")
+                .help(format!("take the last good state: `git log -p -- {}` shows them", self.document.file())),
+        );
+    }
+}
+
+fn name(text: &str) -> Name {
+    (text != NOTHING).then(|| text.into())
+}
+
+fn line_of(written: written::Line) -> Line {
+    Line {
+        revision: name(&written.revision),
+        batch: written.batch,
+        partition: written.partition,
+        template: written.template.map(Into::into),
+        held: written.held.map(Into::into),
+        images: written.images,
+    }
+}

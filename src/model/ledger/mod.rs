@@ -1,0 +1,168 @@
+//! The ledger (`SidecarRollout`): which workload carries which content of one SidecarSet in one cluster.
+
+mod decode;
+mod emit;
+mod written;
+
+pub use decode::decode;
+pub use emit::emit;
+pub use written::json_schema;
+
+use crate::model::go_json::to_sorted_go_json;
+use crate::model::sidecar_set::{SidecarSet, content_name};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How "without this SidecarSet" is written where a revision's name could stand.
+pub const NOTHING: &str = "-";
+
+/// The name of a revision; None: without this SidecarSet (nothing released yet, or the set is deleted).
+pub type Name = Option<Arc<str>>;
+
+/// Returns the text of a name, `-` for nothing.
+pub fn name_text(name: &Name) -> &str {
+    name.as_deref().unwrap_or(NOTHING)
+}
+
+/// One ledger.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    /// Name of the SidecarSet.
+    pub name: Arc<str>,
+    /// What a workload without a line carries.
+    pub released: Name,
+    /// Where the open rollout goes; the outer None: no rollout is open.
+    pub target: Option<Name>,
+    /// Why and in which batch the rollout is paused.
+    pub paused: Option<Paused>,
+    /// Targets that are not staged again unless somebody says so, sorted.
+    pub rejected: Vec<Arc<str>>,
+    /// Revisions in use, by name.
+    pub revisions: BTreeMap<Arc<str>, Revision>,
+    /// Revisions that were in use, oldest first.
+    pub history: Vec<Revision>,
+    /// Pods of workloads, where git does not say; in byte order of the keys.
+    pub sizes: BTreeMap<Arc<str>, u32>,
+    /// Workloads that carry another revision than the released one, in byte order of the keys. While a rollout
+    /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
+    pub lines: BTreeMap<Arc<str>, Line>,
+    /// Batches that a person has approved.
+    pub approved: Vec<Approved>,
+}
+
+/// One content of a SidecarSet.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// Its name, made of its content ([`revision_name`]).
+    pub name: Arc<str>,
+    /// The content.
+    pub set: Arc<SidecarSet>,
+}
+
+/// What one workload carries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// The revision.
+    pub revision: Name,
+    /// The batch that brought it there, from 1.
+    pub batch: Option<u32>,
+    /// Where the workload is split: pods that its native partition keeps old.
+    pub partition: Option<u32>,
+    /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held.
+    pub template: Option<Arc<str>>,
+    /// Why no rollout moves it.
+    pub held: Option<Arc<str>>,
+    /// Images of single containers in place of the revision's: the emergency images of `pillion hold`.
+    pub images: BTreeMap<String, String>,
+}
+
+/// Why a rollout is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paused {
+    /// The batch that was out.
+    pub batch: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// A batch that a person has approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    /// The batch.
+    pub batch: u32,
+    /// Digest of its plan: an approval is for these workloads and no others.
+    pub plan: String,
+}
+
+impl Revision {
+    /// Makes the revision of a SidecarSet's content.
+    pub fn of(set: &Arc<SidecarSet>) -> Self {
+        Self { name: revision_name(set).into(), set: Arc::clone(set) }
+    }
+}
+
+impl Line {
+    /// Returns a line that says only which revision a workload carries.
+    pub fn carrying(revision: Name) -> Self {
+        Self { revision, ..Self::default() }
+    }
+
+    /// Tells whether the source has changed so that the line no longer counts: the application goes first.
+    pub fn is_outdated(&self, template: &Value) -> bool {
+        self.template.as_deref().is_some_and(|hash| hash != template_hash(template))
+    }
+}
+
+impl Ledger {
+    /// Returns a ledger with nothing released.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Returns the line of a workload, unless the source's template has changed since.
+    pub fn line(&self, key: &str, template: &Value) -> Option<&Line> {
+        self.lines.get(key).filter(|line| !line.is_outdated(template))
+    }
+
+    /// Returns a revision in use.
+    pub fn revision(&self, name: &str) -> Option<&Revision> {
+        self.revisions.get(name)
+    }
+
+    /// Returns the number of the last batch that brought workloads to the target; 0 before the first.
+    pub fn last_batch(&self) -> u32 {
+        let Some(target) = &self.target else { return 0 };
+        self.lines.values().filter(|l| l.revision == *target).filter_map(|l| l.batch).max().unwrap_or(0)
+    }
+
+    /// Moves revisions that nothing names any more to the history, of which the newest `limit` stay.
+    pub fn settle_revisions(&mut self, limit: usize) {
+        let target = self.target.clone().flatten();
+        let is_used = |name: &Arc<str>| {
+            self.released.as_ref() == Some(name)
+                || target.as_ref() == Some(name)
+                || self.lines.values().any(|l| l.revision.as_ref() == Some(name))
+        };
+        let (used, unused) = std::mem::take(&mut self.revisions).into_iter().partition(|(n, _)| is_used(n));
+        self.revisions = used;
+        let unused: BTreeMap<Arc<str>, Revision> = unused;
+        self.history.retain(|old| !self.revisions.contains_key(&old.name) && !unused.contains_key(&old.name));
+        self.history.extend(unused.into_values());
+        let surplus = self.history.len().saturating_sub(limit);
+        self.history.drain(..surplus);
+    }
+}
+
+/// Returns the name of the content of a SidecarSet: Kruise's function for ControllerRevisions over all that
+/// changes what is rendered, selectors included.
+pub fn revision_name(set: &SidecarSet) -> String {
+    content_name(&set.name, &set.content)
+}
+
+/// Returns the hash by which a line knows the pod template of a source: eight hexadecimal digits.
+pub fn template_hash(template: &Value) -> String {
+    let digest = Sha256::digest(to_sorted_go_json(template));
+    digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
+}

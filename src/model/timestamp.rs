@@ -1,0 +1,135 @@
+//! Points in time as the API writes them (RFC 3339), to be compared. There is no clock here.
+
+/// A point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    seconds: i64,
+    /// Nanoseconds on top of them.
+    nanos: u32,
+}
+
+impl Timestamp {
+    /// Reads `2026-06-21T10:00:00Z`, with a fraction of a second or an offset such as `+02:00` where there is one.
+    /// None where the text is anything else; what Go's time.RFC3339 refuses is refused.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_at_checked(10)?;
+        let (clock, rest) = rest.strip_prefix('T')?.split_at_checked(8)?;
+        let [year, month, day] = numbers(date, b'-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(clock, b':', [2, 2, 2])?;
+        let is_date = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        if !is_date || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let (nanos, zone) = fraction(rest)?;
+        let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+        Some(Self { seconds: seconds - offset(zone)?, nanos })
+    }
+}
+
+/// Reads numbers of fixed widths with a separator between them.
+fn numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(char::from(separator));
+    let mut read = [0; N];
+    for (number, width) in read.iter_mut().zip(widths) {
+        *number = digits(parts.next().filter(|p| p.len() == width)?)?;
+    }
+    parts.next().is_none().then_some(read)
+}
+
+fn digits(text: &str) -> Option<i64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Splits `.123Z` into nanoseconds and the rest; digits beyond the ninth are dropped, as in Go.
+fn fraction(text: &str) -> Option<(u32, &str)> {
+    let Some(rest) = text.strip_prefix(['.', ',']) else { return Some((0, text)) };
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    let (fraction, zone) = rest.split_at(end);
+    let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    (!fraction.is_empty()).then_some((nanos, zone))
+}
+
+/// Returns the seconds that a zone is ahead of UTC.
+fn offset(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let [hours, minutes] = numbers(zone.get(1..)?, b':', [2, 2])?;
+    (hours <= 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap(year) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Counts days in the Gregorian calendar, with years that begin in March so that the leap day is the last.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    fn seconds(text: &str) -> Option<i64> {
+        Timestamp::parse(text).map(|t| t.seconds)
+    }
+
+    #[test]
+    fn counts_seconds() {
+        assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(seconds("2024-02-29T12:34:56Z"), Some(1_709_210_096));
+        assert_eq!(seconds("2000-03-01T00:00:00Z"), Some(951_868_800));
+        assert_eq!(seconds("0001-01-01T00:00:00Z"), Some(-62_135_596_800));
+    }
+
+    #[test]
+    fn compares_over_zones_and_fractions() {
+        let at = |text| Timestamp::parse(text).expect("a time");
+        assert_eq!(at("2026-06-21T12:00:00+02:00"), at("2026-06-21T10:00:00Z"));
+        assert_eq!(at("2026-06-20T23:30:00-10:30"), at("2026-06-21T10:00:00Z"));
+        assert_eq!(at("2026-06-21T10:00:00.5Z"), at("2026-06-21T10:00:00.500000Z"));
+        assert!(at("2026-06-21T10:00:00.000000001Z") > at("2026-06-21T10:00:00Z"));
+        assert!(at("2026-06-21T10:00:00.9Z") < at("2026-06-21T10:00:01Z"));
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-06-21",
+            "2026-06-21 10:00:00Z",
+            "2026-06-21T10:00:00",
+            "2026-06-21T10:00:00z",
+            "2026-13-01T00:00:00Z",
+            "2025-02-29T00:00:00Z",
+            "2026-06-21T24:00:00Z",
+            "2026-06-21T10:00:60Z",
+            "2026-06-21T10:00:00.Z",
+            "2026-06-21T10:00:00+2:00",
+            "2026-06-21T10:00:00+02:00Z",
+            "+026-06-21T10:00:00Z",
+            "2026-06-21T1é:00:00Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What does a pod template come to once the LimitRanges of its namespace have filled in what it leaves out?
+
+use super::{Neighbour, of_kind};
+use crate::plan::requests::Part;
+use serde_json::{Map, Value};
+
+/// Resources that LimitRanges and checks are about.
+pub(super) const RESOURCES: [&str; 2] = ["cpu", "memory"];
+
+/// Returns a template as a namespace's LimitRanges complete it.
+pub fn admitted(template: &Value, namespace: &str, neighbours: &[Neighbour<'_>]) -> Value {
+    let ranges: Vec<&Value> = of_kind(neighbours, ("", "LimitRange"))
+        .filter(|n| n.namespace == namespace)
+        .flat_map(|n| items(n.object))
+        .filter(|item| item.get("type").and_then(Value::as_str) == Some("Container"))
+        .collect();
+    let mut out = template.clone();
+    for list in ["initContainers", "containers"] {
+        let containers = out.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            complete(container, &ranges);
+        }
+    }
+    out
+}
+
+/// Returns the items of a LimitRange.
+pub(super) fn items(range: &Value) -> impl Iterator<Item = &Value> {
+    range.get("spec").and_then(|s| s.get("limits")).and_then(Value::as_array).into_iter().flatten()
+}
+
+// Kubernetes v1.36: a request that is not written is the limit, if that is (core defaults); what is still missing
+// comes from `defaultRequest` and `default` (limitranger), which are `min`, `default` and `max` where not written.
+fn complete(container: &mut Map<String, Value>, ranges: &[&Value]) {
+    let from = |keys: &[&str], resource: &str| {
+        ranges.iter().find_map(|range| keys.iter().find_map(|key| range.get(key)?.get(resource))).cloned()
+    };
+    for resource in RESOURCES {
+        let own =
+            |part: Part| container.get("resources").and_then(|r| r.get(part.key())?.get(resource)).cloned();
+        let limit = own(Part::Limits);
+        let request = own(Part::Requests)
+            .or_else(|| limit.clone())
+            .or_else(|| from(&["defaultRequest", "default", "max", "min"], resource));
+        let limit = limit.or_else(|| from(&["default", "max"], resource));
+        put(container, Part::Requests, resource, request);
+        put(container, Part::Limits, resource, limit);
+    }
+}
+
+fn put(container: &mut Map<String, Value>, part: Part, resource: &str, amount: Option<Value>) {
+    let Some(amount) = amount else { return };
+    let resources = container.entry("resources").or_insert(Value::Null);
+    let Some(amounts) = mapping(resources).map(|r| r.entry(part.key()).or_insert(Value::Null)) else {
+        return;
+    };
+    if let Some(amounts) = mapping(amounts) {
+        amounts.insert(resource.to_owned(), amount);
+    }
+}
+
+/// What is not there becomes an empty mapping; what is something else stays.
+fn mapping(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ranges_fill_in_what_is_missing() {
+        let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
+            {"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}, "max": {"memory": "1Gi"}},
+            {"type": "Pod", "default": {"memory": "9Gi"}}, 7]}});
+        let near = [Neighbour { namespace: "shop", object: &range, place: None }];
+        let template = json!({"spec": {"containers": [{"resources": null}, {"resources": {"limits": {"cpu": "2"}}}, 7]}});
+        let whole =
+            json!({"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}});
+        let half =
+            json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}});
+        let wanted = json!({"spec": {"containers": [{"resources": whole}, {"resources": half}, 7]}});
+        assert_eq!(admitted(&template, "shop", &near), wanted);
+        let alone = json!({"spec": {"containers": [{}]}});
+        assert_eq!(admitted(&alone, "data", &near), alone);
+    }
+}

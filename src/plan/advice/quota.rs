@@ -1,0 +1,269 @@
+//! Do the pods of the new templates fit into the ResourceQuotas of their namespaces?
+
+use super::{Batch, Neighbour, Subject, admitted, count, of_kind};
+use crate::diag::{Code, Diagnostic};
+use crate::model::quantity::{Format, Quantity};
+use crate::plan::controller::at;
+use crate::plan::requests::{Part, amount, containers, limits_of, quantity, requests_of};
+use crate::plan::simulate::Outcome;
+use crate::yaml::Path;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Warns of each amount that a batch brings above a quota, counted from the workloads in git.
+pub fn quotas(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>], batches: &[Batch]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for quota in of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
+        let templates = templates(quota, subjects, neighbours);
+        for (key, measure, hard) in amounts(quota.object) {
+            let uses = Uses::of(subjects, &templates, measure);
+            if let Some((batch, peak)) = uses.worst(batches, &hard) {
+                found.push(exceeded(quota, key, &hard, batch, &peak, &uses));
+            }
+        }
+    }
+    found
+}
+
+/// Warns of each workload whose new pods a quota refuses, because a container leaves out what the quota counts.
+pub fn resources_for_quota(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for quota in of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
+        let templates = templates(quota, subjects, neighbours);
+        for (subject, both) in subjects.iter().zip(&templates) {
+            let Some((old, new)) = both.as_ref().filter(|_| subject.old != subject.new) else { continue };
+            let lacking = amounts(quota.object).filter(|(_, m, _)| without(old, *m).is_none());
+            let mut lacking = lacking.filter_map(|(key, m, _)| Some((key, without(new, m)?.to_owned())));
+            found.extend(lacking.next().map(|(key, name)| refused(quota, subject, key, &name)));
+        }
+    }
+    found
+}
+
+/// What a quota counts of a pod.
+#[derive(Debug, Clone, Copy)]
+enum Measure {
+    Cpu(Part),
+    Memory(Part),
+    Pods,
+}
+
+impl Measure {
+    fn of(self, template: &Value) -> Quantity {
+        let sums = |part| if part == Part::Limits { limits_of(template) } else { requests_of(template) };
+        match self {
+            Self::Cpu(part) => sums(part).cpu,
+            Self::Memory(part) => sums(part).memory,
+            Self::Pods => Quantity::from_milli(1000, Format::DecimalSi),
+        }
+    }
+}
+
+/// The keys of a quota that are known, what each counts, and how much is allowed.
+fn amounts(quota: &Value) -> impl Iterator<Item = (&str, Measure, Quantity)> {
+    let hard = at(quota, "spec.hard").and_then(Value::as_object).into_iter().flatten();
+    hard.filter_map(|(key, written)| {
+        let measure = match key.as_str() {
+            "cpu" | "requests.cpu" => Measure::Cpu(Part::Requests),
+            "memory" | "requests.memory" => Measure::Memory(Part::Requests),
+            "limits.cpu" => Measure::Cpu(Part::Limits),
+            "limits.memory" => Measure::Memory(Part::Limits),
+            "pods" | "count/pods" => Measure::Pods,
+            _ => return None,
+        };
+        Some((key.as_str(), measure, quantity(written)?))
+    })
+}
+
+/// Scopes choose pods by what git does not tell.
+fn is_scoped(quota: &Value) -> bool {
+    at(quota, "spec.scopes").is_some() || at(quota, "spec.scopeSelector").is_some()
+}
+
+/// The old and the new template of each subject of the quota's namespace, as they are admitted.
+fn templates(
+    quota: &Neighbour<'_>,
+    subjects: &[Subject<'_>],
+    neighbours: &[Neighbour<'_>],
+) -> Vec<Option<(Value, Value)>> {
+    let admit = |template: &Value| admitted(template, quota.namespace, neighbours);
+    let both = |s: &Subject<'_>| (s.namespace == quota.namespace).then(|| (admit(s.old), admit(s.new)));
+    subjects.iter().map(both).collect()
+}
+
+/// What one pod of each subject uses of one thing, before and after; None where another namespace is meant.
+struct Uses {
+    each: Vec<Option<(Quantity, Quantity)>>,
+    pods: Vec<u64>,
+}
+
+impl Uses {
+    fn of(subjects: &[Subject<'_>], templates: &[Option<(Value, Value)>], measure: Measure) -> Self {
+        let each = templates.iter().map(|t| t.as_ref().map(|(old, new)| (measure.of(old), measure.of(new))));
+        Self { each: each.collect(), pods: subjects.iter().map(|s| s.pods).collect() }
+    }
+
+    fn counted(&self) -> u64 {
+        self.each.iter().zip(&self.pods).filter(|(each, _)| each.is_some()).map(|(_, pods)| *pods).sum()
+    }
+
+    /// The batch with the highest peak, where that is above the quota and above what is used before.
+    fn worst(&self, batches: &[Batch], hard: &Quantity) -> Option<(usize, Quantity)> {
+        let known = self.each.iter().zip(&self.pods).filter_map(|(each, pods)| Some((each.as_ref()?, *pods)));
+        let untouched = known.fold(Quantity::zero(), |sum, ((old, _), pods)| sum.plus(&old.times(pods)));
+        let mut now = self.carried(batches).into_iter().fold(untouched, |sum, more| sum.plus(&more));
+        let before = now.clone();
+        let mut worst: Option<(usize, Quantity)> = None;
+        for batch in batches {
+            let (mut peak, mut end) = (now.clone(), now);
+            for (index, pods, outcome) in &batch.moves {
+                let Some(Some((old, new))) = self.each.get(*index) else { continue };
+                let step = new.plus(&old.negated()).times(pods.to.saturating_sub(pods.from));
+                peak = peak.plus(&highest(old, new, &step, outcome));
+                end = end.plus(&step);
+            }
+            if peak > *hard && peak > before && worst.as_ref().is_none_or(|(_, most)| peak > *most) {
+                worst = Some((batch.number, peak));
+            }
+            now = end;
+        }
+        worst
+    }
+
+    /// What pods that carry the new template from earlier on use more than old ones.
+    fn carried(&self, batches: &[Batch]) -> Vec<Quantity> {
+        let mut first = BTreeMap::new();
+        for (index, pods, _) in batches.iter().flat_map(|b| &b.moves) {
+            first.entry(*index).or_insert(pods.from);
+        }
+        let more = |(index, from): (usize, u64)| {
+            let (old, new) = self.each.get(index)?.as_ref()?;
+            Some(new.plus(&old.negated()).times(from))
+        };
+        first.into_iter().filter_map(more).collect()
+    }
+}
+
+/// The most that a move uses above what was used before it: the surge comes first with new pods, and last beside old
+/// ones.
+fn highest(old: &Quantity, new: &Quantity, step: &Quantity, outcome: &Outcome) -> Quantity {
+    new.times(outcome.surge).max(step.plus(&old.times(outcome.surge)))
+}
+
+fn exceeded(
+    quota: &Neighbour<'_>,
+    key: &str,
+    hard: &Quantity,
+    batch: usize,
+    peak: &Quantity,
+    uses: &Uses,
+) -> Diagnostic {
+    let message = format!(
+        "batch {batch} may bring `{key}` of namespace {} to {peak}, and ResourceQuota {} allows {hard}",
+        quota.namespace,
+        quota.name(),
+    );
+    let diagnostic = Diagnostic::warning(Code::QuotaExceeded, message);
+    quota
+        .mark(diagnostic, &Path::dotted("spec.hard").then(key), "")
+        .because(format!("counted from {} of workloads in git, surge included", count(uses.counted(), "pod")))
+        .help("raise the quota, or lower the requests of the SidecarSet or `maxSurge` of the workloads")
+}
+
+fn refused(quota: &Neighbour<'_>, subject: &Subject<'_>, key: &str, container: &str) -> Diagnostic {
+    let message = format!(
+        "ResourceQuota {}/{} refuses new pods of {}: container `{container}` does not say its `{key}`",
+        quota.namespace,
+        quota.name(),
+        subject.title(),
+    );
+    let diagnostic = Diagnostic::warning(Code::QuotaNeedsResources, message);
+    let diagnostic =
+        quota.mark(diagnostic, &Path::dotted("spec.hard").then(key), "every container must say it");
+    subject.mark(diagnostic, "its pods cannot be made").help(
+        "write it for the container in the SidecarSet, or give the namespace a LimitRange with defaults",
+    )
+}
+
+/// The first container that leaves out what a quota counts.
+// Kubernetes v1.36 pkg/quota/v1/evaluator/core podEvaluator.Constraints.
+fn without(template: &Value, measure: Measure) -> Option<&str> {
+    let (part, resource) = match measure {
+        Measure::Cpu(part) => (part, "cpu"),
+        Measure::Memory(part) => (part, "memory"),
+        Measure::Pods => return None,
+    };
+    if amount(template.get("spec")?, part, resource).is_some() {
+        return None;
+    }
+    let mut all = ["initContainers", "containers"].into_iter().flat_map(|key| containers(template, key));
+    all.find(|c| amount(c, part, resource).is_none())
+        .map(|c| c.get("name").and_then(Value::as_str).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::simulate::Move;
+    use serde_json::json;
+
+    fn told(hard: Value, sidecar: Value, moves: &[(u64, u64, u64)]) -> Vec<String> {
+        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}});
+        let near = [Neighbour { namespace: "shop", object: &quota, place: None }];
+        let app = json!({"name": "app", "resources": {"requests": {"cpu": "100m"}}});
+        let old = json!({"spec": {"containers": [app]}});
+        let new = json!({"spec": {"containers": [app, {"name": "log", "resources": sidecar}]}});
+        let subject = |namespace| Subject {
+            group: "apps",
+            kind: "Deployment",
+            namespace,
+            name: "web",
+            object: &Value::Null,
+            old: &old,
+            new: &new,
+            pods: 10,
+            place: None,
+        };
+        let subjects = [subject("shop"), subject("data")];
+        let batch = |(i, &(from, to, surge)): (usize, &(u64, u64, u64))| {
+            let outcome = Outcome { surge, ..Outcome::default() };
+            Batch {
+                number: i + 1,
+                moves: vec![(0, Move { from, to, of: 10 }, outcome), (1, Move { from, to, of: 10 }, outcome)],
+            }
+        };
+        let batches: Vec<Batch> = moves.iter().enumerate().map(batch).collect();
+        let mut found = quotas(&subjects, &near, &batches);
+        found.extend(resources_for_quota(&subjects, &near));
+        found.into_iter().map(|d| d.message).collect()
+    }
+
+    #[test]
+    fn the_surge_counts() {
+        let more = || json!({"requests": {"cpu": "50m"}});
+        let said = |batch: u64, peak: &str, hard: &str| {
+            [format!(
+                "batch {batch} may bring `requests.cpu` of namespace shop to {peak}, and ResourceQuota q allows {hard}"
+            )]
+        };
+        // 10 pods of 150m in the end, and 3 old ones of 100m beside them on the way.
+        assert_eq!(told(json!({"requests.cpu": "1799m"}), more(), &[(0, 10, 3)]), said(1, "1800m", "1799m"));
+        assert!(told(json!({"requests.cpu": "1800m"}), more(), &[(0, 10, 3)]).is_empty());
+        assert_eq!(
+            told(json!({"requests.cpu": "1300m"}), more(), &[(2, 5, 0), (5, 10, 0)]),
+            said(2, "1500m", "1300m")
+        );
+        // What is above the quota already is nobody's doing here.
+        assert!(told(json!({"requests.cpu": 1}), json!({"requests": {"cpu": 0}}), &[(0, 10, 0)]).is_empty());
+        let pods = "batch 1 may bring `pods` of namespace shop to 13, and ResourceQuota q allows 12";
+        assert_eq!(told(json!({"pods": 12, "services": 1}), more(), &[(0, 10, 3)]), [pods]);
+    }
+
+    #[test]
+    fn a_quota_wants_every_container_to_say() {
+        let wanted = "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` does not say its `cpu`";
+        assert_eq!(told(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
+        assert!(told(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
+        assert!(told(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());
+    }
+}

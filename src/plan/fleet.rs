@@ -1,0 +1,163 @@
+//! The workloads that a rollout of one SidecarSet may concern, and what each becomes with which revision.
+
+use super::Labels;
+use super::difference::Difference;
+use super::how::{Taking, how};
+use crate::diag::Diagnostic;
+use crate::model::ledger::{Line, Name, template_hash};
+use crate::render::{Located, Renderer};
+use crate::yaml::{Document, Path};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The workloads of one cluster, seen by one SidecarSet.
+#[derive(Debug)]
+pub struct Fleet<'r> {
+    renderer: &'r Renderer,
+    set: Arc<str>,
+    units: Vec<Unit>,
+    by_key: BTreeMap<Arc<str>, usize>,
+}
+
+/// One workload.
+#[derive(Debug)]
+pub struct Unit {
+    /// The document of the sources it stands in.
+    pub document: Arc<Document>,
+    /// What it is called and where it stands.
+    pub located: Located,
+    /// The labels of its pod template.
+    pub labels: Labels,
+    /// The number of pods that git says, where it does.
+    pub replicas: Option<u32>,
+    /// A HorizontalPodAutoscaler of git decides about the number of pods.
+    pub is_autoscaled: bool,
+    renderings: Mutex<Vec<(Name, Arc<Rendering>)>>,
+    changes: Mutex<Vec<([Name; 2], Arc<Change>)>>,
+}
+
+/// What a workload is with some revision.
+#[derive(Debug)]
+pub struct Rendering {
+    /// Its pod template.
+    pub template: Value,
+    /// Why it cannot be rendered.
+    pub error: Option<Diagnostic>,
+}
+
+/// What it means to a workload to go from one revision to another.
+#[derive(Debug)]
+pub struct Change {
+    /// What differs in its pod template.
+    pub difference: Difference,
+    /// How its pods take the new template.
+    pub taking: Taking,
+}
+
+impl Unit {
+    /// Takes up a workload of a document.
+    pub fn new(document: Arc<Document>, located: Located) -> Self {
+        let template = located.pod_template(&document);
+        let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
+        let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+        let replicas = located.kind.replicas.as_ref().and_then(|at| at.find(located.object(&document)));
+        let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+        Self {
+            labels,
+            replicas: if located.kind.is_pod() { Some(1) } else { replicas },
+            is_autoscaled: false,
+            document,
+            located,
+            renderings: Mutex::default(),
+            changes: Mutex::default(),
+        }
+    }
+
+    /// Returns its key.
+    pub fn key(&self) -> &Arc<str> {
+        &self.located.key
+    }
+
+    /// Returns the hash of its pod template in the sources.
+    pub fn template_hash(&self) -> Arc<str> {
+        template_hash(self.located.pod_template(&self.document)).into()
+    }
+}
+
+impl<'r> Fleet<'r> {
+    /// Takes workloads, in any order; of two with one key the first in the order of files stays.
+    pub fn new(renderer: &'r Renderer, set: &str, mut units: Vec<Unit>) -> Self {
+        // DESIGN 5: the last order is namespace, name, kind.
+        units.sort_by(|a, b| order(a).cmp(&order(b)));
+        units.dedup_by(|a, b| a.key() == b.key());
+        let by_key = units.iter().enumerate().map(|(i, unit)| (Arc::clone(unit.key()), i)).collect();
+        Self { renderer, set: set.into(), units, by_key }
+    }
+
+    /// Returns the workloads, by namespace, name and kind.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// Returns the workload of a key.
+    pub fn find(&self, key: &str) -> Option<&Unit> {
+        self.by_key.get(key).map(|at| &self.units[*at])
+    }
+
+    /// Returns what a workload is with a revision.
+    pub fn rendering(&self, unit: &Unit, revision: &Name) -> Arc<Rendering> {
+        if let Some((_, known)) = lock(&unit.renderings).iter().find(|(name, _)| name == revision) {
+            return Arc::clone(known);
+        }
+        let line = Line::carrying(revision.clone());
+        let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, &line);
+        let template = match injected.change {
+            Some((at, new)) if at == unit.located.template => new,
+            // Another rollout has split the workload: the whole object is new.
+            Some((at, new)) => {
+                let within = Path::from(unit.located.template.steps()[at.steps().len()..].to_vec());
+                within.find(&new).cloned().unwrap_or_default()
+            }
+            None => unit.located.pod_template(&unit.document).clone(),
+        };
+        let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
+        let rendering = Arc::new(Rendering { template, error });
+        lock(&unit.renderings).push((revision.clone(), Arc::clone(&rendering)));
+        rendering
+    }
+
+    /// Returns the whole object of a workload as it is rendered with a line.
+    pub fn object(&self, unit: &Unit, line: &Line) -> Value {
+        let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, line);
+        injected.object(&unit.document, &unit.located.base).into_owned()
+    }
+
+    /// Returns what it means to a workload to go from one revision to another.
+    pub fn change(&self, unit: &Unit, from: &Name, to: &Name) -> Arc<Change> {
+        let wanted = |pair: &[Name; 2]| pair[0] == *from && pair[1] == *to;
+        if let Some((_, known)) = lock(&unit.changes).iter().find(|(pair, _)| wanted(pair)) {
+            return Arc::clone(known);
+        }
+        let (old, new) = (self.rendering(unit, from), self.rendering(unit, to));
+        let object = unit.located.object(&unit.document);
+        let kind = &unit.located.kind;
+        let change = Arc::new(Change {
+            difference: Difference::between(&old.template, &new.template),
+            taking: how(&kind.group, &kind.kind, object, &old.template, &new.template),
+        });
+        lock(&unit.changes).push(([from.clone(), to.clone()], Arc::clone(&change)));
+        change
+    }
+}
+
+fn order(unit: &Unit) -> (&str, &str, &str, &str, &Arc<str>, usize) {
+    let located = &unit.located;
+    let kind = &located.kind;
+    (&located.namespace, &located.name, &kind.kind, &kind.group, unit.document.file(), unit.document.index())
+}
+
+/// A thread that panicked has put nothing half into the list.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,86 @@
+//! Rollouts: what is updated next, and what stays as it is. Pure.
+//!
+//! The rules that workloads and pods share are one file each, named for their field of `updateStrategy`. They know
+//! units only by their labels, and an order of units as a list of places in the list of all units.
+
+mod amount;
+mod controller;
+mod pick;
+mod rest;
+mod state;
+mod step;
+mod surroundings;
+
+/// Does a workload take a new template in place, by new pods, later or never?
+pub mod how;
+
+/// What differs between two pod templates.
+pub mod difference;
+
+/// A workload's own rolling behaviour, and its native partition.
+pub mod strategy;
+
+/// The worst course that a workload's own controller can take.
+pub mod simulate;
+
+/// What a pod asks of the scheduler.
+pub mod requests;
+
+/// What a reviewer of a rollout should know beforehand.
+pub mod advice;
+
+/// A change of an object as an RFC 6902 patch.
+pub mod patch;
+
+/// A rollout as a person reviews it.
+pub mod report;
+
+/// What a cluster says about its pods.
+pub mod observed;
+
+/// The workloads that a rollout may concern.
+pub mod fleet;
+
+/// What a rollout may do.
+pub mod settings;
+
+/// `updateStrategy.selector`.
+pub mod canary;
+
+/// `updateStrategy.partition`.
+pub mod partition;
+
+/// The step that Kruise's own controller would take, pod by pod.
+pub mod pods;
+
+/// `updateStrategy.priorityStrategy`.
+pub mod priority;
+
+/// `updateStrategy.scatterStrategy`.
+pub mod scatter;
+
+/// `updateStrategy.maxUnavailable`.
+pub mod unavailable;
+
+pub use rest::Rest;
+pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
+pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
+
+use crate::model::sidecar_set::IntOrPercent;
+use std::collections::BTreeMap;
+
+/// The labels of a unit that is rolled out: a pod, or a workload's pod template.
+pub type Labels = BTreeMap<String, String>;
+
+/// Returns the number that is meant for `n` units, percentages rounded up. A text that is no percentage means 0;
+/// Kruise's webhook refuses it.
+fn rounded_up(amount: &IntOrPercent, n: usize) -> usize {
+    match amount {
+        IntOrPercent::Int(number) => usize::try_from(*number).unwrap_or(0),
+        IntOrPercent::Text(text) => {
+            let percent = text.strip_suffix('%').and_then(|p| p.parse::<u64>().ok()).unwrap_or(0);
+            let hundredths = u128::from(percent) * n as u128;
+            usize::try_from(hundredths.div_ceil(100)).unwrap_or(usize::MAX)
+        }
+    }
+}

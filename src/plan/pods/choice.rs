@@ -1,0 +1,113 @@
+//! Which pods are updated in one round, and why the others are not.
+
+use super::pod::Pod;
+use super::state::{differs_by_images, is_consistent, is_in_flight, is_ready, is_updated, names};
+use super::{Status, order};
+use crate::model::sidecar_set::{IntOrPercent, SidecarSet};
+use crate::plan::{Labels, canary, partition, priority, scatter, unavailable};
+
+/// What Kruise puts in the place of a `maxUnavailable` that is not written.
+const MAX_UNAVAILABLE: IntOrPercent = IntOrPercent::Int(1);
+
+/// A matched pod and how it stands to the set.
+pub(super) struct Unit<'a> {
+    pub(super) pod: &'a Pod,
+    is_updated: bool,
+    is_ready: bool,
+    is_consistent: bool,
+}
+
+impl<'a> Unit<'a> {
+    pub(super) fn new(set: &SidecarSet, pod: &'a Pod) -> Self {
+        Self {
+            pod,
+            is_updated: is_updated(set, pod),
+            is_ready: is_ready(set, pod),
+            is_consistent: is_consistent(set, pod, &names(set)),
+        }
+    }
+
+    fn is_available(&self) -> bool {
+        self.is_consistent && self.is_ready
+    }
+}
+
+/// Kruise v1.9.0 sidecarset_processor.go calculateStatus.
+pub(super) fn status(units: &[Unit<'_>]) -> Status {
+    let count = |counts: &dyn Fn(&Unit<'_>) -> bool| units.iter().filter(|u| counts(u)).count();
+    Status {
+        matched_pods: units.len(),
+        updated_pods: count(&|u| u.is_updated),
+        ready_pods: count(&|u| u.is_available()),
+        updated_ready_pods: count(&|u| u.is_updated && u.is_available()),
+    }
+}
+
+/// The pods of one round, and what keeps the others from it. Numbers are places among the matched pods.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    /// The pods to be updated, in order.
+    pub(super) chosen: Vec<usize>,
+    /// Pods that differ from the set in more than images.
+    pub(super) not_upgradable: Vec<usize>,
+    /// How many pods that are not updated `updateStrategy.selector` leaves out.
+    pub(super) unselected: usize,
+    /// How many pods still carry out an earlier update.
+    pub(super) in_flight: usize,
+    /// How many pods the partition keeps.
+    pub(super) kept: usize,
+    /// The bound of unavailable pods, where it ends the round.
+    pub(super) bound: Option<usize>,
+}
+
+/// Chooses the pods of the next round.
+///
+/// Kruise v1.9.0 sidecarset_strategy.go GetNextUpgradePods.
+pub(super) fn choose(set: &SidecarSet, units: &[Unit<'_>]) -> Choice {
+    let strategy = &set.update_strategy;
+    let mut choice = Choice::default();
+    let mut waiting = Vec::new();
+    for (i, unit) in units.iter().enumerate().filter(|(_, u)| !u.is_updated) {
+        if !canary::is_selected(strategy.selector.as_ref(), &unit.pod.labels) {
+            choice.unselected += 1;
+        } else if !differs_by_images(set, unit.pod) {
+            choice.not_upgradable.push(i);
+        } else if is_in_flight(set, unit.pod) {
+            choice.in_flight += 1;
+        } else {
+            waiting.push(i);
+        }
+    }
+    let mut waiting = ordered(set, units, waiting);
+    let keep = partition::keep(strategy.partition.as_ref(), units.len());
+    choice.kept = keep.min(waiting.len());
+    waiting.truncate(waiting.len() - choice.kept);
+    let written = strategy.max_unavailable.as_ref().unwrap_or(&MAX_UNAVAILABLE);
+    walk(units, waiting, unavailable::max_unavailable(written, units.len()), &mut choice);
+    choice
+}
+
+fn ordered(set: &SidecarSet, units: &[Unit<'_>], mut waiting: Vec<usize>) -> Vec<usize> {
+    let labels: Vec<&Labels> = units.iter().map(|u| &u.pod.labels).collect();
+    waiting.sort_by(|a, b| order::compare(units[*a].pod, units[*b].pod));
+    if let Some(strategy) = &set.update_strategy.priority_strategy {
+        priority::sort(strategy, &labels, &mut waiting);
+    }
+    scatter::scatter(&set.update_strategy.scatter_strategy, &labels, waiting)
+}
+
+/// Takes pods in order: one that is not ready costs nothing, a ready one has to fit under the bound, and the first
+/// that does not fit ends the round.
+fn walk(units: &[Unit<'_>], waiting: Vec<usize>, max_unavailable: usize, choice: &mut Choice) {
+    let mut unavailable = units.iter().filter(|u| u.is_updated && !u.is_available()).count();
+    for i in waiting {
+        if units[i].is_ready {
+            if unavailable >= max_unavailable {
+                choice.bound = Some(max_unavailable);
+                return;
+            }
+            unavailable += 1;
+        }
+        choice.chosen.push(i);
+    }
+}

@@ -1,0 +1,173 @@
+//! What Kruise's controller would do next on a live cluster: one reconcile of one SidecarSet over its pods.
+//!
+//! The rules are those of OpenKruise v1.9.0, quirks included. What a status or an update does to the cluster is not
+//! simulated, and nothing depends on the time.
+
+mod choice;
+mod fields;
+mod hot;
+mod matched;
+mod observed;
+mod order;
+mod pod;
+mod state;
+
+pub use matched::Namespaces;
+pub use observed::observed;
+pub use pod::{Container, ContainerStatus, Pod};
+
+use crate::diag::Diagnostic;
+use crate::model::sidecar_set::SidecarSet;
+use choice::{Choice, Unit, choose, status};
+
+/// The next step of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextStep {
+    /// What is to be done.
+    pub kind: Kind,
+    /// The pods that are patched, as `NAMESPACE/NAME`; of a batch in the order of the update.
+    pub pods: Vec<String>,
+    /// What else there is to do, and why; nothing about a batch.
+    pub reason: Option<String>,
+    /// How things stand before the step.
+    pub status: Status,
+    /// Pods that cannot be updated in place: more than images differs.
+    pub not_upgradable: Vec<String>,
+}
+
+/// What kind of step is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Some pods get the new images.
+    Batch,
+    /// Hot upgrade: the containers that worked before get the empty image.
+    Flip,
+    /// Nothing, until pods change by themselves.
+    Wait,
+    /// Nothing, until somebody changes something.
+    Hold,
+    /// Nothing: every pod is updated.
+    Close,
+}
+
+impl Kind {
+    /// Returns the name of the kind.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "Batch",
+            Self::Flip => "Flip",
+            Self::Wait => "Wait",
+            Self::Hold => "Hold",
+            Self::Close => "Close",
+        }
+    }
+}
+
+/// The counters of a SidecarSet's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Status {
+    /// `matchedPods`: pods that count.
+    pub matched_pods: usize,
+    /// `updatedPods`: those that have the current revision.
+    pub updated_pods: usize,
+    /// `readyPods`: those that are ready and run what they ask for, of any revision.
+    pub ready_pods: usize,
+    /// `updatedReadyPods`: both.
+    pub updated_ready_pods: usize,
+}
+
+/// Returns what Kruise v1.9.0 does next with these pods, and what is to be told about namespaces. Where an error is
+/// among that, the step is none.
+///
+/// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet.
+pub fn next_step(set: &SidecarSet, pods: &[Pod], namespaces: &Namespaces) -> (NextStep, Vec<Diagnostic>) {
+    let (matched, found) = matched::matched(set, pods, namespaces);
+    let units: Vec<Unit<'_>> = matched.into_iter().map(|pod| Unit::new(set, pod)).collect();
+    let status = status(&units);
+    let rest = |kind, reason: String| NextStep {
+        kind,
+        pods: Vec::new(),
+        reason: Some(reason),
+        status,
+        not_upgradable: Vec::new(),
+    };
+    let flips: Vec<String> =
+        units.iter().filter(|u| hot::can_flip(set, u.pod)).map(|u| u.pod.key()).collect();
+    let step = if set.update_strategy.kind == "NotUpdate" {
+        rest(Kind::Hold, "`updateStrategy.type` is `NotUpdate`".to_owned())
+    } else if set.update_strategy.is_paused {
+        rest(Kind::Hold, "`updateStrategy.paused` is set".to_owned())
+    } else if !flips.is_empty() {
+        let reason = format!("the containers that worked before get the empty image: {}", flips.join(", "));
+        NextStep { pods: flips, ..rest(Kind::Flip, reason) }
+    } else if status.updated_pods >= status.matched_pods {
+        rest(Kind::Close, finished(status))
+    } else {
+        round(set, &units, status)
+    };
+    (step, found)
+}
+
+fn finished(status: Status) -> String {
+    let not_ready = status.updated_pods - status.updated_ready_pods;
+    match (status.matched_pods, not_ready) {
+        (0, _) => "no pod is matched".to_owned(),
+        (_, 0) => "every matched pod is updated".to_owned(),
+        _ => format!("every matched pod is updated; {} not ready", are(not_ready)),
+    }
+}
+
+fn round(set: &SidecarSet, units: &[Unit<'_>], status: Status) -> NextStep {
+    let choice = choose(set, units);
+    let keys = |places: &[usize]| places.iter().map(|i| units[*i].pod.key()).collect();
+    let (kind, reason) = match choice.chosen.is_empty() {
+        false => (Kind::Batch, None),
+        true => (kind_of_rest(&choice), Some(why_none(&choice, status))),
+    };
+    NextStep {
+        kind,
+        pods: keys(&choice.chosen),
+        reason,
+        status,
+        not_upgradable: keys(&choice.not_upgradable),
+    }
+}
+
+/// Pods that settle give room or become candidates; everything else is as somebody wrote it.
+fn kind_of_rest(choice: &Choice) -> Kind {
+    let has_full_bound = choice.bound.is_some_and(|max| max > 0);
+    if has_full_bound || choice.in_flight > 0 { Kind::Wait } else { Kind::Hold }
+}
+
+fn why_none(choice: &Choice, status: Status) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    match choice.bound {
+        Some(0) => parts.push("`maxUnavailable` is 0: ready pods stay as they are".to_owned()),
+        Some(max) => {
+            let unavailable = status.updated_pods - status.updated_ready_pods;
+            parts.push(format!(
+                "`maxUnavailable` ({max}) is used up: {unavailable} updated {} not ready",
+                pods_are(unavailable)
+            ));
+        }
+        None => {}
+    }
+    let mut add = |count: usize, what: &str| {
+        if count > 0 {
+            parts.push(format!("{} {what}", are(count)));
+        }
+    };
+    add(choice.in_flight, "not done with an earlier update");
+    add(choice.kept, "kept by `partition`");
+    add(choice.unselected, "left out by `updateStrategy.selector`");
+    add(choice.not_upgradable.len(), "not upgradable in place");
+    parts.join("; ")
+}
+
+fn pods_are(count: usize) -> &'static str {
+    if count == 1 { "pod is" } else { "pods are" }
+}
+
+fn are(count: usize) -> String {
+    format!("{count} {}", pods_are(count))
+}

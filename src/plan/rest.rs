@@ -1,0 +1,95 @@
+//! Why nothing is done next.
+
+use crate::model::ledger::{Name, Paused, name_text};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why nothing is done next.
+#[derive(Debug, Clone)]
+pub enum Rest {
+    /// Everything carries what the source holds.
+    Done,
+    /// The content of the source was rolled back.
+    Rejected(Name),
+    /// The ledger is paused.
+    Paused(Paused),
+    /// `updateStrategy.paused`.
+    StrategyPaused,
+    /// `updateStrategy.type` is NotUpdate.
+    NotUpdate,
+    /// A cluster of an earlier wave is not done.
+    EarlierWave(String),
+    /// `updateStrategy.partition` keeps the rest.
+    Partition {
+        /// Pods that carry the target.
+        updated: u32,
+        /// All pods that count.
+        pods: u32,
+        /// Workloads that do not fit into what may be updated.
+        workloads: Vec<Arc<str>>,
+    },
+    /// `updateStrategy.selector` selects none of the rest.
+    Canary(Vec<Arc<str>>),
+    /// `maxUnavailable` is 0.
+    NothingMayBeUnavailable,
+    /// Workloads wait, each with the reason.
+    Waiting(Vec<(Arc<str>, String)>),
+}
+
+impl Rest {
+    /// Returns its name in data.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::Rejected(_) => "Rejected",
+            Self::Paused(_) => "Paused",
+            Self::StrategyPaused => "StrategyPaused",
+            Self::NotUpdate => "NotUpdate",
+            Self::EarlierWave(_) => "EarlierWave",
+            Self::Partition { .. } => "Partition",
+            Self::Canary(_) => "CanarySelector",
+            Self::NothingMayBeUnavailable => "MaxUnavailable",
+            Self::Waiting(_) => "Waiting",
+        }
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("everything carries what the SidecarSet's file holds"),
+            Self::Rejected(name) => {
+                write!(f, "`{}` was rolled back; `pillion resume` lets it be staged again", name_text(name))
+            }
+            Self::Paused(paused) => write!(f, "paused at batch {}: {}", paused.batch, paused.reason),
+            Self::StrategyPaused => f.write_str("`updateStrategy.paused` is set"),
+            Self::NotUpdate => f.write_str("`updateStrategy.type` is `NotUpdate`"),
+            Self::EarlierWave(why) => f.write_str(why),
+            Self::Partition { updated, pods, workloads } => {
+                write!(f, "`updateStrategy.partition` keeps {} of {pods} pods", pods - updated)?;
+                names(f, workloads)
+            }
+            Self::Canary(workloads) => {
+                f.write_str("`updateStrategy.selector` selects none of the rest")?;
+                names(f, workloads)
+            }
+            Self::NothingMayBeUnavailable => f.write_str("`updateStrategy.maxUnavailable` is 0"),
+            Self::Waiting(workloads) => {
+                let said: Vec<_> = workloads.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+                write!(f, "waiting: {}", said.join("; "))
+            }
+        }
+    }
+}
+
+/// Names a few workloads.
+fn names(f: &mut fmt::Formatter<'_>, workloads: &[Arc<str>]) -> fmt::Result {
+    const SHOWN: usize = 3;
+    for (i, key) in workloads.iter().take(SHOWN).enumerate() {
+        write!(f, "{}{key}", if i == 0 { ": " } else { ", " })?;
+    }
+    match workloads.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
+}

@@ -1,0 +1,81 @@
+//! What a rollout may do, from the SidecarSet's `updateStrategy` and `rollout` of pillion.yaml.
+
+use crate::diag::Label;
+use crate::model::repository::{IntOrText, Rollout, Split};
+use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
+use std::collections::BTreeMap;
+
+/// Batches that a plan may have, unless pillion.yaml says otherwise.
+pub const MAX_BATCHES: u32 = 100;
+
+/// How long a batch must stay healthy, unless pillion.yaml says otherwise.
+pub const SOAK: &str = "120s";
+
+/// Revisions that the history keeps, unless the SidecarSet says otherwise (Kruise's default).
+const HISTORY_LIMIT: usize = 10;
+
+/// What a rollout may do.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `updateStrategy` of the source, Kruise's rules.
+    pub strategy: UpdateStrategy,
+    /// Cumulative pods after which a batch ends; None: no such bound.
+    pub steps: Option<Vec<IntOrPercent>>,
+    /// Workloads may be split over batches by their own partition.
+    pub splits: bool,
+    /// The most batches a plan may have.
+    pub max_batches: u32,
+    /// Pods of workloads, where neither the ledger nor git says.
+    pub pods: BTreeMap<String, u32>,
+    /// Revisions that the history keeps.
+    pub history_limit: usize,
+    /// Where the steps are written, if anywhere.
+    pub steps_at: Option<Label>,
+    /// How long the pods of a batch must stay healthy, as written.
+    pub soak: String,
+    /// Batches that wait for a person's approval.
+    pub approve: Vec<u32>,
+    /// There are times in which nothing is released.
+    pub freezes: bool,
+}
+
+impl Settings {
+    /// Takes what pillion.yaml says of rollouts, and the SidecarSet; a deleted one has no strategy any more.
+    pub fn new(rollout: &Rollout, set: Option<&SidecarSet>) -> Self {
+        let strategy = match set {
+            Some(set) => set.update_strategy.clone(),
+            None => UpdateStrategy { kind: "RollingUpdate".to_owned(), ..UpdateStrategy::default() },
+        };
+        let limit = set.and_then(|s| s.revision_history_limit).and_then(|n| usize::try_from(n).ok());
+        Self {
+            steps: steps(rollout, &strategy),
+            splits: rollout.split != Some(Split::Never),
+            max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),
+            pods: rollout.pods.clone(),
+            history_limit: limit.unwrap_or(HISTORY_LIMIT),
+            steps_at: None,
+            soak: rollout.soak.clone().unwrap_or_else(|| SOAK.to_owned()),
+            approve: rollout.approve.clone(),
+            freezes: !rollout.freeze.is_empty(),
+            strategy,
+        }
+    }
+}
+
+/// DESIGN 5: `steps`; without them maxUnavailable alone where it is written; else one pod, 10%, 50%, all.
+fn steps(rollout: &Rollout, strategy: &UpdateStrategy) -> Option<Vec<IntOrPercent>> {
+    let text = |t: &str| IntOrPercent::Text(t.to_owned());
+    match &rollout.steps {
+        Some(steps) => Some(
+            steps
+                .iter()
+                .map(|step| match step {
+                    IntOrText::Int(n) => IntOrPercent::Int(i64::from(*n)),
+                    IntOrText::Text(t) => text(t),
+                })
+                .collect(),
+        ),
+        None if strategy.max_unavailable.is_some() => None,
+        None => Some(vec![IntOrPercent::Int(1), text("10%"), text("50%"), text("100%")]),
+    }
+}

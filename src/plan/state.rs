@@ -1,0 +1,155 @@
+//! Where a rollout stands: what each workload carries, and what is still to be done with it.
+
+use super::fleet::{Change, Unit};
+use super::how::How;
+use super::step::Course;
+use super::strategy::{Strategy, strategy};
+use crate::model::ledger::{Ledger, Line, Name};
+use std::sync::Arc;
+
+/// A workload that the target renders differently from what it carries or from the released revision.
+#[derive(Debug)]
+pub(super) struct Matched<'a> {
+    /// The workload.
+    pub(super) unit: &'a Unit,
+    /// Its line, where it has one that counts.
+    pub(super) line: Option<&'a Line>,
+    /// What it carries.
+    pub(super) carries: Name,
+    /// What the way to the target means to it.
+    pub(super) change: Arc<Change>,
+    /// Its pods; None: nobody has said.
+    pub(super) size: Option<u32>,
+    /// Its own rolling behaviour.
+    pub(super) strategy: Strategy,
+    /// Pods that carry the target.
+    pub(super) updated: u32,
+    /// Its template carries the target, and no partition of ours keeps pods back.
+    pub(super) is_done: bool,
+    /// Its own partition may split it.
+    pub(super) can_split: bool,
+}
+
+/// Where a rollout stands.
+#[derive(Debug, Default)]
+pub(super) struct State<'a> {
+    /// Workloads that count, by namespace, name and kind.
+    pub(super) matched: Vec<Matched<'a>>,
+    /// Workloads that no rollout moves, and why: held by a person, or not able to take the template.
+    pub(super) held: Vec<Held<'a>>,
+    /// The pods of those that count, as far as known.
+    pub(super) pods: u32,
+    /// Those that carry the target.
+    pub(super) updated: u32,
+}
+
+/// A workload that no rollout moves.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    /// The workload.
+    pub(super) unit: &'a Unit,
+    /// What it carries.
+    pub(super) carries: Name,
+    /// A name for the reason, where it is not a person's.
+    pub(super) code: Option<&'static str>,
+    /// Why.
+    pub(super) reason: Arc<str>,
+    /// A line says so already.
+    pub(super) has_line: bool,
+}
+
+impl<'a> State<'a> {
+    /// Finds out where the rollout to `target` stands.
+    pub(super) fn of(course: &'a Course<'_>, ledger: &'a Ledger, target: &Name) -> Self {
+        let mut state = State::default();
+        for unit in course.fleet.units() {
+            let line = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
+            let carries = line.map_or(&ledger.released, |l| &l.revision);
+            if let Some(reason) = line.and_then(|l| l.held.as_ref()) {
+                let (carries, reason) = (carries.clone(), Arc::clone(reason));
+                state.held.push(Held { unit, carries, code: None, reason, has_line: true });
+                continue;
+            }
+            let is_at_target = line.is_some() && carries == target;
+            let from = if is_at_target { &ledger.released } else { carries };
+            let change = course.fleet.change(unit, from, target);
+            // On the way back the released revision is the target: what is back is known by its line alone.
+            let counts = !change.difference.is_empty()
+                || (is_at_target && ledger.released == *target)
+                || !course.fleet.change(unit, &ledger.released, target).difference.is_empty();
+            if !counts {
+                continue;
+            }
+            if change.taking.how == How::Never && !is_at_target {
+                let reason = change.taking.reason.as_deref().unwrap_or_default().into();
+                let (carries, code) = (carries.clone(), change.taking.code);
+                state.held.push(Held { unit, carries, code, reason, has_line: false });
+                continue;
+            }
+            state.add(Matched::new(course, ledger, unit, line, change, is_at_target));
+        }
+        state
+    }
+
+    fn add(&mut self, matched: Matched<'a>) {
+        if !matched.is_next_run() {
+            self.pods = self.pods.saturating_add(matched.size.unwrap_or(0));
+            self.updated = self.updated.saturating_add(matched.updated);
+        }
+        self.matched.push(matched);
+    }
+}
+
+impl<'a> Matched<'a> {
+    fn new(
+        course: &Course<'_>,
+        ledger: &Ledger,
+        unit: &'a Unit,
+        line: Option<&'a Line>,
+        change: Arc<Change>,
+        is_at_target: bool,
+    ) -> Self {
+        let size = course.size(unit, ledger);
+        let kind = &unit.located.kind;
+        let object = unit.located.object(&unit.document);
+        let strategy =
+            strategy(&kind.group, &kind.kind, object, u64::from(size.unwrap_or(0)), change.taking.how);
+        let mut matched = Self {
+            unit,
+            line,
+            carries: line.map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
+            can_split: course.settings.splits && course.can_split(unit, size),
+            change,
+            size,
+            strategy,
+            updated: 0,
+            is_done: false,
+        };
+        if let Some(line) = line.filter(|_| is_at_target) {
+            let kept = line.partition.unwrap_or(0);
+            matched.updated = size.unwrap_or(0).saturating_sub(kept).min(matched.whole());
+            matched.is_done = line.partition.is_none();
+        }
+        matched
+    }
+
+    /// Returns the pods that carry the target when the workload is done: its own partition may keep some.
+    pub(super) fn whole(&self) -> u32 {
+        self.size.unwrap_or(0).saturating_sub(u32::try_from(self.strategy.kept).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the pods that are still to be moved.
+    pub(super) fn left(&self) -> u32 {
+        self.whole().saturating_sub(self.updated)
+    }
+
+    /// Returns how many of its pods may be down at once by its own strategy while some of them move.
+    pub(super) fn down(&self, moving: u32) -> u32 {
+        u32::try_from(self.strategy.most_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))
+    }
+
+    /// Tells whether it takes the template only when its pods are next made: it counts no pod.
+    pub(super) fn is_next_run(&self) -> bool {
+        self.change.taking.how == How::NextRun || self.size == Some(0)
+    }
+}

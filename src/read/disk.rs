@@ -1,0 +1,94 @@
+//! The disk as a place of files: .gitignore counts, and links are asked where they lead.
+
+use super::file::read_file;
+use super::files::{Entry, Files, Kind, Unresolved};
+use super::walk::{Judge, Skips, Walk};
+use crate::diag::{Code, Diagnostic};
+use ignore::WalkBuilder;
+use std::ffi::OsStr;
+use std::fs::FileType;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let metadata = path.metadata().ok()?;
+        Some(match entry(metadata.file_type()) {
+            Some(Entry::File) => Kind::File,
+            Some(Entry::Folder) => Kind::Folder,
+            _ => Kind::Other,
+        })
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, Unresolved> {
+        path.canonicalize().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unresolved::Missing,
+            _ => Unresolved::Other(error.to_string()),
+        })
+    }
+
+    fn written(&self, link: &Path) -> String {
+        std::fs::read_link(link).unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn below(&self, folder: &Path, skips: &Skips) -> Walk {
+        let judge = Arc::new(Judge::new(&Self, folder, skips));
+        let filter = Arc::clone(&judge);
+        let entries = WalkBuilder::new(folder)
+            .hidden(false)
+            .ignore(false)
+            .git_global(false)
+            .follow_links(false)
+            .sort_by_file_name(OsStr::cmp)
+            .filter_entry(move |e| {
+                e.file_type().and_then(entry).is_some_and(|what| filter.admits(e.path(), what))
+            })
+            .build();
+        let mut walk = Walk::default();
+        for entry in entries {
+            match entry {
+                Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
+                    walk.files.push(judge.found(entry.path()));
+                }
+                Ok(_) => {}
+                Err(error) => walk.diagnostics.push(unwalkable(&error)),
+            }
+        }
+        judge.finish(walk)
+    }
+
+    fn entries(&self, folder: &Path) -> Vec<(PathBuf, Entry)> {
+        let mut found: Vec<_> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|e| e.ok().and_then(|e| Some((e.path(), entry(e.file_type().ok()?)?))))
+            .filter(|(_, what)| *what != Entry::Folder)
+            .collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+        read_file(path, name)
+    }
+}
+
+/// What is no file, folder or link is no entry.
+fn entry(of: FileType) -> Option<Entry> {
+    match of {
+        t if t.is_symlink() => Some(Entry::Link),
+        t if t.is_dir() => Some(Entry::Folder),
+        t if t.is_file() => Some(Entry::File),
+        _ => None,
+    }
+}
+
+fn unwalkable(error: &ignore::Error) -> Diagnostic {
+    Diagnostic::error(Code::UnreadableFile, format!("a folder cannot be read: {error}"))
+        .help("make it readable, or leave it out with `ignore:` in pillion.yaml")
+}

@@ -1,0 +1,84 @@
+//! Where files are looked for and read: a disk, or the tree of a commit. What is chosen is the same in both.
+
+use super::walk::{Skips, Walk};
+use crate::diag::Diagnostic;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A place where files are.
+pub trait Files: Sync {
+    /// Returns what a path leads to when links are followed; None when it leads nowhere.
+    fn kind(&self, path: &Path) -> Option<Kind>;
+
+    /// Returns the one name of what a path leads to when links are followed.
+    ///
+    /// # Errors
+    /// Why it leads nowhere.
+    fn resolve(&self, path: &Path) -> Result<PathBuf, Unresolved>;
+
+    /// Returns what a link says, word for word: the same on every machine.
+    fn written(&self, link: &Path) -> String;
+
+    /// Finds the manifests below a folder, sorted by path, component by component.
+    fn below(&self, folder: &Path, skips: &Skips) -> Walk;
+
+    /// Returns what is directly in a folder and is no folder, sorted; links are not followed.
+    fn entries(&self, folder: &Path) -> Vec<(PathBuf, Entry)>;
+
+    /// Reads a file as text; `name` is what users call it.
+    ///
+    /// # Errors
+    /// A diagnostic when it is gone, unreadable, too large or not UTF-8.
+    fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic>;
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A pipe or a device.
+    Other,
+}
+
+/// What stands in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// The commit of another repository.
+    Submodule,
+}
+
+/// Why a path leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There is nothing.
+    Missing,
+    /// It leads out of the commit, to where nothing can be known.
+    Outside,
+    /// Anything else, in the words of the system.
+    Other(String),
+}
+
+/// Takes `.` and, where names allow it, `..` out of a path.
+pub fn plain(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}

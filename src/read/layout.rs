@@ -1,0 +1,141 @@
+//! Where pillion.yaml says that things are, in the words of files: sources, SidecarSets, ledgers, clusters.
+//!
+//! Its values come in as they were decoded; paths of it are relative to its folder.
+
+use super::files::{Entry, Files, plain};
+use super::inputs::{Input, Namespaces, Source, input};
+use super::walk::{Judge, Skips, Walk};
+use crate::diag::Diagnostic;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How the files of a repository are laid out.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// The folder of pillion.yaml, as the user would name it.
+    pub root: PathBuf,
+    /// Folders and files with manifests; without any, the whole folder.
+    pub sources: Vec<String>,
+    /// Folders and files with SidecarSets.
+    pub sidecar_sets: Vec<String>,
+    /// What is left out, in gitignore syntax.
+    pub ignore: Vec<String>,
+    /// Folder of the rendered files.
+    pub rendered: Option<String>,
+    /// Folder of the ledgers.
+    pub ledgers: Option<String>,
+    /// Folders and the namespaces of their manifests that name none.
+    pub namespaces: Vec<(String, Arc<str>)>,
+    /// Clusters; none: one without a name.
+    pub clusters: Vec<Cluster>,
+}
+
+/// A cluster that follows a part of the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name, also of its folder of ledgers.
+    pub name: Arc<str>,
+    /// The folder of its manifests; without one, all are its own.
+    pub folder: Option<String>,
+}
+
+/// A file with a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerFile {
+    /// The cluster it is of, where pillion.yaml names some.
+    pub cluster: Option<Arc<str>>,
+    /// The file; its place is relative to the folder of ledgers.
+    pub input: Input,
+}
+
+impl Layout {
+    /// Returns paths of pillion.yaml as paths of the user.
+    pub fn in_root(&self, paths: &[String]) -> Vec<PathBuf> {
+        paths.iter().map(|p| plain(&self.root.join(p))).collect()
+    }
+
+    /// Returns the files and folders with manifests.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        match (self.sources.is_empty(), self.root.as_os_str().is_empty()) {
+            (false, _) => self.in_root(&self.sources),
+            (true, true) => vec![PathBuf::from(".")],
+            (true, false) => vec![self.root.clone()],
+        }
+    }
+
+    /// Returns the files and folders with SidecarSets. Where ledgers tell of SidecarSets, a folder that is gone had
+    /// the last of them: git keeps no empty folder.
+    pub fn sidecar_sets(&self, files: &dyn Files, ledgers: &dyn Files) -> Vec<PathBuf> {
+        let mut paths = self.in_root(&self.sidecar_sets);
+        if paths.iter().any(|p| files.kind(p).is_none()) && !self.ledgers(ledgers).0.is_empty() {
+            paths.retain(|p| files.kind(p).is_some());
+        }
+        paths
+    }
+
+    /// Returns what is no manifest: rendered files, ledgers, what `ignore` names, and the folder that is written.
+    ///
+    /// # Errors
+    /// The text of the first pattern of `ignore` that is none.
+    pub fn skips(&self, out: Option<&Path>) -> Result<Skips, String> {
+        let own = [&self.rendered, &self.ledgers].into_iter().flatten();
+        let own = own.filter(|folder| *folder != ".").map(|folder| self.root.join(folder));
+        Skips::new(&self.root, &self.ignore, own.chain(out.map(Path::to_owned)).collect())
+    }
+
+    /// Returns the namespaces of manifests that name none.
+    pub fn namespaces(&self) -> Namespaces {
+        let rule = |(folder, name): &(String, Arc<str>)| (plain(&self.root.join(folder)), name.clone());
+        Namespaces { otherwise: "default".into(), rules: self.namespaces.iter().map(rule).collect() }
+    }
+
+    /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the
+    /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is told of and not followed.
+    pub fn ledgers(&self, files: &dyn Files) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+        let Some(folder) = &self.ledgers else { return (Vec::new(), Vec::new()) };
+        let root = plain(&self.root.join(folder));
+        let clusters = match self.clusters.is_empty() {
+            true => vec![None],
+            false => self.clusters.iter().map(|c| Some(c.name.clone())).collect(),
+        };
+        let namespaces = self.namespaces();
+        let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
+        for cluster in clusters {
+            let folder = cluster.as_ref().map_or_else(|| root.clone(), |c| plain(&root.join(&**c)));
+            let walk = ledgers_in(&folder, &root, files);
+            diagnostics.extend(walk.diagnostics);
+            found.extend(
+                walk.files.into_iter().map(|file| LedgerFile {
+                    cluster: cluster.clone(),
+                    input: input(file, true, &namespaces),
+                }),
+            );
+        }
+        (found, diagnostics)
+    }
+
+    /// Tells whether a manifest belongs to a cluster; standard input is in no folder.
+    pub fn is_in(&self, cluster: &Cluster, manifest: &Input) -> bool {
+        let Some(folder) = &cluster.folder else { return true };
+        match &manifest.source {
+            Source::File(path) => path.starts_with(plain(&self.root.join(folder))),
+            Source::Stdin => false,
+        }
+    }
+}
+
+fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, files: &dyn Files) -> Walk {
+    // The folder of pillion.yaml itself has no name.
+    let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let judge = Judge::new(files, named(root), &Skips::none());
+    let mut walk = Walk::default();
+    for (path, entry) in files.entries(named(folder)) {
+        let is_ledger = path.extension().is_some_and(|e| e == "yaml");
+        match entry {
+            Entry::File if is_ledger => walk.files.push(judge.found(&path)),
+            Entry::Link if is_ledger => judge.judge_link(&path),
+            _ => {}
+        }
+    }
+    judge.finish(walk)
+}

@@ -1,0 +1,123 @@
+//! Which content of each SidecarSet a workload gets: what the files say, or what ledgers say.
+
+use crate::inject::{PreparedSet, Sets};
+use crate::model::ledger::{Ledger, Line, Name};
+use crate::model::sidecar_set::SidecarSet;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The contents of all SidecarSets, and who gets which.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// What a workload without a line gets.
+    base: Sets,
+    /// Every revision that a ledger holds or that was added.
+    prepared: BTreeMap<Arc<str>, Arc<PreparedSet>>,
+    /// The lines of each workload, with the SidecarSet of each.
+    lines: BTreeMap<Arc<str>, Vec<(Arc<str>, Line)>>,
+}
+
+/// What one workload gets.
+#[derive(Debug)]
+pub(super) struct Given<'a> {
+    /// The sets to be injected.
+    pub sets: Cow<'a, Sets>,
+    /// The number of pods that its own partition keeps old, where a rollout has split it.
+    pub partition: Option<u32>,
+}
+
+impl Contents {
+    /// Takes the sets as they are written; `earlier` are further contents, oldest first.
+    pub fn written(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
+        Self { base: Sets::new(current, earlier), ..Self::default() }
+    }
+
+    /// Takes ledgers, the sets that have none as they are written, and further contents, oldest first. Of the
+    /// lines only those of some workloads are taken, where no others are going to be rendered.
+    pub fn of_ledgers<'l>(
+        ledgers: impl Iterator<Item = &'l Ledger>,
+        written: Vec<Arc<PreparedSet>>,
+        mut earlier: Vec<Arc<PreparedSet>>,
+        only: Option<&BTreeSet<Arc<str>>>,
+    ) -> Self {
+        let mut contents = Self::default();
+        let mut current = written;
+        for ledger in ledgers {
+            earlier.extend(ledger.history.iter().map(|r| Arc::new(PreparedSet::new(Arc::clone(&r.set)))));
+            for revision in ledger.revisions.values() {
+                earlier.push(contents.add(&revision.name, &revision.set));
+            }
+            current.extend(ledger.released.as_ref().and_then(|name| contents.prepared.get(name)).cloned());
+            let lines: Box<dyn Iterator<Item = (&Arc<str>, &Line)>> = match only {
+                Some(keys) => Box::new(keys.iter().filter_map(|key| ledger.lines.get_key_value(key))),
+                None => Box::new(ledger.lines.iter()),
+            };
+            for (key, line) in lines {
+                let lines = contents.lines.entry(Arc::clone(key)).or_default();
+                lines.push((Arc::clone(&ledger.name), line.clone()));
+            }
+        }
+        contents.base = Sets::new(current, earlier);
+        contents
+    }
+
+    /// Adds a revision that no ledger holds yet.
+    pub fn add(&mut self, name: &Arc<str>, set: &Arc<SidecarSet>) -> Arc<PreparedSet> {
+        let prepared = self.prepared.entry(Arc::clone(name));
+        Arc::clone(prepared.or_insert_with(|| Arc::new(PreparedSet::new(Arc::clone(set)))))
+    }
+
+    /// Returns every set that some workload may get.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<PreparedSet>> {
+        self.base.current().iter().chain(self.prepared.values())
+    }
+
+    /// Returns what a workload gets; a line whose template is no longer the source's counts for nothing.
+    pub(super) fn of(&self, key: &str, template: &Value) -> Given<'_> {
+        self.changed(key, template, None)
+    }
+
+    /// Returns what a workload gets if its line in one ledger were this one.
+    pub(super) fn with(&self, key: &str, template: &Value, set: &str, line: &Line) -> Given<'_> {
+        self.changed(key, template, Some((set, line)))
+    }
+
+    fn changed(&self, key: &str, template: &Value, instead: Option<(&str, &Line)>) -> Given<'_> {
+        let mut lines: Vec<(&str, &Line)> = Vec::new();
+        for (set, line) in self.lines.get(key).into_iter().flatten() {
+            if instead.is_none_or(|(name, _)| name != &**set) && !line.is_outdated(template) {
+                lines.push((set, line));
+            }
+        }
+        lines.extend(instead);
+        if lines.is_empty() {
+            return Given { sets: Cow::Borrowed(&self.base), partition: None };
+        }
+        let without_lines =
+            self.base.current().iter().filter(|s| lines.iter().all(|(set, _)| s.name() != *set));
+        let with_lines = lines.iter().filter_map(|(_, line)| self.content(line));
+        let current = without_lines.cloned().chain(with_lines).collect();
+        Given {
+            sets: Cow::Owned(self.base.with_current(current)),
+            partition: lines.iter().filter_map(|(_, line)| line.partition).max(),
+        }
+    }
+
+    /// The content that a line names, with the line's own images.
+    fn content(&self, line: &Line) -> Option<Arc<PreparedSet>> {
+        let revision: &Name = &line.revision;
+        let prepared = self.prepared.get(revision.as_ref()?)?;
+        if line.images.is_empty() {
+            return Some(Arc::clone(prepared));
+        }
+        let mut set = SidecarSet::clone(prepared.set());
+        for container in set.init_containers.iter_mut().chain(&mut set.containers) {
+            if let Some(image) = line.images.get(&container.name) {
+                container.container.insert("image".into(), image.as_str().into());
+            }
+        }
+        Some(Arc::new(PreparedSet::new(Arc::new(set))))
+    }
+}

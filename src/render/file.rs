@@ -1,0 +1,81 @@
+//! What becomes of a whole file: each of its documents rendered, and the text put together again.
+
+use super::{Manifest, Output, Rendered, Renderer};
+use crate::diag::Diagnostic;
+use crate::inject::Outcome;
+use crate::yaml::split;
+use std::sync::Arc;
+
+/// A file to be rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Its name, as users call it.
+    pub name: &'a Arc<str>,
+    /// The namespace of its manifests that name none.
+    pub namespace: &'a str,
+    /// A person named this very file, so that text that is no YAML is an error whatever it holds.
+    pub is_named: bool,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// How files are rendered.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// SidecarSets and pillion's own documents stay in the text.
+    pub keeps_all: bool,
+    /// Workloads that no set can select are looked at too: what `explain` needs.
+    pub closely: bool,
+}
+
+/// A file after rendering.
+#[derive(Debug, Default)]
+pub struct RenderedFile {
+    /// Its new text; None when nothing changed.
+    pub new: Option<String>,
+    /// Nothing of it belongs to the output.
+    pub is_dropped: bool,
+    /// What is wrong or worth knowing.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The workloads that were looked at, with what injection did to each.
+    pub workloads: Vec<(String, Outcome)>,
+}
+
+/// Renders the documents of a file one by one.
+pub fn render_file(file: &File<'_>, renderer: &Renderer, how: How) -> RenderedFile {
+    let (pieces, diagnostics) = split(file.name, file.text);
+    let mut whole = RenderedFile { diagnostics, ..RenderedFile::default() };
+    let mut kept = 0;
+    for (index, piece) in pieces.iter().enumerate() {
+        let text = &file.text[piece.span.clone()];
+        let manifest = Manifest {
+            file: file.name,
+            index,
+            first_line: piece.first_line,
+            text,
+            namespace: file.namespace,
+            is_named: file.is_named,
+        };
+        let Rendered { output, diagnostics, workloads } =
+            if how.closely { renderer.explain(&manifest) } else { renderer.render(&manifest) };
+        whole.diagnostics.extend(diagnostics);
+        whole.workloads.extend(workloads);
+        let replacement = match output {
+            Output::Same => None,
+            Output::Dropped if how.keeps_all => None,
+            Output::Dropped => Some(String::new()),
+            Output::New(text) => Some(text),
+        };
+        kept += usize::from(replacement.as_ref().is_none_or(|r| !r.is_empty()));
+        match (&mut whole.new, replacement) {
+            (None, None) => {}
+            (Some(new), None) => new.push_str(text),
+            (None, Some(replacement)) => {
+                whole.new = Some(format!("{}{replacement}", &file.text[..piece.span.start]));
+            }
+            (Some(new), Some(replacement)) => new.push_str(&replacement),
+        }
+    }
+    whole.is_dropped = kept == 0 && !pieces.is_empty();
+    whole
+}

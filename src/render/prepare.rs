@@ -1,0 +1,262 @@
+//! From what was found among the inputs and what pillion.yaml says to a renderer.
+
+use super::{Contents, Found, Gathered, Namespaces, Renderer, check_sets, read_sets, read_states};
+use crate::diag::{Code, Diagnostic, Label, Severity};
+use crate::inject::{Annotations, Options, PreparedSet};
+use crate::model::ledger::{self, Ledger, revision_name};
+use crate::model::repository::{self, Repository};
+use crate::model::sidecar_set::{Mode, SidecarSet};
+use crate::model::workload::Kinds;
+use crate::yaml::{Document, Part, Path};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a renderer is made of.
+#[derive(Debug)]
+pub struct Ingredients<'a> {
+    /// What was found in the files that are rendered.
+    pub manifests: Gathered,
+    /// What was found in files that only add SidecarSets.
+    pub sidecar_sets: Gathered,
+    /// What was found in files with ledgers.
+    pub ledgers: Gathered,
+    /// What was found in files with earlier states of SidecarSets, oldest first.
+    pub history: Gathered,
+    /// Files and folders of which somebody said that they hold SidecarSets.
+    pub named_for_sets: &'a [PathBuf],
+    /// What pillion.yaml says.
+    pub repository: &'a Repository,
+    /// Which annotations are written, where that is not left to pillion.yaml.
+    pub annotations: Option<repository::Annotations>,
+    /// SidecarSets stay in the output.
+    pub keeps_sidecar_sets: bool,
+    /// Injection tells where each line comes from.
+    pub trace: bool,
+    /// For plans: ledgers of sets that have none, in place of the error; a further set has one with nothing released.
+    pub supposed: Option<&'a BTreeMap<Arc<str>, Ledger>>,
+}
+
+/// A renderer, and what it was made of.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The renderer.
+    pub renderer: Renderer,
+    /// The SidecarSets as they are written, by name.
+    pub sets: Vec<Arc<SidecarSet>>,
+    /// The ledgers, by SidecarSet.
+    pub ledgers: BTreeMap<Arc<str>, Ledger>,
+    /// Earlier states of SidecarSets, oldest first.
+    history: Vec<Arc<SidecarSet>>,
+    /// A SidecarSet without a ledger is an error.
+    expects_ledgers: bool,
+}
+
+/// Prepares a renderer, and says what is wrong with the sets and the ledgers.
+pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
+    // A ledger tells of a SidecarSet that is deleted.
+    let has_sets_to_find = !from.named_for_sets.is_empty()
+        && from.sidecar_sets.sidecar_sets.is_empty()
+        && from.ledgers.ledgers.is_empty();
+    let mut gathered = from.manifests;
+    // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
+    gathered.unreadable.clear();
+    gathered.merge(from.sidecar_sets);
+    gathered.accept_repaired();
+    let mut history = from.history;
+    history.accept_repaired();
+    let namespaces = Namespaces::known(&gathered, from.repository);
+    let mut diagnostics = gathered.diagnostics;
+    diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
+        diagnostics.push(no_set(from.named_for_sets));
+    }
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);
+    diagnostics.extend(wrong);
+    let (history, wrong) = read_states(&history.sidecar_sets, Mode::Render);
+    diagnostics.extend(wrong);
+    diagnostics.extend(check_sets(&sets, &[], &history));
+    gathered.ledgers.extend(from.ledgers.ledgers);
+    diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
+    let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
+    let is_broken =
+        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, _)| l.value()["metadata"]["name"] == *set.name);
+    diagnostics.extend(wrong);
+    let expects_ledgers = from.repository.ledgers.is_some()
+        && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
+    if let Some(supposed) = from.supposed {
+        let unwritten = sets.iter().filter(|set| expects_ledgers && !is_broken(set));
+        diagnostics.extend(suppose(&mut ledgers, supposed, unwritten));
+    }
+    for set in &sets {
+        match ledgers.get(set.name.as_str()) {
+            Some(ledger) => diagnostics.extend(not_in_the_file(set, ledger)),
+            // What is wrong with a ledger is said already.
+            None if expects_ledgers && is_broken(set) => {}
+            None if expects_ledgers => diagnostics.push(without_ledger(set)),
+            None => {}
+        }
+    }
+    let contents = contents(&sets, &ledgers, &history, expects_ledgers, None, None);
+    let mut kinds = Kinds::default();
+    from.repository.kinds().for_each(|k| kinds.add(k));
+    let renderer = Renderer::new(
+        contents,
+        kinds,
+        namespaces,
+        Options { annotations: annotations(from.annotations, from.repository), trace: from.trace },
+        from.keeps_sidecar_sets,
+    );
+    (Prepared { renderer, sets, ledgers, history, expects_ledgers }, diagnostics)
+}
+
+impl Prepared {
+    /// Takes a ledger up, in place of one that the SidecarSet may have.
+    pub fn take_ledger(&mut self, ledger: Ledger) {
+        self.renderer = self.renderer_with(&ledger, None);
+        self.ledgers.insert(Arc::clone(&ledger.name), ledger);
+    }
+
+    /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
+    /// are going to be rendered, their lines are enough.
+    pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
+        let Self { sets, ledgers, history, expects_ledgers, .. } = self;
+        self.renderer.with_contents(contents(sets, ledgers, history, *expects_ledgers, Some(ledger), only))
+    }
+}
+
+/// Adds the ledgers that a plan supposes, and says which of them nobody has written.
+fn suppose<'s>(
+    ledgers: &mut BTreeMap<Arc<str>, Ledger>,
+    supposed: &BTreeMap<Arc<str>, Ledger>,
+    sets: impl Iterator<Item = &'s Arc<SidecarSet>>,
+) -> Vec<Diagnostic> {
+    for (name, ledger) in supposed {
+        ledgers.entry(Arc::clone(name)).or_insert_with(|| ledger.clone());
+    }
+    let mut notes = Vec::new();
+    for set in sets {
+        ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
+            let mut note = without_ledger(set);
+            note.severity = Severity::Note;
+            notes.push(note.because("it is planned as a new SidecarSet, of which nothing is released"));
+            Ledger::new(&set.name)
+        });
+    }
+    notes
+}
+
+/// What the ledgers say, one of them in another state; sets without one are as they are written.
+fn contents(
+    sets: &[Arc<SidecarSet>],
+    ledgers: &BTreeMap<Arc<str>, Ledger>,
+    history: &[Arc<SidecarSet>],
+    expects_ledgers: bool,
+    instead: Option<&Ledger>,
+    only: Option<&BTreeSet<Arc<str>>>,
+) -> Contents {
+    let is_other = |ledger: &&Ledger| instead.is_none_or(|i| i.name != ledger.name);
+    let all = ledgers.values().filter(is_other).chain(instead);
+    let has_ledger = |name: &str| ledgers.contains_key(name) || instead.is_some_and(|i| &*i.name == name);
+    let (by_ledger, by_file): (Vec<_>, Vec<_>) =
+        sets.iter().map(Arc::clone).partition(|set| expects_ledgers || has_ledger(&set.name));
+    let mut contents = Contents::of_ledgers(all, prepared(by_file), prepared(history.to_vec()), only);
+    for set in by_ledger.iter().filter(|s| has_ledger(&s.name)) {
+        // What a rollout would bring: workloads that only this content selects are looked at too.
+        contents.add(&revision_name(set).into(), set);
+    }
+    contents
+}
+
+/// Decodes ledgers; of two for one SidecarSet the first stays.
+fn read_ledgers(found: &[Found]) -> (BTreeMap<Arc<str>, Ledger>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &Document)> = BTreeMap::new();
+    for (document, _) in found {
+        let (decoded, wrong) = ledger::decode(document);
+        diagnostics.extend(wrong);
+        let Some(decoded) = decoded else { continue };
+        match ledgers.entry(Arc::clone(&decoded.name)) {
+            Entry::Vacant(place) => {
+                place.insert((decoded, document));
+            }
+            Entry::Occupied(first) => {
+                diagnostics.push(ledger_twice(&decoded.name, [document, first.get().1]));
+            }
+        }
+    }
+    (ledgers.into_iter().map(|(name, (ledger, _))| (name, ledger)).collect(), diagnostics)
+}
+
+fn ledger_twice(name: &str, [second, first]: [&Document; 2]) -> Diagnostic {
+    let at = Path::dotted("metadata.name");
+    Diagnostic::error(Code::LedgerTwice, format!("there are two ledgers of SidecarSet `{name}`"))
+        .at(second.label(&at, Part::Value, "here again"))
+        .at(first.label(&at, Part::Value, "first here"))
+        .help("leave one of the files out; where they are of two clusters, name these in `clusters:` of pillion.yaml")
+}
+
+/// What the file of a SidecarSet says and its ledger does not let happen.
+fn not_in_the_file(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
+    let mut notes = Vec::new();
+    let name = revision_name(set);
+    let is = |other: Option<&Arc<str>>| other.is_some_and(|o| **o == *name);
+    if !is(ledger.released.as_ref()) && !is(ledger.target.as_ref().and_then(Option::as_ref)) {
+        let released = ledger::name_text(&ledger.released);
+        notes.push(
+            Diagnostic::note(
+                Code::NotStagedYet,
+                format!(
+                    "this content of SidecarSet `{}` is not staged yet: workloads keep `{released}`",
+                    set.name
+                ),
+            )
+            .at(set.label("metadata.name", &format!("it is `{name}`")))
+            .help("`pillion plan` shows the rollout, `pillion stage` writes it"),
+        );
+    }
+    if set.injection_paused || set.injection_revision.is_some() {
+        notes.push(
+            Diagnostic::note(
+                Code::InjectionStrategyWithoutEffect,
+                format!(
+                    "`injectionStrategy` of SidecarSet `{}` is without effect: its ledger decides",
+                    set.name
+                ),
+            )
+            .at(set.label("spec.injectionStrategy", ""))
+            .field("spec.injectionStrategy")
+            .help("remove it; `pillion hold` keeps a workload as it is, `pillion pause` stops a rollout"),
+        );
+    }
+    notes
+}
+
+fn without_ledger(set: &SidecarSet) -> Diagnostic {
+    Diagnostic::error(Code::NoLedger, format!("SidecarSet `{}` has no ledger", set.name))
+        .at(set.label("metadata.name", ""))
+        .because("pillion.yaml names ledgers, so workloads get what a ledger says and nothing else")
+        .help("`pillion init rollout` writes it; `rollout: {requireLedger: false}` in pillion.yaml does without")
+}
+
+fn no_set(places: &[PathBuf]) -> Diagnostic {
+    let nothing = Diagnostic::error(
+        Code::NoSidecarSet,
+        "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
+    )
+    .help("a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
+    places.iter().map(|p| Label::whole_file(p.to_string_lossy())).fold(nothing, Diagnostic::at)
+}
+
+fn prepared(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {
+    sets.into_iter().map(|set| Arc::new(PreparedSet::new(set))).collect()
+}
+
+fn annotations(wanted: Option<repository::Annotations>, repository: &Repository) -> Annotations {
+    match wanted.or(repository.annotations) {
+        None | Some(repository::Annotations::Minimal) => Annotations::Minimal,
+        Some(repository::Annotations::Kruise) => Annotations::Kruise,
+        Some(repository::Annotations::None) => Annotations::None,
+    }
+}

@@ -1,0 +1,103 @@
+//! Why can a rollout not be read from a repository, or not be written into it?
+
+use crate::git;
+
+/// Why a rollout cannot be read or written. Each text says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The repository failed.
+    #[error(transparent)]
+    Git(#[from] git::Failure),
+    /// There is no live branch.
+    #[error(
+        "there is no branch `{branch}`, which `git.live` of pillion.yaml says the cluster follows: neither `{tracking}` nor `{local}` exists; `git fetch` brings the branches of the remote{more}"
+    )]
+    NoLiveBranch {
+        /// Its short name.
+        branch: String,
+        /// The ref of the remote's branch.
+        tracking: String,
+        /// The ref of the local branch.
+        local: String,
+        /// What makes the branch, with two of them.
+        more: String,
+    },
+    /// No commit says where the rendered files come from.
+    #[error(
+        "no commit of `{branch}` has a trailer `Pillion-Source`, which says the commit of `{source_branch}` that its files come from: `pillion render --branch {branch}` makes such a commit"
+    )]
+    NoSource {
+        /// The live branch.
+        branch: String,
+        /// The branch of the sources.
+        source_branch: String,
+    },
+    /// A trailer names no commit.
+    #[error(
+        "the trailer `Pillion-Source: {value}` of the commit {commit} names no commit; `pillion render --branch {branch}` writes a new one"
+    )]
+    OddSource {
+        /// What it says.
+        value: String,
+        /// The commit that says it.
+        commit: git::Id,
+        /// The live branch.
+        branch: String,
+    },
+    /// A commit has no configuration.
+    #[error("the commit {} has no `{path}`: commit it there, or name another file with `--config`", commit.short())]
+    NoConfiguration {
+        /// The commit.
+        commit: git::Id,
+        /// Where pillion.yaml was looked for.
+        path: String,
+    },
+    /// There is no place for ledgers.
+    #[error(
+        "pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them"
+    )]
+    NoLedgers,
+    /// There is no place for rendered files.
+    #[error(
+        "pillion.yaml names no folder of rendered files (`rendered: .` is the root of the live branch), so there is nothing to write onto a branch"
+    )]
+    NothingRendered,
+    /// The live branch was rendered from a commit that is not in the history of this one.
+    #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", live.short(), commit.short())]
+    NewerSource {
+        /// The live branch.
+        branch: String,
+        /// What it was rendered from.
+        live: git::Id,
+        /// What was to be rendered.
+        commit: git::Id,
+    },
+    /// This repository and the remote have gone different ways.
+    #[error(
+        "`{branch}` here and on `{remote}` have gone different ways: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` takes the remote's"
+    )]
+    Diverged {
+        /// The live branch.
+        branch: String,
+        /// The remote.
+        remote: String,
+    },
+    /// All SidecarSets would be staged on one branch.
+    #[error(
+        "`git.staged: {pattern}` of pillion.yaml has no `{{sidecarSet}}`, and each SidecarSet has a staged branch of its own"
+    )]
+    StagedPattern {
+        /// What it says.
+        pattern: String,
+    },
+}
+
+impl Failure {
+    /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Git(failure) => failure.is_retryable(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
+
+use super::{Branches, Configuration, Failure, Site, Sources};
+use crate::diag::Diagnostic;
+use crate::git::{Commit, Id, Kind, Repository, Walk, trailer};
+use crate::read::{Files, Listed, Listing};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is live, without a checkout.
+pub struct Live<'r> {
+    /// Where it is read from.
+    pub repository: &'r Repository,
+    /// Names, and who commits: those of pillion.yaml in the source commit, but for the live branch itself.
+    pub branches: Branches,
+    /// The ref that was read: the remote's branch as it was fetched, or the local one.
+    pub place: String,
+    /// The head of the live branch.
+    pub head: Commit,
+    /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have their own branch.
+    pub source: Commit,
+    /// pillion.yaml.
+    pub configuration: Configuration,
+    sources: Listing<'r, Id>,
+    /// The files of the head, where those of the sources are others.
+    rendered: Option<Listing<'r, Id>>,
+}
+
+impl<'r> Live<'r> {
+    /// Reads what is live. `branches` say which branch that is, `config` where pillion.yaml is in the tree of the
+    /// sources. With an error in pillion.yaml there is nothing but diagnostics.
+    ///
+    /// # Errors
+    /// When there is no such branch, no source commit or no pillion.yaml in it, or git fails.
+    pub fn read(
+        repository: &'r Repository,
+        branches: &Branches,
+        config: &Path,
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Failure> {
+        let (place, head) = branches.find_live(repository).ok_or_else(|| no_live_branch(branches))?;
+        Self::read_at(repository, branches, config, (place, head))
+    }
+
+    /// Reads what is live if the live branch, whose ref is known, were at a commit.
+    ///
+    /// # Errors
+    /// As [`Live::read`].
+    pub fn read_at(
+        repository: &'r Repository,
+        branches: &Branches,
+        config: &Path,
+        (place, head): (String, Id),
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Failure> {
+        let head = repository.commit(head)?;
+        let source = match &branches.source {
+            None => head.clone(),
+            Some(source) => repository.commit(source_of(repository, branches, source, head.id)?)?,
+        };
+        let sources = listing(repository, source.tree)?;
+        let rendered = match source.tree == head.tree {
+            true => None,
+            false => Some(listing(repository, head.tree)?),
+        };
+        let (configuration, diagnostics) = configuration(&sources, source.id, config)?;
+        let Some(configuration) = configuration else { return Ok((None, diagnostics)) };
+        let committed = Branches::of(&configuration.repository)?;
+        // Which branch is read is known already; how commits look follows from what is committed, so that they
+        // look alike everywhere.
+        let branches =
+            Branches { pattern: committed.pattern, identity: committed.identity, ..branches.clone() };
+        let live = Self { repository, branches, place, head, source, configuration, sources, rendered };
+        Ok((Some(live), diagnostics))
+    }
+
+    /// Returns the files of the source commit.
+    pub fn sources(&self) -> &Listing<'r, Id> {
+        &self.sources
+    }
+
+    /// Returns the files of the live head: rendered files and ledgers.
+    pub fn rendered(&self) -> &Listing<'r, Id> {
+        self.rendered.as_ref().unwrap_or(&self.sources)
+    }
+
+    /// Returns the clusters, in the order of pillion.yaml; without any, one that has no name.
+    pub fn clusters(&self) -> Vec<Option<&str>> {
+        let clusters = &self.configuration.layout.clusters;
+        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
+    }
+
+    /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head.
+    /// `built` are manifests that a command has made, name and text, in place of those of the sources.
+    pub fn site(&self, cluster: Option<&str>, built: Option<(&str, &str)>) -> (Site, Vec<Diagnostic>) {
+        let (files, ledgers): (&dyn Files, &dyn Files) = (&self.sources, self.rendered());
+        Site::load(&self.configuration, &Sources { files, ledgers, built, cluster })
+    }
+}
+
+/// Reads pillion.yaml of a commit, for repositories without a working tree.
+///
+/// # Errors
+/// When the commit has none, or git fails.
+pub fn configuration_of(
+    repository: &Repository,
+    commit: Id,
+    config: &Path,
+) -> Result<(Option<Configuration>, Vec<Diagnostic>), Failure> {
+    let tree = repository.commit(commit)?.tree;
+    configuration(&listing(repository, tree)?, commit, config)
+}
+
+fn configuration(
+    files: &Listing<'_, Id>,
+    commit: Id,
+    config: &Path,
+) -> Result<(Option<Configuration>, Vec<Diagnostic>), Failure> {
+    if files.kind(config).is_none() {
+        return Err(Failure::NoConfiguration { commit, path: config.display().to_string() });
+    }
+    Ok(Configuration::read(files, config))
+}
+
+/// Lists the files of a tree; their bytes are read when somebody asks, on any thread.
+///
+/// # Errors
+/// When git fails.
+pub fn listing(repository: &Repository, tree: Id) -> Result<Listing<'_, Id>, Failure> {
+    let mut entries = Vec::new();
+    for entry in repository.files(tree, &[""])? {
+        let listed = match entry.kind {
+            Kind::File | Kind::Executable => Listed::File(entry.id),
+            Kind::Link => Listed::Link(String::from_utf8_lossy(&repository.read(entry.id)?).into_owned()),
+            Kind::Gitlink => Listed::Submodule,
+            Kind::Folder => continue,
+        };
+        entries.push((PathBuf::from(entry.path), listed));
+    }
+    let reader = repository.reader()?;
+    Ok(Listing::new(entries, move |id: &Id| reader.read(*id).map_err(io::Error::other)))
+}
+
+/// Returns the commit of the sources: what the newest commit of the live branch says that says something.
+fn source_of(repository: &Repository, branches: &Branches, source: &str, head: Id) -> Result<Id, Failure> {
+    for commit in repository.log(head, None, Walk::FirstParent)? {
+        let commit = commit?;
+        let Some(value) = commit.trailer(trailer::SOURCE) else { continue };
+        let branch = branches.live.clone();
+        return value.parse().map_err(|_| Failure::OddSource { value, commit: commit.id, branch });
+    }
+    let (branch, source_branch) = (branches.live.clone(), source.to_owned());
+    Err(Failure::NoSource { branch, source_branch })
+}
+
+fn no_live_branch(branches: &Branches) -> Failure {
+    let branch = branches.live.clone();
+    let more = match branches.source {
+        Some(_) => format!(", `pillion render --branch {branch}` makes the first commit of it"),
+        None => String::new(),
+    };
+    Failure::NoLiveBranch { tracking: branches.tracking(), local: branches.local(), branch, more }
+}

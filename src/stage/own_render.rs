@@ -1,0 +1,134 @@
+//! Is the live head what render makes of its own sources and ledgers?
+//!
+//! Where it is not, somebody has edited rendered files: a batch would overwrite that, or carry it along. So nothing
+//! is written before a person has looked at it.
+
+use super::site::render_one;
+use super::{Failure, Live, Site};
+use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
+use crate::git::{Edit, Id};
+use crate::model::file_list;
+use crate::read::{Files as _, Input, in_order};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What became of one input.
+enum Compared {
+    /// It is not part of the rendered files, or its rendered file is there.
+    Same,
+    /// Its rendered file should hold this.
+    Differs(String),
+}
+
+/// Says where the rendered files of the live head are not what render makes, and what is wrong with the sources.
+///
+/// # Errors
+/// When git fails.
+pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>, Failure> {
+    let mut diagnostics = Vec::new();
+    let mut made = BTreeSet::new();
+    let mut inputs = site.inputs().iter();
+    let mut failure = None;
+    // A repository stays on its thread; what is read of it does not have to.
+    let (configuration, files) = (&live.configuration, live.rendered());
+    let compare = |(input, text): &(Input, Arc<str>)| {
+        let rendered = render_one(input, text, &site.prepared.renderer);
+        let place =
+            configuration.rendered_place(site.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
+        let Some(place) = place else { return Ok((rendered.diagnostics, None, Compared::Same)) };
+        let new = rendered.new.as_deref().unwrap_or(text);
+        let is_same = files.file(Path::new(&place)) == Some(&Id::of_blob(new.as_bytes())?);
+        let compared = if is_same { Compared::Same } else { Compared::Differs(new.to_owned()) };
+        Ok((rendered.diagnostics, Some(place), compared))
+    };
+    in_order(site.inputs(), compare, |result: Result<_, Failure>| {
+        let input = inputs.next().map(|(input, _)| input);
+        match (result, input) {
+            (Ok((found, place, compared)), Some(input)) => {
+                diagnostics.extend(found);
+                if let (Compared::Differs(text), Some(place)) = (&compared, &place) {
+                    match stray(live, place, text) {
+                        Ok(found) => diagnostics.extend(found),
+                        Err(wrong) => failure = Some(wrong),
+                    }
+                }
+                made.extend(place.map(|_| file_list::slashes(&input.relative)));
+            }
+            (Err(wrong), _) => failure = Some(wrong),
+            (Ok(_), None) => {}
+        }
+    });
+    // With clusters the list is that of all of them.
+    if site.cluster.is_none() {
+        diagnostics.extend(surplus(live, &made));
+    }
+    failure.map_or(Ok(diagnostics), Err)
+}
+
+/// Says what a rendered file is instead of what it should be.
+fn stray(live: &Live<'_>, place: &str, text: &str) -> Result<Option<Diagnostic>, Failure> {
+    let name: Arc<str> = place.into();
+    let Some(present) = live.rendered().file(Path::new(place)) else {
+        let message = format!("`{place}` is not on `{}`, and render makes it", live.branches.live);
+        return Ok(Some(told(live, message).at(Label::whole_file(name))));
+    };
+    // What .gitattributes say of line ends is looked at only here, where it matters.
+    if text.contains("\r\n") {
+        let edits = [(place.to_owned(), Edit::Put(text.as_bytes().to_owned()))].into();
+        let tree = live.repository.write_tree(Some(live.head.tree), &edits)?;
+        if live.repository.entry_at(tree, place)?.is_some_and(|e| e.id == *present) {
+            return Ok(None);
+        }
+    }
+    let present = live.rendered().text(Path::new(place), &name).unwrap_or_default();
+    let message = format!("`{place}` of `{}` is not what render makes of its sources", live.branches.live);
+    Ok(Some(told(live, message).at(first_difference(&name, &present, text))))
+}
+
+/// Says which files are listed as rendered and no longer made.
+fn surplus(live: &Live<'_>, made: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let Some(list) = live.configuration.list_place() else { return Vec::new() };
+    let text = live.rendered().text(Path::new(&list), &list.as_str().into()).unwrap_or_default();
+    let known = file_list::parse(&text);
+    let places = known.difference(made).filter_map(|name| live.configuration.in_rendered(Path::new(name)));
+    let present = places.filter(|place| live.rendered().file(Path::new(place)).is_some());
+    let told = |place: String| {
+        let message = format!("`{place}` of `{}` is no longer made by render", live.branches.live);
+        told(live, message).at(Label::whole_file(place))
+    };
+    present.map(told).collect()
+}
+
+fn told(live: &Live<'_>, message: String) -> Diagnostic {
+    let error = Diagnostic::error(Code::LiveNotRendered, message).because(format!(
+        "the head of `{}` is {}; nothing is written on top of it, so that no edit is lost or released along",
+        live.branches.live,
+        live.head.id.short()
+    ));
+    match &live.branches.source {
+        None => error.help("put the edit into the sources and run `pillion render --out`, or take it back; then commit and push that"),
+        Some(source) => error.help(format!(
+            "put the edit into the sources on `{source}`, and take it back on `{}` (`git revert`)",
+            live.branches.live
+        )),
+    }
+}
+
+fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Label {
+    let same = present.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+    let source: String = present.lines().nth(same).unwrap_or_default().chars().take(MAX_LINE).collect();
+    Label {
+        file: Arc::clone(name),
+        line: same + 1,
+        column: 1,
+        width: source.chars().count(),
+        source: source.into(),
+        text: match text.lines().nth(same) {
+            Some(line) => {
+                format!("render makes `{}`", line.trim().chars().take(MAX_LINE).collect::<String>())
+            }
+            None => "render makes nothing here".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,106 @@
+//! Where do the files of a rollout lie in the tree of the live branch?
+
+use super::{Configuration, Site};
+use crate::model::file_list::{self, slashes};
+use crate::plan::fleet::Unit;
+use crate::read::{Input, Source, plain};
+use crate::yaml::{self, Seg, split};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a workload stands in the rendered files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedPlace {
+    /// The file; None where git holds no rendered files.
+    pub file: Option<String>,
+    /// The number of its document, from 0.
+    pub index: usize,
+    /// Where its object stands in the document.
+    pub base: yaml::Path,
+}
+
+/// Finds the places of workloads in the rendered files.
+pub struct RenderedPlaces<'s> {
+    site: &'s Site,
+    inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
+}
+
+impl Site {
+    /// Returns what finds the places of workloads in the rendered files.
+    pub fn rendered_places(&self) -> RenderedPlaces<'_> {
+        let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
+        RenderedPlaces { site: self, inputs }
+    }
+}
+
+impl RenderedPlaces<'_> {
+    /// Returns where a workload stands in the rendered files: what render leaves out does not count.
+    pub fn of(&self, unit: &Unit) -> RenderedPlace {
+        let document = &unit.document;
+        let input = self.inputs.get(&**document.file());
+        let before = match input {
+            Some((_, text)) if document.index() > 0 => {
+                let pieces = split(document.file(), text).0.into_iter().take(document.index());
+                pieces.filter(|p| self.site.prepared.renderer.leaves_out(&text[p.span.clone()])).count()
+            }
+            _ => 0,
+        };
+        RenderedPlace {
+            file: input.and_then(|(input, _)| self.site.configuration.rendered_place(self.site.cluster.as_deref(), input)),
+            index: document.index() - before,
+            base: self.rendered_base(document.value(), &unit.located.base),
+        }
+    }
+
+    /// The place of an item when the items before it that are left out are gone.
+    fn rendered_base(&self, document: &Value, base: &yaml::Path) -> yaml::Path {
+        let (mut list, mut found) = (document, yaml::Path::root());
+        for step in base.steps() {
+            found = match step {
+                Seg::Key(key) => found.then(key.clone()),
+                Seg::Index(i) => {
+                    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+                    let renderer = &self.site.prepared.renderer;
+                    let gone = items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
+                    list = &list["items"][*i];
+                    found.then(i - gone)
+                }
+            };
+        }
+        found
+    }
+}
+
+impl Configuration {
+    /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A
+    /// file that is in the folders of several clusters is rendered for the first of them.
+    pub fn rendered_place(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
+        // What a command has built has no place in git.
+        let Source::File(_) = input.source else { return None };
+        let first = self.layout.clusters.iter().find(|c| self.layout.is_in(c, input));
+        match (cluster, first) {
+            (Some(cluster), Some(first)) if *first.name != *cluster => None,
+            _ => self.in_rendered(&input.relative),
+        }
+    }
+
+    /// Returns the place of the list of rendered files.
+    pub fn list_place(&self) -> Option<String> {
+        self.in_rendered(Path::new(file_list::NAME))
+    }
+
+    /// Returns the place of a file in the folder of rendered files.
+    pub fn in_rendered(&self, relative: &Path) -> Option<String> {
+        let folder = self.layout.rendered.as_ref()?;
+        Some(slashes(&plain(&self.layout.root.join(folder).join(relative))))
+    }
+
+    /// Returns the place of a ledger; None where pillion.yaml names no folder of ledgers.
+    pub fn ledger_place(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<String> {
+        let mut folder = self.layout.root.join(self.layout.ledgers.as_ref()?);
+        folder.extend(cluster.map(PathBuf::from));
+        Some(slashes(&plain(&folder.join(format!("{sidecar_set}.yaml")))))
+    }
+}

@@ -1,0 +1,420 @@
+//! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
+
+use crate::diag::{Code, Diagnostic, Label};
+use crate::model::kustomization;
+use crate::model::ledger::{Ledger, Revision};
+use crate::model::repository::{self, NamespaceRule, Repository, Rollout};
+use crate::model::sidecar_set::SidecarSet;
+use crate::plan::fleet::{Fleet, Unit};
+use crate::plan::settings::Settings;
+use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
+use super::Supposed;
+use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
+use crate::render::{
+    File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
+    render_file,
+};
+use crate::yaml::{Document, split};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// pillion.yaml, read.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// What it says.
+    pub repository: Repository,
+    /// What it says of files.
+    pub layout: Layout,
+    /// The document, for places in it.
+    pub document: Option<Arc<Document>>,
+}
+
+impl Configuration {
+    /// Reads pillion.yaml; with an error there is no configuration.
+    pub fn read(files: &dyn Files, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let name: Arc<str> = file.to_string_lossy().into();
+        match files.text(file, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
+            Ok(document) => {
+                let (repository, wrong) = repository::decode(&document);
+                let layout = layout(&repository, file.parent().unwrap_or(Path::new("")));
+                let is_sound = !wrong.iter().any(Diagnostic::is_error);
+                let document = Some(Arc::new(document));
+                (is_sound.then_some(Self { repository, layout, document }), wrong)
+            }
+            Err(error) => (None, vec![error]),
+        }
+    }
+}
+
+/// What pillion.yaml says of files.
+pub fn layout(repository: &Repository, root: &Path) -> Layout {
+    let rule = |r: &NamespaceRule| Some((r.folder.clone()?, r.name.as_str().into()));
+    let cluster =
+        |c: &repository::Cluster| Cluster { name: c.name.as_str().into(), folder: c.folder.clone() };
+    Layout {
+        root: root.to_owned(),
+        sources: repository.sources.clone(),
+        sidecar_sets: repository.sidecar_sets.clone(),
+        ignore: repository.ignore.clone(),
+        rendered: repository.rendered.clone(),
+        ledgers: repository.ledgers.clone(),
+        namespaces: repository.namespaces.iter().filter_map(rule).collect(),
+        clusters: repository.clusters.iter().map(cluster).collect(),
+    }
+}
+
+/// Where the parts of a site are.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// Manifests, SidecarSets and pillion.yaml.
+    pub files: &'a dyn Files,
+    /// Ledgers; with two branches those of the live one.
+    pub ledgers: &'a dyn Files,
+    /// Manifests that a command has built, in place of those of the sources: name and text.
+    pub built: Option<(&'a str, &'a str)>,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<&'a str>,
+}
+
+/// Everything that is known of one cluster.
+#[derive(Debug)]
+pub struct Site {
+    /// pillion.yaml.
+    pub configuration: Configuration,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<Arc<str>>,
+    /// The renderer, the SidecarSets as they are written, and the ledgers.
+    pub prepared: Prepared,
+    /// What else in git decides about pods: autoscalers, budgets, quotas.
+    pub surroundings: Surroundings,
+    inputs: Vec<(Input, Arc<str>)>,
+    workloads: Vec<(Arc<Document>, Vec<Located>)>,
+    supposed_rollout: Rollout,
+}
+
+impl Site {
+    /// Reads everything. With an error among the diagnostics the site is of no use but to show more of them.
+    pub fn load(configuration: &Configuration, from: &Sources<'_>) -> (Self, Vec<Diagnostic>) {
+        Self::suppose(configuration, from, &Supposed::default())
+    }
+
+    /// Reads everything, some of it otherwise than it is written: for plans that try something out.
+    pub fn suppose(
+        configuration: &Configuration,
+        from: &Sources<'_>,
+        supposed: &Supposed<'_>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (mut choice, mut diagnostics) = choice(&configuration.layout);
+        if let Some(name) = supposed.namespace {
+            choice.namespaces = Namespaces { otherwise: name.into(), rules: Vec::new() };
+        }
+        let layout = &configuration.layout;
+        let mut choose_in = |paths: &[PathBuf]| {
+            let chosen = choose(from.files, paths, &choice);
+            diagnostics.extend(chosen.diagnostics);
+            chosen.inputs
+        };
+        let mut manifests = match (from.built, supposed.sources) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => choose_in(&layout.sources()),
+            (None, sources) => choose_in(sources),
+        };
+        let mut set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        set_paths.extend_from_slice(supposed.sidecar_sets);
+        let sets = choose_in(&set_paths);
+        let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
+        if let Some(cluster) = cluster {
+            manifests.retain(|m| layout.is_in(cluster, m));
+        }
+        let (ledgers, wrong) = ledgers(layout, from);
+        diagnostics.extend(wrong);
+        let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
+        let (mut inputs, found) = read(manifests, from.files);
+        let mut further = read(sets.into_iter().filter(|s| !known.contains(&s.name)).collect(), from.files).1;
+        let mut gathered = found;
+        if let Some((name, text)) = from.built {
+            let input = built(name, &configuration.layout);
+            gathered.merge(gather(&input.name, text));
+            inputs.push((input, text.into()));
+        }
+        for found in [&mut gathered, &mut further] {
+            diagnostics.extend(supposed.rewrite(&mut found.sidecar_sets));
+        }
+        let surroundings = Surroundings::new(inputs.iter().flat_map(|(i, text)| objects(i, text)).collect());
+        let (prepared, wrong) = prepare(Ingredients {
+            manifests: gathered,
+            sidecar_sets: further,
+            ledgers,
+            history: Gathered::default(),
+            named_for_sets: &set_paths,
+            repository: &configuration.repository,
+            annotations: None,
+            keeps_sidecar_sets: false,
+            trace: false,
+            supposed: supposed.ledgers,
+        });
+        diagnostics.extend(wrong);
+        let workloads = find_workloads(&inputs, &prepared.renderer);
+        let site = Self {
+            configuration: configuration.clone(),
+            cluster: cluster.map(|c| Arc::clone(&c.name)),
+            prepared,
+            surroundings,
+            inputs,
+            workloads,
+            supposed_rollout: supposed.rollout.clone(),
+        };
+        diagnostics.extend(site.twice());
+        (site, diagnostics)
+    }
+
+    /// Returns the SidecarSets that have a rollout or could have one: those in the files and those with a ledger.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        let written = self.prepared.sets.iter().map(|s| Arc::from(s.name.as_str()));
+        written.chain(self.prepared.ledgers.keys().cloned()).collect()
+    }
+
+    /// Returns the ledger of a SidecarSet; where there is none, one with nothing released.
+    pub fn ledger(&self, name: &str) -> Ledger {
+        self.prepared.ledgers.get(name).cloned().unwrap_or_else(|| Ledger::new(name))
+    }
+
+    /// Returns what is known of the rollout of a SidecarSet.
+    pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
+        let (rollout, diagnostics) = self.settings(name);
+        let mut course = self.course_with(name, &rollout);
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        course.settings.steps_at = self.steps_at(set.map(Arc::as_ref));
+        (course, diagnostics)
+    }
+
+    /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
+    pub fn settings(&self, name: &str) -> (Rollout, Vec<Diagnostic>) {
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
+        let (rollout, diagnostics) = set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout));
+        (rollout.overridden(&self.supposed_rollout), diagnostics)
+    }
+
+    /// Where the steps of a rollout are written.
+    fn steps_at(&self, set: Option<&SidecarSet>) -> Option<Label> {
+        if self.supposed_rollout.steps.is_some() {
+            return None;
+        }
+        if let Some(set) = set.filter(|s| s.annotation(OWN).is_some_and(|text| text.contains("steps"))) {
+            let at = set.path.join(&crate::yaml::Path::dotted("metadata.annotations")).then(OWN);
+            return Some(set.document.label(&at, crate::yaml::Part::Key, ""));
+        }
+        let document = self.configuration.document.as_ref()?;
+        let at = crate::yaml::Path::dotted("rollout.steps");
+        at.find(document.value()).map(|_| document.label(&at, crate::yaml::Part::Value, ""))
+    }
+
+    fn course_with(&self, name: &str, rollout: &Rollout) -> Course<'_> {
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        let units = located.map(|(document, located)| {
+            let mut unit = Unit::new(Arc::clone(document), located.clone());
+            unit.is_autoscaled = self.surroundings.is_autoscaled(&unit.located);
+            unit
+        });
+        Course {
+            name: name.into(),
+            source: set.map(Revision::of),
+            settings: Settings::new(rollout, set.map(Arc::as_ref)),
+            fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),
+        }
+    }
+
+    /// Renders every file, in parallel, and hands the results over in order.
+    pub fn render(&self, renderer: &Renderer, mut take: impl FnMut(&Input, &Arc<str>, RenderedFile)) {
+        let mut inputs = self.inputs.iter();
+        in_order(
+            &self.inputs,
+            |(input, text)| render_one(input, text, renderer),
+            |rendered| {
+                if let Some((input, text)) = inputs.next() {
+                    take(input, text, rendered);
+                }
+            },
+        );
+    }
+
+    /// Returns the inputs and their texts, in order.
+    pub fn inputs(&self) -> &[(Input, Arc<str>)] {
+        &self.inputs
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let numbers: BTreeMap<&str, usize> =
+            self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
+    }
+
+    /// Two manifests of one workload: the cluster has one, and nobody knows which.
+    fn twice(&self) -> Vec<Diagnostic> {
+        let mut first: BTreeMap<&str, (&Document, &Located)> = BTreeMap::new();
+        let mut found = Vec::new();
+        for (document, located) in self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)))
+        {
+            match first.get(&*located.key) {
+                Some((other, at)) => found.push(workload_twice(located, document, other, at)),
+                None => {
+                    first.insert(&located.key, (document, located));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Renders one file.
+pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
+    let file = File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
+    render_file(&file, renderer, How::default())
+}
+
+/// The annotation of a SidecarSet that says how its own rollouts go.
+const OWN: &str = "pillion.dev/rollout";
+
+/// The settings of a SidecarSet: those of pillion.yaml, and what its annotation says otherwise.
+fn own(set: &SidecarSet, rollout: &Rollout) -> (Rollout, Vec<Diagnostic>) {
+    let Some(text) = set.annotation(OWN) else { return (rollout.clone(), Vec::new()) };
+    let name: Arc<str> = format!("annotation {OWN} of SidecarSet {}", set.name).into();
+    match Document::read(&name, 0, 1, text) {
+        Ok(document) => {
+            let (over, wrong) = repository::decode_rollout(&document);
+            (over.map_or_else(|| rollout.clone(), |over| rollout.overridden(&over)), wrong)
+        }
+        Err(error) => (rollout.clone(), vec![error]),
+    }
+}
+
+fn choice(layout: &Layout) -> (Choice, Vec<Diagnostic>) {
+    let (skips, wrong) = match layout.skips(None) {
+        Ok(skips) => (skips, Vec::new()),
+        Err(pattern) => {
+            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
+            let file = layout.root.join("pillion.yaml");
+            let label = Label::whole_file(file.to_string_lossy());
+            let wrong = Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore");
+            (crate::read::Skips::none(), vec![wrong])
+        }
+    };
+    let choice = Choice { skips, namespaces: layout.namespaces(), patches_of: kustomization::patches };
+    (choice, wrong)
+}
+
+/// Reads inputs, in parallel, and finds what a render has to know.
+fn read(inputs: Vec<Input>, files: &dyn Files) -> (Vec<(Input, Arc<str>)>, Gathered) {
+    let mut gathered = Gathered::default();
+    let mut texts: Vec<Arc<str>> = Vec::with_capacity(inputs.len());
+    let work = |input: &Input| {
+        let text = text(input, files)?;
+        Ok((gather(&input.name, &text), text))
+    };
+    in_order(&inputs, work, |result: Result<_, Diagnostic>| match result {
+        Ok((found, text)) => {
+            gathered.merge(found);
+            texts.push(text.into());
+        }
+        Err(error) => {
+            gathered.diagnostics.push(error);
+            texts.push("".into());
+        }
+    });
+    (inputs.into_iter().zip(texts).collect(), gathered)
+}
+
+fn ledgers(layout: &Layout, from: &Sources<'_>) -> (Gathered, Vec<Diagnostic>) {
+    let (files, mut diagnostics) = layout.ledgers(from.ledgers);
+    let own = files.into_iter().filter(|l| l.cluster.as_deref() == from.cluster);
+    let (gathered, wrong) = gather_ledgers(&own.map(|l| l.input).collect::<Vec<_>>(), from.ledgers);
+    diagnostics.extend(wrong);
+    (gathered, diagnostics)
+}
+
+/// Reads the files of ledgers; each must be named for its SidecarSet.
+pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Diagnostic>) {
+    let (mut gathered, mut diagnostics) = (Gathered::default(), Vec::new());
+    for input in inputs {
+        match text(input, files) {
+            Ok(text) => {
+                let found = gather(&input.name, &text);
+                diagnostics
+                    .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                gathered.merge(found);
+            }
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    (gathered, diagnostics)
+}
+
+/// A ledger of another SidecarSet than its file is named for.
+fn misplaced(document: &Document, input: &Input) -> Option<Diagnostic> {
+    let name = document.value()["metadata"]["name"].as_str()?;
+    let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
+    let at = crate::yaml::Path::dotted("metadata.name");
+    (stem != name).then(|| {
+        Diagnostic::error(
+            Code::LedgerMisplaced,
+            format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"),
+        )
+        .at(document.label(&at, crate::yaml::Part::Value, ""))
+        .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
+    })
+}
+
+fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> Vec<(Arc<Document>, Vec<Located>)> {
+    let mut workloads = Vec::new();
+    let work = |(input, text): &(Input, Arc<str>)| {
+        let pieces = split(&input.name, text).0.into_iter().enumerate();
+        let found = pieces.filter_map(|(index, piece)| {
+            renderer.workloads(&Manifest {
+                file: &input.name,
+                index,
+                first_line: piece.first_line,
+                text: &text[piece.span],
+                namespace: &input.namespace,
+                is_named: input.is_named,
+            })
+        });
+        found.collect::<Vec<_>>()
+    };
+    in_order(inputs, work, |found| workloads.extend(found));
+    workloads
+}
+
+/// The objects of a file that a rollout is checked against.
+fn objects(input: &Input, text: &str) -> Vec<Near> {
+    if !may_hold_objects(text) {
+        return Vec::new();
+    }
+    let pieces = split(&input.name, text).0.into_iter().enumerate();
+    let documents = pieces
+        .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
+    documents.flat_map(|d| objects_of(&Arc::new(d), &input.namespace)).collect()
+}
+
+fn built(name: &str, layout: &Layout) -> Input {
+    Input {
+        source: crate::read::Source::Stdin,
+        name: name.into(),
+        relative: PathBuf::from("built.yaml"),
+        is_named: true,
+        namespace: layout.namespaces().otherwise,
+    }
+}
+
+fn workload_twice(located: &Located, document: &Document, other: &Document, first: &Located) -> Diagnostic {
+    let at = |l: &Located| l.base.then("metadata").then("name");
+    Diagnostic::error(Code::WorkloadTwice, format!("`{}` stands in two manifests", located.key))
+        .at(document.label(&at(located), crate::yaml::Part::Value, "here again"))
+        .at(other.label(&at(first), crate::yaml::Part::Value, "first here"))
+        .because("a rollout cannot tell which of them the cluster has")
+        .help("remove one, or name the clusters they belong to in `clusters:` of pillion.yaml")
+}

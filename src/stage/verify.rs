@@ -1,0 +1,295 @@
+//! Is what git holds what pillion makes? Ledgers against the planner and the verbs, byte for byte.
+
+use super::{Failure, Live, Site, verbs};
+use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
+use crate::git::{Commit, Id, Repository, Walk};
+use crate::model::ledger::{self, Ledger, Line, Revision};
+use crate::plan::{Batch, Circumstances, Course, Step, digest, next_step, steps};
+use crate::read::Files as _;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Steps that one commit may hold: a squashed stack.
+const MOST_STEPS: usize = 1000;
+
+/// Compares the ledgers of a site with the one text that pillion writes for each.
+pub fn canonical(live: &Live<'_>, site: &Site) -> Vec<Diagnostic> {
+    let differs = |ledger: &Ledger| {
+        let place = live.configuration.ledger_place(site.cluster.as_deref(), &ledger.name)?;
+        let name: Arc<str> = place.as_str().into();
+        let text = live.rendered().text(Path::new(&place), &name).ok()?;
+        first_difference(&name, &text, &ledger::emit(ledger), "pillion writes this ledger otherwise")
+    };
+    site.prepared.ledgers.values().filter_map(differs).collect()
+}
+
+/// Judges every change of a ledger on the way from `base` to what is live: each must be a step of the planner, a
+/// verb or `init rollout`.
+///
+/// # Errors
+/// When git fails, or the way cannot be found.
+pub fn since(
+    repository: &Repository,
+    live: &Live<'_>,
+    config: &Path,
+    base: Id,
+    built: Option<(&str, &str)>,
+) -> Result<Vec<Diagnostic>, Failure> {
+    let mut found = Vec::new();
+    for (before, after) in changes(repository, live.head.id, base)? {
+        let at = |commit: Id| Live::read_at(repository, &live.branches, config, (live.place.clone(), commit));
+        // What else was wrong on the way is over; what is wrong in the end is said by those who look at that.
+        let Some(new) = at(after.id)?.0 else { continue };
+        let old = match before {
+            Some(before) if has_configuration(repository, &before, config)? => at(before.id)?.0,
+            _ => None,
+        };
+        for cluster in new.clusters() {
+            found.extend(judge(old.as_ref(), &new, cluster, built));
+        }
+    }
+    Ok(found)
+}
+
+/// The commits after `base`, oldest first, each with the one before it.
+fn changes(repository: &Repository, head: Id, base: Id) -> Result<Vec<(Option<Commit>, Commit)>, Failure> {
+    let mut way = Vec::new();
+    for commit in repository.log(head, None, Walk::FirstParent)? {
+        let commit = commit?;
+        if commit.id == base || repository.is_ancestor(commit.id, base)? {
+            way.push(commit);
+            break;
+        }
+        way.push(commit);
+    }
+    way.reverse();
+    let is_root = way.first().is_some_and(|c| c.parents.is_empty() && c.id != base);
+    let first = is_root.then(|| (None, way[0].clone()));
+    let pairs = way.windows(2).map(|pair| (Some(pair[0].clone()), pair[1].clone()));
+    Ok(first.into_iter().chain(pairs).filter(|(a, b)| a.as_ref().is_none_or(|a| a.tree != b.tree)).collect())
+}
+
+fn has_configuration(repository: &Repository, commit: &Commit, config: &Path) -> Result<bool, Failure> {
+    Ok(repository.entry_at(commit.tree, &config.to_string_lossy())?.is_some())
+}
+
+fn judge(
+    old: Option<&Live<'_>>,
+    new: &Live<'_>,
+    cluster: Option<&str>,
+    built: Option<(&str, &str)>,
+) -> Vec<Diagnostic> {
+    let (site, mut found) = (new.site(cluster, built).0, Vec::new());
+    let earlier = old.map(|old| old.site(cluster, built).0);
+    let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
+    for (name, ledger) in &site.prepared.ledgers {
+        let old = before(name);
+        if old.is_some_and(|old| ledger::emit(old) == ledger::emit(ledger)) {
+            continue;
+        }
+        let (course, _) = site.course(name);
+        let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != *name).collect();
+        let change = Change { course: &course, old, new: ledger, others: &others };
+        if !change.is_accounted_for(&site) {
+            found.push(change.refuse(new, cluster));
+        }
+    }
+    let gone = earlier.iter().flat_map(|site| site.prepared.ledgers.values());
+    for ledger in gone.filter(|l| !site.prepared.ledgers.contains_key(&l.name)) {
+        if ledger.released.is_some() || ledger.target.is_some() || !ledger.lines.is_empty() {
+            found.push(removed(&new.head, ledger));
+        }
+    }
+    found
+}
+
+/// One ledger, before and after a commit.
+struct Change<'a> {
+    course: &'a Course<'a>,
+    old: Option<&'a Ledger>,
+    new: &'a Ledger,
+    others: &'a [&'a Ledger],
+}
+
+impl Change<'_> {
+    fn is_accounted_for(&self, site: &Site) -> bool {
+        match self.old {
+            None => self.is_initial(site),
+            Some(old) => self.is_verb(old) || self.is_planned(old),
+        }
+    }
+
+    /// `init rollout`: nothing released, or what the SidecarSet's file holds; nothing else.
+    fn is_initial(&self, site: &Site) -> bool {
+        let mut wanted = Ledger::new(&self.new.name);
+        if self.is(&wanted) {
+            return true;
+        }
+        let Some(set) = site.prepared.sets.iter().find(|s| *s.name == *self.new.name) else { return false };
+        let revision = Revision::of(set);
+        wanted.released = Some(Arc::clone(&revision.name));
+        wanted.revisions.insert(Arc::clone(&revision.name), revision);
+        self.is(&wanted)
+    }
+
+    fn is_verb(&self, old: &Ledger) -> bool {
+        let source = self.course.source.as_ref().map(|r| Arc::clone(&r.name));
+        let paused = || verbs::pause(old, &self.new.paused.as_ref()?.reason).ok();
+        paused().is_some_and(|l| self.is(&l))
+            || verbs::resume(old, &source).is_ok_and(|l| self.is(&l))
+            || verbs::roll_back(old).is_ok_and(|l| self.is(&l))
+            || self.is_approval(old)
+            || self.is_hold(old)
+    }
+
+    fn is_approval(&self, old: &Ledger) -> bool {
+        let added = self.new.approved.iter().filter(|a| !old.approved.contains(a));
+        added.take(1).any(|a| {
+            is_digest(self.course, old, a.batch, &a.plan)
+                && verbs::approve(old, a.batch, &a.plan).is_ok_and(|l| self.is(&l))
+        })
+    }
+
+    fn is_hold(&self, old: &Ledger) -> bool {
+        let keys: BTreeSet<&Arc<str>> = old.lines.keys().chain(self.new.lines.keys()).collect();
+        let mut changed = keys.into_iter().filter(|key| old.lines.get(*key) != self.new.lines.get(*key));
+        let (Some(key), None) = (changed.next(), changed.next()) else { return false };
+        let Some(unit) = self.course.fleet.find(key) else { return false };
+        match self.new.lines.get(key) {
+            Some(Line { held: Some(reason), images, .. }) => {
+                verbs::hold(old, unit, reason, images).is_ok_and(|l| self.is(&l))
+            }
+            _ => verbs::release(old, key).is_ok_and(|l| self.is(&l)),
+        }
+    }
+
+    /// One step of the planner, or several.
+    fn is_planned(&self, old: &Ledger) -> bool {
+        self.circumstances(old).iter().any(|given| {
+            let mut at = old.clone();
+            for _ in 0..MOST_STEPS {
+                at = match next_step(self.course, &at, given) {
+                    Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => {
+                        after
+                    }
+                    Step::Rest(_) => return false,
+                };
+                if self.is(&at) {
+                    return true;
+                }
+            }
+            false
+        })
+    }
+
+    /// What a watcher may have seen: nothing, workloads of other rollouts that it passed over, pods that were
+    /// not healthy.
+    fn circumstances(&self, old: &Ledger) -> Vec<Circumstances> {
+        let observed = self.new.sizes.clone();
+        let moved = |key: &&Arc<str>| old.lines.get(*key) != self.new.lines.get(*key);
+        let busy = self.others.iter().flat_map(|other| {
+            let last = other.last_batch();
+            other.lines.iter().filter(move |(_, l)| last > 0 && l.batch == Some(last)).map(|(key, _)| key)
+        });
+        let waiting = busy.filter(|key| !moved(key)).map(|key| (Arc::clone(key), String::new())).collect();
+        let alone = Circumstances { observed, ..Circumstances::default() };
+        vec![
+            Circumstances { waiting, ..alone.clone() },
+            Circumstances {
+                unhealthy: self.new.lines.keys().filter(moved).cloned().collect(),
+                ..alone.clone()
+            },
+            alone,
+        ]
+    }
+
+    fn is(&self, ledger: &Ledger) -> bool {
+        ledger::emit(ledger) == ledger::emit(self.new)
+    }
+
+    /// Says what is wrong at the first byte that the planner would not have written.
+    fn refuse(&self, live: &Live<'_>, cluster: Option<&str>) -> Diagnostic {
+        let written = ledger::emit(self.new);
+        let planned = self.old.map(|old| match next_step(self.course, old, &Circumstances::default()) {
+            Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => after,
+            Step::Rest(_) => old.clone(),
+        });
+        let planned = ledger::emit(&planned.unwrap_or_else(|| Ledger::new(&self.new.name)));
+        let file = live.configuration.ledger_place(cluster, &self.new.name).unwrap_or_default();
+        let what = format!(
+            "commit {} changes the ledger of `{}` as no command of pillion does",
+            live.head.id.short(),
+            self.new.name
+        );
+        first_difference(&file.into(), &written, &planned, &what)
+            .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what))
+    }
+}
+
+/// Tells whether a digest is that of a batch that lies ahead.
+pub fn is_digest(course: &Course<'_>, ledger: &Ledger, batch: u32, plan: &str) -> bool {
+    digest_of(course, ledger, batch).is_some_and(|d| d == plan)
+}
+
+/// Returns the digest of a batch that lies ahead; None: there will be none of that number.
+pub fn digest_of(course: &Course<'_>, ledger: &Ledger, batch: u32) -> Option<String> {
+    let unpaused = Ledger { paused: None, ..ledger.clone() };
+    let mut before = unpaused.clone();
+    for step in steps(course, &unpaused, &Circumstances::default(), MOST_STEPS) {
+        match step {
+            Step::Batch(next) if next.number == batch => {
+                return Some(digest(course, &before, batch, &next.moves));
+            }
+            Step::Open(after) | Step::Batch(Batch { ledger: after, .. }) => before = after,
+            Step::Close(_) | Step::Rest(_) => break,
+        }
+    }
+    None
+}
+
+/// Compares a text with what it should be: a label at the first byte that differs.
+fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what: &str) -> Option<Diagnostic> {
+    let at = found.bytes().zip(wanted.bytes()).position(|(a, b)| a != b);
+    let at = at.or((found.len() != wanted.len()).then(|| found.len().min(wanted.len())))?;
+    let start = found[..at_boundary(found, at)].rfind('\n').map_or(0, |n| n + 1);
+    let line = |text: &str| text.get(start..).and_then(|t| t.lines().next()).unwrap_or_default().to_owned();
+    let source: String = line(found).chars().take(MAX_LINE).collect();
+    let column = found[start..at_boundary(found, at)].chars().count() + 1;
+    let label = Label {
+        file: Arc::clone(file),
+        line: found[..start].matches('\n').count() + 1,
+        column,
+        width: 1,
+        source: source.into(),
+        text: match line(wanted) {
+            planned if planned.is_empty() => "nothing more would stand here".to_owned(),
+            planned => {
+                format!("here would stand `{}`", planned.trim().chars().take(MAX_LINE).collect::<String>())
+            }
+        },
+    };
+    Some(
+        Diagnostic::error(Code::LedgerNotPlanned, what)
+            .at(label)
+            .because(
+                "a ledger changes by `pillion stage`, `watch`, `init rollout` and the verbs, never by hand",
+            )
+            .help("take the change back, and let pillion make it"),
+    )
+}
+
+fn at_boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn removed(commit: &Commit, ledger: &Ledger) -> Diagnostic {
+    let message =
+        format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
+    Diagnostic::error(Code::LedgerNotPlanned, message)
+        .because("without it nobody knows which workloads carry what")
+        .help("put it back; a SidecarSet is taken away by deleting its file and releasing that")
+}
