@@ -41,7 +41,7 @@ pub struct Landed {
 ///
 /// # Errors
 /// When the head was rendered from a commit that is no ancestor, a file cannot be written, or git fails.
-pub fn land(landing: &Landing<'_>, signing: &Signing) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
+pub fn land(landing: &Landing<'_>, signing: &Signing<'_>) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
     let Landing { repository, head, source, branches, config } = landing;
     let mut diagnostics = Vec::new();
     let before = match head {
@@ -78,7 +78,7 @@ pub fn land(landing: &Landing<'_>, signing: &Signing) -> Result<(Option<Landed>,
         return Ok((None, diagnostics));
     }
     let files = folder.made.len();
-    let after = folder.finish()?;
+    let (after, mut editor) = folder.finish()?;
     let is_new = Some(after) != tree || before.as_ref().is_none_or(|b| has_new_sources(b, source, &sources));
     if !is_new {
         return Ok((Some(Landed { commit: None, files }), diagnostics));
@@ -91,7 +91,8 @@ pub fn land(landing: &Landing<'_>, signing: &Signing) -> Result<(Option<Landed>,
         identity: &branches.identity,
         time: source.time,
     };
-    let commit = Some(repository.write_commit(&new, signing)?);
+    let commit = Some(editor.commit(&new, signing)?);
+    editor.finish()?;
     Ok((Some(Landed { commit, files }), diagnostics))
 }
 
@@ -213,7 +214,7 @@ impl<'r> Folder<'r> {
         Ok(None)
     }
 
-    fn finish(mut self) -> Result<Id, Failure> {
+    fn finish(mut self) -> Result<(Id, TreeEditor<'r>), Failure> {
         for name in self.known.difference(&self.made) {
             if let Some(place) = self.configuration.in_rendered(Path::new(name)) {
                 self.editor.remove(&place)?;
@@ -222,7 +223,7 @@ impl<'r> Folder<'r> {
         if let (Some(list), true) = (self.configuration.list_place(), self.made != self.known) {
             self.editor.put(&list, file_list::emit(&self.made).as_bytes())?;
         }
-        Ok(self.editor.write()?)
+        Ok((self.editor.write()?, self.editor))
     }
 }
 

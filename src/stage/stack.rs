@@ -47,7 +47,7 @@ pub fn stack(
     live: &Live<'_>,
     rollout: &Rollout<'_>,
     limit: usize,
-    signing: &Signing,
+    signing: &Signing<'_>,
 ) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
     let steps: Vec<&Step> = rollout.steps.iter().take(limit).filter(|s| after(s).is_some()).collect();
     let work = Work::of(live, rollout, &steps);
@@ -169,7 +169,7 @@ struct Builder<'a, 'r> {
     live: &'a Live<'r>,
     rollout: &'a Rollout<'a>,
     steps: &'a [&'a Step],
-    signing: &'a Signing,
+    signing: &'a Signing<'a>,
     ledger_place: String,
     editor: TreeEditor<'r>,
     /// The tree of the commit before.
@@ -183,7 +183,7 @@ impl<'a, 'r> Builder<'a, 'r> {
         live: &'a Live<'r>,
         rollout: &'a Rollout<'a>,
         steps: &'a [&'a Step],
-        signing: &'a Signing,
+        signing: &'a Signing<'a>,
     ) -> Result<Self, Failure> {
         let place = live.configuration.ledger_place(rollout.site.cluster.as_deref(), rollout.name());
         Ok(Self {
@@ -237,7 +237,7 @@ impl<'a, 'r> Builder<'a, 'r> {
             identity: &self.live.branches.identity,
             time: self.live.head.time,
         };
-        let id = self.live.repository.write_commit(&new, self.signing)?;
+        let id = self.editor.commit(&new, self.signing)?;
         self.stack.commits.push(Staged { id, message });
         Ok(())
     }
@@ -250,6 +250,9 @@ impl<'a, 'r> Builder<'a, 'r> {
 
     fn finish(self) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
         let is_sound = self.diagnostics.is_empty();
+        if is_sound {
+            self.editor.finish()?;
+        }
         Ok((is_sound.then_some(self.stack), self.diagnostics))
     }
 }
