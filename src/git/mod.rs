@@ -6,10 +6,11 @@
 //!
 //! A change is made in this order, and a kill between any two steps loses nothing:
 //!
-//! 1. fetch brings the branch up to date, [`Repository::commit`] reads its head;
+//! 1. [`Repository::fetch`] brings the branch up to date, [`Repository::commit`] reads its head;
 //! 2. [`TreeEditor`] writes blobs and the trees above them, [`Repository::write_commit`] the commits;
-//! 3. [`Repository::update_ref`] or a push moves a ref, only from the value that was read.
+//! 3. [`Repository::update_ref`] or [`Repository::push`] moves a ref, only from the value that was read.
 
+mod answer;
 mod attributes;
 mod commit;
 mod editor;
@@ -19,6 +20,7 @@ mod id;
 mod identity;
 mod program;
 mod refs;
+mod remote;
 mod repository;
 mod revision;
 mod signing;
@@ -34,6 +36,7 @@ pub use id::Id;
 pub use identity::{Identity, Time};
 pub use program::Programs;
 pub use refs::Expected;
+pub use remote::{Move, RefUpdate, Upstream};
 pub use repository::Repository;
 pub use signing::Signing;
 pub use tree::{Edit, Entry, Kind, Reader};

@@ -62,11 +62,11 @@ impl Repository {
     pub(super) fn command(&self, program: &OsStr) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root().unwrap_or(self.git_dir()));
+        command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
+        command.envs(self.programs.environment.iter().map(|(k, v)| (k, v)));
         for name in OF_ANOTHER {
             command.env_remove(name);
         }
-        command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
-        command.envs(self.programs.environment.iter().map(|(k, v)| (k, v)));
         command
     }
 
