@@ -128,6 +128,7 @@ pub(super) fn renderers(
             annotations,
             keeps_sidecar_sets,
             trace,
+            supposed: None,
         });
         diagnostics.extend(wrong);
         by_cluster.push((cluster, prepared.renderer));

@@ -27,6 +27,11 @@ pub(super) struct RepositoryArgs {
     pub(super) manifests: Option<PathBuf>,
 }
 
+pub(super) use super::landing::Landed;
+
+/// How often a verb starts anew when somebody else was faster.
+pub(super) const ATTEMPTS: usize = 5;
+
 /// A repository, and what its pillion.yaml says of branches.
 pub(super) struct Opened {
     pub(super) repository: Repository,
@@ -35,9 +40,22 @@ pub(super) struct Opened {
     pub(super) branches: Branches,
 }
 
+/// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
+pub(super) fn open(
+    args: &RepositoryArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Option<Opened>, Failure> {
+    let opened = open_without_fetch(args, common, reporter)?;
+    if let (Some(opened), false) = (&opened, args.no_fetch) {
+        opened.fetch()?;
+    }
+    Ok(opened)
+}
+
 /// Opens the repository of the working folder, with the configuration that says what is live. Without a
 /// configuration the reporter knows why.
-pub(super) fn open(
+pub(super) fn open_without_fetch(
     args: &RepositoryArgs,
     common: &Common,
     reporter: &mut Reporter,

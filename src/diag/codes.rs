@@ -211,6 +211,12 @@ codes! {
     WorkloadAboveBound "workload-above-bound" "updateStrategy: {maxUnavailable: 1} and a Deployment with 10 replicas"
     /// More batches than `maxBatches` are needed; such a rollout is not staged.
     TooManyBatches "too-many-batches" "updateStrategy: {maxUnavailable: 1} and 500 pods"
+    /// The workload is bigger than the step, cannot be split, and is a batch of its own.
+    WorkloadAboveStep "workload-above-step" "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"
+    /// Git does not say how many pods a workload has; observed ones are written to the ledger.
+    PodsNotInGit "pods-not-in-git" "a Deployment without `replicas`, and `--observed pods.json`"
+    /// Nobody says how many pods a workload has.
+    PodsUnknown "pods-unknown" "a DaemonSet, and neither `--observed` nor `rollout: {pods: {...}}`"
     /// No workload that the SidecarSet reaches carries the labels of the canary selector.
     CanaryMatchesNothing "canary-matches-nothing" "updateStrategy: {selector: {matchLabels: {canary: yes}}}"
     /// A StatefulSet whose pods are made in order does not heal from git once a new pod fails: its controller waits

@@ -127,6 +127,12 @@ impl<'r> Fleet<'r> {
         rendering
     }
 
+    /// Returns the whole object of a workload as it is rendered with a line.
+    pub fn object(&self, unit: &Unit, line: &Line) -> Value {
+        let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, line);
+        injected.object(&unit.document, &unit.located.base).into_owned()
+    }
+
     /// Returns what it means to a workload to go from one revision to another.
     pub fn change(&self, unit: &Unit, from: &Name, to: &Name) -> Arc<Change> {
         let wanted = |pair: &[Name; 2]| pair[0] == *from && pair[1] == *to;

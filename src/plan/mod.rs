@@ -29,6 +29,15 @@ pub mod requests;
 /// What a reviewer of a rollout should know beforehand.
 pub mod advice;
 
+/// A change of an object as an RFC 6902 patch.
+pub mod patch;
+
+/// A rollout as a person reviews it.
+pub mod report;
+
+/// What a cluster says about its pods.
+pub mod observed;
+
 /// The workloads that a rollout may concern.
 pub mod fleet;
 
@@ -55,7 +64,7 @@ pub mod unavailable;
 
 pub use rest::Rest;
 pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
-pub use surroundings::{Surroundings, may_hold_objects, objects_of};
+pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 
 use crate::model::sidecar_set::IntOrPercent;
 use std::collections::BTreeMap;

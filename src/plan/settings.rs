@@ -1,11 +1,15 @@
 //! What a rollout may do, from the SidecarSet's `updateStrategy` and `rollout` of pillion.yaml.
 
+use crate::diag::Label;
 use crate::model::repository::{IntOrText, Rollout, Split};
 use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
 /// Batches that a plan may have, unless pillion.yaml says otherwise.
 pub const MAX_BATCHES: u32 = 100;
+
+/// How long a batch must stay healthy, unless pillion.yaml says otherwise.
+pub const SOAK: &str = "120s";
 
 /// Revisions that the history keeps, unless the SidecarSet says otherwise (Kruise's default).
 const HISTORY_LIMIT: usize = 10;
@@ -25,6 +29,14 @@ pub struct Settings {
     pub pods: BTreeMap<String, u32>,
     /// Revisions that the history keeps.
     pub history_limit: usize,
+    /// Where the steps are written, if anywhere.
+    pub steps_at: Option<Label>,
+    /// How long the pods of a batch must stay healthy, as written.
+    pub soak: String,
+    /// Batches that wait for a person's approval.
+    pub approve: Vec<u32>,
+    /// There are times in which nothing is released.
+    pub freezes: bool,
 }
 
 impl Settings {
@@ -41,6 +53,10 @@ impl Settings {
             max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),
             pods: rollout.pods.clone(),
             history_limit: limit.unwrap_or(HISTORY_LIMIT),
+            steps_at: None,
+            soak: rollout.soak.clone().unwrap_or_else(|| SOAK.to_owned()),
+            approve: rollout.approve.clone(),
+            freezes: !rollout.freeze.is_empty(),
             strategy,
         }
     }

@@ -158,6 +158,21 @@ impl Renderer {
         }
     }
 
+    /// Tells whether a document is no part of what render writes.
+    pub fn leaves_out(&self, text: &str) -> bool {
+        match scan(text) {
+            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                matches!(self.role(api_version, kind), Role::Own)
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells whether an item of a List is no part of what render writes.
+    pub fn leaves_out_item(&self, list: &Value, item: &Value) -> bool {
+        type_of_item(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), Role::Own))
+    }
+
     fn role(&self, api_version: &str, kind: &str) -> Role<'_> {
         match (group_of(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => Role::Other,

@@ -1,7 +1,7 @@
 //! From what was found among the inputs and what pillion.yaml says to a renderer.
 
 use super::{Contents, Found, Gathered, Namespaces, Renderer, check_sets, read_sets, read_states};
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::inject::{Annotations, Options, PreparedSet};
 use crate::model::ledger::{self, Ledger, revision_name};
 use crate::model::repository::{self, Repository};
@@ -34,6 +34,8 @@ pub struct Ingredients<'a> {
     pub keeps_sidecar_sets: bool,
     /// Injection tells where each line comes from.
     pub trace: bool,
+    /// For plans: ledgers of sets that have none, in place of the error; a further set has one with nothing released.
+    pub supposed: Option<&'a BTreeMap<Arc<str>, Ledger>>,
 }
 
 /// A renderer, and what it was made of.
@@ -77,12 +79,16 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(check_sets(&sets, &[], &history));
     gathered.ledgers.extend(from.ledgers.ledgers);
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
-    let (ledgers, wrong) = read_ledgers(&gathered.ledgers);
+    let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
     let is_broken =
         |set: &SidecarSet| gathered.ledgers.iter().any(|(l, _)| l.value()["metadata"]["name"] == *set.name);
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
+    if let Some(supposed) = from.supposed {
+        let unwritten = sets.iter().filter(|set| expects_ledgers && !is_broken(set));
+        diagnostics.extend(suppose(&mut ledgers, supposed, unwritten));
+    }
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
             Some(ledger) => diagnostics.extend(not_in_the_file(set, ledger)),
@@ -106,12 +112,39 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
 }
 
 impl Prepared {
+    /// Takes a ledger up, in place of one that the SidecarSet may have.
+    pub fn take_ledger(&mut self, ledger: Ledger) {
+        self.renderer = self.renderer_with(&ledger, None);
+        self.ledgers.insert(Arc::clone(&ledger.name), ledger);
+    }
+
     /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
     /// are going to be rendered, their lines are enough.
     pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
         let Self { sets, ledgers, history, expects_ledgers, .. } = self;
         self.renderer.with_contents(contents(sets, ledgers, history, *expects_ledgers, Some(ledger), only))
     }
+}
+
+/// Adds the ledgers that a plan supposes, and says which of them nobody has written.
+fn suppose<'s>(
+    ledgers: &mut BTreeMap<Arc<str>, Ledger>,
+    supposed: &BTreeMap<Arc<str>, Ledger>,
+    sets: impl Iterator<Item = &'s Arc<SidecarSet>>,
+) -> Vec<Diagnostic> {
+    for (name, ledger) in supposed {
+        ledgers.entry(Arc::clone(name)).or_insert_with(|| ledger.clone());
+    }
+    let mut notes = Vec::new();
+    for set in sets {
+        ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
+            let mut note = without_ledger(set);
+            note.severity = Severity::Note;
+            notes.push(note.because("it is planned as a new SidecarSet, of which nothing is released"));
+            Ledger::new(&set.name)
+        });
+    }
+    notes
 }
 
 /// What the ledgers say, one of them in another state; sets without one are as they are written.

@@ -11,7 +11,7 @@ use crate::plan::{Batch, Move, Step, digest};
 const LISTED: usize = 100;
 
 /// The keys of trailers and their values.
-type Trailers = Vec<(&'static str, String)>;
+pub(super) type Trailers = Vec<(&'static str, String)>;
 
 /// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
 pub(super) fn message(
@@ -124,13 +124,13 @@ pub(super) fn render(source: &Commit) -> String {
     trailer::message(&subject, "", &trailers)
 }
 
-/// The trailers of every step; `ledger` is one with the target.
-fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
-    let target = ledger.target.clone().unwrap_or_default();
+/// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
+pub(super) fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
+    let target = ledger.target.as_ref().unwrap_or(&ledger.released);
     let mut trailers = vec![
         (trailer::ACTION, action.to_owned()),
         (trailer::SIDECAR_SET, ledger.name.to_string()),
-        (trailer::REVISION, name_text(&target).to_owned()),
+        (trailer::REVISION, name_text(target).to_owned()),
         (trailer::FROM, name_text(&ledger.released).to_owned()),
     ];
     trailers.extend(of_source(live));
@@ -139,7 +139,7 @@ fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
 
 /// The trailers that say which commit the rendered files come from. On one branch that is the commit's own history,
 /// and a commit's id must not depend on the commit that it was staged on.
-pub(super) fn of_source(live: &Live<'_>) -> Trailers {
+pub fn of_source(live: &Live<'_>) -> Trailers {
     match &live.branches.source {
         Some(_) => source_trailers(live.source.id),
         None => Vec::new(),

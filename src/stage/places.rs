@@ -1,9 +1,77 @@
 //! Where do the files of a rollout lie in the tree of the live branch?
 
-use super::Configuration;
+use super::{Configuration, Site};
 use crate::model::file_list::{self, slashes};
+use crate::plan::fleet::Unit;
 use crate::read::{Input, Source, plain};
+use crate::yaml::{self, Seg, split};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a workload stands in the rendered files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedPlace {
+    /// The file; None where git holds no rendered files.
+    pub file: Option<String>,
+    /// The number of its document, from 0.
+    pub index: usize,
+    /// Where its object stands in the document.
+    pub base: yaml::Path,
+}
+
+/// Finds the places of workloads in the rendered files.
+pub struct RenderedPlaces<'s> {
+    site: &'s Site,
+    inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
+}
+
+impl Site {
+    /// Returns what finds the places of workloads in the rendered files.
+    pub fn rendered_places(&self) -> RenderedPlaces<'_> {
+        let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
+        RenderedPlaces { site: self, inputs }
+    }
+}
+
+impl RenderedPlaces<'_> {
+    /// Returns where a workload stands in the rendered files: what render leaves out does not count.
+    pub fn of(&self, unit: &Unit) -> RenderedPlace {
+        let document = &unit.document;
+        let input = self.inputs.get(&**document.file());
+        let before = match input {
+            Some((_, text)) if document.index() > 0 => {
+                let pieces = split(document.file(), text).0.into_iter().take(document.index());
+                pieces.filter(|p| self.site.prepared.renderer.leaves_out(&text[p.span.clone()])).count()
+            }
+            _ => 0,
+        };
+        RenderedPlace {
+            file: input.and_then(|(input, _)| self.site.configuration.rendered_place(self.site.cluster.as_deref(), input)),
+            index: document.index() - before,
+            base: self.rendered_base(document.value(), &unit.located.base),
+        }
+    }
+
+    /// The place of an item when the items before it that are left out are gone.
+    fn rendered_base(&self, document: &Value, base: &yaml::Path) -> yaml::Path {
+        let (mut list, mut found) = (document, yaml::Path::root());
+        for step in base.steps() {
+            found = match step {
+                Seg::Key(key) => found.then(key.clone()),
+                Seg::Index(i) => {
+                    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+                    let renderer = &self.site.prepared.renderer;
+                    let gone = items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
+                    list = &list["items"][*i];
+                    found.then(i - gone)
+                }
+            };
+        }
+        found
+    }
+}
 
 impl Configuration {
     /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A

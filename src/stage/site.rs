@@ -7,14 +7,14 @@ use crate::model::repository::{self, NamespaceRule, Repository, Rollout};
 use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
-use crate::plan::{Course, Surroundings, may_hold_objects, objects_of};
-use crate::read::{Choice, Cluster, Files, Input, Layout, choose, in_order, text};
+use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
+use super::Supposed;
+use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
     render_file,
 };
 use crate::yaml::{Document, split};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Configuration {
     pub repository: Repository,
     /// What it says of files.
     pub layout: Layout,
+    /// The document, for places in it.
+    pub document: Option<Arc<Document>>,
 }
 
 impl Configuration {
@@ -37,7 +39,8 @@ impl Configuration {
                 let (repository, wrong) = repository::decode(&document);
                 let layout = layout(&repository, file.parent().unwrap_or(Path::new("")));
                 let is_sound = !wrong.iter().any(Diagnostic::is_error);
-                (is_sound.then_some(Self { repository, layout }), wrong)
+                let document = Some(Arc::new(document));
+                (is_sound.then_some(Self { repository, layout, document }), wrong)
             }
             Err(error) => (None, vec![error]),
         }
@@ -87,20 +90,38 @@ pub struct Site {
     pub surroundings: Surroundings,
     inputs: Vec<(Input, Arc<str>)>,
     workloads: Vec<(Arc<Document>, Vec<Located>)>,
+    supposed_rollout: Rollout,
 }
 
 impl Site {
     /// Reads everything. With an error among the diagnostics the site is of no use but to show more of them.
     pub fn load(configuration: &Configuration, from: &Sources<'_>) -> (Self, Vec<Diagnostic>) {
-        let (choice, mut diagnostics) = choice(&configuration.layout);
+        Self::suppose(configuration, from, &Supposed::default())
+    }
+
+    /// Reads everything, some of it otherwise than it is written: for plans that try something out.
+    pub fn suppose(
+        configuration: &Configuration,
+        from: &Sources<'_>,
+        supposed: &Supposed<'_>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (mut choice, mut diagnostics) = choice(&configuration.layout);
+        if let Some(name) = supposed.namespace {
+            choice.namespaces = Namespaces { otherwise: name.into(), rules: Vec::new() };
+        }
         let layout = &configuration.layout;
         let mut choose_in = |paths: &[PathBuf]| {
             let chosen = choose(from.files, paths, &choice);
             diagnostics.extend(chosen.diagnostics);
             chosen.inputs
         };
-        let mut manifests = if from.built.is_some() { Vec::new() } else { choose_in(&layout.sources()) };
-        let set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        let mut manifests = match (from.built, supposed.sources) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => choose_in(&layout.sources()),
+            (None, sources) => choose_in(sources),
+        };
+        let mut set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        set_paths.extend_from_slice(supposed.sidecar_sets);
         let sets = choose_in(&set_paths);
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
         if let Some(cluster) = cluster {
@@ -110,12 +131,15 @@ impl Site {
         diagnostics.extend(wrong);
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
         let (mut inputs, found) = read(manifests, from.files);
-        let further = read(sets.into_iter().filter(|s| !known.contains(&s.name)).collect(), from.files).1;
+        let mut further = read(sets.into_iter().filter(|s| !known.contains(&s.name)).collect(), from.files).1;
         let mut gathered = found;
         if let Some((name, text)) = from.built {
             let input = built(name, &configuration.layout);
             gathered.merge(gather(&input.name, text));
             inputs.push((input, text.into()));
+        }
+        for found in [&mut gathered, &mut further] {
+            diagnostics.extend(supposed.rewrite(&mut found.sidecar_sets));
         }
         let surroundings = Surroundings::new(inputs.iter().flat_map(|(i, text)| objects(i, text)).collect());
         let (prepared, wrong) = prepare(Ingredients {
@@ -128,6 +152,7 @@ impl Site {
             annotations: None,
             keeps_sidecar_sets: false,
             trace: false,
+            supposed: supposed.ledgers,
         });
         diagnostics.extend(wrong);
         let workloads = find_workloads(&inputs, &prepared.renderer);
@@ -138,6 +163,7 @@ impl Site {
             surroundings,
             inputs,
             workloads,
+            supposed_rollout: supposed.rollout.clone(),
         };
         diagnostics.extend(site.twice());
         (site, diagnostics)
@@ -157,14 +183,32 @@ impl Site {
     /// Returns what is known of the rollout of a SidecarSet.
     pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
         let (rollout, diagnostics) = self.settings(name);
-        (self.course_with(name, &rollout), diagnostics)
+        let mut course = self.course_with(name, &rollout);
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        course.settings.steps_at = self.steps_at(set.map(Arc::as_ref));
+        (course, diagnostics)
     }
 
     /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
     pub fn settings(&self, name: &str) -> (Rollout, Vec<Diagnostic>) {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
-        set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout))
+        let (rollout, diagnostics) = set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout));
+        (rollout.overridden(&self.supposed_rollout), diagnostics)
+    }
+
+    /// Where the steps of a rollout are written.
+    fn steps_at(&self, set: Option<&SidecarSet>) -> Option<Label> {
+        if self.supposed_rollout.steps.is_some() {
+            return None;
+        }
+        if let Some(set) = set.filter(|s| s.annotation(OWN).is_some_and(|text| text.contains("steps"))) {
+            let at = set.path.join(&crate::yaml::Path::dotted("metadata.annotations")).then(OWN);
+            return Some(set.document.label(&at, crate::yaml::Part::Key, ""));
+        }
+        let document = self.configuration.document.as_ref()?;
+        let at = crate::yaml::Path::dotted("rollout.steps");
+        at.find(document.value()).map(|_| document.label(&at, crate::yaml::Part::Value, ""))
     }
 
     fn course_with(&self, name: &str, rollout: &Rollout) -> Course<'_> {
@@ -233,10 +277,13 @@ pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> Rend
     render_file(&file, renderer, How::default())
 }
 
+/// The annotation of a SidecarSet that says how its own rollouts go.
+const OWN: &str = "pillion.dev/rollout";
+
 /// The settings of a SidecarSet: those of pillion.yaml, and what its annotation says otherwise.
 fn own(set: &SidecarSet, rollout: &Rollout) -> (Rollout, Vec<Diagnostic>) {
-    let Some(text) = set.annotation("pillion.dev/rollout") else { return (rollout.clone(), Vec::new()) };
-    let name: Arc<str> = format!("annotation pillion.dev/rollout of SidecarSet {}", set.name).into();
+    let Some(text) = set.annotation(OWN) else { return (rollout.clone(), Vec::new()) };
+    let name: Arc<str> = format!("annotation {OWN} of SidecarSet {}", set.name).into();
     match Document::read(&name, 0, 1, text) {
         Ok(document) => {
             let (over, wrong) = repository::decode_rollout(&document);
@@ -343,14 +390,14 @@ fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> Vec<(Arc
 }
 
 /// The objects of a file that a rollout is checked against.
-fn objects(input: &Input, text: &str) -> Vec<(String, Value)> {
+fn objects(input: &Input, text: &str) -> Vec<Near> {
     if !may_hold_objects(text) {
         return Vec::new();
     }
     let pieces = split(&input.name, text).0.into_iter().enumerate();
     let documents = pieces
         .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
-    documents.flat_map(|d| objects_of(&d, &input.namespace)).collect()
+    documents.flat_map(|d| objects_of(&Arc::new(d), &input.namespace)).collect()
 }
 
 fn built(name: &str, layout: &Layout) -> Input {

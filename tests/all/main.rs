@@ -18,6 +18,7 @@ mod golden_codes;
 mod huge_sets;
 mod injection;
 mod injection_rules;
+mod ledger_verbs;
 mod lossless;
 mod made_pods;
 mod normal;

@@ -1,0 +1,99 @@
+//! What changes between two contents of a SidecarSet, in the words of its containers?
+
+use super::super::step::Course;
+use crate::model::image::tag;
+use crate::model::ledger::{Ledger, Name};
+use crate::model::sidecar_set::SidecarSet;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// The set is new: nothing was released.
+    New,
+    /// The set goes away.
+    Deleted,
+    /// One thing a text: `logtail 1.4.2 -> 1.5.0`, `volumes`.
+    Of(Vec<String>),
+}
+
+impl Changes {
+    /// Compares two contents; the ledger holds them, or the source is one.
+    pub(super) fn between(course: &Course<'_>, ledger: &Ledger, from: &Name, to: &Name) -> Self {
+        let find = |name: &str| {
+            let held = ledger.revisions.values().chain(&ledger.history);
+            held.chain(&course.source).find(|r| &*r.name == name).map(|r| &*r.set)
+        };
+        match (from, to) {
+            (None, Some(_)) => Self::New,
+            (Some(_), None) => Self::Deleted,
+            (None, None) => Self::Of(Vec::new()),
+            (Some(from), Some(to)) => Self::Of(match (find(from), find(to)) {
+                (Some(old), Some(new)) => differences(old, new),
+                _ => Vec::new(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("new"),
+            Self::Deleted => f.write_str("deleted"),
+            Self::Of(changes) if changes.is_empty() => f.write_str("the same content"),
+            Self::Of(changes) => f.write_str(&changes.join(", ")),
+        }
+    }
+}
+
+fn differences(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in ["initContainers", "containers"] {
+        let [before, after] = [old, new].map(|set| containers(set, list));
+        for container in &after {
+            let name = text(container, "name");
+            match before.iter().find(|b| text(b, "name") == name) {
+                None => found.push(format!("{name} {} added", short(text(container, "image")))),
+                Some(same) if same == container => {}
+                Some(same) => found.push(difference(name, same, container)),
+            }
+        }
+        let gone = before.iter().filter(|b| after.iter().all(|a| text(a, "name") != text(b, "name")));
+        found.extend(gone.map(|b| format!("{} removed", text(b, "name"))));
+    }
+    let mut keys: Vec<&String> = old.content.keys().collect();
+    keys.extend(new.content.keys().filter(|key| !old.content.contains_key(*key)));
+    let others = keys.into_iter().filter(|key| !["initContainers", "containers"].contains(&key.as_str()));
+    found.extend(others.filter(|key| old.content.get(*key) != new.content.get(*key)).cloned());
+    found
+}
+
+fn containers<'s>(set: &'s SidecarSet, list: &str) -> Vec<&'s Map<String, Value>> {
+    let containers = set.content.get(list).and_then(Value::as_array);
+    containers.into_iter().flatten().filter_map(Value::as_object).collect()
+}
+
+/// An image in short, and whether anything else differs.
+fn difference(name: &str, old: &Map<String, Value>, new: &Map<String, Value>) -> String {
+    let is_same = |key: &String| old.get(key) == new.get(key);
+    let more = old.keys().chain(new.keys()).any(|key| key != "image" && !is_same(key));
+    let (before, after) = (text(old, "image"), text(new, "image"));
+    let tags = tag(before).zip(tag(after)).filter(|(a, b)| before.strip_suffix(a) == after.strip_suffix(b));
+    let (before, after) = tags.unwrap_or((before, after));
+    match (before == after, more) {
+        (true, _) => format!("{name} changed"),
+        (false, false) => format!("{name} {before} -> {after}"),
+        (false, true) => format!("{name} {before} -> {after} and more"),
+    }
+}
+
+/// The tag, where there is one.
+fn short(image: &str) -> &str {
+    tag(image).unwrap_or(image)
+}
+
+fn text<'v>(container: &'v Map<String, Value>, key: &str) -> &'v str {
+    container.get(key).and_then(Value::as_str).unwrap_or_default()
+}

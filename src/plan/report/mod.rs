@@ -1,0 +1,237 @@
+//! A rollout as a person reviews it: batch by batch, with the worst that each may do, and what to know beforehand.
+//!
+//! Nothing is decided here: the steps are those of [`next_step`](super::next_step), the numbers those of the
+//! simulation.
+
+mod batch;
+mod changes;
+mod totals;
+mod warnings;
+
+pub use batch::{Batch, Surge, Workload, title};
+pub use changes::Changes;
+
+use super::fleet::Unit;
+use super::rest::Rest;
+use super::state::State;
+use super::step::{Circumstances, Course, Step, steps};
+use super::{Near, patch};
+use crate::diag::Diagnostic;
+use crate::model::ledger::{Ledger, Line, Name};
+use crate::yaml::Path;
+use json_patch::PatchOperation;
+use std::sync::Arc;
+
+/// Looking at a workload in a step costs about a microsecond: a plan that is far too long is counted only so far.
+const MOST_LOOKS: usize = 2_000_000;
+
+/// One rollout, from where it stands to its end.
+#[derive(Debug)]
+pub struct Report {
+    /// The SidecarSet.
+    pub set: Arc<str>,
+    /// Where the workloads come from: the released revision; on the way back the one that failed.
+    pub from: Name,
+    /// Where they go.
+    pub to: Name,
+    /// The rollout goes back to the released revision.
+    pub is_back: bool,
+    /// What changes, for people.
+    pub changes: Changes,
+    /// Nothing but images differ in every workload that counts.
+    pub is_image_only: bool,
+    /// Workloads that count.
+    pub matched_workloads: usize,
+    /// Their pods.
+    pub matched_pods: u32,
+    /// The batches, as far as a plan may have them.
+    pub batches: Vec<Batch>,
+    /// The number of the last batch; where there are too many, as far as they were counted.
+    pub last_batch: u32,
+    /// Workloads that the rollout does not move.
+    pub held: Vec<Held>,
+    /// How it ends.
+    pub end: End,
+    /// What a reviewer has to know.
+    pub warnings: Vec<Diagnostic>,
+    /// The seconds that it takes at least; None where `soak` is no length of time.
+    pub shortest: Option<u64>,
+    start: Ledger,
+    steps: Vec<Step>,
+}
+
+/// A workload that the rollout does not move.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// `KIND[.GROUP]/NAMESPACE/NAME`.
+    pub key: Arc<str>,
+    /// A name for the reason; None: a person's.
+    pub code: Option<&'static str>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// How a plan ends.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// The target is released.
+    Close,
+    /// Nothing more is done, for now or for good.
+    Rest(Rest),
+    /// There are more batches than a plan may have; `is_counted`: `last_batch` is how many.
+    TooMany {
+        /// All batches were counted.
+        is_counted: bool,
+    },
+    /// Only one step was asked for, and more follow.
+    More,
+}
+
+/// How much of a rollout is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// Only the next step; an Open is followed by the batch behind it.
+    Next,
+}
+
+/// Plans a rollout from a ledger on. `near` are the objects that it is checked against.
+pub fn report(
+    course: &Course<'_>,
+    ledger: &Ledger,
+    given: &Circumstances,
+    near: &[Near],
+    extent: Extent,
+) -> Report {
+    let most = course.settings.max_batches as usize;
+    let limit = match extent {
+        Extent::Whole => most.saturating_add(2).max(MOST_LOOKS / course.fleet.units().len().max(1)),
+        Extent::Next => 2,
+    };
+    let mut taken = steps(course, ledger, given, limit);
+    if extent == Extent::Next && !matches!(taken.first(), Some(Step::Open(_))) {
+        taken.truncate(1);
+    }
+    let target = target(course, ledger, &taken);
+    // Open writes sizes down, which count from then on.
+    let opened = match taken.first() {
+        Some(Step::Open(opened)) => opened.clone(),
+        _ => ledger.clone(),
+    };
+    let state = State::of(course, &opened, &target);
+    let all: Vec<Batch> = batch::batches(course, ledger, &taken);
+    let mut report = Report {
+        set: Arc::clone(&course.name),
+        is_back: opened.target.as_ref() == Some(&opened.released),
+        from: from(ledger, &target),
+        changes: Changes::between(course, &opened, &from(ledger, &target), &target),
+        is_image_only: is_image_only(&state),
+        matched_workloads: state.matched.len(),
+        matched_pods: state.pods,
+        last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
+        held: held(&state, ledger),
+        end: end(&taken, all.len(), most, extent),
+        shortest: totals::shortest(course, all.len()),
+        warnings: Vec::new(),
+        to: target,
+        batches: all,
+        start: ledger.clone(),
+        steps: taken,
+    };
+    report.warnings = warnings::warnings(course, &report, &state, given, near);
+    report.batches.truncate(most);
+    report
+}
+
+impl Report {
+    /// Tells whether there is anything to be done.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.end, End::Rest(Rest::Done)) && self.batches.is_empty()
+    }
+
+    /// Returns the ledger before a step, which is that behind the step before.
+    pub fn ledger(&self, step: usize) -> &Ledger {
+        let before = self.steps[..step.min(self.steps.len())].iter().rev();
+        let after = before.filter_map(|step| match step {
+            Step::Open(ledger) | Step::Close(ledger) => Some(ledger),
+            Step::Batch(batch) => Some(&batch.ledger),
+            Step::Rest(_) => None,
+        });
+        after.into_iter().next().unwrap_or(&self.start)
+    }
+
+    /// Tells whether the first step gives the rollout its target.
+    pub fn opens(&self) -> bool {
+        matches!(self.steps.first(), Some(Step::Open(_)))
+    }
+
+    /// Returns the ledger that the first batch follows.
+    pub fn opened(&self) -> &Ledger {
+        self.ledger(usize::from(self.opens()))
+    }
+
+    /// Returns the steps from what a workload is rendered as before a batch (by its place in `batches`) to what it
+    /// is afterwards; `base` is where its object stands in the rendered document.
+    pub fn patches(&self, course: &Course<'_>, batch: usize, unit: &Unit, base: &Path) -> Vec<PatchOperation> {
+        let Some(at) = self.batches.get(batch).map(|b| b.step) else { return Vec::new() };
+        let pair = [self.ledger(at), self.ledger(at + 1)];
+        let [old, new] = pair.map(|ledger| course.fleet.object(unit, &line(ledger, unit)));
+        let within = unit.located.template.steps()[unit.located.base.steps().len()..].to_vec();
+        patch::patches(&old, &new, base, &Path::from(within))
+    }
+}
+
+/// What a ledger says of a workload.
+fn line(ledger: &Ledger, unit: &Unit) -> Line {
+    let line = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
+    line.cloned().unwrap_or_else(|| Line::carrying(ledger.released.clone()))
+}
+
+fn target(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> Name {
+    let opened = match taken.first() {
+        Some(Step::Open(ledger)) => ledger.target.clone(),
+        _ => ledger.target.clone(),
+    };
+    opened.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)))
+}
+
+/// On the way back workloads come from what most of those that are still away carry.
+fn from(ledger: &Ledger, target: &Name) -> Name {
+    let away = || ledger.lines.values().filter(|l| l.held.is_none() && l.revision != *target);
+    let count = |name: &Name| away().filter(|l| l.revision == *name).count();
+    let most = away().map(|l| &l.revision).max_by_key(|name| (count(name), std::cmp::Reverse((*name).clone())));
+    if ledger.released == *target { most.unwrap_or(&ledger.released).clone() } else { ledger.released.clone() }
+}
+
+fn is_image_only(state: &State<'_>) -> bool {
+    let mut differences = state.matched.iter().map(|m| &m.change.difference).filter(|d| !d.is_empty()).peekable();
+    differences.peek().is_some() && differences.all(super::difference::Difference::is_image_only)
+}
+
+fn held(state: &State<'_>, ledger: &Ledger) -> Vec<Held> {
+    let of_state = state.held.iter().map(|h| Held {
+        key: Arc::clone(h.unit.key()),
+        code: h.code,
+        reason: Arc::clone(&h.reason),
+    });
+    let mut held: Vec<Held> = of_state.collect();
+    for (key, line) in &ledger.lines {
+        if let Some(reason) = line.held.as_ref().filter(|_| held.iter().all(|h| h.key != *key)) {
+            held.push(Held { key: Arc::clone(key), code: None, reason: Arc::clone(reason) });
+        }
+    }
+    held
+}
+
+fn end(taken: &[Step], batches: usize, most: usize, extent: Extent) -> End {
+    match taken.last() {
+        _ if batches > most => {
+            End::TooMany { is_counted: matches!(taken.last(), Some(Step::Close(_) | Step::Rest(_))) }
+        }
+        Some(Step::Close(_)) => End::Close,
+        Some(Step::Rest(rest)) => End::Rest(rest.clone()),
+        _ if extent == Extent::Next => End::More,
+        Some(Step::Open(_) | Step::Batch(_)) | None => End::TooMany { is_counted: false },
+    }
+}
