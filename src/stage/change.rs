@@ -62,7 +62,8 @@ pub fn commit(
         identity: &live.branches.identity,
         time: change.time,
     };
-    let id = live.repository.write_commit(&new, signing)?;
+    let id = editor.commit(&new, signing)?;
+    editor.finish()?;
     Ok((Some(Staged { id, message }), diagnostics))
 }
 
