@@ -3,6 +3,7 @@
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::diag::Code;
 use crate::git::{Id, Signing};
 use crate::plan::Circumstances;
 use crate::stage::{
@@ -79,7 +80,8 @@ fn staged(
     let mut found = Vec::new();
     for cluster in clusters {
         let (site, wrong) = live.site(cluster, built);
-        reporter.add(wrong);
+        // What is not staged yet is staged now.
+        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
         if !reporter.has_errors() {
             reporter.add(check_own_render(&live, &site)?);
         }
@@ -201,15 +203,16 @@ impl Told {
             Written::Same => "is as it was",
             Written::Made => "is made",
             Written::Anew => "is made anew",
-            Written::Removed => "is removed: nothing is to come",
-            Written::Nothing => "is not there: nothing is to come",
+            Written::Removed => "is removed",
+            Written::Nothing => "is not needed",
         };
         let _ = writeln!(text, "{}: `{}` {what}", self.sidecar_set, self.branch);
         for (id, subject) in &self.commits {
             let _ = writeln!(text, "  {} {subject}", id.short());
         }
         if let Some(reason) = self.end["reason"].as_str() {
-            let _ = writeln!(text, "  then: {reason}");
+            let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
+            let _ = writeln!(text, "  {then}: {reason}");
         }
         if self.opens {
             let _ = writeln!(

@@ -67,6 +67,8 @@ pub fn rewritten(live: &Live<'_>, branch: &StagedBranch, examined: &Examined) ->
     let head = live.head.id.short();
     Some(
         Diagnostic::error(Code::LiveRewritten, message)
+            .at(Label::whole_file(live.configuration.layout.root.join("pillion.yaml").to_string_lossy()))
+            .field("git.live")
             .because(format!("the head of `{name}` is {head} now; what was released before may be taken back by it"))
             .help(format!(
                 "look at what is gone (`git log {head}..{}`); where it is meant, `pillion stage --accept-rewritten` goes on from {head}",
