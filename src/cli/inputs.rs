@@ -176,7 +176,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.
-fn nearest(start: &Path) -> Option<PathBuf> {
+pub(super) fn nearest(start: &Path) -> Option<PathBuf> {
     let mut folder = if start.is_dir() { start.to_owned() } else { start.parent()?.to_owned() };
     // `..` in a name and the way above a relative one are found out by asking the file system.
     for _ in 0..256 {
