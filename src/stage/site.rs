@@ -152,7 +152,7 @@ impl Site {
             annotations: None,
             keeps_sidecar_sets: false,
             trace: false,
-            supposed: supposed.ledgers,
+            supposed: supposed.ledgers.as_ref(),
         });
         diagnostics.extend(wrong);
         let workloads = find_workloads(&inputs, &prepared.renderer);

@@ -25,7 +25,7 @@ pub struct Supposed<'a> {
     pub namespace: Option<&'a str>,
     /// Ledgers of SidecarSets that have none; one that is in neither has nothing released. Without them a missing
     /// ledger is an error.
-    pub ledgers: Option<&'a BTreeMap<Arc<str>, Ledger>>,
+    pub ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
     /// Keys of `updateStrategy`.
     pub update_strategy: Map<String, Value>,
     /// Keys of `rollout`.
