@@ -7,7 +7,7 @@ use crate::model::ledger::{self, Ledger, revision_name};
 use crate::model::repository::{self, Repository};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
-use crate::yaml::{Document, Part, Path};
+use crate::yaml::{Part, Path};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
     let is_broken =
-        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, _)| l.value()["metadata"]["name"] == *set.name);
+        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, p)| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name));
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
@@ -172,28 +172,30 @@ fn contents(
 /// Decodes ledgers; of two for one SidecarSet the first stays.
 fn read_ledgers(found: &[Found]) -> (BTreeMap<Arc<str>, Ledger>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &Document)> = BTreeMap::new();
-    for (document, _) in found {
-        let (decoded, wrong) = ledger::decode(document);
+    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &Found)> = BTreeMap::new();
+    for place in found {
+        let (decoded, wrong) = ledger::decode(&place.0, &place.1);
         diagnostics.extend(wrong);
         let Some(decoded) = decoded else { continue };
         match ledgers.entry(Arc::clone(&decoded.name)) {
-            Entry::Vacant(place) => {
-                place.insert((decoded, document));
+            Entry::Vacant(vacant) => {
+                vacant.insert((decoded, place));
             }
             Entry::Occupied(first) => {
-                diagnostics.push(ledger_twice(&decoded.name, [document, first.get().1]));
+                diagnostics.push(ledger_twice(&decoded.name, [place, first.get().1]));
             }
         }
     }
     (ledgers.into_iter().map(|(name, (ledger, _))| (name, ledger)).collect(), diagnostics)
 }
 
-fn ledger_twice(name: &str, [second, first]: [&Document; 2]) -> Diagnostic {
-    let at = Path::dotted("metadata.name");
+fn ledger_twice(name: &str, [second, first]: [&Found; 2]) -> Diagnostic {
+    let label = |(document, path): &Found, text: &str| {
+        document.label(&path.join(&Path::dotted("metadata.name")), Part::Value, text)
+    };
     Diagnostic::error(Code::LedgerTwice, format!("there are two ledgers of SidecarSet `{name}`"))
-        .at(second.label(&at, Part::Value, "here again"))
-        .at(first.label(&at, Part::Value, "first here"))
+        .at(label(second, "here again"))
+        .at(label(first, "first here"))
         .help("leave one of the files out; where they are of two clusters, name these in `clusters:` of pillion.yaml")
 }
 

@@ -224,7 +224,16 @@ impl Site {
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
             fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),
+            split_elsewhere: self.split_by_others(name),
         }
+    }
+
+    /// The workloads that rollouts of other SidecarSets have split, each with that set.
+    fn split_by_others(&self, name: &str) -> BTreeMap<Arc<str>, Arc<str>> {
+        let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
+        let lines = others.flat_map(|ledger| ledger.lines.iter().map(move |(key, line)| (ledger, key, line)));
+        let split = lines.filter(|(_, _, line)| line.partition.is_some());
+        split.map(|(ledger, key, _)| (Arc::clone(key), Arc::clone(&ledger.name))).collect()
     }
 
     /// Renders every file, in parallel, and hands the results over in order.
@@ -345,7 +354,7 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
             Ok(text) => {
                 let found = gather(&input.name, &text);
                 diagnostics
-                    .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                    .extend(found.ledgers.iter().filter_map(|(document, path)| misplaced(document, path, input)));
                 if found.ledgers.is_empty() && found.unreadable.is_empty() {
                     diagnostics.push(no_ledger_in(input));
                 }
@@ -366,10 +375,10 @@ fn no_ledger_in(input: &Input) -> Diagnostic {
 }
 
 /// A ledger of another SidecarSet than its file is named for.
-fn misplaced(document: &Document, input: &Input) -> Option<Diagnostic> {
-    let name = document.value()["metadata"]["name"].as_str()?;
+fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Option<Diagnostic> {
+    let name = path.find(document.value())?["metadata"]["name"].as_str()?;
     let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
-    let at = crate::yaml::Path::dotted("metadata.name");
+    let at = path.join(&crate::yaml::Path::dotted("metadata.name"));
     (stem != name).then(|| {
         Diagnostic::error(
             Code::LedgerMisplaced,

@@ -33,6 +33,6 @@ fn ledger_of(live: &Live<'_>, cluster: &str, sidecar_set: &str) -> Option<Ledger
     let own = files.into_iter().filter(|l| l.cluster.as_deref() == Some(cluster));
     let own: Vec<Input> = own.map(|l| l.input).collect();
     let (gathered, _) = gather_ledgers(&own, live.rendered());
-    let mut ledgers = gathered.ledgers.iter().filter_map(|(document, _)| decode(document).0);
+    let mut ledgers = gathered.ledgers.iter().filter_map(|(document, path)| decode(document, path).0);
     ledgers.find(|l| &*l.name == sidecar_set)
 }

@@ -3,7 +3,7 @@
 use crate::git_world::{Repo, World};
 use crate::stage_world::{example, newer, released};
 use pillion::model::ledger::{Ledger, decode};
-use pillion::yaml::Document;
+use pillion::yaml::{Document, Path};
 use std::sync::Arc;
 
 /// A repository in which a rollout of the worked example is open, with two batches released; HEAD is detached, so
@@ -21,7 +21,7 @@ fn half_way(world: &World) -> Repo {
 fn ledger(repo: &Repo, revision: &str) -> Ledger {
     let text = repo.git(&["show", &format!("{revision}:ledgers/log.yaml")]);
     let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, &text).unwrap());
-    decode(&document).0.unwrap()
+    decode(&document, &Path::root()).0.unwrap()
 }
 
 /// The files that the last commit of `main` changed.
