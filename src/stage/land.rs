@@ -41,7 +41,10 @@ pub struct Landed {
 ///
 /// # Errors
 /// When the head was rendered from a commit that is no ancestor, a file cannot be written, or git fails.
-pub fn land(landing: &Landing<'_>, signing: &Signing<'_>) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
+pub fn land(
+    landing: &Landing<'_>,
+    signing: &Signing<'_>,
+) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
     let Landing { repository, head, source, branches, config } = landing;
     let mut diagnostics = Vec::new();
     let before = match head {

@@ -48,7 +48,9 @@ impl RenderedPlaces<'_> {
             _ => 0,
         };
         RenderedPlace {
-            file: input.and_then(|(input, _)| self.site.configuration.rendered_place(self.site.cluster.as_deref(), input)),
+            file: input.and_then(|(input, _)| {
+                self.site.configuration.rendered_place(self.site.cluster.as_deref(), input)
+            }),
             index: document.index() - before,
             base: self.rendered_base(document.value(), &unit.located.base),
         }
@@ -63,7 +65,8 @@ impl RenderedPlaces<'_> {
                 Seg::Index(i) => {
                     let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
                     let renderer = &self.site.prepared.renderer;
-                    let gone = items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
+                    let gone =
+                        items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
                     list = &list["items"][*i];
                     found.then(i - gone)
                 }

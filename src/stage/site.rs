@@ -1,5 +1,6 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
+use super::Supposed;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::ledger::{Ledger, Revision};
@@ -8,7 +9,6 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
-use super::Supposed;
 use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
