@@ -154,7 +154,8 @@ fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[(Option<String>, Initial)])
         let mut new = old.clone();
         for line in [format!("/{ledgers}/ {owner}\n"), format!("/pillion.yaml {owner}\n")] {
             if !old.lines().any(|l| l == line.trim_end()) {
-                let _ = write!(new, "{}{line}", if new.is_empty() || new.ends_with('\n') { "" } else { "\n" });
+                let _ =
+                    write!(new, "{}{line}", if new.is_empty() || new.ends_with('\n') { "" } else { "\n" });
             }
         }
         if new != old {
@@ -168,7 +169,8 @@ fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[(Option<String>, Initial)])
 }
 
 fn message(live: &Live<'_>, all: &[(Option<String>, Initial)]) -> String {
-    let ledgers: Vec<_> = all.iter().flat_map(|(cluster, i)| i.ledgers.iter().map(move |l| (cluster, l))).collect();
+    let ledgers: Vec<_> =
+        all.iter().flat_map(|(cluster, i)| i.ledgers.iter().map(move |l| (cluster, l))).collect();
     let line = |(cluster, ledger): &(&Option<String>, &crate::model::ledger::Ledger)| {
         let of = cluster.as_ref().map_or_else(String::new, |c| format!(" in {c}"));
         format!("{}{of}: {} is released", ledger.name, name_text(&ledger.released))

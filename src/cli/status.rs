@@ -58,7 +58,12 @@ pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -
     Ok(code)
 }
 
-fn told(args: &StatusArgs, common: &Common, reporter: &mut Reporter, text: &mut String) -> Result<u8, Failure> {
+fn told(
+    args: &StatusArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    text: &mut String,
+) -> Result<u8, Failure> {
     let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
     let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
     let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
@@ -74,7 +79,9 @@ fn told(args: &StatusArgs, common: &Common, reporter: &mut Reporter, text: &mut 
         }
     }
     *text = match args.output {
-        Output::Text if all.is_empty() => "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned(),
+        Output::Text if all.is_empty() => {
+            "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
+        }
         Output::Text => all.iter().map(Standing::text).collect(),
         Output::Json => {
             let items: Vec<Value> = all.iter().map(Standing::json).collect();
@@ -156,13 +163,22 @@ impl Standing {
             ("RollingBack", _) => format!("going back to {released}, batch {number} is out"),
             (_, Some(target)) => {
                 let paused = if self.state == "Paused" { "paused, " } else { "" };
-                format!("{paused}{released} -> {target}, batch {number} of {} is out", self.batches.max(number))
+                format!(
+                    "{paused}{released} -> {target}, batch {number} of {} is out",
+                    self.batches.max(number)
+                )
             }
             (_, None) => format!("{released} is released, paused"),
         };
         let _ = writeln!(text, "{}{of}: {state}", self.name);
         if let Some(since) = &self.since {
-            let _ = writeln!(text, "  since {} ({} {})", date(since.time.seconds), since.id.short(), since.subject());
+            let _ = writeln!(
+                text,
+                "  since {} ({} {})",
+                date(since.time.seconds),
+                since.id.short(),
+                since.subject()
+            );
         }
         if self.pods > 0 && ledger.target.is_some() {
             let _ = writeln!(text, "  {} of {} pods carry the target", self.updated, self.pods);

@@ -103,7 +103,11 @@ impl Wanted {
 }
 
 /// Runs `pillion pause`.
-pub(super) fn pause(args: &PauseArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+pub(super) fn pause(
+    args: &PauseArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Failure> {
     change(&args.ledger, common, reporter, |site| {
         let before = ledger_of(site, &args.name)?;
         let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
@@ -224,7 +228,8 @@ fn held(args: &HoldArgs, site: &Site) -> Result<(String, String), Refused> {
             args.workload
         ))),
         _ => {
-            let all: Vec<String> = found.iter().map(|(name, key)| format!("{key} (SidecarSet {name})")).collect();
+            let all: Vec<String> =
+                found.iter().map(|(name, key)| format!("{key} (SidecarSet {name})")).collect();
             Err(Refused(format!(
                 "`{}` may be {}: write the whole key, and `--sidecarset NAME`",
                 args.workload,
@@ -266,7 +271,9 @@ fn ledger_of(site: &Site, name: &str) -> Result<Ledger, Refused> {
     site.prepared.ledgers.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = site.prepared.ledgers.keys().map(|n| &**n).collect();
         Refused(match known.is_empty() {
-            true => format!("`{name}` has no ledger, and neither has another: `pillion init rollout` writes them"),
+            true => {
+                format!("`{name}` has no ledger, and neither has another: `pillion init rollout` writes them")
+            }
             false => format!("`{name}` has no ledger; there are ledgers of {}", known.join(", ")),
         })
     })
@@ -299,7 +306,9 @@ fn try_change(
     let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
     for _ in 0..repository::ATTEMPTS {
         let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
-        let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
+        let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else {
+            return Ok(USAGE);
+        };
         let [cluster] = clusters[..] else {
             let known: Vec<_> = clusters.iter().flatten().copied().collect();
             reporter.say(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));

@@ -52,6 +52,12 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
     text
 }
 
+/// Returns diagnostics as the items of such a document, for other documents.
+pub fn values(diagnostics: &[Diagnostic]) -> serde_json::Value {
+    let items: Vec<Item<'_>> = diagnostics.iter().map(item).collect();
+    serde_json::to_value(items).expect("strings and numbers always serialize")
+}
+
 fn item(d: &Diagnostic) -> Item<'_> {
     let primary = d.labels.first();
     Item {

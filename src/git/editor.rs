@@ -113,8 +113,11 @@ impl TreeEditor<'_> {
             Some((mode, Kind::File | Kind::Executable)) => mode,
             Some((_, kind)) => return Err(refused(path, in_the_way(kind))),
         };
-        let store = &self.store;
-        let kept = attributes::stored(&storing, bytes, || old.and_then(|(_, id)| store.read(id)));
+        let (store, hint) = (&mut self.store, self.repository.missing_hint());
+        let kept = attributes::stored(&storing, bytes, || match old {
+            Some((_, id)) => store.read(id)?.map(Some).ok_or(Failure::Missing { id: Id(id), hint }),
+            None => Ok(None),
+        })?;
         let id = self.store.write(ObjectType::Blob, kept.as_deref().unwrap_or(bytes))?;
         if old == Some((mode, id)) {
             return Ok(());
@@ -203,9 +206,8 @@ impl TreeEditor<'_> {
         match folder.entries.get(attributes::FILE) {
             Some(Node::Stored { mode, id }) if matches!(Kind::of(*mode), Kind::File | Kind::Executable) => {
                 let id = *id;
-                let Some(text) = self.store.read(id) else {
-                    return Err(Failure::Missing { id: Id(id), hint: self.repository.missing_hint() });
-                };
+                let hint = self.repository.missing_hint();
+                let text = self.store.read(id)?.ok_or(Failure::Missing { id: Id(id), hint })?;
                 Ok(Some(Rules::parse(&text, folders.is_empty())))
             }
             _ => Ok(None),

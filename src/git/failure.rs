@@ -212,6 +212,16 @@ pub enum Failure {
         /// What it says.
         detail: String,
     },
+    /// The repository's folder cannot be written.
+    #[error(
+        "`{path}` cannot be written: {source}; make room, or give the user that runs pillion the right to"
+    )]
+    Write {
+        /// The folder.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A program is not installed.
     #[error("the program `{program}` is not found: install it, or put it on PATH")]
     NoProgram {
@@ -252,6 +262,7 @@ impl Failure {
             | Self::Locked { .. }
             | Self::Unreachable { .. }
             | Self::Remote { .. }
+            | Self::Write { .. }
             | Self::Start { .. }
             | Self::Slow { .. } => true,
             Self::Git { source, .. } => {

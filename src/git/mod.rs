@@ -32,7 +32,7 @@ pub use commit::NewCommit;
 pub use editor::TreeEditor;
 pub use failure::Failure;
 pub use history::{Commit, Log, Walk};
-pub use id::Id;
+pub use id::{Id, NotAnId};
 pub use identity::{Identity, Time};
 pub use program::Programs;
 pub use refs::Expected;

@@ -70,8 +70,11 @@ pub fn commit(
 /// The rendered files of workloads whose lines differ: number of the input, and place.
 fn changed_files(live: &Live<'_>, site: &Site, before: &Ledger, after: &Ledger) -> BTreeSet<(usize, String)> {
     let differs = |key: &Arc<str>| before.lines.get(key) != after.lines.get(key);
-    let keys: BTreeSet<&Arc<str>> = before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
+    let keys: BTreeSet<&Arc<str>> =
+        before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
     let inputs = site.inputs_of_workloads().filter(|(key, _)| keys.contains(key)).map(|(_, input)| input);
-    let place = |input: usize| Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?));
+    let place = |input: usize| {
+        Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?))
+    };
     inputs.filter_map(place).collect()
 }

@@ -152,7 +152,7 @@ impl Site {
             annotations: None,
             keeps_sidecar_sets: false,
             trace: false,
-            supposed: supposed.ledgers,
+            supposed: supposed.ledgers.as_ref(),
         });
         diagnostics.extend(wrong);
         let workloads = find_workloads(&inputs, &prepared.renderer);
@@ -346,12 +346,23 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
                 let found = gather(&input.name, &text);
                 diagnostics
                     .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                if found.ledgers.is_empty() && found.unreadable.is_empty() {
+                    diagnostics.push(no_ledger_in(input));
+                }
                 gathered.merge(found);
             }
             Err(error) => diagnostics.push(error),
         }
     }
     (gathered, diagnostics)
+}
+
+/// Anything else than a ledger in their folder: somebody may think it counts.
+fn no_ledger_in(input: &Input) -> Diagnostic {
+    Diagnostic::error(Code::LedgerBroken, format!("`{}` holds no ledger", input.name))
+        .at(Label::whole_file(Arc::clone(&input.name)))
+        .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
+        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
 }
 
 /// A ledger of another SidecarSet than its file is named for.

@@ -25,7 +25,7 @@ pub struct Supposed<'a> {
     pub namespace: Option<&'a str>,
     /// Ledgers of SidecarSets that have none; one that is in neither has nothing released. Without them a missing
     /// ledger is an error.
-    pub ledgers: Option<&'a BTreeMap<Arc<str>, Ledger>>,
+    pub ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
     /// Keys of `updateStrategy`.
     pub update_strategy: Map<String, Value>,
     /// Keys of `rollout`.
@@ -39,9 +39,9 @@ impl Supposed<'_> {
     /// What is wrong with one of them.
     pub fn set(&mut self, settings: &[String]) -> Result<(), String> {
         for setting in settings {
-            let (key, value) = setting
-                .split_once('=')
-                .ok_or_else(|| format!("`{setting}` is no setting: write `KEY=VALUE`, as in `maxUnavailable=10%`"))?;
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                format!("`{setting}` is no setting: write `KEY=VALUE`, as in `maxUnavailable=10%`")
+            })?;
             match UPDATE_STRATEGY.contains(&key) {
                 true => {
                     let value = read(value).map_err(|e| format!("`{setting}`: {}", e.message))?;
@@ -110,7 +110,13 @@ mod tests {
     #[test]
     fn settings_are_read_as_yaml() {
         let mut supposed = Supposed::default();
-        let settings = ["maxUnavailable=10%", "partition=3", "steps=1, 25%", "maxBatches=7", "selector={matchLabels: {a: b}}"];
+        let settings = [
+            "maxUnavailable=10%",
+            "partition=3",
+            "steps=1, 25%",
+            "maxBatches=7",
+            "selector={matchLabels: {a: b}}",
+        ];
         supposed.set(&settings.map(str::to_owned)).unwrap();
         assert_eq!(supposed.update_strategy["maxUnavailable"], "10%");
         assert_eq!(supposed.update_strategy["partition"], 3);

@@ -132,7 +132,11 @@ fn ledgers_begin_at_what_is_rendered() {
     let second = texts["sidecars/log.yaml"].replace("name: log}", "name: proxy}").replace("logtail", "proxy");
     fresh.put("sidecars/proxy.yaml", second.replace("logs", "proxy-logs")).commit("a proxy");
     fresh.git(&["branch", "-f", "main", "HEAD"]);
-    assert!(fresh.pillion(&["init", "rollout", "--owner", "@acme/platform", "--workflow"]).contains("proxy: released -"));
+    assert!(
+        fresh
+            .pillion(&["init", "rollout", "--owner", "@acme/platform", "--workflow"])
+            .contains("proxy: released -")
+    );
     assert!(fresh.git(&["show", "main:.github/CODEOWNERS"]).contains("/ledgers/ @acme/platform"));
     assert!(fresh.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
     fresh.pillion(&["verify", "main", "--base", "main~2"]);
@@ -169,9 +173,13 @@ fn verify_names_the_first_byte_that_nobody_planned() {
     for (text, words) in [
         (text.replace("batch: 2", "batch:  2"), "pillion writes this ledger otherwise"),
         (text.replace("log-5f56f8b99, batch", "log-546d94cc58, batch"), "is not what render makes"),
-        (text.replace("image: registry.example/logtail:1.5.0", "image: evil:1"), "does not belong to its name"),
-        (text.replace("apiVersion", "apiVersoin"), "unknown key"),
-        ("nonsense: [".to_owned(), "error"),
+        (
+            text.replace("image: registry.example/logtail:1.5.0", "image: evil:1"),
+            "does not belong to its name",
+        ),
+        (text.replace("apiVersion: pillion", "apiVersoin: pillion"), "holds no ledger"),
+        (text.replace("released:", "relaesed:"), "did you mean `released`?"),
+        ("nonsense: [".to_owned(), "holds no ledger"),
     ] {
         repo.git(&["reset", "-q", "--hard", base.trim()]);
         repo.put("ledgers/log.yaml", &text).commit("by hand");
@@ -182,5 +190,8 @@ fn verify_names_the_first_byte_that_nobody_planned() {
     repo.git(&["rm", "-q", "ledgers/log.yaml"]);
     repo.commit("without a ledger");
     let (code, said) = repo.refused(&["verify", "--base", base.trim()]);
-    assert!(code == 1 && said.contains("removes the ledger of `log`") && said.contains("no-ledger"), "{said}");
+    assert!(
+        code == 1 && said.contains("removes the ledger of `log`") && said.contains("no-ledger"),
+        "{said}"
+    );
 }

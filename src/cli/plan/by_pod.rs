@@ -37,7 +37,7 @@ pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> 
         Some((set, step)) => {
             to_stdout(&match args.output {
                 Output::Json => json_of(&step),
-                Output::Text => text_of(&set.name, &step),
+                _ => text_of(&set.name, &step),
             })?;
             Ok(DONE)
         }
@@ -47,14 +47,10 @@ pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> 
 
 /// Returns the file with the pods, or what is wrong with the command line.
 fn observed_file(args: &PlanArgs) -> Result<&PathBuf, &'static str> {
-    let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
     match &args.observed {
         _ if !args.next => Err("pods are only known as they are now: add `--next`, which plans one step"),
         None => {
             Err("which pods there are is not known: add `--observed FILE` with `kubectl get pods -A -o json`")
-        }
-        Some(file) if is_stdin(file) && args.inputs.paths.iter().any(is_stdin) => {
-            Err("standard input can be read once: name a file for `--observed` or for the SidecarSet")
         }
         Some(file) => Ok(file),
     }

@@ -1,13 +1,21 @@
 //! `pillion plan`: what a rollout is going to do.
 
 mod by_pod;
+mod by_workload;
+mod html;
+mod json;
+mod markdown;
+mod sites;
+mod text;
+mod timeline;
+mod words;
 
 use super::inputs::InputArgs;
 use super::report::Reporter;
 use super::{Common, USAGE};
 use crate::write::Failure;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `pillion plan`.
 #[derive(Debug, Args)]
@@ -23,6 +31,18 @@ pub(super) struct PlanArgs {
     /// The pods of the cluster, as `kubectl get pods -A -o json` prints them; `-` for standard input
     #[arg(long, value_name = "FILE")]
     observed: Option<PathBuf>,
+    /// Manifests that were built by another program, in place of the sources; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    manifests: Option<PathBuf>,
+    /// Plan from what this commit says on, in place of the ledgers of the working folder
+    #[arg(long, value_name = "COMMIT")]
+    from: Option<String>,
+    /// Plan to what this commit says, in place of the working folder
+    #[arg(long, value_name = "COMMIT", requires = "from")]
+    to: Option<String>,
+    /// What if a key of `updateStrategy` or of `rollout` were this (`maxUnavailable=10%`); may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    strategy: Vec<String>,
     /// How the plan is printed
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -42,15 +62,41 @@ enum Output {
     Text,
     /// A document with `apiVersion` and `kind`
     Json,
+    /// For a pull request
+    Markdown,
+    /// One file with a picture, to be shown
+    Html,
 }
 
 /// Runs `pillion plan`.
 pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    if let Some(wrong) = wrong(args) {
+        reporter.say(&format!("pillion: {wrong}"));
+        return Ok(USAGE);
+    }
     match args.by {
         By::Pod => by_pod::run(args, common, reporter),
-        By::Workload => {
-            reporter.say("pillion: plans by workload come with a later version: add `--by pod --next`");
-            Ok(USAGE)
-        }
+        By::Workload => by_workload::run(args, common, reporter),
     }
+}
+
+/// Says what does not go together on the command line.
+fn wrong(args: &PlanArgs) -> Option<&'static str> {
+    let is_stdin = |path: &&Path| path.as_os_str() == "-";
+    let files = [&args.observed, &args.manifests].into_iter().flatten().map(PathBuf::as_path);
+    let readers = files.chain(args.inputs.paths.iter().map(PathBuf::as_path)).filter(is_stdin).count();
+    let is_by_pod = args.by == By::Pod;
+    if readers > 1 {
+        return Some("standard input can be read once: name files for the others");
+    }
+    if is_by_pod && (args.manifests.is_some() || args.from.is_some() || !args.strategy.is_empty()) {
+        return Some("`--manifests`, `--from`, `--to` and `--strategy` are for plans by workload");
+    }
+    if is_by_pod && !matches!(args.output, Output::Text | Output::Json) {
+        return Some("a plan by pod is printed as `text` or `json`");
+    }
+    if !is_by_pod && args.inputs.paths.iter().any(|p| is_stdin(&p.as_path())) {
+        return Some("give manifests on standard input with `--manifests -`");
+    }
+    None
 }

@@ -25,7 +25,8 @@ pub(super) fn warnings(
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
     found.extend(sizes(report, state, given));
-    let ends: Vec<[Arc<Rendering>; 2]> = course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
+    let ends: Vec<[Arc<Rendering>; 2]> =
+        course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
     let sizes = sizes_of(course, report);
     let subjects: Vec<Subject<'_>> = course
         .fleet
@@ -133,7 +134,8 @@ fn oversized(
 
 fn above_the_step(course: &Course<'_>, keys: &[&str]) -> Option<Diagnostic> {
     let is_one = keys.len() == 1;
-    let (is, own, each) = if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
+    let (is, own, each) =
+        if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
     let message = format!("{}{each} {is} bigger than the step, and {own}", named(keys)?);
     let note = Diagnostic::note(Code::WorkloadAboveStep, message);
     let note = match &course.settings.steps_at {
@@ -146,14 +148,19 @@ fn above_the_step(course: &Course<'_>, keys: &[&str]) -> Option<Diagnostic> {
 /// Where the number of pods is not from git.
 fn sizes(report: &Report, state: &State<'_>, given: &Circumstances) -> Vec<Diagnostic> {
     let opens = report.opens() || report.start.target.is_none();
-    let silent = state.matched.iter().filter(|m| m.unit.replicas.is_none() && !m.is_done && m.change.taking.how.moves_pods());
+    let silent = state
+        .matched
+        .iter()
+        .filter(|m| m.unit.replicas.is_none() && !m.is_done && m.change.taking.how.moves_pods());
     let known = |m: &&Matched<'_>| report.start.sizes.contains_key(m.unit.key());
     let (written, unknown): (Vec<_>, Vec<_>) = silent.filter(|m| !known(m)).partition(|m| m.size.is_some());
-    let observed: Vec<_> = written.into_iter().filter(|m| opens && given.observed.contains_key(m.unit.key())).collect();
+    let observed: Vec<_> =
+        written.into_iter().filter(|m| opens && given.observed.contains_key(m.unit.key())).collect();
     let mut found = Vec::new();
     let pods: u32 = observed.iter().filter_map(|m| m.size).sum();
     found.extend(names(&observed).map(|(who, has)| {
-        let message = format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
+        let message =
+            format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
         Diagnostic::warning(Code::PodsNotInGit, message)
     }));
     found.extend(names(&unknown).map(|(who, has)| unknown_size(&who, has, unknown.len(), opens)));
@@ -201,7 +208,9 @@ fn too_many_batches(course: &Course<'_>, report: &Report) -> Option<Diagnostic> 
     let shortest = format!("{whole}{batches} x soak {soak}{end}");
     let most = course.settings.max_batches as usize;
     let told = advice::too_many_batches(batches, most, &shortest, field, written)?;
-    let more = |text: String| if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") };
+    let more = |text: String| {
+        if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
+    };
     Some(Diagnostic { message: more(told.message.clone()), ..told })
 }
 

@@ -1,0 +1,299 @@
+//! From the command line to what is planned: the working folder, or two commits.
+
+use super::PlanArgs;
+use crate::cli::inputs;
+use crate::cli::report::Reporter;
+use crate::cli::{Common, FINDINGS, USAGE};
+use crate::diag::{Code, Diagnostic, Severity};
+use crate::git::{Id, Repository};
+use crate::model::ledger::{Ledger, Revision};
+use crate::model::repository::Rollout;
+use crate::read::{Disk, Files, Kind, Listing, named, plain, text};
+use crate::stage::{self, Branches, Configuration, Failure, Site, Sources, Supposed, listing};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is planned.
+pub(super) struct Found {
+    /// The commit that everything stands on; None outside a repository.
+    pub(super) base: Option<String>,
+    /// One a cluster.
+    pub(super) sites: Vec<Site>,
+}
+
+/// Why there is nothing to be planned.
+pub(super) enum Stop {
+    /// The reporter knows what is wrong; this is the exit code.
+    Told(u8),
+    /// The command line is wrong, in words.
+    Usage(String),
+    /// Git failed.
+    Failed(Failure),
+}
+
+impl<F: Into<Failure>> From<F> for Stop {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// Reads everything that a plan is made of.
+pub(super) fn find(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<Found, Stop> {
+    let mut supposed = Supposed {
+        sources: &args.inputs.paths,
+        sidecar_sets: &args.inputs.sidecar_sets,
+        namespace: args.inputs.namespace.as_deref(),
+        ..Supposed::default()
+    };
+    supposed.set(&args.strategy).map_err(Stop::Usage)?;
+    let built = built(args, reporter)?;
+    let built = built.as_ref().map(|(name, text)| (&**name, text.as_str()));
+    match &args.from {
+        None => folder(args, common, reporter, supposed, built),
+        Some(from) => commits(args, common, reporter, supposed, (from, args.to.as_deref()), built),
+    }
+}
+
+/// The working folder, with its ledgers; where they are on a branch of their own, with those.
+fn folder(
+    args: &PlanArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    mut supposed: Supposed<'_>,
+    built: Option<(&str, &str)>,
+) -> Result<Found, Stop> {
+    let configuration = on_disk(args, common, reporter)?;
+    if configuration.as_ref().is_none_or(|c| c.layout.ledgers.is_none()) {
+        return Err(Stop::Usage(not_set_up(configuration.is_some())));
+    }
+    let configuration = configuration.unwrap_or_default();
+    supposed.ledgers = Some(BTreeMap::new());
+    let repository = Repository::discover(Path::new(".")).ok();
+    let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
+    let live = match &repository {
+        Some(repository) => live_ledgers(repository, &configuration)?,
+        None => None,
+    };
+    let ledgers: &dyn Files = live.as_ref().map_or(&Disk, |live| live);
+    let from = Sources { files: &Disk, ledgers, built, cluster: None };
+    let sites = sites(args, &configuration, from, &supposed, reporter)?;
+    Ok(Found { base, sites })
+}
+
+/// Two commits, or one and the working folder: from what the first says, or its ledgers, to what the second says.
+fn commits(
+    args: &PlanArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    mut supposed: Supposed<'_>,
+    (from, to): (&str, Option<&str>),
+    built: Option<(&str, &str)>,
+) -> Result<Found, Stop> {
+    let repository = Repository::discover(Path::new("."))?;
+    let old = repository.commit(repository.resolve(from)?)?;
+    let old_files = listing(&repository, old.tree)?;
+    let new = match to {
+        Some(to) => Some(repository.commit(repository.resolve(to)?)?),
+        None => None,
+    };
+    let new_files = match &new {
+        Some(commit) => Some(listing(&repository, commit.tree)?),
+        None => None,
+    };
+    let within = within(&repository);
+    let old_configuration = in_tree(&old_files, &within, common, reporter)?;
+    let mut configuration = match &new_files {
+        Some(files) => in_tree(files, &within, common, reporter)?,
+        None => on_disk(args, common, reporter)?,
+    }
+    .unwrap_or_default();
+    // A set without a ledger is new, whatever pillion.yaml expects.
+    let strict = |c: &mut Configuration| {
+        c.repository.ledgers.get_or_insert_default();
+        let rollout = c.repository.rollout.get_or_insert_with(Rollout::default);
+        rollout.require_ledger = Some(true);
+    };
+    let mut old_configuration = old_configuration.unwrap_or_else(|| rooted(&configuration, &within));
+    strict(&mut old_configuration);
+    strict(&mut configuration);
+    let mut sites = Vec::new();
+    for cluster in clusters(args, &configuration)? {
+        let cluster = cluster.as_deref();
+        let before = Sources { files: &old_files, ledgers: &old_files, built: None, cluster };
+        let without = Supposed { ledgers: Some(BTreeMap::new()), ..Supposed::default() };
+        let (site, wrong) = Site::suppose(&old_configuration, &before, &without);
+        reporter.add(wrong.into_iter().filter(Diagnostic::is_error).map(|d| of_the_past(d, from)));
+        supposed.ledgers = Some(released(&site));
+        let files: &dyn Files = new_files.as_ref().map_or(&Disk, |files| files);
+        let nothing = Listing::new([], |_: &Id| Ok(Vec::new()));
+        let after = Sources { files, ledgers: &nothing, built, cluster };
+        let (site, wrong) = suppose(&configuration, &after, &supposed);
+        reporter.add(wrong);
+        sites.push(site);
+    }
+    if reporter.has_errors() {
+        return Err(Stop::Told(FINDINGS));
+    }
+    Ok(Found { base: new.or(Some(old)).map(|commit| commit.id.to_string()), sites })
+}
+
+/// What is wrong with the past cannot be mended any more.
+fn of_the_past(mut wrong: Diagnostic, commit: &str) -> Diagnostic {
+    wrong.severity = Severity::Warning;
+    wrong.help = None;
+    wrong.because(format!("this is so in `{commit}`, and what it releases is planned without"))
+}
+
+/// The ledgers of a commit; for a SidecarSet without one, a ledger that says what its file says.
+fn released(site: &Site) -> BTreeMap<Arc<str>, Ledger> {
+    let mut ledgers = site.prepared.ledgers.clone();
+    ledgers.retain(|_, ledger| !ledger.revisions.is_empty());
+    for set in &site.prepared.sets {
+        ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
+            let revision = Revision::of(set);
+            let mut ledger = Ledger::new(&set.name);
+            ledger.released = Some(Arc::clone(&revision.name));
+            ledger.revisions.insert(Arc::clone(&revision.name), revision);
+            ledger
+        });
+    }
+    ledgers
+}
+
+fn sites(
+    args: &PlanArgs,
+    configuration: &Configuration,
+    from: Sources<'_>,
+    supposed: &Supposed<'_>,
+    reporter: &mut Reporter,
+) -> Result<Vec<Site>, Stop> {
+    let mut sites = Vec::new();
+    for cluster in clusters(args, configuration)? {
+        let from = Sources { cluster: cluster.as_deref(), ..from };
+        let (site, wrong) = suppose(configuration, &from, supposed);
+        reporter.add(wrong);
+        sites.push(site);
+    }
+    if reporter.has_errors() { Err(Stop::Told(FINDINGS)) } else { Ok(sites) }
+}
+
+/// What is not staged yet is what a plan is about.
+fn suppose(configuration: &Configuration, from: &Sources<'_>, supposed: &Supposed<'_>) -> (Site, Vec<Diagnostic>) {
+    let (site, mut wrong) = Site::suppose(configuration, from, supposed);
+    wrong.retain(|d| d.code != Code::NotStagedYet);
+    (site, wrong)
+}
+
+/// The clusters that are planned; without manifests, none whose manifests a command has to build.
+fn clusters(args: &PlanArgs, configuration: &Configuration) -> Result<Vec<Option<String>>, Stop> {
+    let all = &configuration.repository.clusters;
+    let wanted = args.inputs.cluster.as_deref();
+    if let Some(name) = wanted.filter(|name| all.iter().all(|c| c.name != *name)) {
+        let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
+        let known = if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
+        return Err(Stop::Usage(format!("there is no cluster `{name}`: pillion.yaml {known}")));
+    }
+    let chosen = || all.iter().filter(|c| wanted.is_none_or(|name| c.name == name));
+    if let Some((cluster, build)) = chosen().find_map(|c| Some((c, c.build.as_ref()?)))
+        && args.manifests.is_none()
+    {
+        return Err(Stop::Usage(format!(
+            "the manifests of cluster `{0}` are built: `{1} | pillion plan --cluster {0} --manifests -`",
+            cluster.name,
+            build.join(" ")
+        )));
+    }
+    if args.manifests.is_some() && chosen().count() > 1 {
+        return Err(Stop::Usage("say whose manifests these are with `--cluster NAME`".to_owned()));
+    }
+    let names: Vec<Option<String>> = chosen().map(|c| Some(c.name.clone())).collect();
+    Ok(if all.is_empty() { vec![None] } else { names })
+}
+
+fn built(args: &PlanArgs, reporter: &mut Reporter) -> Result<Option<(Arc<str>, String)>, Stop> {
+    let Some(file) = &args.manifests else { return Ok(None) };
+    let input = named(std::slice::from_ref(file)).remove(0);
+    match text(&input, &Disk) {
+        Ok(text) => Ok(Some((input.name, text))),
+        Err(wrong) => {
+            reporter.add([wrong]);
+            Err(Stop::Told(FINDINGS))
+        }
+    }
+}
+
+/// The configuration of the working folder, where it has one.
+fn on_disk(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<Option<Configuration>, Stop> {
+    let start = args.inputs.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
+    let Some(file) = common.config.clone().or_else(|| inputs::nearest(&start)) else { return Ok(None) };
+    settled(Configuration::read(&Disk, &file), reporter)
+}
+
+/// The configuration of a commit: the nearest one above the working folder's place in it.
+fn in_tree(
+    files: &Listing<'_, Id>,
+    within: &Path,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Option<Configuration>, Stop> {
+    let nearest = within.ancestors().map(|folder| folder.join("pillion.yaml"));
+    let named = common.config.iter().map(|file| plain(&within.join(file)));
+    let file = named.chain(nearest).find(|file| files.kind(file) == Some(Kind::File));
+    file.map_or(Ok(None), |file| settled(Configuration::read(files, &file), reporter))
+}
+
+fn settled(
+    (configuration, wrong): (Option<Configuration>, Vec<Diagnostic>),
+    reporter: &mut Reporter,
+) -> Result<Option<Configuration>, Stop> {
+    reporter.add(wrong);
+    configuration.map_or(Err(Stop::Told(USAGE)), |c| Ok(Some(c)))
+}
+
+/// The same configuration for a commit that has none.
+fn rooted(configuration: &Configuration, within: &Path) -> Configuration {
+    let mut rooted = configuration.clone();
+    let root = plain(&within.join(&configuration.layout.root));
+    rooted.layout.root = if root.starts_with("..") { PathBuf::new() } else { root };
+    rooted
+}
+
+/// The working folder's place in its repository.
+fn within(repository: &Repository) -> PathBuf {
+    let place = || {
+        let root = repository.root()?.canonicalize().ok()?;
+        let here = Path::new(".").canonicalize().ok()?;
+        here.strip_prefix(root).ok().map(Path::to_owned)
+    };
+    place().unwrap_or_default()
+}
+
+/// The files of the live branch, where sources have a branch of their own.
+fn live_ledgers<'r>(
+    repository: &'r Repository,
+    configuration: &Configuration,
+) -> Result<Option<Listing<'r, Id>>, Stop> {
+    let branches = Branches::of(&configuration.repository)?;
+    if branches.source.is_none() {
+        return Ok(None);
+    }
+    if !configuration.layout.root.as_os_str().is_empty() || !within(repository).as_os_str().is_empty() {
+        let why = "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
+        return Err(Stop::Usage(why.to_owned()));
+    }
+    let Some((_, head)) = branches.find_live(repository) else {
+        return Err(Stop::Usage(format!(
+            "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0}` makes it",
+            branches.live
+        )));
+    };
+    Ok(Some(stage::listing(repository, repository.commit(head)?.tree)?))
+}
+
+fn not_set_up(is_configured: bool) -> String {
+    let what = if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
+    format!(
+        "{what}, so nobody knows what is released: `pillion init rollout` sets rollouts up; `--from COMMIT` plans from what a commit says instead"
+    )
+}

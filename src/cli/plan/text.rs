@@ -1,0 +1,158 @@
+//! A plan for people, on a terminal.
+
+use super::by_workload::{Planned, Shown};
+use super::words;
+use crate::diag::{Diagnostic, short};
+use crate::plan::report::{Batch, Held};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Workloads of a batch that are listed; `-v` lists all.
+const LISTED: usize = 40;
+
+/// Warnings of one kind that are shown; `-v` shows all.
+const WARNED: usize = 5;
+
+const HEAD: [&str; 8] =
+    ["BATCH", "WORKLOAD", "PODS", "HOW", "UPDATED", "UNAVAILABLE", "RESTARTED", "REQUESTS"];
+
+/// The widths that the columns have at least.
+const WIDTHS: [usize; 8] = [5, 8, 4, 10, 7, 11, 10, 0];
+
+/// Renders plans.
+pub(super) fn render(shown: &Shown<'_>) -> String {
+    if shown.plans.is_empty() {
+        return "no SidecarSet has a ledger or needs one: nothing to plan\n".to_owned();
+    }
+    let plans: Vec<String> = shown.plans.iter().map(|plan| one(plan, shown.is_verbose)).collect();
+    plans.join("\n")
+}
+
+fn one(plan: &Planned<'_>, is_verbose: bool) -> String {
+    let (name, what) = words::heading(plan);
+    let mut text = format!("{name}: {what}\n");
+    let report = &plan.report;
+    if !report.is_idle() {
+        let _ = writeln!(text, "{}", words::bounds(plan));
+    }
+    let rows = rows(plan, is_verbose);
+    if !rows.is_empty() {
+        text.push('\n');
+        table(&mut text, &rows);
+    }
+    let ending = words::ending(plan);
+    if !ending.is_empty() || !report.warnings.is_empty() {
+        text.push('\n');
+    }
+    for line in ending {
+        let _ = writeln!(text, "{line}");
+    }
+    warnings(&mut text, &report.warnings, is_verbose);
+    printable(&text)
+}
+
+fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
+    let report = &plan.report;
+    let mut rows = Vec::new();
+    for batch in &report.batches {
+        rows.extend(batch_rows(plan, batch, is_verbose));
+    }
+    let most = if is_verbose { usize::MAX } else { LISTED };
+    rows.extend(report.held.iter().take(most).map(held_row));
+    if let Some(more) = report.held.len().checked_sub(most).filter(|n| *n > 0) {
+        rows.push(row(["", &format!("and {more} more (-v shows them)")]));
+    }
+    rows
+}
+
+fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[String; 8]> {
+    let most = if is_verbose { usize::MAX } else { LISTED };
+    let digits = plan.report.matched_pods.to_string().len();
+    let share = words::percent(batch.updated, plan.report.matched_pods);
+    let mut rows: Vec<[String; 8]> = Vec::new();
+    for workload in batch.workloads.iter().take(most) {
+        let name = words::name(&workload.moved.key);
+        let how = words::how(workload);
+        rows.push(match rows.is_empty() {
+            true => [
+                words::number(plan, batch),
+                name,
+                words::pods(workload),
+                how,
+                format!("{:>digits$} ({share}%)", batch.updated),
+                words::known(batch.unavailable),
+                words::known(batch.restarted),
+                words::requests(batch),
+            ],
+            false => row(["", &name, &words::pods(workload), &how]),
+        });
+    }
+    if let Some(more) = batch.workloads.len().checked_sub(most).filter(|n| *n > 0) {
+        rows.push(row(["", &format!("and {more} more (-v shows them)")]));
+    }
+    rows
+}
+
+fn held_row(held: &Held) -> [String; 8] {
+    let how = match held.code {
+        Some(_) => format!("never: {}", held.reason),
+        None => format!("held: {}", held.reason),
+    };
+    row(["held", &words::name(&held.key), "-", &how])
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {
+    let mut row: [String; 8] = Default::default();
+    for (place, cell) in row.iter_mut().zip(cells) {
+        cell.clone_into(place);
+    }
+    row
+}
+
+fn table(text: &mut String, rows: &[[String; 8]]) {
+    let mut widths = WIDTHS;
+    for row in rows {
+        for (i, width) in widths.iter_mut().enumerate() {
+            // The last cell of a row may stand out.
+            if row[i + 1..].iter().any(|cell| !cell.is_empty()) {
+                *width = (*width).max(row[i].chars().count());
+            }
+        }
+    }
+    let head = HEAD.map(str::to_owned);
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// Warnings in short: the message, where it is, and what to do.
+fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for warning in warnings {
+        let count = counts.entry(warning.code.name()).or_default();
+        *count += 1;
+        if *count > WARNED && !is_verbose {
+            continue;
+        }
+        let _ = writeln!(text, "{}[{}]: {}", short::word(warning.severity), warning.code.name(), warning.message);
+        if let Some(at) = warning.labels.first() {
+            let _ = writeln!(text, "  --> {}:{}:{}", at.file, at.line, at.column);
+        }
+        if let Some(help) = &warning.help {
+            let _ = writeln!(text, "  help: {help}");
+        }
+    }
+    for (code, count) in counts.iter().filter(|(_, count)| **count > WARNED && !is_verbose) {
+        let _ = writeln!(text, "[{code}]: and {} more (-v shows them)", count - WARNED);
+    }
+}
+
+/// Names may hold anything; a terminal must not act on it.
+fn printable(text: &str) -> String {
+    let is_odd = |c: char| c.is_control() && c != '\n';
+    text.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -1,0 +1,206 @@
+//! The words and numbers that every form of a plan shares.
+
+use super::by_workload::Planned;
+use crate::model::duration;
+use crate::model::ledger::name_text;
+use crate::model::sidecar_set::IntOrPercent;
+use crate::plan::report::{Batch, End, Workload, title};
+use crate::plan::requests::Requests;
+use crate::plan::unavailable::max_unavailable;
+use crate::plan::{Rest, partition};
+
+/// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
+pub(super) fn heading(plan: &Planned<'_>) -> (String, String) {
+    let report = &plan.report;
+    let cluster = plan.site.cluster.as_ref().map_or_else(String::new, |c| format!(" in {c}"));
+    let name = format!("{}{cluster}", report.set);
+    let (from, to) = (name_text(&report.from), name_text(&report.to));
+    if report.is_idle() {
+        return (name, format!("nothing to do, every workload carries {to}"));
+    }
+    let back = if report.is_back { "back, " } else { "" };
+    let only = if report.is_image_only { ", image only" } else { "" };
+    (name, format!("{back}{} ({from} -> {to}){only}", report.changes))
+}
+
+/// What counts, and what bounds it.
+pub(super) fn bounds(plan: &Planned<'_>) -> String {
+    let report = &plan.report;
+    let (settings, pods) = (&plan.course.settings, report.matched_pods);
+    let mut parts = vec![format!(
+        "{}, {}; ",
+        counted(report.matched_workloads as u64, "workload"),
+        counted(pods.into(), "pod")
+    )];
+    if report.is_back {
+        parts.push("latest batch first, free of steps".to_owned());
+    } else {
+        parts.push(match &settings.steps {
+            Some(steps) => {
+                let steps: Vec<String> = steps.iter().map(amount).collect();
+                let at = settings.steps_at.as_ref();
+                let at = at.map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+                format!("steps {}{at}", steps.join(", "))
+            }
+            None => "no steps".to_owned(),
+        });
+    }
+    let strategy = &settings.strategy;
+    if let Some(bound) = &strategy.max_unavailable {
+        let at = plan.course.source.as_ref().map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
+        let at = at.filter(|at| at.width > 0).map(|at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let n = max_unavailable(bound, pods as usize);
+        let written = amount(bound);
+        let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
+        parts.push(format!("; at most {n}{share} unavailable{}", at.unwrap_or_default()));
+    }
+    if !report.is_back {
+        let keep = partition::keep(strategy.partition.as_ref(), pods as usize);
+        let written = strategy.partition.as_ref().map(amount).filter(|w| w.ends_with('%'));
+        let share = written.map_or_else(String::new, |w| format!(" ({w})"));
+        parts.push(format!("; partition {keep}{share}"));
+        if strategy.selector.is_some() {
+            parts.push("; canaries only".to_owned());
+        }
+    }
+    parts.concat()
+}
+
+/// `1/3`.
+pub(super) fn number(plan: &Planned<'_>, batch: &Batch) -> String {
+    match (&plan.report.end, plan.report.last_batch) {
+        (End::More | End::TooMany { is_counted: false }, _) => batch.number.to_string(),
+        (_, last) => format!("{}/{last}", batch.number),
+    }
+}
+
+/// The pods of a workload: `3/8`, `10`, `?`, `-`.
+pub(super) fn pods(workload: &Workload) -> String {
+    let moved = &workload.moved;
+    match moved.of {
+        _ if !workload.counts_pods() => "-".to_owned(),
+        None => "?".to_owned(),
+        Some(of) if workload.is_part() => format!("{}/{of}", moved.to),
+        Some(of) => of.to_string(),
+    }
+}
+
+/// How a workload takes the template, with the reason where there is one.
+pub(super) fn how(workload: &Workload) -> String {
+    let taking = &workload.moved.taking;
+    match &taking.reason {
+        Some(reason) => format!("{}: {reason}", taking.how.words()),
+        None => taking.how.words().to_owned(),
+    }
+}
+
+/// A share of all pods, never rounded to nothing or everything.
+pub(super) fn percent(updated: u32, pods: u32) -> u32 {
+    match (updated, pods) {
+        (_, 0) => 100,
+        (0, _) => 0,
+        (updated, pods) if updated >= pods => 100,
+        (updated, pods) => {
+            let share = (u64::from(updated) * 200 + u64::from(pods)) / (2 * u64::from(pods));
+            u32::try_from(share).unwrap_or(99).clamp(1, 99)
+        }
+    }
+}
+
+/// A number that may be unknown.
+pub(super) fn known(n: Option<u64>) -> String {
+    n.map_or_else(|| "?".to_owned(), |n| n.to_string())
+}
+
+/// What a batch requests more: `=`, `cpu +450m, memory +384Mi`, `+3 pods of surge: …`.
+pub(super) fn requests(batch: &Batch) -> String {
+    let mut parts = Vec::new();
+    parts.extend(more(&batch.requests));
+    if batch.surge.pods > 0 {
+        let requests = more(&batch.surge.requests).map_or_else(String::new, |r| format!(": {r}"));
+        parts.push(format!("+{} of surge{requests}", counted(batch.surge.pods, "pod")));
+    }
+    if parts.is_empty() { "=".to_owned() } else { parts.join("; ") }
+}
+
+fn more(requests: &Requests) -> Option<String> {
+    let each = [("cpu", &requests.cpu), ("memory", &requests.memory)];
+    let changed = each.into_iter().filter(|(_, amount)| amount.sign() != 0);
+    let said: Vec<String> = changed
+        .map(|(name, amount)| format!("{name} {}{amount}", if amount.sign() > 0 { "+" } else { "" }))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What stands below the batches, one sentence a line.
+pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
+    let report = &plan.report;
+    let mut lines = Vec::new();
+    if !report.batches.is_empty() {
+        lines.extend(shortest(plan));
+        let waiting = report.batches.iter().filter(|b| plan.course.settings.approve.contains(&b.number));
+        lines.extend(waiting.map(|b| {
+            format!("batch {0} waits for `pillion approve {1} {0}`", b.number, report.set)
+        }));
+    }
+    if report.opens() && report.batches.is_empty() && matches!(report.end, End::Close) {
+        lines.push("no workload changes: Open is followed by Close".to_owned());
+    }
+    match &report.end {
+        End::Rest(Rest::Done) if report.is_idle() => {}
+        End::Rest(rest) => lines.push(format!("then it rests: {rest}")),
+        End::More => lines.push("more steps follow (leave out `--next`)".to_owned()),
+        End::Close | End::TooMany { .. } => {}
+    }
+    if let (End::Rest(_), true) = (&report.end, report.batches.is_empty())
+        && let Some(line) = lines.last_mut()
+    {
+        *line = line.replacen("then it rests: ", "it rests: ", 1);
+    }
+    lines
+}
+
+/// The shortest time that a rollout takes.
+fn shortest(plan: &Planned<'_>) -> Option<String> {
+    let report = &plan.report;
+    if report.is_back {
+        return Some("without soak; starting pods and syncing take their time".to_owned());
+    }
+    if matches!(report.end, End::TooMany { .. } | End::More) {
+        return None;
+    }
+    let (soak, freezes) = (&plan.course.settings.soak, plan.course.settings.freezes);
+    let more = if freezes { "starting pods, syncing and freezes" } else { "starting pods and syncing" };
+    let n = report.batches.len();
+    Some(format!("not before {} ({n} x soak {soak}; {more} come on top)", duration::words(report.shortest?)))
+}
+
+/// `1 pod`, `2 pods`.
+pub(super) fn counted(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Kind, namespace and name of a workload.
+pub(super) fn name(key: &str) -> String {
+    title(key)
+}
+
+fn amount(amount: &IntOrPercent) -> String {
+    match amount {
+        IntOrPercent::Int(n) => n.to_string(),
+        IntOrPercent::Text(text) => text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn shares_are_never_rounded_to_the_end() {
+        let cases = [(1, 21, 5), (6, 21, 29), (21, 21, 100), (1, 1000, 1), (999, 1000, 99), (0, 9, 0), (0, 0, 100)];
+        for (updated, pods, wanted) in cases {
+            assert_eq!(percent(updated, pods), wanted, "{updated} of {pods}");
+        }
+    }
+}
