@@ -83,7 +83,9 @@ fn program_in(folder: &Path, name: &str, with_git: bool) -> Command {
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C")]);
         for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "A Person").env(format!("GIT_{who}_EMAIL"), "a@example.com");
+            command
+                .env(format!("GIT_{who}_NAME"), "A Person")
+                .env(format!("GIT_{who}_EMAIL"), "a@example.com");
             command.env(format!("GIT_{who}_DATE"), "1600000000 +0000");
         }
     }

@@ -23,9 +23,18 @@ impl Opened {
 
     /// Brings the live branch up to date, and that of the sources.
     pub(super) fn fetch(&self) -> Result<(), Failure> {
+        self.fetch_also(None)
+    }
+
+    /// Brings the live branch up to date, that of the sources, and all staged ones.
+    pub(super) fn fetch_all(&self) -> Result<(), Failure> {
+        self.fetch_also(Some(&self.branches.all_staged()))
+    }
+
+    fn fetch_also(&self, more: Option<&str>) -> Result<(), Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let source = self.branches.source.as_deref();
-        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).collect();
+        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more).collect();
         self.repository.fetch(&upstream, &names)?;
         Ok(())
     }
@@ -49,7 +58,12 @@ impl Opened {
             Some(Err(crate::git::Failure::RefMoved { .. })) => Ok(Landed::Moved),
             Some(Err(failure)) => Err(failure.into()),
             Some(Ok(())) | None => Ok(Landed::At(match upstream {
-                Upstream::Remote(remote) => format!("pushed to {remote}/{}", branches.live),
+                Upstream::Remote(remote) => {
+                    // git does so too, but not in every bare clone.
+                    let note = "pillion: pushed";
+                    repository.update_ref(&branches.tracking(), commit, Expected::Anything, note)?;
+                    format!("pushed to {remote}/{}", branches.live)
+                }
                 Upstream::Here => format!("on {}", branches.live),
             })),
         }

@@ -1,19 +1,22 @@
 //! `pillion stage`: the commits of a rollout, to be read before it starts.
 
 use super::report::Reporter;
-use super::repository::{self, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use super::repository::{self, Landed, Opened, RepositoryArgs};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
 use crate::diag::Code;
-use crate::git::{Id, Signing};
+use crate::git::{Id, RefUpdate, Signing, Upstream};
 use crate::plan::Circumstances;
+use crate::plan::observed::observed;
+use crate::read::{Disk, named, text};
 use crate::stage::{
-    End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, rewritten,
-    stack, too_many_batches,
+    End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
+    rewritten, stack, too_many_batches,
 };
 use crate::write;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 /// Arguments of `pillion stage`.
 #[derive(Debug, Args)]
@@ -21,11 +24,21 @@ pub(super) struct StageArgs {
     /// SidecarSets; without any, all that have a ledger
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    #[command(flatten)]
-    repository: RepositoryArgs,
+    /// Put the first commit onto the live branch: the rollout is open, and no rendered file has changed
+    #[arg(long)]
+    start: bool,
+    /// Push the staged branches too
+    #[arg(long)]
+    push: bool,
+    /// The pods of the cluster, as `kubectl get pods -A -o json` prints them: Open writes down their numbers where git
+    /// does not say; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    observed: Option<PathBuf>,
     /// Go on although the live branch was rewritten
     #[arg(long)]
     accept_rewritten: bool,
+    #[command(flatten)]
+    repository: RepositoryArgs,
     /// How the commits are told of
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -39,7 +52,23 @@ enum Output {
     Json,
 }
 
-/// What became of one SidecarSet in one cluster.
+/// What the run has done.
+#[derive(Default)]
+struct Done {
+    /// Rollouts that were opened.
+    started: Vec<Started>,
+    staged: Vec<Told>,
+}
+
+/// A rollout that was opened.
+struct Started {
+    sidecar_set: String,
+    cluster: Option<String>,
+    commit: Id,
+    place: String,
+}
+
+/// What became of one staged branch.
 struct Told {
     sidecar_set: String,
     cluster: Option<String>,
@@ -48,75 +77,229 @@ struct Told {
     commits: Vec<(Id, String)>,
     end: Value,
     written: Written,
+    /// It was pushed too.
+    pushed: bool,
+    /// Commits of somebody else that were on it.
+    overwritten: Vec<(Id, String)>,
+    /// Why it must not be opened yet.
+    waits: Option<String>,
     /// The rollout is not open yet, and its first commit opens it.
     opens: bool,
 }
 
 /// Runs `pillion stage`.
 pub(super) fn run(args: &StageArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let mut told = Vec::new();
-    let result = staged(args, common, reporter, &mut told);
+    let mut done = Done::default();
+    let result = all(args, common, reporter, &mut done);
     let code = repository::settle(result, reporter)?;
-    if code == DONE {
+    // What was started or written is told even when something failed behind it.
+    if code == DONE || !done.started.is_empty() || !done.staged.is_empty() {
         to_stdout(&match args.output {
-            Output::Text => told.iter().map(Told::text).collect(),
-            Output::Json => json_of(&told),
+            Output::Text => done.text(),
+            Output::Json => done.json(),
         })?;
     }
     Ok(code)
 }
 
-fn staged(
-    args: &StageArgs,
-    common: &Common,
-    reporter: &mut Reporter,
-    told: &mut Vec<Told>,
-) -> Result<u8, Failure> {
-    let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
-    let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
-    let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
-    let built = built.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-    let mut found = Vec::new();
-    for cluster in clusters {
-        let (site, wrong) = live.site(cluster, built);
-        // What is not staged yet is staged now.
-        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
-        if !reporter.has_errors() {
-            reporter.add(check_own_render(&live, &site)?);
-        }
-        if !reporter.has_errors() {
-            found.push(site);
-        }
-    }
-    if reporter.has_errors() {
-        return Ok(FINDINGS);
-    }
-    let names = |site: &Site| names(args, site);
-    if let Some(unknown) = args.names.iter().find(|n| !found.iter().any(|site| names(site).contains(n))) {
-        reporter.say(&without_ledger(unknown, &found));
-        return Ok(USAGE);
-    }
-    // Nothing is written before everything is made.
-    let mut ready = Vec::new();
-    for site in &found {
-        for name in names(site) {
-            ready.extend(make(args, &live, site, &name, reporter)?);
-        }
-    }
-    if reporter.has_errors() {
-        return Ok(FINDINGS);
-    }
-    for made in ready {
-        told.push(made.write(&live)?);
-    }
-    Ok(DONE)
+/// What every step of the run needs.
+struct Run<'a> {
+    args: &'a StageArgs,
+    opened: &'a Opened,
+    built: Option<(&'a str, &'a str)>,
+    given: Circumstances,
+    signing: Signing<'a>,
 }
 
-/// The SidecarSets that are staged: those asked for that have a ledger here.
-fn names(args: &StageArgs, site: &Site) -> Vec<String> {
-    let known = site.prepared.ledgers.keys().map(ToString::to_string);
-    known.filter(|n| args.names.is_empty() || args.names.contains(n)).collect()
+fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Done) -> Result<u8, Failure> {
+    let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
+        return Ok(USAGE);
+    };
+    if !args.repository.no_fetch {
+        opened.fetch_all()?;
+    }
+    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
+    let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
+    let built = built.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let run = Run { args, opened: &opened, built, given, signing: opened.signing()? };
+    if args.start {
+        let code = run.start(reporter, &mut done.started)?;
+        if code != DONE {
+            return Ok(code);
+        }
+    }
+    run.stage(reporter, &mut done.staged)
+}
+
+/// What was observed of a cluster.
+fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstances> {
+    let mut given = Circumstances::default();
+    if let Some(file) = &args.observed {
+        let input = named(std::slice::from_ref(file)).remove(0);
+        match text(&input, &Disk).and_then(|text| observed(&input.name, &text)) {
+            Ok(found) => given.observed = found.pods,
+            Err(wrong) => {
+                reporter.add([wrong]);
+                return None;
+            }
+        }
+    }
+    Some(given)
+}
+
+impl Run<'_> {
+    /// Reads every cluster that counts; an exit code where that is not possible.
+    fn sites(&self, live: &Live<'_>, reporter: &mut Reporter) -> Result<Result<Vec<Site>, u8>, Failure> {
+        let Some(clusters) = repository::clusters(live, &self.args.repository, reporter) else {
+            return Ok(Err(USAGE));
+        };
+        let mut found = Vec::new();
+        for cluster in clusters {
+            let (site, wrong) = live.site(cluster, self.built);
+            // What is not staged yet is staged now.
+            reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+            if !reporter.has_errors() {
+                reporter.add(check_own_render(live, &site)?);
+            }
+            found.push(site);
+        }
+        if reporter.has_errors() {
+            return Ok(Err(FINDINGS));
+        }
+        let is_known = |name: &&String| found.iter().any(|site| self.names(site).contains(name));
+        if let Some(unknown) = self.args.names.iter().find(|name| !is_known(name)) {
+            reporter.say(&without_ledger(unknown, &found));
+            return Ok(Err(USAGE));
+        }
+        Ok(Ok(found))
+    }
+
+    /// The SidecarSets of a cluster that count: those asked for that have a ledger.
+    fn names(&self, site: &Site) -> Vec<String> {
+        let known = site.prepared.ledgers.keys().map(ToString::to_string);
+        known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
+    }
+
+    /// Opens every rollout that is to be opened, each on top of the one before.
+    fn start(&self, reporter: &mut Reporter, started: &mut Vec<Started>) -> Result<u8, Failure> {
+        let mut lost = 0;
+        while lost < repository::ATTEMPTS {
+            let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
+            let sites = match self.sites(&live, reporter)? {
+                Ok(sites) => sites,
+                Err(code) => return Ok(code),
+            };
+            let next = self.next_to_open(&live, &sites, reporter)?;
+            if reporter.has_errors() {
+                return Ok(FINDINGS);
+            }
+            let Some(made) = next else { return Ok(DONE) };
+            let commit = made.stack.tip();
+            match self.opened.land(&live, commit, false)? {
+                Landed::At(place) => {
+                    let (sidecar_set, cluster) = made.whose();
+                    started.push(Started { sidecar_set, cluster, commit, place });
+                }
+                Landed::Moved => {
+                    lost += 1;
+                    self.opened.fetch()?;
+                }
+            }
+        }
+        reporter.say("pillion: the live branch moves faster than a commit can be made: try again");
+        Ok(ENVIRONMENT)
+    }
+
+    /// Finds the first rollout that waits to be opened, and makes that one commit.
+    fn next_to_open<'s>(
+        &self,
+        live: &Live<'_>,
+        sites: &'s [Site],
+        reporter: &mut Reporter,
+    ) -> Result<Option<Made<'s>>, Failure> {
+        for site in sites {
+            for name in self.names(site) {
+                let Some(planned) = self.plan(live, site, &name, reporter)? else { continue };
+                if planned.rollout.opens() && planned.waits(live).is_none() {
+                    return planned.make(live, 1, &self.signing, reporter);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes every staged branch. Nothing is written before everything is made.
+    fn stage(&self, reporter: &mut Reporter, told: &mut Vec<Told>) -> Result<u8, Failure> {
+        let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
+        let sites = match self.sites(&live, reporter)? {
+            Ok(sites) => sites,
+            Err(code) => return Ok(code),
+        };
+        let mut made = Vec::new();
+        for site in &sites {
+            for name in self.names(site) {
+                if let Some(planned) = self.plan(&live, site, &name, reporter)? {
+                    made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
+                }
+            }
+        }
+        if reporter.has_errors() {
+            return Ok(FINDINGS);
+        }
+        let updates: Vec<Option<RefUpdate>> = made.iter().map(Made::push).collect();
+        for made in made {
+            told.push(made.write(&live)?);
+        }
+        if self.args.push { self.push(updates, told, reporter) } else { Ok(DONE) }
+    }
+
+    fn push(
+        &self,
+        updates: Vec<Option<RefUpdate>>,
+        told: &mut [Told],
+        reporter: &Reporter,
+    ) -> Result<u8, Failure> {
+        let repository = &self.opened.repository;
+        let upstream = repository.upstream(&self.opened.branches.remote)?;
+        if upstream == Upstream::Here {
+            reporter
+                .say("pillion: there is no remote to push to: the staged branches are in this repository");
+            return Ok(DONE);
+        }
+        let (places, updates): (Vec<usize>, Vec<RefUpdate>) =
+            updates.into_iter().enumerate().filter_map(|(i, update)| Some((i, update?))).unzip();
+        if updates.is_empty() {
+            return Ok(DONE);
+        }
+        let mut failed = None;
+        for (i, outcome) in places.into_iter().zip(repository.push(&upstream, &updates)?) {
+            match outcome {
+                Ok(()) => told[i].pushed = true,
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        failed.map_or(Ok(DONE), |failure| Err(failure.into()))
+    }
+
+    /// Plans one rollout; None where the reporter knows why there is none.
+    fn plan<'s>(
+        &self,
+        live: &Live<'_>,
+        site: &'s Site,
+        name: &str,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Planned<'s>>, Failure> {
+        let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
+        let examined = branch.examine(live, name)?;
+        let (rollout, mut wrong) = Rollout::of(site, name, &self.given);
+        wrong.extend(too_many_batches(&rollout));
+        if !self.args.accept_rewritten {
+            wrong.extend(rewritten(live, &branch, &examined));
+        }
+        let is_refused = wrong.iter().any(crate::diag::Diagnostic::is_error);
+        reporter.add(wrong);
+        Ok((!is_refused).then_some(Planned { rollout, branch, examined }))
+    }
 }
 
 fn without_ledger(name: &str, sites: &[Site]) -> String {
@@ -134,56 +317,78 @@ fn without_ledger(name: &str, sites: &[Site]) -> String {
     }
 }
 
-/// The commits of one rollout, before any ref is moved.
-struct Made<'s> {
+/// A rollout, before its commits are made.
+struct Planned<'s> {
     rollout: Rollout<'s>,
     branch: StagedBranch,
     examined: Examined,
-    stack: Stack,
 }
 
-fn make<'s>(
-    args: &StageArgs,
-    live: &Live<'_>,
-    site: &'s Site,
-    name: &str,
-    reporter: &mut Reporter,
-) -> Result<Option<Made<'s>>, Failure> {
-    let cluster = site.cluster.as_deref();
-    let branch = StagedBranch::find(live, cluster, name);
-    let examined = branch.examine(live, name)?;
-    if !args.accept_rewritten {
-        reporter.add(rewritten(live, &branch, &examined));
+impl<'s> Planned<'s> {
+    /// Says which cluster of an earlier wave comes first.
+    fn waits(&self, live: &Live<'_>) -> Option<String> {
+        let source = self.rollout.course.source.as_ref().map(|r| r.name.clone());
+        not_before(live, self.rollout.site.cluster.as_deref(), self.rollout.name(), &source)
     }
-    let (rollout, wrong) = Rollout::of(site, name, &Circumstances::default());
-    reporter.add(wrong);
-    reporter.add(too_many_batches(&rollout));
-    if reporter.has_errors() {
-        return Ok(None);
+
+    fn make(
+        self,
+        live: &Live<'_>,
+        limit: usize,
+        signing: &Signing<'_>,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Made<'s>>, Failure> {
+        let kept = if signing.is_on() { self.branch.commits(live)? } else { Vec::new() };
+        let (stack, wrong) = stack(live, &self.rollout, limit, signing, &kept)?;
+        reporter.add(wrong);
+        let waits = self.waits(live).filter(|_| self.rollout.opens());
+        Ok(stack.map(|stack| Made { planned: self, stack, waits }))
     }
-    let (stack, wrong) = stack(live, &rollout, usize::MAX, &Signing::off())?;
-    reporter.add(wrong);
-    Ok(stack.map(|stack| Made { rollout, branch, examined, stack }))
+}
+
+/// The commits of one rollout, before any ref is moved.
+struct Made<'s> {
+    planned: Planned<'s>,
+    stack: Stack,
+    waits: Option<String>,
 }
 
 impl Made<'_> {
+    fn whose(&self) -> (String, Option<String>) {
+        let rollout = &self.planned.rollout;
+        (rollout.name().to_owned(), rollout.site.cluster.as_ref().map(ToString::to_string))
+    }
+
+    /// What the branch is to hold; None where nothing is to come.
+    fn tip(&self) -> Option<Id> {
+        (!self.stack.commits.is_empty()).then(|| self.stack.tip())
+    }
+
+    /// What a push has to do; a branch is removed only where all of it is pillion's own.
+    fn push(&self) -> Option<RefUpdate> {
+        let may_write = self.tip().is_some() || self.planned.examined.is_own_there;
+        self.planned.branch.push(self.tip()).filter(|_| may_write)
+    }
+
     fn write(self, live: &Live<'_>) -> Result<Told, Failure> {
-        let has_commits = !self.stack.commits.is_empty();
-        let is_ours = self.examined.is_own && self.examined.foreign.is_empty();
-        let written = match has_commits || is_ours {
-            true => self.branch.write(live, has_commits.then(|| self.stack.tip()))?,
+        let written = match self.tip().is_some() || self.planned.examined.is_own_here {
+            true => self.planned.branch.write(live, self.tip())?,
             false => Written::Nothing,
         };
-        let subject = |message: &str| message.lines().next().unwrap_or_default().to_owned();
+        let (sidecar_set, cluster) = self.whose();
+        let Self { planned: Planned { rollout, branch, examined }, stack, waits } = self;
         Ok(Told {
-            sidecar_set: self.rollout.name().to_owned(),
-            cluster: self.rollout.site.cluster.as_ref().map(ToString::to_string),
-            branch: self.branch.short().to_owned(),
-            base: self.stack.base,
-            commits: self.stack.commits.iter().map(|c| (c.id, subject(&c.message))).collect(),
-            end: end(&self.rollout),
+            sidecar_set,
+            cluster,
+            branch: branch.short().to_owned(),
+            base: stack.base,
+            commits: stack.commits.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            end: end(&rollout),
             written,
-            opens: self.rollout.opens(),
+            pushed: false,
+            overwritten: examined.foreign.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            waits,
+            opens: rollout.opens(),
         })
     }
 }
@@ -196,9 +401,36 @@ fn end(rollout: &Rollout<'_>) -> Value {
     }
 }
 
-impl Told {
+impl Done {
     fn text(&self) -> String {
         let mut text = String::new();
+        for started in &self.started {
+            let Started { sidecar_set, cluster, commit, place } = started;
+            let set = called(sidecar_set, cluster.as_deref());
+            let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
+        }
+        self.staged.iter().for_each(|told| told.text(&mut text));
+        text
+    }
+
+    fn json(&self) -> String {
+        let started = |s: &Started| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
+        let document = json!({
+            "apiVersion": "pillion.dev/v1alpha1",
+            "kind": "Stage",
+            "started": self.started.iter().map(started).collect::<Vec<_>>(),
+            "items": self.staged.iter().map(Told::json).collect::<Vec<_>>(),
+        });
+        format!("{document}\n")
+    }
+}
+
+fn called(sidecar_set: &str, cluster: Option<&str>) -> String {
+    cluster.map_or_else(|| sidecar_set.to_owned(), |cluster| format!("{sidecar_set} in {cluster}"))
+}
+
+impl Told {
+    fn text(&self, text: &mut String) {
         let what = match self.written {
             Written::Same => "is as it was",
             Written::Made => "is made",
@@ -206,7 +438,13 @@ impl Told {
             Written::Removed => "is removed",
             Written::Nothing => "is not needed",
         };
-        let _ = writeln!(text, "{}: `{}` {what}", self.sidecar_set, self.branch);
+        let set = called(&self.sidecar_set, self.cluster.as_deref());
+        let pushed = if self.pushed { ", and pushed" } else { "" };
+        let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
+        for (id, subject) in self.overwritten.iter().filter(|_| self.pushed || self.written == Written::Anew)
+        {
+            let _ = writeln!(text, "  it held {} (\"{subject}\"), which pillion did not make", id.short());
+        }
         for (id, subject) in &self.commits {
             let _ = writeln!(text, "  {} {subject}", id.short());
         }
@@ -214,22 +452,22 @@ impl Told {
             let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
             let _ = writeln!(text, "  {then}: {reason}");
         }
-        if self.opens {
-            let _ = writeln!(
-                text,
-                "  nothing has started: `pillion stage --start {}` opens the rollout",
-                self.sidecar_set
-            );
+        match &self.waits {
+            Some(reason) => {
+                let _ = writeln!(text, "  not to be opened yet: {reason}");
+            }
+            None if self.opens => {
+                let how = format!("pillion stage --start {}", self.sidecar_set);
+                let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
+            }
+            None => {}
         }
-        text
     }
 
     fn json(&self) -> Value {
-        let commits: Vec<_> = self
-            .commits
-            .iter()
-            .map(|(id, subject)| json!({"id": id.to_string(), "subject": subject}))
-            .collect();
+        let commits = |all: &[(Id, String)]| -> Vec<Value> {
+            all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
+        };
         let written = match self.written {
             Written::Same => "Same",
             Written::Made => "Made",
@@ -243,14 +481,11 @@ impl Told {
             "branch": self.branch,
             "base": self.base.to_string(),
             "written": written,
-            "commits": commits,
+            "pushed": self.pushed,
+            "overwritten": commits(&self.overwritten),
+            "commits": commits(&self.commits),
+            "waits": self.waits,
             "end": self.end,
         })
     }
-}
-
-fn json_of(told: &[Told]) -> String {
-    let items: Vec<_> = told.iter().map(Told::json).collect();
-    let document = json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Stage", "items": items});
-    format!("{document}\n")
 }

@@ -64,7 +64,8 @@ impl Repository {
     }
 
     /// Brings branches up to date and returns their commits, in the order of the names; none for a branch that the
-    /// upstream does not have.
+    /// upstream does not have. A name that ends in `*` means all branches that begin so, and brings no commit; of
+    /// these, what the upstream no longer has is forgotten here.
     ///
     /// # Errors
     /// When the upstream cannot be reached.
@@ -89,11 +90,13 @@ impl Repository {
     }
 
     fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<Answer, Failure> {
+        // Only what a refspec names is pruned, and a branch that is named and gone has stopped git before.
+        let has_pattern = branches.iter().any(|b| b.ends_with('*'));
         let mut args = vec![
             "fetch",
             "--quiet",
             "--no-tags",
-            "--no-prune",
+            if has_pattern { "--prune" } else { "--no-prune" },
             "--no-recurse-submodules",
             "--no-write-fetch-head",
         ];
@@ -102,7 +105,7 @@ impl Repository {
             .iter()
             .map(|b| {
                 let name = format!("refs/heads/{b}");
-                check_name(&name).map(|()| format!("+{name}:{}", tracking(upstream, b)))
+                check_name(&name.replace('*', "all")).map(|()| format!("+{name}:{}", tracking(upstream, b)))
             })
             .collect::<Result<_, _>>()?;
         args.extend(specs.iter().map(String::as_str));

@@ -5,7 +5,7 @@ use super::rollout::after;
 use super::site::render_one;
 use super::{Failure, Live, Rollout, Site, message};
 use crate::diag::Diagnostic;
-use crate::git::{Id, NewCommit, Signing, TreeEditor};
+use crate::git::{Commit, Id, NewCommit, Signing, TreeEditor};
 use crate::model::ledger::{Ledger, emit};
 use crate::plan::{Batch, Step};
 use crate::read::in_order;
@@ -31,6 +31,13 @@ pub struct Staged {
     pub message: String,
 }
 
+impl Staged {
+    /// Returns the first line of the message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
 impl Stack {
     /// Returns the last commit; the base where there is none.
     pub fn tip(&self) -> Id {
@@ -39,7 +46,8 @@ impl Stack {
 }
 
 /// Makes the commits of the first `limit` steps of a rollout, and moves no ref. None of them is there when something
-/// is wrong with a file.
+/// is wrong with a file. Of signed commits that are `kept`, in their order, those are taken that say the same: a
+/// signature is another one each time.
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
@@ -48,10 +56,11 @@ pub fn stack(
     rollout: &Rollout<'_>,
     limit: usize,
     signing: &Signing<'_>,
+    kept: &[Commit],
 ) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
     let steps: Vec<&Step> = rollout.steps.iter().take(limit).filter(|s| after(s).is_some()).collect();
     let work = Work::of(live, rollout, &steps);
-    let mut builder = Builder::new(live, rollout, &steps, signing)?;
+    let mut builder = Builder::new(live, rollout, &steps, (signing, kept))?;
     let mut failure = None;
     let mut items = work.items.iter();
     let make = |item: &Item| work.make(item);
@@ -170,6 +179,7 @@ struct Builder<'a, 'r> {
     rollout: &'a Rollout<'a>,
     steps: &'a [&'a Step],
     signing: &'a Signing<'a>,
+    kept: &'a [Commit],
     ledger_place: String,
     editor: TreeEditor<'r>,
     /// The tree of the commit before.
@@ -183,7 +193,7 @@ impl<'a, 'r> Builder<'a, 'r> {
         live: &'a Live<'r>,
         rollout: &'a Rollout<'a>,
         steps: &'a [&'a Step],
-        signing: &'a Signing<'a>,
+        (signing, kept): (&'a Signing<'a>, &'a [Commit]),
     ) -> Result<Self, Failure> {
         let place = live.configuration.ledger_place(rollout.site.cluster.as_deref(), rollout.name());
         Ok(Self {
@@ -191,6 +201,7 @@ impl<'a, 'r> Builder<'a, 'r> {
             rollout,
             steps,
             signing,
+            kept,
             ledger_place: place.ok_or(Failure::NoLedgers)?,
             editor: live.repository.editor(Some(live.head.tree))?,
             tree: live.head.tree,
@@ -237,7 +248,11 @@ impl<'a, 'r> Builder<'a, 'r> {
             identity: &self.live.branches.identity,
             time: self.live.head.time,
         };
-        let id = self.editor.commit(&new, self.signing)?;
+        let kept = self.kept.get(self.stack.commits.len()).filter(|kept| is_same(kept, &new));
+        let id = match kept {
+            Some(kept) => kept.id,
+            None => self.editor.commit(&new, self.signing)?,
+        };
         self.stack.commits.push(Staged { id, message });
         Ok(())
     }
@@ -255,4 +270,14 @@ impl<'a, 'r> Builder<'a, 'r> {
         }
         Ok((is_sound.then_some(self.stack), self.diagnostics))
     }
+}
+
+/// Tells whether a signed commit says what a new one would.
+fn is_same(kept: &Commit, new: &NewCommit<'_>) -> bool {
+    kept.is_signed
+        && kept.tree == new.tree
+        && kept.parents == new.parents
+        && kept.message.trim_end() == new.message.trim_end()
+        && [&kept.author, &kept.committer].iter().all(|who| *who == new.identity)
+        && [kept.author_time, kept.time].iter().all(|time| *time == new.time)
 }

@@ -4,10 +4,13 @@
 //! going to be overwritten, and to notice that the live branch was rewritten since.
 
 use super::{Failure, Live};
-use crate::git::{self, Commit, Expected, Id, Walk, trailer};
+use crate::git::{self, Commit, Expected, Id, Move, RefUpdate, Walk, trailer};
 
 /// Commits of somebody else that are counted on top of a staged branch.
 const MOST: usize = 100;
+
+/// Commits that a staged branch has at most, as far as they are looked at.
+const LONGEST: usize = 10_000;
 
 /// The staged branch of one SidecarSet, as it was found.
 #[derive(Debug)]
@@ -25,8 +28,10 @@ pub struct StagedBranch {
 pub struct Examined {
     /// Commits on top that are not of this rollout, newest first.
     pub foreign: Vec<Commit>,
-    /// Some of it is of this SidecarSet's rollouts.
-    pub is_own: bool,
+    /// All of it in this repository is of this SidecarSet's rollouts.
+    pub is_own_here: bool,
+    /// All of it on the remote is.
+    pub is_own_there: bool,
     /// What it was staged on, where that is no longer in the history of the live branch.
     pub lost_base: Option<Commit>,
 }
@@ -65,16 +70,49 @@ impl StagedBranch {
     /// # Errors
     /// When git fails, or a shallow clone cannot tell.
     pub fn examine(&self, live: &Live<'_>, sidecar_set: &str) -> Result<Examined, Failure> {
-        let mut examined = Examined::default();
-        let mut tips: Vec<Id> = [self.local, self.remote].into_iter().flatten().collect();
-        tips.dedup();
-        for tip in tips {
-            let found = examine(live, tip, sidecar_set)?;
-            examined.is_own |= found.is_own;
-            examined.foreign.extend(found.foreign);
-            examined.lost_base = examined.lost_base.or(found.lost_base);
+        let look = |tip: Option<Id>| tip.map(|tip| examine(live, tip, sidecar_set)).transpose();
+        let here = look(self.local)?.unwrap_or_default();
+        let there = match self.remote == self.local {
+            true => None,
+            false => look(self.remote)?,
+        };
+        let is_own = |side: &Side| side.is_own && side.foreign.is_empty();
+        let mut examined = Examined { is_own_here: is_own(&here), ..Examined::default() };
+        examined.is_own_there = there.as_ref().map_or(examined.is_own_here, is_own);
+        for side in [Some(here), there].into_iter().flatten() {
+            examined.foreign.extend(side.foreign);
+            examined.lost_base = examined.lost_base.or(side.lost_base);
         }
         Ok(examined)
+    }
+
+    /// Returns the commits that stand on the live head, oldest first: those of this repository, or of the remote.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn commits(&self, live: &Live<'_>) -> Result<Vec<Commit>, Failure> {
+        for tip in [self.local, self.remote].into_iter().flatten() {
+            let mut found = Vec::new();
+            for commit in live.repository.log(tip, None, Walk::FirstParent)?.take(LONGEST) {
+                let commit = commit?;
+                if commit.id == live.head.id {
+                    found.reverse();
+                    return Ok(found);
+                }
+                found.push(commit);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Returns what a push has to do on the remote so that it holds a stack, or nothing where nothing is to come.
+    pub fn push(&self, tip: Option<Id>) -> Option<RefUpdate> {
+        (tip != self.remote).then(|| RefUpdate {
+            name: self.name.clone(),
+            to: tip,
+            expected: Expected::read(self.remote),
+            how: Move::Replace,
+        })
     }
 
     /// Makes it hold a stack in this repository, or removes it where nothing is to come.
@@ -99,8 +137,16 @@ impl StagedBranch {
     }
 }
 
-fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Examined, Failure> {
-    let (mut found, mut has_base) = (Examined::default(), false);
+/// What stands on a branch in one place.
+#[derive(Default)]
+struct Side {
+    foreign: Vec<Commit>,
+    is_own: bool,
+    lost_base: Option<Commit>,
+}
+
+fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Side, Failure> {
+    let (mut found, mut has_base) = (Side::default(), false);
     for commit in live.repository.log(tip, None, Walk::FirstParent)? {
         let commit = commit?;
         if is_step(&commit, sidecar_set) {

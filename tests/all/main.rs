@@ -35,6 +35,7 @@ mod simulate;
 mod site;
 mod stage_chain;
 mod stage_layouts;
+mod stage_remote;
 mod stage_world;
 mod stored;
 mod told;
