@@ -125,6 +125,10 @@ impl<'a> Matched<'a> {
             updated: 0,
             is_done: false,
         };
+        if let (Some(kept), true) = (line.and_then(|l| l.partition), ledger.target == Some(ledger.released.clone())) {
+            // On the way back, pods that its partition has kept never left.
+            matched.updated = kept.min(matched.whole());
+        }
         if let Some(line) = line.filter(|_| is_at_target) {
             let kept = line.partition.unwrap_or(0);
             matched.updated = size.unwrap_or(0).saturating_sub(kept).min(matched.whole());

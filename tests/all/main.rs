@@ -5,6 +5,7 @@ mod advice;
 mod cli;
 mod conformance;
 mod docs;
+mod example_rollout;
 mod fuzz_bodies;
 mod fuzz_smoke;
 mod git_attributes;
