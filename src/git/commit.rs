@@ -22,10 +22,17 @@ impl Repository {
     /// Writes a commit and returns its id; no ref is moved.
     ///
     /// # Errors
-    /// When the message cannot be written or the object database fails.
+    /// When the message cannot be written, the tree or a parent is not in the repository (a tree of an editor is
+    /// not before [`TreeEditor::finish`](super::TreeEditor::finish)), or the object database fails.
     pub fn write_commit(&self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
         let bytes = bytes(new, signing)?;
         let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
+        // A commit that names what is not there would leave a damaged repository behind.
+        for id in std::iter::once(&new.tree).chain(new.parents) {
+            if !odb.exists(id.0) {
+                return Err(Failure::Missing { id: *id, hint: self.missing_hint() });
+            }
+        }
         odb.write(ObjectType::Commit, &bytes).map(Id).map_err(Failure::git("writing a commit"))
     }
 }

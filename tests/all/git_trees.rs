@@ -300,6 +300,23 @@ fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
 }
 
 #[test]
+fn a_commit_of_what_is_not_there_yet_is_refused() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let base = repo.commit("start");
+    repo.at_rest(|repository| {
+        let mut editor = repository.editor(None).unwrap();
+        editor.put("a", b"1").unwrap();
+        let tree = editor.write().unwrap();
+        let new = NewCommit { tree, parents: &[base], message: "x", identity: &pillion(), time: NOW };
+        let early = repository.write_commit(&new, &Signing::off());
+        assert!(matches!(early, Err(Failure::Missing { id, .. }) if id == tree), "{early:?}");
+        editor.finish().unwrap();
+        repository.write_commit(&new, &Signing::off()).unwrap();
+    });
+}
+
+#[test]
 fn big_objects_go_out_as_several_packs_in_order() {
     let world = World::new();
     let repo = world.init("repo", &["--bare"]);

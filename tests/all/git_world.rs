@@ -152,7 +152,7 @@ impl Repo {
         let result = work(&self.open());
         assert_eq!(before, self.snapshot(), "index, HEAD or the working tree changed");
         let check = self.try_git(&["fsck", "--strict", "--no-dangling"]);
-        let said = String::from_utf8_lossy(&check.stderr).into_owned();
+        let said = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
         assert!(check.status.success() && !said.contains("error") && !said.contains("warning"), "{said}");
         result
     }
