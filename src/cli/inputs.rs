@@ -72,7 +72,11 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     if let Some(name) = &args.namespace {
         choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
     }
-    let sets = inputs.layout.in_root(&inputs.layout.sidecar_sets);
+    let mut sets = inputs.layout.in_root(&inputs.layout.sidecar_sets);
+    if !inputs.layout.ledgers(inputs.files).0.is_empty() {
+        // Git keeps no empty folder when the last SidecarSet is deleted.
+        sets.retain(|path| inputs.files.kind(path).is_some());
+    }
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
     inputs.manifests = inputs.choose(&paths, &choice);
     inputs.sidecar_sets = inputs.choose(&inputs.named_for_sets.clone(), &choice);

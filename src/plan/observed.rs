@@ -175,7 +175,8 @@ impl Cluster {
         let phase = head.status.phase.as_ref().and_then(Value::as_str);
         let is_over = matches!(phase, Some("Succeeded" | "Failed"));
         let metadata = &head.metadata;
-        let Some(owner) = controller(metadata).filter(|_| !is_over && metadata.deletion_timestamp.is_none()) else {
+        let Some(owner) = controller(metadata).filter(|_| !is_over && metadata.deletion_timestamp.is_none())
+        else {
             return;
         };
         let mut owned = key(&owner.api_version, &owner.kind, namespace, &owner.name);
@@ -263,7 +264,10 @@ mod tests {
     #[test]
     fn workloads_know_their_own_number() {
         let mut inner = json!({"apiVersion": "v1", "kind": "Pod"});
-        inner.as_object_mut().unwrap().extend(pod("c", "StatefulSet", "u-a-x", "").as_object().unwrap().clone());
+        inner
+            .as_object_mut()
+            .unwrap()
+            .extend(pod("c", "StatefulSet", "u-a-x", "").as_object().unwrap().clone());
         let owner = json!([{"apiVersion": "apps.kruise.io/v1alpha1", "kind": "UnitedDeployment", "name": "u", "controller": true}]);
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [inner,
             {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "u-a-x", "namespace": "shop", "ownerReferences": owner}},

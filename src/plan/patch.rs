@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn what_is_replaced_or_removed_is_tested_before() {
         let old = json!({"spec": {"strategy": {"partition": 5, "type": "x"}, "template": {"image": "a:1"}}});
-        let new = json!({"spec": {"strategy": {"type": "x", "more": {"n": 1}}, "template": {"image": "a:2"}}});
+        let new =
+            json!({"spec": {"strategy": {"type": "x", "more": {"n": 1}}, "template": {"image": "a:2"}}});
         let wanted = json!([
             {"op": "test", "path": "/spec/template/image", "value": "a:1"},
             {"op": "replace", "path": "/spec/template/image", "value": "a:2"},

@@ -27,13 +27,8 @@ pub struct Near {
 }
 
 /// The kinds that count here.
-const KINDS: &[&str] = &[
-    "HorizontalPodAutoscaler",
-    "ScaledObject",
-    "PodDisruptionBudget",
-    "ResourceQuota",
-    "LimitRange",
-];
+const KINDS: &[&str] =
+    &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
 
 /// Returns the objects of one document that count here; items of Lists too.
 pub fn objects_of(document: &Arc<Document>, namespace: &str) -> Vec<Near> {

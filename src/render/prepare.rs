@@ -66,7 +66,9 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     let namespaces = Namespaces::known(&gathered, from.repository);
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
-    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
+    // The last SidecarSet may be gone: its rollout is that it goes from the workloads.
+    let has_ledgers = !from.ledgers.ledgers.is_empty();
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() && !has_ledgers {
         diagnostics.push(no_set(from.named_for_sets));
     }
     let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);

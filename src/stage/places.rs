@@ -63,7 +63,8 @@ impl RenderedPlaces<'_> {
                 Seg::Index(i) => {
                     let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
                     let renderer = &self.site.prepared.renderer;
-                    let gone = items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
+                    let gone =
+                        items.iter().take(*i).filter(|item| renderer.leaves_out_item(list, item)).count();
                     list = &list["items"][*i];
                     found.then(i - gone)
                 }

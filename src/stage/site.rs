@@ -1,5 +1,6 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
+use super::Supposed;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::ledger::{Ledger, Revision};
@@ -8,7 +9,6 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
-use super::Supposed;
 use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
@@ -120,14 +120,16 @@ impl Site {
             (None, []) => choose_in(&layout.sources()),
             (None, sources) => choose_in(sources),
         };
+        let (ledgers, wrong) = ledgers(layout, from);
         let mut set_paths = layout.in_root(&layout.sidecar_sets);
+        // Git keeps no empty folder when the last SidecarSet is deleted.
+        set_paths.retain(|path| ledgers.ledgers.is_empty() || from.files.kind(path).is_some());
         set_paths.extend_from_slice(supposed.sidecar_sets);
         let sets = choose_in(&set_paths);
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
         if let Some(cluster) = cluster {
             manifests.retain(|m| layout.is_in(cluster, m));
         }
-        let (ledgers, wrong) = ledgers(layout, from);
         diagnostics.extend(wrong);
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
         let (mut inputs, found) = read(manifests, from.files);

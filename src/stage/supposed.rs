@@ -39,9 +39,9 @@ impl Supposed<'_> {
     /// What is wrong with one of them.
     pub fn set(&mut self, settings: &[String]) -> Result<(), String> {
         for setting in settings {
-            let (key, value) = setting
-                .split_once('=')
-                .ok_or_else(|| format!("`{setting}` is no setting: write `KEY=VALUE`, as in `maxUnavailable=10%`"))?;
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                format!("`{setting}` is no setting: write `KEY=VALUE`, as in `maxUnavailable=10%`")
+            })?;
             match UPDATE_STRATEGY.contains(&key) {
                 true => {
                     let value = read(value).map_err(|e| format!("`{setting}`: {}", e.message))?;
@@ -66,7 +66,9 @@ impl Supposed<'_> {
             }
             strategy.as_object_mut().into_iter().for_each(|s| s.extend(self.update_strategy.clone()));
             let text = document.rewrite(&at, &Value::Object(spec));
-            match text.and_then(|text| document.with_text(&text)) {
+            // Places in it are not those of the file any more.
+            let name: Arc<str> = format!("{} with --strategy", document.file()).into();
+            match text.and_then(|text| Document::read(&name, document.index(), 1, &text)) {
                 Ok(changed) => *document = Arc::new(changed),
                 Err(error) => wrong.push(error),
             }
@@ -110,7 +112,13 @@ mod tests {
     #[test]
     fn settings_are_read_as_yaml() {
         let mut supposed = Supposed::default();
-        let settings = ["maxUnavailable=10%", "partition=3", "steps=1, 25%", "maxBatches=7", "selector={matchLabels: {a: b}}"];
+        let settings = [
+            "maxUnavailable=10%",
+            "partition=3",
+            "steps=1, 25%",
+            "maxBatches=7",
+            "selector={matchLabels: {a: b}}",
+        ];
         supposed.set(&settings.map(str::to_owned)).unwrap();
         assert_eq!(supposed.update_strategy["maxUnavailable"], "10%");
         assert_eq!(supposed.update_strategy["partition"], 3);

@@ -42,8 +42,10 @@ pub struct Report {
     pub is_image_only: bool,
     /// Workloads that count.
     pub matched_workloads: usize,
-    /// Their pods.
+    /// Their pods, as far as known.
     pub matched_pods: u32,
+    /// Workloads that count and of which nobody says how many pods they have.
+    pub unknown_sizes: usize,
     /// The batches, as far as a plan may have them.
     pub batches: Vec<Batch>,
     /// The number of the last batch; where there are too many, as far as they were counted.
@@ -129,6 +131,7 @@ pub fn report(
         is_image_only: is_image_only(&state),
         matched_workloads: state.matched.len(),
         matched_pods: state.pods,
+        unknown_sizes: state.matched.iter().filter(|m| m.size.is_none() && !m.is_next_run()).count(),
         last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
         held: held(&state, ledger),
         end: end(&taken, all.len(), most, extent),
@@ -173,7 +176,13 @@ impl Report {
 
     /// Returns the steps from what a workload is rendered as before a batch (by its place in `batches`) to what it
     /// is afterwards; `base` is where its object stands in the rendered document.
-    pub fn patches(&self, course: &Course<'_>, batch: usize, unit: &Unit, base: &Path) -> Vec<PatchOperation> {
+    pub fn patches(
+        &self,
+        course: &Course<'_>,
+        batch: usize,
+        unit: &Unit,
+        base: &Path,
+    ) -> Vec<PatchOperation> {
         let Some(at) = self.batches.get(batch).map(|b| b.step) else { return Vec::new() };
         let pair = [self.ledger(at), self.ledger(at + 1)];
         let [old, new] = pair.map(|ledger| course.fleet.object(unit, &line(ledger, unit)));
@@ -200,12 +209,18 @@ fn target(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> Name {
 fn from(ledger: &Ledger, target: &Name) -> Name {
     let away = || ledger.lines.values().filter(|l| l.held.is_none() && l.revision != *target);
     let count = |name: &Name| away().filter(|l| l.revision == *name).count();
-    let most = away().map(|l| &l.revision).max_by_key(|name| (count(name), std::cmp::Reverse((*name).clone())));
-    if ledger.released == *target { most.unwrap_or(&ledger.released).clone() } else { ledger.released.clone() }
+    let most =
+        away().map(|l| &l.revision).max_by_key(|name| (count(name), std::cmp::Reverse((*name).clone())));
+    if ledger.released == *target {
+        most.unwrap_or(&ledger.released).clone()
+    } else {
+        ledger.released.clone()
+    }
 }
 
 fn is_image_only(state: &State<'_>) -> bool {
-    let mut differences = state.matched.iter().map(|m| &m.change.difference).filter(|d| !d.is_empty()).peekable();
+    let mut differences =
+        state.matched.iter().map(|m| &m.change.difference).filter(|d| !d.is_empty()).peekable();
     differences.peek().is_some() && differences.all(super::difference::Difference::is_image_only)
 }
 

@@ -6,8 +6,9 @@ use super::super::state::{Matched, State};
 use super::super::step::{Circumstances, Course};
 use super::super::{Near, simulate, unavailable};
 use super::{Batch, End, Report, title};
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::model::duration;
+use crate::yaml::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,7 +26,9 @@ pub(super) fn warnings(
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
     found.extend(sizes(report, state, given));
-    let ends: Vec<[Arc<Rendering>; 2]> = course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
+    found.extend(kept(state));
+    let ends: Vec<[Arc<Rendering>; 2]> =
+        course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
     let sizes = sizes_of(course, report);
     let subjects: Vec<Subject<'_>> = course
         .fleet
@@ -124,6 +127,8 @@ fn oversized(
         let told = bound.and_then(|b| advice::above_max_unavailable(subject, moved.down.into(), b, written));
         match told {
             Some(told) => found.push(told),
+            // Nobody asked for the steps that count by default.
+            None if course.settings.has_default_steps => {}
             None => above_step.push(&*moved.key),
         }
     }
@@ -133,27 +138,52 @@ fn oversized(
 
 fn above_the_step(course: &Course<'_>, keys: &[&str]) -> Option<Diagnostic> {
     let is_one = keys.len() == 1;
-    let (is, own, each) = if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
+    let (is, own, each) =
+        if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
     let message = format!("{}{each} {is} bigger than the step, and {own}", named(keys)?);
     let note = Diagnostic::note(Code::WorkloadAboveStep, message);
     let note = match &course.settings.steps_at {
         Some(at) => note.at(at.clone()),
         None => note,
     };
-    Some(note.because("it cannot be split: only kinds with a native partition and `replicas` in git can"))
+    Some(note.because("only kinds with a native partition and `replicas` in git can be split"))
+}
+
+/// Workloads whose own partition keeps pods old when the rollout is done.
+fn kept(state: &State<'_>) -> Option<Diagnostic> {
+    let keeps = |m: &&Matched<'_>| m.size.is_some_and(|size| m.whole() < size) && !m.is_next_run();
+    let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
+    let pods: u32 = matched.iter().map(|m| m.size.unwrap_or(0) - m.whole()).sum();
+    let (who, _) = names(&matched)?;
+    let (stay, own) = if pods == 1 { ("pod stays", "its") } else { ("pods stay", "their") };
+    let own = if matched.len() == 1 { "its" } else { own };
+    let message = format!("{pods} {stay} old in {who}: {own} own partition is never lowered");
+    let note = Diagnostic::note(Code::OwnPartition, message);
+    let at = |m: &&Matched<'_>| {
+        let partition = m.strategy.partition.as_ref()?;
+        let path = m.unit.located.base.join(&partition.path);
+        Some(m.unit.document.label(&path, Part::Value, ""))
+    };
+    let note = matched.first().and_then(at).into_iter().fold(note, Diagnostic::at);
+    Some(note.because("the rollout closes all the same: what their templates say is the target"))
 }
 
 /// Where the number of pods is not from git.
 fn sizes(report: &Report, state: &State<'_>, given: &Circumstances) -> Vec<Diagnostic> {
     let opens = report.opens() || report.start.target.is_none();
-    let silent = state.matched.iter().filter(|m| m.unit.replicas.is_none() && !m.is_done && m.change.taking.how.moves_pods());
+    let silent = state
+        .matched
+        .iter()
+        .filter(|m| m.unit.replicas.is_none() && !m.is_done && m.change.taking.how.moves_pods());
     let known = |m: &&Matched<'_>| report.start.sizes.contains_key(m.unit.key());
     let (written, unknown): (Vec<_>, Vec<_>) = silent.filter(|m| !known(m)).partition(|m| m.size.is_some());
-    let observed: Vec<_> = written.into_iter().filter(|m| opens && given.observed.contains_key(m.unit.key())).collect();
+    let observed: Vec<_> =
+        written.into_iter().filter(|m| opens && given.observed.contains_key(m.unit.key())).collect();
     let mut found = Vec::new();
     let pods: u32 = observed.iter().filter_map(|m| m.size).sum();
     found.extend(names(&observed).map(|(who, has)| {
-        let message = format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
+        let message =
+            format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
         Diagnostic::warning(Code::PodsNotInGit, message)
     }));
     found.extend(names(&unknown).map(|(who, has)| unknown_size(&who, has, unknown.len(), opens)));
@@ -201,8 +231,11 @@ fn too_many_batches(course: &Course<'_>, report: &Report) -> Option<Diagnostic> 
     let shortest = format!("{whole}{batches} x soak {soak}{end}");
     let most = course.settings.max_batches as usize;
     let told = advice::too_many_batches(batches, most, &shortest, field, written)?;
-    let more = |text: String| if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") };
-    Some(Diagnostic { message: more(told.message.clone()), ..told })
+    let more = |text: String| {
+        if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
+    };
+    // Such a rollout is not staged.
+    Some(Diagnostic { severity: Severity::Error, message: more(told.message.clone()), ..told })
 }
 
 fn label(course: &Course<'_>, field: &str) -> Option<Label> {
