@@ -1,6 +1,6 @@
 //! Runs every folder of golden/ that holds a `case.toml`, as one named test each.
 //!
-//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `oracle`), `in/` (the working folder), and what is expected:
+//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `oracle`), `in/` (the working folder), and what is expected:
 //! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
 //! `UPDATE_GOLDEN=1` writes what came out; a missing expectation is written, and the test fails once.
 
@@ -27,6 +27,9 @@ struct Case {
     /// Symbolic links to make in the working folder, with what they say.
     #[serde(default)]
     links: BTreeMap<PathBuf, PathBuf>,
+    /// Commands that run first, of git and pillion: a case about a repository makes one.
+    #[serde(default)]
+    before: Vec<Vec<String>>,
     /// The working folder is compared with `out/` afterwards.
     #[serde(default)]
     writes: bool,
@@ -42,8 +45,15 @@ fn run(toml: &Path) -> Outcome {
         copy(&folder.join("in"), work.path())?;
     }
     link(&case.links, work.path())?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
-    command.args(&case.args).current_dir(work.path()).env_clear().env("HOME", work.path());
+    for words in &case.before {
+        let (program, args) = words.split_first().ok_or("an empty command")?;
+        let output = program_in(work.path(), program, true).args(args).output()?;
+        if !output.status.success() {
+            return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+    }
+    let mut command = program_in(work.path(), "pillion", !case.before.is_empty());
+    command.args(&case.args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stdin = case.stdin.as_ref().map_or(Ok(Vec::new()), |f| fs::read(folder.join(f)))?;
@@ -60,6 +70,26 @@ fn run(toml: &Path) -> Outcome {
         wrong.extend(expect_folder(&folder.join("out"), work.path())?);
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// A program that knows nothing of the machine, but where git is when the case is about a repository.
+fn program_in(folder: &Path, name: &str, with_git: bool) -> Command {
+    let mut command = match name {
+        "pillion" => Command::new(env!("CARGO_BIN_EXE_pillion")),
+        other => Command::new(other),
+    };
+    command.current_dir(folder).env_clear().env("HOME", folder);
+    if with_git {
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C")]);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "A Person")
+                .env(format!("GIT_{who}_EMAIL"), "a@example.com");
+            command.env(format!("GIT_{who}_DATE"), "1600000000 +0000");
+        }
+    }
+    command
 }
 
 fn is_update() -> bool {

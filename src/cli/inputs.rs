@@ -72,11 +72,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     if let Some(name) = &args.namespace {
         choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
     }
-    let mut sets = inputs.layout.in_root(&inputs.layout.sidecar_sets);
-    if !inputs.layout.ledgers(inputs.files).0.is_empty() {
-        // Git keeps no empty folder when the last SidecarSet is deleted.
-        sets.retain(|path| inputs.files.kind(path).is_some());
-    }
+    let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
     inputs.manifests = inputs.choose(&paths, &choice);
     inputs.sidecar_sets = inputs.choose(&inputs.named_for_sets.clone(), &choice);

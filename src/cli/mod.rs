@@ -1,15 +1,24 @@
 //! The command line: one file a verb, and what the verbs share.
 
+mod clock;
 mod explain;
+mod init;
 mod inputs;
+mod landing;
 mod pipeline;
 mod plan;
 mod print;
 mod progress;
 mod reference;
 mod render;
+mod render_branch;
 mod report;
+mod repository;
+mod stage;
+mod status;
 mod validate;
+mod verbs;
+mod verify;
 
 pub use reference::reference;
 
@@ -93,6 +102,24 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Say what a rollout is going to do
     Plan(plan::PlanArgs),
+    /// Write the commits of a rollout onto a branch of their own, to be read before it starts
+    Stage(stage::StageArgs),
+    /// Say where every rollout stands, and what it waits for
+    Status(status::StatusArgs),
+    /// Stop a rollout where it is
+    Pause(verbs::PauseArgs),
+    /// Let a paused rollout go on, or one that was rolled back be staged again
+    Resume(verbs::ResumeArgs),
+    /// Let a batch pass that waits for a person
+    Approve(verbs::ApproveArgs),
+    /// Go back to the released revision
+    Rollback(verbs::RollbackArgs),
+    /// Keep a workload as it is, or give it an emergency image
+    Hold(verbs::HoldArgs),
+    /// Write the files that a repository needs
+    Init(init::InitArgs),
+    /// Check that everything in git is what pillion makes
+    Verify(verify::VerifyArgs),
     /// Print the JSON Schema of pillion's own files
     Schema {
         /// Of which file
@@ -124,6 +151,15 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
+        Verb::Status(args) => status::run(args, &cli.common, &mut reporter),
+        Verb::Pause(args) => verbs::pause(args, &cli.common, &mut reporter),
+        Verb::Resume(args) => verbs::resume(args, &cli.common, &mut reporter),
+        Verb::Approve(args) => verbs::approve(args, &cli.common, &mut reporter),
+        Verb::Rollback(args) => verbs::rollback(args, &cli.common, &mut reporter),
+        Verb::Hold(args) => verbs::hold(args, &cli.common, &mut reporter),
+        Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
+        Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
+        Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
         Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),

@@ -3,7 +3,7 @@
 use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
@@ -23,6 +23,9 @@ pub(super) struct RenderArgs {
     /// Write the files back where they came from
     #[arg(long)]
     in_place: bool,
+    /// With two branches: render HEAD's commit onto this one, with the ledgers that are there
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
+    branch: Option<String>,
     /// Write nothing; exit 1 when the output is not up to date
     #[arg(long)]
     check: bool,
@@ -68,6 +71,9 @@ struct Compare {
 
 /// Runs `pillion render`.
 pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    if let Some(branch) = &args.branch {
+        return render_branch::run(branch, common, reporter);
+    }
     let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_unusable {

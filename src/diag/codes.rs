@@ -87,6 +87,9 @@ codes! {
     /// them.
     LiveNotRendered "live-not-rendered" "a new image in rendered/shop/web.yaml that no source has"
 
+    /// The live branch was rewritten: what a rollout was staged on is no longer in its history.
+    LiveRewritten "live-rewritten" "git push --force to main while pillion/main/log waits"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"

@@ -1,7 +1,8 @@
 //! Which bytes does git store for a file? What the `.gitattributes` of the tree say about its line ends.
 //!
 //! Only files of the tree count: what a machine's own configuration says (`core.autocrlf`, `core.attributesFile`,
-//! `info/attributes`) must not change a commit.
+//! `info/attributes`) must not change a commit. `ident` and `working-tree-encoding` are of no concern: they say how
+//! a checkout differs from the blob, and pillion's texts come from blobs or are UTF-8.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::collections::BTreeMap;
@@ -129,24 +130,25 @@ fn line_ends(decided: &BTreeMap<String, State>) -> Storing {
     }
 }
 
-/// Returns the bytes that git would store for a file, or none when those are the same.
-pub(super) fn stored(
+/// Returns the bytes that git would store for a file, or none when those are the same; `old` reads what is there.
+pub(super) fn stored<E>(
     storing: &Storing,
     bytes: &[u8],
-    old: impl FnOnce() -> Option<Vec<u8>>,
-) -> Option<Vec<u8>> {
-    if !bytes.windows(2).any(|w| w == b"\r\n") {
-        return None;
+    old: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<Vec<u8>>, E> {
+    if !has_crlf(bytes) {
+        return Ok(None);
     }
     match storing {
+        Storing::AsIs | Storing::Filter(_) => return Ok(None),
         Storing::Lf => {}
-        Storing::Auto if looks_binary(bytes) => return None,
+        Storing::Auto if looks_binary(bytes) => return Ok(None),
         // git convert.c has_crlf_in_index: a file that came with CRLF keeps it until somebody renormalises it.
-        Storing::Auto if old().is_some_and(|o| o.windows(2).any(|w| w == b"\r\n") && !looks_binary(&o)) => {
-            return None;
+        Storing::Auto => {
+            if old()?.is_some_and(|o| has_crlf(&o) && !looks_binary(&o)) {
+                return Ok(None);
+            }
         }
-        Storing::Auto => {}
-        Storing::AsIs | Storing::Filter(_) => return None,
     }
     let mut kept = Vec::with_capacity(bytes.len());
     for (n, byte) in bytes.iter().enumerate() {
@@ -154,7 +156,11 @@ pub(super) fn stored(
             kept.push(*byte);
         }
     }
-    Some(kept)
+    Ok(Some(kept))
+}
+
+fn has_crlf(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|w| w == b"\r\n")
 }
 
 // git convert.c gather_stats, convert_is_binary.

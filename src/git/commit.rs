@@ -23,11 +23,16 @@ impl Repository {
     ///
     /// # Errors
     /// When the message cannot be written or the object database fails.
-    pub fn write_commit(&self, new: &NewCommit<'_>, _signing: &Signing) -> Result<Id, Failure> {
-        let text = text(new)?;
+    pub fn write_commit(&self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
+        let bytes = bytes(new, signing)?;
         let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
-        odb.write(ObjectType::Commit, text.as_bytes()).map(Id).map_err(Failure::git("writing a commit"))
+        odb.write(ObjectType::Commit, &bytes).map(Id).map_err(Failure::git("writing a commit"))
     }
+}
+
+/// Returns the bytes of a commit object.
+pub(super) fn bytes(new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Vec<u8>, Failure> {
+    signing.sign(text(new)?.into_bytes(), new.identity)
 }
 
 /// Returns the text of a commit object.

@@ -2,16 +2,19 @@
 //! copied as it is: gitlinks, links, modes, names that are not UTF-8.
 
 use super::attributes::{self, Rules, Storing};
+use super::store::Store;
 use super::tree::{Edit, Kind};
-use super::{Failure, Id, Repository};
+use super::{Failure, Id, NewCommit, Repository, Signing, commit};
 use git2::{ObjectType, Oid};
 use std::collections::BTreeMap;
 
 /// A tree under change. It is kept in memory from one commit to the next, so that a chain of commits reads each
 /// folder once and writes only what changed.
+///
+/// The repository has nothing of it before [`TreeEditor::finish`].
 pub struct TreeEditor<'r> {
     repository: &'r Repository,
-    odb: git2::Odb<'r>,
+    store: Store<'r>,
     root: Folder,
     /// What the `.gitattributes` of a folder say, by the folder's path; none where there is no such file.
     rules: BTreeMap<String, Option<Rules>>,
@@ -43,12 +46,11 @@ impl Repository {
     /// # Errors
     /// When the tree is missing.
     pub fn editor(&self, base: Option<Id>) -> Result<TreeEditor<'_>, Failure> {
-        let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
         let root = match base {
             Some(id) => Folder::load(self, id.0)?,
             None => Folder::empty(),
         };
-        Ok(TreeEditor { repository: self, odb, root, rules: BTreeMap::new() })
+        Ok(TreeEditor { repository: self, store: Store::new(self)?, root, rules: BTreeMap::new() })
     }
 
     /// Writes a tree that differs from another by some edits, and returns it.
@@ -58,7 +60,9 @@ impl Repository {
     pub fn write_tree(&self, base: Option<Id>, edits: &BTreeMap<String, Edit>) -> Result<Id, Failure> {
         let mut editor = self.editor(base)?;
         editor.apply(edits)?;
-        editor.write()
+        let tree = editor.write()?;
+        editor.finish()?;
+        Ok(tree)
     }
 }
 
@@ -109,12 +113,12 @@ impl TreeEditor<'_> {
             Some((mode, Kind::File | Kind::Executable)) => mode,
             Some((_, kind)) => return Err(refused(path, in_the_way(kind))),
         };
-        let odb = &self.odb;
-        let kept = attributes::stored(&storing, bytes, || {
-            old.and_then(|(_, id)| odb.read(id).ok()).map(|o| o.data().to_owned())
-        });
-        let bytes = kept.as_deref().unwrap_or(bytes);
-        let id = odb.write(ObjectType::Blob, bytes).map_err(Failure::git(format!("writing `{path}`")))?;
+        let (store, hint) = (&mut self.store, self.repository.missing_hint());
+        let kept = attributes::stored(&storing, bytes, || match old {
+            Some((_, id)) => store.read(id)?.map(Some).ok_or(Failure::Missing { id: Id(id), hint }),
+            None => Ok(None),
+        })?;
+        let id = self.store.write(ObjectType::Blob, kept.as_deref().unwrap_or(bytes))?;
         if old == Some((mode, id)) {
             return Ok(());
         }
@@ -151,12 +155,28 @@ impl TreeEditor<'_> {
         Ok(true)
     }
 
-    /// Writes the trees of changed folders and returns the root's.
+    /// Makes the trees of changed folders and returns the root's.
     ///
     /// # Errors
     /// When the object database fails.
     pub fn write(&mut self) -> Result<Id, Failure> {
-        self.root.write(&self.odb).map(Id).map_err(Failure::git("writing a tree"))
+        self.root.write(&mut self.store).map(Id)
+    }
+
+    /// Makes a commit and returns its id; its tree is one that this editor made.
+    ///
+    /// # Errors
+    /// As [`Repository::write_commit`].
+    pub fn commit(&mut self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
+        self.store.write(ObjectType::Commit, &commit::bytes(new, signing)?).map(Id)
+    }
+
+    /// Puts everything that was made into the repository; only then may a ref move.
+    ///
+    /// # Errors
+    /// When the object database fails.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        self.store.finish()
     }
 
     /// Returns how git stores a file, by the tree as it is now.
@@ -185,7 +205,9 @@ impl TreeEditor<'_> {
         };
         match folder.entries.get(attributes::FILE) {
             Some(Node::Stored { mode, id }) if matches!(Kind::of(*mode), Kind::File | Kind::Executable) => {
-                let text = self.repository.read(Id(*id))?;
+                let id = *id;
+                let hint = self.repository.missing_hint();
+                let text = self.store.read(id)?.ok_or(Failure::Missing { id: Id(id), hint })?;
                 Ok(Some(Rules::parse(&text, folders.is_empty())))
             }
             _ => Ok(None),
@@ -264,7 +286,7 @@ impl Folder {
     }
 
     /// Writes what changed here and below.
-    fn write(&mut self, odb: &git2::Odb<'_>) -> Result<Oid, git2::Error> {
+    fn write(&mut self, store: &mut Store<'_>) -> Result<Oid, Failure> {
         if let Some(id) = self.written {
             return Ok(id);
         }
@@ -272,7 +294,7 @@ impl Folder {
         for (name, node) in &mut self.entries {
             lines.push(match node {
                 Node::Stored { mode, id } => (name, *mode, *id),
-                Node::Folder(inner) => (name, TREE, inner.write(odb)?),
+                Node::Folder(inner) => (name, TREE, inner.write(store)?),
             });
         }
         // git sorts a folder as if its name ended with a slash.
@@ -285,7 +307,7 @@ impl Folder {
             bytes.push(0);
             bytes.extend_from_slice(id.as_bytes());
         }
-        let id = odb.write(ObjectType::Tree, &bytes)?;
+        let id = store.write(ObjectType::Tree, &bytes)?;
         self.written = Some(id);
         Ok(id)
     }

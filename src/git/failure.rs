@@ -100,6 +100,150 @@ pub enum Failure {
     /// A commit's message cannot be written.
     #[error("the commit message has a NUL character")]
     Message,
+    /// There is no such remote.
+    #[error(
+        "there is no remote `{name}`, only `{known}`: set `git.remote` in pillion.yaml, or run `git remote add {name} URL`"
+    )]
+    NoRemote {
+        /// The name.
+        name: String,
+        /// The remotes that there are.
+        known: String,
+    },
+    /// The server does not let this user in.
+    #[error(
+        "nothing could be {doing} `{remote}`, because it does not accept the credentials of git ({said}): `git fetch {remote}` must work without a question, by a credential helper, an ssh key or `http.extraHeader`"
+    )]
+    NoAccess {
+        /// `fetched from` or `pushed to`.
+        doing: &'static str,
+        /// The remote.
+        remote: String,
+        /// What it says.
+        said: String,
+    },
+    /// The server has no such repository.
+    #[error(
+        "nothing could be {doing} `{remote}`, because there is no such repository, or it is hidden from this user ({said}): `git remote get-url {remote}` shows its address"
+    )]
+    NoSuchRepository {
+        /// `fetched from` or `pushed to`.
+        doing: &'static str,
+        /// The remote.
+        remote: String,
+        /// What it says.
+        said: String,
+    },
+    /// The server cannot be reached.
+    #[error(
+        "nothing could be {doing} `{remote}`, because it cannot be reached ({said}): run the command again"
+    )]
+    Unreachable {
+        /// `fetched from` or `pushed to`.
+        doing: &'static str,
+        /// The remote.
+        remote: String,
+        /// What git says.
+        said: String,
+    },
+    /// git failed in another way.
+    #[error("nothing could be {doing} `{remote}`: {said}")]
+    Remote {
+        /// `fetched from` or `pushed to`.
+        doing: &'static str,
+        /// The remote.
+        remote: String,
+        /// What git says.
+        said: String,
+    },
+    /// The server keeps the branch for others.
+    #[error(
+        "`{name}` of `{remote}` is protected, and this user may not push to it ({said}): let it push there, or push to another branch and open a pull request from it"
+    )]
+    Protected {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        name: String,
+        /// What the server says.
+        said: String,
+    },
+    /// A hook of the server does not like the commit.
+    #[error(
+        "`{remote}` does not take the commits for `{name}` ({said}): this is a rule of the server, not of pillion"
+    )]
+    Declined {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        name: String,
+        /// What the server says.
+        said: String,
+    },
+    /// A hook of this clone does not want the push.
+    #[error(
+        "the pre-push hook of this clone did not let the push to `{remote}` through ({said}): do what it asks for, or push from another clone"
+    )]
+    Hook {
+        /// The remote.
+        remote: String,
+        /// What the hook says.
+        said: String,
+    },
+    /// A push would rewrite history.
+    #[error(
+        "`{name}` is not moved from {from} to {to}, because that would take commits away from it: run the command again on its present head"
+    )]
+    NotForward {
+        /// The ref.
+        name: String,
+        /// Where it is.
+        from: String,
+        /// Where it was to go.
+        to: String,
+    },
+    /// A commit could not be signed.
+    #[error(
+        "a commit cannot be signed by `{program}`, as git is configured to (`commit.gpgsign`): {detail}; mend that, or set `commit.gpgsign` to false in this clone"
+    )]
+    Signing {
+        /// The program that signs.
+        program: String,
+        /// What it says.
+        detail: String,
+    },
+    /// The repository's folder cannot be written.
+    #[error(
+        "`{path}` cannot be written: {source}; make room, or give the user that runs pillion the right to"
+    )]
+    Write {
+        /// The folder.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A program is not installed.
+    #[error("the program `{program}` is not found: install it, or put it on PATH")]
+    NoProgram {
+        /// Its name.
+        program: String,
+    },
+    /// A program could not be started.
+    #[error("the program `{program}` cannot be started: {source}")]
+    Start {
+        /// Its name.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A program did not end.
+    #[error("`{doing}` was ended because it took longer than {seconds} s; run the command again")]
+    Slow {
+        /// What was being done.
+        doing: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Something else that libgit2 says.
     #[error("{what}: {source}")]
     Git {
@@ -114,7 +258,13 @@ impl Failure {
     /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RefMoved { .. } | Self::Locked { .. } => true,
+            Self::RefMoved { .. }
+            | Self::Locked { .. }
+            | Self::Unreachable { .. }
+            | Self::Remote { .. }
+            | Self::Write { .. }
+            | Self::Start { .. }
+            | Self::Slow { .. } => true,
             Self::Git { source, .. } => {
                 matches!(source.class(), git2::ErrorClass::Os | git2::ErrorClass::Filesystem)
             }

@@ -24,6 +24,8 @@ pub struct Commit {
     pub time: Time,
     /// The whole message.
     pub message: String,
+    /// Somebody has signed it.
+    pub is_signed: bool,
 }
 
 impl Commit {
@@ -80,6 +82,7 @@ impl Repository {
             committer: Identity::of(&committer),
             time: Time::of(committer.when()),
             message: String::from_utf8_lossy(commit.message_bytes()).into_owned(),
+            is_signed: commit.header_field_bytes("gpgsig").is_ok(),
         })
     }
 

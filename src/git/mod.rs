@@ -6,10 +6,11 @@
 //!
 //! A change is made in this order, and a kill between any two steps loses nothing:
 //!
-//! 1. fetch brings the branch up to date, [`Repository::commit`] reads its head;
+//! 1. [`Repository::fetch`] brings the branch up to date, [`Repository::commit`] reads its head;
 //! 2. [`TreeEditor`] writes blobs and the trees above them, [`Repository::write_commit`] the commits;
-//! 3. [`Repository::update_ref`] or a push moves a ref, only from the value that was read.
+//! 3. [`Repository::update_ref`] or [`Repository::push`] moves a ref, only from the value that was read.
 
+mod answer;
 mod attributes;
 mod commit;
 mod editor;
@@ -17,10 +18,13 @@ mod failure;
 mod history;
 mod id;
 mod identity;
+mod program;
 mod refs;
+mod remote;
 mod repository;
 mod revision;
 mod signing;
+mod store;
 pub mod trailer;
 mod tree;
 
@@ -28,9 +32,11 @@ pub use commit::NewCommit;
 pub use editor::TreeEditor;
 pub use failure::Failure;
 pub use history::{Commit, Log, Walk};
-pub use id::Id;
+pub use id::{Id, NotAnId};
 pub use identity::{Identity, Time};
+pub use program::Programs;
 pub use refs::Expected;
+pub use remote::{Move, RefUpdate, Upstream};
 pub use repository::Repository;
 pub use signing::Signing;
 pub use tree::{Edit, Entry, Kind, Reader};

@@ -104,17 +104,22 @@ impl Repository {
 
     /// Refuses a name that is none, and a branch that somebody works on.
     fn may_change(&self, name: &str) -> Result<(), Failure> {
-        if !name.starts_with("refs/") || !git2::Reference::is_valid_name(name) {
-            let reason = "it begins with `refs/`, and has no space, `..`, `~`, `^`, `:`, `?`, `*`, `[`, `\\`, part that begins with `.` or ends with `.lock`, and no `/` or `.` at its end".to_owned();
-            return Err(Failure::RefName { name: name.to_owned(), reason });
-        }
+        check_name(name)?;
         match self.checked_out(name) {
             Some(place) => Err(Failure::CheckedOut { name: name.to_owned(), place }),
             None => Ok(()),
         }
     }
 
-    fn moved(&self, name: &str, expected: Expected) -> Failure {
+    /// Returns whether a part of a name is a ref, or the name a part of one.
+    fn is_blocked(&self, name: &str) -> bool {
+        let above = name.match_indices('/').map(|(at, _)| &name[..at]);
+        above.into_iter().any(|n| self.inner.find_reference(n).is_ok())
+            || self.refs(&format!("{name}/")).is_ok_and(|below| !below.is_empty())
+    }
+
+    /// Returns the failure of a ref that is not what was expected.
+    pub(super) fn moved(&self, name: &str, expected: Expected) -> Failure {
         let text = |id: Option<Id>| id.map_or_else(|| "no such ref".to_owned(), Id::short);
         let expected = match expected {
             Expected::At(id) => id.short(),
@@ -129,14 +134,23 @@ impl Repository {
         match e.code() {
             ErrorCode::Modified | ErrorCode::NotFound => self.moved(name, expected),
             ErrorCode::Locked => Failure::Locked { name: name.to_owned(), source: e },
-            ErrorCode::Exists | ErrorCode::Directory if self.find_ref(name).is_some() => self.moved(name, expected),
-            ErrorCode::Exists | ErrorCode::Directory => Failure::RefName {
+            _ if self.is_blocked(name) => Failure::RefName {
                 name: name.to_owned(),
                 reason: "another ref is in the way, because a name cannot be a folder of names as well: rename that, or change `git.staged` in pillion.yaml".to_owned(),
             },
+            ErrorCode::Exists => self.moved(name, expected),
             _ => Failure::git(format!("moving `{name}`"))(e),
         }
     }
+}
+
+/// Refuses what git would not take as the full name of a ref.
+pub(super) fn check_name(name: &str) -> Result<(), Failure> {
+    if name.starts_with("refs/") && git2::Reference::is_valid_name(name) {
+        return Ok(());
+    }
+    let reason = "a part of it is empty, begins with `.` or `-`, or ends with `.lock`, or it has `..`, a space or one of `~^:?*[\\`".to_owned();
+    Err(Failure::RefName { name: name.to_owned(), reason })
 }
 
 /// Returns whether the HEAD of a working tree names a branch, or a rebase there will put it back.

@@ -1,6 +1,6 @@
 //! Which repository is this, and what kind of clone?
 
-use super::Failure;
+use super::{Failure, Programs};
 use git2::{ErrorClass, ErrorCode};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use std::path::Path;
 /// [`Repository::reader`](super::Repository::reader).
 pub struct Repository {
     pub(super) inner: git2::Repository,
+    pub(super) programs: Programs,
 }
 
 impl Repository {
@@ -38,9 +39,15 @@ impl Repository {
             return Err(Failure::Unsupported { path: git_dir.display().to_string(), reason });
         }
         match git2::Repository::open(git_dir) {
-            Ok(inner) => Ok(Self { inner }),
+            Ok(inner) => Ok(Self { inner, programs: Programs::default() }),
             Err(e) => Err(explain(git_dir, e)),
         }
+    }
+
+    /// Sets how git and the signing programs are started.
+    #[must_use]
+    pub fn with_programs(self, programs: Programs) -> Self {
+        Self { programs, ..self }
     }
 
     /// Returns the folder that the working tree is in; none for a bare repository.

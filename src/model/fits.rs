@@ -12,6 +12,8 @@ pub(crate) const API_VERSION: &str = "pillion.dev/v1alpha1";
 /// Compares a document with the schema and collects what does not fit.
 pub(crate) struct Check<'a> {
     document: &'a Document,
+    /// Where the object stands in the document.
+    base: Path,
     /// The command that prints the schema.
     command: &'static str,
     schema: Value,
@@ -20,15 +22,24 @@ pub(crate) struct Check<'a> {
 
 impl<'a> Check<'a> {
     pub(crate) fn new(document: &'a Document, command: &'static str, schema: Value) -> Self {
-        Self { document, command, schema, found: document.diagnostics().to_vec() }
+        Self::at(document, &Path::root(), command, schema)
+    }
+
+    /// Checks an object that is an item of a list.
+    pub(crate) fn at(document: &'a Document, base: &Path, command: &'static str, schema: Value) -> Self {
+        Self { document, base: base.clone(), command, schema, found: document.diagnostics().to_vec() }
+    }
+
+    fn object(&self) -> &'a Value {
+        self.base.find(self.document.value()).unwrap_or(&Value::Null)
     }
 
     /// Reads the whole document, and says everything that is wrong with it.
     pub(crate) fn decode<T: DeserializeOwned>(mut self, kind: &str) -> (Option<T>, Vec<Diagnostic>) {
-        let (document, schema) = (self.document, std::mem::take(&mut self.schema));
-        self.value(document.value(), &schema, &Path::root());
+        let (object, schema) = (self.object(), std::mem::take(&mut self.schema));
+        self.value(object, &schema, &Path::root());
         for (key, expected) in [("apiVersion", API_VERSION), ("kind", kind)] {
-            let found = document.value().get(key).and_then(Value::as_str);
+            let found = object.get(key).and_then(Value::as_str);
             if found != Some(expected) {
                 self.say(
                     Code::InvalidConfiguration,
@@ -43,8 +54,8 @@ impl<'a> Check<'a> {
 
     /// Reads a document that has neither `apiVersion` nor `kind`.
     pub(crate) fn decode_part<T: DeserializeOwned>(mut self) -> (Option<T>, Vec<Diagnostic>) {
-        let (document, schema) = (self.document, std::mem::take(&mut self.schema));
-        self.value(document.value(), &schema, &Path::root());
+        let (object, schema) = (self.object(), std::mem::take(&mut self.schema));
+        self.value(object, &schema, &Path::root());
         self.finish()
     }
 
@@ -52,7 +63,7 @@ impl<'a> Check<'a> {
         if self.found.iter().any(Diagnostic::is_error) {
             return (None, self.found);
         }
-        match serde_json::from_value(self.document.value().clone()) {
+        match serde_json::from_value(self.object().clone()) {
             Ok(decoded) => (Some(decoded), self.found),
             Err(error) => {
                 self.say(Code::InvalidConfiguration, &Path::root(), error.to_string(), None);
@@ -120,7 +131,7 @@ impl<'a> Check<'a> {
             Part::Value
         };
         let mut diagnostic =
-            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(path, part, ""));
+            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(&self.base.join(path), part, ""));
         diagnostic.help = help;
         self.found.push(diagnostic);
     }

@@ -90,7 +90,10 @@ impl Candidates {
             let unit = matched.unit;
             let rendering = course.fleet.rendering(unit, target);
             let broken = rendering.error.as_ref().map(|e| e.message.clone());
-            if let Some(reason) = broken.or_else(|| given.waiting.get(unit.key()).cloned()) {
+            let split = course.split_elsewhere.get(unit.key());
+            let split = || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
+            let waiting = || given.waiting.get(unit.key()).cloned();
+            if let Some(reason) = broken.or_else(split).or_else(waiting) {
                 found.waiting.push((Arc::clone(unit.key()), reason));
             } else if canary::is_selected(selector, &unit.labels) {
                 found.ready.push(i);

@@ -23,6 +23,9 @@ pub struct Course<'r> {
     pub settings: Settings,
     /// The workloads it may concern.
     pub fleet: Fleet<'r>,
+    /// Workloads that the rollout of another SidecarSet has split, each with that set: one partition cannot serve
+    /// two templates.
+    pub split_elsewhere: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// What comes from outside git: when something is done, never what.

@@ -63,6 +63,16 @@ impl Layout {
         }
     }
 
+    /// Returns the files and folders with SidecarSets. Where ledgers tell of SidecarSets, a folder that is gone had
+    /// the last of them: git keeps no empty folder.
+    pub fn sidecar_sets(&self, files: &dyn Files, ledgers: &dyn Files) -> Vec<PathBuf> {
+        let mut paths = self.in_root(&self.sidecar_sets);
+        if paths.iter().any(|p| files.kind(p).is_none()) && !self.ledgers(ledgers).0.is_empty() {
+            paths.retain(|p| files.kind(p).is_some());
+        }
+        paths
+    }
+
     /// Returns what is no manifest: rendered files, ledgers, what `ignore` names, and the folder that is written.
     ///
     /// # Errors

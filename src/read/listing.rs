@@ -58,6 +58,13 @@ impl<'a, Id> Listing<'a, Id> {
         }
     }
 
+    /// Returns the files, links and submodules at a path and below it, in order; links are not followed.
+    pub fn below_or_at(&self, path: &Path) -> Vec<(&Path, &Listed<Id>)> {
+        let path = files::plain(path);
+        let own = self.entries.get_key_value(&path).map(|(path, listed)| (path.as_path(), listed));
+        own.into_iter().chain(self.after(&path)).collect()
+    }
+
     /// Returns what is below a folder, in order.
     fn after(&self, folder: &Path) -> impl Iterator<Item = (&Path, &Listed<Id>)> {
         let behind = self.entries.range::<Path, _>((Excluded(folder), Unbounded));

@@ -141,6 +141,7 @@ impl Gathered {
             let path = base.then("items").then(i);
             match (group_of(&api_version), kind.as_str()) {
                 ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
+                ("pillion.dev", "SidecarRollout") => self.ledgers.push((document.clone(), path)),
                 ("", "Namespace") => self.namespace(document, &path, item),
                 _ if kind.ends_with("List") => self.take_items(document, &path, item),
                 _ => {}

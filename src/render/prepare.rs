@@ -7,7 +7,7 @@ use crate::model::ledger::{self, Ledger, revision_name};
 use crate::model::repository::{self, Repository};
 use crate::model::sidecar_set::{Mode, SidecarSet};
 use crate::model::workload::Kinds;
-use crate::yaml::{Document, Part, Path};
+use crate::yaml::{Part, Path};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -55,7 +55,11 @@ pub struct Prepared {
 
 /// Prepares a renderer, and says what is wrong with the sets and the ledgers.
 pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
-    let has_sets_to_find = !from.named_for_sets.is_empty() && from.sidecar_sets.sidecar_sets.is_empty();
+    // A ledger tells of a SidecarSet that is deleted.
+    let has_sets_to_find = !from.named_for_sets.is_empty()
+        && from.sidecar_sets.sidecar_sets.is_empty()
+        && from.ledgers.ledgers.is_empty()
+        && from.supposed.is_none_or(BTreeMap::is_empty);
     let mut gathered = from.manifests;
     // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
     gathered.unreadable.clear();
@@ -66,9 +70,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     let namespaces = Namespaces::known(&gathered, from.repository);
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
-    // The last SidecarSet may be gone: its rollout is that it goes from the workloads.
-    let has_ledgers = !from.ledgers.ledgers.is_empty();
-    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() && !has_ledgers {
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
         diagnostics.push(no_set(from.named_for_sets));
     }
     let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);
@@ -80,7 +82,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
     let is_broken =
-        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, _)| l.value()["metadata"]["name"] == *set.name);
+        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, p)| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name));
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
@@ -111,6 +113,12 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
 }
 
 impl Prepared {
+    /// Takes a ledger up, in place of one that the SidecarSet may have.
+    pub fn take_ledger(&mut self, ledger: Ledger) {
+        self.renderer = self.renderer_with(&ledger, None);
+        self.ledgers.insert(Arc::clone(&ledger.name), ledger);
+    }
+
     /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
     /// are going to be rendered, their lines are enough.
     pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
@@ -165,28 +173,30 @@ fn contents(
 /// Decodes ledgers; of two for one SidecarSet the first stays.
 fn read_ledgers(found: &[Found]) -> (BTreeMap<Arc<str>, Ledger>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &Document)> = BTreeMap::new();
-    for (document, _) in found {
-        let (decoded, wrong) = ledger::decode(document);
+    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &Found)> = BTreeMap::new();
+    for place in found {
+        let (decoded, wrong) = ledger::decode(&place.0, &place.1);
         diagnostics.extend(wrong);
         let Some(decoded) = decoded else { continue };
         match ledgers.entry(Arc::clone(&decoded.name)) {
-            Entry::Vacant(place) => {
-                place.insert((decoded, document));
+            Entry::Vacant(vacant) => {
+                vacant.insert((decoded, place));
             }
             Entry::Occupied(first) => {
-                diagnostics.push(ledger_twice(&decoded.name, [document, first.get().1]));
+                diagnostics.push(ledger_twice(&decoded.name, [place, first.get().1]));
             }
         }
     }
     (ledgers.into_iter().map(|(name, (ledger, _))| (name, ledger)).collect(), diagnostics)
 }
 
-fn ledger_twice(name: &str, [second, first]: [&Document; 2]) -> Diagnostic {
-    let at = Path::dotted("metadata.name");
+fn ledger_twice(name: &str, [second, first]: [&Found; 2]) -> Diagnostic {
+    let label = |(document, path): &Found, text: &str| {
+        document.label(&path.join(&Path::dotted("metadata.name")), Part::Value, text)
+    };
     Diagnostic::error(Code::LedgerTwice, format!("there are two ledgers of SidecarSet `{name}`"))
-        .at(second.label(&at, Part::Value, "here again"))
-        .at(first.label(&at, Part::Value, "first here"))
+        .at(label(second, "here again"))
+        .at(label(first, "first here"))
         .help("leave one of the files out; where they are of two clusters, name these in `clusters:` of pillion.yaml")
 }
 

@@ -67,6 +67,12 @@ impl Branches {
         format!("refs/heads/{}", name.replace("{cluster}", cluster.unwrap_or_default()))
     }
 
+    /// Returns the beginning of the names of all staged branches, with a `*`.
+    pub fn all_staged(&self) -> String {
+        let pattern = self.pattern.replace("{live}", &self.live);
+        format!("{}*", pattern.split('{').next().unwrap_or_default())
+    }
+
     /// Returns the ref of the live branch in this repository.
     pub fn local(&self) -> String {
         format!("refs/heads/{}", self.live)

@@ -52,6 +52,36 @@ pub enum Failure {
         /// Where pillion.yaml was looked for.
         path: String,
     },
+    /// There is no place for ledgers.
+    #[error(
+        "pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them"
+    )]
+    NoLedgers,
+    /// There is no place for rendered files.
+    #[error(
+        "pillion.yaml names no folder of rendered files (`rendered: .` is the root of the live branch), so there is nothing to write onto a branch"
+    )]
+    NothingRendered,
+    /// The live branch was rendered from a commit that is not in the history of this one.
+    #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", live.short(), commit.short())]
+    NewerSource {
+        /// The live branch.
+        branch: String,
+        /// What it was rendered from.
+        live: git::Id,
+        /// What was to be rendered.
+        commit: git::Id,
+    },
+    /// This repository and the remote have gone different ways.
+    #[error(
+        "`{branch}` here and on `{remote}` have gone different ways: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` takes the remote's"
+    )]
+    Diverged {
+        /// The live branch.
+        branch: String,
+        /// The remote.
+        remote: String,
+    },
     /// All SidecarSets would be staged on one branch.
     #[error(
         "`git.staged: {pattern}` of pillion.yaml has no `{{sidecarSet}}`, and each SidecarSet has a staged branch of its own"

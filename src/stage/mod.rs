@@ -1,12 +1,22 @@
 //! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
 
 mod branches;
+mod change;
 mod failure;
+mod init;
+mod land;
 mod live;
+mod message;
 mod own_render;
 mod places;
+mod refusal;
+mod rollout;
 mod site;
+mod stack;
+mod staged;
 mod supposed;
+mod waves;
+mod wording;
 
 /// Is what git holds what pillion makes?
 pub mod verify;
@@ -15,9 +25,18 @@ pub mod verify;
 pub mod verbs;
 
 pub use branches::Branches;
+pub use change::{Change, commit};
 pub use failure::Failure;
+pub use init::{Initial, Released, init};
+pub use land::{Landed, Landing, land};
 pub use live::{Live, configuration_of, listing};
+pub use message::of_source as trailers_of_source;
 pub use own_render::check_own_render;
 pub use places::{RenderedPlace, RenderedPlaces};
+pub use refusal::{SOAK, rewritten, too_many_batches};
+pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
+pub use stack::{Stack, Staged, stack};
+pub use staged::{Examined, StagedBranch, Written};
 pub use supposed::Supposed;
+pub use waves::not_before;

@@ -34,7 +34,8 @@ pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>,
     let (configuration, files) = (&live.configuration, live.rendered());
     let compare = |(input, text): &(Input, Arc<str>)| {
         let rendered = render_one(input, text, &site.prepared.renderer);
-        let place = configuration.rendered_place(input).filter(|_| !rendered.is_dropped);
+        let place =
+            configuration.rendered_place(site.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
         let Some(place) = place else { return Ok((rendered.diagnostics, None, Compared::Same)) };
         let new = rendered.new.as_deref().unwrap_or(text);
         let is_same = files.file(Path::new(&place)) == Some(&Id::of_blob(new.as_bytes())?);

@@ -48,7 +48,9 @@ impl RenderedPlaces<'_> {
             _ => 0,
         };
         RenderedPlace {
-            file: input.and_then(|(input, _)| self.site.configuration.rendered_place(input)),
+            file: input.and_then(|(input, _)| {
+                self.site.configuration.rendered_place(self.site.cluster.as_deref(), input)
+            }),
             index: document.index() - before,
             base: self.rendered_base(document.value(), &unit.located.base),
         }
@@ -75,12 +77,15 @@ impl RenderedPlaces<'_> {
 }
 
 impl Configuration {
-    /// Returns the place of the rendered file of an input; None where git holds no rendered files.
-    pub fn rendered_place(&self, input: &Input) -> Option<String> {
-        match input.source {
-            Source::File(_) => self.in_rendered(&input.relative),
-            // What a command has built has no place in git.
-            Source::Stdin => None,
+    /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A
+    /// file that is in the folders of several clusters is rendered for the first of them.
+    pub fn rendered_place(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
+        // What a command has built has no place in git.
+        let Source::File(_) = input.source else { return None };
+        let first = self.layout.clusters.iter().find(|c| self.layout.is_in(c, input));
+        match (cluster, first) {
+            (Some(cluster), Some(first)) if *first.name != *cluster => None,
+            _ => self.in_rendered(&input.relative),
         }
     }
 

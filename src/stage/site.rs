@@ -121,9 +121,11 @@ impl Site {
             (None, sources) => choose_in(sources),
         };
         let (ledgers, wrong) = ledgers(layout, from);
-        let mut set_paths = layout.in_root(&layout.sidecar_sets);
-        // Git keeps no empty folder when the last SidecarSet is deleted.
-        set_paths.retain(|path| ledgers.ledgers.is_empty() || from.files.kind(path).is_some());
+        let mut set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
+            // A supposed ledger may be of a SidecarSet that is deleted, the last one of its folder.
+            set_paths.retain(|path| from.files.kind(path).is_some());
+        }
         set_paths.extend_from_slice(supposed.sidecar_sets);
         let sets = choose_in(&set_paths);
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
@@ -184,12 +186,19 @@ impl Site {
 
     /// Returns what is known of the rollout of a SidecarSet.
     pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
+        let (rollout, diagnostics) = self.settings(name);
+        let mut course = self.course_with(name, &rollout);
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        course.settings.steps_at = self.steps_at(set.map(Arc::as_ref));
+        (course, diagnostics)
+    }
+
+    /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
+    pub fn settings(&self, name: &str) -> (Rollout, Vec<Diagnostic>) {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
         let (rollout, diagnostics) = set.map_or_else(|| (rollout.clone(), Vec::new()), |s| own(s, &rollout));
-        let mut course = self.course_with(name, &rollout.overridden(&self.supposed_rollout));
-        course.settings.steps_at = self.steps_at(set.map(Arc::as_ref));
-        (course, diagnostics)
+        (rollout.overridden(&self.supposed_rollout), diagnostics)
     }
 
     /// Where the steps of a rollout are written.
@@ -219,7 +228,16 @@ impl Site {
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
             fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),
+            split_elsewhere: self.split_by_others(name),
         }
+    }
+
+    /// The workloads that rollouts of other SidecarSets have split, each with that set.
+    fn split_by_others(&self, name: &str) -> BTreeMap<Arc<str>, Arc<str>> {
+        let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
+        let lines = others.flat_map(|ledger| ledger.lines.iter().map(move |(key, line)| (ledger, key, line)));
+        let split = lines.filter(|(_, _, line)| line.partition.is_some());
+        split.map(|(ledger, key, _)| (Arc::clone(key), Arc::clone(&ledger.name))).collect()
     }
 
     /// Renders every file, in parallel, and hands the results over in order.
@@ -239,6 +257,14 @@ impl Site {
     /// Returns the inputs and their texts, in order.
     pub fn inputs(&self) -> &[(Input, Arc<str>)] {
         &self.inputs
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let numbers: BTreeMap<&str, usize> =
+            self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
 
     /// Two manifests of one workload: the cluster has one, and nobody knows which.
@@ -332,7 +358,10 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
             Ok(text) => {
                 let found = gather(&input.name, &text);
                 diagnostics
-                    .extend(found.ledgers.iter().filter_map(|(document, _)| misplaced(document, input)));
+                    .extend(found.ledgers.iter().filter_map(|(document, path)| misplaced(document, path, input)));
+                if found.ledgers.is_empty() && found.unreadable.is_empty() {
+                    diagnostics.push(no_ledger_in(input));
+                }
                 gathered.merge(found);
             }
             Err(error) => diagnostics.push(error),
@@ -341,11 +370,19 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
     (gathered, diagnostics)
 }
 
+/// Anything else than a ledger in their folder: somebody may think it counts.
+fn no_ledger_in(input: &Input) -> Diagnostic {
+    Diagnostic::error(Code::LedgerBroken, format!("`{}` holds no ledger", input.name))
+        .at(Label::whole_file(Arc::clone(&input.name)))
+        .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
+        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
+}
+
 /// A ledger of another SidecarSet than its file is named for.
-fn misplaced(document: &Document, input: &Input) -> Option<Diagnostic> {
-    let name = document.value()["metadata"]["name"].as_str()?;
+fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Option<Diagnostic> {
+    let name = path.find(document.value())?["metadata"]["name"].as_str()?;
     let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
-    let at = crate::yaml::Path::dotted("metadata.name");
+    let at = path.join(&crate::yaml::Path::dotted("metadata.name"));
     (stem != name).then(|| {
         Diagnostic::error(
             Code::LedgerMisplaced,

@@ -5,7 +5,8 @@ use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Commit, Id, Repository, Walk};
 use crate::model::ledger::{self, Ledger, Line, Revision};
 use crate::plan::{Batch, Circumstances, Course, Step, digest, next_step, steps};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::read::Files as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,18 +14,14 @@ use std::sync::Arc;
 const MOST_STEPS: usize = 1000;
 
 /// Compares the ledgers of a site with the one text that pillion writes for each.
-pub fn canonical(site: &Site, texts: &BTreeMap<Arc<str>, (Arc<str>, String)>) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    for (name, (file, text)) in texts {
-        let Some(ledger) = site.prepared.ledgers.get(name) else { continue };
-        found.extend(first_difference(
-            file,
-            text,
-            &ledger::emit(ledger),
-            "pillion writes this ledger otherwise",
-        ));
-    }
-    found
+pub fn canonical(live: &Live<'_>, site: &Site) -> Vec<Diagnostic> {
+    let differs = |ledger: &Ledger| {
+        let place = live.configuration.ledger_place(site.cluster.as_deref(), &ledger.name)?;
+        let name: Arc<str> = place.as_str().into();
+        let text = live.rendered().text(Path::new(&place), &name).ok()?;
+        first_difference(&name, &text, &ledger::emit(ledger), "pillion writes this ledger otherwise")
+    };
+    site.prepared.ledgers.values().filter_map(differs).collect()
 }
 
 /// Judges every change of a ledger on the way from `base` to what is live: each must be a step of the planner, a
@@ -42,8 +39,8 @@ pub fn since(
     let mut found = Vec::new();
     for (before, after) in changes(repository, live.head.id, base)? {
         let at = |commit: Id| Live::read_at(repository, &live.branches, config, (live.place.clone(), commit));
-        let (Some(new), wrong) = at(after.id)? else { continue };
-        found.extend(wrong);
+        // What else was wrong on the way is over; what is wrong in the end is said by those who look at that.
+        let Some(new) = at(after.id)?.0 else { continue };
         let old = match before {
             Some(before) if has_configuration(repository, &before, config)? => at(before.id)?.0,
             _ => None,
@@ -83,8 +80,7 @@ fn judge(
     cluster: Option<&str>,
     built: Option<(&str, &str)>,
 ) -> Vec<Diagnostic> {
-    let (site, mut found) = new.site(cluster, built);
-    found.retain(Diagnostic::is_error);
+    let (site, mut found) = (new.site(cluster, built).0, Vec::new());
     let earlier = old.map(|old| old.site(cluster, built).0);
     let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
     for (name, ledger) in &site.prepared.ledgers {

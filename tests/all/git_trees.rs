@@ -252,6 +252,7 @@ fn an_editor_goes_on_from_commit_to_commit() {
             }
             trees.push(editor.write().unwrap());
         }
+        editor.finish().unwrap();
         let mut base = None;
         for (n, expected) in trees.iter().enumerate() {
             let edits =
@@ -260,4 +261,81 @@ fn an_editor_goes_on_from_commit_to_commit() {
             assert_eq!(base, Some(*expected));
         }
     });
+}
+
+#[test]
+fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
+    let world = World::new();
+    let repo = world.init("repo", &["--bare"]);
+    let make = |repository: &Repository, is_finished: bool| {
+        let mut editor = repository.editor(None).unwrap();
+        let mut head: Vec<Id> = Vec::new();
+        for n in 0..10 {
+            for k in 0..100 {
+                editor
+                    .put(&format!("team-{k}/app.yaml"), format!("app: {k}\nround: {n}\n").as_bytes())
+                    .unwrap();
+            }
+            let tree = editor.write().unwrap();
+            let new = NewCommit { tree, parents: &head, message: "x", identity: &pillion(), time: NOW };
+            head = vec![editor.commit(&new, &Signing::off()).unwrap()];
+        }
+        if is_finished {
+            editor.finish().unwrap();
+        }
+        head[0]
+    };
+    let count = || repo.git(&["count-objects", "-v"]).replace('\n', ", ");
+    let nothing = count();
+    // Killed before the end: as if it had never begun.
+    let made = repo.at_rest(|r| make(r, false));
+    assert_eq!(count(), nothing);
+    assert_eq!(repo.at_rest(|r| make(r, true)), made);
+    let packed = count();
+    assert!(packed.contains("in-pack: 2020, packs: 1,") && packed.starts_with("count: 0,"), "{packed}");
+    assert!(packed.contains("garbage: 0"), "{packed}");
+    assert_eq!(repo.at_rest(|r| make(r, true)), made);
+    assert_eq!(count(), packed);
+    assert_eq!(repo.git(&["rev-list", "--count", &made.to_string()]), "10");
+}
+
+#[test]
+fn big_objects_go_out_as_several_packs_in_order() {
+    let world = World::new();
+    let repo = world.init("repo", &["--bare"]);
+    repo.at_rest(|repository| {
+        let mut editor = repository.editor(None).unwrap();
+        editor.put(".gitattributes", b"* text=auto\n").unwrap();
+        let line = b"0123456789abcdef\n".repeat(1 << 16);
+        for n in 0..70u8 {
+            editor.put(&format!("f{n}"), &[&[n + 32], line.as_slice()].concat()).unwrap();
+        }
+        // Both the attributes and the old file are in a pack that may still be on its way.
+        editor.put(".gitattributes", b"* text=auto eol=lf\n").unwrap();
+        editor.put("f0", b"new\r\n").unwrap();
+        let tree = editor.write().unwrap();
+        editor.finish().unwrap();
+        assert_eq!(repository.files(tree, &[""]).unwrap().len(), 71);
+        let id = repository.entry_at(tree, "f0").unwrap().unwrap().id;
+        assert_eq!(repository.read(id).unwrap(), b"new\n");
+    });
+    let count = repo.git(&["count-objects", "-v"]);
+    assert!(count.contains("packs: 2") && count.contains("garbage: 0"), "{count}");
+}
+
+#[test]
+fn what_cannot_be_written_is_a_failure_of_the_environment() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    // A file where the folder of packs has to be stops even a test that runs as root.
+    fs::remove_dir_all(repo.path.join(".git/objects/pack")).unwrap();
+    repo.put(".git/objects/pack", "");
+    let repository = repo.open();
+    let mut editor = repository.editor(None).unwrap();
+    for n in 0..600 {
+        editor.put(&format!("f{n}"), format!("{n}").as_bytes()).unwrap();
+    }
+    editor.write().unwrap();
+    let failed = editor.finish().unwrap_err();
+    assert!(matches!(&failed, f @ Failure::Write { .. } if f.is_retryable()), "{failed:?}");
 }

@@ -1,6 +1,6 @@
 //! Repositories for tests, made by the real `git`, without any configuration of the person who runs them.
 
-use pillion::git::{Identity, Repository, Time};
+use pillion::git::{Id, Identity, NewCommit, Programs, Repository, Signing, Time};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -85,6 +85,26 @@ impl Repo {
         variables
     }
 
+    /// How pillion starts git here.
+    pub(crate) fn programs(&self) -> Programs {
+        Programs { environment: self.environment(), ..Programs::default() }
+    }
+
+    /// Sets a key of the repository's configuration.
+    pub(crate) fn set(&self, key: &str, value: &str) -> &Self {
+        self.git(&["config", key, value]);
+        self
+    }
+
+    /// Puts a script that is executable.
+    pub(crate) fn script(&self, path: &Path, lines: &str) -> PathBuf {
+        let path = self.path.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
     pub(crate) fn try_git(&self, args: &[&str]) -> Output {
         self.command("git").args(args).output().unwrap()
     }
@@ -105,13 +125,13 @@ impl Repo {
     }
 
     /// Adds everything and commits it; returns the commit.
-    pub(crate) fn commit(&self, message: &str) -> pillion::git::Id {
+    pub(crate) fn commit(&self, message: &str) -> Id {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self.id("HEAD")
     }
 
-    pub(crate) fn id(&self, revision: &str) -> pillion::git::Id {
+    pub(crate) fn id(&self, revision: &str) -> Id {
         self.git(&["rev-parse", "--verify", revision]).parse().unwrap()
     }
 
@@ -123,7 +143,7 @@ impl Repo {
     }
 
     pub(crate) fn open(&self) -> Repository {
-        Repository::discover(&self.path).unwrap()
+        Repository::discover(&self.path).unwrap().with_programs(self.programs())
     }
 
     /// Runs something that must leave index, HEAD and working tree alone, and a sound repository behind.
@@ -170,4 +190,18 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
 /// Author and committer of what pillion commits in the tests.
 pub(crate) fn pillion() -> Identity {
     Identity::new("pillion", "pillion@acme.example").unwrap()
+}
+
+/// Writes a commit on top of another, in which some files are put.
+pub(crate) fn on_top(repository: &Repository, parent: Id, files: &[(&str, &str)]) -> Id {
+    let mut editor = repository.editor(Some(repository.commit(parent).unwrap().tree)).unwrap();
+    for (path, text) in files {
+        editor.put(path, text.as_bytes()).unwrap();
+    }
+    let tree = editor.write().unwrap();
+    let new =
+        NewCommit { tree, parents: &[parent], message: "pillion: batch\n", identity: &pillion(), time: NOW };
+    let made = editor.commit(&new, &Signing::off()).unwrap();
+    editor.finish().unwrap();
+    made
 }

@@ -6,7 +6,7 @@ use pillion::plan::partition::keep;
 use pillion::plan::unavailable::max_unavailable;
 use pillion::plan::{Batch, Circumstances, Step, next_step, steps};
 use pillion::stage::Site;
-use pillion::yaml::Document;
+use pillion::yaml::{Document, Path};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn at_present(texts: &Texts) -> String {
 
 fn read(text: &str) -> Ledger {
     let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, text).unwrap());
-    let (ledger, wrong) = decode(&document);
+    let (ledger, wrong) = decode(&document, &Path::root());
     assert!(wrong.is_empty(), "{wrong:?}\n{text}");
     ledger.unwrap()
 }
@@ -337,6 +337,8 @@ enum Edit {
     AppImage(usize),
     Resize(usize, Shape),
     SidecarImage(u32),
+    /// The live branch is taken back by some commits.
+    ForcePush(usize),
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -346,6 +348,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         (0..6_usize).prop_map(Edit::AppImage),
         (0..6_usize, shape()).prop_map(|(i, s)| Edit::Resize(i, s)),
         (1..5_u32).prop_map(Edit::SidecarImage),
+        (1..4_usize).prop_map(Edit::ForcePush),
     ]
 }
 
@@ -378,6 +381,7 @@ proptest! {
         world.strategy = STRATEGIES[1];
         let first = World { image: 1, ..world.clone() };
         let mut ledger = at_present(&first.texts(None));
+        let mut earlier = vec![ledger.clone()];
         for (pauses, edit) in &edits {
             for _ in 0..*pauses {
                 let (site, _) = load(&world.texts(Some(&ledger)));
@@ -385,7 +389,11 @@ proptest! {
                 let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
                 if let Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) = step {
                     ledger = emit(&after);
+                    earlier.push(ledger.clone());
                 }
+            }
+            if let Edit::ForcePush(commits) = edit {
+                ledger.clone_from(&earlier[earlier.len().saturating_sub(*commits + 1)]);
             }
             apply(&mut world, edit);
         }

@@ -9,12 +9,13 @@ use crate::yaml::{Document, Part, Path};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Reads a ledger, and says everything that is wrong with it; none comes back with an error.
-pub fn decode(document: &Arc<Document>) -> (Option<Ledger>, Vec<Diagnostic>) {
-    let (written, found) =
-        Check::new(document, "pillion schema ledger", json_schema()).decode::<Written>("SidecarRollout");
+/// Reads the ledger at a path of a document, the root or an item of a list, and says everything that is wrong with
+/// it; none comes back with an error.
+pub fn decode(document: &Arc<Document>, base: &Path) -> (Option<Ledger>, Vec<Diagnostic>) {
+    let check = Check::at(document, base, "pillion schema ledger", json_schema());
+    let (written, found) = check.decode::<Written>("SidecarRollout");
     let Some(written) = written else { return (None, found) };
-    let mut reader = Reader { document, name: written.metadata.name.as_str().into(), found };
+    let mut reader = Reader { document, base, name: written.metadata.name.as_str().into(), found };
     let ledger = reader.ledger(written.spec);
     let is_sound = !reader.found.iter().any(Diagnostic::is_error);
     (is_sound.then_some(ledger), reader.found)
@@ -23,6 +24,7 @@ pub fn decode(document: &Arc<Document>) -> (Option<Ledger>, Vec<Diagnostic>) {
 /// Reads the parts, and collects what is wrong.
 struct Reader<'a> {
     document: &'a Arc<Document>,
+    base: &'a Path,
     name: Arc<str>,
     found: Vec<Diagnostic>,
 }
@@ -74,7 +76,7 @@ impl Reader<'_> {
     }
 
     fn revision(&mut self, written: &written::Revision, path: &Path) -> Option<Revision> {
-        let (set, wrong) = decode_content(&self.name, &written.sidecar_set, self.document, path);
+        let (set, wrong) = decode_content(&self.name, &written.sidecar_set, self.document, &self.base.join(path));
         self.found.extend(wrong);
         let set = Arc::new(set?);
         for (field, says, is) in [
@@ -117,7 +119,7 @@ impl Reader<'_> {
         self.found.push(
             Diagnostic::error(Code::LedgerBroken, message)
                 .field(path.to_string())
-                .at(self.document.label(path, Part::Value, label))
+                .at(self.document.label(&self.base.join(path), Part::Value, label))
                 .because("ledgers are written by pillion only: nothing is rendered, staged or released by this one")
                 .help(format!("take the last good state: `git log -p -- {}` shows them", self.document.file())),
         );

@@ -1,0 +1,71 @@
+//! How a commit gets onto the live branch: by a push with a lease, or where there is no remote by moving the ref.
+
+use super::repository::Opened;
+use crate::git::{Expected, Id, Move, RefUpdate, Signing, Upstream};
+use crate::stage::{Failure, Live};
+
+/// Where commits wait that are not to be pushed.
+const OUTBOX: &str = "refs/pillion/outbox";
+
+/// What became of a commit.
+pub(super) enum Landed {
+    /// It is there; in words.
+    At(String),
+    /// Somebody else was faster.
+    Moved,
+}
+
+impl Opened {
+    /// Returns how commits are signed.
+    pub(super) fn signing(&self) -> Result<Signing<'_>, Failure> {
+        Ok(Signing::configured(&self.repository)?)
+    }
+
+    /// Brings the live branch up to date, and that of the sources.
+    pub(super) fn fetch(&self) -> Result<(), Failure> {
+        self.fetch_also(None)
+    }
+
+    /// Brings the live branch up to date, that of the sources, and all staged ones.
+    pub(super) fn fetch_all(&self) -> Result<(), Failure> {
+        self.fetch_also(Some(&self.branches.all_staged()))
+    }
+
+    fn fetch_also(&self, more: Option<&str>) -> Result<(), Failure> {
+        let upstream = self.repository.upstream(&self.branches.remote)?;
+        let source = self.branches.source.as_deref();
+        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more).collect();
+        self.repository.fetch(&upstream, &names)?;
+        Ok(())
+    }
+
+    /// Puts a commit on top of what is live; with `stays` it is left in this repository.
+    pub(super) fn land(&self, live: &Live<'_>, commit: Id, stays: bool) -> Result<Landed, Failure> {
+        let Self { repository, branches, .. } = self;
+        if stays {
+            repository.update_ref(OUTBOX, commit, Expected::Anything, "pillion: left here by --no-push")?;
+            let release = format!("git push {} {OUTBOX}:{}", branches.remote, branches.live);
+            return Ok(Landed::At(format!("left at {OUTBOX}; `{release}` releases it")));
+        }
+        let upstream = repository.upstream(&branches.remote)?;
+        let update = RefUpdate {
+            name: branches.local(),
+            to: Some(commit),
+            expected: Expected::At(live.head.id),
+            how: Move::FastForward,
+        };
+        match repository.push(&upstream, &[update])?.into_iter().next() {
+            Some(Err(crate::git::Failure::RefMoved { .. })) => Ok(Landed::Moved),
+            Some(Err(failure)) => Err(failure.into()),
+            Some(Ok(())) | None => Ok(Landed::At(match upstream {
+                Upstream::Remote(remote) => {
+                    // git does so too, but not in every bare clone.
+                    let note = "pillion: pushed";
+                    repository.update_ref(&branches.tracking(), commit, Expected::Anything, note)?;
+                    format!("pushed to {remote}/{}", branches.live)
+                }
+                Upstream::Here => format!("on {}", branches.live),
+            })),
+        }
+    }
+}

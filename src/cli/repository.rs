@@ -1,0 +1,142 @@
+//! From the command line to the repository that rollouts are in, its pillion.yaml, and what is live.
+
+use super::report::Reporter;
+use super::{Common, ENVIRONMENT, USAGE, inputs};
+use crate::git::Repository;
+use crate::model::file_list::slashes;
+use crate::read::{Disk, named, plain, text};
+use crate::stage::{Branches, Configuration, Failure, Live, configuration_of};
+use crate::write;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Which repository, and which part of it.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct RepositoryArgs {
+    /// Take the live branch as it was fetched last
+    #[arg(long)]
+    pub(super) no_fetch: bool,
+    /// Branch whose pillion.yaml counts, where no working tree holds one
+    #[arg(long, value_name = "BRANCH")]
+    pub(super) branch: Option<String>,
+    /// Only this cluster of pillion.yaml
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// Manifests that were built by another program, where git holds no plain ones; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifests: Option<PathBuf>,
+}
+
+pub(super) use super::landing::Landed;
+
+/// How often a verb starts anew when somebody else was faster.
+pub(super) const ATTEMPTS: usize = 5;
+
+/// A repository, and what its pillion.yaml says of branches.
+pub(super) struct Opened {
+    pub(super) repository: Repository,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub(super) config: PathBuf,
+    pub(super) branches: Branches,
+}
+
+/// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
+pub(super) fn open(
+    args: &RepositoryArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Option<Opened>, Failure> {
+    let opened = open_without_fetch(args, common, reporter)?;
+    if let (Some(opened), false) = (&opened, args.no_fetch) {
+        opened.fetch()?;
+    }
+    Ok(opened)
+}
+
+/// Opens the repository of the working folder, with the configuration that says what is live. Without a
+/// configuration the reporter knows why.
+pub(super) fn open_without_fetch(
+    args: &RepositoryArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Option<Opened>, Failure> {
+    let repository = Repository::discover(Path::new("."))?;
+    let on_disk = match (&common.config, repository.root()) {
+        (Some(named), _) => named.is_file().then(|| named.clone()),
+        (None, Some(_)) => inputs::nearest(Path::new(".")),
+        (None, None) => None,
+    };
+    let on_disk = on_disk.and_then(|file| Some((in_tree(&repository, &file)?, file)));
+    let (config, (read, wrong)) = match on_disk.filter(|_| args.branch.is_none()) {
+        Some((config, file)) => (config, Configuration::read(&Disk, &file)),
+        None => {
+            let config = common.config.clone().unwrap_or_else(|| PathBuf::from("pillion.yaml"));
+            let commit = repository.resolve(args.branch.as_deref().unwrap_or("HEAD"))?;
+            let read = configuration_of(&repository, commit, &config)?;
+            (config, read)
+        }
+    };
+    reporter.add(wrong);
+    let Some(read) = read else { return Ok(None) };
+    let branches = Branches::of(&read.repository)?;
+    Ok(Some(Opened { repository, config, branches }))
+}
+
+/// Returns the place of a file of the working tree in the tree of a commit.
+fn in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
+    let root = repository.root()?.canonicalize().ok()?;
+    let place = file.canonicalize().ok()?.strip_prefix(root).ok()?.to_owned();
+    Some(PathBuf::from(slashes(&plain(&place))))
+}
+
+impl Opened {
+    /// Reads what is live. Without a sound pillion.yaml there the reporter knows why.
+    pub(super) fn live(&self, reporter: &mut Reporter) -> Result<Option<Live<'_>>, Failure> {
+        let (live, wrong) = Live::read(&self.repository, &self.branches, &self.config)?;
+        reporter.add(wrong);
+        Ok(live)
+    }
+}
+
+/// Returns the clusters that were asked for; None when there is no such one.
+pub(super) fn clusters<'l>(
+    live: &'l Live<'_>,
+    args: &RepositoryArgs,
+    reporter: &Reporter,
+) -> Option<Vec<Option<&'l str>>> {
+    let all = live.clusters();
+    let Some(wanted) = args.cluster.as_deref() else { return Some(all) };
+    let found: Vec<_> = all.iter().copied().filter(|c| *c == Some(wanted)).collect();
+    if found.is_empty() {
+        let known: Vec<_> = all.iter().flatten().copied().collect();
+        let known =
+            if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
+        reporter.say(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
+        return None;
+    }
+    Some(found)
+}
+
+/// Reads the manifests that another program has built: their name and text.
+pub(super) fn built(args: &RepositoryArgs, reporter: &mut Reporter) -> Result<Option<(String, String)>, ()> {
+    let Some(file) = &args.manifests else { return Ok(None) };
+    let input = named(std::slice::from_ref(file)).remove(0);
+    match text(&input, &Disk) {
+        Ok(text) => Ok(Some((input.name.to_string(), text))),
+        Err(wrong) => {
+            reporter.add([wrong]);
+            Err(())
+        }
+    }
+}
+
+/// Tells a person why a verb on a repository could not be done, and returns its exit code.
+pub(super) fn settle(result: Result<u8, Failure>, reporter: &Reporter) -> Result<u8, write::Failure> {
+    match result {
+        Ok(code) => Ok(code),
+        Err(failure) => {
+            reporter.failure(&failure);
+            Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE })
+        }
+    }
+}

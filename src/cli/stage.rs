@@ -1,0 +1,491 @@
+//! `pillion stage`: the commits of a rollout, to be read before it starts.
+
+use super::report::Reporter;
+use super::repository::{self, Landed, Opened, RepositoryArgs};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
+use crate::diag::Code;
+use crate::git::{Id, RefUpdate, Signing, Upstream};
+use crate::plan::Circumstances;
+use crate::plan::observed::observed;
+use crate::read::{Disk, named, text};
+use crate::stage::{
+    End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
+    rewritten, stack, too_many_batches,
+};
+use crate::write;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Arguments of `pillion stage`.
+#[derive(Debug, Args)]
+pub(super) struct StageArgs {
+    /// SidecarSets; without any, all that have a ledger
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Put the first commit onto the live branch: the rollout is open, and no rendered file has changed
+    #[arg(long)]
+    start: bool,
+    /// Push the staged branches too
+    #[arg(long)]
+    push: bool,
+    /// The pods of the cluster, as `kubectl get pods -A -o json` prints them: Open writes down their numbers where git
+    /// does not say; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    observed: Option<PathBuf>,
+    /// Go on although the live branch was rewritten
+    #[arg(long)]
+    accept_rewritten: bool,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    /// How the commits are told of
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// A document with `apiVersion` and `kind`
+    Json,
+}
+
+/// What the run has done.
+#[derive(Default)]
+struct Done {
+    /// Rollouts that were opened.
+    started: Vec<Started>,
+    staged: Vec<Told>,
+}
+
+/// A rollout that was opened.
+struct Started {
+    sidecar_set: String,
+    cluster: Option<String>,
+    commit: Id,
+    place: String,
+}
+
+/// What became of one staged branch.
+struct Told {
+    sidecar_set: String,
+    cluster: Option<String>,
+    branch: String,
+    base: Id,
+    commits: Vec<(Id, String)>,
+    end: Value,
+    written: Written,
+    /// It was pushed too.
+    pushed: bool,
+    /// Commits of somebody else that were on it.
+    overwritten: Vec<(Id, String)>,
+    /// Why it must not be opened yet.
+    waits: Option<String>,
+    /// The rollout is not open yet, and its first commit opens it.
+    opens: bool,
+}
+
+/// Runs `pillion stage`.
+pub(super) fn run(args: &StageArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+    let mut done = Done::default();
+    let result = all(args, common, reporter, &mut done);
+    let code = repository::settle(result, reporter)?;
+    // What was started or written is told even when something failed behind it.
+    if code == DONE || !done.started.is_empty() || !done.staged.is_empty() {
+        to_stdout(&match args.output {
+            Output::Text => done.text(),
+            Output::Json => done.json(),
+        })?;
+    }
+    Ok(code)
+}
+
+/// What every step of the run needs.
+struct Run<'a> {
+    args: &'a StageArgs,
+    opened: &'a Opened,
+    built: Option<(&'a str, &'a str)>,
+    given: Circumstances,
+    signing: Signing<'a>,
+}
+
+fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Done) -> Result<u8, Failure> {
+    let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
+        return Ok(USAGE);
+    };
+    if !args.repository.no_fetch {
+        opened.fetch_all()?;
+    }
+    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
+    let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
+    let built = built.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let run = Run { args, opened: &opened, built, given, signing: opened.signing()? };
+    if args.start {
+        let code = run.start(reporter, &mut done.started)?;
+        if code != DONE {
+            return Ok(code);
+        }
+    }
+    run.stage(reporter, &mut done.staged)
+}
+
+/// What was observed of a cluster.
+fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstances> {
+    let mut given = Circumstances::default();
+    if let Some(file) = &args.observed {
+        let input = named(std::slice::from_ref(file)).remove(0);
+        match text(&input, &Disk).and_then(|text| observed(&input.name, &text)) {
+            Ok(found) => given.observed = found.pods,
+            Err(wrong) => {
+                reporter.add([wrong]);
+                return None;
+            }
+        }
+    }
+    Some(given)
+}
+
+impl Run<'_> {
+    /// Reads every cluster that counts; an exit code where that is not possible.
+    fn sites(&self, live: &Live<'_>, reporter: &mut Reporter) -> Result<Result<Vec<Site>, u8>, Failure> {
+        let Some(clusters) = repository::clusters(live, &self.args.repository, reporter) else {
+            return Ok(Err(USAGE));
+        };
+        let mut found = Vec::new();
+        for cluster in clusters {
+            let (site, wrong) = live.site(cluster, self.built);
+            // What is not staged yet is staged now.
+            reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+            if !reporter.has_errors() {
+                reporter.add(check_own_render(live, &site)?);
+            }
+            found.push(site);
+        }
+        if reporter.has_errors() {
+            return Ok(Err(FINDINGS));
+        }
+        let is_known = |name: &&String| found.iter().any(|site| self.names(site).contains(name));
+        if let Some(unknown) = self.args.names.iter().find(|name| !is_known(name)) {
+            reporter.say(&without_ledger(unknown, &found));
+            return Ok(Err(USAGE));
+        }
+        Ok(Ok(found))
+    }
+
+    /// The SidecarSets of a cluster that count: those asked for that have a ledger.
+    fn names(&self, site: &Site) -> Vec<String> {
+        let known = site.prepared.ledgers.keys().map(ToString::to_string);
+        known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
+    }
+
+    /// Opens every rollout that is to be opened, each on top of the one before.
+    fn start(&self, reporter: &mut Reporter, started: &mut Vec<Started>) -> Result<u8, Failure> {
+        let mut lost = 0;
+        while lost < repository::ATTEMPTS {
+            let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
+            let sites = match self.sites(&live, reporter)? {
+                Ok(sites) => sites,
+                Err(code) => return Ok(code),
+            };
+            let next = self.next_to_open(&live, &sites, reporter)?;
+            if reporter.has_errors() {
+                return Ok(FINDINGS);
+            }
+            let Some(made) = next else { return Ok(DONE) };
+            let commit = made.stack.tip();
+            match self.opened.land(&live, commit, false)? {
+                Landed::At(place) => {
+                    let (sidecar_set, cluster) = made.whose();
+                    started.push(Started { sidecar_set, cluster, commit, place });
+                }
+                Landed::Moved => {
+                    lost += 1;
+                    self.opened.fetch()?;
+                }
+            }
+        }
+        reporter.say("pillion: the live branch moves faster than a commit can be made: try again");
+        Ok(ENVIRONMENT)
+    }
+
+    /// Finds the first rollout that waits to be opened, and makes that one commit.
+    fn next_to_open<'s>(
+        &self,
+        live: &Live<'_>,
+        sites: &'s [Site],
+        reporter: &mut Reporter,
+    ) -> Result<Option<Made<'s>>, Failure> {
+        for site in sites {
+            for name in self.names(site) {
+                let Some(planned) = self.plan(live, site, &name, reporter)? else { continue };
+                if planned.rollout.opens() && planned.waits(live).is_none() {
+                    return planned.make(live, 1, &self.signing, reporter);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes every staged branch. Nothing is written before everything is made.
+    fn stage(&self, reporter: &mut Reporter, told: &mut Vec<Told>) -> Result<u8, Failure> {
+        let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
+        let sites = match self.sites(&live, reporter)? {
+            Ok(sites) => sites,
+            Err(code) => return Ok(code),
+        };
+        let mut made = Vec::new();
+        for site in &sites {
+            for name in self.names(site) {
+                if let Some(planned) = self.plan(&live, site, &name, reporter)? {
+                    made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
+                }
+            }
+        }
+        if reporter.has_errors() {
+            return Ok(FINDINGS);
+        }
+        let updates: Vec<Option<RefUpdate>> = made.iter().map(Made::push).collect();
+        for made in made {
+            told.push(made.write(&live)?);
+        }
+        if self.args.push { self.push(updates, told, reporter) } else { Ok(DONE) }
+    }
+
+    fn push(
+        &self,
+        updates: Vec<Option<RefUpdate>>,
+        told: &mut [Told],
+        reporter: &Reporter,
+    ) -> Result<u8, Failure> {
+        let repository = &self.opened.repository;
+        let upstream = repository.upstream(&self.opened.branches.remote)?;
+        if upstream == Upstream::Here {
+            reporter
+                .say("pillion: there is no remote to push to: the staged branches are in this repository");
+            return Ok(DONE);
+        }
+        let (places, updates): (Vec<usize>, Vec<RefUpdate>) =
+            updates.into_iter().enumerate().filter_map(|(i, update)| Some((i, update?))).unzip();
+        if updates.is_empty() {
+            return Ok(DONE);
+        }
+        let mut failed = None;
+        for (i, outcome) in places.into_iter().zip(repository.push(&upstream, &updates)?) {
+            match outcome {
+                Ok(()) => told[i].pushed = true,
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        failed.map_or(Ok(DONE), |failure| Err(failure.into()))
+    }
+
+    /// Plans one rollout; None where the reporter knows why there is none.
+    fn plan<'s>(
+        &self,
+        live: &Live<'_>,
+        site: &'s Site,
+        name: &str,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Planned<'s>>, Failure> {
+        let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
+        let examined = branch.examine(live, name)?;
+        let (rollout, mut wrong) = Rollout::of(site, name, &self.given);
+        wrong.extend(too_many_batches(&rollout));
+        if !self.args.accept_rewritten {
+            wrong.extend(rewritten(live, &branch, &examined));
+        }
+        let is_refused = wrong.iter().any(crate::diag::Diagnostic::is_error);
+        reporter.add(wrong);
+        Ok((!is_refused).then_some(Planned { rollout, branch, examined }))
+    }
+}
+
+fn without_ledger(name: &str, sites: &[Site]) -> String {
+    let mut known: Vec<&str> = sites.iter().flat_map(|s| s.prepared.ledgers.keys()).map(|n| &**n).collect();
+    known.dedup();
+    let is_written = sites.iter().flat_map(|s| &s.prepared.sets).any(|s| s.name == name);
+    match (is_written, known.is_empty()) {
+        (true, _) => {
+            format!("pillion: SidecarSet `{name}` has no ledger yet: `pillion init rollout` writes it")
+        }
+        (false, true) => format!("pillion: there is no SidecarSet `{name}`, and no ledger at all"),
+        (false, false) => {
+            format!("pillion: there is no SidecarSet `{name}`; ledgers are of {}", known.join(", "))
+        }
+    }
+}
+
+/// A rollout, before its commits are made.
+struct Planned<'s> {
+    rollout: Rollout<'s>,
+    branch: StagedBranch,
+    examined: Examined,
+}
+
+impl<'s> Planned<'s> {
+    /// Says which cluster of an earlier wave comes first.
+    fn waits(&self, live: &Live<'_>) -> Option<String> {
+        let source = self.rollout.course.source.as_ref().map(|r| r.name.clone());
+        not_before(live, self.rollout.site.cluster.as_deref(), self.rollout.name(), &source)
+    }
+
+    fn make(
+        self,
+        live: &Live<'_>,
+        limit: usize,
+        signing: &Signing<'_>,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Made<'s>>, Failure> {
+        let kept = if signing.is_on() { self.branch.commits(live)? } else { Vec::new() };
+        let (stack, wrong) = stack(live, &self.rollout, limit, signing, &kept)?;
+        reporter.add(wrong);
+        let waits = self.waits(live).filter(|_| self.rollout.opens());
+        Ok(stack.map(|stack| Made { planned: self, stack, waits }))
+    }
+}
+
+/// The commits of one rollout, before any ref is moved.
+struct Made<'s> {
+    planned: Planned<'s>,
+    stack: Stack,
+    waits: Option<String>,
+}
+
+impl Made<'_> {
+    fn whose(&self) -> (String, Option<String>) {
+        let rollout = &self.planned.rollout;
+        (rollout.name().to_owned(), rollout.site.cluster.as_ref().map(ToString::to_string))
+    }
+
+    /// What the branch is to hold; None where nothing is to come.
+    fn tip(&self) -> Option<Id> {
+        (!self.stack.commits.is_empty()).then(|| self.stack.tip())
+    }
+
+    /// What a push has to do; a branch is removed only where all of it is pillion's own.
+    fn push(&self) -> Option<RefUpdate> {
+        let may_write = self.tip().is_some() || self.planned.examined.is_own_there;
+        self.planned.branch.push(self.tip()).filter(|_| may_write)
+    }
+
+    fn write(self, live: &Live<'_>) -> Result<Told, Failure> {
+        let written = match self.tip().is_some() || self.planned.examined.is_own_here {
+            true => self.planned.branch.write(live, self.tip())?,
+            false => Written::Nothing,
+        };
+        let (sidecar_set, cluster) = self.whose();
+        let Self { planned: Planned { rollout, branch, examined }, stack, waits } = self;
+        Ok(Told {
+            sidecar_set,
+            cluster,
+            branch: branch.short().to_owned(),
+            base: stack.base,
+            commits: stack.commits.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            end: end(&rollout),
+            written,
+            pushed: false,
+            overwritten: examined.foreign.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            waits,
+            opens: rollout.opens(),
+        })
+    }
+}
+
+fn end(rollout: &Rollout<'_>) -> Value {
+    match rollout.end() {
+        End::Close => json!({"kind": "Close"}),
+        End::Rest(rest) => json!({"kind": rest.kind(), "reason": rest.to_string()}),
+        End::TooMany => json!({"kind": "More", "reason": "more batches follow"}),
+    }
+}
+
+impl Done {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for started in &self.started {
+            let Started { sidecar_set, cluster, commit, place } = started;
+            let set = called(sidecar_set, cluster.as_deref());
+            let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
+        }
+        self.staged.iter().for_each(|told| told.text(&mut text));
+        text
+    }
+
+    fn json(&self) -> String {
+        let started = |s: &Started| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
+        let document = json!({
+            "apiVersion": "pillion.dev/v1alpha1",
+            "kind": "Stage",
+            "started": self.started.iter().map(started).collect::<Vec<_>>(),
+            "items": self.staged.iter().map(Told::json).collect::<Vec<_>>(),
+        });
+        format!("{document}\n")
+    }
+}
+
+fn called(sidecar_set: &str, cluster: Option<&str>) -> String {
+    cluster.map_or_else(|| sidecar_set.to_owned(), |cluster| format!("{sidecar_set} in {cluster}"))
+}
+
+impl Told {
+    fn text(&self, text: &mut String) {
+        let what = match self.written {
+            Written::Same => "is as it was",
+            Written::Made => "is made",
+            Written::Anew => "is made anew",
+            Written::Removed => "is removed",
+            Written::Nothing => "is not needed",
+        };
+        let set = called(&self.sidecar_set, self.cluster.as_deref());
+        let pushed = if self.pushed { ", and pushed" } else { "" };
+        let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
+        for (id, subject) in self.overwritten.iter().filter(|_| self.pushed || self.written == Written::Anew)
+        {
+            let _ = writeln!(text, "  it held {} (\"{subject}\"), which pillion did not make", id.short());
+        }
+        for (id, subject) in &self.commits {
+            let _ = writeln!(text, "  {} {subject}", id.short());
+        }
+        if let Some(reason) = self.end["reason"].as_str() {
+            let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
+            let _ = writeln!(text, "  {then}: {reason}");
+        }
+        match &self.waits {
+            Some(reason) => {
+                let _ = writeln!(text, "  not to be opened yet: {reason}");
+            }
+            None if self.opens => {
+                let how = format!("pillion stage --start {}", self.sidecar_set);
+                let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
+            }
+            None => {}
+        }
+    }
+
+    fn json(&self) -> Value {
+        let commits = |all: &[(Id, String)]| -> Vec<Value> {
+            all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
+        };
+        let written = match self.written {
+            Written::Same => "Same",
+            Written::Made => "Made",
+            Written::Anew => "Anew",
+            Written::Removed => "Removed",
+            Written::Nothing => "Nothing",
+        };
+        json!({
+            "sidecarSet": self.sidecar_set,
+            "cluster": self.cluster,
+            "branch": self.branch,
+            "base": self.base.to_string(),
+            "written": written,
+            "pushed": self.pushed,
+            "overwritten": commits(&self.overwritten),
+            "commits": commits(&self.commits),
+            "waits": self.waits,
+            "end": self.end,
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! `pillion status`: where every rollout stands, since when, and what it waits for.
+
+use super::report::Reporter;
+use super::repository::{self, RepositoryArgs};
+use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::git::{Commit, Walk};
+use crate::model::ledger::{Ledger, name_text};
+use crate::plan::{Circumstances, Step};
+use crate::stage::{End, Failure, Live, Rollout, Site, not_before};
+use crate::write;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Arguments of `pillion status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// SidecarSets; without any, all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    /// How it is told
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// A document with `apiVersion` and `kind`
+    Json,
+}
+
+/// Where one rollout stands.
+struct Standing {
+    name: String,
+    cluster: Option<String>,
+    ledger: Ledger,
+    /// The commit that changed the ledger last.
+    since: Option<Commit>,
+    /// Where it stands: Released, NotStaged, Open, RollingBack, Paused, Rejected.
+    state: &'static str,
+    batches: u32,
+    updated: u32,
+    pods: u32,
+    held: usize,
+    next: String,
+}
+
+/// Runs `pillion status`.
+pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+    let mut text = String::new();
+    let result = told(args, common, reporter, &mut text);
+    let code = repository::settle(result, reporter)?;
+    to_stdout(&text)?;
+    Ok(code)
+}
+
+fn told(
+    args: &StatusArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    text: &mut String,
+) -> Result<u8, Failure> {
+    let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
+    let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
+    let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
+    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
+    let mut all = Vec::new();
+    for cluster in clusters {
+        let (site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+        reporter.add(wrong);
+        for ledger in site.prepared.ledgers.values() {
+            if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
+                all.push(standing(&live, &site, ledger)?);
+            }
+        }
+    }
+    *text = match args.output {
+        Output::Text if all.is_empty() => {
+            "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
+        }
+        Output::Text => all.iter().map(Standing::text).collect(),
+        Output::Json => {
+            let items: Vec<Value> = all.iter().map(Standing::json).collect();
+            let head = live.head.id.to_string();
+            let document =
+                json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Status", "head": head, "items": items});
+            format!("{document}\n")
+        }
+    };
+    Ok(if reporter.has_errors() { FINDINGS } else { DONE })
+}
+
+fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, Failure> {
+    let cluster = site.cluster.as_deref();
+    let source = site.course(&ledger.name).0.source.map(|r| r.name);
+    let not_before = not_before(live, cluster, &ledger.name, &source);
+    let given = Circumstances { not_before, ..Circumstances::default() };
+    let (rollout, _) = Rollout::of(site, &ledger.name, &given);
+    let place = live.configuration.ledger_place(cluster, &ledger.name);
+    let since = live.repository.log(live.head.id, place.as_deref(), Walk::FirstParent)?.next().transpose()?;
+    let state = match (&ledger.target, &ledger.paused) {
+        (_, Some(_)) => "Paused",
+        (Some(target), None) if *target == ledger.released => "RollingBack",
+        (Some(_), None) => "Open",
+        (None, None) if source == ledger.released => "Released",
+        (None, None) if ledger.rejected.iter().any(|r| **r == *name_text(&source)) => "Rejected",
+        (None, None) => "NotStaged",
+    };
+    let first = rollout.batches().next();
+    let (pods, before) = first.map_or((0, 0), |b| (b.matched_pods, b.updated - b.pods()));
+    Ok(Standing {
+        name: ledger.name.to_string(),
+        cluster: cluster.map(str::to_owned),
+        since,
+        state,
+        batches: rollout.last_batch(),
+        updated: before,
+        pods,
+        held: ledger.lines.values().filter(|l| l.held.is_some()).count(),
+        next: next(&rollout),
+        ledger: ledger.clone(),
+    })
+}
+
+fn next(rollout: &Rollout<'_>) -> String {
+    match rollout.steps.first() {
+        Some(Step::Open(_)) => match rollout.batches().count() {
+            0 => "opening it: no workload has to move".to_owned(),
+            n => format!("opening it: `pillion stage --start {}`; {n} batches follow", rollout.name()),
+        },
+        Some(Step::Batch(batch)) => format!(
+            "batch {} of {}: {} pods of {} workloads",
+            batch.number,
+            rollout.last_batch(),
+            batch.pods(),
+            batch.moves.len()
+        ),
+        Some(Step::Close(_)) => "closing it: every workload carries the target".to_owned(),
+        Some(Step::Rest(rest)) => rest.to_string(),
+        None => match rollout.end() {
+            End::Rest(rest) => rest.to_string(),
+            End::Close | End::TooMany => String::new(),
+        },
+    }
+}
+
+impl Standing {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let of = self.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
+        let ledger = &self.ledger;
+        let released = name_text(&ledger.released);
+        let target = ledger.target.as_ref().map(name_text);
+        let number = ledger.last_batch();
+        let state = match (self.state, target) {
+            ("Released", _) => format!("{released} is released"),
+            ("NotStaged", _) => format!("{released} is released, and the file holds something else"),
+            ("Rejected", _) => format!("{released} is released; what the file holds was rolled back"),
+            ("RollingBack", _) => format!("going back to {released}, batch {number} is out"),
+            (_, Some(target)) => {
+                let paused = if self.state == "Paused" { "paused, " } else { "" };
+                format!(
+                    "{paused}{released} -> {target}, batch {number} of {} is out",
+                    self.batches.max(number)
+                )
+            }
+            (_, None) => format!("{released} is released, paused"),
+        };
+        let _ = writeln!(text, "{}{of}: {state}", self.name);
+        if let Some(since) = &self.since {
+            let _ = writeln!(
+                text,
+                "  since {} ({} {})",
+                date(since.time.seconds),
+                since.id.short(),
+                since.subject()
+            );
+        }
+        if self.pods > 0 && ledger.target.is_some() {
+            let _ = writeln!(text, "  {} of {} pods carry the target", self.updated, self.pods);
+        }
+        for (key, line) in ledger.lines.iter().filter(|(_, l)| l.held.is_some()).take(10) {
+            let _ = writeln!(text, "  held: {key}, {}", line.held.as_deref().unwrap_or_default());
+        }
+        let _ = writeln!(text, "  next: {}", self.next);
+        text
+    }
+
+    fn json(&self) -> Value {
+        let ledger = &self.ledger;
+        json!({
+            "sidecarSet": self.name,
+            "cluster": self.cluster,
+            "state": self.state,
+            "released": name_text(&ledger.released),
+            "target": ledger.target.as_ref().map(name_text),
+            "batch": ledger.last_batch(),
+            "batches": self.batches,
+            "updated": self.updated,
+            "pods": self.pods,
+            "held": self.held,
+            "since": self.since.as_ref().map(|c| json!({"commit": c.id.to_string(), "time": date(c.time.seconds)})),
+            "next": self.next,
+        })
+    }
+}
+
+/// Returns a time as RFC 3339 writes it, in UTC. Days are counted as Howard Hinnant's `civil_from_days` does.
+fn date(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, year) = (if month < 10 { month + 3 } else { month - 9 }, year + era * 400);
+    let year = year + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}

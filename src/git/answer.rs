@@ -1,0 +1,271 @@
+//! What does git mean by its answer? Whose turn is it: the user's, the server's, or just another try's.
+
+use super::Failure;
+use std::collections::BTreeMap;
+
+/// A branch that was not moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Whether the server said so, and not git here.
+    by_server: bool,
+    /// The word in brackets at the end of git's line.
+    pub(super) reason: String,
+}
+
+/// Why a branch was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Somebody else was faster.
+    Moved,
+    /// The server does not want it.
+    Declined,
+}
+
+impl Refused {
+    pub(super) fn why(&self) -> Why {
+        let reason = self.reason.to_lowercase();
+        // A server compares again under its lock; these are the words for having lost there.
+        let lost = [
+            "stale info",
+            "fetch first",
+            "non-fast-forward",
+            "cannot lock ref",
+            "failed to update ref",
+            "incorrect old value",
+            "already exists",
+            "remote ref updated since checkout",
+        ];
+        if !self.by_server || lost.iter().any(|w| reason.contains(w)) { Why::Moved } else { Why::Declined }
+    }
+}
+
+/// Reads the lines of `git push --porcelain`: each ref, and why it was not moved.
+pub(super) fn pushed(out: &str) -> BTreeMap<String, Option<Refused>> {
+    let mut found = BTreeMap::new();
+    for line in out.lines() {
+        let mut parts = line.splitn(3, '\t');
+        let (Some(flag), Some(refs), Some(summary)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let Some((_, name)) = refs.rsplit_once(':') else { continue };
+        let refused = (flag == "!").then(|| Refused {
+            by_server: !summary.starts_with("[rejected]"),
+            reason: bracketed(summary).to_owned(),
+        });
+        found.insert(name.to_owned(), refused);
+    }
+    found
+}
+
+/// Returns what is in round brackets at the end, or everything.
+fn bracketed(summary: &str) -> &str {
+    let inner = summary.split_once(" (").map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest));
+    inner.unwrap_or(summary)
+}
+
+/// Words of servers for a branch that this user may not push to.
+const PROTECTION: &[&str] = &[
+    "protected branch",            // GitHub GH006, GitLab, Gitea, Forgejo
+    "is protected",                // Gitea
+    "rule violations",             // GitHub GH013
+    "not allowed to push",         // GitLab, Gitea
+    "permission denied to update", // Bitbucket Cloud
+    "pull request",                // Bitbucket Data Center, Azure DevOps, GitHub
+    "merge request",               // GitLab
+    "not permitted",               // Azure DevOps TF402455, Bitbucket Data Center
+    "prohibited by gerrit",        // Gerrit
+];
+
+pub(super) fn is_protection(said: &str) -> bool {
+    let said = said.to_lowercase();
+    PROTECTION.iter().any(|w| said.contains(w))
+}
+
+/// Returns the branch that a fetch did not find.
+pub(super) fn missing_branch(err: &str) -> Option<&str> {
+    let line = err.lines().find_map(|l| l.split_once("couldn't find remote ref "))?.1;
+    Some(line.trim().trim_start_matches("refs/heads/"))
+}
+
+/// Says what a failed fetch or push means.
+pub(super) fn failure(doing: &'static str, remote: &str, err: &str) -> Failure {
+    let (remote, said) = (remote.to_owned(), said(err));
+    let lower = err.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    if has(NO_ACCESS) {
+        return Failure::NoAccess { doing, remote, said };
+    }
+    if has(NO_REPOSITORY) {
+        return Failure::NoSuchRepository { doing, remote, said };
+    }
+    if has(UNREACHABLE) {
+        return Failure::Unreachable { doing, remote, said };
+    }
+    Failure::Remote { doing, remote, said }
+}
+
+/// Says why nothing was pushed at all. git gives no reason of its own only where a hook ended the push.
+pub(super) fn not_pushed(remote: &str, err: &str) -> Failure {
+    let is_last = |l: &&str| l.starts_with("error: failed to push some refs");
+    let has_reason = err.lines().any(|l| l.starts_with("fatal:") || l.starts_with("error:") && !is_last(&l));
+    if !has_reason && err.lines().any(|l| is_last(&l)) {
+        let words: Vec<&str> = err.lines().filter(|l| !is_last(l)).collect();
+        return Failure::Hook { remote: remote.to_owned(), said: said(&words.join("\n")) };
+    }
+    failure("pushed to", remote, err)
+}
+
+const NO_ACCESS: &[&str] = &[
+    "authentication failed",
+    "could not read username",
+    "could not read password",
+    "terminal prompts disabled",
+    "permission denied (",
+    "access denied",
+    "invalid username or",
+    "host key verification failed",
+    "returned error: 401",
+    "returned error: 403",
+    "write access to repository not granted",
+    "support for password authentication was removed",
+    "you are not allowed to",
+];
+
+const NO_REPOSITORY: &[&str] = &[
+    "repository not found",
+    "does not appear to be a git repository",
+    "could not be found or you don't have permission",
+    "returned error: 404",
+    "' not found",
+];
+
+const UNREACHABLE: &[&str] = &[
+    "could not resolve host",
+    "failed to connect",
+    "connection refused",
+    "connection timed out",
+    "connection reset",
+    "connection closed",
+    "operation timed out",
+    "timed out",
+    "network is unreachable",
+    "no route to host",
+    "early eof",
+    "rpc failed",
+    "unexpected disconnect",
+    "hung up unexpectedly",
+    "returned error: 5",
+    "returned error: 429",
+    "ssl_error",
+    "gnutls",
+    "cannot lock ref",
+    "unable to create",
+];
+
+/// Returns the words of the server, where it had any.
+pub(super) fn words(err: &str) -> String {
+    let lines = err.lines().filter_map(|l| l.strip_prefix("remote:")).map(str::trim);
+    let lines = lines.filter(|l| l.chars().any(char::is_alphanumeric));
+    short(&lines.collect::<Vec<_>>().join("; "))
+}
+
+/// Returns what git said, without advice and progress.
+fn said(err: &str) -> String {
+    let is_noise = |l: &&str| {
+        l.is_empty() || l.starts_with("hint:") || l.starts_with("To ") || l.starts_with("Pushing to")
+    };
+    let lines = err.lines().map(str::trim).filter(|l| !is_noise(l));
+    let said = short(&lines.collect::<Vec<_>>().join("; "));
+    if said.is_empty() { "git gave no reason".to_owned() } else { said }
+}
+
+/// Characters that a message keeps of what others say.
+const KEPT: usize = 600;
+
+fn short(text: &str) -> String {
+    let text = masked(text);
+    match text.char_indices().nth(KEPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Returns a text in which no address holds a user name or a password.
+pub(super) fn masked(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        kept.push_str(before);
+        let end = after
+            .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"'))
+            .unwrap_or(after.len());
+        // A password may hold an `@`, so the last one before the path is the one that ends it.
+        match after[..end].rfind('@') {
+            Some(host) => {
+                kept.push_str("***");
+                rest = &after[host..];
+            }
+            None => rest = after,
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_tokens_in_addresses_are_masked() {
+        for (said, kept) in [
+            (
+                "fatal: unable to access 'https://ci:s3cr3t@git.example/a.git/': 403",
+                "fatal: unable to access 'https://***@git.example/a.git/': 403",
+            ),
+            ("https://ghp_token@github.com/a", "https://***@github.com/a"),
+            ("https://u:p@ss@host/x and http://a:b@h", "https://***@host/x and http://***@h"),
+            ("git@github.com:acme/gitops.git", "git@github.com:acme/gitops.git"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("no address", "no address"),
+        ] {
+            assert_eq!(masked(said), kept);
+        }
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let kind = |err: &str| match failure("fetched from", "origin", err) {
+            Failure::NoAccess { .. } => "access",
+            Failure::NoSuchRepository { .. } => "repository",
+            Failure::Unreachable { .. } => "unreachable",
+            Failure::Remote { .. } => "remote",
+            other => panic!("{other:?}"),
+        };
+        for (err, expected) in [
+            ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "access"),
+            (
+                "remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://gitlab.com/a/'",
+                "access",
+            ),
+            (
+                "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                "access",
+            ),
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", "access"),
+            ("fatal: unable to access 'https://h/': The requested URL returned error: 403", "access"),
+            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", "repository"),
+            ("fatal: '/tmp/x' does not appear to be a git repository", "repository"),
+            ("fatal: repository 'https://h/x.git/' not found", "repository"),
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", "unreachable"),
+            ("ssh: connect to host h port 22: Connection refused", "unreachable"),
+            ("ssh: connect to host h port 22: Connection timed out", "unreachable"),
+            ("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", "unreachable"),
+            ("fatal: the remote end hung up unexpectedly", "unreachable"),
+            ("fatal: bad object", "remote"),
+        ] {
+            assert_eq!(kind(err), expected, "{err}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! How do commits travel? Through the `git` program, with the user's credential helpers, proxies and ssh settings,
+//! and only onto what was read.
+//!
+//! A `pre-push` hook of the clone runs, as for any push: it is a rule of whoever owns the clone. Only what a
+//! command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
+
+use super::answer::{self, Refused};
+use super::program::Answer;
+use super::refs::check_name;
+use super::{Expected, Failure, Id, Repository};
+
+/// Where the branches are that pillion shares with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// A remote of this name.
+    Remote(String),
+    /// This repository itself, which has no remote.
+    Here,
+}
+
+/// How a branch may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Only to a commit that has the old one in its history.
+    FastForward,
+    /// To any commit: for staged branches, which are made anew.
+    Replace,
+}
+
+/// One branch to be moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// The ref in full: `refs/heads/main`.
+    pub name: String,
+    /// Where to; none deletes it.
+    pub to: Option<Id>,
+    /// What it was when it was read; where it is something else now, it stays.
+    pub expected: Expected,
+    /// How.
+    pub how: Move,
+}
+
+impl Repository {
+    /// Returns the upstream that a name of pillion.yaml means: the remote of that name, or this repository itself
+    /// when it has no remote at all.
+    ///
+    /// # Errors
+    /// When there are only other remotes.
+    pub fn upstream(&self, remote: &str) -> Result<Upstream, Failure> {
+        let found = self.inner.remotes().map_err(Failure::git("listing the remotes"))?;
+        let names: Vec<String> = found.iter().filter_map(Result::ok).flatten().map(str::to_owned).collect();
+        if names.iter().any(|n| n == remote) {
+            return Ok(Upstream::Remote(remote.to_owned()));
+        }
+        if names.is_empty() {
+            return Ok(Upstream::Here);
+        }
+        Err(Failure::NoRemote { name: remote.to_owned(), known: names.join("`, `") })
+    }
+
+    /// Returns where a branch of the upstream was when it was last fetched.
+    pub fn branch(&self, upstream: &Upstream, branch: &str) -> Option<Id> {
+        self.find_ref(&tracking(upstream, branch))
+    }
+
+    /// Brings branches up to date and returns their commits, in the order of the names; none for a branch that the
+    /// upstream does not have. A name that ends in `*` means all branches that begin so, and brings no commit; of
+    /// these, what the upstream no longer has is forgotten here.
+    ///
+    /// # Errors
+    /// When the upstream cannot be reached.
+    pub fn fetch(&self, upstream: &Upstream, branches: &[&str]) -> Result<Vec<Option<Id>>, Failure> {
+        let Upstream::Remote(remote) = upstream else {
+            return Ok(branches.iter().map(|b| self.branch(upstream, b)).collect());
+        };
+        let mut wanted: Vec<&str> = branches.to_vec();
+        while !wanted.is_empty() {
+            let answer = self.git_fetch(upstream, remote, &wanted)?;
+            if answer.code == Some(0) {
+                break;
+            }
+            // git fetches nothing when one branch is not there, and names only the first of those.
+            match answer::missing_branch(&answer.err) {
+                Some(gone) if wanted.contains(&gone) => wanted.retain(|b| *b != gone),
+                _ => return Err(answer::failure("fetched from", remote, &answer.err)),
+            }
+        }
+        let there = |b: &&str| wanted.contains(b).then(|| self.branch(upstream, b)).flatten();
+        Ok(branches.iter().map(there).collect())
+    }
+
+    fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<Answer, Failure> {
+        // Only what a refspec names is pruned, and a branch that is named and gone has stopped git before.
+        let has_pattern = branches.iter().any(|b| b.ends_with('*'));
+        let mut args = vec![
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            if has_pattern { "--prune" } else { "--no-prune" },
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+        ];
+        args.extend(["--", remote]);
+        let specs: Vec<String> = branches
+            .iter()
+            .map(|b| {
+                let name = format!("refs/heads/{b}");
+                check_name(&name.replace('*', "all")).map(|()| format!("+{name}:{}", tracking(upstream, b)))
+            })
+            .collect::<Result<_, _>>()?;
+        args.extend(specs.iter().map(String::as_str));
+        self.git(&args)
+    }
+
+    /// Moves branches of the upstream, all in one connection, each by itself: one that is refused does not hold up
+    /// the others. A branch that is where it is to go already is fine.
+    ///
+    /// # Errors
+    /// The outer one when the upstream cannot be reached; an inner one when a branch was not moved.
+    pub fn push(
+        &self,
+        upstream: &Upstream,
+        updates: &[RefUpdate],
+    ) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let checked: Vec<Result<(), Failure>> = updates.iter().map(|u| self.may_push(u)).collect();
+        let Upstream::Remote(remote) = upstream else {
+            return Ok(updates
+                .iter()
+                .zip(checked)
+                .map(|(u, c)| c.and_then(|()| self.move_here(u)))
+                .collect());
+        };
+        let sent: Vec<&RefUpdate> =
+            updates.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(u, _)| u).collect();
+        if sent.is_empty() {
+            return Ok(checked);
+        }
+        let answer = self.git_push(remote, &sent)?;
+        let lines = answer::pushed(&String::from_utf8_lossy(&answer.out));
+        if lines.is_empty() && answer.code != Some(0) {
+            return Err(answer::not_pushed(remote, &answer.err));
+        }
+        let words = answer::words(&answer.err);
+        let outcome = |u: &RefUpdate| match lines.get(&u.name) {
+            Some(None) => Ok(()),
+            Some(Some(refused)) => Err(self.refused(remote, u, refused, &words)),
+            None => Err(answer::failure("pushed to", remote, &answer.err)),
+        };
+        Ok(updates.iter().zip(checked).map(|(u, c)| c.and_then(|()| outcome(u))).collect())
+    }
+
+    fn git_push(&self, remote: &str, updates: &[&RefUpdate]) -> Result<Answer, Failure> {
+        let mut args: Vec<String> =
+            ["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no"].map(str::to_owned).into();
+        for update in updates {
+            // A lease lets a push rewrite history, too: `may_push` has made sure that this one does not.
+            match update.expected {
+                Expected::At(old) => args.push(format!("--force-with-lease={}:{old}", update.name)),
+                Expected::Absent => args.push(format!("--force-with-lease={}:", update.name)),
+                Expected::Anything => {}
+            }
+        }
+        args.extend(["--".to_owned(), remote.to_owned()]);
+        for update in updates {
+            let force =
+                if update.how == Move::Replace && update.expected == Expected::Anything { "+" } else { "" };
+            let to = update.to.map(|id| id.to_string()).unwrap_or_default();
+            args.push(format!("{force}{to}:{}", update.name));
+        }
+        self.git(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Refuses an update that would rewrite what must not be rewritten, whatever the upstream has.
+    fn may_push(&self, update: &RefUpdate) -> Result<(), Failure> {
+        check_name(&update.name)?;
+        let (Move::FastForward, Expected::At(old)) = (update.how, update.expected) else { return Ok(()) };
+        let is_forward = match update.to {
+            Some(new) => self.is_ancestor(old, new)?,
+            None => false,
+        };
+        if is_forward {
+            return Ok(());
+        }
+        let to = update.to.map_or_else(|| "nothing".to_owned(), Id::short);
+        Err(Failure::NotForward { name: update.name.clone(), from: old.short(), to })
+    }
+
+    /// Moves a branch of a repository without remotes.
+    fn move_here(&self, update: &RefUpdate) -> Result<(), Failure> {
+        let found = self.find_ref(&update.name);
+        if found == update.to {
+            return Ok(());
+        }
+        if let (Move::FastForward, Some(found), Some(to)) = (update.how, found, update.to)
+            && !self.is_ancestor(found, to)?
+        {
+            return Err(self.moved(&update.name, update.expected));
+        }
+        match update.to {
+            Some(to) => self.update_ref(&update.name, to, update.expected, "pillion"),
+            None => self.delete_ref(&update.name, update.expected),
+        }
+    }
+
+    /// Says why a server did not move a branch.
+    fn refused(&self, remote: &str, update: &RefUpdate, refused: &Refused, words: &str) -> Failure {
+        let name = update.name.strip_prefix("refs/heads/").unwrap_or(&update.name);
+        let said = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
+        match refused.why() {
+            answer::Why::Moved => Failure::RefMoved {
+                name: format!("{remote}/{name}"),
+                expected: match update.expected {
+                    Expected::At(id) => id.short(),
+                    Expected::Absent => "no such branch".to_owned(),
+                    Expected::Anything => "a commit that this one builds on".to_owned(),
+                },
+                found: format!("something else ({})", refused.reason),
+            },
+            answer::Why::Declined if answer::is_protection(&format!("{said} {}", refused.reason)) => {
+                Failure::Protected { remote: remote.to_owned(), name: name.to_owned(), said }
+            }
+            answer::Why::Declined => {
+                Failure::Declined { remote: remote.to_owned(), name: name.to_owned(), said }
+            }
+        }
+    }
+}
+
+/// Returns the ref of this repository that shows a branch of the upstream.
+fn tracking(upstream: &Upstream, branch: &str) -> String {
+    match upstream {
+        Upstream::Remote(remote) => format!("refs/remotes/{remote}/{branch}"),
+        Upstream::Here => format!("refs/heads/{branch}"),
+    }
+}

@@ -1,0 +1,246 @@
+//! Two branches: what the live branch holds when it is rendered from another commit of the sources.
+
+use super::site::render_one;
+use super::{
+    Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing,
+    message,
+};
+use crate::diag::{Code, Diagnostic, Label};
+use crate::git::{Commit, Id, NewCommit, Repository, Signing, TreeEditor};
+use crate::model::file_list::{self, slashes};
+use crate::read::{Files as _, Input, Listing, in_order};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a render lands.
+pub struct Landing<'r> {
+    /// The repository.
+    pub repository: &'r Repository,
+    /// The ref that was read and its head; None: the branch is not there yet.
+    pub head: Option<(String, Commit)>,
+    /// The commit that is rendered.
+    pub source: Commit,
+    /// Names, and who commits.
+    pub branches: Branches,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: &'r Path,
+}
+
+/// What came of a render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// The commit; None where the live head is as it should be.
+    pub commit: Option<Id>,
+    /// Rendered files.
+    pub files: usize,
+}
+
+/// Renders a commit of the sources with the ledgers of the head that it lands on, and makes the commit. No ref is
+/// moved, and with an error there is no commit.
+///
+/// # Errors
+/// When the head was rendered from a commit that is no ancestor, a file cannot be written, or git fails.
+pub fn land(
+    landing: &Landing<'_>,
+    signing: &Signing<'_>,
+) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
+    let Landing { repository, head, source, branches, config } = landing;
+    let mut diagnostics = Vec::new();
+    let before = match head {
+        Some(head) => {
+            let (live, wrong) = before(landing, head)?;
+            diagnostics.extend(wrong);
+            live
+        }
+        None => None,
+    };
+    let (configuration, wrong) = configuration_of(repository, source.id, config)?;
+    diagnostics.extend(wrong);
+    let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
+    if head.is_none() {
+        // `init rollout` makes ledgers of what is live, so that has to come first.
+        configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok((None, diagnostics));
+    }
+    let tree = head.as_ref().map(|(_, head)| head.tree);
+    let mut folder = Folder::open(repository, &configuration, tree)?;
+    let sources = listing(repository, source.tree)?;
+    let clusters = &configuration.layout.clusters;
+    let names: Vec<Option<&str>> =
+        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() };
+    for cluster in names {
+        let from = Sources { files: &sources, ledgers: &folder.present, built: None, cluster };
+        let (site, wrong) = Site::load(&configuration, &from);
+        diagnostics.extend(wrong);
+        folder.render(&site, &mut diagnostics)?;
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok((None, diagnostics));
+    }
+    let files = folder.made.len();
+    let (after, mut editor) = folder.finish()?;
+    let is_new = Some(after) != tree || before.as_ref().is_none_or(|b| has_new_sources(b, source, &sources));
+    if !is_new {
+        return Ok((Some(Landed { commit: None, files }), diagnostics));
+    }
+    let parents: Vec<Id> = head.iter().map(|(_, head)| head.id).collect();
+    let new = NewCommit {
+        tree: after,
+        parents: &parents,
+        message: &message::render(source),
+        identity: &branches.identity,
+        time: source.time,
+    };
+    let commit = Some(editor.commit(&new, signing)?);
+    editor.finish()?;
+    Ok((Some(Landed { commit, files }), diagnostics))
+}
+
+/// Reads what is live so far, and refuses to land on what somebody has edited, or on what is newer.
+fn before<'r>(
+    landing: &Landing<'r>,
+    (place, head): &(String, Commit),
+) -> Result<(Option<Live<'r>>, Vec<Diagnostic>), Failure> {
+    let Landing { repository, source, branches, config, .. } = landing;
+    let at = (place.clone(), head.id);
+    let (live, mut diagnostics) = match Live::read_at(repository, branches, config, at) {
+        // A branch that was made by hand has never been rendered.
+        Err(Failure::NoSource { .. }) => return Ok((None, Vec::new())),
+        read => read?,
+    };
+    let Some(live) = live else { return Ok((None, diagnostics)) };
+    if !repository.is_ancestor(live.source.id, source.id)? {
+        return Err(Failure::NewerSource {
+            branch: branches.live.clone(),
+            live: live.source.id,
+            commit: source.id,
+        });
+    }
+    for cluster in live.clusters() {
+        let (site, wrong) = live.site(cluster, None);
+        // What is wrong with the older sources was said when they were rendered; it need not be so any more.
+        if !wrong.iter().any(Diagnostic::is_error) {
+            let strays = check_own_render(&live, &site)?;
+            diagnostics.extend(strays.into_iter().filter(|d| d.code == Code::LiveNotRendered));
+        }
+    }
+    Ok((Some(live), diagnostics))
+}
+
+/// Tells whether sources, SidecarSets or pillion.yaml differ: plans read them from the commit that is named last.
+fn has_new_sources(before: &Live<'_>, source: &Commit, sources: &Listing<'_, Id>) -> bool {
+    before.source.id != source.id && {
+        let configuration = &before.configuration;
+        let layout = &configuration.layout;
+        let mut roots = layout.sources();
+        roots.extend(layout.in_root(&layout.sidecar_sets));
+        roots.push(layout.root.join("pillion.yaml"));
+        roots.iter().any(|root| before.sources().below_or_at(root) != sources.below_or_at(root))
+    }
+}
+
+/// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.
+struct Folder<'r> {
+    configuration: Configuration,
+    present: Listing<'r, Id>,
+    editor: TreeEditor<'r>,
+    /// What pillion wrote earlier, relative to the folder.
+    known: BTreeSet<String>,
+    /// What there will be of pillion's.
+    made: BTreeSet<String>,
+    /// The input that each file is made from.
+    inputs: BTreeMap<String, Arc<str>>,
+}
+
+impl<'r> Folder<'r> {
+    fn open(
+        repository: &'r Repository,
+        configuration: &Configuration,
+        tree: Option<Id>,
+    ) -> Result<Self, Failure> {
+        let present = match tree {
+            Some(tree) => listing(repository, tree)?,
+            None => Listing::new([], |_: &Id| Ok(Vec::new())),
+        };
+        let list = configuration.list_place().ok_or(Failure::NothingRendered)?;
+        let text = present.text(Path::new(&list), &list.as_str().into()).unwrap_or_default();
+        Ok(Self {
+            configuration: configuration.clone(),
+            known: file_list::parse(&text),
+            editor: repository.editor(tree)?,
+            present,
+            made: BTreeSet::new(),
+            inputs: BTreeMap::new(),
+        })
+    }
+
+    fn render(&mut self, site: &Site, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Failure> {
+        let mut inputs = site.inputs().iter();
+        let mut failure = None;
+        let work = |(input, text): &(Input, Arc<str>)| render_one(input, text, &site.prepared.renderer);
+        in_order(site.inputs(), work, |rendered| {
+            let Some((input, text)) = inputs.next() else { return };
+            diagnostics.extend(rendered.diagnostics);
+            let place = self.configuration.rendered_place(site.cluster.as_deref(), input);
+            let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };
+            let text = rendered.new.as_deref().unwrap_or(text);
+            match self.put(&slashes(&input.relative), &place, &input.name, text) {
+                Ok(wrong) => diagnostics.extend(wrong),
+                Err(wrong) => failure = Some(wrong),
+            }
+        });
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn put(
+        &mut self,
+        name: &str,
+        place: &str,
+        input: &Arc<str>,
+        text: &str,
+    ) -> Result<Option<Diagnostic>, Failure> {
+        if let Some(first) = self.inputs.insert(name.to_owned(), Arc::clone(input)) {
+            return Ok(Some(collision(place, &first, input)));
+        }
+        if !self.known.contains(name)
+            && let Some(present) = self.present.file(Path::new(place))
+        {
+            // A file that happens to be right stays somebody else's.
+            let is_right = *present == Id::of_blob(text.as_bytes())?;
+            return Ok((!is_right).then(|| not_ours(place)));
+        }
+        self.made.insert(name.to_owned());
+        self.editor.put(place, text.as_bytes())?;
+        Ok(None)
+    }
+
+    fn finish(mut self) -> Result<(Id, TreeEditor<'r>), Failure> {
+        for name in self.known.difference(&self.made) {
+            if let Some(place) = self.configuration.in_rendered(Path::new(name)) {
+                self.editor.remove(&place)?;
+            }
+        }
+        if let (Some(list), true) = (self.configuration.list_place(), self.made != self.known) {
+            self.editor.put(&list, file_list::emit(&self.made).as_bytes())?;
+        }
+        Ok((self.editor.write()?, self.editor))
+    }
+}
+
+fn not_ours(place: &str) -> Diagnostic {
+    let message = format!("`{place}` is in the way: pillion did not write it");
+    Diagnostic::error(Code::FileNotOurs, message)
+        .at(Label::whole_file(place.to_owned()))
+        .help(format!("remove it from the live branch; `{}` there lists what pillion wrote", file_list::NAME))
+}
+
+fn collision(place: &str, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
+    let message = format!("`{first}` and `{second}` would both be written to `{place}`");
+    Diagnostic::error(Code::OutputCollision, message)
+        .at(Label::whole_file(Arc::clone(second)))
+        .at(Label::whole_file(Arc::clone(first)))
+        .help("name one folder that holds both in `sources` of pillion.yaml")
+}

@@ -1,0 +1,155 @@
+//! What does a commit of a rollout say? A subject for people, a body that lists what moves, trailers for machines.
+
+use super::wording::{Wording, counted};
+use super::{Live, Rollout};
+use crate::git::{Commit, Id, trailer};
+use crate::model::ledger::{Ledger, name_text};
+use crate::plan::how::How;
+use crate::plan::{Batch, Move, Step, digest};
+
+/// Workloads that a message lists; the commit's own diff has all of them.
+const LISTED: usize = 100;
+
+/// The keys of trailers and their values.
+pub(super) type Trailers = Vec<(&'static str, String)>;
+
+/// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
+pub(super) fn message(
+    live: &Live<'_>,
+    rollout: &Rollout<'_>,
+    before: &Ledger,
+    step: &Step,
+) -> Option<String> {
+    match step {
+        Step::Open(after) => Some(open(live, rollout, after)),
+        Step::Batch(batch) => Some(of_batch(live, rollout, before, batch)),
+        Step::Close(after) => Some(close(live, rollout, before, after)),
+        Step::Rest(_) => None,
+    }
+}
+
+fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
+    let wording = Wording::of(after);
+    let first = rollout.batches().next();
+    let size = first.map(|b| {
+        let (pods, workloads) =
+            (counted(b.matched_pods, "pod"), counted(count(b.matched_workloads), "workload"));
+        format!("{pods} of {workloads} in {}.", counted(count(rollout.batches().count()), "batch"))
+    });
+    let body = format!(
+        "{} No rendered file changes with this commit.",
+        size.unwrap_or_else(|| "No workload has to move.".to_owned())
+    );
+    let digest = digest(&rollout.course, after, 0, &[]);
+    let mut trailers = trailers(live, "Open", after);
+    trailers.push((trailer::PLAN, digest));
+    trailer::message(&format!("{}: open, {}", rollout.name(), wording.change), &body, &trailers)
+}
+
+fn of_batch(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> String {
+    let wording = Wording::of(before);
+    let number = format!("{}/{}", batch.number, rollout.last_batch());
+    let workloads = counted(count(batch.moves.len()), "workload");
+    let whom = match batch.pods() {
+        0 => workloads,
+        pods => format!("{} of {workloads}", counted(pods, "pod")),
+    };
+    let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
+    let mut trailers = trailers(live, "Batch", before);
+    trailers.push((trailer::BATCH, number));
+    trailers.push((trailer::PODS, batch.pods().to_string()));
+    trailers.push((trailer::PLAN, digest(&rollout.course, before, batch.number, &batch.moves)));
+    trailer::message(&subject, &moves(&wording, batch), &trailers)
+}
+
+fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
+    let wording = Wording::of(before);
+    let held: Vec<String> = after
+        .lines
+        .iter()
+        .filter_map(|(key, line)| Some(format!("{}: held, {}", place(key), line.held.as_deref()?)))
+        .collect();
+    let mut body = shortened(held);
+    body.push("No rendered file changes with this commit.".to_owned());
+    let number = before.last_batch() + 1;
+    let mut trailers = trailers(live, "Close", before);
+    trailers.push((trailer::PLAN, digest(&rollout.course, before, number, &[])));
+    let subject = format!("{}: close, {} is released", rollout.name(), wording.target);
+    trailer::message(&subject, &body.join("\n"), &trailers)
+}
+
+/// One line a workload, and where the rollout stands afterwards.
+fn moves(wording: &Wording, batch: &Batch) -> String {
+    let mut lines = shortened(batch.moves.iter().map(one).collect());
+    let down = batch.moves.iter().map(|m| m.down).sum::<u32>();
+    let unavailable = match batch.moves.iter().any(|m| m.of.is_none() && m.taking.how != How::NextRun) {
+        true => "how many are unavailable at once is not known".to_owned(),
+        false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),
+    };
+    let pods = counted(batch.matched_pods, "pod");
+    lines.push(format!("{} of {pods} {} after this commit; {unavailable}.", batch.updated, wording.state));
+    lines.join("\n")
+}
+
+fn one(moved: &Move) -> String {
+    let how = moved.taking.how;
+    let what = match (how, moved.of) {
+        (How::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
+        (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of, "pod"), how.words()),
+        (_, None) => format!("its pods, whose number is not known, {}", how.words()),
+    };
+    format!("{}: {what}", place(&moved.key))
+}
+
+/// `StatefulSet data/events` for `StatefulSet.apps/data/events`.
+fn place(key: &str) -> String {
+    let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+    format!("{} {name}", kind.split('.').next().unwrap_or(kind))
+}
+
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(LISTED);
+    lines.truncate(LISTED);
+    if more > 0 {
+        lines.push(format!("and {}", counted(count(more), "more workload")));
+    }
+    lines
+}
+
+/// Returns the message of a render of a commit of the sources.
+pub(super) fn render(source: &Commit) -> String {
+    let subject = format!("render {}: {}", source.id.short(), source.subject());
+    let mut trailers = source_trailers(source.id);
+    trailers.push((trailer::ACTION, "Render".to_owned()));
+    trailer::message(&subject, "", &trailers)
+}
+
+/// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
+pub(super) fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
+    let target = ledger.target.as_ref().unwrap_or(&ledger.released);
+    let mut trailers = vec![
+        (trailer::ACTION, action.to_owned()),
+        (trailer::SIDECAR_SET, ledger.name.to_string()),
+        (trailer::REVISION, name_text(target).to_owned()),
+        (trailer::FROM, name_text(&ledger.released).to_owned()),
+    ];
+    trailers.extend(of_source(live));
+    trailers
+}
+
+/// The trailers that say which commit the rendered files come from. On one branch that is the commit's own history,
+/// and a commit's id must not depend on the commit that it was staged on.
+pub fn of_source(live: &Live<'_>) -> Trailers {
+    match &live.branches.source {
+        Some(_) => source_trailers(live.source.id),
+        None => Vec::new(),
+    }
+}
+
+fn source_trailers(source: Id) -> Trailers {
+    [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, source.to_string())).into()
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,78 @@
+//! Why is a rollout not staged, although its plan is sound?
+
+use super::{End, Examined, Live, Rollout, StagedBranch};
+use crate::diag::{Code, Diagnostic, Label, Severity};
+use crate::model::duration;
+use crate::plan::{Circumstances, Step, advice, steps};
+
+/// How long a batch must stay healthy, where pillion.yaml does not say.
+pub const SOAK: &str = "120s";
+
+/// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
+const COUNTED: u32 = 10;
+
+/// Refuses a rollout that has not begun and needs more batches than a plan may have.
+pub fn too_many_batches(rollout: &Rollout<'_>) -> Option<Diagnostic> {
+    if rollout.is_open() || !matches!(rollout.end(), End::TooMany) {
+        return None;
+    }
+    let most = rollout.course.settings.max_batches;
+    let batches = number_of_batches(rollout, most.saturating_mul(COUNTED));
+    let soak = rollout.site.settings(rollout.name()).0.soak.unwrap_or_else(|| SOAK.to_owned());
+    let shortest = match duration::parse(&soak) {
+        Some(seconds) => {
+            let whole = duration::words(seconds.saturating_mul(u64::from(batches)));
+            format!("{whole} ({batches} x soak {soak})")
+        }
+        None => format!("{batches} x {soak}"),
+    };
+    let (field, written) = bound(rollout);
+    let told = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
+    Some(Diagnostic { severity: Severity::Error, ..told })
+}
+
+/// Counts the batches, or guesses their number from those that were counted.
+fn number_of_batches(rollout: &Rollout<'_>, limit: u32) -> u32 {
+    let steps = steps(&rollout.course, &rollout.ledger, &Circumstances::default(), limit as usize);
+    let batches = steps.iter().filter_map(|s| if let Step::Batch(batch) = s { Some(batch) } else { None });
+    let Some(last) = batches.last() else { return 0 };
+    if matches!(steps.last(), Some(Step::Batch(_))) && last.updated > 0 {
+        let whole = u64::from(last.number) * u64::from(last.matched_pods) / u64::from(last.updated);
+        return u32::try_from(whole).unwrap_or(u32::MAX);
+    }
+    last.number
+}
+
+/// The field that makes batches small, and where it stands.
+fn bound(rollout: &Rollout<'_>) -> (&'static str, Option<Label>) {
+    let set = rollout.site.prepared.sets.iter().find(|s| s.name == rollout.name());
+    match set.filter(|_| rollout.course.settings.strategy.max_unavailable.is_some()) {
+        Some(set) => {
+            let at = "spec.updateStrategy.maxUnavailable";
+            ("updateStrategy.maxUnavailable", Some(set.label(at, "no batch takes more pods down than this")))
+        }
+        None => ("rollout.steps", None),
+    }
+}
+
+/// Refuses to write over a branch whose base is no longer in the history of the live branch.
+pub fn rewritten(live: &Live<'_>, branch: &StagedBranch, examined: &Examined) -> Option<Diagnostic> {
+    let base = examined.lost_base.as_ref()?;
+    let (name, staged) = (&live.branches.live, branch.short());
+    let message = format!(
+        "`{name}` was rewritten: {} (\"{}\"), which `{staged}` was staged on, is no longer in its history",
+        base.id.short(),
+        base.subject()
+    );
+    let head = live.head.id.short();
+    Some(
+        Diagnostic::error(Code::LiveRewritten, message)
+            .at(Label::whole_file(live.configuration.layout.root.join("pillion.yaml").to_string_lossy()))
+            .field("git.live")
+            .because(format!("the head of `{name}` is {head} now; what was released before may be taken back by it"))
+            .help(format!(
+                "look at what is gone (`git log {head}..{}`); where it is meant, `pillion stage --accept-rewritten` goes on from {head}",
+                base.id.short()
+            )),
+    )
+}

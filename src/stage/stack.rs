@@ -1,0 +1,283 @@
+//! The commits of a rollout, on top of the live head: each with the tree of the one before, the files of the
+//! workloads that move, and the ledger.
+
+use super::rollout::after;
+use super::site::render_one;
+use super::{Failure, Live, Rollout, Site, message};
+use crate::diag::Diagnostic;
+use crate::git::{Commit, Id, NewCommit, Signing, TreeEditor};
+use crate::model::ledger::{Ledger, emit};
+use crate::plan::{Batch, Step};
+use crate::read::in_order;
+use crate::render::{RenderedFile, Renderer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The commits of a rollout.
+#[derive(Debug)]
+pub struct Stack {
+    /// The commit that they stand on.
+    pub base: Id,
+    /// The commits, each on top of the one before.
+    pub commits: Vec<Staged>,
+}
+
+/// One commit of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Its name.
+    pub id: Id,
+    /// The whole message.
+    pub message: String,
+}
+
+impl Staged {
+    /// Returns the first line of the message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
+impl Stack {
+    /// Returns the last commit; the base where there is none.
+    pub fn tip(&self) -> Id {
+        self.commits.last().map_or(self.base, |c| c.id)
+    }
+}
+
+/// Makes the commits of the first `limit` steps of a rollout, and moves no ref. None of them is there when something
+/// is wrong with a file. Of signed commits that are `kept`, in their order, those are taken that say the same: a
+/// signature is another one each time.
+///
+/// # Errors
+/// When a file cannot be written, or git fails.
+pub fn stack(
+    live: &Live<'_>,
+    rollout: &Rollout<'_>,
+    limit: usize,
+    signing: &Signing<'_>,
+    kept: &[Commit],
+) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
+    let steps: Vec<&Step> = rollout.steps.iter().take(limit).filter(|s| after(s).is_some()).collect();
+    let work = Work::of(live, rollout, &steps);
+    let mut builder = Builder::new(live, rollout, &steps, (signing, kept))?;
+    let mut failure = None;
+    let mut items = work.items.iter();
+    let make = |item: &Item| work.make(item);
+    in_order(&work.items, make, |made| {
+        if let (Some(item), None) = (items.next(), &failure) {
+            failure = builder.take(item, made).err();
+        }
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => builder.finish(),
+    }
+}
+
+/// What there is to be made; the pieces of one step follow those of the step before.
+struct Work<'a> {
+    site: &'a Site,
+    steps: &'a [&'a Step],
+    /// The renderer of each step that renders something.
+    renderers: BTreeMap<usize, Renderer>,
+    items: Vec<Item>,
+}
+
+/// One piece of a commit: the number of its step, and what it is.
+struct Item {
+    step: usize,
+    piece: Piece,
+}
+
+enum Piece {
+    /// The rendered file of an input.
+    File { input: usize, place: String },
+    /// The ledger, which completes the step.
+    Ledger,
+}
+
+enum Made {
+    File(RenderedFile),
+    Ledger(String),
+}
+
+impl<'a> Work<'a> {
+    fn of(live: &Live<'_>, rollout: &'a Rollout<'_>, steps: &'a [&'a Step]) -> Self {
+        let site = rollout.site;
+        let files = Files::of(live, site);
+        let mut work = Self { site, steps, renderers: BTreeMap::new(), items: Vec::new() };
+        for (step, taken) in steps.iter().enumerate() {
+            // A step that changes no rendered byte is held to that: all files are rendered.
+            let (inputs, only) = match taken {
+                Step::Batch(batch) => files.of_batch(batch),
+                Step::Open(_) | Step::Close(_) | Step::Rest(_) => (files.all(), None),
+            };
+            if let (Some(ledger), false) = (after(taken), inputs.is_empty()) {
+                work.renderers.insert(step, site.prepared.renderer_with(ledger, only.as_ref()));
+            }
+            let pieces = inputs.into_iter().map(|(input, place)| Piece::File { input, place });
+            work.items.extend(pieces.chain([Piece::Ledger]).map(|piece| Item { step, piece }));
+        }
+        work
+    }
+
+    fn make(&self, item: &Item) -> Made {
+        match &item.piece {
+            Piece::Ledger => Made::Ledger(after(self.steps[item.step]).map(emit).unwrap_or_default()),
+            Piece::File { input, .. } => {
+                let (input, text) = &self.site.inputs()[*input];
+                Made::File(render_one(input, text, &self.renderers[&item.step]))
+            }
+        }
+    }
+}
+
+/// The files that are rendered into git.
+struct Files<'s> {
+    /// Place by number of the input.
+    places: BTreeMap<usize, String>,
+    /// The workloads of each input.
+    workloads: BTreeMap<usize, Vec<&'s Arc<str>>>,
+    /// The input of each workload.
+    inputs: BTreeMap<&'s str, usize>,
+}
+
+impl<'s> Files<'s> {
+    fn of(live: &Live<'_>, site: &'s Site) -> Self {
+        let mut files = Self { places: BTreeMap::new(), workloads: BTreeMap::new(), inputs: BTreeMap::new() };
+        for (key, input) in site.inputs_of_workloads() {
+            let Some(place) =
+                live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)
+            else {
+                continue;
+            };
+            files.places.entry(input).or_insert(place);
+            files.workloads.entry(input).or_default().push(key);
+            files.inputs.insert(key, input);
+        }
+        files
+    }
+
+    /// Returns every file that holds a workload.
+    fn all(&self) -> Vec<(usize, String)> {
+        self.places.iter().map(|(input, place)| (*input, place.clone())).collect()
+    }
+
+    /// Returns the files that a batch changes, and all workloads in them.
+    fn of_batch(&self, batch: &Batch) -> (Vec<(usize, String)>, Option<BTreeSet<Arc<str>>>) {
+        let inputs: BTreeSet<usize> =
+            batch.moves.iter().filter_map(|m| self.inputs.get(&*m.key).copied()).collect();
+        let workloads = inputs.iter().flat_map(|i| &self.workloads[i]).map(|key| Arc::clone(key)).collect();
+        (inputs.iter().map(|i| (*i, self.places[i].clone())).collect(), Some(workloads))
+    }
+}
+
+/// Puts the pieces together.
+struct Builder<'a, 'r> {
+    live: &'a Live<'r>,
+    rollout: &'a Rollout<'a>,
+    steps: &'a [&'a Step],
+    signing: &'a Signing<'a>,
+    kept: &'a [Commit],
+    ledger_place: String,
+    editor: TreeEditor<'r>,
+    /// The tree of the commit before.
+    tree: Id,
+    stack: Stack,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a, 'r> Builder<'a, 'r> {
+    fn new(
+        live: &'a Live<'r>,
+        rollout: &'a Rollout<'a>,
+        steps: &'a [&'a Step],
+        (signing, kept): (&'a Signing<'a>, &'a [Commit]),
+    ) -> Result<Self, Failure> {
+        let place = live.configuration.ledger_place(rollout.site.cluster.as_deref(), rollout.name());
+        Ok(Self {
+            live,
+            rollout,
+            steps,
+            signing,
+            kept,
+            ledger_place: place.ok_or(Failure::NoLedgers)?,
+            editor: live.repository.editor(Some(live.head.tree))?,
+            tree: live.head.tree,
+            stack: Stack { base: live.head.id, commits: Vec::new() },
+            diagnostics: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, item: &Item, made: Made) -> Result<(), Failure> {
+        match (made, &item.piece) {
+            (Made::File(file), Piece::File { input, place }) => {
+                self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
+                let text = file.new.as_deref().unwrap_or(&self.rollout.site.inputs()[*input].1);
+                // A file that is all SidecarSets is none of the output.
+                if !file.is_dropped {
+                    self.editor.put(place, text.as_bytes())?;
+                }
+                Ok(())
+            }
+            (Made::Ledger(text), _) => self.commit(item.step, &text),
+            (Made::File(_), Piece::Ledger) => Ok(()),
+        }
+    }
+
+    /// Completes a step.
+    fn commit(&mut self, step: usize, ledger: &str) -> Result<(), Failure> {
+        if !self.diagnostics.is_empty() {
+            return Ok(());
+        }
+        let taken = self.steps[step];
+        if !matches!(taken, Step::Batch(_)) {
+            assert!(
+                self.editor.write()? == self.tree,
+                "opening and closing a rollout change no rendered file"
+            );
+        }
+        self.editor.put(&self.ledger_place, ledger.as_bytes())?;
+        self.tree = self.editor.write()?;
+        let message = message::message(self.live, self.rollout, self.before(step), taken).unwrap_or_default();
+        let new = NewCommit {
+            tree: self.tree,
+            parents: &[self.stack.tip()],
+            message: &message,
+            identity: &self.live.branches.identity,
+            time: self.live.head.time,
+        };
+        let kept = self.kept.get(self.stack.commits.len()).filter(|kept| is_same(kept, &new));
+        let id = match kept {
+            Some(kept) => kept.id,
+            None => self.editor.commit(&new, self.signing)?,
+        };
+        self.stack.commits.push(Staged { id, message });
+        Ok(())
+    }
+
+    /// Returns the ledger that a step follows.
+    fn before(&self, step: usize) -> &Ledger {
+        let before = step.checked_sub(1).and_then(|i| after(self.steps[i]));
+        before.unwrap_or(&self.rollout.ledger)
+    }
+
+    fn finish(self) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
+        let is_sound = self.diagnostics.is_empty();
+        if is_sound {
+            self.editor.finish()?;
+        }
+        Ok((is_sound.then_some(self.stack), self.diagnostics))
+    }
+}
+
+/// Tells whether a signed commit says what a new one would.
+fn is_same(kept: &Commit, new: &NewCommit<'_>) -> bool {
+    kept.is_signed
+        && kept.tree == new.tree
+        && kept.parents == new.parents
+        && kept.message.trim_end() == new.message.trim_end()
+        && [&kept.author, &kept.committer].iter().all(|who| *who == new.identity)
+        && [kept.author_time, kept.time].iter().all(|time| *time == new.time)
+}
