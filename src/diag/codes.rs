@@ -215,6 +215,8 @@ codes! {
     WorkloadAboveStep "workload-above-step" "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"
     /// Git does not say how many pods a workload has; observed ones are written to the ledger.
     PodsNotInGit "pods-not-in-git" "a Deployment without `replicas`, and `--observed pods.json`"
+    /// A workload's own partition keeps pods old, and a rollout never lowers it.
+    OwnPartition "own-partition" "kind: CloneSet\nspec: {replicas: 5, updateStrategy: {partition: 3}}"
     /// Nobody says how many pods a workload has.
     PodsUnknown "pods-unknown" "a DaemonSet, and neither `--observed` nor `rollout: {pods: {...}}`"
     /// No workload that the SidecarSet reaches carries the labels of the canary selector.

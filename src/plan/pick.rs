@@ -53,7 +53,10 @@ pub(super) fn pick(
     let step = if is_rollback { u32::MAX } else { step(course, state.pods, state.updated) };
     let mut moves = fitting(state, &order, Room { step, cap, unavailable: bound });
     if moves.is_empty() && bound != Some(0) {
-        moves.extend(oversized(state, &order, cap, kept > 0));
+        let strategy = &course.settings.strategy;
+        let has_own_order =
+            is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
+        moves.extend(oversized(state, &order, cap, kept > 0, has_own_order));
     }
     let moving = moves.iter().map(|m| m.to - m.from).sum::<u32>();
     moves.extend(next_runs(course, state, &order, state.updated + moving, is_rollback));
@@ -168,10 +171,18 @@ fn fitting(state: &State<'_>, order: &[usize], mut room: Room) -> Vec<Move> {
 }
 
 /// A workload that is bigger than the step or the bound is a batch of its own; so is one of unknown size, which
-/// never goes where partition has to keep pods.
-fn oversized(state: &State<'_>, order: &[usize], cap: u32, keeps_some: bool) -> Option<Move> {
+/// never goes where partition has to keep pods. Where nobody asked for an order the smallest risks least.
+fn oversized(
+    state: &State<'_>,
+    order: &[usize],
+    cap: u32,
+    keeps_some: bool,
+    has_own_order: bool,
+) -> Option<Move> {
     let candidates = || order.iter().map(|i| &state.matched[*i]).filter(|m| !m.is_next_run());
-    let known = candidates().find(|m| m.size.is_some() && m.left() <= cap && !(m.can_split && cap == 0));
+    let mut fitting =
+        candidates().filter(|m| m.size.is_some() && m.left() <= cap && !(m.can_split && cap == 0));
+    let known = if has_own_order { fitting.next() } else { fitting.min_by_key(|m| m.left()) };
     let unknown = || candidates().find(|m| m.size.is_none() && !keeps_some);
     known.or_else(unknown).map(|m| whole(m, m.size.is_some()))
 }

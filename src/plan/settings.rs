@@ -29,6 +29,8 @@ pub struct Settings {
     pub pods: BTreeMap<String, u32>,
     /// Revisions that the history keeps.
     pub history_limit: usize,
+    /// The steps are those that count where nobody writes any.
+    pub has_default_steps: bool,
     /// Where the steps are written, if anywhere.
     pub steps_at: Option<Label>,
     /// How long the pods of a batch must stay healthy, as written.
@@ -53,6 +55,7 @@ impl Settings {
             max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),
             pods: rollout.pods.clone(),
             history_limit: limit.unwrap_or(HISTORY_LIMIT),
+            has_default_steps: rollout.steps.is_none(),
             steps_at: None,
             soak: rollout.soak.clone().unwrap_or_else(|| SOAK.to_owned()),
             approve: rollout.approve.clone(),

@@ -58,7 +58,8 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     // A ledger tells of a SidecarSet that is deleted.
     let has_sets_to_find = !from.named_for_sets.is_empty()
         && from.sidecar_sets.sidecar_sets.is_empty()
-        && from.ledgers.ledgers.is_empty();
+        && from.ledgers.ledgers.is_empty()
+        && from.supposed.is_none_or(BTreeMap::is_empty);
     let mut gathered = from.manifests;
     // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
     gathered.unreadable.clear();

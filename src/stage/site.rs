@@ -120,14 +120,18 @@ impl Site {
             (None, []) => choose_in(&layout.sources()),
             (None, sources) => choose_in(sources),
         };
+        let (ledgers, wrong) = ledgers(layout, from);
         let mut set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
+            // A supposed ledger may be of a SidecarSet that is deleted, the last one of its folder.
+            set_paths.retain(|path| from.files.kind(path).is_some());
+        }
         set_paths.extend_from_slice(supposed.sidecar_sets);
         let sets = choose_in(&set_paths);
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
         if let Some(cluster) = cluster {
             manifests.retain(|m| layout.is_in(cluster, m));
         }
-        let (ledgers, wrong) = ledgers(layout, from);
         diagnostics.extend(wrong);
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
         let (mut inputs, found) = read(manifests, from.files);

@@ -66,7 +66,9 @@ impl Supposed<'_> {
             }
             strategy.as_object_mut().into_iter().for_each(|s| s.extend(self.update_strategy.clone()));
             let text = document.rewrite(&at, &Value::Object(spec));
-            match text.and_then(|text| document.with_text(&text)) {
+            // Places in it are not those of the file any more.
+            let name: Arc<str> = format!("{} with --strategy", document.file()).into();
+            match text.and_then(|text| Document::read(&name, document.index(), 1, &text)) {
                 Ok(changed) => *document = Arc::new(changed),
                 Err(error) => wrong.push(error),
             }

@@ -77,14 +77,6 @@ impl Document {
         })
     }
 
-    /// Returns the document with another text in its place.
-    ///
-    /// # Errors
-    /// As [`Document::read`].
-    pub fn with_text(&self, text: &str) -> Result<Self, Diagnostic> {
-        Self::read(&self.file, self.index, self.first_line, text)
-    }
-
     /// Returns the file's name as the user wrote it.
     pub fn file(&self) -> &Arc<str> {
         &self.file

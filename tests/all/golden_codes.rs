@@ -6,22 +6,12 @@ use std::fs;
 use std::path::Path;
 
 /// Codes that no folder of small files can show, each with the reason.
-const NOT_BY_A_CASE: [(Code, &str); 15] = [
+const NOT_BY_A_CASE: [(Code, &str); 5] = [
     (Code::EditCheckFailed, "only a bug in pillion gives it"),
     (Code::DocumentTooLarge, "needs a document of more than 64 MiB; src/yaml/tests.rs makes one"),
     (Code::RevisionNotFound, "validation says it first; golden/inject/told.txt has its words"),
     (Code::VolumeNotDefined, "validation says it first; golden/inject/told.txt has its words"),
     (Code::FileTooLarge, "needs a file of more than 512 MiB; tests/all/cli.rs makes one without content"),
-    (Code::WorkloadAboveBound, "no command tells it yet; src/plan/advice has its words"),
-    (Code::TooManyBatches, "no command tells it yet; src/plan/advice has its words"),
-    (Code::CanaryMatchesNothing, "no command tells it yet; src/plan/advice has its words"),
-    (Code::OrderedReadyStuck, "no command tells it yet; src/plan/advice has its words"),
-    (Code::DisruptionBudgetExceeded, "no command tells it yet; src/plan/advice has its words"),
-    (Code::QosClassLowered, "no command tells it yet; src/plan/advice has its words"),
-    (Code::AutoscalerWithoutRequest, "no command tells it yet; src/plan/advice has its words"),
-    (Code::QuotaExceeded, "no command tells it yet; src/plan/advice has its words"),
-    (Code::QuotaNeedsResources, "no command tells it yet; src/plan/advice has its words"),
-    (Code::LimitRangeViolated, "no command tells it yet; src/plan/advice has its words"),
 ];
 
 #[test]

@@ -85,7 +85,12 @@ fn look(file: &std::path::PathBuf) -> Result<Observed, Diagnostic> {
 }
 
 /// Plans every rollout of one cluster.
-fn planned<'s>(site: &'s Site, seen: &Observed, args: &PlanArgs, reporter: &mut Reporter) -> Vec<Planned<'s>> {
+fn planned<'s>(
+    site: &'s Site,
+    seen: &Observed,
+    args: &PlanArgs,
+    reporter: &mut Reporter,
+) -> Vec<Planned<'s>> {
     let given = Circumstances { observed: seen.pods.clone(), ..Circumstances::default() };
     let near: Vec<Near> = site.surroundings.objects().iter().chain(&seen.near).cloned().collect();
     let extent = if args.next { Extent::Next } else { Extent::Whole };

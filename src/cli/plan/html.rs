@@ -1,4 +1,173 @@
-//! x
+//! A plan as one HTML file: no script, no other file, for a screen in the dark, in the light, and for paper.
 
-use super::by_workload::Shown;
-pub(super) fn render(_: &Shown<'_>) -> String { String::new() }
+use super::by_workload::{Planned, Shown};
+use super::{timeline, words};
+use crate::diag::{Diagnostic, short};
+use crate::plan::report::Batch;
+use std::fmt::Write as _;
+
+/// Workloads that are listed.
+const LISTED: usize = 2000;
+
+const STYLE: &str = include_str!("plan.css");
+
+/// Renders plans.
+pub(super) fn render(shown: &Shown<'_>) -> String {
+    let names: Vec<String> = shown.plans.iter().map(|plan| words::heading(plan).0).collect();
+    let title = if names.is_empty() { "nothing to plan".to_owned() } else { names.join(", ") };
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>Rollout plan: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Rollout plan</h1>\n",
+        escaped(&title)
+    );
+    if let Some(base) = &shown.base {
+        let _ = writeln!(page, "<p class=\"base\">based on commit <code>{}</code></p>", escaped(base));
+    }
+    if shown.plans.is_empty() {
+        page.push_str("<p>No SidecarSet has a ledger or needs one.</p>\n");
+    }
+    shown.plans.iter().for_each(|plan| section(&mut page, plan));
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
+fn section(page: &mut String, plan: &Planned<'_>) {
+    let (name, what) = words::heading(plan);
+    let report = &plan.report;
+    let id = timeline::id(plan);
+    let _ = writeln!(
+        page,
+        "<section aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{} <small>{}</small></h2>",
+        escaped(&name),
+        escaped(&what)
+    );
+    if !report.is_idle() {
+        let _ = writeln!(page, "<p>{}</p>", escaped(&words::bounds(plan)));
+        tiles(page, plan);
+    }
+    page.push_str(&timeline::draw(plan));
+    if !report.batches.is_empty() {
+        page.push_str("<p class=\"legend\"><span class=\"inplace\">in place</span> <span class=\"recreate\">recreated</span> <span class=\"later\">with the pods made next</span></p>\n");
+        batches(page, plan);
+    }
+    let ending = words::ending(plan);
+    if !ending.is_empty() {
+        let lines: Vec<String> = ending.iter().map(|line| format!("<li>{}</li>", escaped(line))).collect();
+        let _ = writeln!(page, "<ul>{}</ul>", lines.join(""));
+    }
+    warnings(page, &report.warnings);
+    workloads(page, plan);
+    page.push_str("</section>\n");
+}
+
+fn tiles(page: &mut String, plan: &Planned<'_>) {
+    let report = &plan.report;
+    let unavailable = report.batches.iter().map(|b| b.unavailable).max_by_key(|n| n.unwrap_or(u64::MAX));
+    let tiles = [
+        ("workloads", report.matched_workloads.to_string()),
+        ("pods", report.matched_pods.to_string()),
+        ("batches", report.batches.len().to_string()),
+        ("most unavailable", words::known(unavailable.unwrap_or(Some(0)))),
+    ];
+    page.push_str("<dl class=\"tiles\">");
+    for (name, value) in tiles {
+        let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    page.push_str("</dl>\n");
+}
+
+fn batches(page: &mut String, plan: &Planned<'_>) {
+    page.push_str("<div class=\"wide\"><table>\n<caption>Batches</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workloads</th><th scope=\"col\">Pods</th><th scope=\"col\">Updated</th><th scope=\"col\">Unavailable</th><th scope=\"col\">Restarted</th><th scope=\"col\">Requests</th></tr></thead>\n<tbody>\n");
+    for batch in &plan.report.batches {
+        let _ = writeln!(
+            page,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            words::number(plan, batch),
+            escaped(&few(batch)),
+            batch.pods,
+            words::updated(plan, batch),
+            words::known(batch.unavailable),
+            words::known(batch.restarted),
+            escaped(&words::requests(batch))
+        );
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+}
+
+fn few(batch: &Batch) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<String> =
+        batch.workloads.iter().take(SHOWN).map(|w| words::name(&w.moved.key)).collect();
+    match batch.workloads.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    names.join(", ")
+}
+
+fn warnings(page: &mut String, warnings: &[Diagnostic]) {
+    if warnings.is_empty() {
+        return;
+    }
+    page.push_str("<h3>What to know before</h3>\n<ul class=\"warnings\">\n");
+    for warning in warnings {
+        let at = warning.labels.first();
+        let at = at.map_or_else(String::new, |at| format!(" <code>{}:{}</code>", escaped(&at.file), at.line));
+        let help = warning.help.as_ref().map_or_else(String::new, |help| format!("<br>{}", escaped(help)));
+        let _ = writeln!(
+            page,
+            "<li class=\"{0}\"><strong>{0}</strong> [{1}]: {2}{at}{help}</li>",
+            short::word(warning.severity),
+            warning.code.name(),
+            escaped(&warning.message)
+        );
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Every workload with its batch.
+fn workloads(page: &mut String, plan: &Planned<'_>) {
+    let report = &plan.report;
+    let all = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
+    let count = all.clone().count();
+    if count + report.held.len() == 0 {
+        return;
+    }
+    page.push_str("<div class=\"wide\"><table>\n<caption>Workloads</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workload</th><th scope=\"col\">Pods</th><th scope=\"col\">How</th></tr></thead>\n<tbody>\n");
+    for (batch, workload) in all.take(LISTED) {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
+            words::number(plan, batch),
+            escaped(&words::name(&workload.moved.key)),
+            words::pods(workload),
+            escaped(&words::how(workload))
+        );
+    }
+    for held in report.held.iter().take(LISTED) {
+        let (name, reason) = (escaped(&words::name(&held.key)), escaped(&held.reason));
+        let _ =
+            writeln!(page, "<tr><td>held</td><th scope=\"row\">{name}</th><td>-</td><td>{reason}</td></tr>");
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+    let more = count.saturating_sub(LISTED) + report.held.len().saturating_sub(LISTED);
+    if more > 0 {
+        let _ = writeln!(page, "<p>and {more} more</p>");
+    }
+}
+
+/// Text that is nothing but text, between tags and in attributes.
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -3,7 +3,7 @@
 use super::by_workload::{Planned, Shown};
 use crate::diag::json as findings;
 use crate::model::ledger::name_text;
-use crate::plan::report::{Batch, End, Workload};
+use crate::plan::report::{Batch, End, Surge, Workload};
 use crate::plan::requests::Requests;
 use crate::read::in_order;
 use crate::stage::RenderedPlaces;
@@ -31,10 +31,11 @@ fn item(plan: &Planned<'_>, is_next: bool) -> Value {
     item.insert("from".into(), json!(name_text(&report.from)));
     item.insert("to".into(), json!(name_text(&report.to)));
     item.insert("imageOnly".into(), json!(report.is_image_only));
-    item.insert(
-        "matched".into(),
-        json!({"workloads": report.matched_workloads, "pods": report.matched_pods}),
-    );
+    let mut matched = json!({"workloads": report.matched_workloads, "pods": report.matched_pods});
+    if report.unknown_sizes > 0 {
+        matched["unknownSizes"] = json!(report.unknown_sizes);
+    }
+    item.insert("matched".into(), matched);
     let held = report.held.iter().map(|h| json!({"workload": &*h.key, "code": h.code, "reason": &*h.reason}));
     let warnings = findings::values(&report.warnings);
     let batches = batches(plan);
@@ -74,8 +75,13 @@ fn next(plan: &Planned<'_>, batches: &Value) -> Value {
 fn batches(plan: &Planned<'_>) -> Value {
     let places = plan.site.rendered_places();
     // Patches render workloads anew, which all cores can share.
-    let all: Vec<(usize, &Workload)> =
-        plan.report.batches.iter().enumerate().flat_map(|(i, b)| b.workloads.iter().map(move |w| (i, w))).collect();
+    let all: Vec<(usize, &Workload)> = plan
+        .report
+        .batches
+        .iter()
+        .enumerate()
+        .flat_map(|(i, b)| b.workloads.iter().map(move |w| (i, w)))
+        .collect();
     let mut rendered = Vec::with_capacity(all.len());
     in_order(&all, |(batch, w)| workload(plan, &places, *batch, w), |value| rendered.push(value));
     let mut rendered = rendered.into_iter();
@@ -93,9 +99,9 @@ fn batch(batch: &Batch, workloads: Value) -> Value {
         "requests": requests(&batch.requests),
     });
     if batch.surge.pods > 0 {
-        let mut surge = requests(&batch.surge.requests);
-        surge["pods"] = json!(batch.surge.pods);
-        value["surge"] = surge;
+        let Surge { pods, requests } = &batch.surge;
+        value["surge"] =
+            json!({"pods": pods, "cpu": requests.cpu.to_string(), "memory": requests.memory.to_string()});
     }
     value["workloads"] = workloads;
     value

@@ -1,4 +1,205 @@
-//! x
+//! A plan for a pull request: a table of the batches, details to be opened, warnings; small enough for a comment.
 
-use super::by_workload::Shown;
-pub(super) fn render(_: &Shown<'_>) -> String { String::new() }
+use super::by_workload::{Planned, Shown};
+use super::words;
+use crate::diag::{Diagnostic, short};
+use crate::plan::report::Batch;
+use std::fmt::Write as _;
+
+/// A comment of GitHub has at most 65,536 characters, and whoever posts it may add a few.
+const MOST: usize = 65_000;
+
+/// Batches of the table that are shown.
+const BATCHES: usize = 100;
+
+/// Renders plans; of details as many as there is room for.
+pub(super) fn render(shown: &Shown<'_>) -> String {
+    if shown.plans.is_empty() {
+        return "No SidecarSet has a ledger or needs one: nothing to plan.\n".to_owned();
+    }
+    let count = shown.plans.len();
+    let mut left = MOST;
+    let mut text = String::new();
+    for (i, plan) in shown.plans.iter().enumerate() {
+        // Each plan may take what those before it left of their shares.
+        let share = left / (count - i);
+        let one = one(plan, share);
+        let length = one.chars().count();
+        if length > left {
+            let _ = writeln!(text, "\n{} more rollouts do not fit in here.", count - i);
+            break;
+        }
+        left -= length;
+        text.push_str(&one);
+    }
+    text
+}
+
+fn one(plan: &Planned<'_>, room: usize) -> String {
+    let (name, what) = words::heading(plan);
+    let report = &plan.report;
+    let mut text = format!("### {}: {}\n\n", code(&name), escaped(&what));
+    if !report.is_idle() {
+        let _ = writeln!(text, "{}\n", escaped(&words::bounds(plan)));
+    }
+    table(&mut text, plan);
+    for line in words::ending(plan) {
+        let _ = writeln!(text, "- {}", escaped(&line));
+    }
+    if !report.warnings.is_empty() {
+        let (shown, more) = fit(&report.warnings, room.saturating_sub(length(&text)) / 2, warning);
+        let _ = write!(text, "\n{}", shown.concat());
+        if more > 0 {
+            let _ = writeln!(text, "- and {more} more");
+        }
+    }
+    details(&mut text, plan, room);
+    text.push('\n');
+    text
+}
+
+fn table(text: &mut String, plan: &Planned<'_>) {
+    let report = &plan.report;
+    if report.batches.is_empty() {
+        return;
+    }
+    text.push_str("| Batch | Workloads | Pods | Updated | Unavailable | Restarted | Requests |\n");
+    text.push_str("|---|---|---:|---:|---:|---:|---|\n");
+    for batch in report.batches.iter().take(BATCHES) {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            words::number(plan, batch),
+            few(batch),
+            batch.pods,
+            words::updated(plan, batch),
+            words::known(batch.unavailable),
+            words::known(batch.restarted),
+            escaped(&words::requests(batch))
+        );
+    }
+    if let Some(more) = report.batches.len().checked_sub(BATCHES).filter(|n| *n > 0) {
+        let _ = writeln!(text, "| … | and {more} more batches | | | | | |");
+    }
+    text.push('\n');
+}
+
+/// The first workloads of a batch.
+fn few(batch: &Batch) -> String {
+    const SHOWN: usize = 3;
+    let names = batch.workloads.iter().take(SHOWN).map(|w| code(&words::name(&w.moved.key)));
+    let mut names: Vec<String> = names.collect();
+    match batch.workloads.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    names.join(", ")
+}
+
+fn warning(warning: &Diagnostic) -> String {
+    let at = warning.labels.first();
+    let at = at.map_or_else(String::new, |at| code(&format!("{}:{}", at.file, at.line)) + ": ");
+    let help = warning.help.as_ref().map_or_else(String::new, |help| format!(" — {}", escaped(help)));
+    format!(
+        "- **{}** [{}]: {at}{}{help}\n",
+        short::word(warning.severity),
+        warning.code.name(),
+        escaped(&warning.message)
+    )
+}
+
+/// Every workload with its batch, as far as there is room.
+fn details(text: &mut String, plan: &Planned<'_>, room: usize) {
+    const AROUND: usize = 300;
+    let report = &plan.report;
+    let workloads = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
+    let moved = workloads.map(|(batch, w)| {
+        let (number, name) = (words::number(plan, batch), code(&words::name(&w.moved.key)));
+        format!("| {number} | {name} | {} | {} |\n", words::pods(w), escaped(&words::how(w)))
+    });
+    let held = report.held.iter().map(|h| {
+        let name = code(&words::name(&h.key));
+        format!("| held | {name} | - | {} |\n", escaped(&h.reason))
+    });
+    let rows: Vec<String> = moved.chain(held).collect();
+    if rows.is_empty() {
+        return;
+    }
+    let left = room.saturating_sub(length(text) + AROUND);
+    let (shown, more) = fit(&rows, left, Clone::clone);
+    let _ = write!(
+        text,
+        "\n<details><summary>{}</summary>\n\n| Batch | Workload | Pods | How |\n|---|---|---:|---|\n{}",
+        words::counted(rows.len() as u64, "move"),
+        shown.concat()
+    );
+    if more > 0 {
+        let _ = writeln!(text, "\nand {more} more, which do not fit in here");
+    }
+    text.push_str("\n</details>\n");
+}
+
+/// Renders as many items as fit, and counts the others.
+fn fit<T>(items: &[T], room: usize, render: impl Fn(&T) -> String) -> (Vec<String>, usize) {
+    let mut left = room;
+    let mut shown = Vec::new();
+    for item in items {
+        let line = render(item);
+        let Some(rest) = left.checked_sub(length(&line)) else { break };
+        left = rest;
+        shown.push(line);
+    }
+    let more = items.len() - shown.len();
+    (shown, more)
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A name as code: nobody is mentioned in code, and no issue is linked.
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", escaped(text))
+}
+
+/// Text without any markup: everything that Markdown or HTML could act on is written as its number.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // A word joiner keeps `@name` and `#1` from being what they look like.
+            '@' | '#' => {
+                let _ = write!(out, "&#{};&#8288;", u32::from(c));
+            }
+            '<' | '>' | '&' | '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '"' | '\'' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    // A bare address would become a link.
+    out.replace("://", ":&#8203;//").replace("www.", "www&#46;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_nothing_but_text() {
+        let odd = "a|b<img src=x onerror=\"1\">`c`@org/team #7 [x](http://y)\n# h";
+        let text = escaped(odd);
+        for mark in ["|", "<", ">", "`", "[", "]", "\n", "@org", "#7", "://"] {
+            assert!(!text.contains(mark), "{mark} in {text}");
+        }
+        assert_eq!(escaped("shop/web 1.5.0 (3 x 2)"), "shop/web 1.5.0 (3 x 2)");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let rows: Vec<String> = (0..10).map(|n| format!("row {n}\n")).collect();
+        let (shown, more) = fit(&rows, 15, Clone::clone);
+        assert_eq!((shown.len(), more), (2, 8));
+    }
+}

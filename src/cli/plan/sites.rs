@@ -179,7 +179,11 @@ fn sites(
 }
 
 /// What is not staged yet is what a plan is about.
-fn suppose(configuration: &Configuration, from: &Sources<'_>, supposed: &Supposed<'_>) -> (Site, Vec<Diagnostic>) {
+fn suppose(
+    configuration: &Configuration,
+    from: &Sources<'_>,
+    supposed: &Supposed<'_>,
+) -> (Site, Vec<Diagnostic>) {
     let (site, mut wrong) = Site::suppose(configuration, from, supposed);
     wrong.retain(|d| d.code != Code::NotStagedYet);
     (site, wrong)
@@ -191,7 +195,8 @@ fn clusters(args: &PlanArgs, configuration: &Configuration) -> Result<Vec<Option
     let wanted = args.inputs.cluster.as_deref();
     if let Some(name) = wanted.filter(|name| all.iter().all(|c| c.name != *name)) {
         let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
-        let known = if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
+        let known =
+            if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
         return Err(Stop::Usage(format!("there is no cluster `{name}`: pillion.yaml {known}")));
     }
     let chosen = || all.iter().filter(|c| wanted.is_none_or(|name| c.name == name));
@@ -279,7 +284,8 @@ fn live_ledgers<'r>(
         return Ok(None);
     }
     if !configuration.layout.root.as_os_str().is_empty() || !within(repository).as_os_str().is_empty() {
-        let why = "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
+        let why =
+            "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
         return Err(Stop::Usage(why.to_owned()));
     }
     let Some((_, head)) = branches.find_live(repository) else {
@@ -292,7 +298,8 @@ fn live_ledgers<'r>(
 }
 
 fn not_set_up(is_configured: bool) -> String {
-    let what = if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
+    let what =
+        if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
     format!(
         "{what}, so nobody knows what is released: `pillion init rollout` sets rollouts up; `--from COMMIT` plans from what a commit says instead"
     )

@@ -57,6 +57,11 @@ fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     for batch in &report.batches {
         rows.extend(batch_rows(plan, batch, is_verbose));
     }
+    let hidden =
+        (report.last_batch as usize).saturating_sub(report.batches.last().map_or(0, |b| b.number as usize));
+    if hidden > 0 && !report.batches.is_empty() {
+        rows.push(row(["...", &format!("and {} more", words::counted(hidden as u64, "batch"))]));
+    }
     let most = if is_verbose { usize::MAX } else { LISTED };
     rows.extend(report.held.iter().take(most).map(held_row));
     if let Some(more) = report.held.len().checked_sub(most).filter(|n| *n > 0) {
@@ -68,7 +73,8 @@ fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
 fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[String; 8]> {
     let most = if is_verbose { usize::MAX } else { LISTED };
     let digits = plan.report.matched_pods.to_string().len();
-    let share = words::percent(batch.updated, plan.report.matched_pods);
+    let updated = words::updated(plan, batch);
+    let missing = digits.saturating_sub(batch.updated.to_string().len());
     let mut rows: Vec<[String; 8]> = Vec::new();
     for workload in batch.workloads.iter().take(most) {
         let name = words::name(&workload.moved.key);
@@ -79,7 +85,7 @@ fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[Strin
                 name,
                 words::pods(workload),
                 how,
-                format!("{:>digits$} ({share}%)", batch.updated),
+                format!("{}{updated}", " ".repeat(missing)),
                 words::known(batch.unavailable),
                 words::known(batch.restarted),
                 words::requests(batch),
@@ -138,9 +144,13 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
         if *count > WARNED && !is_verbose {
             continue;
         }
-        let _ = writeln!(text, "{}[{}]: {}", short::word(warning.severity), warning.code.name(), warning.message);
+        let _ =
+            writeln!(text, "{}[{}]: {}", short::word(warning.severity), warning.code.name(), warning.message);
         if let Some(at) = warning.labels.first() {
             let _ = writeln!(text, "  --> {}:{}:{}", at.file, at.line, at.column);
+        }
+        for note in &warning.notes {
+            let _ = writeln!(text, "  note: {note}");
         }
         if let Some(help) = &warning.help {
             let _ = writeln!(text, "  help: {help}");

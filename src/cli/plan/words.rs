@@ -39,7 +39,11 @@ pub(super) fn bounds(plan: &Planned<'_>) -> String {
             Some(steps) => {
                 let steps: Vec<String> = steps.iter().map(amount).collect();
                 let at = settings.steps_at.as_ref();
-                let at = at.map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+                let default = if settings.has_default_steps { " (default)" } else { "" };
+                let at = at.map_or_else(
+                    || default.to_owned(),
+                    |at| format!(" ({}:{}:{})", at.file, at.line, at.column),
+                );
                 format!("steps {}{at}", steps.join(", "))
             }
             None => "no steps".to_owned(),
@@ -107,6 +111,14 @@ pub(super) fn percent(updated: u32, pods: u32) -> u32 {
     }
 }
 
+/// The pods that are updated, and their share; unknown where the number of all pods is.
+pub(super) fn updated(plan: &Planned<'_>, batch: &Batch) -> String {
+    match plan.report.unknown_sizes {
+        0 => format!("{} ({}%)", batch.updated, percent(batch.updated, plan.report.matched_pods)),
+        _ => format!("{} (?)", batch.updated),
+    }
+}
+
 /// A number that may be unknown.
 pub(super) fn known(n: Option<u64>) -> String {
     n.map_or_else(|| "?".to_owned(), |n| n.to_string())
@@ -114,6 +126,9 @@ pub(super) fn known(n: Option<u64>) -> String {
 
 /// What a batch requests more: `=`, `cpu +450m, memory +384Mi`, `+3 pods of surge: …`.
 pub(super) fn requests(batch: &Batch) -> String {
+    if batch.unavailable.is_none() {
+        return "?".to_owned();
+    }
     let mut parts = Vec::new();
     parts.extend(more(&batch.requests));
     if batch.surge.pods > 0 {
@@ -139,23 +154,28 @@ pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
     if !report.batches.is_empty() {
         lines.extend(shortest(plan));
         let waiting = report.batches.iter().filter(|b| plan.course.settings.approve.contains(&b.number));
-        lines.extend(waiting.map(|b| {
-            format!("batch {0} waits for `pillion approve {1} {0}`", b.number, report.set)
-        }));
+        lines.extend(
+            waiting.map(|b| format!("batch {0} waits for `pillion approve {1} {0}`", b.number, report.set)),
+        );
     }
-    if report.opens() && report.batches.is_empty() && matches!(report.end, End::Close) {
-        lines.push("no workload changes: Open is followed by Close".to_owned());
-    }
+    let is_empty = report.batches.is_empty();
     match &report.end {
+        End::Close if is_empty && report.opens() => {
+            lines.push("no workload changes: Open is followed by Close".to_owned());
+        }
+        End::Close if is_empty => lines.push("every workload carries it: Close is next".to_owned()),
         End::Rest(Rest::Done) if report.is_idle() => {}
-        End::Rest(rest) => lines.push(format!("then it rests: {rest}")),
-        End::More => lines.push("more steps follow (leave out `--next`)".to_owned()),
+        End::Rest(rest) => {
+            lines.push(format!("{}: {rest}", if is_empty { "it rests" } else { "then it rests" }));
+        }
+        End::More if report.opens() => {
+            lines.push("next is Open, which changes no rendered file; this batch follows it".to_owned());
+        }
+        End::More => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
         End::Close | End::TooMany { .. } => {}
     }
-    if let (End::Rest(_), true) = (&report.end, report.batches.is_empty())
-        && let Some(line) = lines.last_mut()
-    {
-        *line = line.replacen("then it rests: ", "it rests: ", 1);
+    if let End::Rest(Rest::Paused(_)) = report.end {
+        lines.push(format!("`pillion resume {}` lets it go on", report.set));
     }
     lines
 }
@@ -175,9 +195,10 @@ fn shortest(plan: &Planned<'_>) -> Option<String> {
     Some(format!("not before {} ({n} x soak {soak}; {more} come on top)", duration::words(report.shortest?)))
 }
 
-/// `1 pod`, `2 pods`.
+/// `1 pod`, `2 pods`, `3 batches`.
 pub(super) fn counted(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+    let ending = if noun.ends_with("ch") { "es" } else { "s" };
+    format!("{n} {noun}{}", if n == 1 { "" } else { ending })
 }
 
 /// Kind, namespace and name of a workload.
@@ -198,7 +219,8 @@ mod tests {
 
     #[test]
     fn shares_are_never_rounded_to_the_end() {
-        let cases = [(1, 21, 5), (6, 21, 29), (21, 21, 100), (1, 1000, 1), (999, 1000, 99), (0, 9, 0), (0, 0, 100)];
+        let cases =
+            [(1, 21, 5), (6, 21, 29), (21, 21, 100), (1, 1000, 1), (999, 1000, 99), (0, 9, 0), (0, 0, 100)];
         for (updated, pods, wanted) in cases {
             assert_eq!(percent(updated, pods), wanted, "{updated} of {pods}");
         }

@@ -66,7 +66,8 @@ fn differences(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
     let mut keys: Vec<&String> = old.content.keys().collect();
     keys.extend(new.content.keys().filter(|key| !old.content.contains_key(*key)));
     let others = keys.into_iter().filter(|key| !["initContainers", "containers"].contains(&key.as_str()));
-    found.extend(others.filter(|key| old.content.get(*key) != new.content.get(*key)).cloned());
+    let changed = others.filter(|key| old.content.get(*key) != new.content.get(*key));
+    found.extend(changed.map(|key| format!("{key} changed")));
     found
 }
 

@@ -42,8 +42,10 @@ pub struct Report {
     pub is_image_only: bool,
     /// Workloads that count.
     pub matched_workloads: usize,
-    /// Their pods.
+    /// Their pods, as far as known.
     pub matched_pods: u32,
+    /// Workloads that count and of which nobody says how many pods they have.
+    pub unknown_sizes: usize,
     /// The batches, as far as a plan may have them.
     pub batches: Vec<Batch>,
     /// The number of the last batch; where there are too many, as far as they were counted.
@@ -129,6 +131,7 @@ pub fn report(
         is_image_only: is_image_only(&state),
         matched_workloads: state.matched.len(),
         matched_pods: state.pods,
+        unknown_sizes: state.matched.iter().filter(|m| m.size.is_none() && !m.is_next_run()).count(),
         last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
         held: held(&state, ledger),
         end: end(&taken, all.len(), most, extent),

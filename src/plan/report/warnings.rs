@@ -6,8 +6,9 @@ use super::super::state::{Matched, State};
 use super::super::step::{Circumstances, Course};
 use super::super::{Near, simulate, unavailable};
 use super::{Batch, End, Report, title};
-use crate::diag::{Code, Diagnostic, Label};
+use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::model::duration;
+use crate::yaml::Part;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(super) fn warnings(
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
     found.extend(sizes(report, state, given));
+    found.extend(kept(state));
     let ends: Vec<[Arc<Rendering>; 2]> =
         course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
     let sizes = sizes_of(course, report);
@@ -125,6 +127,8 @@ fn oversized(
         let told = bound.and_then(|b| advice::above_max_unavailable(subject, moved.down.into(), b, written));
         match told {
             Some(told) => found.push(told),
+            // Nobody asked for the steps that count by default.
+            None if course.settings.has_default_steps => {}
             None => above_step.push(&*moved.key),
         }
     }
@@ -142,7 +146,26 @@ fn above_the_step(course: &Course<'_>, keys: &[&str]) -> Option<Diagnostic> {
         Some(at) => note.at(at.clone()),
         None => note,
     };
-    Some(note.because("it cannot be split: only kinds with a native partition and `replicas` in git can"))
+    Some(note.because("only kinds with a native partition and `replicas` in git can be split"))
+}
+
+/// Workloads whose own partition keeps pods old when the rollout is done.
+fn kept(state: &State<'_>) -> Option<Diagnostic> {
+    let keeps = |m: &&Matched<'_>| m.size.is_some_and(|size| m.whole() < size) && !m.is_next_run();
+    let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
+    let pods: u32 = matched.iter().map(|m| m.size.unwrap_or(0) - m.whole()).sum();
+    let (who, _) = names(&matched)?;
+    let (stay, own) = if pods == 1 { ("pod stays", "its") } else { ("pods stay", "their") };
+    let own = if matched.len() == 1 { "its" } else { own };
+    let message = format!("{pods} {stay} old in {who}: {own} own partition is never lowered");
+    let note = Diagnostic::note(Code::OwnPartition, message);
+    let at = |m: &&Matched<'_>| {
+        let partition = m.strategy.partition.as_ref()?;
+        let path = m.unit.located.base.join(&partition.path);
+        Some(m.unit.document.label(&path, Part::Value, ""))
+    };
+    let note = matched.first().and_then(at).into_iter().fold(note, Diagnostic::at);
+    Some(note.because("the rollout closes all the same: what their templates say is the target"))
 }
 
 /// Where the number of pods is not from git.
@@ -211,7 +234,8 @@ fn too_many_batches(course: &Course<'_>, report: &Report) -> Option<Diagnostic> 
     let more = |text: String| {
         if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
     };
-    Some(Diagnostic { message: more(told.message.clone()), ..told })
+    // Such a rollout is not staged.
+    Some(Diagnostic { severity: Severity::Error, message: more(told.message.clone()), ..told })
 }
 
 fn label(course: &Course<'_>, field: &str) -> Option<Label> {
