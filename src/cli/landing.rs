@@ -47,17 +47,25 @@ impl Opened {
             let release = format!("git push {} {OUTBOX}:{}", branches.remote, branches.live);
             return Ok(Landed::At(format!("left at {OUTBOX}; `{release}` releases it")));
         }
+        Ok(self.push_from(commit, Expected::At(live.head.id))?.map_or(Landed::Moved, Landed::At))
+    }
+
+    /// Pushes a commit to the live branch as it was fetched. Returns where it is now; None: somebody else was faster.
+    pub(super) fn push_live(&self, commit: Id) -> Result<Option<String>, Failure> {
+        let upstream = self.repository.upstream(&self.branches.remote)?;
+        let expected = Expected::read(self.repository.branch(&upstream, &self.branches.live));
+        self.push_from(commit, expected)
+    }
+
+    fn push_from(&self, commit: Id, expected: Expected) -> Result<Option<String>, Failure> {
+        let Self { repository, branches, .. } = self;
         let upstream = repository.upstream(&branches.remote)?;
-        let update = RefUpdate {
-            name: branches.local(),
-            to: Some(commit),
-            expected: Expected::At(live.head.id),
-            how: Move::FastForward,
-        };
+        let name = branches.local();
+        let update = RefUpdate { name, to: Some(commit), expected, how: Move::FastForward };
         match repository.push(&upstream, &[update])?.into_iter().next() {
-            Some(Err(crate::git::Failure::RefMoved { .. })) => Ok(Landed::Moved),
+            Some(Err(crate::git::Failure::RefMoved { .. })) => Ok(None),
             Some(Err(failure)) => Err(failure.into()),
-            Some(Ok(())) | None => Ok(Landed::At(match upstream {
+            Some(Ok(())) | None => Ok(Some(match upstream {
                 Upstream::Remote(remote) => {
                     // git does so too, but not in every bare clone.
                     let note = "pillion: pushed";

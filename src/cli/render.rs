@@ -26,6 +26,9 @@ pub(super) struct RenderArgs {
     /// With two branches: render HEAD's commit onto this one, with the ledgers that are there
     #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
     branch: Option<String>,
+    /// Push the commit of `--branch` to the remote
+    #[arg(long, requires = "branch")]
+    push: bool,
     /// Write nothing; exit 1 when the output is not up to date
     #[arg(long)]
     check: bool,
@@ -72,7 +75,7 @@ struct Compare {
 /// Runs `pillion render`.
 pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
     if let Some(branch) = &args.branch {
-        return render_branch::run(branch, common, reporter);
+        return render_branch::run(branch, args.push, common, reporter);
     }
     let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));

@@ -2,52 +2,73 @@
 
 use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE};
-use crate::git::{Commit, Expected, Id, Repository, Signing};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE};
+use crate::git::{Commit, Expected, Id, Repository};
 use crate::stage::{Branches, Failure, Landing, land};
 use crate::write;
 
 /// Runs `pillion render --branch`.
-pub(super) fn run(branch: &str, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let result = landed(branch, common, reporter);
+pub(super) fn run(
+    branch: &str,
+    pushes: bool,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Failure> {
+    let result = landed(branch, pushes, common, reporter);
     repository::settle(result, reporter)
 }
 
-fn landed(branch: &str, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+fn landed(branch: &str, pushes: bool, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
     let Some(opened) = repository::open(&RepositoryArgs::default(), common, reporter)? else {
         return Ok(USAGE);
     };
-    let Opened { repository, config, branches } = &opened;
-    let Some(source) = &branches.source else {
-        reporter.say(&one_branch(&branches.live));
+    let Some(source) = &opened.branches.source else {
+        reporter.say(&one_branch(&opened.branches.live));
         return Ok(USAGE);
     };
     if source == branch {
         reporter.say(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the live one"));
         return Ok(USAGE);
     }
-    let branches = Branches { live: branch.to_owned(), ..branches.clone() };
-    let head = head(repository, &branches)?;
-    let source = repository.commit(repository.resolve("HEAD")?)?;
-    let landing = Landing { repository, head, source, branches, config };
-    let (landed, wrong) = land(&landing, &Signing::off())?;
-    reporter.add(wrong);
-    let Some(landed) = landed.filter(|_| !reporter.has_errors()) else { return Ok(FINDINGS) };
-    let source = landing.source.id.short();
-    match landed.commit {
-        None => reporter.done(&format!("`{branch}` is up to date with {source}; {} files", landed.files)),
-        Some(commit) => {
-            let local = landing.branches.local();
-            let expected = Expected::read(repository.find_ref(&local));
-            repository.update_ref(&local, commit, expected, "pillion: render")?;
-            reporter.done(&format!(
-                "`{branch}` is {} now, rendered from {source}; {} files",
-                commit.short(),
-                landed.files
-            ));
+    let branches = Branches { live: branch.to_owned(), ..opened.branches.clone() };
+    let opened = Opened { branches, ..opened };
+    for _ in 0..repository::ATTEMPTS {
+        if let Some(code) = once(&opened, pushes, reporter)? {
+            return Ok(code);
         }
+        opened.fetch()?;
     }
-    Ok(DONE)
+    reporter.say("pillion: the live branch moves faster than it can be rendered: try again");
+    Ok(ENVIRONMENT)
+}
+
+/// Renders once; None: somebody else was faster.
+fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Option<u8>, Failure> {
+    let Opened { repository, config, branches } = opened;
+    let head = head(repository, branches)?;
+    let source = repository.commit(repository.resolve("HEAD")?)?;
+    let landing = Landing { repository, head, source, branches: branches.clone(), config };
+    let (landed, wrong) = land(&landing, &opened.signing()?)?;
+    reporter.add(wrong);
+    let Some(landed) = landed.filter(|_| !reporter.has_errors()) else { return Ok(Some(FINDINGS)) };
+    let (source, branch) = (landing.source.id.short(), &branches.live);
+    let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
+    let moved = match (tip, pushes) {
+        (Some(tip), true) => opened.push_live(tip)?,
+        (Some(tip), false) if landed.commit.is_some() => {
+            let expected = Expected::read(repository.find_ref(&branches.local()));
+            repository.update_ref(&branches.local(), tip, expected, "pillion: render")?;
+            Some(format!("on {branch}"))
+        }
+        _ => Some(format!("`{branch}` is as it was")),
+    };
+    let Some(place) = moved else { return Ok(None) };
+    let what = match landed.commit {
+        None => format!("`{branch}` is up to date with {source}"),
+        Some(commit) => format!("{} is rendered from {source}", commit.short()),
+    };
+    reporter.done(&format!("{what}, {} files; {place}", landed.files));
+    Ok(Some(DONE))
 }
 
 /// Where the render lands: the remote's head, or what was already rendered here on top of it.

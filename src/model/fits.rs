@@ -130,8 +130,9 @@ impl<'a> Check<'a> {
         } else {
             Part::Value
         };
-        let mut diagnostic =
-            Diagnostic::error(code, message).field(path.to_string()).at(self.document.label(&self.base.join(path), part, ""));
+        let mut diagnostic = Diagnostic::error(code, message)
+            .field(path.to_string())
+            .at(self.document.label(&self.base.join(path), part, ""));
         diagnostic.help = help;
         self.found.push(diagnostic);
     }

@@ -91,7 +91,8 @@ impl Candidates {
             let rendering = course.fleet.rendering(unit, target);
             let broken = rendering.error.as_ref().map(|e| e.message.clone());
             let split = course.split_elsewhere.get(unit.key());
-            let split = || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
+            let split =
+                || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
             let waiting = || given.waiting.get(unit.key()).cloned();
             if let Some(reason) = broken.or_else(split).or_else(waiting) {
                 found.waiting.push((Arc::clone(unit.key()), reason));

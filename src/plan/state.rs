@@ -125,7 +125,9 @@ impl<'a> Matched<'a> {
             updated: 0,
             is_done: false,
         };
-        if let (Some(kept), true) = (line.and_then(|l| l.partition), ledger.target == Some(ledger.released.clone())) {
+        if let (Some(kept), true) =
+            (line.and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))
+        {
             // On the way back, pods that its partition has kept never left.
             matched.updated = kept.min(matched.whole());
         }

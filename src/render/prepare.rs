@@ -81,8 +81,12 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     gathered.ledgers.extend(from.ledgers.ledgers);
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
-    let is_broken =
-        |set: &SidecarSet| gathered.ledgers.iter().any(|(l, p)| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name));
+    let is_broken = |set: &SidecarSet| {
+        gathered
+            .ledgers
+            .iter()
+            .any(|(l, p)| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name))
+    };
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);

@@ -357,8 +357,9 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
         match text(input, files) {
             Ok(text) => {
                 let found = gather(&input.name, &text);
-                diagnostics
-                    .extend(found.ledgers.iter().filter_map(|(document, path)| misplaced(document, path, input)));
+                diagnostics.extend(
+                    found.ledgers.iter().filter_map(|(document, path)| misplaced(document, path, input)),
+                );
                 if found.ledgers.is_empty() && found.unreadable.is_empty() {
                     diagnostics.push(no_ledger_in(input));
                 }

@@ -2,5 +2,8 @@
 
 #[test]
 fn transcripts_show_what_the_program_prints() {
-    trycmd::TestCases::new().case("README.md").case("examples/*/README.md").skip("examples/rollout*/README.md");
+    trycmd::TestCases::new()
+        .case("README.md")
+        .case("examples/*/README.md")
+        .skip("examples/rollout*/README.md");
 }

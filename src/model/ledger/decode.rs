@@ -76,7 +76,8 @@ impl Reader<'_> {
     }
 
     fn revision(&mut self, written: &written::Revision, path: &Path) -> Option<Revision> {
-        let (set, wrong) = decode_content(&self.name, &written.sidecar_set, self.document, &self.base.join(path));
+        let (set, wrong) =
+            decode_content(&self.name, &written.sidecar_set, self.document, &self.base.join(path));
         self.found.extend(wrong);
         let set = Arc::new(set?);
         for (field, says, is) in [
