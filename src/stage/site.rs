@@ -259,6 +259,11 @@ impl Site {
         &self.inputs
     }
 
+    /// Returns the documents that hold workloads which some SidecarSet may select.
+    pub(super) fn workloads(&self) -> &[(Arc<Document>, Vec<Located>)] {
+        &self.workloads
+    }
+
     /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
     pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let numbers: BTreeMap<&str, usize> =

@@ -79,8 +79,10 @@ pub fn stack(
 struct Work<'a> {
     site: &'a Site,
     steps: &'a [&'a Step],
-    /// The renderer of each step that renders something.
+    /// The renderer of each batch.
     renderers: BTreeMap<usize, Renderer>,
+    /// What renders before and after each step that changes no rendered byte.
+    pairs: BTreeMap<usize, [Renderer; 2]>,
     items: Vec<Item>,
 }
 
@@ -93,12 +95,15 @@ struct Item {
 enum Piece {
     /// The rendered file of an input.
     File { input: usize, place: String },
+    /// The workloads of a document, which the step must not change.
+    Unchanged { document: usize },
     /// The ledger, which completes the step.
     Ledger,
 }
 
 enum Made {
     File(RenderedFile),
+    Unchanged,
     Ledger(String),
 }
 
@@ -106,20 +111,32 @@ impl<'a> Work<'a> {
     fn of(live: &Live<'_>, rollout: &'a Rollout<'_>, steps: &'a [&'a Step]) -> Self {
         let site = rollout.site;
         let files = Files::of(live, site);
-        let mut work = Self { site, steps, renderers: BTreeMap::new(), items: Vec::new() };
+        let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
+        let mut work = Self { site, steps, renderers, pairs, items: Vec::new() };
         for (step, taken) in steps.iter().enumerate() {
-            // A step that changes no rendered byte is held to that: all files are rendered.
-            let (inputs, only) = match taken {
-                Step::Batch(batch) => files.of_batch(batch),
-                Step::Open(_) | Step::Close(_) | Step::Rest(_) => (files.all(), None),
+            let pieces = match taken {
+                Step::Batch(batch) => work.batch(step, batch, &files),
+                Step::Open(after) | Step::Close(after) => {
+                    let before = before(rollout, steps, step);
+                    let pair = [before, after].map(|ledger| site.prepared.renderer_with(ledger, None));
+                    work.pairs.insert(step, pair);
+                    let documents = 0..site.workloads().len();
+                    documents.map(|document| Piece::Unchanged { document }).collect()
+                }
+                Step::Rest(_) => Vec::new(),
             };
-            if let (Some(ledger), false) = (after(taken), inputs.is_empty()) {
-                work.renderers.insert(step, site.prepared.renderer_with(ledger, only.as_ref()));
-            }
-            let pieces = inputs.into_iter().map(|(input, place)| Piece::File { input, place });
-            work.items.extend(pieces.chain([Piece::Ledger]).map(|piece| Item { step, piece }));
+            work.items.extend(pieces.into_iter().chain([Piece::Ledger]).map(|piece| Item { step, piece }));
         }
         work
+    }
+
+    fn batch(&mut self, step: usize, batch: &Batch, files: &Files<'_>) -> Vec<Piece> {
+        let (inputs, workloads) = files.of_batch(batch);
+        if !inputs.is_empty() {
+            let renderer = self.site.prepared.renderer_with(&batch.ledger, Some(&workloads));
+            self.renderers.insert(step, renderer);
+        }
+        inputs.into_iter().map(|(input, place)| Piece::File { input, place }).collect()
     }
 
     fn make(&self, item: &Item) -> Made {
@@ -128,6 +145,15 @@ impl<'a> Work<'a> {
             Piece::File { input, .. } => {
                 let (input, text) = &self.site.inputs()[*input];
                 Made::File(render_one(input, text, &self.renderers[&item.step]))
+            }
+            Piece::Unchanged { document } => {
+                let (document, workloads) = &self.site.workloads()[*document];
+                let [before, after] = &self.pairs[&item.step];
+                for located in workloads {
+                    let [old, new] = [before, after].map(|r| r.inject(document, located).change);
+                    assert!(old == new, "opening or closing a rollout changes `{}`", located.key);
+                }
+                Made::Unchanged
             }
         }
     }
@@ -159,17 +185,12 @@ impl<'s> Files<'s> {
         files
     }
 
-    /// Returns every file that holds a workload.
-    fn all(&self) -> Vec<(usize, String)> {
-        self.places.iter().map(|(input, place)| (*input, place.clone())).collect()
-    }
-
     /// Returns the files that a batch changes, and all workloads in them.
-    fn of_batch(&self, batch: &Batch) -> (Vec<(usize, String)>, Option<BTreeSet<Arc<str>>>) {
+    fn of_batch(&self, batch: &Batch) -> (Vec<(usize, String)>, BTreeSet<Arc<str>>) {
         let inputs: BTreeSet<usize> =
             batch.moves.iter().filter_map(|m| self.inputs.get(&*m.key).copied()).collect();
         let workloads = inputs.iter().flat_map(|i| &self.workloads[i]).map(|key| Arc::clone(key)).collect();
-        (inputs.iter().map(|i| (*i, self.places[i].clone())).collect(), Some(workloads))
+        (inputs.iter().map(|i| (*i, self.places[i].clone())).collect(), workloads)
     }
 }
 
@@ -182,8 +203,6 @@ struct Builder<'a, 'r> {
     kept: &'a [Commit],
     ledger_place: String,
     editor: TreeEditor<'r>,
-    /// The tree of the commit before.
-    tree: Id,
     stack: Stack,
     diagnostics: Vec<Diagnostic>,
 }
@@ -204,7 +223,6 @@ impl<'a, 'r> Builder<'a, 'r> {
             kept,
             ledger_place: place.ok_or(Failure::NoLedgers)?,
             editor: live.repository.editor(Some(live.head.tree))?,
-            tree: live.head.tree,
             stack: Stack { base: live.head.id, commits: Vec::new() },
             diagnostics: Vec::new(),
         })
@@ -222,7 +240,7 @@ impl<'a, 'r> Builder<'a, 'r> {
                 Ok(())
             }
             (Made::Ledger(text), _) => self.commit(item.step, &text),
-            (Made::File(_), Piece::Ledger) => Ok(()),
+            (Made::File(_) | Made::Unchanged, _) => Ok(()),
         }
     }
 
@@ -232,17 +250,12 @@ impl<'a, 'r> Builder<'a, 'r> {
             return Ok(());
         }
         let taken = self.steps[step];
-        if !matches!(taken, Step::Batch(_)) {
-            assert!(
-                self.editor.write()? == self.tree,
-                "opening and closing a rollout change no rendered file"
-            );
-        }
         self.editor.put(&self.ledger_place, ledger.as_bytes())?;
-        self.tree = self.editor.write()?;
-        let message = message::message(self.live, self.rollout, self.before(step), taken).unwrap_or_default();
+        let before = before(self.rollout, self.steps, step);
+        let message = message::message(self.live, self.rollout, before, taken);
+        let message = message.expect("only a rest has no message, and it is no step of a stack");
         let new = NewCommit {
-            tree: self.tree,
+            tree: self.editor.write()?,
             parents: &[self.stack.tip()],
             message: &message,
             identity: &self.live.branches.identity,
@@ -257,12 +270,6 @@ impl<'a, 'r> Builder<'a, 'r> {
         Ok(())
     }
 
-    /// Returns the ledger that a step follows.
-    fn before(&self, step: usize) -> &Ledger {
-        let before = step.checked_sub(1).and_then(|i| after(self.steps[i]));
-        before.unwrap_or(&self.rollout.ledger)
-    }
-
     fn finish(self) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {
         let is_sound = self.diagnostics.is_empty();
         if is_sound {
@@ -270,6 +277,12 @@ impl<'a, 'r> Builder<'a, 'r> {
         }
         Ok((is_sound.then_some(self.stack), self.diagnostics))
     }
+}
+
+/// Returns the ledger that a step follows.
+fn before<'a>(rollout: &'a Rollout<'_>, steps: &[&'a Step], step: usize) -> &'a Ledger {
+    let before = step.checked_sub(1).and_then(|i| after(steps[i]));
+    before.unwrap_or(&rollout.ledger)
 }
 
 /// Tells whether a signed commit says what a new one would.

@@ -1,0 +1,153 @@
+//! How much does `pillion stage` cost on a big repository: a rollout of every workload in 100 batches?
+//!
+//! `cargo bench --bench stage` makes the repositories, measures and prints the table. Options follow `--`:
+//! `--sizes 1000,10000` (workloads; default 100,1000,10000,50000), `--runs 3`, `--keep FOLDER`, `--quick`.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::print_stderr, reason = "and what it is doing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+#![expect(clippy::exit, reason = "a child process passes on a status")]
+
+mod generate;
+#[path = "../render/measure.rs"]
+mod measure;
+
+use measure::{Cost, measure};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
+
+struct Options {
+    sizes: Vec<usize>,
+    runs: usize,
+    keep: Option<PathBuf>,
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["measure", command @ ..] => measure::child(command),
+        words => bench(&options(words)),
+    }
+}
+
+fn options(words: &[&str]) -> Options {
+    let mut options = Options { sizes: vec![100, 1_000, 10_000, 50_000], runs: 3, keep: None };
+    let mut words = words.iter();
+    // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
+    if !std::env::args().any(|a| a == "--bench") {
+        options = Options { sizes: vec![20], runs: 1, keep: None };
+    }
+    while let Some(word) = words.next() {
+        match *word {
+            "--sizes" => {
+                options.sizes = words.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect()
+            }
+            "--runs" => options.runs = words.next().unwrap().parse().unwrap(),
+            "--keep" => options.keep = Some(words.next().unwrap().into()),
+            "--quick" => options = Options { sizes: vec![100], runs: 1, ..options },
+            other => {
+                eprintln!("unknown option {other}");
+                std::process::exit(2);
+            }
+        }
+    }
+    options
+}
+
+fn bench(options: &Options) {
+    let folder =
+        options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-stage"));
+    println!("| workloads | pods, batches | step | wall s | CPU s | peak MiB |\n|---|---|---|---|---|---|");
+    let mut last: Option<(usize, f64)> = None;
+    for &workloads in &options.sizes {
+        let repository = folder.join(workloads.to_string());
+        let _ = std::fs::remove_dir_all(&repository);
+        eprintln!("making {workloads} workloads.");
+        let pods = generate::repository(&repository, workloads).unwrap();
+        prepare(&repository);
+        let cpu = one_size(&repository, workloads, pods, options.runs);
+        if let Some((small, before)) = last {
+            let exponent = (cpu / before).ln() / (workloads as f64 / small as f64).ln();
+            eprintln!("growth of CPU time from {small}: exponent {exponent:.2} (1.00 is linear)");
+        }
+        last = Some((workloads, cpu));
+        if options.keep.is_none() {
+            let _ = std::fs::remove_dir_all(&repository);
+        }
+    }
+}
+
+/// Releases the first image, and commits the second.
+fn prepare(repository: &Path) {
+    let git = |args: &[&str]| run("git", args, repository);
+    git(&["init", "-q", "-b", "main"]);
+    let text = std::fs::read_to_string(repository.join("pillion.yaml")).unwrap();
+    std::fs::write(repository.join("pillion.yaml"), text.replace("ledgers: ledgers\n", "")).unwrap();
+    run(PILLION, &["render", "--out", "rendered"], repository);
+    std::fs::write(repository.join("pillion.yaml"), text).unwrap();
+    git(&["add", "-A"]);
+    git(&["-c", "gc.auto=0", "commit", "-q", "-m", "start"]);
+    git(&["switch", "-q", "--detach"]);
+    run(PILLION, &["init", "rollout"], repository);
+    git(&["switch", "-q", "main"]);
+    git(&["reset", "-q", "--hard"]);
+    let set = repository.join("sidecars/log.yaml");
+    let text = std::fs::read_to_string(&set).unwrap();
+    std::fs::write(&set, text.replace("1.4.2", "1.5.0")).unwrap();
+    git(&["commit", "-q", "-a", "-m", "log 1.5.0"]);
+}
+
+fn run(program: &str, args: &[&str], folder: &Path) {
+    let output = command(&[&[program], args].concat()).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Measures staging for the first time and once more, and returns the CPU time of the first.
+fn one_size(repository: &Path, workloads: usize, pods: usize, runs: usize) -> f64 {
+    let stage = [PILLION, "stage"].map(str::to_owned);
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    for round in 0..runs {
+        eprintln!("round {} of {runs}.", round + 1);
+        run("git", &["update-ref", "-d", "refs/heads/pillion/main/log"], repository);
+        // What an earlier round wrote is not there to be found.
+        run("git", &["-c", "gc.pruneExpire=now", "prune"], repository);
+        run("git", &["-c", "repack.writeBitmaps=false", "repack", "-adq"], repository);
+        first.push(measure(&stage, repository, None));
+        again.push(measure(&stage, repository, None));
+    }
+    let commits = Command::new("git")
+        .args(["rev-list", "--count", "main..pillion/main/log"])
+        .current_dir(repository)
+        .output()
+        .unwrap();
+    let commits: usize = String::from_utf8_lossy(&commits.stdout).trim().parse().unwrap();
+    for (step, costs) in [("stage", &mut first), ("stage again", &mut again)] {
+        let cost = median(costs);
+        let what = cost.failure.unwrap_or_else(|| format!("{:.2} | {:.2} | {:.0}", cost.wall, cost.cpu, cost.peak));
+        println!("| {workloads} | {pods}, {} | {step} | {what} |", commits.saturating_sub(2));
+    }
+    median(&mut first).cpu
+}
+
+fn median(costs: &mut [Cost]) -> Cost {
+    costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+    costs[(costs.len() - 1) / 2].clone()
+}
+
+/// Opens where a program's output goes.
+fn sink(path: Option<&Path>) -> std::process::Stdio {
+    path.map_or_else(std::process::Stdio::null, |p| File::create(p).unwrap().into())
+}
+
+fn command(words: &[impl AsRef<str>]) -> Command {
+    let mut command = Command::new(words[0].as_ref());
+    command.args(words[1..].iter().map(AsRef::as_ref));
+    command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")]);
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "bench").env(format!("GIT_{who}_EMAIL"), "bench@localhost");
+    }
+    command
+}
