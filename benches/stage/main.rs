@@ -126,7 +126,8 @@ fn one_size(repository: &Path, workloads: usize, pods: usize, runs: usize) -> f6
     let commits: usize = String::from_utf8_lossy(&commits.stdout).trim().parse().unwrap();
     for (step, costs) in [("stage", &mut first), ("stage again", &mut again)] {
         let cost = median(costs);
-        let what = cost.failure.unwrap_or_else(|| format!("{:.2} | {:.2} | {:.0}", cost.wall, cost.cpu, cost.peak));
+        let what =
+            cost.failure.unwrap_or_else(|| format!("{:.2} | {:.2} | {:.0}", cost.wall, cost.cpu, cost.peak));
         println!("| {workloads} | {pods}, {} | {step} | {what} |", commits.saturating_sub(2));
     }
     median(&mut first).cpu

@@ -215,7 +215,10 @@ impl Change<'_> {
             Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => after,
             Step::Rest(_) => old.clone(),
         });
-        let planned = ledger::emit(&planned.unwrap_or_else(|| Ledger::new(&self.new.name)));
+        // Nothing might have been meant, or the next step: what is nearer tells more.
+        let wanted = [self.old.cloned(), planned].map(|l| l.unwrap_or_else(|| Ledger::new(&self.new.name)));
+        let alike = |text: &String| text.bytes().zip(written.bytes()).take_while(|(a, b)| a == b).count();
+        let planned = wanted.iter().map(ledger::emit).max_by_key(alike).unwrap_or_default();
         let file = live.configuration.ledger_place(cluster, &self.new.name).unwrap_or_default();
         let what = format!(
             "commit {} changes the ledger of `{}` as no command of pillion does",
