@@ -75,6 +75,9 @@ pub(super) fn run(args: &InitArgs, common: &Common, reporter: &mut Reporter) -> 
     Ok(code)
 }
 
+/// The cluster, where there are some, and what it gets.
+type OfCluster = (Option<String>, Initial);
+
 fn rollout(
     args: &RolloutArgs,
     common: &Common,
@@ -121,7 +124,7 @@ fn all_clusters(
     args: &RolloutArgs,
     live: &Live<'_>,
     reporter: &mut Reporter,
-) -> Result<Option<Vec<(Option<String>, Initial)>>, Failure> {
+) -> Result<Option<Vec<OfCluster>>, Failure> {
     let Some(clusters) = repository::clusters(live, &args.repository, reporter) else { return Ok(None) };
     let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(None) };
     let released = args.released.map(|r| match r {
@@ -144,7 +147,7 @@ fn all_clusters(
     Ok((!reporter.has_errors()).then_some(all))
 }
 
-fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[(Option<String>, Initial)]) -> BTreeMap<String, Edit> {
+fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[OfCluster]) -> BTreeMap<String, Edit> {
     let mut edits: BTreeMap<String, Edit> = all.iter().flat_map(|(_, i)| i.edits.clone()).collect();
     let present = |place: &str| live.rendered().text(Path::new(place), &place.into()).ok();
     if let Some(owner) = &args.owner {
@@ -168,7 +171,7 @@ fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[(Option<String>, Initial)])
     edits
 }
 
-fn message(live: &Live<'_>, all: &[(Option<String>, Initial)]) -> String {
+fn message(live: &Live<'_>, all: &[OfCluster]) -> String {
     let ledgers: Vec<_> =
         all.iter().flat_map(|(cluster, i)| i.ledgers.iter().map(move |l| (cluster, l))).collect();
     let line = |(cluster, ledger): &(&Option<String>, &crate::model::ledger::Ledger)| {

@@ -180,10 +180,11 @@ impl Cluster {
             return;
         };
         let mut owned = key(&owner.api_version, &owner.kind, namespace, &owner.name);
-        if owner.kind == "ReplicaSet" && !self.owners.contains_key(&owned) {
-            if let Some(maker) = maker_of(owner, metadata, namespace) {
-                self.owners.insert(owned.clone(), maker);
-            }
+        if owner.kind == "ReplicaSet"
+            && !self.owners.contains_key(&owned)
+            && let Some(maker) = maker_of(owner, metadata, namespace)
+        {
+            self.owners.insert(owned.clone(), maker);
         }
         // A file may name the pods before their ReplicaSets, so owners are looked up in the end.
         *self.pods.entry(std::mem::take(&mut owned)).or_default() += 1;

@@ -34,8 +34,9 @@ pub fn too_many_batches(rollout: &Rollout<'_>) -> Option<Diagnostic> {
 /// Counts the batches, or guesses their number from those that were counted.
 fn number_of_batches(rollout: &Rollout<'_>, limit: u32) -> u32 {
     let steps = steps(&rollout.course, &rollout.ledger, &Circumstances::default(), limit as usize);
-    let batches = steps.iter().filter_map(|s| if let Step::Batch(batch) = s { Some(batch) } else { None });
-    let Some(last) = batches.last() else { return 0 };
+    let mut batches =
+        steps.iter().filter_map(|s| if let Step::Batch(batch) = s { Some(batch) } else { None });
+    let Some(last) = batches.next_back() else { return 0 };
     if matches!(steps.last(), Some(Step::Batch(_))) && last.updated > 0 {
         let whole = u64::from(last.number) * u64::from(last.matched_pods) / u64::from(last.updated);
         return u32::try_from(whole).unwrap_or(u32::MAX);
