@@ -25,6 +25,8 @@ mod made_pods;
 mod normal;
 mod odd;
 mod old_forms;
+mod patches;
+mod plan_commands;
 mod quirks;
 mod rollout;
 mod rollout_properties;

@@ -207,9 +207,9 @@ impl<'p> Picture<'p> {
 
 fn said(batch: &Batch, share: usize) -> String {
     format!(
-        "batch {}: {} pods move, {share}% updated, at most {} unavailable",
+        "batch {}: {} of it, {share}% updated, at most {} unavailable",
         batch.number,
-        batch.pods,
+        words::counted(batch.pods.into(), "pod"),
         words::known(batch.unavailable)
     )
 }

@@ -1,0 +1,149 @@
+//! How much does `pillion plan` cost on a big repository?
+//!
+//! `cargo bench --bench plan` makes the repositories, measures and prints a table. Options follow `--`:
+//! `--sizes 1000,10000` (workloads; default 100,1000,10000,50000), `--runs 3`, `--keep FOLDER` (make them there and
+//! leave them), `--quick` (100 workloads once).
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::print_stderr, reason = "and what it is doing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+#![expect(clippy::exit, reason = "a child process passes on a status")]
+
+#[path = "../render/generate.rs"]
+#[allow(dead_code, reason = "the other benchmark needs more of it")]
+mod generate;
+#[path = "../render/measure.rs"]
+mod measure;
+#[path = "../render/sets.rs"]
+mod sets;
+
+use measure::{Cost, measure};
+use pillion::model::ledger::{Ledger, Revision, emit};
+use pillion::read::Disk;
+use pillion::stage::{Configuration, Site, Sources};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
+
+const CONFIGURATION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\n";
+
+struct Options {
+    sizes: Vec<usize>,
+    runs: usize,
+    keep: Option<PathBuf>,
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["measure", command @ ..] => measure::child(command),
+        words => bench(&options(words)),
+    }
+}
+
+fn options(words: &[&str]) -> Options {
+    let mut options = Options { sizes: vec![100, 1_000, 10_000, 50_000], runs: 3, keep: None };
+    // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
+    if !std::env::args().any(|a| a == "--bench") {
+        options = Options { sizes: vec![20], runs: 1, keep: None };
+    }
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--sizes" => {
+                options.sizes = words.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect();
+            }
+            "--runs" => options.runs = words.next().unwrap().parse().unwrap(),
+            "--keep" => options.keep = Some(words.next().unwrap().into()),
+            "--quick" => options = Options { sizes: vec![100], runs: 1, ..options },
+            other => {
+                eprintln!("unknown option {other}");
+                std::process::exit(2);
+            }
+        }
+    }
+    options
+}
+
+fn bench(options: &Options) {
+    let folder = options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plan"));
+    println!("| workloads | command | batches | wall s | CPU s | peak MiB |\n|---|---|---|---|---|---|");
+    for &workloads in &options.sizes {
+        let repository = folder.join(workloads.to_string());
+        let _ = fs::remove_dir_all(&repository);
+        eprintln!("making {workloads} workloads.");
+        let facts = generate::repository(&repository, workloads).unwrap();
+        eprintln!("{facts}.");
+        prepare(&repository);
+        for (name, words) in commands() {
+            println!("{}", row(&repository, workloads, name, &words, options.runs));
+        }
+        if options.keep.is_none() {
+            let _ = fs::remove_dir_all(&repository);
+        }
+    }
+}
+
+/// What is measured, with the same new image of one SidecarSet.
+fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("plan", vec!["plan"]),
+        ("plan -o json", vec!["plan", "-o", "json"]),
+        ("plan -o html", vec!["plan", "-o", "html"]),
+        ("plan --next", vec!["plan", "--next"]),
+        ("plan, 1% unavailable", vec!["plan", "--strategy", "maxUnavailable=1%", "--strategy", "maxBatches=1000"]),
+    ]
+}
+
+/// Ledgers at what is written, and then a new image.
+fn prepare(repository: &Path) {
+    fs::write(repository.join("pillion.yaml"), CONFIGURATION).unwrap();
+    let bare = repository.join("bare.yaml");
+    fs::write(&bare, CONFIGURATION.replace("ledgers: ledgers\n", "").replace("[apps]", "[sidecars]")).unwrap();
+    let configuration = Configuration::read(&Disk, &bare).0.unwrap();
+    let site = Site::load(&configuration, &Sources { files: &Disk, ledgers: &Disk, built: None, cluster: None }).0;
+    fs::create_dir_all(repository.join("ledgers")).unwrap();
+    for set in &site.prepared.sets {
+        let revision = Revision::of(set);
+        let mut ledger = Ledger::new(&set.name);
+        ledger.released = Some(Arc::clone(&revision.name));
+        ledger.revisions.insert(Arc::clone(&revision.name), revision);
+        fs::write(repository.join(format!("ledgers/{}.yaml", set.name)), emit(&ledger)).unwrap();
+    }
+    let changed = repository.join(format!("sidecars/{}.yaml", sets::SETS[0].name));
+    let text = fs::read_to_string(&changed).unwrap();
+    let (image, _) = text.split_once("image: ").and_then(|(_, rest)| rest.split_once('\n')).unwrap();
+    fs::write(&changed, text.replacen(image, &format!("{image}-next"), 1)).unwrap();
+}
+
+fn row(repository: &Path, workloads: usize, name: &str, words: &[&str], runs: usize) -> String {
+    let command: Vec<String> = std::iter::once(PILLION).chain(words.iter().copied()).map(str::to_owned).collect();
+    let mut costs: Vec<Cost> = (0..runs).map(|_| measure(&command, repository, None)).collect();
+    if let Some(failure) = costs.iter().find_map(|c| c.failure.as_ref()) {
+        return format!("| {workloads} | {name} | {failure} |");
+    }
+    costs.sort_by(|a, b| a.wall.total_cmp(&b.wall));
+    let Cost { wall, cpu, peak, .. } = &costs[costs.len() / 2];
+    format!("| {workloads} | {name} | {} | {wall:.2} | {cpu:.2} | {peak:.0} |", batches(repository, words))
+}
+
+/// Counts the batches once more, unmeasured: a fast program that plans nothing is no goal.
+fn batches(repository: &Path, words: &[&str]) -> usize {
+    let output = self::command(&[&[PILLION], words, &["-o", "json"]].concat()).current_dir(repository).output();
+    let text = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
+    text.matches("\"batch\":").count()
+}
+
+/// Opens where a program's output goes.
+fn sink(path: Option<&Path>) -> std::process::Stdio {
+    path.map_or_else(std::process::Stdio::null, |p| File::create(p).unwrap().into())
+}
+
+fn command(words: &[impl AsRef<str>]) -> Command {
+    let mut command = Command::new(words[0].as_ref());
+    command.args(words[1..].iter().map(AsRef::as_ref));
+    command
+}
