@@ -205,7 +205,13 @@ pub(super) fn second_pass<'a>(
 }
 
 fn done<'a>(input: &'a Input, old: Cow<'a, str>, renderer: &Renderer, how: How) -> Done<'a> {
-    let file = File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text: &old };
+    let file = File {
+        name: &input.name,
+        namespace: &input.namespace,
+        is_named: input.is_named,
+        text: &old,
+        documents: &[],
+    };
     Done { input, file: render_file(&file, renderer, how), old }
 }
 

@@ -2,14 +2,15 @@
 
 use super::Labels;
 use super::difference::Difference;
-use super::how::{Taking, how};
+use super::how::{How, Taking, how};
+use super::strategy::{self, Strategy};
 use crate::diag::Diagnostic;
-use crate::model::ledger::{Line, Name, template_hash};
+use crate::model::ledger::{Ledger, Line, Name, template_hash};
 use crate::render::{Located, Renderer};
 use crate::yaml::{Document, Path};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The workloads of one cluster, seen by one SidecarSet.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub struct Unit {
     pub is_autoscaled: bool,
     renderings: Mutex<Vec<(Name, Arc<Rendering>)>>,
     changes: Mutex<Vec<([Name; 2], Arc<Change>)>>,
+    // A plan of a hundred batches asks each workload a hundred times.
+    strategies: Mutex<Vec<((u64, How), Arc<Strategy>)>>,
+    template_hash: OnceLock<Arc<str>>,
+    can_split: OnceLock<bool>,
 }
 
 /// What a workload is with some revision.
@@ -71,6 +76,9 @@ impl Unit {
             located,
             renderings: Mutex::default(),
             changes: Mutex::default(),
+            strategies: Mutex::default(),
+            template_hash: OnceLock::new(),
+            can_split: OnceLock::new(),
         }
     }
 
@@ -81,7 +89,41 @@ impl Unit {
 
     /// Returns the hash of its pod template in the sources.
     pub fn template_hash(&self) -> Arc<str> {
-        template_hash(self.located.pod_template(&self.document)).into()
+        let hash = || template_hash(self.located.pod_template(&self.document)).into();
+        Arc::clone(self.template_hash.get_or_init(hash))
+    }
+
+    /// Returns its line in a ledger, unless the source's template has changed since.
+    pub fn line<'l>(&self, ledger: &'l Ledger) -> Option<&'l Line> {
+        ledger.lines.get(self.key()).filter(|line| !self.outdates(line))
+    }
+
+    /// Tells whether the source's template is no longer the one that a line was made for.
+    pub fn outdates(&self, line: &Line) -> bool {
+        line.is_outdated_for(|| self.template_hash())
+    }
+
+    /// Returns its own rolling behaviour, for a number of pods that take a template in some way.
+    pub fn strategy(&self, pods: u64, how: How) -> Arc<Strategy> {
+        let mut known = lock(&self.strategies);
+        if let Some((_, strategy)) = known.iter().find(|(of, _)| *of == (pods, how)) {
+            return Arc::clone(strategy);
+        }
+        let kind = &self.located.kind;
+        let object = self.located.object(&self.document);
+        let strategy = Arc::new(strategy::strategy(&kind.group, &kind.kind, object, pods, how));
+        known.push(((pods, how), Arc::clone(&strategy)));
+        strategy
+    }
+
+    /// Tells whether its own partition can split it, as far as its manifest says.
+    pub fn can_split(&self) -> bool {
+        *self.can_split.get_or_init(|| {
+            let kind = &self.located.kind;
+            let object = self.located.object(&self.document);
+            kind.partition.is_some()
+                && strategy::can_split(&kind.group, &kind.kind, object, self.is_autoscaled)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fleet::{Change, Unit};
 use super::how::How;
 use super::step::Course;
-use super::strategy::{Strategy, strategy};
+use super::strategy::Strategy;
 use crate::model::ledger::{Ledger, Line, Name};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Matched<'a> {
     /// Its pods; None: nobody has said.
     pub(super) size: Option<u32>,
     /// Its own rolling behaviour.
-    pub(super) strategy: Strategy,
+    pub(super) strategy: Arc<Strategy>,
     /// Pods that carry the target.
     pub(super) updated: u32,
     /// Its template carries the target, and no partition of ours keeps pods back.
@@ -63,7 +63,7 @@ impl<'a> State<'a> {
     pub(super) fn of(course: &'a Course<'_>, ledger: &'a Ledger, target: &Name) -> Self {
         let mut state = State::default();
         for unit in course.fleet.units() {
-            let line = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
+            let line = unit.line(ledger);
             let carries = line.map_or(&ledger.released, |l| &l.revision);
             if let Some(reason) = line.and_then(|l| l.held.as_ref()) {
                 let (carries, reason) = (carries.clone(), Arc::clone(reason));
@@ -110,10 +110,7 @@ impl<'a> Matched<'a> {
         is_at_target: bool,
     ) -> Self {
         let size = course.size(unit, ledger);
-        let kind = &unit.located.kind;
-        let object = unit.located.object(&unit.document);
-        let strategy =
-            strategy(&kind.group, &kind.kind, object, u64::from(size.unwrap_or(0)), change.taking.how);
+        let strategy = unit.strategy(u64::from(size.unwrap_or(0)), change.taking.how);
         let mut matched = Self {
             unit,
             line,

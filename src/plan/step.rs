@@ -112,17 +112,7 @@ impl Course<'_> {
     /// Tells whether a workload's own partition can split it.
     pub(super) fn can_split(&self, unit: &Unit, size: Option<u32>) -> bool {
         let is_known = unit.replicas.is_some() && size == unit.replicas;
-        let has_partition = unit.located.kind.partition.is_some();
-        is_known
-            && has_partition
-            && !unit.is_autoscaled
-            && size.is_some_and(|n| n > 1)
-            && super::strategy::can_split(
-                &unit.located.kind.group,
-                &unit.located.kind.kind,
-                unit.located.object(&unit.document),
-                unit.is_autoscaled,
-            )
+        is_known && !unit.is_autoscaled && size.is_some_and(|n| n > 1) && unit.can_split()
     }
 
     fn source_name(&self) -> Name {
@@ -268,7 +258,7 @@ fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
     let mut ledger = ledger.clone();
     ledger.lines.retain(|key, line| {
         let unit = course.fleet.find(key);
-        unit.is_some_and(|u| !line.is_outdated(u.located.pod_template(&u.document)))
+        unit.is_some_and(|u| !u.outdates(line))
     });
     ledger
 }

@@ -1,9 +1,9 @@
 //! What becomes of a whole file: each of its documents rendered, and the text put together again.
 
-use super::{Manifest, Output, Rendered, Renderer};
+use super::{Located, Manifest, Output, Rendered, Renderer};
 use crate::diag::Diagnostic;
 use crate::inject::Outcome;
-use crate::yaml::split;
+use crate::yaml::{Document, split};
 use std::sync::Arc;
 
 /// A file to be rendered.
@@ -17,6 +17,8 @@ pub struct File<'a> {
     pub is_named: bool,
     /// Its text.
     pub text: &'a str,
+    /// Those of its documents that were read already, with their workloads.
+    pub documents: &'a [(Arc<Document>, Vec<Located>)],
 }
 
 /// How files are rendered.
@@ -55,6 +57,7 @@ pub fn render_file(file: &File<'_>, renderer: &Renderer, how: How) -> RenderedFi
             text,
             namespace: file.namespace,
             is_named: file.is_named,
+            document: file.documents.iter().map(|(d, _)| &**d).find(|d| d.index() == index),
         };
         let Rendered { output, diagnostics, workloads } =
             if how.closely { renderer.explain(&manifest) } else { renderer.render(&manifest) };

@@ -46,6 +46,8 @@ pub struct Manifest<'a> {
     pub namespace: &'a str,
     /// A person named this very file, so that text that is no YAML is an error whatever it holds.
     pub is_named: bool,
+    /// The document, where somebody has read it already.
+    pub document: Option<&'a Document>,
 }
 
 /// What becomes of a document.
@@ -149,6 +151,9 @@ impl Renderer {
                 }
             }
             Scan::Unclear => {}
+        }
+        if let Some(document) = manifest.document {
+            return self.document(document, manifest);
         }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.document(&document, manifest),

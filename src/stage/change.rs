@@ -1,7 +1,6 @@
 //! The commit of a verb: one ledger, changed by a person or because of pods, on top of what is live.
 
 use super::message::trailers;
-use super::site::render_one;
 use super::{Failure, Live, Site, Staged};
 use crate::diag::Diagnostic;
 use crate::git::{NewCommit, Signing, Time, trailer};
@@ -44,8 +43,8 @@ pub fn commit(
     let mut diagnostics = Vec::new();
     let renderer = site.prepared.renderer_with(change.after, None);
     for (input, place) in changed_files(live, site, &before, change.after) {
-        let (input, text) = &site.inputs()[input];
-        let file = render_one(input, text, &renderer);
+        let text = &site.inputs()[input].1;
+        let file = site.render_one(input, &renderer);
         diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
         editor.put(&place, file.new.as_deref().unwrap_or(text).as_bytes())?;
     }

@@ -1,6 +1,5 @@
 //! The first ledgers: at what is rendered now.
 
-use super::site::render_one;
 use super::{Failure, Live, Site, check_own_render};
 use crate::diag::{Code, Diagnostic};
 use crate::git::Edit;
@@ -104,9 +103,9 @@ fn strays(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>, Failure> {
 fn rendered(live: &Live<'_>, site: &Site) -> (BTreeMap<String, Edit>, Vec<Diagnostic>) {
     let (mut edits, mut diagnostics) = (BTreeMap::new(), Vec::new());
     let mut names = BTreeSet::new();
-    for (input, text) in site.inputs() {
+    for (number, (input, text)) in site.inputs().iter().enumerate() {
         let Some(place) = live.configuration.rendered_place(site.cluster.as_deref(), input) else { continue };
-        let file = render_one(input, text, &site.prepared.renderer);
+        let file = site.render_one(number, &site.prepared.renderer);
         diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
         if !file.is_dropped {
             edits.insert(place, Edit::Put(file.new.unwrap_or_else(|| text.to_string()).into_bytes()));

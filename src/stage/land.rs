@@ -1,6 +1,5 @@
 //! Two branches: what the live branch holds when it is rendered from another commit of the sources.
 
-use super::site::render_one;
 use super::{
     Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing,
     message,
@@ -8,7 +7,7 @@ use super::{
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Id, NewCommit, Repository, Signing, TreeEditor};
 use crate::model::file_list::{self, slashes};
-use crate::read::{Files as _, Input, Listing, in_order};
+use crate::read::{Files as _, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -178,11 +177,8 @@ impl<'r> Folder<'r> {
     }
 
     fn render(&mut self, site: &Site, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Failure> {
-        let mut inputs = site.inputs().iter();
         let mut failure = None;
-        let work = |(input, text): &(Input, Arc<str>)| render_one(input, text, &site.prepared.renderer);
-        in_order(site.inputs(), work, |rendered| {
-            let Some((input, text)) = inputs.next() else { return };
+        site.render(&site.prepared.renderer, |input, text, rendered| {
             diagnostics.extend(rendered.diagnostics);
             let place = self.configuration.rendered_place(site.cluster.as_deref(), input);
             let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };

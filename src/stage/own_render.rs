@@ -3,12 +3,11 @@
 //! Where it is not, somebody has edited rendered files: a batch would overwrite that, or carry it along. So nothing
 //! is written before a person has looked at it.
 
-use super::site::render_one;
 use super::{Failure, Live, Site};
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Edit, Id};
 use crate::model::file_list;
-use crate::read::{Files as _, Input, in_order};
+use crate::read::{Files as _, in_order};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +31,10 @@ pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>,
     let mut failure = None;
     // A repository stays on its thread; what is read of it does not have to.
     let (configuration, files) = (&live.configuration, live.rendered());
-    let compare = |(input, text): &(Input, Arc<str>)| {
-        let rendered = render_one(input, text, &site.prepared.renderer);
+    let numbers: Vec<usize> = (0..site.inputs().len()).collect();
+    let compare = |number: &usize| {
+        let (input, text) = &site.inputs()[*number];
+        let rendered = site.render_one(*number, &site.prepared.renderer);
         let place =
             configuration.rendered_place(site.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
         let Some(place) = place else { return Ok((rendered.diagnostics, None, Compared::Same)) };
@@ -42,7 +43,7 @@ pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>,
         let compared = if is_same { Compared::Same } else { Compared::Differs(new.to_owned()) };
         Ok((rendered.diagnostics, Some(place), compared))
     };
-    in_order(site.inputs(), compare, |result: Result<_, Failure>| {
+    in_order(&numbers, compare, |result: Result<_, Failure>| {
         let input = inputs.next().map(|(input, _)| input);
         match (result, input) {
             (Ok((found, place, compared)), Some(input)) => {

@@ -89,7 +89,9 @@ pub struct Site {
     /// What else in git decides about pods: autoscalers, budgets, quotas.
     pub surroundings: Surroundings,
     inputs: Vec<(Input, Arc<str>)>,
-    workloads: Vec<(Arc<Document>, Vec<Located>)>,
+    workloads: Workloads,
+    /// Where those of each input begin among them.
+    first_workloads: Vec<usize>,
     supposed_rollout: Rollout,
 }
 
@@ -159,7 +161,7 @@ impl Site {
             supposed: supposed.ledgers.as_ref(),
         });
         diagnostics.extend(wrong);
-        let workloads = find_workloads(&inputs, &prepared.renderer);
+        let (workloads, first_workloads) = find_workloads(&inputs, &prepared.renderer);
         let site = Self {
             configuration: configuration.clone(),
             cluster: cluster.map(|c| Arc::clone(&c.name)),
@@ -167,6 +169,7 @@ impl Site {
             surroundings,
             inputs,
             workloads,
+            first_workloads,
             supposed_rollout: supposed.rollout.clone(),
         };
         diagnostics.extend(site.twice());
@@ -223,13 +226,23 @@ impl Site {
             unit.is_autoscaled = self.surroundings.is_autoscaled(&unit.located);
             unit
         });
-        Course {
+        let course = Course {
             name: name.into(),
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
             fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),
             split_elsewhere: self.split_by_others(name),
-        }
+        };
+        self.look_ahead(&course);
+        course
+    }
+
+    /// Finds out on all cores what the plan is going to ask of every workload.
+    fn look_ahead(&self, course: &Course<'_>) {
+        let ledger = self.ledger(&course.name);
+        let target = ledger.target.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
+        let fleet = &course.fleet;
+        in_order(fleet.units(), |unit| drop(fleet.change(unit, &ledger.released, &target)), |()| ());
     }
 
     /// The workloads that rollouts of other SidecarSets have split, each with that set.
@@ -242,16 +255,31 @@ impl Site {
 
     /// Renders every file, in parallel, and hands the results over in order.
     pub fn render(&self, renderer: &Renderer, mut take: impl FnMut(&Input, &Arc<str>, RenderedFile)) {
+        let numbers: Vec<usize> = (0..self.inputs.len()).collect();
         let mut inputs = self.inputs.iter();
         in_order(
-            &self.inputs,
-            |(input, text)| render_one(input, text, renderer),
+            &numbers,
+            |number| self.render_one(*number, renderer),
             |rendered| {
                 if let Some((input, text)) = inputs.next() {
                     take(input, text, rendered);
                 }
             },
         );
+    }
+
+    /// Renders the file of an input, known by its number.
+    pub(super) fn render_one(&self, number: usize, renderer: &Renderer) -> RenderedFile {
+        let (input, text) = &self.inputs[number];
+        let end = self.first_workloads.get(number + 1).copied().unwrap_or(self.workloads.len());
+        let file = File {
+            name: &input.name,
+            namespace: &input.namespace,
+            is_named: input.is_named,
+            text,
+            documents: &self.workloads[self.first_workloads[number]..end],
+        };
+        render_file(&file, renderer, How::default())
     }
 
     /// Returns the inputs and their texts, in order.
@@ -287,12 +315,6 @@ impl Site {
         }
         found
     }
-}
-
-/// Renders one file.
-pub(super) fn render_one(input: &Input, text: &str, renderer: &Renderer) -> RenderedFile {
-    let file = File { name: &input.name, namespace: &input.namespace, is_named: input.is_named, text };
-    render_file(&file, renderer, How::default())
 }
 
 /// The annotation of a SidecarSet that says how its own rollouts go.
@@ -399,8 +421,12 @@ fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Op
     })
 }
 
-fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> Vec<(Arc<Document>, Vec<Located>)> {
-    let mut workloads = Vec::new();
+/// Documents that hold workloads, with those.
+type Workloads = Vec<(Arc<Document>, Vec<Located>)>;
+
+/// Finds the workloads of all inputs, and where those of each input begin.
+fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> (Workloads, Vec<usize>) {
+    let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(inputs.len()));
     let work = |(input, text): &(Input, Arc<str>)| {
         let pieces = split(&input.name, text).0.into_iter().enumerate();
         let found = pieces.filter_map(|(index, piece)| {
@@ -411,12 +437,16 @@ fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> Vec<(Arc
                 text: &text[piece.span],
                 namespace: &input.namespace,
                 is_named: input.is_named,
+                document: None,
             })
         });
         found.collect::<Vec<_>>()
     };
-    in_order(inputs, work, |found| workloads.extend(found));
-    workloads
+    in_order(inputs, work, |found| {
+        first.push(workloads.len());
+        workloads.extend(found);
+    });
+    (workloads, first)
 }
 
 /// The objects of a file that a rollout is checked against.

@@ -2,7 +2,6 @@
 //! workloads that move, and the ledger.
 
 use super::rollout::after;
-use super::site::render_one;
 use super::{Failure, Live, Rollout, Site, message};
 use crate::diag::Diagnostic;
 use crate::git::{Commit, Id, NewCommit, Signing, TreeEditor};
@@ -142,10 +141,7 @@ impl<'a> Work<'a> {
     fn make(&self, item: &Item) -> Made {
         match &item.piece {
             Piece::Ledger => Made::Ledger(after(self.steps[item.step]).map(emit).unwrap_or_default()),
-            Piece::File { input, .. } => {
-                let (input, text) = &self.site.inputs()[*input];
-                Made::File(render_one(input, text, &self.renderers[&item.step]))
-            }
+            Piece::File { input, .. } => Made::File(self.site.render_one(*input, &self.renderers[&item.step])),
             Piece::Unchanged { document } => {
                 let (document, workloads) = &self.site.workloads()[*document];
                 let [before, after] = &self.pairs[&item.step];

@@ -111,7 +111,12 @@ impl Line {
 
     /// Tells whether the source has changed so that the line no longer counts: the application goes first.
     pub fn is_outdated(&self, template: &Value) -> bool {
-        self.template.as_deref().is_some_and(|hash| hash != template_hash(template))
+        self.is_outdated_for(|| template_hash(template).into())
+    }
+
+    /// As [`Line::is_outdated`], for those who know the hash of the source's template; few lines ask for it.
+    pub fn is_outdated_for(&self, hash: impl FnOnce() -> Arc<str>) -> bool {
+        self.template.as_ref().is_some_and(|written| *written != hash())
     }
 }
 
