@@ -69,7 +69,8 @@ fn options(words: &[&str]) -> Options {
 }
 
 fn bench(options: &Options) {
-    let folder = options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plan"));
+    let folder =
+        options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plan"));
     println!("| workloads | command | batches | wall s | CPU s | peak MiB |\n|---|---|---|---|---|---|");
     for &workloads in &options.sizes {
         let repository = folder.join(workloads.to_string());
@@ -94,7 +95,10 @@ fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
         ("plan -o json", vec!["plan", "-o", "json"]),
         ("plan -o html", vec!["plan", "-o", "html"]),
         ("plan --next", vec!["plan", "--next"]),
-        ("plan, 1% unavailable", vec!["plan", "--strategy", "maxUnavailable=1%", "--strategy", "maxBatches=1000"]),
+        (
+            "plan, 1% unavailable",
+            vec!["plan", "--strategy", "maxUnavailable=1%", "--strategy", "maxBatches=1000"],
+        ),
     ]
 }
 
@@ -102,9 +106,11 @@ fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
 fn prepare(repository: &Path) {
     fs::write(repository.join("pillion.yaml"), CONFIGURATION).unwrap();
     let bare = repository.join("bare.yaml");
-    fs::write(&bare, CONFIGURATION.replace("ledgers: ledgers\n", "").replace("[apps]", "[sidecars]")).unwrap();
+    fs::write(&bare, CONFIGURATION.replace("ledgers: ledgers\n", "").replace("[apps]", "[sidecars]"))
+        .unwrap();
     let configuration = Configuration::read(&Disk, &bare).0.unwrap();
-    let site = Site::load(&configuration, &Sources { files: &Disk, ledgers: &Disk, built: None, cluster: None }).0;
+    let site =
+        Site::load(&configuration, &Sources { files: &Disk, ledgers: &Disk, built: None, cluster: None }).0;
     fs::create_dir_all(repository.join("ledgers")).unwrap();
     for set in &site.prepared.sets {
         let revision = Revision::of(set);
@@ -120,7 +126,8 @@ fn prepare(repository: &Path) {
 }
 
 fn row(repository: &Path, workloads: usize, name: &str, words: &[&str], runs: usize) -> String {
-    let command: Vec<String> = std::iter::once(PILLION).chain(words.iter().copied()).map(str::to_owned).collect();
+    let command: Vec<String> =
+        std::iter::once(PILLION).chain(words.iter().copied()).map(str::to_owned).collect();
     let mut costs: Vec<Cost> = (0..runs).map(|_| measure(&command, repository, None)).collect();
     if let Some(failure) = costs.iter().find_map(|c| c.failure.as_ref()) {
         return format!("| {workloads} | {name} | {failure} |");
@@ -132,7 +139,8 @@ fn row(repository: &Path, workloads: usize, name: &str, words: &[&str], runs: us
 
 /// Counts the batches once more, unmeasured: a fast program that plans nothing is no goal.
 fn batches(repository: &Path, words: &[&str]) -> usize {
-    let output = self::command(&[&[PILLION], words, &["-o", "json"]].concat()).current_dir(repository).output();
+    let output =
+        self::command(&[&[PILLION], words, &["-o", "json"]].concat()).current_dir(repository).output();
     let text = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
     text.matches("\"batch\":").count()
 }

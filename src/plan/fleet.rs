@@ -21,6 +21,12 @@ pub struct Fleet<'r> {
     by_key: BTreeMap<Arc<str>, usize>,
 }
 
+/// From one revision to another.
+type Way = [Name; 2];
+
+/// The pods of a workload, and how they take a template.
+type Taken = (u64, How);
+
 /// One workload.
 #[derive(Debug)]
 pub struct Unit {
@@ -35,9 +41,9 @@ pub struct Unit {
     /// A HorizontalPodAutoscaler of git decides about the number of pods.
     pub is_autoscaled: bool,
     renderings: Mutex<Vec<(Name, Arc<Rendering>)>>,
-    changes: Mutex<Vec<([Name; 2], Arc<Change>)>>,
+    changes: Mutex<Vec<(Way, Arc<Change>)>>,
     // A plan of a hundred batches asks each workload a hundred times.
-    strategies: Mutex<Vec<((u64, How), Arc<Strategy>)>>,
+    strategies: Mutex<Vec<(Taken, Arc<Strategy>)>>,
     template_hash: OnceLock<Arc<str>>,
     can_split: OnceLock<bool>,
 }

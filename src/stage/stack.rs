@@ -141,7 +141,9 @@ impl<'a> Work<'a> {
     fn make(&self, item: &Item) -> Made {
         match &item.piece {
             Piece::Ledger => Made::Ledger(after(self.steps[item.step]).map(emit).unwrap_or_default()),
-            Piece::File { input, .. } => Made::File(self.site.render_one(*input, &self.renderers[&item.step])),
+            Piece::File { input, .. } => {
+                Made::File(self.site.render_one(*input, &self.renderers[&item.step]))
+            }
             Piece::Unchanged { document } => {
                 let (document, workloads) = &self.site.workloads()[*document];
                 let [before, after] = &self.pairs[&item.step];

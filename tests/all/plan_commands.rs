@@ -119,11 +119,18 @@ fn a_comment_has_room_for_ten_thousand_workloads() {
     let mut all = String::new();
     for n in 0..2_000 {
         all.push_str("---\n");
-        all.push_str(&deployment(&format!("web-{n:04}-with-a-name-that-is-as-long-as-names-may-be-{n:04}"), 1));
+        all.push_str(&deployment(
+            &format!("web-{n:04}-with-a-name-that-is-as-long-as-names-may-be-{n:04}"),
+            1,
+        ));
     }
     put(&repo, "apps/all.yaml", &all);
     put(&repo, "sidecars/log.yaml", SET);
-    put(&repo, "pillion.yaml", &format!("{PILLION}rollout: {{maxBatches: 5000, steps: [1, 2, 3, 5, 8, 13, 21, 34, 55, 100%]}}\n"));
+    put(
+        &repo,
+        "pillion.yaml",
+        &format!("{PILLION}rollout: {{maxBatches: 5000, steps: [1, 2, 3, 5, 8, 13, 21, 34, 55, 100%]}}\n"),
+    );
     let (code, out, _) = plan(&repo, &["-o", "markdown"]);
     assert_eq!(code, Some(0));
     let length = out.chars().count();
@@ -135,12 +142,8 @@ fn a_comment_has_room_for_ten_thousand_workloads() {
 #[test]
 fn keys_are_documented() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plan.md")).unwrap();
-    let words: BTreeSet<&str> = page
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .flat_map(|code| code.split(['.', '[', ']', ',', ' ']))
-        .collect();
+    let words: BTreeSet<&str> =
+        page.split('`').skip(1).step_by(2).flat_map(|code| code.split(['.', '[', ']', ',', ' '])).collect();
     let mut keys = BTreeSet::new();
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/plan/workload");
     for case in fs::read_dir(cases).unwrap() {
