@@ -148,7 +148,6 @@ fn of_the_past(mut wrong: Diagnostic, commit: &str) -> Diagnostic {
 /// The ledgers of a commit; for a SidecarSet without one, a ledger that says what its file says.
 fn released(site: &Site) -> BTreeMap<Arc<str>, Ledger> {
     let mut ledgers = site.prepared.ledgers.clone();
-    ledgers.retain(|_, ledger| !ledger.revisions.is_empty());
     for set in &site.prepared.sets {
         ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
             let revision = Revision::of(set);
