@@ -121,9 +121,9 @@ fn commits(
     for cluster in clusters(args, &configuration)? {
         let cluster = cluster.as_deref();
         let before = Sources { files: &old_files, ledgers: &old_files, built: None, cluster };
-        let without = Supposed { ledgers: Some(BTreeMap::new()), ..Supposed::default() };
-        let (site, wrong) = Site::suppose(&old_configuration, &before, &without);
-        reporter.add(wrong.into_iter().filter(Diagnostic::is_error).map(|d| of_the_past(d, from)));
+        let (site, wrong) = Site::load(&old_configuration, &before);
+        let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger;
+        reporter.add(wrong.into_iter().filter(counts).map(|d| of_the_past(d, from)));
         supposed.ledgers = Some(released(&site));
         let files: &dyn Files = new_files.as_ref().map_or(&Disk, |files| files);
         let nothing = Listing::new([], |_: &Id| Ok(Vec::new()));
