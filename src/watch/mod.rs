@@ -1,0 +1,11 @@
+//! A rollout that goes on by itself: batches are released while pods stay healthy. The only room that knows kube and
+//! tokio; `snapshot`, `released` and `judge` are pure.
+
+/// What a cluster looks like at one moment.
+pub mod snapshot;
+
+/// What is out, and what its pods must look like.
+pub mod released;
+
+/// Are the pods of what is out healthy?
+pub mod judge;
