@@ -4,7 +4,6 @@ mod clock;
 mod explain;
 mod init;
 mod inputs;
-mod landing;
 mod pipeline;
 mod plan;
 mod print;
