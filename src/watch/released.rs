@@ -39,6 +39,9 @@ pub struct Expected {
     pub sidecars: BTreeSet<Arc<str>>,
     /// Names that the revision it carried before had, and the target has not.
     pub gone: BTreeSet<Arc<str>>,
+    /// Its pods come one after another, and each waits for the one before: a StatefulSet without
+    /// `podManagementPolicy: Parallel`. A broken pod of it is not replaced until somebody deletes it.
+    pub is_ordered: bool,
     /// What its own partition must say; None: the workload is not split by this rollout.
     pub partition: Option<u32>,
     /// Pods that its partition keeps as they were, by what git says of it (ours or its owner's).
@@ -89,11 +92,18 @@ fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line) -> E
         gone: names(&before).difference(&sidecars).cloned().collect(),
         more_requests: more_requests(&course.fleet.rendering(unit, &before).template, &rendering.template),
         limits: limits(&template, &sidecars),
+        is_ordered: is_ordered(unit),
         template,
         sidecars,
         partition: line.partition,
         kept,
     }
+}
+
+/// Tells whether its pods come one after another.
+fn is_ordered(unit: &Unit) -> bool {
+    let (kind, object) = (&unit.located.kind, unit.located.object(&unit.document));
+    kind.kind == "StatefulSet" && object["spec"]["podManagementPolicy"] != "Parallel"
 }
 
 /// Says what a template asks for beyond another, where it does.
@@ -128,8 +138,8 @@ fn carried_before(ledger: &Ledger, target: &Name) -> Name {
     let others = ledger.lines.values().map(|l| &l.revision).filter(|r| *r != target);
     let rejected = ledger.rejected.iter().rev().find(|name| ledger.revision(name).is_some());
     others
-        .cloned()
         .next()
+        .cloned()
         .or_else(|| rejected.map(|name| Some(Arc::clone(name))))
         .unwrap_or_else(|| target.clone())
 }
