@@ -89,6 +89,32 @@ impl Repository {
         Ok(branches.iter().map(there).collect())
     }
 
+    /// Brings a ref of the upstream that is no branch up to date, under the same name here; None: there is none.
+    ///
+    /// # Errors
+    /// When the upstream cannot be reached.
+    pub fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<Id>, Failure> {
+        check_name(name)?;
+        let Upstream::Remote(remote) = upstream else { return Ok(self.find_ref(name)) };
+        let spec = format!("+{name}:{name}");
+        let answer = self.git(&[
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-prune",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+            &spec,
+        ])?;
+        match answer.code {
+            Some(0) => Ok(self.find_ref(name)),
+            _ if answer::missing_branch(&answer.err).is_some() => Ok(None),
+            _ => Err(answer::failure("fetched from", remote, &answer.err)),
+        }
+    }
+
     fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<Answer, Failure> {
         // Only what a refspec names is pruned, and a branch that is named and gone has stopped git before.
         let has_pattern = branches.iter().any(|b| b.ends_with('*'));

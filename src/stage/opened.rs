@@ -50,7 +50,7 @@ impl Opened {
     /// # Errors
     /// When the remote cannot be reached.
     pub fn fetch(&self) -> Result<(), Failure> {
-        self.fetch_also(None)
+        self.fetch_with(&[])
     }
 
     /// Brings the live branch up to date, that of the sources, and all staged ones.
@@ -58,13 +58,18 @@ impl Opened {
     /// # Errors
     /// When the remote cannot be reached.
     pub fn fetch_all(&self) -> Result<(), Failure> {
-        self.fetch_also(Some(&self.branches.all_staged()))
+        self.fetch_with(&[&self.branches.all_staged()])
     }
 
-    fn fetch_also(&self, more: Option<&str>) -> Result<(), Failure> {
+    /// Brings the live branch up to date, that of the sources, and further ones; a name that ends in `*` means all
+    /// that begin so.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn fetch_with(&self, more: &[&str]) -> Result<(), Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let source = self.branches.source.as_deref();
-        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more).collect();
+        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
         self.repository.fetch(&upstream, &names)?;
         Ok(())
     }

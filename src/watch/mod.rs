@@ -9,3 +9,53 @@ pub mod released;
 
 /// Are the pods of what is out healthy?
 pub mod judge;
+
+/// What follows for one rollout, now?
+pub mod decide;
+
+/// One evaluation of all rollouts.
+pub mod evaluate;
+
+/// What an evaluation found and did.
+pub mod report;
+
+/// The loop.
+pub mod run;
+
+/// The long run.
+pub mod service;
+
+/// What one live head holds, read once.
+pub mod standing;
+
+/// The world as it is.
+pub mod outside;
+
+/// Everything outside the program.
+pub mod world;
+
+pub use crate::model::freeze;
+
+/// Servers asked over HTTP.
+pub mod request;
+
+/// A check before the next batch.
+pub mod check;
+
+/// Who is told, and how.
+pub mod notify;
+
+/// Not too many pods a minute.
+pub mod rate;
+
+/// Numbers of all rollouts.
+pub mod metrics;
+
+/// Health and metrics over HTTP.
+pub mod serve;
+
+/// Structured logs.
+pub mod log;
+
+/// Pull requests.
+pub mod forge;

@@ -34,6 +34,8 @@ mod rollout_rules;
 mod rollout_steps;
 mod rollout_traces;
 mod rooms;
+#[cfg(feature = "watch")]
+mod sim_cluster;
 mod simulate;
 mod site;
 mod stage_chain;
@@ -46,3 +48,5 @@ mod transcripts;
 mod two_sources;
 mod validation;
 mod validation_rules;
+#[cfg(feature = "watch")]
+mod watch_sim;
