@@ -9,3 +9,6 @@ pub mod released;
 
 /// Are the pods of what is out healthy?
 pub mod judge;
+
+/// A cluster, seen as it is now.
+pub mod observe;
