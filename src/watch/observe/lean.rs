@@ -120,7 +120,7 @@ fn are_alike(a: &Workload, b: &Workload) -> bool {
     let flat = |w: &Workload| {
         (
             (w.generation, w.observed_generation, w.desired, w.is_paused, w.progress_deadline, w.min_ready),
-            (w.update_revision.clone(), w.complaints.clone()),
+            (w.update_revision.clone(), w.complaints.clone(), w.changed),
             (raw(&w.template), raw(&w.partition)),
         )
     };
@@ -176,10 +176,16 @@ fn pod(
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let find = |kind: &str| conditions.iter().find(|c| c.kind.as_str() == kind);
     let owner = meta.controller().map(|uid| texts.share(uid));
+    let created = time(&meta.creation_timestamp);
+    let in_place = meta.annotations.as_ref().map_or("", |a| a.in_place.as_str());
+    let in_place: wire::InPlace<'_> = serde_json::from_str(in_place).unwrap_or_default();
+    let changed =
+        time(&in_place.update_timestamp).or_else(|| meta.changed().filter(|at| Some(*at) > created));
     let disruption = find("DisruptionTarget").filter(|c| c.status.as_str() == "True");
     let pod = Pod {
         uid: Arc::from(meta.uid.as_str()),
-        created: time(&meta.creation_timestamp),
+        created,
+        changed,
         deleted: time(&meta.deletion_timestamp),
         is_unseen: status.observed_generation.is_some_and(|seen| meta.generation.unwrap_or(0) > seen),
         revision: None,
@@ -195,7 +201,7 @@ fn pod(
         ready: condition(find("Ready"), texts),
         scheduled: condition(find("PodScheduled"), texts),
         disruption: disruption.map(|c| texts.share(c.reason.as_str())),
-        containers: containers(&read, texts),
+        containers: containers(&read, &in_place, texts),
     };
     let namespace = texts.share(meta.namespace.as_str());
     let name: Arc<str> = Arc::from(meta.name.as_str());
@@ -204,6 +210,7 @@ fn pod(
             generation: meta.generation.unwrap_or(0),
             observed_generation: status.observed_generation,
             desired: Some(1),
+            changed: meta.changed(),
             template: without_noise(json),
             ..Workload::default()
         };
@@ -237,10 +244,7 @@ fn condition(read: Option<&wire::Condition<'_>>, texts: &mut Interner) -> Condit
 }
 
 /// Init containers first, as they start.
-fn containers(read: &wire::Pod<'_>, texts: &mut Interner) -> Vec<Container> {
-    let in_place = read.metadata.annotations.as_ref().map_or("", |a| a.in_place.as_str());
-    let in_place: wire::InPlace<'_> = serde_json::from_str(in_place).unwrap_or_default();
-    let before = in_place.last_container_statuses.unwrap_or_default();
+fn containers(read: &wire::Pod<'_>, in_place: &wire::InPlace<'_>, texts: &mut Interner) -> Vec<Container> {
     let (spec, status) = (&read.spec, &read.status);
     let lists = [
         (true, &spec.init_containers, &status.init_container_statuses),
@@ -251,7 +255,8 @@ fn containers(read: &wire::Pod<'_>, texts: &mut Interner) -> Vec<Container> {
     for (is_init, asked, told) in lists {
         for container in asked.iter().flatten() {
             let told = told.iter().flatten().find(|status| status.name == container.name);
-            let before = before.get(&container.name).and_then(|before| before.image_id.some());
+            let before = in_place.last_container_statuses.as_ref().and_then(|all| all.get(&container.name));
+            let before = before.and_then(|before| before.image_id.some());
             found.push(Container {
                 name: texts.share(container.name.as_str()),
                 role: match (is_init, container.restart_policy.as_str()) {
@@ -316,7 +321,7 @@ fn object(
         let value: Value = serde_json::from_str(json.get())?;
         let version = if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
         let key = Arc::from(key(&version, &kind.kind, &namespace, &name));
-        let workload = workload(kind, &value, texts);
+        let workload = Workload { changed: meta.changed(), ..workload(kind, &value, texts) };
         Ok(Box::new(Itself { key, kind: Arc::clone(kind), workload }))
     });
     let annotated = meta.annotations.as_ref().and_then(|a| a.revision.some()?.parse().ok());
@@ -387,6 +392,7 @@ fn workload(kind: &Kind, object: &Value, texts: &mut Interner) -> Workload {
         min_ready: number(min_ready).unwrap_or(0),
         update_revision: update_revision.map(|revision| texts.share(revision)),
         revision_created: None,
+        changed: None,
         complaints: complaints(object, texts),
         pods: std::collections::BTreeMap::new(),
     }

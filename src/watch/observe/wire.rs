@@ -1,5 +1,6 @@
 //! What is read of JSON; everything else of an object is skipped, never built.
 
+use jiff::Timestamp;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
@@ -113,9 +114,27 @@ pub(super) struct Meta<'t> {
     pub(super) labels: Option<Labels<'t>>,
     #[serde(borrow)]
     pub(super) annotations: Option<Annotations<'t>>,
+    #[serde(borrow)]
+    managed_fields: Option<Vec<Written<'t>>>,
+}
+
+/// Who wrote something of an object, and when; not what.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Written<'t> {
+    #[serde(borrow)]
+    time: Text<'t>,
+    #[serde(borrow)]
+    subresource: Text<'t>,
 }
 
 impl Meta<'_> {
+    /// When somebody last wrote the object itself, not its status.
+    pub(super) fn changed(&self) -> Option<Timestamp> {
+        let written = self.managed_fields.iter().flatten();
+        written.filter(|w| w.subresource.some().is_none()).filter_map(|w| w.time.as_str().parse().ok()).max()
+    }
+
     /// The uid of the controller, if there is one.
     pub(super) fn controller(&self) -> Option<&str> {
         let owners = self.owner_references.iter().flatten();
@@ -157,6 +176,8 @@ pub(super) struct Annotations<'t> {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct InPlace<'t> {
+    #[serde(borrow)]
+    pub(super) update_timestamp: Text<'t>,
     #[serde(borrow)]
     pub(super) last_container_statuses: Option<BTreeMap<Text<'t>, Before<'t>>>,
 }
