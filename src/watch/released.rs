@@ -135,7 +135,7 @@ fn carried_before(ledger: &Ledger, target: &Name) -> Name {
     if *target != ledger.released {
         return ledger.released.clone();
     }
-    let others = ledger.lines.values().map(|l| &l.revision).filter(|r| *r != target);
+    let mut others = ledger.lines.values().map(|l| &l.revision).filter(|r| *r != target);
     let rejected = ledger.rejected.iter().rev().find(|name| ledger.revision(name).is_some());
     others
         .next()
