@@ -59,3 +59,5 @@ pub mod log;
 
 /// Pull requests.
 pub mod forge;
+/// A cluster, seen as it is now.
+pub mod observe;

@@ -66,7 +66,7 @@ pub struct Complaint {
 }
 
 /// A pod.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pod {
     /// `metadata.uid`.
     pub uid: Arc<str>,
@@ -136,7 +136,7 @@ pub enum Role {
 }
 
 /// A container of a pod: what is asked for, and its status.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
     /// `name`.
     pub name: Arc<str>,

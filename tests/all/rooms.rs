@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "tokio",
             "futures_util",
             "http",
+            "http_body_util",
             "tower",
             "ureq",
             "axum",
