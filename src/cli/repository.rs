@@ -125,9 +125,12 @@ pub(super) fn built(args: &RepositoryArgs, reporter: &mut Reporter) -> Result<Op
 pub(super) fn settle(result: Result<u8, Failure>, reporter: &Reporter) -> Result<u8, write::Failure> {
     match result {
         Ok(code) => Ok(code),
-        Err(failure) => {
-            reporter.failure(&failure);
-            Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE })
-        }
+        Err(failure) => Ok(refuse(&failure, reporter)),
     }
+}
+
+/// Tells a person of a failure, and returns the exit code.
+pub(super) fn refuse(failure: &Failure, reporter: &Reporter) -> u8 {
+    reporter.failure(failure);
+    if failure.is_retryable() { ENVIRONMENT } else { USAGE }
 }

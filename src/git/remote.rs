@@ -58,6 +58,13 @@ impl Repository {
         Err(Failure::NoRemote { name: remote.to_owned(), known: names.join("`, `") })
     }
 
+    /// Returns the address of a remote, as git would use it for pushing; None: there is no such remote.
+    pub fn remote_url(&self, remote: &str) -> Option<String> {
+        let found = self.inner.find_remote(remote).ok()?;
+        let url = found.pushurl().ok().flatten().or_else(|| found.url().ok());
+        url.map(str::to_owned)
+    }
+
     /// Returns where a branch of the upstream was when it was last fetched.
     pub fn branch(&self, upstream: &Upstream, branch: &str) -> Option<Id> {
         self.find_ref(&tracking(upstream, branch))

@@ -157,8 +157,9 @@ fn releasing(given: &Situation<'_>, batch: &Batch) -> Decided {
 
 fn frozen(given: &Situation<'_>, now: Timestamp) -> Option<Decided> {
     let frozen = given.windows.at(now)?;
-    let why = format!("frozen until {} ({})", frozen.until, frozen.window);
-    Some(Decided::new(Decision::Wait, why).until(Some(frozen.until)))
+    let until = frozen.until.map_or_else(|| "somebody changes pillion.yaml".to_owned(), |at| at.to_string());
+    let why = format!("frozen until {until} ({})", frozen.window);
+    Some(Decided::new(Decision::Wait, why).until(frozen.until))
 }
 
 fn unapproved(given: &Situation<'_>, batch: &Batch) -> Option<Decided> {

@@ -62,26 +62,29 @@ pub fn evaluate(
         .map(|w| Looked::at(w, snapshots.get(&w.cluster).expect("one was taken of each cluster"), options))
         .collect();
     let busy: Vec<BTreeMap<Arc<str>, String>> = (0..looked.len()).map(|i| busy(&looked, i)).collect();
-    let mut wanted = None;
+    let mut acting = Vec::new();
     for ((watched, looked), waiting) in standing.watched.iter_mut().zip(looked).zip(busy) {
         watched.plan_with(circumstances(watched, &looked, waiting));
         let mut decided = watched.decide(&looked);
         alarm(watched, &looked, &mut decided, not_applied);
-        let mut item = Item::new(watched, &looked, &decided);
-        let acts = matches!(decided.decision, Decision::Advance | Decision::Pause(_) | Decision::RollBack(_));
-        if acts && wanted.is_none() {
-            if options.has_check && !options.dry_run && decided.decision == Decision::Advance {
-                ask(watched, &looked, world, &mut decided);
-                item = Item::new(watched, &looked, &decided);
-            }
-            if !matches!(decided.decision, Decision::Wait | Decision::Rest) {
-                wanted = Some((report.items.len(), decided));
-            }
+        if options.has_check && !options.dry_run && decided.decision == Decision::Advance {
+            ask(watched, &looked, world, &mut decided);
         }
-        report.items.push(item);
+        report.items.push(Item::new(watched, &looked, &decided));
+        acting.push(decided);
     }
-    let Some((at, decided)) = wanted.filter(|_| !options.dry_run) else { return Ok(report) };
-    act(opened, standing, world, &mut report, (at, &decided))?;
+    if options.dry_run {
+        return Ok(report);
+    }
+    for (at, decided) in acting.iter().enumerate() {
+        let item = &report.items[at];
+        if matches!(decided.decision, Decision::Wait | Decision::Rest) {
+            let why = item.reasons.first().map_or("nothing is to be released now", String::as_str);
+            world.withdraw(opened, item.cluster.as_deref(), &item.sidecar_set, why)?;
+        } else if !report.moved {
+            act(opened, standing, world, &mut report, (at, decided))?;
+        }
+    }
     Ok(report)
 }
 

@@ -1,7 +1,7 @@
 //! The world as it is: git through the `git` program, clusters through kube, people through webhooks and a forge.
 
 use super::check::{Answer, Check, Question};
-use super::forge::{Forge, PullRequest, next_branch};
+use super::forge::{Forge, PullRequest, State, next_branch};
 use super::notify::{Notice, Notifier};
 use super::observe::Observer;
 use super::snapshot::Snapshot;
@@ -23,6 +23,41 @@ pub struct Outside {
     pub check: Option<Check>,
     /// Where commits are proposed, where they are not pushed.
     pub forge: Option<Box<dyn Forge>>,
+    /// The pull requests that say what they are to, by branch: the commit, and the number.
+    proposed: BTreeMap<String, (Id, u64)>,
+}
+
+impl Outside {
+    /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
+    pub fn new(observers: BTreeMap<Option<String>, Observer>) -> Self {
+        Self { observers, notifier: None, check: None, forge: None, proposed: BTreeMap::new() }
+    }
+
+    /// Proposes a commit: it stands on a branch of its own, and merging that is the release.
+    fn propose(&mut self, opened: &Opened, proposal: &Proposal<'_>) -> Result<Option<Released>, Stopped> {
+        let Some(forge) = &self.forge else { return Ok(None) };
+        let branches = &opened.branches;
+        let branch = next_branch(&branches.live, proposal.cluster, proposal.sidecar_set);
+        let number = match self.proposed.get(&branch) {
+            Some((commit, number)) if *commit == proposal.commit => *number,
+            _ => {
+                let found = opened.repository.branch(&upstream(opened)?, &branch);
+                let name = format!("refs/heads/{branch}");
+                let (to, expected) = (Some(proposal.commit), Expected::read(found));
+                push(opened, RefUpdate { name, to, expected, how: Move::Replace })?;
+                let request = PullRequest::of_message(&branch, &branches.live, proposal.message);
+                let number = forge.open_or_update(&request).map_err(refused)?.number;
+                self.proposed.insert(branch, (proposal.commit, number));
+                number
+            }
+        };
+        let words = format!("proposed as pull request #{number}: merging it releases the commit");
+        Ok(Some(Released::Proposed(words)))
+    }
+}
+
+fn refused(failure: super::forge::Failure) -> Stopped {
+    Stopped::Service { is_retryable: failure.is_retryable, text: failure.to_string() }
 }
 
 impl World for Outside {
@@ -42,12 +77,31 @@ impl World for Outside {
 
     fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
         reached("before-push");
-        let released = match &self.forge {
-            Some(forge) => propose(&**forge, opened, proposal)?,
+        let released = match self.propose(opened, proposal)? {
+            Some(proposed) => proposed,
             None => Released::Put(opened.land(live, proposal.commit, false)?),
         };
         reached("after-push");
         Ok(released)
+    }
+
+    fn withdraw(
+        &mut self,
+        opened: &Opened,
+        cluster: Option<&str>,
+        sidecar_set: &str,
+        why: &str,
+    ) -> Result<(), Stopped> {
+        let Some(forge) = &self.forge else { return Ok(()) };
+        let live = &opened.branches.live;
+        let branch = next_branch(live, cluster, sidecar_set);
+        let Some(found) = opened.repository.branch(&upstream(opened)?, &branch) else { return Ok(()) };
+        self.proposed.remove(&branch);
+        if let Some(request) = forge.find(&branch, live).map_err(refused)?.filter(|r| r.state == State::Open) {
+            forge.close(request.number, why).map_err(refused)?;
+        }
+        let (name, expected) = (format!("refs/heads/{branch}"), Expected::At(found));
+        push(opened, RefUpdate { name, to: None, expected, how: Move::Replace })
     }
 
     fn push_staged(&mut self, opened: &Opened, update: RefUpdate) -> Result<(), Stopped> {
@@ -80,23 +134,6 @@ impl World for Outside {
         let expected = Expected::read(before);
         push(opened, RefUpdate { name: told_of(opened), to: Some(commit), expected, how: Move::Replace })
     }
-}
-
-/// Proposes a commit: it stands on a branch of its own, and merging that is the release.
-fn propose(forge: &dyn Forge, opened: &Opened, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
-    let branches = &opened.branches;
-    let branch = next_branch(&branches.live, proposal.cluster, proposal.sidecar_set);
-    let found = opened.repository.branch(&upstream(opened)?, &branch);
-    if found != Some(proposal.commit) {
-        let name = format!("refs/heads/{branch}");
-        let expected = Expected::read(found);
-        push(opened, RefUpdate { name, to: Some(proposal.commit), expected, how: Move::Replace })?;
-    }
-    let request = PullRequest::of_message(&branch, &branches.live, proposal.message);
-    let opened = forge
-        .open_or_update(&request)
-        .map_err(|failure| Stopped::Service { text: failure.to_string(), is_retryable: failure.is_retryable })?;
-    Ok(Released::Proposed(format!("proposed as pull request #{}: merging it releases the commit", opened.number)))
 }
 
 fn told_of(opened: &Opened) -> String {

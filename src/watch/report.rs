@@ -44,6 +44,8 @@ pub struct Item {
     pub batches: u32,
     /// What is done: `Advance`, `Pause`, `RollBack`, `Wait`, `Rest`.
     pub decision: &'static str,
+    /// The step that the planner would take: `Open`, `Batch`, `Close`, `Rest`.
+    pub step: &'static str,
     /// Why, the most important first.
     pub reasons: Vec<String>,
     /// The moment at which it may be another decision although nothing happens.
@@ -92,6 +94,12 @@ impl Item {
                 Decision::RollBack(_) => "RollBack",
                 Decision::Wait => "Wait",
                 Decision::Rest => "Rest",
+            },
+            step: match watched.rollout.steps.first() {
+                Some(Step::Open(_)) => "Open",
+                Some(Step::Batch(_)) => "Batch",
+                Some(Step::Close(_)) => "Close",
+                Some(Step::Rest(_)) | None => "Rest",
             },
             reasons: decided.reasons.clone(),
             changes_at: decided.changes_at,

@@ -26,8 +26,6 @@ pub struct Watching {
     pub options: Options,
     /// People are told of commits.
     pub tells: bool,
-    /// Commits are proposed, not pushed.
-    pub proposes: bool,
 }
 
 /// Manifests that a command has built for a cluster: name and text.

@@ -27,6 +27,18 @@ pub trait World {
     /// When the remote cannot be reached or refuses, or the watcher is killed.
     fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped>;
 
+    /// Takes back what was proposed of a rollout, where something was: its time has passed.
+    ///
+    /// # Errors
+    /// As [`World::release`].
+    fn withdraw(
+        &mut self,
+        opened: &Opened,
+        cluster: Option<&str>,
+        sidecar_set: &str,
+        why: &str,
+    ) -> Result<(), Stopped>;
+
     /// Moves a staged branch on the remote.
     ///
     /// # Errors

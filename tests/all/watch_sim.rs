@@ -106,6 +106,10 @@ impl World for Sim<'_> {
         Ok(Released::Put(put))
     }
 
+    fn withdraw(&mut self, _: &Opened, _: Option<&str>, _: &str, _: &str) -> Result<(), Stopped> {
+        Ok(())
+    }
+
     fn push_staged(&mut self, _: &Opened, _: RefUpdate) -> Result<(), Stopped> {
         Ok(())
     }
@@ -281,6 +285,9 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
                 let mut world = Sim { shared: &shared };
                 match watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[who], &mut Nobody) {
                     Ok(Turn::Settled(report)) => {
+                        if std::env::var_os("PILLION_TELL").is_some() {
+                            println!("{} {}", shared.borrow().cluster.now, report.json());
+                        }
                         let item = &report.items[0];
                         is_over = item.state == "Paused" || (item.decision == "Rest" && item.state == "Released")
                             || item.reasons.iter().any(|r| r.contains("rolled back"));

@@ -1,6 +1,6 @@
 //! What a watcher's listeners make of evaluations: a log and metrics in the long run, a text with `--once`.
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, short};
 use crate::git::Commit;
 use crate::watch::judge::Health as PodHealth;
 use crate::watch::metrics::{Decision, Metrics};
@@ -83,8 +83,8 @@ impl Heard {
 fn decision(item: &Item) -> Decision {
     match item.decision {
         "Advance" => match item.step {
-            Some("Open") => Decision::Open,
-            Some("Close") => Decision::Close,
+            "Open" => Decision::Open,
+            "Close" => Decision::Close,
             _ => Decision::Batch,
         },
         "Pause" => Decision::Pause,
@@ -129,10 +129,9 @@ impl Listener for Heard {
     }
 }
 
-/// `file:line:column: error[code]: message`, with what helps.
+/// `file:line:column: error[code]: message`.
 fn one_line(diagnostic: &Diagnostic) -> String {
-    let text = crate::diag::short(std::slice::from_ref(diagnostic));
-    text.trim().replace('\n', " ")
+    short::render(diagnostic).trim().to_owned()
 }
 
 /// Keeps what `--once` prints.

@@ -36,7 +36,6 @@ use heard::Heard;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -184,7 +183,6 @@ fn begin(
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
         tells: outside.notifier.as_ref().is_some_and(|n| !n.receivers().is_empty()),
-        proposes: args.pull_request,
     };
     let builder = Builder::new(&opened, &args.repository, reporter)?;
     if args.once {
@@ -240,7 +238,9 @@ pub(super) fn observers(
     for cluster in clusters {
         let wakes = wakes.clone();
         // One wake that waits is enough.
-        let wake = move || drop(wakes.try_send(Wake::Changed));
+        let wake = move || {
+            let _ = wakes.try_send(Wake::Changed);
+        };
         let context = context(&live, cluster).or(args.context.as_deref());
         let observer = Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
             let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
@@ -298,7 +298,10 @@ fn outside(
     } else {
         None
     };
-    Ok(Outside { observers, notifier: Some(notifier.map_err(usage)?), check, forge })
+    let notifier = Some(notifier.map_err(usage)?);
+    let mut outside = Outside::new(observers);
+    (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
+    Ok(outside)
 }
 
 /// Ends the loop on SIGTERM and SIGINT; a second one ends the process at once.
@@ -306,7 +309,7 @@ fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
     runtime.spawn(async move {
         stopped().await;
         // The channel may hold a change: what ends the loop has to arrive.
-        let sent = tokio::task::spawn_blocking(move || drop(wakes.send(Wake::Stop)));
+        let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
         tokio::select! {
             _ = sent => stopped().await,
             () = stopped() => {}
@@ -347,7 +350,7 @@ pub(super) fn settle(observers: &BTreeMap<Option<String>, Observer>, wakes: &Rec
         if rest.is_zero() {
             return;
         }
-        drop(wakes.recv_timeout(rest.min(Duration::from_millis(500))));
+        let _ = wakes.recv_timeout(rest.min(Duration::from_millis(500)));
     }
 }
 

@@ -1,11 +1,11 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
 use super::heard::standing;
-use super::{Builder, ClusterArgs, NoStart, observers, settle, tell};
+use super::build::Builder;
+use super::{ClusterArgs, NoStart, observers, settle, tell};
 use crate::cli::report::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::{Common, DONE, FINDINGS, to_stdout};
-use crate::diag::Diagnostic;
 use crate::git::Commit;
 use crate::watch::evaluate::{NotApplied, Options};
 use crate::watch::outside::Outside;
@@ -51,7 +51,7 @@ fn shown(
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = observers(&opened, clusters, repository, &sender, reporter)?;
     settle(&observers, &wakes, PATIENCE);
-    let mut outside = Outside { observers, notifier: None, check: None, forge: None };
+    let mut outside = Outside::new(observers);
     let builder = Builder::new(&opened, repository, reporter)?;
     let watching = Watching {
         names: names.to_vec(),
@@ -71,7 +71,7 @@ fn shown(
                 reporter.add(wrong.iter().filter(|d| d.is_error()).cloned());
                 return Ok(Ok(FINDINGS));
             }
-            Err(Stopped::Git(failure)) if !is_screen => return Ok(repository::settle_ref(failure, reporter)),
+            Err(Stopped::Git(failure)) if !is_screen => return Ok(Ok(repository::refuse(failure, reporter))),
             Err(failure) => format!("{failure}\n"),
         };
         // Home, and everything behind it away: what was there is written over without a flicker.
@@ -82,9 +82,9 @@ fn shown(
         if !is_screen {
             return Ok(Ok(DONE));
         }
-        drop(wakes.recv_timeout(INTERVAL));
-        // What cannot be fetched is told by the next evaluation's age, not by an end.
-        drop(outside.fetch(&opened));
+        let _ = wakes.recv_timeout(INTERVAL);
+        // What cannot be fetched is tried again; what is shown says which head it is of.
+        let _ = outside.fetch(&opened);
     }
 }
 
@@ -123,9 +123,4 @@ fn table(report: &Report) -> String {
         text.push('\n');
     }
     text
-}
-
-#[expect(unused, reason = "the type is named by what is shown")]
-fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.is_error()
 }
