@@ -9,3 +9,9 @@ pub mod released;
 
 /// Are the pods of what is out healthy?
 pub mod judge;
+
+/// Servers asked over HTTP.
+pub mod request;
+
+/// A check before the next batch.
+pub mod check;
