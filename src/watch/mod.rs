@@ -15,3 +15,6 @@ pub mod request;
 
 /// A check before the next batch.
 pub mod check;
+
+/// Who is told, and how.
+pub mod notify;
