@@ -18,3 +18,6 @@ pub mod check;
 
 /// Who is told, and how.
 pub mod notify;
+
+/// Not too many pods a minute.
+pub mod rate;
