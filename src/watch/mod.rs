@@ -21,3 +21,9 @@ pub mod notify;
 
 /// Not too many pods a minute.
 pub mod rate;
+
+/// Numbers of all rollouts.
+pub mod metrics;
+
+/// Health and metrics over HTTP.
+pub mod serve;
