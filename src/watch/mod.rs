@@ -27,3 +27,6 @@ pub mod metrics;
 
 /// Health and metrics over HTTP.
 pub mod serve;
+
+/// Structured logs.
+pub mod log;
