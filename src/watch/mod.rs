@@ -30,3 +30,6 @@ pub mod serve;
 
 /// Structured logs.
 pub mod log;
+
+/// Pull requests.
+pub mod forge;
