@@ -55,18 +55,16 @@ impl SimCluster {
         Self { now: 1_700_000_000, workloads: BTreeMap::new(), made: 0 }
     }
 
-    /// Applies manifests, as an agent does.
-    pub(crate) fn apply<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
-        for text in texts {
-            let name: Arc<str> = "applied.yaml".into();
-            for (i, piece) in split(&name, text).0.into_iter().enumerate() {
-                let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
-                self.apply_one(document.value());
-            }
+    /// Applies the manifests of a file to a namespace, as an agent does.
+    pub(crate) fn apply(&mut self, namespace: &str, text: &str) {
+        let name: Arc<str> = "applied.yaml".into();
+        for (i, piece) in split(&name, text).0.into_iter().enumerate() {
+            let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
+            self.apply_one(namespace, document.value());
         }
     }
 
-    fn apply_one(&mut self, object: &Value) {
+    fn apply_one(&mut self, namespace: &str, object: &Value) {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let (group, kind) = (text("/apiVersion").split_once('/').map_or("", |(g, _)| g), text("/kind"));
         let default = match kind {
@@ -75,7 +73,7 @@ impl SimCluster {
             _ => return,
         };
         let dotted = if group.is_empty() { String::new() } else { format!(".{group}") };
-        let key = format!("{kind}{dotted}/{}/{}", text("/metadata/namespace"), text("/metadata/name"));
+        let key = format!("{kind}{dotted}/{namespace}/{}", text("/metadata/name"));
         let template = object["spec"]["template"].clone();
         let digest = Sha256::digest(template.to_string());
         let revision: String = digest.iter().take(5).map(|b| format!("{b:02x}")).collect();

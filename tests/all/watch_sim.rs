@@ -182,12 +182,12 @@ fn sync(repo: &Repo, shared: &RefCell<Shared>) {
     let head = repository.find_ref("refs/heads/main").unwrap();
     let tree = repository.commit(head).unwrap().tree;
     let files = repository.files(tree, &["rendered"]).unwrap();
-    let texts: Vec<String> = files
-        .into_iter()
-        .filter(|f| f.path.ends_with(".yaml"))
-        .map(|f| String::from_utf8(repository.read(f.id).unwrap()).unwrap())
-        .collect();
-    shared.borrow_mut().cluster.apply(texts.iter().map(String::as_str));
+    for file in files.into_iter().filter(|f| f.path.ends_with(".yaml")) {
+        let text = String::from_utf8(repository.read(file.id).unwrap()).unwrap();
+        // `rendered/shop/cart.yaml`: the agent applies a folder to the namespace of its name.
+        let namespace = file.path.split('/').nth(1).unwrap();
+        shared.borrow_mut().cluster.apply(namespace, &text);
+    }
 }
 
 struct Nobody;
@@ -285,9 +285,6 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
                 let mut world = Sim { shared: &shared };
                 match watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[who], &mut Nobody) {
                     Ok(Turn::Settled(report)) => {
-                        if std::env::var_os("PILLION_TELL").is_some() {
-                            println!("{} {}", shared.borrow().cluster.now, report.json());
-                        }
                         let item = &report.items[0];
                         is_over = item.state == "Paused" || (item.decision == "Rest" && item.state == "Released")
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
