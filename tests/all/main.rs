@@ -6,6 +6,8 @@ mod cli;
 mod conformance;
 mod docs;
 mod example_rollout;
+#[cfg(feature = "watch")]
+mod fake_cluster;
 mod fuzz_bodies;
 mod fuzz_smoke;
 mod git_attributes;
@@ -23,6 +25,8 @@ mod ledger_verbs;
 mod lossless;
 mod made_pods;
 mod normal;
+#[cfg(feature = "watch")]
+mod observe;
 mod odd;
 mod old_forms;
 mod patches;

@@ -357,7 +357,10 @@ fn workload(kind: &Kind, object: &Value, texts: &mut Interner) -> Workload {
     let desired = match &kind.replicas {
         _ if is_daemon => number(at(object, &["status", "desiredNumberScheduled"])),
         // Of a kind of pillion.yaml we do not know what its API server makes of nothing.
-        Some(path) => number(path.find(object)).or(is_known.then_some(1)),
+        Some(path) => match path.find(object).filter(|v| !v.is_null()) {
+            Some(value) => number(Some(value)),
+            None => is_known.then_some(1),
+        },
         None => None,
     };
     let update_revision = match group_kind {

@@ -133,3 +133,6 @@ fn revision(kind: &Kind, pod: &LeanPod, update: Option<&str>) -> Option<Arc<str>
         _ => Some(Arc::clone(label)),
     }
 }
+
+#[cfg(test)]
+mod tests;
