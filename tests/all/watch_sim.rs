@@ -270,8 +270,8 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     for _ in 0..MOST_ACTIONS {
         let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { quiet % 2 };
         match choice {
-            0 | 2..=4 => {
-                let seconds = if seed.is_some() { 1 + shared.borrow_mut().dice.roll(20) } else { 5 };
+            0 | 2..=3 => {
+                let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
                 sync(&repo, &shared);
                 shared.borrow_mut().cluster.pass(i64::try_from(seconds).unwrap());
             }
