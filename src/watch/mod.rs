@@ -10,6 +10,8 @@ pub mod released;
 /// Are the pods of what is out healthy?
 pub mod judge;
 
+pub use crate::model::freeze;
+
 /// Servers asked over HTTP.
 pub mod request;
 
