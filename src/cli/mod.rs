@@ -4,7 +4,6 @@ mod clock;
 mod explain;
 mod init;
 mod inputs;
-mod landing;
 mod pipeline;
 mod plan;
 mod print;
@@ -19,6 +18,8 @@ mod status;
 mod validate;
 mod verbs;
 mod verify;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use reference::reference;
 
@@ -26,7 +27,7 @@ use crate::write::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use report::Reporter;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// Everything went well.
 const DONE: u8 = 0;
@@ -67,6 +68,19 @@ pub struct Common {
     config: Option<std::path::PathBuf>,
 }
 
+impl Common {
+    /// Tells whether standard error wants colors.
+    fn has_colors(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        }
+    }
+}
+
 /// Forms of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -104,6 +118,9 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Write the commits of a rollout onto a branch of their own, to be read before it starts
     Stage(stage::StageArgs),
+    /// Release the batches of rollouts while pods stay healthy
+    #[cfg(feature = "watch")]
+    Watch(Box<watch::WatchArgs>),
     /// Say where every rollout stands, and what it waits for
     Status(status::StatusArgs),
     /// Stop a rollout where it is
@@ -160,6 +177,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
         Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
+        #[cfg(feature = "watch")]
+        Verb::Watch(args) => watch::run(args, &cli.common, &mut reporter),
         Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),

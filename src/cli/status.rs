@@ -18,6 +18,13 @@ pub(super) struct StatusArgs {
     /// SidecarSets; without any, all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Look at the pods too, and go on looking; where standard output is no terminal, once
+    #[cfg(feature = "watch")]
+    #[arg(long)]
+    watch: bool,
+    #[cfg(feature = "watch")]
+    #[command(flatten)]
+    clusters: super::watch::ClusterArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
     /// How it is told
@@ -51,6 +58,11 @@ struct Standing {
 
 /// Runs `pillion status`.
 pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+    #[cfg(feature = "watch")]
+    if args.watch {
+        let is_json = args.output == Output::Json;
+        return super::watch::follow(&args.names, &args.clusters, &args.repository, is_json, common, reporter);
+    }
     let mut text = String::new();
     let result = told(args, common, reporter, &mut text);
     let code = repository::settle(result, reporter)?;

@@ -1,7 +1,7 @@
 //! `pause`, `resume`, `approve`, `rollback`, `hold`: what a person does to a rollout, each a commit on its ledger.
 
 use super::report::Reporter;
-use super::repository::{self, Landed, Opened, RepositoryArgs};
+use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE, clock, to_stdout};
 use crate::git::trailer;
 use crate::model::ledger::{Ledger, name_text};
@@ -367,10 +367,10 @@ fn once(
     reporter.add(wrong);
     let Some(made) = made else { return Ok(Once::Stopped(FINDINGS)) };
     Ok(match opened.land(live, made.id, args.no_push)? {
-        Landed::At(place) => {
+        Put::At(place) => {
             let subject = made.message.lines().next().unwrap_or_default();
             Once::Done(format!("{} {subject}\n{place}\n", made.id.short()))
         }
-        Landed::Moved => Once::Again,
+        Put::Moved => Once::Again,
     })
 }

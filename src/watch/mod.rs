@@ -10,6 +10,30 @@ pub mod released;
 /// Are the pods of what is out healthy?
 pub mod judge;
 
+/// What follows for one rollout, now?
+pub mod decide;
+
+/// One evaluation of all rollouts.
+pub mod evaluate;
+
+/// What an evaluation found and did.
+pub mod report;
+
+/// The loop.
+pub mod run;
+
+/// The long run.
+pub mod service;
+
+/// What one live head holds, read once.
+pub mod standing;
+
+/// The world as it is.
+pub mod outside;
+
+/// Everything outside the program.
+pub mod world;
+
 pub use crate::model::freeze;
 
 /// Servers asked over HTTP.
@@ -35,3 +59,6 @@ pub mod log;
 
 /// Pull requests.
 pub mod forge;
+
+/// A cluster, seen as it is now.
+pub mod observe;

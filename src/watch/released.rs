@@ -39,6 +39,9 @@ pub struct Expected {
     pub sidecars: BTreeSet<Arc<str>>,
     /// Names that the revision it carried before had, and the target has not.
     pub gone: BTreeSet<Arc<str>>,
+    /// Its pods come one after another, and each waits for the one before: a StatefulSet without
+    /// `podManagementPolicy: Parallel`. A broken pod of it is not replaced until somebody deletes it.
+    pub is_ordered: bool,
     /// What its own partition must say; None: the workload is not split by this rollout.
     pub partition: Option<u32>,
     /// Pods that its partition keeps as they were, by what git says of it (ours or its owner's).
@@ -55,9 +58,10 @@ pub fn released(course: &Course<'_>, ledger: &Ledger) -> Released {
     let mut found =
         Released { batch: ledger.last_batch(), goes_back: *target == ledger.released, ..Released::default() };
     for unit in course.fleet.units() {
-        match unit.line(ledger) {
-            Some(line) if line.revision == *target && line.held.is_none() && line.batch.is_some() => {
-                found.workloads.push(expected(course, ledger, unit, line));
+        match moved(unit, ledger) {
+            Some(line) if line.revision == *target => {
+                let before = carried_before(ledger, target);
+                found.workloads.push(expected(course, ledger, unit, line, &before));
             }
             _ => found.others.push(Arc::clone(unit.key())),
         }
@@ -65,12 +69,24 @@ pub fn released(course: &Course<'_>, ledger: &Ledger) -> Released {
     found
 }
 
-fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line) -> Expected {
+/// Finds the workloads that a rollout took to what is not its target any more: as if all were one batch.
+pub fn carried(course: &Course<'_>, ledger: &Ledger) -> Released {
+    let Some(target) = &ledger.target else { return Released::default() };
+    let lines = course.fleet.units().iter().filter_map(|unit| Some((unit, moved(unit, ledger)?)));
+    let left = lines.filter(|(_, line)| line.revision != *target);
+    let expected = |(unit, line)| Expected { batch: 1, ..expected(course, ledger, unit, line, &ledger.released) };
+    Released { batch: 1, workloads: left.map(expected).collect(), ..Released::default() }
+}
+
+/// The line of a workload that a batch moved.
+fn moved<'l>(unit: &Unit, ledger: &'l Ledger) -> Option<&'l Line> {
+    unit.line(ledger).filter(|line| line.held.is_none() && line.batch.is_some())
+}
+
+fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, before: &Name) -> Expected {
     let target = &line.revision;
-    // What a workload came from is not written down; while a rollout goes back, it came from what went wrong.
-    let before = carried_before(ledger, target);
     let rendering = course.fleet.rendering(unit, target);
-    let change = course.fleet.change(unit, &before, target);
+    let change = course.fleet.change(unit, before, target);
     let names = |name: &Name| -> BTreeSet<Arc<str>> {
         let revision = name.as_ref().and_then(|name| ledger.revision(name));
         let sets = revision.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
@@ -86,14 +102,21 @@ fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line) -> E
         key: Arc::clone(unit.key()),
         batch: line.batch.unwrap_or(0),
         how: change.taking.how,
-        gone: names(&before).difference(&sidecars).cloned().collect(),
-        more_requests: more_requests(&course.fleet.rendering(unit, &before).template, &rendering.template),
+        gone: names(before).difference(&sidecars).cloned().collect(),
+        more_requests: more_requests(&course.fleet.rendering(unit, before).template, &rendering.template),
         limits: limits(&template, &sidecars),
+        is_ordered: is_ordered(unit),
         template,
         sidecars,
         partition: line.partition,
         kept,
     }
+}
+
+/// Tells whether its pods come one after another.
+fn is_ordered(unit: &Unit) -> bool {
+    let (kind, object) = (&unit.located.kind, unit.located.object(&unit.document));
+    kind.kind == "StatefulSet" && object["spec"]["podManagementPolicy"] != "Parallel"
 }
 
 /// Says what a template asks for beyond another, where it does.
@@ -120,16 +143,17 @@ fn limits(template: &Value, sidecars: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, Str
     named.filter_map(limit).collect()
 }
 
-/// The other revision of a rollout.
+/// The other revision of a rollout. What a workload came from is not written down; while a rollout goes back, it came
+/// from what went wrong.
 fn carried_before(ledger: &Ledger, target: &Name) -> Name {
     if *target != ledger.released {
         return ledger.released.clone();
     }
-    let others = ledger.lines.values().map(|l| &l.revision).filter(|r| *r != target);
+    let mut others = ledger.lines.values().map(|l| &l.revision).filter(|r| *r != target);
     let rejected = ledger.rejected.iter().rev().find(|name| ledger.revision(name).is_some());
     others
-        .cloned()
         .next()
+        .cloned()
         .or_else(|| rejected.map(|name| Some(Arc::clone(name))))
         .unwrap_or_else(|| target.clone())
 }

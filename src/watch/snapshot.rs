@@ -40,8 +40,12 @@ pub struct Workload {
     /// What pods of the present template are labelled with: the ReplicaSet's `pod-template-hash`,
     /// `status.updateRevision`, or the hash of the newest ControllerRevision. None: not known (yet).
     pub update_revision: Option<Arc<str>>,
-    /// When the ReplicaSet or ControllerRevision of the present template was made.
+    /// When the ReplicaSet or ControllerRevision of the present template was made. It may be old: both are taken up
+    /// again when a template comes back.
     pub revision_created: Option<Timestamp>,
+    /// When somebody last wrote its spec: the newest `time` of `metadata.managedFields` without a `subresource`. None:
+    /// not known.
+    pub changed: Option<Timestamp>,
     /// Conditions that say why no pods come: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's `Degraded`.
     pub complaints: Vec<Complaint>,
     /// Its pods, by name: those of ReplicaSets and other workloads in between too.
@@ -62,7 +66,7 @@ pub struct Complaint {
 }
 
 /// A pod.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pod {
     /// `metadata.uid`.
     pub uid: Arc<str>,
@@ -70,6 +74,10 @@ pub struct Pod {
     pub created: Option<Timestamp>,
     /// `metadata.deletionTimestamp`: when it is to be gone.
     pub deleted: Option<Timestamp>,
+    /// When its containers were last changed in place: `updateTimestamp` of `apps.kruise.io/inplace-update-state`, or
+    /// the newest `time` of `metadata.managedFields` without a `subresource` that is later than its creation. None:
+    /// never, or not known.
+    pub changed: Option<Timestamp>,
     /// `metadata.generation` is newer than `status.observedGeneration`: the kubelet has not seen the last change.
     pub is_unseen: bool,
     /// What its controller labelled it with: `pod-template-hash`, `controller-revision-hash` and their like.
@@ -128,7 +136,7 @@ pub enum Role {
 }
 
 /// A container of a pod: what is asked for, and its status.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
     /// `name`.
     pub name: Arc<str>,

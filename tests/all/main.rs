@@ -6,6 +6,8 @@ mod cli;
 mod conformance;
 mod docs;
 mod example_rollout;
+#[cfg(feature = "watch")]
+mod fake_cluster;
 mod fuzz_bodies;
 mod fuzz_smoke;
 mod git_attributes;
@@ -23,6 +25,8 @@ mod ledger_verbs;
 mod lossless;
 mod made_pods;
 mod normal;
+#[cfg(feature = "watch")]
+mod observe;
 mod odd;
 mod old_forms;
 mod patches;
@@ -34,6 +38,8 @@ mod rollout_rules;
 mod rollout_steps;
 mod rollout_traces;
 mod rooms;
+#[cfg(feature = "watch")]
+mod sim_cluster;
 mod simulate;
 mod site;
 mod stage_chain;
@@ -46,3 +52,5 @@ mod transcripts;
 mod two_sources;
 mod validation;
 mod validation_rules;
+#[cfg(feature = "watch")]
+mod watch_sim;

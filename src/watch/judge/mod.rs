@@ -1,6 +1,26 @@
 //! Are the pods of what is out healthy? Pure, and without a memory: what git says, one snapshot, and the API
 //! server's time give the answer, so that a restart and `--once` every minute judge alike.
 
+mod applied;
+mod baseline;
+mod carries;
+mod covers;
+mod deadline;
+mod disturbance;
+mod failure;
+mod ground;
+mod image;
+mod latest;
+mod pod;
+mod pull;
+mod refusal;
+mod roster;
+mod shortage;
+mod soak;
+mod target;
+mod words;
+
+use self::latest::{Around, Told};
 use super::released::Released;
 use super::snapshot::Snapshot;
 use jiff::Timestamp;
@@ -150,6 +170,58 @@ impl Judgement {
 
 /// Judges everything that is out.
 pub fn judge(released: &Released, snapshot: &Snapshot, limits: &Limits) -> Judgement {
-    let _ = (released, snapshot, limits);
-    Judgement { verdict: Verdict::Waiting, workloads: Vec::new(), unavailable: 0, changes_at: None }
+    if released.batch == 0 {
+        let (verdict, workloads) = (Verdict::Healthy, Vec::new());
+        return Judgement { verdict, workloads, unavailable: 0, changes_at: None };
+    }
+    let shortage = shortage::shortage(released, snapshot);
+    let around = Around { goes_back: released.goes_back, limits, now: snapshot.now, shortage: &shortage };
+    let mut told: Vec<Told> = released
+        .workloads
+        .iter()
+        .map(|expected| {
+            let live = snapshot.workloads.get(&expected.key);
+            let is_last = expected.batch >= released.batch;
+            if is_last {
+                latest::judge(expected, live, &around)
+            } else {
+                latest::judge_earlier(expected, live, &around)
+            }
+        })
+        .collect();
+    told.sort_by(|a, b| a.judged.key.cmp(&b.judged.key));
+    let verdict = verdict(released.batch, &told);
+    let changes_at = changes_at(released.batch, verdict, &told, snapshot.now);
+    let unavailable = told.iter().fold(0_u32, |sum, t| sum.saturating_add(t.unavailable));
+    Judgement { verdict, workloads: told.into_iter().map(|t| t.judged).collect(), unavailable, changes_at }
+}
+
+fn verdict(batch: u32, told: &[Told]) -> Verdict {
+    let is_earlier = |t: &Told| t.judged.batch < batch;
+    let blame = |t: &Told| match t.judged.health {
+        Health::Failing(blame) => Some(blame),
+        Health::Stalled => Some(Blame::Unclear),
+        _ => None,
+    };
+    let is_done = |t: &Told| matches!(t.judged.health, Health::Healthy | Health::NoEvidence);
+    match told.iter().filter_map(blame).max() {
+        Some(blame) => Verdict::Failing(blame),
+        None if told.iter().all(|t| is_earlier(t) || is_done(t)) => Verdict::Healthy,
+        None => Verdict::Waiting,
+    }
+}
+
+/// The first failure that time brings; or the end of the last soak, where nothing but soaks is waited for.
+fn changes_at(batch: u32, verdict: Verdict, told: &[Told], now: Timestamp) -> Option<Timestamp> {
+    if verdict == Verdict::Failing(Blame::Batch) {
+        return None;
+    }
+    let soak = |t: &Told| match t.judged.health {
+        _ if t.judged.batch < batch => Some(Timestamp::MIN),
+        Health::Soaking { until } => Some(until),
+        Health::Healthy | Health::NoEvidence => Some(Timestamp::MIN),
+        _ => None,
+    };
+    let healthy = told.iter().map(soak).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    told.iter().filter_map(|t| t.fails_at).chain(healthy).filter(|at| *at > now).min()
 }
