@@ -11,6 +11,10 @@ ci:
 test *WORDS:
     cargo test {{ WORDS }}
 
+# Run the tests on a real control plane (tests/e2e/README.md); words filter them.
+e2e *WORDS:
+    cargo test --test e2e -- --ignored {{ WORDS }}
+
 # Format and lint, warnings denied.
 lint:
     cargo fmt --all
