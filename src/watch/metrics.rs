@@ -269,8 +269,7 @@ impl Collector for LastEvaluations {
         }
         let kind = prometheus_client::metrics::MetricType::Gauge;
         let help = "Time since the last evaluation was completed";
-        // The registry's prefix does not reach collectors.
-        let name = "pillion_since_last_evaluation";
+        let name = "since_last_evaluation";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), kind)?;
         for (of, at) in &last {
             ConstGauge::new(at.elapsed().as_secs_f64()).encode(family.encode_family(of)?)?;
