@@ -158,7 +158,7 @@ pub struct Rollout {
     pub freeze: Vec<Freeze>,
     /// Batches that wait for `pillion approve`.
     pub approve: Vec<u32>,
-    /// The most pods a minute that batches may begin to replace, on average since the last one; from 1.
+    /// The most pods a minute that batches may begin to replace, on average since the last one began; from 1.
     pub pods_per_minute: Option<u32>,
 }
 

@@ -17,8 +17,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const KEPT: usize = 8 << 10;
 
 /// Variables that hold secrets of pillion's own, and are not handed on.
-const SECRETS: &[&str] =
-    &["GITHUB_TOKEN", "PILLION_FORGE_TOKEN", "PILLION_NOTIFY_SLACK_URL", "PILLION_NOTIFY_URL"];
+const SECRETS: &[&str] = &[
+    "GITHUB_TOKEN",
+    "PILLION_CHECK_URL",
+    "PILLION_FORGE_TOKEN",
+    "PILLION_NOTIFY_SLACK_URL",
+    "PILLION_NOTIFY_URL",
+];
 
 /// Exit code of a check that wants to be asked again later.
 const WAIT: i32 = 4;

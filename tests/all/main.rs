@@ -53,4 +53,15 @@ mod two_sources;
 mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]
+mod watch_check;
+mod watch_deploy;
+#[cfg(feature = "watch")]
+mod watch_forge;
+#[cfg(feature = "watch")]
+mod watch_notify;
+#[cfg(feature = "watch")]
+mod watch_serve;
+#[cfg(feature = "watch")]
+mod watch_servers;
+#[cfg(feature = "watch")]
 mod watch_sim;
