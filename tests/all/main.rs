@@ -21,6 +21,8 @@ mod golden_codes;
 mod huge_sets;
 mod injection;
 mod injection_rules;
+#[cfg(feature = "watch")]
+mod judge;
 mod ledger_verbs;
 mod lossless;
 mod made_pods;

@@ -129,7 +129,7 @@ fn details(expected: &Expected, group: &[Failure<'_>]) -> String {
     let mut text = String::new();
     let restarts = group.iter().map(|f| f.container.restarts).max().unwrap_or(0);
     if restarts > 0 && group.iter().any(|f| f.class == Class::Crash) {
-        text.push_str(&format!(", {restarts} restarts"));
+        text.push_str(&format!(", {}", words::restarts(restarts)));
     }
     let ends = || group.iter().filter_map(|f| f.end);
     if group.iter().any(|f| f.reason == "OOMKilled") {

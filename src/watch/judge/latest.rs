@@ -93,24 +93,22 @@ impl Case<'_> {
         let disturbed = disturbance::disturbances(&self.roster, self.wanted, self.around);
         let grounds = self.grounds();
         let comes_at = grounds.iter().filter_map(|g| g.comes_at(now)).min();
-        if let Some(blame) = grounds.iter().filter_map(|g| g.counts(now)).max() {
-            let counting: Vec<&Ground> = grounds.iter().filter(|g| g.counts(now).is_some()).collect();
-            return self.failing(Health::Failing(blame), None, &counting, comes_at);
-        }
-        let notes = grounds.iter().map(|g| g.words(now));
-        if !disturbed.is_empty() {
-            let reasons = disturbed.into_iter().chain(notes).collect();
+        let notes = || grounds.iter().map(|g| g.words(now));
+        let fails = grounds.iter().any(|g| g.counts(now).is_some());
+        if !disturbed.is_empty() && !fails {
+            let reasons = disturbed.into_iter().chain(notes()).collect();
             return self.told(Health::Disturbed, reasons, Vec::new(), comes_at);
         }
-        if self.is_complete() {
-            return self.soaking(notes.collect(), comes_at);
+        if self.is_complete() && !fails {
+            return self.soaking(notes().collect(), comes_at);
         }
-        if self.live.is_paused {
+        if self.live.is_paused && !fails {
             let paused = "it is paused in the cluster: its pods follow when a person resumes it".to_owned();
-            let reasons = std::iter::once(paused).chain(notes).collect();
+            let reasons = std::iter::once(paused).chain(notes()).collect();
             return self.told(Health::OnHold, reasons, Vec::new(), comes_at);
         }
-        self.progressing(&grounds, comes_at)
+        let is_timed = disturbed.is_empty() && !self.is_complete() && !self.live.is_paused;
+        self.progressing(&grounds, comes_at, is_timed)
     }
 
     fn shows_nothing(&self) -> Option<&'static str> {
@@ -149,32 +147,50 @@ impl Case<'_> {
         self.told(Health::Soaking { until }, reasons, Vec::new(), comes_at)
     }
 
-    fn progressing(&self, grounds: &[Ground], comes_at: Option<Timestamp>) -> Told {
+    /// A workload that is on its way, or fails on it. What counts by itself and what the deadline has brought are
+    /// taken together, so that nothing that comes later makes it look better.
+    fn progressing(&self, grounds: &[Ground], comes_at: Option<Timestamp>, is_timed: bool) -> Told {
         let Around { goes_back, limits, now, .. } = *self.around;
-        let waits = ground::of_waits(self.expected, &self.roster, self.around);
         let deadline = deadline::deadline(self.expected, goes_back, self.live, &self.roster, limits);
+        let deadline = deadline.filter(|_| is_timed);
+        let waits = ground::of_waits(self.expected, &self.roster, self.around);
         let all: Vec<&Ground> = grounds.iter().chain(&waits).collect();
-        if let Some(deadline) = deadline.filter(|at| *at <= now) {
-            let is_ours = all.iter().any(|g| g.late == Blame::Batch);
-            let health = if is_ours { Health::Failing(Blame::Batch) } else { Health::Stalled };
-            let passed = format!("not ready by its deadline, {}", clock(deadline, now));
-            return self.failing(health, Some(passed), &all, comes_at);
+        let is_ours = all.iter().any(|g| g.late == Blame::Batch);
+        let counted = grounds.iter().filter_map(|g| g.counts(now)).max();
+        // Where something counts already, the deadline matters only if it brings another blame.
+        let matters = deadline.filter(|_| counted.is_none() || is_ours);
+        let fails_at = comes_at.into_iter().chain(matters).filter(|at| *at > now).min();
+        if let Some(passed) = deadline.filter(|at| *at <= now) {
+            let blame = counted.max(is_ours.then_some(Blame::Batch));
+            let passed = format!("not ready by its deadline, {}", clock(passed, now));
+            return self.failing(
+                blame.map_or(Health::Stalled, Health::Failing),
+                Some(passed),
+                &all,
+                fails_at,
+            );
+        }
+        if let Some(blame) = counted {
+            let counting: Vec<&Ground> = grounds.iter().filter(|g| g.counts(now).is_some()).collect();
+            return self.failing(Health::Failing(blame), None, &counting, fails_at);
         }
         let mut reasons: Vec<String> = all.iter().map(|g| g.words(now)).collect();
         reasons.extend(self.stuck_before());
-        reasons.extend(deadline.map(|at| format!("its deadline is {}", clock(at, now))));
-        self.told(Health::Progressing, reasons, Vec::new(), comes_at.into_iter().chain(deadline).min())
+        let mut told = self.told(Health::Progressing, reasons, Vec::new(), fails_at);
+        let until = deadline.map(|at| format!("its deadline is {}", clock(at, now)));
+        told.judged.reasons.extend(until);
+        told
     }
 
     fn failing(
         &self,
         health: Health,
-        first: Option<String>,
+        passed: Option<String>,
         grounds: &[&Ground],
         comes_at: Option<Timestamp>,
     ) -> Told {
-        let mut reasons: Vec<String> = first.into_iter().collect();
-        reasons.extend(grounds.iter().map(|g| g.words(self.around.now)));
+        let mut reasons: Vec<String> = grounds.iter().map(|g| g.words(self.around.now)).collect();
+        reasons.extend(passed);
         reasons.extend(self.roster.changed.clone());
         reasons.extend(self.stuck());
         reasons.extend(self.stuck_before());
@@ -203,7 +219,7 @@ impl Case<'_> {
         let broken: Vec<&str> = self.roster.before.iter().filter(is_broken).map(|m| m.name).collect();
         (self.expected.is_ordered && !broken.is_empty()).then(|| {
             let names = list(&broken);
-            format!("it waits for {names}, broken with the template before: a person must delete them")
+            format!("it waits for {names}, broken with the template before, which a person must delete")
         })
     }
 
@@ -227,7 +243,8 @@ impl Case<'_> {
         if health != Health::NoEvidence {
             reasons.push(counts(self.expected, self.wanted, carrying, ready));
         }
-        if !matches!(health, Health::Failing(_) | Health::Stalled) {
+        // Before its controller has looked, the newest revision is that of another template.
+        if !matches!(health, Health::Failing(_) | Health::Stalled | Health::NotApplied) {
             reasons.extend(self.roster.changed.clone());
         }
         reasons.extend(self.overstayed());
@@ -241,7 +258,7 @@ impl Case<'_> {
             reasons,
             evidence,
         };
-        Told { judged, unavailable: self.roster.unavailable(self.wanted), fails_at }
+        Told { judged, unavailable: self.roster.unavailable(self.expected, self.live), fails_at }
     }
 }
 

@@ -68,8 +68,10 @@ impl Roster<'_> {
         number(self.carrying.iter().filter(|m| m.is_ready).count())
     }
 
-    /// Returns how many pods use up `maxUnavailable`. A pod that its node has ended counts until another one is there.
-    pub(super) fn unavailable(&self, wanted: u32) -> u32 {
+    /// Returns how many pods use up `maxUnavailable`. A pod that its node has ended counts until another one is there,
+    /// as far as the kind says how many there are to be.
+    pub(super) fn unavailable(&self, expected: &Expected, live: &Workload) -> u32 {
+        let wanted = live.desired.unwrap_or(0).saturating_sub(expected.kept);
         let missing = wanted.saturating_sub(self.carrying());
         (self.carrying() - self.ready())
             .saturating_add(number(self.leaving.len()))

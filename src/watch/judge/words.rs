@@ -27,8 +27,8 @@ pub(super) fn carried(expected: &Expected) -> String {
 
 /// Returns `3 of 8 pods carry logtail 1.5.0, 2 ready`.
 pub(super) fn counts(expected: &Expected, wanted: u32, carrying: u32, ready: u32) -> String {
-    let noun = if wanted == 1 { "pod" } else { "pods" };
-    let verb = if carrying == 1 { "carries" } else { "carry" };
+    let noun = if wanted.max(carrying) == 1 { "pod" } else { "pods" };
+    let verb = if carrying == 1 || wanted.max(carrying) == 1 { "carries" } else { "carry" };
     format!("{carrying} of {wanted} {noun} {verb} {}, {ready} ready", carried(expected))
 }
 
@@ -46,10 +46,16 @@ pub(super) fn pods(n: usize) -> String {
     if n == 1 { "1 pod".to_owned() } else { format!("{n} pods") }
 }
 
-/// Returns a message on one line, shortened; None where it says nothing.
+/// Returns `1 restart` or `3 restarts`.
+pub(super) fn restarts(n: u32) -> String {
+    if n == 1 { "1 restart".to_owned() } else { format!("{n} restarts") }
+}
+
+/// Returns a message on one line, shortened, without a full stop; None where it says nothing.
 pub(super) fn line(message: &str) -> Option<String> {
     let words: Vec<&str> = message.split_whitespace().collect();
-    let text: String = words.join(" ");
+    let text = words.join(" ");
+    let text = text.strip_suffix('.').unwrap_or(&text);
     let mut shown: String = text.chars().take(LONGEST).collect();
     if shown.len() < text.len() {
         shown.push('…');
