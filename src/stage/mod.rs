@@ -33,7 +33,7 @@ pub use live::{Live, configuration_of, listing};
 pub use message::of_source as trailers_of_source;
 pub use own_render::check_own_render;
 pub use places::{RenderedPlace, RenderedPlaces};
-pub use refusal::{SOAK, rewritten, too_many_batches};
+pub use refusal::{rewritten, too_many_batches};
 pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
 pub use stack::{Stack, Staged, stack};
