@@ -33,6 +33,11 @@ golden *WORDS:
 bench *OPTIONS:
     cargo bench --bench render -- {{ OPTIONS }}
 
+# Measure plan and stage: every workload of 100 to 50,000 in 100 batches; options: `just bench-rollout --sizes 1000`.
+bench-rollout *OPTIONS:
+    cargo bench --bench plan -- {{ OPTIONS }}
+    cargo bench --bench stage -- {{ OPTIONS }}
+
 # Fuzz a target for some seconds with libFuzzer (needs a nightly toolchain); findings stay in fuzz/artifacts/.
 fuzz TARGET SECONDS="60":
     cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz

@@ -35,7 +35,7 @@ pub use message::of_source as trailers_of_source;
 pub use opened::{Opened, Put};
 pub use own_render::check_own_render;
 pub use places::{RenderedPlace, RenderedPlaces};
-pub use refusal::{SOAK, rewritten, too_many_batches};
+pub use refusal::{rewritten, too_many_batches};
 pub use rollout::{End, Rollout};
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
 pub use stack::{Stack, Staged, stack};
