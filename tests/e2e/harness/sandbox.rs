@@ -13,12 +13,13 @@ use std::sync::LazyLock;
 /// Set inside: the folder for everything that the run writes.
 const FOLDER: &str = "PILLION_E2E_FOLDER";
 
-/// The first process of the process namespace: when it ends, the kernel ends all others.
+/// The first process of the process namespace: when it ends, the kernel ends all others. The tests mostly wait, so
+/// more of them run at a time than there are cores.
 const INIT: &str = r#"
 trap : INT TERM
 ip link set lo up || exit 1
 PILLION_E2E_FOLDER=$(mktemp -d -t pillion-e2e.XXXXXX) || exit 1
-export PILLION_E2E_FOLDER TMPDIR="$PILLION_E2E_FOLDER"
+export PILLION_E2E_FOLDER TMPDIR="$PILLION_E2E_FOLDER" RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}"
 "$@"
 status=$?
 cat "$PILLION_E2E_FOLDER/notes" >&2 2>/dev/null
