@@ -11,6 +11,10 @@ ci:
 test *WORDS:
     cargo test {{ WORDS }}
 
+# Run the tests on a real control plane (tests/e2e/README.md); words filter them.
+e2e *WORDS:
+    cargo test --test e2e -- --ignored {{ WORDS }}
+
 # Format and lint, warnings denied.
 lint:
     cargo fmt --all
@@ -28,6 +32,11 @@ golden *WORDS:
 # Measure render on generated repositories; KUSTOMIZE=/path/to/kustomize adds the peer; options: `just bench --quick`.
 bench *OPTIONS:
     cargo bench --bench render -- {{ OPTIONS }}
+
+# Measure plan and stage: every workload of 100 to 50,000 in 100 batches; options: `just bench-rollout --sizes 1000`.
+bench-rollout *OPTIONS:
+    cargo bench --bench plan -- {{ OPTIONS }}
+    cargo bench --bench stage -- {{ OPTIONS }}
 
 # Fuzz a target for some seconds with libFuzzer (needs a nightly toolchain); findings stay in fuzz/artifacts/.
 fuzz TARGET SECONDS="60":

@@ -32,5 +32,9 @@ pub mod git;
 /// A rollout in git: what a commit holds, and the commits that follow from it.
 pub mod stage;
 
+/// Batches released while pods stay healthy.
+#[cfg(feature = "watch")]
+pub mod watch;
+
 /// The command line.
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Runs every folder of golden/ that holds a `case.toml`, as one named test each.
+//! Runs every folder of golden/ that holds a `case.toml`, as one named test each; and of golden/watch every `timeline.yaml`.
 //!
 //! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `oracle`), `in/` (the working folder), and what is expected:
 //! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
@@ -168,6 +168,17 @@ fn copy(from: &Path, to: &Path) -> Result<(), std::io::Error> {
     Ok(())
 }
 
+#[cfg(feature = "watch")]
+#[path = "golden/timeline.rs"]
+mod timeline;
+
+#[cfg(feature = "watch")]
+datatest_stable::harness! {
+    { test = run, root = "golden", pattern = r"case\.toml$" },
+    { test = timeline::run, root = "golden/watch", pattern = r"timeline\.yaml$" },
+}
+
+#[cfg(not(feature = "watch"))]
 datatest_stable::harness! {
     { test = run, root = "golden", pattern = r"case\.toml$" },
 }

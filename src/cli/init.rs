@@ -1,7 +1,7 @@
 //! `pillion init`: what a repository needs to begin with.
 
 use super::report::Reporter;
-use super::repository::{self, Landed, RepositoryArgs};
+use super::repository::{self, Put, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE, clock, doors, to_stdout};
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Edit, NewCommit, trailer};
@@ -108,7 +108,7 @@ fn rollout(
             time: clock::now(),
         };
         let id = live.repository.write_commit(&new, &opened.signing()?)?;
-        if let Landed::At(place) = opened.land(&live, id, args.no_push)? {
+        if let Put::At(place) = opened.land(&live, id, args.no_push)? {
             let subject = message.lines().next().unwrap_or_default();
             let _ = writeln!(said, "{} {subject}\n{place}", id.short());
             for (_, initial) in &all {

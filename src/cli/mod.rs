@@ -12,7 +12,6 @@ mod inputs;
 mod items;
 mod krm;
 mod kustomization;
-mod landing;
 mod legacy;
 mod parameters;
 mod pipeline;
@@ -29,6 +28,8 @@ mod status;
 mod validate;
 mod verbs;
 mod verify;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use reference::reference;
 
@@ -36,7 +37,7 @@ use crate::write::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use report::Reporter;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// Everything went well.
 const DONE: u8 = 0;
@@ -77,6 +78,19 @@ pub struct Common {
     config: Option<std::path::PathBuf>,
 }
 
+impl Common {
+    /// Tells whether standard error wants colors.
+    fn has_colors(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        }
+    }
+}
+
 /// Forms of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -114,6 +128,9 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Write the commits of a rollout onto a branch of their own, to be read before it starts
     Stage(stage::StageArgs),
+    /// Release the batches of rollouts while pods stay healthy
+    #[cfg(feature = "watch")]
+    Watch(Box<watch::WatchArgs>),
     /// Say where every rollout stands, and what it waits for
     Status(status::StatusArgs),
     /// Stop a rollout where it is
@@ -180,6 +197,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
         Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
+        #[cfg(feature = "watch")]
+        Verb::Watch(args) => watch::run(args, &cli.common, &mut reporter),
         Verb::Cmp(args) => cmp::run(args, &mut reporter),
         Verb::Print(args) => doors::print(args, &reporter),
         Verb::Doctor(args) => doctor::run(args, &cli.common, &mut reporter),

@@ -1,10 +1,10 @@
 //! Messages to standard error, in the form that was asked for.
 
-use super::{Color, Common, Format};
+use super::{Common, Format};
 use crate::diag::{self, Diagnostic, Severity, github, human, json, short};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 
 /// File, line and column.
@@ -27,16 +27,9 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(common: &Common) -> Self {
-        let color = match common.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-            }
-        };
         Self {
             format: common.format,
-            color,
+            color: common.has_colors(),
             quiet: common.quiet,
             verbose: common.verbose,
             collected: Vec::new(),

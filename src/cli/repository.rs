@@ -6,6 +6,7 @@ use crate::git::Repository;
 use crate::model::file_list::slashes;
 use crate::read::{Disk, named, plain, text};
 use crate::stage::{Branches, Configuration, Failure, Live, configuration_of};
+pub(super) use crate::stage::{Opened, Put};
 use crate::write;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -27,18 +28,8 @@ pub(super) struct RepositoryArgs {
     pub(super) manifests: Option<PathBuf>,
 }
 
-pub(super) use super::landing::Landed;
-
 /// How often a verb starts anew when somebody else was faster.
 pub(super) const ATTEMPTS: usize = 5;
-
-/// A repository, and what its pillion.yaml says of branches.
-pub(super) struct Opened {
-    pub(super) repository: Repository,
-    /// Where pillion.yaml is in the tree of the sources.
-    pub(super) config: PathBuf,
-    pub(super) branches: Branches,
-}
 
 /// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
 pub(super) fn open(
@@ -92,7 +83,7 @@ fn in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
 impl Opened {
     /// Reads what is live. Without a sound pillion.yaml there the reporter knows why.
     pub(super) fn live(&self, reporter: &mut Reporter) -> Result<Option<Live<'_>>, Failure> {
-        let (live, wrong) = Live::read(&self.repository, &self.branches, &self.config)?;
+        let (live, wrong) = self.read()?;
         reporter.add(wrong);
         Ok(live)
     }
@@ -134,9 +125,12 @@ pub(super) fn built(args: &RepositoryArgs, reporter: &mut Reporter) -> Result<Op
 pub(super) fn settle(result: Result<u8, Failure>, reporter: &Reporter) -> Result<u8, write::Failure> {
     match result {
         Ok(code) => Ok(code),
-        Err(failure) => {
-            reporter.failure(&failure);
-            Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE })
-        }
+        Err(failure) => Ok(refuse(&failure, reporter)),
     }
+}
+
+/// Tells a person of a failure, and returns the exit code.
+pub(super) fn refuse(failure: &Failure, reporter: &Reporter) -> u8 {
+    reporter.failure(failure);
+    if failure.is_retryable() { ENVIRONMENT } else { USAGE }
 }

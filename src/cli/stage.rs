@@ -1,7 +1,7 @@
 //! `pillion stage`: the commits of a rollout, to be read before it starts.
 
 use super::report::Reporter;
-use super::repository::{self, Landed, Opened, RepositoryArgs};
+use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
 use crate::diag::Code;
 use crate::git::{Id, RefUpdate, Signing, Upstream};
@@ -196,11 +196,11 @@ impl Run<'_> {
             let Some(made) = next else { return Ok(DONE) };
             let commit = made.stack.tip();
             match self.opened.land(&live, commit, false)? {
-                Landed::At(place) => {
+                Put::At(place) => {
                     let (sidecar_set, cluster) = made.whose();
                     started.push(Started { sidecar_set, cluster, commit, place });
                 }
-                Landed::Moved => {
+                Put::Moved => {
                     lost += 1;
                     self.opened.fetch()?;
                 }

@@ -3,6 +3,7 @@
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use crate::diag::{Code, counted};
 use crate::git::{Commit, Walk};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::{Circumstances, Step};
@@ -18,6 +19,13 @@ pub(super) struct StatusArgs {
     /// SidecarSets; without any, all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Look at the pods too, and go on looking; where standard output is no terminal, once
+    #[cfg(feature = "watch")]
+    #[arg(long)]
+    watch: bool,
+    #[cfg(feature = "watch")]
+    #[command(flatten)]
+    clusters: super::watch::ClusterArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
     /// How it is told
@@ -51,6 +59,11 @@ struct Standing {
 
 /// Runs `pillion status`.
 pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+    #[cfg(feature = "watch")]
+    if args.watch {
+        let is_json = args.output == Output::Json;
+        return super::watch::follow(&args.names, &args.clusters, &args.repository, is_json, common, reporter);
+    }
     let mut text = String::new();
     let result = told(args, common, reporter, &mut text);
     let code = repository::settle(result, reporter)?;
@@ -71,7 +84,8 @@ fn told(
     let mut all = Vec::new();
     for cluster in clusters {
         let (site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
-        reporter.add(wrong);
+        // What is not staged yet is said by the state.
+        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
         for ledger in site.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
                 all.push(standing(&live, &site, ledger)?);
@@ -130,14 +144,18 @@ fn next(rollout: &Rollout<'_>) -> String {
     match rollout.steps.first() {
         Some(Step::Open(_)) => match rollout.batches().count() {
             0 => "opening it: no workload has to move".to_owned(),
-            n => format!("opening it: `pillion stage --start {}`; {n} batches follow", rollout.name()),
+            n => {
+                let follow = if n == 1 { "follows" } else { "follow" };
+                let batches = counted(n as u64, "batch");
+                format!("opening it: `pillion stage --start {}`; {batches} {follow}", rollout.name())
+            }
         },
         Some(Step::Batch(batch)) => format!(
-            "batch {} of {}: {} pods of {} workloads",
+            "batch {} of {}: {} of {}",
             batch.number,
             rollout.last_batch(),
-            batch.pods(),
-            batch.moves.len()
+            counted(batch.pods().into(), "pod"),
+            counted(batch.moves.len() as u64, "workload")
         ),
         Some(Step::Close(_)) => "closing it: every workload carries the target".to_owned(),
         Some(Step::Rest(rest)) => rest.to_string(),
@@ -181,7 +199,12 @@ impl Standing {
             );
         }
         if self.pods > 0 && ledger.target.is_some() {
-            let _ = writeln!(text, "  {} of {} pods carry the target", self.updated, self.pods);
+            let _ = writeln!(
+                text,
+                "  {} of {} carry the target",
+                self.updated,
+                counted(self.pods.into(), "pod")
+            );
         }
         for (key, line) in ledger.lines.iter().filter(|(_, l)| l.held.is_some()).take(10) {
             let _ = writeln!(text, "  held: {key}, {}", line.held.as_deref().unwrap_or_default());

@@ -1,11 +1,13 @@
 //! `pause`, `resume`, `approve`, `rollback`, `hold`: what a person does to a rollout, each a commit on its ledger.
 
 use super::report::Reporter;
-use super::repository::{self, Landed, Opened, RepositoryArgs};
+use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE, clock, to_stdout};
+use crate::diag::Code;
 use crate::git::trailer;
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::fleet::Unit;
+use crate::plan::report::title;
 use crate::stage::verbs::{self, Refused};
 use crate::stage::{Change, Failure, Live, Site, commit, verify};
 use crate::write;
@@ -18,7 +20,7 @@ pub(super) struct PauseArgs {
     /// The SidecarSet
     name: String,
     /// Why, for those who read the commit
-    #[arg(long, default_value = "by hand")]
+    #[arg(long, default_value = "by hand", value_parser = in_words)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -50,7 +52,7 @@ pub(super) struct RollbackArgs {
     /// The SidecarSet
     name: String,
     /// Why, for those who read the commit
-    #[arg(long, default_value = "by hand")]
+    #[arg(long, default_value = "by hand", value_parser = in_words)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -62,7 +64,7 @@ pub(super) struct HoldArgs {
     /// The workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
     workload: String,
     /// Why, for those who read the ledger
-    #[arg(long, default_value = "by hand")]
+    #[arg(long, default_value = "by hand", value_parser = in_words)]
     reason: String,
     /// An emergency image for a container of the SidecarSet; may be given several times
     #[arg(long = "image", value_name = "CONTAINER=IMAGE")]
@@ -189,7 +191,7 @@ pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) ->
         let (name, key) = held(args, site)?;
         let before = ledger_of(site, &name)?;
         let (course, _) = site.course(&name);
-        let place = place(&key);
+        let place = title(&key);
         if args.off {
             let body = "Rollouts move it again; until then it carries what the others do.".to_owned();
             let after = verbs::release(&before, &key)?;
@@ -253,6 +255,9 @@ fn is_meant(unit: &Unit, words: &str) -> bool {
 
 fn images(written: &[String]) -> Result<BTreeMap<String, String>, Refused> {
     let pair = |text: &String| match text.split_once('=') {
+        Some((_, image)) if image.contains(char::is_whitespace) => {
+            Err(Refused(format!("`--image {text}`: an image has no blanks")))
+        }
         Some((container, image)) if !container.is_empty() && !image.is_empty() => {
             Ok((container.to_owned(), image.to_owned()))
         }
@@ -261,10 +266,12 @@ fn images(written: &[String]) -> Result<BTreeMap<String, String>, Refused> {
     written.iter().map(pair).collect()
 }
 
-/// `StatefulSet data/events` for `StatefulSet.apps/data/events`.
-fn place(key: &str) -> String {
-    let (kind, name) = key.split_once('/').unwrap_or((key, ""));
-    format!("{} {name}", kind.split('.').next().unwrap_or(kind))
+/// A reason is read in the subject of a commit: blank ones would leave it without an end.
+fn in_words(reason: &str) -> Result<String, String> {
+    match reason.trim() {
+        "" => Err("say why in a word or more, or leave the option out".to_owned()),
+        words => Ok(words.to_owned()),
+    }
 }
 
 fn ledger_of(site: &Site, name: &str) -> Result<Ledger, Refused> {
@@ -344,7 +351,8 @@ fn once(
 ) -> Result<Once, Failure> {
     let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(Once::Stopped(USAGE)) };
     let (site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
-    reporter.add(wrong);
+    // What is not staged yet has nothing to do with what a person says here.
+    reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
     if reporter.has_errors() {
         return Ok(Once::Stopped(FINDINGS));
     }
@@ -367,10 +375,10 @@ fn once(
     reporter.add(wrong);
     let Some(made) = made else { return Ok(Once::Stopped(FINDINGS)) };
     Ok(match opened.land(live, made.id, args.no_push)? {
-        Landed::At(place) => {
+        Put::At(place) => {
             let subject = made.message.lines().next().unwrap_or_default();
             Once::Done(format!("{} {subject}\n{place}\n", made.id.short()))
         }
-        Landed::Moved => Once::Again,
+        Put::Moved => Once::Again,
     })
 }

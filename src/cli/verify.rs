@@ -3,7 +3,7 @@
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, counted};
 use crate::stage::{Failure, Live, check_own_render, verify};
 use crate::write;
 use clap::Args;
@@ -64,6 +64,6 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
-    reporter.done(&format!("{} is what pillion makes, {ledgers} ledgers", live.head.id.short()));
+    reporter.done(&format!("{} is what pillion makes, {}", live.head.id.short(), counted(ledgers as u64, "ledger")));
     Ok(DONE)
 }

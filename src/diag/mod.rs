@@ -53,6 +53,16 @@ impl Label {
     }
 }
 
+/// Returns a number with its noun: `1 pod`, `2 pods`, `3 batches`.
+pub fn counted(n: u64, noun: &str) -> String {
+    let ending = match (n, noun.ends_with("ch")) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{n} {noun}{ending}")
+}
+
 /// Characters of a source line that a label keeps.
 pub const MAX_LINE: usize = 400;
 

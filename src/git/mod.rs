@@ -14,6 +14,7 @@ mod answer;
 mod attributes;
 mod commit;
 mod editor;
+mod export;
 mod failure;
 mod history;
 mod id;

@@ -58,6 +58,13 @@ impl Repository {
         Err(Failure::NoRemote { name: remote.to_owned(), known: names.join("`, `") })
     }
 
+    /// Returns the address of a remote, as git would use it for pushing; None: there is no such remote.
+    pub fn remote_url(&self, remote: &str) -> Option<String> {
+        let found = self.inner.find_remote(remote).ok()?;
+        let url = found.pushurl().ok().flatten().or_else(|| found.url().ok());
+        url.map(str::to_owned)
+    }
+
     /// Returns where a branch of the upstream was when it was last fetched.
     pub fn branch(&self, upstream: &Upstream, branch: &str) -> Option<Id> {
         self.find_ref(&tracking(upstream, branch))
@@ -87,6 +94,32 @@ impl Repository {
         }
         let there = |b: &&str| wanted.contains(b).then(|| self.branch(upstream, b)).flatten();
         Ok(branches.iter().map(there).collect())
+    }
+
+    /// Brings a ref of the upstream that is no branch up to date, under the same name here; None: there is none.
+    ///
+    /// # Errors
+    /// When the upstream cannot be reached.
+    pub fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<Id>, Failure> {
+        check_name(name)?;
+        let Upstream::Remote(remote) = upstream else { return Ok(self.find_ref(name)) };
+        let spec = format!("+{name}:{name}");
+        let answer = self.git(&[
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-prune",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+            &spec,
+        ])?;
+        match answer.code {
+            Some(0) => Ok(self.find_ref(name)),
+            _ if answer::missing_branch(&answer.err).is_some() => Ok(None),
+            _ => Err(answer::failure("fetched from", remote, &answer.err)),
+        }
     }
 
     fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<Answer, Failure> {

@@ -50,3 +50,11 @@ mod fits;
 
 /// "Did you mean".
 mod nearest;
+
+/// Cron expressions.
+#[cfg(feature = "watch")]
+mod cron;
+
+/// Times in which nothing is released.
+#[cfg(feature = "watch")]
+pub mod freeze;

@@ -2,10 +2,11 @@
 //!
 //! The types here are the single source: the JSON Schema is made from them, and files are checked against it.
 
+use super::duration;
 use super::fits::Check;
 use super::workload::Kind;
-use crate::diag::Diagnostic;
-use crate::yaml::{Document, Path};
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Document, Part, Path};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -157,6 +158,8 @@ pub struct Rollout {
     pub freeze: Vec<Freeze>,
     /// Batches that wait for `pillion approve`.
     pub approve: Vec<u32>,
+    /// The most pods a minute that batches may begin to replace, on average since the last one began; from 1.
+    pub pods_per_minute: Option<u32>,
 }
 
 /// Who opens a rollout.
@@ -200,11 +203,11 @@ pub enum IntOrText {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Freeze {
-    /// When it starts.
+    /// When it starts: five fields as in crontab(5), with `L` for the last day of a month.
     pub cron: String,
-    /// How long it lasts.
+    /// How long it lasts (`63h`, `1h30m`), at most 8784h; exact, also where clocks change.
     pub length: String,
-    /// Time zone of `cron`.
+    /// Time zone of `cron`, as the IANA database names it; absent: UTC.
     pub time_zone: Option<String>,
 }
 
@@ -216,15 +219,56 @@ pub fn json_schema() -> Value {
 
 /// Reads the configuration, and says everything that is wrong with it.
 pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
-    let (repository, found) = Check::new(document, "pillion schema", json_schema()).decode("Repository");
-    (repository.unwrap_or_default(), found)
+    let (repository, mut found) = Check::new(document, "pillion schema", json_schema()).decode("Repository");
+    let repository: Repository = repository.unwrap_or_default();
+    if let Some(rollout) = &repository.rollout {
+        found.extend(amiss(document, &Path::root().then("rollout"), rollout));
+    }
+    (repository, found)
 }
 
 /// Reads the annotation `pillion.dev/rollout` of a SidecarSet: the keys of `rollout`, as YAML.
 pub fn decode_rollout(document: &Document) -> (Option<Rollout>, Vec<Diagnostic>) {
     let schema = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let schema = schema.into_generator().into_root_schema_for::<Rollout>().to_value();
-    Check::new(document, "pillion schema", schema).decode_part()
+    let (rollout, mut found) = Check::new(document, "pillion schema", schema).decode_part::<Rollout>();
+    if let Some(rollout) = &rollout {
+        found.extend(amiss(document, &Path::root(), rollout));
+    }
+    (rollout, found)
+}
+
+/// Says what a schema cannot: which values of the right type mean nothing.
+fn amiss(document: &Document, base: &Path, rollout: &Rollout) -> Vec<Diagnostic> {
+    let say = |path: Path, message: String, help: String| {
+        Diagnostic::error(Code::InvalidConfiguration, format!("`{path}`: {message}"))
+            .field(path.to_string())
+            .at(document.label(&path, Part::Value, ""))
+            .help(help)
+    };
+    let lengths = [
+        ("soak", &rollout.soak),
+        ("progressDeadline", &rollout.progress_deadline),
+        ("notAppliedAfter", &rollout.not_applied_after),
+    ];
+    let mut found = Vec::new();
+    for (key, length) in lengths {
+        if let Some(text) = length.as_deref().filter(|text| duration::parse(text).is_none()) {
+            let help = "write hours, minutes and seconds: `120s`, `1h30m`".to_owned();
+            found.push(say(base.then(key), format!("`{text}` is no length of time"), help));
+        }
+    }
+    if rollout.pods_per_minute == Some(0) {
+        let message = "with no pod a minute nothing is ever released".to_owned();
+        let help = "write 1 or more, or leave the key out".to_owned();
+        found.push(say(base.then("podsPerMinute"), message, help));
+    }
+    #[cfg(feature = "watch")]
+    for wrong in super::freeze::Windows::read(&rollout.freeze).1 {
+        let path = base.then("freeze").then(wrong.index).then(wrong.key);
+        found.push(say(path, wrong.message, wrong.help));
+    }
+    found
 }
 
 impl Rollout {
@@ -246,6 +290,7 @@ impl Rollout {
             pods,
             freeze: if over.freeze.is_empty() { self.freeze.clone() } else { over.freeze.clone() },
             approve: if over.approve.is_empty() { self.approve.clone() } else { over.approve.clone() },
+            pods_per_minute: over.pods_per_minute.or(self.pods_per_minute),
         }
     }
 }
@@ -289,6 +334,34 @@ mod tests {
             ]
         );
         assert_eq!(messages("kind: Repository\n"), ["`apiVersion` must be `pillion.dev/v1alpha1`"]);
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_said_with_their_places() {
+        let text = format!("{HEAD}rollout:\n  soak: 2 min\n  podsPerMinute: 0\n");
+        let document = Document::read(&"pillion.yaml".into(), 0, 1, &text).unwrap();
+        let found: Vec<_> = decode(&document)
+            .1
+            .into_iter()
+            .map(|d| (d.message, d.labels[0].line, d.labels[0].column))
+            .collect();
+        let soak = "`rollout.soak`: `2 min` is no length of time".to_owned();
+        let pods = "`rollout.podsPerMinute`: with no pod a minute nothing is ever released".to_owned();
+        assert_eq!(found, [(soak, 4, 9), (pods, 5, 18)]);
+    }
+
+    #[cfg(feature = "watch")]
+    #[test]
+    fn freeze_windows_are_read_wherever_they_are_written() {
+        let freeze = "{cron: \"0 17 * *\", length: 63h}";
+        let found = messages(&format!("{HEAD}rollout: {{freeze: [{freeze}]}}\n"));
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0]
+                .starts_with("`rollout.freeze[0].cron`: `0 17 * *` is no cron expression: it has 4 fields")
+        );
+        let own = Document::read(&"an annotation".into(), 0, 1, &format!("freeze: [{freeze}]\n")).unwrap();
+        assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron`: "));
     }
 
     #[test]

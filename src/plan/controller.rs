@@ -88,6 +88,16 @@ impl Controller {
     }
 }
 
+/// Tells whether an object of a kind pauses its own updates; what a UnitedDeployment makes is asked for it.
+pub fn is_paused(group: &str, kind: &str, object: &Value) -> bool {
+    match Controller::of(group, kind) {
+        Controller::UnitedDeployment => {
+            subset(object).is_some_and(|(controller, inner)| controller.is_paused(inner))
+        }
+        controller => controller.is_paused(object),
+    }
+}
+
 /// The workloads that a UnitedDeployment makes: their controller, and a part of the object that looks like one of
 /// them.
 pub(super) fn subset(object: &Value) -> Option<(Controller, &Value)> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub const MAX_BATCHES: u32 = 100;
 
 /// How long a batch must stay healthy, unless pillion.yaml says otherwise.
-pub const SOAK: &str = "120s";
+const SOAK: &str = "120s";
 
 /// Revisions that the history keeps, unless the SidecarSet says otherwise (Kruise's default).
 const HISTORY_LIMIT: usize = 10;

@@ -1,10 +1,12 @@
 //! What does a commit of a rollout say? A subject for people, a body that lists what moves, trailers for machines.
 
-use super::wording::{Wording, counted};
+use super::wording::Wording;
 use super::{Live, Rollout};
+use crate::diag::counted;
 use crate::git::{Commit, Id, trailer};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::how::How;
+use crate::plan::report::title;
 use crate::plan::{Batch, Move, Step, digest};
 
 /// Workloads that a message lists; the commit's own diff has all of them.
@@ -33,8 +35,8 @@ fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
     let first = rollout.batches().next();
     let size = first.map(|b| {
         let (pods, workloads) =
-            (counted(b.matched_pods, "pod"), counted(count(b.matched_workloads), "workload"));
-        format!("{pods} of {workloads} in {}.", counted(count(rollout.batches().count()), "batch"))
+            (counted(b.matched_pods.into(), "pod"), counted(b.matched_workloads as u64, "workload"));
+        format!("{pods} of {workloads} in {}.", counted(rollout.batches().count() as u64, "batch"))
     });
     let body = format!(
         "{} No rendered file changes with this commit.",
@@ -49,10 +51,10 @@ fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
 fn of_batch(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> String {
     let wording = Wording::of(before);
     let number = format!("{}/{}", batch.number, rollout.last_batch());
-    let workloads = counted(count(batch.moves.len()), "workload");
+    let workloads = counted(batch.moves.len() as u64, "workload");
     let whom = match batch.pods() {
         0 => workloads,
-        pods => format!("{} of {workloads}", counted(pods, "pod")),
+        pods => format!("{} of {workloads}", counted(pods.into(), "pod")),
     };
     let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
     let mut trailers = trailers(live, "Batch", before);
@@ -67,7 +69,7 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
     let held: Vec<String> = after
         .lines
         .iter()
-        .filter_map(|(key, line)| Some(format!("{}: held, {}", place(key), line.held.as_deref()?)))
+        .filter_map(|(key, line)| Some(format!("{}: held, {}", title(key), line.held.as_deref()?)))
         .collect();
     let mut body = shortened(held);
     body.push("No rendered file changes with this commit.".to_owned());
@@ -86,7 +88,7 @@ fn moves(wording: &Wording, batch: &Batch) -> String {
         true => "how many are unavailable at once is not known".to_owned(),
         false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),
     };
-    let pods = counted(batch.matched_pods, "pod");
+    let pods = counted(batch.matched_pods.into(), "pod");
     lines.push(format!("{} of {pods} {} after this commit; {unavailable}.", batch.updated, wording.state));
     lines.join("\n")
 }
@@ -95,23 +97,17 @@ fn one(moved: &Move) -> String {
     let how = moved.taking.how;
     let what = match (how, moved.of) {
         (How::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
-        (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of, "pod"), how.words()),
+        (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of.into(), "pod"), how.words()),
         (_, None) => format!("its pods, whose number is not known, {}", how.words()),
     };
-    format!("{}: {what}", place(&moved.key))
-}
-
-/// `StatefulSet data/events` for `StatefulSet.apps/data/events`.
-fn place(key: &str) -> String {
-    let (kind, name) = key.split_once('/').unwrap_or((key, ""));
-    format!("{} {name}", kind.split('.').next().unwrap_or(kind))
+    format!("{}: {what}", title(&moved.key))
 }
 
 fn shortened(mut lines: Vec<String>) -> Vec<String> {
     let more = lines.len().saturating_sub(LISTED);
     lines.truncate(LISTED);
     if more > 0 {
-        lines.push(format!("and {}", counted(count(more), "more workload")));
+        lines.push(format!("and {}", counted(more as u64, "more workload")));
     }
     lines
 }
@@ -148,8 +144,4 @@ pub fn of_source(live: &Live<'_>) -> Trailers {
 
 fn source_trailers(source: Id) -> Trailers {
     [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, source.to_string())).into()
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

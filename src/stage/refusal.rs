@@ -5,9 +5,6 @@ use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::model::duration;
 use crate::plan::{Circumstances, Step, advice, steps};
 
-/// How long a batch must stay healthy, where pillion.yaml does not say.
-pub const SOAK: &str = "120s";
-
 /// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
 const COUNTED: u32 = 10;
 
@@ -18,8 +15,8 @@ pub fn too_many_batches(rollout: &Rollout<'_>) -> Option<Diagnostic> {
     }
     let most = rollout.course.settings.max_batches;
     let batches = number_of_batches(rollout, most.saturating_mul(COUNTED));
-    let soak = rollout.site.settings(rollout.name()).0.soak.unwrap_or_else(|| SOAK.to_owned());
-    let shortest = match duration::parse(&soak) {
+    let soak = &rollout.course.settings.soak;
+    let shortest = match duration::parse(soak) {
         Some(seconds) => {
             let whole = duration::words(seconds.saturating_mul(u64::from(batches)));
             format!("{whole} ({batches} x soak {soak})")

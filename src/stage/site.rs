@@ -187,6 +187,11 @@ impl Site {
         self.prepared.ledgers.get(name).cloned().unwrap_or_else(|| Ledger::new(name))
     }
 
+    /// Returns the content of a SidecarSet as it is written; None: it is not there any more.
+    pub fn source(&self, name: &str) -> Option<Revision> {
+        self.prepared.sets.iter().find(|s| s.name == name).map(Revision::of)
+    }
+
     /// Returns what is known of the rollout of a SidecarSet.
     pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
         let (rollout, diagnostics) = self.settings(name);

@@ -86,13 +86,3 @@ fn in_short(name: String, old: &str, new: &str) -> (String, String, String) {
         None => (name, old.to_owned(), new.to_owned()),
     }
 }
-
-/// Returns a number and its noun: `1 pod`, `2 pods`, `3 batches`.
-pub(super) fn counted(n: u32, noun: &str) -> String {
-    let ending = match (n, noun.ends_with("ch")) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{n} {noun}{ending}")
-}

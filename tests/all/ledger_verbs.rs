@@ -105,12 +105,15 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
         (&["hold", "deployment/none"][..], "no SidecarSet with a ledger reaches"),
         (&["hold", "deployment/web", "--image", "logtail"], "is not `CONTAINER=IMAGE`"),
         (&["hold", "deployment/web", "--image", "web=x:1"], "has no container `web` of SidecarSet"),
+        (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no blanks"),
         (&["hold", "deployment/web", "--off"], "does not hold"),
         (&["pause", "none"], "there are ledgers of log"),
     ] {
         let (code, said) = repo.refused(args);
         assert!(code == 1 && said.contains(words), "{args:?}: {said}");
     }
+    let (code, said) = repo.refused(&["pause", "log", "--reason", " "]);
+    assert!(code == 2 && said.contains("say why in a word or more"), "{said}");
 }
 
 #[test]

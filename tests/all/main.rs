@@ -8,6 +8,8 @@ mod docs;
 mod doors;
 mod example_doors;
 mod example_rollout;
+#[cfg(feature = "watch")]
+mod fake_cluster;
 mod fuzz_bodies;
 mod fuzz_smoke;
 mod git_attributes;
@@ -22,10 +24,14 @@ mod guises;
 mod huge_sets;
 mod injection;
 mod injection_rules;
+#[cfg(feature = "watch")]
+mod judge;
 mod ledger_verbs;
 mod lossless;
 mod made_pods;
 mod normal;
+#[cfg(feature = "watch")]
+mod observe;
 mod odd;
 mod old_forms;
 mod patches;
@@ -37,6 +43,8 @@ mod rollout_rules;
 mod rollout_steps;
 mod rollout_traces;
 mod rooms;
+#[cfg(feature = "watch")]
+mod sim_cluster;
 mod simulate;
 mod site;
 mod stage_chain;
@@ -49,3 +57,16 @@ mod transcripts;
 mod two_sources;
 mod validation;
 mod validation_rules;
+#[cfg(feature = "watch")]
+mod watch_check;
+mod watch_deploy;
+#[cfg(feature = "watch")]
+mod watch_forge;
+#[cfg(feature = "watch")]
+mod watch_notify;
+#[cfg(feature = "watch")]
+mod watch_serve;
+#[cfg(feature = "watch")]
+mod watch_servers;
+#[cfg(feature = "watch")]
+mod watch_sim;

@@ -76,7 +76,7 @@ fn tiles(page: &mut String, plan: &Planned<'_>) {
 }
 
 fn batches(page: &mut String, plan: &Planned<'_>) {
-    page.push_str("<div class=\"wide\"><table>\n<caption>Batches</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workloads</th><th scope=\"col\">Pods</th><th scope=\"col\">Updated</th><th scope=\"col\">Unavailable</th><th scope=\"col\">Restarted</th><th scope=\"col\">Requests</th></tr></thead>\n<tbody>\n");
+    page.push_str("<div class=\"wide\"><table class=\"batches\">\n<caption>Batches</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workloads</th><th scope=\"col\">Pods</th><th scope=\"col\">Updated</th><th scope=\"col\">Unavailable</th><th scope=\"col\">Restarted</th><th scope=\"col\">Requests</th></tr></thead>\n<tbody>\n");
     for batch in &plan.report.batches {
         let _ = writeln!(
             page,

@@ -2,7 +2,7 @@
 
 use super::by_workload::{Planned, Shown};
 use super::words;
-use crate::diag::{Diagnostic, short};
+use crate::diag::{Diagnostic, counted, short};
 use crate::plan::report::Batch;
 use std::fmt::Write as _;
 
@@ -130,7 +130,7 @@ fn details(text: &mut String, plan: &Planned<'_>, room: usize) {
     let _ = write!(
         text,
         "\n<details><summary>{}</summary>\n\n| Batch | Workload | Pods | How |\n|---|---|---:|---|\n{}",
-        words::counted(rows.len() as u64, "move"),
+        counted(rows.len() as u64, "move"),
         shown.concat()
     );
     if more > 0 {

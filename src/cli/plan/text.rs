@@ -2,7 +2,7 @@
 
 use super::by_workload::{Planned, Shown};
 use super::words;
-use crate::diag::{Diagnostic, short};
+use crate::diag::{Diagnostic, counted, short};
 use crate::plan::report::{Batch, Held};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     let hidden =
         (report.last_batch as usize).saturating_sub(report.batches.last().map_or(0, |b| b.number as usize));
     if hidden > 0 && !report.batches.is_empty() {
-        rows.push(row(["...", &format!("and {} more", words::counted(hidden as u64, "batch"))]));
+        rows.push(row(["...", &format!("and {} more", counted(hidden as u64, "batch"))]));
     }
     let most = if is_verbose { usize::MAX } else { LISTED };
     rows.extend(report.held.iter().take(most).map(held_row));

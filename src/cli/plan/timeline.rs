@@ -3,6 +3,7 @@
 use super::by_workload::Planned;
 use super::html::escaped;
 use super::words;
+use crate::diag::counted;
 use crate::plan::how::How;
 use crate::plan::report::{Batch, Workload};
 use std::collections::BTreeMap;
@@ -104,7 +105,7 @@ impl<'p> Picture<'p> {
         self.batches.len() <= 16
     }
 
-    /// Bars that rise to what is updated, the most unavailable pods on top.
+    /// Bars that rise to what is updated, what each batch adds on top.
     fn curve(&self, svg: &mut String) {
         let bottom = TOP + CURVE;
         for share in [0, 50, 100] {
@@ -206,10 +207,11 @@ impl<'p> Picture<'p> {
 }
 
 fn said(batch: &Batch, share: usize) -> String {
+    let verb = if batch.pods == 1 { "moves" } else { "move" };
     format!(
-        "batch {}: {} of it, {share}% updated, at most {} unavailable",
+        "batch {}: {} {verb}, {share}% updated, at most {} unavailable",
         batch.number,
-        words::counted(batch.pods.into(), "pod"),
+        counted(batch.pods.into(), "pod"),
         words::known(batch.unavailable)
     )
 }

@@ -1,6 +1,7 @@
 //! The words and numbers that every form of a plan shares.
 
 use super::by_workload::Planned;
+use crate::diag::counted;
 use crate::model::duration;
 use crate::model::ledger::name_text;
 use crate::model::sidecar_set::IntOrPercent;
@@ -193,12 +194,6 @@ fn shortest(plan: &Planned<'_>) -> Option<String> {
     let more = if freezes { "starting pods, syncing and freezes" } else { "starting pods and syncing" };
     let n = report.batches.len();
     Some(format!("not before {} ({n} x soak {soak}; {more} come on top)", duration::words(report.shortest?)))
-}
-
-/// `1 pod`, `2 pods`, `3 batches`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
-    let ending = if noun.ends_with("ch") { "es" } else { "s" };
-    format!("{n} {noun}{}", if n == 1 { "" } else { ending })
 }
 
 /// Kind, namespace and name of a workload.

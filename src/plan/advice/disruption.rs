@@ -1,7 +1,7 @@
 //! Does a batch take down more pods than a PodDisruptionBudget would let be?
 
-use super::{Batch, Neighbour, Subject, count};
-use crate::diag::{Code, Diagnostic};
+use super::{Batch, Neighbour, Subject};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::model::selector::Selector;
 use crate::plan::amount::{self, Round};
 use crate::plan::controller::at;
@@ -41,12 +41,12 @@ fn check(budget: &Neighbour<'_>, subjects: &[Subject<'_>], batches: &[Batch]) ->
         let message = format!(
             "batch {} may take down {} at once, and PodDisruptionBudget {}/{name} allows {room}",
             batch.number,
-            count(down, "pod"),
+            counted(down, "pod"),
             budget.namespace,
         );
         let diagnostic = Diagnostic::warning(Code::DisruptionBudgetExceeded, message);
         let diagnostic =
-            budget.mark(diagnostic, &Path::dotted(field), &format!("of {} in git", count(pods, "pod")));
+            budget.mark(diagnostic, &Path::dotted(field), &format!("of {} in git", counted(pods, "pod")));
         let diagnostic = match first {
             Some(subject) => subject.mark(diagnostic, "one of its workloads"),
             None => diagnostic,

@@ -143,8 +143,3 @@ fn of_kind<'n, 'a>(
 ) -> impl Iterator<Item = &'n Neighbour<'a>> {
     neighbours.iter().filter(move |n| n.is(group, kind))
 }
-
-/// A count with its noun.
-fn count(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}

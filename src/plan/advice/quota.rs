@@ -1,7 +1,7 @@
 //! Do the pods of the new templates fit into the ResourceQuotas of their namespaces?
 
-use super::{Batch, Neighbour, Subject, admitted, count, of_kind};
-use crate::diag::{Code, Diagnostic};
+use super::{Batch, Neighbour, Subject, admitted, of_kind};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::model::quantity::{Format, Quantity};
 use crate::plan::controller::at;
 use crate::plan::requests::{Part, amount, containers, limits_of, quantity, requests_of};
@@ -166,7 +166,7 @@ fn exceeded(
     let diagnostic = Diagnostic::warning(Code::QuotaExceeded, message);
     quota
         .mark(diagnostic, &Path::dotted("spec.hard").then(key), "")
-        .because(format!("counted from {} of workloads in git, surge included", count(uses.counted(), "pod")))
+        .because(format!("counted from {} of workloads in git, surge included", counted(uses.counted(), "pod")))
         .help("raise the quota, or lower the requests of the SidecarSet or `maxSurge` of the workloads")
 }
 

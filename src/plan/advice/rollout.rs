@@ -1,7 +1,7 @@
 //! What is to be said about a rollout as a whole: its bound, its canaries, its length, what does not heal.
 
-use super::{Subject, count};
-use crate::diag::{Code, Diagnostic, Label};
+use super::Subject;
+use crate::diag::{Code, Diagnostic, Label, counted};
 use crate::model::selector::Selector;
 use crate::plan::controller::{self, Controller};
 
@@ -23,7 +23,7 @@ pub fn above_max_unavailable(
     let message = format!(
         "{} alone may have {} down at once, and maxUnavailable of the SidecarSet is {bound}",
         subject.title(),
-        count(most, "pod"),
+        counted(most, "pod"),
     );
     let diagnostic = Diagnostic::warning(Code::WorkloadAboveBound, message);
     let diagnostic = subject.mark(diagnostic, "a batch of its own");
@@ -83,7 +83,7 @@ pub fn ordered_ready(subjects: &[Subject<'_>]) -> Option<Diagnostic> {
     let first = stuck.first()?;
     let who = match stuck.len() {
         1 => first.title(),
-        n => format!("{} and {} of ordered pods", first.title(), count(n as u64 - 1, "other workload")),
+        n => format!("{} and {} of ordered pods", first.title(), counted(n as u64 - 1, "other workload")),
     };
     let message = format!("a broken pod of {who} does not heal from git");
     let diagnostic = Diagnostic::warning(Code::OrderedReadyStuck, message);

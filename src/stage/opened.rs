@@ -1,14 +1,27 @@
-//! How a commit gets onto the live branch: by a push with a lease, or where there is no remote by moving the ref.
+//! A repository with the names of its branches, and how a commit gets onto the live one: by a push with a lease, or
+//! where there is no remote by moving the ref.
 
-use super::repository::Opened;
-use crate::git::{Expected, Id, Move, RefUpdate, Signing, Upstream};
-use crate::stage::{Failure, Live};
+use super::{Branches, Failure, Live};
+use crate::diag::Diagnostic;
+use crate::git::{Expected, Id, Move, RefUpdate, Repository, Signing, Upstream};
+use std::path::PathBuf;
 
 /// Where commits wait that are not to be pushed.
 const OUTBOX: &str = "refs/pillion/outbox";
 
+/// A repository, and what its pillion.yaml says of branches.
+pub struct Opened {
+    /// The repository.
+    pub repository: Repository,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: PathBuf,
+    /// Names of branches, remote and identity.
+    pub branches: Branches,
+}
+
 /// What became of a commit.
-pub(super) enum Landed {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
     /// It is there; in words.
     At(String),
     /// Somebody else was faster.
@@ -16,42 +29,70 @@ pub(super) enum Landed {
 }
 
 impl Opened {
+    /// Reads what is live, as it was fetched last; None without a sound pillion.yaml there.
+    ///
+    /// # Errors
+    /// As [`Live::read`].
+    pub fn read(&self) -> Result<(Option<Live<'_>>, Vec<Diagnostic>), Failure> {
+        Live::read(&self.repository, &self.branches, &self.config)
+    }
+
     /// Returns how commits are signed.
-    pub(super) fn signing(&self) -> Result<Signing<'_>, Failure> {
+    ///
+    /// # Errors
+    /// When git's configuration cannot be read.
+    pub fn signing(&self) -> Result<Signing<'_>, Failure> {
         Ok(Signing::configured(&self.repository)?)
     }
 
     /// Brings the live branch up to date, and that of the sources.
-    pub(super) fn fetch(&self) -> Result<(), Failure> {
-        self.fetch_also(None)
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn fetch(&self) -> Result<(), Failure> {
+        self.fetch_with(&[])
     }
 
     /// Brings the live branch up to date, that of the sources, and all staged ones.
-    pub(super) fn fetch_all(&self) -> Result<(), Failure> {
-        self.fetch_also(Some(&self.branches.all_staged()))
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn fetch_all(&self) -> Result<(), Failure> {
+        self.fetch_with(&[&self.branches.all_staged()])
     }
 
-    fn fetch_also(&self, more: Option<&str>) -> Result<(), Failure> {
+    /// Brings the live branch up to date, that of the sources, and further ones; a name that ends in `*` means all
+    /// that begin so.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn fetch_with(&self, more: &[&str]) -> Result<(), Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let source = self.branches.source.as_deref();
-        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more).collect();
+        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
         self.repository.fetch(&upstream, &names)?;
         Ok(())
     }
 
     /// Puts a commit on top of what is live; with `stays` it is left in this repository.
-    pub(super) fn land(&self, live: &Live<'_>, commit: Id, stays: bool) -> Result<Landed, Failure> {
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or does not want the commit.
+    pub fn land(&self, live: &Live<'_>, commit: Id, stays: bool) -> Result<Put, Failure> {
         let Self { repository, branches, .. } = self;
         if stays {
             repository.update_ref(OUTBOX, commit, Expected::Anything, "pillion: left here by --no-push")?;
             let release = format!("git push {} {OUTBOX}:{}", branches.remote, branches.live);
-            return Ok(Landed::At(format!("left at {OUTBOX}; `{release}` releases it")));
+            return Ok(Put::At(format!("left at {OUTBOX}; `{release}` releases it")));
         }
-        Ok(self.push_from(commit, Expected::At(live.head.id))?.map_or(Landed::Moved, Landed::At))
+        Ok(self.push_from(commit, Expected::At(live.head.id))?.map_or(Put::Moved, Put::At))
     }
 
     /// Pushes a commit to the live branch as it was fetched. Returns where it is now; None: somebody else was faster.
-    pub(super) fn push_live(&self, commit: Id) -> Result<Option<String>, Failure> {
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or does not want the commit.
+    pub fn push_live(&self, commit: Id) -> Result<Option<String>, Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let expected = Expected::read(self.repository.branch(&upstream, &self.branches.live));
         self.push_from(commit, expected)

@@ -1,0 +1,149 @@
+//! How much memory does it take to watch a big cluster, and how long does a look at it take?
+//!
+//! `cargo bench --bench observe` watches a made-up API server of a process of its own, and prints the resident memory of
+//! the one that watches: after the lists were read, after every pod changed several times, after all was read again.
+//! Options follow `--`: `--pods 1000,10000` (default 1000,10000,50000), `--rounds 5` (changes of each pod).
+//! Linux only: the figures are those of /proc/self/status.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::print_stderr, reason = "and what it is doing")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+#![expect(clippy::exit, reason = "a child process passes on a status")]
+
+mod server;
+
+use pillion::model::workload::Kinds;
+use pillion::watch::observe::{Observer, Place, Settings, runtime};
+use pillion::watch::snapshot::{Snapshot, Wanted};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// That of the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve", pods] => server::serve(pods.parse().unwrap()),
+        ["watch", pods, rounds] => watch(pods.parse().unwrap(), rounds.parse().unwrap()),
+        words => bench(words),
+    }
+}
+
+fn bench(words: &[&str]) {
+    let (mut sizes, mut rounds) = ("1000,10000,50000", "5");
+    // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
+    if !std::env::args().any(|a| a == "--bench") {
+        (sizes, rounds) = ("50", "1");
+    }
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--pods" => sizes = words.next().unwrap(),
+            "--rounds" => rounds = words.next().unwrap(),
+            other => {
+                eprintln!("unknown option {other}");
+                std::process::exit(2);
+            }
+        }
+    }
+    println!("| pods | JSON of a pod | read, s | MiB then | changes | MiB then | read again: MiB | most MiB | a look, ms |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for pods in sizes.split(',') {
+        let this = std::env::current_exe().unwrap();
+        assert!(Command::new(this).args(["watch", pods, rounds]).status().unwrap().success());
+    }
+}
+
+/// What the server is told on its standard input.
+fn tell(server: &mut Child, word: &str) {
+    writeln!(server.stdin.as_mut().unwrap(), "{word}").unwrap();
+}
+
+fn watch(pods: usize, rounds: usize) {
+    let this = std::env::current_exe().unwrap();
+    let mut server = Command::new(this)
+        .args(["serve", &pods.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let address = lines.next().unwrap().unwrap();
+    let size = lines.next().unwrap().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    std::fs::write(&path, server::kubeconfig(&address)).unwrap();
+
+    let runtime = runtime().unwrap();
+    let kinds = Kinds::default();
+    let wanted = Wanted {
+        kinds: kinds.all().filter(|k| k.group == "apps" || k.is_pod()).cloned().collect(),
+        namespaces: Vec::new(),
+    };
+    let place = Place { kubeconfig: Some(path), context: None };
+    let (sender, woken) = channel();
+    let begun = Instant::now();
+    let observer = Observer::start_at(runtime.handle(), place, wanted, Settings::default(), move || {
+        let _ = sender.send(());
+    })
+    .unwrap();
+    let mark = |round: usize| format!("registry.example/agent@sha256:{round:064}");
+    until(&observer, &woken, |s| has(s, pods, &mark(0)));
+    let (read, first) = (begun.elapsed(), resident("VmRSS:"));
+    for round in 1..=rounds {
+        tell(&mut server, "change");
+        until(&observer, &woken, |s| has(s, pods, &mark(round)));
+    }
+    let changed = resident("VmRSS:");
+    tell(&mut server, "expire");
+    tell(&mut server, "change");
+    until(&observer, &woken, |s| has(s, pods, &mark(rounds + 1)));
+    let again = resident("VmRSS:");
+    let begun = Instant::now();
+    for _ in 0..5 {
+        drop(observer.look().unwrap());
+    }
+    let look = begun.elapsed() / 5;
+    println!(
+        "| {pods} | {size} | {:.1} | {first:.1} | {} | {changed:.1} | {again:.1} | {:.1} | {:.1} |",
+        read.as_secs_f64(),
+        pods * rounds,
+        resident("VmHWM:"),
+        look.as_secs_f64() * 1000.0
+    );
+    drop(observer);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+/// All pods are there, and the last one has this image.
+fn has(snapshot: &Snapshot, pods: usize, image_id: &str) -> bool {
+    let found = snapshot.workloads.values().map(|w| w.pods.len()).sum::<usize>();
+    let all = snapshot.workloads.values().flat_map(|w| w.pods.values()).flat_map(|p| &p.containers);
+    found == pods && all.filter(|c| &*c.name == "agent").all(|c| c.image_id.as_deref() == Some(image_id))
+}
+
+fn until(observer: &Observer, woken: &Receiver<()>, is_so: impl Fn(&Snapshot) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(900);
+    loop {
+        let look = observer.look();
+        match &look {
+            Ok(snapshot) if is_so(snapshot) => return,
+            Ok(_) => assert!(Instant::now() < deadline, "the cluster is not as it should be"),
+            Err(why) => assert!(Instant::now() < deadline, "{why}"),
+        }
+        drop(look);
+        let _ = woken.recv_timeout(Duration::from_millis(200));
+    }
+}
+
+/// MiB, by the kernel.
+fn resident(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|l| l.trim().strip_suffix(" kB")?.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
+}

@@ -1,0 +1,218 @@
+//! A made-up API server: its pods are written when they are asked for, as big as real ones are.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Pods of one Deployment.
+const TOGETHER: usize = 10;
+
+#[derive(Default)]
+struct World {
+    /// How often every pod was changed.
+    round: usize,
+    /// How often all watches of pods ended as expired.
+    expired: usize,
+}
+
+type Shared = Arc<(Mutex<World>, Condvar)>;
+
+pub fn kubeconfig(address: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: made\nclusters: [{{name: made, cluster: {{server: 'http://{address}'}}}}]\n\
+         users: [{{name: made, user: {{}}}}]\ncontexts: [{{name: made, context: {{cluster: made, user: made}}}}]\n"
+    )
+}
+
+pub fn serve(pods: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    println!("{} B", pod(1, 0).len());
+    let world = Shared::default();
+    let served = Arc::clone(&world);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let world = Arc::clone(&served);
+            std::thread::spawn(move || connection(stream.unwrap(), &world, pods));
+        }
+    });
+    for line in std::io::stdin().lines() {
+        let mut state = world.0.lock().unwrap();
+        match line.unwrap().as_str() {
+            "change" => state.round += 1,
+            _ => state.expired += 1,
+        }
+        drop(state);
+        world.1.notify_all();
+    }
+}
+
+fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
+    let mut out = stream.try_clone().ok()?;
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let request = lines.next()?.ok()?;
+        while !lines.next()?.ok()?.is_empty() {}
+        let path = request.split(' ').nth(1)?;
+        if path.contains("watch=1") {
+            return watch(&mut out, path, world, pods);
+        }
+        let round = world.0.lock().unwrap().round;
+        let body = answer(path, round, pods);
+        write!(out, "HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\n\r\n", body.len()).ok()?;
+        out.write_all(body.as_bytes()).ok()?;
+    }
+}
+
+fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option<()> {
+    write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
+    let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
+    let (mut seen, mut expired) = {
+        let state = world.0.lock().unwrap();
+        (version.parse::<usize>().ok()? - 1, state.expired)
+    };
+    loop {
+        let mut state = world.0.lock().unwrap();
+        while !path.contains("/pods") || (state.round == seen && state.expired == expired) {
+            state = world.1.wait(state).unwrap();
+        }
+        let round = state.round;
+        if state.expired > expired {
+            expired = state.expired;
+            drop(state);
+            chunk(out, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n")?;
+            return write!(out, "0\r\n\r\n").ok();
+        }
+        drop(state);
+        for number in 0..pods {
+            chunk(out, &format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", pod(number, round)))?;
+        }
+        seen = round;
+    }
+}
+
+fn chunk(out: &mut TcpStream, text: &str) -> Option<()> {
+    write!(out, "{:x}\r\n{text}\r\n", text.len()).ok()
+}
+
+fn answer(path: &str, round: usize, pods: usize) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let resources = |all: &[(&str, &str)]| {
+        let one = |(name, kind): &(&str, &str)| {
+            format!("{{\"name\":\"{name}\",\"kind\":\"{kind}\",\"namespaced\":true,\"verbs\":[\"list\",\"watch\"]}}")
+        };
+        format!("{{\"resources\":[{}]}}", all.iter().map(one).collect::<Vec<_>>().join(","))
+    };
+    let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)).and_then(|v| v.parse().ok());
+    let (limit, from): (usize, usize) = (field("limit=").unwrap_or(usize::MAX), field("continue=").unwrap_or(0));
+    let list = |total: usize, one: &dyn Fn(usize) -> String| {
+        let until = from.saturating_add(limit).min(total);
+        let next = if until < total { until.to_string() } else { String::new() };
+        let items = (from..until).map(one).collect::<Vec<_>>().join(",");
+        let version = round + 1;
+        format!("{{\"kind\":\"SomeList\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"continue\":\"{next}\"}},\"items\":[{items}]}}")
+    };
+    let groups = pods.div_ceil(TOGETHER);
+    match path {
+        "/apis" => "{\"groups\":[{\"name\":\"apps\",\"versions\":[{\"version\":\"v1\"}]}]}".to_owned(),
+        "/api/v1" => resources(&[("pods", "Pod")]),
+        "/apis/apps/v1" => resources(&[
+            ("deployments", "Deployment"),
+            ("replicasets", "ReplicaSet"),
+            ("statefulsets", "StatefulSet"),
+            ("daemonsets", "DaemonSet"),
+            ("controllerrevisions", "ControllerRevision"),
+        ]),
+        "/api/v1/pods" => list(pods, &|number| pod(number, round)),
+        "/apis/apps/v1/deployments" => list(groups, &deployment),
+        // The present one and nine that are kept.
+        "/apis/apps/v1/replicasets" => list(groups * 10, &replica_set),
+        "/version" => "{}".to_owned(),
+        _ => list(0, &|_| String::new()),
+    }
+}
+
+fn meta(name: &str, uid: &str, owner: Option<&str>, more: &str, round: usize) -> String {
+    let owner = owner.map_or_else(String::new, |owner| {
+        format!(",\"ownerReferences\":[{{\"apiVersion\":\"apps/v1\",\"kind\":\"Some\",\"name\":\"some\",\"uid\":\"{owner}\",\"controller\":true,\"blockOwnerDeletion\":true}}]")
+    });
+    let fields = "\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"app\\\"}\":{\".\":{},\"f:image\":{},\"f:env\":{}}}},".repeat(20);
+    format!(
+        "{{\"name\":\"{name}\",\"namespace\":\"shop\",\"uid\":\"{uid}\",\"resourceVersion\":\"{}\",\"generation\":1,\
+         \"creationTimestamp\":\"2026-11-27T09:00:00Z\"{owner}{more},\"managedFields\":[{{\"manager\":\"kubectl\",\"operation\":\"Update\",\
+         \"time\":\"2026-11-27T09:00:00Z\",\"fieldsV1\":{{{fields}\"f:x\":{{}}}}}}]}}",
+        round + 1
+    )
+}
+
+fn uid(kind: usize, number: usize) -> String {
+    format!("{kind:08x}-0000-4000-8000-{number:012x}")
+}
+
+fn template() -> String {
+    let env: Vec<String> =
+        (0..15).map(|n| format!("{{\"name\":\"SETTING_NUMBER_{n}\",\"value\":\"a value of some length, {n}\"}}")).collect();
+    let container = |name: &str| {
+        format!(
+            "{{\"name\":\"{name}\",\"image\":\"registry.example/{name}:1.2.3\",\"env\":[{}],\"resources\":{{\"requests\":{{\"cpu\":\"100m\",\
+             \"memory\":\"128Mi\"}}}},\"volumeMounts\":[{{\"name\":\"data\",\"mountPath\":\"/data\"}}],\"imagePullPolicy\":\"IfNotPresent\"}}",
+            env.join(",")
+        )
+    };
+    format!(
+        "{{\"nodeName\":\"node-1\",\"containers\":[{},{},{}],\"volumes\":[{{\"name\":\"data\",\"emptyDir\":{{}}}}]}}",
+        container("app"),
+        container("agent"),
+        container("proxy")
+    )
+}
+
+fn pod(number: usize, round: usize) -> String {
+    let group = number / TOGETHER;
+    let name = format!("service-{group}-7d9f8c6b5-{number:05x}");
+    let labels = ",\"labels\":{\"app\":\"service\",\"pod-template-hash\":\"7d9f8c6b5\"}";
+    let status = |name: &str, id: usize| {
+        format!(
+            "{{\"name\":\"{name}\",\"image\":\"registry.example/{name}:1.2.3\",\"imageID\":\"registry.example/{name}@sha256:{id:064}\",\
+             \"containerID\":\"containerd://{number:064x}\",\"ready\":true,\"started\":true,\"restartCount\":0,\
+             \"state\":{{\"running\":{{\"startedAt\":\"2026-11-27T09:00:10Z\"}}}},\"lastState\":{{}}}}"
+        )
+    };
+    let conditions: Vec<String> = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
+        .iter()
+        .map(|kind| format!("{{\"type\":\"{kind}\",\"status\":\"True\",\"lastTransitionTime\":\"2026-11-27T09:00:11Z\"}}"))
+        .collect();
+    format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{},\"spec\":{},\"status\":{{\"phase\":\"Running\",\"conditions\":[{}],\
+         \"containerStatuses\":[{},{},{}]}}}}",
+        meta(&name, &uid(3, number), Some(&uid(2, group * 10)), labels, round),
+        template(),
+        conditions.join(","),
+        status("app", 1),
+        status("agent", round),
+        status("proxy", 2),
+    )
+}
+
+fn deployment(number: usize) -> String {
+    let more = ",\"annotations\":{\"deployment.kubernetes.io/revision\":\"10\"}";
+    format!(
+        "{{\"metadata\":{},\"spec\":{{\"replicas\":{TOGETHER},\"template\":{{\"spec\":{}}}}},\"status\":{{\"observedGeneration\":1}}}}",
+        meta(&format!("service-{number}"), &uid(1, number), None, more, 0),
+        template()
+    )
+}
+
+fn replica_set(number: usize) -> String {
+    let (group, age) = (number / 10, number % 10);
+    let more = format!(
+        ",\"annotations\":{{\"deployment.kubernetes.io/revision\":\"{}\"}},\"labels\":{{\"pod-template-hash\":\"7d9f8c6b{}\"}}",
+        10 - age,
+        5 + age
+    );
+    format!(
+        "{{\"metadata\":{},\"spec\":{{\"template\":{{\"spec\":{}}}}}}}",
+        meta(&format!("service-{group}-{age}"), &uid(2, number), Some(&uid(1, group)), &more, 0),
+        template()
+    )
+}

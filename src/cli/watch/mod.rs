@@ -1,0 +1,405 @@
+//! `pillion watch`: batches are released while pods stay healthy.
+
+mod build;
+mod heard;
+mod screen;
+
+pub(super) use screen::follow;
+
+use super::report::Reporter;
+use super::repository::{self, Opened, RepositoryArgs};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
+use crate::diag::Diagnostic;
+use crate::model::duration;
+use crate::model::workload::Kinds;
+use crate::stage::{Failure, Live};
+use crate::watch::check::Check;
+use crate::watch::evaluate::{NotApplied, Options};
+use crate::watch::forge::Forge;
+use crate::watch::forge::github::GitHub;
+use crate::watch::log;
+use crate::watch::metrics::Metrics;
+use crate::watch::notify::Notifier;
+use crate::watch::observe::{NoEvidence, Observer, runtime};
+use crate::watch::outside::Outside;
+use crate::watch::report::Report;
+use crate::watch::request::{Address, Client};
+use crate::watch::run::{Turn, Watching};
+use crate::watch::serve::{Health, Server};
+use crate::watch::service::{Pace, Wake, serve};
+use crate::watch::snapshot::Wanted;
+use crate::watch::world::Stopped;
+use crate::write;
+use build::Builder;
+use clap::{Args, ValueEnum};
+use heard::Heard;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// Exit code of `--once`: a rollout waits.
+pub(super) const WAITING: u8 = 4;
+/// Exit code of `--once`: a rollout is paused.
+pub(super) const PAUSED: u8 = 5;
+
+/// Arguments of `pillion watch`.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// SidecarSets; without any, all that have a ledger
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Take every step that can be taken now, and end: 0 advanced or nothing to do, 4 waiting, 5 paused, 3 try again
+    #[arg(long)]
+    once: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How often the live branch is fetched
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = length)]
+    interval: Duration,
+    /// With --once: how long the clusters are waited for
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = length)]
+    patience: Duration,
+    /// Serve /metrics, /healthz and /readyz here
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
+    listen: Option<SocketAddr>,
+    /// /healthz fails when no evaluation was completed for this long
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = length)]
+    unhealthy_after: Duration,
+    /// Form of the log on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    log: LogForm,
+    /// Propose each commit as a pull request: merging it releases it
+    #[arg(long)]
+    pull_request: bool,
+    /// Address of the forge's API, where it cannot be told from the remote's
+    #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL", requires = "pull_request")]
+    forge_url: Option<String>,
+    /// A program that is asked before the next batch; its arguments follow behind `--`
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "check_url")]
+    check_command: Option<OsString>,
+    /// An address that is asked before the next batch
+    #[arg(long, value_name = "URL", env = "PILLION_CHECK_URL", hide_env_values = true)]
+    check_url: Option<String>,
+    /// How long the check may take
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = length)]
+    check_patience: Duration,
+    /// Arguments of the program that is asked
+    #[arg(last = true, value_name = "ARGUMENT", requires = "check_command")]
+    check_args: Vec<OsString>,
+    /// How the evaluation of --once is told
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    clusters: ClusterArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+}
+
+/// Which clusters are looked at, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ClusterArgs {
+    /// Context of the kubeconfig, where pillion.yaml names no clusters
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Look only at this namespace, so that a Role is enough; may be given several times
+    #[arg(long = "namespace", value_name = "NAME")]
+    namespaces: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// A document with `apiVersion` and `kind`
+    Json,
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let seconds = duration::parse(text).filter(|s| *s > 0);
+    seconds.map(Duration::from_secs).ok_or_else(|| "write a length such as 30s, 5m or 1h30m".to_owned())
+}
+
+/// Why a watcher does not begin.
+pub(super) enum NoStart {
+    /// Git.
+    Failure(Failure),
+    /// Anything else: what is wrong and what to do, and the exit code.
+    Said(String, u8),
+    /// The reporter knows.
+    Told(u8),
+}
+
+impl From<Failure> for NoStart {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Runs `pillion watch`.
+pub(super) fn run(args: &WatchArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+    let code = match begin(args, common, reporter) {
+        Ok(code) => code?,
+        Err(no_start) => tell(no_start, reporter)?,
+    };
+    Ok(code)
+}
+
+/// Says why nothing began, and returns the exit code.
+pub(super) fn tell(no_start: NoStart, reporter: &Reporter) -> Result<u8, write::Failure> {
+    match no_start {
+        NoStart::Failure(failure) => repository::settle(Err(failure), reporter),
+        NoStart::Said(text, code) => {
+            reporter.say(&format!("pillion: {text}"));
+            Ok(code)
+        }
+        NoStart::Told(code) => Ok(code),
+    }
+}
+
+fn begin(
+    args: &WatchArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Result<u8, write::Failure>, NoStart> {
+    let opened = repository::open(&args.repository, common, reporter)?.ok_or(NoStart::Told(USAGE))?;
+    let (sender, receiver) = sync_channel(1);
+    let (runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
+    let mut outside = outside(args, &opened, observers)?;
+    let watching = Watching {
+        names: args.names.clone(),
+        cluster: args.repository.cluster.clone(),
+        options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
+        tells: outside.notifier.as_ref().is_some_and(|n| !n.receivers().is_empty()),
+    };
+    let builder = Builder::new(&opened, &args.repository, reporter)?;
+    if args.once {
+        let ended = once(args, &opened, &watching, &mut outside, &builder, reporter);
+        return Ok(ended);
+    }
+    start_log(args, common);
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health::new(args.unhealthy_after));
+    let server = match args.listen {
+        Some(address) => Some(
+            Server::start(address, Arc::clone(&metrics), Arc::clone(&health))
+                .map_err(|error| NoStart::Said(error.to_string(), ENVIRONMENT))?,
+        ),
+        None => None,
+    };
+    let address = server.as_ref().map(|s| s.address().to_string());
+    tracing::info!(branch = opened.branches.live, listen = address, "watching");
+    stop_on_signals(&runtime, sender);
+    let mut heard = Heard::new(metrics, health);
+    let pace = Pace { interval: args.interval, wakes: receiver };
+    serve(&watching, &opened, &mut outside, &|cluster| builder.build(&opened, cluster), &pace, &mut heard);
+    tracing::info!("stopped");
+    Ok(Ok(DONE))
+}
+
+fn start_log(args: &WatchArgs, common: &Common) {
+    let form = match args.log {
+        LogForm::Json => log::Form::Json,
+        LogForm::Text => log::Form::Text,
+    };
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => log::Level::Quiet,
+        (_, true) => log::Level::Verbose,
+        _ => log::Level::Normal,
+    };
+    log::start(form, level, common.has_colors());
+}
+
+/// Begins to watch the clusters that pillion.yaml of the live branch names.
+pub(super) fn observers(
+    opened: &Opened,
+    args: &ClusterArgs,
+    repository: &RepositoryArgs,
+    wakes: &SyncSender<Wake>,
+    reporter: &mut Reporter,
+) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), NoStart> {
+    let live = opened.live(reporter)?.ok_or(NoStart::Told(FINDINGS))?;
+    let clusters = repository::clusters(&live, repository, reporter).ok_or(NoStart::Told(USAGE))?;
+    let environment = |text: String| NoStart::Said(text, ENVIRONMENT);
+    let runtime = runtime().map_err(|error| environment(format!("no thread can be started: {error}")))?;
+    let mut found = BTreeMap::new();
+    for cluster in clusters {
+        let wakes = wakes.clone();
+        // One wake that waits is enough.
+        let wake = move || {
+            let _ = wakes.try_send(Wake::Changed);
+        };
+        let context = context(&live, cluster).or(args.context.as_deref());
+        let observer = Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
+            let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+            NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
+        })?;
+        found.insert(cluster.map(str::to_owned), observer);
+    }
+    Ok((runtime, found))
+}
+
+fn context<'l>(live: &'l Live<'_>, cluster: Option<&str>) -> Option<&'l str> {
+    let clusters = &live.configuration.repository.clusters;
+    clusters.iter().find(|c| Some(c.name.as_str()) == cluster)?.context.as_deref()
+}
+
+fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
+    let mut kinds = Kinds::default();
+    for kind in live.configuration.repository.kinds() {
+        kinds.add(kind);
+    }
+    Wanted {
+        kinds: kinds.all().cloned().collect(),
+        namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
+    }
+}
+
+/// Everything else outside the program.
+fn outside(
+    args: &WatchArgs,
+    opened: &Opened,
+    observers: BTreeMap<Option<String>, Observer>,
+) -> Result<Outside, NoStart> {
+    let usage = |text: String| NoStart::Said(text, USAGE);
+    let client = |patience| Client::new(patience, None).map_err(usage);
+    let variable = |name: &str| std::env::var(name).ok();
+    let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
+    let notifier = Notifier::new(client(Duration::from_secs(10))?, plain.as_deref(), slack.as_deref());
+    let check = match (&args.check_command, &args.check_url) {
+        (Some(program), _) => Some(Check::Command {
+            program: program.clone(),
+            args: args.check_args.clone(),
+            patience: args.check_patience,
+        }),
+        (None, Some(url)) => Some(Check::Url {
+            address: Address::parse(url).map_err(|why| usage(format!("--check-url: {why}")))?,
+            client: client(args.check_patience)?,
+        }),
+        (None, None) => None,
+    };
+    let forge: Option<Box<dyn Forge>> = if args.pull_request {
+        let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
+        let remote = opened.repository.remote_url(&opened.branches.remote).unwrap_or_default();
+        let github = GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
+        Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
+    } else {
+        None
+    };
+    let notifier = Some(notifier.map_err(usage)?);
+    let mut outside = Outside::new(observers);
+    (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
+    Ok(outside)
+}
+
+/// Ends the loop on SIGTERM and SIGINT; a second one ends the process at once.
+fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
+    runtime.spawn(async move {
+        stopped().await;
+        // The channel may hold a change: what ends the loop has to arrive.
+        let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
+        tokio::select! {
+            _ = sent => stopped().await,
+            () = stopped() => {}
+        }
+        std::process::abort();
+    });
+}
+
+#[cfg(unix)]
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    match (terminate, interrupt) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        // Without handlers the signals end the process by themselves.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn stopped() {
+    drop(tokio::signal::ctrl_c().await);
+}
+
+/// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
+pub(super) fn settle(observers: &BTreeMap<Option<String>, Observer>, wakes: &Receiver<Wake>, patience: Duration) {
+    let until = Instant::now() + patience;
+    let is_known = |seen: Result<_, NoEvidence>| match seen {
+        Ok(_) => true,
+        // A refusal does not go away by waiting.
+        Err(none) => none.failure.is_some_and(|failure| !failure.is_retryable()),
+    };
+    while !observers.values().all(|o| is_known(o.look())) {
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return;
+        }
+        let _ = wakes.recv_timeout(rest.min(Duration::from_millis(500)));
+    }
+}
+
+fn once(
+    args: &WatchArgs,
+    opened: &Opened,
+    watching: &Watching,
+    outside: &mut Outside,
+    builder: &Builder,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Failure> {
+    let (_, never) = sync_channel(1);
+    settle(&outside.observers, &never, args.patience);
+    let mut heard = heard::Once::default();
+    let build = |cluster: Option<&str>| builder.build(opened, cluster);
+    let turn = watching.turn(opened, outside, &build, &mut NotApplied::new(), &mut heard);
+    match turn {
+        Ok(Turn::Settled(report)) => {
+            to_stdout(&match args.output {
+                Output::Text => heard.text(&report, args.dry_run),
+                Output::Json => format!("{}\n", heard.json(&report)),
+            })?;
+            Ok(code(&report))
+        }
+        Ok(Turn::Refused(wrong)) => {
+            let is_error = wrong.iter().any(Diagnostic::is_error);
+            reporter.add(wrong);
+            Ok(if is_error { FINDINGS } else { USAGE })
+        }
+        Err(Stopped::Git(failure)) => repository::settle(Err(failure), reporter),
+        Err(failure) => {
+            reporter.failure(&failure);
+            Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE })
+        }
+    }
+}
+
+/// DESIGN.md 2: what waits for a person comes before what waits for pods.
+fn code(report: &Report) -> u8 {
+    let has = |state: &str| report.items.iter().any(|i| i.state == state);
+    let waits = report.items.iter().any(|i| i.decision == "Wait" || i.is_proposed);
+    let is_unseen = report.now.is_none() && waits;
+    if has("Paused") || report.items.iter().any(|i| i.decision == "Pause") {
+        PAUSED
+    } else if is_unseen {
+        ENVIRONMENT
+    } else if waits {
+        WAITING
+    } else {
+        DONE
+    }
+}

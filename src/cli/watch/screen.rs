@@ -1,0 +1,126 @@
+//! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
+
+use super::heard::standing;
+use super::build::Builder;
+use super::{ClusterArgs, NoStart, observers, settle, tell};
+use crate::cli::report::Reporter;
+use crate::cli::repository::{self, RepositoryArgs};
+use crate::cli::{Common, DONE, FINDINGS, to_stdout};
+use crate::git::Commit;
+use crate::watch::evaluate::{NotApplied, Options};
+use crate::watch::outside::Outside;
+use crate::watch::report::{Report, health};
+use crate::watch::run::{Audience, Turn, Watching};
+use crate::watch::world::{Stopped, World as _};
+use crate::write;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// How often the live branch is fetched.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the clusters are waited for at first.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shows rollouts until somebody ends it; once, where nobody sees the screen.
+pub(in crate::cli) fn follow(
+    names: &[String],
+    clusters: &ClusterArgs,
+    repository: &RepositoryArgs,
+    is_json: bool,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Failure> {
+    match shown(names, clusters, repository, is_json, common, reporter) {
+        Ok(code) => code,
+        Err(no_start) => tell(no_start, reporter),
+    }
+}
+
+fn shown(
+    names: &[String],
+    clusters: &ClusterArgs,
+    repository: &RepositoryArgs,
+    is_json: bool,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Result<u8, write::Failure>, NoStart> {
+    let opened = repository::open(repository, common, reporter)?.ok_or(NoStart::Told(crate::cli::USAGE))?;
+    let (sender, wakes) = sync_channel(1);
+    let (_runtime, observers) = observers(&opened, clusters, repository, &sender, reporter)?;
+    settle(&observers, &wakes, PATIENCE);
+    let mut outside = Outside::new(observers);
+    let builder = Builder::new(&opened, repository, reporter)?;
+    let watching = Watching {
+        names: names.to_vec(),
+        cluster: repository.cluster.clone(),
+        options: Options { dry_run: true, ..Options::default() },
+        ..Watching::default()
+    };
+    let is_screen = std::io::stdout().is_terminal() && !is_json;
+    let mut alarms = NotApplied::new();
+    loop {
+        let build = |cluster: Option<&str>| builder.build(&opened, cluster);
+        let turn = watching.head(&opened, &mut outside, &build, &mut alarms, &mut Silent, &mut |_, _| false);
+        let text = match &turn {
+            Ok(Turn::Settled(report)) if is_json => format!("{}\n", report.json()),
+            Ok(Turn::Settled(report)) => table(report),
+            Ok(Turn::Refused(wrong)) => {
+                reporter.add(wrong.iter().filter(|d| d.is_error()).cloned());
+                return Ok(Ok(FINDINGS));
+            }
+            Err(Stopped::Git(failure)) if !is_screen => return Ok(Ok(repository::refuse(failure, reporter))),
+            Err(failure) => format!("{failure}\n"),
+        };
+        // Home, and everything behind it away: what was there is written over without a flicker.
+        let text = if is_screen { format!("\u{1b}[H\u{1b}[J{text}") } else { text };
+        if let Err(failure) = to_stdout(&text) {
+            return Ok(Err(failure));
+        }
+        if !is_screen {
+            return Ok(Ok(DONE));
+        }
+        let _ = wakes.recv_timeout(INTERVAL);
+        // What cannot be fetched is tried again; what is shown says which head it is of.
+        let _ = outside.fetch(&opened);
+    }
+}
+
+/// Nobody is told of evaluations: the screen shows them.
+struct Silent;
+
+impl Audience for Silent {
+    fn hear(&mut self, _: &Report) {}
+
+    fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+}
+
+/// Every rollout, and below it the workloads of the batch that is out.
+fn table(report: &Report) -> String {
+    let mut text = String::new();
+    let clock = report.now.map_or_else(|| "the cluster's time is not known".to_owned(), |now| now.to_string());
+    let _ = writeln!(text, "{} at {clock}\n", report.head.short());
+    for item in &report.items {
+        text.push_str(&standing(item, true));
+        let Some(judgement) = item.judgement.as_ref().filter(|j| !j.workloads.is_empty()) else { continue };
+        let own: Vec<_> = judgement.workloads.iter().filter(|w| w.batch == item.batch).collect();
+        let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
+        let _ = writeln!(text, "  {:width$}  WANTED  CARRYING  READY  HEALTH", "WORKLOAD");
+        for w in own {
+            let why = w.reasons.first().map_or_else(String::new, |r| format!(": {r}"));
+            let _ = writeln!(
+                text,
+                "  {:width$}  {:>6}  {:>8}  {:>5}  {}{why}",
+                w.key,
+                w.wanted,
+                w.carrying,
+                w.ready,
+                health(w.health)
+            );
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,122 @@
+//! What does the watcher write down? One line an event on standard error, as JSON or for people.
+//!
+//! Other crates speak at warnings only: at `debug` HTTP clients print headers and addresses.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// One JSON object: `timestamp`, `level`, `target`, `message` and the event's fields.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// How much is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// `-q`: only errors.
+    Quiet,
+    /// What was decided, and warnings.
+    #[default]
+    Normal,
+    /// `-v`: why, too.
+    Verbose,
+}
+
+impl Level {
+    /// Returns the filter of events.
+    fn filter(self) -> EnvFilter {
+        // The environment is not asked: RUST_LOG would let other crates speak.
+        let (others, own) = match self {
+            Self::Quiet => (LevelFilter::ERROR, LevelFilter::ERROR),
+            Self::Normal => (LevelFilter::WARN, LevelFilter::INFO),
+            Self::Verbose => (LevelFilter::WARN, LevelFilter::DEBUG),
+        };
+        EnvFilter::new(format!("{others},pillion={own}"))
+    }
+}
+
+/// Begins to write; a second call changes nothing.
+///
+/// Colours are for terminals: `has_colors` says whether there is one that wants them.
+pub fn start(form: Form, level: Level, has_colors: bool) {
+    let layer = layer(form, has_colors, std::io::stderr);
+    // Somebody who has set up a subscriber already, as tests do, keeps it.
+    drop(tracing_subscriber::registry().with(layer.with_filter(level.filter())).try_init());
+}
+
+fn layer<W>(form: Form, has_colors: bool, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    match form {
+        Form::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(to)
+            .boxed(),
+        Form::Text => fmt::layer().with_ansi(has_colors).with_target(false).with_writer(to).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(form: Form, level: Level) -> String {
+        let kept = Kept::default();
+        let to = kept.clone();
+        let layer = layer(form, false, move || to.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(level.filter()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(sidecar_set = "log", batch = 2, "released");
+            tracing::debug!("why");
+            tracing::error!("no");
+            tracing::info!(target: "hyper", "authorization: Bearer s3cr3t");
+            tracing::debug!(target: "kube_client", "s3cr3t");
+        });
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_the_fields_at_its_top() {
+        let text = written(Form::Json, Level::Normal);
+        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!((&lines[0]["message"], &lines[0]["batch"]), (&"released".into(), &2.into()));
+        assert_eq!(lines[0]["sidecar_set"], "log");
+        assert_eq!(lines[1]["level"], "ERROR");
+    }
+
+    #[test]
+    fn other_crates_are_not_heard_below_warnings() {
+        let text = written(Form::Text, Level::Verbose);
+        assert!(text.contains("released sidecar_set=\"log\" batch=2") && text.contains("why"), "{text}");
+        assert!(!text.contains("s3cr3t"), "{text}");
+        assert_eq!(written(Form::Text, Level::Quiet).lines().count(), 1);
+    }
+}

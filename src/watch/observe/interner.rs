@@ -1,0 +1,45 @@
+//! How do ten thousand pods share the texts that they have in common?
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Texts that were seen, each once.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    texts: BTreeSet<Arc<str>>,
+    /// How many there may be before those are let go that nobody holds.
+    most: usize,
+}
+
+impl Interner {
+    /// Returns the one copy of a text.
+    pub(super) fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        if self.texts.len() >= self.most {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+            self.most = 2 * self.texts.len() + 1024;
+        }
+        let text: Arc<str> = Arc::from(text);
+        self.texts.insert(Arc::clone(&text));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_holds_is_let_go() {
+        let mut interner = Interner::default();
+        let kept = interner.share("kept");
+        assert!(Arc::ptr_eq(&kept, &interner.share("kept")));
+        for number in 0..100_000 {
+            interner.share(&number.to_string());
+        }
+        assert!(interner.texts.len() < 2_000);
+        assert!(Arc::ptr_eq(&kept, &interner.share("kept")));
+    }
+}

@@ -1,0 +1,168 @@
+//! The world as it is: git through the `git` program, clusters through kube, people through webhooks and a forge.
+
+use super::check::{Answer, Check, Question};
+use super::forge::{Forge, PullRequest, State, next_branch};
+use super::notify::{Notice, Notifier};
+use super::observe::Observer;
+use super::snapshot::Snapshot;
+use super::world::{Proposal, Released, Stopped, Unseen, World};
+use crate::git::{Expected, Id, Move, RefUpdate, Upstream};
+use crate::stage::{Failure, Live, Opened};
+use std::collections::BTreeMap;
+
+/// Where it is written down which live commit people were told of last.
+const TOLD: &str = "refs/pillion/told";
+
+/// The world as it is.
+pub struct Outside {
+    /// The clusters that are watched; None: the one of a repository that names none.
+    pub observers: BTreeMap<Option<String>, Observer>,
+    /// Who is told of commits.
+    pub notifier: Option<Notifier>,
+    /// What is asked before a batch.
+    pub check: Option<Check>,
+    /// Where commits are proposed, where they are not pushed.
+    pub forge: Option<Box<dyn Forge>>,
+    /// The pull requests that say what they are to, by branch: the commit, and the number.
+    proposed: BTreeMap<String, (Id, u64)>,
+}
+
+impl Outside {
+    /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
+    pub fn new(observers: BTreeMap<Option<String>, Observer>) -> Self {
+        Self { observers, notifier: None, check: None, forge: None, proposed: BTreeMap::new() }
+    }
+
+    /// Proposes a commit: it stands on a branch of its own, and merging that is the release.
+    fn propose(&mut self, opened: &Opened, proposal: &Proposal<'_>) -> Result<Option<Released>, Stopped> {
+        let Some(forge) = &self.forge else { return Ok(None) };
+        let branches = &opened.branches;
+        let branch = next_branch(&branches.live, proposal.cluster, proposal.sidecar_set);
+        let number = match self.proposed.get(&branch) {
+            Some((commit, number)) if *commit == proposal.commit => *number,
+            _ => {
+                let found = opened.repository.branch(&upstream(opened)?, &branch);
+                let name = format!("refs/heads/{branch}");
+                let (to, expected) = (Some(proposal.commit), Expected::read(found));
+                push(opened, RefUpdate { name, to, expected, how: Move::Replace })?;
+                let request = PullRequest::of_message(&branch, &branches.live, proposal.message);
+                let number = forge.open_or_update(&request).map_err(refused)?.number;
+                self.proposed.insert(branch, (proposal.commit, number));
+                number
+            }
+        };
+        let words = format!("proposed as pull request #{number}: merging it releases the commit");
+        Ok(Some(Released::Proposed(words)))
+    }
+}
+
+fn refused(failure: super::forge::Failure) -> Stopped {
+    Stopped::Service { is_retryable: failure.is_retryable, text: failure.to_string() }
+}
+
+impl World for Outside {
+    fn fetch(&mut self, opened: &Opened) -> Result<(), Stopped> {
+        reached("fetch");
+        let staged = opened.branches.all_staged();
+        let proposed = self.forge.as_ref().map(|_| "pillion/next/*");
+        let more: Vec<&str> = [staged.as_str()].into_iter().chain(proposed).collect();
+        Ok(opened.fetch_with(&more)?)
+    }
+
+    fn look(&mut self, cluster: Option<&str>) -> Result<Snapshot, Unseen> {
+        let observer = self.observers.get(&cluster.map(str::to_owned));
+        let observer = observer.ok_or_else(|| Unseen("this cluster is not watched".to_owned()))?;
+        observer.look().map_err(|none| Unseen(none.to_string()))
+    }
+
+    fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
+        reached("before-push");
+        let released = match self.propose(opened, proposal)? {
+            Some(proposed) => proposed,
+            None => Released::Put(opened.land(live, proposal.commit, false)?),
+        };
+        reached("after-push");
+        Ok(released)
+    }
+
+    fn withdraw(
+        &mut self,
+        opened: &Opened,
+        cluster: Option<&str>,
+        sidecar_set: &str,
+        why: &str,
+    ) -> Result<(), Stopped> {
+        let Some(forge) = &self.forge else { return Ok(()) };
+        let live = &opened.branches.live;
+        let branch = next_branch(live, cluster, sidecar_set);
+        let Some(found) = opened.repository.branch(&upstream(opened)?, &branch) else { return Ok(()) };
+        self.proposed.remove(&branch);
+        if let Some(request) = forge.find(&branch, live).map_err(refused)?.filter(|r| r.state == State::Open) {
+            forge.close(request.number, why).map_err(refused)?;
+        }
+        let (name, expected) = (format!("refs/heads/{branch}"), Expected::At(found));
+        push(opened, RefUpdate { name, to: None, expected, how: Move::Replace })
+    }
+
+    fn push_staged(&mut self, opened: &Opened, update: RefUpdate) -> Result<(), Stopped> {
+        push(opened, update)
+    }
+
+    fn ask(&mut self, question: &Question) -> Answer {
+        self.check.as_ref().map_or_else(|| Answer::Pass(String::new()), |check| check.ask(question))
+    }
+
+    fn told(&mut self, opened: &Opened) -> Result<Option<Id>, Stopped> {
+        let upstream = upstream(opened)?;
+        Ok(opened.repository.fetch_ref(&upstream, &told_of(opened))?)
+    }
+
+    fn tell(&mut self, notice: &Notice) -> Result<(), Stopped> {
+        reached("before-notify");
+        let Some(notifier) = &self.notifier else { return Ok(()) };
+        for receiver in notifier.receivers() {
+            notifier.send(receiver, notice).map_err(|undelivered| Stopped::Service {
+                is_retryable: undelivered.is_retryable,
+                text: undelivered.to_string(),
+            })?;
+        }
+        reached("after-notify");
+        Ok(())
+    }
+
+    fn remember_told(&mut self, opened: &Opened, before: Option<Id>, commit: Id) -> Result<(), Stopped> {
+        let expected = Expected::read(before);
+        push(opened, RefUpdate { name: told_of(opened), to: Some(commit), expected, how: Move::Replace })
+    }
+}
+
+fn told_of(opened: &Opened) -> String {
+    format!("{TOLD}/{}", opened.branches.live)
+}
+
+fn upstream(opened: &Opened) -> Result<Upstream, Failure> {
+    Ok(opened.repository.upstream(&opened.branches.remote)?)
+}
+
+/// Moves one ref of the remote, or here where there is none.
+fn push(opened: &Opened, update: RefUpdate) -> Result<(), Stopped> {
+    for outcome in opened.repository.push(&upstream(opened)?, &[update])? {
+        match outcome {
+            // Somebody else has written the same or something newer: the next look finds it.
+            Ok(()) | Err(crate::git::Failure::RefMoved { .. }) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A point at which tests end the process as SIGKILL does: no destructor runs, nothing is flushed.
+#[cfg(debug_assertions)]
+fn reached(point: &str) {
+    if std::env::var("PILLION_KILL_AT").is_ok_and(|at| at == point) {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn reached(_: &str) {}

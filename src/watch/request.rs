@@ -1,0 +1,255 @@
+//! How is another server asked over HTTP? With a deadline, a bounded answer, and no secret in what is said of it.
+
+use std::fmt;
+use std::io::Read as _;
+use std::time::Duration;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Error, Proxy};
+
+/// Bytes of an answer that are read; what is beyond is cut.
+const MOST: u64 = 1 << 20;
+
+/// An address that may hold a secret: only its host is ever shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    url: String,
+    host: String,
+}
+
+impl Address {
+    /// Takes an `http://` or `https://` address.
+    ///
+    /// # Errors
+    /// When it is none; the message does not repeat it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{what}: write an address such as https://host/path");
+        let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is no address"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("the address begins neither with https:// nor with http://"));
+        }
+        if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(wrong("the address holds a user name or a password, which would not be sent"));
+        }
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| wrong("the address has no host"))?;
+        Ok(Self { host: host.to_owned(), url: uri.to_string() })
+    }
+
+    /// Returns the host, which may be shown.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the address with a path after it.
+    pub(super) fn join(&self, path: &str) -> Self {
+        let url = format!("{}/{}", self.url.trim_end_matches('/'), path.trim_start_matches('/'));
+        Self { url, host: self.host.clone() }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.host)
+    }
+}
+
+/// What is sent.
+pub(super) struct Request<'a> {
+    pub(super) method: &'static str,
+    pub(super) to: &'a Address,
+    pub(super) headers: &'a [(&'static str, &'a str)],
+    /// JSON; empty: no body.
+    pub(super) body: String,
+}
+
+/// What a server says.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    headers: http::HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns a header, where it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the seconds that the server asks to wait, where it says so in seconds.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// Returns the server's own clock, where it tells: seconds since 1970.
+    pub(super) fn date(&self) -> Option<i64> {
+        let text = self.header("date")?;
+        jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp().as_second())
+    }
+}
+
+/// Asks servers.
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    direct: Agent,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address of a proxy may hold a password.
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// Makes a client whose questions are answered within a time, everything included. Proxies are those of the
+    /// environment, but not for this machine; redirects are not followed, because they would take a body elsewhere.
+    /// Certificates are checked against the roots built in, or against those of `roots` (PEM) in their place.
+    ///
+    /// # Errors
+    /// When `roots` holds no certificate.
+    pub fn new(patience: Duration, roots: Option<&[u8]>) -> Result<Self, String> {
+        let roots = match roots {
+            None => RootCerts::WebPki,
+            Some(pem) => {
+                let found: Result<Vec<_>, _> = parse_pem(pem).collect();
+                let found = found.map_err(|_| "this is no PEM file with certificates".to_owned())?;
+                let certificates: Vec<_> = found
+                    .into_iter()
+                    .filter_map(|item| match item {
+                        PemItem::Certificate(certificate) => Some(certificate),
+                        _ => None,
+                    })
+                    .collect();
+                if certificates.is_empty() {
+                    return Err("this PEM file holds no certificate".to_owned());
+                }
+                RootCerts::new_with_certs(&certificates)
+            }
+        };
+        let agent = |proxy| {
+            let tls = TlsConfig::builder().root_certs(roots.clone()).build();
+            Agent::config_builder()
+                .timeout_global(Some(patience))
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .user_agent(concat!("pillion/", env!("CARGO_PKG_VERSION")))
+                .tls_config(tls)
+                .proxy(proxy)
+                .build()
+                .new_agent()
+        };
+        Ok(Self { agent: agent(Proxy::try_from_env()), direct: agent(None) })
+    }
+
+    /// Sends a request and reads the answer, whatever its status.
+    pub(super) fn send(&self, request: &Request<'_>) -> Result<Answer, String> {
+        let agent = if is_here(&request.to.host) { &self.direct } else { &self.agent };
+        let mut built = http::Request::builder().method(request.method).uri(&request.to.url);
+        for (name, value) in request.headers {
+            built = built.header(*name, *value);
+        }
+        if !request.body.is_empty() {
+            built = built.header("content-type", "application/json");
+        }
+        let built = built.body(request.body.as_str());
+        // What cannot be sent may hold a token: its value is not repeated.
+        let built = built.map_err(|_| "a header holds characters that cannot be sent".to_owned())?;
+        let answer = agent.run(built).map_err(|error| told(&error))?;
+        let (parts, mut body) = answer.into_parts();
+        let mut bytes = Vec::new();
+        body.as_reader().take(MOST).read_to_end(&mut bytes).map_err(|_| "the answer broke off".to_owned())?;
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// Says what went wrong, without the address: ureq repeats it in some of its errors.
+fn told(error: &Error) -> String {
+    match error {
+        Error::HostNotFound => "its host is not found".to_owned(),
+        Error::ConnectionFailed => "it cannot be connected to".to_owned(),
+        Error::Timeout(_) => "it did not answer in time".to_owned(),
+        Error::Tls(what) => format!("no secure connection ({what})"),
+        Error::Rustls(what) => format!("no secure connection ({what})"),
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+            "the proxy of the environment does not let it through".to_owned()
+        }
+        Error::Io(what) => format!("the connection failed ({})", what.kind()),
+        Error::Protocol(_) | Error::Http(_) => "it does not speak HTTP".to_owned(),
+        Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
+        _ => "the request failed".to_owned(),
+    }
+}
+
+/// Characters that are kept of what others say.
+const KEPT: usize = 300;
+
+/// Returns what somebody else says as one short line, with no control characters and no password of an address.
+pub(super) fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<String> = plain.split_whitespace().map(masked).collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(KEPT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Takes user name and password out of a word that holds an address.
+fn masked(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_host_of_an_address_is_shown() {
+        let address = Address::parse("https://hooks.example/services/T0/B0/s3cr3t?x=1").unwrap();
+        assert_eq!(address.host(), "hooks.example");
+        assert_eq!(format!("{address:?}"), "Address(hooks.example)");
+        for (odd, why) in [
+            ("hooks.example/s3cr3t", "the address begins neither"),
+            ("ftp://h/s3cr3t", "the address begins neither"),
+            ("https://u:s3cr3t@h/x", "the address holds a user name"),
+            ("https:///s3cr3t", "this is no address"),
+            ("s3cr3t with spaces", "this is no address"),
+        ] {
+            let said = Address::parse(odd).unwrap_err();
+            assert!(said.starts_with(why) && !said.contains("s3cr3t"), "{odd}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_without_its_address() {
+        let client = Client::new(Duration::from_secs(5), None).unwrap();
+        let to = Address::parse("http://127.0.0.1:1/s3cr3t").unwrap();
+        let said = client.send(&Request { method: "POST", to: &to, headers: &[], body: "{}".into() });
+        let said = said.unwrap_err();
+        assert!(!said.contains("s3cr3t") && !said.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn what_others_say_is_one_short_line() {
+        assert_eq!(one_line(" a\x1b[31m\n\tb \0"), "a [31m b");
+        assert_eq!(one_line("see https://u:p@h/x!"), "see https://***@h/x!");
+        assert_eq!(one_line(&"x".repeat(400)).chars().count(), KEPT + 1);
+    }
+
+    #[test]
+    fn roots_are_certificates() {
+        let wrong = |pem: &str| Client::new(Duration::from_secs(1), Some(pem.as_bytes())).unwrap_err();
+        assert_eq!(wrong("nothing"), "this PEM file holds no certificate");
+    }
+}

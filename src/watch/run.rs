@@ -1,0 +1,199 @@
+//! The loop: fetch, read, evaluate, act, tell; and again when the head moves, pods change or time has passed.
+
+use super::evaluate::{NotApplied, Options, evaluate};
+use super::notify::Notice;
+use super::report::Report;
+use super::standing::{Standing, sites, standing};
+use super::world::{Stopped, World};
+use crate::diag::Diagnostic;
+use crate::git::{Commit, Walk, trailer};
+use crate::stage::{Live, Opened, StagedBranch, Written, stack};
+
+/// Steps that one turn takes at most before it waits again.
+const MOST_STEPS: usize = 1000;
+
+/// Commits that are told of at once, after a long silence.
+const MOST_TOLD: usize = 50;
+
+/// What a watcher is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Watching {
+    /// SidecarSets; empty: all with a ledger.
+    pub names: Vec<String>,
+    /// Only this cluster.
+    pub cluster: Option<String>,
+    /// What an evaluation may do.
+    pub options: Options,
+    /// People are told of commits.
+    pub tells: bool,
+}
+
+/// Manifests that a command has built for a cluster: name and text.
+pub type Build<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>;
+
+/// How a turn ended.
+#[derive(Debug)]
+pub enum Turn {
+    /// Nothing more can be done now.
+    Settled(Report),
+    /// Something in git is wrong: nothing is released before a person has mended it.
+    Refused(Vec<Diagnostic>),
+}
+
+/// Somebody who wants to know what is going on.
+pub trait Audience {
+    /// Hears of an evaluation; returns whether the loop is to go on waiting for the next one.
+    fn hear(&mut self, report: &Report);
+
+    /// Hears of a staged branch that was written anew.
+    fn hear_staged(&mut self, branch: &str, overwritten: &[Commit]);
+}
+
+impl Watching {
+    /// Takes every step that can be taken now, each from the live head of its moment.
+    ///
+    /// # Errors
+    /// When git or a service fails, or the watcher is killed.
+    pub fn turn(
+        &self,
+        opened: &Opened,
+        world: &mut dyn World,
+        build: Build<'_>,
+        not_applied: &mut NotApplied,
+        audience: &mut dyn Audience,
+    ) -> Result<Turn, Stopped> {
+        let mut last = None;
+        for _ in 0..MOST_STEPS {
+            world.fetch(opened)?;
+            match self.head(opened, world, build, not_applied, audience, &mut |_, _| false)? {
+                Turn::Settled(report) if report.moved => last = Some(report),
+                turn => return Ok(turn),
+            }
+        }
+        last.map(Turn::Settled).ok_or_else(|| Stopped::Service {
+            text: "the live branch moves faster than it can be read".to_owned(),
+            is_retryable: true,
+        })
+    }
+
+    /// Reads the live head once, and evaluates it again and again for as long as `goes_on` says: until the head moves,
+    /// as the caller knows. Returns what the last evaluation found.
+    ///
+    /// # Errors
+    /// When git or a service fails, or the watcher is killed.
+    pub fn head(
+        &self,
+        opened: &Opened,
+        world: &mut dyn World,
+        build: Build<'_>,
+        not_applied: &mut NotApplied,
+        audience: &mut dyn Audience,
+        goes_on: &mut dyn FnMut(&mut dyn World, &Report) -> bool,
+    ) -> Result<Turn, Stopped> {
+        let (live, mut wrong) = opened.read()?;
+        let Some(live) = live else { return Ok(Turn::Refused(wrong)) };
+        let (sites, found) = sites(&live, self.cluster.as_deref(), build)?;
+        wrong.extend(found);
+        if wrong.iter().any(Diagnostic::is_error) {
+            return Ok(Turn::Refused(wrong));
+        }
+        let (mut standing, found) = standing(&live, &sites, &self.names)?;
+        wrong.extend(found);
+        if wrong.iter().any(Diagnostic::is_error) {
+            return Ok(Turn::Refused(wrong));
+        }
+        self.tell(opened, &live, world)?;
+        self.keep_staged(opened, &standing, world, audience)?;
+        loop {
+            let report = evaluate(opened, &mut standing, world, &self.options, not_applied)?;
+            audience.hear(&report);
+            if report.moved || !goes_on(world, &report) {
+                return Ok(Turn::Settled(report));
+            }
+        }
+    }
+
+    /// Writes the staged branches of open rollouts anew where they hold something else than what is to come.
+    fn keep_staged(
+        &self,
+        opened: &Opened,
+        standing: &Standing<'_, '_>,
+        world: &mut dyn World,
+        audience: &mut dyn Audience,
+    ) -> Result<(), Stopped> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let signing = opened.signing()?;
+        for watched in &standing.watched {
+            let live = standing.live;
+            let branch = StagedBranch::find(live, watched.cluster.as_deref(), watched.name());
+            let is_there = branch.local.is_some() || branch.remote.is_some();
+            // Before a rollout is open, `stage` writes the branch; where nobody ever staged, nobody reads it.
+            if !watched.rollout.is_open() || !is_there {
+                continue;
+            }
+            let kept = branch.commits(live)?;
+            let kept = if signing.is_on() { kept } else { Vec::new() };
+            let (Some(made), _) = stack(live, &watched.rollout, usize::MAX, &signing, &kept)? else { continue };
+            let tip = (!made.commits.is_empty()).then(|| made.tip());
+            let examined = branch.examine(live, watched.name())?;
+            let written = branch.write(live, tip)?;
+            if let Some(update) = branch.push(tip) {
+                world.push_staged(opened, update)?;
+            }
+            if matches!(written, Written::Anew) {
+                audience.hear_staged(branch.short(), &examined.foreign);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells people of the live commits of rollouts that nobody was told of, oldest first.
+    fn tell(&self, opened: &Opened, live: &Live<'_>, world: &mut dyn World) -> Result<(), Stopped> {
+        if !self.tells || self.options.dry_run {
+            return Ok(());
+        }
+        let told = world.told(opened)?;
+        if told == Some(live.head.id) {
+            return Ok(());
+        }
+        let Some(last) = told else { return world.remember_told(opened, None, live.head.id) };
+        let mut untold = Vec::new();
+        for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_TOLD) {
+            let commit = commit?;
+            if commit.id == last {
+                break;
+            }
+            untold.push(commit);
+        }
+        for commit in untold.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()) {
+            world.tell(&notice(commit))?;
+        }
+        world.remember_told(opened, Some(last), live.head.id)
+    }
+}
+
+/// What people are told of a commit.
+fn notice(commit: &Commit) -> Notice {
+    let value = |key| commit.trailer(key).unwrap_or_default();
+    Notice {
+        commit: commit.id.to_string(),
+        action: value(trailer::ACTION),
+        sidecar_set: value(trailer::SIDECAR_SET),
+        subject: commit.subject().to_owned(),
+        body: body(&commit.message),
+        cluster: None,
+        time: jiff::Timestamp::from_second(commit.time.seconds).unwrap_or_default(),
+        url: None,
+    }
+}
+
+/// A message without its subject and its trailers.
+fn body(message: &str) -> String {
+    let mut paragraphs: Vec<&str> = message.trim_end().split("\n\n").skip(1).collect();
+    if paragraphs.last().is_some_and(|p| p.contains("Pillion-")) {
+        paragraphs.pop();
+    }
+    paragraphs.join("\n\n")
+}

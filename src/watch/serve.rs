@@ -1,0 +1,171 @@
+//! Is the watcher alive, is it ready, and what are its numbers? Over HTTP, for probes and for Prometheus.
+//!
+//! Alive means that evaluations are completed: a watcher that hangs with its pod Ready is worth less than none.
+
+use super::metrics::{CONTENT_TYPE, Metrics};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE as CONTENT_TYPE_HEADER;
+use axum::routing::get;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// Whether evaluations are completed.
+#[derive(Debug)]
+pub struct Health {
+    limit: Duration,
+    started: Instant,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Health {
+    /// Begins now; it is healthy as long as an evaluation was completed within `limit`, or since the beginning.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, started: Instant::now(), last: Mutex::new(None) }
+    }
+
+    /// An evaluation was completed.
+    pub fn completed(&self) {
+        self.complete_at(Instant::now());
+    }
+
+    fn complete_at(&self, now: Instant) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Returns whether a first evaluation was completed.
+    pub fn is_ready(&self) -> bool {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Returns how long no evaluation was completed, where that is longer than the limit.
+    pub fn overdue(&self, now: Instant) -> Option<Duration> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.started);
+        Some(now.saturating_duration_since(last)).filter(|age| *age > self.limit)
+    }
+}
+
+/// A server of health and metrics. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How long answers that have begun may take when the server ends.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Serves `/metrics`, `/healthz` and `/readyz`, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn start(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| {
+            let what = format!("{address} cannot be listened on ({error}): write a free address");
+            io::Error::new(error.kind(), what)
+        })?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = async move {
+            let (ending, ended) = oneshot::channel::<()>();
+            let signal = async move {
+                // A sender that was dropped is a server that nobody wants any more.
+                drop(stopped.await);
+                drop(ending);
+            };
+            let served = axum::serve(listener, routes(metrics, health)).with_graceful_shutdown(signal);
+            let patience = async move {
+                drop(ended.await);
+                tokio::time::sleep(GRACE).await;
+            };
+            // Connections that somebody keeps open do not keep the watcher.
+            tokio::select! { _ = served => {}, () = patience => {} }
+        };
+        let thread = thread::Builder::new()
+            .name("pillion-serve".to_owned())
+            .spawn(move || runtime.block_on(serving))?;
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Returns where it listens: the port, where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it: no new connections, and those that are open end within two seconds.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed there.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn routes(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
+    let ready = Arc::clone(&health);
+    Router::new()
+        .route("/metrics", get(async move || ([(CONTENT_TYPE_HEADER, CONTENT_TYPE)], metrics.text())))
+        .route("/healthz", get(async move || healthz(&health, Instant::now())))
+        .route("/readyz", get(async move || readyz(&ready)))
+}
+
+fn healthz(health: &Health, now: Instant) -> (StatusCode, String) {
+    match health.overdue(now) {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(age) => {
+            let said = format!(
+                "no evaluation was completed for {} s, and {} s is the limit: the log says what it waits for\n",
+                age.as_secs(),
+                health.limit.as_secs()
+            );
+            (StatusCode::SERVICE_UNAVAILABLE, said)
+        }
+    }
+}
+
+fn readyz(health: &Health) -> (StatusCode, &'static str) {
+    if health.is_ready() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the first evaluation is not completed yet\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_an_evaluation_within_the_limit() {
+        let health = Health::new(Duration::from_secs(60));
+        let later = |seconds| health.started + Duration::from_secs(seconds);
+        assert_eq!(health.overdue(later(60)), None, "it has just begun");
+        assert_eq!(health.overdue(later(61)), Some(Duration::from_secs(61)));
+        assert!(!health.is_ready());
+        health.complete_at(later(100));
+        assert!(health.is_ready());
+        assert_eq!(healthz(&health, later(160)).0, StatusCode::OK);
+        let (status, said) = healthz(&health, later(175));
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(said.starts_with("no evaluation was completed for 75 s, and 60 s is the limit"), "{said}");
+    }
+}

@@ -1,0 +1,206 @@
+//! What a cluster looks like at one moment: workloads and pods, as far as a rollout asks. Plain data.
+//!
+//! Times are those of the API server: [`Snapshot::now`] is its clock, everything else is what objects say.
+
+use crate::model::workload::Kind;
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a cluster looks like at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The API server's clock.
+    pub now: Timestamp,
+    /// The workloads that are there, by `KIND[.GROUP]/NAMESPACE/NAME`.
+    pub workloads: BTreeMap<Arc<str>, Workload>,
+}
+
+/// A workload as the cluster has it, with its pods.
+#[derive(Debug, Clone, Default)]
+pub struct Workload {
+    /// `metadata.generation`; 0 where the object has none.
+    pub generation: i64,
+    /// `status.observedGeneration`; None: the controller writes none.
+    pub observed_generation: Option<i64>,
+    /// The pods it is to have: `spec.replicas` (1 where the API server defaults it), for a DaemonSet
+    /// `status.desiredNumberScheduled`, for a bare Pod 1. None: the kind does not say.
+    pub desired: Option<u32>,
+    /// The pod template, as JSON; for a bare Pod the object itself.
+    pub template: Option<Arc<RawValue>>,
+    /// The value at the path of the kind's own partition, as JSON; None: there is none.
+    pub partition: Option<Arc<RawValue>>,
+    /// A person has paused it: `spec.paused` and its like.
+    pub is_paused: bool,
+    /// `spec.progressDeadlineSeconds`.
+    pub progress_deadline: Option<u32>,
+    /// `spec.minReadySeconds`.
+    pub min_ready: u32,
+    /// What pods of the present template are labelled with: the ReplicaSet's `pod-template-hash`,
+    /// `status.updateRevision`, or the hash of the newest ControllerRevision. None: not known (yet).
+    pub update_revision: Option<Arc<str>>,
+    /// When the ReplicaSet or ControllerRevision of the present template was made. It may be old: both are taken up
+    /// again when a template comes back.
+    pub revision_created: Option<Timestamp>,
+    /// When somebody last wrote its spec: the newest `time` of `metadata.managedFields` without a `subresource`. None:
+    /// not known.
+    pub changed: Option<Timestamp>,
+    /// Conditions that say why no pods come: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's `Degraded`.
+    pub complaints: Vec<Complaint>,
+    /// Its pods, by name: those of ReplicaSets and other workloads in between too.
+    pub pods: BTreeMap<Arc<str>, Pod>,
+}
+
+/// A condition of a workload that says what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// `type`.
+    pub kind: Arc<str>,
+    /// `reason`.
+    pub reason: Arc<str>,
+    /// `message`.
+    pub message: Arc<str>,
+    /// `lastTransitionTime`.
+    pub since: Option<Timestamp>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// `metadata.deletionTimestamp`: when it is to be gone.
+    pub deleted: Option<Timestamp>,
+    /// When its containers were last changed in place: `updateTimestamp` of `apps.kruise.io/inplace-update-state`, or
+    /// the newest `time` of `metadata.managedFields` without a `subresource` that is later than its creation. None:
+    /// never, or not known.
+    pub changed: Option<Timestamp>,
+    /// `metadata.generation` is newer than `status.observedGeneration`: the kubelet has not seen the last change.
+    pub is_unseen: bool,
+    /// What its controller labelled it with: `pod-template-hash`, `controller-revision-hash` and their like.
+    pub revision: Option<Arc<str>>,
+    /// `spec.nodeName` is set.
+    pub is_scheduled: bool,
+    /// `status.phase`.
+    pub phase: Phase,
+    /// `status.reason` (`Evicted`, `NodeLost`).
+    pub reason: Option<Arc<str>>,
+    /// The condition `Ready`.
+    pub ready: Condition,
+    /// The condition `PodScheduled`.
+    pub scheduled: Condition,
+    /// The reason of the condition `DisruptionTarget`, where it is True: the pod goes for reasons of the node.
+    pub disruption: Option<Arc<str>>,
+    /// Containers and native sidecars; and plain init containers, in the order of the pod.
+    pub containers: Vec<Container>,
+}
+
+/// `status.phase`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "Kubernetes' own words")]
+pub enum Phase {
+    #[default]
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+/// One condition of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Condition {
+    /// `status` is `True`.
+    pub holds: bool,
+    /// `lastTransitionTime`.
+    pub since: Option<Timestamp>,
+    /// `reason`.
+    pub reason: Option<Arc<str>>,
+    /// `message`.
+    pub message: Option<Arc<str>>,
+}
+
+/// What a container is to its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// One of `containers`.
+    #[default]
+    Main,
+    /// One of `initContainers` with `restartPolicy: Always`.
+    NativeSidecar,
+    /// One of `initContainers` that has to end.
+    Init,
+}
+
+/// A container of a pod: what is asked for, and its status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Container {
+    /// `name`.
+    pub name: Arc<str>,
+    /// What it is.
+    pub role: Role,
+    /// `spec`'s image.
+    pub image: Arc<str>,
+    /// `status`' image; None: there is no status yet.
+    pub running_image: Option<Arc<str>>,
+    /// `imageID` of the status.
+    pub image_id: Option<Arc<str>>,
+    /// `imageID` before the last update in place, where Kruise has written it down
+    /// (`apps.kruise.io/inplace-update-state`).
+    pub image_id_before: Option<Arc<str>>,
+    /// `ready`.
+    pub is_ready: bool,
+    /// `restartCount`.
+    pub restarts: u32,
+    /// `state`.
+    pub state: State,
+    /// `lastState.terminated`.
+    pub last_end: Option<End>,
+}
+
+/// `state` of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum State {
+    /// Nothing is known yet.
+    #[default]
+    None,
+    /// `waiting`.
+    Waiting {
+        /// `reason`.
+        reason: Arc<str>,
+        /// `message`.
+        message: Arc<str>,
+    },
+    /// `running`.
+    Running {
+        /// `startedAt`.
+        since: Option<Timestamp>,
+    },
+    /// `terminated`.
+    Terminated(End),
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// `exitCode`.
+    pub exit_code: i32,
+    /// `reason` (`OOMKilled`, `Error`).
+    pub reason: Arc<str>,
+    /// `startedAt`.
+    pub started: Option<Timestamp>,
+    /// `finishedAt`.
+    pub finished: Option<Timestamp>,
+}
+
+/// Which workloads are looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Kinds with a pod template, those of pillion.yaml too.
+    pub kinds: Vec<Arc<Kind>>,
+    /// Namespaces; empty: all.
+    pub namespaces: Vec<Arc<str>>,
+}

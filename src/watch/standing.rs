@@ -1,0 +1,143 @@
+//! What one live head holds, read once: clusters, rollouts and their plans, until the head moves.
+
+use super::freeze::Windows;
+use super::world::Stopped;
+use crate::diag::{Code, Diagnostic};
+use crate::git::{Id, Walk, trailer};
+use crate::model::repository::Rollout as Settings;
+use crate::plan::{Circumstances, steps};
+use crate::stage::{Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches};
+
+/// Commits of the live branch that are looked at for approvals.
+const MOST_COMMITS: usize = 1000;
+
+/// What a live head holds.
+pub struct Standing<'l, 's> {
+    /// The head.
+    pub live: &'l Live<'l>,
+    /// Its rollouts, by cluster and name.
+    pub watched: Vec<Watched<'s>>,
+}
+
+/// One rollout that is watched.
+pub struct Watched<'s> {
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<String>,
+    /// Its plan.
+    pub rollout: Rollout<'s>,
+    /// What pillion.yaml and the SidecarSet say of rollouts.
+    pub settings: Settings,
+    /// Times in which nothing is released.
+    pub windows: Windows,
+    /// Why it must not open yet.
+    pub not_before: Option<String>,
+    /// Digests of plans that are approved in trailers of live commits.
+    pub approved: Vec<String>,
+    /// The live head.
+    pub head: Id,
+    given: Circumstances,
+}
+
+impl Watched<'_> {
+    /// Returns the name of the SidecarSet.
+    pub fn name(&self) -> &str {
+        self.rollout.name()
+    }
+
+    /// Plans anew where something outside of git is another than before.
+    pub(super) fn plan_with(&mut self, given: Circumstances) {
+        let is_same = self.given.not_before == given.not_before
+            && self.given.waiting == given.waiting
+            && self.given.unhealthy == given.unhealthy
+            && self.given.observed == given.observed;
+        if !is_same {
+            let limit = self.rollout.course.settings.max_batches.saturating_add(2) as usize;
+            self.rollout.steps = steps(&self.rollout.course, &self.rollout.ledger, &given, limit);
+            self.given = given;
+        }
+    }
+}
+
+/// Reads every cluster of a live head. With an error among the diagnostics nothing may be released.
+///
+/// # Errors
+/// When git fails.
+pub fn sites(
+    live: &Live<'_>,
+    cluster: Option<&str>,
+    built: &dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>,
+) -> Result<(Vec<Site>, Vec<Diagnostic>), Stopped> {
+    let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
+    for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
+        let made = built(name)?;
+        let (site, wrong) = live.site(name, made.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
+        diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+        if is_sound {
+            diagnostics.extend(check_own_render(live, &site)?);
+        }
+        found.push(site);
+    }
+    Ok((found, diagnostics))
+}
+
+/// Plans every rollout of the sites. With an error among the diagnostics nothing may be released.
+///
+/// # Errors
+/// When git fails.
+pub fn standing<'l, 's>(
+    live: &'l Live<'l>,
+    sites: &'s [Site],
+    names: &[String],
+) -> Result<(Standing<'l, 's>, Vec<Diagnostic>), Stopped> {
+    let (mut watched, mut diagnostics) = (Vec::new(), Vec::new());
+    for site in sites {
+        let cluster = site.cluster.as_deref();
+        for name in site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n)) {
+            let source = site.source(name).map(|r| r.name);
+            let given = Circumstances { not_before: not_before(live, cluster, name, &source), ..Circumstances::default() };
+            let (rollout, wrong) = Rollout::of(site, name, &given);
+            diagnostics.extend(wrong);
+            diagnostics.extend(too_many_batches(&rollout));
+            let branch = StagedBranch::find(live, cluster, name);
+            diagnostics.extend(rewritten(live, &branch, &branch.examine(live, name)?));
+            let settings = site.settings(name).0;
+            // What is wrong with them was said when pillion.yaml was read.
+            let windows = Windows::read(&settings.freeze).0;
+            watched.push(Watched {
+                cluster: cluster.map(str::to_owned),
+                approved: approvals(live, name)?,
+                rollout,
+                settings,
+                windows,
+                not_before: given.not_before.clone(),
+                head: live.head.id,
+                given,
+            });
+        }
+    }
+    Ok((Standing { live, watched }, diagnostics))
+}
+
+/// Approvals of people in the trailers of their commits, since the last batch: `Pillion-Action: Approve`, the set,
+/// and the digest of the plan, which holds the number of the batch.
+fn approvals(live: &Live<'_>, name: &str) -> Result<Vec<String>, Stopped> {
+    let mut found = Vec::new();
+    for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_COMMITS) {
+        let commit = match commit {
+            Ok(commit) => commit,
+            // Beyond what a shallow clone has there is nothing to be found.
+            Err(crate::git::Failure::Shallow { .. } | crate::git::Failure::Missing { .. }) => break,
+            Err(failure) => return Err(failure.into()),
+        };
+        if commit.trailer(trailer::SIDECAR_SET).as_deref() != Some(name) {
+            continue;
+        }
+        match commit.trailer(trailer::ACTION).as_deref() {
+            Some("Approve") => found.extend(commit.trailer(trailer::PLAN)),
+            Some("Batch" | "Open" | "Close") => break,
+            _ => {}
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,185 @@
+//! The manifests of deploy/: the watcher reads and never writes, runs as nobody, and each form is like the others.
+
+use pillion::model::workload::Kinds;
+use pillion::yaml::{Document, split};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Every document of a file or folder of deploy/.
+fn documents(path: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
+    let files = if path.is_dir() { files(&path) } else { vec![path] };
+    let mut found = Vec::new();
+    for file in files {
+        let (name, text): (Arc<str>, _) = (file.to_string_lossy().into(), fs::read_to_string(&file).unwrap());
+        let (pieces, wrong) = split(&name, &text);
+        assert_eq!(wrong, []);
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let document = Document::read(&name, index, piece.first_line, &text[piece.span]).unwrap();
+            assert_eq!(document.diagnostics(), []);
+            found.push(document.value().clone());
+        }
+    }
+    found
+}
+
+fn of_kind<'d>(documents: &'d [Value], kind: &str) -> &'d Value {
+    documents.iter().find(|d| d["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
+}
+
+fn words(value: &Value) -> BTreeSet<&str> {
+    value.as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect()
+}
+
+/// The pod specs of both long forms.
+fn pod_specs() -> [Value; 2] {
+    let deployment = of_kind(&documents("base/deployment.yaml"), "Deployment").clone();
+    let cron_job = of_kind(&documents("cronjob/cronjob.yaml"), "CronJob").clone();
+    [
+        deployment["spec"]["template"]["spec"].clone(),
+        cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone(),
+    ]
+}
+
+fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"].into_iter().flat_map(|list| spec[list].as_array().unwrap())
+}
+
+#[test]
+fn no_role_has_a_verb_that_writes() {
+    let mut roles = 0;
+    for document in documents("") {
+        assert!(document["kind"].is_string() || document["jobs"].is_object(), "{document}");
+        for rule in document["rules"].as_array().into_iter().flatten() {
+            roles += 1;
+            assert_eq!(words(&rule["verbs"]), BTreeSet::from(["get", "list", "watch"]));
+            for list in ["apiGroups", "resources"] {
+                assert!(words(&rule[list]).iter().all(|w| !w.contains('*')), "{rule}");
+            }
+            assert!(!words(&rule["resources"]).contains("secrets"));
+        }
+    }
+    assert_eq!(roles, 10);
+}
+
+#[test]
+fn the_rights_are_the_kinds_that_are_watched() {
+    let [cluster, namespaced] = ["cluster/rbac.yaml", "namespaced/rbac.yaml"].map(documents);
+    let rules = &of_kind(&cluster, "ClusterRole")["rules"];
+    assert_eq!(rules, &of_kind(&namespaced, "Role")["rules"]);
+    let allows = |group: &str, resource: &str| {
+        let mut rules = rules.as_array().unwrap().iter();
+        rules.any(|r| words(&r["apiGroups"]).contains(group) && words(&r["resources"]).contains(resource))
+    };
+    for kind in Kinds::default().all() {
+        let plural = format!("{}s", kind.kind.to_lowercase());
+        assert!(allows(&kind.group, &plural), "{plural}.{}", kind.group);
+    }
+    assert!(allows("apps", "controllerrevisions"));
+    for (documents, role) in [(&cluster, "ClusterRole"), (&namespaced, "Role")] {
+        let binding = of_kind(documents, &format!("{role}Binding"));
+        assert_eq!(
+            (&binding["roleRef"]["kind"], &binding["roleRef"]["name"]),
+            (&json!(role), &json!("pillion-watch"))
+        );
+        let account = json!([{"kind": "ServiceAccount", "name": "pillion-watch", "namespace": "pillion"}]);
+        assert_eq!(binding["subjects"], account);
+    }
+}
+
+#[test]
+fn the_watcher_runs_as_nobody_and_writes_nowhere_else() {
+    for spec in pod_specs() {
+        let context = &spec["securityContext"];
+        assert_eq!((&context["runAsNonRoot"], &context["runAsUser"]), (&json!(true), &json!(65532)));
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(spec["serviceAccountName"], "pillion-watch");
+        for key in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert!(spec[key].is_null(), "{key}");
+        }
+        for volume in spec["volumes"].as_array().unwrap() {
+            assert!(volume["emptyDir"]["sizeLimit"].is_string() || volume["secret"].is_object(), "{volume}");
+        }
+        for container in containers(&spec) {
+            let expected = json!({
+                "allowPrivilegeEscalation": false, "privileged": false, "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+            });
+            assert_eq!(container["securityContext"], expected);
+            assert!(container["resources"]["limits"]["memory"].is_string());
+            assert!(container["resources"]["requests"]["cpu"].is_string());
+            assert_eq!(container["image"], "pillion", "a registry is named by whoever has one");
+            let program = container["command"][0].as_str().unwrap();
+            assert!(["git", "pillion"].contains(&program), "no shell: {program}");
+        }
+    }
+    let accounts = documents("base/serviceaccount.yaml");
+    assert_eq!(accounts[0]["automountServiceAccountToken"], false);
+    let namespaces = documents("base/namespace.yaml");
+    assert_eq!(namespaces[0]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+}
+
+#[test]
+fn the_forms_are_alike() {
+    let [long, again] = pod_specs();
+    for key in ["initContainers", "volumes", "securityContext", "serviceAccountName"] {
+        assert_eq!(long[key], again[key], "{key}");
+    }
+    let watch = |spec: &Value| spec["containers"][0].clone();
+    for key in ["command", "env", "envFrom", "volumeMounts", "workingDir"] {
+        assert_eq!(watch(&long)[key], watch(&again)[key], "{key}");
+    }
+    assert_eq!(watch(&long)["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(watch(&long)["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let reference = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md")).unwrap();
+    for spec in [&long, &again] {
+        for argument in words(&watch(spec)["args"]) {
+            let flag = argument.split('=').next().unwrap();
+            assert!(reference.contains(flag), "{flag} is no flag of pillion");
+        }
+    }
+    let port = &watch(&long)["ports"][0]["containerPort"];
+    let policy = &documents("base/networkpolicy.yaml")[0];
+    assert_eq!(&policy["spec"]["ingress"][0]["ports"][0]["port"], port);
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    let labels = &documents("base/deployment.yaml")[0]["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], labels);
+    assert_eq!(
+        &documents("cronjob/cronjob.yaml")[0]["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"],
+        labels
+    );
+}
+
+#[test]
+fn what_a_kustomization_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for form in ["base", "cluster", "namespaced", "cronjob"] {
+        let document = &documents(&format!("{form}/kustomization.yaml"))[0];
+        let named = words(&document["resources"]);
+        assert!(named.iter().all(|r| root.join(form).join(r).exists()), "{named:?}");
+        let own = files(&root.join(form));
+        let own = own.iter().map(|f| f.file_name().unwrap().to_str().unwrap());
+        assert!(own.filter(|f| *f != "kustomization.yaml").all(|f| named.contains(f)), "{form}");
+    }
+}
+
+#[test]
+fn the_workflow_may_write_contents_and_nothing_else() {
+    let workflow = &documents("ci")[0];
+    assert_eq!(workflow["permissions"], json!({"contents": "write"}));
+    assert_eq!(workflow["concurrency"]["cancel-in-progress"], false, "a push that has begun ends");
+}

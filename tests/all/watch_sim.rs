@@ -1,0 +1,380 @@
+//! Watchers that are killed, race, lose their watches and find the branch moved end where one that nobody disturbs
+//! ends: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` plays more of them.
+
+use crate::git_world::{Repo, World as Folder, on_top};
+use crate::sim_cluster::SimCluster;
+use crate::stage_world::{example, newer};
+use pillion::git::{Commit, Expected, Id, RefUpdate, Walk, trailer};
+use pillion::stage::{Branches, Live, Opened, verify};
+use pillion::watch::check::{Answer, Question};
+use pillion::watch::notify::Notice;
+use pillion::watch::report::Report;
+use pillion::watch::run::{Audience, Turn, Watching};
+use pillion::watch::snapshot::Snapshot;
+use pillion::watch::world::{Proposal, Released, Stopped, Unseen, World};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Seconds that the pods of a batch must stay healthy, as the repository of these tests says.
+const SOAK: i64 = 30;
+
+/// Schedules that every run of the tests plays.
+const SCHEDULES: u64 = 200;
+
+/// Actions after which a schedule must have come to its end.
+const MOST_ACTIONS: usize = 2000;
+
+/// Chance, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `n`.
+    fn roll(&mut self, n: u64) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.roll(n) == 0
+    }
+}
+
+/// What all watchers of a schedule share.
+struct Shared {
+    cluster: SimCluster,
+    dice: Dice,
+    /// Nothing goes wrong.
+    is_calm: bool,
+    /// Commits that people were told of, in the order of arrival, doubled ones too.
+    arrived: Vec<String>,
+    told: Option<Id>,
+    /// Commits of people that are still to come onto the live branch.
+    edits: u32,
+}
+
+/// The world of one watcher.
+struct Sim<'a> {
+    shared: &'a RefCell<Shared>,
+}
+
+impl Sim<'_> {
+    fn strikes(&self, n: u64) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        !shared.is_calm && shared.dice.one_in(n)
+    }
+
+    fn kill(&self, n: u64, at: &'static str) -> Result<(), Stopped> {
+        if self.strikes(n) { Err(Stopped::Killed(at)) } else { Ok(()) }
+    }
+
+    fn fail(&self, n: u64, what: &str) -> Result<(), Stopped> {
+        if self.strikes(n) { Err(Stopped::Service { text: what.to_owned(), is_retryable: true }) } else { Ok(()) }
+    }
+}
+
+impl World for Sim<'_> {
+    fn fetch(&mut self, _: &Opened) -> Result<(), Stopped> {
+        self.kill(20, "before the fetch")?;
+        self.fail(15, "the server is away")?;
+        self.kill(20, "after the fetch")
+    }
+
+    fn look(&mut self, _: Option<&str>) -> Result<Snapshot, Unseen> {
+        if self.strikes(10) {
+            return Err(Unseen("the watch of pods is lost".to_owned()));
+        }
+        Ok(self.shared.borrow().cluster.snapshot())
+    }
+
+    fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
+        self.kill(12, "before the push")?;
+        self.fail(12, "the push failed")?;
+        if self.shared.borrow().edits > 0 && self.strikes(4) {
+            edit(opened, self.shared);
+        }
+        let commit = opened.repository.commit(proposal.commit).unwrap();
+        let is_fresh = opened.repository.find_ref("refs/heads/main") == Some(live.head.id);
+        if is_fresh {
+            rests_on_health(opened, &self.shared.borrow().cluster, &commit);
+        }
+        let put = opened.land(live, proposal.commit, false)?;
+        self.kill(6, "after the push")?;
+        Ok(Released::Put(put))
+    }
+
+    fn withdraw(&mut self, _: &Opened, _: Option<&str>, _: &str, _: &str) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn push_staged(&mut self, _: &Opened, _: RefUpdate) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn ask(&mut self, _: &Question) -> Answer {
+        Answer::Pass(String::new())
+    }
+
+    fn told(&mut self, _: &Opened) -> Result<Option<Id>, Stopped> {
+        Ok(self.shared.borrow().told)
+    }
+
+    fn tell(&mut self, notice: &Notice) -> Result<(), Stopped> {
+        self.kill(10, "before telling")?;
+        self.fail(10, "the webhook is away")?;
+        self.shared.borrow_mut().arrived.push(notice.commit.clone());
+        self.kill(10, "after telling")
+    }
+
+    fn remember_told(&mut self, _: &Opened, before: Option<Id>, commit: Id) -> Result<(), Stopped> {
+        self.kill(10, "before remembering")?;
+        let mut shared = self.shared.borrow_mut();
+        if shared.told == before {
+            shared.told = Some(commit);
+        }
+        Ok(())
+    }
+}
+
+/// A batch or the end rests on pods that are healthy at this moment, whatever the watcher has seen.
+fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
+    let action = commit.trailer(trailer::ACTION).unwrap();
+    let parent = opened.repository.commit(commit.parents[0]).unwrap();
+    let (live, _) = Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id)).unwrap();
+    let live = live.unwrap();
+    let (site, _) = live.site(None, None);
+    let ledger = site.ledger("log");
+    let goes_back = ledger.target.as_ref() == Some(&ledger.released);
+    if !["Batch", "Close"].contains(&action.as_str()) || ledger.last_batch() == 0 {
+        return;
+    }
+    let last = ledger.lines.iter().filter(|(_, l)| l.revision == *ledger.target.as_ref().unwrap() && l.batch == Some(ledger.last_batch()));
+    for (key, _) in last {
+        let soak = if goes_back { 0 } else { SOAK };
+        assert!(cluster.is_soaked(key, soak), "{}: {key} is not healthy", commit.subject());
+    }
+}
+
+/// Somebody else's commit on the live branch: an image of an application, in the sources and rendered.
+fn edit(opened: &Opened, shared: &RefCell<Shared>) {
+    let mut shared = shared.borrow_mut();
+    let Some(n) = shared.edits.checked_sub(1) else { return };
+    shared.edits = n;
+    let head = opened.repository.find_ref("refs/heads/main").unwrap();
+    let tree = opened.repository.commit(head).unwrap().tree;
+    let changed = ["apps/shop/web.yaml", "rendered/shop/web.yaml"].map(|path| {
+        let entry = opened.repository.entry_at(tree, path).unwrap().unwrap();
+        let text = String::from_utf8(opened.repository.read(entry.id).unwrap()).unwrap();
+        (path, text.replacen("image: registry.example/web:", &format!("image: registry.example/web:{n}-"), 1))
+    });
+    assert!(changed[0].1.contains(&format!("web:{n}-")), "{}", changed[0].1);
+    let files = changed.each_ref().map(|(path, text)| (*path, text.as_str()));
+    let commit = on_top(&opened.repository, head, &files);
+    opened.repository.update_ref("refs/heads/main", commit, Expected::At(head), "edit").unwrap();
+}
+
+/// The agent: what the live branch holds is applied.
+fn sync(repo: &Repo, shared: &RefCell<Shared>) {
+    let repository = repo.open();
+    let head = repository.find_ref("refs/heads/main").unwrap();
+    let tree = repository.commit(head).unwrap().tree;
+    let files = repository.files(tree, &["rendered"]).unwrap();
+    for file in files.into_iter().filter(|f| f.path.ends_with(".yaml")) {
+        let text = String::from_utf8(repository.read(file.id).unwrap()).unwrap();
+        // `rendered/shop/cart.yaml`: the agent applies a folder to the namespace of its name.
+        let namespace = file.path.split('/').nth(1).unwrap();
+        shared.borrow_mut().cluster.apply(namespace, &text);
+    }
+}
+
+struct Nobody;
+
+impl Audience for Nobody {
+    fn hear(&mut self, _: &Report) {}
+
+    fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+}
+
+/// What a rollout comes to.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    ledger: String,
+    /// Subjects of the commits of the rollout, oldest first, without what differs with edits in between.
+    actions: Vec<String>,
+    told: BTreeSet<String>,
+    images: BTreeMap<String, Option<String>>,
+}
+
+/// How a schedule begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Story {
+    Good,
+    /// The new image cannot be pulled, and the rollout pauses.
+    BadPauses,
+    /// The new image cannot be pulled, and the rollout goes back.
+    BadGoesBack,
+}
+
+fn begin(folder: &Folder, story: Story) -> Repo {
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
+    if story == Story::BadGoesBack {
+        settings.push_str("  onFailure: RollBack\n");
+    }
+    texts.insert("ledgers/log.yaml".into(), crate::stage_world::ledger_at(&texts["sidecars/log.yaml"]));
+    let repo = folder.init("repo.git-work", &[]);
+    repo.hold(&texts).render().commit("start");
+    let mut newer = newer(texts);
+    if story != Story::Good {
+        let set = newer.get_mut("sidecars/log.yaml").unwrap();
+        *set = set.replace("1.5.0", "bad-1.5.0");
+    }
+    repo.hold(&newer).commit("log: 1.5.0");
+    repo.git(&["checkout", "-q", "--detach"]);
+    repo
+}
+
+fn opened(repo: &Repo) -> Opened {
+    let repository = repo.open();
+    let config = PathBuf::from("pillion.yaml");
+    let head = repository.find_ref("refs/heads/main").unwrap();
+    let (read, _) = pillion::stage::configuration_of(&repository, head, &config).unwrap();
+    let branches = Branches::of(&read.unwrap().repository).unwrap();
+    Opened { repository, config, branches }
+}
+
+/// Plays a schedule to its end.
+fn play(story: Story, seed: Option<u64>) -> Outcome {
+    let folder = Folder::new();
+    let repo = begin(&folder, story);
+    let start = repo.id("main");
+    let shared = RefCell::new(Shared {
+        cluster: SimCluster::new(),
+        dice: Dice(seed.unwrap_or(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+        is_calm: seed.is_none(),
+        arrived: Vec::new(),
+        told: None,
+        edits: if seed.is_some() { 2 } else { 0 },
+    });
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let watching = Watching { tells: true, ..Watching::default() };
+    let opened = opened(&repo);
+    let mut alarms = [BTreeMap::new(), BTreeMap::new()];
+    let mut quiet = 0;
+    let mut is_over = false;
+    for _ in 0..MOST_ACTIONS {
+        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { quiet % 2 };
+        match choice {
+            0 | 2..=3 => {
+                let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
+                sync(&repo, &shared);
+                shared.borrow_mut().cluster.pass(i64::try_from(seconds).unwrap());
+            }
+            5 if shared.borrow_mut().dice.one_in(3) => {
+                let n = usize::try_from(shared.borrow_mut().dice.roll(40)).unwrap();
+                shared.borrow_mut().cluster.flap(n);
+            }
+            6 if shared.borrow_mut().dice.one_in(6) => edit(&opened, &shared),
+            n => {
+                let who = usize::from(n == 7);
+                let mut world = Sim { shared: &shared };
+                match watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[who], &mut Nobody) {
+                    Ok(Turn::Settled(report)) => {
+                        let item = &report.items[0];
+                        is_over = item.state == "Paused" || (item.decision == "Rest" && item.state == "Released")
+                            || item.reasons.iter().any(|r| r.contains("rolled back"));
+                    }
+                    Ok(Turn::Refused(wrong)) => panic!("refused: {wrong:?}"),
+                    // A new process remembers nothing.
+                    Err(Stopped::Killed(_)) => alarms[who].clear(),
+                    Err(failure) => assert!(failure.is_retryable(), "{failure}"),
+                }
+            }
+        }
+        quiet += 1;
+        if is_over {
+            break;
+        }
+    }
+    assert!(is_over, "seed {seed:?} comes to no end");
+    shared.borrow_mut().is_calm = true;
+    let mut world = Sim { shared: &shared };
+    watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[0], &mut Nobody).unwrap();
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    outcome(&opened, start, &shared.borrow())
+}
+
+fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
+    let (live, wrong) = opened.read().unwrap();
+    assert_eq!(wrong, []);
+    let live = live.unwrap();
+    let (site, _) = live.site(None, None);
+    let strays = pillion::stage::check_own_render(&live, &site).unwrap();
+    assert!(strays.is_empty(), "{strays:?}");
+    let odd = verify::since(&opened.repository, &live, Path::new("pillion.yaml"), start, None).unwrap();
+    assert!(odd.is_empty(), "{odd:?}");
+    let log = opened.repository.log(live.head.id, None, Walk::FirstParent).unwrap();
+    let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();
+    let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
+    let actions = own
+        .iter()
+        .map(|c| format!("{} {}", c.trailer(trailer::ACTION).unwrap(), c.trailer(trailer::BATCH).unwrap_or_default()))
+        .collect();
+    let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
+    let told: BTreeSet<String> = shared.arrived.iter().cloned().collect();
+    // Everybody is told of everything; a notice that came twice has the key of the first.
+    assert_eq!(told, own);
+    let keys = ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
+    let images = keys.map(|key| (key.to_owned(), shared.cluster.image(key, "logtail").map(str::to_owned)));
+    Outcome {
+        ledger: pillion::model::ledger::emit(&site.ledger("log")),
+        actions,
+        told: BTreeSet::new(),
+        images: images.into(),
+    }
+}
+
+fn schedules(story: Story, seeds: std::ops::Range<u64>) {
+    let calm = play(story, None);
+    for seed in seeds {
+        let disturbed = play(story, Some(seed));
+        assert_eq!(disturbed, calm, "seed {seed}");
+    }
+}
+
+fn count() -> u64 {
+    std::env::var("PILLION_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(SCHEDULES)
+}
+
+#[test]
+fn a_rollout_ends_alike_whatever_happens() {
+    schedules(Story::Good, 0..count() / 2);
+}
+
+#[test]
+fn a_bad_image_pauses_alike_whatever_happens() {
+    schedules(Story::BadPauses, 0..count() / 4);
+}
+
+#[test]
+fn a_bad_image_goes_back_alike_whatever_happens() {
+    schedules(Story::BadGoesBack, 0..count() / 4);
+}
+
+#[test]
+fn the_calm_stories_are_as_told() {
+    let good = play(Story::Good, None);
+    assert_eq!(good.actions, ["Open ", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Close "]);
+    assert_eq!(good.images["Deployment.apps/shop/web"].as_deref(), Some("registry.example/logtail:1.5.0"));
+    let paused = play(Story::BadPauses, None);
+    assert_eq!(paused.actions, ["Open ", "Batch 1/3", "Pause "]);
+    let back = play(Story::BadGoesBack, None);
+    assert_eq!(back.actions[..3], ["Open ", "Batch 1/3", "RollBack 1/3"]);
+    assert_eq!(back.images["StatefulSet.apps/data/events"].as_deref(), Some("registry.example/logtail:1.4.2"));
+}

@@ -1,0 +1,14 @@
+//! What the tests stand on: one control plane a test binary, a namespace a test, a git server, an agent that applies.
+
+pub(crate) mod agent;
+pub(crate) mod api;
+pub(crate) mod git_server;
+pub(crate) mod kruise;
+pub(crate) mod kubectl;
+pub(crate) mod namespace;
+pub(crate) mod plane;
+pub(crate) mod pods;
+pub(crate) mod processes;
+pub(crate) mod sandbox;
+pub(crate) mod tools;
+pub(crate) mod wait;

@@ -1,0 +1,61 @@
+//! The real servers and clients, built once a machine from the Go module proxy by `tools/build.sh`.
+
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The parts of `tools/build.sh` that tests use, with the files that say what is built: a change of one builds anew.
+const PARTS: &[(&str, &[&str])] =
+    &[("tools", &["build.sh", "main.go", "go.mod", "go.sum"]), ("kruise", &["build.sh"]), ("act", &["build.sh"])];
+
+/// A program, or a folder of manifests, of one of the parts.
+pub(crate) fn tool(part: &str, name: &str) -> PathBuf {
+    folder(part).join(name)
+}
+
+/// Builds what is not there yet.
+pub(crate) fn build_all() {
+    for (part, _) in PARTS {
+        build(part);
+    }
+}
+
+fn build(part: &str) {
+    let folder = folder(part);
+    let cache = folder.parent().unwrap();
+    fs::create_dir_all(cache).unwrap();
+    // Held until it is closed: test binaries that run at the same time build once.
+    let lock = File::create(cache.join(format!("{part}.lock"))).unwrap();
+    lock.lock().unwrap();
+    if folder.exists() {
+        return;
+    }
+    let beside = tempfile::tempdir_in(cache).unwrap();
+    let made = beside.path().join(part);
+    let status = Command::new(sources().join("build.sh")).arg(&made).arg(part).status();
+    match status {
+        Ok(status) if status.success() => fs::rename(made, &folder).unwrap(),
+        Ok(_) => panic!("tools/build.sh {part} failed, see above; it needs Go and a Go module proxy"),
+        Err(error) => panic!("tools/build.sh: {error}"),
+    }
+}
+
+fn folder(part: &str) -> PathBuf {
+    let (_, made_of) = PARTS.iter().find(|(name, _)| *name == part).expect("one of the parts");
+    let mut hash = Sha256::new();
+    for name in *made_of {
+        hash.update(fs::read(sources().join(name)).unwrap());
+    }
+    let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    cache().join(format!("{part}-{key}"))
+}
+
+fn cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    base.unwrap_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache")).join("pillion-e2e")
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/tools")
+}

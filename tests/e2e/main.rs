@@ -1,0 +1,17 @@
+//! Tests on a real control plane with simulated nodes: `cargo test --test e2e -- --ignored`. See README.md beside this file.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../all/git_world.rs"]
+#[expect(dead_code, reason = "shared with the tests of the rooms, which use all of it")]
+mod git_world;
+
+mod harness;
+
+mod action;
+mod applied;
+mod cluster;
+mod counterpart;
+mod in_place;
+mod kustomize;
+mod lua;
+mod simulated_pods;

@@ -1,0 +1,451 @@
+//! Runs every `timeline.yaml` below golden/watch: what is out, and what a cluster looks like at some moments. The
+//! judge says something at each, which is compared with `decisions.txt`.
+//!
+//! Times are `HH:MM:SS` of one day. A moment changes the one before it (null takes away). A pod is healthy where
+//! nothing else is said: its containers run five seconds after it was created, and it is ready ten seconds after.
+
+use jiff::{SignedDuration, Timestamp};
+use pillion::plan::how::How;
+use pillion::watch::judge::{Judged, Limits, judge};
+use pillion::watch::released::{Expected, Released};
+use pillion::watch::snapshot::{
+    Complaint, Condition, Container, End, Phase, Pod, Role, Snapshot, State, Workload,
+};
+use pillion::yaml::Document;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// A timeline.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Timeline {
+    #[serde(default)]
+    limits: Patience,
+    out: Out,
+    moments: Vec<Moment>,
+}
+
+/// How patient the judge is; the defaults are its own.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Patience {
+    soak: Option<u64>,
+    progress_deadline: Option<u64>,
+}
+
+/// What is out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Out {
+    batch: u32,
+    #[serde(default)]
+    goes_back: bool,
+    /// By key.
+    workloads: BTreeMap<String, Carrier>,
+}
+
+/// A workload that carries the target.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Carrier {
+    batch: Option<u32>,
+    how: Option<String>,
+    /// The `spec` of the pod template in git.
+    new: Value,
+    /// That of the template before.
+    #[serde(default)]
+    old: Value,
+    sidecars: Option<Vec<String>>,
+    #[serde(default)]
+    gone: Vec<String>,
+    partition: Option<u32>,
+    #[serde(default)]
+    kept: u32,
+    more_requests: Option<String>,
+    #[serde(default)]
+    limits: BTreeMap<String, String>,
+    #[serde(default)]
+    ordered: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moment {
+    at: String,
+    note: Option<String>,
+    /// Workloads by key, changed from the moment before.
+    #[serde(default)]
+    live: Value,
+}
+
+/// A workload of the cluster.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Live {
+    replicas: Option<u32>,
+    #[serde(default)]
+    generation: i64,
+    observed_generation: Option<i64>,
+    /// `new`, `old`, or the `spec` of a pod template.
+    #[serde(default)]
+    template: Value,
+    partition: Option<Value>,
+    #[serde(default)]
+    paused: bool,
+    progress_deadline_seconds: Option<u32>,
+    #[serde(default)]
+    min_ready_seconds: u32,
+    /// When the revision of its template was made.
+    made: Option<String>,
+    /// Its name; `none`: not known.
+    revision: Option<String>,
+    changed: Option<String>,
+    #[serde(default)]
+    conditions: Vec<Complained>,
+    #[serde(default)]
+    pods: BTreeMap<String, PodState>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Complained {
+    r#type: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    since: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PodState {
+    /// `new` or `old`: whose containers and revision it has.
+    is: String,
+    created: String,
+    revision: Option<String>,
+    deleted: Option<String>,
+    changed: Option<String>,
+    #[serde(default)]
+    unseen: bool,
+    phase: Option<String>,
+    reason: Option<String>,
+    disruption: Option<String>,
+    /// The message of `Unschedulable`.
+    unschedulable: Option<String>,
+    /// `True TIME` or `False TIME [REASON]`.
+    ready: Option<String>,
+    #[serde(default)]
+    containers: BTreeMap<String, Status>,
+}
+
+/// The status of a container.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Status {
+    /// `TIME`.
+    running: Option<String>,
+    /// `REASON` or `REASON: MESSAGE`.
+    waiting: Option<String>,
+    /// `REASON CODE TIME`.
+    terminated: Option<String>,
+    /// As `terminated`.
+    last: Option<String>,
+    ready: Option<bool>,
+    #[serde(default)]
+    restarts: u32,
+    /// `image` of the spec.
+    spec_image: Option<String>,
+    /// `image` of the status.
+    image: Option<String>,
+    #[serde(rename = "imageID")]
+    image_id: Option<String>,
+    #[serde(rename = "imageIDBefore")]
+    image_id_before: Option<String>,
+}
+
+/// Compares what the judge says with `decisions.txt`.
+pub(crate) fn run(path: &Path) -> super::Outcome {
+    let name = Arc::from("timeline.yaml");
+    let document = Document::read(&name, 0, 1, &fs::read_to_string(path)?).map_err(|d| format!("{d:?}"))?;
+    let timeline: Timeline = serde_json::from_value(document.value().clone())?;
+    let released = released(&timeline.out);
+    let own = Limits::default();
+    let limits = Limits {
+        soak: timeline.limits.soak.unwrap_or(own.soak),
+        progress_deadline: timeline.limits.progress_deadline.unwrap_or(own.progress_deadline),
+        ..own
+    };
+    let mut live = Value::Object(serde_json::Map::new());
+    let mut text = String::new();
+    for moment in &timeline.moments {
+        merge(&mut live, &moment.live);
+        let workloads: BTreeMap<String, Live> = serde_json::from_value(live.clone())?;
+        let workloads = workloads
+            .iter()
+            .map(|(key, live)| Ok((key.as_str().into(), workload(live, timeline.out.workloads.get(key))?)));
+        let snapshot = Snapshot { now: time(&moment.at)?, workloads: workloads.collect::<Fallible<_>>()? };
+        let judgement = judge(&released, &snapshot, &limits);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if let Some(note) = &moment.note {
+            writeln!(text, "# {note}")?;
+        }
+        write!(text, "{} {:?}, {} unavailable", moment.at, judgement.verdict, judgement.unavailable)?;
+        match judgement.changes_at {
+            Some(at) => writeln!(text, ", may change at {}", clock(at))?,
+            None => writeln!(text)?,
+        }
+        for judged in &judgement.workloads {
+            text.push_str(&shown(judged)?);
+        }
+    }
+    let wrong = super::expect(&path.with_file_name("decisions.txt"), text.as_bytes())?;
+    wrong.map_or(Ok(()), |wrong| Err(wrong.into()))
+}
+
+fn shown(judged: &Judged) -> Fallible<String> {
+    let health = format!("{:?}", judged.health);
+    let health = health.split([' ', '{']).next().unwrap_or_default();
+    let mut text = format!("  {}: {health}\n", judged.key);
+    for reason in &judged.reasons {
+        writeln!(text, "    {reason}")?;
+    }
+    for evidence in &judged.evidence {
+        writeln!(text, "    ! {}", evidence.json())?;
+    }
+    Ok(text)
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        if !patch.is_null() {
+            *target = patch.clone();
+        }
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().map(|o| o.remove(key));
+        } else {
+            merge(&mut target[key.as_str()], value);
+        }
+    }
+}
+
+fn released(out: &Out) -> Released {
+    let expected = |(key, of): (&String, &Carrier)| Expected {
+        key: key.as_str().into(),
+        batch: of.batch.unwrap_or(out.batch),
+        how: match of.how.as_deref() {
+            Some("InPlace") => How::InPlace,
+            Some("NextRun") => How::NextRun,
+            Some("Never") => How::Never,
+            _ => How::Recreate,
+        },
+        template: serde_json::json!({"spec": of.new}),
+        sidecars: of.sidecars.as_ref().map_or_else(|| [Arc::from("log")].into(), |names| shared(names)),
+        gone: shared(&of.gone),
+        is_ordered: of.ordered,
+        partition: of.partition,
+        kept: of.kept,
+        more_requests: of.more_requests.clone(),
+        limits: of.limits.iter().map(|(name, limit)| (name.as_str().into(), limit.clone())).collect(),
+    };
+    let workloads = out.workloads.iter().map(expected).collect();
+    Released { batch: out.batch, goes_back: out.goes_back, workloads, others: Vec::new() }
+}
+
+fn shared(names: &[String]) -> BTreeSet<Arc<str>> {
+    names.iter().map(|name| Arc::from(name.as_str())).collect()
+}
+
+fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<Workload> {
+    let none = Value::Null;
+    let (new, old) = released.map_or((&none, &none), |r| (&r.new, &r.old));
+    let spec = match &live.template {
+        Value::Null => new,
+        Value::String(which) if which == "new" => new,
+        Value::String(_) => old,
+        written => written,
+    };
+    let pods = live.pods.iter().map(|(name, p)| {
+        let spec = if p.is == "new" { new } else { old };
+        Ok((name.as_str().into(), pod(p, spec).map_err(|e| format!("{name}: {e}"))?))
+    });
+    let complaint = |c: &Complained| -> Fallible<Complaint> {
+        Ok(Complaint {
+            kind: c.r#type.as_str().into(),
+            reason: c.reason.as_str().into(),
+            message: c.message.as_str().into(),
+            since: c.since.as_deref().map(time).transpose()?,
+        })
+    };
+    let revision: Arc<str> = live.revision.as_deref().unwrap_or("new").into();
+    Ok(Workload {
+        generation: live.generation,
+        observed_generation: live.observed_generation,
+        desired: live.replicas,
+        template: Some(to_raw_value(&serde_json::json!({"spec": spec}))?.into()),
+        partition: live.partition.as_ref().map(to_raw_value).transpose()?.map(Arc::from),
+        is_paused: live.paused,
+        progress_deadline: live.progress_deadline_seconds,
+        min_ready: live.min_ready_seconds,
+        update_revision: Some(revision).filter(|r| **r != *"none"),
+        revision_created: live.made.as_deref().map(time).transpose()?,
+        changed: live.changed.as_deref().map(time).transpose()?,
+        complaints: live.conditions.iter().map(complaint).collect::<Fallible<_>>()?,
+        pods: pods.collect::<Fallible<_>>()?,
+    })
+}
+
+fn pod(of: &PodState, spec: &Value) -> Fallible<Pod> {
+    let created = time(&of.created)?;
+    let is_scheduled = of.unschedulable.is_none();
+    let mut containers = Vec::new();
+    for (list, is_init) in [("containers", false), ("initContainers", true)] {
+        for asked in spec[list].as_array().into_iter().flatten() {
+            let name = asked["name"].as_str().unwrap_or_default();
+            let role = match (is_init, asked["restartPolicy"].as_str()) {
+                (false, _) => Role::Main,
+                (true, Some("Always")) => Role::NativeSidecar,
+                (true, _) => Role::Init,
+            };
+            let image = asked["image"].as_str().unwrap_or_default();
+            let default = Status::default();
+            let status = of.containers.get(name).unwrap_or(&default);
+            containers.push(container(name, role, image, status, created, is_scheduled)?);
+        }
+    }
+    if let Some(unknown) = of.containers.keys().find(|name| containers.iter().all(|c| *c.name != ***name)) {
+        return Err(format!("no container {unknown}").into());
+    }
+    let is_ready = containers.iter().all(|c| c.role == Role::Init || c.is_ready);
+    let has_begun =
+        containers.iter().all(|c| c.role != Role::Init || matches!(c.state, State::Terminated(_)));
+    let phase = match of.phase.as_deref() {
+        Some("Failed") => Phase::Failed,
+        Some("Succeeded") => Phase::Succeeded,
+        Some("Unknown") => Phase::Unknown,
+        Some("Pending") => Phase::Pending,
+        Some("Running") => Phase::Running,
+        Some(other) => return Err(format!("phase {other}").into()),
+        None if is_scheduled && has_begun => Phase::Running,
+        None => Phase::Pending,
+    };
+    let ready = match &of.ready {
+        Some(text) => {
+            let mut words = text.splitn(3, ' ');
+            let holds = words.next() == Some("True");
+            let since = words.next().map(time).transpose()?;
+            Condition { holds, since, reason: words.next().map(Arc::from), message: None }
+        }
+        None if is_ready => {
+            Condition { holds: true, since: Some(later(created, 10)), ..Condition::default() }
+        }
+        None => {
+            let reason = Some(Arc::from("ContainersNotReady"));
+            Condition { holds: false, since: Some(created), reason, message: None }
+        }
+    };
+    let scheduled = Condition {
+        holds: is_scheduled,
+        since: Some(created),
+        reason: (!is_scheduled).then(|| "Unschedulable".into()),
+        message: of.unschedulable.as_deref().map(Arc::from),
+    };
+    let revision: Arc<str> = of.revision.as_deref().unwrap_or(&of.is).into();
+    Ok(Pod {
+        uid: "".into(),
+        created: Some(created),
+        deleted: of.deleted.as_deref().map(time).transpose()?,
+        changed: of.changed.as_deref().map(time).transpose()?,
+        is_unseen: of.unseen,
+        revision: Some(revision).filter(|r| **r != *"none"),
+        is_scheduled,
+        phase,
+        reason: of.reason.as_deref().map(Arc::from),
+        ready,
+        scheduled,
+        disruption: of.disruption.as_deref().map(Arc::from),
+        containers,
+    })
+}
+
+fn container(
+    name: &str,
+    role: Role,
+    image: &str,
+    of: &Status,
+    created: Timestamp,
+    is_scheduled: bool,
+) -> Fallible<Container> {
+    let state = match (&of.running, &of.waiting, &of.terminated) {
+        (Some(since), ..) => State::Running { since: Some(time(since)?) },
+        (_, Some(waiting), _) => {
+            let (reason, message) = waiting.split_once(": ").unwrap_or((waiting, ""));
+            State::Waiting { reason: reason.into(), message: message.into() }
+        }
+        (.., Some(end)) => State::Terminated(ended(end)?),
+        _ if !is_scheduled => State::None,
+        _ if role == Role::Init => State::Terminated(End {
+            exit_code: 0,
+            reason: "Completed".into(),
+            started: Some(created),
+            finished: Some(later(created, 4)),
+        }),
+        _ => State::Running { since: Some(later(created, 5)) },
+    };
+    let is_running = matches!(state, State::Running { .. });
+    let image: Arc<str> = of.spec_image.as_deref().unwrap_or(image).into();
+    Ok(Container {
+        name: name.into(),
+        role,
+        running_image: is_scheduled.then(|| of.image.as_deref().unwrap_or(&image).into()),
+        image,
+        image_id: of.image_id.as_deref().map(Arc::from),
+        image_id_before: of.image_id_before.as_deref().map(Arc::from),
+        is_ready: of.ready.unwrap_or(is_running && role != Role::Init),
+        restarts: of.restarts,
+        state,
+        last_end: of.last.as_deref().map(ended).transpose()?,
+    })
+}
+
+/// Reads `OOMKilled 137 12:00:07`.
+fn ended(text: &str) -> Fallible<End> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [reason, code, at] = words[..] else { return Err(format!("REASON CODE TIME: {text}").into()) };
+    let finished = time(at)?;
+    Ok(End {
+        exit_code: code.parse()?,
+        reason: reason.into(),
+        started: Some(later(finished, -1)),
+        finished: Some(finished),
+    })
+}
+
+fn time(text: &str) -> Fallible<Timestamp> {
+    Ok(format!("2026-01-05T{text}Z").parse::<Timestamp>().map_err(|e| format!("{text}: {e}"))?)
+}
+
+fn clock(at: Timestamp) -> String {
+    at.to_string().trim_start_matches("2026-01-05T").trim_end_matches('Z').to_owned()
+}
+
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at + SignedDuration::from_secs(seconds)
+}
