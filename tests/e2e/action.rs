@@ -40,8 +40,7 @@ impl Repository {
     fn new(example: &str) -> Self {
         sandbox::enter();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let repository =
-            Self { folder: tempfile::tempdir().unwrap(), home: tempfile::tempdir().unwrap() };
+        let repository = Self { folder: tempfile::tempdir().unwrap(), home: tempfile::tempdir().unwrap() };
         let folder = repository.folder.path();
         copy(&root.join("examples").join(example), folder);
         let _ = fs::remove_dir_all(folder.join(".github"));
@@ -61,7 +60,11 @@ impl Repository {
         command.current_dir(self.folder.path()).env_clear();
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.home.path().display()));
         command.env("HOME", self.home.path()).env("TMPDIR", std::env::temp_dir());
-        command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C.UTF-8")]);
+        command.envs([
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("LC_ALL", "C.UTF-8"),
+        ]);
         for who in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{who}_NAME"), "Ada").env(format!("GIT_{who}_EMAIL"), "ada@acme.example");
         }
@@ -146,7 +149,10 @@ fn names_that_are_made_to_break_shells_are_only_names() {
     assert!(log.contains("result=wrong") && !log.contains("result=pwned"), "{log}");
     let log = repository.run("check", "../..");
     assert!(log.contains("leads out of the workspace"), "{log}");
-    let output = repository.command(Path::new("find")).args([".", "/tmp", "-maxdepth", "3", "-name", "pwned"]).output();
+    let output = repository
+        .command(Path::new("find"))
+        .args([".", "/tmp", "-maxdepth", "3", "-name", "pwned"])
+        .output();
     assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "");
 }
 
@@ -222,7 +228,10 @@ fn serve(listener: &TcpListener, tell: &mpsc::Sender<String>) {
         };
         tell.send(request).unwrap();
         let answer = answer.to_string();
-        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}", answer.len());
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
+            answer.len()
+        );
         stream.get_mut().write_all(text.as_bytes()).unwrap();
     }
 }

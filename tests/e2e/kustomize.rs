@@ -112,8 +112,10 @@ fn the_tripwire_tells_of_a_function_that_was_passed_over() {
     let passed_over = repository.kustomize(&["--enable-alpha-plugins"], "overlays/eu");
     let text = String::from_utf8(passed_over.stdout).unwrap();
     assert_eq!((count(&text, "logtail:1.4.2"), count(&text, "kind: Sidecars")), (0, 1));
-    let kubectl =
-        repository.command("kubectl", &["kustomize", "--enable-alpha-plugins", "overlays/eu"]).output().unwrap();
+    let kubectl = repository
+        .command("kubectl", &["kustomize", "--enable-alpha-plugins", "overlays/eu"])
+        .output()
+        .unwrap();
     assert_eq!(count(&String::from_utf8_lossy(&kubectl.stdout), "kind: Sidecars"), 1);
     let refused = repository.kustomize(&[], "overlays/eu");
     assert!(!refused.status.success());
@@ -161,7 +163,10 @@ fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag() {
 #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
 fn an_overlay_changes_what_its_component_injected() {
     let repository = Repository::new();
-    let output = repository.command("pillion", &["init", "kustomize-component", "--dir", "component"]).output().unwrap();
+    let output = repository
+        .command("pillion", &["init", "kustomize-component", "--dir", "component"])
+        .output()
+        .unwrap();
     assert!(output.status.success());
     repository.write(
         "overlays/us/kustomization.yaml",
@@ -193,7 +198,9 @@ replacements:
 #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
 fn a_generator_hands_out_rendered_sources() {
     let repository = Repository::new();
-    let config = repository.read("overlays/eu/sidecars.yaml").replace("  ledgers: []", "  sources: [../base/web.yaml]");
+    let config = repository
+        .read("overlays/eu/sidecars.yaml")
+        .replace("  ledgers: []", "  sources: [../base/web.yaml]");
     repository.write("generated/sidecars.yaml", &config);
     repository.write("generated/kustomization.yaml", "generators: [sidecars.yaml]\nnamePrefix: made-\n");
     let text = repository.build("generated");
