@@ -56,6 +56,15 @@ pub(super) fn run(arguments: &[OsString]) -> Option<u8> {
     })
 }
 
+/// Returns the arguments with the name that help shows: `kubectl pillion` for the plugin of kubectl.
+pub(super) fn named(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_plugin = |own: &OsString| Path::new(own).file_stem().is_some_and(|name| name == "kubectl-pillion");
+    if let Some(own) = arguments.first_mut().filter(|own| is_plugin(own)) {
+        *own = "kubectl pillion".into();
+    }
+    arguments
+}
+
 /// The flags that nobody can give here.
 fn common() -> Common {
     Common { format: Format::Human, color: Color::Auto, quiet: false, verbose: false, config: None }

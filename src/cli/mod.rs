@@ -170,7 +170,7 @@ enum Verb {
 
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let arguments: Vec<OsString> = arguments.collect();
+    let arguments = guise::named(arguments.collect());
     if let Some(code) = guise::run(&arguments) {
         return code;
     }

@@ -64,6 +64,15 @@ fn the_name_of_the_kind_makes_it_a_plugin() {
 }
 
 #[test]
+fn help_of_kubectls_plugin_says_kubectl() {
+    let folder = folder(&[]);
+    let link = folder.path().join("kubectl-pillion");
+    symlink(program(), &link).unwrap();
+    let output = finish(start(&link, &["render", "--help"], folder.path(), &[]), "");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Usage: kubectl pillion render "));
+}
+
+#[test]
 fn the_environment_of_a_plugin_decides_nothing() {
     let folder = folder(&[("apps/web.yaml", WEB)]);
     let environment = [("KUSTOMIZE_PLUGIN_CONFIG_STRING", CONFIG), ("KUSTOMIZE_PLUGIN_CONFIG_ROOT", "/")];

@@ -5,6 +5,7 @@ mod advice;
 mod cli;
 mod conformance;
 mod docs;
+mod doctor;
 mod doors;
 mod example_doors;
 mod example_rollout;

@@ -55,8 +55,8 @@ pub(super) fn check(found: &[Found], path: &Path) -> Vec<Check> {
                 format!("{name} passes over commits that change only {}", words(missing)),
             )
             .help(format!(
-                "a batch of a rollout would not become a sync: add {} to the annotation `{PATHS}`",
-                missing.iter().map(|f| format!("`;/{}`", f.trim_matches('/'))).collect::<Vec<_>>().join("")
+                "a batch of a rollout would not become a sync: add `{}` to the annotation `{PATHS}`",
+                missing.iter().map(|f| format!(";/{}", f.trim_matches('/'))).collect::<String>()
             )),
         });
     }
