@@ -2,15 +2,17 @@
 //!
 //! The types here are the single source: the JSON Schema is made from them, and files are checked against it.
 
+use super::duration;
 use super::fits::Check;
 use super::workload::Kind;
-use crate::diag::Diagnostic;
-use crate::yaml::{Document, Path};
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Document, Part, Path};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Configuration of a repository, `pillion.yaml` at its root; all keys are optional.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -196,6 +198,26 @@ pub enum IntOrText {
     Text(String),
 }
 
+impl IntOrText {
+    /// Returns the number of a step and which of both kinds it is; None where it means nothing.
+    fn number(&self) -> Option<(usize, u32)> {
+        let (kind, number, most) = match self {
+            Self::Int(n) => (0, *n, u32::MAX),
+            Self::Text(text) => (1, text.strip_suffix('%')?.parse().ok()?, 100),
+        };
+        (1..=most).contains(&number).then_some((kind, number))
+    }
+}
+
+impl fmt::Display for IntOrText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(n) => n.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// A time in which nothing is released.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -216,18 +238,67 @@ pub fn json_schema() -> Value {
 
 /// Reads the configuration, and says everything that is wrong with it.
 pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
-    let (repository, found) = Check::new(document, "pillion schema", json_schema()).decode("Repository");
-    (repository.unwrap_or_default(), found)
+    let read = Check::new(document, "pillion schema", json_schema()).decode::<Repository>("Repository");
+    let (repository, mut found) = (read.0.unwrap_or_default(), read.1);
+    if let Some(rollout) = &repository.rollout {
+        found.extend(rollout.misfits(document, &Path::dotted("rollout")));
+    }
+    (repository, found)
 }
 
 /// Reads the annotation `pillion.dev/rollout` of a SidecarSet: the keys of `rollout`, as YAML.
 pub fn decode_rollout(document: &Document) -> (Option<Rollout>, Vec<Diagnostic>) {
     let schema = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let schema = schema.into_generator().into_root_schema_for::<Rollout>().to_value();
-    Check::new(document, "pillion schema", schema).decode_part()
+    let (rollout, mut found) = Check::new(document, "pillion schema", schema).decode_part::<Rollout>();
+    found.extend(rollout.iter().flat_map(|r| r.misfits(document, &Path::root())));
+    (rollout, found)
 }
 
 impl Rollout {
+    /// Says which texts and numbers mean nothing: a step that is misspelt would let everything go at once.
+    fn misfits(&self, document: &Document, base: &Path) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut say = |at: Path, why: String, help: &str| {
+            let label = document.label(&at, Part::Value, "");
+            let told = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {why}"));
+            found.push(told.at(label).field(at.to_string()).help(help));
+        };
+        let at = |key: &str| base.then(key);
+        let mut before: [Option<(u32, &IntOrText)>; 2] = [None, None];
+        for (i, step) in self.steps.iter().flatten().enumerate() {
+            let place = at("steps").then(i);
+            let Some((kind, number)) = step.number() else {
+                let why = format!(
+                    "must be a number of pods from 1 on, or a percentage from `1%` to `100%`, not `{step}`"
+                );
+                say(place, why, "write `steps: [1, 25%, 100%]`, for instance");
+                continue;
+            };
+            if let Some((_, last)) = before[kind].filter(|(last, _)| *last >= number) {
+                let why = format!("must be more than the `{last}` before it, but it is `{step}`");
+                say(place, why, "steps are cumulative: each says how many pods are updated when it ends");
+            }
+            before[kind] = Some((number, step));
+        }
+        if self.steps.as_ref().is_some_and(Vec::is_empty) {
+            let help = "leave it out for the default, or write `steps: [100%]` for everything at once";
+            say(at("steps"), "is empty".to_owned(), help);
+        }
+        let lengths = [
+            ("soak", &self.soak),
+            ("progressDeadline", &self.progress_deadline),
+            ("notAppliedAfter", &self.not_applied_after),
+        ];
+        for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
+            if duration::parse(text).is_none() {
+                let why = format!("must be a length of time, not `{text}`");
+                say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
+            }
+        }
+        found
+    }
+
     /// Returns these settings with those of `over` in their place where it has some.
     #[must_use]
     pub fn overridden(&self, over: &Self) -> Self {
