@@ -206,12 +206,8 @@ impl Standing {
             );
         }
         if self.pods > 0 && ledger.target.is_some() {
-            let _ = writeln!(
-                text,
-                "  {} of {} carry the target",
-                self.updated,
-                counted(self.pods.into(), "pod")
-            );
+            let _ =
+                writeln!(text, "  {} of {} carry the target", self.updated, counted(self.pods.into(), "pod"));
         }
         for (key, line) in ledger.lines.iter().filter(|(_, l)| l.held.is_some()).take(10) {
             let _ = writeln!(text, "  held: {key}, {}", line.held.as_deref().unwrap_or_default());
