@@ -64,7 +64,14 @@ pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -
     #[cfg(feature = "watch")]
     if args.watch {
         let is_json = args.output == Output::Json;
-        return super::watch::follow(&args.names, &args.clusters, &args.repository, is_json, common, reporter);
+        return super::watch::follow(
+            &args.names,
+            &args.clusters,
+            &args.repository,
+            is_json,
+            common,
+            reporter,
+        );
     }
     let mut text = String::new();
     let result = told(args, common, reporter, &mut text);

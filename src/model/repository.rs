@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(
             found[0]
-                .starts_with("`rollout.freeze[0].cron`: `0 17 * *` is no cron expression: it has 4 fields")
+                .starts_with("`rollout.freeze[0].cron` freezes nothing: `0 17 * *` is no cron expression: it has 4 fields")
         );
         let own = Document::read(&"an annotation".into(), 0, 1, &format!("freeze: [{freeze}]\n")).unwrap();
         assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron` freezes nothing: "));

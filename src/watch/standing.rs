@@ -6,7 +6,9 @@ use crate::diag::{Code, Diagnostic};
 use crate::git::{Id, Walk, trailer};
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
-use crate::stage::{Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches};
+use crate::stage::{
+    Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches,
+};
 
 /// Commits of the live branch that are looked at for approvals.
 const MOST_COMMITS: usize = 1000;
@@ -93,9 +95,14 @@ pub fn standing<'l, 's>(
     let (mut watched, mut diagnostics) = (Vec::new(), Vec::new());
     for site in sites {
         let cluster = site.cluster.as_deref();
-        for name in site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n)) {
+        for name in
+            site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n))
+        {
             let source = site.source(name).map(|r| r.name);
-            let given = Circumstances { not_before: not_before(live, cluster, name, &source), ..Circumstances::default() };
+            let given = Circumstances {
+                not_before: not_before(live, cluster, name, &source),
+                ..Circumstances::default()
+            };
             let (rollout, wrong) = Rollout::of(site, name, &given);
             diagnostics.extend(wrong);
             diagnostics.extend(too_many_batches(&rollout));

@@ -56,7 +56,8 @@ impl Heard {
                 }
             }
             if item.to.is_none() {
-                self.soaks.retain(|(cluster, set, ..), _| (cluster, set) != (&item.cluster, &item.sidecar_set));
+                self.soaks
+                    .retain(|(cluster, set, ..), _| (cluster, set) != (&item.cluster, &item.sidecar_set));
             }
         }
         let cluster = item.cluster.as_deref();

@@ -242,10 +242,11 @@ pub(super) fn observers(
             let _ = wakes.try_send(Wake::Changed);
         };
         let context = context(&live, cluster).or(args.context.as_deref());
-        let observer = Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
-            let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-            NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
-        })?;
+        let observer =
+            Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
+                let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+                NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
+            })?;
         found.insert(cluster.map(str::to_owned), observer);
     }
     Ok((runtime, found))
@@ -293,7 +294,8 @@ fn outside(
     let forge: Option<Box<dyn Forge>> = if args.pull_request {
         let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
         let remote = opened.repository.remote_url(&opened.branches.remote).unwrap_or_default();
-        let github = GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
+        let github =
+            GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
         Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
     } else {
         None
@@ -338,7 +340,11 @@ async fn stopped() {
 }
 
 /// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
-pub(super) fn settle(observers: &BTreeMap<Option<String>, Observer>, wakes: &Receiver<Wake>, patience: Duration) {
+pub(super) fn settle(
+    observers: &BTreeMap<Option<String>, Observer>,
+    wakes: &Receiver<Wake>,
+    patience: Duration,
+) {
     let until = Instant::now() + patience;
     let is_known = |seen: Result<_, NoEvidence>| match seen {
         Ok(_) => true,
