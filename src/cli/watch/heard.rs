@@ -2,9 +2,9 @@
 
 use crate::diag::{Diagnostic, short};
 use crate::git::Commit;
-use crate::watch::judge::Health as PodHealth;
+use crate::watch::judge::{Health as PodHealth, Verdict};
 use crate::watch::metrics::{Decision, Metrics};
-use crate::watch::report::{Item, Report};
+use crate::watch::report::{Item, Report, health};
 use crate::watch::run::Audience;
 use crate::watch::serve::Health;
 use crate::watch::service::Listener;
@@ -21,8 +21,8 @@ pub(super) struct Heard {
     health: Arc<Health>,
     /// What was logged last of each rollout, so that a line is written when something changes.
     told: BTreeMap<(Option<String>, String), String>,
-    /// Until when each soak lasts.
-    soaks: BTreeMap<(Option<String>, String), jiff::Timestamp>,
+    /// Until when the soak of each workload lasts, by rollout, batch and workload.
+    soaks: BTreeMap<(Option<String>, String, u32, Arc<str>), jiff::Timestamp>,
     refused: Vec<String>,
 }
 
@@ -46,24 +46,25 @@ impl Heard {
             series.unavailable(judgement.unavailable);
             let missing = judgement.workloads.iter().filter(|w| w.health == PodHealth::NotApplied).count();
             series.not_applied(u32::try_from(missing).unwrap_or(u32::MAX));
-            let until = judgement.workloads.iter().filter_map(|w| match w.health {
-                PodHealth::Soaking { until } => Some(until),
-                _ => None,
-            });
-            // A soak that ends later than it did before has begun anew.
-            if let Some(until) = until.max()
-                && self.soaks.insert(key.clone(), until).is_some_and(|before| before < until)
-            {
-                series.soak_reset();
+            for judged in &judgement.workloads {
+                let PodHealth::Soaking { until } = judged.health else { continue };
+                let (cluster, set) = key.clone();
+                let soak = (cluster, set, judged.batch, Arc::clone(&judged.key));
+                // A soak that ends later than it did before has begun anew.
+                if self.soaks.insert(soak, until).is_some_and(|before| before < until) {
+                    series.soak_reset();
+                }
+            }
+            if item.to.is_none() {
+                self.soaks.retain(|(cluster, set, ..), _| (cluster, set) != (&item.cluster, &item.sidecar_set));
             }
         }
         let cluster = item.cluster.as_deref();
         let reasons = item.reasons.join("; ");
         if let Some((commit, subject)) = &item.released {
             tracing::info!(cluster, sidecar_set = item.sidecar_set, commit = %commit, subject, reasons, "released");
-            self.soaks.remove(&key);
         }
-        let told = format!("{} {} {}", item.state, item.decision, reasons);
+        let told = gist(item);
         if self.told.get(&key) != Some(&told) {
             tracing::info!(
                 cluster,
@@ -78,6 +79,21 @@ impl Heard {
             self.told.insert(key, told);
         }
     }
+}
+
+/// What a line of the log is written for: not that seconds pass, nor that one more pod is ready.
+fn gist(item: &Item) -> String {
+    let mut text = format!("{} {} {}", item.state, item.decision, item.batch);
+    let waits = item.judgement.as_ref().filter(|j| j.verdict == Verdict::Waiting);
+    match waits {
+        Some(judgement) => {
+            for judged in &judgement.workloads {
+                let _ = write!(text, " {} {}", judged.key, health(judged.health));
+            }
+        }
+        None => text.push_str(&item.reasons.join("; ")),
+    }
+    text
 }
 
 fn decision(item: &Item) -> Decision {
