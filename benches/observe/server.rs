@@ -17,14 +17,14 @@ struct World {
 
 type Shared = Arc<(Mutex<World>, Condvar)>;
 
-pub fn kubeconfig(address: &str) -> String {
+pub(super) fn kubeconfig(address: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: made\nclusters: [{{name: made, cluster: {{server: 'http://{address}'}}}}]\n\
          users: [{{name: made, user: {{}}}}]\ncontexts: [{{name: made, context: {{cluster: made, user: made}}}}]\n"
     )
 }
 
-pub fn serve(pods: usize) {
+pub(super) fn serve(pods: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
     println!("{} B", pod(1, 0).len());
@@ -72,7 +72,7 @@ fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
 fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option<()> {
     write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
-    let (mut seen, mut expired) = {
+    let (mut seen, expired) = {
         let state = world.0.lock().unwrap();
         (version.parse::<usize>().ok()? - 1, state.expired)
     };
@@ -83,7 +83,6 @@ fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option
         }
         let round = state.round;
         if state.expired > expired {
-            expired = state.expired;
             drop(state);
             chunk(out, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n")?;
             return write!(out, "0\r\n\r\n").ok();

@@ -394,10 +394,9 @@ mod tests {
         let freeze = "{cron: \"0 17 * *\", length: 63h}";
         let found = messages(&format!("{HEAD}rollout: {{freeze: [{freeze}]}}\n"));
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0]
-                .starts_with("`rollout.freeze[0].cron` freezes nothing: `0 17 * *` is no cron expression: it has 4 fields")
-        );
+        assert!(found[0].starts_with(
+            "`rollout.freeze[0].cron` freezes nothing: `0 17 * *` is no cron expression: it has 4 fields"
+        ));
         let own = Document::read(&"an annotation".into(), 0, 1, &format!("freeze: [{freeze}]\n")).unwrap();
         assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron` freezes nothing: "));
     }

@@ -1,6 +1,7 @@
 //! What one live head holds, read once: clusters, rollouts and their plans, until the head moves.
 
 use super::freeze::Windows;
+use super::run::Build;
 use super::world::Stopped;
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Id, Walk, trailer};
@@ -67,11 +68,11 @@ impl Watched<'_> {
 pub fn sites(
     live: &Live<'_>,
     cluster: Option<&str>,
-    built: &dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>,
+    build: Build<'_>,
 ) -> Result<(Vec<Site>, Vec<Diagnostic>), Stopped> {
     let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
     for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
-        let made = built(name)?;
+        let made = build(name)?;
         let (site, wrong) = live.site(name, made.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));

@@ -278,10 +278,9 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     let watching = Watching { tells: true, ..Watching::default() };
     let opened = opened(&repo);
     let mut alarms = [BTreeMap::new(), BTreeMap::new()];
-    let mut quiet = 0;
     let mut is_over = false;
-    for _ in 0..MOST_ACTIONS {
-        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { quiet % 2 };
+    for turn in 0..MOST_ACTIONS {
+        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { turn as u64 % 2 };
         match choice {
             0 | 2..=3 => {
                 let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
@@ -310,7 +309,6 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
                 }
             }
         }
-        quiet += 1;
         if is_over {
             break;
         }

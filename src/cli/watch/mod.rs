@@ -20,13 +20,14 @@ use crate::watch::forge::github::GitHub;
 use crate::watch::log;
 use crate::watch::metrics::Metrics;
 use crate::watch::notify::Notifier;
-use crate::watch::observe::{NoEvidence, Observer, runtime};
+use crate::watch::observe::{NoEvidence, Observer, Runtime, runtime};
 use crate::watch::outside::Outside;
 use crate::watch::report::Report;
 use crate::watch::request::{Address, Client};
 use crate::watch::run::{Turn, Watching};
 use crate::watch::serve::{Health, Server};
 use crate::watch::service::{Pace, Wake, serve};
+use crate::watch::signals::stop_on_signals;
 use crate::watch::snapshot::Wanted;
 use crate::watch::world::Stopped;
 use crate::write;
@@ -39,7 +40,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// Exit code of `--once`: a rollout waits.
 pub(super) const WAITING: u8 = 4;
@@ -304,39 +304,6 @@ fn outside(
     let mut outside = Outside::new(observers);
     (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
     Ok(outside)
-}
-
-/// Ends the loop on SIGTERM and SIGINT; a second one ends the process at once.
-fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
-    runtime.spawn(async move {
-        stopped().await;
-        // The channel may hold a change: what ends the loop has to arrive.
-        let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
-        tokio::select! {
-            _ = sent => stopped().await,
-            () = stopped() => {}
-        }
-        std::process::abort();
-    });
-}
-
-#[cfg(unix)]
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = signal(SignalKind::terminate());
-    let interrupt = signal(SignalKind::interrupt());
-    match (terminate, interrupt) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        // Without handlers the signals end the process by themselves.
-        _ => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn stopped() {
-    drop(tokio::signal::ctrl_c().await);
 }
 
 /// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
