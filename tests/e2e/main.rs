@@ -12,3 +12,4 @@ mod cluster;
 mod counterpart;
 mod in_place;
 mod simulated_pods;
+mod watched;
