@@ -263,7 +263,8 @@ fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
         kinds.add(kind);
     }
     Wanted {
-        kinds: kinds.all().cloned().collect(),
+        // The group that old manifests name is served by no API server since Kubernetes 1.22.
+        kinds: kinds.all().filter(|kind| kind.group != "extensions").cloned().collect(),
         namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
     }
 }
