@@ -162,7 +162,11 @@ fn circumstances(
     looked: &Looked<'_>,
     waiting: BTreeMap<Arc<str>, String>,
 ) -> Circumstances {
-    let observed = looked.snapshot.iter().flat_map(|s| &s.workloads);
+    let ledger = &watched.rollout.ledger;
+    let source = watched.rollout.course.source.as_ref().map(|r| Arc::clone(&r.name));
+    // Only Open writes numbers of pods down; a plan of other steps is not made anew when they change.
+    let may_open = ledger.target.as_ref().is_none_or(|target| *target != source);
+    let observed = looked.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
     Circumstances {
         not_before: watched.not_before.clone(),
         waiting,

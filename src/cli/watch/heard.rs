@@ -169,6 +169,11 @@ impl Audience for Once {
 }
 
 impl Once {
+    /// Tells whether anything was released.
+    pub(super) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// Says what was released, and where every rollout stands.
     pub(super) fn text(&self, report: &Report, is_dry: bool) -> String {
         let mut text = String::new();

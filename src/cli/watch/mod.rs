@@ -347,7 +347,7 @@ fn once(
                 Output::Text => heard.text(&report, args.dry_run),
                 Output::Json => format!("{}\n", heard.json(&report)),
             })?;
-            Ok(code(&report))
+            Ok(code(&report, heard.has_released()))
         }
         Ok(Turn::Refused(wrong)) => {
             let is_error = wrong.iter().any(Diagnostic::is_error);
@@ -362,13 +362,15 @@ fn once(
     }
 }
 
-/// DESIGN.md 2: what waits for a person comes before what waits for pods.
-fn code(report: &Report) -> u8 {
+/// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
+fn code(report: &Report, has_released: bool) -> u8 {
     let has = |state: &str| report.items.iter().any(|i| i.state == state);
     let waits = report.items.iter().any(|i| i.decision == "Wait" || i.is_proposed);
     let is_unseen = report.now.is_none() && waits;
     if has("Paused") || report.items.iter().any(|i| i.decision == "Pause") {
         PAUSED
+    } else if has_released {
+        DONE
     } else if is_unseen {
         ENVIRONMENT
     } else if waits {
