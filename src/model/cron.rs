@@ -66,7 +66,7 @@ impl Cron {
 
     /// Returns the last time that is not after `at`, and after `since`.
     pub(super) fn latest(&self, at: DateTime, since: DateTime) -> Option<DateTime> {
-        let minutes = i64::try_from(at.duration_since(since).as_secs() / 60).ok()? + 1;
+        let minutes = at.duration_since(since).as_secs() / 60 + 1;
         let after = |minutes: i64| {
             let found = self.next(since.checked_add(minutes.minutes()).ok()?)?;
             (found <= at).then_some(found)
