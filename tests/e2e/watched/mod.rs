@@ -11,3 +11,4 @@ mod rollout;
 mod sampler;
 mod story;
 mod watcher;
+mod together;
