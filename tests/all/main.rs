@@ -60,6 +60,7 @@ mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]
 mod watch_check;
+#[cfg(feature = "watch")]
 mod watch_deploy;
 #[cfg(feature = "watch")]
 mod watch_forge;

@@ -15,3 +15,4 @@ mod in_place;
 mod kustomize;
 mod lua;
 mod simulated_pods;
+mod watched;

@@ -1,0 +1,14 @@
+//! `pillion watch`, the real program, beside an agent that applies what is live.
+
+mod deploy;
+mod failing;
+mod fleet;
+mod killed;
+mod listener;
+mod once;
+mod rights;
+mod rollout;
+mod sampler;
+mod story;
+mod watcher;
+mod together;

@@ -1,0 +1,54 @@
+//! `watch --once` again and again, as a CronJob runs it, and what its exit codes say.
+
+use super::fleet::Fleet;
+use super::story::Story;
+use crate::harness::namespace::Namespace;
+use crate::harness::plane::plane;
+use crate::harness::wait::{SOON, wait_for};
+
+#[test]
+#[ignore = "needs a real control plane: cargo test --test e2e -- --ignored"]
+fn a_cron_job_makes_the_same_commits() {
+    let fleet = Fleet::of_deployments(2, "start: Auto, soak: 2s, steps: [2, 4]");
+    let story = Story::begin(Namespace::new("watched-once"), fleet);
+    let clone = story.server.clone("cron");
+    let once = |patience: &str| {
+        let mut command = story.watch(&clone);
+        command.args(["--once", "--patience", patience]);
+        command
+    };
+    let code = || {
+        let output = once("30s").output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    assert_eq!(code().0, 0, "nothing to do");
+
+    story.change("log", "log:2");
+    story.told(&["pause", "log", "--reason=not yet"]);
+    assert_eq!(code().0, 5, "paused");
+    story.told(&["resume", "log"]);
+    let before = story.actions("log").len();
+
+    let nowhere = plane().kubeconfig("nowhere", "nobody");
+    let text = std::fs::read_to_string(&nowhere).unwrap();
+    std::fs::write(&nowhere, text.replace(":6443", ":1")).unwrap();
+    let unseen = once("1s").env("KUBECONFIG", &nowhere).output().unwrap();
+    assert_eq!(unseen.status.code(), Some(3), "nobody answers: {unseen:?}");
+    assert_eq!(story.actions("log").len(), before, "nothing is released without evidence");
+
+    let expected = story.staged("log");
+    let mut codes = Vec::new();
+    wait_for("everything is released", SOON, || {
+        let (code, said) = code();
+        codes.push(code);
+        if story.actions("log").last().is_some_and(|action| action == "Close") { Ok(()) } else { Err(said) }
+    });
+    assert_eq!(story.commits("log")[before..], expected);
+    assert_eq!(codes.pop(), Some(0), "done");
+    assert!(codes.contains(&4) && codes.iter().all(|code| [0, 4].contains(code)), "{codes:?}");
+    story.wait_carried("log", "log:2");
+    story.verify();
+}

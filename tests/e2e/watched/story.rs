@@ -1,0 +1,188 @@
+//! One test's world: a namespace, a git server with a repository, a person, and an agent that applies what is live.
+
+use super::deploy;
+use super::fleet::{Fleet, RENDERED, sidecar_file};
+use crate::git_world::Repo;
+use crate::harness::agent::Agent;
+use crate::harness::api::PODS;
+use crate::harness::git_server::GitServer;
+use crate::harness::namespace::Namespace;
+use crate::harness::pods::{container, is_ready};
+use crate::harness::wait::{SOON, wait_for};
+use pillion::git::Id;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+pub(super) struct Story {
+    _agent: Agent,
+    pub(super) person: Repo,
+    pub(super) server: GitServer,
+    pub(super) namespace: Namespace,
+    pub(super) fleet: Fleet,
+    kubeconfig: PathBuf,
+    /// The live commit when all runs with version 1.
+    pub(super) start: Id,
+}
+
+/// A commit of a rollout, as its trailers tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Act {
+    pub(super) commit: Id,
+    pub(super) set: String,
+    /// `Open`, `Batch 1/2`, `Close`, `Pause`, ...
+    pub(super) action: String,
+}
+
+pub(super) const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
+
+impl Story {
+    /// The fleet runs with version 1 of its sidecars, and git says so.
+    pub(super) fn begin(namespace: Namespace, fleet: Fleet) -> Self {
+        let server = GitServer::new();
+        let person = server.clone("person");
+        fleet.put(&person, &namespace.name);
+        person.commit("applications and sidecars");
+        person.git(&["push", "-q", "origin", "HEAD:main"]);
+        let init = person.command(PILLION).args(["init", "rollout", "--released=current"]).output().unwrap();
+        assert!(init.status.success(), "{init:?}");
+        person.git(&["pull", "-q", "--ff-only", "origin", "main"]);
+        let start = person.id("HEAD");
+        let agent = Agent::start(&server, "main", RENDERED, &namespace.kubectl);
+        let kubeconfig = deploy::kubeconfig(&namespace.name);
+        agent.wait_applied(start);
+        let story = Self { _agent: agent, person, server, namespace, fleet, kubeconfig, start };
+        story.wait_until("all pods are ready", |pods| {
+            pods.len() == story.fleet.pods() && pods.iter().all(is_ready)
+        });
+        story
+    }
+
+    /// The pods that are not being deleted.
+    pub(super) fn pods(&self) -> Vec<Value> {
+        let mut pods = self.namespace.list(PODS);
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        pods
+    }
+
+    #[track_caller]
+    pub(super) fn wait_until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) {
+        wait_for(what, SOON, || {
+            let pods = self.pods();
+            let line = |pod: &Value| format!("{} ready {}", pod["metadata"]["name"], is_ready(pod));
+            if holds(&pods) { Ok(()) } else { Err(pods.iter().map(line).collect::<Vec<_>>().join(", ")) }
+        });
+    }
+
+    /// Every pod that carries a sidecar runs it with this image, and is ready.
+    #[track_caller]
+    pub(super) fn wait_carried(&self, sidecar: &str, image: &str) {
+        let carries = |pod: &Value| {
+            let has = pod["metadata"]["labels"][sidecar] == "yes";
+            !has || (container(pod, sidecar)["image"] == image && is_ready(pod))
+        };
+        self.wait_until(&format!("all carry {image}"), |pods| {
+            pods.len() == self.fleet.pods() && pods.iter().all(carries)
+        });
+    }
+
+    /// The person's pillion, in the person's clone.
+    pub(super) fn pillion(&self, args: &[&str]) -> Output {
+        self.person.command(PILLION).args(args).output().unwrap()
+    }
+
+    /// The same, which must succeed; returns what it prints.
+    #[track_caller]
+    pub(super) fn told(&self, args: &[&str]) -> String {
+        let output = self.pillion(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// `pillion watch` in a clone, as the account of `deploy/`, with nothing of the environment of the tests.
+    pub(super) fn watch(&self, clone: &Repo) -> Command {
+        let mut command = clone.command(PILLION);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command.arg("watch").arg(format!("--namespace={}", self.namespace.name));
+        command
+    }
+
+    /// Somebody's commit on what is live now.
+    pub(super) fn push(&self, message: &str, change: impl Fn(&Repo)) -> Id {
+        wait_for("the person's push is faster than others", SOON, || {
+            self.person.git(&["fetch", "-q", "origin", "main"]);
+            self.person.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+            change(&self.person);
+            let commit = self.person.commit(message);
+            let pushed = self.person.try_git(&["push", "-q", "origin", "HEAD:main"]);
+            if pushed.status.success() { Ok(commit) } else { Err("somebody else was faster") }
+        })
+    }
+
+    /// Somebody merges another image of a sidecar.
+    pub(super) fn change(&self, sidecar: &str, image: &str) -> Id {
+        self.push(image, |repo| {
+            repo.put(&sidecar_file(sidecar), self.fleet.sidecar_set(sidecar, image));
+        })
+    }
+
+    pub(super) fn head(&self) -> Id {
+        self.server.bare.id("refs/heads/main")
+    }
+
+    /// What happened to a rollout since everything ran, oldest first.
+    pub(super) fn acts(&self, set: &str) -> Vec<Act> {
+        let of = |key: &str| format!("%(trailers:key=Pillion-{key},valueonly,separator=%x2C)");
+        let format = format!("--format=%H|{}|{}|{}", of("SidecarSet"), of("Action"), of("Batch"));
+        let range = format!("{}..refs/heads/main", self.start);
+        let log = self.server.bare.git(&["log", "--first-parent", "--reverse", &format, &range]);
+        let acts = log.lines().map(|line| {
+            let mut words = line.split('|');
+            let mut word = || words.next().unwrap();
+            let (commit, set) = (word().parse().unwrap(), word().to_owned());
+            let (action, batch) = (word(), word());
+            let action = if action == "Batch" { format!("{action} {batch}") } else { action.to_owned() };
+            Act { commit, set, action }
+        });
+        acts.filter(|act| act.set == set).collect()
+    }
+
+    pub(super) fn actions(&self, set: &str) -> Vec<String> {
+        self.acts(set).into_iter().map(|act| act.action).collect()
+    }
+
+    /// The same, as ids.
+    pub(super) fn commits(&self, set: &str) -> Vec<String> {
+        self.acts(set).into_iter().map(|act| act.commit.to_string()).collect()
+    }
+
+    /// The commits that a rollout makes which nobody disturbs: those that `pillion stage` writes.
+    pub(super) fn staged(&self, set: &str) -> Vec<String> {
+        self.told(&["stage", set]);
+        let range = format!("{}..refs/heads/pillion/main/{set}", self.head());
+        let log = self.person.git(&["log", "--reverse", "--format=%H", &range]);
+        log.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for a commit of a rollout, and returns it.
+    #[track_caller]
+    pub(super) fn wait_act(&self, set: &str, action: &str) -> Id {
+        wait_for(&format!("{set}: {action}"), SOON, || {
+            let acts = self.acts(set);
+            let found = acts.iter().find(|act| act.action == action);
+            found.map(|act| act.commit).ok_or_else(|| format!("{:?}", self.actions(set)))
+        })
+    }
+
+    /// What git holds is what pillion makes, from the start to the live head, and sound.
+    #[track_caller]
+    pub(super) fn verify(&self) {
+        self.person.git(&["fetch", "-q", "origin", "main"]);
+        self.person.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+        self.told(&["verify", "--base", &self.start.to_string()]);
+        let fsck = self.server.bare.try_git(&["fsck", "--strict", "--no-dangling"]);
+        let said = String::from_utf8_lossy(&[fsck.stdout, fsck.stderr].concat()).into_owned();
+        assert!(fsck.status.success() && said.is_empty(), "{said}");
+    }
+}
