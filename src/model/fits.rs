@@ -16,17 +16,22 @@ pub(crate) struct Check<'a> {
     base: Path,
     /// The command that prints the schema.
     command: &'static str,
-    schema: Value,
+    schema: &'static Value,
     found: Vec<Diagnostic>,
 }
 
 impl<'a> Check<'a> {
-    pub(crate) fn new(document: &'a Document, command: &'static str, schema: Value) -> Self {
+    pub(crate) fn new(document: &'a Document, command: &'static str, schema: &'static Value) -> Self {
         Self::at(document, &Path::root(), command, schema)
     }
 
     /// Checks an object that is an item of a list.
-    pub(crate) fn at(document: &'a Document, base: &Path, command: &'static str, schema: Value) -> Self {
+    pub(crate) fn at(
+        document: &'a Document,
+        base: &Path,
+        command: &'static str,
+        schema: &'static Value,
+    ) -> Self {
         Self { document, base: base.clone(), command, schema, found: document.diagnostics().to_vec() }
     }
 
@@ -36,8 +41,8 @@ impl<'a> Check<'a> {
 
     /// Reads the whole document, and says everything that is wrong with it.
     pub(crate) fn decode<T: DeserializeOwned>(mut self, kind: &str) -> (Option<T>, Vec<Diagnostic>) {
-        let (object, schema) = (self.object(), std::mem::take(&mut self.schema));
-        self.value(object, &schema, &Path::root());
+        let (object, schema) = (self.object(), self.schema);
+        self.value(object, schema, &Path::root());
         for (key, expected) in [("apiVersion", API_VERSION), ("kind", kind)] {
             let found = object.get(key).and_then(Value::as_str);
             if found != Some(expected) {
@@ -54,8 +59,8 @@ impl<'a> Check<'a> {
 
     /// Reads a document that has neither `apiVersion` nor `kind`.
     pub(crate) fn decode_part<T: DeserializeOwned>(mut self) -> (Option<T>, Vec<Diagnostic>) {
-        let (object, schema) = (self.object(), std::mem::take(&mut self.schema));
-        self.value(object, &schema, &Path::root());
+        let (object, schema) = (self.object(), self.schema);
+        self.value(object, schema, &Path::root());
         self.finish()
     }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Configuration of a repository, `pillion.yaml` at its root; all keys are optional.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -233,9 +234,14 @@ pub struct Freeze {
 }
 
 /// Returns the JSON Schema of pillion.yaml.
-pub fn json_schema() -> Value {
+pub fn json_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<Repository>);
+    &SCHEMA
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Repository>().to_value()
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Reads the configuration, and says everything that is wrong with it.
@@ -250,9 +256,8 @@ pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
 
 /// Reads the annotation `pillion.dev/rollout` of a SidecarSet: the keys of `rollout`, as YAML.
 pub fn decode_rollout(document: &Document) -> (Option<Rollout>, Vec<Diagnostic>) {
-    let schema = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    let schema = schema.into_generator().into_root_schema_for::<Rollout>().to_value();
-    let (rollout, mut found) = Check::new(document, "pillion schema", schema).decode_part::<Rollout>();
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<Rollout>);
+    let (rollout, mut found) = Check::new(document, "pillion schema", &SCHEMA).decode_part::<Rollout>();
     found.extend(rollout.iter().flat_map(|r| r.misfits(document, &Path::root())));
     (rollout, found)
 }

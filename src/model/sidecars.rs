@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Configuration of a kustomize transformer or generator; also the `functionConfig` of a KRM function.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -82,9 +82,12 @@ pub struct Decoded {
 pub const KIND: &str = "Sidecars";
 
 /// Returns the JSON Schema of `Sidecars`.
-pub fn json_schema() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Sidecars>().to_value()
+pub fn json_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<Sidecars>().to_value()
+    });
+    &SCHEMA
 }
 
 /// Reads the configuration at a place of a document: a `Sidecars`, or a ConfigMap with the keys of its `spec`.

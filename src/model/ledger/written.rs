@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A ledger: which workload carries which content of a SidecarSet. Written by pillion.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -130,7 +131,10 @@ pub(super) struct Line {
 }
 
 /// Returns the JSON Schema of a ledger.
-pub fn json_schema() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Written>().to_value()
+pub fn json_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<Written>().to_value()
+    });
+    &SCHEMA
 }
