@@ -50,7 +50,9 @@ fn bench(words: &[&str]) {
             }
         }
     }
-    println!("| pods | JSON of a pod | read, s | MiB then | changes | MiB then | read again: MiB | most MiB | a look, ms |");
+    println!(
+        "| pods | JSON of a pod | read, s | MiB then | changes | MiB then | read again: MiB | most MiB | a look, ms |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for pods in sizes.split(',') {
         let this = std::env::current_exe().unwrap();

@@ -17,14 +17,14 @@ struct World {
 
 type Shared = Arc<(Mutex<World>, Condvar)>;
 
-pub fn kubeconfig(address: &str) -> String {
+pub(super) fn kubeconfig(address: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: made\nclusters: [{{name: made, cluster: {{server: 'http://{address}'}}}}]\n\
          users: [{{name: made, user: {{}}}}]\ncontexts: [{{name: made, context: {{cluster: made, user: made}}}}]\n"
     )
 }
 
-pub fn serve(pods: usize) {
+pub(super) fn serve(pods: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
     println!("{} B", pod(1, 0).len());
@@ -59,7 +59,12 @@ fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
         }
         let round = world.0.lock().unwrap().round;
         let body = answer(path, round, pods);
-        write!(out, "HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\n\r\n", body.len()).ok()?;
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .ok()?;
         out.write_all(body.as_bytes()).ok()?;
     }
 }
@@ -67,7 +72,7 @@ fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
 fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option<()> {
     write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
-    let (mut seen, mut expired) = {
+    let (mut seen, expired) = {
         let state = world.0.lock().unwrap();
         (version.parse::<usize>().ok()? - 1, state.expired)
     };
@@ -78,7 +83,6 @@ fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option
         }
         let round = state.round;
         if state.expired > expired {
-            expired = state.expired;
             drop(state);
             chunk(out, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n")?;
             return write!(out, "0\r\n\r\n").ok();
@@ -99,18 +103,24 @@ fn answer(path: &str, round: usize, pods: usize) -> String {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let resources = |all: &[(&str, &str)]| {
         let one = |(name, kind): &(&str, &str)| {
-            format!("{{\"name\":\"{name}\",\"kind\":\"{kind}\",\"namespaced\":true,\"verbs\":[\"list\",\"watch\"]}}")
+            format!(
+                "{{\"name\":\"{name}\",\"kind\":\"{kind}\",\"namespaced\":true,\"verbs\":[\"list\",\"watch\"]}}"
+            )
         };
         format!("{{\"resources\":[{}]}}", all.iter().map(one).collect::<Vec<_>>().join(","))
     };
-    let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)).and_then(|v| v.parse().ok());
-    let (limit, from): (usize, usize) = (field("limit=").unwrap_or(usize::MAX), field("continue=").unwrap_or(0));
+    let field =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)).and_then(|v| v.parse().ok());
+    let (limit, from): (usize, usize) =
+        (field("limit=").unwrap_or(usize::MAX), field("continue=").unwrap_or(0));
     let list = |total: usize, one: &dyn Fn(usize) -> String| {
         let until = from.saturating_add(limit).min(total);
         let next = if until < total { until.to_string() } else { String::new() };
         let items = (from..until).map(one).collect::<Vec<_>>().join(",");
         let version = round + 1;
-        format!("{{\"kind\":\"SomeList\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"continue\":\"{next}\"}},\"items\":[{items}]}}")
+        format!(
+            "{{\"kind\":\"SomeList\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"continue\":\"{next}\"}},\"items\":[{items}]}}"
+        )
     };
     let groups = pods.div_ceil(TOGETHER);
     match path {
@@ -150,8 +160,9 @@ fn uid(kind: usize, number: usize) -> String {
 }
 
 fn template() -> String {
-    let env: Vec<String> =
-        (0..15).map(|n| format!("{{\"name\":\"SETTING_NUMBER_{n}\",\"value\":\"a value of some length, {n}\"}}")).collect();
+    let env: Vec<String> = (0..15)
+        .map(|n| format!("{{\"name\":\"SETTING_NUMBER_{n}\",\"value\":\"a value of some length, {n}\"}}"))
+        .collect();
     let container = |name: &str| {
         format!(
             "{{\"name\":\"{name}\",\"image\":\"registry.example/{name}:1.2.3\",\"env\":[{}],\"resources\":{{\"requests\":{{\"cpu\":\"100m\",\
@@ -180,7 +191,11 @@ fn pod(number: usize, round: usize) -> String {
     };
     let conditions: Vec<String> = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
         .iter()
-        .map(|kind| format!("{{\"type\":\"{kind}\",\"status\":\"True\",\"lastTransitionTime\":\"2026-11-27T09:00:11Z\"}}"))
+        .map(|kind| {
+            format!(
+                "{{\"type\":\"{kind}\",\"status\":\"True\",\"lastTransitionTime\":\"2026-11-27T09:00:11Z\"}}"
+            )
+        })
         .collect();
     format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{},\"spec\":{},\"status\":{{\"phase\":\"Running\",\"conditions\":[{}],\

@@ -2,7 +2,7 @@
 
 use super::report::Reporter;
 use super::repository::{self, Put, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE, clock, to_stdout};
+use super::{Common, DONE, FINDINGS, USAGE, clock, doors, to_stdout};
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Edit, NewCommit, trailer};
 use crate::model::ledger::name_text;
@@ -25,6 +25,8 @@ pub(super) struct InitArgs {
 enum What {
     /// A ledger for every SidecarSet that has none, at what is rendered now
     Rollout(RolloutArgs),
+    #[command(flatten)]
+    Door(doors::InitDoor),
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +67,10 @@ const CODEOWNERS: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWN
 
 /// Runs `pillion init`.
 pub(super) fn run(args: &InitArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let What::Rollout(args) = &args.what;
+    let args = match &args.what {
+        What::Rollout(args) => args,
+        What::Door(door) => return doors::init(door, common, reporter),
+    };
     let mut said = String::new();
     let result = rollout(args, common, reporter, &mut said);
     let code = repository::settle(result, reporter)?;

@@ -116,7 +116,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// Prepares choosing; None when the configuration is of no use.
-    fn choice(&mut self, config: Option<&Path>, out: Option<&Path>) -> Option<Choice> {
+    pub(super) fn choice(&mut self, config: Option<&Path>, out: Option<&Path>) -> Option<Choice> {
         if self.is_unusable {
             return None;
         }
@@ -139,7 +139,8 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    fn name_cluster(&mut self, name: Option<&str>) {
+    /// Takes one cluster of pillion.yaml.
+    pub(super) fn name_cluster(&mut self, name: Option<&str>) {
         let Some(name) = name else { return };
         let known: Vec<&str> = self.layout.clusters.iter().map(|c| &*c.name).collect();
         if !known.contains(&name) {
@@ -167,7 +168,8 @@ impl<'a> Inputs<'a> {
         self.is_unusable = true;
     }
 
-    fn choose(&mut self, paths: &[PathBuf], choice: &Choice) -> Vec<Input> {
+    /// Finds the files of some paths.
+    pub(super) fn choose(&mut self, paths: &[PathBuf], choice: &Choice) -> Vec<Input> {
         let chosen = choose(self.files, paths, choice);
         self.diagnostics.extend(chosen.diagnostics);
         self.is_unusable |= chosen.is_missing;

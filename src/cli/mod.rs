@@ -1,9 +1,19 @@
 //! The command line: one file a verb, and what the verbs share.
 
 mod clock;
+mod cmp;
+mod doctor;
+mod door;
+mod doors;
 mod explain;
+mod guise;
 mod init;
 mod inputs;
+mod items;
+mod krm;
+mod kustomization;
+mod legacy;
+mod parameters;
 mod pipeline;
 mod plan;
 mod print;
@@ -137,6 +147,12 @@ enum Verb {
     Init(init::InitArgs),
     /// Check that everything in git is what pillion makes
     Verify(verify::VerifyArgs),
+    /// Generate the manifests of an Application, as a plugin of Argo CD
+    Cmp(cmp::CmpArgs),
+    /// Print the files that a front door needs, for this version
+    Print(doors::PrintArgs),
+    /// Look at what pillion works with on this machine and in this repository
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of pillion's own files
     Schema {
         /// Of which file
@@ -154,6 +170,10 @@ enum Verb {
 
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let arguments = guise::named(arguments.collect());
+    if let Some(code) = guise::run(&arguments) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -179,6 +199,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
         #[cfg(feature = "watch")]
         Verb::Watch(args) => watch::run(args, &cli.common, &mut reporter),
+        Verb::Cmp(args) => cmp::run(args, &mut reporter),
+        Verb::Print(args) => doors::print(args, &reporter),
+        Verb::Doctor(args) => doctor::run(args, &cli.common, &mut reporter),
         Verb::Schema { of } => print::schema(*of),
         Verb::Completions { shell } => print::completions(*shell),
         Verb::Man => print::man(),

@@ -1,7 +1,7 @@
 //! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
 
 use super::{Cli, DONE, to_stdout};
-use crate::model::{ledger, repository};
+use crate::model::{ledger, repository, sidecars};
 use crate::write::Failure;
 use clap::CommandFactory as _;
 
@@ -12,6 +12,8 @@ pub(super) enum Of {
     Repository,
     /// Ledgers (SidecarRollout)
     Ledger,
+    /// The configuration of a kustomize transformer or a KRM function (Sidecars)
+    Sidecars,
 }
 
 /// Prints the JSON Schema of pillion's own files.
@@ -19,6 +21,7 @@ pub(super) fn schema(of: Of) -> Result<u8, Failure> {
     let schema = match of {
         Of::Repository => repository::json_schema(),
         Of::Ledger => ledger::json_schema(),
+        Of::Sidecars => sidecars::json_schema(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a JSON value always serializes");
     text.push('\n');

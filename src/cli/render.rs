@@ -9,7 +9,7 @@ use crate::model::repository::Annotations;
 use crate::read::Source;
 use crate::render::How;
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
-use clap::Args;
+use clap::{Args, Parser as _};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `pillion render`.
@@ -74,6 +74,29 @@ struct Compare {
 
 /// Runs `pillion render`.
 pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    run_with(args, None, common, reporter)
+}
+
+/// Runs `pillion render -` on a text that came over standard input, for a caller that takes an empty answer for
+/// "delete everything".
+pub(super) fn filter(text: &str, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+    let args = Filter::parse_from(["pillion", "-"]).args;
+    run_with(&args, Some(text), common, reporter)
+}
+
+/// The arguments of a filter.
+#[derive(Debug, clap::Parser)]
+struct Filter {
+    #[command(flatten)]
+    args: RenderArgs,
+}
+
+fn run_with(
+    args: &RenderArgs,
+    stdin: Option<&str>,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<u8, Failure> {
     if let Some(branch) = &args.branch {
         return render_branch::run(branch, args.push, common, reporter);
     }
@@ -81,6 +104,9 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_unusable {
         return Ok(USAGE);
+    }
+    for input in inputs.manifests.iter_mut().filter(|i| i.source == Source::Stdin) {
+        input.source = stdin.map_or(Source::Stdin, |text| Source::Text(text.into()));
     }
     let mut target = target(args, &inputs);
     if let (Target::InPlace(_), true) = (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-")) {
@@ -102,10 +128,20 @@ pub(super) fn run(args: &RenderArgs, common: &Common, reporter: &mut Reporter) -
         reporter.settle();
     }
     let tally = write(&first.texts, &renderers, &mut target, common, reporter)?;
+    if stdin.is_some() && matches!(&target, Target::Stdout(stream) if stream.is_empty()) {
+        reporter.add([nothing_left()]);
+    }
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
     finish(target, reporter, &tally)
+}
+
+fn nothing_left() -> Diagnostic {
+    Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in")
+        .at(Label::whole_file("<stdin>"))
+        .because("it holds SidecarSets and documents of pillion only")
+        .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
 }
 
 fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Target<'a> {

@@ -71,6 +71,7 @@ impl Reporter {
     pub(super) fn take(&mut self) -> Vec<Diagnostic> {
         diag::sort(&mut self.collected);
         self.alike.clear();
+        self.settled.clear();
         std::mem::take(&mut self.collected)
     }
 

@@ -54,6 +54,8 @@ struct Standing {
     updated: u32,
     pods: u32,
     held: usize,
+    /// What is next gives it another target: the numbers of pods are about that one.
+    opens: bool,
     next: String,
 }
 
@@ -62,7 +64,14 @@ pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -
     #[cfg(feature = "watch")]
     if args.watch {
         let is_json = args.output == Output::Json;
-        return super::watch::follow(&args.names, &args.clusters, &args.repository, is_json, common, reporter);
+        return super::watch::follow(
+            &args.names,
+            &args.clusters,
+            &args.repository,
+            is_json,
+            common,
+            reporter,
+        );
     }
     let mut text = String::new();
     let result = told(args, common, reporter, &mut text);
@@ -125,7 +134,7 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
         (None, None) => "NotStaged",
     };
     let first = rollout.batches().next();
-    let (pods, before) = first.map_or((0, 0), |b| (b.matched_pods, b.updated - b.pods()));
+    let (pods, before) = first.map_or((0, 0), |b| (b.matched_pods, b.updated.saturating_sub(b.pods())));
     Ok(Standing {
         name: ledger.name.to_string(),
         cluster: cluster.map(str::to_owned),
@@ -135,6 +144,7 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
         updated: before,
         pods,
         held: ledger.lines.values().filter(|l| l.held.is_some()).count(),
+        opens: rollout.opens(),
         next: next(&rollout),
         ledger: ledger.clone(),
     })
@@ -175,7 +185,7 @@ impl Standing {
         let target = ledger.target.as_ref().map(name_text);
         let number = ledger.last_batch();
         let state = match (self.state, target) {
-            ("Released", _) => format!("{released} is released"),
+            ("Released", _) => format!("{} is released", ledger.released.as_deref().unwrap_or("nothing")),
             ("NotStaged", _) => format!("{released} is released, and the file holds something else"),
             ("Rejected", _) => format!("{released} is released; what the file holds was rolled back"),
             ("RollingBack", _) => format!("going back to {released}, batch {number} is out"),
@@ -198,13 +208,9 @@ impl Standing {
                 since.subject()
             );
         }
-        if self.pods > 0 && ledger.target.is_some() {
-            let _ = writeln!(
-                text,
-                "  {} of {} carry the target",
-                self.updated,
-                counted(self.pods.into(), "pod")
-            );
+        if self.pods > 0 && ledger.target.is_some() && !self.opens {
+            let _ =
+                writeln!(text, "  {} of {} carry the target", self.updated, counted(self.pods.into(), "pod"));
         }
         for (key, line) in ledger.lines.iter().filter(|(_, l)| l.held.is_some()).take(10) {
             let _ = writeln!(text, "  held: {key}, {}", line.held.as_deref().unwrap_or_default());

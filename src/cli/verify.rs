@@ -64,6 +64,10 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
     if reporter.has_errors() {
         return Ok(FINDINGS);
     }
-    reporter.done(&format!("{} is what pillion makes, {}", live.head.id.short(), counted(ledgers as u64, "ledger")));
+    reporter.done(&format!(
+        "{} is what pillion makes, {}",
+        live.head.id.short(),
+        counted(ledgers as u64, "ledger")
+    ));
     Ok(DONE)
 }

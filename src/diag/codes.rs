@@ -59,12 +59,19 @@ codes! {
     /// A folder with a kustomization is built by kustomize before sidecars are injected.
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
 
+    /// A path in a manifest or parameter leads out of the repository.
+    PathOutside "path-outside" "kind: Sidecars\nspec: {sidecarSets: [/etc]}"
+    /// A door got manifests and would hand out none: what follows it would delete everything.
+    EmptyOutput "empty-output" "a kustomization of SidecarSets only"
+
     /// A manifest is in the folder of no cluster, or a cluster is named that pillion.yaml does not have.
     NoCluster "no-cluster" "--cluster prod-us, with clusters: [{name: prod-eu}]"
     /// There is no SidecarSet where some should be.
     NoSidecarSet "no-sidecarset" "--sidecarsets apps/web.yaml"
 
     // ---- render
+    /// A sidecar refers to a ConfigMap or Secret that has another name here, such as one with a hash.
+    DanglingReference "dangling-reference" "volumes: [{name: conf, configMap: {name: log-conf}}] and a ConfigMap log-conf-6ft88t2625"
     /// A workload that a SidecarSet selects has no containers; it looks like a patch and is left as it is.
     NoContainers "no-containers" "kind: Deployment\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
 

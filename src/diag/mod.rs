@@ -7,6 +7,8 @@ mod codes;
 pub mod github;
 pub mod human;
 pub mod json;
+pub mod krm;
+pub mod line;
 mod reference;
 pub mod sarif;
 pub mod short;

@@ -1,8 +1,8 @@
 //! When is it time, by a cron expression? On the calendar and the clock of the wall; zones are `freeze`'s matter.
 //!
 //! cronexpr 1.7 reads the five fields of crontab(5), and is asked in UTC, where every day has 24 hours. In a zone
-//! it would leave out a start that clocks skip, and have one twice that they show twice. Two more of its ways are
-//! mended here: `L` misses the last day of December, and so does the last Friday (`5L`).
+//! it would leave out a start that clocks skip, and have one twice that they show twice. Its `L` misses the last day of
+//! December, which is mended here; so does the last Friday (`5L`), which is refused.
 
 use cronexpr::{Crontab, FallbackTimezoneOption, ParseOptions, parse_crontab_with};
 use jiff::Span;
@@ -36,10 +36,11 @@ impl Cron {
         let tab = |text: &str| {
             let mut options = ParseOptions::default();
             options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-            // cronexpr's own text is a drawing of several lines; the last one says what it expected.
-            let last =
-                |e: cronexpr::Error| e.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            parse_crontab_with(text, options).map_err(last)
+            // cronexpr takes `l` for no `L`, and says what is wrong in the last line of a drawing.
+            let last = |e: cronexpr::Error| {
+                e.to_string().lines().last().unwrap_or_default().trim_matches(['^', ' ']).to_owned()
+            };
+            parse_crontab_with(&text.to_ascii_uppercase(), options).map_err(last)
         };
         let mut tabs = vec![tab(text)?];
         let is_last = |item: &str| item.eq_ignore_ascii_case("L");
@@ -65,7 +66,7 @@ impl Cron {
 
     /// Returns the last time that is not after `at`, and after `since`.
     pub(super) fn latest(&self, at: DateTime, since: DateTime) -> Option<DateTime> {
-        let minutes = i64::try_from(at.duration_since(since).as_secs() / 60).ok()? + 1;
+        let minutes = at.duration_since(since).as_secs() / 60 + 1;
         let after = |minutes: i64| {
             let found = self.next(since.checked_add(minutes.minutes()).ok()?)?;
             (found <= at).then_some(found)

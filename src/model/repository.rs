@@ -12,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Configuration of a repository, `pillion.yaml` at its root; all keys are optional.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -199,6 +200,26 @@ pub enum IntOrText {
     Text(String),
 }
 
+impl IntOrText {
+    /// Returns the number of a step and which of both kinds it is; None where it means nothing.
+    fn number(&self) -> Option<(usize, u32)> {
+        let (kind, number, most) = match self {
+            Self::Int(n) => (0, *n, u32::MAX),
+            Self::Text(text) => (1, text.strip_suffix('%')?.parse().ok()?, 100),
+        };
+        (1..=most).contains(&number).then_some((kind, number))
+    }
+}
+
+impl fmt::Display for IntOrText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(n) => n.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// A time in which nothing is released.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -219,10 +240,10 @@ pub fn json_schema() -> Value {
 
 /// Reads the configuration, and says everything that is wrong with it.
 pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
-    let (repository, mut found) = Check::new(document, "pillion schema", json_schema()).decode("Repository");
-    let repository: Repository = repository.unwrap_or_default();
+    let read = Check::new(document, "pillion schema", json_schema()).decode::<Repository>("Repository");
+    let (repository, mut found) = (read.0.unwrap_or_default(), read.1);
     if let Some(rollout) = &repository.rollout {
-        found.extend(amiss(document, &Path::root().then("rollout"), rollout));
+        found.extend(rollout.misfits(document, &Path::dotted("rollout")));
     }
     (repository, found)
 }
@@ -232,46 +253,63 @@ pub fn decode_rollout(document: &Document) -> (Option<Rollout>, Vec<Diagnostic>)
     let schema = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let schema = schema.into_generator().into_root_schema_for::<Rollout>().to_value();
     let (rollout, mut found) = Check::new(document, "pillion schema", schema).decode_part::<Rollout>();
-    if let Some(rollout) = &rollout {
-        found.extend(amiss(document, &Path::root(), rollout));
-    }
+    found.extend(rollout.iter().flat_map(|r| r.misfits(document, &Path::root())));
     (rollout, found)
 }
 
-/// Says what a schema cannot: which values of the right type mean nothing.
-fn amiss(document: &Document, base: &Path, rollout: &Rollout) -> Vec<Diagnostic> {
-    let say = |path: Path, message: String, help: String| {
-        Diagnostic::error(Code::InvalidConfiguration, format!("`{path}`: {message}"))
-            .field(path.to_string())
-            .at(document.label(&path, Part::Value, ""))
-            .help(help)
-    };
-    let lengths = [
-        ("soak", &rollout.soak),
-        ("progressDeadline", &rollout.progress_deadline),
-        ("notAppliedAfter", &rollout.not_applied_after),
-    ];
-    let mut found = Vec::new();
-    for (key, length) in lengths {
-        if let Some(text) = length.as_deref().filter(|text| duration::parse(text).is_none()) {
-            let help = "write hours, minutes and seconds: `120s`, `1h30m`".to_owned();
-            found.push(say(base.then(key), format!("`{text}` is no length of time"), help));
-        }
-    }
-    if rollout.pods_per_minute == Some(0) {
-        let message = "with no pod a minute nothing is ever released".to_owned();
-        let help = "write 1 or more, or leave the key out".to_owned();
-        found.push(say(base.then("podsPerMinute"), message, help));
-    }
-    #[cfg(feature = "watch")]
-    for wrong in super::freeze::Windows::read(&rollout.freeze).1 {
-        let path = base.then("freeze").then(wrong.index).then(wrong.key);
-        found.push(say(path, wrong.message, wrong.help));
-    }
-    found
-}
-
 impl Rollout {
+    /// Says which texts and numbers mean nothing: a step that is misspelt would let everything go at once.
+    fn misfits(&self, document: &Document, base: &Path) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut say = |at: Path, why: String, help: &str| {
+            let label = document.label(&at, Part::Value, "");
+            let told = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {why}"));
+            found.push(told.at(label).field(at.to_string()).help(help));
+        };
+        let at = |key: &str| base.then(key);
+        let mut before: [Option<(u32, &IntOrText)>; 2] = [None, None];
+        for (i, step) in self.steps.iter().flatten().enumerate() {
+            let place = at("steps").then(i);
+            let Some((kind, number)) = step.number() else {
+                let why = format!(
+                    "must be a number of pods from 1 on, or a percentage from `1%` to `100%`, not `{step}`"
+                );
+                say(place, why, "write `steps: [1, 25%, 100%]`, for instance");
+                continue;
+            };
+            if let Some((_, last)) = before[kind].filter(|(last, _)| *last >= number) {
+                let why = format!("must be more than the `{last}` before it, but it is `{step}`");
+                say(place, why, "steps are cumulative: each says how many pods are updated when it ends");
+            }
+            before[kind] = Some((number, step));
+        }
+        if self.steps.as_ref().is_some_and(Vec::is_empty) {
+            let help = "leave it out for the default, or write `steps: [100%]` for everything at once";
+            say(at("steps"), "is empty".to_owned(), help);
+        }
+        let lengths = [
+            ("soak", &self.soak),
+            ("progressDeadline", &self.progress_deadline),
+            ("notAppliedAfter", &self.not_applied_after),
+        ];
+        for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
+            if duration::parse(text).is_none() {
+                let why = format!("must be a length of time, not `{text}`");
+                say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
+            }
+        }
+        if self.pods_per_minute == Some(0) {
+            let why = "is 0: with no pod a minute nothing is ever released".to_owned();
+            say(at("podsPerMinute"), why, "write 1 or more, or leave the key out");
+        }
+        #[cfg(feature = "watch")]
+        for wrong in super::freeze::Windows::read(&self.freeze).1 {
+            let place = at("freeze").then(wrong.index).then(wrong.key);
+            say(place, format!("freezes nothing: {}", wrong.message), &wrong.help);
+        }
+        found
+    }
+
     /// Returns these settings with those of `over` in their place where it has some.
     #[must_use]
     pub fn overridden(&self, over: &Self) -> Self {
@@ -345,8 +383,8 @@ mod tests {
             .into_iter()
             .map(|d| (d.message, d.labels[0].line, d.labels[0].column))
             .collect();
-        let soak = "`rollout.soak`: `2 min` is no length of time".to_owned();
-        let pods = "`rollout.podsPerMinute`: with no pod a minute nothing is ever released".to_owned();
+        let soak = "`rollout.soak` must be a length of time, not `2 min`".to_owned();
+        let pods = "`rollout.podsPerMinute` is 0: with no pod a minute nothing is ever released".to_owned();
         assert_eq!(found, [(soak, 4, 9), (pods, 5, 18)]);
     }
 
@@ -356,12 +394,11 @@ mod tests {
         let freeze = "{cron: \"0 17 * *\", length: 63h}";
         let found = messages(&format!("{HEAD}rollout: {{freeze: [{freeze}]}}\n"));
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0]
-                .starts_with("`rollout.freeze[0].cron`: `0 17 * *` is no cron expression: it has 4 fields")
-        );
+        assert!(found[0].starts_with(
+            "`rollout.freeze[0].cron` freezes nothing: `0 17 * *` is no cron expression: it has 4 fields"
+        ));
         let own = Document::read(&"an annotation".into(), 0, 1, &format!("freeze: [{freeze}]\n")).unwrap();
-        assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron`: "));
+        assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron` freezes nothing: "));
     }
 
     #[test]

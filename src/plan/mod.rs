@@ -73,6 +73,11 @@ use std::collections::BTreeMap;
 /// The labels of a unit that is rolled out: a pod, or a workload's pod template.
 pub type Labels = BTreeMap<String, String>;
 
+/// Adds up numbers of pods; there is no more than can be counted.
+fn total(pods: impl Iterator<Item = u32>) -> u32 {
+    pods.fold(0, u32::saturating_add)
+}
+
 /// Returns the number that is meant for `n` units, percentages rounded up. A text that is no percentage means 0;
 /// Kruise's webhook refuses it.
 fn rounded_up(amount: &IntOrPercent, n: usize) -> usize {

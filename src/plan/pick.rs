@@ -3,7 +3,7 @@
 use super::rest::Rest;
 use super::state::{Matched, State};
 use super::step::{Circumstances, Course, Move};
-use super::{Labels, canary, partition, priority, rounded_up, scatter, unavailable};
+use super::{Labels, canary, partition, priority, rounded_up, scatter, total, unavailable};
 use crate::model::ledger::Name;
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ pub(super) fn pick(
             is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
         moves.extend(oversized(state, &order, cap, kept > 0, has_own_order));
     }
-    let moving = moves.iter().map(|m| m.to - m.from).sum::<u32>();
-    moves.extend(next_runs(course, state, &order, state.updated + moving, is_rollback));
+    let updated = state.updated.saturating_add(total(moves.iter().map(|m| m.to - m.from)));
+    moves.extend(next_runs(course, state, &order, updated, is_rollback));
     if !moves.is_empty() {
         return Picked::Moves(moves);
     }
@@ -197,15 +197,15 @@ fn next_runs(
     is_rollback: bool,
 ) -> Vec<Move> {
     let all = || state.matched.iter().filter(|m| m.is_next_run());
-    let (total, done) = (saturated(all().count()), saturated(all().filter(|m| m.is_done).count()));
-    let reachable: u32 = state.matched.iter().filter(|m| !m.is_next_run()).map(Matched::whole).sum();
+    let (count, done) = (saturated(all().count()), saturated(all().filter(|m| m.is_done).count()));
+    let reachable = total(state.matched.iter().filter(|m| !m.is_next_run()).map(Matched::whole));
     let allowed = if is_rollback {
-        total
+        count
     } else if reachable == 0 {
-        let kept = partition::keep(course.settings.strategy.partition.as_ref(), total as usize);
-        done.saturating_add(step(course, total, done)).min(total - saturated(kept))
+        let kept = partition::keep(course.settings.strategy.partition.as_ref(), count as usize);
+        done.saturating_add(step(course, count, done)).min(count - saturated(kept))
     } else {
-        saturated(usize::try_from(u64::from(total) * u64::from(updated) / u64::from(reachable)).unwrap_or(0))
+        saturated(usize::try_from(u64::from(count) * u64::from(updated) / u64::from(reachable)).unwrap_or(0))
     };
     let waiting = order.iter().map(|i| &state.matched[*i]).filter(|m| m.is_next_run());
     waiting.take(allowed.saturating_sub(done) as usize).map(|m| whole(m, false)).collect()

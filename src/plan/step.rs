@@ -6,6 +6,7 @@ use super::pick::{Picked, pick};
 use super::rest::Rest;
 use super::settings::Settings;
 use super::state::State;
+use super::total;
 use crate::model::ledger::{Ledger, Line, Name, Revision, name_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -97,7 +98,12 @@ pub struct Move {
 impl Batch {
     /// Returns the pods whose template moves.
     pub fn pods(&self) -> u32 {
-        self.moves.iter().map(|m| m.to - m.from).sum()
+        total(self.moves.iter().map(|m| m.to - m.from))
+    }
+
+    /// Returns the most pods that are down at once.
+    pub fn down(&self) -> u32 {
+        total(self.moves.iter().map(|m| m.down))
     }
 }
 
@@ -206,7 +212,7 @@ fn advance(course: &Course<'_>, ledger: &Ledger, target: &Name, given: &Circumst
 }
 
 fn batch(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>, moves: Vec<Move>) -> Batch {
-    let number = ledger.last_batch() + 1;
+    let number = ledger.last_batch().saturating_add(1);
     let mut after = cleaned(course, ledger);
     for moved in &moves {
         let template = course.fleet.find(&moved.key).filter(|_| moved.partition.is_some());
@@ -222,7 +228,7 @@ fn batch(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>,
         );
     }
     after.settle_revisions(course.settings.history_limit);
-    let moving: u32 = moves.iter().map(|m| m.to - m.from).sum();
+    let moving = total(moves.iter().map(|m| m.to - m.from));
     Batch {
         number,
         moves,

@@ -15,6 +15,8 @@ pub enum Source {
     File(PathBuf),
     /// Standard input, which can be read once.
     Stdin,
+    /// A text that was read already.
+    Text(Arc<str>),
 }
 
 /// One input to be rendered.
@@ -38,6 +40,7 @@ impl Input {
         match &self.source {
             Source::File(path) => !self.is_named || files.kind(path) == Some(Kind::File),
             Source::Stdin => false,
+            Source::Text(_) => true,
         }
     }
 }
@@ -50,6 +53,7 @@ pub fn text(input: &Input, files: &dyn Files) -> Result<String, Diagnostic> {
     match &input.source {
         Source::File(path) => files.text(path, &input.name),
         Source::Stdin => read_stream(&mut std::io::stdin().lock(), &input.name),
+        Source::Text(text) => Ok(text.to_string()),
     }
 }
 

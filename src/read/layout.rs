@@ -119,7 +119,7 @@ impl Layout {
         let Some(folder) = &cluster.folder else { return true };
         match &manifest.source {
             Source::File(path) => path.starts_with(plain(&self.root.join(folder))),
-            Source::Stdin => false,
+            Source::Stdin | Source::Text(_) => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Files, commits' trees and standard input become texts with a name. What they mean is found out elsewhere.
 
 mod commit;
+mod confined;
 mod disk;
 mod file;
 mod files;
@@ -11,6 +12,7 @@ mod parallel;
 mod walk;
 
 pub use commit::commit_files;
+pub use confined::{Bounds, confined};
 pub use disk::Disk;
 pub use file::{MAX_FILE, read_file, read_stream, text_of};
 pub use files::{Entry, Files, Kind, Unresolved, plain};

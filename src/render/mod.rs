@@ -9,6 +9,7 @@ mod gather;
 mod namespaces;
 mod needles;
 mod prepare;
+mod references;
 mod scan;
 mod sets;
 mod workload;
@@ -18,13 +19,14 @@ pub use file::{File, How, RenderedFile, render_file};
 pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
 pub use prepare::{Ingredients, Prepared, prepare};
+pub use references::dangling;
 pub use sets::{Found, check_sets, read_sets, read_states};
 pub use workload::{Injected, Located};
 
 use crate::diag::Diagnostic;
 use crate::inject::{Options, Outcome};
 use crate::model::sidecar_set::repair;
-use crate::model::workload::{Kind, Kinds, group_of, type_of_item};
+use crate::model::workload::{Kind, Kinds, group_of, type_of, type_of_item};
 use crate::yaml::{Document, Path};
 use needles::Needles;
 use scan::{Scan, scan};
@@ -90,6 +92,7 @@ pub struct Renderer {
     namespaces: Arc<Namespaces>,
     options: Options,
     keeps_sidecar_sets: bool,
+    keeps_all: bool,
     needles: Needles,
 }
 
@@ -115,7 +118,15 @@ impl Renderer {
         keeps_sidecar_sets: bool,
     ) -> Self {
         let needles = Needles::new(contents.all().map(|s| &s.set().selector));
-        Self { contents, kinds, namespaces: Arc::new(namespaces), options, keeps_sidecar_sets, needles }
+        Self {
+            contents,
+            kinds,
+            namespaces: Arc::new(namespaces),
+            options,
+            keeps_sidecar_sets,
+            keeps_all: false,
+            needles,
+        }
     }
 
     /// Returns a renderer with other contents, and everything else alike.
@@ -123,6 +134,17 @@ impl Renderer {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
         let needles = Needles::new(contents.all().map(|s| &s.set().selector));
         Self { contents, kinds, namespaces, needles, ..*self }
+    }
+
+    /// Returns a renderer that leaves nothing out: what is dropped is somebody else's decision.
+    #[must_use]
+    pub fn keeping_all(self) -> Self {
+        Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
+    }
+
+    /// Returns the kind of an object that holds a pod template.
+    pub fn kind_of(&self, object: &Value) -> Option<&Arc<Kind>> {
+        type_of(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
     }
 
     /// Renders one document.
@@ -181,8 +203,8 @@ impl Renderer {
     fn role(&self, api_version: &str, kind: &str) -> Role<'_> {
         match (group_of(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => Role::Other,
-            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) => Role::Own,
-            ("kustomize.config.k8s.io", "Kustomization" | "Component") => Role::Own,
+            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) if !self.keeps_all => Role::Own,
+            ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => Role::Own,
             _ => match self.kinds.find(api_version, kind) {
                 Some(kind) => Role::Workload(kind),
                 None if kind.ends_with("List") => Role::List,

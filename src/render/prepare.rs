@@ -77,7 +77,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(wrong);
     let (history, wrong) = read_states(&history.sidecar_sets, Mode::Render);
     diagnostics.extend(wrong);
-    diagnostics.extend(check_sets(&sets, &[], &history));
+    diagnostics.extend(check_sets(&sets, &[], &history).into_iter().map(lenient));
     gathered.ledgers.extend(from.ledgers.ledgers);
     diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
@@ -114,6 +114,18 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
         from.keeps_sidecar_sets,
     );
     (Prepared { renderer, sets, ledgers, history, expects_ledgers }, diagnostics)
+}
+
+/// The namespace of a SidecarSet says nothing: kustomize's `namespace:` writes it, and an API server takes it out.
+fn lenient(mut wrong: Diagnostic) -> Diagnostic {
+    if wrong.code == Code::ForbiddenField && wrong.field.as_deref() == Some("metadata.namespace") {
+        wrong.severity = Severity::Note;
+        wrong.message.push_str("; it is ignored");
+        wrong.notes =
+            vec!["`namespace:` of a kustomization writes it, and the API server takes it out".to_owned()];
+        wrong.help = None;
+    }
+    wrong
 }
 
 impl Prepared {

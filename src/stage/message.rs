@@ -73,7 +73,7 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
         .collect();
     let mut body = shortened(held);
     body.push("No rendered file changes with this commit.".to_owned());
-    let number = before.last_batch() + 1;
+    let number = before.last_batch().saturating_add(1);
     let mut trailers = trailers(live, "Close", before);
     trailers.push((trailer::PLAN, digest(&rollout.course, before, number, &[])));
     let subject = format!("{}: close, {} is released", rollout.name(), wording.target);
@@ -83,7 +83,7 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
 /// One line a workload, and where the rollout stands afterwards.
 fn moves(wording: &Wording, batch: &Batch) -> String {
     let mut lines = shortened(batch.moves.iter().map(one).collect());
-    let down = batch.moves.iter().map(|m| m.down).sum::<u32>();
+    let down = batch.down();
     let unavailable = match batch.moves.iter().any(|m| m.of.is_none() && m.taking.how != How::NextRun) {
         true => "how many are unavailable at once is not known".to_owned(),
         false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),

@@ -69,7 +69,8 @@ impl Opened {
     pub fn fetch_with(&self, more: &[&str]) -> Result<(), Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let source = self.branches.source.as_deref();
-        let names: Vec<&str> = [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
+        let names: Vec<&str> =
+            [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
         self.repository.fetch(&upstream, &names)?;
         Ok(())
     }

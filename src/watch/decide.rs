@@ -106,7 +106,9 @@ pub fn decide(given: &Situation<'_>) -> Decided {
         Step::Rest(rest) => resting(rest),
         Step::Open(_) => opening(given),
         Step::Batch(batch) => releasing(given, batch),
-        Step::Close(_) => Decided::new(Decision::Advance, "every workload carries the target, and is healthy"),
+        Step::Close(_) => {
+            Decided::new(Decision::Advance, "every workload carries the target, and is healthy")
+        }
     }
 }
 
@@ -122,13 +124,15 @@ fn opening(given: &Situation<'_>) -> Decided {
     let name = &given.course.name;
     if given.settings.start != Some(Start::Auto) {
         let what = if given.ledger.target.is_some() { "moves the target" } else { "opens the rollout" };
-        let why = format!("its file holds something else: `pillion stage --start {name}` {what} (`start: Manual`)");
+        let why =
+            format!("its file holds something else: `pillion stage --start {name}` {what} (`start: Manual`)");
         return Decided::new(Decision::Wait, why);
     }
     match &given.seen {
         Err(why) => Decided::new(Decision::Wait, format!("no evidence: {why}")),
-        Ok(seen) => frozen(given, seen.now)
-            .unwrap_or_else(|| Decided::new(Decision::Advance, "its file holds something else (`start: Auto`)")),
+        Ok(seen) => frozen(given, seen.now).unwrap_or_else(|| {
+            Decided::new(Decision::Advance, "its file holds something else (`start: Auto`)")
+        }),
     }
 }
 
@@ -147,9 +151,7 @@ fn releasing(given: &Situation<'_>, batch: &Batch) -> Decided {
     let held = if goes_back {
         None
     } else {
-        frozen(given, seen.now)
-            .or_else(|| unapproved(given, batch))
-            .or_else(|| too_fast(given, seen))
+        frozen(given, seen.now).or_else(|| unapproved(given, batch)).or_else(|| too_fast(given, seen))
     };
     held.or_else(|| crowded(given, seen.judgement, batch))
         .unwrap_or_else(|| Decided::new(Decision::Advance, healthy))
@@ -243,8 +245,7 @@ fn failing(given: &Situation<'_>, judgement: &Judgement, blame: Blame) -> Decide
     let stop = Stop { reason: reason.clone(), lines: lines.clone(), evidence };
     let may_go_back = given.settings.on_failure == Some(OnFailure::RollBack) && blame == Blame::Batch;
     // One rollback, and a person when that fails too.
-    let decision =
-        if may_go_back && !goes_back { Decision::RollBack(stop) } else { Decision::Pause(stop) };
+    let decision = if may_go_back && !goes_back { Decision::RollBack(stop) } else { Decision::Pause(stop) };
     Decided { decision, reasons: lines, changes_at: None }
 }
 

@@ -151,12 +151,22 @@ fn busy(all: &[Looked<'_>], own: usize) -> BTreeMap<Arc<str>, String> {
     });
     judged
         .filter(|w| !matches!(w.health, Health::Healthy | Health::NoEvidence))
-        .map(|w| (Arc::clone(&w.key), "it is in the last batch of another rollout, and not healthy".to_owned()))
+        .map(|w| {
+            (Arc::clone(&w.key), "it is in the last batch of another rollout, and not healthy".to_owned())
+        })
         .collect()
 }
 
-fn circumstances(watched: &Watched<'_>, looked: &Looked<'_>, waiting: BTreeMap<Arc<str>, String>) -> Circumstances {
-    let observed = looked.snapshot.iter().flat_map(|s| &s.workloads);
+fn circumstances(
+    watched: &Watched<'_>,
+    looked: &Looked<'_>,
+    waiting: BTreeMap<Arc<str>, String>,
+) -> Circumstances {
+    let ledger = &watched.rollout.ledger;
+    let source = watched.rollout.course.source.as_ref().map(|r| Arc::clone(&r.name));
+    // Only Open writes numbers of pods down; a plan of other steps is not made anew when they change.
+    let may_open = ledger.target.as_ref().is_none_or(|target| *target != source);
+    let observed = looked.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
     Circumstances {
         not_before: watched.not_before.clone(),
         waiting,
@@ -218,7 +228,8 @@ fn ask(watched: &Watched<'_>, looked: &Looked<'_>, world: &mut dyn World, decide
     if ledger.last_batch() == 0 || ledger.target.as_ref() == Some(&ledger.released) {
         return;
     }
-    let judged = looked.judgement.iter().flat_map(|j| &j.workloads).filter(|w| w.batch == ledger.last_batch());
+    let judged =
+        looked.judgement.iter().flat_map(|j| &j.workloads).filter(|w| w.batch == ledger.last_batch());
     let question = Question {
         sidecar_set: watched.name().to_owned(),
         cluster: watched.cluster.clone(),
@@ -245,7 +256,8 @@ fn ask(watched: &Watched<'_>, looked: &Looked<'_>, world: &mut dyn World, decide
             let reason = format!("the check after batch {} failed", ledger.last_batch());
             decided.reasons.insert(0, format!("{reason}: {why}"));
             let stop = Stop { reason, lines: vec![why], evidence: Vec::new() };
-            let goes_back = watched.settings.on_failure == Some(crate::model::repository::OnFailure::RollBack);
+            let goes_back =
+                watched.settings.on_failure == Some(crate::model::repository::OnFailure::RollBack);
             decided.decision = if goes_back { Decision::RollBack(stop) } else { Decision::Pause(stop) };
         }
     }
@@ -269,7 +281,8 @@ fn act(
         Decision::Wait | Decision::Rest => return Ok(()),
     };
     let item = &mut report.items[at];
-    let Some((commit, message)) = made.map_err(|wrong| Stopped::Service { text: wrong, is_retryable: false })?
+    let Some((commit, message)) =
+        made.map_err(|wrong| Stopped::Service { text: wrong, is_retryable: false })?
     else {
         return Ok(());
     };
@@ -286,7 +299,8 @@ fn act(
             report.moved = true;
         }
         Landed::Put(Put::Moved) => {
-            item.reasons.insert(0, "somebody else moved the live branch: decided anew from its head".to_owned());
+            item.reasons
+                .insert(0, "somebody else moved the live branch: decided anew from its head".to_owned());
             report.conflicts += 1;
             report.moved = true;
         }
@@ -337,10 +351,13 @@ fn change(
     }
     lines.push(String::new());
     lines.push(if goes_back {
-        "No rendered file changes with this commit: the batches that follow take the workloads back.".to_owned()
+        "No rendered file changes with this commit: the batches that follow take the workloads back."
+            .to_owned()
     } else {
         let name = watched.name();
-        format!("Nothing more is released until `pillion resume {name}`; `pillion rollback {name}` goes back.")
+        format!(
+            "Nothing more is released until `pillion resume {name}`; `pillion rollback {name}` goes back."
+        )
     });
     let mut trailers: Vec<(&'static str, String)> = Vec::new();
     if goes_back {

@@ -148,7 +148,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Returns what is counted of one rollout.
     pub fn of(&self, cluster: Option<&str>, sidecar_set: &str) -> Series<'_> {
-        let of = Of { cluster: cluster.unwrap_or_default().to_owned(), sidecarset: sidecar_set.to_owned() };
+        let of = Of { cluster: escaped(cluster.unwrap_or_default()), sidecarset: escaped(sidecar_set) };
         Series { metrics: self, of }
     }
 
@@ -159,6 +159,11 @@ impl Metrics {
         let _ = text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Returns a label's value as the text form wants it: prometheus-client 0.24 writes it as it is.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What is counted of one rollout.

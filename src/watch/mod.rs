@@ -25,6 +25,9 @@ pub mod run;
 /// The long run.
 pub mod service;
 
+/// How a long run ends.
+pub mod signals;
+
 /// What one live head holds, read once.
 pub mod standing;
 

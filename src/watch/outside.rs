@@ -75,7 +75,12 @@ impl World for Outside {
         observer.look().map_err(|none| Unseen(none.to_string()))
     }
 
-    fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
+    fn release(
+        &mut self,
+        opened: &Opened,
+        live: &Live<'_>,
+        proposal: &Proposal<'_>,
+    ) -> Result<Released, Stopped> {
         reached("before-push");
         let released = match self.propose(opened, proposal)? {
             Some(proposed) => proposed,
@@ -97,7 +102,8 @@ impl World for Outside {
         let branch = next_branch(live, cluster, sidecar_set);
         let Some(found) = opened.repository.branch(&upstream(opened)?, &branch) else { return Ok(()) };
         self.proposed.remove(&branch);
-        if let Some(request) = forge.find(&branch, live).map_err(refused)?.filter(|r| r.state == State::Open) {
+        if let Some(request) = forge.find(&branch, live).map_err(refused)?.filter(|r| r.state == State::Open)
+        {
             forge.close(request.number, why).map_err(refused)?;
         }
         let (name, expected) = (format!("refs/heads/{branch}"), Expected::At(found));

@@ -74,7 +74,8 @@ pub fn carried(course: &Course<'_>, ledger: &Ledger) -> Released {
     let Some(target) = &ledger.target else { return Released::default() };
     let lines = course.fleet.units().iter().filter_map(|unit| Some((unit, moved(unit, ledger)?)));
     let left = lines.filter(|(_, line)| line.revision != *target);
-    let expected = |(unit, line)| Expected { batch: 1, ..expected(course, ledger, unit, line, &ledger.released) };
+    let expected =
+        |(unit, line)| Expected { batch: 1, ..expected(course, ledger, unit, line, &ledger.released) };
     Released { batch: 1, workloads: left.map(expected).collect(), ..Released::default() }
 }
 

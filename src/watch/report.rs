@@ -116,13 +116,18 @@ impl Item {
     }
 
     fn json(&self) -> Value {
-        let workloads: Vec<Value> = self.judgement.iter().flat_map(|j| &j.workloads).map(|w| {
-            json!({
-                "workload": &*w.key, "batch": w.batch, "health": health(w.health), "wanted": w.wanted,
-                "carrying": w.carrying, "ready": w.ready, "reasons": w.reasons,
-                "evidence": w.evidence.iter().map(super::judge::Evidence::json).collect::<Vec<_>>(),
+        let workloads: Vec<Value> = self
+            .judgement
+            .iter()
+            .flat_map(|j| &j.workloads)
+            .map(|w| {
+                json!({
+                    "workload": &*w.key, "batch": w.batch, "health": health(w.health), "wanted": w.wanted,
+                    "carrying": w.carrying, "ready": w.ready, "reasons": w.reasons,
+                    "evidence": w.evidence.iter().map(super::judge::Evidence::json).collect::<Vec<_>>(),
+                })
             })
-        }).collect();
+            .collect();
         json!({
             "cluster": self.cluster,
             "sidecarSet": self.sidecar_set,

@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(address.host(), "hooks.example");
         assert_eq!(format!("{address:?}"), "Address(hooks.example)");
         for (odd, why) in [
-            ("hooks.example/s3cr3t", "the address begins neither"),
+            ("hooks.example/s3cr3t", "this is no address"),
+            ("/s3cr3t", "the address begins neither"),
             ("ftp://h/s3cr3t", "the address begins neither"),
             ("https://u:s3cr3t@h/x", "the address holds a user name"),
             ("https:///s3cr3t", "this is no address"),

@@ -135,7 +135,9 @@ impl Watching {
             }
             let kept = branch.commits(live)?;
             let kept = if signing.is_on() { kept } else { Vec::new() };
-            let (Some(made), _) = stack(live, &watched.rollout, usize::MAX, &signing, &kept)? else { continue };
+            let (Some(made), _) = stack(live, &watched.rollout, usize::MAX, &signing, &kept)? else {
+                continue;
+            };
             let tip = (!made.commits.is_empty()).then(|| made.tip());
             let examined = branch.examine(live, watched.name())?;
             let written = branch.write(live, tip)?;

@@ -1,12 +1,15 @@
 //! What one live head holds, read once: clusters, rollouts and their plans, until the head moves.
 
 use super::freeze::Windows;
+use super::run::Build;
 use super::world::Stopped;
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Id, Walk, trailer};
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
-use crate::stage::{Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches};
+use crate::stage::{
+    Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches,
+};
 
 /// Commits of the live branch that are looked at for approvals.
 const MOST_COMMITS: usize = 1000;
@@ -65,11 +68,11 @@ impl Watched<'_> {
 pub fn sites(
     live: &Live<'_>,
     cluster: Option<&str>,
-    built: &dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>,
+    build: Build<'_>,
 ) -> Result<(Vec<Site>, Vec<Diagnostic>), Stopped> {
     let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
     for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
-        let made = built(name)?;
+        let made = build(name)?;
         let (site, wrong) = live.site(name, made.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
@@ -93,9 +96,14 @@ pub fn standing<'l, 's>(
     let (mut watched, mut diagnostics) = (Vec::new(), Vec::new());
     for site in sites {
         let cluster = site.cluster.as_deref();
-        for name in site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n)) {
+        for name in
+            site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n))
+        {
             let source = site.source(name).map(|r| r.name);
-            let given = Circumstances { not_before: not_before(live, cluster, name, &source), ..Circumstances::default() };
+            let given = Circumstances {
+                not_before: not_before(live, cluster, name, &source),
+                ..Circumstances::default()
+            };
             let (rollout, wrong) = Rollout::of(site, name, &given);
             diagnostics.extend(wrong);
             diagnostics.extend(too_many_batches(&rollout));

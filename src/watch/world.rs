@@ -25,7 +25,12 @@ pub trait World {
     ///
     /// # Errors
     /// When the remote cannot be reached or refuses, or the watcher is killed.
-    fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped>;
+    fn release(
+        &mut self,
+        opened: &Opened,
+        live: &Live<'_>,
+        proposal: &Proposal<'_>,
+    ) -> Result<Released, Stopped>;
 
     /// Takes back what was proposed of a rollout, where something was: its time has passed.
     ///

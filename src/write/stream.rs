@@ -55,6 +55,11 @@ impl<'a> Stream<'a> {
         if self.owned > IN_MEMORY { self.spill().map_err(Failure::Spool) } else { Ok(()) }
     }
 
+    /// Tells whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     fn spill(&mut self) -> io::Result<()> {
         let file = match &mut self.spilled {
             Some(file) => file,

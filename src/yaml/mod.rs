@@ -97,6 +97,12 @@ impl Document {
         &self.value
     }
 
+    /// Tells whether a part of it stands for another one (`*name`).
+    pub fn has_aliases(&self) -> bool {
+        let ids = 0..Id::try_from(self.tree.len()).unwrap_or(Id::MAX);
+        ids.into_iter().any(|id| self.tree.target(id).is_some())
+    }
+
     /// Returns what is wrong though Kubernetes reads it: keys that stand twice in one mapping, at most twenty.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics

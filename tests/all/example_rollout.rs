@@ -39,6 +39,7 @@ fn run(command: &str, folder: &Path) -> String {
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Ada")))
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "ada@acme.example")))
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_DATE"), "2026-01-05T09:00:00Z")))
+        .env("ACTION", env!("CARGO_MANIFEST_DIR"))
         .env("SOURCE_DATE_EPOCH", "1767605400")
         .output()
         .unwrap();
@@ -52,7 +53,8 @@ fn run(command: &str, folder: &Path) -> String {
     }
 }
 
-fn check(example: &str) {
+/// Plays the README of an example.
+pub(super) fn check(example: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
     let readme = source.join("README.md");
     let sandbox = tempfile::tempdir().unwrap();

@@ -5,6 +5,9 @@ mod advice;
 mod cli;
 mod conformance;
 mod docs;
+mod doctor;
+mod doors;
+mod example_doors;
 mod example_rollout;
 #[cfg(feature = "watch")]
 mod fake_cluster;
@@ -18,6 +21,7 @@ mod git_signing;
 mod git_trees;
 mod git_world;
 mod golden_codes;
+mod guises;
 mod huge_sets;
 mod injection;
 mod injection_rules;
@@ -56,6 +60,7 @@ mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]
 mod watch_check;
+#[cfg(feature = "watch")]
 mod watch_deploy;
 #[cfg(feature = "watch")]
 mod watch_forge;

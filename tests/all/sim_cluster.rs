@@ -77,7 +77,11 @@ impl SimCluster {
         let template = object["spec"]["template"].clone();
         let digest = Sha256::digest(template.to_string());
         let revision: String = digest.iter().take(5).map(|b| format!("{b:02x}")).collect();
-        let at = if kind == "CloneSet" { "/spec/updateStrategy/partition" } else { "/spec/updateStrategy/rollingUpdate/partition" };
+        let at = if kind == "CloneSet" {
+            "/spec/updateStrategy/partition"
+        } else {
+            "/spec/updateStrategy/rollingUpdate/partition"
+        };
         let partition = object.pointer(at).cloned();
         let desired = object["spec"]["replicas"].as_u64().map_or(default, |n| usize::try_from(n).unwrap());
         let kept = partition.as_ref().and_then(Value::as_u64).map_or(0, |n| usize::try_from(n).unwrap());
@@ -144,7 +148,8 @@ impl SimCluster {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let time = |seconds: i64| Timestamp::from_second(seconds).unwrap();
         let workloads = self.workloads.iter().map(|(key, workload)| {
-            let pods = workload.pods.iter().map(|(name, pod)| (Arc::from(name.as_str()), seen(pod))).collect();
+            let pods =
+                workload.pods.iter().map(|(name, pod)| (Arc::from(name.as_str()), seen(pod))).collect();
             let raw = |value: &Value| Arc::from(serde_json::value::to_raw_value(value).unwrap());
             let seen = Workload {
                 generation: workload.generation,

@@ -271,6 +271,8 @@ fn a_newer_edit_in_the_middle() {
         *set = set.replace("1.5.0", "1.5.1");
     });
     assert_eq!(said[0], "log: open, logtail 1.4.2 -> 1.5.1");
+    let status = repo.pillion(&["status"]);
+    assert!(status.contains("batch 2 of 4 is out") && !status.contains("carry the target"), "{status}");
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
         let text = repo.git(&["show", &format!("pillion/main/log:rendered/{file}")]);
         assert!(text.contains("logtail:1.5.1"), "{file}");
@@ -294,6 +296,9 @@ fn a_sidecar_set_deleted_in_the_middle() {
     let (repo, said) = in_the_middle(&world, |texts| {
         texts.remove("sidecars/log.yaml");
     });
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    let status = repo.pillion(&["status"]);
+    assert!(status.starts_with("log: nothing is released\n"), "{status}");
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
         let [source, rendered] =
             ["apps", "rendered"].map(|f| repo.show(&format!("pillion/main/log:{f}/{file}")));

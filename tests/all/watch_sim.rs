@@ -72,7 +72,11 @@ impl Sim<'_> {
     }
 
     fn fail(&self, n: u64, what: &str) -> Result<(), Stopped> {
-        if self.strikes(n) { Err(Stopped::Service { text: what.to_owned(), is_retryable: true }) } else { Ok(()) }
+        if self.strikes(n) {
+            Err(Stopped::Service { text: what.to_owned(), is_retryable: true })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -90,7 +94,12 @@ impl World for Sim<'_> {
         Ok(self.shared.borrow().cluster.snapshot())
     }
 
-    fn release(&mut self, opened: &Opened, live: &Live<'_>, proposal: &Proposal<'_>) -> Result<Released, Stopped> {
+    fn release(
+        &mut self,
+        opened: &Opened,
+        live: &Live<'_>,
+        proposal: &Proposal<'_>,
+    ) -> Result<Released, Stopped> {
         self.kill(12, "before the push")?;
         self.fail(12, "the push failed")?;
         if self.shared.borrow().edits > 0 && self.strikes(4) {
@@ -143,7 +152,9 @@ impl World for Sim<'_> {
 fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
     let action = commit.trailer(trailer::ACTION).unwrap();
     let parent = opened.repository.commit(commit.parents[0]).unwrap();
-    let (live, _) = Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id)).unwrap();
+    let (live, _) =
+        Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id))
+            .unwrap();
     let live = live.unwrap();
     let (site, _) = live.site(None, None);
     let ledger = site.ledger("log");
@@ -151,7 +162,9 @@ fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
     if !["Batch", "Close"].contains(&action.as_str()) || ledger.last_batch() == 0 {
         return;
     }
-    let last = ledger.lines.iter().filter(|(_, l)| l.revision == *ledger.target.as_ref().unwrap() && l.batch == Some(ledger.last_batch()));
+    let last = ledger.lines.iter().filter(|(_, l)| {
+        l.revision == *ledger.target.as_ref().unwrap() && l.batch == Some(ledger.last_batch())
+    });
     for (key, _) in last {
         let soak = if goes_back { 0 } else { SOAK };
         assert!(cluster.is_soaked(key, soak), "{}: {key} is not healthy", commit.subject());
@@ -265,10 +278,9 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     let watching = Watching { tells: true, ..Watching::default() };
     let opened = opened(&repo);
     let mut alarms = [BTreeMap::new(), BTreeMap::new()];
-    let mut quiet = 0;
     let mut is_over = false;
-    for _ in 0..MOST_ACTIONS {
-        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { quiet % 2 };
+    for turn in 0..MOST_ACTIONS {
+        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { turn as u64 % 2 };
         match choice {
             0 | 2..=3 => {
                 let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
@@ -286,7 +298,8 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
                 match watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[who], &mut Nobody) {
                     Ok(Turn::Settled(report)) => {
                         let item = &report.items[0];
-                        is_over = item.state == "Paused" || (item.decision == "Rest" && item.state == "Released")
+                        is_over = item.state == "Paused"
+                            || (item.decision == "Rest" && item.state == "Released")
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
                     }
                     Ok(Turn::Refused(wrong)) => panic!("refused: {wrong:?}"),
@@ -296,7 +309,6 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
                 }
             }
         }
-        quiet += 1;
         if is_over {
             break;
         }
@@ -324,13 +336,20 @@ fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
     let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
     let actions = own
         .iter()
-        .map(|c| format!("{} {}", c.trailer(trailer::ACTION).unwrap(), c.trailer(trailer::BATCH).unwrap_or_default()))
+        .map(|c| {
+            format!(
+                "{} {}",
+                c.trailer(trailer::ACTION).unwrap(),
+                c.trailer(trailer::BATCH).unwrap_or_default()
+            )
+        })
         .collect();
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
     let told: BTreeSet<String> = shared.arrived.iter().cloned().collect();
     // Everybody is told of everything; a notice that came twice has the key of the first.
     assert_eq!(told, own);
-    let keys = ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
+    let keys =
+        ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
     let images = keys.map(|key| (key.to_owned(), shared.cluster.image(key, "logtail").map(str::to_owned)));
     Outcome {
         ledger: pillion::model::ledger::emit(&site.ledger("log")),
@@ -376,5 +395,8 @@ fn the_calm_stories_are_as_told() {
     assert_eq!(paused.actions, ["Open ", "Batch 1/3", "Pause "]);
     let back = play(Story::BadGoesBack, None);
     assert_eq!(back.actions[..3], ["Open ", "Batch 1/3", "RollBack 1/3"]);
-    assert_eq!(back.images["StatefulSet.apps/data/events"].as_deref(), Some("registry.example/logtail:1.4.2"));
+    assert_eq!(
+        back.images["StatefulSet.apps/data/events"].as_deref(),
+        Some("registry.example/logtail:1.4.2")
+    );
 }

@@ -7,9 +7,12 @@ mod git_world;
 
 mod harness;
 
+mod action;
 mod applied;
 mod cluster;
 mod counterpart;
 mod in_place;
+mod kustomize;
+mod lua;
 mod simulated_pods;
 mod watched;

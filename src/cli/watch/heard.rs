@@ -56,7 +56,8 @@ impl Heard {
                 }
             }
             if item.to.is_none() {
-                self.soaks.retain(|(cluster, set, ..), _| (cluster, set) != (&item.cluster, &item.sidecar_set));
+                self.soaks
+                    .retain(|(cluster, set, ..), _| (cluster, set) != (&item.cluster, &item.sidecar_set));
             }
         }
         let cluster = item.cluster.as_deref();
@@ -168,6 +169,11 @@ impl Audience for Once {
 }
 
 impl Once {
+    /// Tells whether anything was released.
+    pub(super) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// Says what was released, and where every rollout stands.
     pub(super) fn text(&self, report: &Report, is_dry: bool) -> String {
         let mut text = String::new();

@@ -20,13 +20,14 @@ use crate::watch::forge::github::GitHub;
 use crate::watch::log;
 use crate::watch::metrics::Metrics;
 use crate::watch::notify::Notifier;
-use crate::watch::observe::{NoEvidence, Observer, runtime};
+use crate::watch::observe::{NoEvidence, Observer, Runtime, runtime};
 use crate::watch::outside::Outside;
 use crate::watch::report::Report;
 use crate::watch::request::{Address, Client};
 use crate::watch::run::{Turn, Watching};
 use crate::watch::serve::{Health, Server};
 use crate::watch::service::{Pace, Wake, serve};
+use crate::watch::signals::stop_on_signals;
 use crate::watch::snapshot::Wanted;
 use crate::watch::world::Stopped;
 use crate::write;
@@ -39,7 +40,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// Exit code of `--once`: a rollout waits.
 pub(super) const WAITING: u8 = 4;
@@ -242,10 +242,11 @@ pub(super) fn observers(
             let _ = wakes.try_send(Wake::Changed);
         };
         let context = context(&live, cluster).or(args.context.as_deref());
-        let observer = Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
-            let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-            NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
-        })?;
+        let observer =
+            Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
+                let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+                NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
+            })?;
         found.insert(cluster.map(str::to_owned), observer);
     }
     Ok((runtime, found))
@@ -262,7 +263,8 @@ fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
         kinds.add(kind);
     }
     Wanted {
-        kinds: kinds.all().cloned().collect(),
+        // The group that old manifests name is served by no API server since Kubernetes 1.22.
+        kinds: kinds.all().filter(|kind| kind.group != "extensions").cloned().collect(),
         namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
     }
 }
@@ -293,7 +295,8 @@ fn outside(
     let forge: Option<Box<dyn Forge>> = if args.pull_request {
         let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
         let remote = opened.repository.remote_url(&opened.branches.remote).unwrap_or_default();
-        let github = GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
+        let github =
+            GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
         Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
     } else {
         None
@@ -304,41 +307,12 @@ fn outside(
     Ok(outside)
 }
 
-/// Ends the loop on SIGTERM and SIGINT; a second one ends the process at once.
-fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
-    runtime.spawn(async move {
-        stopped().await;
-        // The channel may hold a change: what ends the loop has to arrive.
-        let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
-        tokio::select! {
-            _ = sent => stopped().await,
-            () = stopped() => {}
-        }
-        std::process::abort();
-    });
-}
-
-#[cfg(unix)]
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = signal(SignalKind::terminate());
-    let interrupt = signal(SignalKind::interrupt());
-    match (terminate, interrupt) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        // Without handlers the signals end the process by themselves.
-        _ => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn stopped() {
-    drop(tokio::signal::ctrl_c().await);
-}
-
 /// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
-pub(super) fn settle(observers: &BTreeMap<Option<String>, Observer>, wakes: &Receiver<Wake>, patience: Duration) {
+pub(super) fn settle(
+    observers: &BTreeMap<Option<String>, Observer>,
+    wakes: &Receiver<Wake>,
+    patience: Duration,
+) {
     let until = Instant::now() + patience;
     let is_known = |seen: Result<_, NoEvidence>| match seen {
         Ok(_) => true,
@@ -373,7 +347,7 @@ fn once(
                 Output::Text => heard.text(&report, args.dry_run),
                 Output::Json => format!("{}\n", heard.json(&report)),
             })?;
-            Ok(code(&report))
+            Ok(code(&report, heard.has_released()))
         }
         Ok(Turn::Refused(wrong)) => {
             let is_error = wrong.iter().any(Diagnostic::is_error);
@@ -388,13 +362,15 @@ fn once(
     }
 }
 
-/// DESIGN.md 2: what waits for a person comes before what waits for pods.
-fn code(report: &Report) -> u8 {
+/// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
+fn code(report: &Report, has_released: bool) -> u8 {
     let has = |state: &str| report.items.iter().any(|i| i.state == state);
     let waits = report.items.iter().any(|i| i.decision == "Wait" || i.is_proposed);
     let is_unseen = report.now.is_none() && waits;
     if has("Paused") || report.items.iter().any(|i| i.decision == "Pause") {
         PAUSED
+    } else if has_released {
+        DONE
     } else if is_unseen {
         ENVIRONMENT
     } else if waits {

@@ -1,7 +1,7 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
-use super::heard::standing;
 use super::build::Builder;
+use super::heard::standing;
 use super::{ClusterArgs, NoStart, observers, settle, tell};
 use crate::cli::report::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
@@ -100,7 +100,8 @@ impl Audience for Silent {
 /// Every rollout, and below it the workloads of the batch that is out.
 fn table(report: &Report) -> String {
     let mut text = String::new();
-    let clock = report.now.map_or_else(|| "the cluster's time is not known".to_owned(), |now| now.to_string());
+    let clock =
+        report.now.map_or_else(|| "the cluster's time is not known".to_owned(), |now| now.to_string());
     let _ = writeln!(text, "{} at {clock}\n", report.head.short());
     for item in &report.items {
         text.push_str(&standing(item, true));

@@ -166,7 +166,10 @@ fn exceeded(
     let diagnostic = Diagnostic::warning(Code::QuotaExceeded, message);
     quota
         .mark(diagnostic, &Path::dotted("spec.hard").then(key), "")
-        .because(format!("counted from {} of workloads in git, surge included", counted(uses.counted(), "pod")))
+        .because(format!(
+            "counted from {} of workloads in git, surge included",
+            counted(uses.counted(), "pod")
+        ))
         .help("raise the quota, or lower the requests of the SidecarSet or `maxSurge` of the workloads")
 }
 

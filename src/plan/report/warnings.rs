@@ -4,7 +4,7 @@ use super::super::advice::{self, Place, Subject};
 use super::super::fleet::{Rendering, Unit};
 use super::super::state::{Matched, State};
 use super::super::step::{Circumstances, Course};
-use super::super::{Near, simulate, unavailable};
+use super::super::{Near, simulate, total, unavailable};
 use super::{Batch, End, Report, title};
 use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::model::duration;
@@ -153,7 +153,7 @@ fn above_the_step(course: &Course<'_>, keys: &[&str]) -> Option<Diagnostic> {
 fn kept(state: &State<'_>) -> Option<Diagnostic> {
     let keeps = |m: &&Matched<'_>| m.size.is_some_and(|size| m.whole() < size) && !m.is_next_run();
     let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
-    let pods: u32 = matched.iter().map(|m| m.size.unwrap_or(0) - m.whole()).sum();
+    let pods = total(matched.iter().map(|m| m.size.unwrap_or(0) - m.whole()));
     let (who, _) = names(&matched)?;
     let (stay, own) = if pods == 1 { ("pod stays", "its") } else { ("pods stay", "their") };
     let own = if matched.len() == 1 { "its" } else { own };
@@ -180,7 +180,7 @@ fn sizes(report: &Report, state: &State<'_>, given: &Circumstances) -> Vec<Diagn
     let observed: Vec<_> =
         written.into_iter().filter(|m| opens && given.observed.contains_key(m.unit.key())).collect();
     let mut found = Vec::new();
-    let pods: u32 = observed.iter().filter_map(|m| m.size).sum();
+    let pods = total(observed.iter().filter_map(|m| m.size));
     found.extend(names(&observed).map(|(who, has)| {
         let message =
             format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");

@@ -179,8 +179,10 @@ fn pod(
     let created = time(&meta.creation_timestamp);
     let in_place = meta.annotations.as_ref().map_or("", |a| a.in_place.as_str());
     let in_place: wire::InPlace<'_> = serde_json::from_str(in_place).unwrap_or_default();
-    let changed =
-        time(&in_place.update_timestamp).or_else(|| meta.changed().filter(|at| Some(*at) > created));
+    // A controller writes labels and annotations of its pods after it made them, Kruise each time: who wrote when tells
+    // of a change only where there is no controller.
+    let by_hand = || meta.changed().filter(|at| owner.is_none() && Some(*at) > created);
+    let changed = time(&in_place.update_timestamp).or_else(by_hand);
     let disruption = find("DisruptionTarget").filter(|c| c.status.as_str() == "True");
     let pod = Pod {
         uid: Arc::from(meta.uid.as_str()),

@@ -15,6 +15,7 @@ mod wire;
 
 pub use client::{Place, ReadOnly, RefuseWrites};
 pub use failure::Failure;
+pub use tokio::runtime::Runtime;
 
 use crate::watch::snapshot::{Snapshot, Wanted};
 use client::Door;
@@ -96,7 +97,7 @@ impl fmt::Display for NoEvidence {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("observe").enable_all().build()
 }
 

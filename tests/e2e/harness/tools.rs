@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// The parts of `tools/build.sh` that tests use, with the files that say what is built: a change of one builds anew.
 const PARTS: &[(&str, &[&str])] =
-    &[("tools", &["build.sh", "main.go", "go.mod", "go.sum"]), ("kruise", &["build.sh"])];
+    &[("tools", &["build.sh", "main.go", "go.mod", "go.sum"]), ("kruise", &["build.sh"]), ("act", &["build.sh"])];
 
 /// A program, or a folder of manifests, of one of the parts.
 pub(crate) fn tool(part: &str, name: &str) -> PathBuf {

@@ -245,8 +245,12 @@ fn kruise_kinds_say_their_revision() {
                 ]},
             }),
         ),
-        // With the feature CloneSetShortHash.
-        pod("front-a", Some("front"), "controller-revision-hash", "7d9f"),
+        // With the feature CloneSetShortHash, and as Kruise writes an annotation of a pod that it has made.
+        {
+            let mut pod = pod("front-a", Some("front"), "controller-revision-hash", "7d9f");
+            pod["metadata"]["managedFields"] = json!([{"manager": "kruise", "time": "2026-11-27T09:00:01Z"}]);
+            pod
+        },
         object(
             version,
             "StatefulSet",
@@ -276,6 +280,7 @@ fn kruise_kinds_say_their_revision() {
     assert_eq!(front.partition.as_ref().unwrap().get(), "\"50%\"");
     assert!(front.is_paused);
     assert_eq!(front.pods["front-a"].revision, front.update_revision);
+    assert_eq!(front.pods["front-a"].changed, None);
     assert_eq!(&*front.complaints[0].kind, "FailedScale");
     let adv = &found.workloads["StatefulSet.apps.kruise.io/shop/adv"];
     assert_eq!((adv.is_paused, adv.min_ready, adv.desired), (true, 9, Some(1)));

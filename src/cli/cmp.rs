@@ -1,0 +1,253 @@
+//! `pillion cmp`: pillion as a config management plugin of Argo CD.
+//!
+//! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
+//! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
+
+use super::door::{self, Door, Told, explain_patches};
+use super::items::{Items, STREAM};
+use super::kustomization;
+use super::legacy::dangling_in;
+use super::report::Reporter;
+use super::{DONE, ENVIRONMENT, FINDINGS, USAGE, parameters, to_stdout};
+use crate::diag::{Code, Diagnostic, Label, line};
+use crate::model::sidecars::Decoded;
+use crate::model::workload::type_of;
+use crate::read::{read_stream, text_of};
+use crate::render::{Gathered, gather};
+use crate::write::Failure;
+use crate::yaml::{Document, split};
+use clap::{Args, Subcommand};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// Arguments of `pillion cmp`.
+#[derive(Debug, Args)]
+pub(super) struct CmpArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print the manifests of the Application in the working folder, with their sidecars
+    Generate {
+        /// `-`: manifests come on standard input (`helm template . | pillion cmp generate -`); else the folder of
+        /// the Application
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
+    /// Print the parameters that an Application may set, as Argo CD's user interface shows them
+    Parameters,
+}
+
+/// Where the manifests come from.
+enum Origin {
+    Stdin,
+    /// Built by the real kustomize.
+    Kustomize,
+    Folder,
+}
+
+/// Runs `pillion cmp`.
+pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Failure> {
+    let path = match &args.what {
+        What::Parameters => {
+            to_stdout(&parameters::announcement())?;
+            return Ok(DONE);
+        }
+        What::Generate { path } => path,
+    };
+    let outcome = generate(path, reporter);
+    // Argo CD shows what stands on standard error, all of it: one line a finding, without lines of the files.
+    let mut told = reporter.take();
+    if let Ok(outcome) = &outcome {
+        for diagnostic in &mut told {
+            explain_patches(diagnostic);
+            outcome.items.place(diagnostic);
+        }
+    }
+    let text: String = told.iter().map(line::render).collect();
+    if !text.is_empty() {
+        reporter.say(text.trim_end());
+    }
+    match outcome {
+        Ok(outcome) if !told.iter().any(Diagnostic::is_error) => {
+            to_stdout(&outcome.text)?;
+            Ok(DONE)
+        }
+        Ok(_) => Ok(FINDINGS),
+        Err(code) => Ok(code),
+    }
+}
+
+/// What was generated.
+#[derive(Default)]
+struct Generated {
+    text: String,
+    /// What came on a stream, to name it in messages.
+    items: Items,
+}
+
+/// Generates manifests; an error is the exit code of what was said already.
+fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
+    let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
+    let (given, wrong) = parameters::read(&text);
+    if !wrong.is_empty() {
+        reporter.add(wrong);
+        return Err(USAGE);
+    }
+    let folder = match path.as_os_str() == "-" {
+        true => PathBuf::new(),
+        false => crate::read::plain(path),
+    };
+    let origin = match (path.as_os_str() == "-", kustomization::in_folder(&folder)) {
+        (true, _) => Origin::Stdin,
+        (false, Some(_)) => Origin::Kustomize,
+        (false, None) => Origin::Folder,
+    };
+    let stream = match origin {
+        Origin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM.into()) {
+            Ok(text) => Some(text),
+            Err(wrong) => {
+                reporter.add([wrong]);
+                return Err(FINDINGS);
+            }
+        },
+        Origin::Kustomize => Some(build(&folder, reporter)?),
+        Origin::Folder => None,
+    };
+    let mut spec = given.spec;
+    if stream.is_none() {
+        spec.sources = vec![".".to_owned()];
+    }
+    let told = Told {
+        folder,
+        top: top(),
+        namespace: given.namespace,
+        otherwise: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
+        cluster: given.cluster,
+        ..Told::in_working_folder(
+            Decoded { spec, inline: Vec::new() },
+            Label::whole_file("the parameters of the Application"),
+        )
+    };
+    let name: Arc<str> = STREAM.into();
+    let found = stream.as_deref().map_or_else(Gathered::default, |text| gather(&name, text));
+    let (door, wrong) = door::open(&told, found);
+    reporter.add(wrong);
+    let Some(door) = door else { return Err(FINDINGS) };
+    if reporter.has_errors() {
+        reporter.settle();
+    }
+    let mut generated = Generated::default();
+    match &stream {
+        Some(text) => {
+            generated.items = Items::of_stream(text);
+            let (text, wrong) = door.render(&name, text);
+            reporter.add(wrong);
+            append(&mut generated.text, &name, &text, reporter);
+        }
+        None => {
+            let (texts, wrong) = door.render_sources();
+            reporter.add(wrong);
+            for (name, text) in &texts {
+                append(&mut generated.text, name, text, reporter);
+            }
+        }
+    }
+    if reporter.has_errors() {
+        return Ok(generated);
+    }
+    finish(generated, &door, &origin, reporter)
+}
+
+fn finish(
+    generated: Generated,
+    door: &Door,
+    origin: &Origin,
+    reporter: &mut Reporter,
+) -> Result<Generated, u8> {
+    if generated.text.is_empty() {
+        // Argo CD would take it for an Application without resources, and with `prune` delete all it has.
+        let wrong =
+            Diagnostic::error(Code::EmptyOutput, "there is no manifest, and nothing is not an answer");
+        reporter.add([match origin {
+            Origin::Stdin => wrong.help("what stands before `| pillion cmp generate -` printed nothing"),
+            Origin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
+            Origin::Folder => wrong.help(
+                "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
+            ),
+        }]);
+        return Err(FINDINGS);
+    }
+    reporter.add(dangling_in(&generated.text, door));
+    Ok(generated)
+}
+
+/// Adds the manifests of a text; Argo CD refuses documents without a kind, which other readers pass over.
+fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Reporter) {
+    for (index, piece) in split(name, text).0.into_iter().enumerate() {
+        let part = &text[piece.span];
+        let Ok(document) = Document::read(name, index, piece.first_line, part) else { continue };
+        if document.value().is_null() {
+            continue;
+        }
+        if type_of(document.value()).is_none() {
+            let message = "a document without `apiVersion` and `kind` is left out";
+            reporter.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
+                &crate::yaml::Path::root(),
+                crate::yaml::Part::Value,
+                "",
+            ))]);
+            continue;
+        }
+        if !output.is_empty() && !part.starts_with("---") {
+            output.push_str("---\n");
+        }
+        output.push_str(part);
+        if !output.ends_with('\n') {
+            output.push('\n');
+        }
+    }
+}
+
+/// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
+fn build(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
+    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let output =
+        Command::new("kustomize").arg("build").arg(at).stdin(Stdio::null()).stderr(Stdio::piped()).output();
+    match output {
+        Ok(output) if output.status.success() => match text_of(output.stdout, &STREAM.into()) {
+            Ok(text) => Ok(text),
+            Err(wrong) => {
+                reporter.add([wrong]);
+                Err(FINDINGS)
+            }
+        },
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            reporter.say(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
+            if said.contains("external plugins disabled") {
+                reporter.say("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
+            }
+            Err(FINDINGS)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            reporter.say("pillion: the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin");
+            Err(ENVIRONMENT)
+        }
+        Err(error) => {
+            reporter.say(&format!("pillion: `kustomize` cannot be started: {error}"));
+            Err(ENVIRONMENT)
+        }
+    }
+}
+
+/// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
+fn top() -> Option<PathBuf> {
+    let path = std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?;
+    let inside = Path::new(&path).components().filter(|c| matches!(c, Component::Normal(_)));
+    let up: PathBuf = inside.map(|_| "..").collect();
+    Some(Path::new(".").join(up))
+}

@@ -1,0 +1,86 @@
+//! The git repository and pillion.yaml: is the history whole, is HEAD a branch, may things be written?
+
+use super::super::inputs::{Inputs, nearest};
+use super::{Check, State};
+use crate::diag::Diagnostic;
+use crate::read::Disk;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(super) fn check(path: &Path) -> Vec<Check> {
+    let mut checks = vec![configuration(path)];
+    match git(path, &["rev-parse", "--absolute-git-dir"]) {
+        Some(folder) => checks.extend(history(path, Path::new(&folder))),
+        None => checks.push(
+            Check::new(State::Note, "git", "this is no git repository")
+                .help("render, kustomize and Argo CD need none; plan, stage and the verbs of rollouts do"),
+        ),
+    }
+    checks
+}
+
+fn configuration(path: &Path) -> Check {
+    let Some(file) = nearest(path) else {
+        return Check::new(State::Note, "pillion.yaml", "there is none here or above")
+            .help("without it files are read from the git repository, and there are no ledgers");
+    };
+    let inputs = Inputs::configured(&Disk, Some(&file));
+    let errors = inputs.diagnostics.iter().filter(|d| Diagnostic::is_error(d)).count();
+    let name = file.display();
+    match errors {
+        0 => Check::new(State::Well, "pillion.yaml", format!("`{name}`")),
+        n => Check::new(State::Error, "pillion.yaml", format!("`{name}` has {n} errors"))
+            .help("`pillion render` shows them"),
+    }
+}
+
+/// Asks git; None when there is no git or it says no.
+fn git(path: &Path, arguments: &[&str]) -> Option<String> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn history(path: &Path, folder: &Path) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let shared = git(path, &["rev-parse", "--git-common-dir"]).map(PathBuf::from);
+    let is_shallow = git(path, &["rev-parse", "--is-shallow-repository"]).is_some_and(|t| t == "true");
+    checks.push(match is_shallow {
+        true => Check::new(State::Error, "clone depth", "the clone is shallow: rollouts read the history")
+            .help("`git fetch --unshallow`; in GitHub Actions, `fetch-depth: 0` of actions/checkout"),
+        false => Check::new(State::Well, "clone depth", "the history is whole"),
+    });
+    if git(path, &["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]).is_some()
+    {
+        checks.push(
+            Check::new(
+                State::Error,
+                "clone",
+                "the clone is partial: objects are missing that libgit2 cannot fetch",
+            )
+            .help("clone without `--filter`"),
+        );
+    }
+    checks.push(match git(path, &["symbolic-ref", "--quiet", "--short", "HEAD"]) {
+        Some(branch) => Check::new(State::Well, "HEAD", format!("branch `{branch}`")),
+        None => Check::new(State::Note, "HEAD", "is detached, as in checks of pull requests")
+            .help("`pillion plan` reads the working folder; stage and the verbs work on the live branch all the same"),
+    });
+    let objects = shared.unwrap_or_else(|| folder.to_owned());
+    let objects = if objects.is_absolute() { objects } else { path.join(objects) }.join("objects");
+    let is_read_only = objects.metadata().is_ok_and(|m| m.permissions().readonly());
+    if is_read_only {
+        checks.push(
+            Check::new(State::Warning, "permissions", format!("`{}` cannot be written", objects.display()))
+                .help("stage and the verbs of rollouts write commits there"),
+        );
+    }
+    checks
+}

@@ -1,0 +1,41 @@
+//! What does the kustomization of the working folder say about names? Only looked at for a warning.
+
+use crate::read::{Disk, Files as _, Kind, read_file};
+use crate::yaml::Document;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The names that a kustomization may have (kustomize api/konfig).
+pub(super) const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Returns the kustomization of a folder.
+pub(super) fn in_folder(folder: &Path) -> Option<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Returns the pairs of kinds (ConfigMap, CloneSet) for which a file of `configurations:` changes names.
+pub(super) fn names_followed() -> BTreeSet<(String, String)> {
+    let mut followed = BTreeSet::new();
+    let Some(kustomization) = in_folder(Path::new("")).and_then(|path| read(&path)) else { return followed };
+    let listed = kustomization.value()["configurations"].as_array().into_iter().flatten();
+    for path in listed.filter_map(Value::as_str).map(Path::new).filter(|p| p.is_relative()) {
+        let Some(configuration) = read(path) else { continue };
+        for reference in configuration.value()["nameReference"].as_array().into_iter().flatten() {
+            let Some(referred) = reference["kind"].as_str() else { continue };
+            for field in reference["fieldSpecs"].as_array().into_iter().flatten() {
+                followed.extend(field["kind"].as_str().map(|kind| (referred.to_owned(), kind.to_owned())));
+            }
+        }
+    }
+    followed
+}
+
+/// Reads a file, if that is possible.
+fn read(path: &Path) -> Option<Document> {
+    let name: Arc<str> = path.to_string_lossy().into();
+    let is_file = Disk.kind(path) == Some(Kind::File);
+    let text = is_file.then(|| read_file(path, &name).ok())??;
+    Document::read(&name, 0, 1, &text).ok()
+}

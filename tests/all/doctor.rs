@@ -1,0 +1,74 @@
+//! Does the doctor see what would go wrong, and say what to do?
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// A folder with pillion.yaml, an Application and a kustomization, and a machine with an older kustomize.
+fn sick() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "repo/pillion.yaml",
+        "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\nledgers: ledgers\n",
+    );
+    write(
+        "repo/apps/shop.yaml",
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: shop\n  annotations: {argocd.argoproj.io/manifest-generate-paths: .}\nspec: {source: {path: overlays/eu}}\n",
+    );
+    write("repo/overlays/eu/kustomization.yaml", "resources: [web.yaml]\ntransformers: [sidecars.yaml]\n");
+    write(
+        "repo/overlays/eu/sidecars.yaml",
+        "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\n",
+    );
+    write("bin/kustomize", "#!/bin/sh\necho v5.5.0\n");
+    fs::set_permissions(folder.path().join("bin/kustomize"), fs::Permissions::from_mode(0o755)).unwrap();
+    write("plugins/pillion.dev/v1alpha1/sidecars/Sidecars", "not executable\n");
+    folder
+}
+
+fn doctor(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
+        .arg("doctor")
+        .args(arguments)
+        .current_dir(folder.join("repo"))
+        .env_clear()
+        .env("PATH", folder.join("bin"))
+        .env("KUSTOMIZE_PLUGIN_HOME", folder.join("plugins"))
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn it_says_what_would_go_wrong() {
+    let folder = sick();
+    let (code, text) = doctor(folder.path(), &[]);
+    assert_eq!(code, Some(1), "{text}");
+    for expected in [
+        "is not on PATH",
+        "v5.5.0 runs functions, but refuses `args` and `envs`",
+        "cannot be run",
+        "`overlays/eu/kustomization.yaml`: pillion is a transformer without a tripwire",
+        "shop in `apps/shop.yaml` passes over commits that change only `ledgers` and `sidecars`",
+        "add `;/ledgers;/sidecars` to the annotation",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+}
+
+#[test]
+fn its_json_names_every_check() {
+    let folder = sick();
+    let (_, text) = doctor(folder.path(), &["-o", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read["kind"], "Doctor");
+    let errors = read["items"].as_array().unwrap().iter().filter(|i| i["state"] == "error").count();
+    assert_eq!(errors, 2, "{text}");
+}

@@ -1,0 +1,176 @@
+//! Are the files of the front doors complete, well-formed and in step with the code?
+
+use pillion::model::workload::Kinds;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn pillion(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pillion"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = pillion(arguments, Path::new(env!("CARGO_MANIFEST_DIR")));
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every door with its files, as `pillion print` lists them.
+fn doors() -> Vec<(String, Vec<String>)> {
+    let mut doors: Vec<(String, Vec<String>)> = Vec::new();
+    for line in stdout(&["print"]).lines() {
+        match line.strip_prefix(' ') {
+            Some(file) => doors.last_mut().unwrap().1.push(file.trim().to_owned()),
+            None => doors.push((line.split_whitespace().next().unwrap().to_owned(), Vec::new())),
+        }
+    }
+    doors
+}
+
+#[test]
+fn every_file_of_a_door_is_pinned_and_can_be_read() {
+    for (door, files) in doors() {
+        for file in &files {
+            let text = stdout(&["print", &door, file]);
+            let held = text.replace("@SHA256:", "");
+            assert!(!held.contains("@VERSION@") && !held.contains("@REPOSITORY@"), "{door}/{file}");
+            if !file.ends_with(".yaml") && file != "Kptfile" {
+                continue;
+            }
+            let name = file.as_str().into();
+            for (index, piece) in pillion::yaml::split(&name, &text).0.into_iter().enumerate() {
+                let read = pillion::yaml::Document::read(&name, index, piece.first_line, &text[piece.span]);
+                let document = read.unwrap_or_else(|e| panic!("{door}/{file}: {}", e.message));
+                assert!(document.diagnostics().is_empty(), "{door}/{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn init_writes_what_print_prints_and_never_over_other_files() {
+    for (door, files) in doors() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(pillion(&["init", &door, "--dir", "new"], folder.path()).status.success(), "{door}");
+        for file in &files {
+            let written = fs::read_to_string(folder.path().join("new").join(file)).unwrap();
+            assert_eq!(written, stdout(&["print", &door, file]), "{door}/{file}");
+        }
+        assert!(pillion(&["init", &door, "--dir", "new"], folder.path()).status.success(), "{door} again");
+        let first = folder.path().join("new").join(&files[0]);
+        fs::write(&first, "mine\n").unwrap();
+        let refused = pillion(&["init", &door, "--dir", "new"], folder.path());
+        assert_eq!(refused.status.code(), Some(1), "{door}");
+        assert_eq!(fs::read_to_string(&first).unwrap(), "mine\n");
+        assert!(pillion(&["init", &door, "--dir", "new", "--force"], folder.path()).status.success());
+    }
+}
+
+#[test]
+fn kustomizeconfig_names_every_kind_and_every_reference() {
+    let text = stdout(&["print", "kustomizeconfig"]);
+    let document = pillion::yaml::Document::read(&"k".into(), 0, 1, &text).unwrap();
+    let mut named = BTreeSet::new();
+    for reference in document.value()["nameReference"].as_array().unwrap() {
+        for field in reference["fieldSpecs"].as_array().unwrap() {
+            let text = |key: &str| field[key].as_str().unwrap_or_default().to_owned();
+            named.insert((
+                reference["kind"].as_str().unwrap().to_owned(),
+                text("group"),
+                text("kind"),
+                text("path"),
+            ));
+        }
+    }
+    let references = [
+        ("ConfigMap", "volumes/configMap/name"),
+        ("ConfigMap", "volumes/projected/sources/configMap/name"),
+        ("ConfigMap", "containers/env/valueFrom/configMapKeyRef/name"),
+        ("ConfigMap", "initContainers/envFrom/configMapRef/name"),
+        ("Secret", "volumes/secret/secretName"),
+        ("Secret", "volumes/projected/sources/secret/name"),
+        ("Secret", "containers/envFrom/secretRef/name"),
+        ("Secret", "initContainers/env/valueFrom/secretKeyRef/name"),
+        ("Secret", "imagePullSecrets/name"),
+        ("PersistentVolumeClaim", "volumes/persistentVolumeClaim/claimName"),
+    ];
+    let kinds = Kinds::default();
+    let foreign = kinds.all().filter(|k| ["apps.kruise.io", "argoproj.io"].contains(&k.group.as_str()));
+    for kind in foreign {
+        for template in &kind.templates {
+            for (referred, path) in references {
+                let path = format!("{}/spec/{path}", template.to_string().replace('.', "/"));
+                let spec = (referred.to_owned(), kind.group.clone(), kind.kind.clone(), path);
+                assert!(named.contains(&spec), "{spec:?} is missing");
+            }
+        }
+    }
+    for (referred, path) in references {
+        let spec = (
+            referred.to_owned(),
+            "apps.kruise.io".to_owned(),
+            "SidecarSet".to_owned(),
+            format!("spec/{path}"),
+        );
+        assert!(named.contains(&spec), "{spec:?} is missing");
+    }
+}
+
+#[test]
+fn the_patch_of_argocd_holds_the_script() {
+    let script = stdout(&["print", "argocd-health", "sidecarset.lua"]);
+    let patch = stdout(&["print", "argocd-health", "argocd-cm.yaml"]);
+    let document = pillion::yaml::Document::read(&"p".into(), 0, 1, &patch).unwrap();
+    let data = &document.value()["data"]["resource.customizations.health.apps.kruise.io_SidecarSet"];
+    assert_eq!(data.as_str().unwrap(), script);
+}
+
+#[test]
+fn the_examples_hold_what_init_writes() {
+    let examples: [(&str, &str, &[&str]); 2] = [
+        ("kustomize", "kustomize-exec/overlays/eu", &["sidecars.yaml", "kustomizeconfig.yaml"]),
+        (
+            "github",
+            "github-action",
+            &[".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml"],
+        ),
+    ];
+    for (door, folder, files) in examples {
+        for file in files {
+            let path: PathBuf =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join(file);
+            let text = stdout(&["print", door, file]);
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(&path, &text).unwrap();
+            }
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn workflows_give_no_more_rights_than_they_need() {
+    for file in [".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml"] {
+        let text = stdout(&["print", "github", file]);
+        assert!(text.contains("\npermissions: {}\n"), "{file}");
+        for line in text.lines().filter(|l| l.contains("uses: ") && !l.contains("/pillion@")) {
+            let (_, pin) = line.split_once('@').unwrap();
+            let pin = pin.split_whitespace().next().unwrap();
+            assert!(pin.len() == 40 && pin.chars().all(|c| c.is_ascii_hexdigit()), "{line}");
+        }
+    }
+}
+
+#[test]
+fn no_script_of_the_action_holds_an_expression() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml")).unwrap();
+    for line in text.lines().filter(|l| l.trim_start().starts_with("run:")) {
+        assert!(!line.contains("${{"), "{line}");
+    }
+}

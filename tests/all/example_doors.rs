@@ -1,0 +1,13 @@
+//! Do the READMEs of the doors' examples show what happens? Those that need another program are played by tests/e2e.
+
+use super::example_rollout::check;
+
+#[test]
+fn an_argocd_plugin() {
+    check("argocd-cmp");
+}
+
+#[test]
+fn a_github_action() {
+    check("github-action");
+}

@@ -1,0 +1,237 @@
+//! action.yml, run by a real runner of workflows: on a good repository, a stale one and a hostile pull request.
+
+use crate::harness::sandbox;
+use crate::harness::tools::tool;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::mpsc;
+
+/// A repository with the action in it, as a workflow that uses it sees both.
+struct Repository {
+    folder: tempfile::TempDir,
+    home: tempfile::TempDir,
+}
+
+const WORKFLOW: &str = "name: t
+on: [push, pull_request]
+permissions: {}
+jobs:
+  t:
+    runs-on: ubuntu-latest
+    steps:
+    - uses: actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8
+    - id: pillion
+      uses: ./.pillion
+      with:
+        command: ${{ vars.COMMAND }}
+        working-directory: ${{ vars.DIRECTORY }}
+        token: secret-token
+    - if: always()
+      env: {RESULT: '${{ steps.pillion.outputs.result }}', CHANGED: '${{ steps.pillion.outputs.changed }}'}
+      run: echo \"result=$RESULT changed=$CHANGED\"
+";
+
+impl Repository {
+    /// An example of examples/ under version control.
+    fn new(example: &str) -> Self {
+        sandbox::enter();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let repository = Self { folder: tempfile::tempdir().unwrap(), home: tempfile::tempdir().unwrap() };
+        let folder = repository.folder.path();
+        copy(&root.join("examples").join(example), folder);
+        let _ = fs::remove_dir_all(folder.join(".github"));
+        fs::create_dir_all(folder.join(".github/workflows")).unwrap();
+        fs::write(folder.join(".github/workflows/t.yaml"), WORKFLOW).unwrap();
+        copy(&root.join("action"), &folder.join(".pillion/action"));
+        for file in ["action.yml", "Cargo.toml"] {
+            fs::copy(root.join(file), folder.join(".pillion").join(file)).unwrap();
+        }
+        symlink(env!("CARGO_BIN_EXE_pillion"), repository.home.path().join("pillion")).unwrap();
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.folder.path()).env_clear();
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.home.path().display()));
+        command.env("HOME", self.home.path()).env("TMPDIR", std::env::temp_dir());
+        command.envs([
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("LC_ALL", "C.UTF-8"),
+        ]);
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Ada").env(format!("GIT_{who}_EMAIL"), "ada@acme.example");
+        }
+        command
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let output = self.command(Path::new("git")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn pillion(&self, arguments: &[&str]) {
+        let output = self.command(Path::new(env!("CARGO_BIN_EXE_pillion"))).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "a change"]);
+    }
+
+    fn run(&self, command: &str, directory: &str) -> String {
+        let output = self.act("push", command, directory, &[]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn act(&self, event: &str, command: &str, directory: &str, further: &[&str]) -> Output {
+        let mut act = self.command(&tool("act", "act"));
+        act.args([event, "--platform", "ubuntu-latest=-self-hosted"]);
+        act.args(["--var", &format!("COMMAND={command}"), "--var", &format!("DIRECTORY={directory}")]);
+        act.args(further).output().unwrap()
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, target).unwrap()) }
+    }
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn a_check_passes_and_a_stale_repository_fails_it() {
+    let repository = Repository::new("github-action");
+    repository.pillion(&["render", "--out", "rendered"]);
+    repository.commit();
+    let log = repository.run("check", ".");
+    assert!(log.contains("result=done changed=false") && log.contains("Job succeeded"), "{log}");
+    repository.edit("sidecars/log.yaml", "1.4.2", "1.5.0");
+    let log = repository.run("check", ".");
+    assert!(log.contains("result=findings changed=true") && log.contains("Job failed"), "{log}");
+    assert!(log.contains("+        image: registry.example/logtail:1.5.0"), "{log}");
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn names_that_are_made_to_break_shells_are_only_names() {
+    let repository = Repository::new("github-action");
+    let hostile = "`touch pwned`; $(touch pwned) && \"x\n::set-output name=result::pwned";
+    let folder = format!("apps/{}", "$(touch pwned);`touch pwned`'\"");
+    fs::create_dir_all(repository.folder.path().join(&folder)).unwrap();
+    let web = fs::read_to_string(repository.folder.path().join("apps/web.yaml")).unwrap();
+    let file = repository.folder.path().join(&folder).join("::error::x.yaml");
+    fs::write(&file, web.replace("name: web}", "name: other}")).unwrap();
+    repository.commit();
+    repository.git(&["checkout", "--quiet", "-b", "$(touch${IFS}pwned)"]);
+    let log = repository.run("check", ".");
+    assert!(log.contains("result=findings"), "{log}");
+    let log = repository.run("check", hostile);
+    assert!(log.contains("result=wrong") && log.contains("is no folder"), "{log}");
+    let log = repository.run(hostile, ".");
+    assert!(log.contains("result=wrong") && !log.contains("result=pwned"), "{log}");
+    let log = repository.run("check", "../..");
+    assert!(log.contains("leads out of the workspace"), "{log}");
+    let output = repository
+        .command(Path::new("find"))
+        .args([".", "/tmp", "-maxdepth", "3", "-name", "pwned"])
+        .output();
+    assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "");
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn a_pull_request_gets_one_comment_and_a_fork_none() {
+    let repository = Repository::new("rollout");
+    repository.commit();
+    repository.pillion(&["init", "rollout", "--no-push"]);
+    repository.git(&["update-ref", "refs/heads/main", "refs/pillion/outbox"]);
+    repository.git(&["reset", "--quiet", "--hard"]);
+    repository.edit("sidecars/log.yaml", "logtail:1.4.2", "logtail:1.5.0");
+    let event = |head: &str| {
+        let text = format!(
+            r#"{{"pull_request": {{"number": 5, "head": {{"repo": {{"full_name": "{head}"}}}}, "base": {{"repo": {{"full_name": "acme/deploy"}}}}}}}}"#
+        );
+        let file = repository.home.path().join("event.json");
+        fs::write(&file, text).unwrap();
+        file.to_string_lossy().into_owned()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("GITHUB_API_URL=http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || serve(&listener, &tell));
+    let run = |head: &str| {
+        let file = event(head);
+        let output = repository.act("pull_request", "comment", ".", &["--eventpath", &file, "--env", &api]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for _ in 0..2 {
+        let log = run("acme/deploy");
+        assert!(log.contains("result=done changed=true"), "{log}");
+        assert!(!log.contains("secret-token"), "{log}");
+    }
+    let log = run("mallory/deploy");
+    assert!(log.contains("result=done") && log.contains("from a fork"), "{log}");
+    let asked: Vec<String> = told.try_iter().collect();
+    let methods: Vec<&str> = asked.iter().filter_map(|a| a.split(' ').next()).collect();
+    assert_eq!(methods, ["GET", "POST", "GET", "PATCH"]);
+}
+
+/// As much of GitHub's API as comments need: one comment, which is there once it was posted.
+fn serve(listener: &TcpListener, tell: &mpsc::Sender<String>) {
+    let mut comment: Option<serde_json::Value> = None;
+    for stream in listener.incoming() {
+        let mut stream = BufReader::new(stream.unwrap());
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        assert!(head.contains("Bearer secret-token"), "{head}");
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let request = head.lines().next().unwrap().to_owned();
+        let answer = match request.starts_with("GET") {
+            true => serde_json::Value::Array(comment.iter().cloned().collect()),
+            false => {
+                let sent: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let text = sent["body"].as_str().unwrap();
+                assert!(text.starts_with("<!-- pillion plan ") && text.chars().count() <= 65_536);
+                let made = serde_json::json!({"id": 7, "user": {"type": "Bot"}, "body": text});
+                comment = Some(made.clone());
+                made
+            }
+        };
+        tell.send(request).unwrap();
+        let answer = answer.to_string();
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
+            answer.len()
+        );
+        stream.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+}
