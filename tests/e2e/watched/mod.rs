@@ -12,5 +12,5 @@ mod rights;
 mod rollout;
 mod sampler;
 mod story;
-mod watcher;
 mod together;
+mod watcher;
