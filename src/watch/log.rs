@@ -38,7 +38,8 @@ impl Level {
             Self::Normal => (LevelFilter::WARN, LevelFilter::INFO),
             Self::Verbose => (LevelFilter::WARN, LevelFilter::DEBUG),
         };
-        EnvFilter::new(format!("{others},pillion={own}"))
+        // What cannot be reached we say ourselves, once, and not at every attempt.
+        EnvFilter::new(format!("{others},pillion={own},kube_client::client::builder=off"))
     }
 }
 
@@ -97,6 +98,7 @@ mod tests {
             tracing::error!("no");
             tracing::info!(target: "hyper", "authorization: Bearer s3cr3t");
             tracing::debug!(target: "kube_client", "s3cr3t");
+            tracing::error!(target: "kube_client::client::builder", "failed with error client error (Connect)");
         });
         let bytes = kept.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

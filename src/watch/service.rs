@@ -118,6 +118,8 @@ impl Pace {
         if fetch_at <= Instant::now() {
             return Due::Fetch;
         }
+        // The API server's time may stand still: what is to change then does not, however often one looks.
+        let look_at = look_at.map(|look| look.max(Instant::now() + TOGETHER));
         let until = look_at.map_or(fetch_at, |look| look.min(fetch_at));
         match self.wakes.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => Due::Stop,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// What a cluster looks like at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The API server's clock.
+    /// The API server's clock, when all of the cluster was seen last.
     pub now: Timestamp,
     /// The workloads that are there, by `KIND[.GROUP]/NAMESPACE/NAME`.
     pub workloads: BTreeMap<Arc<str>, Workload>,

@@ -387,16 +387,32 @@ fn the_servers_clock_counts() {
     let seen = watch(&cluster);
     let snapshot = seen.until_pods(WEB, &["a", "b"]);
     assert_eq!(snapshot.now.to_string(), "2004-01-01T10:00:00Z");
-    // An answer that is lost is counted on for; not for long.
+    // Without an answer it stands still; not for long.
     cluster.fail(&["/version"], Fault::Status(500, "no time"), usize::MAX);
-    let later = seen.observer.look().unwrap().now;
-    assert!(later >= snapshot.now && later.duration_since(snapshot.now).as_secs() < 60);
+    assert_eq!(seen.observer.look().unwrap().now, snapshot.now);
     let why = seen.until_blind();
     assert!(why.what.contains("what time it is"), "{why}");
     cluster.heal();
     cluster.date("whenever");
     let why = seen.until_blind();
     assert!(matches!(why.failure, Some(Failure::Garbage { .. })), "{why}");
+}
+
+#[test]
+fn time_stands_still_while_a_list_is_not_seen() {
+    let cluster = shop();
+    cluster.date("Thu, 01 Jan 2004 10:00:00 GMT");
+    let patient = Settings { grace: Duration::from_secs(60), ..settings() };
+    let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &[]), patient);
+    let known = |look: &Result<Snapshot, NoEvidence>| look.as_ref().map(|s| s.now.to_string()).unwrap_or_default();
+    let is_whole = |look: &_| known(look) == "2004-01-01T10:00:00Z";
+    let _ = seen.until("all is seen", is_whole);
+    cluster.fail(&["/pods", "watch=1"], Fault::Status(503, "overloaded"), usize::MAX);
+    cluster.hang_up("v1/pods");
+    let is_back = |look: &_| *known(look) < *"2004-01-01T09:59:59Z" && !known(look).is_empty();
+    let _ = seen.until("the moment of the last look stays behind", is_back);
+    cluster.heal();
+    let _ = seen.until("all is seen again", is_whole);
 }
 
 #[test]

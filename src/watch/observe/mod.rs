@@ -176,14 +176,14 @@ impl Observer {
         Ok(Self { handle: handle.clone(), shared, view, clock: Mutex::default(), task })
     }
 
-    /// Returns what the cluster looks like now. It asks for the server's time first, which takes [`Settings::time_out`]
+    /// Returns what the cluster looks like now, or looked like when all of it was seen last. It asks for the server's time first, which takes [`Settings::time_out`]
     /// at most; call it from no thread of the runtime.
     ///
     /// # Errors
     /// When something that is needed was never read, or not seen for longer than [`Settings::grace`].
     pub fn look(&self) -> Result<Snapshot, NoEvidence> {
         self.shared.looked();
-        let now = self.now()?;
+        let (said, at) = self.time()?;
         let grace = self.shared.settings.grace;
         let known = locked(&self.view.known);
         if let Some((since, failure)) = &known.undiscovered {
@@ -196,14 +196,18 @@ impl Observer {
         if !unseen.is_empty() {
             return Err(no_evidence(&unseen, known.streams.keys()));
         }
+        // What a list held after it was lost is not known: a soak does not end while nobody looks.
+        let lost = known.streams.values().filter_map(|watched| watched.stream.lost()).min();
+        let unseen = lost.map_or(Duration::ZERO, |lost| at.saturating_duration_since(lost));
+        let now = said.checked_sub(unseen).unwrap_or(said);
         let items: Vec<Item> = known.streams.values().flat_map(|watched| watched.stream.items()).collect();
         drop(known);
         Ok(gather(items.iter(), now))
     }
 
-    /// Returns the API server's time: asked for, and where that fails counted on from the last answer for as long as
+    /// Returns the API server's time and when it was asked for: now, or where that fails the last answer, for as long as
     /// [`Settings::grace`].
-    fn now(&self) -> Result<Timestamp, NoEvidence> {
+    fn time(&self) -> Result<(Timestamp, Instant), NoEvidence> {
         let shared = Arc::clone(&self.shared);
         let asked = Instant::now();
         let time_out = Some(self.shared.settings.time_out);
@@ -212,7 +216,7 @@ impl Observer {
         match answer.and_then(|answer| answer) {
             Ok(time) => {
                 *clock = Clock { said: Some((time, asked)), failing: None };
-                Ok(time)
+                Ok((time, asked))
             }
             Err(failure) => {
                 let since = *clock.failing.get_or_insert(asked);
@@ -221,10 +225,7 @@ impl Observer {
                     self.shared.look_again.notify_one();
                 }
                 match clock.said {
-                    Some((time, at)) if at.elapsed() <= self.shared.settings.grace => {
-                        let later = Timestamp::checked_add(time, at.elapsed());
-                        Ok(later.unwrap_or(time))
-                    }
+                    Some(said) if said.1.elapsed() <= self.shared.settings.grace => Ok(said),
                     _ => {
                         let what = format!("the API server does not say what time it is: {failure}");
                         Err(NoEvidence { what, since, failure: Some(failure), role: None })

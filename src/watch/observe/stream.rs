@@ -94,6 +94,11 @@ impl Stream {
         is_bad.then(unseen)
     }
 
+    /// Since when it is not seen.
+    pub(super) fn lost(&self) -> Option<Instant> {
+        locked(&self.state).trouble.as_ref().map(|(since, _)| *since)
+    }
+
     pub(super) fn items(&self) -> Vec<Item> {
         locked(&self.state).items.values().cloned().collect()
     }

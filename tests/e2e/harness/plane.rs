@@ -18,7 +18,7 @@ use std::time::Instant;
 /// How many nodes there are.
 pub(crate) const SIZE: usize = 10;
 
-const API: u16 = 6443;
+pub(crate) const API: u16 = 6443;
 const ETCD: u16 = 2379;
 const STAGES: &str = "tests/e2e/harness/stages.yaml";
 

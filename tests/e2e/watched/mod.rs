@@ -6,6 +6,8 @@ mod fleet;
 mod killed;
 mod listener;
 mod once;
+mod outage;
+mod relay;
 mod rights;
 mod rollout;
 mod sampler;

@@ -20,7 +20,7 @@ pub(super) struct Story {
     pub(super) server: GitServer,
     pub(super) namespace: Namespace,
     pub(super) fleet: Fleet,
-    kubeconfig: PathBuf,
+    pub(super) kubeconfig: PathBuf,
     /// The live commit when all runs with version 1.
     pub(super) start: Id,
 }

@@ -1,0 +1,43 @@
+//! While the API server cannot be reached nothing is released, and afterwards the rollout goes on.
+
+use super::fleet::Fleet;
+use super::relay::Relay;
+use super::story::Story;
+use super::watcher::Watcher;
+use crate::harness::namespace::Namespace;
+use crate::harness::plane::API;
+use crate::harness::wait::{SOON, wait_for};
+use jiff::{SignedDuration, Timestamp};
+use std::fs;
+
+#[test]
+#[ignore = "needs a real control plane: cargo test --test e2e -- --ignored"]
+fn a_soak_that_nobody_saw_releases_nothing() {
+    let fleet = Fleet::of_deployments(2, "start: Auto, soak: 8s, steps: [2, 4]");
+    let story = Story::begin(Namespace::new("watched-outage"), fleet);
+    let relay = Relay::start(API);
+    let kubeconfig = story.server.another().path.with_file_name("relayed.kubeconfig");
+    let text = fs::read_to_string(&story.kubeconfig).unwrap();
+    fs::write(&kubeconfig, text.replace(&format!(":{API}"), &format!(":{}", relay.port()))).unwrap();
+
+    story.change("log", "log:2");
+    let kubeconfig = kubeconfig.display().to_string();
+    let watcher = Watcher::start_with(&story, "watcher", &[("KUBECONFIG", &kubeconfig)]);
+    let is_soaking = |line: &serde_json::Value| line["reasons"].as_str().unwrap().contains("soaking");
+    wait_for("the batch soaks", SOON, || {
+        let said = watcher.said("evaluated");
+        if said.iter().any(is_soaking) { Ok(()) } else { Err(format!("{:?}", story.actions("log"))) }
+    });
+    relay.cut();
+    let over = Timestamp::now().saturating_add(SignedDuration::from_secs(12)).unwrap();
+    wait_for("the soak would be over", SOON, || {
+        let now = Timestamp::now();
+        if now > over { Ok(()) } else { Err(now) }
+    });
+    assert_eq!(story.actions("log"), ["Open", "Batch 1/2"], "nothing was seen of the end of the soak");
+    relay.mend();
+    story.wait_act("log", "Close");
+    assert_eq!(story.actions("log"), ["Open", "Batch 1/2", "Batch 2/2", "Close"]);
+    story.wait_carried("log", "log:2");
+    story.verify();
+}
