@@ -8,9 +8,13 @@ use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
 use crate::git::{Commit, Walk, trailer};
 use crate::stage::{Live, Opened, StagedBranch, Written, stack};
+use jiff::SignedDuration;
 
 /// Steps that one turn takes at most before it waits again.
 const MOST_STEPS: usize = 1000;
+
+/// How long after a failure people are told again, in the API server's time.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Commits that are told of at once, after a long silence.
 const MOST_TOLD: usize = 50;
@@ -47,6 +51,9 @@ pub trait Audience {
 
     /// Hears of a staged branch that was written anew.
     fn hear_staged(&mut self, branch: &str, overwritten: &[Commit]);
+
+    /// Hears that people could not be told of commits: that holds up nothing, and is tried again.
+    fn hear_untold(&mut self, failure: &Stopped);
 }
 
 impl Watching {
@@ -102,11 +109,19 @@ impl Watching {
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));
         }
-        self.tell(opened, &live, world)?;
+        let mut told = self.try_to_tell(opened, &live, world, audience)?;
+        let mut tried_at = None;
         self.keep_staged(opened, &standing, world, audience)?;
         loop {
             let report = evaluate(opened, &mut standing, world, &self.options, not_applied)?;
             audience.hear(&report);
+            if !told && let Some(now) = report.now {
+                let last = *tried_at.get_or_insert(now);
+                if now.duration_since(last) >= AGAIN {
+                    told = self.try_to_tell(opened, &live, world, audience)?;
+                    tried_at = Some(now);
+                }
+            }
             if report.moved || !goes_on(world, &report) {
                 return Ok(Turn::Settled(report));
             }
@@ -149,6 +164,25 @@ impl Watching {
             }
         }
         Ok(())
+    }
+
+    /// Tells people what they were not told yet; false when somebody could not be reached. A release never waits for
+    /// that.
+    fn try_to_tell(
+        &self,
+        opened: &Opened,
+        live: &Live<'_>,
+        world: &mut dyn World,
+        audience: &mut dyn Audience,
+    ) -> Result<bool, Stopped> {
+        match self.tell(opened, live, world) {
+            Ok(()) => Ok(true),
+            Err(killed @ Stopped::Killed(_)) => Err(killed),
+            Err(failure) => {
+                audience.hear_untold(&failure);
+                Ok(false)
+            }
+        }
     }
 
     /// Tells people of the live commits of rollouts that nobody was told of, oldest first.

@@ -404,7 +404,8 @@ fn time_stands_still_while_a_list_is_not_seen() {
     cluster.date("Thu, 01 Jan 2004 10:00:00 GMT");
     let patient = Settings { grace: Duration::from_secs(60), ..settings() };
     let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &[]), patient);
-    let known = |look: &Result<Snapshot, NoEvidence>| look.as_ref().map(|s| s.now.to_string()).unwrap_or_default();
+    let known =
+        |look: &Result<Snapshot, NoEvidence>| look.as_ref().map(|s| s.now.to_string()).unwrap_or_default();
     let is_whole = |look: &_| known(look) == "2004-01-01T10:00:00Z";
     let _ = seen.until("all is seen", is_whole);
     cluster.fail(&["/pods", "watch=1"], Fault::Status(503, "overloaded"), usize::MAX);

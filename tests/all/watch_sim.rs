@@ -209,6 +209,8 @@ impl Audience for Nobody {
     fn hear(&mut self, _: &Report) {}
 
     fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+
+    fn hear_untold(&mut self, _: &Stopped) {}
 }
 
 /// What a rollout comes to.

@@ -126,6 +126,10 @@ impl Audience for Heard {
         let overwritten = commits.join("; ");
         tracing::info!(branch, overwritten, "the staged branch held something else, and is written anew");
     }
+
+    fn hear_untold(&mut self, failure: &Stopped) {
+        tracing::warn!("{failure}; it is tried again, and nothing waits for it");
+    }
 }
 
 impl Listener for Heard {
@@ -156,6 +160,8 @@ fn one_line(diagnostic: &Diagnostic) -> String {
 pub(super) struct Once {
     released: Vec<Item>,
     staged: Vec<String>,
+    /// Why people could not be told.
+    pub(super) untold: Option<String>,
 }
 
 impl Audience for Once {
@@ -165,6 +171,10 @@ impl Audience for Once {
 
     fn hear_staged(&mut self, branch: &str, _: &[Commit]) {
         self.staged.push(branch.to_owned());
+    }
+
+    fn hear_untold(&mut self, failure: &Stopped) {
+        self.untold = Some(failure.to_string());
     }
 }
 

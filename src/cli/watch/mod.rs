@@ -341,6 +341,9 @@ fn once(
     let mut heard = heard::Once::default();
     let build = |cluster: Option<&str>| builder.build(opened, cluster);
     let turn = watching.turn(opened, outside, &build, &mut NotApplied::new(), &mut heard);
+    if let Some(why) = &heard.untold {
+        reporter.say(&format!("pillion: {why}; the next run tells it"));
+    }
     match turn {
         Ok(Turn::Settled(report)) => {
             to_stdout(&match args.output {

@@ -95,6 +95,8 @@ impl Audience for Silent {
     fn hear(&mut self, _: &Report) {}
 
     fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+
+    fn hear_untold(&mut self, _: &Stopped) {}
 }
 
 /// Every rollout, and below it the workloads of the batch that is out.
