@@ -58,6 +58,7 @@ impl Watcher {
 }
 
 impl Drop for Watcher {
+    #[expect(clippy::print_stderr, reason = "a test that fails shows what the watcher said")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
