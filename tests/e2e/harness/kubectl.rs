@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const APPLY: &[&str] = &["apply", "--server-side", "--force-conflicts", "--field-manager=agent", "-f", "-"];
+/// The server itself refuses fields that it does not know; kubectl would read its whole schema first, every time.
+const APPLY: &[&str] =
+    &["apply", "--server-side", "--force-conflicts", "--field-manager=agent", "--validate=false", "-f", "-"];
 
 /// Who talks to the cluster, and about which namespace unless told otherwise.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ mod failing;
 mod fleet;
 mod killed;
 mod listener;
+mod many;
 mod once;
 mod outage;
 mod relay;

@@ -13,6 +13,7 @@ use pillion::git::Id;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 pub(super) struct Story {
     _agent: Agent,
@@ -58,6 +59,11 @@ impl Story {
         story
     }
 
+    /// How long anything may take: controllers make some twenty pods a second, shared by all tests.
+    pub(super) fn patience(&self) -> Duration {
+        SOON + Duration::from_millis(200) * u32::try_from(self.fleet.pods()).unwrap()
+    }
+
     /// The pods that are not being deleted.
     pub(super) fn pods(&self) -> Vec<Value> {
         let mut pods = self.namespace.list(PODS);
@@ -67,7 +73,7 @@ impl Story {
 
     #[track_caller]
     pub(super) fn wait_until(&self, what: &str, holds: impl Fn(&[Value]) -> bool) {
-        wait_for(what, SOON, || {
+        wait_for(what, self.patience(), || {
             let pods = self.pods();
             let line = |pod: &Value| format!("{} ready {}", pod["metadata"]["name"], is_ready(pod));
             if holds(&pods) { Ok(()) } else { Err(pods.iter().map(line).collect::<Vec<_>>().join(", ")) }
@@ -168,7 +174,7 @@ impl Story {
     /// Waits for a commit of a rollout, and returns it.
     #[track_caller]
     pub(super) fn wait_act(&self, set: &str, action: &str) -> Id {
-        wait_for(&format!("{set}: {action}"), SOON, || {
+        wait_for(&format!("{set}: {action}"), self.patience(), || {
             let acts = self.acts(set);
             let found = acts.iter().find(|act| act.action == action);
             found.map(|act| act.commit).ok_or_else(|| format!("{:?}", self.actions(set)))

@@ -43,6 +43,14 @@ impl Watcher {
         lines.filter(|line| line["message"] == message).collect()
     }
 
+    /// The most memory that it has taken so far, in MiB.
+    pub(super) fn peak(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kibibytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes / 1024
+    }
+
     /// Waits until it has ended by itself.
     #[track_caller]
     pub(super) fn wait(&mut self, why: &str) -> ExitStatus {
