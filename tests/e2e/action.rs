@@ -87,13 +87,14 @@ impl Repository {
     }
 
     fn run(&self, command: &str, directory: &str) -> String {
-        let output = self.act("push", command, directory, &[]);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        printed(&self.act("push", command, directory, &[]))
     }
 
     fn act(&self, event: &str, command: &str, directory: &str, further: &[&str]) -> Output {
         let mut act = self.command(&tool("act", "act"));
         act.args([event, "--platform", "ubuntu-latest=-self-hosted"]);
+        // Else it listens on the address that faces the internet, and the sandbox has none.
+        act.args(["--no-cache-server", "--artifact-server-addr", "127.0.0.1"]);
         act.args(["--var", &format!("COMMAND={command}"), "--var", &format!("DIRECTORY={directory}")]);
         act.args(further).output().unwrap()
     }
@@ -104,6 +105,12 @@ impl Repository {
         assert!(text.contains(from));
         fs::write(path, text.replace(from, to)).unwrap();
     }
+}
+
+/// What a run printed, on both streams.
+fn printed(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -183,8 +190,7 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
     std::thread::spawn(move || serve(&listener, &tell));
     let run = |head: &str| {
         let file = event(head);
-        let output = repository.act("pull_request", "comment", ".", &["--eventpath", &file, "--env", &api]);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        printed(&repository.act("pull_request", "comment", ".", &["--eventpath", &file, "--env", &api]))
     };
     for _ in 0..2 {
         let log = run("acme/deploy");
