@@ -215,7 +215,7 @@ fn gist(judgement: &Judgement) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The same input gives the same answer, in whatever order workloads are told and however pods are named.
     #[test]
