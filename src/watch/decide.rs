@@ -240,7 +240,15 @@ fn failing(given: &Situation<'_>, judgement: &Judgement, blame: Blame) -> Decide
         (None, Some(judged)) => format!("{} is not ready in time", place(&judged.key)),
         (None, None) => "what is out is not healthy".to_owned(),
     };
-    let lines: Vec<String> = failing.iter().map(|w| told(w)).collect();
+    // Everything that is known of them: which pods a person must delete, too.
+    let all = |w: &&Judged| -> Vec<String> {
+        if w.reasons.is_empty() {
+            vec![told(w)]
+        } else {
+            w.reasons.iter().map(|r| format!("{}: {r}", w.key)).collect()
+        }
+    };
+    let lines: Vec<String> = failing.iter().flat_map(all).collect();
     let evidence: Vec<Evidence> = failing.iter().flat_map(|w| w.evidence.iter().cloned()).collect();
     let stop = Stop { reason: reason.clone(), lines: lines.clone(), evidence };
     let may_go_back = given.settings.on_failure == Some(OnFailure::RollBack) && blame == Blame::Batch;
