@@ -10,6 +10,9 @@ const PARTS: &[(&str, &[&str])] = &[
     ("tools", &["build.sh", "main.go", "go.mod", "go.sum"]),
     ("kruise", &["build.sh"]),
     ("act", &["build.sh"]),
+    ("argocd", &["build.sh"]),
+    ("kustomize-old", &["build.sh"]),
+    ("helm", &["build.sh"]),
 ];
 
 /// A program, or a folder of manifests, of one of the parts.

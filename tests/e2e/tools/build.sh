@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the servers and clients of the end-to-end tests into a folder, from the Go module proxy.
 # Versions that were tried and do not build are in README.md of the folder above.
-# Usage: build.sh FOLDER tools|kruise|argocd|act...
+# Usage: build.sh FOLDER tools|kruise|argocd|act|kustomize-old|helm...
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
@@ -15,6 +15,9 @@ kwok=v0.8.0
 kruise=github.com/openkruise/kruise@v1.8.2
 argocd=github.com/argoproj/argo-cd/v3@v3.2.11
 act=github.com/nektos/act@v0.2.89
+kustomize_old=sigs.k8s.io/kustomize/kustomize/v5@v5.5.0
+helm_3=helm.sh/helm/v3@v3.21.4
+helm_4=helm.sh/helm/v4@v4.3.1
 
 # Prints the folder of a module in the module cache. Not run here: it would add to go.sum.
 source_of() { (cd "$out" && go mod download -json "$1") | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p'; }
@@ -57,6 +60,13 @@ argocd() {
 }
 
 act() { module_build act "$act" .; }
+
+kustomize-old() { module_build kustomize "$kustomize_old" .; }
+
+helm() {
+  module_build helm3 "$helm_3" ./cmd/helm
+  module_build helm4 "$helm_4" ./cmd/helm
+}
 
 for part in "$@"; do
   SECONDS=0
