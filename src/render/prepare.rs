@@ -79,7 +79,8 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(wrong);
     diagnostics.extend(check_sets(&sets, &[], &history).into_iter().map(lenient));
     gathered.ledgers.extend(from.ledgers.ledgers);
-    let unread: Vec<Diagnostic> = from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
+    let unread: Vec<Diagnostic> =
+        from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
     let is_broken = |set: &SidecarSet| {
         let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| is_about_ledger_of(d, set));
@@ -254,7 +255,8 @@ fn not_in_the_file(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
 
 /// Tells whether something is wrong with the file that a SidecarSet's ledger stands in, by the file's name.
 fn is_about_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
-    let stem = |label: &Label| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
+    let stem =
+        |label: &Label| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
     wrong.labels.iter().any(stem)
 }
 
