@@ -143,7 +143,9 @@ pub fn report(
         start: ledger.clone(),
         steps: taken,
     };
-    report.warnings = warnings::warnings(course, &report, &state, given, near);
+    if !report.is_idle() {
+        report.warnings = warnings::warnings(course, &report, &state, given, near);
+    }
     report.batches.truncate(most);
     report
 }

@@ -71,8 +71,8 @@ fn subject<'a>(unit: &'a Unit, old: &'a Rendering, new: &'a Rendering, pods: u32
         namespace: &located.namespace,
         name: &located.name,
         object: located.object(&unit.document),
-        old: &old.template,
-        new: &new.template,
+        old: old.template(unit),
+        new: new.template(unit),
         pods: pods.into(),
         place: Some(Place { document: &unit.document, path: located.base.clone() }),
     }
