@@ -108,7 +108,7 @@ fn rollout(
             time: clock::now(),
         };
         let id = live.repository.write_commit(&new, &opened.signing()?)?;
-        if let Put::At(place) = opened.land(&live, id, args.no_push)? {
+        if let Put::At(place) | Put::Same(place) = opened.land(&live, id, args.no_push)? {
             let subject = message.lines().next().unwrap_or_default();
             let _ = writeln!(said, "{} {subject}\n{place}", id.short());
             for (_, initial) in &all {

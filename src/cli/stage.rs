@@ -196,7 +196,7 @@ impl Run<'_> {
             let Some(made) = next else { return Ok(DONE) };
             let commit = made.stack.tip();
             match self.opened.land(&live, commit, false)? {
-                Put::At(place) => {
+                Put::At(place) | Put::Same(place) => {
                     let (sidecar_set, cluster) = made.whose();
                     started.push(Started { sidecar_set, cluster, commit, place });
                 }
@@ -274,7 +274,7 @@ impl Run<'_> {
         let mut failed = None;
         for (i, outcome) in places.into_iter().zip(repository.push(&upstream, &updates)?) {
             match outcome {
-                Ok(()) => told[i].pushed = true,
+                Ok(_) => told[i].pushed = true,
                 Err(failure) => failed = Some(failure),
             }
         }

@@ -63,15 +63,13 @@ struct Standing {
 pub(super) fn run(args: &StatusArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
     #[cfg(feature = "watch")]
     if args.watch {
-        let is_json = args.output == Output::Json;
-        return super::watch::follow(
-            &args.names,
-            &args.clusters,
-            &args.repository,
-            is_json,
-            common,
-            reporter,
-        );
+        let shown = super::watch::Shown {
+            names: &args.names,
+            clusters: &args.clusters,
+            repository: &args.repository,
+            is_json: args.output == Output::Json,
+        };
+        return super::watch::follow(&shown, common, reporter);
     }
     let mut text = String::new();
     let result = told(args, common, reporter, &mut text);

@@ -375,7 +375,7 @@ fn once(
     reporter.add(wrong);
     let Some(made) = made else { return Ok(Once::Stopped(FINDINGS)) };
     Ok(match opened.land(live, made.id, args.no_push)? {
-        Put::At(place) => {
+        Put::At(place) | Put::Same(place) => {
             let subject = made.message.lines().next().unwrap_or_default();
             Once::Done(format!("{} {subject}\n{place}\n", made.id.short()))
         }

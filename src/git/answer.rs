@@ -12,6 +12,15 @@ pub(super) struct Refused {
     pub(super) reason: String,
 }
 
+/// What became of a branch that is where it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// This push has moved it.
+    Moved,
+    /// It was there already.
+    Same,
+}
+
 /// Why a branch was not moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
@@ -39,8 +48,8 @@ impl Refused {
     }
 }
 
-/// Reads the lines of `git push --porcelain`: each ref, and why it was not moved.
-pub(super) fn pushed(out: &str) -> BTreeMap<String, Option<Refused>> {
+/// Reads the lines of `git push --porcelain`: each ref, and what became of it.
+pub(super) fn pushed(out: &str) -> BTreeMap<String, Result<Pushed, Refused>> {
     let mut found = BTreeMap::new();
     for line in out.lines() {
         let mut parts = line.splitn(3, '\t');
@@ -48,11 +57,15 @@ pub(super) fn pushed(out: &str) -> BTreeMap<String, Option<Refused>> {
             continue;
         };
         let Some((_, name)) = refs.rsplit_once(':') else { continue };
-        let refused = (flag == "!").then(|| Refused {
-            by_server: !summary.starts_with("[rejected]"),
-            reason: bracketed(summary).to_owned(),
-        });
-        found.insert(name.to_owned(), refused);
+        let outcome = match flag {
+            "!" => Err(Refused {
+                by_server: !summary.starts_with("[rejected]"),
+                reason: bracketed(summary).to_owned(),
+            }),
+            "=" => Ok(Pushed::Same),
+            _ => Ok(Pushed::Moved),
+        };
+        found.insert(name.to_owned(), outcome);
     }
     found
 }

@@ -29,6 +29,7 @@ mod store;
 pub mod trailer;
 mod tree;
 
+pub use answer::Pushed;
 pub use commit::NewCommit;
 pub use editor::TreeEditor;
 pub use failure::Failure;

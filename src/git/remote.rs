@@ -4,7 +4,7 @@
 //! A `pre-push` hook of the clone runs, as for any push: it is a rule of whoever owns the clone. Only what a
 //! command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
 
-use super::answer::{self, Refused};
+use super::answer::{self, Pushed, Refused};
 use super::program::Answer;
 use super::refs::check_name;
 use super::{Expected, Failure, Id, Repository};
@@ -154,7 +154,7 @@ impl Repository {
         &self,
         upstream: &Upstream,
         updates: &[RefUpdate],
-    ) -> Result<Vec<Result<(), Failure>>, Failure> {
+    ) -> Result<Vec<Result<Pushed, Failure>>, Failure> {
         let checked: Vec<Result<(), Failure>> = updates.iter().map(|u| self.may_push(u)).collect();
         let Upstream::Remote(remote) = upstream else {
             return Ok(updates
@@ -166,7 +166,7 @@ impl Repository {
         let sent: Vec<&RefUpdate> =
             updates.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(u, _)| u).collect();
         if sent.is_empty() {
-            return Ok(checked);
+            return Ok(checked.into_iter().map(|c| c.map(|()| Pushed::Same)).collect());
         }
         let answer = self.git_push(remote, &sent)?;
         let lines = answer::pushed(&String::from_utf8_lossy(&answer.out));
@@ -175,8 +175,8 @@ impl Repository {
         }
         let words = answer::words(&answer.err);
         let outcome = |u: &RefUpdate| match lines.get(&u.name) {
-            Some(None) => Ok(()),
-            Some(Some(refused)) => Err(self.refused(remote, u, refused, &words)),
+            Some(Ok(pushed)) => Ok(*pushed),
+            Some(Err(refused)) => Err(self.refused(remote, u, refused, &words)),
             None => Err(answer::failure("pushed to", remote, &answer.err)),
         };
         Ok(updates.iter().zip(checked).map(|(u, c)| c.and_then(|()| outcome(u))).collect())
@@ -219,10 +219,10 @@ impl Repository {
     }
 
     /// Moves a branch of a repository without remotes.
-    fn move_here(&self, update: &RefUpdate) -> Result<(), Failure> {
+    fn move_here(&self, update: &RefUpdate) -> Result<Pushed, Failure> {
         let found = self.find_ref(&update.name);
         if found == update.to {
-            return Ok(());
+            return Ok(Pushed::Same);
         }
         if let (Move::FastForward, Some(found), Some(to)) = (update.how, found, update.to)
             && !self.is_ancestor(found, to)?
@@ -233,6 +233,7 @@ impl Repository {
             Some(to) => self.update_ref(&update.name, to, update.expected, "pillion"),
             None => self.delete_ref(&update.name, update.expected),
         }
+        .map(|()| Pushed::Moved)
     }
 
     /// Says why a server did not move a branch.

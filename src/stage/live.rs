@@ -88,6 +88,28 @@ impl<'r> Live<'r> {
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
     }
 
+    /// Returns the cluster of a live commit of a rollout: the one whose ledger it changes.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn cluster_of(&self, commit: &Commit) -> Result<Option<String>, Failure> {
+        let Some(&parent) = commit.parents.first() else { return Ok(None) };
+        let before = self.repository.commit(parent)?.tree;
+        let (ledgers, _) = self.configuration.layout.ledgers(self.rendered());
+        let mut found = None;
+        for ledger in ledgers.into_iter().filter(|ledger| ledger.cluster.is_some()) {
+            let id = |tree| self.repository.entry_at(tree, &ledger.input.name).map(|e| e.map(|e| e.id));
+            if found != ledger.cluster && id(before)? != id(commit.tree)? {
+                // What changes ledgers of several is of none of them.
+                if found.is_some() {
+                    return Ok(None);
+                }
+                found = ledger.cluster;
+            }
+        }
+        Ok(found.map(|cluster| cluster.to_string()))
+    }
+
     /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head.
     /// `built` are manifests that a command has made, name and text, in place of those of the sources.
     pub fn site(&self, cluster: Option<&str>, built: Option<(&str, &str)>) -> (Site, Vec<Diagnostic>) {

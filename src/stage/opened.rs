@@ -3,7 +3,7 @@
 
 use super::{Branches, Failure, Live};
 use crate::diag::Diagnostic;
-use crate::git::{Expected, Id, Move, RefUpdate, Repository, Signing, Upstream};
+use crate::git::{Expected, Id, Move, Pushed, RefUpdate, Repository, Signing, Upstream};
 use std::path::PathBuf;
 
 /// Where commits wait that are not to be pushed.
@@ -24,6 +24,8 @@ pub struct Opened {
 pub enum Put {
     /// It is there; in words.
     At(String),
+    /// It was there already: somebody else has made the same commit and was faster; in words.
+    Same(String),
     /// Somebody else was faster.
     Moved,
 }
@@ -86,7 +88,7 @@ impl Opened {
             let release = format!("git push {} {OUTBOX}:{}", branches.remote, branches.live);
             return Ok(Put::At(format!("left at {OUTBOX}; `{release}` releases it")));
         }
-        Ok(self.push_from(commit, Expected::At(live.head.id))?.map_or(Put::Moved, Put::At))
+        self.push_from(commit, Expected::At(live.head.id))
     }
 
     /// Pushes a commit to the live branch as it was fetched. Returns where it is now; None: somebody else was faster.
@@ -96,26 +98,34 @@ impl Opened {
     pub fn push_live(&self, commit: Id) -> Result<Option<String>, Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let expected = Expected::read(self.repository.branch(&upstream, &self.branches.live));
-        self.push_from(commit, expected)
+        Ok(match self.push_from(commit, expected)? {
+            Put::At(place) | Put::Same(place) => Some(place),
+            Put::Moved => None,
+        })
     }
 
-    fn push_from(&self, commit: Id, expected: Expected) -> Result<Option<String>, Failure> {
+    fn push_from(&self, commit: Id, expected: Expected) -> Result<Put, Failure> {
         let Self { repository, branches, .. } = self;
         let upstream = repository.upstream(&branches.remote)?;
         let name = branches.local();
         let update = RefUpdate { name, to: Some(commit), expected, how: Move::FastForward };
-        match repository.push(&upstream, &[update])?.into_iter().next() {
-            Some(Err(crate::git::Failure::RefMoved { .. })) => Ok(None),
-            Some(Err(failure)) => Err(failure.into()),
-            Some(Ok(())) | None => Ok(Some(match upstream {
-                Upstream::Remote(remote) => {
-                    // git does so too, but not in every bare clone.
-                    let note = "pillion: pushed";
-                    repository.update_ref(&branches.tracking(), commit, Expected::Anything, note)?;
-                    format!("pushed to {remote}/{}", branches.live)
-                }
-                Upstream::Here => format!("on {}", branches.live),
-            })),
-        }
+        let pushed = match repository.push(&upstream, &[update])?.into_iter().next() {
+            Some(Err(crate::git::Failure::RefMoved { .. })) => return Ok(Put::Moved),
+            Some(outcome) => outcome?,
+            None => Pushed::Same,
+        };
+        let place = match upstream {
+            Upstream::Remote(remote) => {
+                // git does so too, but not in every bare clone.
+                let note = "pillion: pushed";
+                repository.update_ref(&branches.tracking(), commit, Expected::Anything, note)?;
+                format!("pushed to {remote}/{}", branches.live)
+            }
+            Upstream::Here => format!("on {}", branches.live),
+        };
+        Ok(match pushed {
+            Pushed::Moved => Put::At(place),
+            Pushed::Same => Put::Same(place),
+        })
     }
 }

@@ -298,10 +298,13 @@ fn act(
             item.place = Some(place);
             report.moved = true;
         }
-        Landed::Put(Put::Moved) => {
-            item.reasons
-                .insert(0, "somebody else moved the live branch: decided anew from its head".to_owned());
-            report.conflicts += 1;
+        Landed::Put(late) => {
+            let what = match late {
+                Put::Moved => "moved the live branch",
+                _ => "has pushed the same commit",
+            };
+            item.reasons.insert(0, format!("somebody else {what}: decided anew from its head"));
+            item.is_late = true;
             report.moved = true;
         }
         Landed::Proposed(words) => {

@@ -155,7 +155,7 @@ fn push(opened: &Opened, update: RefUpdate) -> Result<(), Stopped> {
     for outcome in opened.repository.push(&upstream(opened)?, &[update])? {
         match outcome {
             // Somebody else has written the same or something newer: the next look finds it.
-            Ok(()) | Err(crate::git::Failure::RefMoved { .. }) => {}
+            Ok(_) | Err(crate::git::Failure::RefMoved { .. }) => {}
             Err(failure) => return Err(failure.into()),
         }
     }

@@ -21,8 +21,6 @@ pub struct Report {
     pub items: Vec<Item>,
     /// The live branch has moved: by this evaluation, or by somebody else in its course.
     pub moved: bool,
-    /// Pushes that somebody else was faster with.
-    pub conflicts: u32,
 }
 
 /// One rollout.
@@ -58,11 +56,13 @@ pub struct Item {
     pub place: Option<String>,
     /// The commit is proposed, and waits for a person.
     pub is_proposed: bool,
+    /// Somebody else was faster with a push.
+    pub is_late: bool,
 }
 
 impl Report {
     pub(super) fn new(head: Id) -> Self {
-        Self { head, now: None, items: Vec::new(), moved: false, conflicts: 0 }
+        Self { head, now: None, items: Vec::new(), moved: false }
     }
 
     /// Returns the next moment at which something may change although nothing happens.
@@ -107,6 +107,7 @@ impl Item {
             released: None,
             place: None,
             is_proposed: false,
+            is_late: false,
         }
     }
 

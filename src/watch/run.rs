@@ -30,10 +30,26 @@ pub struct Watching {
     pub options: Options,
     /// People are told of commits.
     pub tells: bool,
+    /// Where people see commits: the address up to the id, where it is known.
+    pub commits: Option<String>,
 }
 
 /// Manifests that a command has built for a cluster: name and text.
 pub type Build<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>;
+
+/// What a watcher works with.
+pub struct Work<'a> {
+    /// The repository.
+    pub opened: &'a Opened,
+    /// Everything outside the program.
+    pub world: &'a mut dyn World,
+    /// Who builds manifests, where a command does.
+    pub build: Build<'a>,
+    /// Batches that nobody applies yet.
+    pub not_applied: &'a mut NotApplied,
+    /// Who hears of it.
+    pub audience: &'a mut dyn Audience,
+}
 
 /// How a turn ended.
 #[derive(Debug)]
@@ -61,18 +77,11 @@ impl Watching {
     ///
     /// # Errors
     /// When git or a service fails, or the watcher is killed.
-    pub fn turn(
-        &self,
-        opened: &Opened,
-        world: &mut dyn World,
-        build: Build<'_>,
-        not_applied: &mut NotApplied,
-        audience: &mut dyn Audience,
-    ) -> Result<Turn, Stopped> {
+    pub fn turn(&self, work: &mut Work<'_>) -> Result<Turn, Stopped> {
         let mut last = None;
         for _ in 0..MOST_STEPS {
-            world.fetch(opened)?;
-            match self.head(opened, world, build, not_applied, audience, &mut |_, _| false)? {
+            work.world.fetch(work.opened)?;
+            match self.head(work, &mut |_, _| false)? {
                 Turn::Settled(report) if report.moved => last = Some(report),
                 turn => return Ok(turn),
             }
@@ -90,16 +99,13 @@ impl Watching {
     /// When git or a service fails, or the watcher is killed.
     pub fn head(
         &self,
-        opened: &Opened,
-        world: &mut dyn World,
-        build: Build<'_>,
-        not_applied: &mut NotApplied,
-        audience: &mut dyn Audience,
+        work: &mut Work<'_>,
         goes_on: &mut dyn FnMut(&mut dyn World, &Report) -> bool,
     ) -> Result<Turn, Stopped> {
+        let opened = work.opened;
         let (live, mut wrong) = opened.read()?;
         let Some(live) = live else { return Ok(Turn::Refused(wrong)) };
-        let (sites, found) = sites(&live, self.cluster.as_deref(), build)?;
+        let (sites, found) = sites(&live, self.cluster.as_deref(), work.build)?;
         wrong.extend(found);
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));
@@ -109,36 +115,31 @@ impl Watching {
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));
         }
-        let mut told = self.try_to_tell(opened, &live, world, audience)?;
+        let mut told = self.try_to_tell(work, &live)?;
         let mut tried_at = None;
-        self.keep_staged(opened, &standing, world, audience)?;
+        self.keep_staged(work, &standing)?;
         loop {
-            let report = evaluate(opened, &mut standing, world, &self.options, not_applied)?;
-            audience.hear(&report);
+            let report = evaluate(opened, &mut standing, work.world, &self.options, work.not_applied)?;
+            work.audience.hear(&report);
             if !told && let Some(now) = report.now {
                 let last = *tried_at.get_or_insert(now);
                 if now.duration_since(last) >= AGAIN {
-                    told = self.try_to_tell(opened, &live, world, audience)?;
+                    told = self.try_to_tell(work, &live)?;
                     tried_at = Some(now);
                 }
             }
-            if report.moved || !goes_on(world, &report) {
+            if report.moved || !goes_on(work.world, &report) {
                 return Ok(Turn::Settled(report));
             }
         }
     }
 
     /// Writes the staged branches of open rollouts anew where they hold something else than what is to come.
-    fn keep_staged(
-        &self,
-        opened: &Opened,
-        standing: &Standing<'_, '_>,
-        world: &mut dyn World,
-        audience: &mut dyn Audience,
-    ) -> Result<(), Stopped> {
+    fn keep_staged(&self, work: &mut Work<'_>, standing: &Standing<'_, '_>) -> Result<(), Stopped> {
         if self.options.dry_run {
             return Ok(());
         }
+        let opened = work.opened;
         let signing = opened.signing()?;
         for watched in &standing.watched {
             let live = standing.live;
@@ -157,10 +158,10 @@ impl Watching {
             let examined = branch.examine(live, watched.name())?;
             let written = branch.write(live, tip)?;
             if let Some(update) = branch.push(tip) {
-                world.push_staged(opened, update)?;
+                work.world.push_staged(opened, update)?;
             }
             if matches!(written, Written::Anew) {
-                audience.hear_staged(branch.short(), &examined.foreign);
+                work.audience.hear_staged(branch.short(), &examined.foreign);
             }
         }
         Ok(())
@@ -168,18 +169,12 @@ impl Watching {
 
     /// Tells people what they were not told yet; false when somebody could not be reached. A release never waits for
     /// that.
-    fn try_to_tell(
-        &self,
-        opened: &Opened,
-        live: &Live<'_>,
-        world: &mut dyn World,
-        audience: &mut dyn Audience,
-    ) -> Result<bool, Stopped> {
-        match self.tell(opened, live, world) {
+    fn try_to_tell(&self, work: &mut Work<'_>, live: &Live<'_>) -> Result<bool, Stopped> {
+        match self.tell(work.opened, live, work.world) {
             Ok(()) => Ok(true),
             Err(killed @ Stopped::Killed(_)) => Err(killed),
             Err(failure) => {
-                audience.hear_untold(&failure);
+                work.audience.hear_untold(&failure);
                 Ok(false)
             }
         }
@@ -204,24 +199,24 @@ impl Watching {
             untold.push(commit);
         }
         for commit in untold.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()) {
-            world.tell(&notice(commit))?;
+            world.tell(&self.notice(live, commit)?)?;
         }
         world.remember_told(opened, Some(last), live.head.id)
     }
-}
 
-/// What people are told of a commit.
-fn notice(commit: &Commit) -> Notice {
-    let value = |key| commit.trailer(key).unwrap_or_default();
-    Notice {
-        commit: commit.id.to_string(),
-        action: value(trailer::ACTION),
-        sidecar_set: value(trailer::SIDECAR_SET),
-        subject: commit.subject().to_owned(),
-        body: body(&commit.message),
-        cluster: None,
-        time: jiff::Timestamp::from_second(commit.time.seconds).unwrap_or_default(),
-        url: None,
+    /// What people are told of a commit.
+    fn notice(&self, live: &Live<'_>, commit: &Commit) -> Result<Notice, Stopped> {
+        let value = |key| commit.trailer(key).unwrap_or_default();
+        Ok(Notice {
+            commit: commit.id.to_string(),
+            action: value(trailer::ACTION),
+            sidecar_set: value(trailer::SIDECAR_SET),
+            subject: commit.subject().to_owned(),
+            body: body(&commit.message),
+            cluster: live.cluster_of(commit)?,
+            time: jiff::Timestamp::from_second(commit.time.seconds).unwrap_or_default(),
+            url: self.commits.as_ref().map(|commits| format!("{commits}{}", commit.id)),
+        })
     }
 }
 

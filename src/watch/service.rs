@@ -2,7 +2,7 @@
 //! process would not find out.
 
 use super::evaluate::NotApplied;
-use super::run::{Audience, Build, Turn, Watching};
+use super::run::{Audience, Build, Turn, Watching, Work};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
 use crate::git::Id;
@@ -66,7 +66,9 @@ pub fn serve(
     while !stops {
         let turn = world.fetch(opened).and_then(|()| {
             let (read, mut fetch_at) = (live(opened), Instant::now() + pace.interval);
-            watching.head(opened, world, build, &mut not_applied, listener, &mut |world, report| {
+            let not_applied = &mut not_applied;
+            let mut work = Work { opened, world: &mut *world, build, not_applied, audience: &mut *listener };
+            watching.head(&mut work, &mut |world, report| {
                 let seen = report.now.map(|now| (now, Instant::now()));
                 let look_at = report.changes_at().zip(seen).map(here);
                 match pace.wait(fetch_at, look_at) {

@@ -1,7 +1,7 @@
 //! Fetch and push: between clones of one repository, with servers that refuse.
 
 use crate::git_world::{Repo, World, on_top};
-use pillion::git::{Expected, Failure, Id, Move, Programs, RefUpdate, Repository, Upstream};
+use pillion::git::{Expected, Failure, Id, Move, Programs, Pushed, RefUpdate, Repository, Upstream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn replace(branch: &str, to: Option<Id>, expected: Expected) -> RefUpdate {
 }
 
 /// Pushes one branch.
-fn push(repository: &Repository, update: RefUpdate) -> Result<(), Failure> {
+fn push(repository: &Repository, update: RefUpdate) -> Result<Pushed, Failure> {
     let upstream = repository.upstream("origin").unwrap();
     repository.push(&upstream, &[update]).and_then(|mut all| all.remove(0))
 }
@@ -38,9 +38,10 @@ fn what_one_pushes_the_other_fetches() {
     let made = one.at_rest(|repository| {
         let live = fetch(repository, "main").unwrap();
         let made = on_top(repository, live, &[("apps/x.yaml", "x: 1\n")]);
-        push(repository, forward("main", made, Expected::At(live))).unwrap();
+        let pushed = || push(repository, forward("main", made, Expected::At(live))).unwrap();
+        assert_eq!(pushed(), Pushed::Moved);
         // A second time, as after a kill between the push and whatever follows it.
-        push(repository, forward("main", made, Expected::At(live))).unwrap();
+        assert_eq!(pushed(), Pushed::Same);
         assert_eq!(repository.branch(&repository.upstream("origin").unwrap(), "main"), Some(made));
         made
     });
@@ -128,7 +129,7 @@ fn staged_branches_are_made_anew_and_deleted() {
     // One of them was changed by somebody else: the other moves all the same.
     server.git(&["update-ref", "refs/heads/pillion/main/mesh", &start.to_string()]);
     let pushed = repository.push(&upstream, &both(right, Expected::At(left))).unwrap();
-    assert!(matches!(pushed.as_slice(), [Ok(()), Err(Failure::RefMoved { .. })]), "{pushed:?}");
+    assert!(matches!(pushed.as_slice(), [Ok(Pushed::Moved), Err(Failure::RefMoved { .. })]), "{pushed:?}");
     assert_eq!((server.id(names[0]), server.id(names[1])), (right, start));
     push(&repository, replace(names[1], Some(right), Expected::Anything)).unwrap();
     two.at_rest(|r| {

@@ -5,11 +5,12 @@ use crate::git_world::{Repo, World as Folder, on_top};
 use crate::sim_cluster::SimCluster;
 use crate::stage_world::{example, newer};
 use pillion::git::{Commit, Expected, Id, RefUpdate, Walk, trailer};
-use pillion::stage::{Branches, Live, Opened, verify};
+use pillion::stage::{Branches, Live, Opened, Put, verify};
 use pillion::watch::check::{Answer, Question};
+use pillion::watch::evaluate::NotApplied;
 use pillion::watch::notify::Notice;
 use pillion::watch::report::Report;
-use pillion::watch::run::{Audience, Turn, Watching};
+use pillion::watch::run::{Audience, Turn, Watching, Work};
 use pillion::watch::snapshot::Snapshot;
 use pillion::watch::world::{Proposal, Released, Stopped, Unseen, World};
 use std::cell::RefCell;
@@ -49,11 +50,25 @@ struct Shared {
     dice: Dice,
     /// Nothing goes wrong.
     is_calm: bool,
-    /// Commits that people were told of, in the order of arrival, doubled ones too.
-    arrived: Vec<String>,
+    /// What people were told, in the order of arrival, doubled ones too.
+    arrived: Vec<Notice>,
     told: Option<Id>,
     /// Commits of people that are still to come onto the live branch.
     edits: u32,
+}
+
+impl Shared {
+    /// Nothing ever goes wrong.
+    fn calm() -> Self {
+        Self {
+            cluster: SimCluster::new(),
+            dice: Dice(1),
+            is_calm: true,
+            arrived: Vec::new(),
+            told: None,
+            edits: 0,
+        }
+    }
 }
 
 /// The world of one watcher.
@@ -134,7 +149,7 @@ impl World for Sim<'_> {
     fn tell(&mut self, notice: &Notice) -> Result<(), Stopped> {
         self.kill(10, "before telling")?;
         self.fail(10, "the webhook is away")?;
-        self.shared.borrow_mut().arrived.push(notice.commit.clone());
+        self.shared.borrow_mut().arrived.push(notice.clone());
         self.kill(10, "after telling")
     }
 
@@ -203,14 +218,32 @@ fn sync(repo: &Repo, shared: &RefCell<Shared>) {
     }
 }
 
-struct Nobody;
+/// Commits that a watcher says it has released, each with how often.
+#[derive(Default)]
+struct Heard(BTreeMap<Id, u32>);
 
-impl Audience for Nobody {
-    fn hear(&mut self, _: &Report) {}
+impl Audience for Heard {
+    fn hear(&mut self, report: &Report) {
+        for (commit, _) in report.items.iter().filter_map(|item| item.released.as_ref()) {
+            *self.0.entry(*commit).or_default() += 1;
+        }
+    }
 
     fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
 
     fn hear_untold(&mut self, _: &Stopped) {}
+}
+
+/// One turn of a watcher.
+fn turn(
+    watching: &Watching,
+    opened: &Opened,
+    shared: &RefCell<Shared>,
+    not_applied: &mut NotApplied,
+    audience: &mut Heard,
+) -> Result<Turn, Stopped> {
+    let world = &mut Sim { shared };
+    watching.turn(&mut Work { opened, world, build: &|_| Ok(None), not_applied, audience })
 }
 
 /// What a rollout comes to.
@@ -267,22 +300,23 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     let folder = Folder::new();
     let repo = begin(&folder, story);
     let start = repo.id("main");
-    let shared = RefCell::new(Shared {
-        cluster: SimCluster::new(),
-        dice: Dice(seed.unwrap_or(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
-        is_calm: seed.is_none(),
-        arrived: Vec::new(),
-        told: None,
-        edits: if seed.is_some() { 2 } else { 0 },
+    let shared = RefCell::new(match seed {
+        None => Shared::calm(),
+        Some(seed) => Shared {
+            dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            is_calm: false,
+            edits: 2,
+            ..Shared::calm()
+        },
     });
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     let watching = Watching { tells: true, ..Watching::default() };
     let opened = opened(&repo);
     let mut alarms = [BTreeMap::new(), BTreeMap::new()];
-    let mut is_over = false;
-    for turn in 0..MOST_ACTIONS {
-        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { turn as u64 % 2 };
+    let (mut is_over, mut heard) = (false, Heard::default());
+    for action in 0..MOST_ACTIONS {
+        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { action as u64 % 2 };
         match choice {
             0 | 2..=5 => {
                 let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
@@ -296,8 +330,7 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
             7 if shared.borrow_mut().dice.one_in(6) => edit(&opened, &shared),
             n => {
                 let who = usize::from(n == 8);
-                let mut world = Sim { shared: &shared };
-                match watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[who], &mut Nobody) {
+                match turn(&watching, &opened, &shared, &mut alarms[who], &mut heard) {
                     Ok(Turn::Settled(report)) => {
                         let item = &report.items[0];
                         is_over = item.state == "Paused"
@@ -317,8 +350,8 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     }
     assert!(is_over, "seed {seed:?} comes to no end");
     shared.borrow_mut().is_calm = true;
-    let mut world = Sim { shared: &shared };
-    watching.turn(&opened, &mut world, &|_| Ok(None), &mut alarms[0], &mut Nobody).unwrap();
+    turn(&watching, &opened, &shared, &mut alarms[0], &mut heard).unwrap();
+    assert!(heard.0.values().all(|&times| times == 1), "{:?}", heard.0);
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     outcome(&opened, start, &shared.borrow())
@@ -347,7 +380,7 @@ fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
         })
         .collect();
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
-    let told: BTreeSet<String> = shared.arrived.iter().cloned().collect();
+    let told: BTreeSet<String> = shared.arrived.iter().map(|notice| notice.commit.clone()).collect();
     // Everybody is told of everything; a notice that came twice has the key of the first.
     assert_eq!(told, own);
     let keys =
@@ -391,6 +424,50 @@ fn a_bad_image_pauses_alike_whatever_happens() {
 #[test]
 fn a_bad_image_goes_back_alike_whatever_happens() {
     schedules(Story::BadGoesBack, 0..count() / 4);
+}
+
+#[test]
+fn of_two_that_make_the_same_commit_one_has_released_it() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let opened = opened(&repo);
+    let (live, _) = opened.read().unwrap();
+    let live = live.unwrap();
+    let commit = on_top(&opened.repository, live.head.id, &[("a", "1")]);
+    let land = || opened.land(&live, commit, false).unwrap();
+    assert!(matches!(land(), Put::At(_)));
+    assert!(matches!(land(), Put::Same(_)), "the other one is late");
+}
+
+#[test]
+fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
+    let folder = Folder::new();
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
+    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
+    let ledger = crate::stage_world::ledger_at(&texts["sidecars/log.yaml"]);
+    texts.remove("ledgers/log.yaml");
+    for cluster in ["eu", "us"] {
+        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
+    }
+    let repo = folder.init("repo.git-work", &[]);
+    repo.hold(&texts).render().commit("start");
+    repo.hold(&newer(texts)).commit("log: 1.5.0");
+    repo.git(&["checkout", "-q", "--detach"]);
+    let shared = RefCell::new(Shared::calm());
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let commits = Some("https://forge.example/commit/".to_owned());
+    let watching = Watching { tells: true, commits, ..Watching::default() };
+    turn(&watching, &opened(&repo), &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+    let arrived = &shared.borrow().arrived;
+    let opens = arrived.iter().filter(|notice| notice.action == "Open");
+    let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
+    assert_eq!(clusters, [Some("eu"), Some("us")]);
+    for notice in arrived {
+        assert_eq!(notice.url, Some(format!("https://forge.example/commit/{}", notice.commit)));
+    }
 }
 
 #[test]

@@ -31,12 +31,12 @@ impl Heard {
         Self { metrics, health, told: BTreeMap::new(), soaks: BTreeMap::new(), refused: Vec::new() }
     }
 
-    fn hear_item(&mut self, item: &Item, conflicts: u32) {
+    fn hear_item(&mut self, item: &Item, moved: bool) {
         let key = (item.cluster.clone(), item.sidecar_set.clone());
         let series = self.metrics.of(item.cluster.as_deref(), &item.sidecar_set);
         series.stands_at(item.batch, item.batches);
-        series.evaluated(decision(item));
-        if conflicts > 0 {
+        series.evaluated(decision(item, moved));
+        if item.is_late {
             series.push_conflict();
         }
         if let Some(judgement) = &item.judgement {
@@ -97,8 +97,11 @@ fn gist(item: &Item) -> String {
     text
 }
 
-fn decision(item: &Item) -> Decision {
+/// What is counted: what was done, once, by whom it was done.
+fn decision(item: &Item, moved: bool) -> Decision {
+    let is_done = item.released.is_some() || item.is_proposed || !moved;
     match item.decision {
+        "Advance" | "Pause" | "RollBack" if !is_done => Decision::Retry,
         "Advance" => match item.step {
             "Open" => Decision::Open,
             "Close" => Decision::Close,
@@ -115,7 +118,7 @@ impl Audience for Heard {
     fn hear(&mut self, report: &Report) {
         self.refused.clear();
         for item in &report.items {
-            self.hear_item(item, report.conflicts);
+            self.hear_item(item, report.moved);
         }
         self.health.completed();
     }
@@ -243,4 +246,43 @@ pub(super) fn standing(item: &Item, is_dry: bool) -> String {
         let _ = writeln!(text, "  {reason}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch that a watcher wants to release.
+    fn batch() -> Item {
+        Item {
+            cluster: None,
+            sidecar_set: "log".to_owned(),
+            state: "Open",
+            from: "-".to_owned(),
+            to: Some("log-1".to_owned()),
+            batch: 1,
+            batches: 2,
+            decision: "Advance",
+            step: "Batch",
+            reasons: Vec::new(),
+            changes_at: None,
+            judgement: None,
+            released: None,
+            place: None,
+            is_proposed: false,
+            is_late: false,
+        }
+    }
+
+    #[test]
+    fn only_the_watcher_that_releases_a_batch_counts_it() {
+        let commit = "4f1c0c6b0f3f4f0a8f5d8a3c1e7b6a5d4c3b2a19".parse().unwrap();
+        let released = Item { released: Some((commit, "log: batch 2/2".to_owned())), ..batch() };
+        assert_eq!(decision(&released, true), Decision::Batch);
+        assert_eq!(decision(&Item { is_late: true, ..batch() }, true), Decision::Retry);
+        assert_eq!(decision(&batch(), true), Decision::Retry, "another rollout was released first");
+        assert_eq!(decision(&batch(), false), Decision::Batch, "it would be, without --dry-run");
+        assert_eq!(decision(&Item { is_proposed: true, ..batch() }, false), Decision::Batch);
+        assert_eq!(decision(&Item { decision: "Wait", ..batch() }, true), Decision::Wait);
+    }
 }

@@ -4,7 +4,7 @@ mod build;
 mod heard;
 mod screen;
 
-pub(super) use screen::follow;
+pub(super) use screen::{Shown, follow};
 
 use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
@@ -15,8 +15,8 @@ use crate::model::workload::Kinds;
 use crate::stage::{Failure, Live};
 use crate::watch::check::Check;
 use crate::watch::evaluate::{NotApplied, Options};
-use crate::watch::forge::Forge;
 use crate::watch::forge::github::GitHub;
+use crate::watch::forge::{Forge, commits_of};
 use crate::watch::log;
 use crate::watch::metrics::Metrics;
 use crate::watch::notify::Notifier;
@@ -24,7 +24,7 @@ use crate::watch::observe::{NoEvidence, Observer, Runtime, runtime};
 use crate::watch::outside::Outside;
 use crate::watch::report::Report;
 use crate::watch::request::{Address, Client};
-use crate::watch::run::{Turn, Watching};
+use crate::watch::run::{Turn, Watching, Work};
 use crate::watch::serve::{Health, Server};
 use crate::watch::service::{Pace, Wake, serve};
 use crate::watch::signals::stop_on_signals;
@@ -183,6 +183,7 @@ fn begin(
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
         tells: outside.notifier.as_ref().is_some_and(|n| !n.receivers().is_empty()),
+        commits: commits_of(&remote_url(&opened), args.pull_request),
     };
     let builder = Builder::new(&opened, &args.repository, reporter)?;
     if args.once {
@@ -294,7 +295,7 @@ fn outside(
     };
     let forge: Option<Box<dyn Forge>> = if args.pull_request {
         let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
-        let remote = opened.repository.remote_url(&opened.branches.remote).unwrap_or_default();
+        let remote = remote_url(opened);
         let github =
             GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
         Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
@@ -305,6 +306,10 @@ fn outside(
     let mut outside = Outside::new(observers);
     (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
     Ok(outside)
+}
+
+fn remote_url(opened: &Opened) -> String {
+    opened.repository.remote_url(&opened.branches.remote).unwrap_or_default()
 }
 
 /// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
@@ -340,7 +345,9 @@ fn once(
     settle(&outside.observers, &never, args.patience);
     let mut heard = heard::Once::default();
     let build = |cluster: Option<&str>| builder.build(opened, cluster);
-    let turn = watching.turn(opened, outside, &build, &mut NotApplied::new(), &mut heard);
+    let not_applied = &mut NotApplied::new();
+    let turn =
+        watching.turn(&mut Work { opened, world: outside, build: &build, not_applied, audience: &mut heard });
     if let Some(why) = &heard.untold {
         reporter.say(&format!("pillion: {why}; the next run tells it"));
     }

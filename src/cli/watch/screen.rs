@@ -10,7 +10,7 @@ use crate::git::Commit;
 use crate::watch::evaluate::{NotApplied, Options};
 use crate::watch::outside::Outside;
 use crate::watch::report::{Report, health};
-use crate::watch::run::{Audience, Turn, Watching};
+use crate::watch::run::{Audience, Turn, Watching, Work};
 use crate::watch::world::{Stopped, World as _};
 use crate::write;
 use std::fmt::Write as _;
@@ -24,29 +24,33 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long the clusters are waited for at first.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is to be shown.
+pub(in crate::cli) struct Shown<'a> {
+    /// SidecarSets; empty: all.
+    pub(in crate::cli) names: &'a [String],
+    pub(in crate::cli) clusters: &'a ClusterArgs,
+    pub(in crate::cli) repository: &'a RepositoryArgs,
+    pub(in crate::cli) is_json: bool,
+}
+
 /// Shows rollouts until somebody ends it; once, where nobody sees the screen.
 pub(in crate::cli) fn follow(
-    names: &[String],
-    clusters: &ClusterArgs,
-    repository: &RepositoryArgs,
-    is_json: bool,
+    shown: &Shown<'_>,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<u8, write::Failure> {
-    match shown(names, clusters, repository, is_json, common, reporter) {
+    match show(shown, common, reporter) {
         Ok(code) => code,
         Err(no_start) => tell(no_start, reporter),
     }
 }
 
-fn shown(
-    names: &[String],
-    clusters: &ClusterArgs,
-    repository: &RepositoryArgs,
-    is_json: bool,
+fn show(
+    shown: &Shown<'_>,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Result<u8, write::Failure>, NoStart> {
+    let Shown { names, clusters, repository, is_json } = *shown;
     let opened = repository::open(repository, common, reporter)?.ok_or(NoStart::Told(crate::cli::USAGE))?;
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = observers(&opened, clusters, repository, &sender, reporter)?;
@@ -63,7 +67,14 @@ fn shown(
     let mut alarms = NotApplied::new();
     loop {
         let build = |cluster: Option<&str>| builder.build(&opened, cluster);
-        let turn = watching.head(&opened, &mut outside, &build, &mut alarms, &mut Silent, &mut |_, _| false);
+        let mut work = Work {
+            opened: &opened,
+            world: &mut outside,
+            build: &build,
+            not_applied: &mut alarms,
+            audience: &mut Silent,
+        };
+        let turn = watching.head(&mut work, &mut |_, _| false);
         let text = match &turn {
             Ok(Turn::Settled(report)) if is_json => format!("{}\n", report.json()),
             Ok(Turn::Settled(report)) => table(report),

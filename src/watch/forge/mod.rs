@@ -175,6 +175,12 @@ impl Slug {
     }
 }
 
+/// Returns where people see the commits of a remote, up to the id: of GitHub, or of a forge that is known to be one.
+pub fn commits_of(remote: &str, is_forge: bool) -> Option<String> {
+    let Slug { host, owner, name } = Slug::parse(remote)?;
+    (is_forge || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +223,15 @@ mod tests {
         ] {
             assert_eq!(slug(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn commits_are_seen_where_it_is_certain() {
+        let at = |remote, is_forge| commits_of(remote, is_forge).unwrap_or_default();
+        let own = "ssh://git@ghe.acme.example:2222/acme/gitops.git";
+        assert_eq!(at("https://x:s3cr3t@github.com/a/b.git", false), "https://github.com/a/b/commit/");
+        assert_eq!(at(own, true), "https://ghe.acme.example/acme/gitops/commit/");
+        assert_eq!((at(own, false), at("file:///srv/a/b.git", true)), (String::new(), String::new()));
     }
 
     #[test]
