@@ -7,7 +7,7 @@ use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
-use crate::render::How;
+use crate::render::{How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::{Args, Parser as _};
 use std::path::{Path, PathBuf};
@@ -121,6 +121,7 @@ fn run_with(
     });
     let (renderers, wrong) = renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
+    let renderers = if target.is_source() { renderers.each(Renderer::keeping_all) } else { renderers };
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
         // about places that are known to be wrong is not repeated.
@@ -180,14 +181,9 @@ fn write<'a>(
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Tally, Failure> {
-    let keeps_all = match target {
-        Target::InPlace(_) => true,
-        Target::Compare(compare) => compare.folder.is_none(),
-        Target::Stdout(_) | Target::Folder(_) => false,
-    };
     let mut tally = Tally::default();
     let mut failure = None;
-    second_pass(texts, renderers, How { keeps_all, closely: false }, common, |mut done| {
+    second_pass(texts, renderers, How::default(), common, |mut done| {
         reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
         tally.workloads += done.file.workloads.len();
@@ -203,6 +199,15 @@ fn write<'a>(
 }
 
 impl<'a> Target<'a> {
+    /// Tells whether the result goes to, or is compared with, the very files that it comes from.
+    fn is_source(&self) -> bool {
+        match self {
+            Self::InPlace(_) => true,
+            Self::Compare(compare) => compare.folder.is_none(),
+            Self::Stdout(_) | Self::Folder(_) => false,
+        }
+    }
+
     fn take(&mut self, done: Done<'a>) -> Result<Option<Diagnostic>, Failure> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if done.file.is_dropped => Ok(None),

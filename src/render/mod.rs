@@ -180,7 +180,8 @@ impl Renderer {
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.document(&document, manifest),
             // `gather` understood it and said so.
-            Err(_) if repair(manifest.text).is_some() && !self.keeps_sidecar_sets => Rendered::dropped(),
+            Err(_) if self.keeps_all && repair(manifest.text).is_some() => Rendered::as_it_is(),
+            Err(_) if !self.keeps_sidecar_sets && repair(manifest.text).is_some() => Rendered::dropped(),
             Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
         }
     }
