@@ -41,6 +41,9 @@ pub(super) struct RenderArgs {
     /// Leave SidecarSets in the output
     #[arg(long)]
     keep_sidecarsets: bool,
+    /// Leave hooks of Helm as they are: Helm waits until they end
+    #[arg(long)]
+    skip_hooks: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -122,6 +125,7 @@ fn run_with(
     let (renderers, wrong) = renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
     let renderers = if target.is_source() { renderers.each(Renderer::keeping_all) } else { renderers };
+    let renderers = if args.skip_hooks { renderers.each(Renderer::skipping_hooks) } else { renderers };
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
         // about places that are known to be wrong is not repeated.

@@ -93,6 +93,7 @@ pub struct Renderer {
     options: Options,
     keeps_sidecar_sets: bool,
     keeps_all: bool,
+    skips_hooks: bool,
     needles: Needles,
 }
 
@@ -125,6 +126,7 @@ impl Renderer {
             options,
             keeps_sidecar_sets,
             keeps_all: false,
+            skips_hooks: false,
             needles,
         }
     }
@@ -140,6 +142,12 @@ impl Renderer {
     #[must_use]
     pub fn keeping_all(self) -> Self {
         Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
+    }
+
+    /// Returns a renderer that leaves hooks of Helm as they are: Helm waits for their end, and few sidecars end.
+    #[must_use]
+    pub fn skipping_hooks(self) -> Self {
+        Self { skips_hooks: true, ..self }
     }
 
     /// Returns the kind of an object that holds a pod template.
