@@ -7,7 +7,7 @@ use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
-use crate::render::{How, Renderer};
+use crate::render::{Gathered, How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::{Args, Parser as _};
 use std::path::{Path, PathBuf};
@@ -116,7 +116,11 @@ fn run_with(
         reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
         return Ok(USAGE);
     }
+    let is_pipe = inputs.manifests.iter().any(|i| !matches!(i.source, Source::File(_)));
     let mut first = first_pass(&mut inputs, common);
+    if is_pipe {
+        reporter.add(nothing_to_inject(&inputs, &first.gathered));
+    }
     let annotations = args.annotations.map(|a| match a {
         AnnotationsArg::Minimal => Annotations::Minimal,
         AnnotationsArg::Kruise => Annotations::Kruise,
@@ -140,6 +144,21 @@ fn run_with(
         return Ok(FINDINGS);
     }
     finish(target, reporter, &tally)
+}
+
+/// Manifests that come over a pipe must not go on without their sidecars because pillion was started elsewhere.
+fn nothing_to_inject(inputs: &Inputs<'_>, found: &Gathered) -> Option<Diagnostic> {
+    let has_sets = !inputs.named_for_sets.is_empty()
+        || !found.sidecar_sets.is_empty()
+        || !found.repaired.is_empty()
+        || !found.unreadable.is_empty()
+        || !inputs.layout.ledgers(inputs.files).0.is_empty();
+    (!has_sets).then(|| {
+        Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so nothing would be injected")
+            .at(Label::whole_file("<stdin>"))
+            .because("none came in, and no pillion.yaml here or above names some")
+            .help("start pillion where pillion.yaml is, or say where they are: `pillion render --sidecarsets PATH -`")
+    })
 }
 
 fn nothing_left() -> Diagnostic {
