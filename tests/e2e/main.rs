@@ -11,6 +11,7 @@ mod action;
 mod applied;
 mod cluster;
 mod counterpart;
+mod helm;
 mod in_place;
 mod kustomize;
 mod lua;
