@@ -15,5 +15,6 @@ mod helm;
 mod in_place;
 mod kustomize;
 mod lua;
+mod release;
 mod simulated_pods;
 mod watched;
