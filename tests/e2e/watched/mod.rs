@@ -1,5 +1,6 @@
 //! `pillion watch`, the real program, beside an agent that applies what is live.
 
+mod argocd;
 mod deploy;
 mod failing;
 mod fleet;
