@@ -31,9 +31,8 @@ fn a_broken_sidecar_set_is_told() {
     let set = String::from_utf8(repository.person.show(&format!("HEAD:{file}"))).unwrap();
     repository.person.put(file, set.replace("image:", "imgae:"));
     repository.push("a typing error");
-    // What Argo CD finds by itself it tells when the error has lasted for minutes.
     application.refresh();
-    let told = application.wait_condition("ComparisonError");
+    let told = application.wait_condition("ComparisonError", "");
     for line in [
         "error[missing-field]: `image` is required (../sidecars/log.yaml:7:5)",
         "warning[unknown-field]: unknown field `imgae` (../sidecars/log.yaml:8:5)",
@@ -59,8 +58,9 @@ fn a_build_that_takes_too_long_is_ended_and_told() {
     let commit = repository.push("an application from elsewhere");
     let manifest = Manifest::of_plugin("slow", &repository.url(), "apps", &namespace.name);
     let application = Application::new(manifest);
-    let told = application.wait_condition("ComparisonError");
-    assert!(told.contains("`pillion cmp generate` failed"), "{told}");
+    // When everything is slow, the one who asks may not wait for the answer that its time is over.
+    let told = application.wait_condition("ComparisonError", "`pillion cmp generate` failed signal: ");
+    assert!(told.contains("pillion: `kustomize build .` has not ended after 10 s"), "{told}");
     remote.wait_given_up();
 
     remote.answer();

@@ -78,13 +78,7 @@ impl ArgoCd {
         plane.kubectl.run(&["create", "namespace", NAMESPACE]);
         let kubectl = plane.kubectl.in_namespace(NAMESPACE);
         kubectl.apply(&kustomize("base/config"));
-        kubectl.run(&[
-            "patch",
-            "secret",
-            "argocd-secret",
-            "--patch",
-            "stringData: {server.secretkey: e2e}",
-        ]);
+        kubectl.run(&["patch", "secret", "argocd-secret", "--patch", "stringData: {server.secretkey: e2e}"]);
         let health = printed(&["argocd", "argocd-cm.yaml"]);
         kubectl.run(&["patch", "configmap", "argocd-cm", "--patch", &health]);
         kubectl.apply(PROJECT);
@@ -127,6 +121,8 @@ impl ArgoCd {
                 .args(["--app-resync", "5", "--app-resync-jitter", "0", "--self-heal-timeout-seconds", "1"])
                 .args(["--repo-server", &format!("127.0.0.1:{REPO_SERVER}"), "--repo-server-plaintext"])
                 .args(["--repo-server-timeout-seconds", &DEADLINE.as_secs().to_string()])
+                // What it finds by itself it tells at once, and not when an error has lasted for minutes.
+                .args(["--repo-error-grace-period-seconds", "0"])
                 .args(["--metrics-port", &CONTROLLER_METRICS.to_string(), "--redis", &redis]),
         );
         wait_for("the application controller runs", SOON, || {
@@ -324,10 +320,12 @@ impl Application {
         })
     }
 
-    /// Waits for a condition, and returns its message.
+    /// Waits for a condition whose message contains something, and returns all of it.
     #[track_caller]
-    pub(crate) fn wait_condition(&self, kind: &str) -> String {
-        let found = self.wait_until(kind, |found| condition(found, kind).is_some());
+    pub(crate) fn wait_condition(&self, kind: &str, part: &str) -> String {
+        let found = self.wait_until(&format!("{kind} {part}"), |found| {
+            condition(found, kind).is_some_and(|message| message.contains(part))
+        });
         condition(&found, kind).unwrap()
     }
 }
