@@ -9,6 +9,7 @@ mod harness;
 
 mod action;
 mod applied;
+mod argocd;
 mod cluster;
 mod counterpart;
 mod helm;
