@@ -22,18 +22,23 @@ if us.type == "NotUpdate" then
   hs.message = "SidecarSet injects new pods only (updateStrategy.type NotUpdate)"
   return hs
 end
--- Kruise rounds the pods that a percentage keeps back up.
-local hold = 0
+-- Kruise rounds the pods that a percentage keeps back up. There is neither `math` nor `string` here: Argo CD opens
+-- them only with resource.customizations.useOpenLibs.
 local p = us.partition
-if type(p) == "string" and string.sub(p, -1) == "%" then
-  hold = math.ceil(matched * (tonumber(string.sub(p, 1, -2)) or 0) / 100)
-elseif p ~= nil then
-  hold = tonumber(p) or 0
+local hold = tonumber(p) or 0
+for percent = 1, 100 do
+  if p == percent .. "%" then
+    local rest = matched * percent % 100
+    hold = (matched * percent - rest) / 100
+    if rest > 0 then
+      hold = hold + 1
+    end
+  end
 end
 if hold > matched then
   hold = matched
 end
-local want = math.max(matched - hold, 0)
+local want = matched - hold
 if updated < want then
   hs.status = "Progressing"
   hs.message = updated .. "/" .. want .. " matched pods updated"

@@ -174,3 +174,13 @@ fn no_script_of_the_action_holds_an_expression() {
         assert!(!line.contains("${{"), "{line}");
     }
 }
+
+#[test]
+fn the_health_of_sidecar_sets_calls_no_library() {
+    // Argo CD's Lua has none of these unless an administrator opens them.
+    let script = stdout(&["print", "argocd-health", "sidecarset.lua"]);
+    let code: String = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    for library in ["math", "string", "io", "debug", "coroutine"] {
+        assert!(!code.contains(&format!("{library}.")), "{library}");
+    }
+}

@@ -1,10 +1,10 @@
-//! The health of SidecarSets under a real Lua, of the version that Argo CD's interpreter has.
+//! The health of SidecarSets under a real Lua, of the version and with the libraries that Argo CD's interpreter has.
 
 use std::path::Path;
 use std::process::Command;
 
 /// What the object is (`spec.updateStrategy`, `status`, as tables of Lua), and the health it should have.
-const CASES: [(&str, &str, &str, &str); 13] = [
+const CASES: [(&str, &str, &str, &str); 15] = [
     ("no status yet", "{}", "nil", "Progressing"),
     (
         "an older generation was observed",
@@ -49,6 +49,18 @@ const CASES: [(&str, &str, &str, &str); 13] = [
         "Suspended",
     ),
     (
+        "not yet as many as a percentage lets go",
+        "{partition='34%'}",
+        "{observedGeneration=2,matchedPods=5,updatedPods=2,updatedReadyPods=2}",
+        "Progressing",
+    ),
+    (
+        "held by all",
+        "{partition='100%'}",
+        "{observedGeneration=2,matchedPods=3,updatedPods=0,updatedReadyPods=0}",
+        "Suspended",
+    ),
+    (
         "held by more than there are",
         "{partition=5}",
         "{observedGeneration=2,matchedPods=3,updatedPods=0,updatedReadyPods=0}",
@@ -80,6 +92,10 @@ const CASES: [(&str, &str, &str, &str); 13] = [
     ),
 ];
 
+/// What Argo CD leaves out (util/lua/lua.go, without `useOpenLibs`).
+const WITHOUT_LIBRARIES: &str =
+    "getmetatable('').__index = nil\nmath, string, io, debug, coroutine = nil, nil, nil, nil, nil";
+
 #[test]
 #[ignore = "needs lua5.1: cargo test --test e2e -- --ignored"]
 fn the_health_of_a_sidecar_set() {
@@ -88,8 +104,9 @@ fn the_health_of_a_sidecar_set() {
     for (what, strategy, status, expected) in CASES {
         let object =
             format!("{{metadata={{generation=2}},spec={{updateStrategy={strategy}}},status={status}}}");
-        let program =
-            format!("local health = (function(obj) {script}\nend)({object})\nio.write(health.status)");
+        let program = format!(
+            "local out = io\n{WITHOUT_LIBRARIES}\nlocal health = (function(obj) {script}\nend)({object})\nout.write(health.status)"
+        );
         let output = Command::new("lua5.1").args(["-e", &program]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(said, expected, "{what}: {}", String::from_utf8_lossy(&output.stderr));
