@@ -2,7 +2,7 @@
 
 use crate::harness::api::{NODES, PODS, get};
 use crate::harness::namespace::Namespace;
-use crate::harness::plane::{SIZE, plane};
+use crate::harness::plane::{plane, size};
 use crate::harness::pods::condition;
 
 #[test]
@@ -11,7 +11,7 @@ fn nodes_are_ready() {
     plane();
     let nodes = get(&NODES.path(None, "")).unwrap();
     let ready = nodes["items"].as_array().unwrap().iter().filter(|node| condition(node, "Ready") == "True");
-    assert_eq!(ready.count(), SIZE);
+    assert_eq!(ready.count(), size());
 }
 
 #[test]

@@ -195,6 +195,14 @@ impl Fleet {
         self.applications.iter().map(|application| application.pods).sum()
     }
 
+    /// Kinds of daemons that there are, as kubectl calls them.
+    pub(super) fn kinds_of_daemons(&self) -> Vec<&'static str> {
+        let names =
+            [(Kind::DaemonSet, "daemonsets.apps"), (Kind::AdvancedDaemonSet, "daemonsets.apps.kruise.io")];
+        let is_there = |kind| self.applications.iter().any(|application| application.kind == kind);
+        names.into_iter().filter(|(kind, _)| is_there(*kind)).map(|(_, name)| name).collect()
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Application> {
         self.applications.iter().find(|application| application.name == name)
     }

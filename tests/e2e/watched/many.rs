@@ -1,38 +1,96 @@
-//! Many pods, and how much memory their watcher takes. `PILLION_E2E_PODS=5000` is the long form.
+//! Many pods: how much memory does their watcher take, and how soon does it see the last of them? 5,000 of them with
+//! `PILLION_E2E_PODS=5000`.
 
 use super::fleet::{Application, Fleet, Kind};
+use super::memory;
+use super::sampler::ready_since;
 use super::story::Story;
 use super::watcher::Watcher;
 use crate::harness::namespace::Namespace;
+use crate::harness::plane::many;
 use crate::harness::sandbox::note;
+use crate::harness::wait::wait_for;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Pods of each Deployment.
 const EACH: usize = 25;
 
-/// What a debug build may take, in MiB. A release build takes less: docs/benchmarks.md.
+const SOAK: SignedDuration = SignedDuration::from_secs(1);
+
+/// What a debug build may take, in MiB, however many pods there are.
 const MOST: usize = 256;
 
 #[test]
 #[ignore = "needs a real control plane: cargo test --test e2e -- --ignored"]
 fn memory_is_flat() {
-    let pods = std::env::var("PILLION_E2E_PODS").map_or(100, |text| text.parse().unwrap());
+    let pods = many();
     let deployment = |n| Application::new(Kind::Deployment, &format!("app-{n}"), EACH);
     let applications = (0..pods / EACH).map(deployment).collect();
     let fleet = Fleet::new(applications, "start: Auto, soak: 1s, steps: [25, 25%, 50%, 75%, 100%]");
     let story = Story::begin(Namespace::new("watched-many"), fleet);
     let watcher = Watcher::start(&story, "watcher");
-    crate::harness::wait::wait_for("the first look", story.patience(), || {
-        let said = watcher.said("evaluated");
-        if said.iter().any(|line| line["decision"] == "Rest") { Ok(()) } else { Err(watcher.log()) }
+    let memory = watcher.memory();
+    let rests = |line: &Value| line["decision"] == "Rest";
+    wait_for("the first look", story.patience(), || {
+        if watcher.said("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
     });
-    let before = watcher.peak();
+    let at_rest = memory::now(watcher.process());
     story.change("log", "log:2");
+    let plan = story.plan();
+    story.wait_act("log", "Open");
+    let open = Instant::now();
     story.wait_act("log", "Close");
-    let after = watcher.peak();
+    let closed = Instant::now();
     story.wait_carried("log", "log:2");
-    story.verify();
+    wait_for("it rests again", story.patience(), || {
+        if watcher.said("evaluated").last().is_some_and(rests) { Ok(()) } else { Err(watcher.log()) }
+    });
+    let (end, peak) = (memory::now(watcher.process()), memory::peak(watcher.process()));
+    let course = memory.finish();
+    let middle = open + closed.duration_since(open) / 2;
+    let (first, second) = (course.most(open, middle), course.most(middle, closed));
     note(&format!(
-        "{pods} pods: the watcher's memory was at most {before} MiB at rest, {after} MiB in the end"
+        "{pods} pods, released in {:.0} s: the watcher took {at_rest} MiB at rest, at most {first} in the first half of \
+         the rollout and {second} in the second, {end} in the end, {peak} at any time",
+        closed.duration_since(open).as_secs_f64()
     ));
-    assert!(after < MOST, "{after} MiB");
+    note(&format!(
+        "{pods} pods: from the last pod of a batch ready, and the soak, to the push: {}",
+        lags(&story, &plan, &watcher).join(", ")
+    ));
+    story.verify();
+    // What every batch left behind would be seen in the second half, in which there are as many as in the first.
+    assert!(second <= first + first / 5, "{first} MiB, then {second} MiB");
+    assert!(peak < MOST, "{peak} MiB");
+}
+
+/// For each batch: how long after its last pod was ready, and the soak, the next commit was pushed. Ready times are
+/// whole seconds.
+fn lags(story: &Story, plan: &Value, watcher: &Watcher) -> Vec<String> {
+    let released = watcher.released();
+    let mut ready = BTreeMap::<String, Timestamp>::new();
+    for pod in story.pods() {
+        let of = pod["metadata"]["labels"]["app"].as_str().unwrap().to_owned();
+        let since = ready_since(&pod).unwrap();
+        ready.entry(of).and_modify(|last| *last = since.max(*last)).or_insert(since);
+    }
+    let last_of = |batch: &Value| -> Timestamp {
+        let workloads = batch["workloads"].as_array().unwrap().iter();
+        let names = workloads.map(|w| w["workload"].as_str().unwrap().rsplit('/').next().unwrap());
+        names.map(|name| ready[name]).max().unwrap()
+    };
+    let batches = plan["batches"].as_array().unwrap();
+    // The first commit opens the rollout, and each batch is followed by another one.
+    let next = story.acts("log").into_iter().skip(2);
+    batches
+        .iter()
+        .zip(next)
+        .map(|(batch, next)| {
+            let soaked = last_of(batch).saturating_add(SOAK).unwrap();
+            format!("{:.1} s", released[&next.commit.to_string()].duration_since(soaked).as_secs_f64())
+        })
+        .collect()
 }

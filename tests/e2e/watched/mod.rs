@@ -8,6 +8,7 @@ mod fleet;
 mod killed;
 mod listener;
 mod many;
+mod memory;
 mod once;
 mod outage;
 mod relay;

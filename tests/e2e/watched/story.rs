@@ -70,7 +70,7 @@ impl Story {
         story
     }
 
-    /// How long anything may take: controllers make some twenty pods a second, shared by all tests.
+    /// How long anything may take: a busy machine makes a few tens of pods a second, for all tests together.
     pub(super) fn patience(&self) -> Duration {
         SOON + Duration::from_millis(200) * u32::try_from(self.fleet.pods()).unwrap()
     }
@@ -115,6 +115,21 @@ impl Story {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
+    }
+
+    /// What is to come of the only rollout, as `pillion plan` says of pods that are seen.
+    pub(super) fn plan(&self) -> Value {
+        let mut args = vec!["plan", "--output=json"];
+        // How many pods a daemon has stands in no file.
+        let kinds = self.fleet.kinds_of_daemons();
+        if !kinds.is_empty() {
+            let kinds = kinds.join(",");
+            self.person
+                .put("../observed.json", self.namespace.kubectl.run(&["get", &kinds, "--output=json"]));
+            args.push("--observed=../observed.json");
+        }
+        let mut plan: Value = serde_json::from_str(&self.told(&args)).unwrap();
+        plan["items"][0].take()
     }
 
     /// `pillion watch` in a clone, as the account of `deploy/`, with nothing of the environment of the tests.

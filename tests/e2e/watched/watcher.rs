@@ -1,9 +1,12 @@
 //! The program at work in a clone of its own, until the guard is dropped.
 
+use super::memory::Memory;
 use super::story::Story;
 use crate::git_world::Repo;
 use crate::harness::wait::{SOON, wait_for};
+use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
@@ -43,12 +46,20 @@ impl Watcher {
         lines.filter(|line| line["message"] == message).collect()
     }
 
-    /// The most memory that it has taken so far, in MiB.
-    pub(super) fn peak(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        let kibibytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kibibytes / 1024
+    /// When it has pushed which commit.
+    pub(super) fn released(&self) -> BTreeMap<String, Timestamp> {
+        let time = |line: &Value| line["timestamp"].as_str().unwrap().parse().unwrap();
+        let commit = |line: &Value| line["commit"].as_str().unwrap().to_owned();
+        self.said("released").iter().map(|line| (commit(line), time(line))).collect()
+    }
+
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Looks at its memory from now on.
+    pub(super) fn memory(&self) -> Memory {
+        Memory::of(self.process())
     }
 
     /// Waits until it has ended by itself.
