@@ -81,6 +81,14 @@ fn archives_have_checksums_and_a_manifest() {
         let (_, after) = manifest.split_once(name).unwrap();
         assert!(after.lines().nth(1).unwrap().contains(sum), "{name}: {manifest}");
     }
+
+    // Where the Dockerfile looks for them.
+    release.step(&["archive", TARGETS[1], PILLION]);
+    release.step(&["images"]);
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let binary = fs::read(release.dist.path().join(platform).join("pillion")).unwrap();
+        assert!(binary == fs::read(PILLION).unwrap(), "{platform}");
+    }
 }
 
 #[test]
