@@ -240,14 +240,13 @@ impl Manifest {
             .with("namespace: shop", &format!("namespace: {namespace}"))
     }
 
-    /// What `pillion init argocd-rendered` writes: there is no plugin. Files that name no namespace go into this one.
+    /// What `pillion init argocd-rendered` writes: there is no plugin.
     pub(crate) fn of_rendered(name: &str, url: &str, path: &str, namespace: &str) -> Self {
-        let cluster = "server: https://kubernetes.default.svc\n";
         Self { name: name.to_owned(), text: printed(&["argocd-rendered", "application.yaml"]) }
             .with("name: shop\n", &format!("name: {name}\n"))
             .with(REPOSITORY, url)
             .with("path: rendered", &format!("path: {path}"))
-            .with(cluster, &format!("{cluster}    namespace: {namespace}\n"))
+            .with("# namespace: shop", &format!("namespace: {namespace}"))
     }
 
     /// The same with other words.
