@@ -3,6 +3,7 @@
 //! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
 //! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
 
+use super::build;
 use super::door::{self, Door, Told, explain_patches};
 use super::items::{Items, STREAM};
 use super::kustomization;
@@ -18,11 +19,7 @@ use crate::write::Failure;
 use crate::yaml::{Document, split};
 use clap::{Args, Subcommand};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
 
 /// Arguments of `pillion cmp`.
 #[derive(Debug, Args)]
@@ -43,10 +40,6 @@ enum What {
     /// Print the parameters that an Application may set, as Argo CD's user interface shows them
     Parameters,
 }
-
-/// After this time it is said what is waited for. Argo CD kills a plugin at its deadline, after a minute by default,
-/// and shows what stands on standard error then.
-const SLOW: Duration = Duration::from_secs(10);
 
 /// Where the manifests come from.
 enum Origin {
@@ -121,7 +114,7 @@ fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
                 return Err(FINDINGS);
             }
         },
-        Origin::Kustomize => Some(build(&folder, reporter)?),
+        Origin::Kustomize => Some(built(&folder, reporter)?),
         Origin::Folder => None,
     };
     let mut spec = given.spec;
@@ -220,25 +213,32 @@ fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Repor
 }
 
 /// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
-fn build(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
+fn built(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
     let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let mut kustomize = Command::new("kustomize");
-    kustomize.arg("build").arg(at).stdin(Stdio::null()).stderr(Stdio::piped());
-    let slow = format!(
-        "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
-        at.display(),
-        SLOW.as_secs()
-    );
-    let output = noting(SLOW, || reporter.say(&slow), || kustomize.output());
+    let output = build::build(at, |time| {
+        reporter.say(&format!(
+            "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
+            at.display(),
+            time.as_secs()
+        ));
+    });
     match output {
-        Ok(output) if output.status.success() => match text_of(output.stdout, &STREAM.into()) {
+        Ok(None) => {
+            reporter.say(&format!(
+                "pillion: `kustomize build {}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
+                at.display(),
+                build::LIMIT
+            ));
+            Err(FINDINGS)
+        }
+        Ok(Some(output)) if output.status.success() => match text_of(output.stdout, &STREAM.into()) {
             Ok(text) => Ok(text),
             Err(wrong) => {
                 reporter.add([wrong]);
                 Err(FINDINGS)
             }
         },
-        Ok(output) => {
+        Ok(Some(output)) => {
             let said = String::from_utf8_lossy(&output.stderr);
             reporter.say(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
             if said.contains("external plugins disabled") {
@@ -257,39 +257,10 @@ fn build(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
     }
 }
 
-/// Does some work, and notes when it takes longer than usual.
-fn noting<T>(usual: Duration, note: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
-    let (done, waits) = channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if waits.recv_timeout(usual) == Err(RecvTimeoutError::Timeout) {
-                note();
-            }
-        });
-        let made = work();
-        drop(done);
-        made
-    })
-}
-
 /// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
 fn top() -> Option<PathBuf> {
     let path = std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?;
     let inside = Path::new(&path).components().filter(|c| matches!(c, Component::Normal(_)));
     let up: PathBuf = inside.map(|_| "..").collect();
     Some(Path::new(".").join(up))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_takes_long_is_noted() {
-        let (noted, hears) = channel();
-        assert_eq!(noting(Duration::MAX, || noted.send(()).unwrap(), || 1), 1);
-        hears.try_recv().unwrap_err();
-        // This work is done when it is noted that it is not.
-        noting(Duration::ZERO, move || noted.send(()).unwrap(), || hears.recv().unwrap());
-    }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and what the verbs share.
 
+mod build;
 mod clock;
 mod cmp;
 mod doctor;

@@ -159,6 +159,22 @@ fn kustomize_builds_first_and_its_failure_is_told() {
 }
 
 #[test]
+fn a_build_of_kustomize_takes_no_longer_than_argocd_allows() {
+    let folder = folder(&[("kustomization.yaml", "resources: [web.yaml]\n")]);
+    let programs = tempfile::tempdir().unwrap();
+    let pipe = programs.path().join("never");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    script(programs.path(), "kustomize", &format!("exec cat {}", pipe.display()));
+    let path = format!("{}:/usr/bin:/bin", programs.path().display());
+    let environment = [("PATH", path.as_str()), ("ARGOCD_EXEC_TIMEOUT", "100ms")];
+    let output = finish(start(program(), &["cmp", "generate"], folder.path(), &environment), "");
+    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let ended = "pillion: `kustomize build .` was ended: it took longer than `ARGOCD_EXEC_TIMEOUT` allows";
+    assert!(said.starts_with(ended), "{said}");
+}
+
+#[test]
 fn sigterm_ends_it_at_once_and_without_litter() {
     let folder = folder(&[("kustomization.yaml", "resources: [web.yaml]\n")]);
     let programs = tempfile::tempdir().unwrap();

@@ -58,9 +58,13 @@ fn a_build_that_takes_too_long_is_ended_and_told() {
     let commit = repository.push("an application from elsewhere");
     let manifest = Manifest::of_plugin("slow", &repository.url(), "apps", &namespace.name);
     let application = Application::new(manifest);
-    // When everything is slow, the one who asks may not wait for the answer that its time is over.
-    let told = application.wait_condition("ComparisonError", "`pillion cmp generate` failed signal: ");
-    assert!(told.contains("pillion: `kustomize build .` has not ended after 10 s"), "{told}");
+    let told = application.wait_condition("ComparisonError", "`pillion cmp generate` failed exit status 1");
+    for line in [
+        "pillion: `kustomize build .` has not ended after 10 s",
+        "pillion: `kustomize build .` was ended: it took longer than `ARGOCD_EXEC_TIMEOUT` allows",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
     remote.wait_given_up();
 
     remote.answer();

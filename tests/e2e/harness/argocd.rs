@@ -14,12 +14,12 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Once};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where Applications are.
 const NAMESPACE: &str = "argocd";
-/// How long the repo-server, and whatever plugin it asks, may take for an Application; by default a minute.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a build of kustomize may take.
+const LIMIT: &str = "15s";
 
 const API_SERVER: u16 = 8080;
 const API_SERVER_METRICS: u16 = 8083;
@@ -120,7 +120,6 @@ impl ArgoCd {
                 .arg("--persist-resource-health=true")
                 .args(["--app-resync", "5", "--app-resync-jitter", "0", "--self-heal-timeout-seconds", "1"])
                 .args(["--repo-server", &format!("127.0.0.1:{REPO_SERVER}"), "--repo-server-plaintext"])
-                .args(["--repo-server-timeout-seconds", &DEADLINE.as_secs().to_string()])
                 // What it finds by itself it tells at once, and not when an error has lasted for minutes.
                 .args(["--repo-error-grace-period-seconds", "0"])
                 .args(["--metrics-port", &CONTROLLER_METRICS.to_string(), "--redis", &redis]),
@@ -144,6 +143,7 @@ impl ArgoCd {
             self.program("argocd-cmp-server")
                 .env("PATH", self.folder.join("programs"))
                 .env("ARGOCD_CMP_WORKDIR", &configuration)
+                .env("ARGOCD_EXEC_TIMEOUT", LIMIT)
                 .arg("--config-dir-path")
                 .arg(&configuration),
         );
