@@ -1,6 +1,6 @@
 //! Applications are synced, and their pods carry the sidecars, whoever put them in: the plugin or a commit.
 
-use super::{PILLION, Repository, deployment, images, sidecar_set, wait_pod};
+use super::{PILLION, PILLION_YAML, Repository, deployment, images, sidecar_set, wait_pod};
 use crate::harness::api::PODS;
 use crate::harness::argocd::{Application, Manifest, argocd, printed};
 use crate::harness::namespace::Namespace;
@@ -66,6 +66,23 @@ fn ten_at_once() {
         assert_eq!(images(&pod), ["log log:1", "main app:1"], "{name}");
     }
     assert_eq!(namespace.list(PODS).len(), names.len());
+}
+
+#[test]
+#[ignore = "needs a real control plane: cargo test --test e2e -- --ignored"]
+fn what_pillion_yaml_says_anew_is_a_sync() {
+    let namespace = Namespace::new("argocd-paths");
+    let repository = Repository::new();
+    let person = &repository.person;
+    person.put("apps/web.yaml", deployment("paths"));
+    let manifest = Manifest::of_plugin("paths", &repository.url(), "apps", &namespace.name);
+    let application = Application::new(manifest);
+    application.wait_synced(repository.push("an application"));
+    // Of these, only pillion.yaml is among the paths at which the Application looks.
+    person.put("elsewhere/log.yaml", sidecar_set("log", "log:2"));
+    person.put("pillion.yaml", PILLION_YAML.replace("[sidecars]", "[elsewhere]"));
+    application.wait_synced(repository.push("SidecarSets from elsewhere"));
+    wait_pod(&namespace, "paths", |pod| images(pod) == ["log log:2", "main app:1"]);
 }
 
 #[test]

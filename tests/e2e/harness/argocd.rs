@@ -192,7 +192,7 @@ impl ArgoCd {
             .env_clear()
             .env("ARGOCD_BINARY_NAME", name)
             .current_dir(&self.folder)
-            .env("PATH", "/usr/bin:/bin")
+            .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", folder("home"))
             .env("TMPDIR", folder("repositories"))
             .env("KUBECONFIG", folder("kubeconfig"))
