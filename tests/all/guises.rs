@@ -166,7 +166,7 @@ fn a_build_of_kustomize_takes_no_longer_than_argocd_allows() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     script(programs.path(), "kustomize", &format!("exec cat {}", pipe.display()));
     let path = format!("{}:/usr/bin:/bin", programs.path().display());
-    let environment = [("PATH", path.as_str()), ("ARGOCD_EXEC_TIMEOUT", "100ms")];
+    let environment = [("PATH", path.as_str()), ("ARGOCD_EXEC_TIMEOUT", "1s")];
     let output = finish(start(program(), &["cmp", "generate"], folder.path(), &environment), "");
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
