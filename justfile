@@ -47,6 +47,14 @@ fuzz TARGET SECONDS="60":
 conformance FOLDERS:
     PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- injection:: validation:: rollout
 
+# What the release workflow makes of this machine's target, and tries: archive, checksums, bill of materials.
+release TARGET="x86_64-unknown-linux-musl":
+    .ci/release build {{ TARGET }}
+    .ci/release archive {{ TARGET }}
+    .ci/release try {{ TARGET }}
+    .ci/release sums
+    .ci/release bom
+
 # Check licences, sources and duplicates of the dependencies.
 deny:
     cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny

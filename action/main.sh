@@ -46,6 +46,13 @@ show() {
 # Appends to the summary, which has at most 1 MiB a step.
 summarize() { head -c 900000 -- "$1" >>"$summary"; }
 
+# Appends what a command printed, if it printed something.
+summarize_told() {
+  if [ ! -s "$2" ]; then return; fi
+  { printf '### %s\n\n```text\n' "$1"; sed 's/```/` ` `/g' "$2"; printf '\n```\n'; } >"$work/text"
+  summarize "$work/text"
+}
+
 # Shows findings as annotations, severest first: GitHub shows ten of a level, first come. The rest is in the summary.
 annotate() {
   local level shown all
@@ -302,11 +309,11 @@ stage() {
   run "$work/stage" stage --push "${arguments[@]}" -- "${names[@]}"
   show "$work/stage"
   local branches
-  branches=$(sed -n 's/^.*: `\([^`]*\)` is .*$/\1/p' "$work/stage")
+  # Lines of commits begin with a blank. A branch that is removed or not needed is none.
+  branches=$(sed -nE 's/^[^ ].*: `(.*)` is (as it was|made|made anew)(, and pushed)?$/\1/p' "$work/stage")
   put branches "$branches"
   if [ -n "$branches" ]; then put changed true; else put changed false; fi
-  { printf '### Staged\n\n```text\n'; sed 's/```/` ` `/g' "$work/stage"; printf '\n```\n'; } >"$work/text"
-  summarize "$work/text"
+  summarize_told Staged "$work/stage"
   finish "$code"
 }
 
@@ -315,8 +322,7 @@ watch() {
   with_token
   run "$work/watch" watch --once
   show "$work/watch"
-  { printf '### Watched\n\n```text\n'; sed 's/```/` ` `/g' "$work/watch"; printf '\n```\n'; } >"$work/text"
-  summarize "$work/text"
+  summarize_told Watched "$work/watch"
   finish "$code"
 }
 

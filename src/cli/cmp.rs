@@ -20,6 +20,9 @@ use clap::{Args, Subcommand};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 /// Arguments of `pillion cmp`.
 #[derive(Debug, Args)]
@@ -40,6 +43,10 @@ enum What {
     /// Print the parameters that an Application may set, as Argo CD's user interface shows them
     Parameters,
 }
+
+/// After this time it is said what is waited for. Argo CD kills a plugin at its deadline, after a minute by default,
+/// and shows what stands on standard error then.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// Where the manifests come from.
 enum Origin {
@@ -215,8 +222,14 @@ fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Repor
 /// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
 fn build(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
     let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let output =
-        Command::new("kustomize").arg("build").arg(at).stdin(Stdio::null()).stderr(Stdio::piped()).output();
+    let mut kustomize = Command::new("kustomize");
+    kustomize.arg("build").arg(at).stdin(Stdio::null()).stderr(Stdio::piped());
+    let slow = format!(
+        "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
+        at.display(),
+        SLOW.as_secs()
+    );
+    let output = noting(SLOW, || reporter.say(&slow), || kustomize.output());
     match output {
         Ok(output) if output.status.success() => match text_of(output.stdout, &STREAM.into()) {
             Ok(text) => Ok(text),
@@ -244,10 +257,39 @@ fn build(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
     }
 }
 
+/// Does some work, and notes when it takes longer than usual.
+fn noting<T>(usual: Duration, note: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+    let (done, waits) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if waits.recv_timeout(usual) == Err(RecvTimeoutError::Timeout) {
+                note();
+            }
+        });
+        let made = work();
+        drop(done);
+        made
+    })
+}
+
 /// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
 fn top() -> Option<PathBuf> {
     let path = std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?;
     let inside = Path::new(&path).components().filter(|c| matches!(c, Component::Normal(_)));
     let up: PathBuf = inside.map(|_| "..").collect();
     Some(Path::new(".").join(up))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_takes_long_is_noted() {
+        let (noted, hears) = channel();
+        assert_eq!(noting(Duration::MAX, || noted.send(()).unwrap(), || 1), 1);
+        hears.try_recv().unwrap_err();
+        // This work is done when it is noted that it is not.
+        noting(Duration::ZERO, move || noted.send(()).unwrap(), || hears.recv().unwrap());
+    }
 }

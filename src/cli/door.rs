@@ -61,7 +61,6 @@ impl Told {
 pub(super) struct Door {
     /// Renders.
     pub(super) renderer: Renderer,
-    keeps_all: bool,
     /// The namespace of manifests that name none.
     namespace: Arc<str>,
     /// The manifests that the configuration names.
@@ -127,7 +126,7 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
         true => prepared.renderer.keeping_all(),
         false => prepared.renderer,
     };
-    (Some(Door { renderer, keeps_all: told.keeps_all, namespace, sources }), diagnostics)
+    (Some(Door { renderer, namespace, sources }), diagnostics)
 }
 
 fn resolved(input: &Input) -> Option<PathBuf> {
@@ -145,8 +144,7 @@ impl Door {
     }
 
     fn file(&self, file: &File<'_>) -> (String, Vec<Diagnostic>) {
-        let how = How { keeps_all: self.keeps_all, closely: false };
-        let rendered = render_file(file, &self.renderer, how);
+        let rendered = render_file(file, &self.renderer, How::default());
         let text = rendered.new.unwrap_or_else(|| file.text.to_owned());
         (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics)
     }

@@ -38,7 +38,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
     reporter.add(wrong);
     let mut text = String::new();
     let mut known = Vec::new();
-    second_pass(&first.texts, &renderers, How { keeps_all: false, closely: true }, common, |done| {
+    second_pass(&first.texts, &renderers, How { closely: true }, common, |done| {
         let is_wanted = done.file.workloads.iter().any(|(key, _)| wanted.is(key));
         if is_wanted {
             reporter.add(done.file.diagnostics);

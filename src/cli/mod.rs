@@ -104,6 +104,15 @@ enum Format {
     Github,
 }
 
+/// How a verb answers on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// A document with `apiVersion` and `kind`
+    Json,
+}
+
 /// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Color {

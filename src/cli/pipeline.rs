@@ -90,6 +90,12 @@ pub(super) struct Renderers {
 }
 
 impl Renderers {
+    /// Returns these with a change of each.
+    pub(super) fn each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
+        let changed = |(cluster, renderer)| (cluster, change(renderer));
+        Self { by_cluster: self.by_cluster.into_iter().map(changed).collect(), ..self }
+    }
+
     /// Returns the renderer of an input; None when no cluster has it.
     fn of(&self, input: &Input) -> Option<&Renderer> {
         let has = |cluster: &Option<Cluster>| match cluster {

@@ -7,7 +7,7 @@ use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
-use crate::render::How;
+use crate::render::{Gathered, How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
 use clap::{Args, Parser as _};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,9 @@ pub(super) struct RenderArgs {
     /// Leave SidecarSets in the output
     #[arg(long)]
     keep_sidecarsets: bool,
+    /// Leave hooks of Helm as they are: Helm waits until they end
+    #[arg(long)]
+    skip_hooks: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -113,7 +116,11 @@ fn run_with(
         reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
         return Ok(USAGE);
     }
+    let is_pipe = inputs.manifests.iter().any(|i| !matches!(i.source, Source::File(_)));
     let mut first = first_pass(&mut inputs, common);
+    if is_pipe {
+        reporter.add(nothing_to_inject(&inputs, &first.gathered));
+    }
     let annotations = args.annotations.map(|a| match a {
         AnnotationsArg::Minimal => Annotations::Minimal,
         AnnotationsArg::Kruise => Annotations::Kruise,
@@ -121,6 +128,8 @@ fn run_with(
     });
     let (renderers, wrong) = renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
     reporter.add(wrong);
+    let renderers = if target.is_source() { renderers.each(Renderer::keeping_all) } else { renderers };
+    let renderers = if args.skip_hooks { renderers.each(Renderer::skipping_hooks) } else { renderers };
     if reporter.has_errors() {
         // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
         // about places that are known to be wrong is not repeated.
@@ -135,6 +144,21 @@ fn run_with(
         return Ok(FINDINGS);
     }
     finish(target, reporter, &tally)
+}
+
+/// Manifests that come over a pipe must not go on without their sidecars because pillion was started elsewhere.
+fn nothing_to_inject(inputs: &Inputs<'_>, found: &Gathered) -> Option<Diagnostic> {
+    let has_sets = !inputs.named_for_sets.is_empty()
+        || !found.sidecar_sets.is_empty()
+        || !found.repaired.is_empty()
+        || !found.unreadable.is_empty()
+        || !inputs.layout.ledgers(inputs.files).0.is_empty();
+    (!has_sets).then(|| {
+        Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so nothing would be injected")
+            .at(Label::whole_file("<stdin>"))
+            .because("none came in, and no pillion.yaml here or above names some")
+            .help("start pillion where pillion.yaml is, or say where they are: `pillion render --sidecarsets PATH -`")
+    })
 }
 
 fn nothing_left() -> Diagnostic {
@@ -180,14 +204,9 @@ fn write<'a>(
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Tally, Failure> {
-    let keeps_all = match target {
-        Target::InPlace(_) => true,
-        Target::Compare(compare) => compare.folder.is_none(),
-        Target::Stdout(_) | Target::Folder(_) => false,
-    };
     let mut tally = Tally::default();
     let mut failure = None;
-    second_pass(texts, renderers, How { keeps_all, closely: false }, common, |mut done| {
+    second_pass(texts, renderers, How::default(), common, |mut done| {
         reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
         tally.workloads += done.file.workloads.len();
@@ -203,6 +222,15 @@ fn write<'a>(
 }
 
 impl<'a> Target<'a> {
+    /// Tells whether the result goes to, or is compared with, the very files that it comes from.
+    fn is_source(&self) -> bool {
+        match self {
+            Self::InPlace(_) => true,
+            Self::Compare(compare) => compare.folder.is_none(),
+            Self::Stdout(_) | Self::Folder(_) => false,
+        }
+    }
+
     fn take(&mut self, done: Done<'a>) -> Result<Option<Diagnostic>, Failure> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if done.file.is_dropped => Ok(None),

@@ -2,7 +2,7 @@
 
 use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
 use crate::diag::Code;
 use crate::git::{Id, RefUpdate, Signing, Upstream};
 use crate::plan::Circumstances;
@@ -13,7 +13,7 @@ use crate::stage::{
     rewritten, stack, too_many_batches,
 };
 use crate::write;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -42,14 +42,6 @@ pub(super) struct StageArgs {
     /// How the commits are told of
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// A document with `apiVersion` and `kind`
-    Json,
 }
 
 /// What the run has done.

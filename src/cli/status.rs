@@ -2,14 +2,14 @@
 
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, FINDINGS, Output, USAGE, to_stdout};
 use crate::diag::{Code, counted};
 use crate::git::{Commit, Walk};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::{Circumstances, Step};
 use crate::stage::{End, Failure, Live, Rollout, Site, not_before};
 use crate::write;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -31,14 +31,6 @@ pub(super) struct StatusArgs {
     /// How it is told
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// A document with `apiVersion` and `kind`
-    Json,
 }
 
 /// Where one rollout stands.

@@ -51,8 +51,8 @@ pub struct Unit {
 /// What a workload is with some revision.
 #[derive(Debug)]
 pub struct Rendering {
-    /// Its pod template.
-    pub template: Value,
+    /// Its pod template, where that is not the one of the sources.
+    changed: Option<Value>,
     /// Why it cannot be rendered.
     pub error: Option<Diagnostic>,
 }
@@ -133,6 +133,13 @@ impl Unit {
     }
 }
 
+impl Rendering {
+    /// Returns the pod template of the workload that this is a rendering of.
+    pub fn template<'a>(&'a self, unit: &'a Unit) -> &'a Value {
+        self.changed.as_ref().unwrap_or_else(|| unit.located.pod_template(&unit.document))
+    }
+}
+
 impl<'r> Fleet<'r> {
     /// Takes workloads, in any order; of two with one key the first in the order of files stays.
     pub fn new(renderer: &'r Renderer, set: &str, mut units: Vec<Unit>) -> Self {
@@ -160,17 +167,16 @@ impl<'r> Fleet<'r> {
         }
         let line = Line::carrying(revision.clone());
         let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, &line);
-        let template = match injected.change {
-            Some((at, new)) if at == unit.located.template => new,
-            // Another rollout has split the workload: the whole object is new.
-            Some((at, new)) => {
-                let within = Path::from(unit.located.template.steps()[at.steps().len()..].to_vec());
-                within.find(&new).cloned().unwrap_or_default()
+        let changed = injected.change.map(|(at, new)| {
+            if at == unit.located.template {
+                return new;
             }
-            None => unit.located.pod_template(&unit.document).clone(),
-        };
+            // Another rollout has split the workload: the whole object is new.
+            let within = Path::from(unit.located.template.steps()[at.steps().len()..].to_vec());
+            within.find(&new).cloned().unwrap_or_default()
+        });
         let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
-        let rendering = Arc::new(Rendering { template, error });
+        let rendering = Arc::new(Rendering { changed, error });
         lock(&unit.renderings).push((revision.clone(), Arc::clone(&rendering)));
         rendering
     }
@@ -187,12 +193,13 @@ impl<'r> Fleet<'r> {
         if let Some((_, known)) = lock(&unit.changes).iter().find(|(pair, _)| wanted(pair)) {
             return Arc::clone(known);
         }
-        let (old, new) = (self.rendering(unit, from), self.rendering(unit, to));
+        let ends = [from, to].map(|name| self.rendering(unit, name));
+        let [old, new] = ends.each_ref().map(|rendering| rendering.template(unit));
         let object = unit.located.object(&unit.document);
         let kind = &unit.located.kind;
         let change = Arc::new(Change {
-            difference: Difference::between(&old.template, &new.template),
-            taking: how(&kind.group, &kind.kind, object, &old.template, &new.template),
+            difference: Difference::between(old, new),
+            taking: how(&kind.group, &kind.kind, object, old, new),
         });
         lock(&unit.changes).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change

@@ -70,6 +70,9 @@ impl<'a> State<'a> {
                 state.held.push(Held { unit, carries, code: None, reason, has_line: true });
                 continue;
             }
+            if line.is_none() && ledger.released == *target {
+                continue;
+            }
             let is_at_target = line.is_some() && carries == target;
             let from = if is_at_target { &ledger.released } else { carries };
             let change = course.fleet.change(unit, from, target);

@@ -216,7 +216,7 @@ fn batch(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>,
     let mut after = cleaned(course, ledger);
     for moved in &moves {
         let template = course.fleet.find(&moved.key).filter(|_| moved.partition.is_some());
-        after.lines.insert(
+        after.lines.insert_mut(
             Arc::clone(&moved.key),
             Line {
                 revision: target.clone(),
@@ -241,7 +241,7 @@ fn batch(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>,
 
 fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>) -> Ledger {
     let mut after = cleaned(course, ledger);
-    after.lines.retain(|_, line| line.held.is_some());
+    after.retain_lines(|_, line| line.held.is_some());
     for held in state.held.iter().filter(|h| !h.has_line) {
         let line = Line {
             revision: held.carries.clone(),
@@ -249,7 +249,7 @@ fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>
             held: Some(Arc::clone(&held.reason)),
             ..Line::default()
         };
-        after.lines.insert(Arc::clone(held.unit.key()), line);
+        after.lines.insert_mut(Arc::clone(held.unit.key()), line);
     }
     after.released = target.clone();
     after.target = None;
@@ -262,9 +262,6 @@ fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>
 /// The ledger without lines of workloads that are gone or whose source has changed since.
 fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
     let mut ledger = ledger.clone();
-    ledger.lines.retain(|key, line| {
-        let unit = course.fleet.find(key);
-        unit.is_some_and(|u| !u.outdates(line))
-    });
+    ledger.retain_lines(|key, line| course.fleet.find(key).is_some_and(|unit| !unit.outdates(line)));
     ledger
 }

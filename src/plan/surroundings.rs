@@ -1,6 +1,6 @@
 //! What else in git decides about the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges.
 
-use super::advice::{Neighbour, Place, has_autoscaler};
+use super::advice::{Neighbour, Place, has_autoscaler, target_name};
 use crate::render::Located;
 use crate::yaml::{Document, Path};
 use serde_json::Value;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Surroundings {
     objects: Vec<Near>,
-    /// Where the autoscalers of each namespace stand among the objects.
-    autoscalers: BTreeMap<String, Vec<usize>>,
+    /// Where the autoscalers of a namespace's workloads of one name stand among the objects.
+    autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
 }
 
 /// An object beside the workloads.
@@ -65,12 +65,13 @@ impl Near {
 impl Surroundings {
     /// Takes objects.
     pub fn new(objects: Vec<Near>) -> Self {
-        let mut autoscalers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         let is_autoscaler = |near: &Near| {
             matches!(near.object["kind"].as_str(), Some("HorizontalPodAutoscaler" | "ScaledObject"))
         };
         for (i, near) in objects.iter().enumerate().filter(|(_, near)| is_autoscaler(near)) {
-            autoscalers.entry(near.namespace.clone()).or_default().push(i);
+            let own = autoscalers.entry(near.namespace.clone()).or_default();
+            own.entry(target_name(&near.object).unwrap_or_default().to_owned()).or_default().push(i);
         }
         Self { objects, autoscalers }
     }
@@ -82,7 +83,8 @@ impl Surroundings {
 
     /// Tells whether an autoscaler decides about the number of pods.
     pub fn is_autoscaled(&self, located: &Located) -> bool {
-        let Some(own) = self.autoscalers.get(&*located.namespace) else { return false };
+        let own = self.autoscalers.get(&*located.namespace).and_then(|own| own.get(&*located.name));
+        let Some(own) = own else { return false };
         let own: Vec<Neighbour<'_>> = own.iter().map(|i| self.objects[*i].neighbour()).collect();
         let kind = &located.kind;
         has_autoscaler((&kind.group, &kind.kind, &located.namespace, &located.name), &own)

@@ -24,8 +24,6 @@ pub struct File<'a> {
 /// How files are rendered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct How {
-    /// SidecarSets and pillion's own documents stay in the text.
-    pub keeps_all: bool,
     /// Workloads that no set can select are looked at too: what `explain` needs.
     pub closely: bool,
 }
@@ -65,7 +63,6 @@ pub fn render_file(file: &File<'_>, renderer: &Renderer, how: How) -> RenderedFi
         whole.workloads.extend(workloads);
         let replacement = match output {
             Output::Same => None,
-            Output::Dropped if how.keeps_all => None,
             Output::Dropped => Some(String::new()),
             Output::New(text) => Some(text),
         };

@@ -93,6 +93,7 @@ pub struct Renderer {
     options: Options,
     keeps_sidecar_sets: bool,
     keeps_all: bool,
+    skips_hooks: bool,
     needles: Needles,
 }
 
@@ -125,6 +126,7 @@ impl Renderer {
             options,
             keeps_sidecar_sets,
             keeps_all: false,
+            skips_hooks: false,
             needles,
         }
     }
@@ -140,6 +142,12 @@ impl Renderer {
     #[must_use]
     pub fn keeping_all(self) -> Self {
         Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
+    }
+
+    /// Returns a renderer that leaves hooks of Helm as they are: Helm waits for their end, and few sidecars end.
+    #[must_use]
+    pub fn skipping_hooks(self) -> Self {
+        Self { skips_hooks: true, ..self }
     }
 
     /// Returns the kind of an object that holds a pod template.
@@ -180,7 +188,8 @@ impl Renderer {
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.document(&document, manifest),
             // `gather` understood it and said so.
-            Err(_) if repair(manifest.text).is_some() && !self.keeps_sidecar_sets => Rendered::dropped(),
+            Err(_) if self.keeps_all && repair(manifest.text).is_some() => Rendered::as_it_is(),
+            Err(_) if !self.keeps_sidecar_sets && repair(manifest.text).is_some() => Rendered::dropped(),
             Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
         }
     }

@@ -79,13 +79,13 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     diagnostics.extend(wrong);
     diagnostics.extend(check_sets(&sets, &[], &history).into_iter().map(lenient));
     gathered.ledgers.extend(from.ledgers.ledgers);
-    diagnostics.extend(from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable));
+    let unread: Vec<Diagnostic> =
+        from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
     let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
     let is_broken = |set: &SidecarSet| {
-        gathered
-            .ledgers
-            .iter()
-            .any(|(l, p)| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name))
+        let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| is_about_ledger_of(d, set));
+        let names = |(l, p): &Found| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
+        is_unread || gathered.ledgers.iter().any(names)
     };
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
@@ -103,6 +103,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
             None => {}
         }
     }
+    diagnostics.extend(unread);
     let contents = contents(&sets, &ledgers, &history, expects_ledgers, None, None);
     let mut kinds = Kinds::default();
     from.repository.kinds().for_each(|k| kinds.add(k));
@@ -250,6 +251,13 @@ fn not_in_the_file(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
         );
     }
     notes
+}
+
+/// Tells whether something is wrong with the file that a SidecarSet's ledger stands in, by the file's name.
+fn is_about_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
+    let stem =
+        |label: &Label| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
+    wrong.labels.iter().any(stem)
 }
 
 fn without_ledger(set: &SidecarSet) -> Diagnostic {

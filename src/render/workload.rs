@@ -76,6 +76,9 @@ impl Renderer {
         manifest: &Manifest<'_>,
     ) -> Result<Located, Option<Box<Diagnostic>>> {
         let object = base.find(document.value()).ok_or(None)?;
+        if self.skips_hooks && is_hook(object) {
+            return Err(None);
+        }
         let templates = kind.templates.iter().filter_map(|t| t.find(object).map(|v| (base.join(t), v)));
         let found = templates.filter(|(_, v)| !v.is_null()).min_by_key(|(_, v)| !v.is_object());
         let Some((template, value)) = found else {
@@ -166,6 +169,11 @@ pub(super) fn put(whole: &mut Value, path: &[Seg], new: Value) {
         };
     }
     *place = new;
+}
+
+/// Tells whether Helm runs an object by itself, at some point of a release, instead of installing it with the others.
+fn is_hook(object: &Value) -> bool {
+    object.pointer("/metadata/annotations").is_some_and(|all| all.get("helm.sh/hook").is_some())
 }
 
 /// A workload without a pod template: what should be injected stands somewhere else, or lost its indentation.

@@ -246,6 +246,9 @@ impl Site {
     fn look_ahead(&self, course: &Course<'_>) {
         let ledger = self.ledger(&course.name);
         let target = ledger.target.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
+        if target == ledger.released && ledger.lines.is_empty() {
+            return;
+        }
         let fleet = &course.fleet;
         in_order(fleet.units(), |unit| drop(fleet.change(unit, &ledger.released, &target)), |()| ());
     }

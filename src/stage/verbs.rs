@@ -127,7 +127,7 @@ pub fn hold(
         held: Some(reason.into()),
         images: images.clone(),
     };
-    after.lines.insert(Arc::clone(unit.key()), line);
+    after.lines.insert_mut(Arc::clone(unit.key()), line);
     Ok(after)
 }
 
@@ -142,9 +142,9 @@ pub fn release(ledger: &Ledger, key: &str) -> Result<Ledger, Refused> {
     let mut after = ledger.clone();
     if line.batch.is_some() && ledger.target.as_ref() == Some(&line.revision) {
         let line = Line { held: None, images: BTreeMap::new(), ..line.clone() };
-        after.lines.insert(key.into(), line);
+        after.lines.insert_mut(key.into(), line);
     } else {
-        after.lines.remove(key);
+        after.lines.remove_mut(key);
     }
     Ok(after)
 }

@@ -41,9 +41,10 @@ pub fn since(
         let at = |commit: Id| Live::read_at(repository, &live.branches, config, (live.place.clone(), commit));
         // What else was wrong on the way is over; what is wrong in the end is said by those who look at that.
         let Some(new) = at(after.id)?.0 else { continue };
-        let old = match before {
-            Some(before) if has_configuration(repository, &before, config)? => at(before.id)?.0,
-            _ => None,
+        let old = match before.map(|before| at(before.id)) {
+            // There were no ledgers yet.
+            None | Some(Err(Failure::NoConfiguration { .. } | Failure::NoSource { .. })) => None,
+            Some(read) => read?.0,
         };
         for cluster in new.clusters() {
             found.extend(judge(old.as_ref(), &new, cluster, built));
@@ -68,10 +69,6 @@ fn changes(repository: &Repository, head: Id, base: Id) -> Result<Vec<(Option<Co
     let first = is_root.then(|| (None, way[0].clone()));
     let pairs = way.windows(2).map(|pair| (Some(pair[0].clone()), pair[1].clone()));
     Ok(first.into_iter().chain(pairs).filter(|(a, b)| a.as_ref().is_none_or(|a| a.tree != b.tree)).collect())
-}
-
-fn has_configuration(repository: &Repository, commit: &Commit, config: &Path) -> Result<bool, Failure> {
-    Ok(repository.entry_at(commit.tree, &config.to_string_lossy())?.is_some())
 }
 
 fn judge(

@@ -86,7 +86,8 @@ fn moved<'l>(unit: &Unit, ledger: &'l Ledger) -> Option<&'l Line> {
 
 fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, before: &Name) -> Expected {
     let target = &line.revision;
-    let rendering = course.fleet.rendering(unit, target);
+    let ends = [before, target].map(|name| course.fleet.rendering(unit, name));
+    let [old, new] = ends.each_ref().map(|rendering| rendering.template(unit));
     let change = course.fleet.change(unit, before, target);
     let names = |name: &Name| -> BTreeSet<Arc<str>> {
         let revision = name.as_ref().and_then(|name| ledger.revision(name));
@@ -94,8 +95,7 @@ fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, befo
         sets.map(|c| Arc::from(c.name.as_str())).collect()
     };
     let sidecars = names(target);
-    let template =
-        if unit.located.kind.is_pod() { course.fleet.object(unit, line) } else { rendering.template.clone() };
+    let template = if unit.located.kind.is_pod() { course.fleet.object(unit, line) } else { new.clone() };
     let size = course.size(unit, ledger).unwrap_or(0);
     let strategy = unit.strategy(u64::from(size), change.taking.how);
     let kept = line.partition.unwrap_or_else(|| u32::try_from(strategy.kept).unwrap_or(u32::MAX));
@@ -104,7 +104,7 @@ fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, befo
         batch: line.batch.unwrap_or(0),
         how: change.taking.how,
         gone: names(before).difference(&sidecars).cloned().collect(),
-        more_requests: more_requests(&course.fleet.rendering(unit, before).template, &rendering.template),
+        more_requests: more_requests(old, new),
         limits: limits(&template, &sidecars),
         is_ordered: is_ordered(unit),
         template,

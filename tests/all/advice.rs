@@ -1,7 +1,7 @@
 //! Advice points at the right places, and no odd value in workloads or the objects beside them stops it.
 
 use pillion::plan::advice::{
-    Batch, Neighbour, Place, Subject, admitted, advise, has_autoscaler, ordered_ready,
+    Batch, Defaults, Neighbour, Place, Subject, advise, has_autoscaler, ordered_ready,
 };
 use pillion::plan::how::{How, how};
 use pillion::plan::requests::{limits_of, requests_of};
@@ -96,7 +96,7 @@ fn odd_neighbours_are_no_trouble() {
             let near = [Neighbour { namespace: "shop", object: &odd, place: None }];
             advise(&[subject(&Value::Null, &old, &new)], &near, &batches());
             has_autoscaler(("apps", "Deployment", "shop", "web"), &near);
-            admitted(&new, "shop", &near);
+            Defaults::of(&near).admitted(&new, "shop");
         }
     }
 }

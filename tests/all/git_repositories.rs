@@ -103,6 +103,10 @@ fn a_partial_clone_says_what_it_lacks() {
     let file = repository.entry_at(tree, "x.yaml").unwrap().unwrap();
     let refused = failure(repository.read(file.id)).to_string();
     assert!(refused.contains("partial clone") && refused.contains("without `--filter`"), "{refused}");
+    let listing = pillion::stage::listing(&repository, tree).unwrap();
+    let told =
+        pillion::read::text(&pillion::read::named(&["x.yaml".into()]).remove(0), &listing).unwrap_err();
+    assert!(told.message.contains("without `--filter`") && told.help.is_none(), "{told:?}");
 }
 
 #[test]

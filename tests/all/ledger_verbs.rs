@@ -80,7 +80,7 @@ fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
     repo.pillion(&["stage"]);
     repo.git(&["branch", "-f", "main", "pillion/main/log"]);
     let after = ledger(&repo, "main");
-    assert_eq!((after.target, after.lines.len(), after.rejected.len()), (None, 0, 1));
+    assert_eq!((after.target, after.lines.size(), after.rejected.len()), (None, 0, 1));
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
     assert!(repo.pillion(&["status"]).contains("what the file holds was rolled back"));
     assert!(repo.refused(&["rollback", "log"]).1.contains("no rollout of `log` is open"));

@@ -8,7 +8,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diag", &[], &["annotate_snippets"]),
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
     ("read", &["diag", "git"], &["ignore", "memchr"]),
-    ("model", &["diag", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "strsim"]),
+    ("model", &["diag", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "rpds", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
     ("stage", &["diag", "yaml", "model", "render", "plan", "read", "git"], &["thiserror"]),

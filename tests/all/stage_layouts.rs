@@ -185,6 +185,7 @@ fn two_branches_from_the_first_render_to_the_end() {
     let commits = staged(&repo, "env/prod", "pillion/env/prod/log");
     assert_eq!(commits.len(), 6);
     assert!(commits.iter().all(|c| source(c) == second.to_string()));
+    repo.pillion(&["verify", "--base", &before.to_string(), &commits[5]]);
     let argo = repo.git(&[
         "show",
         "-s",
@@ -210,6 +211,7 @@ fn two_branches_from_the_first_render_to_the_end() {
     let commits = staged(&repo, "env/prod", "pillion/env/prod/log");
     assert_eq!(commits.len(), 3);
     assert!(repo.git(&["show", &format!("{}:shop/web.yaml", commits[2])]).contains("1.5.0"));
+    repo.pillion(&["verify", "--base", "env/prod~1", &commits[2]]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! action.yml, run by a real runner of workflows: on a good repository, a stale one and a hostile pull request.
+//! action.yml, run by a real runner of workflows: on a good repository, a stale one and a hostile pull request; and
+//! rollouts that it stages. How it watches one is in `watched/action.rs`.
 
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
@@ -10,10 +11,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::mpsc;
 
+/// The runner, in a folder with a repository.
+pub(crate) struct Runner {
+    folder: PathBuf,
+    home: tempfile::TempDir,
+}
+
 /// A repository with the action in it, as a workflow that uses it sees both.
 struct Repository {
-    folder: tempfile::TempDir,
-    home: tempfile::TempDir,
+    _folder: tempfile::TempDir,
+    runner: Runner,
 }
 
 const WORKFLOW: &str = "name: t
@@ -31,18 +38,18 @@ jobs:
         working-directory: ${{ vars.DIRECTORY }}
         token: secret-token
     - if: always()
-      env: {RESULT: '${{ steps.pillion.outputs.result }}', CHANGED: '${{ steps.pillion.outputs.changed }}'}
-      run: echo \"result=$RESULT changed=$CHANGED\"
+      env:
+        RESULT: ${{ steps.pillion.outputs.result }}
+        CHANGED: ${{ steps.pillion.outputs.changed }}
+        BRANCHES: ${{ steps.pillion.outputs.branches }}
+      run: echo \"result=$RESULT changed=$CHANGED branches=$BRANCHES.\"
 ";
 
-impl Repository {
-    /// An example of examples/ under version control.
-    fn new(example: &str) -> Self {
+impl Runner {
+    /// Puts the action and a workflow that uses it into a repository.
+    pub(crate) fn new(folder: &Path) -> Self {
         sandbox::enter();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let repository = Self { folder: tempfile::tempdir().unwrap(), home: tempfile::tempdir().unwrap() };
-        let folder = repository.folder.path();
-        copy(&root.join("examples").join(example), folder);
         let _ = fs::remove_dir_all(folder.join(".github"));
         fs::create_dir_all(folder.join(".github/workflows")).unwrap();
         fs::write(folder.join(".github/workflows/t.yaml"), WORKFLOW).unwrap();
@@ -50,14 +57,19 @@ impl Repository {
         for file in ["action.yml", "Cargo.toml"] {
             fs::copy(root.join(file), folder.join(".pillion").join(file)).unwrap();
         }
-        symlink(env!("CARGO_BIN_EXE_pillion"), repository.home.path().join("pillion")).unwrap();
-        repository.git(&["init", "--quiet", "--initial-branch=main"]);
-        repository
+        let runner = Self { folder: folder.to_owned(), home: tempfile::tempdir().unwrap() };
+        symlink(env!("CARGO_BIN_EXE_pillion"), runner.home.path().join("pillion")).unwrap();
+        runner
+    }
+
+    /// Runs a command of the action, and returns the log.
+    pub(crate) fn run(&self, command: &str, directory: &str, further: &[&str]) -> String {
+        printed(&self.act("push", command, directory, further))
     }
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path()).env_clear();
+        command.current_dir(&self.folder).env_clear();
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.home.path().display()));
         command.env("HOME", self.home.path()).env("TMPDIR", std::env::temp_dir());
         command.envs([
@@ -71,25 +83,6 @@ impl Repository {
         command
     }
 
-    fn git(&self, arguments: &[&str]) {
-        let output = self.command(Path::new("git")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn pillion(&self, arguments: &[&str]) {
-        let output = self.command(Path::new(env!("CARGO_BIN_EXE_pillion"))).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn commit(&self) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", "a change"]);
-    }
-
-    fn run(&self, command: &str, directory: &str) -> String {
-        printed(&self.act("push", command, directory, &[]))
-    }
-
     fn act(&self, event: &str, command: &str, directory: &str, further: &[&str]) -> Output {
         let mut act = self.command(&tool("act", "act"));
         act.args([event, "--platform", "ubuntu-latest=-self-hosted"]);
@@ -98,9 +91,81 @@ impl Repository {
         act.args(["--var", &format!("COMMAND={command}"), "--var", &format!("DIRECTORY={directory}")]);
         act.args(further).output().unwrap()
     }
+}
+
+impl Repository {
+    /// An example of examples/ under version control.
+    fn new(example: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example), folder.path());
+        let repository = Self { runner: Runner::new(folder.path()), _folder: folder };
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository
+    }
+
+    /// The same with a server behind it, where the branch is live and everything is released.
+    fn released(live: &str) -> Self {
+        let repository = Self::new("rollout");
+        repository.edit("pillion.yaml", "live: main", &format!("live: '{live}'"));
+        repository.edit("pillion.yaml", "source: main", &format!("source: '{live}'"));
+        repository.git(&["checkout", "--quiet", "-b", live, "--"]);
+        let server = repository.server().display().to_string();
+        repository.git(&["init", "--quiet", "--bare", &server]);
+        repository.git(&["remote", "add", "origin", &server]);
+        repository.push();
+        repository.pillion(&["init", "rollout"]);
+        repository.git(&["pull", "--quiet", "--ff-only", "origin", &format!("refs/heads/{live}")]);
+        repository
+    }
+
+    fn server(&self) -> PathBuf {
+        self.runner.home.path().join("server.git")
+    }
+
+    fn push(&self) {
+        self.commit();
+        self.git(&["push", "--quiet", "origin", "HEAD"]);
+    }
+
+    /// The branches of the server, with their commits.
+    fn branches(&self) -> Vec<String> {
+        let server = self.server().display().to_string();
+        let text =
+            self.git(&["--git-dir", &server, "for-each-ref", "--format=%(refname:short) %(objectname)"]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        self.told(Path::new("git"), arguments)
+    }
+
+    fn pillion(&self, arguments: &[&str]) {
+        self.told(Path::new(env!("CARGO_BIN_EXE_pillion")), arguments);
+    }
+
+    fn told(&self, program: &Path, arguments: &[&str]) -> String {
+        let output = self.runner.command(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "a change"]);
+    }
+
+    fn run(&self, command: &str, directory: &str) -> String {
+        self.runner.run(command, directory, &[])
+    }
+
+    /// What a name made a shell do, in any folder where one ran.
+    fn pwned(&self) -> String {
+        let home = self.runner.home.path().display().to_string();
+        self.told(Path::new("find"), &[".", "/tmp", &home, "-maxdepth", "5", "-name", "pwned"])
+    }
 
     fn edit(&self, file: &str, from: &str, to: &str) {
-        let path = self.folder.path().join(file);
+        let path = self.runner.folder.join(file);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from));
         fs::write(path, text.replace(from, to)).unwrap();
@@ -146,9 +211,9 @@ fn names_that_are_made_to_break_shells_are_only_names() {
     let repository = Repository::new("github-action");
     let hostile = "`touch pwned`; $(touch pwned) && \"x\n::set-output name=result::pwned";
     let folder = format!("apps/{}", "$(touch pwned);`touch pwned`'\"");
-    fs::create_dir_all(repository.folder.path().join(&folder)).unwrap();
-    let web = fs::read_to_string(repository.folder.path().join("apps/web.yaml")).unwrap();
-    let file = repository.folder.path().join(&folder).join("::error::x.yaml");
+    fs::create_dir_all(repository.runner.folder.join(&folder)).unwrap();
+    let web = fs::read_to_string(repository.runner.folder.join("apps/web.yaml")).unwrap();
+    let file = repository.runner.folder.join(&folder).join("::error::x.yaml");
     fs::write(&file, web.replace("name: web}", "name: other}")).unwrap();
     repository.commit();
     repository.git(&["checkout", "--quiet", "-b", "$(touch${IFS}pwned)"]);
@@ -160,11 +225,7 @@ fn names_that_are_made_to_break_shells_are_only_names() {
     assert!(log.contains("result=wrong") && !log.contains("result=pwned"), "{log}");
     let log = repository.run("check", "../..");
     assert!(log.contains("leads out of the workspace"), "{log}");
-    let output = repository
-        .command(Path::new("find"))
-        .args([".", "/tmp", "-maxdepth", "3", "-name", "pwned"])
-        .output();
-    assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout), "");
+    assert_eq!(repository.pwned(), "");
 }
 
 #[test]
@@ -180,7 +241,7 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
         let text = format!(
             r#"{{"pull_request": {{"number": 5, "head": {{"repo": {{"full_name": "{head}"}}}}, "base": {{"repo": {{"full_name": "acme/deploy"}}}}}}}}"#
         );
-        let file = repository.home.path().join("event.json");
+        let file = repository.runner.home.path().join("event.json");
         fs::write(&file, text).unwrap();
         file.to_string_lossy().into_owned()
     };
@@ -190,7 +251,12 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
     std::thread::spawn(move || serve(&listener, &tell));
     let run = |head: &str| {
         let file = event(head);
-        printed(&repository.act("pull_request", "comment", ".", &["--eventpath", &file, "--env", &api]))
+        printed(&repository.runner.act(
+            "pull_request",
+            "comment",
+            ".",
+            &["--eventpath", &file, "--env", &api],
+        ))
     };
     for _ in 0..2 {
         let log = run("acme/deploy");
@@ -202,6 +268,76 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
     let asked: Vec<String> = told.try_iter().collect();
     let methods: Vec<&str> = asked.iter().filter_map(|a| a.split(' ').next()).collect();
     assert_eq!(methods, ["GET", "POST", "GET", "PATCH"]);
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn a_new_image_is_staged_once() {
+    let repository = Repository::released("main");
+    let log = repository.run("stage", ".");
+    assert!(log.contains("result=done changed=false branches=."), "{log}");
+    assert_eq!(repository.branches().len(), 1);
+
+    repository.edit("sidecars/log.yaml", "logtail:1.4.2", "logtail:1.5.0");
+    repository.push();
+    let log = repository.run("stage", ".");
+    assert!(log.contains("result=done changed=true branches=pillion/main/log."), "{log}");
+    assert!(log.contains("log: `pillion/main/log` is made, and pushed"), "{log}");
+    assert!(log.contains("Summary - ### Staged") && log.contains("Job succeeded"), "{log}");
+    assert!(!log.contains("secret-token"), "{log}");
+    let staged = repository.branches();
+    assert_eq!(staged.len(), 2);
+
+    let log = repository.run("stage", ".");
+    assert!(log.contains("result=done changed=true branches=pillion/main/log."), "{log}");
+    // The runner works in another clone each time, and its branch is new there.
+    assert!(log.contains("log: `pillion/main/log` is made\n"), "{log}");
+    assert_eq!(repository.branches(), staged);
+
+    repository.edit("sidecars/log.yaml", "logtail:1.5.0", "logtail:1.4.2");
+    repository.push();
+    let log = repository.run("stage", ".");
+    assert!(log.contains("result=done changed=false branches=."), "{log}");
+    assert_eq!(repository.branches().len(), 1);
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn a_rollout_onto_a_branch_whose_name_is_made_to_break_shells() {
+    let live = "$(touch${IFS}pwned);`touch${IFS}pwned`\"is";
+    let repository = Repository::released(live);
+    repository.edit("sidecars/log.yaml", "logtail:1.4.2", "logtail:1.5.0");
+    repository.push();
+    let log = repository.run("stage", ".");
+    assert!(log.contains(&format!("result=done changed=true branches=pillion/{live}/log.")), "{log}");
+    assert_eq!(repository.branches().len(), 2);
+    assert_eq!(repository.pwned(), "");
+}
+
+#[test]
+#[ignore = "needs act: cargo test --test e2e -- --ignored"]
+fn the_token_goes_to_the_server_and_nowhere_else() {
+    let repository = Repository::released("main");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let lines = stream.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+            tell.send(lines.collect::<Vec<_>>()).unwrap();
+            stream.get_mut().write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    repository.git(&["remote", "set-url", "origin", &format!("{server}/acme/deploy.git")]);
+    let log = repository.runner.run("stage", ".", &["--env", &format!("GITHUB_SERVER_URL={server}")]);
+    assert!(log.contains("result=wrong") && log.contains("does not accept the credentials"), "{log}");
+    assert!(!log.contains("Summary"), "{log}");
+    let basic = "eC1hY2Nlc3MtdG9rZW46c2VjcmV0LXRva2Vu";
+    assert!(!log.contains("secret-token") && !log.contains(basic), "{log}");
+    let asked: Vec<Vec<String>> = told.try_iter().collect();
+    let sends = |head: &Vec<String>| head.contains(&format!("AUTHORIZATION: basic {basic}"));
+    assert!(!asked.is_empty() && asked.iter().all(sends), "{asked:?}");
 }
 
 /// As much of GitHub's API as comments need: one comment, which is there once it was posted.

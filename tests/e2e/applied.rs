@@ -1,6 +1,6 @@
 //! The stand-in for a GitOps agent applies what is pushed, and nothing while it is paused.
 
-use crate::harness::agent::Agent;
+use crate::harness::agent::{Agent, Applies as _};
 use crate::harness::api::DEPLOYMENTS;
 use crate::harness::git_server::GitServer;
 use crate::harness::namespace::Namespace;

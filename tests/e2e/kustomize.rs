@@ -1,4 +1,4 @@
-//! pillion as a plugin of the real kustomize, in both of its forms, and of the kustomize in kubectl.
+//! pillion as a plugin of the real kustomize, in both of its forms, old and new, and of the kustomize in kubectl.
 
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
@@ -17,15 +17,16 @@ struct Repository {
 }
 
 impl Repository {
-    fn new() -> Self {
+    /// With the kustomize of a part of the tools.
+    fn with(part: &str) -> Self {
         sandbox::enter();
         let folder = tempfile::tempdir().unwrap();
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kustomize-exec"), folder.path());
         let programs = folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
         symlink(env!("CARGO_BIN_EXE_pillion"), programs.join("pillion")).unwrap();
-        for name in ["kustomize", "kubectl"] {
-            symlink(tool("tools", name), programs.join(name)).unwrap();
+        for (part, name) in [(part, "kustomize"), ("tools", "kubectl")] {
+            symlink(tool(part, name), programs.join(name)).unwrap();
         }
         Self { folder, programs }
     }
@@ -92,10 +93,7 @@ fn count(text: &str, word: &str) -> usize {
     text.matches(word).count()
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn a_function_gives_the_same_bytes_twice() {
-    let repository = Repository::new();
+fn a_function_gives_the_same_bytes_twice(repository: &Repository) {
     let once = repository.build("overlays/eu");
     assert_eq!(once, repository.build("overlays/eu"));
     assert_eq!(count(&once, "registry.example/logtail:1.4.2"), 2);
@@ -109,10 +107,7 @@ fn a_function_gives_the_same_bytes_twice() {
     assert_eq!(count(&String::from_utf8_lossy(&output.stderr), "warning[dangling-reference]"), 1);
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn the_tripwire_tells_of_a_function_that_was_passed_over() {
-    let repository = Repository::new();
+fn the_tripwire_tells_of_a_function_that_was_passed_over(repository: &Repository) {
     let passed_over = repository.kustomize(&["--enable-alpha-plugins"], "overlays/eu");
     let text = String::from_utf8(passed_over.stdout).unwrap();
     assert_eq!((count(&text, "logtail:1.4.2"), count(&text, "kind: Sidecars")), (0, 1));
@@ -126,10 +121,7 @@ fn the_tripwire_tells_of_a_function_that_was_passed_over() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("external plugins disabled"));
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn what_is_wrong_is_said_and_nothing_is_built() {
-    let repository = Repository::new();
+fn what_is_wrong_is_said_and_nothing_is_built(repository: &Repository) {
     let text = repository.read("overlays/eu/sidecars.yaml").replace("keepSidecarSets", "keepSidecarsets");
     repository.write("overlays/eu/sidecars.yaml", &text);
     let output = repository.kustomize(&FUNCTIONS, "overlays/eu");
@@ -139,10 +131,7 @@ fn what_is_wrong_is_said_and_nothing_is_built() {
     assert!(said.contains("did you mean `keepSidecarSets`?"), "{said}");
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag() {
-    let repository = Repository::new();
+fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag(repository: &Repository) {
     repository.install_plugin();
     repository.write("legacy/kustomization.yaml", "resources: [../base]\ntransformers: [sidecars.yaml]\n");
     let config = "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\nspec: {sidecarSets: [../sidecars]}\n";
@@ -163,10 +152,7 @@ fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `sidecarSets`?"));
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn an_overlay_changes_what_its_component_injected() {
-    let repository = Repository::new();
+fn an_overlay_changes_what_its_component_injected(repository: &Repository) {
     let output = repository
         .command("pillion", &["init", "kustomize-component", "--dir", "component"])
         .output()
@@ -180,14 +166,20 @@ namePrefix: us-
 namespace: shop
 images: [{name: registry.example/logtail, newTag: '9.9'}]
 labels: [{pairs: {team: shop}, includeSelectors: true}]
+configMapGenerator: [{name: logtail, literals: [REGION=us]}]
 replacements:
 - source: {kind: Deployment, name: web, fieldPath: metadata.name}
   targets: [{select: {kind: Deployment}, fieldPaths: ['spec.template.spec.containers.[name=logtail].args.0'], options: {create: true}}]
 ",
     );
     let text = repository.build("overlays/us");
+    assert_eq!(text, repository.build("overlays/us"));
     assert_eq!(count(&text, "registry.example/logtail:9.9"), 2);
     assert_eq!(count(&text, "- us-web"), 1);
+    assert_eq!(count(&text, "\n  namespace: shop\n"), count(&text, "kind: "));
+    assert_eq!((count(&text, "kind: Sidecars"), count(&text, "kind: SidecarSet")), (0, 0));
+    let hash = text.lines().find_map(|l| l.strip_prefix("  name: us-logtail-")).unwrap();
+    assert_eq!(count(&text, &format!("us-logtail-{hash}")), 3);
     // Injected by the component and again by the overlay, it is the same.
     repository.write(
         "overlays/twice/kustomization.yaml",
@@ -198,10 +190,7 @@ replacements:
     assert_eq!(count(&twice, "name: logtail\n"), count(&text, "name: logtail\n"));
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn a_generator_hands_out_rendered_sources() {
-    let repository = Repository::new();
+fn a_generator_hands_out_rendered_sources(repository: &Repository) {
     let config = repository
         .read("overlays/eu/sidecars.yaml")
         .replace("  ledgers: []", "  sources: [../base/web.yaml]");
@@ -212,10 +201,7 @@ fn a_generator_hands_out_rendered_sources() {
     assert_eq!(count(&text, "kind:"), 1);
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn a_thousand_resources_pass_in_their_order() {
-    let repository = Repository::new();
+fn a_thousand_resources_pass_in_their_order(repository: &Repository) {
     let mut all = String::new();
     for i in 0..1000 {
         let _ = write!(
@@ -235,10 +221,7 @@ fn a_thousand_resources_pass_in_their_order() {
     assert!(names.len() == 1000 && names.is_sorted());
 }
 
-#[test]
-#[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
-fn files_that_are_edited_in_place_are_not_deleted() {
-    let repository = Repository::new();
+fn files_that_are_edited_in_place_are_not_deleted(repository: &Repository) {
     repository.write("package/set.yaml", &repository.read("sidecars/log.yaml"));
     repository.write("package/web.yaml", &format!("# a comment stays\n{}", repository.read("base/web.yaml")));
     let program = repository.programs.join("pillion");
@@ -253,7 +236,7 @@ fn files_that_are_edited_in_place_are_not_deleted() {
 #[test]
 #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
 fn the_example_shows_what_happens() {
-    let repository = Repository::new();
+    let repository = Repository::with("tools");
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kustomize-exec/README.md");
     let written = fs::read_to_string(&readme).unwrap();
     let (mut new, mut in_block) = (String::new(), false);
@@ -280,4 +263,33 @@ fn the_example_shows_what_happens() {
         fs::write(&readme, &new).unwrap();
     }
     assert_eq!(fs::read_to_string(&readme).unwrap(), new);
+}
+
+macro_rules! tests {
+    (with $part:literal in $module:ident: $($check:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
+                fn $check() {
+                    super::$check(&super::Repository::with($part));
+                }
+            )*
+        }
+    };
+    ($($check:ident)*) => {
+        tests! { with "tools" in new: $($check)* }
+        tests! { with "kustomize-old" in old: $($check)* }
+    };
+}
+
+tests! {
+    a_function_gives_the_same_bytes_twice
+    the_tripwire_tells_of_a_function_that_was_passed_over
+    what_is_wrong_is_said_and_nothing_is_built
+    the_older_plugin_works_in_kubectl_and_fails_without_the_flag
+    an_overlay_changes_what_its_component_injected
+    a_generator_hands_out_rendered_sources
+    a_thousand_resources_pass_in_their_order
+    files_that_are_edited_in_place_are_not_deleted
 }

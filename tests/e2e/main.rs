@@ -9,10 +9,13 @@ mod harness;
 
 mod action;
 mod applied;
+mod argocd;
 mod cluster;
 mod counterpart;
+mod helm;
 mod in_place;
 mod kustomize;
 mod lua;
+mod release;
 mod simulated_pods;
 mod watched;

@@ -9,9 +9,9 @@ mod machine;
 mod repository;
 
 use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, to_stdout};
+use super::{Common, DONE, FINDINGS, Output, to_stdout};
 use crate::write::Failure;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,14 +25,6 @@ pub(super) struct DoctorArgs {
     /// The form of the answer
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// A line a check.
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 /// How a check came out.

@@ -92,7 +92,7 @@ fn planned<'s>(
     reporter: &mut Reporter,
 ) -> Vec<Planned<'s>> {
     let given = Circumstances { observed: seen.pods.clone(), ..Circumstances::default() };
-    let near: Vec<Near> = site.surroundings.objects().iter().chain(&seen.near).cloned().collect();
+    let near: Vec<&Near> = site.surroundings.objects().iter().chain(&seen.near).collect();
     let extent = if args.next { Extent::Next } else { Extent::Whole };
     let mut plans = Vec::new();
     for name in site.names().iter().filter(|name| site.prepared.ledgers.contains_key(*name)) {

@@ -8,7 +8,7 @@ pub(super) use screen::{Shown, follow};
 
 use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
 use crate::diag::Diagnostic;
 use crate::model::duration;
 use crate::model::workload::Kinds;
@@ -116,14 +116,6 @@ enum LogForm {
     /// For people
     Text,
     /// One JSON object a line
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// A document with `apiVersion` and `kind`
     Json,
 }
 

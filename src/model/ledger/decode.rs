@@ -1,7 +1,7 @@
 //! From a document to a ledger: types, names that must exist, contents that must have their names.
 
 use super::written::{self, Written, json_schema};
-use super::{Approved, Ledger, Line, NOTHING, Name, Paused, Revision, revision_name};
+use super::{Approved, Ledger, Line, Lines, NOTHING, Name, Paused, Revision, revision_name};
 use crate::diag::{Code, Diagnostic};
 use crate::model::fits::Check;
 use crate::model::sidecar_set::decode_content;
@@ -41,7 +41,7 @@ impl Reader<'_> {
             sizes: BTreeMap::new(),
             history: Vec::new(),
             revisions: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            lines: Lines::default(),
             approved: spec.approved.into_iter().map(|a| Approved { batch: a.batch, plan: a.plan }).collect(),
         };
         for (i, revision) in spec.revisions.iter().enumerate() {
@@ -66,7 +66,8 @@ impl Reader<'_> {
             self.workload(&key, &path.then("workload"));
             let line = line_of(line);
             self.known(&line.revision, &ledger.revisions, &path.then("revision"));
-            self.once(ledger.lines.insert(key.clone(), line).is_some(), &key, &path.then("workload"));
+            self.once(ledger.lines.contains_key(&key), &key, &path.then("workload"));
+            ledger.lines.insert_mut(key, line);
         }
         self.known(&ledger.released, &ledger.revisions, &at.then("released"));
         if let Some(target) = &ledger.target {

@@ -10,6 +10,7 @@ pub use written::json_schema;
 
 use crate::model::go_json::to_sorted_go_json;
 use crate::model::sidecar_set::{SidecarSet, content_name};
+use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -25,6 +26,10 @@ pub type Name = Option<Arc<str>>;
 pub fn name_text(name: &Name) -> &str {
     name.as_deref().unwrap_or(NOTHING)
 }
+
+/// What each workload carries, by its key. A copy shares what is not changed in it: a rollout of a hundred batches has a
+/// ledger behind each of them.
+pub type Lines = RedBlackTreeMapSync<Arc<str>, Line>;
 
 /// One ledger.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +52,7 @@ pub struct Ledger {
     pub sizes: BTreeMap<Arc<str>, u32>,
     /// Workloads that carry another revision than the released one, in byte order of the keys. While a rollout
     /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
-    pub lines: BTreeMap<Arc<str>, Line>,
+    pub lines: Lines,
     /// Batches that a person has approved.
     pub approved: Vec<Approved>,
 }
@@ -140,6 +145,19 @@ impl Ledger {
     pub fn last_batch(&self) -> u32 {
         let Some(target) = &self.target else { return 0 };
         self.lines.values().filter(|l| l.revision == *target).filter_map(|l| l.batch).max().unwrap_or(0)
+    }
+
+    /// Takes out the lines that are not to be kept.
+    pub fn retain_lines(&mut self, mut is_kept: impl FnMut(&Arc<str>, &Line) -> bool) {
+        let gone: Vec<Arc<str>> = self
+            .lines
+            .iter()
+            .filter(|(key, line)| !is_kept(key, line))
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for key in gone {
+            self.lines.remove_mut(&key);
+        }
     }
 
     /// Moves revisions that nothing names any more to the history, of which the newest `limit` stay.

@@ -1,12 +1,13 @@
 //! Which workloads does an autoscaler size, and can it still do so with the new template?
 
-use super::{Neighbour, Subject, admitted};
+use super::{Defaults, Neighbour, Subject};
 use crate::diag::{Code, Diagnostic};
 use crate::model::workload::group_of;
 use crate::plan::controller::{at, text};
 use crate::plan::requests::{Part, amount, containers, is_native_sidecar};
 use crate::yaml::Path;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Tells whether an autoscaler decides how many pods a workload has.
 pub fn has_autoscaler(
@@ -19,21 +20,27 @@ pub fn has_autoscaler(
 
 /// Warns of each autoscaler that stops working because a container lacks the request it measures by.
 pub fn missing_requests(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>]) -> Vec<Diagnostic> {
+    let defaults = Defaults::of(neighbours);
+    let mut by_name: BTreeMap<(&str, &str), Vec<&Subject<'_>>> = BTreeMap::new();
+    for subject in subjects {
+        by_name.entry((subject.namespace, subject.name)).or_default().push(subject);
+    }
     let mut found = Vec::new();
     for scaler in neighbours.iter().filter(|n| n.is("autoscaling", "HorizontalPodAutoscaler")) {
-        let of = |s: &&Subject<'_>| {
-            s.namespace == scaler.namespace
-                && s.old != s.new
-                && targets(scaler.object, s.group, s.kind, s.name)
-        };
-        for subject in subjects.iter().filter(of) {
+        let named = target_name(scaler.object).and_then(|name| by_name.get(&(scaler.namespace, name)));
+        let is_meant = |s: &&&Subject<'_>| targets(scaler.object, s.group, s.kind, s.name) && s.old != s.new;
+        for subject in named.into_iter().flatten().filter(is_meant) {
             found.extend(
-                measured(scaler.object)
-                    .filter_map(|(r, field)| check(scaler, subject, r, &field, neighbours)),
+                measured(scaler.object).filter_map(|(r, field)| check(scaler, subject, r, &field, &defaults)),
             );
         }
     }
     found
+}
+
+/// Returns the name of what an autoscaler sizes.
+pub fn target_name(scaler: &Value) -> Option<&str> {
+    text(scaler, "spec.scaleTargetRef.name")
 }
 
 fn is_autoscaler(neighbour: &Neighbour<'_>) -> bool {
@@ -46,7 +53,7 @@ fn targets(scaler: &Value, group: &str, kind: &str, name: &str) -> bool {
     // KEDA scales a Deployment where nothing else is said.
     let target = field("kind").unwrap_or("Deployment");
     let version = field("apiVersion");
-    field("name") == Some(name) && target == kind && version.is_none_or(|v| group_of(v) == group)
+    target_name(scaler) == Some(name) && target == kind && version.is_none_or(|v| group_of(v) == group)
 }
 
 /// The resources whose use is compared with what pods request, and the fields that say so.
@@ -71,9 +78,9 @@ fn check(
     subject: &Subject<'_>,
     resource: String,
     field: &Path,
-    neighbours: &[Neighbour<'_>],
+    defaults: &Defaults<'_>,
 ) -> Option<Diagnostic> {
-    let [old, new] = [subject.old, subject.new].map(|t| admitted(t, subject.namespace, neighbours));
+    let [old, new] = [subject.old, subject.new].map(|t| defaults.admitted(t, subject.namespace));
     // It has not worked before either.
     if without(&old, &resource).is_some() {
         return None;

@@ -3,25 +3,39 @@
 use super::{Neighbour, of_kind};
 use crate::plan::requests::Part;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Resources that LimitRanges and checks are about.
 pub(super) const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
-/// Returns a template as a namespace's LimitRanges complete it.
-pub fn admitted(template: &Value, namespace: &str, neighbours: &[Neighbour<'_>]) -> Value {
-    let ranges: Vec<&Value> = of_kind(neighbours, ("", "LimitRange"))
-        .filter(|n| n.namespace == namespace)
-        .flat_map(|n| items(n.object))
-        .filter(|item| item.get("type").and_then(Value::as_str) == Some("Container"))
-        .collect();
-    let mut out = template.clone();
-    for list in ["initContainers", "containers"] {
-        let containers = out.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
-            complete(container, &ranges);
+/// What LimitRanges give to containers that leave it out, by namespace.
+#[derive(Debug)]
+pub struct Defaults<'a>(BTreeMap<&'a str, Vec<&'a Value>>);
+
+impl<'a> Defaults<'a> {
+    /// Finds them among all neighbours.
+    pub fn of(neighbours: &[Neighbour<'a>]) -> Self {
+        let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for range in of_kind(neighbours, ("", "LimitRange")) {
+            let for_containers =
+                items(range.object).filter(|i| i.get("type").and_then(Value::as_str) == Some("Container"));
+            found.entry(range.namespace).or_default().extend(for_containers);
         }
+        Self(found)
     }
-    out
+
+    /// Returns a template as a namespace completes it.
+    pub fn admitted(&self, template: &Value, namespace: &str) -> Value {
+        let ranges = self.0.get(namespace).map_or(&[][..], Vec::as_slice);
+        let mut out = template.clone();
+        for list in ["initContainers", "containers"] {
+            let containers = out.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+                complete(container, ranges);
+            }
+        }
+        out
+    }
 }
 
 /// Returns the items of a LimitRange.
@@ -84,8 +98,9 @@ mod tests {
         let half =
             json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}});
         let wanted = json!({"spec": {"containers": [{"resources": whole}, {"resources": half}, 7]}});
-        assert_eq!(admitted(&template, "shop", &near), wanted);
+        let defaults = Defaults::of(&near);
+        assert_eq!(defaults.admitted(&template, "shop"), wanted);
         let alone = json!({"spec": {"containers": [{}]}});
-        assert_eq!(admitted(&alone, "data", &near), alone);
+        assert_eq!(defaults.admitted(&alone, "data"), alone);
     }
 }

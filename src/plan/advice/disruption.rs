@@ -7,6 +7,7 @@ use crate::plan::amount::{self, Round};
 use crate::plan::controller::at;
 use crate::yaml::Path;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Warns of each budget that a batch's worst course goes beyond, with the worst of the batches.
 pub fn disruption_budgets(
@@ -14,19 +15,26 @@ pub fn disruption_budgets(
     neighbours: &[Neighbour<'_>],
     batches: &[Batch],
 ) -> Vec<Diagnostic> {
+    let labels: Vec<_> = subjects.iter().map(Subject::labels).collect();
     let budgets = neighbours.iter().filter(|n| n.is("policy", "PodDisruptionBudget"));
-    budgets.filter_map(|budget| check(budget, subjects, batches)).collect()
+    budgets.filter_map(|budget| check(budget, subjects, &labels, batches)).collect()
 }
 
-fn check(budget: &Neighbour<'_>, subjects: &[Subject<'_>], batches: &[Batch]) -> Option<Diagnostic> {
+fn check(
+    budget: &Neighbour<'_>,
+    subjects: &[Subject<'_>],
+    labels: &[BTreeMap<String, String>],
+    batches: &[Batch],
+) -> Option<Diagnostic> {
     // policy/v1: an empty selector is about every pod of the namespace, and none at all about no pod.
     let selector = Selector::read(at(budget.object, "spec.selector")?.as_object()?);
     let version = budget.object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if selector.is_empty() && version == "policy/v1beta1" {
         return None;
     }
-    let is_bound = |s: &Subject<'_>| s.namespace == budget.namespace && selector.matches(&s.labels());
-    let bound: Vec<bool> = subjects.iter().map(is_bound).collect();
+    let is_bound =
+        |(s, labels): (&Subject<'_>, _)| s.namespace == budget.namespace && selector.matches(labels);
+    let bound: Vec<bool> = subjects.iter().zip(labels).map(is_bound).collect();
     let pods = subjects.iter().zip(&bound).filter(|(_, b)| **b).map(|(s, _)| s.pods).sum();
     let (field, room) = room(budget.object, pods)?;
     let worst = |batch: &Batch| -> u64 {

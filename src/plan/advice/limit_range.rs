@@ -1,7 +1,7 @@
 //! Does a LimitRange refuse pods of the new template?
 
 use super::defaults::{RESOURCES, items};
-use super::{Neighbour, Subject, admitted, of_kind};
+use super::{Defaults, Neighbour, Subject, of_kind};
 use crate::diag::{Code, Diagnostic};
 use crate::model::quantity::Quantity;
 use crate::plan::requests::{Part, amount, containers, limits_of, quantity, requests_of};
@@ -10,11 +10,12 @@ use serde_json::Value;
 
 /// Warns of each workload whose new pods a LimitRange of its namespace refuses, and whose old ones it did not.
 pub fn limit_ranges(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>]) -> Vec<Diagnostic> {
+    let defaults = Defaults::of(neighbours);
     let mut found = Vec::new();
     for range in of_kind(neighbours, ("", "LimitRange")) {
         let of = |s: &&Subject<'_>| s.namespace == range.namespace && s.old != s.new;
         for subject in subjects.iter().filter(of) {
-            let [old, new] = [subject.old, subject.new].map(|t| admitted(t, subject.namespace, neighbours));
+            let [old, new] = [subject.old, subject.new].map(|t| defaults.admitted(t, subject.namespace));
             for (i, item) in items(range.object).enumerate() {
                 let before = refusals(item, &old);
                 let new = refusals(item, &new).into_iter().filter(|r| !before.iter().any(|b| b.is_like(r)));

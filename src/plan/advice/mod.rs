@@ -11,8 +11,8 @@ mod qos;
 mod quota;
 mod rollout;
 
-pub use autoscaler::{has_autoscaler, missing_requests};
-pub use defaults::admitted;
+pub use autoscaler::{has_autoscaler, missing_requests, target_name};
+pub use defaults::Defaults;
 pub use disruption::disruption_budgets;
 pub use limit_range::limit_ranges;
 pub use qos::{Qos, lower_qos, qos_of};

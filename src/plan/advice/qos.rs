@@ -1,7 +1,7 @@
 //! Does a template's change lower the quality-of-service class of its pods?
 
 use super::defaults::RESOURCES;
-use super::{Neighbour, Subject, admitted};
+use super::{Defaults, Neighbour, Subject};
 use crate::diag::{Code, Diagnostic};
 use crate::plan::requests::{Part, amount, containers};
 use serde_json::Value;
@@ -50,12 +50,13 @@ pub fn qos_of(template: &Value) -> Qos {
 
 /// Warns of each workload whose pods fall into a lower class, with the container that is to blame.
 pub fn lower_qos(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>]) -> Vec<Diagnostic> {
+    let defaults = Defaults::of(neighbours);
     let changed = subjects.iter().filter(|s| s.old != s.new);
-    changed.filter_map(|s| check(s, neighbours)).collect()
+    changed.filter_map(|s| check(s, &defaults)).collect()
 }
 
-fn check(subject: &Subject<'_>, neighbours: &[Neighbour<'_>]) -> Option<Diagnostic> {
-    let [old, new] = [subject.old, subject.new].map(|t| admitted(t, subject.namespace, neighbours));
+fn check(subject: &Subject<'_>, defaults: &Defaults<'_>) -> Option<Diagnostic> {
+    let [old, new] = [subject.old, subject.new].map(|t| defaults.admitted(t, subject.namespace));
     let (before, after) = (qos_of(&old), qos_of(&new));
     if after >= before {
         return None;

@@ -1,6 +1,6 @@
 //! Do the pods of the new templates fit into the ResourceQuotas of their namespaces?
 
-use super::{Batch, Neighbour, Subject, admitted, of_kind};
+use super::{Batch, Defaults, Neighbour, Subject, of_kind};
 use crate::diag::{Code, Diagnostic, counted};
 use crate::model::quantity::{Format, Quantity};
 use crate::plan::controller::at;
@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 
 /// Warns of each amount that a batch brings above a quota, counted from the workloads in git.
 pub fn quotas(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>], batches: &[Batch]) -> Vec<Diagnostic> {
+    let defaults = Defaults::of(neighbours);
     let mut found = Vec::new();
     for quota in of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
-        let templates = templates(quota, subjects, neighbours);
+        let templates = templates(quota, subjects, &defaults);
         for (key, measure, hard) in amounts(quota.object) {
             let uses = Uses::of(subjects, &templates, measure);
             if let Some((batch, peak)) = uses.worst(batches, &hard) {
@@ -27,9 +28,10 @@ pub fn quotas(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>], batches: &
 
 /// Warns of each workload whose new pods a quota refuses, because a container leaves out what the quota counts.
 pub fn resources_for_quota(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>]) -> Vec<Diagnostic> {
+    let defaults = Defaults::of(neighbours);
     let mut found = Vec::new();
     for quota in of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
-        let templates = templates(quota, subjects, neighbours);
+        let templates = templates(quota, subjects, &defaults);
         for (subject, both) in subjects.iter().zip(&templates) {
             let Some((old, new)) = both.as_ref().filter(|_| subject.old != subject.new) else { continue };
             let lacking = amounts(quota.object).filter(|(_, m, _)| without(old, *m).is_none());
@@ -84,9 +86,9 @@ fn is_scoped(quota: &Value) -> bool {
 fn templates(
     quota: &Neighbour<'_>,
     subjects: &[Subject<'_>],
-    neighbours: &[Neighbour<'_>],
+    defaults: &Defaults<'_>,
 ) -> Vec<Option<(Value, Value)>> {
-    let admit = |template: &Value| admitted(template, quota.namespace, neighbours);
+    let admit = |template: &Value| defaults.admitted(template, quota.namespace);
     let both = |s: &Subject<'_>| (s.namespace == quota.namespace).then(|| (admit(s.old), admit(s.new)));
     subjects.iter().map(both).collect()
 }

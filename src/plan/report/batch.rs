@@ -5,7 +5,6 @@ use super::super::how::How;
 use super::super::requests::{Requests, requests_of, running_containers};
 use super::super::simulate::{self, Outcome, simulate};
 use super::super::step::{self, Course, Move, Step};
-use super::super::strategy::strategy;
 use crate::model::ledger::{Ledger, Name};
 
 /// One batch.
@@ -128,18 +127,17 @@ impl Batch {
             return Some(Outcome::default());
         }
         let [old, new] = [carried, target].map(|name| course.fleet.rendering(unit, name));
-        let kind = &unit.located.kind;
-        let object = unit.located.object(&unit.document);
-        let own = strategy(&kind.group, &kind.kind, object, u64::from(of), moved.taking.how);
+        let [old, new] = [&old, &new].map(|rendering| rendering.template(unit));
+        let own = unit.strategy(u64::from(of), moved.taking.how);
         let pods = simulate::Move { from: moved.from.into(), to: moved.to.into(), of: of.into() };
         let outcome = simulate(&own, moved.taking.how, pods);
-        let changed = change.difference.restarts_in_place(&new.template, kind.group == "apps.kruise.io");
-        let restarted = outcome.restarted(running_containers(&new.template), changed);
+        let changed = change.difference.restarts_in_place(new, unit.located.kind.group == "apps.kruise.io");
+        let restarted = outcome.restarted(running_containers(new), changed);
         self.unavailable = self.unavailable.map(|n| n.saturating_add(outcome.unavailable));
         self.restarted = self.restarted.map(|n| n.saturating_add(restarted));
-        let of_new = requests_of(&new.template);
+        let of_new = requests_of(new);
         if !change.difference.is_image_only() {
-            let more = of_new.minus(&requests_of(&old.template)).times(u64::from(moved.to - moved.from));
+            let more = of_new.minus(&requests_of(old)).times(u64::from(moved.to - moved.from));
             self.requests = self.requests.plus(&more);
         }
         self.surge.pods = self.surge.pods.saturating_add(outcome.surge);

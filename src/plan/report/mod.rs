@@ -20,6 +20,7 @@ use crate::diag::Diagnostic;
 use crate::model::ledger::{Ledger, Line, Name};
 use crate::yaml::Path;
 use json_patch::PatchOperation;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Looking at a workload in a step costs about a microsecond: a plan that is far too long is counted only so far.
@@ -103,7 +104,7 @@ pub fn report(
     course: &Course<'_>,
     ledger: &Ledger,
     given: &Circumstances,
-    near: &[Near],
+    near: &[&Near],
     extent: Extent,
 ) -> Report {
     let most = course.settings.max_batches as usize;
@@ -142,7 +143,9 @@ pub fn report(
         start: ledger.clone(),
         steps: taken,
     };
-    report.warnings = warnings::warnings(course, &report, &state, given, near);
+    if !report.is_idle() {
+        report.warnings = warnings::warnings(course, &report, &state, given, near);
+    }
     report.batches.truncate(most);
     report
 }
@@ -207,15 +210,15 @@ fn target(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> Name {
 
 /// On the way back workloads come from what most of those that are still away carry.
 fn from(ledger: &Ledger, target: &Name) -> Name {
-    let away = || ledger.lines.values().filter(|l| l.held.is_none() && l.revision != *target);
-    let count = |name: &Name| away().filter(|l| l.revision == *name).count();
-    let most =
-        away().map(|l| &l.revision).max_by_key(|name| (count(name), std::cmp::Reverse((*name).clone())));
-    if ledger.released == *target {
-        most.unwrap_or(&ledger.released).clone()
-    } else {
-        ledger.released.clone()
+    if ledger.released != *target {
+        return ledger.released.clone();
     }
+    let mut away: BTreeMap<&Name, usize> = BTreeMap::new();
+    for line in ledger.lines.values().filter(|l| l.held.is_none() && l.revision != *target) {
+        *away.entry(&line.revision).or_default() += 1;
+    }
+    let most = away.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
+    most.map_or(&ledger.released, |(name, _)| name).clone()
 }
 
 fn is_image_only(state: &State<'_>) -> bool {
@@ -231,8 +234,9 @@ fn held(state: &State<'_>, ledger: &Ledger) -> Vec<Held> {
         reason: Arc::clone(&h.reason),
     });
     let mut held: Vec<Held> = of_state.collect();
-    for (key, line) in &ledger.lines {
-        if let Some(reason) = line.held.as_ref().filter(|_| held.iter().all(|h| h.key != *key)) {
+    let told: BTreeSet<&str> = state.held.iter().map(|h| &**h.unit.key()).collect();
+    for (key, line) in ledger.lines.iter().filter(|(key, _)| !told.contains(&***key)) {
+        if let Some(reason) = &line.held {
             held.push(Held { key: Arc::clone(key), code: None, reason: Arc::clone(reason) });
         }
     }

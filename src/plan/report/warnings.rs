@@ -21,7 +21,7 @@ pub(super) fn warnings(
     report: &Report,
     state: &State<'_>,
     given: &Circumstances,
-    near: &[Near],
+    near: &[&Near],
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
@@ -46,7 +46,7 @@ pub(super) fn warnings(
     }
     found.extend(oversized(course, report, &subjects, &index));
     found.extend(advice::ordered_ready(&moved(report, &subjects, &index)));
-    let neighbours: Vec<_> = near.iter().map(Near::neighbour).collect();
+    let neighbours: Vec<_> = near.iter().map(|n| n.neighbour()).collect();
     let batches: Vec<advice::Batch> = report.batches.iter().map(|b| for_advice(b, &index)).collect();
     found.extend(advice::advise(&subjects, &neighbours, &batches));
     found
@@ -71,8 +71,8 @@ fn subject<'a>(unit: &'a Unit, old: &'a Rendering, new: &'a Rendering, pods: u32
         namespace: &located.namespace,
         name: &located.name,
         object: located.object(&unit.document),
-        old: &old.template,
-        new: &new.template,
+        old: old.template(unit),
+        new: new.template(unit),
         pods: pods.into(),
         place: Some(Place { document: &unit.document, path: located.base.clone() }),
     }

@@ -9,6 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+/// Whoever applies what is live, until it is dropped.
+pub(crate) trait Applies {
+    /// Waits until a commit is applied, all of it.
+    fn wait_applied(&self, commit: Id);
+}
+
 /// How often it looks at the branch.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -68,9 +74,11 @@ impl Agent {
     pub(crate) fn applied(&self) -> Option<Id> {
         self.shared.lock().applied
     }
+}
 
+impl Applies for Agent {
     #[track_caller]
-    pub(crate) fn wait_applied(&self, commit: Id) {
+    fn wait_applied(&self, commit: Id) {
         wait_for(&format!("commit {commit} is applied"), SOON, || {
             let state = self.shared.lock();
             if state.applied == Some(commit) {

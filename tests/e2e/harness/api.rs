@@ -15,8 +15,10 @@ pub(crate) const NODES: Kind = Kind("/api/v1", "nodes");
 pub(crate) const PODS: Kind = Kind("/api/v1", "pods");
 pub(crate) const SERVICE_ACCOUNTS: Kind = Kind("/api/v1", "serviceaccounts");
 pub(crate) const DEPLOYMENTS: Kind = Kind("/apis/apps/v1", "deployments");
+pub(crate) const STATEFUL_SETS: Kind = Kind("/apis/apps/v1", "statefulsets");
 pub(crate) const CRDS: Kind = Kind("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions");
 pub(crate) const SIDECAR_SETS: Kind = Kind("/apis/apps.kruise.io/v1alpha1", "sidecarsets");
+pub(crate) const APPLICATIONS: Kind = Kind("/apis/argoproj.io/v1alpha1", "applications");
 pub(crate) const CLONE_SETS: Kind = Kind("/apis/apps.kruise.io/v1alpha1", "clonesets");
 
 impl Kind {
@@ -40,14 +42,22 @@ pub(crate) fn get(path: &str) -> Result<Value, String> {
 /// Changes an object as the administrator, by a strategic merge; a status has a path of its own.
 #[track_caller]
 pub(crate) fn patch(path: &str, patch: &Value) {
-    let body = patch.to_string();
-    let kind = "application/strategic-merge-patch+json";
+    let (status, body) = send("PATCH", PORT, path, "application/strategic-merge-patch+json", patch).unwrap();
+    assert_eq!(status, 200, "{path}: {body}");
+}
+
+/// Status and body of the answer to a `POST`.
+pub(crate) fn post(port: u16, path: &str, body: &Value) -> Result<(u16, String), String> {
+    send("POST", port, path, "application/json", body)
+}
+
+fn send(verb: &str, port: u16, path: &str, kind: &str, body: &Value) -> Result<(u16, String), String> {
+    let body = body.to_string();
     let request = format!(
-        "PATCH {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{verb} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let (status, body) = ask(PORT, path, &request).unwrap();
-    assert_eq!(status, 200, "{path}: {body}");
+    ask(port, path, &request)
 }
 
 /// Status and body of a `GET`.

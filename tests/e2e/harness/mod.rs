@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod api;
+pub(crate) mod argocd;
 pub(crate) mod git_server;
 pub(crate) mod kruise;
 pub(crate) mod kubectl;

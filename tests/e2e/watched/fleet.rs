@@ -126,11 +126,39 @@ impl Application {
     }
 }
 
+/// Where rendered files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// In a folder beside the sources.
+    Folder,
+    /// On a branch of their own, with the ledgers.
+    Branch,
+    /// Nowhere: who applies renders, by the ledgers.
+    Nowhere,
+}
+
+impl Layout {
+    /// The branch that the cluster follows. Sources are on `main`.
+    pub(super) fn live(self) -> &'static str {
+        if self == Self::Branch { "env/prod" } else { "main" }
+    }
+
+    /// What pillion.yaml says of rendered files.
+    fn rendered(self) -> String {
+        match self {
+            Self::Folder => format!("rendered: {RENDERED}\n"),
+            Self::Branch => "rendered: .\n".to_owned(),
+            Self::Nowhere => String::new(),
+        }
+    }
+}
+
 /// What the repository of a test holds.
 #[derive(Debug, Clone)]
 pub(super) struct Fleet {
     pub(super) applications: Vec<Application>,
     sidecars: Vec<String>,
+    pub(super) layout: Layout,
     /// What pillion.yaml says of rollouts, as a flow mapping.
     rollout: String,
     /// Fields of the SidecarSets' updateStrategy, as part of a flow mapping.
@@ -141,7 +169,7 @@ impl Fleet {
     /// One SidecarSet, `log`.
     pub(super) fn new(applications: Vec<Application>, rollout: &str) -> Self {
         let (rollout, strategy) = (rollout.to_owned(), "type: RollingUpdate".to_owned());
-        Self { applications, sidecars: vec!["log".to_owned()], rollout, strategy }
+        Self { applications, sidecars: vec!["log".to_owned()], layout: Layout::Folder, rollout, strategy }
     }
 
     /// As many Deployments, of two pods each; with steps of two pods each is a batch of its own.
@@ -153,6 +181,10 @@ impl Fleet {
     pub(super) fn with_sidecar(mut self, name: &str) -> Self {
         self.sidecars.push(name.to_owned());
         self
+    }
+
+    pub(super) fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     pub(super) fn with_strategy(self, fields: &str) -> Self {
@@ -201,14 +233,16 @@ spec:
 kind: Repository
 sources: [apps]
 sidecarSets: [sidecars]
-rendered: {RENDERED}
-ledgers: ledgers
+{}ledgers: ledgers
 namespaces: [{{folder: apps, name: {namespace}}}]
 git:
-  live: main
+  live: {}
+  source: main
   identity: {{name: pillion, email: pillion@acme.example}}
 rollout: {{{}}}
 ",
+                self.layout.rendered(),
+                self.layout.live(),
                 self.rollout
             ),
         );

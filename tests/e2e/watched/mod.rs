@@ -1,5 +1,7 @@
 //! `pillion watch`, the real program, beside an agent that applies what is live.
 
+mod action;
+mod argocd;
 mod deploy;
 mod failing;
 mod fleet;

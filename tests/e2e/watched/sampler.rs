@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(100);
 
-const LIVE: &str = "refs/heads/main";
-
 /// What a plan allows while a batch is the last that is out.
 #[derive(Debug, Clone, Default)]
 struct Bound {
@@ -79,8 +77,8 @@ impl Sampler {
         let plan = Plan { repository: repository(), image: image.to_owned(), wanted, bounds: bounds(plan) };
         let (stop, stopped) = channel();
         let (sender, samples) = channel();
-        let live = repository();
-        thread::spawn(move || ask(&path, &live, &stopped, &sender));
+        let (bare, live) = (repository(), format!("refs/heads/{}", story.fleet.layout.live()));
+        thread::spawn(move || ask(&path, (&bare, &live), &stopped, &sender));
         Self { stop, holder: thread::spawn(move || plan.hold_all(&samples)) }
     }
 
@@ -91,7 +89,7 @@ impl Sampler {
 }
 
 /// Takes a sample every 100 ms until it is stopped; what comes late is not caught up with.
-fn ask(path: &str, repository: &Repository, stopped: &Receiver<()>, samples: &Sender<Sample>) {
+fn ask(path: &str, (bare, live): (&Repository, &str), stopped: &Receiver<()>, samples: &Sender<Sample>) {
     let mut due = Instant::now();
     loop {
         due = (due + EVERY).max(Instant::now());
@@ -101,7 +99,7 @@ fn ask(path: &str, repository: &Repository, stopped: &Receiver<()>, samples: &Se
             return;
         }
         let Ok((200, list)) = http(PORT, path) else { continue };
-        let (at, head) = (Instant::now(), repository.find_ref(LIVE).unwrap());
+        let (at, head) = (Instant::now(), bare.find_ref(live).unwrap());
         if samples.send(Sample { at, head, list }).is_err() {
             return;
         }

@@ -1,9 +1,9 @@
 //! One test's world: a namespace, a git server with a repository, a person, and an agent that applies what is live.
 
 use super::deploy;
-use super::fleet::{Fleet, RENDERED, sidecar_file};
+use super::fleet::{Fleet, Layout, RENDERED, sidecar_file};
 use crate::git_world::Repo;
-use crate::harness::agent::Agent;
+use crate::harness::agent::{Agent, Applies};
 use crate::harness::api::PODS;
 use crate::harness::git_server::GitServer;
 use crate::harness::namespace::Namespace;
@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 pub(super) struct Story {
-    _agent: Agent,
+    _agent: Box<dyn Applies>,
     pub(super) person: Repo,
     pub(super) server: GitServer,
     pub(super) namespace: Namespace,
@@ -40,16 +40,27 @@ pub(super) const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 impl Story {
     /// The fleet runs with version 1 of its sidecars, and git says so.
     pub(super) fn begin(namespace: Namespace, fleet: Fleet) -> Self {
+        Self::begin_beside(namespace, fleet, |server, namespace| {
+            Box::new(Agent::start(server, "main", RENDERED, &namespace.kubectl))
+        })
+    }
+
+    /// The same beside another agent.
+    pub(super) fn begin_beside(
+        namespace: Namespace,
+        fleet: Fleet,
+        agent: impl FnOnce(&GitServer, &Namespace) -> Box<dyn Applies>,
+    ) -> Self {
         let server = GitServer::new();
         let person = server.clone("person");
         fleet.put(&person, &namespace.name);
         person.commit("applications and sidecars");
         person.git(&["push", "-q", "origin", "HEAD:main"]);
+        render_branch(&person, fleet.layout);
         let init = person.command(PILLION).args(["init", "rollout", "--released=current"]).output().unwrap();
         assert!(init.status.success(), "{init:?}");
-        person.git(&["pull", "-q", "--ff-only", "origin", "main"]);
-        let start = person.id("HEAD");
-        let agent = Agent::start(&server, "main", RENDERED, &namespace.kubectl);
+        let start = server.bare.id(fleet.layout.live());
+        let agent = agent(&server, &namespace);
         let kubeconfig = deploy::kubeconfig(&namespace.name);
         agent.wait_applied(start);
         let story = Self { _agent: agent, person, server, namespace, fleet, kubeconfig, start };
@@ -137,7 +148,11 @@ impl Story {
             change(&self.person);
             let commit = self.person.commit(message);
             let pushed = self.person.try_git(&["push", "-q", "origin", "HEAD:main"]);
-            if pushed.status.success() { Ok(commit) } else { Err("somebody else was faster") }
+            if !pushed.status.success() {
+                return Err("somebody else was faster");
+            }
+            render_branch(&self.person, self.fleet.layout);
+            Ok(commit)
         })
     }
 
@@ -149,14 +164,14 @@ impl Story {
     }
 
     pub(super) fn head(&self) -> Id {
-        self.server.bare.id("refs/heads/main")
+        self.server.bare.id(self.fleet.layout.live())
     }
 
     /// What happened to a rollout since everything ran, oldest first.
     pub(super) fn acts(&self, set: &str) -> Vec<Act> {
         let of = |key: &str| format!("%(trailers:key=Pillion-{key},valueonly,separator=%x2C)");
         let format = format!("--format=%H|{}|{}|{}", of("SidecarSet"), of("Action"), of("Batch"));
-        let range = format!("{}..refs/heads/main", self.start);
+        let range = format!("{}..{}", self.start, self.head());
         let log = self.server.bare.git(&["log", "--first-parent", "--reverse", &format, &range]);
         let acts = log.lines().map(|line| {
             let mut words = line.split('|');
@@ -181,7 +196,7 @@ impl Story {
     /// The commits that a rollout makes which nobody disturbs: those that `pillion stage` writes.
     pub(super) fn staged(&self, set: &str) -> Vec<String> {
         self.told(&["stage", set]);
-        let range = format!("{}..refs/heads/pillion/main/{set}", self.head());
+        let range = format!("{}..refs/heads/pillion/{}/{set}", self.head(), self.fleet.layout.live());
         let log = self.person.git(&["log", "--reverse", "--format=%H", &range]);
         log.lines().map(str::to_owned).collect()
     }
@@ -199,11 +214,19 @@ impl Story {
     /// What git holds is what pillion makes, from the start to the live head, and sound.
     #[track_caller]
     pub(super) fn verify(&self) {
-        self.person.git(&["fetch", "-q", "origin", "main"]);
-        self.person.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
-        self.told(&["verify", "--base", &self.start.to_string()]);
+        self.person.git(&["fetch", "-q", "origin"]);
+        self.told(&["verify", "--base", &self.start.to_string(), &self.head().to_string()]);
         let fsck = self.server.bare.try_git(&["fsck", "--strict", "--no-dangling"]);
         let said = String::from_utf8_lossy(&[fsck.stdout, fsck.stderr].concat()).into_owned();
         assert!(fsck.status.success() && said.is_empty(), "{said}");
+    }
+}
+
+/// What the CI of `main` does where rendered files have a branch of their own.
+fn render_branch(person: &Repo, layout: Layout) {
+    if layout == Layout::Branch {
+        let render = ["render", "--push", "--branch", layout.live()];
+        let rendered = person.command(PILLION).args(render).output().unwrap();
+        assert!(rendered.status.success(), "{rendered:?}");
     }
 }

@@ -1,0 +1,34 @@
+//! The command `watch` of action.yml, again and again, as a scheduled workflow runs it.
+
+use super::fleet::Fleet;
+use super::story::Story;
+use crate::action::Runner;
+use crate::harness::namespace::Namespace;
+use crate::harness::wait::{SOON, wait_for};
+
+#[test]
+#[ignore = "needs a real control plane and act: cargo test --test e2e -- --ignored"]
+fn a_scheduled_workflow_releases_a_rollout() {
+    let fleet = Fleet::of_deployments(1, "start: Auto, soak: 1s, steps: [1, 2]");
+    let story = Story::begin(Namespace::new("watched-action"), fleet);
+    let clone = story.server.clone("runner");
+    let runner = Runner::new(&clone.path);
+    let kubeconfig = format!("KUBECONFIG={}", story.namespace.kubectl.kubeconfig.display());
+    let run = || runner.run("watch", ".", &["--env", &kubeconfig]);
+    let log = run();
+    assert!(log.contains("result=done") && log.contains("Summary - ### Watched"), "{log}");
+
+    story.change("log", "log:2");
+    story.told(&["pause", "log", "--reason=not yet"]);
+    let log = run();
+    assert!(log.contains("result=paused") && log.contains("Job succeeded"), "{log}");
+    story.told(&["resume", "log"]);
+    wait_for("everything is released", SOON, || {
+        let log = run();
+        assert!(["done", "waiting"].iter().any(|word| log.contains(&format!("result={word}"))), "{log}");
+        assert!(log.contains("Job succeeded"), "{log}");
+        if story.actions("log").last().is_some_and(|action| action == "Close") { Ok(()) } else { Err(log) }
+    });
+    story.wait_carried("log", "log:2");
+    story.verify();
+}
