@@ -2,7 +2,7 @@
 
 use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};
-use crate::harness::pods::is_ready;
+use crate::harness::pods::{carries, is_ready};
 use jiff::Timestamp;
 use pillion::git::{Id, Repository, Walk, trailer};
 use serde_json::Value;
@@ -166,8 +166,7 @@ impl Plan {
         for pod in pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()) {
             let of = pod["metadata"]["labels"]["app"].as_str().unwrap();
             *ready.entry(of).or_default() += usize::from(is_ready(pod));
-            let containers = pod["spec"]["containers"].as_array().unwrap();
-            if containers.iter().any(|container| container["image"] == *self.image) {
+            if carries(pod, &self.image) {
                 *updated.entry(of).or_default() += 1;
                 last = last.max(ready_since(pod));
             }
@@ -195,8 +194,7 @@ impl Plan {
     }
 }
 
-/// When a pod became ready, or no longer was.
-pub(super) fn ready_since(pod: &Value) -> Option<Timestamp> {
+fn ready_since(pod: &Value) -> Option<Timestamp> {
     let conditions = pod["status"]["conditions"].as_array()?;
     let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
     ready["lastTransitionTime"].as_str()?.parse().ok()
