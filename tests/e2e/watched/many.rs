@@ -60,8 +60,9 @@ fn memory_is_flat() {
         lags(&story, &plan, &ready, &watcher).join(", ")
     ));
     story.verify();
-    // What every batch left behind would be seen in the second half, in which there are as many as in the first.
-    assert!(second <= first + first / 5, "{first} MiB, then {second} MiB");
+    // What every batch left behind would be seen in the second half, in which there are as many as in the first. The
+    // most of a half is a moment in which a page is read and a snapshot is looked at, or is not.
+    assert!(second <= first + first / 3, "{first} MiB, then {second} MiB");
     assert!(peak < MOST, "{peak} MiB");
 }
 
