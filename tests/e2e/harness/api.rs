@@ -1,7 +1,7 @@
 //! Reads from the API server that cost a millisecond: plain HTTP to `kubectl proxy`.
 
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 /// Where `kubectl proxy` listens.
@@ -63,6 +63,20 @@ fn send(verb: &str, port: u16, path: &str, kind: &str, body: &Value) -> Result<(
 /// Status and body of a `GET`.
 pub(crate) fn http(port: u16, path: &str) -> Result<(u16, String), String> {
     ask(port, path, &format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"))
+}
+
+/// The events of a list from now on, those of what is there first, until the server ends them.
+pub(crate) fn follow(path: &str) -> Result<impl Iterator<Item = Value> + Send + use<>, String> {
+    let begin = || -> std::io::Result<_> {
+        let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
+        let request = format!("GET {path}?watch=1 HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        Ok(BufReader::new(stream).lines().map_while(Result::ok))
+    };
+    let mut lines = begin().map_err(|error| format!("{path}: {error}"))?;
+    // The head of the answer ends with an empty line.
+    let _ = lines.find(String::is_empty);
+    Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()))
 }
 
 /// Status and body of an answer. As HTTP/1.0 there are no chunks, and the body ends with the connection.

@@ -14,6 +14,12 @@ pub(crate) fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready") == "True"
 }
 
+/// Whether one of the containers is to run an image.
+pub(crate) fn carries(pod: &Value, image: &str) -> bool {
+    let containers = pod["spec"]["containers"].as_array();
+    containers.is_some_and(|all| all.iter().any(|container| container["image"] == image))
+}
+
 /// The status of a condition, empty without one.
 pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> &'a str {
     let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -11,6 +11,7 @@ mod many;
 mod memory;
 mod once;
 mod outage;
+mod ready;
 mod relay;
 mod rights;
 mod rollout;

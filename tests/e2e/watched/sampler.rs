@@ -2,7 +2,7 @@
 
 use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};
-use crate::harness::pods::is_ready;
+use crate::harness::pods::{carries, is_ready};
 use jiff::Timestamp;
 use pillion::git::{Id, Repository, Walk, trailer};
 use serde_json::Value;
@@ -14,8 +14,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(100);
-
-const LIVE: &str = "refs/heads/main";
 
 /// What a plan allows while a batch is the last that is out.
 #[derive(Debug, Clone, Default)]
@@ -79,8 +77,8 @@ impl Sampler {
         let plan = Plan { repository: repository(), image: image.to_owned(), wanted, bounds: bounds(plan) };
         let (stop, stopped) = channel();
         let (sender, samples) = channel();
-        let live = repository();
-        thread::spawn(move || ask(&path, &live, &stopped, &sender));
+        let (bare, live) = (repository(), format!("refs/heads/{}", story.fleet.layout.live()));
+        thread::spawn(move || ask(&path, (&bare, &live), &stopped, &sender));
         Self { stop, holder: thread::spawn(move || plan.hold_all(&samples)) }
     }
 
@@ -91,7 +89,7 @@ impl Sampler {
 }
 
 /// Takes a sample every 100 ms until it is stopped; what comes late is not caught up with.
-fn ask(path: &str, repository: &Repository, stopped: &Receiver<()>, samples: &Sender<Sample>) {
+fn ask(path: &str, (bare, live): (&Repository, &str), stopped: &Receiver<()>, samples: &Sender<Sample>) {
     let mut due = Instant::now();
     loop {
         due = (due + EVERY).max(Instant::now());
@@ -101,7 +99,7 @@ fn ask(path: &str, repository: &Repository, stopped: &Receiver<()>, samples: &Se
             return;
         }
         let Ok((200, list)) = http(PORT, path) else { continue };
-        let (at, head) = (Instant::now(), repository.find_ref(LIVE).unwrap());
+        let (at, head) = (Instant::now(), bare.find_ref(live).unwrap());
         if samples.send(Sample { at, head, list }).is_err() {
             return;
         }
@@ -168,8 +166,7 @@ impl Plan {
         for pod in pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()) {
             let of = pod["metadata"]["labels"]["app"].as_str().unwrap();
             *ready.entry(of).or_default() += usize::from(is_ready(pod));
-            let containers = pod["spec"]["containers"].as_array().unwrap();
-            if containers.iter().any(|container| container["image"] == *self.image) {
+            if carries(pod, &self.image) {
                 *updated.entry(of).or_default() += 1;
                 last = last.max(ready_since(pod));
             }
@@ -197,8 +194,7 @@ impl Plan {
     }
 }
 
-/// When a pod became ready, or no longer was.
-pub(super) fn ready_since(pod: &Value) -> Option<Timestamp> {
+fn ready_since(pod: &Value) -> Option<Timestamp> {
     let conditions = pod["status"]["conditions"].as_array()?;
     let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
     ready["lastTransitionTime"].as_str()?.parse().ok()
