@@ -87,16 +87,10 @@ impl ArgoCd {
     fn start_servers(&self) {
         serve(
             "argocd-redis",
-            Command::new("redis-server").current_dir(&self.folder).args([
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &REDIS.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ]),
+            Command::new("redis-server")
+                .current_dir(&self.folder)
+                .args(["--bind", "127.0.0.1", "--port", &REDIS.to_string()])
+                .args(["--save", "", "--appendonly", "no"]),
         );
         self.serve_plugin("argocd-cmp-server", &printed(&["cmp"]));
         let redis = format!("127.0.0.1:{REDIS}");
