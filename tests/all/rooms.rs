@@ -23,7 +23,6 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "kube",
             "k8s_openapi",
             "tokio",
-            "futures_util",
             "http",
             "http_body_util",
             "tower",
