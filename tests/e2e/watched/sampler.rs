@@ -109,11 +109,11 @@ fn ask(path: &str, (bare, live): (&Repository, &str), stopped: &Receiver<()>, sa
 impl Seen {
     /// Nothing was beyond the plan, as far as samples tell, of which there are enough.
     ///
-    /// A machine that is busy answers late now and then: on the average, every other sample has to be there.
+    /// A machine that is busy answers late now and then: on the average, every third sample has to be there.
     #[track_caller]
     pub(super) fn verify(&self) {
         assert!(self.beyond.is_empty(), "{self}\n{}", self.beyond.join("\n"));
-        let wanted = self.span.as_millis() / EVERY.as_millis() / 2;
+        let wanted = self.span.as_millis() / EVERY.as_millis() / 3;
         assert!(self.samples as u128 >= wanted, "{self}, at least {wanted} are wanted");
     }
 }
