@@ -88,13 +88,16 @@ impl Controller {
     }
 }
 
-/// Tells whether an object of a kind pauses its own updates; what a UnitedDeployment makes is asked for it.
-pub fn is_paused(group: &str, kind: &str, object: &Value) -> bool {
+/// Tells whether pods of an object follow its template only when a person does something: it pauses its updates, or
+/// replaces what somebody deletes. What a UnitedDeployment makes is asked for it.
+pub fn waits_for_person(group: &str, kind: &str, object: &Value) -> bool {
+    let waits =
+        |controller: Controller, object| controller.is_paused(object) || controller.is_on_delete(object);
     match Controller::of(group, kind) {
         Controller::UnitedDeployment => {
-            subset(object).is_some_and(|(controller, inner)| controller.is_paused(inner))
+            subset(object).is_some_and(|(controller, inner)| waits(controller, inner))
         }
-        controller => controller.is_paused(object),
+        controller => waits(controller, object),
     }
 }
 

@@ -62,7 +62,7 @@ pub mod scatter;
 /// `updateStrategy.maxUnavailable`.
 pub mod unavailable;
 
-pub use controller::is_paused;
+pub use controller::waits_for_person;
 pub use rest::Rest;
 pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};

@@ -31,8 +31,8 @@ pub struct Workload {
     pub template: Option<Arc<RawValue>>,
     /// The value at the path of the kind's own partition, as JSON; None: there is none.
     pub partition: Option<Arc<RawValue>>,
-    /// A person has paused it: `spec.paused` and its like.
-    pub is_paused: bool,
+    /// Its pods follow its template only when a person does something: `spec.paused` and its like, or `OnDelete`.
+    pub waits_for_person: bool,
     /// `spec.progressDeadlineSeconds`.
     pub progress_deadline: Option<u32>,
     /// `spec.minReadySeconds`.

@@ -144,7 +144,7 @@ fn workload() -> impl Strategy<Value = Workload> {
     let rest = (prop::bool::weighted(0.1), revision, vec(complaint, 0..2), vec(pod(), 0..5));
     (numbers, is_new, times, rest).prop_map(
         |((generation, observed_generation, desired, min_ready), is_new, times, rest)| {
-            let (is_paused, update_revision, complaints, pods) = rest;
+            let (waits_for_person, update_revision, complaints, pods) = rest;
             let template = template(if is_new { "log:2" } else { "log:1" });
             Workload {
                 generation,
@@ -152,7 +152,7 @@ fn workload() -> impl Strategy<Value = Workload> {
                 desired,
                 template: Some(to_raw_value(&template).unwrap().into()),
                 partition: None,
-                is_paused,
+                waits_for_person,
                 progress_deadline: None,
                 min_ready,
                 update_revision,

@@ -301,7 +301,7 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<Workload> {
         desired: live.replicas,
         template: Some(to_raw_value(&serde_json::json!({"spec": spec}))?.into()),
         partition: live.partition.as_ref().map(to_raw_value).transpose()?.map(Arc::from),
-        is_paused: live.paused,
+        waits_for_person: live.paused,
         progress_deadline: live.progress_deadline_seconds,
         min_ready: live.min_ready_seconds,
         update_revision: Some(revision).filter(|r| **r != *"none"),

@@ -102,12 +102,13 @@ impl Case<'_> {
         if self.is_complete() && !fails {
             return self.soaking(notes().collect(), comes_at);
         }
-        if self.live.is_paused && !fails {
-            let paused = "it is paused in the cluster: its pods follow when a person resumes it".to_owned();
+        if self.live.waits_for_person && !fails {
+            let paused = "it is paused or OnDelete in the cluster: its pods follow when a person resumes it or deletes them";
+            let paused = paused.to_owned();
             let reasons = std::iter::once(paused).chain(notes()).collect();
             return self.told(Health::OnHold, reasons, Vec::new(), comes_at);
         }
-        let is_timed = disturbed.is_empty() && !self.is_complete() && !self.live.is_paused;
+        let is_timed = disturbed.is_empty() && !self.is_complete() && !self.live.waits_for_person;
         self.progressing(&grounds, comes_at, is_timed)
     }
 

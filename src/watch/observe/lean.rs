@@ -3,7 +3,7 @@
 use super::interner::Interner;
 use super::wire;
 use crate::model::workload::{Kind, key};
-use crate::plan::is_paused;
+use crate::plan::waits_for_person;
 use crate::watch::snapshot::{Complaint, Condition, Container, End, Phase, Pod, Role, State, Workload};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -119,7 +119,14 @@ fn are_alike(a: &Workload, b: &Workload) -> bool {
     let raw = |value: &Option<Arc<RawValue>>| value.as_ref().map(|v| v.get().to_owned());
     let flat = |w: &Workload| {
         (
-            (w.generation, w.observed_generation, w.desired, w.is_paused, w.progress_deadline, w.min_ready),
+            (
+                w.generation,
+                w.observed_generation,
+                w.desired,
+                w.waits_for_person,
+                w.progress_deadline,
+                w.min_ready,
+            ),
             (w.update_revision.clone(), w.complaints.clone(), w.changed),
             (raw(&w.template), raw(&w.partition)),
         )
@@ -391,7 +398,7 @@ fn workload(kind: &Kind, object: &Value, texts: &mut Interner) -> Workload {
             .and_then(|p| p.find(object))
             .filter(|v| !v.is_null())
             .and_then(raw),
-        is_paused: is_paused(&kind.group, &kind.kind, object)
+        waits_for_person: waits_for_person(&kind.group, &kind.kind, object)
             || (group_kind == ("argoproj.io", "Rollout") && waits),
         progress_deadline: number(at(object, &["spec", "progressDeadlineSeconds"])),
         min_ready: number(min_ready).unwrap_or(0),

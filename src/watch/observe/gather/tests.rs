@@ -135,7 +135,7 @@ fn a_deployment_has_the_pods_of_its_replica_sets() {
     assert_eq!(found.workloads.keys().map(|k| &**k).collect::<Vec<_>>(), ["Deployment.apps/shop/web"]);
     let web = &found.workloads["Deployment.apps/shop/web"];
     assert_eq!((web.generation, web.observed_generation, web.desired), (3, Some(2), Some(2)));
-    assert_eq!((web.is_paused, web.progress_deadline, web.min_ready), (true, Some(600), 7));
+    assert_eq!((web.waits_for_person, web.progress_deadline, web.min_ready), (true, Some(600), 7));
     assert_eq!(web.update_revision, arc("bbb"));
     assert_eq!(web.revision_created, Some(time("2026-11-27T09:11:00Z")));
     assert_eq!(web.changed, Some(time("2026-11-27T09:10:00Z")));
@@ -211,12 +211,15 @@ fn a_stateful_set_says_its_revision() {
     assert_eq!(db.update_revision, arc("db-2"));
     assert_eq!(db.revision_created, Some(time("2026-11-27T09:30:00Z")));
     assert_eq!(db.partition.as_ref().unwrap().get(), "2");
+    assert!(!db.waits_for_person);
     assert_eq!(db.pods["db-0"].revision, arc("db-1"));
 }
 
 #[test]
 fn a_daemon_set_has_its_newest_controller_revision() {
-    let set = object("apps/v1", "DaemonSet", "log", None, json!({"status": {"desiredNumberScheduled": 5}}));
+    let rest =
+        json!({"spec": {"updateStrategy": {"type": "OnDelete"}}, "status": {"desiredNumberScheduled": 5}});
+    let set = object("apps/v1", "DaemonSet", "log", None, rest);
     let revision = |name: &str, hash: &str, number: i64| {
         let rest = json!({"metadata": {"labels": {"controller-revision-hash": hash}}, "revision": number});
         object("apps/v1", "ControllerRevision", name, Some("log"), rest)
@@ -226,6 +229,7 @@ fn a_daemon_set_has_its_newest_controller_revision() {
     let found = snapshot(&[set, revision("log-one", "one", 3), revision("log-two", "two", 2), pod]);
     let log = &found.workloads["DaemonSet.apps/shop/log"];
     assert_eq!((&log.update_revision, log.desired), (&arc("one"), Some(5)));
+    assert!(log.waits_for_person);
     assert_eq!(log.pods["log-x"].revision, arc("one"));
 }
 
@@ -278,12 +282,12 @@ fn kruise_kinds_say_their_revision() {
     ]);
     let front = &found.workloads["CloneSet.apps.kruise.io/shop/front"];
     assert_eq!(front.partition.as_ref().unwrap().get(), "\"50%\"");
-    assert!(front.is_paused);
+    assert!(front.waits_for_person);
     assert_eq!(front.pods["front-a"].revision, front.update_revision);
     assert_eq!(front.pods["front-a"].changed, None);
     assert_eq!(&*front.complaints[0].kind, "FailedScale");
     let adv = &found.workloads["StatefulSet.apps.kruise.io/shop/adv"];
-    assert_eq!((adv.is_paused, adv.min_ready, adv.desired), (true, 9, Some(1)));
+    assert_eq!((adv.waits_for_person, adv.min_ready, adv.desired), (true, 9, Some(1)));
     let agent = &found.workloads["DaemonSet.apps.kruise.io/shop/agent"];
     assert_eq!((&agent.update_revision, agent.desired), (&arc("5f5f"), Some(2)));
     assert_eq!(agent.revision_created, Some(time("2026-11-27T09:00:00Z")));
@@ -332,7 +336,7 @@ fn a_rollout_of_argo_is_paused_or_degraded() {
     let set = object("apps/v1", "ReplicaSet", "api-h2", Some("api"), set);
     let found = snapshot(&[rollout, set, pod("p", Some("api-h2"), "rollouts-pod-template-hash", "h2")]);
     let api = &found.workloads["Rollout.argoproj.io/shop/api"];
-    assert_eq!((api.observed_generation, api.is_paused), (Some(3), true));
+    assert_eq!((api.observed_generation, api.waits_for_person), (Some(3), true));
     assert_eq!((&*api.complaints[0].kind, &*api.complaints[0].message), ("Degraded", "aborted"));
     assert_eq!(api.revision_created, Some(time("2026-11-27T09:00:00Z")));
     assert_eq!(api.pods["p"].revision, arc("h2"));
