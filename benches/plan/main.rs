@@ -6,22 +6,24 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::print_stderr, reason = "and what it is doing")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
-#![expect(clippy::exit, reason = "a child process passes on a status")]
 
 #[path = "../render/generate.rs"]
 #[allow(dead_code, reason = "the other benchmark needs more of it")]
 mod generate;
 #[path = "../render/measure.rs"]
 mod measure;
+#[path = "../render/options.rs"]
+mod options;
 #[path = "../render/sets.rs"]
 mod sets;
 
 use measure::{Cost, measure};
+use options::Options;
 use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::read::Disk;
 use pillion::stage::{Configuration, Site, Sources};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -29,48 +31,17 @@ const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
 
 const CONFIGURATION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nrollout: {maxBatches: 10000}\n";
 
-struct Options {
-    sizes: Vec<usize>,
-    runs: usize,
-    keep: Option<PathBuf>,
-}
-
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["measure", command @ ..] => measure::child(command),
-        words => bench(&options(words)),
+        words => bench(&Options::read(words, &[100, 1_000, 10_000, 50_000])),
     }
-}
-
-fn options(words: &[&str]) -> Options {
-    let mut options = Options { sizes: vec![100, 1_000, 10_000, 50_000], runs: 3, keep: None };
-    // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
-    if !std::env::args().any(|a| a == "--bench") {
-        options = Options { sizes: vec![20], runs: 1, keep: None };
-    }
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match *word {
-            "--sizes" => {
-                options.sizes = words.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect();
-            }
-            "--runs" => options.runs = words.next().unwrap().parse().unwrap(),
-            "--keep" => options.keep = Some(words.next().unwrap().into()),
-            "--quick" => options = Options { sizes: vec![100], runs: 1, ..options },
-            other => {
-                eprintln!("unknown option {other}");
-                std::process::exit(2);
-            }
-        }
-    }
-    options
 }
 
 fn bench(options: &Options) {
-    let folder =
-        options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-plan"));
+    let folder = options.folder("bench-plan");
     println!("| workloads | command | batches | wall s | CPU s | peak MiB |\n|---|---|---|---|---|---|");
     for &workloads in &options.sizes {
         let repository = folder.join(workloads.to_string());

@@ -9,16 +9,17 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::print_stderr, reason = "and what it is doing")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
-#![expect(clippy::exit, reason = "a child process passes on a status")]
 
 mod generate;
 mod kustomize;
 mod measure;
+mod options;
 mod report;
 mod sets;
 mod yardstick;
 
 use measure::{Cost, measure};
+use options::Options;
 use report::{Row, Table};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,12 +33,6 @@ const RENDER: [&str; 5] = [PILLION, "render", "apps", "--sidecarsets", "sidecars
 /// kustomize needs hours above this many workloads.
 const MOST_FOR_KUSTOMIZE: usize = 1_000;
 
-struct Options {
-    sizes: Vec<usize>,
-    runs: usize,
-    keep: Option<PathBuf>,
-}
-
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -48,37 +43,12 @@ fn main() {
         ["generate", workloads, folder] => {
             println!("{}", generate::repository(Path::new(folder), workloads.parse().unwrap()).unwrap());
         }
-        words => bench(&options(words)),
+        words => bench(&Options::read(words, &[1_000, 10_000, 50_000])),
     }
-}
-
-fn options(words: &[&str]) -> Options {
-    let mut options = Options { sizes: vec![1_000, 10_000, 50_000], runs: 3, keep: None };
-    let mut words = words.iter();
-    // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
-    if !std::env::args().any(|a| a == "--bench") {
-        options = Options { sizes: vec![50], runs: 1, keep: None };
-    }
-    while let Some(word) = words.next() {
-        match *word {
-            "--sizes" => {
-                options.sizes = words.next().unwrap().split(',').map(|n| n.parse().unwrap()).collect()
-            }
-            "--runs" => options.runs = words.next().unwrap().parse().unwrap(),
-            "--keep" => options.keep = Some(words.next().unwrap().into()),
-            "--quick" => options = Options { sizes: vec![100], runs: 1, ..options },
-            other => {
-                eprintln!("unknown option {other}");
-                std::process::exit(2);
-            }
-        }
-    }
-    options
 }
 
 fn bench(options: &Options) {
-    let folder =
-        options.keep.clone().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-render"));
+    let folder = options.folder("bench-render");
     let mut tables = Vec::new();
     for &workloads in &options.sizes {
         let repository = folder.join(workloads.to_string());
