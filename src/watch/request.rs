@@ -1,7 +1,7 @@
 //! How is another server asked over HTTP? With a deadline, a bounded answer, and no secret in what is said of it.
 
 use std::fmt;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Error, Proxy};
@@ -179,6 +179,16 @@ fn told(error: &Error) -> String {
         Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
             "the proxy of the environment does not let it through".to_owned()
         }
+        // What rustls finds wrong comes in an error of this kind.
+        Error::Io(what) if what.kind() == ErrorKind::InvalidData => {
+            let why = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
+            let own = if why.contains("UnknownIssuer") {
+                "; `--ca-file` names authorities of your own"
+            } else {
+                ""
+            };
+            format!("no secure connection ({}{own})", one_line(&why))
+        }
         Error::Io(what) => format!("the connection failed ({})", what.kind()),
         Error::Protocol(_) | Error::Http(_) => "it does not speak HTTP".to_owned(),
         Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
@@ -252,5 +262,20 @@ mod tests {
     fn roots_are_certificates() {
         let wrong = |pem: &str| Client::new(Duration::from_secs(1), Some(pem.as_bytes())).unwrap_err();
         assert_eq!(wrong("nothing"), "this PEM file holds no certificate");
+        Client::new(Duration::from_secs(1), Some(CERTIFICATE.as_bytes())).unwrap();
     }
+
+    /// Of nobody: its key was thrown away.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBlDCCATugAwIBAgIUJyaSptw1sfjOcmjYsSOa0FGnvrkwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzE4MjYxN1oYDzIxMjYxMTAz
+MTgyNjE3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT0YKqiIulwcARgQUKDuoe1DcAXsY1qKSL7RhsWoucp8b5qWGGHIhiU
+2oHhLiPYb+riRqXG/jhiNXI1MHSWlyPLo2kwZzAdBgNVHQ4EFgQUVUfq6F3IxKXo
+AHxKxoLkkQug+ZMwHwYDVR0jBBgwFoAUVUfq6F3IxKXoAHxKxoLkkQug+ZMwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+RwAwRAIgHrqZ/Oc7X+hHcJTt10pZq7apwosM0faWKrCMdWubC/gCIAGZGw7G1ObR
+e8SOhYcHb+rlpVIThUFAbSPxxdg45fMy
+-----END CERTIFICATE-----
+";
 }

@@ -1,5 +1,7 @@
 //! A check before the next batch: programs and servers that pass, fail, wait, or give no answer.
 
+use crate::git_world::World;
+use crate::stage_world::example;
 use crate::watch_servers::{Scripted, json as answer};
 use pillion::watch::check::{Answer, Carrier, Check, Question};
 use pillion::watch::request::{Address, Client};
@@ -137,4 +139,21 @@ fn a_server_answers_in_json() {
     assert!(asked.iter().all(|a| *a == question().json()));
     assert_eq!(server.asked()[0].line, "POST /check?key=s3cr3t");
     assert_eq!(server.asked()[0].header("content-type"), "application/json");
+}
+
+#[test]
+fn certificates_are_read_before_anything_is_asked() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).commit("start");
+    repo.put("own.pem", "nothing");
+    for (file, why) in [
+        ("no.pem", "No such file or directory (os error 2)"),
+        ("own.pem", "this PEM file holds no certificate"),
+    ] {
+        let output = repo.try_pillion(&["watch", "--once", "--ca-file", file]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said, format!("pillion: --ca-file: `{file}`: {why}: name a PEM file with certificates\n"));
+    }
 }

@@ -36,7 +36,9 @@ use clap::{Args, ValueEnum};
 use heard::Heard;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -79,6 +81,9 @@ pub(super) struct WatchArgs {
     /// Address of the forge's API, where it cannot be told from the remote's
     #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL", requires = "pull_request")]
     forge_url: Option<String>,
+    /// Certificates (PEM) that forges, webhooks and checks are to have theirs from, in place of the public ones
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
+    ca_file: Option<PathBuf>,
     /// A program that is asked before the next batch; its arguments follow behind `--`
     #[arg(long, value_name = "PROGRAM", conflicts_with = "check_url")]
     check_command: Option<OsString>,
@@ -167,9 +172,10 @@ fn begin(
     reporter: &mut Reporter,
 ) -> Result<Result<u8, write::Failure>, NoStart> {
     let opened = repository::open(&args.repository, common, reporter)?.ok_or(NoStart::Told(USAGE))?;
+    let mut outside = outside(args, &opened)?;
     let (sender, receiver) = sync_channel(1);
     let (runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
-    let mut outside = outside(args, &opened, observers)?;
+    outside.observers = observers;
     let watching = Watching {
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
@@ -262,14 +268,18 @@ fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
     }
 }
 
-/// Everything else outside the program.
-fn outside(
-    args: &WatchArgs,
-    opened: &Opened,
-    observers: BTreeMap<Option<String>, Observer>,
-) -> Result<Outside, NoStart> {
+/// Everything outside the program but the clusters.
+fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
     let usage = |text: String| NoStart::Said(text, USAGE);
-    let client = |patience| Client::new(patience, None).map_err(usage);
+    let roots = args.ca_file.as_deref().map(|file| fs::read(file).map_err(|error| (file, error.to_string())));
+    let of_file = |(file, why): (&Path, String)| {
+        usage(format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display()))
+    };
+    let roots = roots.transpose().map_err(of_file)?;
+    let client = |patience| {
+        let client = Client::new(patience, roots.as_deref());
+        client.map_err(|why| of_file((args.ca_file.as_deref().unwrap_or(Path::new("")), why)))
+    };
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
     let notifier = Notifier::new(client(Duration::from_secs(10))?, plain.as_deref(), slack.as_deref());
@@ -295,7 +305,7 @@ fn outside(
         None
     };
     let notifier = Some(notifier.map_err(usage)?);
-    let mut outside = Outside::new(observers);
+    let mut outside = Outside::new(BTreeMap::new());
     (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
     Ok(outside)
 }
