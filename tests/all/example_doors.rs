@@ -11,3 +11,8 @@ fn an_argocd_plugin() {
 fn a_github_action() {
     check("github-action");
 }
+
+#[test]
+fn pipes() {
+    check("pipes");
+}

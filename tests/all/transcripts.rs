@@ -9,5 +9,7 @@ fn transcripts_show_what_the_program_prints() {
         // Played by example_doors, and where another program is needed by tests/e2e.
         .skip("examples/argocd-cmp/README.md")
         .skip("examples/github-action/README.md")
+        .skip("examples/pipes/README.md")
+        .skip("examples/helm/README.md")
         .skip("examples/kustomize-exec/README.md");
 }

@@ -4,6 +4,7 @@ use crate::harness::api::{DEPLOYMENTS, STATEFUL_SETS};
 use crate::harness::namespace::Namespace;
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
+use crate::transcript::{self, copy, example};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -15,122 +16,30 @@ enum Version {
     Helm4,
 }
 
-/// A repository with a chart in it, and programs on a PATH of its own.
+/// A copy of examples/helm, and programs on a PATH of its own.
 struct Repository {
     folder: tempfile::TempDir,
 }
 
-const FILES: &[(&str, &str)] = &[
-    ("pillion.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\n"),
-    (
-        "sidecars/log.yaml",
-        "apiVersion: apps.kruise.io/v1beta1
-kind: SidecarSet
-metadata: {name: log}
-spec:
-  selector: {matchLabels: {log: 'true'}}
-  containers:
-  - name: logtail
-    image: registry.example/logtail:1.4.2
-    volumeMounts: [{name: logs, mountPath: /var/log/app}]
-  volumes: [{name: logs, emptyDir: {}}]
-",
-    ),
-    ("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n"),
-    ("chart/values.yaml", "enabled: true\n"),
-    (
-        "chart/templates/web.yaml",
-        "{{- if .Values.enabled }}
-# The front of the shop.
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ .Release.Name }}-web
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata:
-      labels: {app: web, log: 'true'}
-    spec:
-      containers:
-      - name: web # first
-        image: registry.example/web:1.0
-        env:
-        - {name: ODD, value: 'yes'}
-        - {name: ODDER, value: '0777'}
-{{- end }}
-",
-    ),
-    (
-        "chart/templates/db.yaml",
-        "{{- if .Values.enabled }}
-apiVersion: apps/v1
-kind: StatefulSet
-metadata:
-  name: {{ .Release.Name }}-db
-spec:
-  serviceName: db
-  selector: {matchLabels: {app: db}}
-  template:
-    metadata:
-      labels: {app: db, log: 'true'}
-    spec:
-      containers: [{name: db, image: 'registry.example/db:1.0'}]
-{{- end }}
-",
-    ),
-    (
-        "chart/templates/migrate.yaml",
-        "{{- if .Values.enabled }}
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-migrate
-  annotations: {helm.sh/hook: 'pre-install,pre-upgrade'}
-spec:
-  template:
-    metadata:
-      labels: {log: 'true'}
-    spec:
-      restartPolicy: Never
-      containers: [{name: migrate, image: 'registry.example/db:1.0'}]
-{{- end }}
-",
-    ),
-    (
-        "chart/templates/tests/ping.yaml",
-        "{{- if .Values.enabled }}
-apiVersion: v1
-kind: Pod
-metadata:
-  name: {{ .Release.Name }}-ping
-  labels: {log: 'true'}
-  annotations: {helm.sh/hook: test}
-spec:
-  restartPolicy: Never
-  containers: [{name: ping, image: 'registry.example/ping:1.0'}]
-{{- end }}
-",
-    ),
-];
-
 impl Repository {
     /// With pillion where this Helm looks for it, put there as docs/doors.md says.
     fn new(version: Version) -> Self {
-        sandbox::enter();
-        let repository = Self { folder: tempfile::tempdir().unwrap() };
-        for (file, text) in FILES {
-            repository.write(file, text);
-        }
-        fs::create_dir(repository.programs()).unwrap();
-        symlink(env!("CARGO_BIN_EXE_pillion"), repository.programs().join("pillion")).unwrap();
-        let helm = tool("helm", if version == Version::Helm3 { "helm3" } else { "helm4" });
-        symlink(helm, repository.programs().join("helm")).unwrap();
+        let repository = Self::without_plugin(version);
         if version == Version::Helm4 {
             succeeded(&repository.run("pillion", &["init", "helm4"]));
             succeeded(&repository.run("helm", &["plugin", "install", "./pillion"]));
         }
+        repository
+    }
+
+    fn without_plugin(version: Version) -> Self {
+        sandbox::enter();
+        let repository = Self { folder: tempfile::tempdir().unwrap() };
+        copy(&example("helm"), repository.folder.path());
+        fs::create_dir(repository.programs()).unwrap();
+        symlink(env!("CARGO_BIN_EXE_pillion"), repository.programs().join("pillion")).unwrap();
+        let helm = tool("helm", if version == Version::Helm3 { "helm3" } else { "helm4" });
+        symlink(helm, repository.programs().join("helm")).unwrap();
         repository
     }
 
@@ -197,6 +106,18 @@ fn stderr(output: &Output) -> String {
 fn document<'a>(text: &'a str, template: &str) -> &'a str {
     let (_, rest) = text.split_once(&format!("# Source: shop/templates/{template}\n")).unwrap();
     rest.split("\n---\n").next().unwrap()
+}
+
+fn the_example_shows_what_happens(version: Version) {
+    let repository = match version {
+        Version::Helm3 => Repository::new(version),
+        // The page installs the plugin.
+        Version::Helm4 => Repository::without_plugin(version),
+    };
+    let page = if version == Version::Helm3 { "helm3.md" } else { "README.md" };
+    transcript::check(&example("helm").join(page), |program, arguments| {
+        repository.command(program, arguments)
+    });
 }
 
 fn a_chart_gets_sidecars_and_its_hooks_get_none(version: Version) {
@@ -332,4 +253,5 @@ tests! {
     it_does_not_work_unnoticed_where_no_sidecar_set_is_named
     a_chart_that_renders_nothing
     a_release_is_installed_and_upgraded
+    the_example_shows_what_happens
 }

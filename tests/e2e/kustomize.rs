@@ -2,10 +2,11 @@
 
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
+use crate::transcript::{self, copy, example};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const FUNCTIONS: [&str; 2] = ["--enable-alpha-plugins", "--enable-exec"];
@@ -21,7 +22,7 @@ impl Repository {
     fn with(part: &str) -> Self {
         sandbox::enter();
         let folder = tempfile::tempdir().unwrap();
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kustomize-exec"), folder.path());
+        copy(&example("kustomize-exec"), folder.path());
         let programs = folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
         symlink(env!("CARGO_BIN_EXE_pillion"), programs.join("pillion")).unwrap();
@@ -73,19 +74,6 @@ impl Repository {
             .output()
             .unwrap();
         assert!(sh.status.success(), "{}", String::from_utf8_lossy(&sh.stderr));
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
     }
 }
 
@@ -237,32 +225,9 @@ fn files_that_are_edited_in_place_are_not_deleted(repository: &Repository) {
 #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
 fn the_example_shows_what_happens() {
     let repository = Repository::with("tools");
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kustomize-exec/README.md");
-    let written = fs::read_to_string(&readme).unwrap();
-    let (mut new, mut in_block) = (String::new(), false);
-    let mut lines = written.lines().peekable();
-    while let Some(line) = lines.next() {
-        let _ = writeln!(new, "{line}");
-        in_block = if line.starts_with("```") { !in_block && line == "```console" } else { in_block };
-        let Some(command) = line.strip_prefix("$ ").filter(|_| in_block) else { continue };
-        while lines.peek().is_some_and(|l| !l.starts_with("$ ") && !l.starts_with("```")) {
-            lines.next();
-        }
-        let output = Command::new("sh")
-            .args(["-c", &format!("exec 2>&1; {command}")])
-            .current_dir(repository.folder.path())
-            .env("PATH", format!("{}:/usr/bin:/bin", repository.programs.display()))
-            .output()
-            .unwrap();
-        new.push_str(&String::from_utf8(output.stdout).unwrap());
-        if !output.status.success() {
-            let _ = writeln!(new, "? {}", output.status.code().unwrap_or(-1));
-        }
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&readme, &new).unwrap();
-    }
-    assert_eq!(fs::read_to_string(&readme).unwrap(), new);
+    transcript::check(&example("kustomize-exec").join("README.md"), |program, arguments| {
+        repository.command(program, arguments)
+    });
 }
 
 macro_rules! tests {

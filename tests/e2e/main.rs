@@ -18,4 +18,5 @@ mod kustomize;
 mod lua;
 mod release;
 mod simulated_pods;
+mod transcript;
 mod watched;
