@@ -1,7 +1,9 @@
 //! The simulated kubelets behave as real ones: what `harness/stages.yaml` promises.
 
 use crate::harness::api::{DEPLOYMENTS, PODS};
+use crate::harness::kubectl::Kubectl;
 use crate::harness::namespace::Namespace;
+use crate::harness::plane::plane;
 use crate::harness::pods::{condition, container, is_ready, uids};
 use crate::harness::wait::{SOON, wait_for};
 use serde_json::{Value, json};
@@ -186,6 +188,9 @@ fn pods_end_when_nobody_holds_them_and_the_frozen_stay_as_they_are() {
     for name in ["free", "held"] {
         namespace.wait_until(PODS, name, "ready", is_ready);
     }
+    let kubelet = Kubectl::new(&plane().kubeconfig("kubelet", "kwok-token")).in_namespace(&namespace.name);
+    let refused = kubelet.try_run(&["delete", "pod", "free"], "");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("nobody has ended this pod"), "{refused:?}");
     namespace.kubectl.run(&["delete", "pod", "free"]);
     namespace.kubectl.run(&["delete", "pod", "held", "--wait=false"]);
     let held = namespace.get(PODS, "held").unwrap();

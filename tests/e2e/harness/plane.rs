@@ -53,12 +53,13 @@ impl Plane {
         let start = Instant::now();
         fs::create_dir_all(folder).unwrap();
         let put = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-        put("tokens.csv", "admin-token,admin,admin,system:masters\n");
+        put("tokens.csv", "admin-token,admin,admin,system:masters\nkwok-token,kwok,kwok,system:masters\n");
         put("audit.yaml", AUDIT);
         let kubeconfig = folder.join("admin.kubeconfig");
         fs::write(&kubeconfig, kubeconfig_for(folder, "admin-token")).unwrap();
         let plane = Self { folder: folder.to_owned(), kubectl: Kubectl::new(&kubeconfig) };
         plane.start_storage();
+        plane.kubectl.apply(KUBELET);
         plane.start_controllers();
         plane.join_nodes();
         note(&format!("the control plane was up in {:.1} s", start.elapsed().as_secs_f64()));
@@ -129,7 +130,8 @@ impl Plane {
         serve(
             "kwok",
             self.program("kwok")
-                .args(admin)
+                .arg("--kubeconfig")
+                .arg(self.kubeconfig("kwok", "kwok-token"))
                 .args(["--manage-all-nodes=true", "--node-ip=127.0.0.1", "--server-address=127.0.0.1:10247"])
                 .args(["--node-lease-duration-seconds=40", "--config"])
                 .arg(stages),
@@ -197,6 +199,23 @@ current-context: e2e
         certificate.display()
     )
 }
+
+/// A kubelet removes the pod that it has ended, by its UID. kwok v0.8.0 removes whatever has the pod's name (deleteResource
+/// of pod_controller.go), and once more when it is behind: a pod of a StatefulSet that has just been made anew.
+const KUBELET: &str = "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: kubelet}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [DELETE], resources: [pods]}]
+  matchConditions: [{name: by-kwok, expression: request.userInfo.username == 'kwok'}]
+  validations: [{expression: has(oldObject.metadata.deletionTimestamp), message: nobody has ended this pod}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: kubelet}
+spec: {policyName: kubelet, validationActions: [Deny]}
+";
 
 /// The requests of the tests' own accounts are written down, when they begin (watches end late) and without bodies.
 const AUDIT: &str = "apiVersion: audit.k8s.io/v1
