@@ -96,6 +96,16 @@ pub enum Form {
     Slack,
 }
 
+impl Form {
+    /// Returns what receivers that want it are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "webhook",
+            Self::Slack => "slack",
+        }
+    }
+}
+
 /// One receiver. Its address is a secret; only the host is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
@@ -104,13 +114,14 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Returns the form that it wants; no two receivers want the same.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// Returns what it is called in logs: `slack at hooks.example`.
     pub fn name(&self) -> String {
-        let form = match self.form {
-            Form::Plain => "webhook",
-            Form::Slack => "slack",
-        };
-        format!("{form} at {}", self.address.host())
+        format!("{} at {}", self.form.name(), self.address.host())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::check::{Answer, Check, Question};
 use super::forge::{Forge, PullRequest, State, next_branch};
-use super::notify::{Notice, Notifier};
+use super::notify::{Form, Notice, Notifier, Receiver};
 use super::observe::Observer;
 use super::snapshot::Snapshot;
 use super::world::{Proposal, Released, Stopped, Unseen, World};
@@ -10,7 +10,7 @@ use crate::git::{Expected, Id, Move, RefUpdate, Upstream};
 use crate::stage::{Failure, Live, Opened};
 use std::collections::BTreeMap;
 
-/// Where it is written down which live commit people were told of last.
+/// Where it is written down which live commit each receiver was told of last.
 const TOLD: &str = "refs/pillion/told";
 
 /// The world as it is.
@@ -118,15 +118,19 @@ impl World for Outside {
         self.check.as_ref().map_or_else(|| Answer::Pass(String::new()), |check| check.ask(question))
     }
 
-    fn told(&mut self, opened: &Opened) -> Result<Option<Id>, Stopped> {
-        let upstream = upstream(opened)?;
-        Ok(opened.repository.fetch_ref(&upstream, &told_of(opened))?)
+    fn receivers(&self) -> Vec<Form> {
+        self.notifier.iter().flat_map(Notifier::receivers).map(Receiver::form).collect()
     }
 
-    fn tell(&mut self, notice: &Notice) -> Result<(), Stopped> {
+    fn told(&mut self, opened: &Opened, receiver: Form) -> Result<Option<Id>, Stopped> {
+        let upstream = upstream(opened)?;
+        Ok(opened.repository.fetch_ref(&upstream, &told_of(opened, receiver))?)
+    }
+
+    fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped> {
         reached("before-notify");
         let Some(notifier) = &self.notifier else { return Ok(()) };
-        for receiver in notifier.receivers() {
+        for receiver in notifier.receivers().iter().filter(|r| r.form() == receiver) {
             notifier.send(receiver, notice).map_err(|undelivered| Stopped::Service {
                 is_retryable: undelivered.is_retryable,
                 text: undelivered.to_string(),
@@ -136,14 +140,20 @@ impl World for Outside {
         Ok(())
     }
 
-    fn remember_told(&mut self, opened: &Opened, before: Option<Id>, commit: Id) -> Result<(), Stopped> {
-        let expected = Expected::read(before);
-        push(opened, RefUpdate { name: told_of(opened), to: Some(commit), expected, how: Move::Replace })
+    fn remember_told(
+        &mut self,
+        opened: &Opened,
+        receiver: Form,
+        before: Option<Id>,
+        commit: Id,
+    ) -> Result<(), Stopped> {
+        let (name, expected) = (told_of(opened, receiver), Expected::read(before));
+        push(opened, RefUpdate { name, to: Some(commit), expected, how: Move::Replace })
     }
 }
 
-fn told_of(opened: &Opened) -> String {
-    format!("{TOLD}/{}", opened.branches.live)
+fn told_of(opened: &Opened, receiver: Form) -> String {
+    format!("{TOLD}/{}/{}", receiver.name(), opened.branches.live)
 }
 
 fn upstream(opened: &Opened) -> Result<Upstream, Failure> {

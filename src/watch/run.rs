@@ -1,7 +1,7 @@
 //! The loop: fetch, read, evaluate, act, tell; and again when the head moves, pods change or time has passed.
 
 use super::evaluate::{NotApplied, Options, evaluate};
-use super::notify::Notice;
+use super::notify::{Form, Notice};
 use super::report::Report;
 use super::standing::{Standing, sites, standing};
 use super::world::{Stopped, World};
@@ -28,8 +28,6 @@ pub struct Watching {
     pub cluster: Option<String>,
     /// What an evaluation may do.
     pub options: Options,
-    /// People are told of commits.
-    pub tells: bool,
     /// Where people see commits: the address up to the id, where it is known.
     pub commits: Option<String>,
 }
@@ -170,26 +168,36 @@ impl Watching {
     /// Tells people what they were not told yet; false when somebody could not be reached. A release never waits for
     /// that.
     fn try_to_tell(&self, work: &mut Work<'_>, live: &Live<'_>) -> Result<bool, Stopped> {
-        match self.tell(work.opened, live, work.world) {
-            Ok(()) => Ok(true),
-            Err(killed @ Stopped::Killed(_)) => Err(killed),
-            Err(failure) => {
-                work.audience.hear_untold(&failure);
-                Ok(false)
+        let mut is_told = true;
+        for receiver in work.world.receivers() {
+            match self.tell(work.opened, live, work.world, receiver) {
+                Ok(()) => {}
+                Err(killed @ Stopped::Killed(_)) => return Err(killed),
+                Err(failure) => {
+                    work.audience.hear_untold(&failure);
+                    is_told = false;
+                }
             }
         }
+        Ok(is_told)
     }
 
-    /// Tells people of the live commits of rollouts that nobody was told of, oldest first.
-    fn tell(&self, opened: &Opened, live: &Live<'_>, world: &mut dyn World) -> Result<(), Stopped> {
-        if !self.tells || self.options.dry_run {
+    /// Tells a receiver of the live commits of rollouts that it was not told of, oldest first.
+    fn tell(
+        &self,
+        opened: &Opened,
+        live: &Live<'_>,
+        world: &mut dyn World,
+        receiver: Form,
+    ) -> Result<(), Stopped> {
+        if self.options.dry_run {
             return Ok(());
         }
-        let told = world.told(opened)?;
+        let told = world.told(opened, receiver)?;
         if told == Some(live.head.id) {
             return Ok(());
         }
-        let Some(last) = told else { return world.remember_told(opened, None, live.head.id) };
+        let Some(last) = told else { return world.remember_told(opened, receiver, None, live.head.id) };
         let mut untold = Vec::new();
         for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_TOLD) {
             let commit = commit?;
@@ -198,10 +206,20 @@ impl Watching {
             }
             untold.push(commit);
         }
+        let mut arrived = last;
         for commit in untold.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()) {
-            world.tell(&self.notice(live, commit)?)?;
+            match world.tell(receiver, &self.notice(live, commit)?) {
+                Ok(()) => arrived = commit.id,
+                Err(killed @ Stopped::Killed(_)) => return Err(killed),
+                // What has arrived is not told again when the rest is.
+                Err(failure) if arrived != last => {
+                    world.remember_told(opened, receiver, Some(last), arrived)?;
+                    return Err(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
-        world.remember_told(opened, Some(last), live.head.id)
+        world.remember_told(opened, receiver, Some(last), live.head.id)
     }
 
     /// What people are told of a commit.

@@ -1,7 +1,7 @@
 //! Everything outside the program that a watcher touches, as one trait: tests put a simulated world in its place.
 
 use super::check::{Answer, Question};
-use super::notify::Notice;
+use super::notify::{Form, Notice};
 use super::snapshot::Snapshot;
 use crate::git::{Id, RefUpdate};
 use crate::stage::{Failure, Live, Opened, Put};
@@ -53,23 +53,32 @@ pub trait World {
     /// Asks the check of the user, where there is one.
     fn ask(&mut self, question: &Question) -> Answer;
 
-    /// The newest live commit that was told of; None: none yet, or nobody is to be told.
+    /// Who is to be told of commits.
+    fn receivers(&self) -> Vec<Form>;
+
+    /// The newest live commit that a receiver was told of; None: none yet.
     ///
     /// # Errors
     /// As [`World::fetch`].
-    fn told(&mut self, opened: &Opened) -> Result<Option<Id>, Stopped>;
+    fn told(&mut self, opened: &Opened, receiver: Form) -> Result<Option<Id>, Stopped>;
 
-    /// Tells people of a commit.
+    /// Tells a receiver of a commit.
     ///
     /// # Errors
     /// When it has not arrived.
-    fn tell(&mut self, notice: &Notice) -> Result<(), Stopped>;
+    fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped>;
 
-    /// Remembers the newest live commit that was told of.
+    /// Remembers the newest live commit that a receiver was told of.
     ///
     /// # Errors
     /// As [`World::release`].
-    fn remember_told(&mut self, opened: &Opened, before: Option<Id>, commit: Id) -> Result<(), Stopped>;
+    fn remember_told(
+        &mut self,
+        opened: &Opened,
+        receiver: Form,
+        before: Option<Id>,
+        commit: Id,
+    ) -> Result<(), Stopped>;
 }
 
 /// A commit that is to become live.

@@ -8,7 +8,7 @@ use pillion::git::{Commit, Expected, Id, RefUpdate, Walk, trailer};
 use pillion::stage::{Branches, Live, Opened, Put, verify};
 use pillion::watch::check::{Answer, Question};
 use pillion::watch::evaluate::NotApplied;
-use pillion::watch::notify::Notice;
+use pillion::watch::notify::{Form, Notice};
 use pillion::watch::report::Report;
 use pillion::watch::run::{Audience, Turn, Watching, Work};
 use pillion::watch::snapshot::Snapshot;
@@ -50,9 +50,11 @@ struct Shared {
     dice: Dice,
     /// Nothing goes wrong.
     is_calm: bool,
-    /// What people were told, in the order of arrival, doubled ones too.
-    arrived: Vec<Notice>,
-    told: Option<Id>,
+    /// What each receiver was told, in the order of arrival, doubled ones too.
+    arrived: BTreeMap<Form, Vec<Notice>>,
+    told: BTreeMap<Form, Id>,
+    /// Messages that the receiver of Slack's form is still not going to take.
+    refusals: usize,
     /// Commits of people that are still to come onto the live branch.
     edits: u32,
 }
@@ -64,8 +66,9 @@ impl Shared {
             cluster: SimCluster::new(),
             dice: Dice(1),
             is_calm: true,
-            arrived: Vec::new(),
-            told: None,
+            arrived: BTreeMap::new(),
+            told: BTreeMap::new(),
+            refusals: 0,
             edits: 0,
         }
     }
@@ -142,22 +145,39 @@ impl World for Sim<'_> {
         Answer::Pass(String::new())
     }
 
-    fn told(&mut self, _: &Opened) -> Result<Option<Id>, Stopped> {
-        Ok(self.shared.borrow().told)
+    fn receivers(&self) -> Vec<Form> {
+        vec![Form::Plain, Form::Slack]
     }
 
-    fn tell(&mut self, notice: &Notice) -> Result<(), Stopped> {
+    fn told(&mut self, _: &Opened, receiver: Form) -> Result<Option<Id>, Stopped> {
+        Ok(self.shared.borrow().told.get(&receiver).copied())
+    }
+
+    fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped> {
         self.kill(10, "before telling")?;
         self.fail(10, "the webhook is away")?;
-        self.shared.borrow_mut().arrived.push(notice.clone());
+        {
+            let mut shared = self.shared.borrow_mut();
+            if receiver == Form::Slack && shared.refusals > 0 {
+                shared.refusals -= 1;
+                return Err(Stopped::Service { text: "slack is away".to_owned(), is_retryable: true });
+            }
+            shared.arrived.entry(receiver).or_default().push(notice.clone());
+        }
         self.kill(10, "after telling")
     }
 
-    fn remember_told(&mut self, _: &Opened, before: Option<Id>, commit: Id) -> Result<(), Stopped> {
+    fn remember_told(
+        &mut self,
+        _: &Opened,
+        receiver: Form,
+        before: Option<Id>,
+        commit: Id,
+    ) -> Result<(), Stopped> {
         self.kill(10, "before remembering")?;
         let mut shared = self.shared.borrow_mut();
-        if shared.told == before {
-            shared.told = Some(commit);
+        if shared.told.get(&receiver).copied() == before {
+            shared.told.insert(receiver, commit);
         }
         Ok(())
     }
@@ -252,7 +272,6 @@ struct Outcome {
     ledger: String,
     /// Subjects of the commits of the rollout, oldest first, without what differs with edits in between.
     actions: Vec<String>,
-    told: BTreeSet<String>,
     images: BTreeMap<String, Option<String>>,
 }
 
@@ -311,7 +330,7 @@ fn play(story: Story, seed: Option<u64>) -> Outcome {
     });
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
-    let watching = Watching { tells: true, ..Watching::default() };
+    let watching = Watching::default();
     let opened = opened(&repo);
     let mut alarms = [BTreeMap::new(), BTreeMap::new()];
     let (mut is_over, mut heard) = (false, Heard::default());
@@ -380,18 +399,15 @@ fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
         })
         .collect();
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
-    let told: BTreeSet<String> = shared.arrived.iter().map(|notice| notice.commit.clone()).collect();
-    // Everybody is told of everything; a notice that came twice has the key of the first.
-    assert_eq!(told, own);
+    for arrived in shared.arrived.values() {
+        let told: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
+        // Everybody is told of everything; a notice that came twice has the key of the first.
+        assert_eq!(told, own);
+    }
     let keys =
         ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
     let images = keys.map(|key| (key.to_owned(), shared.cluster.image(key, "logtail").map(str::to_owned)));
-    Outcome {
-        ledger: pillion::model::ledger::emit(&site.ledger("log")),
-        actions,
-        told: BTreeSet::new(),
-        images: images.into(),
-    }
+    Outcome { ledger: pillion::model::ledger::emit(&site.ledger("log")), actions, images: images.into() }
 }
 
 fn schedules(story: Story, seeds: std::ops::Range<u64>) {
@@ -459,15 +475,36 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     let commits = Some("https://forge.example/commit/".to_owned());
-    let watching = Watching { tells: true, commits, ..Watching::default() };
+    let watching = Watching { commits, ..Watching::default() };
     turn(&watching, &opened(&repo), &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
-    let arrived = &shared.borrow().arrived;
+    let arrived = &shared.borrow().arrived[&Form::Plain];
     let opens = arrived.iter().filter(|notice| notice.action == "Open");
     let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
     assert_eq!(clusters, [Some("eu"), Some("us")]);
     for notice in arrived {
         assert_eq!(notice.url, Some(format!("https://forge.example/commit/{}", notice.commit)));
     }
+}
+
+#[test]
+fn a_receiver_that_is_away_has_others_told_once() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let shared = RefCell::new(Shared { refusals: 7, ..Shared::calm() });
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let opened = opened(&repo);
+    for _ in 0..40 {
+        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        sync(&repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    let shared = shared.borrow();
+    let commits = |form| -> Vec<&str> { shared.arrived[&form].iter().map(|n| n.commit.as_str()).collect() };
+    let plain = commits(Form::Plain);
+    assert_eq!(plain.iter().collect::<BTreeSet<_>>().len(), plain.len());
+    assert_eq!(plain, commits(Form::Slack));
+    assert_eq!((shared.refusals, shared.arrived[&Form::Plain].last().unwrap().action.as_str()), (0, "Close"));
 }
 
 #[test]

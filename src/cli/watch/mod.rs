@@ -180,7 +180,6 @@ fn begin(
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
-        tells: outside.notifier.as_ref().is_some_and(|n| !n.receivers().is_empty()),
         commits: commits_of(&remote_url(&opened), args.pull_request),
     };
     let builder = Builder::new(&opened, &args.repository, reporter)?;
