@@ -37,6 +37,7 @@ mod odd;
 mod old_forms;
 mod patches;
 mod plan_commands;
+mod played;
 mod quirks;
 mod rollout;
 mod rollout_properties;

@@ -4,6 +4,8 @@
 #[path = "../all/git_world.rs"]
 #[expect(dead_code, reason = "shared with the tests of the rooms, which use all of it")]
 mod git_world;
+#[path = "../all/played.rs"]
+mod played;
 
 mod harness;
 
@@ -18,5 +20,4 @@ mod kustomize;
 mod lua;
 mod release;
 mod simulated_pods;
-mod transcript;
 mod watched;
