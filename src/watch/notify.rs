@@ -222,6 +222,7 @@ fn said_nothing(status: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::Roots;
     use super::*;
 
     fn notice() -> Notice {
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn addresses_are_never_repeated() {
-        let client = || Client::new(PATIENCE, None).unwrap();
+        let client = || Client::new(PATIENCE, &Roots::default());
         let wrong = Notifier::new(client(), None, Some("hooks.example/s3cr3t")).unwrap_err();
         assert!(wrong.contains(SLACK) && !wrong.contains("s3cr3t"), "{wrong}");
         let told = Notifier::new(client(), Some("http://127.0.0.1:1/s3cr3t"), Some(" ")).unwrap();

@@ -87,6 +87,38 @@ impl Answer {
     }
 }
 
+/// Whose word on certificates counts; by default that of the public authorities, which are built in.
+#[derive(Debug, Clone)]
+pub struct Roots(RootCerts);
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self(RootCerts::WebPki)
+    }
+}
+
+impl Roots {
+    /// Reads authorities (PEM) that count in place of the public ones.
+    ///
+    /// # Errors
+    /// When there is no certificate.
+    pub fn read(pem: &[u8]) -> Result<Self, String> {
+        let found: Result<Vec<_>, _> = parse_pem(pem).collect();
+        let found = found.map_err(|_| "this is no PEM file with certificates".to_owned())?;
+        let certificates: Vec<_> = found
+            .into_iter()
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err("this PEM file holds no certificate".to_owned());
+        }
+        Ok(Self(RootCerts::new_with_certs(&certificates)))
+    }
+}
+
 /// Asks servers.
 #[derive(Clone)]
 pub struct Client {
@@ -104,31 +136,9 @@ impl fmt::Debug for Client {
 impl Client {
     /// Makes a client whose questions are answered within a time, everything included. Proxies are those of the
     /// environment, but not for this machine; redirects are not followed, because they would take a body elsewhere.
-    /// Certificates are checked against the roots built in, or against those of `roots` (PEM) in their place.
-    ///
-    /// # Errors
-    /// When `roots` holds no certificate.
-    pub fn new(patience: Duration, roots: Option<&[u8]>) -> Result<Self, String> {
-        let roots = match roots {
-            None => RootCerts::WebPki,
-            Some(pem) => {
-                let found: Result<Vec<_>, _> = parse_pem(pem).collect();
-                let found = found.map_err(|_| "this is no PEM file with certificates".to_owned())?;
-                let certificates: Vec<_> = found
-                    .into_iter()
-                    .filter_map(|item| match item {
-                        PemItem::Certificate(certificate) => Some(certificate),
-                        _ => None,
-                    })
-                    .collect();
-                if certificates.is_empty() {
-                    return Err("this PEM file holds no certificate".to_owned());
-                }
-                RootCerts::new_with_certs(&certificates)
-            }
-        };
+    pub fn new(patience: Duration, roots: &Roots) -> Self {
         let agent = |proxy| {
-            let tls = TlsConfig::builder().root_certs(roots.clone()).build();
+            let tls = TlsConfig::builder().root_certs(roots.0.clone()).build();
             Agent::config_builder()
                 .timeout_global(Some(patience))
                 .http_status_as_error(false)
@@ -140,7 +150,7 @@ impl Client {
                 .build()
                 .new_agent()
         };
-        Ok(Self { agent: agent(Proxy::try_from_env()), direct: agent(None) })
+        Self { agent: agent(Proxy::try_from_env()), direct: agent(None) }
     }
 
     /// Sends a request and reads the answer, whatever its status.
@@ -244,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_is_told_without_its_address() {
-        let client = Client::new(Duration::from_secs(5), None).unwrap();
+        let client = Client::new(Duration::from_secs(5), &Roots::default());
         let to = Address::parse("http://127.0.0.1:1/s3cr3t").unwrap();
         let said = client.send(&Request { method: "POST", to: &to, headers: &[], body: "{}".into() });
         let said = said.unwrap_err();
@@ -260,9 +270,9 @@ mod tests {
 
     #[test]
     fn roots_are_certificates() {
-        let wrong = |pem: &str| Client::new(Duration::from_secs(1), Some(pem.as_bytes())).unwrap_err();
+        let wrong = |pem: &str| Roots::read(pem.as_bytes()).unwrap_err();
         assert_eq!(wrong("nothing"), "this PEM file holds no certificate");
-        Client::new(Duration::from_secs(1), Some(CERTIFICATE.as_bytes())).unwrap();
+        Roots::read(CERTIFICATE.as_bytes()).unwrap();
     }
 
     /// Of nobody: its key was thrown away.

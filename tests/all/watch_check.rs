@@ -4,7 +4,7 @@ use crate::git_world::World;
 use crate::stage_world::example;
 use crate::watch_servers::{Scripted, json as answer};
 use pillion::watch::check::{Answer, Carrier, Check, Question};
-use pillion::watch::request::{Address, Client};
+use pillion::watch::request::{Address, Client, Roots};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -119,7 +119,7 @@ fn a_server_answers_in_json() {
     ]);
     let check = Check::Url {
         address: Address::parse(&format!("{}/check?key=s3cr3t", server.url())).unwrap(),
-        client: Client::new(LONG, None).unwrap(),
+        client: Client::new(LONG, &Roots::default()),
     };
     let said: Vec<Answer> = (0..7).map(|_| check.ask(&question())).collect();
     let again = |why: &str| Answer::Again(format!("the check at 127.0.0.1: {why}"));

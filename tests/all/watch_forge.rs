@@ -3,12 +3,12 @@
 use crate::watch_servers::{Answer, Scripted, json as answer};
 use pillion::watch::forge::github::{GitHub, PATIENCE};
 use pillion::watch::forge::{Failure, Forge as _, Found, Opened, PullRequest, State, Was};
-use pillion::watch::request::Client;
+use pillion::watch::request::{Client, Roots};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn github(server: &Scripted) -> GitHub {
-    let client = Client::new(PATIENCE, None).unwrap();
+    let client = Client::new(PATIENCE, &Roots::default());
     GitHub::new(client, "git@github.com:acme/gitops.git", Some(&server.url()), "s3cr3t").unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use crate::watch_servers::{Answer, Scripted};
 use pillion::watch::notify::{Notice, Notifier, PATIENCE, Undelivered};
-use pillion::watch::request::Client;
+use pillion::watch::request::{Client, Roots};
 use serde_json::json;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn notice() -> Notice {
 
 fn notifier(server: &Scripted) -> Notifier {
     let (plain, slack) = (format!("{}/hook/s3cr3t", server.url()), format!("{}/slack/s3cr3t", server.url()));
-    Notifier::new(Client::new(PATIENCE, None).unwrap(), Some(&plain), Some(&slack)).unwrap()
+    Notifier::new(Client::new(PATIENCE, &Roots::default()), Some(&plain), Some(&slack)).unwrap()
 }
 
 #[test]

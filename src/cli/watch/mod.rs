@@ -23,7 +23,7 @@ use crate::watch::notify::Notifier;
 use crate::watch::observe::{NoEvidence, Observer, Runtime, runtime};
 use crate::watch::outside::Outside;
 use crate::watch::report::Report;
-use crate::watch::request::{Address, Client};
+use crate::watch::request::{Address, Client, Roots};
 use crate::watch::run::{Turn, Watching, Work};
 use crate::watch::serve::{Health, Server};
 use crate::watch::service::{Pace, Wake, serve};
@@ -270,18 +270,11 @@ fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
 /// Everything outside the program but the clusters.
 fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
     let usage = |text: String| NoStart::Said(text, USAGE);
-    let roots = args.ca_file.as_deref().map(|file| fs::read(file).map_err(|error| (file, error.to_string())));
-    let of_file = |(file, why): (&Path, String)| {
-        usage(format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display()))
-    };
-    let roots = roots.transpose().map_err(of_file)?;
-    let client = |patience| {
-        let client = Client::new(patience, roots.as_deref());
-        client.map_err(|why| of_file((args.ca_file.as_deref().unwrap_or(Path::new("")), why)))
-    };
+    let roots = args.ca_file.as_deref().map_or_else(|| Ok(Roots::default()), roots)?;
+    let client = |patience| Client::new(patience, &roots);
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
-    let notifier = Notifier::new(client(Duration::from_secs(10))?, plain.as_deref(), slack.as_deref());
+    let notifier = Notifier::new(client(Duration::from_secs(10)), plain.as_deref(), slack.as_deref());
     let check = match (&args.check_command, &args.check_url) {
         (Some(program), _) => Some(Check::Command {
             program: program.clone(),
@@ -290,15 +283,14 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
         }),
         (None, Some(url)) => Some(Check::Url {
             address: Address::parse(url).map_err(|why| usage(format!("--check-url: {why}")))?,
-            client: client(args.check_patience)?,
+            client: client(args.check_patience),
         }),
         (None, None) => None,
     };
     let forge: Option<Box<dyn Forge>> = if args.pull_request {
         let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
         let remote = remote_url(opened);
-        let github =
-            GitHub::new(client(Duration::from_secs(30))?, &remote, args.forge_url.as_deref(), &token);
+        let github = GitHub::new(client(Duration::from_secs(30)), &remote, args.forge_url.as_deref(), &token);
         Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
     } else {
         None
@@ -307,6 +299,12 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
     let mut outside = Outside::new(BTreeMap::new());
     (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
     Ok(outside)
+}
+
+fn roots(file: &Path) -> Result<Roots, NoStart> {
+    let read = fs::read(file).map_err(|error| error.to_string()).and_then(|pem| Roots::read(&pem));
+    let wrong = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
+    read.map_err(|why| NoStart::Said(wrong(why), USAGE))
 }
 
 fn remote_url(opened: &Opened) -> String {

@@ -338,9 +338,10 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::request::Roots;
 
     fn github(remote: &str, api: Option<&str>, token: &str) -> Result<GitHub, Failure> {
-        GitHub::new(Client::new(PATIENCE, None).unwrap(), remote, api, token)
+        GitHub::new(Client::new(PATIENCE, &Roots::default()), remote, api, token)
     }
 
     #[test]
