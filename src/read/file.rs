@@ -65,13 +65,14 @@ fn nul(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
 }
 
 pub(super) fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
+    let because =
+        |error| Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}"));
     let diagnostic = match error.kind() {
         ErrorKind::NotFound => Diagnostic::error(Code::UnreadableFile, format!("`{name}` does not exist"))
             .help("check the name; a file that was there a moment ago was removed while pillion ran: run it again"),
         // From a repository's objects: what to do is in the message.
-        ErrorKind::Other => Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}")),
-        _ => Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}"))
-            .help("make it readable, or leave it out with `ignore:` in pillion.yaml"),
+        ErrorKind::Other => because(error),
+        _ => because(error).help("make it readable, or leave it out with `ignore:` in pillion.yaml"),
     };
     diagnostic.at(Label::whole_file(name.clone()))
 }

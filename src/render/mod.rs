@@ -187,10 +187,12 @@ impl Renderer {
         }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.document(&document, manifest),
-            // `gather` understood it and said so.
-            Err(_) if self.keeps_all && repair(manifest.text).is_some() => Rendered::as_it_is(),
-            Err(_) if !self.keeps_sidecar_sets && repair(manifest.text).is_some() => Rendered::dropped(),
-            Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
+            Err(error) => match (repair(manifest.text), self.keeps_all, self.keeps_sidecar_sets) {
+                // `gather` understood it and said so.
+                (Some(_), true, _) => Rendered::as_it_is(),
+                (Some(_), false, false) => Rendered::dropped(),
+                _ => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
+            },
         }
     }
 

@@ -210,13 +210,13 @@ impl Watching {
         for commit in untold.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()) {
             match world.tell(receiver, &self.notice(live, commit)?) {
                 Ok(()) => arrived = commit.id,
-                Err(killed @ Stopped::Killed(_)) => return Err(killed),
-                // What has arrived is not told again when the rest is.
-                Err(failure) if arrived != last => {
-                    world.remember_told(opened, receiver, Some(last), arrived)?;
+                Err(failure) => {
+                    // What has arrived is not told again when the rest is.
+                    if arrived != last && !matches!(failure, Stopped::Killed(_)) {
+                        world.remember_told(opened, receiver, Some(last), arrived)?;
+                    }
                     return Err(failure);
                 }
-                Err(failure) => return Err(failure),
             }
         }
         world.remember_told(opened, receiver, Some(last), live.head.id)
