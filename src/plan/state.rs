@@ -70,7 +70,7 @@ impl<'a> State<'a> {
                 state.held.push(Held { unit, carries, code: None, reason, has_line: true });
                 continue;
             }
-            if line.is_none() && ledger.released == *target {
+            if ledger.is_settled(line, target) {
                 continue;
             }
             let is_at_target = line.is_some() && carries == target;

@@ -245,12 +245,15 @@ impl Site {
     /// Finds out on all cores what the plan is going to ask of every workload.
     fn look_ahead(&self, course: &Course<'_>) {
         let ledger = self.ledger(&course.name);
-        let target = ledger.target.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
-        if target == ledger.released && ledger.lines.is_empty() {
-            return;
-        }
+        let target =
+            ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
         let fleet = &course.fleet;
-        in_order(fleet.units(), |unit| drop(fleet.change(unit, &ledger.released, &target)), |()| ());
+        let look = |unit: &Unit| {
+            if !ledger.is_settled(unit.line(&ledger), &target) {
+                fleet.change(unit, &ledger.released, &target);
+            }
+        };
+        in_order(fleet.units(), look, |()| ());
     }
 
     /// The workloads that rollouts of other SidecarSets have split, each with that set.

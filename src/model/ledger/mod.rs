@@ -136,6 +136,12 @@ impl Ledger {
         self.lines.get(key).filter(|line| !line.is_outdated(template))
     }
 
+    /// Tells whether nothing is to be done with a workload, whose line this is, on the way to a target: it carries
+    /// that and never left it. Only a line tells that a workload is, or was, somewhere else than the released revision.
+    pub fn is_settled(&self, line: Option<&Line>, target: &Name) -> bool {
+        line.is_none() && self.released == *target
+    }
+
     /// Returns a revision in use.
     pub fn revision(&self, name: &str) -> Option<&Revision> {
         self.revisions.get(name)

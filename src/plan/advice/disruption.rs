@@ -1,6 +1,6 @@
 //! Does a batch take down more pods than a PodDisruptionBudget would let be?
 
-use super::{Batch, Neighbour, Subject};
+use super::{Batch, Neighbour, Subject, of_kind};
 use crate::diag::{Code, Diagnostic, counted};
 use crate::model::selector::Selector;
 use crate::plan::amount::{self, Round};
@@ -15,8 +15,11 @@ pub fn disruption_budgets(
     neighbours: &[Neighbour<'_>],
     batches: &[Batch],
 ) -> Vec<Diagnostic> {
+    let mut budgets = of_kind(neighbours, ("policy", "PodDisruptionBudget")).peekable();
+    if budgets.peek().is_none() {
+        return Vec::new();
+    }
     let labels: Vec<_> = subjects.iter().map(Subject::labels).collect();
-    let budgets = neighbours.iter().filter(|n| n.is("policy", "PodDisruptionBudget"));
     budgets.filter_map(|budget| check(budget, subjects, &labels, batches)).collect()
 }
 
