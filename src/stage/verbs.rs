@@ -26,7 +26,7 @@ pub fn pause(ledger: &Ledger, reason: &str) -> Result<Ledger, Refused> {
         ));
     }
     let mut after = ledger.clone();
-    after.paused = Some(Paused { batch: ledger.last_batch(), reason: reason.to_owned() });
+    after.paused = Some(Paused { batch: ledger.last_batch(), reason: reason.to_owned(), by: None });
     Ok(after)
 }
 
@@ -126,6 +126,7 @@ pub fn hold(
         template: Some(unit.template_hash()),
         held: Some(reason.into()),
         images: images.clone(),
+        ..Line::default()
     };
     after.lines.insert_mut(Arc::clone(unit.key()), line);
     Ok(after)

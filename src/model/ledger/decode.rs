@@ -1,7 +1,7 @@
 //! From a document to a ledger: types, names that must exist, contents that must have their names.
 
 use super::written::{self, Written, json_schema};
-use super::{Approved, Ledger, Line, Lines, NOTHING, Name, Paused, Revision, revision_name};
+use super::{Approved, Ledger, Line, Lines, NOTHING, Name, Paused, Revision, Scope, revision_name};
 use crate::diag::{Code, Diagnostic};
 use crate::model::fits::Check;
 use crate::model::sidecar_set::decode_content;
@@ -36,8 +36,15 @@ impl Reader<'_> {
             name: self.name.clone(),
             released: name(spec.released.as_deref().unwrap_or(NOTHING)),
             target: spec.target.as_deref().map(name),
-            paused: spec.paused.map(|p| Paused { batch: p.batch, reason: p.reason }),
+            paused: spec.paused.map(|p| Paused { batch: p.batch, reason: p.reason, by: p.by }),
             rejected: spec.rejected.iter().map(|r| r.as_str().into()).collect(),
+            scope: spec.scope.map(|s| Scope {
+                workloads: s.workloads,
+                pods: s.pods,
+                digest: s.digest,
+                is_built: s.built,
+            }),
+            replaces: spec.replaces.iter().map(|r| r.as_str().into()).collect(),
             sizes: BTreeMap::new(),
             history: Vec::new(),
             revisions: BTreeMap::new(),
@@ -139,6 +146,9 @@ fn line_of(written: written::Line) -> Line {
         partition: written.partition,
         template: written.template.map(Into::into),
         held: written.held.map(Into::into),
+        by: written.by.map(Into::into),
+        since: written.since.map(Into::into),
+        until: written.until.map(Into::into),
         images: written.images,
     }
 }

@@ -21,14 +21,28 @@ pub fn emit(ledger: &Ledger) -> String {
     if let Some(target) = &ledger.target {
         entry(&mut text, "target", &name_text(target).into());
     }
+    if !ledger.replaces.is_empty() {
+        entry(&mut text, "replaces", &ledger.replaces.iter().map(|r| Value::from(&**r)).collect());
+    }
     if let Some(paused) = &ledger.paused {
-        entry(&mut text, "paused", &json!({"batch": paused.batch, "reason": paused.reason}));
+        let mut value = json!({"batch": paused.batch, "reason": paused.reason});
+        if let Some(by) = &paused.by {
+            value["by"] = by.as_str().into();
+        }
+        entry(&mut text, "paused", &value);
     }
     if !ledger.rejected.is_empty() {
         entry(&mut text, "rejected", &ledger.rejected.iter().map(|r| Value::from(&**r)).collect());
     }
     revisions(&mut text, "revisions", ledger.revisions.values());
     revisions(&mut text, "history", ledger.history.iter());
+    if let Some(scope) = &ledger.scope {
+        let mut value = json!({"workloads": scope.workloads, "pods": scope.pods, "digest": scope.digest});
+        if scope.is_built {
+            value["built"] = true.into();
+        }
+        entry(&mut text, "scope", &value);
+    }
     let sizes = ledger.sizes.iter().map(|(key, pods)| json!({"workload": &**key, "pods": pods}));
     items(&mut text, "sizes", sizes);
     let approved = ledger.approved.iter().map(|a| json!({"batch": a.batch, "plan": a.plan}));
@@ -44,7 +58,13 @@ fn line_value(key: &str, line: &Line) -> Value {
     value.insert("revision".into(), name_text(&line.revision).into());
     let numbers = [("batch", line.batch), ("partition", line.partition)];
     value.extend(numbers.into_iter().filter_map(|(key, n)| Some((key.to_owned(), n?.into()))));
-    let texts = [("template", &line.template), ("held", &line.held)];
+    let texts = [
+        ("template", &line.template),
+        ("held", &line.held),
+        ("by", &line.by),
+        ("since", &line.since),
+        ("until", &line.until),
+    ];
     value.extend(texts.into_iter().filter_map(|(key, t)| Some((key.to_owned(), t.as_deref()?.into()))));
     if !line.images.is_empty() {
         value.insert("images".into(), json!(line.images));

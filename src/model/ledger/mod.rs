@@ -48,6 +48,11 @@ pub struct Ledger {
     pub revisions: BTreeMap<Arc<str>, Revision>,
     /// Revisions that were in use, oldest first.
     pub history: Vec<Revision>,
+    /// What the open rollout counts; fewer workloads later, without a commit that removed them, is an error.
+    pub scope: Option<Scope>,
+    /// SidecarSets that are gone from git and whose containers this one brings: a workload that carries a revision of
+    /// this set carries none of those containers twice. Sorted.
+    pub replaces: Vec<Arc<str>>,
     /// Pods of workloads, where git does not say; in byte order of the keys.
     pub sizes: BTreeMap<Arc<str>, u32>,
     /// Workloads that carry another revision than the released one, in byte order of the keys. While a rollout
@@ -55,6 +60,29 @@ pub struct Ledger {
     pub lines: Lines,
     /// Batches that a person has approved.
     pub approved: Vec<Approved>,
+}
+
+/// The workloads that a rollout counts, as Start has counted them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Their number.
+    pub workloads: u32,
+    /// Their pods, as far as known.
+    pub pods: u32,
+    /// Digest of their keys ([`Scope::digest_of`]): eight hexadecimal digits.
+    pub digest: String,
+    /// They came from a build or from `--manifests`, and not from plain files of git.
+    pub is_built: bool,
+}
+
+impl Scope {
+    /// Returns the digest of the keys of workloads, which are taken in byte order.
+    pub fn digest_of<'k>(keys: impl Iterator<Item = &'k str>) -> String {
+        let mut sorted: Vec<&str> = keys.collect();
+        sorted.sort_unstable();
+        let digest = Sha256::digest(sorted.join("\n"));
+        digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 /// One content of a SidecarSet.
@@ -79,6 +107,13 @@ pub struct Line {
     pub template: Option<Arc<str>>,
     /// Why no rollout moves it.
     pub held: Option<Arc<str>>,
+    /// The person who holds it, `NAME <ADDRESS>`; None where the planner does (a Job). A hold by a person outlasts
+    /// changes of the source.
+    pub by: Option<Arc<str>>,
+    /// The day on which a person began to hold it, `YYYY-MM-DD`.
+    pub since: Option<Arc<str>>,
+    /// The last day of a hold by a person, `YYYY-MM-DD`; None: until `pillion hold --off`.
+    pub until: Option<Arc<str>>,
     /// Images of single containers in place of the revision's: the emergency images of `pillion hold`.
     pub images: BTreeMap<String, String>,
 }
@@ -90,6 +125,8 @@ pub struct Paused {
     pub batch: u32,
     /// Why.
     pub reason: String,
+    /// Who has paused it: a person, `NAME <ADDRESS>`, or `pillion`; None in ledgers of older versions.
+    pub by: Option<String>,
 }
 
 /// A batch that a person has approved.

@@ -54,6 +54,11 @@ pub(super) struct Spec {
     /// Revisions that were in use, oldest first.
     #[serde(default)]
     pub(super) history: Vec<Revision>,
+    /// What the open rollout counts.
+    pub(super) scope: Option<Scope>,
+    /// SidecarSets that are gone and whose containers this one brings.
+    #[serde(default)]
+    pub(super) replaces: Vec<String>,
     /// Pods of workloads, where git does not say.
     #[serde(default)]
     pub(super) sizes: Vec<Size>,
@@ -73,6 +78,23 @@ pub(super) struct Paused {
     pub(super) batch: u32,
     /// Why.
     pub(super) reason: String,
+    /// Who has paused it.
+    pub(super) by: Option<String>,
+}
+
+/// The workloads that a rollout counts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Scope {
+    /// Their number.
+    pub(super) workloads: u32,
+    /// Their pods, as far as known.
+    pub(super) pods: u32,
+    /// Digest of their keys, eight hexadecimal digits.
+    pub(super) digest: String,
+    /// They came from a build or from `--manifests`.
+    #[serde(default)]
+    pub(super) built: bool,
 }
 
 /// One content of the SidecarSet.
@@ -125,6 +147,12 @@ pub(super) struct Line {
     pub(super) template: Option<String>,
     /// Why no rollout moves it.
     pub(super) held: Option<String>,
+    /// The person who holds it.
+    pub(super) by: Option<String>,
+    /// The day on which the hold began, `YYYY-MM-DD`.
+    pub(super) since: Option<String>,
+    /// The last day of the hold, `YYYY-MM-DD`.
+    pub(super) until: Option<String>,
     /// Emergency images, by container.
     #[serde(default)]
     pub(super) images: BTreeMap<String, String>,
