@@ -13,6 +13,16 @@ use std::time::Duration;
 pub(crate) trait Applies {
     /// Waits until a commit is applied, all of it.
     fn wait_applied(&self, commit: Id);
+
+    /// When this returns, nothing is being applied, and nothing will be.
+    fn pause(&self) {
+        panic!("only the agent of the tests can be paused");
+    }
+
+    /// Applies again.
+    fn resume(&self) {
+        panic!("only the agent of the tests can be paused");
+    }
 }
 
 /// How often it looks at the branch.
@@ -61,15 +71,6 @@ impl Agent {
         Self { shared, thread: Some(thread) }
     }
 
-    /// When this returns, nothing is being applied, and nothing will be.
-    pub(crate) fn pause(&self) {
-        self.shared.lock().paused = true;
-    }
-
-    pub(crate) fn resume(&self) {
-        self.shared.lock().paused = false;
-    }
-
     /// The commit that was applied last, all of it.
     pub(crate) fn applied(&self) -> Option<Id> {
         self.shared.lock().applied
@@ -86,6 +87,14 @@ impl Applies for Agent {
             }
             Err(format!("{} {}", state.applied.map(|id| id.to_string()).unwrap_or_default(), state.failure))
         });
+    }
+
+    fn pause(&self) {
+        self.shared.lock().paused = true;
+    }
+
+    fn resume(&self) {
+        self.shared.lock().paused = false;
     }
 }
 

@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 pub(super) struct Story {
-    _agent: Box<dyn Applies>,
+    pub(super) agent: Box<dyn Applies>,
     pub(super) person: Repo,
     pub(super) server: GitServer,
     pub(super) namespace: Namespace,
@@ -63,7 +63,7 @@ impl Story {
         let agent = agent(&server, &namespace);
         let kubeconfig = deploy::kubeconfig(&namespace.name);
         agent.wait_applied(start);
-        let story = Self { _agent: agent, person, server, namespace, fleet, kubeconfig, start };
+        let story = Self { agent, person, server, namespace, fleet, kubeconfig, start };
         story.wait_until("all pods are ready", |pods| {
             pods.len() == story.fleet.pods() && pods.iter().all(is_ready)
         });
