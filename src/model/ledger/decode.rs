@@ -43,6 +43,7 @@ impl Reader<'_> {
                 pods: s.pods,
                 digest: s.digest,
                 is_built: s.built,
+                removed: s.removed,
             }),
             replaces: spec.replaces.iter().map(|r| r.as_str().into()).collect(),
             sizes: BTreeMap::new(),

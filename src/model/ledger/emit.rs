@@ -41,6 +41,9 @@ pub fn emit(ledger: &Ledger) -> String {
         if scope.is_built {
             value["built"] = true.into();
         }
+        if scope.removed > 0 {
+            value["removed"] = scope.removed.into();
+        }
         entry(&mut text, "scope", &value);
     }
     let sizes = ledger.sizes.iter().map(|(key, pods)| json!({"workload": &**key, "pods": pods}));

@@ -63,7 +63,7 @@ pub struct Ledger {
 }
 
 /// The workloads that a rollout counts, as Start has counted them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Their number.
     pub workloads: u32,
@@ -73,6 +73,8 @@ pub struct Scope {
     pub digest: String,
     /// They came from a build or from `--manifests`, and not from plain files of git.
     pub is_built: bool,
+    /// Workloads that the rollout takes the sidecar away from. Without any, no batch may do so.
+    pub removed: u32,
 }
 
 impl Scope {
@@ -182,6 +184,11 @@ impl Ledger {
     /// Returns a revision in use.
     pub fn revision(&self, name: &str) -> Option<&Revision> {
         self.revisions.get(name)
+    }
+
+    /// Returns whether the open rollout was started as a removal: its batches may take sidecars away.
+    pub fn may_remove(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.removed > 0)
     }
 
     /// Returns the number of the last batch that brought workloads to the target; 0 before the first.

@@ -95,6 +95,9 @@ pub(super) struct Scope {
     /// They came from a build or from `--manifests`.
     #[serde(default)]
     pub(super) built: bool,
+    /// Workloads that the rollout takes the sidecar away from.
+    #[serde(default)]
+    pub(super) removed: u32,
 }
 
 /// One content of the SidecarSet.
