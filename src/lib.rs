@@ -29,6 +29,9 @@ pub mod write;
 /// Trees, commits and refs in git's object database; the only room that knows git2.
 pub mod git;
 
+/// Programs of the user, each within its limits.
+pub mod programs;
+
 /// A rollout in git: what a commit holds, and the commits that follow from it.
 pub mod stage;
 

@@ -2,12 +2,11 @@
 //! (docs/watch.md): JSON in, pass, fail or wait out; anything else is no answer, and the question is put again.
 
 use super::request::{Address, Client, Request, one_line};
+use crate::programs::{self, Failure, Kept, Limits, NEVER};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
-use std::io::{ErrorKind, Read, Write as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::io::ErrorKind;
+use std::process::Command;
 use std::time::Duration;
 
 /// How long a check may take, unless somebody says otherwise.
@@ -125,40 +124,39 @@ impl Check {
     }
 }
 
-/// What a program left behind.
-struct Ended {
-    status: ExitStatus,
-    out: Vec<u8>,
-    err: Vec<u8>,
-}
-
 fn run(program: &OsStr, args: &[OsString], question: &Question, patience: Duration) -> Answer {
     let name = program.to_string_lossy();
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args);
     for secret in SECRETS {
         command.env_remove(secret);
     }
-    let ended = match ended(command, question.json().to_string(), patience) {
-        Ok(Some(ended)) => ended,
-        Ok(None) => {
+    let limits = Limits { time: patience, output: Kept::End(KEPT), errors: KEPT };
+    let ended = match programs::run(command, Some(question.json().to_string().into_bytes()), &limits, NEVER) {
+        Ok(ended) => ended,
+        Err(Failure::TooLong(_)) => {
             return Answer::Again(format!("the check `{name}` did not end within {} s", patience.as_secs()));
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(Failure::TooMuch(_) | Failure::StillOpen) => {
+            return Answer::Again(format!("the output of the check `{name}` has no end"));
+        }
+        Err(Failure::Start(error)) if error.kind() == ErrorKind::NotFound => {
             return Answer::Again(format!(
                 "the program `{name}` of --check-command is not found: put it on PATH, or write its path"
             ));
         }
-        Err(error) => return Answer::Again(format!("the check `{name}` cannot be started: {error}")),
+        Err(Failure::Start(error)) => {
+            return Answer::Again(format!("the check `{name}` cannot be started: {error}"));
+        }
     };
-    let said = last_line(&ended.out);
+    let said = last_line(&ended.output);
     match ended.status.code() {
         Some(0) => Answer::Pass(said),
         Some(1) => Answer::Fail(said),
         Some(WAIT) => Answer::Wait(said),
         code => {
             let how = code.map_or_else(|| "was ended by a signal".into(), |c| format!("ended with code {c}"));
-            let said = if said.is_empty() { last_line(&ended.err) } else { said };
+            let said = if said.is_empty() { last_line(&ended.errors) } else { said };
             let said = if said.is_empty() { said } else { format!(": {said}") };
             Answer::Again(format!("the check `{name}` {how}, which is no answer{said}"))
         }
@@ -168,64 +166,6 @@ fn run(program: &OsStr, args: &[OsString], question: &Question, patience: Durati
 fn last_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     one_line(text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default())
-}
-
-/// Runs a command to its end; None when it takes too long. Nothing that it has started is left running.
-fn ended(mut command: Command, input: String, patience: Duration) -> std::io::Result<Option<Ended>> {
-    use std::os::unix::process::CommandExt as _;
-    command.process_group(0);
-    let mut child = command.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program need not read what it is told.
-        thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    }
-    let (out, err) = (tail(child.stdout.take()), tail(child.stderr.take()));
-    let has_ended = match wait(&child).recv_timeout(patience) {
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
-        Err(RecvTimeoutError::Timeout) => false,
-    };
-    // It is not waited for yet, so its number still is its own.
-    end_group(&mut child);
-    let status = child.wait()?;
-    // Pipes are closed by now, unless something has left the group: it is not waited for.
-    let rest = |pipe: Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-    Ok(has_ended.then(|| Ended { status, out: rest(out), err: rest(err) }))
-}
-
-/// Says when a program has ended, and leaves it to be waited for.
-fn wait(child: &Child) -> Receiver<()> {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-    let (sender, receiver) = mpsc::channel();
-    let pid = Pid::from_child(child);
-    thread::spawn(move || {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::Pid(pid), options).is_err_and(|e| e == rustix::io::Errno::INTR) {}
-        let _ = sender.send(());
-    });
-    receiver
-}
-
-fn end_group(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    // An error says that nothing of it is left.
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-}
-
-/// Reads a pipe to its end elsewhere, and keeps the end of it.
-fn tail(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut kept = Vec::new();
-        let mut buffer = [0; 4096];
-        if let Some(mut pipe) = pipe {
-            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                kept.extend_from_slice(&buffer[..n]);
-                kept.drain(..kept.len().saturating_sub(KEPT));
-            }
-        }
-        drop(sender.send(kept));
-    });
-    receiver
 }
 
 fn post(address: &Address, client: &Client, question: &Question) -> Answer {

@@ -1,6 +1,7 @@
 //! How does a long run end? SIGTERM and SIGINT let the step that is being taken come to its end.
 
 use super::service::Wake;
+use crate::programs;
 use std::sync::mpsc::SyncSender;
 use tokio::runtime::Runtime;
 
@@ -8,6 +9,8 @@ use tokio::runtime::Runtime;
 pub fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
     runtime.spawn(async move {
         stopped().await;
+        // A build or a check may take longer than the time that is left.
+        programs::end_all();
         // The channel may hold a change: what ends the loop has to arrive.
         let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
         tokio::select! {

@@ -11,13 +11,18 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("model", &["diag", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "rpds", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
-    ("stage", &["diag", "yaml", "model", "render", "plan", "read", "git"], &["thiserror"]),
+    (
+        "stage",
+        &["diag", "yaml", "model", "render", "plan", "read", "git", "programs"],
+        &["tempfile", "thiserror"],
+    ),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
+    ("programs", &[], &["rustix"]),
     ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "watch",
-        &["diag", "yaml", "model", "render", "plan", "git", "stage", "read"],
+        &["diag", "yaml", "model", "render", "plan", "git", "stage", "read", "programs"],
         &[
             "jiff",
             "kube",
@@ -37,7 +42,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "cli",
-        &["diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git", "watch"],
+        &[
+            "diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git", "programs",
+            "watch",
+        ],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];
