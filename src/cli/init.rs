@@ -131,14 +131,13 @@ fn all_clusters(
     reporter: &mut Reporter,
 ) -> Result<Option<Vec<OfCluster>>, Failure> {
     let Some(clusters) = repository::clusters(live, &args.repository, reporter) else { return Ok(None) };
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(None) };
     let released = args.released.map(|r| match r {
         ReleasedArg::Current => Released::Current,
         ReleasedArg::Nothing => Released::Nothing,
     });
     let mut all = Vec::new();
     for cluster in clusters {
-        let (mut site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+        let (mut site, wrong) = live.site(cluster);
         // That there is none is why this verb is run.
         let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStagedYet;
         reporter.add(wrong.into_iter().filter(counts));

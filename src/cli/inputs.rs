@@ -4,8 +4,8 @@ use super::Common;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
-use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, choose, plain};
-use crate::stage::layout;
+use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, built, choose, plain};
+use crate::stage::{Configuration, Manifests, layout};
 use crate::yaml::Document;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
@@ -41,6 +41,8 @@ pub(super) struct Inputs<'a> {
     pub(super) layout: Layout,
     /// The cluster that was named.
     pub(super) cluster: Option<String>,
+    /// pillion.yaml, for places in it.
+    document: Option<Arc<Document>>,
     /// What is rendered, in order.
     pub(super) manifests: Vec<Input>,
     /// Files that only add SidecarSets.
@@ -74,7 +76,16 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     }
     let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
-    inputs.manifests = inputs.choose(&paths, &choice);
+    let (built, plain) = if args.paths.is_empty() { inputs.build(&choice) } else { (Vec::new(), None) };
+    inputs.manifests = match &plain {
+        Some(clusters) if clusters.is_empty() => Vec::new(),
+        _ => inputs.choose(&paths, &choice),
+    };
+    if let Some(clusters) = plain {
+        let layout = &inputs.layout;
+        inputs.manifests.retain(|input| clusters.iter().any(|c| layout.is_in(c, input)));
+    }
+    inputs.manifests.extend(built);
     inputs.sidecar_sets = inputs.choose(&inputs.named_for_sets.clone(), &choice);
     inputs.history = inputs.choose(&args.history, &choice);
     inputs
@@ -88,6 +99,7 @@ impl<'a> Inputs<'a> {
             repository: Repository::default(),
             layout: Layout::default(),
             cluster: None,
+            document: None,
             manifests: Vec::new(),
             sidecar_sets: Vec::new(),
             history: Vec::new(),
@@ -109,6 +121,7 @@ impl<'a> Inputs<'a> {
                 self.is_unusable = wrong.iter().any(Diagnostic::is_error);
                 self.diagnostics.extend(wrong);
                 self.repository = repository;
+                self.document = Some(Arc::new(document));
             }
             Err(error) => self.refuse(error),
         }
@@ -137,6 +150,33 @@ impl<'a> Inputs<'a> {
                 None
             }
         }
+    }
+
+    /// Builds the manifests of clusters that a command makes, and returns them; beside them the clusters that are left
+    /// with plain files, where some are built.
+    fn build(&mut self, choice: &Choice) -> (Vec<Input>, Option<Vec<Cluster>>) {
+        let configuration = Configuration {
+            repository: self.repository.clone(),
+            layout: self.layout.clone(),
+            document: self.document.clone(),
+        };
+        let (mut found, mut plain, mut is_built) = (Vec::new(), Vec::new(), false);
+        for cluster in self.clusters() {
+            let name = cluster.as_ref().map(|c| &*c.name);
+            match Manifests::default().of_folder(&configuration, name) {
+                Ok(Some((title, text))) => {
+                    let place = (&*self.layout.root, &choice.namespaces);
+                    found.push(built(&title, &text, name, place));
+                    is_built = true;
+                }
+                Ok(None) => plain.extend(cluster),
+                Err(wrong) => {
+                    self.diagnostics.push(*wrong);
+                    is_built = true;
+                }
+            }
+        }
+        (found, is_built.then_some(plain))
     }
 
     /// Takes one cluster of pillion.yaml.

@@ -116,7 +116,12 @@ fn run_with(
         reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
         return Ok(USAGE);
     }
-    let is_pipe = inputs.manifests.iter().any(|i| !matches!(i.source, Source::File(_)));
+    let is_built = inputs.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, Source::Text(_)));
+    if let (Target::InPlace(_), true) = (&target, is_built) {
+        reporter.say("pillion: manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`");
+        return Ok(USAGE);
+    }
+    let is_pipe = !is_built && inputs.manifests.iter().any(|i| !matches!(i.source, Source::File(_)));
     let mut first = first_pass(&mut inputs, common);
     if is_pipe {
         reporter.add(nothing_to_inject(&inputs, &first.gathered));

@@ -44,7 +44,7 @@ fn landed(branch: &str, pushes: bool, common: &Common, reporter: &mut Reporter) 
 
 /// Renders once; None: somebody else was faster.
 fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Option<u8>, Failure> {
-    let Opened { repository, config, branches } = opened;
+    let Opened { repository, config, branches, .. } = opened;
     let head = head(repository, branches)?;
     let source = repository.commit(repository.resolve("HEAD")?)?;
     let landing = Landing { repository, head, source, branches: branches.clone(), config };

@@ -5,7 +5,7 @@ use super::{Common, ENVIRONMENT, USAGE, inputs};
 use crate::git::Repository;
 use crate::model::file_list::slashes;
 use crate::read::{Disk, named, plain, text};
-use crate::stage::{Branches, Configuration, Failure, Live, configuration_of};
+use crate::stage::{Branches, Configuration, Failure, Live, Manifests, configuration_of};
 pub(super) use crate::stage::{Opened, Put};
 use crate::write;
 use clap::Args;
@@ -70,7 +70,8 @@ pub(super) fn open_without_fetch(
     reporter.add(wrong);
     let Some(read) = read else { return Ok(None) };
     let branches = Branches::of(&read.repository)?;
-    Ok(Some(Opened { repository, config, branches }))
+    let manifests = manifests(args.manifests.as_deref());
+    Ok(Some(Opened { repository, config, branches, manifests }))
 }
 
 /// Returns the place of a file of the working tree in the tree of a commit.
@@ -96,7 +97,13 @@ pub(super) fn clusters<'l>(
     reporter: &Reporter,
 ) -> Option<Vec<Option<&'l str>>> {
     let all = live.clusters();
-    let Some(wanted) = args.cluster.as_deref() else { return Some(all) };
+    let Some(wanted) = args.cluster.as_deref() else {
+        if args.manifests.is_some() && all.len() > 1 {
+            reporter.say("pillion: say whose manifests these are with `--cluster NAME`");
+            return None;
+        }
+        return Some(all);
+    };
     let found: Vec<_> = all.iter().copied().filter(|c| *c == Some(wanted)).collect();
     if found.is_empty() {
         let known: Vec<_> = all.iter().flatten().copied().collect();
@@ -108,17 +115,11 @@ pub(super) fn clusters<'l>(
     Some(found)
 }
 
-/// Reads the manifests that another program has built: their name and text.
-pub(super) fn built(args: &RepositoryArgs, reporter: &mut Reporter) -> Result<Option<(String, String)>, ()> {
-    let Some(file) = &args.manifests else { return Ok(None) };
-    let input = named(std::slice::from_ref(file)).remove(0);
-    match text(&input, &Disk) {
-        Ok(text) => Ok(Some((input.name.to_string(), text))),
-        Err(wrong) => {
-            reporter.add([wrong]);
-            Err(())
-        }
-    }
+/// Takes the manifests that a person hands over with `--manifests`.
+pub(super) fn manifests(file: Option<&Path>) -> Manifests {
+    let Some(file) = file else { return Manifests::default() };
+    let input = named(&[file.to_owned()]).remove(0);
+    Manifests::handed_over(&input.name, text(&input, &Disk))
 }
 
 /// Tells a person why a verb on a repository could not be done, and returns its exit code.

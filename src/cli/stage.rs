@@ -98,7 +98,6 @@ pub(super) fn run(args: &StageArgs, common: &Common, reporter: &mut Reporter) ->
 struct Run<'a> {
     args: &'a StageArgs,
     opened: &'a Opened,
-    built: Option<(&'a str, &'a str)>,
     given: Circumstances,
     signing: Signing<'a>,
 }
@@ -110,10 +109,8 @@ fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Do
     if !args.repository.no_fetch {
         opened.fetch_all()?;
     }
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
     let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
-    let built = built.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-    let run = Run { args, opened: &opened, built, given, signing: opened.signing()? };
+    let run = Run { args, opened: &opened, given, signing: opened.signing()? };
     if args.start {
         let code = run.start(reporter, &mut done.started)?;
         if code != DONE {
@@ -147,7 +144,7 @@ impl Run<'_> {
         };
         let mut found = Vec::new();
         for cluster in clusters {
-            let (site, wrong) = live.site(cluster, self.built);
+            let (site, wrong) = live.site(cluster);
             // What is not staged yet is staged now.
             reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
             if !reporter.has_errors() {

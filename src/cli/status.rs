@@ -3,7 +3,7 @@
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, Output, USAGE, to_stdout};
-use crate::diag::{Code, counted};
+use crate::diag::{Code, Diagnostic, counted};
 use crate::git::{Commit, Walk};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::{Circumstances, Step};
@@ -79,15 +79,21 @@ fn told(
     let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
     let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
     let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
     let mut all = Vec::new();
     for cluster in clusters {
-        let (site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+        let (site, wrong) = live.site(cluster);
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
         // What is not staged yet is said by the state.
         reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
         for ledger in site.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
-                all.push(standing(&live, &site, ledger)?);
+                let mut standing = standing(&live, &site, ledger)?;
+                if !is_sound {
+                    // A plan of what could not be read would be a guess.
+                    "not known: something is wrong with what is live".clone_into(&mut standing.next);
+                    (standing.updated, standing.pods) = (0, 0);
+                }
+                all.push(standing);
             }
         }
     }

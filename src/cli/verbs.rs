@@ -349,8 +349,7 @@ fn once(
     reporter: &mut Reporter,
     decide: &impl Fn(&Site) -> Result<Wanted, Refused>,
 ) -> Result<Once, Failure> {
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(Once::Stopped(USAGE)) };
-    let (site, wrong) = live.site(cluster, built.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+    let (site, wrong) = live.site(cluster);
     // What is not staged yet has nothing to do with what a person says here.
     reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
     if reporter.has_errors() {

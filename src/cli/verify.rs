@@ -38,17 +38,15 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
             let (live, wrong) =
                 Live::read_at(repository, &opened.branches, &opened.config, (revision.to_owned(), commit))?;
             reporter.add(wrong);
-            live
+            live.map(|live| live.with_manifests(&opened.manifests))
         }
         None => opened.live(reporter)?,
     };
     let Some(live) = live else { return Ok(FINDINGS) };
     let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
-    let Ok(built) = repository::built(&args.repository, reporter) else { return Ok(USAGE) };
-    let built = built.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
     let mut ledgers = 0;
     for cluster in clusters {
-        let (site, wrong) = live.site(cluster, built);
+        let (site, wrong) = live.site(cluster);
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         reporter.add(wrong);
         if is_sound {
@@ -59,7 +57,7 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
     }
     if let Some(base) = &args.base {
         let base = repository.resolve(base)?;
-        reporter.add(verify::since(repository, &live, &opened.config, base, built)?);
+        reporter.add(verify::since(repository, &live, &opened.config, base)?);
     }
     if reporter.has_errors() {
         return Ok(FINDINGS);

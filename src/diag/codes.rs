@@ -64,6 +64,11 @@ codes! {
     /// A door got manifests and would hand out none: what follows it would delete everything.
     EmptyOutput "empty-output" "a kustomization of SidecarSets only"
 
+    /// The `build` command of pillion.yaml cannot be started, fails, takes too long or prints too much.
+    BuildFailed "build-failed" "build: [kustomize, build, overlays/ue] without such a folder"
+    /// A build, or what is handed over with `--manifests`, holds no manifest at all.
+    NoManifests "no-manifests" "kustomize build overlays/ue | pillion stage --manifests -, where kustomize has failed"
+
     /// A manifest is in the folder of no cluster, or a cluster is named that pillion.yaml does not have.
     NoCluster "no-cluster" "--cluster prod-us, with clusters: [{name: prod-eu}]"
     /// There is no SidecarSet where some should be.

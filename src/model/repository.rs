@@ -40,6 +40,9 @@ pub struct Repository {
     pub namespaces: Vec<NamespaceRule>,
     /// Further kinds with a pod template.
     pub kinds: Vec<KindRule>,
+    /// Command whose output is the manifests, where git holds no plain ones; run in the folder of this file, by every
+    /// command alike.
+    pub build: Option<Vec<String>>,
     /// Clusters; absent: one.
     pub clusters: Vec<Cluster>,
     /// Branches, remote and identity of commits.
@@ -99,7 +102,7 @@ pub struct Cluster {
     pub context: Option<String>,
     /// Ledgers of later waves open when those of earlier ones are closed.
     pub wave: Option<u32>,
-    /// Command whose output is the manifests, where git holds no plain ones.
+    /// Command whose output is the manifests of this cluster, in place of `build` above.
     pub build: Option<Vec<String>>,
     /// Unreachable for now; waves do not wait for it.
     #[serde(default)]

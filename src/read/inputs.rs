@@ -32,6 +32,8 @@ pub struct Input {
     pub is_named: bool,
     /// Namespace of its manifests that name none.
     pub namespace: Arc<str>,
+    /// The cluster that it was built for, where a command has.
+    pub cluster: Option<Arc<str>>,
 }
 
 impl Input {
@@ -155,6 +157,25 @@ fn stdin(namespaces: &Namespaces) -> Input {
         relative: "stdin.yaml".into(),
         is_named: true,
         namespace: namespaces.of(Path::new("")),
+        cluster: None,
+    }
+}
+
+/// Returns what a command has built for a cluster as an input; it has the namespaces of `folder`.
+pub fn built(
+    name: &Arc<str>,
+    text: &Arc<str>,
+    cluster: Option<&str>,
+    (folder, namespaces): (&Path, &Namespaces),
+) -> Input {
+    let relative = Path::new(cluster.unwrap_or_default()).join("built.yaml");
+    Input {
+        source: Source::Text(Arc::clone(text)),
+        name: Arc::clone(name),
+        namespace: namespaces.of(&folder.join(&relative)),
+        relative,
+        is_named: true,
+        cluster: cluster.map(Into::into),
     }
 }
 
@@ -167,6 +188,7 @@ pub(super) fn input(found: Found, is_named: bool, namespaces: &Namespaces) -> In
         relative: found.relative,
         is_named,
         namespace,
+        cluster: None,
     }
 }
 

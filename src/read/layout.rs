@@ -116,6 +116,9 @@ impl Layout {
 
     /// Tells whether a manifest belongs to a cluster; standard input is in no folder.
     pub fn is_in(&self, cluster: &Cluster, manifest: &Input) -> bool {
+        if let Some(built_for) = &manifest.cluster {
+            return *built_for == cluster.name;
+        }
         let Some(folder) = &cluster.folder else { return true };
         match &manifest.source {
             Source::File(path) => path.starts_with(plain(&self.root.join(folder))),

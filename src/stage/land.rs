@@ -119,7 +119,7 @@ fn before<'r>(
         });
     }
     for cluster in live.clusters() {
-        let (site, wrong) = live.site(cluster, None);
+        let (site, wrong) = live.site(cluster);
         // What is wrong with the older sources was said when they were rendered; it need not be so any more.
         if !wrong.iter().any(Diagnostic::is_error) {
             let strays = check_own_render(&live, &site)?;

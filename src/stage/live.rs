@@ -1,6 +1,6 @@
 //! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
 
-use super::{Branches, Configuration, Failure, Site, Sources};
+use super::{Branches, Configuration, Failure, Manifests, Site, Sources};
 use crate::diag::Diagnostic;
 use crate::git::{Commit, Id, Kind, Repository, Walk, trailer};
 use crate::read::{Files, Listed, Listing};
@@ -21,6 +21,8 @@ pub struct Live<'r> {
     pub source: Commit,
     /// pillion.yaml.
     pub configuration: Configuration,
+    /// Manifests that are no plain files.
+    pub manifests: Manifests,
     sources: Listing<'r, Id>,
     /// The files of the head, where those of the sources are others.
     rendered: Option<Listing<'r, Id>>,
@@ -68,7 +70,9 @@ impl<'r> Live<'r> {
         // look alike everywhere.
         let branches =
             Branches { pattern: committed.pattern, identity: committed.identity, ..branches.clone() };
-        let live = Self { repository, branches, place, head, source, configuration, sources, rendered };
+        let manifests = Manifests::default();
+        let live =
+            Self { repository, branches, place, head, source, configuration, manifests, sources, rendered };
         Ok((Some(live), diagnostics))
     }
 
@@ -110,11 +114,27 @@ impl<'r> Live<'r> {
         Ok(found.map(|cluster| cluster.to_string()))
     }
 
-    /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head.
-    /// `built` are manifests that a command has made, name and text, in place of those of the sources.
-    pub fn site(&self, cluster: Option<&str>, built: Option<(&str, &str)>) -> (Site, Vec<Diagnostic>) {
+    /// Returns it with manifests that are no plain files.
+    #[must_use]
+    pub fn with_manifests(self, manifests: &Manifests) -> Self {
+        Self { manifests: manifests.clone(), ..self }
+    }
+
+    /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Where a
+    /// command builds the manifests, it is run.
+    pub fn site(&self, cluster: Option<&str>) -> (Site, Vec<Diagnostic>) {
+        let tree = self.source.tree;
+        let (built, failed) =
+            match self.manifests.of_tree(self.repository, tree, &self.configuration, cluster) {
+                Ok(built) => (built, None),
+                // Without manifests the site says nothing but what is wrong.
+                Err(failed) => (Some(("".into(), "".into())), Some(*failed)),
+            };
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let (files, ledgers): (&dyn Files, &dyn Files) = (&self.sources, self.rendered());
-        Site::load(&self.configuration, &Sources { files, ledgers, built, cluster })
+        let (site, mut wrong) = Site::load(&self.configuration, &Sources { files, ledgers, built, cluster });
+        wrong.extend(failed);
+        (site, wrong)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A repository with the names of its branches, and how a commit gets onto the live one: by a push with a lease, or
 //! where there is no remote by moving the ref.
 
-use super::{Branches, Failure, Live};
+use super::{Branches, Failure, Live, Manifests};
 use crate::diag::Diagnostic;
 use crate::git::{Expected, Id, Move, Pushed, RefUpdate, Repository, Signing, Upstream};
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ pub struct Opened {
     pub config: PathBuf,
     /// Names of branches, remote and identity.
     pub branches: Branches,
+    /// Manifests that are no plain files.
+    pub manifests: Manifests,
 }
 
 /// What became of a commit.
@@ -36,7 +38,8 @@ impl Opened {
     /// # Errors
     /// As [`Live::read`].
     pub fn read(&self) -> Result<(Option<Live<'_>>, Vec<Diagnostic>), Failure> {
-        Live::read(&self.repository, &self.branches, &self.config)
+        let (live, wrong) = Live::read(&self.repository, &self.branches, &self.config)?;
+        Ok((live.map(|live| live.with_manifests(&self.manifests)), wrong))
     }
 
     /// Returns how commits are signed.

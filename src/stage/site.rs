@@ -9,7 +9,7 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
-use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, choose, in_order, text};
+use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, built, choose, in_order, text};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
     render_file,
@@ -140,9 +140,10 @@ impl Site {
         let mut further = read(sets.into_iter().filter(|s| !known.contains(&s.name)).collect(), from.files).1;
         let mut gathered = found;
         if let Some((name, text)) = from.built {
-            let input = built(name, &configuration.layout);
-            gathered.merge(gather(&input.name, text));
-            inputs.push((input, text.into()));
+            let text: Arc<str> = text.into();
+            let input = built(&name.into(), &text, from.cluster, (&layout.root, &choice.namespaces));
+            gathered.merge(gather(&input.name, &text));
+            inputs.push((input, text));
         }
         for found in [&mut gathered, &mut further] {
             diagnostics.extend(supposed.rewrite(&mut found.sidecar_sets));
@@ -469,16 +470,6 @@ fn objects(input: &Input, text: &str) -> Vec<Near> {
     let documents = pieces
         .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
     documents.flat_map(|d| objects_of(&Arc::new(d), &input.namespace)).collect()
-}
-
-fn built(name: &str, layout: &Layout) -> Input {
-    Input {
-        source: crate::read::Source::Stdin,
-        name: name.into(),
-        relative: PathBuf::from("built.yaml"),
-        is_named: true,
-        namespace: layout.namespaces().otherwise,
-    }
 }
 
 fn workload_twice(located: &Located, document: &Document, other: &Document, first: &Located) -> Diagnostic {

@@ -34,11 +34,14 @@ pub fn since(
     live: &Live<'_>,
     config: &Path,
     base: Id,
-    built: Option<(&str, &str)>,
 ) -> Result<Vec<Diagnostic>, Failure> {
     let mut found = Vec::new();
     for (before, after) in changes(repository, live.head.id, base)? {
-        let at = |commit: Id| Live::read_at(repository, &live.branches, config, (live.place.clone(), commit));
+        let at = |commit: Id| {
+            let (read, wrong) =
+                Live::read_at(repository, &live.branches, config, (live.place.clone(), commit))?;
+            Ok::<_, Failure>((read.map(|read| read.with_manifests(&live.manifests)), wrong))
+        };
         // What else was wrong on the way is over; what is wrong in the end is said by those who look at that.
         let Some(new) = at(after.id)?.0 else { continue };
         let old = match before.map(|before| at(before.id)) {
@@ -47,7 +50,7 @@ pub fn since(
             Some(read) => read?.0,
         };
         for cluster in new.clusters() {
-            found.extend(judge(old.as_ref(), &new, cluster, built));
+            found.extend(judge(old.as_ref(), &new, cluster));
         }
     }
     Ok(found)
@@ -71,14 +74,9 @@ fn changes(repository: &Repository, head: Id, base: Id) -> Result<Vec<(Option<Co
     Ok(first.into_iter().chain(pairs).filter(|(a, b)| a.as_ref().is_none_or(|a| a.tree != b.tree)).collect())
 }
 
-fn judge(
-    old: Option<&Live<'_>>,
-    new: &Live<'_>,
-    cluster: Option<&str>,
-    built: Option<(&str, &str)>,
-) -> Vec<Diagnostic> {
-    let (site, mut found) = (new.site(cluster, built).0, Vec::new());
-    let earlier = old.map(|old| old.site(cluster, built).0);
+fn judge(old: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>) -> Vec<Diagnostic> {
+    let (site, mut found) = (new.site(cluster).0, Vec::new());
+    let earlier = old.map(|old| old.site(cluster).0);
     let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
     for (name, ledger) in &site.prepared.ledgers {
         let old = before(name);

@@ -32,17 +32,12 @@ pub struct Watching {
     pub commits: Option<String>,
 }
 
-/// Manifests that a command has built for a cluster: name and text.
-pub type Build<'a> = &'a dyn Fn(Option<&str>) -> Result<Option<(String, String)>, Stopped>;
-
 /// What a watcher works with.
 pub struct Work<'a> {
     /// The repository.
     pub opened: &'a Opened,
     /// Everything outside the program.
     pub world: &'a mut dyn World,
-    /// Who builds manifests, where a command does.
-    pub build: Build<'a>,
     /// Batches that nobody applies yet.
     pub not_applied: &'a mut NotApplied,
     /// Who hears of it.
@@ -103,7 +98,7 @@ impl Watching {
         let opened = work.opened;
         let (live, mut wrong) = opened.read()?;
         let Some(live) = live else { return Ok(Turn::Refused(wrong)) };
-        let (sites, found) = sites(&live, self.cluster.as_deref(), work.build)?;
+        let (sites, found) = sites(&live, self.cluster.as_deref())?;
         wrong.extend(found);
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));

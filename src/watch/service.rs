@@ -2,7 +2,7 @@
 //! process would not find out.
 
 use super::evaluate::NotApplied;
-use super::run::{Audience, Build, Turn, Watching, Work};
+use super::run::{Audience, Turn, Watching, Work};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
 use crate::git::Id;
@@ -56,7 +56,6 @@ pub fn serve(
     watching: &Watching,
     opened: &Opened,
     world: &mut dyn World,
-    build: Build<'_>,
     pace: &Pace,
     listener: &mut dyn Listener,
 ) {
@@ -67,7 +66,7 @@ pub fn serve(
         let turn = world.fetch(opened).and_then(|()| {
             let (read, mut fetch_at) = (live(opened), Instant::now() + pace.interval);
             let not_applied = &mut not_applied;
-            let mut work = Work { opened, world: &mut *world, build, not_applied, audience: &mut *listener };
+            let mut work = Work { opened, world: &mut *world, not_applied, audience: &mut *listener };
             watching.head(&mut work, &mut |world, report| {
                 let seen = report.now.map(|now| (now, Instant::now()));
                 let look_at = report.changes_at().zip(seen).map(here);

@@ -1,7 +1,6 @@
 //! What one live head holds, read once: clusters, rollouts and their plans, until the head moves.
 
 use super::freeze::Windows;
-use super::run::Build;
 use super::world::Stopped;
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Id, Walk, trailer};
@@ -65,15 +64,10 @@ impl Watched<'_> {
 ///
 /// # Errors
 /// When git fails.
-pub fn sites(
-    live: &Live<'_>,
-    cluster: Option<&str>,
-    build: Build<'_>,
-) -> Result<(Vec<Site>, Vec<Diagnostic>), Stopped> {
+pub fn sites(live: &Live<'_>, cluster: Option<&str>) -> Result<(Vec<Site>, Vec<Diagnostic>), Stopped> {
     let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
     for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
-        let made = build(name)?;
-        let (site, wrong) = live.site(name, made.as_ref().map(|(n, t)| (n.as_str(), t.as_str())));
+        let (site, wrong) = live.site(name);
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
         if is_sound {

@@ -5,7 +5,7 @@ use crate::git_world::{Repo, World as Folder, on_top};
 use crate::sim_cluster::SimCluster;
 use crate::stage_world::{example, newer};
 use pillion::git::{Commit, Expected, Id, RefUpdate, Walk, trailer};
-use pillion::stage::{Branches, Live, Opened, Put, verify};
+use pillion::stage::{Branches, Live, Manifests, Opened, Put, verify};
 use pillion::watch::check::{Answer, Question};
 use pillion::watch::evaluate::NotApplied;
 use pillion::watch::notify::{Form, Notice};
@@ -191,7 +191,7 @@ fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
         Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id))
             .unwrap();
     let live = live.unwrap();
-    let (site, _) = live.site(None, None);
+    let (site, _) = live.site(None);
     let ledger = site.ledger("log");
     let goes_back = ledger.target.as_ref() == Some(&ledger.released);
     if !["Batch", "Close"].contains(&action.as_str()) || ledger.last_batch() == 0 {
@@ -263,7 +263,7 @@ fn turn(
     audience: &mut Heard,
 ) -> Result<Turn, Stopped> {
     let world = &mut Sim { shared };
-    watching.turn(&mut Work { opened, world, build: &|_| Ok(None), not_applied, audience })
+    watching.turn(&mut Work { opened, world, not_applied, audience })
 }
 
 /// What a rollout comes to.
@@ -311,7 +311,7 @@ fn opened(repo: &Repo) -> Opened {
     let head = repository.find_ref("refs/heads/main").unwrap();
     let (read, _) = pillion::stage::configuration_of(&repository, head, &config).unwrap();
     let branches = Branches::of(&read.unwrap().repository).unwrap();
-    Opened { repository, config, branches }
+    Opened { repository, config, branches, manifests: Manifests::default() }
 }
 
 /// Plays a schedule to its end.
@@ -380,10 +380,10 @@ fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
     let (live, wrong) = opened.read().unwrap();
     assert_eq!(wrong, []);
     let live = live.unwrap();
-    let (site, _) = live.site(None, None);
+    let (site, _) = live.site(None);
     let strays = pillion::stage::check_own_render(&live, &site).unwrap();
     assert!(strays.is_empty(), "{strays:?}");
-    let odd = verify::since(&opened.repository, &live, Path::new("pillion.yaml"), start, None).unwrap();
+    let odd = verify::since(&opened.repository, &live, Path::new("pillion.yaml"), start).unwrap();
     assert!(odd.is_empty(), "{odd:?}");
     let log = opened.repository.log(live.head.id, None, Walk::FirstParent).unwrap();
     let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();

@@ -1,15 +1,17 @@
 //! From the command line to what is planned: the working folder, or two commits.
 
 use super::PlanArgs;
-use crate::cli::inputs;
 use crate::cli::report::Reporter;
 use crate::cli::{Common, FINDINGS, USAGE};
+use crate::cli::{inputs, repository};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::git::{Id, Repository};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::repository::Rollout;
-use crate::read::{Disk, Files, Kind, Listing, named, plain, text};
-use crate::stage::{self, Branches, Configuration, Failure, Site, Sources, Supposed, listing};
+use crate::read::{Disk, Files, Kind, Listing, plain};
+use crate::stage::{
+    self, Branches, Built, Configuration, Failure, Manifests, Site, Sources, Supposed, listing,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,11 +49,10 @@ pub(super) fn find(args: &PlanArgs, common: &Common, reporter: &mut Reporter) ->
         ..Supposed::default()
     };
     supposed.set(&args.strategy).map_err(Stop::Usage)?;
-    let built = built(args, reporter)?;
-    let built = built.as_ref().map(|(name, text)| (&**name, text.as_str()));
+    let manifests = repository::manifests(args.manifests.as_deref());
     match &args.from {
-        None => folder(args, common, reporter, supposed, built),
-        Some(from) => commits(args, common, reporter, supposed, (from, args.to.as_deref()), built),
+        None => folder(args, common, reporter, supposed, &manifests),
+        Some(from) => commits(args, common, reporter, supposed, (from, args.to.as_deref()), &manifests),
     }
 }
 
@@ -61,7 +62,7 @@ fn folder(
     common: &Common,
     reporter: &mut Reporter,
     mut supposed: Supposed<'_>,
-    built: Option<(&str, &str)>,
+    manifests: &Manifests,
 ) -> Result<Found, Stop> {
     let configuration = on_disk(args, common, reporter)?;
     if configuration.as_ref().is_none_or(|c| c.layout.ledgers.is_none()) {
@@ -76,8 +77,8 @@ fn folder(
         None => None,
     };
     let ledgers: &dyn Files = live.as_ref().map_or(&Disk, |live| live);
-    let from = Sources { files: &Disk, ledgers, built, cluster: None };
-    let sites = sites(args, &configuration, from, &supposed, reporter)?;
+    let from = Sources { files: &Disk, ledgers, built: None, cluster: None };
+    let sites = sites(args, &configuration, from, &supposed, manifests, reporter)?;
     Ok(Found { base, sites })
 }
 
@@ -88,7 +89,7 @@ fn commits(
     reporter: &mut Reporter,
     mut supposed: Supposed<'_>,
     (from, to): (&str, Option<&str>),
-    built: Option<(&str, &str)>,
+    manifests: &Manifests,
 ) -> Result<Found, Stop> {
     let repository = Repository::discover(Path::new("."))?;
     let old = repository.commit(repository.resolve(from)?)?;
@@ -127,6 +128,13 @@ fn commits(
         supposed.ledgers = Some(released(&site));
         let files: &dyn Files = new_files.as_ref().map_or(&Disk, |files| files);
         let nothing = Listing::new([], |_: &Id| Ok(Vec::new()));
+        let built = match (&new, supposed.sources) {
+            (_, [_, ..]) => Ok(None),
+            (Some(commit), []) => manifests.of_tree(&repository, commit.tree, &configuration, cluster),
+            (None, []) => manifests.of_folder(&configuration, cluster),
+        };
+        let built = taken(built, reporter)?;
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let after = Sources { files, ledgers: &nothing, built, cluster };
         let (site, wrong) = suppose(&configuration, &after, &supposed);
         reporter.add(wrong);
@@ -165,11 +173,20 @@ fn sites(
     configuration: &Configuration,
     from: Sources<'_>,
     supposed: &Supposed<'_>,
+    manifests: &Manifests,
     reporter: &mut Reporter,
 ) -> Result<Vec<Site>, Stop> {
     let mut sites = Vec::new();
     for cluster in clusters(args, configuration)? {
-        let from = Sources { cluster: cluster.as_deref(), ..from };
+        let cluster = cluster.as_deref();
+        let built = match supposed.sources {
+            [] => manifests.of_folder(configuration, cluster),
+            // What is named on the command line is planned.
+            _ => Ok(None),
+        };
+        let built = taken(built, reporter)?;
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let from = Sources { cluster, built, ..from };
         let (site, wrong) = suppose(configuration, &from, supposed);
         reporter.add(wrong);
         sites.push(site);
@@ -188,7 +205,7 @@ fn suppose(
     (site, wrong)
 }
 
-/// The clusters that are planned; without manifests, none whose manifests a command has to build.
+/// The clusters that are planned.
 fn clusters(args: &PlanArgs, configuration: &Configuration) -> Result<Vec<Option<String>>, Stop> {
     let all = &configuration.repository.clusters;
     let wanted = args.inputs.cluster.as_deref();
@@ -199,15 +216,6 @@ fn clusters(args: &PlanArgs, configuration: &Configuration) -> Result<Vec<Option
         return Err(Stop::Usage(format!("there is no cluster `{name}`: pillion.yaml {known}")));
     }
     let chosen = || all.iter().filter(|c| wanted.is_none_or(|name| c.name == name));
-    if let Some((cluster, build)) = chosen().find_map(|c| Some((c, c.build.as_ref()?)))
-        && args.manifests.is_none()
-    {
-        return Err(Stop::Usage(format!(
-            "the manifests of cluster `{0}` are built: `{1} | pillion plan --cluster {0} --manifests -`",
-            cluster.name,
-            build.join(" ")
-        )));
-    }
     if args.manifests.is_some() && chosen().count() > 1 {
         return Err(Stop::Usage("say whose manifests these are with `--cluster NAME`".to_owned()));
     }
@@ -215,16 +223,15 @@ fn clusters(args: &PlanArgs, configuration: &Configuration) -> Result<Vec<Option
     Ok(if all.is_empty() { vec![None] } else { names })
 }
 
-fn built(args: &PlanArgs, reporter: &mut Reporter) -> Result<Option<(Arc<str>, String)>, Stop> {
-    let Some(file) = &args.manifests else { return Ok(None) };
-    let input = named(std::slice::from_ref(file)).remove(0);
-    match text(&input, &Disk) {
-        Ok(text) => Ok(Some((input.name, text))),
-        Err(wrong) => {
-            reporter.add([wrong]);
-            Err(Stop::Told(FINDINGS))
-        }
-    }
+/// The manifests of a build, unless something is wrong with it.
+fn taken(
+    built: Result<Option<Built>, Box<Diagnostic>>,
+    reporter: &mut Reporter,
+) -> Result<Option<Built>, Stop> {
+    built.map_err(|wrong| {
+        reporter.add([*wrong]);
+        Stop::Told(FINDINGS)
+    })
 }
 
 /// The configuration of the working folder, where it has one.

@@ -1,6 +1,5 @@
 //! `pillion watch`: batches are released while pods stay healthy.
 
-mod build;
 mod heard;
 mod screen;
 
@@ -31,7 +30,6 @@ use crate::watch::signals::stop_on_signals;
 use crate::watch::snapshot::Wanted;
 use crate::watch::world::Stopped;
 use crate::write;
-use build::Builder;
 use clap::{Args, ValueEnum};
 use heard::Heard;
 use std::collections::BTreeMap;
@@ -182,9 +180,8 @@ fn begin(
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
         commits: commits_of(&remote_url(&opened), args.pull_request),
     };
-    let builder = Builder::new(&opened, &args.repository, reporter)?;
     if args.once {
-        let ended = once(args, &opened, &watching, &mut outside, &builder, reporter);
+        let ended = once(args, &opened, &watching, &mut outside, reporter);
         return Ok(ended);
     }
     start_log(args, common);
@@ -202,7 +199,7 @@ fn begin(
     stop_on_signals(&runtime, sender);
     let mut heard = Heard::new(metrics, health);
     let pace = Pace { interval: args.interval, wakes: receiver };
-    serve(&watching, &opened, &mut outside, &|cluster| builder.build(&opened, cluster), &pace, &mut heard);
+    serve(&watching, &opened, &mut outside, &pace, &mut heard);
     tracing::info!("stopped");
     Ok(Ok(DONE))
 }
@@ -337,16 +334,13 @@ fn once(
     opened: &Opened,
     watching: &Watching,
     outside: &mut Outside,
-    builder: &Builder,
     reporter: &mut Reporter,
 ) -> Result<u8, write::Failure> {
     let (_, never) = sync_channel(1);
     settle(&outside.observers, &never, args.patience);
     let mut heard = heard::Once::default();
-    let build = |cluster: Option<&str>| builder.build(opened, cluster);
     let not_applied = &mut NotApplied::new();
-    let turn =
-        watching.turn(&mut Work { opened, world: outside, build: &build, not_applied, audience: &mut heard });
+    let turn = watching.turn(&mut Work { opened, world: outside, not_applied, audience: &mut heard });
     if let Some(why) = &heard.untold {
         reporter.say(&format!("pillion: {why}; the next run tells it"));
     }

@@ -1,6 +1,5 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
-use super::build::Builder;
 use super::heard::standing;
 use super::{ClusterArgs, NoStart, observers, settle, tell};
 use crate::cli::report::Reporter;
@@ -56,7 +55,6 @@ fn show(
     let (_runtime, observers) = observers(&opened, clusters, repository, &sender, reporter)?;
     settle(&observers, &wakes, PATIENCE);
     let mut outside = Outside::new(observers);
-    let builder = Builder::new(&opened, repository, reporter)?;
     let watching = Watching {
         names: names.to_vec(),
         cluster: repository.cluster.clone(),
@@ -66,14 +64,8 @@ fn show(
     let is_screen = std::io::stdout().is_terminal() && !is_json;
     let mut alarms = NotApplied::new();
     loop {
-        let build = |cluster: Option<&str>| builder.build(&opened, cluster);
-        let mut work = Work {
-            opened: &opened,
-            world: &mut outside,
-            build: &build,
-            not_applied: &mut alarms,
-            audience: &mut Silent,
-        };
+        let mut work =
+            Work { opened: &opened, world: &mut outside, not_applied: &mut alarms, audience: &mut Silent };
         let turn = watching.head(&mut work, &mut |_, _| false);
         let text = match &turn {
             Ok(Turn::Settled(report)) if is_json => format!("{}\n", report.json()),
