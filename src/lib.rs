@@ -8,6 +8,9 @@ pub mod diag;
 /// YAML text with positions: Kubernetes' reading of it, and edits that leave every other byte alone.
 pub mod yaml;
 
+/// Files that another person may have made, reached through no symbolic link; the only way to them.
+pub mod confine;
+
 /// Files and streams, as texts with a name.
 pub mod read;
 

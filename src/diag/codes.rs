@@ -54,6 +54,9 @@ codes! {
     LinkSkipped "link-skipped" "apps/current.yaml -> apps/v2.yaml"
     /// A symbolic link leads out of the folder, in a circle or nowhere.
     LinkOutside "link-outside" "apps/shadow.yaml -> /etc/shadow"
+    /// The name of a file holds a control character, such as a line end: it would write lines of its own into lists,
+    /// logs and commit messages.
+    UnusableName "unusable-name" "apps/web$(printf '\\n').yaml"
     /// A folder that holds no manifests was left out.
     FolderSkipped "folder-skipped" "charts/web/templates beside charts/web/Chart.yaml"
     /// A folder with a kustomization is built by kustomize before sidecars are injected.

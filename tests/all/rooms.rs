@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("diag", &[], &["annotate_snippets"]),
     ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
-    ("read", &["diag", "git"], &["ignore", "memchr"]),
+    ("confine", &["diag"], &["cap_std", "cap_fs_ext"]),
+    ("read", &["diag", "git", "confine"], &["ignore", "memchr"]),
     ("model", &["diag", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "rpds", "strsim"]),
     ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
     ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
     (
         "stage",
-        &["diag", "yaml", "model", "render", "plan", "read", "git", "programs"],
+        &["diag", "yaml", "model", "render", "plan", "read", "git", "confine", "programs"],
         &["tempfile", "thiserror"],
     ),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
-    ("write", &["diag", "yaml", "model"], &["similar", "tempfile", "thiserror"]),
+    ("write", &["diag", "yaml", "model", "confine"], &["similar", "tempfile", "thiserror"]),
     ("programs", &[], &["rustix"]),
     ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
     (
@@ -44,7 +45,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         "cli",
         &[
             "diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git", "programs",
-            "watch",
+            "watch", "confine",
         ],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),

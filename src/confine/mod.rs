@@ -1,0 +1,228 @@
+//! Files that another person may have made: reached below a folder through no symbolic link, regular and bounded.
+//!
+//! A pull request may hold any tree, and so may a clone. This room is the one way to the files of one. Each step of a
+//! path is opened from the folder above it, so that nothing that is swapped in between leads anywhere else.
+
+mod changes;
+mod top;
+
+pub use changes::{Changes, Failed};
+pub use top::Top;
+
+use crate::diag::{Code, Diagnostic, Label};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// A file or folder: where the way to it begins, and the way from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Opened as it is named, links and all: a person chose it.
+    pub top: Arc<Path>,
+    /// Plain names below it, none of which may be a symbolic link. Empty: `top` itself.
+    pub inner: PathBuf,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::typed(Path::new(""))
+    }
+}
+
+impl Place {
+    /// Returns what a person named, whatever it is.
+    pub fn typed(path: &Path) -> Self {
+        Self { top: path.into(), inner: PathBuf::new() }
+    }
+
+    /// Returns a place below this one.
+    pub fn join(&self, relative: &Path) -> Self {
+        Self { top: Arc::clone(&self.top), inner: self.inner.join(relative) }
+    }
+
+    /// Returns the path for messages and for the file system.
+    pub fn path(&self) -> PathBuf {
+        self.top.join(&self.inner)
+    }
+
+    /// Returns the first symbolic link on the way to it, where there is one.
+    pub fn link(&self) -> Option<PathBuf> {
+        let mut at = self.top.to_path_buf();
+        self.inner.components().find_map(|step| {
+            at.push(step);
+            fs::symlink_metadata(&at).is_ok_and(|m| m.is_symlink()).then(|| at.clone())
+        })
+    }
+
+    /// Reads a file of at most `most` bytes.
+    ///
+    /// # Errors
+    /// When a link is on the way, or it is no regular file, too large or not readable.
+    pub fn read(&self, most: u64) -> Result<Vec<u8>, Refusal> {
+        if self.inner.as_os_str().is_empty() {
+            // What a person typed may be a pipe: `<(kustomize build …)`.
+            return bounded(fs::File::open(&*self.top)?, most);
+        }
+        let (folder, name) = self.parent()?;
+        let is_regular = folder.symlink_metadata(&name)?.is_file();
+        if !is_regular {
+            return Err(self.judged(&folder, &name));
+        }
+        let mut options = OpenOptions::new();
+        // A pipe that takes the file's place in between must not be waited for.
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        let file = folder.open_with(&name, &options)?.into_std();
+        match file.metadata()?.is_file() {
+            true => bounded(file, most),
+            false => Err(Refusal::NotRegular),
+        }
+    }
+
+    /// As [`Place::read`], but None where nothing is there.
+    ///
+    /// # Errors
+    /// As [`Place::read`].
+    pub fn read_present(&self, most: u64) -> Result<Option<Vec<u8>>, Refusal> {
+        match self.read(most) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Refusal::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Opens the folder of a file, step by step, and returns it with the file's name there.
+    fn parent(&self) -> Result<(Dir, OsString), Refusal> {
+        let mut steps = steps(&self.inner)?;
+        let Some(name) = steps.pop() else { return Err(Refusal::NotRegular) };
+        let mut folder = open_top(&self.top)?;
+        let mut at = self.top.to_path_buf();
+        for step in steps {
+            at.push(&step);
+            folder = open_below(&folder, &step, &at)?;
+        }
+        Ok((folder, name))
+    }
+
+    /// Says what is in the place of a regular file.
+    fn judged(&self, folder: &Dir, name: &OsString) -> Refusal {
+        match folder.symlink_metadata(name) {
+            Ok(found) if found.is_symlink() => Refusal::Link(self.path()),
+            Ok(_) => Refusal::NotRegular,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// Opens the folder that a way begins at; the empty path is the working folder.
+fn open_top(top: &Path) -> io::Result<Dir> {
+    let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
+    Dir::open_ambient_dir(top, ambient_authority())
+}
+
+/// Opens a folder in a folder; `at` is its path for messages.
+fn open_below(folder: &Dir, name: &OsString, at: &Path) -> Result<Dir, Refusal> {
+    folder.open_dir_nofollow(name).map_err(|error| match folder.symlink_metadata(name) {
+        Ok(found) if found.is_symlink() => Refusal::Link(at.to_owned()),
+        _ => Refusal::Io(error),
+    })
+}
+
+/// Takes a way apart; every step must be a name.
+fn steps(inner: &Path) -> Result<Vec<OsString>, Refusal> {
+    let step = |component| match component {
+        Component::Normal(name) => Ok(name.to_owned()),
+        _ => {
+            Err(Refusal::Io(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of the folder")))
+        }
+    };
+    inner.components().map(step).collect()
+}
+
+fn bounded(file: fs::File, most: u64) -> Result<Vec<u8>, Refusal> {
+    let expected = file.metadata()?.len();
+    if expected > most {
+        return Err(Refusal::TooLarge(most));
+    }
+    // One byte more than expected saves the read that would only find the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(Refusal::TooLarge(most)) } else { Ok(bytes) }
+}
+
+/// Why a file is not touched.
+#[derive(Debug)]
+pub enum Refusal {
+    /// This symbolic link is on the way to it, or is it.
+    Link(PathBuf),
+    /// It is a folder, a pipe, a device or a socket.
+    NotRegular,
+    /// It has more bytes than this.
+    TooLarge(u64),
+    /// Anything else, in the words of the system.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Refusal {
+    /// Returns the finding about a file that is called `name`.
+    pub fn diagnostic(&self, name: &str) -> Diagnostic {
+        let at = |d: Diagnostic| d.at(Label::whole_file(name));
+        match self {
+            Self::Link(link) => {
+                let link = shown(link);
+                let message = match link == name {
+                    true => format!("`{name}` is a symbolic link, and none is followed here"),
+                    false => format!(
+                        "`{name}` is reached through the symbolic link `{link}`, and none is followed here"
+                    ),
+                };
+                at(Diagnostic::error(Code::LinkOutside, message))
+                    .help("replace the link with the file or folder itself; commit a regular file")
+            }
+            Self::NotRegular => {
+                at(Diagnostic::error(Code::UnreadableFile, format!("`{name}` is not a regular file")))
+                    .help("remove it, or replace it with a regular file")
+            }
+            Self::TooLarge(most) => at(Diagnostic::error(
+                Code::FileTooLarge,
+                format!("`{name}` has more than {} MiB", most >> 20),
+            ))
+            .help("split it, or leave it out with `ignore:` in pillion.yaml"),
+            Self::Io(error) => {
+                at(Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}")))
+                    .help("check the name and the permissions of the file")
+            }
+        }
+    }
+}
+
+/// Returns a path for messages: relative to the working folder where it is below.
+pub fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// Returns the finding about a name that holds a control character, where there is one: such a name would write
+/// lines of its own into lists, logs and commit messages.
+pub fn unusable_name(path: &Path) -> Option<Diagnostic> {
+    let name = path.to_string_lossy();
+    let found = name.chars().find(|c| c.is_control())?;
+    let shown: String = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let message = format!("the name of `{shown}` holds the control character U+{:04X}", u32::from(found));
+    Some(
+        Diagnostic::error(Code::UnusableName, message)
+            .at(Label::whole_file(shown.as_str()))
+            .because("names become lines of lists, logs and commit messages")
+            .help("rename the file, or leave it out with `ignore:` in pillion.yaml"),
+    )
+}
