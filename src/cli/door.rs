@@ -3,6 +3,7 @@
 use super::inputs::{Inputs, nearest};
 use super::items::STREAM;
 use super::pipeline::gather_files;
+use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::{NamespaceRule, Repository};
 use crate::model::sidecars::{Decoded, KeepSidecarSets, Spec};
@@ -70,18 +71,24 @@ pub(super) struct Door {
 /// Opens a door for manifests in which something was found already. Without a door the diagnostics say why.
 pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagnostic>) {
     let config = told.configuration.clone().or_else(|| nearest_below(&told.folder, told.top.as_deref()));
-    let mut inputs = Inputs::configured(&Disk, config.as_deref());
+    let mut inputs = match &told.configuration {
+        Some(file) => Inputs::configured_by(&Disk, file),
+        None => Inputs::configured_below(&Disk, config.as_deref(), told.top.as_deref()),
+    };
     inputs.name_cluster(told.cluster.as_deref());
     let Some(mut choice) = inputs.choice(config.as_deref(), None) else {
         return (None, inputs.diagnostics);
     };
+    let top = inputs.layout.top.clone().or_else(|| Top::of(&told.folder, told.top.as_deref()));
+    choice.top.clone_from(&top);
     let namespace = namespace(told, &inputs.layout);
     choice.namespaces.otherwise = Arc::clone(&namespace);
     if told.namespace.is_some() {
         choice.namespaces.rules.clear();
     }
     let spec = &told.config.spec;
-    let mut paths = Paths { told, bounds: bounds(told, config.as_deref()), wrong: Vec::new() };
+    let bounds = bounds(told, config.as_deref());
+    let mut paths = Paths { told, bounds, top: top.as_ref(), wrong: Vec::new() };
     let mut set_paths = paths.confined("sidecarSets", &spec.sidecar_sets);
     let source_paths = paths.confined("sources", &spec.sources);
     let ledger_paths = paths.confined("ledgers", &spec.ledgers);
@@ -98,7 +105,7 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
     let mut sidecar_sets = gather_files(&set_files, &Disk);
     sidecar_sets.sidecar_sets.extend(told.config.inline.iter().cloned());
     items.merge(gather_files(&sources, &Disk));
-    let (ledgers, wrong) = ledgers(spec, &ledger_paths, &inputs, told);
+    let (ledgers, wrong) = ledgers(spec, &ledger_paths, &inputs, (told, top.as_ref()));
     diagnostics.extend(wrong);
     diagnostics.append(&mut inputs.diagnostics);
     if sidecar_sets.sidecar_sets.is_empty()
@@ -231,6 +238,7 @@ fn named_folder(folder: &Path) -> &Path {
 struct Paths<'a> {
     told: &'a Told,
     bounds: Bounds,
+    top: Option<&'a Top>,
     wrong: Vec<Diagnostic>,
 }
 
@@ -244,7 +252,7 @@ impl Paths<'_> {
                 }
                 None => self.told.at.clone(),
             };
-            match confined(path, &self.told.folder, &self.bounds, &at) {
+            match confined(path, &self.told.folder, &self.bounds, self.top, &at) {
                 Ok(path) => paths.push(path),
                 Err(wrong) => self.wrong.push(wrong),
             }
@@ -254,7 +262,12 @@ impl Paths<'_> {
 }
 
 /// The ledgers that the configuration names, else those of pillion.yaml.
-fn ledgers(spec: &Spec, paths: &[PathBuf], inputs: &Inputs<'_>, told: &Told) -> (Gathered, Vec<Diagnostic>) {
+fn ledgers(
+    spec: &Spec,
+    paths: &[PathBuf],
+    inputs: &Inputs<'_>,
+    (told, top): (&Told, Option<&Top>),
+) -> (Gathered, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut files = Vec::new();
     if spec.ledgers.is_empty() {
@@ -271,12 +284,18 @@ fn ledgers(spec: &Spec, paths: &[PathBuf], inputs: &Inputs<'_>, told: &Told) -> 
     }
     for path in paths {
         if Disk.kind(path) == Some(Kind::Folder) {
-            let layout = Layout { ledgers: Some(path.to_string_lossy().into_owned()), ..Layout::default() };
+            let ledgers = Some(path.to_string_lossy().into_owned());
+            let layout = Layout { ledgers, top: top.cloned(), ..Layout::default() };
             let (found, wrong) = layout.ledgers(&Disk);
             diagnostics.extend(wrong);
             files.extend(found.into_iter().map(|l| l.input));
         } else {
-            files.extend(named(std::slice::from_ref(path)));
+            let place = top.and_then(|top| top.place(path)).unwrap_or_else(|| Place::typed(path));
+            files.extend(
+                named(std::slice::from_ref(path))
+                    .into_iter()
+                    .map(|file| Input { place: place.clone(), ..file }),
+            );
         }
     }
     let (gathered, wrong) = gather_ledgers(&files, &Disk);

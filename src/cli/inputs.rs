@@ -1,11 +1,12 @@
 //! From the command line and pillion.yaml to the files that are read.
 
 use super::Common;
+use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
 use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, built, choose, plain};
-use crate::stage::{Configuration, Manifests, layout};
+use crate::stage::{Configuration, Manifests, layout, stray_paths};
 use crate::yaml::Document;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
@@ -61,7 +62,10 @@ pub(super) struct Inputs<'a> {
 pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inputs<'static> {
     let start = args.paths.iter().find(|p| p.as_os_str() != "-").cloned();
     let config = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
-    let mut inputs = Inputs::configured(&Disk, config.as_deref());
+    let mut inputs = match &common.config {
+        Some(file) => Inputs::configured_by(&Disk, file),
+        None => Inputs::configured(&Disk, config.as_deref()),
+    };
     let root = inputs.layout.root.clone();
     inputs.name_cluster(args.cluster.as_deref());
     let is_whole = config.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| same(p, &root)));
@@ -71,6 +75,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
         (false, false) => args.paths.clone(),
     };
     let Some(mut choice) = inputs.choice(config.as_deref(), out) else { return inputs };
+    choice.typed = args.paths.iter().chain(&args.sidecar_sets).chain(&args.history).cloned().collect();
     if let Some(name) = &args.namespace {
         choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
     }
@@ -92,9 +97,32 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
 }
 
 impl<'a> Inputs<'a> {
-    /// Reads the configuration, and finds no input yet.
+    /// Reads the configuration of a repository, and finds no input yet.
     pub(super) fn configured(files: &'a dyn Files, config: Option<&Path>) -> Self {
-        let mut inputs = Self {
+        Self::configured_below(files, config, None)
+    }
+
+    /// The same where a caller knows the root of the repository.
+    pub(super) fn configured_below(files: &'a dyn Files, config: Option<&Path>, top: Option<&Path>) -> Self {
+        let mut inputs = Self::new(files);
+        if let Some(config) = config {
+            let top = files.top(config.parent().unwrap_or(Path::new("")), top);
+            let place = top.as_ref().and_then(|top| top.place(config));
+            inputs.configure(config, &place.unwrap_or_else(|| Place::typed(config)), top);
+        }
+        inputs
+    }
+
+    /// Reads a configuration that a person named, which may be a link.
+    pub(super) fn configured_by(files: &'a dyn Files, config: &Path) -> Self {
+        let mut inputs = Self::new(files);
+        let top = files.top(config.parent().unwrap_or(Path::new("")), None);
+        inputs.configure(config, &Place::typed(config), top);
+        inputs
+    }
+
+    fn new(files: &'a dyn Files) -> Self {
+        Self {
             files,
             repository: Repository::default(),
             layout: Layout::default(),
@@ -106,26 +134,26 @@ impl<'a> Inputs<'a> {
             diagnostics: Vec::new(),
             named_for_sets: Vec::new(),
             is_unusable: false,
-        };
-        if let Some(config) = config {
-            inputs.configure(config);
         }
-        inputs
     }
 
-    fn configure(&mut self, file: &Path) {
+    fn configure(&mut self, file: &Path, place: &Place, top: Option<Top>) {
         let name: Arc<str> = file.to_string_lossy().into();
-        match self.files.text(file, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
-            Ok(document) => {
-                let (repository, wrong) = repository::decode(&document);
-                self.is_unusable = wrong.iter().any(Diagnostic::is_error);
-                self.diagnostics.extend(wrong);
-                self.repository = repository;
-                self.document = Some(Arc::new(document));
+        let text = self.files.text_at(place, file, &name);
+        let document = match text.and_then(|text| Document::read(&name, 0, 1, &text)) {
+            Ok(document) => document,
+            Err(error) => {
+                self.layout.root = file.parent().unwrap_or(Path::new("")).to_owned();
+                return self.refuse(error);
             }
-            Err(error) => self.refuse(error),
-        }
-        self.layout = layout(&self.repository, file.parent().unwrap_or(Path::new("")));
+        };
+        let (repository, mut wrong) = repository::decode(&document);
+        self.layout = Layout { top, ..layout(&repository, file.parent().unwrap_or(Path::new(""))) };
+        wrong.extend(stray_paths(self.files, &self.layout, &document));
+        self.is_unusable = wrong.iter().any(Diagnostic::is_error);
+        self.diagnostics.extend(wrong);
+        self.repository = repository;
+        self.document = Some(Arc::new(document));
     }
 
     /// Prepares choosing; None when the configuration is of no use.
@@ -138,6 +166,8 @@ impl<'a> Inputs<'a> {
                 skips,
                 namespaces: self.layout.namespaces(),
                 patches_of: kustomization::patches,
+                top: self.layout.top.clone(),
+                typed: Vec::new(),
             }),
             Err(pattern) => {
                 let file = config.unwrap_or(Path::new("pillion.yaml"));

@@ -1,6 +1,7 @@
 //! What does the kustomization of the working folder say about names? Only looked at for a warning.
 
-use crate::read::{Disk, Files as _, Kind, read_file};
+use crate::confine::Place;
+use crate::read::{MAX_FILE, text_of};
 use crate::yaml::Document;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -35,7 +36,8 @@ pub(super) fn names_followed() -> BTreeSet<(String, String)> {
 /// Reads a file, if that is possible.
 fn read(path: &Path) -> Option<Document> {
     let name: Arc<str> = path.to_string_lossy().into();
-    let is_file = Disk.kind(path) == Some(Kind::File);
-    let text = is_file.then(|| read_file(path, &name).ok())??;
+    // Below the working folder, and through no link: another person may have named it.
+    let bytes = Place::typed(Path::new("")).join(path).read(MAX_FILE).ok()?;
+    let text = text_of(bytes, &name).ok()?;
     Document::read(&name, 0, 1, &text).ok()
 }

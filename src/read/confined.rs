@@ -1,5 +1,6 @@
-//! Does a path that a manifest names stay inside the repository? Links are followed before it is judged.
+//! Does a path that a manifest names stay inside the repository, without a symbolic link on the way?
 
+use crate::confine::{Refusal, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,14 @@ pub struct Bounds {
 /// Returns a path below a folder as the user would name it.
 ///
 /// # Errors
-/// A diagnostic when it is absolute, leads nowhere, or leads out of the bounds.
-pub fn confined(written: &str, folder: &Path, bounds: &Bounds, at: &Label) -> Result<PathBuf, Diagnostic> {
+/// A diagnostic when it is absolute, leads nowhere or out of the bounds, or is reached through a link.
+pub fn confined(
+    written: &str,
+    folder: &Path,
+    bounds: &Bounds,
+    top: Option<&Top>,
+    at: &Label,
+) -> Result<PathBuf, Diagnostic> {
     let path = folder.join(written);
     let outside = |how: &str| {
         Diagnostic::error(Code::PathOutside, format!("`{written}` {how}"))
@@ -37,7 +44,16 @@ pub fn confined(written: &str, folder: &Path, bounds: &Bounds, at: &Label) -> Re
         });
     };
     let Ok(root) = named(&bounds.root).canonicalize() else { return Err(outside("cannot be judged")) };
-    if resolved.starts_with(root) { Ok(path) } else { Err(outside("leads out of the repository")) }
+    if !resolved.starts_with(root) {
+        return Err(outside("leads out of the repository"));
+    }
+    match top.and_then(|top| top.place(&path)?.link()) {
+        None => Ok(path),
+        Some(link) => {
+            let wrong = Refusal::Link(link).diagnostic(written);
+            Err(Diagnostic { labels: vec![at.clone()], ..wrong })
+        }
+    }
 }
 
 /// Tells by its longest part that exists whether a path leads out of a folder.

@@ -1,9 +1,10 @@
 //! The disk as a place of files: .gitignore counts, and links are asked where they lead.
 
-use super::file::read_file;
+use super::file::{MAX_FILE, read_file, text_of, unreadable};
 use super::files::{Entry, Files, Kind, Unresolved};
 use super::walk::{Judge, Skips, Walk};
-use crate::diag::{Code, Diagnostic};
+use crate::confine::{Place, Refusal, Top};
+use crate::diag::{Code, Diagnostic, Label};
 use ignore::WalkBuilder;
 use std::ffi::OsStr;
 use std::fs::FileType;
@@ -75,6 +76,47 @@ impl Files for Disk {
 
     fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
         read_file(path, name)
+    }
+
+    fn text_at(&self, place: &Place, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+        if place.inner.as_os_str().is_empty() {
+            return self.text(path, name);
+        }
+        place.read(MAX_FILE).map_err(|refused| unreadable_at(&refused, name)).and_then(|b| text_of(b, name))
+    }
+
+    fn top(&self, folder: &Path, known: Option<&Path>) -> Option<Top> {
+        Top::of(folder, known)
+    }
+
+    fn link(&self, top: Option<&Top>, path: &Path) -> Option<PathBuf> {
+        top?.place(path)?.link()
+    }
+
+    fn wrong_ignore_file(&self, folder: &Path) -> Option<Diagnostic> {
+        let file = folder.join(".gitignore");
+        let found = file.symlink_metadata().ok()?;
+        if found.is_file() && found.len() <= MAX_IGNORE_FILE {
+            return None;
+        }
+        let name = super::plain(&file).to_string_lossy().into_owned();
+        let message = format!("`{name}` is not a regular file of at most {} MiB", MAX_IGNORE_FILE >> 20);
+        Some(
+            Diagnostic::error(Code::UnreadableFile, message).at(Label::whole_file(name)).help(
+                "replace it with a regular file, or remove it: git does not follow a link there either",
+            ),
+        )
+    }
+}
+
+/// The most bytes of a `.gitignore`: 16 MiB.
+const MAX_IGNORE_FILE: u64 = 16 << 20;
+
+/// What cannot be read is told in the words of other readers where it is no matter of links.
+fn unreadable_at(refused: &Refusal, name: &Arc<str>) -> Diagnostic {
+    match refused {
+        Refusal::Io(error) => unreadable(name, error),
+        other => other.diagnostic(name),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where files are looked for and read: a disk, or the tree of a commit. What is chosen is the same in both.
 
 use super::walk::{Skips, Walk};
+use crate::confine::{Place, Top};
 use crate::diag::Diagnostic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,26 @@ pub trait Files: Sync {
     /// # Errors
     /// A diagnostic when it is gone, unreadable, too large or not UTF-8.
     fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic>;
+
+    /// Reads a file of the repository as text: no link is followed below the top of its place.
+    ///
+    /// # Errors
+    /// As [`Files::text`], and when a link is on the way or it is no regular file.
+    fn text_at(&self, place: &Place, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic>;
+
+    /// Returns the repository that a folder is in, where files may lead out of it; `known` is its root, where a
+    /// caller knows it.
+    fn top(&self, _folder: &Path, _known: Option<&Path>) -> Option<Top> {
+        None
+    }
+
+    /// Returns the first symbolic link of the repository on the way to a path.
+    fn link(&self, top: Option<&Top>, path: &Path) -> Option<PathBuf>;
+
+    /// Returns what is wrong with the ignore file of a folder that a walk is going to read.
+    fn wrong_ignore_file(&self, _folder: &Path) -> Option<Diagnostic> {
+        None
+    }
 }
 
 /// What a path leads to.

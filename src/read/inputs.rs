@@ -3,6 +3,7 @@
 use super::file::read_stream;
 use super::files::{Files, Kind, plain};
 use super::walk::{Found, Skips, walk};
+use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Input {
     pub namespace: Arc<str>,
     /// The cluster that it was built for, where a command has.
     pub cluster: Option<Arc<str>>,
+    /// The way to its file, on which no link is followed.
+    pub place: Place,
 }
 
 impl Input {
@@ -53,7 +56,7 @@ impl Input {
 /// A diagnostic when it is gone, unreadable, too large or not UTF-8.
 pub fn text(input: &Input, files: &dyn Files) -> Result<String, Diagnostic> {
     match &input.source {
-        Source::File(path) => files.text(path, &input.name),
+        Source::File(path) => files.text_at(&input.place, path, &input.name),
         Source::Stdin => read_stream(&mut std::io::stdin().lock(), &input.name),
         Source::Text(text) => Ok(text.to_string()),
     }
@@ -89,6 +92,18 @@ pub struct Choice {
     pub namespaces: Namespaces,
     /// Reads a kustomization.
     pub patches_of: PatchesOf,
+    /// The repository, whose files are reached through no link.
+    pub top: Option<Top>,
+    /// What a person typed, which may be anything and anywhere.
+    pub typed: Vec<PathBuf>,
+}
+
+impl Choice {
+    /// Returns where a path leads; what leads out of the repository was reported where it is written.
+    fn place(&self, path: &Path) -> Place {
+        let confined = self.top.as_ref().filter(|_| !self.typed.iter().any(|typed| typed == path));
+        confined.and_then(|top| top.place(path)).unwrap_or_else(|| Place::typed(path))
+    }
 }
 
 /// The inputs that were chosen.
@@ -117,10 +132,12 @@ pub fn choose(files: &dyn Files, paths: &[PathBuf], choice: &Choice) -> Chosen {
             chosen.is_missing = true;
             continue;
         };
-        let walk = walk(files, path, &choice.skips);
+        let place = choice.place(path);
+        let walk = walk(files, path, &place, &choice.skips);
         chosen.diagnostics.extend(walk.diagnostics);
         for kustomization in &walk.kustomizations {
-            patches.extend(patches_in(kustomization, files, choice.patches_of));
+            let place = place.join(kustomization.strip_prefix(path).unwrap_or(kustomization));
+            patches.extend(patches_in(kustomization, &place, files, choice.patches_of));
         }
         found.extend(walk.files.into_iter().map(|f| (f, kind != Kind::Folder)));
     }
@@ -142,6 +159,7 @@ pub fn named(paths: &[PathBuf]) -> Vec<Input> {
         name: path.to_string_lossy().into(),
         relative: path.clone(),
         path: path.clone(),
+        place: Place::typed(path),
     };
     let named = |path: &PathBuf| match path.as_os_str() == "-" {
         true => stdin(&namespaces),
@@ -158,6 +176,7 @@ fn stdin(namespaces: &Namespaces) -> Input {
         is_named: true,
         namespace: namespaces.of(Path::new("")),
         cluster: None,
+        place: Place::default(),
     }
 }
 
@@ -176,6 +195,7 @@ pub fn built(
         relative,
         is_named: true,
         cluster: cluster.map(Into::into),
+        place: Place::default(),
     }
 }
 
@@ -189,6 +209,7 @@ pub(super) fn input(found: Found, is_named: bool, namespaces: &Namespaces) -> In
         is_named,
         namespace,
         cluster: None,
+        place: found.place,
     }
 }
 
@@ -204,9 +225,9 @@ fn patch(found: &Found) -> Diagnostic {
 }
 
 /// The files that a kustomization lists as patches; one that cannot be read lists none.
-fn patches_in(kustomization: &Path, files: &dyn Files, patches_of: PatchesOf) -> Vec<PathBuf> {
+fn patches_in(kustomization: &Path, place: &Place, files: &dyn Files, patches_of: PatchesOf) -> Vec<PathBuf> {
     let name: Arc<str> = kustomization.to_string_lossy().into();
-    let Ok(text) = files.text(kustomization, &name) else { return Vec::new() };
+    let Ok(text) = files.text_at(place, kustomization, &name) else { return Vec::new() };
     let folder = kustomization.parent().unwrap_or(Path::new(""));
     patches_of(&name, &text).into_iter().map(|patch| plain(&folder.join(patch))).collect()
 }

@@ -5,6 +5,7 @@
 use super::files::{Entry, Files, plain};
 use super::inputs::{Input, Namespaces, Source, input};
 use super::walk::{Judge, Skips, Walk};
+use crate::confine::{Place, Top};
 use crate::diag::Diagnostic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Layout {
     pub namespaces: Vec<(String, Arc<str>)>,
     /// Clusters; none: one without a name.
     pub clusters: Vec<Cluster>,
+    /// The repository, where its files may lead out of it.
+    pub top: Option<Top>,
 }
 
 /// A cluster that follows a part of the repository.
@@ -102,7 +105,8 @@ impl Layout {
         let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
         for cluster in clusters {
             let folder = cluster.as_ref().map_or_else(|| root.clone(), |c| plain(&root.join(&**c)));
-            let walk = ledgers_in(&folder, &root, files);
+            let place = self.top.as_ref().and_then(|top| top.place(&root));
+            let walk = ledgers_in(&folder, &root, place.as_ref(), files);
             diagnostics.extend(walk.diagnostics);
             found.extend(
                 walk.files.into_iter().map(|file| LedgerFile {
@@ -127,7 +131,7 @@ impl Layout {
     }
 }
 
-fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, files: &dyn Files) -> Walk {
+fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, place: Option<&Place>, files: &dyn Files) -> Walk {
     // The folder of pillion.yaml itself has no name.
     let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let judge = Judge::new(files, named(root), &Skips::none());
@@ -135,10 +139,13 @@ fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, files: &dyn Files) -> Walk {
     for (path, entry) in files.entries(named(folder)) {
         let is_ledger = path.extension().is_some_and(|e| e == "yaml");
         match entry {
-            Entry::File if is_ledger => walk.files.push(judge.found(&path)),
+            Entry::File if is_ledger && judge.is_usable(&path) => walk.files.push(judge.found(&path)),
             Entry::Link if is_ledger => judge.judge_link(&path),
             _ => {}
         }
+    }
+    for found in &mut walk.files {
+        found.place = place.map_or_else(|| found.place.clone(), |place| place.join(&found.relative));
     }
     judge.finish(walk)
 }

@@ -3,6 +3,7 @@
 use super::file::{text_of, unreadable};
 use super::files::{self, Files, Kind, Unresolved};
 use super::walk::{Judge, Skips, Walk};
+use crate::confine::{Place, Refusal, Top};
 use crate::diag::Diagnostic;
 use std::collections::BTreeMap;
 use std::io;
@@ -188,6 +189,26 @@ impl<Id: Sync> Files for Listing<'_, Id> {
         let Ok(real) = self.resolve(folder) else { return Vec::new() };
         let direct = self.after(&real).filter(|(path, _)| path.parent() == Some(&real));
         direct.filter_map(|(path, listed)| Some((folder.join(path.file_name()?), listed.entry()))).collect()
+    }
+
+    fn link(&self, _top: Option<&Top>, path: &Path) -> Option<PathBuf> {
+        let path = files::plain(path);
+        let mut above: Vec<&Path> = path.ancestors().collect();
+        above.reverse();
+        let is_link = |at: &&Path| matches!(self.entries.get(*at), Some(Listed::Link(_)));
+        above.into_iter().find(is_link).map(Path::to_owned)
+    }
+
+    fn text_at(&self, place: &Place, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+        let Ok(mut at) = self.resolve(&place.top) else { return self.text(path, name) };
+        for (count, step) in place.inner.components().enumerate() {
+            at.push(step);
+            if let Some(Listed::Link(_)) = self.entries.get(&at) {
+                let way: PathBuf = place.inner.components().take(count + 1).collect();
+                return Err(Refusal::Link(place.top.join(way)).diagnostic(name));
+            }
+        }
+        self.text(path, name)
     }
 
     fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {

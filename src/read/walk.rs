@@ -1,6 +1,7 @@
 //! Which files below a folder are manifests, by their names and neighbours, on a disk and in a commit alike.
 
 use super::files::{Entry, Files, Kind, Unresolved};
+use crate::confine::{Place, unusable_name};
 use crate::diag::{Code, Diagnostic, Label};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::{Component, Path, PathBuf};
@@ -15,6 +16,8 @@ pub struct Found {
     pub name: Arc<str>,
     /// Its place below the folder that was walked; the file name where a file was named.
     pub relative: PathBuf,
+    /// The way to it, on which no link is followed.
+    pub place: Place,
 }
 
 /// What a walk leaves out besides `.git` and ignored files.
@@ -61,13 +64,25 @@ pub struct Walk {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Finds the manifests of a file or folder, sorted by path, component by component.
-pub fn walk(files: &dyn Files, root: &Path, skips: &Skips) -> Walk {
+/// Finds the manifests of a file or folder, which is at a place, sorted by path, component by component.
+pub fn walk(files: &dyn Files, root: &Path, place: &Place, skips: &Skips) -> Walk {
     if files.kind(root) != Some(Kind::Folder) {
         let relative = root.file_name().map(PathBuf::from).unwrap_or_default();
-        let found = Found { path: root.to_owned(), name: name(root), relative };
+        let found = Found { path: root.to_owned(), name: name(root), relative, place: place.clone() };
         return Walk { files: vec![found], ..Walk::default() };
     }
+    let above = place.inner.ancestors().map(|inner| place.top.join(inner));
+    if let Some(wrong) = above.filter_map(|folder| files.wrong_ignore_file(&folder)).next() {
+        return Walk { diagnostics: vec![wrong], ..Walk::default() };
+    }
+    let mut walk = walk_folder(files, root, skips);
+    for found in &mut walk.files {
+        found.place = place.join(&found.relative);
+    }
+    walk
+}
+
+fn walk_folder(files: &dyn Files, root: &Path, skips: &Skips) -> Walk {
     match kustomization_in(root, files) {
         Some(kustomization) => Walk {
             diagnostics: vec![kustomize_folder(root, &kustomization)],
@@ -121,7 +136,7 @@ impl<'a> Judge<'a> {
             return false;
         }
         match entry {
-            Entry::File => is_manifest_name(path) && !self.is_values(path),
+            Entry::File => is_manifest_name(path) && !self.is_values(path) && self.is_usable(path),
             Entry::Folder => self.admits_folder(path),
             Entry::Link => {
                 self.judge_link(path);
@@ -138,11 +153,17 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Tells whether the name of a manifest may become text.
+    pub(super) fn is_usable(&self, path: &Path) -> bool {
+        let relative = undotted(path.strip_prefix(&self.root).unwrap_or(path));
+        unusable_name(&relative).map(|wrong| self.say(wrong)).is_none()
+    }
+
     /// Describes a file that was admitted.
     pub(super) fn found(&self, path: &Path) -> Found {
         let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
         let path = undotted(path);
-        Found { name: name(&path), path, relative }
+        Found { name: name(&path), path, place: Place::typed(&self.root).join(&relative), relative }
     }
 
     /// Adds what was remembered to a walk.
@@ -155,6 +176,9 @@ impl<'a> Judge<'a> {
 
     /// Links are never followed: what they point at inside the folder is read where it is.
     pub(super) fn judge_link(&self, path: &Path) {
+        if is_manifest_name(path) && !self.is_usable(path) {
+            return;
+        }
         let target = self.files.resolve(path);
         let is_relevant = is_manifest_name(path) || self.files.kind(path) == Some(Kind::Folder);
         let inside = match (&target, self.files.resolve(&self.root)) {
@@ -191,6 +215,10 @@ impl<'a> Judge<'a> {
                 "holds templates of a Helm chart",
                 "render the output of `helm template` instead: `helm template … | pillion render -`",
             ));
+            return false;
+        }
+        if let Some(wrong) = self.files.wrong_ignore_file(path) {
+            self.say(wrong);
             return false;
         }
         let Some(kustomization) = kustomization_in(path, self.files) else { return true };

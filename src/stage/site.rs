@@ -1,6 +1,7 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
-use super::Supposed;
+use super::{Supposed, stray_paths};
+use crate::confine::Place;
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::ledger::{Ledger, Revision};
@@ -31,13 +32,26 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Reads pillion.yaml; with an error there is no configuration.
+    /// Reads pillion.yaml of a repository; with an error there is no configuration.
     pub fn read(files: &dyn Files, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let place = files.top(folder, None).and_then(|top| top.place(file));
+        Self::read_at(files, file, &place.unwrap_or_else(|| Place::typed(file)))
+    }
+
+    /// Reads a file that a person named as pillion.yaml, which may be a link.
+    pub fn read_named(files: &dyn Files, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        Self::read_at(files, file, &Place::typed(file))
+    }
+
+    fn read_at(files: &dyn Files, file: &Path, place: &Place) -> (Option<Self>, Vec<Diagnostic>) {
         let name: Arc<str> = file.to_string_lossy().into();
-        match files.text(file, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        match files.text_at(place, file, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
             Ok(document) => {
-                let (repository, wrong) = repository::decode(&document);
-                let layout = layout(&repository, file.parent().unwrap_or(Path::new("")));
+                let (repository, mut wrong) = repository::decode(&document);
+                let layout = Layout { top: files.top(folder, None), ..layout(&repository, folder) };
+                wrong.extend(stray_paths(files, &layout, &document));
                 let is_sound = !wrong.iter().any(Diagnostic::is_error);
                 let document = Some(Arc::new(document));
                 (is_sound.then_some(Self { repository, layout, document }), wrong)
@@ -61,6 +75,7 @@ pub fn layout(repository: &Repository, root: &Path) -> Layout {
         ledgers: repository.ledgers.clone(),
         namespaces: repository.namespaces.iter().filter_map(rule).collect(),
         clusters: repository.clusters.iter().map(cluster).collect(),
+        top: None,
     }
 }
 
@@ -108,6 +123,7 @@ impl Site {
         supposed: &Supposed<'_>,
     ) -> (Self, Vec<Diagnostic>) {
         let (mut choice, mut diagnostics) = choice(&configuration.layout);
+        choice.typed = supposed.sources.iter().chain(supposed.sidecar_sets).cloned().collect();
         if let Some(name) = supposed.namespace {
             choice.namespaces = Namespaces { otherwise: name.into(), rules: Vec::new() };
         }
@@ -356,7 +372,13 @@ fn choice(layout: &Layout) -> (Choice, Vec<Diagnostic>) {
             (crate::read::Skips::none(), vec![wrong])
         }
     };
-    let choice = Choice { skips, namespaces: layout.namespaces(), patches_of: kustomization::patches };
+    let choice = Choice {
+        skips,
+        namespaces: layout.namespaces(),
+        patches_of: kustomization::patches,
+        top: layout.top.clone(),
+        typed: Vec::new(),
+    };
     (choice, wrong)
 }
 

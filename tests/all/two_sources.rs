@@ -62,7 +62,8 @@ fn told(files: &dyn Files, layout: &Layout, above: &str) -> String {
     let mut lines = Vec::new();
     match layout.skips(None) {
         Ok(skips) => {
-            let choice = Choice { skips, namespaces: layout.namespaces(), patches_of };
+            let choice =
+                Choice { skips, namespaces: layout.namespaces(), patches_of, top: None, typed: Vec::new() };
             for paths in [layout.sources(), layout.in_root(&layout.sidecar_sets)] {
                 let Chosen { inputs, diagnostics, is_missing } = choose(files, &paths, &choice);
                 lines.push(format!("missing: {is_missing}"));
@@ -167,6 +168,7 @@ fn layout() -> impl Strategy<Value = Layout> {
     let namespaces = prop::collection::vec((one_of(PATHS), one_of(&["one", "two"])), 0..3);
     (some_of(PATHS, 3), some_of(PATHS, 1), some_of(IGNORES, 2), folder(), folder(), namespaces, clusters)
         .prop_map(|(sources, sidecar_sets, ignore, rendered, ledgers, namespaces, clusters)| Layout {
+            top: None,
             root: PathBuf::new(),
             sources,
             sidecar_sets,
@@ -249,6 +251,7 @@ fn odd_layout(root: &Path) -> Layout {
         ledgers: Some("ledgers".into()),
         namespaces: vec![("apps/a".into(), "shop".into())],
         clusters: [("eu", None), ("us", Some("apps/a"))].map(cluster).into(),
+        top: None,
     }
 }
 
@@ -265,7 +268,13 @@ fn a_commit_holds_what_its_working_tree_does() {
     assert_eq!(told(&Disk, &odd_layout(&repo.path), &above), in_commit);
 
     let layout = odd_layout(Path::new(""));
-    let choice = Choice { skips: layout.skips(None).unwrap(), namespaces: layout.namespaces(), patches_of };
+    let choice = Choice {
+        skips: layout.skips(None).unwrap(),
+        namespaces: layout.namespaces(),
+        patches_of,
+        top: None,
+        typed: Vec::new(),
+    };
     let chosen = choose(&listing, &layout.sources(), &choice);
     let found: Vec<_> =
         chosen.inputs.iter().map(|i| (&*i.name, i.relative.to_str().unwrap(), &*i.namespace)).collect();
@@ -314,7 +323,13 @@ fn a_commit_alone_has_submodules_and_names_that_lead_out() {
     let listing =
         Listing::new(entries.map(|(path, what)| (path.into(), what)), |()| Err(io::Error::other("gone")));
     let layout = Layout { sources: vec!["apps".into(), "nowhere".into()], ..Layout::default() };
-    let choice = Choice { skips: layout.skips(None).unwrap(), namespaces: layout.namespaces(), patches_of };
+    let choice = Choice {
+        skips: layout.skips(None).unwrap(),
+        namespaces: layout.namespaces(),
+        patches_of,
+        top: None,
+        typed: Vec::new(),
+    };
     let chosen = choose(&listing, &layout.sources(), &choice);
     let names: Vec<_> = chosen.inputs.iter().map(|i| &*i.name).collect();
     assert_eq!(names, ["apps/lost.yaml", "apps/web.yaml"]);

@@ -4,9 +4,10 @@ use super::super::Common;
 use super::super::kustomization::NAMES;
 use super::files::files;
 use super::{Check, State};
+use crate::confine::Place;
 use crate::model::sidecars;
 use crate::model::workload::type_of;
-use crate::read::read_file;
+use crate::read::text_of;
 use crate::yaml::{Document, split};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,17 @@ pub(super) struct Found {
     pub(super) value: Value,
 }
 
+/// The most bytes of a file that is looked at: doctor answers soon in any repository.
+const MOST_BYTES: u64 = 16 << 20;
+
 /// Which documents are of interest: kustomizations, configurations of pillion, and Applications.
 pub(super) fn documents(path: &Path, _common: &Common) -> Vec<Found> {
     let mut found = Vec::new();
     for file in files(path) {
         let name: Arc<str> = file.to_string_lossy().into();
-        let Ok(text) = read_file(&file, &name) else { continue };
+        let inner = file.strip_prefix(path).unwrap_or(&file);
+        let Ok(bytes) = Place::typed(path).join(inner).read(MOST_BYTES) else { continue };
+        let Ok(text) = text_of(bytes, &name) else { continue };
         let is_kustomization = file.file_name().is_some_and(|n| NAMES.iter().any(|k| n == *k));
         if !is_kustomization && !["Application", sidecars::KIND].iter().any(|kind| text.contains(kind)) {
             continue;

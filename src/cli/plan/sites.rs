@@ -237,7 +237,10 @@ fn taken(
 /// The configuration of the working folder, where it has one.
 fn on_disk(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<Option<Configuration>, Stop> {
     let start = args.inputs.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
-    let Some(file) = common.config.clone().or_else(|| inputs::nearest(&start)) else { return Ok(None) };
+    if let Some(file) = &common.config {
+        return settled(Configuration::read_named(&Disk, file), reporter);
+    }
+    let Some(file) = inputs::nearest(&start) else { return Ok(None) };
     settled(Configuration::read(&Disk, &file), reporter)
 }
 
