@@ -4,11 +4,13 @@
 
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
-use crate::write::{Failure, replace_file};
+use crate::confine::{Place, Top};
+use crate::read::MAX_FILE;
+use crate::write::{Failure, replace_files};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A front door.
 struct Door {
@@ -197,17 +199,30 @@ impl Subcommand for InitDoor {
 }
 
 /// Writes the files of a door; nothing is written where one is there already and says something else.
-pub(super) fn init(args: &InitDoor, _common: &Common, reporter: &Reporter) -> Result<u8, Failure> {
+pub(super) fn init(args: &InitDoor, _common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
     let files = find(&args.door).map_or(&[][..], |door| door.files);
-    let places: Vec<(PathBuf, String)> =
-        files.iter().map(|f| (crate::read::plain(&args.folder.join(f.place)), f.text())).collect();
-    let present = |path: &PathBuf| std::fs::read_to_string(path).ok();
-    let taken = |(path, text): &&(PathBuf, String)| match present(path) {
-        Some(there) => there != *text,
-        None => path.symlink_metadata().is_ok(),
-    };
-    let in_the_way: Vec<String> =
-        places.iter().filter(taken).map(|(path, _)| format!("`{}`", path.display())).collect();
+    let top = Top::of_git(Path::new(""));
+    let mut places: Vec<(Place, String)> = Vec::new();
+    let (mut names, mut in_the_way) = (Vec::new(), Vec::new());
+    for file in files {
+        let name = crate::read::plain(&args.folder.join(file.place));
+        let shown = name.to_string_lossy().into_owned();
+        // What the repository holds in its place may be anybody's: no link is followed on the way to it.
+        let place = Top::place_of_typed(top.as_ref(), &args.folder).join(Path::new(file.place));
+        match place.read_present(MAX_FILE) {
+            Ok(Some(there)) if there == file.text().as_bytes() => {}
+            Ok(None) => places.push((place, file.text())),
+            Ok(Some(_)) => {
+                in_the_way.push(format!("`{shown}`"));
+                places.push((place, file.text()));
+            }
+            Err(refused) => reporter.add([refused.diagnostic(&shown)]),
+        }
+        names.push(shown);
+    }
+    if reporter.has_errors() {
+        return Ok(FINDINGS);
+    }
     if !in_the_way.is_empty() && !args.force {
         reporter.say(&format!(
             "pillion: {} is there already and says something else: nothing was written; compare it with `pillion print {}`, or write over it with `--force`",
@@ -216,20 +231,10 @@ pub(super) fn init(args: &InitDoor, _common: &Common, reporter: &Reporter) -> Re
         ));
         return Ok(FINDINGS);
     }
-    let mut said = String::new();
-    for (path, text) in &places {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| Failure::Write { path: folder.display().to_string(), source })?;
-        }
-        if path.symlink_metadata().is_ok() {
-            replace_file(path, text)?;
-        } else {
-            std::fs::write(path, text)
-                .map_err(|source| Failure::Write { path: path.display().to_string(), source })?;
-        }
-        let _ = writeln!(said, "{}", path.display());
+    if let Err(wrong) = replace_files(&places)? {
+        reporter.add([*wrong]);
+        return Ok(FINDINGS);
     }
-    to_stdout(&said)?;
+    to_stdout(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
     Ok(DONE)
 }

@@ -4,11 +4,12 @@ use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
+use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
 use crate::render::{Gathered, How, Renderer};
-use crate::write::{Failure, Folder, Stream, difference, replace_file, unified};
+use crate::write::{Failure, Folder, Stream, difference, replace_files, unified};
 use clap::{Args, Parser as _};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ enum Target<'a> {
     Stdout(Box<Stream<'a>>),
     Folder(Box<Folder>),
     /// Files to be replaced, with their new text.
-    InPlace(Vec<(PathBuf, String)>),
+    InPlace(Vec<(Place, String)>),
     /// Nowhere: it is compared with what is there.
     Compare(Compare),
 }
@@ -111,7 +112,13 @@ fn run_with(
     for input in inputs.manifests.iter_mut().filter(|i| i.source == Source::Stdin) {
         input.source = stdin.map_or(Source::Stdin, |text| Source::Text(text.into()));
     }
-    let mut target = target(args, &inputs);
+    let mut target = match target(args, &inputs) {
+        Ok(target) => target,
+        Err(wrong) => {
+            reporter.add([*wrong]);
+            return Ok(FINDINGS);
+        }
+    };
     if let (Target::InPlace(_), true) = (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-")) {
         reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
         return Ok(USAGE);
@@ -174,25 +181,31 @@ fn nothing_left() -> Diagnostic {
         .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
 }
 
-fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Target<'a> {
+fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Result<Target<'a>, Box<Diagnostic>> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
         let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
-        let folder = name.as_deref().map(Folder::open);
-        return Target::Compare(Compare {
+        let folder = name.as_deref().map(|name| folder(name, inputs)).transpose()?;
+        return Ok(Target::Compare(Compare {
             folder,
             name,
             shows_diff: args.diff,
             diff: String::new(),
             differs: false,
-        });
+        }));
     }
-    match (&args.out, args.in_place) {
-        (Some(folder), _) => Target::Folder(Box::new(Folder::open(folder))),
+    Ok(match (&args.out, args.in_place) {
+        (Some(name), _) => Target::Folder(Box::new(folder(name, inputs)?)),
         (None, true) => Target::InPlace(Vec::new()),
         (None, false) => Target::Stdout(Box::default()),
-    }
+    })
+}
+
+/// Opens a folder of rendered files. One in the repository may be anybody's: no link is followed on the way to it.
+fn folder(name: &Path, inputs: &Inputs<'_>) -> Result<Folder, Box<Diagnostic>> {
+    let top = inputs.layout.top.clone().or_else(|| Top::of_git(Path::new("")));
+    Folder::open(name, Top::place_of_typed(top.as_ref(), name))
 }
 
 /// Counts for the last line.
@@ -245,8 +258,8 @@ impl<'a> Target<'a> {
                 Ok(folder.put(&done.input.relative, &done.input.name, done.text())?.err().map(|d| *d))
             }
             Self::InPlace(changed) => {
-                if let (Some(new), Source::File(path)) = (done.file.new, &done.input.source) {
-                    changed.push((path.clone(), new));
+                if let (Some(new), Source::File(_)) = (done.file.new, &done.input.source) {
+                    changed.push((done.input.place.clone(), new));
                 }
                 Ok(None)
             }
@@ -260,10 +273,12 @@ impl Compare {
         let (name, present) = match (&mut self.folder, &self.name) {
             (Some(_), _) if done.file.is_dropped => return None,
             (Some(folder), Some(root)) => {
-                if let Err(wrong) = folder.expect_file(&done.input.relative, &done.input.name) {
-                    return Some(*wrong);
-                }
-                (root.join(&done.input.relative), folder.present(&done.input.relative))
+                let expected = folder.expect_file(&done.input.relative, &done.input.name);
+                let present = match expected.and_then(|()| folder.present(&done.input.relative)) {
+                    Ok(present) => present,
+                    Err(wrong) => return Some(*wrong),
+                };
+                (root.join(&done.input.relative), present)
             }
             _ => (PathBuf::from(&*done.input.name), Some(done.old.to_string())),
         };
@@ -311,28 +326,44 @@ fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<
             reporter.done(&rendered);
         }
         Target::Folder(folder) => {
-            let (written, removed) = folder.commit()?;
+            let (written, removed) = match folder.commit()? {
+                Ok(counts) => counts,
+                Err(wrong) => return refused(*wrong, reporter),
+            };
             reporter.done(&format!("{rendered}; {written} files written, {removed} removed"));
         }
         Target::InPlace(changed) => {
-            for (path, text) in &changed {
-                replace_file(path, text)?;
+            if let Err(wrong) = replace_files(&changed)? {
+                return refused(*wrong, reporter);
             }
             reporter.done(&format!("{rendered}; {} files changed", changed.len()));
         }
         Target::Compare(mut compare) => {
             if let (Some(folder), Some(root)) = (&compare.folder, &compare.name) {
-                let surplus: Vec<PathBuf> =
-                    folder.stale().map(PathBuf::from).filter(|p| folder.present(p).is_some()).collect();
-                for name in surplus {
+                for name in folder.stale().map(PathBuf::from) {
+                    let present = match folder.present(&name) {
+                        Ok(None) => continue,
+                        Ok(present) => present,
+                        Err(wrong) => {
+                            reporter.add([*wrong]);
+                            continue;
+                        }
+                    };
                     compare.differs = true;
                     let message = format!("`{}` is no longer made by render", root.join(&name).display());
-                    reporter.add([stale(&root.join(&name), 1, folder.present(&name).as_deref(), message)]);
+                    reporter.add([stale(&root.join(&name), 1, present.as_deref(), message)]);
                 }
             }
             to_stdout(&compare.diff)?;
-            return Ok(if compare.differs { FINDINGS } else { DONE });
+            let is_well = !compare.differs && !reporter.has_errors();
+            return Ok(if is_well { DONE } else { FINDINGS });
         }
     }
     Ok(DONE)
+}
+
+/// Says what is in the way of files that were to be written: none of them was.
+fn refused(wrong: Diagnostic, reporter: &mut Reporter) -> Result<u8, Failure> {
+    reporter.add([wrong]);
+    Ok(FINDINGS)
 }

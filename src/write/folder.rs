@@ -2,61 +2,74 @@
 //! that pillion did not write.
 
 use super::Failure;
+use crate::confine::{self, Changes, Failed, Place, Refusal, unusable_name};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::file_list::{self, slashes};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::TempDir;
+
+/// The most bytes of a rendered file that are read: 512 MiB, as of a manifest.
+const MAX_FILE: u64 = 512 << 20;
 
 /// A folder that holds rendered files, and the new state it is to have.
 #[derive(Debug)]
 pub struct Folder {
-    root: PathBuf,
+    /// As the user names it.
+    name: PathBuf,
+    /// Nothing below it is reached through a symbolic link.
+    place: Place,
     /// What pillion wrote earlier.
     known: BTreeSet<String>,
     /// What there will be.
     made: BTreeSet<String>,
     /// The input that each of these files is made from.
     inputs: BTreeMap<String, Arc<str>>,
-    /// Folders below which no link leads elsewhere.
-    plain: BTreeSet<PathBuf>,
-    /// A folder on the same file system, in which new files wait; it goes away with this value.
-    waiting: Option<TempDir>,
-    /// Where the waiting files go: the n-th file's place.
-    staged: Vec<PathBuf>,
+    /// The new files, and how many.
+    changes: Changes,
+    written: usize,
 }
 
 impl Folder {
-    /// Opens a folder; it need not exist yet.
-    pub fn open(root: &Path) -> Self {
-        let list = fs::read_to_string(root.join(file_list::NAME)).unwrap_or_default();
-        Self {
-            root: root.to_owned(),
+    /// Opens a folder, which is called `name`; it need not exist yet.
+    ///
+    /// # Errors
+    /// When it or its list is reached through a symbolic link, or the list is no regular file.
+    pub fn open(name: &Path, place: Place) -> Result<Self, Box<Diagnostic>> {
+        if let Some(link) = place.link() {
+            return Err(Box::new(Refusal::Link(link).diagnostic(&name.to_string_lossy())));
+        }
+        let list = read(&place, name, Path::new(file_list::NAME))?.unwrap_or_default();
+        Ok(Self {
+            name: name.to_owned(),
+            place,
             known: file_list::parse(&list),
             made: BTreeSet::new(),
             inputs: BTreeMap::new(),
-            plain: BTreeSet::new(),
-            waiting: None,
-            staged: Vec::new(),
-        }
+            changes: Changes::default(),
+            written: 0,
+        })
     }
 
-    /// Returns the present text of a file.
-    pub fn present(&self, relative: &Path) -> Option<String> {
-        fs::read_to_string(self.root.join(relative)).ok()
+    /// Returns the present text of a file; None where there is none.
+    ///
+    /// # Errors
+    /// When it is reached through a symbolic link, no regular file or too large.
+    pub fn present(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
+        read(&self.place, &self.name, relative)
     }
 
     /// Takes note that a file belongs to the new state, without writing it.
     ///
     /// # Errors
-    /// When another input has the same place.
+    /// When another input has the same place, or its name cannot stand in a list.
     pub fn expect_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
+        if let Some(wrong) = unusable_name(relative) {
+            return Err(Box::new(wrong));
+        }
         let name = slashes(relative);
         if let Some(first) = self.inputs.insert(name.clone(), Arc::clone(input)) {
-            return Err(Box::new(collision(&self.root.join(relative), &first, input)));
+            return Err(Box::new(collision(&self.name.join(relative), &first, input)));
         }
         self.made.insert(name);
         Ok(())
@@ -75,56 +88,28 @@ impl Folder {
         if let Err(wrong) = self.expect_file(relative, input) {
             return Ok(Err(wrong));
         }
-        if let Some(link) = self.link_above(relative) {
-            return Ok(Err(Box::new(through_link(&link))));
-        }
-        let (name, target) = (slashes(relative), self.root.join(relative));
+        let name = slashes(relative);
         let is_known = self.known.contains(&name);
-        match fs::read(&target) {
-            Ok(present) if present == text.as_bytes() => {
+        let shown = self.name.join(relative);
+        match self.place.join(relative).read_present(MAX_FILE) {
+            Ok(Some(present)) if present == text.as_bytes() => {
                 if !is_known {
                     // It happens to be right, and stays another program's: it is not to be removed one day.
                     self.made.remove(&name);
                 }
                 return Ok(Ok(()));
             }
-            Ok(_) if !is_known => return Ok(Err(Box::new(not_ours(&target)))),
+            Ok(Some(_)) if !is_known => return Ok(Err(Box::new(not_ours(&shown)))),
+            // A link in the place of a file that pillion wrote is replaced, and what it leads to stays.
+            Err(Refusal::Link(link)) if is_known && link == self.place.join(relative).path() => {}
+            Err(refused) if !matches!(refused, Refusal::TooLarge(_)) || !is_known => {
+                return Ok(Err(Box::new(refused.diagnostic(&shown.to_string_lossy()))));
+            }
             _ => {}
         }
-        self.stage(&target, text).map_err(|source| failure(&target, source))?;
-        self.staged.push(target);
-        Ok(Ok(()))
-    }
-
-    /// Returns the symbolic link on the way to a file, if there is one: it would lead out of the folder.
-    fn link_above(&mut self, relative: &Path) -> Option<PathBuf> {
-        let parent = self.root.join(relative).parent()?.to_owned();
-        if self.plain.contains(&parent) {
-            return None;
-        }
-        let is_link = |f: &&Path| fs::symlink_metadata(f).is_ok_and(|m| m.is_symlink());
-        let link = parent.ancestors().take_while(|a| *a != self.root).find(is_link).map(Path::to_owned);
-        if link.is_none() {
-            self.plain.insert(parent);
-        }
-        link
-    }
-
-    /// Writes a file to where it waits. Thousands wait at once: they are no open files.
-    fn stage(&mut self, target: &Path, text: &str) -> std::io::Result<()> {
-        let waiting = match &self.waiting {
-            Some(waiting) => waiting,
-            None => {
-                let existing = self.root.ancestors().find(|a| a.is_dir()).unwrap_or(Path::new("."));
-                self.waiting.insert(tempfile::Builder::new().prefix(".pillion-").tempdir_in(existing)?)
-            }
-        };
-        let file = waiting.path().join(self.staged.len().to_string());
-        fs::write(&file, text)?;
-        match fs::metadata(target) {
-            Ok(present) => fs::set_permissions(&file, present.permissions()),
-            Err(_) => Ok(()),
-        }
+        self.written += 1;
+        let put = self.changes.put(&self.place.join(relative), &self.place, text.as_bytes());
+        settled(put, &self.name.join(relative))
     }
 
     /// Returns what pillion wrote earlier and makes no longer.
@@ -132,79 +117,99 @@ impl Folder {
         self.known.difference(&self.made).map(String::as_str)
     }
 
-    /// Puts every new file in its place, and removes what is no longer made. Returns how many files were
-    /// written and how many removed.
+    /// Puts every new file in its place, and removes what is no longer made; where one of them fails, nothing is
+    /// changed. Returns how many files were written and how many removed.
     ///
     /// # Errors
-    /// When the file system fails.
-    pub fn commit(self) -> Result<(usize, usize), Failure> {
-        // A run that is killed on the way must not disown what it has written.
-        self.write_index(&self.known.union(&self.made).cloned().collect(), &self.known)?;
-        if let Some(waiting) = &self.waiting {
-            for (n, target) in self.staged.iter().enumerate() {
-                let folder = target.parent().unwrap_or(Path::new("."));
-                fs::create_dir_all(folder)
-                    .and_then(|()| fs::rename(waiting.path().join(n.to_string()), target))
-                    .map_err(|source| failure(target, source))?;
-            }
-        }
+    /// The outer one when the file system fails; the inner one when something is in the way.
+    pub fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Failure> {
         let stale: Vec<String> = self.stale().map(str::to_owned).collect();
+        let mut changes = Changes::default();
+        // A run that is killed on the way must not disown what it has written.
+        let both: BTreeSet<String> = self.known.union(&self.made).cloned().collect();
+        let list = self.place.join(Path::new(file_list::NAME));
+        let shown = self.name.join(file_list::NAME);
+        let put_list = |changes: &mut Changes, names: &BTreeSet<String>, present: &BTreeSet<String>| {
+            if names == present {
+                return Ok(Ok(()));
+            }
+            settled(changes.put(&list, &self.place, file_list::emit(names).as_bytes()), &shown)
+        };
+        if let Err(wrong) = put_list(&mut changes, &both, &self.known)? {
+            return Ok(Err(wrong));
+        }
+        changes.append(self.changes);
         for name in &stale {
-            let target = self.root.join(name);
-            match fs::remove_file(&target) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failure(&target, e)),
-                _ => self.remove_empty_parents(&target),
+            let removed = changes.remove(&self.place.join(Path::new(name)), &self.place);
+            if let Err(wrong) = settled(removed, &self.name.join(name))? {
+                return Ok(Err(wrong));
             }
         }
-        self.write_index(&self.made, &self.known.union(&self.made).cloned().collect())?;
-        Ok((self.staged.len(), stale.len()))
-    }
-
-    fn remove_empty_parents(&self, file: &Path) {
-        for folder in file.ancestors().skip(1).take_while(|f| *f != self.root) {
-            // A folder that is not empty stays, and so do those above it.
-            if fs::remove_dir(folder).is_err() {
-                break;
-            }
+        if let Err(wrong) = put_list(&mut changes, &self.made, &both)? {
+            return Ok(Err(wrong));
         }
-    }
-
-    fn write_index(&self, names: &BTreeSet<String>, present: &BTreeSet<String>) -> Result<(), Failure> {
-        if names == present {
-            return Ok(());
+        if let Err(wrong) = settled(changes.commit(), &self.name)? {
+            return Ok(Err(wrong));
         }
-        fs::create_dir_all(&self.root).map_err(|source| failure(&self.root, source))?;
-        replace_file(&self.root.join(file_list::NAME), &file_list::emit(names))
+        for name in &stale {
+            self.place.remove_empty_folders(Path::new(name));
+        }
+        self.place.remove_leftovers();
+        Place::typed(&self.place.top).remove_leftovers();
+        Ok(Ok((self.written, stale.len())))
     }
 }
 
-/// Writes a file beside its place and renames it, keeping its permissions.
+fn read(folder: &Place, name: &Path, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
+    match folder.join(relative).read_present(MAX_FILE) {
+        Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
+        Err(refused) => Err(Box::new(refused.diagnostic(&name.join(relative).to_string_lossy()))),
+    }
+}
+
+/// Tells what a person can mend in the repository from what the file system refuses.
+fn settled(done: Result<(), Failed>, shown: &Path) -> Result<Result<(), Box<Diagnostic>>, Failure> {
+    match done {
+        Ok(()) => Ok(Ok(())),
+        Err(Failed { why: Refusal::Io(source), path }) => {
+            Err(Failure::Write { path: confine::shown(&path), source })
+        }
+        Err(Failed { why, .. }) => Ok(Err(Box::new(why.diagnostic(&shown.to_string_lossy())))),
+    }
+}
+
+/// Replaces files together, keeping their permissions; where one of them fails, all stay as they are.
 ///
 /// # Errors
-/// When the file system fails; the old file is then still there.
-pub fn replace_file(target: &Path, text: &str) -> Result<(), Failure> {
-    // Renaming over a link would take the link away and leave the file it leads to.
-    let target = &target.canonicalize().unwrap_or_else(|_| target.to_owned());
-    let source = |source| failure(target, source);
-    let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // The mode that any other program's new file would have; the umask takes its part.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+/// The outer one when the file system fails; the inner one when something is in the way.
+pub fn replace_files(files: &[(Place, String)]) -> Result<Result<(), Box<Diagnostic>>, Failure> {
+    let mut changes = Changes::default();
+    let mut tops = BTreeSet::new();
+    for (place, text) in files {
+        let place = followed(place);
+        let beside = Place::typed(&place.top);
+        if let Err(wrong) = settled(changes.put(&place, &beside, text.as_bytes()), &place.path())? {
+            return Ok(Err(wrong));
+        }
+        tops.insert(place.top.to_path_buf());
     }
-    let mut staged = builder.prefix(".pillion-").tempfile_in(folder).map_err(source)?;
-    staged.write_all(text.as_bytes()).map_err(source)?;
-    if let Ok(present) = fs::metadata(target) {
-        staged.as_file().set_permissions(present.permissions()).map_err(source)?;
+    if let Err(wrong) = settled(changes.commit(), Path::new("."))? {
+        return Ok(Err(wrong));
     }
-    staged.persist(target).map_err(|e| source(e.error))?;
-    Ok(())
+    for top in tops {
+        Place::typed(&top).remove_leftovers();
+    }
+    Ok(Ok(()))
 }
 
-fn failure(path: &Path, source: std::io::Error) -> Failure {
-    Failure::Write { path: path.display().to_string(), source }
+/// Renaming over a link that a person typed would take the link away: what it leads to is replaced.
+fn followed(place: &Place) -> Place {
+    if !place.inner.as_os_str().is_empty() {
+        return place.clone();
+    }
+    let target = place.top.canonicalize().unwrap_or_else(|_| place.top.to_path_buf());
+    let parent = target.parent().unwrap_or(Path::new(""));
+    Place { top: parent.into(), inner: target.file_name().map(PathBuf::from).unwrap_or_default() }
 }
 
 fn not_ours(path: &Path) -> Diagnostic {
@@ -213,13 +218,6 @@ fn not_ours(path: &Path) -> Diagnostic {
     Diagnostic::error(Code::FileNotOurs, message)
         .at(Label::whole_file(path.to_string_lossy()))
         .help(format!("remove it, or choose another folder; `{list}` in the folder lists what pillion wrote"))
-}
-
-fn through_link(link: &Path) -> Diagnostic {
-    let message = format!("`{}` is a symbolic link: nothing is written through it", link.display());
-    Diagnostic::error(Code::LinkOutside, message)
-        .at(Label::whole_file(link.to_string_lossy()))
-        .help("remove it, or choose another folder")
 }
 
 fn collision(path: &Path, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {

@@ -5,7 +5,7 @@ mod folder;
 mod stream;
 
 pub use diff::{difference, unified};
-pub use folder::{Folder, replace_file};
+pub use folder::{Folder, replace_files};
 pub use stream::Stream;
 
 /// What went wrong outside the user's manifests.

@@ -23,6 +23,7 @@ mod git_trees;
 mod git_world;
 mod golden_codes;
 mod guises;
+mod hostile_files;
 mod huge_sets;
 mod injection;
 mod injection_rules;
