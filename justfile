@@ -55,10 +55,10 @@ release TARGET="x86_64-unknown-linux-musl":
     .ci/release sums
     .ci/release bom
 
-# Check licences, sources and duplicates of the dependencies.
+# Check advisories, licences, sources and duplicates of the dependencies; the database of advisories is downloaded.
 deny:
-    cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
-    cargo deny check bans licenses sources
+    cargo deny --version >/dev/null 2>&1 || cargo install --locked --version 0.20.2 cargo-deny
+    cargo deny check advisories bans licenses sources
 
 # Read what a person sees: render an example, with the release binary.
 example NAME="logtail":

@@ -4,6 +4,9 @@
 set -euo pipefail
 unset BASH_ENV ENV CDPATH
 export LC_ALL=C.UTF-8
+# The token is a variable of this shell alone: no program that it starts finds it in its environment.
+token=${PILLION_TOKEN:-}
+unset PILLION_TOKEN
 
 # ---- telling
 
@@ -84,8 +87,7 @@ install() {
   if [ -z "${PILLION_VERSION:-}" ] && pillion=$(command -v pillion); then return; fi
   local version=${PILLION_VERSION:-}
   if [ -z "$version" ]; then version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$GITHUB_ACTION_PATH/Cargo.toml" | head -n 1); fi
-  [[ $version =~ ^(latest|[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?)$ ]] ||
-    fail "version: \`$version\` is neither \`latest\` nor like 1.2.3"
+  [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "version: \`$version\` is not like 1.2.3"
   local repository=${PILLION_ACTION_REPOSITORY:-}
   [[ $repository =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$ ]] ||
     fail "\`pillion\` is not on PATH, and the action does not know where it came from: put it on PATH or give \`binary-path\`"
@@ -97,33 +99,45 @@ install() {
     Darwin-x86_64) target=x86_64-apple-darwin ;;
     *) fail "there is no binary for $(uname -s) on $(uname -m): give \`binary-path\`" ;;
   esac
-  if [ "$version" = latest ]; then
-    version=$(fetch "$server/$repository/releases/latest" -o /dev/null -w '%{url_effective}') || fail "the newest version cannot be found"
-    version=${version##*/v}
-    [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "the newest release has no version in its name"
-  fi
-  local folder="${RUNNER_TOOL_CACHE:-$work}/pillion/$version/$target"
-  pillion=$folder/pillion
-  if [ -x "$pillion" ]; then return; fi
   local archive="pillion-$target-v$version.tgz" from="$server/$repository/releases/download/v$version" sum
-  fetch "$from/$archive" -o "$work/$archive" || fail "\`$from/$archive\` cannot be fetched: put \`pillion\` on PATH or give \`binary-path\`"
-  # The table in the action cannot be changed with the release; without an entry the release's own counts.
+  # The table of the action was committed before its tag: a release cannot bring checksums of its own.
   sum=$(awk -v name="$archive" '$2 == name { print $1 }' "$GITHUB_ACTION_PATH/action/SHA256SUMS")
-  if [ -z "$sum" ]; then
-    fetch "$from/SHA256SUMS" -o "$work/SHA256SUMS" || fail "\`$from/SHA256SUMS\` cannot be fetched"
-    sum=$(awk -v name="$archive" '$2 == name { print $1 }' "$work/SHA256SUMS")
+  [[ $sum =~ ^[0-9a-f]{64}$ ]] ||
+    fail "action/SHA256SUMS has no checksum of \`$archive\`: use the commit of the action that has it, or give \`binary-path\`"
+  # The archive is kept, and not what is in it: whoever wrote into the cache since is found out.
+  local cache="${RUNNER_TOOL_CACHE:-$work}/pillion/$version"
+  if ! [ -f "$cache/$archive" ] || [ "$(digest "$cache/$archive")" != "$sum" ]; then
+    fetch "$from/$archive" -o "$work/$archive" || fail "\`$from/$archive\` cannot be fetched: put \`pillion\` on PATH or give \`binary-path\`"
+    [ "$(digest "$work/$archive")" = "$sum" ] || fail "\`$archive\` does not match its checksum: it is not used"
+    attested "$work/$archive" "$repository"
+    mkdir -p -- "$cache"
+    cp -- "$work/$archive" "$cache/.$archive.$$" && mv -- "$cache/.$archive.$$" "$cache/$archive"
   fi
-  [ -n "$sum" ] || fail "there is no checksum of \`$archive\`"
-  [ "$(digest "$work/$archive")" = "$sum" ] || fail "\`$archive\` is not what its checksum says: it is not used"
-  mkdir -p -- "$folder"
-  tar -xzf "$work/$archive" -C "$work" "${archive%.tgz}/pillion"
-  mv -- "$work/${archive%.tgz}/pillion" "$pillion"
+  # What is unpacked is what is compared, not what somebody swaps in the cache meanwhile.
+  cp -- "$cache/$archive" "$work/checked.tgz"
+  [ "$(digest "$work/checked.tgz")" = "$sum" ] || fail "\`$archive\` does not match its checksum: it is not used"
+  tar -xzf "$work/checked.tgz" -C "$work" "${archive%.tgz}/pillion"
+  pillion=$work/${archive%.tgz}/pillion
+}
+
+# Asks GitHub whether the release workflow of the repository built an archive, where the runner has gh and a token.
+attested() {
+  if [ "${GITHUB_SERVER_URL:-https://github.com}" != https://github.com ] || [ -z "$token" ] ||
+    ! command -v gh >/dev/null; then
+    notice 'the attestation of the archive is not looked at: that needs github.com, gh and a token; its checksum is right'
+    return
+  fi
+  GH_TOKEN=$token gh attestation verify "$1" --repo "$2" \
+    --signer-workflow "$2/.github/workflows/release.yml" >"$work/attestation" 2>&1 || {
+    show "$work/attestation"
+    fail "\`$(basename -- "$1")\` has no attestation of \`$2\`: it is not used"
+  }
 }
 
 fetch() {
   local url=$1
   shift
-  curl --fail --silent --show-error --location --proto '=https,http' --retry 3 "$@" -- "$url"
+  curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --tlsv1.2 --retry 3 "$@" -- "$url"
 }
 digest() { if command -v sha256sum >/dev/null; then sha256sum -- "$1"; else shasum -a 256 -- "$1"; fi | cut -d' ' -f1; }
 
@@ -188,10 +202,10 @@ base() {
 
 # Lets git push with the token, without writing it anywhere.
 with_token() {
-  if [ -n "${PILLION_TOKEN:-}" ]; then
-    printf '::add-mask::%s\n' "$PILLION_TOKEN"
+  if [ -n "$token" ]; then
+    printf '::add-mask::%s\n' "$token"
     local basic
-    basic=$(printf 'x-access-token:%s' "$PILLION_TOKEN" | base64 | tr -d '\n')
+    basic=$(printf 'x-access-token:%s' "$token" | base64 | tr -d '\n')
     printf '::add-mask::%s\n' "$basic"
     export GIT_CONFIG_COUNT=2
     export GIT_CONFIG_KEY_0="http.${GITHUB_SERVER_URL:-https://github.com}/.extraheader" GIT_CONFIG_VALUE_0=''
@@ -272,7 +286,7 @@ comment() {
 api() {
   local method=$1 path=$2 status
   shift 2
-  status=$(printf 'header = "Authorization: Bearer %s"\n' "${PILLION_TOKEN:-}" |
+  status=$(printf 'header = "Authorization: Bearer %s"\n' "$token" |
     curl --silent --show-error --config - --request "$method" --header 'Accept: application/vnd.github+json' \
       --output "$work/answer" --write-out '%{http_code}' "$@" -- "${GITHUB_API_URL:-https://api.github.com}$path") || return 1
   [ "$status" -ge 200 ] && [ "$status" -lt 300 ]
@@ -326,7 +340,16 @@ watch() {
   finish "$code"
 }
 
-install
+# `main.sh install` only finds the binary: it gets the token for GitHub's attestations, and sees nothing of the
+# repository. `main.sh run` gets the token only for commands that write.
+what=${1:-all}
+if [ "$what" != run ]; then
+  install
+  put binary "$pillion"
+  if [ "$what" = install ]; then exit 0; fi
+else
+  pillion=${PILLION_BINARY:?}
+fi
 enter
 case ${PILLION_COMMAND:-check} in
   check) check ;;

@@ -56,6 +56,7 @@ mod stage_layouts;
 mod stage_remote;
 mod stage_world;
 mod stored;
+mod supply_chain;
 mod told;
 mod transcripts;
 mod two_sources;
