@@ -36,6 +36,7 @@ pub use sets::{PreparedSet, Sets};
 pub use trace::{Origin, SetTrace, Trace, Verdict};
 
 use crate::diag::Diagnostic;
+use crate::model::sidecar_set::SidecarSet;
 use crate::yaml::{Document, Path};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -146,6 +147,13 @@ pub fn may_select<'s>(template: &PodTemplate<'_>, sets: &'s Sets) -> Vec<&'s str
         .filter(|set| selects::judge(set.set(), labels, template).may_select())
         .map(|set| set.name())
         .collect()
+}
+
+/// Returns whether a set selects a template, as far as is known: where the answer hangs on labels of a namespace that
+/// are not known, it does.
+pub fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
+    let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
+    selects::judge(set, labels, template).may_select()
 }
 
 /// The new lists of the template. Like Kruise's webhook every part looks at the pod as it came.

@@ -76,6 +76,20 @@ impl PreparedSet {
         &self.set.name
     }
 
+    /// Returns the names that its containers have in a pod: those of both lists.
+    pub fn container_names(&self) -> impl Iterator<Item = &str> {
+        self.init.names.iter().chain(&self.main.names).map(|(name, _)| name.as_str())
+    }
+
+    /// Returns the same content without the containers of some names, as the set writes them. None: none is left.
+    pub fn without(&self, names: &BTreeSet<&str>) -> Option<Self> {
+        let mut set = SidecarSet::clone(&self.set);
+        set.init_containers.retain(|c| !names.contains(c.name.as_str()));
+        set.containers.retain(|c| !names.contains(c.name.as_str()));
+        let is_empty = set.init_containers.is_empty() && set.containers.is_empty();
+        (!is_empty).then(|| Self::new(Arc::new(set)))
+    }
+
     /// Returns the containers of one list, each with its resource policy.
     pub(super) fn sidecars(&self, list: List) -> impl Iterator<Item = (&SidecarContainer, Option<&Policy>)> {
         self.written(list).iter().zip(self.of(list).policies.iter().map(Option::as_ref))

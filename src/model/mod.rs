@@ -49,7 +49,7 @@ pub mod go_json;
 mod fits;
 
 /// "Did you mean".
-mod nearest;
+pub(crate) mod nearest;
 
 /// Cron expressions.
 #[cfg(feature = "watch")]

@@ -1,5 +1,6 @@
 //! Which content of each SidecarSet a workload gets: what the files say, or what ledgers say.
 
+use super::replaced::{self, Replacements};
 use crate::inject::{PreparedSet, Sets};
 use crate::model::ledger::{Ledger, Line, Name};
 use crate::model::sidecar_set::SidecarSet;
@@ -17,6 +18,10 @@ pub struct Contents {
     prepared: BTreeMap<Arc<str>, Arc<PreparedSet>>,
     /// The lines of each workload, with the SidecarSet of each.
     lines: BTreeMap<Arc<str>, Vec<(Arc<str>, Line)>>,
+    /// Sets that take the place of others.
+    replacements: Replacements,
+    /// The sets as they are written.
+    written: BTreeMap<Arc<str>, Arc<SidecarSet>>,
 }
 
 /// What one workload gets.
@@ -24,8 +29,15 @@ pub struct Contents {
 pub(super) struct Given<'a> {
     /// The sets to be injected.
     pub sets: Cow<'a, Sets>,
-    /// The number of pods that its own partition keeps old, where a rollout has split it.
-    pub partition: Option<u32>,
+    /// The numbers of pods that its own partition keeps old, where rollouts have split it, each with the SidecarSet.
+    pub partitions: Vec<(Arc<str>, u32)>,
+}
+
+impl Given<'_> {
+    /// Returns the number of pods that its own partition keeps old, where a rollout has split it.
+    pub(super) fn partition(&self) -> Option<u32> {
+        self.partitions.iter().map(|(_, kept)| *kept).max()
+    }
 }
 
 impl Contents {
@@ -45,6 +57,7 @@ impl Contents {
         let mut contents = Self::default();
         let mut current = written;
         for ledger in ledgers {
+            contents.replace(&ledger.name, ledger.replaces.iter());
             earlier.extend(ledger.history.iter().map(|r| Arc::new(PreparedSet::new(Arc::clone(&r.set)))));
             for revision in ledger.revisions.values() {
                 earlier.push(contents.add(&revision.name, &revision.set));
@@ -67,6 +80,40 @@ impl Contents {
     pub fn add(&mut self, name: &Arc<str>, set: &Arc<SidecarSet>) -> Arc<PreparedSet> {
         let prepared = self.prepared.entry(Arc::clone(name));
         Arc::clone(prepared.or_insert_with(|| Arc::new(PreparedSet::new(Arc::clone(set)))))
+    }
+
+    /// Takes the sets as they are written: on workloads that they select no other takes their place.
+    pub fn keep(&mut self, written: &[Arc<SidecarSet>]) {
+        self.written = written.iter().map(|set| (set.name.as_str().into(), Arc::clone(set))).collect();
+    }
+
+    /// Adds sets whose place another one takes on the workloads that carry it.
+    pub fn replace<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
+        let mut old = old.peekable();
+        if old.peek().is_some() {
+            self.replacements.entry(Arc::clone(new)).or_default().extend(old.cloned());
+        }
+    }
+
+    /// Leaves out of what a workload gets the containers of sets whose place others take. `selects` says which sets
+    /// select it.
+    pub(super) fn settle<'a>(
+        &self,
+        mut given: Given<'a>,
+        selects: impl Fn(&SidecarSet) -> bool,
+    ) -> Given<'a> {
+        if self.replacements.is_empty() {
+            return given;
+        }
+        let relation = (&self.replacements, &self.written);
+        let (sets, replaced) = replaced::settle(given.sets, relation, selects);
+        given.partitions.retain(|(set, _)| !replaced.contains(set));
+        Given { sets, ..given }
+    }
+
+    /// Returns the names that the containers of a revision have in a pod.
+    pub(super) fn container_names(&self, revision: &str) -> impl Iterator<Item = &str> {
+        self.prepared.get(revision).into_iter().flat_map(|set| set.container_names())
     }
 
     /// Returns every set that some workload may get.
@@ -93,7 +140,7 @@ impl Contents {
         }
         lines.extend(instead);
         if lines.is_empty() {
-            return Given { sets: Cow::Borrowed(&self.base), partition: None };
+            return Given { sets: Cow::Borrowed(&self.base), partitions: Vec::new() };
         }
         let without_lines =
             self.base.current().iter().filter(|s| lines.iter().all(|(set, _)| s.name() != *set));
@@ -101,7 +148,10 @@ impl Contents {
         let current = without_lines.cloned().chain(with_lines).collect();
         Given {
             sets: Cow::Owned(self.base.with_current(current)),
-            partition: lines.iter().filter_map(|(_, line)| line.partition).max(),
+            partitions: lines
+                .iter()
+                .filter_map(|(set, line)| Some(((*set).into(), line.partition?)))
+                .collect(),
         }
     }
 

@@ -10,6 +10,7 @@ mod namespaces;
 mod needles;
 mod prepare;
 mod references;
+mod replaced;
 mod scan;
 mod sets;
 mod workload;
@@ -20,6 +21,7 @@ pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
 pub use prepare::{Ingredients, Prepared, prepare};
 pub use references::dangling;
+pub use replaced::{Replacements, replacements};
 pub use sets::{Found, check_sets, read_sets, read_states};
 pub use workload::{Injected, Located};
 
@@ -325,12 +327,21 @@ impl Renderer {
     /// Finds the workloads of one document that some set may select, without rendering them. A document that
     /// cannot be read has none; [`Renderer::render`] says why.
     pub fn workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
+        self.find_workloads(manifest, false)
+    }
+
+    /// Finds the workloads of one document, those too that no set can select.
+    pub fn all_workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
+        self.find_workloads(manifest, true)
+    }
+
+    fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> Option<(Arc<Document>, Vec<Located>)> {
         let is_concerned = match scan(manifest.text) {
             Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => false,
             Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
                 match self.role(api_version, kind) {
                     Role::Other | Role::Own => false,
-                    Role::Workload(_) => self.needles.are_in(manifest.text),
+                    Role::Workload(_) => is_all || self.needles.are_in(manifest.text),
                     Role::List => true,
                 }
             }

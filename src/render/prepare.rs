@@ -1,5 +1,6 @@
 //! From what was found among the inputs and what pillion.yaml says to a renderer.
 
+use super::replaced::replacements;
 use super::{Contents, Found, Gathered, Namespaces, Renderer, check_sets, read_sets, read_states};
 use crate::diag::{Code, Diagnostic, Label, Severity};
 use crate::inject::{Annotations, Options, PreparedSet};
@@ -183,6 +184,17 @@ fn contents(
     for set in by_ledger.iter().filter(|s| has_ledger(&s.name)) {
         // What a rollout would bring: workloads that only this content selects are looked at too.
         contents.add(&revision_name(set).into(), set);
+    }
+    contents.keep(sets);
+    for (new, old) in match instead {
+        None => replacements(sets, ledgers),
+        Some(instead) => {
+            let mut ledgers = ledgers.clone();
+            ledgers.insert(Arc::clone(&instead.name), instead.clone());
+            replacements(sets, &ledgers)
+        }
+    } {
+        contents.replace(&new, old.iter());
     }
     contents
 }

@@ -2,12 +2,14 @@
 
 use super::{Manifest, Renderer};
 use crate::diag::{Code, Diagnostic};
-use crate::inject::{self, Outcome, PodTemplate};
+use crate::inject::{self, NamespaceLabels, Outcome, PodTemplate};
 use crate::model::ledger::Line;
+use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, Kind};
 use crate::yaml::{Document, Part, Path, Seg};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::contents::Given;
@@ -103,29 +105,57 @@ impl Renderer {
 
     /// Renders a workload as the ledgers say, or the files where there are none.
     pub fn inject(&self, document: &Document, located: &Located) -> Injected {
-        self.give(document, located, &self.contents.of(&located.key, located.pod_template(document)))
+        self.give(document, located, self.contents.of(&located.key, located.pod_template(document)))
     }
 
     /// Renders a workload as if its line in the ledger of a SidecarSet were this one.
     pub fn inject_as(&self, document: &Document, located: &Located, set: &str, line: &Line) -> Injected {
         let template = located.pod_template(document);
-        self.give(document, located, &self.contents.with(&located.key, template, set, line))
+        self.give(document, located, self.contents.with(&located.key, template, set, line))
     }
 
-    fn give(&self, document: &Document, located: &Located, given: &Given<'_>) -> Injected {
-        let object = located.object(document);
-        let value = located.pod_template(document);
-        let claims = claims(object, &located.template, &located.base);
-        let template = PodTemplate {
+    /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
+    pub fn selects(&self, document: &Document, located: &Located, set: &SidecarSet) -> bool {
+        inject::selects(&self.pod_template(document, located, &[]), set)
+    }
+
+    /// Returns the labels of a namespace, where they are known.
+    pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        match self.namespaces.labels_of(namespace) {
+            NamespaceLabels::Known(labels) => Some(labels),
+            NamespaceLabels::Unknown => None,
+        }
+    }
+
+    /// Returns the names that the containers of a revision have in a pod.
+    pub fn container_names(&self, revision: &str) -> impl Iterator<Item = &str> {
+        self.contents.container_names(revision)
+    }
+
+    fn pod_template<'a>(
+        &'a self,
+        document: &'a Document,
+        located: &'a Located,
+        claims: &'a [&'a str],
+    ) -> PodTemplate<'a> {
+        PodTemplate {
             document,
             path: located.template.clone(),
-            value,
+            value: located.pod_template(document),
             is_pod: located.kind.is_pod(),
             key: &located.key,
             namespace: &located.namespace,
-            claims: &claims,
+            claims,
             namespace_labels: self.namespaces.labels_of(&located.namespace),
-        };
+        }
+    }
+
+    fn give(&self, document: &Document, located: &Located, given: Given<'_>) -> Injected {
+        let object = located.object(document);
+        let value = located.pod_template(document);
+        let claims = claims(object, &located.template, &located.base);
+        let template = self.pod_template(document, located, &claims);
+        let given = &self.contents.settle(given, |set| inject::selects(&template, set));
         let mut outcome = inject::inject(&template, &given.sets, &self.options);
         let new = outcome.value.take();
         if new.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
@@ -133,7 +163,7 @@ impl Renderer {
             outcome.injected.clear();
             return Injected { change: None, outcome };
         }
-        let change = match given.partition.zip(located.kind.partition.as_ref()) {
+        let change = match given.partition().zip(located.kind.partition.as_ref()) {
             Some((partition, at)) => {
                 let mut object = object.clone();
                 if let Some(new) = new {

@@ -50,8 +50,8 @@ pub struct Ledger {
     pub history: Vec<Revision>,
     /// What the open rollout counts; fewer workloads later, without a commit that removed them, is an error.
     pub scope: Option<Scope>,
-    /// SidecarSets that are gone from git and whose containers this one brings: a workload that carries a revision of
-    /// this set carries none of those containers twice. Sorted.
+    /// SidecarSets whose containers this one brings to workloads that they do not select any more: a workload that
+    /// carries a revision of this set carries none of those containers twice. Sorted.
     pub replaces: Vec<Arc<str>>,
     /// Pods of workloads, where git does not say; in byte order of the keys.
     pub sizes: BTreeMap<Arc<str>, u32>,
@@ -184,6 +184,11 @@ impl Ledger {
     /// Returns a revision in use.
     pub fn revision(&self, name: &str) -> Option<&Revision> {
         self.revisions.get(name)
+    }
+
+    /// Returns whether some workload may carry a content of the SidecarSet.
+    pub fn is_carried(&self) -> bool {
+        self.released.is_some() || self.lines.values().any(|line| line.revision.is_some())
     }
 
     /// Returns whether the open rollout was started as a removal: its batches may take sidecars away.

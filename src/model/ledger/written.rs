@@ -56,7 +56,7 @@ pub(super) struct Spec {
     pub(super) history: Vec<Revision>,
     /// What the open rollout counts.
     pub(super) scope: Option<Scope>,
-    /// SidecarSets that are gone and whose containers this one brings.
+    /// SidecarSets whose containers this one brings to workloads that they do not select any more.
     #[serde(default)]
     pub(super) replaces: Vec<String>,
     /// Pods of workloads, where git does not say.

@@ -255,4 +255,17 @@ impl SidecarSet {
     pub fn label(&self, field: &str, text: &str) -> Label {
         self.places.label(&Path::dotted(field), Part::Value, text)
     }
+
+    /// Returns a label where a container says that it is upgraded hot; without such a container, at the set's name.
+    pub fn hot_upgrade_label(&self, container: &str, text: &str) -> Label {
+        let mut all = self.containers.iter().chain(&self.init_containers);
+        match all.find(|c| c.name == container && c.hot_upgrade_empty_image.is_some()) {
+            Some(c) => self.document.label(
+                &c.path.join(&Path::dotted("upgradeStrategy.upgradeType")),
+                Part::Value,
+                text,
+            ),
+            None => self.label("metadata.name", text),
+        }
+    }
 }

@@ -1,0 +1,70 @@
+//! Renamed and split SidecarSets: a set that brings the containers of another one takes its place on workloads that the
+//! other one does not select any more.
+
+use crate::inject::{PreparedSet, Sets};
+use crate::model::ledger::Ledger;
+use crate::model::sidecar_set::SidecarSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Which sets take the place of others, by the name of the new one.
+pub type Replacements = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
+/// Finds the sets whose rollout may take the place of others: nothing of them is carried yet, and they bring a container
+/// of a set that is carried. On which workloads they do is decided for each of them.
+pub fn replacements(sets: &[Arc<SidecarSet>], ledgers: &BTreeMap<Arc<str>, Ledger>) -> Replacements {
+    let mut found = Replacements::new();
+    for set in sets {
+        let Some((name, _)) = ledgers.get_key_value(set.name.as_str()).filter(|(_, l)| !l.is_carried())
+        else {
+            continue;
+        };
+        let own: BTreeSet<&str> = names(set).collect();
+        let shares = |old: &&Ledger| old.revisions.values().any(|r| names(&r.set).any(|n| own.contains(n)));
+        let carried = ledgers.values().filter(|ledger| ledger.name != *name && ledger.is_carried());
+        let olds: BTreeSet<Arc<str>> = carried.filter(shares).map(|old| Arc::clone(&old.name)).collect();
+        if !olds.is_empty() {
+            found.insert(Arc::clone(name), olds);
+        }
+    }
+    found
+}
+
+/// Leaves out what the sets of a workload bring and sets that take their place bring too, and names the sets of which
+/// something is left out. Where the files of both select the workload, both keep their places.
+pub(super) fn settle<'a>(
+    sets: Cow<'a, Sets>,
+    (replacements, written): (&Replacements, &BTreeMap<Arc<str>, Arc<SidecarSet>>),
+    selects: impl Fn(&SidecarSet) -> bool,
+) -> (Cow<'a, Sets>, BTreeSet<Arc<str>>) {
+    let mut taken: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for set in sets.current() {
+        let Some(olds) = replacements.get(set.name()).filter(|_| selects(set.set())) else { continue };
+        let claims = |name: &str| written.get(name).is_some_and(|set| selects(set));
+        // Two files that claim one workload are an error, which must be seen.
+        let is_claimed = claims(set.name());
+        for old in olds.iter().filter(|old| !(is_claimed && claims(old))) {
+            taken.entry(old).or_default().extend(names(set.set()));
+        }
+    }
+    if taken.is_empty() {
+        return (sets, BTreeSet::new());
+    }
+    let mut replaced = BTreeSet::new();
+    let mut current: Vec<Arc<PreparedSet>> = Vec::with_capacity(sets.current().len());
+    for set in sets.current() {
+        match taken.get(set.name()).filter(|taken| names(set.set()).any(|name| taken.contains(name))) {
+            Some(taken) => {
+                replaced.insert(Arc::from(set.name()));
+                current.extend(set.without(taken).map(Arc::new));
+            }
+            None => current.push(Arc::clone(set)),
+        }
+    }
+    (Cow::Owned(sets.with_current(current)), replaced)
+}
+
+fn names(set: &SidecarSet) -> impl Iterator<Item = &str> {
+    set.init_containers.iter().chain(&set.containers).map(|c| c.name.as_str())
+}
