@@ -54,6 +54,8 @@ pub(super) struct Inputs<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Places of SidecarSets that the command line or pillion.yaml names.
     pub(super) named_for_sets: Vec<PathBuf>,
+    /// Everything that pillion.yaml names is read, and nothing else.
+    pub(super) is_whole: bool,
     /// The command line or the configuration is wrong: nothing else is worth doing.
     pub(super) is_unusable: bool,
 }
@@ -74,6 +76,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
         (false, true) => vec![PathBuf::from(".")],
         (false, false) => args.paths.clone(),
     };
+    inputs.is_whole = is_whole;
     let Some(mut choice) = inputs.choice(config.as_deref(), out) else { return inputs };
     choice.typed = args.paths.iter().chain(&args.sidecar_sets).chain(&args.history).cloned().collect();
     if let Some(name) = &args.namespace {
@@ -133,6 +136,7 @@ impl<'a> Inputs<'a> {
             history: Vec::new(),
             diagnostics: Vec::new(),
             named_for_sets: Vec::new(),
+            is_whole: false,
             is_unusable: false,
         }
     }

@@ -10,7 +10,7 @@ use crate::plan::observed::observed;
 use crate::read::{Disk, named, text};
 use crate::stage::{
     End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
-    rewritten, stack, too_many_batches,
+    removal, rewritten, selects_nothing, stack, too_many_batches,
 };
 use crate::write;
 use clap::Args;
@@ -27,6 +27,9 @@ pub(super) struct StageArgs {
     /// Put the first commit onto the live branch: the rollout is open, and no rendered file has changed
     #[arg(long)]
     start: bool,
+    /// Open rollouts too that take a sidecar away from workloads: of a SidecarSet that is deleted, or selects fewer
+    #[arg(long, requires = "start")]
+    allow_removal: bool,
     /// Push the staged branches too
     #[arg(long)]
     push: bool,
@@ -122,7 +125,7 @@ fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Do
 
 /// What was observed of a cluster.
 fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstances> {
-    let mut given = Circumstances::default();
+    let mut given = Circumstances { allows_removal: args.allow_removal, ..Circumstances::default() };
     if let Some(file) = &args.observed {
         let input = named(std::slice::from_ref(file)).remove(0);
         match text(&input, &Disk).and_then(|text| observed(&input.name, &text)) {
@@ -206,15 +209,21 @@ impl Run<'_> {
         sites: &'s [Site],
         reporter: &mut Reporter,
     ) -> Result<Option<Made<'s>>, Failure> {
+        let mut first = None;
         for site in sites {
             for name in self.names(site) {
-                let Some(planned) = self.plan(live, site, &name, reporter)? else { continue };
+                let Some(planned) = self.plan(live, sites, site, &name, reporter)? else { continue };
                 if planned.rollout.opens() && planned.waits(live).is_none() {
-                    return planned.make(live, 1, &self.signing, reporter);
+                    reporter.add(removal(&planned.rollout).filter(|_| !self.args.allow_removal));
+                    first.get_or_insert(planned);
                 }
             }
         }
-        Ok(None)
+        // Where one of them is refused, none is opened.
+        match first.filter(|_| !reporter.has_errors()) {
+            Some(planned) => planned.make(live, 1, &self.signing, reporter),
+            None => Ok(None),
+        }
     }
 
     /// Writes every staged branch. Nothing is written before everything is made.
@@ -227,7 +236,7 @@ impl Run<'_> {
         let mut made = Vec::new();
         for site in &sites {
             for name in self.names(site) {
-                if let Some(planned) = self.plan(&live, site, &name, reporter)? {
+                if let Some(planned) = self.plan(&live, &sites, site, &name, reporter)? {
                     made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
                 }
             }
@@ -274,6 +283,7 @@ impl Run<'_> {
     fn plan<'s>(
         &self,
         live: &Live<'_>,
+        sites: &[Site],
         site: &'s Site,
         name: &str,
         reporter: &mut Reporter,
@@ -282,6 +292,7 @@ impl Run<'_> {
         let examined = branch.examine(live, name)?;
         let (rollout, mut wrong) = Rollout::of(site, name, &self.given);
         wrong.extend(too_many_batches(&rollout));
+        wrong.extend(selects_nothing(site, &sites.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
             wrong.extend(rewritten(live, &branch, &examined));
         }

@@ -6,6 +6,7 @@ use super::{Common, DONE, FINDINGS, Output, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, counted};
 use crate::git::{Commit, Walk};
 use crate::model::ledger::{Ledger, name_text};
+use crate::plan::removal::Removal;
 use crate::plan::{Circumstances, Step};
 use crate::stage::{End, Failure, Live, Rollout, Site, not_before};
 use crate::write;
@@ -147,6 +148,16 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
 }
 
 fn next(rollout: &Rollout<'_>) -> String {
+    if let Some(Step::Open(after)) = rollout.steps.first()
+        && let Some(removal) = Removal::of(&rollout.course, after)
+    {
+        return format!(
+            "opening it removes the sidecar from {} ({}): `pillion stage --start {} --allow-removal`",
+            removal.share(),
+            removal.reason(&rollout.course),
+            rollout.name()
+        );
+    }
     match rollout.steps.first() {
         Some(Step::Open(_)) => match rollout.batches().count() {
             0 => "opening it: no workload has to move".to_owned(),

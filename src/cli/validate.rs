@@ -7,6 +7,7 @@ use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label, json, sarif};
 use crate::model::sidecar_set::Mode;
 use crate::render::{check_sets, read_sets, read_states};
+use crate::stage::{Configuration, Site, Sources, selects_nothing};
 use crate::write::Failure;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -92,5 +93,32 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (u
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
     diagnostics.extend(check_sets(&sets, &old, &history));
+    if inputs.is_whole && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.extend(selections(inputs));
+    }
     (sets.len(), diagnostics)
+}
+
+/// Finds SidecarSets that select nothing, in a repository that has workloads; what a command builds is not looked at.
+fn selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let (repository, layout) = (inputs.repository.clone(), inputs.layout.clone());
+    if repository.build.is_some() || repository.clusters.iter().any(|cluster| cluster.build.is_some()) {
+        return Vec::new();
+    }
+    let configuration = Configuration { repository, layout, document: None };
+    let mut sites = Vec::new();
+    for cluster in inputs.clusters() {
+        let cluster = cluster.as_ref().map(|c| &*c.name);
+        let from = Sources { files: inputs.files, ledgers: inputs.files, built: None, cluster };
+        sites.push(Site::load(&configuration, &from).0);
+    }
+    let all: Vec<&Site> = sites.iter().collect();
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for site in &sites {
+        for set in &site.prepared.sets {
+            let wrong = selects_nothing(site, &all, &set.name);
+            found.extend(wrong.filter(|wrong| !found.contains(wrong)));
+        }
+    }
+    found
 }

@@ -226,6 +226,14 @@ codes! {
     WorkloadAboveBound "workload-above-bound" "updateStrategy: {maxUnavailable: 1} and a Deployment with 10 replicas"
     /// More batches than `maxBatches` are needed; such a rollout is not staged.
     TooManyBatches "too-many-batches" "updateStrategy: {maxUnavailable: 1} and 500 pods"
+    /// A rollout takes its sidecar away from workloads: its SidecarSet is deleted, or selects fewer of them. It starts
+    /// with `pillion stage --start NAME --allow-removal`, and never by itself.
+    SidecarRemoval "sidecar-removal" "a SidecarSet that is deleted, or `selector: {matchLabels: {log: canary}}` in place of `{log: \"true\"}`"
+    /// A SidecarSet selects no workload, although workloads have its sidecar or there is nothing else that it could be for.
+    SelectsNothing "selects-nothing" "selector: {matchLabels: {lgo: \"true\"}}"
+    /// A rollout would change the container of a hot-upgrade pair that works. pillion cannot stage hot upgrades yet, so
+    /// no batch contains the workload.
+    HotUpgrade "hot-upgrade" "another image for a container with `upgradeStrategy: {upgradeType: HotUpgrade}`"
     /// The workload is bigger than the step, cannot be split, and is a batch of its own.
     WorkloadAboveStep "workload-above-step" "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"
     /// Git does not say how many pods a workload has; observed ones are written to the ledger.

@@ -4,6 +4,7 @@ use super::Labels;
 use super::difference::Difference;
 use super::how::{How, Taking, how};
 use super::strategy::{self, Strategy};
+use super::working_twin;
 use crate::diag::Diagnostic;
 use crate::model::ledger::{Ledger, Line, Name, template_hash};
 use crate::render::{Located, Renderer};
@@ -53,6 +54,8 @@ pub struct Unit {
 pub struct Rendering {
     /// Its pod template, where that is not the one of the sources.
     changed: Option<Value>,
+    /// The names of the containers that the SidecarSet brings into it; none where it does not select the workload.
+    sidecars: Vec<Arc<str>>,
     /// Why it cannot be rendered.
     pub error: Option<Diagnostic>,
 }
@@ -64,6 +67,32 @@ pub struct Change {
     pub difference: Difference,
     /// How its pods take the new template.
     pub taking: Taking,
+    /// What becomes of the SidecarSet's containers.
+    pub effect: Effect,
+    /// A hot-upgrade container, by its name in the SidecarSet, of which the container that works would change.
+    pub twin: Option<Arc<str>>,
+}
+
+/// What a change does to the containers that a workload has of a SidecarSet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// It gets them.
+    Added,
+    /// It has some before and afterwards, or has them of another set then.
+    Updated,
+    /// It loses them.
+    Removed,
+}
+
+impl Effect {
+    /// Returns its name in data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "Added",
+            Self::Updated => "Updated",
+            Self::Removed => "Removed",
+        }
+    }
 }
 
 impl Unit {
@@ -138,6 +167,11 @@ impl Rendering {
     pub fn template<'a>(&'a self, unit: &'a Unit) -> &'a Value {
         self.changed.as_ref().unwrap_or_else(|| unit.located.pod_template(&unit.document))
     }
+
+    /// Returns whether the workload has containers of the SidecarSet.
+    pub fn has_sidecars(&self) -> bool {
+        !self.sidecars.is_empty()
+    }
 }
 
 impl<'r> Fleet<'r> {
@@ -175,8 +209,12 @@ impl<'r> Fleet<'r> {
             let within = Path::from(unit.located.template.steps()[at.steps().len()..].to_vec());
             within.find(&new).cloned().unwrap_or_default()
         });
+        let is_injected = injected.outcome.injected.iter().any(|name| **name == *self.set);
+        let names = revision.as_deref().filter(|_| is_injected);
+        let sidecars = names.into_iter().flat_map(|name| self.renderer.container_names(name)).map(Arc::from);
+        let sidecars = sidecars.collect();
         let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
-        let rendering = Arc::new(Rendering { changed, error });
+        let rendering = Arc::new(Rendering { changed, sidecars, error });
         lock(&unit.renderings).push((revision.clone(), Arc::clone(&rendering)));
         rendering
     }
@@ -197,12 +235,32 @@ impl<'r> Fleet<'r> {
         let [old, new] = ends.each_ref().map(|rendering| rendering.template(unit));
         let object = unit.located.object(&unit.document);
         let kind = &unit.located.kind;
+        let taking = how(&kind.group, &kind.kind, object, old, new);
         let change = Arc::new(Change {
             difference: Difference::between(old, new),
-            taking: how(&kind.group, &kind.kind, object, old, new),
+            effect: effect(unit, &ends),
+            twin: working_twin::changed(old, new, &taking),
+            taking,
         });
         lock(&unit.changes).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change
+    }
+}
+
+/// Containers that another set brings from then on, or has brought until then, are neither lost nor new.
+fn effect(unit: &Unit, [old, new]: &[Arc<Rendering>; 2]) -> Effect {
+    let is_in = |rendering: &Rendering, name: &Arc<str>| {
+        let spec = &rendering.template(unit)["spec"];
+        let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
+        lists.into_iter().flatten().flatten().any(|c| c["name"] == **name)
+    };
+    match (old.has_sidecars(), new.has_sidecars()) {
+        (false, true) if !new.sidecars.iter().any(|name| is_in(old, name)) => Effect::Added,
+        // What cannot be rendered is not released either.
+        (true, false) if new.error.is_none() && !old.sidecars.iter().all(|name| is_in(new, name)) => {
+            Effect::Removed
+        }
+        _ => Effect::Updated,
     }
 }
 

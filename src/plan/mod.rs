@@ -10,6 +10,7 @@ mod rest;
 mod state;
 mod step;
 mod surroundings;
+mod working_twin;
 
 /// Does a workload take a new template in place, by new pods, later or never?
 pub mod how;
@@ -41,6 +42,12 @@ pub mod observed;
 /// The workloads that a rollout may concern.
 pub mod fleet;
 
+/// Sidecars that a rollout takes away.
+pub mod removal;
+
+/// A selector that selects nothing.
+pub mod selects_nothing;
+
 /// What a rollout may do.
 pub mod settings;
 
@@ -64,7 +71,7 @@ pub mod unavailable;
 
 pub use controller::waits_for_person;
 pub use rest::Rest;
-pub use step::{Batch, Circumstances, Course, Move, Step, digest, next_step, steps};
+pub use step::{Batch, Circumstances, Course, Move, Step, Successor, digest, next_step, steps};
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 
 use crate::model::sidecar_set::IntOrPercent;

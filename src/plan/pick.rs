@@ -1,5 +1,6 @@
 //! Which workloads make the next batch: order, partition, steps, maxUnavailable.
 
+use super::fleet::Effect;
 use super::rest::Rest;
 use super::state::{Matched, State};
 use super::step::{Circumstances, Course, Move};
@@ -94,7 +95,8 @@ impl Candidates {
             let split =
                 || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
             let waiting = || given.waiting.get(unit.key()).cloned();
-            if let Some(reason) = broken.or_else(split).or_else(waiting) {
+            let refused = || if is_rollback { None } else { refused(course, state, matched) };
+            if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
                 found.waiting.push((Arc::clone(unit.key()), reason));
             } else if canary::is_selected(selector, &unit.labels) {
                 found.ready.push(i);
@@ -121,6 +123,20 @@ impl Candidates {
             Rest::Partition { updated: state.updated, pods: state.pods, workloads }
         }
     }
+}
+
+/// Says why no batch may move a workload, whatever a cluster says. Going back is never held up by it.
+pub(super) fn refused(course: &Course<'_>, state: &State<'_>, matched: &Matched<'_>) -> Option<String> {
+    let change = &matched.change;
+    if let Some(name) = &change.twin {
+        return Some(course.hot_upgrade_reason(name, change.taking.how));
+    }
+    (change.effect == Effect::Removed && !state.may_remove).then(|| {
+        format!(
+            "it would lose the sidecar, and the rollout was not started as a removal: `pillion stage --start {} --allow-removal` allows it",
+            course.name
+        )
+    })
 }
 
 /// Kruise's order over workloads: namespace, name and kind, then priority, then scatter. On the way back the
@@ -227,6 +243,7 @@ fn part(matched: &Matched<'_>, taken: u32, is_oversized: bool) -> Move {
         of: size,
         taking: matched.change.taking.clone(),
         partition: (counts && to < matched.whole()).then(|| size.unwrap_or(0) - to),
+        effect: matched.change.effect,
         down: if counts { matched.down(taken) } else { 0 },
         is_oversized,
     }

@@ -32,6 +32,8 @@ pub enum Rest {
     Canary(Vec<Arc<str>>),
     /// `maxUnavailable` is 0.
     NothingMayBeUnavailable,
+    /// The set is gone from git, and the rollout of another one takes its workloads over.
+    Replaced(Arc<str>),
     /// Workloads wait, each with the reason.
     Waiting(Vec<(Arc<str>, String)>),
 }
@@ -49,6 +51,7 @@ impl Rest {
             Self::Partition { .. } => "Partition",
             Self::Canary(_) => "CanarySelector",
             Self::NothingMayBeUnavailable => "MaxUnavailable",
+            Self::Replaced(_) => "Replaced",
             Self::Waiting(_) => "Waiting",
         }
     }
@@ -74,21 +77,32 @@ impl fmt::Display for Rest {
                 names(f, workloads)
             }
             Self::NothingMayBeUnavailable => f.write_str("`updateStrategy.maxUnavailable` is 0"),
+            Self::Replaced(by) => {
+                write!(f, "SidecarSet `{by}` takes its place: the rollout of `{by}` takes its workloads over")
+            }
             Self::Waiting(workloads) => {
-                let said: Vec<_> = workloads.iter().map(|(key, why)| format!("{key}: {why}")).collect();
-                write!(f, "waiting: {}", said.join("; "))
+                let shown = workloads.iter().take(SHOWN);
+                let said: Vec<_> = shown.map(|(key, why)| format!("{key}: {why}")).collect();
+                write!(f, "waiting: {}", said.join("; "))?;
+                more(f, workloads.len())
             }
         }
     }
 }
 
+/// Workloads that are named; the others are counted.
+const SHOWN: usize = 3;
+
 /// Names a few workloads.
 fn names(f: &mut fmt::Formatter<'_>, workloads: &[Arc<str>]) -> fmt::Result {
-    const SHOWN: usize = 3;
     for (i, key) in workloads.iter().take(SHOWN).enumerate() {
         write!(f, "{}{key}", if i == 0 { ": " } else { ", " })?;
     }
-    match workloads.len().saturating_sub(SHOWN) {
+    more(f, workloads.len())
+}
+
+fn more(f: &mut fmt::Formatter<'_>, all: usize) -> fmt::Result {
+    match all.saturating_sub(SHOWN) {
         0 => Ok(()),
         more => write!(f, " and {more} more"),
     }

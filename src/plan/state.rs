@@ -41,6 +41,8 @@ pub(super) struct State<'a> {
     pub(super) pods: u32,
     /// Those that carry the target.
     pub(super) updated: u32,
+    /// The rollout was started as a removal: workloads may lose the sidecar.
+    pub(super) may_remove: bool,
 }
 
 /// A workload that no rollout moves.
@@ -56,18 +58,20 @@ pub(super) struct Held<'a> {
     pub(super) reason: Arc<str>,
     /// A line says so already.
     pub(super) has_line: bool,
+    /// The line of a set whose place this one takes, where a person holds the workload there.
+    pub(super) elsewhere: Option<&'a Line>,
 }
 
 impl<'a> State<'a> {
     /// Finds out where the rollout to `target` stands.
     pub(super) fn of(course: &'a Course<'_>, ledger: &'a Ledger, target: &Name) -> Self {
-        let mut state = State::default();
+        let mut state = State { may_remove: ledger.may_remove(), ..State::default() };
         for unit in course.fleet.units() {
             let line = unit.line(ledger);
             let carries = line.map_or(&ledger.released, |l| &l.revision);
             if let Some(reason) = line.and_then(|l| l.held.as_ref()) {
                 let (carries, reason) = (carries.clone(), Arc::clone(reason));
-                state.held.push(Held { unit, carries, code: None, reason, has_line: true });
+                state.held.push(Held { unit, carries, code: None, reason, has_line: true, elsewhere: None });
                 continue;
             }
             if ledger.is_settled(line, target) {
@@ -86,7 +90,14 @@ impl<'a> State<'a> {
             if change.taking.how == How::Never && !is_at_target {
                 let reason = change.taking.reason.as_deref().unwrap_or_default().into();
                 let (carries, code) = (carries.clone(), change.taking.code);
-                state.held.push(Held { unit, carries, code, reason, has_line: false });
+                state.held.push(Held { unit, carries, code, reason, has_line: false, elsewhere: None });
+                continue;
+            }
+            let elsewhere = course.held_elsewhere.get(unit.key()).filter(|_| !is_at_target);
+            if let Some((line, reason)) = elsewhere.and_then(|line| Some((line, line.held.as_ref()?))) {
+                let (carries, reason) = (carries.clone(), Arc::clone(reason));
+                let elsewhere = Some(line);
+                state.held.push(Held { unit, carries, code: None, reason, has_line: false, elsewhere });
                 continue;
             }
             state.add(Matched::new(course, ledger, unit, line, change, is_at_target));

@@ -1,13 +1,13 @@
 //! The one step that follows from what git holds: [`next_step`]. Everybody who plans, stages or watches takes it.
 
-use super::fleet::{Fleet, Unit};
-use super::how::Taking;
-use super::pick::{Picked, pick};
+use super::fleet::{Effect, Fleet, Unit};
+use super::how::{How, Taking};
+use super::pick::{Picked, pick, refused};
 use super::rest::Rest;
 use super::settings::Settings;
 use super::state::State;
 use super::total;
-use crate::model::ledger::{Ledger, Line, Name, Revision, name_text};
+use crate::model::ledger::{Ledger, Line, Name, Revision, Scope, name_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,23 @@ pub struct Course<'r> {
     /// Workloads that the rollout of another SidecarSet has split, each with that set: one partition cannot serve
     /// two templates.
     pub split_elsewhere: BTreeMap<Arc<str>, Arc<str>>,
+    /// SidecarSets whose place this one takes, on workloads that they do not select any more.
+    pub replaces: Vec<Arc<str>>,
+    /// It brings all their containers.
+    pub replaces_all: bool,
+    /// SidecarSets that take the place of this one, on workloads that it does not select any more.
+    pub replaced_by: Vec<Successor>,
+    /// Workloads that a person holds in the ledger of a SidecarSet whose place this one takes, each with its line.
+    pub held_elsewhere: BTreeMap<Arc<str>, Line>,
+}
+
+/// A SidecarSet that takes the place of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its rollout is closed.
+    pub is_released: bool,
 }
 
 /// What comes from outside git: when something is done, never what.
@@ -40,6 +57,8 @@ pub struct Circumstances {
     pub unhealthy: BTreeSet<Arc<str>>,
     /// Observed pods of workloads, which Open writes down where git does not say.
     pub observed: BTreeMap<Arc<str>, u32>,
+    /// A person allows the rollout that is open to take the sidecar away from workloads.
+    pub allows_removal: bool,
 }
 
 /// What is done next.
@@ -89,10 +108,34 @@ pub struct Move {
     pub taking: Taking,
     /// It is split: the pods that its own partition keeps old.
     pub partition: Option<u32>,
+    /// What becomes of the SidecarSet's containers.
+    pub effect: Effect,
     /// The most of its pods that are down at once.
     pub down: u32,
     /// It is bigger than the step or the bound, and a batch of its own.
     pub is_oversized: bool,
+}
+
+impl Move {
+    /// Returns what becomes of the sidecar, where that has to be said: it is removed, or added while others change.
+    /// `from` is what is released.
+    pub fn mark(&self, from: &Name) -> Option<&'static str> {
+        match self.effect {
+            Effect::Removed => Some("sidecar removed"),
+            Effect::Added if from.is_some() => Some("sidecar added"),
+            Effect::Added | Effect::Updated => None,
+        }
+    }
+}
+
+impl Step {
+    /// Returns the workloads that lose the sidecar by a rollout which this step opens; 0 for every other step.
+    pub fn removed(&self) -> u32 {
+        match self {
+            Self::Open(ledger) => ledger.scope.as_ref().map_or(0, |scope| scope.removed),
+            _ => 0,
+        }
+    }
 }
 
 impl Batch {
@@ -121,6 +164,17 @@ impl Course<'_> {
         is_known && !unit.is_autoscaled && size.is_some_and(|n| n > 1) && unit.can_split()
     }
 
+    /// Says why a hot-upgrade container cannot be changed.
+    pub(super) fn hot_upgrade_reason(&self, container: &str, how: How) -> String {
+        let place = self.source.as_ref().map(|r| r.set.hot_upgrade_label(container, ""));
+        let place = place.map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let what = match how {
+            How::InPlace => "this would restart the container that works, in place",
+            _ => "its pods would be recreated, and the container that works with them",
+        };
+        format!("hot-upgrade: `{container}`{place} is upgraded hot, which pillion cannot stage yet; {what}")
+    }
+
     fn source_name(&self) -> Name {
         self.source.as_ref().map(|r| Arc::clone(&r.name))
     }
@@ -132,6 +186,9 @@ pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) ->
         return Step::Rest(Rest::Paused(paused.clone()));
     }
     let source = course.source_name();
+    if let Some(step) = replaced(course, ledger, &source) {
+        return step;
+    }
     let is_rejected = ledger.rejected.iter().any(|r| **r == *name_text(&source));
     let strategy = &course.settings.strategy;
     let is_stopped = match strategy.kind.as_str() {
@@ -144,18 +201,58 @@ pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) ->
         None if is_rejected => Step::Rest(Rest::Rejected(source)),
         None => match is_stopped.or_else(|| given.not_before.clone().map(Rest::EarlierWave)) {
             Some(rest) => Step::Rest(rest),
-            None => Step::Open(opened(course, ledger, source, given)),
+            None => open(course, ledger, source, given),
         },
-        Some(target) if *target != source && !is_rejected => {
-            Step::Open(opened(course, ledger, source, given))
-        }
+        Some(target) if *target != source && !is_rejected => open(course, ledger, source, given),
         // Going back is never held up by the strategy of what went wrong.
         Some(target) if *target == ledger.released => advance(course, ledger, target, given),
+        // What it replaces, or may remove, is another thing than when it was opened.
+        Some(target) if *target == source && is_to_be_opened_again(course, ledger, given) => {
+            open(course, ledger, source, given)
+        }
         Some(target) => match is_stopped {
             Some(rest) => Step::Rest(rest),
             None => advance(course, ledger, target, given),
         },
     }
+}
+
+/// What is done next for a SidecarSet whose place others take: nothing, until these are released; and if it is gone from
+/// git, its ledger is closed at nothing then, which changes no rendered byte. None: what no other set has taken over is
+/// planned like everything else.
+fn replaced(course: &Course<'_>, ledger: &Ledger, source: &Name) -> Option<Step> {
+    let is_settled = ledger.target.is_none() && *source == ledger.released;
+    if is_settled || !ledger.is_carried() {
+        return None;
+    }
+    if let Some(by) = course.replaced_by.iter().find(|by| !by.is_released) {
+        return Some(Step::Rest(Rest::Replaced(Arc::clone(&by.name))));
+    }
+    if source.is_some() || course.replaced_by.is_empty() {
+        return None;
+    }
+    let state = State::of(course, ledger, source);
+    state.matched.is_empty().then(|| Step::Close(closed(course, ledger, source, &state)))
+}
+
+/// Tells whether Start has to be repeated for a target that stays the same.
+fn is_to_be_opened_again(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> bool {
+    let replaces_more = course.replaces.iter().any(|old| !ledger.replaces.contains(old));
+    replaces_more || (given.allows_removal && !ledger.may_remove() && removed(course, ledger) > 0)
+}
+
+/// Opens a rollout, unless no workload of it may be moved.
+fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Step {
+    let opened = opened(course, ledger, source.clone(), given);
+    let state = State::of(course, &opened, &source);
+    let mut reasons = Vec::new();
+    for matched in &state.matched {
+        match matched.change.twin.as_ref().and_then(|_| refused(course, &state, matched)) {
+            Some(reason) => reasons.push((Arc::clone(matched.unit.key()), reason)),
+            None => return Step::Open(opened),
+        }
+    }
+    if reasons.is_empty() { Step::Open(opened) } else { Step::Rest(Rest::Waiting(reasons)) }
 }
 
 /// Repeats [`next_step`] on its own result until nothing is left to be done, at most `limit` times.
@@ -198,8 +295,42 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
         }
     }
     ledger.target = Some(source);
+    ledger.replaces.clone_from(&course.replaces);
+    ledger.scope = scope(course, &ledger);
     ledger.settle_revisions(course.settings.history_limit);
     ledger
+}
+
+/// What a rollout that takes the sidecar away counts, for those who look at its batches later.
+fn scope(course: &Course<'_>, ledger: &Ledger) -> Option<Scope> {
+    let removed = removed(course, ledger);
+    let state = State::of(course, ledger, ledger.target.as_ref()?);
+    (removed > 0).then(|| Scope {
+        workloads: u32::try_from(state.matched.len()).unwrap_or(u32::MAX),
+        pods: state.pods,
+        digest: Scope::digest_of(state.matched.iter().map(|m| &**m.unit.key())),
+        removed,
+        ..Scope::default()
+    })
+}
+
+/// The workloads that a rollout which opens takes the sidecar away from.
+fn removed(course: &Course<'_>, ledger: &Ledger) -> u32 {
+    let Some(target) = &ledger.target else { return 0 };
+    let loses = |unit: &&Unit| {
+        let line = unit.line(ledger);
+        let carries = line.map_or(&ledger.released, |l| &l.revision);
+        if line.is_some_and(|l| l.held.is_some()) || carries == target {
+            return false;
+        }
+        let change = course.fleet.change(unit, carries, target);
+        change.effect == Effect::Removed && change.taking.how != How::Never
+    };
+    // Going back takes the sidecar only from those that the rollout has brought it to.
+    if *target == ledger.released {
+        return 0;
+    }
+    u32::try_from(course.fleet.units().iter().filter(loses).count()).unwrap_or(u32::MAX)
 }
 
 fn advance(course: &Course<'_>, ledger: &Ledger, target: &Name, given: &Circumstances) -> Step {
@@ -247,12 +378,19 @@ fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>
             revision: held.carries.clone(),
             template: Some(held.unit.template_hash()),
             held: Some(Arc::clone(&held.reason)),
+            by: held.elsewhere.and_then(|line| line.by.clone()),
+            since: held.elsewhere.and_then(|line| line.since.clone()),
+            until: held.elsewhere.and_then(|line| line.until.clone()),
             ..Line::default()
         };
         after.lines.insert_mut(Arc::clone(held.unit.key()), line);
     }
     after.released = target.clone();
     after.target = None;
+    after.scope = None;
+    if !after.is_carried() {
+        after.replaces.clear();
+    }
     after.sizes.clear();
     after.approved.clear();
     after.settle_revisions(course.settings.history_limit);

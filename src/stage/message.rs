@@ -4,8 +4,9 @@ use super::wording::Wording;
 use super::{Live, Rollout};
 use crate::diag::counted;
 use crate::git::{Commit, Id, trailer};
-use crate::model::ledger::{Ledger, name_text};
+use crate::model::ledger::{Ledger, Name, name_text};
 use crate::plan::how::How;
+use crate::plan::removal::Removal;
 use crate::plan::report::title;
 use crate::plan::{Batch, Move, Step, digest};
 
@@ -38,8 +39,11 @@ fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
             (counted(b.matched_pods.into(), "pod"), counted(b.matched_workloads as u64, "workload"));
         format!("{pods} of {workloads} in {}.", counted(rollout.batches().count() as u64, "batch"))
     });
+    let removed = Removal::of(&rollout.course, after).map_or_else(String::new, |removal| {
+        format!("The sidecar is removed from {} ({}). ", removal.share(), removal.why)
+    });
     let body = format!(
-        "{} No rendered file changes with this commit.",
+        "{removed}{} No rendered file changes with this commit.",
         size.unwrap_or_else(|| "No workload has to move.".to_owned())
     );
     let digest = digest(&rollout.course, after, 0, &[]);
@@ -61,7 +65,7 @@ fn of_batch(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, batch: &Bat
     trailers.push((trailer::BATCH, number));
     trailers.push((trailer::PODS, batch.pods().to_string()));
     trailers.push((trailer::PLAN, digest(&rollout.course, before, batch.number, &batch.moves)));
-    trailer::message(&subject, &moves(&wording, batch), &trailers)
+    trailer::message(&subject, &moves(&wording, &before.released, batch), &trailers)
 }
 
 fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
@@ -76,13 +80,17 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
     let number = before.last_batch().saturating_add(1);
     let mut trailers = trailers(live, "Close", before);
     trailers.push((trailer::PLAN, digest(&rollout.course, before, number, &[])));
-    let subject = format!("{}: close, {} is released", rollout.name(), wording.target);
+    let by: Vec<&str> = rollout.course.replaced_by.iter().map(|by| &*by.name).collect();
+    let subject = match &after.released {
+        None if !by.is_empty() => format!("{}: close, replaced by {}", rollout.name(), by.join(", ")),
+        _ => format!("{}: close, {} is released", rollout.name(), wording.target),
+    };
     trailer::message(&subject, &body.join("\n"), &trailers)
 }
 
 /// One line a workload, and where the rollout stands afterwards.
-fn moves(wording: &Wording, batch: &Batch) -> String {
-    let mut lines = shortened(batch.moves.iter().map(one).collect());
+fn moves(wording: &Wording, released: &Name, batch: &Batch) -> String {
+    let mut lines = shortened(batch.moves.iter().map(|moved| one(moved, released)).collect());
     let down = batch.down();
     let unavailable = match batch.moves.iter().any(|m| m.of.is_none() && m.taking.how != How::NextRun) {
         true => "how many are unavailable at once is not known".to_owned(),
@@ -93,14 +101,15 @@ fn moves(wording: &Wording, batch: &Batch) -> String {
     lines.join("\n")
 }
 
-fn one(moved: &Move) -> String {
+fn one(moved: &Move, released: &Name) -> String {
     let how = moved.taking.how;
     let what = match (how, moved.of) {
         (How::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
         (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of.into(), "pod"), how.words()),
         (_, None) => format!("its pods, whose number is not known, {}", how.words()),
     };
-    format!("{}: {what}", title(&moved.key))
+    let mark = moved.mark(released).map_or_else(String::new, |mark| format!(", {mark}"));
+    format!("{}: {what}{mark}", title(&moved.key))
 }
 
 fn shortened(mut lines: Vec<String>) -> Vec<String> {

@@ -1,8 +1,9 @@
 //! Why is a rollout not staged, although its plan is sound?
 
 use super::{End, Examined, Live, Rollout, StagedBranch};
-use crate::diag::{Code, Diagnostic, Label, Severity};
+use crate::diag::{Code, Diagnostic, Label, Severity, counted};
 use crate::model::duration;
+use crate::plan::removal::Removal;
 use crate::plan::{Circumstances, Step, advice, steps};
 
 /// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
@@ -26,6 +27,32 @@ pub fn too_many_batches(rollout: &Rollout<'_>) -> Option<Diagnostic> {
     let (field, written) = bound(rollout);
     let told = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
     Some(Diagnostic { severity: Severity::Error, ..told })
+}
+
+/// Refuses to open a rollout that takes the sidecar away from workloads.
+pub fn removal(rollout: &Rollout<'_>) -> Option<Diagnostic> {
+    let open = rollout.steps.first().filter(|step| step.removed() > 0)?;
+    let Step::Open(opened) = open else { return None };
+    let (course, ledger) = (&rollout.course, &rollout.ledger);
+    let (removal, name) = (Removal::of(course, opened)?, rollout.name());
+    let message = format!("opening the rollout of `{name}` removes its sidecar from {}", removal.share());
+    let mut found = Diagnostic::error(Code::SidecarRemoval, message);
+    found = match removal.place(course) {
+        Some(at) => found.at(at),
+        None => {
+            let place = rollout.site.configuration.ledger_place(rollout.site.cluster.as_deref(), name);
+            found.at(Label::whole_file(place.unwrap_or_default()))
+        }
+    };
+    let spaces = removal
+        .namespaces
+        .iter()
+        .map(|(namespace, n)| format!("{} in namespace {namespace}", counted(*n as u64, "workload")));
+    found = spaces.fold(found.because(removal.why.to_string()), Diagnostic::because);
+    let what = if ledger.target.is_some() { "moves the target" } else { "opens it" };
+    Some(found.help(format!(
+        "undo the change of the SidecarSet; where the sidecar is to go, `pillion stage --start {name} --allow-removal` {what}"
+    )))
 }
 
 /// Counts the batches, or guesses their number from those that were counted.

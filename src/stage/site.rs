@@ -248,12 +248,20 @@ impl Site {
             unit.is_autoscaled = self.surroundings.is_autoscaled(&unit.located);
             unit
         });
+        let replaces = self.replaces(name);
+        let mut split_elsewhere = self.split_by_others(name);
+        // What a set splits whose place this one takes is whole again behind it.
+        split_elsewhere.retain(|_, other| !replaces.contains(other));
         let course = Course {
             name: name.into(),
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
             fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),
-            split_elsewhere: self.split_by_others(name),
+            split_elsewhere,
+            replaces_all: self.replaces_all(name, &replaces),
+            held_elsewhere: self.held_in(&replaces),
+            replaced_by: self.replaced_by(name),
+            replaces,
         };
         self.look_ahead(&course);
         course

@@ -118,6 +118,14 @@ pub fn hold(
             ledger.name
         ));
     }
+    let is_pair =
+        |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
+    if let Some(pair) = images.keys().find(is_pair) {
+        return refused(format!(
+            "`{pair}` of SidecarSet `{}` is upgraded hot: an emergency image would restart the container that works",
+            ledger.name
+        ));
+    }
     let mut after = ledger.clone();
     let line = Line {
         revision,

@@ -191,6 +191,7 @@ impl Change<'_> {
         let alone = Circumstances { observed, ..Circumstances::default() };
         vec![
             Circumstances { waiting, ..alone.clone() },
+            Circumstances { allows_removal: true, ..alone.clone() },
             Circumstances {
                 unhealthy: self.new.lines.keys().filter(moved).cloned().collect(),
                 ..alone.clone()

@@ -24,7 +24,12 @@ impl Wording {
         match (&target, images) {
             (_, Some(images)) => Self::of_images(&images),
             (Some(name), None) => Self {
-                change: format!("{} -> {name}", name_text(&ledger.released)),
+                change: match &ledger.replaces[..] {
+                    olds if !olds.is_empty() && ledger.released.is_none() => {
+                        format!("{} -> {name}", olds.join(", "))
+                    }
+                    _ => format!("{} -> {name}", name_text(&ledger.released)),
+                },
                 target: name.to_string(),
                 state: format!("carry {name}"),
             },

@@ -5,6 +5,7 @@ use super::judge::{Blame, Evidence, Health, Judged, Judgement, Verdict};
 use super::rate;
 use crate::model::ledger::Ledger;
 use crate::model::repository::{OnFailure, Rollout as Settings, Start};
+use crate::plan::removal::Removal;
 use crate::plan::{Batch, Course, Rest, Step, digest, unavailable};
 use jiff::Timestamp;
 
@@ -22,6 +23,8 @@ pub struct Situation<'a> {
     pub windows: &'a Windows,
     /// What the judge says; the error: why nothing is known of the cluster.
     pub seen: Result<Seen<'a>, &'a str>,
+    /// Why the rollout must not be opened, whatever the settings say.
+    pub refused: Option<&'a str>,
     /// Digests of plans that are approved in trailers of live commits, besides those of the ledger.
     pub approved: &'a [String],
 }
@@ -122,6 +125,12 @@ fn resting(rest: &Rest) -> Decided {
 
 fn opening(given: &Situation<'_>) -> Decided {
     let name = &given.course.name;
+    if let Some(why) = given.refused {
+        return Decided::new(Decision::Wait, why);
+    }
+    if given.next.removed() > 0 {
+        return Decided::new(Decision::Wait, removing(given));
+    }
     if given.settings.start != Some(Start::Auto) {
         let what = if given.ledger.target.is_some() { "moves the target" } else { "opens the rollout" };
         let why =
@@ -134,6 +143,22 @@ fn opening(given: &Situation<'_>) -> Decided {
             Decided::new(Decision::Advance, "its file holds something else (`start: Auto`)")
         }),
     }
+}
+
+/// A sidecar is taken away where a person says so, and never by itself.
+fn removing(given: &Situation<'_>) -> String {
+    let name = &given.course.name;
+    let (what, share) = match given.next {
+        Step::Open(opened) => (
+            if given.ledger.target.is_some() { "moving the target" } else { "opening it" },
+            Removal::of(given.course, opened).map(|r| format!("{} ({})", r.share(), r.reason(given.course))),
+        ),
+        _ => ("it", None),
+    };
+    let share = share.unwrap_or_else(|| "workloads".to_owned());
+    format!(
+        "{what} removes the sidecar from {share}, which never happens by itself: `pillion stage --start {name} --allow-removal`"
+    )
 }
 
 fn releasing(given: &Situation<'_>, batch: &Batch) -> Decided {

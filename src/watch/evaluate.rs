@@ -172,6 +172,7 @@ fn circumstances(
         waiting,
         unhealthy: looked.broken.clone(),
         observed: observed.filter_map(|(key, w)| Some((Arc::clone(key), w.desired?))).collect(),
+        allows_removal: false,
     }
 }
 
@@ -190,6 +191,7 @@ impl Watched<'_> {
             settings: &self.settings,
             windows: &self.windows,
             seen,
+            refused: self.refused.as_deref(),
             approved: &self.approved,
         })
     }

@@ -7,7 +7,8 @@ use crate::git::{Id, Walk, trailer};
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
 use crate::stage::{
-    Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, too_many_batches,
+    Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, selects_nothing,
+    too_many_batches,
 };
 
 /// Commits of the live branch that are looked at for approvals.
@@ -33,6 +34,8 @@ pub struct Watched<'s> {
     pub windows: Windows,
     /// Why it must not open yet.
     pub not_before: Option<String>,
+    /// Why it must not open, whatever the settings say: its selector selects nothing.
+    pub refused: Option<String>,
     /// Digests of plans that are approved in trailers of live commits.
     pub approved: Vec<String>,
     /// The live head.
@@ -88,6 +91,7 @@ pub fn standing<'l, 's>(
     names: &[String],
 ) -> Result<(Standing<'l, 's>, Vec<Diagnostic>), Stopped> {
     let (mut watched, mut diagnostics) = (Vec::new(), Vec::new());
+    let all: Vec<&Site> = sites.iter().collect();
     for site in sites {
         let cluster = site.cluster.as_deref();
         for name in
@@ -113,12 +117,23 @@ pub fn standing<'l, 's>(
                 settings,
                 windows,
                 not_before: given.not_before.clone(),
+                refused: selects_nothing(site, &all, name).map(|wrong| told(&wrong)),
                 head: live.head.id,
                 given,
             });
         }
     }
     Ok((Standing { live, watched }, diagnostics))
+}
+
+/// A finding in one line.
+fn told(wrong: &Diagnostic) -> String {
+    let at = wrong
+        .labels
+        .first()
+        .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+    let help = wrong.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
+    format!("{}{at}{help}", wrong.message)
 }
 
 /// Approvals of people in the trailers of their commits, since the last batch: `Pillion-Action: Approve`, the set,

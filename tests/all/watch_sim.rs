@@ -521,3 +521,25 @@ fn the_calm_stories_are_as_told() {
         Some("registry.example/logtail:1.4.2")
     );
 }
+
+/// Lets a watcher that nobody disturbs work on a repository for some turns, and returns what it says in the end: the
+/// reasons of each rollout, by name.
+pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
+    let shared = RefCell::new(Shared::calm());
+    sync(repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let (opened, mut heard) = (opened(repo), Heard::default());
+    let mut said = BTreeMap::new();
+    for _ in 0..turns {
+        match turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut heard).unwrap() {
+            Turn::Settled(report) => {
+                let reasons = |item: &pillion::watch::report::Item| item.reasons.join("; ");
+                said = report.items.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
+            }
+            Turn::Refused(wrong) => panic!("refused: {wrong:?}"),
+        }
+        sync(repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    said
+}

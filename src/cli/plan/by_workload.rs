@@ -9,7 +9,7 @@ use crate::plan::observed::{Observed, observed};
 use crate::plan::report::{Extent, Report, report};
 use crate::plan::{Circumstances, Course, Near};
 use crate::read::{Disk, named, text as text_of};
-use crate::stage::Site;
+use crate::stage::{Site, selects_nothing};
 use crate::write::Failure;
 
 /// One rollout of one cluster, planned.
@@ -60,7 +60,7 @@ pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> 
     };
     let mut plans = Vec::new();
     for site in &sites {
-        plans.extend(planned(site, &seen, args, reporter));
+        plans.extend(planned(site, &sites, &seen, args, reporter));
     }
     if reporter.has_errors() {
         return Ok(FINDINGS);
@@ -87,6 +87,7 @@ fn look(file: &std::path::PathBuf) -> Result<Observed, Diagnostic> {
 /// Plans every rollout of one cluster.
 fn planned<'s>(
     site: &'s Site,
+    sites: &[Site],
     seen: &Observed,
     args: &PlanArgs,
     reporter: &mut Reporter,
@@ -94,11 +95,13 @@ fn planned<'s>(
     let given = Circumstances { observed: seen.pods.clone(), ..Circumstances::default() };
     let near: Vec<&Near> = site.surroundings.objects().iter().chain(&seen.near).collect();
     let extent = if args.next { Extent::Next } else { Extent::Whole };
+    let all: Vec<&Site> = sites.iter().collect();
     let mut plans = Vec::new();
     for name in site.names().iter().filter(|name| site.prepared.ledgers.contains_key(*name)) {
         let (course, wrong) = site.course(name);
         reporter.add(wrong);
-        let report = report(&course, &site.ledger(name), &given, &near, extent);
+        let mut report = report(&course, &site.ledger(name), &given, &near, extent);
+        report.warnings.extend(selects_nothing(site, &all, name));
         plans.push(Planned { site, course, report });
     }
     plans

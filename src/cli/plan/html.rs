@@ -140,7 +140,7 @@ fn workloads(page: &mut String, plan: &Planned<'_>) {
             words::number(plan, batch),
             escaped(&words::name(&workload.moved.key)),
             words::pods(workload),
-            escaped(&words::how(workload))
+            escaped(&words::how(plan, workload))
         );
     }
     for held in report.held.iter().take(LISTED) {

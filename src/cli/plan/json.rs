@@ -36,6 +36,11 @@ fn item(plan: &Planned<'_>, is_next: bool) -> Value {
         matched["unknownSizes"] = json!(report.unknown_sizes);
     }
     item.insert("matched".into(), matched);
+    if let Some(removal) = &report.removal {
+        let removed =
+            json!({"workloads": removal.workloads, "of": removal.of, "reason": removal.why.to_string()});
+        item.insert("removal".into(), removed);
+    }
     let held = report.held.iter().map(|h| json!({"workload": &*h.key, "code": h.code, "reason": &*h.reason}));
     let warnings = findings::values(&report.warnings);
     let batches = batches(plan);
@@ -115,6 +120,7 @@ fn workload(plan: &Planned<'_>, places: &RenderedPlaces<'_>, batch: usize, workl
         "to": moved.to,
         "of": moved.of,
         "how": moved.taking.how.name(),
+        "change": moved.effect.name(),
     });
     if let Some(reason) = &moved.taking.reason {
         value["reason"] = json!(reason);

@@ -115,7 +115,7 @@ fn details(text: &mut String, plan: &Planned<'_>, room: usize) {
     let workloads = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
     let moved = workloads.map(|(batch, w)| {
         let (number, name) = (words::number(plan, batch), code(&words::name(&w.moved.key)));
-        format!("| {number} | {name} | {} | {} |\n", words::pods(w), escaped(&words::how(w)))
+        format!("| {number} | {name} | {} | {} |\n", words::pods(w), escaped(&words::how(plan, w)))
     });
     let held = report.held.iter().map(|h| {
         let name = code(&words::name(&h.key));

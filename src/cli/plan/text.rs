@@ -78,7 +78,7 @@ fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[Strin
     let mut rows: Vec<[String; 8]> = Vec::new();
     for workload in batch.workloads.iter().take(most) {
         let name = words::name(&workload.moved.key);
-        let how = words::how(workload);
+        let how = words::how(plan, workload);
         rows.push(match rows.is_empty() {
             true => [
                 words::number(plan, batch),

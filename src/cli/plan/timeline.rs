@@ -188,7 +188,8 @@ impl<'p> Picture<'p> {
             How::NextRun | How::Never => "later",
         };
         let ((x, width), pods) = (self.place(column), words::pods(workload));
-        let title = format!("{}: {pods}, {}", words::name(&workload.moved.key), words::how(workload));
+        let title =
+            format!("{}: {pods}, {}", words::name(&workload.moved.key), words::how(self.plan, workload));
         let _ = writeln!(
             svg,
             "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"16\" rx=\"3\"><title>{}</title></rect>",

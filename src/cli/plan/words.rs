@@ -5,7 +5,8 @@ use crate::diag::counted;
 use crate::model::duration;
 use crate::model::ledger::name_text;
 use crate::model::sidecar_set::IntOrPercent;
-use crate::plan::report::{Batch, End, Workload, title};
+use crate::plan::fleet::Effect;
+use crate::plan::report::{Batch, Changes, End, Workload, title};
 use crate::plan::requests::Requests;
 use crate::plan::unavailable::max_unavailable;
 use crate::plan::{Rest, partition};
@@ -21,7 +22,44 @@ pub(super) fn heading(plan: &Planned<'_>) -> (String, String) {
     }
     let back = if report.is_back { "back, " } else { "" };
     let only = if report.is_image_only { ", image only" } else { "" };
-    (name, format!("{back}{} ({from} -> {to}){only}", report.changes))
+    let what = format!("{back}{} ({from} -> {to}){only}", report.changes);
+    match removed(plan) {
+        Some(removed) if report.changes == Changes::Deleted => (name, format!("{removed}, {from} -> {to}")),
+        Some(removed) => (name, format!("{removed}; {what}")),
+        None => (name, what),
+    }
+}
+
+/// Says which workloads lose the sidecar, and why: what a reviewer must not miss.
+fn removed(plan: &Planned<'_>) -> Option<String> {
+    let is_replaced = matches!(plan.report.end, End::Rest(Rest::Replaced(_)));
+    let removal = plan.report.removal.as_ref().filter(|_| !is_replaced)?;
+    Some(format!("REMOVED from {} ({})", removal.share(), removal.reason(&plan.course)))
+}
+
+/// What a rollout does in one line: `Plan: 3 workloads updated, 0 added, 0 removed; 21 pods in 3 batches; ...`.
+fn summary(plan: &Planned<'_>) -> Option<String> {
+    let report = &plan.report;
+    if report.batches.is_empty() || matches!(report.end, End::More | End::TooMany { .. }) {
+        return None;
+    }
+    let effects = report.effects();
+    let count = |effect| effects.get(&effect).copied().unwrap_or(0);
+    let updated = counted(count(Effect::Updated) as u64, "workload");
+    let mut parts = vec![format!(
+        "Plan: {updated} updated, {} added, {} removed",
+        count(Effect::Added),
+        count(Effect::Removed)
+    )];
+    let pods = report.batches.iter().fold(0_u32, |sum, b| sum.saturating_add(b.pods));
+    let unknown = if report.unknown_sizes > 0 { "at least " } else { "" };
+    let batches = counted(report.batches.len() as u64, "batch");
+    parts.push(format!("{unknown}{} in {batches}", counted(pods.into(), "pod")));
+    let down: Option<Vec<u64>> = report.batches.iter().map(|b| b.unavailable).collect();
+    parts.extend(down.map(|down| format!("at most {} unavailable", down.into_iter().max().unwrap_or(0))));
+    let surge = report.batches.iter().map(|b| b.surge.pods).max().unwrap_or(0);
+    parts.extend((surge > 0).then(|| format!("+{} of surge", counted(surge, "pod"))));
+    Some(parts.join("; "))
 }
 
 /// What counts, and what bounds it.
@@ -91,11 +129,12 @@ pub(super) fn pods(workload: &Workload) -> String {
 }
 
 /// How a workload takes the template, with the reason where there is one.
-pub(super) fn how(workload: &Workload) -> String {
+pub(super) fn how(plan: &Planned<'_>, workload: &Workload) -> String {
     let taking = &workload.moved.taking;
+    let mark = plan.report.mark(&workload.moved).map_or_else(String::new, |mark| format!(", {mark}"));
     match &taking.reason {
-        Some(reason) => format!("{}: {reason}", taking.how.words()),
-        None => taking.how.words().to_owned(),
+        Some(reason) => format!("{}{mark}: {reason}", taking.how.words()),
+        None => format!("{}{mark}", taking.how.words()),
     }
 }
 
@@ -178,6 +217,13 @@ pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
     if let End::Rest(Rest::Paused(_)) = report.end {
         lines.push(format!("`pillion resume {}` lets it go on", report.set));
     }
+    if report.removal.is_some() && report.opens() {
+        lines.push(format!(
+            "it never starts by itself: `pillion stage --start {} --allow-removal`",
+            report.set
+        ));
+    }
+    lines.extend(summary(plan));
     lines
 }
 

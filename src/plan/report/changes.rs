@@ -6,14 +6,21 @@ use crate::model::ledger::{Ledger, Name};
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
 /// What changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
     /// The set is new: nothing was released.
     New,
+    /// The set is new, and brings all containers of these sets, whose place it takes.
+    Renamed(Vec<Arc<str>>),
+    /// The set is new, and brings some containers of these sets, whose place it takes.
+    Split(Vec<Arc<str>>),
     /// The set goes away.
     Deleted,
+    /// The set is gone, and these sets take its place.
+    Replaced(Vec<Arc<str>>),
     /// One thing a text: `logtail 1.4.2 -> 1.5.0`, `volumes`.
     Of(Vec<String>),
 }
@@ -26,7 +33,14 @@ impl Changes {
             held.chain(&course.source).find(|r| &*r.name == name).map(|r| &*r.set)
         };
         match (from, to) {
+            (None, Some(_)) if !course.replaces.is_empty() => match course.replaces_all {
+                true => Self::Renamed(course.replaces.clone()),
+                false => Self::Split(course.replaces.clone()),
+            },
             (None, Some(_)) => Self::New,
+            (Some(_), None) if !course.replaced_by.is_empty() => {
+                Self::Replaced(course.replaced_by.iter().map(|by| Arc::clone(&by.name)).collect())
+            }
             (Some(_), None) => Self::Deleted,
             (None, None) => Self::Of(Vec::new()),
             (Some(from), Some(to)) => Self::Of(match (find(from), find(to)) {
@@ -41,6 +55,9 @@ impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::New => f.write_str("new"),
+            Self::Renamed(olds) => write!(f, "renamed from {}", olds.join(", ")),
+            Self::Split(olds) => write!(f, "split from {}", olds.join(", ")),
+            Self::Replaced(news) => write!(f, "replaced by {}", news.join(", ")),
             Self::Deleted => f.write_str("deleted"),
             Self::Of(changes) if changes.is_empty() => f.write_str("the same content"),
             Self::Of(changes) => f.write_str(&changes.join(", ")),

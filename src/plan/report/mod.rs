@@ -11,10 +11,11 @@ mod warnings;
 pub use batch::{Batch, Surge, Workload, title};
 pub use changes::Changes;
 
-use super::fleet::Unit;
+use super::fleet::{Effect, Unit};
+use super::removal::Removal;
 use super::rest::Rest;
 use super::state::State;
-use super::step::{Circumstances, Course, Step, steps};
+use super::step::{Circumstances, Course, Move, Step, steps};
 use super::{Near, patch};
 use crate::diag::Diagnostic;
 use crate::model::ledger::{Ledger, Line, Name};
@@ -39,6 +40,8 @@ pub struct Report {
     pub is_back: bool,
     /// What changes, for people.
     pub changes: Changes,
+    /// The workloads that lose the sidecar.
+    pub removal: Option<Removal>,
     /// Nothing but images differ in every workload that counts.
     pub is_image_only: bool,
     /// Workloads that count.
@@ -129,6 +132,7 @@ pub fn report(
         is_back: opened.target.as_ref() == Some(&opened.released),
         from: from(ledger, &target),
         changes: Changes::between(course, &opened, &from(ledger, &target), &target),
+        removal: Removal::of(course, &opened),
         is_image_only: is_image_only(&state),
         matched_workloads: state.matched.len(),
         matched_pods: state.pods,
@@ -154,6 +158,20 @@ impl Report {
     /// Tells whether there is anything to be done.
     pub fn is_idle(&self) -> bool {
         matches!(self.end, End::Rest(Rest::Done)) && self.batches.is_empty()
+    }
+
+    /// Returns how many workloads the batches add the sidecar to, update, and remove it from.
+    pub fn effects(&self) -> BTreeMap<Effect, usize> {
+        let moves = self.batches.iter().flat_map(|b| &b.workloads).map(|w| &w.moved);
+        let by_key: BTreeMap<&str, Effect> = moves.map(|moved| (&*moved.key, moved.effect)).collect();
+        let mut counts = BTreeMap::new();
+        by_key.into_values().for_each(|effect| *counts.entry(effect).or_default() += 1);
+        counts
+    }
+
+    /// Tells whether a workload of a batch has to be marked: it loses the sidecar, or gets it while others change.
+    pub fn mark(&self, moved: &Move) -> Option<&'static str> {
+        moved.mark(&self.from)
     }
 
     /// Returns the ledger before a step, which is that behind the step before.

@@ -2,6 +2,7 @@
 
 use super::super::advice::{self, Place, Subject};
 use super::super::fleet::{Rendering, Unit};
+use super::super::how::How;
 use super::super::state::{Matched, State};
 use super::super::step::{Circumstances, Course};
 use super::super::{Near, simulate, total, unavailable};
@@ -25,6 +26,7 @@ pub(super) fn warnings(
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
+    found.extend(hot_upgrade(course, report, state));
     found.extend(sizes(report, state, given));
     found.extend(kept(state));
     let ends: Vec<[Arc<Rendering>; 2]> =
@@ -216,6 +218,38 @@ fn named(keys: &[&str]) -> Option<String> {
         1 => format!("{} and one other workload", titles.join(", ")),
         more => format!("{} and {more} other workloads", titles.join(", ")),
     })
+}
+
+/// Workloads that no batch contains because the container of a hot-upgrade pair that works would change.
+fn hot_upgrade(course: &Course<'_>, report: &Report, state: &State<'_>) -> Vec<Diagnostic> {
+    let mut containers: BTreeMap<&Arc<str>, Vec<&Matched<'_>>> = BTreeMap::new();
+    for matched in state.matched.iter().filter(|m| !report.is_back && !m.is_done) {
+        if let Some(name) = &matched.change.twin {
+            containers.entry(name).or_default().push(matched);
+        }
+    }
+    let refused = |(name, matched): (&Arc<str>, Vec<&Matched<'_>>)| {
+        let who = names(&matched)?.0;
+        let message = format!("hot-upgrade container `{name}` cannot be changed in {who}");
+        let found = Diagnostic::error(Code::HotUpgrade, message);
+        let found = match &course.source {
+            Some(source) => found.at(source.set.hot_upgrade_label(name, "")),
+            None => found,
+        };
+        let is_in_place = |m: &&Matched<'_>| m.change.taking.how == How::InPlace;
+        let found = match matched.iter().any(is_in_place) {
+            true => found.because("in place, the container that works would be restarted"),
+            false => found,
+        };
+        let found = match matched.iter().all(is_in_place) {
+            true => found,
+            false => found.because("where pods are recreated, the container that works goes with its pod"),
+        };
+        Some(found.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
+            format!("take the change of `{name}` back, or remove `upgradeStrategy` by a SidecarSet of another container name"),
+        ))
+    };
+    containers.into_iter().filter_map(refused).collect()
 }
 
 fn too_many_batches(course: &Course<'_>, report: &Report) -> Option<Diagnostic> {

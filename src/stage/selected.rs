@@ -1,0 +1,89 @@
+//! Does a SidecarSet select any workload of its clusters?
+
+use super::Site;
+use crate::diag::Diagnostic;
+use crate::model::sidecar_set::SidecarSet;
+use crate::plan::Labels;
+use crate::plan::selects_nothing::{self, Candidates};
+use crate::render::{Located, Manifest};
+use crate::yaml::{Document, split};
+use std::sync::Arc;
+
+/// Says that a SidecarSet selects no workload of a cluster, although workloads carry its sidecar there; or, where
+/// `sites` are all clusters, that it selects none anywhere and there is something to roll out. A set may select nothing
+/// in one of several clusters.
+pub fn selects_nothing(site: &Site, sites: &[&Site], name: &str) -> Option<Diagnostic> {
+    let set = site.prepared.sets.iter().find(|set| set.name == name)?;
+    if site.selects(set) {
+        return None;
+    }
+    let ledger = site.ledger(name);
+    let carried = site.carried(name);
+    let is_all = sites.len() >= site.configuration.repository.clusters.len().max(1);
+    let is_nowhere = || is_all && sites.iter().all(|s| !s.selects(set) && s.carried(name) == 0);
+    let is_settled = ledger.released.is_some() && ledger.released == site.source(name).map(|r| r.name);
+    if carried == 0 && (is_settled || !is_nowhere()) {
+        return None;
+    }
+    let candidates = site.candidates();
+    // Without any workload nothing can be said: they may be somewhere else.
+    (!candidates.workloads.is_empty()).then(|| selects_nothing::selects_nothing(set, &candidates, carried))
+}
+
+impl Site {
+    fn selects(&self, set: &SidecarSet) -> bool {
+        self.located().any(|(document, located)| self.prepared.renderer.selects(document, located, set))
+    }
+
+    /// Returns the workloads that some SidecarSet may select.
+    pub(super) fn located(&self) -> impl Iterator<Item = (&Arc<Document>, &Located)> {
+        self.workloads().iter().flat_map(|(document, all)| all.iter().map(move |l| (document, l)))
+    }
+
+    /// Returns how many workloads have the sidecar of a set, by what its ledger says.
+    fn carried(&self, name: &str) -> usize {
+        let Some(ledger) = self.prepared.ledgers.get(name).filter(|ledger| ledger.is_carried()) else {
+            return 0;
+        };
+        let carries = |(document, located): &(&Arc<Document>, &Located)| {
+            let line = ledger.line(&located.key, located.pod_template(document));
+            let revision = line.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+            let content = revision.as_deref().and_then(|name| ledger.revision(name));
+            content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))
+        };
+        self.located().filter(carries).count()
+    }
+
+    /// Everything that a selector could select.
+    fn candidates(&self) -> Candidates {
+        let mut found = Candidates::default();
+        for (input, text) in self.inputs() {
+            for (index, piece) in split(&input.name, text).0.into_iter().enumerate() {
+                let manifest = Manifest {
+                    file: &input.name,
+                    index,
+                    first_line: piece.first_line,
+                    text: &text[piece.span],
+                    namespace: &input.namespace,
+                    is_named: input.is_named,
+                    document: None,
+                };
+                if let Some((document, located)) = self.prepared.renderer.all_workloads(&manifest) {
+                    found.workloads.extend(located.iter().map(|l| labels(&document, l)));
+                }
+            }
+        }
+        for (namespace, _) in &found.workloads {
+            if let Some(labels) = self.prepared.renderer.namespace_labels(namespace) {
+                found.namespaces.insert(namespace.clone(), labels.clone());
+            }
+        }
+        found
+    }
+}
+
+fn labels(document: &Document, located: &Located) -> (String, Labels) {
+    let labels = located.pod_template(document)["metadata"]["labels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+    (located.namespace.to_string(), labels)
+}
