@@ -64,7 +64,7 @@ enum Target<'a> {
     /// Files to be replaced, with their new text.
     InPlace(Vec<(Place, String)>),
     /// Nowhere: it is compared with what is there.
-    Compare(Compare),
+    Compare(Box<Compare>),
 }
 
 struct Compare {
@@ -187,13 +187,13 @@ fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Result<Target<'a>, Box<
         let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(|name| folder(name, inputs)).transpose()?;
-        return Ok(Target::Compare(Compare {
+        return Ok(Target::Compare(Box::new(Compare {
             folder,
             name,
             shows_diff: args.diff,
             diff: String::new(),
             differs: false,
-        }));
+        })));
     }
     Ok(match (&args.out, args.in_place) {
         (Some(name), _) => Target::Folder(Box::new(folder(name, inputs)?)),

@@ -212,6 +212,11 @@ pub fn shown(path: &Path) -> String {
     path.strip_prefix(&here).unwrap_or(path).to_string_lossy().into_owned()
 }
 
+/// Tells whether a path leads into the folder that git keeps for itself, with its configuration, hooks and credentials.
+pub fn is_of_git(path: &Path) -> bool {
+    path.components().any(|step| step.as_os_str().eq_ignore_ascii_case(".git"))
+}
+
 /// Returns the finding about a name that holds a control character, where there is one: such a name would write
 /// lines of its own into lists, logs and commit messages.
 pub fn unusable_name(path: &Path) -> Option<Diagnostic> {

@@ -6,11 +6,16 @@ use std::path::{Component, Path};
 /// The file that lists what pillion wrote into a folder, one path a line, sorted.
 pub const NAME: &str = ".pillion-files";
 
-/// Reads a list; a line that leads out of the folder or holds a control character was not written by pillion.
+/// Reads a list; a line that leads out of the folder or into the one of git, or holds a control character, was not
+/// written by pillion.
 pub fn parse(text: &str) -> BTreeSet<String> {
-    let is_inside = |line: &&str| Path::new(line).components().all(|c| matches!(c, Component::Normal(_)));
+    let is_inside = |line: &&str| Path::new(line).components().all(is_own);
     let is_plain = |line: &&str| !line.chars().any(char::is_control);
     text.lines().filter(is_inside).filter(is_plain).map(str::to_owned).collect()
+}
+
+fn is_own(step: Component<'_>) -> bool {
+    matches!(step, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"))
 }
 
 /// Returns the text of a list.

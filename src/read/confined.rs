@@ -1,6 +1,6 @@
 //! Does a path that a manifest names stay inside the repository, without a symbolic link on the way?
 
-use crate::confine::{Refusal, Top};
+use crate::confine::{Refusal, Top, is_of_git};
 use crate::diag::{Code, Diagnostic, Label};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,9 @@ pub fn confined(
     };
     if Path::new(written).is_absolute() {
         return Err(outside("is an absolute path"));
+    }
+    if is_of_git(Path::new(written)) {
+        return Err(outside("leads into the folder of git, which holds credentials"));
     }
     let Ok(resolved) = path.canonicalize() else {
         // What is outside is not even said to be missing.

@@ -3,7 +3,7 @@
 use super::file::{MAX_FILE, read_file, text_of, unreadable};
 use super::files::{Entry, Files, Kind, Unresolved};
 use super::walk::{Judge, Skips, Walk};
-use crate::confine::{Place, Refusal, Top};
+use crate::confine::{Place, Refusal, Top, shown};
 use crate::diag::{Code, Diagnostic, Label};
 use ignore::WalkBuilder;
 use std::ffi::OsStr;
@@ -44,6 +44,8 @@ impl Files for Disk {
             .hidden(false)
             .ignore(false)
             .git_global(false)
+            // Without a repository no ignore file counts, and those above are not read.
+            .parents(Top::of_git(folder).is_some())
             .follow_links(false)
             .sort_by_file_name(OsStr::cmp)
             .filter_entry(move |e| {
@@ -93,24 +95,32 @@ impl Files for Disk {
         top?.place(path)?.link()
     }
 
-    fn wrong_ignore_file(&self, folder: &Path) -> Option<Diagnostic> {
-        let file = folder.join(".gitignore");
-        let found = file.symlink_metadata().ok()?;
-        if found.is_file() && found.len() <= MAX_IGNORE_FILE {
-            return None;
-        }
-        let name = super::plain(&file).to_string_lossy().into_owned();
-        let message = format!("`{name}` is not a regular file of at most {} MiB", MAX_IGNORE_FILE >> 20);
-        Some(
-            Diagnostic::error(Code::UnreadableFile, message).at(Label::whole_file(name)).help(
-                "replace it with a regular file, or remove it: git does not follow a link there either",
-            ),
-        )
+    fn wrong_ignore_file(&self, folder: &Path, is_first: bool) -> Option<Diagnostic> {
+        let top = if is_first { Top::of_git(folder) } else { None };
+        let Some(top) = top else { return wrong_ignore_file(folder) };
+        let real = folder.canonicalize().ok()?;
+        let above = real.ancestors().take_while(|above| above.starts_with(top.root()));
+        above.map(Path::to_owned).find_map(|folder| wrong_ignore_file(&folder))
     }
 }
 
 /// The most bytes of a `.gitignore`: 16 MiB.
 const MAX_IGNORE_FILE: u64 = 16 << 20;
+
+fn wrong_ignore_file(folder: &Path) -> Option<Diagnostic> {
+    let file = folder.join(".gitignore");
+    let found = file.symlink_metadata().ok()?;
+    if found.is_file() && found.len() <= MAX_IGNORE_FILE {
+        return None;
+    }
+    let name = shown(&super::plain(&file));
+    let message = format!("`{name}` is not a regular file of at most {} MiB", MAX_IGNORE_FILE >> 20);
+    Some(
+        Diagnostic::error(Code::UnreadableFile, message)
+            .at(Label::whole_file(name))
+            .help("replace it with a regular file, or remove it: git does not follow a link there either"),
+    )
+}
 
 /// What cannot be read is told in the words of other readers where it is no matter of links.
 fn unreadable_at(refused: &Refusal, name: &Arc<str>) -> Diagnostic {

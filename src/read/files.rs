@@ -47,8 +47,9 @@ pub trait Files: Sync {
     /// Returns the first symbolic link of the repository on the way to a path.
     fn link(&self, top: Option<&Top>, path: &Path) -> Option<PathBuf>;
 
-    /// Returns what is wrong with the ignore file of a folder that a walk is going to read.
-    fn wrong_ignore_file(&self, _folder: &Path) -> Option<Diagnostic> {
+    /// Returns what is wrong with the ignore file of a folder that a walk is going to read, or where the walk begins
+    /// there, with those above it in the repository.
+    fn wrong_ignore_file(&self, _folder: &Path, _is_first: bool) -> Option<Diagnostic> {
         None
     }
 }

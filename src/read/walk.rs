@@ -71,8 +71,7 @@ pub fn walk(files: &dyn Files, root: &Path, place: &Place, skips: &Skips) -> Wal
         let found = Found { path: root.to_owned(), name: name(root), relative, place: place.clone() };
         return Walk { files: vec![found], ..Walk::default() };
     }
-    let above = place.inner.ancestors().map(|inner| place.top.join(inner));
-    if let Some(wrong) = above.filter_map(|folder| files.wrong_ignore_file(&folder)).next() {
+    if let Some(wrong) = files.wrong_ignore_file(root, true) {
         return Walk { diagnostics: vec![wrong], ..Walk::default() };
     }
     let mut walk = walk_folder(files, root, skips);
@@ -217,7 +216,7 @@ impl<'a> Judge<'a> {
             ));
             return false;
         }
-        if let Some(wrong) = self.files.wrong_ignore_file(path) {
+        if let Some(wrong) = self.files.wrong_ignore_file(path, false) {
             self.say(wrong);
             return false;
         }

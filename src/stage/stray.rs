@@ -1,6 +1,6 @@
 //! Does every path of pillion.yaml stay in the repository, by its name and without a symbolic link on the way?
 
-use crate::confine::{shown, unusable_name};
+use crate::confine::{is_of_git, shown, unusable_name};
 use crate::diag::{Code, Diagnostic};
 use crate::read::{Files, Layout, plain};
 use crate::yaml::{self, Document, Part};
@@ -52,6 +52,9 @@ fn stray(files: &dyn Files, layout: &Layout, written: &str) -> Option<Diagnostic
     };
     if leaves {
         return Some(outside("leads out of the repository"));
+    }
+    if is_of_git(Path::new(written)) {
+        return Some(outside("leads into the folder of git, which holds credentials"));
     }
     if let Some(wrong) = unusable_name(Path::new(written)) {
         return Some(Diagnostic { labels: Vec::new(), ..wrong });

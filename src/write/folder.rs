@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The most bytes of a rendered file that are read: 512 MiB, as of a manifest.
 const MAX_FILE: u64 = 512 << 20;
+/// The most bytes of a list: 64 MiB, half a million files.
+const MAX_LIST: u64 = 64 << 20;
 
 /// A folder that holds rendered files, and the new state it is to have.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Folder {
         if let Some(link) = place.link() {
             return Err(Box::new(Refusal::Link(link).diagnostic(&name.to_string_lossy())));
         }
-        let list = read(&place, name, Path::new(file_list::NAME))?.unwrap_or_default();
+        let list = read(&place, name, Path::new(file_list::NAME), MAX_LIST)?.unwrap_or_default();
         Ok(Self {
             name: name.to_owned(),
             place,
@@ -56,7 +58,7 @@ impl Folder {
     /// # Errors
     /// When it is reached through a symbolic link, no regular file or too large.
     pub fn present(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
-        read(&self.place, &self.name, relative)
+        read(&self.place, &self.name, relative, MAX_FILE)
     }
 
     /// Takes note that a file belongs to the new state, without writing it.
@@ -160,8 +162,8 @@ impl Folder {
     }
 }
 
-fn read(folder: &Place, name: &Path, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
-    match folder.join(relative).read_present(MAX_FILE) {
+fn read(folder: &Place, name: &Path, relative: &Path, most: u64) -> Result<Option<String>, Box<Diagnostic>> {
+    match folder.join(relative).read_present(most) {
         Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
         Err(refused) => Err(Box::new(refused.diagnostic(&name.join(relative).to_string_lossy()))),
     }

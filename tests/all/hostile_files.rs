@@ -76,7 +76,7 @@ impl Hostile {
         self.run_in("evil", args, "")
     }
 
-    /// Runs pillion, which has half a minute and 2 GiB.
+    /// Runs pillion, which has half a minute and 8 GiB.
     fn run_in(&self, folder: &str, args: &str, stdin: &str) -> Answer {
         let mut command = Command::new("sh");
         command.args([
@@ -149,7 +149,9 @@ fn nothing_is_removed_through_a_link() {
     assert_eq!(hostile.text("vdir/keep"), "mine\n");
     // The file itself may be a link: it is what pillion once wrote, and the link goes.
     let hostile = Hostile::new();
-    hostile.put("vdir/keep", "mine\n").put("evil/rendered/.pillion-files", "keep\nlost/../../../vdir/keep\n");
+    hostile.put("vdir/keep", "mine\n");
+    let list = format!("keep\nlost/../../../vdir/keep\n{}\n", hostile.path("vdir/keep").display());
+    hostile.put("evil/rendered/.pillion-files", list);
     hostile.link("../../vdir/keep", "evil/rendered/keep");
     assert_eq!(hostile.run("render --out rendered").code, Some(0));
     assert_eq!(hostile.text("vdir/keep"), "mine\n");
@@ -165,6 +167,18 @@ fn a_listed_file_that_is_a_link_is_replaced() {
     assert_eq!(hostile.text("vdir/keep"), "mine\n");
     assert!(hostile.path("evil/rendered/w.yaml").symlink_metadata().unwrap().is_file());
     assert!(hostile.text("evil/rendered/w.yaml").contains("logtail"));
+}
+
+/// What git keeps for itself is nobody's rendered file.
+#[test]
+fn nothing_of_git_is_removed_or_written() {
+    let hostile = Hostile::new();
+    hostile.put("evil/.pillion-files", ".git/config\n.git/HEAD\n");
+    hostile.config("sidecarSets: [sidecars]\nsources: [apps]\n");
+    let before = hostile.text("evil/.git/config");
+    assert_eq!(hostile.run("render --out .").code, Some(0));
+    assert_eq!(hostile.text("evil/.git/config"), before);
+    assert!(hostile.path("evil/.git/HEAD").is_file());
 }
 
 /// H2: the log of a job is public, and what a link leads to is not.
@@ -211,8 +225,15 @@ fn endless_files_are_not_read() {
                 "pipe" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
                 _ => drop(hostile.link(target, &format!("evil/{place}"))),
             }
-            for args in ["render --check", "render --diff", "render --out rendered", "render --in-place"] {
-                if args == "render --in-place" && place.starts_with("rendered") {
+            let all = [
+                "render --check",
+                "render --diff",
+                "render --out rendered",
+                "render --in-place",
+                "render apps",
+            ];
+            for args in all {
+                if ["render --in-place", "render apps"].contains(&args) && place.starts_with("rendered") {
                     continue;
                 }
                 let answer = hostile.run(args);
@@ -264,6 +285,8 @@ fn every_other_path_of_the_configuration_stays_in_the_repository() {
         "sources: [apps]\nsidecarSets: [sidecars]\nclusters: [{name: a, folder: ../sets}]\n",
         "sources: [apps]\nsidecarSets: [sidecars]\nnamespaces: [{name: a, folder: /sets}]\n",
         "sources: [apps]\nsidecarSets: [sidecars]\nrendered: \"a\\nb\"\n",
+        "sources: [.git/config]\nsidecarSets: [sidecars]\n",
+        "sources: [apps]\nsidecarSets: [sidecars/../.GIT]\n",
     ] {
         let hostile = Hostile::new();
         hostile.put("sets/log.yaml", SET).put("ledgers/log.yaml", SECRET).link("../sets", "evil/linked");
