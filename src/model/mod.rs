@@ -42,6 +42,9 @@ pub mod quantity;
 /// The expressions of `resourcesPolicy`.
 pub mod resources_expr;
 
+/// Regular expressions in Go's dialect.
+pub mod go_regexp;
+
 /// JSON as Go writes it, behind hashes and annotations.
 pub mod go_json;
 

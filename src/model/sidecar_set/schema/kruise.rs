@@ -120,8 +120,9 @@ static RESOURCES_POLICY: Object = Object {
     base: None,
     fields: &[
         always("targetContainersMode", Text),
-        // The CRD fills in the default where nothing is written; an empty pattern stays one, and is refused.
-        pointer("targetContainersNameRegex", Text),
+        // The CRD fills in the default where nothing is written; so it does for an empty pattern, which the mutating
+        // webhook leaves out when it writes the set, and after which the API server fills in defaults once more.
+        value("targetContainersNameRegex", Text),
         always("resourcesExpr", Obj(&RESOURCES_EXPR)),
     ],
 };

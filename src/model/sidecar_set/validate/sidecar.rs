@@ -3,12 +3,12 @@
 use super::format;
 use super::report::{Report, Spot, label, one_of};
 use crate::diag::{Code, Diagnostic, Severity};
+use crate::model::go_regexp;
 use crate::model::quantity::{Format, Quantity};
 use crate::model::resources_expr::{self, EvalError, Resource};
 use crate::model::sidecar_set::read::{inside, objects, text, texts};
 use crate::model::sidecar_set::walk::shortened;
 use crate::yaml::{Part, Path};
-use regex::Regex;
 use serde_json::{Map, Value};
 
 type Object = Map<String, Value>;
@@ -198,14 +198,15 @@ fn resources_policy(report: &mut Report<'_>, container: &Object, policy: &Object
     }
 }
 
-/// Go's RE2 has neither look-around nor back-references; what this crate cannot read, Go cannot either.
 fn pattern(report: &mut Report<'_>, written: &str, at: &Spot) {
-    if written.is_empty() {
-        report.required(at, "write a pattern, or remove the field: `.*` is the default");
-    } else if let Err(e) = Regex::new(written) {
-        let reason = e.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        report.invalid(at, written, &format!("is no regular expression ({reason})"));
+    let Err(wrong) = go_regexp::compile(written) else { return };
+    match &wrong.suggestion {
+        None => report.invalid(at, written, &format!("is no regular expression of Go: {wrong}")),
+        Some(alike) => {
+            let message = format!("the pattern `{}` can be misread: {wrong}", shortened(written));
+            let help = format!("write `{alike}`, which has Go's meaning everywhere");
+            report.error(Code::InvalidValue, at, Part::Value, message, &help);
+        }
     }
 }
 

@@ -1,0 +1,269 @@
+//! Character classes, escapes and bounds of repetitions, as Go 1.26 regexp/syntax reads them.
+
+use super::PatternError;
+use super::names::property;
+use super::parse::{Edit, code_point};
+
+/// A class that nothing is in.
+pub(super) const NEVER: &str = r"[^\x{0}-\x{10FFFF}]";
+/// Surrogates, which no text has.
+const SURROGATES: (u32, u32) = (0xD800, 0xDFFF);
+/// The named classes in `[[:name:]]`.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
+/// A character class that was read.
+pub(super) struct Class {
+    is_negated: bool,
+    /// Its parts, each as it stands inside of the brackets.
+    parts: Vec<String>,
+    /// The byte behind it.
+    pub(super) end: usize,
+}
+
+impl Class {
+    /// Returns the class of one part.
+    pub(super) fn of(part: String) -> Self {
+        Self { is_negated: false, parts: vec![part], end: 0 }
+    }
+
+    /// Writes it for the crate `regex`.
+    pub(super) fn text(&self) -> String {
+        let inside = self.parts.concat();
+        match (inside.is_empty(), self.is_negated) {
+            (true, false) => NEVER.to_owned(),
+            (true, true) => r"[\x{0}-\x{10FFFF}]".to_owned(),
+            (false, negated) => format!("[{}{inside}]", if negated { "^" } else { "" }),
+        }
+    }
+
+    fn add(&mut self, low: u32, high: u32) {
+        let before = (low, high.min(SURROGATES.0 - 1));
+        let behind = (low.max(SURROGATES.1 + 1), high);
+        let parts =
+            if high < SURROGATES.0 || low > SURROGATES.1 { vec![(low, high)] } else { vec![before, behind] };
+        for (low, high) in parts.into_iter().filter(|(low, high)| low <= high) {
+            let mut part = String::new();
+            code_point(&mut part, low);
+            part.push('-');
+            code_point(&mut part, high);
+            self.parts.push(part);
+        }
+    }
+}
+
+/// Reads the class that starts with the `[` at a byte, and what the crate `regex` would read differently in it.
+pub(super) fn read(pattern: &str, from: usize) -> Result<(Class, Vec<Edit>), PatternError> {
+    let mut reader = Reader {
+        pattern,
+        at: from + 1,
+        class: Class { is_negated: false, parts: Vec::new(), end: 0 },
+        escapes: Vec::new(),
+    };
+    if reader.rest().starts_with('^') {
+        reader.at += 1;
+        reader.class.is_negated = true;
+    }
+    let first = reader.at;
+    while reader.at == first || !reader.rest().starts_with(']') {
+        // The crate takes all `-` in front for themselves, and two of them further on for an operator.
+        let is_leading =
+            pattern[first..reader.at].bytes().chain(reader.rest().bytes().take(1)).all(|b| b == b'-');
+        reader.item(is_leading)?;
+    }
+    reader.class.end = reader.at + 1;
+    let context = (from, reader.class.end);
+    let edit = |at: usize| {
+        let text = format!(r"\{}", &pattern[at..=at]);
+        Edit { from: at, to: at + 1, text, context }
+    };
+    let edits = reader.escapes.iter().copied().map(edit).collect();
+    Ok((reader.class, edits))
+}
+
+struct Reader<'p> {
+    pattern: &'p str,
+    at: usize,
+    class: Class,
+    /// The bytes that other readers take for themselves only behind a backslash.
+    escapes: Vec<usize>,
+}
+
+impl<'p> Reader<'p> {
+    fn rest(&self) -> &'p str {
+        &self.pattern[self.at..]
+    }
+
+    fn item(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
+        let rest = self.rest();
+        if rest.starts_with("[:")
+            && let Some((name, _)) = rest[2..].split_once(":]")
+        {
+            let plain = name.strip_prefix('^').unwrap_or(name);
+            if !POSIX.contains(&plain) {
+                return Err(PatternError::new(format!("there is no class `[:{name}:]`")));
+            }
+            self.class.parts.push(format!("[:{name}:]"));
+            self.at += name.len() + 4;
+            return Ok(());
+        }
+        if let Some((part, length)) = group(rest)? {
+            self.class.parts.push(part);
+            self.at += length;
+            return Ok(());
+        }
+        self.range(is_leading_dash)
+    }
+
+    fn range(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
+        let (start, rest) = (self.at, self.rest());
+        let is_operator = ["&&", "--", "~~"].iter().any(|o| rest.starts_with(o));
+        let is_bracket = rest.starts_with('[');
+        let low = self.character()?;
+        let (mut high, mut dash_at_end) = (low, None);
+        let rest = self.rest();
+        let is_range = rest.starts_with('-') && rest.len() >= 2 && !rest.starts_with("-]");
+        if is_range {
+            self.at += 1;
+            dash_at_end = Some(self.at).filter(|_| self.rest().starts_with('-'));
+            high = self.character()?;
+            if high < low {
+                let text = &self.pattern[start..self.at];
+                return Err(PatternError::new(format!("`{text}` is no range: its end is before its start")));
+            }
+        }
+        let is_plain_dash = is_leading_dash && (!is_range || dash_at_end.is_some());
+        self.escapes.extend((is_bracket || is_operator && !is_plain_dash).then_some(start));
+        self.escapes.extend(dash_at_end.filter(|_| !is_leading_dash));
+        self.class.add(low, high);
+        Ok(())
+    }
+
+    fn character(&mut self) -> Result<u32, PatternError> {
+        let rest = self.rest();
+        if rest.starts_with('\\') {
+            let (c, length) = escaped(rest)?;
+            self.at += length;
+            return Ok(c);
+        }
+        let c = rest.chars().next().ok_or_else(|| PatternError::new("a `]` is missing"))?;
+        self.at += c.len_utf8();
+        Ok(u32::from(c))
+    }
+}
+
+/// Reads `\d`, `\pL`, `\p{Greek}` and the like: the part of a class, and the bytes it takes.
+pub(super) fn group(text: &str) -> Result<Option<(String, usize)>, PatternError> {
+    let Some(letter) = text.strip_prefix('\\').and_then(|t| t.chars().next()) else { return Ok(None) };
+    let part = match letter {
+        'd' => "0-9",
+        'D' => "[^0-9]",
+        's' => r"\t\n\x{C}\r\x{20}",
+        'S' => r"[^\t\n\x{C}\r\x{20}]",
+        'w' => "0-9A-Za-z_",
+        'W' => "[^0-9A-Za-z_]",
+        'p' | 'P' => return unicode(text, letter == 'P').map(Some),
+        _ => return Ok(None),
+    };
+    Ok(Some((part.to_owned(), 2)))
+}
+
+fn unicode(text: &str, mut is_negated: bool) -> Result<(String, usize), PatternError> {
+    let missing = || PatternError::new(r"`\p` needs a name, as in `\pL` or `\p{Greek}`");
+    let first = text[2..].chars().next().ok_or_else(missing)?;
+    let (name, length) = match first {
+        '{' => {
+            let end = text.find('}').ok_or_else(missing)?;
+            (&text[3..end], end + 1)
+        }
+        _ => (&text[2..2 + first.len_utf8()], 2 + first.len_utf8()),
+    };
+    let written = &text[..length];
+    let name = match name.strip_prefix('^') {
+        Some(name) => {
+            is_negated = !is_negated;
+            name
+        }
+        None => name,
+    };
+    let Some(property) = property(name) else {
+        return Err(PatternError::new(format!("Go knows no Unicode class `{written}`")));
+    };
+    let part = match (property.as_str(), is_negated) {
+        ("gc=Cs", false) => NEVER.to_owned(),
+        ("gc=Cs", true) => r"\x{0}-\x{10FFFF}".to_owned(),
+        (property, false) => format!(r"\p{{{property}}}"),
+        (property, true) => format!(r"\P{{{property}}}"),
+    };
+    Ok((part, length))
+}
+
+/// Reads an escape that stands for one character: the code point, and the bytes it takes.
+pub(super) fn escaped(text: &str) -> Result<(u32, usize), PatternError> {
+    let mut chars = text.chars();
+    chars.next();
+    let Some(c) = chars.next() else { return Err(PatternError::new(r"a `\` ends it")) };
+    let rest = chars.as_str();
+    let digits = rest.bytes().take(2).take_while(|b| (b'0'..=b'7').contains(b)).count();
+    let found = match c {
+        '0'..='7' if c == '0' || digits > 0 => {
+            u32::from_str_radix(&text[1..2 + digits], 8).ok().map(|n| (n, 2 + digits))
+        }
+        'x' => hexadecimal(rest).map(|(n, length)| (n, 2 + length)),
+        'a' => Some((7, 2)),
+        'f' => Some((12, 2)),
+        'n' => Some((10, 2)),
+        'r' => Some((13, 2)),
+        't' => Some((9, 2)),
+        'v' => Some((11, 2)),
+        _ if c.is_ascii() && !c.is_ascii_alphanumeric() => Some((u32::from(c), 2)),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        let shown: String = text.chars().take(2).collect();
+        PatternError::new(format!("Go has no escape `{shown}` here"))
+    })
+}
+
+fn hexadecimal(text: &str) -> Option<(u32, usize)> {
+    let (digits, length) = match text.strip_prefix('{') {
+        Some(braced) => braced.split_once('}').map(|(digits, _)| (digits, digits.len() + 2))?,
+        None => (text.get(..2)?, 2),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    let number = if digits.is_empty() { 0 } else { u32::from_str_radix(digits, 16).ok()? };
+    (number <= 0x0010_FFFF).then_some((number, length))
+}
+
+/// The bounds of a repetition.
+pub(super) struct Bounds {
+    pub(super) least: u64,
+    /// None: without an end.
+    pub(super) most: Option<u64>,
+    /// The bytes it takes.
+    pub(super) length: usize,
+}
+
+/// Reads `{n}`, `{n,}` or `{n,m}`; anything else is a text that begins with `{`.
+pub(super) fn bounds(text: &str) -> Option<Bounds> {
+    let (inside, _) = text.strip_prefix('{')?.split_once('}')?;
+    let length = inside.len() + 2;
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // Go does not take `00` and `01` for numbers.
+        (is_number && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match inside.split_once(',') {
+        None => number(inside).map(|n| Bounds { least: n, most: Some(n), length }),
+        Some((least, "")) => number(least).map(|least| Bounds { least, most: None, length }),
+        Some((least, most)) => {
+            let (least, most) = (number(least)?, number(most)?);
+            Some(Bounds { least, most: Some(most), length })
+        }
+    }
+}
