@@ -1,5 +1,6 @@
 //! The annotations in which Kruise keeps what it did to a pod: their keys, and how their texts are read.
 
+use super::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +20,18 @@ pub fn injected_sets(list: &str) -> BTreeSet<&str> {
     list.split(',').filter(|_| !list.is_empty()).collect()
 }
 
-/// Reads which container of each pair works; a text that cannot be read says nothing, as in Kruise.
+/// Reads which container of each pair works. A text that is no JSON object says nothing, as in Kruise, and a value
+/// that is no string is an empty one: Go's json.Unmarshal goes on after it.
 pub fn read_working(text: &str) -> BTreeMap<String, String> {
-    serde_json::from_str(text).unwrap_or_default()
+    let entries: BTreeMap<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let read = |(name, container): (String, Value)| (name, container.as_str().unwrap_or_default().to_owned());
+    entries.into_iter().map(read).collect()
+}
+
+/// Tells whether the text of an annotation is JSON's `null`: Kruise v1.9.0 reads a map from it that nothing can be
+/// written into, and its webhook panics.
+pub fn is_null(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_null())
 }
 
 /// Reads both forms of a hash annotation: today's, and the old one from set to hash. None where it is neither.
@@ -60,9 +70,10 @@ fn normal(entry: &Value) -> Option<Value> {
         Some(Value::Array(names)) if names.iter().all(Value::is_string) => Value::Array(names.clone()),
         Some(_) => return None,
     };
-    let time = match text_at("updateTimestamp")? {
-        "" => Value::Null,
-        time => Value::String(time.to_owned()),
+    // metav1.Time: read as RFC 3339, written in UTC.
+    let time = match entry.get("updateTimestamp") {
+        None | Some(Value::Null) => Value::Null,
+        Some(time) => Timestamp::parse(time.as_str()?)?.to_api().map_or(Value::Null, Value::String),
     };
     let mut out = json!({
         "updateTimestamp": time,
@@ -83,6 +94,15 @@ mod tests {
     use crate::model::go_json::to_go_json;
 
     #[test]
+    fn entries_of_working_containers_are_kept_whatever_they_hold() {
+        let entries = read_working(r#"{"log":"log-2","mesh":1,"z":["z-1"],"n":null}"#);
+        let entries: Vec<_> = entries.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(entries.join(" "), "log=log-2 mesh= n= z=");
+        assert!(["null", "[]", "5", "nope", ""].iter().all(|text| read_working(text).is_empty()));
+        assert!(is_null(" null ") && !is_null("") && !is_null("{}"));
+    }
+
+    #[test]
     fn hashes_are_read_in_both_forms() {
         let encode =
             |entries: BTreeMap<String, Value>| to_go_json(&Value::Object(entries.into_iter().collect()));
@@ -97,6 +117,12 @@ mod tests {
         );
         let full = r#"{"a":{"updateTimestamp":"2026-01-01T00:00:00Z","hash":"g","sidecarSetName":"a","sidecarList":["x"],"controllerRevision":"a-1"}}"#;
         assert_eq!(read(full).as_deref(), Some(full));
+        let at = |time: &str| {
+            read(&format!(r#"{{"a":{{"updateTimestamp":"{time}"}}}}"#)).map(|t| t[23..47].to_owned())
+        };
+        assert_eq!(at("2024-01-01T00:00:00.7+02:00").as_deref(), Some(r#":"2023-12-31T22:00:00Z","#));
+        assert_eq!(at("0001-01-01T00:00:00Z").as_deref(), Some(r#":null,"hash":"","sidecar"#));
+        assert_eq!((at("yesterday"), at("")), (None, None));
         for text in [
             "nope",
             "[]",

@@ -1,8 +1,9 @@
 //! Resource quantities of the API machinery (resource.Quantity): what a text means and how Kubernetes writes it.
 //!
 //! Values are kept in billionths, the finest step apimachinery keeps; anything finer is rounded away from zero.
-//! Amounts beyond 10^28 are refused, and from 10^21 on those that apimachinery would write without their suffix.
+//! Amounts beyond 10^28 count as that much, and keep the text that apimachinery writes.
 
+use serde_json::Value;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -12,6 +13,8 @@ const UNIT: i128 = 1_000_000_000;
 const MILLI: i128 = 1_000_000;
 /// The largest amount that is held: far from the end of 128 bits, so that sums never overflow.
 const LIMIT: i128 = UNIT * 10_i128.pow(28);
+/// The digits and the powers of ten that are read; apimachinery knows no end, and takes ever longer.
+const MOST_DIGITS: usize = 1000;
 /// One more step than there are suffixes for.
 const BEYOND: i128 = UNIT * 10_i128.pow(21);
 /// The suffixes of decimal quantities and their powers of ten.
@@ -106,13 +109,33 @@ impl Quantity {
             Format::BinarySi => parts.binary(power),
             Format::DecimalSi | Format::DecimalExponent => parts.decimal(power),
         }
-        .filter(|n| *n <= LIMIT && (format == Format::DecimalExponent || *n == 0 || n % BEYOND != 0))
-        .ok_or(QuantityError::TooLarge)?;
+        .filter(|n| *n <= LIMIT && (format == Format::DecimalExponent || *n == 0 || n % BEYOND != 0));
+        let Some(nano) = nano else { return parts.beyond(format, power) };
         // apimachinery v0.32 resource.ParseQuantity: a fraction of less than one is not kept as binary.
         let format =
             if format == Format::BinarySi && (1..UNIT).contains(&nano) { Format::DecimalSi } else { format };
         let text = (nano != 0 && parts.is_canonical(format, power)).then(|| text.into());
         Ok(Self { nano: if parts.negative { -nano } else { nano }, format, text })
+    }
+
+    /// Reads a quantity from a string or a number of a document.
+    ///
+    /// apimachinery v0.32 Quantity.UnmarshalJSON trims the JSON text, in which line ends and tabs are escaped; null is
+    /// zero.
+    ///
+    /// # Errors
+    /// When the value is none.
+    pub fn read(value: &Value) -> Result<Self, QuantityError> {
+        match value {
+            Value::Null => Ok(Self::zero()),
+            Value::String(text) => {
+                let is_blank =
+                    |c: char| c.is_whitespace() && c >= ' ' && !matches!(c, '\u{2028}' | '\u{2029}');
+                Self::parse(text.trim_matches(is_blank))
+            }
+            Value::Number(number) => Self::parse(&number.to_string()),
+            _ => Err(QuantityError::Format),
+        }
     }
 
     /// Returns a number of thousandths.
@@ -151,6 +174,34 @@ impl Quantity {
     /// Tells whether the amount is whole.
     pub fn is_whole(&self) -> bool {
         self.nano % UNIT == 0
+    }
+
+    /// Returns this amount rounded up to whole units: of memory, there is no part of a byte.
+    #[must_use]
+    pub fn rounded_to_units(&self) -> Self {
+        if self.is_whole() {
+            return self.clone();
+        }
+        Self { nano: divide_away(self.nano, UNIT) * UNIT, format: self.format, text: None }
+    }
+
+    /// Writes an amount of bytes for people: as Kubernetes writes it where that has a suffix (`384Mi`, `2G`), else with
+    /// one digit behind the point (`409.6Mi`).
+    pub fn for_people(&self) -> String {
+        let bytes = self.rounded_to_units();
+        let text = bytes.to_string();
+        let units = bytes.nano / UNIT;
+        let power = BINARY.iter().enumerate().rposition(|(i, _)| units.abs() >= 1 << (10 * i)).unwrap_or(0);
+        if power == 0 || !text.ends_with(|c: char| c.is_ascii_digit()) {
+            return text;
+        }
+        let unit = 1_i128 << (10 * power);
+        let tenths = (20 * units.abs() + unit) / (2 * unit);
+        let sign = if units < 0 { "-" } else { "" };
+        match tenths % 10 {
+            0 => format!("{sign}{}{}", tenths / 10, BINARY[power]),
+            rest => format!("{sign}{}.{rest}{}", tenths / 10, BINARY[power]),
+        }
     }
 
     /// Returns the notation.
@@ -331,6 +382,31 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// Returns an amount that 128 bits do not hold, or that apimachinery writes without its suffix: as large as can be
+    /// held, with the text that apimachinery writes.
+    ///
+    /// apimachinery v0.32 infDecAmount.AsCanonicalBytes, and constructBytes, which is silent about unknown powers.
+    fn beyond(&self, format: Format, power: i32) -> Result<Quantity, QuantityError> {
+        let digits = format!("{}{}", self.whole, self.fraction);
+        let significant = digits.trim_end_matches('0').trim_start_matches('0');
+        let dropped = digits.len() - digits.trim_end_matches('0').len();
+        let power = i64::from(power) - self.fraction.len() as i64 + dropped as i64;
+        if digits.len() > MOST_DIGITS || !(0..MOST_DIGITS as i64).contains(&power) {
+            return Err(QuantityError::TooLarge);
+        }
+        let extra = power.rem_euclid(3);
+        let power = power - extra;
+        let suffix = match format {
+            Format::DecimalExponent if power > 0 => format!("e{power}"),
+            Format::DecimalExponent => String::new(),
+            _ => DECIMAL.iter().find(|(_, p)| i64::from(*p) == power).map_or("", |(s, _)| *s).to_owned(),
+        };
+        let sign = if self.negative { "-" } else { "" };
+        let text = format!("{sign}{significant}{}{suffix}", "0".repeat(extra as usize));
+        let nano = if self.negative { -LIMIT } else { LIMIT };
+        Ok(Quantity { nano, format, text: Some(text.into()) })
+    }
+
     fn ends_in_thousands(&self) -> bool {
         let zeros = |s: &str| s.bytes().rev().take_while(|b| *b == b'0').count();
         let behind = zeros(self.fraction);
@@ -368,8 +444,69 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_written_for_people() {
+        for (text, wanted) in [
+            ("429496729600m", "409.6Mi"),
+            ("-429496729600m", "-409.6Mi"),
+            ("107374182400m", "102.4Mi"),
+            ("400Gi", "400Gi"),
+            ("384Mi", "384Mi"),
+            ("1536Mi", "1536Mi"),
+            ("2G", "2G"),
+            ("128M", "128M"),
+            ("1234567890", "1.1Gi"),
+            ("1073741824", "1Gi"),
+            ("1000", "1k"),
+            ("999", "999"),
+            ("1500m", "2"),
+            ("1025", "1Ki"),
+            ("1100", "1.1Ki"),
+            ("0", "0"),
+        ] {
+            assert_eq!(Quantity::parse(text).map(|q| q.for_people()), Ok(wanted.to_owned()), "{text}");
+        }
+        assert_eq!(
+            Quantity::parse("429496729600m").map(|q| q.rounded_to_units().to_string()),
+            Ok("429496730".into())
+        );
+    }
+
+    #[test]
+    fn values_are_read_as_json_is() {
+        let read = |value: serde_json::Value| Quantity::read(&value).map(|q| q.to_string());
+        assert_eq!(read(serde_json::json!(" 64Mi\u{a0}")), Ok("64Mi".to_owned()));
+        assert_eq!(
+            (read(serde_json::json!(null)), read(serde_json::json!(2))),
+            (Ok("0".into()), Ok("2".into()))
+        );
+        for text in ["64Mi\n", "\t64Mi", "64Mi\u{2028}", ""] {
+            assert_eq!(read(serde_json::json!(text)), Err(QuantityError::Format), "{text:?}");
+        }
+        assert_eq!(read(serde_json::json!([])), Err(QuantityError::Format));
+    }
+
+    #[test]
+    fn what_is_beyond_all_measure_keeps_its_text() {
+        for (text, wanted) in [
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("1000000000000000000000000000000", "1"),
+            ("-30000000000000000000000000000000", "-30"),
+            ("1000E", "1"),
+            ("1e30", "1e30"),
+            ("12e31", "120e30"),
+        ] {
+            assert_eq!(Quantity::parse(text).map(|q| q.to_string()), Ok(wanted.to_owned()), "{text}");
+        }
+        let small = Quantity::parse("1E").expect("a quantity");
+        assert!(
+            Quantity::parse("1000E").is_ok_and(|q| q > small)
+                && Quantity::parse("-1000E").is_ok_and(|q| q < small)
+        );
+    }
+
+    #[test]
     fn refuses_what_cannot_be_written() {
-        for text in ["1000E", "1e30", "1e999999999", "1e99999999999", &"9".repeat(100_000)] {
+        for text in ["1e999999999", "1e99999999999", &"9".repeat(100_000)] {
             assert_eq!(Quantity::parse(text), Err(QuantityError::TooLarge));
         }
         assert_eq!(Quantity::parse("1e-999999999").map(|q| q.to_string()), Ok("1e-9".to_owned()));

@@ -27,6 +27,32 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Writes it as the API does (metav1.Time): in UTC and whole seconds. None for the time that Go takes for none.
+    pub fn to_api(self) -> Option<String> {
+        const NONE: i64 = -62_135_596_800;
+        if self.seconds == NONE && self.nanos == 0 {
+            return None;
+        }
+        let (days, second) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
+        let (year, month, day) = date_of(days);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    }
+}
+
+/// Returns year, month and day, the reverse of [`days_since_epoch`].
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, day)
+}
+
 /// Reads numbers of fixed widths with a separator between them.
 fn numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(char::from(separator));
@@ -108,6 +134,19 @@ mod tests {
         assert_eq!(at("2026-06-21T10:00:00.5Z"), at("2026-06-21T10:00:00.500000Z"));
         assert!(at("2026-06-21T10:00:00.000000001Z") > at("2026-06-21T10:00:00Z"));
         assert!(at("2026-06-21T10:00:00.9Z") < at("2026-06-21T10:00:01Z"));
+    }
+
+    #[test]
+    fn is_written_as_the_api_writes_it() {
+        let written = |text| Timestamp::parse(text).and_then(Timestamp::to_api);
+        for text in
+            ["1970-01-01T00:00:00Z", "2024-02-29T12:34:56Z", "2000-03-01T00:00:00Z", "1899-12-31T23:59:59Z"]
+        {
+            assert_eq!(written(text).as_deref(), Some(text));
+        }
+        assert_eq!(written("2024-03-01T01:30:00.9+02:00").as_deref(), Some("2024-02-29T23:30:00Z"));
+        assert_eq!(written("2023-12-31T23:00:00-01:30").as_deref(), Some("2024-01-01T00:30:00Z"));
+        assert_eq!(written("0001-01-01T00:00:00Z"), None);
     }
 
     #[test]

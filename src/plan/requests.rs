@@ -84,11 +84,7 @@ pub fn amount(container: &Value, part: Part, resource: &str) -> Option<Quantity>
 
 /// Reads a quantity.
 pub fn quantity(written: &Value) -> Option<Quantity> {
-    match written {
-        Value::String(text) => Quantity::parse(text).ok(),
-        Value::Number(number) => Quantity::parse(&number.to_string()).ok(),
-        _ => None,
-    }
+    Some(written).filter(|w| !w.is_null()).and_then(|w| Quantity::read(w).ok())
 }
 
 /// Tells whether an init container runs beside the application.

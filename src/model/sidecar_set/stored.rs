@@ -62,9 +62,5 @@ fn canonical(value: &Value) -> Value {
 
 /// Reads a quantity that is written as a string or as a number.
 pub(crate) fn quantity(value: &Value) -> Option<Quantity> {
-    match value {
-        Value::String(s) => Quantity::parse(s.trim()).ok(),
-        Value::Number(n) => Quantity::parse(&n.to_string()).ok(),
-        _ => None,
-    }
+    Some(value).filter(|v| !v.is_null()).and_then(|v| Quantity::read(v).ok())
 }

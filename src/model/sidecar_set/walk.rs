@@ -62,7 +62,7 @@ impl Walk<'_> {
                 n.as_i64().map(Value::from).or_else(|| self.wrong_type(value, kind))
             }
             (Type::Time, Value::String(s)) if is_time(s) => Some(value.clone()),
-            (Type::Quantity, Value::String(s)) => self.quantity(value, s.trim()),
+            (Type::Quantity, Value::String(s)) => self.quantity(value, s),
             (Type::Quantity, Value::Number(n)) => self.quantity(value, &n.to_string()),
             (Type::TextMap, Value::Object(map)) => Some(self.entries(map, Type::Text, "")),
             (Type::QuantityMap, Value::Object(map)) => Some(self.entries(map, Type::Quantity, "0")),
@@ -74,17 +74,30 @@ impl Walk<'_> {
     }
 
     fn quantity(&mut self, value: &Value, text: &str) -> Option<Value> {
-        let Err(e) = Quantity::parse(text) else { return Some(value.clone()) };
+        let Err(e) = Quantity::read(value) else { return Some(value.clone()) };
         self.error(Code::InvalidQuantity, format!("`{}` is no quantity", shortened(text)), e.to_string());
         None
     }
 
-    /// Checks the values of a map; null counts as `empty`, as in Go.
+    /// Tells whether the API server drops null here.
+    ///
+    /// apiextensions-apiserver v0.32 PruneNonNullableNullsWithoutDefaults does so wherever the CRD has a schema:
+    /// everywhere in `spec` but in containers and volumes, which are left to Go.
+    fn drops_null(&self) -> bool {
+        let in_go = ["containers", "initContainers", "volumes"];
+        match &self.at[..] {
+            [Seg::Key(spec), Seg::Key(field), ..] => &**spec == "spec" && !in_go.contains(&&**field),
+            _ => false,
+        }
+    }
+
+    /// Checks the values of a map; null counts as `empty`, as in Go, where the API server has not dropped it.
     fn entries(&mut self, map: &Map<String, Value>, kind: Type, empty: &str) -> Value {
         let mut kept = Map::new();
         for (key, value) in map {
             self.at.push(key.clone().into());
             let value = match value {
+                Value::Null if self.drops_null() => None,
                 Value::Null => Some(Value::from(empty)),
                 _ => self.checked(value, kind),
             };

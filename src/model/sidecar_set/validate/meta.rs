@@ -19,10 +19,14 @@ const PATCH_POLICIES: [&str; 3] = ["Retain", "Overwrite", "MergePatchJson"];
 /// Checks `metadata`.
 pub(super) fn check(report: &mut Report<'_>, metadata: &Object) {
     let at = Spot::new(crate::yaml::Path::dotted("metadata"));
+    // Kruise v1.9.0 holds `generateName` to the rule of names, as apimachinery's ValidateObjectMeta asks.
     let name = text(metadata, "name").unwrap_or_default();
-    let is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !is_good || name.len() > 63 {
-        report.invalid(&at.child("name"), name, "must have at most 63 letters, digits and `-`");
+    let generate_name = text(metadata, "generateName").map(|n| ("generateName", n));
+    for (key, name) in std::iter::once(("name", name)).chain(generate_name) {
+        let is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !is_good || name.len() > 63 {
+            report.invalid(&at.child(key), name, "must have at most 63 letters, digits and `-`");
+        }
     }
     if metadata.contains_key("namespace") {
         report.forbidden(&at.child("namespace"), "has no meaning: SidecarSets belong to the whole cluster");
