@@ -207,6 +207,12 @@ pub(super) struct Merged {
     pub(super) slots: Vec<Slot>,
 }
 
+/// Returns a list as the pod has it.
+pub(super) fn as_they_are(pod: &Pod<'_>, list: List) -> Merged {
+    let values = list.of(pod).to_vec();
+    Merged { list, slots: (0..values.len()).map(Slot::Pod).collect(), values }
+}
+
 /// Puts what sets bring into one list of the pod, and takes it out of `brought`.
 pub(super) fn merge(pod: &Pod<'_>, list: List, fates: &Fates, brought: &mut [Brought<'_>]) -> Merged {
     let slots = place(list.of(pod), fates.of(list), list, brought);

@@ -25,6 +25,8 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, NotJson> {
     let of_value: Value = serde_json::from_str(value).map_err(|_| NotJson::Value)?;
     let of_patch: Value = serde_json::from_str(patch).map_err(|_| NotJson::Patch)?;
     let merged = match (of_value, of_patch) {
+        // evanphx/json-patch takes `null` for a document that it cannot read.
+        (Value::Null, _) => return Err(NotJson::Value),
         (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
             return Err(NotJson::Patch);
         }
@@ -35,15 +37,16 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, NotJson> {
 }
 
 fn merged(value: &str, patch: &str) -> String {
-    let Some(patch_object) = object(patch) else { return patch.to_owned() };
+    // evanphx/json-patch merge: the present value decides first. In place of one that is no object the patch loses
+    // its nulls, those inside of lists too; in place of an object a patch that is none stays as it stands.
     let Some(mut result) = object(value) else { return without_nulls(patch) };
+    let Some(patch_object) = object(patch) else { return patch.to_owned() };
     for (key, patch) in patch_object {
         if is_null(&patch) {
             result.remove(&key);
             continue;
         }
         let text = match result.get(&key).filter(|old| !is_null(old)) {
-            // What was an object and becomes none takes the patch as it stands.
             Some(old) => merged(old.get(), patch.get()),
             None => without_nulls(patch.get()),
         };
@@ -123,7 +126,14 @@ mod tests {
             ("[1]", r#"{"a":null,"b":1}"#, Ok(r#"{"b":1}"#)),
             (r#"{"a":1}"#, "[1]", Ok("[1]")),
             ("1", r#"{"a":1}"#, Ok(r#"{"a":1}"#)),
-            ("null", r#"{"a":1}"#, Ok(r#"{"a":1}"#)),
+            ("null", r#"{"a":1}"#, Err(NotJson::Value)),
+            (
+                r#"{"a":[1]}"#,
+                r#"{"a":[{"z":1,"n":null,"b":[null,{"x":null}]}]}"#,
+                Ok(r#"{"a":[{"b":[null,{}],"z":1}]}"#),
+            ),
+            (r#"{"a":5}"#, r#"{"a":[{"z":1,"b":null}]}"#, Ok(r#"{"a":[{"z":1}]}"#)),
+            (r#"{"a":{}}"#, r#"{"a":[{"z":1,"b":null}]}"#, Ok(r#"{"a":[{"z":1,"b":null}]}"#)),
             (r#"{"e":1e3,"f":1.0}"#, r#"{"n":1.50}"#, Ok(r#"{"e":1e3,"f":1.0,"n":1.50}"#)),
             (r#"{"<":"a b\"< & "}"#, r#"{"é":1}"#, Ok(r#"{"\u003c":"a b\"\u003c \u0026 ","é":1}"#)),
             (r#"{"a":1}"#, "2", Err(NotJson::Patch)),

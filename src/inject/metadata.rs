@@ -7,7 +7,9 @@ use super::selects::Choice;
 use super::template::{Object, Pod, text};
 use super::{Annotations, Work, hot_upgrade};
 use crate::diag::{Code, Diagnostic};
-use crate::model::annotations::{HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, injected_sets, read_hashes};
+use crate::model::annotations::{
+    HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, WORKING, injected_sets, is_null, read_hashes,
+};
 use crate::model::go_json::to_go_json;
 use crate::yaml::{Part, Path};
 use serde_json::{Value, json};
@@ -38,6 +40,9 @@ pub(super) fn apply(
         }
     }
     write_list(choice, previous, mode, &mut annotations);
+    if brought.iter().any(|b| b.twin.is_some()) && is_null(text(&annotations, WORKING)) {
+        work.tell(unreadable(pod, WORKING));
+    }
     hot_upgrade::annotate(brought, &fates.gone(pod), &mut annotations);
     annotations
 }
@@ -78,7 +83,8 @@ fn write_hashes(
     annotations: &mut Object,
     work: &mut Work<'_>,
 ) {
-    let Some(mut entries) = read_hashes(text(annotations, key)) else {
+    let written = text(annotations, key);
+    let Some(mut entries) = read_hashes(written).filter(|_| !is_null(written)) else {
         work.tell(unreadable(pod, key));
         return;
     };
@@ -129,11 +135,15 @@ fn encode(entries: BTreeMap<String, Value>) -> String {
 
 fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
     let path = Path::dotted("metadata.annotations").then(key);
+    let what = match key {
+        WORKING => "`null`, not a JSON object from containers to containers of the pod",
+        _ => "not a JSON object from set names to hashes",
+    };
     Diagnostic::error(
         Code::UnreadableHashes,
         format!("annotation `{key}` of `{}` cannot be read", pod.template.key),
     )
-    .at(pod.label(&path, Part::Value, "not a JSON object from set names to hashes"))
+    .at(pod.label(&path, Part::Value, what))
     .field(pod.template.path.join(&path).to_string())
     .because("Kruise denies such a pod")
     .help("remove the annotation; it is written anew")

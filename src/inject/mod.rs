@@ -123,10 +123,12 @@ pub fn inject(template: &PodTemplate<'_>, sets: &Sets, options: &Options) -> Out
         Err(wrong) => return Outcome::refused(vec![*wrong]),
     };
     let mut work = Work { found: Vec::new(), trace: options.trace.then(Trace::default), options };
-    // Kruise v1.9.0: a pod that has ended or is being deleted leaves the webhook at once.
+    // Kruise v1.9.0 sidecarsetMutatingPod: a pod that has ended or is being deleted gets no sidecar. What writes
+    // launch barriers does not ask for that.
     if pod.is_inactive() {
         work.note_all(sets, "the pod has ended or is being deleted");
-        return work.finish(None, Vec::new());
+        let value = only_barriers(&pod, &mut work);
+        return work.finish(value, Vec::new());
     }
     let choice = selects::choose(&pod, sets, &mut work);
     if work.failed() {
@@ -189,6 +191,24 @@ fn build(
         record.annotations(&patched, &annotations);
     }
     New { annotations, init_containers: init.values, containers: main.values, volumes, image_pull_secrets }
+}
+
+/// The template with launch barriers and without sidecars; None where nothing changes or an error was told.
+fn only_barriers(pod: &Pod<'_>, work: &mut Work<'_>) -> Option<Value> {
+    if !selects::is_webhook_called(pod.template) {
+        return None;
+    }
+    let annotations = pod.annotations.cloned().unwrap_or_default();
+    let mut main = containers::as_they_are(pod, containers::List::Main);
+    priority::apply(pod, &annotations, &removal::Previous::none(), &mut main, work);
+    let new = New {
+        annotations,
+        init_containers: pod.init_containers.to_vec(),
+        containers: main.values,
+        volumes: pod.volumes.to_vec(),
+        image_pull_secrets: pod.image_pull_secrets.to_vec(),
+    };
+    if work.failed() { None } else { new.write(pod) }
 }
 
 /// What is gathered on the way.

@@ -53,12 +53,18 @@ fn priorities(pod: &Pod<'_>, annotations: &Object, main: &Merged, work: &mut Wor
     }
     let mut all = Vec::with_capacity(main.values.len());
     for (i, container) in main.values.iter().enumerate() {
-        let entry = items(container, "env").iter().rfind(|e| name(e) == PRIORITY);
-        let value = entry.map(|e| e.get("value").and_then(Value::as_str).unwrap_or_default());
-        match value.map_or(Ok(0), str::parse::<i64>) {
-            Ok(priority) => all.push(priority),
-            Err(_) => work.tell(not_a_number(pod, main, i, value.unwrap_or_default())),
+        // Kruise v1.9.0 getPriority: the last entry counts, and every one of them has to be a number.
+        let entries = items(container, "env").iter().enumerate().filter(|(_, e)| name(e) == PRIORITY);
+        let mut priority = Some(0);
+        for (at, entry) in entries {
+            let value = entry.get("value").and_then(Value::as_str).unwrap_or_default();
+            priority = value.parse::<i64>().ok();
+            if priority.is_none() {
+                work.tell(not_a_number(pod, main, (i, at), value));
+                break;
+            }
         }
+        all.extend(priority);
     }
     (all.len() == main.values.len()).then_some(all)
 }
@@ -124,7 +130,7 @@ fn left_to_cluster(pod: &Pod<'_>, main: &Merged) -> Diagnostic {
         .help("where Kruise is not installed, priorities have no effect")
 }
 
-fn not_a_number(pod: &Pod<'_>, main: &Merged, index: usize, value: &str) -> Diagnostic {
+fn not_a_number(pod: &Pod<'_>, main: &Merged, (index, entry): (usize, usize), value: &str) -> Diagnostic {
     let container = name(&main.values[index]);
     let message = format!(
         "{PRIORITY} of container `{container}` in `{}` is `{value}`, not a whole number",
@@ -133,11 +139,7 @@ fn not_a_number(pod: &Pod<'_>, main: &Merged, index: usize, value: &str) -> Diag
     let diagnostic = Diagnostic::error(Code::LaunchPriorityInvalid, message);
     let diagnostic = match main.slots.get(index) {
         Some(Slot::Pod(i)) => {
-            let env = items(&pod.containers[*i], "env")
-                .iter()
-                .rposition(|e| name(e) == PRIORITY)
-                .unwrap_or_default();
-            let at = path(List::Main, *i).then("env").then(env);
+            let at = path(List::Main, *i).then("env").then(entry);
             diagnostic
                 .at(pod.label(&at.then("value"), Part::Value, ""))
                 .field(pod.template.path.join(&at).to_string())

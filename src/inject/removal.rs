@@ -39,6 +39,11 @@ impl<'a> Previous<'a> {
         Self { listed, dropped }
     }
 
+    /// Returns what a pod says that no set was ever injected into.
+    pub(super) fn none() -> Self {
+        Self { listed: BTreeSet::new(), dropped: BTreeSet::new() }
+    }
+
     /// Tells whether some set was injected before.
     pub(super) fn is_ours(&self) -> bool {
         self.listed.iter().any(|name| !name.is_empty())
@@ -47,6 +52,11 @@ impl<'a> Previous<'a> {
     /// Tells whether this set was injected before.
     pub(super) fn lists(&self, set: &str) -> bool {
         self.listed.contains(&set)
+    }
+
+    /// Tells whether a set that was injected before brings this pull secret, in any content that is known of it.
+    pub(super) fn brought_secret(&self, sets: &Sets, secret: &str) -> bool {
+        self.known(sets).any(|set| set.brings_secret(secret))
     }
 
     /// The known contents of the sets that were injected before.

@@ -6,11 +6,12 @@ use super::revision::Chosen;
 use super::selects::Choice;
 use super::template::{Object, Pod, name};
 use crate::diag::{Code, Diagnostic, Label};
+use crate::model::go_regexp::{self, PatternError};
 use crate::model::quantity::{Quantity, QuantityError};
 use crate::model::resources_expr::{self, EvalError, Expr};
 use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer};
 use crate::yaml::{Part, Path};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Policy {
     is_sum: bool,
-    names: Result<Regex, String>,
+    names: Result<Regex, PatternError>,
     /// Part of `resources`, resource, expression: in the order they are written.
     terms: Vec<(&'static str, &'static str, Result<Expr, String>)>,
 }
@@ -37,15 +38,12 @@ impl Policy {
             let text = text.as_deref().filter(|t| !t.is_empty())?;
             Some((part, resource, resources_expr::parse(text).map_err(|e| e.to_string())))
         });
-        Self { is_sum: policy.mode != "max", names: compile(&policy.name_regex), terms: terms.collect() }
+        Self {
+            is_sum: policy.mode != "max",
+            names: go_regexp::compile(&policy.name_regex),
+            terms: terms.collect(),
+        }
     }
-}
-
-/// Go's classes (`\w`, `\d`) and letter cases are those of ASCII; classes by Unicode property need the other
-/// form.
-fn compile(pattern: &str) -> Result<Regex, String> {
-    let build = |unicode| RegexBuilder::new(pattern).unicode(unicode).build();
-    build(false).or_else(|wrong| build(true).map_err(|_| wrong.to_string()))
 }
 
 /// Replaces the resources of a container by the computed ones.
@@ -113,9 +111,8 @@ fn reckon(
     let expression = expression.as_ref().map_err(|why| Box::new(failed(why)))?;
     let mut amount = Quantity::zero();
     for target in targets {
-        let written = target.get("resources").and_then(|r| r.get(part)).and_then(|p| p.get(resource));
-        let quantity = match written.filter(|w| !w.is_null()) {
-            Some(written) => {
+        let quantity = match written(target, part, resource) {
+            Some((part, written)) => {
                 parse(written).map_err(|e| Box::new(bad_quantity(pod, target, part, resource, e)))?
             }
             // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is
@@ -149,12 +146,18 @@ fn reckon(
     Ok(Some(result))
 }
 
+/// What a target writes. Kubernetes v1.32 SetDefaults_Pod: the API server makes a limit the request of a container
+/// that has none, before any webhook sees the pod.
+fn written<'a>(target: &'a Value, part: &'a str, resource: &str) -> Option<(&'a str, &'a Value)> {
+    let resources = target.get("resources")?;
+    let at = |part: &'a str| Some((part, resources.get(part)?.get(resource)?));
+    at(part).or_else(|| at("limits").filter(|_| part == "requests"))
+}
+
+/// Reads a quantity as it reaches the webhook: the API server has rounded it and written it in its own form, which
+/// decides about the form of sums.
 fn parse(written: &Value) -> Result<Quantity, QuantityError> {
-    match written {
-        Value::String(text) => Quantity::parse(text),
-        other => Quantity::parse(&other.to_string()),
-    }
-    .map(Quantity::rounded_to_milli)
+    Quantity::parse(&Quantity::read(written)?.rounded_to_milli().to_string())
 }
 
 /// The container of a set that has the policy.
@@ -172,14 +175,16 @@ impl Place<'_> {
         self.chosen.content.set().document.label(&self.path(below), Part::Value, text)
     }
 
-    fn bad_regex(&self, why: &str) -> Diagnostic {
-        let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        let message =
-            format!("the names of targets of `{}` are no regular expression: {last}", self.sidecar.name);
+    fn bad_regex(&self, why: &PatternError) -> Diagnostic {
+        let message = format!("the pattern for the targets of `{}` cannot be used: {why}", self.sidecar.name);
+        let help = match &why.suggestion {
+            Some(alike) => format!("write `{alike}`, which has Go's meaning everywhere"),
+            None => "write it in the syntax of RE2, as Go's `regexp` reads it".to_owned(),
+        };
         Diagnostic::error(Code::ResourcesExpression, message)
             .at(self.label("targetContainersNameRegex", ""))
             .field(self.path("targetContainersNameRegex").to_string())
-            .help("write it in the syntax of RE2")
+            .help(help)
     }
 
     fn bad_expression(&self, part: &str, resource: &str, why: &str) -> Diagnostic {

@@ -56,16 +56,15 @@ pub(super) fn pick<'s>(
     if wanted.revision_name.is_none() && wanted.custom_version.is_none() {
         return latest(Why::Latest);
     }
+    // Kruise v1.9.0 getSuitableRevisionSidecarSet looks the revision up before it asks for the policy.
+    let Some(content) = find(wanted, &set.name, sets) else {
+        work.tell(not_found(set, wanted, sets));
+        return None;
+    };
     if wanted.is_partial && !is_held_back(pod, set, work) {
         return latest(Why::PartialLatest);
     }
-    match find(wanted, &set.name, sets) {
-        Some(content) => Some(Chosen { current: prepared, content, why: Why::Named, is_registered: true }),
-        None => {
-            work.tell(not_found(set, wanted, sets));
-            None
-        }
-    }
+    Some(Chosen { current: prepared, content, why: Why::Named, is_registered: true })
 }
 
 /// Kruise v1.9.0, policy Partial: a paused update and a missed canary selector keep the named revision; after

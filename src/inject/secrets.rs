@@ -32,9 +32,8 @@ pub(super) fn merge(
         }
     }
     // What an earlier injection brought stands where a first injection would put it, if nothing moves by
-    // that.
-    let is_ours: BTreeSet<&str> =
-        if previous.is_ours() { ours.iter().copied().collect() } else { BTreeSet::new() };
+    // that. A secret that none of the sets injected before brings is the pod's own.
+    let is_ours: BTreeSet<&str> = ours.iter().copied().filter(|n| previous.brought_secret(sets, n)).collect();
     let own = old.iter().copied().filter(|n| !is_ours.contains(n));
     let order = removal::settled(&old, own.chain(ours));
     order.into_iter().map(|n| written.get(n).map_or_else(|| json!({"name": n}), |s| (*s).clone())).collect()

@@ -30,11 +30,7 @@ pub(super) struct Choice<'s> {
 /// Finds the sets that apply and the content each of them gives.
 pub(super) fn choose<'s>(pod: &Pod<'_>, sets: &'s Sets, work: &mut Work<'_>) -> Choice<'s> {
     let mut choice = Choice { chosen: Vec::new(), paused: Vec::new(), is_webhook_called: true };
-    // Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its
-    // value.
-    if let NamespaceLabels::Known(labels) = pod.template.namespace_labels
-        && labels.contains_key(CONTROL_PLANE)
-    {
+    if !is_webhook_called(pod.template) {
         choice.is_webhook_called = false;
         work.note_all(
             sets,
@@ -71,6 +67,14 @@ pub(super) fn choose<'s>(pod: &Pod<'_>, sets: &'s Sets, work: &mut Work<'_>) -> 
         }
     }
     choice
+}
+
+/// Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its value.
+pub(super) fn is_webhook_called(template: &PodTemplate<'_>) -> bool {
+    match template.namespace_labels {
+        NamespaceLabels::Known(labels) => !labels.contains_key(CONTROL_PLANE),
+        NamespaceLabels::Unknown => true,
+    }
 }
 
 /// Whether a set applies, its pause aside.
