@@ -253,6 +253,8 @@ codes! {
     QosClassLowered "qos-class-lowered" "a sidecar without limits in a Guaranteed pod"
     /// An autoscaler measures by requests, and a container of the new template has none.
     AutoscalerWithoutRequest "autoscaler-without-request" "a sidecar without a cpu request and a HorizontalPodAutoscaler on cpu"
+    /// A term of `scatterStrategy` has no value: Kruise looks for pods whose label is empty or absent.
+    ScatterWithoutValue "scatter-without-value" "scatterStrategy: [{key: zone}]"
     /// The workloads of a namespace ask for more than a ResourceQuota allows, as far as git tells.
     QuotaExceeded "quota-exceeded" "kind: ResourceQuota\nspec: {hard: {requests.cpu: 2}}"
     /// A ResourceQuota makes every container say what it needs, and one does not.

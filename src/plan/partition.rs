@@ -5,14 +5,14 @@ use crate::model::sidecar_set::IntOrPercent;
 
 /// Returns how many of `n` matched units are kept; of those that wait for their update, the last ones.
 ///
-/// Kruise v1.9.0 util.CalculatePartitionReplicas: a percentage is rounded up, but of several units one is always
-/// updated unless the text is exactly `100%`.
+/// Kruise v1.9.0 util.CalculatePartitionReplicas: a percentage is rounded up, but where it comes to all of several
+/// units, one is updated unless the text is exactly `100%`. More than all of them keeps all.
 pub fn keep(partition: Option<&IntOrPercent>, n: usize) -> usize {
     let Some(partition) = partition else { return 0 };
-    let kept = rounded_up(partition, n).min(n);
+    let kept = rounded_up(partition, n);
     match partition {
         IntOrPercent::Text(text) if kept == n && n > 1 && text != "100%" => n - 1,
-        _ => kept,
+        _ => kept.min(n),
     }
 }
 
@@ -29,12 +29,15 @@ mod tests {
             ("98%", 1000, 980),
             ("99%", 10, 9),
             ("100%", 10, 10),
-            ("150%", 10, 9),
+            ("101%", 10, 10),
+            ("150%", 10, 10),
+            ("150%", 2, 2),
+            ("101%", 1, 1),
             ("0%", 1, 0),
             ("1%", 1, 1),
             ("30%", 7, 3),
             ("50%", 0, 0),
-            ("99999999999%", 10, 9),
+            ("99999999999%", 10, 10),
             ("99999999999999999999%", 10, 0),
         ] {
             assert_eq!(percent(text, n), wanted, "{text} of {n}");

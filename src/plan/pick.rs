@@ -152,7 +152,7 @@ fn order(course: &Course<'_>, state: &State<'_>, ready: &[usize], is_rollback: b
         order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].line.and_then(|l| l.batch)));
         return order;
     }
-    scatter::scatter(&strategy.scatter_strategy, &labels, order)
+    scatter::scatter(&scatter::of_workloads(&strategy.scatter_strategy), &labels, order)
 }
 
 /// The pods that still fit into the step.

@@ -69,7 +69,10 @@ impl fmt::Display for Rest {
             Self::NotUpdate => f.write_str("`updateStrategy.type` is `NotUpdate`"),
             Self::EarlierWave(why) => f.write_str(why),
             Self::Partition { updated, pods, workloads } => {
-                write!(f, "`updateStrategy.partition` keeps {} of {pods} pods", pods - updated)?;
+                match updated {
+                    0 => write!(f, "`updateStrategy.partition` keeps all {pods} pods")?,
+                    _ => write!(f, "`updateStrategy.partition` keeps {} of {pods} pods", pods - updated)?,
+                }
                 names(f, workloads)
             }
             Self::Canary(workloads) => {

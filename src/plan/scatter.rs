@@ -13,6 +13,16 @@ pub fn scatter(terms: &[ScatterTerm], units: &[&Labels], order: Vec<usize>) -> V
     by_frequency(expanded, units, &order).into_iter().fold(order, |order, term| spread(&term, units, order))
 }
 
+/// Returns the terms for workloads: one without a value stands for every value of its key, as `*` does. Kruise looks for
+/// pods whose label is empty or absent, which nobody who wrote a key alone can have meant.
+pub fn of_workloads(terms: &[ScatterTerm]) -> Vec<ScatterTerm> {
+    let every = |term: &ScatterTerm| match term.value.is_empty() {
+        true => ScatterTerm { key: term.key.clone(), value: "*".to_owned() },
+        false => term.clone(),
+    };
+    terms.iter().map(every).collect()
+}
+
 /// Puts every value that there is in the place of `*`; each term stays once.
 fn expand(terms: &[ScatterTerm], units: &[&Labels]) -> Vec<ScatterTerm> {
     let mut expanded: Vec<ScatterTerm> = Vec::new();
@@ -140,6 +150,13 @@ mod tests {
         assert_eq!(scattered(&["a"], values, &all(values)), "axxxaxxxa");
         let values = "xxxxxxaaaa";
         assert_eq!(scattered(&["a"], values, &all(values)), "axxaxxaxxa");
+    }
+
+    #[test]
+    fn a_key_alone_means_every_value_of_workloads_and_no_value_of_pods() {
+        let values = "aaabbbbbcc";
+        assert_eq!(of_workloads(&[term(""), term("a")]), [term("*"), term("a")]);
+        assert_eq!(scattered(&[""], values, &all(values)), values);
     }
 
     #[test]

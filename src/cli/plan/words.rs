@@ -101,7 +101,8 @@ pub(super) fn bounds(plan: &Planned<'_>) -> String {
         let keep = partition::keep(strategy.partition.as_ref(), pods as usize);
         let written = strategy.partition.as_ref().map(amount).filter(|w| w.ends_with('%'));
         let share = written.map_or_else(String::new, |w| format!(" ({w})"));
-        parts.push(format!("; partition {keep}{share}"));
+        let all = if keep > 0 && keep >= pods as usize { ", which keeps all" } else { "" };
+        parts.push(format!("; partition {keep}{share}{all}"));
         if strategy.selector.is_some() {
             parts.push("; canaries only".to_owned());
         }
@@ -179,10 +180,11 @@ pub(super) fn requests(batch: &Batch) -> String {
 }
 
 fn more(requests: &Requests) -> Option<String> {
-    let each = [("cpu", &requests.cpu), ("memory", &requests.memory)];
-    let changed = each.into_iter().filter(|(_, amount)| amount.sign() != 0);
+    let cpu = requests.cpu.clone().rounded_to_milli().to_string();
+    let each = [("cpu", &requests.cpu, cpu), ("memory", &requests.memory, requests.memory.for_people())];
+    let changed = each.into_iter().filter(|(_, amount, _)| amount.sign() != 0);
     let said: Vec<String> = changed
-        .map(|(name, amount)| format!("{name} {}{amount}", if amount.sign() > 0 { "+" } else { "" }))
+        .map(|(name, amount, text)| format!("{name} {}{text}", if amount.sign() > 0 { "+" } else { "" }))
         .collect();
     (!said.is_empty()).then(|| said.join(", "))
 }

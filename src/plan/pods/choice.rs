@@ -58,6 +58,9 @@ pub(super) struct Choice {
     pub(super) kept: usize,
     /// The bound of unavailable pods, where it ends the round.
     pub(super) bound: Option<usize>,
+    /// The pod that is not upgradable and whose condition cannot be read: Kruise stops with an error before it
+    /// updates any.
+    pub(super) unreadable: Option<usize>,
 }
 
 /// Chooses the pods of the next round.
@@ -84,6 +87,7 @@ pub(super) fn choose(set: &SidecarSet, units: &[Unit<'_>]) -> Choice {
     waiting.truncate(waiting.len() - choice.kept);
     let written = strategy.max_unavailable.as_ref().unwrap_or(&MAX_UNAVAILABLE);
     walk(units, waiting, unavailable::max_unavailable(written, units.len()), &mut choice);
+    stop_at_unreadable(units, &mut choice);
     choice
 }
 
@@ -94,6 +98,18 @@ fn ordered(set: &SidecarSet, units: &[Unit<'_>], mut waiting: Vec<usize>) -> Vec
         priority::sort(strategy, &labels, &mut waiting);
     }
     scatter::scatter(&set.update_strategy.scatter_strategy, &labels, waiting)
+}
+
+/// Kruise v1.9.0 updatePodSidecarSetUpgradableCondition reads the condition of each pod that is not upgradable, before
+/// it updates any, and of each that it has updated; one that cannot be read ends the round.
+fn stop_at_unreadable(units: &[Unit<'_>], choice: &mut Choice) {
+    let is_unreadable = |i: &usize| units[*i].pod.is_upgradable_unreadable;
+    choice.unreadable = choice.not_upgradable.iter().copied().find(is_unreadable);
+    if choice.unreadable.is_some() {
+        choice.chosen.clear();
+    } else if let Some(at) = choice.chosen.iter().position(is_unreadable) {
+        choice.chosen.truncate(at + 1);
+    }
 }
 
 /// Takes pods in order: one that is not ready costs nothing, a ready one has to fit under the bound, and the first

@@ -16,7 +16,7 @@ pub use matched::Namespaces;
 pub use observed::observed;
 pub use pod::{Container, ContainerStatus, Pod};
 
-use crate::diag::Diagnostic;
+use crate::diag::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarSet;
 use choice::{Choice, Unit, choose, status};
 
@@ -81,7 +81,8 @@ pub struct Status {
 ///
 /// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet.
 pub fn next_step(set: &SidecarSet, pods: &[Pod], namespaces: &Namespaces) -> (NextStep, Vec<Diagnostic>) {
-    let (matched, found) = matched::matched(set, pods, namespaces);
+    let (matched, mut found) = matched::matched(set, pods, namespaces);
+    found.extend(scatter_without_value(set));
     let units: Vec<Unit<'_>> = matched.into_iter().map(|pod| Unit::new(set, pod)).collect();
     let status = status(&units);
     let rest = |kind, reason: String| NextStep {
@@ -108,6 +109,19 @@ pub fn next_step(set: &SidecarSet, pods: &[Pod], namespaces: &Namespaces) -> (Ne
     (step, found)
 }
 
+/// Kruise compares a label with the empty text where a term has no value.
+fn scatter_without_value(set: &SidecarSet) -> Option<Diagnostic> {
+    let terms = &set.update_strategy.scatter_strategy;
+    let term = terms.iter().find(|term| term.value.is_empty())?;
+    let message = format!("a term of `scatterStrategy` has the key `{}` and no value", term.key);
+    let found = Diagnostic::warning(Code::ScatterWithoutValue, message)
+        .at(set.label("spec.updateStrategy.scatterStrategy", ""))
+        .field("spec.updateStrategy.scatterStrategy")
+        .because("Kruise spreads the pods whose label is empty or absent, and takes the others as they come")
+        .help("write `value: \"*\"` for every value of the label, or the value that is meant");
+    Some(found)
+}
+
 fn finished(status: Status) -> String {
     let not_ready = status.updated_pods - status.updated_ready_pods;
     match (status.matched_pods, not_ready) {
@@ -122,7 +136,10 @@ fn round(set: &SidecarSet, units: &[Unit<'_>], status: Status) -> NextStep {
     let keys = |places: &[usize]| places.iter().map(|i| units[*i].pod.key()).collect();
     let (kind, reason) = match choice.chosen.is_empty() {
         false => (Kind::Batch, None),
-        true => (kind_of_rest(&choice), Some(why_none(&choice, status))),
+        true => match choice.unreadable {
+            Some(pod) => (Kind::Hold, Some(stopped(&units[pod].pod.key()))),
+            None => (kind_of_rest(&choice), Some(why_none(&choice, status))),
+        },
     };
     NextStep {
         kind,
@@ -131,6 +148,13 @@ fn round(set: &SidecarSet, units: &[Unit<'_>], status: Status) -> NextStep {
         status,
         not_upgradable: keys(&choice.not_upgradable),
     }
+}
+
+fn stopped(pod: &str) -> String {
+    format!(
+        "the message of the condition `SidecarSetUpgradable` of {pod} is no JSON object: Kruise stops with an error \
+         before it updates any pod"
+    )
 }
 
 /// Pods that settle give room or become candidates; everything else is as somebody wrote it.

@@ -1,6 +1,6 @@
 //! The order in which pods are updated where nobody asks for another: those that are missed least go first.
 
-use super::pod::Pod;
+use super::pod::{ContainerStatus, Pod};
 use crate::model::timestamp::Timestamp;
 use std::cmp::{Ordering, Reverse};
 
@@ -14,7 +14,8 @@ pub(super) fn compare(a: &Pod, b: &Pod) -> Ordering {
         .then_with(|| phase(a).cmp(&phase(b)))
         .then_with(|| a.is_ready.cmp(&b.is_ready))
         .then_with(|| if a.is_ready { latest_first(a.ready_since, b.ready_since) } else { Ordering::Equal })
-        .then_with(|| restarts(b).cmp(&restarts(a)))
+        .then_with(|| most(&b.statuses).cmp(&most(&a.statuses)))
+        .then_with(|| b.native_restarts.cmp(&a.native_restarts))
         .then_with(|| latest_first(a.created, b.created))
         .then_with(|| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)))
 }
@@ -28,8 +29,10 @@ fn phase(pod: &Pod) -> u8 {
     }
 }
 
-fn restarts(pod: &Pod) -> i64 {
-    pod.statuses.iter().map(|s| s.restarts).fold(0, i64::max)
+/// The most restarts of a container. Kubernetes v1.32 controller_utils.go maxContainerRestarts: native sidecars are
+/// looked at only where the others are alike.
+fn most(statuses: &[ContainerStatus]) -> i64 {
+    statuses.iter().map(|s| s.restarts).fold(0, i64::max)
 }
 
 /// A time that is not written goes before all others.

@@ -5,6 +5,9 @@ use crate::model::timestamp::Timestamp;
 use crate::plan::Labels;
 use serde_json::Value;
 
+/// The condition in which Kruise keeps for each set whether it can update the pod.
+const UPGRADABLE: &str = "SidecarSetUpgradable";
+
 /// A pod, as far as it matters to a rollout. Where the API leaves a field out, it has the value that Go gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pod {
@@ -26,6 +29,8 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// Names of `spec.initContainers`.
     pub init_containers: Vec<String>,
+    /// Those of them that are native sidecars (`restartPolicy: Always`).
+    pub native_sidecars: Vec<String>,
     /// `status.phase`.
     pub phase: String,
     /// The condition Ready is True.
@@ -34,6 +39,10 @@ pub struct Pod {
     pub ready_since: Option<Timestamp>,
     /// `status.containerStatuses`.
     pub statuses: Vec<ContainerStatus>,
+    /// The most restarts of a native sidecar, from `status.initContainerStatuses`.
+    pub native_restarts: i64,
+    /// The condition SidecarSetUpgradable has a message that Kruise cannot read.
+    pub is_upgradable_unreadable: bool,
 }
 
 /// One of `spec.containers`.
@@ -106,7 +115,12 @@ impl Pod {
 
     fn read_spec(&mut self, spec: Fields<'_>) -> Result<(), Misfit> {
         self.has_node = !spec.text("nodeName")?.is_empty();
-        self.init_containers = spec.each("initContainers", |c| Ok(c.text("name")?.to_owned()))?;
+        let init = spec.each("initContainers", |c| {
+            Ok((c.text("name")?.to_owned(), c.text("restartPolicy")? == "Always"))
+        })?;
+        self.native_sidecars =
+            init.iter().filter(|(_, is_native)| *is_native).map(|(n, _)| n.clone()).collect();
+        self.init_containers = init.into_iter().map(|(name, _)| name).collect();
         self.containers = spec.each("containers", |c| {
             Ok(Container { name: c.text("name")?.to_owned(), image: c.text("image")?.to_owned() })
         })?;
@@ -115,14 +129,19 @@ impl Pod {
 
     fn read_status(&mut self, status: Fields<'_>) -> Result<(), Misfit> {
         self.phase = status.text("phase")?.to_owned();
-        let conditions = status.each("conditions", |condition| {
-            let is_true = condition.text("status")? == "True";
-            let since = condition.time("lastTransitionTime")?;
-            Ok((condition.text("type")? == "Ready").then_some((is_true, since)))
-        })?;
-        if let Some((is_true, since)) = conditions.into_iter().flatten().next() {
-            (self.is_ready, self.ready_since) = (is_true, since);
+        let mut ready = None;
+        for condition in status.each("conditions", Condition::read)? {
+            match condition.kind {
+                "Ready" if ready.is_none() => ready = Some((condition.is_true, condition.since)),
+                UPGRADABLE => self.is_upgradable_unreadable |= !condition.has_entries(),
+                _ => {}
+            }
         }
+        (self.is_ready, self.ready_since) = ready.unwrap_or_default();
+        let restarts =
+            status.each("initContainerStatuses", |s| Ok((s.text("name")?, s.number("restartCount")?)))?;
+        let native = restarts.iter().filter(|(name, _)| self.native_sidecars.iter().any(|n| n == name));
+        self.native_restarts = native.map(|(_, restarts)| *restarts).fold(0, i64::max);
         self.statuses = status.each("containerStatuses", |status| {
             Ok(ContainerStatus {
                 name: status.text("name")?.to_owned(),
@@ -133,5 +152,29 @@ impl Pod {
             })
         })?;
         Ok(())
+    }
+}
+
+/// One of `status.conditions`.
+struct Condition<'a> {
+    kind: &'a str,
+    is_true: bool,
+    since: Option<Timestamp>,
+    message: &'a str,
+}
+
+impl<'a> Condition<'a> {
+    fn read(fields: Fields<'a>) -> Result<Self, Misfit> {
+        Ok(Self {
+            kind: fields.text("type")?,
+            is_true: fields.text("status")? == "True",
+            since: fields.time("lastTransitionTime")?,
+            message: fields.text("message")?,
+        })
+    }
+
+    /// Tells whether the message is what Kruise keeps in it: a JSON object, or nothing.
+    fn has_entries(&self) -> bool {
+        self.message.is_empty() || serde_json::from_str::<Value>(self.message).is_ok_and(|m| m.is_object())
     }
 }
