@@ -33,6 +33,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         );
         return Ok(USAGE);
     };
+    inputs.leave_out_other_clusters();
     let mut first = first_pass(&mut inputs, common);
     let (renderers, wrong) = renderers(&inputs, &mut first, None, false, true);
     reporter.add(wrong);

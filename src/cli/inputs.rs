@@ -228,6 +228,19 @@ impl<'a> Inputs<'a> {
         self.cluster = Some(name.to_owned());
     }
 
+    /// Leaves out the manifests that stand in the folder of another cluster than the one that was named.
+    pub(super) fn leave_out_other_clusters(&mut self) {
+        let Some(name) = self.cluster.as_deref() else { return };
+        let (layout, mut manifests) = (&self.layout, std::mem::take(&mut self.manifests));
+        let has_folder = |c: &&Cluster| c.folder.is_some();
+        manifests.retain(|input| {
+            let mut owners =
+                layout.clusters.iter().filter(has_folder).filter(|c| layout.is_in(c, input)).peekable();
+            owners.peek().is_none() || owners.any(|c| *c.name == *name)
+        });
+        self.manifests = manifests;
+    }
+
     /// Returns the clusters that count; None stands for the only one where pillion.yaml names none.
     pub(super) fn clusters(&self) -> Vec<Option<Cluster>> {
         if self.layout.clusters.is_empty() {

@@ -65,7 +65,12 @@ fn only_set(
 ) -> (Option<Arc<SidecarSet>>, Namespaces) {
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
+    // What the command line names is meant; pillion.yaml may name a folder with many.
+    let named = if args.inputs.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
+    if !named.is_empty() {
+        gathered.sidecar_sets = named;
+    }
     gathered.refuse_repaired();
     let mut states = gather_files(&inputs.history, inputs.files);
     states.refuse_repaired();
@@ -114,7 +119,9 @@ fn not_one(gathered: &Gathered, sets: &[Arc<SidecarSet>], args: &PlanArgs) -> Di
         document.label(&path.join(&Path::dotted("metadata.name")), Part::Value, "")
     };
     let labels = gathered.sidecar_sets.iter().map(label);
-    labels.fold(several, Diagnostic::at).help("a rollout is of one SidecarSet: name its file only")
+    labels
+        .fold(several, Diagnostic::at)
+        .help("a rollout is of one SidecarSet: name the file that holds it alone")
 }
 
 fn next(

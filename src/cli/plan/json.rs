@@ -3,7 +3,7 @@
 use super::by_workload::{Planned, Shown};
 use crate::diag::json as findings;
 use crate::model::ledger::name_text;
-use crate::plan::report::{Batch, End, Surge, Workload};
+use crate::plan::report::{Batch, End, Workload};
 use crate::plan::requests::Requests;
 use crate::read::in_order;
 use crate::stage::RenderedPlaces;
@@ -104,9 +104,8 @@ fn batch(batch: &Batch, workloads: Value) -> Value {
         "requests": requests(&batch.requests),
     });
     if batch.surge.pods > 0 {
-        let Surge { pods, requests } = &batch.surge;
-        value["surge"] =
-            json!({"pods": pods, "cpu": requests.cpu.to_string(), "memory": requests.memory.to_string()});
+        let more = requests(&batch.surge.requests);
+        value["surge"] = json!({"pods": batch.surge.pods, "cpu": more["cpu"], "memory": more["memory"]});
     }
     value["workloads"] = workloads;
     value
@@ -135,5 +134,6 @@ fn workload(plan: &Planned<'_>, places: &RenderedPlaces<'_>, batch: usize, workl
 }
 
 fn requests(requests: &Requests) -> Value {
-    json!({"cpu": requests.cpu.to_string(), "memory": requests.memory.to_string()})
+    let cpu = requests.cpu.clone().rounded_to_milli();
+    json!({"cpu": cpu.to_string(), "memory": requests.memory.rounded_to_units().to_string()})
 }

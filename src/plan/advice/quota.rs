@@ -18,8 +18,8 @@ pub fn quotas(subjects: &[Subject<'_>], neighbours: &[Neighbour<'_>], batches: &
         let templates = templates(quota, subjects, &defaults);
         for (key, measure, hard) in amounts(quota.object) {
             let uses = Uses::of(subjects, &templates, measure);
-            if let Some((batch, peak)) = uses.worst(batches, &hard) {
-                found.push(exceeded(quota, key, &hard, batch, &peak, &uses));
+            if let Some(worst) = uses.worst(batches, &hard) {
+                found.push(exceeded(quota, (key, measure), &hard, &worst, &uses));
             }
         }
     }
@@ -59,6 +59,27 @@ impl Measure {
             Self::Pods => Quantity::from_milli(1000, Format::DecimalSi),
         }
     }
+}
+
+impl Measure {
+    /// Writes amounts for people; where they would look alike and are not, in full.
+    fn said(self, amounts: [&Quantity; 3]) -> [String; 3] {
+        let full = amounts.map(ToString::to_string);
+        if !matches!(self, Self::Memory(_)) {
+            return full;
+        }
+        let short = amounts.map(Quantity::for_people);
+        let misleads = |i: usize, j: usize| short[i] == short[j] && amounts[i] != amounts[j];
+        if misleads(0, 1) || misleads(0, 2) || misleads(1, 2) { full } else { short }
+    }
+}
+
+/// The batch that uses most of a quota.
+struct Worst {
+    batch: usize,
+    peak: Quantity,
+    /// What is used before the rollout.
+    before: Quantity,
 }
 
 /// The keys of a quota that are known, what each counts, and how much is allowed.
@@ -110,7 +131,7 @@ impl Uses {
     }
 
     /// The batch with the highest peak, where that is above the quota and above what is used before.
-    fn worst(&self, batches: &[Batch], hard: &Quantity) -> Option<(usize, Quantity)> {
+    fn worst(&self, batches: &[Batch], hard: &Quantity) -> Option<Worst> {
         let known = self.each.iter().zip(&self.pods).filter_map(|(each, pods)| Some((each.as_ref()?, *pods)));
         let untouched = known.fold(Quantity::zero(), |sum, ((old, _), pods)| sum.plus(&old.times(pods)));
         let mut now = self.carried(batches).into_iter().fold(untouched, |sum, more| sum.plus(&more));
@@ -129,7 +150,7 @@ impl Uses {
             }
             now = end;
         }
-        worst
+        worst.map(|(batch, peak)| Worst { batch, peak, before })
     }
 
     /// What pods that carry the new template from earlier on use more than old ones.
@@ -154,17 +175,25 @@ fn highest(old: &Quantity, new: &Quantity, step: &Quantity, outcome: &Outcome) -
 
 fn exceeded(
     quota: &Neighbour<'_>,
-    key: &str,
+    (key, measure): (&str, Measure),
     hard: &Quantity,
-    batch: usize,
-    peak: &Quantity,
+    worst: &Worst,
     uses: &Uses,
 ) -> Diagnostic {
-    let message = format!(
-        "batch {batch} may bring `{key}` of namespace {} to {peak}, and ResourceQuota {} allows {hard}",
-        quota.namespace,
-        quota.name(),
-    );
+    let Worst { batch, peak, before } = worst;
+    let [said_hard, said_peak, said_before] = measure.said([hard, peak, before]);
+    let (namespace, name) = (quota.namespace, quota.name());
+    let message = match before > hard {
+        // The rollout is not to blame for what was above the quota without it.
+        true => format!(
+            "`{key}` of namespace {namespace} is {said_before} before the rollout, above the {said_hard} of \
+             ResourceQuota {name}; batch {batch} may bring it to {said_peak}"
+        ),
+        false => format!(
+            "batch {batch} may bring `{key}` of namespace {namespace} to {said_peak}, and ResourceQuota {name} allows \
+             {said_hard}"
+        ),
+    };
     let diagnostic = Diagnostic::warning(Code::QuotaExceeded, message);
     quota
         .mark(diagnostic, &Path::dotted("spec.hard").then(key), "")
@@ -260,6 +289,9 @@ mod tests {
         );
         // What is above the quota already is nobody's doing here.
         assert!(told(json!({"requests.cpu": 1}), json!({"requests": {"cpu": 0}}), &[(0, 10, 0)]).is_empty());
+        let above = "`requests.cpu` of namespace shop is 1 before the rollout, above the 500m of ResourceQuota q; batch 1 \
+            may bring it to 1500m";
+        assert_eq!(told(json!({"requests.cpu": "500m"}), more(), &[(0, 10, 0)]), [above]);
         let pods = "batch 1 may bring `pods` of namespace shop to 13, and ResourceQuota q allows 12";
         assert_eq!(told(json!({"pods": 12, "services": 1}), more(), &[(0, 10, 3)]), [pods]);
     }
