@@ -34,6 +34,7 @@ mod watch;
 
 pub use reference::reference;
 
+use crate::diag::Code;
 use crate::write::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use report::Reporter;
@@ -178,6 +179,14 @@ enum Verb {
     Man,
 }
 
+impl Verb {
+    /// Tells whether it renders or plans SidecarSets: only there something can be done about the order of sets and
+    /// about pods that do not heal by themselves. Elsewhere such advice hides what is asked for.
+    fn can_act_on_advice(&self) -> bool {
+        matches!(self, Self::Render(_) | Self::Validate(_) | Self::Plan(_) | Self::Stage(_) | Self::Cmp(_))
+    }
+}
+
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments = guise::named(arguments.collect());
@@ -193,6 +202,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     let mut reporter = Reporter::new(&cli.common);
+    if !cli.verb.can_act_on_advice() {
+        reporter.leave_out(&[Code::SetOrderMatters, Code::OrderedReadyStuck]);
+    }
     let outcome = match &cli.verb {
         Verb::Render(args) => render::run(args, &cli.common, &mut reporter),
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),

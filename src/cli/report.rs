@@ -1,7 +1,7 @@
 //! Messages to standard error, in the form that was asked for.
 
 use super::{Common, Format};
-use crate::diag::{self, Diagnostic, Severity, github, human, json, short};
+use crate::diag::{self, Code, Diagnostic, Severity, github, human, json, short};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -23,6 +23,8 @@ pub(super) struct Reporter {
     /// Places about which nothing more is said.
     settled: BTreeSet<Place>,
     has_errors: bool,
+    /// Codes of advice that this command does not pass on.
+    left_out: &'static [Code],
 }
 
 impl Reporter {
@@ -36,12 +38,20 @@ impl Reporter {
             alike: BTreeMap::new(),
             settled: BTreeSet::new(),
             has_errors: false,
+            left_out: &[],
         }
+    }
+
+    /// Passes on nothing with these codes but errors.
+    pub(super) fn leave_out(&mut self, codes: &'static [Code]) {
+        self.left_out = codes;
     }
 
     /// Takes diagnostics to be shown.
     pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
-        for diagnostic in diagnostics {
+        let left_out = self.left_out;
+        let passes_on = |d: &Diagnostic| d.is_error() || !left_out.contains(&d.code);
+        for diagnostic in diagnostics.into_iter().filter(passes_on) {
             self.has_errors |= diagnostic.is_error();
             let place = place(&diagnostic);
             if place.as_ref().is_some_and(|p| self.settled.contains(p)) {
