@@ -237,6 +237,19 @@ fn inactive_pods_stay() {
         assert!(Scene::of(&[LOG], &pod).run().value.is_none(), "{more}"); // i243 i244
         assert!(Scene::of(&[LOG], &pod).template().run().value.is_some(), "a template has no end");
     }
+    let pod = |priority: &str| {
+        let env = format!("env: [{{name: KRUISE_CONTAINER_PRIORITY, value: '{priority}'}}]");
+        let containers = format!("containers: [{{name: app, {env}}}, {{name: b}}]");
+        format!(
+            "metadata: {{name: a, labels: {{app: web}}}}\nspec: {{{containers}}}\nstatus: {{phase: Failed}}"
+        )
+    };
+    let value = Scene::of(&[LOG], &pod("1")).value();
+    assert_eq!(names(&value, "containers"), ["app", "b"]);
+    assert_eq!(env(&value, "b"), ["KRUISE_CONTAINER_BARRIER=?"]); // f001 f089
+    assert_eq!(Scene::of(&[LOG], &pod("high")).errors(), ["launch-priority-invalid"]); // f003
+    let barred = Scene::of(&[LOG], &pod("1")).namespace("default", Some(&[("control-plane", "")]));
+    assert!(barred.run().value.is_none());
 }
 
 #[test]
@@ -453,6 +466,15 @@ fn pull_secrets() {
     assert_eq!(names(&Scene::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
     assert_eq!(names(&Scene::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
     assert!(Scene::new(&[], pod).run().value.is_none()); // i143
+    // The list names another set: the secret is the pod's own and stays in front. f025
+    let listed = |list: &str| {
+        let annotations = format!("annotations: {{'{LIST}': '{list}'}}");
+        let secrets = "imagePullSecrets: [{name: a}, {name: c}]";
+        let spec = format!("spec: {{containers: [{{name: app}}], {secrets}}}");
+        let pod = format!("metadata: {{name: web-0, labels: {{app: web}}, {annotations}}}\n{spec}");
+        names(&Scene::of(&[set], &pod).value(), "imagePullSecrets")
+    };
+    assert_eq!(listed("other"), ["a", "c", "b"]);
 }
 
 #[test]
@@ -554,6 +576,74 @@ fn the_injected_list_and_old_hashes() {
 }
 
 #[test]
+fn an_annotation_of_null_is_refused() {
+    // Kruise's webhook panics on it. f008 f009 f010
+    for key in [HASH, "kruise.io/sidecarset-hash-without-image"] {
+        let null = format!("{{'{key}': 'null'}}");
+        let scene = with_annotations(&[LOG], &null).annotations(Annotations::Kruise);
+        assert_eq!(scene.errors(), ["unreadable-hashes"], "{key}");
+    }
+    let hot = "{upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}";
+    let hot = format!("containers: [{{name: mesh, image: m, upgradeStrategy: {hot}}}]");
+    let key = "kruise.io/sidecarset-working-hotupgrade-container";
+    let working = |text: &str| with_annotations(&[("s", &hot)], &format!("{{'{key}': '{text}'}}"));
+    assert_eq!(working("null").errors(), ["unreadable-hashes"]);
+    assert!(with_annotations(&[LOG], &format!("{{'{key}': 'null'}}")).run().diagnostics.is_empty());
+    let value = working(r#"{"mesh":"mesh-2","a":1,"z":"z-2"}"#).value(); // f006
+    assert_eq!(annotation(&value, key), Some(r#"{"a":"","mesh":"mesh-1","z":"z-2"}"#));
+}
+
+#[test]
+fn times_of_other_sets_are_written_in_utc() {
+    let entry = |time: &str| format!(r#"{{'{HASH}': '{{"o":{{"updateTimestamp":"{time}","hash":"h"}}}}'}}"#);
+    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(Annotations::Kruise);
+    let value = scene("2024-01-01T00:00:00.5+02:00").value(); // f007
+    assert!(
+        annotation(&value, HASH).is_some_and(|h| h.contains(r#""updateTimestamp":"2023-12-31T22:00:00Z""#))
+    );
+    assert_eq!(scene("yesterday").errors(), ["unreadable-hashes"]);
+}
+
+#[test]
+fn resources_are_computed_from_what_reaches_the_webhook() {
+    let computed = |resources: &str, expression: &str| {
+        let policy = format!("{{targetContainersMode: sum, resourcesExpr: {{requests: {expression}}}}}");
+        let set = format!("containers: [{{name: log, image: l, resourcesPolicy: {policy}}}]");
+        let app = format!("containers: [{{name: app, resources: {resources}}}]");
+        Scene::new(&[("s", &set)], &app).value()["spec"]["containers"][0]["resources"]["requests"].clone()
+    };
+    // The API server makes limits requests where there are none. f160 f161
+    assert_eq!(computed("{limits: {cpu: 2}}", "{cpu: 'cpu*10%'}"), json!({"cpu": "200m"}));
+    let both = "{limits: {cpu: 2}, requests: {cpu: 1}}";
+    assert_eq!(computed(both, "{cpu: 'cpu*10%'}"), json!({"cpu": "100m"}));
+    let null = "{limits: {cpu: 2}, requests: {cpu: null}}";
+    assert_eq!(computed(null, "{cpu: 'cpu*10%'}"), json!({"cpu": "0"}));
+    assert_eq!(computed("{limits: {cpu: 2}}", "{memory: 'memory+1Mi'}"), json!({"memory": "1Mi"}));
+    // It writes quantities in its own form, which decides about the form of the sum. f019 f020 f021
+    let memory = |memory: &str, expression: &str| {
+        let requests = format!("{{requests: {{memory: {memory}}}}}");
+        computed(&requests, &format!("{{memory: '{expression}'}}"))["memory"].clone()
+    };
+    assert_eq!(memory("1.5Ki", "memory*2"), json!("3072"));
+    assert_eq!(memory("0.1Gi", "memory*1000"), json!("107374182400"));
+    assert_eq!(computed("{requests: {cpu: 1E2}}", "{cpu: 'cpu+10m'}"), json!({"cpu": "100010m"}));
+}
+
+#[test]
+fn every_launch_priority_has_to_be_a_number() {
+    let pod = |first: &str, last: &str| {
+        let entry = |value: &str| format!("{{name: KRUISE_CONTAINER_PRIORITY, {value}}}");
+        format!("containers: [{{name: app, env: [{}, {}]}}, {{name: b}}]", entry(first), entry(last))
+    };
+    for first in ["value: high", "value: ''", "valueFrom: {fieldRef: {fieldPath: metadata.name}}"] {
+        let scene = Scene::new(&[], &pod(first, "value: '1'"));
+        assert_eq!(scene.errors(), ["launch-priority-invalid"], "{first}"); // f004 f005
+    }
+    let scene = Scene::new(&[], &pod("value: '5'", "value: '0'"));
+    assert!(scene.run().value.is_none(), "the last one counts");
+}
+
+#[test]
 fn modes() {
     let keys = |mode: Annotations| -> Vec<String> {
         let value = Scene::new(&[LOG], APP).annotations(mode).value();
@@ -595,6 +685,11 @@ fn revisions() {
         assert_eq!(image(&scene), wanted, "{policy} {update}");
         assert!(scene.codes().is_empty());
     }
+    // The revision is looked up before the policy is asked for, and its version has moved on. f028
+    let moved = revision("Partial", "{partition: 5}").replace("log:1", "log:0");
+    let moved = format!("customVersion: v2\n{moved}");
+    let scene = Scene::new(&[("log", &moved)], APP).history(&[OLD]);
+    assert_eq!(scene.errors(), ["revision-not-found"]);
     let half = revision("Partial", "{partition: 50%}"); // i181
     let scene = Scene::new(&[("log", &half)], APP).history(&[OLD]);
     assert_eq!(scene.codes(), ["partial-by-key"]);
@@ -647,8 +742,9 @@ fn resources() {
         ("{limits: {cpu: cpu}}", ".*", Some(json!({"limits": {"cpu": "3500m"}})), vec![]), // i334: a native sidecar counts
         ("{limits: {cpu: cpu}}", "(?i)^APP$", Some(json!({"limits": {"cpu": "1"}})), vec![]),
         ("{limits: {memory: memory}}", "a", Some(Value::Null), vec!["resources-limit-left-out"]), // i304
-        ("{requests: {cpu: cpu}}", "a", Some(json!({"requests": {"cpu": "0"}})), vec![]),         // i306
-        ("{limits: {cpu: cpu}}", "^none$", None, vec!["resources-no-target"]),                    // i303
+        ("{requests: {cpu: cpu}}", "a", Some(json!({"requests": {"cpu": "3500m"}})), vec![]), // limits are requests
+        ("{requests: {memory: memory}}", "aux", Some(json!({"requests": {"memory": "0"}})), vec![]), // i306
+        ("{limits: {cpu: cpu}}", "^none$", None, vec!["resources-no-target"]),                // i303
         ("{limits: {cpu: cpu}}", "(", None, vec!["resources-expression"]),
         ("{limits: {cpu: cpu*100m}}", "a", None, vec!["resources-expression"]), // i330
         ("{limits: {cpu: cpu-9}}", "^app$", None, vec!["resources-expression"]), // i315

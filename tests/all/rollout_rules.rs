@@ -336,3 +336,54 @@ fn namespaces_are_asked_where_the_set_selects_some() {
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(step.pods, ["lost/p-0002"]);
 }
+
+#[test]
+fn more_than_all_keeps_all() {
+    for (partition, batches) in [("100%", 0), ("101%", 0), ("150%", 0), ("99%", 1), ("91%", 1)] {
+        let set = set(&format!("{{partition: '{partition}', maxUnavailable: 10}}"));
+        assert_eq!(roll_out(&set, &mut pods(&set, 10)).0.concat().len(), batches, "{partition}");
+    }
+}
+
+#[test]
+fn restarts_of_native_sidecars_decide_where_others_are_alike() {
+    let set = set("{maxUnavailable: 4}");
+    let mut pods = pods(&set, 4);
+    for (pod, native) in pods.iter_mut().zip([2, 7, 0, 3]) {
+        (pod.ready_since, pod.created, pod.native_restarts) = (None, None, native);
+    }
+    pods[2].statuses[0].restarts = 1;
+    let wanted = ["default/p-0002", "default/p-0001", "default/p-0003", "default/p-0000"];
+    assert_eq!(next(&set, &pods).pods, wanted);
+}
+
+#[test]
+fn a_hash_with_a_time_that_nobody_can_read_does_not_count() {
+    let set = set("{}");
+    let mut pod = pod(&set, 0);
+    let times = [("2026-01-01T00:00:00Z", 1), ("2026-01-01T02:00:00+02:00", 1), ("yesterday", 0), ("", 0)];
+    for (time, updated) in times {
+        let entries = json!({"log": {"hash": set.hash, "updateTimestamp": time}, "other": {"hash": "h"}});
+        pod.annotations.insert(HASH.into(), entries.to_string());
+        assert_eq!(next(&set, std::slice::from_ref(&pod)).status.updated_pods, updated, "{time}");
+    }
+}
+
+#[test]
+fn a_condition_that_nobody_can_read_ends_the_round() {
+    let set = set("{maxUnavailable: 3}");
+    let mut pods = pods(&set, 3);
+    pods[1].is_upgradable_unreadable = true;
+    let found_after_the_update = ["default/p-0002", "default/p-0001"];
+    assert_eq!(next(&set, &pods).pods, found_after_the_update);
+    record(&mut pods[1], "kruise.io/sidecarset-hash-without-image", "other");
+    let step = next(&set, &pods);
+    assert_eq!((step.kind, step.pods.len()), (Kind::Hold, 0));
+    assert!(step.reason.is_some_and(|r| r.contains("`SidecarSetUpgradable` of default/p-0001")));
+}
+
+#[test]
+fn a_null_label_is_no_label() {
+    let set = set("{selector: {matchLabels: {log: 'true', tier: null}}, maxUnavailable: 3}");
+    assert_eq!(next(&set, &pods(&set, 2)).pods.len(), 2);
+}

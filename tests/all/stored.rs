@@ -11,6 +11,12 @@ fn sets_are_stored_as_kruise_stores_them() {
     let mut compared = 0;
     for case in cases("injection") {
         let stored = documents(&case, "stored.yaml");
+        if stored.is_empty() {
+            // Kruise cannot decode one of the sets, and nothing is stored.
+            let sets = documents(&case, "sidecarsets.yaml");
+            assert!(sets.iter().any(|d| decode(d, &Path::root()).0.is_none()), "{}", case.display());
+            continue;
+        }
         let sets: Vec<SidecarSet> = documents(&case, "sidecarsets.yaml")
             .iter()
             .map(|d| {

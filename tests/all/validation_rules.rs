@@ -19,12 +19,25 @@ fn broken_rules_are_errors_at_kruises_fields() {
             "~metadata: {name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}",
             "metadata.name",
         ),
+        ("~metadata: {name: s, generateName: a.b}", "metadata.generateName"),
         ("~metadata: {name: s, labels: {a: 'b c'}}", "metadata.labels"),
         ("~metadata: {name: s, annotations: {'a b': c}}", "metadata.annotations"),
         ("~apiVersion: apps.kruise.io/v1", "apiVersion"),
         // Selectors.
         ("~spec: {containers: [{name: a, image: b}]}", "spec.selector"),
         ("~spec: {selector: {}, containers: [{name: a, image: b}]}", "spec.selector"),
+        // The API server drops null where the CRD has a schema.
+        ("~spec: {selector: {matchLabels: {a: null}}, containers: [{name: a, image: b}]}", "spec.selector"),
+        ("  patchPodMetadata: [{annotations: {a: null}}]", "spec.patchPodMetadata"),
+        ("    resources: {limits: {cpu: \"1\\n\"}}", "spec.containers[0].resources.limits.cpu"),
+        (
+            "    resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: 'a++', resourcesExpr: {limits: {cpu: cpu}}}",
+            "spec[0].resourcesPolicy.targetContainersNameRegex",
+        ),
+        (
+            "    resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: '[a&&b]', resourcesExpr: {limits: {cpu: cpu}}}",
+            "spec[0].resourcesPolicy.targetContainersNameRegex",
+        ),
         (
             "~spec: {selector: {matchLabels: {'a b': c}}, containers: [{name: a, image: b}]}",
             "spec.selector.selector",
@@ -148,10 +161,6 @@ fn broken_rules_are_errors_at_kruises_fields() {
         (
             "    resources: {limits: {cpu: 1}}\n    resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {limits: {cpu: cpu}}}",
             "spec[0].resourcesPolicy",
-        ),
-        (
-            "    resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: '', resourcesExpr: {limits: {cpu: cpu}}}",
-            "spec[0].resourcesPolicy.targetContainersNameRegex",
         ),
         (
             "    resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: '(?=a)', resourcesExpr: {limits: {cpu: cpu}}}",
