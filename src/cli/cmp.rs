@@ -9,7 +9,7 @@ use super::items::{Items, STREAM};
 use super::kustomization;
 use super::legacy::dangling_in;
 use super::report::Reporter;
-use super::{DONE, ENVIRONMENT, FINDINGS, USAGE, parameters, to_stdout};
+use super::{DONE, ENVIRONMENT, FINDINGS, USAGE, data_to_stdout, parameters, to_stdout};
 use crate::diag::{Code, Diagnostic, Label, line};
 use crate::model::sidecars::Decoded;
 use crate::model::workload::type_of;
@@ -73,7 +73,7 @@ pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Failure
     }
     match outcome {
         Ok(outcome) if !told.iter().any(Diagnostic::is_error) => {
-            to_stdout(&outcome.text)?;
+            data_to_stdout(&outcome.text)?;
             Ok(DONE)
         }
         Ok(_) => Ok(FINDINGS),

@@ -5,7 +5,7 @@
 use super::door::{self, Told, explain_patches};
 use super::items::{Items, STREAM, is_function, is_of_a_file};
 use super::report::Reporter;
-use super::{DONE, FINDINGS, to_stdout};
+use super::{DONE, FINDINGS, data_to_stdout};
 use crate::diag::{Code, Diagnostic, Label, krm};
 use crate::model::sidecars::{self, Decoded, KeepSidecarSets, Spec};
 use crate::model::workload::{group_of, type_of};
@@ -49,7 +49,7 @@ pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, Failure> {
         _ => document.text().to_owned(),
     };
     match with_results(&text, results) {
-        Ok(text) => to_stdout(&text)?,
+        Ok(text) => data_to_stdout(&text)?,
         Err(wrong) => reporter.add([*wrong]),
     }
     Ok(if reporter.has_errors() { FINDINGS } else { DONE })

@@ -7,7 +7,7 @@ use super::door::{self, Door, Told, explain_patches};
 use super::items::{Items, STREAM};
 use super::krm::{is_manifest, is_sidecar_set, values};
 use super::report::Reporter;
-use super::{DONE, FINDINGS, to_stdout};
+use super::{DONE, FINDINGS, data_to_stdout};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::sidecars::{self, KeepSidecarSets, Spec};
 use crate::read::read_file;
@@ -32,7 +32,7 @@ pub(super) fn run(config: &std::path::Path, text: &str, reporter: &mut Reporter)
     reporter.add(told);
     match output {
         Some(output) if !reporter.has_errors() => {
-            to_stdout(&output)?;
+            data_to_stdout(&output)?;
             Ok(DONE)
         }
         _ => Ok(FINDINGS),

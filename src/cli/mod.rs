@@ -34,7 +34,7 @@ mod watch;
 
 pub use reference::reference;
 
-use crate::diag::Code;
+use crate::diag::{Code, plain};
 use crate::write::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use report::Reporter;
@@ -247,8 +247,13 @@ pub fn report_bug(panic: &str) {
     );
 }
 
-/// Writes data to standard output.
+/// Writes a text for people, or JSON, to standard output: what others wrote in it holds no hidden characters.
 fn to_stdout(text: &str) -> Result<(), Failure> {
+    data_to_stdout(&plain::lines(text))
+}
+
+/// Writes data to standard output, byte for byte: manifests, diffs, scripts.
+fn data_to_stdout(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Stdout)
 }

@@ -1,6 +1,6 @@
 //! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
 
-use super::{Cli, DONE, to_stdout};
+use super::{Cli, DONE, data_to_stdout};
 use crate::model::{ledger, repository, sidecars};
 use crate::write::Failure;
 use clap::CommandFactory as _;
@@ -25,7 +25,7 @@ pub(super) fn schema(of: Of) -> Result<u8, Failure> {
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a JSON value always serializes");
     text.push('\n');
-    to_stdout(&text)?;
+    data_to_stdout(&text)?;
     Ok(DONE)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn schema(of: Of) -> Result<u8, Failure> {
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
-    to_stdout(&String::from_utf8_lossy(&script))?;
+    data_to_stdout(&String::from_utf8_lossy(&script))?;
     Ok(DONE)
 }
 
@@ -41,6 +41,6 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 pub(super) fn man() -> Result<u8, Failure> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::Spool)?;
-    to_stdout(&String::from_utf8_lossy(&page))?;
+    data_to_stdout(&String::from_utf8_lossy(&page))?;
     Ok(DONE)
 }

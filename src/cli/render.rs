@@ -3,7 +3,7 @@
 use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, USAGE, render_branch, to_stdout};
+use super::{Common, DONE, FINDINGS, USAGE, data_to_stdout, render_branch};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
@@ -354,7 +354,7 @@ fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<
                     reporter.add([stale(&root.join(&name), 1, present.as_deref(), message)]);
                 }
             }
-            to_stdout(&compare.diff)?;
+            data_to_stdout(&compare.diff)?;
             let is_well = !compare.differs && !reporter.has_errors();
             return Ok(if is_well { DONE } else { FINDINGS });
         }

@@ -1,7 +1,7 @@
 //! Messages to standard error, in the form that was asked for.
 
 use super::{Common, Format};
-use crate::diag::{self, Code, Diagnostic, Severity, github, human, json, short};
+use crate::diag::{self, Code, Diagnostic, Severity, github, human, json, plain, short};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -88,20 +88,20 @@ impl Reporter {
     /// Says what was done, where somebody wants to know.
     pub(super) fn done(&self, text: &str) {
         if self.verbose && self.format == Format::Human {
-            self.print(&format!("{text}\n"));
+            self.print(&format!("{}\n", plain::lines(text)));
         }
     }
 
     /// Says something that is not about a place in a file.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            self.print(&format!("{text}\n"));
+            self.print(&format!("{}\n", plain::lines(text)));
         }
     }
 
     /// Says that the environment failed.
     pub(super) fn failure(&self, failure: &dyn std::error::Error) {
-        self.print(&format!("pillion: {failure}\n"));
+        self.print(&format!("pillion: {}\n", plain::lines(&failure.to_string())));
     }
 
     /// Shows everything taken.

@@ -1,12 +1,13 @@
 //! Shows diagnostics to people: the line, what is wrong on it, what to do.
 
-use super::{Diagnostic, Label, Severity};
+use super::{Diagnostic, Label, Severity, plain};
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Renders one diagnostic as text of several lines, ending with a line end.
 pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
+    let diagnostic = &shown(diagnostic);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let sources = sources(&diagnostic.labels);
     let mut group = Group::with_title(
@@ -27,6 +28,21 @@ pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let mut text = renderer.render(&[group]);
     text.push('\n');
     text
+}
+
+/// Returns a diagnostic as terminals may have it: a message stays on its line, notes and help keep theirs.
+fn shown(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut shown = diagnostic.clone();
+    shown.message = plain::line(&shown.message).into_owned();
+    for label in &mut shown.labels {
+        label.file = plain::line(&label.file).into();
+        label.text = plain::line(&label.text).into_owned();
+        label.source = plain::columns(&label.source).into();
+    }
+    for text in shown.notes.iter_mut().chain(&mut shown.help) {
+        *text = plain::lines(text).into_owned();
+    }
+    shown
 }
 
 fn level(severity: Severity) -> Level<'static> {

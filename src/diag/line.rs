@@ -1,24 +1,24 @@
 //! One line a diagnostic with all that helps, and no line of a file: for places that show plain text, such as the
 //! user interface of Argo CD.
 
-use super::{Diagnostic, short::word};
+use super::{Diagnostic, plain, short::word};
 
 /// Renders one diagnostic as one line, ending with a line end.
 pub fn render(diagnostic: &Diagnostic) -> String {
     let place = match diagnostic.labels.first() {
-        Some(l) if l.width > 0 => format!(" ({}:{}:{})", l.file, l.line, l.column),
-        Some(l) => format!(" ({})", l.file),
+        Some(l) if l.width > 0 => format!(" ({}:{}:{})", plain::line(&l.file), l.line, l.column),
+        Some(l) => format!(" ({})", plain::line(&l.file)),
         None => String::new(),
     };
     let mut text = format!(
         "{}[{}]: {}{place}",
         word(diagnostic.severity),
         diagnostic.code.name(),
-        diagnostic.message.replace('\n', " ")
+        plain::line(&diagnostic.message.replace('\n', " "))
     );
     for further in diagnostic.notes.iter().chain(&diagnostic.help) {
         text.push_str("; ");
-        text.push_str(&further.replace('\n', " "));
+        text.push_str(&plain::line(&further.replace('\n', " ")));
     }
     text.push('\n');
     text

@@ -9,6 +9,7 @@ pub mod human;
 pub mod json;
 pub mod krm;
 pub mod line;
+pub mod plain;
 mod reference;
 pub mod sarif;
 pub mod short;

@@ -1,14 +1,15 @@
 //! One line a diagnostic: `path:line:column: error[code]: message`.
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Severity, plain};
 
 /// Renders one diagnostic as one line, ending with a line end.
 pub fn render(diagnostic: &Diagnostic) -> String {
     let place = match diagnostic.labels.first() {
-        Some(l) => format!("{}:{}:{}: ", l.file, l.line, l.column),
+        Some(l) => format!("{}:{}:{}: ", plain::line(&l.file), l.line, l.column),
         None => String::new(),
     };
     let message = diagnostic.message.replace('\n', " ");
+    let message = plain::line(&message);
     format!("{place}{}[{}]: {message}\n", word(diagnostic.severity), diagnostic.code.name())
 }
 

@@ -1,6 +1,7 @@
 //! What does git mean by its answer? Whose turn is it: the user's, the server's, or just another try's.
 
 use super::Failure;
+use crate::diag::plain;
 use std::collections::BTreeMap;
 
 /// A branch that was not moved.
@@ -196,15 +197,15 @@ fn said(err: &str) -> String {
 const KEPT: usize = 600;
 
 fn short(text: &str) -> String {
-    let text = masked(text);
+    let text = plain::line(&masked(text)).into_owned();
     match text.char_indices().nth(KEPT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
 }
 
-/// Returns a text in which no address holds a user name or a password.
-pub(super) fn masked(text: &str) -> String {
+/// Returns a text in which no address holds a user name, a password or a query, which may be a token.
+pub fn masked(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -220,6 +221,16 @@ pub(super) fn masked(text: &str) -> String {
                 rest = &after[host..];
             }
             None => rest = after,
+        }
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`');
+        let (address, behind) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
+        // The query may hold another address.
+        if let Some((path, query)) = address.split_once('?')
+            && !query.is_empty()
+        {
+            kept.push_str(path);
+            kept.push_str("?***");
+            rest = behind;
         }
     }
     kept.push_str(rest);
@@ -242,6 +253,15 @@ mod tests {
             ("git@github.com:acme/gitops.git", "git@github.com:acme/gitops.git"),
             ("https://host/a@b", "https://host/a@b"),
             ("no address", "no address"),
+            (
+                "fatal: unable to access 'https://host/a.git/?private_token=s3cr3t&x=https://u:p@h/': 403",
+                "fatal: unable to access 'https://host/a.git/?***': 403",
+            ),
+            (
+                "see https://host/a?token=s3cr3t and http://h?s3cr3t, then",
+                "see https://host/a?*** and http://h?*** then",
+            ),
+            ("is it https://host/a? yes", "is it https://host/a? yes"),
         ] {
             assert_eq!(masked(said), kept);
         }

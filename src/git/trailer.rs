@@ -3,6 +3,8 @@
 //! They are read by the rules of `git interpret-trailers --no-divider`, so that `git log --format=%(trailers)`,
 //! a merge queue and pillion see the same.
 
+use crate::diag::plain;
+
 /// The commit of the sources, under the name that Argo CD's hydrator and GitOps Promoter read.
 pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
 /// What the commit does: Open, Batch, Close, Pause, Resume, RollBack, Approve, Hold, Render, Init.
@@ -37,14 +39,15 @@ pub struct Trailer {
     pub value: String,
 }
 
-/// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order).
+/// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order). What of it
+/// others wrote is text: no control characters, and nothing that turns its direction.
 pub fn message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String {
     let mut message = one_line(subject);
     message.push('\n');
-    let body = body.trim_matches('\n').trim_end();
+    let body = plain::lines(body.trim_matches('\n').trim_end());
     if !body.is_empty() {
         message.push('\n');
-        message.push_str(body);
+        message.push_str(&body);
         message.push('\n');
     }
     let mut sorted: Vec<_> = trailers.iter().collect();
@@ -122,5 +125,21 @@ fn split(line: &str) -> Option<(&str, &str)> {
 
 /// Returns a text without line ends, so that it cannot begin a trailer of its own.
 fn one_line(text: &str) -> String {
-    text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect();
+    plain::line(&words.join(" ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_holds_no_hidden_characters() {
+        let trailers = [("Pillion-Evidence", "{\"pod\":\"a\u{202e}b\"}".to_owned())];
+        let text = message("log\u{1b}[31m: x\n[skip ci]", "one\u{9b}\ntwo\u{2066}\r", &trailers);
+        let expected = "log\\u001b[31m: x [skip ci]\n\none\\u009b\ntwo\\u2066\n\nPillion-Evidence: {\"pod\":\"a\\u202eb\"}\n";
+        assert_eq!(text, expected);
+        let evidence: serde_json::Value = serde_json::from_str(&parse(&text)[0].value).unwrap();
+        assert_eq!(evidence["pod"], "a\u{202e}b");
+    }
 }

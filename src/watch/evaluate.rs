@@ -11,6 +11,7 @@ use super::report::{Item, Report};
 use super::snapshot::Snapshot;
 use super::standing::{Standing, Watched};
 use super::world::{Proposal, Released as Landed, Stopped, Unseen, World};
+use crate::diag::plain;
 use crate::git::{Id, Signing, trailer};
 use crate::model::duration;
 use crate::plan::{Circumstances, Step};
@@ -213,7 +214,8 @@ fn alarm(watched: &Watched<'_>, looked: &Looked<'_>, decided: &mut Decided, sinc
     let passed = snapshot.now.duration_since(first).as_secs().max(0).unsigned_abs();
     let is_open = judgement.verdict == Verdict::Waiting && ledger.paused.is_none();
     if passed < after || !is_open {
-        let at = first + jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX / 2));
+        let at = jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX));
+        let at = first.saturating_add(at).unwrap_or(Timestamp::MAX);
         decided.changes_at = decided.changes_at.into_iter().chain([at]).min();
         return;
     }
@@ -348,8 +350,9 @@ fn change(
         Ok(after) => after,
         Err(refused) => return Ok(Err(refused.to_string())),
     };
-    let mut lines = stop.lines.clone();
-    lines.truncate(MOST_EVIDENCE);
+    // They name what a server calls its pods and workloads.
+    let lines = stop.lines.iter().take(MOST_EVIDENCE).map(|l| plain::line(l).into_owned());
+    let mut lines: Vec<String> = lines.collect();
     let more = stop.evidence.len().saturating_sub(MOST_EVIDENCE);
     if more > 0 {
         lines.push(format!("and {more} more pods or containers"));

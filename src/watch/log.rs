@@ -2,7 +2,12 @@
 //!
 //! Other crates speak at warnings only: at `debug` HTTP clients print headers and addresses.
 
+use crate::diag::plain;
+use std::fmt::Debug;
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
@@ -64,7 +69,22 @@ where
             .with_span_list(false)
             .with_writer(to)
             .boxed(),
-        Form::Text => fmt::layer().with_ansi(has_colors).with_target(false).with_writer(to).boxed(),
+        Form::Text => fmt::layer()
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_ansi(has_colors)
+            .with_target(false)
+            .with_writer(to)
+            .boxed(),
+    }
+}
+
+/// Writes a field of an event on the line of the event: what servers say may be anything.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let text = format!("{value:?}");
+    let text = plain::line(&text);
+    match field.name() {
+        "message" => write!(writer, "{text}"),
+        name => write!(writer, "{name}={text}"),
     }
 }
 
@@ -112,6 +132,21 @@ mod tests {
         assert_eq!((&lines[0]["message"], &lines[0]["batch"]), (&"released".into(), &2.into()));
         assert_eq!(lines[0]["sidecar_set"], "log");
         assert_eq!(lines[1]["level"], "ERROR");
+    }
+
+    #[test]
+    fn a_line_of_text_stays_one_line() {
+        let kept = Kept::default();
+        let to = kept.clone();
+        let subscriber = tracing_subscriber::registry().with(layer(Form::Text, false, move || to.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            let said = "no\n2026-01-01 INFO released\u{1b}[2J\u{202e}";
+            tracing::warn!(failure = %said, list = said, "the server says: {said}");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().contains(plain::is_hidden), "{text}");
+        assert_eq!(text.matches("no\\n2026-01-01 INFO released\\u001b[2J\\u202e").count(), 2, "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::decide::{Decided, Decision};
 use super::evaluate::Looked;
 use super::judge::{Health, Judgement};
 use super::standing::Watched;
+use crate::diag::plain;
 use crate::git::Id;
 use crate::model::ledger::name_text;
 use crate::plan::Step;
@@ -101,7 +102,7 @@ impl Item {
                 Some(Step::Close(_)) => "Close",
                 Some(Step::Rest(_)) | None => "Rest",
             },
-            reasons: decided.reasons.clone(),
+            reasons: decided.reasons.iter().map(|r| plain::line(r).into_owned()).collect(),
             changes_at: decided.changes_at,
             judgement: looked.judgement.clone(),
             released: None,

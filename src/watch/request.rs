@@ -1,5 +1,7 @@
 //! How is another server asked over HTTP? With a deadline, a bounded answer, and no secret in what is said of it.
 
+use crate::diag::plain;
+use crate::git::masked;
 use std::fmt;
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
@@ -209,24 +211,14 @@ fn told(error: &Error) -> String {
 /// Characters that are kept of what others say.
 const KEPT: usize = 300;
 
-/// Returns what somebody else says as one short line, with no control characters and no password of an address.
+/// Returns what somebody else says as one short line, with no hidden character and no secret of an address.
 pub(super) fn one_line(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let words: Vec<String> = plain.split_whitespace().map(masked).collect();
-    let line = words.join(" ");
+    let blank: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = blank.split_whitespace().collect();
+    let line = plain::line(&masked(&words.join(" "))).into_owned();
     match line.char_indices().nth(KEPT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
-    }
-}
-
-/// Takes user name and password out of a word that holds an address.
-fn masked(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None => word.to_owned(),
     }
 }
 
@@ -265,6 +257,8 @@ mod tests {
     fn what_others_say_is_one_short_line() {
         assert_eq!(one_line(" a\x1b[31m\n\tb \0"), "a [31m b");
         assert_eq!(one_line("see https://u:p@h/x!"), "see https://***@h/x!");
+        assert_eq!(one_line("see https://h/x?token=p"), "see https://h/x?***");
+        assert_eq!(one_line("a\u{202e}b"), "a\\u202eb");
         assert_eq!(one_line(&"x".repeat(400)).chars().count(), KEPT + 1);
     }
 

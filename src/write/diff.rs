@@ -1,5 +1,6 @@
 //! Differences between texts, for people.
 
+use crate::diag::plain;
 use similar::TextDiff;
 
 /// Returns the number of the first line that differs, from 1.
@@ -13,6 +14,6 @@ pub fn difference(old: &str, new: &str) -> Option<usize> {
 
 /// Returns a unified diff with three lines of context; empty when nothing differs.
 pub fn unified(name: &str, old: &str, new: &str) -> String {
-    let diff = TextDiff::from_lines(old, new);
+    let (diff, name) = (TextDiff::from_lines(old, new), plain::line(name));
     diff.unified_diff().context_radius(3).header(&format!("a/{name}"), &format!("b/{name}")).to_string()
 }

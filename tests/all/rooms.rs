@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model", "confine"], &["similar", "tempfile", "thiserror"]),
     ("programs", &[], &["rustix"]),
-    ("git", &[], &["git2", "ignore", "tempfile", "thiserror"]),
+    ("git", &["diag"], &["git2", "ignore", "rustix", "tempfile", "thiserror"]),
     (
         "watch",
         &["diag", "yaml", "model", "render", "plan", "git", "stage", "read", "programs"],

@@ -4,7 +4,8 @@ use super::heard::standing;
 use super::{ClusterArgs, NoStart, observers, settle, tell};
 use crate::cli::report::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
-use crate::cli::{Common, DONE, FINDINGS, to_stdout};
+use crate::cli::{Common, DONE, FINDINGS, data_to_stdout};
+use crate::diag::plain;
 use crate::git::Commit;
 use crate::watch::evaluate::{NotApplied, Options};
 use crate::watch::outside::Outside;
@@ -78,8 +79,9 @@ fn show(
             Err(failure) => format!("{failure}\n"),
         };
         // Home, and everything behind it away: what was there is written over without a flicker.
-        let text = if is_screen { format!("\u{1b}[H\u{1b}[J{text}") } else { text };
-        if let Err(failure) = to_stdout(&text) {
+        let text = plain::lines(&text);
+        let text = if is_screen { format!("\u{1b}[H\u{1b}[J{text}").into() } else { text };
+        if let Err(failure) = data_to_stdout(&text) {
             return Ok(Err(failure));
         }
         if !is_screen {
@@ -115,7 +117,7 @@ fn table(report: &Report) -> String {
         let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
         let _ = writeln!(text, "  {:width$}  WANTED  CARRYING  READY  HEALTH", "WORKLOAD");
         for w in own {
-            let why = w.reasons.first().map_or_else(String::new, |r| format!(": {r}"));
+            let why = w.reasons.first().map_or_else(String::new, |r| format!(": {}", plain::line(r)));
             let _ = writeln!(
                 text,
                 "  {:width$}  {:>6}  {:>8}  {:>5}  {}{why}",

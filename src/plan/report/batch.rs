@@ -5,6 +5,7 @@ use super::super::how::How;
 use super::super::requests::{Requests, requests_of, running_containers};
 use super::super::simulate::{self, Outcome, simulate};
 use super::super::step::{self, Course, Move, Step};
+use crate::diag::plain;
 use crate::model::ledger::{Ledger, Name};
 
 /// One batch.
@@ -63,7 +64,7 @@ impl Workload {
 /// Returns kind, namespace and name for people: `StatefulSet data/events` for `StatefulSet.apps/data/events`.
 pub fn title(key: &str) -> String {
     let (kind, name) = key.split_once('/').unwrap_or((key, ""));
-    format!("{} {name}", kind.split('.').next().unwrap_or(kind))
+    plain::line(&format!("{} {name}", kind.split('.').next().unwrap_or(kind))).into_owned()
 }
 
 /// Finds out what each batch among the steps does.
@@ -155,5 +156,6 @@ mod tests {
         assert_eq!(title("StatefulSet.apps/data/events"), "StatefulSet data/events");
         assert_eq!(title("Pod/shop/one"), "Pod shop/one");
         assert_eq!(title("odd"), "odd ");
+        assert_eq!(title("Pod/shop/a\n\u{1b}[2J"), "Pod shop/a\\n\\u001b[2J");
     }
 }
