@@ -43,6 +43,22 @@ pub enum Failure {
         /// What to do.
         hint: &'static str,
     },
+    /// A tree has no end in sight.
+    #[error(
+        "the folder `{path}` of a commit {what}, more than pillion reads: no repository of manifests does; remove it"
+    )]
+    Endless {
+        /// The beginning of its path from the root of the tree.
+        path: String,
+        /// What is too much.
+        what: &'static str,
+    },
+    /// A file is too long to be read.
+    #[error("the file {id} of a commit is longer than 512 MiB: no manifest is; remove it")]
+    Huge {
+        /// Its object.
+        id: Id,
+    },
     /// A path cannot be written.
     #[error("`{path}` cannot be written into a tree: {reason}")]
     Path {
@@ -244,6 +260,12 @@ pub enum Failure {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// pillion is to end.
+    #[error("`{doing}` was ended because pillion is to end")]
+    Stopped {
+        /// What was being done.
+        doing: String,
+    },
     /// Something else that libgit2 says.
     #[error("{what}: {source}")]
     Git {
@@ -264,7 +286,8 @@ impl Failure {
             | Self::Remote { .. }
             | Self::Write { .. }
             | Self::Start { .. }
-            | Self::Slow { .. } => true,
+            | Self::Slow { .. }
+            | Self::Stopped { .. } => true,
             Self::Git { source, .. } => {
                 matches!(source.class(), git2::ErrorClass::Os | git2::ErrorClass::Filesystem)
             }

@@ -4,6 +4,21 @@ use super::{Failure, Id, Repository};
 use git2::{ErrorCode, ObjectType};
 use std::path::Path;
 
+/// Files and folders of one listing; the biggest repositories have some hundred thousand.
+const MOST_ENTRIES: usize = 1_000_000;
+
+/// Bytes of all paths of one listing.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Folders in each other.
+const MOST_DEPTH: usize = 1_000;
+
+/// Bytes of a file that is read.
+const LONGEST_FILE: usize = 512 << 20;
+
+/// Bytes of a path: what Linux takes.
+const LONGEST_PATH: usize = 4_096;
+
 /// What a tree holds under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -66,8 +81,20 @@ impl Reader<'_> {
     /// # Errors
     /// When the blob is missing.
     pub fn read(&self, blob: Id) -> Result<Vec<u8>, Failure> {
+        self.read_within(blob, LONGEST_FILE)?.ok_or(Failure::Huge { id: blob })
+    }
+
+    /// Returns the bytes of a file as [`Self::read`] does; None: there are more than `most`, and none is read.
+    ///
+    /// # Errors
+    /// When the blob is missing.
+    pub fn read_within(&self, blob: Id, most: usize) -> Result<Option<Vec<u8>>, Failure> {
+        // A blob that is short in the repository may be endless in memory.
+        if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > most) {
+            return Ok(None);
+        }
         match self.odb.read(blob.0) {
-            Ok(object) if object.kind() == ObjectType::Blob => Ok(object.data().to_owned()),
+            Ok(object) if object.kind() == ObjectType::Blob => Ok(Some(object.data().to_owned())),
             Ok(_) => Err(Failure::Missing { id: blob, hint: "it is no file; `git fsck` says more" }),
             Err(e) if e.code() == ErrorCode::NotFound => {
                 Err(Failure::Missing { id: blob, hint: self.missing })
@@ -115,7 +142,7 @@ impl Repository {
     /// and what is not there has no files.
     ///
     /// # Errors
-    /// When a tree is missing.
+    /// When a tree is missing, or holds more than a repository can.
     pub fn files(&self, tree: Id, under: &[&str]) -> Result<Vec<Entry>, Failure> {
         let mut wanted: Vec<&str> = under.iter().map(|p| plain(p)).collect();
         wanted.sort_unstable();
@@ -139,12 +166,11 @@ impl Repository {
     /// Adds what is at a path, or below it.
     fn list(&self, tree: Id, path: &str, files: &mut Vec<Entry>) -> Result<(), Failure> {
         if path.is_empty() {
-            return self.walk(tree, &mut Vec::new(), files);
+            return self.walk(tree, Vec::new(), files);
         }
         match self.entry_at(tree, path)? {
             Some(entry) if entry.kind == Kind::Folder => {
-                let mut prefix = [path.as_bytes(), b"/"].concat();
-                self.walk(entry.id, &mut prefix, files)
+                self.walk(entry.id, [path.as_bytes(), b"/"].concat(), files)
             }
             Some(entry) => {
                 files.push(entry);
@@ -154,21 +180,42 @@ impl Repository {
         }
     }
 
-    /// Adds everything below a folder; `prefix` is its path with a slash, and is given back as it was.
-    fn walk(&self, tree: Id, prefix: &mut Vec<u8>, files: &mut Vec<Entry>) -> Result<(), Failure> {
-        let length = prefix.len();
-        for found in self.tree(tree)?.iter() {
-            prefix.extend_from_slice(found.name_bytes());
-            let (id, kind) = (Id(found.id()), Kind::of(found.filemode_raw()));
-            if kind == Kind::Folder {
-                prefix.push(b'/');
-                self.walk(id, prefix, files)?;
-            } else {
-                let path = String::from_utf8_lossy(prefix);
-                let is_exact = matches!(path, std::borrow::Cow::Borrowed(_));
-                files.push(Entry { path: path.into_owned(), is_exact, id, kind });
+    /// Adds everything below a folder; `prefix` is its path with a slash. What a tree holds is somebody else's: a few
+    /// objects can name millions of files, or lead down without end, so the way is kept in a list and has bounds.
+    fn walk(&self, tree: Id, prefix: Vec<u8>, files: &mut Vec<Entry>) -> Result<(), Failure> {
+        let mut waiting = vec![(tree, prefix, 0_usize)];
+        let (mut seen, mut bytes) = (files.len(), 0_usize);
+        while let Some((tree, prefix, depth)) = waiting.pop() {
+            let endless = |what: &'static str| {
+                let path = String::from_utf8_lossy(&prefix[..prefix.len().min(80)]).into_owned();
+                Failure::Endless { path, what }
+            };
+            if depth > MOST_DEPTH {
+                return Err(endless("leads down through more than 1,000 folders"));
             }
-            prefix.truncate(length);
+            for found in self.tree(tree)?.iter() {
+                seen += 1;
+                if seen > MOST_ENTRIES {
+                    return Err(endless("belongs to a tree of more than 1,000,000 files and folders"));
+                }
+                let mut path = [prefix.as_slice(), found.name_bytes()].concat();
+                bytes += path.len();
+                if bytes > MOST_BYTES {
+                    return Err(endless("belongs to a tree whose paths fill more than 256 MiB"));
+                }
+                if path.len() > LONGEST_PATH {
+                    return Err(endless("holds a path of more than 4,096 bytes"));
+                }
+                let (id, kind) = (Id(found.id()), Kind::of(found.filemode_raw()));
+                if kind == Kind::Folder {
+                    path.push(b'/');
+                    waiting.push((id, path, depth + 1));
+                } else {
+                    let shown = String::from_utf8_lossy(&path);
+                    let is_exact = matches!(shown, std::borrow::Cow::Borrowed(_));
+                    files.push(Entry { path: shown.into_owned(), is_exact, id, kind });
+                }
+            }
         }
         Ok(())
     }

@@ -4,6 +4,9 @@ use super::listing::{Listed, Listing};
 use crate::git::{Failure, Id, Kind, Reader, Repository};
 use std::io;
 
+/// Bytes of what a link says: what Linux takes.
+const LONGEST_LINK: usize = 4_096;
+
 /// Lists what a tree holds; texts are read when they are asked for, what links say is read at once.
 ///
 /// # Errors
@@ -17,7 +20,11 @@ pub fn commit_files<'r>(
     for entry in repository.files(tree, &[""])? {
         let what = match entry.kind {
             Kind::File | Kind::Executable => Listed::File(entry.id),
-            Kind::Link => Listed::Link(String::from_utf8_lossy(&reader.read(entry.id)?).into_owned()),
+            Kind::Link => {
+                // What is longer than a path leads nowhere.
+                let target = reader.read_within(entry.id, LONGEST_LINK)?.unwrap_or_default();
+                Listed::Link(String::from_utf8_lossy(&target).into_owned())
+            }
             Kind::Gitlink => Listed::Submodule,
             Kind::Folder => continue,
         };

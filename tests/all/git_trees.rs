@@ -356,3 +356,46 @@ fn what_cannot_be_written_is_a_failure_of_the_environment() {
     let failed = editor.finish().unwrap_err();
     assert!(matches!(&failed, f @ Failure::Write { .. } if f.is_retryable()), "{failed:?}");
 }
+
+/// A few objects that say that there are files without end.
+#[test]
+fn a_tree_without_end_is_refused() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.put("apps/a.yaml", "a: 1\n").commit("start");
+    let raw = git2::Repository::open(&repo.path).unwrap();
+    let odb = raw.odb().unwrap();
+    let blob = odb.write(git2::ObjectType::Blob, b"a: 1\n").unwrap();
+    let tree = |entries: &[(&str, String, git2::Oid)]| {
+        let bytes: Vec<u8> = entries
+            .iter()
+            .flat_map(|(mode, name, id)| [format!("{mode} {name}\0").as_bytes(), id.as_bytes()].concat())
+            .collect();
+        odb.write(git2::ObjectType::Tree, &bytes).unwrap()
+    };
+    let ten = |mode: &'static str, id| (0..10).map(|n| (mode, n.to_string(), id)).collect::<Vec<_>>();
+    let mut wide = tree(&ten("100644", blob));
+    let mut hollow = odb.write(git2::ObjectType::Tree, b"").unwrap();
+    for _ in 0..9 {
+        (wide, hollow) = (tree(&ten("40000", wide)), tree(&ten("40000", hollow)));
+    }
+    let mut deep = blob;
+    for depth in 0..2_000 {
+        deep = tree(&[(if depth == 0 { "100644" } else { "40000" }, "d".to_owned(), deep)]);
+    }
+    let mut long = tree(&[("100644", "a".to_owned(), blob)]);
+    for _ in 0..20 {
+        long = tree(&[("40000", "x".repeat(250), long)]);
+    }
+    let repository = repo.open();
+    let refused = |bomb: git2::Oid| {
+        let bomb: Id = tree(&[("40000", "bomb".to_owned(), bomb)]).to_string().parse().unwrap();
+        let failure = repository.files(bomb, &[""]).unwrap_err();
+        assert!(!failure.is_retryable());
+        failure.to_string()
+    };
+    assert!(refused(wide).contains("1,000,000 files"));
+    assert!(refused(hollow).contains("1,000,000 files"));
+    assert!(refused(deep).contains("1,000 folders"));
+    assert!(refused(long).contains("4,096 bytes"));
+}
