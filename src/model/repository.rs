@@ -149,11 +149,11 @@ pub struct Rollout {
     pub split: Option<Split>,
     /// The most batches a plan may have.
     pub max_batches: Option<u32>,
-    /// How long the pods of a batch must stay healthy.
+    /// How long the pods of a batch must stay healthy, at most 8784h.
     pub soak: Option<String>,
-    /// How long a batch may take.
+    /// How long a batch may take, at most 8784h.
     pub progress_deadline: Option<String>,
-    /// When a batch counts as not applied.
+    /// When a batch counts as not applied, at most 8784h.
     pub not_applied_after: Option<String>,
     /// What follows an unhealthy batch.
     pub on_failure: Option<OnFailure>,
@@ -301,9 +301,16 @@ impl Rollout {
             ("notAppliedAfter", &self.not_applied_after),
         ];
         for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
-            if duration::parse(text).is_none() {
-                let why = format!("must be a length of time, not `{text}`");
-                say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
+            match duration::parse(text) {
+                None => {
+                    let why = format!("must be a length of time, not `{text}`");
+                    say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
+                }
+                Some(seconds) if seconds > duration::MOST => {
+                    let why = format!("must be at most 8784h, a leap year, not `{text}`");
+                    say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
+                }
+                Some(_) => {}
             }
         }
         if self.pods_per_minute == Some(0) {
@@ -394,6 +401,18 @@ mod tests {
         let soak = "`rollout.soak` must be a length of time, not `2 min`".to_owned();
         let pods = "`rollout.podsPerMinute` is 0: with no pod a minute nothing is ever released".to_owned();
         assert_eq!(found, [(soak, 4, 9), (pods, 5, 18)]);
+    }
+
+    #[test]
+    fn no_length_of_time_is_longer_than_a_year() {
+        let big = "18446744073709551615s";
+        for key in ["soak", "progressDeadline", "notAppliedAfter"] {
+            let found = messages(&format!("{HEAD}rollout: {{{key}: {big}}}\n"));
+            assert_eq!(found, [format!("`rollout.{key}` must be at most 8784h, a leap year, not `{big}`")]);
+            let own = Document::read(&"an annotation".into(), 0, 1, &format!("{key}: 8785h\n")).unwrap();
+            assert_eq!(decode_rollout(&own).1.len(), 1);
+            assert_eq!(messages(&format!("{HEAD}rollout: {{{key}: 8784h}}\n")), [""; 0]);
+        }
     }
 
     #[cfg(feature = "watch")]
