@@ -5,6 +5,7 @@ use super::super::snapshot::Workload;
 use super::applied::{Applied, applied};
 use super::failure::failures;
 use super::ground::{self, Ground};
+use super::pod;
 use super::roster::{self, Roster};
 use super::words::{after, clock, counts, list, seconds};
 use super::{Blame, Evidence, Health, Judged, Limits, deadline, disturbance, soak};
@@ -144,8 +145,18 @@ impl Case<'_> {
             return self.told(Health::Healthy, notes, Vec::new(), comes_at);
         }
         let left = format!("soaking until {}, {} s left", clock(until, now), seconds(now, until));
-        let reasons = std::iter::once(left).chain(notes).collect();
+        let reasons = std::iter::once(left).chain(self.ready_too_early()).chain(notes).collect();
         self.told(Health::Soaking { until }, reasons, Vec::new(), comes_at)
+    }
+
+    /// Pods that say they were ready before they existed do not soak.
+    fn ready_too_early(&self) -> Option<String> {
+        let early = self.roster.carrying.iter().filter(|m| pod::is_ready_too_early(m.pod));
+        let names: Vec<&str> = early.map(|m| m.name).collect();
+        (!names.is_empty()).then(|| {
+            let names = list(&names);
+            format!("the soak does not begin for {names}, ready since before its creation: check the clock of its node")
+        })
     }
 
     /// A workload that is on its way, or fails on it. What counts by itself and what the deadline has brought are

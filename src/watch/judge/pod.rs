@@ -1,6 +1,7 @@
 //! How does one pod do, as far as its conditions say?
 
 use super::super::snapshot::{Phase, Pod, Role, State};
+use super::words::after;
 use jiff::Timestamp;
 
 /// Tells whether a pod has come to its end: nothing of it will run again.
@@ -42,9 +43,17 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
     pod.ready.holds && pod.containers.iter().all(|c| c.role == Role::Init || c.is_ready)
 }
 
+/// Seconds by which the clock of a node may be behind that of the API server.
+const SKEW: u64 = 30;
+
+/// Tells whether a pod is said to have become ready before there was such a pod: that is no evidence of anything.
+pub(super) fn is_ready_too_early(pod: &Pod) -> bool {
+    pod.ready.holds && pod.ready.since.zip(pod.created).is_some_and(|(since, made)| after(since, SKEW) < made)
+}
+
 /// Returns since when a pod has been as it is now: no condition and no container is younger. None: it does not say.
 pub(super) fn steady_since(pod: &Pod) -> Option<Timestamp> {
-    pod.ready.since?;
+    pod.ready.since.filter(|_| !is_ready_too_early(pod))?;
     let starts = pod.containers.iter().filter(|c| c.role != Role::Init).filter_map(|c| started(&c.state));
     // `created` is the API server's own word, the others are those of the node.
     starts.chain(pod.ready.since).chain(pod.created).max()
