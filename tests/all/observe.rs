@@ -1,8 +1,9 @@
 //! A cluster is seen as it is, and where it cannot be seen there is no evidence: against a server that fails on purpose.
 
+use crate::endless_server::{Endless, EndlessServer};
 use crate::fake_cluster::{FakeCluster, Fault};
 use pillion::model::workload::Kinds;
-use pillion::watch::observe::{Failure, NoEvidence, Observer, Place, Settings, runtime};
+use pillion::watch::observe::{Failure, Memory, NoEvidence, Observer, Place, Settings, runtime};
 use pillion::watch::snapshot::{Snapshot, Wanted};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -32,6 +33,7 @@ fn settings() -> Settings {
         first_pause: Duration::from_millis(20),
         longest_pause: Duration::from_millis(100),
         missing: Duration::from_millis(50),
+        memory: Memory::default(),
     }
 }
 
@@ -492,4 +494,46 @@ fn clusters_are_watched_side_by_side() {
             std::thread::yield_now();
         }
     }
+}
+
+/// What an observer of a server without end says, when it has begun to read again.
+fn seen_of_endless(what: Endless) -> NoEvidence {
+    let server = EndlessServer::start(what);
+    let runtime = runtime().unwrap();
+    let place = Place { kubeconfig: Some(server.kubeconfig()), context: None };
+    let settings =
+        Settings { time_out: Duration::from_secs(20), page: 500, memory: Memory::mebibytes(4), ..settings() };
+    let wanted = wanted(&[("apps/v1", "Deployment")], &[]);
+    let observer = Observer::start_at(runtime.handle(), place, wanted, settings, || {}).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let look = observer.look();
+        if let Err(seen @ NoEvidence { failure: Some(_), .. }) = look
+            && server.pages() > 0
+            && seen.what.starts_with("not seen")
+        {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{what:?}: {:?}", observer.look());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_list_without_end_is_no_evidence() {
+    let failure = |what| seen_of_endless(what).failure.unwrap();
+    assert_eq!(failure(Endless::Pages), Failure::TooMuch { mebibytes: 4 });
+    for (what, why) in [
+        (Endless::SamePage, "leads back to a page"),
+        (Endless::EmptyPages, "without a new object"),
+        (Endless::BigObjects, "an object of more than"),
+    ] {
+        match failure(what) {
+            Failure::Garbage { reason, .. } => assert!(reason.contains(why), "{what:?}: {reason}"),
+            Failure::TooLong { .. } if what == Endless::BigObjects => {}
+            other => panic!("{what:?}: {other}"),
+        }
+    }
+    let text = failure(Endless::Text);
+    assert!(matches!(text, Failure::TooLong { .. } | Failure::Slow { .. }), "{text}");
 }

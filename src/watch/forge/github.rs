@@ -103,10 +103,7 @@ impl GitHub {
         if answer.status != 200 {
             return Err(self.meaning(&answer));
         }
-        let found = self.json(&answer)?;
-        // A branch that GitHub does not know makes it forget the filter: only what fits counts.
-        let fits = |p: &&Value| p["head"]["ref"] == head && p["base"]["ref"] == base;
-        Ok(found.as_array().and_then(|all| all.iter().find(fits)).cloned())
+        Ok(fitting(&self.json(&answer)?, head, base).cloned())
     }
 
     /// Makes an open pull request say what it is to.
@@ -215,17 +212,7 @@ fn invalid(said: &str) -> Failure {
 
 impl Forge for GitHub {
     fn find(&self, head: &str, base: &str) -> Result<Option<Found>, Failure> {
-        let newest = self.newest(head, base, "all")?;
-        Ok(newest.map(|found| {
-            let (number, url) = identity(&found);
-            let state = match (found["state"].as_str(), found["merged_at"].is_string()) {
-                (Some("open"), _) => State::Open,
-                (_, true) => State::Merged,
-                _ => State::Declined,
-            };
-            let head = found["head"]["sha"].as_str().unwrap_or_default().to_owned();
-            Found { number, url, head, state }
-        }))
+        Ok(self.newest(head, base, "all")?.as_ref().map(found))
     }
 
     fn open_or_update(&self, wanted: &PullRequest) -> Result<Opened, Failure> {
@@ -270,6 +257,33 @@ impl Forge for GitHub {
         let answer = self.call("POST", &format!("issues/{number}/comments"), Some(&comment))?;
         if answer.status == 201 { Ok(()) } else { Err(self.meaning(&answer)) }
     }
+}
+
+/// Reads GitHub's list of pull requests: what it says of the first one from a branch to another.
+pub fn read_pull_requests(body: &[u8], head: &str, base: &str) -> Option<Found> {
+    let all: Value = serde_json::from_slice(body).ok()?;
+    fitting(&all, head, base).map(found)
+}
+
+/// Reads why GitHub refuses something, as one short line.
+pub fn read_refusal(body: &[u8]) -> String {
+    words(body)
+}
+
+/// A branch that GitHub does not know makes it forget the filter: only what fits counts.
+fn fitting<'v>(all: &'v Value, head: &str, base: &str) -> Option<&'v Value> {
+    all.as_array()?.iter().find(|p| p["head"]["ref"] == head && p["base"]["ref"] == base)
+}
+
+fn found(pull: &Value) -> Found {
+    let (number, url) = identity(pull);
+    let state = match (pull["state"].as_str(), pull["merged_at"].is_string()) {
+        (Some("open"), _) => State::Open,
+        (_, true) => State::Merged,
+        _ => State::Declined,
+    };
+    let head = pull["head"]["sha"].as_str().unwrap_or_default().to_owned();
+    Found { number, url, head, state }
 }
 
 fn refused(said: impl Into<String>) -> Failure {

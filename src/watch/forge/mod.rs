@@ -103,7 +103,7 @@ pub struct Failure {
 }
 
 /// A forge with pull requests.
-pub trait Forge {
+pub trait Forge: Send {
     /// Returns the newest pull request from one branch to another, whatever has become of it.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! How is a cluster asked, so that nothing but a read can leave?
 
 use super::failure::Failure;
+use axum::body::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -12,14 +13,30 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::{BoxError, Layer, Service};
 
-/// An answer longer than this is no list page of a sane server.
-const LONGEST_ANSWER: usize = 256 << 20;
+/// The longest page of a list that is read; of one that is longer, a shorter one is asked for.
+const LONGEST_PAGE: usize = 32 << 20;
 
-/// A line of a watch longer than this is no object: etcd takes 1.5 MiB.
-const LONGEST_LINE: usize = 16 << 20;
+/// The longest answer to anything but a list.
+const LONGEST_ANSWER: usize = 8 << 20;
+
+/// The longest object that is read: etcd takes 1.5 MiB.
+pub(super) const LONGEST_OBJECT: usize = 2 << 20;
+
+/// A line of a watch longer than this is no object and its event.
+const LONGEST_LINE: usize = LONGEST_OBJECT + (64 << 10);
+
+/// What is read of a page before it has to wait for its turn: longer ones are read one after the other.
+const SHORT: usize = 1 << 20;
+
+/// Memory that is taken at once for an answer of unknown length.
+const STEP: usize = 4 << 20;
+
+/// How many times [`Settings::time_out`](super::Settings::time_out) a whole answer may take.
+const PIECES: u32 = 6;
 
 /// Where a cluster's address and credentials are.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +97,7 @@ impl ReadOnly {
         config.connect_timeout = Some(time_out);
         // Each caller knows what to try again, and when: silence has to show.
         config.default_retry = false;
+        refuse_plain_http(&config)?;
         let builder = ClientBuilder::try_from(config).map_err(|e| Failure::of(&e))?;
         Ok(Self { client: builder.with_layer(&RefuseWrites).build(), time_out })
     }
@@ -98,9 +116,30 @@ impl ReadOnly {
     /// Asks for a path, and returns the whole answer.
     ///
     /// # Errors
-    /// As [`Self::get`], and when it breaks off.
+    /// As [`Self::get`], and when it breaks off, or is too long or too slow.
     pub async fn read(&self, path: &str) -> Result<Vec<u8>, Failure> {
         self.whole(path, self.get(path).await?.into_body(), LONGEST_ANSWER).await
+    }
+
+    /// As [`Self::read`], for a page of a list. Of all pages that share `turns`, few are in memory at a time: what is
+    /// handed out with a page is its turn.
+    pub(super) async fn page<'t>(
+        &self,
+        path: &str,
+        turns: &'t Semaphore,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'t>>), Failure> {
+        let mut body = self.get(path).await?.into_body();
+        let (mut found, mut turn) = (Vec::new(), None);
+        let mut until = Instant::now() + self.time_out * PIECES;
+        while let Some(piece) = self.piece(path, &mut body, until).await? {
+            if turn.is_none() && found.len() + piece.len() > SHORT {
+                let asked = Instant::now();
+                turn = turns.acquire().await.ok();
+                until += asked.elapsed();
+            }
+            take(path, &mut found, &piece, LONGEST_PAGE)?;
+        }
+        Ok((found, turn))
     }
 
     /// Asks for the API server's clock: seconds, rounded down.
@@ -119,15 +158,22 @@ impl ReadOnly {
     }
 
     async fn whole(&self, path: &str, body: Body, most: usize) -> Result<Vec<u8>, Failure> {
-        let mut found = Vec::new();
-        let mut body = Limited::new(body, most);
-        while let Some(frame) = self.in_time(path, body.frame()).await? {
-            let frame = frame.map_err(|e| Failure::Unreachable { reason: deepest(&*e) })?;
-            if let Ok(data) = frame.into_data() {
-                found.extend_from_slice(&data);
-            }
+        let (mut found, mut body) = (Vec::new(), body);
+        let until = Instant::now() + self.time_out * PIECES;
+        while let Some(piece) = self.piece(path, &mut body, until).await? {
+            take(path, &mut found, &piece, most)?;
         }
         Ok(found)
+    }
+
+    /// Returns the next piece of an answer; None at its end.
+    async fn piece(&self, path: &str, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+        if until <= Instant::now() {
+            return Err(Failure::Slow { path: path.to_owned(), after: self.time_out * PIECES });
+        }
+        let Some(frame) = self.in_time(path, body.frame()).await? else { return Ok(None) };
+        let frame = frame.map_err(|e| Failure::Unreachable { reason: deepest(&e) })?;
+        Ok(Some(frame.into_data().unwrap_or_default()))
     }
 
     async fn in_time<T>(&self, path: &str, answer: impl Future<Output = T>) -> Result<T, Failure> {
@@ -152,6 +198,40 @@ impl ReadOnly {
             _ => Failure::Status { path: path.to_owned(), status, message },
         }
     }
+}
+
+/// Adds a piece to an answer, unless that becomes too long.
+fn take(path: &str, found: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), Failure> {
+    let length = found.len() + piece.len();
+    if length > most {
+        return Err(Failure::TooLong { path: path.to_owned(), mebibytes: most >> 20 });
+    }
+    if length > found.capacity() {
+        // Not twice as much, as a vector takes by itself.
+        found.reserve_exact(piece.len().max(STEP.min(most - found.len())));
+    }
+    found.extend_from_slice(piece);
+    Ok(())
+}
+
+/// Credentials are not sent in the clear; to this machine itself they do not travel.
+fn refuse_plain_http(config: &Config) -> Result<(), Failure> {
+    let auth = &config.auth_info;
+    let is_secret = auth.token.is_some()
+        || auth.token_file.is_some()
+        || auth.password.is_some()
+        || auth.exec.is_some()
+        || auth.auth_provider.is_some();
+    let host = config.cluster_url.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|a| a.is_loopback());
+    if is_secret && config.cluster_url.scheme_str() != Some("https") && !is_here {
+        let reason = format!(
+            "the API server's address `http://{host}` would get the credentials of the kubeconfig's user in the clear: write https://, or take the credentials out"
+        );
+        return Err(Failure::Configuration { reason });
+    }
+    Ok(())
 }
 
 /// What is read of a `Status`.
@@ -325,6 +405,36 @@ mod tests {
     #[test]
     fn a_value_of_a_query_is_quoted() {
         assert_eq!(quoted("eyJ2Ijoi+/=&x"), "eyJ2Ijoi%2B%2F%3D%26x");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_not_sent_in_the_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let made = async |server: &str, user: &str| {
+            let text = format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let place = Place { kubeconfig: Some(path.clone()), context: None };
+            ReadOnly::new(&place, Duration::from_secs(1)).await.map(drop)
+        };
+        for user in [
+            "token: top-secret",
+            "username: u, password: top-secret",
+            "exec: {apiVersion: client.authentication.k8s.io/v1, command: top-secret, interactiveMode: Never}",
+        ] {
+            for server in ["http://api.example:6443", "http://10.0.0.1", "http://[2001:db8::1]:80"] {
+                let failure = made(server, user).await.unwrap_err();
+                assert!(failure.to_string().contains("in the clear"), "{server} {user}: {failure}");
+                assert!(!failure.to_string().contains("top-secret"));
+                assert!(!failure.is_retryable());
+            }
+        }
+        for server in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
+            made(server, "token: top-secret").await.unwrap();
+        }
+        made("http://api.example:8001", "").await.unwrap();
     }
 
     #[tokio::test]

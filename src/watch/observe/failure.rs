@@ -43,6 +43,22 @@ pub enum Failure {
         /// How long was waited.
         after: Duration,
     },
+    /// An answer that is longer than is read.
+    #[error("the API server's answer to `{path}` is longer than {mebibytes} MiB")]
+    TooLong {
+        /// What was asked for.
+        path: String,
+        /// What is read.
+        mebibytes: usize,
+    },
+    /// More objects than there is memory for.
+    #[error(
+        "the lists of the cluster take more than {mebibytes} MiB: watch fewer namespaces (`--namespace`), or allow more (`--list-memory`)"
+    )]
+    TooMuch {
+        /// What all lists together may take.
+        mebibytes: usize,
+    },
     /// 401.
     #[error(
         "the API server does not accept our credentials (401): renew the token or certificate of this context"
@@ -100,6 +116,9 @@ pub enum Failure {
     Ended,
 }
 
+/// What is said when a client can no longer be used.
+const CLOSED: &str = "the connection was given up; a new one is made";
+
 fn within(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "in all namespaces".to_owned(), |name| format!("in namespace {name}"))
 }
@@ -114,6 +133,8 @@ impl Failure {
                 | Self::Expired
                 | Self::Throttled { .. }
                 | Self::Garbage { .. }
+                | Self::TooLong { .. }
+                | Self::TooMuch { .. }
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
@@ -149,7 +170,21 @@ impl Failure {
             let Some(source) = deepest.source() else { break };
             deepest = source;
         }
-        Self::Unreachable { reason: deepest.to_string() }
+        let reason = deepest.to_string();
+        // tower says so of its queue before the connection, and names what nobody outside it knows.
+        if reason.contains("buffer's worker closed") {
+            return Self::Unreachable { reason: CLOSED.to_owned() };
+        }
+        Self::Unreachable { reason }
+    }
+
+    /// Tells whether a client with the configuration as it is now may do better.
+    pub(super) fn is_of_client(&self) -> bool {
+        match self {
+            Self::Unauthorized | Self::Credentials { .. } => true,
+            Self::Unreachable { reason } => reason == CLOSED,
+            _ => false,
+        }
     }
 
     /// The words of kube hold the output of the plugin, and so the token.

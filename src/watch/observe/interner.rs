@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Bytes of the longest text that is shared.
+const LONGEST: usize = 1 << 10;
+
 /// Texts that were seen, each once.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
@@ -14,6 +17,10 @@ pub(super) struct Interner {
 impl Interner {
     /// Returns the one copy of a text.
     pub(super) fn share(&mut self, text: &str) -> Arc<str> {
+        // A long one is hardly had twice, and would be kept when nobody holds it any more.
+        if text.len() > LONGEST {
+            return Arc::from(text);
+        }
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }

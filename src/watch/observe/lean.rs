@@ -89,6 +89,22 @@ impl Item {
         (Arc::clone(namespace), Arc::clone(name))
     }
 
+    /// Returns about how much memory it takes: itself, and all its texts, also those that others have too.
+    pub(super) fn size(&self) -> usize {
+        // A node of the map, the counts of the pointers, what the allocator rounds up.
+        const AROUND: usize = 192;
+        AROUND
+            + match self {
+                Self::Pod(pod) => {
+                    size_of::<LeanPod>() + pod.texts() + pod.bare.as_deref().map_or(0, Itself::size)
+                }
+                Self::Object(object) => {
+                    let texts = object.name.len() + object.uid.len();
+                    size_of::<Object>() + texts + object.itself.as_deref().map_or(0, Itself::size)
+                }
+            }
+    }
+
     /// Tells whether a snapshot could tell them apart.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
@@ -111,6 +127,39 @@ impl Item {
             }
             _ => false,
         }
+    }
+}
+
+impl Itself {
+    fn size(&self) -> usize {
+        let raw = |value: &Option<Arc<RawValue>>| value.as_ref().map_or(0, |v| v.get().len());
+        let w = &self.workload;
+        let complaints = w.complaints.len() * size_of::<Complaint>();
+        size_of::<Self>() + self.key.len() + raw(&w.template) + raw(&w.partition) + complaints
+    }
+}
+
+impl LeanPod {
+    /// Bytes of what it points to.
+    fn texts(&self) -> usize {
+        let length = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
+        let said = |c: &Condition| length(&c.reason) + length(&c.message);
+        let containers = self.pod.containers.iter().map(|c| {
+            let state = match &c.state {
+                State::Waiting { reason, message } => reason.len() + message.len(),
+                State::Terminated(end) => end.reason.len(),
+                State::Running { .. } | State::None => 0,
+            };
+            let ids = length(&c.running_image) + length(&c.image_id) + length(&c.image_id_before);
+            size_of::<Container>() + c.name.len() + c.image.len() + ids + state
+        });
+        self.name.len()
+            + self.pod.uid.len()
+            + said(&self.pod.ready)
+            + said(&self.pod.scheduled)
+            + length(&self.pod.reason)
+            + length(&self.pod.disruption)
+            + containers.sum::<usize>()
     }
 }
 

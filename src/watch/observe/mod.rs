@@ -10,11 +10,15 @@ mod gather;
 mod interner;
 mod kinds;
 mod lean;
+mod memory;
+mod read;
 mod stream;
 mod wire;
 
 pub use client::{Place, ReadOnly, RefuseWrites};
 pub use failure::Failure;
+pub use memory::Memory;
+pub use read::{read_list_page, read_watch_line};
 pub use tokio::runtime::Runtime;
 
 use crate::watch::snapshot::{Snapshot, Wanted};
@@ -53,6 +57,8 @@ pub struct Settings {
     pub longest_pause: Duration,
     /// The first wait before a cluster is asked again for kinds that it did not serve; it doubles, to twenty times.
     pub missing: Duration,
+    /// What lists may take; clusters whose settings are clones of each other share it.
+    pub memory: Memory,
 }
 
 impl Default for Settings {
@@ -66,6 +72,7 @@ impl Default for Settings {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(20),
             missing: Duration::from_secs(15),
+            memory: Memory::default(),
         }
     }
 }
@@ -150,10 +157,11 @@ impl Observer {
         handle: &Handle,
         context: Option<&str>,
         wanted: Wanted,
+        settings: Settings,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
         let place = Place { context: context.map(str::to_owned), ..Place::default() };
-        Self::start_at(handle, place, wanted, Settings::default(), wake)
+        Self::start_at(handle, place, wanted, settings, wake)
     }
 
     /// As [`Self::start`], with everything named.
@@ -220,7 +228,7 @@ impl Observer {
             }
             Err(failure) => {
                 let since = *clock.failing.get_or_insert(asked);
-                if let Failure::Unauthorized | Failure::Credentials { .. } = failure {
+                if failure.is_of_client() {
                     self.shared.is_refused.store(true, Ordering::Release);
                     self.shared.look_again.notify_one();
                 }

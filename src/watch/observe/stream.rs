@@ -5,6 +5,8 @@ use super::failure::Failure;
 use super::interner::Interner;
 use super::kinds::Resource;
 use super::lean::{Item, Shape, place_of, read};
+use super::memory::{Part, Reading};
+use super::read::is_object;
 use super::wire::{Event, Page, Status};
 use super::{Settings, locked};
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Objects, by namespace and name.
 type Items = BTreeMap<(Arc<str>, Arc<str>), Item>;
@@ -28,7 +30,12 @@ pub(super) struct Shared {
     /// A list is gone, or credentials ran out: look again at what there is.
     pub(super) look_again: Notify,
     pub(super) is_refused: AtomicBool,
+    /// Long pages are read one at a time.
+    turns: Semaphore,
 }
+
+/// How long it may take to read a list: API servers forget where a reader was after five minutes.
+const LONGEST_LIST: Duration = Duration::from_secs(600);
 
 impl Shared {
     pub(super) fn new(door: Door, settings: Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
@@ -40,6 +47,7 @@ impl Shared {
             wake,
             look_again: Notify::new(),
             is_refused: AtomicBool::new(false),
+            turns: Semaphore::new(1),
         }
     }
 
@@ -65,6 +73,8 @@ pub(super) struct Stream {
 
 struct Known {
     items: Items,
+    /// The memory that they take.
+    part: Option<Part>,
     /// The whole list was read.
     is_listed: bool,
     /// Since when it is not seen, and why not. None: it is seen.
@@ -82,7 +92,11 @@ pub(super) struct Unseen {
 impl Stream {
     pub(super) fn new(resource: Resource, shape: Shape) -> Self {
         let trouble = Some((Instant::now(), None));
-        Self { resource, shape, state: Mutex::new(Known { items: Items::new(), is_listed: false, trouble }) }
+        Self {
+            resource,
+            shape,
+            state: Mutex::new(Known { items: Items::new(), part: None, is_listed: false, trouble }),
+        }
     }
 
     /// Says why this list is no evidence.
@@ -114,7 +128,7 @@ impl Stream {
     fn fails(&self, failure: Failure, shared: &Shared) {
         match &failure {
             Failure::NotFound { .. } => shared.look_again.notify_one(),
-            Failure::Unauthorized | Failure::Credentials { .. } => {
+            failure if failure.is_of_client() => {
                 shared.is_refused.store(true, Ordering::Release);
                 shared.look_again.notify_one();
             }
@@ -136,11 +150,17 @@ impl Stream {
     /// Reads and watches, for ever.
     pub(super) async fn run(self: Arc<Self>, shared: Arc<Shared>) {
         let mut pause = Pause::new(&shared.settings);
-        let mut is_paged = true;
+        let (mut is_paged, mut page) = (true, shared.settings.page);
         loop {
-            let mut version = match self.list(&shared, is_paged).await {
+            let list = self.list(&shared, is_paged.then_some(page), page);
+            let slow = || Failure::Slow { path: self.resource.path(), after: LONGEST_LIST };
+            let list = tokio::time::timeout(LONGEST_LIST, list).await.unwrap_or_else(|_| Err(slow()));
+            let mut version = match list {
                 Ok(version) => version,
                 Err(failure) => {
+                    if matches!(failure, Failure::TooLong { .. }) {
+                        page = (page / 4).max(1);
+                    }
                     // Pages that expire while they are read are too many for this server: all at once, then.
                     is_paged = failure != Failure::Expired || !is_paged;
                     pause.heed(&failure);
@@ -163,7 +183,10 @@ impl Stream {
                     Ok(()) if is_long => {}
                     Ok(()) => pause.wait().await,
                     Err(failure) => {
-                        let is_lost = matches!(failure, Failure::Expired | Failure::Garbage { .. });
+                        let is_lost = matches!(
+                            failure,
+                            Failure::Expired | Failure::Garbage { .. } | Failure::TooMuch { .. }
+                        );
                         pause.heed(&failure);
                         self.fails(failure, &shared);
                         pause.wait().await;
@@ -189,14 +212,17 @@ impl Stream {
         }
     }
 
-    /// Reads the list, page by page, and returns its version.
-    async fn list(&self, shared: &Shared, is_paged: bool) -> Result<String, Failure> {
+    /// Reads the list, page by page, and returns its version. Of a server that goes on without end, only what fits
+    /// into the memory of lists is read.
+    async fn list(&self, shared: &Shared, first: Option<u32>, further: u32) -> Result<String, Failure> {
         let path = self.resource.path();
         let mut items = Items::new();
-        let mut query = if is_paged { format!("?limit={}", shared.settings.page) } else { String::new() };
+        let mut reading = Reading::new(&path, &shared.settings.memory);
+        let mut query = first.map_or_else(String::new, |limit| format!("?limit={limit}"));
         loop {
             let client = shared.door.client();
-            let text = client.read(&format!("{path}{query}")).await.map_err(|f| self.named("list", f))?;
+            let page = client.page(&format!("{path}{query}"), &shared.turns).await;
+            let (text, _turn) = page.map_err(|f| self.named("list", f))?;
             let page: Page<'_> = serde_json::from_slice(&text).map_err(|e| Failure::garbage(&path, e))?;
             // An answer of something in between must not pass for an empty list.
             let version = page.metadata.resource_version.as_str();
@@ -207,12 +233,19 @@ impl Stream {
                 let known = locked(&self.state);
                 let mut texts = locked(&shared.texts);
                 for json in page.items.iter().flatten() {
+                    is_object(&path, json)?;
                     let item = read(&self.shape, json, &mut texts).map_err(|e| Failure::garbage(&path, e))?;
                     let place = item.place();
                     // What is known already is not kept twice while a list is read again.
                     let item = match known.items.get_key_value(&place) {
-                        Some((place, old)) if old.is_like(&item) => (place.clone(), old.clone()),
-                        _ => (place, item),
+                        Some((place, old)) if old.is_like(&item) => {
+                            reading.adds_known(old.size());
+                            (place.clone(), old.clone())
+                        }
+                        _ => {
+                            reading.adds(item.size())?;
+                            (place, item)
+                        }
                     };
                     items.insert(item.0, item.1);
                 }
@@ -221,14 +254,16 @@ impl Stream {
                 let version = version.to_owned();
                 let mut known = locked(&self.state);
                 known.items = items;
+                known.part = Some(reading.done());
                 known.is_listed = true;
                 known.trouble = None;
                 drop(known);
                 shared.changed();
                 return Ok(version);
             }
-            query =
-                format!("?limit={}&continue={}", shared.settings.page, quoted(page.metadata.next.as_str()));
+            let next = page.metadata.next.as_str();
+            reading.goes_on(next, items.len())?;
+            query = format!("?limit={further}&continue={}", quoted(next));
         }
     }
 
@@ -296,6 +331,7 @@ impl Stream {
                 },
             });
         }
+        is_object(path, event.object)?;
         let (namespace, name, at) = place_of(event.object).map_err(garbage)?;
         match event.kind.as_str() {
             "BOOKMARK" => {}
@@ -303,8 +339,13 @@ impl Stream {
                 let item = read(&self.shape, event.object, &mut locked(&shared.texts)).map_err(garbage)?;
                 let mut known = locked(&self.state);
                 let place = item.place();
-                let is_new = known.items.get(&place).is_none_or(|old| !old.is_like(&item));
+                let old = known.items.get(&place);
+                let is_new = old.is_none_or(|old| !old.is_like(&item));
                 if is_new {
+                    let (before, after) = (old.map_or(0, Item::size), item.size());
+                    if let Some(part) = &mut known.part {
+                        part.changes(before, after)?;
+                    }
                     known.items.insert(place, item);
                 }
                 drop(known);
@@ -313,7 +354,12 @@ impl Stream {
                 }
             }
             "DELETED" => {
-                let removed = locked(&self.state).items.remove(&(namespace, name));
+                let mut known = locked(&self.state);
+                let removed = known.items.remove(&(namespace, name));
+                if let (Some(part), Some(item)) = (&mut known.part, &removed) {
+                    part.changes(item.size(), 0)?;
+                }
+                drop(known);
                 if removed.is_some() {
                     shared.changed();
                 }
