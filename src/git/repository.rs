@@ -1,6 +1,6 @@
 //! Which repository is this, and what kind of clone?
 
-use super::{Failure, Programs};
+use super::{Failure, Programs, Stop};
 use git2::{ErrorClass, ErrorCode};
 use std::path::Path;
 
@@ -48,6 +48,20 @@ impl Repository {
     #[must_use]
     pub fn with_programs(self, programs: Programs) -> Self {
         Self { programs, ..self }
+    }
+
+    /// Lets programs that run for this repository end when somebody asks for it: each has a process group of its own,
+    /// which is ended with all that it has started.
+    pub fn heed(&mut self, stop: Stop) {
+        self.programs.stop = Some(stop);
+    }
+
+    /// Opens the same repository once more, for another thread.
+    ///
+    /// # Errors
+    /// As [`Repository::open`].
+    pub fn again(&self) -> Result<Self, Failure> {
+        Ok(Self::open(self.git_dir())?.with_programs(self.programs.clone()))
     }
 
     /// Returns the folder that the working tree is in; none for a bare repository.

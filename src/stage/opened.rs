@@ -42,6 +42,16 @@ impl Opened {
         Ok((live.map(|live| live.with_manifests(&self.manifests)), wrong))
     }
 
+    /// Opens the same repository once more, for another thread.
+    ///
+    /// # Errors
+    /// When it is no longer there.
+    pub fn again(&self) -> Result<Self, Failure> {
+        let repository = self.repository.again()?;
+        let (config, branches) = (self.config.clone(), self.branches.clone());
+        Ok(Self { repository, config, branches, manifests: self.manifests.clone() })
+    }
+
     /// Returns how commits are signed.
     ///
     /// # Errors

@@ -51,6 +51,9 @@ pub mod notify;
 /// Not too many pods a minute.
 pub mod rate;
 
+/// People hear of commits, beside the loop.
+pub mod tell;
+
 /// Numbers of all rollouts.
 pub mod metrics;
 

@@ -2,11 +2,11 @@
 
 use super::check::{Answer, Check, Question};
 use super::forge::{Forge, PullRequest, State, next_branch};
-use super::notify::{Form, Notice, Notifier, Receiver};
+use super::notify::{Form, Notice, Notifier, Receiver, Undelivered};
 use super::observe::Observer;
 use super::snapshot::Snapshot;
 use super::world::{Proposal, Released, Stopped, Unseen, World};
-use crate::git::{Expected, Id, Move, RefUpdate, Upstream};
+use crate::git::{Expected, Id, Move, RefUpdate, Stop, Upstream};
 use crate::stage::{Failure, Live, Opened};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct Outside {
     pub check: Option<Check>,
     /// Where commits are proposed, where they are not pushed.
     pub forge: Option<Box<dyn Forge>>,
+    /// Nothing is begun any more when this is asked for.
+    pub stop: Stop,
     /// The pull requests that say what they are to, by branch: the commit, and the number.
     proposed: BTreeMap<String, (Id, u64)>,
 }
@@ -30,7 +32,13 @@ pub struct Outside {
 impl Outside {
     /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
     pub fn new(observers: BTreeMap<Option<String>, Observer>) -> Self {
-        Self { observers, notifier: None, check: None, forge: None, proposed: BTreeMap::new() }
+        let (stop, proposed) = (Stop::default(), BTreeMap::new());
+        Self { observers, notifier: None, check: None, forge: None, stop, proposed }
+    }
+
+    /// Begins nothing when everything is to end.
+    fn goes_on(&self) -> Result<(), Stopped> {
+        if self.stop.is_requested() { Err(Stopped::Ending) } else { Ok(()) }
     }
 
     /// Proposes a commit: it stands on a branch of its own, and merging that is the release.
@@ -57,11 +65,16 @@ impl Outside {
 }
 
 fn refused(failure: super::forge::Failure) -> Stopped {
-    Stopped::Service { is_retryable: failure.is_retryable, text: failure.to_string() }
+    let text = failure.to_string();
+    match failure.retry_after {
+        Some(after) => Stopped::Later { text, after },
+        None => Stopped::Service { is_retryable: failure.is_retryable, text },
+    }
 }
 
 impl World for Outside {
     fn fetch(&mut self, opened: &Opened) -> Result<(), Stopped> {
+        self.goes_on()?;
         reached("fetch");
         let staged = opened.branches.all_staged();
         let proposed = self.forge.as_ref().map(|_| "pillion/next/*");
@@ -81,6 +94,7 @@ impl World for Outside {
         live: &Live<'_>,
         proposal: &Proposal<'_>,
     ) -> Result<Released, Stopped> {
+        self.goes_on()?;
         reached("before-push");
         let released = match self.propose(opened, proposal)? {
             Some(proposed) => proposed,
@@ -97,6 +111,7 @@ impl World for Outside {
         sidecar_set: &str,
         why: &str,
     ) -> Result<(), Stopped> {
+        self.goes_on()?;
         let Some(forge) = &self.forge else { return Ok(()) };
         let live = &opened.branches.live;
         let branch = next_branch(live, cluster, sidecar_set);
@@ -111,6 +126,7 @@ impl World for Outside {
     }
 
     fn push_staged(&mut self, opened: &Opened, update: RefUpdate) -> Result<(), Stopped> {
+        self.goes_on()?;
         push(opened, update)
     }
 
@@ -123,18 +139,17 @@ impl World for Outside {
     }
 
     fn told(&mut self, opened: &Opened, receiver: Form) -> Result<Option<Id>, Stopped> {
+        self.goes_on()?;
         let upstream = upstream(opened)?;
         Ok(opened.repository.fetch_ref(&upstream, &told_of(opened, receiver))?)
     }
 
     fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped> {
+        self.goes_on()?;
         reached("before-notify");
         let Some(notifier) = &self.notifier else { return Ok(()) };
         for receiver in notifier.receivers().iter().filter(|r| r.form() == receiver) {
-            notifier.send(receiver, notice).map_err(|undelivered| Stopped::Service {
-                is_retryable: undelivered.is_retryable,
-                text: undelivered.to_string(),
-            })?;
+            notifier.send(receiver, notice).map_err(undelivered)?;
         }
         reached("after-notify");
         Ok(())
@@ -149,6 +164,14 @@ impl World for Outside {
     ) -> Result<(), Stopped> {
         let (name, expected) = (told_of(opened, receiver), Expected::read(before));
         push(opened, RefUpdate { name, to: Some(commit), expected, how: Move::Replace })
+    }
+}
+
+fn undelivered(undelivered: Undelivered) -> Stopped {
+    let text = undelivered.to_string();
+    match undelivered.retry_after {
+        Some(after) => Stopped::Later { text, after },
+        None => Stopped::Service { is_retryable: undelivered.is_retryable, text },
     }
 }
 

@@ -1,23 +1,15 @@
-//! The loop: fetch, read, evaluate, act, tell; and again when the head moves, pods change or time has passed.
+//! The loop: fetch, read, evaluate, act; and again when the head moves, pods change or time has passed.
 
 use super::evaluate::{NotApplied, Options, evaluate};
-use super::notify::{Form, Notice};
 use super::report::Report;
 use super::standing::{Standing, sites, standing};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
-use crate::git::{Commit, Walk, trailer};
-use crate::stage::{Live, Opened, StagedBranch, Written, stack};
-use jiff::SignedDuration;
+use crate::git::Commit;
+use crate::stage::{Opened, StagedBranch, Written, stack};
 
 /// Steps that one turn takes at most before it waits again.
 const MOST_STEPS: usize = 1000;
-
-/// How long after a failure people are told again, in the API server's time.
-const AGAIN: SignedDuration = SignedDuration::from_secs(30);
-
-/// Commits that are told of at once, after a long silence.
-const MOST_TOLD: usize = 50;
 
 /// What a watcher is to do.
 #[derive(Debug, Clone, Default)]
@@ -108,19 +100,13 @@ impl Watching {
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));
         }
-        let mut told = self.try_to_tell(work, &live)?;
-        let mut tried_at = None;
+        self.try_to_tell(work, &live, true)?;
         self.keep_staged(work, &standing)?;
         loop {
             let report = evaluate(opened, &mut standing, work.world, &self.options, work.not_applied)?;
             work.audience.hear(&report);
-            if !told && let Some(now) = report.now {
-                let last = *tried_at.get_or_insert(now);
-                if now.duration_since(last) >= AGAIN {
-                    told = self.try_to_tell(work, &live)?;
-                    tried_at = Some(now);
-                }
-            }
+            // A release never waits for people.
+            self.try_to_tell(work, &live, false)?;
             if report.moved || !goes_on(work.world, &report) {
                 return Ok(Turn::Settled(report));
             }
@@ -159,85 +145,4 @@ impl Watching {
         }
         Ok(())
     }
-
-    /// Tells people what they were not told yet; false when somebody could not be reached. A release never waits for
-    /// that.
-    fn try_to_tell(&self, work: &mut Work<'_>, live: &Live<'_>) -> Result<bool, Stopped> {
-        let mut is_told = true;
-        for receiver in work.world.receivers() {
-            match self.tell(work.opened, live, work.world, receiver) {
-                Ok(()) => {}
-                Err(killed @ Stopped::Killed(_)) => return Err(killed),
-                Err(failure) => {
-                    work.audience.hear_untold(&failure);
-                    is_told = false;
-                }
-            }
-        }
-        Ok(is_told)
-    }
-
-    /// Tells a receiver of the live commits of rollouts that it was not told of, oldest first.
-    fn tell(
-        &self,
-        opened: &Opened,
-        live: &Live<'_>,
-        world: &mut dyn World,
-        receiver: Form,
-    ) -> Result<(), Stopped> {
-        if self.options.dry_run {
-            return Ok(());
-        }
-        let told = world.told(opened, receiver)?;
-        if told == Some(live.head.id) {
-            return Ok(());
-        }
-        let Some(last) = told else { return world.remember_told(opened, receiver, None, live.head.id) };
-        let mut untold = Vec::new();
-        for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_TOLD) {
-            let commit = commit?;
-            if commit.id == last {
-                break;
-            }
-            untold.push(commit);
-        }
-        let mut arrived = last;
-        for commit in untold.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()) {
-            match world.tell(receiver, &self.notice(live, commit)?) {
-                Ok(()) => arrived = commit.id,
-                Err(failure) => {
-                    // What has arrived is not told again when the rest is.
-                    if arrived != last && !matches!(failure, Stopped::Killed(_)) {
-                        world.remember_told(opened, receiver, Some(last), arrived)?;
-                    }
-                    return Err(failure);
-                }
-            }
-        }
-        world.remember_told(opened, receiver, Some(last), live.head.id)
-    }
-
-    /// What people are told of a commit.
-    fn notice(&self, live: &Live<'_>, commit: &Commit) -> Result<Notice, Stopped> {
-        let value = |key| commit.trailer(key).unwrap_or_default();
-        Ok(Notice {
-            commit: commit.id.to_string(),
-            action: value(trailer::ACTION),
-            sidecar_set: value(trailer::SIDECAR_SET),
-            subject: commit.subject().to_owned(),
-            body: body(&commit.message),
-            cluster: live.cluster_of(commit)?,
-            time: jiff::Timestamp::from_second(commit.time.seconds).unwrap_or_default(),
-            url: self.commits.as_ref().map(|commits| format!("{commits}{}", commit.id)),
-        })
-    }
-}
-
-/// A message without its subject and its trailers.
-fn body(message: &str) -> String {
-    let mut paragraphs: Vec<&str> = message.trim_end().split("\n\n").skip(1).collect();
-    if paragraphs.last().is_some_and(|p| p.contains("Pillion-")) {
-        paragraphs.pop();
-    }
-    paragraphs.join("\n\n")
 }

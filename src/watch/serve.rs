@@ -59,7 +59,7 @@ pub struct Server {
 }
 
 /// How long answers that have begun may take when the server ends.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(200);
 
 impl Server {
     /// Serves `/metrics`, `/healthz` and `/readyz`, on a thread of its own.
@@ -100,7 +100,7 @@ impl Server {
         self.address
     }
 
-    /// Ends it: no new connections, and those that are open end within two seconds.
+    /// Ends it: no new connections, and those that are open end at once.
     pub fn stop(mut self) {
         self.end();
     }

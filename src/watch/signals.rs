@@ -1,41 +1,73 @@
-//! How does a long run end? SIGTERM and SIGINT let the step that is being taken come to its end.
+//! Ends a long run on SIGTERM and SIGINT, within a second, whatever it waits for.
+//!
+//! The request to end is looked at between steps, and by whatever runs a program: programs are ended with all that they
+//! have started. What waits for a server is not waited for. A run may end anywhere: what it has come to is read from git.
 
 use super::service::Wake;
+use crate::git::Stop;
 use crate::programs;
 use std::sync::mpsc::SyncSender;
-use tokio::runtime::Runtime;
+use std::time::Duration;
+use std::{io, panic, thread};
+use tokio::sync::oneshot;
 
-/// Ends the loop on SIGTERM and SIGINT; a second one ends the process at once.
-pub fn stop_on_signals(runtime: &Runtime, wakes: SyncSender<Wake>) {
-    runtime.spawn(async move {
-        stopped().await;
-        // A build or a check may take longer than the time that is left.
-        programs::end_all();
-        // The channel may hold a change: what ends the loop has to arrive.
-        let sent = tokio::task::spawn_blocking(move || wakes.send(Wake::Stop).is_ok());
-        tokio::select! {
-            _ = sent => stopped().await,
-            () = stopped() => {}
+/// How long a run that was asked to end is waited for.
+const LAST: Duration = Duration::from_millis(800);
+
+/// Stack of the thread of a run: as much as the first thread of a program has.
+const STACK: usize = 8 << 20;
+
+/// Does something on a thread of its own until it ends, or for a moment longer after a signal asks for the end. None:
+/// it had not come to its end by then.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn until_stopped<T: Send + 'static>(
+    stop: &Stop,
+    wakes: &SyncSender<Wake>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<T>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Signals are listened to before there is anything to be ended.
+        let signal = signal()?;
+        let (sender, mut done) = oneshot::channel();
+        let thread = thread::Builder::new().name("watch".to_owned()).stack_size(STACK);
+        let thread = thread.spawn(move || drop(sender.send(work())))?;
+        let ended = tokio::select! {
+            ended = &mut done => Some(ended),
+            () = signal => {
+                stop.request();
+                programs::end_all();
+                // The channel may hold a change: who takes that looks for the request, too.
+                let _ = wakes.try_send(Wake::Stop);
+                let ended = tokio::time::timeout(LAST, done).await.ok();
+                // What was started at that very moment.
+                programs::end_all();
+                ended
+            }
+        };
+        match ended {
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(_)) => match thread.join() {
+                Err(panic) => panic::resume_unwind(panic),
+                Ok(()) => Ok(None),
+            },
+            None => Ok(None),
         }
-        std::process::abort();
-    });
+    })
 }
 
 #[cfg(unix)]
-async fn stopped() {
+fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let terminate = signal(SignalKind::terminate());
-    let interrupt = signal(SignalKind::interrupt());
-    match (terminate, interrupt) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        // Without handlers the signals end the process by themselves.
-        _ => std::future::pending().await,
-    }
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
 }
 
 #[cfg(not(unix))]
-async fn stopped() {
-    drop(tokio::signal::ctrl_c().await);
+fn signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

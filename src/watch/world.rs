@@ -6,6 +6,7 @@ use super::snapshot::Snapshot;
 use crate::git::{Id, RefUpdate};
 use crate::stage::{Failure, Live, Opened, Put};
 use std::fmt;
+use std::time::Duration;
 
 /// The world of a watcher.
 pub trait World {
@@ -117,6 +118,17 @@ pub enum Stopped {
         /// Another try may help.
         is_retryable: bool,
     },
+    /// A service that asks to be left alone for a time.
+    #[error("{text}")]
+    Later {
+        /// What is wrong, and what to do.
+        text: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// pillion is to end.
+    #[error("pillion is to end")]
+    Ending,
     /// The process was killed at this point: only tests.
     #[error("killed at {0}")]
     Killed(&'static str),
@@ -128,7 +140,15 @@ impl Stopped {
         match self {
             Self::Git(failure) => failure.is_retryable(),
             Self::Service { is_retryable, .. } => *is_retryable,
-            Self::Killed(_) => true,
+            Self::Later { .. } | Self::Ending | Self::Killed(_) => true,
+        }
+    }
+
+    /// Returns how long the other side asks to be left alone, at most so long.
+    pub fn after(&self, most: Duration) -> Duration {
+        match self {
+            Self::Later { after, .. } => (*after).min(most),
+            _ => Duration::ZERO,
         }
     }
 }

@@ -8,12 +8,15 @@ mod conformance;
 mod docs;
 mod doctor;
 mod doors;
+#[cfg(feature = "watch")]
+mod endless_server;
 mod example_doors;
 mod example_rollout;
 #[cfg(feature = "watch")]
 mod fake_cluster;
 mod fleet_world;
 mod fuzz_bodies;
+mod fuzz_received;
 mod fuzz_smoke;
 mod git_attributes;
 mod git_refs;
@@ -61,6 +64,7 @@ mod stage_remote;
 mod stage_world;
 mod stored;
 mod supply_chain;
+mod text_of_others;
 mod told;
 mod transcripts;
 mod two_sources;
@@ -70,6 +74,8 @@ mod validation_rules;
 mod watch_check;
 #[cfg(feature = "watch")]
 mod watch_deploy;
+#[cfg(all(feature = "watch", target_os = "linux"))]
+mod watch_ends;
 #[cfg(feature = "watch")]
 mod watch_forge;
 #[cfg(feature = "watch")]
@@ -80,3 +86,5 @@ mod watch_serve;
 mod watch_servers;
 #[cfg(feature = "watch")]
 mod watch_sim;
+#[cfg(feature = "watch")]
+mod watch_telling;

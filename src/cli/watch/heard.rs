@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// Logs what is new, and counts everything.
@@ -24,11 +25,13 @@ pub(super) struct Heard {
     /// Until when the soak of each workload lasts, by rollout, batch and workload.
     soaks: BTreeMap<(Option<String>, String, u32, Arc<str>), jiff::Timestamp>,
     refused: Vec<String>,
+    /// Who tells people, and has to know that the live branch may have moved.
+    heads: Vec<SyncSender<()>>,
 }
 
 impl Heard {
-    pub(super) fn new(metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
-        Self { metrics, health, told: BTreeMap::new(), soaks: BTreeMap::new(), refused: Vec::new() }
+    pub(super) fn new(metrics: Arc<Metrics>, health: Arc<Health>, heads: Vec<SyncSender<()>>) -> Self {
+        Self { metrics, health, told: BTreeMap::new(), soaks: BTreeMap::new(), refused: Vec::new(), heads }
     }
 
     fn hear_item(&mut self, item: &Item, moved: bool) {
@@ -121,6 +124,10 @@ impl Audience for Heard {
             self.hear_item(item, report.moved);
         }
         self.health.completed();
+        for heads in &self.heads {
+            // Who is still busy has a word waiting already.
+            let _ = heads.try_send(());
+        }
     }
 
     fn hear_staged(&mut self, branch: &str, overwritten: &[Commit]) {
@@ -131,8 +138,14 @@ impl Audience for Heard {
     }
 
     fn hear_untold(&mut self, failure: &Stopped) {
-        tracing::warn!("{failure}; it is tried again, and nothing waits for it");
+        untold(failure, None);
     }
+}
+
+/// Logs that people could not be told of commits.
+pub(super) fn untold(failure: &Stopped, again: Option<Duration>) {
+    let again_in_seconds = again.map(|time| time.as_secs());
+    tracing::warn!(again_in_seconds, "{failure}; it is tried again, and nothing waits for it");
 }
 
 impl Listener for Heard {

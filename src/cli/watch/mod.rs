@@ -9,6 +9,7 @@ use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
 use crate::diag::Diagnostic;
+use crate::git::Stop;
 use crate::model::duration;
 use crate::model::workload::Kinds;
 use crate::stage::{Failure, Live};
@@ -19,15 +20,16 @@ use crate::watch::forge::{Forge, commits_of};
 use crate::watch::log;
 use crate::watch::metrics::Metrics;
 use crate::watch::notify::Notifier;
-use crate::watch::observe::{NoEvidence, Observer, Runtime, runtime};
+use crate::watch::observe::{Memory, NoEvidence, Observer, Runtime, Settings, runtime};
 use crate::watch::outside::Outside;
 use crate::watch::report::Report;
 use crate::watch::request::{Address, Client, Roots};
 use crate::watch::run::{Turn, Watching, Work};
 use crate::watch::serve::{Health, Server};
 use crate::watch::service::{Pace, Wake, serve};
-use crate::watch::signals::stop_on_signals;
+use crate::watch::signals::until_stopped;
 use crate::watch::snapshot::Wanted;
+use crate::watch::tell::keep_telling;
 use crate::watch::world::Stopped;
 use crate::write;
 use clap::{Args, ValueEnum};
@@ -39,6 +41,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Exit code of `--once`: a rollout waits.
@@ -47,7 +50,7 @@ pub(super) const WAITING: u8 = 4;
 pub(super) const PAUSED: u8 = 5;
 
 /// Arguments of `pillion watch`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct WatchArgs {
     /// SidecarSets; without any, all that have a ledger
     #[arg(value_name = "NAME")]
@@ -83,7 +86,7 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
     ca_file: Option<PathBuf>,
     /// A program that is asked before the next batch; its arguments follow behind `--`
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "check_url")]
+    #[arg(long, value_name = "PROGRAM")]
     check_command: Option<OsString>,
     /// An address that is asked before the next batch
     #[arg(long, value_name = "URL", env = "PILLION_CHECK_URL", hide_env_values = true)]
@@ -112,6 +115,9 @@ pub(super) struct ClusterArgs {
     /// Look only at this namespace, so that a Role is enough; may be given several times
     #[arg(long = "namespace", value_name = "NAME")]
     namespaces: Vec<String>,
+    /// Memory that the lists of all clusters may take together; a server that lists more is not believed
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    list_memory: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,8 +129,9 @@ enum LogForm {
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    let seconds = duration::parse(text).filter(|s| *s > 0);
-    seconds.map(Duration::from_secs).ok_or_else(|| "write a length such as 30s, 5m or 1h30m".to_owned())
+    let seconds = duration::parse(text).filter(|s| (1..=duration::MOST).contains(s));
+    let wrong = || "write a length such as 30s, 5m or 1h30m, at most 8784h".to_owned();
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Why a watcher does not begin.
@@ -145,11 +152,120 @@ impl From<Failure> for NoStart {
 
 /// Runs `pillion watch`.
 pub(super) fn run(args: &WatchArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let code = match begin(args, common, reporter) {
-        Ok(code) => code?,
-        Err(no_start) => tell(no_start, reporter)?,
-    };
-    Ok(code)
+    if args.once {
+        return match begin_once(args, common, reporter) {
+            Ok(code) => code,
+            Err(no_start) => tell(no_start, reporter),
+        };
+    }
+    let (stop, (sender, receiver)) = (Stop::default(), sync_channel(1));
+    let long = Long { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
+    let wakes = sender.clone();
+    let ended = until_stopped(&stop, &sender, move || long.run(&wakes));
+    match ended {
+        Ok(Some((_, theirs))) if stop.is_requested() => drop(theirs),
+        Ok(Some((code, theirs))) => {
+            *reporter = theirs;
+            return code;
+        }
+        // It waits for a server, and leaves nothing half done.
+        Ok(None) => {}
+        Err(error) => {
+            reporter.say(&format!("pillion: no thread can be started: {error}"));
+            return Ok(ENVIRONMENT);
+        }
+    }
+    tracing::info!("stopped");
+    Ok(DONE)
+}
+
+/// A long run, on a thread of its own.
+struct Long {
+    args: WatchArgs,
+    common: Common,
+    stop: Stop,
+    receiver: Receiver<Wake>,
+}
+
+impl Long {
+    fn run(self, wakes: &SyncSender<Wake>) -> (Result<u8, write::Failure>, Reporter) {
+        let mut reporter = Reporter::new(&self.common);
+        let code = match self.begin(wakes, &mut reporter) {
+            Ok(()) => Ok(DONE),
+            Err(no_start) => tell(no_start, &reporter),
+        };
+        (code, reporter)
+    }
+
+    fn begin(self, wakes: &SyncSender<Wake>, reporter: &mut Reporter) -> Result<(), NoStart> {
+        let Self { args, common, stop, receiver } = self;
+        let opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
+        let mut opened = opened.ok_or(NoStart::Told(USAGE))?;
+        opened.repository.heed(stop.clone());
+        if !args.repository.no_fetch {
+            opened.fetch()?;
+        }
+        let mut outside = outside(&args, &opened)?;
+        outside.stop = stop.clone();
+        let notifier = outside.notifier.take();
+        let (_runtime, observers) = observers(&opened, &args.clusters, &args.repository, wakes, reporter)?;
+        outside.observers = observers;
+        let watching = watching(&args, &opened, &outside);
+        start_log(&args, &common);
+        let metrics = Arc::new(Metrics::default());
+        let health = Arc::new(Health::new(args.unhealthy_after));
+        let server = match args.listen {
+            Some(address) => Some(
+                Server::start(address, Arc::clone(&metrics), Arc::clone(&health))
+                    .map_err(|error| NoStart::Said(error.to_string(), ENVIRONMENT))?,
+            ),
+            None => None,
+        };
+        let address = server.as_ref().map(|s| s.address().to_string());
+        tracing::info!(branch = opened.branches.live, listen = address, "watching");
+        let (tellers, heads) = start_tellers(&watching, &opened, notifier.as_ref(), &stop)?;
+        let mut heard = Heard::new(metrics, health, heads);
+        let pace = Pace { interval: args.interval, wakes: receiver, stop };
+        serve(&watching, &opened, &mut outside, &pace, &mut heard);
+        // They end when nobody tells them of heads any more.
+        drop(heard);
+        for teller in tellers {
+            drop(teller.join());
+        }
+        Ok(())
+    }
+}
+
+/// Starts a thread for each receiver of notifications; what is sent to it says that the live branch may have moved.
+fn start_tellers(
+    watching: &Watching,
+    opened: &Opened,
+    notifier: Option<&Notifier>,
+    stop: &Stop,
+) -> Result<(Vec<JoinHandle<()>>, Vec<SyncSender<()>>), NoStart> {
+    let (mut threads, mut heads) = (Vec::new(), Vec::new());
+    for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
+        let (watching, opened, form) = (watching.clone(), opened.again()?, receiver.form());
+        let mut world = Outside::new(BTreeMap::new());
+        world.notifier = notifier.cloned();
+        world.stop = stop.clone();
+        let head = opened.branches.find_live(&opened.repository).map(|(_, id)| (form, id));
+        let begun = head.map_or(Ok(()), |at| watching.begin_to_tell(&opened, &mut world, at));
+        if let Err(failure) = begun {
+            heard::untold(&failure, None);
+        }
+        let (sender, receiver) = sync_channel(1);
+        let stop = stop.clone();
+        let thread = thread::Builder::new().name(format!("tell-{}", form.name()));
+        let thread = thread.spawn(move || {
+            let failed = &mut |failure: &Stopped, again: Duration| heard::untold(failure, Some(again));
+            keep_telling(&watching, (&opened, &mut world), form, (&receiver, &stop), failed);
+        });
+        threads
+            .push(thread.map_err(|e| NoStart::Said(format!("no thread can be started: {e}"), ENVIRONMENT))?);
+        heads.push(sender);
+    }
+    Ok((threads, heads))
 }
 
 /// Says why nothing began, and returns the exit code.
@@ -164,44 +280,27 @@ pub(super) fn tell(no_start: NoStart, reporter: &Reporter) -> Result<u8, write::
     }
 }
 
-fn begin(
+fn begin_once(
     args: &WatchArgs,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Result<u8, write::Failure>, NoStart> {
     let opened = repository::open(&args.repository, common, reporter)?.ok_or(NoStart::Told(USAGE))?;
     let mut outside = outside(args, &opened)?;
-    let (sender, receiver) = sync_channel(1);
-    let (runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
+    let (sender, _receiver) = sync_channel(1);
+    let (_runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
     outside.observers = observers;
-    let watching = Watching {
+    let watching = watching(args, &opened, &outside);
+    Ok(once(args, &opened, &watching, &mut outside, reporter))
+}
+
+fn watching(args: &WatchArgs, opened: &Opened, outside: &Outside) -> Watching {
+    Watching {
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
-        commits: commits_of(&remote_url(&opened), args.pull_request),
-    };
-    if args.once {
-        let ended = once(args, &opened, &watching, &mut outside, reporter);
-        return Ok(ended);
+        commits: commits_of(&remote_url(opened), args.pull_request),
     }
-    start_log(args, common);
-    let metrics = Arc::new(Metrics::default());
-    let health = Arc::new(Health::new(args.unhealthy_after));
-    let server = match args.listen {
-        Some(address) => Some(
-            Server::start(address, Arc::clone(&metrics), Arc::clone(&health))
-                .map_err(|error| NoStart::Said(error.to_string(), ENVIRONMENT))?,
-        ),
-        None => None,
-    };
-    let address = server.as_ref().map(|s| s.address().to_string());
-    tracing::info!(branch = opened.branches.live, listen = address, "watching");
-    stop_on_signals(&runtime, sender);
-    let mut heard = Heard::new(metrics, health);
-    let pace = Pace { interval: args.interval, wakes: receiver };
-    serve(&watching, &opened, &mut outside, &pace, &mut heard);
-    tracing::info!("stopped");
-    Ok(Ok(DONE))
 }
 
 fn start_log(args: &WatchArgs, common: &Common) {
@@ -230,15 +329,16 @@ pub(super) fn observers(
     let environment = |text: String| NoStart::Said(text, ENVIRONMENT);
     let runtime = runtime().map_err(|error| environment(format!("no thread can be started: {error}")))?;
     let mut found = BTreeMap::new();
+    let settings = Settings { memory: Memory::mebibytes(args.list_memory as usize), ..Settings::default() };
     for cluster in clusters {
-        let wakes = wakes.clone();
+        let (wakes, settings) = (wakes.clone(), settings.clone());
         // One wake that waits is enough.
         let wake = move || {
             let _ = wakes.try_send(Wake::Changed);
         };
         let context = context(&live, cluster).or(args.context.as_deref());
-        let observer =
-            Observer::start(runtime.handle(), context, wanted(&live, args), wake).map_err(|failure| {
+        let observer = Observer::start(runtime.handle(), context, wanted(&live, args), settings, wake)
+            .map_err(|failure| {
                 let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
                 NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
             })?;
@@ -267,13 +367,22 @@ fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
 /// Everything outside the program but the clusters.
 fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
     let usage = |text: String| NoStart::Said(text, USAGE);
-    let roots = args.ca_file.as_deref().map_or_else(|| Ok(Roots::default()), roots)?;
+    let roots = args
+        .ca_file
+        .as_deref()
+        .filter(|f| !f.as_os_str().is_empty())
+        .map_or_else(|| Ok(Roots::default()), roots)?;
     let client = |patience| Client::new(patience, &roots);
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
     let notifier = Notifier::new(client(Duration::from_secs(10)), plain.as_deref(), slack.as_deref());
-    let check = match (&args.check_command, &args.check_url) {
-        (Some(program), _) => Some(Check::Command {
+    // A variable that is set to nothing is not set.
+    let check_url = args.check_url.as_deref().filter(|url| !url.trim().is_empty());
+    let check = match (&args.check_command, check_url) {
+        (Some(_), Some(_)) => {
+            return Err(usage("a program and an address are to be asked: keep --check-command or --check-url (PILLION_CHECK_URL)".to_owned()));
+        }
+        (Some(program), None) => Some(Check::Command {
             program: program.clone(),
             args: args.check_args.clone(),
             patience: args.check_patience,
