@@ -1,6 +1,7 @@
 //! The fuzz targets' bodies over their seeds, and over bytes made from the seeds: the same ones every time.
 
 use crate::fuzz_bodies::{decode_sidecar_set, read_edit_write};
+use crate::fuzz_received;
 use std::path::Path;
 
 /// Texts that are put into seeds.
@@ -71,6 +72,89 @@ fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
 #[test]
 fn bytes_never_end_in_a_panic_of_the_decoder() {
     run("decode_sidecar_set", WORDS, decode_sidecar_set);
+}
+
+/// Texts that are put into what others send.
+const SENT: &[&str] = &[
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1e400",
+    "99999999999999999999",
+    "true",
+    "\"\"",
+    "\"",
+    ",",
+    ":",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\\u0000",
+    "\\ud800",
+    "\u{202e}",
+    "\u{1b}",
+    "\n",
+    "\n\n",
+    "\r",
+    "\0",
+    " ",
+    "9999-12-31T23:59:59Z",
+    "0000-01-01T00:00:00Z",
+    "\"kind\":\"Status\"",
+    "100644 a\0",
+    "40000 b\0",
+    "120000 ../x\0",
+    "160000 s\0",
+    "..",
+    "/",
+    ".git",
+    "../x",
+    "Pillion-Action: Batch",
+    "Signed-off-by: a",
+    ": ",
+    "- ",
+    "é",
+    "😀",
+];
+
+#[cfg(feature = "watch")]
+#[test]
+fn lines_of_watches_never_end_in_a_panic() {
+    run("read_watch_line", SENT, fuzz_received::read_watch_line);
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn pages_of_lists_never_end_in_a_panic() {
+    run("read_list_page", SENT, fuzz_received::read_list_page);
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn answers_of_forges_are_one_short_line_at_most() {
+    run("read_forge_answer", SENT, fuzz_received::read_forge_answer);
+}
+
+#[test]
+fn nobody_writes_trailers_of_pillion() {
+    run("read_trailers", SENT, fuzz_received::read_trailers);
+}
+
+#[test]
+fn ledgers_are_read_as_they_were_written() {
+    run("read_ledger", SENT, fuzz_received::read_ledger);
+}
+
+#[test]
+fn lists_of_files_lead_nowhere_else() {
+    run("read_file_list", SENT, fuzz_received::read_file_list);
+}
+
+#[test]
+fn trees_are_written_nowhere_else() {
+    run("read_git_tree", SENT, fuzz_received::read_git_tree);
 }
 
 /// Runs a body over its seeds, and over seeds into which pieces were put or out of which bytes were cut.

@@ -1,0 +1,13 @@
+//! Bytes as a tree of git: `cargo +nightly fuzz run read_git_tree golden/fuzz/read_git_tree`.
+//!
+//! The body lives with the tests, which run it over the seeds and over bytes made from them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/all/fuzz_received.rs"]
+#[allow(dead_code, reason = "each target runs one of the bodies")]
+mod fuzz_received;
+
+fuzz_target!(|data: &[u8]| fuzz_received::read_git_tree(data));
