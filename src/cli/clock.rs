@@ -1,6 +1,7 @@
 //! The one place that asks what time it is: verbs are done by a person, now.
 
 use crate::git::Time;
+use crate::model::timestamp::day_of;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Returns the time of a commit that a person makes: `SOURCE_DATE_EPOCH` where it is set, else now, in UTC.
@@ -9,4 +10,9 @@ pub(super) fn now() -> Time {
     #[expect(clippy::disallowed_methods, reason = "when a person does something is a fact of the world")]
     let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Time { seconds: fixed.unwrap_or_else(|| i64::try_from(seconds()).unwrap_or(0)), offset_minutes: 0 }
+}
+
+/// Returns the day of [`now`], `YYYY-MM-DD`, in UTC.
+pub(super) fn today() -> String {
+    day_of(now().seconds)
 }

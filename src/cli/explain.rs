@@ -3,11 +3,13 @@
 use super::inputs::{self, InputArgs};
 use super::pipeline::{first_pass, renderers, second_pass};
 use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
-use crate::inject::{Trace, Verdict};
+use super::{Common, DONE, FINDINGS, USAGE, clock, to_stdout};
+use crate::inject::{Carried, Trace, Verdict};
+use crate::model::ledger::Line;
+use crate::plan::report::carries;
 use crate::render::How;
 use crate::write::Failure;
-use crate::yaml::Part;
+use crate::yaml::{Document, Part, Path, Seg};
 use clap::Args;
 
 /// Arguments of `pillion explain`.
@@ -38,7 +40,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
     let (renderers, wrong) = renderers(&inputs, &mut first, None, false, true);
     reporter.add(wrong);
     let mut text = String::new();
-    let mut known = Vec::new();
+    let (mut known, today) = (Vec::new(), clock::today());
     second_pass(&first.texts, &renderers, How { closely: true }, common, |done| {
         let is_wanted = done.file.workloads.iter().any(|(key, _)| wanted.is(key));
         if is_wanted {
@@ -46,7 +48,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         }
         for (key, outcome) in done.file.workloads {
             if wanted.is(&key) {
-                text.push_str(&explanation(&key, &done.input.name, &outcome.trace));
+                text.push_str(&explanation(&key, &done.input.name, &outcome.trace, &today));
             } else {
                 known.push(key);
             }
@@ -61,19 +63,28 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
 }
 
 /// One workload: what each set does, then where each injected line comes from.
-fn explanation(key: &str, file: &str, trace: &Trace) -> String {
+fn explanation(key: &str, file: &str, trace: &Trace, today: &str) -> String {
     let mut text = format!("{key} in {file}\n");
     for set in &trace.sets {
-        let line = match &set.verdict {
-            Verdict::Injected(what) => format!("  {}: injected, {what}\n", set.set),
-            Verdict::Passed(why) => format!("  {}: not injected, {why}\n", set.set),
+        let carried = trace.carried.iter().find(|c| *c.set == *set.set).map(|c| standing(c, today));
+        let line = match (&set.verdict, carried) {
+            (Verdict::Injected(_), Some(carried)) => format!("  {}: injected, {carried}\n", set.set),
+            (Verdict::Injected(what), None) => format!("  {}: injected, {what}\n", set.set),
+            (Verdict::Passed(why), Some(carried)) => {
+                format!("  {}: not injected, {why} ({carried})\n", set.set)
+            }
+            (Verdict::Passed(why), None) => format!("  {}: not injected, {why}\n", set.set),
         };
         text.push_str(&line);
+    }
+    // A set of which a workload carries nothing is not looked at.
+    for carried in trace.carried.iter().filter(|c| trace.sets.iter().all(|set| *set.set != *c.set)) {
+        text.push_str(&format!("  {}: not injected, {}\n", carried.set, standing(carried, today)));
     }
     for origin in &trace.origins {
         let set = origin.set.as_ref().map_or_else(String::new, |s| format!("{s}, "));
         let place = origin.from.as_ref().map_or_else(String::new, |(document, path)| {
-            let label = document.label(path, Part::Key, "");
+            let label = document.label(&in_ledger(document, path), Part::Key, "");
             format!(" ({}:{}:{})", label.file, label.line, label.column)
         });
         text.push_str(&format!("  + {}: {set}{}{place}\n", origin.path, origin.why));
@@ -82,6 +93,69 @@ fn explanation(key: &str, file: &str, trace: &Trace) -> String {
         text.push_str(&format!("  - {path}: {why}\n"));
     }
     text
+}
+
+/// Which revision a workload is at, and why.
+fn standing(carried: &Carried, today: &str) -> String {
+    let Carried { released, target, line, .. } = carried;
+    let at = carries(line.as_ref().map_or(released, |l| &l.revision), line.as_ref());
+    let Some(line) = line else {
+        return match (released, target) {
+            (Some(_), None) => format!("{at}, which is released"),
+            (None, None) => "nothing is released".to_owned(),
+            (_, Some(target)) if target == released => {
+                format!("{at}, which is released and where the rollout goes back to")
+            }
+            (_, Some(target)) => {
+                format!("{at}, which is released; the open rollout goes to {}", carries(target, None))
+            }
+        };
+    };
+    let batch = line.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
+    match (&line.held, target) {
+        (Some(reason), _) => format!("{at}, {}", hold(line, reason, today)),
+        (None, Some(target)) if *target == line.revision => {
+            let kept = line.partition.map_or_else(String::new, |n| {
+                format!("; its partition keeps {n} pods on {}", carries(released, None))
+            });
+            let what = if target == released { "where the rollout goes back to" } else { "the target" };
+            format!("{at}, {what}{batch}{kept}")
+        }
+        (None, Some(target)) => {
+            format!("{at}{batch}; the open rollout goes to {}", carries(target, None))
+        }
+        (None, None) => format!("{at}{batch}"),
+    }
+}
+
+/// Who holds a workload, since when and until when.
+fn hold(line: &Line, reason: &str, today: &str) -> String {
+    let Some(by) = &line.by else { return format!("held: {reason}") };
+    if line.has_ended(Some(today)) {
+        let until = line.until.as_deref().unwrap_or_default();
+        return format!("where it was held by {by} until {until}; a batch moves it on");
+    }
+    let since = line.since.as_ref().map_or_else(String::new, |day| format!(" since {day}"));
+    let until = line.until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
+    format!("held by {by}{since}{until}: {reason}")
+}
+
+/// In a ledger the content of a set stands under another key than in a SidecarSet.
+fn in_ledger(document: &Document, path: &Path) -> Path {
+    if path.find(document.value()).is_some() {
+        return path.clone();
+    }
+    let steps = path.steps().iter().map(|step| match step {
+        Seg::Key(key) if key == "spec" => Seg::Key("sidecarSet".into()),
+        step => step.clone(),
+    });
+    let mut steps: Vec<Seg> = steps.collect();
+    // The ledger's own `spec` comes first.
+    if let Some(first) = steps.iter_mut().find(|step| matches!(step, Seg::Key(key) if key == "sidecarSet")) {
+        *first = Seg::Key("spec".into());
+    }
+    let within = Path::from(steps);
+    if within.find(document.value()).is_some() { within } else { path.clone() }
 }
 
 fn not_found(wanted: &str, known: &[String]) -> String {

@@ -8,6 +8,7 @@ mod door;
 mod doors;
 mod explain;
 mod guise;
+mod hold;
 mod init;
 mod inputs;
 mod items;
@@ -24,6 +25,7 @@ mod render;
 mod render_branch;
 mod report;
 mod repository;
+mod rollback;
 mod stage;
 mod status;
 mod validate;
@@ -151,9 +153,9 @@ enum Verb {
     /// Let a batch pass that waits for a person
     Approve(verbs::ApproveArgs),
     /// Go back to the released revision
-    Rollback(verbs::RollbackArgs),
+    Rollback(rollback::RollbackArgs),
     /// Keep a workload as it is, or give it an emergency image
-    Hold(verbs::HoldArgs),
+    Hold(hold::HoldArgs),
     /// Write the files that a repository needs
     Init(init::InitArgs),
     /// Check that everything in git is what pillion makes
@@ -214,8 +216,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Pause(args) => verbs::pause(args, &cli.common, &mut reporter),
         Verb::Resume(args) => verbs::resume(args, &cli.common, &mut reporter),
         Verb::Approve(args) => verbs::approve(args, &cli.common, &mut reporter),
-        Verb::Rollback(args) => verbs::rollback(args, &cli.common, &mut reporter),
-        Verb::Hold(args) => verbs::hold(args, &cli.common, &mut reporter),
+        Verb::Rollback(args) => rollback::rollback(args, &cli.common, &mut reporter),
+        Verb::Hold(args) => hold::hold(args, &cli.common, &mut reporter),
         Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
         Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
         Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),

@@ -2,12 +2,14 @@
 
 use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
 use crate::diag::Code;
 use crate::git::{Id, RefUpdate, Signing, Upstream};
+use crate::model::ledger::name_text;
 use crate::plan::Circumstances;
 use crate::plan::observed::observed;
 use crate::read::{Disk, named, text};
+use crate::stage::verbs::Refused;
 use crate::stage::{
     End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
     removal, rewritten, selects_nothing, stack, too_many_batches,
@@ -80,6 +82,10 @@ struct Told {
     waits: Option<String>,
     /// The rollout is not open yet, and its first commit opens it.
     opens: bool,
+    /// Why it is paused: its first commit resumes it.
+    paused: Option<String>,
+    /// What the file holds, where the rollout goes somewhere else.
+    newer: Option<String>,
 }
 
 /// Runs `pillion stage`.
@@ -125,7 +131,8 @@ fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Do
 
 /// What was observed of a cluster.
 fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstances> {
-    let mut given = Circumstances { allows_removal: args.allow_removal, ..Circumstances::default() };
+    let (allows_removal, today) = (args.allow_removal, Some(clock::today()));
+    let mut given = Circumstances { allows_removal, today, ..Circumstances::default() };
     if let Some(file) = &args.observed {
         let input = named(std::slice::from_ref(file)).remove(0);
         match text(&input, &Disk).and_then(|text| observed(&input.name, &text)) {
@@ -181,7 +188,10 @@ impl Run<'_> {
                 Ok(sites) => sites,
                 Err(code) => return Ok(code),
             };
-            let next = self.next_to_open(&live, &sites, reporter)?;
+            let next = match self.next_to_open(&live, &sites, reporter)? {
+                Ok(next) => next,
+                Err(code) => return Ok(code),
+            };
             if reporter.has_errors() {
                 return Ok(FINDINGS);
             }
@@ -208,11 +218,15 @@ impl Run<'_> {
         live: &Live<'_>,
         sites: &'s [Site],
         reporter: &mut Reporter,
-    ) -> Result<Option<Made<'s>>, Failure> {
+    ) -> Result<Result<Option<Made<'s>>, u8>, Failure> {
         let mut first = None;
         for site in sites {
             for name in self.names(site) {
-                let Some(planned) = self.plan(live, sites, site, &name, reporter)? else { continue };
+                let Some(planned) = self.plan(live, (sites, site), &name, true, reporter)? else { continue };
+                if let Some(refused) = self.stays_paused(&planned.rollout) {
+                    reporter.failure(&refused);
+                    return Ok(Err(FINDINGS));
+                }
                 if planned.rollout.opens() && planned.waits(live).is_none() {
                     reporter.add(removal(&planned.rollout).filter(|_| !self.args.allow_removal));
                     first.get_or_insert(planned);
@@ -221,9 +235,23 @@ impl Run<'_> {
         }
         // Where one of them is refused, none is opened.
         match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => planned.make(live, 1, &self.signing, reporter),
-            None => Ok(None),
+            Some(planned) => Ok(Ok(planned.make(live, 1, &self.signing, reporter)?)),
+            None => Ok(Ok(None)),
         }
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.args.names.iter().any(|named| named == name)
+    }
+
+    /// A rollout that is paused is not started by its name unless its file holds something newer.
+    fn stays_paused(&self, rollout: &Rollout<'_>) -> Option<Refused> {
+        let name = rollout.name();
+        let paused = rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.opens())?;
+        Some(Refused(format!(
+            "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {name}` lets it go on",
+            paused.batch, paused.reason
+        )))
     }
 
     /// Writes every staged branch. Nothing is written before everything is made.
@@ -236,7 +264,7 @@ impl Run<'_> {
         let mut made = Vec::new();
         for site in &sites {
             for name in self.names(site) {
-                if let Some(planned) = self.plan(&live, &sites, site, &name, reporter)? {
+                if let Some(planned) = self.plan(&live, (&sites, site), &name, false, reporter)? {
                     made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
                 }
             }
@@ -283,14 +311,21 @@ impl Run<'_> {
     fn plan<'s>(
         &self,
         live: &Live<'_>,
-        sites: &[Site],
-        site: &'s Site,
+        (sites, site): (&[Site], &'s Site),
         name: &str,
+        starts: bool,
         reporter: &mut Reporter,
     ) -> Result<Option<Planned<'s>>, Failure> {
         let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
         let examined = branch.examine(live, name)?;
-        let (rollout, mut wrong) = Rollout::of(site, name, &self.given);
+        let (rollout, mut wrong) = match starts {
+            true => {
+                let starts_paused = self.is_named(name);
+                let given = Circumstances { starts, starts_paused, ..self.given.clone() };
+                Rollout::of(site, name, &given)
+            }
+            false => Rollout::resumed(site, name, &self.given),
+        };
         wrong.extend(too_many_batches(&rollout));
         wrong.extend(selects_nothing(site, &sites.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
@@ -389,6 +424,8 @@ impl Made<'_> {
             overwritten: examined.foreign.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
             waits,
             opens: rollout.opens(),
+            paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),
+            newer: rollout.newer().map(|name| name_text(&name).to_owned()),
         })
     }
 }
@@ -452,11 +489,22 @@ impl Told {
             let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
             let _ = writeln!(text, "  {then}: {reason}");
         }
+        if let (Some(paused), false) = (&self.paused, self.commits.is_empty()) {
+            let _ =
+                writeln!(text, "  paused {paused}; `pillion resume {}` lets this follow", self.sidecar_set);
+        }
+        if let Some(newer) = &self.newer {
+            let _ = writeln!(
+                text,
+                "  its file holds {newer}, which waits: `pillion stage --start {}` rolls that out in place of this",
+                self.sidecar_set
+            );
+        }
         match &self.waits {
             Some(reason) => {
                 let _ = writeln!(text, "  not to be opened yet: {reason}");
             }
-            None if self.opens => {
+            None if self.opens && self.paused.is_none() => {
                 let how = format!("pillion stage --start {}", self.sidecar_set);
                 let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
             }
@@ -485,6 +533,8 @@ impl Told {
             "overwritten": commits(&self.overwritten),
             "commits": commits(&self.commits),
             "waits": self.waits,
+            "paused": self.paused,
+            "newer": self.newer,
             "end": self.end,
         })
     }

@@ -2,11 +2,13 @@
 
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, Output, USAGE, to_stdout};
+use super::{Common, DONE, FINDINGS, Output, USAGE, clock, to_stdout};
 use crate::diag::{Code, Diagnostic, counted};
 use crate::git::{Commit, Walk};
-use crate::model::ledger::{Ledger, name_text};
+use crate::model::ledger::{Ledger, Name, name_text};
+use crate::model::timestamp::day_of;
 use crate::plan::removal::Removal;
+use crate::plan::report::{Held, Lasts, holds};
 use crate::plan::{Circumstances, Step};
 use crate::stage::{End, Failure, Live, Rollout, Site, not_before};
 use crate::write;
@@ -34,6 +36,9 @@ pub(super) struct StatusArgs {
     output: Output,
 }
 
+/// Holds that are listed.
+const SHOWN: usize = 10;
+
 /// Where one rollout stands.
 struct Standing {
     name: String,
@@ -46,7 +51,9 @@ struct Standing {
     batches: u32,
     updated: u32,
     pods: u32,
-    held: usize,
+    held: Vec<Held>,
+    /// What the file holds, where the rollout goes somewhere else.
+    newer: Option<Name>,
     /// What is next gives it another target: the numbers of pods are about that one.
     opens: bool,
     next: String,
@@ -118,8 +125,9 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
     let cluster = site.cluster.as_deref();
     let source = site.course(&ledger.name).0.source.map(|r| r.name);
     let not_before = not_before(live, cluster, &ledger.name, &source);
-    let given = Circumstances { not_before, ..Circumstances::default() };
-    let (rollout, _) = Rollout::of(site, &ledger.name, &given);
+    let today = Some(clock::today());
+    let given = Circumstances { not_before, today, ..Circumstances::default() };
+    let (rollout, _) = Rollout::resumed(site, &ledger.name, &given);
     let place = live.configuration.ledger_place(cluster, &ledger.name);
     let since = live.repository.log(live.head.id, place.as_deref(), Walk::FirstParent)?.next().transpose()?;
     let state = match (&ledger.target, &ledger.paused) {
@@ -140,7 +148,8 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
         batches: rollout.last_batch(),
         updated: before,
         pods,
-        held: ledger.lines.values().filter(|l| l.held.is_some()).count(),
+        held: holds(&rollout.course, ledger, given.today.as_deref()),
+        newer: rollout.newer(),
         opens: rollout.opens(),
         next: next(&rollout),
         ledger: ledger.clone(),
@@ -148,7 +157,17 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
 }
 
 fn next(rollout: &Rollout<'_>) -> String {
-    if let Some(Step::Open(after)) = rollout.steps.first()
+    let (first, resumes) = match &rollout.steps[..] {
+        [Step::Resume(_), then, ..] => (Some(then), true),
+        steps => (steps.first(), false),
+    };
+    let next = step(rollout, first);
+    let name = rollout.name();
+    if resumes { format!("`pillion resume {name}`, then {next}") } else { next }
+}
+
+fn step(rollout: &Rollout<'_>, first: Option<&Step>) -> String {
+    if let Some(Step::Open(after)) = first
         && let Some(removal) = Removal::of(&rollout.course, after)
     {
         return format!(
@@ -158,7 +177,7 @@ fn next(rollout: &Rollout<'_>) -> String {
             rollout.name()
         );
     }
-    match rollout.steps.first() {
+    match first {
         Some(Step::Open(_)) => match rollout.batches().count() {
             0 => "opening it: no workload has to move".to_owned(),
             n => {
@@ -176,6 +195,7 @@ fn next(rollout: &Rollout<'_>) -> String {
         ),
         Some(Step::Close(_)) => "closing it: every workload carries the target".to_owned(),
         Some(Step::Rest(rest)) => rest.to_string(),
+        Some(Step::Resume(_)) => "resuming it".to_owned(),
         None => match rollout.end() {
             End::Rest(rest) => rest.to_string(),
             End::Close | End::TooMany => String::new(),
@@ -219,10 +239,26 @@ impl Standing {
             let _ =
                 writeln!(text, "  {} of {} carry the target", self.updated, counted(self.pods.into(), "pod"));
         }
-        for (key, line) in ledger.lines.iter().filter(|(_, l)| l.held.is_some()).take(10) {
-            let _ = writeln!(text, "  held: {key}, {}", line.held.as_deref().unwrap_or_default());
+        if let Some(paused) = &ledger.paused {
+            let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            let _ = writeln!(text, "  paused at batch {}{by}: {}", paused.batch, paused.reason);
+        }
+        for held in self.held.iter().take(SHOWN) {
+            let why = if held.is_by_person() { held.words() } else { held.reason.to_string() };
+            let _ = writeln!(text, "  {}: {}, {why}", held.word(), held.key);
+        }
+        if let Some(more) = self.held.len().checked_sub(SHOWN).filter(|n| *n > 0) {
+            let _ = writeln!(text, "  and {more} more that are held");
         }
         let _ = writeln!(text, "  next: {}", self.next);
+        if let Some(newer) = &self.newer {
+            let _ = writeln!(
+                text,
+                "  its file holds {}, which waits: `pillion stage --start {}` rolls that out in place of this",
+                newer.as_deref().unwrap_or("nothing"),
+                self.name
+            );
+        }
         text
     }
 
@@ -238,23 +274,18 @@ impl Standing {
             "batches": self.batches,
             "updated": self.updated,
             "pods": self.pods,
-            "held": self.held,
+            "paused": ledger.paused.as_ref().map(|p| json!({"batch": p.batch, "reason": p.reason, "by": p.by})),
+            "held": self.held.iter().filter(|h| h.lasts == Lasts::Yes).count(),
+            "holds": self.held.iter().map(Held::json).collect::<Vec<_>>(),
+            "newer": self.newer.as_ref().map(name_text),
             "since": self.since.as_ref().map(|c| json!({"commit": c.id.to_string(), "time": date(c.time.seconds)})),
             "next": self.next,
         })
     }
 }
 
-/// Returns a time as RFC 3339 writes it, in UTC. Days are counted as Howard Hinnant's `civil_from_days` does.
+/// Returns a time as RFC 3339 writes it, in UTC.
 fn date(seconds: i64) -> String {
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, year) = (if month < 10 { month + 3 } else { month - 9 }, year + era * 400);
-    let year = year + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    let rest = seconds.rem_euclid(86_400);
+    format!("{}T{:02}:{:02}:{:02}Z", day_of(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }

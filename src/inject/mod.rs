@@ -33,7 +33,7 @@ mod volumes;
 
 pub use selects::selects_namespace;
 pub use sets::{PreparedSet, Sets};
-pub use trace::{Origin, SetTrace, Trace, Verdict};
+pub use trace::{Carried, Origin, SetTrace, Trace, Verdict};
 
 use crate::diag::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;

@@ -4,6 +4,7 @@ use super::containers::{Brought, Merged, Slot, path};
 use super::revision::{Chosen, Why};
 use super::selects::Choice;
 use super::template::{Object, Pod, name};
+use crate::model::ledger::{Line, Name};
 use crate::yaml::{Document, Path};
 use serde_json::Value;
 use std::fmt;
@@ -18,6 +19,21 @@ pub struct Trace {
     pub origins: Vec<Origin>,
     /// What was taken out: places in the template as it came, and why.
     pub removed: Vec<(Path, String)>,
+    /// What the ledgers say of the workload, in the order of their names.
+    pub carried: Vec<Carried>,
+}
+
+/// What a ledger says of one workload.
+#[derive(Debug, Clone)]
+pub struct Carried {
+    /// The set's name.
+    pub set: Arc<str>,
+    /// What a workload without a line carries.
+    pub released: Name,
+    /// Where the open rollout goes; the outer None: no rollout is open.
+    pub target: Option<Name>,
+    /// The workload's line, as far as it counts.
+    pub line: Option<Line>,
 }
 
 /// What became of one set.

@@ -53,6 +53,24 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
+/// Returns whether a text is a day that the calendar has, `YYYY-MM-DD`.
+pub fn is_day(text: &str) -> bool {
+    let [year, month, day] = numbers(text, b'-', [4, 2, 2]).unwrap_or_default();
+    (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day)
+}
+
+/// Returns the first second of the day after a day, `YYYY-MM-DD`, in UTC; seconds since 1970.
+pub fn end_of_day(text: &str) -> Option<i64> {
+    let [year, month, day] = numbers(text, b'-', [4, 2, 2]).filter(|_| is_day(text))?;
+    Some((days_since_epoch(year, month, day) + 1) * 86_400)
+}
+
+/// Returns the day of a moment in UTC, `YYYY-MM-DD`; seconds since 1970.
+pub fn day_of(seconds: i64) -> String {
+    let (year, month, day) = date_of(seconds.div_euclid(86_400));
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// Reads numbers of fixed widths with a separator between them.
 fn numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(char::from(separator));
@@ -112,7 +130,26 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Timestamp;
+    use super::{Timestamp, day_of, end_of_day, is_day};
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, day) in [
+            (0, "1970-01-01"),
+            (1_709_210_096, "2024-02-29"),
+            (-1, "1969-12-31"),
+            (1_798_761_599, "2026-12-31"),
+        ] {
+            assert_eq!(day_of(seconds), day);
+            assert!(end_of_day(day).is_some_and(|end| end > seconds && end - seconds <= 86_400));
+            assert!(is_day(day));
+        }
+        for text in
+            ["2025-02-29", "2026-13-01", "2026-1-1", "2026-01-00", "tomorrow", "", "2026-01-01T00:00:00Z"]
+        {
+            assert!(!is_day(text), "{text}");
+        }
+    }
 
     fn seconds(text: &str) -> Option<i64> {
         Timestamp::parse(text).map(|t| t.seconds)

@@ -10,6 +10,7 @@ use crate::model::ledger::{Ledger, Line, Name, template_hash};
 use crate::render::{Located, Renderer};
 use crate::yaml::{Document, Path};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -128,14 +129,9 @@ impl Unit {
         Arc::clone(self.template_hash.get_or_init(hash))
     }
 
-    /// Returns its line in a ledger, unless the source's template has changed since.
-    pub fn line<'l>(&self, ledger: &'l Ledger) -> Option<&'l Line> {
-        ledger.lines.get(self.key()).filter(|line| !self.outdates(line))
-    }
-
-    /// Tells whether the source's template is no longer the one that a line was made for.
-    pub fn outdates(&self, line: &Line) -> bool {
-        line.is_outdated_for(|| self.template_hash())
+    /// Returns its line in a ledger as far as it counts ([`Line::in_force`]).
+    pub fn line<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, Line>> {
+        ledger.lines.get(self.key())?.in_force(&ledger.released, || self.template_hash())
     }
 
     /// Returns its own rolling behaviour, for a number of pods that take a template in some way.
@@ -174,6 +170,21 @@ impl Rendering {
     }
 }
 
+impl Change {
+    fn between(unit: &Unit, ends: [&Rendering; 2]) -> Self {
+        let [old, new] = ends.map(|rendering| rendering.template(unit));
+        let object = unit.located.object(&unit.document);
+        let kind = &unit.located.kind;
+        let taking = how(&kind.group, &kind.kind, object, old, new);
+        Self {
+            difference: Difference::between(old, new),
+            effect: effect(unit, ends),
+            twin: working_twin::changed(old, new, &taking),
+            taking,
+        }
+    }
+}
+
 impl<'r> Fleet<'r> {
     /// Takes workloads, in any order; of two with one key the first in the order of files stays.
     pub fn new(renderer: &'r Renderer, set: &str, mut units: Vec<Unit>) -> Self {
@@ -199,8 +210,21 @@ impl<'r> Fleet<'r> {
         if let Some((_, known)) = lock(&unit.renderings).iter().find(|(name, _)| name == revision) {
             return Arc::clone(known);
         }
-        let line = Line::carrying(revision.clone());
-        let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, &line);
+        let rendering = Arc::new(self.rendered(unit, &Line::carrying(revision.clone())));
+        lock(&unit.renderings).push((revision.clone(), Arc::clone(&rendering)));
+        rendering
+    }
+
+    /// Returns what a workload is with its line: with its emergency images, where it has some.
+    pub fn rendering_of(&self, unit: &Unit, line: &Line) -> Arc<Rendering> {
+        match line.images.is_empty() {
+            true => self.rendering(unit, &line.revision),
+            false => Arc::new(self.rendered(unit, line)),
+        }
+    }
+
+    fn rendered(&self, unit: &Unit, line: &Line) -> Rendering {
+        let injected = self.renderer.inject_as(&unit.document, &unit.located, &self.set, line);
         let changed = injected.change.map(|(at, new)| {
             if at == unit.located.template {
                 return new;
@@ -210,13 +234,11 @@ impl<'r> Fleet<'r> {
             within.find(&new).cloned().unwrap_or_default()
         });
         let is_injected = injected.outcome.injected.iter().any(|name| **name == *self.set);
-        let names = revision.as_deref().filter(|_| is_injected);
+        let names = line.revision.as_deref().filter(|_| is_injected);
         let sidecars = names.into_iter().flat_map(|name| self.renderer.container_names(name)).map(Arc::from);
         let sidecars = sidecars.collect();
         let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
-        let rendering = Arc::new(Rendering { changed, sidecars, error });
-        lock(&unit.renderings).push((revision.clone(), Arc::clone(&rendering)));
-        rendering
+        Rendering { changed, sidecars, error }
     }
 
     /// Returns the whole object of a workload as it is rendered with a line.
@@ -232,23 +254,22 @@ impl<'r> Fleet<'r> {
             return Arc::clone(known);
         }
         let ends = [from, to].map(|name| self.rendering(unit, name));
-        let [old, new] = ends.each_ref().map(|rendering| rendering.template(unit));
-        let object = unit.located.object(&unit.document);
-        let kind = &unit.located.kind;
-        let taking = how(&kind.group, &kind.kind, object, old, new);
-        let change = Arc::new(Change {
-            difference: Difference::between(old, new),
-            effect: effect(unit, &ends),
-            twin: working_twin::changed(old, new, &taking),
-            taking,
-        });
+        let change = Arc::new(Change::between(unit, ends.each_ref().map(|rendering| &**rendering)));
         lock(&unit.changes).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change
+    }
+
+    /// Returns what it means to a workload to go from what its line says to a revision.
+    pub fn change_of(&self, unit: &Unit, line: &Line, to: &Name) -> Arc<Change> {
+        if line.images.is_empty() {
+            return self.change(unit, &line.revision, to);
+        }
+        Arc::new(Change::between(unit, [&self.rendered(unit, line), &self.rendering(unit, to)]))
     }
 }
 
 /// Containers that another set brings from then on, or has brought until then, are neither lost nor new.
-fn effect(unit: &Unit, [old, new]: &[Arc<Rendering>; 2]) -> Effect {
+fn effect(unit: &Unit, [old, new]: [&Rendering; 2]) -> Effect {
     let is_in = |rendering: &Rendering, name: &Arc<str>| {
         let spec = &rendering.template(unit)["spec"];
         let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());

@@ -5,6 +5,7 @@
 
 mod amount;
 mod controller;
+mod outage;
 mod pick;
 mod rest;
 mod state;
@@ -70,8 +71,9 @@ pub mod scatter;
 pub mod unavailable;
 
 pub use controller::waits_for_person;
+pub use outage::{Outage, outage};
 pub use rest::Rest;
-pub use step::{Batch, Circumstances, Course, Move, Step, Successor, digest, next_step, steps};
+pub use step::{Batch, Circumstances, Course, Move, Step, Successor, digest, newer, next_step, steps};
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 
 use crate::model::sidecar_set::IntOrPercent;

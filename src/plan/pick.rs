@@ -30,10 +30,10 @@ struct Room {
 pub(super) fn pick(
     course: &Course<'_>,
     state: &State<'_>,
-    target: &Name,
-    is_rollback: bool,
+    (released, target): (&Name, &Name),
     given: &Circumstances,
 ) -> Picked {
+    let is_rollback = released == target;
     let candidates = Candidates::of(course, state, target, is_rollback, given);
     if candidates.is_nothing_left() {
         return Picked::Nothing(None);
@@ -51,6 +51,10 @@ pub(super) fn pick(
         false => partition::keep(course.settings.strategy.partition.as_ref(), state.pods as usize),
     };
     let cap = state.pods.saturating_sub(saturated(kept)).saturating_sub(state.updated);
+    let repairs = repairs(state, &order, (released, target), given, cap);
+    if !repairs.is_empty() {
+        return Picked::Moves(repairs);
+    }
     let step = if is_rollback { u32::MAX } else { step(course, state.pods, state.updated) };
     let mut moves = fitting(state, &order, Room { step, cap, unavailable: bound });
     if moves.is_empty() && bound != Some(0) {
@@ -149,7 +153,7 @@ fn order(course: &Course<'_>, state: &State<'_>, ready: &[usize], is_rollback: b
         priority::sort(priorities, &labels, &mut order);
     }
     if is_rollback {
-        order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].line.and_then(|l| l.batch)));
+        order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].line.as_ref().and_then(|l| l.batch)));
         return order;
     }
     scatter::scatter(&scatter::of_workloads(&strategy.scatter_strategy), &labels, order)
@@ -161,6 +165,27 @@ fn step(course: &Course<'_>, pods: u32, updated: u32) -> u32 {
     let ends = steps.iter().map(|s| saturated(rounded_up(s, pods as usize)));
     // Behind the last step everything fits: steps that end below 100% do not hold anything back.
     ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
+}
+
+/// Workloads that are not well on a revision that was given up: they get the target first, as many of their pods as
+/// carry that revision, free of the bound, because waiting for them to be well would be waiting for ever.
+fn repairs(
+    state: &State<'_>,
+    order: &[usize],
+    (released, target): (&Name, &Name),
+    given: &Circumstances,
+    mut cap: u32,
+) -> Vec<Move> {
+    let mut moves = Vec::new();
+    for matched in order.iter().map(|i| &state.matched[*i]).filter(|m| !m.is_next_run()) {
+        let abandoned = matched.abandoned(released, target);
+        let pods = if matched.can_split { abandoned.min(matched.left()) } else { matched.left() };
+        if abandoned > 0 && pods <= cap && given.unhealthy.contains(matched.unit.key()) {
+            cap -= pods;
+            moves.push(Move { is_repair: true, ..part(matched, pods, false) });
+        }
+    }
+    moves
 }
 
 /// The workloads that fit, in their order; what does not fit is passed over.
@@ -246,6 +271,8 @@ fn part(matched: &Matched<'_>, taken: u32, is_oversized: bool) -> Move {
         effect: matched.change.effect,
         down: if counts { matched.down(taken) } else { 0 },
         is_oversized,
+        is_repair: false,
+        hold_ended: matched.hold_ended.clone(),
     }
 }
 

@@ -39,7 +39,7 @@ impl Removal {
     /// brought.
     pub fn of(course: &Course<'_>, ledger: &Ledger) -> Option<Self> {
         let target = ledger.target.as_ref().filter(|target| **target != ledger.released)?;
-        let state = State::of(course, ledger, target);
+        let state = State::of(course, ledger, target, None);
         let lost = state.matched.iter().filter(|m| m.change.effect == Effect::Removed);
         let mut namespaces: BTreeMap<String, usize> = BTreeMap::new();
         for matched in lost {

@@ -1,7 +1,7 @@
 //! What a rollout may do, from the SidecarSet's `updateStrategy` and `rollout` of pillion.yaml.
 
 use crate::diag::Label;
-use crate::model::repository::{IntOrText, Rollout, Split};
+use crate::model::repository::{IntOrText, Rollout, Split, Start};
 use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub approve: Vec<u32>,
     /// There are times in which nothing is released.
     pub freezes: bool,
+    /// `start: Auto`: a rollout opens, and an open one gets a newer target, without a person.
+    pub starts_by_itself: bool,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Settings {
             soak: rollout.soak.clone().unwrap_or_else(|| SOAK.to_owned()),
             approve: rollout.approve.clone(),
             freezes: !rollout.freeze.is_empty(),
+            starts_by_itself: rollout.start == Some(Start::Auto),
             strategy,
         }
     }

@@ -5,6 +5,7 @@ use super::how::How;
 use super::step::Course;
 use super::strategy::Strategy;
 use crate::model::ledger::{Ledger, Line, Name};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A workload that the target renders differently from what it carries or from the released revision.
@@ -13,7 +14,9 @@ pub(super) struct Matched<'a> {
     /// The workload.
     pub(super) unit: &'a Unit,
     /// Its line, where it has one that counts.
-    pub(super) line: Option<&'a Line>,
+    pub(super) line: Option<Cow<'a, Line>>,
+    /// The last day of a person's hold that is over, and that it still carries the content of.
+    pub(super) hold_ended: Option<Arc<str>>,
     /// What it carries.
     pub(super) carries: Name,
     /// What the way to the target means to it.
@@ -56,30 +59,42 @@ pub(super) struct Held<'a> {
     pub(super) code: Option<&'static str>,
     /// Why.
     pub(super) reason: Arc<str>,
-    /// A line says so already.
-    pub(super) has_line: bool,
+    /// Its line, where it has one that counts.
+    pub(super) line: Option<Cow<'a, Line>>,
     /// The line of a set whose place this one takes, where a person holds the workload there.
     pub(super) elsewhere: Option<&'a Line>,
 }
 
+impl Held<'_> {
+    /// Returns whether a line says so already.
+    pub(super) fn is_written(&self) -> bool {
+        self.code.is_none() && self.elsewhere.is_none()
+    }
+}
+
 impl<'a> State<'a> {
-    /// Finds out where the rollout to `target` stands.
-    pub(super) fn of(course: &'a Course<'_>, ledger: &'a Ledger, target: &Name) -> Self {
+    /// Finds out where the rollout to `target` stands. Holds whose last day is before `today` are over.
+    pub(super) fn of(course: &'a Course<'_>, ledger: &'a Ledger, target: &Name, today: Option<&str>) -> Self {
         let mut state = State { may_remove: ledger.may_remove(), ..State::default() };
         for unit in course.fleet.units() {
             let line = unit.line(ledger);
-            let carries = line.map_or(&ledger.released, |l| &l.revision);
-            if let Some(reason) = line.and_then(|l| l.held.as_ref()) {
-                let (carries, reason) = (carries.clone(), Arc::clone(reason));
-                state.held.push(Held { unit, carries, code: None, reason, has_line: true, elsewhere: None });
+            let carries = line.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
+            let has_ended = line.as_ref().is_some_and(|l| l.has_ended(today));
+            if let (Some(reason), false) = (line.as_ref().and_then(|l| l.held.clone()), has_ended) {
+                state.held.push(Held { unit, carries, code: None, reason, line, elsewhere: None });
                 continue;
             }
-            if ledger.is_settled(line, target) {
+            let has_images = line.as_ref().is_some_and(|l| !l.images.is_empty());
+            let is_back = has_ended && carries == ledger.released && !has_images;
+            let counted = line.as_deref().filter(|_| !is_back);
+            if ledger.is_settled(counted, target) {
                 continue;
             }
-            let is_at_target = line.is_some() && carries == target;
-            let from = if is_at_target { &ledger.released } else { carries };
-            let change = course.fleet.change(unit, from, target);
+            let is_at_target = line.is_some() && carries == *target && !has_images;
+            let change = match line.as_deref() {
+                Some(line) if !is_at_target => course.fleet.change_of(unit, line, target),
+                _ => course.fleet.change(unit, &ledger.released, target),
+            };
             // On the way back the released revision is the target: what is back is known by its line alone.
             let counts = !change.difference.is_empty()
                 || (is_at_target && ledger.released == *target)
@@ -89,15 +104,15 @@ impl<'a> State<'a> {
             }
             if change.taking.how == How::Never && !is_at_target {
                 let reason = change.taking.reason.as_deref().unwrap_or_default().into();
-                let (carries, code) = (carries.clone(), change.taking.code);
-                state.held.push(Held { unit, carries, code, reason, has_line: false, elsewhere: None });
+                let code = change.taking.code;
+                state.held.push(Held { unit, carries, code, reason, line, elsewhere: None });
                 continue;
             }
-            let elsewhere = course.held_elsewhere.get(unit.key()).filter(|_| !is_at_target);
-            if let Some((line, reason)) = elsewhere.and_then(|line| Some((line, line.held.as_ref()?))) {
-                let (carries, reason) = (carries.clone(), Arc::clone(reason));
-                let elsewhere = Some(line);
-                state.held.push(Held { unit, carries, code: None, reason, has_line: false, elsewhere });
+            let elsewhere = course.held_elsewhere.get(unit.key());
+            let elsewhere = elsewhere.filter(|there| !is_at_target && !there.has_ended(today));
+            if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.held.as_ref()?))) {
+                let (reason, elsewhere) = (Arc::clone(reason), Some(there));
+                state.held.push(Held { unit, carries, code: None, reason, line, elsewhere });
                 continue;
             }
             state.add(Matched::new(course, ledger, unit, line, change, is_at_target));
@@ -119,7 +134,7 @@ impl<'a> Matched<'a> {
         course: &Course<'_>,
         ledger: &Ledger,
         unit: &'a Unit,
-        line: Option<&'a Line>,
+        line: Option<Cow<'a, Line>>,
         change: Arc<Change>,
         is_at_target: bool,
     ) -> Self {
@@ -127,8 +142,9 @@ impl<'a> Matched<'a> {
         let strategy = unit.strategy(u64::from(size.unwrap_or(0)), change.taking.how);
         let mut matched = Self {
             unit,
+            carries: line.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
+            hold_ended: line.as_ref().filter(|l| l.held.is_some()).and_then(|l| l.until.clone()),
             line,
-            carries: line.map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
             can_split: course.settings.splits && course.can_split(unit, size),
             change,
             size,
@@ -137,17 +153,25 @@ impl<'a> Matched<'a> {
             is_done: false,
         };
         if let (Some(kept), true) =
-            (line.and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))
+            (matched.line.as_ref().and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))
         {
             // On the way back, pods that its partition has kept never left.
             matched.updated = kept.min(matched.whole());
         }
-        if let Some(line) = line.filter(|_| is_at_target) {
-            let kept = line.partition.unwrap_or(0);
+        if let Some(partition) = matched.line.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
+            let kept = partition.unwrap_or(0);
             matched.updated = size.unwrap_or(0).saturating_sub(kept).min(matched.whole());
-            matched.is_done = line.partition.is_none();
+            matched.is_done = partition.is_none();
         }
         matched
+    }
+
+    /// Returns the pods that carry a revision that is neither released nor the target: the rollout to it was given up.
+    pub(super) fn abandoned(&self, released: &Name, target: &Name) -> u32 {
+        let line = self.line.as_ref().filter(|l| l.held.is_none() && l.batch.is_some());
+        let is_abandoned = self.carries != *released && self.carries != *target;
+        let carrying = |kept: u32| self.size.unwrap_or(0).saturating_sub(kept).min(self.whole());
+        line.filter(|_| is_abandoned).map_or(0, |l| l.partition.map_or(self.whole(), carrying).max(1))
     }
 
     /// Returns the pods that carry the target when the workload is done: its own partition may keep some.

@@ -10,6 +10,7 @@ use super::total;
 use crate::model::ledger::{Ledger, Line, Name, Revision, Scope, name_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -59,6 +60,12 @@ pub struct Circumstances {
     pub observed: BTreeMap<Arc<str>, u32>,
     /// A person allows the rollout that is open to take the sidecar away from workloads.
     pub allows_removal: bool,
+    /// The day, `YYYY-MM-DD` in UTC: holds whose last day is before it are over. None: no hold is over.
+    pub today: Option<String>,
+    /// A person starts what the source holds: an open rollout gets it as its target.
+    pub starts: bool,
+    /// With [`starts`](Self::starts): a paused rollout, too; the person gives up what is paused.
+    pub starts_paused: bool,
 }
 
 /// What is done next.
@@ -70,6 +77,9 @@ pub enum Step {
     Batch(Batch),
     /// The target is released; no rendered byte changes.
     Close(Ledger),
+    /// A pause ends; no rendered byte changes. Only a person does that: [`next_step`] never does, and the plan of a
+    /// paused rollout begins with it.
+    Resume(Ledger),
     /// Nothing, for now or for good.
     Rest(Rest),
 }
@@ -114,6 +124,10 @@ pub struct Move {
     pub down: u32,
     /// It is bigger than the step or the bound, and a batch of its own.
     pub is_oversized: bool,
+    /// It is not well on a revision that was given up, and gets the target before all others.
+    pub is_repair: bool,
+    /// The last day of the hold that kept it until now.
+    pub hold_ended: Option<Arc<str>>,
 }
 
 impl Move {
@@ -182,14 +196,19 @@ impl Course<'_> {
 
 /// Returns the step that follows from a ledger.
 pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> Step {
+    let source = course.source_name();
+    let is_newer = newer(course, ledger).is_some();
     if let Some(paused) = &ledger.paused {
+        if given.starts && given.starts_paused && is_newer {
+            let resumed = Ledger { paused: None, ..ledger.clone() };
+            return open(course, &resumed, source, given);
+        }
         return Step::Rest(Rest::Paused(paused.clone()));
     }
-    let source = course.source_name();
-    if let Some(step) = replaced(course, ledger, &source) {
+    if let Some(step) = replaced(course, ledger, &source, given) {
         return step;
     }
-    let is_rejected = ledger.rejected.iter().any(|r| **r == *name_text(&source));
+    let is_rejected = is_rejected(ledger, &source);
     let strategy = &course.settings.strategy;
     let is_stopped = match strategy.kind.as_str() {
         "NotUpdate" => Some(Rest::NotUpdate),
@@ -197,13 +216,22 @@ pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) ->
         _ => None,
     };
     match &ledger.target {
-        None if source == ledger.released => Step::Rest(Rest::Done),
-        None if is_rejected => Step::Rest(Rest::Rejected(source)),
+        None if source == ledger.released || is_rejected => {
+            match is_stopped {
+                _ if !has_ended_hold(course, ledger, given) => {}
+                Some(rest) => return Step::Rest(rest),
+                None => return Step::Open(opened(course, ledger, ledger.released.clone(), given)),
+            }
+            Step::Rest(if source == ledger.released { Rest::Done } else { Rest::Rejected(source) })
+        }
         None => match is_stopped.or_else(|| given.not_before.clone().map(Rest::EarlierWave)) {
             Some(rest) => Step::Rest(rest),
             None => open(course, ledger, source, given),
         },
-        Some(target) if *target != source && !is_rejected => open(course, ledger, source, given),
+        Some(_) if given.starts && is_newer => open(course, ledger, source, given),
+        Some(_) if is_newer && course.settings.starts_by_itself && !removes(course, ledger, given) => {
+            open(course, ledger, source, given)
+        }
         // Going back is never held up by the strategy of what went wrong.
         Some(target) if *target == ledger.released => advance(course, ledger, target, given),
         // What it replaces, or may remove, is another thing than when it was opened.
@@ -220,7 +248,7 @@ pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) ->
 /// What is done next for a SidecarSet whose place others take: nothing, until these are released; and if it is gone from
 /// git, its ledger is closed at nothing then, which changes no rendered byte. None: what no other set has taken over is
 /// planned like everything else.
-fn replaced(course: &Course<'_>, ledger: &Ledger, source: &Name) -> Option<Step> {
+fn replaced(course: &Course<'_>, ledger: &Ledger, source: &Name, given: &Circumstances) -> Option<Step> {
     let is_settled = ledger.target.is_none() && *source == ledger.released;
     if is_settled || !ledger.is_carried() {
         return None;
@@ -231,8 +259,8 @@ fn replaced(course: &Course<'_>, ledger: &Ledger, source: &Name) -> Option<Step>
     if source.is_some() || course.replaced_by.is_empty() {
         return None;
     }
-    let state = State::of(course, ledger, source);
-    state.matched.is_empty().then(|| Step::Close(closed(course, ledger, source, &state)))
+    let state = State::of(course, ledger, source, given.today.as_deref());
+    state.matched.is_empty().then(|| Step::Close(closed(course, ledger, source, &state, given)))
 }
 
 /// Tells whether Start has to be repeated for a target that stays the same.
@@ -244,7 +272,7 @@ fn is_to_be_opened_again(course: &Course<'_>, ledger: &Ledger, given: &Circumsta
 /// Opens a rollout, unless no workload of it may be moved.
 fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Step {
     let opened = opened(course, ledger, source.clone(), given);
-    let state = State::of(course, &opened, &source);
+    let state = State::of(course, &opened, &source, given.today.as_deref());
     let mut reasons = Vec::new();
     for matched in &state.matched {
         match matched.change.twin.as_ref().and_then(|_| refused(course, &state, matched)) {
@@ -255,13 +283,40 @@ fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstance
     if reasons.is_empty() { Step::Open(opened) } else { Step::Rest(Rest::Waiting(reasons)) }
 }
 
+/// Tells whether the rollout of what the source holds would take the sidecar away: that never starts by itself.
+fn removes(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> bool {
+    open(course, ledger, course.source_name(), given).removed() > 0
+}
+
+/// Returns what the source holds where an open rollout goes somewhere else: it waits until that is closed, or until it
+/// is started in its place. The inner None: the SidecarSet is not there any more.
+pub fn newer(course: &Course<'_>, ledger: &Ledger) -> Option<Name> {
+    let source = course.source_name();
+    let goes_elsewhere = ledger.target.as_ref().is_some_and(|target| *target != source);
+    (goes_elsewhere && !is_rejected(ledger, &source)).then_some(source)
+}
+
+fn is_rejected(ledger: &Ledger, source: &Name) -> bool {
+    ledger.rejected.iter().any(|r| **r == *name_text(source))
+}
+
+/// Tells whether a workload whose hold is over carries something else than the released revision.
+fn has_ended_hold(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> bool {
+    let today = given.today.as_deref();
+    let ended = ledger.lines.iter().filter(|(_, line)| line.has_ended(today));
+    ended.filter_map(|(key, _)| course.fleet.find(key)).any(|unit| {
+        let line = unit.line(ledger);
+        line.is_some_and(|line| !course.fleet.change_of(unit, &line, &ledger.released).difference.is_empty())
+    })
+}
+
 /// Repeats [`next_step`] on its own result until nothing is left to be done, at most `limit` times.
 pub fn steps(course: &Course<'_>, ledger: &Ledger, given: &Circumstances, limit: usize) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     while steps.len() < limit {
         let before = match steps.last() {
             None => ledger,
-            Some(Step::Open(after) | Step::Batch(Batch { ledger: after, .. })) => after,
+            Some(Step::Open(after) | Step::Resume(after) | Step::Batch(Batch { ledger: after, .. })) => after,
             Some(Step::Close(_) | Step::Rest(_)) => break,
         };
         steps.push(next_step(course, before, given));
@@ -282,7 +337,7 @@ pub fn digest(course: &Course<'_>, before: &Ledger, number: u32, moves: &[Move])
 
 fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Ledger {
     let mut ledger = cleaned(course, ledger);
-    if let Some(revision) = &course.source {
+    if let Some(revision) = course.source.as_ref().filter(|r| source.as_ref() == Some(&r.name)) {
         ledger.revisions.insert(Arc::clone(&revision.name), revision.clone());
     }
     ledger.approved.clear();
@@ -296,15 +351,15 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
     }
     ledger.target = Some(source);
     ledger.replaces.clone_from(&course.replaces);
-    ledger.scope = scope(course, &ledger);
+    ledger.scope = scope(course, &ledger, given);
     ledger.settle_revisions(course.settings.history_limit);
     ledger
 }
 
 /// What a rollout that takes the sidecar away counts, for those who look at its batches later.
-fn scope(course: &Course<'_>, ledger: &Ledger) -> Option<Scope> {
+fn scope(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> Option<Scope> {
     let removed = removed(course, ledger);
-    let state = State::of(course, ledger, ledger.target.as_ref()?);
+    let state = State::of(course, ledger, ledger.target.as_ref()?, given.today.as_deref());
     (removed > 0).then(|| Scope {
         workloads: u32::try_from(state.matched.len()).unwrap_or(u32::MAX),
         pods: state.pods,
@@ -319,8 +374,8 @@ fn removed(course: &Course<'_>, ledger: &Ledger) -> u32 {
     let Some(target) = &ledger.target else { return 0 };
     let loses = |unit: &&Unit| {
         let line = unit.line(ledger);
-        let carries = line.map_or(&ledger.released, |l| &l.revision);
-        if line.is_some_and(|l| l.held.is_some()) || carries == target {
+        let carries = line.as_ref().map_or(&ledger.released, |l| &l.revision);
+        if line.as_ref().is_some_and(|l| l.held.is_some()) || carries == target {
             return false;
         }
         let change = course.fleet.change(unit, carries, target);
@@ -334,11 +389,11 @@ fn removed(course: &Course<'_>, ledger: &Ledger) -> u32 {
 }
 
 fn advance(course: &Course<'_>, ledger: &Ledger, target: &Name, given: &Circumstances) -> Step {
-    let state = State::of(course, ledger, target);
-    match pick(course, &state, target, ledger.released == *target, given) {
+    let state = State::of(course, ledger, target, given.today.as_deref());
+    match pick(course, &state, (&ledger.released, target), given) {
         Picked::Moves(moves) => Step::Batch(batch(course, ledger, target, &state, moves)),
         Picked::Nothing(Some(rest)) => Step::Rest(rest),
-        Picked::Nothing(None) => Step::Close(closed(course, ledger, target, &state)),
+        Picked::Nothing(None) => Step::Close(closed(course, ledger, target, &state, given)),
     }
 }
 
@@ -370,10 +425,16 @@ fn batch(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>,
     }
 }
 
-fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>) -> Ledger {
+fn closed(
+    course: &Course<'_>,
+    ledger: &Ledger,
+    target: &Name,
+    state: &State<'_>,
+    given: &Circumstances,
+) -> Ledger {
     let mut after = cleaned(course, ledger);
-    after.retain_lines(|_, line| line.held.is_some());
-    for held in state.held.iter().filter(|h| !h.has_line) {
+    after.retain_lines(|_, line| line.held.is_some() && !line.has_ended(given.today.as_deref()));
+    for held in state.held.iter().filter(|h| !h.is_written()) {
         let line = Line {
             revision: held.carries.clone(),
             template: Some(held.unit.template_hash()),
@@ -381,6 +442,7 @@ fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>
             by: held.elsewhere.and_then(|line| line.by.clone()),
             since: held.elsewhere.and_then(|line| line.since.clone()),
             until: held.elsewhere.and_then(|line| line.until.clone()),
+            images: held.line.as_ref().map_or_else(BTreeMap::new, |l| l.images.clone()),
             ..Line::default()
         };
         after.lines.insert_mut(Arc::clone(held.unit.key()), line);
@@ -397,9 +459,19 @@ fn closed(course: &Course<'_>, ledger: &Ledger, target: &Name, state: &State<'_>
     after
 }
 
-/// The ledger without lines of workloads that are gone or whose source has changed since.
+/// The ledger with the lines as they count: without those of workloads that are gone, or whose source has changed since.
 fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
-    let mut ledger = ledger.clone();
-    ledger.retain_lines(|key, line| course.fleet.find(key).is_some_and(|unit| !unit.outdates(line)));
-    ledger
+    let mut after = ledger.clone();
+    for key in ledger.lines.keys() {
+        match course.fleet.find(key).and_then(|unit| unit.line(ledger)) {
+            None => {
+                after.lines.remove_mut(key);
+            }
+            Some(Cow::Owned(line)) => {
+                after.lines.insert_mut(Arc::clone(key), line);
+            }
+            Some(Cow::Borrowed(_)) => {}
+        }
+    }
+    after
 }

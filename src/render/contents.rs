@@ -1,8 +1,8 @@
 //! Which content of each SidecarSet a workload gets: what the files say, or what ledgers say.
 
 use super::replaced::{self, Replacements};
-use crate::inject::{PreparedSet, Sets};
-use crate::model::ledger::{Ledger, Line, Name};
+use crate::inject::{Carried, PreparedSet, Sets};
+use crate::model::ledger::{Ledger, Line, Name, template_hash};
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -16,12 +16,24 @@ pub struct Contents {
     base: Sets,
     /// Every revision that a ledger holds or that was added.
     prepared: BTreeMap<Arc<str>, Arc<PreparedSet>>,
-    /// The lines of each workload, with the SidecarSet of each.
-    lines: BTreeMap<Arc<str>, Vec<(Arc<str>, Line)>>,
+    /// The lines of each workload.
+    lines: BTreeMap<Arc<str>, Vec<OfLedger>>,
+    /// What each ledger says of workloads without a line: the SidecarSet, what is released, and the target.
+    ledgers: Vec<(Arc<str>, Name, Option<Name>)>,
     /// Sets that take the place of others.
     replacements: Replacements,
     /// The sets as they are written.
     written: BTreeMap<Arc<str>, Arc<SidecarSet>>,
+}
+
+/// A line, and what else its ledger says that decides what becomes of it.
+#[derive(Debug)]
+struct OfLedger {
+    /// The SidecarSet.
+    set: Arc<str>,
+    /// What a workload without a line carries.
+    released: Name,
+    line: Line,
 }
 
 /// What one workload gets.
@@ -58,6 +70,7 @@ impl Contents {
         let mut current = written;
         for ledger in ledgers {
             contents.replace(&ledger.name, ledger.replaces.iter());
+            contents.ledgers.push((Arc::clone(&ledger.name), ledger.released.clone(), ledger.target.clone()));
             earlier.extend(ledger.history.iter().map(|r| Arc::new(PreparedSet::new(Arc::clone(&r.set)))));
             for revision in ledger.revisions.values() {
                 earlier.push(contents.add(&revision.name, &revision.set));
@@ -68,8 +81,9 @@ impl Contents {
                 None => Box::new(ledger.lines.iter()),
             };
             for (key, line) in lines {
+                let (set, released) = (Arc::clone(&ledger.name), ledger.released.clone());
                 let lines = contents.lines.entry(Arc::clone(key)).or_default();
-                lines.push((Arc::clone(&ledger.name), line.clone()));
+                lines.push(OfLedger { set, released, line: line.clone() });
             }
         }
         contents.base = Sets::new(current, earlier);
@@ -126,19 +140,35 @@ impl Contents {
         self.changed(key, template, None)
     }
 
+    /// Returns what the ledgers say of a workload.
+    pub(super) fn carried(&self, key: &str, template: &Value) -> Vec<Carried> {
+        let of = |(set, released, target): &(Arc<str>, Name, Option<Name>)| {
+            let lines = self.lines.get(key).into_iter().flatten();
+            let written = lines.filter(|own| own.set == *set).map(|own| &own.line).next();
+            let line = written.and_then(|line| line.in_force(released, || template_hash(template).into()));
+            Carried {
+                set: Arc::clone(set),
+                released: released.clone(),
+                target: target.clone(),
+                line: line.map(Cow::into_owned),
+            }
+        };
+        self.ledgers.iter().map(of).collect()
+    }
+
     /// Returns what a workload gets if its line in one ledger were this one.
     pub(super) fn with(&self, key: &str, template: &Value, set: &str, line: &Line) -> Given<'_> {
         self.changed(key, template, Some((set, line)))
     }
 
     fn changed(&self, key: &str, template: &Value, instead: Option<(&str, &Line)>) -> Given<'_> {
-        let mut lines: Vec<(&str, &Line)> = Vec::new();
-        for (set, line) in self.lines.get(key).into_iter().flatten() {
-            if instead.is_none_or(|(name, _)| name != &**set) && !line.is_outdated(template) {
-                lines.push((set, line));
-            }
+        let mut lines: Vec<(&str, Cow<'_, Line>)> = Vec::new();
+        let others = self.lines.get(key).into_iter().flatten();
+        for OfLedger { set, released, line } in others.filter(|o| instead.is_none_or(|(n, _)| n != &*o.set)) {
+            let line = line.in_force(released, || template_hash(template).into());
+            lines.extend(line.map(|line| (&**set, line)));
         }
-        lines.extend(instead);
+        lines.extend(instead.map(|(set, line)| (set, Cow::Borrowed(line))));
         if lines.is_empty() {
             return Given { sets: Cow::Borrowed(&self.base), partitions: Vec::new() };
         }

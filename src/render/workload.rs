@@ -105,7 +105,12 @@ impl Renderer {
 
     /// Renders a workload as the ledgers say, or the files where there are none.
     pub fn inject(&self, document: &Document, located: &Located) -> Injected {
-        self.give(document, located, self.contents.of(&located.key, located.pod_template(document)))
+        let template = located.pod_template(document);
+        let mut injected = self.give(document, located, self.contents.of(&located.key, template));
+        if self.options.trace {
+            injected.outcome.trace.carried = self.contents.carried(&located.key, template);
+        }
+        injected
     }
 
     /// Renders a workload as if its line in the ledger of a SidecarSet were this one.

@@ -66,12 +66,15 @@ pub fn commit(
     Ok((Some(Staged { id, message }), diagnostics))
 }
 
-/// The rendered files of workloads whose lines differ: number of the input, and place.
+/// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of
+/// the input, and place.
 fn changed_files(live: &Live<'_>, site: &Site, before: &Ledger, after: &Ledger) -> BTreeSet<(usize, String)> {
     let differs = |key: &Arc<str>| before.lines.get(key) != after.lines.get(key);
     let keys: BTreeSet<&Arc<str>> =
         before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();
-    let inputs = site.inputs_of_workloads().filter(|(key, _)| keys.contains(key)).map(|(_, input)| input);
+    let is_other = |key: &Arc<str>| before.released != after.released && !after.lines.contains_key(key);
+    let moves = |key: &Arc<str>| keys.contains(key) || is_other(key);
+    let inputs = site.inputs_of_workloads().filter(|(key, _)| moves(key)).map(|(_, input)| input);
     let place = |input: usize| {
         Some((input, live.configuration.rendered_place(site.cluster.as_deref(), &site.inputs()[input].0)?))
     };

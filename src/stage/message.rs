@@ -24,14 +24,15 @@ pub(super) fn message(
     step: &Step,
 ) -> Option<String> {
     match step {
-        Step::Open(after) => Some(open(live, rollout, after)),
+        Step::Open(after) => Some(open(live, rollout, before, after)),
         Step::Batch(batch) => Some(of_batch(live, rollout, before, batch)),
         Step::Close(after) => Some(close(live, rollout, before, after)),
+        Step::Resume(after) => Some(resume(live, rollout, before, after)),
         Step::Rest(_) => None,
     }
 }
 
-fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
+fn open(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
     let wording = Wording::of(after);
     let first = rollout.batches().next();
     let size = first.map(|b| {
@@ -42,14 +43,35 @@ fn open(live: &Live<'_>, rollout: &Rollout<'_>, after: &Ledger) -> String {
     let removed = Removal::of(&rollout.course, after).map_or_else(String::new, |removal| {
         format!("The sidecar is removed from {} ({}). ", removal.share(), removal.why)
     });
-    let body = format!(
+    let mut body = vec![format!(
         "{removed}{} No rendered file changes with this commit.",
         size.unwrap_or_else(|| "No workload has to move.".to_owned())
-    );
+    )];
+    body.extend(given_up(before));
     let digest = digest(&rollout.course, after, 0, &[]);
     let mut trailers = trailers(live, "Open", after);
     trailers.push((trailer::PLAN, digest));
-    trailer::message(&format!("{}: open, {}", rollout.name(), wording.change), &body, &trailers)
+    let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
+    let what = if is_return { "holds have ended".to_owned() } else { wording.change };
+    trailer::message(&format!("{}: open, {what}", rollout.name()), &body.join("\n"), &trailers)
+}
+
+/// The rollout that another target ends.
+fn given_up(before: &Ledger) -> Option<String> {
+    let target = name_text(before.target.as_ref()?);
+    let paused = before.paused.as_ref();
+    let paused = paused.map_or_else(String::new, |p| format!(", which was paused: {}", p.reason));
+    Some(format!("It takes the place of the rollout to {target} at batch {}{paused}.", before.last_batch()))
+}
+
+fn resume(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
+    let (batch, reason) = before.paused.as_ref().map_or((0, ""), |p| (p.batch, p.reason.as_str()));
+    let body = format!("It was paused: {reason}\nNo rendered file changes with this commit.");
+    trailer::message(
+        &format!("{}: resume at batch {batch}", rollout.name()),
+        &body,
+        &trailers(live, "Resume", after),
+    )
 }
 
 fn of_batch(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> String {
@@ -73,7 +95,10 @@ fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger
     let held: Vec<String> = after
         .lines
         .iter()
-        .filter_map(|(key, line)| Some(format!("{}: held, {}", title(key), line.held.as_deref()?)))
+        .filter_map(|(key, line)| {
+            let by = line.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            Some(format!("{}: held{by}, {}", title(key), line.held.as_deref()?))
+        })
         .collect();
     let mut body = shortened(held);
     body.push("No rendered file changes with this commit.".to_owned());
@@ -109,7 +134,9 @@ fn one(moved: &Move, released: &Name) -> String {
         (_, None) => format!("its pods, whose number is not known, {}", how.words()),
     };
     let mark = moved.mark(released).map_or_else(String::new, |mark| format!(", {mark}"));
-    format!("{}: {what}{mark}", title(&moved.key))
+    let ended = moved.hold_ended.as_ref();
+    let ended = ended.map_or_else(String::new, |day| format!("; its hold ended on {day}"));
+    format!("{}: {what}{mark}{ended}", title(&moved.key))
 }
 
 fn shortened(mut lines: Vec<String>) -> Vec<String> {

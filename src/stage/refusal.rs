@@ -1,8 +1,9 @@
 //! Why is a rollout not staged, although its plan is sound?
 
-use super::{End, Examined, Live, Rollout, StagedBranch};
+use super::{End, Examined, Live, Reverted, Rollout, StagedBranch};
 use crate::diag::{Code, Diagnostic, Label, Severity, counted};
 use crate::model::duration;
+use crate::model::ledger::Ledger;
 use crate::plan::removal::Removal;
 use crate::plan::{Circumstances, Step, advice, steps};
 
@@ -78,6 +79,37 @@ fn bound(rollout: &Rollout<'_>) -> (&'static str, Option<Label>) {
         }
         None => ("rollout.steps", None),
     }
+}
+
+/// Refuses to go on from a ledger whose last change took batches back by hand.
+pub fn reverted_batch(
+    live: &Live<'_>,
+    cluster: Option<&str>,
+    ledger: &Ledger,
+    found: &Reverted,
+) -> Diagnostic {
+    let Reverted { commit, from, .. } = found;
+    let message = format!(
+        "commit {} (\"{}\") takes batch {from} of `{}` back by hand",
+        commit.id.short(),
+        commit.subject(),
+        ledger.name
+    );
+    let place = live.configuration.ledger_place(cluster, &ledger.name).unwrap_or_default();
+    by_hand(Diagnostic::error(Code::LedgerNotPlanned, message).at(Label::whole_file(place)), ledger)
+}
+
+/// Says what follows from a `git revert` of a batch, and the command that does what it was meant to do.
+pub(super) fn by_hand(mut told: Diagnostic, ledger: &Ledger) -> Diagnostic {
+    let (name, batch) = (&ledger.name, ledger.last_batch());
+    told.notes.clear();
+    told.because(format!(
+        "the ledger is what it was after batch {batch}, and nothing says that the rollout is to stay there: the next step would release batch {} again",
+        batch + 1
+    ))
+    .help(format!(
+        "`pillion rollback {name} --to {batch}` takes batches back and pauses the rollout there; where the revert is on `git.live` already, run that command on top of it, or revert the revert first"
+    ))
 }
 
 /// Refuses to write over a branch whose base is no longer in the history of the live branch.

@@ -3,7 +3,9 @@
 use super::Site;
 use crate::diag::Diagnostic;
 use crate::model::ledger::Ledger;
-use crate::plan::{Batch, Circumstances, Course, Rest, Step, steps};
+use crate::model::ledger::Name;
+use crate::model::timestamp::end_of_day;
+use crate::plan::{Batch, Circumstances, Course, Rest, Step, newer, steps};
 
 /// One rollout.
 pub struct Rollout<'s> {
@@ -15,6 +17,8 @@ pub struct Rollout<'s> {
     pub ledger: Ledger,
     /// What follows from it, step by step.
     pub steps: Vec<Step>,
+    /// The day on which it is planned: holds whose last day is before it are over.
+    pub today: Option<String>,
 }
 
 /// How the steps of a rollout end.
@@ -36,7 +40,35 @@ impl<'s> Rollout<'s> {
         // Open, the batches, and what comes behind the last one.
         let limit = course.settings.max_batches.saturating_add(2) as usize;
         let steps = steps(&course, &ledger, given, limit);
-        (Self { site, course, ledger, steps }, wrong)
+        (Self { site, course, ledger, steps, today: given.today.clone() }, wrong)
+    }
+
+    /// As [`Rollout::of`]; where the rollout is paused, what `pillion resume` lets follow, with its commit before it.
+    pub fn resumed(site: &'s Site, name: &str, given: &Circumstances) -> (Self, Vec<Diagnostic>) {
+        let (mut rollout, wrong) = Self::of(site, name, given);
+        if rollout.ledger.paused.is_some() && matches!(rollout.steps.first(), Some(Step::Rest(_))) {
+            let resumed = Ledger { paused: None, ..rollout.ledger.clone() };
+            let limit = rollout.course.settings.max_batches.saturating_add(2) as usize;
+            let follow = steps(&rollout.course, &resumed, given, limit);
+            if !matches!(follow.first(), Some(Step::Rest(_)) | None) {
+                rollout.steps = std::iter::once(Step::Resume(resumed)).chain(follow).collect();
+            }
+        }
+        (rollout, wrong)
+    }
+
+    /// Returns what the source holds where the rollout goes somewhere else: it waits.
+    pub fn newer(&self) -> Option<Name> {
+        let opened =
+            self.steps.iter().find_map(|s| if let Step::Open(after) = s { Some(after) } else { None });
+        newer(&self.course, opened.unwrap_or(&self.ledger))
+    }
+
+    /// Returns the moment from which on all holds are over that are over today, seconds since 1970: commits that rest on
+    /// that are no older, and are the same on every machine.
+    pub(super) fn holds_ended_at(&self) -> Option<i64> {
+        let lines = self.ledger.lines.values().filter(|line| line.has_ended(self.today.as_deref()));
+        lines.filter_map(|line| end_of_day(line.until.as_deref()?)).max()
     }
 
     /// Returns the name of the SidecarSet.
@@ -62,7 +94,7 @@ impl<'s> Rollout<'s> {
         match self.steps.last() {
             Some(Step::Close(_)) => End::Close,
             Some(Step::Rest(rest)) => End::Rest(rest),
-            Some(Step::Open(_) | Step::Batch(_)) | None => End::TooMany,
+            Some(Step::Open(_) | Step::Batch(_) | Step::Resume(_)) | None => End::TooMany,
         }
     }
 
@@ -73,14 +105,18 @@ impl<'s> Rollout<'s> {
 
     /// Tells whether its next step opens it, or gives it another target.
     pub fn opens(&self) -> bool {
-        matches!(self.steps.first(), Some(Step::Open(_)))
+        let first = self.steps.iter().find(|step| !matches!(step, Step::Resume(_)));
+        matches!(first, Some(Step::Open(_)))
     }
 }
 
 /// Returns the ledger that a step leaves behind; None where nothing is done.
 pub(super) fn after(step: &Step) -> Option<&Ledger> {
     match step {
-        Step::Open(ledger) | Step::Close(ledger) | Step::Batch(Batch { ledger, .. }) => Some(ledger),
+        Step::Open(ledger)
+        | Step::Close(ledger)
+        | Step::Resume(ledger)
+        | Step::Batch(Batch { ledger, .. }) => Some(ledger),
         Step::Rest(_) => None,
     }
 }

@@ -274,7 +274,7 @@ impl Site {
             ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
         let fleet = &course.fleet;
         let look = |unit: &Unit| {
-            if !ledger.is_settled(unit.line(&ledger), &target) {
+            if !ledger.is_settled(unit.line(&ledger).as_deref(), &target) {
                 fleet.change(unit, &ledger.released, &target);
             }
         };

@@ -4,7 +4,7 @@
 use super::rollout::after;
 use super::{Failure, Live, Rollout, Site, message};
 use crate::diag::Diagnostic;
-use crate::git::{Commit, Id, NewCommit, Signing, TreeEditor};
+use crate::git::{Commit, Id, NewCommit, Signing, Time, TreeEditor};
 use crate::model::ledger::{Ledger, emit};
 use crate::plan::{Batch, Step};
 use crate::read::in_order;
@@ -115,7 +115,7 @@ impl<'a> Work<'a> {
         for (step, taken) in steps.iter().enumerate() {
             let pieces = match taken {
                 Step::Batch(batch) => work.batch(step, batch, &files),
-                Step::Open(after) | Step::Close(after) => {
+                Step::Open(after) | Step::Close(after) | Step::Resume(after) => {
                     let before = before(rollout, steps, step);
                     let pair = [before, after].map(|ledger| site.prepared.renderer_with(ledger, None));
                     work.pairs.insert(step, pair);
@@ -257,7 +257,7 @@ impl<'a, 'r> Builder<'a, 'r> {
             parents: &[self.stack.tip()],
             message: &message,
             identity: &self.live.branches.identity,
-            time: self.live.head.time,
+            time: self.time(),
         };
         let kept = self.kept.get(self.stack.commits.len()).filter(|kept| is_same(kept, &new));
         let id = match kept {
@@ -266,6 +266,13 @@ impl<'a, 'r> Builder<'a, 'r> {
         };
         self.stack.commits.push(Staged { id, message });
         Ok(())
+    }
+
+    /// The time of the head, or when the last hold was over that is over now.
+    fn time(&self) -> Time {
+        let head = self.live.head.time;
+        let ended = self.rollout.holds_ended_at().map(|seconds| Time { seconds, offset_minutes: 0 });
+        ended.filter(|ended| ended.seconds > head.seconds).unwrap_or(head)
     }
 
     fn finish(self) -> Result<(Option<Stack>, Vec<Diagnostic>), Failure> {

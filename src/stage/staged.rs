@@ -175,5 +175,5 @@ fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Side, Failure>
 fn is_step(commit: &Commit, sidecar_set: &str) -> bool {
     let action = commit.trailer(trailer::ACTION);
     commit.trailer(trailer::SIDECAR_SET).is_some_and(|set| set == sidecar_set)
-        && action.is_some_and(|a| matches!(a.as_str(), "Open" | "Batch" | "Close"))
+        && action.is_some_and(|a| matches!(a.as_str(), "Open" | "Batch" | "Close" | "Resume"))
 }

@@ -1,7 +1,10 @@
 //! What people do to a ledger: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
 
 use crate::model::ledger::{Approved, Ledger, Line, Name, Paused, name_text};
+use crate::model::timestamp::is_day;
 use crate::plan::fleet::Unit;
+use crate::plan::{Course, outage};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,10 +59,7 @@ pub fn resume(ledger: &Ledger, source: &Name) -> Result<Ledger, Refused> {
 /// When no rollout is open, or it goes back already.
 pub fn roll_back(ledger: &Ledger) -> Result<Ledger, Refused> {
     let Some(target) = &ledger.target else {
-        return refused(format!(
-            "no rollout of `{}` is open: to go back to an earlier content, revert the SidecarSet's file, and that is a rollout like any other",
-            ledger.name
-        ));
+        return refused(format!("no rollout of `{}` is open", ledger.name));
     };
     if *target == ledger.released {
         return refused(format!("`{}` goes back to `{}` already", ledger.name, name_text(&ledger.released)));
@@ -70,6 +70,139 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, Refused> {
     after.paused = None;
     after.approved.clear();
     Ok(after)
+}
+
+/// Opens the last rollout again after its Close: what was released before it is released again and everything is as it
+/// was before Close, but for holds, which stay as they are. `before` is the ledger before Close ([`before_close`]).
+///
+/// [`before_close`]: super::before_close
+///
+/// # Errors
+/// When a rollout is open, or the last one went back itself.
+pub fn reopen(course: &Course<'_>, ledger: &Ledger, before: &Ledger) -> Result<Ledger, Refused> {
+    let name = &ledger.name;
+    if ledger.target.is_some() {
+        return refused(format!("a rollout of `{name}` is open"));
+    }
+    if before.released == ledger.released {
+        return refused(format!(
+            "the last rollout of `{name}` went back to `{}` itself: to go to another content, change the SidecarSet's file",
+            name_text(&ledger.released)
+        ));
+    }
+    let mut after = ledger.clone();
+    for (name, revision) in &before.revisions {
+        after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
+    }
+    (after.released, after.target) = (before.released.clone(), Some(ledger.released.clone()));
+    (after.sizes, after.scope) = (before.sizes.clone(), before.scope.clone());
+    (after.paused, after.approved) = (None, Vec::new());
+    // What the planner held was what could not take the rollout that is taken back now.
+    after.retain_lines(|_, line| line.held.is_none() || line.is_held_by_person());
+    let kept = after.lines.clone();
+    for unit in course.fleet.units().iter().filter(|unit| !kept.contains_key(unit.key())) {
+        let present = unit.line(ledger).map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
+        let is_settled = present == after.released
+            || course.fleet.change(unit, &present, &after.released).difference.is_empty();
+        if !is_settled {
+            let batch = before.lines.get(unit.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
+            let line = Line { batch, ..Line::carrying(present) };
+            after.lines.insert_mut(Arc::clone(unit.key()), line);
+        }
+    }
+    after.settle_revisions(course.settings.history_limit);
+    Ok(after)
+}
+
+/// What a rollout is taken back to.
+#[derive(Debug, Clone, Copy)]
+pub struct TakenBack<'a> {
+    /// The batch; 0: before the first.
+    pub batch: u32,
+    /// The ledger as it was after that batch ([`after_batch`](super::after_batch)).
+    pub past: &'a Ledger,
+    /// Why, for those who read the ledger.
+    pub reason: &'a str,
+    /// Who does it.
+    pub by: Option<&'a str>,
+}
+
+/// Puts an open rollout back to what it was after an earlier batch, and pauses it there. Holds stay as they are.
+///
+/// # Errors
+/// When it goes back already, is no further, or more pods would be down at once than `maxUnavailable` allows.
+pub fn take_back(course: &Course<'_>, ledger: &Ledger, back: &TakenBack<'_>) -> Result<Ledger, Refused> {
+    let (name, batch, last) = (&ledger.name, back.batch, ledger.last_batch());
+    let Some(target) = &ledger.target else { return refused(format!("no rollout of `{name}` is open")) };
+    if *target == ledger.released {
+        return refused(format!(
+            "`{name}` goes back to `{}` already: `pillion pause {name}` stops it where it is",
+            name_text(&ledger.released)
+        ));
+    }
+    if batch > last || (batch == last && ledger.paused.is_some()) {
+        return refused(format!(
+            "batch {last} is the last one of `{name}` that is out: there is nothing to take back to batch {batch}"
+        ));
+    }
+    let after = taken_back(course, ledger, back);
+    let moved = |key: &&Arc<str>| ledger.lines.get(*key) != after.lines.get(*key);
+    if let Some(key) = ledger.lines.keys().filter(moved).find(|key| course.split_elsewhere.contains_key(*key))
+    {
+        return refused(format!(
+            "the rollout of `{}` has split `{key}`, and one partition cannot serve two templates: take that one back, or let it go on, first",
+            course.split_elsewhere[key]
+        ));
+    }
+    let outage = outage(course, ledger, &after);
+    if !outage.is_allowed() {
+        let down = outage.down.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+        let bound = outage.bound.unwrap_or(0);
+        let nearer = if batch + 1 < last {
+            format!("take back `--to {}` first, or ", last - 1)
+        } else {
+            String::new()
+        };
+        return refused(format!(
+            "going back to batch {batch} in one commit may take {down} pods of {} workloads down at once, and `maxUnavailable` of `{name}` allows {bound}: {nearer}use `pillion rollback {name}`, which goes back to `{}` in batches",
+            outage.workloads,
+            name_text(&ledger.released)
+        ));
+    }
+    Ok(after)
+}
+
+fn taken_back(course: &Course<'_>, ledger: &Ledger, back: &TakenBack<'_>) -> Ledger {
+    let mut after = ledger.clone();
+    for (name, revision) in &back.past.revisions {
+        after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
+    }
+    let target = ledger.target.clone().unwrap_or_default();
+    let is_later = |line: &Line| line.revision == target && line.batch.is_some_and(|n| n > back.batch);
+    for (key, line) in ledger.lines.iter() {
+        let unit = course.fleet.find(key);
+        if unit.is_none() {
+            after.lines.remove_mut(key);
+        } else if line.held.is_none() && is_later(line) {
+            let past = unit.and_then(|unit| unit.line(back.past)).map(Cow::into_owned);
+            // A hold that has ended since does not come back.
+            let past = past.map(|past| match past.held {
+                Some(_) => Line { batch: past.batch, ..Line::carrying(past.revision) },
+                None => past,
+            });
+            match past.filter(|past| past.revision != ledger.released || past.batch.is_some()) {
+                Some(past) => after.lines.insert_mut(Arc::clone(key), past),
+                None => {
+                    after.lines.remove_mut(key);
+                }
+            }
+        }
+    }
+    let by = back.by.map(str::to_owned);
+    after.paused = Some(Paused { batch: back.batch, reason: back.reason.to_owned(), by });
+    after.approved.retain(|a| a.batch > back.batch);
+    after.settle_revisions(course.settings.history_limit);
+    after
 }
 
 /// Remembers that a revision is not to be staged again.
@@ -97,21 +230,47 @@ pub fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, Refuse
     Ok(after)
 }
 
-/// Keeps a workload as it is, whatever is rolled out; `images` are emergency images by container.
+/// What a person says of a hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold<'a> {
+    /// Why; None: as it is written, or nothing in particular.
+    pub reason: Option<&'a str>,
+    /// Emergency images by container, besides those that are written.
+    pub images: &'a BTreeMap<String, String>,
+    /// Who says so, `NAME <ADDRESS>`.
+    pub by: &'a str,
+    /// The day, `YYYY-MM-DD` in UTC.
+    pub today: &'a str,
+    /// The last day of the hold; None: as it is written, or until it is taken off.
+    pub until: Option<&'a str>,
+}
+
+/// Why a workload is held, where nobody says.
+pub const BY_HAND: &str = "by hand";
+
+/// Keeps a workload as it is, whatever is rolled out and whatever its own releases change; a hold that is there gets
+/// what is said now.
 ///
 /// # Errors
-/// When an image is for a container that the workload's revision does not have.
-pub fn hold(
-    ledger: &Ledger,
-    unit: &Unit,
-    reason: &str,
-    images: &BTreeMap<String, String>,
-) -> Result<Ledger, Refused> {
-    let present = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
+/// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
+pub fn hold(ledger: &Ledger, unit: &Unit, hold: &Hold<'_>) -> Result<Ledger, Refused> {
+    if let Some(until) = hold.until {
+        if !is_day(until) {
+            return refused(format!("`{until}` is no day of the calendar: write `YYYY-MM-DD`"));
+        }
+        if until < hold.today {
+            return refused(format!(
+                "{until} is over (today is {}, in UTC): a hold ends on a day to come",
+                hold.today
+            ));
+        }
+    }
+    let present = unit.line(ledger);
+    let present = present.as_deref();
     let revision = present.map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
     let content = revision.as_ref().and_then(|name| ledger.revision(name));
     let containers = || content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
-    if let Some(unknown) = images.keys().find(|name| !containers().any(|c| c.name == **name)) {
+    if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
         return refused(format!(
             "`{}` has no container `{unknown}` of SidecarSet `{}`",
             unit.key(),
@@ -120,22 +279,28 @@ pub fn hold(
     }
     let is_pair =
         |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
-    if let Some(pair) = images.keys().find(is_pair) {
+    if let Some(pair) = hold.images.keys().find(is_pair) {
         return refused(format!(
             "`{pair}` of SidecarSet `{}` is upgraded hot: an emergency image would restart the container that works",
             ledger.name
         ));
     }
-    let mut after = ledger.clone();
+    let mut images = present.map_or_else(BTreeMap::new, |l| l.images.clone());
+    images.extend(hold.images.iter().map(|(name, image)| (name.clone(), image.clone())));
+    let lasting = present.filter(|l| l.is_held_by_person() && !l.has_ended(Some(hold.today)));
+    let partition = present.and_then(|l| l.partition);
     let line = Line {
         revision,
         batch: present.and_then(|l| l.batch),
-        partition: present.and_then(|l| l.partition),
-        template: Some(unit.template_hash()),
-        held: Some(reason.into()),
-        images: images.clone(),
-        ..Line::default()
+        partition,
+        template: partition.map(|_| unit.template_hash()),
+        held: hold.reason.map(Into::into).or_else(|| lasting?.held.clone()).or_else(|| Some(BY_HAND.into())),
+        by: Some(hold.by.into()),
+        since: lasting.and_then(|l| l.since.clone()).or_else(|| Some(hold.today.into())),
+        until: hold.until.map(Into::into).or_else(|| lasting?.until.clone()),
+        images,
     };
+    let mut after = ledger.clone();
     after.lines.insert_mut(Arc::clone(unit.key()), line);
     Ok(after)
 }
@@ -150,8 +315,10 @@ pub fn release(ledger: &Ledger, key: &str) -> Result<Ledger, Refused> {
     };
     let mut after = ledger.clone();
     if line.batch.is_some() && ledger.target.as_ref() == Some(&line.revision) {
-        let line = Line { held: None, images: BTreeMap::new(), ..line.clone() };
-        after.lines.insert_mut(key.into(), line);
+        let unheld =
+            Line { batch: line.batch, partition: line.partition, ..Line::carrying(line.revision.clone()) };
+        let template = line.template.clone().filter(|_| line.partition.is_some());
+        after.lines.insert_mut(key.into(), Line { template, ..unheld });
     } else {
         after.lines.remove_mut(key);
     }

@@ -1,10 +1,13 @@
 //! Is what git holds what pillion makes? Ledgers against the planner and the verbs, byte for byte.
 
-use super::{Failure, Live, Site, verbs};
+use super::history::is_taken_back;
+use super::verbs::{self, Hold, TakenBack};
+use super::{Failure, Live, Site, after_batch, before_close};
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Commit, Id, Repository, Walk};
 use crate::model::ledger::{self, Ledger, Line, Revision};
-use crate::plan::{Batch, Circumstances, Course, Step, digest, next_step, steps};
+use crate::model::timestamp::day_of;
+use crate::plan::{Batch, Circumstances, Course, Step, digest, newer, next_step, steps};
 use crate::read::Files as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -74,9 +77,9 @@ fn changes(repository: &Repository, head: Id, base: Id) -> Result<Vec<(Option<Co
     Ok(first.into_iter().chain(pairs).filter(|(a, b)| a.as_ref().is_none_or(|a| a.tree != b.tree)).collect())
 }
 
-fn judge(old: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>) -> Vec<Diagnostic> {
+fn judge(earlier_live: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>) -> Vec<Diagnostic> {
     let (site, mut found) = (new.site(cluster).0, Vec::new());
-    let earlier = old.map(|old| old.site(cluster).0);
+    let earlier = earlier_live.map(|old| old.site(cluster).0);
     let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
     for (name, ledger) in &site.prepared.ledgers {
         let old = before(name);
@@ -85,7 +88,8 @@ fn judge(old: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>) -> Vec<D
         }
         let (course, _) = site.course(name);
         let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != *name).collect();
-        let change = Change { course: &course, old, new: ledger, others: &others };
+        let (history, today) = (earlier_live.zip(old), day_of(new.head.time.seconds));
+        let change = Change { course: &course, old, new: ledger, others: &others, history, cluster, today };
         if !change.is_accounted_for(&site) {
             found.push(change.refuse(new, cluster));
         }
@@ -105,6 +109,11 @@ struct Change<'a> {
     old: Option<&'a Ledger>,
     new: &'a Ledger,
     others: &'a [&'a Ledger],
+    /// What was live before, for the states that the ledger has had.
+    history: Option<(&'a Live<'a>, &'a Ledger)>,
+    cluster: Option<&'a str>,
+    /// The day of the commit.
+    today: String,
 }
 
 impl Change<'_> {
@@ -134,15 +143,50 @@ impl Change<'_> {
         paused().is_some_and(|l| self.is(&l))
             || verbs::resume(old, &source).is_ok_and(|l| self.is(&l))
             || verbs::roll_back(old).is_ok_and(|l| self.is(&l))
+            || self.is_taken_back()
+            || self.is_reopened()
             || self.is_approval(old)
             || self.is_hold(old)
+    }
+
+    /// `rollback --to`: the rollout as it was after an earlier batch.
+    fn is_taken_back(&self) -> bool {
+        let Some((live, old)) = self.history else { return false };
+        match old.target {
+            Some(_) => self.is_back_from(live, old),
+            None => self.reopened().is_some_and(|reopened| self.is_back_from(live, &reopened)),
+        }
+    }
+
+    fn is_back_from(&self, live: &Live<'_>, open: &Ledger) -> bool {
+        let Some(paused) = &self.new.paused else { return false };
+        let past = after_batch(live, self.cluster, open, paused.batch).ok().flatten();
+        past.is_some_and(|past| {
+            let (reason, by) = (paused.reason.as_str(), paused.by.as_deref());
+            let back = TakenBack { batch: paused.batch, past: &past, reason, by };
+            verbs::take_back(self.course, open, &back).is_ok_and(|l| self.is(&l))
+        })
+    }
+
+    /// `rollback` after Close.
+    fn is_reopened(&self) -> bool {
+        let back = self.reopened().and_then(|reopened| verbs::roll_back(&reopened).ok());
+        back.is_some_and(|l| self.is(&l))
+    }
+
+    fn reopened(&self) -> Option<Ledger> {
+        let (live, old) = self.history.filter(|(_, old)| old.target.is_none())?;
+        let before = before_close(live, self.cluster, old).ok().flatten()?;
+        verbs::reopen(self.course, old, &before).ok()
     }
 
     fn is_approval(&self, old: &Ledger) -> bool {
         let added = self.new.approved.iter().filter(|a| !old.approved.contains(a));
         added.take(1).any(|a| {
-            is_digest(self.course, old, a.batch, &a.plan)
-                && verbs::approve(old, a.batch, &a.plan).is_ok_and(|l| self.is(&l))
+            [None, Some(self.today.clone())].into_iter().any(|today| {
+                let given = Circumstances { today, ..Circumstances::default() };
+                digest_of(self.course, old, a.batch, &given).is_some_and(|d| d == a.plan)
+            }) && verbs::approve(old, a.batch, &a.plan).is_ok_and(|l| self.is(&l))
         })
     }
 
@@ -150,10 +194,16 @@ impl Change<'_> {
         let keys: BTreeSet<&Arc<str>> = old.lines.keys().chain(self.new.lines.keys()).collect();
         let mut changed = keys.into_iter().filter(|key| old.lines.get(*key) != self.new.lines.get(*key));
         let (Some(key), None) = (changed.next(), changed.next()) else { return false };
-        let Some(unit) = self.course.fleet.find(key) else { return false };
+        let unit = self.course.fleet.find(key);
+        let Some(unit) = unit else { return verbs::release(old, key).is_ok_and(|l| self.is(&l)) };
         match self.new.lines.get(key) {
-            Some(Line { held: Some(reason), images, .. }) => {
-                verbs::hold(old, unit, reason, images).is_ok_and(|l| self.is(&l))
+            Some(Line { held: Some(reason), by: Some(by), since: Some(since), images, until, .. }) => {
+                // A hold that is changed has begun earlier; a commit that was made anew is younger than its hold.
+                [&*self.today, &**since].into_iter().any(|today| {
+                    let (reason, until) = (Some(&**reason), until.as_deref());
+                    let hold = Hold { reason, images, by, today, until };
+                    verbs::hold(old, unit, &hold).is_ok_and(|l| self.is(&l))
+                })
             }
             _ => verbs::release(old, key).is_ok_and(|l| self.is(&l)),
         }
@@ -165,9 +215,10 @@ impl Change<'_> {
             let mut at = old.clone();
             for _ in 0..MOST_STEPS {
                 at = match next_step(self.course, &at, given) {
-                    Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => {
-                        after
-                    }
+                    Step::Open(after)
+                    | Step::Close(after)
+                    | Step::Resume(after)
+                    | Step::Batch(Batch { ledger: after, .. }) => after,
                     Step::Rest(_) => return false,
                 };
                 if self.is(&at) {
@@ -189,15 +240,26 @@ impl Change<'_> {
         });
         let waiting = busy.filter(|key| !moved(key)).map(|key| (Arc::clone(key), String::new())).collect();
         let alone = Circumstances { observed, ..Circumstances::default() };
-        vec![
+        let unhealthy = self.new.lines.keys().filter(moved).cloned().collect();
+        let mut found = vec![
             Circumstances { waiting, ..alone.clone() },
+            Circumstances { unhealthy, ..alone.clone() },
             Circumstances { allows_removal: true, ..alone.clone() },
-            Circumstances {
-                unhealthy: self.new.lines.keys().filter(moved).cloned().collect(),
-                ..alone.clone()
-            },
             alone,
-        ]
+        ];
+        let mut also = |change: &dyn Fn(&mut Circumstances)| {
+            let mut more = found.clone();
+            more.iter_mut().for_each(change);
+            found.extend(more);
+        };
+        if old.lines.values().any(|l| l.has_ended(Some(&self.today))) {
+            also(&|given| given.today = Some(self.today.clone()));
+        }
+        // A person has started what the source holds.
+        if newer(self.course, old).is_some() {
+            also(&|given| (given.starts, given.starts_paused) = (true, true));
+        }
+        found
     }
 
     fn is(&self, ledger: &Ledger) -> bool {
@@ -208,7 +270,10 @@ impl Change<'_> {
     fn refuse(&self, live: &Live<'_>, cluster: Option<&str>) -> Diagnostic {
         let written = ledger::emit(self.new);
         let planned = self.old.map(|old| match next_step(self.course, old, &Circumstances::default()) {
-            Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) => after,
+            Step::Open(after)
+            | Step::Close(after)
+            | Step::Resume(after)
+            | Step::Batch(Batch { ledger: after, .. }) => after,
             Step::Rest(_) => old.clone(),
         });
         // Nothing might have been meant, or the next step: what is nearer tells more.
@@ -221,26 +286,33 @@ impl Change<'_> {
             live.head.id.short(),
             self.new.name
         );
-        first_difference(&file.into(), &written, &planned, &what)
-            .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what))
+        let told = first_difference(&file.into(), &written, &planned, &what)
+            .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what));
+        if self.is_reverted() { super::refusal::by_hand(told, self.new) } else { told }
+    }
+
+    /// The ledger is what it was after an earlier batch of the same rollout: `git revert`.
+    fn is_reverted(&self) -> bool {
+        let Some((live, old)) = self.history.filter(|(_, old)| is_taken_back(old, self.new)) else {
+            return false;
+        };
+        let past = after_batch(live, self.cluster, old, self.new.last_batch());
+        past.ok().flatten().is_some_and(|past| self.is(&past))
     }
 }
 
-/// Tells whether a digest is that of a batch that lies ahead.
-pub fn is_digest(course: &Course<'_>, ledger: &Ledger, batch: u32, plan: &str) -> bool {
-    digest_of(course, ledger, batch).is_some_and(|d| d == plan)
-}
-
 /// Returns the digest of a batch that lies ahead; None: there will be none of that number.
-pub fn digest_of(course: &Course<'_>, ledger: &Ledger, batch: u32) -> Option<String> {
+pub fn digest_of(course: &Course<'_>, ledger: &Ledger, batch: u32, given: &Circumstances) -> Option<String> {
     let unpaused = Ledger { paused: None, ..ledger.clone() };
     let mut before = unpaused.clone();
-    for step in steps(course, &unpaused, &Circumstances::default(), MOST_STEPS) {
+    for step in steps(course, &unpaused, given, MOST_STEPS) {
         match step {
             Step::Batch(next) if next.number == batch => {
                 return Some(digest(course, &before, batch, &next.moves));
             }
-            Step::Open(after) | Step::Batch(Batch { ledger: after, .. }) => before = after,
+            Step::Open(after) | Step::Resume(after) | Step::Batch(Batch { ledger: after, .. }) => {
+                before = after
+            }
             Step::Close(_) | Step::Rest(_) => break,
         }
     }

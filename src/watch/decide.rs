@@ -6,7 +6,7 @@ use super::rate;
 use crate::model::ledger::Ledger;
 use crate::model::repository::{OnFailure, Rollout as Settings, Start};
 use crate::plan::removal::Removal;
-use crate::plan::{Batch, Course, Rest, Step, digest, unavailable};
+use crate::plan::{Batch, Course, Rest, Step, digest, newer, unavailable};
 use jiff::Timestamp;
 
 /// Everything that a decision depends on.
@@ -90,6 +90,22 @@ impl Decided {
 
 /// Decides what follows for one rollout.
 pub fn decide(given: &Situation<'_>) -> Decided {
+    let mut decided = of_rollout(given);
+    decided.reasons.extend(waiting_content(given));
+    decided
+}
+
+/// What the source holds, where the rollout goes somewhere else.
+fn waiting_content(given: &Situation<'_>) -> Option<String> {
+    let is_opening = matches!(given.next, Step::Open(_));
+    let source = newer(given.course, given.ledger).filter(|_| !is_opening)?;
+    let (name, source) = (&given.course.name, source.as_deref().unwrap_or("nothing"));
+    Some(format!(
+        "its file holds {source}, which waits: `pillion stage --start {name}` rolls that out in place of this"
+    ))
+}
+
+fn of_rollout(given: &Situation<'_>) -> Decided {
     let has_batch_out = given.ledger.last_batch() > 0;
     let is_paused = given.ledger.paused.is_some();
     // A newer edit repairs what is out: it need not be healthy first.
@@ -107,7 +123,9 @@ pub fn decide(given: &Situation<'_>) -> Decided {
     }
     match given.next {
         Step::Rest(rest) => resting(rest),
-        Step::Open(_) => opening(given),
+        // Only a person resumes.
+        Step::Resume(_) => Decided::new(Decision::Rest, "it is paused"),
+        Step::Open(after) => opening(given, after),
         Step::Batch(batch) => releasing(given, batch),
         Step::Close(_) => {
             Decided::new(Decision::Advance, "every workload carries the target, and is healthy")
@@ -123,7 +141,7 @@ fn resting(rest: &Rest) -> Decided {
     Decided::new(decision, rest.to_string())
 }
 
-fn opening(given: &Situation<'_>) -> Decided {
+fn opening(given: &Situation<'_>, after: &Ledger) -> Decided {
     let name = &given.course.name;
     if let Some(why) = given.refused {
         return Decided::new(Decision::Wait, why);
@@ -131,7 +149,9 @@ fn opening(given: &Situation<'_>) -> Decided {
     if given.next.removed() > 0 {
         return Decided::new(Decision::Wait, removing(given));
     }
-    if given.settings.start != Some(Start::Auto) {
+    // The date of a hold is the word of the person who has set it.
+    let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
+    if !is_return && given.settings.start != Some(Start::Auto) {
         let what = if given.ledger.target.is_some() { "moves the target" } else { "opens the rollout" };
         let why =
             format!("its file holds something else: `pillion stage --start {name}` {what} (`start: Manual`)");
@@ -140,7 +160,11 @@ fn opening(given: &Situation<'_>) -> Decided {
     match &given.seen {
         Err(why) => Decided::new(Decision::Wait, format!("no evidence: {why}")),
         Ok(seen) => frozen(given, seen.now).unwrap_or_else(|| {
-            Decided::new(Decision::Advance, "its file holds something else (`start: Auto`)")
+            let why = match is_return {
+                true => "holds have ended by their date",
+                false => "its file holds something else (`start: Auto`)",
+            };
+            Decided::new(Decision::Advance, why)
         }),
     }
 }
@@ -190,7 +214,8 @@ fn frozen(given: &Situation<'_>, now: Timestamp) -> Option<Decided> {
 }
 
 fn unapproved(given: &Situation<'_>, batch: &Batch) -> Option<Decided> {
-    if !given.settings.approve.contains(&batch.number) {
+    // Whoever has started a fix has said yes to what it repairs.
+    if !given.settings.approve.contains(&batch.number) || is_repair(batch) {
         return None;
     }
     let plan = digest(given.course, given.ledger, batch.number, &batch.moves);
@@ -218,6 +243,11 @@ fn too_fast(given: &Situation<'_>, seen: &Seen<'_>) -> Option<Decided> {
     })
 }
 
+/// Tells whether a batch only gives workloads a fix that are not well on what was given up.
+fn is_repair(batch: &Batch) -> bool {
+    !batch.moves.is_empty() && batch.moves.iter().all(|m| m.is_repair)
+}
+
 /// Pods that are down already use up the bound.
 fn crowded(given: &Situation<'_>, judgement: &Judgement, batch: &Batch) -> Option<Decided> {
     let bound = given.course.settings.strategy.max_unavailable.as_ref()?;
@@ -225,6 +255,9 @@ fn crowded(given: &Situation<'_>, judgement: &Judgement, batch: &Batch) -> Optio
     let down = judgement.unavailable as usize;
     let more: usize = batch.moves.iter().map(|m| m.down as usize).sum();
     let is_alone = batch.moves.iter().any(|m| m.is_oversized);
+    if is_repair(batch) {
+        return None;
+    }
     let fits = if is_alone { down == 0 } else { down + more <= bound };
     (down > 0 && !fits).then(|| {
         let why = format!(

@@ -14,7 +14,8 @@ use super::world::{Proposal, Released as Landed, Stopped, Unseen, World};
 use crate::diag::plain;
 use crate::git::{Id, Signing, trailer};
 use crate::model::duration;
-use crate::plan::{Circumstances, Step};
+use crate::model::timestamp::day_of;
+use crate::plan::{Circumstances, Step, newer};
 use crate::stage::{Change, Live, Opened, Put, Rollout, commit, stack, verbs};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,16 +165,18 @@ fn circumstances(
     waiting: BTreeMap<Arc<str>, String>,
 ) -> Circumstances {
     let ledger = &watched.rollout.ledger;
-    let source = watched.rollout.course.source.as_ref().map(|r| Arc::clone(&r.name));
     // Only Open writes numbers of pods down; a plan of other steps is not made anew when they change.
-    let may_open = ledger.target.as_ref().is_none_or(|target| *target != source);
+    let course = &watched.rollout.course;
+    let may_move = course.settings.starts_by_itself && newer(course, ledger).is_some();
+    let may_open = ledger.target.is_none() || may_move;
     let observed = looked.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
     Circumstances {
         not_before: watched.not_before.clone(),
         waiting,
         unhealthy: looked.broken.clone(),
         observed: observed.filter_map(|(key, w)| Some((Arc::clone(key), w.desired?))).collect(),
-        allows_removal: false,
+        today: looked.snapshot.ok().map(|s| day_of(s.now.as_second())),
+        ..Circumstances::default()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::plan::fleet::Unit;
 use crate::plan::how::How;
 use crate::plan::requests::requests_of;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -81,7 +82,11 @@ pub fn carried(course: &Course<'_>, ledger: &Ledger) -> Released {
 
 /// The line of a workload that a batch moved.
 fn moved<'l>(unit: &Unit, ledger: &'l Ledger) -> Option<&'l Line> {
-    unit.line(ledger).filter(|line| line.held.is_none() && line.batch.is_some())
+    match unit.line(ledger)? {
+        Cow::Borrowed(line) => Some(line).filter(|line| line.held.is_none() && line.batch.is_some()),
+        // Only a person's hold counts otherwise than it is written.
+        Cow::Owned(_) => None,
+    }
 }
 
 fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, before: &Name) -> Expected {

@@ -100,7 +100,7 @@ impl Item {
                 Some(Step::Open(_)) => "Open",
                 Some(Step::Batch(_)) => "Batch",
                 Some(Step::Close(_)) => "Close",
-                Some(Step::Rest(_)) | None => "Rest",
+                Some(Step::Rest(_) | Step::Resume(_)) | None => "Rest",
             },
             reasons: decided.reasons.iter().map(|r| plain::line(r).into_owned()).collect(),
             changes_at: decided.changes_at,

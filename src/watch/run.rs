@@ -130,7 +130,10 @@ impl Watching {
             }
             let kept = branch.commits(live)?;
             let kept = if signing.is_on() { kept } else { Vec::new() };
-            let (Some(made), _) = stack(live, &watched.rollout, usize::MAX, &signing, &kept)? else {
+            // Of what is paused people see what `pillion resume` lets follow.
+            let resumed = watched.resumed();
+            let rollout = resumed.as_ref().unwrap_or(&watched.rollout);
+            let (Some(made), _) = stack(live, rollout, usize::MAX, &signing, &kept)? else {
                 continue;
             };
             let tip = (!made.commits.is_empty()).then(|| made.tip());

@@ -7,8 +7,8 @@ use crate::git::{Id, Walk, trailer};
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
 use crate::stage::{
-    Live, Rollout, Site, StagedBranch, check_own_render, not_before, rewritten, selects_nothing,
-    too_many_batches,
+    Live, Rollout, Site, StagedBranch, check_own_render, not_before, reverted, reverted_batch, rewritten,
+    selects_nothing, too_many_batches,
 };
 
 /// Commits of the live branch that are looked at for approvals.
@@ -43,7 +43,13 @@ pub struct Watched<'s> {
     given: Circumstances,
 }
 
-impl Watched<'_> {
+impl<'s> Watched<'s> {
+    /// Returns the plan of a paused rollout as if it were resumed.
+    pub(super) fn resumed(&self) -> Option<Rollout<'s>> {
+        let is_paused = self.rollout.ledger.paused.is_some();
+        is_paused.then(|| Rollout::resumed(self.rollout.site, self.name(), &self.given).0)
+    }
+
     /// Returns the name of the SidecarSet.
     pub fn name(&self) -> &str {
         self.rollout.name()
@@ -54,9 +60,11 @@ impl Watched<'_> {
         let is_same = self.given.not_before == given.not_before
             && self.given.waiting == given.waiting
             && self.given.unhealthy == given.unhealthy
-            && self.given.observed == given.observed;
+            && self.given.observed == given.observed
+            && self.given.today == given.today;
         if !is_same {
             let limit = self.rollout.course.settings.max_batches.saturating_add(2) as usize;
+            self.rollout.today.clone_from(&given.today);
             self.rollout.steps = steps(&self.rollout.course, &self.rollout.ledger, &given, limit);
             self.given = given;
         }
@@ -105,6 +113,8 @@ pub fn standing<'l, 's>(
             let (rollout, wrong) = Rollout::of(site, name, &given);
             diagnostics.extend(wrong);
             diagnostics.extend(too_many_batches(&rollout));
+            let by_hand = reverted(live, cluster, &rollout.ledger)?;
+            diagnostics.extend(by_hand.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found)));
             let branch = StagedBranch::find(live, cluster, name);
             diagnostics.extend(rewritten(live, &branch, &branch.examine(live, name)?));
             let settings = site.settings(name).0;

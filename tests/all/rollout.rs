@@ -79,6 +79,7 @@ fn told(step: &Step) -> String {
                 ledger.lines.iter().filter_map(|(k, l)| Some(format!("; {k} held: {}", l.held.as_ref()?)));
             format!("close{}", held.collect::<String>())
         }
+        Step::Resume(_) => "resume".to_owned(),
         Step::Rest(rest) => rest.to_string(),
         Step::Batch(batch) => {
             let moves = batch.moves.iter().map(|m| {
@@ -239,7 +240,7 @@ fn play(world: &World, mut ledger: String) -> (String, Vec<String>) {
         let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
         said.push(told(&step));
         match step {
-            Step::Open(after) | Step::Close(after) => {
+            Step::Open(after) | Step::Close(after) | Step::Resume(after) => {
                 let text = emit(&after);
                 assert_eq!(
                     rendered(&world.texts(Some(&ledger))),

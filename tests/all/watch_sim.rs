@@ -45,8 +45,8 @@ impl Dice {
 }
 
 /// What all watchers of a schedule share.
-struct Shared {
-    cluster: SimCluster,
+pub(crate) struct Shared {
+    pub(crate) cluster: SimCluster,
     dice: Dice,
     /// Nothing goes wrong.
     is_calm: bool,
@@ -61,7 +61,7 @@ struct Shared {
 
 impl Shared {
     /// Nothing ever goes wrong.
-    fn calm() -> Self {
+    pub(crate) fn calm() -> Self {
         Self {
             cluster: SimCluster::new(),
             dice: Dice(1),
@@ -225,7 +225,7 @@ fn edit(opened: &Opened, shared: &RefCell<Shared>) {
 }
 
 /// The agent: what the live branch holds is applied.
-fn sync(repo: &Repo, shared: &RefCell<Shared>) {
+pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
     let repository = repo.open();
     let head = repository.find_ref("refs/heads/main").unwrap();
     let tree = repository.commit(head).unwrap().tree;
@@ -240,7 +240,7 @@ fn sync(repo: &Repo, shared: &RefCell<Shared>) {
 
 /// Commits that a watcher says it has released, each with how often.
 #[derive(Default)]
-struct Heard(BTreeMap<Id, u32>);
+pub(crate) struct Heard(BTreeMap<Id, u32>);
 
 impl Audience for Heard {
     fn hear(&mut self, report: &Report) {
@@ -255,7 +255,7 @@ impl Audience for Heard {
 }
 
 /// One turn of a watcher.
-fn turn(
+pub(crate) fn turn(
     watching: &Watching,
     opened: &Opened,
     shared: &RefCell<Shared>,
@@ -305,7 +305,7 @@ fn begin(folder: &Folder, story: Story) -> Repo {
     repo
 }
 
-fn opened(repo: &Repo) -> Opened {
+pub(crate) fn opened(repo: &Repo) -> Opened {
     let repository = repo.open();
     let config = PathBuf::from("pillion.yaml");
     let head = repository.find_ref("refs/heads/main").unwrap();

@@ -3,7 +3,7 @@
 use super::sites::{self, Found, Stop};
 use super::{Output, PlanArgs, html, json, markdown, text};
 use crate::cli::report::Reporter;
-use crate::cli::{Common, DONE, ENVIRONMENT, FINDINGS, Format, USAGE, to_stdout};
+use crate::cli::{Common, DONE, ENVIRONMENT, FINDINGS, Format, USAGE, clock, to_stdout};
 use crate::diag::Diagnostic;
 use crate::plan::observed::{Observed, observed};
 use crate::plan::report::{Extent, Report, report};
@@ -92,7 +92,8 @@ fn planned<'s>(
     args: &PlanArgs,
     reporter: &mut Reporter,
 ) -> Vec<Planned<'s>> {
-    let given = Circumstances { observed: seen.pods.clone(), ..Circumstances::default() };
+    let today = Some(clock::today());
+    let given = Circumstances { observed: seen.pods.clone(), today, ..Circumstances::default() };
     let near: Vec<&Near> = site.surroundings.objects().iter().chain(&seen.near).collect();
     let extent = if args.next { Extent::Next } else { Extent::Whole };
     let all: Vec<&Site> = sites.iter().collect();

@@ -144,9 +144,9 @@ fn workloads(page: &mut String, plan: &Planned<'_>) {
         );
     }
     for held in report.held.iter().take(LISTED) {
-        let (name, reason) = (escaped(&words::name(&held.key)), escaped(&held.reason));
+        let (word, name, why) = (held.word(), escaped(&words::name(&held.key)), escaped(&held.words()));
         let _ =
-            writeln!(page, "<tr><td>held</td><th scope=\"row\">{name}</th><td>-</td><td>{reason}</td></tr>");
+            writeln!(page, "<tr><td>{word}</td><th scope=\"row\">{name}</th><td>-</td><td>{why}</td></tr>");
     }
     page.push_str("</tbody>\n</table></div>\n");
     let more = count.saturating_sub(LISTED) + report.held.len().saturating_sub(LISTED);

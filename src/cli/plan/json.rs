@@ -3,7 +3,7 @@
 use super::by_workload::{Planned, Shown};
 use crate::diag::json as findings;
 use crate::model::ledger::name_text;
-use crate::plan::report::{Batch, End, Workload};
+use crate::plan::report::{Batch, End, Held, Workload};
 use crate::plan::requests::Requests;
 use crate::read::in_order;
 use crate::stage::RenderedPlaces;
@@ -41,7 +41,14 @@ fn item(plan: &Planned<'_>, is_next: bool) -> Value {
             json!({"workloads": removal.workloads, "of": removal.of, "reason": removal.why.to_string()});
         item.insert("removal".into(), removed);
     }
-    let held = report.held.iter().map(|h| json!({"workload": &*h.key, "code": h.code, "reason": &*h.reason}));
+    if let Some(paused) = &report.paused {
+        let paused = json!({"batch": paused.batch, "reason": paused.reason, "by": paused.by});
+        item.insert("paused".into(), paused);
+    }
+    if let Some(newer) = &report.newer {
+        item.insert("newer".into(), json!(name_text(newer)));
+    }
+    let held = report.held.iter().map(Held::json);
     let warnings = findings::values(&report.warnings);
     let batches = batches(plan);
     if is_next {
@@ -123,6 +130,9 @@ fn workload(plan: &Planned<'_>, places: &RenderedPlaces<'_>, batch: usize, workl
     });
     if let Some(reason) = &moved.taking.reason {
         value["reason"] = json!(reason);
+    }
+    if let Some(day) = &moved.hold_ended {
+        value["holdEnded"] = json!(&**day);
     }
     if let Some(unit) = plan.course.fleet.find(&moved.key) {
         let place = places.of(unit);

@@ -119,7 +119,7 @@ fn details(text: &mut String, plan: &Planned<'_>, room: usize) {
     });
     let held = report.held.iter().map(|h| {
         let name = code(&words::name(&h.key));
-        format!("| held | {name} | - | {} |\n", escaped(&h.reason))
+        format!("| {} | {name} | - | {} |\n", h.word(), escaped(&h.words()))
     });
     let rows: Vec<String> = moved.chain(held).collect();
     if rows.is_empty() {

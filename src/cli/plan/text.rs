@@ -100,11 +100,7 @@ fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[Strin
 }
 
 fn held_row(held: &Held) -> [String; 8] {
-    let how = match held.code {
-        Some(_) => format!("never: {}", held.reason),
-        None => format!("held: {}", held.reason),
-    };
-    row(["held", &words::name(&held.key), "-", &how])
+    row([held.word(), &words::name(&held.key), "-", &held.words()])
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {

@@ -20,6 +20,9 @@ pub(super) fn heading(plan: &Planned<'_>) -> (String, String) {
     if report.is_idle() {
         return (name, format!("nothing to do, every workload carries {to}"));
     }
+    if report.is_return {
+        return (name, format!("holds have ended ({from} -> {to})"));
+    }
     let back = if report.is_back { "back, " } else { "" };
     let only = if report.is_image_only { ", image only" } else { "" };
     let what = format!("{back}{} ({from} -> {to}){only}", report.changes);
@@ -133,9 +136,13 @@ pub(super) fn pods(workload: &Workload) -> String {
 pub(super) fn how(plan: &Planned<'_>, workload: &Workload) -> String {
     let taking = &workload.moved.taking;
     let mark = plan.report.mark(&workload.moved).map_or_else(String::new, |mark| format!(", {mark}"));
-    match &taking.reason {
+    let how = match &taking.reason {
         Some(reason) => format!("{}{mark}: {reason}", taking.how.words()),
         None => format!("{}{mark}", taking.how.words()),
+    };
+    match &workload.moved.hold_ended {
+        Some(day) => format!("{how}; its hold ended on {day}"),
+        None => how,
     }
 }
 
@@ -216,8 +223,18 @@ pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
         End::More => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
         End::Close | End::TooMany { .. } => {}
     }
-    if let End::Rest(Rest::Paused(_)) = report.end {
-        lines.push(format!("`pillion resume {}` lets it go on", report.set));
+    if let Some(paused) = &report.paused {
+        let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        let then = if is_empty { "lets it go on" } else { "lets this follow" };
+        lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
+        lines.push(format!("`pillion resume {}` {then}", report.set));
+    }
+    if let Some(newer) = &report.newer {
+        lines.push(format!(
+            "the file of `{0}` holds {1}, which waits: `pillion stage --start {0}` rolls that out in place of this",
+            report.set,
+            newer.as_deref().unwrap_or("nothing")
+        ));
     }
     if report.removal.is_some() && report.opens() {
         lines.push(format!(

@@ -5,6 +5,7 @@ use super::{Approved, Ledger, Line, Lines, NOTHING, Name, Paused, Revision, Scop
 use crate::diag::{Code, Diagnostic};
 use crate::model::fits::Check;
 use crate::model::sidecar_set::decode_content;
+use crate::model::timestamp::is_day;
 use crate::yaml::{Document, Part, Path};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ impl Reader<'_> {
             let path = at.then("lines").then(i);
             self.workload(&key, &path.then("workload"));
             let line = line_of(line);
+            self.day(line.since.as_deref(), &path.then("since"));
+            self.day(line.until.as_deref(), &path.then("until"));
             self.known(&line.revision, &ledger.revisions, &path.then("revision"));
             self.once(ledger.lines.contains_key(&key), &key, &path.then("workload"));
             ledger.lines.insert_mut(key, line);
@@ -110,6 +113,12 @@ impl Reader<'_> {
             && !revisions.contains_key(name)
         {
             self.wrong(format!("`revisions` holds no `{name}`"), path, "names it");
+        }
+    }
+
+    fn day(&mut self, written: Option<&str>, path: &Path) {
+        if let Some(text) = written.filter(|text| !is_day(text)) {
+            self.wrong(format!("`{text}` is no day: `YYYY-MM-DD`"), path, "");
         }
     }
 

@@ -13,6 +13,7 @@ use crate::model::sidecar_set::{SidecarSet, content_name};
 use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,7 +106,8 @@ pub struct Line {
     pub batch: Option<u32>,
     /// Where the workload is split: pods that its native partition keeps old.
     pub partition: Option<u32>,
-    /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held.
+    /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held by
+    /// the planner.
     pub template: Option<Arc<str>>,
     /// Why no rollout moves it.
     pub held: Option<Arc<str>>,
@@ -153,14 +155,29 @@ impl Line {
         Self { revision, ..Self::default() }
     }
 
-    /// Tells whether the source has changed so that the line no longer counts: the application goes first.
-    pub fn is_outdated(&self, template: &Value) -> bool {
-        self.is_outdated_for(|| template_hash(template).into())
+    /// Returns whether a person holds the workload, and not the planner.
+    pub fn is_held_by_person(&self) -> bool {
+        self.held.is_some() && self.by.is_some()
     }
 
-    /// As [`Line::is_outdated`], for those who know the hash of the source's template; few lines ask for it.
-    pub fn is_outdated_for(&self, hash: impl FnOnce() -> Arc<str>) -> bool {
-        self.template.as_ref().is_some_and(|written| *written != hash())
+    /// Returns whether the last day of the hold is over. Days are those of UTC, `YYYY-MM-DD`; where today is not known,
+    /// no hold has ended.
+    pub fn has_ended(&self, today: Option<&str>) -> bool {
+        self.held.is_some() && self.until.as_deref().zip(today).is_some_and(|(until, today)| until < today)
+    }
+
+    /// Returns what counts of the line now that the source's template has this hash; few lines ask for it. A line that
+    /// was made for another template counts for nothing: the application goes first. A person's hold lasts all the
+    /// same; where its workload is split, all its pods get the released revision.
+    pub fn in_force(&self, released: &Name, hash: impl FnOnce() -> Arc<str>) -> Option<Cow<'_, Self>> {
+        let is_persons = self.is_held_by_person();
+        let depends = !is_persons || self.partition.is_some();
+        if !depends || self.template.as_ref().is_none_or(|written| *written == hash()) {
+            return Some(Cow::Borrowed(self));
+        }
+        let (revision, batch) = (released.clone(), None);
+        let lasting = || Self { revision, batch, partition: None, template: None, ..self.clone() };
+        is_persons.then(|| Cow::Owned(lasting()))
     }
 }
 
@@ -170,9 +187,9 @@ impl Ledger {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Returns the line of a workload, unless the source's template has changed since.
-    pub fn line(&self, key: &str, template: &Value) -> Option<&Line> {
-        self.lines.get(key).filter(|line| !line.is_outdated(template))
+    /// Returns the line of a workload as far as it counts ([`Line::in_force`]).
+    pub fn line(&self, key: &str, template: &Value) -> Option<Cow<'_, Line>> {
+        self.lines.get(key)?.in_force(&self.released, || template_hash(template).into())
     }
 
     /// Tells whether nothing is to be done with a workload, whose line this is, on the way to a target: it carries

@@ -73,7 +73,7 @@ pub(super) fn batches(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> V
     let mut batches = Vec::new();
     for (i, step) in taken.iter().enumerate() {
         match step {
-            Step::Open(after) | Step::Close(after) => before = after,
+            Step::Open(after) | Step::Close(after) | Step::Resume(after) => before = after,
             Step::Batch(batch) => {
                 batches.push(Batch { step: i, ..of(course, before, batch) });
                 before = &batch.ledger;
@@ -116,8 +116,13 @@ impl Batch {
         moved: &Move,
     ) -> Option<Outcome> {
         // Pods of a workload that is split already come from where its first ones came from.
-        let carried = if moved.carried == *target { &before.released } else { &moved.carried };
-        let change = course.fleet.change(unit, carried, target);
+        let line = unit.line(before).filter(|l| !l.images.is_empty());
+        let is_split = moved.carried == *target && line.is_none();
+        let carried = if is_split { &before.released } else { &moved.carried };
+        let change = match line.as_deref() {
+            Some(line) => course.fleet.change_of(unit, line, target),
+            None => course.fleet.change(unit, carried, target),
+        };
         let Some(of) = moved.of else {
             if moved.taking.how.moves_pods() {
                 (self.unavailable, self.restarted) = (None, None);
@@ -127,7 +132,11 @@ impl Batch {
         if !moved.taking.how.moves_pods() {
             return Some(Outcome::default());
         }
-        let [old, new] = [carried, target].map(|name| course.fleet.rendering(unit, name));
+        let old = match line.as_deref() {
+            Some(line) => course.fleet.rendering_of(unit, line),
+            None => course.fleet.rendering(unit, carried),
+        };
+        let new = course.fleet.rendering(unit, target);
         let [old, new] = [&old, &new].map(|rendering| rendering.template(unit));
         let own = unit.strategy(u64::from(of), moved.taking.how);
         let pods = simulate::Move { from: moved.from.into(), to: moved.to.into(), of: of.into() };

@@ -5,23 +5,26 @@
 
 mod batch;
 mod changes;
+mod held;
 mod totals;
 mod warnings;
 
 pub use batch::{Batch, Surge, Workload, title};
 pub use changes::Changes;
+pub use held::{Held, Lasts, carries, holds};
 
 use super::fleet::{Effect, Unit};
 use super::removal::Removal;
 use super::rest::Rest;
 use super::state::State;
-use super::step::{Circumstances, Course, Move, Step, steps};
+use super::step::{Circumstances, Course, Move, Step, newer, steps};
 use super::{Near, patch};
 use crate::diag::Diagnostic;
-use crate::model::ledger::{Ledger, Line, Name};
+use crate::model::ledger::{Ledger, Line, Name, Paused};
 use crate::yaml::Path;
 use json_patch::PatchOperation;
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Looking at a workload in a step costs about a microsecond: a plan that is far too long is counted only so far.
@@ -38,6 +41,12 @@ pub struct Report {
     pub to: Name,
     /// The rollout goes back to the released revision.
     pub is_back: bool,
+    /// No content is rolled out: workloads whose hold is over get the released revision.
+    pub is_return: bool,
+    /// The rollout is paused: the batches are those that `pillion resume` lets follow.
+    pub paused: Option<Paused>,
+    /// What the source holds, where the rollout goes somewhere else: it waits.
+    pub newer: Option<Name>,
     /// What changes, for people.
     pub changes: Changes,
     /// The workloads that lose the sidecar.
@@ -64,17 +73,6 @@ pub struct Report {
     pub shortest: Option<u64>,
     start: Ledger,
     steps: Vec<Step>,
-}
-
-/// A workload that the rollout does not move.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// `KIND[.GROUP]/NAMESPACE/NAME`.
-    pub key: Arc<str>,
-    /// A name for the reason; None: a person's.
-    pub code: Option<&'static str>,
-    /// Why.
-    pub reason: Arc<str>,
 }
 
 /// How a plan ends.
@@ -115,6 +113,8 @@ pub fn report(
         Extent::Whole => most.saturating_add(2).max(MOST_LOOKS / course.fleet.units().len().max(1)),
         Extent::Next => 2,
     };
+    let paused = ledger.paused.clone();
+    let ledger = &Ledger { paused: None, ..ledger.clone() };
     let mut taken = steps(course, ledger, given, limit);
     if extent == Extent::Next && !matches!(taken.first(), Some(Step::Open(_))) {
         taken.truncate(1);
@@ -125,20 +125,24 @@ pub fn report(
         Some(Step::Open(opened)) => opened.clone(),
         _ => ledger.clone(),
     };
-    let state = State::of(course, &opened, &target);
+    let state = State::of(course, &opened, &target, given.today.as_deref());
+    let from = from(ledger, &target, given.today.as_deref());
     let all: Vec<Batch> = batch::batches(course, ledger, &taken);
     let mut report = Report {
         set: Arc::clone(&course.name),
         is_back: opened.target.as_ref() == Some(&opened.released),
-        from: from(ledger, &target),
-        changes: Changes::between(course, &opened, &from(ledger, &target), &target),
+        is_return: ledger.target.is_none() && opened.target.as_ref() == Some(&opened.released),
+        paused,
+        newer: newer(course, &opened),
+        changes: Changes::between(course, &opened, &from, &target),
+        from,
         removal: Removal::of(course, &opened),
         is_image_only: is_image_only(&state),
         matched_workloads: state.matched.len(),
         matched_pods: state.pods,
         unknown_sizes: state.matched.iter().filter(|m| m.size.is_none() && !m.is_next_run()).count(),
         last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
-        held: held(&state, ledger),
+        held: held::of_plan(course, &state, ledger, given.today.as_deref()),
         end: end(&taken, all.len(), most, extent),
         shortest: totals::shortest(course, all.len()),
         warnings: Vec::new(),
@@ -178,7 +182,7 @@ impl Report {
     pub fn ledger(&self, step: usize) -> &Ledger {
         let before = self.steps[..step.min(self.steps.len())].iter().rev();
         let after = before.filter_map(|step| match step {
-            Step::Open(ledger) | Step::Close(ledger) => Some(ledger),
+            Step::Open(ledger) | Step::Close(ledger) | Step::Resume(ledger) => Some(ledger),
             Step::Batch(batch) => Some(&batch.ledger),
             Step::Rest(_) => None,
         });
@@ -215,7 +219,7 @@ impl Report {
 /// What a ledger says of a workload.
 fn line(ledger: &Ledger, unit: &Unit) -> Line {
     let line = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
-    line.cloned().unwrap_or_else(|| Line::carrying(ledger.released.clone()))
+    line.map_or_else(|| Line::carrying(ledger.released.clone()), Cow::into_owned)
 }
 
 fn target(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> Name {
@@ -227,12 +231,13 @@ fn target(course: &Course<'_>, ledger: &Ledger, taken: &[Step]) -> Name {
 }
 
 /// On the way back workloads come from what most of those that are still away carry.
-fn from(ledger: &Ledger, target: &Name) -> Name {
+fn from(ledger: &Ledger, target: &Name, today: Option<&str>) -> Name {
     if ledger.released != *target {
         return ledger.released.clone();
     }
     let mut away: BTreeMap<&Name, usize> = BTreeMap::new();
-    for line in ledger.lines.values().filter(|l| l.held.is_none() && l.revision != *target) {
+    let moves = |line: &&Line| line.held.is_none() || line.has_ended(today);
+    for line in ledger.lines.values().filter(|l| moves(l) && l.revision != *target) {
         *away.entry(&line.revision).or_default() += 1;
     }
     let most = away.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
@@ -245,22 +250,6 @@ fn is_image_only(state: &State<'_>) -> bool {
     differences.peek().is_some() && differences.all(super::difference::Difference::is_image_only)
 }
 
-fn held(state: &State<'_>, ledger: &Ledger) -> Vec<Held> {
-    let of_state = state.held.iter().map(|h| Held {
-        key: Arc::clone(h.unit.key()),
-        code: h.code,
-        reason: Arc::clone(&h.reason),
-    });
-    let mut held: Vec<Held> = of_state.collect();
-    let told: BTreeSet<&str> = state.held.iter().map(|h| &**h.unit.key()).collect();
-    for (key, line) in ledger.lines.iter().filter(|(key, _)| !told.contains(&***key)) {
-        if let Some(reason) = &line.held {
-            held.push(Held { key: Arc::clone(key), code: None, reason: Arc::clone(reason) });
-        }
-    }
-    held
-}
-
 fn end(taken: &[Step], batches: usize, most: usize, extent: Extent) -> End {
     match taken.last() {
         _ if batches > most => {
@@ -269,6 +258,6 @@ fn end(taken: &[Step], batches: usize, most: usize, extent: Extent) -> End {
         Some(Step::Close(_)) => End::Close,
         Some(Step::Rest(rest)) => End::Rest(rest.clone()),
         _ if extent == Extent::Next => End::More,
-        Some(Step::Open(_) | Step::Batch(_)) | None => End::TooMany { is_counted: false },
+        Some(Step::Open(_) | Step::Batch(_) | Step::Resume(_)) | None => End::TooMany { is_counted: false },
     }
 }

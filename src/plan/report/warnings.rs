@@ -24,13 +24,14 @@ pub(super) fn warnings(
     given: &Circumstances,
     near: &[&Near],
 ) -> Vec<Diagnostic> {
+    let today = given.today.as_deref();
     let mut found = Vec::new();
     found.extend(too_many_batches(course, report));
     found.extend(hot_upgrade(course, report, state));
     found.extend(sizes(report, state, given));
     found.extend(kept(state));
     let ends: Vec<[Arc<Rendering>; 2]> =
-        course.fleet.units().iter().map(|u| renderings(course, report, u)).collect();
+        course.fleet.units().iter().map(|u| renderings(course, report, u, today)).collect();
     let sizes = sizes_of(course, report);
     let subjects: Vec<Subject<'_>> = course
         .fleet
@@ -55,11 +56,11 @@ pub(super) fn warnings(
 }
 
 /// What a workload carries now, and what it carries in the end.
-fn renderings(course: &Course<'_>, report: &Report, unit: &Unit) -> [Arc<Rendering>; 2] {
-    let line = report.start.line(unit.key(), unit.located.pod_template(&unit.document));
+fn renderings(course: &Course<'_>, report: &Report, unit: &Unit, today: Option<&str>) -> [Arc<Rendering>; 2] {
+    let line = unit.line(&report.start);
     let released = report.start.released.clone();
-    let carried = line.map_or_else(|| released.clone(), |l| l.revision.clone());
-    let is_held = line.is_some_and(|l| l.held.is_some());
+    let carried = line.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
+    let is_held = line.is_some_and(|l| l.held.is_some() && !l.has_ended(today));
     let old = if carried == report.to && !report.is_back { released } else { carried.clone() };
     let new = if is_held { carried } else { report.to.clone() };
     [old, new].map(|name| course.fleet.rendering(unit, &name))
