@@ -58,7 +58,9 @@ mod rooms;
 mod sim_cluster;
 mod simulate;
 mod site;
+mod stage_back;
 mod stage_chain;
+mod stage_holds;
 mod stage_layouts;
 mod stage_remote;
 mod stage_world;
@@ -76,6 +78,8 @@ mod watch_check;
 mod watch_deploy;
 #[cfg(all(feature = "watch", target_os = "linux"))]
 mod watch_ends;
+#[cfg(feature = "watch")]
+mod watch_fix;
 #[cfg(feature = "watch")]
 mod watch_forge;
 #[cfg(feature = "watch")]

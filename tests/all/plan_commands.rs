@@ -54,7 +54,11 @@ fn two_commits_need_no_ledger() {
     let titles: Vec<&str> = out.lines().filter(|l| l.contains(" -> ")).collect();
     let [log, new, old] = titles[..] else { panic!("{out}") };
     assert!(log.starts_with("log: logtail 1 -> 2 (log-") && log.ends_with("image only"), "{log}");
-    assert!(new.starts_with("new: new (- -> new-") && old.starts_with("old: REMOVED from 1 of 1 workload (deleted), old-"), "{out}");
+    assert!(
+        new.starts_with("new: new (- -> new-")
+            && old.starts_with("old: REMOVED from 1 of 1 workload (deleted), old-"),
+        "{out}"
+    );
     // The working folder is no part of that; without `--to` it is.
     put(&repo, "log.yaml", &SET.replace("logtail:1", "logtail:3"));
     assert_eq!(plan(&repo, &["--from", "HEAD~1", "--to", "HEAD"]).1, out);
