@@ -2,6 +2,7 @@
 //!
 //! This room knows nothing of Kubernetes' objects.
 
+mod certain;
 mod check;
 mod edit;
 mod emit;
@@ -14,6 +15,7 @@ mod syntax;
 mod tabs;
 mod tree;
 
+pub use certain::is_certainly_readable;
 pub use emit::{emit, emit_flow};
 pub use path::{Path, Seg};
 pub use split::{Piece, split};
