@@ -7,6 +7,7 @@ use super::scalar::{self, Key, Meaning, Tag};
 use super::tree::{self, MAX_DEPTH, Tree};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use yaml_rust2::parser::{Event, Parser, Tag as RawTag};
 use yaml_rust2::scanner::TScalarStyle;
 
@@ -18,14 +19,15 @@ const MAX_ANCHORED: usize = 128 << 20;
 
 /// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
 pub(super) fn same(text: &str, old: &Value, at: &[Seg], new: &Value) -> Result<(), String> {
+    let unended = (!text.ends_with(['\n', '\r'])).then(|| text.rsplit('\n').next().unwrap_or(text));
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
     let text = &text[tree::behind_mark(&text)..];
     let want = Wanted { value: old, change: Some((at, new)) };
-    if Walk::new(text.chars()).compare(want) == Some(()) {
+    if Walk::new(text.chars(), unended).compare(want) == Some(()) {
         return Ok(());
     }
     // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
-    let read = |text: &str| match Walk::new(text.chars()).build() {
+    let read = |text: &str| match Walk::new(text.chars(), unended).build() {
         Ok(value) => first_difference(&value, want, &Path::root()).map_or(Ok(()), Err),
         Err(Stop(why)) => Err(why),
     };
@@ -95,8 +97,12 @@ impl<'a> Wanted<'a> {
 struct Stop(String);
 
 /// A walk along the events of a text.
-struct Walk<T: Iterator<Item = char>> {
+struct Walk<'t, T: Iterator<Item = char>> {
     parser: Parser<T>,
+    /// Events that were looked at before their turn.
+    ahead: VecDeque<Event>,
+    /// The last line of the text, where it had no line end.
+    unended: Option<&'t str>,
     /// The values of anchors, by the parser's numbers.
     anchors: Vec<Option<Value>>,
     /// Characters seen so far, and those that anchors hold.
@@ -104,12 +110,41 @@ struct Walk<T: Iterator<Item = char>> {
     anchored: usize,
 }
 
-impl<T: Iterator<Item = char>> Walk<T> {
-    fn new(chars: T) -> Self {
-        Self { parser: Parser::new(chars), anchors: Vec::new(), seen: 0, anchored: 0 }
+impl<'t, T: Iterator<Item = char>> Walk<'t, T> {
+    fn new(chars: T, unended: Option<&'t str>) -> Self {
+        let parser = Parser::new(chars);
+        Self { parser, ahead: VecDeque::new(), unended, anchors: Vec::new(), seen: 0, anchored: 0 }
     }
 
+    /// Goes to the next event. This parser ends the last line of a block scalar even where nothing in the text did.
     fn next(&mut self) -> Result<Event, Stop> {
+        let event = self.ahead.pop_front().map_or_else(|| self.parsed(), Ok)?;
+        match (event, self.unended) {
+            (
+                Event::Scalar(text, style @ (TScalarStyle::Literal | TScalarStyle::Folded), anchor, tag),
+                Some(line),
+            ) if self.is_last()? => Ok(Event::Scalar(without_line_end(text, line), style, anchor, tag)),
+            (event, _) => Ok(event),
+        }
+    }
+
+    /// Tells whether no node follows the one that was read last.
+    fn is_last(&mut self) -> Result<bool, Stop> {
+        let is_end = |e: &Event| matches!(e, Event::MappingEnd | Event::SequenceEnd);
+        let mut at = 0;
+        loop {
+            if at == self.ahead.len() {
+                let event = self.parsed()?;
+                self.ahead.push_back(event);
+            }
+            match self.ahead.get(at) {
+                Some(event) if is_end(event) => at += 1,
+                event => return Ok(matches!(event, Some(Event::DocumentEnd | Event::StreamEnd))),
+            }
+        }
+    }
+
+    fn parsed(&mut self) -> Result<Event, Stop> {
         let (event, mark) =
             self.parser.next_token().map_err(|e| Stop(format!("the other parser says: {e}")))?;
         self.seen = mark.index();
@@ -268,6 +303,20 @@ fn merge(map: &mut Map<String, Value>, source: Value) -> Result<(), Stop> {
         _ => return Err(Stop("`<<` takes a mapping or a list of mappings".to_owned())),
     }
     Ok(())
+}
+
+/// Takes the line end off the last block scalar of a text whose last line has none. The line may be a comment, and
+/// blanks alone may be no content: these end the scalar's last line.
+fn without_line_end(mut text: String, line: &str) -> String {
+    let content = line.trim_start_matches([' ', '\t']);
+    let is_content = match content.is_empty() {
+        true => text.ends_with("\n\n") || text.ends_with(" \n"),
+        false => text.strip_suffix('\n').is_some_and(|t| t.ends_with(content)),
+    };
+    if is_content {
+        text.pop();
+    }
+    text
 }
 
 fn tag_of(tag: &RawTag) -> Tag {

@@ -94,7 +94,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Reads the text of one document.
     pub(super) fn read(text: &str) -> Result<Self, Box<Failure>> {
-        // Kubernetes' reader ends every line, which matters to a block scalar at the end of the file.
+        // The parser takes a line that is not ended as if it were; [`without_line_end`] takes that back.
         let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
         let skip = behind_mark(text);
         let mut builder = Builder { text, skip, ..Builder::default() };
@@ -392,7 +392,7 @@ impl Builder<'_> {
     }
 
     /// Sets where a scalar is and where its text is found.
-    fn place_scalar(&mut self, id: Id, value: &str) {
+    fn place_scalar(&mut self, id: Id, mut value: &str) {
         let Node { kind, start, end, .. } = *self.tree.node(id);
         let (start, end) = (start as usize, end as usize);
         if kind == Kind::Plain && start == end {
@@ -404,6 +404,7 @@ impl Builder<'_> {
         if kind.is_block_scalar() {
             let header = self.skip_to(|b| matches!(b, b'|' | b'>'), start);
             let node_end = block_scalar_end(self.text, header, start..end);
+            value = without_line_end(self.text, header..node_end, value);
             let node = &mut self.tree.nodes[id as usize];
             (node.start, node.end) = (offset(header), offset(node_end));
         } else if self.text[start..end] == *value {
@@ -483,6 +484,26 @@ fn block_scalar_end(text: &str, header: usize, content: Range<usize>) -> usize {
     }
     let last = written.trim_end_matches([' ', '\t', '\n', '\r']);
     if last.is_empty() { header_end } else { line_end(header_end + last.len()) }
+}
+
+/// Returns the text of a block scalar whose last line is the last of the file and has no line end: then the text has
+/// none either. `span` is from its header to where its content ends.
+// go-yaml v2.4.2 scannerc.go yaml_parser_scan_block_scalar: what is not there is not kept.
+fn without_line_end<'v>(text: &str, span: Range<usize>, value: &'v str) -> &'v str {
+    let rest = &text[span.end..];
+    let is_last = rest.bytes().all(|b| matches!(b, b' ' | b'\n' | b'\r'));
+    if text.ends_with(['\n', '\r']) || !is_last || !text[span.start..].contains('\n') {
+        return value;
+    }
+    let last = value.strip_suffix('\n').unwrap_or(value);
+    let line = last.rsplit('\n').next().unwrap_or(last);
+    let keeps = text[span.start..]
+        .lines()
+        .next()
+        .is_some_and(|h| h.split('#').next().is_some_and(|h| h.contains('+')));
+    // Blanks that are no content leave the line end before them.
+    let is_content = rest.is_empty() || keeps || (!line.is_empty() && line.trim_matches(' ').is_empty());
+    if is_content { last } else { value }
 }
 
 /// Returns an offset as the tree keeps it; texts are at most 64 MiB long.

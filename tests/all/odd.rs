@@ -125,6 +125,8 @@ struct Writer<'c, 'a> {
     behind_block: usize,
     /// That scalar keeps the blank lines behind it.
     keeps: bool,
+    /// The text of that block scalar ends a line.
+    ends_line: bool,
 }
 
 /// Writes a document. The mapping `shared`, where the root has one, gets an anchor; `again` becomes an alias of it, and `merged`
@@ -144,16 +146,22 @@ pub(crate) fn write(value: &Value, pick: &mut Choices<'_>) -> Written {
         anchors: 0,
         behind_block: 0,
         keeps: false,
+        ends_line: false,
     };
     if json {
         writer.json(value);
     } else {
         writer.document(value);
     }
-    let Writer { pick, out, mut written, behind_block, keeps, .. } = writer;
+    let Writer { pick, out, mut written, behind_block, keeps, ends_line, .. } = writer;
     written.text = out.join("\n");
-    let ends = if keeps && behind_block == out.len() { 1 } else { 4 };
-    written.text.push_str(["\n", "\n", "", "\n\n"][pick.below(ends)]);
+    // A block scalar that has line ends at its own end needs one in the text.
+    let ends = match behind_block == out.len() {
+        true if keeps => 1,
+        true if ends_line => 3,
+        _ => 4,
+    };
+    written.text.push_str(["\n", "\n", "\n\n", ""][pick.below(ends)]);
     if pick.once_in(6) {
         written.text = written.text.replace('\n', "\r\n");
     }
@@ -430,7 +438,7 @@ impl Writer<'_, '_> {
                 body.split('\n').map(|l| if l.is_empty() { String::new() } else { format!("{pad}{l}") }),
             );
             self.out.extend((1..more).map(|_| String::new()));
-            (self.behind_block, self.keeps) = (self.out.len(), more > 1);
+            (self.behind_block, self.keeps, self.ends_line) = (self.out.len(), more > 1, more > 0);
             return;
         }
         let words: Vec<&str> = text.split(' ').collect();

@@ -8,6 +8,10 @@ use std::sync::Arc;
 const DIFFERENT: &[(&str, &str)] = &[
     ("doc end no start", "what follows `...` without `---` is dropped there"),
     ("json concatenated", "the second object is dropped there"),
+    (
+        "block scalar eof no nl",
+        "its stream reader ends the last line of a file before it reads; the text has no end there",
+    ),
     ("flow tab", "our parser takes no tab as indentation of a flow collection inside a block one"),
 ];
 

@@ -54,9 +54,20 @@ impl Document {
             Some(id) => editor.change(id, target.old, &target.new, target.slot)?,
             None => editor.fill_empty(&target.new),
         }
-        let text = editor.spliced();
-        let read = check::same(&text, &self.value, &at.steps()[..target.depth], &target.new);
-        match read.and_then(|()| tabs_are_well(&text)) {
+        editor.keep_last_scalar();
+        let eol = editor.eol;
+        let mut text = editor.spliced();
+        let check = |text: &str| {
+            let read = check::same(text, &self.value, &at.steps()[..target.depth], &target.new);
+            read.and_then(|()| tabs_are_well(text))
+        };
+        let mut checked = check(&text);
+        if checked.is_err() && !text.ends_with('\n') {
+            // A block scalar that has become the last one needs the end of its last line.
+            text.push_str(eol);
+            checked = check(&text);
+        }
+        match checked {
             Ok(()) => Ok(text),
             Err(what) => {
                 let at = target.id.map_or(0..0, |id| self.tree.span(id));
@@ -315,6 +326,28 @@ impl<'a> Editor<'a> {
 
     fn insert(&mut self, at: usize, text: impl Into<String>) {
         self.splice(at..at, text);
+    }
+
+    /// Keeps the text of a block scalar whose last line had no end, where lines now follow it: its header says that
+    /// the line end does not count.
+    fn keep_last_scalar(&mut self) {
+        let last = Id::try_from(self.tree.len()).ok().and_then(|n| n.checked_sub(1));
+        let Some(id) = last.filter(|&id| self.tree.node(id).kind.is_block_scalar()) else { return };
+        let header = self.tree.span(id).start;
+        let is_ended = self.text.ends_with(['\n', '\r']);
+        let follows = |s: &Splice| s.range.start >= self.tree.span(id).end && !s.text.is_empty();
+        let is_replaced = |s: &Splice| s.range.start <= header && header < s.range.end;
+        if is_ended || !self.splices.iter().any(follows) || self.splices.iter().any(is_replaced) {
+            return;
+        }
+        let end = lines::line_end(self.text, header);
+        let token = self.text[header..end].find([' ', '\t']).map_or(end, |i| header + i);
+        let indicator = &self.text[header..token];
+        // A text that ends a line is of `|+` with blanks alone below it: they stay behind what follows.
+        let ends_line = self.tree.text(id, self.text).ends_with('\n');
+        if !ends_line && !indicator.contains('-') {
+            self.splice(header..token, format!("{}-", indicator.replace('+', "")));
+        }
     }
 
     /// Puts a value into a document that has none.

@@ -264,6 +264,28 @@ fn block_scalars_around_an_edit_keep_what_they_have() {
 }
 
 #[test]
+fn a_block_scalar_without_a_last_line_end_keeps_its_text() {
+    let two = |b| json!({"a": "one\ntwo", "b": b});
+    check("a: |\n  one\n  two", "", two(1), "a: |-\n  one\n  two\nb: 1");
+    check("a: |+ # c\n  one\n  two", "", two(1), "a: |- # c\n  one\n  two\nb: 1");
+    check("a: |2\n  one\n  two", "", two(1), "a: |2-\n  one\n  two\nb: 1");
+    check("a: |+2\n  one\n  two", "", two(1), "a: |2-\n  one\n  two\nb: 1");
+    check("a: |-\n  one\n  two", "", two(1), "a: |-\n  one\n  two\nb: 1");
+    check("a: |\r\n  one\r\n  two", "", two(1), "a: |-\r\n  one\r\n  two\r\nb: 1");
+    check("a: |\n  one\n  two\n", "", json!({"a": "one\ntwo\n", "b": 1}), "a: |\n  one\n  two\nb: 1\n");
+    check("- >\n  one\n  two", "", json!(["one two", {"c": 1}]), "- >-\n  one\n  two\n- c: 1");
+    check("a: |+\n  one\n  ", "", json!({"a": "one\n", "b": 1}), "a: |+\n  one\nb: 1\n  ");
+    check("a: |\n  one\n# c", "", json!({"a": "one\n", "b": 1}), "a: |\n  one\nb: 1\n# c");
+    // It stays the last one, or goes.
+    check("b: 1\na: |\n  one", "b", json!(2), "b: 2\na: |\n  one");
+    check("b: 1\na: |\n  one", "a", json!("x"), "b: 1\na: x");
+    check("b: 1\na: |\n  one", "", json!({"b": 1, "c": 2}), "b: 1\nc: 2");
+    // Another one becomes the last one.
+    check("a: |\n  one\nb: 1", "", json!({"a": "one\n"}), "a: |\n  one\n");
+    check("a: b\nc: x", "c", json!("one\ntwo\n"), "a: b\nc: |\n  one\n  two\n");
+}
+
+#[test]
 fn tabs_that_are_allowed_do_not_hinder() {
     check("a:\t1\t# c\nb:\tx\n", "a", json!(2), "a:\t2\t# c\nb:\tx\n");
     check("- x\t# c\n- z\n", "0", json!({"k": 1}), "- # c\n  k: 1\n- z\n");
