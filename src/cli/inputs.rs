@@ -83,6 +83,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
         choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
     }
     let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
+    inputs.diagnostics.extend(inputs.layout.missing_sidecar_sets(inputs.files, inputs.files));
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
     let (built, plain) = if args.paths.is_empty() { inputs.build(&choice) } else { (Vec::new(), None) };
     inputs.manifests = match &plain {
@@ -270,7 +271,8 @@ pub(super) fn nearest(start: &Path) -> Option<PathBuf> {
     // `..` in a name and the way above a relative one are found out by asking the file system.
     for _ in 0..256 {
         let candidate = plain(&folder.join("pillion.yaml"));
-        if candidate.is_file() {
+        // One that cannot be read is the configuration all the same: without it nothing would be as it says.
+        if candidate.symlink_metadata().is_ok() {
             return Some(candidate);
         }
         if folder.join(".git").exists() {

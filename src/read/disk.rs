@@ -65,15 +65,21 @@ impl Files for Disk {
         judge.finish(walk)
     }
 
-    fn entries(&self, folder: &Path) -> Vec<(PathBuf, Entry)> {
-        let mut found: Vec<_> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .filter_map(|e| e.ok().and_then(|e| Some((e.path(), entry(e.file_type().ok()?)?))))
-            .filter(|(_, what)| *what != Entry::Folder)
-            .collect();
+    fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, Entry)>, Diagnostic> {
+        let name: Arc<str> = folder.to_string_lossy().into();
+        let listed = match std::fs::read_dir(folder) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(&name, &error)),
+        };
+        let mut found = Vec::new();
+        for listed in listed {
+            let entry_of = |e: std::fs::DirEntry| Ok((e.path(), entry(e.file_type()?)));
+            let (path, what) = listed.and_then(entry_of).map_err(|error| unreadable(&name, &error))?;
+            found.extend(what.filter(|what| *what != Entry::Folder).map(|what| (path, what)));
+        }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        found
+        Ok(found)
     }
 
     fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {

@@ -23,8 +23,12 @@ pub trait Files: Sync {
     /// Finds the manifests below a folder, sorted by path, component by component.
     fn below(&self, folder: &Path, skips: &Skips) -> Walk;
 
-    /// Returns what is directly in a folder and is no folder, sorted; links are not followed.
-    fn entries(&self, folder: &Path) -> Vec<(PathBuf, Entry)>;
+    /// Returns what is directly in a folder and is no folder, sorted; links are not followed. A folder that does not
+    /// exist has no entries.
+    ///
+    /// # Errors
+    /// A diagnostic when the folder cannot be read, or is none.
+    fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, Entry)>, Diagnostic>;
 
     /// Reads a file as text; `name` is what users call it.
     ///

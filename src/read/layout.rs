@@ -6,7 +6,7 @@ use super::files::{Entry, Files, plain};
 use super::inputs::{Input, Namespaces, Source, input};
 use super::walk::{Judge, Skips, Walk};
 use crate::confine::{Place, Top};
-use crate::diag::Diagnostic;
+use crate::diag::{Code, Diagnostic, Label};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,6 +76,21 @@ impl Layout {
         paths
     }
 
+    /// Says which files and folders of `sidecarSets:` do not exist where that is taken for deletion: a name that is
+    /// misspelt looks the same.
+    pub fn missing_sidecar_sets(&self, files: &dyn Files, ledgers: &dyn Files) -> Vec<Diagnostic> {
+        let found = self.sidecar_sets(files, ledgers);
+        let missing = self.in_root(&self.sidecar_sets).into_iter().filter(|path| !found.contains(path));
+        let say = |path: PathBuf| {
+            let message = format!("`{}` does not exist: its SidecarSets count as deleted", path.display());
+            Diagnostic::warning(Code::UnreadableFile, message)
+                .at(Label::whole_file(path.to_string_lossy()))
+                .because("`sidecarSets:` of pillion.yaml names it, and there are ledgers")
+                .help("correct the name or restore it; where the last SidecarSet was deleted, take it out of `sidecarSets:`")
+        };
+        missing.map(say).collect()
+    }
+
     /// Returns what is no manifest: rendered files, ledgers, what `ignore` names, and the folder that is written.
     ///
     /// # Errors
@@ -136,7 +151,11 @@ fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, place: Option<&Place>, files
     let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let judge = Judge::new(files, named(root), &Skips::none());
     let mut walk = Walk::default();
-    for (path, entry) in files.entries(named(folder)) {
+    let entries = files.entries(named(folder)).unwrap_or_else(|wrong| {
+        walk.diagnostics.push(wrong);
+        Vec::new()
+    });
+    for (path, entry) in entries {
         let is_ledger = path.extension().is_some_and(|e| e == "yaml");
         match entry {
             Entry::File if is_ledger && judge.is_usable(&path) => walk.files.push(judge.found(&path)),

@@ -16,6 +16,7 @@ const MAX_LINKS: usize = 40;
 
 /// What Linux says then, and of a file in the place of a folder: a listing is read with the words of a disk.
 const TOO_MANY_LINKS: &str = "Too many levels of symbolic links (os error 40)";
+const NOT_A_DIRECTORY: i32 = 20;
 const NO_FOLDER: &str = "Not a directory (os error 20)";
 
 /// An entry of a listing; folders are there when something is below them.
@@ -185,10 +186,16 @@ impl<Id: Sync> Files for Listing<'_, Id> {
         judge.finish(walk)
     }
 
-    fn entries(&self, folder: &Path) -> Vec<(PathBuf, files::Entry)> {
-        let Ok(real) = self.resolve(folder) else { return Vec::new() };
+    fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, files::Entry)>, Diagnostic> {
+        let Ok(real) = self.resolve(folder) else { return Ok(Vec::new()) };
+        if !matches!(self.at(&real), None | Some(files::Entry::Folder)) {
+            let name = folder.to_string_lossy().into();
+            return Err(unreadable(&name, &io::Error::from_raw_os_error(NOT_A_DIRECTORY)));
+        }
         let direct = self.after(&real).filter(|(path, _)| path.parent() == Some(&real));
-        direct.filter_map(|(path, listed)| Some((folder.join(path.file_name()?), listed.entry()))).collect()
+        Ok(direct
+            .filter_map(|(path, listed)| Some((folder.join(path.file_name()?), listed.entry())))
+            .collect())
     }
 
     fn link(&self, _top: Option<&Top>, path: &Path) -> Option<PathBuf> {

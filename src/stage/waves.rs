@@ -1,6 +1,7 @@
 //! Which clusters come first? A ledger opens when those of earlier waves are closed.
 
 use super::{Live, gather_ledgers};
+use crate::diag::Diagnostic;
 use crate::model::ledger::{Ledger, Name, decode};
 use crate::read::Input;
 
@@ -16,23 +17,31 @@ pub fn not_before(
     let wave = |name: &str| clusters.iter().find(|c| c.name == name).and_then(|c| c.wave).unwrap_or(0);
     let own = wave(cluster?);
     let earlier = clusters.iter().filter(|c| c.wave.unwrap_or(0) < own && !c.away);
-    let mut waiting = earlier.filter(|c| {
-        let ledger = ledger_of(live, &c.name, sidecar_set);
-        ledger.is_some_and(|l| l.target.is_some() || l.released != *source)
+    let mut waiting = earlier.filter_map(|c| match ledger_of(live, &c.name, sidecar_set) {
+        Ok(ledger) => ledger
+            .is_some_and(|l| l.target.is_some() || l.released != *source)
+            .then_some((c, "its rollout is not closed")),
+        Err(()) => Some((c, "its ledgers cannot be read")),
     });
-    let first = waiting.next()?;
-    Some(format!(
-        "cluster `{}` of wave {} comes first, and its rollout is not closed",
-        first.name,
-        first.wave.unwrap_or(0)
-    ))
+    let (first, why) = waiting.next()?;
+    Some(format!("cluster `{}` of wave {} comes first, and {why}", first.name, first.wave.unwrap_or(0)))
 }
 
-fn ledger_of(live: &Live<'_>, cluster: &str, sidecar_set: &str) -> Option<Ledger> {
-    let (files, _) = live.configuration.layout.ledgers(live.rendered());
+/// Returns the ledger of a SidecarSet in a cluster.
+///
+/// # Errors
+/// Some ledger of the cluster cannot be read, and it may be this one.
+fn ledger_of(live: &Live<'_>, cluster: &str, sidecar_set: &str) -> Result<Option<Ledger>, ()> {
+    let (files, mut wrong) = live.configuration.layout.ledgers(live.rendered());
     let own = files.into_iter().filter(|l| l.cluster.as_deref() == Some(cluster));
     let own: Vec<Input> = own.map(|l| l.input).collect();
-    let (gathered, _) = gather_ledgers(&own, live.rendered());
-    let mut ledgers = gathered.ledgers.iter().filter_map(|(document, path)| decode(document, path).0);
-    ledgers.find(|l| &*l.name == sidecar_set)
+    let (gathered, more) = gather_ledgers(&own, live.rendered());
+    wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    let mut found = None;
+    for (document, path) in &gathered.ledgers {
+        let (ledger, more) = decode(document, path);
+        wrong.extend(more);
+        found = ledger.filter(|l| &*l.name == sidecar_set).or(found);
+    }
+    if wrong.iter().any(Diagnostic::is_error) { Err(()) } else { Ok(found) }
 }
