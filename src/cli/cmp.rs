@@ -133,7 +133,7 @@ fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
         )
     };
     let name: Arc<str> = STREAM.into();
-    let found = stream.as_deref().map_or_else(Gathered::default, |text| gather(&name, text));
+    let found = stream.as_deref().map_or_else(Gathered::default, |text| gather(&name, text, true));
     let (door, wrong) = door::open(&told, found);
     reporter.add(wrong);
     let Some(door) = door else { return Err(FINDINGS) };

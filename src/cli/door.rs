@@ -2,7 +2,7 @@
 
 use super::inputs::{Inputs, nearest};
 use super::items::STREAM;
-use super::pipeline::gather_files;
+use super::pipeline::{gather_files, gather_manifests};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::{NamespaceRule, Repository};
@@ -104,7 +104,7 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
     set_files.retain(|file| resolved(file).is_none_or(|path| !known.contains(&path)));
     let mut sidecar_sets = gather_files(&set_files, &Disk);
     sidecar_sets.sidecar_sets.extend(told.config.inline.iter().cloned());
-    items.merge(gather_files(&sources, &Disk));
+    items.merge(gather_manifests(&sources, &Disk));
     let (ledgers, wrong) = ledgers(spec, &ledger_paths, &inputs, (told, top.as_ref()));
     diagnostics.extend(wrong);
     diagnostics.append(&mut inputs.diagnostics);

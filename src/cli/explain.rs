@@ -39,6 +39,10 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
     let mut first = first_pass(&mut inputs, common);
     let (renderers, wrong) = renderers(&inputs, &mut first, None, false, true);
     reporter.add(wrong);
+    // What an unread file says could change every answer.
+    if reporter.has_errors() {
+        return Ok(FINDINGS);
+    }
     let mut text = String::new();
     let (mut known, today) = (Vec::new(), clock::today());
     second_pass(&first.texts, &renderers, How { closely: true }, common, |done| {

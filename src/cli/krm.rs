@@ -104,7 +104,7 @@ fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(Strin
     };
     let incoming = Incoming::of(document.value());
     let is_generator = incoming.is_empty();
-    let (door, wrong) = door::open(&told, gather(&name, document.text()));
+    let (door, wrong) = door::open(&told, gather(&name, document.text(), true));
     reporter.add(wrong);
     let door = door?;
     if reporter.has_errors() {

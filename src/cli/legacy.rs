@@ -58,7 +58,7 @@ fn transform(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> O
         ..Told::in_working_folder(decoded, at.clone())
     };
     let stdin: Arc<str> = STREAM.into();
-    let (door, wrong) = door::open(&told, gather(&stdin, text));
+    let (door, wrong) = door::open(&told, gather(&stdin, text, true));
     reporter.add(wrong);
     let door = door?;
     if reporter.has_errors() {

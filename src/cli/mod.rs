@@ -7,6 +7,7 @@ mod doctor;
 mod door;
 mod doors;
 mod explain;
+mod fix;
 mod guise;
 mod hold;
 mod init;
@@ -137,6 +138,8 @@ enum Verb {
     Validate(validate::ValidateArgs),
     /// Say which SidecarSets reach a workload, which do not, and what they bring
     Explain(explain::ExplainArgs),
+    /// Repair the indentation of SidecarSets that cannot be read
+    Fix(fix::FixArgs),
     /// Say what a rollout is going to do
     Plan(plan::PlanArgs),
     /// Write the commits of a rollout onto a branch of their own, to be read before it starts
@@ -211,6 +214,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Render(args) => render::run(args, &cli.common, &mut reporter),
         Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
         Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
+        Verb::Fix(args) => fix::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
         Verb::Status(args) => status::run(args, &cli.common, &mut reporter),
         Verb::Pause(args) => verbs::pause(args, &cli.common, &mut reporter),

@@ -34,13 +34,14 @@ pub(super) struct FirstPass<'f> {
 pub(super) fn first_pass<'f>(inputs: &mut Inputs<'f>, common: &Common) -> FirstPass<'f> {
     let files = inputs.files;
     let manifests = std::mem::take(&mut inputs.manifests);
+    let of_sets: BTreeSet<&str> = inputs.sidecar_sets.iter().map(|input| &*input.name).collect();
     let mut gathered = Gathered::default();
     let mut kept = Vec::with_capacity(manifests.len());
     let budget = AtomicUsize::new(KEPT);
     let mut progress = Progress::new("read", manifests.len(), common);
     let work = |input: &Input| {
         let text = text(input, files)?;
-        let found = gather(&input.name, &text);
+        let found = gather(&input.name, &text, input.is_named || of_sets.contains(&*input.name));
         let is_kept = !input.can_be_read_again(files) || spend(&budget, text.len());
         Ok((found, is_kept.then_some(text)))
     };
@@ -69,12 +70,21 @@ impl FirstPass<'_> {
     }
 }
 
-/// Finds the SidecarSets and Namespaces of some files.
+/// Finds the SidecarSets and Namespaces of some files that are expected to hold them.
 pub(super) fn gather_files(inputs: &[Input], files: &dyn Files) -> Gathered {
+    gather_all(inputs, files, |_| true)
+}
+
+/// Finds the SidecarSets and Namespaces among manifests.
+pub(super) fn gather_manifests(inputs: &[Input], files: &dyn Files) -> Gathered {
+    gather_all(inputs, files, |input| input.is_named)
+}
+
+fn gather_all(inputs: &[Input], files: &dyn Files, is_named: impl Fn(&Input) -> bool) -> Gathered {
     let mut gathered = Gathered::default();
     for input in inputs {
         match text(input, files) {
-            Ok(text) => gathered.merge(gather(&input.name, &text)),
+            Ok(text) => gathered.merge(gather(&input.name, &text, is_named(input))),
             Err(error) => gathered.diagnostics.push(error),
         }
     }

@@ -163,7 +163,6 @@ fn nothing_to_inject(inputs: &Inputs<'_>, found: &Gathered) -> Option<Diagnostic
     let has_sets = !inputs.named_for_sets.is_empty()
         || !found.sidecar_sets.is_empty()
         || !found.ledgers.is_empty()
-        || !found.repaired.is_empty()
         || !found.unreadable.is_empty()
         || !inputs.layout.ledgers(inputs.files).0.is_empty();
     (!has_sets).then(|| {

@@ -5,9 +5,11 @@ use super::pipeline::{first_pass, gather_files};
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label, json, sarif};
+use crate::model::ledger::decode;
 use crate::model::sidecar_set::Mode;
+use crate::read::Input;
 use crate::render::{check_sets, read_sets, read_states};
-use crate::stage::{Configuration, Site, Sources, selects_nothing};
+use crate::stage::{Configuration, Site, Sources, gather_ledgers, selects_nothing};
 use crate::write::Failure;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -68,11 +70,8 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (u
     let mut first = first_pass(inputs, common);
     let mut gathered = std::mem::take(&mut first.gathered);
     gathered.merge(first.gather_further(&inputs.sidecar_sets));
-    gathered.refuse_repaired();
-    let mut states = gather_files(&inputs.history, inputs.files);
-    states.refuse_repaired();
-    let mut old = gather_files(&crate::read::named(&args.old), inputs.files);
-    old.accept_repaired();
+    let states = gather_files(&inputs.history, inputs.files);
+    let old = gather_files(&crate::read::named(&args.old), inputs.files);
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
@@ -93,6 +92,9 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (u
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
     diagnostics.extend(check_sets(&sets, &old, &history));
+    if inputs.is_whole {
+        diagnostics.extend(wrong_with_ledgers(inputs));
+    }
     if inputs.is_whole && !diagnostics.iter().any(Diagnostic::is_error) {
         diagnostics.extend(selections(inputs));
     }
@@ -121,4 +123,14 @@ fn selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
+fn wrong_with_ledgers(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let (ledgers, mut wrong) = inputs.layout.ledgers(inputs.files);
+    let ledgers: Vec<Input> = ledgers.into_iter().map(|ledger| ledger.input).collect();
+    let (gathered, more) = gather_ledgers(&ledgers, inputs.files);
+    wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    wrong.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
+    wrong
 }

@@ -41,6 +41,9 @@ codes! {
     /// One document is bigger than 64 MiB, or has more than 8 million nodes.
     DocumentTooLarge "document-too-large" "a file with one line of 1 GB"
 
+    /// An object is meant to be a SidecarSet or a ledger, and its `apiVersion` or `kind` is that of none.
+    MisspeltKind "misspelt-kind" "apiVersion: apps.kruise.io/v1beta1\nkind: Sidecarset"
+
     // ---- read
     /// A file or folder is gone, not readable, or no regular file.
     UnreadableFile "unreadable-file" "a file without read permission"

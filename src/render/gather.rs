@@ -1,11 +1,10 @@
 //! Finds what a render has to know before it starts: SidecarSets and Namespaces among the documents.
 
+use super::refused::refused;
 use super::scan::{Scan, scan};
 use crate::diag::{Code, Diagnostic};
-use crate::model::sidecar_set::repair;
 use crate::model::workload::{group_of, type_of, type_of_item};
-use crate::yaml::{Document, Part, Path, split};
-use memchr::memmem;
+use crate::yaml::{Document, Part, Path, is_certainly_readable, split};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,47 +20,48 @@ pub struct Gathered {
     pub namespaces: Vec<(String, BTreeMap<String, String>)>,
     /// What is wrong with them.
     pub diagnostics: Vec<Diagnostic>,
-    /// Why a SidecarSet is no YAML that was understood all the same, and what was done to it.
-    pub repaired: Vec<(Diagnostic, Vec<String>)>,
-    /// Documents that may hold one and cannot be read.
+    /// What cannot be read: errors, and warnings where it is certainly no object.
     pub unreadable: Vec<Diagnostic>,
 }
 
-/// Finds the SidecarSets and Namespaces of one file.
-pub fn gather(file: &Arc<str>, text: &str) -> Gathered {
+/// Finds the SidecarSets, ledgers and Namespaces of one file, and everything in it that Kubernetes cannot read.
+///
+/// `is_named`: a person named this very file, or it lies where pillion.yaml expects SidecarSets or ledgers.
+pub fn gather(file: &Arc<str>, text: &str, is_named: bool) -> Gathered {
     let mut found = Gathered::default();
-    // The kinds can only be written out, or with an escape; a file without these words needs no second look.
-    if !["SidecarSet", "SidecarRollout", "Namespace", "\\"]
-        .iter()
-        .any(|w| memmem::find(text.as_bytes(), w.as_bytes()).is_some())
-    {
-        return found;
-    }
-    for (index, piece) in split(file, text).0.into_iter().enumerate() {
+    let (pieces, wrong) = split(file, text);
+    found.unreadable = wrong;
+    for (index, piece) in pieces.into_iter().enumerate() {
         let text = &text[piece.span];
-        if is_wanted(text) {
-            found.read(file, index, piece.first_line, text);
+        if !may_be_passed_over(text) {
+            match Document::read(file, index, piece.first_line, text) {
+                Ok(document) => found.take(Arc::new(document)),
+                Err(error) => found.unreadable.push(refused(error, text, piece.first_line, is_named)),
+            }
         }
     }
     found
 }
 
-fn is_wanted(text: &str) -> bool {
+/// Tells whether a document is certainly readable, and certainly none that is looked for here.
+fn may_be_passed_over(text: &str) -> bool {
     match scan(text) {
-        Scan::Blank => false,
+        Scan::Blank => true,
         Scan::Mapping { api_version, kind } => {
-            let group = api_version.map(group_of);
-            match (group, kind) {
-                (Some("apps.kruise.io"), Some("SidecarSet"))
-                | (Some("pillion.dev"), Some("SidecarRollout"))
-                | (Some(""), Some("Namespace")) => true,
-                (Some(_), Some(kind)) => kind.ends_with("List"),
-                // The old articles write `Kind: SidecarSet`.
-                (Some("apps.kruise.io"), None) => text.contains("SidecarSet"),
-                _ => false,
-            }
+            let is_wanted = match (api_version.map(group_of), kind) {
+                (Some(""), Some("Namespace")) => true,
+                (_, Some(kind)) => {
+                    let lower = kind.to_ascii_lowercase();
+                    kind.ends_with("List")
+                        || lower.starts_with("sidecarset")
+                        || lower.starts_with("sidecarrollout")
+                }
+                // The old articles write `Kind: SidecarSet`; without any kind it is misspelt.
+                (group, None) => matches!(group, Some("apps.kruise.io" | "pillion.dev")),
+            };
+            !is_wanted && is_certainly_readable(text)
         }
-        Scan::Unclear => ["SidecarSet", "SidecarRollout", "Namespace", "\\"].iter().any(|w| text.contains(w)),
+        Scan::Unclear => false,
     }
 }
 
@@ -72,60 +72,15 @@ impl Gathered {
         self.ledgers.extend(other.ledgers);
         self.namespaces.extend(other.namespaces);
         self.diagnostics.extend(other.diagnostics);
-        self.repaired.extend(other.repaired);
         self.unreadable.extend(other.unreadable);
-    }
-
-    /// Makes warnings of what was understood: for a render that is enough.
-    pub fn accept_repaired(&mut self) {
-        for (mut warning, changes) in std::mem::take(&mut self.repaired) {
-            warning.severity = crate::diag::Severity::Warning;
-            warning.code = Code::OldForm;
-            warning.message =
-                format!("a SidecarSet that is not quite YAML was understood: {}", warning.message);
-            warning.notes.extend(changes);
-            warning.help = Some("indent it as the note says; `kubectl` refuses the file as it is".to_owned());
-            self.diagnostics.push(warning);
-        }
-    }
-
-    /// Makes errors of what was understood: a cluster refuses it.
-    pub fn refuse_repaired(&mut self) {
-        for (error, _) in std::mem::take(&mut self.repaired) {
-            self.diagnostics.push(error.because("`pillion render` understands it; `kubectl` refuses it"));
-        }
-    }
-
-    fn read(&mut self, file: &Arc<str>, index: usize, first_line: usize, text: &str) {
-        match Document::read(file, index, first_line, text) {
-            Ok(document) => self.take(Arc::new(document)),
-            Err(error) => match repair(text) {
-                Some((repaired, changes)) => {
-                    self.take_repaired(file, index, first_line, &repaired, &changes, error)
-                }
-                None => self.unreadable.push(error),
-            },
-        }
-    }
-
-    fn take_repaired(
-        &mut self,
-        file: &Arc<str>,
-        index: usize,
-        first_line: usize,
-        repaired: &str,
-        changes: &[(usize, String)],
-        error: Diagnostic,
-    ) {
-        let Ok(document) = Document::read(file, index, first_line, repaired) else { return };
-        let told = changes.iter().map(|(line, what)| format!("line {}: {what}", line + first_line - 1));
-        self.repaired.push((error, told.collect()));
-        self.take(Arc::new(document));
     }
 
     fn take(&mut self, document: Arc<Document>) {
         let value = document.value();
+        self.unreadable.extend(misspelt(&document, &Path::root(), value));
         let Some((api_version, kind)) = object_type(value) else { return };
+        // What keys stand twice in is refused by `kubectl`, and half of it would be passed over here.
+        self.unreadable.extend(document.diagnostics().iter().cloned());
         match (group_of(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document, Path::root())),
             ("pillion.dev", "SidecarRollout") => self.ledgers.push((document, Path::root())),
@@ -139,6 +94,7 @@ impl Gathered {
         for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let Some((api_version, kind)) = type_of_item(list, item) else { continue };
             let path = base.then("items").then(i);
+            self.unreadable.extend(misspelt(document, &path, item));
             match (group_of(&api_version), kind.as_str()) {
                 ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
                 ("pillion.dev", "SidecarRollout") => self.ledgers.push((document.clone(), path)),
@@ -174,6 +130,39 @@ impl Gathered {
         }
         self.namespaces.push((name.to_owned(), labels));
     }
+}
+
+/// The kinds that are looked for by name, with the group they have to have.
+const OWN_KINDS: [(&str, &str); 2] = [("apps.kruise.io", "SidecarSet"), ("pillion.dev", "SidecarRollout")];
+
+/// Finds what was meant to be a SidecarSet or a ledger and says so in other words: no cluster knows such a kind, and
+/// to pass over it would be to take the SidecarSet for deleted.
+fn misspelt(document: &Document, at: &Path, object: &Value) -> Option<Diagnostic> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let (api_version, kind) = (text("apiVersion").unwrap_or_default(), text("kind").or_else(|| text("Kind")));
+    let group = group_of(api_version);
+    let is_own_group = OWN_KINDS.iter().any(|(own, _)| *own == group);
+    let (own_group, own_kind) = match kind {
+        Some(kind) => *OWN_KINDS.iter().find(|(own_group, own_kind)| {
+            let is_kind = kind.eq_ignore_ascii_case(own_kind) || kind.strip_suffix('s') == Some(own_kind);
+            is_kind && (group, kind) != (own_group, own_kind)
+        })?,
+        None if is_own_group => *OWN_KINDS.iter().find(|(own_group, _)| *own_group == group)?,
+        None => return None,
+    };
+    let key = if kind.is_some() && is_own_group { "kind" } else { "apiVersion" };
+    let said = match kind {
+        Some(kind) if api_version.is_empty() => format!("an object of kind `{kind}` without an `apiVersion`"),
+        Some(kind) => format!("`{kind}` of `{api_version}` is no kind that a cluster knows"),
+        None => format!("an object of `{api_version}` without a `kind`"),
+    };
+    Some(
+        Diagnostic::error(Code::MisspeltKind, said)
+            .field(key)
+            .at(document.label(&at.then(key), Part::Value, ""))
+            .because(format!("passed over, it would be a {own_kind} that does not exist"))
+            .help(format!("a {own_kind} says `apiVersion: {own_group}/…` and `kind: {own_kind}`")),
+    )
 }
 
 /// The type of an object; a SidecarSet of the old articles may say `Kind`.

@@ -10,6 +10,7 @@ mod namespaces;
 mod needles;
 mod prepare;
 mod references;
+mod refused;
 mod replaced;
 mod scan;
 mod sets;
@@ -27,7 +28,6 @@ pub use workload::{Injected, Located};
 
 use crate::diag::Diagnostic;
 use crate::inject::{Options, Outcome};
-use crate::model::sidecar_set::repair;
 use crate::model::workload::{Kind, Kinds, group_of, type_of, type_of_item};
 use crate::yaml::{Document, Path};
 use needles::Needles;
@@ -53,6 +53,9 @@ pub struct Manifest<'a> {
     /// The document, where somebody has read it already.
     pub document: Option<&'a Document>,
 }
+
+/// A document with its workloads, where it has some, and what is wrong with others.
+pub type FoundWorkloads = (Option<(Arc<Document>, Vec<Located>)>, Vec<Diagnostic>);
 
 /// What becomes of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,12 +192,8 @@ impl Renderer {
         }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.document(&document, manifest),
-            Err(error) => match (repair(manifest.text), self.keeps_all, self.keeps_sidecar_sets) {
-                // `gather` understood it and said so.
-                (Some(_), true, _) => Rendered::as_it_is(),
-                (Some(_), false, false) => Rendered::dropped(),
-                _ => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
-            },
+            // `gather` has said the same.
+            Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
         }
     }
 
@@ -324,18 +323,18 @@ impl Renderer {
         }
     }
 
-    /// Finds the workloads of one document that some set may select, without rendering them. A document that
-    /// cannot be read has none; [`Renderer::render`] says why.
-    pub fn workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
+    /// Finds the workloads of one document that some set may select, without rendering them, and says what is wrong
+    /// with those that cannot be found. Why a document cannot be read is said by [`gather`].
+    pub fn workloads(&self, manifest: &Manifest<'_>) -> FoundWorkloads {
         self.find_workloads(manifest, false)
     }
 
     /// Finds the workloads of one document, those too that no set can select.
     pub fn all_workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
-        self.find_workloads(manifest, true)
+        self.find_workloads(manifest, true).0
     }
 
-    fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> Option<(Arc<Document>, Vec<Located>)> {
+    fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> FoundWorkloads {
         let is_concerned = match scan(manifest.text) {
             Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => false,
             Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
@@ -347,35 +346,50 @@ impl Renderer {
             }
             Scan::Unclear => true,
         };
-        if !is_concerned {
-            return None;
+        let read = || Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok();
+        let Some(document) = is_concerned.then(read).flatten() else { return (None, Vec::new()) };
+        let mut found = (Vec::new(), Vec::new());
+        if let Some((api_version, kind)) = gather::object_type(document.value()) {
+            match self.role(api_version, kind) {
+                Role::Other | Role::Own => {}
+                Role::Workload(kind) => self.find(&document, &Path::root(), kind, manifest, &mut found),
+                Role::List => {
+                    self.find_items(&document, &Path::root(), document.value(), manifest, &mut found)
+                }
+            }
         }
-        let document =
-            Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok()?;
-        let mut found = Vec::new();
-        let (api_version, kind) = gather::object_type(document.value())?;
-        match self.role(api_version, kind) {
-            Role::Other | Role::Own => {}
-            Role::Workload(kind) => found.extend(self.locate(&document, &Path::root(), kind, manifest).ok()),
-            Role::List => self.locate_items(&document, &Path::root(), document.value(), manifest, &mut found),
-        }
-        (!found.is_empty()).then(|| (Arc::new(document), found))
+        let (found, wrong) = found;
+        ((!found.is_empty()).then(|| (Arc::new(document), found)), wrong)
     }
 
-    fn locate_items(
+    fn find(
+        &self,
+        document: &Document,
+        base: &Path,
+        kind: &Arc<Kind>,
+        manifest: &Manifest<'_>,
+        (found, wrong): &mut (Vec<Located>, Vec<Diagnostic>),
+    ) {
+        match self.locate(document, base, kind, manifest) {
+            Ok(located) => found.push(located),
+            Err(why) => wrong.extend(why.map(|d| *d)),
+        }
+    }
+
+    fn find_items(
         &self,
         document: &Document,
         base: &Path,
         list: &Value,
         manifest: &Manifest<'_>,
-        found: &mut Vec<Located>,
+        found: &mut (Vec<Located>, Vec<Diagnostic>),
     ) {
         for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let at = base.then("items").then(i);
             match type_of_item(list, item).map_or(Role::Other, |(a, k)| self.role(&a, &k)) {
                 Role::Other | Role::Own => {}
-                Role::Workload(kind) => found.extend(self.locate(document, &at, kind, manifest).ok()),
-                Role::List => self.locate_items(document, &at, item, manifest, found),
+                Role::Workload(kind) => self.find(document, &at, kind, manifest, found),
+                Role::List => self.find_items(document, &at, item, manifest, found),
             }
         }
     }
@@ -426,13 +440,8 @@ fn finish(document: &Document, at: &Path, new: &Value, rendered: &mut Rendered) 
     }
 }
 
-/// Text that is no YAML is an error where it could be a manifest, else a warning.
-fn unreadable(mut error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
-    if !manifest.is_named && !manifest.text.contains("apiVersion") {
-        error.severity = crate::diag::Severity::Warning;
-        error.notes.push("nothing in it says `apiVersion`, so it is passed through as it is".to_owned());
-    }
-    error
+fn unreadable(error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
+    refused::refused(error, manifest.text, manifest.first_line, manifest.is_named)
 }
 
 /// Returns `value` with `new` at `path`.

@@ -62,16 +62,12 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
         && from.ledgers.ledgers.is_empty()
         && from.supposed.is_none_or(BTreeMap::is_empty);
     let mut gathered = from.manifests;
-    // Text of the inputs that cannot be read is judged where it is rendered; here it may hide a set.
-    gathered.unreadable.clear();
     gathered.merge(from.sidecar_sets);
-    gathered.accept_repaired();
-    let mut history = from.history;
-    history.accept_repaired();
+    let history = from.history;
     let namespaces = Namespaces::known(&gathered, from.repository);
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
-    if has_sets_to_find && gathered.sidecar_sets.is_empty() && diagnostics.is_empty() {
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
         diagnostics.push(no_set(from.named_for_sets));
     }
     let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Render);

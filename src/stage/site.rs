@@ -140,6 +140,7 @@ impl Site {
         };
         let (ledgers, wrong) = ledgers(layout, from);
         let mut set_paths = layout.sidecar_sets(from.files, from.ledgers);
+        let missing_sets = layout.missing_sidecar_sets(from.files, from.ledgers);
         if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
             // A supposed ledger may be of a SidecarSet that is deleted, the last one of its folder.
             set_paths.retain(|path| from.files.kind(path).is_some());
@@ -150,20 +151,23 @@ impl Site {
         if let Some(cluster) = cluster {
             manifests.retain(|m| layout.is_in(cluster, m));
         }
-        diagnostics.extend(wrong);
+        diagnostics.extend(wrong.into_iter().chain(missing_sets));
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
-        let (mut inputs, found) = read(manifests, from.files);
-        let mut further = read(sets.into_iter().filter(|s| !known.contains(&s.name)).collect(), from.files).1;
+        let of_sets: BTreeSet<Arc<str>> = sets.iter().map(|s| Arc::clone(&s.name)).collect();
+        let (mut inputs, found) = read(manifests, from.files, &of_sets);
+        let further = sets.into_iter().filter(|s| !known.contains(&s.name)).collect();
+        let mut further = read(further, from.files, &of_sets).1;
         let mut gathered = found;
         if let Some((name, text)) = from.built {
             let text: Arc<str> = text.into();
             let input = built(&name.into(), &text, from.cluster, (&layout.root, &choice.namespaces));
-            gathered.merge(gather(&input.name, &text));
+            gathered.merge(gather(&input.name, &text, true));
             inputs.push((input, text));
         }
         for found in [&mut gathered, &mut further] {
             diagnostics.extend(supposed.rewrite(&mut found.sidecar_sets));
         }
+        // What of them cannot be read is among the diagnostics already.
         let surroundings = Surroundings::new(inputs.iter().flat_map(|(i, text)| objects(i, text)).collect());
         let (prepared, wrong) = prepare(Ingredients {
             manifests: gathered,
@@ -178,7 +182,8 @@ impl Site {
             supposed: supposed.ledgers.as_ref(),
         });
         diagnostics.extend(wrong);
-        let (workloads, first_workloads) = find_workloads(&inputs, &prepared.renderer);
+        let (workloads, first_workloads, wrong) = find_workloads(&inputs, &prepared.renderer);
+        diagnostics.extend(wrong);
         let site = Self {
             configuration: configuration.clone(),
             cluster: cluster.map(|c| Arc::clone(&c.name)),
@@ -390,13 +395,17 @@ fn choice(layout: &Layout) -> (Choice, Vec<Diagnostic>) {
     (choice, wrong)
 }
 
-/// Reads inputs, in parallel, and finds what a render has to know.
-fn read(inputs: Vec<Input>, files: &dyn Files) -> (Vec<(Input, Arc<str>)>, Gathered) {
+/// Reads inputs, in parallel, and finds what a render has to know. Some of them are expected to hold SidecarSets.
+fn read(
+    inputs: Vec<Input>,
+    files: &dyn Files,
+    of_sets: &BTreeSet<Arc<str>>,
+) -> (Vec<(Input, Arc<str>)>, Gathered) {
     let mut gathered = Gathered::default();
     let mut texts: Vec<Arc<str>> = Vec::with_capacity(inputs.len());
     let work = |input: &Input| {
         let text = text(input, files)?;
-        Ok((gather(&input.name, &text), text))
+        Ok((gather(&input.name, &text, input.is_named || of_sets.contains(&input.name)), text))
     };
     in_order(&inputs, work, |result: Result<_, Diagnostic>| match result {
         Ok((found, text)) => {
@@ -425,7 +434,7 @@ pub fn gather_ledgers(inputs: &[Input], files: &dyn Files) -> (Gathered, Vec<Dia
     for input in inputs {
         match text(input, files) {
             Ok(text) => {
-                let found = gather(&input.name, &text);
+                let found = gather(&input.name, &text, true);
                 diagnostics.extend(
                     found.ledgers.iter().filter_map(|(document, path)| misplaced(document, path, input)),
                 );
@@ -467,11 +476,15 @@ fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Op
 type Workloads = Vec<(Arc<Document>, Vec<Located>)>;
 
 /// Finds the workloads of all inputs, and where those of each input begin.
-fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> (Workloads, Vec<usize>) {
+fn find_workloads(
+    inputs: &[(Input, Arc<str>)],
+    renderer: &Renderer,
+) -> (Workloads, Vec<usize>, Vec<Diagnostic>) {
     let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(inputs.len()));
+    let mut diagnostics = Vec::new();
     let work = |(input, text): &(Input, Arc<str>)| {
         let pieces = split(&input.name, text).0.into_iter().enumerate();
-        let found = pieces.filter_map(|(index, piece)| {
+        let found = pieces.map(|(index, piece)| {
             renderer.workloads(&Manifest {
                 file: &input.name,
                 index,
@@ -486,9 +499,12 @@ fn find_workloads(inputs: &[(Input, Arc<str>)], renderer: &Renderer) -> (Workloa
     };
     in_order(inputs, work, |found| {
         first.push(workloads.len());
-        workloads.extend(found);
+        for (found, wrong) in found {
+            workloads.extend(found);
+            diagnostics.extend(wrong);
+        }
     });
-    (workloads, first)
+    (workloads, first, diagnostics)
 }
 
 /// The objects of a file that a rollout is checked against.

@@ -22,7 +22,7 @@ pub(crate) fn read_edit_write(data: &[u8]) {
 /// Reads bytes as a SidecarSet, as they are and repaired, and judges what comes out.
 pub(crate) fn decode_sidecar_set(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let repaired = repair(text).map(|(text, _)| text);
+    let repaired = repair(text).map(|repaired| repaired.text);
     for text in [Some(text), repaired.as_deref()].into_iter().flatten() {
         let Ok(document) = Document::read(&"fuzz.yaml".into(), 0, 1, text) else { continue };
         let document = Arc::new(document);

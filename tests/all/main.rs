@@ -58,6 +58,7 @@ mod rooms;
 mod sim_cluster;
 mod simulate;
 mod site;
+mod slips;
 mod stage_back;
 mod stage_chain;
 mod stage_holds;
@@ -70,6 +71,7 @@ mod text_of_others;
 mod told;
 mod transcripts;
 mod two_sources;
+mod unreadable;
 mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]

@@ -40,9 +40,9 @@ maxUnavailable: 10%
 
 #[test]
 fn the_article_is_understood() {
-    let (text, moved) = repair(ARTICLE).expect("it can be repaired");
-    assert_eq!(moved.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [17, 23]);
-    let (set, found) = decoded(Mode::Render, &text);
+    let repaired = repair(ARTICLE).expect("it can be repaired");
+    assert_eq!(repaired.moved, [17, 23]);
+    let (set, found) = decoded(Mode::Render, &repaired.text);
     let set = set.unwrap_or_else(|| panic!("{found:?}"));
     assert!(found.iter().all(|d| d.code == Code::OldForm && !d.is_error()), "{found:?}");
     assert_eq!(found.len(), 4, "{found:?}");

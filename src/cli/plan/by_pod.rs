@@ -71,9 +71,7 @@ fn only_set(
     if !named.is_empty() {
         gathered.sidecar_sets = named;
     }
-    gathered.refuse_repaired();
     let mut states = gather_files(&inputs.history, inputs.files);
-    states.refuse_repaired();
     for found in [&mut gathered, &mut states] {
         reporter.add(found.diagnostics.drain(..));
         reporter.add(found.unreadable.drain(..));

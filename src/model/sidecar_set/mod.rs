@@ -7,6 +7,7 @@ mod hash;
 mod old_forms;
 mod places;
 mod read;
+mod repair;
 #[cfg(test)]
 mod robustness;
 mod schema;
@@ -18,7 +19,7 @@ mod walk;
 pub(crate) use decode::decode_content;
 pub use decode::{decode, decode_for};
 pub(crate) use hash::content_name;
-pub use old_forms::repair;
+pub use repair::{Repaired, repair};
 pub use validate::{Surroundings, conflicts, validate};
 
 use crate::diag::Label;

@@ -1,0 +1,147 @@
+//! SidecarSets of older articles whose text is no YAML because keys stand too deep: what they were meant to be.
+//!
+//! Nothing reads the repaired text as a SidecarSet; it is shown, and `pillion fix` writes it.
+
+use super::{Mode, decode_for};
+use crate::diag::{Code, Diagnostic};
+use crate::yaml::{Document, Path};
+use std::sync::Arc;
+
+/// The text of a SidecarSet that can be read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// The whole text.
+    pub text: String,
+    /// The lines that were moved to the left, from 1.
+    pub moved: Vec<usize>,
+}
+
+/// Repairs the text of a SidecarSet in which keys stand deeper than the keys they belong to, as after `- name: x`.
+///
+/// None when the text is no SidecarSet, when there is nothing to move, and when a moved line fits nowhere: what it
+/// was meant to be is then for a person to say.
+pub fn repair(text: &str) -> Option<Repaired> {
+    if !is_sidecar_set(text) {
+        return None;
+    }
+    let repaired = moved(text)?;
+    let document = Document::read(&"".into(), 0, 1, &repaired.text).ok()?;
+    let is_sound = document.diagnostics().is_empty();
+    let (_, found) = decode_for(Mode::Render, &Arc::new(document), &Path::root());
+    let is_misfit = |d: &Diagnostic| {
+        (d.is_error() || d.code == Code::UnknownField)
+            && d.labels.iter().any(|label| repaired.moved.contains(&label.line))
+    };
+    (is_sound && !found.iter().any(is_misfit)).then_some(repaired)
+}
+
+/// Moves lines to the left, below the key they belong to.
+fn moved(text: &str) -> Option<Repaired> {
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let mut moved = Vec::new();
+    // Where the next key has to stand, after an entry that is complete on its line.
+    let mut siblings_at: Option<usize> = None;
+    // The indentation from which lines are being moved, and where to.
+    let mut shift: Option<(usize, usize)> = None;
+    // The column below which a block of text ends.
+    let mut block: Option<usize> = None;
+    for (at, line) in lines.iter_mut().enumerate() {
+        let indent = indent(line);
+        if line.trim().is_empty()
+            || block.is_some_and(|column| indent > column)
+            || line.trim().starts_with('#')
+        {
+            continue;
+        }
+        shift = shift.filter(|(from, _)| indent >= *from);
+        if shift.is_none() {
+            shift = siblings_at
+                .filter(|column| indent > *column && key_column(line).is_some())
+                .map(|c| (indent, c));
+        }
+        if let Some((from, to)) = shift {
+            line.replace_range(to..from, "");
+            moved.push(at + 1);
+        }
+        let column = key_column(line);
+        siblings_at = column.filter(|column| has_plain_value(&line[*column..]));
+        block = is_block(line).then(|| column.unwrap_or(indent));
+    }
+    (!moved.is_empty()).then(|| Repaired { text: lines.join("\n"), moved })
+}
+
+/// Tells whether a text has the lines that make it a SidecarSet of Kruise.
+fn is_sidecar_set(text: &str) -> bool {
+    let entry = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        Some((key.trim().to_lowercase(), value.trim().to_owned()))
+    };
+    let top = text.lines().filter(|l| !l.starts_with([' ', '#', '-'])).filter_map(entry).collect::<Vec<_>>();
+    top.iter().any(|(k, v)| k == "kind" && v == "SidecarSet")
+        && top.iter().any(|(k, v)| k == "apiversion" && v.starts_with("apps.kruise.io/"))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// Returns the column of the key of `key: …` or `- key: …`.
+fn key_column(line: &str) -> Option<usize> {
+    let mut column = indent(line);
+    while let Some(rest) = line[column..].strip_prefix("- ") {
+        column += 2 + indent(rest);
+    }
+    let key = line[column..].split_once(':')?.0.trim_end();
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    is_key.then_some(column)
+}
+
+/// Tells whether a block of text follows the line.
+fn is_block(line: &str) -> bool {
+    let last = line.split(" #").next().unwrap_or("").split_whitespace().next_back().unwrap_or("");
+    last.starts_with(['|', '>']) && last.len() <= 3
+}
+
+/// Tells whether `key: value` is complete on its line, so that nothing may stand deeper below it.
+fn has_plain_value(entry: &str) -> bool {
+    let value = entry.split_once(':').map_or("", |(_, v)| v).trim();
+    let value = value.split(" #").next().unwrap_or("").trim();
+    !value.is_empty()
+        && !value.starts_with(['|', '>', '"', '\'', '{', '[', '&', '*', '!', '#', '%', '@', '`'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repair;
+
+    const HEAD: &str = "apiVersion : apps.kruise.io/v1alpha1\nKind : SidecarSet\nmetadata:\n  name: s\nspec:\n  containers:\n";
+
+    #[test]
+    fn moves_an_entry_below_the_key_it_belongs_to() {
+        let text = format!(
+            "{HEAD}  - name: log\n    transferEnv:\n    - sourceContainerName: web\n      # the zone\n        envName: TZ\n    \
+             image: x\n"
+        );
+        let fixed = repair(&text).expect("there is something to move");
+        assert!(fixed.text.contains("\n      envName: TZ\n    image: x\n"), "{}", fixed.text);
+        assert_eq!(fixed.moved, [11]);
+    }
+
+    #[test]
+    fn leaves_sound_and_foreign_texts_alone() {
+        let sound =
+            format!("{HEAD}  - name: log\n    command:\n    - sh\n    args: |\n      a: b\n        c: d\n");
+        assert_eq!(repair(&sound), None);
+        assert_eq!(repair("kind: ConfigMap\ndata:\n  a: b\n    c: d\n"), None);
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_left_to_a_person() {
+        let image_twice = format!("{HEAD}  - name: log\n    image: x\n      image: y\n");
+        assert_eq!(repair(&image_twice), None);
+        let unknown = format!("{HEAD}  - name: log\n    image: x\n      mountPath: /a\n");
+        assert_eq!(repair(&unknown), None);
+        let still_broken = format!("{HEAD}  - name: log\n      image: x\n    env: [\n");
+        assert_eq!(repair(&still_broken), None);
+    }
+}
