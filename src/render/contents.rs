@@ -71,7 +71,8 @@ impl Contents {
         for ledger in ledgers {
             contents.replace(&ledger.name, ledger.replaces.iter());
             contents.ledgers.push((Arc::clone(&ledger.name), ledger.released.clone(), ledger.target.clone()));
-            earlier.extend(ledger.history.iter().map(|r| Arc::new(PreparedSet::new(Arc::clone(&r.set)))));
+            // `verify` asks what a workload was with a revision that is not in use any more.
+            earlier.extend(ledger.history.iter().map(|r| contents.add(&r.name, &r.set)));
             for revision in ledger.revisions.values() {
                 earlier.push(contents.add(&revision.name, &revision.set));
             }

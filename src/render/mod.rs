@@ -22,7 +22,7 @@ pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
 pub use prepare::{Ingredients, Prepared, prepare};
 pub use references::dangling;
-pub use replaced::{Replacements, replacements};
+pub use replaced::candidates;
 pub use sets::{Found, check_sets, read_sets, read_states};
 pub use workload::{Injected, Located};
 

@@ -9,26 +9,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Which sets take the place of others, by the name of the new one.
-pub type Replacements = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+pub(super) type Replacements = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
 /// Finds the sets whose rollout may take the place of others: nothing of them is carried yet, and they bring a container
 /// of a set that is carried. On which workloads they do is decided for each of them.
-pub fn replacements(sets: &[Arc<SidecarSet>], ledgers: &BTreeMap<Arc<str>, Ledger>) -> Replacements {
+pub(super) fn replacements(sets: &[Arc<SidecarSet>], ledgers: &BTreeMap<Arc<str>, Ledger>) -> Replacements {
     let mut found = Replacements::new();
     for set in sets {
-        let Some((name, _)) = ledgers.get_key_value(set.name.as_str()).filter(|(_, l)| !l.is_carried())
-        else {
+        let Some(ledger) = ledgers.get(set.name.as_str()).filter(|ledger| !ledger.is_carried()) else {
             continue;
         };
-        let own: BTreeSet<&str> = names(set).collect();
-        let shares = |old: &&Ledger| old.revisions.values().any(|r| names(&r.set).any(|n| own.contains(n)));
-        let carried = ledgers.values().filter(|ledger| ledger.name != *name && ledger.is_carried());
-        let olds: BTreeSet<Arc<str>> = carried.filter(shares).map(|old| Arc::clone(&old.name)).collect();
+        let olds = candidates(sets, ledger, ledgers.values());
         if !olds.is_empty() {
-            found.insert(Arc::clone(name), olds);
+            found.insert(Arc::clone(&ledger.name), olds.into_iter().collect());
         }
     }
     found
+}
+
+/// Finds the sets that a set, whose ledger this is, may take the place of.
+pub fn candidates<'l>(
+    sets: &[Arc<SidecarSet>],
+    ledger: &Ledger,
+    ledgers: impl Iterator<Item = &'l Ledger>,
+) -> Vec<Arc<str>> {
+    let Some(set) = sets.iter().find(|set| *set.name == *ledger.name) else { return Vec::new() };
+    let own: BTreeSet<&str> = names(set).collect();
+    let shares = |old: &&Ledger| old.revisions.values().any(|r| names(&r.set).any(|n| own.contains(n)));
+    let carried = ledgers.filter(|other| other.name != ledger.name && other.is_carried());
+    carried.filter(shares).map(|old| Arc::clone(&old.name)).collect()
 }
 
 /// Leaves out what the sets of a workload bring and sets that take their place bring too, and names the sets of which
@@ -38,13 +47,19 @@ pub(super) fn settle<'a>(
     (replacements, written): (&Replacements, &BTreeMap<Arc<str>, Arc<SidecarSet>>),
     selects: impl Fn(&SidecarSet) -> bool,
 ) -> (Cow<'a, Sets>, BTreeSet<Arc<str>>) {
+    let claims = |name: &str| written.get(name).is_some_and(|set| selects(set));
+    // A set that is renamed and renamed back: each takes the place of the other, and the one that has a file counts.
+    let is_taken_back = |new: &str, old: &str| {
+        let is_mutual = replacements.get(old).is_some_and(|olds| olds.iter().any(|name| **name == *new));
+        let is_present = sets.current().iter().any(|set| set.name() == old && selects(set.set()));
+        is_mutual && is_present && (claims(old), old) > (claims(new), new)
+    };
     let mut taken: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for set in sets.current() {
         let Some(olds) = replacements.get(set.name()).filter(|_| selects(set.set())) else { continue };
-        let claims = |name: &str| written.get(name).is_some_and(|set| selects(set));
         // Two files that claim one workload are an error, which must be seen.
         let is_claimed = claims(set.name());
-        for old in olds.iter().filter(|old| !(is_claimed && claims(old))) {
+        for old in olds.iter().filter(|old| !(is_claimed && claims(old)) && !is_taken_back(set.name(), old)) {
             taken.entry(old).or_default().extend(names(set.set()));
         }
     }

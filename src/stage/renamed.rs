@@ -1,28 +1,35 @@
 //! Renamed and split SidecarSets: which one takes the place of which.
 
 use super::Site;
-use crate::model::ledger::{Ledger, Line, Revision};
+use crate::model::ledger::{Ledger, Line};
 use crate::model::sidecar_set::SidecarSet;
 use crate::plan::Successor;
-use crate::render::replacements;
+use crate::render::candidates;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Site {
     /// Returns the SidecarSets whose place one takes when its rollout opens. As soon as it is carried somewhere, only
     /// what its ledger says counts, as far as there is something left to be replaced.
-    pub(super) fn replaces(&self, name: &str) -> Vec<Arc<str>> {
-        let ledger = self.ledger(name);
-        let set = self.written(name).into_iter();
+    pub(super) fn replaces(&self, ledger: &Ledger) -> Vec<Arc<str>> {
+        self.replaces_of(ledger, |name| self.prepared.ledgers.get(name))
+    }
+
+    fn replaces_of<'l>(&self, ledger: &Ledger, find: impl Fn(&str) -> Option<&'l Ledger>) -> Vec<Arc<str>> {
+        let set = self.written(&ledger.name).into_iter();
         let contents: Vec<&SidecarSet> =
             set.chain(ledger.revisions.values().map(|r| &r.set)).map(Arc::as_ref).collect();
-        if ledger.is_carried() {
-            let is_left = |old: &&Arc<str>| self.takes_over(name, &contents, old);
-            return ledger.replaces.iter().filter(is_left).cloned().collect();
-        }
-        let all = replacements(&self.prepared.sets, &self.prepared.ledgers);
-        let olds = all.get(name).into_iter().flatten();
-        olds.filter(|old| self.takes_over(name, &contents, old)).cloned().collect()
+        let candidates = match ledger.is_carried() {
+            true => ledger.replaces.clone(),
+            false => {
+                candidates(&self.prepared.sets, ledger, self.prepared.ledgers.keys().filter_map(|n| find(n)))
+            }
+        };
+        let is_left = |old: &Arc<str>| {
+            let old = find(old).filter(|old| old.is_carried());
+            old.is_some_and(|old| self.takes_over(&ledger.name, &contents, old))
+        };
+        candidates.into_iter().filter(is_left).collect()
     }
 
     /// Returns whether others are gone from git, and a set brings every container of them.
@@ -40,16 +47,20 @@ impl Site {
                 .all(|r| containers(&r.set).is_subset(&own))
     }
 
-    /// Returns the SidecarSets that take the place of one on workloads that it does not select any more.
-    pub(super) fn replaced_by(&self, name: &str) -> Vec<Successor> {
-        if !self.ledger(name).is_carried() {
+    /// Returns the SidecarSets that take the place of one, whose ledger this is, on workloads that it does not select any
+    /// more.
+    pub(super) fn replaced_by(&self, ledger: &Ledger) -> Vec<Successor> {
+        if !ledger.is_carried() {
             return Vec::new();
         }
-        let others = self.prepared.ledgers.values().filter(|ledger| &*ledger.name != name);
-        let replacing = others.filter(|ledger| self.replaces(&ledger.name).iter().any(|old| **old == *name));
-        let successor = |ledger: &Ledger| Successor {
-            name: Arc::clone(&ledger.name),
-            is_released: ledger.released.is_some() && ledger.target.is_none(),
+        let find = |name: &str| {
+            if *name == *ledger.name { Some(ledger) } else { self.prepared.ledgers.get(name) }
+        };
+        let others = self.prepared.ledgers.values().filter(|other| other.name != ledger.name);
+        let replacing = others.filter(|other| self.replaces_of(other, find).contains(&ledger.name));
+        let successor = |other: &Ledger| Successor {
+            name: Arc::clone(&other.name),
+            is_released: other.released.is_some() && other.target.is_none(),
         };
         replacing.map(successor).collect()
     }
@@ -68,16 +79,12 @@ impl Site {
 
     /// Returns whether some workload is selected by one of a set's contents and by a content that another set has in
     /// use, and not by the files of both.
-    fn takes_over(&self, name: &str, contents: &[&SidecarSet], old: &str) -> bool {
-        let Some(ledger) = self.prepared.ledgers.get(old).filter(|ledger| ledger.is_carried()) else {
-            return false;
-        };
-        let olds: Vec<&Revision> = ledger.revisions.values().collect();
-        let written = [name, old].map(|name| self.written(name));
+    fn takes_over(&self, name: &str, contents: &[&SidecarSet], old: &Ledger) -> bool {
+        let written = [name, &*old.name].map(|name| self.written(name));
         self.located().any(|(document, located)| {
             let selects = |set: &SidecarSet| self.prepared.renderer.selects(document, located, set);
             contents.iter().any(|set| selects(set))
-                && olds.iter().any(|r| selects(&r.set))
+                && old.revisions.values().any(|r| selects(&r.set))
                 && !written.iter().all(|set| set.is_some_and(|set| selects(set)))
         })
     }

@@ -216,8 +216,14 @@ impl Site {
 
     /// Returns what is known of the rollout of a SidecarSet.
     pub fn course(&self, name: &str) -> (Course<'_>, Vec<Diagnostic>) {
+        self.course_from(&self.ledger(name))
+    }
+
+    /// Returns what is known of the rollout of a SidecarSet if its ledger were this one.
+    pub fn course_from(&self, ledger: &Ledger) -> (Course<'_>, Vec<Diagnostic>) {
+        let name = &*ledger.name;
         let (rollout, diagnostics) = self.settings(name);
-        let mut course = self.course_with(name, &rollout);
+        let mut course = self.course_with(ledger, &rollout);
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         course.settings.steps_at = self.steps_at(set.map(Arc::as_ref));
         (course, diagnostics)
@@ -245,7 +251,8 @@ impl Site {
         at.find(document.value()).map(|_| document.label(&at, crate::yaml::Part::Value, ""))
     }
 
-    fn course_with(&self, name: &str, rollout: &Rollout) -> Course<'_> {
+    fn course_with(&self, ledger: &Ledger, rollout: &Rollout) -> Course<'_> {
+        let name = &*ledger.name;
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
         let units = located.map(|(document, located)| {
@@ -253,7 +260,7 @@ impl Site {
             unit.is_autoscaled = self.surroundings.is_autoscaled(&unit.located);
             unit
         });
-        let replaces = self.replaces(name);
+        let replaces = self.replaces(ledger);
         let mut split_elsewhere = self.split_by_others(name);
         // What a set splits whose place this one takes is whole again behind it.
         split_elsewhere.retain(|_, other| !replaces.contains(other));
@@ -265,7 +272,7 @@ impl Site {
             split_elsewhere,
             replaces_all: self.replaces_all(name, &replaces),
             held_elsewhere: self.held_in(&replaces),
-            replaced_by: self.replaced_by(name),
+            replaced_by: self.replaced_by(ledger),
             replaces,
         };
         self.look_ahead(&course);

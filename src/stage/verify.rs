@@ -86,7 +86,8 @@ fn judge(earlier_live: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>)
         if old.is_some_and(|old| ledger::emit(old) == ledger::emit(ledger)) {
             continue;
         }
-        let (course, _) = site.course(name);
+        // What follows from a ledger follows from what it was before.
+        let (course, _) = site.course_from(old.unwrap_or(&Ledger::new(name)));
         let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != *name).collect();
         let (history, today) = (earlier_live.zip(old), day_of(new.head.time.seconds));
         let change = Change { course: &course, old, new: ledger, others: &others, history, cluster, today };

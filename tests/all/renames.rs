@@ -249,3 +249,21 @@ fn a_set_gives_some_of_its_workloads_to_another() {
     assert!(repo.says(&["plan"]).1.contains("log: nothing to do"));
     repo.is_sound_since(&world, base);
 }
+
+#[test]
+#[cfg(feature = "watch")]
+fn a_set_is_renamed_back() {
+    let world = World::new();
+    let (repo, base) = renamed(&world, true, "log:1");
+    watched(&repo, 60);
+    assert_eq!(listed(&repo, "main", "logger"), 4);
+    repo.change(&[("sidecars/log.yaml", &log("log:2"))], &["sidecars/logger.yaml"]);
+    assert!(repo.says(&["plan"]).1.contains("log: renamed from logger"));
+    watched(&repo, 60);
+    for commit in repo.since(base) {
+        assert_eq!(repo.carriers(&commit, "logtail"), FILES, "{commit} has a gap");
+    }
+    assert_eq!(listed(&repo, "main", "log"), 4);
+    assert!(!repo.ledger("main", "logger").is_carried());
+    repo.is_sound_since(&world, base);
+}

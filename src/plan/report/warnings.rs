@@ -247,7 +247,7 @@ fn hot_upgrade(course: &Course<'_>, report: &Report, state: &State<'_>) -> Vec<D
             false => found.because("where pods are recreated, the container that works goes with its pod"),
         };
         Some(found.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
-            format!("take the change of `{name}` back, or remove `upgradeStrategy` by a SidecarSet of another container name"),
+            format!("take the change of `{name}` back, or bring the new version as a container of another name"),
         ))
     };
     containers.into_iter().filter_map(refused).collect()
