@@ -2,7 +2,6 @@
 
 use crate::fleet_world::{FILES, deployment, empty_ledger, fleet, repository, set};
 use crate::git_world::{Repo, World};
-#[cfg(feature = "watch")]
 use crate::watch_sim::watched;
 
 /// A set with a hot-upgrade container and a plain one.
@@ -23,7 +22,6 @@ fn mesh_fleet(world: &World, is_auto: bool) -> Repo {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn the_working_container_keeps_its_image() {
     let world = World::new();
     let repo = mesh_fleet(&world, true);
@@ -66,7 +64,6 @@ fn an_emergency_image_is_refused() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn pairs_come_and_go_as_a_whole() {
     let world = World::new();
     let log = set("log", &[("logtail", "log:1")]);

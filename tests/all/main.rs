@@ -14,6 +14,7 @@ mod example_doors;
 mod example_rollout;
 #[cfg(feature = "watch")]
 mod fake_cluster;
+#[cfg(feature = "watch")]
 mod fleet_world;
 mod fuzz_bodies;
 mod fuzz_received;
@@ -28,6 +29,7 @@ mod git_world;
 mod golden_codes;
 mod guises;
 mod hostile_files;
+#[cfg(feature = "watch")]
 mod hot_upgrades;
 mod huge_sets;
 mod injection;
@@ -46,7 +48,9 @@ mod patches;
 mod plan_commands;
 mod played;
 mod quirks;
+#[cfg(feature = "watch")]
 mod removals;
+#[cfg(feature = "watch")]
 mod renames;
 mod rollout;
 mod rollout_properties;

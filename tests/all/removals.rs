@@ -2,7 +2,6 @@
 
 use crate::fleet_world::{FILES, empty_ledger, fleet, repository, set};
 use crate::git_world::{Repo, World};
-#[cfg(feature = "watch")]
 use crate::watch_sim::watched;
 
 const NONE: [&str; 0] = [];
@@ -17,14 +16,12 @@ fn auto(world: &World) -> Repo {
     repository(world, "repo", &fleet(&[("log", &log("log:1")), ("proxy", &proxy)], true))
 }
 
-/// What a watcher says after a while; without the feature nothing is watched.
-#[cfg(feature = "watch")]
+/// What a watcher says of `log` after a while.
 fn watch(repo: &Repo, turns: usize) -> String {
     watched(repo, turns).remove("log").unwrap_or_default()
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_selector_typo_moves_nothing() {
     let world = World::new();
     let repo = auto(&world);
@@ -61,7 +58,6 @@ fn a_selector_typo_moves_nothing() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_deleted_set_waits_for_a_person() {
     let world = World::new();
     let repo = auto(&world);
@@ -103,7 +99,6 @@ fn a_deleted_set_waits_for_a_person() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_set_that_is_deleted_and_restored_has_never_moved() {
     let world = World::new();
     let repo = auto(&world);
@@ -115,7 +110,6 @@ fn a_set_that_is_deleted_and_restored_has_never_moved() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
     let world = World::new();
     let repo = auto(&world);
@@ -137,7 +131,6 @@ fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn fewer_namespaces_are_a_removal() {
     let world = World::new();
     let wide = log("log:1").replace(
@@ -202,7 +195,6 @@ fn a_set_in_another_file_is_the_same_set() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn two_sets_that_swap_names_lose_nothing() {
     let world = World::new();
     let repo = auto(&world);
@@ -221,7 +213,6 @@ fn two_sets_that_swap_names_lose_nothing() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn what_a_rollout_has_brought_goes_back_without_a_question() {
     let world = World::new();
     let repo = auto(&world);

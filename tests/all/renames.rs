@@ -2,7 +2,6 @@
 
 use crate::fleet_world::{FILES, empty_ledger, fleet, repository, set};
 use crate::git_world::{Repo, World};
-#[cfg(feature = "watch")]
 use crate::watch_sim::watched;
 
 fn log(image: &str) -> String {
@@ -28,7 +27,6 @@ fn listed(repo: &Repo, revision: &str, set: &str) -> usize {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_renamed_set_is_one_rollout_without_a_gap() {
     let world = World::new();
     let (repo, base) = renamed(&world, true, "log:1");
@@ -75,7 +73,6 @@ fn only_the_name_changes_in_a_file() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_rename_that_goes_back_gives_the_old_one_back() {
     let world = World::new();
     let (repo, base) = renamed(&world, false, "log:2");
@@ -101,7 +98,6 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_set_is_split_into_two() {
     let world = World::new();
     let log = set("log", &[("logtail", "log:1"), ("agent", "agent:1")]);
@@ -136,7 +132,6 @@ fn a_set_is_split_into_two() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn what_the_new_name_does_not_reach_is_a_removal() {
     let world = World::new();
     let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
@@ -157,7 +152,6 @@ fn what_the_new_name_does_not_reach_is_a_removal() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_workload_that_is_held_does_not_change_hands() {
     let world = World::new();
     let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
@@ -218,7 +212,6 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_set_gives_some_of_its_workloads_to_another() {
     let world = World::new();
     let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
@@ -251,7 +244,6 @@ fn a_set_gives_some_of_its_workloads_to_another() {
 }
 
 #[test]
-#[cfg(feature = "watch")]
 fn a_set_is_renamed_back() {
     let world = World::new();
     let (repo, base) = renamed(&world, true, "log:1");
