@@ -34,7 +34,7 @@ struct RolloutArgs {
     /// What workloads carry now, where no rendered file tells
     #[arg(long, value_enum)]
     released: Option<ReleasedArg>,
-    /// Write lines into CODEOWNERS, so that this owner reviews changes of ledgers and of pillion.yaml
+    /// Write lines into CODEOWNERS, so that this owner reviews changes of ledgers, rendered files, SidecarSets, pillion.yaml and of CODEOWNERS itself
     #[arg(long, value_name = "OWNER")]
     owner: Option<String>,
     /// Write a workflow of GitHub Actions that checks every pull request
@@ -157,14 +157,9 @@ fn edits(args: &RolloutArgs, live: &Live<'_>, all: &[OfCluster]) -> BTreeMap<Str
     if let Some(owner) = &args.owner {
         let place = CODEOWNERS.iter().find(|p| present(p).is_some()).unwrap_or(&CODEOWNERS[0]);
         let old = present(place).unwrap_or_default();
-        let ledgers = live.configuration.repository.ledgers.as_deref().unwrap_or("ledgers");
-        let mut new = old.clone();
-        for line in [format!("/{ledgers}/ {owner}\n"), format!("/pillion.yaml {owner}\n")] {
-            if !old.lines().any(|l| l == line.trim_end()) {
-                let _ =
-                    write!(new, "{}{line}", if new.is_empty() || new.ends_with('\n') { "" } else { "\n" });
-            }
-        }
+        let configuration = (&live.configuration.repository, live.configuration.layout.root.as_path());
+        let further = [*place, WORKFLOW_PLACE];
+        let new = super::owners::with_owner(&old, owner, configuration, live.sources(), &further);
         if new != old {
             edits.insert((*place).to_owned(), Edit::Put(new.into_bytes()));
         }

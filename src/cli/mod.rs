@@ -16,6 +16,7 @@ mod items;
 mod krm;
 mod kustomization;
 mod legacy;
+mod owners;
 mod parameters;
 mod pipeline;
 mod plan;

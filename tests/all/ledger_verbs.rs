@@ -140,7 +140,15 @@ fn ledgers_begin_at_what_is_rendered() {
             .pillion(&["init", "rollout", "--owner", "@acme/platform", "--workflow"])
             .contains("proxy: released -")
     );
-    assert!(fresh.git(&["show", "main:.github/CODEOWNERS"]).contains("/ledgers/ @acme/platform"));
+    let owners = fresh.git(&["show", "main:.github/CODEOWNERS"]);
+    for pattern in
+        ["pillion.yaml", "/ledgers/", "/rendered/", "/.github/CODEOWNERS", "/.github/workflows/pillion.yaml"]
+    {
+        assert!(
+            owners.lines().any(|line| line == format!("{pattern} @acme/platform")),
+            "{pattern}: {owners}"
+        );
+    }
     assert!(fresh.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
     fresh.pillion(&["verify", "main", "--base", "main~2"]);
     // Rendered files that no state of the SidecarSets explains.
