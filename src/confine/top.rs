@@ -43,7 +43,16 @@ impl Top {
     /// Returns where a path of the user's is in the repository; None when it leads out of it. Only names count: what
     /// is there is not looked at.
     pub fn place(&self, path: &Path) -> Option<Place> {
-        let at = plain(&self.folder.join(between(&self.named, &absolute(path)?)));
+        let path = absolute(path)?;
+        let way = between(&self.named, &path);
+        let up = way.components().filter(|step| *step == Component::ParentDir).count();
+        let depth = self.folder.strip_prefix(&self.root).ok()?.components().count();
+        // Above the root, the name of the folder says nothing of where it really is.
+        let at = if up <= depth { plain(&self.folder.join(way)) } else { path };
+        self.below(&at)
+    }
+
+    fn below(&self, at: &Path) -> Option<Place> {
         let inner = at.strip_prefix(&self.root).ok()?.to_owned();
         Some(Place { top: Arc::clone(&self.root), inner })
     }
@@ -51,15 +60,20 @@ impl Top {
     /// Returns where a folder or file is that a person typed: in the repository where it leads there, by its name or
     /// by the folder that it is in; else as it is named.
     pub fn place_of_typed(top: Option<&Self>, path: &Path) -> Place {
-        let inside = top.and_then(|top| top.place(path).or_else(|| top.place_by_parent(path)));
+        let inside = top.and_then(|top| top.place_by_name(path).or_else(|| top.place_by_parent(path)));
         inside.unwrap_or_else(|| existing(path))
+    }
+
+    fn place_by_name(&self, path: &Path) -> Option<Place> {
+        let path = absolute(path)?;
+        let named = path.strip_prefix(&self.named).ok().and_then(|rest| self.below(&self.folder.join(rest)));
+        named.or_else(|| self.below(&path))
     }
 
     fn place_by_parent(&self, path: &Path) -> Option<Place> {
         let path = absolute(path)?;
         let parent = path.parent()?.canonicalize().ok()?;
-        let inner = parent.strip_prefix(&self.root).ok()?.join(path.file_name()?);
-        Some(Place { top: Arc::clone(&self.root), inner })
+        self.below(&parent.join(path.file_name()?))
     }
 }
 
@@ -116,6 +130,12 @@ mod tests {
         assert_eq!(inner("/link/apps"), Some("apps".into()));
         assert_eq!(inner("/link/envs"), Some("envs".into()));
         assert_eq!(inner("/apps"), None);
-        assert_eq!(inner("/repository/apps"), None, "by the name it leads elsewhere");
+        assert_eq!(inner("/repository/apps"), Some("apps".into()));
+        assert_eq!(inner("/other/repository/apps"), None);
+        // What a person types is taken as it is named.
+        let typed = |path: &str| Top::place_of_typed(Some(&top), Path::new(path)).path();
+        assert_eq!(typed("/link/envs/out"), Path::new("/repository/envs/out"));
+        assert_eq!(typed("/link/out"), Path::new("/link/out"));
+        assert_eq!(typed("/repository/out"), Path::new("/repository/out"));
     }
 }
