@@ -110,7 +110,7 @@ impl Quantity {
             Format::DecimalSi | Format::DecimalExponent => parts.decimal(power),
         }
         .filter(|n| *n <= LIMIT && (format == Format::DecimalExponent || *n == 0 || n % BEYOND != 0));
-        let Some(nano) = nano else { return parts.beyond(format, power) };
+        let Some(nano) = nano else { return parts.beyond(text, format, power) };
         // apimachinery v0.32 resource.ParseQuantity: a fraction of less than one is not kept as binary.
         let format =
             if format == Format::BinarySi && (1..UNIT).contains(&nano) { Format::DecimalSi } else { format };
@@ -386,24 +386,34 @@ impl<'a> Parts<'a> {
     /// held, with the text that apimachinery writes.
     ///
     /// apimachinery v0.32 infDecAmount.AsCanonicalBytes, and constructBytes, which is silent about unknown powers.
-    fn beyond(&self, format: Format, power: i32) -> Result<Quantity, QuantityError> {
-        let digits = format!("{}{}", self.whole, self.fraction);
-        let significant = digits.trim_end_matches('0').trim_start_matches('0');
-        let dropped = digits.len() - digits.trim_end_matches('0').len();
-        let power = i64::from(power) - self.fraction.len() as i64 + dropped as i64;
-        if digits.len() > MOST_DIGITS || !(0..MOST_DIGITS as i64).contains(&power) {
+    fn beyond(&self, text: &str, format: Format, power_of_text: i32) -> Result<Quantity, QuantityError> {
+        let nano = if self.negative { -LIMIT } else { LIMIT };
+        let mut digits = format!("{}{}", self.whole, self.fraction);
+        let mut power = i64::from(power_of_text) - self.fraction.len() as i64;
+        if digits.len() > MOST_DIGITS || power.unsigned_abs() > MOST_DIGITS as u64 {
             return Err(QuantityError::TooLarge);
         }
+        if self.is_canonical(format, power_of_text) {
+            return Ok(Quantity { nano, format, text: Some(text.into()) });
+        }
+        // What is finer than a billionth is rounded away from zero.
+        let finer = usize::try_from(-9 - power).unwrap_or(0).min(digits.len());
+        if digits.split_off(digits.len() - finer).bytes().any(|b| b != b'0') {
+            digits = plus_one(&digits);
+        }
+        power += finer as i64;
+        let significant = digits.trim_end_matches('0');
+        power += (digits.len() - significant.len()) as i64;
+        let significant = significant.trim_start_matches('0');
         let extra = power.rem_euclid(3);
         let power = power - extra;
         let suffix = match format {
-            Format::DecimalExponent if power > 0 => format!("e{power}"),
+            Format::DecimalExponent if power != 0 => format!("e{power}"),
             Format::DecimalExponent => String::new(),
             _ => DECIMAL.iter().find(|(_, p)| i64::from(*p) == power).map_or("", |(s, _)| *s).to_owned(),
         };
         let sign = if self.negative { "-" } else { "" };
         let text = format!("{sign}{significant}{}{suffix}", "0".repeat(extra as usize));
-        let nano = if self.negative { -LIMIT } else { LIMIT };
         Ok(Quantity { nano, format, text: Some(text.into()) })
     }
 
@@ -415,6 +425,16 @@ impl<'a> Parts<'a> {
 
     fn low_bits(&self) -> u64 {
         self.whole.parse::<u64>().map_or(0, |n| n & 7)
+    }
+}
+
+/// Adds one to the last of some decimal digits.
+fn plus_one(digits: &str) -> String {
+    let kept = digits.trim_end_matches('9');
+    let zeros = "0".repeat(digits.len() - kept.len());
+    match kept.as_bytes().last() {
+        Some(last) => format!("{}{}{zeros}", &kept[..kept.len() - 1], char::from(last + 1)),
+        None => format!("1{zeros}"),
     }
 }
 
@@ -494,6 +514,10 @@ mod tests {
             ("1000E", "1"),
             ("1e30", "1e30"),
             ("12e31", "120e30"),
+            ("+12e30", "+12e30"),
+            ("35002930253067204395941760086203m", "35002930253067204395941760086203m"),
+            ("1234567890123456789012345678901.5", "1234567890123456789012345678901500m"),
+            ("1234567890123456789012345678901.9999999991", "1234567890123456789012345678902"),
         ] {
             assert_eq!(Quantity::parse(text).map(|q| q.to_string()), Ok(wanted.to_owned()), "{text}");
         }
