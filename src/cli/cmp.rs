@@ -224,7 +224,7 @@ fn built(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
     });
     match output {
         Ok(None) => {
-            reporter.say(&format!(
+            reporter.error(&format!(
                 "pillion: `kustomize build {}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
                 at.display(),
                 build::LIMIT
@@ -240,18 +240,18 @@ fn built(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
         },
         Ok(Some(output)) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            reporter.say(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
+            reporter.error(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
             if said.contains("external plugins disabled") {
-                reporter.say("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
+                reporter.error("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
             }
             Err(FINDINGS)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            reporter.say("pillion: the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin");
+            reporter.error("pillion: the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin");
             Err(ENVIRONMENT)
         }
         Err(error) => {
-            reporter.say(&format!("pillion: `kustomize` cannot be started: {error}"));
+            reporter.error(&format!("pillion: `kustomize` cannot be started: {error}"));
             Err(ENVIRONMENT)
         }
     }

@@ -133,7 +133,7 @@ pub(super) fn print(args: &PrintArgs, reporter: &Reporter) -> Result<u8, Failure
     let text = match &files[..] {
         [] => {
             let names: Vec<&str> = door.files.iter().map(|f| f.place).collect();
-            reporter.say(&format!(
+            reporter.error(&format!(
                 "pillion: `{}` has no file `{}`; it has {}",
                 door.name,
                 args.file.as_deref().unwrap_or_default(),
@@ -224,7 +224,7 @@ pub(super) fn init(args: &InitDoor, _common: &Common, reporter: &mut Reporter) -
         return Ok(FINDINGS);
     }
     if !in_the_way.is_empty() && !args.force {
-        reporter.say(&format!(
+        reporter.error(&format!(
             "pillion: {} is there already and says something else: nothing was written; compare it with `pillion print {}`, or write over it with `--force`",
             in_the_way.join(", "),
             args.door

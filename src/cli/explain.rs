@@ -30,7 +30,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         return Ok(USAGE);
     }
     let Some(wanted) = Wanted::parse(&args.workload) else {
-        reporter.say(
+        reporter.error(
             "pillion: a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
         );
         return Ok(USAGE);
@@ -59,7 +59,7 @@ pub(super) fn run(args: &ExplainArgs, common: &Common, reporter: &mut Reporter) 
         }
     });
     if text.is_empty() {
-        reporter.say(&not_found(&args.workload, &known));
+        reporter.error(&not_found(&args.workload, &known));
         return Ok(FINDINGS);
     }
     to_stdout(&text)?;

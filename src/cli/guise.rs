@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &[OsString]) -> Option<u8> {
         (Some(_), further) => {
             let words: Vec<_> = further[2..].iter().map(|w| w.to_string_lossy()).collect();
             let reporter = Reporter::new(&common());
-            reporter.say(&format!(
+            reporter.error(&format!(
                 "pillion: a plugin of kind Sidecars takes no arguments, but got `{}`: remove `argsOneLiner` and `argsFromFile`",
                 words.join(" ")
             ));

@@ -120,7 +120,7 @@ fn run_with(
         }
     };
     if let (Target::InPlace(_), true) = (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-")) {
-        reporter.say("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
+        reporter.error("pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`");
         return Ok(USAGE);
     }
     let is_built = inputs.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, Source::Text(_)));

@@ -92,7 +92,12 @@ impl Reporter {
         }
     }
 
-    /// Says something that is not about a place in a file.
+    /// Says what is wrong where that is not about a place in a file: whoever wants to hear of nothing hears of it.
+    pub(super) fn error(&self, text: &str) {
+        self.print(&format!("{text}\n"));
+    }
+
+    /// Says something that is good to know, and not about a place in a file.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
             self.print(&format!("{}\n", plain::lines(text)));

@@ -22,7 +22,7 @@ pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> 
     let observed = match observed_file(args) {
         Ok(file) => file,
         Err(wrong) => {
-            reporter.say(&format!("pillion: {wrong}"));
+            reporter.error(&format!("pillion: {wrong}"));
             return Ok(USAGE);
         }
     };

@@ -50,7 +50,7 @@ pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> 
         Ok(found) => found,
         Err(Stop::Told(code)) => return Ok(code),
         Err(Stop::Usage(why)) => {
-            reporter.say(&format!("pillion: {why}"));
+            reporter.error(&format!("pillion: {why}"));
             return Ok(USAGE);
         }
         Err(Stop::Failed(failure)) => {

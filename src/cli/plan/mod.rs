@@ -71,7 +71,7 @@ enum Output {
 /// Runs `pillion plan`.
 pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
     if let Some(wrong) = wrong(args) {
-        reporter.say(&format!("pillion: {wrong}"));
+        reporter.error(&format!("pillion: {wrong}"));
         return Ok(USAGE);
     }
     match args.by {
