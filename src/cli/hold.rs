@@ -40,7 +40,8 @@ pub(super) struct HoldArgs {
 /// Runs `pillion hold`.
 pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
     change(&args.ledger, common, reporter, |seen| {
-        let (name, key) = held(args, seen.site)?;
+        let images = images(&args.images)?;
+        let (name, key) = held(args, &images, seen.site)?;
         let before = ledger_of(seen.site, &name)?;
         let (course, _) = seen.site.course(&name);
         let mut wanted = match args.off {
@@ -49,7 +50,7 @@ pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) ->
                 let after = verbs::release(&before, &key)?;
                 Wanted::new(after, "Hold", format!("no longer hold {}", title(&key)), body)
             }
-            false => keep(args, seen, &course, &before, &key)?,
+            false => keep(args, &images, seen, (&course, &before), &key)?,
         };
         wanted.notes = void_approvals(seen, &course, &before, &wanted.after);
         Ok(wanted)
@@ -58,15 +59,14 @@ pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) ->
 
 fn keep(
     args: &HoldArgs,
+    images: &BTreeMap<String, String>,
     seen: &Seen<'_>,
-    course: &Course<'_>,
-    before: &Ledger,
+    (course, before): (&Course<'_>, &Ledger),
     key: &str,
 ) -> Result<Wanted, Stop> {
     let unit = course.fleet.find(key).ok_or_else(|| Refused(format!("there is no `{key}` in git")))?;
-    let (images, until) = (images(&args.images)?, args.until.as_deref());
-    let hold =
-        Hold { reason: args.reason.as_deref(), images: &images, by: seen.by, today: seen.today, until };
+    let until = args.until.as_deref();
+    let hold = Hold { reason: args.reason.as_deref(), images, by: seen.by, today: seen.today, until };
     let after = verbs::hold(before, unit, &hold)?;
     let line = after.lines.get(key);
     let mut body = match args.images.is_empty() {
@@ -78,7 +78,9 @@ fn keep(
         None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
     });
     let reason = line.and_then(|l| l.held.as_deref()).unwrap_or(BY_HAND);
-    Ok(Wanted::new(after.clone(), "Hold", format!("hold {}, {reason}", title(key)), body))
+    let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
+    let wanted = Wanted::new(after.clone(), "Hold", format!("hold {}, {reason}", title(key)), body);
+    Ok(wanted.then(off, "lets rollouts move it again"))
 }
 
 /// Approvals of batches that are other ones without or with the workload.
@@ -100,8 +102,13 @@ fn void_approvals(seen: &Seen<'_>, course: &Course<'_>, before: &Ledger, after: 
     .collect()
 }
 
-/// The SidecarSet and the key of the workload that is meant.
-fn held(args: &HoldArgs, site: &Site) -> Result<(String, String), Refused> {
+/// The SidecarSet and the key of the workload that is meant: of several sets the one that brings the containers that
+/// get an image.
+fn held(
+    args: &HoldArgs,
+    images: &BTreeMap<String, String>,
+    site: &Site,
+) -> Result<(String, String), Refused> {
     let names = site.prepared.ledgers.keys().map(ToString::to_string);
     let names = names.filter(|n| args.sidecar_set.as_ref().is_none_or(|wanted| wanted == n));
     let mut found = Vec::new();
@@ -113,12 +120,19 @@ fn held(args: &HoldArgs, site: &Site) -> Result<(String, String), Refused> {
             is_line || !course.fleet.change(unit, &None, &ledger.released).difference.is_empty()
         };
         let units = course.fleet.units().iter().filter(|u| is_meant(u.key(), &args.workload) && reaches(u));
-        found.extend(units.map(|unit| (name.clone(), unit.key().to_string())));
+        found.extend(units.map(|unit| {
+            let brings = verbs::has_containers(&ledger, unit, images.keys());
+            (name.clone(), unit.key().to_string(), brings)
+        }));
         // What is no longer in git may still be held, until the next step drops its line.
         let lines = ledger.lines.iter().filter(|(_, line)| args.off && line.held.is_some());
         let gone = lines.filter(|(key, _)| course.fleet.find(key).is_none() && is_meant(key, &args.workload));
-        found.extend(gone.map(|(key, _)| (name.clone(), key.to_string())));
+        found.extend(gone.map(|(key, _)| (name.clone(), key.to_string(), false)));
     }
+    if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {
+        found.retain(|(_, _, brings)| *brings);
+    }
+    let mut found: Vec<(String, String)> = found.into_iter().map(|(name, key, _)| (name, key)).collect();
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => Err(Refused(format!(

@@ -1,10 +1,12 @@
 //! `pillion init`: what a repository needs to begin with.
 
+use super::person::person;
 use super::report::Reporter;
 use super::repository::{self, Put, RepositoryArgs};
+use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, FINDINGS, USAGE, clock, doors, to_stdout};
 use crate::diag::{Code, Diagnostic};
-use crate::git::{Edit, NewCommit, trailer};
+use crate::git::{Edit, NewCommit, Release, Signature, Signing, trailer};
 use crate::model::ledger::name_text;
 use crate::read::Files as _;
 use crate::stage::{Failure, Initial, Live, Released, init, trailers_of_source};
@@ -89,39 +91,45 @@ fn rollout(
     reporter: &mut Reporter,
     said: &mut String,
 ) -> Result<u8, Failure> {
-    let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
-    for _ in 0..repository::ATTEMPTS {
-        let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
-        let Some(all) = all_clusters(args, &live, reporter)? else { return Ok(FINDINGS) };
+    let Some(opened) = repository::open_to_commit(&args.repository, common, reporter)? else {
+        return Ok(USAGE);
+    };
+    let person = person(&opened.repository)?;
+    let code = with_retry(&opened, reporter, |reporter| {
+        let Some(live) = opened.live(reporter)? else { return Ok(Attempt::Done(FINDINGS)) };
+        let Some(all) = all_clusters(args, &live, reporter)? else { return Ok(Attempt::Done(FINDINGS)) };
         let edits = edits(args, &live, &all);
         if edits.is_empty() {
             *said = "every SidecarSet has a ledger already\n".to_owned();
-            return Ok(DONE);
+            return Ok(Attempt::Done(DONE));
         }
         let message = message(&live, &all);
         let tree = live.repository.write_tree(Some(live.head.tree), &edits)?;
-        let new = NewCommit {
-            tree,
-            parents: &[live.head.id],
-            message: &message,
-            identity: &live.branches.identity,
-            time: clock::now(),
+        let who = Signature::new(&live.branches.identity, live.head.time);
+        let new =
+            NewCommit { tree, parents: &[live.head.id], message: &message, author: who, committer: who };
+        let made = live.repository.write_commit(&new, &Signing::off())?;
+        let release = Release { at: clock::now(), by: Some(&person) };
+        let put = match args.no_push {
+            true => opened.leave(made, &release)?,
+            false => opened.release(&live, made, &release)?,
         };
-        let id = live.repository.write_commit(&new, &opened.signing()?)?;
-        if let Put::At(place) | Put::Same(place) = opened.land(&live, id, args.no_push)? {
-            let subject = message.lines().next().unwrap_or_default();
-            let _ = writeln!(said, "{} {subject}\n{place}", id.short());
-            for (_, initial) in &all {
-                for ledger in &initial.ledgers {
-                    let _ = writeln!(said, "{}: released {}", ledger.name, name_text(&ledger.released));
+        let lost = match put {
+            Put::Moved(lost) => lost,
+            Put::At(id, place) | Put::Same(id, place) => {
+                let subject = message.lines().next().unwrap_or_default();
+                let _ = writeln!(said, "{} {subject}\n{place}", id.short());
+                for (_, initial) in &all {
+                    for ledger in &initial.ledgers {
+                        let _ = writeln!(said, "{}: released {}", ledger.name, name_text(&ledger.released));
+                    }
                 }
+                return Ok(Attempt::Done(DONE));
             }
-            return Ok(DONE);
-        }
-        opened.fetch()?;
-    }
-    reporter.say("pillion: the live branch moves faster than this commit can be made: try again");
-    Ok(super::ENVIRONMENT)
+        };
+        Ok(Attempt::Lost(lost))
+    })?;
+    Ok(code.unwrap_or(super::ENVIRONMENT))
 }
 
 /// What each cluster gets; None when something is wrong.

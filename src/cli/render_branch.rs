@@ -2,6 +2,7 @@
 
 use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
+use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE};
 use crate::git::{Commit, Expected, Id, Repository};
 use crate::stage::{Branches, Failure, Landing, land};
@@ -23,52 +24,50 @@ fn landed(branch: &str, pushes: bool, common: &Common, reporter: &mut Reporter) 
         return Ok(USAGE);
     };
     let Some(source) = &opened.branches.source else {
-        reporter.say(&one_branch(&opened.branches.live));
+        reporter.error(&one_branch(&opened.branches.live));
         return Ok(USAGE);
     };
     if source == branch {
-        reporter.say(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the live one"));
+        reporter.error(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the live one"));
         return Ok(USAGE);
     }
     let branches = Branches { live: branch.to_owned(), ..opened.branches.clone() };
     let opened = Opened { branches, ..opened };
-    for _ in 0..repository::ATTEMPTS {
-        if let Some(code) = once(&opened, pushes, reporter)? {
-            return Ok(code);
-        }
-        opened.fetch()?;
-    }
-    reporter.say("pillion: the live branch moves faster than it can be rendered: try again");
-    Ok(ENVIRONMENT)
+    let code = with_retry(&opened, reporter, |reporter| once(&opened, pushes, reporter))?;
+    Ok(code.unwrap_or(ENVIRONMENT))
 }
 
-/// Renders once; None: somebody else was faster.
-fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Option<u8>, Failure> {
+/// Renders once.
+fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
     let Opened { repository, config, branches, .. } = opened;
     let head = head(repository, branches)?;
     let source = repository.commit(repository.resolve("HEAD")?)?;
     let landing = Landing { repository, head, source, branches: branches.clone(), config };
     let (landed, wrong) = land(&landing, &opened.signing()?)?;
     reporter.add(wrong);
-    let Some(landed) = landed.filter(|_| !reporter.has_errors()) else { return Ok(Some(FINDINGS)) };
+    let Some(landed) = landed.filter(|_| !reporter.has_errors()) else {
+        return Ok(Attempt::Done(FINDINGS));
+    };
     let (source, branch) = (landing.source.id.short(), &branches.live);
     let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
-        (Some(tip), true) => opened.push_live(tip)?,
+        (Some(tip), true) => match opened.push_live(tip)? {
+            Some(place) => place,
+            None => return Ok(Attempt::Lost(tip)),
+        },
         (Some(tip), false) if landed.commit.is_some() => {
             let expected = Expected::read(repository.find_ref(&branches.local()));
             repository.update_ref(&branches.local(), tip, expected, "pillion: render")?;
-            Some(format!("on {branch}"))
+            format!("on {branch}")
         }
-        _ => Some(format!("`{branch}` is as it was")),
+        _ => format!("`{branch}` is as it was"),
     };
-    let Some(place) = moved else { return Ok(None) };
     let what = match landed.commit {
         None => format!("`{branch}` is up to date with {source}"),
         Some(commit) => format!("{} is rendered from {source}", commit.short()),
     };
-    reporter.done(&format!("{what}, {} files; {place}", landed.files));
-    Ok(Some(DONE))
+    reporter.done(&format!("{what}, {} files; {moved}", landed.files));
+    Ok(Attempt::Done(DONE))
 }
 
 /// Where the render lands: the remote's head, or what was already rendered here on top of it.

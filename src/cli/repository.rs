@@ -28,9 +28,6 @@ pub(super) struct RepositoryArgs {
     pub(super) manifests: Option<PathBuf>,
 }
 
-/// How often a verb starts anew when somebody else was faster.
-pub(super) const ATTEMPTS: usize = 5;
-
 /// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
 pub(super) fn open(
     args: &RepositoryArgs,
@@ -40,6 +37,19 @@ pub(super) fn open(
     let opened = open_without_fetch(args, common, reporter)?;
     if let (Some(opened), false) = (&opened, args.no_fetch) {
         opened.fetch()?;
+    }
+    Ok(opened)
+}
+
+/// Opens the repository for a verb that commits onto the live branch, and brings that up to date.
+pub(super) fn open_to_commit(
+    args: &RepositoryArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+) -> Result<Option<Opened>, Failure> {
+    let opened = open_without_fetch(args, common, reporter)?;
+    if let Some(opened) = &opened {
+        if args.no_fetch { opened.has_live()? } else { opened.fetch_live()? }
     }
     Ok(opened)
 }
@@ -109,10 +119,19 @@ pub(super) fn clusters<'l>(
         let known: Vec<_> = all.iter().flatten().copied().collect();
         let known =
             if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
-        reporter.say(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
+        reporter.error(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
         return None;
     }
     Some(found)
+}
+
+/// Returns the options that a command to be typed next needs, too: the cluster, and the manifests.
+pub(super) fn options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
+    let mut options = cluster.map_or_else(String::new, |cluster| format!(" --cluster {cluster}"));
+    if let Some(file) = &args.manifests {
+        options.push_str(&format!(" --manifests {}", file.display()));
+    }
+    options
 }
 
 /// Takes the manifests that a person hands over with `--manifests`.

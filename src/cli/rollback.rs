@@ -71,7 +71,8 @@ fn to_released(args: &RollbackArgs, before: &Ledger, open: &Ledger) -> Result<Wa
          No rendered file changes with this commit: the batches that follow take the workloads back.",
         args.name
     );
-    Ok(Wanted::new(after, "RollBack", subject, body))
+    let stage = format!("pillion stage {}", args.name);
+    Ok(Wanted::new(after, "RollBack", subject, body).then(stage, "shows the way back"))
 }
 
 fn to_batch(args: &RollbackArgs, seen: &Seen<'_>, open: &Ledger, batch: u32) -> Result<Wanted, Stop> {
@@ -97,5 +98,6 @@ fn to_batch(args: &RollbackArgs, seen: &Seen<'_>, open: &Ledger, batch: u32) -> 
     };
     let body = format!("{what}\nNothing more is released until `pillion resume {}`.", args.name);
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
-    Ok(Wanted { trailers, ..Wanted::new(after, "RollBack", subject, body) })
+    let wanted = Wanted { trailers, ..Wanted::new(after, "RollBack", subject, body) };
+    Ok(wanted.then(format!("pillion resume {}", args.name), "lets it go on"))
 }

@@ -1,10 +1,13 @@
 //! `pillion stage`: the commits of a rollout, to be read before it starts.
 
+use super::known::Known;
+use super::person::person;
 use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
+use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
 use crate::diag::Code;
-use crate::git::{Id, RefUpdate, Signing, Upstream};
+use crate::git::{Id, Identity, RefUpdate, Release, Signing, Upstream};
 use crate::model::ledger::name_text;
 use crate::plan::Circumstances;
 use crate::plan::observed::observed;
@@ -52,6 +55,8 @@ pub(super) struct StageArgs {
 /// What the run has done.
 #[derive(Default)]
 struct Done {
+    /// The live branch is not rendered from the newest sources.
+    behind: Option<String>,
     /// Rollouts that were opened.
     started: Vec<Started>,
     staged: Vec<Told>,
@@ -86,6 +91,8 @@ struct Told {
     paused: Option<String>,
     /// What the file holds, where the rollout goes somewhere else.
     newer: Option<String>,
+    /// What else the command says that opens it.
+    options: String,
 }
 
 /// Runs `pillion stage`.
@@ -121,12 +128,13 @@ fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Do
     let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
     let run = Run { args, opened: &opened, given, signing: opened.signing()? };
     if args.start {
-        let code = run.start(reporter, &mut done.started)?;
+        opened.has_live()?;
+        let code = run.start(&person(&opened.repository)?, reporter, &mut done.started)?;
         if code != DONE {
             return Ok(code);
         }
     }
-    run.stage(reporter, &mut done.staged)
+    run.stage(reporter, done)
 }
 
 /// What was observed of a cluster.
@@ -165,9 +173,10 @@ impl Run<'_> {
         if reporter.has_errors() {
             return Ok(Err(FINDINGS));
         }
-        let is_known = |name: &&String| found.iter().any(|site| self.names(site).contains(name));
-        if let Some(unknown) = self.args.names.iter().find(|name| !is_known(name)) {
-            reporter.say(&without_ledger(unknown, &found));
+        let mut known = Known::default();
+        found.iter().for_each(|site| known.add(site));
+        if let Some(wrong) = known.unknown(&self.args.names) {
+            reporter.error(&format!("pillion: {wrong}"));
             return Ok(Err(USAGE));
         }
         Ok(Ok(found))
@@ -179,37 +188,50 @@ impl Run<'_> {
         known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
     }
 
-    /// Opens every rollout that is to be opened, each on top of the one before.
-    fn start(&self, reporter: &mut Reporter, started: &mut Vec<Started>) -> Result<u8, Failure> {
-        let mut lost = 0;
-        while lost < repository::ATTEMPTS {
-            let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
-            let sites = match self.sites(&live, reporter)? {
-                Ok(sites) => sites,
-                Err(code) => return Ok(code),
-            };
-            let next = match self.next_to_open(&live, &sites, reporter)? {
-                Ok(next) => next,
-                Err(code) => return Ok(code),
-            };
-            if reporter.has_errors() {
-                return Ok(FINDINGS);
-            }
-            let Some(made) = next else { return Ok(DONE) };
-            let commit = made.stack.tip();
-            match self.opened.land(&live, commit, false)? {
-                Put::At(place) | Put::Same(place) => {
-                    let (sidecar_set, cluster) = made.whose();
-                    started.push(Started { sidecar_set, cluster, commit, place });
-                }
-                Put::Moved => {
-                    lost += 1;
-                    self.opened.fetch()?;
-                }
+    /// Opens every rollout that is to be opened, each on top of the one before, in the name of a person.
+    fn start(
+        &self,
+        person: &Identity,
+        reporter: &mut Reporter,
+        started: &mut Vec<Started>,
+    ) -> Result<u8, Failure> {
+        loop {
+            let next = with_retry(self.opened, reporter, |reporter| self.start_next(person, reporter))?;
+            match next {
+                Some(Ok(one)) => started.push(one),
+                Some(Err(code)) => return Ok(code),
+                None => return Ok(ENVIRONMENT),
             }
         }
-        reporter.say("pillion: the live branch moves faster than a commit can be made: try again");
-        Ok(ENVIRONMENT)
+    }
+
+    /// Opens the first rollout that is to be opened; an exit code where there is none any more, or it must not be.
+    fn start_next(
+        &self,
+        person: &Identity,
+        reporter: &mut Reporter,
+    ) -> Result<Attempt<Result<Started, u8>>, Failure> {
+        let Some(live) = self.opened.live(reporter)? else { return Ok(Attempt::Done(Err(FINDINGS))) };
+        let sites = match self.sites(&live, reporter)? {
+            Ok(sites) => sites,
+            Err(code) => return Ok(Attempt::Done(Err(code))),
+        };
+        let next = match self.next_to_open(&live, &sites, reporter)? {
+            Ok(next) => next,
+            Err(code) => return Ok(Attempt::Done(Err(code))),
+        };
+        if reporter.has_errors() {
+            return Ok(Attempt::Done(Err(FINDINGS)));
+        }
+        let Some(made) = next else { return Ok(Attempt::Done(Err(DONE))) };
+        let release = Release { at: clock::now(), by: Some(person) };
+        Ok(match self.opened.release(&live, made.stack.tip(), &release)? {
+            Put::At(commit, place) | Put::Same(commit, place) => {
+                let (sidecar_set, cluster) = made.whose();
+                Attempt::Done(Ok(Started { sidecar_set, cluster, commit, place }))
+            }
+            Put::Moved(lost) => Attempt::Lost(lost),
+        })
     }
 
     /// Finds the first rollout that waits to be opened, and makes that one commit.
@@ -235,7 +257,7 @@ impl Run<'_> {
         }
         // Where one of them is refused, none is opened.
         match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => Ok(Ok(planned.make(live, 1, &self.signing, reporter)?)),
+            Some(planned) => Ok(Ok(planned.make(live, 1, &Signing::off(), reporter)?)),
             None => Ok(Ok(None)),
         }
     }
@@ -255,8 +277,10 @@ impl Run<'_> {
     }
 
     /// Writes every staged branch. Nothing is written before everything is made.
-    fn stage(&self, reporter: &mut Reporter, told: &mut Vec<Told>) -> Result<u8, Failure> {
+    fn stage(&self, reporter: &mut Reporter, done: &mut Done) -> Result<u8, Failure> {
+        let told = &mut done.staged;
         let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
+        done.behind = super::status::behind(&live)?;
         let sites = match self.sites(&live, reporter)? {
             Ok(sites) => sites,
             Err(code) => return Ok(code),
@@ -274,7 +298,7 @@ impl Run<'_> {
         }
         let updates: Vec<Option<RefUpdate>> = made.iter().map(Made::push).collect();
         for made in made {
-            told.push(made.write(&live)?);
+            told.push(made.write(&live, &self.args.repository)?);
         }
         if self.args.push { self.push(updates, told, reporter) } else { Ok(DONE) }
     }
@@ -337,21 +361,6 @@ impl Run<'_> {
     }
 }
 
-fn without_ledger(name: &str, sites: &[Site]) -> String {
-    let mut known: Vec<&str> = sites.iter().flat_map(|s| s.prepared.ledgers.keys()).map(|n| &**n).collect();
-    known.dedup();
-    let is_written = sites.iter().flat_map(|s| &s.prepared.sets).any(|s| s.name == name);
-    match (is_written, known.is_empty()) {
-        (true, _) => {
-            format!("pillion: SidecarSet `{name}` has no ledger yet: `pillion init rollout` writes it")
-        }
-        (false, true) => format!("pillion: there is no SidecarSet `{name}`, and no ledger at all"),
-        (false, false) => {
-            format!("pillion: there is no SidecarSet `{name}`; ledgers are of {}", known.join(", "))
-        }
-    }
-}
-
 /// A rollout, before its commits are made.
 struct Planned<'s> {
     rollout: Rollout<'s>,
@@ -394,25 +403,22 @@ impl Made<'_> {
         (rollout.name().to_owned(), rollout.site.cluster.as_ref().map(ToString::to_string))
     }
 
-    /// What the branch is to hold; None where nothing is to come.
-    fn tip(&self) -> Option<Id> {
-        (!self.stack.commits.is_empty()).then(|| self.stack.tip())
-    }
-
     /// What a push has to do; a branch is removed only where all of it is pillion's own.
     fn push(&self) -> Option<RefUpdate> {
-        let may_write = self.tip().is_some() || self.planned.examined.is_own_there;
-        self.planned.branch.push(self.tip()).filter(|_| may_write)
+        let tip = self.stack.new_tip();
+        let may_write = tip.is_some() || self.planned.examined.is_own_there;
+        self.planned.branch.push(tip).filter(|_| may_write)
     }
 
-    fn write(self, live: &Live<'_>) -> Result<Told, Failure> {
-        let written = match self.tip().is_some() || self.planned.examined.is_own_here {
-            true => self.planned.branch.write(live, self.tip())?,
+    fn write(self, live: &Live<'_>, args: &RepositoryArgs) -> Result<Told, Failure> {
+        let written = match self.stack.new_tip().is_some() || self.planned.examined.is_own_here {
+            true => self.planned.branch.write(live, &self.stack)?,
             false => Written::Nothing,
         };
         let (sidecar_set, cluster) = self.whose();
         let Self { planned: Planned { rollout, branch, examined }, stack, waits } = self;
         Ok(Told {
+            options: repository::options(args, cluster.as_deref()),
             sidecar_set,
             cluster,
             branch: branch.short().to_owned(),
@@ -447,6 +453,7 @@ impl Done {
             let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
         }
         self.staged.iter().for_each(|told| told.text(&mut text));
+        text.push_str(self.behind.as_deref().unwrap_or_default());
         text
     }
 
@@ -471,9 +478,14 @@ impl Told {
         let what = match self.written {
             Written::Same => "is as it was",
             Written::Made => "is made",
+            Written::Follows => "follows",
             Written::Anew => "is made anew",
             Written::Removed => "is removed",
             Written::Nothing => "is not needed",
+        };
+        let what = match self.written {
+            Written::Follows => format!("{what} {}", self.base.short()),
+            _ => what.to_owned(),
         };
         let set = called(&self.sidecar_set, self.cluster.as_deref());
         let pushed = if self.pushed { ", and pushed" } else { "" };
@@ -490,8 +502,11 @@ impl Told {
             let _ = writeln!(text, "  {then}: {reason}");
         }
         if let (Some(paused), false) = (&self.paused, self.commits.is_empty()) {
-            let _ =
-                writeln!(text, "  paused {paused}; `pillion resume {}` lets this follow", self.sidecar_set);
+            let _ = writeln!(
+                text,
+                "  paused {paused}; `pillion resume {}{}` lets this follow",
+                self.sidecar_set, self.options
+            );
         }
         if let Some(newer) = &self.newer {
             let _ = writeln!(
@@ -505,7 +520,7 @@ impl Told {
                 let _ = writeln!(text, "  not to be opened yet: {reason}");
             }
             None if self.opens && self.paused.is_none() => {
-                let how = format!("pillion stage --start {}", self.sidecar_set);
+                let how = format!("pillion stage --start {}{}", self.sidecar_set, self.options);
                 let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
             }
             None => {}
@@ -519,6 +534,7 @@ impl Told {
         let written = match self.written {
             Written::Same => "Same",
             Written::Made => "Made",
+            Written::Follows => "Follows",
             Written::Anew => "Anew",
             Written::Removed => "Removed",
             Written::Nothing => "Nothing",

@@ -1,5 +1,6 @@
 //! `pillion status`: where every rollout stands, since when, and what it waits for.
 
+use super::known::Known;
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, Output, USAGE, clock, to_stdout};
@@ -87,15 +88,16 @@ fn told(
     let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
     let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
     let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
-    let mut all = Vec::new();
+    let (mut all, mut known) = (Vec::new(), Known::default());
     for cluster in clusters {
         let (site, wrong) = live.site(cluster);
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         // What is not staged yet is said by the state.
         reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+        known.add(&site);
         for ledger in site.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
-                let mut standing = standing(&live, &site, ledger)?;
+                let mut standing = standing(&live, &site, ledger, &args.repository)?;
                 if !is_sound {
                     // A plan of what could not be read would be a guess.
                     "not known: something is wrong with what is live".clone_into(&mut standing.next);
@@ -105,11 +107,18 @@ fn told(
             }
         }
     }
+    // Of a name whose ledger cannot be read it is said why.
+    if let Some(wrong) = known.unknown(&args.names).filter(|_| !reporter.has_errors()) {
+        reporter.error(&format!("pillion: {wrong}"));
+        return Ok(USAGE);
+    }
+    let behind = behind(&live)?;
     *text = match args.output {
+        Output::Text if all.is_empty() && reporter.has_errors() => String::new(),
         Output::Text if all.is_empty() => {
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
-        Output::Text => all.iter().map(Standing::text).collect(),
+        Output::Text => all.iter().map(Standing::text).chain(behind).collect(),
         Output::Json => {
             let items: Vec<Value> = all.iter().map(Standing::json).collect();
             let head = live.head.id.to_string();
@@ -121,7 +130,23 @@ fn told(
     Ok(if reporter.has_errors() { FINDINGS } else { DONE })
 }
 
-fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, Failure> {
+/// Two branches: says that there are sources which the live branch has not been rendered from.
+pub(super) fn behind(live: &Live<'_>) -> Result<Option<String>, Failure> {
+    let Some(newer) = live.newer_source()? else { return Ok(None) };
+    let (branch, source) = (&live.branches.live, live.branches.source.as_deref().unwrap_or_default());
+    Ok(Some(format!(
+        "`{branch}` is rendered from {}, and `{source}` is at {}: `pillion render --branch {branch} --push` on it brings what is new\n",
+        live.source.id.short(),
+        newer.short()
+    )))
+}
+
+fn standing(
+    live: &Live<'_>,
+    site: &Site,
+    ledger: &Ledger,
+    args: &RepositoryArgs,
+) -> Result<Standing, Failure> {
     let cluster = site.cluster.as_deref();
     let source = site.course(&ledger.name).0.source.map(|r| r.name);
     let not_before = not_before(live, cluster, &ledger.name, &source);
@@ -151,27 +176,27 @@ fn standing(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Result<Standing, F
         held: holds(&rollout.course, ledger, given.today.as_deref()),
         newer: rollout.newer(),
         opens: rollout.opens(),
-        next: next(&rollout),
+        next: next(&rollout, &repository::options(args, cluster)),
         ledger: ledger.clone(),
     })
 }
 
-fn next(rollout: &Rollout<'_>) -> String {
+fn next(rollout: &Rollout<'_>, options: &str) -> String {
     let (first, resumes) = match &rollout.steps[..] {
         [Step::Resume(_), then, ..] => (Some(then), true),
         steps => (steps.first(), false),
     };
-    let next = step(rollout, first);
+    let next = step(rollout, first, options);
     let name = rollout.name();
-    if resumes { format!("`pillion resume {name}`, then {next}") } else { next }
+    if resumes { format!("`pillion resume {name}{options}`, then {next}") } else { next }
 }
 
-fn step(rollout: &Rollout<'_>, first: Option<&Step>) -> String {
+fn step(rollout: &Rollout<'_>, first: Option<&Step>, options: &str) -> String {
     if let Some(Step::Open(after)) = first
         && let Some(removal) = Removal::of(&rollout.course, after)
     {
         return format!(
-            "opening it removes the sidecar from {} ({}): `pillion stage --start {} --allow-removal`",
+            "opening it removes the sidecar from {} ({}): `pillion stage --start {} --allow-removal{options}`",
             removal.share(),
             removal.reason(&rollout.course),
             rollout.name()
@@ -183,7 +208,7 @@ fn step(rollout: &Rollout<'_>, first: Option<&Step>) -> String {
             n => {
                 let follow = if n == 1 { "follows" } else { "follow" };
                 let batches = counted(n as u64, "batch");
-                format!("opening it: `pillion stage --start {}`; {batches} {follow}", rollout.name())
+                format!("opening it: `pillion stage --start {}{options}`; {batches} {follow}", rollout.name())
             }
         },
         Some(Step::Batch(batch)) => format!(

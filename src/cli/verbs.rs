@@ -1,11 +1,14 @@
 //! `pause`, `resume`, `approve`: what a person does to a rollout, each a commit on its ledger; and what all such verbs
 //! share.
 
+use super::known::Known;
+use super::person::person;
 use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE, clock, to_stdout};
+use super::retry::{Attempt, with_retry};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, clock, to_stdout};
 use crate::diag::Code;
-use crate::git::trailer;
+use crate::git::{Identity, Release, Signing, trailer};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::Circumstances;
 use crate::stage::verbs::{self, Refused};
@@ -64,6 +67,8 @@ pub(super) struct Wanted {
     pub(super) trailers: Vec<(&'static str, String)>,
     /// What a person has to know besides.
     pub(super) notes: Vec<String>,
+    /// What a person does next: a command without its options, and what comes of it.
+    pub(super) next: Option<(String, &'static str)>,
 }
 
 /// What a verb decides on.
@@ -100,7 +105,12 @@ impl From<Failure> for Stop {
 
 impl Wanted {
     pub(super) fn new(after: Ledger, action: &'static str, subject: String, body: String) -> Self {
-        Self { after, action, subject, body, trailers: Vec::new(), notes: Vec::new() }
+        Self { after, action, subject, body, trailers: Vec::new(), notes: Vec::new(), next: None }
+    }
+
+    /// Names the command that a person types next.
+    pub(super) fn then(self, command: String, what: &'static str) -> Self {
+        Self { next: Some((command, what)), ..self }
     }
 }
 
@@ -115,7 +125,9 @@ pub(super) fn pause(
         let before = ledger_of(site, &args.name)?;
         let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
         let body = "Nothing more is released until `pillion resume`.".to_owned();
-        Ok(Wanted::new(verbs::pause(&before, &args.reason)?, "Pause", subject, body))
+        let after = verbs::pause(&before, &args.reason, Some(seen.by))?;
+        let resume = format!("pillion resume {}", args.name);
+        Ok(Wanted::new(after, "Pause", subject, body).then(resume, "lets it go on"))
     })
 }
 
@@ -139,7 +151,8 @@ pub(super) fn resume(
                 "It was rolled back, and may be rolled out again.".to_owned(),
             ),
         };
-        Ok(Wanted::new(after, "Resume", subject, body))
+        let stage = format!("pillion stage {}", args.name);
+        Ok(Wanted::new(after, "Resume", subject, body).then(stage, "shows what comes"))
     })
 }
 
@@ -165,7 +178,8 @@ pub(super) fn approve(
         let subject = format!("approve batch {}", args.batch);
         let body = "The approval is for this plan alone: other workloads or sizes need another.".to_owned();
         let trailers = vec![(trailer::PLAN, plan)];
-        Ok(Wanted { trailers, ..Wanted::new(after, "Approve", subject, body) })
+        let wanted = Wanted { trailers, ..Wanted::new(after, "Approve", subject, body) };
+        Ok(wanted.then(format!("pillion status {}", args.name), "shows what the rollout waits for"))
     })
 }
 
@@ -178,19 +192,12 @@ pub(super) fn in_words(reason: &str) -> Result<String, String> {
 }
 
 pub(super) fn ledger_of(site: &Site, name: &str) -> Result<Ledger, Refused> {
-    site.prepared.ledgers.get(name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = site.prepared.ledgers.keys().map(|n| &**n).collect();
-        Refused(match known.is_empty() {
-            true => {
-                format!("`{name}` has no ledger, and neither has another: `pillion init rollout` writes them")
-            }
-            false => format!("`{name}` has no ledger; there are ledgers of {}", known.join(", ")),
-        })
-    })
+    let unknown = || Refused(Known::of(site).unknown([&name.to_owned()]).unwrap_or_default());
+    site.prepared.ledgers.get(name).cloned().ok_or_else(unknown)
 }
 
-/// Reads what is live, lets the verb decide, commits and lands the commit. Somebody else's commit in between is no
-/// failure: the verb decides anew.
+/// Reads what is live, lets the verb decide, and releases the commit in the name of the person who does it. Somebody
+/// else's commit in between is no failure: the verb decides anew.
 pub(super) fn change(
     args: &LedgerArgs,
     common: &Common,
@@ -213,78 +220,91 @@ fn try_change(
     decide: &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
     said: &mut String,
 ) -> Result<u8, Failure> {
-    let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
-    for _ in 0..repository::ATTEMPTS {
-        let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
+    let Some(opened) = repository::open_to_commit(&args.repository, common, reporter)? else {
+        return Ok(USAGE);
+    };
+    let person = person(&opened.repository)?;
+    let verb = Verb { args, opened: &opened, person: &person };
+    let code = with_retry(&opened, reporter, |reporter| {
+        let Some(live) = opened.live(reporter)? else { return Ok(Attempt::Done(FINDINGS)) };
         let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else {
-            return Ok(USAGE);
+            return Ok(Attempt::Done(USAGE));
         };
         let [cluster] = clusters[..] else {
             let known: Vec<_> = clusters.iter().flatten().copied().collect();
-            reporter.say(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
-            return Ok(USAGE);
+            reporter.error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
+            return Ok(Attempt::Done(USAGE));
         };
-        match once(args, &opened, &live, cluster, reporter, decide)? {
-            Once::Done(text) => {
-                *said = text;
-                return Ok(DONE);
+        verb.once(&live, cluster, reporter, decide, said)
+    })?;
+    Ok(code.unwrap_or(ENVIRONMENT))
+}
+
+/// What every attempt of a verb needs.
+struct Verb<'a> {
+    args: &'a LedgerArgs,
+    opened: &'a Opened,
+    person: &'a Identity,
+}
+
+impl Verb<'_> {
+    fn once(
+        &self,
+        live: &Live<'_>,
+        cluster: Option<&str>,
+        reporter: &mut Reporter,
+        decide: &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+        said: &mut String,
+    ) -> Result<Attempt<u8>, Failure> {
+        let (site, wrong) = live.site(cluster);
+        // What is not staged yet has nothing to do with what a person says here.
+        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+        if reporter.has_errors() {
+            return Ok(Attempt::Done(FINDINGS));
+        }
+        let (by, today) = (self.person.to_string(), clock::today());
+        let wanted = match decide(&Seen { live, site: &site, by: &by, today: &today }) {
+            Ok(wanted) => wanted,
+            Err(Stop::Refused(refused)) => {
+                reporter.failure(&refused);
+                return Ok(Attempt::Done(FINDINGS));
             }
-            Once::Again => opened.fetch()?,
-            Once::Stopped(code) => return Ok(code),
-        }
+            Err(Stop::Failed(failure)) => return Err(failure),
+        };
+        let Wanted { after, action, subject, body, trailers, notes, next } = wanted;
+        let change = Change { after: &after, action, subject, body, trailers };
+        let (made, wrong) = commit(live, &site, &change, &Signing::off())?;
+        reporter.add(wrong);
+        let Some(made) = made else { return Ok(Attempt::Done(FINDINGS)) };
+        let release = Release { at: clock::now(), by: Some(self.person) };
+        let put = match self.args.no_push {
+            true => self.opened.leave(made.id, &release)?,
+            false => self.opened.release(live, made.id, &release)?,
+        };
+        Ok(match put {
+            Put::At(id, place) | Put::Same(id, place) => {
+                let next = next.map(|(command, what)| {
+                    (format!("{command}{}", repository::options(&self.args.repository, cluster)), what)
+                });
+                let notes: String = notes.iter().map(|note| format!("\n{note}")).collect();
+                let what = format!("{} {}", id.short(), made.subject());
+                *said = self.done(&what, &format!("{place}{notes}"), next)?;
+                Attempt::Done(DONE)
+            }
+            Put::Moved(lost) => Attempt::Lost(lost),
+        })
     }
-    reporter.say("pillion: the live branch moves faster than this commit can be made: try again");
-    Ok(super::ENVIRONMENT)
-}
 
-/// What became of one attempt.
-enum Once {
-    Done(String),
-    Again,
-    Stopped(u8),
-}
-
-fn once(
-    args: &LedgerArgs,
-    opened: &Opened,
-    live: &Live<'_>,
-    cluster: Option<&str>,
-    reporter: &mut Reporter,
-    decide: &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
-) -> Result<Once, Failure> {
-    let (site, wrong) = live.site(cluster);
-    // What is not staged yet has nothing to do with what a person says here.
-    reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
-    if reporter.has_errors() {
-        return Ok(Once::Stopped(FINDINGS));
+    /// Says what was done, where it is now, and what a person types next.
+    fn done(&self, what: &str, place: &str, next: Option<(String, &str)>) -> Result<String, Failure> {
+        let next = match (self.args.no_push, next) {
+            (true, _) => {
+                let here = format!("git branch --force {} refs/pillion/outbox", self.opened.branches.live);
+                Some((self.opened.push_command()?.unwrap_or(here), "releases it"))
+            }
+            (false, next) => next,
+        };
+        let next = next.map_or_else(String::new, |(command, what)| format!("next: `{command}` {what}\n"));
+        Ok(format!("{what}\n{place}\n{next}"))
     }
-    let who = &live.branches.identity;
-    let (by, today) = (format!("{} <{}>", who.name(), who.email()), clock::today());
-    let wanted = match decide(&Seen { live, site: &site, by: &by, today: &today }) {
-        Ok(wanted) => wanted,
-        Err(Stop::Refused(refused)) => {
-            reporter.failure(&refused);
-            return Ok(Once::Stopped(FINDINGS));
-        }
-        Err(Stop::Failed(failure)) => return Err(failure),
-    };
-    let notes: String = wanted.notes.iter().map(|note| format!("{note}\n")).collect();
-    let change = Change {
-        after: &wanted.after,
-        action: wanted.action,
-        subject: wanted.subject,
-        body: wanted.body,
-        trailers: wanted.trailers,
-        time: clock::now(),
-    };
-    let (made, wrong) = commit(live, &site, &change, &opened.signing()?)?;
-    reporter.add(wrong);
-    let Some(made) = made else { return Ok(Once::Stopped(FINDINGS)) };
-    Ok(match opened.land(live, made.id, args.no_push)? {
-        Put::At(place) | Put::Same(place) => {
-            let subject = made.message.lines().next().unwrap_or_default();
-            Once::Done(format!("{} {subject}\n{place}\n{notes}", made.id.short()))
-        }
-        Put::Moved => Once::Again,
-    })
 }

@@ -4,7 +4,7 @@ use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE};
 use crate::diag::{Diagnostic, counted};
-use crate::stage::{Failure, Live, check_own_render, verify};
+use crate::stage::{Failure, Live, Opened, check_own_render, verify};
 use crate::write;
 use clap::Args;
 
@@ -14,7 +14,7 @@ pub(super) struct VerifyArgs {
     /// Check also how the ledgers came from their state at this commit to what they are
     #[arg(long, value_name = "COMMIT")]
     base: Option<String>,
-    /// The commit to check; without it HEAD, in a bare repository the live branch
+    /// The commit to check; without it HEAD, in a bare repository and beside a live branch of its own that one
     #[arg(value_name = "COMMIT")]
     commit: Option<String>,
     #[command(flatten)]
@@ -33,13 +33,11 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
     };
     let repository = &opened.repository;
     let live = match args.commit.as_deref().or((!repository.is_bare()).then_some("HEAD")) {
-        Some(revision) => {
-            let commit = repository.resolve(revision)?;
-            let (live, wrong) =
-                Live::read_at(repository, &opened.branches, &opened.config, (revision.to_owned(), commit))?;
-            reporter.add(wrong);
-            live.map(|live| live.with_manifests(&opened.manifests))
-        }
+        Some(revision) => match at(&opened, revision, reporter) {
+            // With two branches HEAD is mostly on that of the sources, which nothing is rendered onto.
+            Err(Failure::NoSource { .. }) if args.commit.is_none() => opened.live(reporter)?,
+            read => read?,
+        },
         None => opened.live(reporter)?,
     };
     let Some(live) = live else { return Ok(FINDINGS) };
@@ -68,4 +66,13 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
         counted(ledgers as u64, "ledger")
     ));
     Ok(DONE)
+}
+
+/// Reads what would be live if the live branch were at a commit.
+fn at<'o>(opened: &'o Opened, revision: &str, reporter: &mut Reporter) -> Result<Option<Live<'o>>, Failure> {
+    let commit = opened.repository.resolve(revision)?;
+    let place = (revision.to_owned(), commit);
+    let (live, wrong) = Live::read_at(&opened.repository, &opened.branches, &opened.config, place)?;
+    reporter.add(wrong);
+    Ok(live.map(|live| live.with_manifests(&opened.manifests)))
 }

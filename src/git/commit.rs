@@ -1,6 +1,6 @@
 //! How is a commit made? From its parts alone, so that the same parts are the same commit on every machine.
 
-use super::{Failure, Id, Identity, Repository, Signing, Time};
+use super::{Failure, Id, Identity, Repository, Signing, Time, trailer};
 use git2::ObjectType;
 
 /// What a commit is made of.
@@ -12,13 +12,60 @@ pub struct NewCommit<'a> {
     pub parents: &'a [Id],
     /// The whole message; [`super::trailer::message`] makes one.
     pub message: &'a str,
-    /// Author and committer.
+    /// Who wrote it, and when.
+    pub author: Signature<'a>,
+    /// Who put it into this history, and when.
+    pub committer: Signature<'a>,
+}
+
+/// Who, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature<'a> {
+    /// Who.
     pub identity: &'a Identity,
     /// When: an argument, never the clock.
     pub time: Time,
 }
 
+/// When a commit is put onto a branch that others follow, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release<'a> {
+    /// The committer's date.
+    pub at: Time,
+    /// The person who did it: the author, whom the trailer `Pillion-By` names too. None: nobody but the committer.
+    pub by: Option<&'a Identity>,
+}
+
+impl<'a> Signature<'a> {
+    /// Returns who and when.
+    pub fn new(identity: &'a Identity, time: Time) -> Self {
+        Self { identity, time }
+    }
+}
+
 impl Repository {
+    /// Writes a commit like another one, with the moment of its release as the committer's date, and with the person
+    /// who released it as its author, where there is one. Tree, parents and the rest of the message stay. Returns the
+    /// other one's own id where that says all of it already.
+    ///
+    /// # Errors
+    /// When the other commit is not in the repository, or as [`Repository::write_commit`].
+    pub fn release(&self, commit: Id, release: &Release<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
+        let made = self.commit(commit)?;
+        if release.by.is_none() && made.time == release.at {
+            return Ok(commit);
+        }
+        let (message, author) = match release.by {
+            Some(by) => {
+                (trailer::with(&made.message, trailer::BY, &by.to_string()), Signature::new(by, release.at))
+            }
+            None => (made.message, Signature::new(&made.author, made.author_time)),
+        };
+        let committer = Signature::new(&made.committer, release.at);
+        let new = NewCommit { tree: made.tree, parents: &made.parents, message: &message, author, committer };
+        self.write_commit(&new, signing)
+    }
+
     /// Writes a commit and returns its id; no ref is moved.
     ///
     /// # Errors
@@ -39,7 +86,7 @@ impl Repository {
 
 /// Returns the bytes of a commit object.
 pub(super) fn bytes(new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Vec<u8>, Failure> {
-    signing.sign(text(new)?.into_bytes(), new.identity)
+    signing.sign(text(new)?.into_bytes(), new.committer.identity)
 }
 
 /// Returns the text of a commit object.
@@ -47,26 +94,22 @@ fn text(new: &NewCommit<'_>) -> Result<String, Failure> {
     if new.message.contains('\0') {
         return Err(Failure::Message);
     }
-    let (sign, minutes) = if new.time.offset_minutes < 0 {
-        ('-', -new.time.offset_minutes)
-    } else {
-        ('+', new.time.offset_minutes)
-    };
-    let who = format!(
-        "{} <{}> {} {sign}{:02}{:02}",
-        new.identity.name(),
-        new.identity.email(),
-        new.time.seconds,
-        minutes / 60,
-        minutes % 60
-    );
     let mut text = format!("tree {}\n", new.tree);
     for parent in new.parents {
         text.push_str(&format!("parent {parent}\n"));
     }
-    text.push_str(&format!("author {who}\ncommitter {who}\n\n{}", new.message));
+    let (author, committer) = (line(new.author), line(new.committer));
+    text.push_str(&format!("author {author}\ncommitter {committer}\n\n{}", new.message));
     if !text.ends_with('\n') {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Returns who and when as a commit writes it.
+fn line(who: Signature<'_>) -> String {
+    let Signature { identity, time } = who;
+    let (sign, minutes) =
+        if time.offset_minutes < 0 { ('-', -time.offset_minutes) } else { ('+', time.offset_minutes) };
+    format!("{identity} {} {sign}{:02}{:02}", time.seconds, minutes / 60, minutes % 60)
 }

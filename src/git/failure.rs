@@ -295,6 +295,17 @@ impl Failure {
         }
     }
 
+    /// Returns whether somebody else was at the same ref at the same moment: the same may succeed right away.
+    pub fn is_contention(&self) -> bool {
+        match self {
+            Self::RefMoved { .. } | Self::Locked { .. } => true,
+            Self::Unreachable { said, .. } | Self::Remote { said, .. } => {
+                said.contains("cannot lock ref") || said.contains(".lock': File exists")
+            }
+            _ => false,
+        }
+    }
+
     /// Returns a closure that says what was being done when libgit2 failed.
     pub(super) fn git(what: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
         |source| Self::Git { what: what.into(), source }

@@ -1,6 +1,7 @@
 //! Who makes a commit, and when?
 
-use super::Failure;
+use super::{Failure, Repository};
+use std::fmt;
 
 /// Author and committer of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,27 @@ impl Identity {
     /// Returns the e-mail address.
     pub fn email(&self) -> &str {
         &self.email
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <{}>", self.name, self.email)
+    }
+}
+
+impl Repository {
+    /// Returns who git says is at work: `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`, then `user.name` and `user.email` of
+    /// git's configuration. None where nobody has said so: a name that git guesses from the machine is nobody's.
+    ///
+    /// # Errors
+    /// When git cannot be asked.
+    pub fn author(&self) -> Result<Option<Identity>, Failure> {
+        let answer = self.git(&["-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])?;
+        let said = String::from_utf8_lossy(&answer.out).into_owned();
+        let parts = said.rsplit_once('>').and_then(|(who, _)| who.split_once('<'));
+        let known = parts.filter(|_| answer.code == Some(0));
+        Ok(known.and_then(|(name, email)| Identity::new(name, email).ok()))
     }
 }
 

@@ -31,7 +31,7 @@ pub mod trailer;
 mod tree;
 
 pub use answer::{Pushed, masked};
-pub use commit::NewCommit;
+pub use commit::{NewCommit, Release, Signature};
 pub use editor::TreeEditor;
 pub use failure::Failure;
 pub use history::{Commit, Log, Walk};

@@ -57,7 +57,8 @@ impl Repository {
     pub(super) fn git(&self, args: &[&str]) -> Result<Answer, Failure> {
         let mut command = self.command(&self.programs.git);
         command.arg("--git-dir").arg(self.git_dir()).args(args);
-        let doing = args.first().copied().unwrap_or_default();
+        let doing =
+            args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
         self.run(command, &format!("git {doing}"), Vec::new())
     }
 

@@ -11,6 +11,8 @@ pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
 pub const ACTION: &str = "Pillion-Action";
 /// Which batch of how many: `2/3`.
 pub const BATCH: &str = "Pillion-Batch";
+/// The person who did it, name and address: the author, too.
+pub const BY: &str = "Pillion-By";
 /// Why a rollout was paused or rolled back: one line of JSON a pod.
 pub const EVIDENCE: &str = "Pillion-Evidence";
 /// The released revision; `-` for nothing.
@@ -28,7 +30,7 @@ pub const SOURCE: &str = "Pillion-Source";
 
 /// Every key that pillion writes, sorted.
 pub const KEYS: &[&str] =
-    &[REFERENCE_COMMIT, ACTION, BATCH, EVIDENCE, FROM, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
+    &[REFERENCE_COMMIT, ACTION, BATCH, BY, EVIDENCE, FROM, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
 
 /// One line for machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,19 @@ pub fn message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String
         message.push('\n');
     }
     message
+}
+
+/// Returns a message with one more trailer, among the others that [`message`] has written.
+pub fn with(message: &str, key: &str, value: &str) -> String {
+    let new = format!("{key}: {}", one_line(value));
+    let (text, block) = match message.trim_end().rsplit_once("\n\n") {
+        Some((text, block)) if is_block(&block.lines().collect::<Vec<_>>()) => (text, block),
+        _ => (message.trim_end(), ""),
+    };
+    let mut lines: Vec<&str> = block.lines().collect();
+    let behind = lines.iter().position(|line| split(line).is_some_and(|(other, _)| other > key));
+    lines.insert(behind.unwrap_or(lines.len()), &new);
+    format!("{text}\n\n{}\n", lines.join("\n"))
 }
 
 /// Returns the trailers of a message, in its order.

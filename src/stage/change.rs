@@ -3,7 +3,7 @@
 use super::message::trailers;
 use super::{Failure, Live, Site, Staged};
 use crate::diag::Diagnostic;
-use crate::git::{NewCommit, Signing, Time, trailer};
+use crate::git::{NewCommit, Signature, Signing, trailer};
 use crate::model::ledger::{Ledger, emit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,12 +21,10 @@ pub struct Change<'a> {
     pub body: String,
     /// Further trailers.
     pub trailers: Vec<(&'static str, String)>,
-    /// When it is done.
-    pub time: Time,
 }
 
-/// Makes the commit of a change on top of what is live, and moves no ref. There is none when something is wrong
-/// with a file.
+/// Makes the commit of a change on top of what is live, and moves no ref. It says nothing of when and by whom: that
+/// comes with [`Opened::release`](super::Opened::release). There is none when something is wrong with a file.
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
@@ -54,16 +52,12 @@ pub fn commit(
     let mut all = trailers(live, change.action, change.after);
     all.extend(change.trailers.iter().cloned());
     let message = trailer::message(&format!("{}: {}", change.after.name, change.subject), &change.body, &all);
-    let new = NewCommit {
-        tree: editor.write()?,
-        parents: &[live.head.id],
-        message: &message,
-        identity: &live.branches.identity,
-        time: change.time,
-    };
+    let who = Signature::new(&live.branches.identity, live.head.time);
+    let (tree, parents) = (editor.write()?, &[live.head.id]);
+    let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
     let id = editor.commit(&new, signing)?;
     editor.finish()?;
-    Ok((Some(Staged { id, message }), diagnostics))
+    Ok((Some(Staged { id, tree, message }), diagnostics))
 }
 
 /// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of

@@ -22,11 +22,28 @@ pub enum Failure {
         /// What makes the branch, with two of them.
         more: String,
     },
+    /// The remote has no live branch.
+    #[error("`{remote}` has no branch `{branch}` yet: {how}")]
+    NotPushed {
+        /// The remote.
+        remote: String,
+        /// The live branch.
+        branch: String,
+        /// The command that makes it.
+        how: String,
+    },
+    /// Nobody knows who does this.
+    #[error(
+        "git does not know who you are, and the commit is to say who did this: `git config --global user.name \"Your Name\"` and `git config --global user.email you@example.com`; in CI, GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL say it"
+    )]
+    NoPerson,
     /// No commit says where the rendered files come from.
     #[error(
-        "no commit of `{branch}` has a trailer `Pillion-Source`, which says the commit of `{source_branch}` that its files come from: `pillion render --branch {branch}` makes such a commit"
+        "no commit of `{place}` has a trailer `Pillion-Source`, which says the commit of `{source_branch}` that its files come from: `pillion render --branch {branch}` makes such a commit on `{branch}`"
     )]
     NoSource {
+        /// Where it was looked for.
+        place: String,
         /// The live branch.
         branch: String,
         /// The branch of the sources.
@@ -93,6 +110,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Returns whether somebody else was at the same ref at the same moment: the same may succeed right away.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, Self::Git(failure) if failure.is_contention())
+    }
+
     /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -5,7 +5,7 @@ use super::{
     message,
 };
 use crate::diag::{Code, Diagnostic, Label};
-use crate::git::{Commit, Id, NewCommit, Repository, Signing, TreeEditor};
+use crate::git::{Commit, Id, NewCommit, Repository, Signature, Signing, TreeEditor};
 use crate::model::file_list::{self, slashes};
 use crate::read::{Files as _, Listing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,18 +81,15 @@ pub fn land(
     }
     let files = folder.made.len();
     let (after, mut editor) = folder.finish()?;
-    let is_new = Some(after) != tree || before.as_ref().is_none_or(|b| has_new_sources(b, source, &sources));
+    let is_new =
+        Some(after) != tree || before.as_ref().is_none_or(|b| b.has_new_sources(source.id, &sources));
     if !is_new {
         return Ok((Some(Landed { commit: None, files }), diagnostics));
     }
     let parents: Vec<Id> = head.iter().map(|(_, head)| head.id).collect();
-    let new = NewCommit {
-        tree: after,
-        parents: &parents,
-        message: &message::render(source),
-        identity: &branches.identity,
-        time: source.time,
-    };
+    let who = Signature::new(&branches.identity, source.time);
+    let message = message::render(source);
+    let new = NewCommit { tree: after, parents: &parents, message: &message, author: who, committer: who };
     let commit = Some(editor.commit(&new, signing)?);
     editor.finish()?;
     Ok((Some(Landed { commit, files }), diagnostics))
@@ -127,18 +124,6 @@ fn before<'r>(
         }
     }
     Ok((Some(live), diagnostics))
-}
-
-/// Tells whether sources, SidecarSets or pillion.yaml differ: plans read them from the commit that is named last.
-fn has_new_sources(before: &Live<'_>, source: &Commit, sources: &Listing<'_, Id>) -> bool {
-    before.source.id != source.id && {
-        let configuration = &before.configuration;
-        let layout = &configuration.layout;
-        let mut roots = layout.sources();
-        roots.extend(layout.in_root(&layout.sidecar_sets));
-        roots.push(layout.root.join("pillion.yaml"));
-        roots.iter().any(|root| before.sources().below_or_at(root) != sources.below_or_at(root))
-    }
 }
 
 /// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.

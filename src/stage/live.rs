@@ -56,7 +56,7 @@ impl<'r> Live<'r> {
         let head = repository.commit(head)?;
         let source = match &branches.source {
             None => head.clone(),
-            Some(source) => repository.commit(source_of(repository, branches, source, head.id)?)?,
+            Some(source) => repository.commit(source_of(repository, branches, source, (&place, head.id))?)?,
         };
         let sources = listing(repository, source.tree)?;
         let rendered = match source.tree == head.tree {
@@ -74,6 +74,35 @@ impl<'r> Live<'r> {
         let live =
             Self { repository, branches, place, head, source, configuration, manifests, sources, rendered };
         Ok((Some(live), diagnostics))
+    }
+
+    /// Two branches: returns the head of the branch of the sources, where manifests, SidecarSets or pillion.yaml there
+    /// are others than in the commit that the live head was rendered from.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn newer_source(&self) -> Result<Option<Id>, Failure> {
+        let Some(source) = &self.branches.source else { return Ok(None) };
+        let name = format!("refs/heads/{source}");
+        let names = [self.branches.tracking_of(&name), name];
+        let Some(head) = names.iter().find_map(|name| self.repository.find_ref(name)) else {
+            return Ok(None);
+        };
+        let head = self.repository.commit(head)?;
+        let is_behind = self.repository.is_ancestor(self.source.id, head.id)?
+            && self.has_new_sources(head.id, &listing(self.repository, head.tree)?);
+        Ok(is_behind.then_some(head.id))
+    }
+
+    /// Tells whether a commit has other sources, SidecarSets or pillion.yaml than the one that is named last.
+    pub(super) fn has_new_sources(&self, commit: Id, sources: &Listing<'_, Id>) -> bool {
+        self.source.id != commit && {
+            let layout = &self.configuration.layout;
+            let mut roots = layout.sources();
+            roots.extend(layout.in_root(&layout.sidecar_sets));
+            roots.push(layout.root.join("pillion.yaml"));
+            roots.iter().any(|root| self.sources().below_or_at(root) != sources.below_or_at(root))
+        }
     }
 
     /// Returns the files of the source commit.
@@ -182,7 +211,12 @@ pub fn listing(repository: &Repository, tree: Id) -> Result<Listing<'_, Id>, Fai
 }
 
 /// Returns the commit of the sources: what the newest commit of the live branch says that says something.
-fn source_of(repository: &Repository, branches: &Branches, source: &str, head: Id) -> Result<Id, Failure> {
+fn source_of(
+    repository: &Repository,
+    branches: &Branches,
+    source: &str,
+    (place, head): (&str, Id),
+) -> Result<Id, Failure> {
     for commit in repository.log(head, None, Walk::FirstParent)? {
         let commit = commit?;
         let Some(value) = commit.trailer(trailer::SOURCE) else { continue };
@@ -190,7 +224,10 @@ fn source_of(repository: &Repository, branches: &Branches, source: &str, head: I
         return value.parse().map_err(|_| Failure::OddSource { value, commit: commit.id, branch });
     }
     let (branch, source_branch) = (branches.live.clone(), source.to_owned());
-    Err(Failure::NoSource { branch, source_branch })
+    // What a person names need not be the live branch.
+    let is_live = [branches.tracking(), branches.local(), branch.clone()].iter().any(|name| name == place);
+    let place = if is_live { branch.clone() } else { place.to_owned() };
+    Err(Failure::NoSource { place, branch, source_branch })
 }
 
 fn no_live_branch(branches: &Branches) -> Failure {

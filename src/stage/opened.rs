@@ -3,7 +3,7 @@
 
 use super::{Branches, Failure, Live, Manifests};
 use crate::diag::Diagnostic;
-use crate::git::{Expected, Id, Move, Pushed, RefUpdate, Repository, Signing, Upstream};
+use crate::git::{Expected, Id, Move, Pushed, RefUpdate, Release, Repository, Signing, Upstream};
 use std::path::PathBuf;
 
 /// Where commits wait that are not to be pushed.
@@ -24,12 +24,12 @@ pub struct Opened {
 /// What became of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
-    /// It is there; in words.
-    At(String),
-    /// It was there already: somebody else has made the same commit and was faster; in words.
-    Same(String),
-    /// Somebody else was faster.
-    Moved,
+    /// It is there: the commit as it was released, and where, in words.
+    At(Id, String),
+    /// It was there already: somebody else has made the same commit and was faster.
+    Same(Id, String),
+    /// Somebody else was faster with another commit: this one, which went nowhere.
+    Moved(Id),
 }
 
 impl Opened {
@@ -65,7 +65,7 @@ impl Opened {
     /// # Errors
     /// When the remote cannot be reached.
     pub fn fetch(&self) -> Result<(), Failure> {
-        self.fetch_with(&[])
+        self.fetch_with(&[]).map(drop)
     }
 
     /// Brings the live branch up to date, that of the sources, and all staged ones.
@@ -73,35 +73,82 @@ impl Opened {
     /// # Errors
     /// When the remote cannot be reached.
     pub fn fetch_all(&self) -> Result<(), Failure> {
-        self.fetch_with(&[&self.branches.all_staged()])
+        self.fetch_with(&[&self.branches.all_staged()]).map(drop)
     }
 
     /// Brings the live branch up to date, that of the sources, and further ones; a name that ends in `*` means all
-    /// that begin so.
+    /// that begin so. Returns the head of the live branch; None: there is none.
     ///
     /// # Errors
     /// When the remote cannot be reached.
-    pub fn fetch_with(&self, more: &[&str]) -> Result<(), Failure> {
+    pub fn fetch_with(&self, more: &[&str]) -> Result<Option<Id>, Failure> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let source = self.branches.source.as_deref();
         let names: Vec<&str> =
             [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
-        self.repository.fetch(&upstream, &names)?;
-        Ok(())
+        Ok(self.repository.fetch(&upstream, &names)?.first().copied().flatten())
     }
 
-    /// Puts a commit on top of what is live; with `stays` it is left in this repository.
+    /// Puts a commit on top of what is live, with the moment and the person of its release: the one way by which
+    /// anything but a render gets there. Its id is another one then, tree and message are the same.
     ///
     /// # Errors
     /// When the remote cannot be reached, or does not want the commit.
-    pub fn land(&self, live: &Live<'_>, commit: Id, stays: bool) -> Result<Put, Failure> {
-        let Self { repository, branches, .. } = self;
-        if stays {
-            repository.update_ref(OUTBOX, commit, Expected::Anything, "pillion: left here by --no-push")?;
-            let release = format!("git push {} {OUTBOX}:{}", branches.remote, branches.live);
-            return Ok(Put::At(format!("left at {OUTBOX}; `{release}` releases it")));
-        }
+    pub fn release(&self, live: &Live<'_>, commit: Id, release: &Release<'_>) -> Result<Put, Failure> {
+        let commit = self.repository.release(commit, release, &self.signing()?)?;
         self.push_from(commit, Expected::At(live.head.id))
+    }
+
+    /// Leaves a commit in this repository, as it would be released now.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn leave(&self, commit: Id, release: &Release<'_>) -> Result<Put, Failure> {
+        let commit = self.repository.release(commit, release, &self.signing()?)?;
+        self.repository.update_ref(OUTBOX, commit, Expected::Anything, "pillion: left here")?;
+        Ok(Put::At(commit, format!("left at {OUTBOX}")))
+    }
+
+    /// Returns the command that pushes what was left here; None where there is no remote to push to.
+    ///
+    /// # Errors
+    /// When there are only other remotes than the one that is meant.
+    pub fn push_command(&self) -> Result<Option<String>, Failure> {
+        let Branches { remote, live, .. } = &self.branches;
+        let upstream = self.repository.upstream(remote)?;
+        Ok((upstream != Upstream::Here).then(|| format!("git push {remote} {OUTBOX}:{live}")))
+    }
+
+    /// Brings the live branch up to date, and that of the sources, and makes sure that there is one to commit onto.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, or has no such branch.
+    pub fn fetch_live(&self) -> Result<(), Failure> {
+        match self.fetch_with(&[])? {
+            Some(_) => Ok(()),
+            None => self.needs_live(None),
+        }
+    }
+
+    /// Makes sure that the upstream has the live branch, as it was fetched last.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn has_live(&self) -> Result<(), Failure> {
+        let upstream = self.repository.upstream(&self.branches.remote)?;
+        self.needs_live(self.repository.branch(&upstream, &self.branches.live))
+    }
+
+    fn needs_live(&self, head: Option<Id>) -> Result<(), Failure> {
+        let Branches { remote, live, source, .. } = &self.branches;
+        if head.is_some() || self.repository.upstream(remote)? == Upstream::Here {
+            return Ok(());
+        }
+        let how = match source {
+            Some(_) => format!("pillion render --branch {live} --push"),
+            None => format!("git push -u {remote} {live}"),
+        };
+        Err(Failure::NotPushed { remote: remote.clone(), branch: live.clone(), how })
     }
 
     /// Pushes a commit to the live branch as it was fetched. Returns where it is now; None: somebody else was faster.
@@ -112,8 +159,8 @@ impl Opened {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let expected = Expected::read(self.repository.branch(&upstream, &self.branches.live));
         Ok(match self.push_from(commit, expected)? {
-            Put::At(place) | Put::Same(place) => Some(place),
-            Put::Moved => None,
+            Put::At(_, place) | Put::Same(_, place) => Some(place),
+            Put::Moved(_) => None,
         })
     }
 
@@ -123,22 +170,23 @@ impl Opened {
         let name = branches.local();
         let update = RefUpdate { name, to: Some(commit), expected, how: Move::FastForward };
         let pushed = match repository.push(&upstream, &[update])?.into_iter().next() {
-            Some(Err(crate::git::Failure::RefMoved { .. })) => return Ok(Put::Moved),
+            Some(Err(crate::git::Failure::RefMoved { .. })) => return Ok(Put::Moved(commit)),
             Some(outcome) => outcome?,
             None => Pushed::Same,
         };
         let place = match upstream {
             Upstream::Remote(remote) => {
-                // git does so too, but not in every bare clone.
+                // git does so too, but not in every bare clone. What is pushed is pushed: another program that
+                // writes this ref now brings it at least as far.
                 let note = "pillion: pushed";
-                repository.update_ref(&branches.tracking(), commit, Expected::Anything, note)?;
+                drop(repository.update_ref(&branches.tracking(), commit, Expected::Anything, note));
                 format!("pushed to {remote}/{}", branches.live)
             }
             Upstream::Here => format!("on {}", branches.live),
         };
         Ok(match pushed {
-            Pushed::Moved => Put::At(place),
-            Pushed::Same => Put::Same(place),
+            Pushed::Moved => Put::At(commit, place),
+            Pushed::Same => Put::Same(commit, place),
         })
     }
 }

@@ -4,7 +4,7 @@
 use super::rollout::after;
 use super::{Failure, Live, Rollout, Site, message};
 use crate::diag::Diagnostic;
-use crate::git::{Commit, Id, NewCommit, Signing, Time, TreeEditor};
+use crate::git::{Commit, Id, NewCommit, Signature, Signing, Time, TreeEditor};
 use crate::model::ledger::{Ledger, emit};
 use crate::plan::{Batch, Step};
 use crate::read::in_order;
@@ -26,6 +26,8 @@ pub struct Stack {
 pub struct Staged {
     /// Its name.
     pub id: Id,
+    /// The tree of its files.
+    pub tree: Id,
     /// The whole message.
     pub message: String,
 }
@@ -40,7 +42,12 @@ impl Staged {
 impl Stack {
     /// Returns the last commit; the base where there is none.
     pub fn tip(&self) -> Id {
-        self.commits.last().map_or(self.base, |c| c.id)
+        self.new_tip().unwrap_or(self.base)
+    }
+
+    /// Returns the last commit; None where there is none.
+    pub fn new_tip(&self) -> Option<Id> {
+        self.commits.last().map(|c| c.id)
     }
 }
 
@@ -252,19 +259,16 @@ impl<'a, 'r> Builder<'a, 'r> {
         let before = before(self.rollout, self.steps, step);
         let message = message::message(self.live, self.rollout, before, taken);
         let message = message.expect("only a rest has no message, and it is no step of a stack");
-        let new = NewCommit {
-            tree: self.editor.write()?,
-            parents: &[self.stack.tip()],
-            message: &message,
-            identity: &self.live.branches.identity,
-            time: self.time(),
-        };
+        // The same ids from every clone: nothing of this machine and nothing of this moment.
+        let who = Signature::new(&self.live.branches.identity, self.time());
+        let (tree, parents) = (self.editor.write()?, &[self.stack.tip()]);
+        let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
         let kept = self.kept.get(self.stack.commits.len()).filter(|kept| is_same(kept, &new));
         let id = match kept {
             Some(kept) => kept.id,
             None => self.editor.commit(&new, self.signing)?,
         };
-        self.stack.commits.push(Staged { id, message });
+        self.stack.commits.push(Staged { id, tree, message });
         Ok(())
     }
 
@@ -296,6 +300,6 @@ fn is_same(kept: &Commit, new: &NewCommit<'_>) -> bool {
         && kept.tree == new.tree
         && kept.parents == new.parents
         && kept.message.trim_end() == new.message.trim_end()
-        && [&kept.author, &kept.committer].iter().all(|who| *who == new.identity)
-        && [kept.author_time, kept.time].iter().all(|time| *time == new.time)
+        && Signature::new(&kept.author, kept.author_time) == new.author
+        && Signature::new(&kept.committer, kept.time) == new.committer
 }

@@ -3,7 +3,7 @@
 //! It is output: nothing of it is ever taken over. It is looked at for two reasons only: to tell a person what is
 //! going to be overwritten, and to notice that the live branch was rewritten since.
 
-use super::{Failure, Live};
+use super::{Failure, Live, Stack};
 use crate::git::{self, Commit, Expected, Id, Move, RefUpdate, Walk, trailer};
 
 /// Commits of somebody else that are counted on top of a staged branch.
@@ -43,6 +43,8 @@ pub enum Written {
     Same,
     /// It was not there.
     Made,
+    /// It held the same steps on top of an older live head.
+    Follows,
     /// It held something else.
     Anew,
     /// It is gone, because nothing is to come.
@@ -91,7 +93,8 @@ impl StagedBranch {
     /// # Errors
     /// When git fails.
     pub fn commits(&self, live: &Live<'_>) -> Result<Vec<Commit>, Failure> {
-        for tip in [self.local, self.remote].into_iter().flatten() {
+        // Where both hold some, everybody keeps those of the remote: two that sign would never agree otherwise.
+        for tip in [self.remote, self.local].into_iter().flatten() {
             let mut found = Vec::new();
             for commit in live.repository.log(tip, None, Walk::FirstParent)?.take(LONGEST) {
                 let commit = commit?;
@@ -119,14 +122,19 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When somebody else has moved it meanwhile, or works on it.
-    pub fn write(&self, live: &Live<'_>, tip: Option<Id>) -> Result<Written, Failure> {
+    pub fn write(&self, live: &Live<'_>, stack: &Stack) -> Result<Written, Failure> {
         const NOTE: &str = "pillion: stage";
         let expected = Expected::read(self.local);
-        match (tip, self.local) {
+        match (stack.new_tip(), self.local) {
             (Some(tip), Some(local)) if tip == local => Ok(Written::Same),
             (Some(tip), local) => {
+                let written = match local {
+                    Some(local) if ends_with(live, local, stack)? => Written::Follows,
+                    Some(_) => Written::Anew,
+                    None => Written::Made,
+                };
                 live.repository.update_ref(&self.name, tip, expected, NOTE)?;
-                Ok(if local.is_some() { Written::Anew } else { Written::Made })
+                Ok(written)
             }
             (None, Some(_)) => {
                 live.repository.delete_ref(&self.name, expected)?;
@@ -135,6 +143,19 @@ impl StagedBranch {
             (None, None) => Ok(Written::Nothing),
         }
     }
+}
+
+/// Tells whether the last commits of a branch are the steps of a stack: the same trees and messages. What was released
+/// of it has other ids on the live branch, so that what is left has others, too.
+fn ends_with(live: &Live<'_>, tip: Id, stack: &Stack) -> Result<bool, Failure> {
+    let mut log = live.repository.log(tip, None, Walk::FirstParent)?;
+    for step in stack.commits.iter().rev() {
+        let Some(commit) = log.next().transpose()? else { return Ok(false) };
+        if commit.tree != step.tree || commit.message.trim_end() != step.message.trim_end() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What stands on a branch in one place.

@@ -17,11 +17,11 @@ fn refused<T>(why: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(why.into()))
 }
 
-/// Stops a rollout where it is; one that is not open will not be opened.
+/// Stops a rollout where it is; one that is not open will not be opened. `by` is who does so: a person, or `pillion`.
 ///
 /// # Errors
 /// When it is paused already.
-pub fn pause(ledger: &Ledger, reason: &str) -> Result<Ledger, Refused> {
+pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, Refused> {
     if let Some(paused) = &ledger.paused {
         return refused(format!(
             "`{}` is paused already, at batch {}: {}",
@@ -29,7 +29,8 @@ pub fn pause(ledger: &Ledger, reason: &str) -> Result<Ledger, Refused> {
         ));
     }
     let mut after = ledger.clone();
-    after.paused = Some(Paused { batch: ledger.last_batch(), reason: reason.to_owned(), by: None });
+    after.paused =
+        Some(Paused { batch: ledger.last_batch(), reason: reason.to_owned(), by: by.map(str::to_owned) });
     Ok(after)
 }
 
@@ -303,6 +304,18 @@ pub fn hold(ledger: &Ledger, unit: &Unit, hold: &Hold<'_>) -> Result<Ledger, Ref
     let mut after = ledger.clone();
     after.lines.insert_mut(Arc::clone(unit.key()), line);
     Ok(after)
+}
+
+/// Tells whether what a workload carries of a SidecarSet has all of some containers.
+pub fn has_containers<'n>(ledger: &Ledger, unit: &Unit, mut names: impl Iterator<Item = &'n String>) -> bool {
+    let present = ledger.line(unit.key(), unit.located.pod_template(&unit.document));
+    let revision = present.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+    let content = revision.as_ref().and_then(|name| ledger.revision(name));
+    let has = |name: &String| {
+        let mut all = content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
+        all.any(|container| container.name == *name)
+    };
+    names.all(has)
 }
 
 /// Lets rollouts move a workload again; it gets what the others have.

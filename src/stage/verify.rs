@@ -140,7 +140,10 @@ impl Change<'_> {
 
     fn is_verb(&self, old: &Ledger) -> bool {
         let source = self.course.source.as_ref().map(|r| Arc::clone(&r.name));
-        let paused = || verbs::pause(old, &self.new.paused.as_ref()?.reason).ok();
+        let paused = || {
+            let paused = self.new.paused.as_ref()?;
+            verbs::pause(old, &paused.reason, paused.by.as_deref()).ok()
+        };
         paused().is_some_and(|l| self.is(&l))
             || verbs::resume(old, &source).is_ok_and(|l| self.is(&l))
             || verbs::roll_back(old).is_ok_and(|l| self.is(&l))

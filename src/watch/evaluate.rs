@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use super::standing::{Standing, Watched};
 use super::world::{Proposal, Released as Landed, Stopped, Unseen, World};
 use crate::diag::plain;
-use crate::git::{Id, Signing, trailer};
+use crate::git::{Id, Signing, Time, trailer};
 use crate::model::duration;
 use crate::model::timestamp::day_of;
 use crate::plan::{Circumstances, Step, newer};
@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 /// How long a batch may not be applied, where pillion.yaml does not say.
 const NOT_APPLIED_AFTER: u64 = 600;
+
+/// Who has paused a rollout, where no person has.
+const PILLION: &str = "pillion";
 
 /// Pods whose evidence a commit holds.
 const MOST_EVIDENCE: usize = 20;
@@ -287,6 +290,7 @@ fn act(
         Decision::RollBack(stop) => change(live, watched, stop, true, &signing)?,
         Decision::Wait | Decision::Rest => return Ok(()),
     };
+    let now = report.now;
     let item = &mut report.items[at];
     let Some((commit, message)) =
         made.map_err(|wrong| Stopped::Service { text: wrong, is_retryable: false })?
@@ -296,18 +300,19 @@ fn act(
     let proposal = Proposal {
         commit,
         message: &message,
+        at: now.map(|now| Time { seconds: now.as_second(), offset_minutes: 0 }),
         sidecar_set: watched.name(),
         cluster: watched.cluster.as_deref(),
     };
     match world.release(opened, live, &proposal)? {
-        Landed::Put(Put::At(place)) => {
+        Landed::Put(Put::At(commit, place)) => {
             item.released = Some((commit, message.lines().next().unwrap_or_default().to_owned()));
             item.place = Some(place);
             report.moved = true;
         }
         Landed::Put(late) => {
             let what = match late {
-                Put::Moved => "moved the live branch",
+                Put::Moved(_) => "moved the live branch",
                 _ => "has pushed the same commit",
             };
             item.reasons.insert(0, format!("somebody else {what}: decided anew from its head"));
@@ -347,7 +352,7 @@ fn change(
         (verbs::roll_back(before), "RollBack", format!("roll back to {released}, {}", stop.reason))
     } else {
         let subject = format!("pause at batch {}, {}", before.last_batch(), stop.reason);
-        (verbs::pause(before, &stop.reason), "Pause", subject)
+        (verbs::pause(before, &stop.reason, Some(PILLION)), "Pause", subject)
     };
     let after = match after {
         Ok(after) => after,
@@ -376,9 +381,7 @@ fn change(
     }
     let evidence = stop.evidence.iter().take(MOST_EVIDENCE);
     trailers.extend(evidence.map(|e| (trailer::EVIDENCE, e.json().to_string())));
-    // The base commit's time, as for every commit of a rollout: two watchers make the same one.
-    let time = live.head.time;
-    let change = Change { after: &after, action, subject, body: lines.join("\n"), trailers, time };
+    let change = Change { after: &after, action, subject, body: lines.join("\n"), trailers };
     let (made, wrong) = commit(live, watched.rollout.site, &change, signing)?;
     Ok(match made {
         Some(made) => Ok(Some((made.id, made.message))),

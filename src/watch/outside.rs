@@ -6,7 +6,7 @@ use super::notify::{Form, Notice, Notifier, Receiver, Undelivered};
 use super::observe::Observer;
 use super::snapshot::Snapshot;
 use super::world::{Proposal, Released, Stopped, Unseen, World};
-use crate::git::{Expected, Id, Move, RefUpdate, Stop, Upstream};
+use crate::git::{Expected, Id, Move, RefUpdate, Release, Stop, Time, Upstream};
 use crate::stage::{Failure, Live, Opened};
 use std::collections::BTreeMap;
 
@@ -25,15 +25,17 @@ pub struct Outside {
     pub forge: Option<Box<dyn Forge>>,
     /// Nothing is begun any more when this is asked for.
     pub stop: Stop,
+    /// What time it is, where no API server says so.
+    pub clock: fn() -> Time,
     /// The pull requests that say what they are to, by branch: the commit, and the number.
     proposed: BTreeMap<String, (Id, u64)>,
 }
 
 impl Outside {
     /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
-    pub fn new(observers: BTreeMap<Option<String>, Observer>) -> Self {
+    pub fn new(observers: BTreeMap<Option<String>, Observer>, clock: fn() -> Time) -> Self {
         let (stop, proposed) = (Stop::default(), BTreeMap::new());
-        Self { observers, notifier: None, check: None, forge: None, stop, proposed }
+        Self { observers, notifier: None, check: None, forge: None, stop, clock, proposed }
     }
 
     /// Begins nothing when everything is to end.
@@ -41,7 +43,8 @@ impl Outside {
         if self.stop.is_requested() { Err(Stopped::Ending) } else { Ok(()) }
     }
 
-    /// Proposes a commit: it stands on a branch of its own, and merging that is the release.
+    /// Proposes a commit: it stands on a branch of its own, and merging that is the release. So it says nothing of
+    /// when, and is the same one until the live branch moves.
     fn propose(&mut self, opened: &Opened, proposal: &Proposal<'_>) -> Result<Option<Released>, Stopped> {
         let Some(forge) = &self.forge else { return Ok(None) };
         let branches = &opened.branches;
@@ -79,7 +82,7 @@ impl World for Outside {
         let staged = opened.branches.all_staged();
         let proposed = self.forge.as_ref().map(|_| "pillion/next/*");
         let more: Vec<&str> = [staged.as_str()].into_iter().chain(proposed).collect();
-        Ok(opened.fetch_with(&more)?)
+        Ok(opened.fetch_with(&more).map(drop)?)
     }
 
     fn look(&mut self, cluster: Option<&str>) -> Result<Snapshot, Unseen> {
@@ -98,7 +101,10 @@ impl World for Outside {
         reached("before-push");
         let released = match self.propose(opened, proposal)? {
             Some(proposed) => proposed,
-            None => Released::Put(opened.land(live, proposal.commit, false)?),
+            None => {
+                let release = Release { at: proposal.at.unwrap_or_else(self.clock), by: None };
+                Released::Put(opened.release(live, proposal.commit, &release)?)
+            }
         };
         reached("after-push");
         Ok(released)

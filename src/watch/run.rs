@@ -136,10 +136,9 @@ impl Watching {
             let (Some(made), _) = stack(live, rollout, usize::MAX, &signing, &kept)? else {
                 continue;
             };
-            let tip = (!made.commits.is_empty()).then(|| made.tip());
             let examined = branch.examine(live, watched.name())?;
-            let written = branch.write(live, tip)?;
-            if let Some(update) = branch.push(tip) {
+            let written = branch.write(live, &made)?;
+            if let Some(update) = branch.push(made.new_tip()) {
                 work.world.push_staged(opened, update)?;
             }
             if matches!(written, Written::Anew) {

@@ -98,7 +98,7 @@ pub fn standing<'l, 's>(
     sites: &'s [Site],
     names: &[String],
 ) -> Result<(Standing<'l, 's>, Vec<Diagnostic>), Stopped> {
-    let (mut watched, mut diagnostics) = (Vec::new(), Vec::new());
+    let (mut watched, mut diagnostics) = (Vec::new(), unknown(sites, names));
     let all: Vec<&Site> = sites.iter().collect();
     for site in sites {
         let cluster = site.cluster.as_deref();
@@ -144,6 +144,16 @@ fn told(wrong: &Diagnostic) -> String {
         .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
     let help = wrong.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
     format!("{}{at}{help}", wrong.message)
+}
+
+/// Names of SidecarSets that have no ledger: somebody waits for a rollout that does not come.
+fn unknown(sites: &[Site], names: &[String]) -> Vec<Diagnostic> {
+    let has_ledger = |name: &String| sites.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
+    let message = |name: &String| {
+        let message = format!("SidecarSet `{name}` has no ledger, so there is no rollout of it to watch");
+        Diagnostic::error(Code::NoLedger, message).help("`pillion status` shows those that have one")
+    };
+    names.iter().filter(|name| !has_ledger(name)).map(message).collect()
 }
 
 /// Approvals of people in the trailers of their commits, since the last batch: `Pillion-Action: Approve`, the set,

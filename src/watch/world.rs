@@ -3,7 +3,7 @@
 use super::check::{Answer, Question};
 use super::notify::{Form, Notice};
 use super::snapshot::Snapshot;
-use crate::git::{Id, RefUpdate};
+use crate::git::{Id, RefUpdate, Time};
 use crate::stage::{Failure, Live, Opened, Put};
 use std::fmt;
 use std::time::Duration;
@@ -89,6 +89,8 @@ pub struct Proposal<'a> {
     pub commit: Id,
     /// Its message.
     pub message: &'a str,
+    /// When it is released, by the API server's clock; None: no server has answered.
+    pub at: Option<Time>,
     /// The SidecarSet.
     pub sidecar_set: &'a str,
     /// The cluster, where pillion.yaml names some.

@@ -1,7 +1,7 @@
 //! Repositories of every kind: which are read, and what is said of those that are not.
 
-use crate::git_world::{NOW, World, on_top, pillion};
-use pillion::git::{Failure, Id, Identity, NewCommit, Repository, Signing, Walk, trailer};
+use crate::git_world::{NOW, World, by, on_top, pillion};
+use pillion::git::{Failure, Id, Identity, Repository, Signing, Walk, trailer};
 use std::fs;
 use std::path::Path;
 
@@ -204,7 +204,8 @@ fn trailers_are_what_git_takes_for_trailers() {
     repo.at_rest(|repository| {
         for message in cases {
             let tree = repository.commit(base).unwrap().tree;
-            let new = NewCommit { tree, parents: &[base], message, identity: &pillion(), time: NOW };
+            let (who, parents) = (pillion(), [base]);
+            let new = by(&who, NOW, tree, &parents, message);
             base = repository.write_commit(&new, &Signing::off()).unwrap();
             let ours: Vec<String> = repository
                 .commit(base)
@@ -240,8 +241,8 @@ fn a_commit_is_sound_with_odd_times_and_messages() {
         let tree = repository.commit(base).unwrap().tree;
         for (offset_minutes, zone) in [(-570, "-0930"), (345, "+0545"), (0, "+0000"), (-30, "-0030")] {
             let time = pillion::git::Time { seconds: 500_000, offset_minutes };
-            let new =
-                NewCommit { tree, parents: &[base, base], message: "größe", identity: &pillion(), time };
+            let (who, parents) = (pillion(), [base, base]);
+            let new = by(&who, time, tree, &parents, "größe");
             let made = repository.write_commit(&new, &Signing::off()).unwrap();
             assert_eq!(
                 repo.git(&["log", "-1", "--format=%ad|%s", "--date=format:%z", &made.to_string()]),
@@ -249,7 +250,8 @@ fn a_commit_is_sound_with_odd_times_and_messages() {
             );
             assert_eq!(repository.commit(made).unwrap().time, time);
         }
-        let new = NewCommit { tree, parents: &[], message: "a\0b", identity: &pillion(), time: NOW };
+        let who = pillion();
+        let new = by(&who, NOW, tree, &[], "a\0b");
         assert!(matches!(failure(repository.write_commit(&new, &Signing::off())), Failure::Message));
     });
 }

@@ -1,7 +1,7 @@
 //! Signatures: by the program that git would run, in the way in which git runs it.
 
-use crate::git_world::{NOW, Repo, World, pillion};
-use pillion::git::{Failure, Id, NewCommit, Signing};
+use crate::git_world::{NOW, Repo, World, by, pillion};
+use pillion::git::{Failure, Id, Signing};
 use std::path::Path;
 
 /// Makes a commit, signed as the repository is configured to.
@@ -9,13 +9,8 @@ fn commit(repo: &Repo) -> Result<Id, Failure> {
     repo.at_rest(|repository| {
         let base = repository.resolve("HEAD").unwrap();
         let tree = repository.commit(base).unwrap().tree;
-        let new = NewCommit {
-            tree,
-            parents: &[base],
-            message: "signed\n\nBody.\n",
-            identity: &pillion(),
-            time: NOW,
-        };
+        let (who, parents) = (pillion(), [base]);
+        let new = by(&who, NOW, tree, &parents, "signed\n\nBody.\n");
         let signing = Signing::configured(repository)?;
         let direct = repository.write_commit(&new, &signing)?;
         // The other way to make one.

@@ -1,7 +1,7 @@
 //! Trees: what they hold, and how they change without losing anything.
 
-use crate::git_world::{NOW, World, pillion};
-use pillion::git::{Edit, Expected, Failure, Id, Kind, NewCommit, Repository, Signing, trailer};
+use crate::git_world::{NOW, World, by, pillion};
+use pillion::git::{Edit, Expected, Failure, Id, Kind, Repository, Signing, trailer};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -44,7 +44,8 @@ fn a_commit_is_made_beside_the_working_tree() {
             edited(repository, base, [put("apps/b.yaml", "b: 2\n"), put("apps/c/d.yaml", "d: 1\n")]).unwrap();
         let message =
             trailer::message("log: batch 1/3", "Some words.", &[(trailer::ACTION, "Batch".to_owned())]);
-        let new = NewCommit { tree, parents: &[base], message: &message, identity: &pillion(), time: NOW };
+        let (who, parents) = (pillion(), [base]);
+        let new = by(&who, NOW, tree, &parents, &message);
         repository.write_commit(&new, &Signing::off()).unwrap()
     };
     let made = repo.at_rest(|repository| {
@@ -277,8 +278,9 @@ fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
                     .unwrap();
             }
             let tree = editor.write().unwrap();
-            let new = NewCommit { tree, parents: &head, message: "x", identity: &pillion(), time: NOW };
-            head = vec![editor.commit(&new, &Signing::off()).unwrap()];
+            let who = pillion();
+            let made = editor.commit(&by(&who, NOW, tree, &head, "x"), &Signing::off()).unwrap();
+            head = vec![made];
         }
         if is_finished {
             editor.finish().unwrap();
@@ -308,7 +310,8 @@ fn a_commit_of_what_is_not_there_yet_is_refused() {
         let mut editor = repository.editor(None).unwrap();
         editor.put("a", b"1").unwrap();
         let tree = editor.write().unwrap();
-        let new = NewCommit { tree, parents: &[base], message: "x", identity: &pillion(), time: NOW };
+        let (who, parents) = (pillion(), [base]);
+        let new = by(&who, NOW, tree, &parents, "x");
         let early = repository.write_commit(&new, &Signing::off());
         assert!(matches!(early, Err(Failure::Missing { id, .. }) if id == tree), "{early:?}");
         editor.finish().unwrap();

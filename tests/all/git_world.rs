@@ -1,6 +1,6 @@
 //! Repositories for tests, made by the real `git`, without any configuration of the person who runs them.
 
-use pillion::git::{Id, Identity, NewCommit, Programs, Repository, Signing, Time};
+use pillion::git::{Id, Identity, NewCommit, Programs, Repository, Signature, Signing, Time};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -192,6 +192,18 @@ pub(crate) fn pillion() -> Identity {
     Identity::new("pillion", "pillion@acme.example").unwrap()
 }
 
+/// A commit of which one is author and committer, at one time.
+pub(crate) fn by<'a>(
+    identity: &'a Identity,
+    time: Time,
+    tree: Id,
+    parents: &'a [Id],
+    message: &'a str,
+) -> NewCommit<'a> {
+    let who = Signature::new(identity, time);
+    NewCommit { tree, parents, message, author: who, committer: who }
+}
+
 /// Writes a commit on top of another, in which some files are put.
 pub(crate) fn on_top(repository: &Repository, parent: Id, files: &[(&str, &str)]) -> Id {
     let mut editor = repository.editor(Some(repository.commit(parent).unwrap().tree)).unwrap();
@@ -199,8 +211,8 @@ pub(crate) fn on_top(repository: &Repository, parent: Id, files: &[(&str, &str)]
         editor.put(path, text.as_bytes()).unwrap();
     }
     let tree = editor.write().unwrap();
-    let new =
-        NewCommit { tree, parents: &[parent], message: "pillion: batch\n", identity: &pillion(), time: NOW };
+    let (pillion, parents) = (pillion(), [parent]);
+    let new = by(&pillion, NOW, tree, &parents, "pillion: batch\n");
     let made = editor.commit(&new, &Signing::off()).unwrap();
     editor.finish().unwrap();
     made

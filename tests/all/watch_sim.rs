@@ -4,7 +4,7 @@
 use crate::git_world::{Repo, World as Folder, on_top};
 use crate::sim_cluster::SimCluster;
 use crate::stage_world::{example, newer};
-use pillion::git::{Commit, Expected, Id, RefUpdate, Walk, trailer};
+use pillion::git::{Commit, Expected, Id, RefUpdate, Release, Time, Walk, trailer};
 use pillion::stage::{Branches, Live, Manifests, Opened, Put, verify};
 use pillion::watch::check::{Answer, Question};
 use pillion::watch::evaluate::NotApplied;
@@ -128,7 +128,7 @@ impl World for Sim<'_> {
         if is_fresh {
             rests_on_health(opened, &self.shared.borrow().cluster, &commit);
         }
-        let put = opened.land(live, proposal.commit, false)?;
+        let put = opened.release(live, proposal.commit, &Release { at: proposal.at.unwrap(), by: None })?;
         self.kill(6, "after the push")?;
         Ok(Released::Put(put))
     }
@@ -450,9 +450,13 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
     let (live, _) = opened.read().unwrap();
     let live = live.unwrap();
     let commit = on_top(&opened.repository, live.head.id, &[("a", "1")]);
-    let land = || opened.land(&live, commit, false).unwrap();
-    assert!(matches!(land(), Put::At(_)));
-    assert!(matches!(land(), Put::Same(_)), "the other one is late");
+    let release = |seconds| {
+        let at = Time { seconds, offset_minutes: 0 };
+        opened.release(&live, commit, &Release { at, by: None }).unwrap()
+    };
+    let Put::At(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
+    assert!(matches!(release(1_700_000_100), Put::Same(same, _) if same == made), "the other one is late");
+    assert!(matches!(release(1_700_000_101), Put::Moved(_)), "so is one that is later still");
 }
 
 #[test]
@@ -542,4 +546,35 @@ pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
         shared.borrow_mut().cluster.pass(60);
     }
     said
+}
+
+#[test]
+fn what_is_released_says_when() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let shared = RefCell::new(Shared::calm());
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let opened = opened(&repo);
+    let mut last = repo.id("main");
+    for _ in 0..40 {
+        let now = shared.borrow().cluster.snapshot().now.as_second();
+        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        let head = repo.id("main");
+        for commit in repo.git(&["rev-list", "--reverse", &format!("{last}..{head}")]).lines() {
+            let commit = opened.repository.commit(commit.parse().unwrap()).unwrap();
+            let base = opened.repository.commit(commit.parents[0]).unwrap();
+            assert_eq!((commit.time.seconds, commit.author_time), (now, base.time), "{}", commit.subject());
+            assert_eq!((commit.author.name(), commit.trailer(trailer::BY)), ("pillion", None));
+        }
+        last = head;
+        sync(&repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    let (live, _) = opened.read().unwrap();
+    assert_eq!(live.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Close"));
+    for notice in &shared.borrow().arrived[&Form::Plain] {
+        let commit = opened.repository.commit(notice.commit.parse().unwrap()).unwrap();
+        assert_eq!(notice.time.as_second(), commit.time.seconds);
+    }
 }

@@ -140,7 +140,7 @@ fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
         let opened = opened(&repo);
         let server = Scripted::new([(429, vec![("retry-after", said)], String::new())]);
         let url = format!("{}/hook", server.url());
-        let mut world = Outside::new(BTreeMap::new());
+        let mut world = Outside::new(BTreeMap::new(), || crate::git_world::NOW);
         let notifier = Notifier::new(Client::new(PATIENCE, &Roots::default()), Some(&url), None).unwrap();
         world.notifier = Some(notifier);
         world.remember_told(&opened, Form::Plain, None, ids[0]).unwrap();

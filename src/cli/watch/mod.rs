@@ -171,7 +171,7 @@ pub(super) fn run(args: &WatchArgs, common: &Common, reporter: &mut Reporter) ->
         // It waits for a server, and leaves nothing half done.
         Ok(None) => {}
         Err(error) => {
-            reporter.say(&format!("pillion: no thread can be started: {error}"));
+            reporter.error(&format!("pillion: no thread can be started: {error}"));
             return Ok(ENVIRONMENT);
         }
     }
@@ -246,7 +246,7 @@ fn start_tellers(
     let (mut threads, mut heads) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
         let (watching, opened, form) = (watching.clone(), opened.again()?, receiver.form());
-        let mut world = Outside::new(BTreeMap::new());
+        let mut world = Outside::new(BTreeMap::new(), super::clock::now);
         world.notifier = notifier.cloned();
         world.stop = stop.clone();
         let head = opened.branches.find_live(&opened.repository).map(|(_, id)| (form, id));
@@ -273,7 +273,7 @@ pub(super) fn tell(no_start: NoStart, reporter: &Reporter) -> Result<u8, write::
     match no_start {
         NoStart::Failure(failure) => repository::settle(Err(failure), reporter),
         NoStart::Said(text, code) => {
-            reporter.say(&format!("pillion: {text}"));
+            reporter.error(&format!("pillion: {text}"));
             Ok(code)
         }
         NoStart::Told(code) => Ok(code),
@@ -402,7 +402,7 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
         None
     };
     let notifier = Some(notifier.map_err(usage)?);
-    let mut outside = Outside::new(BTreeMap::new());
+    let mut outside = Outside::new(BTreeMap::new(), super::clock::now);
     (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
     Ok(outside)
 }

@@ -55,7 +55,7 @@ fn show(
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = observers(&opened, clusters, repository, &sender, reporter)?;
     settle(&observers, &wakes, PATIENCE);
-    let mut outside = Outside::new(observers);
+    let mut outside = Outside::new(observers, crate::cli::clock::now);
     let watching = Watching {
         names: names.to_vec(),
         cluster: repository.cluster.clone(),

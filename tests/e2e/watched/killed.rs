@@ -50,7 +50,7 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     assert!(told.len() > expected.len(), "what was told before the kill is told again, with the same key");
     told.dedup_by(|a, b| a.0 == b.0);
     let told: Vec<String> = told.into_iter().map(|(key, _)| key).collect();
-    assert_eq!(told, expected);
+    assert_eq!(told, story.ids("log"));
     story.wait_carried("log", "log:2");
     story.verify();
 }
@@ -61,7 +61,7 @@ fn two_at_once_double_nothing() {
     let story =
         Story::begin(Namespace::new("watched-two"), Fleet::of_deployments(4, "start: Auto, soak: 1s"));
     story.change("log", "log:2");
-    let mut expected = story.staged("log");
+    let expected = story.staged("log");
     let mut watchers = ["one", "two"].map(|name| Watcher::start(&story, name));
     story.wait_act("log", "Close");
     assert_eq!(story.commits("log"), expected);
@@ -69,7 +69,8 @@ fn two_at_once_double_nothing() {
     for watcher in &mut watchers {
         assert!(watcher.stop().success(), "{}", watcher.log());
     }
-    // Both make the same commit of the same head: who comes second finds it pushed, or the head moved, and says so.
+    // Both make commits that hold the same of the same head: who comes second finds it moved, and says so.
+    let mut expected = story.ids("log");
     let released = watchers.iter().flat_map(|watcher| watcher.said("released"));
     let mut released: Vec<String> =
         released.map(|line| line["commit"].as_str().unwrap().to_owned()).collect();

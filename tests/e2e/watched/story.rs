@@ -57,7 +57,11 @@ impl Story {
         person.commit("applications and sidecars");
         person.git(&["push", "-q", "origin", "HEAD:main"]);
         render_branch(&person, fleet.layout);
-        let init = person.command(PILLION).args(["init", "rollout", "--released=current"]).output().unwrap();
+        let init = person
+            .command(PILLION)
+            .args(["init", "rollout", "--released=current", "--push"])
+            .output()
+            .unwrap();
         assert!(init.status.success(), "{init:?}");
         let start = server.bare.id(fleet.layout.live());
         let agent = agent(&server, &namespace);
@@ -189,16 +193,24 @@ impl Story {
     }
 
     /// The same, as ids.
-    pub(super) fn commits(&self, set: &str) -> Vec<String> {
+    pub(super) fn ids(&self, set: &str) -> Vec<String> {
         self.acts(set).into_iter().map(|act| act.commit.to_string()).collect()
     }
 
-    /// The commits that a rollout makes which nobody disturbs: those that `pillion stage` writes.
+    /// The same, as what they hold and say: their ids tell of the time of their release, too.
+    pub(super) fn commits(&self, set: &str) -> Vec<String> {
+        let says =
+            |act: Act| self.server.bare.git(&["log", "-1", "--format=%T%n%B", &act.commit.to_string()]);
+        self.acts(set).into_iter().map(says).collect()
+    }
+
+    /// The commits that a rollout makes which nobody disturbs, as what they hold and say: those that `pillion stage`
+    /// writes.
     pub(super) fn staged(&self, set: &str) -> Vec<String> {
         self.told(&["stage", set]);
         let range = format!("{}..refs/heads/pillion/{}/{set}", self.head(), self.fleet.layout.live());
         let log = self.person.git(&["log", "--reverse", "--format=%H", &range]);
-        log.lines().map(str::to_owned).collect()
+        log.lines().map(|id| self.person.git(&["log", "-1", "--format=%T%n%B", id])).collect()
     }
 
     /// Waits for a commit of a rollout, and returns it.
