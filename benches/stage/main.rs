@@ -62,7 +62,7 @@ fn prepare(repository: &Path) {
     git(&["add", "-A"]);
     git(&["-c", "gc.auto=0", "commit", "-q", "-m", "start"]);
     git(&["switch", "-q", "--detach"]);
-    run(PILLION, &["init", "rollout"], repository);
+    run(PILLION, &["init", "rollout", "--push"], repository);
     git(&["switch", "-q", "main"]);
     git(&["reset", "-q", "--hard"]);
     let set = repository.join("sidecars/log.yaml");

@@ -125,7 +125,7 @@ fn run_with(
     }
     let is_built = inputs.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, Source::Text(_)));
     if let (Target::InPlace(_), true) = (&target, is_built) {
-        reporter.say("pillion: manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`");
+        reporter.error("pillion: manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`");
         return Ok(USAGE);
     }
     let is_pipe = !is_built && inputs.manifests.iter().any(|i| !matches!(i.source, Source::File(_)));

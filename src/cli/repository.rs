@@ -109,7 +109,7 @@ pub(super) fn clusters<'l>(
     let all = live.clusters();
     let Some(wanted) = args.cluster.as_deref() else {
         if args.manifests.is_some() && all.len() > 1 {
-            reporter.say("pillion: say whose manifests these are with `--cluster NAME`");
+            reporter.error("pillion: say whose manifests these are with `--cluster NAME`");
             return None;
         }
         return Some(all);

@@ -34,7 +34,7 @@ pub use branches::Branches;
 pub use change::{Change, commit};
 pub use failure::Failure;
 pub use history::{Reverted, after_batch, before_close, reverted};
-pub use init::{Initial, Released, init};
+pub use init::{Evidence, Initial, Released, edits_of, init};
 pub use land::{Landed, Landing, land};
 pub use live::{Live, configuration_of, listing};
 pub use manifests::{BUILD_LIMIT, Built, Manifests};

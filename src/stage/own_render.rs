@@ -116,7 +116,8 @@ fn told(live: &Live<'_>, message: String) -> Diagnostic {
     }
 }
 
-fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Label {
+/// Labels the first line of a file that is not what render makes.
+pub(super) fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Label {
     let same = present.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
     let source: String = present.lines().nth(same).unwrap_or_default().chars().take(MAX_LINE).collect();
     Label {

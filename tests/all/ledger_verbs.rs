@@ -107,59 +107,13 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
         (&["hold", "deployment/web", "--image", "web=x:1"], "has no container `web` of SidecarSet"),
         (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no blanks"),
         (&["hold", "deployment/web", "--off"], "does not hold"),
-        (&["pause", "none"], "there are ledgers of log"),
+        (&["pause", "none"], "ledgers are of log"),
     ] {
         let (code, said) = repo.refused(args);
         assert!(code == 1 && said.contains(words), "{args:?}: {said}");
     }
     let (code, said) = repo.refused(&["pause", "log", "--reason", " "]);
     assert!(code == 2 && said.contains("say why in a word or more"), "{said}");
-}
-
-#[test]
-fn ledgers_begin_at_what_is_rendered() {
-    let world = World::new();
-    let mut texts = example();
-    texts.remove("ledgers/log.yaml");
-    // Nothing is rendered yet: that is done as well.
-    let fresh = world.init("fresh", &[]);
-    fresh.hold(&texts).commit("start");
-    fresh.git(&["switch", "-q", "--detach"]);
-    assert!(fresh.pillion(&["init", "rollout"]).contains("log: released log-546d94cc58"));
-    assert!(fresh.git(&["show", "main:rendered/shop/web.yaml"]).contains("logtail:1.4.2"));
-    fresh.pillion(&["verify", "main"]);
-    fresh.pillion(&["verify", "main", "--base", "main~1"]);
-    assert_eq!(fresh.pillion(&["init", "rollout"]), "every SidecarSet has a ledger already\n");
-    // A SidecarSet that came later has never been rendered.
-    fresh.git(&["switch", "-q", "--detach", "main"]);
-    let second = texts["sidecars/log.yaml"].replace("name: log}", "name: proxy}").replace("logtail", "proxy");
-    fresh.put("sidecars/proxy.yaml", second.replace("logs", "proxy-logs")).commit("a proxy");
-    fresh.git(&["branch", "-f", "main", "HEAD"]);
-    assert!(
-        fresh
-            .pillion(&["init", "rollout", "--owner", "@acme/platform", "--workflow"])
-            .contains("proxy: released -")
-    );
-    let owners = fresh.git(&["show", "main:.github/CODEOWNERS"]);
-    for pattern in
-        ["pillion.yaml", "/ledgers/", "/rendered/", "/.github/CODEOWNERS", "/.github/workflows/pillion.yaml"]
-    {
-        assert!(
-            owners.lines().any(|line| line == format!("{pattern} @acme/platform")),
-            "{pattern}: {owners}"
-        );
-    }
-    assert!(fresh.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
-    fresh.pillion(&["verify", "main", "--base", "main~2"]);
-    // Rendered files that no state of the SidecarSets explains.
-    let stale = world.init("stale", &[]);
-    stale.hold(&example()).render().commit("start");
-    let mut other = texts.clone();
-    other.insert("apps/shop/web.yaml".into(), texts["apps/shop/web.yaml"].replace("web:2.4", "web:2.5"));
-    stale.hold(&other).commit("an application without a render");
-    stale.git(&["switch", "-q", "--detach"]);
-    let (code, said) = stale.refused(&["init", "rollout"]);
-    assert!(code == 1 && said.contains("live-not-rendered"), "{said}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod example_doors;
 mod example_rollout;
 #[cfg(feature = "watch")]
 mod fake_cluster;
+mod first_ledgers;
 #[cfg(feature = "watch")]
 mod fleet_world;
 mod fuzz_bodies;
@@ -98,3 +99,4 @@ mod watch_servers;
 mod watch_sim;
 #[cfg(feature = "watch")]
 mod watch_telling;
+mod who_and_when;

@@ -113,7 +113,7 @@ impl Repository {
         repository.git(&["init", "--quiet", "--bare", &server]);
         repository.git(&["remote", "add", "origin", &server]);
         repository.push();
-        repository.pillion(&["init", "rollout"]);
+        repository.pillion(&["init", "rollout", "--released=current", "--push"]);
         repository.git(&["pull", "--quiet", "--ff-only", "origin", &format!("refs/heads/{live}")]);
         repository
     }
@@ -236,7 +236,7 @@ fn names_that_are_made_to_break_shells_are_only_names() {
 fn a_pull_request_gets_one_comment_and_a_fork_none() {
     let repository = Repository::new("rollout");
     repository.commit();
-    repository.pillion(&["init", "rollout", "--no-push"]);
+    repository.pillion(&["init", "rollout", "--released=current"]);
     repository.git(&["update-ref", "refs/heads/main", "refs/pillion/outbox"]);
     repository.git(&["reset", "--quiet", "--hard"]);
     repository.edit("sidecars/log.yaml", "logtail:1.4.2", "logtail:1.5.0");
