@@ -41,7 +41,7 @@ pub use manifests::{BUILD_LIMIT, Built, Manifests};
 pub use message::of_source as trailers_of_source;
 pub use opened::{Opened, Put};
 pub use own_render::check_own_render;
-pub use places::{RenderedPlace, RenderedPlaces};
+pub use places::{RenderedPlace, RenderedPlaces, shared_files};
 pub use refusal::{removal, reverted_batch, rewritten, too_many_batches};
 pub use rollout::{End, Rollout};
 pub use selected::selects_nothing;

@@ -3,7 +3,8 @@
 use super::super::inputs::{Inputs, nearest};
 use super::{Check, State};
 use crate::diag::Diagnostic;
-use crate::read::Disk;
+use crate::read::{Disk, choose};
+use crate::stage;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,7 +25,9 @@ fn configuration(path: &Path) -> Check {
         return Check::new(State::Note, "pillion.yaml", "there is none here or above")
             .help("without it files are read from the git repository, and there are no ledgers");
     };
-    let inputs = Inputs::configured(&Disk, Some(&file));
+    let mut inputs = Inputs::configured(&Disk, Some(&file));
+    let shared = shared_files(&mut inputs, &file);
+    inputs.diagnostics.extend(shared);
     let errors = inputs.diagnostics.iter().filter(|d| Diagnostic::is_error(d)).count();
     let name = file.display();
     match errors {
@@ -32,6 +35,14 @@ fn configuration(path: &Path) -> Check {
         n => Check::new(State::Error, "pillion.yaml", format!("`{name}` has {n} errors"))
             .help("`pillion render` shows them"),
     }
+}
+
+/// Files that are rendered for two clusters.
+fn shared_files(inputs: &mut Inputs<'_>, file: &Path) -> Vec<Diagnostic> {
+    let Some(choice) = inputs.choice(Some(file), None) else { return Vec::new() };
+    let paths: Vec<PathBuf> = inputs.layout.sources().into_iter().filter(|path| path.exists()).collect();
+    let chosen = choose(&Disk, &paths, &choice).inputs;
+    stage::shared_files(&inputs.repository, &inputs.layout, None, &chosen)
 }
 
 /// Asks git; None when there is no git or it says no.
