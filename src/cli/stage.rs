@@ -3,16 +3,16 @@
 use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic, counted};
 use crate::git::{Id, RefUpdate, Signing, Upstream};
-use crate::model::ledger::name_text;
-use crate::plan::Circumstances;
+use crate::model::ledger::{Ledger, name_text};
 use crate::plan::observed::observed;
+use crate::plan::{Circumstances, recounted};
 use crate::read::{Disk, named, text};
 use crate::stage::verbs::Refused;
 use crate::stage::{
-    End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
-    removal, rewritten, selects_nothing, stack, too_many_batches,
+    Change, End, Examined, Failure, Live, Rollout, Site, Stack, Staged, StagedBranch, Written,
+    check_own_render, commit, not_before, removal, rewritten, selects_nothing, stack, too_many_batches,
 };
 use crate::write;
 use clap::Args;
@@ -39,6 +39,10 @@ pub(super) struct StageArgs {
     /// does not say; `-` for standard input
     #[arg(long, value_name = "FILE")]
     observed: Option<PathBuf>,
+    /// Count the workloads of open rollouts anew, and go on with those that are there: the missing ones are gone on
+    /// purpose
+    #[arg(long, requires = "start", requires = "names")]
+    accept_missing: bool,
     /// Go on although the live branch was rewritten
     #[arg(long)]
     accept_rewritten: bool,
@@ -156,7 +160,11 @@ impl Run<'_> {
         for cluster in clusters {
             let (site, wrong) = live.site(cluster);
             // What is not staged yet is staged now.
-            reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+            let is_of_missing =
+                |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
+            let accepts = |d: &Diagnostic| self.args.accept_missing && is_of_missing(d);
+            let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !accepts(d);
+            reporter.add(wrong.into_iter().filter(counts));
             if !reporter.has_errors() {
                 reporter.add(check_own_render(live, &site)?);
             }
@@ -188,6 +196,19 @@ impl Run<'_> {
                 Ok(sites) => sites,
                 Err(code) => return Ok(code),
             };
+            if let Some(next) = self.next_to_count(&live, &sites, reporter)? {
+                let (made, sidecar_set, cluster) = next;
+                match self.opened.land(&live, made.id, false)? {
+                    Put::At(place) | Put::Same(place) => {
+                        started.push(Started { sidecar_set, cluster, commit: made.id, place });
+                    }
+                    Put::Moved => {
+                        lost += 1;
+                        self.opened.fetch()?;
+                    }
+                }
+                continue;
+            }
             let next = match self.next_to_open(&live, &sites, reporter)? {
                 Ok(next) => next,
                 Err(code) => return Ok(code),
@@ -210,6 +231,44 @@ impl Run<'_> {
         }
         reporter.say("pillion: the live branch moves faster than a commit can be made: try again");
         Ok(ENVIRONMENT)
+    }
+
+    /// Finds the first open rollout whose workloads are to be counted anew, and makes that one commit.
+    fn next_to_count(
+        &self,
+        live: &Live<'_>,
+        sites: &[Site],
+        reporter: &mut Reporter,
+    ) -> Result<Option<(Staged, String, Option<String>)>, Failure> {
+        let is_wanted = |site: &Site, name: &String| {
+            let ledger = site.ledger(name);
+            let course = site.course(name).0;
+            let after = recounted(&course, &ledger);
+            (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
+                .then_some((ledger, after))
+        };
+        for site in sites.iter().filter(|_| self.args.accept_missing) {
+            for name in self.names(site) {
+                let Some((before, after)) = is_wanted(site, &name) else { continue };
+                let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
+                let change = Change {
+                    after: &after,
+                    action: "Open",
+                    subject: format!("go on with {}", counted(count(&after).into(), "workload")),
+                    body: format!(
+                        "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
+                        counted(count(&before).into(), "workload")
+                    ),
+                    trailers: Vec::new(),
+                    time: clock::now(),
+                };
+                let (made, wrong) = commit(live, site, &change, &self.signing)?;
+                reporter.add(wrong);
+                let cluster = site.cluster.as_ref().map(ToString::to_string);
+                return Ok(made.map(|made| (made, name, cluster)));
+            }
+        }
+        Ok(None)
     }
 
     /// Finds the first rollout that waits to be opened, and makes that one commit.

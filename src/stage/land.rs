@@ -1,8 +1,8 @@
 //! Two branches: what the live branch holds when it is rendered from another commit of the sources.
 
 use super::{
-    Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing,
-    message,
+    Branches, Configuration, Failure, Live, Site, Sources, Tree, check_own_render, configuration_of, listing,
+    message, missing,
 };
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Id, NewCommit, Repository, Signing, TreeEditor};
@@ -73,7 +73,11 @@ pub fn land(
     for cluster in names {
         let from = Sources { files: &sources, ledgers: &folder.present, built: None, cluster };
         let (site, wrong) = Site::load(&configuration, &from);
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong);
+        if let Some(before) = before.as_ref().filter(|_| is_sound) {
+            diagnostics.extend(missing(&site, &Tree::of_commit(&sources), Some(&before.past())));
+        }
         folder.render(&site, &mut diagnostics)?;
     }
     if diagnostics.iter().any(Diagnostic::is_error) {
