@@ -52,7 +52,10 @@ impl Counted {
 pub fn recounted(course: &Course<'_>, ledger: &Ledger) -> Ledger {
     let mut after = super::step::cleaned(course, ledger);
     after.settle_revisions(course.settings.history_limit);
-    after.scope = after.target.is_some().then(|| Counted::of(course, &after).scope(course.is_built));
+    // What a person has decided of removals stays decided.
+    let removed = ledger.scope.as_ref().map_or(0, |scope| scope.removed);
+    let counted = after.target.is_some().then(|| Counted::of(course, &after).scope(course.is_built));
+    after.scope = counted.map(|scope| Scope { removed, ..scope });
     after
 }
 

@@ -160,7 +160,8 @@ fn one_file_is_not_of_two_clusters() {
             }
         }
         assert_eq!(before, refs(&repo));
-        assert!(both(&run(&repo, ".", &["doctor"], "")).contains("pillion.yaml"), "doctor");
+        let doctor = both(&run(&repo, ".", &["doctor"], ""));
+        assert!(doctor.contains("for cluster `eu` and for cluster `us`"), "{doctor}");
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 pub(super) fn check(path: &Path) -> Vec<Check> {
     let mut checks = vec![configuration(path)];
+    checks.extend(shared_files(path));
     match git(path, &["rev-parse", "--absolute-git-dir"]) {
         Some(folder) => checks.extend(history(path, Path::new(&folder))),
         None => checks.push(
@@ -25,9 +26,7 @@ fn configuration(path: &Path) -> Check {
         return Check::new(State::Note, "pillion.yaml", "there is none here or above")
             .help("without it files are read from the git repository, and there are no ledgers");
     };
-    let mut inputs = Inputs::configured(&Disk, Some(&file));
-    let shared = shared_files(&mut inputs, &file);
-    inputs.diagnostics.extend(shared);
+    let inputs = Inputs::configured(&Disk, Some(&file));
     let errors = inputs.diagnostics.iter().filter(|d| Diagnostic::is_error(d)).count();
     let name = file.display();
     match errors {
@@ -38,11 +37,18 @@ fn configuration(path: &Path) -> Check {
 }
 
 /// Files that are rendered for two clusters.
-fn shared_files(inputs: &mut Inputs<'_>, file: &Path) -> Vec<Diagnostic> {
-    let Some(choice) = inputs.choice(Some(file), None) else { return Vec::new() };
+fn shared_files(path: &Path) -> Vec<Check> {
+    let Some(file) = nearest(path) else { return Vec::new() };
+    let mut inputs = Inputs::configured(&Disk, Some(&file));
+    let Some(choice) = inputs.choice(Some(&file), None) else { return Vec::new() };
     let paths: Vec<PathBuf> = inputs.layout.sources().into_iter().filter(|path| path.exists()).collect();
     let chosen = choose(&Disk, &paths, &choice).inputs;
-    stage::shared_files(&inputs.repository, &inputs.layout, None, &chosen)
+    let shared = stage::shared_files(&inputs.repository, &inputs.layout, None, &chosen);
+    let told = |wrong: Diagnostic| {
+        let check = Check::new(State::Error, "clusters", wrong.message);
+        wrong.help.into_iter().fold(check, |check, help| check.help(help))
+    };
+    shared.into_iter().map(told).collect()
 }
 
 /// Asks git; None when there is no git or it says no.
