@@ -274,7 +274,7 @@ fn is_to_be_opened_again(course: &Course<'_>, ledger: &Ledger, given: &Circumsta
     replaces_more || (given.allows_removal && !ledger.may_remove() && removed(course, ledger) > 0)
 }
 
-/// Opens a rollout, unless no workload of it may be moved.
+/// Opens a rollout, unless it concerns no workload, or none of it may be moved.
 fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Step {
     let opened = opened(course, ledger, source.clone(), given);
     let state = State::of(course, &opened, &source, given.today.as_deref());
@@ -285,7 +285,13 @@ fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstance
             None => return Step::Open(opened),
         }
     }
-    if reasons.is_empty() { Step::Open(opened) } else { Step::Rest(Rest::Waiting(reasons)) }
+    match reasons.is_empty() {
+        false => Step::Rest(Rest::Waiting(reasons)),
+        true if state.held.is_empty() && !is_anyone_concerned(course, ledger, &source) => {
+            Step::Rest(Rest::NoWorkloads)
+        }
+        true => Step::Open(opened),
+    }
 }
 
 /// Tells whether the rollout of what the source holds would take the sidecar away: that never starts by itself.
@@ -338,16 +344,6 @@ pub fn digest(course: &Course<'_>, before: &Ledger, number: u32, moves: &[Move])
         json!([&*course.name, name_text(&before.released), name_text(&target), number, workloads, sizes,]);
     let digest = Sha256::digest(content.to_string());
     format!("sha256:{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
-}
-
-/// Begins a rollout, or gives it another target, where there is a workload that it concerns.
-fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Step {
-    let after = opened(course, ledger, source.clone(), given);
-    let counts = after.scope.as_ref().is_some_and(|scope| scope.workloads > 0);
-    match counts || is_anyone_concerned(course, ledger, &source) {
-        true => Step::Open(after),
-        false => Step::Rest(Rest::NoWorkloads),
-    }
 }
 
 fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Ledger {
