@@ -1,8 +1,8 @@
 //! Is what git holds what pillion makes? Ledgers against the planner and the verbs, byte for byte.
 
 use super::history::is_taken_back;
-use super::verbs::{self, Hold, TakenBack};
 use super::scope::missing_of;
+use super::verbs::{self, Hold, TakenBack};
 use super::{Failure, Live, Site, Tree, after_batch, before_close};
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Commit, Id, Repository, Walk};
