@@ -51,7 +51,7 @@ pub(super) fn missing_of(
     if scope.workloads == 0 {
         return None;
     }
-    let present = Counted::of(&site.course(&ledger.name).0, ledger);
+    let present = Counted::of(&site.course_from(ledger).0, ledger);
     if present.digest() == scope.digest {
         return None;
     }
