@@ -1,13 +1,15 @@
 //! What every front door does between its reader and its writer: from a configuration to a renderer, paths confined.
 
-use super::inputs::{Inputs, nearest};
+use super::inputs::{Inputs, namespace_of, nearest};
 use super::items::STREAM;
 use super::pipeline::{gather_files, gather_manifests};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::{NamespaceRule, Repository};
 use crate::model::sidecars::{Decoded, KeepSidecarSets, Spec};
-use crate::read::{Bounds, Disk, Files as _, Input, Kind, Layout, Source, confined, in_order, named, text};
+use crate::read::{
+    Bounds, Disk, Files as _, Input, Kind, Layout, Source, UNSPECIFIED, confined, in_order, named, text,
+};
 use crate::render::{File, Gathered, How, Ingredients, Renderer, prepare, render_file};
 use crate::stage::gather_ledgers;
 use crate::yaml::{Document, Part, Path as YamlPath};
@@ -66,7 +68,14 @@ pub(super) struct Door {
     namespace: Arc<str>,
     /// The manifests that the configuration names.
     sources: Vec<Input>,
+    /// Namespaces that pillion.yaml or a Namespace manifest names.
+    declared: BTreeSet<String>,
+    /// Where the configuration is written.
+    at: Label,
 }
+
+/// What became of a file, and the workloads that were looked at.
+type Rendered = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
 
 /// Opens a door for manifests in which something was found already. Without a door the diagnostics say why.
 pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagnostic>) {
@@ -129,11 +138,13 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
         supposed: None,
     });
     diagnostics.extend(wrong);
-    let renderer = match told.keeps_all {
-        true => prepared.renderer.keeping_all(),
-        false => prepared.renderer,
+    let renderer = match told.otherwise.as_deref().filter(|n| !n.is_empty()) {
+        Some(namespace) => prepared.renderer.guessing(namespace),
+        None => prepared.renderer,
     };
-    (Some(Door { renderer, namespace, sources }), diagnostics)
+    let renderer = if told.keeps_all { renderer.keeping_all() } else { renderer };
+    let (declared, at) = (prepared.declared_namespaces, told.at.clone());
+    (Some(Door { renderer, namespace, sources, declared, at }), diagnostics)
 }
 
 fn resolved(input: &Input) -> Option<PathBuf> {
@@ -147,18 +158,26 @@ impl Door {
     /// Renders a text that was read already.
     pub(super) fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = File { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
-        self.file(&file)
+        let (text, mut wrong, keys) = self.file(&file);
+        wrong.extend(self.strangers(&keys));
+        (text, wrong)
     }
 
-    fn file(&self, file: &File<'_>) -> (String, Vec<Diagnostic>) {
+    fn file(&self, file: &File<'_>) -> Rendered {
         let rendered = render_file(file, &self.renderer, How::default());
         let text = rendered.new.unwrap_or_else(|| file.text.to_owned());
-        (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics)
+        let keys = rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect();
+        (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, keys)
+    }
+
+    /// Entries of ledgers for workloads of another namespace than those that are here.
+    fn strangers(&self, keys: &BTreeSet<Arc<str>>) -> Vec<Diagnostic> {
+        self.renderer.strangers(keys, &self.declared, &self.at)
     }
 
     /// Reads and renders the manifests that the configuration names; each file with its name.
     pub(super) fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
-        let (mut texts, mut diagnostics) = (Vec::new(), Vec::new());
+        let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), BTreeSet::new());
         let work = |input: &Input| {
             let text = text(input, &Disk)?;
             Ok(self.file(&File {
@@ -173,13 +192,15 @@ impl Door {
         in_order(&self.sources, work, |done: Result<_, Diagnostic>| {
             let name = names.next().unwrap_or_else(|| "".into());
             match done {
-                Ok((text, wrong)) => {
+                Ok((text, wrong, keys)) => {
                     texts.push((name, text));
                     diagnostics.extend(wrong);
+                    present.extend(keys);
                 }
                 Err(error) => diagnostics.push(error),
             }
         });
+        diagnostics.extend(self.strangers(&present));
         (texts, diagnostics)
     }
 }
@@ -331,20 +352,13 @@ fn cluster(inputs: &Inputs<'_>, told: &Told) -> Result<Option<Arc<str>>, Box<Dia
     }
 }
 
-/// The namespace of manifests that name none: what was said, else the rule of pillion.yaml for the door's folder.
+/// The namespace of manifests that name none: what was said, else the rule of pillion.yaml for the door's folder. What
+/// Argo CD says of an Application is a guess: the stages of a rollout do not know it.
 fn namespace(told: &Told, layout: &Layout) -> Arc<str> {
     if let Some(name) = told.namespace.as_deref().filter(|n| !n.is_empty()) {
         return name.into();
     }
-    let here = named_folder(&told.folder).canonicalize().unwrap_or_default();
-    let rules = layout.namespaces();
-    let holds = |folder: &Path| named_folder(folder).canonicalize().is_ok_and(|f| here.starts_with(f));
-    let rule = rules.rules.iter().find(|(folder, _)| holds(folder));
-    match (rule, told.otherwise.as_deref().filter(|n| !n.is_empty())) {
-        (Some((_, name)), _) => Arc::clone(name),
-        (None, Some(name)) => name.into(),
-        (None, None) => rules.otherwise.clone(),
-    }
+    namespace_of(&told.folder, layout).unwrap_or_else(|| UNSPECIFIED.into())
 }
 
 /// What pillion.yaml says, the labels of namespaces and the ledgers as the configuration says.

@@ -5,7 +5,7 @@ use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
-use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, built, choose, plain};
+use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, Source, built, choose, plain};
 use crate::stage::{Configuration, Manifests, layout, stray_paths};
 use crate::yaml::Document;
 use clap::Args;
@@ -82,6 +82,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     if let Some(name) = &args.namespace {
         choice.namespaces = Namespaces { otherwise: name.as_str().into(), rules: Vec::new() };
     }
+    let here = namespace_of(Path::new("."), &inputs.layout).filter(|_| args.namespace.is_none());
     let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
     inputs.diagnostics.extend(inputs.layout.missing_sidecar_sets(inputs.files, inputs.files));
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
@@ -95,6 +96,9 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
         inputs.manifests.retain(|input| clusters.iter().any(|c| layout.is_in(c, input)));
     }
     inputs.manifests.extend(built);
+    for input in inputs.manifests.iter_mut().filter(|input| input.source == Source::Stdin) {
+        input.namespace = here.clone().unwrap_or_else(|| Arc::clone(&input.namespace));
+    }
     inputs.sidecar_sets = inputs.choose(&inputs.named_for_sets.clone(), &choice);
     inputs.history = inputs.choose(&args.history, &choice);
     inputs
@@ -263,6 +267,15 @@ impl<'a> Inputs<'a> {
         self.is_unusable |= chosen.is_missing;
         chosen.inputs
     }
+}
+
+/// Returns the namespace that a rule of pillion.yaml gives to a folder.
+pub(super) fn namespace_of(folder: &Path, layout: &Layout) -> Option<Arc<str>> {
+    let named =
+        |folder: &Path| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() };
+    let here = named(folder).canonicalize().ok()?;
+    let holds = |folder: &Path| named(folder).canonicalize().is_ok_and(|f| here.starts_with(f));
+    layout.namespaces().rules.into_iter().find(|(folder, _)| holds(folder)).map(|(_, name)| name)
 }
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.

@@ -11,6 +11,7 @@ use crate::stage;
 use crate::yaml::{Document, split};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of input text that are kept between the two passes; the rest is read again.
@@ -97,6 +98,8 @@ pub(super) struct Renderers {
     layout: Layout,
     /// Every input belongs to the one cluster that was named.
     is_named: bool,
+    /// Namespaces that pillion.yaml or a Namespace manifest names.
+    declared: BTreeSet<String>,
 }
 
 impl Renderers {
@@ -104,6 +107,15 @@ impl Renderers {
     pub(super) fn each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
         let changed = |(cluster, renderer)| (cluster, change(renderer));
         Self { by_cluster: self.by_cluster.into_iter().map(changed).collect(), ..self }
+    }
+
+    /// Finds entries of ledgers for workloads of other namespaces than those that came in; where only one renderer
+    /// was at work, so that every workload is of its ledgers.
+    pub(super) fn strangers(&self, present: &BTreeSet<Arc<str>>, at: &Label) -> Vec<Diagnostic> {
+        match &self.by_cluster[..] {
+            [(_, renderer)] => renderer.strangers(present, &self.declared, at),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the renderer of an input; None when no cluster has it.
@@ -128,7 +140,11 @@ pub(super) fn renderers(
     let manifests = std::mem::take(&mut first.gathered);
     let history = gather_files(&inputs.history, inputs.files);
     let (ledgers, mut diagnostics) = inputs.layout.ledgers(inputs.files);
+    let named: Vec<Input> = first.texts.inputs.iter().map(|(input, _)| input.clone()).collect();
+    let only = inputs.cluster.as_deref();
+    diagnostics.extend(stage::shared_files(&inputs.repository, &inputs.layout, only, &named));
     let mut by_cluster = Vec::new();
+    let mut declared = BTreeSet::new();
     for cluster in inputs.clusters() {
         let own = ledgers.iter().filter(|l| l.cluster == cluster.as_ref().map(|c| c.name.clone()));
         let own: Vec<Input> = own.map(|l| l.input.clone()).collect();
@@ -147,10 +163,11 @@ pub(super) fn renderers(
             supposed: None,
         });
         diagnostics.extend(wrong);
+        declared.extend(prepared.declared_namespaces);
         by_cluster.push((cluster, prepared.renderer));
     }
-    let renderers =
-        Renderers { by_cluster, layout: inputs.layout.clone(), is_named: inputs.cluster.is_some() };
+    let (layout, is_named) = (inputs.layout.clone(), inputs.cluster.is_some());
+    let renderers = Renderers { by_cluster, layout, is_named, declared };
     (renderers, diagnostics)
 }
 

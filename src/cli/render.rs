@@ -11,7 +11,9 @@ use crate::read::Source;
 use crate::render::{Gathered, How, Renderer};
 use crate::write::{Failure, Folder, Stream, difference, replace_files, unified};
 use clap::{Args, Parser as _};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Arguments of `pillion render`.
 #[derive(Debug, Args)]
@@ -149,6 +151,9 @@ fn run_with(
         reporter.settle();
     }
     let tally = write(&first.texts, &renderers, &mut target, common, reporter)?;
+    if !tally.keys.is_empty() {
+        reporter.add(renderers.strangers(&tally.keys, &Label::whole_file("<stdin>")));
+    }
     if stdin.is_some() && matches!(&target, Target::Stdout(stream) if stream.is_empty()) {
         reporter.add([nothing_left()]);
     }
@@ -213,6 +218,8 @@ struct Tally {
     files: usize,
     workloads: usize,
     injected: usize,
+    /// The keys of workloads that came over a pipe or out of a build.
+    keys: BTreeSet<Arc<str>>,
 }
 
 fn write<'a>(
@@ -228,6 +235,9 @@ fn write<'a>(
         reporter.add(std::mem::take(&mut done.file.diagnostics));
         tally.files += 1;
         tally.workloads += done.file.workloads.len();
+        if !matches!(done.input.source, Source::File(_)) {
+            tally.keys.extend(done.file.workloads.iter().map(|(key, _)| Arc::from(key.as_str())));
+        }
         tally.injected += done.file.workloads.iter().filter(|(_, o)| !o.injected.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
             match target.take(done) {

@@ -6,16 +6,16 @@ use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic, counted};
 use crate::git::{Id, Identity, RefUpdate, Release, Signing, Upstream};
-use crate::model::ledger::name_text;
-use crate::plan::Circumstances;
+use crate::model::ledger::{Ledger, name_text};
 use crate::plan::observed::observed;
+use crate::plan::{Circumstances, recounted};
 use crate::read::{Disk, named, text};
 use crate::stage::verbs::Refused;
 use crate::stage::{
-    End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render, not_before,
-    removal, rewritten, selects_nothing, stack, too_many_batches,
+    Change, End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render,
+    commit, not_before, removal, rewritten, selects_nothing, stack, too_many_batches,
 };
 use crate::write;
 use clap::Args;
@@ -42,6 +42,10 @@ pub(super) struct StageArgs {
     /// does not say; `-` for standard input
     #[arg(long, value_name = "FILE")]
     observed: Option<PathBuf>,
+    /// Count the workloads of open rollouts anew, and go on with those that are there: the missing ones are gone on
+    /// purpose
+    #[arg(long, requires = "start", requires = "names")]
+    accept_missing: bool,
     /// Go on although the live branch was rewritten
     #[arg(long)]
     accept_rewritten: bool,
@@ -164,7 +168,11 @@ impl Run<'_> {
         for cluster in clusters {
             let (site, wrong) = live.site(cluster);
             // What is not staged yet is staged now.
-            reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+            let is_of_missing =
+                |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
+            let accepts = |d: &Diagnostic| self.args.accept_missing && is_of_missing(d);
+            let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !accepts(d);
+            reporter.add(wrong.into_iter().filter(counts));
             if !reporter.has_errors() {
                 reporter.add(check_own_render(live, &site)?);
             }
@@ -216,22 +224,65 @@ impl Run<'_> {
             Ok(sites) => sites,
             Err(code) => return Ok(Attempt::Done(Err(code))),
         };
-        let next = match self.next_to_open(&live, &sites, reporter)? {
-            Ok(next) => next,
-            Err(code) => return Ok(Attempt::Done(Err(code))),
-        };
-        if reporter.has_errors() {
-            return Ok(Attempt::Done(Err(FINDINGS)));
-        }
-        let Some(made) = next else { return Ok(Attempt::Done(Err(DONE))) };
-        let release = Release { at: clock::now(), by: Some(person) };
-        Ok(match self.opened.release(&live, made.stack.tip(), &release)? {
-            Put::At(commit, place) | Put::Same(commit, place) => {
+        let (commit, sidecar_set, cluster) = match self.next_to_count(&live, &sites, reporter)? {
+            Some(counted) => counted,
+            None => {
+                let next = match self.next_to_open(&live, &sites, reporter)? {
+                    Ok(next) => next,
+                    Err(code) => return Ok(Attempt::Done(Err(code))),
+                };
+                if reporter.has_errors() {
+                    return Ok(Attempt::Done(Err(FINDINGS)));
+                }
+                let Some(made) = next else { return Ok(Attempt::Done(Err(DONE))) };
                 let (sidecar_set, cluster) = made.whose();
+                (made.stack.tip(), sidecar_set, cluster)
+            }
+        };
+        let release = Release { at: clock::now(), by: Some(person) };
+        Ok(match self.opened.release(&live, commit, &release)? {
+            Put::At(commit, place) | Put::Same(commit, place) => {
                 Attempt::Done(Ok(Started { sidecar_set, cluster, commit, place }))
             }
             Put::Moved(lost) => Attempt::Lost(lost),
         })
+    }
+
+    /// Finds the first open rollout whose workloads are to be counted anew, and makes that one commit.
+    fn next_to_count(
+        &self,
+        live: &Live<'_>,
+        sites: &[Site],
+        reporter: &mut Reporter,
+    ) -> Result<Option<(Id, String, Option<String>)>, Failure> {
+        let is_wanted = |site: &Site, name: &String| {
+            let ledger = site.ledger(name);
+            let course = site.course(name).0;
+            let after = recounted(&course, &ledger);
+            (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
+                .then_some((ledger, after))
+        };
+        for site in sites.iter().filter(|_| self.args.accept_missing) {
+            for name in self.names(site) {
+                let Some((before, after)) = is_wanted(site, &name) else { continue };
+                let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
+                let change = Change {
+                    after: &after,
+                    action: "Open",
+                    subject: format!("go on with {}", counted(count(&after).into(), "workload")),
+                    body: format!(
+                        "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
+                        counted(count(&before).into(), "workload")
+                    ),
+                    trailers: Vec::new(),
+                };
+                let (made, wrong) = commit(live, site, &change, &Signing::off())?;
+                reporter.add(wrong);
+                let cluster = site.cluster.as_ref().map(ToString::to_string);
+                return Ok(made.map(|made| (made.id, name, cluster)));
+            }
+        }
+        Ok(None)
     }
 
     /// Finds the first rollout that waits to be opened, and makes that one commit.

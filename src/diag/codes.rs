@@ -108,10 +108,20 @@ codes! {
     /// The live branch was rewritten: what a rollout was staged on is no longer in its history.
     LiveRewritten "live-rewritten" "git push --force to main while pillion/main/log waits"
 
+    /// A SidecarSet with a ledger selects a workload whose namespace nobody says: the ledger could not know it by the
+    /// same key everywhere.
+    NamespaceUnspecified "namespace-unspecified" "a Deployment without `metadata.namespace`, with `ledgers:` and without `namespaces:` in pillion.yaml"
+    /// A ledger has an entry for a workload that is not there, and one of the same kind and name is, in another
+    /// namespace.
+    LedgerWorkloadUnknown "ledger-workload-unknown" "an entry for Deployment.apps/default/web, and Deployment shop/web on standard input"
+    /// Workloads that an open rollout counts are no longer among the manifests, and no commit has removed them: it
+    /// would look complete.
+    WorkloadsMissing "workloads-missing" "sources: [] in pillion.yaml while a rollout is open"
+
     // ---- write
     /// The rendered file would replace one that pillion did not write.
     FileNotOurs "file-not-ours" "--out into a folder with files of other tools"
-    /// Two inputs have the same place in the output folder.
+    /// Two inputs have the same place in the output folder, or one file is rendered for two clusters.
     OutputCollision "output-collision" "pillion render a b --out rendered, with a/web.yaml and b/web.yaml"
     /// What is there is not what a render makes.
     NotUpToDate "not-up-to-date" "pillion render --check after an edit of apps/ without a render"

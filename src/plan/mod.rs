@@ -8,6 +8,7 @@ mod controller;
 mod outage;
 mod pick;
 mod rest;
+mod scope;
 mod state;
 mod step;
 mod surroundings;
@@ -73,6 +74,7 @@ pub mod unavailable;
 pub use controller::waits_for_person;
 pub use outage::{Outage, outage};
 pub use rest::Rest;
+pub use scope::{Counted, recounted};
 pub use step::{Batch, Circumstances, Course, Move, Step, Successor, digest, newer, next_step, steps};
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 

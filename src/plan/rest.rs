@@ -34,6 +34,8 @@ pub enum Rest {
     NothingMayBeUnavailable,
     /// The set is gone from git, and the rollout of another one takes its workloads over.
     Replaced(Arc<str>),
+    /// No workload carries anything of the SidecarSet, or would: what begins over nothing ends over nothing.
+    NoWorkloads,
     /// Workloads wait, each with the reason.
     Waiting(Vec<(Arc<str>, String)>),
 }
@@ -52,6 +54,7 @@ impl Rest {
             Self::Canary(_) => "CanarySelector",
             Self::NothingMayBeUnavailable => "MaxUnavailable",
             Self::Replaced(_) => "Replaced",
+            Self::NoWorkloads => "NoWorkloads",
             Self::Waiting(_) => "Waiting",
         }
     }
@@ -83,6 +86,9 @@ impl fmt::Display for Rest {
             Self::Replaced(by) => {
                 write!(f, "SidecarSet `{by}` takes its place: the rollout of `{by}` takes its workloads over")
             }
+            Self::NoWorkloads => f.write_str(
+                "no workload carries this SidecarSet or would get it, so nothing is started or completed: check its selector, and `sources` or `build` of pillion.yaml",
+            ),
             Self::Waiting(workloads) => {
                 let shown = workloads.iter().take(SHOWN);
                 let said: Vec<_> = shown.map(|(key, why)| format!("{key}: {why}")).collect();

@@ -4,6 +4,7 @@ use super::fleet::{Effect, Fleet, Unit};
 use super::how::{How, Taking};
 use super::pick::{Picked, pick, refused};
 use super::rest::Rest;
+use super::scope::{Counted, is_anyone_concerned};
 use super::settings::Settings;
 use super::state::State;
 use super::total;
@@ -28,6 +29,10 @@ pub struct Course<'r> {
     /// Workloads that the rollout of another SidecarSet has split, each with that set: one partition cannot serve
     /// two templates.
     pub split_elsewhere: BTreeMap<Arc<str>, Arc<str>>,
+    /// Pods of workloads that the ledgers of other SidecarSets know: Open takes them over.
+    pub sizes_elsewhere: BTreeMap<Arc<str>, u32>,
+    /// The manifests are no plain files: a command built them, or a person handed them over.
+    pub is_built: bool,
     /// SidecarSets whose place this one takes, on workloads that they do not select any more.
     pub replaces: Vec<Arc<str>>,
     /// It brings all their containers.
@@ -269,7 +274,7 @@ fn is_to_be_opened_again(course: &Course<'_>, ledger: &Ledger, given: &Circumsta
     replaces_more || (given.allows_removal && !ledger.may_remove() && removed(course, ledger) > 0)
 }
 
-/// Opens a rollout, unless no workload of it may be moved.
+/// Opens a rollout, unless it concerns no workload, or none of it may be moved.
 fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstances) -> Step {
     let opened = opened(course, ledger, source.clone(), given);
     let state = State::of(course, &opened, &source, given.today.as_deref());
@@ -280,7 +285,13 @@ fn open(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstance
             None => return Step::Open(opened),
         }
     }
-    if reasons.is_empty() { Step::Open(opened) } else { Step::Rest(Rest::Waiting(reasons)) }
+    match reasons.is_empty() {
+        false => Step::Rest(Rest::Waiting(reasons)),
+        true if state.held.is_empty() && !is_anyone_concerned(course, ledger, &source) => {
+            Step::Rest(Rest::NoWorkloads)
+        }
+        true => Step::Open(opened),
+    }
 }
 
 /// Tells whether the rollout of what the source holds would take the sidecar away: that never starts by itself.
@@ -342,7 +353,8 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
     }
     ledger.approved.clear();
     for unit in course.fleet.units() {
-        let (key, observed) = (unit.key(), given.observed.get(unit.key()));
+        let key = unit.key();
+        let observed = given.observed.get(key).or_else(|| course.sizes_elsewhere.get(key));
         if let (None, false, Some(pods)) = (unit.replicas, ledger.sizes.contains_key(key), observed)
             && !course.fleet.change(unit, &ledger.released, &source).difference.is_empty()
         {
@@ -351,22 +363,15 @@ fn opened(course: &Course<'_>, ledger: &Ledger, source: Name, given: &Circumstan
     }
     ledger.target = Some(source);
     ledger.replaces.clone_from(&course.replaces);
-    ledger.scope = scope(course, &ledger, given);
+    ledger.scope = scope(course, &ledger);
     ledger.settle_revisions(course.settings.history_limit);
     ledger
 }
 
-/// What a rollout that takes the sidecar away counts, for those who look at its batches later.
-fn scope(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) -> Option<Scope> {
-    let removed = removed(course, ledger);
-    let state = State::of(course, ledger, ledger.target.as_ref()?, given.today.as_deref());
-    (removed > 0).then(|| Scope {
-        workloads: u32::try_from(state.matched.len()).unwrap_or(u32::MAX),
-        pods: state.pods,
-        digest: Scope::digest_of(state.matched.iter().map(|m| &**m.unit.key())),
-        removed,
-        ..Scope::default()
-    })
+/// What a rollout counts, and how many of its workloads lose the sidecar: later steps are held against it.
+fn scope(course: &Course<'_>, ledger: &Ledger) -> Option<Scope> {
+    let counted = ledger.target.as_ref().map(|_| Counted::of(course, ledger).scope(course.is_built))?;
+    Some(Scope { removed: removed(course, ledger), ..counted })
 }
 
 /// The workloads that a rollout which opens takes the sidecar away from.
@@ -393,7 +398,15 @@ fn advance(course: &Course<'_>, ledger: &Ledger, target: &Name, given: &Circumst
     match pick(course, &state, (&ledger.released, target), given) {
         Picked::Moves(moves) => Step::Batch(batch(course, ledger, target, &state, moves)),
         Picked::Nothing(Some(rest)) => Step::Rest(rest),
-        Picked::Nothing(None) => Step::Close(closed(course, ledger, target, &state, given)),
+        Picked::Nothing(None) => {
+            // A person has accepted a scope of no workload.
+            let is_accepted = ledger.scope.as_ref().is_some_and(|scope| scope.workloads == 0);
+            let is_empty = state.matched.is_empty() && state.held.is_empty();
+            if is_empty && !is_accepted && !is_anyone_concerned(course, ledger, target) {
+                return Step::Rest(Rest::NoWorkloads);
+            }
+            Step::Close(closed(course, ledger, target, &state, given))
+        }
     }
 }
 
@@ -460,7 +473,7 @@ fn closed(
 }
 
 /// The ledger with the lines as they count: without those of workloads that are gone, or whose source has changed since.
-fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
+pub(super) fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
     let mut after = ledger.clone();
     for key in ledger.lines.keys() {
         match course.fleet.find(key).and_then(|unit| unit.line(ledger)) {

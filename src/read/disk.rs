@@ -65,6 +65,19 @@ impl Files for Disk {
         judge.finish(walk)
     }
 
+    fn everything(&self, folder: &Path) -> Vec<PathBuf> {
+        // The working folder has no name.
+        let is_here = folder.as_os_str().is_empty();
+        let entries = WalkBuilder::new(if is_here { Path::new(".") } else { folder })
+            .standard_filters(false)
+            .follow_links(false)
+            .sort_by_file_name(OsStr::cmp)
+            .filter_entry(|e| e.file_name() != ".git")
+            .build();
+        let files = entries.flatten().filter(|e| e.file_type().is_some_and(|t| t.is_file()));
+        files.map(|e| super::plain(e.path())).collect()
+    }
+
     fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, Entry)>, Diagnostic> {
         let name: Arc<str> = folder.to_string_lossy().into();
         let listed = match std::fs::read_dir(folder) {

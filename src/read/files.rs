@@ -23,6 +23,10 @@ pub trait Files: Sync {
     /// Finds the manifests below a folder, sorted by path, component by component.
     fn below(&self, folder: &Path, skips: &Skips) -> Walk;
 
+    /// Returns every file below a folder, ignored ones too, in order; only `.git` is left out, and links are not
+    /// followed.
+    fn everything(&self, folder: &Path) -> Vec<PathBuf>;
+
     /// Returns what is directly in a folder and is no folder, sorted; links are not followed. A folder that does not
     /// exist has no entries.
     ///

@@ -20,6 +20,9 @@ pub enum Source {
     Text(Arc<str>),
 }
 
+/// The namespace of an input where neither a rule nor a person says one.
+pub const UNSPECIFIED: &str = "";
+
 /// One input to be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
@@ -31,7 +34,7 @@ pub struct Input {
     pub relative: PathBuf,
     /// A person named this very file.
     pub is_named: bool,
-    /// Namespace of its manifests that name none.
+    /// Namespace of its manifests that name none; [`UNSPECIFIED`] where nobody says it.
     pub namespace: Arc<str>,
     /// The cluster that it was built for, where a command has.
     pub cluster: Option<Arc<str>>,
@@ -65,7 +68,7 @@ pub fn text(input: &Input, files: &dyn Files) -> Result<String, Diagnostic> {
 /// Which namespace the manifests of a file are in where they name none.
 #[derive(Debug, Clone)]
 pub struct Namespaces {
-    /// The namespace where no rule says another.
+    /// The namespace where no rule says another; it may be [`UNSPECIFIED`].
     pub otherwise: Arc<str>,
     /// Folders and their namespaces; the first that holds a file counts.
     pub rules: Vec<(PathBuf, Arc<str>)>,
@@ -154,7 +157,7 @@ pub fn choose(files: &dyn Files, paths: &[PathBuf], choice: &Choice) -> Chosen {
 
 /// Returns files that a person named as inputs; `-` is standard input.
 pub fn named(paths: &[PathBuf]) -> Vec<Input> {
-    let namespaces = Namespaces { otherwise: "default".into(), rules: Vec::new() };
+    let namespaces = Namespaces { otherwise: UNSPECIFIED.into(), rules: Vec::new() };
     let file = |path: &PathBuf| Found {
         name: path.to_string_lossy().into(),
         relative: path.clone(),

@@ -3,7 +3,7 @@
 //! Its values come in as they were decoded; paths of it are relative to its folder.
 
 use super::files::{Entry, Files, plain};
-use super::inputs::{Input, Namespaces, Source, input};
+use super::inputs::{Input, Namespaces, Source, UNSPECIFIED, input};
 use super::walk::{Judge, Skips, Walk};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
@@ -104,7 +104,7 @@ impl Layout {
     /// Returns the namespaces of manifests that name none.
     pub fn namespaces(&self) -> Namespaces {
         let rule = |(folder, name): &(String, Arc<str>)| (plain(&self.root.join(folder)), name.clone());
-        Namespaces { otherwise: "default".into(), rules: self.namespaces.iter().map(rule).collect() }
+        Namespaces { otherwise: UNSPECIFIED.into(), rules: self.namespaces.iter().map(rule).collect() }
     }
 
     /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the

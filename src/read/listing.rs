@@ -186,6 +186,11 @@ impl<Id: Sync> Files for Listing<'_, Id> {
         judge.finish(walk)
     }
 
+    fn everything(&self, folder: &Path) -> Vec<PathBuf> {
+        let all = self.below_or_at(folder).into_iter();
+        all.filter(|(_, listed)| matches!(listed, Listed::File(_))).map(|(path, _)| path.to_owned()).collect()
+    }
+
     fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, files::Entry)>, Diagnostic> {
         let Ok(real) = self.resolve(folder) else { return Ok(Vec::new()) };
         if !matches!(self.at(&real), None | Some(files::Entry::Folder)) {

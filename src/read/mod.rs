@@ -16,7 +16,9 @@ pub use confined::{Bounds, confined};
 pub use disk::Disk;
 pub use file::{MAX_FILE, read_file, read_stream, text_of};
 pub use files::{Entry, Files, Kind, Unresolved, plain};
-pub use inputs::{Choice, Chosen, Input, Namespaces, PatchesOf, Source, built, choose, named, text};
+pub use inputs::{
+    Choice, Chosen, Input, Namespaces, PatchesOf, Source, UNSPECIFIED, built, choose, named, text,
+};
 pub use layout::{Cluster, Layout, LedgerFile};
 pub use listing::{Listed, Listing};
 pub use parallel::in_order;

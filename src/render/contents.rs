@@ -136,6 +136,21 @@ impl Contents {
         self.base.current().iter().chain(self.prepared.values())
     }
 
+    /// Returns every content that a ledger holds or a rollout may bring.
+    pub(super) fn of_rollouts(&self) -> impl Iterator<Item = &Arc<PreparedSet>> {
+        self.prepared.values()
+    }
+
+    /// Returns the keys that ledgers have lines for, each with a SidecarSet.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.lines.iter().filter_map(|(key, lines)| Some((key, &lines.first()?.set)))
+    }
+
+    /// Tells whether some ledger has a line for a workload.
+    pub(super) fn has_entry(&self, key: &str) -> bool {
+        self.lines.contains_key(key)
+    }
+
     /// Returns what a workload gets; a line whose template is no longer the source's counts for nothing.
     pub(super) fn of(&self, key: &str, template: &Value) -> Given<'_> {
         self.changed(key, template, None)

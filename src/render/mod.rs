@@ -14,6 +14,7 @@ mod refused;
 mod replaced;
 mod scan;
 mod sets;
+mod unspecified;
 mod workload;
 
 pub use contents::Contents;
@@ -46,7 +47,7 @@ pub struct Manifest<'a> {
     pub first_line: usize,
     /// Its text, with its `---` line.
     pub text: &'a str,
-    /// The namespace where the manifest names none.
+    /// The namespace where the manifest names none; empty where nobody says it.
     pub namespace: &'a str,
     /// A person named this very file, so that text that is no YAML is an error whatever it holds.
     pub is_named: bool,
@@ -99,6 +100,8 @@ pub struct Renderer {
     keeps_sidecar_sets: bool,
     keeps_all: bool,
     skips_hooks: bool,
+    /// The namespace where nobody says one.
+    otherwise: Arc<str>,
     needles: Needles,
 }
 
@@ -132,6 +135,7 @@ impl Renderer {
             keeps_sidecar_sets,
             keeps_all: false,
             skips_hooks: false,
+            otherwise: "default".into(),
             needles,
         }
     }
@@ -140,7 +144,8 @@ impl Renderer {
     pub fn with_contents(&self, contents: Contents) -> Self {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
         let needles = Needles::new(contents.all().map(|s| &s.set().selector));
-        Self { contents, kinds, namespaces, needles, ..*self }
+        let otherwise = Arc::clone(&self.otherwise);
+        Self { contents, kinds, namespaces, needles, otherwise, ..*self }
     }
 
     /// Returns a renderer that leaves nothing out: what is dropped is somebody else's decision.
@@ -153,6 +158,12 @@ impl Renderer {
     #[must_use]
     pub fn skipping_hooks(self) -> Self {
         Self { skips_hooks: true, ..self }
+    }
+
+    /// Returns a renderer that takes manifests of which nobody says the namespace for those of this one.
+    #[must_use]
+    pub fn guessing(self, namespace: &str) -> Self {
+        Self { otherwise: namespace.into(), ..self }
     }
 
     /// Returns the kind of an object that holds a pod template.
@@ -311,6 +322,7 @@ impl Renderer {
     ) -> Option<(Path, Value)> {
         match self.locate(document, base, kind, manifest) {
             Ok(located) => {
+                rendered.diagnostics.extend(self.unspecified(document, &located));
                 let Injected { change, mut outcome } = self.inject(document, &located);
                 rendered.diagnostics.append(&mut outcome.diagnostics);
                 rendered.workloads.push((located.key.to_string(), outcome));

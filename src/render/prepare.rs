@@ -52,6 +52,8 @@ pub struct Prepared {
     history: Vec<Arc<SidecarSet>>,
     /// A SidecarSet without a ledger is an error.
     expects_ledgers: bool,
+    /// Namespaces that pillion.yaml or a Namespace manifest names.
+    pub declared_namespaces: BTreeSet<String>,
 }
 
 /// Prepares a renderer, and says what is wrong with the sets and the ledgers.
@@ -65,6 +67,9 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
     gathered.merge(from.sidecar_sets);
     let history = from.history;
     let namespaces = Namespaces::known(&gathered, from.repository);
+    let named = gathered.namespaces.iter().map(|(name, _)| name.as_str());
+    let declared = named.chain(from.repository.namespaces.iter().map(|rule| rule.name.as_str()));
+    let declared_namespaces: BTreeSet<String> = declared.map(str::to_owned).collect();
     let mut diagnostics = gathered.diagnostics;
     diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
     if has_sets_to_find && gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
@@ -111,7 +116,7 @@ pub fn prepare(from: Ingredients<'_>) -> (Prepared, Vec<Diagnostic>) {
         Options { annotations: annotations(from.annotations, from.repository), trace: from.trace },
         from.keeps_sidecar_sets,
     );
-    (Prepared { renderer, sets, ledgers, history, expects_ledgers }, diagnostics)
+    (Prepared { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
 }
 
 /// The namespace of a SidecarSet says nothing: kustomize's `namespace:` writes it, and an API server takes it out.
@@ -177,7 +182,8 @@ fn contents(
     let (by_ledger, by_file): (Vec<_>, Vec<_>) =
         sets.iter().map(Arc::clone).partition(|set| expects_ledgers || has_ledger(&set.name));
     let mut contents = Contents::of_ledgers(all, prepared(by_file), prepared(history.to_vec()), only);
-    for set in by_ledger.iter().filter(|s| has_ledger(&s.name)) {
+    // One that has no ledger yet is to get one.
+    for set in &by_ledger {
         // What a rollout would bring: workloads that only this content selects are looked at too.
         contents.add(&revision_name(set).into(), set);
     }

@@ -23,6 +23,8 @@ pub struct Located {
     pub kind: Arc<Kind>,
     /// Its namespace.
     pub namespace: Arc<str>,
+    /// Neither the manifest nor anybody else says its namespace.
+    pub is_guessed: bool,
     /// Its name.
     pub name: Arc<str>,
     /// Where the object stands in its document.
@@ -90,13 +92,16 @@ impl Renderer {
             return Err(Some(Box::new(no_mapping(document, &template, kind))));
         }
         let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
-        let namespace = text("namespace").filter(|n| !n.is_empty()).unwrap_or(manifest.namespace);
+        let said = text("namespace").or(Some(manifest.namespace)).filter(|n| !n.is_empty());
+        let said = said.or(Some(manifest.namespace)).filter(|n| !n.is_empty());
+        let namespace = said.unwrap_or(&self.otherwise);
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         Ok(Located {
             key: workload::key(api_version, &kind.kind, namespace, name).into(),
             kind: Arc::clone(kind),
             namespace: namespace.into(),
+            is_guessed: said.is_none(),
             name: name.into(),
             base: base.clone(),
             template,

@@ -1,8 +1,8 @@
 //! Two branches: what the live branch holds when it is rendered from another commit of the sources.
 
 use super::{
-    Branches, Configuration, Failure, Live, Site, Sources, check_own_render, configuration_of, listing,
-    message,
+    Branches, Configuration, Failure, Live, Manifests, Site, Sources, Tree, check_own_render,
+    configuration_of, listing, message, missing,
 };
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Id, NewCommit, Repository, Signature, Signing, TreeEditor};
@@ -67,13 +67,26 @@ pub fn land(
     let tree = head.as_ref().map(|(_, head)| head.tree);
     let mut folder = Folder::open(repository, &configuration, tree)?;
     let sources = listing(repository, source.tree)?;
+    let manifests = Manifests::default();
     let clusters = &configuration.layout.clusters;
     let names: Vec<Option<&str>> =
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() };
     for cluster in names {
-        let from = Sources { files: &sources, ledgers: &folder.present, built: None, cluster };
+        let built = match manifests.of_tree(repository, source.tree, &configuration, cluster) {
+            Ok(built) => built,
+            Err(failed) => {
+                diagnostics.push(*failed);
+                continue;
+            }
+        };
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let from = Sources { files: &sources, ledgers: &folder.present, built, cluster };
         let (site, wrong) = Site::load(&configuration, &from);
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong);
+        if let Some(before) = before.as_ref().filter(|_| is_sound) {
+            diagnostics.extend(missing(&site, &Tree::of_commit(&sources), Some(&before.past())));
+        }
         folder.render(&site, &mut diagnostics)?;
     }
     if diagnostics.iter().any(Diagnostic::is_error) {

@@ -1,7 +1,7 @@
 //! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
 
-use super::{Branches, Configuration, Failure, Manifests, Site, Sources};
-use crate::diag::Diagnostic;
+use super::{Branches, Configuration, Failure, Manifests, Past, Site, Sources, Tree, missing};
+use crate::diag::{Code, Diagnostic};
 use crate::git::{Commit, Id, Kind, Repository, Walk, trailer};
 use crate::read::{Files, Listed, Listing};
 use std::io;
@@ -15,6 +15,8 @@ pub struct Live<'r> {
     pub branches: Branches,
     /// The ref that was read: the remote's branch as it was fetched, or the local one.
     pub place: String,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: PathBuf,
     /// The head of the live branch.
     pub head: Commit,
     /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have their own branch.
@@ -70,9 +72,19 @@ impl<'r> Live<'r> {
         // look alike everywhere.
         let branches =
             Branches { pattern: committed.pattern, identity: committed.identity, ..branches.clone() };
-        let manifests = Manifests::default();
-        let live =
-            Self { repository, branches, place, head, source, configuration, manifests, sources, rendered };
+        let (config, manifests) = (config.to_owned(), Manifests::default());
+        let live = Self {
+            repository,
+            branches,
+            place,
+            config,
+            head,
+            source,
+            configuration,
+            manifests,
+            sources,
+            rendered,
+        };
         Ok((Some(live), diagnostics))
     }
 
@@ -150,8 +162,24 @@ impl<'r> Live<'r> {
     }
 
     /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Where a
-    /// command builds the manifests, it is run.
+    /// command builds the manifests, it is run; and the workloads of open rollouts must still be there.
     pub fn site(&self, cluster: Option<&str>) -> (Site, Vec<Diagnostic>) {
+        let (site, mut wrong) = self.unjudged_site(cluster);
+        // What is wrong with the manifests themselves comes first; that a ledger is missing is another matter.
+        if !wrong.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
+            wrong.extend(missing(&site, &Tree::of_commit(&self.sources), Some(&self.past())));
+        }
+        (site, wrong)
+    }
+
+    /// Returns where earlier states of rollouts are found.
+    pub fn past(&self) -> Past<'_> {
+        let Self { repository, branches, config, head, manifests, .. } = self;
+        Past { repository, branches, config, head: head.id, manifests }
+    }
+
+    /// The same, whatever has become of the workloads of open rollouts.
+    pub(super) fn unjudged_site(&self, cluster: Option<&str>) -> (Site, Vec<Diagnostic>) {
         let tree = self.source.tree;
         let (built, failed) =
             match self.manifests.of_tree(self.repository, tree, &self.configuration, cluster) {

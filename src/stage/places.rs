@@ -1,9 +1,11 @@
 //! Where do the files of a rollout lie in the tree of the live branch?
 
 use super::{Configuration, Site};
+use crate::diag::{Code, Diagnostic, Label};
 use crate::model::file_list::{self, slashes};
+use crate::model::repository::Repository;
 use crate::plan::fleet::Unit;
-use crate::read::{Input, Source, plain};
+use crate::read::{Input, Layout, Source, plain};
 use crate::yaml::{self, Seg, split};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -76,9 +78,55 @@ impl RenderedPlaces<'_> {
     }
 }
 
+/// Says which files of a cluster are rendered for another one too: a batch of one would be a batch of both. Without a
+/// cluster all are looked at.
+pub fn shared_files(
+    repository: &Repository,
+    layout: &Layout,
+    cluster: Option<&str>,
+    inputs: &[Input],
+) -> Vec<Diagnostic> {
+    if layout.rendered.is_none() || repository.build.is_some() {
+        return Vec::new();
+    }
+    let is_built = |name: &str| repository.clusters.iter().any(|c| c.name == name && c.build.is_some());
+    let plain: Vec<_> = layout.clusters.iter().filter(|c| !is_built(&c.name)).collect();
+    let mut shared: BTreeMap<(&str, &str), Vec<&Input>> = BTreeMap::new();
+    for input in inputs.iter().filter(|input| matches!(input.source, Source::File(_))) {
+        let mut owners = plain.iter().filter(|c| layout.is_in(c, input));
+        if let (Some(first), Some(second)) = (owners.next(), owners.next())
+            && cluster.is_none_or(|c| *c == *first.name || *c == *second.name)
+        {
+            shared.entry((&first.name, &second.name)).or_default().push(input);
+        }
+    }
+    shared
+        .into_iter()
+        .filter_map(|(pair, inputs)| Some(rendered_twice(layout, pair, inputs.first()?, inputs.len())))
+        .collect()
+}
+
+fn rendered_twice(layout: &Layout, (first, second): (&str, &str), input: &Input, files: usize) -> Diagnostic {
+    let more = match files {
+        1 => String::new(),
+        n => format!(", and {} more,", n - 1),
+    };
+    let message = format!(
+        "`{}`{more} {} rendered for cluster `{first}` and for cluster `{second}`, to one place",
+        input.name,
+        if files == 1 { "is" } else { "are" }
+    );
+    let config = layout.root.join("pillion.yaml");
+    Diagnostic::error(Code::OutputCollision, message)
+        .at(Label::whole_file(Arc::clone(&input.name)))
+        .at(Label::whole_file(config.to_string_lossy().into_owned()))
+        .because("what a batch changes for one of them would be changed for the other, too")
+        .help("give each cluster a `folder` of its own in `clusters:`; or leave `rendered` out, so that ledgers alone say what each carries")
+}
+
 impl Configuration {
     /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A
-    /// file that is in the folders of several clusters is rendered for the first of them.
+    /// file that is in the folders of several clusters has none but for the first of them, and is an error.
     pub fn rendered_place(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
         // What a command has built has no place in git.
         let Source::File(_) = input.source else { return None };

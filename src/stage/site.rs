@@ -1,5 +1,7 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
+use super::places::shared_files;
+use super::present::holds;
 use super::{Supposed, stray_paths};
 use crate::confine::Place;
 use crate::diag::{Code, Diagnostic, Label};
@@ -10,7 +12,9 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::plan::fleet::{Fleet, Unit};
 use crate::plan::settings::Settings;
 use crate::plan::{Course, Near, Surroundings, may_hold_objects, objects_of};
-use crate::read::{Choice, Cluster, Files, Input, Layout, Namespaces, built, choose, in_order, text};
+use crate::read::{
+    Choice, Cluster, Files, Input, Layout, Namespaces, Source, UNSPECIFIED, built, choose, in_order, text,
+};
 use crate::render::{
     File, Gathered, How, Ingredients, Located, Manifest, Prepared, RenderedFile, Renderer, gather, prepare,
     render_file,
@@ -103,6 +107,8 @@ pub struct Site {
     pub prepared: Prepared,
     /// What else in git decides about pods: autoscalers, budgets, quotas.
     pub surroundings: Surroundings,
+    /// The manifests are no plain files: a command built them, or a person handed them over.
+    pub is_built: bool,
     inputs: Vec<(Input, Arc<str>)>,
     workloads: Workloads,
     /// Where those of each input begin among them.
@@ -152,6 +158,7 @@ impl Site {
             manifests.retain(|m| layout.is_in(cluster, m));
         }
         diagnostics.extend(wrong.into_iter().chain(missing_sets));
+        diagnostics.extend(shared_files(&configuration.repository, layout, from.cluster, &manifests));
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
         let of_sets: BTreeSet<Arc<str>> = sets.iter().map(|s| Arc::clone(&s.name)).collect();
         let (mut inputs, found) = read(manifests, from.files, &of_sets);
@@ -189,12 +196,14 @@ impl Site {
             cluster: cluster.map(|c| Arc::clone(&c.name)),
             prepared,
             surroundings,
+            is_built: from.built.is_some(),
             inputs,
             workloads,
             first_workloads,
             supposed_rollout: supposed.rollout.clone(),
         };
         diagnostics.extend(site.twice());
+        diagnostics.extend(site.misnamed());
         (site, diagnostics)
     }
 
@@ -274,6 +283,8 @@ impl Site {
             held_elsewhere: self.held_in(&replaces),
             replaced_by: self.replaced_by(ledger),
             replaces,
+            sizes_elsewhere: self.known_to_others(name),
+            is_built: self.is_built,
         };
         self.look_ahead(&course);
         course
@@ -299,6 +310,35 @@ impl Site {
         let lines = others.flat_map(|ledger| ledger.lines.iter().map(move |(key, line)| (ledger, key, line)));
         let split = lines.filter(|(_, _, line)| line.partition.is_some());
         split.map(|(ledger, key, _)| (Arc::clone(key), Arc::clone(&ledger.name))).collect()
+    }
+
+    /// The pods of workloads that the ledgers of other SidecarSets know.
+    fn known_to_others(&self, name: &str) -> BTreeMap<Arc<str>, u32> {
+        let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
+        others.flat_map(|ledger| ledger.sizes.iter().map(|(key, pods)| (Arc::clone(key), *pods))).collect()
+    }
+
+    /// Returns those of some workloads that stand among the inputs, whether a SidecarSet selects them or not.
+    pub(super) fn standing(&self, keys: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
+        let mut found = BTreeSet::new();
+        if keys.is_empty() {
+            return found;
+        }
+        let work = |(input, text): &(Input, Arc<str>)| {
+            let namespace = namespace_of(input);
+            let stands = |key: &&Arc<str>| holds(text, &input.name, Some(namespace), key);
+            keys.iter().filter(stands).map(Arc::clone).collect::<Vec<_>>()
+        };
+        in_order(&self.inputs, work, |keys| found.extend(keys));
+        found
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with its file, where that is one of git.
+    pub(super) fn plain_inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, &Path)> {
+        self.inputs_of_workloads().filter_map(|(key, number)| match &self.inputs[number].0.source {
+            Source::File(path) => Some((key, path.as_path())),
+            Source::Stdin | Source::Text(_) => None,
+        })
     }
 
     /// Renders every file, in parallel, and hands the results over in order.
@@ -348,6 +388,19 @@ impl Site {
         located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
 
+    /// Workloads whose namespace nobody says; and of built ones, those that ledgers know by another.
+    fn misnamed(&self) -> Vec<Diagnostic> {
+        let renderer = &self.prepared.renderer;
+        let located = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        let mut found: Vec<Diagnostic> = located().filter_map(|(d, l)| renderer.unspecified(d, l)).collect();
+        if let (true, Some((input, _))) = (self.is_built, self.inputs.last()) {
+            let present = located().map(|(_, l)| Arc::clone(&l.key)).collect();
+            let at = Label::whole_file(Arc::clone(&input.name));
+            found.extend(renderer.strangers(&present, &self.prepared.declared_namespaces, &at));
+        }
+        found
+    }
+
     /// Two manifests of one workload: the cluster has one, and nobody knows which.
     fn twice(&self) -> Vec<Diagnostic> {
         let mut first: BTreeMap<&str, (&Document, &Located)> = BTreeMap::new();
@@ -381,7 +434,7 @@ fn own(set: &SidecarSet, rollout: &Rollout) -> (Rollout, Vec<Diagnostic>) {
     }
 }
 
-fn choice(layout: &Layout) -> (Choice, Vec<Diagnostic>) {
+pub(super) fn choice(layout: &Layout) -> (Choice, Vec<Diagnostic>) {
     let (skips, wrong) = match layout.skips(None) {
         Ok(skips) => (skips, Vec::new()),
         Err(pattern) => {
@@ -514,6 +567,11 @@ fn find_workloads(
     (workloads, first, diagnostics)
 }
 
+/// The namespace of the manifests of an input that name none.
+fn namespace_of(input: &Input) -> &str {
+    if *input.namespace == *UNSPECIFIED { "default" } else { &input.namespace }
+}
+
 /// The objects of a file that a rollout is checked against.
 fn objects(input: &Input, text: &str) -> Vec<Near> {
     if !may_hold_objects(text) {
@@ -522,7 +580,7 @@ fn objects(input: &Input, text: &str) -> Vec<Near> {
     let pieces = split(&input.name, text).0.into_iter().enumerate();
     let documents = pieces
         .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
-    documents.flat_map(|d| objects_of(&Arc::new(d), &input.namespace)).collect()
+    documents.flat_map(|d| objects_of(&Arc::new(d), namespace_of(input))).collect()
 }
 
 fn workload_twice(located: &Located, document: &Document, other: &Document, first: &Located) -> Diagnostic {

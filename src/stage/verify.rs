@@ -1,13 +1,14 @@
 //! Is what git holds what pillion makes? Ledgers against the planner and the verbs, byte for byte.
 
 use super::history::is_taken_back;
+use super::scope::missing_of;
 use super::verbs::{self, Hold, TakenBack};
-use super::{Failure, Live, Site, after_batch, before_close};
+use super::{Failure, Live, Site, Tree, after_batch, before_close};
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Commit, Id, Repository, Walk};
 use crate::model::ledger::{self, Ledger, Line, Revision};
 use crate::model::timestamp::day_of;
-use crate::plan::{Batch, Circumstances, Course, Step, digest, newer, next_step, steps};
+use crate::plan::{Batch, Circumstances, Course, Step, digest, newer, next_step, recounted, steps};
 use crate::read::Files as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -78,8 +79,14 @@ fn changes(repository: &Repository, head: Id, base: Id) -> Result<Vec<(Option<Co
 }
 
 fn judge(earlier_live: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>) -> Vec<Diagnostic> {
-    let (site, mut found) = (new.site(cluster).0, Vec::new());
-    let earlier = earlier_live.map(|old| old.site(cluster).0);
+    let (site, wrong) = new.unjudged_site(cluster);
+    // Without its manifests nothing can be judged.
+    let is_unbuilt = |d: &Diagnostic| matches!(d.code, Code::BuildFailed | Code::NoManifests);
+    if wrong.iter().any(is_unbuilt) {
+        return wrong.into_iter().filter(is_unbuilt).collect();
+    }
+    let mut found = Vec::new();
+    let earlier = earlier_live.map(|old| old.unjudged_site(cluster).0);
     let before = |name: &str| earlier.as_ref().and_then(|site| site.prepared.ledgers.get(name));
     for (name, ledger) in &site.prepared.ledgers {
         let old = before(name);
@@ -91,7 +98,18 @@ fn judge(earlier_live: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>)
         let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != *name).collect();
         let (history, today) = (earlier_live.zip(old), day_of(new.head.time.seconds));
         let change = Change { course: &course, old, new: ledger, others: &others, history, cluster, today };
-        if !change.is_accounted_for(&site) {
+        // A commit that counts anew says so, and goes on to the same target.
+        let counts_anew =
+            |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
+        let missing = earlier_live.zip(old).filter(|(_, old)| !counts_anew(old)).and_then(|(live, old)| {
+            missing_of(&site, &Tree::of_commit(new.sources()), Some(&live.past()), old)
+        });
+        if let Some(missing) = missing {
+            found.push(
+                missing
+                    .because(format!("commit {} goes on with the rollout all the same", new.head.id.short())),
+            );
+        } else if !change.is_accounted_for(&site) {
             found.push(change.refuse(new, cluster));
         }
     }
@@ -149,6 +167,7 @@ impl Change<'_> {
             || verbs::roll_back(old).is_ok_and(|l| self.is(&l))
             || self.is_taken_back()
             || self.is_reopened()
+            || self.is_recount(old)
             || self.is_approval(old)
             || self.is_hold(old)
     }
@@ -182,6 +201,11 @@ impl Change<'_> {
         let (live, old) = self.history.filter(|(_, old)| old.target.is_none())?;
         let before = before_close(live, self.cluster, old).ok().flatten()?;
         verbs::reopen(self.course, old, &before).ok()
+    }
+
+    /// `stage --start NAME --accept-missing`: the scope is counted anew.
+    fn is_recount(&self, old: &Ledger) -> bool {
+        old.scope.is_some() && self.new.scope != old.scope && self.is(&recounted(self.course, old))
     }
 
     fn is_approval(&self, old: &Ledger) -> bool {

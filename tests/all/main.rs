@@ -40,11 +40,13 @@ mod judge;
 mod ledger_verbs;
 mod lossless;
 mod made_pods;
+mod missing_workloads;
 mod normal;
 #[cfg(feature = "watch")]
 mod observe;
 mod odd;
 mod old_forms;
+mod one_key;
 mod patches;
 mod plan_commands;
 mod played;

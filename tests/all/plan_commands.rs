@@ -94,7 +94,7 @@ fn ledgers_of_the_first_commit_count() {
     assert_eq!(inner["items"][0]["matched"], folder["items"][0]["matched"]);
 }
 
-const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\n";
+const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces: [{folder: ., name: default}]\n";
 
 #[test]
 fn ledgers_on_the_live_branch_count() {

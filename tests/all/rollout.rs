@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\n";
+const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces: [{folder: ., name: default}]\n";
 
 /// The ledger at what is written now: what `init rollout` makes.
 fn at_present(texts: &Texts) -> String {

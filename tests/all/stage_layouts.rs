@@ -127,7 +127,7 @@ fn ledgers_alone() {
     let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
     *pillion_yaml = pillion_yaml
         .replace("sources: [apps]", "sources: [none]")
-        .replace("namespaces:", "namespaces: []\nkinds: []\n#")
+        .replace("namespaces:", "namespaces: [{folder: ., name: default}]\nkinds: []\n#")
         .replace("\n- {folder: apps/shop, name: shop}\n- {folder: apps/data, name: data}", "");
     texts.retain(|path, _| !path.starts_with("apps/"));
     let bare = world.init("bare", &[]);

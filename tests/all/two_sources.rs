@@ -2,7 +2,7 @@
 
 use crate::git_world::{Repo, World};
 use pillion::read::{
-    Choice, Chosen, Cluster, Disk, Files, Layout, Listed, Listing, choose, commit_files, text,
+    Choice, Chosen, Cluster, Disk, Files, Layout, Listed, Listing, UNSPECIFIED, choose, commit_files, text,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -282,11 +282,11 @@ fn a_commit_holds_what_its_working_tree_does() {
         found,
         [
             ("apps/a/web.yaml", "a/web.yaml", "shop"),
-            ("apps/a-b.json", "a-b.json", "default"),
-            ("apps/a.b/web.yaml", "a.b/web.yaml", "default"),
-            ("apps/chart/crds/crd.yaml", "chart/crds/crd.yaml", "default"),
-            ("apps/latin.yaml", "latin.yaml", "default"),
-            ("rendered/a/web.yaml", "a/web.yaml", "default"),
+            ("apps/a-b.json", "a-b.json", UNSPECIFIED),
+            ("apps/a.b/web.yaml", "a.b/web.yaml", UNSPECIFIED),
+            ("apps/chart/crds/crd.yaml", "chart/crds/crd.yaml", UNSPECIFIED),
+            ("apps/latin.yaml", "latin.yaml", UNSPECIFIED),
+            ("rendered/a/web.yaml", "a/web.yaml", UNSPECIFIED),
         ]
     );
     let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();

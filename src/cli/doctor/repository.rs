@@ -3,12 +3,14 @@
 use super::super::inputs::{Inputs, nearest};
 use super::{Check, State};
 use crate::diag::Diagnostic;
-use crate::read::Disk;
+use crate::read::{Disk, choose};
+use crate::stage;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub(super) fn check(path: &Path) -> Vec<Check> {
     let mut checks = vec![configuration(path)];
+    checks.extend(shared_files(path));
     match git(path, &["rev-parse", "--absolute-git-dir"]) {
         Some(folder) => checks.extend(history(path, Path::new(&folder))),
         None => checks.push(
@@ -32,6 +34,21 @@ fn configuration(path: &Path) -> Check {
         n => Check::new(State::Error, "pillion.yaml", format!("`{name}` has {n} errors"))
             .help("`pillion render` shows them"),
     }
+}
+
+/// Files that are rendered for two clusters.
+fn shared_files(path: &Path) -> Vec<Check> {
+    let Some(file) = nearest(path) else { return Vec::new() };
+    let mut inputs = Inputs::configured(&Disk, Some(&file));
+    let Some(choice) = inputs.choice(Some(&file), None) else { return Vec::new() };
+    let paths: Vec<PathBuf> = inputs.layout.sources().into_iter().filter(|path| path.exists()).collect();
+    let chosen = choose(&Disk, &paths, &choice).inputs;
+    let shared = stage::shared_files(&inputs.repository, &inputs.layout, None, &chosen);
+    let told = |wrong: Diagnostic| {
+        let check = Check::new(State::Error, "clusters", wrong.message);
+        wrong.help.into_iter().fold(check, |check, help| check.help(help))
+    };
+    shared.into_iter().map(told).collect()
 }
 
 /// Asks git; None when there is no git or it says no.

@@ -10,7 +10,8 @@ use crate::model::ledger::{Ledger, Revision};
 use crate::model::repository::Rollout;
 use crate::read::{Disk, Files, Kind, Listing, plain};
 use crate::stage::{
-    self, Branches, Built, Configuration, Failure, Manifests, Site, Sources, Supposed, listing,
+    self, Branches, Built, Configuration, Failure, Manifests, Past, Site, Sources, Supposed, Tree, listing,
+    missing,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,15 @@ fn folder(
     let ledgers: &dyn Files = live.as_ref().map_or(&Disk, |live| live);
     let from = Sources { files: &Disk, ledgers, built: None, cluster: None };
     let sites = sites(args, &configuration, from, &supposed, manifests, reporter)?;
+    let past = past(repository.as_ref(), &configuration)?;
+    for site in &sites {
+        let place = repository.as_ref().map(within).unwrap_or_default();
+        let past = past.as_ref().map(|past| past.borrowed(manifests));
+        reporter.add(missing(site, &Tree::of_disk(&Disk, &place), past.as_ref()));
+    }
+    if reporter.has_errors() {
+        return Err(Stop::Told(FINDINGS));
+    }
     Ok(Found { base, sites })
 }
 
@@ -138,12 +148,52 @@ fn commits(
         let after = Sources { files, ledgers: &nothing, built, cluster };
         let (site, wrong) = suppose(&configuration, &after, &supposed);
         reporter.add(wrong);
+        if !reporter.has_errors() {
+            let now = match &new_files {
+                Some(files) => Tree::of_commit(files),
+                None => Tree::of_disk(&Disk, &within),
+            };
+            let branches = Branches::of(&configuration.repository)?;
+            let config = plain(&old_configuration.layout.root.join("pillion.yaml"));
+            let (repository, branches, head) = (&repository, &branches, old.id);
+            let past = Past { repository, branches, config: &config, head, manifests };
+            reporter.add(missing(&site, &now, Some(&past)));
+        }
         sites.push(site);
     }
     if reporter.has_errors() {
         return Err(Stop::Told(FINDINGS));
     }
     Ok(Found { base: new.or(Some(old)).map(|commit| commit.id.to_string()), sites })
+}
+
+/// Where earlier states of rollouts are found for the working folder.
+struct OwnPast<'r> {
+    repository: &'r Repository,
+    branches: Branches,
+    config: PathBuf,
+    head: Id,
+}
+
+impl OwnPast<'_> {
+    fn borrowed<'a>(&'a self, manifests: &'a Manifests) -> Past<'a> {
+        let Self { repository, branches, config, head } = self;
+        Past { repository, branches, config, head: *head, manifests }
+    }
+}
+
+fn past<'r>(
+    repository: Option<&'r Repository>,
+    configuration: &Configuration,
+) -> Result<Option<OwnPast<'r>>, Stop> {
+    let Some(repository) = repository else { return Ok(None) };
+    let branches = Branches::of(&configuration.repository)?;
+    let head = match &branches.source {
+        Some(_) => branches.find_live(repository).map(|(_, head)| head),
+        None => repository.resolve("HEAD").ok(),
+    };
+    let config = plain(&within(repository).join(&configuration.layout.root).join("pillion.yaml"));
+    Ok(head.map(|head| OwnPast { repository, branches, config, head }))
 }
 
 /// What is wrong with the past cannot be mended any more.
