@@ -12,7 +12,7 @@
 mod server;
 
 use pillion::model::workload::Kinds;
-use pillion::watch::observe::{Observer, Place, Settings, runtime};
+use pillion::watch::observe::{Memory, Observer, Place, Settings, runtime};
 use pillion::watch::snapshot::{Snapshot, Wanted};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -89,7 +89,8 @@ fn watch(pods: usize, rounds: usize) {
     let place = Place { kubeconfig: Some(path), context: None };
     let (sender, woken) = channel();
     let begun = Instant::now();
-    let observer = Observer::start_at(runtime.handle(), place, wanted, Settings::default(), move || {
+    let settings = Settings { memory: Memory::mebibytes(4096), ..Settings::default() };
+    let observer = Observer::start_at(runtime.handle(), place, wanted, settings, move || {
         let _ = sender.send(());
     })
     .unwrap();

@@ -12,7 +12,7 @@ use std::{io, panic, thread};
 use tokio::sync::oneshot;
 
 /// How long a run that was asked to end is waited for.
-const LAST: Duration = Duration::from_millis(800);
+const LAST: Duration = Duration::from_millis(650);
 
 /// Stack of the thread of a run: as much as the first thread of a program has.
 const STACK: usize = 8 << 20;

@@ -7,7 +7,7 @@ use crate::git_world::{Repo, World};
 use crate::stage_world::{example, newer, released};
 use serde_json::json;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -110,13 +110,24 @@ impl Watch {
     /// Asks it to end, as a kubelet does, and waits.
     #[track_caller]
     fn ends(&mut self) {
+        let asked = Instant::now();
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
         let mut status = None;
         until(&format!("it ends: {}", self.log()), || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        note("ended after ms", asked.elapsed().as_millis());
         assert_eq!(status.unwrap().code(), Some(0), "{}", self.log());
+    }
+}
+
+/// Writes a number down where somebody wants to see it: `PILLION_ENDS=FILE cargo test --test all watch_ends`.
+fn note(what: &str, number: impl std::fmt::Display) {
+    if let Some(file) = std::env::var_os("PILLION_ENDS") {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+        writeln!(file, "{name}: {what} {number}").unwrap();
     }
 }
 
@@ -156,9 +167,34 @@ fn silent_server() -> (String, mpsc::Receiver<()>) {
 #[test]
 fn idle() {
     let scene = Scene::new("");
-    let mut watch = scene.watch(&["--interval=8784h"], &[]);
+    // A variable that is set to nothing is not set.
+    let nothing = [("PILLION_CHECK_URL", ""), ("PILLION_FORGE_URL", ""), ("PILLION_NOTIFY_URL", "")];
+    let mut watch = scene.watch(&["--interval=8784h"], &nothing);
     watch.says("released");
     watch.ends();
+}
+
+#[test]
+fn lengths_of_time_have_a_bound() {
+    let scene = Scene::new("");
+    for flag in ["--interval", "--patience", "--unhealthy-after", "--check-patience"] {
+        for length in ["18446744073709551615s", "8785h"] {
+            let output = scene.clone.try_pillion(&["watch", &format!("{flag}={length}")]);
+            assert_eq!(output.status.code(), Some(2));
+            assert!(String::from_utf8_lossy(&output.stderr).contains("at most 8784h"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn in_a_build_that_hangs() {
+    let scene =
+        Scene::new("build: [sh, -c, \"sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait\"]\n");
+    let hung = scene.world.path("hung");
+    let mut watch = scene.watch(&["--interval=1s"], &[("HUNG", hung.to_str().unwrap())]);
+    until(&format!("it hangs: {}", watch.log()), || scene.hung());
+    watch.ends();
+    scene.nothing_hangs();
 }
 
 #[test]
@@ -260,6 +296,7 @@ fn its_memory_is_bounded_whatever_a_server_sends() {
         let status = fs::read_to_string(format!("/proc/{}/status", watch.child.id())).unwrap();
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let most: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+        note(&format!("{what:?}: peak MiB"), most >> 10);
         assert!(most < 512 << 10, "{what:?}: {} MiB", most >> 10);
         watch.ends();
     }

@@ -32,13 +32,13 @@ use crate::watch::snapshot::Wanted;
 use crate::watch::tell::keep_telling;
 use crate::watch::world::Stopped;
 use crate::write;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use heard::Heard;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -80,11 +80,11 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     pull_request: bool,
     /// Address of the forge's API, where it cannot be told from the remote's
-    #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL", requires = "pull_request")]
+    #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL")]
     forge_url: Option<String>,
     /// Certificates (PEM) that forges, webhooks and checks are to have theirs from, in place of the public ones
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
-    ca_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true, value_parser = value_parser!(OsString))]
+    ca_file: Option<OsString>,
     /// A program that is asked before the next batch; its arguments follow behind `--`
     #[arg(long, value_name = "PROGRAM")]
     check_command: Option<OsString>,
@@ -116,7 +116,7 @@ pub(super) struct ClusterArgs {
     #[arg(long = "namespace", value_name = "NAME")]
     namespaces: Vec<String>,
     /// Memory that the lists of all clusters may take together; a server that lists more is not believed
-    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = value_parser!(u32).range(16..=1_048_576))]
     list_memory: u32,
 }
 
@@ -370,7 +370,8 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
     let roots = args
         .ca_file
         .as_deref()
-        .filter(|f| !f.as_os_str().is_empty())
+        .filter(|f| !f.is_empty())
+        .map(Path::new)
         .map_or_else(|| Ok(Roots::default()), roots)?;
     let client = |patience| Client::new(patience, &roots);
     let variable = |name: &str| std::env::var(name).ok();
