@@ -102,8 +102,7 @@ fn is_secret(name: &str) -> bool {
         Some(start) => name.starts_with(start),
         None => name == *pattern,
     };
-    SECRETS.iter().any(|pattern| is_listed(&pattern))
-        || (name.starts_with("PILLION_") && name.ends_with("TOKEN"))
+    SECRETS.iter().any(is_listed) || (name.starts_with("PILLION_") && name.ends_with("TOKEN"))
 }
 
 /// Runs a command to its end, or until a limit; nothing that it has started is left running. `slow` is called once,

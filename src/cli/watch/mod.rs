@@ -236,13 +236,16 @@ impl Long {
     }
 }
 
+/// The threads that tell people, and what says to each that the live branch may have moved.
+type Tellers = (Vec<JoinHandle<()>>, Vec<SyncSender<()>>);
+
 /// Starts a thread for each receiver of notifications; what is sent to it says that the live branch may have moved.
 fn start_tellers(
     watching: &Watching,
     opened: &Opened,
     notifier: Option<&Notifier>,
     stop: &Stop,
-) -> Result<(Vec<JoinHandle<()>>, Vec<SyncSender<()>>), NoStart> {
+) -> Result<Tellers, NoStart> {
     let (mut threads, mut heads) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
         let (watching, opened, form) = (watching.clone(), opened.again()?, receiver.form());
