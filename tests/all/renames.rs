@@ -198,7 +198,10 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
     repo.is_sound_since(&world, base);
     let base = repo.change(&[("sidecars/log.yaml", &log("log:1"))], &["sidecars/logger.yaml"]);
     let (_, plan) = repo.says(&["plan"]);
-    assert!(!plan.contains("REMOVED") && plan.contains("the file of `logger` holds nothing, which waits"), "{plan}");
+    assert!(
+        !plan.contains("REMOVED") && plan.contains("the file of `logger` holds nothing, which waits"),
+        "{plan}"
+    );
     repo.pillion(&["stage", "--start", "logger"]);
     repo.pillion(&["stage", "logger"]);
     repo.git(&["branch", "-f", "main", "pillion/main/logger"]);
