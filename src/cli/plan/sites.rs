@@ -126,6 +126,9 @@ fn commits(
         rollout.require_ledger = Some(true);
     };
     let mut old_configuration = old_configuration.unwrap_or_else(|| rooted(&configuration, &within));
+    // Where no ledgers are obeyed, a namespace that nobody says is `default`, as everywhere.
+    let is_obeyed = configuration.repository.ledgers.is_some();
+    let is_about_key = |d: &Diagnostic| d.code == Code::NamespaceUnspecified && !is_obeyed;
     strict(&mut old_configuration);
     strict(&mut configuration);
     let mut sites = Vec::new();
@@ -133,7 +136,7 @@ fn commits(
         let cluster = cluster.as_deref();
         let before = Sources { files: &old_files, ledgers: &old_files, built: None, cluster };
         let (site, wrong) = Site::load(&old_configuration, &before);
-        let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger;
+        let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
         reporter.add(wrong.into_iter().filter(counts).map(|d| of_the_past(d, from)));
         supposed.ledgers = Some(released(&site));
         let files: &dyn Files = new_files.as_ref().map_or(&Disk, |files| files);
@@ -147,7 +150,7 @@ fn commits(
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let after = Sources { files, ledgers: &nothing, built, cluster };
         let (site, wrong) = suppose(&configuration, &after, &supposed);
-        reporter.add(wrong);
+        reporter.add(wrong.into_iter().filter(|d| !is_about_key(d)));
         if !reporter.has_errors() {
             let now = match &new_files {
                 Some(files) => Tree::of_commit(files),
