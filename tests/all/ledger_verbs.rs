@@ -42,7 +42,10 @@ fn a_rollout_is_paused_and_resumed() {
     let paused = ledger(&repo, "main").paused.unwrap();
     assert_eq!((paused.batch, &*paused.reason), (2, "waiting for the storage team"));
     assert_eq!((changed(&repo).trim(), &*trailer(&repo, "Pillion-Action")), ("ledgers/log.yaml", "Pause"));
-    assert!(repo.pillion(&["status"]).contains("paused at batch 2: waiting for the storage team"));
+    assert!(
+        repo.pillion(&["status"])
+            .contains("paused at batch 2 by A Person <a@example.com>: waiting for the storage team")
+    );
     let (code, said) = repo.refused(&["pause", "log"]);
     assert!(code == 1 && said.contains("paused already, at batch 2"), "{said}");
     let staged = repo.pillion(&["stage"]);
