@@ -82,6 +82,7 @@ fn program_in(folder: &Path, name: &str, with_git: bool) -> Command {
     if with_git {
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C")]);
+        command.env("SOURCE_DATE_EPOCH", "1600000000");
         for who in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{who}_NAME"), "A Person")

@@ -75,7 +75,9 @@ pub use controller::waits_for_person;
 pub use outage::{Outage, outage};
 pub use rest::Rest;
 pub use scope::{Counted, recounted};
-pub use step::{Batch, Circumstances, Course, Move, Step, Successor, digest, newer, next_step, steps};
+pub use step::{
+    Batch, Circumstances, Course, Move, Step, Successor, can_start, digest, newer, next_step, steps,
+};
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 
 use crate::model::sidecar_set::IntOrPercent;

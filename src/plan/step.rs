@@ -204,7 +204,7 @@ pub fn next_step(course: &Course<'_>, ledger: &Ledger, given: &Circumstances) ->
     let source = course.source_name();
     let is_newer = newer(course, ledger).is_some();
     if let Some(paused) = &ledger.paused {
-        if given.starts && given.starts_paused && is_newer {
+        if given.starts && given.starts_paused && can_start(course, ledger) {
             let resumed = Ledger { paused: None, ..ledger.clone() };
             return open(course, &resumed, source, given);
         }
@@ -305,6 +305,13 @@ pub fn newer(course: &Course<'_>, ledger: &Ledger) -> Option<Name> {
     let source = course.source_name();
     let goes_elsewhere = ledger.target.as_ref().is_some_and(|target| *target != source);
     (goes_elsewhere && !is_rejected(ledger, &source)).then_some(source)
+}
+
+/// Tells whether the source holds something that a person may start in place of what is paused: another content than the
+/// target's or, where no rollout is open, than the released one.
+pub fn can_start(course: &Course<'_>, ledger: &Ledger) -> bool {
+    let source = course.source_name();
+    *ledger.target.as_ref().unwrap_or(&ledger.released) != source && !is_rejected(ledger, &source)
 }
 
 fn is_rejected(ledger: &Ledger, source: &Name) -> bool {

@@ -59,7 +59,8 @@ pub(super) fn settle<'a>(
         let Some(olds) = replacements.get(set.name()).filter(|_| selects(set.set())) else { continue };
         // Two files that claim one workload are an error, which must be seen.
         let is_claimed = claims(set.name());
-        for old in olds.iter().filter(|old| !(is_claimed && claims(old)) && !is_taken_back(set.name(), old)) {
+        let is_error = |old: &str| is_claimed && claims(old);
+        for old in olds.iter().filter(|old| !is_error(old) && !is_taken_back(set.name(), old)) {
             taken.entry(old).or_default().extend(names(set.set()));
         }
     }

@@ -8,6 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+/// The kind of a workload with its group, and its name.
+type KindAndName<'a> = (&'a str, &'a str);
+
+/// The namespace of a workload, and its key.
+type NamespaceAndKey<'a> = (&'a str, &'a Arc<str>);
+
 impl Renderer {
     /// Says what is wrong where a SidecarSet with a ledger selects a workload whose namespace is a guess.
     pub fn unspecified(&self, document: &Document, located: &Located) -> Option<Diagnostic> {
@@ -45,7 +51,7 @@ impl Renderer {
         declared: &BTreeSet<String>,
         at: &Label,
     ) -> Vec<Diagnostic> {
-        let mut by_name: BTreeMap<(&str, &str), Vec<(&str, &Arc<str>)>> = BTreeMap::new();
+        let mut by_name: BTreeMap<KindAndName<'_>, Vec<NamespaceAndKey<'_>>> = BTreeMap::new();
         for key in present.iter().filter(|key| !self.contents.has_entry(key)) {
             let Some((kind, namespace, name)) = parts(key) else { continue };
             by_name.entry((kind, name)).or_default().push((namespace, key));

@@ -52,7 +52,7 @@ pub(super) fn missing_of(
         return None;
     }
     let present = Counted::of(&site.course_from(ledger).0, ledger);
-    if present.digest() == scope.digest {
+    if present.digest() == scope.digest || is_with_holds(&present, ledger, scope) {
         return None;
     }
     match past.map(|past| past.find(&case)) {
@@ -60,6 +60,14 @@ pub(super) fn missing_of(
         Some(Found::Other(then)) => case.by_number(&present, &then.held),
         Some(Found::Nothing) | None => case.by_number(&present, &BTreeSet::new()),
     }
+}
+
+/// Tells whether all that the scope counts is there, some of it held by people since.
+fn is_with_holds(present: &Counted, ledger: &Ledger, scope: &Scope) -> bool {
+    let is_by_person = |key: &&Arc<str>| ledger.lines.get(*key).is_some_and(|line| line.by.is_some());
+    let held = present.held.iter().filter(is_by_person);
+    let all: BTreeSet<&str> = present.keys.iter().chain(held).map(|key| &**key).collect();
+    Scope::digest_of(all.into_iter()) == scope.digest
 }
 
 /// One rollout, and what is there now.
@@ -108,18 +116,22 @@ impl<'a> Past<'a> {
             // Beyond what a shallow clone has, nothing can be known.
             let Ok(commit) = commit else { break };
             match self.scope_at(commit.tree, &place) {
-                Some(scope) if scope == *case.scope => found = Some(commit.id),
-                _ => break,
+                Ok(Some(scope)) if scope == *case.scope => found = Some(commit.id),
+                Ok(_) => break,
+                // A ledger that was broken and put right says nothing of the time in between.
+                Err(()) => {}
             }
         }
         found
     }
 
-    fn scope_at(&self, tree: Id, place: &str) -> Option<Scope> {
-        let entry = self.repository.entry_at(tree, place).ok()??;
-        let text = String::from_utf8(self.repository.read(entry.id).ok()?).ok()?;
-        let document = Arc::new(Document::read(&place.into(), 0, 1, &text).ok()?);
-        decode(&document, &YamlPath::root()).0?.scope
+    /// Returns the scope of a tree's ledger; none where there is no such file. A ledger that cannot be read is an error.
+    fn scope_at(&self, tree: Id, place: &str) -> Result<Option<Scope>, ()> {
+        let Some(entry) = self.repository.entry_at(tree, place).map_err(drop)? else { return Ok(None) };
+        let bytes = self.repository.read(entry.id).map_err(drop)?;
+        let text = String::from_utf8(bytes).map_err(drop)?;
+        let document = Arc::new(Document::read(&place.into(), 0, 1, &text).map_err(drop)?);
+        decode(&document, &YamlPath::root()).0.map(|ledger| ledger.scope).ok_or(())
     }
 
     fn read(&self, commit: Id, case: &Case<'_>) -> Option<Then<'a>> {

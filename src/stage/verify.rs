@@ -8,7 +8,7 @@ use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Commit, Id, Repository, Walk};
 use crate::model::ledger::{self, Ledger, Line, Revision};
 use crate::model::timestamp::day_of;
-use crate::plan::{Batch, Circumstances, Course, Step, digest, newer, next_step, recounted, steps};
+use crate::plan::{Batch, Circumstances, Course, Step, can_start, digest, next_step, recounted, steps};
 use crate::read::Files as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -284,7 +284,7 @@ impl Change<'_> {
             also(&|given| given.today = Some(self.today.clone()));
         }
         // A person has started what the source holds.
-        if newer(self.course, old).is_some() {
+        if can_start(self.course, old) && (old.target.is_some() || old.paused.is_some()) {
             also(&|given| (given.starts, given.starts_paused) = (true, true));
         }
         found

@@ -82,6 +82,8 @@ mod unreadable;
 mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]
+mod watch_careless;
+#[cfg(feature = "watch")]
 mod watch_check;
 #[cfg(feature = "watch")]
 mod watch_deploy;

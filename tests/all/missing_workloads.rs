@@ -73,9 +73,12 @@ fn every_command_refuses(repo: &Repo, code: &str) {
     assert_eq!(before, refs(repo));
 }
 
+/// What a person does to a repository.
+type Change = fn(&Repo);
+
 #[test]
 fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
-    let slips: &[(&str, fn(&Repo))] = &[
+    let slips: &[(&str, Change)] = &[
         ("sources name another folder", |repo| {
             repo.put(
                 "other/service.yaml",
@@ -162,7 +165,7 @@ fn a_configuration_that_moves_into_a_folder_moves_no_workload() {
 
 #[test]
 fn what_commits_have_removed_stops_nobody() {
-    let removals: &[(&str, fn(&Repo))] = &[
+    let removals: &[(&str, Change)] = &[
         ("a manifest is deleted", |repo| drop(repo.git(&["rm", "-q", "apps/shop/web.yaml"]))),
         ("a team takes the label away", |repo| {
             edit(repo, "apps/shop/web.yaml", "log: \"true\"", "log: \"no\"")

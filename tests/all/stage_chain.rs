@@ -263,10 +263,17 @@ fn a_workload_renamed_in_the_middle() {
     assert!(repo.git(&["show", "pillion/main/log:rendered/data/facts.yaml"]).contains("logtail:1.5.0"));
 }
 
+/// Newer content moves the target of an open rollout without a person.
+fn starts_by_itself(texts: &mut Texts) {
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 120s\n  start: Auto");
+}
+
 #[test]
 fn a_newer_edit_in_the_middle() {
     let world = World::new();
     let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.5.1");
     });
@@ -283,6 +290,7 @@ fn a_newer_edit_in_the_middle() {
 fn an_edit_taken_back_in_the_middle() {
     let world = World::new();
     let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.4.2");
     });
@@ -294,8 +302,18 @@ fn an_edit_taken_back_in_the_middle() {
 fn a_sidecar_set_deleted_in_the_middle() {
     let world = World::new();
     let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
         texts.remove("sidecars/log.yaml");
     });
+    // The open rollout goes on; what takes the sidecar away begins only when a person says so.
+    assert_eq!(said.last().unwrap(), "log: close, logtail 1.5.0 is released");
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    let released = repo.id("main");
+    repo.git(&["switch", "-q", "--detach"]);
+    let (code, refused) = repo.refused(&["stage", "--start", "log"]);
+    assert_eq!((code, repo.id("main")), (1, released), "{refused}");
+    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.git(&["switch", "-q", "main"]);
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let status = repo.pillion(&["status"]);
     assert!(status.starts_with("log: nothing is released\n"), "{status}");

@@ -52,7 +52,7 @@ fn block_scalars_change_whole_and_keep_their_comment() {
     check("a: |+\n  x\n\nb: 1\n", "a", json!("u"), "a: u\nb: 1\n");
     check("a: >- # c\n   x\n   u\nb: 1", "a", json!("u"), "a: u # c\nb: 1");
     check("a: old # c\nb: 1\n", "a", json!("x\nu"), "a: |- # c\n  x\n  u\nb: 1\n");
-    check("a: |\n  x", "a", json!("u\nz\n"), "a: |\n  u\n  z");
+    check("a: |\n  x", "a", json!("u\nz\n"), "a: |\n  u\n  z\n");
     check("- |\n x\n- b\n", "0", json!("x\n\n"), "- \"x\\n\\n\"\n- b\n");
     check("a: |\n  x\n", "a", json!({"b": 1}), "a:\n  b: 1\n");
 }
@@ -67,7 +67,7 @@ fn entries_are_added_at_the_end_of_their_mapping() {
     );
     check("a:\n  b: 1", "a.x", json!("u"), "a:\n  b: 1\n  x: u");
     check("a: |+\n  b\n\n", "x", json!(1), "a: |+\n  b\n\nx: 1\n");
-    check("a: |\n  b", "x", json!(1), "a: |\n  b\nx: 1");
+    check("a: |\n  b", "x", json!(1), "a: |-\n  b\nx: 1");
     check("a:\r\n- b\r\nc: 1\r\n", "x.u", json!([1]), "a:\r\n- b\r\nc: 1\r\nx:\r\n  u:\r\n  - 1\r\n");
     check(
         "a:\n    b: 1\n...\n",
