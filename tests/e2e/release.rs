@@ -1,9 +1,8 @@
-//! What the release workflow does, as far as it needs no machine of GitHub's, and how action.yml takes what it made.
+//! What the release workflow does, as far as it needs no machine of GitHub's. How action.yml takes what it made is in
+//! tests/all/supply_chain.rs.
 
 use crate::harness::sandbox;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -89,64 +88,4 @@ fn archives_have_checksums_and_a_manifest() {
         let binary = fs::read(release.dist.path().join(platform).join("pillion")).unwrap();
         assert!(binary == fs::read(PILLION).unwrap(), "{platform}");
     }
-}
-
-#[test]
-#[ignore = "fetches an archive as a workflow does: cargo test --test e2e -- --ignored"]
-fn the_action_takes_an_archive_that_is_what_its_checksum_says() {
-    let release = Release::new();
-    release.step(&["archive", LINUX, PILLION]);
-    release.step(&["sums"]);
-    let server = serve(release.dist.path().to_owned());
-    let run = || {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("pillion.yaml"), "apiVersion: pillion.dev/v1alpha1\nkind: Repository\n")
-            .unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut bash = Command::new("bash");
-        bash.arg(root.join("action/main.sh")).current_dir(folder.path()).env_clear();
-        bash.env("PATH", "/usr/bin:/bin").env("GITHUB_ACTION_PATH", root).env("GITHUB_SERVER_URL", &server);
-        bash.env("PILLION_ACTION_REPOSITORY", "acme/pillion").env("RUNNER_TEMP", folder.path());
-        let output = bash.env("RUNNER_TOOL_CACHE", folder.path().join("cache")).output().unwrap();
-        let cached = format!("cache/pillion/{}/{LINUX}/pillion", env!("CARGO_PKG_VERSION"));
-        (folder.path().join(cached).exists(), output)
-    };
-    let (is_taken, output) = run();
-    assert!(is_taken && output.status.success(), "{output:?}");
-    // One bit is another.
-    let mut bytes = fs::read(release.archive(LINUX)).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(release.archive(LINUX), bytes).unwrap();
-    let (is_taken, output) = run();
-    assert!(!is_taken && !output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is not what its checksum says"), "{output:?}");
-}
-
-/// A server whose releases hold the files of a folder, until the test ends.
-fn serve(folder: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let mut request = String::new();
-            stream.read_line(&mut request).unwrap();
-            let mut line = String::new();
-            while stream.read_line(&mut line).unwrap() > 2 {
-                line.clear();
-            }
-            let path = request.split(' ').nth(1).unwrap().to_owned();
-            let version = env!("CARGO_PKG_VERSION");
-            let name = path.strip_prefix(&format!("/acme/pillion/releases/download/v{version}/"));
-            let (status, body) = match name.and_then(|name| fs::read(folder.join(name)).ok()) {
-                Some(body) => ("200 OK", body),
-                None => ("404 Not Found", Vec::new()),
-            };
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.get_mut().write_all(&[head.into_bytes(), body].concat());
-        }
-    });
-    url
 }
