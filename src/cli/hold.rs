@@ -3,7 +3,7 @@
 use super::Common;
 use super::report::Reporter;
 use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change, in_words, ledger_of};
-use crate::model::ledger::Ledger;
+use crate::model::ledger::{Ledger, Name};
 use crate::plan::fleet::Unit;
 use crate::plan::report::title;
 use crate::plan::{Circumstances, Course};
@@ -117,7 +117,11 @@ fn held(
         let ledger = site.ledger(&name);
         let reaches = |unit: &Unit| {
             let is_line = ledger.lines.contains_key(unit.key());
-            is_line || !course.fleet.change(unit, &None, &ledger.released).difference.is_empty()
+            // A workload may be held before the first revision comes to it, too.
+            let next =
+                ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| r.name.clone()));
+            let brings = |name: &Name| !course.fleet.change(unit, &None, name).difference.is_empty();
+            is_line || brings(&ledger.released) || brings(&next)
         };
         let units = course.fleet.units().iter().filter(|u| is_meant(u.key(), &args.workload) && reaches(u));
         found.extend(units.map(|unit| {

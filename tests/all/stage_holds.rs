@@ -2,8 +2,8 @@
 
 use crate::git_world::{Repo, World};
 use crate::ledger_verbs::{half_way, ledger};
-use crate::stage_world::released;
-use pillion::model::ledger::Line;
+use crate::stage_world::{example, released};
+use pillion::model::ledger::{Ledger, Line, emit};
 use std::process::Output;
 
 const WEB: &str = "Deployment.apps/shop/web";
@@ -299,4 +299,20 @@ fn a_ledger_with_a_day_that_does_not_exist_is_broken() {
     repo.put("ledgers/log.yaml", text.replace("2026-12-31", "2026-12-32")).commit("by hand");
     let (code, said) = repo.refused(&["verify"]);
     assert!(code == 1 && said.contains("`2026-12-32` is no day"), "{said}");
+}
+
+#[test]
+fn a_workload_is_held_before_the_first_revision_comes_to_it() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = example();
+    texts.insert("ledgers/log.yaml".into(), emit(&Ledger::new("log")));
+    repo.hold(&texts).render().commit("start");
+    repo.git(&["switch", "-q", "--detach"]);
+    on(&repo, TENTH, &["hold", WEB, "--reason", "team not ready"]);
+    roll_out(&repo, TENTH);
+    assert!(!file(&repo, "rendered/shop/web.yaml").contains("logtail"));
+    assert!(file(&repo, "rendered/shop/cart.yaml").contains("logtail:1.4.2"));
+    on(&repo, TENTH, &["hold", WEB, "--off"]);
+    assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.4.2"));
 }
