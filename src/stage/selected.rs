@@ -1,12 +1,13 @@
 //! Does a SidecarSet select any workload of its clusters?
 
 use super::Site;
+use super::site::manifests_of;
 use crate::diag::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;
 use crate::plan::Labels;
 use crate::plan::selects_nothing::{self, Candidates};
-use crate::render::{Located, Manifest};
-use crate::yaml::{Document, split};
+use crate::render::Located;
+use crate::yaml::Document;
 use std::sync::Arc;
 
 /// Says that a SidecarSet selects no workload of a cluster, although workloads carry its sidecar there; or, where
@@ -58,16 +59,7 @@ impl Site {
     fn candidates(&self) -> Candidates {
         let mut found = Candidates::default();
         for (input, text) in self.inputs() {
-            for (index, piece) in split(&input.name, text).0.into_iter().enumerate() {
-                let manifest = Manifest {
-                    file: &input.name,
-                    index,
-                    first_line: piece.first_line,
-                    text: &text[piece.span],
-                    namespace: &input.namespace,
-                    is_named: input.is_named,
-                    document: None,
-                };
+            for manifest in manifests_of(input, text) {
                 if let Some((document, located)) = self.prepared.renderer.all_workloads(&manifest) {
                     found.workloads.extend(located.iter().map(|l| labels(&document, l)));
                 }

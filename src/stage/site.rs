@@ -535,6 +535,19 @@ fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Op
 /// Documents that hold workloads, with those.
 type Workloads = Vec<(Arc<Document>, Vec<Located>)>;
 
+/// Returns the documents of an input, not yet parsed.
+pub(super) fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
+    split(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
+        file: &input.name,
+        index,
+        first_line: piece.first_line,
+        text: &text[piece.span],
+        namespace: &input.namespace,
+        is_named: input.is_named,
+        document: None,
+    })
+}
+
 /// Finds the workloads of all inputs, and where those of each input begin.
 fn find_workloads(
     inputs: &[(Input, Arc<str>)],
@@ -543,19 +556,7 @@ fn find_workloads(
     let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(inputs.len()));
     let mut diagnostics = Vec::new();
     let work = |(input, text): &(Input, Arc<str>)| {
-        let pieces = split(&input.name, text).0.into_iter().enumerate();
-        let found = pieces.map(|(index, piece)| {
-            renderer.workloads(&Manifest {
-                file: &input.name,
-                index,
-                first_line: piece.first_line,
-                text: &text[piece.span],
-                namespace: &input.namespace,
-                is_named: input.is_named,
-                document: None,
-            })
-        });
-        found.collect::<Vec<_>>()
+        manifests_of(input, text).map(|manifest| renderer.workloads(&manifest)).collect::<Vec<_>>()
     };
     in_order(inputs, work, |found| {
         first.push(workloads.len());

@@ -4,23 +4,11 @@
 use crate::git_world::{Repo, World};
 use crate::ledger_verbs::{changed, half_way, ledger, trailer};
 use crate::site::Texts;
+use crate::stage_holds::{edit, file};
 use crate::stage_world::{example, newer, released};
 
 fn rendered(repo: &Repo, revision: &str) -> String {
     repo.git(&["rev-parse", &format!("{revision}:rendered")])
-}
-
-fn file(repo: &Repo, path: &str) -> String {
-    repo.git(&["show", &format!("main:{path}")])
-}
-
-/// A commit of people on top of `main`: files are changed, and rendered.
-fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
-    repo.git(&["switch", "-q", "--detach", "main"]);
-    let text = file(repo, path);
-    assert!(text.contains(from), "{text}");
-    repo.put(path, text.replace(from, to)).render().commit("an edit");
-    repo.git(&["branch", "-f", "main", "HEAD"]);
 }
 
 /// Everything that was committed since is what pillion makes.

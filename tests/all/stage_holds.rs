@@ -26,7 +26,8 @@ fn try_on(repo: &Repo, day: &str, args: &[&str]) -> Output {
     repo.command(env!("CARGO_BIN_EXE_pillion")).env("SOURCE_DATE_EPOCH", day).args(args).output().unwrap()
 }
 
-fn file(repo: &Repo, path: &str) -> String {
+/// The text of a file of `main`.
+pub(crate) fn file(repo: &Repo, path: &str) -> String {
     repo.git(&["show", &format!("main:{path}")])
 }
 
@@ -48,7 +49,7 @@ fn at_rest(world: &World) -> Repo {
 }
 
 /// A commit of people on top of `main`: files are changed, and rendered.
-fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
+pub(crate) fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
     repo.git(&["switch", "-q", "--detach", "main"]);
     let text = file(repo, path);
     assert!(text.contains(from), "{text}");
