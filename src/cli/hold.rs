@@ -2,7 +2,8 @@
 
 use super::Common;
 use super::report::Reporter;
-use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change, in_words, ledger_of};
+use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change_despite, in_words, ledger_of};
+use crate::diag::{Code, Diagnostic};
 use crate::model::ledger::{Ledger, Name};
 use crate::plan::fleet::Unit;
 use crate::plan::report::title;
@@ -39,7 +40,13 @@ pub(super) struct HoldArgs {
 
 /// Runs `pillion hold`.
 pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    change(&args.ledger, common, reporter, |seen| {
+    // A workload that is gone is held until its hold is taken off.
+    let answers = |site: &Site, d: &Diagnostic| {
+        args.off
+            && d.code == Code::WorkloadsMissing
+            && held(args, &BTreeMap::new(), site).is_ok_and(is_gone(site))
+    };
+    change_despite(&args.ledger, common, reporter, answers, |seen| {
         let images = images(&args.images)?;
         let (name, key) = held(args, &images, seen.site)?;
         let before = ledger_of(seen.site, &name)?;
@@ -55,6 +62,13 @@ pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) ->
         wanted.notes = void_approvals(seen, &course, &before, &wanted.after);
         Ok(wanted)
     })
+}
+
+fn is_gone(site: &Site) -> impl Fn((String, String)) -> bool {
+    |(name, key)| {
+        let (course, _) = site.course(&name);
+        course.fleet.find(&key).is_none() && !course.held_unselected.contains(&*key)
+    }
 }
 
 fn keep(

@@ -7,7 +7,7 @@ use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, clock, to_stdout};
-use crate::diag::Code;
+use crate::diag::{Code, Diagnostic};
 use crate::git::{Identity, Release, Signing, trailer};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::Circumstances;
@@ -204,8 +204,19 @@ pub(super) fn change(
     reporter: &mut Reporter,
     decide: impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
 ) -> Result<u8, write::Failure> {
+    change_despite(args, common, reporter, |_, _| false, decide)
+}
+
+/// The same for a verb that is the answer to some errors: those that it `answers` do not stop it.
+pub(super) fn change_despite(
+    args: &LedgerArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    answers: impl Fn(&Site, &Diagnostic) -> bool,
+    decide: impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+) -> Result<u8, write::Failure> {
     let mut said = String::new();
-    let result = try_change(args, common, reporter, &decide, &mut said);
+    let result = try_change(args, common, reporter, (&answers, &decide), &mut said);
     let code = repository::settle(result, reporter)?;
     if code == DONE {
         to_stdout(&said)?;
@@ -217,7 +228,7 @@ fn try_change(
     args: &LedgerArgs,
     common: &Common,
     reporter: &mut Reporter,
-    decide: &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+    (answers, decide): (&impl Fn(&Site, &Diagnostic) -> bool, &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>),
     said: &mut String,
 ) -> Result<u8, Failure> {
     let Some(opened) = repository::open_to_commit(&args.repository, common, reporter)? else {
@@ -235,7 +246,7 @@ fn try_change(
             reporter.error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
             return Ok(Attempt::Done(USAGE));
         };
-        verb.once(&live, cluster, reporter, decide, said)
+        verb.once(&live, cluster, reporter, (answers, decide), said)
     })?;
     Ok(code.unwrap_or(ENVIRONMENT))
 }
@@ -253,12 +264,16 @@ impl Verb<'_> {
         live: &Live<'_>,
         cluster: Option<&str>,
         reporter: &mut Reporter,
-        decide: &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+        (answers, decide): (
+            &impl Fn(&Site, &Diagnostic) -> bool,
+            &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+        ),
         said: &mut String,
     ) -> Result<Attempt<u8>, Failure> {
         let (site, wrong) = live.site(cluster);
         // What is not staged yet has nothing to do with what a person says here.
-        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+        let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !answers(&site, d);
+        reporter.add(wrong.into_iter().filter(counts));
         if reporter.has_errors() {
             return Ok(Attempt::Done(FINDINGS));
         }

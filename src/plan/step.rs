@@ -41,6 +41,8 @@ pub struct Course<'r> {
     pub replaced_by: Vec<Successor>,
     /// Workloads that a person holds in the ledger of a SidecarSet whose place this one takes, each with its line.
     pub held_elsewhere: BTreeMap<Arc<str>, Line>,
+    /// Workloads that people hold, that stand in git, and that no SidecarSet selects any more: their holds last.
+    pub held_unselected: BTreeSet<Arc<str>>,
 }
 
 /// A SidecarSet that takes the place of another one.
@@ -480,10 +482,12 @@ fn closed(
 }
 
 /// The ledger with the lines as they count: without those of workloads that are gone, or whose source has changed since.
+/// A hold lasts where its workload is only not selected any more.
 pub(super) fn cleaned(course: &Course<'_>, ledger: &Ledger) -> Ledger {
     let mut after = ledger.clone();
     for key in ledger.lines.keys() {
         match course.fleet.find(key).and_then(|unit| unit.line(ledger)) {
+            None if course.held_unselected.contains(key) => {}
             None => {
                 after.lines.remove_mut(key);
             }

@@ -1,6 +1,8 @@
 //! Are the workloads of an open rollout still there? A fleet that shrinks without a commit that says so is an error,
 //! and not a rollout that is done.
 
+mod held;
+
 use super::present::{Presence, Tree};
 use super::{Branches, Live, Manifests, Site};
 use crate::diag::{Code, Diagnostic, Label, counted};
@@ -36,8 +38,18 @@ pub fn missing(site: &Site, now: &Tree<'_>, past: Option<&Past<'_>>) -> Vec<Diag
     site.prepared.ledgers.values().filter_map(|ledger| missing_of(site, now, past, ledger)).collect()
 }
 
-/// The same for one ledger, which need not be the one that the site has.
+/// The same for one ledger, which need not be the one that the site has; and which workloads that a person holds are
+/// missing, whether a rollout is open or not.
 pub(super) fn missing_of(
+    site: &Site,
+    now: &Tree<'_>,
+    past: Option<&Past<'_>>,
+    ledger: &Ledger,
+) -> Option<Diagnostic> {
+    counted_missing(site, now, past, ledger).or_else(|| held::missing(site, now, past, ledger))
+}
+
+fn counted_missing(
     site: &Site,
     now: &Tree<'_>,
     past: Option<&Past<'_>>,
@@ -99,24 +111,31 @@ enum Found<'r> {
 impl<'a> Past<'a> {
     /// Finds the rollout as it was when its scope was written.
     fn find(&self, case: &Case<'_>) -> Found<'a> {
-        let Some(then) = self.written(case).and_then(|commit| self.read(commit, case)) else {
+        let is_scope = |ledger: Option<&Ledger>| ledger.is_some_and(|l| l.scope.as_ref() == Some(case.scope));
+        let written = self.written(case.site, case.now, &case.ledger.name, is_scope);
+        let Some(then) = written.and_then(|commit| self.read(commit, case.site, &case.ledger.name)) else {
             return Found::Nothing;
         };
         let is_same = Scope::digest_of(then.keys.iter().map(|k| &**k)) == case.scope.digest;
         if is_same { Found::Same(Box::new(then)) } else { Found::Other(Box::new(then)) }
     }
 
-    /// The oldest commit of those at the end of the history whose ledger has the scope.
-    fn written(&self, case: &Case<'_>) -> Option<Id> {
-        let cluster = case.site.cluster.as_deref();
-        let place = case.site.configuration.ledger_place(cluster, &case.ledger.name)?;
-        let place = case.now.in_tree(Path::new(&place)).to_string_lossy().into_owned();
+    /// The oldest commit of those at the end of the history whose ledger is as it is asked for.
+    fn written(
+        &self,
+        site: &Site,
+        now: &Tree<'_>,
+        name: &str,
+        is_so: impl Fn(Option<&Ledger>) -> bool,
+    ) -> Option<Id> {
+        let place = site.configuration.ledger_place(site.cluster.as_deref(), name)?;
+        let place = now.in_tree(Path::new(&place)).to_string_lossy().into_owned();
         let mut found = None;
         for commit in self.repository.log(self.head, Some(&place), Walk::FirstParent).ok()? {
             // Beyond what a shallow clone has, nothing can be known.
             let Ok(commit) = commit else { break };
-            match self.scope_at(commit.tree, &place) {
-                Ok(Some(scope)) if scope == *case.scope => found = Some(commit.id),
+            match self.ledger_at(commit.tree, &place) {
+                Ok(ledger) if is_so(ledger.as_ref()) => found = Some(commit.id),
                 Ok(_) => break,
                 // A ledger that was broken and put right says nothing of the time in between.
                 Err(()) => {}
@@ -125,16 +144,16 @@ impl<'a> Past<'a> {
         found
     }
 
-    /// Returns the scope of a tree's ledger; none where there is no such file. A ledger that cannot be read is an error.
-    fn scope_at(&self, tree: Id, place: &str) -> Result<Option<Scope>, ()> {
+    /// Returns the ledger of a tree; none where there is no such file. One that cannot be read is an error.
+    fn ledger_at(&self, tree: Id, place: &str) -> Result<Option<Ledger>, ()> {
         let Some(entry) = self.repository.entry_at(tree, place).map_err(drop)? else { return Ok(None) };
         let bytes = self.repository.read(entry.id).map_err(drop)?;
         let text = String::from_utf8(bytes).map_err(drop)?;
         let document = Arc::new(Document::read(&place.into(), 0, 1, &text).map_err(drop)?);
-        decode(&document, &YamlPath::root()).0.map(|ledger| ledger.scope).ok_or(())
+        decode(&document, &YamlPath::root()).0.map(Some).ok_or(())
     }
 
-    fn read(&self, commit: Id, case: &Case<'_>) -> Option<Then<'a>> {
+    fn read(&self, commit: Id, site: &Site, name: &str) -> Option<Then<'a>> {
         let above = self.config.ancestors().skip(1).map(|folder| folder.join("pillion.yaml"));
         let places = std::iter::once(self.config.to_owned()).chain(above);
         let mut found = places.filter_map(|config| {
@@ -142,8 +161,8 @@ impl<'a> Past<'a> {
             Live::read_at(self.repository, self.branches, &config, at).ok()?.0
         });
         let live = found.next()?.with_manifests(self.manifests);
-        let site = live.unjudged_site(case.site.cluster.as_deref()).0;
-        let ledger = site.prepared.ledgers.get(&case.ledger.name)?.clone();
+        let site = live.unjudged_site(site.cluster.as_deref()).0;
+        let ledger = site.prepared.ledgers.get(name)?.clone();
         let counted = Counted::of(&site.course(&ledger.name).0, &ledger);
         Some(Then { live, site, keys: counted.keys, held: counted.held })
     }
@@ -159,19 +178,7 @@ impl Case<'_> {
         if gone.is_empty() {
             return None;
         }
-        let now = Presence::find(self.now, &self.site.configuration.layout, &gone);
-        let files = Tree::of_commit(then.live.sources());
-        let before = Presence::find(&files, &then.site.configuration.layout, &gone);
-        let inputs: BTreeMap<&Arc<str>, &Path> = then.site.plain_inputs_of_workloads().collect();
-        let mut unaccounted = Vec::new();
-        for key in &gone {
-            let input = inputs.get(key).copied();
-            match evidence(now.of(key), before.of(key), input, then.site.is_built) {
-                Evidence::Removed => {}
-                Evidence::StillIn(file) => unaccounted.push((Arc::clone(key), Some(file))),
-                Evidence::Unknown => unaccounted.push((Arc::clone(key), None)),
-            }
-        }
+        let unaccounted = unaccounted(self.site, self.now, then, &gone);
         (!unaccounted.is_empty()).then(|| self.told(&unaccounted, unaccounted.len()))
     }
 
@@ -196,30 +203,8 @@ impl Case<'_> {
             counted(all.into(), "workload"),
             if number == 1 { "is" } else { "are" }
         );
-        let mut error = Diagnostic::error(Code::WorkloadsMissing, message);
-        for (key, file) in gone.iter().take(NAMED) {
-            error = match file {
-                Some(file) => {
-                    let file = file.to_string_lossy();
-                    error
-                        .at(Label::whole_file(file.clone().into_owned()))
-                        .because(format!("`{key}` stands in `{file}`, which is not read for it any more"))
-                }
-                None => error.because(format!(
-                    "`{key}` is not among the manifests, and no commit that removed it is found"
-                )),
-            };
-        }
-        if gone.len() > NAMED {
-            error = error.because(format!("and {} more", gone.len() - NAMED));
-        }
-        if let Some(place) = self.place() {
-            error = error.at(Label::whole_file(place));
-        }
-        let what = match self.site.is_built {
-            true => "look at what the build prints, or at what `--manifests` holds",
-            false => "check `sources`, `ignore` and `clusters` of pillion.yaml",
-        };
+        let error = named(Diagnostic::error(Code::WorkloadsMissing, message), gone, self.place());
+        let what = where_to_look(self.site);
         error.help(format!(
             "{what}; where they are gone on purpose, `pillion stage --start {}{} --accept-missing` counts anew",
             self.ledger.name,
@@ -248,6 +233,57 @@ impl Case<'_> {
     fn cluster_option(&self) -> String {
         self.site.cluster.as_ref().map_or_else(String::new, |c| format!(" --cluster {c}"))
     }
+}
+
+/// Names workloads that are missing, each with the file that still holds it.
+fn named(mut error: Diagnostic, gone: &[(Arc<str>, Option<PathBuf>)], ledger: Option<String>) -> Diagnostic {
+    for (key, file) in gone.iter().take(NAMED) {
+        error = match file {
+            Some(file) => {
+                let file = file.to_string_lossy();
+                error
+                    .at(Label::whole_file(file.clone().into_owned()))
+                    .because(format!("`{key}` stands in `{file}`, which is not read for it any more"))
+            }
+            None => error.because(format!(
+                "`{key}` is not among the manifests, and no commit that removed it is found"
+            )),
+        };
+    }
+    if gone.len() > NAMED {
+        error = error.because(format!("and {} more", gone.len() - NAMED));
+    }
+    ledger.into_iter().fold(error, |error, place| error.at(Label::whole_file(place)))
+}
+
+fn where_to_look(site: &Site) -> &'static str {
+    match site.is_built {
+        true => "look at what the build prints, or at what `--manifests` holds",
+        false => "check `sources`, `ignore` and `clusters` of pillion.yaml",
+    }
+}
+
+/// Which of workloads that are not read any more no commit has removed, each with the file that still holds it.
+fn unaccounted(
+    site: &Site,
+    now: &Tree<'_>,
+    then: &Then<'_>,
+    gone: &BTreeSet<Arc<str>>,
+) -> Vec<(Arc<str>, Option<PathBuf>)> {
+    let now = Presence::find(now, &site.configuration.layout, gone);
+    let files = Tree::of_commit(then.live.sources());
+    let before = Presence::find(&files, &then.site.configuration.layout, gone);
+    let inputs: BTreeMap<&Arc<str>, &Path> = then.site.plain_inputs_of_workloads().collect();
+    let mut found = Vec::new();
+    for key in gone {
+        let input = inputs.get(key).copied();
+        match evidence(now.of(key), before.of(key), input, then.site.is_built) {
+            Evidence::Removed => {}
+            Evidence::StillIn(file) => found.push((Arc::clone(key), Some(file))),
+            Evidence::Unknown => found.push((Arc::clone(key), None)),
+        }
+    }
+    found
 }
 
 /// What the files say of a workload that is not read any more.

@@ -273,7 +273,7 @@ impl Site {
         let mut split_elsewhere = self.split_by_others(name);
         // What a set splits whose place this one takes is whole again behind it.
         split_elsewhere.retain(|_, other| !replaces.contains(other));
-        let course = Course {
+        let mut course = Course {
             name: name.into(),
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
@@ -285,7 +285,10 @@ impl Site {
             replaces,
             sizes_elsewhere: self.known_to_others(name),
             is_built: self.is_built,
+            held_unselected: BTreeSet::new(),
         };
+        course.held_unselected =
+            self.standing(&held_by_people(ledger, |key| course.fleet.find(key).is_none()));
         self.look_ahead(&course);
         course
     }
@@ -530,6 +533,12 @@ fn misplaced(document: &Document, path: &crate::yaml::Path, input: &Input) -> Op
         .at(document.label(&at, crate::yaml::Part::Value, ""))
         .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
     })
+}
+
+/// The workloads that people hold in a ledger, those of them that are asked for.
+pub(super) fn held_by_people(ledger: &Ledger, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
+    let held = ledger.lines.iter().filter(|(key, line)| line.is_held_by_person() && is_wanted(key));
+    held.map(|(key, _)| Arc::clone(key)).collect()
 }
 
 /// Documents that hold workloads, with those.

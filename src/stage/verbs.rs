@@ -182,7 +182,7 @@ fn taken_back(course: &Course<'_>, ledger: &Ledger, back: &TakenBack<'_>) -> Led
     let is_later = |line: &Line| line.revision == target && line.batch.is_some_and(|n| n > back.batch);
     for (key, line) in ledger.lines.iter() {
         let unit = course.fleet.find(key);
-        if unit.is_none() {
+        if unit.is_none() && !course.held_unselected.contains(key) {
             after.lines.remove_mut(key);
         } else if line.held.is_none() && is_later(line) {
             let past = unit.and_then(|unit| unit.line(back.past)).map(Cow::into_owned);

@@ -101,7 +101,8 @@ fn judge(earlier_live: Option<&Live<'_>>, new: &Live<'_>, cluster: Option<&str>)
         // A commit that counts anew says so, and goes on to the same target.
         let counts_anew =
             |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
-        let missing = earlier_live.zip(old).filter(|(_, old)| !counts_anew(old)).and_then(|(live, old)| {
+        let is_answer = |old: &Ledger| counts_anew(old) || change.ends_hold_of_gone(old);
+        let missing = earlier_live.zip(old).filter(|(_, old)| !is_answer(old)).and_then(|(live, old)| {
             missing_of(&site, &Tree::of_commit(new.sources()), Some(&live.past()), old)
         });
         if let Some(missing) = missing {
@@ -235,6 +236,14 @@ impl Change<'_> {
             }
             _ => verbs::release(old, key).is_ok_and(|l| self.is(&l)),
         }
+    }
+
+    /// `hold --off` of a workload that is gone.
+    fn ends_hold_of_gone(&self, old: &Ledger) -> bool {
+        let mut gone = old.lines.keys().filter(|key| !self.new.lines.contains_key(*key));
+        gone.next().is_some_and(|key| {
+            self.course.fleet.find(key).is_none() && verbs::release(old, key).is_ok_and(|l| self.is(&l))
+        })
     }
 
     /// One step of the planner, or several.

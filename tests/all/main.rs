@@ -29,6 +29,7 @@ mod git_trees;
 mod git_world;
 mod golden_codes;
 mod guises;
+mod held_workloads;
 mod hostile_files;
 #[cfg(feature = "watch")]
 mod hot_upgrades;

@@ -21,7 +21,7 @@ pub(crate) const EVERY: &[&[&str]] = &[
 ];
 
 /// The example with ledgers only: no rendered file shows what is missing. Namespaces are written out.
-fn plain() -> Texts {
+pub(crate) fn plain() -> Texts {
     let mut texts = built();
     texts.remove("make.sh");
     let config = texts.get_mut("pillion.yaml").unwrap();
@@ -48,7 +48,7 @@ fn open(world: &World, start: &Texts) -> Repo {
 }
 
 /// Commits a change of the working tree to main.
-fn careless(repo: &Repo, what: &str, change: impl FnOnce(&Repo)) {
+pub(crate) fn careless(repo: &Repo, what: &str, change: impl FnOnce(&Repo)) {
     repo.git(&["switch", "-q", "main"]);
     change(repo);
     repo.commit(what);
@@ -61,7 +61,7 @@ fn edit(repo: &Repo, name: &str, from: &str, to: &str) {
     repo.put(name, text.replace(from, to));
 }
 
-fn every_command_refuses(repo: &Repo, code: &str) {
+pub(crate) fn every_command_refuses(repo: &Repo, code: &str) {
     let before = refs(repo);
     for command in EVERY {
         let (exit, said) = repo.refused(command);

@@ -30,6 +30,8 @@ pub struct Held {
 pub enum Lasts {
     /// It does.
     Yes,
+    /// It does, and no SidecarSet selects the workload any more.
+    Unselected,
     /// Its last day is over.
     Ended,
     /// The workload is no longer in git; the next step drops its line.
@@ -48,6 +50,7 @@ pub fn holds(course: &Course<'_>, ledger: &Ledger, today: Option<&str>) -> Vec<H
         };
         let Some(line) = line.map(Cow::into_owned) else { continue };
         let lasts = match unit {
+            None if course.held_unselected.contains(key) => Lasts::Unselected,
             None => Lasts::Gone,
             Some(_) if line.has_ended(today) => Lasts::Ended,
             Some(_) => Lasts::Yes,
@@ -72,8 +75,8 @@ pub(super) fn of_plan(
         line: held.elsewhere.or(held.line.as_deref()).cloned(),
         lasts: Lasts::Yes,
     });
-    let gone = holds(course, ledger, today).into_iter().filter(|h| h.lasts == Lasts::Gone);
-    of_state.chain(gone).collect()
+    let is_elsewhere = |held: &Held| matches!(held.lasts, Lasts::Gone | Lasts::Unselected);
+    of_state.chain(holds(course, ledger, today).into_iter().filter(is_elsewhere)).collect()
 }
 
 impl Held {
@@ -95,7 +98,10 @@ impl Held {
 
     /// Returns the word for its row: `held`, or `ended` where the hold is over.
     pub fn word(&self) -> &'static str {
-        if self.lasts == Lasts::Yes { "held" } else { "ended" }
+        match self.lasts {
+            Lasts::Yes | Lasts::Unselected => "held",
+            Lasts::Ended | Lasts::Gone => "ended",
+        }
     }
 
     /// Returns why it is held, by whom, since when and until when, and what it carries.
@@ -120,11 +126,15 @@ impl Held {
                     self.reason
                 )
             }
-            Lasts::Yes => {
+            Lasts::Yes | Lasts::Unselected => {
                 let mut words = format!("held by {}", text(&line.by));
                 let _ = line.since.as_ref().map(|since| write!(words, " since {since}"));
                 let _ = line.until.as_ref().map(|until| write!(words, " until {until}"));
-                format!("{words}: {}; on {carries}", self.reason)
+                let where_it_is = match self.lasts {
+                    Lasts::Unselected => "no SidecarSet selects it now".to_owned(),
+                    _ => format!("on {carries}"),
+                };
+                format!("{words}: {}; {where_it_is}", self.reason)
             }
         }
     }
@@ -148,8 +158,11 @@ impl Held {
             value["until"] = json!(line.until.as_deref());
             value["images"] = json!(line.images);
         }
-        if self.lasts != Lasts::Yes {
-            value["ended"] = json!(if self.lasts == Lasts::Gone { "Gone" } else { "Date" });
+        match self.lasts {
+            Lasts::Yes => {}
+            Lasts::Unselected => value["unselected"] = json!(true),
+            Lasts::Gone => value["ended"] = json!("Gone"),
+            Lasts::Ended => value["ended"] = json!("Date"),
         }
         value
     }
