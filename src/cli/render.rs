@@ -2,6 +2,7 @@
 
 use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
+use super::render_branch::Options;
 use super::report::Reporter;
 use super::{Common, DONE, FINDINGS, USAGE, data_to_stdout, render_branch};
 use crate::confine::{Place, Top};
@@ -29,6 +30,9 @@ pub(super) struct RenderArgs {
     /// With two branches: render HEAD's commit onto this one, with the ledgers that are there
     #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
     branch: Option<String>,
+    /// Make the branch of `--branch` where there is none: the cluster that follows it gets every sidecar at once
+    #[arg(long, requires = "branch")]
+    create: bool,
     /// Push the commit of `--branch` to the remote
     #[arg(long, requires = "branch")]
     push: bool,
@@ -104,7 +108,12 @@ fn run_with(
     reporter: &mut Reporter,
 ) -> Result<u8, Failure> {
     if let Some(branch) = &args.branch {
-        return render_branch::run(branch, args.push, common, reporter);
+        return render_branch::run(
+            branch,
+            Options { creates: args.create, pushes: args.push },
+            common,
+            reporter,
+        );
     }
     let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));

@@ -5,21 +5,30 @@ use super::repository::{self, Opened, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE};
 use crate::git::{Commit, Expected, Id, Repository};
-use crate::stage::{Branches, Failure, Landing, land};
+use crate::stage::{Branches, Failure, Landing, land, no_live_branch};
 use crate::write;
+
+/// What becomes of the branch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// It is made where there is none.
+    pub(super) creates: bool,
+    /// The commit goes to the remote.
+    pub(super) pushes: bool,
+}
 
 /// Runs `pillion render --branch`.
 pub(super) fn run(
     branch: &str,
-    pushes: bool,
+    options: Options,
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<u8, write::Failure> {
-    let result = landed(branch, pushes, common, reporter);
+    let result = landed(branch, options, common, reporter);
     repository::settle(result, reporter)
 }
 
-fn landed(branch: &str, pushes: bool, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+fn landed(branch: &str, options: Options, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
     let Some(opened) = repository::open(&RepositoryArgs::default(), common, reporter)? else {
         return Ok(USAGE);
     };
@@ -33,14 +42,19 @@ fn landed(branch: &str, pushes: bool, common: &Common, reporter: &mut Reporter) 
     }
     let branches = Branches { live: branch.to_owned(), ..opened.branches.clone() };
     let opened = Opened { branches, ..opened };
-    let code = with_retry(&opened, reporter, |reporter| once(&opened, pushes, reporter))?;
+    let code = with_retry(&opened, reporter, |reporter| once(&opened, options, reporter))?;
     Ok(code.unwrap_or(ENVIRONMENT))
 }
 
 /// Renders once.
-fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
+fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
     let Opened { repository, config, branches, .. } = opened;
     let head = head(repository, branches)?;
+    // Without its ledgers every SidecarSet is rendered into all its workloads: nobody wants that of a branch that was
+    // deleted, or not fetched.
+    if head.is_none() && !options.creates {
+        return Err(no_live_branch(branches));
+    }
     let source = repository.commit(repository.resolve("HEAD")?)?;
     let landing = Landing { repository, head, source, branches: branches.clone(), config };
     let (landed, wrong) = land(&landing, &opened.signing()?)?;
@@ -50,7 +64,7 @@ fn once(opened: &Opened, pushes: bool, reporter: &mut Reporter) -> Result<Attemp
     };
     let (source, branch) = (landing.source.id.short(), &branches.live);
     let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
-    let moved = match (tip, pushes) {
+    let moved = match (tip, options.pushes) {
         (Some(tip), true) => match opened.push_live(tip)? {
             Some(place) => place,
             None => return Ok(Attempt::Lost(tip)),

@@ -258,10 +258,13 @@ fn source_of(
     Err(Failure::NoSource { place, branch, source_branch })
 }
 
-fn no_live_branch(branches: &Branches) -> Failure {
+/// Says that there is no live branch, and how it comes to be.
+pub fn no_live_branch(branches: &Branches) -> Failure {
     let branch = branches.live.clone();
     let more = match branches.source {
-        Some(_) => format!(", `pillion render --branch {branch}` makes the first commit of it"),
+        Some(_) => format!(
+            ", `pillion render --branch {branch} --create` makes the first commit of it, with every sidecar at once"
+        ),
         None => String::new(),
     };
     Failure::NoLiveBranch { tracking: branches.tracking(), local: branches.local(), branch, more }

@@ -38,7 +38,7 @@ pub use failure::Failure;
 pub use history::{Reverted, after_batch, before_close, reverted};
 pub use init::{Evidence, Initial, Released, edits_of, init};
 pub use land::{Landed, Landing, land};
-pub use live::{Live, configuration_of, listing};
+pub use live::{Live, configuration_of, listing, no_live_branch};
 pub use manifests::{BUILD_LIMIT, Built, Manifests};
 pub use message::of_source as trailers_of_source;
 pub use opened::{Opened, Put};

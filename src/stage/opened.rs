@@ -145,7 +145,7 @@ impl Opened {
             return Ok(());
         }
         let how = match source {
-            Some(_) => format!("pillion render --branch {live} --push"),
+            Some(_) => format!("pillion render --branch {live} --create --push"),
             None => format!("git push -u {remote} {live}"),
         };
         Err(Failure::NotPushed { remote: remote.clone(), branch: live.clone(), how })

@@ -345,9 +345,9 @@ fn two_branches_begin_at_what_the_live_one_holds() {
     repo.hold(&texts).commit("start");
     let (clone, origin) = shared(&world, &repo);
     let (code, said) = clone.refused(&["init", "rollout", "--push"]);
-    let words = "`origin` has no branch `env/prod` yet: pillion render --branch env/prod --push";
+    let words = "`origin` has no branch `env/prod` yet: pillion render --branch env/prod --create --push";
     assert!(code == 2 && said.contains(words), "{said}");
-    clone.pillion(&["render", "--branch", "env/prod", "--push"]);
+    clone.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
     let rendered = tree(&origin, "env/prod:rendered");
     clone.pillion(&["init", "rollout", "--push"]);
     assert_eq!(tree(&origin, "env/prod:rendered"), rendered);

@@ -162,7 +162,7 @@ fn two_branches_from_the_first_render_to_the_end() {
     let repo = world.init("repo", &[]);
     repo.hold(&two_branches());
     let first = repo.commit("start");
-    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     let files = repo.git(&["ls-tree", "-r", "--name-only", "env/prod"]);
     assert_eq!(files, ".pillion-files\ndata/events.yaml\nshop/cart.yaml\nshop/import.yaml\nshop/web.yaml");
     let source =
@@ -215,12 +215,29 @@ fn two_branches_from_the_first_render_to_the_end() {
 }
 
 #[test]
+fn a_branch_that_is_not_there_is_made_only_where_somebody_says_so() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&two_branches()).commit("start");
+    // As the CI of every merge has it, after somebody has deleted the branch.
+    for command in [&["render", "--branch", "env/prod"][..], &["render", "--branch", "env/prod", "--push"]] {
+        let (code, said) = repo.refused(command);
+        assert!(code == 2 && said.contains("pillion render --branch env/prod --create"), "{said}");
+        assert_eq!(repo.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
+    }
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
+    // From then on ledgers decide.
+    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--create"]);
+    assert!(code == 1 && said.contains("no-ledger"), "{said}");
+}
+
+#[test]
 fn an_older_source_does_not_land() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     repo.put("README", "hello").commit("readme");
-    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     repo.git(&["checkout", "-q", "--detach", "HEAD~1"]);
     let (code, said) = repo.refused(&["render", "--branch", "env/prod"]);
     assert!(code == 2 && said.contains("is not in the history of"), "{said}");
@@ -231,7 +248,7 @@ fn a_render_does_not_land_on_edits() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
-    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     let web = String::from_utf8(repo.show("env/prod:shop/web.yaml")).unwrap();
     put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
     put_on(&world, &repo, "env/prod", "shop/web.yaml", &web.replace("web:2.4", "web:2.5"));
@@ -246,7 +263,7 @@ fn a_file_of_somebody_else_is_not_overwritten() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
-    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
     put_on(&world, &repo, "env/prod", "shop/new.yaml", "mine: true\n");
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");

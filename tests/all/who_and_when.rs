@@ -245,7 +245,7 @@ fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("live: main", "live: env/prod");
     repo.hold(&texts).commit("start");
-    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     repo.pillion(&["init", "rollout", "--push"]);
     repo.pillion(&["verify"]);
     let (_, said) = repo.refused(&["verify", "main"]);

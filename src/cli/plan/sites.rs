@@ -352,7 +352,7 @@ fn live_ledgers<'r>(
     }
     let Some((_, head)) = branches.find_live(repository) else {
         return Err(Stop::Usage(format!(
-            "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0}` makes it",
+            "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0} --create` makes it",
             branches.live
         )));
     };

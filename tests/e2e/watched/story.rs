@@ -56,7 +56,7 @@ impl Story {
         fleet.put(&person, &namespace.name);
         person.commit("applications and sidecars");
         person.git(&["push", "-q", "origin", "HEAD:main"]);
-        render_branch(&person, fleet.layout);
+        render_branch(&person, fleet.layout, &["--create"]);
         let init = person
             .command(PILLION)
             .args(["init", "rollout", "--released=current", "--push"])
@@ -155,7 +155,7 @@ impl Story {
             if !pushed.status.success() {
                 return Err("somebody else was faster");
             }
-            render_branch(&self.person, self.fleet.layout);
+            render_branch(&self.person, self.fleet.layout, &[]);
             Ok(commit)
         })
     }
@@ -235,10 +235,10 @@ impl Story {
 }
 
 /// What the CI of `main` does where rendered files have a branch of their own.
-fn render_branch(person: &Repo, layout: Layout) {
+fn render_branch(person: &Repo, layout: Layout, options: &[&str]) {
     if layout == Layout::Branch {
         let render = ["render", "--push", "--branch", layout.live()];
-        let rendered = person.command(PILLION).args(render).output().unwrap();
+        let rendered = person.command(PILLION).args(render).args(options).output().unwrap();
         assert!(rendered.status.success(), "{rendered:?}");
     }
 }

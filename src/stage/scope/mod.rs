@@ -3,7 +3,7 @@
 
 mod held;
 
-use super::present::{Presence, Tree};
+use super::present::{self, Presence, Tree};
 use super::{Branches, Live, Manifests, Site};
 use crate::diag::{Code, Diagnostic, Label, counted};
 use crate::git::{Id, Repository, Walk};
@@ -299,15 +299,15 @@ enum Evidence {
 /// `now` and `before`: the files that hold it, with the place in the tree, each with whether it is read as a manifest;
 /// `input`: the file that it was read from.
 fn evidence(
-    now: &[super::present::Holder],
-    before: &[super::present::Holder],
+    now: &[present::Holder],
+    before: &[present::Holder],
     input: Option<&Path>,
     was_built: bool,
 ) -> Evidence {
     if was_built && before.is_empty() {
         return Evidence::Unknown;
     }
-    let is_evidence = |holder: &&super::present::Holder| {
+    let is_evidence = |holder: &&present::Holder| {
         // A copy that was there and not read when the rollout began is of somebody else.
         let was_aside = before.iter().any(|b| b.place == holder.place && !b.is_read);
         was_built || Some(&*holder.place) == input || (!holder.is_read && !was_aside)
