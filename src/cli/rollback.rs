@@ -96,7 +96,7 @@ fn to_batch(args: &RollbackArgs, seen: &Seen<'_>, open: &Ledger, batch: u32) -> 
         1 => format!("Batch {last} is taken back."),
         _ => format!("Batches {} to {last} are taken back.", batch + 1),
     };
-    let body = format!("{what}\nNothing more is released until `pillion resume {}`.", args.name);
+    let body = format!("{what}\nNothing more is released until `pillion resume {}`.", course.in_commands());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
     let wanted = Wanted { trailers, ..Wanted::new(after, "RollBack", subject, body) };
     Ok(wanted.then(format!("pillion resume {}", args.name), "lets it go on"))

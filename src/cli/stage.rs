@@ -322,8 +322,10 @@ impl Run<'_> {
         let name = rollout.name();
         let paused = rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.opens())?;
         Some(Refused(format!(
-            "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {name}` lets it go on",
-            paused.batch, paused.reason
+            "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {}` lets it go on",
+            paused.batch,
+            paused.reason,
+            rollout.course.in_commands()
         )))
     }
 
@@ -562,8 +564,8 @@ impl Told {
         if let Some(newer) = &self.newer {
             let _ = writeln!(
                 text,
-                "  its file holds {newer}, which waits: `pillion stage --start {}` rolls that out in place of this",
-                self.sidecar_set
+                "  its file holds {newer}, which waits: `pillion stage --start {}{}` rolls that out in place of this",
+                self.sidecar_set, self.options
             );
         }
         match &self.waits {

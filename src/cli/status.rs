@@ -55,6 +55,8 @@ struct Standing {
     held: Vec<Held>,
     /// What the file holds, where the rollout goes somewhere else.
     newer: Option<Name>,
+    /// What commands need to find it again.
+    options: String,
     /// What is next gives it another target: the numbers of pods are about that one.
     opens: bool,
     next: String,
@@ -177,6 +179,7 @@ fn standing(
         newer: rollout.newer(),
         opens: rollout.opens(),
         next: next(&rollout, &repository::options(args, cluster)),
+        options: repository::options(args, cluster),
         ledger: ledger.clone(),
     })
 }
@@ -279,9 +282,10 @@ impl Standing {
         if let Some(newer) = &self.newer {
             let _ = writeln!(
                 text,
-                "  its file holds {}, which waits: `pillion stage --start {}` rolls that out in place of this",
+                "  its file holds {}, which waits: `pillion stage --start {}{}` rolls that out in place of this",
                 newer.as_deref().unwrap_or("nothing"),
-                self.name
+                self.name,
+                self.options
             );
         }
         text

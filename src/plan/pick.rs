@@ -138,7 +138,7 @@ pub(super) fn refused(course: &Course<'_>, state: &State<'_>, matched: &Matched<
     (change.effect == Effect::Removed && !state.may_remove).then(|| {
         format!(
             "it would lose the sidecar, and the rollout was not started as a removal: `pillion stage --start {} --allow-removal` allows it",
-            course.name
+            course.in_commands()
         )
     })
 }

@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub struct Course<'r> {
     /// The SidecarSet.
     pub name: Arc<str>,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<Arc<str>>,
     /// Its content in the sources; None: it is not there any more.
     pub source: Option<Revision>,
     /// What the rollout may do.
@@ -172,6 +174,13 @@ impl Batch {
 }
 
 impl Course<'_> {
+    /// Returns the rollout as commands name it: `NAME`, with `--cluster` where there are several.
+    pub fn in_commands(&self) -> String {
+        let cluster =
+            self.cluster.as_ref().map_or_else(String::new, |cluster| format!(" --cluster {cluster}"));
+        format!("{}{cluster}", self.name)
+    }
+
     /// Returns the pods of a workload: from the ledger, from git, from pillion.yaml. None: nobody says.
     pub fn size(&self, unit: &Unit, ledger: &Ledger) -> Option<u32> {
         let key = unit.key();

@@ -52,7 +52,8 @@ pub fn removal(rollout: &Rollout<'_>) -> Option<Diagnostic> {
     found = spaces.fold(found.because(removal.why.to_string()), Diagnostic::because);
     let what = if ledger.target.is_some() { "moves the target" } else { "opens it" };
     Some(found.help(format!(
-        "undo the change of the SidecarSet; where the sidecar is to go, `pillion stage --start {name} --allow-removal` {what}"
+        "undo the change of the SidecarSet; where the sidecar is to go, `pillion stage --start {} --allow-removal` {what}",
+        course.in_commands()
     )))
 }
 

@@ -275,6 +275,7 @@ impl Site {
         split_elsewhere.retain(|_, other| !replaces.contains(other));
         let mut course = Course {
             name: name.into(),
+            cluster: self.cluster.clone(),
             source: set.map(Revision::of),
             settings: Settings::new(rollout, set.map(Arc::as_ref)),
             fleet: Fleet::new(&self.prepared.renderer, name, units.collect()),

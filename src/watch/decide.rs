@@ -99,7 +99,7 @@ pub fn decide(given: &Situation<'_>) -> Decided {
 fn waiting_content(given: &Situation<'_>) -> Option<String> {
     let is_opening = matches!(given.next, Step::Open(_));
     let source = newer(given.course, given.ledger).filter(|_| !is_opening)?;
-    let (name, source) = (&given.course.name, source.as_deref().unwrap_or("nothing"));
+    let (name, source) = (given.course.in_commands(), source.as_deref().unwrap_or("nothing"));
     Some(format!(
         "its file holds {source}, which waits: `pillion stage --start {name}` rolls that out in place of this"
     ))
@@ -142,7 +142,7 @@ fn resting(rest: &Rest) -> Decided {
 }
 
 fn opening(given: &Situation<'_>, after: &Ledger) -> Decided {
-    let name = &given.course.name;
+    let name = given.course.in_commands();
     if let Some(why) = given.refused {
         return Decided::new(Decision::Wait, why);
     }
@@ -171,7 +171,7 @@ fn opening(given: &Situation<'_>, after: &Ledger) -> Decided {
 
 /// A sidecar is taken away where a person says so, and never by itself.
 fn removing(given: &Situation<'_>) -> String {
-    let name = &given.course.name;
+    let name = given.course.in_commands();
     let (what, share) = match given.next {
         Step::Open(opened) => (
             if given.ledger.target.is_some() { "moving the target" } else { "opening it" },
@@ -223,7 +223,7 @@ fn unapproved(given: &Situation<'_>, batch: &Batch) -> Option<Decided> {
     if written.iter().map(|a| &a.plan).chain(given.approved).any(|p| *p == plan) {
         return None;
     }
-    let (name, number) = (&given.course.name, batch.number);
+    let (name, number) = (given.course.in_commands(), batch.number);
     let outdated = if written.iter().any(|a| a.batch == number) {
         "; an earlier approval was for other workloads or sizes"
     } else {

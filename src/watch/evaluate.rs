@@ -370,7 +370,7 @@ fn change(
         "No rendered file changes with this commit: the batches that follow take the workloads back."
             .to_owned()
     } else {
-        let name = watched.name();
+        let name = watched.rollout.course.in_commands();
         format!(
             "Nothing more is released until `pillion resume {name}`; `pillion rollback {name}` goes back."
         )

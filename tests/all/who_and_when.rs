@@ -283,4 +283,12 @@ fn what_is_to_be_typed_is_whole() {
     repo.git(&["switch", "-q", "--detach"]);
     let said = repo.pillion(&["pause", "log", "--cluster", "us"]);
     assert!(said.contains("next: `pillion resume log --cluster us`"), "{said}");
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    // Whatever is printed: a command that names the SidecarSet names the cluster as well.
+    for command in [&["plan", "--cluster", "us"][..], &["stage"], &["status"]] {
+        let said = repo.pillion(command);
+        assert!(said.contains("`pillion resume log --cluster us`"), "{command:?}: {said}");
+        let mut typed = said.split('`').filter(|words| words.starts_with("pillion "));
+        assert!(typed.all(|words| words.contains("--cluster ")), "{command:?}: {said}");
+    }
 }

@@ -199,13 +199,12 @@ fn more(requests: &Requests) -> Option<String> {
 /// What stands below the batches, one sentence a line.
 pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
     let report = &plan.report;
+    let name = plan.course.in_commands();
     let mut lines = Vec::new();
     if !report.batches.is_empty() {
         lines.extend(shortest(plan));
         let waiting = report.batches.iter().filter(|b| plan.course.settings.approve.contains(&b.number));
-        lines.extend(
-            waiting.map(|b| format!("batch {0} waits for `pillion approve {1} {0}`", b.number, report.set)),
-        );
+        lines.extend(waiting.map(|b| format!("batch {0} waits for `pillion approve {name} {0}`", b.number)));
     }
     let is_empty = report.batches.is_empty();
     match &report.end {
@@ -227,20 +226,17 @@ pub(super) fn ending(plan: &Planned<'_>) -> Vec<String> {
         let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
         let then = if is_empty { "lets it go on" } else { "lets this follow" };
         lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
-        lines.push(format!("`pillion resume {}` {then}", report.set));
+        lines.push(format!("`pillion resume {name}` {then}"));
     }
     if let Some(newer) = &report.newer {
         lines.push(format!(
-            "the file of `{0}` holds {1}, which waits: `pillion stage --start {0}` rolls that out in place of this",
+            "the file of `{}` holds {}, which waits: `pillion stage --start {name}` rolls that out in place of this",
             report.set,
             newer.as_deref().unwrap_or("nothing")
         ));
     }
     if report.removal.is_some() && report.opens() {
-        lines.push(format!(
-            "it never starts by itself: `pillion stage --start {} --allow-removal`",
-            report.set
-        ));
+        lines.push(format!("it never starts by itself: `pillion stage --start {name} --allow-removal`"));
     }
     lines.extend(summary(plan));
     lines
