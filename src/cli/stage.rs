@@ -506,6 +506,9 @@ impl Done {
             let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
         }
         self.staged.iter().for_each(|told| told.text(&mut text));
+        if text.is_empty() {
+            text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
+        }
         text.push_str(self.behind.as_deref().unwrap_or_default());
         text
     }

@@ -88,6 +88,8 @@ codes! {
 
     /// pillion.yaml names ledgers, and a SidecarSet has none.
     NoLedger "no-ledger" "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
+    /// A file is a ledger, and nothing reads it: pillion.yaml names no ledgers, or it is of no cluster.
+    LedgerUnnamed "ledger-unnamed" "ledgers/log.yaml beside a pillion.yaml without `ledgers`"
     /// Two ledgers are of one SidecarSet.
     LedgerTwice "ledger-twice" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"
     /// A ledger's file has another name than its SidecarSet.

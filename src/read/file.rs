@@ -46,6 +46,9 @@ pub fn text_of(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(too_large(name));
     }
+    if bytes.starts_with(LFS_POINTER) {
+        return Err(lfs_pointer(name));
+    }
     if let Some(at) = memchr(0, &bytes)
         && !is_utf16(&bytes)
     {
@@ -56,6 +59,18 @@ pub fn text_of(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
 
 fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+/// How Git LFS begins what it keeps in the place of a file (git-lfs/docs/spec.md).
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+
+fn lfs_pointer(name: &Arc<str>) -> Diagnostic {
+    Diagnostic::error(
+        Code::UnreadableFile,
+        format!("`{name}` is a pointer of Git LFS: its text is not in git"),
+    )
+    .at(Label::whole_file(name.clone()))
+    .help("keep it in git itself (`git lfs untrack`), or leave it out with `ignore:` in pillion.yaml")
 }
 
 fn nul(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {

@@ -4,6 +4,7 @@
 
 use super::files::{Entry, Files, plain};
 use super::inputs::{Input, Namespaces, Source, UNSPECIFIED, input};
+use super::unnamed::unnamed_ledgers;
 use super::walk::{Judge, Skips, Walk};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
@@ -110,6 +111,12 @@ impl Layout {
     /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the
     /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is told of and not followed.
     pub fn ledgers(&self, files: &dyn Files) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+        let (found, mut diagnostics) = self.named_ledgers(files);
+        diagnostics.extend(unnamed_ledgers(self, files, &found));
+        (found, diagnostics)
+    }
+
+    fn named_ledgers(&self, files: &dyn Files) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
         let Some(folder) = &self.ledgers else { return (Vec::new(), Vec::new()) };
         let root = plain(&self.root.join(folder));
         let clusters = match self.clusters.is_empty() {

@@ -9,6 +9,7 @@ mod inputs;
 mod layout;
 mod listing;
 mod parallel;
+mod unnamed;
 mod walk;
 
 pub use commit::commit_files;

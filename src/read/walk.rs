@@ -142,11 +142,7 @@ impl<'a> Judge<'a> {
                 false
             }
             Entry::Submodule => {
-                self.say(skipped(
-                    path,
-                    "is a submodule, of which a commit holds no file,",
-                    "leave it out with `ignore:` in pillion.yaml, or keep its manifests in this repository",
-                ));
+                self.say(submodule(path));
                 false
             }
         }
@@ -263,6 +259,17 @@ fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
     .help(format!(
         "run `kustomize build {folder} | pillion render -`, or leave it out with `ignore:` in pillion.yaml"
     ))
+}
+
+/// A checkout has its files and a commit has none of them: a rollout would pass its workloads over, and Close move them.
+fn submodule(path: &Path) -> Diagnostic {
+    let folder = name(&undotted(path));
+    Diagnostic::error(
+        Code::UnreadableFile,
+        format!("`{folder}` is a submodule: its files are not in this repository"),
+    )
+    .at(Label::whole_file(folder))
+    .help("leave it out with `ignore:` in pillion.yaml, or keep its manifests in this repository")
 }
 
 fn skipped(path: &Path, why: &str, help: &str) -> Diagnostic {

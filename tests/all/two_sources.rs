@@ -336,10 +336,7 @@ fn a_commit_alone_has_submodules_and_names_that_lead_out() {
     let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
     assert_eq!(
         said,
-        [
-            "`apps/vendor` is a submodule, of which a commit holds no file, and is skipped",
-            "`nowhere` does not exist"
-        ]
+        ["`apps/vendor` is a submodule: its files are not in this repository", "`nowhere` does not exist"]
     );
     assert!(chosen.is_missing);
     let lost = text(&chosen.inputs[0], &listing).unwrap_err();

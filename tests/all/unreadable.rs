@@ -188,3 +188,85 @@ fn a_folder_of_sidecarsets_that_is_gone_is_said() {
     let said = String::from_utf8_lossy(&repo.try_pillion(&["plan"]).stderr).into_owned();
     assert!(said.contains("`sidecar` does not exist: its SidecarSets count as deleted"), "{said}");
 }
+
+#[test]
+fn a_manifest_that_git_does_not_hold_is_not_passed_over() {
+    let world = World::new();
+    let (repo, texts) = open(&world);
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n";
+    commit(&repo, "apps/shop/web.yaml", pointer.as_bytes());
+    assert_refused(&repo, "apps/shop/web.yaml:1:1", "unreadable-file");
+    commit(&repo, "apps/shop/web.yaml", texts["apps/shop/web.yaml"].as_bytes());
+    repo.pillion(&["stage"]);
+    // A submodule has files on a disk, and none in a commit.
+    let id = repo.id("HEAD").to_string();
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{id},apps/shop/more")]);
+    repo.git(&["commit", "-q", "-m", "a submodule"]);
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let before = repo.git(&["for-each-ref"]);
+    for command in [&["stage"][..], &["status"], &["verify"], &["pause", "log"], &["rollback", "log"]] {
+        let (code, said) = repo.refused(&[command, &["--format", "short"]].concat());
+        assert!(
+            code == 1 && said.contains("apps/shop/more:1:1: error[unreadable-file]"),
+            "{command:?}: {said}"
+        );
+    }
+    assert_eq!(before, repo.git(&["for-each-ref"]));
+    commit(&repo, "pillion.yaml", format!("{}ignore: [apps/shop/more]\n", texts["pillion.yaml"]).as_bytes());
+    repo.pillion(&["stage"]);
+}
+
+#[test]
+fn a_ledger_that_nobody_names_is_an_error() {
+    let world = World::new();
+    let (repo, texts) = open(&world);
+    let settings = &texts["pillion.yaml"];
+    let without = settings.replace("ledgers: ledgers\n", "");
+    assert_ne!(settings, &without);
+    commit(&repo, "pillion.yaml", without.as_bytes());
+    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-unnamed");
+    // A cluster that is no longer named, and one that is new.
+    commit(&repo, "pillion.yaml", format!("{settings}clusters: [{{name: eu}}]\n").as_bytes());
+    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-unnamed");
+    commit(&repo, "pillion.yaml", settings.as_bytes());
+    repo.pillion(&["stage"]);
+    // Without any pillion.yaml the whole folder is rendered.
+    repo.git(&["mv", "pillion.yaml", "pillion.yml"]);
+    let (code, said) = repo.refused(&["render"]);
+    assert!(code == 1 && said.contains("ledger-unnamed"), "{said}");
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn a_watch_that_cannot_read_everything_releases_nothing() {
+    let world = World::new();
+    let (repo, mut texts) = open(&world);
+    let cluster = crate::fake_cluster::FakeCluster::start();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 120s\n  start: Auto");
+    let (settings, set) = (settings.clone(), texts["sidecars/log.yaml"].clone());
+    commit(&repo, "pillion.yaml", settings.as_bytes());
+    let slips: [(&str, String, &str); 5] = [
+        ("sidecars/log.yaml", set.replace("  selector:", " selector:"), "invalid-yaml"),
+        ("sidecars/log.yaml", format!("{set}spec: {{}}\n"), "duplicate-key"),
+        ("ledgers/log.yaml", "<<<<<<< HEAD\n".to_owned(), "ledger-broken"),
+        ("pillion.yaml", settings.replace("ledgers: ledgers\n", ""), "ledger-unnamed"),
+        ("apps/shop/web.yaml", "kind: Deployment\n\tspec: {}\n".to_owned(), "invalid-yaml"),
+    ];
+    let sound = repo.id("HEAD").to_string();
+    for (path, text, code) in slips {
+        repo.git(&["switch", "-q", "--detach", &sound]);
+        commit(&repo, path, text.as_bytes());
+        let before = repo.git(&["for-each-ref"]);
+        let mut watch = repo.command(env!("CARGO_BIN_EXE_pillion"));
+        let output =
+            watch.args(["watch", "--once"]).env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            output.status.code() == Some(1) && said.contains(code),
+            "{path}, {code}: {}\n{said}",
+            output.status
+        );
+        assert_eq!(before, repo.git(&["for-each-ref"]), "{path}, {code}");
+    }
+}

@@ -67,6 +67,11 @@ fn folder(
 ) -> Result<Found, Stop> {
     let configuration = on_disk(args, common, reporter)?;
     if configuration.as_ref().is_none_or(|c| c.layout.ledgers.is_none()) {
+        let layout = configuration.as_ref().map(|c| c.layout.clone()).unwrap_or_default();
+        reporter.add(layout.ledgers(&Disk).1);
+        if reporter.has_errors() {
+            return Err(Stop::Told(FINDINGS));
+        }
         return Err(Stop::Usage(not_set_up(configuration.is_some())));
     }
     let configuration = configuration.unwrap_or_default();

@@ -1,0 +1,53 @@
+//! Ledgers that nobody names: what they say does not count, and every workload would get what the files of SidecarSets
+//! hold.
+
+use super::files::{Files, Kind, plain};
+use super::inputs::Source;
+use super::layout::{Layout, LedgerFile};
+use crate::confine::shown;
+use crate::diag::{Code, Diagnostic, Label};
+use std::path::Path;
+
+/// The folder of ledgers where pillion.yaml names none.
+const STANDARD: &str = "ledgers";
+
+/// Looks for ledgers in their folder that are not among the `known` ones.
+pub(super) fn unnamed_ledgers(layout: &Layout, files: &dyn Files, known: &[LedgerFile]) -> Vec<Diagnostic> {
+    let folder = plain(&layout.root.join(layout.ledgers.as_deref().unwrap_or(STANDARD)));
+    // Where it is the working folder itself, other files stand in it.
+    if folder.as_os_str().is_empty() || files.kind(&folder) != Some(Kind::Folder) {
+        return Vec::new();
+    }
+    let is_known = |file: &Path| {
+        known.iter().any(|l| matches!(&l.input.source, Source::File(known) if plain(known) == *file))
+    };
+    let is_ledger = |file: &Path| {
+        let text = files.text(file, &file.to_string_lossy().into()).unwrap_or_default();
+        text.lines().any(|line| line.trim_end() == "kind: SidecarRollout")
+    };
+    let mut all = files.everything(&folder);
+    all.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !is_known(file) && is_ledger(file));
+    all.iter().map(|file| unnamed(layout, file)).collect()
+}
+
+fn unnamed(layout: &Layout, file: &Path) -> Diagnostic {
+    let name = shown(file);
+    let (why, help) = match (&layout.ledgers, layout.clusters.is_empty()) {
+        (None, _) => (
+            "pillion.yaml has no `ledgers`, so every workload would get what the files of SidecarSets hold, at once",
+            format!("write `ledgers: {STANDARD}` into pillion.yaml"),
+        ),
+        (Some(_), true) => (
+            "pillion.yaml has no `clusters`, so ledgers stand directly in their folder",
+            "move it there, or write `clusters` into pillion.yaml".to_owned(),
+        ),
+        (Some(_), false) => (
+            "it stands in the folder of no cluster that pillion.yaml names",
+            "write its cluster into `clusters` of pillion.yaml, or move it".to_owned(),
+        ),
+    };
+    Diagnostic::error(Code::LedgerUnnamed, format!("`{name}` is a ledger, and nothing reads it"))
+        .at(Label::whole_file(name))
+        .because(why)
+        .help(format!("{help}; where its rollouts are over for good, remove the file"))
+}
