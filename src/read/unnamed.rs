@@ -6,18 +6,23 @@ use super::inputs::Source;
 use super::layout::{Layout, LedgerFile};
 use crate::confine::shown;
 use crate::diag::{Code, Diagnostic, Label};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// The folder of ledgers where pillion.yaml names none.
 const STANDARD: &str = "ledgers";
 
 /// Looks for ledgers in their folder that are not among the `known` ones.
 pub(super) fn unnamed_ledgers(layout: &Layout, files: &dyn Files, known: &[LedgerFile]) -> Vec<Diagnostic> {
-    let folder = plain(&layout.root.join(layout.ledgers.as_deref().unwrap_or(STANDARD)));
+    let folders: BTreeSet<PathBuf> = layout
+        .ledgers
+        .iter()
+        .map(String::as_str)
+        .chain([STANDARD])
+        .map(|f| plain(&layout.root.join(f)))
+        .collect();
     // Where it is the working folder itself, other files stand in it.
-    if folder.as_os_str().is_empty() || files.kind(&folder) != Some(Kind::Folder) {
-        return Vec::new();
-    }
+    let folders = folders.iter().filter(|f| !f.as_os_str().is_empty() && files.kind(f) == Some(Kind::Folder));
     let is_known = |file: &Path| {
         known.iter().any(|l| matches!(&l.input.source, Source::File(known) if plain(known) == *file))
     };
@@ -25,7 +30,7 @@ pub(super) fn unnamed_ledgers(layout: &Layout, files: &dyn Files, known: &[Ledge
         let text = files.text(file, &file.to_string_lossy().into()).unwrap_or_default();
         text.lines().any(|line| line.trim_end() == "kind: SidecarRollout")
     };
-    let mut all = files.everything(&folder);
+    let mut all: BTreeSet<PathBuf> = folders.flat_map(|folder| files.everything(folder)).collect();
     all.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !is_known(file) && is_ledger(file));
     all.iter().map(|file| unnamed(layout, file)).collect()
 }
@@ -36,6 +41,10 @@ fn unnamed(layout: &Layout, file: &Path) -> Diagnostic {
         (None, _) => (
             "pillion.yaml has no `ledgers`, so every workload would get what the files of SidecarSets hold, at once",
             format!("write `ledgers: {STANDARD}` into pillion.yaml"),
+        ),
+        (Some(named), _) if !file.starts_with(plain(&layout.root.join(named))) => (
+            "it stands outside of the folder that `ledgers` of pillion.yaml names",
+            format!("write `ledgers: {STANDARD}` into pillion.yaml, or move it"),
         ),
         (Some(_), true) => (
             "pillion.yaml has no `clusters`, so ledgers stand directly in their folder",

@@ -127,6 +127,16 @@ fn states<'l>(
     Ok(log.map(state).map_while(Result::transpose))
 }
 
+/// Returns the commit that removed the ledger of a SidecarSet, where there was one.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn removal(live: &Live<'_>, cluster: Option<&str>, name: &str) -> Result<Option<Commit>, Failure> {
+    let place = live.configuration.ledger_place(cluster, name).ok_or(Failure::NoLedgers)?;
+    let newest = live.repository.log(live.head.id, Some(&place), Walk::FirstParent)?.next().transpose()?;
+    Ok(newest.filter(|_| live.rendered().file(std::path::Path::new(&place)).is_none()))
+}
+
 /// Reads the ledger of a commit.
 fn read(live: &Live<'_>, commit: &Commit, place: &str) -> Result<Option<Ledger>, Failure> {
     let Some(entry) = live.repository.entry_at(commit.tree, place)? else { return Ok(None) };

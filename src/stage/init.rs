@@ -1,6 +1,7 @@
 //! The first ledgers. They change no rendered byte: what is released is read from what is rendered, and where that does
 //! not tell, nothing is, so that the first injection is a rollout like any other.
 
+use super::history::removal;
 use super::own_render::first_difference;
 use super::{Failure, Live, Site, check_own_render};
 use crate::diag::{Code, Diagnostic};
@@ -9,6 +10,7 @@ use crate::model::file_list::{self, slashes};
 use crate::model::ledger::{Ledger, Revision, emit};
 use crate::model::sidecar_set::SidecarSet;
 use crate::read::{Files as _, in_order};
+use crate::yaml::{Part, Path as YamlPath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,6 +75,12 @@ pub fn init(
         return Ok((Initial { cluster, ..Initial::default() }, Vec::new()));
     }
     let evidence = evidence(live, site);
+    if released.is_none() && evidence != Evidence::Rendered {
+        let removed = removed(live, site, &missing)?;
+        if !removed.is_empty() {
+            return Ok((Initial { cluster, ..Initial::default() }, removed));
+        }
+    }
     let way = match released {
         Some(Released::Nothing) => Way(0),
         Some(Released::Current) => Way::everything(&missing),
@@ -97,6 +105,28 @@ pub fn init(
         }
     }
     Ok((Initial { cluster, ledgers, evidence, files, listed }, diagnostics))
+}
+
+/// Ledgers that were there: without what they said, a new one would move every workload that they had moved.
+fn removed(live: &Live<'_>, site: &Site, missing: &[Arc<SidecarSet>]) -> Result<Vec<Diagnostic>, Failure> {
+    let cluster = site.cluster.as_deref();
+    let mut found = Vec::new();
+    for set in missing {
+        let Some(commit) = removal(live, cluster, &set.name)? else { continue };
+        let place = live.configuration.ledger_place(cluster, &set.name).ok_or(Failure::NoLedgers)?;
+        let (id, subject) = (commit.id.short(), commit.subject());
+        let message =
+            format!("SidecarSet `{}` had a ledger, which commit {id} (\"{subject}\") removed", set.name);
+        found.push(
+            Diagnostic::error(Code::NoLedger, message)
+                .at(set.document.label(&set.path.join(&YamlPath::dotted("metadata.name")), Part::Value, ""))
+                .because("nothing else tells which workloads carry what")
+                .help(format!(
+                    "`git checkout {id}~1 -- {place}` takes it back; where rollouts are to begin anew, say what is released: `--released current` or `--released nothing`"
+                )),
+        );
+    }
+    Ok(found)
 }
 
 /// The files of the live branch that are written: ledgers, first rendered files, and the list of rendered files.

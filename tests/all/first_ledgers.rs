@@ -336,6 +336,26 @@ fn clusters_share_the_list_of_rendered_files() {
 }
 
 #[test]
+fn a_ledger_that_was_removed_is_not_begun_anew() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = crate::builds::built();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("build: [sh, make.sh]\n", "sources: [apps]\n");
+    repo.hold(&texts).commit("start");
+    repo.git(&["rm", "-q", "ledgers/log.yaml"]);
+    let removed = repo.commit("tidy up").to_string();
+    repo.git(&["switch", "-q", "--detach"]);
+    let (code, said) = repo.refused(&["init", "rollout", "--push"]);
+    let back = format!("git checkout {}~1 -- ledgers/log.yaml", &removed[..10]);
+    assert!(code == 1 && said.contains(&back), "{said}");
+    assert_eq!(repo.id("main").to_string(), removed);
+    // A person who says what is released decides.
+    repo.pillion(&["init", "rollout", "--push", "--released", "current"]);
+    assert!(released(&repo, "main:ledgers/log.yaml").starts_with("log-"));
+}
+
+#[test]
 fn two_branches_begin_at_what_the_live_one_holds() {
     let world = World::new();
     let repo = world.init("repo", &[]);
