@@ -35,13 +35,19 @@ pub(super) fn with_retry<T>(
     let mut is_first = true;
     loop {
         let fetched = if is_first { Ok(()) } else { opened.fetch() };
-        let lost = match fetched.and_then(|()| attempt(reporter)) {
+        let (lost, failure) = match fetched.and_then(|()| attempt(reporter)) {
             Ok(Attempt::Done(done)) => return Ok(Some(done)),
-            Ok(Attempt::Lost(commit)) => Some(commit),
-            Err(failure) if failure.is_contention() => None,
+            Ok(Attempt::Lost(commit)) => (Some(commit), None),
+            Err(failure) if failure.is_contention() => (None, Some(failure)),
             Err(failure) => return Err(failure),
         };
-        let Some(pause) = pauses.next(lost) else { break };
+        let Some(pause) = pauses.next(lost) else {
+            // What is locked for a minute is not somebody who is faster.
+            match failure {
+                Some(failure) => return Err(failure),
+                None => break,
+            }
+        };
         is_first = false;
         std::thread::sleep(pause);
     }

@@ -104,6 +104,9 @@ pub(super) fn missing_branch(err: &str) -> Option<&str> {
 /// Says what a failed fetch or push means.
 pub(super) fn failure(doing: &'static str, remote: &str, err: &str) -> Failure {
     let (remote, said) = (remote.to_owned(), said(err));
+    if let Some(path) = lock_file(err) {
+        return Failure::LockFile { doing, remote, path: plain::line(&path).into_owned() };
+    }
     let lower = err.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     if has(NO_ACCESS) {
@@ -116,6 +119,17 @@ pub(super) fn failure(doing: &'static str, remote: &str, err: &str) -> Failure {
         return Failure::Unreachable { doing, remote, said };
     }
     Failure::Remote { doing, remote, said }
+}
+
+/// Returns the file of this repository that keeps git from writing another one.
+fn lock_file(err: &str) -> Option<String> {
+    let mut here = err.lines().filter(|line| !line.starts_with("remote:"));
+    let file = |line: &str| {
+        let rest = line.split_once("Unable to create '")?.1;
+        // git puts one slash more behind a folder that has one.
+        Some(format!("{}.lock", rest.split_once(".lock': File exists")?.0.replace("//", "/")))
+    };
+    here.find_map(file)
 }
 
 /// Says why nothing was pushed at all. git gives no reason of its own only where a hook ended the push.
@@ -274,6 +288,7 @@ mod tests {
             Failure::NoSuchRepository { .. } => "repository",
             Failure::Unreachable { .. } => "unreachable",
             Failure::Remote { .. } => "remote",
+            Failure::LockFile { path, .. } => path.leak(),
             other => panic!("{other:?}"),
         };
         for (err, expected) in [
@@ -297,6 +312,14 @@ mod tests {
             ("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", "unreachable"),
             ("fatal: the remote end hung up unexpectedly", "unreachable"),
             ("fatal: bad object", "remote"),
+            (
+                "error: cannot lock ref 'refs/remotes/origin/main': Unable to create '/srv/x/.git/refs/remotes/origin/main.lock': File exists.\n\nAnother git process seems to be running in this repository",
+                "/srv/x/.git/refs/remotes/origin/main.lock",
+            ),
+            (
+                "remote: error: cannot lock ref 'refs/heads/main': Unable to create '/srv/x.git/refs/heads/main.lock': File exists.",
+                "unreachable",
+            ),
         ] {
             assert_eq!(kind(err), expected, "{err}");
         }

@@ -97,11 +97,13 @@ pub enum Failure {
     },
     /// Another process has the ref locked.
     #[error(
-        "`{name}` is locked by another process; if none is running, a killed one left its `.lock` file in the repository: delete that"
+        "`{name}` is locked by another process; where no git program and no pillion is running in this repository, one that was killed has left `{path}`: delete that file"
     )]
     Locked {
         /// The ref.
         name: String,
+        /// The file.
+        path: String,
         /// What libgit2 says.
         source: git2::Error,
     },
@@ -161,6 +163,18 @@ pub enum Failure {
         remote: String,
         /// What git says.
         said: String,
+    },
+    /// A file of git's own is in the way.
+    #[error(
+        "nothing could be {doing} `{remote}`, because `{path}` is there: another git program works in this repository, or one that was killed has left the file; where none is running, delete it and run the command again"
+    )]
+    LockFile {
+        /// `fetched from` or `pushed to`.
+        doing: &'static str,
+        /// The remote.
+        remote: String,
+        /// The file.
+        path: String,
     },
     /// git failed in another way.
     #[error("nothing could be {doing} `{remote}`: {said}")]
@@ -282,12 +296,14 @@ impl Failure {
         match self {
             Self::RefMoved { .. }
             | Self::Locked { .. }
+            | Self::LockFile { .. }
             | Self::Unreachable { .. }
             | Self::Remote { .. }
             | Self::Write { .. }
             | Self::Start { .. }
             | Self::Slow { .. }
-            | Self::Stopped { .. } => true,
+            | Self::Stopped { .. }
+            | Self::Shallow { .. } => true,
             Self::Git { source, .. } => {
                 matches!(source.class(), git2::ErrorClass::Os | git2::ErrorClass::Filesystem)
             }
@@ -298,7 +314,7 @@ impl Failure {
     /// Returns whether somebody else was at the same ref at the same moment: the same may succeed right away.
     pub fn is_contention(&self) -> bool {
         match self {
-            Self::RefMoved { .. } | Self::Locked { .. } => true,
+            Self::RefMoved { .. } | Self::Locked { .. } | Self::LockFile { .. } => true,
             Self::Unreachable { said, .. } | Self::Remote { said, .. } => {
                 said.contains("cannot lock ref") || said.contains(".lock': File exists")
             }

@@ -133,7 +133,12 @@ impl Repository {
     fn not_moved(&self, name: &str, expected: Expected, e: git2::Error) -> Failure {
         match e.code() {
             ErrorCode::Modified | ErrorCode::NotFound => self.moved(name, expected),
-            ErrorCode::Locked => Failure::Locked { name: name.to_owned(), source: e },
+            ErrorCode::Locked => {
+                let common = self.inner.commondir();
+                let files = [common.join(format!("{name}.lock")), common.join("packed-refs.lock")];
+                let found = files.iter().find(|file| file.exists()).unwrap_or(&files[0]);
+                Failure::Locked { name: name.to_owned(), path: found.display().to_string(), source: e }
+            }
             _ if self.is_blocked(name) => Failure::RefName {
                 name: name.to_owned(),
                 reason: "another ref is in the way, because a name cannot be a folder of names as well: rename that, or change `git.staged` in pillion.yaml".to_owned(),
