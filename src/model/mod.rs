@@ -3,6 +3,9 @@
 /// `pillion.yaml`.
 pub mod repository;
 
+/// What `pillion.yaml` may say of branches.
+pub mod git_settings;
+
 /// Ledgers (`SidecarRollout`).
 pub mod ledger;
 

@@ -113,11 +113,11 @@ pub struct Cluster {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Git {
-    /// Branch that the cluster follows.
+    /// Branch that the cluster follows; not below `pillion/`.
     pub live: Option<String>,
     /// Branch of the sources; differs from `live` in the two-branch layout.
     pub source: Option<String>,
-    /// Name of the staged branches; `{live}` and `{sidecarSet}` are filled in.
+    /// Name of the staged branches, below `pillion/`; `{live}`, `{sidecarSet}` and `{cluster}` are filled in.
     pub staged: Option<String>,
     /// Name of the remote.
     pub remote: Option<String>,
@@ -254,6 +254,7 @@ pub fn decode(document: &Document) -> (Repository, Vec<Diagnostic>) {
     if let Some(rollout) = &repository.rollout {
         found.extend(rollout.misfits(document, &Path::dotted("rollout")));
     }
+    found.extend(repository.git.iter().flat_map(|git| git.misfits(document)));
     (repository, found)
 }
 
