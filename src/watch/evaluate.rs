@@ -323,6 +323,10 @@ fn act(
             item.reasons.insert(0, words);
             item.is_proposed = true;
         }
+        Landed::Blocked(words) => {
+            item.reasons.insert(0, words);
+            item.decision = "Wait";
+        }
     }
     Ok(())
 }

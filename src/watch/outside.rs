@@ -6,9 +6,11 @@ use super::notify::{Form, Notice, Notifier, Receiver, Undelivered};
 use super::observe::Observer;
 use super::snapshot::Snapshot;
 use super::world::{Proposal, Released, Stopped, Unseen, World};
-use crate::git::{Expected, Id, Move, RefUpdate, Release, Stop, Time, Upstream};
-use crate::stage::{Failure, Live, Opened};
-use std::collections::BTreeMap;
+use crate::diag::plain;
+use crate::git::{Expected, Id, Identity, Move, RefUpdate, Release, Stop, Time, Upstream};
+use crate::model::git_settings::unusable;
+use crate::stage::{Failure, Live, Opened, examine};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where it is written down which live commit each receiver was told of last.
 const TOLD: &str = "refs/pillion/told";
@@ -29,13 +31,15 @@ pub struct Outside {
     pub clock: fn() -> Time,
     /// The pull requests that say what they are to, by branch: the commit, and the number.
     proposed: BTreeMap<String, (Id, u64)>,
+    /// Branches of pull requests that are left alone as they are.
+    left: BTreeSet<(String, Id)>,
 }
 
 impl Outside {
     /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
     pub fn new(observers: BTreeMap<Option<String>, Observer>, clock: fn() -> Time) -> Self {
-        let (stop, proposed) = (Stop::default(), BTreeMap::new());
-        Self { observers, notifier: None, check: None, forge: None, stop, clock, proposed }
+        let (stop, proposed, left) = (Stop::default(), BTreeMap::new(), BTreeSet::new());
+        Self { observers, notifier: None, check: None, forge: None, stop, clock, proposed, left }
     }
 
     /// Begins nothing when everything is to end.
@@ -45,10 +49,23 @@ impl Outside {
 
     /// Proposes a commit: it stands on a branch of its own, and merging that is the release. So it says nothing of
     /// when, and is the same one until the live branch moves.
-    fn propose(&mut self, opened: &Opened, proposal: &Proposal<'_>) -> Result<Option<Released>, Stopped> {
+    fn propose(
+        &mut self,
+        opened: &Opened,
+        live: &Live<'_>,
+        proposal: &Proposal<'_>,
+    ) -> Result<Option<Released>, Stopped> {
         let Some(forge) = &self.forge else { return Ok(None) };
         let branches = &opened.branches;
         let branch = next_branch(&branches.live, proposal.cluster, proposal.sidecar_set);
+        if let Some(why) = unusable(&branch) {
+            let words = format!("`{branch}` cannot be the name of a branch, so nothing is proposed: {why}");
+            return Ok(Some(Released::Blocked(words)));
+        }
+        let whose = (proposal.sidecar_set, &live.branches.identity);
+        if let Some(words) = foreign(opened, (live.head.id, &branch), whose)? {
+            return Ok(Some(Released::Blocked(format!("nothing is proposed: {words}"))));
+        }
         let number = match self.proposed.get(&branch) {
             Some((commit, number)) if *commit == proposal.commit => *number,
             _ => {
@@ -65,6 +82,25 @@ impl Outside {
         let words = format!("proposed as pull request #{number}: merging it releases the commit");
         Ok(Some(Released::Proposed(words)))
     }
+}
+
+/// Says which commits of others are on the branch of a pull request: they are neither replaced nor removed.
+fn foreign(
+    opened: &Opened,
+    (head, branch): (Id, &str),
+    whose: (&str, &Identity),
+) -> Result<Option<String>, Stopped> {
+    let Some(tip) = opened.repository.branch(&upstream(opened)?, branch) else { return Ok(None) };
+    let side = examine(&opened.repository, (head, tip), whose)?;
+    Ok(side.foreign.first().map(|commit| {
+        format!(
+            "`{branch}` holds {} (\"{}\") by {}, which pillion did not make; once nobody needs it, `git push {} --delete {branch}`",
+            commit.id.short(),
+            plain::line(commit.subject()),
+            plain::line(&commit.author.to_string()),
+            opened.branches.remote
+        )
+    }))
 }
 
 fn refused(failure: super::forge::Failure) -> Stopped {
@@ -99,7 +135,7 @@ impl World for Outside {
     ) -> Result<Released, Stopped> {
         self.goes_on()?;
         reached("before-push");
-        let released = match self.propose(opened, proposal)? {
+        let released = match self.propose(opened, live, proposal)? {
             Some(proposed) => proposed,
             None => {
                 let release = Release { at: proposal.at.unwrap_or_else(self.clock), by: None };
@@ -123,6 +159,14 @@ impl World for Outside {
         let branch = next_branch(live, cluster, sidecar_set);
         let Some(found) = opened.repository.branch(&upstream(opened)?, &branch) else { return Ok(()) };
         self.proposed.remove(&branch);
+        let Some((_, head)) = opened.branches.find_live(&opened.repository) else { return Ok(()) };
+        let whose = (sidecar_set, &opened.branches.identity);
+        if let Some(words) = foreign(opened, (head, &branch), whose)? {
+            if self.left.insert((branch, found)) {
+                tracing::warn!("a branch that is needed no longer is left alone: {words}");
+            }
+            return Ok(());
+        }
         if let Some(request) = forge.find(&branch, live).map_err(refused)?.filter(|r| r.state == State::Open)
         {
             forge.close(request.number, why).map_err(refused)?;

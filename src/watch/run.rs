@@ -2,11 +2,11 @@
 
 use super::evaluate::{NotApplied, Options, evaluate};
 use super::report::Report;
-use super::standing::{Standing, sites, standing};
+use super::standing::{Standing, Watched, sites, standing};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
-use crate::git::Commit;
-use crate::stage::{Opened, StagedBranch, Written, stack};
+use crate::git::{Commit, Id};
+use crate::stage::{Opened, StagedBranch, Written, foreign_commits, stack};
 
 /// Steps that one turn takes at most before it waits again.
 const MOST_STEPS: usize = 1000;
@@ -50,8 +50,12 @@ pub trait Audience {
     /// Hears of an evaluation; returns whether the loop is to go on waiting for the next one.
     fn hear(&mut self, report: &Report);
 
-    /// Hears of a staged branch that was written anew.
+    /// Hears of a staged branch that was written anew, and which commits it held on the live head.
     fn hear_staged(&mut self, branch: &str, overwritten: &[Commit]);
+
+    /// Hears that a staged branch holds commits that pillion did not make, and is left alone: with them, and what a
+    /// person types.
+    fn hear_foreign(&mut self, _wrong: &Diagnostic) {}
 
     /// Hears that people could not be told of commits: that holds up nothing, and is tried again.
     fn hear_untold(&mut self, failure: &Stopped);
@@ -101,8 +105,13 @@ impl Watching {
             return Ok(Turn::Refused(wrong));
         }
         self.try_to_tell(work, &live, true)?;
-        self.keep_staged(work, &standing)?;
+        let mut kept = None;
         loop {
+            // Others write to them too, also while the live head stays.
+            if kept.as_ref() != Some(&staged(&standing)) {
+                self.keep_staged(work, &standing)?;
+                kept = Some(staged(&standing));
+            }
             let report = evaluate(opened, &mut standing, work.world, &self.options, work.not_applied)?;
             work.audience.hear(&report);
             // A release never waits for people.
@@ -128,23 +137,36 @@ impl Watching {
             if !watched.rollout.is_open() || !is_there {
                 continue;
             }
-            let kept = branch.commits(live)?;
-            let kept = if signing.is_on() { kept } else { Vec::new() };
+            let held = branch.commits(live)?;
+            let kept: &[Commit] = if signing.is_on() { &held } else { &[] };
             // Of what is paused people see what `pillion resume` lets follow.
             let resumed = watched.resumed();
             let rollout = resumed.as_ref().unwrap_or(&watched.rollout);
-            let (Some(made), _) = stack(live, rollout, usize::MAX, &signing, &kept)? else {
+            let (Some(made), _) = stack(live, rollout, usize::MAX, &signing, kept)? else {
                 continue;
             };
             let examined = branch.examine(live, watched.name())?;
+            let config = live.configuration.layout.root.join("pillion.yaml");
+            let names = (branch.short(), watched.name());
+            let option = watched.cluster.as_ref().map_or_else(String::new, |c| format!(" --cluster {c}"));
+            if let Some(wrong) = foreign_commits(&config, names, &examined.foreign(), &option) {
+                work.audience.hear_foreign(&wrong);
+                continue;
+            }
             let written = branch.write(live, &made)?;
             if let Some(update) = branch.push(made.new_tip()) {
                 work.world.push_staged(opened, update)?;
             }
             if matches!(written, Written::Anew) {
-                work.audience.hear_staged(branch.short(), &examined.foreign);
+                work.audience.hear_staged(branch.short(), &held);
             }
         }
         Ok(())
     }
+}
+
+/// Where the staged branches of all rollouts are, here and on the remote.
+fn staged(standing: &Standing<'_, '_>) -> Vec<[Option<Id>; 2]> {
+    let find = |w: &Watched<'_>| StagedBranch::find(standing.live, w.cluster.as_deref(), w.name());
+    standing.watched.iter().map(find).map(|branch| [branch.local, branch.remote]).collect()
 }

@@ -104,6 +104,8 @@ pub enum Released {
     Put(Put),
     /// It is proposed, and a person merges it; in words.
     Proposed(String),
+    /// It cannot be proposed until a person has done something; in words.
+    Blocked(String),
 }
 
 /// Why a watcher could not go on.

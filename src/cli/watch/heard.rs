@@ -137,6 +137,11 @@ impl Audience for Heard {
         tracing::info!(branch, overwritten, "the staged branch held something else, and is written anew");
     }
 
+    fn hear_foreign(&mut self, wrong: &Diagnostic) {
+        let help = wrong.help.as_deref();
+        tracing::warn!(help, "the staged branch is left alone: {}", one_line(wrong));
+    }
+
     fn hear_untold(&mut self, failure: &Stopped) {
         untold(failure, None);
     }
@@ -176,6 +181,8 @@ fn one_line(diagnostic: &Diagnostic) -> String {
 pub(super) struct Once {
     released: Vec<Item>,
     staged: Vec<String>,
+    /// Staged branches that hold commits of others.
+    pub(super) foreign: Vec<Diagnostic>,
     /// Why people could not be told.
     pub(super) untold: Option<String>,
 }
@@ -187,6 +194,11 @@ impl Audience for Once {
 
     fn hear_staged(&mut self, branch: &str, _: &[Commit]) {
         self.staged.push(branch.to_owned());
+    }
+
+    fn hear_foreign(&mut self, wrong: &Diagnostic) {
+        self.foreign.retain(|other| other.message != wrong.message);
+        self.foreign.push(wrong.clone());
     }
 
     fn hear_untold(&mut self, failure: &Stopped) {

@@ -8,7 +8,7 @@ pub(super) use screen::{Shown, follow};
 use super::report::Reporter;
 use super::repository::{self, Opened, RepositoryArgs};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::git::Stop;
 use crate::model::duration;
 use crate::model::workload::Kinds;
@@ -327,7 +327,10 @@ pub(super) fn observers(
     wakes: &SyncSender<Wake>,
     reporter: &mut Reporter,
 ) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), NoStart> {
-    let live = opened.live(reporter)?.ok_or(NoStart::Told(FINDINGS))?;
+    // Which clusters there are does not depend on what may be released: that is judged at every look.
+    let (live, wrong) = opened.read_anyway()?;
+    reporter.add(wrong);
+    let live = live.ok_or(NoStart::Told(FINDINGS))?;
     let clusters = repository::clusters(&live, repository, reporter).ok_or(NoStart::Told(USAGE))?;
     let environment = |text: String| NoStart::Said(text, ENVIRONMENT);
     let runtime = runtime().map_err(|error| environment(format!("no thread can be started: {error}")))?;
@@ -457,6 +460,12 @@ fn once(
     if let Some(why) = &heard.untold {
         reporter.say(&format!("pillion: {why}; the next run tells it"));
     }
+    // They hold up nothing.
+    reporter.add(
+        std::mem::take(&mut heard.foreign)
+            .into_iter()
+            .map(|wrong| Diagnostic { severity: Severity::Warning, ..wrong }),
+    );
     match turn {
         Ok(Turn::Settled(report)) => {
             to_stdout(&match args.output {

@@ -139,7 +139,7 @@ impl GitHub {
         if is_limit {
             let wait = answer.retry_after().or_else(|| until_reset(answer)).unwrap_or(LIMITED);
             let text = format!(
-                "GitHub answers no more requests of this token for {} s ({said}); pillion waits that long",
+                "GitHub answers no more requests of this token for {} s ({said}); nothing is proposed until then",
                 wait.as_secs()
             );
             return failure(text, true, Some(wait));
