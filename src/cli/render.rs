@@ -36,6 +36,10 @@ pub(super) struct RenderArgs {
     /// Push the commit of `--branch` to the remote
     #[arg(long, requires = "branch")]
     push: bool,
+    /// Go on with `--branch` although that branch or the one of the sources was rewritten, or the newest render there
+    /// is not to be believed
+    #[arg(long, requires = "branch")]
+    accept_rewritten: bool,
     /// Write nothing; exit 1 when the output is not up to date
     #[arg(long)]
     check: bool,
@@ -108,12 +112,9 @@ fn run_with(
     reporter: &mut Reporter,
 ) -> Result<u8, Failure> {
     if let Some(branch) = &args.branch {
-        return render_branch::run(
-            branch,
-            Options { creates: args.create, pushes: args.push },
-            common,
-            reporter,
-        );
+        let options =
+            Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
+        return render_branch::run(branch, options, common, reporter);
     }
     let mut inputs = inputs::find(&args.inputs, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));

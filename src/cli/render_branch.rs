@@ -5,6 +5,7 @@ use super::repository::{self, Opened, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE};
 use crate::git::{Commit, Expected, Id, Repository};
+use crate::model::git_settings::OWN;
 use crate::stage::{Branches, Failure, Landing, land, no_live_branch};
 use crate::write;
 
@@ -15,6 +16,8 @@ pub(super) struct Options {
     pub(super) creates: bool,
     /// The commit goes to the remote.
     pub(super) pushes: bool,
+    /// It goes on although a branch was rewritten.
+    pub(super) accepts_rewritten: bool,
 }
 
 /// Runs `pillion render --branch`.
@@ -29,7 +32,7 @@ pub(super) fn run(
 }
 
 fn landed(branch: &str, options: Options, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let Some(opened) = repository::open(&RepositoryArgs::default(), common, reporter)? else {
+    let Some(opened) = repository::open_without_fetch(&RepositoryArgs::default(), common, reporter)? else {
         return Ok(USAGE);
     };
     let Some(source) = &opened.branches.source else {
@@ -40,23 +43,45 @@ fn landed(branch: &str, options: Options, common: &Common, reporter: &mut Report
         reporter.error(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the live one"));
         return Ok(USAGE);
     }
+    if branch == OWN.trim_end_matches('/') || branch.starts_with(OWN) {
+        reporter.error(&format!("pillion: `{branch}` is below `{OWN}`, where pillion replaces and removes branches; name the live one"));
+        return Ok(USAGE);
+    }
     let branches = Branches { live: branch.to_owned(), ..opened.branches.clone() };
     let opened = Opened { branches, ..opened };
+    // It need not be the one that pillion.yaml names.
+    opened.fetch()?;
+    if options.accepts_rewritten {
+        repository::accept_rewritten(&opened, options.pushes)?;
+    }
     let code = with_retry(&opened, reporter, |reporter| once(&opened, options, reporter))?;
     Ok(code.unwrap_or(ENVIRONMENT))
 }
 
 /// Renders once.
 fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
+    let Options { creates, pushes, accepts_rewritten } = options;
     let Opened { repository, config, branches, .. } = opened;
+    if let Some(wrong) = opened.rewritten()? {
+        reporter.add([wrong]);
+        return Ok(Attempt::Done(FINDINGS));
+    }
     let head = head(repository, branches)?;
     // Without its ledgers every SidecarSet is rendered into all its workloads: nobody wants that of a branch that was
     // deleted, or not fetched.
-    if head.is_none() && !options.creates {
+    if head.is_none() && !creates {
         return Err(no_live_branch(branches));
     }
     let source = repository.commit(repository.resolve("HEAD")?)?;
-    let landing = Landing { repository, head, source, branches: branches.clone(), config };
+    let landing = Landing {
+        repository,
+        head,
+        source,
+        branches: branches.clone(),
+        config,
+        pushes,
+        accepts_source: accepts_rewritten,
+    };
     let (landed, wrong) = land(&landing, &opened.signing()?)?;
     reporter.add(wrong);
     let Some(landed) = landed.filter(|_| !reporter.has_errors()) else {
@@ -64,7 +89,7 @@ fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<At
     };
     let (source, branch) = (landing.source.id.short(), &branches.live);
     let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
-    let moved = match (tip, options.pushes) {
+    let moved = match (tip, pushes) {
         (Some(tip), true) => match opened.push_live(tip)? {
             Some(place) => place,
             None => return Ok(Attempt::Lost(tip)),

@@ -1,8 +1,9 @@
 //! From the command line to the repository that rollouts are in, its pillion.yaml, and what is live.
 
+use super::person::person;
 use super::report::Reporter;
-use super::{Common, ENVIRONMENT, USAGE, inputs};
-use crate::git::Repository;
+use super::{Common, ENVIRONMENT, USAGE, clock, inputs};
+use crate::git::{Release, Repository};
 use crate::model::file_list::slashes;
 use crate::read::{Disk, named, plain, text};
 use crate::stage::{Branches, Configuration, Failure, Live, Manifests, configuration_of};
@@ -98,6 +99,23 @@ impl Opened {
         reporter.add(wrong);
         Ok(live)
     }
+
+    /// Reads what is live for those who only look: that the live branch was rewritten is said, and shown all the same.
+    pub(super) fn live_to_look_at(&self, reporter: &mut Reporter) -> Result<Option<Live<'_>>, Failure> {
+        reporter.add(self.rewritten()?);
+        let (live, wrong) = self.read_anyway()?;
+        reporter.add(wrong);
+        Ok(live)
+    }
+}
+
+/// Takes the live branch as it is, although it was rewritten; where that is pushed, in the name of a person.
+pub(super) fn accept_rewritten(opened: &Opened, pushes: bool) -> Result<(), Failure> {
+    if !pushes {
+        return opened.accept_rewritten(None);
+    }
+    let person = person(&opened.repository)?;
+    opened.accept_rewritten(Some(&Release { at: clock::now(), by: Some(&person) }))
 }
 
 /// Returns the clusters that were asked for; None when there is no such one.

@@ -6,7 +6,7 @@ use super::report::Reporter;
 use super::repository::{self, Opened, Put, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
-use crate::diag::{Code, Diagnostic, counted};
+use crate::diag::{Code, Diagnostic, Severity, counted};
 use crate::git::{Id, Identity, RefUpdate, Release, Signing, Upstream};
 use crate::model::ledger::{Ledger, name_text};
 use crate::plan::observed::observed;
@@ -14,8 +14,9 @@ use crate::plan::{Circumstances, recounted};
 use crate::read::{Disk, named, text};
 use crate::stage::verbs::Refused;
 use crate::stage::{
-    Change, End, Examined, Failure, Live, Rollout, Site, Stack, StagedBranch, Written, check_own_render,
-    commit, not_before, removal, rewritten, selects_nothing, stack, too_many_batches,
+    Change, End, Examined, Failure, Live, Rollout, Side, Site, Stack, StagedBranch, StagedNames, Written,
+    check_own_render, commit, foreign_commits, not_before, removal, rewritten, selects_nothing, stack,
+    too_many_batches,
 };
 use crate::write;
 use clap::Args;
@@ -46,9 +47,12 @@ pub(super) struct StageArgs {
     /// purpose
     #[arg(long, requires = "start", requires = "names")]
     accept_missing: bool,
-    /// Go on although the live branch was rewritten
+    /// Go on although the live branch was rewritten; with `--push` that is so for every clone
     #[arg(long)]
     accept_rewritten: bool,
+    /// Replace staged branches too that hold commits which pillion did not make
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     repository: RepositoryArgs,
     /// How the commits are told of
@@ -128,6 +132,9 @@ fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Do
     };
     if !args.repository.no_fetch {
         opened.fetch_all()?;
+    }
+    if args.accept_rewritten {
+        repository::accept_rewritten(&opened, args.push)?;
     }
     let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
     let run = Run { args, opened: &opened, given, signing: opened.signing()? };
@@ -338,9 +345,14 @@ impl Run<'_> {
             Ok(sites) => sites,
             Err(code) => return Ok(code),
         };
-        let mut made = Vec::new();
+        let (mut made, mut left) = (Vec::new(), Vec::new());
+        let staged_names = StagedNames::of(&live, &sites);
         for site in &sites {
             for name in self.names(site) {
+                if let Some(wrong) = staged_names.wrong(site.cluster.as_deref(), &name) {
+                    left.push(wrong);
+                    continue;
+                }
                 if let Some(planned) = self.plan(&live, (&sites, site), &name, false, reporter)? {
                     made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
                 }
@@ -349,11 +361,20 @@ impl Run<'_> {
         if reporter.has_errors() {
             return Ok(FINDINGS);
         }
-        let updates: Vec<Option<RefUpdate>> = made.iter().map(Made::push).collect();
+        // What is in the way of one rollout is not in that of another.
+        made.retain(|made| {
+            let in_the_way = made.in_the_way(&live, self.args);
+            let is_refused = in_the_way.as_ref().is_some_and(Diagnostic::is_error);
+            left.extend(in_the_way);
+            !is_refused
+        });
+        let updates: Vec<Option<RefUpdate>> = made.iter().map(|made| made.push(self.args)).collect();
         for made in made {
-            told.push(made.write(&live, &self.args.repository)?);
+            told.push(made.write(&live, self.args)?);
         }
-        if self.args.push { self.push(updates, told, reporter) } else { Ok(DONE) }
+        reporter.add(left);
+        let code = if self.args.push { self.push(updates, told, reporter)? } else { DONE };
+        Ok(if code == DONE && reporter.has_errors() { FINDINGS } else { code })
     }
 
     fn push(
@@ -456,22 +477,42 @@ impl Made<'_> {
         (rollout.name().to_owned(), rollout.site.cluster.as_ref().map(ToString::to_string))
     }
 
+    /// Says which commits of others the branch holds: an error where it would have to be replaced.
+    fn in_the_way(&self, live: &Live<'_>, args: &StageArgs) -> Option<Diagnostic> {
+        let Planned { branch, examined, rollout } = &self.planned;
+        if args.force {
+            return None;
+        }
+        let config = live.configuration.layout.root.join("pillion.yaml");
+        let options = repository::options(&args.repository, rollout.site.cluster.as_deref());
+        let names = (branch.short(), rollout.name());
+        let mut wrong = foreign_commits(&config, names, &examined.foreign(), &options)?;
+        let is_other = |side: &Side, at: Option<Id>| !side.foreign.is_empty() && at != self.stack.new_tip();
+        let is_refused =
+            is_other(&examined.here, branch.local) || (args.push && is_other(&examined.there, branch.remote));
+        // Where nothing is to come, it is only not removed.
+        if !is_refused || self.stack.new_tip().is_none() {
+            wrong.severity = Severity::Warning;
+        }
+        Some(wrong)
+    }
+
     /// What a push has to do; a branch is removed only where all of it is pillion's own.
-    fn push(&self) -> Option<RefUpdate> {
-        let tip = self.stack.new_tip();
-        let may_write = tip.is_some() || self.planned.examined.is_own_there;
+    fn push(&self, args: &StageArgs) -> Option<RefUpdate> {
+        let (tip, there) = (self.stack.new_tip(), &self.planned.examined.there);
+        let may_write = args.force || if tip.is_some() { there.foreign.is_empty() } else { there.is_own() };
         self.planned.branch.push(tip).filter(|_| may_write)
     }
 
-    fn write(self, live: &Live<'_>, args: &RepositoryArgs) -> Result<Told, Failure> {
-        let written = match self.stack.new_tip().is_some() || self.planned.examined.is_own_here {
+    fn write(self, live: &Live<'_>, args: &StageArgs) -> Result<Told, Failure> {
+        let written = match self.stack.new_tip().is_some() || self.planned.examined.here.is_own() {
             true => self.planned.branch.write(live, &self.stack)?,
             false => Written::Nothing,
         };
         let (sidecar_set, cluster) = self.whose();
         let Self { planned: Planned { rollout, branch, examined }, stack, waits } = self;
         Ok(Told {
-            options: repository::options(args, cluster.as_deref()),
+            options: repository::options(&args.repository, cluster.as_deref()),
             sidecar_set,
             cluster,
             branch: branch.short().to_owned(),
@@ -480,7 +521,7 @@ impl Made<'_> {
             end: end(&rollout),
             written,
             pushed: false,
-            overwritten: examined.foreign.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            overwritten: examined.foreign().iter().map(|c| (c.id, c.subject().to_owned())).collect(),
             waits,
             opens: rollout.opens(),
             paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),

@@ -88,7 +88,7 @@ fn told(
     text: &mut String,
 ) -> Result<u8, Failure> {
     let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(USAGE) };
-    let Some(live) = opened.live(reporter)? else { return Ok(FINDINGS) };
+    let Some(live) = opened.live_to_look_at(reporter)? else { return Ok(FINDINGS) };
     let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else { return Ok(USAGE) };
     let (mut all, mut known) = (Vec::new(), Known::default());
     for cluster in clusters {

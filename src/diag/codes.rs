@@ -107,8 +107,14 @@ codes! {
     /// them.
     LiveNotRendered "live-not-rendered" "a new image in rendered/shop/web.yaml that no source has"
 
-    /// The live branch was rewritten: what a rollout was staged on is no longer in its history.
-    LiveRewritten "live-rewritten" "git push --force to main while pillion/main/log waits"
+    /// The live branch was rewritten: what it was when this clone last looked, or what a rollout was staged on, is no
+    /// longer in its history.
+    LiveRewritten "live-rewritten" "git push --force to main"
+    /// A staged branch holds commits that pillion did not make: it is neither replaced nor removed.
+    ForeignCommits "foreign-commits" "a fix by hand that was pushed to pillion/main/log"
+    /// With two branches: the live branch says that it was rendered from a commit that is not on the branch of the
+    /// sources, or is older than the one before. Nothing of that commit is read.
+    UntrustedSource "untrusted-source" "a commit of env/prod with Pillion-Action: Render and a Pillion-Source that is not on main"
 
     /// A SidecarSet with a ledger selects a workload whose namespace nobody says: the ledger could not know it by the
     /// same key everywhere.

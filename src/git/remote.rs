@@ -72,7 +72,8 @@ impl Repository {
 
     /// Brings branches up to date and returns their commits, in the order of the names; none for a branch that the
     /// upstream does not have. A name that ends in `*` means all branches that begin so, and brings no commit; of
-    /// these, what the upstream no longer has is forgotten here.
+    /// these, what the upstream no longer has is forgotten here. One that begins with `refs/` means refs that are no
+    /// branches, under the same names here.
     ///
     /// # Errors
     /// When the upstream cannot be reached.
@@ -137,8 +138,11 @@ impl Repository {
         let specs: Vec<String> = branches
             .iter()
             .map(|b| {
-                let name = format!("refs/heads/{b}");
-                check_name(&name.replace('*', "all")).map(|()| format!("+{name}:{}", tracking(upstream, b)))
+                let (name, here) = match b.starts_with("refs/") {
+                    true => ((*b).to_owned(), (*b).to_owned()),
+                    false => (format!("refs/heads/{b}"), tracking(upstream, b)),
+                };
+                check_name(&name.replace('*', "all")).map(|()| format!("+{name}:{here}"))
             })
             .collect::<Result<_, _>>()?;
         args.extend(specs.iter().map(String::as_str));

@@ -101,8 +101,13 @@ impl Repository {
 
     /// Returns the branch that HEAD names, in full (`refs/heads/main`); none when detached.
     pub fn head_branch(&self) -> Option<String> {
-        let head = self.inner.find_reference("HEAD").ok()?;
-        head.symbolic_target().ok()?.map(str::to_owned)
+        self.symbolic_target("HEAD")
+    }
+
+    /// Returns the ref that another one names, in full; none where that is no symbolic one.
+    pub fn symbolic_target(&self, name: &str) -> Option<String> {
+        let found = self.inner.find_reference(name).ok()?;
+        found.symbolic_target().ok()?.map(str::to_owned)
     }
 
     /// Returns what to do about a missing object.

@@ -7,7 +7,8 @@ use crate::diag::plain;
 
 /// The commit of the sources, under the name that Argo CD's hydrator and GitOps Promoter read.
 pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
-/// What the commit does: Open, Batch, Close, Pause, Resume, RollBack, Approve, Hold, Render, Init.
+/// What the commit does: Open, Batch, Close, Pause, Resume, RollBack, Approve, Hold, Render, Init; Accept
+/// stands on no branch.
 pub const ACTION: &str = "Pillion-Action";
 /// Which batch of how many: `2/3`.
 pub const BATCH: &str = "Pillion-Batch";

@@ -40,9 +40,6 @@ impl Branches {
             |written: &Option<String>, otherwise: &str| written.as_deref().unwrap_or(otherwise).to_owned();
         let live = text(&git.live, LIVE);
         let pattern = text(&git.staged, STAGED);
-        if !pattern.contains("{sidecarSet}") {
-            return Err(Failure::StagedPattern { pattern });
-        }
         let identity = match &git.identity {
             Some(identity) => Identity::new(&identity.name, &identity.email)?,
             None => Identity::new(IDENTITY[0], IDENTITY[1])?,
@@ -86,6 +83,13 @@ impl Branches {
     /// Returns the ref that says where a branch of the remote was when it was last fetched.
     pub fn tracking_of(&self, branch: &str) -> String {
         format!("refs/remotes/{}/{}", self.remote, branch.trim_start_matches("refs/heads/"))
+    }
+
+    /// Returns the default branch of the remote, in full, where this repository knows it.
+    pub fn default_of_remote(&self, repository: &Repository) -> Option<String> {
+        let below = format!("refs/remotes/{}/", self.remote);
+        let target = repository.symbolic_target(&format!("{below}HEAD"))?;
+        Some(format!("refs/heads/{}", target.strip_prefix(&below)?))
     }
 
     /// Returns the ref that tells where the live branch is, and its commit: the remote's word counts before that

@@ -49,17 +49,45 @@ pub enum Failure {
         /// The branch of the sources.
         source_branch: String,
     },
-    /// A trailer names no commit.
+    /// Nobody knows the branch of the sources.
     #[error(
-        "the trailer `Pillion-Source: {value}` of the commit {commit} names no commit; `pillion render --branch {branch}` writes a new one"
+        "there is no branch `{source_branch}`, which `git.source` of pillion.yaml says `{branch}` is rendered from: push it, or correct `git.source`"
     )]
-    OddSource {
-        /// What it says.
-        value: String,
-        /// The commit that says it.
+    NoSourceBranch {
+        /// The live branch.
+        branch: String,
+        /// The branch of the sources.
+        source_branch: String,
+    },
+    /// The branch of the sources cannot be asked.
+    #[error(
+        "the commit {}, which `{branch}` was rendered from, is not on `{source_branch}` as far as this clone knows, and that cannot be fetched: {why}",
+        commit.short()
+    )]
+    SourceUnknown {
+        /// The commit.
         commit: git::Id,
         /// The live branch.
         branch: String,
+        /// The branch of the sources.
+        source_branch: String,
+        /// Why it cannot be fetched.
+        why: String,
+    },
+    /// What is to be rendered is not on the branch of the sources.
+    #[error(
+        "{} is not on {source_branch}, and only what is there is rendered onto `{branch}`: bring it onto `{name}` first (merge it, `git push`)",
+        commit.short()
+    )]
+    NotOnSource {
+        /// The commit.
+        commit: git::Id,
+        /// The live branch.
+        branch: String,
+        /// The branch of the sources, and of what.
+        source_branch: String,
+        /// The branch of the sources.
+        name: String,
     },
     /// A commit has no configuration.
     #[error("the commit {} has no `{path}`: commit it there, or name another file with `--config`", commit.short())]
@@ -99,13 +127,18 @@ pub enum Failure {
         /// The remote.
         remote: String,
     },
-    /// All SidecarSets would be staged on one branch.
+    /// The remote had the live branch, and has it no longer.
     #[error(
-        "`git.staged: {pattern}` of pillion.yaml has no `{{sidecarSet}}`, and each SidecarSet has a staged branch of its own"
+        "`{remote}` has no branch `{branch}` any more; it was at {} when it was last fetched. `git push {remote} {last}:refs/heads/{branch}` restores it; where it is gone on purpose, `git fetch --prune {remote}` forgets it here",
+        last.short()
     )]
-    StagedPattern {
-        /// What it says.
-        pattern: String,
+    LiveGone {
+        /// The remote.
+        remote: String,
+        /// The live branch.
+        branch: String,
+        /// Where it was.
+        last: git::Id,
     },
 }
 
@@ -119,6 +152,7 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Git(failure) => failure.is_retryable(),
+            Self::SourceUnknown { .. } | Self::LiveGone { .. } => true,
             _ => false,
         }
     }

@@ -1,8 +1,8 @@
 //! Two branches: what the live branch holds when it is rendered from another commit of the sources.
 
 use super::{
-    Branches, Configuration, Failure, Live, Manifests, Site, Sources, Tree, check_own_render,
-    configuration_of, listing, message, missing,
+    Branches, Configuration, Failure, Live, Manifests, Renders, Site, SourceBranch, Sources, Tree,
+    check_own_render, configuration_of, listing, message, missing,
 };
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Id, NewCommit, Repository, Signature, Signing, TreeEditor};
@@ -24,6 +24,10 @@ pub struct Landing<'r> {
     pub branches: Branches,
     /// Where pillion.yaml is in the tree of the sources.
     pub config: &'r Path,
+    /// The commit is to be pushed: what it is rendered from has to be on the remote.
+    pub pushes: bool,
+    /// A person says that the render goes on although the newest one before is not to be believed.
+    pub accepts_source: bool,
 }
 
 /// What came of a render.
@@ -44,15 +48,16 @@ pub fn land(
     landing: &Landing<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
-    let Landing { repository, head, source, branches, config } = landing;
+    let Landing { repository, head, source, branches, config, .. } = landing;
+    on_source(landing)?;
     let mut diagnostics = Vec::new();
-    let before = match head {
+    let Before { live: before, is_refused } = match head {
         Some(head) => {
-            let (live, wrong) = before(landing, head)?;
+            let (before, wrong) = before(landing, head)?;
             diagnostics.extend(wrong);
-            live
+            before
         }
-        None => None,
+        None => Before::default(),
     };
     let (configuration, wrong) = configuration_of(repository, source.id, config)?;
     diagnostics.extend(wrong);
@@ -94,8 +99,9 @@ pub fn land(
     }
     let files = folder.made.len();
     let (after, mut editor) = folder.finish()?;
-    let is_new =
-        Some(after) != tree || before.as_ref().is_none_or(|b| b.has_new_sources(source.id, &sources));
+    let is_new = Some(after) != tree
+        || is_refused
+        || before.as_ref().is_none_or(|b| b.has_new_sources(source.id, &sources));
     if !is_new {
         return Ok((Some(Landed { commit: None, files }), diagnostics));
     }
@@ -108,19 +114,54 @@ pub fn land(
     Ok((Some(Landed { commit, files }), diagnostics))
 }
 
+/// Refuses what is not on the branch of the sources.
+fn on_source(landing: &Landing<'_>) -> Result<(), Failure> {
+    let Landing { repository, source, branches, pushes, .. } = landing;
+    let place = if *pushes { branches.tracking() } else { branches.local() };
+    let Some(branch) = SourceBranch::of(repository, branches, &place) else { return Ok(()) };
+    if branch.holds(source.id)? {
+        return Ok(());
+    }
+    Err(Failure::NotOnSource {
+        commit: source.id,
+        branch: branches.live.clone(),
+        source_branch: branch.title(),
+        name: branches.source.clone().unwrap_or_default(),
+    })
+}
+
+/// What a render lands on.
+#[derive(Default)]
+struct Before<'r> {
+    /// What is live; None: nothing that was rendered from a commit that can be believed.
+    live: Option<Live<'r>>,
+    /// The newest render is not to be believed, and a person goes on all the same.
+    is_refused: bool,
+}
+
 /// Reads what is live so far, and refuses to land on what somebody has edited, or on what is newer.
 fn before<'r>(
     landing: &Landing<'r>,
     (place, head): &(String, Commit),
-) -> Result<(Option<Live<'r>>, Vec<Diagnostic>), Failure> {
+) -> Result<(Before<'r>, Vec<Diagnostic>), Failure> {
     let Landing { repository, source, branches, config, .. } = landing;
-    let at = (place.clone(), head.id);
-    let (live, mut diagnostics) = match Live::read_at(repository, branches, config, at) {
+    let renders = match Renders::of(repository, branches, config, (place, head.id)) {
         // A branch that was made by hand has never been rendered.
-        Err(Failure::NoSource { .. }) => return Ok((None, Vec::new())),
-        read => read?,
+        Err(Failure::NoSource { .. }) => None,
+        found => found?,
     };
-    let Some(live) = live else { return Ok((None, diagnostics)) };
+    let Some(renders) = renders else { return Ok((Before::default(), Vec::new())) };
+    let (rendered_from, is_refused) = match renders.newest()? {
+        Ok(source) => (Some(source), false),
+        Err(_) if landing.accepts_source => (renders.newest_sound()?, true),
+        Err(refused) => return Ok((Before::default(), vec![*refused])),
+    };
+    let Some(rendered_from) = rendered_from else {
+        return Ok((Before { live: None, is_refused }, Vec::new()));
+    };
+    let at = ((place.clone(), head.id), rendered_from);
+    let (live, mut diagnostics) = Live::read_from(repository, branches, config, at)?;
+    let Some(live) = live else { return Ok((Before::default(), diagnostics)) };
     if !repository.is_ancestor(live.source.id, source.id)? {
         return Err(Failure::NewerSource {
             branch: branches.live.clone(),
@@ -136,7 +177,7 @@ fn before<'r>(
             diagnostics.extend(strays.into_iter().filter(|d| d.code == Code::LiveNotRendered));
         }
     }
-    Ok((Some(live), diagnostics))
+    Ok((Before { live: Some(live), is_refused }, diagnostics))
 }
 
 /// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.

@@ -1,8 +1,10 @@
 //! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
 
-use super::{Branches, Configuration, Failure, Manifests, Past, Site, Sources, Tree, missing};
+use super::{
+    Branches, Configuration, Failure, Manifests, Past, Renders, Site, SourceBranch, Sources, Tree, missing,
+};
 use crate::diag::{Code, Diagnostic};
-use crate::git::{Commit, Id, Kind, Repository, Walk, trailer};
+use crate::git::{Commit, Id, Kind, Repository};
 use crate::read::{Files, Listed, Listing};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,8 @@ impl<'r> Live<'r> {
         Self::read_at(repository, branches, config, (place, head))
     }
 
-    /// Reads what is live if the live branch, whose ref is known, were at a commit.
+    /// Reads what is live if the live branch, whose ref is known, were at a commit. Of a commit of the sources that is
+    /// not to be believed nothing is read: there is nothing but diagnostics.
     ///
     /// # Errors
     /// As [`Live::read`].
@@ -55,11 +58,25 @@ impl<'r> Live<'r> {
         config: &Path,
         (place, head): (String, Id),
     ) -> Result<(Option<Self>, Vec<Diagnostic>), Failure> {
-        let head = repository.commit(head)?;
-        let source = match &branches.source {
-            None => head.clone(),
-            Some(source) => repository.commit(source_of(repository, branches, source, (&place, head.id))?)?,
+        let source = match Renders::of(repository, branches, config, (&place, head))? {
+            None => head,
+            Some(renders) => match renders.newest()? {
+                Ok(source) => source,
+                Err(refused) => return Ok((None, vec![*refused])),
+            },
         };
+        Self::read_from(repository, branches, config, ((place, head), source))
+    }
+
+    /// The same for a commit of the sources that the caller has judged.
+    pub(super) fn read_from(
+        repository: &'r Repository,
+        branches: &Branches,
+        config: &Path,
+        ((place, head), source): ((String, Id), Id),
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Failure> {
+        let head = repository.commit(head)?;
+        let source = if source == head.id { head.clone() } else { repository.commit(source)? };
         let sources = listing(repository, source.tree)?;
         let rendered = match source.tree == head.tree {
             true => None,
@@ -94,12 +111,8 @@ impl<'r> Live<'r> {
     /// # Errors
     /// When git fails.
     pub fn newer_source(&self) -> Result<Option<Id>, Failure> {
-        let Some(source) = &self.branches.source else { return Ok(None) };
-        let name = format!("refs/heads/{source}");
-        let names = [self.branches.tracking_of(&name), name];
-        let Some(head) = names.iter().find_map(|name| self.repository.find_ref(name)) else {
-            return Ok(None);
-        };
+        let source = SourceBranch::of(self.repository, &self.branches, &self.place);
+        let Some(head) = source.and_then(|source| source.head()) else { return Ok(None) };
         let head = self.repository.commit(head)?;
         let is_behind = self.repository.is_ancestor(self.source.id, head.id)?
             && self.has_new_sources(head.id, &listing(self.repository, head.tree)?);
@@ -236,26 +249,6 @@ pub fn listing(repository: &Repository, tree: Id) -> Result<Listing<'_, Id>, Fai
     }
     let reader = repository.reader()?;
     Ok(Listing::new(entries, move |id: &Id| reader.read(*id).map_err(io::Error::other)))
-}
-
-/// Returns the commit of the sources: what the newest commit of the live branch says that says something.
-fn source_of(
-    repository: &Repository,
-    branches: &Branches,
-    source: &str,
-    (place, head): (&str, Id),
-) -> Result<Id, Failure> {
-    for commit in repository.log(head, None, Walk::FirstParent)? {
-        let commit = commit?;
-        let Some(value) = commit.trailer(trailer::SOURCE) else { continue };
-        let branch = branches.live.clone();
-        return value.parse().map_err(|_| Failure::OddSource { value, commit: commit.id, branch });
-    }
-    let (branch, source_branch) = (branches.live.clone(), source.to_owned());
-    // What a person names need not be the live branch.
-    let is_live = [branches.tracking(), branches.local(), branch.clone()].iter().any(|name| name == place);
-    let place = if is_live { branch.clone() } else { place.to_owned() };
-    Err(Failure::NoSource { place, branch, source_branch })
 }
 
 /// Says that there is no live branch, and how it comes to be.

@@ -1,13 +1,27 @@
 //! A repository with the names of its branches, and how a commit gets onto the live one: by a push with a lease, or
 //! where there is no remote by moving the ref.
 
+use super::refusal::Rewritten;
 use super::{Branches, Failure, Live, Manifests};
 use crate::diag::Diagnostic;
-use crate::git::{Expected, Id, Move, Pushed, RefUpdate, Release, Repository, Signing, Upstream};
+use crate::git::{
+    self, Expected, Id, Move, NewCommit, Pushed, RefUpdate, Release, Repository, Signature, Signing,
+    Upstream, trailer,
+};
 use std::path::PathBuf;
 
 /// Where commits wait that are not to be pushed.
 const OUTBOX: &str = "refs/pillion/outbox";
+
+/// Where the live branches of remotes were when this clone last looked, by remote and branch.
+const SEEN: &str = "refs/pillion/seen";
+
+/// On the remote: the head from which on a person has accepted a live branch that was rewritten, below a commit that
+/// says who, by branch.
+const ACCEPTED: &str = "refs/pillion/accepted";
+
+/// What of that this clone knew when it last looked, by remote and branch.
+const KNOWN: &str = "refs/pillion/known";
 
 /// A repository, and what its pillion.yaml says of branches.
 pub struct Opened {
@@ -33,13 +47,117 @@ pub enum Put {
 }
 
 impl Opened {
-    /// Reads what is live, as it was fetched last; None without a sound pillion.yaml there.
+    /// Reads what is live, as it was fetched last; None without a sound pillion.yaml there, and where the live branch was
+    /// rewritten since this clone last looked.
     ///
     /// # Errors
     /// As [`Live::read`].
     pub fn read(&self) -> Result<(Option<Live<'_>>, Vec<Diagnostic>), Failure> {
+        match self.rewritten()? {
+            Some(wrong) => Ok((None, vec![wrong])),
+            None => self.read_anyway(),
+        }
+    }
+
+    /// Reads what is live, however the live branch has come to it: for those who only look.
+    ///
+    /// # Errors
+    /// As [`Live::read`].
+    pub fn read_anyway(&self) -> Result<(Option<Live<'_>>, Vec<Diagnostic>), Failure> {
         let (live, wrong) = Live::read(&self.repository, &self.branches, &self.config)?;
         Ok((live.map(|live| live.with_manifests(&self.manifests)), wrong))
+    }
+
+    /// Says whether the live branch of the remote has lost what it was when this clone last looked, and remembers what it
+    /// is where it has not. A clone that never looked has nothing to compare with.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn rewritten(&self) -> Result<Option<Diagnostic>, Failure> {
+        let Upstream::Remote(remote) = self.repository.upstream(&self.branches.remote)? else {
+            return Ok(None);
+        };
+        // What was seen comes first: another process may move both in between, and then only forward.
+        let seen = self.repository.find_ref(&self.of_remote(SEEN, &remote));
+        let Some(head) = self.repository.find_ref(&self.branches.tracking()) else { return Ok(None) };
+        let Some(seen) = seen.filter(|seen| *seen != head) else {
+            self.remember(&remote, head);
+            return Ok(None);
+        };
+        let follows = match self.repository.is_ancestor(seen, head) {
+            // How far back a shallow clone goes says nothing of the branch.
+            Err(git::Failure::Shallow { .. }) => true,
+            found => found?,
+        };
+        if follows || self.is_accepted(&remote, head)? {
+            self.remember(&remote, head);
+            return Ok(None);
+        }
+        let which = format!("which was its head on `{remote}` when this clone last looked");
+        let gone = &self.repository.commit(seen)?;
+        let branch = &self.branches.live;
+        Ok(Some(Rewritten { branch, gone, which, head, config: &self.config }.told()))
+    }
+
+    /// Takes the live branch as it is, however it has come to that; with a release, in the name of its person, all
+    /// clones do so.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn accept_rewritten(&self, release: Option<&Release<'_>>) -> Result<(), Failure> {
+        let Self { repository, branches, .. } = self;
+        let upstream = repository.upstream(&branches.remote)?;
+        let head = repository.find_ref(&branches.tracking());
+        let (Upstream::Remote(remote), Some(head)) = (&upstream, head) else { return Ok(()) };
+        if let Some(release) = release {
+            let message =
+                format!("accept `{}` at {} as it is, although it was rewritten", branches.live, head.short());
+            let message = trailer::message(&message, "", &[(trailer::ACTION, "Accept".to_owned())]);
+            let who = Signature::new(&branches.identity, release.at);
+            let (tree, parents) = (repository.commit(head)?.tree, &[head]);
+            let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
+            let commit = repository.write_commit(&new, &Signing::off())?;
+            let commit = repository.release(commit, release, &self.signing()?)?;
+            let name = self.accepted();
+            let before = repository.find_ref(&name);
+            let (to, expected, how) = (Some(commit), Expected::read(before), Move::Replace);
+            for pushed in
+                repository.push(&upstream, &[RefUpdate { name: name.clone(), to, expected, how }])?
+            {
+                pushed?;
+            }
+            repository.update_ref(&name, commit, Expected::Anything, "pillion: accepted")?;
+        }
+        self.remember(remote, head);
+        Ok(())
+    }
+
+    /// A person has accepted what the branch is now, since this clone last looked.
+    fn is_accepted(&self, remote: &str, head: Id) -> Result<bool, Failure> {
+        let accepted = self.repository.find_ref(&self.accepted());
+        let known = self.repository.find_ref(&self.of_remote(KNOWN, remote));
+        let Some(accepted) = accepted.filter(|accepted| Some(*accepted) != known) else { return Ok(false) };
+        let base = self.repository.commit(accepted)?.parents.first().copied();
+        Ok(base.is_some_and(|base| matches!(self.repository.is_ancestor(base, head), Ok(true))))
+    }
+
+    /// A clone that cannot be written has nothing to compare with next time, and is as well as a fresh one.
+    fn remember(&self, remote: &str, head: Id) {
+        let known =
+            self.repository.find_ref(&self.accepted()).map(|known| (self.of_remote(KNOWN, remote), known));
+        for (name, to) in known.into_iter().chain([(self.of_remote(SEEN, remote), head)]) {
+            if self.repository.find_ref(&name) != Some(to) {
+                drop(self.repository.update_ref(&name, to, Expected::Anything, "pillion: seen"));
+            }
+        }
+    }
+
+    fn of_remote(&self, below: &str, remote: &str) -> String {
+        format!("{below}/{remote}/{}", self.branches.live)
+    }
+
+    fn accepted(&self) -> String {
+        format!("{ACCEPTED}/{}", self.branches.live)
     }
 
     /// Opens the same repository once more, for another thread.
@@ -80,13 +198,25 @@ impl Opened {
     /// that begin so. Returns the head of the live branch; None: there is none.
     ///
     /// # Errors
-    /// When the remote cannot be reached.
+    /// When the remote cannot be reached, or had the live branch and has it no longer.
     pub fn fetch_with(&self, more: &[&str]) -> Result<Option<Id>, Failure> {
-        let upstream = self.repository.upstream(&self.branches.remote)?;
-        let source = self.branches.source.as_deref();
-        let names: Vec<&str> =
-            [self.branches.live.as_str()].into_iter().chain(source).chain(more.iter().copied()).collect();
-        Ok(self.repository.fetch(&upstream, &names)?.first().copied().flatten())
+        let Branches { remote, live, source, .. } = &self.branches;
+        let upstream = self.repository.upstream(remote)?;
+        let accepted = format!("{ACCEPTED}/*");
+        let names: Vec<&str> = [live.as_str()]
+            .into_iter()
+            .chain(source.as_deref())
+            .chain([accepted.as_str()])
+            .chain(more.iter().copied())
+            .collect();
+        let head = self.repository.fetch(&upstream, &names)?.first().copied().flatten();
+        match self.repository.branch(&upstream, live) {
+            // What is known of it here is of the time before.
+            Some(last) if head.is_none() => {
+                Err(Failure::LiveGone { remote: remote.clone(), branch: live.clone(), last })
+            }
+            _ => Ok(head),
+        }
     }
 
     /// Puts a commit on top of what is live, with the moment and the person of its release: the one way by which
@@ -170,16 +300,21 @@ impl Opened {
         let name = branches.local();
         let update = RefUpdate { name, to: Some(commit), expected, how: Move::FastForward };
         let pushed = match repository.push(&upstream, &[update])?.into_iter().next() {
-            Some(Err(crate::git::Failure::RefMoved { .. })) => return Ok(Put::Moved(commit)),
+            Some(Err(git::Failure::RefMoved { .. })) => return Ok(Put::Moved(commit)),
             Some(outcome) => outcome?,
             None => Pushed::Same,
         };
         let place = match upstream {
             Upstream::Remote(remote) => {
-                // git does so too, but not in every bare clone. What is pushed is pushed: another program that
-                // writes this ref now brings it at least as far.
-                let note = "pillion: pushed";
-                drop(repository.update_ref(&branches.tracking(), commit, Expected::Anything, note));
+                // git does so too, but not in every bare clone. What is pushed is pushed; another program may have
+                // brought this ref farther meanwhile.
+                let tracking = branches.tracking();
+                let present = repository.find_ref(&tracking);
+                if !present.is_some_and(|present| matches!(repository.is_ancestor(commit, present), Ok(true)))
+                {
+                    let note = "pillion: pushed";
+                    drop(repository.update_ref(&tracking, commit, Expected::read(present), note));
+                }
                 format!("pushed to {remote}/{}", branches.live)
             }
             Upstream::Here => format!("on {}", branches.live),

@@ -2,10 +2,12 @@
 
 use super::{End, Examined, Live, Reverted, Rollout, StagedBranch};
 use crate::diag::{Code, Diagnostic, Label, Severity, counted};
+use crate::git::{Commit, Id};
 use crate::model::duration;
 use crate::model::ledger::Ledger;
 use crate::plan::removal::Removal;
 use crate::plan::{Circumstances, Step, advice, steps};
+use std::path::Path;
 
 /// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
 const COUNTED: u32 = 10;
@@ -115,22 +117,75 @@ pub(super) fn by_hand(mut told: Diagnostic, ledger: &Ledger) -> Diagnostic {
 
 /// Refuses to write over a branch whose base is no longer in the history of the live branch.
 pub fn rewritten(live: &Live<'_>, branch: &StagedBranch, examined: &Examined) -> Option<Diagnostic> {
-    let base = examined.lost_base.as_ref()?;
-    let (name, staged) = (&live.branches.live, branch.short());
-    let message = format!(
-        "`{name}` was rewritten: {} (\"{}\"), which `{staged}` was staged on, is no longer in its history",
-        base.id.short(),
-        base.subject()
-    );
-    let head = live.head.id.short();
+    let base = examined.lost_base()?;
+    let which = format!("which `{}` was staged on", branch.short());
+    let config = live.configuration.layout.root.join("pillion.yaml");
     Some(
+        Rewritten { branch: &live.branches.live, gone: base, which, head: live.head.id, config: &config }
+            .told(),
+    )
+}
+
+/// A live branch that was rewritten.
+pub(super) struct Rewritten<'a> {
+    /// The live branch.
+    pub(super) branch: &'a str,
+    /// A commit that was in its history.
+    pub(super) gone: &'a Commit,
+    /// How that is known.
+    pub(super) which: String,
+    /// Its head now.
+    pub(super) head: Id,
+    /// pillion.yaml.
+    pub(super) config: &'a Path,
+}
+
+impl Rewritten<'_> {
+    pub(super) fn told(&self) -> Diagnostic {
+        let Self { branch, gone, which, head, config } = self;
+        let message = format!(
+            "`{branch}` was rewritten: {} (\"{}\"), {which}, is no longer in its history",
+            gone.id.short(),
+            gone.subject()
+        );
+        let head = head.short();
         Diagnostic::error(Code::LiveRewritten, message)
-            .at(Label::whole_file(live.configuration.layout.root.join("pillion.yaml").to_string_lossy()))
+            .at(Label::whole_file(config.to_string_lossy()))
             .field("git.live")
-            .because(format!("the head of `{name}` is {head} now; what was released before may be taken back by it"))
+            .because(format!("the head of `{branch}` is {head} now; what was released before may be taken back by it"))
             .help(format!(
-                "look at what is gone (`git log {head}..{}`); where it is meant, `pillion stage --accept-rewritten` goes on from {head}",
-                base.id.short()
+                "look at what is gone (`git log {head}..{}`); where it is meant, `pillion stage --accept-rewritten --push` goes on from {head}, in every clone",
+                gone.id.short()
+            ))
+    }
+}
+
+/// Says that a staged branch is left alone, because commits of somebody else are on it.
+pub fn foreign_commits(
+    config: &Path,
+    (branch, sidecar_set): (&str, &str),
+    foreign: &[Commit],
+    options: &str,
+) -> Option<Diagnostic> {
+    let newest = foreign.first()?;
+    let more = match foreign.len() {
+        1 => String::new(),
+        n => format!(" and {}", counted(n as u64 - 1, "more commit")),
+    };
+    let message = format!(
+        "`{branch}` holds {} (\"{}\") by {}{more}, which pillion did not make",
+        newest.id.short(),
+        newest.subject(),
+        newest.author
+    );
+    Some(
+        Diagnostic::error(Code::ForeignCommits, message)
+            .at(Label::whole_file(config.to_string_lossy()))
+            .field("git.staged")
+            .because("it is neither replaced nor removed; the rollout goes on without it, since nothing is ever taken from it")
+            .help(format!(
+                "where somebody needs them, `git branch NAME {}` keeps them; then `pillion stage {sidecar_set}{options} --force --push` replaces the branch",
+                newest.id.short()
             )),
     )
 }

@@ -1,10 +1,10 @@
 //! What does a staged branch hold, and who made it?
 //!
-//! It is output: nothing of it is ever taken over. It is looked at for two reasons only: to tell a person what is
-//! going to be overwritten, and to notice that the live branch was rewritten since.
+//! It is output: nothing of it is ever taken over. It is looked at for two reasons only: so that no commit of a person is
+//! replaced or removed, and to notice that the live branch was rewritten since.
 
 use super::{Failure, Live, Stack};
-use crate::git::{self, Commit, Expected, Id, Move, RefUpdate, Walk, trailer};
+use crate::git::{self, Commit, Expected, Id, Identity, Move, RefUpdate, Repository, Walk, trailer};
 
 /// Commits of somebody else that are counted on top of a staged branch.
 const MOST: usize = 100;
@@ -26,14 +26,42 @@ pub struct StagedBranch {
 /// What stands on a staged branch.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// Commits on top that are not of this rollout, newest first.
+    /// What it holds in this repository.
+    pub here: Side,
+    /// What it holds on the remote.
+    pub there: Side,
+}
+
+/// What stands on a branch in one place.
+#[derive(Debug, Clone, Default)]
+pub struct Side {
+    /// Commits that pillion did not make, newest first.
     pub foreign: Vec<Commit>,
-    /// All of it in this repository is of this SidecarSet's rollouts.
-    pub is_own_here: bool,
-    /// All of it on the remote is.
-    pub is_own_there: bool,
-    /// What it was staged on, where that is no longer in the history of the live branch.
+    /// There are commits of the SidecarSet's rollouts.
+    pub has_steps: bool,
+    /// What those were staged on, where that is no longer in the history of the live branch.
     pub lost_base: Option<Commit>,
+}
+
+impl Examined {
+    /// Returns the commits that pillion did not make, newest first: each once.
+    pub fn foreign(&self) -> Vec<Commit> {
+        let mut all = self.here.foreign.clone();
+        all.extend(self.there.foreign.iter().filter(|c| !self.here.foreign.contains(c)).cloned());
+        all
+    }
+
+    /// Returns what it was staged on, where that is no longer in the history of the live branch.
+    pub fn lost_base(&self) -> Option<&Commit> {
+        self.here.lost_base.as_ref().or(self.there.lost_base.as_ref())
+    }
+}
+
+impl Side {
+    /// Tells whether it can be removed: there is something, and all of it is of the SidecarSet's rollouts.
+    pub fn is_own(&self) -> bool {
+        self.has_steps && self.foreign.is_empty()
+    }
 }
 
 /// What became of a branch.
@@ -72,20 +100,16 @@ impl StagedBranch {
     /// # Errors
     /// When git fails, or a shallow clone cannot tell.
     pub fn examine(&self, live: &Live<'_>, sidecar_set: &str) -> Result<Examined, Failure> {
-        let look = |tip: Option<Id>| tip.map(|tip| examine(live, tip, sidecar_set)).transpose();
-        let here = look(self.local)?.unwrap_or_default();
-        let there = match self.remote == self.local {
-            true => None,
-            false => look(self.remote)?,
+        let look = |tip: Option<Id>| match tip {
+            Some(tip) => {
+                let Live { repository, head, branches, .. } = live;
+                examine(repository, (head.id, tip), (sidecar_set, &branches.identity))
+            }
+            None => Ok(Side::default()),
         };
-        let is_own = |side: &Side| side.is_own && side.foreign.is_empty();
-        let mut examined = Examined { is_own_here: is_own(&here), ..Examined::default() };
-        examined.is_own_there = there.as_ref().map_or(examined.is_own_here, is_own);
-        for side in [Some(here), there].into_iter().flatten() {
-            examined.foreign.extend(side.foreign);
-            examined.lost_base = examined.lost_base.or(side.lost_base);
-        }
-        Ok(examined)
+        let here = look(self.local)?;
+        let there = if self.remote == self.local { here.clone() } else { look(self.remote)? };
+        Ok(Examined { here, there })
     }
 
     /// Returns the commits that stand on the live head, oldest first: those of this repository, or of the remote.
@@ -128,8 +152,10 @@ impl StagedBranch {
         match (stack.new_tip(), self.local) {
             (Some(tip), Some(local)) if tip == local => Ok(Written::Same),
             (Some(tip), local) => {
-                let written = match local {
-                    Some(local) if ends_with(live, local, stack)? => Written::Follows,
+                // A clone that has none of its own writes over what others see.
+                let written = match local.or(self.remote) {
+                    Some(before) if before == tip => Written::Made,
+                    Some(before) if ends_with(live, before, stack)? => Written::Follows,
                     Some(_) => Written::Anew,
                     None => Written::Made,
                 };
@@ -158,43 +184,50 @@ fn ends_with(live: &Live<'_>, tip: Id, stack: &Stack) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// What stands on a branch in one place.
-#[derive(Default)]
-struct Side {
-    foreign: Vec<Commit>,
-    is_own: bool,
-    lost_base: Option<Commit>,
-}
-
-fn examine(live: &Live<'_>, tip: Id, sidecar_set: &str) -> Result<Side, Failure> {
+/// Looks at what stands on a branch behind the live head: `tip` down to the first commit that was live. What is of a
+/// SidecarSet's rollouts was made by this identity, and says so.
+///
+/// # Errors
+/// When git fails, or a shallow clone cannot tell.
+pub fn examine(
+    repository: &Repository,
+    (head, tip): (Id, Id),
+    (sidecar_set, identity): (&str, &Identity),
+) -> Result<Side, Failure> {
     let (mut found, mut has_base) = (Side::default(), false);
-    for commit in live.repository.log(tip, None, Walk::FirstParent)? {
+    for commit in repository.log(tip, None, Walk::FirstParent)?.take(LONGEST) {
         let commit = commit?;
-        if is_step(&commit, sidecar_set) {
-            found.is_own = true;
+        if is_step(&commit, sidecar_set, identity) {
+            found.has_steps = true;
             continue;
         }
-        let is_live = live.repository.is_ancestor(commit.id, live.head.id)?;
-        if found.is_own {
-            found.lost_base = (!is_live).then_some(commit);
+        if repository.is_ancestor(commit.id, head)? {
             has_base = true;
             break;
         }
-        if is_live || found.foreign.len() >= MOST {
+        if found.has_steps && found.foreign.is_empty() {
+            found.lost_base = Some(commit);
+            has_base = true;
             break;
         }
         found.foreign.push(commit);
+        if found.foreign.len() >= MOST {
+            has_base = true;
+            break;
+        }
     }
-    if found.is_own && !has_base && live.repository.is_shallow() {
+    if !has_base && repository.is_shallow() {
         let question = format!("what the staged commits of `{sidecar_set}` stand on");
         return Err(git::Failure::Shallow { question }.into());
     }
     Ok(found)
 }
 
-/// Tells whether a commit says that it is a step of a SidecarSet's rollout.
-fn is_step(commit: &Commit, sidecar_set: &str) -> bool {
-    let action = commit.trailer(trailer::ACTION);
-    commit.trailer(trailer::SIDECAR_SET).is_some_and(|set| set == sidecar_set)
-        && action.is_some_and(|a| matches!(a.as_str(), "Open" | "Batch" | "Close" | "Resume"))
+/// Tells whether a commit is one that pillion made of a SidecarSet's rollout, as it stages and proposes them.
+fn is_step(commit: &Commit, sidecar_set: &str, identity: &Identity) -> bool {
+    commit.parents.len() == 1
+        && commit.author == *identity
+        && commit.committer == *identity
+        && commit.trailer(trailer::SIDECAR_SET).is_some_and(|set| set == sidecar_set)
+        && commit.trailer(trailer::ACTION).is_some()
 }

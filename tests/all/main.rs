@@ -30,7 +30,10 @@ mod git_world;
 mod golden_codes;
 mod guises;
 mod held_workloads;
+mod hostile_branches;
 mod hostile_files;
+#[cfg(feature = "watch")]
+mod hostile_sources;
 #[cfg(feature = "watch")]
 mod hot_upgrades;
 mod huge_sets;

@@ -367,7 +367,7 @@ fn a_shallow_clone_says_so() {
     repo.put("README", "hello").commit("readme");
     let clone = world.clone(&repo, "shallow", &["--depth=1", "--no-single-branch"]);
     let (code, said) = clone.refused(&["stage"]);
-    assert_eq!(code, 2, "{said}");
+    assert_eq!(code, 3, "{said}");
     assert!(said.contains("git fetch --unshallow"), "{said}");
 }
 

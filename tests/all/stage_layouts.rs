@@ -2,7 +2,7 @@
 
 use crate::git_world::{Repo, World};
 use crate::site::Texts;
-use crate::stage_world::{example, ledger_at, newer, released};
+use crate::stage_world::{example, ledger_at, newer, released, two_branches};
 
 /// Commits that are staged on a branch, oldest first.
 fn staged(repo: &Repo, base: &str, branch: &str) -> Vec<String> {
@@ -135,16 +135,6 @@ fn ledgers_alone() {
     std::fs::write(world.path("built.yaml"), &built.stdout).unwrap();
     let told = bare.pillion(&["stage", "--manifests", &world.path("built.yaml").display().to_string()]);
     assert!(told.contains("log: batch 4/4"), "{told}");
-}
-
-/// The example with sources on `main` and everything else on `env/prod`.
-fn two_branches() -> Texts {
-    let mut texts = example();
-    texts.remove("ledgers/log.yaml");
-    let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
-    *pillion_yaml =
-        pillion_yaml.replace("rendered: rendered", "rendered: .").replace("live: main", "live: env/prod");
-    texts
 }
 
 /// Puts a file onto a branch, as `init rollout` does.

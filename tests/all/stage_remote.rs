@@ -5,7 +5,7 @@ use crate::stage_world::{example, newer, released};
 use serde_json::{Value, json};
 
 /// A bare remote with the edited example, and two clones of it.
-fn shared(world: &World) -> (Repo, Repo, Repo) {
+pub(crate) fn shared(world: &World) -> (Repo, Repo, Repo) {
     let first = released(world, "first");
     first.hold(&newer(example())).commit("log 1.5.0");
     let origin = world.clone(&first, "origin", &["--bare"]);
@@ -14,7 +14,7 @@ fn shared(world: &World) -> (Repo, Repo, Repo) {
     (origin, one, other)
 }
 
-fn refs(repo: &Repo, below: &str) -> Vec<String> {
+pub(crate) fn refs(repo: &Repo, below: &str) -> Vec<String> {
     let all = repo.git(&["for-each-ref", "--format=%(refname)", below]);
     all.lines().map(str::to_owned).collect()
 }
@@ -77,7 +77,10 @@ fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
     other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
     other.put("rendered/shop/web.yaml", "mine").commit("my own edit");
     other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
-    let told = one.pillion(&["stage", "--push"]);
+    let (code, said) = one.refused(&["stage", "--push"]);
+    assert!(code == 1 && said.contains("my own edit") && said.contains("pillion did not make"), "{said}");
+    assert_eq!(origin.id("pillion/main/log"), other.id("mine"));
+    let told = one.pillion(&["stage", "--push", "--force"]);
     assert_eq!(origin.id("pillion/main/log"), tip);
     assert!(told.contains("my own edit") && told.contains("pillion did not make"), "{told}");
     // A branch of a person with such a name is not removed.

@@ -87,3 +87,13 @@ pub(crate) fn newer(mut texts: Texts) -> Texts {
     *set = set.replace("1.4.2", "1.5.0");
     texts
 }
+
+/// The example with sources on `main` and everything else on `env/prod`.
+pub(crate) fn two_branches() -> Texts {
+    let mut texts = example();
+    texts.remove("ledgers/log.yaml");
+    let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
+    *pillion_yaml =
+        pillion_yaml.replace("rendered: rendered", "rendered: .").replace("live: main", "live: env/prod");
+    texts
+}

@@ -267,10 +267,23 @@ pub(crate) fn turn(
     opened: &Opened,
     shared: &RefCell<Shared>,
     not_applied: &mut NotApplied,
-    audience: &mut Heard,
+    audience: &mut dyn Audience,
 ) -> Result<Turn, Stopped> {
     let world = &mut Sim { shared };
     watching.turn(&mut Work { opened, world, not_applied, audience })
+}
+
+/// One head, looked at again and again for as long as `goes_on` says.
+pub(crate) fn head(
+    watching: &Watching,
+    opened: &Opened,
+    shared: &RefCell<Shared>,
+    not_applied: &mut NotApplied,
+    audience: &mut dyn Audience,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> Result<Turn, Stopped> {
+    let world = &mut Sim { shared };
+    watching.head(&mut Work { opened, world, not_applied, audience }, &mut |_, _| goes_on())
 }
 
 /// What a rollout comes to.

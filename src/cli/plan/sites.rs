@@ -10,8 +10,8 @@ use crate::model::ledger::{Ledger, Revision};
 use crate::model::repository::Rollout;
 use crate::read::{Disk, Files, Kind, Listing, plain};
 use crate::stage::{
-    self, Branches, Built, Configuration, Failure, Manifests, Past, Site, Sources, Supposed, Tree, listing,
-    missing,
+    self, Branches, Built, Configuration, Failure, Manifests, Past, Renders, Site, Sources, Supposed, Tree,
+    listing, missing,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn folder(
     let repository = Repository::discover(Path::new(".")).ok();
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
     let live = match &repository {
-        Some(repository) => live_ledgers(repository, &configuration)?,
+        Some(repository) => live_ledgers(repository, &configuration, reporter)?,
         None => None,
     };
     let ledgers: &dyn Files = live.as_ref().map_or(&Disk, |live| live);
@@ -345,6 +345,7 @@ fn within(repository: &Repository) -> PathBuf {
 fn live_ledgers<'r>(
     repository: &'r Repository,
     configuration: &Configuration,
+    reporter: &mut Reporter,
 ) -> Result<Option<Listing<'r, Id>>, Stop> {
     let branches = Branches::of(&configuration.repository)?;
     if branches.source.is_none() {
@@ -355,12 +356,24 @@ fn live_ledgers<'r>(
             "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
         return Err(Stop::Usage(why.to_owned()));
     }
-    let Some((_, head)) = branches.find_live(repository) else {
+    let Some((place, head)) = branches.find_live(repository) else {
         return Err(Stop::Usage(format!(
             "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0} --create` makes it",
             branches.live
         )));
     };
+    // Ledgers beside a render that is not to be believed are not planned with either.
+    match Renders::of(repository, &branches, Path::new("pillion.yaml"), (&place, head)) {
+        Ok(Some(renders)) => {
+            if let Err(refused) = renders.newest()? {
+                reporter.add([*refused]);
+                return Err(Stop::Told(FINDINGS));
+            }
+        }
+        // A branch that was made by hand has never been rendered.
+        Ok(None) | Err(Failure::NoSource { .. }) => {}
+        Err(failure) => return Err(failure.into()),
+    }
     Ok(Some(stage::listing(repository, repository.commit(head)?.tree)?))
 }
 
