@@ -394,10 +394,10 @@ fn a_remote_without_the_branch_is_told_at_once() {
     assert_eq!(outbox(&repo), None);
     repo.git(&["push", "-q", "-u", "origin", "main"]);
     repo.pillion(&["init", "rollout", "--push"]);
-    // A branch that the remote has lost since is none, either.
+    // A branch that the remote has lost since is another matter.
     origin.git(&["update-ref", "-d", "refs/heads/main"]);
     let (code, said) = repo.refused(&["pause", "log"]);
-    assert!(code == 2 && said.contains(words), "{said}");
+    assert!(code == 3 && said.contains("`origin` has no branch `main` any more"), "{said}");
 }
 
 #[test]

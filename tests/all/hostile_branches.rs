@@ -5,7 +5,6 @@ use crate::git_world::{Repo, World};
 use crate::stage_remote::{refs, shared};
 use crate::stage_world::{example, ledger_at, newer};
 use std::fs;
-use std::path::PathBuf;
 
 /// Every ref of a repository with its commit.
 fn all(repo: &Repo) -> String {
@@ -406,6 +405,7 @@ mod watched {
     use pillion::watch::world::{Proposal, Released, Stopped, World as _};
     use std::cell::RefCell;
     use std::collections::BTreeMap;
+    use std::path::PathBuf;
 
     fn opened(repo: &Repo) -> Opened {
         let (repository, config) = (repo.open(), PathBuf::from("pillion.yaml"));
