@@ -132,17 +132,6 @@ fn lock_file(err: &str) -> Option<String> {
     here.find_map(file)
 }
 
-/// Says why nothing was pushed at all. git gives no reason of its own only where a hook ended the push.
-pub(super) fn not_pushed(remote: &str, err: &str) -> Failure {
-    let is_last = |l: &&str| l.starts_with("error: failed to push some refs");
-    let has_reason = err.lines().any(|l| l.starts_with("fatal:") || l.starts_with("error:") && !is_last(&l));
-    if !has_reason && err.lines().any(|l| is_last(&l)) {
-        let words: Vec<&str> = err.lines().filter(|l| !is_last(l)).collect();
-        return Failure::Hook { remote: remote.to_owned(), said: said(&words.join("\n")) };
-    }
-    failure("pushed to", remote, err)
-}
-
 const NO_ACCESS: &[&str] = &[
     "authentication failed",
     "could not read username",

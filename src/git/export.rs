@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Component, Path};
 
 impl Repository {
-    /// Writes the files of a tree into an empty folder, as git stores them; submodules become empty folders.
+    /// Writes the files of a tree into an empty folder, as git stores them; submodules become empty folders. Returns the
+    /// links that are left out: those that do not lead to something in the tree.
     ///
     /// # Errors
-    /// When a file cannot be written, or a path of the tree leads out of it.
-    pub fn export(&self, tree: Id, folder: &Path) -> Result<(), Failure> {
+    /// When a file cannot be written, or a path of the tree leads out of it, or into a folder that git keeps for itself.
+    pub fn export(&self, tree: Id, folder: &Path) -> Result<Vec<String>, Failure> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
             |source| Failure::Write { path, source }
@@ -24,11 +25,15 @@ impl Repository {
                 let reason = "it leads out of the repository, or is not UTF-8".to_owned();
                 return Err(Failure::Path { path: entry.path, reason });
             }
+            if inner.components().any(is_of_git) {
+                let reason = "it leads into a folder of git's own".to_owned();
+                return Err(Failure::Path { path: entry.path, reason });
+            }
             let path = folder.join(inner);
             match entry.kind {
                 Kind::Folder => {}
                 Kind::Gitlink => fs::create_dir_all(&path).map_err(failed(&path))?,
-                Kind::Link => links.push((path, entry.id)),
+                Kind::Link => links.push((path, entry)),
                 Kind::File | Kind::Executable => {
                     let is_executable = entry.kind == Kind::Executable;
                     write(&self.read(entry.id)?, &path, is_executable).map_err(failed(&path))?;
@@ -36,18 +41,33 @@ impl Repository {
             }
         }
         // Last, so that no file is written through one.
-        for (path, id) in links {
-            let target = self.read(id)?;
-            make_parent(&path).map_err(failed(&path))?;
-            let parent = path.parent().unwrap_or(folder).canonicalize().map_err(failed(&path))?;
+        for (path, entry) in &links {
+            let target = self.read(entry.id)?;
+            make_parent(path).map_err(failed(path))?;
+            let parent = path.parent().unwrap_or(folder).canonicalize().map_err(failed(path))?;
             if !parent.starts_with(&root) {
                 let reason = "a link of the tree leads out of the repository".to_owned();
                 return Err(Failure::Path { path: path.display().to_string(), reason });
             }
-            link(&target, &path).map_err(failed(&path))?;
+            link(&target, path).map_err(failed(path))?;
         }
-        Ok(())
+        // All links are there, so each leads where it would lead: over others, and up from where those lead.
+        links.retain(|(path, _)| {
+            path.canonicalize().is_ok_and(|target| !target.starts_with(&root)) || !path.exists()
+        });
+        for (path, _) in &links {
+            fs::remove_file(path).map_err(failed(path))?;
+        }
+        Ok(links.into_iter().map(|(_, entry)| entry.path).collect())
     }
+}
+
+/// Tells whether git would refuse a name in a commit: that of its own folder, in any spelling that a file system takes
+/// for it (git verify_dotfile, is_ntfs_dotgit).
+fn is_of_git(name: Component<'_>) -> bool {
+    let name = name.as_os_str().to_string_lossy().to_lowercase();
+    let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    name == ".git" || name == "git~1"
 }
 
 fn write(bytes: &[u8], path: &Path, is_executable: bool) -> io::Result<()> {

@@ -11,6 +11,16 @@ pub enum Failure {
         /// Where it was looked for.
         path: String,
     },
+    /// A folder has the form of a bare repository, and does not count as one.
+    #[error(
+        "`{path}` has the form of a git repository, but {reason}: its configuration could start programs. Run pillion in another folder, or, if the repository is your own, name it: `GIT_DIR={path}`"
+    )]
+    BareRepository {
+        /// The folder.
+        path: String,
+        /// Why it does not count.
+        reason: String,
+    },
     /// The repository uses something that libgit2 cannot read.
     #[error("the repository `{path}` {reason}")]
     Unsupported {
@@ -208,16 +218,6 @@ pub enum Failure {
         /// The branch.
         name: String,
         /// What the server says.
-        said: String,
-    },
-    /// A hook of this clone does not want the push.
-    #[error(
-        "the pre-push hook of this clone did not let the push to `{remote}` through ({said}): do what it asks for, or push from another clone"
-    )]
-    Hook {
-        /// The remote.
-        remote: String,
-        /// What the hook says.
         said: String,
     },
     /// A push would rewrite history.

@@ -1,12 +1,15 @@
 //! How does another program run? Without a terminal to ask on, in English, and not for ever.
 
 use super::{Failure, Repository, Stop};
+use crate::programs::{self, KEPT_ERRORS, Kept, Limits};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Read, Write as _};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Bytes of an answer of git: more than a list of branches ever has.
+const MOST: usize = 64 << 20;
 
 /// The programs that pillion starts.
 #[derive(Debug, Clone)]
@@ -52,154 +55,89 @@ const OF_ANOTHER: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
+/// Settings of every call of git. What a repository says of programs that are not needed to fetch and push counts for
+/// nothing: hooks, wherever they are, the monitor of files, and remotes that are programs. The programs by which git
+/// reaches a remote and signs are those of the user.
+const SETTINGS: &[&str] = &["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never"];
+
 impl Repository {
     /// Runs git in this repository.
     pub(super) fn git(&self, args: &[&str]) -> Result<Answer, Failure> {
-        let mut command = self.command(&self.programs.git);
-        command.arg("--git-dir").arg(self.git_dir()).args(args);
+        let command = git(Some(self.git_dir()), self.root(), args, &self.programs);
         let doing =
             args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
-        self.run(command, &format!("git {doing}"), Vec::new())
+        run(command, &format!("git {doing}"), Vec::new(), &self.programs)
     }
 
     /// Begins a command in the working tree.
     pub(super) fn command(&self, program: &OsStr) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(self.root().unwrap_or(self.git_dir()));
-        command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
-        command.envs(self.programs.environment.iter().map(|(k, v)| (k, v)));
-        for name in OF_ANOTHER {
-            command.env_remove(name);
-        }
-        command
+        command(program, self.root().unwrap_or(self.git_dir()), &self.programs)
     }
 
     /// Runs a command to its end.
     pub(super) fn run(&self, command: Command, name: &str, input: Vec<u8>) -> Result<Answer, Failure> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let Programs { patience, stop, .. } = &self.programs;
-        let doing = name.to_owned();
-        match run(command, input, *patience, stop.as_ref()) {
-            Ok(Outcome::Ended(answer)) => Ok(answer),
-            Ok(Outcome::Slow) => Err(Failure::Slow { doing, seconds: patience.as_secs() }),
-            Ok(Outcome::Stopped) => Err(Failure::Stopped { doing }),
-            Err(source) if source.kind() == ErrorKind::NotFound => Err(Failure::NoProgram { program }),
-            Err(source) => Err(Failure::Start { program, source }),
+        run(command, name, input, &self.programs)
+    }
+}
+
+/// Asks git something about a repository by its `.git` folder, or about its configuration where no repository is; None
+/// when there is no git, or it says no.
+pub fn ask(git_dir: Option<&Path>, args: &[&str], programs: &Programs) -> Option<String> {
+    let answer = run(git(git_dir, None, args, programs), "git", Vec::new(), programs).ok()?;
+    (answer.code == Some(0)).then(|| String::from_utf8_lossy(&answer.out).trim().to_owned())
+}
+
+/// Begins a call of git.
+fn git(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], programs: &Programs) -> Command {
+    let nowhere = std::env::temp_dir();
+    let nowhere = nowhere.ancestors().last().unwrap_or(Path::new("/"));
+    let mut command = command(&programs.git, root.or(git_dir).unwrap_or(nowhere), programs);
+    if let Some(git_dir) = git_dir {
+        command.arg("--git-dir").arg(git_dir);
+    }
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    command.args(args);
+    command
+}
+
+/// Begins a command in a folder.
+fn command(program: &OsStr, folder: &Path, programs: &Programs) -> Command {
+    let mut command = Command::new(program);
+    programs::without_own_secrets(&mut command);
+    command.current_dir(folder);
+    command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
+    command.envs(programs.environment.iter().map(|(k, v)| (k, v)));
+    for name in OF_ANOTHER {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+fn run(command: Command, name: &str, input: Vec<u8>, programs: &Programs) -> Result<Answer, Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let Programs { patience, stop, .. } = programs;
+    let limits = Limits { time: *patience, output: Kept::All(MOST), errors: KEPT_ERRORS };
+    let doing = name.to_owned();
+    match programs::run_for_git(command, input, &limits, stop.as_ref()) {
+        Ok(ended) => Ok(Answer {
+            code: ended.status.code(),
+            out: ended.output,
+            err: String::from_utf8_lossy(&ended.errors).into_owned(),
+        }),
+        Err(programs::Failure::TooLong(_) | programs::Failure::StillOpen) => {
+            Err(Failure::Slow { doing, seconds: patience.as_secs() })
         }
-    }
-}
-
-/// How a program ended.
-enum Outcome {
-    Ended(Answer),
-    /// It took too long.
-    Slow,
-    /// pillion is to end.
-    Stopped,
-}
-
-/// How often a wait looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(50);
-
-/// How long a program may go on when pillion is to end: a push that has begun is better ended by itself.
-const GRACE: Duration = Duration::from_millis(300);
-
-/// How long a program may take to remove its locks after it was asked to end.
-#[cfg(unix)]
-const TIDYING: Duration = Duration::from_millis(200);
-
-/// Runs a command to its end, or until its time is over or pillion is to end.
-fn run(mut command: Command, input: Vec<u8>, patience: Duration, stop: Option<&Stop>) -> io::Result<Outcome> {
-    if stop.is_some_and(Stop::is_requested) {
-        return Ok(Outcome::Stopped);
-    }
-    let mut wait = Wait { deadline: Instant::now() + patience, stop, is_stopped: false };
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    #[cfg(unix)]
-    if stop.is_some() {
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    }
-    let mut child = command.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that stops reading early is judged by its answer.
-        thread::spawn(move || drop(stdin.write_all(&input)));
-    }
-    let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
-    let texts = wait.for_text(&out).and_then(|out| Some((out, wait.for_text(&err)?)));
-    let Some((out, err)) = texts else {
-        end(&mut child, stop.is_some())?;
-        return Ok(if wait.is_stopped { Outcome::Stopped } else { Outcome::Slow });
-    };
-    let code = child.wait()?.code();
-    Ok(Outcome::Ended(Answer { code, out, err: String::from_utf8_lossy(&err).into_owned() }))
-}
-
-/// Waiting for a program.
-struct Wait<'a> {
-    deadline: Instant,
-    stop: Option<&'a Stop>,
-    is_stopped: bool,
-}
-
-impl Wait<'_> {
-    /// Waits for the end of a pipe; None: it does not come in time.
-    fn for_text(&mut self, pipe: &mpsc::Receiver<Vec<u8>>) -> Option<Vec<u8>> {
-        loop {
-            let now = Instant::now();
-            if !self.is_stopped && self.stop.is_some_and(Stop::is_requested) {
-                self.is_stopped = true;
-                self.deadline = self.deadline.min(now + GRACE);
-            }
-            let left = self.deadline.saturating_duration_since(now);
-            let time = if self.stop.is_some() { left.min(GLANCE) } else { left };
-            match pipe.recv_timeout(time) {
-                Ok(text) => return Some(text),
-                Err(mpsc::RecvTimeoutError::Timeout) if !left.is_zero() => {}
-                Err(_) => return None,
-            }
+        Err(programs::Failure::Stopped) => Err(Failure::Stopped { doing }),
+        Err(programs::Failure::TooMuch(_)) => {
+            let source = io::Error::other(format!("it printed more than {} MiB", MOST >> 20));
+            Err(Failure::Start { program, source })
         }
-    }
-}
-
-/// Reads a pipe to its end, elsewhere: a program that waits for one pipe to be read must not wait for ever.
-fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What was read before an error is all that there will be.
-            drop(pipe.read_to_end(&mut bytes));
+        Err(programs::Failure::Start(source)) if source.kind() == ErrorKind::NotFound => {
+            Err(Failure::NoProgram { program })
         }
-        drop(sender.send(bytes));
-    });
-    receiver
-}
-
-/// Ends a program. One with a group of its own is asked first, so that git removes its locks, and everything that it
-/// has started is ended; the children of another notice that nobody reads them any more.
-fn end(child: &mut Child, has_group: bool) -> io::Result<()> {
-    #[cfg(unix)]
-    if has_group {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        let group = Pid::from_child(child);
-        // It is not waited for yet, so its number still is its own. An error says that nothing of it is left.
-        let _ = kill_process_group(group, Signal::TERM);
-        let until = Instant::now() + TIDYING;
-        while !has_ended(group) && Instant::now() < until {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let _ = kill_process_group(group, Signal::KILL);
-        return child.wait().map(drop);
+        Err(programs::Failure::Start(source)) => Err(Failure::Start { program, source }),
     }
-    let _ = has_group;
-    child.kill()?;
-    child.wait().map(drop)
-}
-
-/// Tells whether a child has ended, and leaves it to be waited for.
-#[cfg(unix)]
-fn has_ended(child: rustix::process::Pid) -> bool {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    matches!(waitid(WaitId::Pid(child), options), Ok(Some(_)))
 }

@@ -1,8 +1,8 @@
 //! How do commits travel? Through the `git` program, with the user's credential helpers, proxies and ssh settings,
 //! and only onto what was read.
 //!
-//! A `pre-push` hook of the clone runs, as for any push: it is a rule of whoever owns the clone. Only what a
-//! command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
+//! No hook of the clone runs, not even `pre-push`: `core.hooksPath` often names a folder of the working tree. Only what
+//! a command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
 
 use super::answer::{self, Pushed, Refused};
 use super::program::Answer;
@@ -175,7 +175,7 @@ impl Repository {
         let answer = self.git_push(remote, &sent)?;
         let lines = answer::pushed(&String::from_utf8_lossy(&answer.out));
         if lines.is_empty() && answer.code != Some(0) {
-            return Err(answer::not_pushed(remote, &answer.err));
+            return Err(answer::failure("pushed to", remote, &answer.err));
         }
         let words = answer::words(&answer.err);
         let outcome = |u: &RefUpdate| match lines.get(&u.name) {

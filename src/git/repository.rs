@@ -1,6 +1,6 @@
 //! Which repository is this, and what kind of clone?
 
-use super::{Failure, Programs, Stop};
+use super::{Failure, Programs, Stop, find};
 use git2::{ErrorClass, ErrorCode};
 use std::path::Path;
 
@@ -14,20 +14,13 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens the repository that a path is in, looking upwards; a bare one and a `.git` folder are fine too.
+    /// Opens the repository that a path is in, looking upwards; a `.git` folder is fine too, and a bare repository where
+    /// [`find`] lets it count.
     ///
     /// # Errors
-    /// When there is none, or it is of a form that libgit2 cannot read (SHA-256, reftable).
+    /// When there is none that counts, or it is of a form that libgit2 cannot read (SHA-256, reftable).
     pub fn discover(from: &Path) -> Result<Self, Failure> {
-        let start = if from.is_file() { from.parent().unwrap_or(from) } else { from };
-        let found =
-            git2::Repository::discover_path(start, std::iter::empty::<&Path>()).map_err(|e| {
-                match e.code() {
-                    ErrorCode::NotFound => Failure::NoRepository { path: from.display().to_string() },
-                    _ => Failure::git(format!("looking for the repository of `{}`", from.display()))(e),
-                }
-            })?;
-        Self::open(&found)
+        Self::open(&find(from)?)
     }
 
     /// Opens a repository by its `.git` folder, as GIT_DIR names it.

@@ -6,49 +6,113 @@ use std::process::{Child, Command, ExitStatus};
 #[cfg(unix)]
 pub use self::unix::end_all;
 #[cfg(unix)]
-pub(super) use self::unix::{Group, wait};
+pub(super) use self::unix::{Group, end_all_and, wait};
 
 #[cfg(not(unix))]
 pub use self::other::end_all;
 #[cfg(not(unix))]
 pub(super) use self::other::{Group, wait};
 
+/// How the end of a program is brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// At once, with everything that it has started: a program that the user or the repository names.
+    Kill,
+    /// It is asked first, so that it removes its locks: git. What it leaves in the background when it ends by itself,
+    /// such as a credential cache, goes on.
+    Ask,
+    /// The same, by whoever waits for it.
+    AskByWaiter,
+}
+
 #[cfg(unix)]
 mod unix {
-    use super::{Child, Command, ExitStatus, io};
-    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-    use std::collections::BTreeSet;
+    use super::{Child, Command, Ending, ExitStatus, io};
+    use crate::programs::signals;
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+    use std::collections::BTreeMap;
     use std::os::unix::process::CommandExt as _;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::thread;
+    use std::time::{Duration, Instant};
 
-    /// The groups that run now, by number; a number is in here only while it cannot be somebody else's.
-    static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+    /// How long a program may take to remove its locks after it was asked to end.
+    const TIDYING: Duration = Duration::from_millis(200);
 
-    /// The group of one program.
-    pub(in crate::programs) struct Group(Pid);
+    /// The programs that run now; one is in here only while its number cannot be somebody else's.
+    static RUNNING: Mutex<BTreeMap<i32, Group>> = Mutex::new(BTreeMap::new());
+
+    fn running() -> MutexGuard<'static, BTreeMap<i32, Group>> {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One program and what it has started.
+    #[derive(Debug, Clone, Copy)]
+    pub(in crate::programs) struct Group {
+        pid: Pid,
+        /// Its group is its own; else it is pillion's, so that it can ask the person at the terminal.
+        is_own: bool,
+        ending: Ending,
+    }
 
     impl Group {
-        /// Starts a program in a group of its own.
-        pub(in crate::programs) fn start(mut command: Command) -> io::Result<(Self, Child)> {
-            command.process_group(0);
-            // Nobody ends all groups between the start and the note of it.
-            let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        /// Starts a program, in a group of its own unless it may have to ask a person.
+        pub(in crate::programs) fn start(mut command: Command, ending: Ending) -> io::Result<(Self, Child)> {
+            signals::heed();
+            let is_own = ending != Ending::Ask || !has_terminal();
+            if is_own {
+                command.process_group(0);
+            }
+            // Nobody ends all programs between the start and the note of it.
+            let mut running = running();
             let child = command.spawn()?;
-            let pid = Pid::from_child(&child);
-            running.insert(pid.as_raw_nonzero().get());
-            Ok((Self(pid), child))
+            let group = Self { pid: Pid::from_child(&child), is_own, ending };
+            running.insert(group.number(), group);
+            Ok((group, child))
         }
 
-        /// Ends what is left of the group, and returns how the program ended.
-        pub(in crate::programs) fn end(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
-            let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-            // An error says that nothing of it is left.
-            let _ = kill_process_group(self.0, Signal::KILL);
-            running.remove(&self.0.as_raw_nonzero().get());
+        /// Notes that the program has ended by itself or is to end now, ends what is left, and returns how it ended.
+        pub(in crate::programs) fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
+            let has_ended = has_ended(self.pid);
+            if self.ending != Ending::Kill && !has_ended {
+                self.signal(Signal::TERM);
+                let until = Instant::now() + TIDYING;
+                while !self::has_ended(self.pid) && Instant::now() < until {
+                    thread::sleep(Duration::from_millis(10));
+                }
+            }
+            let mut running = running();
+            if self.ending == Ending::Kill || !has_ended {
+                self.signal(Signal::KILL);
+            }
+            running.remove(&self.number());
             drop(running);
             child.wait()
         }
+
+        fn signal(&self, signal: Signal) {
+            // An error says that nothing of it is left.
+            let _ = match self.is_own {
+                true => kill_process_group(self.pid, signal),
+                false => kill_process(self.pid, signal),
+            };
+        }
+
+        fn number(&self) -> i32 {
+            self.pid.as_raw_nonzero().get()
+        }
+    }
+
+    /// Tells whether there is a terminal, at which ssh or a credential helper may ask for a password. A program in a
+    /// group of its own could not.
+    fn has_terminal() -> bool {
+        std::fs::File::open("/dev/tty").is_ok()
+    }
+
+    /// Tells whether a child has ended, and leaves it to be waited for.
+    fn has_ended(child: Pid) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        matches!(waitid(WaitId::Pid(child), options), Ok(Some(_)))
     }
 
     /// Calls back when a program has ended, and leaves it to be waited for.
@@ -61,32 +125,58 @@ mod unix {
         });
     }
 
-    /// Ends every program that runs now: pillion itself is to end.
+    /// Ends every program that runs now: pillion itself is to end. What somebody waits for who has heard of it, too, is
+    /// left to that.
     pub fn end_all() {
-        for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(pid) = Pid::from_raw(*group) {
-                let _ = kill_process_group(pid, Signal::KILL);
+        signal_all(&running());
+    }
+
+    fn signal_all(running: &BTreeMap<i32, Group>) -> bool {
+        let mut is_one_asked = false;
+        for group in running.values() {
+            match group.ending {
+                Ending::Kill => group.signal(Signal::KILL),
+                Ending::Ask => {
+                    group.signal(Signal::TERM);
+                    is_one_asked = true;
+                }
+                Ending::AskByWaiter => {}
             }
         }
+        is_one_asked
+    }
+
+    /// Ends every program, does the last thing of all, and lets nobody start another one meanwhile.
+    pub(in crate::programs) fn end_all_and(last: impl FnOnce()) {
+        let running = running();
+        if signal_all(&running) {
+            let asked = || running.values().filter(|g| g.ending == Ending::Ask);
+            let until = Instant::now() + TIDYING;
+            while asked().any(|g| !has_ended(g.pid)) && Instant::now() < until {
+                thread::sleep(Duration::from_millis(10));
+            }
+            asked().for_each(|group| group.signal(Signal::KILL));
+        }
+        last();
     }
 }
 
 /// Without process groups the program alone is ended.
 #[cfg(not(unix))]
 mod other {
-    use super::{Child, Command, ExitStatus, io};
+    use super::{Child, Command, Ending, ExitStatus, io};
 
     /// One program.
     pub(in crate::programs) struct Group;
 
     impl Group {
         /// Starts a program.
-        pub(in crate::programs) fn start(mut command: Command) -> io::Result<(Self, Child)> {
+        pub(in crate::programs) fn start(mut command: Command, _: Ending) -> io::Result<(Self, Child)> {
             Ok((Self, command.spawn()?))
         }
 
         /// Ends the program, and returns how it ended.
-        pub(in crate::programs) fn end(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
+        pub(in crate::programs) fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }

@@ -1,41 +1,35 @@
-//! Runs programs of the user: a build command, a check. Each has a time limit, bounded output and a process group of
-//! its own, which is ended as a whole.
-//!
-//! Programs of pillion's own choosing (`git`) are run by the room that needs them.
+//! Runs every program that pillion starts: a build command, a check, kustomize, git. Each has a time limit, bounded
+//! output and none of pillion's own credentials, and is ended with all that it has started when its time is over or
+//! pillion is to end.
 
 mod group;
 mod pipe;
+mod running;
+mod secrets;
+#[cfg(unix)]
+mod signals;
+mod stop;
 
-use group::{Group, wait};
-use std::io::{self, Write as _};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use group::Ending;
+use running::{Cut, Running};
+use std::io;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 pub use group::end_all;
+pub use secrets::{Trust, without_own_secrets, without_secrets};
+#[cfg(unix)]
+pub use signals::heed_signals_elsewhere;
+pub use stop::Stop;
 
 /// Bytes of the end of standard error that are kept.
 pub const KEPT_ERRORS: usize = 64 << 10;
 
-/// How long the rest of the output is waited for once a program has ended.
-const REST: Duration = Duration::from_secs(10);
+/// How often a wait looks whether somebody has asked for the end.
+const GLANCE: Duration = Duration::from_millis(50);
 
-/// Variables that hold credentials, or lead to some; names that end in a star stand for all that begin so.
-const SECRETS: &[&str] = &[
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "ACTIONS_RUNTIME_TOKEN",
-    "CI_JOB_TOKEN",
-    "GH_TOKEN",
-    "GITEA_TOKEN",
-    "GITHUB_TOKEN",
-    "GITLAB_TOKEN",
-    "KUBECONFIG",
-    "PILLION_CHECK_URL",
-    "PILLION_FORGE_TOKEN",
-    "PILLION_NOTIFY_*",
-    "SSH_AUTH_SOCK",
-];
+/// How long git may go on when it is to end: a push that has begun is better ended by itself.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// How long a program may run, and how much it may print.
 #[derive(Debug, Clone, Copy)]
@@ -79,86 +73,60 @@ pub enum Failure {
     TooMuch(Vec<u8>),
     /// It has ended, and something that it started still holds its output open.
     StillOpen,
+    /// Somebody has asked for the end.
+    Stopped,
 }
 
-/// Something that is worth noticing while a program runs.
-enum Event {
-    Ended,
-    TooMuch,
-}
-
-/// Returns the command of a program that is started without pillion's credentials.
-pub fn without_secrets(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_secret(&name.to_string_lossy())) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Tells whether a variable holds a credential: by its name, or because it is a token of pillion's own.
-fn is_secret(name: &str) -> bool {
-    let is_listed = |pattern: &&str| match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == *pattern,
-    };
-    SECRETS.iter().any(is_listed) || (name.starts_with("PILLION_") && name.ends_with("TOKEN"))
-}
-
-/// Runs a command to its end, or until a limit; nothing that it has started is left running. `slow` is called once,
-/// after its time.
+/// Runs a command of the user or the repository to its end, or until a limit; nothing that it has started is left
+/// running. `slow` is called once, after its time.
 ///
 /// # Errors
 /// When it cannot be started, or a limit ends it.
 pub fn run(
-    mut command: Command,
+    command: Command,
     input: Option<Vec<u8>>,
     limits: &Limits,
     slow: (Duration, impl FnOnce()),
 ) -> Result<Ended, Failure> {
-    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let start = Instant::now();
-    let (mut group, mut child) = Group::start(command).map_err(Failure::Start)?;
-    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // A program need not read what it gets.
-        thread::spawn(move || drop(stdin.write_all(&input)));
-    }
-    let (events, happened) = channel();
-    let read = events.clone();
-    let output = pipe::read(child.stdout.take(), limits.output, move |is_cut| {
-        // Where nobody says when a program has ended, the end of its output does.
-        let event = if is_cut { Some(Event::TooMuch) } else { cfg!(not(unix)).then_some(Event::Ended) };
-        event.into_iter().for_each(|event| drop(read.send(event)));
-    });
-    let errors = pipe::read(child.stderr.take(), Kept::End(limits.errors), |_| {});
-    wait(&child, move || drop(events.send(Event::Ended)));
-    let until = |time: Duration| happened.recv_timeout(time.saturating_sub(start.elapsed()));
-    let mut event = until(slow.0.min(limits.time));
-    if event.is_err() && slow.0 < limits.time {
+    let running = Running::start(command, input, limits, Ending::Kill)?;
+    let mut event = running.wait(slow.0.min(limits.time));
+    if event.is_none() && slow.0 < limits.time {
         slow.1();
-        event = until(limits.time);
+        event = running.wait(limits.time);
     }
-    // It is not waited for yet, so its number still is its own.
-    let status = group.end(&mut child).map_err(Failure::Start)?;
-    // Pipes are closed by now, unless something has left the group.
-    let rest = |pipe: pipe::Reader| pipe.recv_timeout(REST).ok();
-    match event {
-        Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {}
-        Ok(Event::TooMuch) => {
-            return Err(Failure::TooMuch(rest(errors).map(|e| e.bytes).unwrap_or_default()));
+    running.end(event.ok_or(Cut::TooLong))
+}
+
+/// Runs git, or a program that git would run, to its end, until a limit or until somebody asks for its end. Where there
+/// is a terminal and nobody can ask, it may itself ask the person there.
+///
+/// # Errors
+/// As for [`run`], and when it was asked to end.
+pub fn run_for_git(
+    command: Command,
+    input: Vec<u8>,
+    limits: &Limits,
+    stop: Option<&Stop>,
+) -> Result<Ended, Failure> {
+    let is_requested = || stop.is_some_and(Stop::is_requested);
+    if is_requested() {
+        return Err(Failure::Stopped);
+    }
+    let ending = if stop.is_some() { Ending::AskByWaiter } else { Ending::Ask };
+    let running = Running::start(command, Some(input), limits, ending)?;
+    let (mut most, mut cut) = (limits.time, Cut::TooLong);
+    let event = loop {
+        let age = running.start.elapsed();
+        if cut == Cut::TooLong && is_requested() {
+            (most, cut) = (most.min(age + GRACE), Cut::Stopped);
         }
-        Err(RecvTimeoutError::Timeout) => {
-            return Err(Failure::TooLong(rest(errors).map(|e| e.bytes).unwrap_or_default()));
+        let glance = if stop.is_some() { age + GLANCE } else { most };
+        match running.wait(most.min(glance)) {
+            None if running.start.elapsed() < most => {}
+            event => break event,
         }
-    }
-    let output = rest(output).ok_or(Failure::StillOpen)?;
-    let errors = rest(errors).map(|e| e.bytes).unwrap_or_default();
-    if output.is_cut {
-        Err(Failure::TooMuch(errors))
-    } else {
-        Ok(Ended { status, output: output.bytes, errors })
-    }
+    };
+    running.end(event.ok_or(cut))
 }
 
 /// Never: for programs of which it is not said when they take long.
@@ -167,7 +135,7 @@ pub const NEVER: (Duration, fn()) = (Duration::MAX, || {});
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::{fs, thread};
 
     const LIMITS: Limits =
         Limits { time: Duration::from_secs(60), output: Kept::All(1 << 20), errors: KEPT_ERRORS };
@@ -223,17 +191,5 @@ mod tests {
         // This program ends when it is noted that it has not.
         let note = || drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
         assert!(run(cat, None, &LIMITS, (Duration::ZERO, note)).unwrap().status.success());
-    }
-
-    #[test]
-    fn credentials_stay_behind() {
-        for name in
-            ["GH_TOKEN", "PILLION_NOTIFY_SLACK_URL", "PILLION_ANY_TOKEN", "SSH_AUTH_SOCK", "KUBECONFIG"]
-        {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in ["PATH", "HOME", "HTTPS_PROXY", "LC_ALL", "PILLION_FORGE_URL"] {
-            assert!(!is_secret(name), "{name}");
-        }
     }
 }

@@ -2,11 +2,10 @@
 //! (docs/watch.md): JSON in, pass, fail or wait out; anything else is no answer, and the question is put again.
 
 use super::request::{Address, Client, Request, one_line};
-use crate::programs::{self, Failure, Kept, Limits, NEVER};
+use crate::programs::{self, Failure, Kept, Limits, NEVER, Trust};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::process::Command;
 use std::time::Duration;
 
 /// How long a check may take, unless somebody says otherwise.
@@ -14,15 +13,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of the end of a program's output that are kept.
 const KEPT: usize = 8 << 10;
-
-/// Variables that hold secrets of pillion's own, and are not handed on.
-const SECRETS: &[&str] = &[
-    "GITHUB_TOKEN",
-    "PILLION_CHECK_URL",
-    "PILLION_FORGE_TOKEN",
-    "PILLION_NOTIFY_SLACK_URL",
-    "PILLION_NOTIFY_URL",
-];
 
 /// Exit code of a check that wants to be asked again later.
 const WAIT: i32 = 4;
@@ -126,18 +116,15 @@ impl Check {
 
 fn run(program: &OsStr, args: &[OsString], question: &Question, patience: Duration) -> Answer {
     let name = program.to_string_lossy();
-    let mut command = Command::new(program);
+    let mut command = programs::without_secrets(program, Trust::Nobody);
     command.args(args);
-    for secret in SECRETS {
-        command.env_remove(secret);
-    }
     let limits = Limits { time: patience, output: Kept::End(KEPT), errors: KEPT };
     let ended = match programs::run(command, Some(question.json().to_string().into_bytes()), &limits, NEVER) {
         Ok(ended) => ended,
         Err(Failure::TooLong(_)) => {
             return Answer::Again(format!("the check `{name}` did not end within {} s", patience.as_secs()));
         }
-        Err(Failure::TooMuch(_) | Failure::StillOpen) => {
+        Err(Failure::TooMuch(_) | Failure::StillOpen | Failure::Stopped) => {
             return Answer::Again(format!("the output of the check `{name}` has no end"));
         }
         Err(Failure::Start(error)) if error.kind() == ErrorKind::NotFound => {

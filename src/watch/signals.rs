@@ -30,6 +30,8 @@ pub fn until_stopped<T: Send + 'static>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Signals are listened to before there is anything to be ended.
+        #[cfg(unix)]
+        programs::heed_signals_elsewhere();
         let signal = signal()?;
         let (sender, mut done) = oneshot::channel();
         let thread = thread::Builder::new().name("watch".to_owned()).stack_size(STACK);

@@ -232,17 +232,23 @@ fn a_race_inside_the_server_is_a_lost_race() {
 }
 
 #[test]
-fn the_hook_of_a_clone_is_heard() {
+fn no_hook_of_a_clone_runs() {
     let world = World::new();
     let (one, _, server) = team(&world);
-    one.script(Path::new(".git/hooks/pre-push"), "echo 'not on a Friday' >&2; exit 1");
+    let ran = world.path("ran");
+    // As tools for hooks have it: the folder is in the working tree, where a commit may put anything.
+    one.set("core.hooksPath", ".husky");
+    for hook in ["pre-push", "reference-transaction", "pre-auto-gc"] {
+        for folder in [".git/hooks", ".husky"] {
+            one.script(&Path::new(folder).join(hook), &format!("echo {hook} >> {}; exit 1", ran.display()));
+        }
+    }
     let repository = one.open();
     let live = fetch(&repository, "main").unwrap();
     let made = on_top(&repository, live, &[("a", "1")]);
-    let refused = push(&repository, forward("main", made, Expected::At(live))).unwrap_err();
-    assert!(matches!(refused, Failure::Hook { .. }) && !refused.is_retryable(), "{refused:?}");
-    assert!(refused.to_string().contains("not on a Friday"), "{refused}");
-    assert_eq!(server.id("main"), live);
+    push(&repository, forward("main", made, Expected::At(live))).unwrap();
+    assert_eq!(server.id("main"), made);
+    assert!(!ran.exists());
 }
 
 #[test]
@@ -276,15 +282,32 @@ fn a_remote_that_cannot_be_used_is_explained() {
 fn credentials_and_headers_are_those_of_git() {
     let world = World::new();
     let (one, _, server) = team(&world);
-    // A remote helper of git's own kind: what git starts for `ext::` gets git's whole configuration.
-    let helper = one.script(
-        Path::new(".git/helper"),
-        "test \"$(git config http.extraHeader)\" = 'X: 1' && exec git-upload-pack \"$1\"",
+    // What git starts in place of ssh is in the clone, and asks for the configuration of that.
+    let ssh = one.script(
+        Path::new(".git/ssh"),
+        &format!(
+            "test \"$(git config http.extraHeader)\" = 'X: 1' && exec git-upload-pack {}",
+            server.path.display()
+        ),
     );
-    one.set("protocol.ext.allow", "always").set("http.extraHeader", "X: 1");
-    one.set("remote.origin.url", &format!("ext::{} {}", helper.display(), server.path.display()));
-    one.set("remote.origin.uploadpack", "git-upload-pack");
+    one.set("core.sshCommand", ssh.to_str().unwrap()).set("http.extraHeader", "X: 1");
+    one.set("remote.origin.url", "ssh://git@git.example/x.git");
     assert!(fetch(&one.open(), "main").is_some());
+}
+
+#[test]
+fn a_remote_that_is_a_program_is_not_started() {
+    let world = World::new();
+    let (one, _, server) = team(&world);
+    let ran = world.path("ran");
+    let helper = one
+        .script(Path::new(".git/helper"), &format!("touch {}; exec git-upload-pack \"$1\"", ran.display()));
+    one.set("protocol.ext.allow", "always");
+    one.set("remote.origin.url", &format!("ext::{} {}", helper.display(), server.path.display()));
+    let repository = one.open();
+    let refused = repository.fetch(&Upstream::Remote("origin".to_owned()), &["main"]).unwrap_err();
+    assert!(refused.to_string().contains("'ext' not allowed"), "{refused}");
+    assert!(!ran.exists());
 }
 
 #[test]

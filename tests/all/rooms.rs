@@ -19,8 +19,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diag", "yaml", "model", "confine"], &["similar", "tempfile", "thiserror"]),
-    ("programs", &[], &["rustix"]),
-    ("git", &["diag"], &["git2", "ignore", "rustix", "tempfile", "thiserror"]),
+    ("programs", &[], &["rustix", "signal_hook"]),
+    ("git", &["diag", "programs"], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "watch",
         &["diag", "yaml", "model", "render", "plan", "git", "stage", "read", "programs"],

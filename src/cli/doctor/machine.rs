@@ -1,9 +1,10 @@
 //! Programs on PATH, and the folders where kustomize looks for plugins.
 
 use super::{Check, State};
+use crate::programs::{self, Kept, Limits, NEVER, Trust, without_secrets};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Below the home of plugins: group, version and kind of the configuration.
 const PLUGIN: &str = "pillion.dev/v1alpha1/sidecars/Sidecars";
@@ -53,9 +54,11 @@ fn own() -> Check {
 
 /// Returns what a program prints about its version.
 fn version_of(program: &Path, arguments: &[&str]) -> Option<String> {
-    let output =
-        Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let mut command = without_secrets(program, Trust::Nobody);
+    command.args(arguments);
+    let limits = Limits { time: Duration::from_secs(10), output: Kept::All(1 << 20), errors: 0 };
+    let ended = programs::run(command, None, &limits, NEVER).ok()?;
+    ended.status.success().then(|| String::from_utf8_lossy(&ended.output).trim().to_owned())
 }
 
 /// Returns major and minor of a text with a version in it (`v5.8.2`, `{kustomize/v4.5.7 …}`).

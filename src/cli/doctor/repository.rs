@@ -3,17 +3,20 @@
 use super::super::inputs::{Inputs, nearest};
 use super::{Check, State};
 use crate::diag::Diagnostic;
+use crate::git::{Failure, Programs, ask, find};
 use crate::read::{Disk, choose};
 use crate::stage;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 pub(super) fn check(path: &Path) -> Vec<Check> {
     let mut checks = vec![configuration(path)];
     checks.extend(shared_files(path));
-    match git(path, &["rev-parse", "--absolute-git-dir"]) {
-        Some(folder) => checks.extend(history(path, Path::new(&folder))),
-        None => checks.push(
+    match find(path) {
+        Ok(folder) => checks.extend(history(path, &folder)),
+        Err(refused @ Failure::BareRepository { .. }) => {
+            checks.push(Check::new(State::Error, "git", refused.to_string()));
+        }
+        Err(_) => checks.push(
             Check::new(State::Note, "git", "this is no git repository")
                 .help("render, kustomize and Argo CD need none; plan, stage and the verbs of rollouts do"),
         ),
@@ -52,29 +55,21 @@ fn shared_files(path: &Path) -> Vec<Check> {
 }
 
 /// Asks git; None when there is no git or it says no.
-fn git(path: &Path, arguments: &[&str]) -> Option<String> {
-    let folder = if path.is_dir() { path } else { path.parent()? };
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    ask(Some(folder), arguments, &Programs::default())
 }
 
 fn history(path: &Path, folder: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
-    let shared = git(path, &["rev-parse", "--git-common-dir"]).map(PathBuf::from);
-    let is_shallow = git(path, &["rev-parse", "--is-shallow-repository"]).is_some_and(|t| t == "true");
+    let shared = git(folder, &["rev-parse", "--git-common-dir"]).map(PathBuf::from);
+    let is_shallow = git(folder, &["rev-parse", "--is-shallow-repository"]).is_some_and(|t| t == "true");
     checks.push(match is_shallow {
         true => Check::new(State::Error, "clone depth", "the clone is shallow: rollouts read the history")
             .help("`git fetch --unshallow`; in GitHub Actions, `fetch-depth: 0` of actions/checkout"),
         false => Check::new(State::Well, "clone depth", "the history is whole"),
     });
-    if git(path, &["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]).is_some()
+    if git(folder, &["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"])
+        .is_some()
     {
         checks.push(
             Check::new(
@@ -85,7 +80,7 @@ fn history(path: &Path, folder: &Path) -> Vec<Check> {
             .help("clone without `--filter`"),
         );
     }
-    checks.push(match git(path, &["symbolic-ref", "--quiet", "--short", "HEAD"]) {
+    checks.push(match git(folder, &["symbolic-ref", "--quiet", "--short", "HEAD"]) {
         Some(branch) => Check::new(State::Well, "HEAD", format!("branch `{branch}`")),
         None => Check::new(State::Note, "HEAD", "is detached, as in checks of pull requests")
             .help("`pillion plan` reads the working folder; stage and the verbs work on the live branch all the same"),

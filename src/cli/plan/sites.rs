@@ -5,7 +5,7 @@ use crate::cli::report::Reporter;
 use crate::cli::{Common, FINDINGS, USAGE};
 use crate::cli::{inputs, repository};
 use crate::diag::{Code, Diagnostic, Severity};
-use crate::git::{Id, Repository};
+use crate::git::{self, Id, Repository};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::repository::Rollout;
 use crate::read::{Disk, Files, Kind, Listing, plain};
@@ -50,7 +50,7 @@ pub(super) fn find(args: &PlanArgs, common: &Common, reporter: &mut Reporter) ->
         ..Supposed::default()
     };
     supposed.set(&args.strategy).map_err(Stop::Usage)?;
-    let manifests = repository::manifests(args.manifests.as_deref());
+    let manifests = repository::manifests(args.manifests.as_deref(), common);
     match &args.from {
         None => folder(args, common, reporter, supposed, &manifests),
         Some(from) => commits(args, common, reporter, supposed, (from, args.to.as_deref()), &manifests),
@@ -76,7 +76,10 @@ fn folder(
     }
     let configuration = configuration.unwrap_or_default();
     supposed.ledgers = Some(BTreeMap::new());
-    let repository = Repository::discover(Path::new(".")).ok();
+    let repository = match Repository::discover(Path::new(".")) {
+        Err(refused @ git::Failure::BareRepository { .. }) => return Err(refused.into()),
+        found => found.ok(),
+    };
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
     let live = match &repository {
         Some(repository) => live_ledgers(repository, &configuration, reporter)?,

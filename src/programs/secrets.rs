@@ -1,0 +1,92 @@
+//! The environment of a program: pillion's own, without credentials.
+
+use std::process::Command;
+
+/// Variables that hold credentials, or lead to some; names that end in a star stand for all that begin so.
+const SECRETS: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "CI_DEPLOY_PASSWORD",
+    "CI_JOB_JWT*",
+    "CI_JOB_TOKEN",
+    "CI_REGISTRY_PASSWORD",
+    "GH_ENTERPRISE_TOKEN",
+    "GH_TOKEN",
+    "GITEA_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GITHUB_TOKEN",
+    "GITLAB_TOKEN",
+    "KUBECONFIG",
+];
+
+/// Variables by which git gets credentials: headers, askpass programs, agents.
+const OF_GIT: &[&str] = &["GIT_ASKPASS", "GIT_CONFIG_*", "SSH_ASKPASS", "SSH_AUTH_SOCK"];
+
+/// Variables of pillion's own that not even git needs.
+const OWN: &[&str] = &["PILLION_CHECK_URL", "PILLION_NOTIFY_*", "PILLION_*TOKEN"];
+
+/// Whose credentials a program may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// None: the repository names the program, or it reads what the repository holds.
+    Nobody,
+    /// Those of git: it fetches from where git fetches.
+    Git,
+}
+
+/// Returns the command of a program that is started without pillion's credentials.
+pub fn without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: Trust) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if is_one_of(OWN, &text)
+            || is_one_of(SECRETS, &text)
+            || (trust == Trust::Nobody && is_one_of(OF_GIT, &text))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Takes away what is pillion's own, and leaves a program everything else: git, which may run helpers of the user's.
+pub fn without_own_secrets(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_one_of(OWN, &name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+}
+
+fn is_one_of(patterns: &[&str], name: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern.split_once('*') {
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+        None => name == *pattern,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_stay_behind() {
+        let is_secret = |name: &str| [SECRETS, OF_GIT, OWN].iter().any(|list| is_one_of(list, name));
+        for name in [
+            "GH_TOKEN",
+            "PILLION_NOTIFY_SLACK_URL",
+            "PILLION_ANY_TOKEN",
+            "PILLION_TOKEN",
+            "SSH_AUTH_SOCK",
+            "KUBECONFIG",
+            "GIT_CONFIG_VALUE_0",
+            "GIT_CONFIG_PARAMETERS",
+            "CI_JOB_JWT_V2",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "HTTPS_PROXY", "LC_ALL", "PILLION_FORGE_URL", "GIT_AUTHOR_NAME"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}
