@@ -27,6 +27,9 @@ struct Case {
     /// Symbolic links to make in the working folder, with what they say.
     #[serde(default)]
     links: BTreeMap<PathBuf, PathBuf>,
+    /// Variables of the environment.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
     /// Commands that run first, of git and pillion: a case about a repository makes one.
     #[serde(default)]
     before: Vec<Vec<String>>,
@@ -53,7 +56,7 @@ fn run(toml: &Path) -> Outcome {
         }
     }
     let mut command = program_in(work.path(), "pillion", !case.before.is_empty());
-    command.args(&case.args);
+    command.args(&case.args).envs(&case.env);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stdin = case.stdin.as_ref().map_or(Ok(Vec::new()), |f| fs::read(folder.join(f)))?;

@@ -6,7 +6,7 @@ use crate::diag::{Code, Diagnostic, Label};
 use crate::model::kustomization;
 use crate::model::repository::{self, Repository};
 use crate::read::{Choice, Cluster, Disk, Files, Input, Layout, Namespaces, Source, built, choose, plain};
-use crate::stage::{Configuration, Manifests, layout, stray_paths};
+use crate::stage::{Builds, Configuration, Manifests, layout, stray_paths};
 use crate::yaml::Document;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
@@ -65,7 +65,7 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     let start = args.paths.iter().find(|p| p.as_os_str() != "-").cloned();
     let config = common.config.clone().or_else(|| nearest(start.as_deref().unwrap_or(Path::new("."))));
     let mut inputs = match &common.config {
-        Some(file) => Inputs::configured_by(&Disk, file),
+        Some(file) => Inputs::configured_by(&Disk, file, None),
         None => Inputs::configured(&Disk, config.as_deref()),
     };
     let root = inputs.layout.root.clone();
@@ -86,7 +86,8 @@ pub(super) fn find(args: &InputArgs, common: &Common, out: Option<&Path>) -> Inp
     let sets = inputs.layout.sidecar_sets(inputs.files, inputs.files);
     inputs.diagnostics.extend(inputs.layout.missing_sidecar_sets(inputs.files, inputs.files));
     inputs.named_for_sets = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
-    let (built, plain) = if args.paths.is_empty() { inputs.build(&choice) } else { (Vec::new(), None) };
+    let (built, plain) =
+        if args.paths.is_empty() { inputs.build(&choice, common.builds()) } else { (Vec::new(), None) };
     inputs.manifests = match &plain {
         Some(clusters) if clusters.is_empty() => Vec::new(),
         _ => inputs.choose(&paths, &choice),
@@ -122,9 +123,9 @@ impl<'a> Inputs<'a> {
     }
 
     /// Reads a configuration that a person named, which may be a link.
-    pub(super) fn configured_by(files: &'a dyn Files, config: &Path) -> Self {
+    pub(super) fn configured_by(files: &'a dyn Files, config: &Path, top: Option<&Path>) -> Self {
         let mut inputs = Self::new(files);
-        let top = files.top(config.parent().unwrap_or(Path::new("")), None);
+        let top = files.top(config.parent().unwrap_or(Path::new("")), top);
         inputs.configure(config, &Place::typed(config), top);
         inputs
     }
@@ -193,7 +194,7 @@ impl<'a> Inputs<'a> {
 
     /// Builds the manifests of clusters that a command makes, and returns them; beside them the clusters that are left
     /// with plain files, where some are built.
-    fn build(&mut self, choice: &Choice) -> (Vec<Input>, Option<Vec<Cluster>>) {
+    fn build(&mut self, choice: &Choice, builds: Builds) -> (Vec<Input>, Option<Vec<Cluster>>) {
         let configuration = Configuration {
             repository: self.repository.clone(),
             layout: self.layout.clone(),
@@ -202,7 +203,7 @@ impl<'a> Inputs<'a> {
         let (mut found, mut plain, mut is_built) = (Vec::new(), Vec::new(), false);
         for cluster in self.clusters() {
             let name = cluster.as_ref().map(|c| &*c.name);
-            match Manifests::default().of_folder(&configuration, name) {
+            match Manifests::built(builds).of_folder(&configuration, name) {
                 Ok(Some((title, text))) => {
                     let place = (&*self.layout.root, &choice.namespaces);
                     found.push(built(&title, &text, name, place));

@@ -61,7 +61,7 @@ fn landed(branch: &str, options: Options, common: &Common, reporter: &mut Report
 /// Renders once.
 fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
     let Options { creates, pushes, accepts_rewritten } = options;
-    let Opened { repository, config, branches, .. } = opened;
+    let Opened { repository, config, branches, manifests } = opened;
     if let Some(wrong) = opened.rewritten()? {
         reporter.add([wrong]);
         return Ok(Attempt::Done(FINDINGS));
@@ -79,6 +79,7 @@ fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<At
         source,
         branches: branches.clone(),
         config,
+        manifests,
         pushes,
         accepts_source: accepts_rewritten,
     };

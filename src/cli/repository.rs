@@ -81,7 +81,7 @@ pub(super) fn open_without_fetch(
     reporter.add(wrong);
     let Some(read) = read else { return Ok(None) };
     let branches = Branches::of(&read.repository)?;
-    let manifests = manifests(args.manifests.as_deref());
+    let manifests = manifests(args.manifests.as_deref(), common);
     Ok(Some(Opened { repository, config, branches, manifests }))
 }
 
@@ -152,9 +152,9 @@ pub(super) fn options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
     options
 }
 
-/// Takes the manifests that a person hands over with `--manifests`.
-pub(super) fn manifests(file: Option<&Path>) -> Manifests {
-    let Some(file) = file else { return Manifests::default() };
+/// Takes the manifests that a person hands over with `--manifests`, else those that builds make, where these may run.
+pub(super) fn manifests(file: Option<&Path>, common: &Common) -> Manifests {
+    let Some(file) = file else { return Manifests::built(common.builds()) };
     let input = named(&[file.to_owned()]).remove(0);
     Manifests::handed_over(&input.name, text(&input, &Disk))
 }

@@ -72,6 +72,10 @@ codes! {
 
     /// The `build` command of pillion.yaml cannot be started, fails, takes too long or prints too much.
     BuildFailed "build-failed" "build: [kustomize, build, overlays/ue] without such a folder"
+    /// A `build` command of pillion.yaml would have to run where nobody has allowed it: in CI, in `watch`, for a dry run.
+    BuildNotAllowed "build-not-allowed" "build: [kustomize, build, overlays/eu] and `pillion watch` without --allow-build"
+    /// A kustomization names something that is not in the repository, and the plugin of Argo CD fetches nothing.
+    RemoteBase "remote-base" "resources: [https://git.example/acme/base?ref=main]"
     /// A build, or what is handed over with `--manifests`, holds no manifest at all.
     NoManifests "no-manifests" "kustomize build overlays/ue | pillion stage --manifests -, where kustomize has failed"
 

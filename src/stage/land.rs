@@ -28,6 +28,8 @@ pub struct Landing<'r> {
     pub pushes: bool,
     /// A person says that the render goes on although the newest one before is not to be believed.
     pub accepts_source: bool,
+    /// Manifests that are no plain files.
+    pub manifests: &'r Manifests,
 }
 
 /// What came of a render.
@@ -48,7 +50,7 @@ pub fn land(
     landing: &Landing<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<Landed>, Vec<Diagnostic>), Failure> {
-    let Landing { repository, head, source, branches, config, .. } = landing;
+    let Landing { repository, head, source, branches, config, manifests, .. } = landing;
     on_source(landing)?;
     let mut diagnostics = Vec::new();
     let Before { live: before, is_refused } = match head {
@@ -72,7 +74,6 @@ pub fn land(
     let tree = head.as_ref().map(|(_, head)| head.tree);
     let mut folder = Folder::open(repository, &configuration, tree)?;
     let sources = listing(repository, source.tree)?;
-    let manifests = Manifests::default();
     let clusters = &configuration.layout.clusters;
     let names: Vec<Option<&str>> =
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() };
@@ -144,7 +145,7 @@ fn before<'r>(
     landing: &Landing<'r>,
     (place, head): &(String, Commit),
 ) -> Result<(Before<'r>, Vec<Diagnostic>), Failure> {
-    let Landing { repository, source, branches, config, .. } = landing;
+    let Landing { repository, source, branches, config, manifests, .. } = landing;
     let renders = match Renders::of(repository, branches, config, (place, head.id)) {
         // A branch that was made by hand has never been rendered.
         Err(Failure::NoSource { .. }) => None,
@@ -161,7 +162,9 @@ fn before<'r>(
     };
     let at = ((place.clone(), head.id), rendered_from);
     let (live, mut diagnostics) = Live::read_from(repository, branches, config, at)?;
-    let Some(live) = live else { return Ok((Before::default(), diagnostics)) };
+    let Some(live) = live.map(|live| live.with_manifests(manifests)) else {
+        return Ok((Before::default(), diagnostics));
+    };
     if !repository.is_ancestor(live.source.id, source.id)? {
         return Err(Failure::NewerSource {
             branch: branches.live.clone(),

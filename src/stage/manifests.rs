@@ -4,11 +4,11 @@
 //! Whoever makes a site gets them here, so that every command sees the same ones. A build that fails or prints nothing
 //! is an error, never a cluster without workloads.
 
-use super::Configuration;
+use super::{Builds, Configuration, NoBuild};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Id, Repository};
 use crate::model::workload::type_of;
-use crate::programs::{self, Ended, Failure, KEPT_ERRORS, Kept, Limits, NEVER};
+use crate::programs::{self, Ended, Failure, KEPT_ERRORS, Kept, Limits, NEVER, Trust};
 use crate::read::{MAX_FILE, in_order, text_of};
 use crate::yaml::{Document, Part, Path as YamlPath, split};
 use std::io::ErrorKind;
@@ -36,6 +36,8 @@ pub type Built = (Arc<str>, Arc<str>);
 pub struct Manifests {
     /// Those that a person has handed over.
     named: Option<Result<Built, Diagnostic>>,
+    /// Whether builds may run.
+    builds: Builds,
     /// What was built, the newest last.
     built: Arc<Mutex<Vec<(Tree, Built)>>>,
 }
@@ -61,6 +63,17 @@ impl Manifests {
         Self { named: Some(named), ..Self::default() }
     }
 
+    /// Takes those that `build` commands make, where these may run.
+    pub fn built(builds: Builds) -> Self {
+        Self { builds, ..Self::default() }
+    }
+
+    /// Returns them with another answer to whether builds may run.
+    #[must_use]
+    pub fn with_builds(self, builds: Builds) -> Self {
+        Self { builds, ..self }
+    }
+
     /// Tells whether a person has handed manifests over.
     pub fn are_handed_over(&self) -> bool {
         self.named.is_some()
@@ -79,6 +92,7 @@ impl Manifests {
             return named.clone().map(Some).map_err(Box::new);
         }
         let Some(build) = Build::of(configuration, cluster) else { return Ok(None) };
+        build.allowed(self.builds)?;
         let root = &configuration.layout.root;
         build.run(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map(Some)
     }
@@ -98,6 +112,7 @@ impl Manifests {
             return named.clone().map(Some).map_err(Box::new);
         }
         let Some(build) = Build::of(configuration, cluster) else { return Ok(None) };
+        build.allowed(self.builds)?;
         let root = configuration.layout.root.to_string_lossy().into_owned();
         let wanted = (tree, root, build.words.to_owned());
         let known =
@@ -107,8 +122,11 @@ impl Manifests {
         }
         let failed = |why: String| build.failed("cannot be run", &why, "");
         let folder = tempfile::tempdir().map_err(|e| failed(e.to_string()))?;
-        repository.export(tree, folder.path()).map_err(|e| failed(e.to_string()))?;
-        let built = build.run(&folder.path().join(&configuration.layout.root))?;
+        let left_out = repository.export(tree, folder.path()).map_err(|e| failed(e.to_string()))?;
+        let built = build.run(&folder.path().join(&configuration.layout.root)).map_err(|mut error| {
+            error.notes.extend(missing_links(&left_out));
+            error
+        })?;
         let mut all = self.lock();
         if all.len() >= REMEMBERED {
             all.remove(0);
@@ -149,6 +167,19 @@ impl<'c> Build<'c> {
         self.words.join(" ")
     }
 
+    /// Makes sure that the command may run here.
+    fn allowed(&self, builds: Builds) -> Result<(), Box<Diagnostic>> {
+        match builds {
+            Builds::Run => Ok(()),
+            Builds::Off(why) => Err(self.off(why)),
+        }
+    }
+
+    fn off(&self, why: NoBuild) -> Box<Diagnostic> {
+        let error = self.diagnostic(Code::BuildNotAllowed, "is not run");
+        Box::new(error.because(why.reason()).help(why.help()))
+    }
+
     /// Runs the command in a folder and looks at what it prints.
     fn run(&self, folder: &Path) -> Result<Built, Box<Diagnostic>> {
         let Some((program, args)) = self.words.split_first() else {
@@ -158,7 +189,7 @@ impl<'c> Build<'c> {
                 "write the program and its arguments: `build: [kustomize, build, overlays/eu]`",
             ));
         };
-        let mut command = programs::without_secrets(program);
+        let mut command = programs::without_secrets(program, Trust::Nobody);
         command.args(args).current_dir(folder);
         let most = usize::try_from(MAX_FILE).unwrap_or(usize::MAX);
         let limits = Limits { time: BUILD_LIMIT, output: Kept::All(most), errors: KEPT_ERRORS };
@@ -190,7 +221,7 @@ impl<'c> Build<'c> {
                 let why = format!("it printed more than {} MiB{}", MAX_FILE >> 20, said(&errors));
                 self.failed("was ended", &why, "")
             }
-            Failure::StillOpen => {
+            Failure::StillOpen | Failure::Stopped => {
                 self.failed("does not end", "a program that it started still holds its output open", "")
             }
         }
@@ -217,10 +248,7 @@ impl<'c> Build<'c> {
     }
 
     fn failed(&self, what: &str, why: &str, help: &str) -> Box<Diagnostic> {
-        let of = self.cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-        let mut error =
-            Diagnostic::error(Code::BuildFailed, format!("the build{of} {what}: `{}`", self.called()));
-        error.labels.extend(self.at.clone());
+        let mut error = self.diagnostic(Code::BuildFailed, what);
         if !why.is_empty() {
             error = error.because(why);
         }
@@ -229,6 +257,22 @@ impl<'c> Build<'c> {
             false => help,
         }))
     }
+
+    fn diagnostic(&self, code: Code, what: &str) -> Diagnostic {
+        let of = self.cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+        let mut error = Diagnostic::error(code, format!("the build{of} {what}: `{}`", self.called()));
+        error.labels.extend(self.at.clone());
+        error
+    }
+}
+
+/// What a build does not find, because it leads out of the repository.
+fn missing_links(left_out: &[String]) -> Option<String> {
+    let shown: Vec<String> = left_out.iter().take(SHOWN_LINES).map(|path| format!("`{path}`")).collect();
+    let more = left_out.len().saturating_sub(SHOWN_LINES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = "a build does not see links that lead to nothing in the repository";
+    (!shown.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
 }
 
 /// The end of what a program said on standard error.

@@ -1,6 +1,7 @@
 //! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
 
 mod branches;
+mod builds;
 mod change;
 mod failure;
 mod history;
@@ -35,6 +36,7 @@ pub mod verify;
 pub mod verbs;
 
 pub use branches::Branches;
+pub use builds::{Builds, NoBuild};
 pub use change::{Change, commit};
 pub use failure::Failure;
 pub use history::{Reverted, after_batch, before_close, reverted};

@@ -130,12 +130,101 @@ fn a_build_knows_no_credentials_and_runs_in_the_folder_of_the_commit() {
     let out = world.path("env");
     let mut command = repo.command(env!("CARGO_BIN_EXE_pillion"));
     command.args(["stage"]).env("OUT", &out);
-    for secret in ["GITHUB_TOKEN", "PILLION_FORGE_TOKEN", "PILLION_NOTIFY_URL", "SSH_AUTH_SOCK", "KUBECONFIG"]
-    {
+    for secret in [
+        "GH_TOKEN",
+        "GIT_CONFIG_VALUE_0",
+        "GITHUB_TOKEN",
+        "KUBECONFIG",
+        "PILLION_CHECK_URL",
+        "PILLION_FORGE_TOKEN",
+        "PILLION_NOTIFY_URL",
+        "PILLION_TOKEN",
+        "SSH_AUTH_SOCK",
+    ] {
         command.env(secret, "a-secret");
     }
     assert!(command.env("LANG", "kept").output().unwrap().status.success());
     let seen = std::fs::read_to_string(out).unwrap();
     assert!(!seen.contains("a-secret") && seen.contains("LANG=kept") && seen.contains("PATH="), "{seen}");
     assert!(!seen.contains(&repo.path.display().to_string()), "it must not run in the working tree: {seen}");
+}
+
+#[test]
+fn a_build_finds_neither_git_nor_links_that_lead_out() {
+    let world = World::new();
+    let repo = changed(&world);
+    repo.git(&["switch", "-q", "main"]);
+    repo.put("../secret", "s3cr3t");
+    let link = |target: &str, name: &str| {
+        let path = repo.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    };
+    let out = world.path("out").display().to_string();
+    link(&world.path("secret").display().to_string(), "l/absolute");
+    link("../../../../../../../../proc/self/environ", "l/up");
+    link("../apps", "l/inside");
+    link("inside/..", "l/root");
+    // By name this one stays inside, and over the other one it leads out.
+    link("root/..", "l/twice");
+    link("twice", "l/chain");
+    link("no-such-file", "l/nowhere");
+    let make = String::from_utf8(repo.show("HEAD:make.sh")).unwrap();
+    repo.put(
+        "make.sh",
+        format!("{make}\nls -A . l > {out}; cat l/absolute l/up l/chain/* >> {out} 2>&1; true\n"),
+    );
+    repo.commit("links");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["stage"]);
+    let seen = std::fs::read_to_string(&out).unwrap();
+    let names: Vec<&str> = seen.lines().collect();
+    assert!(names.contains(&"inside") && names.contains(&"root"), "{seen}");
+    for gone in ["absolute", "up", "twice", "chain", "nowhere", ".git", "s3cr3t"] {
+        assert!(!names.contains(&gone), "{gone}: {seen}");
+    }
+    // A build that fails says what it has not seen.
+    repo.git(&["switch", "-q", "main"]);
+    repo.put("make.sh", "cat l/up\n").commit("a build that needs one");
+    repo.git(&["switch", "-q", "--detach"]);
+    let said = repo.refused(&["stage"]).1;
+    assert!(
+        said.contains("a build does not see links that lead to nothing") && said.contains("`l/up`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_tree_with_a_folder_of_git_is_not_exported() {
+    let world = World::new();
+    let repo = changed(&world);
+    for name in [".git", ".GIT", "git~1", ".git "] {
+        let raw = git2::Repository::open(&repo.path).unwrap();
+        let head = raw.find_commit(git2::Oid::from_str(&repo.id("main").to_string()).unwrap()).unwrap();
+        let config = raw.blob(b"[core]\n\tfsmonitor = touch ran\n").unwrap();
+        let mut folder = raw.treebuilder(None).unwrap();
+        folder.insert("config", config, 0o100_644).unwrap();
+        let id = folder.write().unwrap();
+        // libgit2 does not write such a name, and an attacker does.
+        let whole = head.tree().unwrap();
+        let entries = std::iter::once((name.as_bytes().to_vec(), id, "40000")).chain(whole.iter().map(|e| {
+            (
+                e.name_bytes().to_vec(),
+                e.id(),
+                if e.kind() == Some(git2::ObjectType::Tree) { "40000" } else { "100644" },
+            )
+        }));
+        let mut entries: Vec<_> = entries.collect();
+        entries
+            .sort_by_key(|(name, _, mode)| [&name[..], if *mode == "40000" { b"/" } else { b"" }].concat());
+        let bytes: Vec<u8> = entries
+            .iter()
+            .flat_map(|(name, id, mode)| [mode.as_bytes(), b" ", name, b"\0", id.as_bytes()].concat())
+            .collect();
+        let tree = raw.odb().unwrap().write(git2::ObjectType::Tree, &bytes).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let refused = repo.open().export(tree.to_string().parse().unwrap(), out.path());
+        assert!(refused.is_err(), "{name:?}");
+        assert!(!out.path().join(name).exists(), "{name:?}");
+    }
 }

@@ -191,7 +191,7 @@ fn in_a_build_that_hangs() {
     let scene =
         Scene::new("build: [sh, -c, \"sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait\"]\n");
     let hung = scene.world.path("hung");
-    let mut watch = scene.watch(&["--interval=1s"], &[("HUNG", hung.to_str().unwrap())]);
+    let mut watch = scene.watch(&["--interval=1s", "--allow-build"], &[("HUNG", hung.to_str().unwrap())]);
     until(&format!("it hangs: {}", watch.log()), || scene.hung());
     watch.ends();
     scene.nothing_hangs();

@@ -202,6 +202,7 @@ impl Long {
         let opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
         let mut opened = opened.ok_or(NoStart::Told(USAGE))?;
         opened.repository.heed(stop.clone());
+        opened.manifests = opened.manifests.with_builds(common.builds_of_watch(args.dry_run));
         if !args.repository.no_fetch {
             opened.fetch()?;
         }
@@ -288,7 +289,9 @@ fn begin_once(
     common: &Common,
     reporter: &mut Reporter,
 ) -> Result<Result<u8, write::Failure>, NoStart> {
-    let opened = repository::open(&args.repository, common, reporter)?.ok_or(NoStart::Told(USAGE))?;
+    let opened = repository::open(&args.repository, common, reporter)?;
+    let mut opened = opened.ok_or(NoStart::Told(USAGE))?;
+    opened.manifests = opened.manifests.with_builds(common.builds_of_watch(args.dry_run));
     let mut outside = outside(args, &opened)?;
     let (sender, _receiver) = sync_channel(1);
     let (_runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
