@@ -3,22 +3,24 @@
 //! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
 //! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
 
-use super::build;
 use super::door::{self, Door, Told, explain_patches};
 use super::items::{Items, STREAM};
 use super::kustomization;
+use super::kustomize::{self, NotBuilt};
 use super::legacy::dangling_in;
 use super::report::Reporter;
+use super::topmost::root_of_application;
 use super::{DONE, ENVIRONMENT, FINDINGS, USAGE, data_to_stdout, parameters, to_stdout};
 use crate::diag::{Code, Diagnostic, Label, line};
 use crate::model::sidecars::Decoded;
 use crate::model::workload::type_of;
-use crate::read::{read_stream, text_of};
+use crate::programs;
+use crate::read::{MAX_FILE, read_stream, text_of};
 use crate::render::{Gathered, gather};
 use crate::write::Failure;
 use crate::yaml::{Document, split};
 use clap::{Args, Subcommand};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `pillion cmp`.
@@ -36,6 +38,9 @@ enum What {
         /// the Application
         #[arg(default_value = ".")]
         path: PathBuf,
+        /// Let kustomize fetch what a kustomization names elsewhere, as PILLION_ALLOW_REMOTE_BASES=true does
+        #[arg(long)]
+        allow_remote_bases: bool,
     },
     /// Print the parameters that an Application may set, as Argo CD's user interface shows them
     Parameters,
@@ -51,14 +56,14 @@ enum Origin {
 
 /// Runs `pillion cmp`.
 pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let path = match &args.what {
+    let (path, allows_remote) = match &args.what {
         What::Parameters => {
             to_stdout(&parameters::announcement())?;
             return Ok(DONE);
         }
-        What::Generate { path } => path,
+        What::Generate { path, allow_remote_bases } => (path, *allow_remote_bases),
     };
-    let outcome = generate(path, reporter);
+    let outcome = generate(path, allows_remote, reporter);
     // Argo CD shows what stands on standard error, all of it: one line a finding, without lines of the files.
     let mut told = reporter.take();
     if let Ok(outcome) = &outcome {
@@ -90,7 +95,7 @@ struct Generated {
 }
 
 /// Generates manifests; an error is the exit code of what was said already.
-fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
+fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<Generated, u8> {
     let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
     let (given, wrong) = parameters::read(&text);
     if !wrong.is_empty() {
@@ -114,7 +119,7 @@ fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
                 return Err(FINDINGS);
             }
         },
-        Origin::Kustomize => Some(built(&folder, reporter)?),
+        Origin::Kustomize => Some(built(&folder, allows_remote, reporter)?),
         Origin::Folder => None,
     };
     let mut spec = given.spec;
@@ -124,6 +129,7 @@ fn generate(path: &Path, reporter: &mut Reporter) -> Result<Generated, u8> {
     let told = Told {
         folder,
         top: top(),
+        is_application: true,
         namespace: given.namespace,
         otherwise: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
         cluster: given.cluster,
@@ -213,54 +219,65 @@ fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Repor
 }
 
 /// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
-fn built(folder: &Path, reporter: &mut Reporter) -> Result<String, u8> {
+fn built(folder: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<String, u8> {
     let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let output = build::build(at, |time| {
+    let may_fetch = kustomize::may_fetch(allows_remote).map_err(|why| {
+        reporter.error(&format!("pillion: {why}"));
+        USAGE
+    })?;
+    let built = kustomize::build(at, may_fetch, |time| {
         reporter.say(&format!(
             "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
             at.display(),
             time.as_secs()
         ));
     });
-    match output {
-        Ok(None) => {
-            reporter.error(&format!(
-                "pillion: `kustomize build {}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
-                at.display(),
-                build::LIMIT
-            ));
-            Err(FINDINGS)
-        }
-        Ok(Some(output)) if output.status.success() => match text_of(output.stdout, &STREAM.into()) {
-            Ok(text) => Ok(text),
-            Err(wrong) => {
-                reporter.add([wrong]);
-                Err(FINDINGS)
-            }
-        },
-        Ok(Some(output)) => {
-            let said = String::from_utf8_lossy(&output.stderr);
+    match built {
+        Ok(ended) if ended.status.success() => text_of(ended.output, &STREAM.into()).map_err(|wrong| {
+            reporter.add([wrong]);
+            FINDINGS
+        }),
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.errors);
             reporter.error(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
             if said.contains("external plugins disabled") {
                 reporter.error("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
             }
             Err(FINDINGS)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            reporter.error("pillion: the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin");
-            Err(ENVIRONMENT)
+        Err(NotBuilt::Refused(wrong)) => {
+            reporter.add(wrong);
+            Err(FINDINGS)
         }
-        Err(error) => {
-            reporter.error(&format!("pillion: `kustomize` cannot be started: {error}"));
-            Err(ENVIRONMENT)
-        }
+        Err(NotBuilt::Failed(failure)) => Err(not_built(at, &failure, reporter)),
     }
+}
+
+/// Says why kustomize did not come to its end, and returns the exit code.
+fn not_built(at: &Path, failure: &programs::Failure, reporter: &Reporter) -> u8 {
+    let at = at.display();
+    let (why, code) = match failure {
+        programs::Failure::Start(error) if error.kind() == std::io::ErrorKind::NotFound => (
+            "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin".to_owned(),
+            ENVIRONMENT,
+        ),
+        programs::Failure::Start(error) => (format!("`kustomize` cannot be started: {error}"), ENVIRONMENT),
+        programs::Failure::TooMuch(_) => {
+            (format!("`kustomize build {at}` was ended: it printed more than {} MiB", MAX_FILE >> 20), FINDINGS)
+        }
+        programs::Failure::TooLong(_) | programs::Failure::StillOpen | programs::Failure::Stopped => (
+            format!(
+                "`kustomize build {at}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
+                kustomize::LIMIT
+            ),
+            FINDINGS,
+        ),
+    };
+    reporter.error(&format!("pillion: {why}"));
+    code
 }
 
 /// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
 fn top() -> Option<PathBuf> {
-    let path = std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?;
-    let inside = Path::new(&path).components().filter(|c| matches!(c, Component::Normal(_)));
-    let up: PathBuf = inside.map(|_| "..").collect();
-    Some(Path::new(".").join(up))
+    root_of_application(&std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?)
 }

@@ -1,14 +1,17 @@
 //! What every front door does between its reader and its writer: from a configuration to a renderer, paths confined.
 
-use super::inputs::{Inputs, namespace_of, nearest};
+use super::application::{is_one_of, ledger_of_application, ledgers_elsewhere};
+use super::inputs::{Inputs, namespace_of};
 use super::items::STREAM;
 use super::pipeline::{gather_files, gather_manifests};
+use super::topmost::{PINNED, private_root_of, root_of, topmost};
 use crate::confine::{Place, Top};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::{NamespaceRule, Repository};
 use crate::model::sidecars::{Decoded, KeepSidecarSets, Spec};
 use crate::read::{
-    Bounds, Disk, Files as _, Input, Kind, Layout, Source, UNSPECIFIED, confined, in_order, named, text,
+    Bounds, Choice, Disk, Files as _, Input, Kind, Layout, Source, UNSPECIFIED, confined, in_order, named,
+    text,
 };
 use crate::render::{File, Gathered, How, Ingredients, Renderer, prepare, render_file};
 use crate::stage::gather_ledgers;
@@ -30,8 +33,9 @@ pub(super) struct Told {
     pub(super) folder: PathBuf,
     /// The root of the repository, where somebody knows it: pillion.yaml is not looked for above.
     pub(super) top: Option<PathBuf>,
-    /// `--config`.
-    pub(super) configuration: Option<PathBuf>,
+    /// The configuration is that of an application: it adds SidecarSets to those of pillion.yaml, and cannot replace
+    /// them or their ledgers.
+    pub(super) is_application: bool,
     /// The namespace of manifests that name none.
     pub(super) namespace: Option<String>,
     /// The same, where pillion.yaml does not say it either.
@@ -51,7 +55,7 @@ impl Told {
             written: None,
             folder: PathBuf::new(),
             top: None,
-            configuration: None,
+            is_application: false,
             namespace: None,
             otherwise: None,
             keeps_all: false,
@@ -79,16 +83,26 @@ type Rendered = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
 
 /// Opens a door for manifests in which something was found already. Without a door the diagnostics say why.
 pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagnostic>) {
-    let config = told.configuration.clone().or_else(|| nearest_below(&told.folder, told.top.as_deref()));
-    let mut inputs = match &told.configuration {
-        Some(file) => Inputs::configured_by(&Disk, file),
-        None => Inputs::configured_below(&Disk, config.as_deref(), told.top.as_deref()),
+    let root = told.top.clone().or_else(|| root_of(&told.folder));
+    let outermost = root.clone().unwrap_or_else(|| private_root_of(&told.folder));
+    let pinned = match pinned(&outermost, &told.at) {
+        Ok(pinned) => pinned,
+        Err(wrong) => return (None, vec![*wrong]),
+    };
+    let config = pinned.clone().or_else(|| topmost(&told.folder, &outermost));
+    let mut inputs = match &pinned {
+        Some(file) => Inputs::configured_by(&Disk, file, root.as_deref()),
+        None => Inputs::configured_below(&Disk, config.as_deref(), root.as_deref()),
     };
     inputs.name_cluster(told.cluster.as_deref());
     let Some(mut choice) = inputs.choice(config.as_deref(), None) else {
         return (None, inputs.diagnostics);
     };
-    let top = inputs.layout.top.clone().or_else(|| Top::of(&told.folder, told.top.as_deref()));
+    let own_top = || Top::of(&told.folder, root.as_deref());
+    let of_config = inputs.layout.top.clone().or_else(own_top);
+    let choice_of_sets = Choice { top: of_config.clone(), ..choice.clone() };
+    // The operator's pillion.yaml may be elsewhere.
+    let top = if pinned.is_some() { own_top() } else { of_config };
     choice.top.clone_from(&top);
     let namespace = namespace(told, &inputs.layout);
     choice.namespaces.otherwise = Arc::clone(&namespace);
@@ -96,41 +110,47 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
         choice.namespaces.rules.clear();
     }
     let spec = &told.config.spec;
-    let bounds = bounds(told, config.as_deref());
+    let bounds = bounds(told, root.as_deref(), config.as_deref());
     let mut paths = Paths { told, bounds, top: top.as_ref(), wrong: Vec::new() };
-    let mut set_paths = paths.confined("sidecarSets", &spec.sidecar_sets);
+    let own_set_paths = paths.confined("sidecarSets", &spec.sidecar_sets);
     let source_paths = paths.confined("sources", &spec.sources);
     let ledger_paths = paths.confined("ledgers", &spec.ledgers);
     let mut diagnostics = paths.wrong;
-    let has_own = !spec.sidecar_sets.is_empty() || !told.config.inline.is_empty();
-    if !has_own && items.sidecar_sets.is_empty() {
-        set_paths = inputs.layout.sidecar_sets(&Disk, &Disk);
+    let has_own = !own_set_paths.is_empty() || !told.config.inline.is_empty();
+    let set_paths = match told.is_application || (!has_own && items.sidecar_sets.is_empty()) {
+        true => inputs.layout.sidecar_sets(&Disk, &Disk),
+        false => Vec::new(),
+    };
+    if told.is_application && config.is_some() {
+        diagnostics.extend(ledgers_elsewhere(&ledger_paths, &inputs.layout, &told.at));
     }
     let sources = inputs.choose(&source_paths, &choice);
     // A SidecarSet in a folder of sources may be named a second time.
     let known: BTreeSet<PathBuf> = sources.iter().filter_map(resolved).collect();
-    let mut set_files = inputs.choose(&set_paths, &choice);
+    let mut set_files = inputs.choose(&set_paths, &choice_of_sets);
+    let own_files = inputs.choose(&own_set_paths, &choice);
+    set_files.extend(own_files.into_iter().filter(|file| !set_paths.iter().any(|p| holds(p, file))));
     set_files.retain(|file| resolved(file).is_none_or(|path| !known.contains(&path)));
     let mut sidecar_sets = gather_files(&set_files, &Disk);
     sidecar_sets.sidecar_sets.extend(told.config.inline.iter().cloned());
+    items.sidecar_sets.retain(|own| !is_one_of(own, &sidecar_sets.sidecar_sets));
     items.merge(gather_manifests(&sources, &Disk));
+    if told.is_application && config.is_some() {
+        diagnostics
+            .extend(items.ledgers.drain(..).map(|(document, path)| ledger_of_application(&document, &path)));
+    }
     let (ledgers, wrong) = ledgers(spec, &ledger_paths, &inputs, (told, top.as_ref()));
     diagnostics.extend(wrong);
     diagnostics.append(&mut inputs.diagnostics);
-    if sidecar_sets.sidecar_sets.is_empty()
-        && items.sidecar_sets.is_empty()
-        && set_paths.is_empty()
-        && !has_own
-    {
-        diagnostics.extend(ledgers.ledgers.is_empty().then(|| nothing_to_inject(&told.at)));
-    }
+    let is_nothing = [&sidecar_sets, &items].iter().all(|found| found.sidecar_sets.is_empty())
+        && [&ledgers, &items].iter().all(|found| found.ledgers.is_empty());
     let repository = with_namespaces(&inputs.repository, spec);
     let (prepared, wrong) = prepare(Ingredients {
         manifests: items,
         sidecar_sets,
         ledgers,
         history: Gathered::default(),
-        named_for_sets: &set_paths,
+        named_for_sets: &[set_paths, own_set_paths].concat(),
         repository: &repository,
         annotations: spec.annotations,
         keeps_sidecar_sets: !matches!(spec.keep_sidecar_sets, None | Some(KeepSidecarSets::Strip)),
@@ -138,6 +158,9 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
         supposed: None,
     });
     diagnostics.extend(wrong);
+    if is_nothing && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.push(nothing_to_inject(&told.at, config.as_deref()));
+    }
     let renderer = match told.otherwise.as_deref().filter(|n| !n.is_empty()) {
         Some(namespace) => prepared.renderer.guessing(namespace),
         None => prepared.renderer,
@@ -219,37 +242,43 @@ pub(super) fn explain_patches(diagnostic: &mut Diagnostic) {
     }
 }
 
-/// Looks for pillion.yaml in a folder and above, but not above `top`.
-fn nearest_below(folder: &Path, top: Option<&Path>) -> Option<PathBuf> {
-    let found = nearest(named_folder(folder))?;
-    let Some(top) = top.map(Path::canonicalize) else { return Some(found) };
-    let is_below = found.canonicalize().ok()?.starts_with(top.ok()?);
-    is_below.then_some(found)
+/// Returns the pillion.yaml that the operator names, whatever the repository holds.
+fn pinned(root: &Path, at: &Label) -> Result<Option<PathBuf>, Box<Diagnostic>> {
+    let Some(named) = std::env::var_os(PINNED).filter(|named| !named.is_empty()) else { return Ok(None) };
+    let file = root.join(named);
+    if file.is_file() {
+        return Ok(Some(file));
+    }
+    let message = format!("`{PINNED}` names `{}`, which is no file", file.display());
+    let wrong = Diagnostic::error(Code::UnreadableFile, message).at(at.clone());
+    Err(Box::new(
+        wrong.help("give it the path of pillion.yaml from the root of the repository, or an absolute one"),
+    ))
 }
 
 /// Which folder must paths not leave?
-fn bounds(told: &Told, config: Option<&Path>) -> Bounds {
-    if let Some(config) = config {
-        let root = config.parent().unwrap_or(Path::new("")).to_owned();
-        return Bounds {
-            root,
-            because: "files are read from the folder of the nearest pillion.yaml and below",
-        };
+fn bounds(told: &Told, root: Option<&Path>, config: Option<&Path>) -> Bounds {
+    let of_config = config.map(|config| config.parent().unwrap_or(Path::new("")).to_owned());
+    let is_above = |folder: &PathBuf| {
+        let here = named_folder(&told.folder).canonicalize();
+        matches!((here, named_folder(folder).canonicalize()), (Ok(here), Ok(above)) if here.starts_with(&above))
+    };
+    if let Some(root) = of_config.filter(is_above) {
+        return Bounds { root, because: "files are read from the folder of pillion.yaml and below" };
     }
-    if let Some(top) = &told.top {
-        return Bounds { root: top.clone(), because: "files are read from the repository only" };
-    }
-    let mut above = told.folder.clone();
-    for _ in 0..64 {
-        if named_folder(&above).join(".git").exists() {
-            return Bounds { root: above, because: "files are read from the git repository only" };
-        }
-        above.push("..");
+    if let Some(root) = root {
+        return Bounds { root: root.to_owned(), because: "files are read from the repository only" };
     }
     Bounds {
         root: told.folder.clone(),
         because: "there is no pillion.yaml above, so files are read from this folder and below",
     }
+}
+
+/// Tells whether a file was found below a path.
+fn holds(path: &Path, file: &Input) -> bool {
+    let found = |path: &Path| named_folder(path).canonicalize().ok();
+    matches!((found(path), resolved(file)), (Some(above), Some(file)) if file.starts_with(&above))
 }
 
 fn named_folder(folder: &Path) -> &Path {
@@ -376,8 +405,16 @@ fn with_namespaces(repository: &Repository, spec: &Spec) -> Repository {
     repository
 }
 
-fn nothing_to_inject(at: &Label) -> Diagnostic {
-    Diagnostic::warning(Code::NoSidecarSet, "there is no SidecarSet, so nothing is injected")
+fn nothing_to_inject(at: &Label, config: Option<&Path>) -> Diagnostic {
+    let looked = match config {
+        Some(config) => format!("`{}` names none, and none is among the resources", config.display()),
+        None => "there is no pillion.yaml up to the root of the repository, and none is among the resources"
+            .to_owned(),
+    };
+    Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so every sidecar would go")
         .at(at.clone())
-        .help("name files in `sidecarSets:`, write some in `inline:`, or list them among the resources")
+        .because(looked)
+        .help(format!(
+            "name them in `sidecarSets:` of the topmost pillion.yaml, or say with `{PINNED}` which pillion.yaml counts"
+        ))
 }

@@ -67,7 +67,14 @@ pub(super) fn named(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// The flags that nobody can give here.
 fn common() -> Common {
-    Common { format: Format::Human, color: Color::Auto, quiet: false, verbose: false, config: None }
+    Common {
+        format: Format::Human,
+        color: Color::Auto,
+        quiet: false,
+        verbose: false,
+        config: None,
+        allow_build: false,
+    }
 }
 
 /// Returns the configuration of a plugin, where the program was called as one.

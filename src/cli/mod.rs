@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and what the verbs share.
 
-mod build;
+mod allowed;
+mod application;
 mod clock;
 mod cmp;
 mod doctor;
@@ -16,6 +17,8 @@ mod items;
 mod known;
 mod krm;
 mod kustomization;
+mod kustomization_remote;
+mod kustomize;
 mod legacy;
 mod owners;
 mod parameters;
@@ -33,6 +36,7 @@ mod retry;
 mod rollback;
 mod stage;
 mod status;
+mod topmost;
 mod validate;
 mod verbs;
 mod verify;
@@ -85,6 +89,10 @@ pub struct Common {
     /// Use this configuration instead of the nearest pillion.yaml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<std::path::PathBuf>,
+    /// Run the `build` commands of pillion.yaml in CI and in `watch` too, where they are off: whoever can write that file
+    /// could run any program.
+    #[arg(long, env = "PILLION_ALLOW_BUILD", hide_env_values = true, value_parser = allowed::flag, global = true)]
+    allow_build: bool,
 }
 
 impl Common {

@@ -2,12 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod advice;
+mod allowed_builds;
 mod builds;
 mod cli;
 mod conformance;
 mod docs;
 mod doctor;
 mod doors;
+#[cfg(unix)]
+mod embedded_repositories;
+#[cfg(target_os = "linux")]
+mod ended_programs;
 #[cfg(feature = "watch")]
 mod endless_server;
 mod example_doors;
@@ -55,6 +60,8 @@ mod patches;
 mod plan_commands;
 mod played;
 mod quirks;
+#[cfg(unix)]
+mod remote_bases;
 #[cfg(feature = "watch")]
 mod removals;
 #[cfg(feature = "watch")]
@@ -80,6 +87,8 @@ mod stored;
 mod supply_chain;
 mod text_of_others;
 mod told;
+#[cfg(unix)]
+mod topmost;
 mod transcripts;
 mod two_sources;
 mod unreadable;

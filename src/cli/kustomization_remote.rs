@@ -1,0 +1,207 @@
+//! What would kustomize fetch from elsewhere? Every reference of a kustomization, and of the local ones that it lists,
+//! is looked at before kustomize is started (kustomize v5 api/internal/loader/fileloader.go, api/internal/git/repospec.go).
+
+use super::kustomization::NAMES;
+use super::kustomize::ALLOW_REMOTE;
+use crate::diag::{Code, Diagnostic};
+use crate::read::{plain, read_file};
+use crate::yaml::{Document, Part, Path as YamlPath, split};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Keys whose entries are files, folders with a kustomization, or repositories.
+const BASES: &[&str] = &["resources", "bases", "components"];
+
+/// The same, for configurations of plugins: files, folders, repositories, or the configuration itself.
+const PLUGINS: &[&str] = &["generators", "transformers", "validators"];
+
+/// Keys whose entries are files, or addresses of files; of kustomizations and of the plugins that are built in.
+const FILES: &[&str] = &[
+    "configurations",
+    "crds",
+    "env",
+    "envs",
+    "files",
+    "patchesjson6902",
+    "patchesstrategicmerge",
+    "path",
+    "paths",
+];
+
+/// Keys with texts of the user's that nothing is read from.
+const TEXTS: &[&str] =
+    &["commonannotations", "commonlabels", "labels", "literals", "metadata", "options", "patch"];
+
+/// Finds the references of the kustomization of a folder that lead elsewhere.
+pub(super) fn remote_bases(folder: &Path) -> Vec<Diagnostic> {
+    let mut search = Search::default();
+    search.folder(&plain(folder), false);
+    search.found
+}
+
+#[derive(Default)]
+struct Search {
+    /// Folders and files that were looked at, as what.
+    seen: BTreeSet<(PathBuf, bool)>,
+    found: Vec<Diagnostic>,
+}
+
+/// Where a reference is written.
+struct Place<'a> {
+    document: &'a Document,
+    folder: &'a Path,
+    /// What the kustomization makes are configurations of plugins.
+    is_plugin: bool,
+}
+
+impl Search {
+    fn is_new(&mut self, path: &Path, is_plugin: bool) -> bool {
+        let Ok(path) = named(path).canonicalize() else { return false };
+        self.seen.insert((path, is_plugin))
+    }
+
+    fn folder(&mut self, folder: &Path, is_plugin: bool) {
+        if !self.is_new(folder, is_plugin) {
+            return;
+        }
+        for file in NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()) {
+            self.file(&file, folder, is_plugin);
+        }
+    }
+
+    /// Looks at a kustomization, or at the configuration of a plugin.
+    fn file(&mut self, file: &Path, folder: &Path, is_plugin: bool) {
+        let name: Arc<str> = file.to_string_lossy().into();
+        match read_file(file, &name) {
+            Ok(text) => self.text(&name, &text, folder, is_plugin),
+            Err(wrong) => self.found.push(wrong),
+        }
+    }
+
+    fn text(&mut self, name: &Arc<str>, text: &str, folder: &Path, is_plugin: bool) {
+        let (pieces, wrong) = split(name, text);
+        self.found.extend(wrong.into_iter().filter(Diagnostic::is_error));
+        for (index, piece) in pieces.into_iter().enumerate() {
+            match Document::read(name, index, piece.first_line, &text[piece.span]) {
+                Ok(document) => {
+                    let place = Place { document: &document, folder, is_plugin };
+                    self.value(&place, &YamlPath::root(), document.value());
+                }
+                // What cannot be read here may be read by kustomize.
+                Err(wrong) => self.found.push(wrong),
+            }
+        }
+    }
+
+    fn value(&mut self, place: &Place<'_>, path: &YamlPath, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    self.entry(place, &path.then(key.as_str()), key, value);
+                }
+            }
+            Value::Array(list) => {
+                for (i, value) in list.iter().enumerate() {
+                    self.value(place, &path.then(i), value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn entry(&mut self, place: &Place<'_>, path: &YamlPath, key: &str, value: &Value) {
+        // kustomize reads keys as Go's JSON does: upper and lower case are one.
+        let key = key.to_lowercase();
+        let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
+        if is_one_of(TEXTS) {
+            return;
+        }
+        for (path, text) in texts(path, value) {
+            if is_one_of(BASES) {
+                self.base(place, &path, text, place.is_plugin);
+            } else if is_one_of(PLUGINS) {
+                self.plugin(place, &path, text);
+            } else if is_one_of(FILES) && is_address_of_file(text) {
+                self.found.push(remote(place, &path, text));
+            }
+        }
+        self.value(place, path, value);
+    }
+
+    /// A folder, file or repository that a kustomization lists.
+    fn base(&mut self, place: &Place<'_>, path: &YamlPath, text: &str, is_plugin: bool) {
+        let local = plain(&place.folder.join(text));
+        if is_remote(text, &local) {
+            self.found.push(remote(place, path, text));
+        } else if local.is_dir() {
+            self.folder(&local, is_plugin);
+        } else if is_plugin && local.is_file() && self.is_new(&local, true) {
+            self.file(&local, place.folder, true);
+        }
+    }
+
+    /// The configuration of a plugin, or where it is.
+    fn plugin(&mut self, place: &Place<'_>, path: &YamlPath, text: &str) {
+        if is_configuration(text) {
+            let name = format!("{}, at `{path}`", place.document.label(path, Part::Value, "").file);
+            self.text(&name.as_str().into(), text, place.folder, true);
+        } else {
+            self.base(place, path, text, true);
+        }
+    }
+}
+
+/// Tells whether a text is itself a configuration, and no path: kustomize tries that first.
+fn is_configuration(text: &str) -> bool {
+    let read = Document::read(&"inline".into(), 0, 1, text);
+    text.contains('\n') || read.is_ok_and(|document| document.value().is_object())
+}
+
+/// The texts of a value that is a text or a list of some.
+fn texts<'v>(path: &YamlPath, value: &'v Value) -> Vec<(YamlPath, &'v str)> {
+    match value {
+        Value::String(text) => vec![(path.clone(), text)],
+        Value::Array(list) => {
+            list.iter().enumerate().filter_map(|(i, v)| Some((path.then(i), v.as_str()?))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Tells whether kustomize takes a reference for an address: that of a file, or that of a repository.
+fn is_remote(text: &str, local: &Path) -> bool {
+    // A file that is there is read before it is asked whether this is a repository.
+    is_address_of_file(text) || (!local.is_file() && is_repository(text))
+}
+
+/// Tells whether a file is fetched; `key=path` names one under another name.
+fn is_address_of_file(text: &str) -> bool {
+    let is_address = |text: &str| {
+        let text = text.trim_start().to_lowercase();
+        text.starts_with("http:") || text.starts_with("https:")
+    };
+    is_address(text) || text.split_once('=').is_some_and(|(_, path)| is_address(path))
+}
+
+fn is_repository(text: &str) -> bool {
+    let text = text.trim_start().to_lowercase();
+    let host = text.split('/').next().unwrap_or_default();
+    text.contains("://")
+        || ["git::", "gh:", "oci:", "github.com:", "github.com/"].iter().any(|start| text.starts_with(start))
+        || text.contains("_git/")
+        || host.contains('@')
+}
+
+fn remote(place: &Place<'_>, path: &YamlPath, text: &str) -> Diagnostic {
+    let message = format!("`{}` is not in the repository, and the plugin fetches nothing", text.trim());
+    Diagnostic::error(Code::RemoteBase, message)
+        .at(place.document.label(path, Part::Value, ""))
+        .because("whoever can write a kustomization could reach what the plugin reaches, and nobody reviews what comes from there")
+        .help(format!("copy it into the repository; the operator of the plugin allows it with `--allow-remote-bases` or `{ALLOW_REMOTE}=true`"))
+}
+
+fn named(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
