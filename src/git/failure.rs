@@ -21,6 +21,16 @@ pub enum Failure {
         /// Why it does not count.
         reason: String,
     },
+    /// A file of the working tree says which program git starts.
+    #[error(
+        "`{key}` of git's configuration comes from `{file}`, which is in the working tree: a commit could have it start any program. Write it into `.git/config`, or into your own configuration (`git config --global`)"
+    )]
+    IncludedProgram {
+        /// The key.
+        key: String,
+        /// Its file.
+        file: String,
+    },
     /// The repository uses something that libgit2 cannot read.
     #[error("the repository `{path}` {reason}")]
     Unsupported {

@@ -20,6 +20,7 @@ mod failure;
 mod history;
 mod id;
 mod identity;
+mod included;
 mod program;
 mod refs;
 mod remote;

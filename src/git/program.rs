@@ -61,8 +61,14 @@ const OF_ANOTHER: &[&str] = &[
 const SETTINGS: &[&str] = &["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never"];
 
 impl Repository {
-    /// Runs git in this repository.
+    /// Runs git in this repository, which may fetch, push, or be asked for programs that sign.
     pub(super) fn git(&self, args: &[&str]) -> Result<Answer, Failure> {
+        self.check_included()?;
+        self.run_git(args)
+    }
+
+    /// The same, whatever git's configuration says.
+    pub(super) fn run_git(&self, args: &[&str]) -> Result<Answer, Failure> {
         let command = git(Some(self.git_dir()), self.root(), args, &self.programs);
         let doing =
             args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();

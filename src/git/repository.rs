@@ -2,6 +2,7 @@
 
 use super::{Failure, Programs, Stop, find};
 use git2::{ErrorClass, ErrorCode};
+use std::cell::Cell;
 use std::path::Path;
 
 /// A git repository, opened for its objects and refs.
@@ -11,6 +12,8 @@ use std::path::Path;
 pub struct Repository {
     pub(super) inner: git2::Repository,
     pub(super) programs: Programs,
+    /// Git's configuration was found to name no program in a file of the working tree.
+    pub(super) is_checked: Cell<bool>,
 }
 
 impl Repository {
@@ -32,7 +35,7 @@ impl Repository {
             return Err(Failure::Unsupported { path: git_dir.display().to_string(), reason });
         }
         match git2::Repository::open(git_dir) {
-            Ok(inner) => Ok(Self { inner, programs: Programs::default() }),
+            Ok(inner) => Ok(Self { inner, programs: Programs::default(), is_checked: Cell::new(false) }),
             Err(e) => Err(explain(git_dir, e)),
         }
     }

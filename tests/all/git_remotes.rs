@@ -296,6 +296,46 @@ fn credentials_and_headers_are_those_of_git() {
 }
 
 #[test]
+fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
+    for setting in [
+        "[core]\n\tsshCommand = RUN",
+        "[CORE]\n\tSSHCOMMAND = RUN",
+        "[credential \"https://git.example\"]\n\thelper = !RUN",
+        "[remote \"origin\"]\n\tuploadpack = RUN",
+        "[gpg \"ssh\"]\n\tprogram = RUN",
+        "[include]\n\tpath = more",
+    ] {
+        let world = World::new();
+        let (one, _, _) = team(&world);
+        let ran = world.path("ran");
+        let script = one.script(Path::new("../run"), &format!("touch {}; exit 1", ran.display()));
+        let setting = setting.replace("RUN", &script.display().to_string());
+        one.put("team/gitconfig", format!("{setting}\n"));
+        one.put("team/more", format!("[core]\n\tsshCommand = {}\n", script.display()));
+        one.git(&["config", "include.path", "../team/gitconfig"]);
+        one.set("remote.origin.url", "ssh://git@git.example/x.git");
+        let repository = one.open();
+        let fetched = repository.fetch(&Upstream::Remote("origin".to_owned()), &["main"]);
+        let pushed = push(&repository, forward("x", one.id("HEAD"), Expected::Absent));
+        for refused in [fetched.unwrap_err(), pushed.unwrap_err()] {
+            assert!(matches!(refused, Failure::IncludedProgram { .. }), "{setting}: {refused}");
+            assert!(refused.to_string().contains("team/"), "{refused}");
+        }
+        assert!(!ran.exists(), "{setting}");
+    }
+    // Aliases of a team, and what a file beside the working tree says, are as ever.
+    let world = World::new();
+    let (one, _, server) = team(&world);
+    let ssh = one.script(Path::new("../ssh"), &format!("exec git-upload-pack {}", server.path.display()));
+    one.put("team/gitconfig", "[alias]\n\tst = status\n");
+    one.put("../own", format!("[core]\n\tsshCommand = {}\n", ssh.display()));
+    one.git(&["config", "--add", "include.path", "../team/gitconfig"]);
+    one.git(&["config", "--add", "include.path", "../../own"]);
+    one.set("remote.origin.url", "ssh://git@git.example/x.git");
+    assert!(fetch(&one.open(), "main").is_some());
+}
+
+#[test]
 fn a_remote_that_is_a_program_is_not_started() {
     let world = World::new();
     let (one, _, server) = team(&world);

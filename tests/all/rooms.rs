@@ -192,3 +192,27 @@ fn every_room_is_known() {
         );
     }
 }
+
+#[test]
+fn programs_are_started_in_one_room() {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let starts = |path: &&PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let is_of_room = path.to_string_lossy().contains("/src/programs/");
+        let is_of_clap = text.contains("use clap::") && !text.contains("std::process::Command");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        !is_of_room
+            && !is_of_clap
+            && [" Command::new(", ".spawn()?", ".output()"].iter().any(|call| code.contains(call))
+    };
+    let found: Vec<_> =
+        files.iter().filter(starts).filter(|path| !path.ends_with("git/program.rs")).collect();
+    assert!(found.is_empty(), "these start programs by themselves: {found:?}");
+}
