@@ -1,6 +1,6 @@
 //! What every front door does between its reader and its writer: from a configuration to a renderer, paths confined.
 
-use super::application::{is_one_of, ledger_of_application, ledgers_elsewhere};
+use super::application::{is_one_of, ledger_of_application};
 use super::inputs::{Inputs, namespace_of};
 use super::items::STREAM;
 use super::pipeline::{gather_files, gather_manifests};
@@ -33,8 +33,8 @@ pub(super) struct Told {
     pub(super) folder: PathBuf,
     /// The root of the repository, where somebody knows it: pillion.yaml is not looked for above.
     pub(super) top: Option<PathBuf>,
-    /// The configuration is that of an application: it adds SidecarSets to those of pillion.yaml, and cannot replace
-    /// them or their ledgers.
+    /// The manifests are those of an application: they add SidecarSets to those of pillion.yaml, and replace neither
+    /// them nor their ledgers.
     pub(super) is_application: bool,
     /// The namespace of manifests that name none.
     pub(super) namespace: Option<String>,
@@ -117,19 +117,15 @@ pub(super) fn open(told: &Told, mut items: Gathered) -> (Option<Door>, Vec<Diagn
     let ledger_paths = paths.confined("ledgers", &spec.ledgers);
     let mut diagnostics = paths.wrong;
     let has_own = !own_set_paths.is_empty() || !told.config.inline.is_empty();
-    let set_paths = match told.is_application || (!has_own && items.sidecar_sets.is_empty()) {
+    let set_paths = match !has_own && (told.is_application || items.sidecar_sets.is_empty()) {
         true => inputs.layout.sidecar_sets(&Disk, &Disk),
         false => Vec::new(),
     };
-    if told.is_application && config.is_some() {
-        diagnostics.extend(ledgers_elsewhere(&ledger_paths, &inputs.layout, &told.at));
-    }
     let sources = inputs.choose(&source_paths, &choice);
     // A SidecarSet in a folder of sources may be named a second time.
     let known: BTreeSet<PathBuf> = sources.iter().filter_map(resolved).collect();
     let mut set_files = inputs.choose(&set_paths, &choice_of_sets);
-    let own_files = inputs.choose(&own_set_paths, &choice);
-    set_files.extend(own_files.into_iter().filter(|file| !set_paths.iter().any(|p| holds(p, file))));
+    set_files.extend(inputs.choose(&own_set_paths, &choice));
     set_files.retain(|file| resolved(file).is_none_or(|path| !known.contains(&path)));
     let mut sidecar_sets = gather_files(&set_files, &Disk);
     sidecar_sets.sidecar_sets.extend(told.config.inline.iter().cloned());
@@ -273,12 +269,6 @@ fn bounds(told: &Told, root: Option<&Path>, config: Option<&Path>) -> Bounds {
         root: told.folder.clone(),
         because: "there is no pillion.yaml above, so files are read from this folder and below",
     }
-}
-
-/// Tells whether a file was found below a path.
-fn holds(path: &Path, file: &Input) -> bool {
-    let found = |path: &Path| named_folder(path).canonicalize().ok();
-    matches!((found(path), resolved(file)), (Some(above), Some(file)) if file.starts_with(&above))
 }
 
 fn named_folder(folder: &Path) -> &Path {

@@ -125,19 +125,18 @@ fn a_faked_root_is_none() {
 #[test]
 fn what_an_application_brings_is_added_and_replaces_nothing() {
     let other = SET.replace("name: log}", "name: trace}").replace("logtail", "tracer");
-    // Beside the manifests, by a parameter, and the same set once more.
-    for (resources, parameters) in [
-        (format!("{WEB}---\n{other}"), "[]"),
-        (WEB.to_owned(), r#"[{"name":"sidecarsets","array":["own"]}]"#),
-        (format!("{WEB}---\n{SET}"), r#"[{"name":"sidecarsets","array":["own","../../sidecars"]}]"#),
-    ] {
-        let folder = repository(&[("apps/shop/own/set.yaml", &other)]);
-        let variables = [IN_ARGOCD, &[("ARGOCD_APP_PARAMETERS", parameters)]].concat();
-        let output =
-            pillion(&folder.path().join("apps/shop"), &["cmp", "generate", "-"], &resources, &variables);
+    // Beside the manifests, and the same set once more.
+    for resources in [format!("{WEB}---\n{other}"), format!("{WEB}---\n{SET}---\n{other}")] {
+        let folder = repository(&[]);
+        let app = folder.path().join("apps/shop");
+        let output = pillion(&app, &["cmp", "generate", "-"], &resources, IN_ARGOCD);
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{parameters}: {}", said(&output));
+        assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", said(&output));
     }
+    let folder = repository(&[("apps/shop/set.yaml", &other)]);
+    let output = pillion(&folder.path().join("apps/shop"), &["cmp", "generate"], "", IN_ARGOCD);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", said(&output));
     // Another set of the same name is an error.
     let folder = repository(&[]);
     let weaker = SET.replace("log: \"true\"", "log: never");
@@ -172,11 +171,6 @@ fn ledgers_are_those_of_the_platform() {
         ];
         let folder = repository(&files);
         let app = folder.path().join("apps/shop");
-        let parameter =
-            [IN_ARGOCD, &[("ARGOCD_APP_PARAMETERS", r#"[{"name":"ledgers","array":["own"]}]"#)]].concat();
-        let output = pillion(&app, &["cmp", "generate", "-"], WEB, &parameter);
-        assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{}", said(&output));
-        assert!(said(&output).contains("not in the folder of ledgers"), "{}", said(&output));
         let output = pillion(&app, &["cmp", "generate", "-"], &format!("{WEB}---\n{empty}"), IN_ARGOCD);
         assert!(
             output.status.code() == Some(1) && said(&output).contains("ledger-misplaced"),

@@ -3,11 +3,12 @@
 use super::remote::Remote;
 use super::{PILLION, Repository, deployment, images, wait_pod};
 use crate::harness::api::PODS;
-use crate::harness::argocd::{Application, Manifest, condition};
+use crate::harness::argocd::{Application, Manifest, argocd, condition, printed};
 use crate::harness::namespace::Namespace;
 use crate::harness::pods::uids;
 use crate::harness::wait::{SOON, wait_for};
 use crate::harness::{sandbox, tools};
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -57,7 +58,16 @@ fn a_build_that_takes_too_long_is_ended_and_told() {
     let commit = repository.push("an application from elsewhere");
     let manifest = Manifest::of_plugin("slow", &repository.url(), "apps", &namespace.name);
     let application = Application::new(manifest);
-    let told = application.wait_condition("ComparisonError", "`pillion cmp generate` failed exit status 1");
+    application.wait_condition("ComparisonError", "error[remote-base]");
+    remote.was_not_asked();
+
+    let fetches = printed(&["cmp"])
+        .replace("  name: pillion\n", "  name: pillion-fetches\n")
+        .replace("[pillion, cmp, generate]", "[pillion, cmp, generate, --allow-remote-bases]");
+    argocd().serve_plugin("argocd-cmp-server-fetches", &fetches);
+    application.patch(&json!({ "spec": { "source": { "plugin": { "name": "pillion-fetches" } } } }));
+    let failed = "`pillion cmp generate --allow-remote-bases` failed exit status 1";
+    let told = application.wait_condition("ComparisonError", failed);
     for line in [
         "pillion: `kustomize build .` has not ended after 10 s",
         "pillion: `kustomize build .` was ended: it took longer than `ARGOCD_EXEC_TIMEOUT` allows",
@@ -84,7 +94,7 @@ fn sigterm_ends_a_slow_build() {
     symlink(tools::tool("tools", "kustomize"), programs.path().join("kustomize")).unwrap();
     // A cmp-server starts it, and ends it, as a group of processes of its own.
     let mut child = Command::new(PILLION)
-        .args(["cmp", "generate"])
+        .args(["cmp", "generate", "--allow-remote-bases"])
         .current_dir(repository.person.path.join("apps"))
         .env_clear()
         .env("PATH", programs.path())

@@ -52,6 +52,12 @@ impl Remote {
         }
     }
 
+    /// Nobody has asked.
+    #[track_caller]
+    pub(super) fn was_not_asked(&self) {
+        assert!(lock(&self.state).waiting.is_empty(), "kustomize asked for what it may not fetch");
+    }
+
     /// Waits until somebody waits.
     #[track_caller]
     pub(super) fn wait_asked(&self) {
