@@ -283,11 +283,10 @@ fn act(
 ) -> Result<(), Stopped> {
     let watched = &standing.watched[at];
     let live = standing.live;
-    let signing = opened.signing()?;
     let made = match &decided.decision {
-        Decision::Advance => step(live, &watched.rollout, &signing)?,
-        Decision::Pause(stop) => change(live, watched, stop, false, &signing)?,
-        Decision::RollBack(stop) => change(live, watched, stop, true, &signing)?,
+        Decision::Advance => step(live, &watched.rollout, &opened.signing()?)?,
+        Decision::Pause(stop) => change(live, watched, stop, false, &opened.signing()?)?,
+        Decision::RollBack(stop) => change(live, watched, stop, true, &opened.signing()?)?,
         Decision::Wait | Decision::Rest => return Ok(()),
     };
     let now = report.now;

@@ -128,7 +128,6 @@ impl Watching {
             return Ok(());
         }
         let opened = work.opened;
-        let signing = opened.signing()?;
         for watched in &standing.watched {
             let live = standing.live;
             let branch = StagedBranch::find(live, watched.cluster.as_deref(), watched.name());
@@ -137,6 +136,7 @@ impl Watching {
             if !watched.rollout.is_open() || !is_there {
                 continue;
             }
+            let signing = opened.signing()?;
             let held = branch.commits(live)?;
             let kept: &[Commit] = if signing.is_on() { &held } else { &[] };
             // Of what is paused people see what `pillion resume` lets follow.

@@ -24,8 +24,15 @@ pub(crate) struct Repo {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap() };
+        let world = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
         fs::create_dir(world.path("home")).unwrap();
+        world
+    }
+
+    /// A folder that holds what another one holds.
+    pub(crate) fn like(other: &Self) -> Self {
+        let world = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        copy(&other.path(""), &world.path(""));
         world
     }
 
@@ -56,11 +63,39 @@ impl World {
     }
 }
 
+/// Where folders of tests are: in memory, where there is plenty and programs may be run from it. Disks take most of the
+/// time of a test that makes many small files.
+fn quick_folder() -> PathBuf {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    let memory = Path::new("/dev/shm");
+    let is_fit = statvfs(memory).is_ok_and(|found| {
+        let free = u128::from(found.blocks_available()) * u128::from(found.fragment_size());
+        free >= 1 << 30 && !found.flags().intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY)
+    });
+    if is_fit && std::env::var_os("TMPDIR").is_none() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// Copies what is in a folder into another one.
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 impl Repo {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.path).env_clear().stdin(Stdio::null());
         command.envs(self.environment());
+        // A new repository gets no samples of hooks.
+        command.env("GIT_TEMPLATE_DIR", "");
         for who in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{who}_NAME"), "A Person")
