@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod advice;
+#[cfg(all(feature = "watch", target_os = "linux"))]
+mod agent;
 mod allowed_builds;
 mod builds;
+#[cfg(all(feature = "watch", target_os = "linux"))]
+mod chaos;
 mod cli;
 mod conformance;
 mod docs;

@@ -1,8 +1,10 @@
 //! `pillion watch` ends when it is asked to, whatever it waits for, and leaves no program behind. What it waits for here
 //! would last for hours.
 
+use crate::agent::Agent;
 use crate::endless_server::{Endless, EndlessServer};
 use crate::fake_cluster::{FakeCluster, Fault};
+use crate::fleet_world::{fleet, repository, set};
 use crate::git_world::{Repo, World};
 use crate::stage_world::{example, newer, released};
 use serde_json::json;
@@ -41,6 +43,28 @@ impl Scene {
         origin.git(&["checkout", "-q", "--detach"]);
         let clone = world.clone(&origin, "clone", &[]);
         Self { world, origin, clone, cluster }
+    }
+
+    /// One in which batches turn healthy: a check is asked about the first.
+    fn with_pods() -> Self {
+        let (world, cluster) = (World::new(), FakeCluster::start());
+        let image = |image| set("log", &[("log", image)]);
+        let mut texts = fleet(&[("log", &image("log:0"))], true);
+        let settings = texts.get_mut("pillion.yaml").unwrap();
+        *settings = settings.replace("soak: 30s", "soak: 1s");
+        let origin = repository(&world, "origin", &texts);
+        origin.change(&[("sidecars/log.yaml", &image("log:1"))], &[]);
+        let clone = world.clone(&origin, "clone", &[]);
+        Self { world, origin, clone, cluster }
+    }
+
+    /// Lets the agent apply what is released until it is so.
+    fn work_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let (mut agent, server) = (Agent::default(), self.origin.open());
+        until(what, || {
+            agent.work(&self.cluster, &server);
+            is_so()
+        });
     }
 
     /// Puts a `git` before the real one that hangs in a command, with a child, and does not end when it is asked to. It
@@ -195,6 +219,27 @@ fn in_a_build_that_hangs() {
     until(&format!("it hangs: {}", watch.log()), || scene.hung());
     watch.ends();
     scene.nothing_hangs();
+}
+
+#[test]
+fn in_a_check_that_hangs() {
+    let scene = Scene::with_pods();
+    let hung = scene.world.path("hung");
+    let hangs = "trap '' TERM; sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait; wait";
+    let check = ["--interval=1s", "--check-patience=1h", "--check-command=sh", "--", "-c", hangs];
+    let mut watch = scene.watch(&check, &[("HUNG", hung.to_str().unwrap())]);
+    scene.work_until("it hangs", || scene.hung());
+    watch.ends();
+    scene.nothing_hangs();
+}
+
+#[test]
+fn with_a_check_that_does_not_answer() {
+    let scene = Scene::with_pods();
+    let (url, asked) = silent_server();
+    let mut watch = scene.watch(&["--interval=1s", "--check-patience=1h"], &[("PILLION_CHECK_URL", &url)]);
+    scene.work_until("it is asked", || asked.try_recv().is_ok());
+    watch.ends();
 }
 
 #[test]
