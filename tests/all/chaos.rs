@@ -28,6 +28,9 @@ const KILLS_EACH: usize = 15;
 /// How long a rollout may take on a busy machine.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// How long a kill waits for a moment in which git runs.
+const AIM: Duration = Duration::from_millis(300);
+
 /// What is wrong as long as a watcher lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
@@ -263,22 +266,20 @@ impl Scene {
 
     fn kill(&mut self, at: usize, kill: Kill) {
         self.count(&format!("kill, {kill:?}"));
+        let is_aimed = self.dice.roll(2) == 0;
         let child = &mut self.watchers[at].life.as_mut().unwrap().child;
-        let own = Pid::from_child(child);
+        let programs = programs_of(child.id(), if is_aimed { AIM } else { Duration::ZERO });
         match kill {
-            Kill::Process => child.kill().unwrap(),
-            Kill::Terminated => kill_process(own, Signal::TERM).unwrap(),
-            Kill::Pod => {
-                let programs = programs_of(child.id());
-                if !programs.is_empty() {
-                    self.count("kill, in the middle of a program");
-                }
-                let child = &mut self.watchers[at].life.as_mut().unwrap().child;
-                child.kill().unwrap();
-                for program in programs.into_iter().filter_map(Pid::from_raw) {
-                    let _ = kill_process(program, Signal::KILL);
-                }
+            Kill::Process | Kill::Pod => child.kill().unwrap(),
+            Kill::Terminated => kill_process(Pid::from_child(child), Signal::TERM).unwrap(),
+        }
+        if kill == Kill::Pod {
+            for program in programs.iter().copied().filter_map(Pid::from_raw) {
+                let _ = kill_process(program, Signal::KILL);
             }
+        }
+        if !programs.is_empty() {
+            self.count("kill, while git ran");
         }
         self.over(at);
         if kill == Kill::Pod {
@@ -359,8 +360,20 @@ fn chmod(clone: &Repo, mode: &str) {
     assert!(clone.command("chmod").args(["-R", mode, ".git"]).status().unwrap().success());
 }
 
-/// The programs that a process has started, and theirs, but those that serve the remote: they run elsewhere.
-fn programs_of(process: u32) -> Vec<i32> {
+/// The programs that a process has started, and theirs, but those that serve the remote: they run elsewhere. Where there
+/// are none, some are waited for.
+fn programs_of(process: u32, patience: Duration) -> Vec<i32> {
+    let until = Instant::now() + patience;
+    loop {
+        let found = programs_now(process);
+        if !found.is_empty() || Instant::now() >= until {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
+fn programs_now(process: u32) -> Vec<i32> {
     let mut parents = BTreeMap::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(number) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };

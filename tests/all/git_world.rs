@@ -30,6 +30,7 @@ impl World {
     }
 
     /// A folder that holds what another one holds.
+    #[cfg(feature = "watch")]
     pub(crate) fn like(other: &Self) -> Self {
         let world = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
         copy(&other.path(""), &world.path(""));
@@ -76,6 +77,7 @@ fn quick_folder() -> PathBuf {
 }
 
 /// Copies what is in a folder into another one.
+#[cfg(feature = "watch")]
 fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
