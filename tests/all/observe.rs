@@ -286,6 +286,28 @@ fn what_is_forbidden_is_named_with_the_role_that_is_lacking() {
     seen.until_pods(WEB, &["a", "b"]);
 }
 
+/// L20: nobody outside knows of a buffer and its worker.
+#[test]
+fn credentials_that_are_refused_are_said_to_be() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    cluster.fail(&["/"], Fault::Status(401, "Unauthorized"), usize::MAX);
+    for list in ["v1/pods", "apps/v1/deployments", "apps/v1/replicasets"] {
+        cluster.hang_up(list);
+    }
+    let first = seen.until_blind();
+    let mut said = vec![first.to_string()];
+    for _ in 0..60 {
+        let _ = seen.woken.recv_timeout(Duration::from_millis(20));
+        said.extend(seen.observer.look().err().map(|none| none.to_string()));
+    }
+    assert!(said.iter().any(|s| s.contains("does not accept our credentials (401)")), "{said:?}");
+    assert!(said.iter().all(|s| !s.contains("buffer") && !s.contains("worker")), "{said:?}");
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b"]);
+}
+
 #[test]
 fn only_the_namespaces_that_are_wanted_are_read() {
     let cluster = shop();
