@@ -3,7 +3,7 @@
 use super::person::person;
 use super::report::Reporter;
 use super::{Common, ENVIRONMENT, USAGE, clock, inputs};
-use crate::git::{Release, Repository};
+use crate::git::{Id, Release, Repository};
 use crate::model::file_list::slashes;
 use crate::read::{Disk, named, plain, text};
 use crate::stage::{Branches, Configuration, Failure, Live, Manifests, configuration_of};
@@ -73,7 +73,10 @@ pub(super) fn open_without_fetch(
         Some((config, file)) => (config, Configuration::read(&Disk, &file)),
         None => {
             let config = common.config.clone().unwrap_or_else(|| PathBuf::from("pillion.yaml"));
-            let commit = repository.resolve(args.branch.as_deref().unwrap_or("HEAD"))?;
+            let commit = match &args.branch {
+                Some(branch) => of_branch(&repository, branch)?,
+                None => repository.resolve("HEAD")?,
+            };
             let read = configuration_of(&repository, commit, &config)?;
             (config, read)
         }
@@ -83,6 +86,15 @@ pub(super) fn open_without_fetch(
     let branches = Branches::of(&read.repository)?;
     let manifests = manifests(args.manifests.as_deref(), common);
     Ok(Some(Opened { repository, config, branches, manifests }))
+}
+
+/// Returns the commit of a branch: a tag of the same name, which may be anybody's, is not meant.
+fn of_branch(repository: &Repository, name: &str) -> Result<Id, Failure> {
+    let places = [format!("refs/heads/{name}"), format!("refs/remotes/{name}")];
+    match places.iter().find_map(|place| repository.find_ref(place)) {
+        Some(commit) => Ok(commit),
+        None => Ok(repository.resolve(name)?),
+    }
 }
 
 /// Returns the place of a file of the working tree in the tree of a commit.

@@ -6,7 +6,7 @@ use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change, in_words, ledger_of};
 use crate::git::trailer;
 use crate::model::ledger::{Ledger, name_text};
 use crate::stage::verbs::{self, Refused, TakenBack};
-use crate::stage::{after_batch, before_close};
+use crate::stage::{after_batch, before_close, missing_then};
 use crate::write;
 use clap::Args;
 
@@ -41,7 +41,16 @@ pub(super) fn rollback(
             Some(batch) => to_batch(args, seen, &open, batch),
             None => to_released(args, &before, &open),
         }
+        .map(|wanted| without_the_gone(args, seen, wanted))
     })
+}
+
+/// Of a rollout that is opened again workloads may have left git since: a person says that it goes on without them.
+fn without_the_gone(args: &RollbackArgs, seen: &Seen<'_>, wanted: Wanted) -> Wanted {
+    let Some(missing) = missing_then(seen.live, seen.site, &wanted.after) else { return wanted };
+    let command = format!("pillion stage --start {} --accept-missing", args.name);
+    let notes = [wanted.notes.clone(), vec![missing.message]].concat();
+    Wanted { notes, ..wanted }.then(command, "goes on without those that are gone on purpose")
 }
 
 /// The last rollout as it was before its Close.

@@ -3,8 +3,9 @@
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::{Common, DONE, FINDINGS, USAGE};
-use crate::diag::{Diagnostic, counted};
-use crate::stage::{Failure, Live, Opened, check_own_render, verify};
+use crate::diag::{Code, Diagnostic, Label, counted};
+use crate::git::Id;
+use crate::stage::{Branches, Failure, Live, Opened, check_own_render, verify};
 use crate::write;
 use clap::Args;
 
@@ -32,6 +33,13 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
         return Ok(USAGE);
     };
     let repository = &opened.repository;
+    if let Some(base) = &args.base {
+        // Before anything is read, and any command of it is run.
+        reporter.add(other_sources(&opened, repository.resolve(base)?)?);
+        if reporter.has_errors() {
+            return Ok(FINDINGS);
+        }
+    }
     let live = match args.commit.as_deref().or((!repository.is_bare()).then_some("HEAD")) {
         Some(revision) => match at(&opened, revision, reporter) {
             // With two branches HEAD is mostly on that of the sources, which nothing is rendered onto.
@@ -75,4 +83,28 @@ fn at<'o>(opened: &'o Opened, revision: &str, reporter: &mut Reporter) -> Result
     let (live, wrong) = Live::read_at(&opened.repository, &opened.branches, &opened.config, place)?;
     reporter.add(wrong);
     Ok(live.map(|live| live.with_manifests(&opened.manifests)))
+}
+
+/// With two branches: says so where the branch of the sources is another one than at the base. Settings may be those of
+/// the very change that is judged, and must not name the branch that it is judged by.
+fn other_sources(opened: &Opened, base: Id) -> Result<Option<Diagnostic>, Failure> {
+    let Opened { repository, branches, config, .. } = opened;
+    let Some(source) = &branches.source else { return Ok(None) };
+    let before = match Live::read_at(repository, branches, config, (String::new(), base)) {
+        Ok((Some(live), _)) => Branches::of(&live.configuration.repository)?.source,
+        // What cannot be read of it is said where it is judged.
+        Ok((None, _)) | Err(_) => return Ok(None),
+    };
+    Ok((before.as_ref() != Some(source)).then(|| {
+        let message = format!(
+            "`git.source` is `{source}` here, and `{}` at {}",
+            before.as_deref().unwrap_or("not set"),
+            base.short()
+        );
+        Diagnostic::error(Code::UntrustedSource, message)
+            .at(Label::whole_file(config.to_string_lossy()))
+            .field("git.source")
+            .because("whoever names the branch of the sources says what is rendered")
+            .help("take the settings of the branch that they are merged to (`pillion verify --branch NAME`); where the branch was renamed, render from it first, and name a base behind that")
+    }))
 }

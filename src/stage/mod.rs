@@ -51,7 +51,7 @@ pub use places::{RenderedPlace, RenderedPlaces, shared_files};
 pub use present::Tree;
 pub use refusal::{foreign_commits, removal, reverted_batch, rewritten, too_many_batches};
 pub use rollout::{End, Rollout};
-pub use scope::{Past, missing};
+pub use scope::{Past, missing, missing_then};
 pub use selected::selects_nothing;
 pub use site::{Configuration, Site, Sources, gather_ledgers, layout};
 pub use source::{Renders, SourceBranch};

@@ -14,7 +14,7 @@ use std::path::Path;
 /// The action of the commits that say what they are rendered from.
 const RENDER: &str = "Render";
 
-/// Commits of the live branch behind the newest render that are looked at for older ones.
+/// Commits of the live branch that are looked at for other renders.
 const MOST: usize = 1000;
 
 /// The branch of the sources.
@@ -132,7 +132,7 @@ impl Claim {
     }
 }
 
-/// The renders of a live branch, newest first.
+/// The renders of a live branch: the newest one on its own line first, then all others, newest first.
 pub struct Renders<'r> {
     source: SourceBranch<'r>,
     claims: Vec<Claim>,
@@ -151,12 +151,19 @@ impl<'r> Renders<'r> {
         (place, head): (&str, Id),
     ) -> Result<Option<Self>, Failure> {
         let Some(source) = SourceBranch::of(repository, branches, place) else { return Ok(None) };
-        let (mut claims, mut behind) = (Vec::new(), 0);
+        // What the branch says of itself is the newest on its own line; what was rendered before may be on any, because
+        // a merge can have its parents the other way round.
+        let mut newest = None;
         for commit in repository.log(head, None, Walk::FirstParent)? {
-            claims.extend(Claim::of(commit?));
-            behind += usize::from(!claims.is_empty());
-            if behind > MOST {
+            newest = Claim::of(commit?);
+            if newest.is_some() {
                 break;
+            }
+        }
+        let mut claims: Vec<Claim> = newest.into_iter().collect();
+        if let Some(newest) = claims.first().map(|claim| claim.commit.id) {
+            for commit in repository.log(head, None, Walk::All)?.take(MOST) {
+                claims.extend(Claim::of(commit?).filter(|claim| claim.commit.id != newest));
             }
         }
         if !claims.is_empty() {

@@ -308,3 +308,55 @@ fn only_what_is_on_the_branch_of_the_sources_is_rendered() {
     assert_eq!(repo.refused(&["render", "--branch", "env/prod"]).0, 2);
     assert_eq!(repo.id("env/prod"), before);
 }
+
+#[test]
+fn a_merge_with_its_parents_the_other_way_round_hides_no_render() {
+    let team = team();
+    let web = String::from_utf8(team.one.show("HEAD:apps/shop/web.yaml")).unwrap();
+    team.one.put("apps/shop/web.yaml", web.replace("web:2.4", "web:2.5")).commit("web 2.5");
+    team.one.git(&["push", "-q", "origin", "main"]);
+    team.one.pillion(&["render", "--branch", "env/prod", "--push"]);
+    let other = team.clone("other", &["-b", "env/prod"]);
+    let head = other.id("HEAD");
+    other.git(&["switch", "-q", "--orphan", "line"]);
+    let message =
+        format!("render: docs\n\nPillion-Action: Render\nPillion-Source: {}", other.id("origin/main~1"));
+    other.git(&["commit", "-q", "--allow-empty", "-m", &message]);
+    let merge = other.git(&[
+        "commit-tree",
+        "-m",
+        "merge",
+        "-p",
+        "HEAD",
+        "-p",
+        &head.to_string(),
+        &format!("{head}~1^{{tree}}"),
+    ]);
+    other.git(&["push", "-q", "origin", &format!("{merge}:env/prod")]);
+    everything_refuses(&team, &team.one, 1, "is older than");
+    everything_refuses(&team, &team.clone("fresh", &[]), 1, "is older than");
+}
+
+#[test]
+fn a_change_does_not_name_the_branch_that_it_is_judged_by() {
+    let team = team();
+    let evil = team.evil();
+    let repo = team.clone("other", &["-b", "env/prod"]);
+    repo.git(&["push", "-q", "origin", &format!("{evil}:refs/heads/feature/x")]);
+    repo.git(&["fetch", "-q", "origin"]);
+    let settings = String::from_utf8(repo.show("origin/main:pillion.yaml")).unwrap();
+    assert!(settings.contains("  source: main\n"), "{settings}");
+    repo.put("pillion.yaml", settings.replace("  source: main\n", "  source: feature/x\n"));
+    repo.commit(&format!("render: docs\n\nPillion-Action: Render\nPillion-Source: {evil}"));
+    let (code, said) = repo.refused(&["verify", "--base", "origin/env/prod", "HEAD"]);
+    assert!(code == 1 && said.contains("`git.source` is `feature/x` here, and `main` at"), "{said}");
+    let (code, said) =
+        repo.refused(&["verify", "--branch", "origin/main", "--base", "origin/env/prod", "HEAD"]);
+    assert!(code == 1 && said.contains("which is not on `main` of `origin`"), "{said}");
+    assert!(!team.has_run());
+    // A tag is no branch.
+    repo.git(&["tag", "main", "HEAD"]);
+    repo.git(&["branch", "main", "origin/main"]);
+    let (_, said) = repo.refused(&["verify", "--branch", "main", "--base", "origin/env/prod", "HEAD"]);
+    assert!(said.contains("which is not on `main` of `origin`"), "{said}");
+}

@@ -334,6 +334,26 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
 }
 
 #[test]
+fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 0);
+    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["rm", "-q", "apps/data/events.yaml"]);
+    repo.render().commit("no events any more");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let told = repo.pillion(&["rollback", "log"]);
+    assert!(told.contains("counts 3 workloads, and 1 of them is missing"), "{told}");
+    assert!(told.contains("next: `pillion stage --start log --accept-missing`"), "{told}");
+    refused(&repo, &["stage", "--start", "log"], "workloads-missing");
+    repo.pillion(&["stage", "--start", "log", "--accept-missing"]);
+    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.4.2"));
+    assert_eq!(ledger(&repo, "main").target, None);
+    is_verified(&repo, &base);
+}
+
+#[test]
 fn where_nothing_was_closed_there_is_nothing_to_go_back_to() {
     let world = World::new();
     let repo = released(&world, "repo");

@@ -38,6 +38,11 @@ pub fn missing(site: &Site, now: &Tree<'_>, past: Option<&Past<'_>>) -> Vec<Diag
     site.prepared.ledgers.values().filter_map(|ledger| missing_of(site, now, past, ledger)).collect()
 }
 
+/// The same for a ledger that is to become live: what would stop its rollout at once.
+pub fn missing_then(live: &Live<'_>, site: &Site, ledger: &Ledger) -> Option<Diagnostic> {
+    missing_of(site, &Tree::of_commit(live.sources()), Some(&live.past()), ledger)
+}
+
 /// The same for one ledger, which need not be the one that the site has; and which workloads that a person holds are
 /// missing, whether a rollout is open or not.
 pub(super) fn missing_of(
