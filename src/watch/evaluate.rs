@@ -199,7 +199,6 @@ impl Watched<'_> {
             windows: &self.windows,
             seen,
             refused: self.refused.as_deref(),
-            approved: &self.approved,
         })
     }
 }

@@ -3,16 +3,13 @@
 use super::freeze::Windows;
 use super::world::Stopped;
 use crate::diag::{Code, Diagnostic};
-use crate::git::{Id, Walk, trailer};
+use crate::git::Id;
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
 use crate::stage::{
     Live, Rollout, Site, StagedBranch, check_own_render, not_before, reverted, reverted_batch, rewritten,
     selects_nothing, too_many_batches,
 };
-
-/// Commits of the live branch that are looked at for approvals.
-const MOST_COMMITS: usize = 1000;
 
 /// What a live head holds.
 pub struct Standing<'l, 's> {
@@ -36,8 +33,6 @@ pub struct Watched<'s> {
     pub not_before: Option<String>,
     /// Why it must not open, whatever the settings say: its selector selects nothing.
     pub refused: Option<String>,
-    /// Digests of plans that are approved in trailers of live commits.
-    pub approved: Vec<String>,
     /// The live head.
     pub head: Id,
     given: Circumstances,
@@ -122,7 +117,6 @@ pub fn standing<'l, 's>(
             let windows = Windows::read(&settings.freeze).0;
             watched.push(Watched {
                 cluster: cluster.map(str::to_owned),
-                approved: approvals(live, name)?,
                 rollout,
                 settings,
                 windows,
@@ -154,27 +148,4 @@ fn unknown(sites: &[Site], names: &[String]) -> Vec<Diagnostic> {
         Diagnostic::error(Code::NoLedger, message).help("`pillion status` shows those that have one")
     };
     names.iter().filter(|name| !has_ledger(name)).map(message).collect()
-}
-
-/// Approvals of people in the trailers of their commits, since the last batch: `Pillion-Action: Approve`, the set,
-/// and the digest of the plan, which holds the number of the batch.
-fn approvals(live: &Live<'_>, name: &str) -> Result<Vec<String>, Stopped> {
-    let mut found = Vec::new();
-    for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_COMMITS) {
-        let commit = match commit {
-            Ok(commit) => commit,
-            // Beyond what a shallow clone has there is nothing to be found.
-            Err(crate::git::Failure::Shallow { .. } | crate::git::Failure::Missing { .. }) => break,
-            Err(failure) => return Err(failure.into()),
-        };
-        if commit.trailer(trailer::SIDECAR_SET).as_deref() != Some(name) {
-            continue;
-        }
-        match commit.trailer(trailer::ACTION).as_deref() {
-            Some("Approve") => found.extend(commit.trailer(trailer::PLAN)),
-            Some("Batch" | "Open" | "Close") => break,
-            _ => {}
-        }
-    }
-    Ok(found)
 }

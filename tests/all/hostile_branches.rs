@@ -509,6 +509,44 @@ mod watched {
         assert!(said.foreign.iter().any(|said| said.contains("\"notes\"")), "{:?}", said.foreign);
     }
 
+    #[test]
+    fn a_message_approves_nothing() {
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        let settings = String::from_utf8(one.show("HEAD:pillion.yaml")).unwrap();
+        one.put("pillion.yaml", format!("{settings}  approve: [1]\n")).commit("settings");
+        one.git(&["push", "-q", "origin", "main"]);
+        one.pillion(&["stage", "--start", "log"]);
+        one.pillion(&["approve", "log", "1", "--no-push"]);
+        // Merged with a message of somebody's own.
+        let message = one.git(&["show", "-s", "--format=%B", "refs/pillion/outbox"]);
+        assert!(message.contains("Pillion-Action: Approve\n"), "{message}");
+        other.git(&["pull", "-q", "--ff-only"]);
+        other.put("README.md", "hello").commit(&message);
+        other.git(&["push", "-q", "origin", "main"]);
+        let before = origin.id("main");
+        turn(&one).unwrap();
+        assert_eq!(origin.id("main"), before);
+        one.pillion(&["approve", "log", "1"]);
+        let before = origin.id("main");
+        turn(&one).unwrap();
+        assert_ne!(origin.id("main"), before);
+    }
+
+    #[test]
+    fn the_default_branch_of_the_remote_is_no_staged_one() {
+        let world = World::new();
+        let (origin, one, _) = shared(&world);
+        origin.git(&["update-ref", "refs/heads/pillion/main/log", "refs/heads/main"]);
+        origin.git(&["symbolic-ref", "HEAD", "refs/heads/pillion/main/log"]);
+        one.git(&["fetch", "-q"]);
+        one.git(&["remote", "set-head", "origin", "--auto"]);
+        let before = all(&origin);
+        let (code, said) = one.refused(&["stage", "--push"]);
+        assert!(code == 1 && said.contains("is the default branch of the remote"), "{said}");
+        assert_eq!(all(&origin), before);
+    }
+
     /// A forge that takes everything.
     struct Patient;
 
