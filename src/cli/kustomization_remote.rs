@@ -112,8 +112,8 @@ impl Search {
     }
 
     fn entry(&mut self, place: &Place<'_>, path: &YamlPath, key: &str, value: &Value) {
-        // kustomize reads keys as Go's JSON does: upper and lower case are one.
-        let key = key.to_lowercase();
+        // kustomize reads keys as Go's JSON does: upper and lower case are one, and so are `s` and the long one.
+        let key = key.to_lowercase().replace('\u{17f}', "s");
         let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
         if is_one_of(TEXTS) {
             return;

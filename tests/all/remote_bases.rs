@@ -84,9 +84,16 @@ fn every_form_of_address_is_found() {
         "dev.example/acme/_git/base",
         "oci://registry.example/base",
     ] {
-        for key in
-            ["resources", "bases", "components", "Resources", "transformers", "generators", "validators"]
-        {
+        for key in [
+            "resources",
+            "bases",
+            "components",
+            "Resources",
+            "RE\u{17f}ource\u{17f}",
+            "transformers",
+            "generators",
+            "validators",
+        ] {
             let text = format!("{key}:\n- web.yaml\n- \"{address}\"\n");
             is_refused(&[("app/kustomization.yaml", &text)], "kustomization.yaml:3:3");
         }
@@ -197,7 +204,6 @@ fn the_operator_may_allow_it_and_the_application_may_not() {
     assert!(!has_run(&scene));
 }
 
-/// The real kustomize, where it is on PATH.
 #[test]
 fn a_server_is_not_asked() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
