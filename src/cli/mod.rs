@@ -27,6 +27,7 @@ mod pipeline;
 mod plan;
 mod print;
 mod progress;
+mod promote;
 mod reference;
 mod render;
 mod render_branch;
@@ -161,6 +162,8 @@ enum Verb {
     Watch(Box<watch::WatchArgs>),
     /// Say where every rollout stands, and what it waits for
     Status(status::StatusArgs),
+    /// Release the next batch of a rollout by hand
+    Promote(promote::PromoteArgs),
     /// Stop a rollout where it is
     Pause(verbs::PauseArgs),
     /// Let a paused rollout go on, or one that was rolled back be staged again
@@ -229,6 +232,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Verb::Fix(args) => fix::run(args, &cli.common, &mut reporter),
         Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
         Verb::Status(args) => status::run(args, &cli.common, &mut reporter),
+        Verb::Promote(args) => promote::run(args, &cli.common, &mut reporter),
         Verb::Pause(args) => verbs::pause(args, &cli.common, &mut reporter),
         Verb::Resume(args) => verbs::resume(args, &cli.common, &mut reporter),
         Verb::Approve(args) => verbs::approve(args, &cli.common, &mut reporter),

@@ -52,10 +52,10 @@ pub(super) struct ApproveArgs {
 #[derive(Debug, Args)]
 pub(super) struct LedgerArgs {
     #[command(flatten)]
-    repository: RepositoryArgs,
+    pub(super) repository: RepositoryArgs,
     /// Leave the commit at refs/pillion/outbox instead of pushing it to the live branch
     #[arg(long)]
-    no_push: bool,
+    pub(super) no_push: bool,
 }
 
 /// What a verb wants, once it has seen the ledger.
@@ -241,14 +241,26 @@ fn try_change(
         let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else {
             return Ok(Attempt::Done(USAGE));
         };
-        let [cluster] = clusters[..] else {
-            let known: Vec<_> = clusters.iter().flatten().copied().collect();
-            reporter.error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
-            return Ok(Attempt::Done(USAGE));
-        };
+        let Some(cluster) = only_one(&clusters, reporter) else { return Ok(Attempt::Done(USAGE)) };
         verb.once(&live, cluster, reporter, (answers, decide), said)
     })?;
     Ok(code.unwrap_or(ENVIRONMENT))
+}
+
+/// Returns the one cluster that a verb is for; None: there are several, and the reporter says so.
+pub(super) fn only_one<'c>(clusters: &[Option<&'c str>], reporter: &Reporter) -> Option<Option<&'c str>> {
+    if let [cluster] = clusters {
+        return Some(*cluster);
+    }
+    let known: Vec<_> = clusters.iter().flatten().copied().collect();
+    reporter.error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
+    None
+}
+
+/// Returns the command that releases what was left at the outbox.
+pub(super) fn release_command(opened: &Opened) -> Result<String, Failure> {
+    let here = format!("git branch --force {} refs/pillion/outbox", opened.branches.live);
+    Ok(opened.push_command()?.unwrap_or(here))
 }
 
 /// What every attempt of a verb needs.
@@ -313,10 +325,7 @@ impl Verb<'_> {
     /// Says what was done, where it is now, and what a person types next.
     fn done(&self, what: &str, place: &str, next: Option<(String, &str)>) -> Result<String, Failure> {
         let next = match (self.args.no_push, next) {
-            (true, _) => {
-                let here = format!("git branch --force {} refs/pillion/outbox", self.opened.branches.live);
-                Some((self.opened.push_command()?.unwrap_or(here), "releases it"))
-            }
+            (true, _) => Some((release_command(self.opened)?, "releases it")),
             (false, next) => next,
         };
         let next = next.map_or_else(String::new, |(command, what)| format!("next: `{command}` {what}\n"));

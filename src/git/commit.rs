@@ -1,6 +1,6 @@
 //! How is a commit made? From its parts alone, so that the same parts are the same commit on every machine.
 
-use super::{Failure, Id, Identity, Repository, Signing, Time, trailer};
+use super::{Commit, Failure, Id, Identity, Repository, Signing, Time, trailer};
 use git2::ObjectType;
 
 /// What a commit is made of.
@@ -52,17 +52,47 @@ impl Repository {
     /// When the other commit is not in the repository, or as [`Repository::write_commit`].
     pub fn release(&self, commit: Id, release: &Release<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
         let made = self.commit(commit)?;
-        if release.by.is_none() && made.time == release.at {
-            return Ok(commit);
+        self.release_onto(&made, &made.parents, release, signing)
+    }
+
+    /// As [`Repository::release`], for commits that stand on each other, the first one first. Returns them as
+    /// they were released.
+    ///
+    /// # Errors
+    /// As [`Repository::release`].
+    pub fn release_all(
+        &self,
+        commits: &[Id],
+        release: &Release<'_>,
+        signing: &Signing<'_>,
+    ) -> Result<Vec<Id>, Failure> {
+        let mut released: Vec<Id> = Vec::new();
+        for commit in commits {
+            let made = self.commit(*commit)?;
+            let parents = released.last().map_or_else(|| made.parents.clone(), |before| vec![*before]);
+            released.push(self.release_onto(&made, &parents, release, signing)?);
+        }
+        Ok(released)
+    }
+
+    fn release_onto(
+        &self,
+        made: &Commit,
+        parents: &[Id],
+        release: &Release<'_>,
+        signing: &Signing<'_>,
+    ) -> Result<Id, Failure> {
+        if release.by.is_none() && made.time == release.at && *parents == made.parents {
+            return Ok(made.id);
         }
         let (message, author) = match release.by {
             Some(by) => {
                 (trailer::with(&made.message, trailer::BY, &by.to_string()), Signature::new(by, release.at))
             }
-            None => (made.message, Signature::new(&made.author, made.author_time)),
+            None => (made.message.clone(), Signature::new(&made.author, made.author_time)),
         };
         let committer = Signature::new(&made.committer, release.at);
-        let new = NewCommit { tree: made.tree, parents: &made.parents, message: &message, author, committer };
+        let new = NewCommit { tree: made.tree, parents, message: &message, author, committer };
         self.write_commit(&new, signing)
     }
 

@@ -332,6 +332,11 @@ impl Failure {
         }
     }
 
+    /// Returns whether something is asked for that is not in this clone: the history is cut off.
+    pub fn is_beyond_history(&self) -> bool {
+        matches!(self, Self::Shallow { .. } | Self::Missing { .. })
+    }
+
     /// Returns a closure that says what was being done when libgit2 failed.
     pub(super) fn git(what: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
         |source| Self::Git { what: what.into(), source }

@@ -4,6 +4,7 @@
 //! units only by their labels, and an order of units as a list of places in the list of all units.
 
 mod amount;
+mod approval;
 mod controller;
 mod outage;
 mod pick;
@@ -71,6 +72,7 @@ pub mod scatter;
 /// `updateStrategy.maxUnavailable`.
 pub mod unavailable;
 
+pub use approval::{awaited_approval, is_repair};
 pub use controller::waits_for_person;
 pub use outage::{Outage, outage};
 pub use rest::Rest;

@@ -17,6 +17,47 @@ pub struct Reverted {
     pub to: u32,
 }
 
+/// Commits of the live branch that are looked at for approvals.
+const MOST_COMMITS: usize = 1000;
+
+/// The approval of a plan in the trailers of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The digest of the plan, which holds the number of the batch.
+    pub plan: String,
+    /// Who has approved it: `Pillion-By`, or the author.
+    pub by: String,
+}
+
+/// Finds the approvals of people in the trailers of their commits since the last step of a rollout: `Pillion-Action:
+/// Approve`, the set, and the digest of the plan.
+///
+/// # Errors
+/// When git fails.
+pub fn approvals(live: &Live<'_>, name: &str) -> Result<Vec<Approval>, Failure> {
+    let mut found = Vec::new();
+    for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_COMMITS) {
+        let commit = match commit {
+            Ok(commit) => commit,
+            // Beyond what a shallow clone has there is nothing to be found.
+            Err(failure) if failure.is_beyond_history() => break,
+            Err(failure) => return Err(failure.into()),
+        };
+        if commit.trailer(trailer::SIDECAR_SET).as_deref() != Some(name) {
+            continue;
+        }
+        match commit.trailer(trailer::ACTION).as_deref() {
+            Some("Approve") => {
+                let by = commit.trailer(trailer::BY).unwrap_or_else(|| commit.author.to_string());
+                found.extend(commit.trailer(trailer::PLAN).map(|plan| Approval { plan, by }));
+            }
+            Some("Batch" | "Open" | "Close") => break,
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
 /// Finds the ledger of a rollout as it was after a batch, 0 for what was so before batch 1; `like` says the released
 /// revision and the target of the rollout, which is open or was the last one. None: there was no such batch.
 ///
@@ -80,9 +121,7 @@ pub fn reverted(
         let commit = match commit {
             Ok(commit) => commit,
             // Beyond what a shallow clone has there is nothing to be found.
-            Err(crate::git::Failure::Shallow { .. } | crate::git::Failure::Missing { .. }) => {
-                return Ok(None);
-            }
+            Err(failure) if failure.is_beyond_history() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
         match commit.trailer(trailer::ACTION).as_deref() {

@@ -39,7 +39,7 @@ pub use branches::Branches;
 pub use builds::{Builds, NoBuild};
 pub use change::{Change, commit};
 pub use failure::Failure;
-pub use history::{Reverted, after_batch, before_close, reverted};
+pub use history::{Approval, Reverted, after_batch, approvals, before_close, reverted};
 pub use init::{Evidence, Initial, Released, edits_of, init};
 pub use land::{Landed, Landing, land};
 pub use live::{Live, configuration_of, listing, no_live_branch};

@@ -225,8 +225,35 @@ impl Opened {
     /// # Errors
     /// When the remote cannot be reached, or does not want the commit.
     pub fn release(&self, live: &Live<'_>, commit: Id, release: &Release<'_>) -> Result<Put, Failure> {
-        let commit = self.repository.release(commit, release, &self.signing()?)?;
-        self.push_from(commit, Expected::At(live.head.id))
+        self.release_all(live, &[commit], release).map(|(_, put)| put)
+    }
+
+    /// As [`Opened::release`], for commits that stand on each other, the first one on what is live: one push. Returns
+    /// them as they were released.
+    ///
+    /// # Errors
+    /// As [`Opened::release`].
+    pub fn release_all(
+        &self,
+        live: &Live<'_>,
+        commits: &[Id],
+        release: &Release<'_>,
+    ) -> Result<(Vec<Id>, Put), Failure> {
+        let released = self.repository.release_all(commits, release, &self.signing()?)?;
+        let tip = released.last().copied().unwrap_or(live.head.id);
+        let put = self.push_from(tip, Expected::At(live.head.id))?;
+        Ok((released, put))
+    }
+
+    /// As [`Opened::leave`], for commits that stand on each other. Returns them as they would be released.
+    ///
+    /// # Errors
+    /// As [`Opened::leave`].
+    pub fn leave_all(&self, commits: &[Id], release: &Release<'_>) -> Result<(Vec<Id>, Put), Failure> {
+        let released = self.repository.release_all(commits, release, &self.signing()?)?;
+        let tip = *released.last().expect("there is something to be left");
+        self.repository.update_ref(OUTBOX, tip, Expected::Anything, "pillion: left here")?;
+        Ok((released, Put::At(tip, format!("left at {OUTBOX}"))))
     }
 
     /// Leaves a commit in this repository, as it would be released now.
@@ -234,9 +261,7 @@ impl Opened {
     /// # Errors
     /// When it cannot be written.
     pub fn leave(&self, commit: Id, release: &Release<'_>) -> Result<Put, Failure> {
-        let commit = self.repository.release(commit, release, &self.signing()?)?;
-        self.repository.update_ref(OUTBOX, commit, Expected::Anything, "pillion: left here")?;
-        Ok(Put::At(commit, format!("left at {OUTBOX}")))
+        self.leave_all(&[commit], release).map(|(_, put)| put)
     }
 
     /// Returns the command that pushes what was left here; None where there is no remote to push to.

@@ -6,7 +6,7 @@ use super::rate;
 use crate::model::ledger::Ledger;
 use crate::model::repository::{OnFailure, Rollout as Settings, Start};
 use crate::plan::removal::Removal;
-use crate::plan::{Batch, Course, Rest, Step, digest, newer, unavailable};
+use crate::plan::{Batch, Course, Rest, Step, awaited_approval, is_repair, newer, unavailable};
 use jiff::Timestamp;
 
 /// Everything that a decision depends on.
@@ -212,11 +212,7 @@ fn frozen(given: &Situation<'_>, now: Timestamp) -> Option<Decided> {
 }
 
 fn unapproved(given: &Situation<'_>, batch: &Batch) -> Option<Decided> {
-    // Whoever has started a fix has said yes to what it repairs.
-    if !given.settings.approve.contains(&batch.number) || is_repair(batch) {
-        return None;
-    }
-    let plan = digest(given.course, given.ledger, batch.number, &batch.moves);
+    let plan = awaited_approval(given.course, given.ledger, batch)?;
     let written = &given.ledger.approved;
     if written.iter().any(|a| a.plan == plan) {
         return None;
@@ -239,11 +235,6 @@ fn too_fast(given: &Situation<'_>, seen: &Seen<'_>) -> Option<Decided> {
         let why = format!("at most {per_minute} pods a minute (`podsPerMinute`): not before {at}");
         Decided::new(Decision::Wait, why).until(Some(at))
     })
-}
-
-/// Tells whether a batch only gives workloads a fix that are not well on what was given up.
-fn is_repair(batch: &Batch) -> bool {
-    !batch.moves.is_empty() && batch.moves.iter().all(|m| m.is_repair)
 }
 
 /// Pods that are down already use up the bound.

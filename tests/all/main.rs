@@ -63,6 +63,7 @@ mod one_key;
 mod patches;
 mod plan_commands;
 mod played;
+mod promote;
 mod quirks;
 #[cfg(unix)]
 mod remote_bases;
