@@ -4,6 +4,7 @@ mod allowed;
 mod application;
 mod clock;
 mod cmp;
+mod compare;
 mod doctor;
 mod door;
 mod doors;

@@ -13,7 +13,7 @@ use crate::model::ledger::Ledger;
 use crate::plan::{Batch, Circumstances, Rest, Step, awaited_approval};
 use crate::stage::verbs::Refused;
 use crate::stage::{
-    Failure, Live, Rollout, Site, Staged, StagedBranch, approvals, check_own_render, reverted,
+    Failure, Live, Rollout, Site, Staged, StagedBranch, check_own_render, reverted,
     reverted_batch, rewritten, stack,
 };
 use crate::write;
@@ -111,7 +111,7 @@ impl Promotion<'_> {
         if reporter.has_errors() {
             return Ok(Attempt::Done(FINDINGS));
         }
-        let number = match self.steps(live, &rollout)? {
+        let number = match self.steps(&rollout) {
             Ok(number) => number,
             Err(refused) => {
                 reporter.failure(&refused);
@@ -151,9 +151,9 @@ impl Promotion<'_> {
     }
 
     /// Counts the steps that are released; why there are none.
-    fn steps(&self, live: &Live<'_>, rollout: &Rollout<'_>) -> Result<Result<usize, Refused>, Failure> {
+    fn steps(&self, rollout: &Rollout<'_>) -> Result<usize, Refused> {
         if let Some(refused) = self.out_of_reach(rollout) {
-            return Ok(Err(refused));
+            return Err(refused);
         }
         let number = match (self.args.batch, self.args.full) {
             (Some(wanted), _) => {
@@ -166,7 +166,7 @@ impl Promotion<'_> {
             }
             (None, false) => 1,
         };
-        Ok(self.unapproved(live, rollout, number)?.map_or(Ok(number), Err))
+        self.unapproved(rollout, number).map_or(Ok(number), Err)
     }
 
     /// Says why the next step, or the batch that is meant, cannot be released by hand.
@@ -207,35 +207,17 @@ impl Promotion<'_> {
     }
 
     /// Says which of the first steps waits for an approval.
-    fn unapproved(
-        &self,
-        live: &Live<'_>,
-        rollout: &Rollout<'_>,
-        number: usize,
-    ) -> Result<Option<Refused>, Failure> {
-        let (name, course) = (rollout.name(), &rollout.course);
-        let mut approved: Option<Vec<String>> = None;
+    fn unapproved(&self, rollout: &Rollout<'_>, number: usize) -> Option<Refused> {
         let mut before = &rollout.ledger;
         for step in rollout.steps.iter().take(number) {
             let Step::Batch(batch) = step else { break };
-            if let Some(plan) = awaited_approval(course, before, batch) {
-                let written = before.approved.iter().any(|a| a.plan == plan);
-                if !written {
-                    let known = match &mut approved {
-                        Some(known) => known,
-                        unread => {
-                            let found = approvals(live, name)?;
-                            unread.insert(found.into_iter().map(|a| a.plan).collect())
-                        }
-                    };
-                    if !known.contains(&plan) {
-                        return Ok(Some(self.waits(rollout, batch)));
-                    }
-                }
+            let awaited = awaited_approval(&rollout.course, before, batch);
+            if awaited.is_some_and(|plan| !before.approved.iter().any(|a| a.plan == plan)) {
+                return Some(self.waits(rollout, batch));
             }
             before = &batch.ledger;
         }
-        Ok(None)
+        None
     }
 
     fn waits(&self, rollout: &Rollout<'_>, batch: &Batch) -> Refused {

@@ -1,5 +1,6 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
+use super::compare::Compare;
 use super::inputs::{self, InputArgs, Inputs};
 use super::pipeline::{Done, Renderers, first_pass, renderers, second_pass};
 use super::render_branch::Options;
@@ -10,7 +11,7 @@ use crate::diag::{Code, Diagnostic, Label};
 use crate::model::repository::Annotations;
 use crate::read::Source;
 use crate::render::{Gathered, How, Renderer};
-use crate::write::{Failure, Folder, Stream, difference, replace_files, unified};
+use crate::write::{Failure, Folder, Stream, replace_files};
 use clap::{Args, Parser as _};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -75,15 +76,6 @@ enum Target<'a> {
     InPlace(Vec<(Place, String)>),
     /// Nowhere: it is compared with what is there.
     Compare(Box<Compare>),
-}
-
-struct Compare {
-    /// The folder to compare with; None: the inputs themselves.
-    folder: Option<Folder>,
-    name: Option<PathBuf>,
-    shows_diff: bool,
-    diff: String,
-    differs: bool,
 }
 
 /// Runs `pillion render`.
@@ -201,13 +193,7 @@ fn target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Result<Target<'a>, Box<
         let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
         let folder = name.as_deref().map(|name| folder(name, inputs)).transpose()?;
-        return Ok(Target::Compare(Box::new(Compare {
-            folder,
-            name,
-            shows_diff: args.diff,
-            diff: String::new(),
-            differs: false,
-        })));
+        return Ok(Target::Compare(Box::new(Compare::new(folder, name, args.diff, &inputs.layout))));
     }
     Ok(match (&args.out, args.in_place) {
         (Some(name), _) => Target::Folder(Box::new(folder(name, inputs)?)),
@@ -264,7 +250,7 @@ impl<'a> Target<'a> {
     fn is_source(&self) -> bool {
         match self {
             Self::InPlace(_) => true,
-            Self::Compare(compare) => compare.folder.is_none(),
+            Self::Compare(compare) => compare.is_of_sources(),
             Self::Stdout(_) | Self::Folder(_) => false,
         }
     }
@@ -285,53 +271,6 @@ impl<'a> Target<'a> {
             Self::Compare(compare) => Ok(compare.take(&done)),
         }
     }
-}
-
-impl Compare {
-    fn take(&mut self, done: &Done<'_>) -> Option<Diagnostic> {
-        let (name, present) = match (&mut self.folder, &self.name) {
-            (Some(_), _) if done.file.is_dropped => return None,
-            (Some(folder), Some(root)) => {
-                let expected = folder.expect_file(&done.input.relative, &done.input.name);
-                let present = match expected.and_then(|()| folder.present(&done.input.relative)) {
-                    Ok(present) => present,
-                    Err(wrong) => return Some(*wrong),
-                };
-                (root.join(&done.input.relative), present)
-            }
-            _ => (PathBuf::from(&*done.input.name), Some(done.old.to_string())),
-        };
-        self.compare(&name, present.as_deref(), done.text())
-    }
-
-    fn compare(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {
-        let line = difference(present.unwrap_or_default(), text)?;
-        self.differs = true;
-        if self.shows_diff {
-            self.diff.push_str(&unified(&name.to_string_lossy(), present.unwrap_or_default(), text));
-            return None;
-        }
-        let message = match present {
-            Some(_) => format!("`{}` is not what render makes of its sources", name.display()),
-            None => format!("`{}` does not exist, and render makes it", name.display()),
-        };
-        Some(stale(name, line, present, message))
-    }
-}
-
-fn stale(name: &Path, line: usize, present: Option<&str>, message: String) -> Diagnostic {
-    let source = present.and_then(|p| p.lines().nth(line - 1)).unwrap_or_default();
-    let label = Label {
-        file: name.to_string_lossy().into(),
-        line,
-        column: 1,
-        width: source.chars().count().clamp(1, crate::diag::MAX_LINE),
-        source: source.chars().take(crate::diag::MAX_LINE).collect::<String>().into(),
-        text: "the first line that differs".to_owned(),
-    };
-    Diagnostic::warning(Code::NotUpToDate, message)
-        .at(label)
-        .help("run `pillion render` with `--out` or `--in-place` and commit the result; `--diff` shows what changes")
 }
 
 fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<u8, Failure> {
@@ -358,21 +297,7 @@ fn finish(target: Target<'_>, reporter: &mut Reporter, tally: &Tally) -> Result<
             reporter.done(&format!("{rendered}; {} files changed", changed.len()));
         }
         Target::Compare(mut compare) => {
-            if let (Some(folder), Some(root)) = (&compare.folder, &compare.name) {
-                for name in folder.stale().map(PathBuf::from) {
-                    let present = match folder.present(&name) {
-                        Ok(None) => continue,
-                        Ok(present) => present,
-                        Err(wrong) => {
-                            reporter.add([*wrong]);
-                            continue;
-                        }
-                    };
-                    compare.differs = true;
-                    let message = format!("`{}` is no longer made by render", root.join(&name).display());
-                    reporter.add([stale(&root.join(&name), 1, present.as_deref(), message)]);
-                }
-            }
+            reporter.add(compare.rest());
             data_to_stdout(&compare.diff)?;
             let is_well = !compare.differs && !reporter.has_errors();
             return Ok(if is_well { DONE } else { FINDINGS });

@@ -2,7 +2,7 @@
 
 use super::report::Reporter;
 use super::repository::{self, RepositoryArgs};
-use super::{Common, DONE, FINDINGS, USAGE};
+use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, to_stdout};
 use crate::diag::{Code, Diagnostic, Label, counted};
 use crate::git::Id;
 use crate::stage::{Branches, Failure, Live, Opened, check_own_render, verify};
@@ -24,11 +24,25 @@ pub(super) struct VerifyArgs {
 
 /// Runs `pillion verify`.
 pub(super) fn run(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let result = verified(args, common, reporter);
+    let mut said = String::new();
+    let result = match verified(args, common, reporter, &mut said) {
+        // With the whole history the same command succeeds.
+        Err(Failure::Git(failure)) if failure.is_beyond_history() => {
+            reporter.failure(&failure);
+            Ok(ENVIRONMENT)
+        }
+        result => result,
+    };
+    to_stdout(&said)?;
     repository::settle(result, reporter)
 }
 
-fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+fn verified(
+    args: &VerifyArgs,
+    common: &Common,
+    reporter: &mut Reporter,
+    said: &mut String,
+) -> Result<u8, Failure> {
     let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
         return Ok(USAGE);
     };
@@ -63,7 +77,9 @@ fn verified(args: &VerifyArgs, common: &Common, reporter: &mut Reporter) -> Resu
     }
     if let Some(base) = &args.base {
         let base = repository.resolve(base)?;
-        reporter.add(verify::since(repository, &live, &opened.config, base)?);
+        let audit = verify::since(repository, &live, &opened.config, base)?;
+        reporter.add(audit.wrong);
+        audit.changes.iter().for_each(|changed| said.push_str(&format!("{}\n", changed.words())));
     }
     if reporter.has_errors() {
         return Ok(FINDINGS);

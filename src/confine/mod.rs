@@ -19,6 +19,9 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+/// Files below a folder that are listed; the biggest repositories have some hundred thousand.
+const MOST_FILES: usize = 1_000_000;
+
 /// A file or folder: where the way to it begins, and the way from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -93,6 +96,45 @@ impl Place {
             Err(Refusal::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(refused) => Err(refused),
         }
+    }
+
+    /// Returns what lies below a folder and is no folder, in order, and whether it is a regular file; `.git` is left out. A
+    /// folder that is not there holds nothing.
+    ///
+    /// # Errors
+    /// When it is reached through a symbolic link, cannot be read, or holds more than a million files.
+    pub fn below(&self) -> Result<Vec<(PathBuf, bool)>, Refusal> {
+        let mut top = match open_top(&self.top) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut at = self.top.to_path_buf();
+        for step in steps(&self.inner)? {
+            at.push(&step);
+            top = match open_below(&top, &step, &at) {
+                Err(Refusal::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                opened => opened?,
+            };
+        }
+        let (mut found, mut folders) = (Vec::new(), vec![(top, PathBuf::new())]);
+        while let Some((folder, relative)) = folders.pop() {
+            for entry in folder.entries()? {
+                let entry = entry?;
+                let (name, kind) = (entry.file_name(), entry.file_type()?);
+                let path = relative.join(&name);
+                if !kind.is_dir() {
+                    found.push((path, kind.is_file()));
+                } else if !name.eq_ignore_ascii_case(".git") {
+                    folders.push((open_below(&folder, &name, &self.path().join(&path))?, path));
+                }
+                if found.len() + folders.len() > MOST_FILES {
+                    let error = io::Error::other(format!("it holds more than {MOST_FILES} files"));
+                    return Err(Refusal::Io(error));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Opens the folder of a file, step by step, and returns it with the file's name there.

@@ -129,6 +129,18 @@ codes! {
     /// Workloads that an open rollout counts are no longer among the manifests, and no commit has removed them: it
     /// would look complete.
     WorkloadsMissing "workloads-missing" "sources: [] in pillion.yaml while a rollout is open"
+    /// Several steps of a rollout were put onto the live branch at once, past what judges one before the next: the tip
+    /// of a staged branch, or one commit that holds several batches.
+    BatchesAtOnce "batches-at-once" "git push origin pillion/main/log:main"
+    /// A batch was released that waits for a person, and nobody has approved its plan.
+    BatchNotApproved "batch-not-approved" "approve: [2], and batch 2 without `pillion approve log 2`"
+    /// A commit is a step of a rollout or a verb, and changes something else, too: that would be released with it, unseen.
+    MixedCommit "mixed-commit" "a batch of `log` and an edit of apps/web.yaml in one commit"
+    /// A commit on the way from `--base` cannot be read, so that nobody can tell what it did to the ledgers.
+    UnreadableCommit "unreadable-commit" "a commit with an unknown key in pillion.yaml, and one that takes it out again"
+    /// A manifest lies in the folder of rendered files, or in the one that was it, and pillion did not make it: whoever
+    /// applies the folder applies it, too.
+    ManifestNotMade "manifest-not-made" "rendered/extra.yaml, which no source makes"
 
     // ---- write
     /// The rendered file would replace one that pillion did not write.

@@ -21,6 +21,9 @@ pub mod kustomization;
 /// The list of files that pillion wrote into a folder.
 pub mod file_list;
 
+/// Files that are applied with a folder.
+pub mod applied;
+
 /// What Kruise notes on pods.
 pub mod annotations;
 

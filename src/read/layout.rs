@@ -102,6 +102,19 @@ impl Layout {
         Skips::new(&self.root, &self.ignore, own.chain(out.map(Path::to_owned)).collect())
     }
 
+    /// Returns what lies below a folder of rendered files by right: ledgers; and where it is the folder of pillion.yaml
+    /// itself, with that file in it, what that names.
+    pub fn own_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
+        let mut own: Vec<PathBuf> = self.ledgers.iter().map(|l| plain(&self.root.join(l))).collect();
+        if let Some(config) = config.filter(|_| *folder == plain(&self.root)) {
+            own.extend(self.sources().iter().map(|source| plain(source)));
+            own.extend(self.in_root(&self.sidecar_sets));
+            own.push(plain(config));
+        }
+        own.retain(|own| own.starts_with(folder));
+        own
+    }
+
     /// Returns the namespaces of manifests that name none.
     pub fn namespaces(&self) -> Namespaces {
         let rule = |(folder, name): &(String, Arc<str>)| (plain(&self.root.join(folder)), name.clone());

@@ -62,7 +62,12 @@ pub fn commit(
 
 /// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of
 /// the input, and place.
-fn changed_files(live: &Live<'_>, site: &Site, before: &Ledger, after: &Ledger) -> BTreeSet<(usize, String)> {
+pub(super) fn changed_files(
+    live: &Live<'_>,
+    site: &Site,
+    before: &Ledger,
+    after: &Ledger,
+) -> BTreeSet<(usize, String)> {
     let differs = |key: &Arc<str>| before.lines.get(key) != after.lines.get(key);
     let keys: BTreeSet<&Arc<str>> =
         before.lines.keys().chain(after.lines.keys()).filter(|k| differs(k)).collect();

@@ -17,45 +17,22 @@ pub struct Reverted {
     pub to: u32,
 }
 
-/// Commits of the live branch that are looked at for approvals.
+/// Commits that are looked through for who has approved a plan.
 const MOST_COMMITS: usize = 1000;
 
-/// The approval of a plan in the trailers of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Approval {
-    /// The digest of the plan, which holds the number of the batch.
-    pub plan: String,
-    /// Who has approved it: `Pillion-By`, or the author.
-    pub by: String,
-}
-
-/// Finds the approvals of people in the trailers of their commits since the last step of a rollout: `Pillion-Action:
-/// Approve`, the set, and the digest of the plan.
-///
-/// # Errors
-/// When git fails.
-pub fn approvals(live: &Live<'_>, name: &str) -> Result<Vec<Approval>, Failure> {
-    let mut found = Vec::new();
-    for commit in live.repository.log(live.head.id, None, Walk::FirstParent)?.take(MOST_COMMITS) {
-        let commit = match commit {
-            Ok(commit) => commit,
-            // Beyond what a shallow clone has there is nothing to be found.
-            Err(failure) if failure.is_beyond_history() => break,
-            Err(failure) => return Err(failure.into()),
-        };
-        if commit.trailer(trailer::SIDECAR_SET).as_deref() != Some(name) {
-            continue;
-        }
+/// Finds out who has approved a plan, from the commits that changed a ledger since its rollout began.
+pub(super) fn approver(live: &Live<'_>, place: Option<&str>, plan: &str) -> Option<String> {
+    let log = live.repository.log(live.head.id, Some(place?), Walk::FirstParent).ok()?;
+    for commit in log.take(MOST_COMMITS).map_while(Result::ok) {
         match commit.trailer(trailer::ACTION).as_deref() {
-            Some("Approve") => {
-                let by = commit.trailer(trailer::BY).unwrap_or_else(|| commit.author.to_string());
-                found.extend(commit.trailer(trailer::PLAN).map(|plan| Approval { plan, by }));
+            Some("Approve") if commit.trailer(trailer::PLAN).as_deref() == Some(plan) => {
+                return Some(commit.trailer(trailer::BY).unwrap_or_else(|| commit.author.to_string()));
             }
-            Some("Batch" | "Open" | "Close") => break,
+            Some("Open") => return None,
             _ => {}
         }
     }
-    Ok(found)
+    None
 }
 
 /// Finds the ledger of a rollout as it was after a batch, 0 for what was so before batch 1; `like` says the released

@@ -2,8 +2,8 @@
 //! not tell, nothing is, so that the first injection is a rollout like any other.
 
 use super::history::removal;
-use super::own_render::first_difference;
-use super::{Failure, Live, Site, check_own_render};
+use super::own_render::{check_rendered_files, first_difference};
+use super::{Failure, Live, Site};
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Edit, Id};
 use crate::model::file_list::{self, slashes};
@@ -286,7 +286,7 @@ fn differing_lines(one: &str, other: &str) -> usize {
 
 /// What of the rendered files does not follow from the ledgers, and what cannot be rendered.
 fn strays(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>, Failure> {
-    let mut found = check_own_render(live, site)?;
+    let mut found = check_rendered_files(live, site)?;
     found.retain(Diagnostic::is_error);
     for stray in found.iter_mut().filter(|d| d.code == Code::LiveNotRendered) {
         // Without ledgers there is no render yet that could put it right.

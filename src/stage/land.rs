@@ -177,10 +177,15 @@ fn before<'r>(
         // What is wrong with the older sources was said when they were rendered; it need not be so any more.
         if !wrong.iter().any(Diagnostic::is_error) {
             let strays = check_own_render(&live, &site)?;
-            diagnostics.extend(strays.into_iter().filter(|d| d.code == Code::LiveNotRendered));
+            diagnostics.extend(strays.into_iter().filter(is_stray));
         }
     }
     Ok((Before { live: Some(live), is_refused }, diagnostics))
+}
+
+/// Returns whether something lies in the rendered folder that render does not make.
+fn is_stray(wrong: &Diagnostic) -> bool {
+    matches!(wrong.code, Code::LiveNotRendered | Code::ManifestNotMade)
 }
 
 /// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.

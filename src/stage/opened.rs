@@ -5,10 +5,13 @@ use super::refusal::Rewritten;
 use super::{Branches, Failure, Live, Manifests};
 use crate::diag::Diagnostic;
 use crate::git::{
-    self, Expected, Id, Move, NewCommit, Pushed, RefUpdate, Release, Repository, Signature, Signing,
+    self, Expected, Id, Move, NewCommit, Pushed, RefUpdate, Release, Repository, Signature, Signing, Time,
     Upstream, trailer,
 };
 use std::path::PathBuf;
+
+/// A head that is farther ahead of the clock, in seconds, has a date that nothing is dated by.
+const MOST_AHEAD: i64 = 600;
 
 /// Where commits wait that are not to be pushed.
 const OUTBOX: &str = "refs/pillion/outbox";
@@ -239,7 +242,8 @@ impl Opened {
         commits: &[Id],
         release: &Release<'_>,
     ) -> Result<(Vec<Id>, Put), Failure> {
-        let released = self.repository.release_all(commits, release, &self.signing()?)?;
+        let release = Release { at: later(live.head.time, release), ..*release };
+        let released = self.repository.release_all(commits, &release, &self.signing()?)?;
         let tip = released.last().copied().unwrap_or(live.head.id);
         let put = self.push_from(tip, Expected::At(live.head.id))?;
         Ok((released, put))
@@ -348,5 +352,31 @@ impl Opened {
             Pushed::Moved => Put::At(commit, place),
             Pushed::Same => Put::Same(commit, place),
         })
+    }
+}
+
+/// Returns the date of a release by nobody: one that is later than that of the head, so that steps which were released one
+/// after the other can be told from staged ones that were pushed together.
+fn later(head: Time, release: &Release<'_>) -> Time {
+    let ahead = head.seconds.saturating_sub(release.at.seconds);
+    if release.by.is_none() && (0..MOST_AHEAD).contains(&ahead) {
+        return Time { seconds: head.seconds.saturating_add(1), ..release.at };
+    }
+    release.at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_releases_is_later_than_the_head() {
+        let time = |seconds| Time { seconds, offset_minutes: 0 };
+        let at = |head, now| later(time(head), &Release { at: time(now), by: None }).seconds;
+        assert_eq!((at(100, 100), at(100, 99), at(100, 101)), (101, 101, 101));
+        // A head from the future takes no date along.
+        assert_eq!((at(i64::MAX, 100), at(100, i64::MIN)), (100, i64::MIN));
+        let ada = crate::git::Identity::new("Ada", "ada@acme.example").unwrap();
+        assert_eq!(later(time(100), &Release { at: time(100), by: Some(&ada) }).seconds, 100);
     }
 }

@@ -3,6 +3,7 @@
 //! Where it is not, somebody has edited rendered files: a batch would overwrite that, or carry it along. So nothing
 //! is written before a person has looked at it.
 
+use super::surplus::{surplus, unlisted};
 use super::{Failure, Live, Site};
 use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
 use crate::git::{Edit, Id};
@@ -20,11 +21,27 @@ enum Compared {
     Differs(String),
 }
 
-/// Says where the rendered files of the live head are not what render makes, and what is wrong with the sources.
+/// Says where the rendered files of the live head are not what render makes, what else is applied with them, where their
+/// list is not that of what is made, and what is wrong with the sources.
 ///
 /// # Errors
 /// When git fails.
 pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>, Failure> {
+    let (mut diagnostics, made) = compared(live, site)?;
+    diagnostics.extend(unlisted(live, site.cluster.as_deref(), &made));
+    Ok(diagnostics)
+}
+
+/// The same, whatever the list says.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn check_rendered_files(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>, Failure> {
+    Ok(compared(live, site)?.0)
+}
+
+/// What is wrong, and the names of what render makes.
+fn compared(live: &Live<'_>, site: &Site) -> Result<(Vec<Diagnostic>, BTreeSet<String>), Failure> {
     let mut diagnostics = Vec::new();
     let mut made = BTreeSet::new();
     let mut inputs = site.inputs().iter();
@@ -60,11 +77,8 @@ pub fn check_own_render(live: &Live<'_>, site: &Site) -> Result<Vec<Diagnostic>,
             (Ok(_), None) => {}
         }
     });
-    // With clusters the list is that of all of them.
-    if site.cluster.is_none() {
-        diagnostics.extend(surplus(live, &made));
-    }
-    failure.map_or(Ok(diagnostics), Err)
+    diagnostics.extend(surplus(live, site.cluster.as_deref(), &made));
+    failure.map_or(Ok((diagnostics, made)), Err)
 }
 
 /// Says what a rendered file is instead of what it should be.
@@ -87,21 +101,7 @@ fn stray(live: &Live<'_>, place: &str, text: &str) -> Result<Option<Diagnostic>,
     Ok(Some(told(live, message).at(first_difference(&name, &present, text))))
 }
 
-/// Says which files are listed as rendered and no longer made.
-fn surplus(live: &Live<'_>, made: &BTreeSet<String>) -> Vec<Diagnostic> {
-    let Some(list) = live.configuration.list_place() else { return Vec::new() };
-    let text = live.rendered().text(Path::new(&list), &list.as_str().into()).unwrap_or_default();
-    let known = file_list::parse(&text);
-    let places = known.difference(made).filter_map(|name| live.configuration.in_rendered(Path::new(name)));
-    let present = places.filter(|place| live.rendered().file(Path::new(place)).is_some());
-    let told = |place: String| {
-        let message = format!("`{place}` of `{}` is no longer made by render", live.branches.live);
-        told(live, message).at(Label::whole_file(place))
-    };
-    present.map(told).collect()
-}
-
-fn told(live: &Live<'_>, message: String) -> Diagnostic {
+pub(super) fn told(live: &Live<'_>, message: String) -> Diagnostic {
     let error = Diagnostic::error(Code::LiveNotRendered, message).because(format!(
         "the head of `{}` is {}; nothing is written on top of it, so that no edit is lost or released along",
         live.branches.live,

@@ -6,7 +6,7 @@ use super::standing::{Standing, Watched, sites, standing};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
 use crate::git::{Commit, Id};
-use crate::stage::{Opened, StagedBranch, Written, foreign_commits, stack};
+use crate::stage::{Opened, StagedBranch, Written, foreign_commits, stack, verify};
 
 /// Steps that one turn takes at most before it waits again.
 const MOST_STEPS: usize = 1000;
@@ -32,6 +32,8 @@ pub struct Work<'a> {
     pub world: &'a mut dyn World,
     /// Batches that nobody applies yet.
     pub not_applied: &'a mut NotApplied,
+    /// A live head whose history was judged, and nothing was wrong: what would be found again.
+    pub sound: &'a mut Option<Id>,
     /// Who hears of it.
     pub audience: &'a mut dyn Audience,
 }
@@ -101,9 +103,13 @@ impl Watching {
         }
         let (mut standing, found) = standing(&live, &sites, &self.names)?;
         wrong.extend(found);
+        if !wrong.iter().any(Diagnostic::is_error) {
+            wrong.extend(verify::recent(&live, *work.sound)?);
+        }
         if wrong.iter().any(Diagnostic::is_error) {
             return Ok(Turn::Refused(wrong));
         }
+        *work.sound = Some(live.head.id);
         self.try_to_tell(work, &live, true)?;
         let mut kept = None;
         loop {

@@ -64,13 +64,13 @@ pub fn serve(
     pace: &Pace,
     listener: &mut dyn Listener,
 ) {
-    let mut not_applied = NotApplied::new();
+    let (mut not_applied, mut sound) = (NotApplied::new(), None);
     let mut failures = 0;
     while !pace.stop.is_requested() {
         let turn = world.fetch(opened).and_then(|()| {
             let (read, mut fetch_at) = (live(opened), Instant::now() + pace.interval);
-            let not_applied = &mut not_applied;
-            let mut work = Work { opened, world: &mut *world, not_applied, audience: &mut *listener };
+            let (not_applied, sound) = (&mut not_applied, &mut sound);
+            let mut work = Work { opened, world: &mut *world, not_applied, sound, audience: &mut *listener };
             watching.head(&mut work, &mut |world, report| {
                 let seen = report.now.map(|now| (now, Instant::now()));
                 let look_at = report.changes_at().zip(seen).map(here);

@@ -119,6 +119,33 @@ impl Folder {
         self.known.difference(&self.made).map(String::as_str)
     }
 
+    /// Returns what lies in the folder and belongs neither to the new state nor to what pillion wrote earlier; a link or a
+    /// pipe has no text, and neither has what cannot be read.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn foreign(&self) -> Result<Vec<(PathBuf, Option<String>)>, Box<Diagnostic>> {
+        let below = self.place.below();
+        let below = below.map_err(|refused| Box::new(refused.diagnostic(&self.name.to_string_lossy())))?;
+        let is_known = |path: &Path| {
+            let name = slashes(path);
+            name == file_list::NAME || self.made.contains(&name) || self.known.contains(&name)
+        };
+        let foreign = below.into_iter().filter(|(path, _)| !is_known(path));
+        Ok(foreign
+            .map(|(path, is_regular)| {
+                let text = is_regular.then(|| self.present(&path).ok().flatten()).flatten();
+                (path, text)
+            })
+            .collect())
+    }
+
+    /// Returns the files of the new state that are there, and that the list does not name.
+    pub fn unlisted(&self) -> impl Iterator<Item = &str> {
+        let unlisted = self.made.difference(&self.known).map(String::as_str);
+        unlisted.filter(|name| matches!(self.present(Path::new(name)), Ok(Some(_))))
+    }
+
     /// Puts every new file in its place, and removes what is no longer made; where one of them fails, nothing is
     /// changed. Returns how many files were written and how many removed.
     ///

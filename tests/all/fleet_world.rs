@@ -129,4 +129,22 @@ impl Repo {
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
     }
+
+    /// One look of a watcher whose API server cannot be reached: it releases nothing, and says what is wrong in git.
+    pub(crate) fn watches(&self) -> (i32, String) {
+        let context = |name: &str| format!("- {{name: {name}, context: {{cluster: none, user: none}}}}\n");
+        let contexts: String = ["none", "prod", "prod-2"].map(context).concat();
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: none\nclusters:\n- {{name: none, cluster: {{server: 'http://127.0.0.1:1'}}}}\nusers:\n- {{name: none, user: {{}}}}\ncontexts:\n{contexts}"
+        );
+        let file = self.path.with_extension("kubeconfig");
+        fs::write(&file, config).unwrap();
+        self.git(&["switch", "-q", "--detach", "main"]);
+        let output = self.at_rest(|_| {
+            let mut command = self.command(env!("CARGO_BIN_EXE_pillion"));
+            command.env("KUBECONFIG", &file).args(["watch", "--once", "--patience", "1s"]).output().unwrap()
+        });
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) fn half_way(world: &World) -> Repo {
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log~3"]);
+    repo.release("pillion/main/log~3");
     repo
 }
 
@@ -81,7 +81,7 @@ fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
     assert_eq!((changed(&repo).trim(), &*trailer(&repo, "Pillion-Action")), ("ledgers/log.yaml", "RollBack"));
     assert!(repo.refused(&["rollback", "log"]).1.contains("already"));
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     let after = ledger(&repo, "main");
     assert_eq!((after.target, after.lines.size(), after.rejected.len()), (None, 0, 1));
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
@@ -99,7 +99,7 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/shop/web.yaml");
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("image: logtail:1.4.2-fix"));
     assert!(!repo.pillion(&["stage"]).contains("batch 4/"), "nothing moves it");
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("image: logtail:1.4.2-fix"));
     repo.pillion(&["verify", "main"]);
     repo.pillion(&["hold", "Deployment.apps/shop/web", "--off"]);

@@ -100,6 +100,10 @@ mod unreadable;
 mod validation;
 mod validation_rules;
 #[cfg(feature = "watch")]
+mod verify_history;
+#[cfg(feature = "watch")]
+mod verify_rendered;
+#[cfg(feature = "watch")]
 mod watch_careless;
 #[cfg(feature = "watch")]
 mod watch_check;

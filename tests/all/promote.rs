@@ -132,7 +132,7 @@ fn a_batch_that_waits_for_an_approval_is_not_released_without() {
         said.contains("next: `pillion approve log 4`, then `pillion promote log` releases batch 4 of 4"),
         "{said}"
     );
-    // An approval may be a commit of its own, which names the plan.
+    // What a message says approves nothing.
     let staged = repo.pillion(&["stage"]);
     let batch = staged.lines().find(|l| l.contains("batch 4/4")).unwrap().split_whitespace().next().unwrap();
     let plan = repo.git(&["log", "-1", "--format=%(trailers:key=Pillion-Plan,valueonly)", batch]);
@@ -141,6 +141,8 @@ fn a_batch_that_waits_for_an_approval_is_not_released_without() {
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.commit(&approval);
     repo.git(&["branch", "-f", "main", "HEAD"]);
+    refused(&repo, &["log"], "batch 4 of `log` waits for");
+    repo.pillion(&["approve", "log", "4"]);
     repo.pillion(&["promote", "log", "--full"]);
     assert_eq!(ledger(&repo, "main").target, None);
 }

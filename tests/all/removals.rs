@@ -116,7 +116,7 @@ fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &[]);
     repo.pillion(&["stage", "--start", "log"]);
     repo.pillion(&["stage", "log"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log~3"]);
+    repo.release("pillion/main/log~3");
     assert_eq!(repo.ledger("main", "log").last_batch(), 1);
     let head = repo.change(&[], &["sidecars/log.yaml"]);
     watch(&repo, 20);
@@ -180,7 +180,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
     assert_eq!(repo.ledger("main", "log").scope.unwrap().removed, 1);
     repo.pillion(&["stage", "log"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
     repo.is_sound_since(&world, base);
 }

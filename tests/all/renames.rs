@@ -183,7 +183,7 @@ fn two_living_sets_with_one_container_are_an_error() {
     repo.pillion(&["stage", "--start", "logger"]);
     assert_eq!(repo.ledger("main", "logger").replaces, ["log".into()]);
     repo.pillion(&["stage", "logger"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/logger"]);
+    repo.release("pillion/main/logger");
     assert_eq!(listed(&repo, "main", "logger"), 4);
     repo.is_sound_since(&world, base);
 }
@@ -194,7 +194,7 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
     let (repo, base) = renamed(&world, false, "log:2");
     repo.pillion(&["stage", "--start", "logger"]);
     repo.pillion(&["stage", "logger"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/logger~3"]);
+    repo.release("pillion/main/logger~3");
     repo.is_sound_since(&world, base);
     let base = repo.change(&[("sidecars/log.yaml", &log("log:1"))], &["sidecars/logger.yaml"]);
     let (_, plan) = repo.says(&["plan"]);
@@ -204,7 +204,7 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
     );
     repo.pillion(&["stage", "--start", "logger"]);
     repo.pillion(&["stage", "logger"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/logger"]);
+    repo.release("pillion/main/logger");
     for commit in repo.since(base) {
         assert_eq!(repo.carriers(&commit, "logtail"), FILES, "{commit}");
     }

@@ -37,7 +37,7 @@ fn begun(world: &World, change: impl Fn(&mut Texts), batches: usize) -> (Repo, S
     let base = repo.git(&["rev-parse", "main"]);
     repo.pillion(&["stage"]);
     let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/log"]);
-    repo.git(&["branch", "-f", "main", staged.lines().nth(batches).unwrap()]);
+    repo.release(staged.lines().nth(batches).unwrap());
     (repo, base)
 }
 
@@ -58,7 +58,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
         assert!(repo.pillion(&[verb]).contains(waits), "{verb}");
     }
     // The next step goes on, and is what the planner makes.
-    repo.git(&["branch", "-f", "main", "pillion/main/log~1"]);
+    repo.release("pillion/main/log~1");
     assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.5.0"));
     is_verified(&repo, &base);
     let before = rendered(&repo, "main");
@@ -70,7 +70,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
             .contains("It takes the place of the rollout to log-5f56f8b99 at batch 4")
     );
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     for path in ["data/events", "shop/cart", "shop/web"] {
         assert!(file(&repo, &format!("rendered/{path}.yaml")).contains("logtail:1.6.0"), "{path}");
     }
@@ -87,7 +87,7 @@ fn with_start_auto_a_newer_edit_is_the_next_target() {
     let (repo, base) = begun(&world, auto, 2);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
     assert!(repo.pillion(&["stage"]).contains("open, logtail 1.4.2 -> 1.6.0"));
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     is_verified(&repo, &base);
 }
 
@@ -118,7 +118,7 @@ fn a_fix_is_one_command_while_the_rollout_is_paused() {
     );
     is_verified(&repo, &base);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert!(file(&repo, "rendered/data/events.yaml").contains("logtail:1.5.1"));
     is_verified(&repo, &base);
 }
@@ -154,7 +154,7 @@ fn while_it_is_paused_people_see_what_resume_does() {
     assert!(status.contains("paused, ") && status.contains("batch 2 of 4 is out"), "{status}");
     assert!(status.contains("next: `pillion resume log`, then batch 3 of 4"), "{status}");
     // Whoever puts all of it onto the branch has resumed it, and that can be read.
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     is_verified(&repo, &base);
 }
 
@@ -180,7 +180,7 @@ fn batches_are_taken_back_in_one_commit() {
     repo.pillion(&["resume", "log"]);
     repo.pillion(&["stage"]);
     assert_eq!(rendered(&repo, "pillion/main/log~3"), two);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert_eq!(ledger(&repo, "main").target, None);
     is_verified(&repo, &base);
 }
@@ -266,7 +266,7 @@ fn a_closed_rollout_goes_back_in_batches() {
     let world = World::new();
     let (repo, base) = begun(&world, |_| (), 0);
     let old = rendered(&repo, &base);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     let new = rendered(&repo, "main");
     repo.pillion(&["rollback", "log", "--reason", "memory leak"]);
     assert_eq!((rendered(&repo, "main"), changed(&repo)), (new.clone(), "ledgers/log.yaml".to_owned()));
@@ -285,7 +285,7 @@ fn a_closed_rollout_goes_back_in_batches() {
     let subjects = repo.git(&["log", "--reverse", "--format=%b", "main..pillion/main/log"]);
     let places = ["CloneSet shop/cart", "StatefulSet data/events"].map(|w| subjects.find(w).unwrap());
     assert!(places[0] < places[1], "the latest batch goes back first: {subjects}");
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert_eq!(rendered(&repo, "main"), old);
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
     refused(&repo, &["rollback", "log"], "went back to `log-546d94cc58` itself");
@@ -297,7 +297,7 @@ fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
     let world = World::new();
     let (repo, base) = begun(&world, |_| (), 3);
     let three = rendered(&repo, "main");
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     let new = rendered(&repo, "main");
     repo.pillion(&["rollback", "log", "--to", "3"]);
     let open = ledger(&repo, "main");
@@ -305,7 +305,7 @@ fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
     assert_eq!(open.target.unwrap().as_deref(), Some("log-5f56f8b99"));
     repo.pillion(&["resume", "log"]);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert_eq!((rendered(&repo, "main"), ledger(&repo, "main").target), (new, None));
     is_verified(&repo, &base);
 }
@@ -314,7 +314,7 @@ fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
 fn what_came_after_close_goes_back_too_and_holds_stay() {
     let world = World::new();
     let (repo, base) = begun(&world, |_| (), 0);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     repo.pillion(&["hold", "deployment/web", "--reason", "sale"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let api = file(&repo, "apps/shop/web.yaml").replace("web", "api");
@@ -326,7 +326,7 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
     let line = ledger(&repo, "main").lines.get("Deployment.apps/shop/api").cloned().unwrap();
     assert_eq!((line.revision.as_deref(), line.batch), (Some("log-5f56f8b99"), None));
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     let carries = |path: &str, tag: &str| file(&repo, path).contains(&format!("logtail:{tag}"));
     assert!(carries("rendered/shop/web.yaml", "1.5.0") && carries("rendered/shop/api.yaml", "1.4.2"));
     assert!(carries("rendered/data/events.yaml", "1.4.2"));
@@ -380,7 +380,7 @@ fn a_workload_that_another_set_has_split_is_not_taken_back() {
     edit(&repo, "sidecars/proxy.yaml", "proxy:1.4.2", "proxy:1.6.0");
     repo.pillion(&["stage", "proxy"]);
     let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/proxy"]);
-    repo.git(&["branch", "-f", "main", staged.lines().nth(1).unwrap()]);
+    repo.release(staged.lines().nth(1).unwrap());
     refused(
         &repo,
         &["rollback", "log", "--to", "1"],
@@ -406,7 +406,7 @@ fn each_cluster_goes_back_by_itself() {
     let base = repo.git(&["rev-parse", "main"]);
     for cluster in ["eu", "us"] {
         repo.pillion(&["stage", "--cluster", cluster]);
-        repo.git(&["branch", "-f", "main", &format!("pillion/main/{cluster}/log")]);
+        repo.release(&format!("pillion/main/{cluster}/log"));
     }
     let eu = repo.git(&["rev-parse", "main:ledgers/eu"]);
     repo.pillion(&["rollback", "log", "--cluster", "us", "--to", "1"]);

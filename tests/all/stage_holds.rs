@@ -60,7 +60,7 @@ pub(crate) fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
 /// Takes all steps of the rollout that lie ahead.
 fn roll_out(repo: &Repo, day: &str) {
     on(repo, day, &["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
 }
 
 /// Everything that was committed since is what pillion makes.
@@ -217,7 +217,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
         before,
         "Open changes no rendered byte"
     );
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert_eq!((line(&repo, WEB), &*image(&repo, "rendered/shop/web.yaml")), (None, "1.5.0"));
     is_verified(&repo, &base);
 }

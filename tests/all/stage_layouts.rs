@@ -175,7 +175,8 @@ fn two_branches_from_the_first_render_to_the_end() {
     let commits = staged(&repo, "env/prod", "pillion/env/prod/log");
     assert_eq!(commits.len(), 6);
     assert!(commits.iter().all(|c| source(c) == second.to_string()));
-    repo.pillion(&["verify", "--base", &before.to_string(), &commits[5]]);
+    let released = repo.as_released("env/prod", &commits[5]);
+    repo.pillion(&["verify", "--base", &before.to_string(), &released]);
     let argo = repo.git(&[
         "show",
         "-s",
@@ -201,7 +202,8 @@ fn two_branches_from_the_first_render_to_the_end() {
     let commits = staged(&repo, "env/prod", "pillion/env/prod/log");
     assert_eq!(commits.len(), 3);
     assert!(repo.git(&["show", &format!("{}:shop/web.yaml", commits[2])]).contains("1.5.0"));
-    repo.pillion(&["verify", "--base", "env/prod~1", &commits[2]]);
+    let released = repo.as_released("env/prod", &commits[2]);
+    repo.pillion(&["verify", "--base", "env/prod~1", &released]);
 }
 
 #[test]

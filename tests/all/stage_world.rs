@@ -66,6 +66,35 @@ impl Repo {
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Puts staged commits onto `main` as a watcher does: one after the other, an hour apart.
+    pub(crate) fn release(&self, tip: &str) -> &Self {
+        if !self.try_git(&["merge-base", "--is-ancestor", "main", tip]).status.success() {
+            self.pillion(&["stage"]);
+        }
+        let head = self.as_released("main", tip);
+        self.git(&["branch", "-f", "main", &head]);
+        self
+    }
+
+    /// Returns staged commits as a watcher would have released them, on top of a branch that is not moved.
+    pub(crate) fn as_released(&self, branch: &str, tip: &str) -> String {
+        let mut head = self.git(&["rev-parse", branch]);
+        let date = |commit: &str| self.git(&["log", "-1", "--format=%ct", commit]).parse::<i64>().unwrap();
+        for staged in self.git(&["rev-list", "--reverse", &format!("{branch}..{tip}")]).lines() {
+            let time = (date(&head) + 3600).max(date(staged));
+            let message = self.git(&["log", "-1", "--format=%B", staged]);
+            let mut command = self.command("git");
+            command.env("GIT_COMMITTER_DATE", format!("{time} +0000"));
+            for who in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{who}_NAME"), "pillion");
+                command.env(format!("GIT_{who}_EMAIL"), "pillion@acme.example");
+            }
+            command.args(["commit-tree", &format!("{staged}^{{tree}}"), "-p", &head, "-m", &message]);
+            head = String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned();
+        }
+        head
+    }
+
     /// Renders the working tree, as a person does.
     pub(crate) fn render(&self) -> &Self {
         let output = self.try_pillion(&["render", "--out", "rendered"]);

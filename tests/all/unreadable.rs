@@ -31,7 +31,7 @@ fn open(world: &World) -> (Repo, Texts) {
     repo.hold(&texts).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log~3"]);
+    repo.release("pillion/main/log~3");
     repo.git(&["switch", "-q", "--detach", "main"]);
     (repo, texts)
 }

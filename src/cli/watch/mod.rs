@@ -459,7 +459,13 @@ fn once(
     settle(&outside.observers, &never, args.patience);
     let mut heard = heard::Once::default();
     let not_applied = &mut NotApplied::new();
-    let turn = watching.turn(&mut Work { opened, world: outside, not_applied, audience: &mut heard });
+    let turn = watching.turn(&mut Work {
+        opened,
+        world: outside,
+        not_applied,
+        sound: &mut None,
+        audience: &mut heard,
+    });
     if let Some(why) = &heard.untold {
         reporter.say(&format!("pillion: {why}; the next run tells it"));
     }

@@ -63,10 +63,15 @@ fn show(
         ..Watching::default()
     };
     let is_screen = std::io::stdout().is_terminal() && !is_json;
-    let mut alarms = NotApplied::new();
+    let (mut alarms, mut sound) = (NotApplied::new(), None);
     loop {
-        let mut work =
-            Work { opened: &opened, world: &mut outside, not_applied: &mut alarms, audience: &mut Silent };
+        let mut work = Work {
+            opened: &opened,
+            world: &mut outside,
+            not_applied: &mut alarms,
+            sound: &mut sound,
+            audience: &mut Silent,
+        };
         let turn = watching.head(&mut work, &mut |_, _| false);
         let text = match &turn {
             Ok(Turn::Settled(report)) if is_json => format!("{}\n", report.json()),
