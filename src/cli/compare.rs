@@ -85,7 +85,8 @@ impl Compare {
             }
         }
         let list = root.join(file_list::NAME);
-        if let Some(name) = folder.unlisted().next() {
+        // Of a file that is not as it should be that is said already.
+        if let Some(name) = folder.unlisted().next().filter(|_| !self.differs) {
             let message = format!("`{}` does not list `{name}`, which is made by render", list.display());
             found.push(stale(&list, 1, None, message));
         }

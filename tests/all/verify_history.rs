@@ -192,6 +192,17 @@ fn a_batch_that_nobody_has_approved_is_reported() {
 }
 
 #[test]
+fn an_approval_is_not_spared_by_a_change_of_the_settings_before_it() {
+    let world = World::new();
+    let (repo, _) = open(&world, "  approve: [1]\n");
+    let base = head(&repo);
+    repo.change(&[("pillion.yaml", SETTINGS)], &[]);
+    repo.pillion(&["promote", "log"]);
+    is_refused(&repo, &base, "batch-not-approved");
+    is_fine(&repo, "main~1");
+}
+
+#[test]
 fn nothing_rides_along_with_a_batch_or_a_verb() {
     let world = World::new();
     let (repo, base) = open(&world, "");

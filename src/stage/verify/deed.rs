@@ -70,9 +70,9 @@ impl Deed {
         }
     }
 
-    /// Returns whether a person's command made it, and nothing that the planner makes by itself.
-    pub(super) fn is_verb(&self) -> bool {
-        !matches!(self, Self::Initial(_) | Self::Move | Self::Steps(_))
+    /// Returns whether one command made it that a person gives for an open rollout.
+    pub(super) fn is_one_command(&self) -> bool {
+        !matches!(self, Self::Initial(_) | Self::Move) && self.judged_steps().len() <= 1
     }
 }
 

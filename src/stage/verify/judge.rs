@@ -38,11 +38,36 @@ pub struct Changed {
     approved_by: Option<String>,
 }
 
+/// Batches that wait for an approval where a way begins: what takes them out of pillion.yaml on the way counts behind it.
+pub(super) struct Approve<'a> {
+    base: Option<&'a Live<'a>>,
+    sites: RefCell<BTreeMap<Option<String>, Site>>,
+}
+
+impl<'a> Approve<'a> {
+    pub(super) fn of_base(base: Option<&'a Live<'a>>) -> Self {
+        Self { base, sites: RefCell::default() }
+    }
+
+    fn of(&self, cluster: Option<&str>, name: &str) -> Vec<u32> {
+        let Some(base) = self.base.filter(|base| base.clusters().contains(&cluster)) else {
+            return Vec::new();
+        };
+        let mut sites = self.sites.borrow_mut();
+        let site = sites.entry(cluster.map(str::to_owned)).or_insert_with(|| base.unjudged_site(cluster).0);
+        site.settings(name).0.approve
+    }
+}
+
 /// The ledgers of a commit, by cluster and name.
 type Ledgers = BTreeMap<Key, Ledger>;
 
 /// Judges what a commit did; `old` is what was live before, None where nothing was.
-pub(super) fn judge(old: Option<&Live<'_>>, new: &Live<'_>) -> Result<Judged, Failure> {
+pub(super) fn judge(
+    old: Option<&Live<'_>>,
+    new: &Live<'_>,
+    approve: &Approve<'_>,
+) -> Result<Judged, Failure> {
     let mut judged = Judged::default();
     if has_same_ledgers(old, new) {
         return Ok(judged);
@@ -53,7 +78,7 @@ pub(super) fn judge(old: Option<&Live<'_>>, new: &Live<'_>) -> Result<Judged, Fa
     let later: Ledgers = sites.iter().flat_map(|(site, _)| ledgers_in(site)).collect();
     let moved = moved(&earlier, &later);
     for (site, wrong) in &sites {
-        Case { old, new, site, earlier: &earlier }.judge(wrong, &moved, &mut judged)?;
+        Case { old, new, site, earlier: &earlier, approve }.judge(wrong, &moved, &mut judged)?;
     }
     for key in &moved {
         let (commit, key) = (new.head.clone(), key.clone());
@@ -137,6 +162,7 @@ struct Case<'a> {
     new: &'a Live<'a>,
     site: &'a Site,
     earlier: &'a Ledgers,
+    approve: &'a Approve<'a>,
 }
 
 impl Case<'_> {
@@ -178,7 +204,8 @@ impl Case<'_> {
     ) -> Result<Result<Changed, Box<Diagnostic>>, Failure> {
         let (new, site) = (self.new, self.site);
         // What follows from a ledger follows from what it was before.
-        let (course, _) = site.course_from(old.unwrap_or(&Ledger::new(&ledger.name)));
+        let (mut course, _) = site.course_from(old.unwrap_or(&Ledger::new(&ledger.name)));
+        course.settings.approve.extend(self.approve.of(site.cluster.as_deref(), &ledger.name));
         let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != ledger.name).collect();
         let change = Change {
             course: &course,
@@ -290,9 +317,9 @@ impl Case<'_> {
 }
 
 impl Changed {
-    /// Returns whether a person's command made it.
+    /// Returns whether a person's command made it: a verb, or one step.
     pub(super) fn is_word_of_person(&self) -> bool {
-        self.commit.trailer(trailer::BY).is_some() && self.deed.is_verb()
+        self.commit.trailer(trailer::BY).is_some() && self.deed.is_one_command()
     }
 
     /// Returns it in words: whose ledger, what was done, by whom.

@@ -18,7 +18,7 @@ use crate::git::{Commit, Id, Repository, Walk};
 use crate::model::ledger::{self, Ledger};
 use crate::plan::{Batch, Circumstances, Course, Step, digest, steps};
 use crate::read::Files as _;
-use judge::{Judged, judge};
+use judge::{Approve, Judged, judge};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +55,11 @@ pub struct Audit {
 pub fn since(repository: &Repository, live: &Live<'_>, config: &Path, base: Id) -> Result<Audit, Failure> {
     let reader = Reader { repository, live, config };
     let way = way(repository, live.head.id, base)?;
+    let begin = match reader.at(base)? {
+        At::Live(begin) => Some(begin),
+        At::Nothing(_) | At::Wrong(_) => None,
+    };
+    let approve = Approve::of_base(begin.as_deref());
     let mut audit = Audit::default();
     let (mut old, mut folders) = (None, BTreeSet::new());
     for (number, commit) in way.commits.iter().enumerate() {
@@ -62,7 +67,7 @@ pub fn since(repository: &Repository, live: &Live<'_>, config: &Path, base: Id) 
         let new = match (reader.at(commit.id)?, &old) {
             (At::Live(new), _) => new,
             (At::Wrong(_), _) if is_base => {
-                old = Some(Before::Unread(commit.clone()));
+                old = Some(Before::Unread(Box::new(commit.clone())));
                 continue;
             }
             (At::Wrong(wrong), _) => {
@@ -82,8 +87,8 @@ pub fn since(repository: &Repository, live: &Live<'_>, config: &Path, base: Id) 
         if !is_base {
             let judged = match &old {
                 Some(Before::Unread(before)) => judge_unread(repository, before, &new)?,
-                Some(Before::Live(old)) => judge(Some(old), &new)?,
-                None => judge(None, &new)?,
+                Some(Before::Live(old)) => judge(Some(old), &new, &approve)?,
+                None => judge(None, &new, &approve)?,
             };
             audit.take(&new, judged);
         }
@@ -108,7 +113,7 @@ impl Audit {
 enum Before<'r> {
     Live(Box<Live<'r>>),
     /// Its pillion.yaml cannot be read.
-    Unread(Commit),
+    Unread(Box<Commit>),
 }
 
 /// What a commit holds.

@@ -1,6 +1,6 @@
 //! What was done to the ledgers of the live branch lately, as `watch` judges it before it goes on.
 
-use super::judge::{Changed, Key, judge};
+use super::judge::{Approve, Changed, Key, judge};
 use super::{At, Reader, at_once, unreadable};
 use crate::diag::{Code, Diagnostic};
 use crate::git::{Commit, Id, Walk};
@@ -118,7 +118,7 @@ impl Recent<'_, '_> {
                 return Ok(());
             }
         };
-        let judged = judge(old.as_deref(), &new)?;
+        let judged = judge(old.as_deref(), &new, &Approve::of_base(None))?;
         for (key, wrong) in judged.wrong {
             self.refuse(key.as_ref(), wrong);
         }
