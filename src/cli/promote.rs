@@ -13,8 +13,8 @@ use crate::model::ledger::Ledger;
 use crate::plan::{Batch, Circumstances, Rest, Step, awaited_approval};
 use crate::stage::verbs::Refused;
 use crate::stage::{
-    Failure, Live, Rollout, Site, Staged, StagedBranch, check_own_render, reverted,
-    reverted_batch, rewritten, stack,
+    Failure, Live, Rollout, Site, Staged, StagedBranch, check_own_render, reverted, reverted_batch,
+    rewritten, stack,
 };
 use crate::write;
 use clap::Args;

@@ -7,8 +7,8 @@ use crate::git::Id;
 use crate::model::repository::Rollout as Settings;
 use crate::plan::{Circumstances, steps};
 use crate::stage::{
-    Live, Rollout, Site, StagedBranch, check_own_render, not_before, reverted, reverted_batch,
-    rewritten, selects_nothing, too_many_batches,
+    Live, Rollout, Site, StagedBranch, check_own_render, not_before, reverted, reverted_batch, rewritten,
+    selects_nothing, too_many_batches,
 };
 
 /// What a live head holds.

@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     edits: u32,
     /// The live head that the agent has applied last.
     pub(crate) applied: Option<Id>,
+    /// The head that was judged last: watchers would find the same.
+    sound: Option<Id>,
 }
 
 impl Shared {
@@ -78,6 +80,7 @@ impl Shared {
             refusals: 0,
             edits: 0,
             applied: None,
+            sound: None,
         }
     }
 }
@@ -253,16 +256,12 @@ pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
 
 /// Commits that a watcher says it has released, each with how often.
 #[derive(Default)]
-pub(crate) struct Heard {
-    released: BTreeMap<Id, u32>,
-    /// The head that the watcher found sound.
-    sound: Option<Id>,
-}
+pub(crate) struct Heard(BTreeMap<Id, u32>);
 
 impl Audience for Heard {
     fn hear(&mut self, report: &Report) {
         for (commit, _) in report.items.iter().filter_map(|item| item.released.as_ref()) {
-            *self.released.entry(*commit).or_default() += 1;
+            *self.0.entry(*commit).or_default() += 1;
         }
     }
 
@@ -280,9 +279,9 @@ pub(crate) fn turn(
     audience: &mut dyn Audience,
 ) -> Result<Turn, Stopped> {
     let world = &mut Sim { shared };
-    let mut sound = audience.sound.take();
+    let mut sound = shared.borrow().sound;
     let ended = watching.turn(&mut Work { opened, world, not_applied, sound: &mut sound, audience });
-    audience.sound = sound;
+    shared.borrow_mut().sound = sound;
     ended
 }
 
@@ -296,7 +295,7 @@ pub(crate) fn head(
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Turn, Stopped> {
     let world = &mut Sim { shared };
-    watching.head(&mut Work { opened, world, not_applied, audience }, &mut |_, _| goes_on())
+    watching.head(&mut Work { opened, world, not_applied, sound: &mut None, audience }, &mut |_, _| goes_on())
 }
 
 /// What a rollout comes to.
@@ -401,7 +400,7 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
     assert!(is_over, "seed {seed:?} comes to no end");
     shared.borrow_mut().is_calm = true;
     turn(&watching, &opened, &shared, &mut alarms[0], &mut heard).unwrap();
-    assert!(heard.released.values().all(|&times| times == 1), "{:?}", heard.released);
+    assert!(heard.0.values().all(|&times| times == 1), "{:?}", heard.0);
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     outcome(&opened, start, &shared.borrow())

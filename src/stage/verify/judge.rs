@@ -243,7 +243,9 @@ impl Case<'_> {
     fn approved_by(&self, deed: &Deed, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
         let (Deed::Steps(steps), Some((live, old))) = (deed, self.old.zip(old)) else { return None };
         let is_approved = |step: &Step| match step {
-            Step::Batch(batch) if old.approved.iter().any(|a| a.plan == batch.plan) => Some(batch.plan.clone()),
+            Step::Batch(batch) if old.approved.iter().any(|a| a.plan == batch.plan) => {
+                Some(batch.plan.clone())
+            }
             _ => None,
         };
         let plan = steps.iter().find_map(is_approved)?;
