@@ -46,7 +46,7 @@ fn unhide(repo: &Repo) {
 fn take_a_step(repo: &Repo) {
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log~2"]);
+    repo.release("pillion/main/log~2");
     repo.git(&["switch", "-q", "--detach", "main"]);
 }
 
@@ -101,7 +101,7 @@ fn a_label_that_is_lost_does_not_end_the_hold() {
     assert!(repo.pillion(&["plan"]).contains("no SidecarSet selects it now"), "{}", repo.pillion(&["plan"]));
     repo.pillion(&["stage", "--start"]);
     repo.pillion(&["stage"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert!(ledger(&repo, "main").target.is_none() && is_held(&repo));
     careless(&repo, "the label again", |repo| {
         repo.put(path, text.clone());

@@ -337,7 +337,7 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
 fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
     let world = World::new();
     let (repo, base) = begun(&world, |_| (), 0);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["rm", "-q", "apps/data/events.yaml"]);
     repo.render().commit("no events any more");
@@ -347,7 +347,7 @@ fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
     assert!(told.contains("next: `pillion stage --start log --accept-missing`"), "{told}");
     refused(&repo, &["stage", "--start", "log"], "workloads-missing");
     repo.pillion(&["stage", "--start", "log", "--accept-missing"]);
-    repo.git(&["branch", "-f", "main", "pillion/main/log"]);
+    repo.release("pillion/main/log");
     assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.4.2"));
     assert_eq!(ledger(&repo, "main").target, None);
     is_verified(&repo, &base);
