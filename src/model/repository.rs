@@ -318,6 +318,19 @@ impl Rollout {
             let why = "is 0: with no pod a minute nothing is ever released".to_owned();
             say(at("podsPerMinute"), why, "write 1 or more, or leave the key out");
         }
+        for (i, _) in self.approve.iter().enumerate().filter(|(_, batch)| **batch == 0) {
+            let why = "is 0, and the first batch is 1: nothing would wait".to_owned();
+            say(at("approve").then(i), why, "write the numbers of batches, as `pillion plan` shows them");
+        }
+        let is_key = |key: &str| key.split('/').filter(|part| !part.is_empty()).count() == 3;
+        for key in self.pods.keys().filter(|key| !is_key(key)) {
+            let why = "is no key of a workload, so its number would count for none".to_owned();
+            say(
+                at("pods").then(key.as_str()),
+                why,
+                "write `KIND[.GROUP]/NAMESPACE/NAME`, such as `Deployment.apps/shop/web`",
+            );
+        }
         #[cfg(feature = "watch")]
         for wrong in super::freeze::Windows::read(&self.freeze).1 {
             let place = at("freeze").then(wrong.index).then(wrong.key);
@@ -392,7 +405,9 @@ mod tests {
 
     #[test]
     fn values_that_mean_nothing_are_said_with_their_places() {
-        let text = format!("{HEAD}rollout:\n  soak: 2 min\n  podsPerMinute: 0\n");
+        let text = format!(
+            "{HEAD}rollout:\n  soak: 2 min\n  podsPerMinute: 0\n  approve: [1, 0]\n  pods: {{web: 5}}\n"
+        );
         let document = Document::read(&"pillion.yaml".into(), 0, 1, &text).unwrap();
         let found: Vec<_> = decode(&document)
             .1
@@ -401,7 +416,9 @@ mod tests {
             .collect();
         let soak = "`rollout.soak` must be a length of time, not `2 min`".to_owned();
         let pods = "`rollout.podsPerMinute` is 0: with no pod a minute nothing is ever released".to_owned();
-        assert_eq!(found, [(soak, 4, 9), (pods, 5, 18)]);
+        let approve = "`rollout.approve[1]` is 0, and the first batch is 1: nothing would wait".to_owned();
+        let web = "`rollout.pods.web` is no key of a workload, so its number would count for none".to_owned();
+        assert_eq!(found, [(soak, 4, 9), (pods, 5, 18), (approve, 6, 16), (web, 7, 15)]);
     }
 
     #[test]
