@@ -21,6 +21,7 @@ pub use contents::Contents;
 pub use file::{File, How, RenderedFile, render_file};
 pub use gather::{Gathered, gather};
 pub use namespaces::Namespaces;
+pub use needles::AnyOf;
 pub use prepare::{Ingredients, Prepared, prepare};
 pub use references::dangling;
 pub use replaced::candidates;

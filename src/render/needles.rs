@@ -28,6 +28,27 @@ pub(super) struct Needles {
     undemanding: Vec<usize>,
 }
 
+/// Words of which one is looked for.
+#[derive(Debug)]
+pub struct AnyOf(AhoCorasick);
+
+impl AnyOf {
+    /// Takes words; None where there are none, or too many for an automaton.
+    pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        if words.is_empty() {
+            return None;
+        }
+        // Escapes hide words.
+        AhoCorasick::new(words.into_iter().chain(["\\"])).ok().map(Self)
+    }
+
+    /// Returns whether a text has one of them.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
 impl Needles {
     /// Collects the words of all selectors, in the order of the sets.
     pub(super) fn new<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {

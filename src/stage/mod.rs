@@ -27,6 +27,7 @@ mod staged_names;
 mod stray;
 mod supposed;
 mod surplus;
+mod twice;
 mod waves;
 mod wording;
 

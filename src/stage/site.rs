@@ -2,6 +2,7 @@
 
 use super::places::shared_files;
 use super::present::holds;
+use super::twice::twice;
 use super::{Supposed, stray_paths};
 use crate::confine::Place;
 use crate::diag::{Code, Diagnostic, Label};
@@ -202,7 +203,7 @@ impl Site {
             first_workloads,
             supposed_rollout: supposed.rollout.clone(),
         };
-        diagnostics.extend(site.twice());
+        diagnostics.extend(twice(&site));
         diagnostics.extend(site.misnamed());
         (site, diagnostics)
     }
@@ -404,22 +405,6 @@ impl Site {
         }
         found
     }
-
-    /// Two manifests of one workload: the cluster has one, and nobody knows which.
-    fn twice(&self) -> Vec<Diagnostic> {
-        let mut first: BTreeMap<&str, (&Document, &Located)> = BTreeMap::new();
-        let mut found = Vec::new();
-        for (document, located) in self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)))
-        {
-            match first.get(&*located.key) {
-                Some((other, at)) => found.push(workload_twice(located, document, other, at)),
-                None => {
-                    first.insert(&located.key, (document, located));
-                }
-            }
-        }
-        found
-    }
 }
 
 /// The annotation of a SidecarSet that says how its own rollouts go.
@@ -592,13 +577,4 @@ fn objects(input: &Input, text: &str) -> Vec<Near> {
     let documents = pieces
         .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
     documents.flat_map(|d| objects_of(&Arc::new(d), namespace_of(input))).collect()
-}
-
-fn workload_twice(located: &Located, document: &Document, other: &Document, first: &Located) -> Diagnostic {
-    let at = |l: &Located| l.base.then("metadata").then("name");
-    Diagnostic::error(Code::WorkloadTwice, format!("`{}` stands in two manifests", located.key))
-        .at(document.label(&at(located), crate::yaml::Part::Value, "here again"))
-        .at(other.label(&at(first), crate::yaml::Part::Value, "first here"))
-        .because("a rollout cannot tell which of them the cluster has")
-        .help("remove one, or name the clusters they belong to in `clusters:` of pillion.yaml")
 }

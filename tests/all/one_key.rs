@@ -130,6 +130,39 @@ fn a_plugin_of_argo_cd_finds_the_batch_once_the_namespace_is_said() {
 }
 
 #[test]
+fn a_second_manifest_without_the_label_does_not_take_the_sidecar_away() {
+    let second = web("{name: web}").replace(", log: \"true\"", "");
+    for (path, text) in [
+        ("apps/zz.yaml", second.clone()),
+        ("apps/zz.yaml", second.replace("name: web}", "name: \"w\\u0065b\"}")),
+        ("apps/zz.json", json_of(&second)),
+        ("apps/zz.yaml", list(&second).replace("config.kubernetes.io/v1\nkind: Resource", "v1\nkind: ")),
+    ] {
+        let world = World::new();
+        let repo = world.init("repo", &[]);
+        let mut all = newer(texts(RULE));
+        repo.hold(&all).commit("start");
+        all.insert(path.into(), text);
+        repo.hold(&all).commit("a second manifest");
+        repo.git(&["switch", "-q", "--detach"]);
+        let before = refs(&repo);
+        for command in EVERY {
+            let (code, said) = repo.refused(command);
+            assert!(
+                code == 1 && said.contains("workload-twice") && said.contains(path),
+                "{command:?}: {said}"
+            );
+        }
+        assert_eq!(before, refs(&repo));
+    }
+}
+
+fn json_of(text: &str) -> String {
+    let document = pillion::yaml::Document::read(&"web.yaml".into(), 0, 1, text).unwrap();
+    document.value().to_string()
+}
+
+#[test]
 fn one_file_is_not_of_two_clusters() {
     for clusters in [
         "clusters: [{name: eu}, {name: us, wave: 1}]\n",

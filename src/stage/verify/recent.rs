@@ -16,7 +16,7 @@ const LOOK_BACK: usize = 10;
 const MOST_FRESH: usize = 1_000;
 
 /// Judges the last changes of the ledgers, back to what a person has said of each with a command, or to `sound`: a head
-/// on which nothing was wrong. What is wrong there holds up every release.
+/// on which nothing was wrong. What is wrong there holds up every release, until commits take it back word for word.
 ///
 /// # Errors
 /// When git fails.
@@ -24,8 +24,9 @@ pub fn recent(live: &Live<'_>, sound: Option<Id>) -> Result<Vec<Diagnostic>, Fai
     let Some(folder) = &live.configuration.layout.ledgers else { return Ok(Vec::new()) };
     let folder = plain(&live.configuration.layout.root.join(folder)).to_string_lossy().into_owned();
     let fresh = Fresh::since(live, sound)?;
-    let mut walk = Recent { live, accepted: BTreeSet::new(), changes: Vec::new(), wrong: Vec::new() };
-    for commit in live.repository.log(live.head.id, Some(&folder), Walk::FirstParent)?.take(LOOK_BACK) {
+    let log = live.repository.log(live.head.id, Some(&folder), Walk::FirstParent)?.take(LOOK_BACK);
+    let mut walk = Recent::new(live, folder);
+    for commit in log {
         let looked = commit.map_err(Failure::from).and_then(|commit| {
             if !fresh.contains(commit.id) {
                 return Ok(false);
@@ -42,9 +43,7 @@ pub fn recent(live: &Live<'_>, sound: Option<Id>) -> Result<Vec<Diagnostic>, Fai
         }
     }
     walk.look_for_folders(&fresh)?;
-    let oldest_first: Vec<&Changed> = walk.changes.iter().rev().collect();
-    walk.wrong.extend(at_once::together(live, &oldest_first));
-    Ok(walk.wrong)
+    walk.finish()
 }
 
 /// The commits that were not judged yet; None: all of them.
@@ -70,17 +69,53 @@ impl Fresh {
     }
 }
 
+/// The numbers of the states, newest first and each before and after, that together changed nothing.
+fn taken_back<S: PartialEq>(states: &[(Option<S>, Option<S>)]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut newest = 0;
+    while let Some((_, after)) = states.get(newest) {
+        let is_same = |older: &usize| after.is_some() && states[*older].0 == *after;
+        match (newest..states.len()).rev().find(is_same) {
+            Some(oldest) => {
+                found.extend(newest..=oldest);
+                newest = oldest + 1;
+            }
+            None => newest += 1,
+        }
+    }
+    found
+}
+
 /// A walk to older commits.
 struct Recent<'a, 'r> {
     live: &'a Live<'r>,
+    /// The folder of the ledgers.
+    folder: String,
     /// Ledgers of which a person has said something since.
     accepted: BTreeSet<Key>,
-    /// What was done since, newest first.
-    changes: Vec<Changed>,
-    wrong: Vec<Diagnostic>,
+    /// The tree before each commit that was looked at, and that of the commit, newest first.
+    trees: Vec<(Id, Id)>,
+    /// What was done since, newest first, each with the number of its commit.
+    changes: Vec<(usize, Changed)>,
+    /// What is wrong, alike; a ledger or the commit as a whole.
+    wrong: Vec<(usize, Option<Key>, Diagnostic)>,
+    /// Rendered files in a folder that pillion.yaml named once.
+    left_behind: Vec<Diagnostic>,
 }
 
-impl Recent<'_, '_> {
+impl<'a, 'r> Recent<'a, 'r> {
+    fn new(live: &'a Live<'r>, folder: String) -> Self {
+        Self {
+            live,
+            folder,
+            accepted: BTreeSet::new(),
+            trees: Vec::new(),
+            changes: Vec::new(),
+            wrong: Vec::new(),
+            left_behind: Vec::new(),
+        }
+    }
+
     /// Looks for folders that pillion.yaml named as that of the rendered files, and that still hold some.
     fn look_for_folders(&mut self, fresh: &Fresh) -> Result<(), Failure> {
         let (repository, source) = (self.live.repository, self.live.source.id);
@@ -96,7 +131,7 @@ impl Recent<'_, '_> {
             }
             let Some(&parent) = commit.parents.first() else { break };
             if let Ok(At::Live(old)) = reader.at(parent) {
-                self.wrong.extend(left_behind(&old.configuration, self.live));
+                self.left_behind.extend(left_behind(&old.configuration, self.live));
             }
         }
         Ok(())
@@ -105,6 +140,7 @@ impl Recent<'_, '_> {
     fn look(&mut self, commit: &Commit) -> Result<(), Failure> {
         let reader = Reader { repository: self.live.repository, live: self.live, config: &self.live.config };
         let Some(&parent) = commit.parents.first() else { return Ok(()) };
+        self.trees.push((self.live.repository.commit(parent)?.tree, commit.tree));
         let (old, new) = match (reader.at(parent)?, reader.at(commit.id)?) {
             (At::Live(old), At::Live(new)) => (Some(old), new),
             // The first ledgers came with pillion.yaml.
@@ -120,30 +156,90 @@ impl Recent<'_, '_> {
         };
         let judged = judge(old.as_deref(), &new, &Approve::of_base(None))?;
         for (key, wrong) in judged.wrong {
-            self.refuse(key.as_ref(), wrong);
+            self.refuse(key, wrong);
         }
         for changed in judged.changed {
             let key = changed.key.clone();
             if let Some(wrong) = at_once::in_one(self.live, &changed) {
-                self.refuse(Some(&key), wrong);
+                self.refuse(Some(key.clone()), wrong);
             }
             if changed.is_word_of_person() {
                 self.accepted.insert(key.clone());
             }
             if !self.accepted.contains(&key) {
-                self.changes.push(changed);
+                self.changes.push((self.trees.len() - 1, changed));
             }
         }
         Ok(())
     }
 
-    fn refuse(&mut self, key: Option<&Key>, wrong: Diagnostic) {
-        let is_accepted = match key {
+    fn refuse(&mut self, key: Option<Key>, wrong: Diagnostic) {
+        let is_accepted = match &key {
             Some(key) => self.accepted.contains(key),
             None => !self.accepted.is_empty(),
         };
         if !is_accepted {
-            self.wrong.push(wrong);
+            self.wrong.push((self.trees.len() - 1, key, wrong));
         }
+    }
+
+    /// Returns what is wrong and was not taken back since.
+    fn finish(self) -> Result<Vec<Diagnostic>, Failure> {
+        let mut found = Vec::new();
+        for (look, key, wrong) in &self.wrong {
+            let is_about_ledgers =
+                matches!(wrong.code, Code::LedgerNotPlanned | Code::BatchesAtOnce | Code::UnreadableCommit);
+            if !is_about_ledgers || !self.is_taken_back(*look, key.as_ref())? {
+                found.push(wrong.clone());
+            }
+        }
+        let mut oldest_first: Vec<&Changed> = Vec::new();
+        for (look, changed) in self.changes.iter().rev() {
+            if !self.is_taken_back(*look, Some(&changed.key))? {
+                oldest_first.push(changed);
+            }
+        }
+        found.extend(self.left_behind.iter().cloned());
+        found.extend(at_once::together(self.live, &oldest_first));
+        Ok(found)
+    }
+
+    /// Returns whether a ledger, or all of them, became again what it was before a look: the revert of a revert leaves
+    /// nothing that is to be judged.
+    fn is_taken_back(&self, look: usize, key: Option<&Key>) -> Result<bool, Failure> {
+        let configuration = &self.live.configuration;
+        let place = match key {
+            Some((cluster, name)) => configuration.ledger_place(cluster.as_deref(), name),
+            None => Some(self.folder.clone()),
+        };
+        let Some(place) = place else { return Ok(false) };
+        let id =
+            |tree: Id| Ok::<_, Failure>(self.live.repository.entry_at(tree, &place)?.map(|entry| entry.id));
+        let mut states = Vec::new();
+        for (before, after) in &self.trees {
+            states.push((id(*before)?, id(*after)?));
+        }
+        Ok(taken_back(&states).contains(&look))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taken_back;
+
+    #[test]
+    fn what_became_again_what_it_was_is_taken_back_once() {
+        let numbers = |states: &[(u32, u32)]| -> Vec<usize> {
+            let states: Vec<_> = states.iter().map(|(a, b)| (Some(*a), Some(*b))).collect();
+            taken_back(&states).into_iter().collect()
+        };
+        // A revert of a revert, with a step before it and one behind it.
+        assert_eq!(numbers(&[(2, 3), (1, 2), (2, 1), (1, 2)]), [1, 2]);
+        // Done, taken back, and done again: that is done.
+        assert_eq!(numbers(&[(0, 9), (9, 0), (0, 9)]), [0, 1]);
+        assert_eq!(numbers(&[(9, 0), (0, 9)]), [0, 1]);
+        assert!(numbers(&[(1, 9), (0, 1)]).is_empty());
+        // A ledger that is not there is no state.
+        assert!(taken_back::<u32>(&[(None, None)]).is_empty());
     }
 }
