@@ -45,6 +45,9 @@ pub struct Expected {
     pub is_ordered: bool,
     /// What its own partition must say; None: the workload is not split by this rollout.
     pub partition: Option<u32>,
+    /// What git says of the partition of a kind that has one, where this rollout does not split it; `0` where it says
+    /// nothing.
+    pub own_partition: Option<Arc<str>>,
     /// Pods that its partition keeps as they were, by what git says of it (ours or its owner's).
     pub kept: u32,
     /// More requested CPU or memory than before, in words; None: no more.
@@ -115,8 +118,18 @@ fn expected(course: &Course<'_>, ledger: &Ledger, unit: &Unit, line: &Line, befo
         template,
         sidecars,
         partition: line.partition,
+        own_partition: own_partition(unit).filter(|_| line.partition.is_none()),
         kept,
     }
+}
+
+fn own_partition(unit: &Unit) -> Option<Arc<str>> {
+    let at = unit.located.kind.partition.as_ref()?;
+    Some(match at.find(unit.located.object(&unit.document)) {
+        None | Some(Value::Null) => "0".into(),
+        Some(Value::String(text)) => text.as_str().into(),
+        Some(value) => value.to_string().into(),
+    })
 }
 
 /// Tells whether its pods come one after another.

@@ -178,6 +178,7 @@ fn expected(key: &'static str) -> impl Strategy<Value = Expected> {
             gone: [].into(),
             is_ordered,
             partition: None,
+            own_partition: None,
             kept,
             more_requests,
             limits: Vec::new(),

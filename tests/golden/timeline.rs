@@ -67,6 +67,7 @@ struct Carrier {
     #[serde(default)]
     gone: Vec<String>,
     partition: Option<u32>,
+    own_partition: Option<String>,
     #[serde(default)]
     kept: u32,
     more_requests: Option<String>,
@@ -261,6 +262,7 @@ fn released(out: &Out) -> Released {
         gone: shared(&of.gone),
         is_ordered: of.ordered,
         partition: of.partition,
+        own_partition: of.own_partition.as_deref().map(Arc::from),
         kept: of.kept,
         more_requests: of.more_requests.clone(),
         limits: of.limits.iter().map(|(name, limit)| (name.as_str().into(), limit.clone())).collect(),
