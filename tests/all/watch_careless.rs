@@ -99,11 +99,11 @@ impl Deed {
     ];
 
     /// Until it is put right, no watcher may commit anything. With ledgers alone and no rollout open, a file with
-    /// another name is a workload less by a person's commit.
+    /// another name is a workload less by a person's commit, and nobody knows what a build should have made.
     fn stops_everything(self, is_counted: bool) -> bool {
         match self {
             Self::DeleteSet | Self::MistypeSelector => false,
-            Self::HideManifest => is_counted,
+            Self::HideManifest | Self::Build(Build::LosesOne) => is_counted,
             _ => true,
         }
     }
