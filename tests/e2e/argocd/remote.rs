@@ -94,8 +94,22 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 fn answer(mut stream: TcpStream, manifest: &str) {
     let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", manifest.len());
     let _ = stream.set_nonblocking(false);
+    // An answer that comes before the request is garbage to Go's client.
+    read_request(&stream);
     let _ = stream.write_all(format!("{head}{manifest}").as_bytes());
     // Closed with a request unread, the answer would be lost.
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let _ = stream.read_to_end(&mut Vec::new());
+}
+
+/// Reads to the end of the head of a request, or until whoever sends it is gone.
+fn read_request(mut stream: &TcpStream) {
+    let _ = stream.set_read_timeout(Some(SOON));
+    let (mut head, mut more) = (Vec::new(), [0; 512]);
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut more) {
+            Ok(n @ 1..) => head.extend_from_slice(&more[..n]),
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
