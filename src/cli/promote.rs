@@ -211,8 +211,7 @@ impl Promotion<'_> {
         let mut before = &rollout.ledger;
         for step in rollout.steps.iter().take(number) {
             let Step::Batch(batch) = step else { break };
-            let awaited = awaited_approval(&rollout.course, before, batch);
-            if awaited.is_some_and(|plan| !before.approved.iter().any(|a| a.plan == plan)) {
+            if is_unapproved(rollout, before, batch) {
                 return Some(self.waits(rollout, batch));
             }
             before = &batch.ledger;
@@ -278,11 +277,10 @@ impl Promotion<'_> {
             Some(Step::Batch(batch)) => {
                 let (pods, moves) = (batch.pods(), batch.moves.len() as u64);
                 let before = ledger_before(rollout, number);
-                let waits = awaited_approval(&rollout.course, before, batch)
-                    .filter(|plan| !before.approved.iter().any(|a| a.plan == *plan));
-                let approve = waits.map_or_else(String::new, |_| {
-                    format!("`pillion approve {name} {}{options}`, then ", batch.number)
-                });
+                let approve = match is_unapproved(rollout, before, batch) {
+                    true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
+                    false => String::new(),
+                };
                 format!(
                     "{approve}{promote} releases batch {} of {}: {} of {}",
                     batch.number,
@@ -298,6 +296,12 @@ impl Promotion<'_> {
             _ => format!("`pillion status {name}{options}` shows where it stands"),
         }
     }
+}
+
+/// Returns whether a batch waits for a person, and the ledger before it has no approval of its plan.
+fn is_unapproved(rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> bool {
+    let awaited = awaited_approval(&rollout.course, before, batch);
+    awaited.is_some_and(|plan| !before.approved.iter().any(|a| a.plan == plan))
 }
 
 /// Returns the ledger that a step follows.

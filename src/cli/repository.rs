@@ -5,6 +5,7 @@ use super::report::Reporter;
 use super::{Common, ENVIRONMENT, USAGE, clock, inputs};
 use crate::git::{Id, Release, Repository};
 use crate::model::file_list::slashes;
+use crate::plan::cluster_option;
 use crate::read::{Disk, named, plain, text};
 use crate::stage::{Branches, Configuration, Failure, Live, Manifests, configuration_of};
 pub(super) use crate::stage::{Opened, Put};
@@ -157,7 +158,7 @@ pub(super) fn clusters<'l>(
 
 /// Returns the options that a command to be typed next needs, too: the cluster, and the manifests.
 pub(super) fn options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
-    let mut options = cluster.map_or_else(String::new, |cluster| format!(" --cluster {cluster}"));
+    let mut options = cluster_option(cluster);
     if let Some(file) = &args.manifests {
         options.push_str(&format!(" --manifests {}", file.display()));
     }

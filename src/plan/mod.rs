@@ -78,7 +78,8 @@ pub use outage::{Outage, outage};
 pub use rest::Rest;
 pub use scope::{Counted, recounted};
 pub use step::{
-    Batch, Circumstances, Course, Move, Step, Successor, can_start, digest, newer, next_step, steps,
+    Batch, Circumstances, Course, Move, Step, Successor, can_start, cluster_option, digest, newer, next_step,
+    steps,
 };
 pub use surroundings::{Near, Surroundings, may_hold_objects, near, objects_of};
 

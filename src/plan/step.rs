@@ -173,12 +173,15 @@ impl Batch {
     }
 }
 
+/// Returns the option that commands name a cluster by, with a blank before it; nothing where there is only one.
+pub fn cluster_option(cluster: Option<&str>) -> String {
+    cluster.map_or_else(String::new, |cluster| format!(" --cluster {cluster}"))
+}
+
 impl Course<'_> {
     /// Returns the rollout as commands name it: `NAME`, with `--cluster` where there are several.
     pub fn in_commands(&self) -> String {
-        let cluster =
-            self.cluster.as_ref().map_or_else(String::new, |cluster| format!(" --cluster {cluster}"));
-        format!("{}{cluster}", self.name)
+        format!("{}{}", self.name, cluster_option(self.cluster.as_deref()))
     }
 
     /// Returns the pods of a workload: from the ledger, from git, from pillion.yaml. None: nobody says.

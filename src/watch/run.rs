@@ -6,6 +6,7 @@ use super::standing::{Standing, Watched, sites, standing};
 use super::world::{Stopped, World};
 use crate::diag::Diagnostic;
 use crate::git::{Commit, Id};
+use crate::plan::cluster_option;
 use crate::stage::{Opened, StagedBranch, Written, foreign_commits, stack, verify};
 
 /// Steps that one turn takes at most before it waits again.
@@ -154,7 +155,7 @@ impl Watching {
             let examined = branch.examine(live, watched.name())?;
             let config = live.configuration.layout.root.join("pillion.yaml");
             let names = (branch.short(), watched.name());
-            let option = watched.cluster.as_ref().map_or_else(String::new, |c| format!(" --cluster {c}"));
+            let option = cluster_option(watched.cluster.as_deref());
             if let Some(wrong) = foreign_commits(&config, names, &examined.foreign(), &option) {
                 work.audience.hear_foreign(&wrong);
                 continue;

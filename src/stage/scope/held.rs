@@ -4,6 +4,7 @@
 use super::{Past, Tree, unaccounted};
 use crate::diag::{Code, Diagnostic, counted};
 use crate::model::ledger::{Ledger, Line};
+use crate::plan::cluster_option;
 use crate::stage::Site;
 use crate::stage::present::Presence;
 use crate::stage::site::held_by_people;
@@ -62,7 +63,7 @@ fn told(site: &Site, ledger: &Ledger, missing: &[(Arc<str>, Option<PathBuf>)]) -
     );
     let error = Diagnostic::error(Code::WorkloadsMissing, message);
     let error = super::named(error, missing, site.configuration.ledger_place(site.cluster.as_deref(), name));
-    let cluster = site.cluster.as_ref().map_or_else(String::new, |c| format!(" --cluster {c}"));
+    let cluster = cluster_option(site.cluster.as_deref());
     let key = missing.first().map_or("WORKLOAD", |(key, _)| key);
     error.help(format!(
         "{}; where it is gone on purpose, `pillion hold {key} --sidecarset {name} --off{cluster}` ends the hold",

@@ -8,7 +8,7 @@ use super::{Branches, Live, Manifests, Site};
 use crate::diag::{Code, Diagnostic, Label, counted};
 use crate::git::{Id, Repository, Walk};
 use crate::model::ledger::{Ledger, Scope, decode};
-use crate::plan::Counted;
+use crate::plan::{Counted, cluster_option};
 use crate::yaml::{Document, Path as YamlPath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -236,7 +236,7 @@ impl Case<'_> {
     }
 
     fn cluster_option(&self) -> String {
-        self.site.cluster.as_ref().map_or_else(String::new, |c| format!(" --cluster {c}"))
+        cluster_option(self.site.cluster.as_deref())
     }
 }
 

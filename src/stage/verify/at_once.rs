@@ -8,6 +8,7 @@ use super::deed::Deed;
 use super::judge::{Changed, Key};
 use crate::diag::{Code, Diagnostic, Label};
 use crate::git::{Commit, Identity, trailer};
+use crate::plan::cluster_option;
 use crate::stage::Live;
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ fn is_one_push(before: &Commit, after: &Commit, identity: &Identity) -> bool {
 
 fn told(live: &Live<'_>, changed: &Changed, message: String) -> Diagnostic {
     let (cluster, name) = &changed.key;
-    let option = cluster.as_ref().map_or_else(String::new, |cluster| format!(" --cluster {cluster}"));
+    let option = cluster_option(cluster.as_deref());
     let place = live.configuration.ledger_place(cluster.as_deref(), name).unwrap_or_default();
     let back = match &changed.deed {
         Deed::Steps(steps) => steps.iter().find_map(|step| match step {

@@ -7,7 +7,7 @@ use crate::git::{Commit, Id, Walk};
 use crate::read::plain;
 use crate::stage::surplus::left_behind;
 use crate::stage::{Failure, Live};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes of ledgers that are looked at: older ones were judged when they were new.
 const LOOK_BACK: usize = 10;
@@ -185,41 +185,46 @@ impl<'a, 'r> Recent<'a, 'r> {
 
     /// Returns what is wrong and was not taken back since.
     fn finish(self) -> Result<Vec<Diagnostic>, Failure> {
-        let mut found = Vec::new();
-        for (look, key, wrong) in &self.wrong {
-            let is_about_ledgers =
-                matches!(wrong.code, Code::LedgerNotPlanned | Code::BatchesAtOnce | Code::UnreadableCommit);
-            if !is_about_ledgers || !self.is_taken_back(*look, key.as_ref())? {
-                found.push(wrong.clone());
-            }
+        let named = self.wrong.iter().map(|(_, key, _)| key.clone());
+        let named = named.chain(self.changes.iter().map(|(_, changed)| Some(changed.key.clone())));
+        let mut undone = BTreeMap::new();
+        for key in named.collect::<BTreeSet<Option<Key>>>() {
+            let looks = self.taken_back(key.as_ref())?;
+            undone.insert(key, looks);
         }
-        let mut oldest_first: Vec<&Changed> = Vec::new();
-        for (look, changed) in self.changes.iter().rev() {
-            if !self.is_taken_back(*look, Some(&changed.key))? {
-                oldest_first.push(changed);
-            }
-        }
-        found.extend(self.left_behind.iter().cloned());
+        let is_undone = |look: usize, key: &Option<Key>| undone.get(key).is_some_and(|l| l.contains(&look));
+        let is_about_ledgers = |wrong: &Diagnostic| {
+            matches!(wrong.code, Code::LedgerNotPlanned | Code::BatchesAtOnce | Code::UnreadableCommit)
+        };
+        let stands = self
+            .wrong
+            .into_iter()
+            .filter(|(look, key, wrong)| !is_about_ledgers(wrong) || !is_undone(*look, key));
+        let mut found: Vec<Diagnostic> = stands.map(|(_, _, wrong)| wrong).collect();
+        let done = self.changes.iter().rev();
+        let done = done.filter(|(look, changed)| !is_undone(*look, &Some(changed.key.clone())));
+        let oldest_first: Vec<&Changed> = done.map(|(_, changed)| changed).collect();
+        found.extend(self.left_behind);
         found.extend(at_once::together(self.live, &oldest_first));
         Ok(found)
     }
 
-    /// Returns whether a ledger, or all of them, became again what it was before a look: the revert of a revert leaves
-    /// nothing that is to be judged.
-    fn is_taken_back(&self, look: usize, key: Option<&Key>) -> Result<bool, Failure> {
+    /// Returns the looks between which a ledger, or all of them, became again what it was before: the revert of a revert
+    /// leaves nothing that is to be judged.
+    fn taken_back(&self, key: Option<&Key>) -> Result<BTreeSet<usize>, Failure> {
         let configuration = &self.live.configuration;
         let place = match key {
             Some((cluster, name)) => configuration.ledger_place(cluster.as_deref(), name),
             None => Some(self.folder.clone()),
         };
-        let Some(place) = place else { return Ok(false) };
+        let Some(place) = place else { return Ok(BTreeSet::new()) };
         let id =
             |tree: Id| Ok::<_, Failure>(self.live.repository.entry_at(tree, &place)?.map(|entry| entry.id));
         let mut states = Vec::new();
         for (before, after) in &self.trees {
             states.push((id(*before)?, id(*after)?));
         }
-        Ok(taken_back(&states).contains(&look))
+        Ok(taken_back(&states))
     }
 }
 
