@@ -45,7 +45,7 @@ fuzz TARGET SECONDS="60":
 
 # Compare with further recorded answers of the real Kruise: folders that hold injection/, rollout/ and so on, joined by `:`.
 conformance FOLDERS:
-    PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- injection:: validation:: rollout
+    PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- inject::conformance model::validation:: rollout::pods
 
 # What the release workflow makes of this machine's target, and tries: archive, checksums, bill of materials.
 release TARGET="x86_64-unknown-linux-musl":

@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/all/fuzz_bodies.rs"]
+#[path = "../../tests/all/fuzz/manifests.rs"]
 #[allow(dead_code, reason = "each target runs one of the bodies")]
-mod fuzz_bodies;
+mod manifests;
 
-fuzz_target!(|data: &[u8]| fuzz_bodies::read_edit_write(data));
+fuzz_target!(|data: &[u8]| manifests::read_edit_write(data));

@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/all/fuzz_received.rs"]
+#[path = "../../tests/all/fuzz/untrusted_input.rs"]
 #[allow(dead_code, reason = "each target runs one of the bodies")]
-mod fuzz_received;
+mod untrusted_input;
 
-fuzz_target!(|data: &[u8]| fuzz_received::read_watch_line(data));
+fuzz_target!(|data: &[u8]| untrusted_input::read_watch_line(data));

@@ -4,7 +4,7 @@ use crate::harness::api::{DEPLOYMENTS, STATEFUL_SETS};
 use crate::harness::namespace::Namespace;
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
-use crate::played::{self, copy, example};
+use crate::transcript_runner::{self, copy, example};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -115,7 +115,7 @@ fn the_example_shows_what_happens(version: Version) {
         Version::Helm4 => Repository::without_plugin(version),
     };
     let page = if version == Version::Helm3 { "helm3.md" } else { "README.md" };
-    played::check(&example("helm").join(page), || repository.command("/bin/sh", &[]));
+    transcript_runner::check(&example("helm").join(page), || repository.command("/bin/sh", &[]));
 }
 
 fn a_chart_gets_sidecars_and_its_hooks_get_none(version: Version) {

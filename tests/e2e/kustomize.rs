@@ -2,7 +2,7 @@
 
 use crate::harness::sandbox;
 use crate::harness::tools::tool;
-use crate::played::{self, copy, example};
+use crate::transcript_runner::{self, copy, example};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -225,7 +225,9 @@ fn files_that_are_edited_in_place_are_not_deleted(repository: &Repository) {
 #[ignore = "needs the real kustomize: cargo test --test e2e -- --ignored"]
 fn the_example_shows_what_happens() {
     let repository = Repository::with("tools");
-    played::check(&example("kustomize-exec").join("README.md"), || repository.command("/bin/sh", &[]));
+    transcript_runner::check(&example("kustomize-exec").join("README.md"), || {
+        repository.command("/bin/sh", &[])
+    });
 }
 
 macro_rules! tests {

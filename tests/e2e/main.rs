@@ -1,11 +1,11 @@
 //! Tests on a real control plane with simulated nodes: `cargo test --test e2e -- --ignored`. See README.md beside this file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../all/git_world.rs"]
-#[expect(dead_code, reason = "shared with the tests of the rooms, which use all of it")]
-mod git_world;
-#[path = "../all/played.rs"]
-mod played;
+#[path = "../all/support/git_fixtures.rs"]
+#[expect(dead_code, reason = "shared with the tests of the modules, which use all of it")]
+mod git_fixtures;
+#[path = "../all/support/transcript_runner.rs"]
+mod transcript_runner;
 
 mod harness;
 

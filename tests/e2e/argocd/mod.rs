@@ -5,7 +5,7 @@ mod failing;
 mod health;
 mod remote;
 
-use crate::git_world::Repo;
+use crate::git_fixtures::Repo;
 use crate::harness::api::PODS;
 use crate::harness::git_server::GitServer;
 use crate::harness::namespace::Namespace;

@@ -3,7 +3,7 @@
 use super::git_server::GitServer;
 use super::kubectl::Kubectl;
 use super::wait::{SOON, wait_for};
-use crate::git_world::Repo;
+use crate::git_fixtures::Repo;
 use pillion::git::Id;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -1,6 +1,6 @@
 //! A git server: a bare repository that is reached by a `file://` URL.
 
-use crate::git_world::{Repo, World};
+use crate::git_fixtures::{Repo, World};
 
 pub(crate) struct GitServer {
     world: World,

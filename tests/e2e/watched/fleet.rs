@@ -1,6 +1,6 @@
 //! A repository for a test: applications, SidecarSets and pillion.yaml, where nothing is rendered yet.
 
-use crate::git_world::Repo;
+use crate::git_fixtures::Repo;
 use std::fmt::Write as _;
 
 /// The folder of what the agent applies.

@@ -2,7 +2,7 @@
 
 use super::deploy;
 use super::fleet::{Fleet, Layout, RENDERED, sidecar_file};
-use crate::git_world::Repo;
+use crate::git_fixtures::Repo;
 use crate::harness::agent::{Agent, Applies};
 use crate::harness::api::PODS;
 use crate::harness::git_server::GitServer;

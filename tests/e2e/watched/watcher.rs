@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use super::story::Story;
-use crate::git_world::Repo;
+use crate::git_fixtures::Repo;
 use crate::harness::wait::{SOON, wait_for};
 use jiff::Timestamp;
 use serde_json::Value;

@@ -1,0 +1,7 @@
+//! Tests of the command line: arguments, exit codes, output, and single commands.
+
+mod command_line;
+mod doctor;
+mod invocation;
+mod plan;
+mod promote;

@@ -1,0 +1,181 @@
+//! `pillion promote`: a person releases the next batch, or several, each as a commit of its own.
+
+use crate::stage::holds::edit;
+use crate::stage::transitions::{changed, half_way, ledger, trailer};
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, newer, released};
+
+/// The example with its rollout open and no batch out.
+fn open(world: &World) -> Repo {
+    let repo = released(world, "repo");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.hold(&newer(example())).commit("logtail 1.5.0");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    repo.pillion(&["stage", "--start", "log"]);
+    repo
+}
+
+fn head(repo: &Repo) -> String {
+    repo.git(&["rev-parse", "main"])
+}
+
+/// Nothing is released, and the message says why.
+fn refused(repo: &Repo, args: &[&str], words: &str) {
+    let before = head(repo);
+    let (code, said) = repo.refused(&[&["promote"], args].concat());
+    assert!(code == 1 && said.contains(words), "{args:?}: {said}");
+    assert_eq!(head(repo), before);
+}
+
+#[test]
+fn the_next_batch_is_one_commit_of_a_person() {
+    let world = World::new();
+    let repo = open(&world);
+    let base = head(&repo);
+    // It is the commit that stage foretells, but for who and when.
+    let staged = repo.git(&["log", "-1", "--format=%T%n%P%n%B", "pillion/main/log~4"]);
+    let said = repo.pillion(&["promote", "log"]);
+    let by = "Pillion-By: A Person <a@example.com>\n";
+    let made = repo.git(&["log", "-1", "--format=%T%n%P%n%B", "main"]);
+    assert!(made.contains(by) && made.replace(by, "") == staged, "{made}\n{staged}");
+    assert_eq!(repo.git(&["log", "-1", "--format=%an %cn", "main"]), "A Person pillion");
+    assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
+    assert_eq!((ledger(&repo, "main").last_batch(), repo.git(&["rev-parse", "main~1"])), (1, base.clone()));
+    assert!(said.contains("looked at no pod and waited for no soak"), "{said}");
+    assert!(
+        said.ends_with("next: `pillion promote log` releases batch 2 of 4: 1 pod of 1 workload\n")
+            || said.contains("releases batch 2 of 4"),
+        "{said}"
+    );
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.pillion(&["verify", "--base", &base]);
+}
+
+#[test]
+fn several_batches_are_several_commits_and_one_push() {
+    let world = World::new();
+    let first = released(&world, "first");
+    first.hold(&newer(example())).commit("logtail 1.5.0");
+    let origin = world.clone(&first, "origin.git", &["--bare"]);
+    let clone = world.clone(&origin, "clone", &[]);
+    clone.pillion(&["stage", "--start"]);
+    let base = origin.git(&["rev-parse", "main"]);
+    let dry = clone.pillion(&["promote", "log", "--full", "--dry-run"]);
+    assert!(
+        dry.contains("would release log: batch 4/4") && dry.contains("would release log: close"),
+        "{dry}"
+    );
+    assert_eq!(origin.git(&["rev-parse", "main"]), base);
+    clone.pillion(&["promote", "log", "--to", "3"]);
+    let numbers = origin.git(&[
+        "log",
+        "--reverse",
+        "--format=%(trailers:key=Pillion-Batch,valueonly)",
+        &format!("{base}..main"),
+    ]);
+    assert_eq!(numbers.split_whitespace().collect::<Vec<_>>(), ["1/4", "2/4", "3/4"]);
+    let before = origin.git(&["rev-parse", "main"]);
+    let said = clone.pillion(&["promote", "log", "--full"]);
+    assert!(said.contains("log: close, logtail 1.5.0 is released\npushed to origin/main\n"), "{said}");
+    assert_eq!(origin.git(&["rev-list", "--count", &format!("{before}..main")]), "2");
+    let everybody = origin.git(&[
+        "log",
+        "--format=%an|%(trailers:key=Pillion-By,valueonly,separator=)",
+        &format!("{base}..main"),
+    ]);
+    assert!(everybody.lines().all(|line| line == "A Person|A Person <a@example.com>"), "{everybody}");
+    clone.git(&["pull", "-q"]);
+    assert_eq!(ledger(&clone, "main").target, None);
+    clone.pillion(&["verify", "--base", &base]);
+    refused(&clone, &["log"], "no rollout of `log` is open: everything carries what");
+}
+
+#[test]
+fn what_a_person_does_first_is_named() {
+    let world = World::new();
+    let repo = released(&world, "repo");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.hold(&newer(example())).commit("logtail 1.5.0");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    refused(&repo, &["lgo"], "did you mean `log`?");
+    refused(&repo, &["log"], "no rollout of `log` is open: `pillion stage --start log` opens it");
+    repo.pillion(&["stage", "--start", "log"]);
+    refused(&repo, &["log", "--to", "9"], "has no batch 9: 4 is the last one; `--full`");
+    repo.pillion(&["promote", "log"]);
+    refused(&repo, &["log", "--to", "1"], "batch 1 of `log` is out already");
+    repo.pillion(&["pause", "log", "--reason", "lunch"]);
+    refused(
+        &repo,
+        &["log"],
+        "is paused at batch 1 by A Person <a@example.com>: lunch; `pillion resume log` lets it go on",
+    );
+    repo.pillion(&["resume", "log"]);
+    repo.pillion(&["promote", "log", "--full"]);
+    assert_eq!(ledger(&repo, "main").target, None);
+}
+
+#[test]
+fn a_batch_that_waits_for_an_approval_is_not_released_without() {
+    let world = World::new();
+    let repo = half_way(&world);
+    edit(&repo, "pillion.yaml", "rollout:\n", "rollout:\n  approve: [3, 4]\n");
+    refused(&repo, &["log"], "batch 3 of `log` waits for `pillion approve log 3`");
+    repo.pillion(&["approve", "log", "3"]);
+    // Of several steps none is released where one of them waits.
+    refused(
+        &repo,
+        &["log", "--full"],
+        "waits for `pillion approve log 4`; `--to 3` releases what comes before it",
+    );
+    let said = repo.pillion(&["promote", "log", "--to", "3"]);
+    assert!(
+        said.contains("next: `pillion approve log 4`, then `pillion promote log` releases batch 4 of 4"),
+        "{said}"
+    );
+    // What a message says approves nothing.
+    let staged = repo.pillion(&["stage"]);
+    let batch = staged.lines().find(|l| l.contains("batch 4/4")).unwrap().split_whitespace().next().unwrap();
+    let plan = repo.git(&["log", "-1", "--format=%(trailers:key=Pillion-Plan,valueonly)", batch]);
+    let approval =
+        format!("fine\n\nPillion-Action: Approve\nPillion-Plan: {}\nPillion-SidecarSet: log", plan.trim());
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.commit(&approval);
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    refused(&repo, &["log"], "batch 4 of `log` waits for");
+    repo.pillion(&["approve", "log", "4"]);
+    repo.pillion(&["promote", "log", "--full"]);
+    assert_eq!(ledger(&repo, "main").target, None);
+}
+
+#[test]
+fn nothing_is_released_over_what_somebody_has_done_by_hand() {
+    let world = World::new();
+    let repo = half_way(&world);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["revert", "--no-edit", "HEAD"]);
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    refused(&repo, &["log"], "pillion rollback log --to 1");
+    let other = World::new();
+    let repo = half_way(&other);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    let web = String::from_utf8(repo.show("main:rendered/shop/web.yaml")).unwrap();
+    repo.put("rendered/shop/web.yaml", web.replace("web:", "evil:")).commit("an edit of what is rendered");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    refused(&repo, &["log"], "live-not-rendered");
+    let third = World::new();
+    let repo = half_way(&third);
+    edit(&repo, "pillion.yaml", "sources: [apps]", "sources: [apps/data]");
+    refused(&repo, &["log"], "workloads-missing");
+}
+
+#[test]
+fn the_commits_can_be_left_here() {
+    let world = World::new();
+    let repo = open(&world);
+    let before = head(&repo);
+    let said = repo.pillion(&["promote", "log", "--to", "2", "--no-push"]);
+    assert!(said.ends_with("next: `git branch --force main refs/pillion/outbox` releases it\n"), "{said}");
+    assert_eq!(head(&repo), before);
+    assert_eq!(repo.git(&["rev-list", "--count", "main..refs/pillion/outbox"]), "2");
+    assert_eq!(trailer(&repo, "Pillion-Action"), "Open");
+}

@@ -1,0 +1,48 @@
+//! Has every diagnostic code a case under golden/ that shows it as users see it?
+
+use pillion::diag::Code;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Codes that no folder of small files can show, each with the reason.
+const NOT_BY_A_CASE: [(Code, &str); 5] = [
+    (Code::EditCheckFailed, "only a bug in pillion gives it"),
+    (Code::DocumentTooLarge, "needs a document of more than 64 MiB; src/yaml/tests.rs makes one"),
+    (Code::RevisionNotFound, "validation says it first; golden/inject/told.txt has its words"),
+    (Code::VolumeNotDefined, "validation says it first; golden/inject/told.txt has its words"),
+    (
+        Code::FileTooLarge,
+        "needs a file of more than 512 MiB; tests/all/cli/command_line.rs makes one without content",
+    ),
+];
+
+#[test]
+fn every_code_has_a_golden_case() {
+    let mut text = String::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), &mut text);
+    let is_shown =
+        |name: &str| text.contains(&format!("[{name}]")) || text.contains(&format!("\"code\": \"{name}\""));
+    let excused: BTreeSet<Code> = NOT_BY_A_CASE.iter().map(|(code, _)| *code).collect();
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|c| !excused.contains(c))
+        .map(|c| c.name())
+        .filter(|n| !is_shown(n))
+        .collect();
+    assert!(missing.is_empty(), "codes without a case under golden/: {missing:?}");
+    let needless: Vec<&str> = excused.iter().map(|c| c.name()).filter(|n| is_shown(n)).collect();
+    assert!(needless.is_empty(), "these have a case after all: {needless:?}");
+}
+
+/// Reads what the cases below a folder expect on both streams.
+fn collect(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).expect("golden/ can be read") {
+        let path = entry.expect("golden/ can be read").path();
+        if path.is_dir() {
+            collect(&path, text);
+        } else if path.file_name().is_some_and(|n| n == "stderr.txt" || n == "stdout.txt") {
+            text.push_str(&fs::read_to_string(&path).expect("what is expected is text"));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The bodies of the fuzz targets, and a bounded run of them.
+
+mod manifests;
+mod smoke;
+mod untrusted_input;

@@ -1,0 +1,183 @@
+//! The fuzz targets' bodies over their seeds, and over bytes made from the seeds: the same ones every time.
+
+use crate::fuzz::manifests::{decode_sidecar_set, read_edit_write};
+use crate::fuzz::untrusted_input;
+use std::path::Path;
+
+/// Texts that are put into seeds.
+const PIECES: &[&str] = &[
+    "- ", "? ", ": ", "&a ", "*a", "!!str ", "|", ">-", "|+", "\"", "'", "[", "]", "{", "}", ",", "#", " #c",
+    "\n", "\n\n", "  ", "\t", "a: ", "<<: ", "yes", "0x1", "---\n", "...\n", "\\", "\r\n", "\r", "é",
+    "\u{feff}", "\u{2028}", "\0", "😀",
+];
+
+/// Texts that are put into SidecarSets.
+const WORDS: &[&str] = &[
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1.5",
+    "true",
+    "\"\"",
+    "[[]]",
+    "{a: {b: []}}",
+    "99999999999999999999",
+    "100%",
+    "-",
+    "1e400",
+    "0.0000000001",
+    "memory*",
+    "max(cpu, 1",
+    "(",
+    ")",
+    "/0",
+    "HotUpgrade",
+    "matchExpressions: [{key: a}]",
+    "\n    ",
+    "\n  ",
+    ": ",
+    "- ",
+    "namespace: x\n",
+    "v1alpha1",
+    "metadata.labels['a']",
+    "(?=x)",
+    "é",
+    "\u{2028}",
+];
+
+/// A small generator of numbers, always the same ones.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or(0) % n.max(1)
+    }
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz").join(target);
+    let entries = std::fs::read_dir(folder).expect("the folder of seeds is there");
+    let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+    files.sort();
+    files.iter().flat_map(std::fs::read).collect()
+}
+
+#[test]
+fn bytes_never_end_in_a_panic_or_a_wrong_edit() {
+    run("read_edit_write", PIECES, read_edit_write);
+}
+
+#[test]
+fn bytes_never_end_in_a_panic_of_the_decoder() {
+    run("decode_sidecar_set", WORDS, decode_sidecar_set);
+}
+
+/// Texts that are put into what others send.
+const SENT: &[&str] = &[
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1e400",
+    "99999999999999999999",
+    "true",
+    "\"\"",
+    "\"",
+    ",",
+    ":",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\\u0000",
+    "\\ud800",
+    "\u{202e}",
+    "\u{1b}",
+    "\n",
+    "\n\n",
+    "\r",
+    "\0",
+    " ",
+    "9999-12-31T23:59:59Z",
+    "0000-01-01T00:00:00Z",
+    "\"kind\":\"Status\"",
+    "100644 a\0",
+    "40000 b\0",
+    "120000 ../x\0",
+    "160000 s\0",
+    "..",
+    "/",
+    ".git",
+    "../x",
+    "Pillion-Action: Batch",
+    "Signed-off-by: a",
+    ": ",
+    "- ",
+    "é",
+    "😀",
+];
+
+#[cfg(feature = "watch")]
+#[test]
+fn lines_of_watches_never_end_in_a_panic() {
+    run("read_watch_line", SENT, untrusted_input::read_watch_line);
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn pages_of_lists_never_end_in_a_panic() {
+    run("read_list_page", SENT, untrusted_input::read_list_page);
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn answers_of_forges_are_one_short_line_at_most() {
+    run("read_forge_answer", SENT, untrusted_input::read_forge_answer);
+}
+
+#[test]
+fn nobody_writes_trailers_of_pillion() {
+    run("read_trailers", SENT, untrusted_input::read_trailers);
+}
+
+#[test]
+fn ledgers_are_read_as_they_were_written() {
+    run("read_ledger", SENT, untrusted_input::read_ledger);
+}
+
+#[test]
+fn lists_of_files_lead_nowhere_else() {
+    run("read_file_list", SENT, untrusted_input::read_file_list);
+}
+
+#[test]
+fn trees_are_written_nowhere_else() {
+    run("read_git_tree", SENT, untrusted_input::read_git_tree);
+}
+
+/// Runs a body over its seeds, and over seeds into which pieces were put or out of which bytes were cut.
+fn run(target: &str, pieces: &[&str], body: fn(&[u8])) {
+    let (seeds, mut numbers) = (seeds(target), Numbers(1));
+    assert!(seeds.len() > 2);
+    seeds.iter().for_each(|seed| body(seed));
+    // FUZZ_COUNT=1000000 for a long run by hand.
+    let count = std::env::var("FUZZ_COUNT").ok().and_then(|c| c.parse().ok()).unwrap_or(3000);
+    for _ in 0..count {
+        let mut bytes = seeds[numbers.below(seeds.len())].clone();
+        for _ in 0..=numbers.below(4) {
+            let at = numbers.below(bytes.len() + 1);
+            match numbers.below(3) {
+                0 => drop(bytes.splice(at..at, pieces[numbers.below(pieces.len())].bytes())),
+                1 => drop(bytes.drain(at..(at + numbers.below(9)).min(bytes.len()))),
+                _ => {
+                    let from = numbers.below(bytes.len());
+                    let piece = bytes[from..(from + numbers.below(30)).min(bytes.len())].to_vec();
+                    drop(bytes.splice(at..at, piece));
+                }
+            }
+        }
+        body(&bytes);
+    }
+}

@@ -1,0 +1,116 @@
+//! The words of every diagnostic of injection: golden/inject/told.txt, written anew with UPDATE_GOLDEN=1.
+
+use crate::inject::rules::Scene;
+use pillion::diag::{Code, Diagnostic, Severity};
+use std::path::Path;
+
+const APP: &str = "containers: [{name: app, image: a}]";
+
+fn scenes() -> Vec<Scene> {
+    let log = ("log", "containers: [{name: log, image: 'log:1'}]");
+    let two = [log, ("zog", "containers: [{name: log, image: z}]")];
+    let patch = |value: &str| {
+        format!(
+            "initContainers: [{{name: i-{value}, image: l}}]\npatchPodMetadata: [{{annotations: {{k: {value}}}, patchPolicy: Overwrite}}]"
+        )
+    };
+    let (one, other) = (patch("one"), patch("other"));
+    let merge = |patch: &str| {
+        format!(
+            "containers: [{{name: log, image: l}}]\npatchPodMetadata: [{{annotations: {{k: '{patch}'}}, patchPolicy: MergePatchJson}}]"
+        )
+    };
+    let (good, bad) = (merge("{}"), merge("text"));
+    let annotated = |sets: &[(&str, &str)], annotation: &str| {
+        Scene::of(
+            sets,
+            &format!(
+                "metadata: {{name: web-0, labels: {{app: web}}, annotations: {{{annotation}}}}}\nspec: {{{APP}}}"
+            ),
+        )
+    };
+    let transfer = "containers: [{name: log, image: l, transferEnv: [{sourceContainerName: nope, envName: A}, {sourceContainerName: app, envNames: [B, C]}, {sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.labels['no']\"}}, envName: D}]}]";
+    let resources = |names: &str, expressions: &str| {
+        format!(
+            "containers: [{{name: log, image: l, resourcesPolicy: {{targetContainersMode: sum, targetContainersNameRegex: '{names}', resourcesExpr: {expressions}}}}}]"
+        )
+    };
+    let revision = |strategy: &str| format!("containers: [{{name: log, image: l}}]\n{strategy}");
+    let with_volume = "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]";
+    let other_volume = "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}]\nimagePullSecrets: [{name: sec}]";
+    let token = "containers: [{name: app, volumeMounts: [{name: t, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]}]";
+    let priority = |value: &str| {
+        format!(
+            "containers: [{{name: app, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: {value}}}]}}, {{name: aux}}]"
+        )
+    };
+    vec![
+        Scene::new(&[log], "containers: [{name: log, image: own}]"),
+        Scene::new(&two, APP),
+        Scene::new(&[("two", "containers: [{name: x-1, image: x}, {name: x, image: x, upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}}]")], APP),
+        Scene::new(&[log], "initContainers: [{name: log}]\ncontainers: [{name: app}]"),
+        Scene::new(&[log, ("init", "initContainers: [{name: log, image: z}]")], APP),
+        Scene::new(&[("one", &one), ("two", &other)], APP),
+        Scene::new(&[log, ("mesh", "containers: [{name: mesh, image: m}]\nimagePullSecrets: [{name: s}]")], APP),
+        Scene::new(&[("log", "namespaceSelector: {matchLabels: {team: a}}\ncontainers: [{name: log, image: l}]")], APP).namespace("shop", None),
+        Scene::new(&[("log", &revision("injectionStrategy: {revision: {revisionName: log-0}}"))], APP),
+        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v2}}"))], APP).history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
+        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v1, policy: Partial}}\nupdateStrategy: {partition: 30%}"))], APP).history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
+        Scene::new(&[("log", "containers: [{name: log, image: l, volumeMounts: [{name: nowhere, mountPath: /n}]}]")], APP),
+        annotated(&[("log", &good)], "k: text"),
+        annotated(&[("log", &bad)], "k: '{}'"),
+        annotated(&[("log", &bad)], ""),
+        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::inject::Annotations::Kruise),
+        Scene::new(&[("log", transfer)], APP),
+        Scene::new(&[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")], token),
+        Scene::new(&[("log", "initContainers: [{name: prepare, image: p, podInjectPolicy: BeforeAppContainer}]")], APP),
+        Scene::new(&[], &priority("high")),
+        Scene::new(&[], &priority("'5'")).template(),
+        Scene::new(&[("log", with_volume)], APP).next().sets(&[]),
+        Scene::new(&[("log", with_volume)], APP).next().sets(&[("log", other_volume)]),
+        Scene::new(&[("log", &resources("^main$", "{limits: {cpu: cpu}}"))], APP),
+        Scene::new(&[("log", &resources("(", "{limits: {cpu: cpu}}"))], APP),
+        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu*100m, memory: 5Q}}"))], APP),
+        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu-1}}"))], APP),
+        Scene::new(&[("log", &resources(".*", "{limits: {cpu: cpu}, requests: {memory: '1.5'}}"))], APP),
+        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu}}"))], "containers: [{name: app, resources: {requests: {cpu: lots}}}]"),
+        Scene::of(&[log], "metadata: {labels: {app: 1}}\nspec: {containers: nope}"),
+    ]
+}
+
+fn shown(diagnostic: &Diagnostic) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let mut lines = vec![format!("{severity}[{}]: {}", diagnostic.code.name(), diagnostic.message)];
+    lines.extend(
+        diagnostic.labels.iter().map(|l| format!("  --> {}: {}", l.file, l.text).trim_end().to_owned()),
+    );
+    lines.extend(diagnostic.field.iter().map(|field| format!("  = field: {field}")));
+    lines.extend(diagnostic.notes.iter().map(|note| format!("  = note: {note}")));
+    lines.extend(diagnostic.help.iter().map(|help| format!("  = help: {help}")));
+    lines.join("\n")
+}
+
+#[test]
+fn words_of_the_diagnostics() {
+    let scenes = scenes();
+    let told: Vec<Diagnostic> = scenes.iter().flat_map(|scene| scene.run().diagnostics).collect();
+    for diagnostic in &told {
+        assert!(!diagnostic.labels.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
+    }
+    let is_ours = |code: &&Code| (Code::ContainerNameTaken..=Code::ResourcesPlainNumber).contains(*code);
+    for code in Code::ALL.iter().filter(is_ours) {
+        assert!(told.iter().any(|d| d.code == *code), "no scene shows {}", code.name());
+    }
+    let text = told.iter().map(|d| shown(d) + "\n").collect::<Vec<_>>().join("\n");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inject/told.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().expect("it is in a folder")).expect("the folder can be made");
+        std::fs::write(&file, &text).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, golden, "run with UPDATE_GOLDEN=1 and read the difference");
+}

@@ -1,0 +1,5 @@
+//! Tests of injection: recorded answers of Kruise, single rules, and the wording of diagnostics.
+
+mod conformance;
+mod diagnostics;
+mod rules;

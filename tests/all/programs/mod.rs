@@ -1,0 +1,4 @@
+//! Tests of child processes: each ends with pillion.
+
+#[cfg(target_os = "linux")]
+mod termination;

@@ -1,0 +1,3 @@
+//! Tests of reading: a folder and a commit give the same inputs.
+
+mod worktree_and_commit;

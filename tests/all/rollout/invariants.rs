@@ -1,0 +1,404 @@
+//! Rollouts over workloads: where they end, and what no step on the way ever does.
+
+use crate::support::cluster_view::{Texts, folder, load};
+use crate::support::rollout_fixtures::ledger_at;
+use pillion::model::ledger::{Ledger, decode, emit};
+use pillion::plan::partition::keep;
+use pillion::plan::unavailable::max_unavailable;
+use pillion::plan::{Batch, Circumstances, Step, next_step, steps};
+use pillion::stage::Site;
+use pillion::yaml::{Document, Path};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces: [{folder: ., name: default}]\n";
+
+/// The ledger at what is written now: what `init rollout` makes.
+fn at_present(texts: &Texts) -> String {
+    ledger_at(&texts["sidecars/log.yaml"])
+}
+
+fn read(text: &str) -> Ledger {
+    let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, text).unwrap());
+    let (ledger, wrong) = decode(&document, &Path::root());
+    assert!(wrong.is_empty(), "{wrong:?}\n{text}");
+    ledger.unwrap()
+}
+
+/// The rendered texts by file.
+fn rendered(texts: &Texts) -> BTreeMap<String, String> {
+    let (site, wrong) = load(texts);
+    assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
+    rendered_of(&site)
+}
+
+fn rendered_of(site: &Site) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    site.render(&site.prepared.renderer, |input, text, file| {
+        assert!(!file.diagnostics.iter().any(|d| d.is_error()), "{:?}", file.diagnostics);
+        files.insert(input.name.to_string(), file.new.unwrap_or_else(|| text.to_string()));
+    });
+    files
+}
+
+#[test]
+fn the_worked_example() {
+    let mut texts = folder("examples/rollout");
+    texts.retain(|path, _| !path.ends_with(".md"));
+    texts.insert("ledgers/log.yaml".into(), at_present(&texts));
+    let set = texts.get_mut("sidecars/log.yaml").unwrap();
+    *set = set.replace("1.4.2", "1.5.0");
+    let (site, found) = load(&texts);
+    assert_eq!(found.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["not-staged-yet"]);
+    let (course, _) = site.course("log");
+    let observed = [("Deployment.apps/shop/web".into(), 10)].into();
+    let given = Circumstances { observed, ..Circumstances::default() };
+    let steps = steps(&course, &site.ledger("log"), &given, 20);
+    let said: Vec<String> = steps.iter().map(told).collect();
+    assert_eq!(
+        said,
+        [
+            "open",
+            "1: StatefulSet.apps/data/events 0-1/3 recreated 1 down, keeps 2; 1 of 21 updated",
+            "2: StatefulSet.apps/data/events 1-3/3 recreated 1 down, CloneSet.apps.kruise.io/shop/cart 0-3/8 in place 2 down, keeps 5; 6 of 21 updated",
+            "3: CloneSet.apps.kruise.io/shop/cart 3-8/8 in place 2 down, Deployment.apps/shop/web 0-10/10 recreated 2 down; 21 of 21 updated",
+            "close; Job.batch/shop/import held: the template of a Job cannot change",
+        ]
+    );
+}
+
+fn told(step: &Step) -> String {
+    match step {
+        Step::Open(_) => "open".to_owned(),
+        Step::Close(ledger) => {
+            let held =
+                ledger.lines.iter().filter_map(|(k, l)| Some(format!("; {k} held: {}", l.held.as_ref()?)));
+            format!("close{}", held.collect::<String>())
+        }
+        Step::Resume(_) => "resume".to_owned(),
+        Step::Rest(rest) => rest.to_string(),
+        Step::Batch(batch) => {
+            let moves = batch.moves.iter().map(|m| {
+                let kept = m.partition.map_or_else(String::new, |n| format!(", keeps {n}"));
+                let of = m.of.map_or_else(|| "?".to_owned(), |n| n.to_string());
+                format!("{} {}-{}/{of} {} {} down{kept}", m.key, m.from, m.to, m.taking.how.words(), m.down)
+            });
+            let moves: Vec<String> = moves.collect();
+            format!(
+                "{}: {}; {} of {} updated",
+                batch.number,
+                moves.join(", "),
+                batch.updated,
+                batch.matched_pods
+            )
+        }
+    }
+}
+
+/// A kind of workload, and its number of pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Deployment(u32),
+    StatefulSet(u32),
+    /// With its own partition.
+    Kept(u32, u32),
+    CloneSet(u32),
+    Unknown,
+    CronJob,
+    Job,
+    Pod,
+}
+
+fn manifest(shape: Shape, name: &str, image: u32) -> String {
+    let spec = |indent: &str| {
+        format!(
+            "{indent}metadata:\n{indent}  labels: {{app: {name}, log: \"true\"}}\n{indent}spec:\n{indent}  containers:\n{indent}  - name: app\n{indent}    image: app:{image}\n"
+        )
+    };
+    let head = |version: &str, kind: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
+    };
+    let pods = |n: u32| format!("spec:\n  replicas: {n}\n");
+    match shape {
+        Shape::Deployment(n) => head("apps/v1", "Deployment") + &pods(n) + "  template:\n" + &spec("    "),
+        Shape::StatefulSet(n) => head("apps/v1", "StatefulSet") + &pods(n) + "  template:\n" + &spec("    "),
+        Shape::Kept(n, kept) => {
+            let own = format!(
+                "  updateStrategy:\n    type: RollingUpdate\n    rollingUpdate: {{partition: {kept}}}\n"
+            );
+            head("apps/v1", "StatefulSet") + &pods(n) + &own + "  template:\n" + &spec("    ")
+        }
+        Shape::CloneSet(n) => {
+            let own = "  updateStrategy:\n    type: InPlaceIfPossible\n";
+            head("apps.kruise.io/v1alpha1", "CloneSet") + &pods(n) + own + "  template:\n" + &spec("    ")
+        }
+        Shape::Unknown => head("apps/v1", "Deployment") + "spec:\n  template:\n" + &spec("    "),
+        Shape::CronJob => {
+            head("batch/v1", "CronJob")
+                + "spec:\n  jobTemplate:\n    spec:\n      template:\n"
+                + &spec("        ")
+        }
+        Shape::Job => head("batch/v1", "Job") + "spec:\n  template:\n" + &spec("    "),
+        Shape::Pod => {
+            let text = spec("");
+            let text = text.replacen("metadata:\n", &format!("metadata:\n  name: {name}\n"), 1);
+            format!("apiVersion: v1\nkind: Pod\n{text}")
+        }
+    }
+}
+
+fn set(image: u32, strategy: &str) -> String {
+    format!(
+        "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {{name: log}}\nspec:\n  selector: {{matchLabels: {{log: \"true\"}}}}\n  updateStrategy: {strategy}\n  containers:\n  - name: logtail\n    image: logtail:{image}\n"
+    )
+}
+
+/// What a repository is made of in these tests.
+#[derive(Debug, Clone)]
+struct World {
+    shapes: Vec<(Shape, u32)>,
+    image: u32,
+    strategy: &'static str,
+    rollout: &'static str,
+}
+
+impl World {
+    fn texts(&self, ledger: Option<&str>) -> Texts {
+        let mut texts = Texts::new();
+        texts.insert("pillion.yaml".into(), format!("{PILLION}{}", self.rollout));
+        texts.insert("sidecars/log.yaml".into(), set(self.image, self.strategy));
+        texts.insert("apps/none.yaml".into(), "# nothing\n".into());
+        for (i, (shape, image)) in self.shapes.iter().enumerate() {
+            texts.insert(format!("apps/w{i}.yaml"), manifest(*shape, &format!("w{i}"), *image));
+        }
+        if let Some(ledger) = ledger {
+            texts.insert("ledgers/log.yaml".into(), ledger.to_owned());
+        }
+        texts
+    }
+}
+
+const STRATEGIES: &[&str] = &[
+    "{type: RollingUpdate}",
+    "{maxUnavailable: 1}",
+    "{maxUnavailable: 2}",
+    "{maxUnavailable: 50%}",
+    "{partition: 1}",
+    "{partition: 50%, maxUnavailable: 2}",
+];
+const ROLLOUTS: &[&str] = &[
+    "",
+    "rollout: {steps: [1, 100%]}\n",
+    "rollout: {steps: [50%, 100%], split: Never}\n",
+    "rollout: {steps: [2, 4, 50%]}\n",
+];
+
+/// Invariant 5, over one rollout from the first step to the last.
+fn check_steps(site: &Site, steps: &[Step], before: &Ledger) {
+    let (course, _) = site.course("log");
+    let strategy = &course.settings.strategy;
+    let mut updated = 0;
+    let mut number = before.last_batch();
+    for step in steps {
+        let Step::Batch(batch) = step else { continue };
+        number += 1;
+        assert_eq!(batch.number, number);
+        let pods = batch.matched_pods;
+        let kept = keep(strategy.partition.as_ref(), pods as usize);
+        assert!(batch.updated as usize + kept <= pods as usize, "partition: {}", told(step));
+        let mut moving = batch.moves.iter().filter(|m| m.taking.how.moves_pods() && m.of != Some(0));
+        let is_alone =
+            moving.next().is_none_or(|m| m.is_oversized || m.of.is_none()) && moving.next().is_none();
+        if let Some(bound) = &strategy.max_unavailable {
+            let down: u32 = batch.moves.iter().map(|m| m.down).sum();
+            let bound = max_unavailable(bound, pods as usize);
+            assert!(is_alone || down as usize <= bound, "maxUnavailable: {}", told(step));
+        }
+        if let Some(steps) = &course.settings.steps {
+            let end = steps.iter().map(|s| max_unavailable(s, pods as usize)).filter(|n| *n > updated).min();
+            let end = end.unwrap_or(pods as usize);
+            assert!(is_alone || batch.updated as usize <= end, "steps: {}", told(step));
+        }
+        assert!(!batch.moves.is_empty());
+        assert!(batch.updated as usize >= updated);
+        updated = batch.updated as usize;
+        assert_eq!(emit(&read(&emit(&batch.ledger))), emit(&batch.ledger), "what is written is read");
+    }
+}
+
+/// Plays a rollout to its end on files, one commit's worth after the other.
+fn play(world: &World, mut ledger: String) -> (String, Vec<String>) {
+    let (mut said, mut unchanged) = (Vec::new(), None);
+    for _ in 0..200 {
+        let (site, wrong) = load(&world.texts(Some(&ledger)));
+        assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
+        if let Some(before) = unchanged.take() {
+            assert_eq!(before, rendered_of(&site), "Open and Close change no rendered byte");
+        }
+        let (course, _) = site.course("log");
+        let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
+        said.push(told(&step));
+        match step {
+            Step::Open(after) | Step::Close(after) | Step::Resume(after) => {
+                unchanged = Some(rendered_of(&site));
+                ledger = emit(&after);
+            }
+            Step::Batch(Batch { ledger: after, .. }) => ledger = emit(&after),
+            Step::Rest(_) => return (ledger, said),
+        }
+    }
+    panic!("no end: {said:#?}");
+}
+
+fn check_world(world: &World) {
+    let first = World { image: 1, ..world.clone() };
+    let ledger = at_present(&first.texts(None));
+    let (site, _) = load(&world.texts(Some(&ledger)));
+    let (course, _) = site.course("log");
+    let whole = steps(&course, &site.ledger("log"), &Circumstances::default(), 200);
+    assert!(matches!(whole.last(), Some(Step::Close(_) | Step::Rest(_))), "{world:?}");
+    check_steps(&site, &whole, &site.ledger("log"));
+    let (end, said) = play(world, ledger);
+    let planned: Vec<String> = whole.iter().map(told).collect();
+    assert_eq!(said[..planned.len()], planned, "step by step is the plan");
+    if matches!(whole.last(), Some(Step::Close(_))) {
+        // All batches together are the whole change, byte for byte, but for what cannot take it.
+        let fresh = rendered(&world.texts(Some(&at_present(&world.texts(None)))));
+        let ended = rendered(&world.texts(Some(&end)));
+        for (name, text) in fresh.iter().filter(|(_, text)| !text.contains("kind: Job\n")) {
+            assert_eq!(ended[name], *text, "{world:?} {said:#?}");
+        }
+    }
+}
+
+#[test]
+fn no_prefix_of_a_small_rollout_breaks_a_bound() {
+    let shapes = [
+        Shape::Deployment(1),
+        Shape::Deployment(4),
+        Shape::StatefulSet(3),
+        Shape::Kept(3, 1),
+        Shape::CloneSet(4),
+        Shape::Unknown,
+        Shape::CronJob,
+        Shape::Job,
+        Shape::Pod,
+    ];
+    let mut worlds = Vec::new();
+    for a in 0..shapes.len() {
+        for b in a..shapes.len() {
+            for strategy in STRATEGIES {
+                for rollout in ROLLOUTS {
+                    let pair = vec![(shapes[a], 1), (shapes[b], 1)];
+                    worlds.push(World { shapes: pair, image: 2, strategy, rollout });
+                }
+            }
+        }
+    }
+    for world in &worlds {
+        check_world(world);
+    }
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![
+        (0..6_u32).prop_map(Shape::Deployment),
+        (0..6_u32).prop_map(Shape::StatefulSet),
+        (1..5_u32, 1..3_u32).prop_map(|(n, k)| Shape::Kept(n, k)),
+        (0..9_u32).prop_map(Shape::CloneSet),
+        Just(Shape::Unknown),
+        Just(Shape::CronJob),
+        Just(Shape::Job),
+        Just(Shape::Pod),
+    ]
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let shapes = prop::collection::vec((shape(), 1..3_u32), 0..6);
+    let strategy = prop::sample::select(STRATEGIES);
+    (shapes, strategy, prop::sample::select(ROLLOUTS)).prop_map(|(shapes, strategy, rollout)| World {
+        shapes,
+        image: 2,
+        strategy,
+        rollout,
+    })
+}
+
+/// What somebody does to the base between two steps.
+#[derive(Debug, Clone)]
+enum Edit {
+    Delete(usize),
+    Add(Shape),
+    AppImage(usize),
+    Resize(usize, Shape),
+    SidecarImage(u32),
+    /// The live branch is taken back by some commits.
+    ForcePush(usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        (0..6_usize).prop_map(Edit::Delete),
+        shape().prop_map(Edit::Add),
+        (0..6_usize).prop_map(Edit::AppImage),
+        (0..6_usize, shape()).prop_map(|(i, s)| Edit::Resize(i, s)),
+        (1..5_u32).prop_map(Edit::SidecarImage),
+        (1..4_usize).prop_map(Edit::ForcePush),
+    ]
+}
+
+fn apply(world: &mut World, edit: &Edit) {
+    match edit {
+        Edit::Delete(i) if *i < world.shapes.len() => {
+            world.shapes.remove(*i);
+        }
+        Edit::Add(shape) => world.shapes.push((*shape, 1)),
+        Edit::AppImage(i) if *i < world.shapes.len() => world.shapes[*i].1 += 1,
+        Edit::Resize(i, shape) if *i < world.shapes.len() => world.shapes[*i].0 = *shape,
+        Edit::SidecarImage(image) => world.image = *image,
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_prefix_of_any_rollout_breaks_a_bound(world in world()) {
+        check_world(&world);
+    }
+
+    #[test]
+    fn a_plan_after_any_edits_ends_where_a_fresh_one_ends(
+        mut world in world(),
+        edits in prop::collection::vec((0..4_usize, edit()), 0..6),
+    ) {
+        world.strategy = STRATEGIES[1];
+        let first = World { image: 1, ..world.clone() };
+        let mut ledger = at_present(&first.texts(None));
+        let mut earlier = vec![ledger.clone()];
+        for (pauses, edit) in &edits {
+            for _ in 0..*pauses {
+                let (site, _) = load(&world.texts(Some(&ledger)));
+                let (course, _) = site.course("log");
+                let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
+                if let Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) = step {
+                    ledger = emit(&after);
+                    earlier.push(ledger.clone());
+                }
+            }
+            if let Edit::ForcePush(commits) = edit {
+                ledger.clone_from(&earlier[earlier.len().saturating_sub(*commits + 1)]);
+            }
+            apply(&mut world, edit);
+        }
+        let (end, said) = play(&world, ledger);
+        let fresh = at_present(&world.texts(None));
+        let (ended, wanted) = (rendered(&world.texts(Some(&end))), rendered(&world.texts(Some(&fresh))));
+        let is_held = |name: &str| wanted[name].contains("kind: Job\n");
+        for (name, text) in &wanted {
+            prop_assert!(is_held(name) || ended[name] == *text, "{said:#?}\n{}\n{text}", ended[name]);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests of rollouts: batches, bounds, simulation and advice.
+
+mod advice;
+#[cfg(feature = "watch")]
+mod hot_upgrades;
+mod invariants;
+mod patches;
+mod pods;
+#[cfg(feature = "watch")]
+mod removals;
+mod simulation;

@@ -1,0 +1,294 @@
+//! Who has done what, and when: what a person does says so, and what is released carries the time of its release.
+
+use crate::support::cluster_view::Texts;
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, newer, released};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Output;
+use std::thread;
+
+/// A moment at which a person does something, long after the commits of the tests.
+const THEN: &str = "1700000000";
+
+/// A bare remote with the edited example, and a clone of it.
+fn shared(world: &World) -> (Repo, Repo) {
+    let first = released(world, "first");
+    first.hold(&newer(example())).commit("log 1.5.0");
+    let origin = world.clone(&first, "origin.git", &["--bare"]);
+    (world.clone(&origin, "clone", &[]), origin)
+}
+
+/// Runs pillion at a known moment.
+fn then(repo: &Repo, args: &[&str]) -> Output {
+    let mut command = repo.command(env!("CARGO_BIN_EXE_pillion"));
+    let output = command.env("SOURCE_DATE_EPOCH", THEN).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Author and committer of a commit, each with the time, and who is said to have done it.
+fn who(repo: &Repo, commit: &str) -> String {
+    let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%(trailers:key=Pillion-By,valueonly)";
+    repo.git(&["log", "-1", format, commit]).trim().to_owned()
+}
+
+const PERSON: &str =
+    "A Person <a@example.com> 1700000000|pillion <pillion@acme.example> 1700000000|A Person <a@example.com>";
+
+#[test]
+fn what_a_person_does_is_that_persons() {
+    let world = World::new();
+    let (clone, origin) = shared(&world);
+    clone.pillion(&["stage"]);
+    let staged = clone.id("pillion/main/log~5");
+    then(&clone, &["stage", "--start"]);
+    assert_eq!(who(&origin, "main"), PERSON);
+    // The same as the staged one, but for who and when.
+    let of = |commit: &str| clone.git(&["log", "-1", "--format=%T%n%P%n%B", commit]);
+    let by = "Pillion-By: A Person <a@example.com>\n";
+    assert!(of("origin/main").contains(by));
+    assert_eq!(of("origin/main").replace(by, ""), of(&staged.to_string()));
+    let staged = who(&clone, &staged.to_string());
+    assert_eq!(
+        staged,
+        "pillion <pillion@acme.example> 1600000000|pillion <pillion@acme.example> 1600000000|"
+    );
+    for args in [
+        &["pause", "log", "--reason", "lunch"][..],
+        &["resume", "log"],
+        &["approve", "log", "1"],
+        &["hold", "deployment/web"],
+        &["hold", "deployment/web", "--off"],
+        &["rollback", "log"],
+    ] {
+        let said = String::from_utf8(then(&clone, args).stdout).unwrap();
+        assert_eq!(who(&origin, "main"), PERSON, "{args:?}");
+        assert!(said.contains("\npushed to origin/main\n"), "{said}");
+        if args[0] == "pause" {
+            let ledger = String::from_utf8(origin.show("main:ledgers/log.yaml")).unwrap();
+            assert!(ledger.contains("by: A Person <a@example.com>"), "{ledger}");
+            assert!(said.ends_with("next: `pillion resume log` lets it go on\n"), "{said}");
+        }
+    }
+    let keys = origin.git(&["log", "-1", "--format=%(trailers:keyonly)", "main"]);
+    let keys: Vec<&str> = keys.lines().filter(|l| !l.is_empty()).collect();
+    let mut sorted = keys.clone();
+    sorted.sort_unstable();
+    assert_eq!(keys, sorted);
+    // The ledger changes are those of verbs, whoever did them and whenever.
+    clone.git(&["pull", "-q"]);
+    clone.pillion(&["verify", "--base", "HEAD~7"]);
+    let status = clone.pillion(&["status"]);
+    assert!(status.contains("since 2023-11-14T22:13:20Z"), "{status}");
+}
+
+#[test]
+fn what_is_left_here_says_who_and_how_it_goes_on() {
+    let world = World::new();
+    let (clone, origin) = shared(&world);
+    let before = origin.id("main");
+    let said = String::from_utf8(then(&clone, &["pause", "log", "--no-push"]).stdout).unwrap();
+    assert!(said.ends_with("next: `git push origin refs/pillion/outbox:main` releases it\n"), "{said}");
+    assert_eq!(who(&clone, "refs/pillion/outbox"), PERSON);
+    assert_eq!(origin.id("main"), before);
+}
+
+#[test]
+fn a_staged_branch_follows_what_was_released() {
+    let world = World::new();
+    let (clone, origin) = shared(&world);
+    clone.pillion(&["stage", "--push"]);
+    let said = String::from_utf8(then(&clone, &["stage", "--start", "--push"]).stdout).unwrap();
+    let head = origin.id("main");
+    assert!(said.contains(&format!("`pillion/main/log` follows {}, and pushed", head.short())), "{said}");
+    assert_eq!(origin.id("pillion/main/log~5"), head);
+    // Anybody makes the same ones, with the time of what they stand on.
+    let other = world.clone(&origin, "other", &[]);
+    other.pillion(&["stage"]);
+    assert_eq!(other.id("refs/heads/pillion/main/log"), origin.id("pillion/main/log"));
+    assert!(who(&other, "pillion/main/log").ends_with("pillion@acme.example> 1700000000|"));
+    // Something else on it is not followed.
+    clone.put("README", "hello").git(&["add", "README"]);
+    clone.git(&["pull", "-q", "--rebase", "--autostash"]);
+    clone.commit("readme");
+    clone.git(&["push", "-q", "origin", "HEAD:main"]);
+    assert!(clone.pillion(&["stage"]).contains("is made anew"));
+}
+
+#[test]
+fn signed_commits_are_signed_as_they_are_released() {
+    let world = World::new();
+    let (clone, origin) = shared(&world);
+    let key = world.path("key").display().to_string();
+    let made = clone.command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).output();
+    assert!(made.unwrap().status.success());
+    clone.set("commit.gpgsign", "true").set("gpg.format", "ssh").set("user.signingkey", &key);
+    then(&clone, &["stage", "--start"]);
+    let object = origin.git(&["cat-file", "-p", "main"]);
+    assert!(object.contains("\ngpgsig -----BEGIN SSH SIGNATURE"), "{object}");
+    assert_eq!(object.matches("gpgsig").count(), 1, "{object}");
+    assert_eq!(who(&origin, "main"), PERSON);
+    let public = fs::read_to_string(format!("{key}.pub")).unwrap();
+    fs::write(world.path("allowed"), format!("* {public}")).unwrap();
+    clone.set("gpg.ssh.allowedSignersFile", &world.path("allowed").display().to_string());
+    clone.git(&["verify-commit", "origin/main"]);
+}
+
+/// The example with many workloads, each of its own.
+fn many(count: usize) -> Texts {
+    let mut texts = example();
+    let web = texts.remove("apps/shop/web.yaml").unwrap();
+    for n in 0..count {
+        texts.insert(format!("apps/shop/web{n}.yaml"), web.replace("web", &format!("web{n}")));
+    }
+    texts
+}
+
+#[test]
+fn of_many_at_once_nobody_loses() {
+    const MANY: usize = 8;
+    let world = World::new();
+    let first = world.init("first", &[]);
+    first.hold(&many(MANY)).render().commit("start");
+    let origin = world.clone(&first, "origin.git", &["--bare"]);
+    let clones: Vec<Repo> = (0..MANY).map(|n| world.clone(&origin, &format!("clone{n}"), &[])).collect();
+    let ended: Vec<Output> = thread::scope(|scope| {
+        let hold = |n: usize, clone: &Repo| {
+            clone.try_pillion(&["hold", &format!("deployment/web{n}"), "--reason", &format!("by {n}")])
+        };
+        let running: Vec<_> =
+            clones.iter().enumerate().map(|(n, clone)| scope.spawn(move || hold(n, clone))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for output in &ended {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+    let ledger = String::from_utf8(origin.show("main:ledgers/log.yaml")).unwrap();
+    for n in 0..MANY {
+        assert!(ledger.contains(&format!("held: by {n}")), "{ledger}");
+    }
+    let subjects = origin.git(&["log", &format!("-{MANY}"), "--format=%s", "main"]);
+    assert_eq!(subjects.lines().collect::<BTreeSet<_>>().len(), MANY, "{subjects}");
+    assert_eq!(origin.git(&["log", "--merges", "--format=%s", "main"]), "");
+}
+
+#[test]
+fn quiet_hides_no_error() {
+    let world = World::new();
+    let (clone, _) = shared(&world);
+    clone.pillion(&["stage", "--start"]);
+    for (args, words) in [
+        (&["plan", "-q", "-"][..], "--manifests -"),
+        (&["explain", "-q", "web"], "a workload is named"),
+        (&["stage", "-q", "lgo"], "did you mean `log`?"),
+        (&["status", "-q", "lgo"], "did you mean `log`?"),
+        (&["status", "-q", "--cluster", "eu"], "no cluster `eu`"),
+        (&["hold", "-q", "deployment/none"], "reaches a workload"),
+        (&["render", "-q", "--branch", "other"], "one branch"),
+        (&["print", "-q", "helm4", "none"], "has no file"),
+    ] {
+        let output = clone.try_pillion(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(words), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_rollout_that_is_none_is_an_error() {
+    let world = World::new();
+    let (clone, _) = shared(&world);
+    let (code, said) = clone.refused(&["status", "lgo"]);
+    assert!(code == 2 && said.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{said}");
+    let (code, said) = clone.refused(&["pause", "lgo"]);
+    assert!(code == 1 && said.contains("did you mean `log`?"), "{said}");
+    assert!(clone.pillion(&["status", "log"]).starts_with("log: "));
+    // Of a ledger that is broken it is not said that there is none.
+    let text = String::from_utf8(clone.show("HEAD:ledgers/log.yaml")).unwrap();
+    clone.put("ledgers/log.yaml", text.replace("released:", "relaesed:")).commit("by hand");
+    clone.git(&["push", "-q", "origin", "main"]);
+    for args in [&["status"][..], &["status", "log"]] {
+        let output = clone.try_pillion(args);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && said.contains("did you mean `released`?"), "{said}");
+        assert!(!said.contains("init rollout") && !said.contains("there is no SidecarSet"), "{said}");
+    }
+}
+
+#[test]
+fn an_emergency_image_tells_which_set_is_meant() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = example();
+    let proxy = texts["sidecars/log.yaml"].replace("{name: log}", "{name: proxy}");
+    let proxy = proxy.replace("logtail", "envoy").replace("{name: logs", "{name: proxy");
+    texts.insert("ledgers/proxy.yaml".into(), crate::support::rollout_fixtures::ledger_at(&proxy));
+    texts.insert("sidecars/proxy.yaml".into(), proxy);
+    repo.hold(&texts).render().commit("start");
+    repo.git(&["switch", "-q", "--detach"]);
+    let (code, said) = repo.refused(&["hold", "deployment/web"]);
+    assert!(code == 1 && said.contains("SidecarSet log") && said.contains("SidecarSet proxy"), "{said}");
+    let (code, said) = repo.refused(&["hold", "deployment/web", "--image", "logtail="]);
+    assert!(code == 1 && said.contains("`--image logtail=` is not `CONTAINER=IMAGE`"), "{said}");
+    repo.pillion(&["hold", "deployment/web", "--image", "envoy=envoy:9"]);
+    assert!(repo.git(&["show", "main:ledgers/proxy.yaml"]).contains("envoy:9"));
+    assert_eq!(repo.git(&["diff", "--name-only", "main~1", "main", "--", "ledgers"]), "ledgers/proxy.yaml");
+}
+
+#[test]
+fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = example();
+    texts.remove("ledgers/log.yaml");
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("live: main", "live: env/prod");
+    repo.hold(&texts).commit("start");
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
+    repo.pillion(&["init", "rollout", "--push"]);
+    repo.pillion(&["verify"]);
+    let (_, said) = repo.refused(&["verify", "main"]);
+    assert!(said.contains("no commit of `main` has a trailer `Pillion-Source`"), "{said}");
+    repo.hold(&newer(texts)).commit("log 1.5.0");
+    for verb in ["stage", "status"] {
+        let said = repo.pillion(&[verb]);
+        assert!(said.contains("`env/prod` is rendered from") && said.contains("`main` is at"), "{said}");
+    }
+    repo.pillion(&["render", "--branch", "env/prod"]);
+    let said = repo.pillion(&["stage"]);
+    assert!(said.contains("log: batch 1/") && !said.contains("is rendered from"), "{said}");
+}
+
+#[test]
+fn what_is_to_be_typed_is_whole() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = example();
+    let ledger = texts.remove("ledgers/log.yaml").unwrap();
+    texts
+        .get_mut("pillion.yaml")
+        .unwrap()
+        .push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
+    for cluster in ["eu", "us"] {
+        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
+    }
+    repo.hold(&texts).render().commit("start");
+    repo.hold(&newer(texts)).commit("log 1.5.0");
+    for verb in ["stage", "status"] {
+        let said = repo.pillion(&[verb]);
+        assert!(said.contains("`pillion stage --start log --cluster eu`"), "{said}");
+        assert!(said.contains("`pillion stage --start log --cluster us`"), "{said}");
+    }
+    repo.git(&["switch", "-q", "--detach"]);
+    let said = repo.pillion(&["pause", "log", "--cluster", "us"]);
+    assert!(said.contains("next: `pillion resume log --cluster us`"), "{said}");
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    // Whatever is printed: a command that names the SidecarSet names the cluster as well.
+    for command in [&["plan", "--cluster", "us"][..], &["stage"], &["status"]] {
+        let said = repo.pillion(command);
+        assert!(said.contains("`pillion resume log --cluster us`"), "{command:?}: {said}");
+        let mut typed = said.split('`').filter(|words| words.starts_with("pillion "));
+        assert!(typed.all(|words| words.contains("--cluster ")), "{command:?}: {said}");
+    }
+}

@@ -1,0 +1,385 @@
+//! The commits of a rollout: what they hold, what they say, and that they are the same everywhere.
+
+use crate::support::cluster_view::Texts;
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, newer, released};
+
+/// A repository of one branch in which the example's SidecarSet was edited.
+fn edited(world: &World) -> Repo {
+    let repo = released(world, "repo");
+    repo.hold(&newer(example())).commit("log 1.5.0");
+    repo
+}
+
+/// The commits of a staged branch, oldest first.
+fn staged(repo: &Repo, branch: &str) -> Vec<String> {
+    let ids = repo.git(&["rev-list", "--reverse", &format!("main..{branch}")]);
+    ids.lines().map(str::to_owned).collect()
+}
+
+/// The changed lines of a commit below a folder, without their marks.
+fn changed(repo: &Repo, commit: &str, folder: &str) -> Vec<String> {
+    let diff = repo.git(&["show", "--format=", "-U0", commit, "--", folder]);
+    let is_line = |l: &&str| l.starts_with(['+', '-']) && !l.starts_with("+++") && !l.starts_with("---");
+    diff.lines().filter(is_line).map(|l| l[1..].trim().to_owned()).collect()
+}
+
+/// Checks a commit out elsewhere and asks `render --check` about it.
+fn is_its_own_render(world: &World, repo: &Repo, commit: &str) {
+    let name = format!("check-{commit}");
+    let place = world.path(&name).display().to_string();
+    repo.git(&["worktree", "add", "-q", "--detach", &place, commit]);
+    let output = world.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{commit}: {said}");
+    repo.git(&["worktree", "remove", "--force", &place]);
+}
+
+#[test]
+fn the_worked_example() {
+    let world = World::new();
+    let repo = edited(&world);
+    let told = repo.pillion(&["stage"]);
+    let subjects = repo.git(&["log", "--reverse", "--format=%s", "main..pillion/main/log"]);
+    assert_eq!(
+        subjects.lines().collect::<Vec<_>>(),
+        [
+            "log: open, logtail 1.4.2 -> 1.5.0",
+            "log: batch 1/4, logtail 1.5.0 for 1 pod of 1 workload",
+            "log: batch 2/4, logtail 1.5.0 for 2 pods of 1 workload",
+            "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
+            "log: batch 4/4, logtail 1.5.0 for 1 workload",
+            "log: close, logtail 1.5.0 is released",
+        ]
+    );
+    assert!(subjects.lines().all(|s| told.contains(s)), "{told}");
+    let commits = staged(&repo, "pillion/main/log");
+    for commit in &commits {
+        let files = repo.git(&["show", "--format=", "--name-only", commit]);
+        assert!(files.lines().all(|f| f == "ledgers/log.yaml" || f.starts_with("rendered/")), "{files}");
+        let is_known = |l: &String| {
+            l.starts_with("image: registry.example/logtail:")
+                || l == "rollingUpdate:"
+                || l.starts_with("partition: ")
+        };
+        assert!(changed(&repo, commit, "rendered").iter().all(is_known));
+        is_its_own_render(&world, &repo, commit);
+    }
+    let [open, .., close] = commits.as_slice() else { panic!("{commits:?}") };
+    assert!([open, close].iter().all(|c| changed(&repo, c, "rendered").is_empty()));
+    let show = |format: &str| repo.git(&["show", "-s", format, &commits[2]]);
+    assert_eq!(
+        show("--format=%an <%ae> %at|%cn <%ce> %ct"),
+        "pillion <pillion@acme.example> 1600000000|pillion <pillion@acme.example> 1600000000"
+    );
+    let trailers = show("--format=%(trailers:only)");
+    let keys: Vec<_> = trailers.lines().filter_map(|l| Some(l.split_once(": ")?.0)).collect();
+    assert_eq!(
+        keys,
+        [
+            "Pillion-Action",
+            "Pillion-Batch",
+            "Pillion-From",
+            "Pillion-Plan",
+            "Pillion-Pods",
+            "Pillion-Revision",
+            "Pillion-SidecarSet"
+        ]
+    );
+    assert_eq!(
+        show("--format=%b").lines().take(2).collect::<Vec<_>>(),
+        [
+            "StatefulSet data/events: 3 of 3 pods, recreated",
+            "3 of 11 pods carry 1.5.0 after this commit; at most 1 is unavailable at once."
+        ]
+    );
+}
+
+#[test]
+fn all_batches_together_are_the_whole_change() {
+    let world = World::new();
+    let mut texts = example();
+    texts.remove("apps/shop/import.yaml");
+    let repo = world.init("repo", &[]);
+    repo.hold(&texts).render().commit("start");
+    repo.hold(&newer(texts.clone())).commit("log 1.5.0");
+    repo.pillion(&["stage"]);
+    let stepwise = repo.git(&["rev-parse", "pillion/main/log:rendered"]);
+    // The same in one go: without ledgers, as the file says.
+    let whole = world.init("whole", &[]);
+    let mut texts = newer(texts);
+    texts.remove("ledgers/log.yaml");
+    let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
+    *pillion_yaml = pillion_yaml.replace("ledgers: ledgers\n", "");
+    whole.hold(&texts).render().commit("whole");
+    assert_eq!(whole.git(&["rev-parse", "HEAD:rendered"]), stepwise);
+}
+
+#[test]
+fn the_same_commits_come_from_everywhere() {
+    let world = World::new();
+    let repo = edited(&world);
+    let told = repo.pillion(&["stage", "-o", "json"]);
+    let tip = repo.id("pillion/main/log");
+    let again = repo.pillion(&["stage", "-o", "json"]);
+    assert_eq!(again, told.replace("\"written\":\"Made\"", "\"written\":\"Same\""));
+    let clone = |name: &str, options: &[&str]| {
+        let clone = world.clone(&repo, name, &[options, &["--single-branch", "-b", "main"]].concat());
+        clone.pillion(&["stage"]);
+        assert_eq!(clone.id("refs/heads/pillion/main/log"), tip, "{name}");
+    };
+    clone("clone", &[]);
+    clone("bare", &["--bare"]);
+    let linked = world.path("linked").display().to_string();
+    repo.git(&["worktree", "add", "-q", "-b", "other", &linked, "main~1"]);
+    repo.git(&["update-ref", "-d", "refs/heads/pillion/main/log"]);
+    world.repo("linked").pillion(&["stage"]);
+    assert_eq!(repo.id("pillion/main/log"), tip, "a linked worktree of another branch");
+    repo.git(&["update-ref", "-d", "refs/heads/pillion/main/log"]);
+    repo.git(&["checkout", "-q", "--detach", "main"]);
+    repo.pillion(&["stage"]);
+    assert_eq!(repo.id("pillion/main/log"), tip, "a detached head");
+}
+
+#[test]
+fn what_is_uncommitted_does_not_count() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    let tip = repo.id("pillion/main/log");
+    repo.put("sidecars/log.yaml", "half: done")
+        .put("apps/shop/web.yaml", "half: done")
+        .git(&["add", "sidecars"]);
+    repo.pillion(&["stage"]);
+    assert_eq!(repo.id("pillion/main/log"), tip);
+}
+
+#[test]
+fn a_moved_base_is_staged_anew() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    let before = staged(&repo, "pillion/main/log");
+    // Open and the first batch are released, and somebody commits something else.
+    repo.git(&["merge", "-q", "--ff-only", &before[1]]);
+    repo.pillion(&["stage"]);
+    assert_eq!(staged(&repo, "pillion/main/log"), before[2..], "what is released is not staged again");
+    repo.put("README", "hello").commit("readme");
+    let told = repo.pillion(&["stage"]);
+    assert!(told.contains("is made anew"), "{told}");
+    let after = staged(&repo, "pillion/main/log");
+    assert_eq!(after.len(), 4);
+    let trees = |ids: &[String]| -> Vec<String> {
+        ids.iter().map(|id| repo.git(&["rev-parse", &format!("{id}:rendered")])).collect()
+    };
+    assert_eq!(trees(&after), trees(&before[2..]));
+    let messages = |ids: &[String]| -> Vec<String> {
+        ids.iter().map(|id| repo.git(&["show", "-s", "--format=%B", id])).collect()
+    };
+    assert_eq!(messages(&after), messages(&before[2..]), "an approval outlives a rebuilt stack");
+}
+
+#[test]
+fn a_finished_rollout_leaves_no_branch() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    let told = repo.pillion(&["stage"]);
+    assert!(told.contains("is removed"), "{told}");
+    assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
+    assert!(repo.pillion(&["stage"]).contains("everything carries"));
+}
+
+/// Releases the first commits of a staged branch.
+fn release(repo: &Repo, n: usize) {
+    let commits = staged(repo, "pillion/main/log");
+    repo.git(&["merge", "-q", "--ff-only", &commits[n - 1]]);
+}
+
+/// Stages, and checks each commit against a render.
+fn stage_and_check(world: &World, repo: &Repo) -> Vec<String> {
+    repo.pillion(&["stage"]);
+    let commits = staged(repo, "pillion/main/log");
+    commits.iter().for_each(|commit| is_its_own_render(world, repo, commit));
+    commits
+}
+
+/// The subject of each commit.
+fn subjects(repo: &Repo, commits: &[String]) -> Vec<String> {
+    commits.iter().map(|c| repo.git(&["show", "-s", "--format=%s", c])).collect()
+}
+
+/// Edits the sources in the middle of a rollout, after two batches, renders and commits them.
+fn in_the_middle(world: &World, edit: impl FnOnce(&mut Texts)) -> (Repo, Vec<String>) {
+    let repo = edited(world);
+    repo.pillion(&["stage"]);
+    release(&repo, 3);
+    let mut texts = newer(example());
+    let ledger = repo.show("HEAD:ledgers/log.yaml");
+    texts.insert("ledgers/log.yaml".into(), String::from_utf8(ledger).unwrap());
+    edit(&mut texts);
+    repo.hold(&texts).render().commit("an edit");
+    let commits = stage_and_check(world, &repo);
+    let said = subjects(&repo, &commits);
+    (repo, said)
+}
+
+#[test]
+fn a_workload_deleted_in_the_middle() {
+    let world = World::new();
+    let (repo, said) = in_the_middle(&world, |texts| {
+        texts.remove("apps/data/events.yaml");
+    });
+    assert_eq!(said.last().unwrap(), "log: close, logtail 1.5.0 is released");
+    assert!(repo.git(&["show", "main:ledgers/log.yaml"]).contains("data/events"));
+    let ledger = String::from_utf8(repo.show("pillion/main/log~1:ledgers/log.yaml")).unwrap();
+    assert!(!ledger.contains("events"), "{ledger}");
+}
+
+#[test]
+fn a_workload_added_in_the_middle() {
+    let world = World::new();
+    let (repo, said) = in_the_middle(&world, |texts| {
+        let web = texts["apps/shop/web.yaml"]
+            .replace("web", "api")
+            .replace("spec:\n  selector", "spec:\n  replicas: 2\n  selector");
+        texts.insert("apps/shop/api.yaml".into(), web);
+    });
+    // It came with the released revision, and is part of the rollout now.
+    assert!(repo.git(&["show", "main:rendered/shop/api.yaml"]).contains("logtail:1.4.2"));
+    assert!(repo.git(&["show", "pillion/main/log:rendered/shop/api.yaml"]).contains("logtail:1.5.0"));
+    assert!(said.iter().any(|s| s.contains("2 workloads")), "{said:?}");
+}
+
+#[test]
+fn a_workload_renamed_in_the_middle() {
+    let world = World::new();
+    let (repo, _) = in_the_middle(&world, |texts| {
+        let events = texts.remove("apps/data/events.yaml").unwrap();
+        texts.insert("apps/data/facts.yaml".into(), events.replace("events", "facts"));
+    });
+    assert!(repo.git(&["show", "main:rendered/data/facts.yaml"]).contains("logtail:1.4.2"));
+    assert!(repo.git(&["show", "pillion/main/log:rendered/data/facts.yaml"]).contains("logtail:1.5.0"));
+}
+
+/// Newer content moves the target of an open rollout without a person.
+fn starts_by_itself(texts: &mut Texts) {
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 120s\n  start: Auto");
+}
+
+#[test]
+fn a_newer_edit_in_the_middle() {
+    let world = World::new();
+    let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
+        let set = texts.get_mut("sidecars/log.yaml").unwrap();
+        *set = set.replace("1.5.0", "1.5.1");
+    });
+    assert_eq!(said[0], "log: open, logtail 1.4.2 -> 1.5.1");
+    let status = repo.pillion(&["status"]);
+    assert!(status.contains("batch 2 of 4 is out") && !status.contains("carry the target"), "{status}");
+    for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
+        let text = repo.git(&["show", &format!("pillion/main/log:rendered/{file}")]);
+        assert!(text.contains("logtail:1.5.1"), "{file}");
+    }
+}
+
+#[test]
+fn an_edit_taken_back_in_the_middle() {
+    let world = World::new();
+    let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
+        let set = texts.get_mut("sidecars/log.yaml").unwrap();
+        *set = set.replace("1.5.0", "1.4.2");
+    });
+    let rendered = |commit: &str| repo.git(&["rev-parse", &format!("{commit}:rendered")]);
+    assert_eq!(rendered("pillion/main/log"), rendered("main~4"), "{said:?}");
+}
+
+#[test]
+fn a_sidecar_set_deleted_in_the_middle() {
+    let world = World::new();
+    let (repo, said) = in_the_middle(&world, |texts| {
+        starts_by_itself(texts);
+        texts.remove("sidecars/log.yaml");
+    });
+    // The open rollout goes on; what takes the sidecar away begins only when a person says so.
+    assert_eq!(said.last().unwrap(), "log: close, logtail 1.5.0 is released");
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    let released = repo.id("main");
+    repo.git(&["switch", "-q", "--detach"]);
+    let (code, refused) = repo.refused(&["stage", "--start", "log"]);
+    assert_eq!((code, repo.id("main")), (1, released), "{refused}");
+    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.git(&["switch", "-q", "main"]);
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    let status = repo.pillion(&["status"]);
+    assert!(status.starts_with("log: nothing is released\n"), "{status}");
+    for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
+        let [source, rendered] =
+            ["apps", "rendered"].map(|f| repo.show(&format!("pillion/main/log:{f}/{file}")));
+        assert_eq!(source, rendered, "{file}: {said:?}");
+    }
+}
+
+#[test]
+fn an_edited_rendered_file_stops_everything() {
+    let world = World::new();
+    let repo = edited(&world);
+    let web = String::from_utf8(repo.show("HEAD:rendered/shop/web.yaml")).unwrap();
+    repo.put("rendered/shop/web.yaml", web.replace("web:2.4", "web:2.5")).commit("urgent");
+    let (code, said) = repo.refused(&["stage", "--format", "short"]);
+    assert_eq!(code, 1);
+    assert!(said.starts_with("rendered/shop/web.yaml:25:1: error[live-not-rendered]"), "{said}");
+    assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
+    // A file that is no longer made stands there, too.
+    repo.hold(&{
+        let mut texts = newer(example());
+        texts.remove("apps/shop/cart.yaml");
+        texts
+    });
+    repo.put("rendered/shop/web.yaml", web).commit("less");
+    let (_, said) = repo.refused(&["stage", "--format", "short"]);
+    assert!(said.contains("rendered/shop/cart.yaml:1:1: error[live-not-rendered]"), "{said}");
+}
+
+#[test]
+fn a_rewritten_live_branch_stops_everything() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    repo.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
+    let (code, said) = repo.refused(&["stage", "--format", "short"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("error[live-rewritten]: `main` was rewritten"), "{said}");
+    let told = repo.pillion(&["stage", "--accept-rewritten"]);
+    assert!(told.contains("`pillion/main/log` follows "), "{told}");
+    repo.pillion(&["stage"]);
+}
+
+#[test]
+fn a_shallow_clone_says_so() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    repo.put("README", "hello").commit("readme");
+    let clone = world.clone(&repo, "shallow", &["--depth=1", "--no-single-branch"]);
+    let (code, said) = clone.refused(&["stage"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("git fetch --unshallow"), "{said}");
+}
+
+#[test]
+fn a_fault_is_bisected_to_its_batch() {
+    let world = World::new();
+    let repo = edited(&world);
+    repo.pillion(&["stage"]);
+    let commits = staged(&repo, "pillion/main/log");
+    repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
+    repo.git(&["bisect", "start", "main", &format!("{}~1", commits[0])]);
+    // What is bad: the CloneSet runs the new image.
+    let said = repo.git(&["bisect", "run", "sh", "-c", "! grep -q logtail:1.5.0 rendered/shop/cart.yaml"]);
+    assert!(said.contains(&format!("{} is the first bad commit", commits[3])), "{said}");
+}

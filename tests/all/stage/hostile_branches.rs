@@ -1,0 +1,605 @@
+//! Branches that are not what pillion left behind: names of others, commits of others, a live branch that was rewritten
+//! or deleted, locks that nobody holds.
+
+use crate::stage::remote::{refs, shared};
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, ledger_at, newer};
+use std::fs;
+
+/// Every ref of a repository with its commit.
+fn all(repo: &Repo) -> String {
+    repo.git(&["for-each-ref"])
+}
+
+/// Edits pillion.yaml on `main` of a clone, and pushes it.
+fn settings(repo: &Repo, git: &str) {
+    let text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
+    assert!(text.contains("  live: main\n"), "{text}");
+    let text = text.replace("  staged: pillion/{live}/{sidecarSet}\n", "");
+    repo.put("pillion.yaml", text.replace("  live: main\n", git)).commit("settings");
+    repo.git(&["push", "-q", "origin", "HEAD:main"]);
+}
+
+#[test]
+fn branches_of_people_are_no_staged_branches() {
+    for (staged, why) in [
+        ("'feature/{sidecarSet}'", "is not below `pillion/`"),
+        ("'{sidecarSet}'", "is not below `pillion/`"),
+        ("'pillion/next/{sidecarSet}/{live}'", "branches of pull requests"),
+        ("'pillion/{live}'", "has no `{sidecarSet}`"),
+    ] {
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        for name in ["feature/log", "log", "release/1"] {
+            other.git(&["switch", "-q", "-c", name]);
+            other.put("work.txt", "three weeks of work").commit("work");
+            other.git(&["push", "-q", "origin", name]);
+        }
+        settings(&one, &format!("  live: main\n  staged: {staged}\n"));
+        one.git(&["switch", "-q", "--detach"]);
+        let before = all(&origin);
+        for args in [
+            &["stage", "--push"][..],
+            &["stage", "--push", "--force"],
+            &["stage", "--start", "log"],
+            &["status"],
+        ] {
+            let (code, said) = one.refused(&[args, &["--format", "short"]].concat());
+            assert!(
+                code == 2
+                    && said.contains("pillion.yaml:")
+                    && said.contains("error[invalid-configuration]")
+                    && said.contains(why),
+                "{staged} {args:?}: {code} {said}"
+            );
+        }
+        assert_eq!(all(&origin), before);
+    }
+}
+
+#[test]
+fn a_live_branch_is_not_below_the_staged_ones() {
+    let world = World::new();
+    let (origin, one, _) = shared(&world);
+    settings(&one, "  live: pillion/main/log\n");
+    one.git(&["push", "-q", "origin", "HEAD:pillion/main/log"]);
+    let before = all(&origin);
+    let (code, said) = one.refused(&["stage", "--push"]);
+    assert!(code == 2 && said.contains("below `pillion/` are the branches that pillion writes"), "{said}");
+    assert_eq!(all(&origin), before);
+}
+
+/// The example with SidecarSets of these names, all for the same workloads.
+fn sets(names: &[&str]) -> crate::support::cluster_view::Texts {
+    let mut texts = example();
+    let first = texts["sidecars/log.yaml"].clone();
+    for (n, name) in names.iter().enumerate() {
+        let set = first
+            .replace("{name: log}", &format!("{{name: {name}}}"))
+            .replace("logtail", &format!("tail{n}"))
+            .replace("{name: logs", &format!("{{name: logs{n}"));
+        texts.insert(format!("ledgers/{name}.yaml"), ledger_at(&set));
+        texts.insert(format!("sidecars/{name}.yaml"), set);
+    }
+    texts
+}
+
+#[test]
+fn a_sidecar_set_may_have_the_name_of_a_branch() {
+    let world = World::new();
+    let first = world.init("first", &[]);
+    let texts = sets(&["main", "next", "head"]);
+    first.hold(&texts).render().commit("start");
+    let mut edited = newer(texts);
+    for (_, text) in edited.iter_mut().filter(|(path, _)| path.starts_with("sidecars/")) {
+        *text = text.replace("1.4.2", "1.6.0");
+    }
+    first.hold(&edited).commit("newer");
+    let origin = world.clone(&first, "origin", &["--bare"]);
+    origin.git(&["remote", "remove", "origin"]);
+    let (one, main) = (world.clone(&origin, "one", &[]), origin.id("main"));
+    one.git(&["switch", "-q", "--detach"]);
+    one.pillion(&["stage", "--push"]);
+    assert_eq!(
+        refs(&origin, "refs/heads"),
+        ["main", "pillion/main/head", "pillion/main/log", "pillion/main/main", "pillion/main/next"]
+            .map(|name| format!("refs/heads/{name}"))
+    );
+    assert_eq!((origin.id("main"), one.id("refs/heads/main")), (main, main));
+}
+
+#[test]
+fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&two_clusters("eu", "us.lock")).render().commit("start");
+    repo.hold(&newer(two_clusters("eu", "us.lock"))).commit("newer");
+    let (code, said) = repo.refused(&["stage"]);
+    let why =
+        "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, cannot be the name of a branch";
+    assert!(code == 1 && said.contains(why), "{code} {said}");
+    assert_eq!(refs(&repo, "refs/heads/pillion"), ["refs/heads/pillion/main/eu/log"]);
+    // The pattern that is proposed helps.
+    let text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
+    let text = text.replace("pillion/{live}/{sidecarSet}", "'pillion/{live}/{sidecarSet}-{cluster}-rollout'");
+    repo.put("pillion.yaml", text).commit("settings");
+    repo.pillion(&["stage"]);
+    assert!(
+        refs(&repo, "refs/heads/pillion").contains(&"refs/heads/pillion/main/log-us.lock-rollout".to_owned())
+    );
+}
+
+/// The example in two clusters.
+fn two_clusters(one: &str, other: &str) -> crate::support::cluster_view::Texts {
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    settings.push_str(&format!(
+        "clusters:\n- {{name: {one}, folder: apps/shop}}\n- {{name: {other}, folder: apps/data}}\n"
+    ));
+    let ledger = texts.remove("ledgers/log.yaml").unwrap();
+    for cluster in [one, other] {
+        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
+    }
+    texts
+}
+
+#[test]
+fn two_rollouts_have_two_branches() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = sets(&["glog"]);
+    let clusters = "clusters:\n- {name: eu, folder: apps/shop}\n- {name: eug, folder: apps/data}\n";
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    settings.push_str(clusters);
+    *settings = settings.replace("pillion/{live}/{sidecarSet}", "'pillion/{live}/{cluster}{sidecarSet}'");
+    for set in ["log", "glog"] {
+        let ledger = texts.remove(&format!("ledgers/{set}.yaml")).unwrap();
+        for cluster in ["eu", "eug"] {
+            texts.insert(format!("ledgers/{cluster}/{set}.yaml"), ledger.clone());
+        }
+    }
+    repo.hold(&texts).render().commit("start");
+    let mut edited = newer(texts);
+    let set = edited.get_mut("sidecars/glog.yaml").unwrap();
+    *set = set.replace("1.4.2", "1.6.0");
+    repo.hold(&edited).commit("newer");
+    let (code, said) = repo.refused(&["stage"]);
+    // Cluster `eu` with `glog`, and `eug` with `log`.
+    assert!(
+        code == 1 && said.contains("`pillion/main/euglog`") && said.contains("collides with that of"),
+        "{said}"
+    );
+    let others = ["refs/heads/pillion/main/eugglog", "refs/heads/pillion/main/eulog"];
+    assert_eq!(refs(&repo, "refs/heads/pillion"), others);
+}
+
+#[test]
+fn commits_of_others_on_a_staged_branch_stay() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    let planned = one.id("pillion/main/log");
+    other.git(&["fetch", "-q"]);
+    // A commit that says that it is one of the rollout's, and is of a person.
+    other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
+    let web = String::from_utf8(other.show("HEAD:rendered/shop/web.yaml")).unwrap();
+    other.put("rendered/shop/web.yaml", web.replace("logtail:", "evil:"));
+    let message = other.git(&["log", "-1", "--format=%B", "HEAD~1"]);
+    let evil = other.commit(&message);
+    other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
+    for repo in [&one, &world.clone(&origin, "fresh", &[])] {
+        let (code, said) = repo.refused(&["stage", "--push"]);
+        assert!(
+            code == 1 && said.contains("error[foreign-commits]") && said.contains(&evil.short()),
+            "{said}"
+        );
+        assert!(
+            said.contains("A Person <a@example.com>") && said.contains("pillion stage log --force --push"),
+            "{said}"
+        );
+        assert_eq!(origin.id("pillion/main/log"), evil);
+        // Without a push it is told, and what is staged here is what is planned.
+        let output = repo.try_pillion(&["stage"]);
+        assert!(
+            output.status.success()
+                && String::from_utf8_lossy(&output.stderr).contains("warning[foreign-commits]"),
+            "{output:?}"
+        );
+        assert_eq!(repo.id("refs/heads/pillion/main/log"), planned);
+    }
+    one.pillion(&["stage", "log", "--force", "--push"]);
+    assert_eq!(origin.id("pillion/main/log"), planned);
+    // Those in the middle of it stay, too.
+    other.git(&["switch", "-q", "-C", "mine", "origin/main"]);
+    other.put("notes.txt", "mine").commit("notes");
+    other.git(&["push", "-q", "--force", "origin", "mine:pillion/main/log"]);
+    let notes = other.id("HEAD");
+    assert_eq!(one.refused(&["stage", "--push"]).0, 1);
+    assert_eq!(origin.id("pillion/main/log"), notes);
+    // Nothing is to come any more: it is not removed either.
+    other.git(&["switch", "-q", "main"]);
+    other.hold(&example()).commit("back to 1.4.2");
+    other.git(&["push", "-q", "origin", "main"]);
+    one.pillion(&["stage", "--push"]);
+    assert_eq!(origin.id("pillion/main/log"), notes);
+}
+
+#[test]
+fn what_pillion_staged_itself_is_replaced_by_a_fresh_clone() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    let before = origin.id("pillion/main/log");
+    other.put("README", "hello").commit("readme");
+    other.git(&["push", "-q", "origin", "main"]);
+    let told = world.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
+    assert!(told.contains("`pillion/main/log` is made anew, and pushed"), "{told}");
+    assert_ne!(origin.id("pillion/main/log"), before);
+}
+
+/// The verbs that go on from what is live, and the one that looks.
+const VERBS: [&[&str]; 6] = [
+    &["stage", "--push"],
+    &["stage", "--start", "log"],
+    &["pause", "log"],
+    &["hold", "Deployment/shop/web"],
+    &["rollback", "log"],
+    &["status"],
+];
+
+fn is_stopped(origin: &Repo, repo: &Repo) {
+    let before = all(origin);
+    for args in VERBS {
+        let (code, said) = repo.refused(args);
+        assert!(code == 1 && said.contains("error[live-rewritten]"), "{args:?}: {code} {said}");
+        assert!(said.contains("pillion stage --accept-rewritten --push"), "{said}");
+    }
+    #[cfg(feature = "watch")]
+    assert!(watched::turn(repo).unwrap_err().contains("was rewritten"));
+    assert_eq!(all(origin), before);
+}
+
+#[test]
+fn a_rewritten_live_branch_is_seen_without_a_staged_one() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["status"]);
+    assert_eq!(one.id("refs/pillion/seen/origin/main"), origin.id("main"));
+    // Another history altogether.
+    other.git(&["switch", "-q", "--orphan", "else"]);
+    other.hold(&newer(example())).render().commit("another start");
+    let texts = newer(example());
+    other.put("ledgers/log.yaml", &texts["ledgers/log.yaml"]).commit("ledger");
+    other.git(&["push", "-q", "--force", "origin", "else:main"]);
+    is_stopped(&origin, &one);
+    let watcher = world.clone(&one, "watcher", &["--mirror"]);
+    watcher.git(&["config", "--unset-all", "remote.origin.fetch"]);
+    watcher.git(&["config", "--unset", "remote.origin.mirror"]);
+    watcher.git(&["config", "remote.origin.url", &format!("file://{}", origin.path.display())]);
+    is_stopped(&origin, &watcher);
+    // For this clone alone.
+    one.pillion(&["stage", "--accept-rewritten"]);
+    one.pillion(&["status"]);
+    is_stopped(&origin, &watcher);
+    // For all of them.
+    let main = origin.id("main");
+    one.pillion(&["stage", "--accept-rewritten", "--push"]);
+    assert_eq!(origin.id("main"), main);
+    assert_eq!(origin.id("refs/pillion/accepted/main~1"), main);
+    assert_eq!(origin.git(&["show", "-s", "--format=%an", "refs/pillion/accepted/main"]), "A Person");
+    watcher.pillion(&["status"]);
+    assert_eq!(watcher.id("refs/pillion/seen/origin/main"), main);
+    // It was about that time, and says nothing of the next one.
+    other.put("README", "hello").commit("readme");
+    other.git(&["push", "-q", "origin", "else:main"]);
+    watcher.pillion(&["status"]);
+    other.git(&["push", "-q", "--force", "origin", "else~1:main"]);
+    is_stopped(&origin, &watcher);
+}
+
+#[test]
+fn a_live_branch_that_went_back_is_seen() {
+    let world = World::new();
+    let (origin, one, _) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    let base = origin.id("main");
+    one.pillion(&["stage", "--start", "log", "--push"]);
+    let watcher = world.clone(&origin, "watcher", &[]);
+    watcher.pillion(&["status"]);
+    origin.git(&["update-ref", "refs/heads/main", &base.to_string()]);
+    is_stopped(&origin, &one);
+    is_stopped(&origin, &watcher);
+    one.pillion(&["stage", "--accept-rewritten", "--push"]);
+    watcher.pillion(&["status"]);
+    // A fresh clone has nothing to compare with.
+    world.clone(&origin, "fresh", &[]).pillion(&["stage"]);
+}
+
+#[test]
+fn a_clone_that_keeps_nothing_works_all_the_same() {
+    let world = World::new();
+    let (origin, one, _) = shared(&world);
+    one.pillion(&["status"]);
+    // Its history is cut off each time, as by CI that keeps its folder.
+    let shallow = world.clone(&origin, "shallow", &["--depth=1"]);
+    shallow.pillion(&["status"]);
+    one.put("README", "hello").commit("readme");
+    one.git(&["push", "-q", "origin", "main"]);
+    shallow.git(&["fetch", "-q", "--depth=1", "origin", "main"]);
+    shallow.git(&["update-ref", "refs/remotes/origin/main", "FETCH_HEAD"]);
+    shallow.pillion(&["status", "--no-fetch"]);
+}
+
+#[test]
+fn a_live_branch_that_is_gone_is_said_at_once() {
+    let world = World::new();
+    let (origin, one, _) = shared(&world);
+    one.pillion(&["stage", "--start", "log"]);
+    let last = origin.id("main");
+    origin.git(&["symbolic-ref", "HEAD", "refs/heads/else"]);
+    origin.git(&["update-ref", "-d", "refs/heads/main"]);
+    for args in [&["status"][..], &["stage", "--push"], &["pause", "log"], &["pause", "log", "--no-fetch"]] {
+        let (code, said) = one.refused(args);
+        assert!(
+            code == 3
+                && said.contains("`origin` has no branch `main` any more")
+                && said.contains(&last.short()),
+            "{args:?}: {code} {said}"
+        );
+        assert!(said.contains(&format!("git push origin {last}:refs/heads/main")), "{said}");
+    }
+    #[cfg(feature = "watch")]
+    assert!(watched::turn(&one).unwrap_err().contains("has no branch `main` any more"));
+    assert!(refs(&origin, "refs/heads/main").is_empty());
+    // Where it never was, that is another matter.
+    let empty = world.init("empty", &["--bare"]);
+    one.git(&["config", "remote.origin.url", &format!("file://{}", empty.path.display())]);
+    one.git(&["remote", "set-head", "origin", "--delete"]);
+    one.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    let (code, said) = one.refused(&["pause", "log"]);
+    assert!(code == 2 && said.contains("git push -u origin main"), "{code} {said}");
+}
+
+#[test]
+fn a_lock_that_nobody_holds_is_named() {
+    let world = World::new();
+    let (_, one, other) = shared(&world);
+    one.pillion(&["status"]);
+    other.put("README", "hello").commit("readme");
+    other.git(&["push", "-q", "origin", "main"]);
+    let lock = one.path.join(".git/refs/remotes/origin/main.lock");
+    fs::write(&lock, "").unwrap();
+    let output = one.try_pillion(&["status"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(&lock.display().to_string()) && said.contains("delete it"), "{said}");
+    assert!(!said.contains("cannot be reached"), "{said}");
+    assert!(lock.exists());
+    fs::remove_file(&lock).unwrap();
+    one.pillion(&["status"]);
+    let lock = one.path.join(".git/refs/pillion/outbox.lock");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    fs::write(&lock, "").unwrap();
+    let repository = one.open();
+    let moved = repository.update_ref(
+        "refs/pillion/outbox",
+        one.id("main"),
+        pillion::git::Expected::Anything,
+        "test",
+    );
+    assert!(moved.unwrap_err().to_string().contains(&lock.display().to_string()));
+}
+
+#[cfg(feature = "watch")]
+mod watched {
+    use super::*;
+    use crate::watch::simulation::{Heard, Shared, sync, turn as turn_of};
+    use pillion::diag::Diagnostic;
+    use pillion::git::{Commit, Time};
+    use pillion::stage::{Branches, Manifests, Opened, configuration_of};
+    use pillion::watch::evaluate::NotApplied;
+    use pillion::watch::forge::{self, Forge, Found, PullRequest, Was};
+    use pillion::watch::outside::Outside;
+    use pillion::watch::report::Report;
+    use pillion::watch::run::{Audience, Turn, Watching};
+    use pillion::watch::world::{Proposal, Released, Stopped, World as _};
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    fn opened(repo: &Repo) -> Opened {
+        let (repository, config) = (repo.open(), PathBuf::from("pillion.yaml"));
+        let main = repository.find_ref("refs/remotes/origin/main").unwrap();
+        let (read, _) = configuration_of(&repository, main, &config).unwrap();
+        let branches = Branches::of(&read.unwrap().repository).unwrap();
+        Opened { repository, config, branches, manifests: Manifests::default() }
+    }
+
+    /// A watcher fetches and looks once.
+    pub(super) fn turn(repo: &Repo) -> Result<(), String> {
+        let opened = opened(repo);
+        opened.fetch_all().map_err(|failure| failure.to_string())?;
+        let (shared, alarms) = (RefCell::new(Shared::calm()), &mut NotApplied::new());
+        match turn_of(&Watching::default(), &opened, &shared, alarms, &mut Heard::default()) {
+            Ok(Turn::Settled(_)) => Ok(()),
+            Ok(Turn::Refused(wrong)) => Err(wrong.into_iter().map(|d| d.message).collect()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    /// What is said of staged branches.
+    #[derive(Default)]
+    struct Said {
+        foreign: Vec<String>,
+        anew: usize,
+    }
+
+    impl Audience for Said {
+        fn hear(&mut self, _: &Report) {}
+
+        fn hear_staged(&mut self, _: &str, _: &[Commit]) {
+            self.anew += 1;
+        }
+
+        fn hear_foreign(&mut self, wrong: &Diagnostic) {
+            self.foreign.push(wrong.message.clone());
+        }
+
+        fn hear_untold(&mut self, _: &Stopped) {}
+    }
+
+    #[test]
+    fn a_rollout_goes_on_beside_a_staged_branch_that_somebody_has_written() {
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        one.pillion(&["stage", "--start", "log", "--push"]);
+        other.git(&["fetch", "-q"]);
+        other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
+        let message = other.git(&["log", "-1", "--format=%B"]);
+        let evil = other.put("rendered/shop/web.yaml", "evil").commit(&message);
+        other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
+        let watcher = world.clone(&origin, "watcher", &[]);
+        let (opened, mut said) = (opened(&watcher), Said::default());
+        let shared = RefCell::new(Shared::calm());
+        sync(&origin, &shared);
+        shared.borrow_mut().cluster.pass(300);
+        for _ in 0..40 {
+            opened.fetch_all().unwrap();
+            turn_of(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut said).unwrap();
+            sync(&origin, &shared);
+            shared.borrow_mut().cluster.pass(200);
+        }
+        assert!(
+            origin.git(&["log", "-1", "--format=%s", "main"]).contains("log: close"),
+            "{:?}",
+            said.foreign
+        );
+        assert!(!origin.git(&["log", "--format=%H", "main"]).contains(&evil.to_string()));
+        assert_eq!(origin.id("pillion/main/log"), evil);
+        assert!(said.foreign[0].contains("`pillion/main/log` holds") && said.anew == 0, "{:?}", said.foreign);
+        assert!(refs(&watcher, "refs/heads/pillion").is_empty());
+    }
+
+    #[test]
+    fn a_staged_branch_is_looked_at_while_the_live_head_stays() {
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        one.pillion(&["stage", "--start", "log"]);
+        one.pillion(&["pause", "log"]);
+        one.pillion(&["stage", "--push"]);
+        let watcher = world.clone(&origin, "watcher", &[]);
+        let (opened, mut said) = (opened(&watcher), Said::default());
+        let shared = RefCell::new(Shared::calm());
+        sync(&origin, &shared);
+        let (watching, alarms) = (Watching::default(), &mut NotApplied::new());
+        let mut looks = 0;
+        let mut look = |opened: &Opened| {
+            if looks == 0 {
+                other.git(&["fetch", "-q"]);
+                other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
+                other.put("notes.txt", "mine").commit("notes");
+                other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
+                opened.fetch_all().unwrap();
+            }
+            looks += 1;
+            looks < 2
+        };
+        crate::watch::simulation::head(&watching, &opened, &shared, alarms, &mut said, &mut || look(&opened))
+            .unwrap();
+        assert!(said.foreign.iter().any(|said| said.contains("\"notes\"")), "{:?}", said.foreign);
+    }
+
+    #[test]
+    fn a_message_approves_nothing() {
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        let settings = String::from_utf8(one.show("HEAD:pillion.yaml")).unwrap();
+        one.put("pillion.yaml", format!("{settings}  approve: [1]\n")).commit("settings");
+        one.git(&["push", "-q", "origin", "main"]);
+        one.pillion(&["stage", "--start", "log"]);
+        one.pillion(&["approve", "log", "1", "--no-push"]);
+        // Merged with a message of somebody's own.
+        let message = one.git(&["show", "-s", "--format=%B", "refs/pillion/outbox"]);
+        assert!(message.contains("Pillion-Action: Approve\n"), "{message}");
+        other.git(&["pull", "-q", "--ff-only"]);
+        other.put("README.md", "hello").commit(&message);
+        other.git(&["push", "-q", "origin", "main"]);
+        let before = origin.id("main");
+        turn(&one).unwrap();
+        assert_eq!(origin.id("main"), before);
+        one.pillion(&["approve", "log", "1"]);
+        let before = origin.id("main");
+        turn(&one).unwrap();
+        assert_ne!(origin.id("main"), before);
+    }
+
+    #[test]
+    fn the_default_branch_of_the_remote_is_no_staged_one() {
+        let world = World::new();
+        let (origin, one, _) = shared(&world);
+        origin.git(&["update-ref", "refs/heads/pillion/main/log", "refs/heads/main"]);
+        origin.git(&["symbolic-ref", "HEAD", "refs/heads/pillion/main/log"]);
+        one.git(&["fetch", "-q"]);
+        one.git(&["remote", "set-head", "origin", "--auto"]);
+        let before = all(&origin);
+        let (code, said) = one.refused(&["stage", "--push"]);
+        assert!(code == 1 && said.contains("is the default branch of the remote"), "{said}");
+        assert_eq!(all(&origin), before);
+    }
+
+    /// A forge that takes everything.
+    struct Patient;
+
+    impl Forge for Patient {
+        fn find(&self, _: &str, _: &str) -> Result<Option<Found>, forge::Failure> {
+            Ok(None)
+        }
+
+        fn open_or_update(&self, _: &PullRequest) -> Result<forge::Opened, forge::Failure> {
+            Ok(forge::Opened { number: 1, url: String::new(), was: Was::Opened })
+        }
+
+        fn close(&self, _: u64, _: &str) -> Result<(), forge::Failure> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn commits_of_others_on_the_branch_of_a_pull_request_stay() {
+        const BRANCH: &str = "refs/heads/pillion/next/log/main";
+        let world = World::new();
+        let (origin, one, other) = shared(&world);
+        one.pillion(&["stage"]);
+        let commit = one.id("pillion/main/log~5");
+        let opened = opened(&one);
+        let mut outside = Outside::new(BTreeMap::new(), || Time { seconds: 0, offset_minutes: 0 });
+        outside.forge = Some(Box::new(Patient));
+        let propose = |outside: &mut Outside| {
+            outside.fetch(&opened).unwrap();
+            let live = opened.read().unwrap().0.unwrap();
+            let proposal =
+                Proposal { commit, message: "log: open", at: None, sidecar_set: "log", cluster: None };
+            outside.release(&opened, &live, &proposal).unwrap()
+        };
+        assert!(matches!(propose(&mut outside), Released::Proposed(_)));
+        assert_eq!(origin.id(BRANCH), commit);
+        other.git(&["fetch", "-q"]);
+        other.git(&["switch", "-q", "-c", "mine", "origin/pillion/next/log/main"]);
+        let fix = other.put("notes.txt", "mine").commit("a fix");
+        other.git(&["push", "-q", "origin", "mine:pillion/next/log/main"]);
+        for _ in 0..2 {
+            match propose(&mut outside) {
+                Released::Blocked(words) => {
+                    assert!(words.contains(&fix.short()) && words.contains("--delete"), "{words}")
+                }
+                other => panic!("{other:?}"),
+            }
+            outside.withdraw(&opened, None, "log", "it waits").unwrap();
+            assert_eq!(origin.id(BRANCH), fix);
+        }
+        origin.git(&["update-ref", BRANCH, &commit.to_string()]);
+        outside.fetch(&opened).unwrap();
+        outside.withdraw(&opened, None, "log", "it waits").unwrap();
+        assert!(refs(&origin, "refs/heads/pillion/next").is_empty());
+    }
+}

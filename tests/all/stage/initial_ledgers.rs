@@ -1,0 +1,441 @@
+//! `init rollout`: the first ledgers change no rendered byte, whatever is there before them.
+
+use crate::support::cluster_view::Texts;
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, ledger_at, newer};
+use std::fs;
+use std::process::Command;
+
+/// The worked example before its first ledger.
+fn unledgered() -> Texts {
+    let mut texts = example();
+    texts.remove("ledgers/log.yaml");
+    texts
+}
+
+/// The example without a folder of rendered files.
+fn ledger_only() -> Texts {
+    let mut texts = unledgered();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("rendered: rendered\n", "");
+    texts
+}
+
+/// A second SidecarSet for the workloads of the example.
+fn proxy() -> String {
+    let set = example()["sidecars/log.yaml"].replace("{name: log}", "{name: proxy}");
+    set.replace("logtail", "envoy").replace("{name: logs", "{name: proxy")
+}
+
+/// A clone of a bare remote `origin.git` that holds what a repository holds.
+fn shared(world: &World, from: &Repo) -> (Repo, Repo) {
+    let origin = world.clone(from, "origin.git", &["--bare"]);
+    (world.clone(&origin, "clone", &[]), origin)
+}
+
+/// Copies `apps` to `rendered`, as a person does who begins.
+fn copy_apps(repo: &Repo) {
+    assert!(repo.command("cp").args(["-r", "apps", "rendered"]).status().unwrap().success());
+}
+
+fn tree(repo: &Repo, what: &str) -> String {
+    repo.git(&["rev-parse", "--verify", what])
+}
+
+fn outbox(repo: &Repo) -> Option<String> {
+    let output = repo.try_git(&["rev-parse", "--verify", "-q", "refs/pillion/outbox"]);
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+/// What a ledger says is released.
+fn released(repo: &Repo, at: &str) -> String {
+    let text = String::from_utf8(repo.show(at)).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix("  released: "));
+    line.filter(|name| *name != "\"-\"").unwrap_or("nothing").to_owned()
+}
+
+/// Runs `init rollout`, which must be refused and leave everything as it is.
+fn refused(repo: &Repo, origin: &Repo, further: &[&str]) -> (i32, String) {
+    let before = [tree(repo, "main"), tree(origin, "main")];
+    let (code, said) = repo.refused(&[&["init", "rollout"], further].concat());
+    assert_eq!(before, [tree(repo, "main"), tree(origin, "main")], "{said}");
+    assert_eq!((outbox(repo), outbox(origin)), (None, None), "{said}");
+    (code, said)
+}
+
+#[test]
+fn rendered_files_that_somebody_has_edited_are_refused() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = unledgered();
+    texts.retain(|path, _| !path.starts_with("apps/"));
+    for n in 1..=10 {
+        let app = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app{n}}}\nspec:\n  replicas: 4\n  selector: {{matchLabels: {{app: app{n}}}}}\n  template:\n    metadata: {{labels: {{app: app{n}, log: \"true\"}}}}\n    spec:\n      containers:\n      - {{name: app, image: \"app:{n}\"}}\n"
+        );
+        texts.insert(format!("apps/shop/app{n}.yaml"), app);
+    }
+    repo.hold(&texts);
+    copy_apps(&repo);
+    let edited = texts["apps/shop/app1.yaml"].replace("replicas: 4", "replicas: 99");
+    repo.put("rendered/shop/app1.yaml", edited).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    for further in [&[][..], &["--push"], &["--released", "nothing", "--push"]] {
+        let (code, said) = refused(&clone, &origin, further);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("error[live-not-rendered]"), "{said}");
+        assert!(said.contains("rendered/shop/app1.yaml:5:1"), "{said}");
+        assert!(said.contains("replicas: 99") && !said.contains("app2.yaml"), "{said}");
+    }
+    // What is said of the others would be wrong as well.
+    let (code, said) = refused(&clone, &origin, &["--released", "current", "--push", "--format", "short"]);
+    assert_eq!((code, said.matches("error[live-not-rendered]").count()), (1, 10), "{said}");
+}
+
+#[test]
+fn what_nobody_carries_is_not_released() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&unledgered());
+    copy_apps(&repo);
+    repo.put("rendered/NOTES.txt", "mine").commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let before = tree(&origin, "main");
+    let said = clone.pillion(&["init", "rollout"]);
+    assert!(said.contains("pillion: ledger of log, nothing released"), "{said}");
+    assert!(said.contains("next: `git push origin refs/pillion/outbox:main` pushes it"), "{said}");
+    assert_eq!(tree(&origin, "main"), before, "nothing is pushed");
+    clone.git(&["push", "-q", "origin", "refs/pillion/outbox:main"]);
+    let changed = origin.git(&["diff-tree", "--no-commit-id", "--name-status", "-r", "main"]);
+    assert_eq!(changed, "A\tledgers/log.yaml\nA\trendered/.pillion-files");
+    assert_eq!(released(&origin, "main:ledgers/log.yaml"), "nothing");
+    let list = String::from_utf8(origin.show("main:rendered/.pillion-files")).unwrap();
+    assert!(list.contains("shop/web.yaml") && !list.contains("NOTES"), "{list}");
+    let said = origin.git(&["log", "-1", "--format=%an|%cn|%s|%b", "main"]);
+    assert!(
+        said.starts_with(
+            "A Person|pillion|pillion: ledger of log, nothing released|log: nothing is released"
+        )
+    );
+    assert!(said.contains("Pillion-By: A Person <a@example.com>") && said.contains("Pillion-Action: Init"));
+    clone.git(&["pull", "-q"]);
+    clone.pillion(&["verify", "--base", "HEAD~1"]);
+    assert_eq!(clone.pillion(&["init", "rollout"]), "every SidecarSet has a ledger already\n");
+    // The first injection is a rollout like any other.
+    let staged = clone.pillion(&["stage"]);
+    assert!(staged.contains("log: batch 1/4"), "{staged}");
+}
+
+#[test]
+fn what_everybody_carries_is_released() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).render().commit("start");
+    repo.hold(&unledgered()).commit("no ledger yet");
+    let (clone, origin) = shared(&world, &repo);
+    let rendered = tree(&origin, "main:rendered");
+    clone.pillion(&["init", "rollout", "--push"]);
+    assert_eq!(tree(&origin, "main:rendered"), rendered);
+    assert!(released(&origin, "main:ledgers/log.yaml").starts_with("log-"));
+    let subject = origin.git(&["log", "-1", "--format=%s", "main"]);
+    assert!(
+        subject.starts_with("pillion: ledger of log, log-") && subject.ends_with(" released"),
+        "{subject}"
+    );
+    clone.git(&["pull", "-q"]);
+    assert!(clone.pillion(&["stage"]).contains("nothing to stage"));
+    clone.pillion(&["verify", "--base", "HEAD~1"]);
+}
+
+#[test]
+fn what_some_carry_is_refused_and_named() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).render();
+    let raw = fs::read(repo.path.join("apps/shop/web.yaml")).unwrap();
+    repo.put("rendered/shop/web.yaml", raw);
+    repo.hold(&unledgered()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let (code, said) = refused(&clone, &origin, &["--push", "--format", "short"]);
+    assert!(code == 1 && said.contains("rendered/shop/web.yaml:"), "{said}");
+    assert_eq!(said.matches("error[live-not-rendered]").count(), 1, "{said}");
+    // An older content in all of them is not what the file holds.
+    repo.hold(&example()).render();
+    repo.hold(&newer(unledgered())).commit("1.5.0");
+    repo.git(&["push", "-q", &origin.path.display().to_string(), "main"]);
+    clone.git(&["pull", "-q"]);
+    let (code, said) = refused(&clone, &origin, &["--push"]);
+    assert!(code == 1 && said.contains("render makes `image: registry.example/logtail:1.5.0`"), "{said}");
+    assert!(said.contains("an earlier content of a SidecarSet"), "{said}");
+}
+
+#[test]
+fn files_without_a_list_are_adopted_where_they_are_right() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).render();
+    fs::remove_file(repo.path.join("rendered/.pillion-files")).unwrap();
+    repo.hold(&unledgered()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    clone.pillion(&["init", "rollout", "--push"]);
+    let changed = origin.git(&["diff-tree", "--no-commit-id", "--name-status", "-r", "main"]);
+    assert_eq!(changed, "A\tledgers/log.yaml\nA\trendered/.pillion-files");
+    assert!(released(&origin, "main:ledgers/log.yaml").starts_with("log-"));
+    clone.git(&["pull", "-q"]);
+    clone.pillion(&["render", "--check"]);
+}
+
+#[test]
+fn the_first_rendered_files_are_the_sources() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&unledgered()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    clone.pillion(&["init", "rollout", "--push"]);
+    for file in ["data/events.yaml", "shop/cart.yaml", "shop/import.yaml", "shop/web.yaml"] {
+        assert_eq!(
+            tree(&origin, &format!("main:rendered/{file}")),
+            tree(&origin, &format!("main:apps/{file}"))
+        );
+    }
+    clone.git(&["pull", "-q"]);
+    clone.pillion(&["verify", "--base", "HEAD~1"]);
+    // Somebody who says that all of them run it is believed where nothing says otherwise.
+    let other = world.init("other", &[]);
+    other.hold(&unledgered()).commit("start");
+    other.git(&["switch", "-q", "--detach"]);
+    other.pillion(&["init", "rollout", "--released", "current", "--push"]);
+    assert!(other.git(&["show", "main:rendered/shop/web.yaml"]).contains("logtail:1.4.2"));
+}
+
+#[test]
+fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&ledger_only()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let output = clone.try_pillion(&["init", "rollout", "--push"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("git does not tell what the cluster runs: nothing is released"), "{said}");
+    assert!(said.contains("pushing to `main`") && said.contains("writes ledgers/log.yaml"), "{said}");
+    assert_eq!(released(&origin, "main:ledgers/log.yaml"), "nothing");
+    let web = |repo: &Repo| repo.try_pillion(&["render", "apps/shop/web.yaml"]).stdout;
+    clone.git(&["pull", "-q"]);
+    assert_eq!(web(&clone), clone.show("HEAD:apps/shop/web.yaml"), "the next build is like the last one");
+    // A plugin injects already, and a person says so.
+    let other = world.init("other", &[]);
+    other.hold(&ledger_only()).commit("start");
+    other.git(&["switch", "-q", "--detach"]);
+    other.pillion(&["init", "rollout", "--released", "current", "--push"]);
+    assert!(released(&other, "main:ledgers/log.yaml").starts_with("log-"));
+}
+
+#[test]
+fn sources_that_carry_it_already_tell() {
+    let world = World::new();
+    let mut texts = ledger_only();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).render();
+    for file in ["data/events.yaml", "shop/cart.yaml", "shop/import.yaml", "shop/web.yaml"] {
+        let injected = fs::read_to_string(repo.path.join("rendered").join(file)).unwrap();
+        texts.insert(format!("apps/{file}"), injected);
+    }
+    fs::remove_dir_all(repo.path.join("rendered")).unwrap();
+    repo.hold(&texts).commit("injected by hand");
+    let (clone, origin) = shared(&world, &repo);
+    clone.pillion(&["init", "rollout", "--push"]);
+    assert!(released(&origin, "main:ledgers/log.yaml").starts_with("log-"));
+    // Only one does not: nothing that is released leaves all as they are.
+    texts.insert("apps/shop/web.yaml".into(), example()["apps/shop/web.yaml"].clone());
+    let mixed = world.init("mixed", &[]);
+    mixed.hold(&texts).commit("injected by hand");
+    let origin = world.clone(&mixed, "mixed.git", &["--bare"]);
+    let clone = world.clone(&origin, "mixed-clone", &[]);
+    let (code, said) = refused(&clone, &origin, &["--push"]);
+    assert!(code == 1 && said.contains("apps/shop/web.yaml"), "{said}");
+}
+
+#[test]
+fn each_of_several_sets_is_judged_by_itself() {
+    let world = World::new();
+    // Both are new, and nobody carries one.
+    let repo = world.init("none", &[]);
+    let mut texts = unledgered();
+    texts.insert("sidecars/proxy.yaml".into(), proxy());
+    repo.hold(&texts);
+    copy_apps(&repo);
+    repo.commit("start");
+    repo.git(&["switch", "-q", "--detach"]);
+    let said = repo.pillion(&["init", "rollout", "--push"]);
+    assert!(said.contains("pillion: ledgers of log and proxy, nothing released"), "{said}");
+    // One is carried by all.
+    let repo = world.init("one", &[]);
+    repo.hold(&example()).render();
+    repo.hold(&texts).commit("a proxy that is not rendered yet");
+    let rendered = tree(&repo, "main:rendered");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["init", "rollout", "--push"]);
+    assert!(released(&repo, "main:ledgers/log.yaml").starts_with("log-"));
+    assert_eq!(released(&repo, "main:ledgers/proxy.yaml"), "nothing");
+    assert_eq!(tree(&repo, "main:rendered"), rendered);
+    // One has a ledger, and the other comes later.
+    let repo = world.init("later", &[]);
+    repo.hold(&example()).render();
+    texts.insert("ledgers/log.yaml".into(), example()["ledgers/log.yaml"].clone());
+    repo.hold(&texts).commit("a proxy");
+    let rendered = tree(&repo, "main:rendered");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["init", "rollout", "--push", "--owner", "@acme/platform", "--workflow"]);
+    assert_eq!(released(&repo, "main:ledgers/proxy.yaml"), "nothing");
+    assert_eq!(tree(&repo, "main:rendered"), rendered);
+    assert!(repo.git(&["show", "main:.github/CODEOWNERS"]).contains("/ledgers/ @acme/platform"));
+    assert!(repo.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
+    repo.pillion(&["verify", "main", "--base", "main~1"]);
+    // It came with everybody carrying it.
+    let repo = world.init("carried", &[]);
+    let mut both = texts.clone();
+    both.insert("ledgers/proxy.yaml".into(), ledger_at(&proxy()));
+    repo.hold(&both).render();
+    repo.hold(&texts).commit("a proxy that is rendered");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["init", "rollout", "--push"]);
+    assert!(released(&repo, "main:ledgers/proxy.yaml").starts_with("proxy-"));
+}
+
+#[test]
+fn a_word_that_the_rendered_files_deny_is_refused() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&example()).render();
+    repo.hold(&unledgered()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let (code, said) = refused(&clone, &origin, &["--released", "nothing", "--push"]);
+    assert!(code == 1 && said.contains("error[live-not-rendered]"), "{said}");
+    assert!(said.contains("rendered/shop/web.yaml:"), "{said}");
+}
+
+#[test]
+fn clusters_share_the_list_of_rendered_files() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = unledgered();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
+    repo.hold(&texts).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    clone.pillion(&["init", "rollout", "--push"]);
+    let list = String::from_utf8(origin.show("main:rendered/.pillion-files")).unwrap();
+    assert!(list.contains("shop/web.yaml") && list.contains("data/events.yaml"), "{list}");
+    for cluster in ["eu", "us"] {
+        assert_eq!(released(&origin, &format!("main:ledgers/{cluster}/log.yaml")), "nothing");
+    }
+    let body = origin.git(&["log", "-1", "--format=%b", "main"]);
+    assert!(body.contains("log in eu: nothing is released") && body.contains("log in us: "), "{body}");
+    clone.git(&["pull", "-q"]);
+    clone.pillion(&["verify", "--base", "HEAD~1"]);
+}
+
+#[test]
+fn a_ledger_that_was_removed_is_not_begun_anew() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = crate::workspace::builds::built();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("build: [sh, make.sh]\n", "sources: [apps]\n");
+    repo.hold(&texts).commit("start");
+    repo.git(&["rm", "-q", "ledgers/log.yaml"]);
+    let removed = repo.commit("tidy up").to_string();
+    repo.git(&["switch", "-q", "--detach"]);
+    let (code, said) = repo.refused(&["init", "rollout", "--push"]);
+    let back = format!("git checkout {}~1 -- ledgers/log.yaml", &removed[..10]);
+    assert!(code == 1 && said.contains(&back), "{said}");
+    assert_eq!(repo.id("main").to_string(), removed);
+    // A person who says what is released decides.
+    repo.pillion(&["init", "rollout", "--push", "--released", "current"]);
+    assert!(released(&repo, "main:ledgers/log.yaml").starts_with("log-"));
+}
+
+#[test]
+fn two_branches_begin_at_what_the_live_one_holds() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    let mut texts = unledgered();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("live: main", "live: env/prod");
+    repo.hold(&texts).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let (code, said) = clone.refused(&["init", "rollout", "--push"]);
+    let words = "`origin` has no branch `env/prod` yet: pillion render --branch env/prod --create --push";
+    assert!(code == 2 && said.contains(words), "{said}");
+    clone.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
+    let rendered = tree(&origin, "env/prod:rendered");
+    clone.pillion(&["init", "rollout", "--push"]);
+    assert_eq!(tree(&origin, "env/prod:rendered"), rendered);
+    assert!(released(&origin, "env/prod:ledgers/log.yaml").starts_with("log-"));
+    let source = origin.git(&["log", "-1", "--format=%(trailers:key=Pillion-Source,valueonly)", "env/prod"]);
+    assert_eq!(source.trim(), tree(&origin, "main"));
+}
+
+#[test]
+fn a_remote_without_the_branch_is_told_at_once() {
+    let world = World::new();
+    let origin = world.init("origin.git", &["--bare"]);
+    let repo = world.init("repo", &[]);
+    repo.hold(&unledgered()).commit("start");
+    repo.git(&["remote", "add", "origin", &origin.path.display().to_string()]);
+    let words = "`origin` has no branch `main` yet: git push -u origin main";
+    for args in
+        [&["init", "rollout", "--push"][..], &["init", "rollout"], &["pause", "log"], &["stage", "--start"]]
+    {
+        let (code, said) = repo.refused(args);
+        assert!(code == 2 && said.contains(words), "{args:?}: {said}");
+    }
+    assert_eq!(origin.git(&["for-each-ref"]), "");
+    assert_eq!(outbox(&repo), None);
+    repo.git(&["push", "-q", "-u", "origin", "main"]);
+    repo.pillion(&["init", "rollout", "--push"]);
+    // A branch that the remote has lost since is another matter.
+    origin.git(&["update-ref", "-d", "refs/heads/main"]);
+    let (code, said) = repo.refused(&["pause", "log"]);
+    assert!(code == 3 && said.contains("`origin` has no branch `main` any more"), "{said}");
+}
+
+#[test]
+fn without_a_remote_the_branch_is_moved_only_when_asked_for() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&unledgered()).commit("start");
+    let before = tree(&repo, "main");
+    let said = repo.pillion(&["init", "rollout", "--no-push"]);
+    assert!(said.contains("next: `pillion init rollout --push` puts it onto `main`"), "{said}");
+    assert_eq!((tree(&repo, "main"), outbox(&repo).is_some()), (before, true));
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["init", "rollout", "--push"]);
+    assert_eq!(released(&repo, "main:ledgers/log.yaml"), "nothing");
+}
+
+#[test]
+fn nobody_is_nobody() {
+    let world = World::new();
+    let repo = world.init("repo", &[]);
+    repo.hold(&unledgered()).commit("start");
+    let (clone, origin) = shared(&world, &repo);
+    let run = |more: &[(&str, &str)]| {
+        let mut command: Command = clone.command(env!("CARGO_BIN_EXE_pillion"));
+        command.env_remove("GIT_AUTHOR_NAME").env_remove("GIT_AUTHOR_EMAIL").env("EMAIL", "guess@host");
+        let output = command.envs(more.iter().copied()).args(["init", "rollout", "--push"]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let before = tree(&origin, "main");
+    let (code, said) = run(&[]);
+    assert!(code == 2 && said.contains("git config --global user.name"), "{said}");
+    assert_eq!(tree(&origin, "main"), before);
+    assert_eq!(run(&[("GITHUB_ACTOR", "ann")]).0, 0);
+    let author = |repo: &Repo| repo.git(&["log", "-1", "--format=%an <%ae>", "main"]);
+    assert_eq!(author(&origin), "ann <ann@users.noreply.github.com>");
+    // What git is configured with comes before that.
+    clone.set("user.name", "Ann B").set("user.email", "ann@acme.example");
+    origin.git(&["update-ref", "refs/heads/main", &before]);
+    assert_eq!(run(&[("GITHUB_ACTOR", "bob")]).0, 0);
+    assert_eq!(author(&origin), "Ann B <ann@acme.example>");
+}

@@ -1,0 +1,190 @@
+//! Rollouts whose branches are on a remote: what is pushed, what is started, and what others have done meanwhile.
+
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, newer, released};
+use serde_json::{Value, json};
+
+/// A bare remote with the edited example, and two clones of it.
+pub(crate) fn shared(world: &World) -> (Repo, Repo, Repo) {
+    let first = released(world, "first");
+    first.hold(&newer(example())).commit("log 1.5.0");
+    let origin = world.clone(&first, "origin", &["--bare"]);
+    origin.git(&["remote", "remove", "origin"]);
+    let [one, other] = ["one", "other"].map(|name| world.clone(&origin, name, &[]));
+    (origin, one, other)
+}
+
+pub(crate) fn refs(repo: &Repo, below: &str) -> Vec<String> {
+    let all = repo.git(&["for-each-ref", "--format=%(refname)", below]);
+    all.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn staged_branches_are_pushed_for_everybody_to_read() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    let told = one.pillion(&["stage", "--push"]);
+    assert!(told.contains("`pillion/main/log` is made, and pushed"), "{told}");
+    let tip = one.id("pillion/main/log");
+    assert_eq!(origin.id("pillion/main/log"), tip);
+    assert!(one.pillion(&["stage", "--push"]).contains("is as it was\n"));
+    other.pillion(&["stage", "--push"]);
+    assert_eq!(other.id("refs/heads/pillion/main/log"), tip);
+    assert_eq!(other.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_rollout_is_started_on_the_remote_alone() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    let before = one.id("main");
+    let told = one.pillion(&["stage", "--start", "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let open = told["started"][0]["commit"].as_str().unwrap();
+    assert_eq!(origin.id("main").to_string(), open);
+    assert_eq!(one.id("main"), before, "what is checked out here stays");
+    assert_eq!(told["items"][0]["base"], json!(open));
+    assert_eq!(told["items"][0]["commits"].as_array().unwrap().len(), 5);
+    // The next one finds it open.
+    let told = other.pillion(&["stage", "--start", "--push"]);
+    assert!(!told.contains("the rollout is open") && told.contains("log: batch 1/4"), "{told}");
+    assert_eq!(origin.id("pillion/main/log~5"), origin.id("main"));
+}
+
+#[test]
+fn a_finished_rollout_leaves_no_branch_anywhere() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    other.pillion(&["stage"]);
+    origin.git(&["update-ref", "refs/heads/main", "refs/heads/pillion/main/log"]);
+    let told = one.pillion(&["stage", "--push"]);
+    assert!(told.contains("is removed, and pushed"), "{told}");
+    assert!(refs(&origin, "refs/heads/pillion").is_empty());
+    // A clone that knew the branch forgets it.
+    other.pillion(&["stage", "--push"]);
+    assert!(refs(&other, "refs/remotes/origin/pillion").is_empty());
+    assert!(refs(&other, "refs/heads/pillion").is_empty());
+}
+
+#[test]
+fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    let tip = one.id("pillion/main/log");
+    other.git(&["fetch", "-q"]);
+    other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
+    other.put("rendered/shop/web.yaml", "mine").commit("my own edit");
+    other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
+    let (code, said) = one.refused(&["stage", "--push"]);
+    assert!(code == 1 && said.contains("my own edit") && said.contains("pillion did not make"), "{said}");
+    assert_eq!(origin.id("pillion/main/log"), other.id("mine"));
+    let told = one.pillion(&["stage", "--push", "--force"]);
+    assert_eq!(origin.id("pillion/main/log"), tip);
+    assert!(told.contains("my own edit") && told.contains("pillion did not make"), "{told}");
+    // A branch of a person with such a name is not removed.
+    let done = example();
+    other.git(&["switch", "-q", "main"]);
+    other.hold(&done).commit("back to 1.4.2");
+    other.git(&["push", "-q", "origin", "main"]);
+    other.git(&["commit", "-q", "--allow-empty", "-m", "something else"]);
+    other.git(&["push", "-q", "origin", "+main:pillion/main/log"]);
+    one.pillion(&["stage", "--push"]);
+    assert_eq!(refs(&origin, "refs/heads/pillion"), ["refs/heads/pillion/main/log"]);
+}
+
+#[test]
+fn a_rewritten_remote_stops_everything() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    one.pillion(&["stage", "--push"]);
+    other.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
+    other.git(&["push", "-q", "--force", "origin", "main"]);
+    let before = origin.id("pillion/main/log");
+    let (code, said) = one.refused(&["stage", "--push", "--start"]);
+    assert!(code == 1 && said.contains("live-rewritten"), "{said}");
+    assert_eq!(origin.id("pillion/main/log"), before);
+    one.pillion(&["stage", "--push", "--accept-rewritten"]);
+    assert_eq!(origin.id("pillion/main/log~6"), origin.id("main"));
+}
+
+#[test]
+fn without_a_remote_nobody_is_moved_under_their_feet() {
+    let world = World::new();
+    let repo = released(&world, "repo");
+    repo.hold(&newer(example())).commit("log 1.5.0");
+    let (code, said) = repo.refused(&["stage", "--start"]);
+    assert!(code == 2 && said.contains("is checked out in"), "{said}");
+    repo.git(&["switch", "-q", "--detach"]);
+    let told = repo.pillion(&["stage", "--start", "--push"]);
+    assert!(told.contains("log: the rollout is open"), "{told}");
+    assert_eq!(
+        repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Action,valueonly)", "main"]),
+        "Open"
+    );
+}
+
+#[test]
+fn what_was_observed_is_written_down_by_open() {
+    let world = World::new();
+    let (_, one, _) = shared(&world);
+    let pod = |n: u32| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("web-{n}"), "namespace": "shop",
+            "labels": {"pod-template-hash": "a1"}, "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-a1", "controller": true}]}})
+    };
+    let pods = json!({"apiVersion": "v1", "kind": "List", "items": (0..10).map(pod).collect::<Vec<_>>()});
+    std::fs::write(world.path("pods.json"), pods.to_string()).unwrap();
+    one.pillion(&["stage", "--observed", &world.path("pods.json").display().to_string()]);
+    let subjects = one.git(&["log", "--reverse", "--format=%s", "origin/main..pillion/main/log"]);
+    assert_eq!(
+        subjects.lines().collect::<Vec<_>>(),
+        [
+            "log: open, logtail 1.4.2 -> 1.5.0",
+            "log: batch 1/3, logtail 1.5.0 for 1 pod of 1 workload",
+            "log: batch 2/3, logtail 1.5.0 for 5 pods of 2 workloads",
+            "log: batch 3/3, logtail 1.5.0 for 15 pods of 2 workloads",
+            "log: close, logtail 1.5.0 is released",
+        ]
+    );
+    let body = one.git(&["show", "-s", "--format=%b", "pillion/main/log~2"]);
+    assert_eq!(
+        body.lines().take(3).collect::<Vec<_>>(),
+        [
+            "StatefulSet data/events: 3 of 3 pods, recreated",
+            "CloneSet shop/cart: 3 of 8 pods, in place",
+            "6 of 21 pods carry 1.5.0 after this commit; at most 3 are unavailable at once.",
+        ]
+    );
+    assert!(
+        one.git(&["show", "pillion/main/log~4:ledgers/log.yaml"])
+            .contains("Deployment.apps/shop/web, pods: 10")
+    );
+}
+
+#[test]
+fn signed_commits_are_kept_while_they_say_the_same() {
+    let world = World::new();
+    let (origin, one, other) = shared(&world);
+    let plain = {
+        one.pillion(&["stage"]);
+        one.id("pillion/main/log")
+    };
+    for (repo, name) in [(&one, "key-one"), (&other, "key-other")] {
+        let key = world.path(name).display().to_string();
+        let made = repo.command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).output();
+        assert!(made.unwrap().status.success());
+        for (name, value) in [("commit.gpgsign", "true"), ("gpg.format", "ssh"), ("user.signingkey", &*key)] {
+            repo.git(&["config", name, value]);
+        }
+    }
+    one.pillion(&["stage", "--push"]);
+    let signed = one.id("pillion/main/log");
+    assert_ne!(signed, plain);
+    assert!(one.git(&["cat-file", "-p", "pillion/main/log"]).contains("gpgsig"));
+    assert!(one.pillion(&["stage", "--push"]).contains("is as it was"));
+    // Another key would be another signature, and is not needed.
+    other.pillion(&["stage", "--push"]);
+    assert_eq!(origin.id("pillion/main/log"), signed);
+}

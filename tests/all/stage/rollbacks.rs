@@ -1,0 +1,420 @@
+//! Fix-forward and the ways back: a newer edit in the middle of a rollout, `rollback --to`, `git revert`, and a rollback
+//! after Close.
+
+use crate::stage::holds::{edit, file};
+use crate::stage::transitions::{changed, half_way, ledger, trailer};
+use crate::support::cluster_view::Texts;
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::{example, newer, released};
+
+fn rendered(repo: &Repo, revision: &str) -> String {
+    repo.git(&["rev-parse", &format!("{revision}:rendered")])
+}
+
+/// Everything that was committed since is what pillion makes.
+fn is_verified(repo: &Repo, base: &str) {
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.pillion(&["verify", "--base", base]);
+}
+
+fn refused(repo: &Repo, args: &[&str], words: &str) {
+    let before = repo.git(&["rev-parse", "main"]);
+    let (code, said) = repo.refused(args);
+    assert!(code == 1 && said.contains(words), "{args:?}: {said}");
+    assert_eq!(repo.git(&["rev-parse", "main"]), before);
+}
+
+/// As [`half_way`], of a rollout whose SidecarSet says something else, with `batches` out; returns the head before.
+fn begun(world: &World, change: impl Fn(&mut Texts), batches: usize) -> (Repo, String) {
+    let mut texts = example();
+    change(&mut texts);
+    texts.insert(
+        "ledgers/log.yaml".into(),
+        crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]),
+    );
+    let repo = world.init("repo", &[]);
+    repo.hold(&texts).render().commit("start");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.hold(&newer(texts)).commit("logtail 1.5.0");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let base = repo.git(&["rev-parse", "main"]);
+    repo.pillion(&["stage"]);
+    let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/log"]);
+    repo.release(staged.lines().nth(batches).unwrap());
+    (repo, base)
+}
+
+#[test]
+fn a_newer_edit_waits_until_a_person_starts_it() {
+    let world = World::new();
+    let repo = half_way(&world);
+    let base = repo.git(&["rev-parse", "main"]);
+    edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
+    let staged = repo.pillion(&["stage"]);
+    assert!(
+        staged.contains("batch 3/4, logtail 1.5.0") && staged.contains("close, logtail 1.5.0"),
+        "{staged}"
+    );
+    let waits = "which waits: `pillion stage --start log` rolls that out in place of this";
+    assert!(staged.contains(waits), "{staged}");
+    for verb in ["plan", "status"] {
+        assert!(repo.pillion(&[verb]).contains(waits), "{verb}");
+    }
+    // The next step goes on, and is what the planner makes.
+    repo.release("pillion/main/log~1");
+    assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.5.0"));
+    is_verified(&repo, &base);
+    let before = rendered(&repo, "main");
+    repo.pillion(&["stage", "--start", "log"]);
+    let after = ledger(&repo, "main");
+    assert_eq!((rendered(&repo, "main"), after.last_batch()), (before, 0));
+    assert!(
+        repo.git(&["log", "-1", "--format=%B", "main"])
+            .contains("It takes the place of the rollout to log-5f56f8b99 at batch 4")
+    );
+    repo.pillion(&["stage"]);
+    repo.release("pillion/main/log");
+    for path in ["data/events", "shop/cart", "shop/web"] {
+        assert!(file(&repo, &format!("rendered/{path}.yaml")).contains("logtail:1.6.0"), "{path}");
+    }
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn with_start_auto_a_newer_edit_is_the_next_target() {
+    let world = World::new();
+    let auto = |texts: &mut Texts| {
+        let settings = texts.get_mut("pillion.yaml").unwrap();
+        settings.push_str("  start: Auto\n");
+    };
+    let (repo, base) = begun(&world, auto, 2);
+    edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
+    assert!(repo.pillion(&["stage"]).contains("open, logtail 1.4.2 -> 1.6.0"));
+    repo.release("pillion/main/log");
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn a_fix_is_one_command_while_the_rollout_is_paused() {
+    let world = World::new();
+    let repo = half_way(&world);
+    let base = repo.git(&["rev-parse", "main"]);
+    repo.pillion(&["approve", "log", "3"]);
+    repo.pillion(&["pause", "log", "--reason", "crash loop"]);
+    refused(
+        &repo,
+        &["stage", "--start", "log"],
+        "is paused at batch 2: crash loop; its file holds nothing newer",
+    );
+    edit(&repo, "sidecars/log.yaml", "1.5.0", "1.5.1");
+    let before = (rendered(&repo, "main"), repo.git(&["rev-parse", "main"]));
+    // Without its name a pause is not given up.
+    repo.pillion(&["stage", "--start"]);
+    assert_eq!(repo.git(&["rev-parse", "main"]), before.1);
+    repo.pillion(&["stage", "--start", "log"]);
+    let after = ledger(&repo, "main");
+    assert_eq!((repo.git(&["rev-parse", "main~1"]), rendered(&repo, "main")), (before.1, before.0));
+    assert!(after.paused.is_none() && after.approved.is_empty() && after.last_batch() == 0);
+    assert_eq!(
+        (after.target.unwrap(), &*trailer(&repo, "Pillion-Action")),
+        (Some(trailer(&repo, "Pillion-Revision").into()), "Open")
+    );
+    is_verified(&repo, &base);
+    repo.pillion(&["stage"]);
+    repo.release("pillion/main/log");
+    assert!(file(&repo, "rendered/data/events.yaml").contains("logtail:1.5.1"));
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn while_it_is_paused_people_see_what_resume_does() {
+    let world = World::new();
+    let repo = half_way(&world);
+    let base = repo.git(&["rev-parse", "main"]);
+    repo.pillion(&["pause", "log", "--reason", "waiting for the storage team"]);
+    let staged = repo.pillion(&["stage"]);
+    let subjects = repo.git(&["log", "--reverse", "--format=%s", "main..pillion/main/log"]);
+    assert_eq!(
+        subjects.lines().collect::<Vec<_>>(),
+        [
+            "log: resume at batch 2",
+            "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
+            "log: batch 4/4, logtail 1.5.0 for 1 workload",
+            "log: close, logtail 1.5.0 is released",
+        ]
+    );
+    assert!(
+        staged.contains("paused at batch 2: waiting for the storage team; `pillion resume log`"),
+        "{staged}"
+    );
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    let plan = repo.pillion(&["plan"]);
+    assert!(
+        plan.contains("3/4") && plan.contains("paused at batch 2") && plan.contains("pillion resume log"),
+        "{plan}"
+    );
+    let status = repo.pillion(&["status"]);
+    assert!(status.contains("paused, ") && status.contains("batch 2 of 4 is out"), "{status}");
+    assert!(status.contains("next: `pillion resume log`, then batch 3 of 4"), "{status}");
+    // Whoever puts all of it onto the branch has resumed it, and that can be read.
+    repo.release("pillion/main/log");
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn batches_are_taken_back_in_one_commit() {
+    let world = World::new();
+    let repo = half_way(&world);
+    let base = repo.git(&["rev-parse", "main~3"]);
+    let [none, one, two] = ["main~2", "main~1", "main"].map(|revision| rendered(&repo, revision));
+    refused(&repo, &["rollback", "log", "--to", "9"], "had no batch 9: 2 is the last one");
+    repo.pillion(&["rollback", "log", "--to", "1", "--reason", "slow disks"]);
+    let after = ledger(&repo, "main");
+    let paused = after.paused.clone().unwrap();
+    assert_eq!((paused.batch, &*paused.reason, paused.by.is_some()), (1, "slow disks", true));
+    assert_eq!((rendered(&repo, "main"), after.last_batch()), (one.clone(), 1));
+    assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
+    assert_eq!(trailer(&repo, "Pillion-Action"), "RollBack");
+    refused(&repo, &["rollback", "log", "--to", "1"], "nothing to take back");
+    repo.pillion(&["rollback", "log", "--to", "0"]);
+    assert_eq!(rendered(&repo, "main"), none);
+    assert!(ledger(&repo, "main").target.is_some() && ledger(&repo, "main").lines.is_empty());
+    is_verified(&repo, &base);
+    repo.pillion(&["resume", "log"]);
+    repo.pillion(&["stage"]);
+    assert_eq!(rendered(&repo, "pillion/main/log~3"), two);
+    repo.release("pillion/main/log");
+    assert_eq!(ledger(&repo, "main").target, None);
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn holds_and_lost_workloads_are_not_taken_back() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 4);
+    repo.pillion(&["hold", "deployment/web", "--reason", "sale"]);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["rm", "-q", "apps/shop/cart.yaml"]);
+    repo.render().commit("no cart any more");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let web = file(&repo, "rendered/shop/web.yaml");
+    assert!(web.contains("logtail:1.5.0"));
+    repo.pillion(&["rollback", "log", "--to", "1"]);
+    let after = ledger(&repo, "main");
+    let keys: Vec<&str> = after.lines.keys().map(|key| &**key).collect();
+    assert_eq!(keys, ["Deployment.apps/shop/web", "StatefulSet.apps/data/events"]);
+    assert_eq!(file(&repo, "rendered/shop/web.yaml"), web);
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn no_more_pods_go_back_at_once_than_may_be_down() {
+    let world = World::new();
+    let strict = |texts: &mut Texts| {
+        let set = texts.get_mut("sidecars/log.yaml").unwrap();
+        *set = set.replace("maxUnavailable: 10", "maxUnavailable: 2");
+        let cart = texts.get_mut("apps/shop/web.yaml").unwrap();
+        *cart = cart.replace("spec:\n  selector", "spec:\n  replicas: 4\n  selector");
+    };
+    let (repo, base) = begun(&world, strict, 4);
+    let last = ledger(&repo, "main").last_batch();
+    assert_eq!(last, 4);
+    refused(
+        &repo,
+        &["rollback", "log", "--to", "0"],
+        "`maxUnavailable` of `log` allows 2: take back `--to 3` first, or use `pillion rollback log`",
+    );
+    let before = rendered(&repo, "main~1");
+    repo.pillion(&["rollback", "log", "--to", "3"]);
+    assert_eq!(rendered(&repo, "main"), before);
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn a_revert_by_hand_is_answered_with_the_command() {
+    let world = World::new();
+    let repo = half_way(&world);
+    let [one, two] = ["main~1", "main"].map(|revision| rendered(&repo, revision));
+    let base = repo.git(&["rev-parse", "main"]);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["revert", "--no-edit", "HEAD"]);
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let (code, said) = repo.refused(&["verify", "--base", &base]);
+    assert!(code == 1 && said.contains("error[ledger-not-planned]"), "{said}");
+    assert!(
+        said.contains("`pillion rollback log --to 1` takes batches back and pauses the rollout there"),
+        "{said}"
+    );
+    // On top of the revert the command pauses what has happened already.
+    let reverted = repo.git(&["rev-parse", "main"]);
+    repo.pillion(&["rollback", "log", "--to", "1"]);
+    assert_eq!((rendered(&repo, "main"), changed(&repo)), (one.clone(), "ledgers/log.yaml".to_owned()));
+    assert_eq!(ledger(&repo, "main").paused.unwrap().batch, 1);
+    is_verified(&repo, &reverted);
+    // The other way: the revert is reverted, and the command is run.
+    repo.git(&["branch", "-f", "main", &reverted]);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["revert", "--no-edit", "HEAD"]);
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    assert_eq!(rendered(&repo, "main"), two);
+    repo.pillion(&["rollback", "log", "--to", "1"]);
+    assert_eq!(rendered(&repo, "main"), one);
+    is_verified(&repo, &reverted);
+    repo.pillion(&["resume", "log"]);
+    assert!(repo.pillion(&["stage"]).contains("batch 2/4"));
+}
+
+#[test]
+fn a_closed_rollout_goes_back_in_batches() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 0);
+    let old = rendered(&repo, &base);
+    repo.release("pillion/main/log");
+    let new = rendered(&repo, "main");
+    repo.pillion(&["rollback", "log", "--reason", "memory leak"]);
+    assert_eq!((rendered(&repo, "main"), changed(&repo)), (new.clone(), "ledgers/log.yaml".to_owned()));
+    let open = ledger(&repo, "main");
+    assert_eq!(
+        (open.released.as_deref(), open.target.clone()),
+        (Some("log-546d94cc58"), Some(open.released.clone()))
+    );
+    assert_eq!(open.rejected.iter().map(|r| &**r).collect::<Vec<_>>(), ["log-5f56f8b99"]);
+    let batch = |key: &str| open.lines.get(key).and_then(|line| line.batch);
+    assert_eq!(batch("CloneSet.apps.kruise.io/shop/cart"), Some(3));
+    assert_eq!(batch("StatefulSet.apps/data/events"), Some(2));
+    refused(&repo, &["rollback", "log"], "already");
+    let staged = repo.pillion(&["stage"]);
+    assert!(staged.contains("close, log-546d94cc58"), "{staged}");
+    let subjects = repo.git(&["log", "--reverse", "--format=%b", "main..pillion/main/log"]);
+    let places = ["CloneSet shop/cart", "StatefulSet data/events"].map(|w| subjects.find(w).unwrap());
+    assert!(places[0] < places[1], "the latest batch goes back first: {subjects}");
+    repo.release("pillion/main/log");
+    assert_eq!(rendered(&repo, "main"), old);
+    assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
+    refused(&repo, &["rollback", "log"], "went back to `log-546d94cc58` itself");
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 3);
+    let three = rendered(&repo, "main");
+    repo.release("pillion/main/log");
+    let new = rendered(&repo, "main");
+    repo.pillion(&["rollback", "log", "--to", "3"]);
+    let open = ledger(&repo, "main");
+    assert_eq!((rendered(&repo, "main"), open.paused.unwrap().batch), (three, 3));
+    assert_eq!(open.target.unwrap().as_deref(), Some("log-5f56f8b99"));
+    repo.pillion(&["resume", "log"]);
+    repo.pillion(&["stage"]);
+    repo.release("pillion/main/log");
+    assert_eq!((rendered(&repo, "main"), ledger(&repo, "main").target), (new, None));
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn what_came_after_close_goes_back_too_and_holds_stay() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 0);
+    repo.release("pillion/main/log");
+    repo.pillion(&["hold", "deployment/web", "--reason", "sale"]);
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    let api = file(&repo, "apps/shop/web.yaml").replace("web", "api");
+    repo.put("apps/shop/api.yaml", api).render().commit("an api");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let before = rendered(&repo, "main");
+    repo.pillion(&["rollback", "log"]);
+    assert_eq!(rendered(&repo, "main"), before);
+    let line = ledger(&repo, "main").lines.get("Deployment.apps/shop/api").cloned().unwrap();
+    assert_eq!((line.revision.as_deref(), line.batch), (Some("log-5f56f8b99"), None));
+    repo.pillion(&["stage"]);
+    repo.release("pillion/main/log");
+    let carries = |path: &str, tag: &str| file(&repo, path).contains(&format!("logtail:{tag}"));
+    assert!(carries("rendered/shop/web.yaml", "1.5.0") && carries("rendered/shop/api.yaml", "1.4.2"));
+    assert!(carries("rendered/data/events.yaml", "1.4.2"));
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
+    let world = World::new();
+    let (repo, base) = begun(&world, |_| (), 0);
+    repo.release("pillion/main/log");
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["rm", "-q", "apps/data/events.yaml"]);
+    repo.render().commit("no events any more");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let told = repo.pillion(&["rollback", "log"]);
+    assert!(told.contains("counts 3 workloads, and 1 of them is missing"), "{told}");
+    assert!(told.contains("next: `pillion stage --start log --accept-missing`"), "{told}");
+    refused(&repo, &["stage", "--start", "log"], "workloads-missing");
+    repo.pillion(&["stage", "--start", "log", "--accept-missing"]);
+    repo.release("pillion/main/log");
+    assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.4.2"));
+    assert_eq!(ledger(&repo, "main").target, None);
+    is_verified(&repo, &base);
+}
+
+#[test]
+fn where_nothing_was_closed_there_is_nothing_to_go_back_to() {
+    let world = World::new();
+    let repo = released(&world, "repo");
+    repo.git(&["switch", "-q", "--detach"]);
+    refused(
+        &repo,
+        &["rollback", "log"],
+        "no rollout of `log` is open, and none has brought what is released now",
+    );
+    refused(&repo, &["rollback", "log", "--to", "1"], "no rollout of `log` is open");
+}
+
+#[test]
+fn a_workload_that_another_set_has_split_is_not_taken_back() {
+    let world = World::new();
+    let both = |texts: &mut Texts| {
+        let set =
+            texts["sidecars/log.yaml"].replace("name: log}", "name: proxy}").replace("logtail", "proxy");
+        let set = set.replace("logs", "proxy-logs");
+        texts.insert("ledgers/proxy.yaml".into(), crate::support::rollout_fixtures::ledger_at(&set));
+        texts.insert("sidecars/proxy.yaml".into(), set);
+    };
+    let (repo, _) = begun(&world, both, 2);
+    edit(&repo, "sidecars/proxy.yaml", "proxy:1.4.2", "proxy:1.6.0");
+    repo.pillion(&["stage", "proxy"]);
+    let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/proxy"]);
+    repo.release(staged.lines().nth(1).unwrap());
+    refused(
+        &repo,
+        &["rollback", "log", "--to", "1"],
+        "the rollout of `proxy` has split `StatefulSet.apps/data/events`",
+    );
+}
+
+#[test]
+fn each_cluster_goes_back_by_itself() {
+    let world = World::new();
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
+    let ledger = crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]);
+    texts.remove("ledgers/log.yaml");
+    for cluster in ["eu", "us"] {
+        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
+    }
+    let repo = world.init("repo", &[]);
+    repo.hold(&texts).render().commit("start");
+    repo.hold(&newer(texts)).commit("log: 1.5.0");
+    repo.git(&["switch", "-q", "--detach"]);
+    let base = repo.git(&["rev-parse", "main"]);
+    for cluster in ["eu", "us"] {
+        repo.pillion(&["stage", "--cluster", cluster]);
+        repo.release(&format!("pillion/main/{cluster}/log"));
+    }
+    let eu = repo.git(&["rev-parse", "main:ledgers/eu"]);
+    repo.pillion(&["rollback", "log", "--cluster", "us", "--to", "1"]);
+    assert_eq!(changed(&repo), "ledgers/us/log.yaml\nrendered/data/events.yaml");
+    repo.pillion(&["rollback", "log", "--cluster", "us"]);
+    assert_eq!(repo.git(&["rev-parse", "main:ledgers/eu"]), eu);
+    is_verified(&repo, &base);
+}

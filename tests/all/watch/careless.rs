@@ -1,0 +1,677 @@
+//! Careless people beside the watchers: files are broken and fixed, sets deleted and restored, sources vanish, builds
+//! print nothing, batches are reverted by hand, workloads are held, edits come while a rollout is paused. Whatever they
+//! do, nothing moves that nobody decided (DESIGN.md 10, invariants 5, 10 and 11). `PILLION_SCHEDULES=N` plays more
+//! schedules.
+
+use crate::support::git_fixtures::{NOW, Repo, World as Folder, by, pillion};
+use crate::support::rollout_fixtures::{example, ledger_at, newer};
+use crate::watch::simulation::{Dice, Heard, Shared, count, opened, turn};
+use pillion::diag::Diagnostic;
+use pillion::git::{Commit, Expected, Id, Signing, Walk, trailer};
+use pillion::model::ledger::Ledger;
+use pillion::stage::{Live, Manifests, Opened, Site, check_own_render, verify};
+use pillion::watch::evaluate::NotApplied;
+use pillion::watch::run::{Turn, Watching};
+use pillion::watch::world::Stopped;
+use pillion::yaml::{Document, split};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Actions of a schedule before everything is put right.
+const CARELESS: usize = 120;
+
+/// Actions after which a schedule must have come to its end.
+const MOST: usize = 1200;
+
+/// The applications, each with the namespace of its folder.
+const APPLICATIONS: [(&str, &str); 3] =
+    [("apps/shop/web.yaml", "shop"), ("apps/shop/cart.yaml", "shop"), ("apps/data/events.yaml", "data")];
+
+/// The file of the SidecarSet, and its ledger.
+const SET: &str = "sidecars/log.yaml";
+const LEDGER: &str = "ledgers/log.yaml";
+
+/// How the repository is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Rendered files stand beside the sources.
+    Rendered,
+    /// A build renders by the ledgers, from plain files.
+    LedgerOnly,
+    /// The same, and the manifests come out of a build.
+    Built,
+}
+
+/// What a build does at its next runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Build {
+    Well,
+    /// It ends with an error, or prints nothing.
+    Fails,
+    /// A manifest is not in what it prints.
+    LosesOne,
+    /// Nobody has run it.
+    Forgotten,
+}
+
+/// What a careless person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    BreakSet,
+    BreakLedger,
+    BreakConfiguration,
+    BreakManifest,
+    DeleteSet,
+    MistypeSelector,
+    ReadElsewhere,
+    HideManifest,
+    RevertBatch,
+    Build(Build),
+    Edit,
+    EditWhilePaused,
+    Pause,
+    Hold,
+    Release,
+}
+
+impl Deed {
+    const ALL: [Self; 17] = [
+        Self::BreakSet,
+        Self::BreakLedger,
+        Self::BreakConfiguration,
+        Self::BreakManifest,
+        Self::DeleteSet,
+        Self::MistypeSelector,
+        Self::ReadElsewhere,
+        Self::HideManifest,
+        Self::RevertBatch,
+        Self::Build(Build::Fails),
+        Self::Build(Build::LosesOne),
+        Self::Build(Build::Forgotten),
+        Self::Edit,
+        Self::EditWhilePaused,
+        Self::Pause,
+        Self::Hold,
+        Self::Release,
+    ];
+
+    /// Until it is put right, no watcher may commit anything. With ledgers alone and no rollout open, a file with
+    /// another name is a workload less by a person's commit.
+    fn stops_everything(self, is_counted: bool) -> bool {
+        match self {
+            Self::DeleteSet | Self::MistypeSelector => false,
+            Self::HideManifest => is_counted,
+            _ => true,
+        }
+    }
+}
+
+/// What waits to be put right.
+struct Mess {
+    deed: Deed,
+    /// No watcher may commit anything.
+    stops: bool,
+    /// The files as they were; None: there was none.
+    before: Vec<(String, Option<String>)>,
+}
+
+/// One schedule.
+struct Town<'a> {
+    repo: &'a Repo,
+    opened: Opened,
+    shared: &'a RefCell<Shared>,
+    layout: Layout,
+    build: Build,
+    mess: Option<Mess>,
+    /// The number of the newest image of the sidecar.
+    version: u32,
+    /// The image of the sidecar that each held workload had when it was held.
+    held: BTreeMap<String, String>,
+    /// What was done, for messages of failures.
+    story: Vec<String>,
+}
+
+/// The name of the repository of a schedule.
+const REPO: &str = "repo.git-work";
+
+fn begin(folder: &Folder, layout: Layout) -> Repo {
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
+    if layout != Layout::Rendered {
+        *settings = settings.replace("rendered: rendered\n", "");
+    }
+    if layout == Layout::Built {
+        // What the build reads, pillion does not read by itself.
+        *settings = settings.replace("sources: [apps]", "sources: [none]");
+        texts.insert("none/README.md".into(), String::new());
+    }
+    texts.insert(LEDGER.into(), ledger_at(&texts[SET]));
+    let repo = folder.init(REPO, &[]);
+    repo.hold(&texts);
+    if layout == Layout::Rendered {
+        repo.render();
+    }
+    repo.commit("start");
+    repo.hold(&newer(texts)).commit("log: 1.5.0");
+    repo.git(&["checkout", "-q", "--detach"]);
+    repo
+}
+
+impl Town<'_> {
+    fn head(&self) -> Id {
+        self.opened.repository.find_ref("refs/heads/main").unwrap()
+    }
+
+    fn commit_of(&self, id: Id) -> Commit {
+        self.opened.repository.commit(id).unwrap()
+    }
+
+    /// The text of a file of the head.
+    fn text(&self, path: &str) -> Option<String> {
+        let repository = &self.opened.repository;
+        let entry = repository.entry_at(self.commit_of(self.head()).tree, path).unwrap()?;
+        Some(String::from_utf8(repository.read(entry.id).unwrap()).unwrap())
+    }
+
+    /// A person's commit.
+    fn push(&self, message: &str, files: &[(String, Option<String>)]) {
+        let (repository, head) = (&self.opened.repository, self.head());
+        let mut editor = repository.editor(Some(self.commit_of(head).tree)).unwrap();
+        for (path, text) in files {
+            match text {
+                Some(text) => editor.put(path, text.as_bytes()).unwrap(),
+                None => drop(editor.remove(path).unwrap()),
+            }
+        }
+        let tree = editor.write().unwrap();
+        let (person, parents) = (pillion(), [head]);
+        let new = by(&person, NOW, tree, &parents, message);
+        let commit = editor.commit(&new, &Signing::off()).unwrap();
+        editor.finish().unwrap();
+        repository.update_ref("refs/heads/main", commit, Expected::At(head), "a person").unwrap();
+    }
+
+    /// Runs a verb as a person does; tells whether it has succeeded.
+    fn verb(&mut self, words: &[&str]) -> bool {
+        let built = self.repo.path.parent().unwrap().join("built.yaml");
+        let named = format!("--manifests={}", built.display());
+        let mut words = words.to_vec();
+        if self.layout == Layout::Built {
+            std::fs::write(&built, self.printed(Build::Well).unwrap()).unwrap();
+            words.push(&named);
+        }
+        let output = self.repo.try_pillion(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some_and(|code| code < 4), "{words:?}: {said}");
+        self.story.push(format!("  {words:?}: {} {said}", output.status));
+        output.status.success()
+    }
+
+    /// What the build prints of the head's sources.
+    fn printed(&self, build: Build) -> Option<String> {
+        let skipped = if build == Build::LosesOne { 1 } else { 0 };
+        let documents = APPLICATIONS.iter().skip(skipped).filter_map(|(path, namespace)| {
+            let text = self.text(path)?;
+            Some(text.replacen("metadata:\n", &format!("metadata:\n  namespace: {namespace}\n"), 1))
+        });
+        let documents: Vec<String> = documents.collect();
+        (!documents.is_empty()).then(|| documents.join("---\n"))
+    }
+
+    /// The manifests that a command is handed, where a build makes them.
+    fn manifests(&self, build: Build) -> Manifests {
+        if self.layout != Layout::Built || build == Build::Forgotten {
+            return Manifests::default();
+        }
+        let printed = self.printed(build).filter(|_| build != Build::Fails).unwrap_or_default();
+        Manifests::handed_over("the build", Ok(printed))
+    }
+
+    /// Everything of the live head, when it can be read.
+    fn site(&self) -> Result<Site, Vec<Diagnostic>> {
+        let (live, wrong) = self.opened.read().unwrap();
+        let Some(live) = live else { return Err(wrong) };
+        let (site, wrong) = live.with_manifests(&self.manifests(Build::Well)).site(None);
+        if wrong.iter().any(Diagnostic::is_error) { Err(wrong) } else { Ok(site) }
+    }
+
+    /// The workloads as git has the cluster run them; none while the head cannot be rendered.
+    fn rendered(&self) -> Option<Vec<(String, Value)>> {
+        let mut texts: Vec<(String, String)> = Vec::new();
+        if self.layout == Layout::Rendered {
+            let tree = self.commit_of(self.head()).tree;
+            for file in self.opened.repository.files(tree, &["rendered"]).unwrap() {
+                if let Some(namespace) = file.path.split('/').nth(1).filter(|_| file.path.ends_with(".yaml"))
+                {
+                    let bytes = self.opened.repository.read(file.id).unwrap();
+                    texts.push((namespace.to_owned(), String::from_utf8(bytes).unwrap()));
+                }
+            }
+        } else {
+            let site = self.site().ok()?;
+            site.render(&site.prepared.renderer, |input, text, file| {
+                texts.push((input.namespace.to_string(), file.new.unwrap_or_else(|| text.to_string())));
+            });
+        }
+        let mut found = Vec::new();
+        for (namespace, text) in texts {
+            let name: Arc<str> = "rendered.yaml".into();
+            for (i, piece) in split(&name, &text).0.into_iter().enumerate() {
+                let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
+                let value = document.value().clone();
+                let own = value["metadata"]["namespace"].as_str().unwrap_or(&namespace).to_owned();
+                found.push((own, value));
+            }
+        }
+        Some(found)
+    }
+
+    /// The agent applies what it can render.
+    fn sync(&self) {
+        let head = self.head();
+        if self.shared.borrow_mut().applied.replace(head) == Some(head) {
+            return;
+        }
+        for (namespace, value) in self.rendered().into_iter().flatten() {
+            self.shared.borrow_mut().cluster.apply(&namespace, &value.to_string());
+        }
+    }
+
+    /// The image of the sidecar in each workload.
+    fn images(&self) -> Option<BTreeMap<String, Option<String>>> {
+        let image = |value: &Value| {
+            let containers = value.pointer("/spec/template/spec/containers")?.as_array()?;
+            let own = containers.iter().find(|c| c["name"] == "logtail");
+            Some(own.map(|c| c["image"].as_str().unwrap().to_owned()))
+        };
+        let named = |(namespace, value): (String, Value)| {
+            let key =
+                format!("{}/{namespace}/{}", value["kind"].as_str()?, value["metadata"]["name"].as_str()?);
+            Some((key, image(&value)?))
+        };
+        Some(self.rendered()?.into_iter().filter_map(named).collect())
+    }
+
+    fn ledger(&self) -> Option<Ledger> {
+        Some(self.site().ok()?.ledger("log"))
+    }
+
+    /// A watcher looks once. What it commits is looked at.
+    fn turn(&mut self, alarms: &mut NotApplied, heard: &mut Heard) -> bool {
+        let before = self.head();
+        let held_up = self.mess.as_ref().is_some_and(|m| m.stops);
+        self.opened.manifests = self.manifests(self.build);
+        let turn = turn(&Watching::default(), &self.opened, self.shared, alarms, heard);
+        self.opened.manifests = Manifests::default();
+        let mut is_over = false;
+        match turn {
+            Ok(Turn::Settled(report)) => {
+                let item = &report.items[0];
+                is_over = item.state == "Released" && item.decision == "Rest";
+            }
+            Ok(Turn::Refused(wrong)) => {
+                assert!(self.mess.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));
+            }
+            Err(Stopped::Killed(_)) => alarms.clear(),
+            Err(failure) => {
+                let is_expected = failure.is_retryable() || self.mess.is_some();
+                assert!(is_expected, "{failure}\n{}", self.story.join("\n"));
+            }
+        }
+        if held_up {
+            assert_eq!(self.head(), before, "a watcher went on\n{}", self.story.join("\n"));
+        }
+        self.look_at(before);
+        is_over
+    }
+
+    /// Looks at every commit of pillion since one: what DESIGN.md 10 (5, 10, 11) promises of each.
+    fn look_at(&self, before: Id) {
+        let log = self.opened.repository.log(self.head(), None, Walk::FirstParent).unwrap();
+        let mut way: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != before).collect();
+        way.reverse();
+        for commit in way.iter().filter(|c| c.trailer(trailer::ACTION).is_some()) {
+            self.look_at_one(commit);
+        }
+    }
+
+    fn look_at_one(&self, commit: &Commit) {
+        let action = commit.trailer(trailer::ACTION).unwrap();
+        let told = || format!("{}\n{}", commit.subject(), self.story.join("\n"));
+        let at = |id: Id| {
+            let place = ("main".to_owned(), id);
+            let Opened { repository, branches, config, .. } = &self.opened;
+            let read = Live::read_at(repository, branches, config, place).unwrap();
+            read.0.unwrap().with_manifests(&self.manifests(Build::Well))
+        };
+        let (live, parent) = (at(commit.id), at(commit.parents[0]));
+        let [(old, _), (new, wrong)] = [parent.site(None), live.site(None)];
+        assert!(!wrong.iter().any(Diagnostic::is_error), "{wrong:?} {}", told());
+        let strays = check_own_render(&live, &new).unwrap();
+        assert!(!strays.iter().any(Diagnostic::is_error), "{strays:?} {}", told());
+        let (repository, config) = (&self.opened.repository, Path::new("pillion.yaml"));
+        let unplanned = verify::since(repository, &live, config, commit.parents[0]).unwrap().wrong;
+        assert_eq!(unplanned, [], "{}", told());
+        let (before, after) = (templates(&old), templates(&new));
+        let [old, new] = [old.ledger("log"), new.ledger("log")];
+        for (key, template) in &after {
+            let is_same = before.get(key) == Some(template);
+            let moved = old.lines.get(key.as_str()) != new.lines.get(key.as_str());
+            match action.as_str() {
+                "Batch" => assert!(is_same || moved, "{key} moves beside its batch: {}", told()),
+                "Hold" | "RollBack" => {}
+                _ => assert!(is_same, "{key} moves: {}", told()),
+            }
+            let is_held = old.lines.get(key.as_str()).is_some_and(|l| l.by.is_some());
+            assert!(is_same || !is_held || action == "Hold", "{key} is held and moves: {}", told());
+            assert!(carries(template), "{key} loses its sidecar: {}", told());
+        }
+    }
+
+    /// Does something careless, or puts it right.
+    fn people(&mut self) {
+        if let Some(mess) = self.mess.take() {
+            self.put_right(mess);
+            return;
+        }
+        let n = self.shared.borrow_mut().dice.roll(Deed::ALL.len() as u64);
+        let deed = Deed::ALL[usize::try_from(n).unwrap()];
+        self.story.push(format!("{deed:?} on {}", self.head().short()));
+        self.run(deed);
+    }
+
+    fn run(&mut self, deed: Deed) {
+        let text = |path: &str| self.text(path);
+        let files = match deed {
+            Deed::BreakSet => vec![(SET, text(SET).map(|t| t.replacen("    image:", "   image:", 1)))],
+            Deed::BreakLedger => vec![(LEDGER, text(LEDGER).map(|t| t.replacen("spec:\n", "spec\n", 1)))],
+            Deed::BreakConfiguration => {
+                vec![(
+                    "pillion.yaml",
+                    text("pillion.yaml").map(|t| t.replacen("sidecarSets:", "sidecarsets:", 1)),
+                )]
+            }
+            Deed::BreakManifest => {
+                let (path, _) = APPLICATIONS[0];
+                vec![(path, text(path).map(|t| t.replacen("  template:", " template:", 1)))]
+            }
+            Deed::DeleteSet => vec![(SET, None), ("sidecars/.keep", Some(String::new()))],
+            Deed::MistypeSelector => {
+                vec![(SET, text(SET).map(|t| t.replacen("{log: \"true\"}", "{lgo: \"true\"}", 1)))]
+            }
+            Deed::ReadElsewhere if self.layout != Layout::Built => {
+                vec![("pillion.yaml", text("pillion.yaml").map(|t| t.replacen("[apps]", "[sidecars]", 1)))]
+            }
+            Deed::HideManifest if self.layout != Layout::Built => {
+                let (path, _) = APPLICATIONS[1];
+                vec![(path, None), ("apps/shop/cart.yaml.txt", text(path))]
+            }
+            // Before a rollout is opened nobody knows what a build should make (docs/safety.md).
+            Deed::Build(Build::LosesOne) if self.ledger().is_none_or(|l| l.target.is_none()) => return,
+            Deed::Build(build) if self.layout == Layout::Built => {
+                self.build = build;
+                Vec::new()
+            }
+            Deed::RevertBatch => {
+                self.revert();
+                return;
+            }
+            Deed::Edit => {
+                self.edit();
+                return;
+            }
+            Deed::EditWhilePaused => {
+                if self.verb(&["pause", "log", "--reason=a closer look"]) {
+                    self.edit();
+                    assert!(self.verb(&["stage", "--start", "log"]), "{}", self.story.join("\n"));
+                }
+                return;
+            }
+            Deed::Pause => {
+                if self.verb(&["pause", "log", "--reason=lunch"]) {
+                    self.mess = Some(Mess { deed, stops: true, before: Vec::new() });
+                }
+                return;
+            }
+            Deed::Hold => {
+                self.hold();
+                return;
+            }
+            Deed::Release => {
+                if let Some((key, _)) = self.held.pop_first() {
+                    assert!(self.verb(&["hold", "--off", &key]), "{}", self.story.join("\n"));
+                }
+                return;
+            }
+            Deed::ReadElsewhere | Deed::HideManifest | Deed::Build(_) => return,
+        };
+        let is_counted = self.layout == Layout::Rendered || self.ledger().is_some_and(|l| l.target.is_some());
+        let before = files.iter().map(|(path, _)| ((*path).to_owned(), self.text(path))).collect();
+        let files: Vec<_> = files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
+        if files.is_empty() {
+            // A build is nothing that git sees.
+        } else {
+            let is_other = files.iter().any(|(path, text)| self.text(path) != *text);
+            assert!(is_other, "{deed:?} changes nothing");
+            self.push(&format!("{deed:?}"), &files);
+        }
+        self.mess = Some(Mess { deed, stops: deed.stops_everything(is_counted), before });
+    }
+
+    fn put_right(&mut self, mess: Mess) {
+        self.story.push(format!("{:?} is put right on {}", mess.deed, self.head().short()));
+        self.build = Build::Well;
+        if mess.deed == Deed::Pause {
+            assert!(self.verb(&["resume", "log"]), "{}", self.story.join("\n"));
+        } else if !mess.before.is_empty() {
+            self.push(&format!("{:?} is put right", mess.deed), &mess.before);
+        }
+    }
+
+    /// Takes a batch that is out back, as `git revert` does.
+    fn revert(&mut self) {
+        let head = self.commit_of(self.head());
+        if head.trailer(trailer::ACTION).as_deref() != Some("Batch") {
+            return;
+        }
+        let parent = self.commit_of(head.parents[0]);
+        let repository = &self.opened.repository;
+        let paths = |tree: Id| -> BTreeMap<String, Id> {
+            let files = repository.files(tree, &[""]).unwrap().into_iter();
+            files.map(|f| (f.path, f.id)).collect()
+        };
+        let (old, new) = (paths(parent.tree), paths(head.tree));
+        let text = |id: &Id| String::from_utf8(repository.read(*id).unwrap()).unwrap();
+        let changed = new.iter().filter(|(path, id)| old.get(*path) != Some(id));
+        let pairs: Vec<(String, Option<String>, Option<String>)> =
+            changed.map(|(path, id)| (path.clone(), old.get(path).map(text), Some(text(id)))).collect();
+        let back: Vec<_> = pairs.iter().map(|(path, old, _)| (path.clone(), old.clone())).collect();
+        self.push("Revert a batch", &back);
+        let before = pairs.into_iter().map(|(path, _, new)| (path, new)).collect();
+        self.mess = Some(Mess { deed: Deed::RevertBatch, stops: true, before });
+    }
+
+    /// Merges a newer image of the sidecar.
+    fn edit(&mut self) {
+        let now = self.text(SET).unwrap();
+        let image = now.lines().find(|l| l.contains("image:")).unwrap().to_owned();
+        self.version += 1;
+        let newer = now.replace(&image, &format!("    image: registry.example/logtail:2.{}.0", self.version));
+        self.push("log: a newer image", &[(SET.to_owned(), Some(newer))]);
+    }
+
+    fn hold(&mut self) {
+        let n = usize::try_from(self.shared.borrow_mut().dice.roll(3)).unwrap();
+        let (word, key) = [
+            ("Deployment/shop/web", "Deployment/shop/web"),
+            ("CloneSet/shop/cart", "CloneSet/shop/cart"),
+            ("StatefulSet/data/events", "StatefulSet/data/events"),
+        ][n];
+        let ledger = self.ledger().unwrap();
+        let is_split = ledger
+            .lines
+            .iter()
+            .any(|(k, l)| k.ends_with(&word[word.find('/').unwrap()..]) && l.partition.is_some());
+        if self.held.contains_key(key) || is_split {
+            return;
+        }
+        if self.verb(&["hold", word, "--reason=not ready"]) {
+            let image = self.images().unwrap()[key].clone().unwrap();
+            self.held.insert(key.to_owned(), image);
+        }
+    }
+
+    /// An application is released, as its own team does.
+    fn release_application(&mut self) {
+        let n = self.version * 1000 + u32::try_from(self.story.len()).unwrap();
+        let (path, _) = APPLICATIONS[0];
+        let edit = |text: String| {
+            let line = text.lines().find(|l| l.contains("image: registry.example/web:")).unwrap().to_owned();
+            let indent = &line[..line.len() - line.trim_start().len()];
+            text.replace(&line, &format!("{indent}image: registry.example/web:{n}"))
+        };
+        let mut files = vec![(path.to_owned(), self.text(path).map(edit))];
+        if self.layout == Layout::Rendered {
+            // The team renders as `render --out` does: by the ledgers that are live.
+            let (live, _) = self.opened.read().unwrap();
+            let live = live.unwrap();
+            let base = self.commit_of(self.head());
+            let mut editor = self.opened.repository.editor(Some(base.tree)).unwrap();
+            editor.put(path, files[0].1.as_ref().unwrap().as_bytes()).unwrap();
+            let tree = editor.write().unwrap();
+            let (person, parents) = (pillion(), [base.id]);
+            let new = by(&person, NOW, tree, &parents, "an application");
+            let commit = editor.commit(&new, &Signing::off()).unwrap();
+            editor.finish().unwrap();
+            let place = ("main".to_owned(), commit);
+            let ahead = Live::read_at(&self.opened.repository, &live.branches, &self.opened.config, place);
+            let (site, _) = ahead.unwrap().0.unwrap().site(None);
+            site.render(&site.prepared.renderer, |input, text, file| {
+                if &*input.name == path {
+                    let text = file.new.unwrap_or_else(|| text.to_string());
+                    files.push((path.replacen("apps", "rendered", 1), Some(text)));
+                }
+            });
+        }
+        self.story.push(format!("an application is released on {}", self.head().short()));
+        self.push("an application's own release", &files);
+    }
+}
+
+/// The pod template of each workload, as its ledgers have it rendered.
+fn templates(site: &Site) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let (course, _) = site.course("log");
+    let keys: BTreeMap<String, String> = course
+        .fleet
+        .units()
+        .iter()
+        .map(|u| (format!("{}/{}", u.located.kind.kind, u.located.name), u.key().to_string()))
+        .collect();
+    site.render(&site.prepared.renderer, |_, text, file| {
+        let text = file.new.unwrap_or_else(|| text.to_string());
+        let name: Arc<str> = "rendered.yaml".into();
+        for (i, piece) in split(&name, &text).0.into_iter().enumerate() {
+            let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
+            let value = document.value();
+            let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let key = keys.get(&format!("{}/{}", text("/kind"), text("/metadata/name")));
+            if let Some(key) = key.filter(|_| text("/kind") != "Job") {
+                found.insert(key.clone(), value["spec"]["template"].clone());
+            }
+        }
+    });
+    found
+}
+
+fn carries(template: &Value) -> bool {
+    template["spec"]["containers"].as_array().is_some_and(|all| all.iter().any(|c| c["name"] == "logtail"))
+}
+
+/// Plays a schedule: careless people first, then everything is put right and the rollout comes to its end.
+fn play(first: &Folder, layout: Layout, seed: u64) {
+    let folder = Folder::like(first);
+    let repo = folder.repo(REPO);
+    let dice = Dice::new(seed);
+    let mut first = Shared::calm();
+    (first.dice, first.is_calm) = (dice, false);
+    let shared = RefCell::new(first);
+    let mut town = Town {
+        repo: &repo,
+        opened: opened(&repo),
+        shared: &shared,
+        layout,
+        build: Build::Well,
+        mess: None,
+        version: 0,
+        held: BTreeMap::new(),
+        story: vec![format!("{layout:?}, seed {seed}")],
+    };
+    town.sync();
+    shared.borrow_mut().cluster.pass(300);
+    let (mut alarms, mut heard) = ([BTreeMap::new(), BTreeMap::new()], Heard::default());
+    for _ in 0..CARELESS {
+        let choice = shared.borrow_mut().dice.roll(12);
+        match choice {
+            0..=5 => {
+                let seconds = 3 + shared.borrow_mut().dice.roll(40);
+                town.sync();
+                shared.borrow_mut().cluster.pass(i64::try_from(seconds).unwrap());
+            }
+            6 if town.mess.is_none() => town.release_application(),
+            6 | 7 => town.people(),
+            n => {
+                town.turn(&mut alarms[usize::from(n == 8)], &mut heard);
+            }
+        }
+    }
+    if let Some(mess) = town.mess.take() {
+        town.put_right(mess);
+    }
+    shared.borrow_mut().is_calm = true;
+    let ends = (0..MOST).any(|_| {
+        town.sync();
+        shared.borrow_mut().cluster.pass(30);
+        town.turn(&mut alarms[0], &mut heard)
+    });
+    assert!(ends, "it comes to no end:\n{}", town.story.join("\n"));
+    let wanted = town.text(SET).unwrap();
+    for (key, image) in town.images().unwrap() {
+        let Some(image) = image else {
+            assert!(key.starts_with("Job"), "{key} lost its sidecar:\n{}", town.story.join("\n"));
+            continue;
+        };
+        let is_right = match town.held.get(&key) {
+            Some(held) => image == *held,
+            None => key.starts_with("Job") || wanted.contains(&format!("image: {image}\n")),
+        };
+        assert!(is_right, "{key} carries {image}:\n{}", town.story.join("\n"));
+    }
+}
+
+fn schedules(layout: Layout) {
+    let first = Folder::new();
+    begin(&first, layout);
+    for seed in 0..count().div_ceil(15) {
+        play(&first, layout, seed);
+    }
+}
+
+#[test]
+fn nothing_moves_that_nobody_decided_in_rendered_files() {
+    schedules(Layout::Rendered);
+}
+
+#[test]
+fn nothing_moves_that_nobody_decided_with_ledgers_alone() {
+    schedules(Layout::LedgerOnly);
+}
+
+#[test]
+fn nothing_moves_that_nobody_decided_in_what_is_built() {
+    schedules(Layout::Built);
+}

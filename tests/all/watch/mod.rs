@@ -1,0 +1,17 @@
+//! Tests of the watcher: observation, health, notifications, and simulated schedules.
+
+mod careless;
+#[cfg(target_os = "linux")]
+mod chaos;
+mod check;
+mod concurrent_changes;
+mod deploy_manifests;
+mod health;
+mod notification_delivery;
+mod notify;
+mod observe;
+mod providers;
+mod serve;
+#[cfg(target_os = "linux")]
+mod shutdown;
+pub(crate) mod simulation;

@@ -1,0 +1,561 @@
+//! A cluster is seen as it is, and where it cannot be seen there is no evidence: against a server that fails on purpose.
+
+use crate::support::endless_server::{Endless, EndlessServer};
+use crate::support::fake_cluster::{FakeCluster, Fault};
+use pillion::model::workload::Kinds;
+use pillion::watch::observe::{Failure, Memory, NoEvidence, Observer, Place, Settings, runtime};
+use pillion::watch::snapshot::{Snapshot, Wanted};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const WEB: &str = "Deployment.apps/shop/web";
+
+struct Seen {
+    observer: Observer,
+    /// How often it looked.
+    looks: Cell<usize>,
+    wakes: Arc<AtomicUsize>,
+    woken: Receiver<()>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn settings() -> Settings {
+    Settings {
+        grace: Duration::from_millis(500),
+        time_out: Duration::from_secs(2),
+        page: 3,
+        watch: Duration::from_secs(30),
+        settled: Duration::from_millis(50),
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(100),
+        missing: Duration::from_millis(50),
+        memory: Memory::default(),
+    }
+}
+
+fn wanted(kinds: &[(&str, &str)], namespaces: &[&str]) -> Wanted {
+    let all = Kinds::default();
+    let kinds = kinds.iter().map(|(version, kind)| Arc::clone(all.find(version, kind).unwrap()));
+    Wanted { kinds: kinds.collect(), namespaces: namespaces.iter().map(|n| Arc::from(*n)).collect() }
+}
+
+fn watch_with(cluster: &FakeCluster, wanted: Wanted, settings: Settings) -> Seen {
+    let runtime = runtime().unwrap();
+    let (sender, woken) = channel();
+    let place = Place { kubeconfig: Some(cluster.kubeconfig()), context: None };
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&wakes);
+    let wake = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let _ = sender.send(());
+    };
+    let observer = Observer::start_at(runtime.handle(), place, wanted, settings, wake).unwrap();
+    Seen { observer, looks: Cell::new(0), wakes, woken, _runtime: runtime }
+}
+
+/// Watches Deployments, in all namespaces.
+fn watch(cluster: &FakeCluster) -> Seen {
+    watch_with(cluster, wanted(&[("apps/v1", "Deployment")], &[]), settings())
+}
+
+impl Seen {
+    /// Looks until it is so.
+    fn until(
+        &self,
+        what: &str,
+        is_so: impl Fn(&Result<Snapshot, NoEvidence>) -> bool,
+    ) -> Result<Snapshot, NoEvidence> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let look = self.observer.look();
+            self.looks.set(self.looks.get() + 1);
+            if is_so(&look) {
+                return look;
+            }
+            assert!(Instant::now() < deadline, "{what}: {look:?}");
+            let _ = self.woken.recv_timeout(Duration::from_millis(20));
+        }
+    }
+
+    fn until_pods(&self, key: &str, names: &[&str]) -> Snapshot {
+        let is_so = |look: &Result<Snapshot, NoEvidence>| {
+            let pods = look.as_ref().ok().and_then(|s| s.workloads.get(key));
+            pods.is_some_and(|w| w.pods.keys().map(|n| &**n).eq(names.iter().copied()))
+        };
+        self.until(&format!("{key} has the pods {names:?}"), is_so).unwrap()
+    }
+
+    /// Waits until it watches, beyond having read.
+    fn until_watched(&self, cluster: &FakeCluster, list: &str) {
+        let _ = self.until("it is watched", |_| cluster.watchers(list) > 0);
+    }
+
+    fn until_blind(&self) -> NoEvidence {
+        let is_blind = |look: &Result<Snapshot, NoEvidence>| {
+            look.as_ref().is_err_and(|e| e.failure.as_ref().is_some_and(|f| *f != Failure::Expired))
+        };
+        self.until("there is no evidence", is_blind).unwrap_err()
+    }
+}
+
+fn object(kind: &str, name: &str, owner: Option<&str>) -> Value {
+    let mut object = json!({
+        "apiVersion": "v1", "kind": kind,
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"), "generation": 1,
+            "annotations": {"deployment.kubernetes.io/revision": "1"}, "labels": {"pod-template-hash": "abc"}},
+        "spec": {"replicas": 2, "containers": [{"name": "app", "image": "app:1"}], "template": {"spec": {}}},
+        "status": {"phase": "Running", "observedGeneration": 1},
+    });
+    if let Some(owner) = owner {
+        object["metadata"]["ownerReferences"] = json!([{"uid": format!("u-{owner}"), "controller": true}]);
+    }
+    object
+}
+
+fn pod(name: &str) -> Value {
+    object("Pod", name, Some("web-abc"))
+}
+
+/// A Deployment with two pods.
+fn shop() -> FakeCluster {
+    let cluster = FakeCluster::start();
+    cluster.put("apps/v1/deployments", object("Deployment", "web", None));
+    cluster.put("apps/v1/replicasets", object("ReplicaSet", "web-abc", Some("web")));
+    cluster.put("v1/pods", pod("a"));
+    cluster.put("v1/pods", pod("b"));
+    cluster
+}
+
+#[test]
+fn a_list_is_read_in_pages_and_then_watched() {
+    let cluster = shop();
+    for number in 0..8 {
+        cluster.put("v1/pods", pod(&format!("c{number}")));
+    }
+    let seen = watch(&cluster);
+    let names = ["a", "b", "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
+    let snapshot = seen.until_pods(WEB, &names);
+    let web = &snapshot.workloads[WEB];
+    assert_eq!((web.update_revision.as_deref(), web.desired), (Some("abc"), Some(2)));
+    assert_eq!(web.pods["a"].revision.as_deref(), Some("abc"));
+    assert_eq!(cluster.count(&["/pods?limit=3"]), 4);
+
+    cluster.delete("v1/pods", "shop", "a");
+    cluster.put("v1/pods", pod("d"));
+    let mut changed = pod("b");
+    changed["status"]["phase"] = json!("Failed");
+    cluster.put("v1/pods", changed);
+    seen.until_pods(WEB, &["b", "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "d"]);
+    let is_failed = |look: &Result<Snapshot, NoEvidence>| {
+        look.as_ref()
+            .is_ok_and(|s| s.workloads[WEB].pods["b"].phase == pillion::watch::snapshot::Phase::Failed)
+    };
+    seen.until("the pod failed", is_failed).unwrap();
+    assert_eq!(cluster.count(&["/pods?limit=3"]), 4, "what is watched is not listed again");
+    cluster.assert_only_read();
+}
+
+#[test]
+fn a_change_wakes_once_a_look() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    for name in ["c", "d", "e", "f"] {
+        cluster.put("v1/pods", pod(name));
+    }
+    seen.until_pods(WEB, &["a", "b", "c", "d", "e", "f"]);
+    while seen.woken.try_recv().is_ok() {}
+    let _ = seen.until("it looks", |_| true);
+    cluster.put("v1/pods", pod("g"));
+    seen.woken.recv_timeout(Duration::from_secs(60)).unwrap();
+    let (looks, wakes) = (seen.looks.get(), seen.wakes.load(Ordering::SeqCst));
+    assert!(wakes <= looks + 1, "{wakes} wakes, {looks} looks");
+}
+
+#[test]
+fn an_expired_watch_is_listed_again() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    seen.until_watched(&cluster, "v1/pods");
+    let deaf = cluster.go_deaf("v1/pods");
+    cluster.delete("v1/pods", "shop", "a");
+    cluster.put("v1/pods", pod("c"));
+    cluster.forget();
+    // As an event of a watch that began with a success, as a status, and in the middle.
+    drop(deaf);
+    seen.until_pods(WEB, &["b", "c"]);
+    assert_eq!(cluster.count(&["/pods?limit=3"]), 2);
+    cluster.fail(&["/pods", "watch=1"], Fault::Status(410, "too old"), 1);
+    cluster.hang_up("v1/pods");
+    cluster.put("v1/pods", pod("d"));
+    seen.until_pods(WEB, &["b", "c", "d"]);
+    seen.until_watched(&cluster, "v1/pods");
+    cluster.say("v1/pods", r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#);
+    cluster.put("v1/pods", pod("e"));
+    seen.until_pods(WEB, &["b", "c", "d", "e"]);
+    cluster.assert_only_read();
+}
+
+#[test]
+fn a_list_that_expires_between_pages_is_read_again() {
+    let cluster = shop();
+    for number in 0..8 {
+        cluster.put("v1/pods", pod(&format!("c{number}")));
+    }
+    cluster.fail(&["/pods", "continue="], Fault::Status(410, "too old"), 100);
+    let seen = watch(&cluster);
+    // Without pages, because pages do not work.
+    seen.until_pods(WEB, &["a", "b", "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"]);
+}
+
+#[test]
+fn a_connection_that_breaks_goes_on_where_it_was() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    seen.until_watched(&cluster, "v1/pods");
+    cluster.fail(&["/pods", "watch=1"], Fault::Broken, 2);
+    cluster.hang_up("v1/pods");
+    cluster.put("v1/pods", pod("c"));
+    cluster.delete("v1/pods", "shop", "b");
+    seen.until_pods(WEB, &["a", "c"]);
+    assert_eq!(cluster.count(&["/pods?limit=3"]), 1, "nothing was lost, so nothing is listed again");
+    assert_eq!(cluster.count(&["/pods", "resourceVersion=104"]), 4);
+}
+
+#[test]
+fn a_watch_that_stays_away_is_no_evidence() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    cluster.fail(&["/pods", "watch=1"], Fault::Status(503, "overloaded"), usize::MAX);
+    cluster.hang_up("v1/pods");
+    let why = seen.until_blind();
+    assert!(why.what.contains("pods") && why.what.contains("overloaded"), "{why}");
+    assert!(why.since.elapsed() > settings().grace);
+    cluster.put("v1/pods", pod("c"));
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b", "c"]);
+}
+
+#[test]
+fn a_watch_that_ends_at_once_is_no_evidence() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    cluster.fail(&["/replicasets", "watch=1"], Fault::Empty, usize::MAX);
+    cluster.hang_up("apps/v1/replicasets");
+    let why = seen.until_blind();
+    assert!(why.what.contains("replicasets.apps"), "{why}");
+}
+
+#[test]
+fn a_list_that_fails_is_tried_again() {
+    let cluster = shop();
+    cluster.fail(&["/deployments"], Fault::Status(500, "etcd is away"), 3);
+    cluster.fail(&["/pods"], Fault::Status(429, "later"), 2);
+    cluster.fail(&["/replicasets"], Fault::Broken, 2);
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    cluster.assert_only_read();
+}
+
+#[test]
+fn what_is_forbidden_is_named_with_the_role_that_is_lacking() {
+    let cluster = shop();
+    cluster.fail(&["/replicasets"], Fault::Status(403, "User \"watcher\" cannot list"), usize::MAX);
+    let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &["shop"]), settings());
+    let why = seen.until_blind();
+    assert!(
+        why.what.contains("pillion may not list replicasets.apps in namespace shop"),
+        "the verb, the resource and the namespace are named: {why}"
+    );
+    let failure = why.failure.clone().unwrap();
+    assert!(matches!(failure, Failure::Forbidden { .. }) && !failure.is_retryable());
+    let role = why.role.clone().unwrap();
+    assert!(role.contains("kind: Role\n") && role.contains("namespace: shop"), "{role}");
+    assert!(role.contains("resources: [deployments, replicasets], verbs: [get, list, watch]"), "{role}");
+    assert!(!format!("{why:?} {why}").contains("top-secret"));
+    // The role is applied.
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b"]);
+}
+
+/// L20: nobody outside knows of a buffer and its worker.
+#[test]
+fn credentials_that_are_refused_are_said_to_be() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    cluster.fail(&["/"], Fault::Status(401, "Unauthorized"), usize::MAX);
+    for list in ["v1/pods", "apps/v1/deployments", "apps/v1/replicasets"] {
+        cluster.hang_up(list);
+    }
+    let first = seen.until_blind();
+    let mut said = vec![first.to_string()];
+    for _ in 0..60 {
+        let _ = seen.woken.recv_timeout(Duration::from_millis(20));
+        said.extend(seen.observer.look().err().map(|none| none.to_string()));
+    }
+    assert!(said.iter().any(|s| s.contains("does not accept our credentials (401)")), "{said:?}");
+    assert!(said.iter().all(|s| !s.contains("buffer") && !s.contains("worker")), "{said:?}");
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b"]);
+}
+
+#[test]
+fn only_the_namespaces_that_are_wanted_are_read() {
+    let cluster = shop();
+    let mut elsewhere = pod("elsewhere");
+    elsewhere["metadata"]["namespace"] = json!("bank");
+    cluster.put("v1/pods", elsewhere);
+    let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &["shop", "tools"]), settings());
+    seen.until_pods(WEB, &["a", "b"]);
+    for list in ["pods", "deployments", "replicasets"] {
+        assert_eq!(cluster.count(&["/v1/", list]), cluster.count(&["/v1/namespaces/", list]));
+        assert!(cluster.count(&["/namespaces/tools/", list]) > 0);
+    }
+    cluster.put("v1/pods", pod("c"));
+    seen.until_pods(WEB, &["a", "b", "c"]);
+}
+
+#[test]
+fn no_answer_is_no_evidence() {
+    let cluster = shop();
+    cluster.fail(&["/pods"], Fault::Silence, usize::MAX);
+    let seen = watch_with(
+        &cluster,
+        wanted(&[("apps/v1", "Deployment")], &[]),
+        Settings { time_out: Duration::from_millis(700), ..settings() },
+    );
+    assert!(seen.observer.look().is_err(), "what was not read yet is not empty");
+    let why = seen.until_blind();
+    assert!(matches!(why.failure, Some(Failure::Slow { .. })), "{why}");
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b"]);
+    // A list whose head comes, and nothing more.
+    cluster.forget();
+    cluster.fail(&["/pods?limit"], Fault::Deaf, usize::MAX);
+    cluster.hang_up("v1/pods");
+    let why = seen.until_blind();
+    assert!(matches!(why.failure, Some(Failure::Slow { .. })), "{why}");
+}
+
+#[test]
+fn a_watch_that_fell_silent_is_asked_for_anew() {
+    let cluster = shop();
+    let quick = Settings { watch: Duration::from_secs(2), time_out: Duration::from_secs(1), ..settings() };
+    let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &[]), quick);
+    seen.until_pods(WEB, &["a", "b"]);
+    seen.until_watched(&cluster, "v1/pods");
+    let deaf = cluster.go_deaf("v1/pods");
+    cluster.put("v1/pods", pod("c"));
+    seen.until_pods(WEB, &["a", "b", "c"]);
+    drop(deaf);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_no_evidence() {
+    for nonsense in [
+        "",
+        "<html>sign in</html>",
+        "{}",
+        "[]",
+        "{\"kind\":\"PodList\",\"items\":[]}",
+        "{\"kind\":\"Status\"}",
+        "\u{0}",
+    ] {
+        let cluster = shop();
+        cluster.fail(&["/pods?limit"], Fault::Text(nonsense), usize::MAX);
+        let seen = watch(&cluster);
+        let why = seen.until_blind();
+        assert!(matches!(why.failure, Some(Failure::Garbage { .. })), "{nonsense}: {why}");
+        cluster.heal();
+        seen.until_pods(WEB, &["a", "b"]);
+    }
+}
+
+#[test]
+fn an_event_that_makes_no_sense_is_forgotten_and_all_is_read_again() {
+    let cluster = shop();
+    let seen = watch(&cluster);
+    seen.until_pods(WEB, &["a", "b"]);
+    for nonsense in [
+        "{",
+        "\"text\"",
+        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":5}}}",
+        "{\"type\":\"ADDED\"}",
+        "{\"type\":\"MELTED\",\"object\":{\"metadata\":{}}}",
+        "{\"type\":\"ADDED\",\"object\":[[[[",
+        "{\"type\":\"ERROR\",\"object\":\"boo\"}",
+    ] {
+        seen.until_watched(&cluster, "v1/pods");
+        let before = cluster.count(&["/pods", "watch=1"]);
+        cluster.say("v1/pods", nonsense);
+        let is_asked = |_: &_| cluster.count(&["/pods", "watch=1"]) > before;
+        let _ = seen.until("it is watched anew", is_asked);
+        seen.until_pods(WEB, &["a", "b"]);
+    }
+    cluster.assert_only_read();
+}
+
+#[test]
+fn the_servers_clock_counts() {
+    let cluster = shop();
+    cluster.date("Thu, 01 Jan 2004 10:00:00 GMT");
+    let seen = watch(&cluster);
+    let snapshot = seen.until_pods(WEB, &["a", "b"]);
+    assert_eq!(snapshot.now.to_string(), "2004-01-01T10:00:00Z");
+    // Without an answer it stands still; not for long.
+    cluster.fail(&["/version"], Fault::Status(500, "no time"), usize::MAX);
+    assert_eq!(seen.observer.look().unwrap().now, snapshot.now);
+    let why = seen.until_blind();
+    assert!(why.what.contains("what time it is"), "{why}");
+    cluster.heal();
+    cluster.date("whenever");
+    let why = seen.until_blind();
+    assert!(matches!(why.failure, Some(Failure::Garbage { .. })), "{why}");
+}
+
+#[test]
+fn time_stands_still_while_a_list_is_not_seen() {
+    let cluster = shop();
+    cluster.date("Thu, 01 Jan 2004 10:00:00 GMT");
+    let patient = Settings { grace: Duration::from_secs(60), ..settings() };
+    let seen = watch_with(&cluster, wanted(&[("apps/v1", "Deployment")], &[]), patient);
+    let known =
+        |look: &Result<Snapshot, NoEvidence>| look.as_ref().map(|s| s.now.to_string()).unwrap_or_default();
+    let is_whole = |look: &_| known(look) == "2004-01-01T10:00:00Z";
+    let _ = seen.until("all is seen", is_whole);
+    cluster.fail(&["/pods", "watch=1"], Fault::Status(503, "overloaded"), usize::MAX);
+    cluster.hang_up("v1/pods");
+    let is_back = |look: &_| *known(look) < *"2004-01-01T09:59:59Z" && !known(look).is_empty();
+    let _ = seen.until("the moment of the last look stays behind", is_back);
+    cluster.heal();
+    let _ = seen.until("all is seen again", is_whole);
+}
+
+#[test]
+fn a_kind_that_is_installed_later_is_noticed() {
+    let cluster = shop();
+    let kinds = wanted(&[("apps/v1", "Deployment"), ("apps.kruise.io/v1alpha1", "CloneSet")], &[]);
+    let seen = watch_with(&cluster, kinds, settings());
+    seen.until_pods(WEB, &["a", "b"]);
+    assert_eq!(seen.observer.missing(), ["CloneSet.apps.kruise.io"]);
+    let list = "apps.kruise.io/v1alpha1/clonesets";
+    cluster.serve(list, "CloneSet");
+    cluster.put(list, object("CloneSet", "front", None));
+    cluster.put("v1/pods", object("Pod", "front-1", Some("front")));
+    let front = "CloneSet.apps.kruise.io/shop/front";
+    seen.until_pods(front, &["front-1"]);
+    assert!(seen.observer.missing().is_empty());
+    // And when it is taken away, it is gone; not at once, and never as if it were still there.
+    cluster.take_away(list);
+    let is_gone = |look: &Result<Snapshot, NoEvidence>| {
+        look.as_ref().is_ok_and(|s| !s.workloads.contains_key(front) && s.workloads.contains_key(WEB))
+    };
+    seen.until("the CloneSet is gone", is_gone).unwrap();
+    cluster.assert_only_read();
+}
+
+#[test]
+fn a_group_whose_server_is_away_is_not_one_that_is_not_installed() {
+    let cluster = shop();
+    cluster.serve("apps.kruise.io/v1alpha1/clonesets", "CloneSet");
+    cluster.fail(&["/apis/apps.kruise.io/v1alpha1"], Fault::Status(503, "no endpoints"), usize::MAX);
+    let kinds = wanted(&[("apps/v1", "Deployment"), ("apps.kruise.io/v1alpha1", "CloneSet")], &[]);
+    let seen = watch_with(&cluster, kinds, settings());
+    let why = seen.until_blind();
+    assert!(why.what.contains("what the cluster serves is not known"), "{why}");
+    cluster.heal();
+    seen.until_pods(WEB, &["a", "b"]);
+}
+
+#[test]
+fn a_cluster_that_is_away_is_no_evidence_and_no_error() {
+    let cluster = shop();
+    let path = cluster.kubeconfig();
+    let kept = tempfile::tempdir().unwrap();
+    let place = Place { kubeconfig: Some(kept.path().join("config")), context: None };
+    std::fs::copy(path, kept.path().join("config")).unwrap();
+    drop(cluster);
+    let runtime = runtime().unwrap();
+    let wanted = wanted(&[("apps/v1", "Deployment")], &[]);
+    let observer =
+        Observer::start_at(runtime.handle(), place.clone(), wanted.clone(), settings(), || {}).unwrap();
+    let why = observer.look().unwrap_err();
+    assert!(matches!(why.failure, Some(Failure::Unreachable { .. })), "{why}");
+    // What can never work is said at once.
+    let place = Place { context: Some("nowhere".to_owned()), ..place };
+    let failure = Observer::start_at(runtime.handle(), place, wanted, settings(), || {}).unwrap_err();
+    assert!(failure.to_string().contains("no context `nowhere`"), "{failure}");
+}
+
+#[test]
+fn clusters_are_watched_side_by_side() {
+    let (one, other) = (shop(), FakeCluster::start());
+    other.put("apps/v1/deployments", object("Deployment", "elsewhere", None));
+    let runtime = runtime().unwrap();
+    let observers: Vec<Observer> = [&one, &other]
+        .iter()
+        .map(|cluster| {
+            let place = Place { kubeconfig: Some(cluster.kubeconfig()), context: Some("fake".to_owned()) };
+            let wanted = wanted(&[("apps/v1", "Deployment")], &[]);
+            Observer::start_at(runtime.handle(), place, wanted, settings(), || {}).unwrap()
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (observer, key) in observers.iter().zip([WEB, "Deployment.apps/shop/elsewhere"]) {
+        while !observer.look().is_ok_and(|s| s.workloads.keys().map(|k| &**k).eq([key])) {
+            assert!(Instant::now() < deadline, "{key} is not seen");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// What an observer of a server without end says, when it has begun to read again.
+fn seen_of_endless(what: Endless) -> NoEvidence {
+    let server = EndlessServer::start(what);
+    let runtime = runtime().unwrap();
+    let place = Place { kubeconfig: Some(server.kubeconfig()), context: None };
+    let settings =
+        Settings { time_out: Duration::from_secs(20), page: 500, memory: Memory::mebibytes(4), ..settings() };
+    let wanted = wanted(&[("apps/v1", "Deployment")], &[]);
+    let observer = Observer::start_at(runtime.handle(), place, wanted, settings, || {}).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let look = observer.look();
+        if let Err(seen @ NoEvidence { failure: Some(_), .. }) = look
+            && server.pages() > 0
+            && seen.what.starts_with("not seen")
+        {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{what:?}: {:?}", observer.look());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_list_without_end_is_no_evidence() {
+    let failure = |what| seen_of_endless(what).failure.unwrap();
+    assert_eq!(failure(Endless::Pages), Failure::TooMuch { mebibytes: 4 });
+    for (what, why) in [
+        (Endless::SamePage, "leads back to a page"),
+        (Endless::EmptyPages, "without a new object"),
+        (Endless::BigObjects, "an object of more than"),
+    ] {
+        match failure(what) {
+            Failure::Garbage { reason, .. } => assert!(reason.contains(why), "{what:?}: {reason}"),
+            Failure::TooLong { .. } if what == Endless::BigObjects => {}
+            other => panic!("{what:?}: {other}"),
+        }
+    }
+    let text = failure(Endless::Text);
+    assert!(matches!(text, Failure::TooLong { .. } | Failure::Slow { .. }), "{text}");
+}

@@ -1,0 +1,623 @@
+//! Watchers that are killed, race, lose their watches and find the branch moved end where one that nobody disturbs
+//! ends: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` plays more of them.
+
+use crate::support::git_fixtures::{Repo, World as Folder, on_top};
+use crate::support::rollout_fixtures::{example, newer};
+use crate::support::simulated_cluster::SimCluster;
+use pillion::git::{Commit, Expected, Id, RefUpdate, Release, Time, Walk, trailer};
+use pillion::stage::{Branches, Live, Manifests, Opened, Put, verify};
+use pillion::watch::check::{Answer, Question};
+use pillion::watch::evaluate::NotApplied;
+use pillion::watch::notify::{Form, Notice};
+use pillion::watch::report::Report;
+use pillion::watch::run::{Audience, Turn, Watching, Work};
+use pillion::watch::snapshot::Snapshot;
+use pillion::watch::world::{Proposal, Released, Stopped, Unseen, World};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Seconds that the pods of a batch must stay healthy, as the repository of these tests says.
+const SOAK: i64 = 30;
+
+/// Schedules that every run of the tests plays.
+const SCHEDULES: u64 = 200;
+
+/// Actions after which a schedule must have come to its end.
+const MOST_ACTIONS: usize = 2000;
+
+/// Chance, from a seed.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// Chance that a seed decides.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn roll(&mut self, n: u64) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.roll(n) == 0
+    }
+}
+
+/// What all watchers of a schedule share.
+pub(crate) struct Shared {
+    pub(crate) cluster: SimCluster,
+    pub(crate) dice: Dice,
+    /// Nothing goes wrong.
+    pub(crate) is_calm: bool,
+    /// What each receiver was told, in the order of arrival, doubled ones too.
+    arrived: BTreeMap<Form, Vec<Notice>>,
+    told: BTreeMap<Form, Id>,
+    /// Messages that the receiver of Slack's form is still not going to take.
+    refusals: usize,
+    /// Commits of people that are still to come onto the live branch.
+    edits: u32,
+    /// The live head that the agent has applied last.
+    pub(crate) applied: Option<Id>,
+    /// The head that was judged last: watchers would find the same.
+    sound: Option<Id>,
+}
+
+impl Shared {
+    /// Nothing ever goes wrong.
+    pub(crate) fn calm() -> Self {
+        Self {
+            cluster: SimCluster::new(),
+            dice: Dice(1),
+            is_calm: true,
+            arrived: BTreeMap::new(),
+            told: BTreeMap::new(),
+            refusals: 0,
+            edits: 0,
+            applied: None,
+            sound: None,
+        }
+    }
+}
+
+/// The world of one watcher.
+struct Sim<'a> {
+    shared: &'a RefCell<Shared>,
+}
+
+impl Sim<'_> {
+    fn strikes(&self, n: u64) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        !shared.is_calm && shared.dice.one_in(n)
+    }
+
+    fn kill(&self, n: u64, at: &'static str) -> Result<(), Stopped> {
+        if self.strikes(n) { Err(Stopped::Killed(at)) } else { Ok(()) }
+    }
+
+    fn fail(&self, n: u64, what: &str) -> Result<(), Stopped> {
+        if self.strikes(n) {
+            Err(Stopped::Service { text: what.to_owned(), is_retryable: true })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl World for Sim<'_> {
+    fn fetch(&mut self, _: &Opened) -> Result<(), Stopped> {
+        self.kill(20, "before the fetch")?;
+        self.fail(15, "the server is away")?;
+        self.kill(20, "after the fetch")
+    }
+
+    fn look(&mut self, _: Option<&str>) -> Result<Snapshot, Unseen> {
+        if self.strikes(10) {
+            return Err(Unseen("the watch of pods is lost".to_owned()));
+        }
+        Ok(self.shared.borrow().cluster.snapshot())
+    }
+
+    fn release(
+        &mut self,
+        opened: &Opened,
+        live: &Live<'_>,
+        proposal: &Proposal<'_>,
+    ) -> Result<Released, Stopped> {
+        self.kill(12, "before the push")?;
+        self.fail(12, "the push failed")?;
+        if self.shared.borrow().edits > 0 && self.strikes(4) {
+            edit(opened, self.shared);
+        }
+        let commit = opened.repository.commit(proposal.commit).unwrap();
+        let is_fresh = opened.repository.find_ref("refs/heads/main") == Some(live.head.id);
+        if is_fresh {
+            rests_on_health(opened, &self.shared.borrow().cluster, &commit);
+        }
+        let put = opened.release(live, proposal.commit, &Release { at: proposal.at.unwrap(), by: None })?;
+        self.kill(6, "after the push")?;
+        Ok(Released::Put(put))
+    }
+
+    fn withdraw(&mut self, _: &Opened, _: Option<&str>, _: &str, _: &str) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn push_staged(&mut self, _: &Opened, _: RefUpdate) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn ask(&mut self, _: &Question) -> Answer {
+        Answer::Pass(String::new())
+    }
+
+    fn receivers(&self) -> Vec<Form> {
+        vec![Form::Plain, Form::Slack]
+    }
+
+    fn told(&mut self, _: &Opened, receiver: Form) -> Result<Option<Id>, Stopped> {
+        Ok(self.shared.borrow().told.get(&receiver).copied())
+    }
+
+    fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped> {
+        self.kill(10, "before telling")?;
+        self.fail(10, "the webhook is away")?;
+        {
+            let mut shared = self.shared.borrow_mut();
+            if receiver == Form::Slack && shared.refusals > 0 {
+                shared.refusals -= 1;
+                return Err(Stopped::Service { text: "slack is away".to_owned(), is_retryable: true });
+            }
+            shared.arrived.entry(receiver).or_default().push(notice.clone());
+        }
+        self.kill(10, "after telling")
+    }
+
+    fn remember_told(
+        &mut self,
+        _: &Opened,
+        receiver: Form,
+        before: Option<Id>,
+        commit: Id,
+    ) -> Result<(), Stopped> {
+        self.kill(10, "before remembering")?;
+        let mut shared = self.shared.borrow_mut();
+        if shared.told.get(&receiver).copied() == before {
+            shared.told.insert(receiver, commit);
+        }
+        Ok(())
+    }
+}
+
+/// A batch or the end rests on pods that are healthy at this moment, whatever the watcher has seen.
+fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
+    let action = commit.trailer(trailer::ACTION).unwrap();
+    let parent = opened.repository.commit(commit.parents[0]).unwrap();
+    let (live, _) =
+        Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id))
+            .unwrap();
+    let live = live.unwrap();
+    let (site, _) = live.site(None);
+    let ledger = site.ledger("log");
+    let goes_back = ledger.target.as_ref() == Some(&ledger.released);
+    if !["Batch", "Close"].contains(&action.as_str()) || ledger.last_batch() == 0 {
+        return;
+    }
+    let last = ledger.lines.iter().filter(|(_, l)| {
+        // What a person holds is that person's to look after.
+        let is_last = l.batch == Some(ledger.last_batch()) && l.held.is_none();
+        l.revision == *ledger.target.as_ref().unwrap() && is_last
+    });
+    for (key, _) in last {
+        let soak = if goes_back { 0 } else { SOAK };
+        assert!(cluster.is_soaked(key, soak), "{}: {key} is not healthy", commit.subject());
+    }
+}
+
+/// Somebody else's commit on the live branch: an image of an application, in the sources and rendered.
+fn edit(opened: &Opened, shared: &RefCell<Shared>) {
+    let mut shared = shared.borrow_mut();
+    let Some(n) = shared.edits.checked_sub(1) else { return };
+    shared.edits = n;
+    let head = opened.repository.find_ref("refs/heads/main").unwrap();
+    let tree = opened.repository.commit(head).unwrap().tree;
+    let changed = ["apps/shop/web.yaml", "rendered/shop/web.yaml"].map(|path| {
+        let entry = opened.repository.entry_at(tree, path).unwrap().unwrap();
+        let text = String::from_utf8(opened.repository.read(entry.id).unwrap()).unwrap();
+        (path, text.replacen("image: registry.example/web:", &format!("image: registry.example/web:{n}-"), 1))
+    });
+    assert!(changed[0].1.contains(&format!("web:{n}-")), "{}", changed[0].1);
+    let files = changed.each_ref().map(|(path, text)| (*path, text.as_str()));
+    let commit = on_top(&opened.repository, head, &files);
+    opened.repository.update_ref("refs/heads/main", commit, Expected::At(head), "edit").unwrap();
+}
+
+/// The agent: what the live branch holds is applied.
+pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
+    let repository = repo.open();
+    let head = repository.find_ref("refs/heads/main").unwrap();
+    if shared.borrow_mut().applied.replace(head) == Some(head) {
+        return;
+    }
+    let tree = repository.commit(head).unwrap().tree;
+    let files = repository.files(tree, &["rendered"]).unwrap();
+    for file in files.into_iter().filter(|f| f.path.ends_with(".yaml")) {
+        let text = String::from_utf8(repository.read(file.id).unwrap()).unwrap();
+        // `rendered/shop/cart.yaml`: the agent applies a folder to the namespace of its name.
+        let namespace = file.path.split('/').nth(1).unwrap();
+        shared.borrow_mut().cluster.apply(namespace, &text);
+    }
+}
+
+/// Commits that a watcher says it has released, each with how often.
+#[derive(Default)]
+pub(crate) struct Heard(BTreeMap<Id, u32>);
+
+impl Audience for Heard {
+    fn hear(&mut self, report: &Report) {
+        for (commit, _) in report.items.iter().filter_map(|item| item.released.as_ref()) {
+            *self.0.entry(*commit).or_default() += 1;
+        }
+    }
+
+    fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+
+    fn hear_untold(&mut self, _: &Stopped) {}
+}
+
+/// One turn of a watcher.
+pub(crate) fn turn(
+    watching: &Watching,
+    opened: &Opened,
+    shared: &RefCell<Shared>,
+    not_applied: &mut NotApplied,
+    audience: &mut dyn Audience,
+) -> Result<Turn, Stopped> {
+    let world = &mut Sim { shared };
+    let mut sound = shared.borrow().sound;
+    let ended = watching.turn(&mut Work { opened, world, not_applied, sound: &mut sound, audience });
+    shared.borrow_mut().sound = sound;
+    ended
+}
+
+/// One head, looked at again and again for as long as `goes_on` says.
+pub(crate) fn head(
+    watching: &Watching,
+    opened: &Opened,
+    shared: &RefCell<Shared>,
+    not_applied: &mut NotApplied,
+    audience: &mut dyn Audience,
+    goes_on: &mut dyn FnMut() -> bool,
+) -> Result<Turn, Stopped> {
+    let world = &mut Sim { shared };
+    watching.head(&mut Work { opened, world, not_applied, sound: &mut None, audience }, &mut |_, _| goes_on())
+}
+
+/// What a rollout comes to.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    ledger: String,
+    /// Subjects of the commits of the rollout, oldest first, without what differs with edits in between.
+    actions: Vec<String>,
+    images: BTreeMap<String, Option<String>>,
+}
+
+/// How a schedule begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Story {
+    Good,
+    /// The new image cannot be pulled, and the rollout pauses.
+    BadPauses,
+    /// The new image cannot be pulled, and the rollout goes back.
+    BadGoesBack,
+}
+
+/// The name of the repository of a schedule.
+const REPO: &str = "repo.git-work";
+
+fn begin(folder: &Folder, story: Story) -> Repo {
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
+    if story == Story::BadGoesBack {
+        settings.push_str("  onFailure: RollBack\n");
+    }
+    texts.insert(
+        "ledgers/log.yaml".into(),
+        crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]),
+    );
+    let repo = folder.init(REPO, &[]);
+    repo.hold(&texts).render().commit("start");
+    let mut newer = newer(texts);
+    if story != Story::Good {
+        let set = newer.get_mut("sidecars/log.yaml").unwrap();
+        *set = set.replace("1.5.0", "bad-1.5.0");
+    }
+    repo.hold(&newer).commit("log: 1.5.0");
+    repo.git(&["checkout", "-q", "--detach"]);
+    repo
+}
+
+pub(crate) fn opened(repo: &Repo) -> Opened {
+    let repository = repo.open();
+    let config = PathBuf::from("pillion.yaml");
+    let head = repository.find_ref("refs/heads/main").unwrap();
+    let (read, _) = pillion::stage::configuration_of(&repository, head, &config).unwrap();
+    let branches = Branches::of(&read.unwrap().repository).unwrap();
+    Opened { repository, config, branches, manifests: Manifests::default() }
+}
+
+/// Plays a schedule to its end, in a copy of the folder that its story begins with.
+fn play(first: &Folder, seed: Option<u64>) -> Outcome {
+    let folder = Folder::like(first);
+    let repo = folder.repo(REPO);
+    let start = repo.id("main");
+    let shared = RefCell::new(match seed {
+        None => Shared::calm(),
+        Some(seed) => Shared { dice: Dice::new(seed), is_calm: false, edits: 2, ..Shared::calm() },
+    });
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let watching = Watching::default();
+    let opened = opened(&repo);
+    let mut alarms = [BTreeMap::new(), BTreeMap::new()];
+    let (mut is_over, mut heard) = (false, Heard::default());
+    for action in 0..MOST_ACTIONS {
+        let choice = if seed.is_some() { shared.borrow_mut().dice.roll(10) } else { action as u64 % 2 };
+        match choice {
+            0 | 2..=5 => {
+                let seconds = if seed.is_some() { 3 + shared.borrow_mut().dice.roll(40) } else { 5 };
+                sync(&repo, &shared);
+                shared.borrow_mut().cluster.pass(i64::try_from(seconds).unwrap());
+            }
+            6 if shared.borrow_mut().dice.one_in(3) => {
+                let n = usize::try_from(shared.borrow_mut().dice.roll(40)).unwrap();
+                shared.borrow_mut().cluster.flap(n);
+            }
+            7 if shared.borrow_mut().dice.one_in(6) => edit(&opened, &shared),
+            n => {
+                let who = usize::from(n == 8);
+                match turn(&watching, &opened, &shared, &mut alarms[who], &mut heard) {
+                    Ok(Turn::Settled(report)) => {
+                        let item = &report.items[0];
+                        is_over = item.state == "Paused"
+                            || (item.decision == "Rest" && item.state == "Released")
+                            || item.reasons.iter().any(|r| r.contains("rolled back"));
+                    }
+                    Ok(Turn::Refused(wrong)) => panic!("refused: {wrong:?}"),
+                    // A new process remembers nothing.
+                    Err(Stopped::Killed(_)) => alarms[who].clear(),
+                    Err(failure) => assert!(failure.is_retryable(), "{failure}"),
+                }
+            }
+        }
+        if is_over {
+            break;
+        }
+    }
+    assert!(is_over, "seed {seed:?} comes to no end");
+    shared.borrow_mut().is_calm = true;
+    turn(&watching, &opened, &shared, &mut alarms[0], &mut heard).unwrap();
+    assert!(heard.0.values().all(|&times| times == 1), "{:?}", heard.0);
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    outcome(&opened, start, &shared.borrow())
+}
+
+fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
+    let (live, wrong) = opened.read().unwrap();
+    assert_eq!(wrong, []);
+    let live = live.unwrap();
+    let (site, _) = live.site(None);
+    let strays = pillion::stage::check_own_render(&live, &site).unwrap();
+    assert!(strays.is_empty(), "{strays:?}");
+    let odd = verify::since(&opened.repository, &live, Path::new("pillion.yaml"), start).unwrap().wrong;
+    assert!(odd.is_empty(), "{odd:?}");
+    let log = opened.repository.log(live.head.id, None, Walk::FirstParent).unwrap();
+    let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();
+    let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
+    let actions = own
+        .iter()
+        .map(|c| {
+            format!(
+                "{} {}",
+                c.trailer(trailer::ACTION).unwrap(),
+                c.trailer(trailer::BATCH).unwrap_or_default()
+            )
+        })
+        .collect();
+    let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
+    for arrived in shared.arrived.values() {
+        let told: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
+        // Everybody is told of everything; a notice that came twice has the key of the first.
+        assert_eq!(told, own);
+    }
+    let keys =
+        ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
+    let images = keys.map(|key| (key.to_owned(), shared.cluster.image(key, "logtail").map(str::to_owned)));
+    Outcome { ledger: pillion::model::ledger::emit(&site.ledger("log")), actions, images: images.into() }
+}
+
+fn schedules(story: Story, seeds: std::ops::Range<u64>) {
+    let first = Folder::new();
+    begin(&first, story);
+    let calm = play(&first, None);
+    for seed in seeds {
+        let disturbed = play(&first, Some(seed));
+        assert_eq!(disturbed, calm, "seed {seed}");
+    }
+}
+
+/// Schedules that are played.
+pub(crate) fn count() -> u64 {
+    std::env::var("PILLION_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(SCHEDULES)
+}
+
+#[test]
+fn a_rollout_ends_alike_whatever_happens() {
+    schedules(Story::Good, 0..count() / 5);
+}
+
+#[test]
+fn a_rollout_ends_alike_whatever_else_happens() {
+    schedules(Story::Good, count() / 5..2 * count() / 5);
+}
+
+#[test]
+fn a_bad_image_pauses_alike_whatever_happens() {
+    schedules(Story::BadPauses, 0..count() / 5);
+}
+
+#[test]
+fn a_bad_image_goes_back_alike_whatever_happens() {
+    schedules(Story::BadGoesBack, 0..count() / 5);
+}
+
+#[test]
+fn of_two_that_make_the_same_commit_one_has_released_it() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let opened = opened(&repo);
+    let (live, _) = opened.read().unwrap();
+    let live = live.unwrap();
+    let commit = on_top(&opened.repository, live.head.id, &[("a", "1")]);
+    let release = |seconds| {
+        let at = Time { seconds, offset_minutes: 0 };
+        opened.release(&live, commit, &Release { at, by: None }).unwrap()
+    };
+    let Put::At(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
+    assert!(matches!(release(1_700_000_100), Put::Same(same, _) if same == made), "the other one is late");
+    assert!(matches!(release(1_700_000_101), Put::Moved(_)), "so is one that is later still");
+}
+
+#[test]
+fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
+    let folder = Folder::new();
+    let mut texts = example();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
+    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
+    let ledger = crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]);
+    texts.remove("ledgers/log.yaml");
+    for cluster in ["eu", "us"] {
+        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
+    }
+    let repo = folder.init("repo.git-work", &[]);
+    repo.hold(&texts).render().commit("start");
+    repo.hold(&newer(texts)).commit("log: 1.5.0");
+    repo.git(&["checkout", "-q", "--detach"]);
+    let shared = RefCell::new(Shared::calm());
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let commits = Some("https://forge.example/commit/".to_owned());
+    let watching = Watching { commits, ..Watching::default() };
+    turn(&watching, &opened(&repo), &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+    let arrived = &shared.borrow().arrived[&Form::Plain];
+    let opens = arrived.iter().filter(|notice| notice.action == "Open");
+    let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
+    assert_eq!(clusters, [Some("eu"), Some("us")]);
+    for notice in arrived {
+        assert_eq!(notice.url, Some(format!("https://forge.example/commit/{}", notice.commit)));
+    }
+}
+
+#[test]
+fn a_receiver_that_is_away_has_others_told_once() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let shared = RefCell::new(Shared { refusals: 7, ..Shared::calm() });
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let opened = opened(&repo);
+    for _ in 0..40 {
+        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        sync(&repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    let shared = shared.borrow();
+    let commits = |form| -> Vec<&str> { shared.arrived[&form].iter().map(|n| n.commit.as_str()).collect() };
+    let plain = commits(Form::Plain);
+    assert_eq!(plain.iter().collect::<BTreeSet<_>>().len(), plain.len());
+    assert_eq!(plain, commits(Form::Slack));
+    assert_eq!((shared.refusals, shared.arrived[&Form::Plain].last().unwrap().action.as_str()), (0, "Close"));
+}
+
+#[test]
+fn the_calm_stories_are_as_told() {
+    let calm = |story| {
+        let folder = Folder::new();
+        begin(&folder, story);
+        play(&folder, None)
+    };
+    let good = calm(Story::Good);
+    assert_eq!(good.actions, ["Open ", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Close "]);
+    assert_eq!(good.images["Deployment.apps/shop/web"].as_deref(), Some("registry.example/logtail:1.5.0"));
+    let paused = calm(Story::BadPauses);
+    assert_eq!(paused.actions, ["Open ", "Batch 1/3", "Pause "]);
+    let back = calm(Story::BadGoesBack);
+    assert_eq!(back.actions[..3], ["Open ", "Batch 1/3", "RollBack 1/3"]);
+    assert_eq!(
+        back.images["StatefulSet.apps/data/events"].as_deref(),
+        Some("registry.example/logtail:1.4.2")
+    );
+}
+
+/// Lets a watcher that nobody disturbs work on a repository for some turns, and returns what it says in the end: the
+/// reasons of each rollout, by name.
+pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
+    let shared = RefCell::new(Shared::calm());
+    sync(repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let (opened, mut heard) = (opened(repo), Heard::default());
+    let mut said = BTreeMap::new();
+    for _ in 0..turns {
+        match turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut heard).unwrap() {
+            Turn::Settled(report) => {
+                let reasons = |item: &pillion::watch::report::Item| item.reasons.join("; ");
+                said = report.items.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
+            }
+            Turn::Refused(wrong) => panic!("refused: {wrong:?}"),
+        }
+        sync(repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    said
+}
+
+#[test]
+fn what_is_released_says_when() {
+    let folder = Folder::new();
+    let repo = begin(&folder, Story::Good);
+    let shared = RefCell::new(Shared::calm());
+    sync(&repo, &shared);
+    shared.borrow_mut().cluster.pass(300);
+    let opened = opened(&repo);
+    let mut last = repo.id("main");
+    for _ in 0..40 {
+        let now = shared.borrow().cluster.snapshot().now.as_second();
+        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        let head = repo.id("main");
+        for commit in repo.git(&["rev-list", "--reverse", &format!("{last}..{head}")]).lines() {
+            let commit = opened.repository.commit(commit.parse().unwrap()).unwrap();
+            let base = opened.repository.commit(commit.parents[0]).unwrap();
+            // Two in one second are a second apart: staged commits that are pushed together have one date.
+            let at = now.max(base.time.seconds + 1);
+            assert_eq!((commit.time.seconds, commit.author_time), (at, base.time), "{}", commit.subject());
+            assert_eq!((commit.author.name(), commit.trailer(trailer::BY)), ("pillion", None));
+        }
+        last = head;
+        sync(&repo, &shared);
+        shared.borrow_mut().cluster.pass(60);
+    }
+    let (live, _) = opened.read().unwrap();
+    assert_eq!(live.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Close"));
+    for notice in &shared.borrow().arrived[&Form::Plain] {
+        let commit = opened.repository.commit(notice.commit.parse().unwrap()).unwrap();
+        assert_eq!(notice.time.as_second(), commit.time.seconds);
+    }
+}

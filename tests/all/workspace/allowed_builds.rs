@@ -1,0 +1,153 @@
+//! `build` commands of pillion.yaml: where nobody has allowed them they do not run, and that is an error, never a
+//! cluster without workloads.
+
+use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::newer;
+use crate::workspace::builds::{built, refs};
+use std::path::PathBuf;
+use std::process::Output;
+
+/// A repository of the ledger-only layout whose build leaves a mark.
+struct Scene {
+    world: World,
+    repo: Repo,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let world = World::new();
+        let repo = world.init("repo", &[]);
+        let mut texts = built();
+        let script = texts.get_mut("make.sh").unwrap();
+        *script =
+            script.replace("#!/bin/sh\n", &format!("#!/bin/sh\ntouch '{}'\n", world.path("ran").display()));
+        repo.hold(&texts).commit("start");
+        repo.hold(&newer(texts)).commit("1.5.0");
+        repo.git(&["switch", "-q", "--detach"]);
+        Self { world, repo }
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.world.path("ran")
+    }
+
+    fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.repo.command(env!("CARGO_BIN_EXE_pillion"));
+        command.args(arguments).envs(variables.iter().copied()).output().unwrap()
+    }
+
+    fn is_refused(&self, arguments: &[&str], variables: &[(&str, &str)], why: &str) {
+        let before = refs(&self.repo);
+        let output = self.run(arguments, variables);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?} {variables:?}: {said}");
+        assert!(said.contains("error[build-not-allowed]: the build is not run: `sh make.sh`"), "{said}");
+        assert!(said.contains("pillion.yaml:") && said.contains(why), "{arguments:?}: {said}");
+        assert!(!self.mark().exists(), "{arguments:?} {variables:?} ran the build");
+        assert_eq!(before, refs(&self.repo), "{arguments:?}");
+    }
+
+    fn runs(&self, arguments: &[&str], variables: &[(&str, &str)]) {
+        let output = self.run(arguments, variables);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("build-not-allowed"), "{arguments:?} {variables:?}: {said}");
+        assert!(self.mark().exists(), "{arguments:?} {variables:?}: {said}");
+        std::fs::remove_file(self.mark()).unwrap();
+    }
+}
+
+const READERS: &[&[&str]] = &[
+    &["plan"],
+    &["plan", "--from", "HEAD~1", "--to", "HEAD"],
+    &["stage"],
+    &["stage", "--start"],
+    &["status"],
+    &["verify"],
+    &["verify", "--base", "HEAD~1"],
+    &["pause", "log"],
+    &["approve", "log", "1"],
+    &["rollback", "log"],
+    &["hold", "Deployment/web", "--reason", "not now"],
+    &["init", "rollout"],
+    &["render"],
+    &["render", "--diff"],
+    &["explain", "Deployment/web"],
+];
+
+#[test]
+fn in_ci_no_command_runs_a_build_that_the_workflow_does_not_allow() {
+    let scene = Scene::new();
+    for command in READERS {
+        scene.is_refused(
+            command,
+            &[("CI", "true"), ("GITHUB_EVENT_NAME", "pull_request")],
+            "`--allow-build`",
+        );
+    }
+    for variable in [
+        "GITHUB_ACTIONS",
+        "GITHUB_EVENT_NAME",
+        "GITLAB_CI",
+        "CI_MERGE_REQUEST_IID",
+        "TF_BUILD",
+        "JENKINS_URL",
+    ] {
+        scene.is_refused(&["plan"], &[(variable, "1")], &format!("`{variable}` is set"));
+    }
+    scene.is_refused(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "")], "`CI` is set");
+    scene.is_refused(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "false")], "`CI` is set");
+    scene.runs(&["plan", "--allow-build"], &[("CI", "true")]);
+    scene.runs(&["status"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "true")]);
+    let odd = scene.run(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "ture")]);
+    assert_eq!(odd.status.code(), Some(2), "{odd:?}");
+    assert!(!scene.mark().exists());
+}
+
+#[test]
+fn a_person_at_a_prompt_needs_no_flag() {
+    let scene = Scene::new();
+    for command in
+        [&["plan"][..], &["render"], &["status"], &["verify"], &["stage", "--start"], &["pause", "log"]]
+    {
+        scene.runs(command, &[]);
+    }
+    scene.runs(&["plan"], &[("CI", "false")]);
+}
+
+#[test]
+fn manifests_that_are_handed_over_need_no_build() {
+    let scene = Scene::new();
+    let made = scene.repo.command("sh").arg("make.sh").output().unwrap().stdout;
+    std::fs::remove_file(scene.mark()).unwrap();
+    scene.repo.put("../made.yaml", made);
+    let output = scene.run(&["stage", "--start", "--manifests", "../made.yaml"], &[("CI", "true")]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!scene.mark().exists());
+}
+
+#[cfg(feature = "watch")]
+mod in_a_watcher {
+    use super::*;
+    use crate::support::fake_cluster::FakeCluster;
+
+    #[test]
+    fn a_build_runs_where_the_operator_allows_it_and_never_for_a_dry_run() {
+        let scene = Scene::new();
+        scene.runs(&["stage", "--start"], &[]);
+        let cluster = FakeCluster::start();
+        let kubeconfig = cluster.kubeconfig();
+        let variables = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
+        let once = ["watch", "--once", "--patience=1s"];
+        scene.is_refused(&once, &variables, "a watcher runs a build only where its operator allows it");
+        for allowed in [&["--allow-build"][..], &[]] {
+            let dry = [&once[..], &["--dry-run"], allowed].concat();
+            scene.is_refused(
+                &dry,
+                &[variables[0], ("PILLION_ALLOW_BUILD", "1")],
+                "a dry run runs no program",
+            );
+        }
+        scene.runs(&[&once[..], &["--allow-build"]].concat(), &variables);
+        scene.runs(&once, &[variables[0], ("PILLION_ALLOW_BUILD", "true")]);
+    }
+}
