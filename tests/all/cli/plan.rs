@@ -149,7 +149,7 @@ fn keys_are_documented() {
     let words: BTreeSet<&str> =
         page.split('`').skip(1).step_by(2).flat_map(|code| code.split(['.', '[', ']', ',', ' '])).collect();
     let mut keys = BTreeSet::new();
-    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/plan/workload");
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/rollout/workload");
     for case in fs::read_dir(cases).unwrap() {
         let text = fs::read_to_string(case.unwrap().path().join("stdout.txt")).unwrap_or_default();
         if text.starts_with('{') {

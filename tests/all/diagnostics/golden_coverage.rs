@@ -9,8 +9,8 @@ use std::path::Path;
 const NOT_BY_A_CASE: [(Code, &str); 5] = [
     (Code::EditCheckFailed, "only a bug in pillion gives it"),
     (Code::DocumentTooLarge, "needs a document of more than 64 MiB; src/yaml/tests.rs makes one"),
-    (Code::RevisionNotFound, "validation says it first; golden/inject/told.txt has its words"),
-    (Code::VolumeNotDefined, "validation says it first; golden/inject/told.txt has its words"),
+    (Code::RevisionNotFound, "validation says it first; golden/inject/diagnostics.txt has its words"),
+    (Code::VolumeNotDefined, "validation says it first; golden/inject/diagnostics.txt has its words"),
     (
         Code::FileTooLarge,
         "needs a file of more than 512 MiB; tests/all/cli/command_line.rs makes one without content",

@@ -1,4 +1,4 @@
-//! The words of every diagnostic of injection: golden/inject/told.txt, written anew with UPDATE_GOLDEN=1.
+//! The words of every diagnostic of injection: golden/inject/diagnostics.txt, written anew with UPDATE_GOLDEN=1.
 
 use crate::inject::rules::Scene;
 use pillion::diag::{Code, Diagnostic, Severity};
@@ -106,7 +106,7 @@ fn words_of_the_diagnostics() {
         assert!(told.iter().any(|d| d.code == *code), "no scene shows {}", code.name());
     }
     let text = told.iter().map(|d| shown(d) + "\n").collect::<Vec<_>>().join("\n");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inject/told.txt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inject/diagnostics.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(file.parent().expect("it is in a folder")).expect("the folder can be made");
         std::fs::write(&file, &text).expect("the golden file can be written");
