@@ -1,8 +1,8 @@
-//! Runs every folder of golden/ that holds a `case.toml`, as one named test each; and of golden/watch every `timeline.yaml`.
+//! Runs every folder of golden/ with a `case.toml` as a named test, and every `timeline.yaml` of golden/watch.
 //!
-//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `oracle`), `in/` (the working folder), and what is expected:
+//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `oracle`), `in/` (the working folder), and the expectations:
 //! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
-//! `UPDATE_GOLDEN=1` writes what came out; a missing expectation is written, and the test fails once.
+//! `UPDATE_GOLDEN=1` writes the actual output; a missing expectation is written, and the test fails once.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

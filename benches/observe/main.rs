@@ -1,4 +1,4 @@
-//! How much memory does it take to watch a big cluster, and how long does a look at it take?
+//! Measures the memory of watching a big cluster, and the duration of one evaluation.
 //!
 //! `cargo bench --bench observe` watches a made-up API server of a process of its own, and prints the resident memory of
 //! the one that watches: after the lists were read, after every pod changed several times, after all was read again.

@@ -1,4 +1,4 @@
-//! How much does `pillion plan` cost on a big repository?
+//! Measures the cost of `pillion plan` on a big repository.
 //!
 //! `cargo bench --bench plan` makes the repositories, measures and prints a table. Options follow `--`:
 //! `--sizes 1000,10000` (workloads; default 100,1000,10000,50000), `--runs 3`, `--keep FOLDER` (make them there and

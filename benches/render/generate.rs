@@ -1,4 +1,4 @@
-//! What does a repository of many teams look like? Made the same on every machine: the only randomness is a seeded generator.
+//! Generates a repository of many teams, the same on every machine: the only randomness is a seeded generator.
 
 use crate::sets::{SETS, Set};
 use std::fmt::{self, Write as _};

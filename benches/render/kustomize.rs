@@ -1,4 +1,4 @@
-//! How does kustomize do the same injection? By four patches a SidecarSet: one for each shape of pod template.
+//! The same injection by kustomize: four patches per SidecarSet, one for each shape of pod template.
 
 use crate::generate::{indent, relative_files};
 use crate::sets::{SETS, Set};

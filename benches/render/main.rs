@@ -1,4 +1,4 @@
-//! How much does `pillion render` cost on a big repository, next to reading and parsing the same files in the same run?
+//! Measures the cost of `pillion render` on a big repository, next to reading and parsing the same files in the same run.
 //!
 //! `cargo bench --bench render` makes the repositories, measures and prints the tables. Options follow `--`:
 //! `--sizes 1000,10000` (workloads; default 1000,10000,50000), `--runs 3`, `--keep FOLDER` (make them there and leave

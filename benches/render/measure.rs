@@ -1,4 +1,4 @@
-//! What did one program cost: wall time, CPU time of all its threads, peak memory?
+//! Measures one program: wall time, CPU time of all its threads, and peak memory.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;

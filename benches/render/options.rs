@@ -1,4 +1,4 @@
-//! What stands behind `--` on the command line of a benchmark.
+//! Options of a benchmark, after `--` on the command line.
 
 use std::path::{Path, PathBuf};
 

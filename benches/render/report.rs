@@ -1,4 +1,4 @@
-//! How are the figures shown?
+//! Prints the figures.
 
 use crate::measure::Cost;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Which sidecars does the platform team of the made repository have?
+//! The SidecarSets of the generated repository.
 
 /// One SidecarSet, in parts, so that kustomize's patches can be made of the same text.
 pub(crate) struct Set {

@@ -1,4 +1,4 @@
-//! What do reading and parsing the same files cost at the least?
+//! Measures the lower bound: reading and parsing the same files.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What does a repository look like in which one SidecarSet reaches every workload?
+//! Generates a repository in which one SidecarSet reaches every workload.
 
 use std::fmt::Write as _;
 use std::path::Path;

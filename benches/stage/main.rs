@@ -1,4 +1,4 @@
-//! How much does `pillion stage` cost on a big repository: a rollout of every workload in 100 batches?
+//! Measures the cost of `pillion stage` on a big repository: a rollout of every workload in 100 batches.
 //!
 //! `cargo bench --bench stage` makes the repositories, measures and prints the table. Options follow `--`:
 //! `--sizes 1000,10000` (workloads; default 100,1000,10000,50000), `--runs 3`, `--keep FOLDER`, `--quick`.

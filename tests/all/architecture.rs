@@ -1,4 +1,4 @@
-//! The rooms of src/ import only what ARCHITECTURE.md lets them, and every file says what it is for.
+//! Checks that each module of src/ imports only what ARCHITECTURE.md allows, and that every file starts with a header.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The drivers that need more than one room, and the properties: one binary.
+//! Tests that need more than one module, and properties, in one binary; the folders are named after the modules of
+//! src/.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;

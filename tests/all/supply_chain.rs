@@ -1,4 +1,4 @@
-//! What is downloaded is what was committed: the action, the release, and the workflows that pillion writes.
+//! Checks that downloads match what was committed: the action, the release, and the workflows that pillion writes.
 #![cfg(unix)]
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! action.yml, run by a real runner of workflows: on a good repository, a stale one and a hostile pull request; and
-//! rollouts that it stages. How it watches one is in `watched/action.rs`.
+//! action.yml, run by a real workflow runner: on a good repository, a stale one and a hostile pull request, and with
+//! the rollouts it stages. `watched/action.rs` tests its command `watch`.
 
 use crate::harness::sandbox;
 use crate::harness::tools::tool;

@@ -1,4 +1,4 @@
-//! The cluster itself: nodes, accounts, and what is known of their requests.
+//! The cluster itself: nodes, accounts, and the audit log of their requests.
 
 use crate::harness::api::{NODES, PODS, get};
 use crate::harness::namespace::Namespace;

@@ -1,4 +1,4 @@
-//! What the real webhook of OpenKruise makes of a Pod, and what `pillion render` makes of it, are the same Pod.
+//! The real webhook of OpenKruise and `pillion render` make the same Pod.
 
 use crate::harness::api::{PODS, SIDECAR_SETS, get};
 use crate::harness::kruise;

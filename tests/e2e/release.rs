@@ -1,5 +1,5 @@
-//! What the release workflow does, as far as it needs no machine of GitHub's. How action.yml takes what it made is in
-//! tests/all/supply_chain.rs.
+//! The steps of the release workflow that need no GitHub runner. tests/all/supply_chain.rs tests how action.yml uses
+//! their result.
 
 use crate::harness::sandbox;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The simulated kubelets behave as real ones: what `harness/stages.yaml` promises.
+//! The simulated kubelets behave as real ones, as `harness/stages.yaml` promises.
 
 use crate::harness::api::{DEPLOYMENTS, PODS};
 use crate::harness::kubectl::Kubectl;

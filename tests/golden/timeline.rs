@@ -1,8 +1,8 @@
-//! Runs every `timeline.yaml` below golden/watch: what is out, and what a cluster looks like at some moments. The
-//! judge says something at each, which is compared with `decisions.txt`.
+//! Runs every `timeline.yaml` below golden/watch: the released batch, and the state of a cluster at several moments.
+//! The health at each moment is compared with `decisions.txt`.
 //!
-//! Times are `HH:MM:SS` of one day. A moment changes the one before it (null takes away). A pod is healthy where
-//! nothing else is said: its containers run five seconds after it was created, and it is ready ten seconds after.
+//! Times are `HH:MM:SS` of one day. A moment changes the one before it (null removes a value). A pod is healthy by
+//! default: its containers run five seconds after it was created, and it is ready ten seconds after.
 
 use jiff::{SignedDuration, Timestamp};
 use pillion::plan::how::How;

@@ -1,4 +1,4 @@
-//! The program as a person meets it: exit codes, files it writes and does not write, hostile input.
+//! Runs the program as users do: exit codes, the files it writes or leaves alone, and hostile input.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Does the doctor see what would go wrong, and say what to do?
+//! `pillion doctor` finds problems before they occur, and suggests a fix for each.
 #![cfg(unix)]
 
 use std::fs;

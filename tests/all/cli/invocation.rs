@@ -1,4 +1,4 @@
-//! What the program is when it is called without a verb, and as a plugin of Argo CD: what golden cases cannot show.
+//! Calls without a subcommand and as a plugin of Argo CD, where golden cases cannot show the behavior.
 #![cfg(unix)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! `pillion plan` in repositories: two commits, two branches, many workloads; and what its documents promise.
+//! `pillion plan` in repositories: two commits, two branches, many workloads, and the keys of its JSON documents.
 
 use crate::support::git_fixtures::{Repo, World};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `pillion promote`: a person releases the next batch, or several, each as a commit of its own.
+//! `pillion promote`: a person releases the next batch, or several, each as its own commit.
 
 use crate::stage::holds::edit;
 use crate::stage::transitions::{changed, half_way, ledger, trailer};

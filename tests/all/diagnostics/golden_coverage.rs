@@ -1,4 +1,4 @@
-//! Has every diagnostic code a case under golden/ that shows it as users see it?
+//! Checks that every diagnostic code has a case under golden/ that shows its output.
 
 use pillion::diag::Code;
 use std::collections::BTreeSet;

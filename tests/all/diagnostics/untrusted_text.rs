@@ -1,4 +1,4 @@
-//! What others write is shown as text: on terminals, in logs of CI, in commits.
+//! Escapes names and messages from other people on terminals, in CI logs and in commits.
 
 use crate::support::git_fixtures::World;
 use crate::support::rollout_fixtures::{example, newer, released};

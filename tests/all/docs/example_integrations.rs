@@ -1,4 +1,4 @@
-//! Do the READMEs of the doors' examples show what happens? Those that need another program are played by tests/e2e.
+//! Runs the READMEs of the integration examples; those that need another program run in tests/e2e.
 
 use crate::docs::example_rollouts::check;
 

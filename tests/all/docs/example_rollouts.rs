@@ -1,5 +1,5 @@
-//! Do the READMEs of rollouts show what happens? Each is played from its first command to its last, in a folder of
-//! its own, with a fixed clock.
+//! Runs the READMEs of the rollout examples from the first command to the last, each in its own folder with a fixed
+//! clock.
 
 use crate::support::transcript_runner::{self, copy, example};
 use std::path::Path;

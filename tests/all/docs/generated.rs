@@ -1,4 +1,4 @@
-//! Documents that are made from the code are what the code makes.
+//! Checks that generated documents match the code, and that links and paths in security pages exist.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Do the READMEs of the examples show what the program prints?
+//! Checks that README.md and the READMEs of the examples show the output of the program.
 
 #[test]
 fn transcripts_show_what_the_program_prints() {

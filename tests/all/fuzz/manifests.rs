@@ -1,4 +1,4 @@
-//! What the fuzz targets do with bytes. A panic is a finding.
+//! Bodies of the fuzz targets for manifests and SidecarSets. A panic is a finding.
 
 use pillion::model::sidecar_set::{Mode, Surroundings, conflicts, decode_for, repair, validate};
 use pillion::yaml::{Document, Part, Path, split};

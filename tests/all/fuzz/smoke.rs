@@ -1,4 +1,4 @@
-//! The fuzz targets' bodies over their seeds, and over bytes made from the seeds: the same ones every time.
+//! Runs the bodies of the fuzz targets over their seeds, and over bytes derived from the seeds with a fixed generator.
 
 use crate::fuzz::manifests::{decode_sidecar_set, read_edit_write};
 use crate::fuzz::untrusted_input;

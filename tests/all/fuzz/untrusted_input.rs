@@ -1,5 +1,5 @@
-//! What the fuzz targets do with bytes that others send: servers, and whoever writes to a repository. A panic is a
-//! finding, and so is what breaks a promise.
+//! Bodies of the fuzz targets for bytes from servers and from anyone who can push to a repository. A panic is a
+//! finding, and so is a broken guarantee.
 
 use pillion::diag::plain;
 use pillion::git::{Id, Repository, trailer};

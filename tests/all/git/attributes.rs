@@ -1,4 +1,4 @@
-//! Line ends: a blob is what `git add` would have made of the file, by the `.gitattributes` of the tree alone.
+//! Line endings: a blob equals what `git add` would store, according to the `.gitattributes` of the tree alone.
 
 use crate::support::git_fixtures::{Repo, World};
 use pillion::git::{Failure, Id};

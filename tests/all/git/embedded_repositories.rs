@@ -1,5 +1,5 @@
-//! A commit may hold a folder with the form of a bare repository, whose configuration names programs: no command of
-//! pillion obeys it. A bare repository of one's own counts as git's `safe.bareRepository` lets it.
+//! A commit may hold a folder with the layout of a bare repository, whose configuration names programs: no command of
+//! pillion runs them. A bare repository of the user counts as far as git's `safe.bareRepository` allows.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

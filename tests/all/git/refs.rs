@@ -1,4 +1,4 @@
-//! Refs: moved only from what was read, and never under somebody who works on them.
+//! Refs move only from the value that was read, and never while they are checked out or locked elsewhere.
 
 use crate::support::git_fixtures::{World, on_top};
 use pillion::git::{Expected, Failure};

@@ -1,4 +1,4 @@
-//! Fetch and push: between clones of one repository, with servers that refuse.
+//! Fetch and push between clones of one repository, with servers that reject.
 
 use crate::support::git_fixtures::{Repo, World, on_top};
 use pillion::git::{Expected, Failure, Id, Move, Programs, Pushed, RefUpdate, Repository, Upstream};

@@ -1,4 +1,4 @@
-//! Repositories of every kind: which are read, and what is said of those that are not.
+//! Kinds of repositories: which ones are read, and the errors for the others.
 
 use crate::support::git_fixtures::{NOW, World, by, on_top, pillion};
 use pillion::git::{Failure, Id, Identity, Repository, Signing, Walk, trailer};

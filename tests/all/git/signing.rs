@@ -1,4 +1,4 @@
-//! Signatures: by the program that git would run, in the way in which git runs it.
+//! Signatures are made by the program that git would run, called the way git calls it.
 
 use crate::support::git_fixtures::{NOW, Repo, World, by, pillion};
 use pillion::git::{Failure, Id, Signing};

@@ -1,4 +1,4 @@
-//! Trees: what they hold, and how they change without losing anything.
+//! Reads and edits trees without losing any entry.
 
 use crate::support::git_fixtures::{NOW, World, by, pillion};
 use pillion::git::{Edit, Expected, Failure, Id, Kind, Repository, Signing, trailer};

@@ -1,16 +1,16 @@
-//! Injection against what Kruise's webhook made of the same pods.
+//! Compares injection with what Kruise's webhook made of the same pods.
 //!
-//! | answer of Kruise | wanted here |
+//! | answer of Kruise | expected here |
 //! |---|---|
-//! | a pod | the same pod, API defaults aside ([`crate::support::pod_normalization`]) |
+//! | a pod | the same pod except for API defaults ([`crate::support::pod_normalization`]) |
 //! | a denial | an error |
-//! | a sidecar replaces an application's container, or two sets bring one name | an error: `container-name-taken`, `container-name-twice` |
-//! | the set is one that Kruise's validation refuses (`allowInvalid`) | an error or the same pod |
-//! | a coin is thrown (`random`) | one of the two pods, always the same |
+//! | a sidecar replaces an application's container, or two sets add the same name | an error: `container-name-taken`, `container-name-twice` |
+//! | Kruise's validation rejects the set (`allowInvalid`) | an error or the same pod |
+//! | the result is random (`random`) | one of the two pods, always the same |
 //! | a number with an unknown unit counts as 0 (i342) | an error |
-//! | the webhook draws the pod's name (i265, i355), or there is none (i266) | the same pod without barriers |
+//! | the webhook generates the pod's name (i265, i355), or it has none (i266) | the same pod without barriers |
 //! | barriers are appended again (i455, i456, i460) | each barrier once |
-//! | nobody knows the namespace's labels and the set asks for them (i037) | `namespace-labels-unknown` |
+//! | the set selects by labels of a namespace that are unknown (i037) | `namespace-labels-unknown` |
 
 use crate::support::conformance::{cases, documents};
 use crate::support::pod_normalization::{allow_missing_revisions, difference, normal_pod};

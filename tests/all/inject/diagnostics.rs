@@ -1,4 +1,4 @@
-//! The words of every diagnostic of injection: golden/inject/diagnostics.txt, written anew with UPDATE_GOLDEN=1.
+//! Wording of every diagnostic of injection: golden/inject/diagnostics.txt, rewritten with UPDATE_GOLDEN=1.
 
 use crate::inject::rules::Scene;
 use pillion::diag::{Code, Diagnostic, Severity};

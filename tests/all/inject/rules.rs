@@ -1,4 +1,5 @@
-//! Rules of injection that no recorded case of the repository shows. Numbers are those of semantics/injection.md.
+//! Rules of injection that no recorded case in the repository shows. Sections are those of the notes on Kruise's
+//! injection, which are not part of the repository.
 
 use pillion::diag::Severity;
 use pillion::inject::{
@@ -821,7 +822,7 @@ fn launch_priority() {
     assert_eq!(keys(&scene.sets(&[("log", &none)]).value()), Vec::<Value>::new());
 }
 
-// ---- rendering again (DESIGN 3.1)
+// ---- rendering again
 
 const WITH_ALL: &str = "initContainers: [{name: prep, image: p}]\ncontainers: [{name: log, image: 'log:1', volumeMounts: [{name: v, mountPath: /v}]}, {name: extra, image: e}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]\npatchPodMetadata: [{annotations: {k: old}, patchPolicy: Retain}]";
 

@@ -1,5 +1,5 @@
-//! The plugin of Argo CD lets kustomize fetch nothing, unless its operator allows it: references to elsewhere are found
-//! before kustomize is started, however they are written and however deep they are.
+//! The plugin of Argo CD does not let kustomize fetch anything unless its operator allows it: remote references are
+//! found before kustomize starts, in any notation and at any depth.
 
 use std::fs;
 use std::net::TcpListener;

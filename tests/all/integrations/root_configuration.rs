@@ -1,5 +1,5 @@
-//! An application cannot switch its sidecars off: the plugin of Argo CD and the functions take the topmost pillion.yaml
-//! of the repository, or the one that the operator names, and no SidecarSet at all is an error.
+//! An application cannot disable its sidecars: the plugin of Argo CD and the functions use the topmost pillion.yaml of
+//! the repository, or the one that the operator names, and having no SidecarSet at all is an error.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Are the files of the front doors complete, well-formed and in step with the code?
+//! Checks that the files of the integrations are complete, well-formed and consistent with the code.
 
 use pillion::model::workload::Kinds;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Defaults, hashes and revision names against those that Kruise's webhook and controller wrote.
+//! Compares defaults, hashes and revision names with those of Kruise's webhook and controller.
 
 use crate::support::conformance::{cases, documents};
 use pillion::model::sidecar_set::{SidecarSet, decode};

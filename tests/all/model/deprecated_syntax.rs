@@ -1,4 +1,4 @@
-//! SidecarSets as older articles print them, and the two versions of the API.
+//! Reads SidecarSets in the syntax of older articles, and in both versions of the API.
 
 use pillion::diag::{Code, Diagnostic};
 use pillion::model::sidecar_set::{IntOrPercent, Mode, SidecarSet, decode_for, repair};

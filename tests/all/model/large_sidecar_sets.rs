@@ -1,4 +1,4 @@
-//! SidecarSets with far too much in them, or far too much wrong with them.
+//! SidecarSets with an excessive number of entries or errors are handled quickly.
 
 use pillion::model::sidecar_set::{Mode, Surroundings, decode_for, validate};
 use pillion::yaml::{Document, Path};

@@ -1,4 +1,4 @@
-//! Verdicts on SidecarSets against those of Kruise's CRD schema and validating webhook.
+//! Compares verdicts on SidecarSets with those of Kruise's CRD schema and validating webhook.
 
 use crate::support::conformance::{cases, documents};
 use pillion::diag::Diagnostic;

@@ -1,4 +1,4 @@
-//! One line a rule: a SidecarSet that is sound but for one thing, and the field at which that is reported.
+//! One line per rule: a SidecarSet with a single error, and the field at which it is reported.
 
 use pillion::diag::{Diagnostic, Severity};
 use pillion::model::sidecar_set::{Mode, SidecarSet, Surroundings, conflicts, decode_for, validate};

@@ -1,4 +1,4 @@
-//! What pillion has started ends with it: by a signal, or when its time is over, with all that it has started itself.
+//! Child processes and their descendants end with pillion, on a signal and on a timeout.
 
 use crate::support::git_fixtures::{Repo, World};
 use crate::workspace::builds::built;

@@ -1,4 +1,4 @@
-//! A clean working tree and its commit hold the same inputs: names, order, texts and what is said of them.
+//! A clean working tree and its commit give the same inputs: names, order, texts and diagnostics.
 
 use crate::support::git_fixtures::{Repo, World};
 use pillion::read::{

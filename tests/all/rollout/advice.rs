@@ -1,4 +1,4 @@
-//! Advice points at the right places, and no odd value in workloads or the objects beside them stops it.
+//! Advice points at the right places, and unusual values in workloads or related objects do not break it.
 
 use pillion::plan::advice::{
     Batch, Defaults, Neighbour, Place, Subject, advise, has_autoscaler, ordered_ready,

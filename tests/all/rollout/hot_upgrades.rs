@@ -1,4 +1,4 @@
-//! The container of a hot-upgrade pair that works is never changed by a batch.
+//! A batch never changes the working container of a hot-upgrade pair.
 
 use crate::support::fleet_fixtures::{FILES, deployment, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};

@@ -1,4 +1,4 @@
-//! Rollouts over workloads: where they end, and what no step on the way ever does.
+//! Rollouts over workloads: their final state, and the bounds that every step respects.
 
 use crate::support::cluster_view::{Texts, folder, load};
 use crate::support::rollout_fixtures::ledger_at;

@@ -1,5 +1,5 @@
-//! RFC 6902 patches of a plan: applied by another implementation, they make the new object of the old one, and of
-//! any other object nothing.
+//! RFC 6902 patches of a plan: another implementation applies them to the old object and gets the new one, and rejects
+//! them for any other object.
 
 use json_patch::{Patch, PatchOperation, patch};
 use pillion::plan::patch::patches;

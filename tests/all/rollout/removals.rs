@@ -1,4 +1,4 @@
-//! A sidecar leaves a workload only where a person has said so.
+//! A sidecar is removed from a workload only where a person has said so.
 
 use crate::support::fleet_fixtures::{FILES, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};

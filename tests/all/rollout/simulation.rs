@@ -1,4 +1,4 @@
-//! The limits that a workload's strategy states hold in every course its controller can take, for every small case.
+//! The limits of a workload's strategy hold in every order its controller can choose, for every small case.
 
 use pillion::plan::how::How;
 use pillion::plan::simulate::{Move, Outcome, Play, State, simulate};

@@ -1,4 +1,4 @@
-//! Repositories that another person made, to have pillion read, write or remove a file that is not theirs.
+//! Hostile repositories, built to make pillion read, write or remove files outside of them.
 #![cfg(unix)]
 
 use std::fs;

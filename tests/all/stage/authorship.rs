@@ -1,4 +1,4 @@
-//! Who has done what, and when: what a person does says so, and what is released carries the time of its release.
+//! Authors and dates: a command of a person names that person, and a released commit carries the time of its release.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

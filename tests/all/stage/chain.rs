@@ -1,4 +1,4 @@
-//! The commits of a rollout: what they hold, what they say, and that they are the same everywhere.
+//! Commits of a rollout: their contents, their messages, and that every machine makes the same ones.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

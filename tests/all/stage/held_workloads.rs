@@ -1,5 +1,5 @@
-//! A workload that a person holds is out of sight for a while: by a slip, by a label that is lost. Its hold lasts, and
-//! nothing goes on meanwhile.
+//! A held workload disappears for a while, through a mistake or a lost label. Its hold lasts, and the rollout does not
+//! continue meanwhile.
 
 use crate::stage::holds::file;
 use crate::stage::missing_workloads::{careless, every_command_refuses, plain};

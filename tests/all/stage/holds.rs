@@ -1,4 +1,4 @@
-//! Holds of people last through everything but `--off`, their date and the end of the workload.
+//! Holds of people last until `--off`, their date or the end of the workload.
 
 use crate::stage::transitions::{half_way, ledger};
 use crate::support::git_fixtures::{Repo, World};

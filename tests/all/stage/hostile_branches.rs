@@ -1,5 +1,5 @@
-//! Branches that are not what pillion left behind: names of others, commits of others, a live branch that was rewritten
-//! or deleted, locks that nobody holds.
+//! Branches that changed outside of pillion: names and commits of other people, a deploy branch that was rewritten or
+//! deleted, and stale locks.
 
 use crate::stage::remote::{refs, shared};
 use crate::support::git_fixtures::{Repo, World};

@@ -1,4 +1,4 @@
-//! Two branches: which commit of the sources a live head was rendered from is believed only where that is certain.
+//! With two branches: the source commit of a rendered head is accepted only where it is certain.
 
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{newer, two_branches};

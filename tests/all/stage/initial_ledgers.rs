@@ -1,4 +1,4 @@
-//! `init rollout`: the first ledgers change no rendered byte, whatever is there before them.
+//! `init rollout`: the first ledgers change no rendered byte, whatever existed before.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

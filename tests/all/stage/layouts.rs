@@ -1,4 +1,4 @@
-//! Rollouts in every layout of files and branches, and in files of every form.
+//! Rollouts in every layout of files and branches, and in every file format.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

@@ -1,6 +1,6 @@
-//! The workloads of an open rollout vanish from what pillion reads: by a slip in pillion.yaml, by a moved folder, by a
-//! build. Nothing is staged, released, closed or changed, whatever command is typed; and what commits have removed
-//! does not stop anybody.
+//! The workloads of an open rollout disappear from the inputs: through a mistake in pillion.yaml, a moved folder or a
+//! build. No command stages, releases, completes or changes anything until they are back; workloads that commits
+//! removed do not block the rollout.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

@@ -1,4 +1,4 @@
-//! Rollouts whose branches are on a remote: what is pushed, what is started, and what others have done meanwhile.
+//! Rollouts with branches on a remote: what is pushed, what is started, and concurrent changes by others.
 
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{example, newer, released};

@@ -1,4 +1,4 @@
-//! A SidecarSet that is renamed or split brings the same containers: each workload changes hands in one commit.
+//! A renamed or split SidecarSet keeps its containers: each workload moves to the new set in one commit.
 
 use crate::support::fleet_fixtures::{FILES, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};

@@ -1,5 +1,5 @@
-//! Fix-forward and the ways back: a newer edit in the middle of a rollout, `rollback --to`, `git revert`, and a rollback
-//! after Close.
+//! Fix-forward and rollbacks: a newer edit in the middle of a rollout, `rollback --to`, `git revert`, and a rollback
+//! after Complete.
 
 use crate::stage::holds::{edit, file};
 use crate::stage::transitions::{changed, half_way, ledger, trailer};

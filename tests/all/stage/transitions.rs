@@ -1,4 +1,4 @@
-//! What people do to a rollout: each a commit on its ledger, and `verify`, which accepts no other.
+//! Commands that change a rollout: each is a commit on its ledger, and `verify` accepts no other changes.
 
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{example, newer, released};

@@ -1,5 +1,5 @@
-//! `verify --base` over histories that nobody should have made: ledgers that are reset, batches that are pushed at once, and
-//! commits in which something rides along. Each is looked at by `verify` and by `watch`.
+//! `verify --base` over invalid histories: ledgers that are reset, batches that are pushed at once, and commits with
+//! unrelated changes. Both `verify` and `watch` check each of them.
 
 use crate::support::fleet_fixtures::{SETTINGS, deployment, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};

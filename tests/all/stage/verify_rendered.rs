@@ -1,4 +1,4 @@
-//! What lies in the folder of rendered files is what pillion makes, and nothing else that an agent would apply.
+//! The folder of rendered files holds what pillion makes, and nothing else that an agent would apply.
 
 use crate::support::fleet_fixtures::{SETTINGS, deployment, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};

@@ -1,4 +1,4 @@
-//! Repositories in memory, for tests that need no git.
+//! In-memory repositories, for tests that need no git.
 
 use pillion::diag::Diagnostic;
 use pillion::read::{Listed, Listing};

@@ -1,4 +1,4 @@
-//! Where the recorded cases are, and how their files are read.
+//! Finds the recorded cases and reads their files.
 
 use pillion::yaml::Document;
 use std::path::{Path, PathBuf};

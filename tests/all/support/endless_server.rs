@@ -1,4 +1,4 @@
-//! An API server that has no end: its lists go on and on.
+//! An API server whose lists never end.
 
 use axum::Router;
 use axum::body::{Body, Bytes};

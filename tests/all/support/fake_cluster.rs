@@ -1,5 +1,5 @@
-//! An API server that holds what a test puts into it, fails as it is told, and writes down everything it is asked.
-//! Anything but GET is refused.
+//! An API server that holds the objects of a test, fails on demand, and records every request. It rejects everything
+//! but GET.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};

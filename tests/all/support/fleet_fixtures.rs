@@ -1,4 +1,4 @@
-//! A small fleet in a repository: four Deployments in two namespaces, and SidecarSets to be changed by careless people.
+//! A small fleet in a repository: four Deployments in two namespaces, and SidecarSets for tests to change.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

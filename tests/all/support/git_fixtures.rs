@@ -1,4 +1,4 @@
-//! Repositories for tests, made by the real `git`, without any configuration of the person who runs them.
+//! Repositories for tests, made by the real `git` without any configuration of the user.
 
 use pillion::git::{Id, Identity, NewCommit, Programs, Repository, Signature, Signing, Time};
 use std::collections::BTreeMap;

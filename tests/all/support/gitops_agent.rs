@@ -1,5 +1,5 @@
-//! A GitOps agent and controllers beside an API server of the tests: what the live branch holds is applied, and pods are
-//! replaced and become ready.
+//! A GitOps agent and controllers beside a fake API server: the deploy branch is applied, and pods are replaced and
+//! become ready.
 
 use crate::support::fake_cluster::FakeCluster;
 use crate::support::fleet_fixtures::FILES;

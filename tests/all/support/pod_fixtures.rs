@@ -1,4 +1,4 @@
-//! Pods and sets made up for tests of rollouts.
+//! Pods and SidecarSets for tests of rollouts.
 
 use pillion::model::sidecar_set::{Mode, SidecarSet, decode_for};
 use pillion::model::timestamp::Timestamp;

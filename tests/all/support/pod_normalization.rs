@@ -1,4 +1,4 @@
-//! One normal form of pods: what the API server fills in, and zero values that mean the same, are taken out.
+//! Normalizes pods: fields that the API server fills in and zero values with the same meaning are removed.
 
 use pillion::model::quantity::Quantity;
 use serde_json::{Map, Value, json};

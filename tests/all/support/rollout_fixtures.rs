@@ -1,5 +1,5 @@
-//! Repositories with a rollout in them: sources, SidecarSets, ledgers and rendered files, made by `git` and by
-//! `pillion render`.
+//! Repositories with a rollout: sources, SidecarSets, ledgers and rendered files, made by `git` and by `pillion
+//! render`.
 
 use crate::support::cluster_view::{Texts, folder};
 use crate::support::git_fixtures::{Repo, World};

@@ -1,4 +1,4 @@
-//! Servers that answer by a script and remember what they were asked, on 127.0.0.1.
+//! HTTP servers on 127.0.0.1 that answer by a script and record their requests.
 
 use axum::Router;
 use axum::body::Bytes;

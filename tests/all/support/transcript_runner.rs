@@ -1,5 +1,4 @@
-//! Pages that show what happens: their console blocks are played, and what came out is to be what stands there.
-//! `UPDATE_GOLDEN=1` writes it down.
+//! Runs the console blocks of pages and compares their output with the page. `UPDATE_GOLDEN=1` rewrites the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Odd but valid YAML: writes a value in a style chosen anew at every turn, and knows which lines hold what.
+//! Generates unusual but valid YAML: writes a value in a style chosen at random at every node, and records the lines
+//! of each value.
 
 use pillion::yaml::Path;
 use serde_json::Value;

@@ -1,7 +1,6 @@
-//! Careless people beside the watchers: files are broken and fixed, sets deleted and restored, sources vanish, builds
-//! print nothing, batches are reverted by hand, workloads are held, edits come while a rollout is paused. Whatever they
-//! do, nothing moves that nobody decided (DESIGN.md 10, invariants 5, 10 and 11). `PILLION_SCHEDULES=N` plays more
-//! schedules.
+//! Mistakes of people beside the watchers: files are broken and fixed, sets deleted and restored, sources vanish,
+//! builds print nothing, batches are reverted by hand, workloads are held, and edits arrive while a rollout is paused.
+//! Nothing moves without a decision (ARCHITECTURE.md, invariant 12). `PILLION_SCHEDULES=N` runs more schedules.
 
 use crate::support::git_fixtures::{NOW, Repo, World as Folder, by, pillion};
 use crate::support::rollout_fixtures::{example, ledger_at, newer};
@@ -329,7 +328,7 @@ impl Town<'_> {
         is_over
     }
 
-    /// Looks at every commit of pillion since one: what DESIGN.md 10 (5, 10, 11) promises of each.
+    /// Looks at every commit of pillion since one: what ARCHITECTURE.md (invariant 12) promises of each.
     fn look_at(&self, before: Id) {
         let log = self.opened.repository.log(self.head(), None, Walk::FirstParent).unwrap();
         let mut way: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != before).collect();

@@ -1,8 +1,8 @@
-//! Chaos: two real watchers of one real bare repository are killed at random, again and again, with full disks, clones
-//! that cannot be written and a remote that refuses. Every batch is released once and in order all the same, and all
-//! repositories are sound.
+//! Chaos: two real watchers of one real bare repository are killed at random, over and over, with full disks, clones
+//! that cannot be written and a remote that rejects. Every batch is still released once and in order, and all
+//! repositories are intact.
 //!
-//! `PILLION_CHAOS=600 cargo test --test all watch::chaos` kills 600 times, over 40 rollouts, and says what it has done.
+//! `PILLION_CHAOS=600 cargo test --test all watch::chaos` kills 600 times, over 40 rollouts, and prints a summary.
 
 use crate::support::fake_cluster::FakeCluster;
 use crate::support::fleet_fixtures::{fleet, repository, set};

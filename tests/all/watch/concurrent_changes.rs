@@ -1,4 +1,5 @@
-//! A watcher that runs all the time, and what people do meanwhile: a fix, a newer edit, a revert, a hold that ends.
+//! A watcher that runs all the time while people change the repository: a fix, a newer edit, a revert, a hold that
+//! ends.
 
 use crate::stage::transitions::ledger;
 use crate::support::git_fixtures::{Repo, World as Folder};

@@ -1,4 +1,4 @@
-//! The manifests of deploy/: the watcher reads and never writes, runs as nobody, and each form is like the others.
+//! The manifests of deploy/: the watcher reads and never writes, runs as an unprivileged user, and all forms agree.
 
 use pillion::model::workload::Kinds;
 use pillion::yaml::{Document, split};

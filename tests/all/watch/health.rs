@@ -1,5 +1,5 @@
-//! The judge over clusters made by chance: it remembers nothing, it does not stumble, and time alone changes what it
-//! says only when it has said so.
+//! Health over random clusters: it keeps no state, does not panic, and changes with time alone only when it announced
+//! that.
 
 use jiff::{SignedDuration, Timestamp};
 use pillion::plan::how::How;

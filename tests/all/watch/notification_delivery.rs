@@ -1,4 +1,4 @@
-//! People are told of every commit once, in order, whatever ends a watcher in between.
+//! Every commit is notified once and in order, wherever a watcher is killed in between.
 
 use crate::support::git_fixtures::{Repo, World as Folder};
 use crate::support::rollout_fixtures::released;

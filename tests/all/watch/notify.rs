@@ -1,4 +1,4 @@
-//! Notifications: what receivers get, and what their refusals mean.
+//! Notifications: the requests to receivers, and the handling of their refusals.
 
 use crate::support::scripted_servers::{Answer, Scripted};
 use pillion::watch::notify::{Notice, Notifier, PATIENCE, Undelivered};

@@ -1,4 +1,5 @@
-//! A cluster is seen as it is, and where it cannot be seen there is no evidence: against a server that fails on purpose.
+//! Observes a cluster through a server that fails on purpose: a snapshot is complete and correct, or there is no
+//! evidence.
 
 use crate::support::endless_server::{Endless, EndlessServer};
 use crate::support::fake_cluster::{FakeCluster, Fault};

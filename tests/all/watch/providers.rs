@@ -1,4 +1,4 @@
-//! Pull requests on a GitHub that answers by a script: one a branch, kept up to date, and refusals in words.
+//! Pull requests on a scripted GitHub: one per branch, kept up to date, with readable errors.
 
 use crate::support::scripted_servers::{Answer, Scripted, json as answer};
 use pillion::watch::forge::github::{GitHub, PATIENCE};

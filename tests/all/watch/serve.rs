@@ -1,4 +1,5 @@
-//! `/metrics`, `/healthz` and `/readyz`, asked as Prometheus and the kubelet do, and read as OpenMetrics demands.
+//! `/metrics`, `/healthz` and `/readyz`, requested as Prometheus and the kubelet do, and parsed as OpenMetrics
+//! demands.
 
 use pillion::watch::metrics::{Decision, Metrics};
 use pillion::watch::serve::{Health, Server};

@@ -1,4 +1,4 @@
-//! `pillion watch` ends when it is asked to, whatever it waits for, and leaves no program behind. What it waits for here
+//! `pillion watch` ends on request, whatever it waits for, and leaves no program behind. The waits in these tests
 //! would last for hours.
 
 use crate::support::endless_server::{Endless, EndlessServer};

@@ -1,5 +1,5 @@
-//! Watchers that are killed, race, lose their watches and find the branch moved end where one that nobody disturbs
-//! ends: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` plays more of them.
+//! Watchers that are killed, race, lose their watches or find a moved branch reach the same end as one without
+//! disturbance: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` runs more of them.
 
 use crate::support::git_fixtures::{Repo, World as Folder, on_top};
 use crate::support::rollout_fixtures::{example, newer};

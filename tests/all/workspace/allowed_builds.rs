@@ -1,5 +1,5 @@
-//! `build` commands of pillion.yaml: where nobody has allowed them they do not run, and that is an error, never a
-//! cluster without workloads.
+//! `build` commands of pillion.yaml do not run unless they are allowed, and a build that is not allowed is an error,
+//! never a cluster without workloads.
 
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::newer;

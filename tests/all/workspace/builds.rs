@@ -1,5 +1,5 @@
-//! `build` commands of pillion.yaml and `--manifests`: every command sees the same manifests, and none of them takes
-//! an empty or broken build for a cluster without workloads.
+//! `build` commands of pillion.yaml and `--manifests`: every command uses the same manifests, and none takes an empty
+//! or broken build for a cluster without workloads.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

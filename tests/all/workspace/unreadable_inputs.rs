@@ -1,4 +1,4 @@
-//! What cannot be read is never passed over: every command says where it is, and nothing in git changes.
+//! Unreadable inputs are never skipped: every command reports where they are, and nothing in git changes.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};

@@ -1,5 +1,5 @@
-//! A ledger knows a workload by its key, which is the same in every command and plugin: a namespace is never a guess,
-//! and one file is never of two clusters.
+//! A ledger identifies a workload by its key, which is the same in every command and plugin: a namespace is never
+//! guessed, and a file belongs to one cluster.
 
 use crate::stage::missing_workloads::EVERY;
 use crate::support::cluster_view::Texts;

@@ -1,4 +1,4 @@
-//! Do we read odd YAML as Kubernetes does? Recorded answers of apimachinery's YAMLReader and sigs.k8s.io/yaml 1.6.0.
+//! Compares the reading of unusual YAML with recorded answers of apimachinery's YAMLReader and sigs.k8s.io/yaml 1.6.0.
 
 use pillion::yaml::{Document, split};
 use serde_json::Value;

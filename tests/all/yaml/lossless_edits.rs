@@ -1,4 +1,4 @@
-//! Edits of odd documents: the result means what was wanted, and all lines that no edit is about are still there.
+//! Edits of unusual documents: the result has the wanted meaning, and all other lines are preserved.
 
 use crate::support::yaml_generator::{Choices, STRINGS, Written, write};
 use pillion::diag::Code;

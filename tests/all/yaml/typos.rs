@@ -1,15 +1,15 @@
-//! Small typos in every SidecarSet and ledger of golden/, examples/ and tests/conformance/: what Kubernetes' own
-//! reader refuses, pillion refuses, through every door.
+//! Single-character typos in every SidecarSet and ledger of golden/, examples/ and tests/conformance/: pillion
+//! rejects whatever the reader of Kubernetes rejects, through every integration.
 //!
-//! What that reader says was recorded with tests/typos/ into tests/typos/verdicts.txt, a line for each text: a digest
-//! of it, and a digit for each of its typos. After new cases were added, record again:
+//! tests/typos/ records the verdicts of that reader in tests/typos/verdicts.txt, one line per text: its digest, and one
+//! digit per typo. After new cases are added, record again:
 //!
 //! ```text
-//! TYPOS_TEXTS=/tmp/typos.json cargo test --test all typos
+//! TYPOS_TEXTS=/tmp/typos.json cargo test --test all yaml::typos
 //! (cd tests/typos && go run . < /tmp/typos.json > verdicts.txt)
 //! ```
 //!
-//! `TYPOS=all cargo test --test all typos` looks at every typo that is recorded, and not at some of each text.
+//! `TYPOS=all cargo test --test all yaml::typos` checks every recorded typo, instead of a sample per text.
 
 use pillion::diag::{Code, Diagnostic};
 use pillion::render::gather;

@@ -1,4 +1,4 @@
-//! Applications are synced, and their pods carry the sidecars, whoever put them in: the plugin or a commit.
+//! Applications are synced and their pods carry the sidecars, injected by the plugin or by a commit.
 
 use super::{PILLION, PILLION_YAML, Repository, deployment, images, sidecar_set, wait_pod};
 use crate::harness::api::PODS;

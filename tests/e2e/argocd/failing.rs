@@ -1,4 +1,4 @@
-//! What goes wrong in the plugin is read in the Application's condition, and is over when it is mended.
+//! Errors of the plugin appear in the condition of the Application, and disappear once they are fixed.
 
 use super::remote::Remote;
 use super::{PILLION, Repository, deployment, images, wait_pod};

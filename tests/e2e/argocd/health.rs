@@ -1,4 +1,4 @@
-//! Our health of SidecarSets, by Argo CD itself, of one that the real controller of Kruise rolls out.
+//! Argo CD evaluates our health script for a SidecarSet that the real controller of Kruise rolls out.
 
 use super::Repository;
 use crate::harness::api::{PODS, SIDECAR_SETS, get, patch};

@@ -1,4 +1,4 @@
-//! The real Argo CD with our plugin, our rendered files and our health of SidecarSets.
+//! The real Argo CD with our plugin, our rendered files and our health script for SidecarSets.
 
 mod applications;
 mod failing;

@@ -1,4 +1,4 @@
-//! A web server from which kustomize takes a resource. At first everybody waits for its answer.
+//! A web server with a resource for kustomize; at first it holds every request.
 
 use crate::harness::wait::{SOON, wait_for};
 use std::io::{ErrorKind, Read as _, Write as _};

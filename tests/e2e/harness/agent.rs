@@ -1,4 +1,4 @@
-//! Plays the GitOps agent: what a branch of the git server holds is applied to the cluster, a moment later.
+//! Acts as the GitOps agent: applies a branch of the git server to the cluster, with a short delay.
 
 use super::git_server::GitServer;
 use super::kubectl::Kubectl;

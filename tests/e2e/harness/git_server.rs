@@ -1,4 +1,4 @@
-//! A git server: a bare repository that is reached by a `file://` URL.
+//! A git server: a bare repository with a `file://` URL.
 
 use crate::git_fixtures::{Repo, World};
 

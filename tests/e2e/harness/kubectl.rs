@@ -1,4 +1,4 @@
-//! The real kubectl, as the administrator of the cluster or as somebody else.
+//! The real kubectl, as the administrator of the cluster or as another account.
 
 use super::{sandbox, tools};
 use std::io::Write as _;

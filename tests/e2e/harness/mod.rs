@@ -1,4 +1,5 @@
-//! What the tests stand on: one control plane a test binary, a namespace a test, a git server, an agent that applies.
+//! Foundation of the tests: one control plane per test binary, one namespace per test, a git server, and an agent that
+//! applies.
 
 pub(crate) mod agent;
 pub(crate) mod api;

@@ -1,4 +1,4 @@
-//! Servers that run until the sandbox ends, each with a log file of its name.
+//! Servers that run until the sandbox ends, each with its own log file.
 
 use super::sandbox;
 use std::fs::{self, File};

@@ -1,5 +1,5 @@
-//! The test binary runs itself again in namespaces of its own: what it listens on nobody else can reach, ports
-//! are free, and whatever it starts ends with it, however it ends.
+//! The test binary runs itself again in its own Linux namespaces: its ports are private and free, and every process it
+//! starts ends with it.
 
 use super::tools;
 use std::fs::{self, OpenOptions};

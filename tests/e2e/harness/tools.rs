@@ -1,4 +1,4 @@
-//! The real servers and clients, built once a machine from the Go module proxy by `tools/build.sh`.
+//! The real servers and clients, built once per machine from the Go module proxy by `tools/build.sh`.
 
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! The one place where tests let time pass.
+//! Waits: the only place where tests let time pass.
 
 use std::fmt::Display;
 use std::thread::sleep;

@@ -1,4 +1,4 @@
-//! The command `watch` of action.yml, again and again, as a scheduled workflow runs it.
+//! Runs the command `watch` of action.yml repeatedly, as a scheduled workflow does.
 
 use super::fleet::Fleet;
 use super::story::Story;

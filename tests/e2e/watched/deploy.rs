@@ -1,4 +1,4 @@
-//! The manifests of `deploy/`, applied as its README says: the watchers of all tests are the account that they make.
+//! Applies the manifests of `deploy/` as its README says; the watchers of all tests use the account they define.
 
 use crate::harness::kubectl::Kubectl;
 use crate::harness::plane::plane;

@@ -1,4 +1,4 @@
-//! What is not healthy stops a rollout, and what is out then goes back or stays, as pillion.yaml says.
+//! An unhealthy batch stops a rollout, which is then rolled back or left, as pillion.yaml says.
 
 use super::fleet::{Application, Fleet, Kind};
 use super::story::Story;

@@ -1,4 +1,4 @@
-//! A repository for a test: applications, SidecarSets and pillion.yaml, where nothing is rendered yet.
+//! A repository for a test: applications, SidecarSets and pillion.yaml, not yet rendered.
 
 use crate::git_fixtures::Repo;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! A watcher that is killed again and again, and two at once, end where one ends that nobody disturbs.
+//! A watcher that is killed repeatedly, and two watchers at once, reach the same end as one without disturbance.
 
 use super::fleet::Fleet;
 use super::listener::Listener;

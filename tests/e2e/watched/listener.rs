@@ -1,4 +1,4 @@
-//! A small HTTP server that keeps the notices it gets.
+//! A small HTTP server that stores the notifications it receives.
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,5 +1,5 @@
-//! Many pods: how much memory does their watcher take, and how soon does it see the last of them? 5,000 of them with
-//! `PILLION_E2E_PODS=5000`.
+//! Measures the memory of a watcher of many pods, and how soon it sees the last of them; `PILLION_E2E_PODS=5000` runs
+//! it with 5,000 pods.
 
 use super::fleet::{Application, Fleet, Kind};
 use super::memory;

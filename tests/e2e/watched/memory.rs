@@ -1,4 +1,4 @@
-//! How much memory does a program take? Looked at every 100 ms for as long as somebody wants to know.
+//! Samples the memory of a program every 100 ms.
 
 use std::fs;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

@@ -1,4 +1,4 @@
-//! `pillion watch`, the real program, beside an agent that applies what is live.
+//! `pillion watch`, the real program, beside an agent that applies the deploy branch.
 
 mod action;
 mod argocd;

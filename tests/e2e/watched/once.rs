@@ -1,4 +1,4 @@
-//! `watch --once` again and again, as a CronJob runs it, and what its exit codes say.
+//! Runs `watch --once` repeatedly, as a CronJob does, and checks its exit codes.
 
 use super::fleet::Fleet;
 use super::story::Story;

@@ -1,4 +1,4 @@
-//! While the API server cannot be reached nothing is released, and afterwards the rollout goes on.
+//! Releases nothing while the API server is unreachable, and continues the rollout afterwards.
 
 use super::fleet::Fleet;
 use super::relay::Relay;

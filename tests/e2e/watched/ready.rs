@@ -1,5 +1,5 @@
-//! When did pods become ready? As a watch shows them: a simulated kubelet that comes late writes the time in a pod's
-//! status anew, without the pod having been unready.
+//! Records when pods became ready, as a watch shows it: a late simulated kubelet rewrites the time in a pod's status,
+//! although the pod was never unready.
 
 use crate::harness::api::{PODS, follow};
 use crate::harness::pods::{carries, is_ready};

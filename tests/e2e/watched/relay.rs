@@ -1,4 +1,4 @@
-//! A way to the API server that can be cut.
+//! A relay to the API server that can be cut.
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};

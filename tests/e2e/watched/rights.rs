@@ -1,4 +1,4 @@
-//! The manifests of `deploy/` are taken by a real API server, and the account that they make only ever reads.
+//! A real API server accepts the manifests of `deploy/`, and their account only reads.
 
 use super::deploy::{self, USER};
 use super::fleet::Fleet;

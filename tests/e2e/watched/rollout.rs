@@ -1,4 +1,4 @@
-//! A whole rollout, from an edited image to the end, over every kind: nothing is ever beyond what the plan stated.
+//! A whole rollout, from an edited image to the end, over every kind: nothing ever exceeds the plan.
 
 use super::fleet::{Application, Fleet, Kind, sidecar_file};
 use super::sampler::{Sampler, Seen};

@@ -1,4 +1,4 @@
-//! Asks the API server for the pods every 100 ms, and holds them against what `pillion plan` has stated.
+//! Reads the pods from the API server every 100 ms and compares them with the limits of `pillion plan`.
 
 use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};

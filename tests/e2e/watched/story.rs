@@ -1,4 +1,5 @@
-//! One test's world: a namespace, a git server with a repository, a person, and an agent that applies what is live.
+//! The environment of one test: a namespace, a git server with a repository, a person, and an agent that applies the
+//! deploy branch.
 
 use super::deploy;
 use super::fleet::{Fleet, Layout, RENDERED, sidecar_file};

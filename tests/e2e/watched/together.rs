@@ -1,4 +1,4 @@
-//! A rollout is not alone: an application is released in the middle of it, and another sidecar at the same time.
+//! Concurrent changes: an application is released during a rollout, and another sidecar at the same time.
 
 use super::fleet::{Application, Fleet, Kind};
 use super::story::{PILLION, Story};

@@ -1,4 +1,4 @@
-//! The program at work in a clone of its own, until the guard is dropped.
+//! Runs the program in its own clone until the guard is dropped.
 
 use super::memory::Memory;
 use super::story::Story;

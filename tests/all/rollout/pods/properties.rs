@@ -1,4 +1,4 @@
-//! What holds for every rollout, whatever the pods are like.
+//! Properties of every rollout, for any pods.
 
 use crate::support::pod_fixtures::{next, pod, roll_out, set, update};
 use pillion::model::sidecar_set::SidecarSet;

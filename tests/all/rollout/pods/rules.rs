@@ -1,4 +1,4 @@
-//! Rollouts of made-up pods: the worked examples of Kruise's articles, and single rules.
+//! Rollouts of generated pods: the worked examples of Kruise's articles, and single rules.
 
 use crate::support::pod_fixtures::{HASH, next, pod, pods, record, roll_out, runs, set, set_with, update};
 use pillion::model::sidecar_set::SidecarSet;

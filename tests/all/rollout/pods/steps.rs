@@ -1,4 +1,4 @@
-//! Single steps of rollouts against those that Kruise's SidecarSet controller took over the same pods.
+//! Compares single steps of rollouts with those of Kruise's SidecarSet controller for the same pods.
 
 use crate::support::conformance::{documents, entries};
 use pillion::diag::Diagnostic;

@@ -1,4 +1,4 @@
-//! Whole rollouts, step by step, against those of Kruise's SidecarSet controller. Between two steps a kubelet is
+//! Compares whole rollouts, step by step, with those of Kruise's SidecarSet controller. Between two steps a kubelet is
 //! simulated as it was when they were recorded.
 
 use crate::support::conformance::entries;
