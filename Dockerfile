@@ -3,7 +3,7 @@
 FROM scratch
 ARG TARGETPLATFORM
 COPY --chmod=0555 dist/${TARGETPLATFORM}/pillion /usr/local/bin/pillion
-COPY --chmod=0444 doors/cmp/plugin.yaml /home/argocd/cmp-server/config/plugin.yaml
+COPY --chmod=0444 src/integrations/templates/cmp/plugin.yaml /home/argocd/cmp-server/config/plugin.yaml
 COPY --chmod=0444 LICENSE /licenses/LICENSE
 ENV PATH=/usr/local/bin
 USER 65532:65532

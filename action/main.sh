@@ -146,7 +146,7 @@ run() {
   local data=$1
   shift
   code=0
-  "$pillion" --color never --format github "$@" >"$data" 2>"$work/findings" || code=$?
+  "$pillion" --color never --message-format github "$@" >"$data" 2>"$work/findings" || code=$?
   annotate "$work/findings"
 }
 
@@ -239,7 +239,7 @@ check() {
 
 plan_arguments() {
   arguments=()
-  if [ -n "${PILLION_OBSERVED:-}" ]; then arguments+=("--observed=$PILLION_OBSERVED"); fi
+  if [ -n "${PILLION_OBSERVED:-}" ]; then arguments+=("--cluster-state=$PILLION_OBSERVED"); fi
 }
 
 plan() {

@@ -3,13 +3,13 @@
 //! The rooms, in the order the data flows. ARCHITECTURE.md says what each may import.
 
 /// What users are told: diagnostics, their codes and their output forms.
-pub mod diag;
+pub mod diagnostics;
 
 /// YAML text with positions: Kubernetes' reading of it, and edits that leave every other byte alone.
 pub mod yaml;
 
 /// Files that another person may have made, reached through no symbolic link; the only way to them.
-pub mod confine;
+pub mod sandbox;
 
 /// Files and streams, as texts with a name.
 pub mod read;
@@ -24,7 +24,7 @@ pub mod inject;
 pub mod render;
 
 /// A rollout, step by step, and what happens to pods in each. Pure.
-pub mod plan;
+pub mod rollout;
 
 /// Rendered files, out of the program.
 pub mod write;

@@ -113,7 +113,7 @@ fn expect(file: &Path, actual: &[u8]) -> Result<Option<String>, std::io::Error> 
     }
     let (old, new) =
         (String::from_utf8_lossy(expected.as_deref().unwrap_or_default()), String::from_utf8_lossy(actual));
-    Ok(Some(pillion::write::unified(&name, &old, &new)))
+    Ok(Some(pillion::write::unified_diff(&name, &old, &new)))
 }
 
 fn expect_folder(expected: &Path, actual: &Path) -> Result<Option<String>, Box<dyn std::error::Error>> {
@@ -135,7 +135,7 @@ fn expect_folder(expected: &Path, actual: &Path) -> Result<Option<String>, Box<d
         };
         if want.get(name) != got.get(name) {
             let (old, new) = (text(&want).unwrap_or_default(), text(&got).unwrap_or_default());
-            differences.push_str(&pillion::write::unified(&name.to_string_lossy(), &old, &new));
+            differences.push_str(&pillion::write::unified_diff(&name.to_string_lossy(), &old, &new));
         }
     }
     Ok(Some(differences))

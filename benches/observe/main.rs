@@ -11,9 +11,9 @@
 
 mod server;
 
-use pillion::model::workload::Kinds;
-use pillion::watch::observe::{Memory, Observer, Place, Settings, runtime};
-use pillion::watch::snapshot::{Snapshot, Wanted};
+use pillion::model::workload::WorkloadKinds;
+use pillion::watch::observe::{KubeContext, MemoryBudget, Observer, ObserverSettings, runtime};
+use pillion::watch::snapshot::{ObservationScope, Snapshot};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -81,15 +81,16 @@ fn watch(pods: usize, rounds: usize) {
     std::fs::write(&path, server::kubeconfig(&address)).unwrap();
 
     let runtime = runtime().unwrap();
-    let kinds = Kinds::default();
-    let wanted = Wanted {
-        kinds: kinds.all().filter(|k| k.group == "apps" || k.is_pod()).cloned().collect(),
+    let kinds = WorkloadKinds::default();
+    let wanted = ObservationScope {
+        kinds: kinds.iter().filter(|k| k.group == "apps" || k.is_pod()).cloned().collect(),
         namespaces: Vec::new(),
     };
-    let place = Place { kubeconfig: Some(path), context: None };
+    let place = KubeContext { kubeconfig: Some(path), context: None };
     let (sender, woken) = channel();
     let begun = Instant::now();
-    let settings = Settings { memory: Memory::mebibytes(4096), ..Settings::default() };
+    let settings =
+        ObserverSettings { memory: MemoryBudget::from_mebibytes(4096), ..ObserverSettings::default() };
     let observer = Observer::start_at(runtime.handle(), place, wanted, settings, move || {
         let _ = sender.send(());
     })
@@ -108,7 +109,7 @@ fn watch(pods: usize, rounds: usize) {
     let again = resident("VmRSS:");
     let begun = Instant::now();
     for _ in 0..5 {
-        drop(observer.look().unwrap());
+        drop(observer.snapshot().unwrap());
     }
     let look = begun.elapsed() / 5;
     println!(
@@ -133,7 +134,7 @@ fn has(snapshot: &Snapshot, pods: usize, image_id: &str) -> bool {
 fn until(observer: &Observer, woken: &Receiver<()>, is_so: impl Fn(&Snapshot) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(900);
     loop {
-        let look = observer.look();
+        let look = observer.snapshot();
         match &look {
             Ok(snapshot) if is_so(snapshot) => return,
             Ok(_) => assert!(Instant::now() < deadline, "the cluster is not as it should be"),

@@ -21,7 +21,7 @@ use measure::{Cost, measure};
 use options::Options;
 use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::read::Disk;
-use pillion::stage::{Configuration, Site, Sources};
+use pillion::stage::{ClusterView, Configuration, ViewSources};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
@@ -77,11 +77,14 @@ fn prepare(repository: &Path) {
     fs::write(&bare, CONFIGURATION.replace("ledgers: ledgers\n", "").replace("[apps]", "[sidecars]"))
         .unwrap();
     let configuration = Configuration::read(&Disk, &bare).0.unwrap();
-    let site =
-        Site::load(&configuration, &Sources { files: &Disk, ledgers: &Disk, built: None, cluster: None }).0;
+    let site = ClusterView::load(
+        &configuration,
+        &ViewSources { files: &Disk, ledgers: &Disk, built: None, cluster: None },
+    )
+    .0;
     fs::create_dir_all(repository.join("ledgers")).unwrap();
     for set in &site.prepared.sets {
-        let revision = Revision::of(set);
+        let revision = Revision::from_set(set);
         let mut ledger = Ledger::new(&set.name);
         ledger.released = Some(Arc::clone(&revision.name));
         ledger.revisions.insert(Arc::clone(&revision.name), revision);

@@ -1,18 +1,18 @@
 //! The one place that asks what time it is: verbs are done by a person, now.
 
-use crate::git::Time;
-use crate::model::timestamp::day_of;
+use crate::git::CommitTime;
+use crate::model::timestamp::format_day;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Returns the time of a commit that a person makes: `SOURCE_DATE_EPOCH` where it is set, else now, in UTC.
-pub(super) fn now() -> Time {
+pub(super) fn now() -> CommitTime {
     let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
     #[expect(clippy::disallowed_methods, reason = "when a person does something is a fact of the world")]
     let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    Time { seconds: fixed.unwrap_or_else(|| i64::try_from(seconds()).unwrap_or(0)), offset_minutes: 0 }
+    CommitTime { seconds: fixed.unwrap_or_else(|| i64::try_from(seconds()).unwrap_or(0)), offset_minutes: 0 }
 }
 
 /// Returns the day of [`now`], `YYYY-MM-DD`, in UTC.
 pub(super) fn today() -> String {
-    day_of(now().seconds)
+    format_day(now().seconds)
 }

@@ -3,22 +3,24 @@
 //! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
 //! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
 
-use super::door::{self, Door, Told, explain_patches};
-use super::items::{Items, STREAM};
+use super::config_lookup::find_application_root;
 use super::kustomization;
-use super::kustomize::{self, NotBuilt};
-use super::legacy::dangling_in;
-use super::report::Reporter;
-use super::topmost::root_of_application;
-use super::{DONE, ENVIRONMENT, FINDINGS, USAGE, data_to_stdout, parameters, to_stdout};
-use crate::diag::{Code, Diagnostic, Label, line};
-use crate::model::sidecars::Decoded;
-use crate::model::workload::type_of;
+use super::kustomize::{self, KustomizeError};
+use super::kustomize_exec::dangling_references;
+use super::reporter::Reporter;
+use super::session::{self, IntegrationSession, SessionOptions, explain_patch_error};
+use super::stream_objects::{STREAM_NAME, StreamObjects};
+use super::{
+    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, cmp_parameters, print_data, print_text,
+};
+use crate::diagnostics::{Code, Diagnostic, Span, line};
+use crate::model::sidecars::FunctionConfig;
+use crate::model::workload::type_meta;
 use crate::programs;
-use crate::read::{MAX_FILE, read_stream, text_of};
-use crate::render::{Gathered, gather};
-use crate::write::Failure;
-use crate::yaml::{Document, split};
+use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};
+use crate::render::{CollectedObjects, collect_objects};
+use crate::write::Error;
+use crate::yaml::{Document, split_documents};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,11 +29,11 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 pub(super) struct CmpArgs {
     #[command(subcommand)]
-    what: What,
+    command: CmpCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum CmpCommand {
     /// Print the manifests of the Application in the working folder, with their sidecars
     Generate {
         /// `-`: manifests come on standard input (`helm template . | pillion cmp generate -`); else the folder of
@@ -47,7 +49,7 @@ enum What {
 }
 
 /// Where the manifests come from.
-enum Origin {
+enum ManifestOrigin {
     Stdin,
     /// Built by the real kustomize.
     Kustomize,
@@ -55,155 +57,156 @@ enum Origin {
 }
 
 /// Runs `pillion cmp`.
-pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let (path, allows_remote) = match &args.what {
-        What::Parameters => {
-            to_stdout(&parameters::announcement())?;
-            return Ok(DONE);
+pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+    let (path, allows_remote) = match &args.command {
+        CmpCommand::Parameters => {
+            print_text(&cmp_parameters::parameters_json())?;
+            return Ok(EXIT_SUCCESS);
         }
-        What::Generate { path, allow_remote_bases } => (path, *allow_remote_bases),
+        CmpCommand::Generate { path, allow_remote_bases } => (path, *allow_remote_bases),
     };
     let outcome = generate(path, allows_remote, reporter);
     // Argo CD shows what stands on standard error, all of it: one line a finding, without lines of the files.
-    let mut told = reporter.take();
+    let mut told = reporter.take_diagnostics();
     if let Ok(outcome) = &outcome {
         for diagnostic in &mut told {
-            explain_patches(diagnostic);
-            outcome.items.place(diagnostic);
+            explain_patch_error(diagnostic);
+            outcome.items.locate(diagnostic);
         }
     }
     let text: String = told.iter().map(line::render).collect();
     if !text.is_empty() {
-        reporter.say(text.trim_end());
+        reporter.print_note(text.trim_end());
     }
     match outcome {
         Ok(outcome) if !told.iter().any(Diagnostic::is_error) => {
-            data_to_stdout(&outcome.text)?;
-            Ok(DONE)
+            print_data(&outcome.text)?;
+            Ok(EXIT_SUCCESS)
         }
-        Ok(_) => Ok(FINDINGS),
+        Ok(_) => Ok(EXIT_FINDINGS),
         Err(code) => Ok(code),
     }
 }
 
 /// What was generated.
 #[derive(Default)]
-struct Generated {
+struct CmpOutput {
     text: String,
     /// What came on a stream, to name it in messages.
-    items: Items,
+    items: StreamObjects,
 }
 
 /// Generates manifests; an error is the exit code of what was said already.
-fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<Generated, u8> {
+fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<CmpOutput, u8> {
     let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
-    let (given, wrong) = parameters::read(&text);
+    let (given, wrong) = cmp_parameters::read_parameters(&text);
     if !wrong.is_empty() {
         reporter.add(wrong);
-        return Err(USAGE);
+        return Err(EXIT_USAGE);
     }
     let folder = match path.as_os_str() == "-" {
         true => PathBuf::new(),
-        false => crate::read::plain(path),
+        false => crate::read::normalize_path(path),
     };
-    let origin = match (path.as_os_str() == "-", kustomization::in_folder(&folder)) {
-        (true, _) => Origin::Stdin,
-        (false, Some(_)) => Origin::Kustomize,
-        (false, None) => Origin::Folder,
+    let origin = match (path.as_os_str() == "-", kustomization::find_in_folder(&folder)) {
+        (true, _) => ManifestOrigin::Stdin,
+        (false, Some(_)) => ManifestOrigin::Kustomize,
+        (false, None) => ManifestOrigin::Folder,
     };
     let stream = match origin {
-        Origin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM.into()) {
+        ManifestOrigin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM_NAME.into()) {
             Ok(text) => Some(text),
             Err(wrong) => {
                 reporter.add([wrong]);
-                return Err(FINDINGS);
+                return Err(EXIT_FINDINGS);
             }
         },
-        Origin::Kustomize => Some(built(&folder, allows_remote, reporter)?),
-        Origin::Folder => None,
+        ManifestOrigin::Kustomize => Some(build_kustomization(&folder, allows_remote, reporter)?),
+        ManifestOrigin::Folder => None,
     };
     let mut spec = given.spec;
     if stream.is_none() {
         spec.sources = vec![".".to_owned()];
     }
-    let told = Told {
+    let told = SessionOptions {
         folder,
-        top: top(),
+        repository_root: repository_root(),
         is_application: true,
         namespace: given.namespace,
-        otherwise: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
+        fallback_namespace: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
         cluster: given.cluster,
-        ..Told::in_working_folder(
-            Decoded { spec, inline: Vec::new() },
-            Label::whole_file("the parameters of the Application"),
+        ..SessionOptions::in_working_folder(
+            FunctionConfig { spec, inline: Vec::new() },
+            Span::whole_file("the parameters of the Application"),
         )
     };
-    let name: Arc<str> = STREAM.into();
-    let found = stream.as_deref().map_or_else(Gathered::default, |text| gather(&name, text, true));
-    let (door, wrong) = door::open(&told, found);
+    let name: Arc<str> = STREAM_NAME.into();
+    let found =
+        stream.as_deref().map_or_else(CollectedObjects::default, |text| collect_objects(&name, text, true));
+    let (door, wrong) = session::open_session(&told, found);
     reporter.add(wrong);
-    let Some(door) = door else { return Err(FINDINGS) };
+    let Some(door) = door else { return Err(EXIT_FINDINGS) };
     if reporter.has_errors() {
-        reporter.settle();
+        reporter.suppress_error_locations();
     }
-    let mut generated = Generated::default();
+    let mut generated = CmpOutput::default();
     match &stream {
         Some(text) => {
-            generated.items = Items::of_stream(text);
+            generated.items = StreamObjects::from_stream(text);
             let (text, wrong) = door.render(&name, text);
             reporter.add(wrong);
-            append(&mut generated.text, &name, &text, reporter);
+            append_manifests(&mut generated.text, &name, &text, reporter);
         }
         None => {
             let (texts, wrong) = door.render_sources();
             reporter.add(wrong);
             for (name, text) in &texts {
-                append(&mut generated.text, name, text, reporter);
+                append_manifests(&mut generated.text, name, text, reporter);
             }
         }
     }
     if reporter.has_errors() {
         return Ok(generated);
     }
-    finish(generated, &door, &origin, reporter)
+    finish_output(generated, &door, &origin, reporter)
 }
 
-fn finish(
-    generated: Generated,
-    door: &Door,
-    origin: &Origin,
+fn finish_output(
+    generated: CmpOutput,
+    door: &IntegrationSession,
+    origin: &ManifestOrigin,
     reporter: &mut Reporter,
-) -> Result<Generated, u8> {
+) -> Result<CmpOutput, u8> {
     if generated.text.is_empty() {
         // Argo CD would take it for an Application without resources, and with `prune` delete all it has.
         let wrong =
             Diagnostic::error(Code::EmptyOutput, "there is no manifest, and nothing is not an answer");
         reporter.add([match origin {
-            Origin::Stdin => wrong.help("what stands before `| pillion cmp generate -` printed nothing"),
-            Origin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
-            Origin::Folder => wrong.help(
+            ManifestOrigin::Stdin => wrong.help("what stands before `| pillion cmp generate -` printed nothing"),
+            ManifestOrigin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
+            ManifestOrigin::Folder => wrong.help(
                 "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
             ),
         }]);
-        return Err(FINDINGS);
+        return Err(EXIT_FINDINGS);
     }
-    reporter.add(dangling_in(&generated.text, door));
+    reporter.add(dangling_references(&generated.text, door));
     Ok(generated)
 }
 
 /// Adds the manifests of a text; Argo CD refuses documents without a kind, which other readers pass over.
-fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Reporter) {
-    for (index, piece) in split(name, text).0.into_iter().enumerate() {
+fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Reporter) {
+    for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {
         let part = &text[piece.span];
         let Ok(document) = Document::read(name, index, piece.first_line, part) else { continue };
         if document.value().is_null() {
             continue;
         }
-        if type_of(document.value()).is_none() {
+        if type_meta(document.value()).is_none() {
             let message = "a document without `apiVersion` and `kind` is left out";
             reporter.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
-                &crate::yaml::Path::root(),
-                crate::yaml::Part::Value,
+                &crate::yaml::FieldPath::root(),
+                crate::yaml::EntryPart::Value,
                 "",
             ))]);
             continue;
@@ -219,65 +222,71 @@ fn append(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Repor
 }
 
 /// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
-fn built(folder: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<String, u8> {
+fn build_kustomization(folder: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<String, u8> {
     let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let may_fetch = kustomize::may_fetch(allows_remote).map_err(|why| {
-        reporter.error(&format!("pillion: {why}"));
-        USAGE
+        reporter.print_error(&format!("pillion: {why}"));
+        EXIT_USAGE
     })?;
     let built = kustomize::build(at, may_fetch, |time| {
-        reporter.say(&format!(
+        reporter.print_note(&format!(
             "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
             at.display(),
             time.as_secs()
         ));
     });
     match built {
-        Ok(ended) if ended.status.success() => text_of(ended.output, &STREAM.into()).map_err(|wrong| {
-            reporter.add([wrong]);
-            FINDINGS
-        }),
+        Ok(ended) if ended.status.success() => {
+            decode_text(ended.stdout, &STREAM_NAME.into()).map_err(|wrong| {
+                reporter.add([wrong]);
+                EXIT_FINDINGS
+            })
+        }
         Ok(ended) => {
-            let said = String::from_utf8_lossy(&ended.errors);
-            reporter.error(&format!("pillion: `kustomize build {}` failed: {}", at.display(), said.trim()));
+            let said = String::from_utf8_lossy(&ended.stderr);
+            reporter.print_error(&format!(
+                "pillion: `kustomize build {}` failed: {}",
+                at.display(),
+                said.trim()
+            ));
             if said.contains("external plugins disabled") {
-                reporter.error("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
+                reporter.print_error("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
             }
-            Err(FINDINGS)
+            Err(EXIT_FINDINGS)
         }
-        Err(NotBuilt::Refused(wrong)) => {
+        Err(KustomizeError::InvalidKustomization(wrong)) => {
             reporter.add(wrong);
-            Err(FINDINGS)
+            Err(EXIT_FINDINGS)
         }
-        Err(NotBuilt::Failed(failure)) => Err(not_built(at, &failure, reporter)),
+        Err(KustomizeError::Program(failure)) => Err(report_build_error(at, &failure, reporter)),
     }
 }
 
 /// Says why kustomize did not come to its end, and returns the exit code.
-fn not_built(at: &Path, failure: &programs::Failure, reporter: &Reporter) -> u8 {
+fn report_build_error(at: &Path, failure: &programs::Error, reporter: &Reporter) -> u8 {
     let at = at.display();
     let (why, code) = match failure {
-        programs::Failure::Start(error) if error.kind() == std::io::ErrorKind::NotFound => (
+        programs::Error::Start(error) if error.kind() == std::io::ErrorKind::NotFound => (
             "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin".to_owned(),
-            ENVIRONMENT,
+            EXIT_ENVIRONMENT,
         ),
-        programs::Failure::Start(error) => (format!("`kustomize` cannot be started: {error}"), ENVIRONMENT),
-        programs::Failure::TooMuch(_) => {
-            (format!("`kustomize build {at}` was ended: it printed more than {} MiB", MAX_FILE >> 20), FINDINGS)
+        programs::Error::Start(error) => (format!("`kustomize` cannot be started: {error}"), EXIT_ENVIRONMENT),
+        programs::Error::OutputTooLarge(_) => {
+            (format!("`kustomize build {at}` was ended: it printed more than {} MiB", MAX_FILE_BYTES >> 20), EXIT_FINDINGS)
         }
-        programs::Failure::TooLong(_) | programs::Failure::StillOpen | programs::Failure::Stopped => (
+        programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => (
             format!(
                 "`kustomize build {at}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
-                kustomize::LIMIT
+                kustomize::TIMEOUT_VARIABLE
             ),
-            FINDINGS,
+            EXIT_FINDINGS,
         ),
     };
-    reporter.error(&format!("pillion: {why}"));
+    reporter.print_error(&format!("pillion: {why}"));
     code
 }
 
 /// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
-fn top() -> Option<PathBuf> {
-    root_of_application(&std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?)
+fn repository_root() -> Option<PathBuf> {
+    find_application_root(&std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?)
 }

@@ -1,15 +1,17 @@
 //! `pillion hold`: a workload keeps what it carries, or gets an emergency image, until a person or a date says otherwise.
 
-use super::Common;
-use super::report::Reporter;
-use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change_despite, in_words, ledger_of};
-use crate::diag::{Code, Diagnostic};
-use crate::model::ledger::{Ledger, Name};
-use crate::plan::fleet::Unit;
-use crate::plan::report::title;
-use crate::plan::{Circumstances, Course};
-use crate::stage::verbs::{self, BY_HAND, Hold, Refused};
-use crate::stage::{Site, verify};
+use super::GlobalArgs;
+use super::reporter::Reporter;
+use super::verbs::{
+    LedgerArgs, LedgerChange, VerbContext, VerbError, commit_change_despite, find_ledger, parse_reason,
+};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::ledger::{Ledger, RevisionName};
+use crate::rollout::report::workload_title;
+use crate::rollout::workload_set::PlannedWorkload;
+use crate::rollout::{ExternalState, RolloutContext};
+use crate::stage::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
+use crate::stage::{ClusterView, verify};
 use crate::write;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ pub(super) struct HoldArgs {
     /// The workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
     workload: String,
     /// Why, for those who read the ledger; without it `by hand`, or what is written there already
-    #[arg(long, value_parser = in_words)]
+    #[arg(long, value_parser = parse_reason)]
     reason: Option<String>,
     /// An emergency image for a container of the SidecarSet; may be given several times
     #[arg(long = "image", value_name = "CONTAINER=IMAGE")]
@@ -39,72 +41,79 @@ pub(super) struct HoldArgs {
 }
 
 /// Runs `pillion hold`.
-pub(super) fn hold(args: &HoldArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+pub(super) fn run(args: &HoldArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, write::Error> {
     // A workload that is gone is held until its hold is taken off.
-    let answers = |site: &Site, d: &Diagnostic| {
+    let answers = |site: &ClusterView, d: &Diagnostic| {
         args.off
             && d.code == Code::WorkloadsMissing
-            && held(args, &BTreeMap::new(), site).is_ok_and(is_gone(site))
+            && find_workload(args, &BTreeMap::new(), site).is_ok_and(is_absent(site))
     };
-    change_despite(&args.ledger, common, reporter, answers, |seen| {
-        let images = images(&args.images)?;
-        let (name, key) = held(args, &images, seen.site)?;
-        let before = ledger_of(seen.site, &name)?;
-        let (course, _) = seen.site.course(&name);
+    commit_change_despite(&args.ledger, common, reporter, answers, |seen| {
+        let images = parse_images(&args.images)?;
+        let (name, key) = find_workload(args, &images, seen.cluster_view)?;
+        let before = find_ledger(seen.cluster_view, &name)?;
+        let (course, _) = seen.cluster_view.rollout_context(&name);
         let mut wanted = match args.off {
             true => {
                 let body = "Rollouts move it again; until then it carries what the others do.".to_owned();
-                let after = verbs::release(&before, &key)?;
-                Wanted::new(after, "Hold", format!("no longer hold {}", title(&key)), body)
+                let after = transitions::release_hold(&before, &key)?;
+                LedgerChange::new(after, "Hold", format!("no longer hold {}", workload_title(&key)), body)
             }
-            false => keep(args, &images, seen, (&course, &before), &key)?,
+            false => hold_workload(args, &images, seen, (&course, &before), &key)?,
         };
-        wanted.notes = void_approvals(seen, &course, &before, &wanted.after);
+        wanted.notes = voided_approvals(seen, &course, &before, &wanted.ledger);
         Ok(wanted)
     })
 }
 
-fn is_gone(site: &Site) -> impl Fn((String, String)) -> bool {
+fn is_absent(site: &ClusterView) -> impl Fn((String, String)) -> bool {
     |(name, key)| {
-        let (course, _) = site.course(&name);
-        course.fleet.find(&key).is_none() && !course.held_unselected.contains(&*key)
+        let (course, _) = site.rollout_context(&name);
+        course.workloads.find(&key).is_none() && !course.unselected_holds.contains(&*key)
     }
 }
 
-fn keep(
+fn hold_workload(
     args: &HoldArgs,
     images: &BTreeMap<String, String>,
-    seen: &Seen<'_>,
-    (course, before): (&Course<'_>, &Ledger),
+    seen: &VerbContext<'_>,
+    (course, before): (&RolloutContext<'_>, &Ledger),
     key: &str,
-) -> Result<Wanted, Stop> {
-    let unit = course.fleet.find(key).ok_or_else(|| Refused(format!("there is no `{key}` in git")))?;
+) -> Result<LedgerChange, VerbError> {
+    let unit =
+        course.workloads.find(key).ok_or_else(|| TransitionError(format!("there is no `{key}` in git")))?;
     let until = args.until.as_deref();
-    let hold = Hold { reason: args.reason.as_deref(), images, by: seen.by, today: seen.today, until };
-    let after = verbs::hold(before, unit, &hold)?;
-    let line = after.lines.get(key);
+    let hold = HoldRequest { reason: args.reason.as_deref(), images, by: seen.by, today: seen.today, until };
+    let after = transitions::hold(before, unit, &hold)?;
+    let line = after.entries.get(key);
     let mut body = match args.images.is_empty() {
         true => "It keeps what it carries, whatever is released.".to_owned(),
         false => format!("Emergency image: {}", args.images.join(", ")),
     };
-    body.push_str(&match line.and_then(|l| l.until.as_ref()) {
+    body.push_str(&match line.and_then(|l| l.held_until.as_ref()) {
         Some(until) => format!("\nThe hold lasts until {until}, or until `pillion hold {key} --off`."),
         None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
     });
-    let reason = line.and_then(|l| l.held.as_deref()).unwrap_or(BY_HAND);
+    let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(DEFAULT_HOLD_REASON);
     let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
-    let wanted = Wanted::new(after.clone(), "Hold", format!("hold {}, {reason}", title(key)), body);
-    Ok(wanted.then(off, "lets rollouts move it again"))
+    let wanted =
+        LedgerChange::new(after.clone(), "Hold", format!("hold {}, {reason}", workload_title(key)), body);
+    Ok(wanted.with_next_command(off, "lets rollouts move it again"))
 }
 
 /// Approvals of batches that are other ones without or with the workload.
-fn void_approvals(seen: &Seen<'_>, course: &Course<'_>, before: &Ledger, after: &Ledger) -> Vec<String> {
-    let given = Circumstances { today: Some(seen.today.to_owned()), ..Circumstances::default() };
+fn voided_approvals(
+    seen: &VerbContext<'_>,
+    course: &RolloutContext<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> Vec<String> {
+    let given = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
     let counts = |ledger: &Ledger, batch: u32, plan: &str| {
-        verify::digest_of(course, ledger, batch, &given).is_some_and(|digest| digest == plan)
+        verify::upcoming_batch_digest(course, ledger, batch, &given).is_some_and(|digest| digest == plan)
     };
     let void = before
-        .approved
+        .approvals
         .iter()
         .filter(|a| counts(before, a.batch, &a.plan) && !counts(after, a.batch, &a.plan));
     void.map(|a| {
@@ -118,33 +127,35 @@ fn void_approvals(seen: &Seen<'_>, course: &Course<'_>, before: &Ledger, after: 
 
 /// The SidecarSet and the key of the workload that is meant: of several sets the one that brings the containers that
 /// get an image.
-fn held(
+fn find_workload(
     args: &HoldArgs,
     images: &BTreeMap<String, String>,
-    site: &Site,
-) -> Result<(String, String), Refused> {
+    site: &ClusterView,
+) -> Result<(String, String), TransitionError> {
     let names = site.prepared.ledgers.keys().map(ToString::to_string);
     let names = names.filter(|n| args.sidecar_set.as_ref().is_none_or(|wanted| wanted == n));
     let mut found = Vec::new();
     for name in names {
-        let (course, _) = site.course(&name);
+        let (course, _) = site.rollout_context(&name);
         let ledger = site.ledger(&name);
-        let reaches = |unit: &Unit| {
-            let is_line = ledger.lines.contains_key(unit.key());
+        let reaches = |unit: &PlannedWorkload| {
+            let is_line = ledger.entries.contains_key(unit.key());
             // A workload may be held before the first revision comes to it, too.
             let next =
                 ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| r.name.clone()));
-            let brings = |name: &Name| !course.fleet.change(unit, &None, name).difference.is_empty();
+            let brings = |name: &RevisionName| !course.workloads.change_to(unit, &None, name).diff.is_empty();
             is_line || brings(&ledger.released) || brings(&next)
         };
-        let units = course.fleet.units().iter().filter(|u| is_meant(u.key(), &args.workload) && reaches(u));
+        let units =
+            course.workloads.as_slice().iter().filter(|u| matches_key(u.key(), &args.workload) && reaches(u));
         found.extend(units.map(|unit| {
-            let brings = verbs::has_containers(&ledger, unit, images.keys());
+            let brings = transitions::has_containers(&ledger, unit, images.keys());
             (name.clone(), unit.key().to_string(), brings)
         }));
         // What is no longer in git may still be held, until the next step drops its line.
-        let lines = ledger.lines.iter().filter(|(_, line)| args.off && line.held.is_some());
-        let gone = lines.filter(|(key, _)| course.fleet.find(key).is_none() && is_meant(key, &args.workload));
+        let lines = ledger.entries.iter().filter(|(_, line)| args.off && line.hold_reason.is_some());
+        let gone =
+            lines.filter(|(key, _)| course.workloads.find(key).is_none() && matches_key(key, &args.workload));
         found.extend(gone.map(|(key, _)| (name.clone(), key.to_string(), false)));
     }
     if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {
@@ -153,14 +164,14 @@ fn held(
     let mut found: Vec<(String, String)> = found.into_iter().map(|(name, key, _)| (name, key)).collect();
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(Refused(format!(
+        0 => Err(TransitionError(format!(
             "no SidecarSet with a ledger reaches a workload `{}`: `pillion explain {0}` says why",
             args.workload
         ))),
         _ => {
             let all: Vec<String> =
                 found.iter().map(|(name, key)| format!("{key} (SidecarSet {name})")).collect();
-            Err(Refused(format!(
+            Err(TransitionError(format!(
                 "`{}` may be {}: write the whole key, and `--sidecarset NAME`",
                 args.workload,
                 all.join(" or ")
@@ -169,7 +180,7 @@ fn held(
     }
 }
 
-fn is_meant(key: &str, words: &str) -> bool {
+fn matches_key(key: &str, words: &str) -> bool {
     let mut parts = key.splitn(3, '/');
     let (Some(kind), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
         return false;
@@ -184,15 +195,15 @@ fn is_meant(key: &str, words: &str) -> bool {
     }
 }
 
-fn images(written: &[String]) -> Result<BTreeMap<String, String>, Refused> {
+fn parse_images(written: &[String]) -> Result<BTreeMap<String, String>, TransitionError> {
     let pair = |text: &String| match text.split_once('=') {
         Some((_, image)) if image.contains(char::is_whitespace) => {
-            Err(Refused(format!("`--image {text}`: an image has no blanks")))
+            Err(TransitionError(format!("`--image {text}`: an image has no blanks")))
         }
         Some((container, image)) if !container.is_empty() && !image.is_empty() => {
             Ok((container.to_owned(), image.to_owned()))
         }
-        _ => Err(Refused(format!("`--image {text}` is not `CONTAINER=IMAGE`"))),
+        _ => Err(TransitionError(format!("`--image {text}` is not `CONTAINER=IMAGE`"))),
     };
     written.iter().map(pair).collect()
 }

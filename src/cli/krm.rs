@@ -2,63 +2,63 @@
 //!
 //! The text stays as it came but for what is injected, taken out or told in `results`.
 
-use super::door::{self, Told, explain_patches};
-use super::items::{Items, STREAM, is_function, is_of_a_file};
-use super::report::Reporter;
-use super::{DONE, FINDINGS, data_to_stdout};
-use crate::diag::{Code, Diagnostic, Label, krm};
-use crate::model::sidecars::{self, Decoded, KeepSidecarSets, Spec};
-use crate::model::workload::{group_of, type_of};
-use crate::render::{dangling, gather};
-use crate::write::Failure;
-use crate::yaml::{Document, Path, emit, split};
+use super::reporter::Reporter;
+use super::session::{self, SessionOptions, explain_patch_error};
+use super::stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
+use crate::diagnostics::{Code, Diagnostic, Span, krm};
+use crate::model::sidecars::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
+use crate::model::workload::{api_group, type_meta};
+use crate::render::{collect_objects, find_dangling_references};
+use crate::write::Error;
+use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
 pub(super) const GROUP: &str = "config.kubernetes.io";
 /// An object with this annotation is left out by kustomize and `kpt live` at the end.
-const LOCAL: &str = "config.kubernetes.io/local-config";
+const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
 /// Runs as a function.
-pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let document = match read(text) {
+pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+    let document = match read_resource_list(text) {
         Ok(document) => document,
         Err(wrong) => {
             // There is no list that results could be put into.
             reporter.add([*wrong]);
-            return Ok(FINDINGS);
+            return Ok(EXIT_FINDINGS);
         }
     };
-    let items = Items::of_list(&document);
+    let items = StreamObjects::from_resource_list(&document);
     let outcome = transform(&document, reporter);
     let mut results = Vec::new();
-    let mut told = reporter.take();
+    let mut told = reporter.take_diagnostics();
     for diagnostic in &mut told {
-        explain_patches(diagnostic);
-        let about = items.place(diagnostic);
-        results.push(krm::result(diagnostic, about));
+        explain_patch_error(diagnostic);
+        let about = items.locate(diagnostic);
+        results.push(krm::to_result(diagnostic, about));
     }
     reporter.add(told);
     let text = match outcome {
         Some((text, dangling)) if !reporter.has_errors() => {
-            results.extend(dangling.iter().map(|(d, about)| krm::result(d, about.as_ref())));
+            results.extend(dangling.iter().map(|(d, about)| krm::to_result(d, about.as_ref())));
             reporter.add(dangling.into_iter().map(|(d, _)| d));
             text
         }
         _ => document.text().to_owned(),
     };
     match with_results(&text, results) {
-        Ok(text) => data_to_stdout(&text)?,
+        Ok(text) => print_data(&text)?,
         Err(wrong) => reporter.add([*wrong]),
     }
-    Ok(if reporter.has_errors() { FINDINGS } else { DONE })
+    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
 /// Reads a ResourceList. Aliases are written out: kustomize takes its items apart before it reads them.
-fn read(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
-    let name: Arc<str> = STREAM.into();
-    let (pieces, wrong) = split(&name, text);
+fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
+    let name: Arc<str> = STREAM_NAME.into();
+    let (pieces, wrong) = split_documents(&name, text);
     if let Some(error) = wrong.into_iter().find(Diagnostic::is_error) {
         return Err(Box::new(error));
     }
@@ -70,12 +70,12 @@ fn read(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
         }
     }
     let [document] = &documents[..] else {
-        let label = documents.get(1).map(|d| d.label(&Path::root(), crate::yaml::Part::Value, ""));
+        let label = documents.get(1).map(|d| d.label(&FieldPath::root(), crate::yaml::EntryPart::Value, ""));
         let wrong = Diagnostic::error(
             Code::InvalidYaml,
             "a document follows the ResourceList, which must be the only one",
         );
-        return Err(Box::new(wrong.at(label.unwrap_or_else(|| Label::whole_file(STREAM)))));
+        return Err(Box::new(wrong.at(label.unwrap_or_else(|| Span::whole_file(STREAM_NAME)))));
     };
     match document.has_aliases() {
         true => Ok(Arc::new(Document::read(&name, 0, 1, &emit(document.value()))?)),
@@ -84,32 +84,32 @@ fn read(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
 }
 
 /// A finding, and the item that it is about.
-type About = (Diagnostic, Option<krm::Resource>);
+type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 
 /// Returns the new text of the list, unless something is wrong with it, and what is to be said of that.
-fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(String, Vec<About>)> {
-    let name: Arc<str> = STREAM.into();
+fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(String, Vec<ItemDiagnostic>)> {
+    let name: Arc<str> = STREAM_NAME.into();
     let (config, wrong) = match document.value().get("functionConfig") {
-        Some(Value::Object(_)) => sidecars::decode(document, &Path::dotted("functionConfig")),
-        _ => (Some(Decoded::default()), Vec::new()),
+        Some(Value::Object(_)) => sidecars::decode(document, &FieldPath::dotted("functionConfig")),
+        _ => (Some(FunctionConfig::default()), Vec::new()),
     };
     reporter.add(wrong);
     let config = config?;
     let spec = config.spec.clone();
-    let at = document.label(&Path::dotted("functionConfig"), crate::yaml::Part::Value, "");
-    let told = Told {
-        keeps_all: true,
-        written: Some((Arc::clone(document), Path::dotted("functionConfig"))),
-        ..Told::in_working_folder(config, at.clone())
+    let at = document.label(&FieldPath::dotted("functionConfig"), crate::yaml::EntryPart::Value, "");
+    let told = SessionOptions {
+        keep_all_documents: true,
+        config_path: Some((Arc::clone(document), FieldPath::dotted("functionConfig"))),
+        ..SessionOptions::in_working_folder(config, at.clone())
     };
-    let incoming = Incoming::of(document.value());
+    let incoming = KrmInput::from_list(document.value());
     let is_generator = incoming.is_empty();
-    let (door, wrong) = door::open(&told, gather(&name, document.text(), true));
+    let (door, wrong) = session::open_session(&told, collect_objects(&name, document.text(), true));
     reporter.add(wrong);
     let door = door?;
     if reporter.has_errors() {
         // What is wrong with the workloads is said too, but not once more what is wrong with the sets.
-        reporter.settle();
+        reporter.suppress_error_locations();
     }
     let (text, wrong) = door.render(&name, document.text());
     reporter.add(wrong);
@@ -118,7 +118,7 @@ fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(Strin
         let (texts, wrong) = door.render_sources();
         reporter.add(wrong);
         for (name, text) in &texts {
-            let (values, wrong) = values(name, text);
+            let (values, wrong) = read_values(name, text);
             reporter.add(wrong);
             added.extend(values.into_iter().filter(|v| is_manifest(v, &spec)));
         }
@@ -126,13 +126,13 @@ fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(Strin
     if reporter.has_errors() {
         return None;
     }
-    match shape(&text, &spec, added, &incoming) {
+    match rewrite_items(&text, &spec, added, &incoming) {
         Ok((_, 0)) if incoming.count > 0 => {
-            reporter.add([nothing_left(at, is_generator)]);
+            reporter.add([empty_output(at, is_generator)]);
             None
         }
         Ok((text, _)) => {
-            let dangling = dangling_in(&text, &door);
+            let dangling = dangling_references(&text, &door);
             Some((text, dangling))
         }
         Err(wrong) => {
@@ -143,15 +143,15 @@ fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(Strin
 }
 
 /// What came in.
-struct Incoming<'a> {
+struct KrmInput<'a> {
     /// The configuration, to know it again among the items.
     config: Option<&'a Value>,
     items: &'a [Value],
     count: usize,
 }
 
-impl<'a> Incoming<'a> {
-    fn of(list: &'a Value) -> Self {
+impl<'a> KrmInput<'a> {
+    fn from_list(list: &'a Value) -> Self {
         let items = list.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         Self { config: list.get("functionConfig"), items, count: items.len() }
     }
@@ -166,47 +166,47 @@ impl<'a> Incoming<'a> {
         let same = |key: &str| self.config.is_some_and(|c| c.get(key) == item.get(key));
         let is_config = || {
             let name = |v: &Value| v["metadata"]["name"].as_str().map(str::to_owned);
-            is_function(item)
+            is_function_config(item)
                 && same("apiVersion")
                 && same("kind")
                 && self.config.and_then(name) == name(item)
         };
-        type_of(item).is_some_and(|(a, _)| group_of(a) == "pillion.dev") || is_config()
+        type_meta(item).is_some_and(|(a, _)| api_group(a) == "pillion.dev") || is_config()
     }
 }
 
 /// What becomes of an item besides injection.
-enum Fate {
-    Stays,
-    Goes,
-    IsLocal,
+enum ItemDisposition {
+    Keep,
+    Remove,
+    MarkLocal,
 }
 
-fn fate(item: &Value, spec: &Spec, incoming: &Incoming<'_>) -> Fate {
+fn item_disposition(item: &Value, spec: &SidecarsSpec, incoming: &KrmInput<'_>) -> ItemDisposition {
     // In files that are edited in place, an item that is left out is a file that is deleted.
-    let is_of_a_file = is_of_a_file(item);
+    let is_of_a_file = is_from_file(item);
     if incoming.is_own(item) {
-        return if is_of_a_file { Fate::Stays } else { Fate::Goes };
+        return if is_of_a_file { ItemDisposition::Keep } else { ItemDisposition::Remove };
     }
     if !is_sidecar_set(item) {
-        return Fate::Stays;
+        return ItemDisposition::Keep;
     }
     let unless_said = if is_of_a_file { KeepSidecarSets::Keep } else { KeepSidecarSets::Strip };
     match spec.keep_sidecar_sets.unwrap_or(unless_said) {
-        KeepSidecarSets::Keep => Fate::Stays,
-        KeepSidecarSets::Strip => Fate::Goes,
-        KeepSidecarSets::LocalConfig => Fate::IsLocal,
+        KeepSidecarSets::Keep => ItemDisposition::Keep,
+        KeepSidecarSets::Strip => ItemDisposition::Remove,
+        KeepSidecarSets::LocalConfig => ItemDisposition::MarkLocal,
     }
 }
 
 pub(super) fn is_sidecar_set(object: &Value) -> bool {
-    type_of(object).is_some_and(|(a, k)| group_of(a) == "apps.kruise.io" && k == "SidecarSet")
+    type_meta(object).is_some_and(|(a, k)| api_group(a) == "apps.kruise.io" && k == "SidecarSet")
 }
 
 /// Tells whether a document of the sources is handed on.
-pub(super) fn is_manifest(value: &Value, spec: &Spec) -> bool {
-    let Some((api_version, kind)) = type_of(value) else { return false };
-    let is_own = match (group_of(api_version), kind) {
+pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
+    let Some((api_version, kind)) = type_meta(value) else { return false };
+    let is_own = match (api_group(api_version), kind) {
         ("pillion.dev", _) | ("kustomize.config.k8s.io", _) => true,
         ("apps.kruise.io", "SidecarSet") => {
             !matches!(spec.keep_sidecar_sets, Some(KeepSidecarSets::Keep | KeepSidecarSets::LocalConfig))
@@ -217,25 +217,27 @@ pub(super) fn is_manifest(value: &Value, spec: &Spec) -> bool {
 }
 
 /// Takes items out, adds some, and marks SidecarSets as local. Returns the text and the number of items in it.
-fn shape(
+fn rewrite_items(
     text: &str,
-    spec: &Spec,
+    spec: &SidecarsSpec,
     added: Vec<Value>,
-    incoming: &Incoming<'_>,
+    incoming: &KrmInput<'_>,
 ) -> Result<(String, usize), Box<Diagnostic>> {
-    let name: Arc<str> = STREAM.into();
+    let name: Arc<str> = STREAM_NAME.into();
     let mut document = Document::read(&name, 0, 1, text)?;
     let items = |document: &Document| {
         document.value().get("items").and_then(Value::as_array).cloned().unwrap_or_default()
     };
     let mut kept = Vec::new();
     for (i, item) in items(&document).into_iter().enumerate() {
-        match fate(&item, spec, incoming) {
-            Fate::Goes => {}
-            Fate::Stays => kept.push(i),
-            Fate::IsLocal => {
-                let at =
-                    Path::dotted("items").then(i).join(&Path::dotted("metadata.annotations")).then(LOCAL);
+        match item_disposition(&item, spec, incoming) {
+            ItemDisposition::Remove => {}
+            ItemDisposition::Keep => kept.push(i),
+            ItemDisposition::MarkLocal => {
+                let at = FieldPath::dotted("items")
+                    .child(i)
+                    .join(&FieldPath::dotted("metadata.annotations"))
+                    .child(LOCAL_CONFIG);
                 document = Document::read(&name, 0, 1, &document.rewrite(&at, &"true".into())?)?;
                 kept.push(i);
             }
@@ -246,13 +248,13 @@ fn shape(
     let mut new: Vec<Value> = kept.iter().filter_map(|i| all.get(*i).cloned()).collect();
     new.extend(added);
     let count = new.len();
-    Ok((document.rewrite(&Path::dotted("items"), &Value::Array(new))?, count))
+    Ok((document.rewrite(&FieldPath::dotted("items"), &Value::Array(new))?, count))
 }
 
 /// Reads the documents of a rendered file; a List stands for its items.
-pub(super) fn values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagnostic>) {
+pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagnostic>) {
     let (mut values, mut diagnostics) = (Vec::new(), Vec::new());
-    for (index, piece) in split(name, text).0.into_iter().enumerate() {
+    for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {
         match Document::read(name, index, piece.first_line, &text[piece.span]) {
             Ok(document) => match document.value() {
                 Value::Object(map) if map.get("kind").is_some_and(|k| k == "List") => {
@@ -267,21 +269,22 @@ pub(super) fn values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagnostic
     (values, diagnostics)
 }
 
-fn dangling_in(text: &str, door: &door::Door) -> Vec<About> {
-    let Ok(document) = Document::read(&STREAM.into(), 0, 1, text) else { return Vec::new() };
+fn dangling_references(text: &str, door: &session::IntegrationSession) -> Vec<ItemDiagnostic> {
+    let Ok(document) = Document::read(&STREAM_NAME.into(), 0, 1, text) else { return Vec::new() };
     let count = document.value().get("items").and_then(Value::as_array).map_or(0, Vec::len);
-    let places: Vec<(&Document, Path)> =
-        (0..count).map(|i| (&document, Path::dotted("items").then(i))).collect();
-    let found = dangling(&places, &door.renderer, &super::kustomization::names_followed());
-    let items = Items::of_list(&document);
+    let places: Vec<(&Document, FieldPath)> =
+        (0..count).map(|i| (&document, FieldPath::dotted("items").child(i))).collect();
+    let found =
+        find_dangling_references(&places, &door.renderer, &super::kustomization::name_reference_kinds());
+    let items = StreamObjects::from_resource_list(&document);
     let place = |mut diagnostic: Diagnostic| {
-        let about = items.place(&mut diagnostic).cloned();
+        let about = items.locate(&mut diagnostic).cloned();
         (diagnostic, about)
     };
     found.into_iter().map(place).collect()
 }
 
-fn nothing_left(at: Label, is_generator: bool) -> Diagnostic {
+fn empty_output(at: Span, is_generator: bool) -> Diagnostic {
     let wrong = Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in").at(at);
     match is_generator {
         true => wrong
@@ -297,6 +300,6 @@ fn with_results(text: &str, results: Vec<Value>) -> Result<String, Box<Diagnosti
     if results.is_empty() {
         return Ok(text.to_owned());
     }
-    let document = Document::read(&STREAM.into(), 0, 1, text)?;
-    Ok(document.rewrite(&Path::dotted("results"), &Value::Array(results))?)
+    let document = Document::read(&STREAM_NAME.into(), 0, 1, text)?;
+    Ok(document.rewrite(&FieldPath::dotted("results"), &Value::Array(results))?)
 }

@@ -1,7 +1,7 @@
 //! What does the kustomization of the working folder say about names? Only looked at for a warning.
 
-use crate::confine::Place;
-use crate::read::{MAX_FILE, text_of};
+use crate::read::{MAX_FILE_BYTES, decode_text};
+use crate::sandbox::SandboxPath;
 use crate::yaml::Document;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,20 +9,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The names that a kustomization may have (kustomize api/konfig).
-pub(super) const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Returns the kustomization of a folder.
-pub(super) fn in_folder(folder: &Path) -> Option<PathBuf> {
-    NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+pub(super) fn find_in_folder(folder: &Path) -> Option<PathBuf> {
+    FILE_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Returns the pairs of kinds (ConfigMap, CloneSet) for which a file of `configurations:` changes names.
-pub(super) fn names_followed() -> BTreeSet<(String, String)> {
+pub(super) fn name_reference_kinds() -> BTreeSet<(String, String)> {
     let mut followed = BTreeSet::new();
-    let Some(kustomization) = in_folder(Path::new("")).and_then(|path| read(&path)) else { return followed };
+    let Some(kustomization) = find_in_folder(Path::new("")).and_then(|path| read_document(&path)) else {
+        return followed;
+    };
     let listed = kustomization.value()["configurations"].as_array().into_iter().flatten();
     for path in listed.filter_map(Value::as_str).map(Path::new).filter(|p| p.is_relative()) {
-        let Some(configuration) = read(path) else { continue };
+        let Some(configuration) = read_document(path) else { continue };
         for reference in configuration.value()["nameReference"].as_array().into_iter().flatten() {
             let Some(referred) = reference["kind"].as_str() else { continue };
             for field in reference["fieldSpecs"].as_array().into_iter().flatten() {
@@ -34,10 +36,10 @@ pub(super) fn names_followed() -> BTreeSet<(String, String)> {
 }
 
 /// Reads a file, if that is possible.
-fn read(path: &Path) -> Option<Document> {
+fn read_document(path: &Path) -> Option<Document> {
     let name: Arc<str> = path.to_string_lossy().into();
     // Below the working folder, and through no link: another person may have named it.
-    let bytes = Place::typed(Path::new("")).join(path).read(MAX_FILE).ok()?;
-    let text = text_of(bytes, &name).ok()?;
+    let bytes = SandboxPath::from_user_path(Path::new("")).join(path).read(MAX_FILE_BYTES).ok()?;
+    let text = decode_text(bytes, &name).ok()?;
     Document::read(&name, 0, 1, &text).ok()
 }

@@ -1,87 +1,87 @@
 //! The command line: one file a verb, and what the verbs share.
 
-mod allowed;
 mod application;
+mod author;
 mod clock;
 mod cmp;
-mod compare;
+mod cmp_parameters;
+mod codeowners;
+mod config_lookup;
 mod doctor;
-mod door;
-mod doors;
 mod explain;
 mod fix;
-mod guise;
 mod hold;
 mod init;
 mod inputs;
-mod items;
-mod known;
+mod invocation;
 mod krm;
 mod kustomization;
-mod kustomization_remote;
 mod kustomize;
-mod legacy;
-mod owners;
-mod parameters;
-mod person;
+mod kustomize_exec;
+mod permissions;
 mod pipeline;
 mod plan;
 mod print;
 mod progress;
 mod promote;
 mod reference;
+mod remote_bases;
 mod render;
 mod render_branch;
-mod report;
+mod render_check;
+mod reporter;
 mod repository;
 mod retry;
 mod rollback;
+mod session;
+mod sidecar_set_names;
 mod stage;
 mod status;
-mod topmost;
+mod stream_objects;
+mod templates;
 mod validate;
 mod verbs;
 mod verify;
 #[cfg(feature = "watch")]
 mod watch;
 
-pub use reference::reference;
+pub use reference::cli_reference;
 
-use crate::diag::{Code, plain};
-use crate::write::Failure;
+use crate::diagnostics::{Code, escape};
+use crate::write::Error;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use report::Reporter;
+use reporter::Reporter;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 
 /// Everything went well.
-const DONE: u8 = 0;
+const EXIT_SUCCESS: u8 = 0;
 /// Something is wrong with the files, or what is there is not up to date.
-const FINDINGS: u8 = 1;
+const EXIT_FINDINGS: u8 = 1;
 /// The command line or pillion.yaml is wrong.
-const USAGE: u8 = 2;
+const EXIT_USAGE: u8 = 2;
 /// The environment failed; a retry may help.
-const ENVIRONMENT: u8 = 3;
+const EXIT_ENVIRONMENT: u8 = 3;
 
 /// Sidecars injected at build time, and rolled out by git.
 #[derive(Debug, Parser)]
 #[command(name = "pillion", version, about, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
-    common: Common,
+    global: GlobalArgs,
     #[command(subcommand)]
-    verb: Verb,
+    command: CliCommand,
 }
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
-pub struct Common {
+pub struct GlobalArgs {
     /// How messages are written to standard error.
-    #[arg(long, value_enum, default_value = "human", global = true)]
-    format: Format,
+    #[arg(long = "message-format", value_enum, default_value = "human", global = true)]
+    format: MessageFormat,
     /// When to use colors.
     #[arg(long, value_enum, default_value = "auto", global = true)]
-    color: Color,
+    color: ColorChoice,
     /// Only errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -93,17 +93,17 @@ pub struct Common {
     config: Option<std::path::PathBuf>,
     /// Run the `build` commands of pillion.yaml in CI and in `watch` too, where they are off: whoever can write that file
     /// could run any program.
-    #[arg(long, env = "PILLION_ALLOW_BUILD", hide_env_values = true, value_parser = allowed::flag, global = true)]
+    #[arg(long, env = "PILLION_ALLOW_BUILD", hide_env_values = true, value_parser = permissions::parse_flag, global = true)]
     allow_build: bool,
 }
 
-impl Common {
+impl GlobalArgs {
     /// Tells whether standard error wants colors.
     fn has_colors(&self) -> bool {
         match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
                 std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             }
         }
@@ -112,7 +112,7 @@ impl Common {
 
 /// Forms of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum MessageFormat {
     /// With the lines they are about.
     Human,
     /// One line each.
@@ -125,7 +125,7 @@ enum Format {
 
 /// How a verb answers on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum OutputFormat {
     /// For people
     Text,
     /// A document with `apiVersion` and `kind`
@@ -134,7 +134,7 @@ enum Output {
 
 /// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Color {
+enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
@@ -145,7 +145,7 @@ enum Color {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CliCommand {
     /// Inject sidecars into every workload
     Render(render::RenderArgs),
     /// Check SidecarSets with the rules of Kruise's own validation
@@ -182,14 +182,14 @@ enum Verb {
     /// Generate the manifests of an Application, as a plugin of Argo CD
     Cmp(cmp::CmpArgs),
     /// Print the files that a front door needs, for this version
-    Print(doors::PrintArgs),
+    Print(templates::PrintArgs),
     /// Look at what pillion works with on this machine and in this repository
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of pillion's own files
     Schema {
         /// Of which file
         #[arg(default_value = "repository")]
-        of: print::Of,
+        of: print::SchemaKind,
     },
     /// Print a completion script for a shell
     Completions {
@@ -200,7 +200,7 @@ enum Verb {
     Man,
 }
 
-impl Verb {
+impl CliCommand {
     /// Tells whether it renders or plans SidecarSets: only there something can be done about the order of sets and
     /// about pods that do not heal by themselves. Elsewhere such advice hides what is asked for.
     fn can_act_on_advice(&self) -> bool {
@@ -210,8 +210,8 @@ impl Verb {
 
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let arguments = guise::named(arguments.collect());
-    if let Some(code) = guise::run(&arguments) {
+    let arguments = invocation::with_display_name(arguments.collect());
+    if let Some(code) = invocation::run_other_invocation(&arguments) {
         return code;
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -219,45 +219,45 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Err(error) => {
             // Nothing is left to be done when even this cannot be printed.
             let _ = error.print();
-            return if error.use_stderr() { USAGE } else { DONE };
+            return if error.use_stderr() { EXIT_USAGE } else { EXIT_SUCCESS };
         }
     };
-    let mut reporter = Reporter::new(&cli.common);
-    if !cli.verb.can_act_on_advice() {
-        reporter.leave_out(&[Code::SetOrderMatters, Code::OrderedReadyStuck]);
+    let mut reporter = Reporter::new(&cli.global);
+    if !cli.command.can_act_on_advice() {
+        reporter.suppress_codes(&[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck]);
     }
-    let outcome = match &cli.verb {
-        Verb::Render(args) => render::run(args, &cli.common, &mut reporter),
-        Verb::Validate(args) => validate::run(args, &cli.common, &mut reporter),
-        Verb::Explain(args) => explain::run(args, &cli.common, &mut reporter),
-        Verb::Fix(args) => fix::run(args, &cli.common, &mut reporter),
-        Verb::Plan(args) => plan::run(args, &cli.common, &mut reporter),
-        Verb::Status(args) => status::run(args, &cli.common, &mut reporter),
-        Verb::Promote(args) => promote::run(args, &cli.common, &mut reporter),
-        Verb::Pause(args) => verbs::pause(args, &cli.common, &mut reporter),
-        Verb::Resume(args) => verbs::resume(args, &cli.common, &mut reporter),
-        Verb::Approve(args) => verbs::approve(args, &cli.common, &mut reporter),
-        Verb::Rollback(args) => rollback::rollback(args, &cli.common, &mut reporter),
-        Verb::Hold(args) => hold::hold(args, &cli.common, &mut reporter),
-        Verb::Init(args) => init::run(args, &cli.common, &mut reporter),
-        Verb::Verify(args) => verify::run(args, &cli.common, &mut reporter),
-        Verb::Stage(args) => stage::run(args, &cli.common, &mut reporter),
+    let outcome = match &cli.command {
+        CliCommand::Render(args) => render::run(args, &cli.global, &mut reporter),
+        CliCommand::Validate(args) => validate::run(args, &cli.global, &mut reporter),
+        CliCommand::Explain(args) => explain::run(args, &cli.global, &mut reporter),
+        CliCommand::Fix(args) => fix::run(args, &cli.global, &mut reporter),
+        CliCommand::Plan(args) => plan::run(args, &cli.global, &mut reporter),
+        CliCommand::Status(args) => status::run(args, &cli.global, &mut reporter),
+        CliCommand::Promote(args) => promote::run(args, &cli.global, &mut reporter),
+        CliCommand::Pause(args) => verbs::pause(args, &cli.global, &mut reporter),
+        CliCommand::Resume(args) => verbs::resume(args, &cli.global, &mut reporter),
+        CliCommand::Approve(args) => verbs::approve(args, &cli.global, &mut reporter),
+        CliCommand::Rollback(args) => rollback::run(args, &cli.global, &mut reporter),
+        CliCommand::Hold(args) => hold::run(args, &cli.global, &mut reporter),
+        CliCommand::Init(args) => init::run(args, &cli.global, &mut reporter),
+        CliCommand::Verify(args) => verify::run(args, &cli.global, &mut reporter),
+        CliCommand::Stage(args) => stage::run(args, &cli.global, &mut reporter),
         #[cfg(feature = "watch")]
-        Verb::Watch(args) => watch::run(args, &cli.common, &mut reporter),
-        Verb::Cmp(args) => cmp::run(args, &mut reporter),
-        Verb::Print(args) => doors::print(args, &reporter),
-        Verb::Doctor(args) => doctor::run(args, &cli.common, &mut reporter),
-        Verb::Schema { of } => print::schema(*of),
-        Verb::Completions { shell } => print::completions(*shell),
-        Verb::Man => print::man(),
+        CliCommand::Watch(args) => watch::run(args, &cli.global, &mut reporter),
+        CliCommand::Cmp(args) => cmp::run(args, &mut reporter),
+        CliCommand::Print(args) => templates::print_templates(args, &reporter),
+        CliCommand::Doctor(args) => doctor::run(args, &cli.global, &mut reporter),
+        CliCommand::Schema { of } => print::schema(*of),
+        CliCommand::Completions { shell } => print::completions(*shell),
+        CliCommand::Man => print::man(),
     };
-    reporter.finish();
+    reporter.print_diagnostics();
     match outcome {
         Ok(code) => code,
-        Err(Failure::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ENVIRONMENT,
+        Err(Error::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => EXIT_ENVIRONMENT,
         Err(failure) => {
-            reporter.failure(&failure);
-            ENVIRONMENT
+            reporter.print_failure(&failure);
+            EXIT_ENVIRONMENT
         }
     }
 }
@@ -271,12 +271,12 @@ pub fn report_bug(panic: &str) {
 }
 
 /// Writes a text for people, or JSON, to standard output: what others wrote in it holds no hidden characters.
-fn to_stdout(text: &str) -> Result<(), Failure> {
-    data_to_stdout(&plain::lines(text))
+fn print_text(text: &str) -> Result<(), Error> {
+    print_data(&escape::lines(text))
 }
 
 /// Writes data to standard output, byte for byte: manifests, diffs, scripts.
-fn data_to_stdout(text: &str) -> Result<(), Failure> {
+fn print_data(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Stdout)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Stdout)
 }

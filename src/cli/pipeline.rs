@@ -1,52 +1,55 @@
 //! What render, validate and explain share: read the inputs, prepare the sets, render files in parallel.
 
-use super::Common;
+use super::GlobalArgs;
 use super::inputs::Inputs;
 use super::progress::Progress;
-use crate::diag::{Code, Diagnostic, Label};
-use crate::model::repository::Annotations;
-use crate::read::{Cluster, Files, Input, Layout, in_order, text};
-use crate::render::{File, Gathered, How, Ingredients, RenderedFile, Renderer, gather, prepare, render_file};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::AnnotationMode;
+use crate::read::{ClusterLayout, FileSource, Input, Layout, map_in_order, read_input};
+use crate::render::{
+    CollectedObjects, FileRenderOptions, RenderedFile, Renderer, RendererInputs, SourceFile, build_renderer,
+    collect_objects, render_file,
+};
 use crate::stage;
-use crate::yaml::{Document, split};
+use crate::yaml::{Document, split_documents};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of input text that are kept between the two passes; the rest is read again.
-const KEPT: usize = 64 << 20;
+const MAX_RETAINED_BYTES: usize = 64 << 20;
 
 /// Inputs that were read once.
-pub(super) struct Texts<'f> {
-    files: &'f dyn Files,
+pub(super) struct InputTexts<'f> {
+    files: &'f dyn FileSource,
     inputs: Vec<(Input, Option<String>)>,
 }
 
 /// What the first pass found.
-pub(super) struct FirstPass<'f> {
+pub(super) struct CollectedInputs<'f> {
     /// The inputs, with their texts as far as they are kept.
-    pub(super) texts: Texts<'f>,
+    pub(super) texts: InputTexts<'f>,
     /// SidecarSets and Namespaces.
-    pub(super) gathered: Gathered,
+    pub(super) collected: CollectedObjects,
 }
 
 /// Reads every input and finds the SidecarSets and Namespaces in it.
-pub(super) fn first_pass<'f>(inputs: &mut Inputs<'f>, common: &Common) -> FirstPass<'f> {
+pub(super) fn collect_inputs<'f>(inputs: &mut Inputs<'f>, common: &GlobalArgs) -> CollectedInputs<'f> {
     let files = inputs.files;
     let manifests = std::mem::take(&mut inputs.manifests);
     let of_sets: BTreeSet<&str> = inputs.sidecar_sets.iter().map(|input| &*input.name).collect();
-    let mut gathered = Gathered::default();
+    let mut gathered = CollectedObjects::default();
     let mut kept = Vec::with_capacity(manifests.len());
-    let budget = AtomicUsize::new(KEPT);
+    let budget = AtomicUsize::new(MAX_RETAINED_BYTES);
     let mut progress = Progress::new("read", manifests.len(), common);
     let work = |input: &Input| {
-        let text = text(input, files)?;
-        let found = gather(&input.name, &text, input.is_named || of_sets.contains(&*input.name));
-        let is_kept = !input.can_be_read_again(files) || spend(&budget, text.len());
+        let text = read_input(input, files)?;
+        let found = collect_objects(&input.name, &text, input.is_explicit || of_sets.contains(&*input.name));
+        let is_kept = !input.is_rereadable(files) || try_spend(&budget, text.len());
         Ok((found, is_kept.then_some(text)))
     };
-    in_order(&manifests, work, |result: Result<_, Diagnostic>| {
+    map_in_order(&manifests, work, |result: Result<_, Diagnostic>| {
         progress.step();
         match result {
             Ok((found, text)) => {
@@ -59,33 +62,40 @@ pub(super) fn first_pass<'f>(inputs: &mut Inputs<'f>, common: &Common) -> FirstP
             }
         }
     });
-    FirstPass { texts: Texts { files, inputs: manifests.into_iter().zip(kept).collect() }, gathered }
+    CollectedInputs {
+        texts: InputTexts { files, inputs: manifests.into_iter().zip(kept).collect() },
+        collected: gathered,
+    }
 }
 
-impl FirstPass<'_> {
+impl CollectedInputs<'_> {
     /// Finds the SidecarSets of further files, which are not rendered; files that were read already are left out.
-    pub(super) fn gather_further(&self, files: &[Input]) -> Gathered {
+    pub(super) fn collect_additional(&self, files: &[Input]) -> CollectedObjects {
         let known: BTreeSet<&str> = self.texts.inputs.iter().map(|(input, _)| &*input.name).collect();
         let further: Vec<_> = files.iter().filter(|f| !known.contains(&*f.name)).cloned().collect();
-        gather_files(&further, self.texts.files)
+        collect_files(&further, self.texts.files)
     }
 }
 
 /// Finds the SidecarSets and Namespaces of some files that are expected to hold them.
-pub(super) fn gather_files(inputs: &[Input], files: &dyn Files) -> Gathered {
-    gather_all(inputs, files, |_| true)
+pub(super) fn collect_files(inputs: &[Input], files: &dyn FileSource) -> CollectedObjects {
+    collect_all(inputs, files, |_| true)
 }
 
 /// Finds the SidecarSets and Namespaces among manifests.
-pub(super) fn gather_manifests(inputs: &[Input], files: &dyn Files) -> Gathered {
-    gather_all(inputs, files, |input| input.is_named)
+pub(super) fn collect_manifests(inputs: &[Input], files: &dyn FileSource) -> CollectedObjects {
+    collect_all(inputs, files, |input| input.is_explicit)
 }
 
-fn gather_all(inputs: &[Input], files: &dyn Files, is_named: impl Fn(&Input) -> bool) -> Gathered {
-    let mut gathered = Gathered::default();
+fn collect_all(
+    inputs: &[Input],
+    files: &dyn FileSource,
+    is_named: impl Fn(&Input) -> bool,
+) -> CollectedObjects {
+    let mut gathered = CollectedObjects::default();
     for input in inputs {
-        match text(input, files) {
-            Ok(text) => gathered.merge(gather(&input.name, &text, is_named(input))),
+        match read_input(input, files) {
+            Ok(text) => gathered.merge(collect_objects(&input.name, &text, is_named(input))),
             Err(error) => gathered.diagnostics.push(error),
         }
     }
@@ -93,35 +103,35 @@ fn gather_all(inputs: &[Input], files: &dyn Files, is_named: impl Fn(&Input) -> 
 }
 
 /// The renderers of a run: one, or one a cluster.
-pub(super) struct Renderers {
-    by_cluster: Vec<(Option<Cluster>, Renderer)>,
+pub(super) struct ClusterRenderers {
+    by_cluster: Vec<(Option<ClusterLayout>, Renderer)>,
     layout: Layout,
     /// Every input belongs to the one cluster that was named.
-    is_named: bool,
+    is_cluster_selected: bool,
     /// Namespaces that pillion.yaml or a Namespace manifest names.
-    declared: BTreeSet<String>,
+    declared_namespaces: BTreeSet<String>,
 }
 
-impl Renderers {
+impl ClusterRenderers {
     /// Returns these with a change of each.
-    pub(super) fn each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
+    pub(super) fn map_each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
         let changed = |(cluster, renderer)| (cluster, change(renderer));
         Self { by_cluster: self.by_cluster.into_iter().map(changed).collect(), ..self }
     }
 
     /// Finds entries of ledgers for workloads of other namespaces than those that came in; where only one renderer
     /// was at work, so that every workload is of its ledgers.
-    pub(super) fn strangers(&self, present: &BTreeSet<Arc<str>>, at: &Label) -> Vec<Diagnostic> {
+    pub(super) fn foreign_ledger_entries(&self, present: &BTreeSet<Arc<str>>, at: &Span) -> Vec<Diagnostic> {
         match &self.by_cluster[..] {
-            [(_, renderer)] => renderer.strangers(present, &self.declared, at),
+            [(_, renderer)] => renderer.find_unknown_entries(present, &self.declared_namespaces, at),
             _ => Vec::new(),
         }
     }
 
     /// Returns the renderer of an input; None when no cluster has it.
-    fn of(&self, input: &Input) -> Option<&Renderer> {
-        let has = |cluster: &Option<Cluster>| match cluster {
-            Some(cluster) => self.is_named || self.layout.is_in(cluster, input),
+    fn renderer_for(&self, input: &Input) -> Option<&Renderer> {
+        let has = |cluster: &Option<ClusterLayout>| match cluster {
+            Some(cluster) => self.is_cluster_selected || self.layout.cluster_contains(cluster, input),
             None => true,
         };
         self.by_cluster.iter().find(|(cluster, _)| has(cluster)).map(|(_, renderer)| renderer)
@@ -129,55 +139,56 @@ impl Renderers {
 }
 
 /// Prepares rendering: sets of the inputs and further files, ledgers, namespaces, kinds, options.
-pub(super) fn renderers(
+pub(super) fn prepare_renderers(
     inputs: &Inputs<'_>,
-    first: &mut FirstPass<'_>,
-    annotations: Option<Annotations>,
+    first: &mut CollectedInputs<'_>,
+    annotations: Option<AnnotationMode>,
     keeps_sidecar_sets: bool,
     trace: bool,
-) -> (Renderers, Vec<Diagnostic>) {
-    let sidecar_sets = first.gather_further(&inputs.sidecar_sets);
-    let manifests = std::mem::take(&mut first.gathered);
-    let history = gather_files(&inputs.history, inputs.files);
-    let (ledgers, mut diagnostics) = inputs.layout.ledgers(inputs.files);
+) -> (ClusterRenderers, Vec<Diagnostic>) {
+    let sidecar_sets = first.collect_additional(&inputs.sidecar_sets);
+    let manifests = std::mem::take(&mut first.collected);
+    let history = collect_files(&inputs.history, inputs.files);
+    let (ledgers, mut diagnostics) = inputs.layout.find_ledgers(inputs.files);
     let named: Vec<Input> = first.texts.inputs.iter().map(|(input, _)| input.clone()).collect();
     let only = inputs.cluster.as_deref();
     diagnostics.extend(stage::shared_files(&inputs.repository, &inputs.layout, only, &named));
     let mut by_cluster = Vec::new();
     let mut declared = BTreeSet::new();
-    for cluster in inputs.clusters() {
+    for cluster in inputs.selected_clusters() {
         let own = ledgers.iter().filter(|l| l.cluster == cluster.as_ref().map(|c| c.name.clone()));
         let own: Vec<Input> = own.map(|l| l.input.clone()).collect();
         let (ledgers, wrong) = stage::gather_ledgers(&own, inputs.files);
         diagnostics.extend(wrong);
-        let (prepared, wrong) = prepare(Ingredients {
+        let (prepared, wrong) = build_renderer(RendererInputs {
             manifests: manifests.clone(),
             sidecar_sets: sidecar_sets.clone(),
             ledgers,
             history: history.clone(),
-            named_for_sets: &inputs.named_for_sets,
+            sidecar_set_paths: &inputs.sidecar_set_paths,
             repository: &inputs.repository,
             annotations,
             keeps_sidecar_sets,
             trace,
-            supposed: None,
+            hypothetical_ledgers: None,
         });
         diagnostics.extend(wrong);
         declared.extend(prepared.declared_namespaces);
         by_cluster.push((cluster, prepared.renderer));
     }
     let (layout, is_named) = (inputs.layout.clone(), inputs.cluster.is_some());
-    let renderers = Renderers { by_cluster, layout, is_named, declared };
+    let renderers =
+        ClusterRenderers { by_cluster, layout, is_cluster_selected: is_named, declared_namespaces: declared };
     (renderers, diagnostics)
 }
 
 /// Reads every document of an input that is not blank.
-pub(super) fn read_documents(input: &Input, files: &dyn Files) -> (Vec<Document>, Vec<Diagnostic>) {
-    let text = match text(input, files) {
+pub(super) fn read_documents(input: &Input, files: &dyn FileSource) -> (Vec<Document>, Vec<Diagnostic>) {
+    let text = match read_input(input, files) {
         Ok(text) => text,
         Err(error) => return (Vec::new(), vec![error]),
     };
-    let (pieces, mut diagnostics) = split(&input.name, &text);
+    let (pieces, mut diagnostics) = split_documents(&input.name, &text);
     let mut documents = Vec::new();
     for (index, piece) in pieces.into_iter().enumerate() {
         match Document::read(&input.name, index, piece.first_line, &text[piece.span]) {
@@ -190,44 +201,44 @@ pub(super) fn read_documents(input: &Input, files: &dyn Files) -> (Vec<Document>
 }
 
 /// An input after rendering.
-pub(super) struct Done<'a> {
+pub(super) struct RenderedInput<'a> {
     /// The input.
     pub(super) input: &'a Input,
     /// Its text as it was.
-    pub(super) old: Cow<'a, str>,
+    pub(super) original: Cow<'a, str>,
     /// What became of it.
-    pub(super) file: RenderedFile,
+    pub(super) rendered: RenderedFile,
 }
 
-impl<'a> Done<'a> {
+impl<'a> RenderedInput<'a> {
     /// Returns its text, new or as it was.
     pub(super) fn text(&self) -> &str {
-        self.file.new.as_deref().unwrap_or(&self.old)
+        self.rendered.text.as_deref().unwrap_or(&self.original)
     }
 
     /// Returns its text, new or as it was.
     pub(super) fn into_text(self) -> Cow<'a, str> {
-        self.file.new.map_or(self.old, Cow::Owned)
+        self.rendered.text.map_or(self.original, Cow::Owned)
     }
 }
 
 /// Renders every file, in parallel, and hands them over in order.
-pub(super) fn second_pass<'a>(
-    texts: &'a Texts<'_>,
-    renderers: &Renderers,
-    how: How,
-    common: &Common,
-    mut take: impl FnMut(Done<'a>),
+pub(super) fn render_inputs<'a>(
+    texts: &'a InputTexts<'_>,
+    renderers: &ClusterRenderers,
+    how: FileRenderOptions,
+    common: &GlobalArgs,
+    mut take: impl FnMut(RenderedInput<'a>),
 ) {
     let mut progress = Progress::new("rendered", texts.inputs.len(), common);
-    in_order(
+    map_in_order(
         &texts.inputs,
-        |(input, kept)| match (renderers.of(input), kept) {
-            (None, _) => failed(input, of_no_cluster(input)),
-            (Some(renderer), Some(text)) => done(input, Cow::Borrowed(text), renderer, how),
-            (Some(renderer), None) => match text(input, texts.files) {
-                Ok(text) => done(input, Cow::Owned(text), renderer, how),
-                Err(error) => failed(input, error),
+        |(input, kept)| match (renderers.renderer_for(input), kept) {
+            (None, _) => failed_input(input, no_cluster_error(input)),
+            (Some(renderer), Some(text)) => render_input(input, Cow::Borrowed(text), renderer, how),
+            (Some(renderer), None) => match read_input(input, texts.files) {
+                Ok(text) => render_input(input, Cow::Owned(text), renderer, how),
+                Err(error) => failed_input(input, error),
             },
         },
         |file| {
@@ -237,31 +248,36 @@ pub(super) fn second_pass<'a>(
     );
 }
 
-fn done<'a>(input: &'a Input, old: Cow<'a, str>, renderer: &Renderer, how: How) -> Done<'a> {
-    let file = File {
+fn render_input<'a>(
+    input: &'a Input,
+    old: Cow<'a, str>,
+    renderer: &Renderer,
+    how: FileRenderOptions,
+) -> RenderedInput<'a> {
+    let file = SourceFile {
         name: &input.name,
         namespace: &input.namespace,
-        is_named: input.is_named,
+        is_named: input.is_explicit,
         text: &old,
         documents: &[],
     };
-    Done { input, file: render_file(&file, renderer, how), old }
+    RenderedInput { input, rendered: render_file(&file, renderer, how), original: old }
 }
 
-fn failed(input: &Input, error: Diagnostic) -> Done<'_> {
+fn failed_input(input: &Input, error: Diagnostic) -> RenderedInput<'_> {
     let file = RenderedFile { is_dropped: true, diagnostics: vec![error], ..RenderedFile::default() };
-    Done { input, old: Cow::Borrowed(""), file }
+    RenderedInput { input, original: Cow::Borrowed(""), rendered: file }
 }
 
 /// Whose ledgers should say what its workloads carry?
-fn of_no_cluster(input: &Input) -> Diagnostic {
+fn no_cluster_error(input: &Input) -> Diagnostic {
     let message = format!("`{}` is in the folder of no cluster of pillion.yaml", input.name);
     Diagnostic::error(Code::NoCluster, message)
-        .at(Label::whole_file(input.name.clone()))
+        .at(Span::whole_file(input.name.clone()))
         .help("say whose it is with `--cluster NAME`, or give a cluster its folder in `clusters:`")
 }
 
 /// Takes from a budget; false when it does not suffice.
-fn spend(budget: &AtomicUsize, amount: usize) -> bool {
+fn try_spend(budget: &AtomicUsize, amount: usize) -> bool {
     budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
 }

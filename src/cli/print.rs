@@ -1,13 +1,13 @@
 //! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
 
-use super::{Cli, DONE, data_to_stdout};
-use crate::model::{ledger, repository, sidecars};
-use crate::write::Failure;
+use super::{Cli, EXIT_SUCCESS, print_data};
+use crate::model::{config, ledger, sidecars};
+use crate::write::Error;
 use clap::CommandFactory as _;
 
 /// Which files have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Of {
+pub(super) enum SchemaKind {
     /// pillion.yaml
     Repository,
     /// Ledgers (SidecarRollout)
@@ -17,30 +17,30 @@ pub(super) enum Of {
 }
 
 /// Prints the JSON Schema of pillion's own files.
-pub(super) fn schema(of: Of) -> Result<u8, Failure> {
+pub(super) fn schema(of: SchemaKind) -> Result<u8, Error> {
     let schema = match of {
-        Of::Repository => repository::json_schema(),
-        Of::Ledger => ledger::json_schema(),
-        Of::Sidecars => sidecars::json_schema(),
+        SchemaKind::Repository => config::json_schema(),
+        SchemaKind::Ledger => ledger::json_schema(),
+        SchemaKind::Sidecars => sidecars::json_schema(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a JSON value always serializes");
     text.push('\n');
-    data_to_stdout(&text)?;
-    Ok(DONE)
+    print_data(&text)?;
+    Ok(EXIT_SUCCESS)
 }
 
 /// Prints a completion script.
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
-    data_to_stdout(&String::from_utf8_lossy(&script))?;
-    Ok(DONE)
+    print_data(&String::from_utf8_lossy(&script))?;
+    Ok(EXIT_SUCCESS)
 }
 
 /// Prints the manual page.
-pub(super) fn man() -> Result<u8, Failure> {
+pub(super) fn man() -> Result<u8, Error> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::Spool)?;
-    data_to_stdout(&String::from_utf8_lossy(&page))?;
-    Ok(DONE)
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Error::Spool)?;
+    print_data(&String::from_utf8_lossy(&page))?;
+    Ok(EXIT_SUCCESS)
 }

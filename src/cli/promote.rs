@@ -1,20 +1,20 @@
 //! `pillion promote`: the next steps of an open rollout, released by a person. Pods are not looked at.
 
-use super::known::Known;
-use super::person::person;
-use super::report::Reporter;
-use super::repository::{self, Opened, Put};
+use super::author::current_author;
+use super::reporter::Reporter;
+use super::repository::{self, PushOutcome, RepoContext};
 use super::retry::{Attempt, with_retry};
-use super::verbs::{LedgerArgs, only_one, release_command};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, clock, to_stdout};
-use crate::diag::{Code, Diagnostic, counted};
-use crate::git::{Id, Identity, Release, Signing};
+use super::sidecar_set_names::SidecarSetNames;
+use super::verbs::{LedgerArgs, release_command, single_cluster};
+use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
-use crate::plan::{Batch, Circumstances, Rest, Step, awaited_approval};
-use crate::stage::verbs::Refused;
+use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, required_approval};
+use crate::stage::transitions::TransitionError;
 use crate::stage::{
-    Failure, Live, Rollout, Site, Staged, StagedBranch, check_own_render, reverted, reverted_batch,
-    rewritten, stack,
+    ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
+    find_batch_revert, reverted_batch, rewritten_branch,
 };
 use crate::write;
 use clap::Args;
@@ -41,155 +41,165 @@ pub(super) struct PromoteArgs {
 /// Runs `pillion promote`.
 pub(super) fn run(
     args: &PromoteArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
+) -> Result<u8, write::Error> {
     let mut said = String::new();
-    let result = promoted(args, common, reporter, &mut said);
-    let code = repository::settle(result, reporter)?;
-    if code == DONE {
-        to_stdout(&said)?;
+    let result = promote_rollout(args, common, reporter, &mut said);
+    let code = repository::to_exit_code(result, reporter)?;
+    if code == EXIT_SUCCESS {
+        print_text(&said)?;
     }
     Ok(code)
 }
 
-fn promoted(
+fn promote_rollout(
     args: &PromoteArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
     said: &mut String,
-) -> Result<u8, Failure> {
-    let Some(opened) = repository::open_to_commit(&args.ledger.repository, common, reporter)? else {
-        return Ok(USAGE);
+) -> Result<u8, Error> {
+    let Some(opened) = repository::open_for_commit(&args.ledger.repository, common, reporter)? else {
+        return Ok(EXIT_USAGE);
     };
     // Nobody has to be known for what is only shown.
-    let person = if args.dry_run { None } else { Some(person(&opened.repository)?) };
-    let promotion = Promotion { args, opened: &opened, person: person.as_ref() };
+    let person = if args.dry_run { None } else { Some(current_author(&opened.repository)?) };
+    let promotion = PromoteRun { args, opened: &opened, person: person.as_ref() };
     let code = with_retry(&opened, reporter, |reporter| {
-        let Some(live) = opened.live(reporter)? else { return Ok(Attempt::Done(FINDINGS)) };
-        let clusters = repository::clusters(&live, &args.ledger.repository, reporter);
-        let Some(cluster) = clusters.and_then(|clusters| only_one(&clusters, reporter)) else {
-            return Ok(Attempt::Done(USAGE));
+        let Some(live) = opened.read_deploy_branch_reporting(reporter)? else {
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         };
-        promotion.once(&live, cluster, reporter, said)
+        let clusters = repository::select_clusters(&live, &args.ledger.repository, reporter);
+        let Some(cluster) = clusters.and_then(|clusters| single_cluster(&clusters, reporter)) else {
+            return Ok(Attempt::Done(EXIT_USAGE));
+        };
+        promotion.attempt(&live, cluster, reporter, said)
     })?;
-    Ok(code.unwrap_or(ENVIRONMENT))
+    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
 }
 
 /// What every attempt needs.
-struct Promotion<'a> {
+struct PromoteRun<'a> {
     args: &'a PromoteArgs,
-    opened: &'a Opened,
+    opened: &'a RepoContext,
     person: Option<&'a Identity>,
 }
 
-impl Promotion<'_> {
-    fn once(
+impl PromoteRun<'_> {
+    fn attempt(
         &self,
-        live: &Live<'_>,
+        live: &DeployBranch<'_>,
         cluster: Option<&str>,
         reporter: &mut Reporter,
         said: &mut String,
-    ) -> Result<Attempt<u8>, Failure> {
-        let (site, wrong) = live.site(cluster);
-        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStagedYet));
+    ) -> Result<Attempt<u8>, Error> {
+        let (site, wrong) = live.cluster_view(cluster);
+        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStaged));
         if !reporter.has_errors() {
-            reporter.add(check_own_render(live, &site)?);
+            reporter.add(check_drift(live, &site)?);
         }
         if reporter.has_errors() {
-            return Ok(Attempt::Done(FINDINGS));
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         }
         let name = &self.args.name;
-        if let Some(wrong) = Known::of(&site).unknown([name]) {
-            reporter.failure(&Refused(wrong));
-            return Ok(Attempt::Done(FINDINGS));
+        if let Some(wrong) = SidecarSetNames::from_cluster(&site).unknown_name_message([name]) {
+            reporter.print_failure(&TransitionError(wrong));
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         }
-        let given = Circumstances { today: Some(clock::today()), ..Circumstances::default() };
-        let (rollout, wrong) = Rollout::of(&site, name, &given);
+        let given = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
+        let (rollout, wrong) = RolloutPlan::plan(&site, name, &given);
         reporter.add(wrong);
-        reporter.add(self.moved_by_hand(live, &rollout)?);
+        reporter.add(self.manual_changes(live, &rollout)?);
         if reporter.has_errors() {
-            return Ok(Attempt::Done(FINDINGS));
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         }
-        let number = match self.steps(&rollout) {
+        let number = match self.count_steps(&rollout) {
             Ok(number) => number,
             Err(refused) => {
-                reporter.failure(&refused);
-                return Ok(Attempt::Done(FINDINGS));
+                reporter.print_failure(&refused);
+                return Ok(Attempt::Done(EXIT_FINDINGS));
             }
         };
-        let (made, wrong) = stack(live, &rollout, number, &Signing::off(), &[])?;
+        let (made, wrong) = build_stack(live, &rollout, number, &Signing::disabled(), &[])?;
         reporter.add(wrong);
-        let Some(made) = made else { return Ok(Attempt::Done(FINDINGS)) };
+        let Some(made) = made else { return Ok(Attempt::Done(EXIT_FINDINGS)) };
         if self.args.dry_run {
-            *said = self.foretold(&site, &rollout, &made.commits);
-            return Ok(Attempt::Done(DONE));
+            *said = self.dry_run_text(&site, &rollout, &made.commits);
+            return Ok(Attempt::Done(EXIT_SUCCESS));
         }
-        let ids: Vec<Id> = made.commits.iter().map(|commit| commit.id).collect();
-        let release = Release { at: clock::now(), by: self.person };
+        let ids: Vec<ObjectId> = made.commits.iter().map(|commit| commit.id).collect();
+        let release = ReleaseStamp { at: clock::now(), by: self.person };
         let (released, put) = match self.args.ledger.no_push {
-            true => self.opened.leave_all(&ids, &release)?,
+            true => self.opened.save_all_to_outbox(&ids, &release)?,
             false => self.opened.release_all(live, &ids, &release)?,
         };
         Ok(match put {
-            Put::At(_, place) | Put::Same(_, place) => {
-                *said = self.told(&site, &rollout, (&released, &made.commits), &place)?;
-                Attempt::Done(DONE)
+            PushOutcome::Pushed(_, place) | PushOutcome::Unchanged(_, place) => {
+                *said = self.release_text(&site, &rollout, (&released, &made.commits), &place)?;
+                Attempt::Done(EXIT_SUCCESS)
             }
-            Put::Moved(lost) => Attempt::Lost(lost),
+            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
         })
     }
 
     /// What a person has to look at before anything more is released.
-    fn moved_by_hand(&self, live: &Live<'_>, rollout: &Rollout<'_>) -> Result<Vec<Diagnostic>, Failure> {
-        let cluster = rollout.site.cluster.as_deref();
+    fn manual_changes(
+        &self,
+        live: &DeployBranch<'_>,
+        rollout: &RolloutPlan<'_>,
+    ) -> Result<Vec<Diagnostic>, Error> {
+        let cluster = rollout.view.cluster.as_deref();
         let branch = StagedBranch::find(live, cluster, rollout.name());
-        let examined = branch.examine(live, rollout.name())?;
-        let reverted = reverted(live, cluster, &rollout.ledger)?;
+        let examined = branch.examine_refs(live, rollout.name())?;
+        let reverted = find_batch_revert(live, cluster, &rollout.ledger)?;
         let reverted = reverted.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found));
-        Ok(rewritten(live, &branch, &examined).into_iter().chain(reverted).collect())
+        Ok(rewritten_branch(live, &branch, &examined).into_iter().chain(reverted).collect())
     }
 
     /// Counts the steps that are released; why there are none.
-    fn steps(&self, rollout: &Rollout<'_>) -> Result<usize, Refused> {
-        if let Some(refused) = self.out_of_reach(rollout) {
+    fn count_steps(&self, rollout: &RolloutPlan<'_>) -> Result<usize, TransitionError> {
+        if let Some(refused) = self.blocking_reason(rollout) {
             return Err(refused);
         }
         let number = match (self.args.batch, self.args.full) {
             (Some(wanted), _) => {
-                let is_before = |step: &&Step| matches!(step, Step::Batch(batch) if batch.number <= wanted);
+                let is_before =
+                    |step: &&RolloutStep| matches!(step, RolloutStep::Batch(batch) if batch.number <= wanted);
                 rollout.steps.iter().take_while(is_before).count()
             }
             (None, true) => {
-                let is_own = |step: &&Step| matches!(step, Step::Batch(_) | Step::Close(_));
+                let is_own =
+                    |step: &&RolloutStep| matches!(step, RolloutStep::Batch(_) | RolloutStep::Complete(_));
                 rollout.steps.iter().take_while(is_own).count()
             }
             (None, false) => 1,
         };
-        self.unapproved(rollout, number).map_or(Ok(number), Err)
+        self.unapproved_batch(rollout, number).map_or(Ok(number), Err)
     }
 
     /// Says why the next step, or the batch that is meant, cannot be released by hand.
-    fn out_of_reach(&self, rollout: &Rollout<'_>) -> Option<Refused> {
+    fn blocking_reason(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
         let (name, ledger) = (rollout.name(), &rollout.ledger);
-        let options = self.options(rollout.site);
+        let options = self.options(rollout.view);
         if let Some(paused) = &ledger.paused {
             let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-            return Some(Refused(format!(
+            return Some(TransitionError(format!(
                 "`{name}` is paused at batch {}{by}: {}; `pillion resume {name}{options}` lets it go on",
                 paused.batch, paused.reason
             )));
         }
         let (last, wanted) = (rollout.last_batch(), self.args.batch);
         let why = match rollout.steps.first() {
-            Some(Step::Rest(rest)) if ledger.target.is_none() && !matches!(rest, Rest::EarlierWave(_)) => {
+            Some(RolloutStep::Blocked(rest))
+                if ledger.target.is_none() && !matches!(rest, BlockedReason::EarlierWave(_)) =>
+            {
                 format!("no rollout of `{name}` is open: {rest}")
             }
-            Some(Step::Rest(rest)) => format!("no batch of `{name}` can be released: {rest}"),
-            Some(Step::Open(_)) if ledger.target.is_some() => format!(
+            Some(RolloutStep::Blocked(rest)) => format!("no batch of `{name}` can be released: {rest}"),
+            Some(RolloutStep::Start(_)) if ledger.target.is_some() => format!(
                 "the file of `{name}` holds something newer, which takes the place of what is rolled out: `pillion stage --start {name}{options}` starts it"
             ),
-            Some(Step::Open(_)) => {
+            Some(RolloutStep::Start(_)) => {
                 format!("no rollout of `{name}` is open: `pillion stage --start {name}{options}` opens it")
             }
             _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
@@ -203,58 +213,63 @@ impl Promotion<'_> {
             ),
             _ => return None,
         };
-        Some(Refused(why))
+        Some(TransitionError(why))
     }
 
     /// Says which of the first steps waits for an approval.
-    fn unapproved(&self, rollout: &Rollout<'_>, number: usize) -> Option<Refused> {
+    fn unapproved_batch(&self, rollout: &RolloutPlan<'_>, number: usize) -> Option<TransitionError> {
         let mut before = &rollout.ledger;
         for step in rollout.steps.iter().take(number) {
-            let Step::Batch(batch) = step else { break };
+            let RolloutStep::Batch(batch) = step else { break };
             if is_unapproved(rollout, before, batch) {
-                return Some(self.waits(rollout, batch));
+                return Some(self.approval_required(rollout, batch));
             }
             before = &batch.ledger;
         }
         None
     }
 
-    fn waits(&self, rollout: &Rollout<'_>, batch: &Batch) -> Refused {
-        let (name, number, options) = (rollout.name(), batch.number, self.options(rollout.site));
+    fn approval_required(&self, rollout: &RolloutPlan<'_>, batch: &Batch) -> TransitionError {
+        let (name, number, options) = (rollout.name(), batch.number, self.options(rollout.view));
         let before = number - 1;
         let nearer = if before > rollout.ledger.last_batch() {
             format!("; `--to {before}` releases what comes before it")
         } else {
             String::new()
         };
-        Refused(format!(
+        TransitionError(format!(
             "batch {number} of `{name}` waits for `pillion approve {name} {number}{options}`{nearer}"
         ))
     }
 
-    fn options(&self, site: &Site) -> String {
-        repository::options(&self.args.ledger.repository, site.cluster.as_deref())
+    fn options(&self, site: &ClusterView) -> String {
+        repository::command_options(&self.args.ledger.repository, site.cluster.as_deref())
     }
 
     /// What `--dry-run` says.
-    fn foretold(&self, site: &Site, rollout: &Rollout<'_>, commits: &[Staged]) -> String {
+    fn dry_run_text(
+        &self,
+        site: &ClusterView,
+        rollout: &RolloutPlan<'_>,
+        commits: &[StagedCommit],
+    ) -> String {
         let mut text = String::new();
         for commit in commits {
             let _ = writeln!(text, "would release {}", commit.subject());
         }
-        let following = self.following(site, rollout, commits.len());
+        let following = self.next_step(site, rollout, commits.len());
         let _ = writeln!(text, "nothing was released; then {following}");
         text
     }
 
     /// What was released, where it is, and what comes next.
-    fn told(
+    fn release_text(
         &self,
-        site: &Site,
-        rollout: &Rollout<'_>,
-        (released, made): (&[Id], &[Staged]),
+        site: &ClusterView,
+        rollout: &RolloutPlan<'_>,
+        (released, made): (&[ObjectId], &[StagedCommit]),
         place: &str,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, Error> {
         let mut text = String::new();
         for (id, commit) in released.iter().zip(made) {
             let _ = writeln!(text, "{} {}", id.short(), commit.subject());
@@ -265,17 +280,17 @@ impl Promotion<'_> {
             return Ok(text);
         }
         let _ = writeln!(text, "released by hand: pillion looked at no pod and waited for no soak");
-        let _ = writeln!(text, "next: {}", self.following(site, rollout, released.len()));
+        let _ = writeln!(text, "next: {}", self.next_step(site, rollout, released.len()));
         Ok(text)
     }
 
     /// What follows after the first steps, and the command for it.
-    fn following(&self, site: &Site, rollout: &Rollout<'_>, number: usize) -> String {
+    fn next_step(&self, site: &ClusterView, rollout: &RolloutPlan<'_>, number: usize) -> String {
         let (name, options) = (rollout.name(), self.options(site));
         let promote = format!("`pillion promote {name}{options}`");
         match rollout.steps.get(number) {
-            Some(Step::Batch(batch)) => {
-                let (pods, moves) = (batch.pods(), batch.moves.len() as u64);
+            Some(RolloutStep::Batch(batch)) => {
+                let (pods, moves) = (batch.moved_pods(), batch.updates.len() as u64);
                 let before = ledger_before(rollout, number);
                 let approve = match is_unapproved(rollout, before, batch) {
                     true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
@@ -285,29 +300,33 @@ impl Promotion<'_> {
                     "{approve}{promote} releases batch {} of {}: {} of {}",
                     batch.number,
                     rollout.last_batch(),
-                    counted(pods.into(), "pod"),
-                    counted(moves, "workload")
+                    pluralize(pods.into(), "pod"),
+                    pluralize(moves, "workload")
                 )
             }
-            Some(Step::Close(_)) => {
+            Some(RolloutStep::Complete(_)) => {
                 format!("{promote} closes the rollout: every workload carries the target")
             }
-            Some(Step::Rest(rest)) => rest.to_string(),
+            Some(RolloutStep::Blocked(rest)) => rest.to_string(),
             _ => format!("`pillion status {name}{options}` shows where it stands"),
         }
     }
 }
 
 /// Returns whether a batch waits for a person, and the ledger before it has no approval of its plan.
-fn is_unapproved(rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> bool {
-    let awaited = awaited_approval(&rollout.course, before, batch);
-    awaited.is_some_and(|plan| !before.approved.iter().any(|a| a.plan == plan))
+fn is_unapproved(rollout: &RolloutPlan<'_>, before: &Ledger, batch: &Batch) -> bool {
+    let awaited = required_approval(&rollout.context, before, batch);
+    awaited.is_some_and(|plan| !before.approvals.iter().any(|a| a.plan == plan))
 }
 
 /// Returns the ledger that a step follows.
-fn ledger_before<'r>(rollout: &'r Rollout<'_>, number: usize) -> &'r Ledger {
+fn ledger_before<'r>(rollout: &'r RolloutPlan<'_>, number: usize) -> &'r Ledger {
     match number.checked_sub(1).map(|before| &rollout.steps[before]) {
-        Some(Step::Batch(Batch { ledger, .. }) | Step::Open(ledger) | Step::Close(ledger)) => ledger,
+        Some(
+            RolloutStep::Batch(Batch { ledger, .. })
+            | RolloutStep::Start(ledger)
+            | RolloutStep::Complete(ledger),
+        ) => ledger,
         _ => &rollout.ledger,
     }
 }

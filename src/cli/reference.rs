@@ -4,7 +4,7 @@ use super::Cli;
 use clap::CommandFactory as _;
 
 /// Returns the text of docs/reference.md.
-pub fn reference() -> String {
+pub fn cli_reference() -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
     let mut text = String::from(

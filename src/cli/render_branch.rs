@@ -1,12 +1,12 @@
-//! `pillion render --branch`: with two branches, the only way by which new sources reach the live one.
+//! `pillion render --branch`: with two branches, the only way by which new sources reach the deploy branch.
 
-use super::report::Reporter;
-use super::repository::{self, Opened, RepositoryArgs};
+use super::reporter::Reporter;
+use super::repository::{self, RepoContext, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE};
-use crate::git::{Commit, Expected, Id, Repository};
-use crate::model::git_settings::OWN;
-use crate::stage::{Branches, Failure, Landing, land, no_live_branch};
+use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs};
+use crate::git::{Commit, ExpectedRef, ObjectId, Repository};
+use crate::model::branch_names::BRANCH_PREFIX;
+use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
 use crate::write;
 
 /// What becomes of the branch.
@@ -24,80 +24,89 @@ pub(super) struct Options {
 pub(super) fn run(
     branch: &str,
     options: Options,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
-    let result = landed(branch, options, common, reporter);
-    repository::settle(result, reporter)
+) -> Result<u8, write::Error> {
+    let result = render_onto_branch(branch, options, common, reporter);
+    repository::to_exit_code(result, reporter)
 }
 
-fn landed(branch: &str, options: Options, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+fn render_onto_branch(
+    branch: &str,
+    options: Options,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, Error> {
     let Some(opened) = repository::open_without_fetch(&RepositoryArgs::default(), common, reporter)? else {
-        return Ok(USAGE);
+        return Ok(EXIT_USAGE);
     };
     let Some(source) = &opened.branches.source else {
-        reporter.error(&one_branch(&opened.branches.live));
-        return Ok(USAGE);
+        reporter.print_error(&single_branch_message(&opened.branches.deploy));
+        return Ok(EXIT_USAGE);
     };
     if source == branch {
-        reporter.error(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the live one"));
-        return Ok(USAGE);
+        reporter.print_error(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the deploy branch"));
+        return Ok(EXIT_USAGE);
     }
-    if branch == OWN.trim_end_matches('/') || branch.starts_with(OWN) {
-        reporter.error(&format!("pillion: `{branch}` is below `{OWN}`, where pillion replaces and removes branches; name the live one"));
-        return Ok(USAGE);
+    if branch == BRANCH_PREFIX.trim_end_matches('/') || branch.starts_with(BRANCH_PREFIX) {
+        reporter.print_error(&format!("pillion: `{branch}` is below `{BRANCH_PREFIX}`, where pillion replaces and removes branches; name the deploy branch"));
+        return Ok(EXIT_USAGE);
     }
-    let branches = Branches { live: branch.to_owned(), ..opened.branches.clone() };
-    let opened = Opened { branches, ..opened };
+    let branches = BranchConfig { deploy: branch.to_owned(), ..opened.branches.clone() };
+    let opened = RepoContext { branches, ..opened };
     // It need not be the one that pillion.yaml names.
     opened.fetch()?;
     if options.accepts_rewritten {
         repository::accept_rewritten(&opened, options.pushes)?;
     }
-    let code = with_retry(&opened, reporter, |reporter| once(&opened, options, reporter))?;
-    Ok(code.unwrap_or(ENVIRONMENT))
+    let code = with_retry(&opened, reporter, |reporter| attempt_render(&opened, options, reporter))?;
+    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
 }
 
 /// Renders once.
-fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<Attempt<u8>, Failure> {
+fn attempt_render(
+    opened: &RepoContext,
+    options: Options,
+    reporter: &mut Reporter,
+) -> Result<Attempt<u8>, Error> {
     let Options { creates, pushes, accepts_rewritten } = options;
-    let Opened { repository, config, branches, manifests } = opened;
-    if let Some(wrong) = opened.rewritten()? {
+    let RepoContext { repository, config, branches, manifest_source: manifests } = opened;
+    if let Some(wrong) = opened.check_rewritten()? {
         reporter.add([wrong]);
-        return Ok(Attempt::Done(FINDINGS));
+        return Ok(Attempt::Done(EXIT_FINDINGS));
     }
-    let head = head(repository, branches)?;
+    let head = render_base(repository, branches)?;
     // Without its ledgers every SidecarSet is rendered into all its workloads: nobody wants that of a branch that was
     // deleted, or not fetched.
     if head.is_none() && !creates {
-        return Err(no_live_branch(branches));
+        return Err(no_deploy_branch(branches));
     }
     let source = repository.commit(repository.resolve("HEAD")?)?;
-    let landing = Landing {
+    let landing = BranchRender {
         repository,
         head,
         source,
         branches: branches.clone(),
         config,
         manifests,
-        pushes,
-        accepts_source: accepts_rewritten,
+        is_pushed: pushes,
+        accepts_untrusted_source: accepts_rewritten,
     };
-    let (landed, wrong) = land(&landing, &opened.signing()?)?;
+    let (landed, wrong) = render_branch(&landing, &opened.signing()?)?;
     reporter.add(wrong);
     let Some(landed) = landed.filter(|_| !reporter.has_errors()) else {
-        return Ok(Attempt::Done(FINDINGS));
+        return Ok(Attempt::Done(EXIT_FINDINGS));
     };
-    let (source, branch) = (landing.source.id.short(), &branches.live);
+    let (source, branch) = (landing.source.id.short(), &branches.deploy);
     let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
-        (Some(tip), true) => match opened.push_live(tip)? {
+        (Some(tip), true) => match opened.push_deploy_branch(tip)? {
             Some(place) => place,
-            None => return Ok(Attempt::Lost(tip)),
+            None => return Ok(Attempt::Conflict(tip)),
         },
         (Some(tip), false) if landed.commit.is_some() => {
-            let expected = Expected::read(repository.find_ref(&branches.local()));
-            repository.update_ref(&branches.local(), tip, expected, "pillion: render")?;
+            let expected = ExpectedRef::from_found(repository.find_ref(&branches.deploy_ref()));
+            repository.update_ref(&branches.deploy_ref(), tip, expected, "pillion: render")?;
             format!("on {branch}")
         }
         _ => format!("`{branch}` is as it was"),
@@ -106,14 +115,15 @@ fn once(opened: &Opened, options: Options, reporter: &mut Reporter) -> Result<At
         None => format!("`{branch}` is up to date with {source}"),
         Some(commit) => format!("{} is rendered from {source}", commit.short()),
     };
-    reporter.done(&format!("{what}, {} files; {moved}", landed.files));
-    Ok(Attempt::Done(DONE))
+    reporter.print_verbose(&format!("{what}, {} files; {moved}", landed.files));
+    Ok(Attempt::Done(EXIT_SUCCESS))
 }
 
 /// Where the render lands: the remote's head, or what was already rendered here on top of it.
-fn head(repository: &Repository, branches: &Branches) -> Result<Option<(String, Commit)>, Failure> {
-    let (tracking, local) = (branches.tracking(), branches.local());
-    let found: (Option<Id>, Option<Id>) = (repository.find_ref(&tracking), repository.find_ref(&local));
+fn render_base(repository: &Repository, branches: &BranchConfig) -> Result<Option<(String, Commit)>, Error> {
+    let (tracking, local) = (branches.tracking_ref(), branches.deploy_ref());
+    let found: (Option<ObjectId>, Option<ObjectId>) =
+        (repository.find_ref(&tracking), repository.find_ref(&local));
     let (name, id) = match found {
         (None, None) => return Ok(None),
         (Some(remote), None) => (tracking, remote),
@@ -121,14 +131,14 @@ fn head(repository: &Repository, branches: &Branches) -> Result<Option<(String, 
         (Some(remote), Some(here)) if repository.is_ancestor(remote, here)? => (local, here),
         (Some(remote), Some(here)) if repository.is_ancestor(here, remote)? => (tracking, remote),
         (Some(_), Some(_)) => {
-            let branch = branches.live.clone();
-            return Err(Failure::Diverged { branch, remote: branches.remote.clone() });
+            let branch = branches.deploy.clone();
+            return Err(Error::Diverged { branch, remote: branches.remote.clone() });
         }
     };
     Ok(Some((name, repository.commit(id)?)))
 }
 
-fn one_branch(live: &str) -> String {
+fn single_branch_message(live: &str) -> String {
     format!(
         "pillion: pillion.yaml has one branch, `{live}`, for sources and rendered files: run `pillion render --out` and commit what it writes, or name another branch as `git.source`"
     )

@@ -1,14 +1,14 @@
 //! From the command line to the repository that rollouts are in, its pillion.yaml, and what is live.
 
-use super::person::person;
-use super::report::Reporter;
-use super::{Common, ENVIRONMENT, USAGE, clock, inputs};
-use crate::git::{Id, Release, Repository};
-use crate::model::file_list::slashes;
-use crate::plan::cluster_option;
-use crate::read::{Disk, named, plain, text};
-use crate::stage::{Branches, Configuration, Failure, Live, Manifests, configuration_of};
-pub(super) use crate::stage::{Opened, Put};
+use super::author::current_author;
+use super::reporter::Reporter;
+use super::{EXIT_ENVIRONMENT, EXIT_USAGE, GlobalArgs, clock, inputs};
+use crate::git::{ObjectId, ReleaseStamp, Repository};
+use crate::model::file_list::to_slash;
+use crate::read::{Disk, inputs_from_paths, normalize_path, read_input};
+use crate::rollout::cluster_option;
+use crate::stage::{BranchConfig, Configuration, DeployBranch, Error, ManifestSource, read_configuration};
+pub(super) use crate::stage::{PushOutcome, RepoContext};
 use crate::write;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Which repository, and which part of it.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct RepositoryArgs {
-    /// Take the live branch as it was fetched last
+    /// Take the deploy branch as it was fetched last
     #[arg(long)]
     pub(super) no_fetch: bool,
     /// Branch whose pillion.yaml counts, where no working tree holds one
@@ -30,12 +30,12 @@ pub(super) struct RepositoryArgs {
     pub(super) manifests: Option<PathBuf>,
 }
 
-/// Opens the repository and brings the live branch up to date, unless it is to be taken as it is.
+/// Opens the repository and brings the deploy branch up to date, unless it is to be taken as it is.
 pub(super) fn open(
     args: &RepositoryArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<Opened>, Failure> {
+) -> Result<Option<RepoContext>, Error> {
     let opened = open_without_fetch(args, common, reporter)?;
     if let (Some(opened), false) = (&opened, args.no_fetch) {
         opened.fetch()?;
@@ -43,15 +43,15 @@ pub(super) fn open(
     Ok(opened)
 }
 
-/// Opens the repository for a verb that commits onto the live branch, and brings that up to date.
-pub(super) fn open_to_commit(
+/// Opens the repository for a verb that commits onto the deploy branch, and brings that up to date.
+pub(super) fn open_for_commit(
     args: &RepositoryArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<Opened>, Failure> {
+) -> Result<Option<RepoContext>, Error> {
     let opened = open_without_fetch(args, common, reporter)?;
     if let Some(opened) = &opened {
-        if args.no_fetch { opened.has_live()? } else { opened.fetch_live()? }
+        if args.no_fetch { opened.require_deploy_branch()? } else { opened.fetch_deploy_branch()? }
     }
     Ok(opened)
 }
@@ -60,37 +60,37 @@ pub(super) fn open_to_commit(
 /// configuration the reporter knows why.
 pub(super) fn open_without_fetch(
     args: &RepositoryArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<Opened>, Failure> {
+) -> Result<Option<RepoContext>, Error> {
     let repository = Repository::discover(Path::new("."))?;
     let on_disk = match (&common.config, repository.root()) {
         (Some(named), _) => named.is_file().then(|| named.clone()),
-        (None, Some(_)) => inputs::nearest(Path::new(".")),
+        (None, Some(_)) => inputs::find_config(Path::new(".")),
         (None, None) => None,
     };
-    let on_disk = on_disk.and_then(|file| Some((in_tree(&repository, &file)?, file)));
+    let on_disk = on_disk.and_then(|file| Some((path_in_tree(&repository, &file)?, file)));
     let (config, (read, wrong)) = match on_disk.filter(|_| args.branch.is_none()) {
         Some((config, file)) => (config, Configuration::read(&Disk, &file)),
         None => {
             let config = common.config.clone().unwrap_or_else(|| PathBuf::from("pillion.yaml"));
             let commit = match &args.branch {
-                Some(branch) => of_branch(&repository, branch)?,
+                Some(branch) => branch_commit(&repository, branch)?,
                 None => repository.resolve("HEAD")?,
             };
-            let read = configuration_of(&repository, commit, &config)?;
+            let read = read_configuration(&repository, commit, &config)?;
             (config, read)
         }
     };
     reporter.add(wrong);
     let Some(read) = read else { return Ok(None) };
-    let branches = Branches::of(&read.repository)?;
-    let manifests = manifests(args.manifests.as_deref(), common);
-    Ok(Some(Opened { repository, config, branches, manifests }))
+    let branches = BranchConfig::from_repository(&read.repository)?;
+    let manifests = manifest_source(args.manifests.as_deref(), common);
+    Ok(Some(RepoContext { repository, config, branches, manifest_source: manifests }))
 }
 
 /// Returns the commit of a branch: a tag of the same name, which may be anybody's, is not meant.
-fn of_branch(repository: &Repository, name: &str) -> Result<Id, Failure> {
+fn branch_commit(repository: &Repository, name: &str) -> Result<ObjectId, Error> {
     let places = [format!("refs/heads/{name}"), format!("refs/remotes/{name}")];
     match places.iter().find_map(|place| repository.find_ref(place)) {
         Some(commit) => Ok(commit),
@@ -99,48 +99,54 @@ fn of_branch(repository: &Repository, name: &str) -> Result<Id, Failure> {
 }
 
 /// Returns the place of a file of the working tree in the tree of a commit.
-fn in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
+fn path_in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
     let root = repository.root()?.canonicalize().ok()?;
     let place = file.canonicalize().ok()?.strip_prefix(root).ok()?.to_owned();
-    Some(PathBuf::from(slashes(&plain(&place))))
+    Some(PathBuf::from(to_slash(&normalize_path(&place))))
 }
 
-impl Opened {
+impl RepoContext {
     /// Reads what is live. Without a sound pillion.yaml there the reporter knows why.
-    pub(super) fn live(&self, reporter: &mut Reporter) -> Result<Option<Live<'_>>, Failure> {
-        let (live, wrong) = self.read()?;
+    pub(super) fn read_deploy_branch_reporting(
+        &self,
+        reporter: &mut Reporter,
+    ) -> Result<Option<DeployBranch<'_>>, Error> {
+        let (live, wrong) = self.read_deploy_branch()?;
         reporter.add(wrong);
         Ok(live)
     }
 
-    /// Reads what is live for those who only look: that the live branch was rewritten is said, and shown all the same.
-    pub(super) fn live_to_look_at(&self, reporter: &mut Reporter) -> Result<Option<Live<'_>>, Failure> {
-        reporter.add(self.rewritten()?);
-        let (live, wrong) = self.read_anyway()?;
+    /// Reads what is live for those who only look: that the deploy branch was rewritten is said, and shown all the same.
+    pub(super) fn read_deploy_branch_for_display(
+        &self,
+        reporter: &mut Reporter,
+    ) -> Result<Option<DeployBranch<'_>>, Error> {
+        reporter.add(self.check_rewritten()?);
+        let (live, wrong) = self.read_unchecked()?;
         reporter.add(wrong);
         Ok(live)
     }
 }
 
-/// Takes the live branch as it is, although it was rewritten; where that is pushed, in the name of a person.
-pub(super) fn accept_rewritten(opened: &Opened, pushes: bool) -> Result<(), Failure> {
+/// Takes the deploy branch as it is, although it was rewritten; where that is pushed, in the name of a person.
+pub(super) fn accept_rewritten(opened: &RepoContext, pushes: bool) -> Result<(), Error> {
     if !pushes {
         return opened.accept_rewritten(None);
     }
-    let person = person(&opened.repository)?;
-    opened.accept_rewritten(Some(&Release { at: clock::now(), by: Some(&person) }))
+    let person = current_author(&opened.repository)?;
+    opened.accept_rewritten(Some(&ReleaseStamp { at: clock::now(), by: Some(&person) }))
 }
 
 /// Returns the clusters that were asked for; None when there is no such one.
-pub(super) fn clusters<'l>(
-    live: &'l Live<'_>,
+pub(super) fn select_clusters<'l>(
+    live: &'l DeployBranch<'_>,
     args: &RepositoryArgs,
     reporter: &Reporter,
 ) -> Option<Vec<Option<&'l str>>> {
     let all = live.clusters();
     let Some(wanted) = args.cluster.as_deref() else {
         if args.manifests.is_some() && all.len() > 1 {
-            reporter.error("pillion: say whose manifests these are with `--cluster NAME`");
+            reporter.print_error("pillion: say whose manifests these are with `--cluster NAME`");
             return None;
         }
         return Some(all);
@@ -150,14 +156,14 @@ pub(super) fn clusters<'l>(
         let known: Vec<_> = all.iter().flatten().copied().collect();
         let known =
             if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
-        reporter.error(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
+        reporter.print_error(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
         return None;
     }
     Some(found)
 }
 
 /// Returns the options that a command to be typed next needs, too: the cluster, and the manifests.
-pub(super) fn options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
+pub(super) fn command_options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
     let mut options = cluster_option(cluster);
     if let Some(file) = &args.manifests {
         options.push_str(&format!(" --manifests {}", file.display()));
@@ -166,22 +172,22 @@ pub(super) fn options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
 }
 
 /// Takes the manifests that a person hands over with `--manifests`, else those that builds make, where these may run.
-pub(super) fn manifests(file: Option<&Path>, common: &Common) -> Manifests {
-    let Some(file) = file else { return Manifests::built(common.builds()) };
-    let input = named(&[file.to_owned()]).remove(0);
-    Manifests::handed_over(&input.name, text(&input, &Disk))
+pub(super) fn manifest_source(file: Option<&Path>, common: &GlobalArgs) -> ManifestSource {
+    let Some(file) = file else { return ManifestSource::from_builds(common.build_policy()) };
+    let input = inputs_from_paths(&[file.to_owned()]).remove(0);
+    ManifestSource::from_argument(&input.name, read_input(&input, &Disk))
 }
 
 /// Tells a person why a verb on a repository could not be done, and returns its exit code.
-pub(super) fn settle(result: Result<u8, Failure>, reporter: &Reporter) -> Result<u8, write::Failure> {
+pub(super) fn to_exit_code(result: Result<u8, Error>, reporter: &Reporter) -> Result<u8, write::Error> {
     match result {
         Ok(code) => Ok(code),
-        Err(failure) => Ok(refuse(&failure, reporter)),
+        Err(failure) => Ok(report_error(&failure, reporter)),
     }
 }
 
 /// Tells a person of a failure, and returns the exit code.
-pub(super) fn refuse(failure: &Failure, reporter: &Reporter) -> u8 {
-    reporter.failure(failure);
-    if failure.is_retryable() { ENVIRONMENT } else { USAGE }
+pub(super) fn report_error(failure: &Error, reporter: &Reporter) -> u8 {
+    reporter.print_failure(failure);
+    if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE }
 }

@@ -1,12 +1,14 @@
 //! `pillion rollback`: back to what is released, to an earlier batch, or to what was released before.
 
-use super::Common;
-use super::report::Reporter;
-use super::verbs::{LedgerArgs, Seen, Stop, Wanted, change, in_words, ledger_of};
+use super::GlobalArgs;
+use super::reporter::Reporter;
+use super::verbs::{
+    LedgerArgs, LedgerChange, VerbContext, VerbError, commit_change, find_ledger, parse_reason,
+};
 use crate::git::trailer;
-use crate::model::ledger::{Ledger, name_text};
-use crate::stage::verbs::{self, Refused, TakenBack};
-use crate::stage::{after_batch, before_close, missing_then};
+use crate::model::ledger::{Ledger, revision_text};
+use crate::stage::transitions::{self, BatchRollback, TransitionError};
+use crate::stage::{ledger_after_batch, ledger_before_completion, missing_after_change};
 use crate::write;
 use clap::Args;
 
@@ -19,58 +21,65 @@ pub(super) struct RollbackArgs {
     #[arg(long = "to", value_name = "BATCH")]
     batch: Option<u32>,
     /// Why, for those who read the commit
-    #[arg(long, default_value = "by hand", value_parser = in_words)]
+    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,
 }
 
 /// Runs `pillion rollback`.
-pub(super) fn rollback(
+pub(super) fn run(
     args: &RollbackArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
-    change(&args.ledger, common, reporter, |seen| {
-        let before = ledger_of(seen.site, &args.name)?;
+) -> Result<u8, write::Error> {
+    commit_change(&args.ledger, common, reporter, |seen| {
+        let before = find_ledger(seen.cluster_view, &args.name)?;
         let open = match before.target {
             Some(_) => before.clone(),
-            None => reopened(seen, &before)?,
+            None => reopen_last_rollout(seen, &before)?,
         };
         match args.batch {
-            Some(batch) => to_batch(args, seen, &open, batch),
-            None => to_released(args, &before, &open),
+            Some(batch) => roll_back_to_batch(args, seen, &open, batch),
+            None => roll_back_to_released(args, &before, &open),
         }
-        .map(|wanted| without_the_gone(args, seen, wanted))
+        .map(|wanted| note_missing_workloads(args, seen, wanted))
     })
 }
 
 /// Of a rollout that is opened again workloads may have left git since: a person says that it goes on without them.
-fn without_the_gone(args: &RollbackArgs, seen: &Seen<'_>, wanted: Wanted) -> Wanted {
-    let Some(missing) = missing_then(seen.live, seen.site, &wanted.after) else { return wanted };
+fn note_missing_workloads(args: &RollbackArgs, seen: &VerbContext<'_>, wanted: LedgerChange) -> LedgerChange {
+    let Some(missing) = missing_after_change(seen.deploy_branch, seen.cluster_view, &wanted.ledger) else {
+        return wanted;
+    };
     let command = format!("pillion stage --start {} --accept-missing", args.name);
     let notes = [wanted.notes.clone(), vec![missing.message]].concat();
-    Wanted { notes, ..wanted }.then(command, "goes on without those that are gone on purpose")
+    LedgerChange { notes, ..wanted }
+        .with_next_command(command, "goes on without those that are gone on purpose")
 }
 
 /// The last rollout as it was before its Close.
-fn reopened(seen: &Seen<'_>, closed: &Ledger) -> Result<Ledger, Stop> {
-    let (course, _) = seen.site.course(&closed.name);
-    let before = before_close(seen.live, seen.site.cluster.as_deref(), closed)?;
+fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger, VerbError> {
+    let (course, _) = seen.cluster_view.rollout_context(&closed.name);
+    let before = ledger_before_completion(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), closed)?;
     let before = before.ok_or_else(|| {
-        Refused(format!(
+        TransitionError(format!(
             "no rollout of `{0}` is open, and none has brought what is released now (`{1}`): to go to another content, change the SidecarSet's file",
             closed.name,
-            name_text(&closed.released)
+            revision_text(&closed.released)
         ))
     })?;
-    Ok(verbs::reopen(&course, closed, &before)?)
+    Ok(transitions::reopen_completed(&course, closed, &before)?)
 }
 
-fn to_released(args: &RollbackArgs, before: &Ledger, open: &Ledger) -> Result<Wanted, Stop> {
-    let after = verbs::roll_back(open)?;
-    let target = open.target.as_ref().map_or("-", name_text);
-    let subject = format!("roll back to {}, {}", name_text(&open.released), args.reason);
+fn roll_back_to_released(
+    args: &RollbackArgs,
+    before: &Ledger,
+    open: &Ledger,
+) -> Result<LedgerChange, VerbError> {
+    let after = transitions::roll_back(open)?;
+    let target = open.target.as_ref().map_or("-", revision_text);
+    let subject = format!("roll back to {}, {}", revision_text(&open.released), args.reason);
     let again = match before.target {
         Some(_) => String::new(),
         None => format!("The rollout to {target} was closed, and is opened again on its way back.\n"),
@@ -81,32 +90,38 @@ fn to_released(args: &RollbackArgs, before: &Ledger, open: &Ledger) -> Result<Wa
         args.name
     );
     let stage = format!("pillion stage {}", args.name);
-    Ok(Wanted::new(after, "RollBack", subject, body).then(stage, "shows the way back"))
+    Ok(LedgerChange::new(after, "RollBack", subject, body).with_next_command(stage, "shows the way back"))
 }
 
-fn to_batch(args: &RollbackArgs, seen: &Seen<'_>, open: &Ledger, batch: u32) -> Result<Wanted, Stop> {
-    let (course, _) = seen.site.course(&args.name);
+fn roll_back_to_batch(
+    args: &RollbackArgs,
+    seen: &VerbContext<'_>,
+    open: &Ledger,
+    batch: u32,
+) -> Result<LedgerChange, VerbError> {
+    let (course, _) = seen.cluster_view.rollout_context(&args.name);
     let last = open.last_batch();
     let past = match batch <= last {
-        true => after_batch(seen.live, seen.site.cluster.as_deref(), open, batch)?,
+        true => ledger_after_batch(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), open, batch)?,
         false => None,
     };
     let past = past.ok_or_else(|| {
-        Refused(format!(
+        TransitionError(format!(
             "the rollout of `{}` had no batch {batch}: {last} is the last one that is out",
             args.name
         ))
     })?;
-    let back = TakenBack { batch, past: &past, reason: &args.reason, by: Some(seen.by) };
-    let after = verbs::take_back(&course, open, &back)?;
+    let back = BatchRollback { batch, ledger_at_batch: &past, reason: &args.reason, by: Some(seen.by) };
+    let after = transitions::roll_back_to_batch(&course, open, &back)?;
     let subject = format!("roll back to batch {batch}, {}", args.reason);
     let what = match last.saturating_sub(batch) {
         0 => format!("Batch {batch} is the last one that is out."),
         1 => format!("Batch {last} is taken back."),
         _ => format!("Batches {} to {last} are taken back.", batch + 1),
     };
-    let body = format!("{what}\nNothing more is released until `pillion resume {}`.", course.in_commands());
+    let body =
+        format!("{what}\nNothing more is released until `pillion resume {}`.", course.command_arguments());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
-    let wanted = Wanted { trailers, ..Wanted::new(after, "RollBack", subject, body) };
-    Ok(wanted.then(format!("pillion resume {}", args.name), "lets it go on"))
+    let wanted = LedgerChange { trailers, ..LedgerChange::new(after, "RollBack", subject, body) };
+    Ok(wanted.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
 }

@@ -1,22 +1,25 @@
 //! `pillion stage`: the commits of a rollout, to be read before it starts.
 
-use super::known::Known;
-use super::person::person;
-use super::report::Reporter;
-use super::repository::{self, Opened, Put, RepositoryArgs};
+use super::author::current_author;
+use super::reporter::Reporter;
+use super::repository::{self, PushOutcome, RepoContext, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, clock, to_stdout};
-use crate::diag::{Code, Diagnostic, Severity, counted};
-use crate::git::{Id, Identity, RefUpdate, Release, Signing, Upstream};
-use crate::model::ledger::{Ledger, name_text};
-use crate::plan::observed::observed;
-use crate::plan::{Circumstances, recounted};
-use crate::read::{Disk, named, text};
-use crate::stage::verbs::Refused;
+use super::sidecar_set_names::SidecarSetNames;
+use super::{
+    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, clock, print_text,
+};
+use crate::diagnostics::{Code, Diagnostic, Severity, pluralize};
+use crate::git::{Identity, ObjectId, RefUpdate, ReleaseStamp, Signing, Upstream};
+use crate::model::ledger::{Ledger, revision_text};
+use crate::read::{Disk, inputs_from_paths, read_input};
+use crate::rollout::cluster_state::read_cluster_state;
+use crate::rollout::{ExternalState, with_current_scope};
+use crate::stage::transitions::TransitionError;
 use crate::stage::{
-    Change, End, Examined, Failure, Live, Rollout, Side, Site, Stack, StagedBranch, StagedNames, Written,
-    check_own_render, commit, foreign_commits, not_before, removal, rewritten, selects_nothing, stack,
-    too_many_batches,
+    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, LedgerCommit, RefContents,
+    RolloutEnd, RolloutPlan, StagedBranch, StagedBranchNames, build_stack, check_drift, commit_ledger,
+    foreign_commits, rewritten_branch, sidecar_removal, too_many_batches, unmatched_selector,
+    wave_block_reason,
 };
 use crate::write;
 use clap::Args;
@@ -30,7 +33,7 @@ pub(super) struct StageArgs {
     /// SidecarSets; without any, all that have a ledger
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Put the first commit onto the live branch: the rollout is open, and no rendered file has changed
+    /// Put the first commit onto the deploy branch: the rollout is open, and no rendered file has changed
     #[arg(long)]
     start: bool,
     /// Open rollouts too that take a sidecar away from workloads: of a SidecarSet that is deleted, or selects fewer
@@ -42,12 +45,12 @@ pub(super) struct StageArgs {
     /// The pods of the cluster, as `kubectl get pods -A -o json` prints them: Open writes down their numbers where git
     /// does not say; `-` for standard input
     #[arg(long, value_name = "FILE")]
-    observed: Option<PathBuf>,
+    cluster_state: Option<PathBuf>,
     /// Count the workloads of open rollouts anew, and go on with those that are there: the missing ones are gone on
     /// purpose
     #[arg(long, requires = "start", requires = "names")]
     accept_missing: bool,
-    /// Go on although the live branch was rewritten; with `--push` that is so for every clone
+    /// Go on although the deploy branch was rewritten; with `--push` that is so for every clone
     #[arg(long)]
     accept_rewritten: bool,
     /// Replace staged branches too that hold commits which pillion did not make
@@ -57,105 +60,114 @@ pub(super) struct StageArgs {
     repository: RepositoryArgs,
     /// How the commits are told of
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// What the run has done.
 #[derive(Default)]
-struct Done {
-    /// The live branch is not rendered from the newest sources.
-    behind: Option<String>,
+struct StageOutcome {
+    /// The deploy branch is not rendered from the newest sources.
+    stale_render: Option<String>,
     /// Rollouts that were opened.
-    started: Vec<Started>,
-    staged: Vec<Told>,
+    started: Vec<StartedRollout>,
+    staged: Vec<StagedBranchReport>,
 }
 
 /// A rollout that was opened.
-struct Started {
+struct StartedRollout {
     sidecar_set: String,
     cluster: Option<String>,
-    commit: Id,
-    place: String,
+    commit: ObjectId,
+    location: String,
 }
 
 /// What became of one staged branch.
-struct Told {
+struct StagedBranchReport {
     sidecar_set: String,
     cluster: Option<String>,
     branch: String,
-    base: Id,
-    commits: Vec<(Id, String)>,
+    base: ObjectId,
+    commits: Vec<(ObjectId, String)>,
     end: Value,
-    written: Written,
+    written: BranchUpdate,
     /// It was pushed too.
     pushed: bool,
     /// Commits of somebody else that were on it.
-    overwritten: Vec<(Id, String)>,
+    overwritten_commits: Vec<(ObjectId, String)>,
     /// Why it must not be opened yet.
-    waits: Option<String>,
+    blocked_by: Option<String>,
     /// The rollout is not open yet, and its first commit opens it.
-    opens: bool,
+    starts: bool,
     /// Why it is paused: its first commit resumes it.
     paused: Option<String>,
     /// What the file holds, where the rollout goes somewhere else.
-    newer: Option<String>,
+    newer_revision: Option<String>,
     /// What else the command says that opens it.
-    options: String,
+    command_options: String,
 }
 
 /// Runs `pillion stage`.
-pub(super) fn run(args: &StageArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
-    let mut done = Done::default();
-    let result = all(args, common, reporter, &mut done);
-    let code = repository::settle(result, reporter)?;
+pub(super) fn run(
+    args: &StageArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Error> {
+    let mut done = StageOutcome::default();
+    let result = run_stage(args, common, reporter, &mut done);
+    let code = repository::to_exit_code(result, reporter)?;
     // What was started or written is told even when something failed behind it.
-    if code == DONE || !done.started.is_empty() || !done.staged.is_empty() {
-        to_stdout(&match args.output {
-            Output::Text => done.text(),
-            Output::Json => done.json(),
+    if code == EXIT_SUCCESS || !done.started.is_empty() || !done.staged.is_empty() {
+        print_text(&match args.output {
+            OutputFormat::Text => done.to_text(),
+            OutputFormat::Json => done.to_json(),
         })?;
     }
     Ok(code)
 }
 
 /// What every step of the run needs.
-struct Run<'a> {
+struct StageRun<'a> {
     args: &'a StageArgs,
-    opened: &'a Opened,
-    given: Circumstances,
+    opened: &'a RepoContext,
+    external_state: ExternalState,
     signing: Signing<'a>,
 }
 
-fn all(args: &StageArgs, common: &Common, reporter: &mut Reporter, done: &mut Done) -> Result<u8, Failure> {
+fn run_stage(
+    args: &StageArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+    done: &mut StageOutcome,
+) -> Result<u8, Error> {
     let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
-        return Ok(USAGE);
+        return Ok(EXIT_USAGE);
     };
     if !args.repository.no_fetch {
-        opened.fetch_all()?;
+        opened.fetch_with_staged()?;
     }
     if args.accept_rewritten {
         repository::accept_rewritten(&opened, args.push)?;
     }
-    let Some(given) = circumstances(args, reporter) else { return Ok(USAGE) };
-    let run = Run { args, opened: &opened, given, signing: opened.signing()? };
+    let Some(given) = read_external_state(args, reporter) else { return Ok(EXIT_USAGE) };
+    let run = StageRun { args, opened: &opened, external_state: given, signing: opened.signing()? };
     if args.start {
-        opened.has_live()?;
-        let code = run.start(&person(&opened.repository)?, reporter, &mut done.started)?;
-        if code != DONE {
+        opened.require_deploy_branch()?;
+        let code = run.start_rollouts(&current_author(&opened.repository)?, reporter, &mut done.started)?;
+        if code != EXIT_SUCCESS {
             return Ok(code);
         }
     }
-    run.stage(reporter, done)
+    run.write_staged_branches(reporter, done)
 }
 
 /// What was observed of a cluster.
-fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstances> {
+fn read_external_state(args: &StageArgs, reporter: &mut Reporter) -> Option<ExternalState> {
     let (allows_removal, today) = (args.allow_removal, Some(clock::today()));
-    let mut given = Circumstances { allows_removal, today, ..Circumstances::default() };
-    if let Some(file) = &args.observed {
-        let input = named(std::slice::from_ref(file)).remove(0);
-        match text(&input, &Disk).and_then(|text| observed(&input.name, &text)) {
-            Ok(found) => given.observed = found.pods,
+    let mut given = ExternalState { allows_removal, today, ..ExternalState::default() };
+    if let Some(file) = &args.cluster_state {
+        let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
+        match read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text)) {
+            Ok(found) => given.observed_replicas = found.replicas,
             Err(wrong) => {
                 reporter.add([wrong]);
                 return None;
@@ -165,125 +177,132 @@ fn circumstances(args: &StageArgs, reporter: &mut Reporter) -> Option<Circumstan
     Some(given)
 }
 
-impl Run<'_> {
+impl StageRun<'_> {
     /// Reads every cluster that counts; an exit code where that is not possible.
-    fn sites(&self, live: &Live<'_>, reporter: &mut Reporter) -> Result<Result<Vec<Site>, u8>, Failure> {
-        let Some(clusters) = repository::clusters(live, &self.args.repository, reporter) else {
-            return Ok(Err(USAGE));
+    fn read_clusters(
+        &self,
+        live: &DeployBranch<'_>,
+        reporter: &mut Reporter,
+    ) -> Result<Result<Vec<ClusterView>, u8>, Error> {
+        let Some(clusters) = repository::select_clusters(live, &self.args.repository, reporter) else {
+            return Ok(Err(EXIT_USAGE));
         };
         let mut found = Vec::new();
         for cluster in clusters {
-            let (site, wrong) = live.site(cluster);
+            let (site, wrong) = live.cluster_view(cluster);
             // What is not staged yet is staged now.
             let is_of_missing =
                 |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
             let accepts = |d: &Diagnostic| self.args.accept_missing && is_of_missing(d);
-            let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !accepts(d);
+            let counts = |d: &Diagnostic| d.code != Code::NotStaged && !accepts(d);
             reporter.add(wrong.into_iter().filter(counts));
             if !reporter.has_errors() {
-                reporter.add(check_own_render(live, &site)?);
+                reporter.add(check_drift(live, &site)?);
             }
             found.push(site);
         }
         if reporter.has_errors() {
-            return Ok(Err(FINDINGS));
+            return Ok(Err(EXIT_FINDINGS));
         }
-        let mut known = Known::default();
-        found.iter().for_each(|site| known.add(site));
-        if let Some(wrong) = known.unknown(&self.args.names) {
-            reporter.error(&format!("pillion: {wrong}"));
-            return Ok(Err(USAGE));
+        let mut known = SidecarSetNames::default();
+        found.iter().for_each(|site| known.add_cluster(site));
+        if let Some(wrong) = known.unknown_name_message(&self.args.names) {
+            reporter.print_error(&format!("pillion: {wrong}"));
+            return Ok(Err(EXIT_USAGE));
         }
         Ok(Ok(found))
     }
 
     /// The SidecarSets of a cluster that count: those asked for that have a ledger.
-    fn names(&self, site: &Site) -> Vec<String> {
+    fn selected_names(&self, site: &ClusterView) -> Vec<String> {
         let known = site.prepared.ledgers.keys().map(ToString::to_string);
         known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
     }
 
     /// Opens every rollout that is to be opened, each on top of the one before, in the name of a person.
-    fn start(
+    fn start_rollouts(
         &self,
         person: &Identity,
         reporter: &mut Reporter,
-        started: &mut Vec<Started>,
-    ) -> Result<u8, Failure> {
+        started: &mut Vec<StartedRollout>,
+    ) -> Result<u8, Error> {
         loop {
-            let next = with_retry(self.opened, reporter, |reporter| self.start_next(person, reporter))?;
+            let next =
+                with_retry(self.opened, reporter, |reporter| self.start_next_rollout(person, reporter))?;
             match next {
                 Some(Ok(one)) => started.push(one),
                 Some(Err(code)) => return Ok(code),
-                None => return Ok(ENVIRONMENT),
+                None => return Ok(EXIT_ENVIRONMENT),
             }
         }
     }
 
     /// Opens the first rollout that is to be opened; an exit code where there is none any more, or it must not be.
-    fn start_next(
+    fn start_next_rollout(
         &self,
         person: &Identity,
         reporter: &mut Reporter,
-    ) -> Result<Attempt<Result<Started, u8>>, Failure> {
-        let Some(live) = self.opened.live(reporter)? else { return Ok(Attempt::Done(Err(FINDINGS))) };
-        let sites = match self.sites(&live, reporter)? {
+    ) -> Result<Attempt<Result<StartedRollout, u8>>, Error> {
+        let Some(live) = self.opened.read_deploy_branch_reporting(reporter)? else {
+            return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
+        };
+        let sites = match self.read_clusters(&live, reporter)? {
             Ok(sites) => sites,
             Err(code) => return Ok(Attempt::Done(Err(code))),
         };
-        let (commit, sidecar_set, cluster) = match self.next_to_count(&live, &sites, reporter)? {
+        let (commit, sidecar_set, cluster) = match self.recount_next(&live, &sites, reporter)? {
             Some(counted) => counted,
             None => {
-                let next = match self.next_to_open(&live, &sites, reporter)? {
+                let next = match self.prepare_next_start(&live, &sites, reporter)? {
                     Ok(next) => next,
                     Err(code) => return Ok(Attempt::Done(Err(code))),
                 };
                 if reporter.has_errors() {
-                    return Ok(Attempt::Done(Err(FINDINGS)));
+                    return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
                 }
-                let Some(made) = next else { return Ok(Attempt::Done(Err(DONE))) };
-                let (sidecar_set, cluster) = made.whose();
-                (made.stack.tip(), sidecar_set, cluster)
+                let Some(made) = next else { return Ok(Attempt::Done(Err(EXIT_SUCCESS))) };
+                let (sidecar_set, cluster) = made.sidecar_set_and_cluster();
+                (made.stack.tip_or_base(), sidecar_set, cluster)
             }
         };
-        let release = Release { at: clock::now(), by: Some(person) };
+        let release = ReleaseStamp { at: clock::now(), by: Some(person) };
         Ok(match self.opened.release(&live, commit, &release)? {
-            Put::At(commit, place) | Put::Same(commit, place) => {
-                Attempt::Done(Ok(Started { sidecar_set, cluster, commit, place }))
+            PushOutcome::Pushed(commit, place) | PushOutcome::Unchanged(commit, place) => {
+                Attempt::Done(Ok(StartedRollout { sidecar_set, cluster, commit, location: place }))
             }
-            Put::Moved(lost) => Attempt::Lost(lost),
+            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
         })
     }
 
     /// Finds the first open rollout whose workloads are to be counted anew, and makes that one commit.
-    fn next_to_count(
+    fn recount_next(
         &self,
-        live: &Live<'_>,
-        sites: &[Site],
+        live: &DeployBranch<'_>,
+        sites: &[ClusterView],
         reporter: &mut Reporter,
-    ) -> Result<Option<(Id, String, Option<String>)>, Failure> {
-        let is_wanted = |site: &Site, name: &String| {
+    ) -> Result<Option<(ObjectId, String, Option<String>)>, Error> {
+        let is_wanted = |site: &ClusterView, name: &String| {
             let ledger = site.ledger(name);
-            let course = site.course(name).0;
-            let after = recounted(&course, &ledger);
+            let course = site.rollout_context(name).0;
+            let after = with_current_scope(&course, &ledger);
             (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
                 .then_some((ledger, after))
         };
         for site in sites.iter().filter(|_| self.args.accept_missing) {
-            for name in self.names(site) {
+            for name in self.selected_names(site) {
                 let Some((before, after)) = is_wanted(site, &name) else { continue };
                 let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
-                let change = Change {
+                let change = LedgerCommit {
                     after: &after,
-                    action: "Open",
-                    subject: format!("go on with {}", counted(count(&after).into(), "workload")),
+                    action: "Start",
+                    subject: format!("go on with {}", pluralize(count(&after).into(), "workload")),
                     body: format!(
                         "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
-                        counted(count(&before).into(), "workload")
+                        pluralize(count(&before).into(), "workload")
                     ),
                     trailers: Vec::new(),
                 };
-                let (made, wrong) = commit(live, site, &change, &Signing::off())?;
+                let (made, wrong) = commit_ledger(live, site, &change, &Signing::disabled())?;
                 reporter.add(wrong);
                 let cluster = site.cluster.as_ref().map(ToString::to_string);
                 return Ok(made.map(|made| (made.id, name, cluster)));
@@ -293,29 +312,31 @@ impl Run<'_> {
     }
 
     /// Finds the first rollout that waits to be opened, and makes that one commit.
-    fn next_to_open<'s>(
+    fn prepare_next_start<'s>(
         &self,
-        live: &Live<'_>,
-        sites: &'s [Site],
+        live: &DeployBranch<'_>,
+        sites: &'s [ClusterView],
         reporter: &mut Reporter,
-    ) -> Result<Result<Option<Made<'s>>, u8>, Failure> {
+    ) -> Result<Result<Option<BuiltStack<'s>>, u8>, Error> {
         let mut first = None;
         for site in sites {
-            for name in self.names(site) {
-                let Some(planned) = self.plan(live, (sites, site), &name, true, reporter)? else { continue };
-                if let Some(refused) = self.stays_paused(&planned.rollout) {
-                    reporter.failure(&refused);
-                    return Ok(Err(FINDINGS));
+            for name in self.selected_names(site) {
+                let Some(planned) = self.plan_rollout(live, (sites, site), &name, true, reporter)? else {
+                    continue;
+                };
+                if let Some(refused) = self.paused_refusal(&planned.rollout) {
+                    reporter.print_failure(&refused);
+                    return Ok(Err(EXIT_FINDINGS));
                 }
-                if planned.rollout.opens() && planned.waits(live).is_none() {
-                    reporter.add(removal(&planned.rollout).filter(|_| !self.args.allow_removal));
+                if planned.rollout.starts_rollout() && planned.blocking_wave(live).is_none() {
+                    reporter.add(sidecar_removal(&planned.rollout).filter(|_| !self.args.allow_removal));
                     first.get_or_insert(planned);
                 }
             }
         }
         // Where one of them is refused, none is opened.
         match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => Ok(Ok(planned.make(live, 1, &Signing::off(), reporter)?)),
+            Some(planned) => Ok(Ok(planned.build_commits(live, 1, &Signing::disabled(), reporter)?)),
             None => Ok(Ok(None)),
         }
     }
@@ -325,75 +346,80 @@ impl Run<'_> {
     }
 
     /// A rollout that is paused is not started by its name unless its file holds something newer.
-    fn stays_paused(&self, rollout: &Rollout<'_>) -> Option<Refused> {
+    fn paused_refusal(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
         let name = rollout.name();
-        let paused = rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.opens())?;
-        Some(Refused(format!(
+        let paused =
+            rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.starts_rollout())?;
+        Some(TransitionError(format!(
             "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {}` lets it go on",
             paused.batch,
             paused.reason,
-            rollout.course.in_commands()
+            rollout.context.command_arguments()
         )))
     }
 
     /// Writes every staged branch. Nothing is written before everything is made.
-    fn stage(&self, reporter: &mut Reporter, done: &mut Done) -> Result<u8, Failure> {
+    fn write_staged_branches(&self, reporter: &mut Reporter, done: &mut StageOutcome) -> Result<u8, Error> {
         let told = &mut done.staged;
-        let Some(live) = self.opened.live(reporter)? else { return Ok(FINDINGS) };
-        done.behind = super::status::behind(&live)?;
-        let sites = match self.sites(&live, reporter)? {
+        let Some(live) = self.opened.read_deploy_branch_reporting(reporter)? else {
+            return Ok(EXIT_FINDINGS);
+        };
+        done.stale_render = super::status::stale_render_note(&live)?;
+        let sites = match self.read_clusters(&live, reporter)? {
             Ok(sites) => sites,
             Err(code) => return Ok(code),
         };
         let (mut made, mut left) = (Vec::new(), Vec::new());
-        let staged_names = StagedNames::of(&live, &sites);
+        let staged_names = StagedBranchNames::of(&live, &sites);
         for site in &sites {
-            for name in self.names(site) {
-                if let Some(wrong) = staged_names.wrong(site.cluster.as_deref(), &name) {
+            for name in self.selected_names(site) {
+                if let Some(wrong) = staged_names.name_error(site.cluster.as_deref(), &name) {
                     left.push(wrong);
                     continue;
                 }
-                if let Some(planned) = self.plan(&live, (&sites, site), &name, false, reporter)? {
-                    made.extend(planned.make(&live, usize::MAX, &self.signing, reporter)?);
+                if let Some(planned) = self.plan_rollout(&live, (&sites, site), &name, false, reporter)? {
+                    made.extend(planned.build_commits(&live, usize::MAX, &self.signing, reporter)?);
                 }
             }
         }
         if reporter.has_errors() {
-            return Ok(FINDINGS);
+            return Ok(EXIT_FINDINGS);
         }
         // What is in the way of one rollout is not in that of another.
         made.retain(|made| {
-            let in_the_way = made.in_the_way(&live, self.args);
+            let in_the_way = made.foreign_commits_error(&live, self.args);
             let is_refused = in_the_way.as_ref().is_some_and(Diagnostic::is_error);
             left.extend(in_the_way);
             !is_refused
         });
-        let updates: Vec<Option<RefUpdate>> = made.iter().map(|made| made.push(self.args)).collect();
+        let updates: Vec<Option<RefUpdate>> = made.iter().map(|made| made.push_update(self.args)).collect();
         for made in made {
-            told.push(made.write(&live, self.args)?);
+            told.push(made.write_branch(&live, self.args)?);
         }
         reporter.add(left);
-        let code = if self.args.push { self.push(updates, told, reporter)? } else { DONE };
-        Ok(if code == DONE && reporter.has_errors() { FINDINGS } else { code })
+        let code =
+            if self.args.push { self.push_staged_branches(updates, told, reporter)? } else { EXIT_SUCCESS };
+        Ok(if code == EXIT_SUCCESS && reporter.has_errors() { EXIT_FINDINGS } else { code })
     }
 
-    fn push(
+    fn push_staged_branches(
         &self,
         updates: Vec<Option<RefUpdate>>,
-        told: &mut [Told],
+        told: &mut [StagedBranchReport],
         reporter: &Reporter,
-    ) -> Result<u8, Failure> {
+    ) -> Result<u8, Error> {
         let repository = &self.opened.repository;
         let upstream = repository.upstream(&self.opened.branches.remote)?;
-        if upstream == Upstream::Here {
-            reporter
-                .say("pillion: there is no remote to push to: the staged branches are in this repository");
-            return Ok(DONE);
+        if upstream == Upstream::Local {
+            reporter.print_note(
+                "pillion: there is no remote to push to: the staged branches are in this repository",
+            );
+            return Ok(EXIT_SUCCESS);
         }
         let (places, updates): (Vec<usize>, Vec<RefUpdate>) =
             updates.into_iter().enumerate().filter_map(|(i, update)| Some((i, update?))).unzip();
         if updates.is_empty() {
-            return Ok(DONE);
+            return Ok(EXIT_SUCCESS);
         }
         let mut failed = None;
         for (i, outcome) in places.into_iter().zip(repository.push(&upstream, &updates)?) {
@@ -402,192 +428,203 @@ impl Run<'_> {
                 Err(failure) => failed = Some(failure),
             }
         }
-        failed.map_or(Ok(DONE), |failure| Err(failure.into()))
+        failed.map_or(Ok(EXIT_SUCCESS), |failure| Err(failure.into()))
     }
 
     /// Plans one rollout; None where the reporter knows why there is none.
-    fn plan<'s>(
+    fn plan_rollout<'s>(
         &self,
-        live: &Live<'_>,
-        (sites, site): (&[Site], &'s Site),
+        live: &DeployBranch<'_>,
+        (sites, site): (&[ClusterView], &'s ClusterView),
         name: &str,
         starts: bool,
         reporter: &mut Reporter,
-    ) -> Result<Option<Planned<'s>>, Failure> {
+    ) -> Result<Option<PlannedStack<'s>>, Error> {
         let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
-        let examined = branch.examine(live, name)?;
+        let examined = branch.examine_refs(live, name)?;
         let (rollout, mut wrong) = match starts {
             true => {
                 let starts_paused = self.is_named(name);
-                let given = Circumstances { starts, starts_paused, ..self.given.clone() };
-                Rollout::of(site, name, &given)
+                let given = ExternalState {
+                    is_start_requested: starts,
+                    replaces_paused: starts_paused,
+                    ..self.external_state.clone()
+                };
+                RolloutPlan::plan(site, name, &given)
             }
-            false => Rollout::resumed(site, name, &self.given),
+            false => RolloutPlan::plan_resumed(site, name, &self.external_state),
         };
         wrong.extend(too_many_batches(&rollout));
-        wrong.extend(selects_nothing(site, &sites.iter().collect::<Vec<_>>(), name));
+        wrong.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
-            wrong.extend(rewritten(live, &branch, &examined));
+            wrong.extend(rewritten_branch(live, &branch, &examined));
         }
-        let is_refused = wrong.iter().any(crate::diag::Diagnostic::is_error);
+        let is_refused = wrong.iter().any(crate::diagnostics::Diagnostic::is_error);
         reporter.add(wrong);
-        Ok((!is_refused).then_some(Planned { rollout, branch, examined }))
+        Ok((!is_refused).then_some(PlannedStack { rollout, branch, inspection: examined }))
     }
 }
 
 /// A rollout, before its commits are made.
-struct Planned<'s> {
-    rollout: Rollout<'s>,
+struct PlannedStack<'s> {
+    rollout: RolloutPlan<'s>,
     branch: StagedBranch,
-    examined: Examined,
+    inspection: BranchContents,
 }
 
-impl<'s> Planned<'s> {
+impl<'s> PlannedStack<'s> {
     /// Says which cluster of an earlier wave comes first.
-    fn waits(&self, live: &Live<'_>) -> Option<String> {
-        let source = self.rollout.course.source.as_ref().map(|r| r.name.clone());
-        not_before(live, self.rollout.site.cluster.as_deref(), self.rollout.name(), &source)
+    fn blocking_wave(&self, live: &DeployBranch<'_>) -> Option<String> {
+        let source = self.rollout.context.source.as_ref().map(|r| r.name.clone());
+        wave_block_reason(live, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
     }
 
-    fn make(
+    fn build_commits(
         self,
-        live: &Live<'_>,
+        live: &DeployBranch<'_>,
         limit: usize,
         signing: &Signing<'_>,
         reporter: &mut Reporter,
-    ) -> Result<Option<Made<'s>>, Failure> {
-        let kept = if signing.is_on() { self.branch.commits(live)? } else { Vec::new() };
-        let (stack, wrong) = stack(live, &self.rollout, limit, signing, &kept)?;
+    ) -> Result<Option<BuiltStack<'s>>, Error> {
+        let kept = if signing.is_enabled() { self.branch.commits(live)? } else { Vec::new() };
+        let (stack, wrong) = build_stack(live, &self.rollout, limit, signing, &kept)?;
         reporter.add(wrong);
-        let waits = self.waits(live).filter(|_| self.rollout.opens());
-        Ok(stack.map(|stack| Made { planned: self, stack, waits }))
+        let waits = self.blocking_wave(live).filter(|_| self.rollout.starts_rollout());
+        Ok(stack.map(|stack| BuiltStack { planned: self, stack, blocked_by: waits }))
     }
 }
 
 /// The commits of one rollout, before any ref is moved.
-struct Made<'s> {
-    planned: Planned<'s>,
-    stack: Stack,
-    waits: Option<String>,
+struct BuiltStack<'s> {
+    planned: PlannedStack<'s>,
+    stack: CommitStack,
+    blocked_by: Option<String>,
 }
 
-impl Made<'_> {
-    fn whose(&self) -> (String, Option<String>) {
+impl BuiltStack<'_> {
+    fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
         let rollout = &self.planned.rollout;
-        (rollout.name().to_owned(), rollout.site.cluster.as_ref().map(ToString::to_string))
+        (rollout.name().to_owned(), rollout.view.cluster.as_ref().map(ToString::to_string))
     }
 
     /// Says which commits of others the branch holds: an error where it would have to be replaced.
-    fn in_the_way(&self, live: &Live<'_>, args: &StageArgs) -> Option<Diagnostic> {
-        let Planned { branch, examined, rollout } = &self.planned;
+    fn foreign_commits_error(&self, live: &DeployBranch<'_>, args: &StageArgs) -> Option<Diagnostic> {
+        let PlannedStack { branch, inspection: examined, rollout } = &self.planned;
         if args.force {
             return None;
         }
         let config = live.configuration.layout.root.join("pillion.yaml");
-        let options = repository::options(&args.repository, rollout.site.cluster.as_deref());
-        let names = (branch.short(), rollout.name());
+        let options = repository::command_options(&args.repository, rollout.view.cluster.as_deref());
+        let names = (branch.short_name(), rollout.name());
         let mut wrong = foreign_commits(&config, names, &examined.foreign(), &options)?;
-        let is_other = |side: &Side, at: Option<Id>| !side.foreign.is_empty() && at != self.stack.new_tip();
-        let is_refused =
-            is_other(&examined.here, branch.local) || (args.push && is_other(&examined.there, branch.remote));
+        let is_other =
+            |side: &RefContents, at: Option<ObjectId>| !side.foreign.is_empty() && at != self.stack.tip();
+        let is_refused = is_other(&examined.local, branch.local)
+            || (args.push && is_other(&examined.remote, branch.remote));
         // Where nothing is to come, it is only not removed.
-        if !is_refused || self.stack.new_tip().is_none() {
+        if !is_refused || self.stack.tip().is_none() {
             wrong.severity = Severity::Warning;
         }
         Some(wrong)
     }
 
     /// What a push has to do; a branch is removed only where all of it is pillion's own.
-    fn push(&self, args: &StageArgs) -> Option<RefUpdate> {
-        let (tip, there) = (self.stack.new_tip(), &self.planned.examined.there);
-        let may_write = args.force || if tip.is_some() { there.foreign.is_empty() } else { there.is_own() };
-        self.planned.branch.push(tip).filter(|_| may_write)
+    fn push_update(&self, args: &StageArgs) -> Option<RefUpdate> {
+        let (tip, there) = (self.stack.tip(), &self.planned.inspection.remote);
+        let may_write =
+            args.force || if tip.is_some() { there.foreign.is_empty() } else { there.is_removable() };
+        self.planned.branch.push_update(tip).filter(|_| may_write)
     }
 
-    fn write(self, live: &Live<'_>, args: &StageArgs) -> Result<Told, Failure> {
-        let written = match self.stack.new_tip().is_some() || self.planned.examined.here.is_own() {
-            true => self.planned.branch.write(live, &self.stack)?,
-            false => Written::Nothing,
+    fn write_branch(self, live: &DeployBranch<'_>, args: &StageArgs) -> Result<StagedBranchReport, Error> {
+        let written = match self.stack.tip().is_some() || self.planned.inspection.local.is_removable() {
+            true => self.planned.branch.update_ref(live, &self.stack)?,
+            false => BranchUpdate::Absent,
         };
-        let (sidecar_set, cluster) = self.whose();
-        let Self { planned: Planned { rollout, branch, examined }, stack, waits } = self;
-        Ok(Told {
-            options: repository::options(&args.repository, cluster.as_deref()),
+        let (sidecar_set, cluster) = self.sidecar_set_and_cluster();
+        let Self {
+            planned: PlannedStack { rollout, branch, inspection: examined },
+            stack,
+            blocked_by: waits,
+        } = self;
+        Ok(StagedBranchReport {
+            command_options: repository::command_options(&args.repository, cluster.as_deref()),
             sidecar_set,
             cluster,
-            branch: branch.short().to_owned(),
+            branch: branch.short_name().to_owned(),
             base: stack.base,
             commits: stack.commits.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
-            end: end(&rollout),
+            end: end_json(&rollout),
             written,
             pushed: false,
-            overwritten: examined.foreign().iter().map(|c| (c.id, c.subject().to_owned())).collect(),
-            waits,
-            opens: rollout.opens(),
+            overwritten_commits: examined.foreign().iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            blocked_by: waits,
+            starts: rollout.starts_rollout(),
             paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),
-            newer: rollout.newer().map(|name| name_text(&name).to_owned()),
+            newer_revision: rollout.newer_source().map(|name| revision_text(&name).to_owned()),
         })
     }
 }
 
-fn end(rollout: &Rollout<'_>) -> Value {
+fn end_json(rollout: &RolloutPlan<'_>) -> Value {
     match rollout.end() {
-        End::Close => json!({"kind": "Close"}),
-        End::Rest(rest) => json!({"kind": rest.kind(), "reason": rest.to_string()}),
-        End::TooMany => json!({"kind": "More", "reason": "more batches follow"}),
+        RolloutEnd::Complete => json!({"kind": "Complete"}),
+        RolloutEnd::Blocked(rest) => json!({"kind": rest.kind(), "reason": rest.to_string()}),
+        RolloutEnd::TooManyBatches => json!({"kind": "More", "reason": "more batches follow"}),
     }
 }
 
-impl Done {
-    fn text(&self) -> String {
+impl StageOutcome {
+    fn to_text(&self) -> String {
         let mut text = String::new();
         for started in &self.started {
-            let Started { sidecar_set, cluster, commit, place } = started;
-            let set = called(sidecar_set, cluster.as_deref());
+            let StartedRollout { sidecar_set, cluster, commit, location: place } = started;
+            let set = display_name(sidecar_set, cluster.as_deref());
             let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
         }
-        self.staged.iter().for_each(|told| told.text(&mut text));
+        self.staged.iter().for_each(|told| told.write_text(&mut text));
         if text.is_empty() {
             text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
         }
-        text.push_str(self.behind.as_deref().unwrap_or_default());
+        text.push_str(self.stale_render.as_deref().unwrap_or_default());
         text
     }
 
-    fn json(&self) -> String {
-        let started = |s: &Started| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
+    fn to_json(&self) -> String {
+        let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
         let document = json!({
             "apiVersion": "pillion.dev/v1alpha1",
             "kind": "Stage",
             "started": self.started.iter().map(started).collect::<Vec<_>>(),
-            "items": self.staged.iter().map(Told::json).collect::<Vec<_>>(),
+            "items": self.staged.iter().map(StagedBranchReport::to_json).collect::<Vec<_>>(),
         });
         format!("{document}\n")
     }
 }
 
-fn called(sidecar_set: &str, cluster: Option<&str>) -> String {
+fn display_name(sidecar_set: &str, cluster: Option<&str>) -> String {
     cluster.map_or_else(|| sidecar_set.to_owned(), |cluster| format!("{sidecar_set} in {cluster}"))
 }
 
-impl Told {
-    fn text(&self, text: &mut String) {
+impl StagedBranchReport {
+    fn write_text(&self, text: &mut String) {
         let what = match self.written {
-            Written::Same => "is as it was",
-            Written::Made => "is made",
-            Written::Follows => "follows",
-            Written::Anew => "is made anew",
-            Written::Removed => "is removed",
-            Written::Nothing => "is not needed",
+            BranchUpdate::Unchanged => "is as it was",
+            BranchUpdate::Created => "is made",
+            BranchUpdate::Rebased => "follows",
+            BranchUpdate::Replaced => "is made anew",
+            BranchUpdate::Removed => "is removed",
+            BranchUpdate::Absent => "is not needed",
         };
         let what = match self.written {
-            Written::Follows => format!("{what} {}", self.base.short()),
+            BranchUpdate::Rebased => format!("{what} {}", self.base.short()),
             _ => what.to_owned(),
         };
-        let set = called(&self.sidecar_set, self.cluster.as_deref());
+        let set = display_name(&self.sidecar_set, self.cluster.as_deref());
         let pushed = if self.pushed { ", and pushed" } else { "" };
         let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
-        for (id, subject) in self.overwritten.iter().filter(|_| self.pushed || self.written == Written::Anew)
+        for (id, subject) in
+            self.overwritten_commits.iter().filter(|_| self.pushed || self.written == BranchUpdate::Replaced)
         {
             let _ = writeln!(text, "  it held {} (\"{subject}\"), which pillion did not make", id.short());
         }
@@ -602,39 +639,39 @@ impl Told {
             let _ = writeln!(
                 text,
                 "  paused {paused}; `pillion resume {}{}` lets this follow",
-                self.sidecar_set, self.options
+                self.sidecar_set, self.command_options
             );
         }
-        if let Some(newer) = &self.newer {
+        if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
                 "  its file holds {newer}, which waits: `pillion stage --start {}{}` rolls that out in place of this",
-                self.sidecar_set, self.options
+                self.sidecar_set, self.command_options
             );
         }
-        match &self.waits {
+        match &self.blocked_by {
             Some(reason) => {
                 let _ = writeln!(text, "  not to be opened yet: {reason}");
             }
-            None if self.opens && self.paused.is_none() => {
-                let how = format!("pillion stage --start {}{}", self.sidecar_set, self.options);
+            None if self.starts && self.paused.is_none() => {
+                let how = format!("pillion stage --start {}{}", self.sidecar_set, self.command_options);
                 let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
             }
             None => {}
         }
     }
 
-    fn json(&self) -> Value {
-        let commits = |all: &[(Id, String)]| -> Vec<Value> {
+    fn to_json(&self) -> Value {
+        let commits = |all: &[(ObjectId, String)]| -> Vec<Value> {
             all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
         };
         let written = match self.written {
-            Written::Same => "Same",
-            Written::Made => "Made",
-            Written::Follows => "Follows",
-            Written::Anew => "Anew",
-            Written::Removed => "Removed",
-            Written::Nothing => "Nothing",
+            BranchUpdate::Unchanged => "Same",
+            BranchUpdate::Created => "Made",
+            BranchUpdate::Rebased => "Follows",
+            BranchUpdate::Replaced => "Anew",
+            BranchUpdate::Removed => "Removed",
+            BranchUpdate::Absent => "Nothing",
         };
         json!({
             "sidecarSet": self.sidecar_set,
@@ -643,11 +680,11 @@ impl Told {
             "base": self.base.to_string(),
             "written": written,
             "pushed": self.pushed,
-            "overwritten": commits(&self.overwritten),
+            "overwritten": commits(&self.overwritten_commits),
             "commits": commits(&self.commits),
-            "waits": self.waits,
+            "waits": self.blocked_by,
             "paused": self.paused,
-            "newer": self.newer,
+            "newer": self.newer_revision,
             "end": self.end,
         })
     }

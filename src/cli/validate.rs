@@ -1,16 +1,16 @@
 //! `pillion validate`: the verdict of Kruise's own validation on every SidecarSet.
 
 use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{first_pass, gather_files};
-use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, USAGE, to_stdout};
-use crate::diag::{Code, Diagnostic, Label, json, sarif};
+use super::pipeline::{collect_files, collect_inputs};
+use super::reporter::Reporter;
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
 use crate::model::ledger::decode;
-use crate::model::sidecar_set::Mode;
+use crate::model::sidecar_set::DecodeMode;
 use crate::read::Input;
-use crate::render::{check_sets, read_sets, read_states};
-use crate::stage::{Configuration, Site, Sources, gather_ledgers, selects_nothing};
-use crate::write::Failure;
+use crate::render::{read_sets, read_states, validate_sets};
+use crate::stage::{ClusterView, Configuration, ViewSources, gather_ledgers, unmatched_selector};
+use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,11 +24,11 @@ pub(super) struct ValidateArgs {
     old: Vec<PathBuf>,
     /// How the findings are printed
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    output: ValidateOutput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum ValidateOutput {
     /// Messages on standard error
     Text,
     /// A `Diagnostics` document on standard output
@@ -38,40 +38,46 @@ enum Output {
 }
 
 /// Runs `pillion validate`.
-pub(super) fn run(args: &ValidateArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let mut inputs = inputs::find(&args.inputs, common, None);
+pub(super) fn run(args: &ValidateArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+    let mut inputs = inputs::find_inputs(&args.inputs, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
-    let is_unusable = inputs.is_unusable;
+    let is_unusable = inputs.is_invalid;
     let mut checked = 0;
     if !is_unusable {
-        let (sets, found) = findings(args, common, &mut inputs);
+        let (sets, found) = validate_inputs(args, common, &mut inputs);
         checked = sets;
         reporter.add(found);
     }
     let code = match (is_unusable, reporter.has_errors()) {
-        (true, _) => USAGE,
-        (false, true) => FINDINGS,
-        (false, false) => DONE,
+        (true, _) => EXIT_USAGE,
+        (false, true) => EXIT_FINDINGS,
+        (false, false) => EXIT_SUCCESS,
     };
     match args.output {
-        Output::Text if code == DONE => to_stdout(&format!(
+        ValidateOutput::Text if code == EXIT_SUCCESS => print_text(&format!(
             "{checked} SidecarSet{} without an error\n",
             if checked == 1 { "" } else { "s" }
         ))?,
-        Output::Text => {}
-        Output::Json => to_stdout(&json::render(&reporter.take()))?,
-        Output::Sarif => to_stdout(&sarif::render(&reporter.take(), env!("CARGO_PKG_VERSION")))?,
+        ValidateOutput::Text => {}
+        ValidateOutput::Json => print_text(&json::render(&reporter.take_diagnostics()))?,
+        ValidateOutput::Sarif => {
+            print_text(&sarif::render(&reporter.take_diagnostics(), env!("CARGO_PKG_VERSION")))?
+        }
     }
     Ok(code)
 }
 
 /// Returns how many sets were checked, and what is wrong with them.
-fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (usize, Vec<Diagnostic>) {
-    let mut first = first_pass(inputs, common);
-    let mut gathered = std::mem::take(&mut first.gathered);
-    gathered.merge(first.gather_further(&inputs.sidecar_sets));
-    let states = gather_files(&inputs.history, inputs.files);
-    let old = gather_files(&crate::read::named(&args.old), inputs.files);
+fn validate_inputs(
+    args: &ValidateArgs,
+    common: &GlobalArgs,
+    inputs: &mut Inputs<'_>,
+) -> (usize, Vec<Diagnostic>) {
+    let mut first = collect_inputs(inputs, common);
+    let mut gathered = std::mem::take(&mut first.collected);
+    gathered.merge(first.collect_additional(&inputs.sidecar_sets));
+    let states = collect_files(&inputs.history, inputs.files);
+    let old = collect_files(&crate::read::inputs_from_paths(&args.old), inputs.files);
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
@@ -82,43 +88,43 @@ fn findings(args: &ValidateArgs, common: &Common, inputs: &mut Inputs<'_>) -> (u
         let nothing = Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs").help(
             "a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
         );
-        let places = args.inputs.paths.iter().map(|p| Label::whole_file(p.to_string_lossy()));
+        let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
         diagnostics.push(places.fold(nothing, Diagnostic::at));
     }
-    let (sets, wrong) = read_sets(&gathered.sidecar_sets, Mode::Validate);
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(wrong);
-    let (history, wrong) = read_states(&states.sidecar_sets, Mode::Validate);
+    let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(wrong);
     // What is wrong with an old state cannot be mended any more.
-    let (old, _) = read_states(&old.sidecar_sets, Mode::Validate);
-    diagnostics.extend(check_sets(&sets, &old, &history));
-    if inputs.is_whole {
-        diagnostics.extend(wrong_with_ledgers(inputs));
+    let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(validate_sets(&sets, &old, &history));
+    if inputs.is_complete {
+        diagnostics.extend(check_ledgers(inputs));
     }
-    if inputs.is_whole && !diagnostics.iter().any(Diagnostic::is_error) {
-        diagnostics.extend(selections(inputs));
+    if inputs.is_complete && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.extend(check_selections(inputs));
     }
     (sets.len(), diagnostics)
 }
 
 /// Finds SidecarSets that select nothing, in a repository that has workloads; what a command builds is not looked at.
-fn selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+fn check_selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
     let (repository, layout) = (inputs.repository.clone(), inputs.layout.clone());
     if repository.build.is_some() || repository.clusters.iter().any(|cluster| cluster.build.is_some()) {
         return Vec::new();
     }
     let configuration = Configuration { repository, layout, document: None };
     let mut sites = Vec::new();
-    for cluster in inputs.clusters() {
+    for cluster in inputs.selected_clusters() {
         let cluster = cluster.as_ref().map(|c| &*c.name);
-        let from = Sources { files: inputs.files, ledgers: inputs.files, built: None, cluster };
-        sites.push(Site::load(&configuration, &from).0);
+        let from = ViewSources { files: inputs.files, ledgers: inputs.files, built: None, cluster };
+        sites.push(ClusterView::load(&configuration, &from).0);
     }
-    let all: Vec<&Site> = sites.iter().collect();
+    let all: Vec<&ClusterView> = sites.iter().collect();
     let mut found: Vec<Diagnostic> = Vec::new();
     for site in &sites {
         for set in &site.prepared.sets {
-            let wrong = selects_nothing(site, &all, &set.name);
+            let wrong = unmatched_selector(site, &all, &set.name);
             found.extend(wrong.filter(|wrong| !found.contains(wrong)));
         }
     }
@@ -126,8 +132,8 @@ fn selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
 }
 
 /// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
-fn wrong_with_ledgers(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
-    let (ledgers, mut wrong) = inputs.layout.ledgers(inputs.files);
+fn check_ledgers(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
+    let (ledgers, mut wrong) = inputs.layout.find_ledgers(inputs.files);
     let ledgers: Vec<Input> = ledgers.into_iter().map(|ledger| ledger.input).collect();
     let (gathered, more) = gather_ledgers(&ledgers, inputs.files);
     wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));

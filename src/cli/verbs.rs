@@ -1,18 +1,18 @@
 //! `pause`, `resume`, `approve`: what a person does to a rollout, each a commit on its ledger; and what all such verbs
 //! share.
 
-use super::known::Known;
-use super::person::person;
-use super::report::Reporter;
-use super::repository::{self, Opened, Put, RepositoryArgs};
+use super::author::current_author;
+use super::reporter::Reporter;
+use super::repository::{self, PushOutcome, RepoContext, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, USAGE, clock, to_stdout};
-use crate::diag::{Code, Diagnostic};
-use crate::git::{Identity, Release, Signing, trailer};
-use crate::model::ledger::{Ledger, name_text};
-use crate::plan::Circumstances;
-use crate::stage::verbs::{self, Refused};
-use crate::stage::{Change, Failure, Live, Site, commit, verify};
+use super::sidecar_set_names::SidecarSetNames;
+use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git::{Identity, ReleaseStamp, Signing, trailer};
+use crate::model::ledger::{Ledger, revision_text};
+use crate::rollout::ExternalState;
+use crate::stage::transitions::{self, TransitionError};
+use crate::stage::{ClusterView, DeployBranch, Error, LedgerCommit, commit_ledger, verify};
 use crate::write;
 use clap::Args;
 
@@ -22,7 +22,7 @@ pub(super) struct PauseArgs {
     /// The SidecarSet
     name: String,
     /// Why, for those who read the commit
-    #[arg(long, default_value = "by hand", value_parser = in_words)]
+    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -53,14 +53,14 @@ pub(super) struct ApproveArgs {
 pub(super) struct LedgerArgs {
     #[command(flatten)]
     pub(super) repository: RepositoryArgs,
-    /// Leave the commit at refs/pillion/outbox instead of pushing it to the live branch
+    /// Leave the commit at refs/pillion/outbox instead of pushing it to the deploy branch
     #[arg(long)]
     pub(super) no_push: bool,
 }
 
 /// What a verb wants, once it has seen the ledger.
-pub(super) struct Wanted {
-    pub(super) after: Ledger,
+pub(super) struct LedgerChange {
+    pub(super) ledger: Ledger,
     pub(super) action: &'static str,
     pub(super) subject: String,
     pub(super) body: String,
@@ -68,15 +68,15 @@ pub(super) struct Wanted {
     /// What a person has to know besides.
     pub(super) notes: Vec<String>,
     /// What a person does next: a command without its options, and what comes of it.
-    pub(super) next: Option<(String, &'static str)>,
+    pub(super) next_command: Option<(String, &'static str)>,
 }
 
 /// What a verb decides on.
-pub(super) struct Seen<'a> {
+pub(super) struct VerbContext<'a> {
     /// What is live.
-    pub(super) live: &'a Live<'a>,
+    pub(super) deploy_branch: &'a DeployBranch<'a>,
     /// The cluster.
-    pub(super) site: &'a Site,
+    pub(super) cluster_view: &'a ClusterView,
     /// Who does it, `NAME <ADDRESS>`.
     pub(super) by: &'a str,
     /// The day, `YYYY-MM-DD` in UTC.
@@ -84,246 +84,272 @@ pub(super) struct Seen<'a> {
 }
 
 /// Why a verb is not done.
-pub(super) enum Stop {
+pub(super) enum VerbError {
     /// It does not apply.
-    Refused(Refused),
+    NotApplicable(TransitionError),
     /// Git failed.
-    Failed(Failure),
+    Git(Error),
 }
 
-impl From<Refused> for Stop {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+impl From<TransitionError> for VerbError {
+    fn from(refused: TransitionError) -> Self {
+        Self::NotApplicable(refused)
     }
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+impl From<Error> for VerbError {
+    fn from(failure: Error) -> Self {
+        Self::Git(failure)
     }
 }
 
-impl Wanted {
+impl LedgerChange {
     pub(super) fn new(after: Ledger, action: &'static str, subject: String, body: String) -> Self {
-        Self { after, action, subject, body, trailers: Vec::new(), notes: Vec::new(), next: None }
+        Self {
+            ledger: after,
+            action,
+            subject,
+            body,
+            trailers: Vec::new(),
+            notes: Vec::new(),
+            next_command: None,
+        }
     }
 
     /// Names the command that a person types next.
-    pub(super) fn then(self, command: String, what: &'static str) -> Self {
-        Self { next: Some((command, what)), ..self }
+    pub(super) fn with_next_command(self, command: String, what: &'static str) -> Self {
+        Self { next_command: Some((command, what)), ..self }
     }
 }
 
 /// Runs `pillion pause`.
 pub(super) fn pause(
     args: &PauseArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
-    change(&args.ledger, common, reporter, |seen| {
-        let site = seen.site;
-        let before = ledger_of(site, &args.name)?;
+) -> Result<u8, write::Error> {
+    commit_change(&args.ledger, common, reporter, |seen| {
+        let site = seen.cluster_view;
+        let before = find_ledger(site, &args.name)?;
         let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
         let body = "Nothing more is released until `pillion resume`.".to_owned();
-        let after = verbs::pause(&before, &args.reason, Some(seen.by))?;
+        let after = transitions::pause(&before, &args.reason, Some(seen.by))?;
         let resume = format!("pillion resume {}", args.name);
-        Ok(Wanted::new(after, "Pause", subject, body).then(resume, "lets it go on"))
+        Ok(LedgerChange::new(after, "Pause", subject, body).with_next_command(resume, "lets it go on"))
     })
 }
 
 /// Runs `pillion resume`.
 pub(super) fn resume(
     args: &ResumeArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
-    change(&args.ledger, common, reporter, |seen| {
-        let site = seen.site;
-        let before = ledger_of(site, &args.name)?;
-        let source = site.course(&args.name).0.source.map(|r| r.name);
-        let after = verbs::resume(&before, &source)?;
+) -> Result<u8, write::Error> {
+    commit_change(&args.ledger, common, reporter, |seen| {
+        let site = seen.cluster_view;
+        let before = find_ledger(site, &args.name)?;
+        let source = site.rollout_context(&args.name).0.source.map(|r| r.name);
+        let after = transitions::resume(&before, &source)?;
         let (subject, body) = match &before.paused {
             Some(paused) => {
                 (format!("resume at batch {}", paused.batch), format!("It was paused: {}", paused.reason))
             }
             None => (
-                format!("stage {} again", name_text(&source)),
+                format!("stage {} again", revision_text(&source)),
                 "It was rolled back, and may be rolled out again.".to_owned(),
             ),
         };
         let stage = format!("pillion stage {}", args.name);
-        Ok(Wanted::new(after, "Resume", subject, body).then(stage, "shows what comes"))
+        Ok(LedgerChange::new(after, "Resume", subject, body).with_next_command(stage, "shows what comes"))
     })
 }
 
 /// Runs `pillion approve`.
 pub(super) fn approve(
     args: &ApproveArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
-    change(&args.ledger, common, reporter, |seen| {
-        let site = seen.site;
-        let before = ledger_of(site, &args.name)?;
-        let (course, _) = site.course(&args.name);
-        let given = Circumstances { today: Some(seen.today.to_owned()), ..Circumstances::default() };
-        let plan = verify::digest_of(&course, &before, args.batch, &given).ok_or_else(|| {
+) -> Result<u8, write::Error> {
+    commit_change(&args.ledger, common, reporter, |seen| {
+        let site = seen.cluster_view;
+        let before = find_ledger(site, &args.name)?;
+        let (course, _) = site.rollout_context(&args.name);
+        let given = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
+        let plan = verify::upcoming_batch_digest(&course, &before, args.batch, &given).ok_or_else(|| {
             let why = format!(
                 "no batch {} of `{}` lies ahead: `pillion plan` shows those that do",
                 args.batch, args.name
             );
-            Refused(why)
+            TransitionError(why)
         })?;
-        let after = verbs::approve(&before, args.batch, &plan)?;
+        let after = transitions::approve(&before, args.batch, &plan)?;
         let subject = format!("approve batch {}", args.batch);
         let body = "The approval is for this plan alone: other workloads or sizes need another.".to_owned();
         let trailers = vec![(trailer::PLAN, plan)];
-        let wanted = Wanted { trailers, ..Wanted::new(after, "Approve", subject, body) };
-        Ok(wanted.then(format!("pillion status {}", args.name), "shows what the rollout waits for"))
+        let wanted = LedgerChange { trailers, ..LedgerChange::new(after, "Approve", subject, body) };
+        Ok(wanted
+            .with_next_command(format!("pillion status {}", args.name), "shows what the rollout waits for"))
     })
 }
 
 /// A reason is read in the subject of a commit: blank ones would leave it without an end.
-pub(super) fn in_words(reason: &str) -> Result<String, String> {
+pub(super) fn parse_reason(reason: &str) -> Result<String, String> {
     match reason.trim() {
         "" => Err("say why in a word or more, or leave the option out".to_owned()),
         words => Ok(words.to_owned()),
     }
 }
 
-pub(super) fn ledger_of(site: &Site, name: &str) -> Result<Ledger, Refused> {
-    let unknown = || Refused(Known::of(site).unknown([&name.to_owned()]).unwrap_or_default());
+pub(super) fn find_ledger(site: &ClusterView, name: &str) -> Result<Ledger, TransitionError> {
+    let unknown = || {
+        TransitionError(
+            SidecarSetNames::from_cluster(site).unknown_name_message([&name.to_owned()]).unwrap_or_default(),
+        )
+    };
     site.prepared.ledgers.get(name).cloned().ok_or_else(unknown)
 }
 
 /// Reads what is live, lets the verb decide, and releases the commit in the name of the person who does it. Somebody
 /// else's commit in between is no failure: the verb decides anew.
-pub(super) fn change(
+pub(super) fn commit_change(
     args: &LedgerArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-    decide: impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
-) -> Result<u8, write::Failure> {
-    change_despite(args, common, reporter, |_, _| false, decide)
+    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, VerbError>,
+) -> Result<u8, write::Error> {
+    commit_change_despite(args, common, reporter, |_, _| false, decide)
 }
 
 /// The same for a verb that is the answer to some errors: those that it `answers` do not stop it.
-pub(super) fn change_despite(
+pub(super) fn commit_change_despite(
     args: &LedgerArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-    answers: impl Fn(&Site, &Diagnostic) -> bool,
-    decide: impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
-) -> Result<u8, write::Failure> {
+    answers: impl Fn(&ClusterView, &Diagnostic) -> bool,
+    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, VerbError>,
+) -> Result<u8, write::Error> {
     let mut said = String::new();
-    let result = try_change(args, common, reporter, (&answers, &decide), &mut said);
-    let code = repository::settle(result, reporter)?;
-    if code == DONE {
-        to_stdout(&said)?;
+    let result = try_commit_change(args, common, reporter, (&answers, &decide), &mut said);
+    let code = repository::to_exit_code(result, reporter)?;
+    if code == EXIT_SUCCESS {
+        print_text(&said)?;
     }
     Ok(code)
 }
 
-fn try_change(
+fn try_commit_change(
     args: &LedgerArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-    (answers, decide): (&impl Fn(&Site, &Diagnostic) -> bool, &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>),
+    (answers, decide): (
+        &impl Fn(&ClusterView, &Diagnostic) -> bool,
+        &impl Fn(&VerbContext<'_>) -> Result<LedgerChange, VerbError>,
+    ),
     said: &mut String,
-) -> Result<u8, Failure> {
-    let Some(opened) = repository::open_to_commit(&args.repository, common, reporter)? else {
-        return Ok(USAGE);
+) -> Result<u8, Error> {
+    let Some(opened) = repository::open_for_commit(&args.repository, common, reporter)? else {
+        return Ok(EXIT_USAGE);
     };
-    let person = person(&opened.repository)?;
-    let verb = Verb { args, opened: &opened, person: &person };
+    let person = current_author(&opened.repository)?;
+    let verb = VerbRun { args, opened: &opened, person: &person };
     let code = with_retry(&opened, reporter, |reporter| {
-        let Some(live) = opened.live(reporter)? else { return Ok(Attempt::Done(FINDINGS)) };
-        let Some(clusters) = repository::clusters(&live, &args.repository, reporter) else {
-            return Ok(Attempt::Done(USAGE));
+        let Some(live) = opened.read_deploy_branch_reporting(reporter)? else {
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         };
-        let Some(cluster) = only_one(&clusters, reporter) else { return Ok(Attempt::Done(USAGE)) };
-        verb.once(&live, cluster, reporter, (answers, decide), said)
+        let Some(clusters) = repository::select_clusters(&live, &args.repository, reporter) else {
+            return Ok(Attempt::Done(EXIT_USAGE));
+        };
+        let Some(cluster) = single_cluster(&clusters, reporter) else { return Ok(Attempt::Done(EXIT_USAGE)) };
+        verb.attempt(&live, cluster, reporter, (answers, decide), said)
     })?;
-    Ok(code.unwrap_or(ENVIRONMENT))
+    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
 }
 
 /// Returns the one cluster that a verb is for; None: there are several, and the reporter says so.
-pub(super) fn only_one<'c>(clusters: &[Option<&'c str>], reporter: &Reporter) -> Option<Option<&'c str>> {
+pub(super) fn single_cluster<'c>(
+    clusters: &[Option<&'c str>],
+    reporter: &Reporter,
+) -> Option<Option<&'c str>> {
     if let [cluster] = clusters {
         return Some(*cluster);
     }
     let known: Vec<_> = clusters.iter().flatten().copied().collect();
-    reporter.error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
+    reporter.print_error(&format!("pillion: say which cluster with `--cluster`: {}", known.join(", ")));
     None
 }
 
 /// Returns the command that releases what was left at the outbox.
-pub(super) fn release_command(opened: &Opened) -> Result<String, Failure> {
-    let here = format!("git branch --force {} refs/pillion/outbox", opened.branches.live);
+pub(super) fn release_command(opened: &RepoContext) -> Result<String, Error> {
+    let here = format!("git branch --force {} refs/pillion/outbox", opened.branches.deploy);
     Ok(opened.push_command()?.unwrap_or(here))
 }
 
 /// What every attempt of a verb needs.
-struct Verb<'a> {
+struct VerbRun<'a> {
     args: &'a LedgerArgs,
-    opened: &'a Opened,
+    opened: &'a RepoContext,
     person: &'a Identity,
 }
 
-impl Verb<'_> {
-    fn once(
+impl VerbRun<'_> {
+    fn attempt(
         &self,
-        live: &Live<'_>,
+        live: &DeployBranch<'_>,
         cluster: Option<&str>,
         reporter: &mut Reporter,
         (answers, decide): (
-            &impl Fn(&Site, &Diagnostic) -> bool,
-            &impl Fn(&Seen<'_>) -> Result<Wanted, Stop>,
+            &impl Fn(&ClusterView, &Diagnostic) -> bool,
+            &impl Fn(&VerbContext<'_>) -> Result<LedgerChange, VerbError>,
         ),
         said: &mut String,
-    ) -> Result<Attempt<u8>, Failure> {
-        let (site, wrong) = live.site(cluster);
+    ) -> Result<Attempt<u8>, Error> {
+        let (site, wrong) = live.cluster_view(cluster);
         // What is not staged yet has nothing to do with what a person says here.
-        let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !answers(&site, d);
+        let counts = |d: &Diagnostic| d.code != Code::NotStaged && !answers(&site, d);
         reporter.add(wrong.into_iter().filter(counts));
         if reporter.has_errors() {
-            return Ok(Attempt::Done(FINDINGS));
+            return Ok(Attempt::Done(EXIT_FINDINGS));
         }
         let (by, today) = (self.person.to_string(), clock::today());
-        let wanted = match decide(&Seen { live, site: &site, by: &by, today: &today }) {
-            Ok(wanted) => wanted,
-            Err(Stop::Refused(refused)) => {
-                reporter.failure(&refused);
-                return Ok(Attempt::Done(FINDINGS));
-            }
-            Err(Stop::Failed(failure)) => return Err(failure),
-        };
-        let Wanted { after, action, subject, body, trailers, notes, next } = wanted;
-        let change = Change { after: &after, action, subject, body, trailers };
-        let (made, wrong) = commit(live, &site, &change, &Signing::off())?;
+        let wanted =
+            match decide(&VerbContext { deploy_branch: live, cluster_view: &site, by: &by, today: &today }) {
+                Ok(wanted) => wanted,
+                Err(VerbError::NotApplicable(refused)) => {
+                    reporter.print_failure(&refused);
+                    return Ok(Attempt::Done(EXIT_FINDINGS));
+                }
+                Err(VerbError::Git(failure)) => return Err(failure),
+            };
+        let LedgerChange { ledger: after, action, subject, body, trailers, notes, next_command: next } =
+            wanted;
+        let change = LedgerCommit { after: &after, action, subject, body, trailers };
+        let (made, wrong) = commit_ledger(live, &site, &change, &Signing::disabled())?;
         reporter.add(wrong);
-        let Some(made) = made else { return Ok(Attempt::Done(FINDINGS)) };
-        let release = Release { at: clock::now(), by: Some(self.person) };
+        let Some(made) = made else { return Ok(Attempt::Done(EXIT_FINDINGS)) };
+        let release = ReleaseStamp { at: clock::now(), by: Some(self.person) };
         let put = match self.args.no_push {
-            true => self.opened.leave(made.id, &release)?,
+            true => self.opened.save_to_outbox(made.id, &release)?,
             false => self.opened.release(live, made.id, &release)?,
         };
         Ok(match put {
-            Put::At(id, place) | Put::Same(id, place) => {
+            PushOutcome::Pushed(id, place) | PushOutcome::Unchanged(id, place) => {
                 let next = next.map(|(command, what)| {
-                    (format!("{command}{}", repository::options(&self.args.repository, cluster)), what)
+                    (
+                        format!("{command}{}", repository::command_options(&self.args.repository, cluster)),
+                        what,
+                    )
                 });
                 let notes: String = notes.iter().map(|note| format!("\n{note}")).collect();
                 let what = format!("{} {}", id.short(), made.subject());
-                *said = self.done(&what, &format!("{place}{notes}"), next)?;
-                Attempt::Done(DONE)
+                *said = self.success_text(&what, &format!("{place}{notes}"), next)?;
+                Attempt::Done(EXIT_SUCCESS)
             }
-            Put::Moved(lost) => Attempt::Lost(lost),
+            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
         })
     }
 
     /// Says what was done, where it is now, and what a person types next.
-    fn done(&self, what: &str, place: &str, next: Option<(String, &str)>) -> Result<String, Failure> {
+    fn success_text(&self, what: &str, place: &str, next: Option<(String, &str)>) -> Result<String, Error> {
         let next = match (self.args.no_push, next) {
             (true, _) => Some((release_command(self.opened)?, "releases it")),
             (false, next) => next,

@@ -8,11 +8,11 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::collections::BTreeMap;
 
 /// The name of the files that hold attributes.
-pub(super) const FILE: &[u8] = b".gitattributes";
+pub(super) const GITATTRIBUTES: &[u8] = b".gitattributes";
 
 /// What a line says of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+enum AttributeState {
     Set,
     Unset,
     Unspecified,
@@ -20,20 +20,20 @@ enum State {
 }
 
 /// One line: a pattern and what it says, in its order.
-struct Rule {
+struct AttributeRule {
     pattern: Gitignore,
-    says: Vec<(String, State)>,
+    attributes: Vec<(String, AttributeState)>,
 }
 
 /// One `.gitattributes` file.
-pub(super) struct Rules {
-    rules: Vec<Rule>,
-    macros: BTreeMap<String, Vec<(String, State)>>,
+pub(super) struct GitAttributes {
+    rules: Vec<AttributeRule>,
+    macros: BTreeMap<String, Vec<(String, AttributeState)>>,
 }
 
 /// How git stores a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Storing {
+pub(super) enum BlobConversion {
     /// Byte for byte.
     AsIs,
     /// With LF for each CRLF.
@@ -44,7 +44,7 @@ pub(super) enum Storing {
     Filter(String),
 }
 
-impl Rules {
+impl GitAttributes {
     /// Reads a file; lines that git would not understand count for nothing, as in git.
     pub(super) fn parse(text: &[u8], is_root: bool) -> Self {
         let text = String::from_utf8_lossy(text);
@@ -54,85 +54,96 @@ impl Rules {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let Some((pattern, rest)) = pattern(line) else { continue };
-            let says: Vec<_> = rest.split_ascii_whitespace().filter_map(state).collect();
+            let Some((pattern, rest)) = split_pattern(line) else { continue };
+            let says: Vec<_> = rest.split_ascii_whitespace().filter_map(parse_attribute).collect();
             match pattern.strip_prefix("[attr]") {
                 Some(name) if is_root => drop(read.macros.insert(name.to_owned(), says)),
                 Some(_) => {}
-                None => read.rules.extend(matcher(&pattern).map(|pattern| Rule { pattern, says })),
+                None => read.rules.extend(
+                    build_matcher(&pattern).map(|pattern| AttributeRule { pattern, attributes: says }),
+                ),
             }
         }
         read
     }
 
     /// Decides what is not decided yet about a file, whose path is relative to the folder of these rules.
-    fn decide(&self, path: &str, macros: &Macros<'_>, decided: &mut BTreeMap<String, State>) {
+    fn apply_rules(
+        &self,
+        path: &str,
+        macros: &AttributeMacros<'_>,
+        decided: &mut BTreeMap<String, AttributeState>,
+    ) {
         for rule in self.rules.iter().rev() {
             if rule.pattern.matched(path, false).is_ignore() {
-                fill(&rule.says, macros, decided);
+                apply_attributes(&rule.attributes, macros, decided);
             }
         }
     }
 }
 
-type Macros<'a> = BTreeMap<&'a str, &'a [(String, State)]>;
+type AttributeMacros<'a> = BTreeMap<&'a str, &'a [(String, AttributeState)]>;
 
 // git attr.c fill_one: the last word wins, so what is decided stays; a macro that is set says more words.
-fn fill(says: &[(String, State)], macros: &Macros<'_>, decided: &mut BTreeMap<String, State>) {
+fn apply_attributes(
+    says: &[(String, AttributeState)],
+    macros: &AttributeMacros<'_>,
+    decided: &mut BTreeMap<String, AttributeState>,
+) {
     for (name, state) in says.iter().rev() {
         if decided.contains_key(name) {
             continue;
         }
         decided.insert(name.clone(), state.clone());
-        if *state == State::Set
+        if *state == AttributeState::Set
             && let Some(more) = macros.get(name.as_str())
         {
-            fill(more, macros, decided);
+            apply_attributes(more, macros, decided);
         }
     }
 }
 
 /// Returns how git stores the file of a path, by the rules of the folders above it: the deepest last, each with
 /// the length of its folder's path (with the slash).
-pub(super) fn storing(path: &str, folders: &[(usize, &Rules)]) -> Storing {
+pub(super) fn blob_conversion(path: &str, folders: &[(usize, &GitAttributes)]) -> BlobConversion {
     // `binary` is built into git.
-    let unset = |name: &str| (name.to_owned(), State::Unset);
+    let unset = |name: &str| (name.to_owned(), AttributeState::Unset);
     let binary = [unset("diff"), unset("merge"), unset("text")];
-    let mut macros: Macros<'_> = BTreeMap::from([("binary", binary.as_slice())]);
+    let mut macros: AttributeMacros<'_> = BTreeMap::from([("binary", binary.as_slice())]);
     macros.extend(folders.iter().flat_map(|(_, r)| &r.macros).map(|(n, s)| (n.as_str(), s.as_slice())));
     let mut decided = BTreeMap::new();
     for (length, rules) in folders.iter().rev() {
-        rules.decide(&path[*length..], &macros, &mut decided);
+        rules.apply_rules(&path[*length..], &macros, &mut decided);
     }
     match decided.get("filter") {
-        Some(State::Value(name)) => return Storing::Filter(name.clone()),
-        Some(State::Set) => return Storing::Filter(String::new()),
+        Some(AttributeState::Value(name)) => return BlobConversion::Filter(name.clone()),
+        Some(AttributeState::Set) => return BlobConversion::Filter(String::new()),
         _ => {}
     }
-    line_ends(&decided)
+    line_end_conversion(&decided)
 }
 
 // git convert.c convert_attrs, for a machine that sets nothing.
-fn line_ends(decided: &BTreeMap<String, State>) -> Storing {
+fn line_end_conversion(decided: &BTreeMap<String, AttributeState>) -> BlobConversion {
     let action = |name: &str| match decided.get(name) {
-        Some(State::Set) => Some(Storing::Lf),
-        Some(State::Unset) => Some(Storing::AsIs),
-        Some(State::Value(v)) if v == "input" => Some(Storing::Lf),
-        Some(State::Value(v)) if v == "auto" => Some(Storing::Auto),
+        Some(AttributeState::Set) => Some(BlobConversion::Lf),
+        Some(AttributeState::Unset) => Some(BlobConversion::AsIs),
+        Some(AttributeState::Value(v)) if v == "input" => Some(BlobConversion::Lf),
+        Some(AttributeState::Value(v)) if v == "auto" => Some(BlobConversion::Auto),
         _ => None,
     };
-    let has_eol = matches!(decided.get("eol"), Some(State::Value(v)) if v == "lf" || v == "crlf");
+    let has_eol = matches!(decided.get("eol"), Some(AttributeState::Value(v)) if v == "lf" || v == "crlf");
     // `crlf` is the old name of `text`; `eol` alone makes a file text.
     match action("text").or_else(|| action("crlf")) {
         Some(action) => action,
-        None if has_eol => Storing::Lf,
-        None => Storing::AsIs,
+        None if has_eol => BlobConversion::Lf,
+        None => BlobConversion::AsIs,
     }
 }
 
 /// Returns the bytes that git would store for a file, or none when those are the same; `old` reads what is there.
-pub(super) fn stored<E>(
-    storing: &Storing,
+pub(super) fn convert_blob<E>(
+    storing: &BlobConversion,
     bytes: &[u8],
     old: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Option<Vec<u8>>, E> {
@@ -140,11 +151,11 @@ pub(super) fn stored<E>(
         return Ok(None);
     }
     match storing {
-        Storing::AsIs | Storing::Filter(_) => return Ok(None),
-        Storing::Lf => {}
-        Storing::Auto if looks_binary(bytes) => return Ok(None),
+        BlobConversion::AsIs | BlobConversion::Filter(_) => return Ok(None),
+        BlobConversion::Lf => {}
+        BlobConversion::Auto if looks_binary(bytes) => return Ok(None),
         // git convert.c has_crlf_in_index: a file that came with CRLF keeps it until somebody renormalises it.
-        Storing::Auto => {
+        BlobConversion::Auto => {
             if old()?.is_some_and(|o| has_crlf(&o) && !looks_binary(&o)) {
                 return Ok(None);
             }
@@ -180,7 +191,7 @@ fn looks_binary(bytes: &[u8]) -> bool {
 }
 
 /// Splits a line into its pattern and the rest; none for a pattern that git refuses.
-fn pattern(line: &str) -> Option<(String, &str)> {
+fn split_pattern(line: &str) -> Option<(String, &str)> {
     let (pattern, rest) = if line.starts_with('"') {
         unquote(line)?
     } else if let Some(name) = line.strip_prefix("[attr]") {
@@ -230,7 +241,7 @@ fn unquote(line: &str) -> Option<(String, &str)> {
 }
 
 /// Returns what matches paths as a line of `.gitignore` does; the two files share their patterns.
-fn matcher(pattern: &str) -> Option<Gitignore> {
+fn build_matcher(pattern: &str) -> Option<Gitignore> {
     // `{a,b}` means itself to git, and `#` only begins a comment where a line begins.
     let mut plain = String::with_capacity(pattern.len() + 2);
     if pattern.starts_with('#') {
@@ -250,15 +261,15 @@ fn matcher(pattern: &str) -> Option<Gitignore> {
 }
 
 /// Reads one word: `name`, `-name`, `!name` or `name=value`.
-fn state(word: &str) -> Option<(String, State)> {
+fn parse_attribute(word: &str) -> Option<(String, AttributeState)> {
     let (name, state) = if let Some(name) = word.strip_prefix('-') {
-        (name, State::Unset)
+        (name, AttributeState::Unset)
     } else if let Some(name) = word.strip_prefix('!') {
-        (name, State::Unspecified)
+        (name, AttributeState::Unspecified)
     } else if let Some((name, value)) = word.split_once('=') {
-        (name, State::Value(value.to_owned()))
+        (name, AttributeState::Value(value.to_owned()))
     } else {
-        (word, State::Set)
+        (word, AttributeState::Set)
     };
     let is_name = !name.is_empty()
         && !name.starts_with('-')

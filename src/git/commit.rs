@@ -1,16 +1,16 @@
 //! How is a commit made? From its parts alone, so that the same parts are the same commit on every machine.
 
-use super::{Commit, Failure, Id, Identity, Repository, Signing, Time, trailer};
+use super::{Commit, CommitTime, Error, Identity, ObjectId, Repository, Signing, trailer};
 use git2::ObjectType;
 
 /// What a commit is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCommit<'a> {
     /// The tree of its files.
-    pub tree: Id,
+    pub tree: ObjectId,
     /// The commits before it.
-    pub parents: &'a [Id],
-    /// The whole message; [`super::trailer::message`] makes one.
+    pub parents: &'a [ObjectId],
+    /// The whole message; [`super::trailer::format_message`] makes one.
     pub message: &'a str,
     /// Who wrote it, and when.
     pub author: Signature<'a>,
@@ -24,21 +24,21 @@ pub struct Signature<'a> {
     /// Who.
     pub identity: &'a Identity,
     /// When: an argument, never the clock.
-    pub time: Time,
+    pub time: CommitTime,
 }
 
 /// When a commit is put onto a branch that others follow, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Release<'a> {
+pub struct ReleaseStamp<'a> {
     /// The committer's date.
-    pub at: Time,
+    pub at: CommitTime,
     /// The person who did it: the author, whom the trailer `Pillion-By` names too. None: nobody but the committer.
     pub by: Option<&'a Identity>,
 }
 
 impl<'a> Signature<'a> {
     /// Returns who and when.
-    pub fn new(identity: &'a Identity, time: Time) -> Self {
+    pub fn new(identity: &'a Identity, time: CommitTime) -> Self {
         Self { identity, time }
     }
 }
@@ -50,23 +50,28 @@ impl Repository {
     ///
     /// # Errors
     /// When the other commit is not in the repository, or as [`Repository::write_commit`].
-    pub fn release(&self, commit: Id, release: &Release<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
+    pub fn release_commit(
+        &self,
+        commit: ObjectId,
+        release: &ReleaseStamp<'_>,
+        signing: &Signing<'_>,
+    ) -> Result<ObjectId, Error> {
         let made = self.commit(commit)?;
         self.release_onto(&made, &made.parents, release, signing)
     }
 
-    /// As [`Repository::release`], for commits that stand on each other, the first one first. Returns them as
+    /// As [`Repository::release_commit`], for commits that stand on each other, the first one first. Returns them as
     /// they were released.
     ///
     /// # Errors
-    /// As [`Repository::release`].
-    pub fn release_all(
+    /// As [`Repository::release_commit`].
+    pub fn release_commits(
         &self,
-        commits: &[Id],
-        release: &Release<'_>,
+        commits: &[ObjectId],
+        release: &ReleaseStamp<'_>,
         signing: &Signing<'_>,
-    ) -> Result<Vec<Id>, Failure> {
-        let mut released: Vec<Id> = Vec::new();
+    ) -> Result<Vec<ObjectId>, Error> {
+        let mut released: Vec<ObjectId> = Vec::new();
         for commit in commits {
             let made = self.commit(*commit)?;
             let parents = released.last().map_or_else(|| made.parents.clone(), |before| vec![*before]);
@@ -78,17 +83,18 @@ impl Repository {
     fn release_onto(
         &self,
         made: &Commit,
-        parents: &[Id],
-        release: &Release<'_>,
+        parents: &[ObjectId],
+        release: &ReleaseStamp<'_>,
         signing: &Signing<'_>,
-    ) -> Result<Id, Failure> {
+    ) -> Result<ObjectId, Error> {
         if release.by.is_none() && made.time == release.at && *parents == made.parents {
             return Ok(made.id);
         }
         let (message, author) = match release.by {
-            Some(by) => {
-                (trailer::with(&made.message, trailer::BY, &by.to_string()), Signature::new(by, release.at))
-            }
+            Some(by) => (
+                trailer::add_trailer(&made.message, trailer::BY, &by.to_string()),
+                Signature::new(by, release.at),
+            ),
             None => (made.message.clone(), Signature::new(&made.author, made.author_time)),
         };
         let committer = Signature::new(&made.committer, release.at);
@@ -101,34 +107,34 @@ impl Repository {
     /// # Errors
     /// When the message cannot be written, the tree or a parent is not in the repository (a tree of an editor is
     /// not before [`TreeEditor::finish`](super::TreeEditor::finish)), or the object database fails.
-    pub fn write_commit(&self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Id, Failure> {
-        let bytes = bytes(new, signing)?;
-        let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
+    pub fn write_commit(&self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<ObjectId, Error> {
+        let bytes = encode_commit(new, signing)?;
+        let odb = self.inner.odb().map_err(Error::from_git("opening the object database"))?;
         // A commit that names what is not there would leave a damaged repository behind.
         for id in std::iter::once(&new.tree).chain(new.parents) {
             if !odb.exists(id.0) {
-                return Err(Failure::Missing { id: *id, hint: self.missing_hint() });
+                return Err(Error::MissingObject { id: *id, hint: self.missing_hint() });
             }
         }
-        odb.write(ObjectType::Commit, &bytes).map(Id).map_err(Failure::git("writing a commit"))
+        odb.write(ObjectType::Commit, &bytes).map(ObjectId).map_err(Error::from_git("writing a commit"))
     }
 }
 
 /// Returns the bytes of a commit object.
-pub(super) fn bytes(new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Vec<u8>, Failure> {
-    signing.sign(text(new)?.into_bytes(), new.committer.identity)
+pub(super) fn encode_commit(new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<Vec<u8>, Error> {
+    signing.sign(commit_text(new)?.into_bytes(), new.committer.identity)
 }
 
 /// Returns the text of a commit object.
-fn text(new: &NewCommit<'_>) -> Result<String, Failure> {
+fn commit_text(new: &NewCommit<'_>) -> Result<String, Error> {
     if new.message.contains('\0') {
-        return Err(Failure::Message);
+        return Err(Error::InvalidMessage);
     }
     let mut text = format!("tree {}\n", new.tree);
     for parent in new.parents {
         text.push_str(&format!("parent {parent}\n"));
     }
-    let (author, committer) = (line(new.author), line(new.committer));
+    let (author, committer) = (signature_line(new.author), signature_line(new.committer));
     text.push_str(&format!("author {author}\ncommitter {committer}\n\n{}", new.message));
     if !text.ends_with('\n') {
         text.push('\n');
@@ -137,7 +143,7 @@ fn text(new: &NewCommit<'_>) -> Result<String, Failure> {
 }
 
 /// Returns who and when as a commit writes it.
-fn line(who: Signature<'_>) -> String {
+fn signature_line(who: Signature<'_>) -> String {
     let Signature { identity, time } = who;
     let (sign, minutes) =
         if time.offset_minutes < 0 { ('-', -time.offset_minutes) } else { ('+', time.offset_minutes) };

@@ -5,8 +5,8 @@
 //! whoever is in it. So a bare repository counts as git's `safe.bareRepository` lets it, and never below a working tree,
 //! unless it is named by GIT_DIR.
 
-use super::Failure;
-use super::program::{Programs, ask};
+use super::Error;
+use super::git_command::{GitCommand, query_git};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -14,55 +14,55 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When there is none, or one that does not count.
-pub fn find(from: &Path) -> Result<PathBuf, Failure> {
-    let none = || Failure::NoRepository { path: from.display().to_string() };
+pub fn find_git_dir(from: &Path) -> Result<PathBuf, Error> {
+    let none = || Error::RepositoryNotFound { path: from.display().to_string() };
     let start = from.canonicalize().map_err(|_| none())?;
     for folder in start.ancestors().skip(usize::from(!start.is_dir())) {
-        if let Some(git_dir) = dot_git(folder)? {
+        if let Some(git_dir) = resolve_dot_git(folder)? {
             return Ok(git_dir);
         }
-        if has_form_of_repository(folder) {
-            return counts(folder).map(|()| folder.to_owned());
+        if looks_like_repository(folder) {
+            return check_bare_allowed(folder).map(|()| folder.to_owned());
         }
     }
     Err(none())
 }
 
 /// Returns what `.git` of a folder stands for: itself, or the folder that it names in a linked worktree or submodule.
-fn dot_git(folder: &Path) -> Result<Option<PathBuf>, Failure> {
+fn resolve_dot_git(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let dot_git = folder.join(".git");
     if dot_git.is_dir() {
         // As git, which looks further up where `.git` is empty.
-        return Ok(has_form_of_repository(&dot_git).then_some(dot_git));
+        return Ok(looks_like_repository(&dot_git).then_some(dot_git));
     }
     if !dot_git.is_file() {
         return Ok(None);
     }
     let place = || format!("looking for the repository of `{}`", folder.display());
-    git2::Repository::discover_path(folder, [folder]).map(Some).map_err(|e| Failure::git(place())(e))
+    git2::Repository::discover_path(folder, [folder]).map(Some).map_err(|e| Error::from_git(place())(e))
 }
 
-fn has_form_of_repository(folder: &Path) -> bool {
+fn looks_like_repository(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).symlink_metadata().is_ok();
     // A linked worktree has its objects and refs elsewhere.
     has("HEAD") && (has("commondir") || (has("objects") && has("refs")))
 }
 
 /// Makes sure that a folder may count as a bare repository.
-fn counts(folder: &Path) -> Result<(), Failure> {
+fn check_bare_allowed(folder: &Path) -> Result<(), Error> {
     // No commit can hold a file below `.git`.
     let is_of_git = folder.components().any(|part| part.as_os_str() == OsStr::new(".git"));
-    if is_of_git || is_named(folder) {
+    if is_of_git || is_named_by_git_dir(folder) {
         return Ok(());
     }
     let refuse = |reason: &str| {
         let path = folder.display().to_string();
-        Err(Failure::BareRepository { reason: reason.to_owned(), path })
+        Err(Error::BareRepository { reason: reason.to_owned(), path })
     };
     if folder.ancestors().skip(1).any(|above| above.join(".git").symlink_metadata().is_ok()) {
         return refuse("lies in the working tree of another one, where a commit may have put it");
     }
-    if ask(None, &["config", "--get", "safe.bareRepository"], &Programs::default()).as_deref()
+    if query_git(None, &["config", "--get", "safe.bareRepository"], &GitCommand::default()).as_deref()
         == Some("explicit")
     {
         return refuse("is bare, and `safe.bareRepository` of git is `explicit`");
@@ -71,7 +71,7 @@ fn counts(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Tells whether GIT_DIR names a folder.
-fn is_named(folder: &Path) -> bool {
+fn is_named_by_git_dir(folder: &Path) -> bool {
     let named = std::env::var_os("GIT_DIR").and_then(|named| Path::new(&named).canonicalize().ok());
     named.is_some_and(|named| named == folder)
 }

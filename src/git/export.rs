@@ -1,6 +1,6 @@
 //! How do the files of a commit come into a folder of their own, for a program that reads them from a disk?
 
-use super::{Failure, Id, Kind, Repository};
+use super::{Error, ObjectId, Repository, TreeEntryKind};
 use std::fs;
 use std::io;
 use std::path::{Component, Path};
@@ -11,45 +11,45 @@ impl Repository {
     ///
     /// # Errors
     /// When a file cannot be written, or a path of the tree leads out of it, or into a folder that git keeps for itself.
-    pub fn export(&self, tree: Id, folder: &Path) -> Result<Vec<String>, Failure> {
+    pub fn export_tree(&self, tree: ObjectId, folder: &Path) -> Result<Vec<String>, Error> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
-            |source| Failure::Write { path, source }
+            |source| Error::WriteFailed { path, source }
         };
         let root = folder.canonicalize().map_err(failed(folder))?;
         let mut links = Vec::new();
-        for entry in self.files(tree, &[""])? {
+        for entry in self.list_files(tree, &[""])? {
             let inner = Path::new(&entry.path);
             let is_plain = inner.components().all(|part| matches!(part, Component::Normal(_)));
-            if !is_plain || !entry.is_exact {
+            if !is_plain || !entry.is_utf8 {
                 let reason = "it leads out of the repository, or is not UTF-8".to_owned();
-                return Err(Failure::Path { path: entry.path, reason });
+                return Err(Error::InvalidPath { path: entry.path, reason });
             }
-            if inner.components().any(is_of_git) {
+            if inner.components().any(is_dot_git) {
                 let reason = "it leads into a folder of git's own".to_owned();
-                return Err(Failure::Path { path: entry.path, reason });
+                return Err(Error::InvalidPath { path: entry.path, reason });
             }
             let path = folder.join(inner);
             match entry.kind {
-                Kind::Folder => {}
-                Kind::Gitlink => fs::create_dir_all(&path).map_err(failed(&path))?,
-                Kind::Link => links.push((path, entry)),
-                Kind::File | Kind::Executable => {
-                    let is_executable = entry.kind == Kind::Executable;
-                    write(&self.read(entry.id)?, &path, is_executable).map_err(failed(&path))?;
+                TreeEntryKind::Folder => {}
+                TreeEntryKind::Gitlink => fs::create_dir_all(&path).map_err(failed(&path))?,
+                TreeEntryKind::Symlink => links.push((path, entry)),
+                TreeEntryKind::File | TreeEntryKind::Executable => {
+                    let is_executable = entry.kind == TreeEntryKind::Executable;
+                    write_file(&self.read_blob(entry.id)?, &path, is_executable).map_err(failed(&path))?;
                 }
             }
         }
         // Last, so that no file is written through one.
         for (path, entry) in &links {
-            let target = self.read(entry.id)?;
+            let target = self.read_blob(entry.id)?;
             make_parent(path).map_err(failed(path))?;
             let parent = path.parent().unwrap_or(folder).canonicalize().map_err(failed(path))?;
             if !parent.starts_with(&root) {
                 let reason = "a link of the tree leads out of the repository".to_owned();
-                return Err(Failure::Path { path: path.display().to_string(), reason });
+                return Err(Error::InvalidPath { path: path.display().to_string(), reason });
             }
-            link(&target, path).map_err(failed(path))?;
+            create_link(&target, path).map_err(failed(path))?;
         }
         // All links are there, so each leads where it would lead: over others, and up from where those lead.
         links.retain(|(path, _)| {
@@ -64,13 +64,13 @@ impl Repository {
 
 /// Tells whether git would refuse a name in a commit: that of its own folder, in any spelling that a file system takes
 /// for it (git verify_dotfile, is_ntfs_dotgit).
-fn is_of_git(name: Component<'_>) -> bool {
+fn is_dot_git(name: Component<'_>) -> bool {
     let name = name.as_os_str().to_string_lossy().to_lowercase();
     let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
     name == ".git" || name == "git~1"
 }
 
-fn write(bytes: &[u8], path: &Path, is_executable: bool) -> io::Result<()> {
+fn write_file(bytes: &[u8], path: &Path, is_executable: bool) -> io::Result<()> {
     make_parent(path)?;
     fs::write(path, bytes)?;
     #[cfg(unix)]
@@ -88,7 +88,7 @@ fn make_parent(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn link(target: &[u8], path: &Path) -> io::Result<()> {
+fn create_link(target: &[u8], path: &Path) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt as _;
     std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), path)
 }
@@ -96,5 +96,5 @@ fn link(target: &[u8], path: &Path) -> io::Result<()> {
 /// Where links are a matter of rights, the text of the link stands in its place, as git itself does it.
 #[cfg(not(unix))]
 fn link(target: &[u8], path: &Path) -> io::Result<()> {
-    write(target, path, false)
+    write_file(target, path, false)
 }

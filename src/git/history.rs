@@ -1,7 +1,7 @@
 //! What does a commit say, and which commits led to it?
 
 use super::trailer::{self, Trailer};
-use super::{Failure, Id, Identity, Repository, Time};
+use super::{CommitTime, Error, Identity, ObjectId, Repository};
 use git2::Sort;
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// Its name.
-    pub id: Id,
+    pub id: ObjectId,
     /// The tree of its files.
-    pub tree: Id,
+    pub tree: ObjectId,
     /// The commits before it; none for the first one, several for a merge.
-    pub parents: Vec<Id>,
+    pub parents: Vec<ObjectId>,
     /// Who wrote it.
     pub author: Identity,
     /// When it was written.
-    pub author_time: Time,
+    pub author_time: CommitTime,
     /// Who put it into this history.
     pub committer: Identity,
     /// When it was put there.
-    pub time: Time,
+    pub time: CommitTime,
     /// The whole message.
     pub message: String,
     /// Somebody has signed it.
@@ -36,7 +36,7 @@ impl Commit {
 
     /// Returns the trailers at the end of the message, in its order.
     pub fn trailers(&self) -> Vec<Trailer> {
-        trailer::parse(&self.message)
+        trailer::parse_trailers(&self.message)
     }
 
     /// Returns the value of a trailer; the last one when it is there more than once.
@@ -47,7 +47,7 @@ impl Commit {
 
 /// Which commits a log visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walk {
+pub enum HistoryWalk {
     /// Only the line of first parents: what a branch was, one push after the other.
     FirstParent,
     /// Everything that was merged, too.
@@ -55,10 +55,10 @@ pub enum Walk {
 }
 
 /// Commits, newest first.
-pub struct Log<'r> {
+pub struct CommitLog<'r> {
     repository: &'r Repository,
     walk: git2::Revwalk<'r>,
-    kind: Walk,
+    kind: HistoryWalk,
     path: Option<String>,
 }
 
@@ -67,20 +67,20 @@ impl Repository {
     ///
     /// # Errors
     /// When it is missing or something else than a commit.
-    pub fn commit(&self, id: Id) -> Result<Commit, Failure> {
+    pub fn commit(&self, id: ObjectId) -> Result<Commit, Error> {
         let commit = self
             .inner
             .find_commit(id.0)
-            .map_err(|e| self.lost(id, &format!("reading the commit {id}"), e))?;
+            .map_err(|e| self.object_error(id, &format!("reading the commit {id}"), e))?;
         let (author, committer) = (commit.author(), commit.committer());
         Ok(Commit {
             id,
-            tree: Id(commit.tree_id()),
-            parents: commit.parent_ids().map(Id).collect(),
-            author: Identity::of(&author),
-            author_time: Time::of(author.when()),
-            committer: Identity::of(&committer),
-            time: Time::of(committer.when()),
+            tree: ObjectId(commit.tree_id()),
+            parents: commit.parent_ids().map(ObjectId).collect(),
+            author: Identity::from_git(&author),
+            author_time: CommitTime::from_git(author.when()),
+            committer: Identity::from_git(&committer),
+            time: CommitTime::from_git(committer.when()),
             message: String::from_utf8_lossy(commit.message_bytes()).into_owned(),
             is_signed: commit.header_field_bytes("gpgsig").is_ok(),
         })
@@ -91,45 +91,45 @@ impl Repository {
     ///
     /// # Errors
     /// When the first commit is missing.
-    pub fn log(&self, from: Id, path: Option<&str>, kind: Walk) -> Result<Log<'_>, Failure> {
+    pub fn log(&self, from: ObjectId, path: Option<&str>, kind: HistoryWalk) -> Result<CommitLog<'_>, Error> {
         let start = || -> Result<git2::Revwalk<'_>, git2::Error> {
             let mut walk = self.inner.revwalk()?;
             walk.set_sorting(Sort::TOPOLOGICAL)?;
-            if kind == Walk::FirstParent {
+            if kind == HistoryWalk::FirstParent {
                 walk.simplify_first_parent()?;
             }
             walk.push(from.0)?;
             Ok(walk)
         };
-        let walk = start().map_err(|e| self.lost(from, &format!("walking from {from}"), e))?;
+        let walk = start().map_err(|e| self.object_error(from, &format!("walking from {from}"), e))?;
         let path = path.map(|p| p.trim_matches('/').to_owned()).filter(|p| !p.is_empty() && p != ".");
-        Ok(Log { repository: self, walk, kind, path })
+        Ok(CommitLog { repository: self, walk, kind, path })
     }
 
     /// Returns the id of what is at a path of a commit's tree.
-    fn at_commit(&self, commit: Id, path: &str) -> Result<Option<git2::Oid>, Failure> {
+    fn entry_id_at(&self, commit: ObjectId, path: &str) -> Result<Option<git2::Oid>, Error> {
         let what = || format!("reading `{path}` of {commit}");
         let tree = self.inner.find_commit(commit.0).and_then(|c| c.tree());
-        let tree = tree.map_err(|e| self.lost(commit, &what(), e))?;
+        let tree = tree.map_err(|e| self.object_error(commit, &what(), e))?;
         match tree.get_path(Path::new(path)) {
             Ok(entry) => Ok(Some(entry.id())),
             Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(e) => Err(Failure::git(what())(e)),
+            Err(e) => Err(Error::from_git(what())(e)),
         }
     }
 }
 
-impl Log<'_> {
+impl CommitLog<'_> {
     /// Returns whether a commit changed the path that is looked for.
-    fn changed(&self, commit: &Commit) -> Result<bool, Failure> {
+    fn changes_path(&self, commit: &Commit) -> Result<bool, Error> {
         let Some(path) = &self.path else { return Ok(true) };
-        let here = self.repository.at_commit(commit.id, path)?;
+        let here = self.repository.entry_id_at(commit.id, path)?;
         let parents = match self.kind {
-            Walk::FirstParent => commit.parents.get(..1).unwrap_or_default(),
-            Walk::All => &commit.parents,
+            HistoryWalk::FirstParent => commit.parents.get(..1).unwrap_or_default(),
+            HistoryWalk::All => &commit.parents,
         };
         for parent in parents {
-            if self.repository.at_commit(*parent, path)? == here {
+            if self.repository.entry_id_at(*parent, path)? == here {
                 return Ok(false);
             }
         }
@@ -137,11 +137,11 @@ impl Log<'_> {
     }
 
     /// Returns the next commit that changed the path.
-    fn step(&mut self) -> Result<Option<Commit>, Failure> {
+    fn next_commit(&mut self) -> Result<Option<Commit>, Error> {
         while let Some(id) = self.walk.next() {
-            let id = id.map(Id).map_err(Failure::git("walking the history"))?;
+            let id = id.map(ObjectId).map_err(Error::from_git("walking the history"))?;
             let commit = self.repository.commit(id)?;
-            if self.changed(&commit)? {
+            if self.changes_path(&commit)? {
                 return Ok(Some(commit));
             }
         }
@@ -149,10 +149,10 @@ impl Log<'_> {
     }
 }
 
-impl Iterator for Log<'_> {
-    type Item = Result<Commit, Failure>;
+impl Iterator for CommitLog<'_> {
+    type Item = Result<Commit, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().transpose()
+        self.next_commit().transpose()
     }
 }

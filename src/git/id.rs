@@ -1,21 +1,21 @@
 //! How is an object named?
 
-use super::Failure;
+use super::Error;
 use std::fmt;
 use std::str::FromStr;
 
 /// The name of an object: the SHA-1 of its content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(pub(super) git2::Oid);
+pub struct ObjectId(pub(super) git2::Oid);
 
-impl Id {
+impl ObjectId {
     /// Returns the name that a file with these bytes has, wherever it is.
     ///
     /// # Errors
     /// When the bytes cannot be hashed.
-    pub fn of_blob(bytes: &[u8]) -> Result<Self, Failure> {
+    pub fn hash_blob(bytes: &[u8]) -> Result<Self, Error> {
         let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
-        id.map(Self).map_err(Failure::git("naming a blob"))
+        id.map(Self).map_err(Error::from_git("naming a blob"))
     }
 
     /// Returns the first ten digits, for people.
@@ -26,31 +26,31 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
 }
 
-impl fmt::Debug for Id {
+impl fmt::Debug for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
 }
 
-impl FromStr for Id {
-    type Err = NotAnId;
+impl FromStr for ObjectId {
+    type Err = ParseObjectIdError;
 
     /// Reads forty hexadecimal digits; a shorter name is a revision, see [`super::Repository::resolve`].
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
+    fn from_str(text: &str) -> Result<Self, ParseObjectIdError> {
         if text.len() != 40 {
-            return Err(NotAnId);
+            return Err(ParseObjectIdError);
         }
-        git2::Oid::from_str(text).map(Self).map_err(|_| NotAnId)
+        git2::Oid::from_str(text).map(Self).map_err(|_| ParseObjectIdError)
     }
 }
 
 /// The text is not the full name of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the forty hexadecimal digits of a commit id")]
-pub struct NotAnId;
+pub struct ParseObjectIdError;

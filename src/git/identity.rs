@@ -1,6 +1,6 @@
 //! Who makes a commit, and when?
 
-use super::{Failure, Repository};
+use super::{Error, Repository};
 use std::fmt;
 
 /// Author and committer of a commit.
@@ -15,21 +15,21 @@ impl Identity {
     ///
     /// # Errors
     /// When one is empty or has a character that would end it early: `<`, `>`, a line end or NUL.
-    pub fn new(name: &str, email: &str) -> Result<Self, Failure> {
+    pub fn new(name: &str, email: &str) -> Result<Self, Error> {
         let (name, email) = (name.trim(), email.trim());
         for (what, text) in [("name", name), ("email", email)] {
             if text.is_empty() {
-                return Err(Failure::Identity { what, found: "is empty".to_owned() });
+                return Err(Error::InvalidIdentity { what, found: "is empty".to_owned() });
             }
             if let Some(odd) = text.chars().find(|c| matches!(c, '<' | '>') || c.is_control()) {
-                return Err(Failure::Identity { what, found: format!("has the character {odd:?}") });
+                return Err(Error::InvalidIdentity { what, found: format!("has the character {odd:?}") });
             }
         }
         Ok(Self { name: name.to_owned(), email: email.to_owned() })
     }
 
     /// Returns what a commit says, however odd.
-    pub(super) fn of(signature: &git2::Signature<'_>) -> Self {
+    pub(super) fn from_git(signature: &git2::Signature<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { name: text(signature.name_bytes()), email: text(signature.email_bytes()) }
     }
@@ -57,9 +57,9 @@ impl Repository {
     ///
     /// # Errors
     /// When git cannot be asked.
-    pub fn author(&self) -> Result<Option<Identity>, Failure> {
+    pub fn configured_author(&self) -> Result<Option<Identity>, Error> {
         let answer = self.git(&["-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])?;
-        let said = String::from_utf8_lossy(&answer.out).into_owned();
+        let said = String::from_utf8_lossy(&answer.stdout).into_owned();
         let parts = said.rsplit_once('>').and_then(|(who, _)| who.split_once('<'));
         let known = parts.filter(|_| answer.code == Some(0));
         Ok(known.and_then(|(name, email)| Identity::new(name, email).ok()))
@@ -68,15 +68,15 @@ impl Repository {
 
 /// A moment as a commit writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time {
+pub struct CommitTime {
     /// Seconds since 1970, in UTC.
     pub seconds: i64,
     /// Minutes east of Greenwich of whoever wrote it.
     pub offset_minutes: i32,
 }
 
-impl Time {
-    pub(super) fn of(time: git2::Time) -> Self {
+impl CommitTime {
+    pub(super) fn from_git(time: git2::Time) -> Self {
         Self { seconds: time.seconds(), offset_minutes: time.offset_minutes() }
     }
 }

@@ -4,10 +4,10 @@
 //! No hook of the clone runs, not even `pre-push`: `core.hooksPath` often names a folder of the working tree. Only what
 //! a command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
 
-use super::answer::{self, Pushed, Refused};
-use super::program::Answer;
-use super::refs::check_name;
-use super::{Expected, Failure, Id, Repository};
+use super::git_command::GitOutput;
+use super::refs::check_ref_name;
+use super::remote_errors::{self, PushStatus, RejectedRef};
+use super::{Error, ExpectedRef, ObjectId, Repository};
 
 /// Where the branches are that pillion shares with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,16 +15,16 @@ pub enum Upstream {
     /// A remote of this name.
     Remote(String),
     /// This repository itself, which has no remote.
-    Here,
+    Local,
 }
 
 /// How a branch may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub enum RefMove {
     /// Only to a commit that has the old one in its history.
     FastForward,
     /// To any commit: for staged branches, which are made anew.
-    Replace,
+    Force,
 }
 
 /// One branch to be moved.
@@ -33,11 +33,11 @@ pub struct RefUpdate {
     /// The ref in full: `refs/heads/main`.
     pub name: String,
     /// Where to; none deletes it.
-    pub to: Option<Id>,
+    pub to: Option<ObjectId>,
     /// What it was when it was read; where it is something else now, it stays.
-    pub expected: Expected,
+    pub expected: ExpectedRef,
     /// How.
-    pub how: Move,
+    pub kind: RefMove,
 }
 
 impl Repository {
@@ -46,16 +46,16 @@ impl Repository {
     ///
     /// # Errors
     /// When there are only other remotes.
-    pub fn upstream(&self, remote: &str) -> Result<Upstream, Failure> {
-        let found = self.inner.remotes().map_err(Failure::git("listing the remotes"))?;
+    pub fn upstream(&self, remote: &str) -> Result<Upstream, Error> {
+        let found = self.inner.remotes().map_err(Error::from_git("listing the remotes"))?;
         let names: Vec<String> = found.iter().filter_map(Result::ok).flatten().map(str::to_owned).collect();
         if names.iter().any(|n| n == remote) {
             return Ok(Upstream::Remote(remote.to_owned()));
         }
         if names.is_empty() {
-            return Ok(Upstream::Here);
+            return Ok(Upstream::Local);
         }
-        Err(Failure::NoRemote { name: remote.to_owned(), known: names.join("`, `") })
+        Err(Error::RemoteNotFound { name: remote.to_owned(), known: names.join("`, `") })
     }
 
     /// Returns the address of a remote, as git would use it for pushing; None: there is no such remote.
@@ -66,8 +66,8 @@ impl Repository {
     }
 
     /// Returns where a branch of the upstream was when it was last fetched.
-    pub fn branch(&self, upstream: &Upstream, branch: &str) -> Option<Id> {
-        self.find_ref(&tracking(upstream, branch))
+    pub fn tracked_branch(&self, upstream: &Upstream, branch: &str) -> Option<ObjectId> {
+        self.find_ref(&tracking_ref(upstream, branch))
     }
 
     /// Brings branches up to date and returns their commits, in the order of the names; none for a branch that the
@@ -77,9 +77,9 @@ impl Repository {
     ///
     /// # Errors
     /// When the upstream cannot be reached.
-    pub fn fetch(&self, upstream: &Upstream, branches: &[&str]) -> Result<Vec<Option<Id>>, Failure> {
+    pub fn fetch(&self, upstream: &Upstream, branches: &[&str]) -> Result<Vec<Option<ObjectId>>, Error> {
         let Upstream::Remote(remote) = upstream else {
-            return Ok(branches.iter().map(|b| self.branch(upstream, b)).collect());
+            return Ok(branches.iter().map(|b| self.tracked_branch(upstream, b)).collect());
         };
         let mut wanted: Vec<&str> = branches.to_vec();
         while !wanted.is_empty() {
@@ -88,12 +88,12 @@ impl Repository {
                 break;
             }
             // git fetches nothing when one branch is not there, and names only the first of those.
-            match answer::missing_branch(&answer.err) {
+            match remote_errors::missing_remote_branch(&answer.stderr) {
                 Some(gone) if wanted.contains(&gone) => wanted.retain(|b| *b != gone),
-                _ => return Err(answer::failure("fetched from", remote, &answer.err)),
+                _ => return Err(remote_errors::remote_error("fetched from", remote, &answer.stderr)),
             }
         }
-        let there = |b: &&str| wanted.contains(b).then(|| self.branch(upstream, b)).flatten();
+        let there = |b: &&str| wanted.contains(b).then(|| self.tracked_branch(upstream, b)).flatten();
         Ok(branches.iter().map(there).collect())
     }
 
@@ -101,8 +101,8 @@ impl Repository {
     ///
     /// # Errors
     /// When the upstream cannot be reached.
-    pub fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<Id>, Failure> {
-        check_name(name)?;
+    pub fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<ObjectId>, Error> {
+        check_ref_name(name)?;
         let Upstream::Remote(remote) = upstream else { return Ok(self.find_ref(name)) };
         let spec = format!("+{name}:{name}");
         let answer = self.git(&[
@@ -118,12 +118,12 @@ impl Repository {
         ])?;
         match answer.code {
             Some(0) => Ok(self.find_ref(name)),
-            _ if answer::missing_branch(&answer.err).is_some() => Ok(None),
-            _ => Err(answer::failure("fetched from", remote, &answer.err)),
+            _ if remote_errors::missing_remote_branch(&answer.stderr).is_some() => Ok(None),
+            _ => Err(remote_errors::remote_error("fetched from", remote, &answer.stderr)),
         }
     }
 
-    fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<Answer, Failure> {
+    fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<GitOutput, Error> {
         // Only what a refspec names is pruned, and a branch that is named and gone has stopped git before.
         let has_pattern = branches.iter().any(|b| b.ends_with('*'));
         let mut args = vec![
@@ -140,9 +140,9 @@ impl Repository {
             .map(|b| {
                 let (name, here) = match b.starts_with("refs/") {
                     true => ((*b).to_owned(), (*b).to_owned()),
-                    false => (format!("refs/heads/{b}"), tracking(upstream, b)),
+                    false => (format!("refs/heads/{b}"), tracking_ref(upstream, b)),
                 };
-                check_name(&name.replace('*', "all")).map(|()| format!("+{name}:{here}"))
+                check_ref_name(&name.replace('*', "all")).map(|()| format!("+{name}:{here}"))
             })
             .collect::<Result<_, _>>()?;
         args.extend(specs.iter().map(String::as_str));
@@ -158,49 +158,49 @@ impl Repository {
         &self,
         upstream: &Upstream,
         updates: &[RefUpdate],
-    ) -> Result<Vec<Result<Pushed, Failure>>, Failure> {
-        let checked: Vec<Result<(), Failure>> = updates.iter().map(|u| self.may_push(u)).collect();
+    ) -> Result<Vec<Result<PushStatus, Error>>, Error> {
+        let checked: Vec<Result<(), Error>> = updates.iter().map(|u| self.check_push(u)).collect();
         let Upstream::Remote(remote) = upstream else {
             return Ok(updates
                 .iter()
                 .zip(checked)
-                .map(|(u, c)| c.and_then(|()| self.move_here(u)))
+                .map(|(u, c)| c.and_then(|()| self.update_local_ref(u)))
                 .collect());
         };
         let sent: Vec<&RefUpdate> =
             updates.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(u, _)| u).collect();
         if sent.is_empty() {
-            return Ok(checked.into_iter().map(|c| c.map(|()| Pushed::Same)).collect());
+            return Ok(checked.into_iter().map(|c| c.map(|()| PushStatus::UpToDate)).collect());
         }
         let answer = self.git_push(remote, &sent)?;
-        let lines = answer::pushed(&String::from_utf8_lossy(&answer.out));
+        let lines = remote_errors::parse_push_output(&String::from_utf8_lossy(&answer.stdout));
         if lines.is_empty() && answer.code != Some(0) {
-            return Err(answer::failure("pushed to", remote, &answer.err));
+            return Err(remote_errors::remote_error("pushed to", remote, &answer.stderr));
         }
-        let words = answer::words(&answer.err);
+        let words = remote_errors::server_message(&answer.stderr);
         let outcome = |u: &RefUpdate| match lines.get(&u.name) {
             Some(Ok(pushed)) => Ok(*pushed),
-            Some(Err(refused)) => Err(self.refused(remote, u, refused, &words)),
-            None => Err(answer::failure("pushed to", remote, &answer.err)),
+            Some(Err(refused)) => Err(self.rejection_error(remote, u, refused, &words)),
+            None => Err(remote_errors::remote_error("pushed to", remote, &answer.stderr)),
         };
         Ok(updates.iter().zip(checked).map(|(u, c)| c.and_then(|()| outcome(u))).collect())
     }
 
-    fn git_push(&self, remote: &str, updates: &[&RefUpdate]) -> Result<Answer, Failure> {
+    fn git_push(&self, remote: &str, updates: &[&RefUpdate]) -> Result<GitOutput, Error> {
         let mut args: Vec<String> =
             ["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no"].map(str::to_owned).into();
         for update in updates {
             // A lease lets a push rewrite history, too: `may_push` has made sure that this one does not.
             match update.expected {
-                Expected::At(old) => args.push(format!("--force-with-lease={}:{old}", update.name)),
-                Expected::Absent => args.push(format!("--force-with-lease={}:", update.name)),
-                Expected::Anything => {}
+                ExpectedRef::At(old) => args.push(format!("--force-with-lease={}:{old}", update.name)),
+                ExpectedRef::Absent => args.push(format!("--force-with-lease={}:", update.name)),
+                ExpectedRef::Any => {}
             }
         }
         args.extend(["--".to_owned(), remote.to_owned()]);
         for update in updates {
             let force =
-                if update.how == Move::Replace && update.expected == Expected::Anything { "+" } else { "" };
+                if update.kind == RefMove::Force && update.expected == ExpectedRef::Any { "+" } else { "" };
             let to = update.to.map(|id| id.to_string()).unwrap_or_default();
             args.push(format!("{force}{to}:{}", update.name));
         }
@@ -208,9 +208,11 @@ impl Repository {
     }
 
     /// Refuses an update that would rewrite what must not be rewritten, whatever the upstream has.
-    fn may_push(&self, update: &RefUpdate) -> Result<(), Failure> {
-        check_name(&update.name)?;
-        let (Move::FastForward, Expected::At(old)) = (update.how, update.expected) else { return Ok(()) };
+    fn check_push(&self, update: &RefUpdate) -> Result<(), Error> {
+        check_ref_name(&update.name)?;
+        let (RefMove::FastForward, ExpectedRef::At(old)) = (update.kind, update.expected) else {
+            return Ok(());
+        };
         let is_forward = match update.to {
             Some(new) => self.is_ancestor(old, new)?,
             None => false,
@@ -218,56 +220,58 @@ impl Repository {
         if is_forward {
             return Ok(());
         }
-        let to = update.to.map_or_else(|| "nothing".to_owned(), Id::short);
-        Err(Failure::NotForward { name: update.name.clone(), from: old.short(), to })
+        let to = update.to.map_or_else(|| "nothing".to_owned(), ObjectId::short);
+        Err(Error::NotFastForward { name: update.name.clone(), from: old.short(), to })
     }
 
     /// Moves a branch of a repository without remotes.
-    fn move_here(&self, update: &RefUpdate) -> Result<Pushed, Failure> {
+    fn update_local_ref(&self, update: &RefUpdate) -> Result<PushStatus, Error> {
         let found = self.find_ref(&update.name);
         if found == update.to {
-            return Ok(Pushed::Same);
+            return Ok(PushStatus::UpToDate);
         }
-        if let (Move::FastForward, Some(found), Some(to)) = (update.how, found, update.to)
+        if let (RefMove::FastForward, Some(found), Some(to)) = (update.kind, found, update.to)
             && !self.is_ancestor(found, to)?
         {
-            return Err(self.moved(&update.name, update.expected));
+            return Err(self.ref_moved_error(&update.name, update.expected));
         }
         match update.to {
             Some(to) => self.update_ref(&update.name, to, update.expected, "pillion"),
             None => self.delete_ref(&update.name, update.expected),
         }
-        .map(|()| Pushed::Moved)
+        .map(|()| PushStatus::Updated)
     }
 
     /// Says why a server did not move a branch.
-    fn refused(&self, remote: &str, update: &RefUpdate, refused: &Refused, words: &str) -> Failure {
+    fn rejection_error(&self, remote: &str, update: &RefUpdate, refused: &RejectedRef, words: &str) -> Error {
         let name = update.name.strip_prefix("refs/heads/").unwrap_or(&update.name);
         let said = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
-        match refused.why() {
-            answer::Why::Moved => Failure::RefMoved {
+        match refused.cause() {
+            remote_errors::RejectionCause::NonFastForward => Error::RefMoved {
                 name: format!("{remote}/{name}"),
                 expected: match update.expected {
-                    Expected::At(id) => id.short(),
-                    Expected::Absent => "no such branch".to_owned(),
-                    Expected::Anything => "a commit that this one builds on".to_owned(),
+                    ExpectedRef::At(id) => id.short(),
+                    ExpectedRef::Absent => "no such branch".to_owned(),
+                    ExpectedRef::Any => "a commit that this one builds on".to_owned(),
                 },
                 found: format!("something else ({})", refused.reason),
             },
-            answer::Why::Declined if answer::is_protection(&format!("{said} {}", refused.reason)) => {
-                Failure::Protected { remote: remote.to_owned(), name: name.to_owned(), said }
+            remote_errors::RejectionCause::Declined
+                if remote_errors::is_branch_protection(&format!("{said} {}", refused.reason)) =>
+            {
+                Error::Protected { remote: remote.to_owned(), name: name.to_owned(), said }
             }
-            answer::Why::Declined => {
-                Failure::Declined { remote: remote.to_owned(), name: name.to_owned(), said }
+            remote_errors::RejectionCause::Declined => {
+                Error::Declined { remote: remote.to_owned(), name: name.to_owned(), said }
             }
         }
     }
 }
 
 /// Returns the ref of this repository that shows a branch of the upstream.
-fn tracking(upstream: &Upstream, branch: &str) -> String {
+fn tracking_ref(upstream: &Upstream, branch: &str) -> String {
     match upstream {
         Upstream::Remote(remote) => format!("refs/remotes/{remote}/{branch}"),
-        Upstream::Here => format!("refs/heads/{branch}"),
+        Upstream::Local => format!("refs/heads/{branch}"),
     }
 }

@@ -1,6 +1,6 @@
 //! Which repository is this, and what kind of clone?
 
-use super::{Failure, Programs, Stop, find};
+use super::{Error, GitCommand, StopToken, find_git_dir};
 use git2::{ErrorClass, ErrorCode};
 use std::cell::Cell;
 use std::path::Path;
@@ -8,56 +8,58 @@ use std::path::Path;
 /// A git repository, opened for its objects and refs.
 ///
 /// It may be moved to another thread, but not be shared: for reading on several, see
-/// [`Repository::reader`](super::Repository::reader).
+/// [`Repository::reader`](super::Repository::blob_reader).
 pub struct Repository {
     pub(super) inner: git2::Repository,
-    pub(super) programs: Programs,
+    pub(super) git_command: GitCommand,
     /// Git's configuration was found to name no program in a file of the working tree.
-    pub(super) is_checked: Cell<bool>,
+    pub(super) is_config_checked: Cell<bool>,
 }
 
 impl Repository {
     /// Opens the repository that a path is in, looking upwards; a `.git` folder is fine too, and a bare repository where
-    /// [`find`] lets it count.
+    /// [`find_git_dir`] lets it count.
     ///
     /// # Errors
     /// When there is none that counts, or it is of a form that libgit2 cannot read (SHA-256, reftable).
-    pub fn discover(from: &Path) -> Result<Self, Failure> {
-        Self::open(&find(from)?)
+    pub fn discover(from: &Path) -> Result<Self, Error> {
+        Self::open(&find_git_dir(from)?)
     }
 
     /// Opens a repository by its `.git` folder, as GIT_DIR names it.
     ///
     /// # Errors
     /// As [`Repository::discover`].
-    pub fn open(git_dir: &Path) -> Result<Self, Failure> {
-        if let Some(reason) = unreadable(git_dir) {
-            return Err(Failure::Unsupported { path: git_dir.display().to_string(), reason });
+    pub fn open(git_dir: &Path) -> Result<Self, Error> {
+        if let Some(reason) = unsupported_reason(git_dir) {
+            return Err(Error::Unsupported { path: git_dir.display().to_string(), reason });
         }
         match git2::Repository::open(git_dir) {
-            Ok(inner) => Ok(Self { inner, programs: Programs::default(), is_checked: Cell::new(false) }),
-            Err(e) => Err(explain(git_dir, e)),
+            Ok(inner) => {
+                Ok(Self { inner, git_command: GitCommand::default(), is_config_checked: Cell::new(false) })
+            }
+            Err(e) => Err(open_error(git_dir, e)),
         }
     }
 
     /// Sets how git and the signing programs are started.
     #[must_use]
-    pub fn with_programs(self, programs: Programs) -> Self {
-        Self { programs, ..self }
+    pub fn with_git_command(self, programs: GitCommand) -> Self {
+        Self { git_command: programs, ..self }
     }
 
     /// Lets programs that run for this repository end when somebody asks for it: each has a process group of its own,
     /// which is ended with all that it has started.
-    pub fn heed(&mut self, stop: Stop) {
-        self.programs.stop = Some(stop);
+    pub fn set_stop(&mut self, stop: StopToken) {
+        self.git_command.stop = Some(stop);
     }
 
     /// Opens the same repository once more, for another thread.
     ///
     /// # Errors
     /// As [`Repository::open`].
-    pub fn again(&self) -> Result<Self, Failure> {
-        Ok(Self::open(self.git_dir())?.with_programs(self.programs.clone()))
+    pub fn reopen(&self) -> Result<Self, Error> {
+        Ok(Self::open(self.git_dir())?.with_git_command(self.git_command.clone()))
     }
 
     /// Returns the folder that the working tree is in; none for a bare repository.
@@ -119,7 +121,7 @@ impl Repository {
 }
 
 /// Returns why a repository's own configuration tells that it cannot be read.
-fn unreadable(git_dir: &Path) -> Option<String> {
+fn unsupported_reason(git_dir: &Path) -> Option<String> {
     let common = std::fs::read_to_string(git_dir.join("commondir")).ok();
     let common = common.map_or_else(|| git_dir.to_owned(), |c| git_dir.join(c.trim_end()));
     let config = git2::Config::open(&common.join("config")).ok()?;
@@ -140,7 +142,7 @@ fn unreadable(git_dir: &Path) -> Option<String> {
 }
 
 /// Says what a failed opening means.
-fn explain(git_dir: &Path, e: git2::Error) -> Failure {
+fn open_error(git_dir: &Path, e: git2::Error) -> Error {
     let path = git_dir.display().to_string();
     if e.code() == ErrorCode::Owner {
         let place = if git_dir.ends_with(".git") { git_dir.parent().unwrap_or(git_dir) } else { git_dir };
@@ -148,20 +150,20 @@ fn explain(git_dir: &Path, e: git2::Error) -> Failure {
             "belongs to another user: if you trust it, run `git config --global --add safe.directory {}`",
             place.display()
         );
-        return Failure::Unsupported { path, reason };
+        return Error::Unsupported { path, reason };
     }
     match e.message().strip_prefix("unsupported extension name extensions.") {
-        Some("partialclone") => Failure::Unsupported {
+        Some("partialclone") => Error::Unsupported {
             path,
             reason: "is a partial clone (`git clone --filter`), which leaves out what pillion has to read: clone again without `--filter`".to_owned(),
         },
-        Some(name) => Failure::Unsupported {
+        Some(name) => Error::Unsupported {
             path,
             reason: format!("uses the git extension `{name}`, which the library under pillion cannot read: make a clone without it"),
         },
         None if e.code() == ErrorCode::NotFound && e.class() == ErrorClass::Repository => {
-            Failure::NoRepository { path }
+            Error::RepositoryNotFound { path }
         }
-        None => Failure::git(format!("opening the repository `{path}`"))(e),
+        None => Error::from_git(format!("opening the repository `{path}`"))(e),
     }
 }

@@ -1,26 +1,29 @@
 //! Which commit does a name mean, and which commit comes before which?
 
-use super::{Failure, Id, Repository};
+use super::{Error, ObjectId, Repository};
 use git2::{ErrorCode, ObjectType};
 
 /// Branches that a message lists, at most.
-const NAMED: usize = 5;
+const MAX_LISTED_BRANCHES: usize = 5;
 
 impl Repository {
     /// Returns the commit that a branch, a tag or any other revision of git names.
     ///
     /// # Errors
     /// When there is none: the text names branches that might be meant.
-    pub fn resolve(&self, revision: &str) -> Result<Id, Failure> {
+    pub fn resolve(&self, revision: &str) -> Result<ObjectId, Error> {
         let found = self.inner.revparse_single(revision).and_then(|object| object.peel(ObjectType::Commit));
         match found {
-            Ok(commit) => Ok(Id(commit.id())),
+            Ok(commit) => Ok(ObjectId(commit.id())),
             Err(e) => match e.code() {
-                ErrorCode::Ambiguous => Err(Failure::NoRevision {
+                ErrorCode::Ambiguous => Err(Error::RevisionNotFound {
                     revision: revision.to_owned(),
                     hint: ": it is the beginning of several ids; write more digits".to_owned(),
                 }),
-                _ => Err(Failure::NoRevision { revision: revision.to_owned(), hint: self.hint(revision) }),
+                _ => Err(Error::RevisionNotFound {
+                    revision: revision.to_owned(),
+                    hint: self.revision_hint(revision),
+                }),
             },
         }
     }
@@ -29,32 +32,35 @@ impl Repository {
     ///
     /// # Errors
     /// When a shallow clone cannot tell.
-    pub fn is_ancestor(&self, ancestor: Id, of: Id) -> Result<bool, Failure> {
+    pub fn is_ancestor(&self, ancestor: ObjectId, of: ObjectId) -> Result<bool, Error> {
         if ancestor == of {
             return Ok(true);
         }
         let what = || format!("whether {} is in the history of {}", ancestor.short(), of.short());
-        let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
+        let odb = self.inner.odb().map_err(Error::from_git("opening the object database"))?;
         let known = odb.exists(ancestor.0);
         let found = known
-            && self.inner.graph_descendant_of(of.0, ancestor.0).map_err(|e| self.lost(of, &what(), e))?;
+            && self
+                .inner
+                .graph_descendant_of(of.0, ancestor.0)
+                .map_err(|e| self.object_error(of, &what(), e))?;
         if !found && self.is_shallow() {
-            return Err(Failure::Shallow { question: what() });
+            return Err(Error::Shallow { question: what() });
         }
         Ok(found)
     }
 
     /// Returns the failure for an object that could not be read.
-    pub(super) fn lost(&self, id: Id, what: &str, e: git2::Error) -> Failure {
+    pub(super) fn object_error(&self, id: ObjectId, what: &str, e: git2::Error) -> Error {
         if e.code() == ErrorCode::NotFound {
-            return Failure::Missing { id, hint: self.missing_hint() };
+            return Error::MissingObject { id, hint: self.missing_hint() };
         }
-        Failure::git(what)(e)
+        Error::from_git(what)(e)
     }
 
     /// Says what may be meant by a revision that names nothing.
-    fn hint(&self, revision: &str) -> String {
-        let mut names = self.branches();
+    fn revision_hint(&self, revision: &str) -> String {
+        let mut names = self.branch_names();
         let asked = revision.to_lowercase();
         let near = |name: &String| {
             let name = name.to_lowercase();
@@ -63,8 +69,8 @@ impl Repository {
         if names.iter().any(near) {
             names.retain(near);
         }
-        let rest = names.len().saturating_sub(NAMED);
-        names.truncate(NAMED);
+        let rest = names.len().saturating_sub(MAX_LISTED_BRANCHES);
+        names.truncate(MAX_LISTED_BRANCHES);
         let mut hint = match (names.is_empty(), rest) {
             (true, _) => ": there is no branch yet".to_owned(),
             (false, 0) => format!(": there is `{}`", names.join("`, `")),
@@ -77,7 +83,7 @@ impl Repository {
     }
 
     /// Returns the short names of all branches, local ones first.
-    fn branches(&self) -> Vec<String> {
+    fn branch_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for prefix in ["refs/heads/", "refs/remotes/"] {
             let found = self.inner.references_glob(&format!("{prefix}*"));

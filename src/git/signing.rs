@@ -1,6 +1,6 @@
 //! Who vouches for a commit? Whoever git is configured to sign as, by the program that git would run.
 
-use super::{Failure, Identity, Repository};
+use super::{Error, Identity, Repository};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -10,11 +10,11 @@ use std::process::Command;
 ///
 /// A signature is another one each time: signed commits have the same trees and messages on every machine, but
 /// not the same ids.
-pub struct Signing<'r>(Option<Signer<'r>>);
+pub struct Signing<'r>(Option<CommitSigner<'r>>);
 
-struct Signer<'r> {
+struct CommitSigner<'r> {
     repository: &'r Repository,
-    form: Form,
+    format: SignatureFormat,
     program: OsString,
     /// `user.signingkey`.
     key: Option<String>,
@@ -23,7 +23,7 @@ struct Signer<'r> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum SignatureFormat {
     OpenPgp,
     X509,
     Ssh,
@@ -31,7 +31,7 @@ enum Form {
 
 impl<'r> Signing<'r> {
     /// Commits are not signed: the same parts are the same commit everywhere.
-    pub fn off() -> Self {
+    pub fn disabled() -> Self {
         Self(None)
     }
 
@@ -39,41 +39,41 @@ impl<'r> Signing<'r> {
     ///
     /// # Errors
     /// When git cannot be asked, or names a form of signatures that is none.
-    pub fn configured(repository: &'r Repository) -> Result<Self, Failure> {
+    pub fn from_config(repository: &'r Repository) -> Result<Self, Error> {
         let wanted = repository.git(&["config", "--type=bool", "--get", "commit.gpgsign"])?;
-        if wanted.out.trim_ascii() != b"true" {
+        if wanted.stdout.trim_ascii() != b"true" {
             return Ok(Self(None));
         }
-        let settings = settings(repository)?;
+        let settings = signing_config(repository)?;
         let one_of = |names: &[&str], else_: &str| {
             let found = names.iter().find_map(|n| settings.get(*n));
             OsString::from(found.map_or(else_, String::as_str))
         };
         let (form, program) = match settings.get("gpg.format").map_or("openpgp", String::as_str) {
-            "openpgp" => (Form::OpenPgp, one_of(&["gpg.openpgp.program", "gpg.program"], "gpg")),
-            "x509" => (Form::X509, one_of(&["gpg.x509.program"], "gpgsm")),
-            "ssh" => (Form::Ssh, one_of(&["gpg.ssh.program"], "ssh-keygen")),
+            "openpgp" => (SignatureFormat::OpenPgp, one_of(&["gpg.openpgp.program", "gpg.program"], "gpg")),
+            "x509" => (SignatureFormat::X509, one_of(&["gpg.x509.program"], "gpgsm")),
+            "ssh" => (SignatureFormat::Ssh, one_of(&["gpg.ssh.program"], "ssh-keygen")),
             other => {
                 let detail = format!("`gpg.format` is `{other}`; git knows `openpgp`, `x509` and `ssh`");
-                return Err(Failure::Signing { program: "git".to_owned(), detail });
+                return Err(Error::SigningFailed { program: "git".to_owned(), detail });
             }
         };
         let key = settings.get("user.signingkey").cloned();
         let key_command = settings.get("gpg.ssh.defaultkeycommand").cloned();
-        Ok(Self(Some(Signer { repository, form, program, key, key_command })))
+        Ok(Self(Some(CommitSigner { repository, format: form, program, key, key_command })))
     }
 
     /// Returns whether commits are signed.
-    pub fn is_on(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 
     /// Returns the bytes of a commit with its signature.
-    pub(super) fn sign(&self, commit: Vec<u8>, identity: &Identity) -> Result<Vec<u8>, Failure> {
+    pub(super) fn sign(&self, commit: Vec<u8>, identity: &Identity) -> Result<Vec<u8>, Error> {
         let Some(signer) = &self.0 else { return Ok(commit) };
-        let signature = match signer.form {
-            Form::Ssh => signer.by_ssh(&commit)?,
-            Form::OpenPgp | Form::X509 => signer.by_gpg(&commit, identity)?,
+        let signature = match signer.format {
+            SignatureFormat::Ssh => signer.sign_with_ssh(&commit)?,
+            SignatureFormat::OpenPgp | SignatureFormat::X509 => signer.sign_with_gpg(&commit, identity)?,
         };
         let signature = String::from_utf8_lossy(&signature).replace('\r', "");
         let header = format!("gpgsig {}\n", signature.trim_end().replace('\n', "\n "));
@@ -83,9 +83,9 @@ impl<'r> Signing<'r> {
     }
 }
 
-impl Signer<'_> {
+impl CommitSigner<'_> {
     // git gpg-interface.c sign_buffer_gpg.
-    fn by_gpg(&self, commit: &[u8], identity: &Identity) -> Result<Vec<u8>, Failure> {
+    fn sign_with_gpg(&self, commit: &[u8], identity: &Identity) -> Result<Vec<u8>, Error> {
         let key = match &self.key {
             Some(key) => key.clone(),
             None => format!("{} <{}>", identity.name(), identity.email()),
@@ -93,24 +93,25 @@ impl Signer<'_> {
         let mut command = self.repository.command(&self.program);
         command.args(["--status-fd=2", "-bsau", &key]);
         let answer = self.repository.run(command, "signing a commit", commit.to_owned())?;
-        if answer.code != Some(0) || !answer.err.contains("[GNUPG:] SIG_CREATED ") {
-            let said: Vec<&str> = answer.err.lines().filter(|l| !l.starts_with("[GNUPG:]")).collect();
-            return Err(self.failed(&said.join("; "), &format!("`user.signingkey` is `{key}`")));
+        if answer.code != Some(0) || !answer.stderr.contains("[GNUPG:] SIG_CREATED ") {
+            let said: Vec<&str> = answer.stderr.lines().filter(|l| !l.starts_with("[GNUPG:]")).collect();
+            return Err(self.signing_error(&said.join("; "), &format!("`user.signingkey` is `{key}`")));
         }
-        Ok(answer.out)
+        Ok(answer.stdout)
     }
 
     // git gpg-interface.c sign_buffer_ssh.
-    fn by_ssh(&self, commit: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn sign_with_ssh(&self, commit: &[u8]) -> Result<Vec<u8>, Error> {
         let key = self.ssh_key()?;
-        let folder = tempfile::tempdir().map_err(|e| self.failed(&e.to_string(), "the temporary folder"))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| self.signing_error(&e.to_string(), "the temporary folder"))?;
         let put = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             let mut file = std::fs::File::create(&path)?;
             file.write_all(bytes)?;
             Ok(path)
         };
-        let unwritten = |e: std::io::Error| self.failed(&e.to_string(), "the temporary folder");
+        let unwritten = |e: std::io::Error| self.signing_error(&e.to_string(), "the temporary folder");
         let mut command = self.repository.command(&self.program);
         command.args(["-Y", "sign", "-n", "git", "-f"]);
         // A key itself instead of a file with it: its secret half is in the agent.
@@ -126,42 +127,44 @@ impl Signer<'_> {
         let signature = std::fs::read(folder.path().join("commit.sig"));
         match signature {
             Ok(signature) if answer.code == Some(0) => Ok(signature),
-            _ => Err(self.failed(answer.err.trim(), &format!("`user.signingkey` is `{key}`"))),
+            _ => Err(self.signing_error(answer.stderr.trim(), &format!("`user.signingkey` is `{key}`"))),
         }
     }
 
     /// Returns `user.signingkey`, or the first key that `gpg.ssh.defaultKeyCommand` prints.
-    fn ssh_key(&self) -> Result<String, Failure> {
+    fn ssh_key(&self) -> Result<String, Error> {
         if let Some(key) = &self.key {
             return Ok(key.clone());
         }
         let Some(line) = &self.key_command else {
-            return Err(self.failed("", "neither `user.signingkey` nor `gpg.ssh.defaultKeyCommand` is set"));
+            return Err(
+                self.signing_error("", "neither `user.signingkey` nor `gpg.ssh.defaultKeyCommand` is set")
+            );
         };
         let mut command: Command = self.repository.command(OsStr::new("sh"));
         command.args(["-c", line]);
         let answer = self.repository.run(command, "gpg.ssh.defaultKeyCommand", Vec::new())?;
-        let printed = String::from_utf8_lossy(&answer.out).into_owned();
+        let printed = String::from_utf8_lossy(&answer.stdout).into_owned();
         match printed.lines().next() {
             Some(key) if answer.code == Some(0) && (key.starts_with("ssh-") || key.starts_with("key::")) => {
                 Ok(key.to_owned())
             }
-            _ => Err(self.failed(answer.err.trim(), "`gpg.ssh.defaultKeyCommand` printed no key")),
+            _ => Err(self.signing_error(answer.stderr.trim(), "`gpg.ssh.defaultKeyCommand` printed no key")),
         }
     }
 
-    fn failed(&self, said: &str, also: &str) -> Failure {
+    fn signing_error(&self, said: &str, also: &str) -> Error {
         let said = if said.is_empty() { String::new() } else { format!("{said}; ") };
         let detail = format!("{said}{also}");
-        Failure::Signing { program: self.program.to_string_lossy().into_owned(), detail }
+        Error::SigningFailed { program: self.program.to_string_lossy().into_owned(), detail }
     }
 }
 
 /// Returns what git is configured to sign with; a path may begin with `~`.
-fn settings(repository: &Repository) -> Result<BTreeMap<String, String>, Failure> {
+fn signing_config(repository: &Repository) -> Result<BTreeMap<String, String>, Error> {
     let what = r"^(gpg\..*|user\.signingkey)$";
     let answer = repository.git(&["config", "--type=path", "-z", "--get-regexp", what])?;
-    let text = String::from_utf8_lossy(&answer.out).into_owned();
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
     // The last one of a name wins, as in git.
     Ok(text
         .split('\0')

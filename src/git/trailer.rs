@@ -3,7 +3,7 @@
 //! They are read by the rules of `git interpret-trailers --no-divider`, so that `git log --format=%(trailers)`,
 //! a merge queue and pillion see the same.
 
-use crate::diag::plain;
+use crate::diagnostics::escape;
 
 /// The commit of the sources, under the name that Argo CD's hydrator and GitOps Promoter read.
 pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
@@ -44,10 +44,10 @@ pub struct Trailer {
 
 /// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order). What of it
 /// others wrote is text: no control characters, and nothing that turns its direction.
-pub fn message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String {
+pub fn format_message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String {
     let mut message = one_line(subject);
     message.push('\n');
-    let body = plain::lines(body.trim_matches('\n').trim_end());
+    let body = escape::lines(body.trim_matches('\n').trim_end());
     if !body.is_empty() {
         message.push('\n');
         message.push_str(&body);
@@ -67,34 +67,34 @@ pub fn message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String
     message
 }
 
-/// Returns a message with one more trailer, among the others that [`message`] has written.
-pub fn with(message: &str, key: &str, value: &str) -> String {
+/// Returns a message with one more trailer, among the others that [`format_message`] has written.
+pub fn add_trailer(message: &str, key: &str, value: &str) -> String {
     let new = format!("{key}: {}", one_line(value));
     let (text, block) = match message.trim_end().rsplit_once("\n\n") {
-        Some((text, block)) if is_block(&block.lines().collect::<Vec<_>>()) => (text, block),
+        Some((text, block)) if is_trailer_block(&block.lines().collect::<Vec<_>>()) => (text, block),
         _ => (message.trim_end(), ""),
     };
     let mut lines: Vec<&str> = block.lines().collect();
-    let behind = lines.iter().position(|line| split(line).is_some_and(|(other, _)| other > key));
+    let behind = lines.iter().position(|line| split_trailer(line).is_some_and(|(other, _)| other > key));
     lines.insert(behind.unwrap_or(lines.len()), &new);
     format!("{text}\n\n{}\n", lines.join("\n"))
 }
 
 /// Returns the trailers of a message, in its order.
-pub fn parse(message: &str) -> Vec<Trailer> {
+pub fn parse_trailers(message: &str) -> Vec<Trailer> {
     let lines: Vec<&str> = message.trim_end().lines().collect();
     let Some(blank) = lines.iter().rposition(|l| l.trim().is_empty()) else {
         // A message of one paragraph is a subject.
         return Vec::new();
     };
     let block = &lines[blank + 1..];
-    if !is_block(block) {
+    if !is_trailer_block(block) {
         return Vec::new();
     }
     let mut trailers: Vec<Trailer> = Vec::new();
     let mut goes_on = false;
     for line in block {
-        if let Some((key, value)) = split(line) {
+        if let Some((key, value)) = split_trailer(line) {
             trailers.push(Trailer { key: key.to_owned(), value: value.trim().to_owned() });
             goes_on = true;
         } else if goes_on && line.starts_with([' ', '\t']) {
@@ -109,17 +109,17 @@ pub fn parse(message: &str) -> Vec<Trailer> {
 }
 
 /// Beginnings of lines that git itself writes; a block that has one may have other text, too.
-const GIT_WRITES: &[&str] = &["Signed-off-by: ", "(cherry picked from commit "];
+const GIT_TRAILER_PREFIXES: &[&str] = &["Signed-off-by: ", "(cherry picked from commit "];
 
 // git trailer.c find_trailer_block_start: all lines are trailers, or git wrote one and a quarter are trailers.
-fn is_block(lines: &[&str]) -> bool {
+fn is_trailer_block(lines: &[&str]) -> bool {
     let (mut is, mut is_not, mut git_wrote, mut goes_on) = (0, 0, false, false);
     for line in lines {
         if goes_on && line.starts_with([' ', '\t']) {
             continue;
         }
-        goes_on = split(line).is_some();
-        if GIT_WRITES.iter().any(|w| line.starts_with(w)) {
+        goes_on = split_trailer(line).is_some();
+        if GIT_TRAILER_PREFIXES.iter().any(|w| line.starts_with(w)) {
             git_wrote = true;
             is += 1;
         } else if goes_on {
@@ -132,7 +132,7 @@ fn is_block(lines: &[&str]) -> bool {
 }
 
 /// Splits a line into key and value; none when it is no trailer.
-fn split(line: &str) -> Option<(&str, &str)> {
+fn split_trailer(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let key = key.trim_end_matches([' ', '\t']);
     let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -142,7 +142,7 @@ fn split(line: &str) -> Option<(&str, &str)> {
 /// Returns a text without line ends, so that it cannot begin a trailer of its own.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect();
-    plain::line(&words.join(" ")).into_owned()
+    escape::line(&words.join(" ")).into_owned()
 }
 
 #[cfg(test)]
@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn a_message_holds_no_hidden_characters() {
         let trailers = [("Pillion-Evidence", "{\"pod\":\"a\u{202e}b\"}".to_owned())];
-        let text = message("log\u{1b}[31m: x\n[skip ci]", "one\u{9b}\ntwo\u{2066}\r", &trailers);
+        let text = format_message("log\u{1b}[31m: x\n[skip ci]", "one\u{9b}\ntwo\u{2066}\r", &trailers);
         let expected = "log\\u001b[31m: x [skip ci]\n\none\\u009b\ntwo\\u2066\n\nPillion-Evidence: {\"pod\":\"a\\u202eb\"}\n";
         assert_eq!(text, expected);
-        let evidence: serde_json::Value = serde_json::from_str(&parse(&text)[0].value).unwrap();
+        let evidence: serde_json::Value = serde_json::from_str(&parse_trailers(&text)[0].value).unwrap();
         assert_eq!(evidence["pod"], "a\u{202e}b");
     }
 }

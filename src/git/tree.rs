@@ -1,45 +1,45 @@
 //! Which files does a tree hold, and what is in them?
 
-use super::{Failure, Id, Repository};
+use super::{Error, ObjectId, Repository};
 use git2::{ErrorCode, ObjectType};
 use std::path::Path;
 
 /// Files and folders of one listing; the biggest repositories have some hundred thousand.
-const MOST_ENTRIES: usize = 1_000_000;
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// Bytes of all paths of one listing.
-const MOST_BYTES: usize = 256 << 20;
+const MAX_PATH_BYTES_TOTAL: usize = 256 << 20;
 
 /// Folders in each other.
-const MOST_DEPTH: usize = 1_000;
+const MAX_DEPTH: usize = 1_000;
 
 /// Bytes of a file that is read.
-const LONGEST_FILE: usize = 512 << 20;
+const MAX_FILE_BYTES: usize = 512 << 20;
 
 /// Bytes of a path: what Linux takes.
-const LONGEST_PATH: usize = 4_096;
+const MAX_PATH_BYTES: usize = 4_096;
 
 /// What a tree holds under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum TreeEntryKind {
     /// A file.
     File,
     /// A file that may be executed.
     Executable,
     /// A symbolic link: its blob is the path that it leads to.
-    Link,
+    Symlink,
     /// A submodule: its id is a commit of another repository.
     Gitlink,
     /// A folder: its id is a tree.
     Folder,
 }
 
-impl Kind {
+impl TreeEntryKind {
     /// Returns the kind of a mode; git itself reads odd modes of old tools in this way.
-    pub(super) fn of(mode: i32) -> Self {
+    pub(super) fn from_mode(mode: i32) -> Self {
         match mode & 0o170_000 {
             0o040_000 => Self::Folder,
-            0o120_000 => Self::Link,
+            0o120_000 => Self::Symlink,
             0o160_000 => Self::Gitlink,
             _ if mode & 0o100 != 0 => Self::Executable,
             _ => Self::File,
@@ -49,20 +49,20 @@ impl Kind {
 
 /// One thing that a tree holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Its path from the root of the tree, with `/`.
     pub path: String,
     /// Whether `path` is the path: false where that is not UTF-8, so that this one only shows it.
-    pub is_exact: bool,
+    pub is_utf8: bool,
     /// Its object.
-    pub id: Id,
+    pub id: ObjectId,
     /// What it is.
-    pub kind: Kind,
+    pub kind: TreeEntryKind,
 }
 
 /// One change of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Edit {
+pub enum FileEdit {
     /// The file holds these bytes. One that is there keeps its mode, a new one is not executable.
     Put(Vec<u8>),
     /// There is no such file.
@@ -70,36 +70,36 @@ pub enum Edit {
 }
 
 /// Reads blobs, on any number of threads at once.
-pub struct Reader<'r> {
+pub struct BlobReader<'r> {
     odb: git2::Odb<'r>,
-    missing: &'static str,
+    missing_hint: &'static str,
 }
 
-impl Reader<'_> {
+impl BlobReader<'_> {
     /// Returns the bytes of a file, as git stores them: line ends are those of the object database.
     ///
     /// # Errors
     /// When the blob is missing.
-    pub fn read(&self, blob: Id) -> Result<Vec<u8>, Failure> {
-        self.read_within(blob, LONGEST_FILE)?.ok_or(Failure::Huge { id: blob })
+    pub fn read(&self, blob: ObjectId) -> Result<Vec<u8>, Error> {
+        self.read_within(blob, MAX_FILE_BYTES)?.ok_or(Error::FileTooLarge { id: blob })
     }
 
     /// Returns the bytes of a file as [`Self::read`] does; None: there are more than `most`, and none is read.
     ///
     /// # Errors
     /// When the blob is missing.
-    pub fn read_within(&self, blob: Id, most: usize) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn read_within(&self, blob: ObjectId, most: usize) -> Result<Option<Vec<u8>>, Error> {
         // A blob that is short in the repository may be endless in memory.
         if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > most) {
             return Ok(None);
         }
         match self.odb.read(blob.0) {
             Ok(object) if object.kind() == ObjectType::Blob => Ok(Some(object.data().to_owned())),
-            Ok(_) => Err(Failure::Missing { id: blob, hint: "it is no file; `git fsck` says more" }),
+            Ok(_) => Err(Error::MissingObject { id: blob, hint: "it is no file; `git fsck` says more" }),
             Err(e) if e.code() == ErrorCode::NotFound => {
-                Err(Failure::Missing { id: blob, hint: self.missing })
+                Err(Error::MissingObject { id: blob, hint: self.missing_hint })
             }
-            Err(e) => Err(Failure::git(format!("reading the blob {blob}"))(e)),
+            Err(e) => Err(Error::from_git(format!("reading the blob {blob}"))(e)),
         }
     }
 }
@@ -109,32 +109,32 @@ impl Repository {
     ///
     /// # Errors
     /// When the object database cannot be opened.
-    pub fn reader(&self) -> Result<Reader<'_>, Failure> {
-        let odb = self.inner.odb().map_err(Failure::git("opening the object database"))?;
-        Ok(Reader { odb, missing: self.missing_hint() })
+    pub fn blob_reader(&self) -> Result<BlobReader<'_>, Error> {
+        let odb = self.inner.odb().map_err(Error::from_git("opening the object database"))?;
+        Ok(BlobReader { odb, missing_hint: self.missing_hint() })
     }
 
-    /// Reads one blob; see [`Reader`] for many.
+    /// Reads one blob; see [`BlobReader`] for many.
     ///
     /// # Errors
     /// When it is missing.
-    pub fn read(&self, blob: Id) -> Result<Vec<u8>, Failure> {
-        self.reader()?.read(blob)
+    pub fn read_blob(&self, blob: ObjectId) -> Result<Vec<u8>, Error> {
+        self.blob_reader()?.read(blob)
     }
 
     /// Returns what is at a path of a tree.
     ///
     /// # Errors
     /// When a tree is missing.
-    pub fn entry_at(&self, tree: Id, path: &str) -> Result<Option<Entry>, Failure> {
-        let root = self.tree(tree)?;
+    pub fn entry_at(&self, tree: ObjectId, path: &str) -> Result<Option<TreeEntry>, Error> {
+        let root = self.find_tree(tree)?;
         match root.get_path(Path::new(path)) {
             Ok(found) => {
-                let kind = Kind::of(found.filemode_raw());
-                Ok(Some(Entry { path: path.to_owned(), is_exact: true, id: Id(found.id()), kind }))
+                let kind = TreeEntryKind::from_mode(found.filemode_raw());
+                Ok(Some(TreeEntry { path: path.to_owned(), is_utf8: true, id: ObjectId(found.id()), kind }))
             }
             Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
-            Err(e) => Err(Failure::git(format!("reading `{path}` of the tree {tree}"))(e)),
+            Err(e) => Err(Error::from_git(format!("reading `{path}` of the tree {tree}"))(e)),
         }
     }
 
@@ -143,8 +143,8 @@ impl Repository {
     ///
     /// # Errors
     /// When a tree is missing, or holds more than a repository can.
-    pub fn files(&self, tree: Id, under: &[&str]) -> Result<Vec<Entry>, Failure> {
-        let mut wanted: Vec<&str> = under.iter().map(|p| plain(p)).collect();
+    pub fn list_files(&self, tree: ObjectId, under: &[&str]) -> Result<Vec<TreeEntry>, Error> {
+        let mut wanted: Vec<&str> = under.iter().map(|p| normalize_path(p)).collect();
         wanted.sort_unstable();
         let mut files = Vec::new();
         let mut last: Option<&str> = None;
@@ -157,20 +157,20 @@ impl Repository {
                 continue;
             }
             last = Some(path);
-            self.list(tree, path, &mut files)?;
+            self.list_path(tree, path, &mut files)?;
         }
         files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
         Ok(files)
     }
 
     /// Adds what is at a path, or below it.
-    fn list(&self, tree: Id, path: &str, files: &mut Vec<Entry>) -> Result<(), Failure> {
+    fn list_path(&self, tree: ObjectId, path: &str, files: &mut Vec<TreeEntry>) -> Result<(), Error> {
         if path.is_empty() {
-            return self.walk(tree, Vec::new(), files);
+            return self.walk_tree(tree, Vec::new(), files);
         }
         match self.entry_at(tree, path)? {
-            Some(entry) if entry.kind == Kind::Folder => {
-                self.walk(entry.id, [path.as_bytes(), b"/"].concat(), files)
+            Some(entry) if entry.kind == TreeEntryKind::Folder => {
+                self.walk_tree(entry.id, [path.as_bytes(), b"/"].concat(), files)
             }
             Some(entry) => {
                 files.push(entry);
@@ -182,51 +182,51 @@ impl Repository {
 
     /// Adds everything below a folder; `prefix` is its path with a slash. What a tree holds is somebody else's: a few
     /// objects can name millions of files, or lead down without end, so the way is kept in a list and has bounds.
-    fn walk(&self, tree: Id, prefix: Vec<u8>, files: &mut Vec<Entry>) -> Result<(), Failure> {
+    fn walk_tree(&self, tree: ObjectId, prefix: Vec<u8>, files: &mut Vec<TreeEntry>) -> Result<(), Error> {
         let mut waiting = vec![(tree, prefix, 0_usize)];
         let (mut seen, mut bytes) = (files.len(), 0_usize);
         while let Some((tree, prefix, depth)) = waiting.pop() {
             let endless = |what: &'static str| {
                 let path = String::from_utf8_lossy(&prefix[..prefix.len().min(80)]).into_owned();
-                Failure::Endless { path, what }
+                Error::TreeTooLarge { path, what }
             };
-            if depth > MOST_DEPTH {
+            if depth > MAX_DEPTH {
                 return Err(endless("leads down through more than 1,000 folders"));
             }
-            for found in self.tree(tree)?.iter() {
+            for found in self.find_tree(tree)?.iter() {
                 seen += 1;
-                if seen > MOST_ENTRIES {
+                if seen > MAX_ENTRIES {
                     return Err(endless("belongs to a tree of more than 1,000,000 files and folders"));
                 }
                 let mut path = [prefix.as_slice(), found.name_bytes()].concat();
                 bytes += path.len();
-                if bytes > MOST_BYTES {
+                if bytes > MAX_PATH_BYTES_TOTAL {
                     return Err(endless("belongs to a tree whose paths fill more than 256 MiB"));
                 }
-                if path.len() > LONGEST_PATH {
+                if path.len() > MAX_PATH_BYTES {
                     return Err(endless("holds a path of more than 4,096 bytes"));
                 }
-                let (id, kind) = (Id(found.id()), Kind::of(found.filemode_raw()));
-                if kind == Kind::Folder {
+                let (id, kind) = (ObjectId(found.id()), TreeEntryKind::from_mode(found.filemode_raw()));
+                if kind == TreeEntryKind::Folder {
                     path.push(b'/');
                     waiting.push((id, path, depth + 1));
                 } else {
                     let shown = String::from_utf8_lossy(&path);
                     let is_exact = matches!(shown, std::borrow::Cow::Borrowed(_));
-                    files.push(Entry { path: shown.into_owned(), is_exact, id, kind });
+                    files.push(TreeEntry { path: shown.into_owned(), is_utf8: is_exact, id, kind });
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) fn tree(&self, id: Id) -> Result<git2::Tree<'_>, Failure> {
-        self.inner.find_tree(id.0).map_err(|e| self.lost(id, &format!("reading the tree {id}"), e))
+    pub(super) fn find_tree(&self, id: ObjectId) -> Result<git2::Tree<'_>, Error> {
+        self.inner.find_tree(id.0).map_err(|e| self.object_error(id, &format!("reading the tree {id}"), e))
     }
 }
 
 /// Returns a path as a tree has it: without `./` before it and `/` around it.
-fn plain(path: &str) -> &str {
+fn normalize_path(path: &str) -> &str {
     let mut path = path;
     while let Some(rest) = path.strip_prefix("./") {
         path = rest.trim_start_matches('/');

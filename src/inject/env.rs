@@ -1,8 +1,8 @@
 //! The environment of a sidecar: its own variables, the mark, and what comes from the application.
 
-use super::containers::Apps;
-use super::template::{Object, items, name, text};
-use super::trace::Source;
+use super::containers::AppContainers;
+use super::template::{JsonObject, item_name, list_items, text_at};
+use super::trace::ItemSource;
 use crate::model::sidecar_set::{SidecarContainer, TransferEnv};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -12,55 +12,58 @@ pub(super) const IS_INJECTED: &str = "IS_INJECTED";
 
 /// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then
 /// the mark that injection appends is the second one.
-pub(super) fn is_marked(container: &Value) -> bool {
-    items(container, "env").iter().any(|e| name(e) == IS_INJECTED && value(e) == "true")
+pub(super) fn has_injected_mark(container: &Value) -> bool {
+    list_items(container, "env").iter().any(|e| item_name(e) == IS_INJECTED && env_value(e) == "true")
 }
 
 /// Tells what Kruise v1.9.0 takes for a sidecar of the pod: the first variable of that name is `true`.
 pub(super) fn is_injected(container: &Value) -> bool {
-    items(container, "env").iter().find(|e| name(e) == IS_INJECTED).is_some_and(|e| value(e) == "true")
+    list_items(container, "env")
+        .iter()
+        .find(|e| item_name(e) == IS_INJECTED)
+        .is_some_and(|e| env_value(e) == "true")
 }
 
 /// The variables of a container that is being built.
-pub(super) struct Env<'a> {
+pub(super) struct ContainerEnv<'a> {
     pub(super) entries: Vec<Value>,
     names: BTreeSet<String>,
     /// Where the entries that the set's author did not write come from.
-    pub(super) sources: Vec<(usize, Source<'a>)>,
+    pub(super) sources: Vec<(usize, ItemSource<'a>)>,
 }
 
-impl<'a> Env<'a> {
+impl<'a> ContainerEnv<'a> {
     /// Starts with the author's variables and the mark.
-    pub(super) fn of(container: &Object) -> Self {
+    pub(super) fn from_container(container: &JsonObject) -> Self {
         let own = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-        let names = own.iter().map(|e| name(e).to_owned()).collect();
+        let names = own.iter().map(|e| item_name(e).to_owned()).collect();
         let mut env = Self { entries: own, names, sources: Vec::new() };
         // Kruise v1.9.0 appends the mark without looking whether the name is there.
-        env.append(json!({"name": IS_INJECTED, "value": "true"}), Source::Mark);
+        env.append(json!({"name": IS_INJECTED, "value": "true"}), ItemSource::InjectedMark);
         env
     }
 
     /// Adds a variable at the end.
-    pub(super) fn append(&mut self, entry: Value, source: Source<'a>) {
+    pub(super) fn append(&mut self, entry: Value, source: ItemSource<'a>) {
         self.sources.push((self.entries.len(), source));
-        self.names.insert(name(&entry).to_owned());
+        self.names.insert(item_name(&entry).to_owned());
         self.entries.push(entry);
     }
 
     /// Adds a copy of a variable unless its name is there.
-    pub(super) fn offer(&mut self, entry: &Value, source: Source<'a>) {
-        if !self.has(name(entry)) {
+    pub(super) fn append_if_absent(&mut self, entry: &Value, source: ItemSource<'a>) {
+        if !self.contains(item_name(entry)) {
             self.append(entry.clone(), source);
         }
     }
 
-    pub(super) fn has(&self, variable: &str) -> bool {
+    pub(super) fn contains(&self, variable: &str) -> bool {
         self.names.contains(variable)
     }
 }
 
 /// Variables that a term of `transferEnv` could not bring.
-pub(super) struct Missing<'a> {
+pub(super) struct MissingVariables<'a> {
     /// The index of the term.
     pub(super) term: usize,
     /// The variables.
@@ -70,12 +73,12 @@ pub(super) struct Missing<'a> {
 }
 
 /// Adds the variables that `transferEnv` takes over, and returns those it could not find.
-pub(super) fn transfer<'a>(
-    env: &mut Env<'a>,
+pub(super) fn transfer_env<'a>(
+    env: &mut ContainerEnv<'a>,
     sidecar: &'a SidecarContainer,
-    apps: &Apps<'a>,
-    annotations: &'a Object,
-) -> Vec<Missing<'a>> {
+    apps: &AppContainers<'a>,
+    annotations: &'a JsonObject,
+) -> Vec<MissingVariables<'a>> {
     let mut missing = Vec::new();
     for (i, term) in sidecar.transfer_env.iter().enumerate() {
         let source = source_container(term, apps.labels, annotations);
@@ -85,16 +88,16 @@ pub(super) fn transfer<'a>(
         let found = |name: &str| source.and_then(|s| Some((apps.variable(s, name)?.last, s)));
         names.retain(|name| match found(name) {
             Some((entry, container)) => {
-                env.offer(entry, Source::Transferred(container));
+                env.append_if_absent(entry, ItemSource::Transferred(container));
                 false
             }
             None => true,
         });
-        missing.push(Missing { term: i, variables: names, container: source });
+        missing.push(MissingVariables { term: i, variables: names, container: source });
     }
     // Another term, or the set's author, may have brought them.
     for term in &mut missing {
-        term.variables.retain(|name| !env.has(name));
+        term.variables.retain(|name| !env.contains(name));
     }
     missing.retain(|term| !term.variables.is_empty());
     missing
@@ -105,7 +108,7 @@ pub(super) fn transfer<'a>(
 fn source_container<'a>(
     term: &'a TransferEnv,
     labels: Option<&'a Value>,
-    annotations: &'a Object,
+    annotations: &'a JsonObject,
 ) -> Option<&'a str> {
     let name = match &term.source_container_name_from {
         None => term.source_container_name.as_str(),
@@ -113,7 +116,7 @@ fn source_container<'a>(
             let (field, key) = path.strip_suffix("']")?.split_once("['")?;
             match field {
                 "metadata.labels" => labels.and_then(|l| l.get(key)).and_then(Value::as_str)?,
-                "metadata.annotations" => text(annotations, key),
+                "metadata.annotations" => text_at(annotations, key),
                 _ => return None,
             }
         }
@@ -122,7 +125,7 @@ fn source_container<'a>(
 }
 
 /// Returns the names in every `$(NAME)` of a text; `$$(NAME)` counts as well, as in Kruise v1.9.0.
-pub(super) fn referenced(expression: &str) -> impl Iterator<Item = &str> {
+pub(super) fn referenced_variables(expression: &str) -> impl Iterator<Item = &str> {
     expression.split("$(").skip(1).filter_map(|rest| {
         let (name, _) = rest.split_once(')')?;
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -131,7 +134,7 @@ pub(super) fn referenced(expression: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn value(entry: &Value) -> &str {
+fn env_value(entry: &Value) -> &str {
     entry.get("value").and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -148,17 +151,17 @@ mod tests {
             ("$($(A))", vec!["A"]),
             ("plain", vec![]),
         ] {
-            assert_eq!(referenced(text).collect::<Vec<_>>(), names, "{text}");
+            assert_eq!(referenced_variables(text).collect::<Vec<_>>(), names, "{text}");
         }
     }
 
     #[test]
     fn the_mark_is_the_first_variable_or_any() {
         let own = json!({"env": [{"name": "IS_INJECTED", "value": "false"}, {"name": "IS_INJECTED", "value": "true"}]});
-        assert!(is_marked(&own) && !is_injected(&own));
+        assert!(has_injected_mark(&own) && !is_injected(&own));
         let no = json!({"env": [{"name": "IS_INJECTED", "value": "True"}]});
-        assert!(!is_marked(&no) && !is_injected(&no));
-        assert!(!is_marked(&json!({"env": null})));
+        assert!(!has_injected_mark(&no) && !is_injected(&no));
+        assert!(!has_injected_mark(&json!({"env": null})));
     }
 
     #[test]

@@ -8,11 +8,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-type Object = BTreeMap<String, Box<RawValue>>;
+type RawObject = BTreeMap<String, Box<RawValue>>;
 
 /// Which of two texts cannot be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotJson {
+pub(super) enum MergePatchError {
     /// The value is no JSON.
     Value,
     /// The patch is neither a JSON object nor a list.
@@ -20,59 +20,59 @@ pub(super) enum NotJson {
 }
 
 /// Returns the value with the patch merged into it.
-pub(super) fn merge(value: &str, patch: &str) -> Result<String, NotJson> {
+pub(super) fn merge(value: &str, patch: &str) -> Result<String, MergePatchError> {
     // Reading the whole value once bounds the nesting for all that follows.
-    let of_value: Value = serde_json::from_str(value).map_err(|_| NotJson::Value)?;
-    let of_patch: Value = serde_json::from_str(patch).map_err(|_| NotJson::Patch)?;
+    let of_value: Value = serde_json::from_str(value).map_err(|_| MergePatchError::Value)?;
+    let of_patch: Value = serde_json::from_str(patch).map_err(|_| MergePatchError::Patch)?;
     let merged = match (of_value, of_patch) {
         // evanphx/json-patch takes `null` for a document that it cannot read.
-        (Value::Null, _) => return Err(NotJson::Value),
+        (Value::Null, _) => return Err(MergePatchError::Value),
         (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-            return Err(NotJson::Patch);
+            return Err(MergePatchError::Patch);
         }
-        (Value::Object(_), Value::Object(_)) => merged(value, patch),
-        (_, Value::Object(_) | Value::Array(_)) => without_nulls(patch),
+        (Value::Object(_), Value::Object(_)) => merge_objects(value, patch),
+        (_, Value::Object(_) | Value::Array(_)) => strip_nulls(patch),
     };
     Ok(compact(&merged))
 }
 
-fn merged(value: &str, patch: &str) -> String {
+fn merge_objects(value: &str, patch: &str) -> String {
     // evanphx/json-patch merge: the present value decides first. In place of one that is no object the patch loses
     // its nulls, those inside of lists too; in place of an object a patch that is none stays as it stands.
-    let Some(mut result) = object(value) else { return without_nulls(patch) };
-    let Some(patch_object) = object(patch) else { return patch.to_owned() };
+    let Some(mut result) = parse_object(value) else { return strip_nulls(patch) };
+    let Some(patch_object) = parse_object(patch) else { return patch.to_owned() };
     for (key, patch) in patch_object {
         if is_null(&patch) {
             result.remove(&key);
             continue;
         }
         let text = match result.get(&key).filter(|old| !is_null(old)) {
-            Some(old) => merged(old.get(), patch.get()),
-            None => without_nulls(patch.get()),
+            Some(old) => merge_objects(old.get(), patch.get()),
+            None => strip_nulls(patch.get()),
         };
         if let Ok(raw) = RawValue::from_string(text) {
             result.insert(key, raw);
         }
     }
-    write(&result)
+    write_object(&result)
 }
 
-fn without_nulls(text: &str) -> String {
-    if let Some(members) = object(text) {
+fn strip_nulls(text: &str) -> String {
+    if let Some(members) = parse_object(text) {
         let kept = members.into_iter().filter(|(_, v)| !is_null(v));
-        let kept = kept.filter_map(|(k, v)| Some((k, RawValue::from_string(without_nulls(v.get())).ok()?)));
-        return write(&kept.collect());
+        let kept = kept.filter_map(|(k, v)| Some((k, RawValue::from_string(strip_nulls(v.get())).ok()?)));
+        return write_object(&kept.collect());
     }
     match serde_json::from_str::<Vec<Box<RawValue>>>(text) {
         Ok(items) => {
-            let items: Vec<String> = items.iter().map(|item| without_nulls(item.get())).collect();
+            let items: Vec<String> = items.iter().map(|item| strip_nulls(item.get())).collect();
             format!("[{}]", items.join(","))
         }
         Err(_) => text.to_owned(),
     }
 }
 
-fn object(text: &str) -> Option<Object> {
+fn parse_object(text: &str) -> Option<RawObject> {
     serde_json::from_str(text).ok()
 }
 
@@ -80,7 +80,7 @@ fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
-fn write(object: &Object) -> String {
+fn write_object(object: &RawObject) -> String {
     let members = object
         .iter()
         .map(|(key, value)| format!("{}:{}", to_go_json(&Value::from(key.as_str())), value.get()));
@@ -126,7 +126,7 @@ mod tests {
             ("[1]", r#"{"a":null,"b":1}"#, Ok(r#"{"b":1}"#)),
             (r#"{"a":1}"#, "[1]", Ok("[1]")),
             ("1", r#"{"a":1}"#, Ok(r#"{"a":1}"#)),
-            ("null", r#"{"a":1}"#, Err(NotJson::Value)),
+            ("null", r#"{"a":1}"#, Err(MergePatchError::Value)),
             (
                 r#"{"a":[1]}"#,
                 r#"{"a":[{"z":1,"n":null,"b":[null,{"x":null}]}]}"#,
@@ -136,10 +136,10 @@ mod tests {
             (r#"{"a":{}}"#, r#"{"a":[{"z":1,"b":null}]}"#, Ok(r#"{"a":[{"z":1,"b":null}]}"#)),
             (r#"{"e":1e3,"f":1.0}"#, r#"{"n":1.50}"#, Ok(r#"{"e":1e3,"f":1.0,"n":1.50}"#)),
             (r#"{"<":"a b\"< & "}"#, r#"{"é":1}"#, Ok(r#"{"\u003c":"a b\"\u003c \u0026 ","é":1}"#)),
-            (r#"{"a":1}"#, "2", Err(NotJson::Patch)),
-            (r#"{"a":1}"#, "null", Err(NotJson::Patch)),
-            (r#"{"a":1}"#, "nope", Err(NotJson::Patch)),
-            ("nope", r#"{"a":1}"#, Err(NotJson::Value)),
+            (r#"{"a":1}"#, "2", Err(MergePatchError::Patch)),
+            (r#"{"a":1}"#, "null", Err(MergePatchError::Patch)),
+            (r#"{"a":1}"#, "nope", Err(MergePatchError::Patch)),
+            ("nope", r#"{"a":1}"#, Err(MergePatchError::Value)),
         ] {
             assert_eq!(merge(value, patch), merged.map(str::to_owned), "{value} {patch}");
         }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let deep = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
-        assert_eq!(merge(&deep, "{}"), Err(NotJson::Value));
-        assert_eq!(merge("{}", &deep), Err(NotJson::Patch));
+        assert_eq!(merge(&deep, "{}"), Err(MergePatchError::Value));
+        assert_eq!(merge("{}", &deep), Err(MergePatchError::Patch));
     }
 }

@@ -1,103 +1,111 @@
 //! The webhook's own annotations: the injected-list, both hashes, and those of hot-upgrade pairs.
 
-use super::containers::Brought;
-use super::removal::{Fates, Previous};
-use super::revision::Chosen;
-use super::selects::Choice;
-use super::template::{Object, Pod, text};
-use super::{Annotations, Work, hot_upgrade};
-use crate::diag::{Code, Diagnostic};
-use crate::model::annotations::{
-    HASH, HASH_WITHOUT_IMAGE, INJECTED_LIST, WORKING, injected_sets, is_null, read_hashes,
-};
+use super::cleanup::{PodDispositions, PreviousInjection};
+use super::containers::NewContainer;
+use super::revision::SelectedSet;
+use super::selection::SetSelection;
+use super::template::{JsonObject, PodView, text_at};
+use super::{AnnotationPolicy, InjectionContext, hot_upgrade};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::model::go_json::to_go_json;
-use crate::yaml::{Part, Path};
+use crate::model::pod_annotations::{
+    INJECTED_LIST, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, WORKING_CONTAINERS, is_json_null,
+    parse_hashes, parse_injected_list,
+};
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Brings the annotations up to date for the mode that is asked for; what another mode has written for the
 /// same sets is taken out.
-pub(super) fn apply(
-    pod: &Pod<'_>,
-    choice: &Choice<'_>,
-    previous: &Previous<'_>,
-    fates: &Fates,
-    brought: &[Brought<'_>],
-    patched: &Object,
-    work: &mut Work<'_>,
-) -> Object {
+pub(super) fn update_annotations(
+    pod: &PodView<'_>,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    fates: &PodDispositions,
+    brought: &[NewContainer<'_>],
+    patched: &JsonObject,
+    work: &mut InjectionContext<'_>,
+) -> JsonObject {
     let mut annotations = patched.clone();
     let mode = work.options.annotations;
-    for key in [HASH, HASH_WITHOUT_IMAGE] {
-        if mode == Annotations::Kruise && !choice.chosen.is_empty() {
+    for key in [SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE] {
+        if mode == AnnotationPolicy::Kruise && !choice.selected.is_empty() {
             write_hashes(pod, choice, previous, key, &mut annotations, work);
         } else {
             let leaves = |set: &str| {
-                let is_chosen = choice.chosen.iter().any(|c| c.name() == set);
-                previous.dropped.contains(set) || (is_chosen && previous.lists(set))
+                let is_chosen = choice.selected.iter().any(|c| c.name() == set);
+                previous.removed_sets.contains(set) || (is_chosen && previous.contains(set))
             };
-            forget_hashes(key, leaves, &mut annotations);
+            remove_hashes(key, leaves, &mut annotations);
         }
     }
-    write_list(choice, previous, mode, &mut annotations);
-    if brought.iter().any(|b| b.twin.is_some()) && is_null(text(&annotations, WORKING)) {
-        work.tell(unreadable(pod, WORKING));
+    write_injected_list(choice, previous, mode, &mut annotations);
+    if brought.iter().any(|b| b.hot_upgrade_role.is_some())
+        && is_json_null(text_at(&annotations, WORKING_CONTAINERS))
+    {
+        work.report(unreadable_annotation(pod, WORKING_CONTAINERS));
     }
-    hot_upgrade::annotate(brought, &fates.gone(pod), &mut annotations);
+    hot_upgrade::write_annotations(brought, &fates.removed_names(pod), &mut annotations);
     annotations
 }
 
 /// Sets an annotation.
-pub(super) fn put(annotations: &mut Object, key: &str, value: &str) {
+pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &str) {
     annotations.insert(key.to_owned(), Value::String(value.to_owned()));
 }
 
 /// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once,
 /// sorted.
-fn write_list(choice: &Choice<'_>, previous: &Previous<'_>, mode: Annotations, annotations: &mut Object) {
-    if choice.chosen.is_empty() && previous.dropped.is_empty() {
+fn write_injected_list(
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    mode: AnnotationPolicy,
+    annotations: &mut JsonObject,
+) {
+    if choice.selected.is_empty() && previous.removed_sets.is_empty() {
         return;
     }
-    let old = text(annotations, INJECTED_LIST).to_owned();
-    let mut names = injected_sets(&old);
-    names.retain(|name| !previous.dropped.contains(name));
-    for chosen in &choice.chosen {
+    let old = text_at(annotations, INJECTED_LIST).to_owned();
+    let mut names = parse_injected_list(&old);
+    names.retain(|name| !previous.removed_sets.contains(name));
+    for chosen in &choice.selected {
         match mode {
-            Annotations::None => names.remove(chosen.name()),
-            Annotations::Minimal | Annotations::Kruise => names.insert(chosen.name()),
+            AnnotationPolicy::None => names.remove(chosen.name()),
+            AnnotationPolicy::Minimal | AnnotationPolicy::Kruise => names.insert(chosen.name()),
         };
     }
     let list = names.into_iter().collect::<Vec<_>>().join(",");
     if list.is_empty() {
         annotations.shift_remove(INJECTED_LIST);
     } else {
-        put(annotations, INJECTED_LIST, &list);
+        set_annotation(annotations, INJECTED_LIST, &list);
     }
 }
 
 fn write_hashes(
-    pod: &Pod<'_>,
-    choice: &Choice<'_>,
-    previous: &Previous<'_>,
+    pod: &PodView<'_>,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
     key: &str,
-    annotations: &mut Object,
-    work: &mut Work<'_>,
+    annotations: &mut JsonObject,
+    work: &mut InjectionContext<'_>,
 ) {
-    let written = text(annotations, key);
-    let Some(mut entries) = read_hashes(written).filter(|_| !is_null(written)) else {
-        work.tell(unreadable(pod, key));
+    let written = text_at(annotations, key);
+    let Some(mut entries) = parse_hashes(written).filter(|_| !is_json_null(written)) else {
+        work.report(unreadable_annotation(pod, key));
         return;
     };
-    entries.retain(|set, _| !previous.dropped.contains(set.as_str()));
-    for chosen in &choice.chosen {
-        entries.insert(chosen.name().to_owned(), entry(chosen, key));
+    entries.retain(|set, _| !previous.removed_sets.contains(set.as_str()));
+    for chosen in &choice.selected {
+        entries.insert(chosen.name().to_owned(), hash_entry(chosen, key));
     }
-    put(annotations, key, &encode(entries));
+    set_annotation(annotations, key, &encode_hashes(entries));
 }
 
 /// Takes entries out; a text that cannot be read is nobody's and stays.
-fn forget_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut Object) {
-    let Some(mut entries) = read_hashes(text(annotations, key)) else { return };
+fn remove_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut JsonObject) {
+    let Some(mut entries) = parse_hashes(text_at(annotations, key)) else { return };
     let before = entries.len();
     entries.retain(|set, _| !leaves(set));
     if entries.len() == before {
@@ -106,44 +114,44 @@ fn forget_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut Obj
     if entries.is_empty() {
         annotations.shift_remove(key);
     } else {
-        put(annotations, key, &encode(entries));
+        set_annotation(annotations, key, &encode_hashes(entries));
     }
 }
 
 /// Kruise v1.9.0 writes the time of injection; the same bytes in must give the same bytes out, so it is null
 /// here, which Kruise reads and writes for a time that is not set.
-fn entry(chosen: &Chosen<'_>, key: &str) -> Value {
+fn hash_entry(chosen: &SelectedSet<'_>, key: &str) -> Value {
     let set = chosen.content.set();
     let natives = set.init_containers.iter().filter(|c| c.is_native_sidecar);
     let list: BTreeSet<&str> = natives.chain(&set.containers).map(|c| c.name.as_str()).collect();
-    let hash = if key == HASH { &set.hash } else { &set.hash_without_image };
+    let hash = if key == SIDECARSET_HASH { &set.hash } else { &set.hash_without_image };
     let mut entry = json!({
         "updateTimestamp": null,
         "hash": hash,
         "sidecarSetName": chosen.name(),
         "sidecarList": list,
     });
-    if key == HASH && chosen.is_registered {
+    if key == SIDECARSET_HASH && chosen.is_registered {
         entry["controllerRevision"] = Value::String(set.revision_name.clone());
     }
     entry
 }
 
-fn encode(entries: BTreeMap<String, Value>) -> String {
+fn encode_hashes(entries: BTreeMap<String, Value>) -> String {
     to_go_json(&Value::Object(entries.into_iter().collect()))
 }
 
-fn unreadable(pod: &Pod<'_>, key: &str) -> Diagnostic {
-    let path = Path::dotted("metadata.annotations").then(key);
+fn unreadable_annotation(pod: &PodView<'_>, key: &str) -> Diagnostic {
+    let path = FieldPath::dotted("metadata.annotations").child(key);
     let what = match key {
-        WORKING => "`null`, not a JSON object from containers to containers of the pod",
+        WORKING_CONTAINERS => "`null`, not a JSON object from containers to containers of the pod",
         _ => "not a JSON object from set names to hashes",
     };
     Diagnostic::error(
         Code::UnreadableHashes,
         format!("annotation `{key}` of `{}` cannot be read", pod.template.key),
     )
-    .at(pod.label(&path, Part::Value, what))
+    .at(pod.label(&path, EntryPart::Value, what))
     .field(pod.template.path.join(&path).to_string())
     .because("Kruise denies such a pod")
     .help("remove the annotation; it is written anew")

@@ -12,35 +12,35 @@
 //! - A second pass never appends launch barriers again, and templates get none (`priority.rs`).
 //! - `updateTimestamp` is always `null` (`metadata.rs`).
 
+mod cleanup;
 mod containers;
 mod env;
 mod hot_upgrade;
+mod launch_priority;
 mod merge_patch;
 mod metadata;
-mod names;
+mod metadata_patches;
+mod name_conflicts;
 mod order;
-mod patches;
-mod priority;
-mod removal;
+mod pull_secrets;
 mod resources;
 mod revision;
-mod secrets;
-mod selects;
-mod sets;
+mod selection;
+mod set_store;
 mod template;
 mod trace;
 mod volumes;
 
-pub use selects::selects_namespace;
-pub use sets::{PreparedSet, Sets};
-pub use trace::{Carried, Origin, SetTrace, Trace, Verdict};
+pub use selection::selects_namespace;
+pub use set_store::{PreparedSet, SidecarSetStore};
+pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
 
-use crate::diag::Diagnostic;
+use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;
-use crate::yaml::{Document, Path};
+use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use template::{New, Pod};
+use template::{NewPodTemplate, PodView};
 
 /// The pod template of one workload, or a bare Pod.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct PodTemplate<'a> {
     /// The document it stands in, for labels.
     pub document: &'a Document,
     /// Where the object that has `metadata` and `spec` stands in it.
-    pub path: Path,
+    pub path: FieldPath,
     /// That object.
     pub value: &'a Value,
     /// It is a Pod and not a template of pods.
@@ -58,7 +58,7 @@ pub struct PodTemplate<'a> {
     /// The namespace of its pods.
     pub namespace: &'a str,
     /// Names of `volumeClaimTemplates`: the pods get a volume of each, in place of any other of that name.
-    pub claims: &'a [&'a str],
+    pub volume_claims: &'a [&'a str],
     /// The labels of that namespace.
     pub namespace_labels: NamespaceLabels<'a>,
 }
@@ -77,7 +77,7 @@ pub enum NamespaceLabels<'a> {
 /// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade
 /// pairs, which their containers read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Annotations {
+pub enum AnnotationPolicy {
     /// The injected-list alone.
     #[default]
     Minimal,
@@ -91,62 +91,66 @@ pub enum Annotations {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Which notes are written.
-    pub annotations: Annotations,
-    /// Fill [`Outcome::trace`].
+    pub annotations: AnnotationPolicy,
+    /// Fill [`InjectionOutcome::trace`].
     pub trace: bool,
 }
 
 /// What came of an injection.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
+pub struct InjectionOutcome {
     /// The whole new template; None where nothing changes or an error stands among the diagnostics.
-    pub value: Option<Value>,
+    pub template: Option<Value>,
     /// The sets that were injected, in the order of injection.
-    pub injected: Vec<String>,
+    pub injected_sets: Vec<String>,
     /// What is to be told. Findings about the sets alone do not name the workload, so that equal ones of many
     /// workloads can be shown once.
     pub diagnostics: Vec<Diagnostic>,
     /// Which sets were looked at and what each line came from; empty unless asked for.
-    pub trace: Trace,
+    pub trace: InjectionTrace,
 }
 
-impl Outcome {
-    fn refused(diagnostics: Vec<Diagnostic>) -> Self {
+impl InjectionOutcome {
+    fn from_errors(diagnostics: Vec<Diagnostic>) -> Self {
         Self { diagnostics, ..Self::default() }
     }
 }
 
 /// Injects the sets that apply into a pod template.
-pub fn inject(template: &PodTemplate<'_>, sets: &Sets, options: &Options) -> Outcome {
-    let pod = match Pod::read(template) {
+pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Options) -> InjectionOutcome {
+    let pod = match PodView::from_template(template) {
         Ok(pod) => pod,
-        Err(wrong) => return Outcome::refused(vec![*wrong]),
+        Err(wrong) => return InjectionOutcome::from_errors(vec![*wrong]),
     };
-    let mut work = Work { found: Vec::new(), trace: options.trace.then(Trace::default), options };
+    let mut work = InjectionContext {
+        diagnostics: Vec::new(),
+        trace: options.trace.then(InjectionTrace::default),
+        options,
+    };
     // Kruise v1.9.0 sidecarsetMutatingPod: a pod that has ended or is being deleted gets no sidecar. What writes
     // launch barriers does not ask for that.
     if pod.is_inactive() {
-        work.note_all(sets, "the pod has ended or is being deleted");
-        let value = only_barriers(&pod, &mut work);
-        return work.finish(value, Vec::new());
+        work.trace_all_skipped(sets, "the pod has ended or is being deleted");
+        let value = build_barriers(&pod, &mut work);
+        return work.into_outcome(value, Vec::new());
     }
-    let choice = selects::choose(&pod, sets, &mut work);
-    if work.failed() {
-        return work.finish(None, Vec::new());
+    let choice = selection::select_sets(&pod, sets, &mut work);
+    if work.has_errors() {
+        return work.into_outcome(None, Vec::new());
     }
-    let injected = choice.chosen.iter().map(|c| c.name().to_owned()).collect();
-    let previous = removal::Previous::read(&pod, sets, &choice);
-    let new = build(&pod, sets, &choice, &previous, &mut work);
-    let value = if work.failed() { None } else { new.write(&pod) };
-    work.finish(value, injected)
+    let injected = choice.selected.iter().map(|c| c.name().to_owned()).collect();
+    let previous = cleanup::PreviousInjection::from_pod(&pod, sets, &choice);
+    let new = build_template(&pod, sets, &choice, &previous, &mut work);
+    let value = if work.has_errors() { None } else { new.into_value(&pod) };
+    work.into_outcome(value, injected)
 }
 
 /// Names the sets that select a template, without building anything; a set whose answer hangs on labels that
 /// nobody knows counts.
-pub fn may_select<'s>(template: &PodTemplate<'_>, sets: &'s Sets) -> Vec<&'s str> {
+pub fn selecting_sets<'s>(template: &PodTemplate<'_>, sets: &'s SidecarSetStore) -> Vec<&'s str> {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
-    order::candidates(sets, template.namespace)
-        .filter(|set| selects::judge(set.set(), labels, template).may_select())
+    order::in_injection_order(sets, template.namespace)
+        .filter(|set| selection::match_set(set.set(), labels, template).may_select())
         .map(|set| set.name())
         .collect()
 }
@@ -155,88 +159,100 @@ pub fn may_select<'s>(template: &PodTemplate<'_>, sets: &'s Sets) -> Vec<&'s str
 /// are not known, it does.
 pub fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
-    selects::judge(set, labels, template).may_select()
+    selection::match_set(set, labels, template).may_select()
 }
 
 /// The new lists of the template. Like Kruise's webhook every part looks at the pod as it came.
-fn build(
-    pod: &Pod<'_>,
-    sets: &Sets,
-    choice: &selects::Choice<'_>,
-    previous: &removal::Previous<'_>,
-    work: &mut Work<'_>,
-) -> New {
-    let patched = patches::apply(pod, sets, choice, previous, work);
-    let fates = removal::fates(pod, sets, choice, previous);
-    removal::record(pod, &fates, work);
-    names::check(pod, choice, &fates, work);
-    let mut brought = containers::build(pod, choice, &fates, &patched, work);
-    if !work.failed() {
-        order::warn(pod, choice, work);
+fn build_template(
+    pod: &PodView<'_>,
+    sets: &SidecarSetStore,
+    choice: &selection::SetSelection<'_>,
+    previous: &cleanup::PreviousInjection<'_>,
+    work: &mut InjectionContext<'_>,
+) -> NewPodTemplate {
+    let patched = metadata_patches::apply_patches(pod, sets, choice, previous, work);
+    let fates = cleanup::classify_containers(pod, sets, choice, previous);
+    cleanup::record_removals(pod, &fates, work);
+    name_conflicts::check_names(pod, choice, &fates, work);
+    let mut brought = containers::build_containers(pod, choice, &fates, &patched, work);
+    if !work.has_errors() {
+        order::warn_order(pod, choice, work);
     }
-    let annotations = metadata::apply(pod, choice, previous, &fates, &brought, &patched, work);
-    let init = containers::merge(pod, containers::List::Init, &fates, &mut brought);
-    let mut main = containers::merge(pod, containers::List::Main, &fates, &mut brought);
+    let annotations = metadata::update_annotations(pod, choice, previous, &fates, &brought, &patched, work);
+    let init = containers::merge_containers(pod, containers::ContainerList::Init, &fates, &mut brought);
+    let mut main =
+        containers::merge_containers(pod, containers::ContainerList::Regular, &fates, &mut brought);
     if choice.is_webhook_called {
-        priority::apply(pod, &annotations, previous, &mut main, work);
+        launch_priority::apply_barriers(pod, &annotations, previous, &mut main, work);
     }
-    let volumes = volumes::merge(pod, sets, choice, previous, &fates, [&init, &main], work);
-    let image_pull_secrets = secrets::merge(pod, sets, choice, previous, &fates, work);
-    let record = work.trace.as_mut().map(|trace| trace::Recorder { pod, choice, trace });
+    let volumes = volumes::merge_volumes(pod, sets, choice, previous, &fates, [&init, &main], work);
+    let image_pull_secrets = pull_secrets::merge_secrets(pod, sets, choice, previous, &fates, work);
+    let record = work.trace.as_mut().map(|trace| trace::TraceRecorder { pod, selection: choice, trace });
     if let Some(mut record) = record {
-        record.containers(&brought, &init);
-        record.containers(&brought, &main);
-        record.volumes(&volumes);
-        record.secrets(&image_pull_secrets);
-        record.annotations(&patched, &annotations);
+        record.record_containers(&brought, &init);
+        record.record_containers(&brought, &main);
+        record.record_volumes(&volumes);
+        record.record_secrets(&image_pull_secrets);
+        record.record_annotations(&patched, &annotations);
     }
-    New { annotations, init_containers: init.values, containers: main.values, volumes, image_pull_secrets }
+    NewPodTemplate {
+        annotations,
+        init_containers: init.values,
+        containers: main.values,
+        volumes,
+        image_pull_secrets,
+    }
 }
 
 /// The template with launch barriers and without sidecars; None where nothing changes or an error was told.
-fn only_barriers(pod: &Pod<'_>, work: &mut Work<'_>) -> Option<Value> {
-    if !selects::is_webhook_called(pod.template) {
+fn build_barriers(pod: &PodView<'_>, work: &mut InjectionContext<'_>) -> Option<Value> {
+    if !selection::is_webhook_called(pod.template) {
         return None;
     }
     let annotations = pod.annotations.cloned().unwrap_or_default();
-    let mut main = containers::as_they_are(pod, containers::List::Main);
-    priority::apply(pod, &annotations, &removal::Previous::none(), &mut main, work);
-    let new = New {
+    let mut main = containers::unchanged_containers(pod, containers::ContainerList::Regular);
+    launch_priority::apply_barriers(pod, &annotations, &cleanup::PreviousInjection::empty(), &mut main, work);
+    let new = NewPodTemplate {
         annotations,
         init_containers: pod.init_containers.to_vec(),
         containers: main.values,
         volumes: pod.volumes.to_vec(),
         image_pull_secrets: pod.image_pull_secrets.to_vec(),
     };
-    if work.failed() { None } else { new.write(pod) }
+    if work.has_errors() { None } else { new.into_value(pod) }
 }
 
 /// What is gathered on the way.
-struct Work<'a> {
-    found: Vec<Diagnostic>,
-    trace: Option<Trace>,
+struct InjectionContext<'a> {
+    diagnostics: Vec<Diagnostic>,
+    trace: Option<InjectionTrace>,
     options: &'a Options,
 }
 
-impl Work<'_> {
-    fn tell(&mut self, diagnostic: Diagnostic) {
+impl InjectionContext<'_> {
+    fn report(&mut self, diagnostic: Diagnostic) {
         // Two containers of a set can meet the same trouble at the same place, one right after the other.
-        if !self.found.iter().rev().take(8).any(|other| *other == diagnostic) {
-            self.found.push(diagnostic);
+        if !self.diagnostics.iter().rev().take(8).any(|other| *other == diagnostic) {
+            self.diagnostics.push(diagnostic);
         }
     }
 
-    fn failed(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
+    fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    fn note_all(&mut self, sets: &Sets, why: &str) {
+    fn trace_all_skipped(&mut self, sets: &SidecarSetStore, why: &str) {
         if let Some(trace) = &mut self.trace {
-            trace.sets.extend(sets.current().iter().map(|s| SetTrace::passed(s.name(), why)));
+            trace.sets.extend(sets.current().iter().map(|s| SetTrace::skipped(s.name(), why)));
         }
     }
 
-    fn finish(self, value: Option<Value>, injected: Vec<String>) -> Outcome {
-        Outcome { value, injected, diagnostics: self.found, trace: self.trace.unwrap_or_default() }
+    fn into_outcome(self, value: Option<Value>, injected: Vec<String>) -> InjectionOutcome {
+        InjectionOutcome {
+            template: value,
+            injected_sets: injected,
+            diagnostics: self.diagnostics,
+            trace: self.trace.unwrap_or_default(),
+        }
     }
 }

@@ -1,18 +1,18 @@
 //! What a pod template holds, read once, and how the new one is put together.
 
 use super::PodTemplate;
-use crate::diag::{Code, Diagnostic, Label};
-use crate::yaml::{Part, Path, Seg};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::yaml::{EntryPart, FieldPath, PathSegment};
 use serde_json::{Map, Value};
 
 /// A JSON object.
-pub(super) type Object = Map<String, Value>;
+pub(super) type JsonObject = Map<String, Value>;
 
 /// The parts of a pod template that injection looks at; absent lists are empty.
-pub(super) struct Pod<'a> {
+pub(super) struct PodView<'a> {
     pub(super) template: &'a PodTemplate<'a>,
     pub(super) labels: Option<&'a Value>,
-    pub(super) annotations: Option<&'a Object>,
+    pub(super) annotations: Option<&'a JsonObject>,
     pub(super) init_containers: &'a [Value],
     pub(super) containers: &'a [Value],
     pub(super) ephemeral_containers: &'a [Value],
@@ -20,18 +20,18 @@ pub(super) struct Pod<'a> {
     pub(super) image_pull_secrets: &'a [Value],
 }
 
-impl<'a> Pod<'a> {
+impl<'a> PodView<'a> {
     /// Reads a template; the error is about a part that has not the type the API wants.
-    pub(super) fn read(template: &'a PodTemplate<'a>) -> Result<Self, Box<Diagnostic>> {
-        is_object(template, &Path::root())?;
+    pub(super) fn from_template(template: &'a PodTemplate<'a>) -> Result<Self, Box<Diagnostic>> {
+        check_object(template, &FieldPath::root())?;
         let parts = ["metadata", "spec"].map(|key| {
-            let path = Path::root().then(key);
-            is_object(template, &path).map(|()| template.value.get(key))
+            let path = FieldPath::root().child(key);
+            check_object(template, &path).map(|()| template.value.get(key))
         });
         let [metadata, spec] = parts;
         let (metadata, spec) = (metadata?, spec?);
-        let list = |key: &str| objects(template, spec, key);
-        let texts = |key: &str| strings(template, metadata, key);
+        let list = |key: &str| read_objects(template, spec, key);
+        let texts = |key: &str| read_strings(template, metadata, key);
         texts("labels")?;
         Ok(Self {
             template,
@@ -57,7 +57,7 @@ impl<'a> Pod<'a> {
     /// Returns the name that a bare Pod has in its manifest; empty for templates, whose pods are named later.
     pub(super) fn name(&self) -> &'a str {
         let metadata = if self.template.is_pod { self.template.value.get("metadata") } else { None };
-        metadata.and_then(Value::as_object).map_or("", |m| text(m, "name"))
+        metadata.and_then(Value::as_object).map_or("", |m| text_at(m, "name"))
     }
 
     /// Returns an annotation of the template as it came.
@@ -71,25 +71,25 @@ impl<'a> Pod<'a> {
     }
 
     /// Returns a label at a place below the template's object.
-    pub(super) fn label(&self, below: &Path, part: Part, text: impl Into<String>) -> Label {
+    pub(super) fn label(&self, below: &FieldPath, part: EntryPart, text: impl Into<String>) -> Span {
         self.template.document.label(&self.template.path.join(below), part, text)
     }
 }
 
 /// The new parts of a template.
-pub(super) struct New {
-    pub(super) annotations: Object,
+pub(super) struct NewPodTemplate {
+    pub(super) annotations: JsonObject,
     pub(super) init_containers: Vec<Value>,
     pub(super) containers: Vec<Value>,
     pub(super) volumes: Vec<Value>,
     pub(super) image_pull_secrets: Vec<Value>,
 }
 
-impl New {
+impl NewPodTemplate {
     /// Returns the whole new template, its keys in their old order and new ones behind them; None where
     /// nothing has changed.
-    pub(super) fn write(self, pod: &Pod<'_>) -> Option<Value> {
-        let none = Object::new();
+    pub(super) fn into_value(self, pod: &PodView<'_>) -> Option<Value> {
+        let none = JsonObject::new();
         let has_new_notes = self.annotations != *pod.annotations.unwrap_or(&none);
         let lists = [
             ("initContainers", self.init_containers, pod.init_containers),
@@ -103,16 +103,16 @@ impl New {
         }
         let mut out = pod.template.value.as_object().cloned().unwrap_or_default();
         if !changed.is_empty() {
-            let spec = object_at(&mut out, "spec");
+            let spec = object_entry(&mut out, "spec");
             for (key, new, _) in changed {
-                put(spec, key, Value::Array(new));
+                set_or_remove(spec, key, Value::Array(new));
             }
         }
         if has_new_notes {
             if !out.contains_key("metadata") {
                 out.shift_insert(0, "metadata".to_owned(), Value::Null);
             }
-            put(object_at(&mut out, "metadata"), "annotations", Value::Object(self.annotations));
+            set_or_remove(object_entry(&mut out, "metadata"), "annotations", Value::Object(self.annotations));
             if out.get("metadata").is_some_and(is_empty) {
                 out.shift_remove("metadata");
             }
@@ -122,22 +122,22 @@ impl New {
 }
 
 /// Returns the text at a key; empty where there is none.
-pub(super) fn text<'v>(object: &'v Object, key: &str) -> &'v str {
+pub(super) fn text_at<'v>(object: &'v JsonObject, key: &str) -> &'v str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Returns `name` of a list item.
-pub(super) fn name(item: &Value) -> &str {
+pub(super) fn item_name(item: &Value) -> &str {
     item.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Returns the items of a list below an object; none where it is absent or of another type.
-pub(super) fn items<'v>(object: &'v Value, key: &str) -> &'v [Value] {
+pub(super) fn list_items<'v>(object: &'v Value, key: &str) -> &'v [Value] {
     object.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Sets a key; an empty collection means that the key goes.
-fn put(object: &mut Object, key: &str, value: Value) {
+fn set_or_remove(object: &mut JsonObject, key: &str, value: Value) {
     if is_empty(&value) {
         object.shift_remove(key);
     } else {
@@ -154,49 +154,49 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// The object at a key, made where there is none.
-fn object_at<'o>(object: &'o mut Object, key: &str) -> &'o mut Object {
+fn object_entry<'o>(object: &'o mut JsonObject, key: &str) -> &'o mut JsonObject {
     let value = object.entry(key).or_insert(Value::Null);
     if !value.is_object() {
-        *value = Value::Object(Object::new());
+        *value = Value::Object(JsonObject::new());
     }
     value.as_object_mut().expect("an object was put there")
 }
 
-fn objects<'a>(
+fn read_objects<'a>(
     template: &PodTemplate<'_>,
     spec: Option<&'a Value>,
     key: &str,
 ) -> Result<&'a [Value], Box<Diagnostic>> {
-    let wrong = |path: Path, wanted: &str| wrong_type(template, &path, wanted);
+    let wrong = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
     match spec.and_then(|s| s.get(key)) {
         None | Some(Value::Null) => Ok(&[]),
         Some(Value::Array(list)) => match list.iter().position(|item| !item.is_object()) {
             None => Ok(list),
-            Some(i) => Err(wrong(Path::dotted("spec").then(key).then(i), "an object")),
+            Some(i) => Err(wrong(FieldPath::dotted("spec").child(key).child(i), "an object")),
         },
-        Some(_) => Err(wrong(Path::dotted("spec").then(key), "a list")),
+        Some(_) => Err(wrong(FieldPath::dotted("spec").child(key), "a list")),
     }
 }
 
-fn strings<'a>(
+fn read_strings<'a>(
     template: &PodTemplate<'_>,
     metadata: Option<&'a Value>,
     key: &str,
-) -> Result<Option<&'a Object>, Box<Diagnostic>> {
-    let wrong = |path: Path, wanted: &str| wrong_type(template, &path, wanted);
+) -> Result<Option<&'a JsonObject>, Box<Diagnostic>> {
+    let wrong = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
     match metadata.and_then(|m| m.get(key)) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string() && !v.is_null()) {
             None => Ok(Some(map)),
-            Some((k, _)) => Err(wrong(Path::dotted("metadata").then(key).then(k.as_str()), "a text")),
+            Some((k, _)) => Err(wrong(FieldPath::dotted("metadata").child(key).child(k.as_str()), "a text")),
         },
-        Some(_) => Err(wrong(Path::dotted("metadata").then(key), "an object")),
+        Some(_) => Err(wrong(FieldPath::dotted("metadata").child(key), "an object")),
     }
 }
 
-fn is_object(template: &PodTemplate<'_>, path: &Path) -> Result<(), Box<Diagnostic>> {
-    let value = match path.steps() {
-        [Seg::Key(key)] => template.value.get(key),
+fn check_object(template: &PodTemplate<'_>, path: &FieldPath) -> Result<(), Box<Diagnostic>> {
+    let value = match path.segments() {
+        [PathSegment::Key(key)] => template.value.get(key),
         _ => Some(template.value),
     };
     match value {
@@ -205,13 +205,13 @@ fn is_object(template: &PodTemplate<'_>, path: &Path) -> Result<(), Box<Diagnost
     }
 }
 
-fn wrong_type(template: &PodTemplate<'_>, below: &Path, wanted: &str) -> Box<Diagnostic> {
-    let what = match below.steps().last() {
-        Some(Seg::Key(key)) => format!("`{key}` is not {wanted}"),
+fn wrong_type(template: &PodTemplate<'_>, below: &FieldPath, wanted: &str) -> Box<Diagnostic> {
+    let what = match below.segments().last() {
+        Some(PathSegment::Key(key)) => format!("`{key}` is not {wanted}"),
         None => format!("the pod template is not {wanted}"),
         _ => format!("`{below}` is not {wanted}"),
     };
-    let label = template.document.label(&template.path.join(below), Part::Value, "");
+    let label = template.document.label(&template.path.join(below), EntryPart::Value, "");
     Box::new(
         Diagnostic::error(Code::WrongType, what)
             .at(label)

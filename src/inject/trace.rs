@@ -1,39 +1,39 @@
 //! Where each injected line came from, for `pillion explain`.
 
-use super::containers::{Brought, Merged, Slot, path};
-use super::revision::{Chosen, Why};
-use super::selects::Choice;
-use super::template::{Object, Pod, name};
-use crate::model::ledger::{Line, Name};
-use crate::yaml::{Document, Path};
+use super::containers::{ContainerSlot, MergedContainers, NewContainer, container_path};
+use super::revision::{RevisionReason, SelectedSet};
+use super::selection::SetSelection;
+use super::template::{JsonObject, PodView, item_name};
+use crate::model::ledger::{LedgerEntry, RevisionName};
+use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
 /// Which sets were looked at and what each injected line came from.
 #[derive(Debug, Clone, Default)]
-pub struct Trace {
+pub struct InjectionTrace {
     /// Every set, in the order it was looked at.
     pub sets: Vec<SetTrace>,
     /// Every injected part of the template, in the order of the template.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<PartOrigin>,
     /// What was taken out: places in the template as it came, and why.
-    pub removed: Vec<(Path, String)>,
+    pub removed: Vec<(FieldPath, String)>,
     /// What the ledgers say of the workload, in the order of their names.
-    pub carried: Vec<Carried>,
+    pub ledgers: Vec<LedgerTrace>,
 }
 
 /// What a ledger says of one workload.
 #[derive(Debug, Clone)]
-pub struct Carried {
+pub struct LedgerTrace {
     /// The set's name.
     pub set: Arc<str>,
     /// What a workload without a line carries.
-    pub released: Name,
+    pub released: RevisionName,
     /// Where the open rollout goes; the outer None: no rollout is open.
-    pub target: Option<Name>,
+    pub target: Option<RevisionName>,
     /// The workload's line, as far as it counts.
-    pub line: Option<Line>,
+    pub entry: Option<LedgerEntry>,
 }
 
 /// What became of one set.
@@ -42,158 +42,165 @@ pub struct SetTrace {
     /// The set's name.
     pub set: String,
     /// Whether it was injected.
-    pub verdict: Verdict,
+    pub verdict: InjectionVerdict,
 }
 
 /// Whether a set was injected, and why (not).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum InjectionVerdict {
     /// It was; which content, in words.
     Injected(String),
     /// It was not; why not, in words.
-    Passed(String),
+    Skipped(String),
 }
 
 impl SetTrace {
-    pub(super) fn passed(set: &str, why: impl Into<String>) -> Self {
-        Self { set: set.to_owned(), verdict: Verdict::Passed(why.into()) }
+    pub(super) fn skipped(set: &str, why: impl Into<String>) -> Self {
+        Self { set: set.to_owned(), verdict: InjectionVerdict::Skipped(why.into()) }
     }
 
     pub(super) fn injected(set: &str, why: impl Into<String>) -> Self {
-        Self { set: set.to_owned(), verdict: Verdict::Injected(why.into()) }
+        Self { set: set.to_owned(), verdict: InjectionVerdict::Injected(why.into()) }
     }
 }
 
 /// Where one part of the new template came from.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct PartOrigin {
     /// Its place in the new template, seen from the object that has `metadata` and `spec`.
-    pub path: Path,
+    pub path: FieldPath,
     /// The set it belongs to; None for what concerns them all (the injected-list).
     pub set: Option<String>,
     /// What put it there, in words.
-    pub why: String,
+    pub reason: String,
     /// The place in the set's document that says so, where one does.
-    pub from: Option<(Arc<Document>, Path)>,
+    pub from: Option<(Arc<Document>, FieldPath)>,
 }
 
 /// What put a list item into an injected container, other than the set's author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source<'a> {
+pub(super) enum ItemSource<'a> {
     /// The mark of injected containers.
-    Mark,
+    InjectedMark,
     /// `transferEnv`, from this container.
     Transferred(&'a str),
     /// A variable that a shared mount of this container needs.
     SubPathExpr(&'a str),
     /// A mount or device of this container.
-    Shared(&'a str),
+    SharedMount(&'a str),
     /// A hot-upgrade pair.
     HotUpgrade,
 }
 
-impl fmt::Display for Source<'_> {
+impl fmt::Display for ItemSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mark => f.write_str("marks an injected container"),
+            Self::InjectedMark => f.write_str("marks an injected container"),
             Self::Transferred(container) => write!(f, "`transferEnv` from container `{container}`"),
             Self::SubPathExpr(container) => {
                 write!(f, "needed by a shared `subPathExpr` of container `{container}`")
             }
-            Self::Shared(container) => write!(f, "shared with container `{container}`"),
+            Self::SharedMount(container) => write!(f, "shared with container `{container}`"),
             Self::HotUpgrade => f.write_str("tells a hot-upgrade container whether it works"),
         }
     }
 }
 
-impl Why {
+impl RevisionReason {
     /// Returns the reason in words.
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn description(self) -> &'static str {
         match self {
-            Self::Latest => "the set as it is",
-            Self::Named => "the revision that `injectionStrategy` names",
+            Self::LatestRevision => "the set as it is",
+            Self::NamedRevision => "the revision that `injectionStrategy` names",
             Self::PartialLatest => "the set as it is: `policy: Partial` leaves this workload out",
         }
     }
 }
 
 /// Writes down where the parts of a new template came from.
-pub(super) struct Recorder<'a> {
-    pub(super) pod: &'a Pod<'a>,
-    pub(super) choice: &'a Choice<'a>,
-    pub(super) trace: &'a mut Trace,
+pub(super) struct TraceRecorder<'a> {
+    pub(super) pod: &'a PodView<'a>,
+    pub(super) selection: &'a SetSelection<'a>,
+    pub(super) trace: &'a mut InjectionTrace,
 }
 
-impl Recorder<'_> {
+impl TraceRecorder<'_> {
     /// Records one list of containers, and in each what its set's author did not write.
-    pub(super) fn containers(&mut self, brought: &[Brought<'_>], merged: &Merged) {
+    pub(super) fn record_containers(&mut self, brought: &[NewContainer<'_>], merged: &MergedContainers) {
         for (at, slot) in merged.slots.iter().enumerate() {
-            let Slot::Brought(index) = slot else { continue };
+            let ContainerSlot::New(index) = slot else { continue };
             let one = &brought[*index];
-            let chosen = &self.choice.chosen[one.set];
-            let place = path(merged.list, at);
-            let why = match one.twin {
+            let chosen = &self.selection.selected[one.set_index];
+            let place = container_path(merged.list, at);
+            let why = match one.hot_upgrade_role {
                 None => "a container of the set",
                 Some(_) => "one of a hot-upgrade pair",
             };
-            self.origin(place.clone(), chosen, why, Some(one.sidecar.path.clone()));
+            self.record_origin(place.clone(), chosen, why, Some(one.sidecar.path.clone()));
             for (key, item, source) in &one.sources {
-                self.origin(place.then(*key).then(*item), chosen, &source.to_string(), None);
+                self.record_origin(place.child(*key).child(*item), chosen, &source.to_string(), None);
             }
             if one.sidecar.resources_policy.is_some() {
-                let from = one.sidecar.path.then("resourcesPolicy");
-                self.origin(place.then("resources"), chosen, "`resourcesPolicy`", Some(from));
+                let from = one.sidecar.path.child("resourcesPolicy");
+                self.record_origin(place.child("resources"), chosen, "`resourcesPolicy`", Some(from));
             }
         }
     }
 
     /// Records the volumes that are new or other than before.
-    pub(super) fn volumes(&mut self, all: &[Value]) {
+    pub(super) fn record_volumes(&mut self, all: &[Value]) {
         for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
-            let index = |c: &Chosen<'_>| c.content.volume(name(volume));
-            let Some((chosen, at_set)) = self.choice.chosen.iter().find_map(|c| Some((c, index(c)?))) else {
+            let index = |c: &SelectedSet<'_>| c.content.volume_index(item_name(volume));
+            let Some((chosen, at_set)) = self.selection.selected.iter().find_map(|c| Some((c, index(c)?)))
+            else {
                 continue;
             };
-            let from = chosen.content.set().path.join(&Path::dotted("spec.volumes")).then(at_set);
-            let place = Path::dotted("spec.volumes").then(at);
-            self.origin(place, chosen, "mounted by a container of the set", Some(from));
+            let from = chosen.content.set().path.join(&FieldPath::dotted("spec.volumes")).child(at_set);
+            let place = FieldPath::dotted("spec.volumes").child(at);
+            self.record_origin(place, chosen, "mounted by a container of the set", Some(from));
         }
     }
 
     /// Records the pull secrets that are new.
-    pub(super) fn secrets(&mut self, all: &[Value]) {
+    pub(super) fn record_secrets(&mut self, all: &[Value]) {
         for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
-            let set = self.choice.chosen.iter().find(|c| c.content.brings_secret(name(secret)));
+            let set = self.selection.selected.iter().find(|c| c.content.has_secret(item_name(secret)));
             if let Some(chosen) = set {
-                let place = Path::dotted("spec.imagePullSecrets").then(at);
-                self.origin(place, chosen, "a pull secret of the set", None);
+                let place = FieldPath::dotted("spec.imagePullSecrets").child(at);
+                self.record_origin(place, chosen, "a pull secret of the set", None);
             }
         }
     }
 
     /// Records the webhook's own annotations that are new or other than before.
-    pub(super) fn annotations(&mut self, patched: &Object, all: &Object) {
+    pub(super) fn record_annotations(&mut self, patched: &JsonObject, all: &JsonObject) {
         for (key, _) in all.iter().filter(|(key, value)| patched.get(*key) != Some(value)) {
-            let path = Path::dotted("metadata.annotations").then(key.as_str());
-            self.trace.origins.push(Origin {
+            let path = FieldPath::dotted("metadata.annotations").child(key.as_str());
+            self.trace.origins.push(PartOrigin {
                 path,
                 set: None,
-                why: "written by injection".to_owned(),
+                reason: "written by injection".to_owned(),
                 from: None,
             });
         }
         for (key, _) in patched.iter().filter(|(key, _)| !all.contains_key(*key)) {
-            let path = Path::dotted("metadata.annotations").then(key.as_str());
+            let path = FieldPath::dotted("metadata.annotations").child(key.as_str());
             self.trace.removed.push((path, "an earlier injection wrote it".to_owned()));
         }
     }
 
-    fn origin(&mut self, path: Path, chosen: &Chosen<'_>, why: &str, from: Option<Path>) {
+    fn record_origin(
+        &mut self,
+        path: FieldPath,
+        chosen: &SelectedSet<'_>,
+        why: &str,
+        from: Option<FieldPath>,
+    ) {
         let document = &chosen.content.set().document;
-        self.trace.origins.push(Origin {
+        self.trace.origins.push(PartOrigin {
             path,
             set: Some(chosen.name().to_owned()),
-            why: why.to_owned(),
+            reason: why.to_owned(),
             from: from.map(|path| (Arc::clone(document), path)),
         });
     }

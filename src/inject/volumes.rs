@@ -1,17 +1,17 @@
 //! Volumes that sidecars mount, and mounts and devices that they share with the application.
 
-use super::containers::{Apps, Merged, label};
-use super::env::{is_injected, referenced};
-use super::removal::{self, Fates, Previous};
-use super::revision::Chosen;
-use super::selects::Choice;
-use super::sets::{PreparedSet, Sets};
-use super::template::{Object, Pod, items, name};
-use super::trace::Source;
-use super::{Work, containers};
-use crate::diag::{Code, Diagnostic};
+use super::cleanup::{self, PodDispositions, PreviousInjection};
+use super::containers::{AppContainers, MergedContainers, container_label};
+use super::env::{is_injected, referenced_variables};
+use super::revision::SelectedSet;
+use super::selection::SetSelection;
+use super::set_store::{PreparedSet, SidecarSetStore};
+use super::template::{JsonObject, PodView, item_name, list_items};
+use super::trace::ItemSource;
+use super::{InjectionContext, containers};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
-use crate::yaml::Part;
+use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What a sidecar takes over from the application's containers.
 #[derive(Default)]
-pub(super) struct Shared<'a> {
+pub(super) struct SharedItems<'a> {
     /// Mounts, each with the container it comes from.
     pub(super) mounts: Vec<(&'a Value, &'a str)>,
     /// Devices, likewise.
@@ -29,7 +29,7 @@ pub(super) struct Shared<'a> {
     pub(super) variables: Vec<(&'a Value, &'a str)>,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> SharedItems<'a> {
     /// Returns the mount of a service-account token that stands in the manifest and is shared.
     pub(super) fn token_mount(&self) -> Option<(&'a Value, &'a str)> {
         self.mounts.iter().copied().find(|(mount, _)| mount_path(mount) == TOKEN_PATH)
@@ -37,8 +37,8 @@ impl<'a> Shared<'a> {
 }
 
 /// Collects what the policies of a sidecar share with it.
-pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'a> {
-    let mut shared = Shared::default();
+pub(super) fn collect_shared<'a>(sidecar: &SidecarContainer, apps: &AppContainers<'a>) -> SharedItems<'a> {
+    let mut shared = SharedItems::default();
     let own = |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let own_devices = own("volumeDevices");
     // Kruise v1.9.0: containers that bear the mark are no application's; paths are compared as texts.
@@ -47,20 +47,22 @@ pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'
     taken.extend(own_devices.iter().map(device_path));
     if sidecar.share_volumes {
         for app in sources() {
-            for mount in items(app, "volumeMounts") {
+            for mount in list_items(app, "volumeMounts") {
                 // The variables come along even where the mount itself finds its path taken.
-                shared.variables.extend(variables(apps, name(app), mount).map(|v| (v, name(app))));
+                shared
+                    .variables
+                    .extend(sub_path_variables(apps, item_name(app), mount).map(|v| (v, item_name(app))));
                 if taken.insert(mount_path(mount)) {
-                    shared.mounts.push((mount, name(app)));
+                    shared.mounts.push((mount, item_name(app)));
                 }
             }
         }
     }
     if sidecar.share_volume_devices {
         for app in sources() {
-            for device in items(app, "volumeDevices") {
+            for device in list_items(app, "volumeDevices") {
                 if taken.insert(device_path(device)) {
-                    shared.devices.push((device, name(app)));
+                    shared.devices.push((device, item_name(app)));
                 }
             }
         }
@@ -69,9 +71,15 @@ pub(super) fn share<'a>(sidecar: &SidecarContainer, apps: &Apps<'a>) -> Shared<'
 }
 
 /// The variables of a container that a mount's `subPathExpr` names; of several definitions the first.
-fn variables<'a>(apps: &Apps<'a>, app: &'a str, mount: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn sub_path_variables<'a>(
+    apps: &AppContainers<'a>,
+    app: &'a str,
+    mount: &'a Value,
+) -> impl Iterator<Item = &'a Value> {
     let expression = mount.get("subPathExpr").and_then(Value::as_str).unwrap_or_default();
-    referenced(expression).filter_map(move |wanted| apps.variable(app, wanted)).map(|found| found.first)
+    referenced_variables(expression)
+        .filter_map(move |wanted| apps.variable(app, wanted))
+        .map(|found| found.first)
 }
 
 fn mount_path(mount: &Value) -> &str {
@@ -83,11 +91,11 @@ fn device_path(device: &Value) -> &str {
 }
 
 /// Adds shared mounts or devices to a container, and returns where they stand in it.
-pub(super) fn append<'a>(
-    container: &mut Object,
+pub(super) fn append_items<'a>(
+    container: &mut JsonObject,
     key: &'static str,
     added: &[(&Value, &'a str)],
-) -> Vec<(&'static str, usize, Source<'a>)> {
+) -> Vec<(&'static str, usize, ItemSource<'a>)> {
     if added.is_empty() {
         return Vec::new();
     }
@@ -95,32 +103,33 @@ pub(super) fn append<'a>(
     let Some(list) = list.as_array_mut() else { return Vec::new() };
     let first = list.len();
     list.extend(added.iter().map(|(value, _)| (*value).clone()));
-    added.iter().enumerate().map(|(i, (_, app))| (key, first + i, Source::Shared(app))).collect()
+    added.iter().enumerate().map(|(i, (_, app))| (key, first + i, ItemSource::SharedMount(app))).collect()
 }
 
 /// Returns the new list: the pod's own, then what sidecars mount, each name once. A volume of the pod stays
 /// whatever its kind, unless an earlier content of the set is known to have written it.
-pub(super) fn merge(
-    pod: &Pod<'_>,
-    sets: &Sets,
-    choice: &Choice<'_>,
-    previous: &Previous<'_>,
-    fates: &Fates,
-    lists: [&Merged; 2],
-    work: &mut Work<'_>,
+pub(super) fn merge_volumes(
+    pod: &PodView<'_>,
+    sets: &SidecarSetStore,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    fates: &PodDispositions,
+    lists: [&MergedContainers; 2],
+    work: &mut InjectionContext<'_>,
 ) -> Vec<Value> {
-    let (mut order, ours) = brought(choice, work);
+    let (mut order, ours) = new_volumes(choice, work);
     // Kubernetes pkg/controller/statefulset updateStorage: a claim takes the place of a volume of its name, so in
     // the pod that Kruise's webhook sees that volume is the pod's own.
-    order.retain(|name| !pod.template.claims.contains(name));
-    let gone = removal::volumes(pod, sets, choice, previous, fates, lists, work);
+    order.retain(|name| !pod.template.volume_claims.contains(name));
+    let gone = cleanup::removable_volumes(pod, sets, choice, previous, fates, lists, work);
     let mut values = BTreeMap::new();
     let mut old = Vec::new();
     let mut is_written = BTreeSet::new();
-    for (i, volume) in pod.volumes.iter().enumerate().filter(|(_, v)| !gone.contains(name(v))) {
-        let name = name(volume);
+    for (i, volume) in pod.volumes.iter().enumerate().filter(|(_, v)| !gone.contains(item_name(v))) {
+        let name = item_name(volume);
         old.push(name);
-        let mine = ours.get(name).filter(|(set, _)| removal::wrote_volume(pod, i, sets, previous, set, work));
+        let mine =
+            ours.get(name).filter(|(set, _)| cleanup::is_volume_from_set(pod, i, sets, previous, set, work));
         if mine.is_some() {
             is_written.insert(name);
         }
@@ -131,24 +140,24 @@ pub(super) fn merge(
     if values.len() < old.len() {
         // The API server refuses two volumes of one name; they are left to it as they are.
         let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| Value::Object(ours[n].1.clone()));
-        return pod.volumes.iter().filter(|v| !gone.contains(name(v))).cloned().chain(new).collect();
+        return pod.volumes.iter().filter(|v| !gone.contains(item_name(v))).cloned().chain(new).collect();
     }
     let own = old.iter().copied().filter(|n| !is_written.contains(n));
     let added = order.iter().copied().filter(|n| is_written.contains(n) || !values.contains_key(n));
-    let order = removal::settled(&old, own.chain(added));
+    let order = cleanup::merge_order(&old, own.chain(added));
     order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| Value::Object(ours[n].1.clone()))).collect()
 }
 
 /// What sets bring: the names in the order of mounting, and for each the first set's definition.
-fn brought<'c>(
-    choice: &'c Choice<'_>,
-    work: &mut Work<'_>,
-) -> (Vec<&'c str>, BTreeMap<&'c str, (&'c PreparedSet, &'c Object)>) {
+fn new_volumes<'c>(
+    choice: &'c SetSelection<'_>,
+    work: &mut InjectionContext<'_>,
+) -> (Vec<&'c str>, BTreeMap<&'c str, (&'c PreparedSet, &'c JsonObject)>) {
     let (mut order, mut ours) = (Vec::new(), BTreeMap::new());
-    for chosen in &choice.chosen {
-        for (name, definition) in chosen.content.volumes() {
+    for chosen in &choice.selected {
+        for (name, definition) in chosen.content.mounted_volumes() {
             match definition {
-                None => work.tell(not_defined(chosen, name)),
+                None => work.report(volume_not_defined(chosen, name)),
                 Some(_) if ours.contains_key(name) => {}
                 Some(definition) => {
                     order.push(name);
@@ -160,7 +169,7 @@ fn brought<'c>(
     (order, ours)
 }
 
-fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
+fn volume_not_defined(chosen: &SelectedSet<'_>, volume: &str) -> Diagnostic {
     let set = chosen.content.set();
     let message =
         format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", chosen.name());
@@ -172,12 +181,12 @@ fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
                 .get(key)
                 .and_then(Value::as_array)?
                 .iter()
-                .position(|m| name(m) == volume)?;
-            Some(sidecar.path.then(key).then(at).then("name"))
+                .position(|m| item_name(m) == volume)?;
+            Some(sidecar.path.child(key).child(at).child("name"))
         })
     });
     let diagnostic = match place {
-        Some(at) => diagnostic.at(set.document.label(&at, Part::Value, "")).field(at.to_string()),
+        Some(at) => diagnostic.at(set.document.label(&at, EntryPart::Value, "")).field(at.to_string()),
         None => diagnostic,
     };
     diagnostic
@@ -187,21 +196,26 @@ fn not_defined(chosen: &Chosen<'_>, volume: &str) -> Diagnostic {
 
 /// Warns of a token mount in the manifest: the API server gives every container its own when the pod is made,
 /// so one that is written down comes from a copy of a live pod.
-pub(super) fn shares_token(
-    pod: &Pod<'_>,
-    chosen: &Chosen<'_>,
+pub(super) fn shared_token_warning(
+    pod: &PodView<'_>,
+    chosen: &SelectedSet<'_>,
     sidecar: &SidecarContainer,
     (mount, app): (&Value, &str),
 ) -> Diagnostic {
     let message =
-        format!("`{}` shares the service-account token `{}` of the manifest", sidecar.name, name(mount));
-    let index = pod.containers.iter().position(|c| name(c) == app).unwrap_or_default();
-    let at =
-        items(&pod.containers[index], "volumeMounts").iter().position(|m| m == mount).unwrap_or_default();
-    let path = containers::path(containers::List::Main, index).then("volumeMounts").then(at).then("name");
+        format!("`{}` shares the service-account token `{}` of the manifest", sidecar.name, item_name(mount));
+    let index = pod.containers.iter().position(|c| item_name(c) == app).unwrap_or_default();
+    let at = list_items(&pod.containers[index], "volumeMounts")
+        .iter()
+        .position(|m| m == mount)
+        .unwrap_or_default();
+    let path = containers::container_path(containers::ContainerList::Regular, index)
+        .child("volumeMounts")
+        .child(at)
+        .child("name");
     Diagnostic::warning(Code::SharesTokenMount, message)
-        .at(pod.label(&path, Part::Value, "mounted here"))
-        .at(label(chosen, sidecar, "shares every mount"))
+        .at(pod.label(&path, EntryPart::Value, "mounted here"))
+        .at(container_label(chosen, sidecar, "shares every mount"))
         .because("the API server mounts a token into every container by itself")
         .help("take the volume and its mounts out of the manifest")
 }

@@ -12,12 +12,12 @@ use jiff::tz::TimeZone;
 
 /// A cron expression.
 #[derive(Debug, Clone)]
-pub(super) struct Cron {
+pub(super) struct CronExpression {
     /// The times are those of all of them.
-    tabs: Vec<Crontab>,
+    crontabs: Vec<Crontab>,
 }
 
-impl Cron {
+impl CronExpression {
     /// Reads an expression, or says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -46,29 +46,29 @@ impl Cron {
         let is_last = |item: &str| item.eq_ignore_ascii_case("L");
         if day.split(',').any(is_last) {
             // Months that hold December: those in which its first day comes.
-            let december = Self { tabs: vec![tab(&format!("0 0 1 {month} *"))?] };
+            let december = Self { crontabs: vec![tab(&format!("0 0 1 {month} *"))?] };
             let has_december = december
-                .next(jiff::civil::date(2023, 11, 30).at(0, 0, 0, 0))
+                .next_after(jiff::civil::date(2023, 11, 30).at(0, 0, 0, 0))
                 .is_some_and(|t| t.month() == 12);
             if has_december {
                 let days: Vec<&str> = day.split(',').map(|d| if is_last(d) { "31" } else { d }).collect();
                 tabs.push(tab(&format!("{minute} {hour} {} 12 {weekday}", days.join(",")))?);
             }
         }
-        Ok(Self { tabs })
+        Ok(Self { crontabs: tabs })
     }
 
     /// Returns the first time after `at`; None: there is none in the next four years.
-    pub(super) fn next(&self, at: DateTime) -> Option<DateTime> {
+    pub(super) fn next_after(&self, at: DateTime) -> Option<DateTime> {
         let at = TimeZone::UTC.to_timestamp(at).ok()?;
-        self.tabs.iter().filter_map(|t| t.find_next(at).ok()).map(|found| found.datetime()).min()
+        self.crontabs.iter().filter_map(|t| t.find_next(at).ok()).map(|found| found.datetime()).min()
     }
 
     /// Returns the last time that is not after `at`, and after `since`.
-    pub(super) fn latest(&self, at: DateTime, since: DateTime) -> Option<DateTime> {
+    pub(super) fn latest_until(&self, at: DateTime, since: DateTime) -> Option<DateTime> {
         let minutes = at.duration_since(since).as_secs() / 60 + 1;
         let after = |minutes: i64| {
-            let found = self.next(since.checked_add(minutes.minutes()).ok()?)?;
+            let found = self.next_after(since.checked_add(minutes.minutes()).ok()?)?;
             (found <= at).then_some(found)
         };
         // There is one after every minute before it, and none after every minute from it on.
@@ -85,7 +85,7 @@ impl Cron {
 }
 
 /// Returns a length as jiff has it: exact, whatever clocks do.
-pub(super) fn exact(seconds: u64) -> Span {
+pub(super) fn exact_span(seconds: u64) -> Span {
     i64::try_from(seconds).unwrap_or(i64::MAX).seconds()
 }
 
@@ -98,11 +98,11 @@ mod tests {
     }
 
     fn next(cron: &str, after: &str, n: usize) -> Vec<String> {
-        let cron = Cron::parse(cron).unwrap();
+        let cron = CronExpression::parse(cron).unwrap();
         let mut found = Vec::new();
         let mut now = at(after);
         for _ in 0..n {
-            now = cron.next(now).unwrap();
+            now = cron.next_after(now).unwrap();
             found.push(now.strftime("%a %Y-%m-%d %H:%M").to_string());
         }
         found
@@ -151,21 +151,21 @@ mod tests {
 
     #[test]
     fn the_latest_time_is_the_one_before_the_next() {
-        let cron = Cron::parse("*/20 9,17 1-7,L * *").unwrap();
+        let cron = CronExpression::parse("*/20 9,17 1-7,L * *").unwrap();
         let (mut now, long_ago) = (at("2026-01-01T08:00"), at("2025-12-30T00:00"));
         for _ in 0..60 {
-            let next = cron.next(now).unwrap();
-            assert_eq!(cron.latest(next, now), Some(next));
+            let next = cron.next_after(now).unwrap();
+            assert_eq!(cron.latest_until(next, now), Some(next));
             let before = next.checked_sub(1.second()).unwrap();
-            assert_eq!(cron.latest(before, long_ago), cron.latest(now, long_ago));
+            assert_eq!(cron.latest_until(before, long_ago), cron.latest_until(now, long_ago));
             now = next;
         }
-        assert_eq!(cron.latest(at("2026-01-20T00:00"), at("2026-01-10T00:00")), None);
+        assert_eq!(cron.latest_until(at("2026-01-20T00:00"), at("2026-01-10T00:00")), None);
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        let wrong = |text| Cron::parse(text).unwrap_err();
+        let wrong = |text| CronExpression::parse(text).unwrap_err();
         assert_eq!(
             wrong("0 17 * * FRI Europe/Berlin"),
             "it has 6 fields, not 5: minute, hour, day of the month, month and day of the week"

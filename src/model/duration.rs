@@ -1,7 +1,7 @@
 //! Lengths of time as people write them (`120s`, `1h30m`) and as they read them (`2 min`).
 
 /// The longest length that anything of pillion takes: 8784 h, a leap year.
-pub const MOST: u64 = 8_784 * 3_600;
+pub const MAX_SECONDS: u64 = 8_784 * 3_600;
 
 /// Reads a length in Go's form: numbers, each with one of the units h, m, s. None where the text is no such form.
 pub fn parse(text: &str) -> Option<u64> {
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Option<u64> {
 }
 
 /// Returns a length in words: `45 s`, `6 min`, `3 h 20 min`.
-pub fn words(seconds: u64) -> String {
+pub fn humanize(seconds: u64) -> String {
     let (hours, minutes, left) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
     let parts = [(hours, "h"), (minutes, "min"), (left, "s")];
     let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn lengths_are_read_and_told() {
-        let told = |text| parse(text).map(words);
+        let told = |text| parse(text).map(humanize);
         assert_eq!(told("120s").as_deref(), Some("2 min"));
         assert_eq!(told("1h90m5s").as_deref(), Some("2 h 30 min 5 s"));
         assert_eq!(told("0s").as_deref(), Some("0 s"));

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 /// The file that lists what pillion wrote into a folder, one path a line, sorted.
-pub const NAME: &str = ".pillion-files";
+pub const FILE_NAME: &str = ".pillion-files";
 
 /// Reads a list; a line that leads out of the folder or into the one of git, or holds a control character, was not
 /// written by pillion.
 pub fn parse(text: &str) -> BTreeSet<String> {
-    let is_inside = |line: &&str| Path::new(line).components().all(is_own);
+    let is_inside = |line: &&str| Path::new(line).components().all(is_safe_component);
     let is_plain = |line: &&str| !line.chars().any(char::is_control);
     text.lines().filter(is_inside).filter(is_plain).map(str::to_owned).collect()
 }
 
-fn is_own(step: Component<'_>) -> bool {
+fn is_safe_component(step: Component<'_>) -> bool {
     matches!(step, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"))
 }
 
@@ -24,6 +24,6 @@ pub fn emit(names: &BTreeSet<String>) -> String {
 }
 
 /// Returns a path with `/` on every system, as lists and trees hold it.
-pub fn slashes(path: &Path) -> String {
+pub fn to_slash(path: &Path) -> String {
     path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

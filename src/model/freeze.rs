@@ -5,45 +5,45 @@
 //! RFC 5545: 63 h from Friday 17:00 end on Monday at 8:00, and at 9:00 or 7:00 where clocks change on Sunday.
 //! The zones are those built in, never those of the machine.
 
-use super::cron::{Cron, exact};
+use super::config::FreezeRule;
+use super::cron::{CronExpression, exact_span};
 use super::duration;
-use super::nearest::nearest;
-use super::repository::Freeze;
+use super::suggestion::closest_match;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 /// The longest window, in seconds: a year.
-const LONGEST: u64 = 366 * 86_400;
+const MAX_WINDOW_SECONDS: u64 = 366 * 86_400;
 
 /// How far the end of a freeze is looked for, in seconds.
-const HORIZON: u64 = 400 * 86_400;
+const LOOKAHEAD_SECONDS: u64 = 400 * 86_400;
 
 /// How many windows may follow each other without a gap before a freeze counts as one without an end.
-const STEPS: usize = 1_000;
+const MAX_ADJOINING_WINDOWS: usize = 1_000;
 
 /// Seconds by which a clock is put back at most: a start in that hour is a time of the first pass.
-const PUT_BACK: u64 = 3 * 3_600;
+const MAX_CLOCK_SHIFT_SECONDS: u64 = 3 * 3_600;
 
 /// The windows in which nothing is released.
 #[derive(Debug, Clone, Default)]
-pub struct Windows {
-    windows: Vec<Window>,
+pub struct FreezeWindows {
+    windows: Vec<FreezeWindow>,
 }
 
 #[derive(Debug, Clone)]
-struct Window {
-    cron: Cron,
+struct FreezeWindow {
+    cron: CronExpression,
     /// Seconds.
     length: u64,
     zone: TimeZone,
     /// As people read it.
-    text: String,
+    description: String,
 }
 
 /// Nothing is released now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frozen {
+pub struct ActiveFreeze {
     /// When the window began.
     pub since: Timestamp,
     /// When the last of the windows that follow each other without a gap ends; None: no end within 400 days.
@@ -54,7 +54,7 @@ pub struct Frozen {
 
 /// What is wrong with a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct FreezeError {
     /// Which one, from 0.
     pub index: usize,
     /// `cron`, `length` or `timeZone`.
@@ -65,16 +65,16 @@ pub struct Wrong {
     pub help: String,
 }
 
-impl Windows {
+impl FreezeWindows {
     /// Reads windows, and says everything that is wrong with them; those that are wrong are left out.
-    pub fn read(written: &[Freeze]) -> (Self, Vec<Wrong>) {
+    pub fn parse(written: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
         let mut windows = Vec::new();
         let mut wrong = Vec::new();
         for (index, freeze) in written.iter().enumerate() {
             let mut say = |key, message: String, help: String| {
-                wrong.push(Wrong { index, key, message, help });
+                wrong.push(FreezeError { index, key, message, help });
             };
-            let cron = match Cron::parse(&freeze.cron) {
+            let cron = match CronExpression::parse(&freeze.cron) {
                 Ok(cron) => Some(cron),
                 Err(why) => {
                     let help = "five fields as in crontab(5): `0 17 * * FRI` is every Friday at 17:00".into();
@@ -82,13 +82,14 @@ impl Windows {
                     None
                 }
             };
-            let length = length(&freeze.length).map_err(|(message, help)| say("length", message, help)).ok();
+            let length =
+                parse_length(&freeze.length).map_err(|(message, help)| say("length", message, help)).ok();
             let name = freeze.time_zone.as_deref().unwrap_or("UTC");
-            let zone = zone(name).map_err(|(message, help)| say("timeZone", message, help)).ok();
+            let zone = parse_time_zone(name).map_err(|(message, help)| say("timeZone", message, help)).ok();
             let (Some(cron), Some(length), Some(zone)) = (cron, length, zone) else { continue };
             let text = format!("{} ({name}) for {}", freeze.cron.trim(), freeze.length.trim());
-            let window = Window { cron, length, zone, text };
-            match window.flaw() {
+            let window = FreezeWindow { cron, length, zone, description: text };
+            match window.find_error() {
                 None => windows.push(window),
                 Some((key, message, help)) => say(key, message, help),
             }
@@ -97,9 +98,13 @@ impl Windows {
     }
 
     /// Tells whether something is frozen at a moment.
-    pub fn at(&self, now: Timestamp) -> Option<Frozen> {
-        let (since, _, window) = self.covering(now)?;
-        Some(Frozen { since, until: end(&self.windows, now), window: window.text.clone() })
+    pub fn active_at(&self, now: Timestamp) -> Option<ActiveFreeze> {
+        let (since, _, window) = self.covering_window(now)?;
+        Some(ActiveFreeze {
+            since,
+            until: end_of_adjoining(&self.windows, now),
+            window: window.description.clone(),
+        })
     }
 
     /// Returns when the next window begins, after a moment.
@@ -112,17 +117,17 @@ impl Windows {
         self.windows.is_empty()
     }
 
-    fn covering(&self, now: Timestamp) -> Option<(Timestamp, Timestamp, &Window)> {
+    fn covering_window(&self, now: Timestamp) -> Option<(Timestamp, Timestamp, &FreezeWindow)> {
         let covering = self.windows.iter().filter_map(|w| w.covering(now).map(|(from, to)| (from, to, w)));
         covering.max_by_key(|(_, to, _)| *to)
     }
 }
 
 /// Returns when nothing covers the time any more.
-fn end(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
-    let horizon = now.checked_add(exact(HORIZON)).ok()?;
+fn end_of_adjoining(windows: &[FreezeWindow], now: Timestamp) -> Option<Timestamp> {
+    let horizon = now.checked_add(exact_span(LOOKAHEAD_SECONDS)).ok()?;
     let mut until = now;
-    for _ in 0..STEPS {
+    for _ in 0..MAX_ADJOINING_WINDOWS {
         let further = windows.iter().filter_map(|w| w.covering(until)).map(|(_, to)| to).max();
         match further {
             None => return Some(until),
@@ -133,35 +138,35 @@ fn end(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     None
 }
 
-impl Window {
+impl FreezeWindow {
     /// Returns the latest window that a moment is in.
     fn covering(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let earliest = now.checked_sub(exact(self.length)).ok()?;
+        let earliest = now.checked_sub(exact_span(self.length)).ok()?;
         // In the hours after clocks were put back, starts of later times on the clock are already over.
-        let changed = now.checked_add(exact(1)).ok().and_then(|after| self.zone.preceding(after).next());
+        let changed = now.checked_add(exact_span(1)).ok().and_then(|after| self.zone.preceding(after).next());
         let is_put_back = changed
-            .and_then(|t| t.timestamp().checked_add(exact(PUT_BACK)).ok())
+            .and_then(|t| t.timestamp().checked_add(exact_span(MAX_CLOCK_SHIFT_SECONDS)).ok())
             .is_some_and(|settled| settled > now);
-        let slack = if is_put_back { PUT_BACK } else { 0 };
-        let mut civil = self.zone.to_datetime(now).checked_add(exact(slack)).ok()?;
+        let slack = if is_put_back { MAX_CLOCK_SHIFT_SECONDS } else { 0 };
+        let mut civil = self.zone.to_datetime(now).checked_add(exact_span(slack)).ok()?;
         // A day more: clocks may have been put forward or back in between.
-        let since = self.zone.to_datetime(earliest).checked_sub(exact(86_400)).ok()?;
+        let since = self.zone.to_datetime(earliest).checked_sub(exact_span(86_400)).ok()?;
         loop {
-            let start = self.cron.latest(civil, since)?;
-            let from = self.instant(start)?;
+            let start = self.cron.latest_until(civil, since)?;
+            let from = self.resolve_instant(start)?;
             if from <= now {
-                let to = from.checked_add(exact(self.length)).ok()?;
+                let to = from.checked_add(exact_span(self.length)).ok()?;
                 return (to > now).then_some((from, to));
             }
-            civil = start.checked_sub(exact(1)).ok()?;
+            civil = start.checked_sub(exact_span(1)).ok()?;
         }
     }
 
     fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
         let mut civil = self.zone.to_datetime(now);
         loop {
-            civil = self.cron.next(civil)?;
-            let from = self.instant(civil)?;
+            civil = self.cron.next_after(civil)?;
+            let from = self.resolve_instant(civil)?;
             if from > now {
                 return Some(from);
             }
@@ -169,7 +174,7 @@ impl Window {
     }
 
     /// Returns when a clock of the zone shows a time first, or has just skipped it.
-    fn instant(&self, civil: DateTime) -> Option<Timestamp> {
+    fn resolve_instant(&self, civil: DateTime) -> Option<Timestamp> {
         let ambiguous = self.zone.to_ambiguous_timestamp(civil);
         match ambiguous.offset() {
             AmbiguousOffset::Gap { .. } => {
@@ -182,17 +187,17 @@ impl Window {
     }
 
     /// Says why a window is of no use.
-    fn flaw(&self) -> Option<(&'static str, String, String)> {
+    fn find_error(&self) -> Option<(&'static str, String, String)> {
         // Any moment would do; the year has February 29 and every change of clocks.
         let some_moment = Timestamp::from_second(1_830_297_600).ok()?;
         let Some(first) = self.next_start(some_moment) else {
             let message = "no such day comes".to_owned();
             return Some(("cron", message, "write a day that the month has".to_owned()));
         };
-        if end(std::slice::from_ref(self), first).is_none() {
+        if end_of_adjoining(std::slice::from_ref(self), first).is_none() {
             let message = format!(
                 "a window of {} is still open when the next one begins, so that nothing is ever released",
-                duration::words(self.length)
+                duration::humanize(self.length)
             );
             let help = "make it shorter, or write `rollout.start: Manual` and `pillion pause`".to_owned();
             return Some(("length", message, help));
@@ -201,21 +206,23 @@ impl Window {
     }
 }
 
-fn length(text: &str) -> Result<u64, (String, String)> {
+fn parse_length(text: &str) -> Result<u64, (String, String)> {
     let help = || "write hours, minutes and seconds, at most 8784h: `63h`, `1h30m`".to_owned();
     match duration::parse(text) {
         None => Err((format!("`{text}` is no length of time"), help())),
         Some(0) => Err(("a window of no length freezes nothing".to_owned(), help())),
-        Some(seconds) if seconds > LONGEST => Err((format!("`{text}` is longer than a year"), help())),
+        Some(seconds) if seconds > MAX_WINDOW_SECONDS => {
+            Err((format!("`{text}` is longer than a year"), help()))
+        }
         Some(seconds) => Ok(seconds),
     }
 }
 
-fn zone(name: &str) -> Result<TimeZone, (String, String)> {
+fn parse_time_zone(name: &str) -> Result<TimeZone, (String, String)> {
     let zones = TimeZoneDatabase::bundled();
     zones.get(name).map_err(|_| {
         let known: Vec<String> = zones.available().map(|n| n.to_string()).collect();
-        let help = nearest(name, known.iter().map(String::as_str)).map_or_else(
+        let help = closest_match(name, known.iter().map(String::as_str)).map_or_else(
             || "write a name of the IANA time zone database, such as `Europe/Berlin`, or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
@@ -227,17 +234,17 @@ fn zone(name: &str) -> Result<TimeZone, (String, String)> {
 mod tests {
     use super::*;
 
-    fn freeze(cron: &str, length: &str, zone: &str) -> Freeze {
-        Freeze {
+    fn freeze(cron: &str, length: &str, zone: &str) -> FreezeRule {
+        FreezeRule {
             cron: cron.into(),
             length: length.into(),
             time_zone: (!zone.is_empty()).then(|| zone.into()),
         }
     }
 
-    fn windows(written: &[(&str, &str, &str)]) -> Windows {
-        let written: Vec<Freeze> = written.iter().map(|(c, l, z)| freeze(c, l, z)).collect();
-        let (windows, wrong) = Windows::read(&written);
+    fn windows(written: &[(&str, &str, &str)]) -> FreezeWindows {
+        let written: Vec<FreezeRule> = written.iter().map(|(c, l, z)| freeze(c, l, z)).collect();
+        let (windows, wrong) = FreezeWindows::parse(&written);
         assert_eq!(wrong, []);
         windows
     }
@@ -247,8 +254,8 @@ mod tests {
     }
 
     /// Since and until, in UTC.
-    fn frozen(windows: &Windows, now: &str) -> Option<(String, String)> {
-        let frozen = windows.at(at(now))?;
+    fn frozen(windows: &FreezeWindows, now: &str) -> Option<(String, String)> {
+        let frozen = windows.active_at(at(now))?;
         Some((frozen.since.to_string(), frozen.until.map_or_else(|| "never".into(), |t| t.to_string())))
     }
 
@@ -269,7 +276,7 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-06-22T06:00:00Z"), None);
         assert_eq!(windows.next_start(at("2026-06-19T14:59:59Z")), Some(at("2026-06-19T15:00:00Z")));
         assert_eq!(windows.next_start(at("2026-06-19T15:00:00Z")), Some(at("2026-06-26T15:00:00Z")));
-        let frozen = windows.at(at("2026-06-20T00:00:00Z")).unwrap();
+        let frozen = windows.active_at(at("2026-06-20T00:00:00Z")).unwrap();
         assert_eq!(frozen.window, "0 17 * * FRI (Europe/Berlin) for 63h");
     }
 
@@ -362,8 +369,8 @@ mod tests {
         ] {
             let windows = windows(&[("15 1-3 * * *", "50m", zone)]);
             let start = at(&format!("{day}T00:00:00Z"));
-            let end = start.checked_add(exact(2 * 86_400)).unwrap();
-            let mut next = start.checked_sub(exact(86_400)).unwrap();
+            let end = start.checked_add(exact_span(2 * 86_400)).unwrap();
+            let mut next = start.checked_sub(exact_span(86_400)).unwrap();
             let mut starts = Vec::new();
             while let Some(found) = windows.next_start(next).filter(|n| *n < end) {
                 starts.push(found);
@@ -371,10 +378,10 @@ mod tests {
             }
             assert!(starts.len() >= 7, "{zone}");
             for minute in (5..2 * 24 * 60).step_by(10) {
-                let now = start.checked_add(exact(minute * 60)).unwrap();
+                let now = start.checked_add(exact_span(minute * 60)).unwrap();
                 let latest = starts.iter().rev().find(|s| **s <= now);
                 let expected = latest.filter(|s| now.duration_since(**s).as_secs() < 50 * 60);
-                assert_eq!(windows.at(now).map(|f| f.since).as_ref(), expected, "{zone} {now}");
+                assert_eq!(windows.active_at(now).map(|f| f.since).as_ref(), expected, "{zone} {now}");
             }
         }
     }
@@ -383,7 +390,7 @@ mod tests {
     fn what_is_wrong_is_said_with_its_place() {
         let wrong = |cron: &str, length: &str, zone: &str| {
             let (windows, wrong) =
-                Windows::read(&[freeze("0 0 1 1 *", "1h", ""), freeze(cron, length, zone)]);
+                FreezeWindows::parse(&[freeze("0 0 1 1 *", "1h", ""), freeze(cron, length, zone)]);
             assert_eq!(windows.windows.len(), 1);
             wrong.into_iter().map(|w| (w.index, w.key, w.message, w.help)).collect::<Vec<_>>()
         };

@@ -23,7 +23,7 @@ fn write_value(out: &mut String, value: &Value, sort: bool) {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
         Value::Number(n) => out.push_str(&n.to_string()),
-        Value::String(s) => write_text(out, s),
+        Value::String(s) => write_string(out, s),
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
@@ -40,7 +40,7 @@ fn write_value(out: &mut String, value: &Value, sort: bool) {
             out.push('{');
             for (i, (key, item)) in entries.into_iter().enumerate() {
                 out.push_str(if i > 0 { "," } else { "" });
-                write_text(out, key);
+                write_string(out, key);
                 out.push(':');
                 write_value(out, item, sort);
             }
@@ -49,7 +49,7 @@ fn write_value(out: &mut String, value: &Value, sort: bool) {
     }
 }
 
-fn write_text(out: &mut String, text: &str) {
+fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

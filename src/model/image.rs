@@ -17,10 +17,10 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
 /// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None where a digest stands
 /// alone and where the text is no image reference.
 pub fn tag(image: &str) -> Option<&str> {
-    if is_identifier(image) {
+    if is_image_id(image) {
         return None;
     }
-    let found = parts(image)?;
+    let found = match_reference(image)?;
     match (found.get(2), found.get(3)) {
         (Some(tag), _) => Some(tag.as_str()),
         (None, Some(_)) => None,
@@ -29,8 +29,8 @@ pub fn tag(image: &str) -> Option<&str> {
 }
 
 /// Returns the name and the digest of an image that is named by its digest, be there a tag or not.
-pub fn by_digest(image: &str) -> Option<(&str, &str)> {
-    let found = parts(image)?;
+pub fn split_digest(image: &str) -> Option<(&str, &str)> {
+    let found = match_reference(image)?;
     let (name, digest) = (found.get(1)?.as_str(), found.get(3)?.as_str());
     let (algorithm, encoded) = digest.split_once(':')?;
     let length = match algorithm {
@@ -43,7 +43,7 @@ pub fn by_digest(image: &str) -> Option<(&str, &str)> {
 }
 
 /// Name, tag and digest.
-fn parts(image: &str) -> Option<Captures<'_>> {
+fn match_reference(image: &str) -> Option<Captures<'_>> {
     // A reference is far shorter; a longer text is none and not worth matching.
     (image.len() <= 4096).then(|| REFERENCE.captures(image))?
 }
@@ -53,13 +53,13 @@ fn is_hex(text: &str) -> bool {
 }
 
 /// Tells whether the text is the hexadecimal name of an image, which is no reference.
-fn is_identifier(image: &str) -> bool {
+fn is_image_id(image: &str) -> bool {
     image.len() == 64 && is_hex(image)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{by_digest, tag};
+    use super::{split_digest, tag};
 
     #[test]
     fn finds_the_tag() {
@@ -84,14 +84,14 @@ mod tests {
     fn finds_the_digest() {
         let digest = format!("sha256:{}", "a".repeat(64));
         for name in ["log", "localhost:5000/team/log"] {
-            assert_eq!(by_digest(&format!("{name}@{digest}")), Some((name, &*digest)));
-            assert_eq!(by_digest(&format!("{name}:2@{digest}")), Some((name, &*digest)));
+            assert_eq!(split_digest(&format!("{name}@{digest}")), Some((name, &*digest)));
+            assert_eq!(split_digest(&format!("{name}:2@{digest}")), Some((name, &*digest)));
         }
         let long = format!("log@md5:{}", "a".repeat(64));
         let upper = format!("log@sha256:{}", "A".repeat(64));
         let short = format!("log@sha256:{}", "a".repeat(40));
         for image in ["log", "log:2", "", &digest, &long, &upper, &short] {
-            assert_eq!(by_digest(image), None, "{image}");
+            assert_eq!(split_digest(image), None, "{image}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The nouns of the API: what a document means, checked and typed.
 
 /// `pillion.yaml`.
-pub mod repository;
+pub mod config;
 
 /// What `pillion.yaml` may say of branches.
-pub mod git_settings;
+pub mod branch_names;
 
 /// Ledgers (`SidecarRollout`).
 pub mod ledger;
@@ -22,10 +22,10 @@ pub mod kustomization;
 pub mod file_list;
 
 /// Files that are applied with a folder.
-pub mod applied;
+pub mod applied_files;
 
 /// What Kruise notes on pods.
-pub mod annotations;
+pub mod pod_annotations;
 
 /// Lengths of time.
 pub mod duration;
@@ -55,10 +55,10 @@ pub mod go_regexp;
 pub mod go_json;
 
 /// Values against a JSON Schema.
-mod fits;
+mod document_schema;
 
 /// "Did you mean".
-pub(crate) mod nearest;
+pub(crate) mod suggestion;
 
 /// Cron expressions.
 #[cfg(feature = "watch")]

@@ -8,24 +8,24 @@ use std::cmp::Ordering;
 use std::fmt;
 
 /// Billionths in one unit.
-const UNIT: i128 = 1_000_000_000;
+const NANOS_PER_UNIT: i128 = 1_000_000_000;
 /// Billionths in one thousandth.
-const MILLI: i128 = 1_000_000;
+const NANOS_PER_MILLI: i128 = 1_000_000;
 /// The largest amount that is held: far from the end of 128 bits, so that sums never overflow.
-const LIMIT: i128 = UNIT * 10_i128.pow(28);
+const MAX_NANOS: i128 = NANOS_PER_UNIT * 10_i128.pow(28);
 /// The digits and the powers of ten that are read; apimachinery knows no end, and takes ever longer.
-const MOST_DIGITS: usize = 1000;
+const MAX_DIGITS: usize = 1000;
 /// One more step than there are suffixes for.
-const BEYOND: i128 = UNIT * 10_i128.pow(21);
+const SUFFIX_LIMIT: i128 = NANOS_PER_UNIT * 10_i128.pow(21);
 /// The suffixes of decimal quantities and their powers of ten.
-const DECIMAL: [(&str, i32); 10] =
+const DECIMAL_SUFFIXES: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 /// The suffixes of binary quantities; each is 1024 times the one before.
-const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+const BINARY_SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// The notation a quantity was written in, which Kubernetes keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum QuantityFormat {
     /// `500m`, `2G`.
     DecimalSi,
     /// `1Gi`.
@@ -63,7 +63,7 @@ impl fmt::Display for QuantityError {
 #[derive(Debug, Clone)]
 pub struct Quantity {
     nano: i128,
-    format: Format,
+    format: QuantityFormat,
     /// The text it was read from, where apimachinery repeats it instead of computing one (`1.500`, `+2`).
     text: Option<Box<str>>,
 }
@@ -92,7 +92,7 @@ impl Ord for Quantity {
 impl Quantity {
     /// Returns zero.
     pub fn zero() -> Self {
-        Self { nano: 0, format: Format::DecimalSi, text: None }
+        Self { nano: 0, format: QuantityFormat::DecimalSi, text: None }
     }
 
     /// Reads a quantity as Kubernetes does.
@@ -100,22 +100,27 @@ impl Quantity {
     /// # Errors
     /// When the text is none.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        let parts = Parts::split(text)?;
-        let (format, power) = parts.interpret()?;
+        let parts = QuantityParts::split(text)?;
+        let (format, power) = parts.parse_suffix()?;
         if parts.is_bare && !(-9..50).contains(&power) {
             return Err(QuantityError::Format);
         }
         let nano = match format {
-            Format::BinarySi => parts.binary(power),
-            Format::DecimalSi | Format::DecimalExponent => parts.decimal(power),
+            QuantityFormat::BinarySi => parts.binary(power),
+            QuantityFormat::DecimalSi | QuantityFormat::DecimalExponent => parts.decimal(power),
         }
-        .filter(|n| *n <= LIMIT && (format == Format::DecimalExponent || *n == 0 || n % BEYOND != 0));
-        let Some(nano) = nano else { return parts.beyond(text, format, power) };
+        .filter(|n| {
+            *n <= MAX_NANOS && (format == QuantityFormat::DecimalExponent || *n == 0 || n % SUFFIX_LIMIT != 0)
+        });
+        let Some(nano) = nano else { return parts.parse_large(text, format, power) };
         // apimachinery v0.32 resource.ParseQuantity: a fraction of less than one is not kept as binary.
-        let format =
-            if format == Format::BinarySi && (1..UNIT).contains(&nano) { Format::DecimalSi } else { format };
+        let format = if format == QuantityFormat::BinarySi && (1..NANOS_PER_UNIT).contains(&nano) {
+            QuantityFormat::DecimalSi
+        } else {
+            format
+        };
         let text = (nano != 0 && parts.is_canonical(format, power)).then(|| text.into());
-        Ok(Self { nano: if parts.negative { -nano } else { nano }, format, text })
+        Ok(Self { nano: if parts.is_negative { -nano } else { nano }, format, text })
     }
 
     /// Reads a quantity from a string or a number of a document.
@@ -125,7 +130,7 @@ impl Quantity {
     ///
     /// # Errors
     /// When the value is none.
-    pub fn read(value: &Value) -> Result<Self, QuantityError> {
+    pub fn from_value(value: &Value) -> Result<Self, QuantityError> {
         match value {
             Value::Null => Ok(Self::zero()),
             Value::String(text) => {
@@ -139,27 +144,31 @@ impl Quantity {
     }
 
     /// Returns a number of thousandths.
-    pub fn from_milli(milli: i64, format: Format) -> Self {
-        Self { nano: i128::from(milli) * MILLI, format, text: None }
+    pub fn from_milli(milli: i64, format: QuantityFormat) -> Self {
+        Self { nano: i128::from(milli) * NANOS_PER_MILLI, format, text: None }
     }
 
     /// Returns the amount in thousandths, rounded away from zero; None where it does not fit 64 bits.
     pub fn milli(&self) -> Option<i64> {
-        i64::try_from(divide_away(self.nano, MILLI)).ok()
+        i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_MILLI)).ok()
     }
 
     /// Returns the whole amount, rounded away from zero; None where it does not fit 64 bits.
     pub fn units(&self) -> Option<i64> {
-        i64::try_from(divide_away(self.nano, UNIT)).ok()
+        i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_UNIT)).ok()
     }
 
     /// Returns this quantity rounded to thousandths, as Kubernetes stores entries of `limits` and `requests`.
     #[must_use]
     pub fn rounded_to_milli(self) -> Self {
-        if self.nano % MILLI == 0 {
+        if self.nano % NANOS_PER_MILLI == 0 {
             return self;
         }
-        Self { nano: divide_away(self.nano, MILLI) * MILLI, format: self.format, text: None }
+        Self {
+            nano: divide_away_from_zero(self.nano, NANOS_PER_MILLI) * NANOS_PER_MILLI,
+            format: self.format,
+            text: None,
+        }
     }
 
     /// Returns -1, 0 or 1.
@@ -173,7 +182,7 @@ impl Quantity {
 
     /// Tells whether the amount is whole.
     pub fn is_whole(&self) -> bool {
-        self.nano % UNIT == 0
+        self.nano % NANOS_PER_UNIT == 0
     }
 
     /// Returns this amount rounded up to whole units: of memory, there is no part of a byte.
@@ -182,16 +191,21 @@ impl Quantity {
         if self.is_whole() {
             return self.clone();
         }
-        Self { nano: divide_away(self.nano, UNIT) * UNIT, format: self.format, text: None }
+        Self {
+            nano: divide_away_from_zero(self.nano, NANOS_PER_UNIT) * NANOS_PER_UNIT,
+            format: self.format,
+            text: None,
+        }
     }
 
     /// Writes an amount of bytes for people: as Kubernetes writes it where that has a suffix (`384Mi`, `2G`), else with
     /// one digit behind the point (`409.6Mi`).
-    pub fn for_people(&self) -> String {
+    pub fn humanize(&self) -> String {
         let bytes = self.rounded_to_units();
         let text = bytes.to_string();
-        let units = bytes.nano / UNIT;
-        let power = BINARY.iter().enumerate().rposition(|(i, _)| units.abs() >= 1 << (10 * i)).unwrap_or(0);
+        let units = bytes.nano / NANOS_PER_UNIT;
+        let power =
+            BINARY_SUFFIXES.iter().enumerate().rposition(|(i, _)| units.abs() >= 1 << (10 * i)).unwrap_or(0);
         if power == 0 || !text.ends_with(|c: char| c.is_ascii_digit()) {
             return text;
         }
@@ -199,13 +213,13 @@ impl Quantity {
         let tenths = (20 * units.abs() + unit) / (2 * unit);
         let sign = if units < 0 { "-" } else { "" };
         match tenths % 10 {
-            0 => format!("{sign}{}{}", tenths / 10, BINARY[power]),
-            rest => format!("{sign}{}.{rest}{}", tenths / 10, BINARY[power]),
+            0 => format!("{sign}{}{}", tenths / 10, BINARY_SUFFIXES[power]),
+            rest => format!("{sign}{}.{rest}{}", tenths / 10, BINARY_SUFFIXES[power]),
         }
     }
 
     /// Returns the notation.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> QuantityFormat {
         self.format
     }
 
@@ -213,13 +227,13 @@ impl Quantity {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let format = if self.nano == 0 { other.format } else { self.format };
-        Self { nano: held(self.nano.saturating_add(other.nano)), format, text: None }
+        Self { nano: clamp_nanos(self.nano.saturating_add(other.nano)), format, text: None }
     }
 
     /// Returns this amount several times.
     #[must_use]
     pub fn times(&self, n: u64) -> Self {
-        Self { nano: held(self.nano.saturating_mul(i128::from(n))), format: self.format, text: None }
+        Self { nano: clamp_nanos(self.nano.saturating_mul(i128::from(n))), format: self.format, text: None }
     }
 
     /// Returns the amount with the other sign.
@@ -242,18 +256,21 @@ impl fmt::Display for Quantity {
             return f.write_str(text);
         }
         // apimachinery v0.32 Quantity.CanonicalizeBytes: small or fractional amounts are never written in binary.
-        let binary = self.format == Format::BinarySi && self.is_whole() && self.nano.abs() >= 1024 * UNIT;
+        let binary = self.format == QuantityFormat::BinarySi
+            && self.is_whole()
+            && self.nano.abs() >= 1024 * NANOS_PER_UNIT;
         match (self.nano, binary) {
             (0, _) => f.write_str("0"),
             (_, true) => {
-                let (number, power) = strip(self.nano / UNIT, 1024, BINARY.len() - 1);
-                write!(f, "{number}{}", BINARY[power])
+                let (number, power) =
+                    strip_factor(self.nano / NANOS_PER_UNIT, 1024, BINARY_SUFFIXES.len() - 1);
+                write!(f, "{number}{}", BINARY_SUFFIXES[power])
             }
             (_, false) => {
-                let (number, power) = strip(self.nano, 1000, 12);
-                match (self.format, DECIMAL.get(power)) {
-                    (Format::DecimalExponent, _) if power == 3 => write!(f, "{number}"),
-                    (Format::DecimalSi | Format::BinarySi, Some((suffix, _))) => {
+                let (number, power) = strip_factor(self.nano, 1000, 12);
+                match (self.format, DECIMAL_SUFFIXES.get(power)) {
+                    (QuantityFormat::DecimalExponent, _) if power == 3 => write!(f, "{number}"),
+                    (QuantityFormat::DecimalSi | QuantityFormat::BinarySi, Some((suffix, _))) => {
                         write!(f, "{number}{suffix}")
                     }
                     _ => write!(f, "{number}e{}", 3 * power as i32 - 9),
@@ -264,7 +281,7 @@ impl fmt::Display for Quantity {
 }
 
 /// Divides by `base` as often as it goes without a rest, at most `most` times.
-fn strip(mut number: i128, base: i128, most: usize) -> (i128, usize) {
+fn strip_factor(mut number: i128, base: i128, most: usize) -> (i128, usize) {
     let mut times = 0;
     while times < most && number % base == 0 {
         number /= base;
@@ -274,18 +291,18 @@ fn strip(mut number: i128, base: i128, most: usize) -> (i128, usize) {
 }
 
 /// Keeps a sum where its sign can be turned.
-fn held(nano: i128) -> i128 {
+fn clamp_nanos(nano: i128) -> i128 {
     nano.max(-i128::MAX)
 }
 
-fn divide_away(number: i128, by: i128) -> i128 {
+fn divide_away_from_zero(number: i128, by: i128) -> i128 {
     let whole = number / by;
     if number % by == 0 { whole } else { whole + number.signum() }
 }
 
 /// A text taken apart: sign, digits in front of and behind the point, suffix.
-struct Parts<'a> {
-    negative: bool,
+struct QuantityParts<'a> {
+    is_negative: bool,
     /// There is no digit at all; apimachinery reads such a text as zero, but for the far ends of the suffixes.
     is_bare: bool,
     whole: &'a str,
@@ -293,36 +310,38 @@ struct Parts<'a> {
     suffix: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> QuantityParts<'a> {
     fn split(text: &'a str) -> Result<Self, QuantityError> {
         if text.is_empty() {
             return Err(QuantityError::Format);
         }
         let negative = text.starts_with('-');
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-        let (whole, rest) = digits(unsigned.trim_start_matches('0'));
-        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), digits);
+        let (whole, rest) = split_digits(unsigned.trim_start_matches('0'));
+        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
         let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
         let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
         if exponent.bytes().all(|b| b.is_ascii_digit()) {
             let is_bare = !unsigned.starts_with('0') && whole.is_empty() && fraction.is_empty();
-            Ok(Self { negative, is_bare, whole, fraction, suffix })
+            Ok(Self { is_negative: negative, is_bare, whole, fraction, suffix })
         } else {
             Err(QuantityError::Format)
         }
     }
 
-    fn interpret(&self) -> Result<(Format, i32), QuantityError> {
-        if let Some((_, power)) = DECIMAL.iter().find(|(s, _)| *s == self.suffix) {
-            return Ok((Format::DecimalSi, *power));
+    fn parse_suffix(&self) -> Result<(QuantityFormat, i32), QuantityError> {
+        if let Some((_, power)) = DECIMAL_SUFFIXES.iter().find(|(s, _)| *s == self.suffix) {
+            return Ok((QuantityFormat::DecimalSi, *power));
         }
-        if let Some(power) = BINARY.iter().position(|s| *s == self.suffix) {
-            return Ok((Format::BinarySi, 10 * power as i32));
+        if let Some(power) = BINARY_SUFFIXES.iter().position(|s| *s == self.suffix) {
+            return Ok((QuantityFormat::BinarySi, 10 * power as i32));
         }
         let exponent =
             self.suffix.strip_prefix(['e', 'E']).filter(|e| !e.is_empty()).ok_or(QuantityError::Suffix)?;
         let power: i64 = exponent.parse().map_err(|_| QuantityError::Suffix)?;
-        i32::try_from(power).map(|p| (Format::DecimalExponent, p)).map_err(|_| QuantityError::TooLarge)
+        i32::try_from(power)
+            .map(|p| (QuantityFormat::DecimalExponent, p))
+            .map_err(|_| QuantityError::TooLarge)
     }
 
     /// Returns the billionths of a decimal number, rounded up; None where it is too large.
@@ -351,7 +370,7 @@ impl<'a> Parts<'a> {
     fn binary(&self, power: i32) -> Option<i128> {
         let factor = 1_i128 << power;
         // apimachinery v0.32 resource.ParseQuantity: binary amounts stop at the largest signed 64-bit number.
-        let cap = i128::from(i64::MAX) * UNIT;
+        let cap = i128::from(i64::MAX) * NANOS_PER_UNIT;
         let Some(units) = self.whole.parse::<i64>().ok().or(self.whole.is_empty().then_some(0)) else {
             return Some(cap);
         };
@@ -359,22 +378,22 @@ impl<'a> Parts<'a> {
         let rest = rest.bytes().any(|b| b != b'0');
         let parts = fraction.parse::<i128>().unwrap_or(0) * factor;
         let nano = match 10_i128.checked_pow(fraction.len() as u32)? {
-            scale if scale > UNIT => divide_away(parts, scale / UNIT),
-            scale => parts * (UNIT / scale),
+            scale if scale > NANOS_PER_UNIT => divide_away_from_zero(parts, scale / NANOS_PER_UNIT),
+            scale => parts * (NANOS_PER_UNIT / scale),
         };
         let units = (i128::from(units) * factor).min(i128::from(i64::MAX));
-        Some((units * UNIT + nano + i128::from(rest)).min(cap))
+        Some((units * NANOS_PER_UNIT + nano + i128::from(rest)).min(cap))
     }
 
     /// Tells whether apimachinery repeats the text instead of computing one.
-    fn is_canonical(&self, format: Format, power: i32) -> bool {
+    fn is_canonical(&self, format: QuantityFormat, power: i32) -> bool {
         let (whole, fraction) = (self.whole.len().max(1) as i64, self.fraction.len() as i64);
         match format {
-            Format::BinarySi => {
+            QuantityFormat::BinarySi => {
                 let precision = 14 - whole - i64::from(power) * 3 / 10;
                 precision >= 0 && fraction == 0 && self.low_bits() != 0
             }
-            Format::DecimalSi | Format::DecimalExponent => {
+            QuantityFormat::DecimalSi | QuantityFormat::DecimalExponent => {
                 let scale = i64::from(power) - fraction;
                 let fits = whole + fraction <= 18 && (-9..=i64::from(i32::MAX)).contains(&scale);
                 fits && scale % 3 == 0 && !self.whole.is_empty() && !self.ends_in_thousands()
@@ -386,11 +405,16 @@ impl<'a> Parts<'a> {
     /// held, with the text that apimachinery writes.
     ///
     /// apimachinery v0.32 infDecAmount.AsCanonicalBytes, and constructBytes, which is silent about unknown powers.
-    fn beyond(&self, text: &str, format: Format, power_of_text: i32) -> Result<Quantity, QuantityError> {
-        let nano = if self.negative { -LIMIT } else { LIMIT };
+    fn parse_large(
+        &self,
+        text: &str,
+        format: QuantityFormat,
+        power_of_text: i32,
+    ) -> Result<Quantity, QuantityError> {
+        let nano = if self.is_negative { -MAX_NANOS } else { MAX_NANOS };
         let mut digits = format!("{}{}", self.whole, self.fraction);
         let mut power = i64::from(power_of_text) - self.fraction.len() as i64;
-        if digits.len() > MOST_DIGITS || power.unsigned_abs() > MOST_DIGITS as u64 {
+        if digits.len() > MAX_DIGITS || power.unsigned_abs() > MAX_DIGITS as u64 {
             return Err(QuantityError::TooLarge);
         }
         if self.is_canonical(format, power_of_text) {
@@ -399,7 +423,7 @@ impl<'a> Parts<'a> {
         // What is finer than a billionth is rounded away from zero.
         let finer = usize::try_from(-9 - power).unwrap_or(0).min(digits.len());
         if digits.split_off(digits.len() - finer).bytes().any(|b| b != b'0') {
-            digits = plus_one(&digits);
+            digits = increment_digits(&digits);
         }
         power += finer as i64;
         let significant = digits.trim_end_matches('0');
@@ -408,11 +432,15 @@ impl<'a> Parts<'a> {
         let extra = power.rem_euclid(3);
         let power = power - extra;
         let suffix = match format {
-            Format::DecimalExponent if power != 0 => format!("e{power}"),
-            Format::DecimalExponent => String::new(),
-            _ => DECIMAL.iter().find(|(_, p)| i64::from(*p) == power).map_or("", |(s, _)| *s).to_owned(),
+            QuantityFormat::DecimalExponent if power != 0 => format!("e{power}"),
+            QuantityFormat::DecimalExponent => String::new(),
+            _ => DECIMAL_SUFFIXES
+                .iter()
+                .find(|(_, p)| i64::from(*p) == power)
+                .map_or("", |(s, _)| *s)
+                .to_owned(),
         };
-        let sign = if self.negative { "-" } else { "" };
+        let sign = if self.is_negative { "-" } else { "" };
         let text = format!("{sign}{significant}{}{suffix}", "0".repeat(extra as usize));
         Ok(Quantity { nano, format, text: Some(text.into()) })
     }
@@ -429,7 +457,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Adds one to the last of some decimal digits.
-fn plus_one(digits: &str) -> String {
+fn increment_digits(digits: &str) -> String {
     let kept = digits.trim_end_matches('9');
     let zeros = "0".repeat(digits.len() - kept.len());
     match kept.as_bytes().last() {
@@ -439,7 +467,7 @@ fn plus_one(digits: &str) -> String {
 }
 
 /// Splits off the leading decimal digits.
-fn digits(text: &str) -> (&str, &str) {
+fn split_digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
@@ -483,7 +511,7 @@ mod tests {
             ("1100", "1.1Ki"),
             ("0", "0"),
         ] {
-            assert_eq!(Quantity::parse(text).map(|q| q.for_people()), Ok(wanted.to_owned()), "{text}");
+            assert_eq!(Quantity::parse(text).map(|q| q.humanize()), Ok(wanted.to_owned()), "{text}");
         }
         assert_eq!(
             Quantity::parse("429496729600m").map(|q| q.rounded_to_units().to_string()),
@@ -493,7 +521,7 @@ mod tests {
 
     #[test]
     fn values_are_read_as_json_is() {
-        let read = |value: serde_json::Value| Quantity::read(&value).map(|q| q.to_string());
+        let read = |value: serde_json::Value| Quantity::from_value(&value).map(|q| q.to_string());
         assert_eq!(read(serde_json::json!(" 64Mi\u{a0}")), Ok("64Mi".to_owned()));
         assert_eq!(
             (read(serde_json::json!(null)), read(serde_json::json!(2))),

@@ -3,24 +3,24 @@
 //! Reading and reckoning follow Kruise v1.9.0 pkg/util/calculator, number for number. One thing differs: a number
 //! with an unknown unit is an error here, where Kruise takes it for zero.
 
-use crate::model::quantity::{Format, Quantity};
+use crate::model::quantity::{Quantity, QuantityFormat};
 use std::fmt;
 
 /// Parentheses, minus signs and calls that may stand inside each other.
-const MOST_NESTING: usize = 50;
+const MAX_NESTING: usize = 50;
 /// Units a number may have. Kruise knows no exa units.
 const UNITS: [&str; 11] = ["m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi"];
 
 /// The resource an expression is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
+pub enum ExprResource {
     /// The variable `cpu`.
     Cpu,
     /// The variable `memory`.
     Memory,
 }
 
-impl fmt::Display for Resource {
+impl fmt::Display for ExprResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cpu => "cpu",
@@ -48,7 +48,7 @@ impl fmt::Display for ExprError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EvalError {
     /// It names a variable that has no value here.
-    Undefined(Resource),
+    Undefined(ExprResource),
     /// Two quantities are multiplied.
     QuantityTimesQuantity,
     /// Something is divided by a quantity.
@@ -76,40 +76,40 @@ impl fmt::Display for EvalError {
 
 /// An expression that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expr {
-    root: Node,
+pub struct ResourcesExpr {
+    root: ExprNode,
     /// The variable that Kruise binds at injection: `memory` where the lower-case word occurs, else `cpu`.
-    bound: Resource,
+    bound_variable: ExprResource,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+enum ExprNode {
     Number(f64),
     Quantity(Quantity),
-    Variable(Resource),
-    Negative(Box<Self>),
+    Variable(ExprResource),
+    Negated(Box<Self>),
     /// A first operand, and what is done to it from left to right.
-    Chain(Box<Self>, Vec<(Operator, Self)>),
-    Call(Function, Box<(Self, Self)>),
+    Chain(Box<Self>, Vec<(ArithmeticOperator, Self)>),
+    Call(ExprFunction, Box<(Self, Self)>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+enum ArithmeticOperator {
     Plus,
     Minus,
     Times,
-    By,
+    DividedBy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
+enum ExprFunction {
     Max,
     Min,
 }
 
 /// A value on the way: a plain number or a quantity.
 #[derive(Debug, Clone)]
-enum Term {
+enum ExprValue {
     Number(f64),
     Quantity(Quantity),
 }
@@ -118,28 +118,31 @@ enum Term {
 ///
 /// # Errors
 /// When the text is none; the error says where.
-pub fn parse(text: &str) -> Result<Expr, ExprError> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
-    let root = parser.sum()?;
-    parser.expect(&Token::End, "the end")?;
+pub fn parse(text: &str) -> Result<ResourcesExpr, ExprError> {
+    let mut parser = ExprParser { tokens: tokenize(text)?, next: 0, depth: 0 };
+    let root = parser.parse_sum()?;
+    parser.expect(&ExprToken::End, "the end")?;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let names_memory = text.split(|c| !is_word(c)).any(|word| word == "memory");
-    Ok(Expr { root, bound: if names_memory { Resource::Memory } else { Resource::Cpu } })
+    Ok(ResourcesExpr {
+        root,
+        bound_variable: if names_memory { ExprResource::Memory } else { ExprResource::Cpu },
+    })
 }
 
-impl Expr {
+impl ResourcesExpr {
     /// Returns the value at injection, where the application's containers have this amount of the resource.
     ///
     /// # Errors
     /// When Kruise would refuse the pod.
     pub fn evaluate(&self, amount: &Quantity) -> Result<Quantity, EvalError> {
-        match self.value(self.bound, &Term::Quantity(amount.clone()))? {
-            Term::Quantity(q) => Ok(q),
+        match self.evaluate_with(self.bound_variable, &ExprValue::Quantity(amount.clone()))? {
+            ExprValue::Quantity(q) => Ok(q),
             // Kruise v1.9.0 evaluateResourceExpression: only an expression that names `memory` counts whole bytes.
-            Term::Number(n) if self.bound == Resource::Cpu => from_number(n),
-            Term::Number(n) => {
-                let milli = whole(n)?.checked_mul(1000).ok_or(EvalError::Overflow)?;
-                Ok(Quantity::from_milli(milli, Format::DecimalSi))
+            ExprValue::Number(n) if self.bound_variable == ExprResource::Cpu => quantity_from_number(n),
+            ExprValue::Number(n) => {
+                let milli = truncate_to_i64(n)?.checked_mul(1000).ok_or(EvalError::Overflow)?;
+                Ok(Quantity::from_milli(milli, QuantityFormat::DecimalSi))
             }
         }
     }
@@ -148,120 +151,127 @@ impl Expr {
     ///
     /// # Errors
     /// When Kruise would refuse the SidecarSet.
-    pub fn try_with_one(&self, resource: Resource) -> Result<(), EvalError> {
-        self.value(resource, &Term::Number(1.0)).map(|_| ())
+    pub fn evaluate_with_one(&self, resource: ExprResource) -> Result<(), EvalError> {
+        self.evaluate_with(resource, &ExprValue::Number(1.0)).map(|_| ())
     }
 
     /// Tells whether the value hangs on a variable.
     pub fn has_variable(&self) -> bool {
-        fn has(node: &Node) -> bool {
+        fn has(node: &ExprNode) -> bool {
             match node {
-                Node::Number(_) | Node::Quantity(_) => false,
-                Node::Variable(_) => true,
-                Node::Negative(of) => has(of),
-                Node::Chain(first, rest) => has(first) || rest.iter().any(|(_, n)| has(n)),
-                Node::Call(_, args) => has(&args.0) || has(&args.1),
+                ExprNode::Number(_) | ExprNode::Quantity(_) => false,
+                ExprNode::Variable(_) => true,
+                ExprNode::Negated(of) => has(of),
+                ExprNode::Chain(first, rest) => has(first) || rest.iter().any(|(_, n)| has(n)),
+                ExprNode::Call(_, args) => has(&args.0) || has(&args.1),
             }
         }
         has(&self.root)
     }
 
     /// Returns the variable that has a value at injection.
-    pub fn bound(&self) -> Resource {
-        self.bound
+    pub fn bound_variable(&self) -> ExprResource {
+        self.bound_variable
     }
 
-    fn value(&self, name: Resource, value: &Term) -> Result<Term, EvalError> {
-        let result = evaluate(&self.root, name, value)?;
+    fn evaluate_with(&self, name: ExprResource, value: &ExprValue) -> Result<ExprValue, EvalError> {
+        let result = evaluate_node(&self.root, name, value)?;
         let is_negative = match &result {
-            Term::Number(n) => *n < 0.0,
-            Term::Quantity(q) => q.sign() < 0,
+            ExprValue::Number(n) => *n < 0.0,
+            ExprValue::Quantity(q) => q.sign() < 0,
         };
         if is_negative { Err(EvalError::Negative) } else { Ok(result) }
     }
 }
 
-fn evaluate(node: &Node, name: Resource, value: &Term) -> Result<Term, EvalError> {
+fn evaluate_node(node: &ExprNode, name: ExprResource, value: &ExprValue) -> Result<ExprValue, EvalError> {
     match node {
-        Node::Number(n) => Ok(Term::Number(*n)),
-        Node::Quantity(q) => Ok(Term::Quantity(q.clone())),
-        Node::Variable(v) if *v == name => Ok(value.clone()),
-        Node::Variable(v) => Err(EvalError::Undefined(*v)),
-        Node::Negative(of) => Ok(match evaluate(of, name, value)? {
-            Term::Number(n) => Term::Number(-n),
-            Term::Quantity(q) => Term::Quantity(q.negated()),
+        ExprNode::Number(n) => Ok(ExprValue::Number(*n)),
+        ExprNode::Quantity(q) => Ok(ExprValue::Quantity(q.clone())),
+        ExprNode::Variable(v) if *v == name => Ok(value.clone()),
+        ExprNode::Variable(v) => Err(EvalError::Undefined(*v)),
+        ExprNode::Negated(of) => Ok(match evaluate_node(of, name, value)? {
+            ExprValue::Number(n) => ExprValue::Number(-n),
+            ExprValue::Quantity(q) => ExprValue::Quantity(q.negated()),
         }),
-        Node::Chain(first, rest) => {
-            rest.iter().try_fold(evaluate(first, name, value)?, |left, (operator, right)| {
-                apply(*operator, left, evaluate(right, name, value)?)
+        ExprNode::Chain(first, rest) => {
+            rest.iter().try_fold(evaluate_node(first, name, value)?, |left, (operator, right)| {
+                apply_operator(*operator, left, evaluate_node(right, name, value)?)
             })
         }
-        Node::Call(function, args) => {
-            choose(*function, evaluate(&args.0, name, value)?, evaluate(&args.1, name, value)?)
-        }
+        ExprNode::Call(function, args) => apply_function(
+            *function,
+            evaluate_node(&args.0, name, value)?,
+            evaluate_node(&args.1, name, value)?,
+        ),
     }
 }
 
-fn apply(operator: Operator, left: Term, right: Term) -> Result<Term, EvalError> {
-    use Term::{Number, Quantity as Amount};
+fn apply_operator(
+    operator: ArithmeticOperator,
+    left: ExprValue,
+    right: ExprValue,
+) -> Result<ExprValue, EvalError> {
+    use ExprValue::{Number, Quantity as Amount};
     Ok(match (operator, left, right) {
-        (Operator::Plus, Number(a), Number(b)) => Number(a + b),
-        (Operator::Minus, Number(a), Number(b)) => Number(a - b),
-        (Operator::Times, Number(a), Number(b)) => Number(a * b),
-        (Operator::By, _, Number(0.0)) => return Err(EvalError::DividedByZero),
-        (Operator::By, Number(a), Number(b)) => Number(a / b),
-        (Operator::By, Amount(q), Number(n)) => Amount(scaled(&q, |milli| milli / n)?),
-        (Operator::By, _, Amount(_)) => return Err(EvalError::DividedByQuantity),
-        (Operator::Times, Amount(_), Amount(_)) => return Err(EvalError::QuantityTimesQuantity),
-        (Operator::Times, Amount(q), Number(n)) | (Operator::Times, Number(n), Amount(q)) => {
-            Amount(scaled(&q, |milli| milli * n)?)
+        (ArithmeticOperator::Plus, Number(a), Number(b)) => Number(a + b),
+        (ArithmeticOperator::Minus, Number(a), Number(b)) => Number(a - b),
+        (ArithmeticOperator::Times, Number(a), Number(b)) => Number(a * b),
+        (ArithmeticOperator::DividedBy, _, Number(0.0)) => return Err(EvalError::DividedByZero),
+        (ArithmeticOperator::DividedBy, Number(a), Number(b)) => Number(a / b),
+        (ArithmeticOperator::DividedBy, Amount(q), Number(n)) => {
+            Amount(scale_quantity(&q, |milli| milli / n)?)
         }
-        (Operator::Plus, a, b) => Amount(amount(a)?.plus(&amount(b)?)),
-        (Operator::Minus, a, b) => Amount(amount(a)?.plus(&amount(b)?.negated())),
+        (ArithmeticOperator::DividedBy, _, Amount(_)) => return Err(EvalError::DividedByQuantity),
+        (ArithmeticOperator::Times, Amount(_), Amount(_)) => return Err(EvalError::QuantityTimesQuantity),
+        (ArithmeticOperator::Times, Amount(q), Number(n))
+        | (ArithmeticOperator::Times, Number(n), Amount(q)) => Amount(scale_quantity(&q, |milli| milli * n)?),
+        (ArithmeticOperator::Plus, a, b) => Amount(into_quantity(a)?.plus(&into_quantity(b)?)),
+        (ArithmeticOperator::Minus, a, b) => Amount(into_quantity(a)?.plus(&into_quantity(b)?.negated())),
     })
 }
 
-fn choose(function: Function, left: Term, right: Term) -> Result<Term, EvalError> {
-    let takes_left = |is_less: bool, is_equal: bool| is_equal || is_less == (function == Function::Min);
-    if let (Term::Number(a), Term::Number(b)) = (&left, &right) {
-        return Ok(Term::Number(if takes_left(a < b, a == b) { *a } else { *b }));
+fn apply_function(function: ExprFunction, left: ExprValue, right: ExprValue) -> Result<ExprValue, EvalError> {
+    let takes_left = |is_less: bool, is_equal: bool| is_equal || is_less == (function == ExprFunction::Min);
+    if let (ExprValue::Number(a), ExprValue::Number(b)) = (&left, &right) {
+        return Ok(ExprValue::Number(if takes_left(a < b, a == b) { *a } else { *b }));
     }
-    let (a, b) = (amount(left)?, amount(right)?);
-    Ok(Term::Quantity(if takes_left(a < b, a == b) { a } else { b }))
+    let (a, b) = (into_quantity(left)?, into_quantity(right)?);
+    Ok(ExprValue::Quantity(if takes_left(a < b, a == b) { a } else { b }))
 }
 
 /// Kruise reckons on thousandths, through a 64-bit float, and cuts toward zero.
-fn scaled(quantity: &Quantity, by: impl Fn(f64) -> f64) -> Result<Quantity, EvalError> {
+fn scale_quantity(quantity: &Quantity, by: impl Fn(f64) -> f64) -> Result<Quantity, EvalError> {
     let milli = quantity.milli().ok_or(EvalError::Overflow)?;
-    Ok(quantity.with_milli(whole(by(milli as f64))?))
+    Ok(quantity.with_milli(truncate_to_i64(by(milli as f64))?))
 }
 
-fn amount(term: Term) -> Result<Quantity, EvalError> {
+fn into_quantity(term: ExprValue) -> Result<Quantity, EvalError> {
     match term {
-        Term::Number(n) => from_number(n),
-        Term::Quantity(q) => Ok(q),
+        ExprValue::Number(n) => quantity_from_number(n),
+        ExprValue::Quantity(q) => Ok(q),
     }
 }
 
-fn from_number(number: f64) -> Result<Quantity, EvalError> {
-    Ok(Quantity::from_milli(whole(number * 1000.0)?, Format::DecimalSi))
+fn quantity_from_number(number: f64) -> Result<Quantity, EvalError> {
+    Ok(Quantity::from_milli(truncate_to_i64(number * 1000.0)?, QuantityFormat::DecimalSi))
 }
 
-fn whole(number: f64) -> Result<i64, EvalError> {
+fn truncate_to_i64(number: f64) -> Result<i64, EvalError> {
     let most = i64::MAX as f64;
     if number.abs() < most { Ok(number as i64) } else { Err(EvalError::Overflow) }
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Token {
+enum ExprToken {
     Number(f64),
     Quantity(Quantity),
     Name(String),
-    Sign(char),
+    Symbol(char),
     End,
 }
 
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExprError> {
+fn tokenize(text: &str) -> Result<Vec<(usize, ExprToken)>, ExprError> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -274,21 +284,21 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExprError> {
             }
             '0'..='9' | '.' => {
                 at += number_length(&chars[at..]);
-                number(&chars[start..at].iter().collect::<String>(), start + 1)?
+                parse_number(&chars[start..at].iter().collect::<String>(), start + 1)?
             }
             _ if c.is_alphabetic() => {
                 at += chars[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').count();
-                Token::Name(chars[start..at].iter().collect())
+                ExprToken::Name(chars[start..at].iter().collect())
             }
             '+' | '-' | '*' | '/' | '(' | ')' | ',' => {
                 at += 1;
-                Token::Sign(c)
+                ExprToken::Symbol(c)
             }
             _ => return Err(ExprError { column: at + 1, message: format!("`{c}` has no meaning") }),
         };
         tokens.push((start + 1, token));
     }
-    tokens.push((chars.len() + 1, Token::End));
+    tokens.push((chars.len() + 1, ExprToken::End));
     Ok(tokens)
 }
 
@@ -312,91 +322,99 @@ fn number_length(chars: &[char]) -> usize {
     chars.len()
 }
 
-fn number(text: &str, column: usize) -> Result<Token, ExprError> {
+fn parse_number(text: &str, column: usize) -> Result<ExprToken, ExprError> {
     let digits = text.trim_end_matches(char::is_alphabetic);
     let unit = &text[digits.len()..];
     let error = |message: String| ExprError { column, message };
     let plain = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
     if UNITS.contains(&unit) {
         let quantity = Quantity::parse(text).map_err(|_| error(format!("`{text}` is no quantity")))?;
-        return Ok(Token::Quantity(quantity));
+        return Ok(ExprToken::Quantity(quantity));
     }
     if let Some(percent) = text.strip_suffix('%') {
         let n = plain(percent).ok_or_else(|| error(format!("`{text}` is no percentage")))?;
-        return Ok(Token::Number(n / 100.0));
+        return Ok(ExprToken::Number(n / 100.0));
     }
     let units = "m k M G T P Ki Mi Gi Ti Pi";
     match plain(text) {
-        Some(n) if unit.is_empty() => Ok(Token::Number(n)),
+        Some(n) if unit.is_empty() => Ok(ExprToken::Number(n)),
         _ if unit.is_empty() => Err(error(format!("`{text}` is no number"))),
         _ => Err(error(format!("`{unit}` is no unit; the units are {units}"))),
     }
 }
 
-struct Parser {
-    tokens: Vec<(usize, Token)>,
+struct ExprParser {
+    tokens: Vec<(usize, ExprToken)>,
     next: usize,
     depth: usize,
 }
 
-impl Parser {
-    fn peek(&self) -> &(usize, Token) {
+impl ExprParser {
+    fn peek(&self) -> &(usize, ExprToken) {
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
-    fn take(&mut self) -> (usize, Token) {
+    fn take(&mut self) -> (usize, ExprToken) {
         let token = self.peek().clone();
         self.next += 1;
         token
     }
 
-    fn expect(&mut self, wanted: &Token, name: &str) -> Result<(), ExprError> {
+    fn expect(&mut self, wanted: &ExprToken, name: &str) -> Result<(), ExprError> {
         let (column, token) = self.take();
         if token == *wanted { Ok(()) } else { Err(unexpected(column, &token, name)) }
     }
 
-    fn sum(&mut self) -> Result<Node, ExprError> {
-        self.chain(&[('+', Operator::Plus), ('-', Operator::Minus)], Self::product)
+    fn parse_sum(&mut self) -> Result<ExprNode, ExprError> {
+        self.parse_chain(
+            &[('+', ArithmeticOperator::Plus), ('-', ArithmeticOperator::Minus)],
+            Self::parse_product,
+        )
     }
 
-    fn product(&mut self) -> Result<Node, ExprError> {
-        self.chain(&[('*', Operator::Times), ('/', Operator::By)], Self::factor)
+    fn parse_product(&mut self) -> Result<ExprNode, ExprError> {
+        self.parse_chain(
+            &[('*', ArithmeticOperator::Times), ('/', ArithmeticOperator::DividedBy)],
+            Self::parse_factor,
+        )
     }
 
-    fn chain(
+    fn parse_chain(
         &mut self,
-        operators: &[(char, Operator)],
-        operand: fn(&mut Self) -> Result<Node, ExprError>,
-    ) -> Result<Node, ExprError> {
+        operators: &[(char, ArithmeticOperator)],
+        operand: fn(&mut Self) -> Result<ExprNode, ExprError>,
+    ) -> Result<ExprNode, ExprError> {
         let first = operand(self)?;
         let mut rest = Vec::new();
-        while let Token::Sign(sign) = self.peek().1
+        while let ExprToken::Symbol(sign) = self.peek().1
             && let Some((_, operator)) = operators.iter().find(|(s, _)| *s == sign)
         {
             self.take();
             rest.push((*operator, operand(self)?));
         }
-        Ok(if rest.is_empty() { first } else { Node::Chain(Box::new(first), rest) })
+        Ok(if rest.is_empty() { first } else { ExprNode::Chain(Box::new(first), rest) })
     }
 
-    fn factor(&mut self) -> Result<Node, ExprError> {
+    fn parse_factor(&mut self) -> Result<ExprNode, ExprError> {
         let (column, token) = self.take();
-        if self.depth >= MOST_NESTING {
+        if self.depth >= MAX_NESTING {
             return Err(ExprError { column, message: "too many levels of parentheses".into() });
         }
         self.depth += 1;
         let node = match token {
-            Token::Number(n) => Ok(Node::Number(n)),
-            Token::Quantity(q) => Ok(Node::Quantity(q)),
-            Token::Sign('-') => Ok(Node::Negative(Box::new(self.factor()?))),
-            Token::Sign('(') => self.sum().and_then(|inner| {
-                self.expect(&Token::Sign(')'), "`)`")?;
+            ExprToken::Number(n) => Ok(ExprNode::Number(n)),
+            ExprToken::Quantity(q) => Ok(ExprNode::Quantity(q)),
+            ExprToken::Symbol('-') => Ok(ExprNode::Negated(Box::new(self.parse_factor()?))),
+            ExprToken::Symbol('(') => self.parse_sum().and_then(|inner| {
+                self.expect(&ExprToken::Symbol(')'), "`)`")?;
                 Ok(inner)
             }),
-            Token::Name(name) if self.peek().1 == Token::Sign('(') => self.call(column, &name),
-            Token::Name(name) => match name.to_lowercase().as_str() {
-                "cpu" => Ok(Node::Variable(Resource::Cpu)),
-                "memory" => Ok(Node::Variable(Resource::Memory)),
+            ExprToken::Name(name) if self.peek().1 == ExprToken::Symbol('(') => {
+                self.parse_call(column, &name)
+            }
+            ExprToken::Name(name) => match name.to_lowercase().as_str() {
+                "cpu" => Ok(ExprNode::Variable(ExprResource::Cpu)),
+                "memory" => Ok(ExprNode::Variable(ExprResource::Memory)),
                 _ => Err(ExprError {
                     column,
                     message: format!("`{name}` is no variable; there are `cpu` and `memory`"),
@@ -408,31 +426,31 @@ impl Parser {
         node
     }
 
-    fn call(&mut self, column: usize, name: &str) -> Result<Node, ExprError> {
+    fn parse_call(&mut self, column: usize, name: &str) -> Result<ExprNode, ExprError> {
         let function = match name.to_lowercase().as_str() {
-            "max" => Function::Max,
-            "min" => Function::Min,
+            "max" => ExprFunction::Max,
+            "min" => ExprFunction::Min,
             _ => {
                 let message = format!("`{name}` is no function; there are `max` and `min`");
                 return Err(ExprError { column, message });
             }
         };
         self.take();
-        let first = self.sum()?;
-        self.expect(&Token::Sign(','), &format!("`,` (`{name}` takes two arguments)"))?;
-        let second = self.sum()?;
-        self.expect(&Token::Sign(')'), &format!("`)` (`{name}` takes two arguments)"))?;
-        Ok(Node::Call(function, Box::new((first, second))))
+        let first = self.parse_sum()?;
+        self.expect(&ExprToken::Symbol(','), &format!("`,` (`{name}` takes two arguments)"))?;
+        let second = self.parse_sum()?;
+        self.expect(&ExprToken::Symbol(')'), &format!("`)` (`{name}` takes two arguments)"))?;
+        Ok(ExprNode::Call(function, Box::new((first, second))))
     }
 }
 
-fn unexpected(column: usize, token: &Token, wanted: &str) -> ExprError {
+fn unexpected(column: usize, token: &ExprToken, wanted: &str) -> ExprError {
     let found = match token {
-        Token::Number(n) => format!("the number `{n}`"),
-        Token::Quantity(q) => format!("the quantity `{q}`"),
-        Token::Name(name) => format!("`{name}`"),
-        Token::Sign(c) => format!("`{c}`"),
-        Token::End => "the end".into(),
+        ExprToken::Number(n) => format!("the number `{n}`"),
+        ExprToken::Quantity(q) => format!("the quantity `{q}`"),
+        ExprToken::Name(name) => format!("`{name}`"),
+        ExprToken::Symbol(c) => format!("`{c}`"),
+        ExprToken::End => "the end".into(),
     };
     ExprError { column, message: format!("found {found} instead of {wanted}") }
 }

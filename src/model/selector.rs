@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What one requirement asks of the value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operator {
+pub enum SelectorOperator {
     /// The key is there and its value is one of these.
     In(Vec<String>),
     /// The key is absent or its value is none of these.
@@ -22,7 +22,7 @@ pub struct Requirement {
     /// The label key.
     pub key: String,
     /// What is asked of it.
-    pub operator: Operator,
+    pub operator: SelectorOperator,
 }
 
 /// A label selector; all its terms must hold.
@@ -36,12 +36,12 @@ pub struct Selector {
 
 impl Selector {
     /// Reads a selector; what the API server would refuse is passed over or matches nothing.
-    pub fn read(written: &Map<String, Value>) -> Self {
+    pub fn from_map(written: &Map<String, Value>) -> Self {
         let labels = written.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
         let expressions = written.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
         Self {
             match_labels: labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
-            match_expressions: expressions.filter_map(Value::as_object).map(requirement).collect(),
+            match_expressions: expressions.filter_map(Value::as_object).map(parse_requirement).collect(),
         }
     }
 
@@ -56,26 +56,26 @@ impl Selector {
             && self.match_expressions.iter().all(|r| {
                 let value = labels.get(&r.key);
                 match &r.operator {
-                    Operator::In(values) => value.is_some_and(|v| values.contains(v)),
-                    Operator::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
-                    Operator::Exists => value.is_some(),
-                    Operator::DoesNotExist => value.is_none(),
+                    SelectorOperator::In(values) => value.is_some_and(|v| values.contains(v)),
+                    SelectorOperator::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
+                    SelectorOperator::Exists => value.is_some(),
+                    SelectorOperator::DoesNotExist => value.is_none(),
                 }
             })
     }
 }
 
-fn requirement(written: &Map<String, Value>) -> Requirement {
+fn parse_requirement(written: &Map<String, Value>) -> Requirement {
     let text = |key: &str| written.get(key).and_then(Value::as_str);
     let values = written.get("values").and_then(Value::as_array).into_iter().flatten();
     let values = values.filter_map(|v| v.as_str().map(str::to_owned)).collect();
     let operator = match text("operator") {
-        Some("In") => Operator::In(values),
-        Some("NotIn") => Operator::NotIn(values),
-        Some("Exists") => Operator::Exists,
-        Some("DoesNotExist") => Operator::DoesNotExist,
+        Some("In") => SelectorOperator::In(values),
+        Some("NotIn") => SelectorOperator::NotIn(values),
+        Some("Exists") => SelectorOperator::Exists,
+        Some("DoesNotExist") => SelectorOperator::DoesNotExist,
         // Validation refuses any other operator; until somebody asks for it, nothing may match by accident.
-        _ => Operator::In(Vec::new()),
+        _ => SelectorOperator::In(Vec::new()),
     };
     Requirement { key: text("key").unwrap_or_default().into(), operator }
 }

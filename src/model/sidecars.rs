@@ -1,9 +1,9 @@
 //! `Sidecars`: what a kustomize transformer, a KRM function or a plugin is told to inject.
 
-use super::fits::Check;
-use super::repository::Annotations;
-use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Document, Part, Path, emit};
+use super::config::AnnotationMode;
+use super::document_schema::SchemaCheck;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::yaml::{Document, EntryPart, FieldPath, emit};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[schemars(title = "Sidecars")]
-pub struct Sidecars {
+pub struct SidecarsConfig {
     /// `pillion.dev/v1alpha1`.
     pub api_version: String,
     /// `Sidecars`.
@@ -23,13 +23,13 @@ pub struct Sidecars {
     /// Name, and the annotation `config.kubernetes.io/function`.
     pub metadata: Map<String, Value>,
     /// What to inject.
-    pub spec: Spec,
+    pub spec: SidecarsSpec,
 }
 
 /// What to inject.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Spec {
+pub struct SidecarsSpec {
     /// Files and folders with SidecarSets, seen from the kustomization, below the nearest pillion.yaml; SidecarSets
     /// among the resources count too.
     pub sidecar_sets: Vec<String>,
@@ -40,9 +40,9 @@ pub struct Spec {
     /// As a generator: files and folders with manifests to read and render.
     pub sources: Vec<String>,
     /// Labels of namespaces that are not among the resources.
-    pub namespaces: Vec<Namespace>,
+    pub namespaces: Vec<SidecarsNamespace>,
     /// Which annotations are written.
-    pub annotations: Option<Annotations>,
+    pub annotations: Option<AnnotationMode>,
     /// What becomes of SidecarSets among the resources.
     pub keep_sidecar_sets: Option<KeepSidecarSets>,
 }
@@ -50,7 +50,7 @@ pub struct Spec {
 /// Labels of a namespace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Namespace {
+pub struct SidecarsNamespace {
     /// Name of the namespace.
     pub name: String,
     /// Its labels, all of them.
@@ -71,11 +71,11 @@ pub enum KeepSidecarSets {
 
 /// A configuration, and the SidecarSets that it holds itself.
 #[derive(Debug, Clone, Default)]
-pub struct Decoded {
+pub struct FunctionConfig {
     /// What it says.
-    pub spec: Spec,
+    pub spec: SidecarsSpec,
     /// The SidecarSets that stand in it: the document and the place in it.
-    pub inline: Vec<(Arc<Document>, Path)>,
+    pub inline: Vec<(Arc<Document>, FieldPath)>,
 }
 
 /// The kind of the configuration.
@@ -85,43 +85,47 @@ pub const KIND: &str = "Sidecars";
 pub fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-        settings.into_generator().into_root_schema_for::<Sidecars>().to_value()
+        settings.into_generator().into_root_schema_for::<SidecarsConfig>().to_value()
     });
     &SCHEMA
 }
 
 /// Reads the configuration at a place of a document: a `Sidecars`, or a ConfigMap with the keys of its `spec`.
-pub fn decode(document: &Arc<Document>, at: &Path) -> (Option<Decoded>, Vec<Diagnostic>) {
+pub fn decode(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
     let value = at.find(document.value()).unwrap_or(&Value::Null);
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     match (text("apiVersion"), text("kind")) {
-        ("v1", "ConfigMap") => of_config_map(document, at, value),
-        (version, KIND) if version.starts_with("pillion.dev/") => of_sidecars(document, at),
+        ("v1", "ConfigMap") => decode_config_map(document, at, value),
+        (version, KIND) if version.starts_with("pillion.dev/") => decode_sidecars(document, at),
         (version, kind) => {
             let message = format!(
                 "the function's configuration is `{kind}` of `{version}`, which says nothing to pillion"
             );
             let wrong = Diagnostic::error(Code::InvalidConfiguration, message)
-                .at(document.label(&at.then("kind"), Part::Value, ""))
+                .at(document.label(&at.child("kind"), EntryPart::Value, ""))
                 .help("write `apiVersion: pillion.dev/v1alpha1` and `kind: Sidecars`, or a ConfigMap");
             (None, vec![wrong])
         }
     }
 }
 
-fn of_sidecars(document: &Arc<Document>, at: &Path) -> (Option<Decoded>, Vec<Diagnostic>) {
-    let check = Check::at(document, at, "pillion schema sidecars", json_schema());
-    let (decoded, wrong) = check.decode::<Sidecars>(KIND);
+fn decode_sidecars(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
+    let check = SchemaCheck::at_path(document, at, "pillion schema sidecars", json_schema());
+    let (decoded, wrong) = check.decode::<SidecarsConfig>(KIND);
     let decoded = decoded.map(|sidecars| {
-        let place = |i| (Arc::clone(document), at.join(&Path::dotted("spec.inline")).then(i));
+        let place = |i| (Arc::clone(document), at.join(&FieldPath::dotted("spec.inline")).child(i));
         let inline = (0..sidecars.spec.inline.len()).map(place).collect();
-        Decoded { spec: sidecars.spec, inline }
+        FunctionConfig { spec: sidecars.spec, inline }
     });
     (decoded, wrong)
 }
 
 /// The keys of a ConfigMap are those of `spec`: lists as words or lines, mappings as YAML.
-fn of_config_map(document: &Arc<Document>, at: &Path, value: &Value) -> (Option<Decoded>, Vec<Diagnostic>) {
+fn decode_config_map(
+    document: &Arc<Document>,
+    at: &FieldPath,
+    value: &Value,
+) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     let file: Arc<str> = format!("data of ConfigMap/{name}").into();
     let mut spec = Map::new();
@@ -136,29 +140,29 @@ fn of_config_map(document: &Arc<Document>, at: &Path, value: &Value) -> (Option<
             _ => Ok(Value::String(text.trim().to_owned())),
         };
         match read {
-            Ok(value) => spec.insert(key.clone(), as_list(key, value)),
+            Ok(value) => spec.insert(key.clone(), wrap_in_list(key, value)),
             Err(mut wrong) => {
                 wrong.message = format!("`{key}` is no YAML: {}", wrong.message);
                 return (
                     None,
                     vec![wrong.at(document.label(
-                        &at.then("data").then(key.clone()),
-                        Part::Key,
+                        &at.child("data").child(key.clone()),
+                        EntryPart::Key,
                         "it is this",
                     ))],
                 );
             }
         };
     }
-    let sidecars = json!({"apiVersion": super::fits::API_VERSION, "kind": KIND, "spec": spec});
+    let sidecars = json!({"apiVersion": super::document_schema::API_VERSION, "kind": KIND, "spec": spec});
     match Document::read(&file, 0, 1, &emit(&sidecars)) {
-        Ok(made) => of_sidecars(&Arc::new(made), &Path::root()),
+        Ok(made) => decode_sidecars(&Arc::new(made), &FieldPath::root()),
         Err(wrong) => (None, vec![wrong]),
     }
 }
 
 /// One SidecarSet may stand for a list of one.
-fn as_list(key: &str, value: Value) -> Value {
+fn wrap_in_list(key: &str, value: Value) -> Value {
     if key == "inline" && value.is_object() { Value::Array(vec![value]) } else { value }
 }
 
@@ -166,9 +170,9 @@ fn as_list(key: &str, value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Option<Decoded>, Vec<String>) {
+    fn read(text: &str) -> (Option<FunctionConfig>, Vec<String>) {
         let document = Arc::new(Document::read(&"f.yaml".into(), 0, 1, text).unwrap());
-        let (decoded, wrong) = decode(&document, &Path::root());
+        let (decoded, wrong) = decode(&document, &FieldPath::root());
         (decoded, wrong.into_iter().map(|d| d.message).collect())
     }
 

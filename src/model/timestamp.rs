@@ -15,34 +15,34 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let (clock, rest) = rest.strip_prefix('T')?.split_at_checked(8)?;
-        let [year, month, day] = numbers(date, b'-', [4, 2, 2])?;
-        let [hour, minute, second] = numbers(clock, b':', [2, 2, 2])?;
-        let is_date = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+        let [year, month, day] = parse_numbers(date, b'-', [4, 2, 2])?;
+        let [hour, minute, second] = parse_numbers(clock, b':', [2, 2, 2])?;
+        let is_date = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
         if !is_date || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let (nanos, zone) = fraction(rest)?;
+        let (nanos, zone) = parse_fraction(rest)?;
         let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-        Some(Self { seconds: seconds - offset(zone)?, nanos })
+        Some(Self { seconds: seconds - parse_offset(zone)?, nanos })
     }
 }
 
 impl Timestamp {
     /// Writes it as the API does (metav1.Time): in UTC and whole seconds. None for the time that Go takes for none.
-    pub fn to_api(self) -> Option<String> {
+    pub fn to_rfc3339(self) -> Option<String> {
         const NONE: i64 = -62_135_596_800;
         if self.seconds == NONE && self.nanos == 0 {
             return None;
         }
         let (days, second) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
-        let (year, month, day) = date_of(days);
+        let (year, month, day) = date_from_days(days);
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
         Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
     }
 }
 
 /// Returns year, month and day, the reverse of [`days_since_epoch`].
-fn date_of(days: i64) -> (i64, i64, i64) {
+fn date_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -55,38 +55,38 @@ fn date_of(days: i64) -> (i64, i64, i64) {
 
 /// Returns whether a text is a day that the calendar has, `YYYY-MM-DD`.
 pub fn is_day(text: &str) -> bool {
-    let [year, month, day] = numbers(text, b'-', [4, 2, 2]).unwrap_or_default();
-    (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day)
+    let [year, month, day] = parse_numbers(text, b'-', [4, 2, 2]).unwrap_or_default();
+    (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day)
 }
 
 /// Returns the first second of the day after a day, `YYYY-MM-DD`, in UTC; seconds since 1970.
 pub fn end_of_day(text: &str) -> Option<i64> {
-    let [year, month, day] = numbers(text, b'-', [4, 2, 2]).filter(|_| is_day(text))?;
+    let [year, month, day] = parse_numbers(text, b'-', [4, 2, 2]).filter(|_| is_day(text))?;
     Some((days_since_epoch(year, month, day) + 1) * 86_400)
 }
 
 /// Returns the day of a moment in UTC, `YYYY-MM-DD`; seconds since 1970.
-pub fn day_of(seconds: i64) -> String {
-    let (year, month, day) = date_of(seconds.div_euclid(86_400));
+pub fn format_day(seconds: i64) -> String {
+    let (year, month, day) = date_from_days(seconds.div_euclid(86_400));
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Reads numbers of fixed widths with a separator between them.
-fn numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
+fn parse_numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(char::from(separator));
     let mut read = [0; N];
     for (number, width) in read.iter_mut().zip(widths) {
-        *number = digits(parts.next().filter(|p| p.len() == width)?)?;
+        *number = parse_digits(parts.next().filter(|p| p.len() == width)?)?;
     }
     parts.next().is_none().then_some(read)
 }
 
-fn digits(text: &str) -> Option<i64> {
+fn parse_digits(text: &str) -> Option<i64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Splits `.123Z` into nanoseconds and the rest; digits beyond the ninth are dropped, as in Go.
-fn fraction(text: &str) -> Option<(u32, &str)> {
+fn parse_fraction(text: &str) -> Option<(u32, &str)> {
     let Some(rest) = text.strip_prefix(['.', ',']) else { return Some((0, text)) };
     let end = rest.find(|c: char| !c.is_ascii_digit())?;
     let (fraction, zone) = rest.split_at(end);
@@ -95,7 +95,7 @@ fn fraction(text: &str) -> Option<(u32, &str)> {
 }
 
 /// Returns the seconds that a zone is ahead of UTC.
-fn offset(zone: &str) -> Option<i64> {
+fn parse_offset(zone: &str) -> Option<i64> {
     if zone == "Z" {
         return Some(0);
     }
@@ -104,7 +104,7 @@ fn offset(zone: &str) -> Option<i64> {
         b'-' => -1,
         _ => return None,
     };
-    let [hours, minutes] = numbers(zone.get(1..)?, b':', [2, 2])?;
+    let [hours, minutes] = parse_numbers(zone.get(1..)?, b':', [2, 2])?;
     (hours <= 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
@@ -112,7 +112,7 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
+fn days_in_month(year: i64, month: i64) -> i64 {
     match month {
         4 | 6 | 9 | 11 => 30,
         2 if is_leap(year) => 29,
@@ -130,7 +130,7 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, day_of, end_of_day, is_day};
+    use super::{Timestamp, end_of_day, format_day, is_day};
 
     #[test]
     fn days_are_those_of_the_calendar() {
@@ -140,7 +140,7 @@ mod tests {
             (-1, "1969-12-31"),
             (1_798_761_599, "2026-12-31"),
         ] {
-            assert_eq!(day_of(seconds), day);
+            assert_eq!(format_day(seconds), day);
             assert!(end_of_day(day).is_some_and(|end| end > seconds && end - seconds <= 86_400));
             assert!(is_day(day));
         }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn is_written_as_the_api_writes_it() {
-        let written = |text| Timestamp::parse(text).and_then(Timestamp::to_api);
+        let written = |text| Timestamp::parse(text).and_then(Timestamp::to_rfc3339);
         for text in
             ["1970-01-01T00:00:00Z", "2024-02-29T12:34:56Z", "2000-03-01T00:00:00Z", "1899-12-31T23:59:59Z"]
         {

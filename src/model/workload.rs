@@ -1,25 +1,25 @@
 //! Kinds that own a pod template: where it is, how they are named.
 
-use crate::yaml::Path;
+use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::sync::Arc;
 
 /// A kind whose objects own a pod template, or Pod itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct WorkloadKind {
     /// API group, empty for the core group.
     pub group: String,
     /// `kind`.
     pub kind: String,
     /// Where the pod template may be: the first of these paths that leads to a mapping.
-    pub templates: Vec<Path>,
+    pub template_paths: Vec<FieldPath>,
     /// Where the number of pods is, if anywhere.
-    pub replicas: Option<Path>,
+    pub replicas_path: Option<FieldPath>,
     /// Where the number of pods is that a rolling update keeps old, if anywhere.
-    pub partition: Option<Path>,
+    pub partition_path: Option<FieldPath>,
 }
 
-impl Kind {
+impl WorkloadKind {
     /// Tells whether the object is itself the pod.
     pub fn is_pod(&self) -> bool {
         self.group.is_empty() && self.kind == "Pod"
@@ -28,10 +28,10 @@ impl Kind {
 
 /// The kinds that carry a pod template: the known ones, and those of pillion.yaml.
 #[derive(Debug, Clone)]
-pub struct Kinds(Vec<Arc<Kind>>);
+pub struct WorkloadKinds(Vec<Arc<WorkloadKind>>);
 
 /// (group, kind, template paths, replicas path). A new kind is one row here, and one in docs/support.md.
-const KNOWN: &[(&str, &str, &[&str], &str)] = &[
+const BUILTIN_KINDS: &[(&str, &str, &[&str], &str)] = &[
     ("", "Pod", &[""], ""),
     ("", "PodTemplate", &["template"], ""),
     ("", "ReplicationController", &["spec.template"], "spec.replicas"),
@@ -70,61 +70,61 @@ const KNOWN: &[(&str, &str, &[&str], &str)] = &[
 ];
 
 /// (group, kind, partition path) of the kinds that have a native partition.
-const PARTITIONS: &[(&str, &str, &str)] = &[
+const PARTITION_PATHS: &[(&str, &str, &str)] = &[
     ("apps", "StatefulSet", "spec.updateStrategy.rollingUpdate.partition"),
     ("apps.kruise.io", "CloneSet", "spec.updateStrategy.partition"),
     ("apps.kruise.io", "StatefulSet", "spec.updateStrategy.rollingUpdate.partition"),
     ("apps.kruise.io", "DaemonSet", "spec.updateStrategy.rollingUpdate.partition"),
 ];
 
-impl Default for Kinds {
+impl Default for WorkloadKinds {
     fn default() -> Self {
         let kind = |(group, kind, templates, replicas): &(&str, &str, &[&str], &str)| {
-            let partition = PARTITIONS.iter().find(|(g, k, _)| g == group && k == kind);
-            Arc::new(Kind {
+            let partition = PARTITION_PATHS.iter().find(|(g, k, _)| g == group && k == kind);
+            Arc::new(WorkloadKind {
                 group: (*group).to_owned(),
                 kind: (*kind).to_owned(),
-                templates: templates.iter().map(|t| Path::dotted(t)).collect(),
-                replicas: (!replicas.is_empty()).then(|| Path::dotted(replicas)),
-                partition: partition.map(|(_, _, path)| Path::dotted(path)),
+                template_paths: templates.iter().map(|t| FieldPath::dotted(t)).collect(),
+                replicas_path: (!replicas.is_empty()).then(|| FieldPath::dotted(replicas)),
+                partition_path: partition.map(|(_, _, path)| FieldPath::dotted(path)),
             })
         };
-        Self(KNOWN.iter().map(kind).collect())
+        Self(BUILTIN_KINDS.iter().map(kind).collect())
     }
 }
 
-impl Kinds {
+impl WorkloadKinds {
     /// Adds a kind; it takes the place of a known one of the same group and kind.
-    pub fn add(&mut self, kind: Kind) {
+    pub fn add(&mut self, kind: WorkloadKind) {
         self.0.retain(|k| k.group != kind.group || k.kind != kind.kind);
         self.0.push(Arc::new(kind));
     }
 
     /// Returns every kind.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Kind>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<WorkloadKind>> {
         self.0.iter()
     }
 
     /// Returns the kind of an apiVersion and kind, where it carries a pod template.
-    pub fn find(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
-        let group = group_of(api_version);
+    pub fn find(&self, api_version: &str, kind: &str) -> Option<&Arc<WorkloadKind>> {
+        let group = api_group(api_version);
         self.0.iter().find(|k| k.kind == kind && k.group == group)
     }
 }
 
 /// Returns the group of an apiVersion (`apps/v1` -> `apps`, `v1` -> empty).
-pub fn group_of(api_version: &str) -> &str {
+pub fn api_group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// Returns `apiVersion` and `kind` of an object.
-pub fn type_of(value: &Value) -> Option<(&str, &str)> {
+pub fn type_meta(value: &Value) -> Option<(&str, &str)> {
     Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
 }
 
 /// Returns the type of an item; those of a typed list (`PodList`) may leave it to the list.
-pub fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
-    let (api_version, kind) = type_of(list)?;
+pub fn item_type_meta(list: &Value, item: &Value) -> Option<(String, String)> {
+    let (api_version, kind) = type_meta(list)?;
     let text = |key: &str| item.get(key).and_then(Value::as_str);
     match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
         (Some(a), Some(k), _) => Some((a.to_owned(), k.to_owned())),
@@ -134,8 +134,8 @@ pub fn type_of_item(list: &Value, item: &Value) -> Option<(String, String)> {
 }
 
 /// Returns the key of a workload: `KIND[.GROUP]/NAMESPACE/NAME`.
-pub fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
-    let group = group_of(api_version);
+pub fn workload_key(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+    let group = api_group(api_version);
     let dot = if group.is_empty() { "" } else { "." };
     format!("{kind}{dot}{group}/{namespace}/{name}")
 }
@@ -146,11 +146,11 @@ mod tests {
 
     #[test]
     fn a_kind_is_found_by_its_group() {
-        let kinds = Kinds::default();
+        let kinds = WorkloadKinds::default();
         assert!(kinds.find("apps.kruise.io/v1beta1", "StatefulSet").is_some());
         assert!(kinds.find("v1", "Deployment").is_none());
         assert!(kinds.find("serving.knative.dev/v1", "Service").is_none());
-        assert_eq!(key("apps/v1", "Deployment", "shop", "web"), "Deployment.apps/shop/web");
-        assert_eq!(key("v1", "Pod", "default", "p"), "Pod/default/p");
+        assert_eq!(workload_key("apps/v1", "Deployment", "shop", "web"), "Deployment.apps/shop/web");
+        assert_eq!(workload_key("v1", "Pod", "default", "p"), "Pod/default/p");
     }
 }

@@ -2,77 +2,77 @@
 //! output and none of pillion's own credentials, and is ended with all that it has started when its time is over or
 //! pillion is to end.
 
-mod group;
 mod pipe;
-mod running;
+mod process_group;
+mod running_program;
 mod secrets;
 #[cfg(unix)]
 mod signals;
 mod stop;
 
-use group::Ending;
-use running::{Cut, Running};
+use process_group::TerminationMode;
+use running_program::{RunningProgram, TerminationCause};
 use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-pub use group::end_all;
-pub use secrets::{Trust, without_own_secrets, without_secrets};
+pub use process_group::terminate_all;
+pub use secrets::{CredentialAccess, command_without_secrets, remove_own_secrets};
 #[cfg(unix)]
-pub use signals::heed_signals_elsewhere;
-pub use stop::Stop;
+pub use signals::disable_signal_handler;
+pub use stop::StopToken;
 
 /// Bytes of the end of standard error that are kept.
-pub const KEPT_ERRORS: usize = 64 << 10;
+pub const MAX_STDERR_BYTES: usize = 64 << 10;
 
 /// How often a wait looks whether somebody has asked for the end.
-const GLANCE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long git may go on when it is to end: a push that has begun is better ended by itself.
-const GRACE: Duration = Duration::from_millis(300);
+const STOP_GRACE: Duration = Duration::from_millis(300);
 
 /// How long a program may run, and how much it may print.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ProgramLimits {
     /// Its time.
-    pub time: Duration,
+    pub timeout: Duration,
     /// What is kept of standard output.
-    pub output: Kept,
+    pub output: OutputLimit,
     /// Bytes of the end of standard error that are kept.
-    pub errors: usize,
+    pub stderr_bytes: usize,
 }
 
 /// What is kept of an output.
 #[derive(Debug, Clone, Copy)]
-pub enum Kept {
+pub enum OutputLimit {
     /// Everything; a program that prints more than this many bytes is ended.
     All(usize),
     /// The end, of this many bytes.
-    End(usize),
+    Tail(usize),
 }
 
 /// What a program left behind.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ProgramOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// Its standard output.
-    pub output: Vec<u8>,
+    pub stdout: Vec<u8>,
     /// The end of its standard error.
-    pub errors: Vec<u8>,
+    pub stderr: Vec<u8>,
 }
 
 /// Why a program did not come to its end.
 #[derive(Debug)]
-pub enum Failure {
+pub enum Error {
     /// It could not be started.
     Start(io::Error),
     /// Its time was over; the end of its standard error.
-    TooLong(Vec<u8>),
+    TimedOut(Vec<u8>),
     /// It printed more than it may; the end of its standard error.
-    TooMuch(Vec<u8>),
+    OutputTooLarge(Vec<u8>),
     /// It has ended, and something that it started still holds its output open.
-    StillOpen,
+    OutputStillOpen,
     /// Somebody has asked for the end.
     Stopped,
 }
@@ -82,63 +82,66 @@ pub enum Failure {
 ///
 /// # Errors
 /// When it cannot be started, or a limit ends it.
-pub fn run(
+pub fn run_program(
     command: Command,
     input: Option<Vec<u8>>,
-    limits: &Limits,
+    limits: &ProgramLimits,
     slow: (Duration, impl FnOnce()),
-) -> Result<Ended, Failure> {
-    let running = Running::start(command, input, limits, Ending::Kill)?;
-    let mut event = running.wait(slow.0.min(limits.time));
-    if event.is_none() && slow.0 < limits.time {
+) -> Result<ProgramOutput, Error> {
+    let running = RunningProgram::start(command, input, limits, TerminationMode::Kill)?;
+    let mut event = running.wait(slow.0.min(limits.timeout));
+    if event.is_none() && slow.0 < limits.timeout {
         slow.1();
-        event = running.wait(limits.time);
+        event = running.wait(limits.timeout);
     }
-    running.end(event.ok_or(Cut::TooLong))
+    running.terminate(event.ok_or(TerminationCause::TimedOut))
 }
 
 /// Runs git, or a program that git would run, to its end, until a limit or until somebody asks for its end. Where there
 /// is a terminal and nobody can ask, it may itself ask the person there.
 ///
 /// # Errors
-/// As for [`run`], and when it was asked to end.
-pub fn run_for_git(
+/// As for [`run_program`], and when it was asked to end.
+pub fn run_git_program(
     command: Command,
     input: Vec<u8>,
-    limits: &Limits,
-    stop: Option<&Stop>,
-) -> Result<Ended, Failure> {
-    let is_requested = || stop.is_some_and(Stop::is_requested);
+    limits: &ProgramLimits,
+    stop: Option<&StopToken>,
+) -> Result<ProgramOutput, Error> {
+    let is_requested = || stop.is_some_and(StopToken::is_requested);
     if is_requested() {
-        return Err(Failure::Stopped);
+        return Err(Error::Stopped);
     }
-    let ending = if stop.is_some() { Ending::AskByWaiter } else { Ending::Ask };
-    let running = Running::start(command, Some(input), limits, ending)?;
-    let (mut most, mut cut) = (limits.time, Cut::TooLong);
+    let ending = if stop.is_some() { TerminationMode::TerminateByWaiter } else { TerminationMode::Terminate };
+    let running = RunningProgram::start(command, Some(input), limits, ending)?;
+    let (mut most, mut cut) = (limits.timeout, TerminationCause::TimedOut);
     let event = loop {
-        let age = running.start.elapsed();
-        if cut == Cut::TooLong && is_requested() {
-            (most, cut) = (most.min(age + GRACE), Cut::Stopped);
+        let age = running.started_at.elapsed();
+        if cut == TerminationCause::TimedOut && is_requested() {
+            (most, cut) = (most.min(age + STOP_GRACE), TerminationCause::Stopped);
         }
-        let glance = if stop.is_some() { age + GLANCE } else { most };
+        let glance = if stop.is_some() { age + POLL_INTERVAL } else { most };
         match running.wait(most.min(glance)) {
-            None if running.start.elapsed() < most => {}
+            None if running.started_at.elapsed() < most => {}
             event => break event,
         }
     };
-    running.end(event.ok_or(cut))
+    running.terminate(event.ok_or(cut))
 }
 
 /// Never: for programs of which it is not said when they take long.
-pub const NEVER: (Duration, fn()) = (Duration::MAX, || {});
+pub const NO_SLOW_NOTICE: (Duration, fn()) = (Duration::MAX, || {});
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::{fs, thread};
 
-    const LIMITS: Limits =
-        Limits { time: Duration::from_secs(60), output: Kept::All(1 << 20), errors: KEPT_ERRORS };
+    const LIMITS: ProgramLimits = ProgramLimits {
+        timeout: Duration::from_secs(60),
+        output: OutputLimit::All(1 << 20),
+        stderr_bytes: MAX_STDERR_BYTES,
+    };
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -148,12 +151,17 @@ mod tests {
 
     #[test]
     fn both_outputs_and_the_status_come_back() {
-        let ended = run(shell("cat; echo wrong >&2; exit 3"), Some(b"in".to_vec()), &LIMITS, NEVER).unwrap();
+        let ended =
+            run_program(shell("cat; echo wrong >&2; exit 3"), Some(b"in".to_vec()), &LIMITS, NO_SLOW_NOTICE)
+                .unwrap();
         assert_eq!(
-            (ended.status.code(), &ended.output[..], &ended.errors[..]),
+            (ended.status.code(), &ended.stdout[..], &ended.stderr[..]),
             (Some(3), &b"in"[..], &b"wrong\n"[..])
         );
-        assert!(matches!(run(Command::new("no-such-program"), None, &LIMITS, NEVER), Err(Failure::Start(_))));
+        assert!(matches!(
+            run_program(Command::new("no-such-program"), None, &LIMITS, NO_SLOW_NOTICE),
+            Err(Error::Start(_))
+        ));
     }
 
     #[test]
@@ -165,8 +173,11 @@ mod tests {
         let read = pipe.clone();
         let reader = thread::spawn(move || fs::read(read).unwrap());
         let script = format!("exec 3>'{}'; echo waiting >&2; sleep 1000 & sleep 1000", pipe.display());
-        let limits = Limits { time: Duration::from_secs(1), ..LIMITS };
-        assert!(matches!(run(shell(&script), None, &limits, NEVER), Err(Failure::TooLong(_))));
+        let limits = ProgramLimits { timeout: Duration::from_secs(1), ..LIMITS };
+        assert!(matches!(
+            run_program(shell(&script), None, &limits, NO_SLOW_NOTICE),
+            Err(Error::TimedOut(_))
+        ));
         // Should the shell have been ended before it opened the pipe, the reader still waits for a writer.
         drop(fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
         assert_eq!(reader.join().unwrap(), b"");
@@ -174,11 +185,17 @@ mod tests {
 
     #[test]
     fn what_prints_without_end_is_ended() {
-        let limits = Limits { output: Kept::All(1000), ..LIMITS };
+        let limits = ProgramLimits { output: OutputLimit::All(1000), ..LIMITS };
         let flood = "while :; do echo flood; done";
-        assert!(matches!(run(shell(flood), None, &limits, NEVER), Err(Failure::TooMuch(_))));
-        let limits = Limits { output: Kept::End(6), ..LIMITS };
-        assert_eq!(run(shell("seq 100000"), None, &limits, NEVER).unwrap().output, b"00000\n"[..].to_vec());
+        assert!(matches!(
+            run_program(shell(flood), None, &limits, NO_SLOW_NOTICE),
+            Err(Error::OutputTooLarge(_))
+        ));
+        let limits = ProgramLimits { output: OutputLimit::Tail(6), ..LIMITS };
+        assert_eq!(
+            run_program(shell("seq 100000"), None, &limits, NO_SLOW_NOTICE).unwrap().stdout,
+            b"00000\n"[..].to_vec()
+        );
     }
 
     #[test]
@@ -190,6 +207,6 @@ mod tests {
         cat.arg(&pipe);
         // This program ends when it is noted that it has not.
         let note = || drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
-        assert!(run(cat, None, &LIMITS, (Duration::ZERO, note)).unwrap().status.success());
+        assert!(run_program(cat, None, &LIMITS, (Duration::ZERO, note)).unwrap().status.success());
     }
 }

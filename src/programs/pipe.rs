@@ -1,38 +1,41 @@
 //! Reads an output of a program to its end, on a thread of its own.
 
-use super::Kept;
+use super::OutputLimit;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 /// What was read.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct PipeOutput {
     /// The bytes that are kept.
     pub(super) bytes: Vec<u8>,
     /// There was more than may be.
-    pub(super) is_cut: bool,
+    pub(super) is_truncated: bool,
 }
 
 /// Where the output arrives.
-pub(super) type Reader = Receiver<Output>;
+pub(super) type PipeReceiver = Receiver<PipeOutput>;
 
 /// Reads a pipe; `done` hears whether it holds more than may be.
-pub(super) fn read(
+pub(super) fn read_pipe(
     pipe: Option<impl Read + Send + 'static>,
-    kept: Kept,
+    kept: OutputLimit,
     done: impl FnOnce(bool) + Send + 'static,
-) -> Reader {
+) -> PipeReceiver {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        let output = pipe.map_or_else(|| Output { bytes: Vec::new(), is_cut: false }, |pipe| all(pipe, kept));
-        done(output.is_cut);
+        let output = pipe.map_or_else(
+            || PipeOutput { bytes: Vec::new(), is_truncated: false },
+            |pipe| read_to_limit(pipe, kept),
+        );
+        done(output.is_truncated);
         drop(sender.send(output));
     });
     receiver
 }
 
-fn all(mut pipe: impl Read, kept: Kept) -> Output {
+fn read_to_limit(mut pipe: impl Read, kept: OutputLimit) -> PipeOutput {
     let mut bytes = Vec::new();
     let mut buffer = [0; 1 << 16];
     loop {
@@ -44,13 +47,13 @@ fn all(mut pipe: impl Read, kept: Kept) -> Output {
             Err(_) => break,
         }
         match kept {
-            Kept::All(most) if bytes.len() > most => {
+            OutputLimit::All(most) if bytes.len() > most => {
                 bytes.truncate(most);
-                return Output { bytes, is_cut: true };
+                return PipeOutput { bytes, is_truncated: true };
             }
-            Kept::All(_) => {}
-            Kept::End(most) => drop(bytes.drain(..bytes.len().saturating_sub(most))),
+            OutputLimit::All(_) => {}
+            OutputLimit::Tail(most) => drop(bytes.drain(..bytes.len().saturating_sub(most))),
         }
     }
-    Output { bytes, is_cut: false }
+    PipeOutput { bytes, is_truncated: false }
 }

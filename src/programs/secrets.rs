@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Variables that hold credentials, or lead to some; names that end in a star stand for all that begin so.
-const SECRETS: &[&str] = &[
+const CREDENTIAL_VARIABLES: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_RUNTIME_TOKEN",
     "CI_DEPLOY_PASSWORD",
@@ -20,28 +20,28 @@ const SECRETS: &[&str] = &[
 ];
 
 /// Variables by which git gets credentials: headers, askpass programs, agents.
-const OF_GIT: &[&str] = &["GIT_ASKPASS", "GIT_CONFIG_*", "SSH_ASKPASS", "SSH_AUTH_SOCK"];
+const GIT_CREDENTIAL_VARIABLES: &[&str] = &["GIT_ASKPASS", "GIT_CONFIG_*", "SSH_ASKPASS", "SSH_AUTH_SOCK"];
 
 /// Variables of pillion's own that not even git needs.
-const OWN: &[&str] = &["PILLION_CHECK_URL", "PILLION_NOTIFY_*", "PILLION_*TOKEN"];
+const OWN_VARIABLES: &[&str] = &["PILLION_CHECK_URL", "PILLION_NOTIFY_*", "PILLION_*TOKEN"];
 
 /// Whose credentials a program may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
+pub enum CredentialAccess {
     /// None: the repository names the program, or it reads what the repository holds.
-    Nobody,
+    None,
     /// Those of git: it fetches from where git fetches.
     Git,
 }
 
 /// Returns the command of a program that is started without pillion's credentials.
-pub fn without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: Trust) -> Command {
+pub fn command_without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: CredentialAccess) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if is_one_of(OWN, &text)
-            || is_one_of(SECRETS, &text)
-            || (trust == Trust::Nobody && is_one_of(OF_GIT, &text))
+        if matches_any(OWN_VARIABLES, &text)
+            || matches_any(CREDENTIAL_VARIABLES, &text)
+            || (trust == CredentialAccess::None && matches_any(GIT_CREDENTIAL_VARIABLES, &text))
         {
             command.env_remove(&name);
         }
@@ -50,13 +50,15 @@ pub fn without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: Trust) -> Co
 }
 
 /// Takes away what is pillion's own, and leaves a program everything else: git, which may run helpers of the user's.
-pub fn without_own_secrets(command: &mut Command) {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_one_of(OWN, &name.to_string_lossy())) {
+pub fn remove_own_secrets(command: &mut Command) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| matches_any(OWN_VARIABLES, &name.to_string_lossy()))
+    {
         command.env_remove(name);
     }
 }
 
-fn is_one_of(patterns: &[&str], name: &str) -> bool {
+fn matches_any(patterns: &[&str], name: &str) -> bool {
     patterns.iter().any(|pattern| match pattern.split_once('*') {
         Some((start, end)) => {
             name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
@@ -71,7 +73,11 @@ mod tests {
 
     #[test]
     fn credentials_stay_behind() {
-        let is_secret = |name: &str| [SECRETS, OF_GIT, OWN].iter().any(|list| is_one_of(list, name));
+        let is_secret = |name: &str| {
+            [CREDENTIAL_VARIABLES, GIT_CREDENTIAL_VARIABLES, OWN_VARIABLES]
+                .iter()
+                .any(|list| matches_any(list, name))
+        };
         for name in [
             "GH_TOKEN",
             "PILLION_NOTIFY_SLACK_URL",

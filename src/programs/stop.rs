@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A request to end; clones are the same request.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopToken(Arc<AtomicBool>);
 
-impl Stop {
+impl StopToken {
     /// Asks everything that knows this request to end.
     pub fn request(&self) {
         self.0.store(true, Ordering::Release);

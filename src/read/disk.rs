@@ -1,10 +1,10 @@
 //! The disk as a place of files: .gitignore counts, and links are asked where they lead.
 
-use super::file::{MAX_FILE, read_file, text_of, unreadable};
-use super::files::{Entry, Files, Kind, Unresolved};
-use super::walk::{Judge, Skips, Walk};
-use crate::confine::{Place, Refusal, Top, shown};
-use crate::diag::{Code, Diagnostic, Label};
+use super::file::{MAX_FILE_BYTES, decode_text, read_file, unreadable_file};
+use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
+use super::walk::{IgnoreRules, WalkFilter, WalkResult};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path};
 use ignore::WalkBuilder;
 use std::ffi::OsStr;
 use std::fs::FileType;
@@ -16,56 +16,56 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
-impl Files for Disk {
-    fn kind(&self, path: &Path) -> Option<Kind> {
+impl FileSource for Disk {
+    fn kind(&self, path: &Path) -> Option<FileKind> {
         let metadata = path.metadata().ok()?;
-        Some(match entry(metadata.file_type()) {
-            Some(Entry::File) => Kind::File,
-            Some(Entry::Folder) => Kind::Folder,
-            _ => Kind::Other,
+        Some(match entry_kind(metadata.file_type()) {
+            Some(EntryKind::File) => FileKind::File,
+            Some(EntryKind::Folder) => FileKind::Folder,
+            _ => FileKind::Other,
         })
     }
 
-    fn resolve(&self, path: &Path) -> Result<PathBuf, Unresolved> {
+    fn resolve(&self, path: &Path) -> Result<PathBuf, ResolveError> {
         path.canonicalize().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Unresolved::Missing,
-            _ => Unresolved::Other(error.to_string()),
+            ErrorKind::NotFound => ResolveError::Missing,
+            _ => ResolveError::Other(error.to_string()),
         })
     }
 
-    fn written(&self, link: &Path) -> String {
+    fn link_target(&self, link: &Path) -> String {
         std::fs::read_link(link).unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn below(&self, folder: &Path, skips: &Skips) -> Walk {
-        let judge = Arc::new(Judge::new(&Self, folder, skips));
+    fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult {
+        let judge = Arc::new(WalkFilter::new(&Self, folder, skips));
         let filter = Arc::clone(&judge);
         let entries = WalkBuilder::new(folder)
             .hidden(false)
             .ignore(false)
             .git_global(false)
             // Without a repository no ignore file counts, and those above are not read.
-            .parents(Top::of_git(folder).is_some())
+            .parents(RepositoryRoot::of_git_repository(folder).is_some())
             .follow_links(false)
             .sort_by_file_name(OsStr::cmp)
             .filter_entry(move |e| {
-                e.file_type().and_then(entry).is_some_and(|what| filter.admits(e.path(), what))
+                e.file_type().and_then(entry_kind).is_some_and(|what| filter.admits(e.path(), what))
             })
             .build();
-        let mut walk = Walk::default();
+        let mut walk = WalkResult::default();
         for entry in entries {
             match entry {
                 Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                    walk.files.push(judge.found(entry.path()));
+                    walk.files.push(judge.manifest_file(entry.path()));
                 }
                 Ok(_) => {}
-                Err(error) => walk.diagnostics.push(unwalkable(&error)),
+                Err(error) => walk.diagnostics.push(walk_error(&error)),
             }
         }
         judge.finish(walk)
     }
 
-    fn everything(&self, folder: &Path) -> Vec<PathBuf> {
+    fn list_all_files(&self, folder: &Path) -> Vec<PathBuf> {
         // The working folder has no name.
         let is_here = folder.as_os_str().is_empty();
         let entries = WalkBuilder::new(if is_here { Path::new(".") } else { folder })
@@ -75,91 +75,99 @@ impl Files for Disk {
             .filter_entry(|e| e.file_name() != ".git")
             .build();
         let files = entries.flatten().filter(|e| e.file_type().is_some_and(|t| t.is_file()));
-        files.map(|e| super::plain(e.path())).collect()
+        files.map(|e| super::normalize_path(e.path())).collect()
     }
 
-    fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, Entry)>, Diagnostic> {
+    fn list_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, EntryKind)>, Diagnostic> {
         let name: Arc<str> = folder.to_string_lossy().into();
         let listed = match std::fs::read_dir(folder) {
             Ok(listed) => listed,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(&name, &error)),
+            Err(error) => return Err(unreadable_file(&name, &error)),
         };
         let mut found = Vec::new();
         for listed in listed {
-            let entry_of = |e: std::fs::DirEntry| Ok((e.path(), entry(e.file_type()?)));
-            let (path, what) = listed.and_then(entry_of).map_err(|error| unreadable(&name, &error))?;
-            found.extend(what.filter(|what| *what != Entry::Folder).map(|what| (path, what)));
+            let entry_of = |e: std::fs::DirEntry| Ok((e.path(), entry_kind(e.file_type()?)));
+            let (path, what) = listed.and_then(entry_of).map_err(|error| unreadable_file(&name, &error))?;
+            found.extend(what.filter(|what| *what != EntryKind::Folder).map(|what| (path, what)));
         }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(found)
     }
 
-    fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+    fn read_text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
         read_file(path, name)
     }
 
-    fn text_at(&self, place: &Place, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
-        if place.inner.as_os_str().is_empty() {
-            return self.text(path, name);
+    fn read_confined_text(
+        &self,
+        place: &SandboxPath,
+        path: &Path,
+        name: &Arc<str>,
+    ) -> Result<String, Diagnostic> {
+        if place.relative.as_os_str().is_empty() {
+            return self.read_text(path, name);
         }
-        place.read(MAX_FILE).map_err(|refused| unreadable_at(&refused, name)).and_then(|b| text_of(b, name))
+        place
+            .read(MAX_FILE_BYTES)
+            .map_err(|refused| access_error_diagnostic(&refused, name))
+            .and_then(|b| decode_text(b, name))
     }
 
-    fn top(&self, folder: &Path, known: Option<&Path>) -> Option<Top> {
-        Top::of(folder, known)
+    fn repository_root(&self, folder: &Path, known: Option<&Path>) -> Option<RepositoryRoot> {
+        RepositoryRoot::containing(folder, known)
     }
 
-    fn link(&self, top: Option<&Top>, path: &Path) -> Option<PathBuf> {
-        top?.place(path)?.link()
+    fn find_symlink(&self, top: Option<&RepositoryRoot>, path: &Path) -> Option<PathBuf> {
+        top?.resolve(path)?.find_symlink()
     }
 
-    fn wrong_ignore_file(&self, folder: &Path, is_first: bool) -> Option<Diagnostic> {
-        let top = if is_first { Top::of_git(folder) } else { None };
-        let Some(top) = top else { return wrong_ignore_file(folder) };
+    fn check_ignore_file(&self, folder: &Path, is_first: bool) -> Option<Diagnostic> {
+        let top = if is_first { RepositoryRoot::of_git_repository(folder) } else { None };
+        let Some(top) = top else { return check_folder_ignore_file(folder) };
         let real = folder.canonicalize().ok()?;
         let above = real.ancestors().take_while(|above| above.starts_with(top.root()));
-        above.map(Path::to_owned).find_map(|folder| wrong_ignore_file(&folder))
+        above.map(Path::to_owned).find_map(|folder| check_folder_ignore_file(&folder))
     }
 }
 
 /// The most bytes of a `.gitignore`: 16 MiB.
-const MAX_IGNORE_FILE: u64 = 16 << 20;
+const MAX_IGNORE_FILE_BYTES: u64 = 16 << 20;
 
-fn wrong_ignore_file(folder: &Path) -> Option<Diagnostic> {
+fn check_folder_ignore_file(folder: &Path) -> Option<Diagnostic> {
     let file = folder.join(".gitignore");
     let found = file.symlink_metadata().ok()?;
-    if found.is_file() && found.len() <= MAX_IGNORE_FILE {
+    if found.is_file() && found.len() <= MAX_IGNORE_FILE_BYTES {
         return None;
     }
-    let name = shown(&super::plain(&file));
-    let message = format!("`{name}` is not a regular file of at most {} MiB", MAX_IGNORE_FILE >> 20);
+    let name = display_path(&super::normalize_path(&file));
+    let message = format!("`{name}` is not a regular file of at most {} MiB", MAX_IGNORE_FILE_BYTES >> 20);
     Some(
         Diagnostic::error(Code::UnreadableFile, message)
-            .at(Label::whole_file(name))
+            .at(Span::whole_file(name))
             .help("replace it with a regular file, or remove it: git does not follow a link there either"),
     )
 }
 
 /// What cannot be read is told in the words of other readers where it is no matter of links.
-fn unreadable_at(refused: &Refusal, name: &Arc<str>) -> Diagnostic {
+fn access_error_diagnostic(refused: &AccessError, name: &Arc<str>) -> Diagnostic {
     match refused {
-        Refusal::Io(error) => unreadable(name, error),
-        other => other.diagnostic(name),
+        AccessError::Io(error) => unreadable_file(name, error),
+        other => other.to_diagnostic(name),
     }
 }
 
 /// What is no file, folder or link is no entry.
-fn entry(of: FileType) -> Option<Entry> {
+fn entry_kind(of: FileType) -> Option<EntryKind> {
     match of {
-        t if t.is_symlink() => Some(Entry::Link),
-        t if t.is_dir() => Some(Entry::Folder),
-        t if t.is_file() => Some(Entry::File),
+        t if t.is_symlink() => Some(EntryKind::Symlink),
+        t if t.is_dir() => Some(EntryKind::Folder),
+        t if t.is_file() => Some(EntryKind::File),
         _ => None,
     }
 }
 
-fn unwalkable(error: &ignore::Error) -> Diagnostic {
+fn walk_error(error: &ignore::Error) -> Diagnostic {
     Diagnostic::error(Code::UnreadableFile, format!("a folder cannot be read: {error}"))
         .help("make it readable, or leave it out with `ignore:` in pillion.yaml")
 }

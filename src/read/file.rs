@@ -1,6 +1,6 @@
 //! Reads one file or stream as UTF-8 text, of a bounded size.
 
-use crate::diag::{Code, Diagnostic, Label, MAX_LINE};
+use crate::diagnostics::{Code, Diagnostic, MAX_LINE_CHARS, Span};
 use memchr::memchr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes one input may have: 512 MiB.
-pub const MAX_FILE: u64 = 512 << 20;
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Reads a file as text; `name` is what users call it.
 ///
 /// # Errors
 /// A diagnostic when it is gone, unreadable, no regular file, too large or not UTF-8.
 pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
-    let mut file = File::open(path).map_err(|e| unreadable(name, &e))?;
-    let metadata = file.metadata().map_err(|e| unreadable(name, &e))?;
+    let mut file = File::open(path).map_err(|e| unreadable_file(name, &e))?;
+    let metadata = file.metadata().map_err(|e| unreadable_file(name, &e))?;
     read_bounded(&mut file, metadata.len(), name)
 }
 
@@ -29,21 +29,21 @@ pub fn read_stream(stream: &mut dyn Read, name: &Arc<str>) -> Result<String, Dia
 }
 
 fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result<String, Diagnostic> {
-    if expected > MAX_FILE {
+    if expected > MAX_FILE_BYTES {
         return Err(too_large(name));
     }
     // One byte more than expected saves the read that would only find the end.
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
-    stream.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
-    text_of(bytes, name)
+    stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable_file(name, &e))?;
+    decode_text(bytes, name)
 }
 
 /// Takes the bytes of an input as text.
 ///
 /// # Errors
 /// A diagnostic when they are too many or not UTF-8.
-pub fn text_of(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
-    if bytes.len() as u64 > MAX_FILE {
+pub fn decode_text(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large(name));
     }
     if bytes.starts_with(LFS_POINTER) {
@@ -52,7 +52,7 @@ pub fn text_of(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
     if let Some(at) = memchr(0, &bytes)
         && !is_utf16(&bytes)
     {
-        return Err(nul(name, &bytes, at));
+        return Err(nul_byte(name, &bytes, at));
     }
     String::from_utf8(bytes).map_err(|e| not_utf8(name, e.as_bytes(), e.utf8_error().valid_up_to()))
 }
@@ -69,17 +69,17 @@ fn lfs_pointer(name: &Arc<str>) -> Diagnostic {
         Code::UnreadableFile,
         format!("`{name}` is a pointer of Git LFS: its text is not in git"),
     )
-    .at(Label::whole_file(name.clone()))
+    .at(Span::whole_file(name.clone()))
     .help("keep it in git itself (`git lfs untrack`), or leave it out with `ignore:` in pillion.yaml")
 }
 
-fn nul(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
+fn nul_byte(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
     Diagnostic::error(Code::NulByte, "the file holds a NUL byte, which no YAML or JSON text has")
-        .at(byte_label(name, bytes, at))
+        .at(byte_span(name, bytes, at))
         .help("remove it; where the file is no text, leave it out with `ignore:` in pillion.yaml")
 }
 
-pub(super) fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
+pub(super) fn unreadable_file(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {
     let because =
         |error| Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}"));
     let diagnostic = match error.kind() {
@@ -89,12 +89,12 @@ pub(super) fn unreadable(name: &Arc<str>, error: &std::io::Error) -> Diagnostic 
         ErrorKind::Other => because(error),
         _ => because(error).help("make it readable, or leave it out with `ignore:` in pillion.yaml"),
     };
-    diagnostic.at(Label::whole_file(name.clone()))
+    diagnostic.at(Span::whole_file(name.clone()))
 }
 
 fn too_large(name: &Arc<str>) -> Diagnostic {
-    Diagnostic::error(Code::FileTooLarge, format!("`{name}` has more than {} MiB", MAX_FILE >> 20))
-        .at(Label::whole_file(name.clone()))
+    Diagnostic::error(Code::FileTooLarge, format!("`{name}` has more than {} MiB", MAX_FILE_BYTES >> 20))
+        .at(Span::whole_file(name.clone()))
         .help("split it, or leave it out with `ignore:` in pillion.yaml")
 }
 
@@ -103,29 +103,29 @@ fn not_utf8(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
         true => "the file is UTF-16: save it as UTF-8",
         false => "save it as UTF-8, or leave it out with `ignore:` in pillion.yaml",
     };
-    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text").at(byte_label(name, bytes, at)).help(help)
+    Diagnostic::error(Code::NotUtf8, "the file is not UTF-8 text").at(byte_span(name, bytes, at)).help(help)
 }
 
 /// Marks one byte on its line; of a very long line nothing is shown.
-fn byte_label(name: &Arc<str>, bytes: &[u8], at: usize) -> Label {
+fn byte_span(name: &Arc<str>, bytes: &[u8], at: usize) -> Span {
     let line_start = bytes[..at].iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
     let line_end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |n| at + n);
     let column = String::from_utf8_lossy(&bytes[line_start..at]).chars().count() + 1;
-    let source: String = if column < MAX_LINE {
-        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE)])
+    let source: String = if column < MAX_LINE_CHARS {
+        String::from_utf8_lossy(&bytes[line_start..line_end.min(at + 4 * MAX_LINE_CHARS)])
             .chars()
-            .take(MAX_LINE)
+            .take(MAX_LINE_CHARS)
             .collect()
     } else {
         String::new()
     };
-    Label {
+    Span {
         file: name.clone(),
         line: bytes[..at].iter().filter(|b| **b == b'\n').count() + 1,
         column,
         width: usize::from(!source.is_empty()),
-        source: source.trim_end_matches('\r').replace('\0', "\u{fffd}").into(),
-        text: format!("byte 0x{:02x}", bytes[at]),
+        source_line: source.trim_end_matches('\r').replace('\0', "\u{fffd}").into(),
+        label: format!("byte 0x{:02x}", bytes[at]),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     fn a_bad_byte_is_shown_where_it_is() {
         let name: Arc<str> = "a.yaml".into();
         let d = read_stream(&mut &b"a: 1\nb: caf\xe9 x\n"[..], &name).unwrap_err();
-        let label = &d.labels[0];
-        assert_eq!((label.line, label.column, &*label.source), (2, 7, "b: caf\u{fffd} x"));
+        let label = &d.spans[0];
+        assert_eq!((label.line, label.column, &*label.source_line), (2, 7, "b: caf\u{fffd} x"));
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Its values come in as they were decoded; paths of it are relative to its folder.
 
-use super::files::{Entry, Files, plain};
-use super::inputs::{Input, Namespaces, Source, UNSPECIFIED, input};
-use super::unnamed::unnamed_ledgers;
-use super::walk::{Judge, Skips, Walk};
-use crate::confine::{Place, Top};
-use crate::diag::{Code, Diagnostic, Label};
+use super::file_source::{EntryKind, FileSource, normalize_path};
+use super::inputs::{Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, input_from_file};
+use super::unread_ledgers::find_unread_ledgers;
+use super::walk::{IgnoreRules, WalkFilter, WalkResult};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ pub struct Layout {
     /// Folders and the namespaces of their manifests that name none.
     pub namespaces: Vec<(String, Arc<str>)>,
     /// Clusters; none: one without a name.
-    pub clusters: Vec<Cluster>,
+    pub clusters: Vec<ClusterLayout>,
     /// The repository, where its files may lead out of it.
-    pub top: Option<Top>,
+    pub repository_root: Option<RepositoryRoot>,
 }
 
 /// A cluster that follows a part of the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
+pub struct ClusterLayout {
     /// Its name, also of its folder of ledgers.
     pub name: Arc<str>,
     /// The folder of its manifests; without one, all are its own.
@@ -54,14 +54,14 @@ pub struct LedgerFile {
 
 impl Layout {
     /// Returns paths of pillion.yaml as paths of the user.
-    pub fn in_root(&self, paths: &[String]) -> Vec<PathBuf> {
-        paths.iter().map(|p| plain(&self.root.join(p))).collect()
+    pub fn paths_in_root(&self, paths: &[String]) -> Vec<PathBuf> {
+        paths.iter().map(|p| normalize_path(&self.root.join(p))).collect()
     }
 
     /// Returns the files and folders with manifests.
-    pub fn sources(&self) -> Vec<PathBuf> {
+    pub fn source_paths(&self) -> Vec<PathBuf> {
         match (self.sources.is_empty(), self.root.as_os_str().is_empty()) {
-            (false, _) => self.in_root(&self.sources),
+            (false, _) => self.paths_in_root(&self.sources),
             (true, true) => vec![PathBuf::from(".")],
             (true, false) => vec![self.root.clone()],
         }
@@ -69,9 +69,9 @@ impl Layout {
 
     /// Returns the files and folders with SidecarSets. Where ledgers tell of SidecarSets, a folder that is gone had
     /// the last of them: git keeps no empty folder.
-    pub fn sidecar_sets(&self, files: &dyn Files, ledgers: &dyn Files) -> Vec<PathBuf> {
-        let mut paths = self.in_root(&self.sidecar_sets);
-        if paths.iter().any(|p| files.kind(p).is_none()) && !self.ledgers(ledgers).0.is_empty() {
+    pub fn sidecar_set_paths(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<PathBuf> {
+        let mut paths = self.paths_in_root(&self.sidecar_sets);
+        if paths.iter().any(|p| files.kind(p).is_none()) && !self.find_ledgers(ledgers).0.is_empty() {
             paths.retain(|p| files.kind(p).is_some());
         }
         paths
@@ -79,13 +79,13 @@ impl Layout {
 
     /// Says which files and folders of `sidecarSets:` do not exist where that is taken for deletion: a name that is
     /// misspelt looks the same.
-    pub fn missing_sidecar_sets(&self, files: &dyn Files, ledgers: &dyn Files) -> Vec<Diagnostic> {
-        let found = self.sidecar_sets(files, ledgers);
-        let missing = self.in_root(&self.sidecar_sets).into_iter().filter(|path| !found.contains(path));
+    pub fn missing_sidecar_sets(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<Diagnostic> {
+        let found = self.sidecar_set_paths(files, ledgers);
+        let missing = self.paths_in_root(&self.sidecar_sets).into_iter().filter(|path| !found.contains(path));
         let say = |path: PathBuf| {
             let message = format!("`{}` does not exist: its SidecarSets count as deleted", path.display());
             Diagnostic::warning(Code::UnreadableFile, message)
-                .at(Label::whole_file(path.to_string_lossy()))
+                .at(Span::whole_file(path.to_string_lossy()))
                 .because("`sidecarSets:` of pillion.yaml names it, and there are ledgers")
                 .help("correct the name or restore it; where the last SidecarSet was deleted, take it out of `sidecarSets:`")
         };
@@ -96,95 +96,105 @@ impl Layout {
     ///
     /// # Errors
     /// The text of the first pattern of `ignore` that is none.
-    pub fn skips(&self, out: Option<&Path>) -> Result<Skips, String> {
+    pub fn ignore_rules(&self, out: Option<&Path>) -> Result<IgnoreRules, String> {
         let own = [&self.rendered, &self.ledgers].into_iter().flatten();
         let own = own.filter(|folder| *folder != ".").map(|folder| self.root.join(folder));
-        Skips::new(&self.root, &self.ignore, own.chain(out.map(Path::to_owned)).collect())
+        IgnoreRules::new(&self.root, &self.ignore, own.chain(out.map(Path::to_owned)).collect())
     }
 
     /// Returns what lies below a folder of rendered files by right: ledgers; and where it is the folder of pillion.yaml
     /// itself, with that file in it, what that names.
-    pub fn own_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
-        let mut own: Vec<PathBuf> = self.ledgers.iter().map(|l| plain(&self.root.join(l))).collect();
-        if let Some(config) = config.filter(|_| *folder == plain(&self.root)) {
-            own.extend(self.sources().iter().map(|source| plain(source)));
-            own.extend(self.in_root(&self.sidecar_sets));
-            own.push(plain(config));
+    pub fn managed_paths_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
+        let mut own: Vec<PathBuf> = self.ledgers.iter().map(|l| normalize_path(&self.root.join(l))).collect();
+        if let Some(config) = config.filter(|_| *folder == normalize_path(&self.root)) {
+            own.extend(self.source_paths().iter().map(|source| normalize_path(source)));
+            own.extend(self.paths_in_root(&self.sidecar_sets));
+            own.push(normalize_path(config));
         }
         own.retain(|own| own.starts_with(folder));
         own
     }
 
     /// Returns the namespaces of manifests that name none.
-    pub fn namespaces(&self) -> Namespaces {
-        let rule = |(folder, name): &(String, Arc<str>)| (plain(&self.root.join(folder)), name.clone());
-        Namespaces { otherwise: UNSPECIFIED.into(), rules: self.namespaces.iter().map(rule).collect() }
+    pub fn namespace_rules(&self) -> NamespaceRules {
+        let rule =
+            |(folder, name): &(String, Arc<str>)| (normalize_path(&self.root.join(folder)), name.clone());
+        NamespaceRules {
+            default: UNSPECIFIED_NAMESPACE.into(),
+            rules: self.namespaces.iter().map(rule).collect(),
+        }
     }
 
     /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the
     /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is told of and not followed.
-    pub fn ledgers(&self, files: &dyn Files) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
-        let (found, mut diagnostics) = self.named_ledgers(files);
-        diagnostics.extend(unnamed_ledgers(self, files, &found));
+    pub fn find_ledgers(&self, files: &dyn FileSource) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+        let (found, mut diagnostics) = self.find_configured_ledgers(files);
+        diagnostics.extend(find_unread_ledgers(self, files, &found));
         (found, diagnostics)
     }
 
-    fn named_ledgers(&self, files: &dyn Files) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+    fn find_configured_ledgers(&self, files: &dyn FileSource) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
         let Some(folder) = &self.ledgers else { return (Vec::new(), Vec::new()) };
-        let root = plain(&self.root.join(folder));
+        let root = normalize_path(&self.root.join(folder));
         let clusters = match self.clusters.is_empty() {
             true => vec![None],
             false => self.clusters.iter().map(|c| Some(c.name.clone())).collect(),
         };
-        let namespaces = self.namespaces();
+        let namespaces = self.namespace_rules();
         let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
         for cluster in clusters {
-            let folder = cluster.as_ref().map_or_else(|| root.clone(), |c| plain(&root.join(&**c)));
-            let place = self.top.as_ref().and_then(|top| top.place(&root));
-            let walk = ledgers_in(&folder, &root, place.as_ref(), files);
+            let folder = cluster.as_ref().map_or_else(|| root.clone(), |c| normalize_path(&root.join(&**c)));
+            let place = self.repository_root.as_ref().and_then(|top| top.resolve(&root));
+            let walk = find_ledgers_in(&folder, &root, place.as_ref(), files);
             diagnostics.extend(walk.diagnostics);
-            found.extend(
-                walk.files.into_iter().map(|file| LedgerFile {
-                    cluster: cluster.clone(),
-                    input: input(file, true, &namespaces),
-                }),
-            );
+            found.extend(walk.files.into_iter().map(|file| LedgerFile {
+                cluster: cluster.clone(),
+                input: input_from_file(file, true, &namespaces),
+            }));
         }
         (found, diagnostics)
     }
 
     /// Tells whether a manifest belongs to a cluster; standard input is in no folder.
-    pub fn is_in(&self, cluster: &Cluster, manifest: &Input) -> bool {
+    pub fn cluster_contains(&self, cluster: &ClusterLayout, manifest: &Input) -> bool {
         if let Some(built_for) = &manifest.cluster {
             return *built_for == cluster.name;
         }
         let Some(folder) = &cluster.folder else { return true };
         match &manifest.source {
-            Source::File(path) => path.starts_with(plain(&self.root.join(folder))),
-            Source::Stdin | Source::Text(_) => false,
+            InputSource::File(path) => path.starts_with(normalize_path(&self.root.join(folder))),
+            InputSource::Stdin | InputSource::Text(_) => false,
         }
     }
 }
 
-fn ledgers_in<'a>(folder: &'a Path, root: &'a Path, place: Option<&Place>, files: &dyn Files) -> Walk {
+fn find_ledgers_in<'a>(
+    folder: &'a Path,
+    root: &'a Path,
+    place: Option<&SandboxPath>,
+    files: &dyn FileSource,
+) -> WalkResult {
     // The folder of pillion.yaml itself has no name.
     let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let judge = Judge::new(files, named(root), &Skips::none());
-    let mut walk = Walk::default();
-    let entries = files.entries(named(folder)).unwrap_or_else(|wrong| {
+    let judge = WalkFilter::new(files, named(root), &IgnoreRules::empty());
+    let mut walk = WalkResult::default();
+    let entries = files.list_folder(named(folder)).unwrap_or_else(|wrong| {
         walk.diagnostics.push(wrong);
         Vec::new()
     });
     for (path, entry) in entries {
         let is_ledger = path.extension().is_some_and(|e| e == "yaml");
         match entry {
-            Entry::File if is_ledger && judge.is_usable(&path) => walk.files.push(judge.found(&path)),
-            Entry::Link if is_ledger => judge.judge_link(&path),
+            EntryKind::File if is_ledger && judge.has_usable_name(&path) => {
+                walk.files.push(judge.manifest_file(&path))
+            }
+            EntryKind::Symlink if is_ledger => judge.check_symlink(&path),
             _ => {}
         }
     }
     for found in &mut walk.files {
-        found.place = place.map_or_else(|| found.place.clone(), |place| place.join(&found.relative));
+        found.sandbox_path =
+            place.map_or_else(|| found.sandbox_path.clone(), |place| place.join(&found.relative_path));
     }
     judge.finish(walk)
 }

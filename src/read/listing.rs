@@ -1,10 +1,10 @@
 //! The tree of a commit as a place of files, without a checkout: what is tracked is there, .gitignore or not.
 
-use super::file::{text_of, unreadable};
-use super::files::{self, Files, Kind, Unresolved};
-use super::walk::{Judge, Skips, Walk};
-use crate::confine::{Place, Refusal, Top};
-use crate::diag::Diagnostic;
+use super::file::{decode_text, unreadable_file};
+use super::file_source::{self, FileKind, FileSource, ResolveError};
+use super::walk::{IgnoreRules, WalkFilter, WalkResult};
+use crate::diagnostics::Diagnostic;
+use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -15,60 +15,60 @@ use std::sync::Arc;
 const MAX_LINKS: usize = 40;
 
 /// What Linux says then, and of a file in the place of a folder: a listing is read with the words of a disk.
-const TOO_MANY_LINKS: &str = "Too many levels of symbolic links (os error 40)";
-const NOT_A_DIRECTORY: i32 = 20;
-const NO_FOLDER: &str = "Not a directory (os error 20)";
+const TOO_MANY_LINKS_MESSAGE: &str = "Too many levels of symbolic links (os error 40)";
+const ENOTDIR: i32 = 20;
+const NOT_A_DIRECTORY_MESSAGE: &str = "Not a directory (os error 20)";
 
 /// An entry of a listing; folders are there when something is below them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed<Id> {
+pub enum ListingEntry<Id> {
     /// A file, with what its bytes are asked for by.
     File(Id),
     /// A symbolic link, with what it says.
-    Link(String),
+    Symlink(String),
     /// The commit of another repository.
     Submodule,
 }
 
 /// The files of a commit.
-pub struct Listing<'a, Id> {
+pub struct CommitListing<'a, Id> {
     /// By path from the root of the tree; the order of paths is component by component, as that of a walk.
-    entries: BTreeMap<PathBuf, Listed<Id>>,
-    bytes: Box<Bytes<'a, Id>>,
+    entries: BTreeMap<PathBuf, ListingEntry<Id>>,
+    read_blob: Box<ReadBlob<'a, Id>>,
 }
 
 /// Returns the bytes of a file.
-type Bytes<'a, Id> = dyn Fn(&Id) -> io::Result<Vec<u8>> + Sync + 'a;
+type ReadBlob<'a, Id> = dyn Fn(&Id) -> io::Result<Vec<u8>> + Sync + 'a;
 
-impl<'a, Id> Listing<'a, Id> {
+impl<'a, Id> CommitListing<'a, Id> {
     /// Makes a listing of entries in any order; `bytes` is asked for the content of files, from any thread.
     pub fn new(
-        entries: impl IntoIterator<Item = (PathBuf, Listed<Id>)>,
+        entries: impl IntoIterator<Item = (PathBuf, ListingEntry<Id>)>,
         bytes: impl Fn(&Id) -> io::Result<Vec<u8>> + Sync + 'a,
     ) -> Self {
         // A tree that is made by hand may hold `..`, which no checkout would create.
         let is_inside = |path: &Path| path.components().all(|c| matches!(c, Component::Normal(_)));
         let entries = entries.into_iter().filter(|(path, _)| is_inside(path)).collect();
-        Self { entries, bytes: Box::new(bytes) }
+        Self { entries, read_blob: Box::new(bytes) }
     }
 
     /// Returns what the bytes of a file are asked for by; None where there is no file, or a link to one.
-    pub fn file(&self, path: &Path) -> Option<&Id> {
+    pub fn file_id(&self, path: &Path) -> Option<&Id> {
         match self.entries.get(path) {
-            Some(Listed::File(id)) => Some(id),
+            Some(ListingEntry::File(id)) => Some(id),
             _ => None,
         }
     }
 
     /// Returns the files, links and submodules at a path and below it, in order; links are not followed.
-    pub fn below_or_at(&self, path: &Path) -> Vec<(&Path, &Listed<Id>)> {
-        let path = files::plain(path);
+    pub fn entries_at_or_below(&self, path: &Path) -> Vec<(&Path, &ListingEntry<Id>)> {
+        let path = file_source::normalize_path(path);
         let own = self.entries.get_key_value(&path).map(|(path, listed)| (path.as_path(), listed));
-        own.into_iter().chain(self.after(&path)).collect()
+        own.into_iter().chain(self.entries_below(&path)).collect()
     }
 
     /// Returns what is below a folder, in order.
-    fn after(&self, folder: &Path) -> impl Iterator<Item = (&Path, &Listed<Id>)> {
+    fn entries_below(&self, folder: &Path) -> impl Iterator<Item = (&Path, &ListingEntry<Id>)> {
         let behind = self.entries.range::<Path, _>((Excluded(folder), Unbounded));
         let folder = folder.to_owned();
         behind
@@ -77,43 +77,43 @@ impl<'a, Id> Listing<'a, Id> {
     }
 
     /// Returns what is at a path without links.
-    fn at(&self, path: &Path) -> Option<files::Entry> {
+    fn kind_at(&self, path: &Path) -> Option<file_source::EntryKind> {
         match self.entries.get(path) {
-            Some(listed) => Some(listed.entry()),
-            None => (path.as_os_str().is_empty() || self.after(path).next().is_some())
-                .then_some(files::Entry::Folder),
+            Some(listed) => Some(listed.entry_kind()),
+            None => (path.as_os_str().is_empty() || self.entries_below(path).next().is_some())
+                .then_some(file_source::EntryKind::Folder),
         }
     }
 }
 
-impl<Id> Listed<Id> {
-    fn entry(&self) -> files::Entry {
+impl<Id> ListingEntry<Id> {
+    fn entry_kind(&self) -> file_source::EntryKind {
         match self {
-            Self::File(_) => files::Entry::File,
-            Self::Link(_) => files::Entry::Link,
-            Self::Submodule => files::Entry::Submodule,
+            Self::File(_) => file_source::EntryKind::File,
+            Self::Symlink(_) => file_source::EntryKind::Symlink,
+            Self::Submodule => file_source::EntryKind::Submodule,
         }
     }
 }
 
-impl<Id: Sync> Files for Listing<'_, Id> {
-    fn kind(&self, path: &Path) -> Option<Kind> {
-        match self.at(&self.resolve(path).ok()?)? {
-            files::Entry::File => Some(Kind::File),
-            files::Entry::Folder | files::Entry::Submodule => Some(Kind::Folder),
-            files::Entry::Link => None,
+impl<Id: Sync> FileSource for CommitListing<'_, Id> {
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        match self.kind_at(&self.resolve(path).ok()?)? {
+            file_source::EntryKind::File => Some(FileKind::File),
+            file_source::EntryKind::Folder | file_source::EntryKind::Submodule => Some(FileKind::Folder),
+            file_source::EntryKind::Symlink => None,
         }
     }
 
     /// Goes step by step, as realpath(3) does.
-    fn resolve(&self, path: &Path) -> Result<PathBuf, Unresolved> {
+    fn resolve(&self, path: &Path) -> Result<PathBuf, ResolveError> {
         let mut ahead = Vec::new();
         for component in path.components().rev() {
             ahead.push(match component {
                 Component::Normal(name) => name.to_string_lossy().into_owned(),
                 Component::ParentDir => "..".to_owned(),
                 Component::CurDir => ".".to_owned(),
-                Component::RootDir | Component::Prefix(_) => return Err(Unresolved::Outside),
+                Component::RootDir | Component::Prefix(_) => return Err(ResolveError::Outside),
             });
         }
         let mut at = PathBuf::new();
@@ -121,49 +121,49 @@ impl<Id: Sync> Files for Listing<'_, Id> {
         while let Some(step) = ahead.pop() {
             match step.as_str() {
                 "" | "." => continue,
-                ".." if !at.pop() => return Err(Unresolved::Outside),
+                ".." if !at.pop() => return Err(ResolveError::Outside),
                 ".." => continue,
                 name => at.push(name),
             }
-            match (self.entries.get(&at), self.at(&at)) {
-                (Some(Listed::Link(target)), _) => {
+            match (self.entries.get(&at), self.kind_at(&at)) {
+                (Some(ListingEntry::Symlink(target)), _) => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(Unresolved::Other(TOO_MANY_LINKS.to_owned()));
+                        return Err(ResolveError::Other(TOO_MANY_LINKS_MESSAGE.to_owned()));
                     }
                     at.pop();
                     if target.starts_with('/') {
-                        return Err(Unresolved::Outside);
+                        return Err(ResolveError::Outside);
                     }
                     // The slash at the end of `a/` asks for a folder, so the nothing behind it is a step too.
                     ahead.extend(target.split('/').rev().map(str::to_owned));
                 }
-                (_, Some(files::Entry::File)) if !ahead.is_empty() => {
-                    return Err(Unresolved::Other(NO_FOLDER.to_owned()));
+                (_, Some(file_source::EntryKind::File)) if !ahead.is_empty() => {
+                    return Err(ResolveError::Other(NOT_A_DIRECTORY_MESSAGE.to_owned()));
                 }
                 (_, Some(_)) => {}
-                (_, None) => return Err(Unresolved::Missing),
+                (_, None) => return Err(ResolveError::Missing),
             }
         }
         Ok(at)
     }
 
-    fn written(&self, link: &Path) -> String {
+    fn link_target(&self, link: &Path) -> String {
         let folder = link.parent().and_then(|f| self.resolve(f).ok()).unwrap_or_default();
         match self.entries.get(&folder.join(link.file_name().unwrap_or_default())) {
-            Some(Listed::Link(target)) => target.clone(),
+            Some(ListingEntry::Symlink(target)) => target.clone(),
             _ => String::new(),
         }
     }
 
-    fn below(&self, folder: &Path, skips: &Skips) -> Walk {
-        let judge = Judge::new(self, folder, skips);
-        let mut walk = Walk::default();
+    fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult {
+        let judge = WalkFilter::new(self, folder, skips);
+        let mut walk = WalkResult::default();
         let Ok(real) = self.resolve(folder) else { return walk };
         // The folder that was admitted last, and the one that was not; both without the way to `folder`.
         let mut open = PathBuf::new();
         let mut closed: Option<PathBuf> = None;
-        for (path, listed) in self.after(&real) {
+        for (path, listed) in self.entries_below(&real) {
             let relative = path.strip_prefix(&real).unwrap_or(path);
             if closed.as_ref().is_some_and(|c| relative.starts_with(c)) {
                 continue;
@@ -173,61 +173,70 @@ impl<Id: Sync> Files for Listing<'_, Id> {
             above.reverse();
             closed = above
                 .into_iter()
-                .find(|a| !judge.admits(&folder.join(a), files::Entry::Folder))
+                .find(|a| !judge.admits(&folder.join(a), file_source::EntryKind::Folder))
                 .map(Path::to_owned);
             open = closed.as_ref().map_or(parent, |c| c.parent().unwrap_or(parent)).to_owned();
             if closed.is_some() {
                 continue;
             }
-            if judge.admits(&folder.join(relative), listed.entry()) {
-                walk.files.push(judge.found(&folder.join(relative)));
+            if judge.admits(&folder.join(relative), listed.entry_kind()) {
+                walk.files.push(judge.manifest_file(&folder.join(relative)));
             }
         }
         judge.finish(walk)
     }
 
-    fn everything(&self, folder: &Path) -> Vec<PathBuf> {
-        let all = self.below_or_at(folder).into_iter();
-        all.filter(|(_, listed)| matches!(listed, Listed::File(_))).map(|(path, _)| path.to_owned()).collect()
+    fn list_all_files(&self, folder: &Path) -> Vec<PathBuf> {
+        let all = self.entries_at_or_below(folder).into_iter();
+        all.filter(|(_, listed)| matches!(listed, ListingEntry::File(_)))
+            .map(|(path, _)| path.to_owned())
+            .collect()
     }
 
-    fn entries(&self, folder: &Path) -> Result<Vec<(PathBuf, files::Entry)>, Diagnostic> {
+    fn list_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, file_source::EntryKind)>, Diagnostic> {
         let Ok(real) = self.resolve(folder) else { return Ok(Vec::new()) };
-        if !matches!(self.at(&real), None | Some(files::Entry::Folder)) {
+        if !matches!(self.kind_at(&real), None | Some(file_source::EntryKind::Folder)) {
             let name = folder.to_string_lossy().into();
-            return Err(unreadable(&name, &io::Error::from_raw_os_error(NOT_A_DIRECTORY)));
+            return Err(unreadable_file(&name, &io::Error::from_raw_os_error(ENOTDIR)));
         }
-        let direct = self.after(&real).filter(|(path, _)| path.parent() == Some(&real));
+        let direct = self.entries_below(&real).filter(|(path, _)| path.parent() == Some(&real));
         Ok(direct
-            .filter_map(|(path, listed)| Some((folder.join(path.file_name()?), listed.entry())))
+            .filter_map(|(path, listed)| Some((folder.join(path.file_name()?), listed.entry_kind())))
             .collect())
     }
 
-    fn link(&self, _top: Option<&Top>, path: &Path) -> Option<PathBuf> {
-        let path = files::plain(path);
+    fn find_symlink(&self, _top: Option<&RepositoryRoot>, path: &Path) -> Option<PathBuf> {
+        let path = file_source::normalize_path(path);
         let mut above: Vec<&Path> = path.ancestors().collect();
         above.reverse();
-        let is_link = |at: &&Path| matches!(self.entries.get(*at), Some(Listed::Link(_)));
+        let is_link = |at: &&Path| matches!(self.entries.get(*at), Some(ListingEntry::Symlink(_)));
         above.into_iter().find(is_link).map(Path::to_owned)
     }
 
-    fn text_at(&self, place: &Place, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
-        let Ok(mut at) = self.resolve(&place.top) else { return self.text(path, name) };
-        for (count, step) in place.inner.components().enumerate() {
+    fn read_confined_text(
+        &self,
+        place: &SandboxPath,
+        path: &Path,
+        name: &Arc<str>,
+    ) -> Result<String, Diagnostic> {
+        let Ok(mut at) = self.resolve(&place.base) else { return self.read_text(path, name) };
+        for (count, step) in place.relative.components().enumerate() {
             at.push(step);
-            if let Some(Listed::Link(_)) = self.entries.get(&at) {
-                let way: PathBuf = place.inner.components().take(count + 1).collect();
-                return Err(Refusal::Link(place.top.join(way)).diagnostic(name));
+            if let Some(ListingEntry::Symlink(_)) = self.entries.get(&at) {
+                let way: PathBuf = place.relative.components().take(count + 1).collect();
+                return Err(AccessError::Symlink(place.base.join(way)).to_diagnostic(name));
             }
         }
-        self.text(path, name)
+        self.read_text(path, name)
     }
 
-    fn text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
-        let gone = || unreadable(name, &io::ErrorKind::NotFound.into());
+    fn read_text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+        let gone = || unreadable_file(name, &io::ErrorKind::NotFound.into());
         let real = self.resolve(path).map_err(|_| gone())?;
         match self.entries.get(&real) {
-            Some(Listed::File(id)) => text_of((self.bytes)(id).map_err(|e| unreadable(name, &e))?, name),
+            Some(ListingEntry::File(id)) => {
+                decode_text((self.read_blob)(id).map_err(|e| unreadable_file(name, &e))?, name)
+            }
             _ => Err(gone()),
         }
     }

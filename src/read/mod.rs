@@ -1,26 +1,27 @@
 //! Files, commits' trees and standard input become texts with a name. What they mean is found out elsewhere.
 
 mod commit;
-mod confined;
 mod disk;
 mod file;
-mod files;
+mod file_source;
 mod inputs;
 mod layout;
 mod listing;
 mod parallel;
-mod unnamed;
+mod path_bounds;
+mod unread_ledgers;
 mod walk;
 
-pub use commit::commit_files;
-pub use confined::{Bounds, confined};
+pub use commit::list_commit_files;
 pub use disk::Disk;
-pub use file::{MAX_FILE, read_file, read_stream, text_of};
-pub use files::{Entry, Files, Kind, Unresolved, plain};
+pub use file::{MAX_FILE_BYTES, decode_text, read_file, read_stream};
+pub use file_source::{EntryKind, FileKind, FileSource, ResolveError, normalize_path};
 pub use inputs::{
-    Choice, Chosen, Input, Namespaces, PatchesOf, Source, UNSPECIFIED, built, choose, named, text,
+    Input, InputOptions, InputSource, NamespaceRules, PatchLister, SelectedInputs, UNSPECIFIED_NAMESPACE,
+    input_from_build, inputs_from_paths, read_input, select_inputs,
 };
-pub use layout::{Cluster, Layout, LedgerFile};
-pub use listing::{Listed, Listing};
-pub use parallel::in_order;
-pub use walk::{Found, Skips, Walk, walk};
+pub use layout::{ClusterLayout, Layout, LedgerFile};
+pub use listing::{CommitListing, ListingEntry};
+pub use parallel::map_in_order;
+pub use path_bounds::{PathBounds, resolve_within};
+pub use walk::{IgnoreRules, ManifestFile, WalkResult, walk_manifests};

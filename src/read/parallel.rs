@@ -7,25 +7,25 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 /// Items that one thread takes at a time: waking another thread costs as much as a small item.
-const CHUNK: usize = 16;
+const CHUNK_SIZE: usize = 16;
 
 /// Chunks that may be worked on beyond the oldest unfinished one, for each thread.
-const AHEAD: usize = 8;
+const MAX_CHUNKS_AHEAD: usize = 8;
 
 /// Calls `work` on every item, on all cores, and hands the results to `take` one by one in the order of the
 /// items. At most a bounded number of results exist at a time, so memory does not grow with the items.
-pub fn in_order<'a, T: Sync, R: Send>(
+pub fn map_in_order<'a, T: Sync, R: Send>(
     items: &'a [T],
     work: impl Fn(&'a T) -> R + Sync,
     mut take: impl FnMut(R),
 ) {
-    let chunks: Vec<&[T]> = items.chunks(CHUNK).collect();
+    let chunks: Vec<&[T]> = items.chunks(CHUNK_SIZE).collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.len());
     if threads < 2 {
         items.iter().for_each(|item| take(work(item)));
         return;
     }
-    let window = threads * AHEAD;
+    let window = threads * MAX_CHUNKS_AHEAD;
     let next = AtomicUsize::new(0);
     let taken = (Mutex::new(0_usize), Condvar::new());
     let (sender, receiver) = sync_channel(window);
@@ -36,7 +36,7 @@ pub fn in_order<'a, T: Sync, R: Send>(
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(i) else { break };
-                    wait_until_near(taken, i, window);
+                    wait_for_window(taken, i, window);
                     let results: Vec<R> = chunk.iter().map(work).collect();
                     if sender.send((i, results)).is_err() {
                         break;
@@ -60,7 +60,7 @@ pub fn in_order<'a, T: Sync, R: Send>(
 }
 
 /// Blocks a thread whose chunk is so far ahead that its results would find no place.
-fn wait_until_near(taken: &(Mutex<usize>, Condvar), i: usize, window: usize) {
+fn wait_for_window(taken: &(Mutex<usize>, Condvar), i: usize, window: usize) {
     let due = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
     let near = taken.1.wait_while(due, |due| i >= *due + window);
     drop(near.unwrap_or_else(PoisonError::into_inner));
@@ -74,7 +74,7 @@ mod tests {
     fn results_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..5000).collect();
         let mut seen = Vec::new();
-        in_order(
+        map_in_order(
             &items,
             |i| if i % 7 == 0 { (0..i * 10).sum::<usize>() % 2 + i * 2 } else { i * 2 },
             |r| seen.push(r / 2),

@@ -1,14 +1,14 @@
 //! What becomes of a whole file: each of its documents rendered, and the text put together again.
 
-use super::{Located, Manifest, Output, Rendered, Renderer};
-use crate::diag::Diagnostic;
-use crate::inject::Outcome;
-use crate::yaml::{Document, split};
+use super::{DocumentOutput, Manifest, RenderedDocument, Renderer, WorkloadRef};
+use crate::diagnostics::Diagnostic;
+use crate::inject::InjectionOutcome;
+use crate::yaml::{Document, split_documents};
 use std::sync::Arc;
 
 /// A file to be rendered.
 #[derive(Debug, Clone, Copy)]
-pub struct File<'a> {
+pub struct SourceFile<'a> {
     /// Its name, as users call it.
     pub name: &'a Arc<str>,
     /// The namespace of its manifests that name none.
@@ -18,32 +18,32 @@ pub struct File<'a> {
     /// Its text.
     pub text: &'a str,
     /// Those of its documents that were read already, with their workloads.
-    pub documents: &'a [(Arc<Document>, Vec<Located>)],
+    pub documents: &'a [(Arc<Document>, Vec<WorkloadRef>)],
 }
 
 /// How files are rendered.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct How {
+pub struct FileRenderOptions {
     /// Workloads that no set can select are looked at too: what `explain` needs.
-    pub closely: bool,
+    pub explains: bool,
 }
 
 /// A file after rendering.
 #[derive(Debug, Default)]
 pub struct RenderedFile {
     /// Its new text; None when nothing changed.
-    pub new: Option<String>,
+    pub text: Option<String>,
     /// Nothing of it belongs to the output.
     pub is_dropped: bool,
     /// What is wrong or worth knowing.
     pub diagnostics: Vec<Diagnostic>,
     /// The workloads that were looked at, with what injection did to each.
-    pub workloads: Vec<(String, Outcome)>,
+    pub workloads: Vec<(String, InjectionOutcome)>,
 }
 
 /// Renders the documents of a file one by one.
-pub fn render_file(file: &File<'_>, renderer: &Renderer, how: How) -> RenderedFile {
-    let (pieces, diagnostics) = split(file.name, file.text);
+pub fn render_file(file: &SourceFile<'_>, renderer: &Renderer, how: FileRenderOptions) -> RenderedFile {
+    let (pieces, diagnostics) = split_documents(file.name, file.text);
     let mut whole = RenderedFile { diagnostics, ..RenderedFile::default() };
     let mut kept = 0;
     for (index, piece) in pieces.iter().enumerate() {
@@ -57,21 +57,21 @@ pub fn render_file(file: &File<'_>, renderer: &Renderer, how: How) -> RenderedFi
             is_named: file.is_named,
             document: file.documents.iter().map(|(d, _)| &**d).find(|d| d.index() == index),
         };
-        let Rendered { output, diagnostics, workloads } =
-            if how.closely { renderer.explain(&manifest) } else { renderer.render(&manifest) };
+        let RenderedDocument { output, diagnostics, workloads } =
+            if how.explains { renderer.explain(&manifest) } else { renderer.render(&manifest) };
         whole.diagnostics.extend(diagnostics);
         whole.workloads.extend(workloads);
         let replacement = match output {
-            Output::Same => None,
-            Output::Dropped => Some(String::new()),
-            Output::New(text) => Some(text),
+            DocumentOutput::Unchanged => None,
+            DocumentOutput::Excluded => Some(String::new()),
+            DocumentOutput::Changed(text) => Some(text),
         };
         kept += usize::from(replacement.as_ref().is_none_or(|r| !r.is_empty()));
-        match (&mut whole.new, replacement) {
+        match (&mut whole.text, replacement) {
             (None, None) => {}
             (Some(new), None) => new.push_str(text),
             (None, Some(replacement)) => {
-                whole.new = Some(format!("{}{replacement}", &file.text[..piece.span.start]));
+                whole.text = Some(format!("{}{replacement}", &file.text[..piece.span.start]));
             }
             (Some(new), Some(replacement)) => new.push_str(&replacement),
         }

@@ -3,37 +3,37 @@
 //! `gather` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders
 //! each document by itself, in any order and on any thread.
 
-mod contents;
+mod assignments;
+mod collect;
 mod file;
-mod gather;
 mod namespaces;
-mod needles;
-mod prepare;
+mod prefilter;
 mod references;
-mod refused;
-mod replaced;
+mod replacements;
 mod scan;
-mod sets;
-mod unspecified;
+mod setup;
+mod sidecar_sets;
+mod unreadable;
 mod workload;
+mod workload_keys;
 
-pub use contents::Contents;
-pub use file::{File, How, RenderedFile, render_file};
-pub use gather::{Gathered, gather};
-pub use namespaces::Namespaces;
-pub use needles::AnyOf;
-pub use prepare::{Ingredients, Prepared, prepare};
-pub use references::dangling;
-pub use replaced::candidates;
-pub use sets::{Found, check_sets, read_sets, read_states};
-pub use workload::{Injected, Located};
+pub use assignments::RevisionAssignments;
+pub use collect::{CollectedObjects, collect_objects};
+pub use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
+pub use namespaces::NamespaceIndex;
+pub use prefilter::KeywordMatcher;
+pub use references::find_dangling_references;
+pub use replacements::replacement_candidates;
+pub use setup::{RendererInputs, RendererSetup, build_renderer};
+pub use sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
+pub use workload::{InjectedWorkload, WorkloadRef};
 
-use crate::diag::Diagnostic;
-use crate::inject::{Options, Outcome};
-use crate::model::workload::{Kind, Kinds, group_of, type_of, type_of_item};
-use crate::yaml::{Document, Path};
-use needles::Needles;
-use scan::{Scan, scan};
+use crate::diagnostics::Diagnostic;
+use crate::inject::{InjectionOutcome, Options};
+use crate::model::workload::{WorkloadKind, WorkloadKinds, api_group, item_type_meta, type_meta};
+use crate::yaml::{Document, FieldPath};
+use prefilter::SelectorPrefilter;
+use scan::{ObjectScan, scan_object};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -57,63 +57,63 @@ pub struct Manifest<'a> {
 }
 
 /// A document with its workloads, where it has some, and what is wrong with others.
-pub type FoundWorkloads = (Option<(Arc<Document>, Vec<Located>)>, Vec<Diagnostic>);
+pub type DocumentWorkloads = (Option<(Arc<Document>, Vec<WorkloadRef>)>, Vec<Diagnostic>);
 
 /// What becomes of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
+pub enum DocumentOutput {
     /// It stays as it is, byte for byte.
-    Same,
+    Unchanged,
     /// Its new text.
-    New(String),
+    Changed(String),
     /// It is not part of the output: a SidecarSet, a Kustomization or a document of pillion's own.
-    Dropped,
+    Excluded,
 }
 
 /// A rendered document.
 #[derive(Debug)]
-pub struct Rendered {
+pub struct RenderedDocument {
     /// What becomes of it.
-    pub output: Output,
+    pub output: DocumentOutput,
     /// What is wrong or worth knowing.
     pub diagnostics: Vec<Diagnostic>,
     /// Its workloads as far as they were looked at, with what injection did to each.
-    pub workloads: Vec<(String, Outcome)>,
+    pub workloads: Vec<(String, InjectionOutcome)>,
 }
 
-impl Rendered {
-    fn as_it_is() -> Self {
-        Self { output: Output::Same, diagnostics: Vec::new(), workloads: Vec::new() }
+impl RenderedDocument {
+    fn unchanged() -> Self {
+        Self { output: DocumentOutput::Unchanged, diagnostics: Vec::new(), workloads: Vec::new() }
     }
 
-    fn dropped() -> Self {
-        Self { output: Output::Dropped, ..Self::as_it_is() }
+    fn excluded() -> Self {
+        Self { output: DocumentOutput::Excluded, ..Self::unchanged() }
     }
 }
 
 /// Everything that rendering a document depends on.
 #[derive(Debug)]
 pub struct Renderer {
-    contents: Contents,
-    kinds: Kinds,
-    namespaces: Arc<Namespaces>,
+    assignments: RevisionAssignments,
+    kinds: WorkloadKinds,
+    namespaces: Arc<NamespaceIndex>,
     options: Options,
     keeps_sidecar_sets: bool,
     keeps_all: bool,
     skips_hooks: bool,
     /// The namespace where nobody says one.
-    otherwise: Arc<str>,
-    needles: Needles,
+    default_namespace: Arc<str>,
+    prefilter: SelectorPrefilter,
 }
 
 /// What a document is to a render.
-enum Role<'a> {
+enum DocumentRole<'a> {
     /// It passes through.
-    Other,
+    PassThrough,
     /// It is left out.
-    Own,
+    Excluded,
     /// It holds a pod template.
-    Workload(&'a Arc<Kind>),
+    Workload(&'a Arc<WorkloadKind>),
     /// It holds items, each with a role of its own.
     List,
 }
@@ -121,151 +121,175 @@ enum Role<'a> {
 impl Renderer {
     /// Prepares rendering with these contents.
     pub fn new(
-        contents: Contents,
-        kinds: Kinds,
-        namespaces: Namespaces,
+        contents: RevisionAssignments,
+        kinds: WorkloadKinds,
+        namespaces: NamespaceIndex,
         options: Options,
         keeps_sidecar_sets: bool,
     ) -> Self {
-        let needles = Needles::new(contents.all().map(|s| &s.set().selector));
+        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
         Self {
-            contents,
+            assignments: contents,
             kinds,
             namespaces: Arc::new(namespaces),
             options,
             keeps_sidecar_sets,
             keeps_all: false,
             skips_hooks: false,
-            otherwise: "default".into(),
-            needles,
+            default_namespace: "default".into(),
+            prefilter: needles,
         }
     }
 
     /// Returns a renderer with other contents, and everything else alike.
-    pub fn with_contents(&self, contents: Contents) -> Self {
+    pub fn with_assignments(&self, contents: RevisionAssignments) -> Self {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
-        let needles = Needles::new(contents.all().map(|s| &s.set().selector));
-        let otherwise = Arc::clone(&self.otherwise);
-        Self { contents, kinds, namespaces, needles, otherwise, ..*self }
+        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
+        let otherwise = Arc::clone(&self.default_namespace);
+        Self {
+            assignments: contents,
+            kinds,
+            namespaces,
+            prefilter: needles,
+            default_namespace: otherwise,
+            ..*self
+        }
     }
 
     /// Returns a renderer that leaves nothing out: what is dropped is somebody else's decision.
     #[must_use]
-    pub fn keeping_all(self) -> Self {
+    pub fn keep_all(self) -> Self {
         Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
     }
 
     /// Returns a renderer that leaves hooks of Helm as they are: Helm waits for their end, and few sidecars end.
     #[must_use]
-    pub fn skipping_hooks(self) -> Self {
+    pub fn skip_hooks(self) -> Self {
         Self { skips_hooks: true, ..self }
     }
 
     /// Returns a renderer that takes manifests of which nobody says the namespace for those of this one.
     #[must_use]
-    pub fn guessing(self, namespace: &str) -> Self {
-        Self { otherwise: namespace.into(), ..self }
+    pub fn with_default_namespace(self, namespace: &str) -> Self {
+        Self { default_namespace: namespace.into(), ..self }
     }
 
     /// Returns the kind of an object that holds a pod template.
-    pub fn kind_of(&self, object: &Value) -> Option<&Arc<Kind>> {
-        type_of(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
+    pub fn kind_of(&self, object: &Value) -> Option<&Arc<WorkloadKind>> {
+        type_meta(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
     }
 
     /// Renders one document.
-    pub fn render(&self, manifest: &Manifest<'_>) -> Rendered {
-        self.look(manifest, false)
+    pub fn render(&self, manifest: &Manifest<'_>) -> RenderedDocument {
+        self.render_text(manifest, false)
     }
 
     /// Renders one document, looking also at workloads that no set can select: what `explain` needs.
-    pub fn explain(&self, manifest: &Manifest<'_>) -> Rendered {
-        self.look(manifest, true)
+    pub fn explain(&self, manifest: &Manifest<'_>) -> RenderedDocument {
+        self.render_text(manifest, true)
     }
 
-    fn look(&self, manifest: &Manifest<'_>, closely: bool) -> Rendered {
-        match scan(manifest.text) {
-            Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => {
-                return Rendered::as_it_is();
+    fn render_text(&self, manifest: &Manifest<'_>, closely: bool) -> RenderedDocument {
+        match scan_object(manifest.text) {
+            ObjectScan::Blank
+            | ObjectScan::Mapping { api_version: None, .. }
+            | ObjectScan::Mapping { kind: None, .. } => {
+                return RenderedDocument::unchanged();
             }
-            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+            ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
                 match self.role(api_version, kind) {
-                    Role::Other => return Rendered::as_it_is(),
-                    Role::Own => return Rendered::dropped(),
-                    Role::Workload(_) if !closely && !self.needles.are_in(manifest.text) => {
-                        return Rendered::as_it_is();
+                    DocumentRole::PassThrough => return RenderedDocument::unchanged(),
+                    DocumentRole::Excluded => return RenderedDocument::excluded(),
+                    DocumentRole::Workload(_) if !closely && !self.prefilter.may_match(manifest.text) => {
+                        return RenderedDocument::unchanged();
                     }
-                    Role::Workload(_) | Role::List => {}
+                    DocumentRole::Workload(_) | DocumentRole::List => {}
                 }
             }
-            Scan::Unclear => {}
+            ObjectScan::Unclear => {}
         }
         if let Some(document) = manifest.document {
-            return self.document(document, manifest);
+            return self.render_parsed(document, manifest);
         }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
-            Ok(document) => self.document(&document, manifest),
+            Ok(document) => self.render_parsed(&document, manifest),
             // `gather` has said the same.
-            Err(error) => Rendered { diagnostics: vec![unreadable(error, manifest)], ..Rendered::as_it_is() },
+            Err(error) => RenderedDocument {
+                diagnostics: vec![unreadable(error, manifest)],
+                ..RenderedDocument::unchanged()
+            },
         }
     }
 
     /// Tells whether a document is no part of what render writes.
-    pub fn leaves_out(&self, text: &str) -> bool {
-        match scan(text) {
-            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
-                matches!(self.role(api_version, kind), Role::Own)
+    pub fn excludes(&self, text: &str) -> bool {
+        match scan_object(text) {
+            ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                matches!(self.role(api_version, kind), DocumentRole::Excluded)
             }
             _ => false,
         }
     }
 
     /// Tells whether an item of a List is no part of what render writes.
-    pub fn leaves_out_item(&self, list: &Value, item: &Value) -> bool {
-        type_of_item(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), Role::Own))
+    pub fn excludes_item(&self, list: &Value, item: &Value) -> bool {
+        item_type_meta(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), DocumentRole::Excluded))
     }
 
-    fn role(&self, api_version: &str, kind: &str) -> Role<'_> {
-        match (group_of(api_version), kind) {
-            ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => Role::Other,
-            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) if !self.keeps_all => Role::Own,
-            ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => Role::Own,
+    fn role(&self, api_version: &str, kind: &str) -> DocumentRole<'_> {
+        match (api_group(api_version), kind) {
+            ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => DocumentRole::PassThrough,
+            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) if !self.keeps_all => {
+                DocumentRole::Excluded
+            }
+            ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => {
+                DocumentRole::Excluded
+            }
             _ => match self.kinds.find(api_version, kind) {
-                Some(kind) => Role::Workload(kind),
-                None if kind.ends_with("List") => Role::List,
-                None => Role::Other,
+                Some(kind) => DocumentRole::Workload(kind),
+                None if kind.ends_with("List") => DocumentRole::List,
+                None => DocumentRole::PassThrough,
             },
         }
     }
 
-    fn document(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
-        let Some((api_version, kind)) = gather::object_type(document.value()) else {
-            return Rendered::as_it_is();
+    fn render_parsed(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
+        let Some((api_version, kind)) = collect::object_type(document.value()) else {
+            return RenderedDocument::unchanged();
         };
         match self.role(api_version, kind) {
-            Role::Other => Rendered::as_it_is(),
-            Role::Own => Rendered::dropped(),
-            Role::Workload(kind) => {
-                let mut rendered = Rendered::as_it_is();
-                if let Some((at, new)) = self.workload(document, &Path::root(), kind, manifest, &mut rendered)
+            DocumentRole::PassThrough => RenderedDocument::unchanged(),
+            DocumentRole::Excluded => RenderedDocument::excluded(),
+            DocumentRole::Workload(kind) => {
+                let mut rendered = RenderedDocument::unchanged();
+                if let Some((at, new)) =
+                    self.render_workload(document, &FieldPath::root(), kind, manifest, &mut rendered)
                 {
-                    finish(document, &at, &new, &mut rendered);
+                    apply_change(document, &at, &new, &mut rendered);
                 }
                 rendered
             }
-            Role::List => self.list(document, manifest),
+            DocumentRole::List => self.render_list(document, manifest),
         }
     }
 
     /// Renders the items of a List. All changes are made at once, so that a long list is read once.
-    fn list(&self, document: &Document, manifest: &Manifest<'_>) -> Rendered {
-        let mut rendered = Rendered::as_it_is();
+    fn render_list(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
+        let mut rendered = RenderedDocument::unchanged();
         let mut own = Vec::new();
-        let items = self.items(document, &Path::root(), document.value(), manifest, &mut rendered, &mut own);
+        let items = self.render_items(
+            document,
+            &FieldPath::root(),
+            document.value(),
+            manifest,
+            &mut rendered,
+            &mut own,
+        );
         if let Some(items) = items {
-            finish(document, &Path::dotted("items"), &items, &mut rendered);
+            apply_change(document, &FieldPath::dotted("items"), &items, &mut rendered);
         }
         if !own.is_empty() && !rendered.diagnostics.iter().any(Diagnostic::is_error) {
-            match without(document, &own, &rendered.output) {
+            match remove_items(document, &own, &rendered.output) {
                 Ok(output) => rendered.output = output,
                 Err(error) => rendered.diagnostics.push(*error),
             }
@@ -275,35 +299,40 @@ impl Renderer {
 
     /// Renders the items of the list at `base`; lists in lists are lists too, as for kubectl. Returns the new items
     /// where some change, and adds the places of those that are not part of the output.
-    fn items(
+    fn render_items(
         &self,
         document: &Document,
-        base: &Path,
+        base: &FieldPath,
         list: &Value,
         manifest: &Manifest<'_>,
-        rendered: &mut Rendered,
-        own: &mut Vec<Path>,
+        rendered: &mut RenderedDocument,
+        own: &mut Vec<FieldPath>,
     ) -> Option<Value> {
         let items = list.get("items").and_then(Value::as_array)?;
         let mut new_items = Vec::new();
         let mut is_changed = false;
         for (i, item) in items.iter().enumerate() {
-            let at = base.then("items").then(i);
-            let role = type_of_item(list, item).map_or(Role::Other, |(a, k)| self.role(&a, &k));
+            let at = base.child("items").child(i);
+            let role =
+                item_type_meta(list, item).map_or(DocumentRole::PassThrough, |(a, k)| self.role(&a, &k));
             let new_item = match role {
-                Role::Other => None,
-                Role::Own => {
+                DocumentRole::PassThrough => None,
+                DocumentRole::Excluded => {
                     own.push(at);
                     None
                 }
-                Role::Workload(kind) => {
-                    self.workload(document, &at, kind, manifest, rendered).map(|(path, new)| {
-                        put(item, &Path::from(path.steps()[at.steps().len()..].to_vec()), new)
+                DocumentRole::Workload(kind) => {
+                    self.render_workload(document, &at, kind, manifest, rendered).map(|(path, new)| {
+                        with_value_at(
+                            item,
+                            &FieldPath::from(path.segments()[at.segments().len()..].to_vec()),
+                            new,
+                        )
                     })
                 }
-                Role::List => {
-                    let inner = self.items(document, &at, item, manifest, rendered, own);
-                    inner.map(|inner| put(item, &Path::dotted("items"), inner))
+                DocumentRole::List => {
+                    let inner = self.render_items(document, &at, item, manifest, rendered, own);
+                    inner.map(|inner| with_value_at(item, &FieldPath::dotted("items"), inner))
                 }
             };
             is_changed |= new_item.is_some();
@@ -313,18 +342,18 @@ impl Renderer {
     }
 
     /// Renders the workload at `base`; returns the place and the new value, if something changes.
-    fn workload(
+    fn render_workload(
         &self,
         document: &Document,
-        base: &Path,
-        kind: &Arc<Kind>,
+        base: &FieldPath,
+        kind: &Arc<WorkloadKind>,
         manifest: &Manifest<'_>,
-        rendered: &mut Rendered,
-    ) -> Option<(Path, Value)> {
+        rendered: &mut RenderedDocument,
+    ) -> Option<(FieldPath, Value)> {
         match self.locate(document, base, kind, manifest) {
             Ok(located) => {
-                rendered.diagnostics.extend(self.unspecified(document, &located));
-                let Injected { change, mut outcome } = self.inject(document, &located);
+                rendered.diagnostics.extend(self.check_namespace(document, &located));
+                let InjectedWorkload { change, mut outcome } = self.inject(document, &located);
                 rendered.diagnostics.append(&mut outcome.diagnostics);
                 rendered.workloads.push((located.key.to_string(), outcome));
                 change
@@ -337,37 +366,41 @@ impl Renderer {
     }
 
     /// Finds the workloads of one document that some set may select, without rendering them, and says what is wrong
-    /// with those that cannot be found. Why a document cannot be read is said by [`gather`].
-    pub fn workloads(&self, manifest: &Manifest<'_>) -> FoundWorkloads {
+    /// with those that cannot be found. Why a document cannot be read is said by [`collect_objects`].
+    pub fn find_selectable_workloads(&self, manifest: &Manifest<'_>) -> DocumentWorkloads {
         self.find_workloads(manifest, false)
     }
 
     /// Finds the workloads of one document, those too that no set can select.
-    pub fn all_workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<Located>)> {
+    pub fn find_all_workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<WorkloadRef>)> {
         self.find_workloads(manifest, true).0
     }
 
-    fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> FoundWorkloads {
-        let is_concerned = match scan(manifest.text) {
-            Scan::Blank | Scan::Mapping { api_version: None, .. } | Scan::Mapping { kind: None, .. } => false,
-            Scan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+    fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> DocumentWorkloads {
+        let is_concerned = match scan_object(manifest.text) {
+            ObjectScan::Blank
+            | ObjectScan::Mapping { api_version: None, .. }
+            | ObjectScan::Mapping { kind: None, .. } => false,
+            ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
                 match self.role(api_version, kind) {
-                    Role::Other | Role::Own => false,
-                    Role::Workload(_) => is_all || self.needles.are_in(manifest.text),
-                    Role::List => true,
+                    DocumentRole::PassThrough | DocumentRole::Excluded => false,
+                    DocumentRole::Workload(_) => is_all || self.prefilter.may_match(manifest.text),
+                    DocumentRole::List => true,
                 }
             }
-            Scan::Unclear => true,
+            ObjectScan::Unclear => true,
         };
         let read = || Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok();
         let Some(document) = is_concerned.then(read).flatten() else { return (None, Vec::new()) };
         let mut found = (Vec::new(), Vec::new());
-        if let Some((api_version, kind)) = gather::object_type(document.value()) {
+        if let Some((api_version, kind)) = collect::object_type(document.value()) {
             match self.role(api_version, kind) {
-                Role::Other | Role::Own => {}
-                Role::Workload(kind) => self.find(&document, &Path::root(), kind, manifest, &mut found),
-                Role::List => {
-                    self.find_items(&document, &Path::root(), document.value(), manifest, &mut found)
+                DocumentRole::PassThrough | DocumentRole::Excluded => {}
+                DocumentRole::Workload(kind) => {
+                    self.collect_workload(&document, &FieldPath::root(), kind, manifest, &mut found)
+                }
+                DocumentRole::List => {
+                    self.collect_items(&document, &FieldPath::root(), document.value(), manifest, &mut found)
                 }
             }
         }
@@ -375,13 +408,13 @@ impl Renderer {
         ((!found.is_empty()).then(|| (Arc::new(document), found)), wrong)
     }
 
-    fn find(
+    fn collect_workload(
         &self,
         document: &Document,
-        base: &Path,
-        kind: &Arc<Kind>,
+        base: &FieldPath,
+        kind: &Arc<WorkloadKind>,
         manifest: &Manifest<'_>,
-        (found, wrong): &mut (Vec<Located>, Vec<Diagnostic>),
+        (found, wrong): &mut (Vec<WorkloadRef>, Vec<Diagnostic>),
     ) {
         match self.locate(document, base, kind, manifest) {
             Ok(located) => found.push(located),
@@ -389,20 +422,20 @@ impl Renderer {
         }
     }
 
-    fn find_items(
+    fn collect_items(
         &self,
         document: &Document,
-        base: &Path,
+        base: &FieldPath,
         list: &Value,
         manifest: &Manifest<'_>,
-        found: &mut (Vec<Located>, Vec<Diagnostic>),
+        found: &mut (Vec<WorkloadRef>, Vec<Diagnostic>),
     ) {
         for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let at = base.then("items").then(i);
-            match type_of_item(list, item).map_or(Role::Other, |(a, k)| self.role(&a, &k)) {
-                Role::Other | Role::Own => {}
-                Role::Workload(kind) => self.find(document, &at, kind, manifest, found),
-                Role::List => self.find_items(document, &at, item, manifest, found),
+            let at = base.child("items").child(i);
+            match item_type_meta(list, item).map_or(DocumentRole::PassThrough, |(a, k)| self.role(&a, &k)) {
+                DocumentRole::PassThrough | DocumentRole::Excluded => {}
+                DocumentRole::Workload(kind) => self.collect_workload(document, &at, kind, manifest, found),
+                DocumentRole::List => self.collect_items(document, &at, item, manifest, found),
             }
         }
     }
@@ -410,56 +443,63 @@ impl Renderer {
 
 /// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and
 /// keeps its text. Lists that this empties go too.
-fn without(document: &Document, own: &[Path], so_far: &Output) -> Result<Output, Box<Diagnostic>> {
+fn remove_items(
+    document: &Document,
+    own: &[FieldPath],
+    so_far: &DocumentOutput,
+) -> Result<DocumentOutput, Box<Diagnostic>> {
     let edited = match so_far {
-        Output::New(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
-        Output::Same | Output::Dropped => None,
+        DocumentOutput::Changed(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
+        DocumentOutput::Unchanged | DocumentOutput::Excluded => None,
     };
     let document = edited.as_ref().unwrap_or(document);
-    match kept(document.value(), &Path::root(), own) {
-        Some(items) => Ok(Output::New(document.rewrite(&Path::dotted("items"), &items)?)),
-        None => Ok(Output::Dropped),
+    match remaining_items(document.value(), &FieldPath::root(), own) {
+        Some(items) => Ok(DocumentOutput::Changed(document.rewrite(&FieldPath::dotted("items"), &items)?)),
+        None => Ok(DocumentOutput::Excluded),
     }
 }
 
 /// Returns the items of a list without those at some places; None when nothing is left.
-fn kept(list: &Value, base: &Path, own: &[Path]) -> Option<Value> {
+fn remaining_items(list: &Value, base: &FieldPath, own: &[FieldPath]) -> Option<Value> {
     let items = list.get("items").and_then(Value::as_array)?;
     let mut left = Vec::new();
     for (i, item) in items.iter().enumerate() {
-        let at = base.then("items").then(i);
+        let at = base.child("items").child(i);
         if own.contains(&at) {
             continue;
         }
-        let is_above = own.iter().any(|o| o.steps().starts_with(at.steps()));
+        let is_above = own.iter().any(|o| o.segments().starts_with(at.segments()));
         match is_above {
             false => left.push(item.clone()),
-            true => left.extend(kept(item, &at, own).map(|inner| put(item, &Path::dotted("items"), inner))),
+            true => left.extend(
+                remaining_items(item, &at, own)
+                    .map(|inner| with_value_at(item, &FieldPath::dotted("items"), inner)),
+            ),
         }
     }
     (!left.is_empty()).then_some(Value::Array(left))
 }
 
 /// Writes a change into the document's text; a document with errors is left as it is.
-fn finish(document: &Document, at: &Path, new: &Value, rendered: &mut Rendered) {
+fn apply_change(document: &Document, at: &FieldPath, new: &Value, rendered: &mut RenderedDocument) {
     let odd = document.diagnostics();
     rendered.diagnostics.extend(odd.iter().cloned());
     if rendered.diagnostics.iter().any(Diagnostic::is_error) {
         return;
     }
     match document.rewrite(at, new) {
-        Ok(text) => rendered.output = Output::New(text),
+        Ok(text) => rendered.output = DocumentOutput::Changed(text),
         Err(error) => rendered.diagnostics.push(error),
     }
 }
 
 fn unreadable(error: Diagnostic, manifest: &Manifest<'_>) -> Diagnostic {
-    refused::refused(error, manifest.text, manifest.first_line, manifest.is_named)
+    unreadable::unreadable_document(error, manifest.text, manifest.first_line, manifest.is_named)
 }
 
 /// Returns `value` with `new` at `path`.
-fn put(value: &Value, path: &Path, new: Value) -> Value {
+fn with_value_at(value: &Value, path: &FieldPath, new: Value) -> Value {
     let mut whole = value.clone();
-    workload::put(&mut whole, path.steps(), new);
+    workload::set_value_at(&mut whole, path.segments(), new);
     whole
 }

@@ -1,20 +1,20 @@
 //! What is known about the labels of namespaces.
 
-use super::Gathered;
+use super::CollectedObjects;
 use crate::inject::NamespaceLabels;
-use crate::model::repository::Repository;
+use crate::model::config::RepositoryConfig;
 use std::collections::BTreeMap;
 
 /// The key that the API server puts on every Namespace.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Labels of namespaces, from Namespace manifests first and pillion.yaml second.
 #[derive(Debug, Default)]
-pub struct Namespaces(BTreeMap<String, BTreeMap<String, String>>);
+pub struct NamespaceIndex(BTreeMap<String, BTreeMap<String, String>>);
 
-impl Namespaces {
+impl NamespaceIndex {
     /// Collects what Namespace manifests say, and then what pillion.yaml says of the others.
-    pub fn known(gathered: &Gathered, repository: &Repository) -> Self {
+    pub fn from_inputs(gathered: &CollectedObjects, repository: &RepositoryConfig) -> Self {
         let mut namespaces = Self::default();
         for (name, labels) in &gathered.namespaces {
             namespaces.add(name, labels);
@@ -31,7 +31,7 @@ impl Namespaces {
     pub fn add(&mut self, name: &str, labels: &BTreeMap<String, String>) {
         self.0.entry(name.to_owned()).or_insert_with(|| {
             let mut labels = labels.clone();
-            labels.insert(NAME_LABEL.to_owned(), name.to_owned());
+            labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned());
             labels
         });
     }

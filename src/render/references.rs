@@ -1,16 +1,16 @@
 //! Do the ConfigMaps and Secrets that sidecars refer to have these names here? kustomize and Helm rename objects.
 
 use super::Renderer;
-use crate::diag::{Code, Diagnostic};
-use crate::model::workload::{group_of, type_of};
-use crate::yaml::{Document, Part, Path};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::workload::{api_group, type_meta};
+use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The variable that marks an injected container.
-const MARK: &str = "IS_INJECTED";
+const IS_INJECTED: &str = "IS_INJECTED";
 /// Kinds of workloads in which kustomize follows a changed name by itself, of whatever group (api/internal/konfig/builtinpluginconsts).
-const FOLLOWED: [&str; 8] = [
+const NAME_REFERENCE_KINDS: [&str; 8] = [
     "Pod",
     "Deployment",
     "StatefulSet",
@@ -21,48 +21,49 @@ const FOLLOWED: [&str; 8] = [
     "CronJob",
 ];
 /// What kustomize notes on an object whose name gets a hash, and on one that had other names before.
-const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
-const PREVIOUS: &str = "internal.config.kubernetes.io/previousNames";
+const NEEDS_HASH_ANNOTATION: &str = "internal.config.kubernetes.io/needsHashSuffix";
+const PREVIOUS_NAMES_ANNOTATION: &str = "internal.config.kubernetes.io/previousNames";
 /// kustomize's hashes have this many characters (api/hasher), of this alphabet.
-const HASH: usize = 10;
+const HASH_LENGTH: usize = 10;
 const HASH_ALPHABET: &str = "bcdfghkmt2456789";
 
 /// A ConfigMap or Secret.
-struct Named<'a> {
+struct NamedObject<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
-    previous: &'a str,
+    previous_names: &'a str,
     needs_hash: bool,
 }
 
 /// Warns of references of injected containers that lead nowhere while an object with such a name and a prefix or
 /// hash is there. `followed` are further pairs of kinds (ConfigMap, CloneSet) in which kustomize changes names.
-pub fn dangling(
-    objects: &[(&Document, Path)],
+pub fn find_dangling_references(
+    objects: &[(&Document, FieldPath)],
     renderer: &Renderer,
     followed: &BTreeSet<(String, String)>,
 ) -> Vec<Diagnostic> {
     let values = || objects.iter().filter_map(|(d, at)| Some((*d, at, at.find(d.value())?)));
-    let named: Vec<Named<'_>> = values().filter_map(|(_, _, value)| Named::of(value)).collect();
+    let named: Vec<NamedObject<'_>> =
+        values().filter_map(|(_, _, value)| NamedObject::from_value(value)).collect();
     if named.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     for (document, at, value) in values() {
         let Some(kind) = renderer.kind_of(value) else { continue };
-        let Some((_, kind_name)) = type_of(value) else { continue };
+        let Some((_, kind_name)) = type_meta(value) else { continue };
         let namespace = value["metadata"]["namespace"].as_str();
-        let is_builtin = FOLLOWED.contains(&kind_name);
-        for template in &kind.templates {
+        let is_builtin = NAME_REFERENCE_KINDS.contains(&kind_name);
+        for template in &kind.template_paths {
             let Some(pod) = template.find(value) else { continue };
-            for (referred, name, path) in references(pod) {
+            for (referred, name, path) in collect_references(pod) {
                 let is_followed =
                     is_builtin || followed.contains(&(referred.to_owned(), kind_name.to_owned()));
                 let same = named.iter().filter(|n| n.kind == referred && n.namespace == namespace);
-                let Some(meant) = lost(name, same, is_followed) else { continue };
+                let Some(meant) = find_renamed(name, same, is_followed) else { continue };
                 let place = at.join(template).join(&path);
-                let help = match meant.needs_hash || !meant.previous.is_empty() {
+                let help = match meant.needs_hash || !meant.previous_names.is_empty() {
                     true => {
                         "put what `pillion print kustomizeconfig` prints into a file and list it in `configurations:` of the kustomization"
                     }
@@ -77,7 +78,7 @@ pub fn dangling(
                 let message = format!("{referred} `{name}`, which a sidecar refers to, {becomes}");
                 found.push(
                     Diagnostic::warning(Code::DanglingReference, message)
-                        .at(document.label(&place, Part::Value, ""))
+                        .at(document.label(&place, EntryPart::Value, ""))
                         .field(template.join(&path).to_string())
                         .because(format!(
                             "nothing changes the name in a {kind_name}, so its pods would wait for `{name}`"
@@ -90,37 +91,37 @@ pub fn dangling(
     found
 }
 
-impl<'a> Named<'a> {
-    fn of(value: &'a Value) -> Option<Self> {
-        let (api_version, kind) = type_of(value)?;
-        let is_one = group_of(api_version).is_empty() && (kind == "ConfigMap" || kind == "Secret");
+impl<'a> NamedObject<'a> {
+    fn from_value(value: &'a Value) -> Option<Self> {
+        let (api_version, kind) = type_meta(value)?;
+        let is_one = api_group(api_version).is_empty() && (kind == "ConfigMap" || kind == "Secret");
         let metadata = value.get("metadata")?;
         let annotation = |key: &str| metadata.get("annotations").and_then(|a| a.get(key)?.as_str());
         is_one.then_some(Self {
             kind,
             namespace: metadata.get("namespace").and_then(Value::as_str),
             name: metadata.get("name")?.as_str()?,
-            previous: annotation(PREVIOUS).unwrap_or_default(),
-            needs_hash: annotation(NEEDS_HASH).is_some_and(|v| v != "false"),
+            previous_names: annotation(PREVIOUS_NAMES_ANNOTATION).unwrap_or_default(),
+            needs_hash: annotation(NEEDS_HASH_ANNOTATION).is_some_and(|v| v != "false"),
         })
     }
 }
 
 /// Returns the object that was meant, where the name will not lead to it.
-fn lost<'n, 'a: 'n>(
+fn find_renamed<'n, 'a: 'n>(
     name: &str,
-    mut named: impl Iterator<Item = &'n Named<'a>>,
+    mut named: impl Iterator<Item = &'n NamedObject<'a>>,
     is_followed: bool,
-) -> Option<&'n Named<'a>> {
+) -> Option<&'n NamedObject<'a>> {
     let mut meant = None;
     let is_there = named.any(|n| {
-        let was = n.previous.split(',').any(|p| p == name);
+        let was = n.previous_names.split(',').any(|p| p == name);
         if n.name == name || was {
             let is_lost = !is_followed && (n.needs_hash || n.name != name);
             meant = is_lost.then_some(n);
             return !is_lost;
         }
-        if meant.is_none() && is_stem(name, n.name) {
+        if meant.is_none() && is_original_name(name, n.name) {
             meant = Some(n);
         }
         false
@@ -129,10 +130,10 @@ fn lost<'n, 'a: 'n>(
 }
 
 /// Tells whether a name is another one with a prefix, a suffix or a hash.
-fn is_stem(name: &str, other: &str) -> bool {
+fn is_original_name(name: &str, other: &str) -> bool {
     let hashless = other
         .rsplit_once('-')
-        .filter(|(_, hash)| hash.len() == HASH && hash.chars().all(|c| HASH_ALPHABET.contains(c)));
+        .filter(|(_, hash)| hash.len() == HASH_LENGTH && hash.chars().all(|c| HASH_ALPHABET.contains(c)));
     let ends =
         |text: &str| text.strip_suffix(name).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('-'));
     match hashless {
@@ -142,50 +143,51 @@ fn is_stem(name: &str, other: &str) -> bool {
 }
 
 /// The ConfigMaps and Secrets that injected containers of a pod refer to: kind, name, place.
-fn references(pod: &Value) -> Vec<(&'static str, &str, Path)> {
-    let spec = Path::dotted("spec");
+fn collect_references(pod: &Value) -> Vec<(&'static str, &str, FieldPath)> {
+    let spec = FieldPath::dotted("spec");
     let mut found = Vec::new();
     let mut mounted = BTreeSet::new();
     for list in ["initContainers", "containers"] {
-        for (i, container) in array(&pod["spec"], list).enumerate() {
-            let is_injected = array(container, "env").any(|e| e["name"] == MARK && e["value"] == "true");
+        for (i, container) in array_at(&pod["spec"], list).enumerate() {
+            let is_injected =
+                array_at(container, "env").any(|e| e["name"] == IS_INJECTED && e["value"] == "true");
             if !is_injected {
                 continue;
             }
-            let at = spec.then(list).then(i);
-            mounted.extend(array(container, "volumeMounts").filter_map(|m| m["name"].as_str()));
-            for (j, env) in array(container, "env").enumerate() {
-                let from = at.then("env").then(j).then("valueFrom");
-                take(&mut found, &env["valueFrom"], &from, "configMapKeyRef", "ConfigMap", "name");
-                take(&mut found, &env["valueFrom"], &from, "secretKeyRef", "Secret", "name");
+            let at = spec.child(list).child(i);
+            mounted.extend(array_at(container, "volumeMounts").filter_map(|m| m["name"].as_str()));
+            for (j, env) in array_at(container, "env").enumerate() {
+                let from = at.child("env").child(j).child("valueFrom");
+                push_reference(&mut found, &env["valueFrom"], &from, "configMapKeyRef", "ConfigMap", "name");
+                push_reference(&mut found, &env["valueFrom"], &from, "secretKeyRef", "Secret", "name");
             }
-            for (j, from) in array(container, "envFrom").enumerate() {
-                let at = at.then("envFrom").then(j);
-                take(&mut found, from, &at, "configMapRef", "ConfigMap", "name");
-                take(&mut found, from, &at, "secretRef", "Secret", "name");
+            for (j, from) in array_at(container, "envFrom").enumerate() {
+                let at = at.child("envFrom").child(j);
+                push_reference(&mut found, from, &at, "configMapRef", "ConfigMap", "name");
+                push_reference(&mut found, from, &at, "secretRef", "Secret", "name");
             }
         }
     }
-    for (i, volume) in array(&pod["spec"], "volumes").enumerate() {
+    for (i, volume) in array_at(&pod["spec"], "volumes").enumerate() {
         if !volume["name"].as_str().is_some_and(|name| mounted.contains(name)) {
             continue;
         }
-        let at = spec.then("volumes").then(i);
-        take(&mut found, volume, &at, "configMap", "ConfigMap", "name");
-        take(&mut found, volume, &at, "secret", "Secret", "secretName");
-        for (j, source) in array(&volume["projected"], "sources").enumerate() {
-            let at = at.then("projected").then("sources").then(j);
-            take(&mut found, source, &at, "configMap", "ConfigMap", "name");
-            take(&mut found, source, &at, "secret", "Secret", "name");
+        let at = spec.child("volumes").child(i);
+        push_reference(&mut found, volume, &at, "configMap", "ConfigMap", "name");
+        push_reference(&mut found, volume, &at, "secret", "Secret", "secretName");
+        for (j, source) in array_at(&volume["projected"], "sources").enumerate() {
+            let at = at.child("projected").child("sources").child(j);
+            push_reference(&mut found, source, &at, "configMap", "ConfigMap", "name");
+            push_reference(&mut found, source, &at, "secret", "Secret", "name");
         }
     }
     found
 }
 
-fn take<'a>(
-    found: &mut Vec<(&'static str, &'a str, Path)>,
+fn push_reference<'a>(
+    found: &mut Vec<(&'static str, &'a str, FieldPath)>,
     value: &'a Value,
-    at: &Path,
+    at: &FieldPath,
     key: &'static str,
     kind: &'static str,
     name: &'static str,
@@ -194,11 +196,11 @@ fn take<'a>(
     if let Some(reference) = value.get(key).filter(|r| r["optional"] != true)
         && let Some(text) = reference[name].as_str()
     {
-        found.push((kind, text, at.then(key).then(name)));
+        found.push((kind, text, at.child(key).child(name)));
     }
 }
 
-fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+fn array_at<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -209,10 +211,10 @@ mod tests {
     #[test]
     fn a_hash_or_a_prefix_is_seen() {
         for other in ["agent-6ft88t2625", "acme-agent-6ft88t2625", "acme-agent"] {
-            assert!(is_stem("agent", other), "{other}");
+            assert!(is_original_name("agent", other), "{other}");
         }
         for other in ["agent", "agents", "agent-config", "myagent", "agent-6ft88t262x"] {
-            assert!(!is_stem("agent", other), "{other}");
+            assert!(!is_original_name("agent", other), "{other}");
         }
     }
 }

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 /// What the unindented lines of a document say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scan<'a> {
+pub(super) enum ObjectScan<'a> {
     /// Nothing but blank lines and comments.
     Blank,
     /// A block mapping whose keys are plain words; holds `apiVersion` and `kind` where they are written.
@@ -21,8 +21,8 @@ pub(super) enum Scan<'a> {
 }
 
 /// Looks at the unindented lines of one document.
-pub(super) fn scan(text: &str) -> Scan<'_> {
-    let lines = Lines { rest: text.trim_start_matches('\u{feff}') };
+pub(super) fn scan_object(text: &str) -> ObjectScan<'_> {
+    let lines = LineIter { rest: text.trim_start_matches('\u{feff}') };
     let (mut api_version, mut kind) = (None, None);
     let mut is_blank = true;
     // A scalar may go on in the next line, if that is indented.
@@ -38,11 +38,11 @@ pub(super) fn scan(text: &str) -> Scan<'_> {
                     continue;
                 }
                 if is_blank || awaits_next_key {
-                    return Scan::Unclear;
+                    return ObjectScan::Unclear;
                 }
                 continue;
             }
-            Some(b'-') if is_start && is_marker(line) => {
+            Some(b'-') if is_start && is_document_marker(line) => {
                 is_start = false;
                 continue;
             }
@@ -51,7 +51,7 @@ pub(super) fn scan(text: &str) -> Scan<'_> {
             Some(_) => {}
         }
         (is_start, is_blank) = (false, false);
-        let Some((key, value)) = key_line(line) else { return Scan::Unclear };
+        let Some((key, value)) = split_key(line) else { return ObjectScan::Unclear };
         let place = match key {
             "apiVersion" => &mut api_version,
             "kind" => &mut kind,
@@ -62,18 +62,18 @@ pub(super) fn scan(text: &str) -> Scan<'_> {
         };
         match plain_word(value) {
             Some(word) if place.is_none() => *place = Some(word),
-            _ => return Scan::Unclear,
+            _ => return ObjectScan::Unclear,
         }
         awaits_next_key = true;
     }
-    if is_blank { Scan::Blank } else { Scan::Mapping { api_version, kind } }
+    if is_blank { ObjectScan::Blank } else { ObjectScan::Mapping { api_version, kind } }
 }
 
-struct Lines<'a> {
+struct LineIter<'a> {
     rest: &'a str,
 }
 
-impl<'a> Iterator for Lines<'a> {
+impl<'a> Iterator for LineIter<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
@@ -90,7 +90,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// `---`, alone or with a comment.
-fn is_marker(line: &str) -> bool {
+fn is_document_marker(line: &str) -> bool {
     line.strip_prefix("---").is_some_and(|rest| {
         let rest = rest.trim();
         rest.is_empty() || rest.starts_with('#')
@@ -98,7 +98,7 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// Splits `key: value` where the key is a plain word.
-fn key_line(line: &str) -> Option<(&str, &str)> {
+fn split_key(line: &str) -> Option<(&str, &str)> {
     let end = line.bytes().position(|b| !(b.is_ascii_alphanumeric() || b"_-./".contains(&b)))?;
     let (key, rest) = line.split_at(end);
     let value = rest.strip_prefix(':')?;
@@ -127,23 +127,23 @@ fn plain_word(value: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn mapping<'a>(api_version: &'a str, kind: &'a str) -> Scan<'a> {
-        Scan::Mapping { api_version: Some(api_version), kind: Some(kind) }
+    fn mapping<'a>(api_version: &'a str, kind: &'a str) -> ObjectScan<'a> {
+        ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) }
     }
 
     #[test]
     fn plain_documents_are_certain() {
-        assert_eq!(scan("apiVersion: v1\nkind: Pod\n"), mapping("v1", "Pod"));
+        assert_eq!(scan_object("apiVersion: v1\nkind: Pod\n"), mapping("v1", "Pod"));
         assert_eq!(
-            scan("\u{feff}--- # x\r\napiVersion: \"v1\" # y\r\nkind: 'Pod'\r\nspec:\r\n- a\r\n"),
+            scan_object("\u{feff}--- # x\r\napiVersion: \"v1\" # y\r\nkind: 'Pod'\r\nspec:\r\n- a\r\n"),
             mapping("v1", "Pod")
         );
         assert_eq!(
-            scan("metadata:\n  kind: x\nkind: Pod\n\n# c\napiVersion: apps/v1"),
+            scan_object("metadata:\n  kind: x\nkind: Pod\n\n# c\napiVersion: apps/v1"),
             mapping("apps/v1", "Pod")
         );
-        assert_eq!(scan("---\n# only\n\n   \n"), Scan::Blank);
-        assert_eq!(scan("a: 1\n"), Scan::Mapping { api_version: None, kind: None });
+        assert_eq!(scan_object("---\n# only\n\n   \n"), ObjectScan::Blank);
+        assert_eq!(scan_object("a: 1\n"), ObjectScan::Mapping { api_version: None, kind: None });
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             "- kind: Pod\n",
             "...\nkind: Pod\n",
         ] {
-            assert_eq!(scan(text), Scan::Unclear, "{text:?}");
+            assert_eq!(scan_object(text), ObjectScan::Unclear, "{text:?}");
         }
     }
 }

@@ -1,183 +1,212 @@
 //! What does a commit of a rollout say? A subject for people, a body that lists what moves, trailers for machines.
 
-use super::wording::Wording;
-use super::{Live, Rollout};
-use crate::diag::counted;
-use crate::git::{Commit, Id, trailer};
-use crate::model::ledger::{Ledger, Name, name_text};
-use crate::plan::how::How;
-use crate::plan::removal::Removal;
-use crate::plan::report::title;
-use crate::plan::{Batch, Move, Step, digest};
+use super::summary::RolloutSummary;
+use super::{DeployBranch, RolloutPlan};
+use crate::diagnostics::pluralize;
+use crate::git::{Commit, ObjectId, trailer};
+use crate::model::ledger::{Ledger, RevisionName, revision_text};
+use crate::rollout::removal::SidecarRemoval;
+use crate::rollout::report::workload_title;
+use crate::rollout::update_method::UpdateMethod;
+use crate::rollout::{Batch, RolloutStep, WorkloadUpdate, approval_digest};
 
 /// Workloads that a message lists; the commit's own diff has all of them.
-const LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// The keys of trailers and their values.
-pub(super) type Trailers = Vec<(&'static str, String)>;
+pub(super) type TrailerList = Vec<(&'static str, String)>;
 
 /// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
-pub(super) fn message(
-    live: &Live<'_>,
-    rollout: &Rollout<'_>,
+pub(super) fn step_message(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
     before: &Ledger,
-    step: &Step,
+    step: &RolloutStep,
 ) -> Option<String> {
     match step {
-        Step::Open(after) => Some(open(live, rollout, before, after)),
-        Step::Batch(batch) => Some(of_batch(live, rollout, before, batch)),
-        Step::Close(after) => Some(close(live, rollout, before, after)),
-        Step::Resume(after) => Some(resume(live, rollout, before, after)),
-        Step::Rest(_) => None,
+        RolloutStep::Start(after) => Some(start_message(live, rollout, before, after)),
+        RolloutStep::Batch(batch) => Some(batch_message(live, rollout, before, batch)),
+        RolloutStep::Complete(after) => Some(complete_message(live, rollout, before, after)),
+        RolloutStep::Resume(after) => Some(resume_message(live, rollout, before, after)),
+        RolloutStep::Blocked(_) => None,
     }
 }
 
-fn open(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
-    let wording = Wording::of(after);
+fn start_message(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> String {
+    let wording = RolloutSummary::from_ledger(after);
     let first = rollout.batches().next();
     let size = first.map(|b| {
         let (pods, workloads) =
-            (counted(b.matched_pods.into(), "pod"), counted(b.matched_workloads as u64, "workload"));
-        format!("{pods} of {workloads} in {}.", counted(rollout.batches().count() as u64, "batch"))
+            (pluralize(b.matched_pods.into(), "pod"), pluralize(b.matched_workloads as u64, "workload"));
+        format!("{pods} of {workloads} in {}.", pluralize(rollout.batches().count() as u64, "batch"))
     });
-    let removed = Removal::of(&rollout.course, after).map_or_else(String::new, |removal| {
-        format!("The sidecar is removed from {} ({}). ", removal.share(), removal.why)
+    let removed = SidecarRemoval::of(&rollout.context, after).map_or_else(String::new, |removal| {
+        format!("The sidecar is removed from {} ({}). ", removal.share(), removal.cause)
     });
     let mut body = vec![format!(
         "{removed}{} No rendered file changes with this commit.",
         size.unwrap_or_else(|| "No workload has to move.".to_owned())
     )];
-    body.extend(given_up(before));
-    let digest = digest(&rollout.course, after, 0, &[]);
-    let mut trailers = trailers(live, "Open", after);
+    body.extend(superseded_note(before));
+    let digest = approval_digest(&rollout.context, after, 0, &[]);
+    let mut trailers = ledger_trailers(live, "Start", after);
     trailers.push((trailer::PLAN, digest));
     let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
     let what = if is_return { "holds have ended".to_owned() } else { wording.change };
-    trailer::message(&format!("{}: open, {what}", rollout.name()), &body.join("\n"), &trailers)
+    trailer::format_message(&format!("{}: start, {what}", rollout.name()), &body.join("\n"), &trailers)
 }
 
 /// The rollout that another target ends.
-fn given_up(before: &Ledger) -> Option<String> {
-    let target = name_text(before.target.as_ref()?);
+fn superseded_note(before: &Ledger) -> Option<String> {
+    let target = revision_text(before.target.as_ref()?);
     let paused = before.paused.as_ref();
     let paused = paused.map_or_else(String::new, |p| format!(", which was paused: {}", p.reason));
     Some(format!("It takes the place of the rollout to {target} at batch {}{paused}.", before.last_batch()))
 }
 
-fn resume(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
+fn resume_message(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> String {
     let (batch, reason) = before.paused.as_ref().map_or((0, ""), |p| (p.batch, p.reason.as_str()));
     let body = format!("It was paused: {reason}\nNo rendered file changes with this commit.");
-    trailer::message(
+    trailer::format_message(
         &format!("{}: resume at batch {batch}", rollout.name()),
         &body,
-        &trailers(live, "Resume", after),
+        &ledger_trailers(live, "Resume", after),
     )
 }
 
-fn of_batch(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, batch: &Batch) -> String {
-    let wording = Wording::of(before);
+fn batch_message(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    before: &Ledger,
+    batch: &Batch,
+) -> String {
+    let wording = RolloutSummary::from_ledger(before);
     let number = format!("{}/{}", batch.number, rollout.last_batch());
-    let workloads = counted(batch.moves.len() as u64, "workload");
-    let whom = match batch.pods() {
+    let workloads = pluralize(batch.updates.len() as u64, "workload");
+    let whom = match batch.moved_pods() {
         0 => workloads,
-        pods => format!("{} of {workloads}", counted(pods.into(), "pod")),
+        pods => format!("{} of {workloads}", pluralize(pods.into(), "pod")),
     };
     let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
-    let mut trailers = trailers(live, "Batch", before);
+    let mut trailers = ledger_trailers(live, "Batch", before);
     trailers.push((trailer::BATCH, number));
-    trailers.push((trailer::PODS, batch.pods().to_string()));
-    trailers.push((trailer::PLAN, digest(&rollout.course, before, batch.number, &batch.moves)));
-    trailer::message(&subject, &moves(&wording, &before.released, batch), &trailers)
+    trailers.push((trailer::PODS, batch.moved_pods().to_string()));
+    trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, batch.number, &batch.updates)));
+    trailer::format_message(&subject, &update_lines(&wording, &before.released, batch), &trailers)
 }
 
-fn close(live: &Live<'_>, rollout: &Rollout<'_>, before: &Ledger, after: &Ledger) -> String {
-    let wording = Wording::of(before);
+fn complete_message(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> String {
+    let wording = RolloutSummary::from_ledger(before);
     let held: Vec<String> = after
-        .lines
+        .entries
         .iter()
         .filter_map(|(key, line)| {
-            let by = line.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-            Some(format!("{}: held{by}, {}", title(key), line.held.as_deref()?))
+            let by = line.held_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            Some(format!("{}: held{by}, {}", workload_title(key), line.hold_reason.as_deref()?))
         })
         .collect();
-    let mut body = shortened(held);
+    let mut body = truncate_lines(held);
     body.push("No rendered file changes with this commit.".to_owned());
     let number = before.last_batch().saturating_add(1);
-    let mut trailers = trailers(live, "Close", before);
-    trailers.push((trailer::PLAN, digest(&rollout.course, before, number, &[])));
-    let by: Vec<&str> = rollout.course.replaced_by.iter().map(|by| &*by.name).collect();
+    let mut trailers = ledger_trailers(live, "Complete", before);
+    trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, number, &[])));
+    let by: Vec<&str> = rollout.context.replaced_by.iter().map(|by| &*by.name).collect();
     let subject = match &after.released {
-        None if !by.is_empty() => format!("{}: close, replaced by {}", rollout.name(), by.join(", ")),
-        _ => format!("{}: close, {} is released", rollout.name(), wording.target),
+        None if !by.is_empty() => format!("{}: complete, replaced by {}", rollout.name(), by.join(", ")),
+        _ => format!("{}: complete, {} is released", rollout.name(), wording.target),
     };
-    trailer::message(&subject, &body.join("\n"), &trailers)
+    trailer::format_message(&subject, &body.join("\n"), &trailers)
 }
 
 /// One line a workload, and where the rollout stands afterwards.
-fn moves(wording: &Wording, released: &Name, batch: &Batch) -> String {
-    let mut lines = shortened(batch.moves.iter().map(|moved| one(moved, released)).collect());
-    let down = batch.down();
-    let unavailable = match batch.moves.iter().any(|m| m.of.is_none() && m.taking.how != How::NextRun) {
+fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch) -> String {
+    let mut lines = truncate_lines(batch.updates.iter().map(|moved| update_line(moved, released)).collect());
+    let down = batch.max_unavailable_pods();
+    let unavailable = match batch
+        .updates
+        .iter()
+        .any(|m| m.replicas.is_none() && m.behavior.method != UpdateMethod::NextRun)
+    {
         true => "how many are unavailable at once is not known".to_owned(),
         false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),
     };
-    let pods = counted(batch.matched_pods.into(), "pod");
-    lines.push(format!("{} of {pods} {} after this commit; {unavailable}.", batch.updated, wording.state));
+    let pods = pluralize(batch.matched_pods.into(), "pod");
+    lines.push(format!(
+        "{} of {pods} {} after this commit; {unavailable}.",
+        batch.updated_pods, wording.pod_state
+    ));
     lines.join("\n")
 }
 
-fn one(moved: &Move, released: &Name) -> String {
-    let how = moved.taking.how;
-    let what = match (how, moved.of) {
-        (How::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
-        (_, Some(of)) => format!("{} of {}, {}", moved.to, counted(of.into(), "pod"), how.words()),
-        (_, None) => format!("its pods, whose number is not known, {}", how.words()),
+fn update_line(moved: &WorkloadUpdate, released: &RevisionName) -> String {
+    let how = moved.behavior.method;
+    let what = match (how, moved.replicas) {
+        (UpdateMethod::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
+        (_, Some(of)) => {
+            format!("{} of {}, {}", moved.updated_after, pluralize(of.into(), "pod"), how.description())
+        }
+        (_, None) => format!("its pods, whose number is not known, {}", how.description()),
     };
-    let mark = moved.mark(released).map_or_else(String::new, |mark| format!(", {mark}"));
+    let mark = moved.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
     let ended = moved.hold_ended.as_ref();
     let ended = ended.map_or_else(String::new, |day| format!("; its hold ended on {day}"));
-    format!("{}: {what}{mark}{ended}", title(&moved.key))
+    format!("{}: {what}{mark}{ended}", workload_title(&moved.key))
 }
 
-fn shortened(mut lines: Vec<String>) -> Vec<String> {
-    let more = lines.len().saturating_sub(LISTED);
-    lines.truncate(LISTED);
+fn truncate_lines(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MAX_LISTED);
+    lines.truncate(MAX_LISTED);
     if more > 0 {
-        lines.push(format!("and {}", counted(more as u64, "more workload")));
+        lines.push(format!("and {}", pluralize(more as u64, "more workload")));
     }
     lines
 }
 
 /// Returns the message of a render of a commit of the sources.
-pub(super) fn render(source: &Commit) -> String {
+pub(super) fn render_message(source: &Commit) -> String {
     let subject = format!("render {}: {}", source.id.short(), source.subject());
     let mut trailers = source_trailers(source.id);
     trailers.push((trailer::ACTION, "Render".to_owned()));
-    trailer::message(&subject, "", &trailers)
+    trailer::format_message(&subject, "", &trailers)
 }
 
 /// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
-pub(super) fn trailers(live: &Live<'_>, action: &str, ledger: &Ledger) -> Trailers {
+pub(super) fn ledger_trailers(live: &DeployBranch<'_>, action: &str, ledger: &Ledger) -> TrailerList {
     let target = ledger.target.as_ref().unwrap_or(&ledger.released);
     let mut trailers = vec![
         (trailer::ACTION, action.to_owned()),
         (trailer::SIDECAR_SET, ledger.name.to_string()),
-        (trailer::REVISION, name_text(target).to_owned()),
-        (trailer::FROM, name_text(&ledger.released).to_owned()),
+        (trailer::REVISION, revision_text(target).to_owned()),
+        (trailer::FROM, revision_text(&ledger.released).to_owned()),
     ];
-    trailers.extend(of_source(live));
+    trailers.extend(source_trailers_of(live));
     trailers
 }
 
 /// The trailers that say which commit the rendered files come from. On one branch that is the commit's own history,
 /// and a commit's id must not depend on the commit that it was staged on.
-pub fn of_source(live: &Live<'_>) -> Trailers {
+pub fn source_trailers_of(live: &DeployBranch<'_>) -> TrailerList {
     match &live.branches.source {
         Some(_) => source_trailers(live.source.id),
         None => Vec::new(),
     }
 }
 
-fn source_trailers(source: Id) -> Trailers {
+fn source_trailers(source: ObjectId) -> TrailerList {
     [trailer::REFERENCE_COMMIT, trailer::SOURCE].map(|key| (key, source.to_string())).into()
 }

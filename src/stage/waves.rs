@@ -1,17 +1,17 @@
 //! Which clusters come first? A ledger opens when those of earlier waves are closed.
 
-use super::{Live, gather_ledgers};
-use crate::diag::Diagnostic;
-use crate::model::ledger::{Ledger, Name, decode};
+use super::{DeployBranch, gather_ledgers};
+use crate::diagnostics::Diagnostic;
+use crate::model::ledger::{Ledger, RevisionName, decode};
 use crate::read::Input;
 
 /// Says which cluster of an earlier wave has not yet released a content of a SidecarSet; clusters marked away are
 /// not waited for.
-pub fn not_before(
-    live: &Live<'_>,
+pub fn wave_block_reason(
+    live: &DeployBranch<'_>,
     cluster: Option<&str>,
     sidecar_set: &str,
-    source: &Name,
+    source: &RevisionName,
 ) -> Option<String> {
     let clusters = &live.configuration.repository.clusters;
     let wave = |name: &str| clusters.iter().find(|c| c.name == name).and_then(|c| c.wave).unwrap_or(0);
@@ -31,11 +31,11 @@ pub fn not_before(
 ///
 /// # Errors
 /// Some ledger of the cluster cannot be read, and it may be this one.
-fn ledger_of(live: &Live<'_>, cluster: &str, sidecar_set: &str) -> Result<Option<Ledger>, ()> {
-    let (files, mut wrong) = live.configuration.layout.ledgers(live.rendered());
+fn ledger_of(live: &DeployBranch<'_>, cluster: &str, sidecar_set: &str) -> Result<Option<Ledger>, ()> {
+    let (files, mut wrong) = live.configuration.layout.find_ledgers(live.rendered_files());
     let own = files.into_iter().filter(|l| l.cluster.as_deref() == Some(cluster));
     let own: Vec<Input> = own.map(|l| l.input).collect();
-    let (gathered, more) = gather_ledgers(&own, live.rendered());
+    let (gathered, more) = gather_ledgers(&own, live.rendered_files());
     wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
     let mut found = None;
     for (document, path) in &gathered.ledgers {

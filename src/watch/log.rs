@@ -2,7 +2,7 @@
 //!
 //! Other crates speak at warnings only: at `debug` HTTP clients print headers and addresses.
 
-use crate::diag::plain;
+use crate::diagnostics::escape;
 use std::fmt::Debug;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
+pub enum LogFormat {
     /// One JSON object: `timestamp`, `level`, `target`, `message` and the event's fields.
     Json,
     /// For people.
@@ -24,7 +24,7 @@ pub enum Form {
 
 /// How much is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Level {
+pub enum LogVerbosity {
     /// `-q`: only errors.
     Quiet,
     /// What was decided, and warnings.
@@ -34,7 +34,7 @@ pub enum Level {
     Verbose,
 }
 
-impl Level {
+impl LogVerbosity {
     /// Returns the filter of events.
     fn filter(self) -> EnvFilter {
         // The environment is not asked: RUST_LOG would let other crates speak.
@@ -51,26 +51,26 @@ impl Level {
 /// Begins to write; a second call changes nothing.
 ///
 /// Colours are for terminals: `has_colors` says whether there is one that wants them.
-pub fn start(form: Form, level: Level, has_colors: bool) {
+pub fn init_logging(form: LogFormat, level: LogVerbosity, has_colors: bool) {
     let layer = layer(form, has_colors, std::io::stderr);
     // Somebody who has set up a subscriber already, as tests do, keeps it.
     drop(tracing_subscriber::registry().with(layer.with_filter(level.filter())).try_init());
 }
 
-fn layer<W>(form: Form, has_colors: bool, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(form: LogFormat, has_colors: bool, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     match form {
-        Form::Json => fmt::layer()
+        LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
             .with_writer(to)
             .boxed(),
-        Form::Text => fmt::layer()
-            .fmt_fields(debug_fn(field).delimited(" "))
+        LogFormat::Text => fmt::layer()
+            .fmt_fields(debug_fn(write_field).delimited(" "))
             .with_ansi(has_colors)
             .with_target(false)
             .with_writer(to)
@@ -79,9 +79,9 @@ where
 }
 
 /// Writes a field of an event on the line of the event: what servers say may be anything.
-fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let text = format!("{value:?}");
-    let text = plain::line(&text);
+    let text = escape::line(&text);
     match field.name() {
         "message" => write!(writer, "{text}"),
         name => write!(writer, "{name}={text}"),
@@ -95,9 +95,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -107,8 +107,8 @@ mod tests {
         }
     }
 
-    fn written(form: Form, level: Level) -> String {
-        let kept = Kept::default();
+    fn capture_log(form: LogFormat, level: LogVerbosity) -> String {
+        let kept = CapturedOutput::default();
         let to = kept.clone();
         let layer = layer(form, false, move || to.clone());
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level.filter()));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line_with_the_fields_at_its_top() {
-        let text = written(Form::Json, Level::Normal);
+        let text = capture_log(LogFormat::Json, LogVerbosity::Normal);
         let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines.len(), 2, "{text}");
         assert_eq!((&lines[0]["message"], &lines[0]["batch"]), (&"released".into(), &2.into()));
@@ -136,24 +136,25 @@ mod tests {
 
     #[test]
     fn a_line_of_text_stays_one_line() {
-        let kept = Kept::default();
+        let kept = CapturedOutput::default();
         let to = kept.clone();
-        let subscriber = tracing_subscriber::registry().with(layer(Form::Text, false, move || to.clone()));
+        let subscriber =
+            tracing_subscriber::registry().with(layer(LogFormat::Text, false, move || to.clone()));
         tracing::subscriber::with_default(subscriber, || {
             let said = "no\n2026-01-01 INFO released\u{1b}[2J\u{202e}";
             tracing::warn!(failure = %said, list = said, "the server says: {said}");
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(!text.trim_end().contains(plain::is_hidden), "{text}");
+        assert!(!text.trim_end().contains(escape::is_hidden), "{text}");
         assert_eq!(text.matches("no\\n2026-01-01 INFO released\\u001b[2J\\u202e").count(), 2, "{text}");
     }
 
     #[test]
     fn other_crates_are_not_heard_below_warnings() {
-        let text = written(Form::Text, Level::Verbose);
+        let text = capture_log(LogFormat::Text, LogVerbosity::Verbose);
         assert!(text.contains("released sidecar_set=\"log\" batch=2") && text.contains("why"), "{text}");
         assert!(!text.contains("s3cr3t"), "{text}");
-        assert_eq!(written(Form::Text, Level::Quiet).lines().count(), 1);
+        assert_eq!(capture_log(LogFormat::Text, LogVerbosity::Quiet).lines().count(), 1);
     }
 }

@@ -17,21 +17,21 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Which rollout a number is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct Of {
+struct RolloutLabels {
     /// Empty where pillion.yaml names none.
     cluster: String,
     sidecarset: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InState {
+struct PodStateLabels {
     cluster: String,
     sidecarset: String,
     state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decided {
+struct DecisionLabels {
     cluster: String,
     sidecarset: String,
     decision: &'static str,
@@ -39,13 +39,13 @@ struct Decided {
 
 /// What follows from an evaluation: the values of the label `decision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum EvaluationOutcome {
     /// A rollout was opened.
-    Open,
+    Start,
     /// A batch was released.
     Batch,
     /// A rollout was closed.
-    Close,
+    Complete,
     /// It was paused.
     Pause,
     /// It was turned back.
@@ -53,56 +53,56 @@ pub enum Decision {
     /// Nothing yet.
     Wait,
     /// There is nothing to be done.
-    Rest,
+    Idle,
     /// Something failed: the next evaluation tries again.
     Retry,
 }
 
-impl Decision {
+impl EvaluationOutcome {
     /// Every one of them.
     pub const ALL: [Self; 8] = [
-        Self::Open,
+        Self::Start,
         Self::Batch,
-        Self::Close,
+        Self::Complete,
         Self::Pause,
         Self::RollBack,
         Self::Wait,
-        Self::Rest,
+        Self::Idle,
         Self::Retry,
     ];
 
     /// Returns the value of the label.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Start => "start",
             Self::Batch => "batch",
-            Self::Close => "close",
+            Self::Complete => "complete",
             Self::Pause => "pause",
             Self::RollBack => "rollback",
             Self::Wait => "wait",
-            Self::Rest => "rest",
+            Self::Idle => "rest",
             Self::Retry => "retry",
         }
     }
 }
 
 /// Pods by what they are: pods that are to carry the target and do not yet, that do and are not ready, that are.
-const STATES: [&str; 3] = ["pending", "unready", "ready"];
+const POD_STATES: [&str; 3] = ["pending", "unready", "ready"];
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    batch: Family<Of, Gauge>,
-    batches: Family<Of, Gauge>,
-    pods: Family<InState, Gauge>,
-    unavailable: Family<Of, Gauge>,
-    not_applied: Family<Of, Gauge>,
-    evaluations: Family<Of, Counter>,
-    decisions: Family<Decided, Counter>,
-    push_conflicts: Family<Of, Counter>,
-    soak_resets: Family<Of, Counter>,
-    last: Arc<LastEvaluations>,
+    batch: Family<RolloutLabels, Gauge>,
+    batches: Family<RolloutLabels, Gauge>,
+    pods: Family<PodStateLabels, Gauge>,
+    unavailable: Family<RolloutLabels, Gauge>,
+    out_of_sync: Family<RolloutLabels, Gauge>,
+    evaluations: Family<RolloutLabels, Counter>,
+    decisions: Family<DecisionLabels, Counter>,
+    push_conflicts: Family<RolloutLabels, Counter>,
+    soak_resets: Family<RolloutLabels, Counter>,
+    last_evaluations: Arc<LastEvaluations>,
 }
 
 impl Default for Metrics {
@@ -114,12 +114,12 @@ impl Default for Metrics {
             batches: Family::default(),
             pods: Family::default(),
             unavailable: Family::default(),
-            not_applied: Family::default(),
+            out_of_sync: Family::default(),
             evaluations: Family::default(),
             decisions: Family::default(),
             push_conflicts: Family::default(),
             soak_resets: Family::default(),
-            last: Arc::default(),
+            last_evaluations: Arc::default(),
         };
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of pillion", version);
@@ -133,13 +133,13 @@ impl Default for Metrics {
         let help = "Pods that use up maxUnavailable";
         registry.register("unavailable_pods", help, made.unavailable.clone());
         let help = "Workloads of released batches that the cluster does not have as git says";
-        registry.register("not_applied_workloads", help, made.not_applied.clone());
+        registry.register("not_applied_workloads", help, made.out_of_sync.clone());
         registry.register("evaluations", "Evaluations that were completed", made.evaluations.clone());
         registry.register("decisions", "What followed from evaluations", made.decisions.clone());
         let help = "Pushes that somebody else was faster than";
         registry.register("push_conflicts", help, made.push_conflicts.clone());
         registry.register("soak_resets", "Soaks that began anew", made.soak_resets.clone());
-        registry.register_collector(Box::new(Arc::clone(&made.last)));
+        registry.register_collector(Box::new(Arc::clone(&made.last_evaluations)));
         made.registry = registry;
         made
     }
@@ -147,13 +147,16 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Returns what is counted of one rollout.
-    pub fn of(&self, cluster: Option<&str>, sidecar_set: &str) -> Series<'_> {
-        let of = Of { cluster: escaped(cluster.unwrap_or_default()), sidecarset: escaped(sidecar_set) };
-        Series { metrics: self, of }
+    pub fn rollout(&self, cluster: Option<&str>, sidecar_set: &str) -> RolloutMetrics<'_> {
+        let of = RolloutLabels {
+            cluster: escape_label(cluster.unwrap_or_default()),
+            sidecarset: escape_label(sidecar_set),
+        };
+        RolloutMetrics { metrics: self, labels: of }
     }
 
     /// Returns everything as text.
-    pub fn text(&self) -> String {
+    pub fn encode_text(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.
         let _ = text::encode(&mut text, &self.registry);
@@ -162,106 +165,110 @@ impl Metrics {
 }
 
 /// Returns a label's value as the text form wants it: prometheus-client 0.24 writes it as it is.
-fn escaped(value: &str) -> String {
+fn escape_label(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// What is counted of one rollout.
 #[derive(Debug)]
-pub struct Series<'a> {
+pub struct RolloutMetrics<'a> {
     metrics: &'a Metrics,
-    of: Of,
+    labels: RolloutLabels,
 }
 
-impl Series<'_> {
+impl RolloutMetrics<'_> {
     /// Says where it stands: the batch that was released last (0: none), of how many.
-    pub fn stands_at(&self, batch: u32, batches: u32) {
-        self.metrics.batch.get_or_create(&self.of).set(batch.into());
-        self.metrics.batches.get_or_create(&self.of).set(batches.into());
+    pub fn set_progress(&self, batch: u32, batches: u32) {
+        self.metrics.batch.get_or_create(&self.labels).set(batch.into());
+        self.metrics.batches.get_or_create(&self.labels).set(batches.into());
     }
 
     /// Says how its pods are: how many are to carry the target, do, and are ready with it.
-    pub fn pods(&self, wanted: u32, carrying: u32, ready: u32) {
+    pub fn set_pods(&self, wanted: u32, carrying: u32, ready: u32) {
         let counts = [wanted.saturating_sub(carrying), carrying.saturating_sub(ready), ready];
-        for (state, count) in STATES.into_iter().zip(counts) {
-            self.metrics.pods.get_or_create(&self.in_state(state)).set(count.into());
+        for (state, count) in POD_STATES.into_iter().zip(counts) {
+            self.metrics.pods.get_or_create(&self.pod_state_labels(state)).set(count.into());
         }
     }
 
     /// Says how many pods use up `maxUnavailable`.
-    pub fn unavailable(&self, pods: u32) {
-        self.metrics.unavailable.get_or_create(&self.of).set(pods.into());
+    pub fn set_unavailable(&self, pods: u32) {
+        self.metrics.unavailable.get_or_create(&self.labels).set(pods.into());
     }
 
     /// Says how many workloads are not applied.
-    pub fn not_applied(&self, workloads: u32) {
-        self.metrics.not_applied.get_or_create(&self.of).set(workloads.into());
+    pub fn set_out_of_sync(&self, workloads: u32) {
+        self.metrics.out_of_sync.get_or_create(&self.labels).set(workloads.into());
     }
 
     /// An evaluation was completed.
-    pub fn evaluated(&self, decision: Decision) {
-        self.metrics.evaluations.get_or_create(&self.of).inc();
+    pub fn record_evaluation(&self, decision: EvaluationOutcome) {
+        self.metrics.evaluations.get_or_create(&self.labels).inc();
         // All kinds are there from the first time on: a rate over a series that appears later misses its first step.
-        for kind in Decision::ALL {
-            let counter = self.metrics.decisions.get_or_create_owned(&self.decided(kind));
+        for kind in EvaluationOutcome::ALL {
+            let counter = self.metrics.decisions.get_or_create_owned(&self.decision_labels(kind));
             if kind == decision {
                 counter.inc();
             }
         }
         // They are there from the first time on, too.
-        drop(self.metrics.push_conflicts.get_or_create(&self.of));
-        drop(self.metrics.soak_resets.get_or_create(&self.of));
-        self.metrics.last.set(self.of.clone(), Instant::now());
+        drop(self.metrics.push_conflicts.get_or_create(&self.labels));
+        drop(self.metrics.soak_resets.get_or_create(&self.labels));
+        self.metrics.last_evaluations.set(self.labels.clone(), Instant::now());
     }
 
     /// Somebody else was faster.
-    pub fn push_conflict(&self) {
-        self.metrics.push_conflicts.get_or_create(&self.of).inc();
+    pub fn record_push_conflict(&self) {
+        self.metrics.push_conflicts.get_or_create(&self.labels).inc();
     }
 
     /// A soak began anew.
-    pub fn soak_reset(&self) {
-        self.metrics.soak_resets.get_or_create(&self.of).inc();
+    pub fn record_soak_reset(&self) {
+        self.metrics.soak_resets.get_or_create(&self.labels).inc();
     }
 
     /// It is gone: its numbers are no longer shown.
-    pub fn forget(&self) {
+    pub fn remove(&self) {
         let metrics = self.metrics;
-        for family in [&metrics.batch, &metrics.batches, &metrics.unavailable, &metrics.not_applied] {
-            family.remove(&self.of);
+        for family in [&metrics.batch, &metrics.batches, &metrics.unavailable, &metrics.out_of_sync] {
+            family.remove(&self.labels);
         }
         for family in [&metrics.evaluations, &metrics.push_conflicts, &metrics.soak_resets] {
-            family.remove(&self.of);
+            family.remove(&self.labels);
         }
-        for state in STATES {
-            metrics.pods.remove(&self.in_state(state));
+        for state in POD_STATES {
+            metrics.pods.remove(&self.pod_state_labels(state));
         }
-        for decision in Decision::ALL {
-            metrics.decisions.remove(&self.decided(decision));
+        for decision in EvaluationOutcome::ALL {
+            metrics.decisions.remove(&self.decision_labels(decision));
         }
-        metrics.last.forget(&self.of);
+        metrics.last_evaluations.remove(&self.labels);
     }
 
-    fn in_state(&self, state: &'static str) -> InState {
-        InState { cluster: self.of.cluster.clone(), sidecarset: self.of.sidecarset.clone(), state }
+    fn pod_state_labels(&self, state: &'static str) -> PodStateLabels {
+        PodStateLabels {
+            cluster: self.labels.cluster.clone(),
+            sidecarset: self.labels.sidecarset.clone(),
+            state,
+        }
     }
 
-    fn decided(&self, decision: Decision) -> Decided {
-        let Of { cluster, sidecarset } = self.of.clone();
-        Decided { cluster, sidecarset, decision: decision.name() }
+    fn decision_labels(&self, decision: EvaluationOutcome) -> DecisionLabels {
+        let RolloutLabels { cluster, sidecarset } = self.labels.clone();
+        DecisionLabels { cluster, sidecarset, decision: decision.name() }
     }
 }
 
 /// When each rollout was evaluated last: its age is measured when somebody asks.
 #[derive(Debug, Default)]
-struct LastEvaluations(Mutex<BTreeMap<Of, Instant>>);
+struct LastEvaluations(Mutex<BTreeMap<RolloutLabels, Instant>>);
 
 impl LastEvaluations {
-    fn set(&self, of: Of, at: Instant) {
+    fn set(&self, of: RolloutLabels, at: Instant) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(of, at);
     }
 
-    fn forget(&self, of: &Of) {
+    fn remove(&self, of: &RolloutLabels) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
     }
 }

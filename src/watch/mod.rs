@@ -5,22 +5,22 @@
 pub mod snapshot;
 
 /// What is out, and what its pods must look like.
-pub mod released;
+pub mod expected_state;
 
 /// Are the pods of what is out healthy?
-pub mod judge;
+pub mod health;
 
 /// What follows for one rollout, now?
-pub mod decide;
+pub mod decision;
 
 /// One evaluation of all rollouts.
-pub mod evaluate;
+pub mod evaluation;
 
 /// What an evaluation found and did.
 pub mod report;
 
 /// The loop.
-pub mod run;
+pub mod watch_loop;
 
 /// The long run.
 pub mod service;
@@ -28,31 +28,31 @@ pub mod service;
 /// How a long run ends.
 pub mod signals;
 
-/// What one live head holds, read once.
-pub mod standing;
+/// What one deploy head holds, read once.
+pub mod rollout_set;
 
 /// The world as it is.
-pub mod outside;
+pub mod real_environment;
 
 /// Everything outside the program.
-pub mod world;
+pub mod environment;
 
 pub use crate::model::freeze;
 
 /// Servers asked over HTTP.
-pub mod request;
+pub mod http_client;
 
 /// A check before the next batch.
 pub mod check;
 
 /// Who is told, and how.
-pub mod notify;
+pub mod notifier;
 
 /// Not too many pods a minute.
 pub mod rate;
 
 /// People hear of commits, beside the loop.
-pub mod tell;
+pub mod notifications;
 
 /// Numbers of all rollouts.
 pub mod metrics;
@@ -64,7 +64,7 @@ pub mod serve;
 pub mod log;
 
 /// Pull requests.
-pub mod forge;
+pub mod providers;
 
 /// A cluster, seen as it is now.
 pub mod observe;

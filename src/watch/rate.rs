@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 /// Returns the moment from which on the next batch may begin; None: nothing is in the way.
 ///
 /// `pods` are those that the last batch moved, `began` is when it began in the API server's time.
-pub fn next_at(pods_per_minute: Option<u32>, pods: u32, began: Timestamp) -> Option<Timestamp> {
+pub fn next_batch_at(pods_per_minute: Option<u32>, pods: u32, began: Timestamp) -> Option<Timestamp> {
     let rate = i64::from(pods_per_minute?.max(1));
     // Rounded up: a moment too late is within the bound, one too early is not.
     let milliseconds = (i64::from(pods) * 60_000 + rate - 1) / rate;
@@ -23,7 +23,7 @@ mod tests {
 
     fn seconds(rate: Option<u32>, pods: u32) -> Option<f64> {
         let began: Timestamp = "2026-06-19T15:00:00Z".parse().unwrap();
-        next_at(rate, pods, began).map(|at| at.duration_since(began).as_secs_f64())
+        next_batch_at(rate, pods, began).map(|at| at.duration_since(began).as_secs_f64())
     }
 
     #[test]
@@ -39,6 +39,6 @@ mod tests {
         assert_eq!(seconds(None, 50), None);
         assert_eq!(seconds(Some(10), 0), None);
         let began: Timestamp = "2026-06-19T15:00:00Z".parse().unwrap();
-        assert_eq!(next_at(Some(1), u32::MAX, began), Some(Timestamp::MAX), "8,166 years hold it up");
+        assert_eq!(next_batch_at(Some(1), u32::MAX, began), Some(Timestamp::MAX), "8,166 years hold it up");
     }
 }

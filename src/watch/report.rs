@@ -1,32 +1,32 @@
 //! What an evaluation found and did: for logs, metrics, `status --watch` and exit codes.
 
-use super::decide::{Decided, Decision};
-use super::evaluate::Looked;
-use super::judge::{Health, Judgement};
-use super::standing::Watched;
-use crate::diag::plain;
-use crate::git::Id;
-use crate::model::ledger::name_text;
-use crate::plan::Step;
+use super::decision::{ExplainedDecision, WatchDecision};
+use super::evaluation::RolloutObservation;
+use super::health::{HealthReport, HealthStatus};
+use super::rollout_set::WatchedRollout;
+use crate::diagnostics::escape;
+use crate::git::ObjectId;
+use crate::model::ledger::revision_text;
+use crate::rollout::RolloutStep;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// What an evaluation found and did.
 #[derive(Debug, Clone)]
-pub struct Report {
-    /// The live head that was looked at.
-    pub head: Id,
+pub struct EvaluationReport {
+    /// The deploy head that was looked at.
+    pub head: ObjectId,
     /// The clock of the API server that was asked last; None: none has answered.
     pub now: Option<Timestamp>,
     /// Each rollout, by cluster and name.
-    pub items: Vec<Item>,
-    /// The live branch has moved: by this evaluation, or by somebody else in its course.
-    pub moved: bool,
+    pub rollouts: Vec<RolloutReport>,
+    /// The deploy branch has moved: by this evaluation, or by somebody else in its course.
+    pub head_moved: bool,
 }
 
 /// One rollout.
 #[derive(Debug, Clone)]
-pub struct Item {
+pub struct RolloutReport {
     /// The cluster, where pillion.yaml names some.
     pub cluster: Option<String>,
     /// The SidecarSet.
@@ -50,83 +50,87 @@ pub struct Item {
     /// The moment at which it may be another decision although nothing happens.
     pub changes_at: Option<Timestamp>,
     /// What the judge says of what is out; None: nothing certain is known.
-    pub judgement: Option<Judgement>,
+    pub health: Option<HealthReport>,
     /// The commit that was released, and its subject.
-    pub released: Option<(Id, String)>,
+    pub released_commit: Option<(ObjectId, String)>,
     /// Where it is now.
-    pub place: Option<String>,
+    pub pushed_to: Option<String>,
     /// The commit is proposed, and waits for a person.
     pub is_proposed: bool,
     /// Somebody else was faster with a push.
-    pub is_late: bool,
+    pub is_push_conflict: bool,
 }
 
-impl Report {
-    pub(super) fn new(head: Id) -> Self {
-        Self { head, now: None, items: Vec::new(), moved: false }
+impl EvaluationReport {
+    pub(super) fn new(head: ObjectId) -> Self {
+        Self { head, now: None, rollouts: Vec::new(), head_moved: false }
     }
 
     /// Returns the next moment at which something may change although nothing happens.
     pub fn changes_at(&self) -> Option<Timestamp> {
-        self.items.iter().filter_map(|i| i.changes_at).min()
+        self.rollouts.iter().filter_map(|i| i.changes_at).min()
     }
 
     /// Returns a document with `apiVersion` and `kind`.
-    pub fn json(&self) -> Value {
-        let items: Vec<Value> = self.items.iter().map(Item::json).collect();
+    pub fn to_json(&self) -> Value {
+        let items: Vec<Value> = self.rollouts.iter().map(RolloutReport::to_json).collect();
         json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Evaluation", "head": self.head.to_string(), "items": items})
     }
 }
 
-impl Item {
-    pub(super) fn new(watched: &Watched<'_>, looked: &Looked<'_>, decided: &Decided) -> Self {
+impl RolloutReport {
+    pub(super) fn new(
+        watched: &WatchedRollout<'_>,
+        looked: &RolloutObservation<'_>,
+        decided: &ExplainedDecision,
+    ) -> Self {
         let ledger = &watched.rollout.ledger;
         Self {
             cluster: watched.cluster.clone(),
             sidecar_set: watched.name().to_owned(),
-            state: state(watched),
-            from: name_text(&ledger.released).to_owned(),
-            to: ledger.target.as_ref().map(|t| name_text(t).to_owned()),
+            state: rollout_state(watched),
+            from: revision_text(&ledger.released).to_owned(),
+            to: ledger.target.as_ref().map(|t| revision_text(t).to_owned()),
             batch: ledger.last_batch(),
             batches: watched.rollout.last_batch(),
             decision: match &decided.decision {
-                Decision::Advance => "Advance",
-                Decision::Pause(_) => "Pause",
-                Decision::RollBack(_) => "RollBack",
-                Decision::Wait => "Wait",
-                Decision::Rest => "Rest",
+                WatchDecision::Advance => "Advance",
+                WatchDecision::Pause(_) => "Pause",
+                WatchDecision::RollBack(_) => "RollBack",
+                WatchDecision::Wait => "Wait",
+                WatchDecision::Idle => "Rest",
             },
             step: match watched.rollout.steps.first() {
-                Some(Step::Open(_)) => "Open",
-                Some(Step::Batch(_)) => "Batch",
-                Some(Step::Close(_)) => "Close",
-                Some(Step::Rest(_) | Step::Resume(_)) | None => "Rest",
+                Some(RolloutStep::Start(_)) => "Open",
+                Some(RolloutStep::Batch(_)) => "Batch",
+                Some(RolloutStep::Complete(_)) => "Close",
+                Some(RolloutStep::Blocked(_) | RolloutStep::Resume(_)) | None => "Rest",
             },
-            reasons: decided.reasons.iter().map(|r| plain::line(r).into_owned()).collect(),
+            reasons: decided.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
             changes_at: decided.changes_at,
-            judgement: looked.judgement.clone(),
-            released: None,
-            place: None,
+            health: looked.health.clone(),
+            released_commit: None,
+            pushed_to: None,
             is_proposed: false,
-            is_late: false,
+            is_push_conflict: false,
         }
     }
 
     /// Tells whether nothing is left to be done, or nothing has begun.
-    pub fn is_at_rest(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.decision == "Rest" && self.state != "Paused"
     }
 
-    fn json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let workloads: Vec<Value> = self
-            .judgement
+            .health
             .iter()
             .flat_map(|j| &j.workloads)
             .map(|w| {
                 json!({
-                    "workload": &*w.key, "batch": w.batch, "health": health(w.health), "wanted": w.wanted,
-                    "carrying": w.carrying, "ready": w.ready, "reasons": w.reasons,
-                    "evidence": w.evidence.iter().map(super::judge::Evidence::json).collect::<Vec<_>>(),
+                    "workload": &*w.key, "batch": w.batch, "health": health_name(w.status), "wanted": w.desired,
+                    "carrying": w.updated, "ready": w.ready, "reasons": w.reasons,
+                    "evidence": w.evidence.iter().map(super::health::HealthEvidence::to_json).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -141,7 +145,7 @@ impl Item {
             "decision": self.decision,
             "reasons": self.reasons,
             "changesAt": self.changes_at.map(|t| t.to_string()),
-            "commit": self.released.as_ref().map(|(id, _)| id.to_string()),
+            "commit": self.released_commit.as_ref().map(|(id, _)| id.to_string()),
             "proposed": self.is_proposed,
             "workloads": workloads,
         })
@@ -149,27 +153,27 @@ impl Item {
 }
 
 /// The name of a health in data.
-pub fn health(health: Health) -> &'static str {
+pub fn health_name(health: HealthStatus) -> &'static str {
     match health {
-        Health::NotApplied => "NotApplied",
-        Health::Progressing => "Progressing",
-        Health::OnHold => "OnHold",
-        Health::Disturbed => "Disturbed",
-        Health::Soaking { .. } => "Soaking",
-        Health::Healthy => "Healthy",
-        Health::NoEvidence => "NoEvidence",
-        Health::Failing(_) => "Failing",
-        Health::Stalled => "Stalled",
+        HealthStatus::OutOfSync => "NotApplied",
+        HealthStatus::Progressing => "Progressing",
+        HealthStatus::Suspended => "OnHold",
+        HealthStatus::Disrupted => "Disturbed",
+        HealthStatus::Soaking { .. } => "Soaking",
+        HealthStatus::Healthy => "Healthy",
+        HealthStatus::Unknown => "NoEvidence",
+        HealthStatus::Degraded(_) => "Failing",
+        HealthStatus::Stalled => "Stalled",
     }
 }
 
-fn state(watched: &Watched<'_>) -> &'static str {
+fn rollout_state(watched: &WatchedRollout<'_>) -> &'static str {
     let ledger = &watched.rollout.ledger;
     match (&ledger.target, &ledger.paused, watched.rollout.steps.first()) {
         (_, Some(_), _) => "Paused",
         (Some(target), None, _) if *target == ledger.released => "RollingBack",
         (Some(_), None, _) => "Open",
-        (None, None, Some(Step::Rest(crate::plan::Rest::Done)) | None) => "Released",
+        (None, None, Some(RolloutStep::Blocked(crate::rollout::BlockedReason::Done)) | None) => "Released",
         (None, None, _) => "NotStaged",
     }
 }

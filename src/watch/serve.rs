@@ -17,24 +17,24 @@ use tokio::sync::oneshot;
 
 /// Whether evaluations are completed.
 #[derive(Debug)]
-pub struct Health {
+pub struct Liveness {
     limit: Duration,
     started: Instant,
     last: Mutex<Option<Instant>>,
 }
 
-impl Health {
+impl Liveness {
     /// Begins now; it is healthy as long as an evaluation was completed within `limit`, or since the beginning.
     pub fn new(limit: Duration) -> Self {
         Self { limit, started: Instant::now(), last: Mutex::new(None) }
     }
 
     /// An evaluation was completed.
-    pub fn completed(&self) {
-        self.complete_at(Instant::now());
+    pub fn record_evaluation(&self) {
+        self.record_evaluation_at(Instant::now());
     }
 
-    fn complete_at(&self, now: Instant) {
+    fn record_evaluation_at(&self, now: Instant) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
@@ -52,21 +52,21 @@ impl Health {
 
 /// A server of health and metrics. It ends when it is dropped.
 #[derive(Debug)]
-pub struct Server {
+pub struct StatusServer {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// How long answers that have begun may take when the server ends.
-const GRACE: Duration = Duration::from_millis(200);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
-impl Server {
+impl StatusServer {
     /// Serves `/metrics`, `/healthz` and `/readyz`, on a thread of its own.
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub fn start(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) -> io::Result<Self> {
+    pub fn start(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Liveness>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| {
             let what = format!("{address} cannot be listened on ({error}): write a free address");
@@ -84,7 +84,7 @@ impl Server {
             let served = axum::serve(listener, routes(metrics, health)).with_graceful_shutdown(signal);
             let patience = async move {
                 drop(ended.await);
-                tokio::time::sleep(GRACE).await;
+                tokio::time::sleep(SHUTDOWN_GRACE).await;
             };
             // Connections that somebody keeps open do not keep the watcher.
             tokio::select! { _ = served => {}, () = patience => {} }
@@ -102,10 +102,10 @@ impl Server {
 
     /// Ends it: no new connections, and those that are open end at once.
     pub fn stop(mut self) {
-        self.end();
+        self.shut_down();
     }
 
-    fn end(&mut self) {
+    fn shut_down(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A panic there was printed there.
@@ -114,21 +114,21 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for StatusServer {
     fn drop(&mut self) {
-        self.end();
+        self.shut_down();
     }
 }
 
-fn routes(metrics: Arc<Metrics>, health: Arc<Health>) -> Router {
+fn routes(metrics: Arc<Metrics>, health: Arc<Liveness>) -> Router {
     let ready = Arc::clone(&health);
     Router::new()
-        .route("/metrics", get(async move || ([(CONTENT_TYPE_HEADER, CONTENT_TYPE)], metrics.text())))
+        .route("/metrics", get(async move || ([(CONTENT_TYPE_HEADER, CONTENT_TYPE)], metrics.encode_text())))
         .route("/healthz", get(async move || healthz(&health, Instant::now())))
         .route("/readyz", get(async move || readyz(&ready)))
 }
 
-fn healthz(health: &Health, now: Instant) -> (StatusCode, String) {
+fn healthz(health: &Liveness, now: Instant) -> (StatusCode, String) {
     match health.overdue(now) {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(age) => {
@@ -142,7 +142,7 @@ fn healthz(health: &Health, now: Instant) -> (StatusCode, String) {
     }
 }
 
-fn readyz(health: &Health) -> (StatusCode, &'static str) {
+fn readyz(health: &Liveness) -> (StatusCode, &'static str) {
     if health.is_ready() {
         (StatusCode::OK, "ok\n")
     } else {
@@ -156,12 +156,12 @@ mod tests {
 
     #[test]
     fn health_is_an_evaluation_within_the_limit() {
-        let health = Health::new(Duration::from_secs(60));
+        let health = Liveness::new(Duration::from_secs(60));
         let later = |seconds| health.started + Duration::from_secs(seconds);
         assert_eq!(health.overdue(later(60)), None, "it has just begun");
         assert_eq!(health.overdue(later(61)), Some(Duration::from_secs(61)));
         assert!(!health.is_ready());
-        health.complete_at(later(100));
+        health.record_evaluation_at(later(100));
         assert!(health.is_ready());
         assert_eq!(healthz(&health, later(160)).0, StatusCode::OK);
         let (status, said) = healthz(&health, later(175));

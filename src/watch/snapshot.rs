@@ -1,8 +1,8 @@
 //! What a cluster looks like at one moment: workloads and pods, as far as a rollout asks. Plain data.
 //!
-//! Times are those of the API server: [`Snapshot::now`] is its clock, everything else is what objects say.
+//! Times are those of the API server: `Snapshot::now` is its clock, everything else is what objects say.
 
-use crate::model::workload::Kind;
+use crate::model::workload::WorkloadKind;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -14,12 +14,12 @@ pub struct Snapshot {
     /// The API server's clock, when all of the cluster was seen last.
     pub now: Timestamp,
     /// The workloads that are there, by `KIND[.GROUP]/NAMESPACE/NAME`.
-    pub workloads: BTreeMap<Arc<str>, Workload>,
+    pub workloads: BTreeMap<Arc<str>, LiveWorkload>,
 }
 
 /// A workload as the cluster has it, with its pods.
 #[derive(Debug, Clone, Default)]
-pub struct Workload {
+pub struct LiveWorkload {
     /// `metadata.generation`; 0 where the object has none.
     pub generation: i64,
     /// `status.observedGeneration`; None: the controller writes none.
@@ -32,11 +32,11 @@ pub struct Workload {
     /// The value at the path of the kind's own partition, as JSON; None: there is none.
     pub partition: Option<Arc<RawValue>>,
     /// Its pods follow its template only when a person does something: `spec.paused` and its like, or `OnDelete`.
-    pub waits_for_person: bool,
+    pub is_update_manual: bool,
     /// `spec.progressDeadlineSeconds`.
     pub progress_deadline: Option<u32>,
     /// `spec.minReadySeconds`.
-    pub min_ready: u32,
+    pub min_ready_seconds: u32,
     /// What pods of the present template are labelled with: the ReplicaSet's `pod-template-hash`,
     /// `status.updateRevision`, or the hash of the newest ControllerRevision. None: not known (yet).
     pub update_revision: Option<Arc<str>>,
@@ -45,16 +45,16 @@ pub struct Workload {
     pub revision_created: Option<Timestamp>,
     /// When somebody last wrote its spec: the newest `time` of `metadata.managedFields` without a `subresource`. None:
     /// not known.
-    pub changed: Option<Timestamp>,
+    pub spec_changed: Option<Timestamp>,
     /// Conditions that say why no pods come: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's `Degraded`.
-    pub complaints: Vec<Complaint>,
+    pub conditions: Vec<WorkloadCondition>,
     /// Its pods, by name: those of ReplicaSets and other workloads in between too.
-    pub pods: BTreeMap<Arc<str>, Pod>,
+    pub pods: BTreeMap<Arc<str>, LivePod>,
 }
 
 /// A condition of a workload that says what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
+pub struct WorkloadCondition {
     /// `type`.
     pub kind: Arc<str>,
     /// `reason`.
@@ -67,41 +67,41 @@ pub struct Complaint {
 
 /// A pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pod {
+pub struct LivePod {
     /// `metadata.uid`.
     pub uid: Arc<str>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
     /// `metadata.deletionTimestamp`: when it is to be gone.
-    pub deleted: Option<Timestamp>,
+    pub deletion_time: Option<Timestamp>,
     /// When its containers were last changed in place: `updateTimestamp` of `apps.kruise.io/inplace-update-state`, or
     /// the newest `time` of `metadata.managedFields` without a `subresource` that is later than its creation. None:
     /// never, or not known.
-    pub changed: Option<Timestamp>,
+    pub updated_in_place: Option<Timestamp>,
     /// `metadata.generation` is newer than `status.observedGeneration`: the kubelet has not seen the last change.
-    pub is_unseen: bool,
+    pub is_update_unobserved: bool,
     /// What its controller labelled it with: `pod-template-hash`, `controller-revision-hash` and their like.
     pub revision: Option<Arc<str>>,
     /// `spec.nodeName` is set.
     pub is_scheduled: bool,
     /// `status.phase`.
-    pub phase: Phase,
+    pub phase: PodPhase,
     /// `status.reason` (`Evicted`, `NodeLost`).
     pub reason: Option<Arc<str>>,
     /// The condition `Ready`.
-    pub ready: Condition,
+    pub ready: LivePodCondition,
     /// The condition `PodScheduled`.
-    pub scheduled: Condition,
+    pub scheduled: LivePodCondition,
     /// The reason of the condition `DisruptionTarget`, where it is True: the pod goes for reasons of the node.
     pub disruption: Option<Arc<str>>,
     /// Containers and native sidecars; and plain init containers, in the order of the pod.
-    pub containers: Vec<Container>,
+    pub containers: Vec<LiveContainer>,
 }
 
 /// `status.phase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "Kubernetes' own words")]
-pub enum Phase {
+pub enum PodPhase {
     #[default]
     Pending,
     Running,
@@ -112,9 +112,9 @@ pub enum Phase {
 
 /// One condition of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Condition {
+pub struct LivePodCondition {
     /// `status` is `True`.
-    pub holds: bool,
+    pub is_true: bool,
     /// `lastTransitionTime`.
     pub since: Option<Timestamp>,
     /// `reason`.
@@ -125,7 +125,7 @@ pub struct Condition {
 
 /// What a container is to its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
+pub enum ContainerRole {
     /// One of `containers`.
     #[default]
     Main,
@@ -137,11 +137,11 @@ pub enum Role {
 
 /// A container of a pod: what is asked for, and its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Container {
+pub struct LiveContainer {
     /// `name`.
     pub name: Arc<str>,
     /// What it is.
-    pub role: Role,
+    pub role: ContainerRole,
     /// `spec`'s image.
     pub image: Arc<str>,
     /// `status`' image; None: there is no status yet.
@@ -150,23 +150,23 @@ pub struct Container {
     pub image_id: Option<Arc<str>>,
     /// `imageID` before the last update in place, where Kruise has written it down
     /// (`apps.kruise.io/inplace-update-state`).
-    pub image_id_before: Option<Arc<str>>,
+    pub previous_image_id: Option<Arc<str>>,
     /// `ready`.
     pub is_ready: bool,
     /// `restartCount`.
     pub restarts: u32,
     /// `state`.
-    pub state: State,
+    pub state: ContainerState,
     /// `lastState.terminated`.
-    pub last_end: Option<End>,
+    pub last_termination: Option<ContainerTermination>,
 }
 
 /// `state` of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum State {
+pub enum ContainerState {
     /// Nothing is known yet.
     #[default]
-    None,
+    Unknown,
     /// `waiting`.
     Waiting {
         /// `reason`.
@@ -180,27 +180,27 @@ pub enum State {
         since: Option<Timestamp>,
     },
     /// `terminated`.
-    Terminated(End),
+    Terminated(ContainerTermination),
 }
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub struct ContainerTermination {
     /// `exitCode`.
     pub exit_code: i32,
     /// `reason` (`OOMKilled`, `Error`).
     pub reason: Arc<str>,
     /// `startedAt`.
-    pub started: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// `finishedAt`.
-    pub finished: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
 }
 
 /// Which workloads are looked at.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct ObservationScope {
     /// Kinds with a pod template, those of pillion.yaml too.
-    pub kinds: Vec<Arc<Kind>>,
+    pub kinds: Vec<Arc<WorkloadKind>>,
     /// Namespaces; empty: all.
     pub namespaces: Vec<Arc<str>>,
 }

@@ -1,55 +1,56 @@
 //! A folder of rendered files: written beside and renamed, without what is no longer made, and never anything
 //! that pillion did not write.
 
-use super::Failure;
-use crate::confine::{self, Changes, Failed, Place, Refusal, unusable_name};
-use crate::diag::{Code, Diagnostic, Label};
-use crate::model::file_list::{self, slashes};
+use super::Error;
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::file_list::{self, to_slash};
+use crate::sandbox::{self, AccessError, FileChangeError, FileTransaction, SandboxPath, check_file_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The most bytes of a rendered file that are read: 512 MiB, as of a manifest.
-const MAX_FILE: u64 = 512 << 20;
+const MAX_RENDERED_BYTES: u64 = 512 << 20;
 /// The most bytes of a list: 64 MiB, half a million files.
-const MAX_LIST: u64 = 64 << 20;
+const MAX_LIST_BYTES: u64 = 64 << 20;
 
 /// A folder that holds rendered files, and the new state it is to have.
 #[derive(Debug)]
-pub struct Folder {
+pub struct OutputFolder {
     /// As the user names it.
     name: PathBuf,
     /// Nothing below it is reached through a symbolic link.
-    place: Place,
+    root: SandboxPath,
     /// What pillion wrote earlier.
-    known: BTreeSet<String>,
+    previous_files: BTreeSet<String>,
     /// What there will be.
-    made: BTreeSet<String>,
+    new_files: BTreeSet<String>,
     /// The input that each of these files is made from.
-    inputs: BTreeMap<String, Arc<str>>,
+    input_by_file: BTreeMap<String, Arc<str>>,
     /// The new files, and how many.
-    changes: Changes,
-    written: usize,
+    transaction: FileTransaction,
+    written_count: usize,
 }
 
-impl Folder {
+impl OutputFolder {
     /// Opens a folder, which is called `name`; it need not exist yet.
     ///
     /// # Errors
     /// When it or its list is reached through a symbolic link, or the list is no regular file.
-    pub fn open(name: &Path, place: Place) -> Result<Self, Box<Diagnostic>> {
-        if let Some(link) = place.link() {
-            return Err(Box::new(Refusal::Link(link).diagnostic(&name.to_string_lossy())));
+    pub fn open(name: &Path, place: SandboxPath) -> Result<Self, Box<Diagnostic>> {
+        if let Some(link) = place.find_symlink() {
+            return Err(Box::new(AccessError::Symlink(link).to_diagnostic(&name.to_string_lossy())));
         }
-        let list = read(&place, name, Path::new(file_list::NAME), MAX_LIST)?.unwrap_or_default();
+        let list =
+            read_text(&place, name, Path::new(file_list::FILE_NAME), MAX_LIST_BYTES)?.unwrap_or_default();
         Ok(Self {
             name: name.to_owned(),
-            place,
-            known: file_list::parse(&list),
-            made: BTreeSet::new(),
-            inputs: BTreeMap::new(),
-            changes: Changes::default(),
-            written: 0,
+            root: place,
+            previous_files: file_list::parse(&list),
+            new_files: BTreeSet::new(),
+            input_by_file: BTreeMap::new(),
+            transaction: FileTransaction::default(),
+            written_count: 0,
         })
     }
 
@@ -57,66 +58,66 @@ impl Folder {
     ///
     /// # Errors
     /// When it is reached through a symbolic link, no regular file or too large.
-    pub fn present(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
-        read(&self.place, &self.name, relative, MAX_FILE)
+    pub fn read_current(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
+        read_text(&self.root, &self.name, relative, MAX_RENDERED_BYTES)
     }
 
     /// Takes note that a file belongs to the new state, without writing it.
     ///
     /// # Errors
     /// When another input has the same place, or its name cannot stand in a list.
-    pub fn expect_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
-        if let Some(wrong) = unusable_name(relative) {
+    pub fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
+        if let Some(wrong) = check_file_name(relative) {
             return Err(Box::new(wrong));
         }
-        let name = slashes(relative);
-        if let Some(first) = self.inputs.insert(name.clone(), Arc::clone(input)) {
-            return Err(Box::new(collision(&self.name.join(relative), &first, input)));
+        let name = to_slash(relative);
+        if let Some(first) = self.input_by_file.insert(name.clone(), Arc::clone(input)) {
+            return Err(Box::new(output_collision(&self.name.join(relative), &first, input)));
         }
-        self.made.insert(name);
+        self.new_files.insert(name);
         Ok(())
     }
 
-    /// Takes the new text of a file, made from `input`. Nothing is visible until [`Folder::commit`].
+    /// Takes the new text of a file, made from `input`. Nothing is visible until [`OutputFolder::commit`].
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
-    pub fn put(
+    pub fn write_file(
         &mut self,
         relative: &Path,
         input: &Arc<str>,
         text: &str,
-    ) -> Result<Result<(), Box<Diagnostic>>, Failure> {
-        if let Err(wrong) = self.expect_file(relative, input) {
+    ) -> Result<Result<(), Box<Diagnostic>>, Error> {
+        if let Err(wrong) = self.register_file(relative, input) {
             return Ok(Err(wrong));
         }
-        let name = slashes(relative);
-        let is_known = self.known.contains(&name);
+        let name = to_slash(relative);
+        let is_known = self.previous_files.contains(&name);
         let shown = self.name.join(relative);
-        match self.place.join(relative).read_present(MAX_FILE) {
+        match self.root.join(relative).read_if_exists(MAX_RENDERED_BYTES) {
             Ok(Some(present)) if present == text.as_bytes() => {
                 if !is_known {
                     // It happens to be right, and stays another program's: it is not to be removed one day.
-                    self.made.remove(&name);
+                    self.new_files.remove(&name);
                 }
                 return Ok(Ok(()));
             }
-            Ok(Some(_)) if !is_known => return Ok(Err(Box::new(not_ours(&shown)))),
+            Ok(Some(_)) if !is_known => return Ok(Err(Box::new(unmanaged_file(&shown)))),
             // A link in the place of a file that pillion wrote is replaced, and what it leads to stays.
-            Err(Refusal::Link(link)) if is_known && link == self.place.join(relative).path() => {}
-            Err(refused) if !matches!(refused, Refusal::TooLarge(_)) || !is_known => {
-                return Ok(Err(Box::new(refused.diagnostic(&shown.to_string_lossy()))));
+            Err(AccessError::Symlink(link)) if is_known && link == self.root.join(relative).path() => {}
+            Err(refused) if !matches!(refused, AccessError::TooLarge(_)) || !is_known => {
+                return Ok(Err(Box::new(refused.to_diagnostic(&shown.to_string_lossy()))));
             }
             _ => {}
         }
-        self.written += 1;
-        let put = self.changes.put(&self.place.join(relative), &self.place, text.as_bytes());
-        settled(put, &self.name.join(relative))
+        self.written_count += 1;
+        let put = self.transaction.put(&self.root.join(relative), &self.root, text.as_bytes());
+        separate_access_error(put, &self.name.join(relative))
     }
 
     /// Returns what pillion wrote earlier and makes no longer.
-    pub fn stale(&self) -> impl Iterator<Item = &str> {
-        self.known.difference(&self.made).map(String::as_str)
+    pub fn stale_files(&self) -> impl Iterator<Item = &str> {
+        self.previous_files.difference(&self.new_files).map(String::as_str)
     }
 
     /// Returns what lies in the folder and belongs neither to the new state nor to what pillion wrote earlier; a link or a
@@ -124,26 +125,28 @@ impl Folder {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn foreign(&self) -> Result<Vec<(PathBuf, Option<String>)>, Box<Diagnostic>> {
-        let below = self.place.below();
-        let below = below.map_err(|refused| Box::new(refused.diagnostic(&self.name.to_string_lossy())))?;
+    pub fn foreign_files(&self) -> Result<Vec<(PathBuf, Option<String>)>, Box<Diagnostic>> {
+        let below = self.root.list_files();
+        let below = below.map_err(|refused| Box::new(refused.to_diagnostic(&self.name.to_string_lossy())))?;
         let is_known = |path: &Path| {
-            let name = slashes(path);
-            name == file_list::NAME || self.made.contains(&name) || self.known.contains(&name)
+            let name = to_slash(path);
+            name == file_list::FILE_NAME
+                || self.new_files.contains(&name)
+                || self.previous_files.contains(&name)
         };
         let foreign = below.into_iter().filter(|(path, _)| !is_known(path));
         Ok(foreign
             .map(|(path, is_regular)| {
-                let text = is_regular.then(|| self.present(&path).ok().flatten()).flatten();
+                let text = is_regular.then(|| self.read_current(&path).ok().flatten()).flatten();
                 (path, text)
             })
             .collect())
     }
 
     /// Returns the files of the new state that are there, and that the list does not name.
-    pub fn unlisted(&self) -> impl Iterator<Item = &str> {
-        let unlisted = self.made.difference(&self.known).map(String::as_str);
-        unlisted.filter(|name| matches!(self.present(Path::new(name)), Ok(Some(_))))
+    pub fn unlisted_files(&self) -> impl Iterator<Item = &str> {
+        let unlisted = self.new_files.difference(&self.previous_files).map(String::as_str);
+        unlisted.filter(|name| matches!(self.read_current(Path::new(name)), Ok(Some(_))))
     }
 
     /// Puts every new file in its place, and removes what is no longer made; where one of them fails, nothing is
@@ -151,59 +154,71 @@ impl Folder {
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
-    pub fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Failure> {
-        let stale: Vec<String> = self.stale().map(str::to_owned).collect();
-        let mut changes = Changes::default();
+    pub fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Error> {
+        let stale: Vec<String> = self.stale_files().map(str::to_owned).collect();
+        let mut changes = FileTransaction::default();
         // A run that is killed on the way must not disown what it has written.
-        let both: BTreeSet<String> = self.known.union(&self.made).cloned().collect();
-        let list = self.place.join(Path::new(file_list::NAME));
-        let shown = self.name.join(file_list::NAME);
-        let put_list = |changes: &mut Changes, names: &BTreeSet<String>, present: &BTreeSet<String>| {
+        let both: BTreeSet<String> = self.previous_files.union(&self.new_files).cloned().collect();
+        let list = self.root.join(Path::new(file_list::FILE_NAME));
+        let shown = self.name.join(file_list::FILE_NAME);
+        let put_list = |changes: &mut FileTransaction,
+                        names: &BTreeSet<String>,
+                        present: &BTreeSet<String>| {
             if names == present {
                 return Ok(Ok(()));
             }
-            settled(changes.put(&list, &self.place, file_list::emit(names).as_bytes()), &shown)
+            separate_access_error(changes.put(&list, &self.root, file_list::emit(names).as_bytes()), &shown)
         };
-        if let Err(wrong) = put_list(&mut changes, &both, &self.known)? {
+        if let Err(wrong) = put_list(&mut changes, &both, &self.previous_files)? {
             return Ok(Err(wrong));
         }
-        changes.append(self.changes);
+        changes.append(self.transaction);
         for name in &stale {
-            let removed = changes.remove(&self.place.join(Path::new(name)), &self.place);
-            if let Err(wrong) = settled(removed, &self.name.join(name))? {
+            let removed = changes.remove(&self.root.join(Path::new(name)), &self.root);
+            if let Err(wrong) = separate_access_error(removed, &self.name.join(name))? {
                 return Ok(Err(wrong));
             }
         }
-        if let Err(wrong) = put_list(&mut changes, &self.made, &both)? {
+        if let Err(wrong) = put_list(&mut changes, &self.new_files, &both)? {
             return Ok(Err(wrong));
         }
-        if let Err(wrong) = settled(changes.commit(), &self.name)? {
+        if let Err(wrong) = separate_access_error(changes.commit(), &self.name)? {
             return Ok(Err(wrong));
         }
         for name in &stale {
-            self.place.remove_empty_folders(Path::new(name));
+            self.root.remove_empty_folders(Path::new(name));
         }
-        self.place.remove_leftovers();
-        Place::typed(&self.place.top).remove_leftovers();
-        Ok(Ok((self.written, stale.len())))
+        self.root.remove_stale_files();
+        SandboxPath::from_user_path(&self.root.base).remove_stale_files();
+        Ok(Ok((self.written_count, stale.len())))
     }
 }
 
-fn read(folder: &Place, name: &Path, relative: &Path, most: u64) -> Result<Option<String>, Box<Diagnostic>> {
-    match folder.join(relative).read_present(most) {
+fn read_text(
+    folder: &SandboxPath,
+    name: &Path,
+    relative: &Path,
+    most: u64,
+) -> Result<Option<String>, Box<Diagnostic>> {
+    match folder.join(relative).read_if_exists(most) {
         Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
-        Err(refused) => Err(Box::new(refused.diagnostic(&name.join(relative).to_string_lossy()))),
+        Err(refused) => Err(Box::new(refused.to_diagnostic(&name.join(relative).to_string_lossy()))),
     }
 }
 
 /// Tells what a person can mend in the repository from what the file system refuses.
-fn settled(done: Result<(), Failed>, shown: &Path) -> Result<Result<(), Box<Diagnostic>>, Failure> {
+fn separate_access_error(
+    done: Result<(), FileChangeError>,
+    shown: &Path,
+) -> Result<Result<(), Box<Diagnostic>>, Error> {
     match done {
         Ok(()) => Ok(Ok(())),
-        Err(Failed { why: Refusal::Io(source), path }) => {
-            Err(Failure::Write { path: confine::shown(&path), source })
+        Err(FileChangeError { cause: AccessError::Io(source), path }) => {
+            Err(Error::Write { path: sandbox::display_path(&path), source })
         }
-        Err(Failed { why, .. }) => Ok(Err(Box::new(why.diagnostic(&shown.to_string_lossy())))),
+        Err(FileChangeError { cause: why, .. }) => {
+            Ok(Err(Box::new(why.to_diagnostic(&shown.to_string_lossy()))))
+        }
     }
 }
 
@@ -211,48 +226,50 @@ fn settled(done: Result<(), Failed>, shown: &Path) -> Result<Result<(), Box<Diag
 ///
 /// # Errors
 /// The outer one when the file system fails; the inner one when something is in the way.
-pub fn replace_files(files: &[(Place, String)]) -> Result<Result<(), Box<Diagnostic>>, Failure> {
-    let mut changes = Changes::default();
+pub fn replace_files(files: &[(SandboxPath, String)]) -> Result<Result<(), Box<Diagnostic>>, Error> {
+    let mut changes = FileTransaction::default();
     let mut tops = BTreeSet::new();
     for (place, text) in files {
-        let place = followed(place);
-        let beside = Place::typed(&place.top);
-        if let Err(wrong) = settled(changes.put(&place, &beside, text.as_bytes()), &place.path())? {
+        let place = resolve_symlink(place);
+        let beside = SandboxPath::from_user_path(&place.base);
+        if let Err(wrong) =
+            separate_access_error(changes.put(&place, &beside, text.as_bytes()), &place.path())?
+        {
             return Ok(Err(wrong));
         }
-        tops.insert(place.top.to_path_buf());
+        tops.insert(place.base.to_path_buf());
     }
-    if let Err(wrong) = settled(changes.commit(), Path::new("."))? {
+    if let Err(wrong) = separate_access_error(changes.commit(), Path::new("."))? {
         return Ok(Err(wrong));
     }
     for top in tops {
-        Place::typed(&top).remove_leftovers();
+        SandboxPath::from_user_path(&top).remove_stale_files();
     }
     Ok(Ok(()))
 }
 
 /// Renaming over a link that a person typed would take the link away: what it leads to is replaced.
-fn followed(place: &Place) -> Place {
-    if !place.inner.as_os_str().is_empty() {
+fn resolve_symlink(place: &SandboxPath) -> SandboxPath {
+    if !place.relative.as_os_str().is_empty() {
         return place.clone();
     }
-    let target = place.top.canonicalize().unwrap_or_else(|_| place.top.to_path_buf());
+    let target = place.base.canonicalize().unwrap_or_else(|_| place.base.to_path_buf());
     let parent = target.parent().unwrap_or(Path::new(""));
-    Place { top: parent.into(), inner: target.file_name().map(PathBuf::from).unwrap_or_default() }
+    SandboxPath { base: parent.into(), relative: target.file_name().map(PathBuf::from).unwrap_or_default() }
 }
 
-fn not_ours(path: &Path) -> Diagnostic {
+fn unmanaged_file(path: &Path) -> Diagnostic {
     let message = format!("`{}` is in the way: pillion did not write it", path.display());
-    let list = file_list::NAME;
-    Diagnostic::error(Code::FileNotOurs, message)
-        .at(Label::whole_file(path.to_string_lossy()))
+    let list = file_list::FILE_NAME;
+    Diagnostic::error(Code::UnmanagedFile, message)
+        .at(Span::whole_file(path.to_string_lossy()))
         .help(format!("remove it, or choose another folder; `{list}` in the folder lists what pillion wrote"))
 }
 
-fn collision(path: &Path, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
+fn output_collision(path: &Path, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
     let message = format!("`{first}` and `{second}` would both be written to `{}`", path.display());
     Diagnostic::error(Code::OutputCollision, message)
-        .at(Label::whole_file(second.clone()))
-        .at(Label::whole_file(first.clone()))
+        .at(Span::whole_file(second.clone()))
+        .at(Span::whole_file(first.clone()))
         .help("render their folders one by one, or name a folder that holds both")
 }

@@ -4,13 +4,13 @@ mod diff;
 mod folder;
 mod stream;
 
-pub use diff::{difference, unified};
-pub use folder::{Folder, replace_files};
-pub use stream::Stream;
+pub use diff::{first_difference, unified_diff};
+pub use folder::{OutputFolder, replace_files};
+pub use stream::OutputStream;
 
 /// What went wrong outside the user's manifests.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Error {
     /// A file or folder could not be written.
     #[error("`{path}` cannot be written: {source}")]
     Write {

@@ -1,35 +1,41 @@
 //! Many files become one YAML stream, which is let out only when everything went well.
 
-use super::Failure;
+use super::Error;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 /// Bytes of output of its own that are kept in memory; more goes to an unnamed temporary file.
-const IN_MEMORY: usize = 48 << 20;
+const MAX_IN_MEMORY_BYTES: usize = 48 << 20;
 
 /// Output that is being collected. Texts that somebody else keeps are not copied.
 #[derive(Debug)]
-pub struct Stream<'a> {
-    spilled: Option<BufWriter<File>>,
-    waiting: Vec<Cow<'a, str>>,
-    owned: usize,
+pub struct OutputStream<'a> {
+    spool_file: Option<BufWriter<File>>,
+    pending: Vec<Cow<'a, str>>,
+    owned_bytes: usize,
     is_empty: bool,
-    ends_line: bool,
+    ends_with_newline: bool,
 }
 
-impl Default for Stream<'_> {
+impl Default for OutputStream<'_> {
     fn default() -> Self {
-        Self { spilled: None, waiting: Vec::new(), owned: 0, is_empty: true, ends_line: true }
+        Self {
+            spool_file: None,
+            pending: Vec::new(),
+            owned_bytes: 0,
+            is_empty: true,
+            ends_with_newline: true,
+        }
     }
 }
 
-impl<'a> Stream<'a> {
+impl<'a> OutputStream<'a> {
     /// Adds a file, byte for byte. Between two files a `---` line is put where neither has one.
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Failure> {
+    pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Error> {
         if text.is_empty() {
             // No text is no document.
             return Ok(());
@@ -39,20 +45,20 @@ impl<'a> Stream<'a> {
             if let Some(rest) = text.strip_prefix('\u{feff}') {
                 text = Cow::Owned(rest.to_owned());
             }
-            if !self.ends_line {
-                self.waiting.push(Cow::Borrowed("\n"));
+            if !self.ends_with_newline {
+                self.pending.push(Cow::Borrowed("\n"));
             }
             if !starts_document(&text) {
-                self.waiting.push(Cow::Borrowed("---\n"));
+                self.pending.push(Cow::Borrowed("---\n"));
             }
         }
         self.is_empty = false;
-        self.ends_line = text.ends_with('\n');
+        self.ends_with_newline = text.ends_with('\n');
         if let Cow::Owned(text) = &text {
-            self.owned += text.capacity();
+            self.owned_bytes += text.capacity();
         }
-        self.waiting.push(text);
-        if self.owned > IN_MEMORY { self.spill().map_err(Failure::Spool) } else { Ok(()) }
+        self.pending.push(text);
+        if self.owned_bytes > MAX_IN_MEMORY_BYTES { self.spill().map_err(Error::Spool) } else { Ok(()) }
     }
 
     /// Tells whether nothing was added.
@@ -61,14 +67,14 @@ impl<'a> Stream<'a> {
     }
 
     fn spill(&mut self) -> io::Result<()> {
-        let file = match &mut self.spilled {
+        let file = match &mut self.spool_file {
             Some(file) => file,
-            None => self.spilled.insert(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?)),
+            None => self.spool_file.insert(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?)),
         };
-        for text in self.waiting.drain(..) {
+        for text in self.pending.drain(..) {
             file.write_all(text.as_bytes())?;
         }
-        self.owned = 0;
+        self.owned_bytes = 0;
         Ok(())
     }
 
@@ -76,17 +82,17 @@ impl<'a> Stream<'a> {
     ///
     /// # Errors
     /// When `out` or the temporary file fails.
-    pub fn finish(self, out: &mut dyn Write) -> Result<(), Failure> {
+    pub fn finish(self, out: &mut dyn Write) -> Result<(), Error> {
         let mut out = BufWriter::with_capacity(1 << 18, out);
-        if let Some(spilled) = self.spilled {
-            let mut file = spilled.into_inner().map_err(|e| Failure::Spool(e.into_error()))?;
-            file.seek(SeekFrom::Start(0)).map_err(Failure::Spool)?;
-            io::copy(&mut file, &mut out).map_err(Failure::Stdout)?;
+        if let Some(spilled) = self.spool_file {
+            let mut file = spilled.into_inner().map_err(|e| Error::Spool(e.into_error()))?;
+            file.seek(SeekFrom::Start(0)).map_err(Error::Spool)?;
+            io::copy(&mut file, &mut out).map_err(Error::Stdout)?;
         }
-        for text in &self.waiting {
-            out.write_all(text.as_bytes()).map_err(Failure::Stdout)?;
+        for text in &self.pending {
+            out.write_all(text.as_bytes()).map_err(Error::Stdout)?;
         }
-        out.flush().map_err(Failure::Stdout)
+        out.flush().map_err(Error::Stdout)
     }
 }
 
@@ -100,8 +106,8 @@ fn starts_document(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn joined(files: &[&str]) -> String {
-        let mut stream = Stream::default();
+    fn join_files(files: &[&str]) -> String {
+        let mut stream = OutputStream::default();
         files.iter().for_each(|f| stream.add(Cow::Borrowed(f)).unwrap());
         let mut out = Vec::new();
         stream.finish(&mut out).unwrap();
@@ -110,9 +116,9 @@ mod tests {
 
     #[test]
     fn one_file_is_itself_and_several_are_documents() {
-        assert_eq!(joined(&["\u{feff}a: 1"]), "\u{feff}a: 1");
+        assert_eq!(join_files(&["\u{feff}a: 1"]), "\u{feff}a: 1");
         assert_eq!(
-            joined(&["a: 1", "\u{feff}b: 2\n", "# c\n--- # d\nd: 1\n", ""]),
+            join_files(&["a: 1", "\u{feff}b: 2\n", "# c\n--- # d\nd: 1\n", ""]),
             "a: 1\n---\nb: 2\n# c\n--- # d\nd: 1\n"
         );
     }

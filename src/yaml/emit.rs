@@ -1,6 +1,6 @@
 //! New YAML text for a value, so written that go-yaml v2, YAML 1.2 and PyYAML all read the same in it.
 
-use super::scalar::{self, Meaning};
+use super::scalar::{self, ScalarMeaning};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ const MAX_KEY: usize = 1000;
 
 /// How block text is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Style {
+pub(super) struct BlockStyle {
     /// Columns from a key to the keys of its mapping.
     pub(super) step: usize,
     /// Columns from a key to the dashes of its list.
@@ -20,7 +20,7 @@ pub(super) struct Style {
     pub(super) literal: bool,
 }
 
-impl Default for Style {
+impl Default for BlockStyle {
     fn default() -> Self {
         Self { step: 2, dashes: 2, gap: 2, literal: true }
     }
@@ -28,7 +28,7 @@ impl Default for Style {
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Around {
+pub(super) enum ValueContext {
     /// It is the document.
     Root,
     /// Behind a key at a column.
@@ -39,14 +39,14 @@ pub(super) enum Around {
 
 /// The text of a value: what goes behind the key or dash, and the lines below, each with a line break before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Parts {
+pub(super) struct ValueText {
     pub(super) inline: String,
     pub(super) below: String,
 }
 
 /// How flow text is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flow {
+pub(super) struct FlowStyle {
     /// Only what JSON has.
     pub(super) json: bool,
     /// Behind a key: `: ` or `:`.
@@ -57,14 +57,14 @@ pub(super) struct Flow {
     pub(super) unit: Option<String>,
 }
 
-impl Flow {
+impl FlowStyle {
     pub(super) const YAML: Self = Self { json: false, colon: ": ", comma: ", ", unit: None };
 }
 
 /// Returns a whole document in block style, with a line break at its end.
 pub fn emit(value: &Value) -> String {
     let mut out = String::new();
-    write_value(&mut out, value, Around::Root, Style::default());
+    write_value(&mut out, value, ValueContext::Root, BlockStyle::default());
     out.push('\n');
     out
 }
@@ -72,42 +72,42 @@ pub fn emit(value: &Value) -> String {
 /// Returns a value on one line, in flow style.
 pub fn emit_flow(value: &Value) -> String {
     let mut out = String::new();
-    write_flow(&mut out, value, &Flow::YAML, false, "");
+    write_flow(&mut out, value, &FlowStyle::YAML, false, "");
     out
 }
 
 /// Returns the text of a value in block style.
-pub(super) fn parts(value: &Value, around: Around, style: Style) -> Parts {
+pub(super) fn block_text(value: &Value, around: ValueContext, style: BlockStyle) -> ValueText {
     let mut text = String::new();
     write_value(&mut text, value, around, style);
     let below = text.split_off(text.find('\n').unwrap_or(text.len()));
-    if matches!(around, Around::Key(_)) && text.starts_with(' ') {
+    if matches!(around, ValueContext::Key(_)) && text.starts_with(' ') {
         text.remove(0);
     }
-    Parts { inline: text, below }
+    ValueText { inline: text, below }
 }
 
 /// Returns the lines of a mapping entry, each with a line break before it.
-pub(super) fn entry(key: &str, value: &Value, column: usize, style: Style) -> String {
+pub(super) fn entry_lines(key: &str, value: &Value, column: usize, style: BlockStyle) -> String {
     let mut out = String::new();
     write_entry(&mut out, key, value, column, style, false);
     out
 }
 
 /// Returns the lines of a list item, each with a line break before it.
-pub(super) fn item(value: &Value, column: usize, style: Style) -> String {
+pub(super) fn item_lines(value: &Value, column: usize, style: BlockStyle) -> String {
     let mut out = String::new();
     write_item(&mut out, value, column, style, false);
     out
 }
 
 /// Writes a value behind its key's colon, behind its dash and gap, or at the start of the document.
-fn write_value(out: &mut String, value: &Value, around: Around, style: Style) {
-    let is_key = matches!(around, Around::Key(_));
+fn write_value(out: &mut String, value: &Value, around: ValueContext, style: BlockStyle) {
+    let is_key = matches!(around, ValueContext::Key(_));
     let column = |root: usize, below_key: usize| match around {
-        Around::Root => root,
-        Around::Key(column) => column + below_key,
-        Around::Dash(column) => column + style.gap,
+        ValueContext::Root => root,
+        ValueContext::Key(column) => column + below_key,
+        ValueContext::Dash(column) => column + style.gap,
     };
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -125,11 +125,11 @@ fn write_value(out: &mut String, value: &Value, around: Around, style: Style) {
                 out.push(' ');
             }
             match other {
-                Value::String(text) if style.literal && block_safe(text) => {
-                    out.push_str(header(text));
+                Value::String(text) if style.literal && is_block_safe(text) => {
+                    out.push_str(block_header(text));
                     out.push_str(&block_lines(text, column(2, style.step)));
                 }
-                other => write_flow(out, other, &Flow::YAML, false, ""),
+                other => write_flow(out, other, &FlowStyle::YAML, false, ""),
             }
         }
     }
@@ -143,9 +143,9 @@ fn start_line(out: &mut String, column: usize, goes_on: bool) {
     }
 }
 
-fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style: Style, goes_on: bool) {
+fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {
     start_line(out, column, goes_on);
-    let key = string(key, false, true);
+    let key = scalar_text(key, false, true);
     if key.chars().count() > MAX_KEY {
         out.push_str("? ");
         out.push_str(&key);
@@ -154,18 +154,18 @@ fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style:
         out.push_str(&key);
     }
     out.push(':');
-    write_value(out, value, Around::Key(column), style);
+    write_value(out, value, ValueContext::Key(column), style);
 }
 
-fn write_item(out: &mut String, value: &Value, column: usize, style: Style, goes_on: bool) {
+fn write_item(out: &mut String, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {
     start_line(out, column, goes_on);
     out.push('-');
     out.extend(std::iter::repeat_n(' ', style.gap.max(2) - 1));
-    write_value(out, value, Around::Dash(column), style);
+    write_value(out, value, ValueContext::Dash(column), style);
 }
 
 /// Tells whether a string can be written as a block scalar that every reader takes for the same.
-pub(super) fn block_safe(text: &str) -> bool {
+pub(super) fn is_block_safe(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     // What `|+` would be needed for is quoted: the blank lines of its surroundings would become its content.
     (body.contains('\n') || body.len() < text.len())
@@ -173,11 +173,11 @@ pub(super) fn block_safe(text: &str) -> bool {
         && !body.ends_with('\n')
         && !body.starts_with([' ', '\n'])
         && body.split('\n').all(|l| !l.starts_with('\t') && !l.ends_with([' ', '\t']))
-        && body.chars().all(|c| c == '\n' || c == '\t' || printable(c))
+        && body.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
 }
 
 /// Returns the header of a block scalar.
-pub(super) fn header(text: &str) -> &'static str {
+pub(super) fn block_header(text: &str) -> &'static str {
     if text.ends_with('\n') { "|" } else { "|-" }
 }
 
@@ -195,13 +195,13 @@ pub(super) fn block_lines(text: &str, column: usize) -> String {
 }
 
 /// Returns flow text whose further lines are indented below a line with some indentation.
-pub(super) fn flow_below(value: &Value, style: &Flow, indent: &str) -> String {
+pub(super) fn indented_flow(value: &Value, style: &FlowStyle, indent: &str) -> String {
     let mut out = String::new();
     write_flow(&mut out, value, style, true, indent);
     out
 }
 
-fn write_flow(out: &mut String, value: &Value, style: &Flow, nested: bool, indent: &str) {
+fn write_flow(out: &mut String, value: &Value, style: &FlowStyle, nested: bool, indent: &str) {
     let deeper = style.unit.as_ref().map(|unit| format!("{indent}{unit}"));
     let separate = |out: &mut String, first: bool| {
         out.push_str(match (&deeper, first) {
@@ -228,7 +228,7 @@ fn write_flow(out: &mut String, value: &Value, style: &Flow, nested: bool, inden
             out.push('{');
             for (i, (key, value)) in map.iter().enumerate() {
                 separate(out, i == 0);
-                out.push_str(&if style.json { quoted(key) } else { string(key, true, true) });
+                out.push_str(&if style.json { quoted(key) } else { scalar_text(key, true, true) });
                 out.push_str(style.colon);
                 write_flow(out, value, style, true, inner);
             }
@@ -245,7 +245,7 @@ fn write_flow(out: &mut String, value: &Value, style: &Flow, nested: bool, inden
             out.push(']');
         }
         Value::String(text) if style.json => out.push_str(&quoted(text)),
-        Value::String(text) => out.push_str(&string(text, nested, false)),
+        Value::String(text) => out.push_str(&scalar_text(text, nested, false)),
         other => {
             let _ = write!(out, "{other}");
         }
@@ -253,12 +253,12 @@ fn write_flow(out: &mut String, value: &Value, style: &Flow, nested: bool, inden
 }
 
 /// Returns a string plain where every reader takes it for one, else in double quotes.
-pub(super) fn string(text: &str, in_flow: bool, is_key: bool) -> String {
-    if plain_safe(text, in_flow, is_key) { text.to_owned() } else { quoted(text) }
+pub(super) fn scalar_text(text: &str, in_flow: bool, is_key: bool) -> String {
+    if is_plain_safe(text, in_flow, is_key) { text.to_owned() } else { quoted(text) }
 }
 
 /// Tells whether a string can go without quotes.
-pub(super) fn plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
+pub(super) fn is_plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let second = text.chars().nth(1);
     let starts_well = match first {
@@ -280,7 +280,7 @@ pub(super) fn plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
-        && scalar::plain(text) == Meaning::Text
+        && scalar::resolve_plain(text) == ScalarMeaning::Text
         && !is_word(text)
 }
 
@@ -295,7 +295,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Tells whether a character can stand in YAML text as it is, and breaks no line.
-fn printable(c: char) -> bool {
+fn is_printable(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
         || c >= '\u{10000}'
 }
@@ -311,7 +311,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if printable(c) => out.push(c),
+            c if is_printable(c) => out.push(c),
             c => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }
@@ -323,7 +323,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Returns a string in single quotes, where that is possible on one line.
 pub(super) fn single_quoted(text: &str) -> Option<String> {
-    text.chars().all(printable).then(|| format!("'{}'", text.replace('\'', "''")))
+    text.chars().all(is_printable).then(|| format!("'{}'", text.replace('\'', "''")))
 }
 
 #[cfg(test)]
@@ -358,7 +358,7 @@ mod tests {
             "héllo",
             "./x",
         ] {
-            assert!(plain_safe(plain, false, false), "{plain}");
+            assert!(is_plain_safe(plain, false, false), "{plain}");
         }
         for odd in [
             "",
@@ -412,12 +412,12 @@ mod tests {
             "+1",
             "'a'",
         ] {
-            assert!(!plain_safe(odd, false, false), "{odd}");
+            assert!(!is_plain_safe(odd, false, false), "{odd}");
         }
         assert!(
-            !plain_safe("a:b", true, false)
-                && !plain_safe("a,b", true, false)
-                && !plain_safe("a:b", false, true)
+            !is_plain_safe("a:b", true, false)
+                && !is_plain_safe("a,b", true, false)
+                && !is_plain_safe("a:b", false, true)
         );
         assert_eq!(quoted("a\"\\\n\u{7}\u{2028}é😀\u{feff}"), "\"a\\\"\\\\\\n\\u0007\\u2028é😀\\ufeff\"");
     }

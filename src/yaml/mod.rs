@@ -2,37 +2,37 @@
 //!
 //! This room knows nothing of Kubernetes' objects.
 
-mod certain;
-mod check;
 mod edit;
 mod emit;
-mod path;
-mod place;
-mod reading;
+mod fast_check;
+mod field_path;
 mod scalar;
+mod source_text;
 mod split;
 mod syntax;
 mod tabs;
 mod tree;
+mod value;
+mod verify;
 
-pub use certain::is_certainly_readable;
 pub use emit::{emit, emit_flow};
-pub use path::{Path, Seg};
-pub use split::{Piece, split};
+pub use fast_check::is_certainly_readable;
+pub use field_path::{FieldPath, PathSegment};
+pub use split::{DocumentSlice, split_documents};
 
-use crate::diag::{Code, Diagnostic, Label};
-use place::Place;
+use crate::diagnostics::{Code, Diagnostic, Span};
 use serde_json::Value;
+use source_text::SourceText;
 use std::ops::Range;
 use std::sync::Arc;
-use tree::{Id, Tree};
+use tree::{NodeId, SyntaxTree};
 
 #[cfg(test)]
 mod tests;
 
 /// Which part of a mapping entry or sequence item a label marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum EntryPart {
     /// The key of the entry (the value where there is no key).
     Key,
     /// The value.
@@ -46,7 +46,7 @@ pub struct Document {
     index: usize,
     first_line: usize,
     text: Arc<str>,
-    tree: Tree,
+    tree: SyntaxTree,
     value: Value,
     diagnostics: Vec<Diagnostic>,
 }
@@ -57,17 +57,18 @@ impl Document {
     /// # Errors
     /// A diagnostic with the place when the text is not YAML that Kubernetes accepts.
     pub fn read(file: &Arc<str>, index: usize, first_line: usize, text: &str) -> Result<Self, Diagnostic> {
-        let place = Place { file, first_line, text };
+        let place = SourceText { file, first_line, text };
         let read = || {
-            syntax::unreadable(text)?;
-            let tree = Tree::read(text)?;
-            syntax::older_rules(text, &tree)?;
-            let reading = reading::read(text, &tree)?;
+            syntax::check_characters(text)?;
+            let tree = SyntaxTree::read(text)?;
+            syntax::check_libyaml_rules(text, &tree)?;
+            let reading = value::read_value(text, &tree)?;
             Ok((tree, reading))
         };
-        let (tree, reading) = read().map_err(|f: Box<syntax::Failure>| f.diagnostic(&place))?;
+        let (tree, reading) = read().map_err(|f: Box<syntax::Error>| f.into_diagnostic(&place))?;
         let doubled = reading.duplicates.iter();
-        let diagnostics = doubled.map(|&(first, second)| duplicate(&place, &tree, first, second)).collect();
+        let diagnostics =
+            doubled.map(|&(first, second)| duplicate_key(&place, &tree, first, second)).collect();
         Ok(Self {
             file: file.clone(),
             index,
@@ -101,7 +102,7 @@ impl Document {
 
     /// Tells whether a part of it stands for another one (`*name`).
     pub fn has_aliases(&self) -> bool {
-        let ids = 0..Id::try_from(self.tree.len()).unwrap_or(Id::MAX);
+        let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
         ids.into_iter().any(|id| self.tree.target(id).is_some())
     }
 
@@ -111,24 +112,24 @@ impl Document {
     }
 
     /// Returns a label at a path; where the path leads nowhere, at its longest part that exists.
-    pub fn label(&self, path: &Path, part: Part, text: impl Into<String>) -> Label {
-        self.place().label(self.range(path, part), text)
+    pub fn label(&self, path: &FieldPath, part: EntryPart, text: impl Into<String>) -> Span {
+        self.source().label(self.range(path, part), text)
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { file: &self.file, first_line: self.first_line, text: &self.text }
+    fn source(&self) -> SourceText<'_> {
+        SourceText { file: &self.file, first_line: self.first_line, text: &self.text }
     }
 
     /// Returns the bytes that a label at a path marks.
-    fn range(&self, path: &Path, part: Part) -> Range<usize> {
+    fn range(&self, path: &FieldPath, part: EntryPart) -> Range<usize> {
         let Some(root) = self.tree.root() else { return 0..0 };
         let (mut key, mut value) = (None, root);
-        for step in path.steps() {
-            let Some(found) = self.step(value, step) else { break };
+        for step in path.segments() {
+            let Some(found) = self.find_child(value, step) else { break };
             (key, value) = found;
         }
         let marked = match (part, key) {
-            (Part::Key, Some(key)) => key,
+            (EntryPart::Key, Some(key)) => key,
             _ => value,
         };
         let range = self.tree.span(marked);
@@ -137,29 +138,35 @@ impl Document {
     }
 
     /// Goes one step down: the key, where there is one, and the value. Aliases and merge keys are followed.
-    fn step(&self, from: Id, step: &Seg) -> Option<(Option<Id>, Id)> {
+    fn find_child(&self, from: NodeId, step: &PathSegment) -> Option<(Option<NodeId>, NodeId)> {
         let from = self.tree.target(from).unwrap_or(from);
         let kind = self.tree.node(from).kind;
         match step {
-            Seg::Index(n) if kind.is_seq() => self.tree.children(from).nth(*n).map(|item| (None, item)),
-            Seg::Key(name) if kind.is_map() => self.entry(from, name).map(|(k, v)| (Some(k), v)),
+            PathSegment::Index(n) if kind.is_sequence() => {
+                self.tree.children(from).nth(*n).map(|item| (None, item))
+            }
+            PathSegment::Key(name) if kind.is_mapping() => {
+                self.find_entry(from, name).map(|(k, v)| (Some(k), v))
+            }
             _ => None,
         }
     }
 
     /// Returns the entry of a mapping that decides what a key means: the last one, merged or not.
-    fn entry(&self, map: Id, name: &str) -> Option<(Id, Id)> {
-        let entries: Vec<(Id, Id)> = self.tree.entries(map).collect();
+    fn find_entry(&self, map: NodeId, name: &str) -> Option<(NodeId, NodeId)> {
+        let entries: Vec<(NodeId, NodeId)> = self.tree.entries(map).collect();
         entries.into_iter().rev().find_map(|(key, value)| {
-            if reading::is_merge(&self.text, &self.tree, key) {
-                return reading::merged(&self.tree, value).into_iter().find_map(|m| self.entry(m, name));
+            if value::is_merge(&self.text, &self.tree, key) {
+                return value::merged_mappings(&self.tree, value)
+                    .into_iter()
+                    .find_map(|m| self.find_entry(m, name));
             }
-            (reading::key(&self.text, &self.tree, key)? == name).then_some((key, value))
+            (value::key_text(&self.text, &self.tree, key)? == name).then_some((key, value))
         })
     }
 }
 
-fn duplicate(place: &Place<'_>, tree: &Tree, first: Id, second: Id) -> Diagnostic {
+fn duplicate_key(place: &SourceText<'_>, tree: &SyntaxTree, first: NodeId, second: NodeId) -> Diagnostic {
     let name = &place.text[tree.span(second)];
     Diagnostic::error(Code::DuplicateKey, format!("the key `{name}` stands twice in one mapping"))
         .at(place.label(tree.span(second), "and keeps this one"))

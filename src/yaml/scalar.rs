@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// An explicit tag, as far as it changes the meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(super) enum ScalarTag {
     Str,
     Bool,
     Int,
@@ -20,9 +20,9 @@ pub(super) enum Tag {
     Other,
 }
 
-impl Tag {
+impl ScalarTag {
     /// Returns the tag of a handle and a suffix as the parser has resolved them.
-    pub(super) fn of(handle: &str, suffix: &str) -> Self {
+    pub(super) fn from_parts(handle: &str, suffix: &str) -> Self {
         let name = match handle {
             "tag:yaml.org,2002:" => suffix,
             "" if suffix == "!" => return Self::NonSpecific,
@@ -45,7 +45,7 @@ impl Tag {
 
 /// The resolved meaning of a scalar.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Meaning {
+pub(super) enum ScalarMeaning {
     Null,
     Bool(bool),
     Int(i64),
@@ -60,53 +60,57 @@ pub(super) enum Meaning {
 
 /// Returns what a plain scalar without a tag means.
 // go-yaml v2.4.2 resolve.go resolve.
-pub(super) fn plain(text: &str) -> Meaning {
-    let Some(&first) = text.as_bytes().first() else { return Meaning::Null };
+pub(super) fn resolve_plain(text: &str) -> ScalarMeaning {
+    let Some(&first) = text.as_bytes().first() else { return ScalarMeaning::Null };
     match first {
-        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => word(text),
-        b'.' => dotted(text),
-        b'+' | b'-' | b'0'..=b'9' => number(text),
-        _ => Meaning::Text,
+        b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => resolve_word(text),
+        b'.' => resolve_dotted(text),
+        b'+' | b'-' | b'0'..=b'9' => resolve_number(text),
+        _ => ScalarMeaning::Text,
     }
 }
 
 /// Returns what a scalar with a tag means, or why the tag does not fit.
-pub(super) fn tagged(tag: Tag, text: &str) -> Result<Meaning, String> {
+pub(super) fn resolve_tagged(tag: ScalarTag, text: &str) -> Result<ScalarMeaning, String> {
     match tag {
-        Tag::Str | Tag::Other | Tag::NonSpecific | Tag::Merge => return Ok(Meaning::Text),
-        Tag::Binary => {
-            return base64(text).map(Meaning::Bytes).ok_or_else(|| "this is not valid base64".to_owned());
+        ScalarTag::Str | ScalarTag::Other | ScalarTag::NonSpecific | ScalarTag::Merge => {
+            return Ok(ScalarMeaning::Text);
+        }
+        ScalarTag::Binary => {
+            return decode_base64(text)
+                .map(ScalarMeaning::Bytes)
+                .ok_or_else(|| "this is not valid base64".to_owned());
         }
         _ => {}
     }
     // go-yaml tries dates before numbers, but nothing is both.
-    let meaning = plain(text);
+    let meaning = resolve_plain(text);
     match (tag, meaning) {
-        (Tag::Bool, m @ Meaning::Bool(_))
-        | (Tag::Int, m @ (Meaning::Int(_) | Meaning::Big(_)))
-        | (Tag::Float, m @ Meaning::Float(_))
-        | (Tag::Null, m @ Meaning::Null) => Ok(m),
+        (ScalarTag::Bool, m @ ScalarMeaning::Bool(_))
+        | (ScalarTag::Int, m @ (ScalarMeaning::Int(_) | ScalarMeaning::Big(_)))
+        | (ScalarTag::Float, m @ ScalarMeaning::Float(_))
+        | (ScalarTag::Null, m @ ScalarMeaning::Null) => Ok(m),
         #[expect(clippy::cast_precision_loss, reason = "go-yaml converts in the same way")]
-        (Tag::Float, Meaning::Int(i)) => Ok(Meaning::Float(i as f64)),
-        (Tag::Timestamp, Meaning::Text) if is_timestamp(text) => Ok(Meaning::Text),
+        (ScalarTag::Float, ScalarMeaning::Int(i)) => Ok(ScalarMeaning::Float(i as f64)),
+        (ScalarTag::Timestamp, ScalarMeaning::Text) if is_timestamp(text) => Ok(ScalarMeaning::Text),
         (tag, _) => Err(format!("`{text}` is not a `!!{}`", format!("{tag:?}").to_lowercase())),
     }
 }
 
-fn word(text: &str) -> Meaning {
+fn resolve_word(text: &str) -> ScalarMeaning {
     match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-            Meaning::Bool(true)
+            ScalarMeaning::Bool(true)
         }
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            Meaning::Bool(false)
+            ScalarMeaning::Bool(false)
         }
-        "~" | "null" | "Null" | "NULL" => Meaning::Null,
-        _ => Meaning::Text,
+        "~" | "null" | "Null" | "NULL" => ScalarMeaning::Null,
+        _ => ScalarMeaning::Text,
     }
 }
 
-fn special_float(text: &str) -> Option<f64> {
+fn parse_special_float(text: &str) -> Option<f64> {
     match text {
         ".nan" | ".NaN" | ".NAN" => Some(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(f64::INFINITY),
@@ -115,17 +119,17 @@ fn special_float(text: &str) -> Option<f64> {
     }
 }
 
-fn dotted(text: &str) -> Meaning {
-    special_float(text).or_else(|| float(text)).map_or(Meaning::Text, Meaning::Float)
+fn resolve_dotted(text: &str) -> ScalarMeaning {
+    parse_special_float(text).or_else(|| parse_float(text)).map_or(ScalarMeaning::Text, ScalarMeaning::Float)
 }
 
-fn number(text: &str) -> Meaning {
+fn resolve_number(text: &str) -> ScalarMeaning {
     // The common case: a few digits and nothing else.
     if text.len() < 18 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse().map_or(Meaning::Text, Meaning::Int);
+        return text.parse().map_or(ScalarMeaning::Text, ScalarMeaning::Int);
     }
-    if let Some(f) = special_float(text) {
-        return Meaning::Float(f);
+    if let Some(f) = parse_special_float(text) {
+        return ScalarMeaning::Float(f);
     }
     let stripped;
     let digits = if text.contains('_') {
@@ -134,14 +138,14 @@ fn number(text: &str) -> Meaning {
     } else {
         text
     };
-    integer(digits)
-        .or_else(|| float(digits).map(Meaning::Float))
-        .or_else(|| binary_with_sign(digits))
-        .unwrap_or(Meaning::Text)
+    parse_integer(digits)
+        .or_else(|| parse_float(digits).map(ScalarMeaning::Float))
+        .or_else(|| parse_signed_binary(digits))
+        .unwrap_or(ScalarMeaning::Text)
 }
 
 /// Reads an integer as Go's strconv does with base 0.
-fn integer(text: &str) -> Option<Meaning> {
+fn parse_integer(text: &str) -> Option<ScalarMeaning> {
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -159,23 +163,23 @@ fn integer(text: &str) -> Option<Meaning> {
     }
     let size = u64::from_str_radix(digits, radix).ok()?;
     if negative {
-        return 0i64.checked_sub_unsigned(size).map(Meaning::Int);
+        return 0i64.checked_sub_unsigned(size).map(ScalarMeaning::Int);
     }
     match i64::try_from(size) {
-        Ok(i) => Some(Meaning::Int(i)),
+        Ok(i) => Some(ScalarMeaning::Int(i)),
         // Go tries the unsigned reading without a sign only.
-        Err(_) if unsigned.len() == text.len() => Some(Meaning::Big(size)),
+        Err(_) if unsigned.len() == text.len() => Some(ScalarMeaning::Big(size)),
         Err(_) => None,
     }
 }
 
 // go-yaml cuts `0b` off and reads the rest with its own sign.
-fn binary_with_sign(text: &str) -> Option<Meaning> {
-    i64::from_str_radix(text.strip_prefix("0b")?, 2).ok().map(Meaning::Int)
+fn parse_signed_binary(text: &str) -> Option<ScalarMeaning> {
+    i64::from_str_radix(text.strip_prefix("0b")?, 2).ok().map(ScalarMeaning::Int)
 }
 
 /// Reads a float that go-yaml takes for one: no names, no hexadecimals, nothing out of range.
-fn float(text: &str) -> Option<f64> {
+fn parse_float(text: &str) -> Option<f64> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
@@ -237,7 +241,7 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 /// Decodes standard base64 with padding; line breaks are skipped, as Go does.
-fn base64(text: &str) -> Option<Vec<u8>> {
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut held, mut padding) = (0u32, 0u32, 0u32);
     for b in text.bytes().filter(|b| !matches!(b, b'\n' | b'\r')) {
@@ -283,48 +287,48 @@ pub(super) fn bytes_as_text(bytes: &[u8]) -> String {
 }
 
 /// Returns the JSON value of a meaning; `None` for infinities and not-a-number, which JSON does not have.
-pub(super) fn value(meaning: Meaning, text: &str) -> Option<Value> {
+pub(super) fn to_json(meaning: ScalarMeaning, text: &str) -> Option<Value> {
     Some(match meaning {
-        Meaning::Null => Value::Null,
-        Meaning::Bool(b) => Value::Bool(b),
-        Meaning::Int(i) => Value::Number(i.into()),
-        Meaning::Big(u) => Value::Number(u.into()),
-        Meaning::Float(f) => Value::Number(json_float(f)?),
-        Meaning::Text => Value::String(text.to_owned()),
-        Meaning::Bytes(b) => Value::String(bytes_as_text(&b)),
+        ScalarMeaning::Null => Value::Null,
+        ScalarMeaning::Bool(b) => Value::Bool(b),
+        ScalarMeaning::Int(i) => Value::Number(i.into()),
+        ScalarMeaning::Big(u) => Value::Number(u.into()),
+        ScalarMeaning::Float(f) => Value::Number(json_float(f)?),
+        ScalarMeaning::Text => Value::String(text.to_owned()),
+        ScalarMeaning::Bytes(b) => Value::String(bytes_as_text(&b)),
     })
 }
 
 /// Returns the key that a scalar of some meaning becomes; `None` where Kubernetes takes none.
 // sigs.k8s.io/yaml v1.6.0 yaml.go convertToJSONableObject.
-pub(super) fn key(meaning: Meaning) -> Option<Key> {
+pub(super) fn to_key(meaning: ScalarMeaning) -> Option<ScalarKey> {
     Some(match meaning {
-        Meaning::Null | Meaning::Big(_) => return None,
-        Meaning::Bool(b) => Key::Made(b.to_string()),
-        Meaning::Int(i) => Key::Made(i.to_string()),
-        Meaning::Float(f) => Key::Made(short_float(f)),
-        Meaning::Text => Key::AsWritten,
-        Meaning::Bytes(b) => Key::Made(bytes_as_text(&b)),
+        ScalarMeaning::Null | ScalarMeaning::Big(_) => return None,
+        ScalarMeaning::Bool(b) => ScalarKey::Converted(b.to_string()),
+        ScalarMeaning::Int(i) => ScalarKey::Converted(i.to_string()),
+        ScalarMeaning::Float(f) => ScalarKey::Converted(short_float(f)),
+        ScalarMeaning::Text => ScalarKey::AsWritten,
+        ScalarMeaning::Bytes(b) => ScalarKey::Converted(bytes_as_text(&b)),
     })
 }
 
 /// A mapping key in JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum ScalarKey {
     /// The scalar's own text.
     AsWritten,
     /// Another text.
-    Made(String),
+    Converted(String),
 }
 
 /// Splits the shortest decimal form of a float into sign, digits and decimal exponent.
-fn shortest(formatted: &str) -> (&str, String, i32) {
+fn split_shortest(formatted: &str) -> (&str, String, i32) {
     let (sign, rest) = if let Some(r) = formatted.strip_prefix('-') { ("-", r) } else { ("", formatted) };
     let (mantissa, exponent) = rest.split_once('e').unwrap_or((rest, "0"));
     (sign, mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
-fn fixed(sign: &str, digits: &str, exponent: i32) -> String {
+fn format_fixed(sign: &str, digits: &str, exponent: i32) -> String {
     let point = usize::try_from(exponent + 1).unwrap_or(0);
     if exponent < 0 {
         let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
@@ -336,7 +340,7 @@ fn fixed(sign: &str, digits: &str, exponent: i32) -> String {
     format!("{sign}{}.{}", &digits[..point], &digits[point..])
 }
 
-fn scientific(sign: &str, digits: &str, exponent: i32, least: usize) -> String {
+fn format_scientific(sign: &str, digits: &str, exponent: i32, least: usize) -> String {
     let mut out = format!("{sign}{}", &digits[..1]);
     if digits.len() > 1 {
         out.push('.');
@@ -354,12 +358,12 @@ fn json_float(f: f64) -> Option<Number> {
         return None;
     }
     let formatted = format!("{f:e}");
-    let (sign, digits, exponent) = shortest(&formatted);
+    let (sign, digits, exponent) = split_shortest(&formatted);
     let size = f.abs();
     let text = if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        scientific(sign, &digits, exponent, if exponent < 0 { 1 } else { 2 })
+        format_scientific(sign, &digits, exponent, if exponent < 0 { 1 } else { 2 })
     } else {
-        fixed(sign, &digits, exponent)
+        format_fixed(sign, &digits, exponent)
     };
     text.parse().ok()
 }
@@ -375,11 +379,11 @@ fn short_float(f: f64) -> String {
         return if f > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
     let formatted = format!("{f:e}");
-    let (sign, digits, exponent) = shortest(&formatted);
+    let (sign, digits, exponent) = split_shortest(&formatted);
     if !(-4..6).contains(&exponent) {
-        scientific(sign, &digits, exponent, 2)
+        format_scientific(sign, &digits, exponent, 2)
     } else {
-        fixed(sign, &digits, exponent)
+        format_fixed(sign, &digits, exponent)
     }
 }
 
@@ -388,7 +392,7 @@ mod tests {
     use super::*;
 
     fn json(text: &str) -> String {
-        value(plain(text), text).map_or("error".to_owned(), |v| v.to_string())
+        to_json(resolve_plain(text), text).map_or("error".to_owned(), |v| v.to_string())
     }
 
     #[test]
@@ -440,15 +444,21 @@ mod tests {
 
     #[test]
     fn tags_convert_or_refuse() {
-        assert_eq!(tagged(Tag::Float, "1"), Ok(Meaning::Float(1.0)));
-        assert_eq!(tagged(Tag::Int, "0x10"), Ok(Meaning::Int(16)));
-        assert_eq!(tagged(Tag::Binary, "aGVs\nbG8="), Ok(Meaning::Bytes(b"hello".to_vec())));
-        assert!(
-            tagged(Tag::Int, "1.5").is_err()
-                && tagged(Tag::Bool, "1").is_err()
-                && tagged(Tag::Null, "x").is_err()
+        assert_eq!(resolve_tagged(ScalarTag::Float, "1"), Ok(ScalarMeaning::Float(1.0)));
+        assert_eq!(resolve_tagged(ScalarTag::Int, "0x10"), Ok(ScalarMeaning::Int(16)));
+        assert_eq!(
+            resolve_tagged(ScalarTag::Binary, "aGVs\nbG8="),
+            Ok(ScalarMeaning::Bytes(b"hello".to_vec()))
         );
-        assert!(tagged(Tag::Binary, "aGVsbG8").is_err() && tagged(Tag::Binary, "a=").is_err());
+        assert!(
+            resolve_tagged(ScalarTag::Int, "1.5").is_err()
+                && resolve_tagged(ScalarTag::Bool, "1").is_err()
+                && resolve_tagged(ScalarTag::Null, "x").is_err()
+        );
+        assert!(
+            resolve_tagged(ScalarTag::Binary, "aGVsbG8").is_err()
+                && resolve_tagged(ScalarTag::Binary, "a=").is_err()
+        );
         for good in [
             "2001-12-14",
             "2001-2-3",
@@ -456,7 +466,7 @@ mod tests {
             "2001-12-14 21:59:43.1",
             "2024-02-29T1:2:3Z",
         ] {
-            assert!(tagged(Tag::Timestamp, good).is_ok(), "{good}");
+            assert!(resolve_tagged(ScalarTag::Timestamp, good).is_ok(), "{good}");
         }
         for bad in [
             "2001-13-14",
@@ -467,7 +477,7 @@ mod tests {
             "12-1-1",
             "2001-1-1x",
         ] {
-            assert!(tagged(Tag::Timestamp, bad).is_err(), "{bad}");
+            assert!(resolve_tagged(ScalarTag::Timestamp, bad).is_err(), "{bad}");
         }
     }
 

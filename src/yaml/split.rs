@@ -1,7 +1,7 @@
 //! Which documents does a file hold? Cut as Kubernetes' own reader cuts, at every line that starts with `---`.
 
-use super::place::Place;
-use crate::diag::{Code, Diagnostic};
+use super::source_text::SourceText;
+use crate::diagnostics::{Code, Diagnostic};
 use memchr::{memchr, memchr_iter, memmem};
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 ///
 /// The pieces of a file lie side by side: put together they are the file, byte for byte. An empty file has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub struct DocumentSlice {
     /// The bytes of the file.
     pub span: Range<usize>,
     /// The number of the first line, from 1.
@@ -18,36 +18,36 @@ pub struct Piece {
 }
 
 /// Cuts a file into its documents, and says what Kubernetes' reader would refuse or silently drop.
-pub fn split(file: &Arc<str>, text: &str) -> (Vec<Piece>, Vec<Diagnostic>) {
-    let place = Place { file, first_line: 1, text };
-    let starts = separators(text.as_bytes());
+pub fn split_documents(file: &Arc<str>, text: &str) -> (Vec<DocumentSlice>, Vec<Diagnostic>) {
+    let place = SourceText { file, first_line: 1, text };
+    let starts = find_separators(text.as_bytes());
     let mut wrong = Vec::new();
     let mut pieces = Vec::with_capacity(starts.len() + 1);
     let (mut from, mut line) = (0, 1);
     for &at in &starts {
-        wrong.extend(after_separator(&place, at));
+        wrong.extend(check_separator(&place, at));
         if at > from {
-            pieces.push(Piece { span: from..at, first_line: line });
+            pieces.push(DocumentSlice { span: from..at, first_line: line });
             line += memchr_iter(b'\n', &text.as_bytes()[from..at]).count();
             from = at;
         }
     }
     if text.len() > from {
-        pieces.push(Piece { span: from..text.len(), first_line: line });
+        pieces.push(DocumentSlice { span: from..text.len(), first_line: line });
     }
-    wrong.extend(dropped(&place, &starts));
+    wrong.extend(find_dropped_text(&place, &starts));
     (pieces, wrong)
 }
 
 /// Returns where the lines start that begin with `---`.
-fn separators(bytes: &[u8]) -> Vec<usize> {
+fn find_separators(bytes: &[u8]) -> Vec<usize> {
     // Kubernetes compares before the byte order mark is taken off: a separator after one is content.
     let first = bytes.starts_with(b"---").then_some(0);
     first.into_iter().chain(memmem::find_iter(bytes, b"\n---").map(|i| i + 1)).collect()
 }
 
 // apimachinery pkg/util/yaml YAMLReader.Read: only blanks and a comment may follow the dashes.
-fn after_separator(place: &Place<'_>, at: usize) -> Option<Diagnostic> {
+fn check_separator(place: &SourceText<'_>, at: usize) -> Option<Diagnostic> {
     let line = place.line_around(at);
     let rest = place.text[at + 3..line.end].trim();
     if rest.is_empty() || rest.starts_with('#') {
@@ -67,7 +67,7 @@ fn after_separator(place: &Place<'_>, at: usize) -> Option<Diagnostic> {
 }
 
 /// Finds text between a `...` line and the next `---`, which Kubernetes would drop without a word.
-fn dropped(place: &Place<'_>, separators: &[usize]) -> Vec<Diagnostic> {
+fn find_dropped_text(place: &SourceText<'_>, separators: &[usize]) -> Vec<Diagnostic> {
     let bytes = place.text.as_bytes();
     let first = bytes.starts_with(b"...").then_some(0);
     let ends = first.into_iter().chain(memmem::find_iter(bytes, b"\n...").map(|i| i + 1));
@@ -112,13 +112,13 @@ fn first_content(bytes: &[u8], range: Range<usize>) -> Option<usize> {
 mod tests {
     use super::*;
 
-    type Places = Vec<(usize, usize)>;
+    type SliceStarts = Vec<(usize, usize)>;
 
-    fn cut(text: &str) -> (Vec<(&str, usize)>, Places) {
-        let (pieces, wrong) = split(&"f".into(), text);
+    fn cut(text: &str) -> (Vec<(&str, usize)>, SliceStarts) {
+        let (pieces, wrong) = split_documents(&"f".into(), text);
         assert_eq!(pieces.iter().map(|p| &text[p.span.clone()]).collect::<String>(), text);
         let pieces = pieces.into_iter().map(|p| (&text[p.span], p.first_line)).collect();
-        (pieces, wrong.iter().map(|d| (d.labels[0].line, d.labels[0].column)).collect())
+        (pieces, wrong.iter().map(|d| (d.spans[0].line, d.spans[0].column)).collect())
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Why is a text not YAML that Kubernetes accepts, and what is to be done about it?
 
-use super::place::Place;
+use super::source_text::SourceText;
 use super::tabs::misplaced_tab;
-use super::tree::{Id, Kind, Tree};
-use crate::diag::{Code, Diagnostic};
+use super::tree::{NodeId, NodeKind, SyntaxTree};
+use crate::diagnostics::{Code, Diagnostic};
 use granit_parser::{ErrorKind, ScanError};
 use memchr::memchr;
 use std::ops::Range;
@@ -13,7 +13,7 @@ pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// Why a text is refused, by bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(super) struct Error {
     code: Code,
     message: String,
     /// The places: the primary one first.
@@ -24,7 +24,7 @@ pub(super) struct Failure {
     help: Option<String>,
 }
 
-impl Failure {
+impl Error {
     pub(super) fn new(code: Code, message: impl Into<String>, at: Range<usize>) -> Box<Self> {
         Box::new(Self {
             code,
@@ -40,7 +40,7 @@ impl Failure {
         Self::new(Code::InvalidYaml, message, at)
     }
 
-    pub(super) fn and(mut self: Box<Self>, at: Range<usize>, text: impl Into<String>) -> Box<Self> {
+    pub(super) fn with_label(mut self: Box<Self>, at: Range<usize>, text: impl Into<String>) -> Box<Self> {
         self.at.push((at, text.into()));
         self
     }
@@ -57,7 +57,12 @@ impl Failure {
 
     /// Returns what the parser found, at its place. It saw the text from `skip`; `closed` is where the last node ended,
     /// `flow` where a flow collection starts that is still open.
-    pub(super) fn of_parser(error: &ScanError, skip: usize, closed: usize, flow: Option<usize>) -> Box<Self> {
+    pub(super) fn from_scan_error(
+        error: &ScanError,
+        skip: usize,
+        closed: usize,
+        flow: Option<usize>,
+    ) -> Box<Self> {
         let at = error.marker().byte_offset().map_or(closed, |at| skip + at);
         match error.kind() {
             ErrorKind::RecursionLimitExceeded => Self::too_deep(at),
@@ -66,12 +71,12 @@ impl Failure {
                     (ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey, Some(_)) => {
                         "a `,` or a closing bracket is missing before this".to_owned()
                     }
-                    _ => reason(kind),
+                    _ => scan_error_reason(kind),
                 };
                 let mut failure = Self::invalid(reason, at..at + 1);
                 failure.after = Some(closed);
                 match flow {
-                    Some(open) if open != at => failure.and(open..open + 1, "this is still open"),
+                    Some(open) if open != at => failure.with_label(open..open + 1, "this is still open"),
                     _ => failure,
                 }
             }
@@ -100,13 +105,13 @@ impl Failure {
             .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml")
     }
 
-    pub(super) fn anchor_name(at: Range<usize>) -> Box<Self> {
+    pub(super) fn invalid_anchor_name(at: Range<usize>) -> Box<Self> {
         Self::invalid("an anchor's name may hold letters, digits, `-` and `_` only", at)
             .help("rename the anchor, and its aliases")
     }
 
     /// Returns the diagnostic, with a hint where the text shows what went wrong.
-    pub(super) fn diagnostic(self, place: &Place<'_>) -> Diagnostic {
+    pub(super) fn into_diagnostic(self, place: &SourceText<'_>) -> Diagnostic {
         let mut at = self.at.into_iter();
         let (mut range, said) = at.next().unwrap_or_default();
         if self.message == "a quote is not closed"
@@ -116,7 +121,7 @@ impl Failure {
             // The parser stops where it gives up; people look for the quote.
             range = quote..quote + 1;
         }
-        let range = if self.code == Code::InvalidYaml { visible(place.text, range) } else { range };
+        let range = if self.code == Code::InvalidYaml { clamp_to_visible(place.text, range) } else { range };
         // The parser stops behind a tab.
         let tab = self.message.contains(" tab ") && !place.text[range.start..].starts_with('\t');
         let before = &place.text[..range.start];
@@ -125,7 +130,7 @@ impl Failure {
         } else {
             range
         };
-        let foreign = if self.code == Code::InvalidYaml { foreign(place, &range) } else { None };
+        let foreign = if self.code == Code::InvalidYaml { recognize_foreign(place, &range) } else { None };
         let hint = match foreign {
             Some((_, help)) => Some(help.to_owned()),
             None => self.help.or_else(|| Some(hint(place, &self.message, &range, at.len() > 0))),
@@ -143,7 +148,7 @@ impl Failure {
 }
 
 /// Moves a place at the end of the text back to the last thing that can be shown.
-fn visible(text: &str, range: Range<usize>) -> Range<usize> {
+fn clamp_to_visible(text: &str, range: Range<usize>) -> Range<usize> {
     if range.start < text.trim_end().len() {
         return range;
     }
@@ -153,7 +158,7 @@ fn visible(text: &str, range: Range<usize>) -> Range<usize> {
 }
 
 /// Returns the parser's reason in our words.
-fn reason(kind: &ErrorKind) -> String {
+fn scan_error_reason(kind: &ErrorKind) -> String {
     use ErrorKind as E;
     match kind {
         E::UnknownAnchor => "this alias has no anchor before it in the document".to_owned(),
@@ -203,7 +208,7 @@ fn reason(kind: &ErrorKind) -> String {
 }
 
 /// Returns the line of a place, and the line with content before it.
-fn lines_at<'a>(place: &Place<'a>, at: &Range<usize>) -> (&'a str, Option<&'a str>) {
+fn lines_at<'a>(place: &SourceText<'a>, at: &Range<usize>) -> (&'a str, Option<&'a str>) {
     let line = place.line_around(at.start);
     let before = place.text[..line.start].lines().rev().find(|l| {
         let t = l.trim();
@@ -213,7 +218,7 @@ fn lines_at<'a>(place: &Place<'a>, at: &Range<usize>) -> (&'a str, Option<&'a st
 }
 
 /// Recognizes text that was not meant to be YAML yet: returns what it is, and what to do.
-fn foreign(place: &Place<'_>, at: &Range<usize>) -> Option<(&'static str, &'static str)> {
+fn recognize_foreign(place: &SourceText<'_>, at: &Range<usize>) -> Option<(&'static str, &'static str)> {
     let (text, before) = lines_at(place, at);
     let near = || [Some(text), before].into_iter().flatten();
     if near().any(|l| ["{{", "{%", "<%"].iter().any(|mark| l.contains(mark))) {
@@ -226,7 +231,7 @@ fn foreign(place: &Place<'_>, at: &Range<usize>) -> Option<(&'static str, &'stat
 }
 
 /// Returns what to do, guessed from the text around the place.
-fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
+fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
     let (text, before) = lines_at(place, at);
     let indent = |l: &str| l.len() - l.trim_start_matches(' ').len();
     if text.trim_start_matches(' ').starts_with('\t') || message.contains("tab ") {
@@ -281,9 +286,9 @@ fn hint(place: &Place<'_>, message: &str, at: &Range<usize>, still_open: bool) -
 
 /// Finds what Kubernetes' reader refuses before it looks at the structure.
 // go-yaml v2.4.2 readerc.go yaml_parser_update_buffer.
-pub(super) fn unreadable(text: &str) -> Result<(), Box<Failure>> {
+pub(super) fn check_characters(text: &str) -> Result<(), Box<Error>> {
     if text.len() > MAX_BYTES {
-        return Err(Failure::new(Code::DocumentTooLarge, "the document is larger than 64 MiB", 0..0)
+        return Err(Error::new(Code::DocumentTooLarge, "the document is larger than 64 MiB", 0..0)
             .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml"));
     }
     let bytes = text.as_bytes();
@@ -298,7 +303,7 @@ pub(super) fn unreadable(text: &str) -> Result<(), Box<Failure>> {
             let c = text[at..].chars().next().unwrap_or('\0');
             match c {
                 '\u{85}' | '\u{2028}' | '\u{2029}' => {
-                    return Err(Failure::invalid(
+                    return Err(Error::invalid(
                         format!("U+{:04X} is a line break to Kubernetes and none to newer readers", c as u32),
                         at..at + c.len_utf8(),
                     )
@@ -310,7 +315,7 @@ pub(super) fn unreadable(text: &str) -> Result<(), Box<Failure>> {
                 | '\x7f'..='\u{9f}'
                 | '\u{fffe}'
                 | '\u{ffff}' => {
-                    return Err(Failure::invalid(
+                    return Err(Error::invalid(
                         format!("the control character U+{:04X} is not allowed in YAML", c as u32),
                         at..at + c.len_utf8(),
                     )
@@ -324,23 +329,23 @@ pub(super) fn unreadable(text: &str) -> Result<(), Box<Failure>> {
 }
 
 /// Finds what the parser accepts and Kubernetes' older one does not: some escapes and some tabs.
-pub(super) fn older_rules(text: &str, tree: &Tree) -> Result<(), Box<Failure>> {
+pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
     if memchr(b'\\', text.as_bytes()).is_some() {
-        for id in 0..Id::try_from(tree.len()).unwrap_or(Id::MAX) {
-            if tree.node(id).kind == Kind::Double {
-                escapes(text, tree.span(id))?;
+        for id in 0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX) {
+            if tree.node(id).kind == NodeKind::DoubleQuoted {
+                check_escapes(text, tree.span(id))?;
             }
         }
     }
     match memchr(b'\t', text.as_bytes()).and_then(|_| misplaced_tab(text, tree)) {
-        Some(at) => Err(Failure::invalid("a tab is used as indentation", at..at + 1)
+        Some(at) => Err(Error::invalid("a tab is used as indentation", at..at + 1)
             .help("indent with spaces; Kubernetes' reader does not allow tabs there")),
         None => Ok(()),
     }
 }
 
 // go-yaml v2.4.2 scannerc.go yaml_parser_scan_flow_scalar: no `\/`, and no halves of a surrogate pair.
-fn escapes(text: &str, span: Range<usize>) -> Result<(), Box<Failure>> {
+fn check_escapes(text: &str, span: Range<usize>) -> Result<(), Box<Error>> {
     let raw = &text.as_bytes()[span.clone()];
     let mut at = 0;
     while let Some(found) = memchr(b'\\', raw.get(at..).unwrap_or_default()) {
@@ -348,11 +353,11 @@ fn escapes(text: &str, span: Range<usize>) -> Result<(), Box<Failure>> {
         let escape = raw.get(at + 1..).unwrap_or_default();
         let here = span.start + at;
         if escape.first() == Some(&b'/') {
-            return Err(Failure::invalid("Kubernetes' reader knows no `\\/` escape", here..here + 2)
+            return Err(Error::invalid("Kubernetes' reader knows no `\\/` escape", here..here + 2)
                 .help("write `/` without the backslash"));
         }
         if let [b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..] = escape {
-            return Err(Failure::invalid(
+            return Err(Error::invalid(
                 "Kubernetes' reader does not put `\\u` surrogate pairs together",
                 here..here + 6,
             )

@@ -1,30 +1,30 @@
 //! Is there a tab where libyaml, and so Kubernetes, takes none though newer parsers do?
 
-use super::tree::{Id, Kind, Tree};
+use super::tree::{NodeId, NodeKind, SyntaxTree};
 use memchr::{memchr2, memrchr};
 
 /// Returns the first such tab: in the indentation of a block line, behind `-` or `?`, or in a line below a plain
 /// scalar before the column where that could go on.
-pub(super) fn misplaced_tab(text: &str, tree: &Tree) -> Option<usize> {
-    let mut walk = Walk { bytes: text.as_bytes(), tree, open: Vec::new(), cursor: 0, flow_end: 0 };
-    walk.cursor = super::tree::behind_mark(text);
-    let found = (0..Id::try_from(tree.len()).unwrap_or(Id::MAX)).find_map(|id| walk.visit(id));
-    found.or_else(|| walk.gap(walk.cursor, text.len()))
+pub(super) fn misplaced_tab(text: &str, tree: &SyntaxTree) -> Option<usize> {
+    let mut walk = TabFinder { bytes: text.as_bytes(), tree, open: Vec::new(), cursor: 0, flow_end: 0 };
+    walk.cursor = super::tree::skipped_prefix_length(text);
+    let found = (0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX)).find_map(|id| walk.visit(id));
+    found.or_else(|| walk.find_tab(walk.cursor, text.len()))
 }
 
-struct Walk<'a> {
+struct TabFinder<'a> {
     bytes: &'a [u8],
-    tree: &'a Tree,
+    tree: &'a SyntaxTree,
     /// Block collections around the place: the node after them and their column.
-    open: Vec<(Id, usize)>,
+    open: Vec<(NodeId, usize)>,
     /// All before this is checked.
     cursor: usize,
     /// Where the outermost flow collection ends that was entered last.
     flow_end: usize,
 }
 
-impl Walk<'_> {
-    fn visit(&mut self, id: Id) -> Option<usize> {
+impl TabFinder<'_> {
+    fn visit(&mut self, id: NodeId) -> Option<usize> {
         while self.open.last().is_some_and(|&(next, _)| next <= id) {
             self.open.pop();
         }
@@ -32,25 +32,25 @@ impl Walk<'_> {
         let (start, end) = (node.start as usize, node.end as usize);
         let in_flow = self.cursor > 0 && start < self.flow_end;
         if !in_flow {
-            let props = self.tree.props(id).and_then(|p| p.span());
-            if let Some(bad) = self.gap(self.cursor, props.as_ref().map_or(start, |p| p.start)) {
+            let props = self.tree.properties(id).and_then(|p| p.span());
+            if let Some(bad) = self.find_tab(self.cursor, props.as_ref().map_or(start, |p| p.start)) {
                 return Some(bad);
             }
             self.cursor = props.map_or(self.cursor, |p| p.end);
         }
         match node.kind {
-            Kind::BlockMap | Kind::BlockSeq => {
+            NodeKind::BlockMapping | NodeKind::BlockSequence => {
                 let line = memrchr(b'\n', &self.bytes[..start]).map_or(0, |i| i + 1);
                 self.open.push((node.next, start - line));
             }
-            Kind::Plain if end > start => {
+            NodeKind::Plain if end > start => {
                 let from = if in_flow { self.cursor } else { end };
                 match self.below_plain(end) {
                     Err(bad) => return Some(bad),
                     Ok(stop) => self.cursor = if in_flow { from } else { stop },
                 }
             }
-            Kind::FlowMap | Kind::FlowSeq | Kind::Pair if !in_flow => {
+            NodeKind::FlowMapping | NodeKind::FlowSequence | NodeKind::Pair if !in_flow => {
                 (self.flow_end, self.cursor) = (end, end);
             }
             // What is not written leaves its dash to be looked at.
@@ -94,7 +94,7 @@ impl Walk<'_> {
     }
 
     // scannerc.go yaml_parser_scan_to_next_token: no tabs where a key could start.
-    fn gap(&self, from: usize, to: usize) -> Option<usize> {
+    fn find_tab(&self, from: usize, to: usize) -> Option<usize> {
         let mut at = from;
         let mut key_may_start = from == 0 || matches!(self.bytes.get(from - 1), Some(b'\n' | b'\r' | 0xbf));
         let mut line_is_blank = key_may_start;
@@ -137,7 +137,7 @@ mod tests {
             "a: |\n  \tx\n",
             "-\t\n- ",
         ] {
-            let tree = Tree::read(bad);
+            let tree = SyntaxTree::read(bad);
             assert!(tree.is_err() || misplaced_tab(bad, &tree.unwrap()).is_some(), "{bad:?}");
         }
         for good in [
@@ -147,7 +147,7 @@ mod tests {
             "- a\t\n- b: \t\"x\ty\"\t\n",
             "{\n\t\"a\": 1\n}\n",
         ] {
-            assert_eq!(misplaced_tab(good, &Tree::read(good).unwrap()), None, "{good:?}");
+            assert_eq!(misplaced_tab(good, &SyntaxTree::read(good).unwrap()), None, "{good:?}");
         }
     }
 }

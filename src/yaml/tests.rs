@@ -6,7 +6,7 @@ fn read(text: &str) -> Result<Document, Diagnostic> {
     Document::read(&"f.yaml".into(), 0, 1, text)
 }
 
-fn label(text: &str, path: &Path, part: Part) -> (usize, usize, usize) {
+fn label(text: &str, path: &FieldPath, part: EntryPart) -> (usize, usize, usize) {
     let label = read(text).unwrap().label(path, part, "");
     (label.line, label.column, label.width)
 }
@@ -14,15 +14,15 @@ fn label(text: &str, path: &Path, part: Part) -> (usize, usize, usize) {
 #[test]
 fn labels_are_at_keys_and_values_also_behind_aliases_and_merge_keys() {
     let text = "é: &a\n  b: 'x y' # c\n  c: [1, 22]\nd: *a\ne:\n  <<: *a\n  f:\n";
-    let at = |path: Path, part| label(text, &path, part);
-    assert_eq!(at(Path::dotted("é.b"), Part::Key), (2, 3, 1));
-    assert_eq!(at(Path::dotted("é.b"), Part::Value), (2, 6, 5));
-    assert_eq!(at(Path::dotted("d.c").then(1), Part::Key), (3, 10, 2));
-    assert_eq!(at(Path::dotted("e.c").then(0), Part::Value), (3, 7, 1));
-    assert_eq!(at(Path::dotted("e.f"), Part::Value), (7, 3, 1));
-    assert_eq!(at(Path::dotted("e.f.g.h"), Part::Value), (7, 3, 1));
-    assert_eq!(at(Path::dotted("no"), Part::Key), (1, 1, 5));
-    assert_eq!(label("", &Path::dotted("a"), Part::Key), (1, 1, 1));
+    let at = |path: FieldPath, part| label(text, &path, part);
+    assert_eq!(at(FieldPath::dotted("é.b"), EntryPart::Key), (2, 3, 1));
+    assert_eq!(at(FieldPath::dotted("é.b"), EntryPart::Value), (2, 6, 5));
+    assert_eq!(at(FieldPath::dotted("d.c").child(1), EntryPart::Key), (3, 10, 2));
+    assert_eq!(at(FieldPath::dotted("e.c").child(0), EntryPart::Value), (3, 7, 1));
+    assert_eq!(at(FieldPath::dotted("e.f"), EntryPart::Value), (7, 3, 1));
+    assert_eq!(at(FieldPath::dotted("e.f.g.h"), EntryPart::Value), (7, 3, 1));
+    assert_eq!(at(FieldPath::dotted("no"), EntryPart::Key), (1, 1, 5));
+    assert_eq!(label("", &FieldPath::dotted("a"), EntryPart::Key), (1, 1, 1));
 }
 
 #[test]
@@ -30,14 +30,14 @@ fn nodes_start_and_end_where_they_are_written() {
     let text =
         "a:\n# c - x\n- &q x\n- !!str |+ # c\n  y\n\n\nb: &r\n- >\n z\n\nc:\nd: &e\nf: {g, h: }\ni: &j |\n";
     let document = read(text).unwrap();
-    let at = |path: &Path| &text[document.range(path, Part::Value)];
-    let a = Path::dotted("a");
+    let at = |path: &FieldPath| &text[document.range(path, EntryPart::Value)];
+    let a = FieldPath::dotted("a");
     assert_eq!(at(&a), "- &q x\n- !!str |+ # c\n  y\n\n");
-    assert_eq!(at(&a.then(1)), "|+ # c\n  y\n\n");
-    assert_eq!(at(&Path::dotted("b")), "- >\n z");
-    assert_eq!(at(&Path::dotted("f")), "{g, h: }");
-    assert_eq!(at(&Path::dotted("i")), "|");
-    let empty = |key: &str| document.tree.span(document.entry(0, key).unwrap().1);
+    assert_eq!(at(&a.child(1)), "|+ # c\n  y\n\n");
+    assert_eq!(at(&FieldPath::dotted("b")), "- >\n z");
+    assert_eq!(at(&FieldPath::dotted("f")), "{g, h: }");
+    assert_eq!(at(&FieldPath::dotted("i")), "|");
+    let empty = |key: &str| document.tree.span(document.find_entry(0, key).unwrap().1);
     assert_eq!(empty("c").start, text.find("\nd:").unwrap());
     assert_eq!(empty("d").start, text.find("\nf:").unwrap());
 }
@@ -46,8 +46,7 @@ fn nodes_start_and_end_where_they_are_written() {
 fn doubled_keys_are_listed_and_the_last_one_counts() {
     let document = read("a: 1\nb: {x: 1, \"x\": 2}\na: 2\nc: {<<: {y: 1}, y: 2}\n").unwrap();
     assert_eq!(document.value().to_string(), r#"{"a":2,"b":{"x":2},"c":{"true":2}}"#);
-    let places: Vec<_> =
-        document.diagnostics().iter().map(|d| (d.labels[0].line, d.labels[1].line)).collect();
+    let places: Vec<_> = document.diagnostics().iter().map(|d| (d.spans[0].line, d.spans[1].line)).collect();
     assert_eq!(places, [(2, 2), (3, 1)]);
 }
 
@@ -88,7 +87,7 @@ fn errors_say_where_and_what_to_do() {
         ("~: 1\n", 1, 1, "`~` cannot be a key", "quotes"),
     ] {
         let found = read(text).unwrap_err();
-        let at = (found.labels[0].line, found.labels[0].column);
+        let at = (found.spans[0].line, found.spans[0].column);
         let said = format!("{text:?}: {found:?}");
         assert!(
             found.message.contains(message) && found.help.as_ref().is_some_and(|h| h.contains(help)),

@@ -1,7 +1,7 @@
 //! Which node is where: the events of granit-parser as a compact tree of spans. The only file that knows that parser.
 
-use super::scalar::Tag;
-use super::syntax::Failure;
+use super::scalar::ScalarTag;
+use super::syntax::Error;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,28 +14,28 @@ const MAX_NODES: usize = 8_000_000;
 
 /// What a node is and how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Plain,
-    Single,
-    Double,
+    SingleQuoted,
+    DoubleQuoted,
     Literal,
     Folded,
-    BlockSeq,
-    FlowSeq,
-    BlockMap,
-    FlowMap,
+    BlockSequence,
+    FlowSequence,
+    BlockMapping,
+    FlowMapping,
     /// A mapping of one entry that is written without braces in a flow sequence: `[a: 1]`.
     Pair,
     Alias,
 }
 
-impl Kind {
-    pub(super) fn is_seq(self) -> bool {
-        matches!(self, Self::BlockSeq | Self::FlowSeq)
+impl NodeKind {
+    pub(super) fn is_sequence(self) -> bool {
+        matches!(self, Self::BlockSequence | Self::FlowSequence)
     }
 
-    pub(super) fn is_map(self) -> bool {
-        matches!(self, Self::BlockMap | Self::FlowMap | Self::Pair)
+    pub(super) fn is_mapping(self) -> bool {
+        matches!(self, Self::BlockMapping | Self::FlowMapping | Self::Pair)
     }
 
     pub(super) fn is_block_scalar(self) -> bool {
@@ -44,12 +44,12 @@ impl Kind {
 }
 
 /// The number of a node in its tree; the root has 0.
-pub(super) type Id = u32;
+pub(super) type NodeId = u32;
 
 /// One node. Nodes stand in the order of the text, each before its children.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
+pub(super) struct SyntaxNode {
+    pub(super) kind: NodeKind,
     /// The first byte: of a block scalar its `|`, of a block sequence its first `-`, of a block mapping its first key.
     /// An anchor or tag lies before it. A value that is not written is empty, right behind its `:` or `-`.
     pub(super) start: u32,
@@ -57,7 +57,7 @@ pub(super) struct Node {
     /// of their last line of content.
     pub(super) end: u32,
     /// The number of the node after this one and all below it.
-    pub(super) next: Id,
+    pub(super) next: NodeId,
     /// The node an alias stands for; for others 1 + the index of its properties, or 0.
     extra: u32,
     /// Where the scalar's text is: [`AS_WRITTEN`], [`INSIDE_QUOTES`] or 2 + an index into the decoded texts.
@@ -69,12 +69,12 @@ const INSIDE_QUOTES: u32 = 1;
 
 /// The anchor and the tag of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Props {
+pub(super) struct NodeProperties {
     pub(super) anchor: Option<Range<usize>>,
-    pub(super) tag: Option<(Range<usize>, Tag)>,
+    pub(super) tag: Option<(Range<usize>, ScalarTag)>,
 }
 
-impl Props {
+impl NodeProperties {
     /// Returns the first byte and the byte after the last one.
     pub(super) fn span(&self) -> Option<Range<usize>> {
         let ranges = || self.anchor.iter().chain(self.tag.iter().map(|(r, _)| r));
@@ -84,38 +84,38 @@ impl Props {
 
 /// The nodes of one document; none where it is empty.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tree {
-    nodes: Vec<Node>,
-    props: Vec<Props>,
+pub(super) struct SyntaxTree {
+    nodes: Vec<SyntaxNode>,
+    properties: Vec<NodeProperties>,
     decoded: String,
     ranges: Vec<Range<u32>>,
 }
 
-impl Tree {
+impl SyntaxTree {
     /// Reads the text of one document.
-    pub(super) fn read(text: &str) -> Result<Self, Box<Failure>> {
+    pub(super) fn read(text: &str) -> Result<Self, Box<Error>> {
         // The parser takes a line that is not ended as if it were; [`without_line_end`] takes that back.
         let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
-        let skip = behind_mark(text);
-        let mut builder = Builder { text, skip, ..Builder::default() };
+        let skip = skipped_prefix_length(text);
+        let mut builder = TreeBuilder { text, skip, ..TreeBuilder::default() };
         builder.tree.nodes.reserve(text.len() / 16);
         let mut documents = 0;
-        for next in Parser::new_from_str_with_options(&ended[skip..], options()) {
+        for next in Parser::new_from_str_with_options(&ended[skip..], parser_options()) {
             let (event, span) =
-                next.map_err(|e| Failure::of_parser(&e, skip, builder.closed, builder.open_flow()))?;
+                next.map_err(|e| Error::from_scan_error(&e, skip, builder.closed, builder.open_flow()))?;
             if matches!(event, Event::DocumentStart(..)) {
                 documents += 1;
                 if documents > 1 {
-                    return Err(Failure::second_document(builder.closed));
+                    return Err(Error::second_document(builder.closed));
                 }
             }
-            builder.take(event, span)?;
+            builder.push_event(event, span)?;
         }
         Ok(builder.tree)
     }
 
     /// Returns a node.
-    pub(super) fn node(&self, id: Id) -> &Node {
+    pub(super) fn node(&self, id: NodeId) -> &SyntaxNode {
         &self.nodes[id as usize]
     }
 
@@ -125,12 +125,12 @@ impl Tree {
     }
 
     /// Returns the root, where there is one.
-    pub(super) fn root(&self) -> Option<Id> {
+    pub(super) fn root(&self) -> Option<NodeId> {
         (!self.nodes.is_empty()).then_some(0)
     }
 
     /// Returns the nodes right below one: items, or keys and values in turn.
-    pub(super) fn children(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+    pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let end = self.node(id).next;
         let first = id + 1;
         std::iter::successors((first < end).then_some(first), move |&c| {
@@ -140,51 +140,51 @@ impl Tree {
     }
 
     /// Returns the entries of a mapping.
-    pub(super) fn entries(&self, id: Id) -> impl Iterator<Item = (Id, Id)> + '_ {
+    pub(super) fn entries(&self, id: NodeId) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
         let mut children = self.children(id);
         std::iter::from_fn(move || Some((children.next()?, children.next()?)))
     }
 
     /// Returns the anchor and tag of a node.
-    pub(super) fn props(&self, id: Id) -> Option<&Props> {
+    pub(super) fn properties(&self, id: NodeId) -> Option<&NodeProperties> {
         let node = self.node(id);
-        if node.kind == Kind::Alias || node.extra == 0 {
+        if node.kind == NodeKind::Alias || node.extra == 0 {
             None
         } else {
-            self.props.get(node.extra as usize - 1)
+            self.properties.get(node.extra as usize - 1)
         }
     }
 
     /// Returns the tag of a node.
-    pub(super) fn tag(&self, id: Id) -> Option<Tag> {
-        self.props(id)?.tag.as_ref().map(|(_, tag)| *tag)
+    pub(super) fn tag(&self, id: NodeId) -> Option<ScalarTag> {
+        self.properties(id)?.tag.as_ref().map(|(_, tag)| *tag)
     }
 
     /// Returns the node that an alias stands for.
-    pub(super) fn target(&self, id: Id) -> Option<Id> {
+    pub(super) fn target(&self, id: NodeId) -> Option<NodeId> {
         let node = self.node(id);
-        (node.kind == Kind::Alias).then_some(node.extra)
+        (node.kind == NodeKind::Alias).then_some(node.extra)
     }
 
     /// Returns the bytes of a node without its anchor and tag.
-    pub(super) fn span(&self, id: Id) -> Range<usize> {
+    pub(super) fn span(&self, id: NodeId) -> Range<usize> {
         let node = self.node(id);
         node.start as usize..node.end as usize
     }
 
     /// Returns the first byte of a node, its anchor and tag included.
-    pub(super) fn full_start(&self, id: Id) -> usize {
+    pub(super) fn full_start(&self, id: NodeId) -> usize {
         let start = self.node(id).start as usize;
-        self.props(id).and_then(Props::span).map_or(start, |s| s.start.min(start))
+        self.properties(id).and_then(NodeProperties::span).map_or(start, |s| s.start.min(start))
     }
 
     /// Tells whether a scalar's text stands in the document as it is.
-    pub(super) fn is_as_written(&self, id: Id) -> bool {
+    pub(super) fn is_as_written(&self, id: NodeId) -> bool {
         matches!(self.node(id).text, AS_WRITTEN | INSIDE_QUOTES)
     }
 
     /// Returns the text of a scalar, escapes and folds resolved.
-    pub(super) fn text<'a>(&'a self, id: Id, source: &'a str) -> &'a str {
+    pub(super) fn text<'a>(&'a self, id: NodeId, source: &'a str) -> &'a str {
         let node = self.node(id);
         let (start, end) = (node.start as usize, node.end as usize);
         match node.text {
@@ -199,12 +199,12 @@ impl Tree {
 }
 
 /// Returns how much of a text Kubernetes takes off: a `---` line in front of a byte order mark, and the mark.
-pub(super) fn behind_mark(text: &str) -> usize {
+pub(super) fn skipped_prefix_length(text: &str) -> usize {
     let line = if text.starts_with("---") { text.find('\n').map_or(text.len(), |i| i + 1) } else { 0 };
     if text[line..].starts_with('\u{feff}') { line + '\u{feff}'.len_utf8() } else { 0 }
 }
 
-fn options() -> Options {
+fn parser_options() -> Options {
     granit_parser::options! {
         emit_comments: false,
         emit_anchor_events: true,
@@ -216,59 +216,64 @@ fn options() -> Options {
 
 /// Puts the tree together from events.
 #[derive(Default)]
-struct Builder<'t> {
+struct TreeBuilder<'t> {
     text: &'t str,
     /// Bytes before what the parser sees.
     skip: usize,
-    tree: Tree,
+    tree: SyntaxTree,
     /// Collections that are still open, each with the number of its children so far.
-    open: Vec<(Id, usize)>,
+    open: Vec<(NodeId, usize)>,
     /// The node of each anchor, by the parser's number.
-    anchors: Vec<Id>,
+    anchors: Vec<NodeId>,
     /// The end of the last token that was seen.
     cursor: usize,
     /// Where the document's last node ended.
     closed: usize,
 }
 
-impl Builder<'_> {
+impl TreeBuilder<'_> {
     /// Returns where the innermost flow collection starts that is still open.
     fn open_flow(&self) -> Option<usize> {
-        let is_flow = |&id: &Id| matches!(self.tree.node(id).kind, Kind::FlowSeq | Kind::FlowMap);
+        let is_flow =
+            |&id: &NodeId| matches!(self.tree.node(id).kind, NodeKind::FlowSequence | NodeKind::FlowMapping);
         let flow = self.open.iter().map(|&(id, _)| id).rfind(is_flow)?;
         Some(self.tree.node(flow).start as usize)
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Failure>> {
+    fn push_event(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Error>> {
         let at = self.range(span);
         match event {
             Event::Scalar(value, style, anchor, tag) => {
                 let props = self.tag(span, tag.as_deref());
-                let id = self.push(Kind::of_scalar(style), at, anchor, props)?;
+                let id = self.push_node(NodeKind::from_scalar_style(style), at, anchor, props)?;
                 self.place_scalar(id, &value);
                 self.close_leaf(id);
             }
             Event::Alias(target) => {
-                let id = self.push(Kind::Alias, at, 0, None)?;
+                let id = self.push_node(NodeKind::Alias, at, 0, None)?;
                 self.tree.nodes[id as usize].extra = self.anchors.get(target).copied().unwrap_or(0);
                 self.close_leaf(id);
             }
             Event::Anchor(_, name) => self.anchor(at, &name)?,
             Event::SequenceStart(style, anchor, tag) => {
                 let props = self.tag(span, tag.as_deref());
-                let kind = if style == StructureStyle::Flow { Kind::FlowSeq } else { Kind::BlockSeq };
-                self.open(kind, at, anchor, props)?;
+                let kind = if style == StructureStyle::Flow {
+                    NodeKind::FlowSequence
+                } else {
+                    NodeKind::BlockSequence
+                };
+                self.open_collection(kind, at, anchor, props)?;
             }
             Event::MappingStart(style, anchor, tag) => {
                 let props = self.tag(span, tag.as_deref());
                 let kind = match style {
-                    StructureStyle::Block => Kind::BlockMap,
-                    StructureStyle::Flow if self.text[at.clone()].starts_with('{') => Kind::FlowMap,
-                    StructureStyle::Flow => Kind::Pair,
+                    StructureStyle::Block => NodeKind::BlockMapping,
+                    StructureStyle::Flow if self.text[at.clone()].starts_with('{') => NodeKind::FlowMapping,
+                    StructureStyle::Flow => NodeKind::Pair,
                 };
-                self.open(kind, at, anchor, props)?;
+                self.open_collection(kind, at, anchor, props)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(at),
+            Event::SequenceEnd | Event::MappingEnd => self.close_collection(at),
             _ => {}
         }
         Ok(())
@@ -281,23 +286,26 @@ impl Builder<'_> {
         start..(self.skip + span.end.byte_offset().unwrap_or(0)).clamp(start, most)
     }
 
-    fn tag(&mut self, span: Span, tag: Option<&granit_parser::Tag>) -> Option<Props> {
+    fn tag(&mut self, span: Span, tag: Option<&granit_parser::Tag>) -> Option<NodeProperties> {
         let tag = tag?;
         let range = span.tag_span().map_or(0..0, |s| self.range(s));
         self.cursor = self.cursor.max(range.end);
-        Some(Props { anchor: None, tag: Some((range, Tag::of(tag.handle(), tag.suffix()))) })
+        Some(NodeProperties {
+            anchor: None,
+            tag: Some((range, ScalarTag::from_parts(tag.handle(), tag.suffix()))),
+        })
     }
 
-    fn push(
+    fn push_node(
         &mut self,
-        kind: Kind,
+        kind: NodeKind,
         at: Range<usize>,
         anchor: usize,
-        props: Option<Props>,
-    ) -> Result<Id, Box<Failure>> {
-        let id = offset(self.tree.nodes.len());
+        props: Option<NodeProperties>,
+    ) -> Result<NodeId, Box<Error>> {
+        let id = to_offset(self.tree.nodes.len());
         if self.tree.nodes.len() >= MAX_NODES {
-            return Err(Failure::too_many_nodes(at.start));
+            return Err(Error::too_many_nodes(at.start));
         }
         if let Some((_, children)) = self.open.last_mut() {
             *children += 1;
@@ -307,98 +315,100 @@ impl Builder<'_> {
             self.anchors[anchor] = id;
         }
         let extra = props.map_or(0, |p| {
-            self.tree.props.push(p);
-            offset(self.tree.props.len())
+            self.tree.properties.push(p);
+            to_offset(self.tree.properties.len())
         });
-        let (start, end) = (offset(at.start), offset(at.end));
-        self.tree.nodes.push(Node { kind, start, end, next: id + 1, extra, text: AS_WRITTEN });
+        let (start, end) = (to_offset(at.start), to_offset(at.end));
+        self.tree.nodes.push(SyntaxNode { kind, start, end, next: id + 1, extra, text: AS_WRITTEN });
         Ok(id)
     }
 
     /// Records the anchor of the node that was pushed last.
-    fn anchor(&mut self, at: Range<usize>, name: &str) -> Result<(), Box<Failure>> {
+    fn anchor(&mut self, at: Range<usize>, name: &str) -> Result<(), Box<Error>> {
         // libyaml takes letters, digits, `-` and `_` only.
         if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
-            return Err(Failure::anchor_name(at));
+            return Err(Error::invalid_anchor_name(at));
         }
         let Some(node) = self.tree.nodes.last_mut() else { return Ok(()) };
         if node.extra == 0 {
-            self.tree.props.push(Props::default());
-            node.extra = offset(self.tree.props.len());
+            self.tree.properties.push(NodeProperties::default());
+            node.extra = to_offset(self.tree.properties.len());
         }
         // An empty node lies behind its properties.
-        if node.kind == Kind::Plain && node.start == node.end {
+        if node.kind == NodeKind::Plain && node.start == node.end {
             let tag = self
                 .tree
-                .props
+                .properties
                 .get(node.extra as usize - 1)
                 .and_then(|p| p.tag.as_ref())
                 .map_or(0, |(r, _)| r.end);
-            node.start = offset(at.end.max(tag));
+            node.start = to_offset(at.end.max(tag));
             node.end = node.start;
         }
         let end = node.end;
         self.cursor = self.cursor.max(at.end).max(end as usize);
-        if let Some(props) = self.tree.props.get_mut(node.extra as usize - 1) {
+        if let Some(props) = self.tree.properties.get_mut(node.extra as usize - 1) {
             props.anchor = Some(at);
         }
         Ok(())
     }
 
-    fn open(
+    fn open_collection(
         &mut self,
-        kind: Kind,
+        kind: NodeKind,
         at: Range<usize>,
         anchor: usize,
-        props: Option<Props>,
-    ) -> Result<(), Box<Failure>> {
+        props: Option<NodeProperties>,
+    ) -> Result<(), Box<Error>> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Failure::too_deep(at.start));
+            return Err(Error::too_deep(at.start));
         }
-        let in_map =
-            self.open.last().is_some_and(|&(parent, _)| self.tree.node(parent).kind == Kind::BlockMap);
-        let id = self.push(kind, at.clone(), anchor, props)?;
-        if kind == Kind::BlockSeq && in_map {
+        let in_map = self
+            .open
+            .last()
+            .is_some_and(|&(parent, _)| self.tree.node(parent).kind == NodeKind::BlockMapping);
+        let id = self.push_node(kind, at.clone(), anchor, props)?;
+        if kind == NodeKind::BlockSequence && in_map {
             // The parser points at the first item where the dashes are not indented.
             let dash = self.skip_to(|b| b == b'-', at.start);
-            self.tree.nodes[id as usize].start = offset(dash);
+            self.tree.nodes[id as usize].start = to_offset(dash);
         }
-        if kind == Kind::BlockSeq {
+        if kind == NodeKind::BlockSequence {
             self.cursor = self.cursor.max(self.tree.node(id).start as usize);
         }
         // The cursor stays before the dash or key: what follows looks for its own indicator.
-        if matches!(kind, Kind::FlowSeq | Kind::FlowMap) {
+        if matches!(kind, NodeKind::FlowSequence | NodeKind::FlowMapping) {
             self.cursor = at.end;
         }
         self.open.push((id, 0));
         Ok(())
     }
 
-    fn close(&mut self, at: Range<usize>) {
+    fn close_collection(&mut self, at: Range<usize>) {
         let Some((id, _)) = self.open.pop() else { return };
-        if matches!(self.tree.node(id).kind, Kind::FlowSeq | Kind::FlowMap) {
+        if matches!(self.tree.node(id).kind, NodeKind::FlowSequence | NodeKind::FlowMapping) {
             self.cursor = at.end;
         }
-        let (next, end) = (offset(self.tree.nodes.len()), offset(self.cursor));
+        let (next, end) = (to_offset(self.tree.nodes.len()), to_offset(self.cursor));
         let node = &mut self.tree.nodes[id as usize];
         node.next = next;
         node.end = end.max(node.start);
         self.closed = end as usize;
     }
 
-    fn close_leaf(&mut self, id: Id) {
+    fn close_leaf(&mut self, id: NodeId) {
         self.cursor = self.cursor.max(self.tree.node(id).end as usize);
         self.closed = self.cursor;
     }
 
     /// Sets where a scalar is and where its text is found.
-    fn place_scalar(&mut self, id: Id, mut value: &str) {
-        let Node { kind, start, end, .. } = *self.tree.node(id);
+    fn place_scalar(&mut self, id: NodeId, mut value: &str) {
+        let SyntaxNode { kind, start, end, .. } = *self.tree.node(id);
         let (start, end) = (start as usize, end as usize);
-        if kind == Kind::Plain && start == end {
-            let at = self.empty_at(id, start);
+        if kind == NodeKind::Plain && start == end {
+            let at = self.empty_value_position(id, start);
             let node = &mut self.tree.nodes[id as usize];
-            (node.start, node.end) = (offset(at), offset(at));
+            (node.start, node.end) = (to_offset(at), to_offset(at));
             return;
         }
         if kind.is_block_scalar() {
@@ -406,26 +416,26 @@ impl Builder<'_> {
             let node_end = block_scalar_end(self.text, header, start..end);
             value = without_line_end(self.text, header..node_end, value);
             let node = &mut self.tree.nodes[id as usize];
-            (node.start, node.end) = (offset(header), offset(node_end));
+            (node.start, node.end) = (to_offset(header), to_offset(node_end));
         } else if self.text[start..end] == *value {
             return;
-        } else if kind != Kind::Plain && self.text.get(start + 1..end - 1) == Some(value) {
+        } else if kind != NodeKind::Plain && self.text.get(start + 1..end - 1) == Some(value) {
             self.tree.nodes[id as usize].text = INSIDE_QUOTES;
             return;
         }
-        let from = offset(self.tree.decoded.len());
+        let from = to_offset(self.tree.decoded.len());
         self.tree.decoded.push_str(value);
-        self.tree.ranges.push(from..offset(self.tree.decoded.len()));
-        self.tree.nodes[id as usize].text = offset(self.tree.ranges.len()) + 1;
+        self.tree.ranges.push(from..to_offset(self.tree.decoded.len()));
+        self.tree.nodes[id as usize].text = to_offset(self.tree.ranges.len()) + 1;
     }
 
     /// Returns where a value belongs that is not written: behind its properties, `:`, `-` or key.
-    fn empty_at(&self, id: Id, given: usize) -> usize {
+    fn empty_value_position(&self, id: NodeId, given: usize) -> usize {
         let parent = self.open.last().map(|&(parent, children)| (self.tree.node(parent).kind, children));
         let indicator = match parent {
-            _ if self.tree.props(id).is_some() => return self.cursor,
-            Some((kind, children)) if kind.is_map() && children % 2 == 0 => b':',
-            Some((Kind::BlockSeq, _)) => b'-',
+            _ if self.tree.properties(id).is_some() => return self.cursor,
+            Some((kind, children)) if kind.is_mapping() && children % 2 == 0 => b':',
+            Some((NodeKind::BlockSequence, _)) => b'-',
             _ => return self.cursor.max(given),
         };
         let found = self.skip_to(|b| b == indicator, usize::MAX);
@@ -455,12 +465,12 @@ impl Builder<'_> {
     }
 }
 
-impl Kind {
-    fn of_scalar(style: ScalarStyle) -> Self {
+impl NodeKind {
+    fn from_scalar_style(style: ScalarStyle) -> Self {
         match style {
             ScalarStyle::Plain => Self::Plain,
-            ScalarStyle::SingleQuoted => Self::Single,
-            ScalarStyle::DoubleQuoted => Self::Double,
+            ScalarStyle::SingleQuoted => Self::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Self::DoubleQuoted,
             ScalarStyle::Literal => Self::Literal,
             ScalarStyle::Folded => Self::Folded,
         }
@@ -507,6 +517,6 @@ fn without_line_end<'v>(text: &str, span: Range<usize>, value: &'v str) -> &'v s
 }
 
 /// Returns an offset as the tree keeps it; texts are at most 64 MiB long.
-fn offset(at: usize) -> u32 {
+fn to_offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

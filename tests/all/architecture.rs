@@ -3,27 +3,27 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Room, the rooms it may import, and the outside crates it may import besides serde and serde_json.
-const ROOMS: &[(&str, &[&str], &[&str])] = &[
-    ("diag", &[], &["annotate_snippets"]),
-    ("yaml", &["diag"], &["granit_parser", "yaml_rust2", "memchr"]),
-    ("confine", &["diag"], &["cap_std", "cap_fs_ext"]),
-    ("read", &["diag", "git", "confine"], &["ignore", "memchr"]),
-    ("model", &["diag", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "rpds", "strsim"]),
-    ("inject", &["diag", "yaml", "model"], &["regex", "sha2"]),
-    ("plan", &["diag", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
+/// Module, the modules it may import, and the outside crates it may import besides serde and serde_json.
+const MODULES: &[(&str, &[&str], &[&str])] = &[
+    ("diagnostics", &[], &["annotate_snippets"]),
+    ("yaml", &["diagnostics"], &["granit_parser", "yaml_rust2", "memchr"]),
+    ("sandbox", &["diagnostics"], &["cap_std", "cap_fs_ext"]),
+    ("read", &["diagnostics", "git", "sandbox"], &["ignore", "memchr"]),
+    ("model", &["diagnostics", "yaml"], &["cronexpr", "jiff", "schemars", "sha2", "regex", "rpds", "strsim"]),
+    ("inject", &["diagnostics", "yaml", "model"], &["regex", "sha2"]),
+    ("rollout", &["diagnostics", "yaml", "model", "inject", "render"], &["sha2", "json_patch"]),
     (
         "stage",
-        &["diag", "yaml", "model", "render", "plan", "read", "git", "confine", "programs"],
+        &["diagnostics", "yaml", "model", "render", "rollout", "read", "git", "sandbox", "programs"],
         &["tempfile", "thiserror"],
     ),
-    ("render", &["diag", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
-    ("write", &["diag", "yaml", "model", "confine"], &["similar", "tempfile", "thiserror"]),
+    ("render", &["diagnostics", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
+    ("write", &["diagnostics", "yaml", "model", "sandbox"], &["similar", "tempfile", "thiserror"]),
     ("programs", &[], &["rustix", "signal_hook"]),
-    ("git", &["diag", "programs"], &["git2", "ignore", "tempfile", "thiserror"]),
+    ("git", &["diagnostics", "programs"], &["git2", "ignore", "tempfile", "thiserror"]),
     (
         "watch",
-        &["diag", "yaml", "model", "render", "plan", "git", "stage", "read", "programs"],
+        &["diagnostics", "yaml", "model", "render", "rollout", "git", "stage", "read", "programs"],
         &[
             "jiff",
             "kube",
@@ -41,30 +41,42 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "thiserror",
         ],
     ),
+    ("integrations", &[], &[]),
     (
         "cli",
         &[
-            "diag", "yaml", "model", "inject", "render", "plan", "stage", "read", "write", "git", "programs",
-            "watch", "confine",
+            "diagnostics",
+            "yaml",
+            "model",
+            "inject",
+            "render",
+            "rollout",
+            "stage",
+            "read",
+            "write",
+            "git",
+            "programs",
+            "watch",
+            "sandbox",
         ],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
 ];
 
-/// Rooms without files, clocks, environment, threads or output, and the parts of others that are so.
+/// Modules without files, clocks, environment, threads or output, and the parts of others that are so.
 const PURE: &[&str] = &[
-    "diag",
+    "diagnostics",
     "yaml",
     "model",
     "inject",
-    "plan",
+    "rollout",
     "render",
-    "watch/judge",
+    "watch/health",
     "watch/snapshot.rs",
-    "watch/released.rs",
+    "watch/expected_state.rs",
 ];
 
-/// What the pure parts of a room that talks to the world may import of outside crates.
+/// What the pure parts of a module that talks to the world may import of outside crates.
 const PURE_CRATES: &[&str] = &["crate", "super", "self", "std", "serde", "serde_json", "jiff"];
 
 const IMPURE: &[&str] = &[
@@ -125,12 +137,16 @@ fn imports(text: &str) -> (Vec<&str>, Vec<&str>) {
 }
 
 #[test]
-fn rooms_import_only_what_they_may() {
-    for (room, rooms, crates) in ROOMS {
-        for (path, text) in files(&source().join(room)) {
+fn modules_import_only_what_they_may() {
+    for (module, modules, crates) in MODULES {
+        for (path, text) in files(&source().join(module)) {
             let (inner, outer) = imports(&text);
             for used in inner {
-                assert!(used == *room || rooms.contains(&used), "{} imports crate::{used}", path.display());
+                assert!(
+                    used == *module || modules.contains(&used),
+                    "{} imports crate::{used}",
+                    path.display()
+                );
             }
             let known = ["crate", "super", "self", "std", "serde", "serde_json"];
             let siblings: Vec<&str> = text
@@ -151,9 +167,9 @@ fn rooms_import_only_what_they_may() {
 }
 
 #[test]
-fn pure_rooms_do_no_io() {
-    for room in PURE {
-        for (path, text) in files(&source().join(room)) {
+fn pure_modules_do_no_io() {
+    for module in PURE {
+        for (path, text) in files(&source().join(module)) {
             for word in IMPURE {
                 let code =
                     text.lines().filter(|l| !l.trim_start().starts_with("//")).any(|l| l.contains(word));
@@ -182,19 +198,19 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn every_room_is_known() {
+fn every_module_is_known() {
     for entry in fs::read_dir(source()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(
-            !path.is_dir() || ROOMS.iter().any(|(room, ..)| *room == name),
-            "src/{name} is no room of ARCHITECTURE.md"
+            !path.is_dir() || MODULES.iter().any(|(module, ..)| *module == name),
+            "src/{name} is no module of ARCHITECTURE.md"
         );
     }
 }
 
 #[test]
-fn programs_are_started_in_one_room() {
+fn programs_are_started_in_one_module() {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
@@ -205,14 +221,14 @@ fn programs_are_started_in_one_room() {
     }
     let starts = |path: &&PathBuf| {
         let text = fs::read_to_string(path).unwrap();
-        let is_of_room = path.to_string_lossy().contains("/src/programs/");
+        let is_of_module = path.to_string_lossy().contains("/src/programs/");
         let is_of_clap = text.contains("use clap::") && !text.contains("std::process::Command");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        !is_of_room
+        !is_of_module
             && !is_of_clap
             && [" Command::new(", ".spawn()?", ".output()"].iter().any(|call| code.contains(call))
     };
     let found: Vec<_> =
-        files.iter().filter(starts).filter(|path| !path.ends_with("git/program.rs")).collect();
+        files.iter().filter(starts).filter(|path| !path.ends_with("git/git_command.rs")).collect();
     assert!(found.is_empty(), "these start programs by themselves: {found:?}");
 }

@@ -271,7 +271,7 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn actions_are_pinned_and_credentials_are_not_kept() {
     let mut files = vec![root().join("action.yml"), root().join("src/cli/init_workflow.yaml")];
-    for folder in [".github", "doors", "deploy", "examples"] {
+    for folder in [".github", "src/integrations/templates", "deploy", "examples"] {
         yaml_files(&root().join(folder), &mut files);
     }
     let mut count = 0;

@@ -106,7 +106,7 @@ impl Repository {
     /// The same with a server behind it, where the branch is live and everything is released.
     fn released(live: &str) -> Self {
         let repository = Self::new("rollout");
-        repository.edit("pillion.yaml", "live: main", &format!("live: '{live}'"));
+        repository.edit("pillion.yaml", "deploy: main", &format!("live: '{live}'"));
         repository.edit("pillion.yaml", "source: main", &format!("source: '{live}'"));
         repository.git(&["checkout", "--quiet", "-b", live, "--"]);
         let server = repository.server().display().to_string();

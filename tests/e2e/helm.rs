@@ -22,7 +22,7 @@ struct Repository {
 }
 
 impl Repository {
-    /// With pillion where this Helm looks for it, put there as docs/doors.md says.
+    /// With pillion where this Helm looks for it, put there as docs/integrations.md says.
     fn new(version: Version) -> Self {
         let repository = Self::without_plugin(version);
         if version == Version::Helm4 {
@@ -158,7 +158,7 @@ fn what_is_wrong_fails_helm(version: Version) {
     let said = failed(&repository.template(&[]));
     match version {
         Version::Helm3 => assert!(said.contains(message), "{said}"),
-        // Helm 4 keeps what plugins say to itself; docs/doors.md says how to see it.
+        // Helm 4 keeps what plugins say to itself; docs/integrations.md says how to see it.
         Version::Helm4 => assert!(said.contains("plugin \"pillion\" exited with error"), "{said}"),
     }
     let by_hand = "helm template shop chart | pillion render --skip-hooks -";

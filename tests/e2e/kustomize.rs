@@ -62,9 +62,9 @@ impl Repository {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Installs the exec plugin as `pillion print legacy` says.
+    /// Installs the exec plugin as `pillion print kustomize-exec-plugin` says.
     fn install_plugin(&self) {
-        let script = self.command("pillion", &["print", "legacy"]).output().unwrap();
+        let script = self.command("pillion", &["print", "kustomize-exec-plugin"]).output().unwrap();
         self.write("install.sh", &String::from_utf8(script.stdout).unwrap());
         let sh = Command::new("sh")
             .arg("install.sh")

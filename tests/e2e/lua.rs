@@ -99,7 +99,8 @@ const WITHOUT_LIBRARIES: &str =
 #[test]
 #[ignore = "needs lua5.1: cargo test --test e2e -- --ignored"]
 fn the_health_of_a_sidecar_set() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("doors/argocd-health/sidecarset.lua");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/integrations/templates/argocd-health/sidecarset.lua");
     let script = std::fs::read_to_string(script).unwrap();
     for (what, strategy, status, expected) in CASES {
         let object =

@@ -5,11 +5,12 @@
 //! default: its containers run five seconds after it was created, and it is ready ten seconds after.
 
 use jiff::{SignedDuration, Timestamp};
-use pillion::plan::how::How;
-use pillion::watch::judge::{Judged, Limits, judge};
-use pillion::watch::released::{Expected, Released};
+use pillion::rollout::update_method::UpdateMethod;
+use pillion::watch::expected_state::{ExpectedState, ExpectedWorkload};
+use pillion::watch::health::{HealthLimits, WorkloadHealth, assess_health};
 use pillion::watch::snapshot::{
-    Complaint, Condition, Container, End, Phase, Pod, Role, Snapshot, State, Workload,
+    ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
+    LiveWorkload, PodPhase, Snapshot, WorkloadCondition,
 };
 use pillion::yaml::Document;
 use serde::Deserialize;
@@ -179,8 +180,8 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
     let document = Document::read(&name, 0, 1, &fs::read_to_string(path)?).map_err(|d| format!("{d:?}"))?;
     let timeline: Timeline = serde_json::from_value(document.value().clone())?;
     let released = released(&timeline.out);
-    let own = Limits::default();
-    let limits = Limits {
+    let own = HealthLimits::default();
+    let limits = HealthLimits {
         soak: timeline.limits.soak.unwrap_or(own.soak),
         progress_deadline: timeline.limits.progress_deadline.unwrap_or(own.progress_deadline),
         ..own
@@ -194,14 +195,14 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
             .iter()
             .map(|(key, live)| Ok((key.as_str().into(), workload(live, timeline.out.workloads.get(key))?)));
         let snapshot = Snapshot { now: time(&moment.at)?, workloads: workloads.collect::<Fallible<_>>()? };
-        let judgement = judge(&released, &snapshot, &limits);
+        let judgement = assess_health(&released, &snapshot, &limits);
         if !text.is_empty() {
             text.push('\n');
         }
         if let Some(note) = &moment.note {
             writeln!(text, "# {note}")?;
         }
-        write!(text, "{} {:?}, {} unavailable", moment.at, judgement.verdict, judgement.unavailable)?;
+        write!(text, "{} {:?}, {} unavailable", moment.at, judgement.status, judgement.unavailable)?;
         match judgement.changes_at {
             Some(at) => writeln!(text, ", may change at {}", clock(at))?,
             None => writeln!(text)?,
@@ -214,15 +215,15 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
     wrong.map_or(Ok(()), |wrong| Err(wrong.into()))
 }
 
-fn shown(judged: &Judged) -> Fallible<String> {
-    let health = format!("{:?}", judged.health);
+fn shown(judged: &WorkloadHealth) -> Fallible<String> {
+    let health = format!("{:?}", judged.status);
     let health = health.split([' ', '{']).next().unwrap_or_default();
     let mut text = format!("  {}: {health}\n", judged.key);
     for reason in &judged.reasons {
         writeln!(text, "    {reason}")?;
     }
     for evidence in &judged.evidence {
-        writeln!(text, "    ! {}", evidence.json())?;
+        writeln!(text, "    ! {}", evidence.to_json())?;
     }
     Ok(text)
 }
@@ -247,35 +248,35 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn released(out: &Out) -> Released {
-    let expected = |(key, of): (&String, &Carrier)| Expected {
+fn released(out: &Out) -> ExpectedState {
+    let expected = |(key, of): (&String, &Carrier)| ExpectedWorkload {
         key: key.as_str().into(),
         batch: of.batch.unwrap_or(out.batch),
-        how: match of.how.as_deref() {
-            Some("InPlace") => How::InPlace,
-            Some("NextRun") => How::NextRun,
-            Some("Never") => How::Never,
-            _ => How::Recreate,
+        update_method: match of.how.as_deref() {
+            Some("InPlace") => UpdateMethod::InPlace,
+            Some("NextRun") => UpdateMethod::NextRun,
+            Some("Never") => UpdateMethod::Never,
+            _ => UpdateMethod::Recreate,
         },
         template: serde_json::json!({"spec": of.new}),
         sidecars: of.sidecars.as_ref().map_or_else(|| [Arc::from("log")].into(), |names| shared(names)),
-        gone: shared(&of.gone),
+        removed_sidecars: shared(&of.gone),
         is_ordered: of.ordered,
         partition: of.partition,
-        own_partition: of.own_partition.as_deref().map(Arc::from),
-        kept: of.kept,
-        more_requests: of.more_requests.clone(),
-        limits: of.limits.iter().map(|(name, limit)| (name.as_str().into(), limit.clone())).collect(),
+        native_partition: of.own_partition.as_deref().map(Arc::from),
+        kept_pods: of.kept,
+        request_increase: of.more_requests.clone(),
+        memory_limits: of.limits.iter().map(|(name, limit)| (name.as_str().into(), limit.clone())).collect(),
     };
     let workloads = out.workloads.iter().map(expected).collect();
-    Released { batch: out.batch, goes_back: out.goes_back, workloads, others: Vec::new() }
+    ExpectedState { batch: out.batch, is_rollback: out.goes_back, workloads, pending: Vec::new() }
 }
 
 fn shared(names: &[String]) -> BTreeSet<Arc<str>> {
     names.iter().map(|name| Arc::from(name.as_str())).collect()
 }
 
-fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<Workload> {
+fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<LiveWorkload> {
     let none = Value::Null;
     let (new, old) = released.map_or((&none, &none), |r| (&r.new, &r.old));
     let spec = match &live.template {
@@ -288,8 +289,8 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<Workload> {
         let spec = if p.is == "new" { new } else { old };
         Ok((name.as_str().into(), pod(p, spec).map_err(|e| format!("{name}: {e}"))?))
     });
-    let complaint = |c: &Complained| -> Fallible<Complaint> {
-        Ok(Complaint {
+    let complaint = |c: &Complained| -> Fallible<WorkloadCondition> {
+        Ok(WorkloadCondition {
             kind: c.r#type.as_str().into(),
             reason: c.reason.as_str().into(),
             message: c.message.as_str().into(),
@@ -297,24 +298,24 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<Workload> {
         })
     };
     let revision: Arc<str> = live.revision.as_deref().unwrap_or("new").into();
-    Ok(Workload {
+    Ok(LiveWorkload {
         generation: live.generation,
         observed_generation: live.observed_generation,
         desired: live.replicas,
         template: Some(to_raw_value(&serde_json::json!({"spec": spec}))?.into()),
         partition: live.partition.as_ref().map(to_raw_value).transpose()?.map(Arc::from),
-        waits_for_person: live.paused,
+        is_update_manual: live.paused,
         progress_deadline: live.progress_deadline_seconds,
-        min_ready: live.min_ready_seconds,
+        min_ready_seconds: live.min_ready_seconds,
         update_revision: Some(revision).filter(|r| **r != *"none"),
         revision_created: live.made.as_deref().map(time).transpose()?,
-        changed: live.changed.as_deref().map(time).transpose()?,
-        complaints: live.conditions.iter().map(complaint).collect::<Fallible<_>>()?,
+        spec_changed: live.changed.as_deref().map(time).transpose()?,
+        conditions: live.conditions.iter().map(complaint).collect::<Fallible<_>>()?,
         pods: pods.collect::<Fallible<_>>()?,
     })
 }
 
-fn pod(of: &PodState, spec: &Value) -> Fallible<Pod> {
+fn pod(of: &PodState, spec: &Value) -> Fallible<LivePod> {
     let created = time(&of.created)?;
     let is_scheduled = of.unschedulable.is_none();
     let mut containers = Vec::new();
@@ -322,9 +323,9 @@ fn pod(of: &PodState, spec: &Value) -> Fallible<Pod> {
         for asked in spec[list].as_array().into_iter().flatten() {
             let name = asked["name"].as_str().unwrap_or_default();
             let role = match (is_init, asked["restartPolicy"].as_str()) {
-                (false, _) => Role::Main,
-                (true, Some("Always")) => Role::NativeSidecar,
-                (true, _) => Role::Init,
+                (false, _) => ContainerRole::Main,
+                (true, Some("Always")) => ContainerRole::NativeSidecar,
+                (true, _) => ContainerRole::Init,
             };
             let image = asked["image"].as_str().unwrap_or_default();
             let default = Status::default();
@@ -335,47 +336,48 @@ fn pod(of: &PodState, spec: &Value) -> Fallible<Pod> {
     if let Some(unknown) = of.containers.keys().find(|name| containers.iter().all(|c| *c.name != ***name)) {
         return Err(format!("no container {unknown}").into());
     }
-    let is_ready = containers.iter().all(|c| c.role == Role::Init || c.is_ready);
-    let has_begun =
-        containers.iter().all(|c| c.role != Role::Init || matches!(c.state, State::Terminated(_)));
+    let is_ready = containers.iter().all(|c| c.role == ContainerRole::Init || c.is_ready);
+    let has_begun = containers
+        .iter()
+        .all(|c| c.role != ContainerRole::Init || matches!(c.state, ContainerState::Terminated(_)));
     let phase = match of.phase.as_deref() {
-        Some("Failed") => Phase::Failed,
-        Some("Succeeded") => Phase::Succeeded,
-        Some("Unknown") => Phase::Unknown,
-        Some("Pending") => Phase::Pending,
-        Some("Running") => Phase::Running,
+        Some("Failed") => PodPhase::Failed,
+        Some("Succeeded") => PodPhase::Succeeded,
+        Some("Unknown") => PodPhase::Unknown,
+        Some("Pending") => PodPhase::Pending,
+        Some("Running") => PodPhase::Running,
         Some(other) => return Err(format!("phase {other}").into()),
-        None if is_scheduled && has_begun => Phase::Running,
-        None => Phase::Pending,
+        None if is_scheduled && has_begun => PodPhase::Running,
+        None => PodPhase::Pending,
     };
     let ready = match &of.ready {
         Some(text) => {
             let mut words = text.splitn(3, ' ');
             let holds = words.next() == Some("True");
             let since = words.next().map(time).transpose()?;
-            Condition { holds, since, reason: words.next().map(Arc::from), message: None }
+            LivePodCondition { is_true: holds, since, reason: words.next().map(Arc::from), message: None }
         }
         None if is_ready => {
-            Condition { holds: true, since: Some(later(created, 10)), ..Condition::default() }
+            LivePodCondition { is_true: true, since: Some(later(created, 10)), ..LivePodCondition::default() }
         }
         None => {
             let reason = Some(Arc::from("ContainersNotReady"));
-            Condition { holds: false, since: Some(created), reason, message: None }
+            LivePodCondition { is_true: false, since: Some(created), reason, message: None }
         }
     };
-    let scheduled = Condition {
-        holds: is_scheduled,
+    let scheduled = LivePodCondition {
+        is_true: is_scheduled,
         since: Some(created),
         reason: (!is_scheduled).then(|| "Unschedulable".into()),
         message: of.unschedulable.as_deref().map(Arc::from),
     };
     let revision: Arc<str> = of.revision.as_deref().unwrap_or(&of.is).into();
-    Ok(Pod {
+    Ok(LivePod {
         uid: "".into(),
         created: Some(created),
-        deleted: of.deleted.as_deref().map(time).transpose()?,
-        changed: of.changed.as_deref().map(time).transpose()?,
-        is_unseen: of.unseen,
+        deletion_time: of.deleted.as_deref().map(time).transpose()?,
+        updated_in_place: of.changed.as_deref().map(time).transpose()?,
+        is_update_unobserved: of.unseen,
         revision: Some(revision).filter(|r| **r != *"none"),
         is_scheduled,
         phase,
@@ -389,54 +391,54 @@ fn pod(of: &PodState, spec: &Value) -> Fallible<Pod> {
 
 fn container(
     name: &str,
-    role: Role,
+    role: ContainerRole,
     image: &str,
     of: &Status,
     created: Timestamp,
     is_scheduled: bool,
-) -> Fallible<Container> {
+) -> Fallible<LiveContainer> {
     let state = match (&of.running, &of.waiting, &of.terminated) {
-        (Some(since), ..) => State::Running { since: Some(time(since)?) },
+        (Some(since), ..) => ContainerState::Running { since: Some(time(since)?) },
         (_, Some(waiting), _) => {
             let (reason, message) = waiting.split_once(": ").unwrap_or((waiting, ""));
-            State::Waiting { reason: reason.into(), message: message.into() }
+            ContainerState::Waiting { reason: reason.into(), message: message.into() }
         }
-        (.., Some(end)) => State::Terminated(ended(end)?),
-        _ if !is_scheduled => State::None,
-        _ if role == Role::Init => State::Terminated(End {
+        (.., Some(end)) => ContainerState::Terminated(ended(end)?),
+        _ if !is_scheduled => ContainerState::Unknown,
+        _ if role == ContainerRole::Init => ContainerState::Terminated(ContainerTermination {
             exit_code: 0,
             reason: "Completed".into(),
-            started: Some(created),
-            finished: Some(later(created, 4)),
+            started_at: Some(created),
+            finished_at: Some(later(created, 4)),
         }),
-        _ => State::Running { since: Some(later(created, 5)) },
+        _ => ContainerState::Running { since: Some(later(created, 5)) },
     };
-    let is_running = matches!(state, State::Running { .. });
+    let is_running = matches!(state, ContainerState::Running { .. });
     let image: Arc<str> = of.spec_image.as_deref().unwrap_or(image).into();
-    Ok(Container {
+    Ok(LiveContainer {
         name: name.into(),
         role,
         running_image: is_scheduled.then(|| of.image.as_deref().unwrap_or(&image).into()),
         image,
         image_id: of.image_id.as_deref().map(Arc::from),
-        image_id_before: of.image_id_before.as_deref().map(Arc::from),
-        is_ready: of.ready.unwrap_or(is_running && role != Role::Init),
+        previous_image_id: of.image_id_before.as_deref().map(Arc::from),
+        is_ready: of.ready.unwrap_or(is_running && role != ContainerRole::Init),
         restarts: of.restarts,
         state,
-        last_end: of.last.as_deref().map(ended).transpose()?,
+        last_termination: of.last.as_deref().map(ended).transpose()?,
     })
 }
 
 /// Reads `OOMKilled 137 12:00:07`.
-fn ended(text: &str) -> Fallible<End> {
+fn ended(text: &str) -> Fallible<ContainerTermination> {
     let words: Vec<&str> = text.split(' ').collect();
     let [reason, code, at] = words[..] else { return Err(format!("REASON CODE TIME: {text}").into()) };
     let finished = time(at)?;
-    Ok(End {
+    Ok(ContainerTermination {
         exit_code: code.parse()?,
         reason: reason.into(),
-        started: Some(later(finished, -1)),
-        finished: Some(finished),
+        started_at: Some(later(finished, -1)),
+        finished_at: Some(finished),
     })
 }
 

@@ -1,28 +1,28 @@
 //! Applications of Argo CD: does a commit of a rollout, which changes ledgers, become a sync?
 
-use super::super::inputs::{Inputs, nearest};
-use super::kustomizations::Found;
-use super::{Check, State};
-use crate::model::workload::{group_of, type_of};
-use crate::read::{Disk, plain};
+use super::super::inputs::{Inputs, find_config};
+use super::kustomizations::DoctorDocument;
+use super::{CheckState, DoctorCheck};
+use crate::model::workload::{api_group, type_meta};
+use crate::read::{Disk, normalize_path};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The annotation that makes Argo CD pass over commits that change nothing below some paths.
-const PATHS: &str = "argocd.argoproj.io/manifest-generate-paths";
+const PATHS_ANNOTATION: &str = "argocd.argoproj.io/manifest-generate-paths";
 
-pub(super) fn check(found: &[Found], path: &Path) -> Vec<Check> {
-    let Some(config) = nearest(path) else { return Vec::new() };
-    let inputs = Inputs::configured(&Disk, Some(&config));
+pub(super) fn check(found: &[DoctorDocument], path: &Path) -> Vec<DoctorCheck> {
+    let Some(config) = find_config(path) else { return Vec::new() };
+    let inputs = Inputs::from_config(&Disk, Some(&config));
     let repository = &inputs.repository;
     let Some(ledgers) = repository.ledgers.as_deref() else { return Vec::new() };
     // What a commit of a rollout may change that is no manifest of the Application.
     let watched: Vec<&str> =
         std::iter::once(ledgers).chain(repository.sidecar_sets.iter().map(String::as_str)).collect();
     let applications = found.iter().filter_map(|f| {
-        let (api_version, kind) = type_of(&f.value)?;
+        let (api_version, kind) = type_meta(&f.value)?;
         let is_one =
-            group_of(api_version) == "argoproj.io" && (kind == "Application" || kind == "ApplicationSet");
+            api_group(api_version) == "argoproj.io" && (kind == "Application" || kind == "ApplicationSet");
         is_one.then(|| (f, if kind == "Application" { &f.value } else { &f.value["spec"]["template"] }))
     });
     let mut checks = Vec::new();
@@ -35,27 +35,32 @@ pub(super) fn check(found: &[Found], path: &Path) -> Vec<Check> {
                 .unwrap_or("an Application"),
             found.file.display()
         );
-        let Some(paths) = application["metadata"]["annotations"][PATHS].as_str() else {
-            checks.push(Check::new(State::Well, "Application", format!("{name} looks at every commit")));
+        let Some(paths) = application["metadata"]["annotations"][PATHS_ANNOTATION].as_str() else {
+            checks.push(DoctorCheck::new(
+                CheckState::Ok,
+                "Application",
+                format!("{name} looks at every commit"),
+            ));
             continue;
         };
-        let sources: Vec<&str> = sources(application).filter_map(|s| s["path"].as_str()).collect();
+        let sources: Vec<&str> =
+            application_sources(application).filter_map(|s| s["path"].as_str()).collect();
         let missing: Vec<&&str> = watched.iter().filter(|folder| !covers(paths, &sources, folder)).collect();
         checks.push(match &missing[..] {
-            [] => Check::new(State::Well, "Application", format!("{name} looks at commits of ledgers")),
+            [] => DoctorCheck::new(CheckState::Ok, "Application", format!("{name} looks at commits of ledgers")),
             // Rendered files change with the ledger, and are what the Application follows.
             _ if repository.rendered.is_some()
                 && follows_rendered(repository.rendered.as_deref(), &sources) =>
             {
-                Check::new(State::Well, "Application", format!("{name} follows rendered files"))
+                DoctorCheck::new(CheckState::Ok, "Application", format!("{name} follows rendered files"))
             }
-            missing => Check::new(
-                State::Error,
+            missing => DoctorCheck::new(
+                CheckState::Error,
                 "Application",
-                format!("{name} passes over commits that change only {}", words(missing)),
+                format!("{name} passes over commits that change only {}", quote_all(missing)),
             )
             .help(format!(
-                "a batch of a rollout would not become a sync: add `{}` to the annotation `{PATHS}`",
+                "a batch of a rollout would not become a sync: add `{}` to the annotation `{PATHS_ANNOTATION}`",
                 missing.iter().map(|f| format!(";/{}", f.trim_matches('/'))).collect::<String>()
             )),
         });
@@ -63,25 +68,25 @@ pub(super) fn check(found: &[Found], path: &Path) -> Vec<Check> {
     checks
 }
 
-fn sources(application: &Value) -> impl Iterator<Item = &Value> {
+fn application_sources(application: &Value) -> impl Iterator<Item = &Value> {
     let spec = &application["spec"];
     spec["sources"].as_array().into_iter().flatten().chain(spec.get("source"))
 }
 
 fn follows_rendered(rendered: Option<&str>, sources: &[&str]) -> bool {
     let Some(rendered) = rendered else { return false };
-    let rendered = plain(Path::new(rendered));
-    !sources.is_empty() && sources.iter().all(|s| plain(Path::new(s)).starts_with(&rendered))
+    let rendered = normalize_path(Path::new(rendered));
+    !sources.is_empty() && sources.iter().all(|s| normalize_path(Path::new(s)).starts_with(&rendered))
 }
 
 /// Tells whether one of the paths holds a folder: `/…` counts from the root, others from the Application's path
 /// (argo-cd util/argo/path).
 fn covers(paths: &str, sources: &[&str], folder: &str) -> bool {
-    let folder = plain(Path::new(folder));
+    let folder = normalize_path(Path::new(folder));
     let of = |source: &Path, path: &str| -> PathBuf {
         match path.strip_prefix('/') {
-            Some(rest) => plain(Path::new(rest)),
-            None => plain(&source.join(path)),
+            Some(rest) => normalize_path(Path::new(rest)),
+            None => normalize_path(&source.join(path)),
         }
     };
     paths
@@ -91,7 +96,7 @@ fn covers(paths: &str, sources: &[&str], folder: &str) -> bool {
         .any(|path| sources.iter().any(|source| folder.starts_with(of(Path::new(source), path))))
 }
 
-fn words(folders: &[&&str]) -> String {
+fn quote_all(folders: &[&&str]) -> String {
     folders.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(" and ")
 }
 

@@ -3,14 +3,14 @@
 //! It reads and starts `kustomize version` and `git config`; it changes nothing.
 
 mod applications;
-mod files;
+mod environment;
 mod kustomizations;
-mod machine;
 mod repository;
+mod yaml_files;
 
-use super::report::Reporter;
-use super::{Common, DONE, FINDINGS, Output, to_stdout};
-use crate::write::Failure;
+use super::reporter::Reporter;
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
+use crate::write::Error;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -24,14 +24,14 @@ pub(super) struct DoctorArgs {
     path: PathBuf,
     /// The form of the answer
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CheckState {
     /// As it should be.
-    Well,
+    Ok,
     /// Worth knowing.
     Note,
     /// May go wrong.
@@ -42,16 +42,16 @@ enum State {
 
 /// One check.
 #[derive(Debug)]
-struct Check {
-    state: State,
+struct DoctorCheck {
+    state: CheckState,
     /// What was looked at.
     about: &'static str,
     message: String,
     help: Option<String>,
 }
 
-impl Check {
-    fn new(state: State, about: &'static str, message: impl Into<String>) -> Self {
+impl DoctorCheck {
+    fn new(state: CheckState, about: &'static str, message: impl Into<String>) -> Self {
         Self { state, about, message: message.into(), help: None }
     }
 
@@ -62,36 +62,36 @@ impl Check {
 }
 
 /// Runs `pillion doctor`.
-pub(super) fn run(args: &DoctorArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let mut checks = machine::check();
+pub(super) fn run(args: &DoctorArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+    let mut checks = environment::check();
     checks.extend(repository::check(&args.path));
-    let found = kustomizations::documents(&args.path, common);
+    let found = kustomizations::find_documents(&args.path, common);
     checks.extend(kustomizations::check(&found));
     checks.extend(applications::check(&found, &args.path));
     let text = match args.output {
-        Output::Text => text(&checks),
-        Output::Json => json(&checks),
+        OutputFormat::Text => to_text(&checks),
+        OutputFormat::Json => to_json(&checks),
     };
-    to_stdout(&text)?;
+    print_text(&text)?;
     let count = |state| checks.iter().filter(|c| c.state == state).count();
-    let (errors, warnings) = (count(State::Error), count(State::Warning));
-    reporter.done(&format!("{} checks, {errors} errors, {warnings} warnings", checks.len()));
-    Ok(if errors > 0 { FINDINGS } else { DONE })
+    let (errors, warnings) = (count(CheckState::Error), count(CheckState::Warning));
+    reporter.print_verbose(&format!("{} checks, {errors} errors, {warnings} warnings", checks.len()));
+    Ok(if errors > 0 { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
-fn word(state: State) -> &'static str {
+fn state_name(state: CheckState) -> &'static str {
     match state {
-        State::Well => "ok",
-        State::Note => "note",
-        State::Warning => "warning",
-        State::Error => "error",
+        CheckState::Ok => "ok",
+        CheckState::Note => "note",
+        CheckState::Warning => "warning",
+        CheckState::Error => "error",
     }
 }
 
-fn text(checks: &[Check]) -> String {
+fn to_text(checks: &[DoctorCheck]) -> String {
     let mut text = String::new();
     for check in checks {
-        let _ = writeln!(text, "{:<8}{:<16}{}", word(check.state), check.about, check.message);
+        let _ = writeln!(text, "{:<8}{:<16}{}", state_name(check.state), check.about, check.message);
         if let Some(help) = &check.help {
             let _ = writeln!(text, "{:<8}{:<16}  {help}", "", "");
         }
@@ -99,10 +99,12 @@ fn text(checks: &[Check]) -> String {
     text
 }
 
-fn json(checks: &[Check]) -> String {
+fn to_json(checks: &[DoctorCheck]) -> String {
     let items: Vec<_> = checks
         .iter()
-        .map(|c| json!({"state": word(c.state), "about": c.about, "message": c.message, "help": c.help}))
+        .map(
+            |c| json!({"state": state_name(c.state), "about": c.about, "message": c.message, "help": c.help}),
+        )
         .collect();
     let document = json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Doctor", "items": items});
     let mut text = serde_json::to_string_pretty(&document).expect("texts always serialize");

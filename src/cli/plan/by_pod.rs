@@ -1,104 +1,109 @@
 //! `pillion plan --by pod --next`: the step that Kruise's own controller would take next.
 
-use super::{Output, PlanArgs};
+use super::{PlanArgs, PlanOutput};
 use crate::cli::inputs::{self, Inputs};
-use crate::cli::pipeline::{first_pass, gather_files, read_documents};
-use crate::cli::report::Reporter;
-use crate::cli::{Common, DONE, FINDINGS, USAGE, to_stdout};
-use crate::diag::{Code, Diagnostic, Label};
-use crate::model::sidecar_set::{Mode, SidecarSet};
-use crate::plan::pods::{Kind, Namespaces, NextStep, next_step, observed};
-use crate::read::{Disk, named};
-use crate::render::{Gathered, check_sets, read_states};
-use crate::write::Failure;
-use crate::yaml::{Part, Path};
+use crate::cli::pipeline::{collect_files, collect_inputs, read_documents};
+use crate::cli::reporter::Reporter;
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::sidecar_set::{DecodeMode, SidecarSet};
+use crate::read::{Disk, inputs_from_paths};
+use crate::render::{CollectedObjects, read_states, validate_sets};
+use crate::rollout::pods::{NamespaceLabelMap, PodStep, PodStepKind, next_pod_step, read_pods};
+use crate::write::Error;
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Runs the pod-level form of `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
     let observed = match observed_file(args) {
         Ok(file) => file,
         Err(wrong) => {
-            reporter.error(&format!("pillion: {wrong}"));
-            return Ok(USAGE);
+            reporter.print_error(&format!("pillion: {wrong}"));
+            return Ok(EXIT_USAGE);
         }
     };
-    let mut inputs = inputs::find(&args.inputs, common, None);
+    let mut inputs = inputs::find_inputs(&args.inputs, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
-    if inputs.is_unusable {
-        return Ok(USAGE);
+    if inputs.is_invalid {
+        return Ok(EXIT_USAGE);
     }
-    let (set, namespaces) = only_set(args, common, &mut inputs, reporter);
-    let step = set.and_then(|set| next(&set, observed, &namespaces, reporter).map(|step| (set, step)));
+    let (set, namespaces) = single_sidecar_set(args, common, &mut inputs, reporter);
+    let step =
+        set.and_then(|set| plan_next_step(&set, observed, &namespaces, reporter).map(|step| (set, step)));
     match step.filter(|_| !reporter.has_errors()) {
         Some((set, step)) => {
-            to_stdout(&match args.output {
-                Output::Json => json_of(&step),
-                _ => text_of(&set.name, &step),
+            print_text(&match args.output {
+                PlanOutput::Json => to_json(&step),
+                _ => to_text(&set.name, &step),
             })?;
-            Ok(DONE)
+            Ok(EXIT_SUCCESS)
         }
-        None => Ok(FINDINGS),
+        None => Ok(EXIT_FINDINGS),
     }
 }
 
 /// Returns the file with the pods, or what is wrong with the command line.
 fn observed_file(args: &PlanArgs) -> Result<&PathBuf, &'static str> {
-    match &args.observed {
+    match &args.cluster_state {
         _ if !args.next => Err("pods are only known as they are now: add `--next`, which plans one step"),
-        None => {
-            Err("which pods there are is not known: add `--observed FILE` with `kubectl get pods -A -o json`")
-        }
+        None => Err(
+            "which pods there are is not known: add `--cluster-state FILE` with `kubectl get pods -A -o json`",
+        ),
         Some(file) => Ok(file),
     }
 }
 
 /// Finds the one SidecarSet among the inputs, sound by Kruise's rules, and the labels of namespaces.
-fn only_set(
+fn single_sidecar_set(
     args: &PlanArgs,
-    common: &Common,
+    common: &GlobalArgs,
     inputs: &mut Inputs<'_>,
     reporter: &mut Reporter,
-) -> (Option<Arc<SidecarSet>>, Namespaces) {
-    let mut first = first_pass(inputs, common);
-    let mut gathered = std::mem::take(&mut first.gathered);
+) -> (Option<Arc<SidecarSet>>, NamespaceLabelMap) {
+    let mut first = collect_inputs(inputs, common);
+    let mut gathered = std::mem::take(&mut first.collected);
     // What the command line names is meant; pillion.yaml may name a folder with many.
     let named = if args.inputs.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
-    gathered.merge(first.gather_further(&inputs.sidecar_sets));
+    gathered.merge(first.collect_additional(&inputs.sidecar_sets));
     if !named.is_empty() {
         gathered.sidecar_sets = named;
     }
-    let mut states = gather_files(&inputs.history, inputs.files);
+    let mut states = collect_files(&inputs.history, inputs.files);
     for found in [&mut gathered, &mut states] {
         reporter.add(found.diagnostics.drain(..));
         reporter.add(found.unreadable.drain(..));
     }
-    let namespaces = crate::render::Namespaces::known(&gathered, &inputs.repository).into_map();
+    let namespaces = crate::render::NamespaceIndex::from_inputs(&gathered, &inputs.repository).into_map();
     // A live cluster takes a set as Kruise reads it: what it does not know any more has no effect.
-    let (history, wrong) = read_states(&states.sidecar_sets, Mode::Validate);
+    let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
     reporter.add(wrong);
-    let (sets, wrong) = read_states(&gathered.sidecar_sets, Mode::Validate);
+    let (sets, wrong) = read_states(&gathered.sidecar_sets, DecodeMode::Validate);
     reporter.add(wrong);
     let set = match &gathered.sidecar_sets[..] {
         [] if reporter.has_errors() => None,
         [_] => sets.into_iter().next(),
         _ => {
-            reporter.add([not_one(&gathered, &sets, args)]);
+            reporter.add([sidecar_set_count_error(&gathered, &sets, args)]);
             None
         }
     };
     if let Some(set) = &set {
-        reporter.add(check_sets(std::slice::from_ref(set), &[], &history));
+        reporter.add(validate_sets(std::slice::from_ref(set), &[], &history));
     }
     (set.filter(|_| !reporter.has_errors()), namespaces)
 }
 
-fn not_one(gathered: &Gathered, sets: &[Arc<SidecarSet>], args: &PlanArgs) -> Diagnostic {
+fn sidecar_set_count_error(
+    gathered: &CollectedObjects,
+    sets: &[Arc<SidecarSet>],
+    args: &PlanArgs,
+) -> Diagnostic {
     if gathered.sidecar_sets.is_empty() {
-        let places = args.inputs.paths.iter().map(|p| Label::whole_file(p.to_string_lossy()));
+        let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
         let nothing = Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs");
         return places
             .fold(nothing, Diagnostic::at)
@@ -113,8 +118,8 @@ fn not_one(gathered: &Gathered, sets: &[Arc<SidecarSet>], args: &PlanArgs) -> Di
             names.join(", ")
         ),
     );
-    let label = |(document, path): &(Arc<crate::yaml::Document>, Path)| {
-        document.label(&path.join(&Path::dotted("metadata.name")), Part::Value, "")
+    let label = |(document, path): &(Arc<crate::yaml::Document>, FieldPath)| {
+        document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, "")
     };
     let labels = gathered.sidecar_sets.iter().map(label);
     labels
@@ -122,28 +127,28 @@ fn not_one(gathered: &Gathered, sets: &[Arc<SidecarSet>], args: &PlanArgs) -> Di
         .help("a rollout is of one SidecarSet: name the file that holds it alone")
 }
 
-fn next(
+fn plan_next_step(
     set: &SidecarSet,
     file: &PathBuf,
-    namespaces: &Namespaces,
+    namespaces: &NamespaceLabelMap,
     reporter: &mut Reporter,
-) -> Option<NextStep> {
-    let input = named(std::slice::from_ref(file)).pop()?;
+) -> Option<PodStep> {
+    let input = inputs_from_paths(std::slice::from_ref(file)).pop()?;
     let (documents, wrong) = read_documents(&input, &Disk);
     reporter.add(wrong);
-    let (pods, wrong) = observed(&documents);
+    let (pods, wrong) = read_pods(&documents);
     reporter.add(wrong);
     if reporter.has_errors() {
         return None;
     }
-    let (step, found) = next_step(set, &pods, namespaces);
+    let (step, found) = next_pod_step(set, &pods, namespaces);
     reporter.add(found);
     Some(step)
 }
 
-fn json_of(step: &NextStep) -> String {
+fn to_json(step: &PodStep) -> String {
     let mut next = json!({"kind": step.kind.name()});
-    if step.kind == Kind::Batch {
+    if step.kind == PodStepKind::Batch {
         next["pods"] = json!(step.pods);
     }
     next["reason"] = json!(step.reason);
@@ -162,15 +167,15 @@ fn json_of(step: &NextStep) -> String {
     format!("{document}\n")
 }
 
-fn text_of(set: &str, step: &NextStep) -> String {
+fn to_text(set: &str, step: &PodStep) -> String {
     let mut text = match (step.kind, step.pods.len()) {
-        (Kind::Batch, 1) => format!("{set}: batch of 1 pod\n"),
-        (Kind::Batch, count) => format!("{set}: batch of {count} pods\n"),
+        (PodStepKind::Batch, 1) => format!("{set}: batch of 1 pod\n"),
+        (PodStepKind::Batch, count) => format!("{set}: batch of {count} pods\n"),
         (kind, _) => {
             format!("{set}: {}, {}\n", kind.name().to_lowercase(), step.reason.as_deref().unwrap_or_default())
         }
     };
-    for pod in step.pods.iter().filter(|_| step.kind == Kind::Batch) {
+    for pod in step.pods.iter().filter(|_| step.kind == PodStepKind::Batch) {
         let _ = writeln!(text, "  {pod}");
     }
     if !step.not_upgradable.is_empty() {

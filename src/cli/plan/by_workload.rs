@@ -1,33 +1,35 @@
 //! `pillion plan`: the whole rollout, batch by batch, over workloads.
 
-use super::sites::{self, Found, Stop};
-use super::{Output, PlanArgs, html, json, markdown, text};
-use crate::cli::report::Reporter;
-use crate::cli::{Common, DONE, ENVIRONMENT, FINDINGS, Format, USAGE, clock, to_stdout};
-use crate::diag::Diagnostic;
-use crate::plan::observed::{Observed, observed};
-use crate::plan::report::{Extent, Report, report};
-use crate::plan::{Circumstances, Course, Near};
-use crate::read::{Disk, named, text as text_of};
-use crate::stage::{Site, selects_nothing};
-use crate::write::Failure;
+use super::plan_inputs::{self, PlanInputError, PlanInputs};
+use super::{PlanArgs, PlanOutput, html, json, markdown, text};
+use crate::cli::reporter::Reporter;
+use crate::cli::{
+    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, clock, print_text,
+};
+use crate::diagnostics::Diagnostic;
+use crate::read::{Disk, inputs_from_paths, read_input as text_of};
+use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
+use crate::rollout::report::{PlanExtent, PlanReport, build_report};
+use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
+use crate::stage::{ClusterView, unmatched_selector};
+use crate::write::Error;
 
 /// One rollout of one cluster, planned.
-pub(super) struct Planned<'s> {
+pub(super) struct ClusterRolloutPlan<'s> {
     /// What is known of the cluster.
-    pub(super) site: &'s Site,
+    pub(super) cluster_view: &'s ClusterView,
     /// What does not change while it goes on.
-    pub(super) course: Course<'s>,
+    pub(super) context: RolloutContext<'s>,
     /// The plan.
-    pub(super) report: Report,
+    pub(super) report: PlanReport,
 }
 
 /// Everything that is shown.
-pub(super) struct Shown<'s> {
+pub(super) struct PlanView<'s> {
     /// The commit that everything stands on.
     pub(super) base: Option<String>,
     /// The rollouts, by cluster and name.
-    pub(super) plans: Vec<Planned<'s>>,
+    pub(super) plans: Vec<ClusterRolloutPlan<'s>>,
     /// Only the next step was asked for.
     pub(super) is_next: bool,
     /// Long lists are shown in full.
@@ -35,75 +37,77 @@ pub(super) struct Shown<'s> {
 }
 
 /// Runs the workload-level form of `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    let seen = match &args.observed {
-        Some(file) => match look(file) {
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+    let seen = match &args.cluster_state {
+        Some(file) => match read_observed(file) {
             Ok(seen) => seen,
             Err(wrong) => {
                 reporter.add([wrong]);
-                return Ok(FINDINGS);
+                return Ok(EXIT_FINDINGS);
             }
         },
-        None => Observed::default(),
+        None => ClusterState::default(),
     };
-    let Found { base, sites } = match sites::find(args, common, reporter) {
-        Ok(found) => found,
-        Err(Stop::Told(code)) => return Ok(code),
-        Err(Stop::Usage(why)) => {
-            reporter.error(&format!("pillion: {why}"));
-            return Ok(USAGE);
-        }
-        Err(Stop::Failed(failure)) => {
-            reporter.failure(&failure);
-            return Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE });
-        }
-    };
+    let PlanInputs { base, cluster_views: sites } =
+        match plan_inputs::read_plan_inputs(args, common, reporter) {
+            Ok(found) => found,
+            Err(PlanInputError::Reported(code)) => return Ok(code),
+            Err(PlanInputError::Usage(why)) => {
+                reporter.print_error(&format!("pillion: {why}"));
+                return Ok(EXIT_USAGE);
+            }
+            Err(PlanInputError::Stage(failure)) => {
+                reporter.print_failure(&failure);
+                return Ok(if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE });
+            }
+        };
     let mut plans = Vec::new();
     for site in &sites {
-        plans.extend(planned(site, &sites, &seen, args, reporter));
+        plans.extend(plan_rollouts(site, &sites, &seen, args, reporter));
     }
     if reporter.has_errors() {
-        return Ok(FINDINGS);
+        return Ok(EXIT_FINDINGS);
     }
-    let shown = Shown { base, plans, is_next: args.next, is_verbose: common.verbose };
-    to_stdout(&match args.output {
-        Output::Text => text::render(&shown),
-        Output::Json => json::render(&shown),
-        Output::Markdown => markdown::render(&shown),
-        Output::Html => html::render(&shown),
+    let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
+    print_text(&match args.output {
+        PlanOutput::Text => text::render(&shown),
+        PlanOutput::Json => json::render(&shown),
+        PlanOutput::Markdown => markdown::render(&shown),
+        PlanOutput::Html => html::render(&shown),
     })?;
     let warnings = || shown.plans.iter().flat_map(|p| &p.report.warnings);
-    if common.format != Format::Human {
+    if common.format != MessageFormat::Human {
         reporter.add(warnings().cloned());
     }
-    Ok(if warnings().any(Diagnostic::is_error) { FINDINGS } else { DONE })
+    Ok(if warnings().any(Diagnostic::is_error) { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
-fn look(file: &std::path::PathBuf) -> Result<Observed, Diagnostic> {
-    let input = named(std::slice::from_ref(file)).remove(0);
-    observed(&input.name, &text_of(&input, &Disk)?)
+fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> {
+    let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
+    read_cluster_state(&input.name, &text_of(&input, &Disk)?)
 }
 
 /// Plans every rollout of one cluster.
-fn planned<'s>(
-    site: &'s Site,
-    sites: &[Site],
-    seen: &Observed,
+fn plan_rollouts<'s>(
+    site: &'s ClusterView,
+    sites: &[ClusterView],
+    seen: &ClusterState,
     args: &PlanArgs,
     reporter: &mut Reporter,
-) -> Vec<Planned<'s>> {
+) -> Vec<ClusterRolloutPlan<'s>> {
     let today = Some(clock::today());
-    let given = Circumstances { observed: seen.pods.clone(), today, ..Circumstances::default() };
-    let near: Vec<&Near> = site.surroundings.objects().iter().chain(&seen.near).collect();
-    let extent = if args.next { Extent::Next } else { Extent::Whole };
-    let all: Vec<&Site> = sites.iter().collect();
+    let given = ExternalState { observed_replicas: seen.replicas.clone(), today, ..ExternalState::default() };
+    let near: Vec<&RelatedObject> =
+        site.related_objects.objects().iter().chain(&seen.related_objects).collect();
+    let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
+    let all: Vec<&ClusterView> = sites.iter().collect();
     let mut plans = Vec::new();
-    for name in site.names().iter().filter(|name| site.prepared.ledgers.contains_key(*name)) {
-        let (course, wrong) = site.course(name);
+    for name in site.sidecar_set_names().iter().filter(|name| site.prepared.ledgers.contains_key(*name)) {
+        let (course, wrong) = site.rollout_context(name);
         reporter.add(wrong);
-        let mut report = report(&course, &site.ledger(name), &given, &near, extent);
-        report.warnings.extend(selects_nothing(site, &all, name));
-        plans.push(Planned { site, course, report });
+        let mut report = build_report(&course, &site.ledger(name), &given, &near, extent);
+        report.warnings.extend(unmatched_selector(site, &all, name));
+        plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
     }
     plans
 }

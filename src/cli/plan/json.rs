@@ -1,17 +1,17 @@
 //! A plan for programs: the `Plan` document (pillion.dev/v1alpha1), or with `--next` the `NextStep` document. Every key is in docs/plan.md.
 
-use super::by_workload::{Planned, Shown};
-use crate::diag::json as findings;
-use crate::model::ledger::name_text;
-use crate::plan::report::{Batch, End, Held, Workload};
-use crate::plan::requests::Requests;
-use crate::read::in_order;
-use crate::stage::RenderedPlaces;
+use super::by_workload::{ClusterRolloutPlan, PlanView};
+use crate::diagnostics::json as findings;
+use crate::model::ledger::revision_text;
+use crate::read::map_in_order;
+use crate::rollout::pod_resources::PodResources;
+use crate::rollout::report::{BatchReport, HeldWorkloadReport, PlanEnd, WorkloadReport};
+use crate::stage::RenderedLocator;
 use serde_json::{Map, Value, json};
 
 /// Renders plans.
-pub(super) fn render(shown: &Shown<'_>) -> String {
-    let items: Vec<Value> = shown.plans.iter().map(|plan| item(plan, shown.is_next)).collect();
+pub(super) fn render(shown: &PlanView<'_>) -> String {
+    let items: Vec<Value> = shown.plans.iter().map(|plan| plan_json(plan, shown.is_next)).collect();
     let document = json!({
         "apiVersion": "pillion.dev/v1alpha1",
         "kind": if shown.is_next { "NextStep" } else { "Plan" },
@@ -21,40 +21,40 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
     format!("{document}\n")
 }
 
-fn item(plan: &Planned<'_>, is_next: bool) -> Value {
+fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     let report = &plan.report;
     let mut item = Map::new();
     item.insert("sidecarSet".into(), json!(&*report.set));
-    if let Some(cluster) = &plan.site.cluster {
+    if let Some(cluster) = &plan.cluster_view.cluster {
         item.insert("cluster".into(), json!(&**cluster));
     }
-    item.insert("from".into(), json!(name_text(&report.from)));
-    item.insert("to".into(), json!(name_text(&report.to)));
+    item.insert("from".into(), json!(revision_text(&report.from)));
+    item.insert("to".into(), json!(revision_text(&report.to)));
     item.insert("imageOnly".into(), json!(report.is_image_only));
     let mut matched = json!({"workloads": report.matched_workloads, "pods": report.matched_pods});
-    if report.unknown_sizes > 0 {
-        matched["unknownSizes"] = json!(report.unknown_sizes);
+    if report.unknown_replicas > 0 {
+        matched["unknownSizes"] = json!(report.unknown_replicas);
     }
     item.insert("matched".into(), matched);
     if let Some(removal) = &report.removal {
         let removed =
-            json!({"workloads": removal.workloads, "of": removal.of, "reason": removal.why.to_string()});
+            json!({"workloads": removal.workloads, "of": removal.total, "reason": removal.cause.to_string()});
         item.insert("removal".into(), removed);
     }
     if let Some(paused) = &report.paused {
         let paused = json!({"batch": paused.batch, "reason": paused.reason, "by": paused.by});
         item.insert("paused".into(), paused);
     }
-    if let Some(newer) = &report.newer {
-        item.insert("newer".into(), json!(name_text(newer)));
+    if let Some(newer) = &report.newer_source {
+        item.insert("newer".into(), json!(revision_text(newer)));
     }
-    let held = report.held.iter().map(Held::json);
-    let warnings = findings::values(&report.warnings);
-    let batches = batches(plan);
+    let held = report.held.iter().map(HeldWorkloadReport::to_json);
+    let warnings = findings::to_json_values(&report.warnings);
+    let batches = batches_json(plan);
     if is_next {
-        item.insert("next".into(), next(plan, &batches));
+        item.insert("next".into(), next_json(plan, &batches));
     } else {
-        item.insert("end".into(), end(&report.end));
+        item.insert("end".into(), end_json(&report.end));
     }
     item.insert("held".into(), held.collect());
     item.insert("warnings".into(), warnings);
@@ -64,30 +64,30 @@ fn item(plan: &Planned<'_>, is_next: bool) -> Value {
     Value::Object(item)
 }
 
-fn end(end: &End) -> Value {
+fn end_json(end: &PlanEnd) -> Value {
     match end {
-        End::Close => json!({"kind": "Close"}),
-        End::Rest(rest) => json!({"kind": "Rest", "reason": rest.kind(), "message": rest.to_string()}),
-        End::TooMany { .. } => json!({"kind": "TooManyBatches"}),
-        End::More => json!({"kind": "More"}),
+        PlanEnd::Complete => json!({"kind": "Complete"}),
+        PlanEnd::Blocked(rest) => json!({"kind": "Rest", "reason": rest.kind(), "message": rest.to_string()}),
+        PlanEnd::TooManyBatches { .. } => json!({"kind": "TooManyBatches"}),
+        PlanEnd::MoreSteps => json!({"kind": "More"}),
     }
 }
 
 /// The next step: with Open the batch that it makes way for.
-fn next(plan: &Planned<'_>, batches: &Value) -> Value {
+fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
     let report = &plan.report;
     let batch = batches.get(0).cloned();
-    match (report.opens(), batch) {
-        (true, batch) => json!({"kind": "Open", "batch": batch}),
+    match (report.starts_rollout(), batch) {
+        (true, batch) => json!({"kind": "Start", "batch": batch}),
         (false, Some(batch)) => json!({"kind": "Batch", "batch": batch}),
-        (false, None) => end(&report.end),
+        (false, None) => end_json(&report.end),
     }
 }
 
-fn batches(plan: &Planned<'_>) -> Value {
-    let places = plan.site.rendered_places();
+fn batches_json(plan: &ClusterRolloutPlan<'_>) -> Value {
+    let places = plan.cluster_view.rendered_locator();
     // Patches render workloads anew, which all cores can share.
-    let all: Vec<(usize, &Workload)> = plan
+    let all: Vec<(usize, &WorkloadReport)> = plan
         .report
         .batches
         .iter()
@@ -95,55 +95,60 @@ fn batches(plan: &Planned<'_>) -> Value {
         .flat_map(|(i, b)| b.workloads.iter().map(move |w| (i, w)))
         .collect();
     let mut rendered = Vec::with_capacity(all.len());
-    in_order(&all, |(batch, w)| workload(plan, &places, *batch, w), |value| rendered.push(value));
+    map_in_order(&all, |(batch, w)| workload_json(plan, &places, *batch, w), |value| rendered.push(value));
     let mut rendered = rendered.into_iter();
     let batches = plan.report.batches.iter();
-    batches.map(|b| batch(b, rendered.by_ref().take(b.workloads.len()).collect())).collect()
+    batches.map(|b| batch_json(b, rendered.by_ref().take(b.workloads.len()).collect())).collect()
 }
 
-fn batch(batch: &Batch, workloads: Value) -> Value {
+fn batch_json(batch: &BatchReport, workloads: Value) -> Value {
     let mut value = json!({
         "batch": batch.number,
-        "pods": batch.pods,
-        "updated": batch.updated,
-        "maxUnavailable": batch.unavailable,
-        "containersRestarted": batch.restarted,
-        "requests": requests(&batch.requests),
+        "pods": batch.moved_pods,
+        "updated": batch.updated_pods,
+        "maxUnavailable": batch.max_unavailable,
+        "containersRestarted": batch.restarted_containers,
+        "requests": requests_json(&batch.added_requests),
     });
     if batch.surge.pods > 0 {
-        let more = requests(&batch.surge.requests);
+        let more = requests_json(&batch.surge.requests);
         value["surge"] = json!({"pods": batch.surge.pods, "cpu": more["cpu"], "memory": more["memory"]});
     }
     value["workloads"] = workloads;
     value
 }
 
-fn workload(plan: &Planned<'_>, places: &RenderedPlaces<'_>, batch: usize, workload: &Workload) -> Value {
-    let moved = &workload.moved;
+fn workload_json(
+    plan: &ClusterRolloutPlan<'_>,
+    places: &RenderedLocator<'_>,
+    batch: usize,
+    workload: &WorkloadReport,
+) -> Value {
+    let moved = &workload.update;
     let mut value = json!({
         "workload": &*moved.key,
-        "from": moved.from,
-        "to": moved.to,
-        "of": moved.of,
-        "how": moved.taking.how.name(),
+        "from": moved.updated_before,
+        "to": moved.updated_after,
+        "of": moved.replicas,
+        "how": moved.behavior.method.name(),
         "change": moved.effect.name(),
     });
-    if let Some(reason) = &moved.taking.reason {
+    if let Some(reason) = &moved.behavior.reason {
         value["reason"] = json!(reason);
     }
     if let Some(day) = &moved.hold_ended {
         value["holdEnded"] = json!(&**day);
     }
-    if let Some(unit) = plan.course.fleet.find(&moved.key) {
-        let place = places.of(unit);
+    if let Some(unit) = plan.context.workloads.find(&moved.key) {
+        let place = places.locate(unit);
         value["file"] = json!(place.file);
         value["index"] = json!(place.index);
-        value["patches"] = json!(plan.report.patches(&plan.course, batch, unit, &place.base));
+        value["patches"] = json!(plan.report.batch_patches(&plan.context, batch, unit, &place.base));
     }
     value
 }
 
-fn requests(requests: &Requests) -> Value {
+fn requests_json(requests: &PodResources) -> Value {
     let cpu = requests.cpu.clone().rounded_to_milli();
     json!({"cpu": cpu.to_string(), "memory": requests.memory.rounded_to_units().to_string()})
 }

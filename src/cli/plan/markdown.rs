@@ -1,29 +1,29 @@
 //! A plan for a pull request: a table of the batches, details to be opened, warnings; small enough for a comment.
 
-use super::by_workload::{Planned, Shown};
-use super::words;
-use crate::diag::{Diagnostic, counted, short};
-use crate::plan::report::Batch;
+use super::by_workload::{ClusterRolloutPlan, PlanView};
+use super::format;
+use crate::diagnostics::{Diagnostic, pluralize, short};
+use crate::rollout::report::BatchReport;
 use std::fmt::Write as _;
 
 /// A comment of GitHub has at most 65,536 characters, and whoever posts it may add a few.
-const MOST: usize = 65_000;
+const MAX_CHARS: usize = 65_000;
 
 /// Batches of the table that are shown.
-const BATCHES: usize = 100;
+const MAX_BATCHES: usize = 100;
 
 /// Renders plans; of details as many as there is room for.
-pub(super) fn render(shown: &Shown<'_>) -> String {
+pub(super) fn render(shown: &PlanView<'_>) -> String {
     if shown.plans.is_empty() {
         return "No SidecarSet has a ledger or needs one: nothing to plan.\n".to_owned();
     }
     let count = shown.plans.len();
-    let mut left = MOST;
+    let mut left = MAX_CHARS;
     let mut text = String::new();
     for (i, plan) in shown.plans.iter().enumerate() {
         // Each plan may take what those before it left of their shares.
         let share = left / (count - i);
-        let one = one(plan, share);
+        let one = plan_section(plan, share);
         let length = one.chars().count();
         if length > left {
             let _ = writeln!(text, "\n{} more rollouts do not fit in here.", count - i);
@@ -35,19 +35,19 @@ pub(super) fn render(shown: &Shown<'_>) -> String {
     text
 }
 
-fn one(plan: &Planned<'_>, room: usize) -> String {
-    let (name, what) = words::heading(plan);
+fn plan_section(plan: &ClusterRolloutPlan<'_>, room: usize) -> String {
+    let (name, what) = format::heading(plan);
     let report = &plan.report;
-    let mut text = format!("### {}: {}\n\n", code(&name), escaped(&what));
+    let mut text = format!("### {}: {}\n\n", code(&name), escape_markdown(&what));
     if !report.is_idle() {
-        let _ = writeln!(text, "{}\n", escaped(&words::bounds(plan)));
+        let _ = writeln!(text, "{}\n", escape_markdown(&format::limits(plan)));
     }
     table(&mut text, plan);
-    for line in words::ending(plan) {
-        let _ = writeln!(text, "- {}", escaped(&line));
+    for line in format::closing_lines(plan) {
+        let _ = writeln!(text, "- {}", escape_markdown(&line));
     }
     if !report.warnings.is_empty() {
-        let (shown, more) = fit(&report.warnings, room.saturating_sub(length(&text)) / 2, warning);
+        let (shown, more) = fit(&report.warnings, room.saturating_sub(char_count(&text)) / 2, warning_item);
         let _ = write!(text, "\n{}", shown.concat());
         if more > 0 {
             let _ = writeln!(text, "- and {more} more");
@@ -58,36 +58,36 @@ fn one(plan: &Planned<'_>, room: usize) -> String {
     text
 }
 
-fn table(text: &mut String, plan: &Planned<'_>) {
+fn table(text: &mut String, plan: &ClusterRolloutPlan<'_>) {
     let report = &plan.report;
     if report.batches.is_empty() {
         return;
     }
     text.push_str("| Batch | Workloads | Pods | Updated | Unavailable | Restarted | Requests |\n");
     text.push_str("|---|---|---:|---:|---:|---:|---|\n");
-    for batch in report.batches.iter().take(BATCHES) {
+    for batch in report.batches.iter().take(MAX_BATCHES) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} |",
-            words::number(plan, batch),
-            few(batch),
-            batch.pods,
-            words::updated(plan, batch),
-            words::known(batch.unavailable),
-            words::known(batch.restarted),
-            escaped(&words::requests(batch))
+            format::batch_number(plan, batch),
+            first_workloads(batch),
+            batch.moved_pods,
+            format::updated_pods(plan, batch),
+            format::or_unknown(batch.max_unavailable),
+            format::or_unknown(batch.restarted_containers),
+            escape_markdown(&format::request_delta(batch))
         );
     }
-    if let Some(more) = report.batches.len().checked_sub(BATCHES).filter(|n| *n > 0) {
+    if let Some(more) = report.batches.len().checked_sub(MAX_BATCHES).filter(|n| *n > 0) {
         let _ = writeln!(text, "| … | and {more} more batches | | | | | |");
     }
     text.push('\n');
 }
 
 /// The first workloads of a batch.
-fn few(batch: &Batch) -> String {
+fn first_workloads(batch: &BatchReport) -> String {
     const SHOWN: usize = 3;
-    let names = batch.workloads.iter().take(SHOWN).map(|w| code(&words::name(&w.moved.key)));
+    let names = batch.workloads.iter().take(SHOWN).map(|w| code(&format::workload_name(&w.update.key)));
     let mut names: Vec<String> = names.collect();
     match batch.workloads.len().saturating_sub(SHOWN) {
         0 => {}
@@ -96,41 +96,45 @@ fn few(batch: &Batch) -> String {
     names.join(", ")
 }
 
-fn warning(warning: &Diagnostic) -> String {
-    let at = warning.labels.first();
+fn warning_item(warning: &Diagnostic) -> String {
+    let at = warning.spans.first();
     let at = at.map_or_else(String::new, |at| code(&format!("{}:{}", at.file, at.line)) + ": ");
-    let help = warning.help.as_ref().map_or_else(String::new, |help| format!(" — {}", escaped(help)));
+    let help = warning.help.as_ref().map_or_else(String::new, |help| format!(" — {}", escape_markdown(help)));
     format!(
         "- **{}** [{}]: {at}{}{help}\n",
-        short::word(warning.severity),
+        short::severity_name(warning.severity),
         warning.code.name(),
-        escaped(&warning.message)
+        escape_markdown(&warning.message)
     )
 }
 
 /// Every workload with its batch, as far as there is room.
-fn details(text: &mut String, plan: &Planned<'_>, room: usize) {
+fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, room: usize) {
     const AROUND: usize = 300;
     let report = &plan.report;
     let workloads = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
     let moved = workloads.map(|(batch, w)| {
-        let (number, name) = (words::number(plan, batch), code(&words::name(&w.moved.key)));
-        format!("| {number} | {name} | {} | {} |\n", words::pods(w), escaped(&words::how(plan, w)))
+        let (number, name) = (format::batch_number(plan, batch), code(&format::workload_name(&w.update.key)));
+        format!(
+            "| {number} | {name} | {} | {} |\n",
+            format::pod_count(w),
+            escape_markdown(&format::update_method(plan, w))
+        )
     });
     let held = report.held.iter().map(|h| {
-        let name = code(&words::name(&h.key));
-        format!("| {} | {name} | - | {} |\n", h.word(), escaped(&h.words()))
+        let name = code(&format::workload_name(&h.key));
+        format!("| {} | {name} | - | {} |\n", h.state_label(), escape_markdown(&h.description()))
     });
     let rows: Vec<String> = moved.chain(held).collect();
     if rows.is_empty() {
         return;
     }
-    let left = room.saturating_sub(length(text) + AROUND);
+    let left = room.saturating_sub(char_count(text) + AROUND);
     let (shown, more) = fit(&rows, left, Clone::clone);
     let _ = write!(
         text,
         "\n<details><summary>{}</summary>\n\n| Batch | Workload | Pods | How |\n|---|---|---:|---|\n{}",
-        counted(rows.len() as u64, "move"),
+        pluralize(rows.len() as u64, "move"),
         shown.concat()
     );
     if more > 0 {
@@ -145,7 +149,7 @@ fn fit<T>(items: &[T], room: usize, render: impl Fn(&T) -> String) -> (Vec<Strin
     let mut shown = Vec::new();
     for item in items {
         let line = render(item);
-        let Some(rest) = left.checked_sub(length(&line)) else { break };
+        let Some(rest) = left.checked_sub(char_count(&line)) else { break };
         left = rest;
         shown.push(line);
     }
@@ -153,17 +157,17 @@ fn fit<T>(items: &[T], room: usize, render: impl Fn(&T) -> String) -> (Vec<Strin
     (shown, more)
 }
 
-fn length(text: &str) -> usize {
+fn char_count(text: &str) -> usize {
     text.chars().count()
 }
 
 /// A name as code: nobody is mentioned in code, and no issue is linked.
 fn code(text: &str) -> String {
-    format!("<code>{}</code>", escaped(text))
+    format!("<code>{}</code>", escape_markdown(text))
 }
 
 /// Text without any markup: everything that Markdown or HTML could act on is written as its number.
-fn escaped(text: &str) -> String {
+fn escape_markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -189,11 +193,11 @@ mod tests {
     #[test]
     fn names_are_nothing_but_text() {
         let odd = "a|b<img src=x onerror=\"1\">`c`@org/team #7 [x](http://y)\n# h";
-        let text = escaped(odd);
+        let text = escape_markdown(odd);
         for mark in ["|", "<", ">", "`", "[", "]", "\n", "@org", "#7", "://"] {
             assert!(!text.contains(mark), "{mark} in {text}");
         }
-        assert_eq!(escaped("shop/web 1.5.0 (3 x 2)"), "shop/web 1.5.0 (3 x 2)");
+        assert_eq!(escape_markdown("shop/web 1.5.0 (3 x 2)"), "shop/web 1.5.0 (3 x 2)");
     }
 
     #[test]

@@ -2,18 +2,18 @@
 
 mod by_pod;
 mod by_workload;
+mod format;
 mod html;
 mod json;
 mod markdown;
-mod sites;
+mod plan_inputs;
 mod text;
 mod timeline;
-mod words;
 
 use super::inputs::InputArgs;
-use super::report::Reporter;
-use super::{Common, USAGE};
-use crate::write::Failure;
+use super::reporter::Reporter;
+use super::{EXIT_USAGE, GlobalArgs};
+use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -24,13 +24,13 @@ pub(super) struct PlanArgs {
     inputs: InputArgs,
     /// What is counted and updated
     #[arg(long, value_enum, default_value = "workload")]
-    by: By,
+    by: PlanUnit,
     /// Only the next step
     #[arg(long)]
     next: bool,
     /// The pods of the cluster, as `kubectl get pods -A -o json` prints them; `-` for standard input
     #[arg(long, value_name = "FILE")]
-    observed: Option<PathBuf>,
+    cluster_state: Option<PathBuf>,
     /// Manifests that were built by another program, in place of the sources; `-` for standard input
     #[arg(long, value_name = "FILE")]
     manifests: Option<PathBuf>,
@@ -45,11 +45,11 @@ pub(super) struct PlanArgs {
     strategy: Vec<String>,
     /// How the plan is printed
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    output: PlanOutput,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
+enum PlanUnit {
     /// Workloads, released by commits
     Workload,
     /// Pods, as Kruise's own controller would update them on a live cluster
@@ -57,7 +57,7 @@ enum By {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+enum PlanOutput {
     /// For people
     Text,
     /// A document with `apiVersion` and `kind`
@@ -69,30 +69,30 @@ enum Output {
 }
 
 /// Runs `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, Failure> {
-    if let Some(wrong) = wrong(args) {
-        reporter.error(&format!("pillion: {wrong}"));
-        return Ok(USAGE);
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+    if let Some(wrong) = usage_error(args) {
+        reporter.print_error(&format!("pillion: {wrong}"));
+        return Ok(EXIT_USAGE);
     }
     match args.by {
-        By::Pod => by_pod::run(args, common, reporter),
-        By::Workload => by_workload::run(args, common, reporter),
+        PlanUnit::Pod => by_pod::run(args, common, reporter),
+        PlanUnit::Workload => by_workload::run(args, common, reporter),
     }
 }
 
 /// Says what does not go together on the command line.
-fn wrong(args: &PlanArgs) -> Option<&'static str> {
+fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     let is_stdin = |path: &&Path| path.as_os_str() == "-";
-    let files = [&args.observed, &args.manifests].into_iter().flatten().map(PathBuf::as_path);
+    let files = [&args.cluster_state, &args.manifests].into_iter().flatten().map(PathBuf::as_path);
     let readers = files.chain(args.inputs.paths.iter().map(PathBuf::as_path)).filter(is_stdin).count();
-    let is_by_pod = args.by == By::Pod;
+    let is_by_pod = args.by == PlanUnit::Pod;
     if readers > 1 {
         return Some("standard input can be read once: name files for the others");
     }
     if is_by_pod && (args.manifests.is_some() || args.from.is_some() || !args.strategy.is_empty()) {
         return Some("`--manifests`, `--from`, `--to` and `--strategy` are for plans by workload");
     }
-    if is_by_pod && !matches!(args.output, Output::Text | Output::Json) {
+    if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json) {
         return Some("a plan by pod is printed as `text` or `json`");
     }
     if !is_by_pod && args.inputs.paths.iter().any(|p| is_stdin(&p.as_path())) {

@@ -1,46 +1,46 @@
 //! A plan for people, on a terminal.
 
-use super::by_workload::{Planned, Shown};
-use super::words;
-use crate::diag::{Diagnostic, counted, short};
-use crate::plan::report::{Batch, Held};
+use super::by_workload::{ClusterRolloutPlan, PlanView};
+use super::format;
+use crate::diagnostics::{Diagnostic, pluralize, short};
+use crate::rollout::report::{BatchReport, HeldWorkloadReport};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Workloads of a batch that are listed; `-v` lists all.
-const LISTED: usize = 40;
+const MAX_WORKLOADS: usize = 40;
 
 /// Warnings of one kind that are shown; `-v` shows all.
-const WARNED: usize = 5;
+const MAX_WARNINGS: usize = 5;
 
-const HEAD: [&str; 8] =
+const HEADER: [&str; 8] =
     ["BATCH", "WORKLOAD", "PODS", "HOW", "UPDATED", "UNAVAILABLE", "RESTARTED", "REQUESTS"];
 
 /// The widths that the columns have at least.
-const WIDTHS: [usize; 8] = [5, 8, 4, 10, 7, 11, 10, 0];
+const MIN_WIDTHS: [usize; 8] = [5, 8, 4, 10, 7, 11, 10, 0];
 
 /// Renders plans.
-pub(super) fn render(shown: &Shown<'_>) -> String {
+pub(super) fn render(shown: &PlanView<'_>) -> String {
     if shown.plans.is_empty() {
         return "no SidecarSet has a ledger or needs one: nothing to plan\n".to_owned();
     }
-    let plans: Vec<String> = shown.plans.iter().map(|plan| one(plan, shown.is_verbose)).collect();
+    let plans: Vec<String> = shown.plans.iter().map(|plan| plan_text(plan, shown.is_verbose)).collect();
     plans.join("\n")
 }
 
-fn one(plan: &Planned<'_>, is_verbose: bool) -> String {
-    let (name, what) = words::heading(plan);
+fn plan_text(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> String {
+    let (name, what) = format::heading(plan);
     let mut text = format!("{name}: {what}\n");
     let report = &plan.report;
     if !report.is_idle() {
-        let _ = writeln!(text, "{}", words::bounds(plan));
+        let _ = writeln!(text, "{}", format::limits(plan));
     }
     let rows = rows(plan, is_verbose);
     if !rows.is_empty() {
         text.push('\n');
         table(&mut text, &rows);
     }
-    let ending = words::ending(plan);
+    let ending = format::closing_lines(plan);
     if !ending.is_empty() || !report.warnings.is_empty() {
         text.push('\n');
     }
@@ -48,10 +48,10 @@ fn one(plan: &Planned<'_>, is_verbose: bool) -> String {
         let _ = writeln!(text, "{line}");
     }
     warnings(&mut text, &report.warnings, is_verbose);
-    printable(&text)
+    replace_control_characters(&text)
 }
 
-fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
+fn rows(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     let report = &plan.report;
     let mut rows = Vec::new();
     for batch in &report.batches {
@@ -60,9 +60,9 @@ fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     let hidden =
         (report.last_batch as usize).saturating_sub(report.batches.last().map_or(0, |b| b.number as usize));
     if hidden > 0 && !report.batches.is_empty() {
-        rows.push(row(["...", &format!("and {} more", counted(hidden as u64, "batch"))]));
+        rows.push(row(["...", &format!("and {} more", pluralize(hidden as u64, "batch"))]));
     }
-    let most = if is_verbose { usize::MAX } else { LISTED };
+    let most = if is_verbose { usize::MAX } else { MAX_WORKLOADS };
     rows.extend(report.held.iter().take(most).map(held_row));
     if let Some(more) = report.held.len().checked_sub(most).filter(|n| *n > 0) {
         rows.push(row(["", &format!("and {more} more (-v shows them)")]));
@@ -70,27 +70,27 @@ fn rows(plan: &Planned<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     rows
 }
 
-fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[String; 8]> {
-    let most = if is_verbose { usize::MAX } else { LISTED };
+fn batch_rows(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport, is_verbose: bool) -> Vec<[String; 8]> {
+    let most = if is_verbose { usize::MAX } else { MAX_WORKLOADS };
     let digits = plan.report.matched_pods.to_string().len();
-    let updated = words::updated(plan, batch);
-    let missing = digits.saturating_sub(batch.updated.to_string().len());
+    let updated = format::updated_pods(plan, batch);
+    let missing = digits.saturating_sub(batch.updated_pods.to_string().len());
     let mut rows: Vec<[String; 8]> = Vec::new();
     for workload in batch.workloads.iter().take(most) {
-        let name = words::name(&workload.moved.key);
-        let how = words::how(plan, workload);
+        let name = format::workload_name(&workload.update.key);
+        let how = format::update_method(plan, workload);
         rows.push(match rows.is_empty() {
             true => [
-                words::number(plan, batch),
+                format::batch_number(plan, batch),
                 name,
-                words::pods(workload),
+                format::pod_count(workload),
                 how,
                 format!("{}{updated}", " ".repeat(missing)),
-                words::known(batch.unavailable),
-                words::known(batch.restarted),
-                words::requests(batch),
+                format::or_unknown(batch.max_unavailable),
+                format::or_unknown(batch.restarted_containers),
+                format::request_delta(batch),
             ],
-            false => row(["", &name, &words::pods(workload), &how]),
+            false => row(["", &name, &format::pod_count(workload), &how]),
         });
     }
     if let Some(more) = batch.workloads.len().checked_sub(most).filter(|n| *n > 0) {
@@ -99,8 +99,8 @@ fn batch_rows(plan: &Planned<'_>, batch: &Batch, is_verbose: bool) -> Vec<[Strin
     rows
 }
 
-fn held_row(held: &Held) -> [String; 8] {
-    row([held.word(), &words::name(&held.key), "-", &held.words()])
+fn held_row(held: &HeldWorkloadReport) -> [String; 8] {
+    row([held.state_label(), &format::workload_name(&held.key), "-", &held.description()])
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {
@@ -112,7 +112,7 @@ fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {
 }
 
 fn table(text: &mut String, rows: &[[String; 8]]) {
-    let mut widths = WIDTHS;
+    let mut widths = MIN_WIDTHS;
     for row in rows {
         for (i, width) in widths.iter_mut().enumerate() {
             // The last cell of a row may stand out.
@@ -121,7 +121,7 @@ fn table(text: &mut String, rows: &[[String; 8]]) {
             }
         }
     }
-    let head = HEAD.map(str::to_owned);
+    let head = HEADER.map(str::to_owned);
     for row in std::iter::once(&head).chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
@@ -137,12 +137,17 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
     for warning in warnings {
         let count = counts.entry(warning.code.name()).or_default();
         *count += 1;
-        if *count > WARNED && !is_verbose {
+        if *count > MAX_WARNINGS && !is_verbose {
             continue;
         }
-        let _ =
-            writeln!(text, "{}[{}]: {}", short::word(warning.severity), warning.code.name(), warning.message);
-        if let Some(at) = warning.labels.first() {
+        let _ = writeln!(
+            text,
+            "{}[{}]: {}",
+            short::severity_name(warning.severity),
+            warning.code.name(),
+            warning.message
+        );
+        if let Some(at) = warning.spans.first() {
             let _ = writeln!(text, "  --> {}:{}:{}", at.file, at.line, at.column);
         }
         for note in &warning.notes {
@@ -152,13 +157,13 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
             let _ = writeln!(text, "  help: {help}");
         }
     }
-    for (code, count) in counts.iter().filter(|(_, count)| **count > WARNED && !is_verbose) {
-        let _ = writeln!(text, "[{code}]: and {} more (-v shows them)", count - WARNED);
+    for (code, count) in counts.iter().filter(|(_, count)| **count > MAX_WARNINGS && !is_verbose) {
+        let _ = writeln!(text, "[{code}]: and {} more (-v shows them)", count - MAX_WARNINGS);
     }
 }
 
 /// Names may hold anything; a terminal must not act on it.
-fn printable(text: &str) -> String {
+fn replace_control_characters(text: &str) -> String {
     let is_odd = |c: char| c.is_control() && c != '\n';
     text.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

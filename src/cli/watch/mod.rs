@@ -1,39 +1,41 @@
 //! `pillion watch`: batches are released while pods stay healthy.
 
-mod heard;
-mod screen;
+mod log_sink;
+mod status_watch;
 
-pub(super) use screen::{Shown, follow};
+pub(super) use status_watch::{StatusWatch, watch_status};
 
-use super::report::Reporter;
-use super::repository::{self, Opened, RepositoryArgs};
-use super::{Common, DONE, ENVIRONMENT, FINDINGS, Output, USAGE, to_stdout};
-use crate::diag::{Diagnostic, Severity};
-use crate::git::Stop;
+use super::reporter::Reporter;
+use super::repository::{self, RepoContext, RepositoryArgs};
+use super::{
+    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, print_text,
+};
+use crate::diagnostics::{Diagnostic, Severity};
+use crate::git::StopToken;
 use crate::model::duration;
-use crate::model::workload::Kinds;
-use crate::stage::{Failure, Live};
-use crate::watch::check::Check;
-use crate::watch::evaluate::{NotApplied, Options};
-use crate::watch::forge::github::GitHub;
-use crate::watch::forge::{Forge, commits_of};
+use crate::model::workload::WorkloadKinds;
+use crate::stage::{DeployBranch, Error};
+use crate::watch::check::BatchCheck;
+use crate::watch::environment::WatchError;
+use crate::watch::evaluation::{Options, OutOfSyncSince};
+use crate::watch::http_client::{CaCertificates, HttpClient, SecretUrl};
 use crate::watch::log;
 use crate::watch::metrics::Metrics;
-use crate::watch::notify::Notifier;
-use crate::watch::observe::{Memory, NoEvidence, Observer, Runtime, Settings, runtime};
-use crate::watch::outside::Outside;
-use crate::watch::report::Report;
-use crate::watch::request::{Address, Client, Roots};
-use crate::watch::run::{Turn, Watching, Work};
-use crate::watch::serve::{Health, Server};
-use crate::watch::service::{Pace, Wake, serve};
-use crate::watch::signals::until_stopped;
-use crate::watch::snapshot::Wanted;
-use crate::watch::tell::keep_telling;
-use crate::watch::world::Stopped;
+use crate::watch::notifications::run_notifications;
+use crate::watch::notifier::Notifier;
+use crate::watch::observe::{MemoryBudget, Observer, ObserverSettings, Runtime, StaleData, runtime};
+use crate::watch::providers::github::GitHub;
+use crate::watch::providers::{PullRequestProvider, commit_url_prefix};
+use crate::watch::real_environment::RealEnvironment;
+use crate::watch::report::EvaluationReport;
+use crate::watch::serve::{Liveness, StatusServer};
+use crate::watch::service::{PollSchedule, WakeReason, run_service};
+use crate::watch::signals::run_until_signal;
+use crate::watch::snapshot::ObservationScope;
+use crate::watch::watch_loop::{Iteration, WatchContext, Watcher};
 use crate::write;
 use clap::{Args, ValueEnum, value_parser};
-use heard::Heard;
+use log_sink::LogSink;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -45,9 +47,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Exit code of `--once`: a rollout waits.
-pub(super) const WAITING: u8 = 4;
+pub(super) const EXIT_WAITING: u8 = 4;
 /// Exit code of `--once`: a rollout is paused.
-pub(super) const PAUSED: u8 = 5;
+pub(super) const EXIT_PAUSED: u8 = 5;
 
 /// Arguments of `pillion watch`.
 #[derive(Debug, Clone, Args)]
@@ -61,21 +63,21 @@ pub(super) struct WatchArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// How often the live branch is fetched
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = length)]
+    /// How often the deploy branch is fetched
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     interval: Duration,
     /// With --once: how long the clusters are waited for
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = length)]
-    patience: Duration,
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    timeout: Duration,
     /// Serve /metrics, /healthz and /readyz here
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
     listen: Option<SocketAddr>,
     /// /healthz fails when no evaluation was completed for this long
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = length)]
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
     unhealthy_after: Duration,
     /// Form of the log on standard error
     #[arg(long, value_enum, default_value = "text")]
-    log: LogForm,
+    log: LogFormatArg,
     /// Propose each commit as a pull request: merging it releases it
     #[arg(long)]
     pull_request: bool,
@@ -92,14 +94,14 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "URL", env = "PILLION_CHECK_URL", hide_env_values = true)]
     check_url: Option<String>,
     /// How long the check may take
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = length)]
-    check_patience: Duration,
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    check_timeout: Duration,
     /// Arguments of the program that is asked
     #[arg(last = true, value_name = "ARGUMENT", requires = "check_command")]
     check_args: Vec<OsString>,
     /// How the evaluation of --once is told
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     clusters: ClusterArgs,
     #[command(flatten)]
@@ -121,47 +123,51 @@ pub(super) struct ClusterArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogForm {
+enum LogFormatArg {
     /// For people
     Text,
     /// One JSON object a line
     Json,
 }
 
-fn length(text: &str) -> Result<Duration, String> {
-    let seconds = duration::parse(text).filter(|s| (1..=duration::MOST).contains(s));
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = duration::parse(text).filter(|s| (1..=duration::MAX_SECONDS).contains(s));
     let wrong = || "write a length such as 30s, 5m or 1h30m, at most 8784h".to_owned();
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Why a watcher does not begin.
-pub(super) enum NoStart {
+pub(super) enum WatchStartError {
     /// Git.
-    Failure(Failure),
+    Stage(Error),
     /// Anything else: what is wrong and what to do, and the exit code.
-    Said(String, u8),
+    Message(String, u8),
     /// The reporter knows.
-    Told(u8),
+    Reported(u8),
 }
 
-impl From<Failure> for NoStart {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
+impl From<Error> for WatchStartError {
+    fn from(failure: Error) -> Self {
+        Self::Stage(failure)
     }
 }
 
 /// Runs `pillion watch`.
-pub(super) fn run(args: &WatchArgs, common: &Common, reporter: &mut Reporter) -> Result<u8, write::Failure> {
+pub(super) fn run(
+    args: &WatchArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Error> {
     if args.once {
-        return match begin_once(args, common, reporter) {
+        return match start_once(args, common, reporter) {
             Ok(code) => code,
-            Err(no_start) => tell(no_start, reporter),
+            Err(no_start) => report_start_error(no_start, reporter),
         };
     }
-    let (stop, (sender, receiver)) = (Stop::default(), sync_channel(1));
-    let long = Long { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
+    let (stop, (sender, receiver)) = (StopToken::default(), sync_channel(1));
+    let long = WatchRun { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
     let wakes = sender.clone();
-    let ended = until_stopped(&stop, &sender, move || long.run(&wakes));
+    let ended = run_until_signal(&stop, &sender, move || long.run(&wakes));
     match ended {
         Ok(Some((_, theirs))) if stop.is_requested() => drop(theirs),
         Ok(Some((code, theirs))) => {
@@ -171,63 +177,65 @@ pub(super) fn run(args: &WatchArgs, common: &Common, reporter: &mut Reporter) ->
         // It waits for a server, and leaves nothing half done.
         Ok(None) => {}
         Err(error) => {
-            reporter.error(&format!("pillion: no thread can be started: {error}"));
-            return Ok(ENVIRONMENT);
+            reporter.print_error(&format!("pillion: no thread can be started: {error}"));
+            return Ok(EXIT_ENVIRONMENT);
         }
     }
     tracing::info!("stopped");
-    Ok(DONE)
+    Ok(EXIT_SUCCESS)
 }
 
 /// A long run, on a thread of its own.
-struct Long {
+struct WatchRun {
     args: WatchArgs,
-    common: Common,
-    stop: Stop,
-    receiver: Receiver<Wake>,
+    common: GlobalArgs,
+    stop: StopToken,
+    receiver: Receiver<WakeReason>,
 }
 
-impl Long {
-    fn run(self, wakes: &SyncSender<Wake>) -> (Result<u8, write::Failure>, Reporter) {
+impl WatchRun {
+    fn run(self, wakes: &SyncSender<WakeReason>) -> (Result<u8, write::Error>, Reporter) {
         let mut reporter = Reporter::new(&self.common);
-        let code = match self.begin(wakes, &mut reporter) {
-            Ok(()) => Ok(DONE),
-            Err(no_start) => tell(no_start, &reporter),
+        let code = match self.start(wakes, &mut reporter) {
+            Ok(()) => Ok(EXIT_SUCCESS),
+            Err(no_start) => report_start_error(no_start, &reporter),
         };
         (code, reporter)
     }
 
-    fn begin(self, wakes: &SyncSender<Wake>, reporter: &mut Reporter) -> Result<(), NoStart> {
+    fn start(self, wakes: &SyncSender<WakeReason>, reporter: &mut Reporter) -> Result<(), WatchStartError> {
         let Self { args, common, stop, receiver } = self;
         let opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
-        let mut opened = opened.ok_or(NoStart::Told(USAGE))?;
-        opened.repository.heed(stop.clone());
-        opened.manifests = opened.manifests.with_builds(common.builds_of_watch(args.dry_run));
+        let mut opened = opened.ok_or(WatchStartError::Reported(EXIT_USAGE))?;
+        opened.repository.set_stop(stop.clone());
+        opened.manifest_source =
+            opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
         if !args.repository.no_fetch {
             opened.fetch()?;
         }
-        let mut outside = outside(&args, &opened)?;
+        let mut outside = build_environment(&args, &opened)?;
         outside.stop = stop.clone();
         let notifier = outside.notifier.take();
-        let (_runtime, observers) = observers(&opened, &args.clusters, &args.repository, wakes, reporter)?;
+        let (_runtime, observers) =
+            start_observers(&opened, &args.clusters, &args.repository, wakes, reporter)?;
         outside.observers = observers;
-        let watching = watching(&args, &opened, &outside);
+        let watching = watch_options(&args, &opened, &outside);
         start_log(&args, &common);
         let metrics = Arc::new(Metrics::default());
-        let health = Arc::new(Health::new(args.unhealthy_after));
+        let health = Arc::new(Liveness::new(args.unhealthy_after));
         let server = match args.listen {
             Some(address) => Some(
-                Server::start(address, Arc::clone(&metrics), Arc::clone(&health))
-                    .map_err(|error| NoStart::Said(error.to_string(), ENVIRONMENT))?,
+                StatusServer::start(address, Arc::clone(&metrics), Arc::clone(&health))
+                    .map_err(|error| WatchStartError::Message(error.to_string(), EXIT_ENVIRONMENT))?,
             ),
             None => None,
         };
         let address = server.as_ref().map(|s| s.address().to_string());
-        tracing::info!(branch = opened.branches.live, listen = address, "watching");
-        let (tellers, heads) = start_tellers(&watching, &opened, notifier.as_ref(), &stop)?;
-        let mut heard = Heard::new(metrics, health, heads);
-        let pace = Pace { interval: args.interval, wakes: receiver, stop };
-        serve(&watching, &opened, &mut outside, &pace, &mut heard);
+        tracing::info!(branch = opened.branches.deploy, listen = address, "watching");
+        let (tellers, heads) = start_notifiers(&watching, &opened, notifier.as_ref(), &stop)?;
+        let mut heard = LogSink::new(metrics, health, heads);
+        let pace = PollSchedule { interval: args.interval, wakes: receiver, stop };
+        run_service(&watching, &opened, &mut outside, &pace, &mut heard);
         // They end when nobody tells them of heads any more.
         drop(heard);
         for teller in tellers {
@@ -237,152 +245,164 @@ impl Long {
     }
 }
 
-/// The threads that tell people, and what says to each that the live branch may have moved.
-type Tellers = (Vec<JoinHandle<()>>, Vec<SyncSender<()>>);
+/// The threads that tell people, and what says to each that the deploy branch may have moved.
+type NotifierThreads = (Vec<JoinHandle<()>>, Vec<SyncSender<()>>);
 
-/// Starts a thread for each receiver of notifications; what is sent to it says that the live branch may have moved.
-fn start_tellers(
-    watching: &Watching,
-    opened: &Opened,
+/// Starts a thread for each receiver of notifications; what is sent to it says that the deploy branch may have moved.
+fn start_notifiers(
+    watching: &Watcher,
+    opened: &RepoContext,
     notifier: Option<&Notifier>,
-    stop: &Stop,
-) -> Result<Tellers, NoStart> {
+    stop: &StopToken,
+) -> Result<NotifierThreads, WatchStartError> {
     let (mut threads, mut heads) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
-        let (watching, opened, form) = (watching.clone(), opened.again()?, receiver.form());
-        let mut world = Outside::new(BTreeMap::new(), super::clock::now);
+        let (watching, opened, form) = (watching.clone(), opened.reopen()?, receiver.format());
+        let mut world = RealEnvironment::new(BTreeMap::new(), super::clock::now);
         world.notifier = notifier.cloned();
         world.stop = stop.clone();
-        let head = opened.branches.find_live(&opened.repository).map(|(_, id)| (form, id));
-        let begun = head.map_or(Ok(()), |at| watching.begin_to_tell(&opened, &mut world, at));
+        let head = opened.branches.find_deploy_branch(&opened.repository).map(|(_, id)| (form, id));
+        let begun = head.map_or(Ok(()), |at| watching.start_notifications(&opened, &mut world, at));
         if let Err(failure) = begun {
-            heard::untold(&failure, None);
+            log_sink::log_notification_error(&failure, None);
         }
         let (sender, receiver) = sync_channel(1);
         let stop = stop.clone();
         let thread = thread::Builder::new().name(format!("tell-{}", form.name()));
         let thread = thread.spawn(move || {
-            let failed = &mut |failure: &Stopped, again: Duration| heard::untold(failure, Some(again));
-            keep_telling(&watching, (&opened, &mut world), form, (&receiver, &stop), failed);
+            let failed = &mut |failure: &WatchError, again: Duration| {
+                log_sink::log_notification_error(failure, Some(again))
+            };
+            run_notifications(&watching, (&opened, &mut world), form, (&receiver, &stop), failed);
         });
-        threads
-            .push(thread.map_err(|e| NoStart::Said(format!("no thread can be started: {e}"), ENVIRONMENT))?);
+        threads.push(thread.map_err(|e| {
+            WatchStartError::Message(format!("no thread can be started: {e}"), EXIT_ENVIRONMENT)
+        })?);
         heads.push(sender);
     }
     Ok((threads, heads))
 }
 
 /// Says why nothing began, and returns the exit code.
-pub(super) fn tell(no_start: NoStart, reporter: &Reporter) -> Result<u8, write::Failure> {
+pub(super) fn report_start_error(no_start: WatchStartError, reporter: &Reporter) -> Result<u8, write::Error> {
     match no_start {
-        NoStart::Failure(failure) => repository::settle(Err(failure), reporter),
-        NoStart::Said(text, code) => {
-            reporter.error(&format!("pillion: {text}"));
+        WatchStartError::Stage(failure) => repository::to_exit_code(Err(failure), reporter),
+        WatchStartError::Message(text, code) => {
+            reporter.print_error(&format!("pillion: {text}"));
             Ok(code)
         }
-        NoStart::Told(code) => Ok(code),
+        WatchStartError::Reported(code) => Ok(code),
     }
 }
 
-fn begin_once(
+fn start_once(
     args: &WatchArgs,
-    common: &Common,
+    common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Result<u8, write::Failure>, NoStart> {
+) -> Result<Result<u8, write::Error>, WatchStartError> {
     let opened = repository::open(&args.repository, common, reporter)?;
-    let mut opened = opened.ok_or(NoStart::Told(USAGE))?;
-    opened.manifests = opened.manifests.with_builds(common.builds_of_watch(args.dry_run));
-    let mut outside = outside(args, &opened)?;
+    let mut opened = opened.ok_or(WatchStartError::Reported(EXIT_USAGE))?;
+    opened.manifest_source =
+        opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
+    let mut outside = build_environment(args, &opened)?;
     let (sender, _receiver) = sync_channel(1);
-    let (_runtime, observers) = observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
+    let (_runtime, observers) =
+        start_observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
     outside.observers = observers;
-    let watching = watching(args, &opened, &outside);
-    Ok(once(args, &opened, &watching, &mut outside, reporter))
+    let watching = watch_options(args, &opened, &outside);
+    Ok(run_once(args, &opened, &watching, &mut outside, reporter))
 }
 
-fn watching(args: &WatchArgs, opened: &Opened, outside: &Outside) -> Watching {
-    Watching {
+fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironment) -> Watcher {
+    Watcher {
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
-        commits: commits_of(&remote_url(opened), args.pull_request),
+        commit_url_prefix: commit_url_prefix(&remote_url(opened), args.pull_request),
     }
 }
 
-fn start_log(args: &WatchArgs, common: &Common) {
+fn start_log(args: &WatchArgs, common: &GlobalArgs) {
     let form = match args.log {
-        LogForm::Json => log::Form::Json,
-        LogForm::Text => log::Form::Text,
+        LogFormatArg::Json => log::LogFormat::Json,
+        LogFormatArg::Text => log::LogFormat::Text,
     };
     let level = match (common.quiet, common.verbose) {
-        (true, _) => log::Level::Quiet,
-        (_, true) => log::Level::Verbose,
-        _ => log::Level::Normal,
+        (true, _) => log::LogVerbosity::Quiet,
+        (_, true) => log::LogVerbosity::Verbose,
+        _ => log::LogVerbosity::Normal,
     };
-    log::start(form, level, common.has_colors());
+    log::init_logging(form, level, common.has_colors());
 }
 
-/// Begins to watch the clusters that pillion.yaml of the live branch names.
-pub(super) fn observers(
-    opened: &Opened,
+/// Begins to watch the clusters that pillion.yaml of the deploy branch names.
+pub(super) fn start_observers(
+    opened: &RepoContext,
     args: &ClusterArgs,
     repository: &RepositoryArgs,
-    wakes: &SyncSender<Wake>,
+    wakes: &SyncSender<WakeReason>,
     reporter: &mut Reporter,
-) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), NoStart> {
+) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), WatchStartError> {
     // Which clusters there are does not depend on what may be released: that is judged at every look.
-    let (live, wrong) = opened.read_anyway()?;
+    let (live, wrong) = opened.read_unchecked()?;
     reporter.add(wrong);
-    let live = live.ok_or(NoStart::Told(FINDINGS))?;
-    let clusters = repository::clusters(&live, repository, reporter).ok_or(NoStart::Told(USAGE))?;
-    let environment = |text: String| NoStart::Said(text, ENVIRONMENT);
+    let live = live.ok_or(WatchStartError::Reported(EXIT_FINDINGS))?;
+    let clusters = repository::select_clusters(&live, repository, reporter)
+        .ok_or(WatchStartError::Reported(EXIT_USAGE))?;
+    let environment = |text: String| WatchStartError::Message(text, EXIT_ENVIRONMENT);
     let runtime = runtime().map_err(|error| environment(format!("no thread can be started: {error}")))?;
     let mut found = BTreeMap::new();
-    let settings = Settings { memory: Memory::mebibytes(args.list_memory as usize), ..Settings::default() };
+    let settings = ObserverSettings {
+        memory: MemoryBudget::from_mebibytes(args.list_memory as usize),
+        ..ObserverSettings::default()
+    };
     for cluster in clusters {
         let (wakes, settings) = (wakes.clone(), settings.clone());
         // One wake that waits is enough.
         let wake = move || {
-            let _ = wakes.try_send(Wake::Changed);
+            let _ = wakes.try_send(WakeReason::ClusterChanged);
         };
-        let context = context(&live, cluster).or(args.context.as_deref());
-        let observer = Observer::start(runtime.handle(), context, wanted(&live, args), settings, wake)
+        let context = cluster_context(&live, cluster).or(args.context.as_deref());
+        let observer = Observer::start(runtime.handle(), context, watched_kinds(&live, args), settings, wake)
             .map_err(|failure| {
                 let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-                NoStart::Said(format!("the API server{whose} cannot be watched: {failure}"), USAGE)
+                WatchStartError::Message(
+                    format!("the API server{whose} cannot be watched: {failure}"),
+                    EXIT_USAGE,
+                )
             })?;
         found.insert(cluster.map(str::to_owned), observer);
     }
     Ok((runtime, found))
 }
 
-fn context<'l>(live: &'l Live<'_>, cluster: Option<&str>) -> Option<&'l str> {
+fn cluster_context<'l>(live: &'l DeployBranch<'_>, cluster: Option<&str>) -> Option<&'l str> {
     let clusters = &live.configuration.repository.clusters;
     clusters.iter().find(|c| Some(c.name.as_str()) == cluster)?.context.as_deref()
 }
 
-fn wanted(live: &Live<'_>, args: &ClusterArgs) -> Wanted {
-    let mut kinds = Kinds::default();
-    for kind in live.configuration.repository.kinds() {
+fn watched_kinds(live: &DeployBranch<'_>, args: &ClusterArgs) -> ObservationScope {
+    let mut kinds = WorkloadKinds::default();
+    for kind in live.configuration.repository.workload_kinds() {
         kinds.add(kind);
     }
-    Wanted {
+    ObservationScope {
         // The group that old manifests name is served by no API server since Kubernetes 1.22.
-        kinds: kinds.all().filter(|kind| kind.group != "extensions").cloned().collect(),
+        kinds: kinds.iter().filter(|kind| kind.group != "extensions").cloned().collect(),
         namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
     }
 }
 
 /// Everything outside the program but the clusters.
-fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
-    let usage = |text: String| NoStart::Said(text, USAGE);
+fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvironment, WatchStartError> {
+    let usage = |text: String| WatchStartError::Message(text, EXIT_USAGE);
     let roots = args
         .ca_file
         .as_deref()
         .filter(|f| !f.is_empty())
         .map(Path::new)
-        .map_or_else(|| Ok(Roots::default()), roots)?;
-    let client = |patience| Client::new(patience, &roots);
+        .map_or_else(|| Ok(CaCertificates::default()), read_roots)?;
+    let client = |timeout| HttpClient::new(timeout, &roots);
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
     let notifier = Notifier::new(client(Duration::from_secs(10)), plain.as_deref(), slack.as_deref());
@@ -392,18 +412,18 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
         (Some(_), Some(_)) => {
             return Err(usage("a program and an address are to be asked: keep --check-command or --check-url (PILLION_CHECK_URL)".to_owned()));
         }
-        (Some(program), None) => Some(Check::Command {
+        (Some(program), None) => Some(BatchCheck::Command {
             program: program.clone(),
             args: args.check_args.clone(),
-            patience: args.check_patience,
+            timeout: args.check_timeout,
         }),
-        (None, Some(url)) => Some(Check::Url {
-            address: Address::parse(url).map_err(|why| usage(format!("--check-url: {why}")))?,
-            client: client(args.check_patience),
+        (None, Some(url)) => Some(BatchCheck::Url {
+            address: SecretUrl::parse(url).map_err(|why| usage(format!("--check-url: {why}")))?,
+            client: client(args.check_timeout),
         }),
         (None, None) => None,
     };
-    let forge: Option<Box<dyn Forge>> = if args.pull_request {
+    let forge: Option<Box<dyn PullRequestProvider>> = if args.pull_request {
         let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
         let remote = remote_url(opened);
         let github = GitHub::new(client(Duration::from_secs(30)), &remote, args.forge_url.as_deref(), &token);
@@ -412,34 +432,35 @@ fn outside(args: &WatchArgs, opened: &Opened) -> Result<Outside, NoStart> {
         None
     };
     let notifier = Some(notifier.map_err(usage)?);
-    let mut outside = Outside::new(BTreeMap::new(), super::clock::now);
-    (outside.notifier, outside.check, outside.forge) = (notifier, check, forge);
+    let mut outside = RealEnvironment::new(BTreeMap::new(), super::clock::now);
+    (outside.notifier, outside.check, outside.provider) = (notifier, check, forge);
     Ok(outside)
 }
 
-fn roots(file: &Path) -> Result<Roots, NoStart> {
-    let read = fs::read(file).map_err(|error| error.to_string()).and_then(|pem| Roots::read(&pem));
+fn read_roots(file: &Path) -> Result<CaCertificates, WatchStartError> {
+    let read =
+        fs::read(file).map_err(|error| error.to_string()).and_then(|pem| CaCertificates::from_pem(&pem));
     let wrong = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
-    read.map_err(|why| NoStart::Said(wrong(why), USAGE))
+    read.map_err(|why| WatchStartError::Message(wrong(why), EXIT_USAGE))
 }
 
-fn remote_url(opened: &Opened) -> String {
+fn remote_url(opened: &RepoContext) -> String {
     opened.repository.remote_url(&opened.branches.remote).unwrap_or_default()
 }
 
-/// Waits until every cluster has told what it holds, or patience is over: then the evaluation says what is not known.
-pub(super) fn settle(
+/// Waits until every cluster has told what it holds, or the timeout is over: then the evaluation says what is not known.
+pub(super) fn wait_for_clusters(
     observers: &BTreeMap<Option<String>, Observer>,
-    wakes: &Receiver<Wake>,
-    patience: Duration,
+    wakes: &Receiver<WakeReason>,
+    timeout: Duration,
 ) {
-    let until = Instant::now() + patience;
-    let is_known = |seen: Result<_, NoEvidence>| match seen {
+    let until = Instant::now() + timeout;
+    let is_known = |seen: Result<_, StaleData>| match seen {
         Ok(_) => true,
         // A refusal does not go away by waiting.
-        Err(none) => none.failure.is_some_and(|failure| !failure.is_retryable()),
+        Err(none) => none.error.is_some_and(|failure| !failure.is_retryable()),
     };
-    while !observers.values().all(|o| is_known(o.look())) {
+    while !observers.values().all(|o| is_known(o.snapshot())) {
         let rest = until.saturating_duration_since(Instant::now());
         if rest.is_zero() {
             return;
@@ -448,68 +469,68 @@ pub(super) fn settle(
     }
 }
 
-fn once(
+fn run_once(
     args: &WatchArgs,
-    opened: &Opened,
-    watching: &Watching,
-    outside: &mut Outside,
+    opened: &RepoContext,
+    watching: &Watcher,
+    outside: &mut RealEnvironment,
     reporter: &mut Reporter,
-) -> Result<u8, write::Failure> {
+) -> Result<u8, write::Error> {
     let (_, never) = sync_channel(1);
-    settle(&outside.observers, &never, args.patience);
-    let mut heard = heard::Once::default();
-    let not_applied = &mut NotApplied::new();
-    let turn = watching.turn(&mut Work {
-        opened,
-        world: outside,
-        not_applied,
-        sound: &mut None,
-        audience: &mut heard,
+    wait_for_clusters(&outside.observers, &never, args.timeout);
+    let mut heard = log_sink::OnceOutput::default();
+    let not_applied = &mut OutOfSyncSince::new();
+    let turn = watching.run_iteration(&mut WatchContext {
+        repo: opened,
+        environment: outside,
+        out_of_sync_since: not_applied,
+        verified_head: &mut None,
+        events: &mut heard,
     });
-    if let Some(why) = &heard.untold {
-        reporter.say(&format!("pillion: {why}; the next run tells it"));
+    if let Some(why) = &heard.notification_error {
+        reporter.print_note(&format!("pillion: {why}; the next run tells it"));
     }
     // They hold up nothing.
     reporter.add(
-        std::mem::take(&mut heard.foreign)
+        std::mem::take(&mut heard.foreign_commits)
             .into_iter()
             .map(|wrong| Diagnostic { severity: Severity::Warning, ..wrong }),
     );
     match turn {
-        Ok(Turn::Settled(report)) => {
-            to_stdout(&match args.output {
-                Output::Text => heard.text(&report, args.dry_run),
-                Output::Json => format!("{}\n", heard.json(&report)),
+        Ok(Iteration::Evaluated(report)) => {
+            print_text(&match args.output {
+                OutputFormat::Text => heard.to_text(&report, args.dry_run),
+                OutputFormat::Json => format!("{}\n", heard.to_json(&report)),
             })?;
-            Ok(code(&report, heard.has_released()))
+            Ok(exit_code(&report, heard.has_released()))
         }
-        Ok(Turn::Refused(wrong)) => {
+        Ok(Iteration::Invalid(wrong)) => {
             let is_error = wrong.iter().any(Diagnostic::is_error);
             reporter.add(wrong);
-            Ok(if is_error { FINDINGS } else { USAGE })
+            Ok(if is_error { EXIT_FINDINGS } else { EXIT_USAGE })
         }
-        Err(Stopped::Git(failure)) => repository::settle(Err(failure), reporter),
+        Err(WatchError::Git(failure)) => repository::to_exit_code(Err(failure), reporter),
         Err(failure) => {
-            reporter.failure(&failure);
-            Ok(if failure.is_retryable() { ENVIRONMENT } else { USAGE })
+            reporter.print_failure(&failure);
+            Ok(if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE })
         }
     }
 }
 
 /// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
-fn code(report: &Report, has_released: bool) -> u8 {
-    let has = |state: &str| report.items.iter().any(|i| i.state == state);
-    let waits = report.items.iter().any(|i| i.decision == "Wait" || i.is_proposed);
+fn exit_code(report: &EvaluationReport, has_released: bool) -> u8 {
+    let has = |state: &str| report.rollouts.iter().any(|i| i.state == state);
+    let waits = report.rollouts.iter().any(|i| i.decision == "Wait" || i.is_proposed);
     let is_unseen = report.now.is_none() && waits;
-    if has("Paused") || report.items.iter().any(|i| i.decision == "Pause") {
-        PAUSED
+    if has("Paused") || report.rollouts.iter().any(|i| i.decision == "Pause") {
+        EXIT_PAUSED
     } else if has_released {
-        DONE
+        EXIT_SUCCESS
     } else if is_unseen {
-        ENVIRONMENT
+        EXIT_ENVIRONMENT
     } else if waits {
-        WAITING
+        EXIT_WAITING
     } else {
-        DONE
+        EXIT_SUCCESS
     }
 }

@@ -1,21 +1,21 @@
 //! Character classes, escapes and bounds of repetitions, as Go 1.26 regexp/syntax reads them.
 
 use super::PatternError;
-use super::names::property;
-use super::parse::{Edit, code_point};
+use super::pattern::{PatternEdit, push_code_point};
+use super::unicode_names::property;
 
 /// A class that nothing is in.
-pub(super) const NEVER: &str = r"[^\x{0}-\x{10FFFF}]";
+pub(super) const EMPTY_CLASS: &str = r"[^\x{0}-\x{10FFFF}]";
 /// Surrogates, which no text has.
-const SURROGATES: (u32, u32) = (0xD800, 0xDFFF);
+const SURROGATE_RANGE: (u32, u32) = (0xD800, 0xDFFF);
 /// The named classes in `[[:name:]]`.
-const POSIX: [&str; 14] = [
+const POSIX_CLASSES: [&str; 14] = [
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
     "upper", "word", "xdigit",
 ];
 
 /// A character class that was read.
-pub(super) struct Class {
+pub(super) struct CharacterClass {
     is_negated: bool,
     /// Its parts, each as it stands inside of the brackets.
     parts: Vec<String>,
@@ -23,43 +23,46 @@ pub(super) struct Class {
     pub(super) end: usize,
 }
 
-impl Class {
+impl CharacterClass {
     /// Returns the class of one part.
-    pub(super) fn of(part: String) -> Self {
+    pub(super) fn from_part(part: String) -> Self {
         Self { is_negated: false, parts: vec![part], end: 0 }
     }
 
     /// Writes it for the crate `regex`.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_pattern(&self) -> String {
         let inside = self.parts.concat();
         match (inside.is_empty(), self.is_negated) {
-            (true, false) => NEVER.to_owned(),
+            (true, false) => EMPTY_CLASS.to_owned(),
             (true, true) => r"[\x{0}-\x{10FFFF}]".to_owned(),
             (false, negated) => format!("[{}{inside}]", if negated { "^" } else { "" }),
         }
     }
 
-    fn add(&mut self, low: u32, high: u32) {
-        let before = (low, high.min(SURROGATES.0 - 1));
-        let behind = (low.max(SURROGATES.1 + 1), high);
-        let parts =
-            if high < SURROGATES.0 || low > SURROGATES.1 { vec![(low, high)] } else { vec![before, behind] };
+    fn add_range(&mut self, low: u32, high: u32) {
+        let before = (low, high.min(SURROGATE_RANGE.0 - 1));
+        let behind = (low.max(SURROGATE_RANGE.1 + 1), high);
+        let parts = if high < SURROGATE_RANGE.0 || low > SURROGATE_RANGE.1 {
+            vec![(low, high)]
+        } else {
+            vec![before, behind]
+        };
         for (low, high) in parts.into_iter().filter(|(low, high)| low <= high) {
             let mut part = String::new();
-            code_point(&mut part, low);
+            push_code_point(&mut part, low);
             part.push('-');
-            code_point(&mut part, high);
+            push_code_point(&mut part, high);
             self.parts.push(part);
         }
     }
 }
 
 /// Reads the class that starts with the `[` at a byte, and what the crate `regex` would read differently in it.
-pub(super) fn read(pattern: &str, from: usize) -> Result<(Class, Vec<Edit>), PatternError> {
-    let mut reader = Reader {
+pub(super) fn parse(pattern: &str, from: usize) -> Result<(CharacterClass, Vec<PatternEdit>), PatternError> {
+    let mut reader = ClassParser {
         pattern,
         at: from + 1,
-        class: Class { is_negated: false, parts: Vec::new(), end: 0 },
+        class: CharacterClass { is_negated: false, parts: Vec::new(), end: 0 },
         escapes: Vec::new(),
     };
     if reader.rest().starts_with('^') {
@@ -71,64 +74,64 @@ pub(super) fn read(pattern: &str, from: usize) -> Result<(Class, Vec<Edit>), Pat
         // The crate takes all `-` in front for themselves, and two of them further on for an operator.
         let is_leading =
             pattern[first..reader.at].bytes().chain(reader.rest().bytes().take(1)).all(|b| b == b'-');
-        reader.item(is_leading)?;
+        reader.parse_item(is_leading)?;
     }
     reader.class.end = reader.at + 1;
     let context = (from, reader.class.end);
     let edit = |at: usize| {
         let text = format!(r"\{}", &pattern[at..=at]);
-        Edit { from: at, to: at + 1, text, context }
+        PatternEdit { from: at, to: at + 1, text, context }
     };
     let edits = reader.escapes.iter().copied().map(edit).collect();
     Ok((reader.class, edits))
 }
 
-struct Reader<'p> {
+struct ClassParser<'p> {
     pattern: &'p str,
     at: usize,
-    class: Class,
+    class: CharacterClass,
     /// The bytes that other readers take for themselves only behind a backslash.
     escapes: Vec<usize>,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> ClassParser<'p> {
     fn rest(&self) -> &'p str {
         &self.pattern[self.at..]
     }
 
-    fn item(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
+    fn parse_item(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
         let rest = self.rest();
         if rest.starts_with("[:")
             && let Some((name, _)) = rest[2..].split_once(":]")
         {
             let plain = name.strip_prefix('^').unwrap_or(name);
-            if !POSIX.contains(&plain) {
+            if !POSIX_CLASSES.contains(&plain) {
                 return Err(PatternError::new(format!("there is no class `[:{name}:]`")));
             }
             self.class.parts.push(format!("[:{name}:]"));
             self.at += name.len() + 4;
             return Ok(());
         }
-        if let Some((part, length)) = group(rest)? {
+        if let Some((part, length)) = parse_class_escape(rest)? {
             self.class.parts.push(part);
             self.at += length;
             return Ok(());
         }
-        self.range(is_leading_dash)
+        self.parse_range(is_leading_dash)
     }
 
-    fn range(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
+    fn parse_range(&mut self, is_leading_dash: bool) -> Result<(), PatternError> {
         let (start, rest) = (self.at, self.rest());
         let is_operator = ["&&", "--", "~~"].iter().any(|o| rest.starts_with(o));
         let is_bracket = rest.starts_with('[');
-        let low = self.character()?;
+        let low = self.parse_character()?;
         let (mut high, mut dash_at_end) = (low, None);
         let rest = self.rest();
         let is_range = rest.starts_with('-') && rest.len() >= 2 && !rest.starts_with("-]");
         if is_range {
             self.at += 1;
             dash_at_end = Some(self.at).filter(|_| self.rest().starts_with('-'));
-            high = self.character()?;
+            high = self.parse_character()?;
             if high < low {
                 let text = &self.pattern[start..self.at];
                 return Err(PatternError::new(format!("`{text}` is no range: its end is before its start")));
@@ -137,14 +140,14 @@ impl<'p> Reader<'p> {
         let is_plain_dash = is_leading_dash && (!is_range || dash_at_end.is_some());
         self.escapes.extend((is_bracket || is_operator && !is_plain_dash).then_some(start));
         self.escapes.extend(dash_at_end.filter(|_| !is_leading_dash));
-        self.class.add(low, high);
+        self.class.add_range(low, high);
         Ok(())
     }
 
-    fn character(&mut self) -> Result<u32, PatternError> {
+    fn parse_character(&mut self) -> Result<u32, PatternError> {
         let rest = self.rest();
         if rest.starts_with('\\') {
-            let (c, length) = escaped(rest)?;
+            let (c, length) = parse_escape(rest)?;
             self.at += length;
             return Ok(c);
         }
@@ -155,7 +158,7 @@ impl<'p> Reader<'p> {
 }
 
 /// Reads `\d`, `\pL`, `\p{Greek}` and the like: the part of a class, and the bytes it takes.
-pub(super) fn group(text: &str) -> Result<Option<(String, usize)>, PatternError> {
+pub(super) fn parse_class_escape(text: &str) -> Result<Option<(String, usize)>, PatternError> {
     let Some(letter) = text.strip_prefix('\\').and_then(|t| t.chars().next()) else { return Ok(None) };
     let part = match letter {
         'd' => "0-9",
@@ -164,13 +167,13 @@ pub(super) fn group(text: &str) -> Result<Option<(String, usize)>, PatternError>
         'S' => r"[^\t\n\x{C}\r\x{20}]",
         'w' => "0-9A-Za-z_",
         'W' => "[^0-9A-Za-z_]",
-        'p' | 'P' => return unicode(text, letter == 'P').map(Some),
+        'p' | 'P' => return parse_unicode_class(text, letter == 'P').map(Some),
         _ => return Ok(None),
     };
     Ok(Some((part.to_owned(), 2)))
 }
 
-fn unicode(text: &str, mut is_negated: bool) -> Result<(String, usize), PatternError> {
+fn parse_unicode_class(text: &str, mut is_negated: bool) -> Result<(String, usize), PatternError> {
     let missing = || PatternError::new(r"`\p` needs a name, as in `\pL` or `\p{Greek}`");
     let first = text[2..].chars().next().ok_or_else(missing)?;
     let (name, length) = match first {
@@ -192,7 +195,7 @@ fn unicode(text: &str, mut is_negated: bool) -> Result<(String, usize), PatternE
         return Err(PatternError::new(format!("Go knows no Unicode class `{written}`")));
     };
     let part = match (property.as_str(), is_negated) {
-        ("gc=Cs", false) => NEVER.to_owned(),
+        ("gc=Cs", false) => EMPTY_CLASS.to_owned(),
         ("gc=Cs", true) => r"\x{0}-\x{10FFFF}".to_owned(),
         (property, false) => format!(r"\p{{{property}}}"),
         (property, true) => format!(r"\P{{{property}}}"),
@@ -201,7 +204,7 @@ fn unicode(text: &str, mut is_negated: bool) -> Result<(String, usize), PatternE
 }
 
 /// Reads an escape that stands for one character: the code point, and the bytes it takes.
-pub(super) fn escaped(text: &str) -> Result<(u32, usize), PatternError> {
+pub(super) fn parse_escape(text: &str) -> Result<(u32, usize), PatternError> {
     let mut chars = text.chars();
     chars.next();
     let Some(c) = chars.next() else { return Err(PatternError::new(r"a `\` ends it")) };
@@ -211,7 +214,7 @@ pub(super) fn escaped(text: &str) -> Result<(u32, usize), PatternError> {
         '0'..='7' if c == '0' || digits > 0 => {
             u32::from_str_radix(&text[1..2 + digits], 8).ok().map(|n| (n, 2 + digits))
         }
-        'x' => hexadecimal(rest).map(|(n, length)| (n, 2 + length)),
+        'x' => parse_hex(rest).map(|(n, length)| (n, 2 + length)),
         'a' => Some((7, 2)),
         'f' => Some((12, 2)),
         'n' => Some((10, 2)),
@@ -227,7 +230,7 @@ pub(super) fn escaped(text: &str) -> Result<(u32, usize), PatternError> {
     })
 }
 
-fn hexadecimal(text: &str) -> Option<(u32, usize)> {
+fn parse_hex(text: &str) -> Option<(u32, usize)> {
     let (digits, length) = match text.strip_prefix('{') {
         Some(braced) => braced.split_once('}').map(|(digits, _)| (digits, digits.len() + 2))?,
         None => (text.get(..2)?, 2),
@@ -241,16 +244,16 @@ fn hexadecimal(text: &str) -> Option<(u32, usize)> {
 }
 
 /// The bounds of a repetition.
-pub(super) struct Bounds {
-    pub(super) least: u64,
+pub(super) struct RepetitionBounds {
+    pub(super) min: u64,
     /// None: without an end.
-    pub(super) most: Option<u64>,
+    pub(super) max: Option<u64>,
     /// The bytes it takes.
     pub(super) length: usize,
 }
 
 /// Reads `{n}`, `{n,}` or `{n,m}`; anything else is a text that begins with `{`.
-pub(super) fn bounds(text: &str) -> Option<Bounds> {
+pub(super) fn parse_repetition(text: &str) -> Option<RepetitionBounds> {
     let (inside, _) = text.strip_prefix('{')?.split_once('}')?;
     let length = inside.len() + 2;
     let number = |text: &str| {
@@ -259,11 +262,11 @@ pub(super) fn bounds(text: &str) -> Option<Bounds> {
         (is_number && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().unwrap_or(u64::MAX))
     };
     match inside.split_once(',') {
-        None => number(inside).map(|n| Bounds { least: n, most: Some(n), length }),
-        Some((least, "")) => number(least).map(|least| Bounds { least, most: None, length }),
+        None => number(inside).map(|n| RepetitionBounds { min: n, max: Some(n), length }),
+        Some((least, "")) => number(least).map(|least| RepetitionBounds { min: least, max: None, length }),
         Some((least, most)) => {
             let (least, most) = (number(least)?, number(most)?);
-            Some(Bounds { least, most: Some(most), length })
+            Some(RepetitionBounds { min: least, max: Some(most), length })
         }
     }
 }

@@ -5,14 +5,14 @@
 //! alike: who wrote such a pattern cannot have meant both.
 
 mod class;
-mod names;
-mod parse;
+mod pattern;
+mod unicode_names;
 
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
 
 /// The bytes that a compiled pattern may take: Go's own bound is larger, and no list of names needs it.
-const MOST_BYTES: usize = 32 << 20;
+const MAX_COMPILED_BYTES: usize = 32 << 20;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +40,9 @@ impl fmt::Display for PatternError {
 /// # Errors
 /// When Go refuses it, when other readers of regular expressions read it differently, or when it is too large.
 pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    let read = parse::read(pattern)?;
+    let read = pattern::parse_pattern(pattern)?;
     if !read.edits.is_empty() && Regex::new(pattern).is_ok() {
-        let suggestion = edited(pattern, &read.edits);
+        let suggestion = apply_edits(pattern, &read.edits);
         return Err(PatternError {
             message: format!(
                 "Go and other readers of regular expressions read `{}` differently",
@@ -52,13 +52,13 @@ pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
         });
     }
     RegexBuilder::new(&read.translated)
-        .size_limit(MOST_BYTES)
+        .size_limit(MAX_COMPILED_BYTES)
         .build()
         .map_err(|_| PatternError::new("it is too large or nested too deeply"))
 }
 
 /// Writes the parts that are read differently in the form that is read alike.
-fn edited(pattern: &str, edits: &[parse::Edit]) -> String {
+fn apply_edits(pattern: &str, edits: &[pattern::PatternEdit]) -> String {
     let mut out = String::with_capacity(pattern.len() + 2 * edits.len());
     let mut at = 0;
     for edit in edits {

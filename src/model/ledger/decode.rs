@@ -1,96 +1,104 @@
 //! From a document to a ledger: types, names that must exist, contents that must have their names.
 
-use super::written::{self, Written, json_schema};
-use super::{Approved, Ledger, Line, Lines, NOTHING, Name, Paused, Revision, Scope, revision_name};
-use crate::diag::{Code, Diagnostic};
-use crate::model::fits::Check;
+use super::wire::{self, LedgerWire, json_schema};
+use super::{
+    BatchApproval, Ledger, LedgerEntries, LedgerEntry, NO_REVISION, PauseRecord, Revision, RevisionName,
+    RolloutScope, revision_name,
+};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::document_schema::SchemaCheck;
 use crate::model::sidecar_set::decode_content;
 use crate::model::timestamp::is_day;
-use crate::yaml::{Document, Part, Path};
+use crate::yaml::{Document, EntryPart, FieldPath};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads the ledger at a path of a document, the root or an item of a list, and says everything that is wrong with
 /// it; none comes back with an error.
-pub fn decode(document: &Arc<Document>, base: &Path) -> (Option<Ledger>, Vec<Diagnostic>) {
-    let check = Check::at(document, base, "pillion schema ledger", json_schema());
-    let (written, found) = check.decode::<Written>("SidecarRollout");
+pub fn decode(document: &Arc<Document>, base: &FieldPath) -> (Option<Ledger>, Vec<Diagnostic>) {
+    let check = SchemaCheck::at_path(document, base, "pillion schema ledger", json_schema());
+    let (written, found) = check.decode::<LedgerWire>("SidecarRollout");
     let Some(written) = written else { return (None, found) };
-    let mut reader = Reader { document, base, name: written.metadata.name.as_str().into(), found };
-    let ledger = reader.ledger(written.spec);
-    let is_sound = !reader.found.iter().any(Diagnostic::is_error);
-    (is_sound.then_some(ledger), reader.found)
+    let mut reader =
+        LedgerDecoder { document, base, name: written.metadata.name.as_str().into(), diagnostics: found };
+    let ledger = reader.decode_ledger(written.spec);
+    let is_sound = !reader.diagnostics.iter().any(Diagnostic::is_error);
+    (is_sound.then_some(ledger), reader.diagnostics)
 }
 
 /// Reads the parts, and collects what is wrong.
-struct Reader<'a> {
+struct LedgerDecoder<'a> {
     document: &'a Arc<Document>,
-    base: &'a Path,
+    base: &'a FieldPath,
     name: Arc<str>,
-    found: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
-    fn ledger(&mut self, spec: written::Spec) -> Ledger {
-        let at = Path::dotted("spec");
+impl LedgerDecoder<'_> {
+    fn decode_ledger(&mut self, spec: wire::LedgerSpecWire) -> Ledger {
+        let at = FieldPath::dotted("spec");
         let mut ledger = Ledger {
             name: self.name.clone(),
-            released: name(spec.released.as_deref().unwrap_or(NOTHING)),
-            target: spec.target.as_deref().map(name),
-            paused: spec.paused.map(|p| Paused { batch: p.batch, reason: p.reason, by: p.by }),
+            released: parse_revision_name(spec.released.as_deref().unwrap_or(NO_REVISION)),
+            target: spec.target.as_deref().map(parse_revision_name),
+            paused: spec.paused.map(|p| PauseRecord { batch: p.batch, reason: p.reason, by: p.by }),
             rejected: spec.rejected.iter().map(|r| r.as_str().into()).collect(),
-            scope: spec.scope.map(|s| Scope {
+            scope: spec.scope.map(|s| RolloutScope {
                 workloads: s.workloads,
                 pods: s.pods,
                 digest: s.digest,
-                is_built: s.built,
-                removed: s.removed,
+                is_from_build: s.built,
+                removals: s.removed,
             }),
             replaces: spec.replaces.iter().map(|r| r.as_str().into()).collect(),
-            sizes: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             history: Vec::new(),
             revisions: BTreeMap::new(),
-            lines: Lines::default(),
-            approved: spec.approved.into_iter().map(|a| Approved { batch: a.batch, plan: a.plan }).collect(),
+            entries: LedgerEntries::default(),
+            approvals: spec
+                .approved
+                .into_iter()
+                .map(|a| BatchApproval { batch: a.batch, plan: a.plan })
+                .collect(),
         };
         for (i, revision) in spec.revisions.iter().enumerate() {
-            let path = at.then("revisions").then(i);
-            if let Some(revision) = self.revision(revision, &path) {
-                let (key, path) = (revision.name.clone(), path.then("name"));
-                self.once(ledger.revisions.insert(key.clone(), revision).is_some(), &key, &path);
+            let path = at.child("revisions").child(i);
+            if let Some(revision) = self.decode_revision(revision, &path) {
+                let (key, path) = (revision.name.clone(), path.child("name"));
+                self.check_unique(ledger.revisions.insert(key.clone(), revision).is_some(), &key, &path);
             }
         }
         for (i, revision) in spec.history.iter().enumerate() {
-            ledger.history.extend(self.revision(revision, &at.then("history").then(i)));
+            ledger.history.extend(self.decode_revision(revision, &at.child("history").child(i)));
         }
-        for (i, size) in spec.sizes.into_iter().enumerate() {
+        for (i, size) in spec.replicas.into_iter().enumerate() {
             let key: Arc<str> = size.workload.into();
-            let path = at.then("sizes").then(i).then("workload");
-            self.workload(&key, &path);
-            self.once(ledger.sizes.insert(key.clone(), size.pods).is_some(), &key, &path);
+            let path = at.child("replicas").child(i).child("workload");
+            self.check_workload_key(&key, &path);
+            self.check_unique(ledger.replicas.insert(key.clone(), size.pods).is_some(), &key, &path);
         }
-        for (i, line) in spec.lines.into_iter().enumerate() {
+        for (i, line) in spec.workloads.into_iter().enumerate() {
             let key: Arc<str> = line.workload.as_str().into();
-            let path = at.then("lines").then(i);
-            self.workload(&key, &path.then("workload"));
-            let line = line_of(line);
-            self.day(line.since.as_deref(), &path.then("since"));
-            self.day(line.until.as_deref(), &path.then("until"));
-            self.known(&line.revision, &ledger.revisions, &path.then("revision"));
-            self.once(ledger.lines.contains_key(&key), &key, &path.then("workload"));
-            ledger.lines.insert_mut(key, line);
+            let path = at.child("workloads").child(i);
+            self.check_workload_key(&key, &path.child("workload"));
+            let line = entry_from_wire(line);
+            self.check_day(line.held_since.as_deref(), &path.child("since"));
+            self.check_day(line.held_until.as_deref(), &path.child("until"));
+            self.check_revision_name(&line.revision, &ledger.revisions, &path.child("revision"));
+            self.check_unique(ledger.entries.contains_key(&key), &key, &path.child("workload"));
+            ledger.entries.insert_mut(key, line);
         }
-        self.known(&ledger.released, &ledger.revisions, &at.then("released"));
+        self.check_revision_name(&ledger.released, &ledger.revisions, &at.child("released"));
         if let Some(target) = &ledger.target {
-            self.known(target, &ledger.revisions, &at.then("target"));
+            self.check_revision_name(target, &ledger.revisions, &at.child("target"));
         }
         ledger
     }
 
-    fn revision(&mut self, written: &written::Revision, path: &Path) -> Option<Revision> {
+    fn decode_revision(&mut self, written: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {
         let (set, wrong) =
             decode_content(&self.name, &written.sidecar_set, self.document, &self.base.join(path));
-        self.found.extend(wrong);
+        self.diagnostics.extend(wrong);
         let set = Arc::new(set?);
         for (field, says, is) in [
             ("name", &written.name, revision_name(&set)),
@@ -102,63 +110,68 @@ impl Reader<'_> {
                     "the content of revision `{}` does not belong to its {field}: that would be `{is}`",
                     written.name
                 );
-                self.wrong(message, &path.then(field), "somebody edited it");
+                self.report(message, &path.child(field), "somebody edited it");
             }
         }
         Some(Revision { name: written.name.as_str().into(), set })
     }
 
-    fn known(&mut self, name: &Name, revisions: &BTreeMap<Arc<str>, Revision>, path: &Path) {
+    fn check_revision_name(
+        &mut self,
+        name: &RevisionName,
+        revisions: &BTreeMap<Arc<str>, Revision>,
+        path: &FieldPath,
+    ) {
         if let Some(name) = name
             && !revisions.contains_key(name)
         {
-            self.wrong(format!("`revisions` holds no `{name}`"), path, "names it");
+            self.report(format!("`revisions` holds no `{name}`"), path, "names it");
         }
     }
 
-    fn day(&mut self, written: Option<&str>, path: &Path) {
+    fn check_day(&mut self, written: Option<&str>, path: &FieldPath) {
         if let Some(text) = written.filter(|text| !is_day(text)) {
-            self.wrong(format!("`{text}` is no day: `YYYY-MM-DD`"), path, "");
+            self.report(format!("`{text}` is no day: `YYYY-MM-DD`"), path, "");
         }
     }
 
-    fn workload(&mut self, key: &str, path: &Path) {
+    fn check_workload_key(&mut self, key: &str, path: &FieldPath) {
         if key.split('/').count() != 3 || key.split('/').any(str::is_empty) {
-            self.wrong(format!("`{key}` is no workload: `KIND[.GROUP]/NAMESPACE/NAME`"), path, "");
+            self.report(format!("`{key}` is no workload: `KIND[.GROUP]/NAMESPACE/NAME`"), path, "");
         }
     }
 
-    fn once(&mut self, is_there: bool, key: &str, path: &Path) {
+    fn check_unique(&mut self, is_there: bool, key: &str, path: &FieldPath) {
         if is_there {
-            self.wrong(format!("`{key}` stands here twice"), path, "again");
+            self.report(format!("`{key}` stands here twice"), path, "again");
         }
     }
 
-    fn wrong(&mut self, message: String, path: &Path, label: &str) {
-        self.found.push(
-            Diagnostic::error(Code::LedgerBroken, message)
+    fn report(&mut self, message: String, path: &FieldPath, label: &str) {
+        self.diagnostics.push(
+            Diagnostic::error(Code::InvalidLedger, message)
                 .field(path.to_string())
-                .at(self.document.label(&self.base.join(path), Part::Value, label))
+                .at(self.document.label(&self.base.join(path), EntryPart::Value, label))
                 .because("ledgers are written by pillion only: nothing is rendered, staged or released by this one")
                 .help(format!("take the last good state: `git log -p -- {}` shows them", self.document.file())),
         );
     }
 }
 
-fn name(text: &str) -> Name {
-    (text != NOTHING).then(|| text.into())
+fn parse_revision_name(text: &str) -> RevisionName {
+    (text != NO_REVISION).then(|| text.into())
 }
 
-fn line_of(written: written::Line) -> Line {
-    Line {
-        revision: name(&written.revision),
+fn entry_from_wire(written: wire::LedgerEntryWire) -> LedgerEntry {
+    LedgerEntry {
+        revision: parse_revision_name(&written.revision),
         batch: written.batch,
         partition: written.partition,
-        template: written.template.map(Into::into),
-        held: written.held.map(Into::into),
-        by: written.by.map(Into::into),
-        since: written.since.map(Into::into),
-        until: written.until.map(Into::into),
+        template_hash: written.template.map(Into::into),
+        hold_reason: written.held.map(Into::into),
+        held_by: written.by.map(Into::into),
+        held_since: written.since.map(Into::into),
+        held_until: written.until.map(Into::into),
         images: written.images,
     }
 }

@@ -1,72 +1,72 @@
 //! The one text of a ledger: the same ledger is the same bytes.
 
-use super::{Ledger, Line, Revision, name_text};
+use super::{Ledger, LedgerEntry, Revision, revision_text};
 use crate::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 /// What stands on the first line; the mark keeps Argo CD from rendering the file.
-const HEAD: &str = "# Written by pillion; use `pillion pause|resume|rollback|hold`, not an editor. +argocd:skip-file-rendering\n";
+const HEADER: &str = "# Written by pillion; use `pillion pause|resume|rollback|hold`, not an editor. +argocd:skip-file-rendering\n";
 
 /// Returns the text of a ledger.
 pub fn emit(ledger: &Ledger) -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = HEADER.to_owned();
     text.push_str(&yaml::emit(&json!({
         "apiVersion": "pillion.dev/v1alpha1",
         "kind": "SidecarRollout",
         "metadata": {"name": &*ledger.name, "annotations": {"config.kubernetes.io/local-config": "true"}},
     })));
     text.push_str("spec:\n");
-    entry(&mut text, "released", &name_text(&ledger.released).into());
+    write_entry(&mut text, "released", &revision_text(&ledger.released).into());
     if let Some(target) = &ledger.target {
-        entry(&mut text, "target", &name_text(target).into());
+        write_entry(&mut text, "target", &revision_text(target).into());
     }
     if !ledger.replaces.is_empty() {
-        entry(&mut text, "replaces", &ledger.replaces.iter().map(|r| Value::from(&**r)).collect());
+        write_entry(&mut text, "replaces", &ledger.replaces.iter().map(|r| Value::from(&**r)).collect());
     }
     if let Some(paused) = &ledger.paused {
         let mut value = json!({"batch": paused.batch, "reason": paused.reason});
         if let Some(by) = &paused.by {
             value["by"] = by.as_str().into();
         }
-        entry(&mut text, "paused", &value);
+        write_entry(&mut text, "paused", &value);
     }
     if !ledger.rejected.is_empty() {
-        entry(&mut text, "rejected", &ledger.rejected.iter().map(|r| Value::from(&**r)).collect());
+        write_entry(&mut text, "rejected", &ledger.rejected.iter().map(|r| Value::from(&**r)).collect());
     }
-    revisions(&mut text, "revisions", ledger.revisions.values());
-    revisions(&mut text, "history", ledger.history.iter());
+    write_revisions(&mut text, "revisions", ledger.revisions.values());
+    write_revisions(&mut text, "history", ledger.history.iter());
     if let Some(scope) = &ledger.scope {
         let mut value = json!({"workloads": scope.workloads, "pods": scope.pods, "digest": scope.digest});
-        if scope.is_built {
+        if scope.is_from_build {
             value["built"] = true.into();
         }
-        if scope.removed > 0 {
-            value["removed"] = scope.removed.into();
+        if scope.removals > 0 {
+            value["removed"] = scope.removals.into();
         }
-        entry(&mut text, "scope", &value);
+        write_entry(&mut text, "scope", &value);
     }
-    let sizes = ledger.sizes.iter().map(|(key, pods)| json!({"workload": &**key, "pods": pods}));
-    items(&mut text, "sizes", sizes);
-    let approved = ledger.approved.iter().map(|a| json!({"batch": a.batch, "plan": a.plan}));
-    items(&mut text, "approved", approved);
-    items(&mut text, "lines", ledger.lines.iter().map(|(key, line)| line_value(key, line)));
+    let sizes = ledger.replicas.iter().map(|(key, pods)| json!({"workload": &**key, "pods": pods}));
+    write_items(&mut text, "replicas", sizes);
+    let approved = ledger.approvals.iter().map(|a| json!({"batch": a.batch, "plan": a.plan}));
+    write_items(&mut text, "approved", approved);
+    write_items(&mut text, "workloads", ledger.entries.iter().map(|(key, line)| entry_value(key, line)));
     text
 }
 
 /// One line a workload, so that a diff shows one.
-fn line_value(key: &str, line: &Line) -> Value {
+fn entry_value(key: &str, line: &LedgerEntry) -> Value {
     let mut value = Map::new();
     value.insert("workload".into(), key.into());
-    value.insert("revision".into(), name_text(&line.revision).into());
+    value.insert("revision".into(), revision_text(&line.revision).into());
     let numbers = [("batch", line.batch), ("partition", line.partition)];
     value.extend(numbers.into_iter().filter_map(|(key, n)| Some((key.to_owned(), n?.into()))));
     let texts = [
-        ("template", &line.template),
-        ("held", &line.held),
-        ("by", &line.by),
-        ("since", &line.since),
-        ("until", &line.until),
+        ("template", &line.template_hash),
+        ("held", &line.hold_reason),
+        ("by", &line.held_by),
+        ("since", &line.held_since),
+        ("until", &line.held_until),
     ];
     value.extend(texts.into_iter().filter_map(|(key, t)| Some((key.to_owned(), t.as_deref()?.into()))));
     if !line.images.is_empty() {
@@ -75,7 +75,7 @@ fn line_value(key: &str, line: &Line) -> Value {
     Value::Object(value)
 }
 
-fn revisions<'a>(text: &mut String, key: &str, revisions: impl Iterator<Item = &'a Revision>) {
+fn write_revisions<'a>(text: &mut String, key: &str, revisions: impl Iterator<Item = &'a Revision>) {
     let mut revisions = revisions.peekable();
     if revisions.peek().is_none() {
         return;
@@ -88,17 +88,17 @@ fn revisions<'a>(text: &mut String, key: &str, revisions: impl Iterator<Item = &
             "hashWithoutImage": revision.set.hash_without_image,
             "sidecarSet": revision.set.content,
         }]));
-        block.split_inclusive('\n').for_each(|line| indented(text, line));
+        block.split_inclusive('\n').for_each(|line| write_indented(text, line));
     }
 }
 
 /// Empty lines of block scalars stay empty.
-fn indented(text: &mut String, line: &str) {
+fn write_indented(text: &mut String, line: &str) {
     text.push_str(if line == "\n" { "" } else { "  " });
     text.push_str(line);
 }
 
-fn items(text: &mut String, key: &str, items: impl Iterator<Item = Value>) {
+fn write_items(text: &mut String, key: &str, items: impl Iterator<Item = Value>) {
     let mut items = items.peekable();
     if items.peek().is_none() {
         return;
@@ -109,6 +109,6 @@ fn items(text: &mut String, key: &str, items: impl Iterator<Item = Value>) {
     }
 }
 
-fn entry(text: &mut String, key: &str, value: &Value) {
+fn write_entry(text: &mut String, key: &str, value: &Value) {
     let _ = writeln!(text, "  {key}: {}", yaml::emit_flow(value));
 }

@@ -1,78 +1,82 @@
 //! From a document to a SidecarSet: old forms, types, conversion, defaults, hashes.
 
-use super::places::Places;
-use super::read::{self, inside, objects, text};
+use super::canonical::canonicalize;
+use super::field_locations::FieldLocations;
 use super::schema::{Object as Type, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, SPEC};
-use super::stored::stored;
-use super::{Mode, SidecarSet, defaults, hash, old_forms, v1alpha1, walk};
-use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Document, Part, Path};
+use super::spec_fields::{self, object_at, objects_at, string_at};
+use super::{DecodeMode, SidecarSet, defaults, deprecated_syntax, hash, type_check, v1alpha1};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// What says how a set is injected and rolled out, and changes nothing of what is rendered by a ledger.
-const NOT_RENDERED: &[&str] =
+const ROLLOUT_FIELDS: &[&str] =
     &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
 
 /// Places at which Kruise would crash that are shown.
-const MOST_CRASHES: usize = 20;
+const MAX_CRASHES: usize = 20;
 
 /// Reads the SidecarSet at a path of a document, to render it: the root, or an item of a List.
 ///
 /// No set comes back when something in it is an error; every misfit is reported.
-pub fn decode(document: &Arc<Document>, path: &Path) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    decode_for(Mode::Render, document, path)
+pub fn decode(document: &Arc<Document>, path: &FieldPath) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+    decode_for(DecodeMode::Render, document, path)
 }
 
 /// Reads the SidecarSet at a path of a document for a purpose; see [`decode`].
 pub fn decode_for(
-    mode: Mode,
+    mode: DecodeMode,
     document: &Arc<Document>,
-    path: &Path,
+    path: &FieldPath,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let places = Places::new(document, path);
+    let places = FieldLocations::new(document, path);
     let Some(Value::Object(written)) = path.find(document.value()) else {
         let found = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
-        let label = places.label(&Path::root(), Part::Value, "");
+        let label = places.label(&FieldPath::root(), EntryPart::Value, "");
         return (None, vec![found.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
     };
-    decode_written(mode, written, places)
+    decode_object(mode, written, places)
 }
 
 /// Reads the content of a revision, which stands somewhere in another document: the spec alone, in v1beta1's form.
 pub(crate) fn decode_content(
     name: &str,
-    content: &Object,
+    content: &JsonObject,
     document: &Arc<Document>,
-    path: &Path,
+    path: &FieldPath,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     let written = json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": content
     });
-    let mut places = Places::new(document, path);
-    places.note_move(Path::dotted("spec"), Path::dotted("sidecarSet"));
-    decode_written(Mode::Render, written.as_object().unwrap_or(&Object::new()), places)
+    let mut places = FieldLocations::new(document, path);
+    places.record_move(FieldPath::dotted("spec"), FieldPath::dotted("sidecarSet"));
+    decode_object(DecodeMode::Render, written.as_object().unwrap_or(&JsonObject::new()), places)
 }
 
-fn decode_written(mode: Mode, written: &Object, mut places: Places) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let (mut written, mut found) = old_forms::modernize(written, mode, &mut places);
-    let Some(version) = version(&written, &places, &mut found) else { return (None, found) };
+fn decode_object(
+    mode: DecodeMode,
+    written: &JsonObject,
+    mut places: FieldLocations,
+) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+    let (mut written, mut found) = deprecated_syntax::modernize(written, mode, &mut places);
+    let Some(version) = decode_version(&written, &places, &mut found) else { return (None, found) };
     if !version.is_alpha
         && let Some(Value::Object(spec)) = written.get_mut("spec")
     {
         found.extend(v1alpha1::drop_namespace(spec, &places));
     }
-    let (mut set, misfits) = walk::check(&Value::Object(written.clone()), version.kind, &places);
+    let (mut set, misfits) = type_check::check_type(&Value::Object(written.clone()), version.kind, &places);
     found.extend(misfits);
     let mut part = |key: &str| match set.shift_remove(key) {
         Some(Value::Object(map)) => map,
-        _ => Object::new(),
+        _ => JsonObject::new(),
     };
     let (mut metadata, mut spec) = (part("metadata"), part("spec"));
-    found.extend(without_name(&metadata, &places));
-    found.extend(without_field_ref(&spec, &places));
+    found.extend(check_name(&metadata, &places));
+    found.extend(check_field_refs(&spec, &places));
     if found.iter().any(Diagnostic::is_error) {
         return (None, found);
     }
@@ -80,18 +84,23 @@ fn decode_written(mode: Mode, written: &Object, mut places: Places) -> (Option<S
         found.extend(v1alpha1::convert(&mut metadata, &mut spec, &mut places));
     }
     let has_containers = written.get("spec").and_then(|s| s.get("containers")).is_some_and(Value::is_array);
-    (Some(build(metadata, spec, has_containers, places)), found)
+    (Some(build_set(metadata, spec, has_containers, places)), found)
 }
 
-fn build(metadata: Object, spec: Object, has_containers: bool, places: Places) -> SidecarSet {
-    let name = text(&metadata, "name").unwrap_or_default().to_owned();
+fn build_set(
+    metadata: JsonObject,
+    spec: JsonObject,
+    has_containers: bool,
+    places: FieldLocations,
+) -> SidecarSet {
+    let name = string_at(&metadata, "name").unwrap_or_default().to_owned();
     let mut defaulted = spec.clone();
-    defaults::fill(&mut defaulted);
-    let stored_spec = stored(&defaulted, &SPEC);
+    defaults::fill_defaults(&mut defaulted);
+    let stored_spec = canonicalize(&defaulted, &SPEC);
     let (hash, hash_without_image) = hash::hashes(&stored_spec, has_containers);
-    let (injection_paused, injection_revision) = read::injection(&spec);
+    let (injection_paused, injection_revision) = spec_fields::read_injection_strategy(&spec);
     let mut content = spec.clone();
-    for strategy in NOT_RENDERED {
+    for strategy in ROLLOUT_FIELDS {
         content.shift_remove(*strategy);
     }
     if has_containers {
@@ -101,48 +110,56 @@ fn build(metadata: Object, spec: Object, has_containers: bool, places: Places) -
     SidecarSet {
         document: places.document.clone(),
         path: places.root.clone(),
-        selector: read::selector(&spec, "selector").unwrap_or_default(),
-        namespace_selector: read::selector(&spec, "namespaceSelector"),
-        init_containers: read::sidecars(&spec, "initContainers", &places.root),
-        containers: read::sidecars(&spec, "containers", &places.root),
-        volumes: read::volumes(&spec),
-        image_pull_secrets: read::image_pull_secrets(&spec),
-        patch_pod_metadata: read::patch_pod_metadata(&spec),
-        injection_paused,
+        selector: spec_fields::read_selector(&spec, "selector").unwrap_or_default(),
+        namespace_selector: spec_fields::read_selector(&spec, "namespaceSelector"),
+        init_containers: spec_fields::read_sidecars(&spec, "initContainers", &places.root),
+        containers: spec_fields::read_sidecars(&spec, "containers", &places.root),
+        volumes: spec_fields::read_volumes(&spec),
+        image_pull_secrets: spec_fields::read_image_pull_secrets(&spec),
+        patch_pod_metadata: spec_fields::read_patch_pod_metadata(&spec),
+        is_injection_paused: injection_paused,
         injection_revision,
-        update_strategy: read::update_strategy(&spec),
-        custom_version: text(&spec, "customVersion").map(str::to_owned),
+        update_strategy: spec_fields::read_update_strategy(&spec),
+        custom_version: string_at(&spec, "customVersion").map(str::to_owned),
         hash,
         hash_without_image,
         revision_name: hash::revision_name(&name, &stored_spec),
         revision_history_limit: spec.get("revisionHistoryLimit").and_then(Value::as_i64),
-        stored_spec,
+        canonical_spec: stored_spec,
         content,
         name,
         metadata,
-        places,
+        locations: places,
     }
 }
 
 /// One of the two versions of the API.
-struct Version {
+struct SetApiVersion {
     is_alpha: bool,
     kind: &'static Type,
 }
 
-fn version(set: &Object, places: &Places, found: &mut Vec<Diagnostic>) -> Option<Version> {
-    let version = text(set, "apiVersion").unwrap_or_default();
-    let is_set = text(set, "kind") == Some("SidecarSet");
+fn decode_version(
+    set: &JsonObject,
+    places: &FieldLocations,
+    found: &mut Vec<Diagnostic>,
+) -> Option<SetApiVersion> {
+    let version = string_at(set, "apiVersion").unwrap_or_default();
+    let is_set = string_at(set, "kind") == Some("SidecarSet");
     match version {
-        "apps.kruise.io/v1beta1" if is_set => Some(Version { is_alpha: false, kind: &SIDECAR_SET_V1BETA1 }),
-        "apps.kruise.io/v1alpha1" if is_set => Some(Version { is_alpha: true, kind: &SIDECAR_SET_V1ALPHA1 }),
+        "apps.kruise.io/v1beta1" if is_set => {
+            Some(SetApiVersion { is_alpha: false, kind: &SIDECAR_SET_V1BETA1 })
+        }
+        "apps.kruise.io/v1alpha1" if is_set => {
+            Some(SetApiVersion { is_alpha: true, kind: &SIDECAR_SET_V1ALPHA1 })
+        }
         _ => {
             let key = if is_set { "apiVersion" } else { "kind" };
             let error = Diagnostic::error(
                 Code::UnknownVersion,
-                format!("Kruise has no `{}` in `{}`", kind(set), walk::shortened(version)),
+                format!("Kruise has no `{}` in `{}`", kind_text(set), type_check::shorten(version)),
             );
-            let label = places.label(&Path::root().then(key), Part::Value, "");
+            let label = places.label(&FieldPath::root().child(key), EntryPart::Value, "");
             let help = "write `apiVersion: apps.kruise.io/v1beta1` and `kind: SidecarSet`";
             found.push(error.at(label).field(key).help(help));
             None
@@ -150,39 +167,46 @@ fn version(set: &Object, places: &Places, found: &mut Vec<Diagnostic>) -> Option
     }
 }
 
-fn kind(set: &Object) -> String {
-    walk::shortened(text(set, "kind").unwrap_or_default())
+fn kind_text(set: &JsonObject) -> String {
+    type_check::shorten(string_at(set, "kind").unwrap_or_default())
 }
 
-fn without_name(metadata: &Object, places: &Places) -> Option<Diagnostic> {
+fn check_name(metadata: &JsonObject, places: &FieldLocations) -> Option<Diagnostic> {
     if metadata.contains_key("name") {
         return None;
     }
-    let label = places.label(&Path::dotted("metadata"), Part::Key, "");
+    let label = places.label(&FieldPath::dotted("metadata"), EntryPart::Key, "");
     let found = Diagnostic::error(Code::MissingField, "a SidecarSet needs a name").at(label);
     Some(found.field("metadata.name").help("write `metadata.name`; rollouts and annotations go by it"))
 }
 
 /// Kruise v1.9.0 apis/apps/defaults dereferences `fieldRef` without looking, and crashes on such a set.
-fn without_field_ref(spec: &Object, places: &Places) -> Vec<Diagnostic> {
+fn check_field_refs(spec: &JsonObject, places: &FieldLocations) -> Vec<Diagnostic> {
     let lists = ["initContainers", "containers"].into_iter().flat_map(|list| {
-        let at = Path::dotted("spec").then(list);
-        objects(spec, list).enumerate().map(move |(i, container)| (at.then(i).then("transferEnv"), container))
+        let at = FieldPath::dotted("spec").child(list);
+        objects_at(spec, list)
+            .enumerate()
+            .map(move |(i, container)| (at.child(i).child("transferEnv"), container))
     });
     let terms = lists.flat_map(|(at, container)| {
-        objects(container, "transferEnv").enumerate().map(move |(i, term)| (at.then(i), term))
+        objects_at(container, "transferEnv").enumerate().map(move |(i, term)| (at.child(i), term))
     });
-    let lacks =
-        |term: &Object| inside(term, "sourceContainerNameFrom").is_some_and(|f| !f.contains_key("fieldRef"));
-    terms.filter(|(_, term)| lacks(term)).take(MOST_CRASHES).map(|(at, _)| crash(&at, places)).collect()
+    let lacks = |term: &JsonObject| {
+        object_at(term, "sourceContainerNameFrom").is_some_and(|f| !f.contains_key("fieldRef"))
+    };
+    terms
+        .filter(|(_, term)| lacks(term))
+        .take(MAX_CRASHES)
+        .map(|(at, _)| crash_diagnostic(&at, places))
+        .collect()
 }
 
-fn crash(term: &Path, places: &Places) -> Diagnostic {
-    let at = term.then("sourceContainerNameFrom");
+fn crash_diagnostic(term: &FieldPath, places: &FieldLocations) -> Diagnostic {
+    let at = term.child("sourceContainerNameFrom");
     let help = "write `fieldRef: {fieldPath: metadata.labels['KEY']}`, or name the container in `sourceContainerName`";
     Diagnostic::error(Code::MissingField, "`sourceContainerNameFrom` needs a `fieldRef`")
-        .at(places.label(&at, Part::Key, ""))
-        .field(at.then("fieldRef").to_string())
+        .at(places.label(&at, EntryPart::Key, ""))
+        .field(at.child("fieldRef").to_string())
         .because("Kruise's webhook crashes on such a SidecarSet")
         .help(help)
 }

@@ -5,156 +5,156 @@
 use crate::model::image;
 use serde_json::{Map, Value, json};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Fills the defaults into a spec.
-pub(crate) fn fill(spec: &mut Object) {
-    let update = child(spec, "updateStrategy");
-    default(update, "type", "RollingUpdate");
-    default(update, "partition", 0);
-    default(update, "maxUnavailable", 1);
-    items(spec, "initContainers", |c| fill_sidecar(c, "AfterAppContainer"));
-    items(spec, "containers", |c| fill_sidecar(c, "BeforeAppContainer"));
-    items(spec, "volumes", fill_volume);
-    default(spec, "revisionHistoryLimit", 10);
-    items(spec, "patchPodMetadata", |p| default(p, "patchPolicy", "Retain"));
-    if let Some(revision) = inside(child(spec, "injectionStrategy"), "revision") {
-        default(revision, "policy", "Always");
+pub(crate) fn fill_defaults(spec: &mut JsonObject) {
+    let update = object_entry(spec, "updateStrategy");
+    set_default(update, "type", "RollingUpdate");
+    set_default(update, "partition", 0);
+    set_default(update, "maxUnavailable", 1);
+    for_each_object(spec, "initContainers", |c| fill_sidecar(c, "AfterAppContainer"));
+    for_each_object(spec, "containers", |c| fill_sidecar(c, "BeforeAppContainer"));
+    for_each_object(spec, "volumes", fill_volume);
+    set_default(spec, "revisionHistoryLimit", 10);
+    for_each_object(spec, "patchPodMetadata", |p| set_default(p, "patchPolicy", "Retain"));
+    if let Some(revision) = object_mut(object_entry(spec, "injectionStrategy"), "revision") {
+        set_default(revision, "policy", "Always");
     }
 }
 
 /// Fills the defaults of a volume without a source, as Kubernetes does.
-pub(crate) fn fill_volume_source(volume: &mut Object) {
+pub(crate) fn fill_volume_source(volume: &mut JsonObject) {
     if volume.keys().all(|k| k == "name") {
         volume.insert("emptyDir".into(), json!({}));
     }
 }
 
-fn fill_sidecar(container: &mut Object, inject_policy: &str) {
-    default(container, "podInjectPolicy", inject_policy);
-    default(child(container, "upgradeStrategy"), "upgradeType", "ColdUpgrade");
-    default(child(container, "shareVolumePolicy"), "type", "disabled");
-    if let Some(policy) = inside(container, "resourcesPolicy") {
-        default(policy, "targetContainersNameRegex", ".*");
+fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
+    set_default(container, "podInjectPolicy", inject_policy);
+    set_default(object_entry(container, "upgradeStrategy"), "upgradeType", "ColdUpgrade");
+    set_default(object_entry(container, "shareVolumePolicy"), "type", "disabled");
+    if let Some(policy) = object_mut(container, "resourcesPolicy") {
+        set_default(policy, "targetContainersNameRegex", ".*");
     }
-    items(container, "transferEnv", |t| {
-        if let Some(from) = inside(t, "sourceContainerNameFrom") {
+    for_each_object(container, "transferEnv", |t| {
+        if let Some(from) = object_mut(t, "sourceContainerNameFrom") {
             fill_field_ref(from);
         }
     });
     fill_container(container);
 }
 
-fn fill_container(container: &mut Object) {
+fn fill_container(container: &mut JsonObject) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or("");
     let pull = if image::tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
-    default(container, "imagePullPolicy", pull);
-    default(container, "terminationMessagePath", "/dev/termination-log");
-    default(container, "terminationMessagePolicy", "File");
-    items(container, "ports", |p| default(p, "protocol", "TCP"));
-    items(container, "env", |e| {
-        if let Some(source) = inside(e, "valueFrom") {
+    set_default(container, "imagePullPolicy", pull);
+    set_default(container, "terminationMessagePath", "/dev/termination-log");
+    set_default(container, "terminationMessagePolicy", "File");
+    for_each_object(container, "ports", |p| set_default(p, "protocol", "TCP"));
+    for_each_object(container, "env", |e| {
+        if let Some(source) = object_mut(e, "valueFrom") {
             fill_field_ref(source);
         }
     });
-    if let Some(resources) = inside(container, "resources") {
+    if let Some(resources) = object_mut(container, "resources") {
         for part in ["limits", "requests"] {
-            if let Some(amounts) = inside(resources, part) {
-                round_amounts(amounts);
+            if let Some(amounts) = object_mut(resources, part) {
+                round_quantities(amounts);
             }
         }
     }
     // Kruise v1.9.0 apis/apps/defaults: startup probes are not among the probes that get defaults.
     for probe in ["livenessProbe", "readinessProbe"] {
-        if let Some(probe) = inside(container, probe) {
+        if let Some(probe) = object_mut(container, probe) {
             fill_probe(probe);
         }
     }
-    if let Some(lifecycle) = inside(container, "lifecycle") {
+    if let Some(lifecycle) = object_mut(container, "lifecycle") {
         for hook in ["postStart", "preStop"] {
-            if let Some(hook) = inside(lifecycle, hook) {
+            if let Some(hook) = object_mut(lifecycle, hook) {
                 fill_http_get(hook);
             }
         }
     }
 }
 
-fn fill_probe(probe: &mut Object) {
-    default(probe, "timeoutSeconds", 1);
-    default(probe, "periodSeconds", 10);
-    default(probe, "successThreshold", 1);
-    default(probe, "failureThreshold", 3);
+fn fill_probe(probe: &mut JsonObject) {
+    set_default(probe, "timeoutSeconds", 1);
+    set_default(probe, "periodSeconds", 10);
+    set_default(probe, "successThreshold", 1);
+    set_default(probe, "failureThreshold", 3);
     fill_http_get(probe);
 }
 
-fn fill_http_get(handler: &mut Object) {
-    if let Some(http) = inside(handler, "httpGet") {
-        default(http, "path", "/");
-        default(http, "scheme", "HTTP");
+fn fill_http_get(handler: &mut JsonObject) {
+    if let Some(http) = object_mut(handler, "httpGet") {
+        set_default(http, "path", "/");
+        set_default(http, "scheme", "HTTP");
     }
 }
 
-fn fill_field_ref(source: &mut Object) {
-    if let Some(field) = inside(source, "fieldRef") {
-        default(field, "apiVersion", "v1");
+fn fill_field_ref(source: &mut JsonObject) {
+    if let Some(field) = object_mut(source, "fieldRef") {
+        set_default(field, "apiVersion", "v1");
     }
 }
 
-fn round_amounts(amounts: &mut Object) {
+fn round_quantities(amounts: &mut JsonObject) {
     for (_, amount) in amounts.iter_mut() {
-        if let Some(q) = super::stored::quantity(amount) {
+        if let Some(q) = super::canonical::parse_quantity(amount) {
             *amount = q.rounded_to_milli().to_string().into();
         }
     }
 }
 
-fn fill_volume(volume: &mut Object) {
+fn fill_volume(volume: &mut JsonObject) {
     fill_volume_source(volume);
-    if let Some(host_path) = inside(volume, "hostPath") {
-        default(host_path, "type", "");
+    if let Some(host_path) = object_mut(volume, "hostPath") {
+        set_default(host_path, "type", "");
     }
     for kind in ["secret", "configMap", "downwardAPI", "projected"] {
-        if let Some(source) = inside(volume, kind) {
-            default(source, "defaultMode", 420);
+        if let Some(source) = object_mut(volume, kind) {
+            set_default(source, "defaultMode", 420);
         }
     }
-    if let Some(downward) = inside(volume, "downwardAPI") {
-        items(downward, "items", fill_field_ref);
+    if let Some(downward) = object_mut(volume, "downwardAPI") {
+        for_each_object(downward, "items", fill_field_ref);
     }
-    if let Some(projected) = inside(volume, "projected") {
-        items(projected, "sources", |source| {
-            if let Some(downward) = inside(source, "downwardAPI") {
-                items(downward, "items", fill_field_ref);
+    if let Some(projected) = object_mut(volume, "projected") {
+        for_each_object(projected, "sources", |source| {
+            if let Some(downward) = object_mut(source, "downwardAPI") {
+                for_each_object(downward, "items", fill_field_ref);
             }
-            if let Some(token) = inside(source, "serviceAccountToken") {
-                default(token, "expirationSeconds", 3600);
+            if let Some(token) = object_mut(source, "serviceAccountToken") {
+                set_default(token, "expirationSeconds", 3600);
             }
         });
     }
 }
 
-fn default(object: &mut Object, key: &str, value: impl Into<Value>) {
+fn set_default(object: &mut JsonObject, key: &str, value: impl Into<Value>) {
     if !object.contains_key(key) {
         object.insert(key.into(), value.into());
     }
 }
 
 /// Returns the object at a key, made where it is absent.
-fn child<'a>(object: &'a mut Object, key: &str) -> &'a mut Object {
-    let value = object.entry(key).or_insert_with(|| Value::Object(Object::new()));
+fn object_entry<'a>(object: &'a mut JsonObject, key: &str) -> &'a mut JsonObject {
+    let value = object.entry(key).or_insert_with(|| Value::Object(JsonObject::new()));
     if !value.is_object() {
-        *value = Value::Object(Object::new());
+        *value = Value::Object(JsonObject::new());
     }
     value.as_object_mut().expect("it was made an object")
 }
 
 /// Returns the object at a key, where there is one.
-fn inside<'a>(object: &'a mut Object, key: &str) -> Option<&'a mut Object> {
+fn object_mut<'a>(object: &'a mut JsonObject, key: &str) -> Option<&'a mut JsonObject> {
     object.get_mut(key).and_then(Value::as_object_mut)
 }
 
 /// Does something to every object of a list.
-fn items(object: &mut Object, key: &str, to: impl Fn(&mut Object)) {
+fn for_each_object(object: &mut JsonObject, key: &str, to: impl Fn(&mut JsonObject)) {
     let list = object.get_mut(key).and_then(Value::as_array_mut);
     list.into_iter().flatten().filter_map(Value::as_object_mut).for_each(to);
 }

@@ -10,8 +10,8 @@ pub(crate) fn hashes(spec: &Value, has_containers: bool) -> (String, String) {
     let list = |key: &str| spec.get(key).and_then(Value::as_array).cloned();
     let containers = list("containers").or(has_containers.then(Vec::new));
     let init = list("initContainers").unwrap_or_default();
-    let hash = hash_of(containers.as_ref(), &init);
-    let without_image = hash_of(containers.map(images_removed).as_ref(), &images_removed(init));
+    let hash = hash_containers(containers.as_ref(), &init);
+    let without_image = hash_containers(containers.map(without_images).as_ref(), &without_images(init));
     (hash, without_image)
 }
 
@@ -22,32 +22,32 @@ pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
     for key in ["containers", "imagePullSecrets", "initContainers", "patchPodMetadata", "volumes"] {
         content.insert(key.into(), spec.get(key).cloned().unwrap_or(Value::Null));
     }
-    content_name(set, &content)
+    content_revision_name(set, &content)
 }
 
 /// Returns the name of a ControllerRevision that holds this content and no other.
-pub(crate) fn content_name(set: &str, content: &Map<String, Value>) -> String {
+pub(crate) fn content_revision_name(set: &str, content: &Map<String, Value>) -> String {
     // The revision is hashed together with the number of name collisions so far, which a fresh revision has none of.
     let text = to_sorted_go_json(&json!({ "spec": content })) + "0";
-    format!("{set}-{}", safe_encode(&fnv1_32(text.as_bytes()).to_string()))
+    format!("{set}-{}", safe_encode_string(&fnv1_32(text.as_bytes()).to_string()))
 }
 
-fn hash_of(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
+fn hash_containers(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
     let mut content = Map::new();
     content.insert("containers".into(), containers.map_or(Value::Null, |c| Value::Array(c.clone())));
-    if init.iter().any(is_native) {
+    if init.iter().any(is_native_sidecar) {
         content.insert("initContainers".into(), Value::Array(init.to_vec()));
     }
     let digest = Sha256::digest(to_go_json(&Value::Object(content)));
-    safe_encode(&digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
+    safe_encode_string(&digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
 /// Tells whether an init container is a native sidecar.
-pub(crate) fn is_native(container: &Value) -> bool {
+pub(crate) fn is_native_sidecar(container: &Value) -> bool {
     container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
 
-fn images_removed(mut containers: Vec<Value>) -> Vec<Value> {
+fn without_images(mut containers: Vec<Value>) -> Vec<Value> {
     for container in containers.iter_mut().filter_map(Value::as_object_mut) {
         container.shift_remove("image");
     }
@@ -55,7 +55,7 @@ fn images_removed(mut containers: Vec<Value>) -> Vec<Value> {
 }
 
 /// apimachinery v0.32 util/rand.SafeEncodeString: a text in letters and digits that form no words.
-fn safe_encode(text: &str) -> String {
+fn safe_encode_string(text: &str) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     text.bytes().map(|b| char::from(ALPHABET[usize::from(b) % ALPHABET.len()])).collect()
 }

@@ -1,37 +1,37 @@
 //! A SidecarSet, decoded: the one form (v1beta1's) that the rest of pillion works with.
 
+mod canonical;
 mod decode;
 mod defaults;
-mod findings;
+mod deprecated_syntax;
+mod diagnostic_collector;
+mod field_locations;
 mod hash;
-mod old_forms;
-mod places;
-mod read;
 mod repair;
 #[cfg(test)]
 mod robustness;
 mod schema;
-mod stored;
+mod spec_fields;
+mod type_check;
 mod v1alpha1;
 mod validate;
-mod walk;
 
 pub(crate) use decode::decode_content;
 pub use decode::{decode, decode_for};
-pub(crate) use hash::content_name;
-pub use repair::{Repaired, repair};
-pub use validate::{Surroundings, conflicts, validate};
+pub(crate) use hash::content_revision_name;
+pub use repair::{RepairedText, repair};
+pub use validate::{ValidationContext, conflicts, validate};
 
-use crate::diag::Label;
+use crate::diagnostics::Span;
 use crate::model::selector::Selector;
-use crate::yaml::{Document, Part, Path};
-use places::Places;
+use crate::yaml::{Document, EntryPart, FieldPath};
+use field_locations::FieldLocations;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What a SidecarSet is decoded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum DecodeMode {
     /// To inject it: old forms are understood.
     Render,
     /// To say what Kruise would say to it.
@@ -70,12 +70,12 @@ pub struct SidecarContainer {
     /// `restartPolicy: Always` on an init container: a native sidecar.
     pub is_native_sidecar: bool,
     /// Where it stands in the set's document.
-    pub path: Path,
+    pub path: FieldPath,
 }
 
 impl SidecarContainer {
     /// Returns the names that its two containers have in a pod if it is upgraded hot.
-    pub fn pair_names(&self) -> [String; 2] {
+    pub fn hot_upgrade_names(&self) -> [String; 2] {
         [format!("{}-1", self.name), format!("{}-2", self.name)]
     }
 }
@@ -132,7 +132,7 @@ pub enum PatchPolicy {
 
 /// `injectionStrategy.revision`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InjectRevision {
+pub struct InjectionRevision {
     /// `revisionName`.
     pub revision_name: Option<String>,
     /// `customVersion`.
@@ -204,7 +204,7 @@ pub struct SidecarSet {
     /// The document it was read from, for labels.
     pub document: Arc<Document>,
     /// Where it stands in that document (the root, or an item of a List).
-    pub path: Path,
+    pub path: FieldPath,
     /// `selector` over pod labels; matches nothing when empty.
     pub selector: Selector,
     /// `namespaceSelector`, also v1alpha1's `namespace`; None: every namespace.
@@ -220,15 +220,15 @@ pub struct SidecarSet {
     /// `patchPodMetadata`.
     pub patch_pod_metadata: Vec<PodMetadataPatch>,
     /// `injectionStrategy.paused`.
-    pub injection_paused: bool,
+    pub is_injection_paused: bool,
     /// `injectionStrategy.revision`.
-    pub injection_revision: Option<InjectRevision>,
+    pub injection_revision: Option<InjectionRevision>,
     /// `updateStrategy`.
     pub update_strategy: UpdateStrategy,
     /// `customVersion`, or v1alpha1's label `apps.kruise.io/sidecarset-custom-version`.
     pub custom_version: Option<String>,
     /// The spec with Kruise's defaults and in API order: what Kruise stores (`stored.yaml` of conformance/).
-    pub stored_spec: Value,
+    pub canonical_spec: Value,
     /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
     /// `revisionHistoryLimit` and `customVersion`.
     pub content: Map<String, Value>,
@@ -243,7 +243,7 @@ pub struct SidecarSet {
     /// `metadata`, checked.
     pub(crate) metadata: Map<String, Value>,
     /// Where the fields stand in the document.
-    pub(crate) places: Places,
+    pub(crate) locations: FieldLocations,
 }
 
 impl SidecarSet {
@@ -253,17 +253,17 @@ impl SidecarSet {
     }
 
     /// Returns a label at a field, named by its path in the API.
-    pub fn label(&self, field: &str, text: &str) -> Label {
-        self.places.label(&Path::dotted(field), Part::Value, text)
+    pub fn label(&self, field: &str, text: &str) -> Span {
+        self.locations.label(&FieldPath::dotted(field), EntryPart::Value, text)
     }
 
     /// Returns a label where a container says that it is upgraded hot; without such a container, at the set's name.
-    pub fn hot_upgrade_label(&self, container: &str, text: &str) -> Label {
+    pub fn hot_upgrade_label(&self, container: &str, text: &str) -> Span {
         let mut all = self.containers.iter().chain(&self.init_containers);
         match all.find(|c| c.name == container && c.hot_upgrade_empty_image.is_some()) {
             Some(c) => self.document.label(
-                &c.path.join(&Path::dotted("upgradeStrategy.upgradeType")),
-                Part::Value,
+                &c.path.join(&FieldPath::dotted("upgradeStrategy.upgradeType")),
+                EntryPart::Value,
                 text,
             ),
             None => self.label("metadata.name", text),

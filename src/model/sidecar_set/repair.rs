@@ -2,41 +2,41 @@
 //!
 //! Nothing reads the repaired text as a SidecarSet; it is shown, and `pillion fix` writes it.
 
-use super::{Mode, decode_for};
-use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Document, Path};
+use super::{DecodeMode, decode_for};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
 /// The text of a SidecarSet that can be read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repaired {
+pub struct RepairedText {
     /// The whole text.
     pub text: String,
     /// The lines that were moved to the left, from 1.
-    pub moved: Vec<usize>,
+    pub moved_lines: Vec<usize>,
 }
 
 /// Repairs the text of a SidecarSet in which keys stand deeper than the keys they belong to, as after `- name: x`.
 ///
 /// None when the text is no SidecarSet, when there is nothing to move, and when a moved line fits nowhere: what it
 /// was meant to be is then for a person to say.
-pub fn repair(text: &str) -> Option<Repaired> {
+pub fn repair(text: &str) -> Option<RepairedText> {
     if !is_sidecar_set(text) {
         return None;
     }
-    let repaired = moved(text)?;
+    let repaired = dedent_misplaced_lines(text)?;
     let document = Document::read(&"".into(), 0, 1, &repaired.text).ok()?;
     let is_sound = document.diagnostics().is_empty();
-    let (_, found) = decode_for(Mode::Render, &Arc::new(document), &Path::root());
+    let (_, found) = decode_for(DecodeMode::Render, &Arc::new(document), &FieldPath::root());
     let is_misfit = |d: &Diagnostic| {
         (d.is_error() || d.code == Code::UnknownField)
-            && d.labels.iter().any(|label| repaired.moved.contains(&label.line))
+            && d.spans.iter().any(|label| repaired.moved_lines.contains(&label.line))
     };
     (is_sound && !found.iter().any(is_misfit)).then_some(repaired)
 }
 
 /// Moves lines to the left, below the key they belong to.
-fn moved(text: &str) -> Option<Repaired> {
+fn dedent_misplaced_lines(text: &str) -> Option<RepairedText> {
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let mut moved = Vec::new();
     // Where the next key has to stand, after an entry that is complete on its line.
@@ -46,7 +46,7 @@ fn moved(text: &str) -> Option<Repaired> {
     // The column below which a block of text ends.
     let mut block: Option<usize> = None;
     for (at, line) in lines.iter_mut().enumerate() {
-        let indent = indent(line);
+        let indent = indentation(line);
         if line.trim().is_empty()
             || block.is_some_and(|column| indent > column)
             || line.trim().starts_with('#')
@@ -65,9 +65,9 @@ fn moved(text: &str) -> Option<Repaired> {
         }
         let column = key_column(line);
         siblings_at = column.filter(|column| has_plain_value(&line[*column..]));
-        block = is_block(line).then(|| column.unwrap_or(indent));
+        block = opens_block_scalar(line).then(|| column.unwrap_or(indent));
     }
-    (!moved.is_empty()).then(|| Repaired { text: lines.join("\n"), moved })
+    (!moved.is_empty()).then(|| RepairedText { text: lines.join("\n"), moved_lines: moved })
 }
 
 /// Tells whether a text has the lines that make it a SidecarSet of Kruise.
@@ -81,15 +81,15 @@ fn is_sidecar_set(text: &str) -> bool {
         && top.iter().any(|(k, v)| k == "apiversion" && v.starts_with("apps.kruise.io/"))
 }
 
-fn indent(line: &str) -> usize {
+fn indentation(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
 /// Returns the column of the key of `key: …` or `- key: …`.
 fn key_column(line: &str) -> Option<usize> {
-    let mut column = indent(line);
+    let mut column = indentation(line);
     while let Some(rest) = line[column..].strip_prefix("- ") {
-        column += 2 + indent(rest);
+        column += 2 + indentation(rest);
     }
     let key = line[column..].split_once(':')?.0.trim_end();
     let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
@@ -97,7 +97,7 @@ fn key_column(line: &str) -> Option<usize> {
 }
 
 /// Tells whether a block of text follows the line.
-fn is_block(line: &str) -> bool {
+fn opens_block_scalar(line: &str) -> bool {
     let last = line.split(" #").next().unwrap_or("").split_whitespace().next_back().unwrap_or("");
     last.starts_with(['|', '>']) && last.len() <= 3
 }
@@ -124,7 +124,7 @@ mod tests {
         );
         let fixed = repair(&text).expect("there is something to move");
         assert!(fixed.text.contains("\n      envName: TZ\n    image: x\n"), "{}", fixed.text);
-        assert_eq!(fixed.moved, [11]);
+        assert_eq!(fixed.moved_lines, [11]);
     }
 
     #[test]

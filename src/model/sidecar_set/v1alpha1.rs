@@ -1,57 +1,57 @@
 //! apps.kruise.io/v1alpha1: how its SidecarSet becomes one of v1beta1, the version that everything else works with.
 
-use super::places::Places;
-use crate::diag::{Code, Diagnostic};
-use crate::yaml::{Part, Path};
+use super::field_locations::FieldLocations;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Map, Value, json};
 
 /// The label every namespace carries with its own name.
-pub(crate) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The label that holds the custom version.
-const CUSTOM_VERSION: &str = "apps.kruise.io/sidecarset-custom-version";
+const CUSTOM_VERSION_LABEL: &str = "apps.kruise.io/sidecarset-custom-version";
 
 /// Turns the checked `metadata` and `spec` of v1alpha1 into those of v1beta1.
 pub(crate) fn convert(
     metadata: &mut Map<String, Value>,
     spec: &mut Map<String, Value>,
-    places: &mut Places,
+    places: &mut FieldLocations,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Some(namespace) = spec.shift_remove("namespace") {
         found.extend(spec.contains_key("namespaceSelector").then(|| selector_ignored(places)));
-        spec.insert("namespaceSelector".into(), json!({"matchLabels": {NAMESPACE_NAME: namespace}}));
-        places.note_move(Path::dotted("spec.namespaceSelector"), Path::dotted("spec.namespace"));
+        spec.insert("namespaceSelector".into(), json!({"matchLabels": {NAMESPACE_NAME_LABEL: namespace}}));
+        places.record_move(FieldPath::dotted("spec.namespaceSelector"), FieldPath::dotted("spec.namespace"));
     }
     let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
-    if let Some(version) = labels.and_then(|l| l.shift_remove(CUSTOM_VERSION)) {
+    if let Some(version) = labels.and_then(|l| l.shift_remove(CUSTOM_VERSION_LABEL)) {
         spec.insert("customVersion".into(), version);
-        places.note_move(
-            Path::dotted("spec.customVersion"),
-            Path::dotted("metadata.labels").then(CUSTOM_VERSION),
+        places.record_move(
+            FieldPath::dotted("spec.customVersion"),
+            FieldPath::dotted("metadata.labels").child(CUSTOM_VERSION_LABEL),
         );
     }
     found
 }
 
 /// Takes `namespace` out of a v1beta1 spec, which has none.
-pub(crate) fn drop_namespace(spec: &mut Map<String, Value>, places: &Places) -> Option<Diagnostic> {
+pub(crate) fn drop_namespace(spec: &mut Map<String, Value>, places: &FieldLocations) -> Option<Diagnostic> {
     let namespace = spec.shift_remove("namespace")?;
     let name = namespace.as_str().unwrap_or("team-a");
     let warning = Diagnostic::warning(
         Code::NamespaceDropped,
         "`namespace` does not exist in apps.kruise.io/v1beta1: the set applies to the whole cluster",
     )
-    .at(places.label(&Path::dotted("spec.namespace"), Part::Key, "Kruise drops this"))
+    .at(places.label(&FieldPath::dotted("spec.namespace"), EntryPart::Key, "Kruise drops this"))
     .field("spec.namespace")
-    .help(format!("write `namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {name}}}}}` instead"));
+    .help(format!("write `namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME_LABEL}: {name}}}}}` instead"));
     Some(warning)
 }
 
-fn selector_ignored(places: &Places) -> Diagnostic {
+fn selector_ignored(places: &FieldLocations) -> Diagnostic {
     // Kruise v1.9.0 apis/apps/v1alpha1 ConvertTo: namespace wins, namespaceSelector is thrown away.
     Diagnostic::warning(Code::NamespaceSelectorIgnored, "`namespaceSelector` is ignored beside `namespace`")
-        .at(places.label(&Path::dotted("spec.namespaceSelector"), Part::Key, "this has no effect"))
-        .at(places.label(&Path::dotted("spec.namespace"), Part::Key, "because this is written too"))
+        .at(places.label(&FieldPath::dotted("spec.namespaceSelector"), EntryPart::Key, "this has no effect"))
+        .at(places.label(&FieldPath::dotted("spec.namespace"), EntryPart::Key, "because this is written too"))
         .field("spec.namespaceSelector")
         .help("keep one of the two fields")
 }

@@ -1,6 +1,6 @@
 //! How is a cluster asked, so that nothing but a read can leave?
 
-use super::failure::Failure;
+use super::error::Error;
 use axum::body::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
@@ -18,55 +18,55 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::{BoxError, Layer, Service};
 
 /// The longest page of a list that is read; of one that is longer, a shorter one is asked for.
-const LONGEST_PAGE: usize = 32 << 20;
+const MAX_PAGE_BYTES: usize = 32 << 20;
 
 /// The longest answer to anything but a list.
-const LONGEST_ANSWER: usize = 8 << 20;
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
 /// The longest object that is read: etcd takes 1.5 MiB.
-pub(super) const LONGEST_OBJECT: usize = 2 << 20;
+pub(super) const MAX_OBJECT_BYTES: usize = 2 << 20;
 
 /// A line of a watch longer than this is no object and its event.
-const LONGEST_LINE: usize = LONGEST_OBJECT + (64 << 10);
+const MAX_LINE_BYTES: usize = MAX_OBJECT_BYTES + (64 << 10);
 
 /// What is read of a page before it has to wait for its turn: longer ones are read one after the other.
-const SHORT: usize = 1 << 20;
+const LARGE_PAGE_BYTES: usize = 1 << 20;
 
 /// Memory that is taken at once for an answer of unknown length.
-const STEP: usize = 4 << 20;
+const BUFFER_STEP_BYTES: usize = 4 << 20;
 
-/// How many times [`Settings::time_out`](super::Settings::time_out) a whole answer may take.
-const PIECES: u32 = 6;
+/// How many times [`Settings::time_out`](super::ObserverSettings::timeout) a whole answer may take.
+const BODY_TIMEOUT_FACTOR: u32 = 6;
 
 /// Where a cluster's address and credentials are.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct KubeContext {
     /// The kubeconfig; None: KUBECONFIG, then `~/.kube/config`, then the service account of the pod we run in.
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; None: its current one.
     pub context: Option<String>,
 }
 
-impl Place {
-    async fn config(&self) -> Result<Config, Failure> {
+impl KubeContext {
+    async fn load_config(&self) -> Result<Config, Error> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(path) = &self.kubeconfig {
-            let file = Kubeconfig::read_from(path).map_err(|e| Failure::of_kubeconfig(&e))?;
+            let file = Kubeconfig::read_from(path).map_err(|e| Error::from_kubeconfig(&e))?;
             let config = Config::from_custom_kubeconfig(file, &options).await;
-            return config.map_err(|e| Failure::of_kubeconfig(&e));
+            return config.map_err(|e| Error::from_kubeconfig(&e));
         }
         match Config::from_kubeconfig(&options).await {
             Ok(config) => Ok(config),
-            Err(error) if self.context.is_none() && is_absent(&error) => {
-                Config::incluster().map_err(|e| Failure::of_pod(&e))
+            Err(error) if self.context.is_none() && is_kubeconfig_missing(&error) => {
+                Config::incluster().map_err(|e| Error::from_in_cluster(&e))
             }
-            Err(error) => Err(Failure::of_kubeconfig(&error)),
+            Err(error) => Err(Error::from_kubeconfig(&error)),
         }
     }
 }
 
 /// There is no kubeconfig, or an empty one.
-fn is_absent(error: &KubeconfigError) -> bool {
+fn is_kubeconfig_missing(error: &KubeconfigError) -> bool {
     match error {
         KubeconfigError::FindPath | KubeconfigError::CurrentContextNotSet => true,
         KubeconfigError::ReadConfig(error, _) => error.kind() == std::io::ErrorKind::NotFound,
@@ -74,70 +74,71 @@ fn is_absent(error: &KubeconfigError) -> bool {
     }
 }
 
-/// A client of one API server that offers no write call, and whose every request passes [`RefuseWrites`].
+/// A client of one API server that offers no write call, and whose every request passes [`ReadOnlyLayer`].
 #[derive(Clone)]
-pub struct ReadOnly {
+pub struct ReadOnlyClient {
     client: Client,
-    time_out: Duration,
+    timeout: Duration,
 }
 
-impl std::fmt::Debug for ReadOnly {
+impl std::fmt::Debug for ReadOnlyClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ReadOnly")
     }
 }
 
-impl ReadOnly {
+impl ReadOnlyClient {
     /// Makes a client; nothing is sent. `time_out` is how long the head of an answer may take, and each piece of it.
     ///
     /// # Errors
     /// When the configuration leads to no cluster.
-    pub async fn new(place: &Place, time_out: Duration) -> Result<Self, Failure> {
-        let mut config = place.config().await?;
+    pub async fn new(place: &KubeContext, time_out: Duration) -> Result<Self, Error> {
+        let mut config = place.load_config().await?;
         config.connect_timeout = Some(time_out);
         // Each caller knows what to try again, and when: silence has to show.
         config.default_retry = false;
         refuse_plain_http(&config)?;
-        let builder = ClientBuilder::try_from(config).map_err(|e| Failure::of(&e))?;
-        Ok(Self { client: builder.with_layer(&RefuseWrites).build(), time_out })
+        let builder = ClientBuilder::try_from(config).map_err(|e| Error::from_kube(&e))?;
+        Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), timeout: time_out })
     }
 
     /// Asks for a path, and returns the answer when its status is a success.
     ///
     /// # Errors
     /// When there is none in time, or another status.
-    pub async fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
+    pub async fn get(&self, path: &str) -> Result<Response<Body>, Error> {
         let request = Request::builder().method(Method::GET).uri(path).header("Accept", "application/json");
-        let request = request.body(Body::empty()).map_err(|e| Failure::garbage(path, e))?;
-        let answer = self.in_time(path, self.client.send(request)).await?.map_err(|e| Failure::of(&e))?;
-        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(path, answer).await) }
+        let request = request.body(Body::empty()).map_err(|e| Error::invalid_response(path, e))?;
+        let answer =
+            self.with_timeout(path, self.client.send(request)).await?.map_err(|e| Error::from_kube(&e))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.status_error(path, answer).await) }
     }
 
     /// Asks for a path, and returns the whole answer.
     ///
     /// # Errors
     /// As [`Self::get`], and when it breaks off, or is too long or too slow.
-    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Failure> {
-        self.whole(path, self.get(path).await?.into_body(), LONGEST_ANSWER).await
+    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.read_body(path, self.get(path).await?.into_body(), MAX_RESPONSE_BYTES).await
     }
 
     /// As [`Self::read`], for a page of a list. Of all pages that share `turns`, few are in memory at a time: what is
     /// handed out with a page is its turn.
-    pub(super) async fn page<'t>(
+    pub(super) async fn read_page<'t>(
         &self,
         path: &str,
         turns: &'t Semaphore,
-    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'t>>), Failure> {
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'t>>), Error> {
         let mut body = self.get(path).await?.into_body();
         let (mut found, mut turn) = (Vec::new(), None);
-        let mut until = Instant::now() + self.time_out * PIECES;
-        while let Some(piece) = self.piece(path, &mut body, until).await? {
-            if turn.is_none() && found.len() + piece.len() > SHORT {
+        let mut until = Instant::now() + self.timeout * BODY_TIMEOUT_FACTOR;
+        while let Some(piece) = self.next_chunk(path, &mut body, until).await? {
+            if turn.is_none() && found.len() + piece.len() > LARGE_PAGE_BYTES {
                 let asked = Instant::now();
                 turn = turns.acquire().await.ok();
                 until += asked.elapsed();
             }
-            take(path, &mut found, &piece, LONGEST_PAGE)?;
+            append_chunk(path, &mut found, &piece, MAX_PAGE_BYTES)?;
         }
         Ok((found, turn))
     }
@@ -146,76 +147,76 @@ impl ReadOnly {
     ///
     /// # Errors
     /// When there is no answer, or none with a time.
-    pub async fn time(&self) -> Result<Timestamp, Failure> {
+    pub async fn server_time(&self) -> Result<Timestamp, Error> {
         let answer = self.get("/version").await?;
         let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
-        let date = date.ok_or_else(|| Failure::garbage("/version", "it has no header `Date`"))?;
+        let date = date.ok_or_else(|| Error::invalid_response("/version", "it has no header `Date`"))?;
         let time = jiff::fmt::rfc2822::parse(date);
-        let time = time.map_err(|_| Failure::garbage("/version", "its header `Date` is no time"))?;
+        let time = time.map_err(|_| Error::invalid_response("/version", "its header `Date` is no time"))?;
         // Read to its end, so that the connection can be used again.
-        let _ = self.whole("/version", answer.into_body(), 1 << 20).await;
+        let _ = self.read_body("/version", answer.into_body(), 1 << 20).await;
         Ok(time.timestamp())
     }
 
-    async fn whole(&self, path: &str, body: Body, most: usize) -> Result<Vec<u8>, Failure> {
+    async fn read_body(&self, path: &str, body: Body, most: usize) -> Result<Vec<u8>, Error> {
         let (mut found, mut body) = (Vec::new(), body);
-        let until = Instant::now() + self.time_out * PIECES;
-        while let Some(piece) = self.piece(path, &mut body, until).await? {
-            take(path, &mut found, &piece, most)?;
+        let until = Instant::now() + self.timeout * BODY_TIMEOUT_FACTOR;
+        while let Some(piece) = self.next_chunk(path, &mut body, until).await? {
+            append_chunk(path, &mut found, &piece, most)?;
         }
         Ok(found)
     }
 
     /// Returns the next piece of an answer; None at its end.
-    async fn piece(&self, path: &str, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+    async fn next_chunk(&self, path: &str, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Error> {
         if until <= Instant::now() {
-            return Err(Failure::Slow { path: path.to_owned(), after: self.time_out * PIECES });
+            return Err(Error::Timeout { path: path.to_owned(), after: self.timeout * BODY_TIMEOUT_FACTOR });
         }
-        let Some(frame) = self.in_time(path, body.frame()).await? else { return Ok(None) };
-        let frame = frame.map_err(|e| Failure::Unreachable { reason: deepest(&e) })?;
+        let Some(frame) = self.with_timeout(path, body.frame()).await? else { return Ok(None) };
+        let frame = frame.map_err(|e| Error::Unreachable { reason: root_cause(&e) })?;
         Ok(Some(frame.into_data().unwrap_or_default()))
     }
 
-    async fn in_time<T>(&self, path: &str, answer: impl Future<Output = T>) -> Result<T, Failure> {
-        let slow = || Failure::Slow { path: path.to_owned(), after: self.time_out };
-        tokio::time::timeout(self.time_out, answer).await.map_err(|_| slow())
+    async fn with_timeout<T>(&self, path: &str, answer: impl Future<Output = T>) -> Result<T, Error> {
+        let slow = || Error::Timeout { path: path.to_owned(), after: self.timeout };
+        tokio::time::timeout(self.timeout, answer).await.map_err(|_| slow())
     }
 
     /// Says why the server did not answer with what was asked for.
-    async fn refusal(&self, path: &str, answer: Response<Body>) -> Failure {
+    async fn status_error(&self, path: &str, answer: Response<Body>) -> Error {
         let status = answer.status().as_u16();
         let after = answer.headers().get(http::header::RETRY_AFTER);
         let after = after.and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).map(Duration::from_secs);
-        let text = self.whole(path, answer.into_body(), 1 << 20).await.unwrap_or_default();
-        let said: Refusal = serde_json::from_slice(&text).unwrap_or_default();
+        let text = self.read_body(path, answer.into_body(), 1 << 20).await.unwrap_or_default();
+        let said: ErrorStatusWire = serde_json::from_slice(&text).unwrap_or_default();
         let message = said.message.unwrap_or_else(|| "without saying why".to_owned());
         match status {
-            401 => Failure::Unauthorized,
-            403 => Failure::Forbidden { verb: "get", resource: path.to_owned(), namespace: None, message },
-            404 => Failure::NotFound { path: path.to_owned() },
-            410 => Failure::Expired,
-            429 => Failure::Throttled { after },
-            _ => Failure::Status { path: path.to_owned(), status, message },
+            401 => Error::Unauthorized,
+            403 => Error::Forbidden { verb: "get", resource: path.to_owned(), namespace: None, message },
+            404 => Error::NotFound { path: path.to_owned() },
+            410 => Error::Expired,
+            429 => Error::Throttled { after },
+            _ => Error::Status { path: path.to_owned(), status, message },
         }
     }
 }
 
 /// Adds a piece to an answer, unless that becomes too long.
-fn take(path: &str, found: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), Failure> {
+fn append_chunk(path: &str, found: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), Error> {
     let length = found.len() + piece.len();
     if length > most {
-        return Err(Failure::TooLong { path: path.to_owned(), mebibytes: most >> 20 });
+        return Err(Error::ResponseTooLarge { path: path.to_owned(), mebibytes: most >> 20 });
     }
     if length > found.capacity() {
         // Not twice as much, as a vector takes by itself.
-        found.reserve_exact(piece.len().max(STEP.min(most - found.len())));
+        found.reserve_exact(piece.len().max(BUFFER_STEP_BYTES.min(most - found.len())));
     }
     found.extend_from_slice(piece);
     Ok(())
 }
 
 /// Credentials are not sent in the clear; to this machine itself they do not travel.
-fn refuse_plain_http(config: &Config) -> Result<(), Failure> {
+fn refuse_plain_http(config: &Config) -> Result<(), Error> {
     let auth = &config.auth_info;
     let is_secret = auth.token.is_some()
         || auth.token_file.is_some()
@@ -229,18 +230,18 @@ fn refuse_plain_http(config: &Config) -> Result<(), Failure> {
         let reason = format!(
             "the API server's address `http://{host}` would get the credentials of the kubeconfig's user in the clear: write https://, or take the credentials out"
         );
-        return Err(Failure::Configuration { reason });
+        return Err(Error::Configuration { reason });
     }
     Ok(())
 }
 
 /// What is read of a `Status`.
 #[derive(Deserialize, Default)]
-struct Refusal {
+struct ErrorStatusWire {
     message: Option<String>,
 }
 
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -249,7 +250,7 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The lines of an answer that goes on and on.
-pub(super) struct Lines {
+pub(super) struct WatchLines {
     path: String,
     body: Body,
     buffer: Vec<u8>,
@@ -259,13 +260,13 @@ pub(super) struct Lines {
     searched: usize,
 }
 
-impl Lines {
+impl WatchLines {
     pub(super) fn new(path: &str, body: Body) -> Self {
         Self { path: path.to_owned(), body, buffer: Vec::new(), start: 0, searched: 0 }
     }
 
     /// Returns the next line; None at the end. What is cancelled is not lost.
-    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, Error> {
         loop {
             let rest = self.buffer.get(self.searched..).unwrap_or_default();
             if let Some(at) = memchr::memchr(b'\n', rest) {
@@ -280,8 +281,8 @@ impl Lines {
             self.buffer.drain(..self.start);
             self.start = 0;
             self.searched = self.buffer.len();
-            if self.searched > LONGEST_LINE {
-                return Err(Failure::garbage(&self.path, "a line has no end"));
+            if self.searched > MAX_LINE_BYTES {
+                return Err(Error::invalid_response(&self.path, "a line has no end"));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -289,10 +290,10 @@ impl Lines {
                         self.buffer.extend_from_slice(&data);
                     }
                 }
-                Some(Err(error)) => return Err(Failure::Unreachable { reason: deepest(&error) }),
+                Some(Err(error)) => return Err(Error::Unreachable { reason: root_cause(&error) }),
                 None if self.searched == 0 => return Ok(None),
                 None => {
-                    return Err(Failure::Unreachable { reason: "the answer broke off in a line".to_owned() });
+                    return Err(Error::Unreachable { reason: "the answer broke off in a line".to_owned() });
                 }
             }
         }
@@ -301,23 +302,23 @@ impl Lines {
 
 /// A layer that lets GET pass and nothing else.
 #[derive(Debug, Clone, Copy)]
-pub struct RefuseWrites;
+pub struct ReadOnlyLayer;
 
-impl<S> Layer<S> for RefuseWrites {
-    type Service = Guarded<S>;
+impl<S> Layer<S> for ReadOnlyLayer {
+    type Service = ReadOnlyService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guarded { inner }
+        ReadOnlyService { inner }
     }
 }
 
-/// What [`RefuseWrites`] makes of a service.
+/// What [`ReadOnlyLayer`] makes of a service.
 #[derive(Debug, Clone)]
-pub struct Guarded<S> {
+pub struct ReadOnlyService<S> {
     inner: S,
 }
 
-impl<S, B, R> Service<Request<B>> for Guarded<S>
+impl<S, B, R> Service<Request<B>> for ReadOnlyService<S>
 where
     S: Service<Request<B>, Response = R>,
     S::Future: Send + 'static,
@@ -335,7 +336,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.method() != Method::GET {
             let method = request.method().to_string();
-            return Box::pin(async move { Err(Failure::Refused { method }.into()) });
+            return Box::pin(async move { Err(Error::WriteRefused { method }.into()) });
         }
         let answer = self.inner.call(request);
         Box::pin(async move { answer.await.map_err(Into::into) })
@@ -343,7 +344,7 @@ where
 }
 
 /// Writes a value into a query.
-pub(super) fn quoted(value: &str) -> String {
+pub(super) fn percent_encode(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -356,25 +357,25 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 /// How a client is had: made anew when its credentials ran out.
-pub(super) struct Door {
-    place: Place,
-    time_out: Duration,
-    client: std::sync::RwLock<Arc<ReadOnly>>,
+pub(super) struct ClientHandle {
+    context: KubeContext,
+    timeout: Duration,
+    client: std::sync::RwLock<Arc<ReadOnlyClient>>,
 }
 
-impl Door {
-    pub(super) async fn open(place: Place, time_out: Duration) -> Result<Self, Failure> {
-        let client = ReadOnly::new(&place, time_out).await?;
-        Ok(Self { place, time_out, client: std::sync::RwLock::new(Arc::new(client)) })
+impl ClientHandle {
+    pub(super) async fn connect(place: KubeContext, time_out: Duration) -> Result<Self, Error> {
+        let client = ReadOnlyClient::new(&place, time_out).await?;
+        Ok(Self { context: place, timeout: time_out, client: std::sync::RwLock::new(Arc::new(client)) })
     }
 
-    pub(super) fn client(&self) -> Arc<ReadOnly> {
+    pub(super) fn client(&self) -> Arc<ReadOnlyClient> {
         Arc::clone(&self.client.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Reads the configuration again: client certificates are not renewed otherwise.
     pub(super) async fn renew(&self) {
-        if let Ok(client) = ReadOnly::new(&self.place, self.time_out).await {
+        if let Ok(client) = ReadOnlyClient::new(&self.context, self.timeout).await {
             *self.client.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(client);
         }
     }
@@ -390,13 +391,13 @@ mod tests {
         let echo = tower::service_fn(|request: Request<()>| async move {
             Ok::<_, BoxError>(request.method().to_string())
         });
-        let guarded = RefuseWrites.layer(echo);
+        let guarded = ReadOnlyLayer.layer(echo);
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "CONNECT", "TRACE", "get"] {
             let request = Request::builder().method(method).uri("/api/v1/pods").body(()).unwrap();
             let error = guarded.clone().oneshot(request).await.unwrap_err();
-            let refused = Failure::Refused { method: method.to_owned() };
-            assert_eq!(error.downcast_ref::<Failure>(), Some(&refused));
-            assert_eq!(Failure::of(&kube::Error::Service(error)), refused);
+            let refused = Error::WriteRefused { method: method.to_owned() };
+            assert_eq!(error.downcast_ref::<Error>(), Some(&refused));
+            assert_eq!(Error::from_kube(&kube::Error::Service(error)), refused);
         }
         let request = Request::builder().uri("/api/v1/pods").body(()).unwrap();
         assert_eq!(guarded.oneshot(request).await.unwrap(), "GET");
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_value_of_a_query_is_quoted() {
-        assert_eq!(quoted("eyJ2Ijoi+/=&x"), "eyJ2Ijoi%2B%2F%3D%26x");
+        assert_eq!(percent_encode("eyJ2Ijoi+/=&x"), "eyJ2Ijoi%2B%2F%3D%26x");
     }
 
     #[tokio::test]
@@ -416,8 +417,8 @@ mod tests {
                 "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
             );
             std::fs::write(&path, text).unwrap();
-            let place = Place { kubeconfig: Some(path.clone()), context: None };
-            ReadOnly::new(&place, Duration::from_secs(1)).await.map(drop)
+            let place = KubeContext { kubeconfig: Some(path.clone()), context: None };
+            ReadOnlyClient::new(&place, Duration::from_secs(1)).await.map(drop)
         };
         for user in [
             "token: top-secret",
@@ -442,9 +443,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         std::fs::write(&path, "users:\n- name: a\n  user: {token: top-secret\n").unwrap();
-        let place = Place { kubeconfig: Some(path), context: None };
-        let failure = ReadOnly::new(&place, Duration::from_secs(1)).await.unwrap_err();
-        assert!(matches!(failure, Failure::Configuration { .. }));
+        let place = KubeContext { kubeconfig: Some(path), context: None };
+        let failure = ReadOnlyClient::new(&place, Duration::from_secs(1)).await.unwrap_err();
+        assert!(matches!(failure, Error::Configuration { .. }));
         assert!(!format!("{failure} {failure:?}").contains("top-secret"), "{failure}");
         assert!(!failure.is_retryable());
     }

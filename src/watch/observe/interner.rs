@@ -4,29 +4,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Bytes of the longest text that is shared.
-const LONGEST: usize = 1 << 10;
+const MAX_SHARED_BYTES: usize = 1 << 10;
 
 /// Texts that were seen, each once.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     texts: BTreeSet<Arc<str>>,
     /// How many there may be before those are let go that nobody holds.
-    most: usize,
+    limit: usize,
 }
 
 impl Interner {
     /// Returns the one copy of a text.
-    pub(super) fn share(&mut self, text: &str) -> Arc<str> {
+    pub(super) fn intern(&mut self, text: &str) -> Arc<str> {
         // A long one is hardly had twice, and would be kept when nobody holds it any more.
-        if text.len() > LONGEST {
+        if text.len() > MAX_SHARED_BYTES {
             return Arc::from(text);
         }
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
-        if self.texts.len() >= self.most {
+        if self.texts.len() >= self.limit {
             self.texts.retain(|text| Arc::strong_count(text) > 1);
-            self.most = 2 * self.texts.len() + 1024;
+            self.limit = 2 * self.texts.len() + 1024;
         }
         let text: Arc<str> = Arc::from(text);
         self.texts.insert(Arc::clone(&text));
@@ -41,12 +41,12 @@ mod tests {
     #[test]
     fn what_nobody_holds_is_let_go() {
         let mut interner = Interner::default();
-        let kept = interner.share("kept");
-        assert!(Arc::ptr_eq(&kept, &interner.share("kept")));
+        let kept = interner.intern("kept");
+        assert!(Arc::ptr_eq(&kept, &interner.intern("kept")));
         for number in 0..100_000 {
-            interner.share(&number.to_string());
+            interner.intern(&number.to_string());
         }
         assert!(interner.texts.len() < 2_000);
-        assert!(Arc::ptr_eq(&kept, &interner.share("kept")));
+        assert!(Arc::ptr_eq(&kept, &interner.intern("kept")));
     }
 }

@@ -1,14 +1,14 @@
 //! One list that is read and then watched: what is there, and do we still see it?
 
-use super::client::{Door, Lines, quoted};
-use super::failure::Failure;
+use super::client::{ClientHandle, WatchLines, percent_encode};
+use super::discovery::ListResource;
+use super::error::Error;
 use super::interner::Interner;
-use super::kinds::Resource;
-use super::lean::{Item, Shape, place_of, read};
-use super::memory::{Part, Reading};
-use super::read::is_object;
-use super::wire::{Event, Page, Status};
-use super::{Settings, locked};
+use super::memory::{ListRead, MemoryReservation};
+use super::objects::{ObjectShape, ObservedObject, read_identity, read_object};
+use super::parse::check_object_size;
+use super::wire::{ListPageWire, WatchEventWire, WatchStatusWire};
+use super::{ObserverSettings, lock};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,154 +17,163 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
 /// Objects, by namespace and name.
-type Items = BTreeMap<(Arc<str>, Arc<str>), Item>;
+type ObjectMap = BTreeMap<(Arc<str>, Arc<str>), ObservedObject>;
 
 /// What all streams of a cluster share.
-pub(super) struct Shared {
-    pub(super) door: Door,
-    pub(super) settings: Settings,
+pub(super) struct StreamContext {
+    pub(super) client_handle: ClientHandle,
+    pub(super) settings: ObserverSettings,
     pub(super) texts: Mutex<Interner>,
     /// Something changed since the last look.
-    changed: AtomicBool,
+    has_changed: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
     /// A list is gone, or credentials ran out: look again at what there is.
-    pub(super) look_again: Notify,
-    pub(super) is_refused: AtomicBool,
+    pub(super) rediscover: Notify,
+    pub(super) needs_new_client: AtomicBool,
     /// Long pages are read one at a time.
-    turns: Semaphore,
+    page_turns: Semaphore,
 }
 
 /// How long it may take to read a list: API servers forget where a reader was after five minutes.
-const LONGEST_LIST: Duration = Duration::from_secs(600);
+const LIST_TIMEOUT: Duration = Duration::from_secs(600);
 
-impl Shared {
-    pub(super) fn new(door: Door, settings: Settings, wake: Box<dyn Fn() + Send + Sync>) -> Self {
+impl StreamContext {
+    pub(super) fn new(
+        door: ClientHandle,
+        settings: ObserverSettings,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
         Self {
-            door,
+            client_handle: door,
             settings,
             texts: Mutex::default(),
-            changed: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
             wake,
-            look_again: Notify::new(),
-            is_refused: AtomicBool::new(false),
-            turns: Semaphore::new(1),
+            rediscover: Notify::new(),
+            needs_new_client: AtomicBool::new(false),
+            page_turns: Semaphore::new(1),
         }
     }
 
     /// Wakes who waits for a change; once, until somebody looks.
-    pub(super) fn changed(&self) {
-        if !self.changed.swap(true, Ordering::AcqRel) {
+    pub(super) fn notify_changed(&self) {
+        if !self.has_changed.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }
     }
 
     /// Somebody looks.
-    pub(super) fn looked(&self) {
-        self.changed.store(false, Ordering::Release);
+    pub(super) fn reset_changed(&self) {
+        self.has_changed.store(false, Ordering::Release);
     }
 }
 
 /// What is known of one list.
-pub(super) struct Stream {
-    pub(super) resource: Resource,
-    pub(super) shape: Shape,
-    state: Mutex<Known>,
+pub(super) struct ListStream {
+    pub(super) resource: ListResource,
+    pub(super) shape: ObjectShape,
+    state: Mutex<ListState>,
 }
 
-struct Known {
-    items: Items,
+struct ListState {
+    items: ObjectMap,
     /// The memory that they take.
-    part: Option<Part>,
+    reservation: Option<MemoryReservation>,
     /// The whole list was read.
     is_listed: bool,
     /// Since when it is not seen, and why not. None: it is seen.
-    trouble: Option<(Instant, Option<Failure>)>,
+    stale_since: Option<(Instant, Option<Error>)>,
 }
 
 /// A list that is not seen.
-pub(super) struct Unseen {
-    pub(super) resource: Resource,
+pub(super) struct StaleList {
+    pub(super) resource: ListResource,
     pub(super) since: Instant,
     /// None: it is still being read.
-    pub(super) failure: Option<Failure>,
+    pub(super) error: Option<Error>,
 }
 
-impl Stream {
-    pub(super) fn new(resource: Resource, shape: Shape) -> Self {
+impl ListStream {
+    pub(super) fn new(resource: ListResource, shape: ObjectShape) -> Self {
         let trouble = Some((Instant::now(), None));
         Self {
             resource,
             shape,
-            state: Mutex::new(Known { items: Items::new(), part: None, is_listed: false, trouble }),
+            state: Mutex::new(ListState {
+                items: ObjectMap::new(),
+                reservation: None,
+                is_listed: false,
+                stale_since: trouble,
+            }),
         }
     }
 
     /// Says why this list is no evidence.
-    pub(super) fn unseen(&self, grace: Duration) -> Option<Unseen> {
-        let known = locked(&self.state);
-        let (since, failure) = known.trouble.as_ref()?;
+    pub(super) fn staleness(&self, grace: Duration) -> Option<StaleList> {
+        let known = lock(&self.state);
+        let (since, failure) = known.stale_since.as_ref()?;
         let is_bad = !known.is_listed || since.elapsed() > grace;
-        let unseen = || Unseen { resource: self.resource.clone(), since: *since, failure: failure.clone() };
+        let unseen = || StaleList { resource: self.resource.clone(), since: *since, error: failure.clone() };
         is_bad.then(unseen)
     }
 
     /// Since when it is not seen.
-    pub(super) fn lost(&self) -> Option<Instant> {
-        locked(&self.state).trouble.as_ref().map(|(since, _)| *since)
+    pub(super) fn lost_since(&self) -> Option<Instant> {
+        lock(&self.state).stale_since.as_ref().map(|(since, _)| *since)
     }
 
-    pub(super) fn items(&self) -> Vec<Item> {
-        locked(&self.state).items.values().cloned().collect()
+    pub(super) fn items(&self) -> Vec<ObservedObject> {
+        lock(&self.state).items.values().cloned().collect()
     }
 
     /// The list is seen, as of now.
-    fn is_seen(&self, shared: &Shared) {
-        if locked(&self.state).trouble.take().is_some() {
-            shared.changed();
+    fn mark_seen(&self, shared: &StreamContext) {
+        if lock(&self.state).stale_since.take().is_some() {
+            shared.notify_changed();
         }
     }
 
     /// It is not seen, from the first of several failures on.
-    fn fails(&self, failure: Failure, shared: &Shared) {
+    fn record_error(&self, failure: Error, shared: &StreamContext) {
         match &failure {
-            Failure::NotFound { .. } => shared.look_again.notify_one(),
-            failure if failure.is_of_client() => {
-                shared.is_refused.store(true, Ordering::Release);
-                shared.look_again.notify_one();
+            Error::NotFound { .. } => shared.rediscover.notify_one(),
+            failure if failure.needs_new_client() => {
+                shared.needs_new_client.store(true, Ordering::Release);
+                shared.rediscover.notify_one();
             }
             _ => {}
         }
-        let mut known = locked(&self.state);
-        let since = known.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        let is_new = known.trouble.as_ref().is_none_or(|(_, f)| f.as_ref() != Some(&failure));
-        if is_new && failure != Failure::Expired {
+        let mut known = lock(&self.state);
+        let since = known.stale_since.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        let is_new = known.stale_since.as_ref().is_none_or(|(_, f)| f.as_ref() != Some(&failure));
+        if is_new && failure != Error::Expired {
             tracing::warn!(list = %self.resource.path(), %failure, "a list of the cluster is not seen");
         }
-        known.trouble = Some((since, Some(failure)));
+        known.stale_since = Some((since, Some(failure)));
         drop(known);
         if is_new {
-            shared.changed();
+            shared.notify_changed();
         }
     }
 
     /// Reads and watches, for ever.
-    pub(super) async fn run(self: Arc<Self>, shared: Arc<Shared>) {
-        let mut pause = Pause::new(&shared.settings);
-        let (mut is_paged, mut page) = (true, shared.settings.page);
+    pub(super) async fn run(self: Arc<Self>, shared: Arc<StreamContext>) {
+        let mut pause = Backoff::new(&shared.settings);
+        let (mut is_paged, mut page) = (true, shared.settings.page_size);
         loop {
-            let list = self.list(&shared, is_paged.then_some(page), page);
-            let slow = || Failure::Slow { path: self.resource.path(), after: LONGEST_LIST };
-            let list = tokio::time::timeout(LONGEST_LIST, list).await.unwrap_or_else(|_| Err(slow()));
+            let list = self.read_list(&shared, is_paged.then_some(page), page);
+            let slow = || Error::Timeout { path: self.resource.path(), after: LIST_TIMEOUT };
+            let list = tokio::time::timeout(LIST_TIMEOUT, list).await.unwrap_or_else(|_| Err(slow()));
             let mut version = match list {
                 Ok(version) => version,
                 Err(failure) => {
-                    if matches!(failure, Failure::TooLong { .. }) {
+                    if matches!(failure, Error::ResponseTooLarge { .. }) {
                         page = (page / 4).max(1);
                     }
                     // Pages that expire while they are read are too many for this server: all at once, then.
-                    is_paged = failure != Failure::Expired || !is_paged;
-                    pause.heed(&failure);
-                    self.fails(failure, &shared);
+                    is_paged = failure != Error::Expired || !is_paged;
+                    pause.apply_retry_after(&failure);
+                    self.record_error(failure, &shared);
                     pause.wait().await;
                     continue;
                 }
@@ -174,7 +183,7 @@ impl Stream {
                 let begun = Instant::now();
                 let mut seen = 0_usize;
                 let ended = self.watch(&shared, &mut version, &mut seen).await;
-                let is_long = begun.elapsed() >= shared.settings.settled;
+                let is_long = begun.elapsed() >= shared.settings.settle_time;
                 if seen > 0 || is_long {
                     pause.reset();
                 }
@@ -185,10 +194,10 @@ impl Stream {
                     Err(failure) => {
                         let is_lost = matches!(
                             failure,
-                            Failure::Expired | Failure::Garbage { .. } | Failure::TooMuch { .. }
+                            Error::Expired | Error::InvalidResponse { .. } | Error::MemoryExceeded { .. }
                         );
-                        pause.heed(&failure);
-                        self.fails(failure, &shared);
+                        pause.apply_retry_after(&failure);
+                        self.record_error(failure, &shared);
                         pause.wait().await;
                         if is_lost {
                             break;
@@ -200,9 +209,9 @@ impl Stream {
     }
 
     /// Puts the verb and the list into a refusal.
-    fn named(&self, verb: &'static str, failure: Failure) -> Failure {
+    fn with_verb(&self, verb: &'static str, failure: Error) -> Error {
         match failure {
-            Failure::Forbidden { message, .. } => Failure::Forbidden {
+            Error::Forbidden { message, .. } => Error::Forbidden {
                 verb,
                 resource: self.resource.name(),
                 namespace: self.resource.namespace.clone(),
@@ -214,73 +223,85 @@ impl Stream {
 
     /// Reads the list, page by page, and returns its version. Of a server that goes on without end, only what fits
     /// into the memory of lists is read.
-    async fn list(&self, shared: &Shared, first: Option<u32>, further: u32) -> Result<String, Failure> {
+    async fn read_list(
+        &self,
+        shared: &StreamContext,
+        first: Option<u32>,
+        further: u32,
+    ) -> Result<String, Error> {
         let path = self.resource.path();
-        let mut items = Items::new();
-        let mut reading = Reading::new(&path, &shared.settings.memory);
+        let mut items = ObjectMap::new();
+        let mut reading = ListRead::new(&path, &shared.settings.memory);
         let mut query = first.map_or_else(String::new, |limit| format!("?limit={limit}"));
         loop {
-            let client = shared.door.client();
-            let page = client.page(&format!("{path}{query}"), &shared.turns).await;
-            let (text, _turn) = page.map_err(|f| self.named("list", f))?;
-            let page: Page<'_> = serde_json::from_slice(&text).map_err(|e| Failure::garbage(&path, e))?;
+            let client = shared.client_handle.client();
+            let page = client.read_page(&format!("{path}{query}"), &shared.page_turns).await;
+            let (text, _turn) = page.map_err(|f| self.with_verb("list", f))?;
+            let page: ListPageWire<'_> =
+                serde_json::from_slice(&text).map_err(|e| Error::invalid_response(&path, e))?;
             // An answer of something in between must not pass for an empty list.
             let version = page.metadata.resource_version.as_str();
             if !page.kind.as_str().ends_with("List") || version.is_empty() {
-                return Err(Failure::garbage(&path, "it is no list"));
+                return Err(Error::invalid_response(&path, "it is no list"));
             }
             {
-                let known = locked(&self.state);
-                let mut texts = locked(&shared.texts);
+                let known = lock(&self.state);
+                let mut texts = lock(&shared.texts);
                 for json in page.items.iter().flatten() {
-                    is_object(&path, json)?;
-                    let item = read(&self.shape, json, &mut texts).map_err(|e| Failure::garbage(&path, e))?;
-                    let place = item.place();
+                    check_object_size(&path, json)?;
+                    let item = read_object(&self.shape, json, &mut texts)
+                        .map_err(|e| Error::invalid_response(&path, e))?;
+                    let place = item.namespaced_name();
                     // What is known already is not kept twice while a list is read again.
                     let item = match known.items.get_key_value(&place) {
-                        Some((place, old)) if old.is_like(&item) => {
-                            reading.adds_known(old.size());
+                        Some((place, old)) if old.is_equivalent(&item) => {
+                            reading.add_known(old.memory_size());
                             (place.clone(), old.clone())
                         }
                         _ => {
-                            reading.adds(item.size())?;
+                            reading.add_new(item.memory_size())?;
                             (place, item)
                         }
                     };
                     items.insert(item.0, item.1);
                 }
             }
-            if page.metadata.next.as_str().is_empty() {
+            if page.metadata.continue_token.as_str().is_empty() {
                 let version = version.to_owned();
-                let mut known = locked(&self.state);
+                let mut known = lock(&self.state);
                 known.items = items;
-                known.part = Some(reading.done());
+                known.reservation = Some(reading.finish());
                 known.is_listed = true;
-                known.trouble = None;
+                known.stale_since = None;
                 drop(known);
-                shared.changed();
+                shared.notify_changed();
                 return Ok(version);
             }
-            let next = page.metadata.next.as_str();
-            reading.goes_on(next, items.len())?;
-            query = format!("?limit={further}&continue={}", quoted(next));
+            let next = page.metadata.continue_token.as_str();
+            reading.next_page(next, items.len())?;
+            query = format!("?limit={further}&continue={}", percent_encode(next));
         }
     }
 
     /// Follows the list from a version on, until the server ends it.
-    async fn watch(&self, shared: &Shared, version: &mut String, seen: &mut usize) -> Result<(), Failure> {
+    async fn watch(
+        &self,
+        shared: &StreamContext,
+        version: &mut String,
+        seen: &mut usize,
+    ) -> Result<(), Error> {
         let path = self.resource.path();
-        let seconds = shared.settings.watch.mul_f64(0.75 + chance() / 4.0).as_secs().max(1);
+        let seconds = shared.settings.watch_duration.mul_f64(0.75 + random_fraction() / 4.0).as_secs().max(1);
         let query = format!(
             "?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}",
-            quoted(version)
+            percent_encode(version)
         );
-        let client = shared.door.client();
-        let answer = client.get(&format!("{path}{query}")).await.map_err(|f| self.named("watch", f))?;
-        let mut lines = Lines::new(&path, answer.into_body());
+        let client = shared.client_handle.client();
+        let answer = client.get(&format!("{path}{query}")).await.map_err(|f| self.with_verb("watch", f))?;
+        let mut lines = WatchLines::new(&path, answer.into_body());
         // A connection that died without a word is not waited for longer than the server would have gone on.
-        let last = tokio::time::Instant::now() + Duration::from_secs(seconds) + shared.settings.time_out;
-        let settled = tokio::time::Instant::now() + shared.settings.settled;
+        let last = tokio::time::Instant::now() + Duration::from_secs(seconds) + shared.settings.timeout;
+        let settled = tokio::time::Instant::now() + shared.settings.settle_time;
         let mut is_seen = false;
         loop {
             let until = if is_seen { last } else { settled };
@@ -288,83 +309,90 @@ impl Stream {
                 Ok(line) => line?,
                 Err(_) if !is_seen => {
                     is_seen = true;
-                    self.is_seen(shared);
+                    self.mark_seen(shared);
                     continue;
                 }
-                Err(_) => return Err(Failure::Slow { path, after: shared.settings.watch }),
+                Err(_) => return Err(Error::Timeout { path, after: shared.settings.watch_duration }),
             };
             let Some(line) = line else {
                 // Something in between that ends every watch at once would hide every change.
-                let early = || Failure::Unreachable { reason: "the watch ended at once".to_owned() };
+                let early = || Error::Unreachable { reason: "the watch ended at once".to_owned() };
                 return if is_seen { Ok(()) } else { Err(early()) };
             };
-            self.event(&path, line, version, shared)?;
+            self.apply_event(&path, line, version, shared)?;
             *seen += 1;
             if !is_seen {
                 is_seen = true;
-                self.is_seen(shared);
+                self.mark_seen(shared);
             }
         }
     }
 
-    fn event(&self, path: &str, line: &[u8], version: &mut String, shared: &Shared) -> Result<(), Failure> {
-        let garbage = |error: serde_json::Error| Failure::garbage(path, error);
-        let event: Event<'_> = serde_json::from_slice(line).map_err(garbage)?;
+    fn apply_event(
+        &self,
+        path: &str,
+        line: &[u8],
+        version: &mut String,
+        shared: &StreamContext,
+    ) -> Result<(), Error> {
+        let garbage = |error: serde_json::Error| Error::invalid_response(path, error);
+        let event: WatchEventWire<'_> = serde_json::from_slice(line).map_err(garbage)?;
         if event.kind.as_str() == "ERROR" {
-            let status: Status<'_> = serde_json::from_str(event.object.get()).unwrap_or_default();
+            let status: WatchStatusWire<'_> = serde_json::from_str(event.object.get()).unwrap_or_default();
             return Err(match status.code {
-                410 => Failure::Expired,
-                401 => Failure::Unauthorized,
-                403 => self.named(
+                410 => Error::Expired,
+                401 => Error::Unauthorized,
+                403 => self.with_verb(
                     "watch",
-                    Failure::Forbidden {
+                    Error::Forbidden {
                         verb: "watch",
                         resource: String::new(),
                         namespace: None,
                         message: status.message.as_str().to_owned(),
                     },
                 ),
-                code => Failure::Status {
+                code => Error::Status {
                     path: path.to_owned(),
                     status: code,
                     message: status.message.as_str().to_owned(),
                 },
             });
         }
-        is_object(path, event.object)?;
-        let (namespace, name, at) = place_of(event.object).map_err(garbage)?;
+        check_object_size(path, event.object)?;
+        let (namespace, name, at) = read_identity(event.object).map_err(garbage)?;
         match event.kind.as_str() {
             "BOOKMARK" => {}
             "ADDED" | "MODIFIED" => {
-                let item = read(&self.shape, event.object, &mut locked(&shared.texts)).map_err(garbage)?;
-                let mut known = locked(&self.state);
-                let place = item.place();
+                let item =
+                    read_object(&self.shape, event.object, &mut lock(&shared.texts)).map_err(garbage)?;
+                let mut known = lock(&self.state);
+                let place = item.namespaced_name();
                 let old = known.items.get(&place);
-                let is_new = old.is_none_or(|old| !old.is_like(&item));
+                let is_new = old.is_none_or(|old| !old.is_equivalent(&item));
                 if is_new {
-                    let (before, after) = (old.map_or(0, Item::size), item.size());
-                    if let Some(part) = &mut known.part {
-                        part.changes(before, after)?;
+                    let (before, after) = (old.map_or(0, ObservedObject::memory_size), item.memory_size());
+                    if let Some(part) = &mut known.reservation {
+                        part.resize(before, after)?;
                     }
                     known.items.insert(place, item);
                 }
                 drop(known);
                 if is_new {
-                    shared.changed();
+                    shared.notify_changed();
                 }
             }
             "DELETED" => {
-                let mut known = locked(&self.state);
+                let mut known = lock(&self.state);
                 let removed = known.items.remove(&(namespace, name));
-                if let (Some(part), Some(item)) = (&mut known.part, &removed) {
-                    part.changes(item.size(), 0)?;
+                if let (Some(part), Some(item)) = (&mut known.reservation, &removed) {
+                    part.resize(item.memory_size(), 0)?;
                 }
                 drop(known);
                 if removed.is_some() {
-                    shared.changed();
+                    shared.notify_changed();
                 }
             }
-            other => return Err(Failure::garbage(path, format!("an event of type `{other}`"))),
+            other => return Err(Error::invalid_response(path, format!("an event of type `{other}`"))),
         }
         if !at.is_empty() {
             *version = at;
@@ -374,26 +402,26 @@ impl Stream {
 }
 
 /// A number from 0 to 1, another one each time.
-fn chance() -> f64 {
+fn random_fraction() -> f64 {
     let number = std::hash::RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(number >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// Longer and longer waits.
-pub(super) struct Pause {
+pub(super) struct Backoff {
     first: Duration,
-    longest: Duration,
+    max: Duration,
     next: Duration,
-    at_least: Duration,
+    min_delay: Duration,
 }
 
-impl Pause {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self::between(settings.first_pause, settings.longest_pause)
+impl Backoff {
+    pub(super) fn new(settings: &ObserverSettings) -> Self {
+        Self::between(settings.initial_backoff, settings.max_backoff)
     }
 
     pub(super) fn between(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first, at_least: Duration::ZERO }
+        Self { first, max: longest, next: first, min_delay: Duration::ZERO }
     }
 
     pub(super) fn reset(&mut self) {
@@ -401,22 +429,22 @@ impl Pause {
     }
 
     /// Heeds what the server asked for.
-    fn heed(&mut self, failure: &Failure) {
-        if let Failure::Throttled { after: Some(after) } = failure {
-            self.at_least = (*after).min(self.longest);
+    fn apply_retry_after(&mut self, failure: &Error) {
+        if let Error::Throttled { after: Some(after) } = failure {
+            self.min_delay = (*after).min(self.max);
         }
     }
 
     /// Returns how long to wait now.
-    pub(super) fn step(&mut self) -> Duration {
-        let wait = self.next.mul_f64(0.5 + chance() / 2.0).max(self.at_least);
-        self.next = (self.next * 2).min(self.longest);
-        self.at_least = Duration::ZERO;
+    pub(super) fn next_delay(&mut self) -> Duration {
+        let wait = self.next.mul_f64(0.5 + random_fraction() / 2.0).max(self.min_delay);
+        self.next = (self.next * 2).min(self.max);
+        self.min_delay = Duration::ZERO;
         wait
     }
 
     async fn wait(&mut self) {
-        tokio::time::sleep(self.step()).await;
+        tokio::time::sleep(self.next_delay()).await;
     }
 }
 
@@ -427,20 +455,20 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_begin_anew() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_secs(2));
-        let mut pause = Pause::between(first, longest);
-        let waits: Vec<Duration> = (0..10).map(|_| pause.step()).collect();
+        let mut pause = Backoff::between(first, longest);
+        let waits: Vec<Duration> = (0..10).map(|_| pause.next_delay()).collect();
         assert!(waits[0] >= first / 2 && waits[0] <= first);
         assert!(waits[9] >= longest / 2 && waits[9] <= longest);
         pause.reset();
-        assert!(pause.step() <= first);
-        pause.at_least = Duration::from_secs(1);
-        assert!(pause.step() >= Duration::from_secs(1));
+        assert!(pause.next_delay() <= first);
+        pause.min_delay = Duration::from_secs(1);
+        assert!(pause.next_delay() >= Duration::from_secs(1));
     }
 
     #[test]
     fn chance_is_a_share() {
         for _ in 0..100 {
-            assert!((0.0..=1.0).contains(&chance()));
+            assert!((0.0..=1.0).contains(&random_fraction()));
         }
     }
 }

@@ -10,66 +10,66 @@ use std::fmt;
 
 /// A text, borrowed where it has no escapes; absent and null are the empty one.
 #[derive(Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text<'t>(Cow<'t, str>);
+pub(super) struct WireText<'t>(Cow<'t, str>);
 
-impl Text<'_> {
+impl WireText<'_> {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// None: empty.
-    pub(super) fn some(&self) -> Option<&str> {
+    pub(super) fn non_empty(&self) -> Option<&str> {
         Some(self.as_str()).filter(|text| !text.is_empty())
     }
 }
 
-impl<'de: 't, 't> Deserialize<'de> for Text<'t> {
+impl<'de: 't, 't> Deserialize<'de> for WireText<'t> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text<'de>;
+        struct WireTextVisitor;
+        impl<'de> Visitor<'de> for WireTextVisitor {
+            type Value = WireText<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<WireText<'de>, E> {
+                Ok(WireText(Cow::Borrowed(text)))
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<WireText<'de>, E> {
+                Ok(WireText(Cow::Owned(text.to_owned())))
             }
-            fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
-                Ok(Text::default())
+            fn visit_unit<E: de::Error>(self) -> Result<WireText<'de>, E> {
+                Ok(WireText::default())
             }
         }
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(WireTextVisitor)
     }
 }
 
 /// A page of a list.
 #[derive(Deserialize)]
-pub(super) struct Page<'t> {
+pub(super) struct ListPageWire<'t> {
     #[serde(borrow, default)]
-    pub(super) kind: Text<'t>,
+    pub(super) kind: WireText<'t>,
     #[serde(borrow, default)]
-    pub(super) metadata: PageMeta<'t>,
+    pub(super) metadata: ListMetaWire<'t>,
     #[serde(borrow)]
     pub(super) items: Option<Vec<&'t RawValue>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct PageMeta<'t> {
+pub(super) struct ListMetaWire<'t> {
     #[serde(borrow)]
-    pub(super) resource_version: Text<'t>,
+    pub(super) resource_version: WireText<'t>,
     #[serde(borrow, rename = "continue")]
-    pub(super) next: Text<'t>,
+    pub(super) continue_token: WireText<'t>,
 }
 
 /// A line of a watch.
 #[derive(Deserialize)]
-pub(super) struct Event<'t> {
+pub(super) struct WatchEventWire<'t> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'t>,
+    pub(super) kind: WireText<'t>,
     #[serde(borrow)]
     pub(super) object: &'t RawValue,
 }
@@ -77,233 +77,236 @@ pub(super) struct Event<'t> {
 /// The object of an event `ERROR`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Status<'t> {
+pub(super) struct WatchStatusWire<'t> {
     pub(super) code: u16,
     #[serde(borrow)]
-    pub(super) message: Text<'t>,
+    pub(super) message: WireText<'t>,
 }
 
 /// Any object.
 #[derive(Deserialize)]
-pub(super) struct Any<'t> {
+pub(super) struct ObjectWire<'t> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'t>,
+    pub(super) metadata: ObjectMetaWire<'t>,
     /// Of a ControllerRevision.
     pub(super) revision: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Meta<'t> {
+pub(super) struct ObjectMetaWire<'t> {
     #[serde(borrow)]
-    pub(super) name: Text<'t>,
+    pub(super) name: WireText<'t>,
     #[serde(borrow)]
-    pub(super) namespace: Text<'t>,
+    pub(super) namespace: WireText<'t>,
     #[serde(borrow)]
-    pub(super) uid: Text<'t>,
+    pub(super) uid: WireText<'t>,
     #[serde(borrow)]
-    pub(super) resource_version: Text<'t>,
+    pub(super) resource_version: WireText<'t>,
     pub(super) generation: Option<i64>,
     #[serde(borrow)]
-    pub(super) creation_timestamp: Text<'t>,
+    pub(super) creation_timestamp: WireText<'t>,
     #[serde(borrow)]
-    pub(super) deletion_timestamp: Text<'t>,
+    pub(super) deletion_timestamp: WireText<'t>,
     #[serde(borrow)]
-    pub(super) owner_references: Option<Vec<Owner<'t>>>,
+    pub(super) owner_references: Option<Vec<LiveOwnerReferenceWire<'t>>>,
     #[serde(borrow)]
-    pub(super) labels: Option<Labels<'t>>,
+    pub(super) labels: Option<RevisionLabelsWire<'t>>,
     #[serde(borrow)]
-    pub(super) annotations: Option<Annotations<'t>>,
+    pub(super) annotations: Option<RevisionAnnotationsWire<'t>>,
     #[serde(borrow)]
-    managed_fields: Option<Vec<Written<'t>>>,
+    managed_fields: Option<Vec<ManagedFieldWire<'t>>>,
 }
 
 /// Who wrote something of an object, and when; not what.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Written<'t> {
+struct ManagedFieldWire<'t> {
     #[serde(borrow)]
-    time: Text<'t>,
+    time: WireText<'t>,
     #[serde(borrow)]
-    subresource: Text<'t>,
+    subresource: WireText<'t>,
 }
 
-impl Meta<'_> {
+impl ObjectMetaWire<'_> {
     /// When somebody last wrote the object itself, not its status.
-    pub(super) fn changed(&self) -> Option<Timestamp> {
+    pub(super) fn last_spec_write(&self) -> Option<Timestamp> {
         let written = self.managed_fields.iter().flatten();
-        written.filter(|w| w.subresource.some().is_none()).filter_map(|w| w.time.as_str().parse().ok()).max()
+        written
+            .filter(|w| w.subresource.non_empty().is_none())
+            .filter_map(|w| w.time.as_str().parse().ok())
+            .max()
     }
 
     /// The uid of the controller, if there is one.
-    pub(super) fn controller(&self) -> Option<&str> {
+    pub(super) fn controller_uid(&self) -> Option<&str> {
         let owners = self.owner_references.iter().flatten();
-        owners.filter(|owner| owner.controller == Some(true)).find_map(|owner| owner.uid.some())
+        owners.filter(|owner| owner.controller == Some(true)).find_map(|owner| owner.uid.non_empty())
     }
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Owner<'t> {
+pub(super) struct LiveOwnerReferenceWire<'t> {
     #[serde(borrow)]
-    uid: Text<'t>,
+    uid: WireText<'t>,
     controller: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Labels<'t> {
+pub(super) struct RevisionLabelsWire<'t> {
     #[serde(borrow, rename = "pod-template-hash")]
-    pub(super) template: Text<'t>,
+    pub(super) template: WireText<'t>,
     #[serde(borrow, rename = "rollouts-pod-template-hash")]
-    pub(super) rollout: Text<'t>,
+    pub(super) rollout: WireText<'t>,
     #[serde(borrow, rename = "controller-revision-hash")]
-    pub(super) controller: Text<'t>,
+    pub(super) controller: WireText<'t>,
     #[serde(borrow, rename = "apps.kruise.io/controller-revision-hash")]
-    pub(super) united: Text<'t>,
+    pub(super) united_deployment: WireText<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Annotations<'t> {
+pub(super) struct RevisionAnnotationsWire<'t> {
     #[serde(borrow, rename = "deployment.kubernetes.io/revision")]
-    pub(super) revision: Text<'t>,
+    pub(super) revision: WireText<'t>,
     #[serde(borrow, rename = "apps.kruise.io/inplace-update-state")]
-    pub(super) in_place: Text<'t>,
+    pub(super) in_place: WireText<'t>,
 }
 
 /// What Kruise writes down before it changes an image in place (apps/pub/inplace_update.go, InPlaceUpdateState).
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct InPlace<'t> {
+pub(super) struct InPlaceUpdateWire<'t> {
     #[serde(borrow)]
-    pub(super) update_timestamp: Text<'t>,
+    pub(super) update_timestamp: WireText<'t>,
     #[serde(borrow)]
-    pub(super) last_container_statuses: Option<BTreeMap<Text<'t>, Before<'t>>>,
+    pub(super) last_container_statuses: Option<BTreeMap<WireText<'t>, LastContainerStatusWire<'t>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Before<'t> {
+pub(super) struct LastContainerStatusWire<'t> {
     #[serde(borrow, rename = "imageID")]
-    pub(super) image_id: Text<'t>,
+    pub(super) image_id: WireText<'t>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Pod<'t> {
+pub(super) struct LivePodWire<'t> {
     #[serde(borrow)]
-    pub(super) metadata: Meta<'t>,
+    pub(super) metadata: ObjectMetaWire<'t>,
     #[serde(borrow)]
-    pub(super) spec: PodSpec<'t>,
+    pub(super) spec: LivePodSpecWire<'t>,
     #[serde(borrow, default)]
-    pub(super) status: PodStatus<'t>,
+    pub(super) status: LivePodStatusWire<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct PodSpec<'t> {
+pub(super) struct LivePodSpecWire<'t> {
     #[serde(borrow)]
-    pub(super) node_name: Text<'t>,
+    pub(super) node_name: WireText<'t>,
     #[serde(borrow)]
-    pub(super) containers: Option<Vec<Container<'t>>>,
+    pub(super) containers: Option<Vec<LiveContainerWire<'t>>>,
     #[serde(borrow)]
-    pub(super) init_containers: Option<Vec<Container<'t>>>,
+    pub(super) init_containers: Option<Vec<LiveContainerWire<'t>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Container<'t> {
+pub(super) struct LiveContainerWire<'t> {
     #[serde(borrow)]
-    pub(super) name: Text<'t>,
+    pub(super) name: WireText<'t>,
     #[serde(borrow)]
-    pub(super) image: Text<'t>,
+    pub(super) image: WireText<'t>,
     #[serde(borrow)]
-    pub(super) restart_policy: Text<'t>,
+    pub(super) restart_policy: WireText<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct PodStatus<'t> {
+pub(super) struct LivePodStatusWire<'t> {
     pub(super) observed_generation: Option<i64>,
     #[serde(borrow)]
-    pub(super) phase: Text<'t>,
+    pub(super) phase: WireText<'t>,
     #[serde(borrow)]
-    pub(super) reason: Text<'t>,
+    pub(super) reason: WireText<'t>,
     #[serde(borrow)]
-    pub(super) conditions: Option<Vec<Condition<'t>>>,
+    pub(super) conditions: Option<Vec<LiveConditionWire<'t>>>,
     #[serde(borrow)]
-    pub(super) container_statuses: Option<Vec<ContainerStatus<'t>>>,
+    pub(super) container_statuses: Option<Vec<LiveContainerStatusWire<'t>>>,
     #[serde(borrow)]
-    pub(super) init_container_statuses: Option<Vec<ContainerStatus<'t>>>,
+    pub(super) init_container_statuses: Option<Vec<LiveContainerStatusWire<'t>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Condition<'t> {
+pub(super) struct LiveConditionWire<'t> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'t>,
+    pub(super) kind: WireText<'t>,
     #[serde(borrow)]
-    pub(super) status: Text<'t>,
+    pub(super) status: WireText<'t>,
     #[serde(borrow)]
-    pub(super) reason: Text<'t>,
+    pub(super) reason: WireText<'t>,
     #[serde(borrow)]
-    pub(super) message: Text<'t>,
+    pub(super) message: WireText<'t>,
     #[serde(borrow)]
-    pub(super) last_transition_time: Text<'t>,
+    pub(super) last_transition_time: WireText<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct ContainerStatus<'t> {
+pub(super) struct LiveContainerStatusWire<'t> {
     #[serde(borrow)]
-    pub(super) name: Text<'t>,
+    pub(super) name: WireText<'t>,
     #[serde(borrow)]
-    pub(super) image: Text<'t>,
+    pub(super) image: WireText<'t>,
     #[serde(borrow, rename = "imageID")]
-    pub(super) image_id: Text<'t>,
+    pub(super) image_id: WireText<'t>,
     pub(super) ready: Option<bool>,
     pub(super) restart_count: Option<i64>,
     #[serde(borrow)]
-    pub(super) state: Option<State<'t>>,
+    pub(super) state: Option<LiveContainerStateWire<'t>>,
     #[serde(borrow)]
-    pub(super) last_state: Option<State<'t>>,
+    pub(super) last_state: Option<LiveContainerStateWire<'t>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct State<'t> {
+pub(super) struct LiveContainerStateWire<'t> {
     #[serde(borrow)]
-    pub(super) waiting: Option<Waiting<'t>>,
+    pub(super) waiting: Option<WaitingStateWire<'t>>,
     #[serde(borrow)]
-    pub(super) running: Option<Running<'t>>,
+    pub(super) running: Option<RunningStateWire<'t>>,
     #[serde(borrow)]
-    pub(super) terminated: Option<Terminated<'t>>,
+    pub(super) terminated: Option<TerminatedStateWire<'t>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Waiting<'t> {
+pub(super) struct WaitingStateWire<'t> {
     #[serde(borrow)]
-    pub(super) reason: Text<'t>,
+    pub(super) reason: WireText<'t>,
     #[serde(borrow)]
-    pub(super) message: Text<'t>,
+    pub(super) message: WireText<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Running<'t> {
+pub(super) struct RunningStateWire<'t> {
     #[serde(borrow)]
-    pub(super) started_at: Text<'t>,
+    pub(super) started_at: WireText<'t>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Terminated<'t> {
+pub(super) struct TerminatedStateWire<'t> {
     pub(super) exit_code: Option<i64>,
     #[serde(borrow)]
-    pub(super) reason: Text<'t>,
+    pub(super) reason: WireText<'t>,
     #[serde(borrow)]
-    pub(super) started_at: Text<'t>,
+    pub(super) started_at: WireText<'t>,
     #[serde(borrow)]
-    pub(super) finished_at: Text<'t>,
+    pub(super) finished_at: WireText<'t>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// One step from the old list to the new one, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum AlignStep {
     /// Old item `.0` became new item `.1`; they may differ.
     Keep(usize, usize),
     /// Old item `.0` is gone.
@@ -18,16 +18,16 @@ pub(super) enum Step {
 const MAX_TABLE: usize = 1 << 20;
 
 /// Aligns two lists: by name, where every item is a mapping with a name of its own, else by equality.
-pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
+pub(super) fn align_items(old: &[Value], new: &[Value]) -> Vec<AlignStep> {
     let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let back = old[front..].iter().rev().zip(new[front..].iter().rev()).take_while(|(a, b)| a == b).count();
     let (old_mid, new_mid) = (&old[front..old.len() - back], &new[front..new.len() - back]);
-    let named = names(old).zip(names(new)).is_some();
-    let common = match names(old_mid).zip(names(new_mid)) {
-        Some((a, b)) if named => by_name(&a, &b),
-        _ => by_equality(old_mid, new_mid),
+    let named = item_names(old).zip(item_names(new)).is_some();
+    let common = match item_names(old_mid).zip(item_names(new_mid)) {
+        Some((a, b)) if named => pair_by_name(&a, &b),
+        _ => pair_by_equality(old_mid, new_mid),
     };
-    let mut steps: Vec<Step> = (0..front).map(|i| Step::Keep(i, i)).collect();
+    let mut steps: Vec<AlignStep> = (0..front).map(|i| AlignStep::Keep(i, i)).collect();
     let (mut i, mut j) = (0, 0);
     let ends = (old_mid.len(), new_mid.len());
     for (a, b) in common.into_iter().chain([ends]) {
@@ -35,24 +35,24 @@ pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
         // item that only got another name is still the same.
         let same_length = a - i == b - j;
         let pairs = (old_mid.get(i..a).unwrap_or_default().iter()).zip(new_mid.get(j..b).unwrap_or_default());
-        if same_length && (!named || pairs.clone().all(|(a, b)| is_renamed(a, b))) {
-            steps.extend((0..a - i).map(|n| Step::Keep(front + i + n, front + j + n)));
+        if same_length && (!named || pairs.clone().all(|(a, b)| is_likely_rename(a, b))) {
+            steps.extend((0..a - i).map(|n| AlignStep::Keep(front + i + n, front + j + n)));
         } else {
-            steps.extend((i..a).map(|n| Step::Remove(front + n)));
-            steps.extend((j..b).map(|n| Step::Insert(front + n)));
+            steps.extend((i..a).map(|n| AlignStep::Remove(front + n)));
+            steps.extend((j..b).map(|n| AlignStep::Insert(front + n)));
         }
         if (a, b) != ends {
-            steps.push(Step::Keep(front + a, front + b));
+            steps.push(AlignStep::Keep(front + a, front + b));
         }
         (i, j) = (a + 1, b + 1);
     }
     let shift = |n: usize| (old.len() - back + n, new.len() - back + n);
-    steps.extend((0..back).map(shift).map(|(a, b)| Step::Keep(a, b)));
+    steps.extend((0..back).map(shift).map(|(a, b)| AlignStep::Keep(a, b)));
     steps
 }
 
 /// Returns the names of the items, where each has one and no two are the same.
-fn names(items: &[Value]) -> Option<Vec<&str>> {
+fn item_names(items: &[Value]) -> Option<Vec<&str>> {
     let names: Vec<&str> = items.iter().map(|i| i.get("name")?.as_str()).collect::<Option<_>>()?;
     let mut sorted = names.clone();
     sorted.sort_unstable();
@@ -60,22 +60,22 @@ fn names(items: &[Value]) -> Option<Vec<&str>> {
 }
 
 /// Tells whether two items share at least half of what they have besides a name.
-fn is_renamed(old: &Value, new: &Value) -> bool {
+fn is_likely_rename(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
     let same = old.iter().filter(|(key, value)| new.get(*key) == Some(value)).count();
     same * 2 + 1 >= old.len().max(new.len()) && same > 0
 }
 
 /// Returns pairs of the same name, as many as can be had in the order of both lists.
-fn by_name(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
+fn pair_by_name(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
     let places: BTreeMap<&str, usize> = new.iter().enumerate().map(|(j, n)| (*n, j)).collect();
     let pairs: Vec<(usize, usize)> =
         old.iter().enumerate().filter_map(|(i, n)| Some((i, *places.get(n)?))).collect();
-    longest_rising(&pairs)
+    longest_increasing(&pairs)
 }
 
 /// Returns the longest run of pairs whose second numbers rise.
-fn longest_rising(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
+fn longest_increasing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     // `tails[n]` ends the best run of length n + 1; `before` links each pair to the one before it in its run.
     let mut tails: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
@@ -95,7 +95,7 @@ fn longest_rising(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
 }
 
 /// Returns pairs of equal items: a longest common subsequence; none where the lists are too long for one.
-fn by_equality(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+fn pair_by_equality(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
     let (rows, columns) = (old.len(), new.len());
     if rows == 0 || columns == 0 || rows.saturating_mul(columns) > MAX_TABLE {
         return Vec::new();
@@ -137,12 +137,12 @@ fn by_equality(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Step::{Insert, Keep, Remove};
+    use super::AlignStep::{Insert, Keep, Remove};
     use super::*;
     use serde_json::json;
 
-    fn steps(old: Value, new: Value) -> Vec<Step> {
-        align(old.as_array().unwrap(), new.as_array().unwrap())
+    fn steps(old: Value, new: Value) -> Vec<AlignStep> {
+        align_items(old.as_array().unwrap(), new.as_array().unwrap())
     }
 
     #[test]

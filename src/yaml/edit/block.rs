@@ -1,44 +1,45 @@
 //! Mappings and lists in block style: entries and items added, removed and changed.
 
-use super::align::{Step, align};
+use super::align::{AlignStep, align_items};
 use super::lines::{
-    column, end_with_comments, is_first, line_end, line_start, next_line, skip_blank, start_with_comments,
+    column, end_with_comments, is_first_on_line, line_end, line_start, next_line, skip_blank,
+    start_with_comments,
 };
-use super::{Done, Editor, Slot, Stands};
-use crate::diag::Code;
-use crate::yaml::emit::{self, Around};
-use crate::yaml::reading;
-use crate::yaml::syntax::Failure;
-use crate::yaml::tree::{Id, Kind};
+use super::{EditResult, NodeEditor, NodeSlot, SlotContext};
+use crate::diagnostics::Code;
+use crate::yaml::emit::{self, ValueContext};
+use crate::yaml::syntax::Error;
+use crate::yaml::tree::{NodeId, NodeKind};
+use crate::yaml::value;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The own entries of a block or flow mapping, in the order of the text.
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     /// The first byte: of `? `, of the key's anchor, or of the key.
     pub(super) start: usize,
-    pub(super) key: Id,
-    pub(super) value: Id,
+    pub(super) key: NodeId,
+    pub(super) value: NodeId,
     /// `None` for `<<`.
     pub(super) name: Option<String>,
 }
 
-impl Editor<'_> {
+impl NodeEditor<'_> {
     /// Returns the entries of a mapping.
-    pub(super) fn list_entries(&self, map: Id) -> Vec<Entry> {
+    pub(super) fn map_entries(&self, map: NodeId) -> Vec<MapEntry> {
         let mut from = self.tree.full_start(map).max(self.tree.span(map).start);
-        from += usize::from(self.tree.node(map).kind == Kind::FlowMap);
+        from += usize::from(self.tree.node(map).kind == NodeKind::FlowMapping);
         let mut entries = Vec::new();
         for (key, value) in self.tree.entries(map) {
             let start = self.skip_commas(from).min(self.tree.full_start(key));
-            let merge = reading::is_merge(self.text, self.tree, key);
+            let merge = value::is_merge(self.text, self.tree, key);
             let name = if merge {
                 None
             } else {
-                reading::key(self.text, self.tree, key).map(std::borrow::Cow::into_owned)
+                value::key_text(self.text, self.tree, key).map(std::borrow::Cow::into_owned)
             };
-            entries.push(Entry { start, key, value, name });
+            entries.push(MapEntry { start, key, value, name });
             from = self.entry_end(key, value);
         }
         entries
@@ -50,76 +51,88 @@ impl Editor<'_> {
     }
 
     /// Returns the end of an entry: of its value, or of its key where there is no value.
-    pub(super) fn entry_end(&self, key: Id, value: Id) -> usize {
-        let props = self.tree.props(value).and_then(|p| p.span()).map_or(0, |s| s.end);
+    pub(super) fn entry_end(&self, key: NodeId, value: NodeId) -> usize {
+        let props = self.tree.properties(value).and_then(|p| p.span()).map_or(0, |s| s.end);
         self.tree.span(value).end.max(self.tree.span(key).end).max(props)
     }
 
     /// Returns where a value of a mapping stands.
-    pub(super) fn entry_slot(&self, map: Id, (key, value): (Id, Id), slot: &Slot) -> Slot {
+    pub(super) fn entry_slot(
+        &self,
+        map: NodeId,
+        (key, value): (NodeId, NodeId),
+        slot: &NodeSlot,
+    ) -> NodeSlot {
         let from = self.tree.span(key).end;
-        let written = !self.tree.span(value).is_empty() || self.tree.props(value).is_some();
-        let head = match colon(self.text, from) {
+        let written = !self.tree.span(value).is_empty() || self.tree.properties(value).is_some();
+        let head = match find_colon(self.text, from) {
             Some(colon) if written => colon + 1,
             _ => self.tree.span(value).start,
         };
-        let around = match (&slot.around, self.tree.node(map).kind) {
-            (_, Kind::BlockMap) => Stands::Block(Around::Key(column(self.text, self.tree.span(map).start))),
-            (Stands::Flow(flow), _) => Stands::Flow(flow.clone()),
-            (Stands::Block(_), _) => Stands::Flow(super::style::flow(self.text, self.tree, map)),
+        let around = match (&slot.context, self.tree.node(map).kind) {
+            (_, NodeKind::BlockMapping) => {
+                SlotContext::Block(ValueContext::Key(column(self.text, self.tree.span(map).start)))
+            }
+            (SlotContext::Flow(flow), _) => SlotContext::Flow(flow.clone()),
+            (SlotContext::Block(_), _) => {
+                SlotContext::Flow(super::style::flow_style(self.text, self.tree, map))
+            }
         };
-        Slot { head, around }
+        NodeSlot { value_start: head, context: around }
     }
 
     /// Returns where an item of a list stands.
-    pub(super) fn item_slot(&self, list: Id, item: Id, index: usize, slot: &Slot) -> Slot {
-        if self.tree.node(list).kind == Kind::BlockSeq {
+    pub(super) fn item_slot(&self, list: NodeId, item: NodeId, index: usize, slot: &NodeSlot) -> NodeSlot {
+        if self.tree.node(list).kind == NodeKind::BlockSequence {
             let previous = index.checked_sub(1).and_then(|p| self.tree.children(list).nth(p));
-            let dash = self.dash(list, previous);
-            return Slot { head: dash + 1, around: Stands::Block(Around::Dash(column(self.text, dash))) };
+            let dash = self.find_dash(list, previous);
+            return NodeSlot {
+                value_start: dash + 1,
+                context: SlotContext::Block(ValueContext::Dash(column(self.text, dash))),
+            };
         }
-        let around = match &slot.around {
-            Stands::Flow(flow) => Stands::Flow(flow.clone()),
-            Stands::Block(_) => Stands::Flow(super::style::flow(self.text, self.tree, list)),
+        let around = match &slot.context {
+            SlotContext::Flow(flow) => SlotContext::Flow(flow.clone()),
+            SlotContext::Block(_) => SlotContext::Flow(super::style::flow_style(self.text, self.tree, list)),
         };
-        Slot { head: self.tree.full_start(item), around }
+        NodeSlot { value_start: self.tree.full_start(item), context: around }
     }
 
     /// Returns the dash of the item behind another one.
-    fn dash(&self, list: Id, previous: Option<Id>) -> usize {
+    fn find_dash(&self, list: NodeId, previous: Option<NodeId>) -> usize {
         match previous {
             None => self.tree.span(list).start,
             Some(item) => skip_blank(self.text, self.item_end(item)),
         }
     }
 
-    fn item_end(&self, item: Id) -> usize {
-        let props = self.tree.props(item).and_then(|p| p.span()).map_or(0, |s| s.end);
+    fn item_end(&self, item: NodeId) -> usize {
+        let props = self.tree.properties(item).and_then(|p| p.span()).map_or(0, |s| s.end);
         self.tree.span(item).end.max(props)
     }
 
     /// Changes a block mapping entry by entry, adds what is new at its end, and removes what is gone.
-    pub(super) fn block_map(
+    pub(super) fn edit_block_map(
         &mut self,
-        map: Id,
+        map: NodeId,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
-        slot: &Slot,
-    ) -> Done {
-        let entries = self.list_entries(map);
+        slot: &NodeSlot,
+    ) -> EditResult {
+        let entries = self.map_entries(map);
         let plan = self.plan_map(&entries, old, new)?;
-        let Some(last) = plan.fates.iter().rposition(|f| !matches!(f, Fate::Goes)) else {
+        let Some(last) = plan.changes.iter().rposition(|f| !matches!(f, EntryChange::Remove)) else {
             return self.replace(map, &Value::Object(new.clone()), slot);
         };
         let at = column(self.text, self.tree.span(map).start);
         self.change_entries(map, &entries, &plan, slot)?;
         let units: Vec<Range<usize>> =
             entries.iter().map(|e| e.start..self.entry_end(e.key, e.value)).collect();
-        let gone: Vec<bool> = plan.fates.iter().map(|f| matches!(f, Fate::Goes)).collect();
+        let gone: Vec<bool> = plan.changes.iter().map(|f| matches!(f, EntryChange::Remove)).collect();
         self.remove_units(&units, &gone, at, false);
         let style = self.style(map);
         let added: String =
-            plan.added.iter().map(|(key, value)| emit::entry(key, value, at, style)).collect();
+            plan.added.iter().map(|(key, value)| emit::entry_lines(key, value, at, style)).collect();
         self.insert(end_with_comments(self.text, units[last].end, at, false), added);
         Ok(())
     }
@@ -127,15 +140,15 @@ impl Editor<'_> {
     /// Changes the values of the entries that stay with another one.
     pub(super) fn change_entries(
         &mut self,
-        map: Id,
-        entries: &[Entry],
-        plan: &Plan<'_>,
-        slot: &Slot,
-    ) -> Done {
-        for (entry, fate) in entries.iter().zip(&plan.fates) {
-            if let Fate::Becomes(old, new) = fate {
+        map: NodeId,
+        entries: &[MapEntry],
+        plan: &MapPlan<'_>,
+        slot: &NodeSlot,
+    ) -> EditResult {
+        for (entry, fate) in entries.iter().zip(&plan.changes) {
+            if let EntryChange::Change(old, new) = fate {
                 let slot = self.entry_slot(map, (entry.key, entry.value), slot);
-                self.change(entry.value, old, new, slot)?;
+                self.edit_node(entry.value, old, new, slot)?;
             }
         }
         Ok(())
@@ -144,73 +157,81 @@ impl Editor<'_> {
     /// Decides what becomes of each entry.
     pub(super) fn plan_map<'v>(
         &self,
-        entries: &[Entry],
+        entries: &[MapEntry],
         old: &'v Map<String, Value>,
         new: &'v Map<String, Value>,
-    ) -> Result<Plan<'v>, Box<Failure>> {
-        let mut plan = Plan { fates: Vec::with_capacity(entries.len()), added: Vec::new() };
+    ) -> Result<MapPlan<'v>, Box<Error>> {
+        let mut plan = MapPlan { changes: Vec::with_capacity(entries.len()), added: Vec::new() };
         // What `<<` brings below each entry, and where each key stands last.
         let mut merged: BTreeMap<String, usize> = BTreeMap::new();
         let mut last: BTreeMap<&str, usize> = BTreeMap::new();
         for (i, entry) in entries.iter().enumerate() {
             match &entry.name {
                 Some(name) => _ = last.insert(name, i),
-                None => self.merged_keys(entry.value, &mut |name| _ = merged.insert(name.to_owned(), i)),
+                None => {
+                    self.visit_merged_keys(entry.value, &mut |name| _ = merged.insert(name.to_owned(), i))
+                }
             }
         }
         let over = |name: &str| merged.get(name).map(|&i| &entries[i]);
         for (i, entry) in entries.iter().enumerate() {
             let Some(name) = entry.name.as_deref() else {
-                plan.fates.push(Fate::Stays);
+                plan.changes.push(EntryChange::Keep);
                 continue;
             };
             let fate = match (old.get(name), new.get(name)) {
-                (Some(a), Some(b)) if a == b => Fate::Stays,
+                (Some(a), Some(b)) if a == b => EntryChange::Keep,
                 // Of doubled keys, the last one counts; a later `<<` wins over a key, in Kubernetes' reading.
-                (Some(_), Some(_)) if last.get(name) != Some(&i) => Fate::Stays,
+                (Some(_), Some(_)) if last.get(name) != Some(&i) => EntryChange::Keep,
                 (Some(a), Some(b)) => match over(name).filter(|m| m.start > entry.start) {
-                    Some(merge) => return Err(self.merged_over(entry.key, merge.value)),
-                    None => Fate::Becomes(a, b),
+                    Some(merge) => return Err(self.merge_override_error(entry.key, merge.value)),
+                    None => EntryChange::Change(a, b),
                 },
                 _ => match over(name) {
-                    Some(merge) => return Err(self.merged_over(entry.key, merge.value)),
+                    Some(merge) => return Err(self.merge_override_error(entry.key, merge.value)),
                     None => {
-                        self.not_needed(entry.key)?;
-                        self.not_needed(entry.value)?;
-                        Fate::Goes
+                        self.check_not_aliased(entry.key)?;
+                        self.check_not_aliased(entry.value)?;
+                        EntryChange::Remove
                     }
                 },
             };
-            plan.fates.push(fate);
+            plan.changes.push(fate);
         }
         plan.added =
             new.iter().filter(|(k, v)| !last.contains_key(k.as_str()) && old.get(*k) != Some(v)).collect();
         // What only `<<` brings cannot be taken away here.
         let lost = old.keys().find(|k| !new.contains_key(*k) && !last.contains_key(k.as_str()));
         match lost.and_then(|k| over(k)) {
-            Some(merge) => Err(self.merged_over(merge.key, merge.value)),
+            Some(merge) => Err(self.merge_override_error(merge.key, merge.value)),
             None => Ok(plan),
         }
     }
 
-    fn merged_over(&self, key: Id, merge: Id) -> Box<Failure> {
+    fn merge_override_error(&self, key: NodeId, merge: NodeId) -> Box<Error> {
         let message = "this cannot be changed here alone: `<<` brings the key as well";
-        Failure::new(Code::SharedNode, message, self.tree.span(key))
-            .and(self.tree.span(merge), "it is merged from here")
+        Error::new(Code::AliasedNode, message, self.tree.span(key))
+            .with_label(self.tree.span(merge), "it is merged from here")
             .help("write the mapping out without `<<`")
     }
 
     /// Changes a block list item by item.
-    pub(super) fn block_seq(&mut self, list: Id, old: &[Value], new: &[Value], slot: &Slot) -> Done {
-        let items: Vec<Id> = self.tree.children(list).collect();
-        let steps = align(old, new);
-        if !steps.iter().any(|s| matches!(s, Step::Keep(..))) {
+    pub(super) fn edit_block_sequence(
+        &mut self,
+        list: NodeId,
+        old: &[Value],
+        new: &[Value],
+        slot: &NodeSlot,
+    ) -> EditResult {
+        let items: Vec<NodeId> = self.tree.children(list).collect();
+        let steps = align_items(old, new);
+        if !steps.iter().any(|s| matches!(s, AlignStep::Keep(..))) {
             return self.replace(list, &Value::Array(new.to_vec()), slot);
         }
         let first = self.tree.span(list).start;
         let at = column(self.text, first);
         let mut style = self.style(list);
-        style.gap = super::style::gap(self.text, self.tree, list).unwrap_or(style.gap);
+        style.gap = super::style::dash_gap(self.text, self.tree, list).unwrap_or(style.gap);
         let mut dashes = Vec::with_capacity(items.len());
         let mut from = first;
         for &item in &items {
@@ -225,17 +246,20 @@ impl Editor<'_> {
         let (mut stayed, mut front) = (None, String::new());
         for step in steps {
             match step {
-                Step::Keep(i, j) => {
-                    let slot = Slot { head: dashes[i] + 1, around: Stands::Block(Around::Dash(at)) };
-                    self.change(items[i], &old[i], &new[j], slot)?;
+                AlignStep::Keep(i, j) => {
+                    let slot = NodeSlot {
+                        value_start: dashes[i] + 1,
+                        context: SlotContext::Block(ValueContext::Dash(at)),
+                    };
+                    self.edit_node(items[i], &old[i], &new[j], slot)?;
                     stayed = Some(i);
                 }
-                Step::Remove(i) => {
-                    self.not_needed(items[i])?;
+                AlignStep::Remove(i) => {
+                    self.check_not_aliased(items[i])?;
                     gone[i] = true;
                 }
-                Step::Insert(j) => {
-                    let text = emit::item(&new[j], at, style);
+                AlignStep::Insert(j) => {
+                    let text = emit::item_lines(&new[j], at, style);
                     match stayed {
                         None => front.push_str(&text),
                         Some(i) => self.insert(end_with_comments(self.text, units[i].end, at, true), text),
@@ -251,7 +275,7 @@ impl Editor<'_> {
     /// Puts items before the first one of a list: above its comments, or behind a dash or key it shares a line with.
     fn insert_front(&mut self, first: usize, at: usize, text: &str) {
         let Some(lines) = text.strip_prefix('\n') else { return };
-        if is_first(self.text, first) {
+        if is_first_on_line(self.text, first) {
             let start = start_with_comments(self.text, line_start(self.text, first), at);
             let range = self.whole_lines(start..start);
             if range.start < start {
@@ -270,7 +294,7 @@ impl Editor<'_> {
     /// but not those above the first one of a collection, which may speak for all of it.
     fn remove_units(&mut self, units: &[Range<usize>], gone: &[bool], at: usize, is_list: bool) {
         let mut next = 0;
-        if gone.first() == Some(&true) && !is_first(self.text, units[0].start) {
+        if gone.first() == Some(&true) && !is_first_on_line(self.text, units[0].start) {
             // The first one shares its line with a dash: what comes next moves up, or the dash stays alone.
             next = gone.iter().position(|g| !g).unwrap_or(gone.len());
             let own_end = line_end(self.text, units[next - 1].end);
@@ -323,9 +347,9 @@ impl Editor<'_> {
 
     /// Tells whether a line stands right below a block scalar that keeps the blank lines at its end.
     fn keeps_blank_lines(&self, line: usize) -> bool {
-        let ends = self.kept.get_or_init(|| {
-            let ids = 0..Id::try_from(self.tree.len()).unwrap_or(Id::MAX);
-            let keeps = |id: &Id| {
+        let ends = self.kept_blank_lines.get_or_init(|| {
+            let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
+            let keeps = |id: &NodeId| {
                 let start = self.tree.span(*id).start;
                 let header = &self.text[start..line_end(self.text, start)];
                 self.tree.node(*id).kind.is_block_scalar()
@@ -349,20 +373,20 @@ impl Editor<'_> {
 }
 
 /// Finds the `:` of a key that ends at a byte.
-pub(super) fn colon(text: &str, from: usize) -> Option<usize> {
+pub(super) fn find_colon(text: &str, from: usize) -> Option<usize> {
     let at = skip_blank(text, from);
     text[at..].starts_with(':').then_some(at)
 }
 
 /// What becomes of an entry.
-pub(super) enum Fate<'v> {
-    Stays,
-    Goes,
-    Becomes(&'v Value, &'v Value),
+pub(super) enum EntryChange<'v> {
+    Keep,
+    Remove,
+    Change(&'v Value, &'v Value),
 }
 
 /// What becomes of a mapping.
-pub(super) struct Plan<'v> {
-    pub(super) fates: Vec<Fate<'v>>,
+pub(super) struct MapPlan<'v> {
+    pub(super) changes: Vec<EntryChange<'v>>,
     pub(super) added: Vec<(&'v String, &'v Value)>,
 }

@@ -26,14 +26,14 @@ pub(super) fn column(text: &str, at: usize) -> usize {
 }
 
 /// Tells whether only blanks stand before a byte in its line.
-pub(super) fn is_first(text: &str, at: usize) -> bool {
+pub(super) fn is_first_on_line(text: &str, at: usize) -> bool {
     // Lines can be as long as a file: only the blanks are looked at.
     let before = text[..at].trim_end_matches([' ', '\t']);
     before.is_empty() || before.ends_with('\n') || before == "\u{feff}"
 }
 
 /// Tells whether only blanks and a comment follow a byte in its line.
-pub(super) fn is_last(text: &str, at: usize) -> bool {
+pub(super) fn is_last_on_line(text: &str, at: usize) -> bool {
     let rest = text[at..].trim_start_matches([' ', '\t']);
     rest.is_empty() || rest.starts_with(['\n', '\r', '#'])
 }
@@ -64,7 +64,7 @@ pub(super) fn end_with_comments(text: &str, end: usize, column: usize, is_list: 
         let line = &text[at..line_end(text, at)];
         let content = line.trim_start_matches([' ', '\t']);
         let here = line.len() - content.len();
-        let is_item = is_list && here == column && (in_item || is_commented_item(content));
+        let is_item = is_list && here == column && (in_item || is_commented_out_item(content));
         if content.is_empty() {
             in_item = false;
         } else if content.starts_with('#') && (here > column || is_item) {
@@ -78,7 +78,7 @@ pub(super) fn end_with_comments(text: &str, end: usize, column: usize, is_list: 
     last
 }
 
-fn is_commented_item(comment: &str) -> bool {
+fn is_commented_out_item(comment: &str) -> bool {
     comment.trim_start_matches('#').trim_start_matches(' ').starts_with("- ")
 }
 

@@ -1,44 +1,44 @@
 //! A value put in the place of another one, whatever the two are.
 
-use super::lines::{column, end_with_comments, is_first, line_end, line_start, next_line};
-use super::{Done, Editor, Slot, Stands};
-use crate::yaml::emit::{self, Around, Flow, Parts, Style};
-use crate::yaml::scalar::Tag;
-use crate::yaml::tree::{Id, Kind};
+use super::lines::{column, end_with_comments, is_first_on_line, line_end, line_start, next_line};
+use super::{EditResult, NodeEditor, NodeSlot, SlotContext};
+use crate::yaml::emit::{self, BlockStyle, FlowStyle, ValueContext, ValueText};
+use crate::yaml::scalar::ScalarTag;
+use crate::yaml::tree::{NodeId, NodeKind};
 use serde_json::Value;
 
-impl Editor<'_> {
+impl NodeEditor<'_> {
     /// Puts a value in the place of a node, in the node's style as far as that goes.
-    pub(super) fn replace(&mut self, id: Id, new: &Value, slot: &Slot) -> Done {
-        self.not_needed(id)?;
-        match &slot.around {
-            Stands::Flow(flow) => self.replace_in_flow(id, new, flow, slot.head),
-            Stands::Block(around) => self.replace_in_block(id, new, *around, slot.head),
+    pub(super) fn replace(&mut self, id: NodeId, new: &Value, slot: &NodeSlot) -> EditResult {
+        self.check_not_aliased(id)?;
+        match &slot.context {
+            SlotContext::Flow(flow) => self.replace_in_flow(id, new, flow, slot.value_start),
+            SlotContext::Block(around) => self.replace_in_block(id, new, *around, slot.value_start),
         }
         Ok(())
     }
 
     /// Returns the first byte that a replacement takes away: a tag that does not fit the new value goes too.
-    fn taken_from(&self, id: Id, new: &Value) -> usize {
+    fn replaced_start(&self, id: NodeId, new: &Value) -> usize {
         let is_scalar = self.tree.node(id).next == id + 1 && !is_collection(self.tree.node(id).kind);
         let fits = match self.tree.tag(id) {
             None => true,
-            Some(Tag::Str | Tag::Other | Tag::NonSpecific) if is_scalar => new.is_string(),
+            Some(ScalarTag::Str | ScalarTag::Other | ScalarTag::NonSpecific) if is_scalar => new.is_string(),
             Some(_) => !is_scalar && (new.is_array() || new.is_object()),
         };
         if fits { self.tree.span(id).start } else { self.tree.full_start(id) }
     }
 
-    fn replace_in_flow(&mut self, id: Id, new: &Value, flow: &Flow, head: usize) {
+    fn replace_in_flow(&mut self, id: NodeId, new: &Value, flow: &FlowStyle, head: usize) {
         let span = self.tree.span(id);
         // Text on one line needs no indentation, and its line may be as long as a file.
         let line = if flow.unit.is_some() { line_start(self.text, span.start) } else { span.start };
         let indent = &self.text[line..];
         let indent = &indent[..indent.len() - indent.trim_start_matches([' ', '\t']).len()];
-        let from = self.taken_from(id, new);
+        let from = self.replaced_start(id, new);
         let text = match new {
-            Value::String(s) if !flow.json => self.same_quotes(id, s, true),
-            _ => emit::flow_below(new, flow, indent),
+            Value::String(s) if !flow.json => self.keep_quotes(id, s, true),
+            _ => emit::indented_flow(new, flow, indent),
         };
         if from < span.end {
             self.splice(from..span.end, text);
@@ -50,40 +50,40 @@ impl Editor<'_> {
     }
 
     /// Returns a string on one line, in the quotes that a node has.
-    fn same_quotes(&self, id: Id, text: &str, in_flow: bool) -> String {
+    fn keep_quotes(&self, id: NodeId, text: &str, in_flow: bool) -> String {
         match self.tree.node(id).kind {
-            Kind::Single => emit::single_quoted(text).unwrap_or_else(|| emit::quoted(text)),
-            Kind::Double => emit::quoted(text),
-            _ => emit::string(text, in_flow, false),
+            NodeKind::SingleQuoted => emit::single_quoted(text).unwrap_or_else(|| emit::quoted(text)),
+            NodeKind::DoubleQuoted => emit::quoted(text),
+            _ => emit::scalar_text(text, in_flow, false),
         }
     }
 
-    fn replace_in_block(&mut self, id: Id, new: &Value, around: Around, head: usize) {
+    fn replace_in_block(&mut self, id: NodeId, new: &Value, around: ValueContext, head: usize) {
         let kind = self.tree.node(id).kind;
         let span = self.tree.span(id);
-        let from = self.taken_from(id, new);
+        let from = self.replaced_start(id, new);
         let on_own_lines = is_block_collection(kind) && line_start(self.text, span.start) > head;
         let mut style = self.style_for(id, new, around, from);
-        style.literal = !self.comments_come(head, span.clone(), around, on_own_lines);
-        let mut parts = emit::parts(new, around, style);
+        style.literal = !self.has_comments_below(head, span.clone(), around, on_own_lines);
+        let mut parts = emit::block_text(new, around, style);
         if let Value::String(text) = new
             && parts.below.is_empty()
         {
-            parts.inline = self.same_quotes(id, text, false);
+            parts.inline = self.keep_quotes(id, text, false);
         }
         // Behind `- ` a collection starts on the same line, if nothing else is there.
         let has_props = from > self.tree.full_start(id);
         let commented = !is_block_collection(kind)
             && !self.text[span.end..line_end(self.text, span.end)].trim().is_empty();
-        if let Around::Dash(at) = around
+        if let ValueContext::Dash(at) = around
             && is_nonempty_collection(new)
             && (has_props || on_own_lines || commented)
         {
-            let below = Style { step: style.gap, dashes: style.gap, ..style };
-            parts = emit::parts(new, Around::Key(at), below);
+            let below = BlockStyle { step: style.gap, dashes: style.gap, ..style };
+            parts = emit::block_text(new, ValueContext::Key(at), below);
         }
         if from == span.end {
-            self.fill(span.end, head, around, parts);
+            self.insert_value(span.end, head, around, parts);
         } else if on_own_lines {
             self.replace_lines(span, from, head, parts);
         } else if kind.is_block_scalar() {
@@ -94,31 +94,35 @@ impl Editor<'_> {
     }
 
     /// Tells whether comments stand where the lines of a block scalar would come, or right below.
-    fn comments_come(
+    fn has_comments_below(
         &self,
         head: usize,
         span: std::ops::Range<usize>,
-        around: Around,
+        around: ValueContext,
         on_own_lines: bool,
     ) -> bool {
         let column = match around {
-            Around::Root => return true,
-            Around::Key(column) | Around::Dash(column) => column,
+            ValueContext::Root => return true,
+            ValueContext::Key(column) | ValueContext::Dash(column) => column,
         };
         let between = on_own_lines && next_line(self.text, head) != line_start(self.text, span.start);
         between || end_with_comments(self.text, span.end, column, false) != line_end(self.text, span.end)
     }
 
     /// Returns the layout for a value in the place of a node: at the node's own column, where both are of a kind.
-    fn style_for(&self, id: Id, new: &Value, around: Around, from: usize) -> Style {
+    fn style_for(&self, id: NodeId, new: &Value, around: ValueContext, from: usize) -> BlockStyle {
         let mut style = self.style(id);
         let own = column(self.text, self.tree.span(id).start);
         match (around, self.tree.node(id).kind, new) {
-            (Around::Key(key), Kind::BlockMap, Value::Object(_)) if own > key => style.step = own - key,
-            (Around::Key(key), Kind::BlockSeq, Value::Array(_)) if own >= key => style.dashes = own - key,
+            (ValueContext::Key(key), NodeKind::BlockMapping, Value::Object(_)) if own > key => {
+                style.step = own - key
+            }
+            (ValueContext::Key(key), NodeKind::BlockSequence, Value::Array(_)) if own >= key => {
+                style.dashes = own - key
+            }
             // What shares the line of the dash starts where the node did.
-            (Around::Dash(_), ..) if from == self.tree.span(id).end => style.gap = 2,
-            (Around::Dash(dash), ..) if column(self.text, from) > dash + 1 => {
+            (ValueContext::Dash(_), ..) if from == self.tree.span(id).end => style.gap = 2,
+            (ValueContext::Dash(dash), ..) if column(self.text, from) > dash + 1 => {
                 style.gap = column(self.text, from) - dash;
             }
             _ => {}
@@ -127,9 +131,9 @@ impl Editor<'_> {
     }
 
     /// Puts a value where nothing is written.
-    fn fill(&mut self, at: usize, head: usize, around: Around, parts: Parts) {
+    fn insert_value(&mut self, at: usize, head: usize, around: ValueContext, parts: ValueText) {
         let space = if parts.inline.is_empty() { "" } else { " " };
-        if let Around::Key(column) = around
+        if let ValueContext::Key(column) = around
             && !self.text[..head].ends_with(':')
         {
             // A `? key` without its `:`.
@@ -145,9 +149,9 @@ impl Editor<'_> {
     }
 
     /// Replaces a block collection that stands on lines of its own.
-    fn replace_lines(&mut self, span: std::ops::Range<usize>, from: usize, head: usize, parts: Parts) {
+    fn replace_lines(&mut self, span: std::ops::Range<usize>, from: usize, head: usize, parts: ValueText) {
         let lines = line_start(self.text, span.start)..line_end(self.text, span.end);
-        let behind = self.props_end(span.start, head);
+        let behind = self.properties_end(span.start, head);
         let behind = if from < span.start {
             // A tag that does not fit goes.
             self.splice(head..behind, "");
@@ -169,7 +173,7 @@ impl Editor<'_> {
     }
 
     /// Returns where the anchor and tag end that stand between a key or dash and a collection.
-    fn props_end(&self, start: usize, head: usize) -> usize {
+    fn properties_end(&self, start: usize, head: usize) -> usize {
         let line = &self.text[head..line_end(self.text, head).min(start)];
         let comment =
             if line.starts_with('#') { Some(0) } else { line.find(" #").or_else(|| line.find("\t#")) };
@@ -177,7 +181,7 @@ impl Editor<'_> {
     }
 
     /// Replaces a block scalar: its header where it stands, and the lines of its content.
-    fn replace_block_scalar(&mut self, range: std::ops::Range<usize>, parts: Parts) {
+    fn replace_block_scalar(&mut self, range: std::ops::Range<usize>, parts: ValueText) {
         let header =
             self.text[range.start..range.end].find(['|', '>']).map_or(range.start, |i| range.start + i);
         let header_line = line_end(self.text, header);
@@ -192,12 +196,12 @@ impl Editor<'_> {
     }
 
     /// Replaces what starts on the line of its key or dash, or a scalar or flow collection on its own line.
-    fn replace_inline(&mut self, range: std::ops::Range<usize>, head: usize, parts: Parts) {
+    fn replace_inline(&mut self, range: std::ops::Range<usize>, head: usize, parts: ValueText) {
         let end = line_end(self.text, range.end);
         if !parts.inline.is_empty() {
             self.splice(range, parts.inline);
         } else if line_start(self.text, range.start) > head
-            && is_first(self.text, range.start)
+            && is_first_on_line(self.text, range.start)
             && self.text[range.end..end].trim().is_empty()
         {
             let lines = self.whole_lines(line_start(self.text, range.start)..end);
@@ -215,12 +219,12 @@ impl Editor<'_> {
     }
 }
 
-fn is_collection(kind: Kind) -> bool {
-    kind.is_map() || kind.is_seq()
+fn is_collection(kind: NodeKind) -> bool {
+    kind.is_mapping() || kind.is_sequence()
 }
 
-fn is_block_collection(kind: Kind) -> bool {
-    matches!(kind, Kind::BlockMap | Kind::BlockSeq)
+fn is_block_collection(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::BlockMapping | NodeKind::BlockSequence)
 }
 
 fn is_nonempty_collection(value: &Value) -> bool {

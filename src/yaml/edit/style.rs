@@ -1,28 +1,29 @@
 //! How is a document written? What is added follows it.
 
-use super::lines::{column, is_first, line_start};
-use crate::yaml::emit::{Flow, Style};
-use crate::yaml::tree::{Id, Kind, Tree};
+use super::lines::{column, is_first_on_line, line_start};
+use crate::yaml::emit::{BlockStyle, FlowStyle};
+use crate::yaml::tree::{NodeId, NodeKind, SyntaxTree};
 
 /// Nodes that are looked at for a style.
-const LOOK: usize = 2000;
+const MAX_SAMPLED_NODES: usize = 2000;
 
 /// What has been seen of a document's block style.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Seen {
+pub(super) struct ObservedStyle {
     step: Option<usize>,
     dashes: Option<usize>,
     gap: Option<usize>,
 }
 
-impl Seen {
+impl ObservedStyle {
     /// Looks at the first nodes of a document, until all is known.
-    pub(super) fn of_document(text: &str, tree: &Tree) -> Self {
+    pub(super) fn from_document(text: &str, tree: &SyntaxTree) -> Self {
         let mut seen = Self::default();
         let mut looks = 0;
-        for id in 0..Id::try_from(tree.len().min(LOOK)).unwrap_or(0) {
-            looks += seen.look(text, tree, id);
-            if looks > LOOK || seen.step.is_some() && seen.dashes.is_some() && seen.gap.is_some() {
+        for id in 0..NodeId::try_from(tree.len().min(MAX_SAMPLED_NODES)).unwrap_or(0) {
+            looks += seen.sample_node(text, tree, id);
+            if looks > MAX_SAMPLED_NODES || seen.step.is_some() && seen.dashes.is_some() && seen.gap.is_some()
+            {
                 break;
             }
         }
@@ -30,44 +31,44 @@ impl Seen {
     }
 
     /// Returns the layout at a node: its own where it shows one, else the document's, else two columns each.
-    pub(super) fn near(self, text: &str, tree: &Tree, id: Id) -> Style {
+    pub(super) fn at_node(self, text: &str, tree: &SyntaxTree, id: NodeId) -> BlockStyle {
         let mut own = Self::default();
-        own.look(text, tree, id);
+        own.sample_node(text, tree, id);
         let step = own.step.or(self.step).unwrap_or(2);
         let dashes = own.dashes.or(self.dashes).unwrap_or(step);
-        Style { step, dashes, gap: own.gap.or(self.gap).unwrap_or(2), literal: true }
+        BlockStyle { step, dashes, gap: own.gap.or(self.gap).unwrap_or(2), literal: true }
     }
 
     /// Looks at one node and its children; returns how many there were.
-    fn look(&mut self, text: &str, tree: &Tree, id: Id) -> usize {
+    fn sample_node(&mut self, text: &str, tree: &SyntaxTree, id: NodeId) -> usize {
         let node = tree.node(id);
         match node.kind {
-            Kind::BlockMap => {
+            NodeKind::BlockMapping => {
                 let own = column(text, node.start as usize);
-                let entries = tree.entries(id).take(LOOK);
-                entries.map(|(_, value)| self.look_at_value(text, tree, value, own)).count()
+                let entries = tree.entries(id).take(MAX_SAMPLED_NODES);
+                entries.map(|(_, value)| self.sample_value(text, tree, value, own)).count()
             }
-            Kind::BlockSeq => {
-                self.gap = self.gap.or_else(|| gap(text, tree, id));
+            NodeKind::BlockSequence => {
+                self.gap = self.gap.or_else(|| dash_gap(text, tree, id));
                 1
             }
             _ => 1,
         }
     }
 
-    fn look_at_value(&mut self, text: &str, tree: &Tree, value: Id, own: usize) {
+    fn sample_value(&mut self, text: &str, tree: &SyntaxTree, value: NodeId, own: usize) {
         let node = tree.node(value);
         let offset = || column(text, node.start as usize).checked_sub(own);
         match node.kind {
-            Kind::BlockMap if self.step.is_none() => self.step = offset().filter(|&o| o > 0),
-            Kind::BlockSeq if self.dashes.is_none() => self.dashes = offset(),
+            NodeKind::BlockMapping if self.step.is_none() => self.step = offset().filter(|&o| o > 0),
+            NodeKind::BlockSequence if self.dashes.is_none() => self.dashes = offset(),
             _ => {}
         }
     }
 }
 
 /// Returns the columns from a list's dashes to its items.
-pub(super) fn gap(text: &str, tree: &Tree, list: Id) -> Option<usize> {
+pub(super) fn dash_gap(text: &str, tree: &SyntaxTree, list: NodeId) -> Option<usize> {
     let dash = column(text, tree.node(list).start as usize);
     let line = line_start(text, tree.node(list).start as usize);
     let mut gaps = tree.children(list).take(16).filter_map(|item| {
@@ -76,52 +77,54 @@ pub(super) fn gap(text: &str, tree: &Tree, list: Id) -> Option<usize> {
             && text[line_start(text, start)..start].trim_start_matches(' ').starts_with('-');
         column(text, start)
             .checked_sub(dash)
-            .filter(|&g| same_line && g > 1 && tree.node(item).kind == Kind::BlockMap)
+            .filter(|&g| same_line && g > 1 && tree.node(item).kind == NodeKind::BlockMapping)
     });
     gaps.next()
 }
 
 /// Tells whether a flow collection is written as JSON: its first key or string is in double quotes.
-pub(super) fn is_json(text: &str, tree: &Tree, id: Id) -> bool {
+pub(super) fn is_json(text: &str, tree: &SyntaxTree, id: NodeId) -> bool {
     let end = tree.node(id).next;
     let first = (id + 1..end).find(|&n| {
         let kind = tree.node(n).kind;
-        !matches!(kind, Kind::FlowMap | Kind::FlowSeq) && !tree.span(n).is_empty()
+        !matches!(kind, NodeKind::FlowMapping | NodeKind::FlowSequence) && !tree.span(n).is_empty()
     });
     match first {
-        Some(leaf) => tree.node(leaf).kind == Kind::Double,
+        Some(leaf) => tree.node(leaf).kind == NodeKind::DoubleQuoted,
         None => id == 0 && text.trim_start().starts_with(['{', '[']),
     }
 }
 
 /// Returns how a flow collection is written.
-pub(super) fn flow(text: &str, tree: &Tree, id: Id) -> Flow {
+pub(super) fn flow_style(text: &str, tree: &SyntaxTree, id: NodeId) -> FlowStyle {
     if !is_json(text, tree, id) {
-        return Flow::YAML;
+        return FlowStyle::YAML;
     }
     let entry = (id..tree.node(id).next)
-        .take(LOOK)
-        .find_map(|n| if tree.node(n).kind == Kind::FlowMap { tree.entries(n).next() } else { None });
+        .take(MAX_SAMPLED_NODES)
+        .find_map(|n| if tree.node(n).kind == NodeKind::FlowMapping { tree.entries(n).next() } else { None });
     let tight =
         entry.is_some_and(|(key, value)| text[tree.span(key).end..tree.full_start(value)].ends_with(':'));
-    Flow {
+    FlowStyle {
         json: true,
         colon: if tight { ":" } else { ": " },
         comma: if tight { "," } else { ", " },
-        unit: unit(text, tree, id),
+        unit: flow_indent(text, tree, id),
     }
 }
 
 /// Returns the indentation of one level, where items stand on lines of their own.
-fn unit(text: &str, tree: &Tree, id: Id) -> Option<String> {
+fn flow_indent(text: &str, tree: &SyntaxTree, id: NodeId) -> Option<String> {
     let indent = |at: usize| {
         let line = &text[line_start(text, at)..at];
         &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
     };
-    (id..tree.node(id).next).take(LOOK).find_map(|n| {
+    (id..tree.node(id).next).take(MAX_SAMPLED_NODES).find_map(|n| {
         let first = tree.children(n).next()?;
         let (open, start) = (tree.span(n).start, tree.full_start(first));
-        if !matches!(tree.node(n).kind, Kind::FlowMap | Kind::FlowSeq) || !is_first(text, start) {
+        if !matches!(tree.node(n).kind, NodeKind::FlowMapping | NodeKind::FlowSequence)
+            || !is_first_on_line(text, start)
+        {
             return None;
         }
         indent(start).strip_prefix(indent(open)).filter(|u| !u.is_empty()).map(str::to_owned)

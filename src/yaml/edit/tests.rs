@@ -1,16 +1,17 @@
 //! Tests of edits, by example: what changes, and that the rest does not.
 
-use crate::diag::Code;
-use crate::yaml::{Document, Path};
+use crate::diagnostics::Code;
+use crate::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
 
 fn edit(text: &str, at: &str, new: Value) -> Result<String, (Code, Vec<usize>)> {
     let document = Document::read(&"f.yaml".into(), 0, 1, text).unwrap();
-    let path = at.split('.').filter(|s| !s.is_empty()).fold(Path::root(), |p, s| match s.parse::<usize>() {
-        Ok(n) => p.then(n),
-        Err(_) => p.then(s),
-    });
-    document.rewrite(&path, &new).map_err(|d| (d.code, d.labels.iter().map(|l| l.line).collect()))
+    let path =
+        at.split('.').filter(|s| !s.is_empty()).fold(FieldPath::root(), |p, s| match s.parse::<usize>() {
+            Ok(n) => p.child(n),
+            Err(_) => p.child(s),
+        });
+    document.rewrite(&path, &new).map_err(|d| (d.code, d.spans.iter().map(|l| l.line).collect()))
 }
 
 #[track_caller]
@@ -234,8 +235,8 @@ fn aliases_are_expanded_where_that_changes_nothing_else() {
         "x: &x\n- name: a\nu: # c\n- name: a\n- name: b\nz: 1\n",
     );
     check(text, "u.0.name", json!("b"), "x: &x\n- name: a\nu: # c\n- name: b\nz: 1\n");
-    assert_eq!(edit(text, "x.0.name", json!("b")), Err((Code::SharedNode, vec![1, 3])));
-    assert_eq!(edit(text, "", json!({"u": [{"name": "a"}], "z": 1})), Err((Code::SharedNode, vec![1, 3])));
+    assert_eq!(edit(text, "x.0.name", json!("b")), Err((Code::AliasedNode, vec![1, 3])));
+    assert_eq!(edit(text, "", json!({"u": [{"name": "a"}], "z": 1})), Err((Code::AliasedNode, vec![1, 3])));
     check(text, "", json!({"x": [{"name": "a"}], "z": 1}), "x: &x\n- name: a\nz: 1\n");
     check("a: [&x b, *x ]\n", "a.1", json!({"c": 1}), "a: [&x b, {c: 1} ]\n");
     check("- &x a\n- *x\n", "1", json!({"b": 1, "c": 2}), "- &x a\n- b: 1\n  c: 2\n");
@@ -246,10 +247,10 @@ fn keys_from_a_merge_are_written_out() {
     let text = "b: &b {p: 1, q: {r: 1}}\nm:\n  <<: *b\n  s: 1\n";
     check(text, "m.q.r", json!(2), "b: &b {p: 1, q: {r: 1}}\nm:\n  <<: *b\n  s: 1\n  q:\n    r: 2\n");
     check(text, "m.s", json!(2), "b: &b {p: 1, q: {r: 1}}\nm:\n  <<: *b\n  s: 2\n");
-    assert_eq!(edit(text, "m", json!({"p": 1, "s": 1})), Err((Code::SharedNode, vec![3, 3])));
+    assert_eq!(edit(text, "m", json!({"p": 1, "s": 1})), Err((Code::AliasedNode, vec![3, 3])));
     assert_eq!(
         edit("b: &b {p: 1}\nm:\n  p: 2\n  <<: *b\n", "m.p", json!(3)),
-        Err((Code::SharedNode, vec![3, 4]))
+        Err((Code::AliasedNode, vec![3, 4]))
     );
 }
 
@@ -310,7 +311,7 @@ fn the_same_value_changes_nothing() {
         "a: *b\n".replace("*b", "x").as_str(),
     ] {
         let document = Document::read(&"f".into(), 0, 1, text).unwrap();
-        assert_eq!(document.rewrite(&Path::root(), document.value()).as_deref(), Ok(text));
+        assert_eq!(document.rewrite(&FieldPath::root(), document.value()).as_deref(), Ok(text));
     }
     assert_eq!(edit("a: 1.0\n", "a", json!(1.0)), Ok("a: 1.0\n".to_owned()));
     assert!(edit("a: 1\rb: 2\r", "a", json!(2)).is_err());

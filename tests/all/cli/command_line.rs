@@ -164,7 +164,7 @@ fn another_programs_file_is_not_overwritten() {
     fs::remove_dir_all(folder.path("rendered")).unwrap();
 
     folder.put("rendered/web.yaml", "written: by hand\n");
-    folder.run("render --out rendered").is_refusal(1, "file-not-ours");
+    folder.run("render --out rendered").is_refusal(1, "unmanaged-file");
     assert_eq!(folder.text("rendered/web.yaml"), "written: by hand\n");
     assert!(!folder.path("rendered/shop").join("cart.yaml").exists(), "all or nothing");
 }
@@ -186,7 +186,7 @@ fn nothing_is_written_through_a_link() {
     let outside = Folder::new();
     fs::create_dir(folder.path("rendered")).unwrap();
     std::os::unix::fs::symlink(outside.path("."), folder.path("rendered/shop")).unwrap();
-    folder.run("render --out rendered").is_refusal(1, "link-outside");
+    folder.run("render --out rendered").is_refusal(1, "symlink-outside");
     assert_eq!(fs::read_dir(outside.path(".")).unwrap().count(), 0);
 }
 
@@ -225,7 +225,7 @@ fn a_difference_is_exit_code_1_and_shown() {
     let folder = repository();
     folder.run("render --out rendered").is_done();
     folder.put("sets/log.yaml", SET.replace("1.4.2", "1.5.0"));
-    let check = folder.run("render --check --format short");
+    let check = folder.run("render --check --message-format short");
     assert_eq!(check.code, Some(1));
     assert!(check.err.contains("rendered/shop/cart.yaml:10:1: warning[not-up-to-date]"), "{check:?}");
     let diff = folder.run("render --check --diff");
@@ -261,7 +261,7 @@ fn links_are_not_followed() {
     let answer = folder.run("render");
     answer.is_done();
     assert!(
-        answer.err.contains("link-skipped") && answer.out.matches("name: web").count() == 1,
+        answer.err.contains("symlink-skipped") && answer.out.matches("name: web").count() == 1,
         "{answer:?}"
     );
     link(&outside.path("secret.yaml"), "apps/shadow.yaml");
@@ -340,7 +340,7 @@ fn a_sidecar_set_of_a_wrong_shape_is_an_error_with_its_place() {
         (format!("- {}", SET.replace('\n', "\n  ")), "no-sidecarset"),
     ] {
         folder.put("set.yaml", &text);
-        folder.run("render --sidecarsets set.yaml web.yaml --format short").is_refusal(1, place);
+        folder.run("render --sidecarsets set.yaml web.yaml --message-format short").is_refusal(1, place);
         let json = folder.run("validate -o json set.yaml");
         assert!(json.code == Some(1) && json.out.contains("\"severity\": \"error\""), "{json:?}");
     }
@@ -393,7 +393,7 @@ fn a_list_is_rendered_item_by_item() {
 fn messages_have_forms_for_programs() {
     let folder = Folder::new();
     folder.put("set.yaml", SET.replace("name: logtail", "name: Log_Tail"));
-    let github = folder.run("validate set.yaml --format github");
+    let github = folder.run("validate set.yaml --message-format github");
     assert!(github.err.starts_with("::error file=set.yaml,line=7,col=11,"), "{github:?}");
     let sarif = folder.run("validate set.yaml -o sarif");
     let log: serde_json::Value = serde_json::from_str(&sarif.out).unwrap();

@@ -100,7 +100,7 @@ const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsourc
 fn ledgers_on_the_live_branch_count() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    put(&repo, "pillion.yaml", &format!("{PILLION}git: {{source: main, live: env/prod}}\n"));
+    put(&repo, "pillion.yaml", &format!("{PILLION}git: {{source: main, deploy: env/prod}}\n"));
     put(&repo, "apps/web.yaml", &deployment("web", 2));
     put(&repo, "sidecars/log.yaml", SET);
     commit(&repo, "one");

@@ -62,7 +62,7 @@ fn several_batches_are_several_commits_and_one_push() {
     let base = origin.git(&["rev-parse", "main"]);
     let dry = clone.pillion(&["promote", "log", "--full", "--dry-run"]);
     assert!(
-        dry.contains("would release log: batch 4/4") && dry.contains("would release log: close"),
+        dry.contains("would release log: batch 4/4") && dry.contains("would release log: complete"),
         "{dry}"
     );
     assert_eq!(origin.git(&["rev-parse", "main"]), base);
@@ -76,7 +76,7 @@ fn several_batches_are_several_commits_and_one_push() {
     assert_eq!(numbers.split_whitespace().collect::<Vec<_>>(), ["1/4", "2/4", "3/4"]);
     let before = origin.git(&["rev-parse", "main"]);
     let said = clone.pillion(&["promote", "log", "--full"]);
-    assert!(said.contains("log: close, logtail 1.5.0 is released\npushed to origin/main\n"), "{said}");
+    assert!(said.contains("log: complete, logtail 1.5.0 is released\npushed to origin/main\n"), "{said}");
     assert_eq!(origin.git(&["rev-list", "--count", &format!("{before}..main")]), "2");
     let everybody = origin.git(&[
         "log",
@@ -161,7 +161,7 @@ fn nothing_is_released_over_what_somebody_has_done_by_hand() {
     let web = String::from_utf8(repo.show("main:rendered/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", web.replace("web:", "evil:")).commit("an edit of what is rendered");
     repo.git(&["branch", "-f", "main", "HEAD"]);
-    refused(&repo, &["log"], "live-not-rendered");
+    refused(&repo, &["log"], "deploy-branch-not-rendered");
     let third = World::new();
     let repo = half_way(&third);
     edit(&repo, "pillion.yaml", "sources: [apps]", "sources: [apps/data]");
@@ -177,5 +177,5 @@ fn the_commits_can_be_left_here() {
     assert!(said.ends_with("next: `git branch --force main refs/pillion/outbox` releases it\n"), "{said}");
     assert_eq!(head(&repo), before);
     assert_eq!(repo.git(&["rev-list", "--count", "main..refs/pillion/outbox"]), "2");
-    assert_eq!(trailer(&repo, "Pillion-Action"), "Open");
+    assert_eq!(trailer(&repo, "Pillion-Action"), "Start");
 }

@@ -1,6 +1,6 @@
 //! Checks that every diagnostic code has a case under golden/ that shows its output.
 
-use pillion::diag::Code;
+use pillion::diagnostics::Code;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::support::git_fixtures::World;
 use crate::support::rollout_fixtures::{example, newer, released};
-use pillion::diag::plain::is_hidden;
+use pillion::diagnostics::escape::is_hidden;
 use std::process::Output;
 
 /// What a file or a workload might be called.
@@ -31,7 +31,7 @@ fn names_of_files_are_text() {
         repo.put(&format!("sidecars/{name}.yaml"), set);
         for format in ["human", "short"] {
             for verb in ["render", "validate", "plan", "explain", "doctor"] {
-                let text = texts(&repo.try_pillion(&["--format", format, verb]));
+                let text = texts(&repo.try_pillion(&["--message-format", format, verb]));
                 is_plain(&text);
                 let names_it = text.contains(shown) || ["explain", "doctor"].contains(&verb);
                 assert!(names_it, "{verb}: {text}");

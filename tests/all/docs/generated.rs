@@ -12,23 +12,23 @@ fn check(name: &str, made: &str) {
     assert!(
         written == made,
         "docs/{name} is not what the code makes: run the tests with UPDATE_GOLDEN=1\n{}",
-        pillion::write::unified(name, &written, made)
+        pillion::write::unified_diff(name, &written, made)
     );
 }
 
 #[test]
 fn codes() {
-    check("codes.md", &pillion::diag::reference());
+    check("codes.md", &pillion::diagnostics::code_reference());
 }
 
 #[test]
 fn reference() {
-    check("reference.md", &pillion::cli::reference());
+    check("reference.md", &pillion::cli::cli_reference());
 }
 
 #[test]
 fn schema() {
-    let mut text = serde_json::to_string_pretty(&pillion::model::repository::json_schema()).unwrap();
+    let mut text = serde_json::to_string_pretty(&pillion::model::config::json_schema()).unwrap();
     text.push('\n');
     check("pillion.schema.json", &text);
 }
@@ -37,10 +37,10 @@ fn schema() {
 fn support_lists_every_kind_with_its_places() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/support.md");
     let page = fs::read_to_string(path).unwrap();
-    for kind in pillion::model::workload::Kinds::default().all().filter(|k| !k.is_pod()) {
+    for kind in pillion::model::workload::WorkloadKinds::default().iter().filter(|k| !k.is_pod()) {
         let group = if kind.group.is_empty() { "core" } else { &kind.group };
-        let templates: Vec<String> = kind.templates.iter().map(|t| format!("`{t}`")).collect();
-        let replicas = kind.replicas.as_ref().map_or_else(|| "-".to_owned(), |r| format!("`{r}`"));
+        let templates: Vec<String> = kind.template_paths.iter().map(|t| format!("`{t}`")).collect();
+        let replicas = kind.replicas_path.as_ref().map_or_else(|| "-".to_owned(), |r| format!("`{r}`"));
         let row = format!("| {group} | {} | {} | {replicas} |\n", kind.kind, templates.join(", "));
         assert!(page.contains(&row), "docs/support.md lacks the row {row}");
     }

@@ -1,7 +1,7 @@
 //! Bodies of the fuzz targets for manifests and SidecarSets. A panic is a finding.
 
-use pillion::model::sidecar_set::{Mode, Surroundings, conflicts, decode_for, repair, validate};
-use pillion::yaml::{Document, Part, Path, split};
+use pillion::model::sidecar_set::{DecodeMode, ValidationContext, conflicts, decode_for, repair, validate};
+use pillion::yaml::{Document, EntryPart, FieldPath, split_documents};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) fn read_edit_write(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let file: Arc<str> = "fuzz.yaml".into();
-    let (pieces, _) = split(&file, text);
+    let (pieces, _) = split_documents(&file, text);
     let together: String = pieces.iter().map(|p| &text[p.span.clone()]).collect();
     assert_eq!(together, text, "the pieces of a file are the file");
     for (index, piece) in pieces.iter().enumerate() {
@@ -26,14 +26,14 @@ pub(crate) fn decode_sidecar_set(data: &[u8]) {
     for text in [Some(text), repaired.as_deref()].into_iter().flatten() {
         let Ok(document) = Document::read(&"fuzz.yaml".into(), 0, 1, text) else { continue };
         let document = Arc::new(document);
-        for mode in [Mode::Render, Mode::Validate] {
-            let (set, found) = decode_for(mode, &document, &Path::root());
+        for mode in [DecodeMode::Render, DecodeMode::Validate] {
+            let (set, found) = decode_for(mode, &document, &FieldPath::root());
             assert!(
-                set.is_some() || found.iter().any(pillion::diag::Diagnostic::is_error),
+                set.is_some() || found.iter().any(pillion::diagnostics::Diagnostic::is_error),
                 "no set and no error"
             );
             if let Some(set) = set.map(Arc::new) {
-                validate(&set, Surroundings { old: Some(&set), ..Surroundings::default() });
+                validate(&set, ValidationContext { old: Some(&set), ..ValidationContext::default() });
                 conflicts(&[set.clone(), set]);
             }
         }
@@ -41,42 +41,42 @@ pub(crate) fn decode_sidecar_set(data: &[u8]) {
 }
 
 fn edit(document: &Document, data: &[u8]) {
-    assert_eq!(document.rewrite(&Path::root(), document.value()).as_deref(), Ok(document.text()));
+    assert_eq!(document.rewrite(&FieldPath::root(), document.value()).as_deref(), Ok(document.text()));
     let mut paths = Vec::new();
-    collect(document.value(), &Path::root(), &mut paths);
+    collect(document.value(), &FieldPath::root(), &mut paths);
     for path in paths.iter().take(20) {
-        document.label(path, Part::Key, "");
-        document.label(path, Part::Value, "");
+        document.label(path, EntryPart::Key, "");
+        document.label(path, EntryPart::Value, "");
     }
     let sum = data.iter().fold(7usize, |sum, &b| sum.wrapping_mul(31).wrapping_add(usize::from(b)));
     for turn in 0..4 {
         let path = &paths[(sum >> (turn * 7)) % paths.len()];
-        let old = path.steps().iter().try_fold(document.value(), |v, step| match step {
-            pillion::yaml::Seg::Key(k) => v.get(k),
-            pillion::yaml::Seg::Index(i) => v.get(i),
+        let old = path.segments().iter().try_fold(document.value(), |v, step| match step {
+            pillion::yaml::PathSegment::Key(k) => v.get(k),
+            pillion::yaml::PathSegment::Index(i) => v.get(i),
         });
         let new = changed(old.unwrap_or(&Value::Null), sum >> turn);
         // An edit may be refused; one that is made must read right.
         if let Ok(text) = document.rewrite(path, &new) {
             let read = Document::read(document.file(), document.index(), 1, &text)
                 .unwrap_or_else(|d| panic!("{d:?}\n{text}"));
-            let got = path.steps().iter().try_fold(read.value(), |v, step| match step {
-                pillion::yaml::Seg::Key(k) => v.get(k),
-                pillion::yaml::Seg::Index(i) => v.get(i),
+            let got = path.segments().iter().try_fold(read.value(), |v, step| match step {
+                pillion::yaml::PathSegment::Key(k) => v.get(k),
+                pillion::yaml::PathSegment::Index(i) => v.get(i),
             });
             assert_eq!(got, Some(&new), "at {path} of\n{}\n---\n{text}", document.text());
         }
     }
 }
 
-fn collect(value: &Value, at: &Path, out: &mut Vec<Path>) {
+fn collect(value: &Value, at: &FieldPath, out: &mut Vec<FieldPath>) {
     if out.len() > 200 {
         return;
     }
     out.push(at.clone());
     match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| collect(v, &at.then(k.as_str()), out)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| collect(v, &at.then(i), out)),
+        Value::Object(map) => map.iter().for_each(|(k, v)| collect(v, &at.child(k.as_str()), out)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| collect(v, &at.child(i), out)),
         _ => {}
     }
 }

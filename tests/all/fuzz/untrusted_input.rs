@@ -1,10 +1,10 @@
 //! Bodies of the fuzz targets for bytes from servers and from anyone who can push to a repository. A panic is a
 //! finding, and so is a broken guarantee.
 
-use pillion::diag::plain;
-use pillion::git::{Id, Repository, trailer};
+use pillion::diagnostics::escape;
+use pillion::git::{ObjectId, Repository, trailer};
 use pillion::model::{file_list, ledger};
-use pillion::yaml::{Document, Path};
+use pillion::yaml::{Document, FieldPath};
 use std::sync::{Arc, Mutex};
 
 /// Reads bytes as a line of a watch.
@@ -22,24 +22,24 @@ pub(crate) fn read_list_page(data: &[u8]) {
 /// Reads bytes as an answer of a forge.
 #[cfg(feature = "watch")]
 pub(crate) fn read_forge_answer(data: &[u8]) {
-    use pillion::watch::forge::github;
+    use pillion::watch::providers::github;
     let said = github::read_refusal(data);
-    assert!(said.chars().count() <= 301 && !said.contains(plain::is_hidden), "{said:?}");
+    assert!(said.chars().count() <= 301 && !said.contains(escape::is_hidden), "{said:?}");
     github::read_pull_requests(data, "pillion/next/log/main", "main");
 }
 
 /// Reads bytes as a commit message, and writes them into one.
 pub(crate) fn read_trailers(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for found in trailer::parse(&text) {
+    for found in trailer::parse_trailers(&text) {
         assert!(!found.key.is_empty() && !found.key.contains([' ', '\n', ':']), "{found:?}");
         assert!(!found.value.contains('\n'), "{found:?}");
     }
     let written = [(trailer::ACTION, "Batch".to_owned()), (trailer::EVIDENCE, text.to_string())];
-    let message = trailer::message(&text, &text, &written);
-    assert!(!message.contains(|c| plain::is_hidden(c) && c != '\n' && c != '\t'), "{message:?}");
+    let message = trailer::format_message(&text, &text, &written);
+    assert!(!message.contains(|c| escape::is_hidden(c) && c != '\n' && c != '\t'), "{message:?}");
     // Whatever others wrote, the trailers are those that were written.
-    let read: Vec<String> = trailer::parse(&message).into_iter().map(|t| t.key).collect();
+    let read: Vec<String> = trailer::parse_trailers(&message).into_iter().map(|t| t.key).collect();
     assert_eq!(read, [trailer::ACTION, trailer::EVIDENCE], "{message:?}");
 }
 
@@ -54,9 +54,9 @@ pub(crate) fn read_ledger(data: &[u8]) {
 
 fn decoded(text: &str) -> Option<ledger::Ledger> {
     let document = Arc::new(Document::read(&"fuzz.yaml".into(), 0, 1, text).ok()?);
-    let (ledger, found) = ledger::decode(&document, &Path::root());
+    let (ledger, found) = ledger::decode(&document, &FieldPath::root());
     assert!(
-        ledger.is_some() || found.iter().any(pillion::diag::Diagnostic::is_error),
+        ledger.is_some() || found.iter().any(pillion::diagnostics::Diagnostic::is_error),
         "nothing and no error"
     );
     ledger
@@ -100,13 +100,13 @@ pub(crate) fn read_git_tree(data: &[u8]) {
         }
     }
     let Ok(tree) = odb.write(git2::ObjectType::Tree, &bytes) else { return };
-    let tree: Id = tree.to_string().parse().unwrap();
-    let Ok(files) = repository.files(tree, &[""]) else { return };
+    let tree: ObjectId = tree.to_string().parse().unwrap();
+    let Ok(files) = repository.list_files(tree, &[""]) else { return };
     assert!(files.windows(2).all(|pair| pair[0].path.as_bytes() <= pair[1].path.as_bytes()));
     let out = tempfile::tempdir_in(folder.path()).unwrap();
-    let _ = repository.export(tree, &out.path().join("to"));
+    let _ = repository.export_tree(tree, &out.path().join("to"));
     let _ = std::fs::create_dir(out.path().join("to"));
-    let _ = repository.export(tree, &out.path().join("to"));
+    let _ = repository.export_tree(tree, &out.path().join("to"));
     let beside: Vec<_> = std::fs::read_dir(out.path()).unwrap().collect();
     assert!(beside.len() <= 1, "something was written outside: {beside:?}");
 }

@@ -1,10 +1,10 @@
 //! Line endings: a blob equals what `git add` would store, according to the `.gitattributes` of the tree alone.
 
 use crate::support::git_fixtures::{Repo, World};
-use pillion::git::{Failure, Id};
+use pillion::git::{Error, ObjectId};
 
 /// Puts a file with pillion on top of HEAD and returns its blob.
-fn put(repo: &Repo, path: &str, bytes: &[u8]) -> Id {
+fn put(repo: &Repo, path: &str, bytes: &[u8]) -> ObjectId {
     repo.at_rest(|repository| {
         let tree = repository.commit(repo.id("HEAD")).unwrap().tree;
         let mut editor = repository.editor(Some(tree)).unwrap();
@@ -16,7 +16,7 @@ fn put(repo: &Repo, path: &str, bytes: &[u8]) -> Id {
 }
 
 /// Puts it with git.
-fn add(repo: &Repo, path: &str, bytes: &[u8]) -> Id {
+fn add(repo: &Repo, path: &str, bytes: &[u8]) -> ObjectId {
     repo.put(path, bytes);
     repo.git(&["add", "--", path]);
     repo.git(&["ls-files", "-s", "--", path]).split(' ').nth(1).unwrap().parse().unwrap()
@@ -212,7 +212,7 @@ fn a_file_that_a_filter_makes_is_refused() {
         let mut editor = repository.editor(Some(tree)).unwrap();
         for (path, word) in [("a/b.bin", "filter=lfs"), ("secret/x.yaml", "filter=git-crypt")] {
             match editor.put(path, b"x") {
-                Err(Failure::Path { reason, .. }) => assert!(reason.contains(word), "{reason}"),
+                Err(Error::InvalidPath { reason, .. }) => assert!(reason.contains(word), "{reason}"),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,7 +1,7 @@
 //! Refs move only from the value that was read, and never while they are checked out or locked elsewhere.
 
 use crate::support::git_fixtures::{World, on_top};
-use pillion::git::{Expected, Failure};
+use pillion::git::{Error, ExpectedRef};
 
 #[test]
 fn a_ref_moves_only_from_what_was_read() {
@@ -14,19 +14,19 @@ fn a_ref_moves_only_from_what_was_read() {
         let name = "refs/heads/pillion/main/log";
         let move_to = |to, expected| repository.update_ref(name, to, expected, "pillion: test");
         let is_moved =
-            |r: Result<(), Failure>| matches!(r, Err(f @ Failure::RefMoved { .. }) if f.is_retryable());
-        assert!(is_moved(move_to(one, Expected::At(base))), "not there yet");
-        move_to(one, Expected::Absent).unwrap();
-        assert!(is_moved(move_to(two, Expected::Absent)));
-        assert!(is_moved(move_to(two, Expected::At(base))));
+            |r: Result<(), Error>| matches!(r, Err(f @ Error::RefMoved { .. }) if f.is_retryable());
+        assert!(is_moved(move_to(one, ExpectedRef::At(base))), "not there yet");
+        move_to(one, ExpectedRef::Absent).unwrap();
+        assert!(is_moved(move_to(two, ExpectedRef::Absent)));
+        assert!(is_moved(move_to(two, ExpectedRef::At(base))));
         assert_eq!(repository.find_ref(name), Some(one));
-        move_to(two, Expected::At(one)).unwrap();
-        move_to(base, Expected::Anything).unwrap();
+        move_to(two, ExpectedRef::At(one)).unwrap();
+        move_to(base, ExpectedRef::Any).unwrap();
         assert_eq!(repository.refs("refs/heads/pillion/").unwrap(), [(name.to_owned(), base)]);
-        assert!(is_moved(repository.delete_ref(name, Expected::At(one))));
-        repository.delete_ref(name, Expected::At(base)).unwrap();
-        repository.delete_ref(name, Expected::Absent).unwrap();
-        assert!(is_moved(repository.delete_ref(name, Expected::At(base))));
+        assert!(is_moved(repository.delete_ref(name, ExpectedRef::At(one))));
+        repository.delete_ref(name, ExpectedRef::At(base)).unwrap();
+        repository.delete_ref(name, ExpectedRef::Absent).unwrap();
+        assert!(is_moved(repository.delete_ref(name, ExpectedRef::At(base))));
         assert_eq!(repository.find_ref(name), None);
     });
 }
@@ -36,7 +36,7 @@ fn the_reflog_says_who_moved_it() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     let base = repo.commit("start");
-    repo.at_rest(|r| r.update_ref("refs/heads/x", base, Expected::Absent, "pillion: stage").unwrap());
+    repo.at_rest(|r| r.update_ref("refs/heads/x", base, ExpectedRef::Absent, "pillion: stage").unwrap());
     assert_eq!(repo.git(&["reflog", "-1", "--format=%gs", "x"]), "pillion: stage");
 }
 
@@ -57,19 +57,19 @@ fn a_branch_that_is_checked_out_stays() {
         for (name, place) in [("main", "repo"), ("rebased", "repo"), ("other", "linked")] {
             let name = format!("refs/heads/{name}");
             for result in [
-                repository.update_ref(&name, next, Expected::At(base), "x"),
-                repository.update_ref(&name, next, Expected::Anything, "x"),
-                repository.delete_ref(&name, Expected::At(base)),
+                repository.update_ref(&name, next, ExpectedRef::At(base), "x"),
+                repository.update_ref(&name, next, ExpectedRef::Any, "x"),
+                repository.delete_ref(&name, ExpectedRef::At(base)),
             ] {
                 match result {
-                    Err(Failure::CheckedOut { place: found, .. }) => {
+                    Err(Error::CheckedOut { place: found, .. }) => {
                         assert_eq!(found.trim_end_matches('/'), world.path(place).to_str().unwrap());
                     }
                     other => panic!("{other:?}"),
                 }
             }
         }
-        repository.update_ref("refs/heads/free", next, Expected::Anything, "x").unwrap();
+        repository.update_ref("refs/heads/free", next, ExpectedRef::Any, "x").unwrap();
     }
 }
 
@@ -84,13 +84,13 @@ fn a_bare_repository_has_nothing_checked_out() {
     bare.at_rest(|repository| {
         assert!(repository.is_bare());
         let next = on_top(repository, base, &[("a", "1")]);
-        repository.update_ref("refs/heads/main", next, Expected::At(base), "x").unwrap();
+        repository.update_ref("refs/heads/main", next, ExpectedRef::At(base), "x").unwrap();
     });
     let linked = world.repo("linked").open();
     let next = on_top(&linked, base, &[("a", "2")]);
-    linked.update_ref("refs/heads/main", next, Expected::Anything, "x").unwrap();
-    let refused = linked.update_ref("refs/heads/other", next, Expected::Anything, "x");
-    assert!(matches!(refused, Err(Failure::CheckedOut { .. })), "{refused:?}");
+    linked.update_ref("refs/heads/main", next, ExpectedRef::Any, "x").unwrap();
+    let refused = linked.update_ref("refs/heads/other", next, ExpectedRef::Any, "x");
+    assert!(matches!(refused, Err(Error::CheckedOut { .. })), "{refused:?}");
 }
 
 #[test]
@@ -113,13 +113,13 @@ fn names_that_cannot_be_are_refused() {
             "refs/heads/.x",
             "../x",
         ] {
-            let refused = repository.update_ref(name, base, Expected::Anything, "x");
-            assert!(matches!(refused, Err(Failure::RefName { .. })), "{name}: {refused:?}");
+            let refused = repository.update_ref(name, base, ExpectedRef::Any, "x");
+            assert!(matches!(refused, Err(Error::InvalidRefName { .. })), "{name}: {refused:?}");
         }
-        for expected in [Expected::Absent, Expected::Anything] {
+        for expected in [ExpectedRef::Absent, ExpectedRef::Any] {
             for name in ["pillion/main/log", "packed/log", "a/b", "a"] {
                 match repository.update_ref(&format!("refs/heads/{name}"), base, expected, "x") {
-                    Err(Failure::RefName { reason, .. }) => {
+                    Err(Error::InvalidRefName { reason, .. }) => {
                         assert!(reason.contains("in the way"), "{reason}")
                     }
                     other => panic!("{name}: {other:?}"),
@@ -137,6 +137,6 @@ fn a_lock_that_was_left_behind_is_explained() {
     repo.git(&["branch", "x"]);
     repo.put(".git/refs/heads/x.lock", "");
     let next = on_top(&repo.open(), base, &[("a", "1")]);
-    let locked = repo.open().update_ref("refs/heads/x", next, Expected::At(base), "x");
-    assert!(matches!(&locked, Err(f @ Failure::Locked { .. }) if f.is_retryable()), "{locked:?}");
+    let locked = repo.open().update_ref("refs/heads/x", next, ExpectedRef::At(base), "x");
+    assert!(matches!(&locked, Err(f @ Error::Locked { .. }) if f.is_retryable()), "{locked:?}");
 }

@@ -1,7 +1,9 @@
 //! Fetch and push between clones of one repository, with servers that reject.
 
 use crate::support::git_fixtures::{Repo, World, on_top};
-use pillion::git::{Expected, Failure, Id, Move, Programs, Pushed, RefUpdate, Repository, Upstream};
+use pillion::git::{
+    Error, ExpectedRef, GitCommand, ObjectId, PushStatus, RefMove, RefUpdate, Repository, Upstream,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,21 +15,21 @@ fn team(world: &World) -> (Repo, Repo, Repo) {
     (world.clone(&server, "one", &[]), world.clone(&server, "two", &[]), server)
 }
 
-fn forward(branch: &str, to: Id, expected: Expected) -> RefUpdate {
-    RefUpdate { name: format!("refs/heads/{branch}"), to: Some(to), expected, how: Move::FastForward }
+fn forward(branch: &str, to: ObjectId, expected: ExpectedRef) -> RefUpdate {
+    RefUpdate { name: format!("refs/heads/{branch}"), to: Some(to), expected, kind: RefMove::FastForward }
 }
 
-fn replace(branch: &str, to: Option<Id>, expected: Expected) -> RefUpdate {
-    RefUpdate { name: format!("refs/heads/{branch}"), to, expected, how: Move::Replace }
+fn replace(branch: &str, to: Option<ObjectId>, expected: ExpectedRef) -> RefUpdate {
+    RefUpdate { name: format!("refs/heads/{branch}"), to, expected, kind: RefMove::Force }
 }
 
 /// Pushes one branch.
-fn push(repository: &Repository, update: RefUpdate) -> Result<Pushed, Failure> {
+fn push(repository: &Repository, update: RefUpdate) -> Result<PushStatus, Error> {
     let upstream = repository.upstream("origin").unwrap();
     repository.push(&upstream, &[update]).and_then(|mut all| all.remove(0))
 }
 
-fn fetch(repository: &Repository, branch: &str) -> Option<Id> {
+fn fetch(repository: &Repository, branch: &str) -> Option<ObjectId> {
     repository.fetch(&repository.upstream("origin").unwrap(), &[branch]).unwrap()[0]
 }
 
@@ -38,11 +40,11 @@ fn what_one_pushes_the_other_fetches() {
     let made = one.at_rest(|repository| {
         let live = fetch(repository, "main").unwrap();
         let made = on_top(repository, live, &[("apps/x.yaml", "x: 1\n")]);
-        let pushed = || push(repository, forward("main", made, Expected::At(live))).unwrap();
-        assert_eq!(pushed(), Pushed::Moved);
+        let pushed = || push(repository, forward("main", made, ExpectedRef::At(live))).unwrap();
+        assert_eq!(pushed(), PushStatus::Updated);
         // A second time, as after a kill between the push and whatever follows it.
-        assert_eq!(pushed(), Pushed::Same);
-        assert_eq!(repository.branch(&repository.upstream("origin").unwrap(), "main"), Some(made));
+        assert_eq!(pushed(), PushStatus::UpToDate);
+        assert_eq!(repository.tracked_branch(&repository.upstream("origin").unwrap(), "main"), Some(made));
         made
     });
     assert_eq!(server.id("main"), made);
@@ -63,11 +65,11 @@ fn of_two_pushers_one_wins() {
         (live, on_top(&repository, live, &[("apps/x.yaml", text)]))
     };
     let ((live, first), (_, second)) = (made(&one, "x: 1\n"), made(&two, "x: 2\n"));
-    one.at_rest(|r| push(r, forward("main", first, Expected::At(live))).unwrap());
+    one.at_rest(|r| push(r, forward("main", first, ExpectedRef::At(live))).unwrap());
     two.at_rest(|r| {
-        for expected in [Expected::At(live), Expected::Anything, Expected::Absent] {
+        for expected in [ExpectedRef::At(live), ExpectedRef::Any, ExpectedRef::Absent] {
             match push(r, forward("main", second, expected)) {
-                Err(f @ Failure::RefMoved { .. }) => assert!(f.is_retryable()),
+                Err(f @ Error::RefMoved { .. }) => assert!(f.is_retryable()),
                 other => panic!("{other:?}"),
             }
         }
@@ -75,7 +77,7 @@ fn of_two_pushers_one_wins() {
         let live = fetch(r, "main").unwrap();
         assert_eq!(live, first);
         let again = on_top(r, live, &[("apps/x.yaml", "x: 2\n")]);
-        push(r, forward("main", again, Expected::At(live))).unwrap();
+        push(r, forward("main", again, ExpectedRef::At(live))).unwrap();
         assert_eq!(server.id("main"), again);
     });
 }
@@ -87,12 +89,12 @@ fn a_branch_that_went_back_is_noticed() {
     let repository = one.open();
     let start = fetch(&repository, "main").unwrap();
     let next = on_top(&repository, start, &[("a", "1")]);
-    push(&repository, forward("main", next, Expected::At(start))).unwrap();
+    push(&repository, forward("main", next, ExpectedRef::At(start))).unwrap();
     server.git(&["update-ref", "refs/heads/main", &start.to_string()]);
     // A plain push would be a fast-forward of what is there now.
     let after = on_top(&repository, next, &[("a", "2")]);
-    let refused = push(&repository, forward("main", after, Expected::At(next)));
-    assert!(matches!(refused, Err(Failure::RefMoved { .. })), "{refused:?}");
+    let refused = push(&repository, forward("main", after, ExpectedRef::At(next)));
+    assert!(matches!(refused, Err(Error::RefMoved { .. })), "{refused:?}");
     assert_eq!(server.id("main"), start);
 }
 
@@ -104,12 +106,12 @@ fn a_fast_forward_never_rewrites() {
     let start = fetch(&repository, "main").unwrap();
     let (left, right) =
         (on_top(&repository, start, &[("a", "1")]), on_top(&repository, start, &[("a", "2")]));
-    push(&repository, forward("main", left, Expected::At(start))).unwrap();
+    push(&repository, forward("main", left, ExpectedRef::At(start))).unwrap();
     // Even with the right lease.
-    let refused = push(&repository, forward("main", right, Expected::At(left)));
-    assert!(matches!(&refused, Err(f @ Failure::NotForward { .. }) if !f.is_retryable()), "{refused:?}");
-    let deleted = RefUpdate { to: None, ..forward("main", left, Expected::At(left)) };
-    assert!(matches!(push(&repository, deleted), Err(Failure::NotForward { .. })));
+    let refused = push(&repository, forward("main", right, ExpectedRef::At(left)));
+    assert!(matches!(&refused, Err(f @ Error::NotFastForward { .. }) if !f.is_retryable()), "{refused:?}");
+    let deleted = RefUpdate { to: None, ..forward("main", left, ExpectedRef::At(left)) };
+    assert!(matches!(push(&repository, deleted), Err(Error::NotFastForward { .. })));
     assert_eq!(server.id("main"), left);
 }
 
@@ -124,26 +126,29 @@ fn staged_branches_are_made_anew_and_deleted() {
         (on_top(&repository, start, &[("a", "1")]), on_top(&repository, start, &[("a", "2")]));
     let names = ["pillion/main/log", "pillion/main/mesh"];
     let both = |to, expected| names.map(|n| replace(n, Some(to), expected));
-    let pushed = repository.push(&upstream, &both(left, Expected::Absent)).unwrap();
+    let pushed = repository.push(&upstream, &both(left, ExpectedRef::Absent)).unwrap();
     assert!(pushed.iter().all(Result::is_ok), "{pushed:?}");
     // One of them was changed by somebody else: the other moves all the same.
     server.git(&["update-ref", "refs/heads/pillion/main/mesh", &start.to_string()]);
-    let pushed = repository.push(&upstream, &both(right, Expected::At(left))).unwrap();
-    assert!(matches!(pushed.as_slice(), [Ok(Pushed::Moved), Err(Failure::RefMoved { .. })]), "{pushed:?}");
+    let pushed = repository.push(&upstream, &both(right, ExpectedRef::At(left))).unwrap();
+    assert!(
+        matches!(pushed.as_slice(), [Ok(PushStatus::Updated), Err(Error::RefMoved { .. })]),
+        "{pushed:?}"
+    );
     assert_eq!((server.id(names[0]), server.id(names[1])), (right, start));
-    push(&repository, replace(names[1], Some(right), Expected::Anything)).unwrap();
+    push(&repository, replace(names[1], Some(right), ExpectedRef::Any)).unwrap();
     two.at_rest(|r| {
         let asked = ["main", "no-such", names[1], "nor-this", names[0]];
         assert_eq!(r.fetch(&upstream, &asked).unwrap(), [Some(start), None, Some(right), None, Some(right)]);
     });
-    push(&repository, replace(names[0], None, Expected::At(right))).unwrap();
+    push(&repository, replace(names[0], None, ExpectedRef::At(right))).unwrap();
     assert!(matches!(
-        push(&repository, replace(names[1], None, Expected::At(left))),
-        Err(Failure::RefMoved { .. })
+        push(&repository, replace(names[1], None, ExpectedRef::At(left))),
+        Err(Error::RefMoved { .. })
     ));
     two.at_rest(|r| assert_eq!(r.fetch(&upstream, &names).unwrap(), [None, Some(right)]));
     let wrong = repository.fetch(&upstream, &["a..b"]);
-    assert!(matches!(wrong, Err(Failure::RefName { .. })), "{wrong:?}");
+    assert!(matches!(wrong, Err(Error::InvalidRefName { .. })), "{wrong:?}");
 }
 
 #[test]
@@ -180,14 +185,14 @@ fn what_servers_say_is_told() {
             &Path::new("hooks").join(hook),
             &format!("printf '{}\\n' >&2; exit 1", words.replace("GH0", "error: GH0")),
         );
-        let refused = push(&repository, forward("main", made, Expected::At(live))).unwrap_err();
+        let refused = push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap_err();
         std::fs::remove_file(server.path.join("hooks").join(hook)).unwrap();
         refused
     };
     for (words, kept) in protections {
         for hook in ["pre-receive", "update"] {
             match said_by(hook, words) {
-                Failure::Protected { said, name, remote } => {
+                Error::Protected { said, name, remote } => {
                     assert!(said.contains(kept), "{said}");
                     assert_eq!((&*name, &*remote), ("main", "origin"));
                 }
@@ -197,17 +202,17 @@ fn what_servers_say_is_told() {
     }
     let declined = said_by("pre-receive", "commit messages must name a ticket");
     assert!(
-        matches!(&declined, Failure::Declined { said, .. } if said == "commit messages must name a ticket"),
+        matches!(&declined, Error::Declined { said, .. } if said == "commit messages must name a ticket"),
         "{declined:?}"
     );
     let silent = said_by("pre-receive", "");
     assert!(
-        matches!(&silent, Failure::Declined { said, .. } if said == "pre-receive hook declined"),
+        matches!(&silent, Error::Declined { said, .. } if said == "pre-receive hook declined"),
         "{silent:?}"
     );
     assert!(!silent.is_retryable());
     assert_eq!(server.id("main"), live);
-    push(&repository, forward("main", made, Expected::At(live))).unwrap();
+    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
 }
 
 #[test]
@@ -224,8 +229,8 @@ fn a_race_inside_the_server_is_a_lost_race() {
         Path::new("hooks/pre-receive"),
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main {other}"),
     );
-    match push(&repository, forward("main", made, Expected::At(live))) {
-        Err(Failure::RefMoved { .. }) => {}
+    match push(&repository, forward("main", made, ExpectedRef::At(live))) {
+        Err(Error::RefMoved { .. }) => {}
         refused => panic!("{refused:?}"),
     }
     assert_eq!(server.id("main"), other);
@@ -246,7 +251,7 @@ fn no_hook_of_a_clone_runs() {
     let repository = one.open();
     let live = fetch(&repository, "main").unwrap();
     let made = on_top(&repository, live, &[("a", "1")]);
-    push(&repository, forward("main", made, Expected::At(live))).unwrap();
+    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
     assert_eq!(server.id("main"), made);
     assert!(!ran.exists());
 }
@@ -261,21 +266,21 @@ fn a_remote_that_cannot_be_used_is_explained() {
         one.set("remote.origin.url", url);
         let repository = one.open();
         let fetched = repository.fetch(&repository.upstream("origin").unwrap(), &["main"]).unwrap_err();
-        let pushed = push(&repository, forward("x", one.id("HEAD"), Expected::Absent)).unwrap_err();
+        let pushed = push(&repository, forward("x", one.id("HEAD"), ExpectedRef::Absent)).unwrap_err();
         assert_eq!(std::mem::discriminant(&fetched), std::mem::discriminant(&pushed), "{fetched} {pushed}");
         assert!(!format!("{fetched}{fetched:?}{pushed}{pushed:?}").contains("s3cr3t"), "{fetched:?}");
         pushed
     };
     let gone = url(&format!("file://{}", world.path("gone.git").display()));
-    assert!(matches!(gone, Failure::NoSuchRepository { .. }), "{gone:?}");
+    assert!(matches!(gone, Error::RemoteRepositoryNotFound { .. }), "{gone:?}");
     // Nothing listens on port 1.
     let closed = url("http://user:s3cr3t@127.0.0.1:1/x.git");
-    assert!(matches!(&closed, f @ Failure::Unreachable { .. } if f.is_retryable()), "{closed:?}");
+    assert!(matches!(&closed, f @ Error::Unreachable { .. } if f.is_retryable()), "{closed:?}");
     let ssh =
         one.script(Path::new(".git/ssh"), "echo 'git@host: Permission denied (publickey).' >&2; exit 255");
     one.set("core.sshCommand", ssh.to_str().unwrap());
     let locked_out = url("git@host:x.git");
-    assert!(matches!(&locked_out, f @ Failure::NoAccess { .. } if !f.is_retryable()), "{locked_out:?}");
+    assert!(matches!(&locked_out, f @ Error::AccessDenied { .. } if !f.is_retryable()), "{locked_out:?}");
 }
 
 #[test]
@@ -316,9 +321,9 @@ fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
         one.set("remote.origin.url", "ssh://git@git.example/x.git");
         let repository = one.open();
         let fetched = repository.fetch(&Upstream::Remote("origin".to_owned()), &["main"]);
-        let pushed = push(&repository, forward("x", one.id("HEAD"), Expected::Absent));
+        let pushed = push(&repository, forward("x", one.id("HEAD"), ExpectedRef::Absent));
         for refused in [fetched.unwrap_err(), pushed.unwrap_err()] {
-            assert!(matches!(refused, Failure::IncludedProgram { .. }), "{setting}: {refused}");
+            assert!(matches!(refused, Error::IncludedProgram { .. }), "{setting}: {refused}");
             assert!(refused.to_string().contains("team/"), "{refused}");
         }
         assert!(!ran.exists(), "{setting}");
@@ -357,10 +362,10 @@ fn a_server_that_never_answers_is_given_up() {
     // It waits until its input ends, and git does not end it before it has answered.
     let ssh = one.script(Path::new(".git/ssh"), "cat > /dev/null");
     one.set("core.sshCommand", ssh.to_str().unwrap()).set("remote.origin.url", "git@host:x.git");
-    let programs = Programs { patience: Duration::from_millis(300), ..one.programs() };
-    let repository = one.open().with_programs(programs);
+    let programs = GitCommand { timeout: Duration::from_millis(300), ..one.programs() };
+    let repository = one.open().with_git_command(programs);
     let slow = repository.fetch(&Upstream::Remote("origin".to_owned()), &["main"]).unwrap_err();
-    assert!(matches!(&slow, f @ Failure::Slow { .. } if f.is_retryable()), "{slow:?}");
+    assert!(matches!(&slow, f @ Error::Timeout { .. } if f.is_retryable()), "{slow:?}");
 }
 
 #[test]
@@ -371,21 +376,21 @@ fn a_repository_without_a_remote_is_its_own_upstream() {
     repo.git(&["branch", "live"]);
     repo.at_rest(|repository| {
         let upstream = repository.upstream("origin").unwrap();
-        assert_eq!(upstream, Upstream::Here);
+        assert_eq!(upstream, Upstream::Local);
         assert_eq!(repository.fetch(&upstream, &["live", "no-such"]).unwrap(), [Some(base), None]);
         let made = on_top(repository, base, &[("a", "1")]);
-        push(repository, forward("live", made, Expected::At(base))).unwrap();
-        push(repository, forward("live", made, Expected::At(base))).unwrap();
+        push(repository, forward("live", made, ExpectedRef::At(base))).unwrap();
+        push(repository, forward("live", made, ExpectedRef::At(base))).unwrap();
         let other = on_top(repository, base, &[("a", "2")]);
-        for expected in [Expected::Anything, Expected::At(base)] {
+        for expected in [ExpectedRef::Any, ExpectedRef::At(base)] {
             let refused = push(repository, forward("live", other, expected));
-            assert!(matches!(refused, Err(Failure::RefMoved { .. })), "{refused:?}");
+            assert!(matches!(refused, Err(Error::RefMoved { .. })), "{refused:?}");
         }
-        let refused = push(repository, forward("main", made, Expected::At(base)));
-        assert!(matches!(refused, Err(Failure::CheckedOut { .. })), "{refused:?}");
-        push(repository, replace("staged", Some(other), Expected::Absent)).unwrap();
-        push(repository, replace("staged", None, Expected::At(other))).unwrap();
-        assert_eq!(repository.branch(&upstream, "live"), Some(made));
+        let refused = push(repository, forward("main", made, ExpectedRef::At(base)));
+        assert!(matches!(refused, Err(Error::CheckedOut { .. })), "{refused:?}");
+        push(repository, replace("staged", Some(other), ExpectedRef::Absent)).unwrap();
+        push(repository, replace("staged", None, ExpectedRef::At(other))).unwrap();
+        assert_eq!(repository.tracked_branch(&upstream, "live"), Some(made));
     });
 }
 
@@ -402,9 +407,9 @@ fn a_hook_that_starts_pillion_does_not_confuse_it() {
         of_two("GIT_OBJECT_DIRECTORY", ".git/objects"),
         ("GIT_NAMESPACE".into(), "elsewhere".into()),
     ]);
-    let repository = one.open().with_programs(programs);
+    let repository = one.open().with_git_command(programs);
     let live = fetch(&repository, "main").unwrap();
     let made = on_top(&repository, live, &[("a", "1")]);
-    push(&repository, forward("main", made, Expected::At(live))).unwrap();
+    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
     assert_eq!(server.id("main"), made);
 }

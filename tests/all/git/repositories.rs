@@ -1,11 +1,11 @@
 //! Kinds of repositories: which ones are read, and the errors for the others.
 
 use crate::support::git_fixtures::{NOW, World, by, on_top, pillion};
-use pillion::git::{Failure, Id, Identity, Repository, Signing, Walk, trailer};
+use pillion::git::{Error, HistoryWalk, Identity, ObjectId, Repository, Signing, trailer};
 use std::fs;
 use std::path::Path;
 
-fn failure<T>(result: Result<T, Failure>) -> Failure {
+fn failure<T>(result: Result<T, Error>) -> Error {
     result.err().expect("it was to fail")
 }
 
@@ -22,9 +22,9 @@ fn a_repository_is_found_upwards() {
         assert_eq!(found.head_branch().as_deref(), Some("refs/heads/main"));
     }
     let none = failure(Repository::discover(&world.path("home")));
-    assert!(matches!(none, Failure::NoRepository { .. }), "{none}");
+    assert!(matches!(none, Error::RepositoryNotFound { .. }), "{none}");
     let none = failure(Repository::discover(&world.path("no/such/folder")));
-    assert!(matches!(none, Failure::NoRepository { .. }), "{none}");
+    assert!(matches!(none, Error::RepositoryNotFound { .. }), "{none}");
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_same_commit_is_made_in_every_kind_of_repository() {
     world.clone(&repo, "mirror.git", &["--mirror"]);
     world.clone(&repo, "shared", &["--shared"]);
     world.clone(&repo, "detached", &[]).git(&["checkout", "-q", "--detach"]);
-    let made: Vec<Id> = ["repo", "linked", "bare.git", "mirror.git", "shared", "detached"]
+    let made: Vec<ObjectId> = ["repo", "linked", "bare.git", "mirror.git", "shared", "detached"]
         .iter()
         .map(|name| world.repo(name).at_rest(|r| on_top(r, base, &[("a/b", "3"), ("d/e", "4")])))
         .collect();
@@ -86,7 +86,7 @@ fn a_shallow_clone_says_what_it_cannot_tell() {
         assert!(refused.to_string().contains("--unshallow"), "{refused}");
         let made = on_top(repository, third, &[("x", "1")]);
         assert!(repository.is_ancestor(third, made).unwrap());
-        assert_eq!(repository.log(made, None, Walk::All).unwrap().count(), 2);
+        assert_eq!(repository.log(made, None, HistoryWalk::All).unwrap().count(), 2);
     });
 }
 
@@ -101,11 +101,12 @@ fn a_partial_clone_says_what_it_lacks() {
     assert!(repository.is_partial());
     let tree = repository.commit(repository.resolve("main").unwrap()).unwrap().tree;
     let file = repository.entry_at(tree, "x.yaml").unwrap().unwrap();
-    let refused = failure(repository.read(file.id)).to_string();
+    let refused = failure(repository.read_blob(file.id)).to_string();
     assert!(refused.contains("partial clone") && refused.contains("without `--filter`"), "{refused}");
-    let listing = pillion::stage::listing(&repository, tree).unwrap();
+    let listing = pillion::stage::list_tree(&repository, tree).unwrap();
     let told =
-        pillion::read::text(&pillion::read::named(&["x.yaml".into()]).remove(0), &listing).unwrap_err();
+        pillion::read::read_input(&pillion::read::inputs_from_paths(&["x.yaml".into()]).remove(0), &listing)
+            .unwrap_err();
     assert!(told.message.contains("without `--filter`") && told.help.is_none(), "{told:?}");
 }
 
@@ -145,20 +146,20 @@ fn history_is_walked_newest_first() {
     fs::remove_file(repo.path.join("sidecars/log.yaml")).unwrap();
     let gone = repo.commit("gone");
     let repository = repo.open();
-    let log = |path, walk| -> Vec<Id> {
+    let log = |path, walk| -> Vec<ObjectId> {
         repository.log(gone, path, walk).unwrap().map(|c| c.unwrap().id).collect()
     };
-    assert_eq!(log(None, Walk::FirstParent), [gone, merge, two, one]);
-    assert_eq!(log(Some("sidecars/log.yaml"), Walk::FirstParent), [gone, merge, one]);
-    assert_eq!(log(Some("./sidecars/".trim_start_matches("./")), Walk::All), [gone, side, one]);
-    assert_eq!(log(Some("apps"), Walk::All), [two, one]);
-    assert_eq!(log(None, Walk::All).len(), 5);
-    assert_eq!(log(Some("no/such"), Walk::All), []);
+    assert_eq!(log(None, HistoryWalk::FirstParent), [gone, merge, two, one]);
+    assert_eq!(log(Some("sidecars/log.yaml"), HistoryWalk::FirstParent), [gone, merge, one]);
+    assert_eq!(log(Some("./sidecars/".trim_start_matches("./")), HistoryWalk::All), [gone, side, one]);
+    assert_eq!(log(Some("apps"), HistoryWalk::All), [two, one]);
+    assert_eq!(log(None, HistoryWalk::All).len(), 5);
+    assert_eq!(log(Some("no/such"), HistoryWalk::All), []);
     assert!(repository.is_ancestor(side, gone).unwrap() && repository.is_ancestor(gone, gone).unwrap());
     assert!(!repository.is_ancestor(side, two).unwrap());
-    let unknown: Id = "1234567890123456789012345678901234567890".parse().unwrap();
+    let unknown: ObjectId = "1234567890123456789012345678901234567890".parse().unwrap();
     assert!(!repository.is_ancestor(unknown, gone).unwrap());
-    assert!(matches!(failure(repository.commit(unknown)), Failure::Missing { .. }));
+    assert!(matches!(failure(repository.commit(unknown)), Error::MissingObject { .. }));
     let commit = repository.commit(merge).unwrap();
     assert_eq!((commit.subject(), &*commit.parents), ("merge", [two, side].as_slice()));
     assert_eq!((commit.author.name(), commit.time.seconds), ("A Person", 1_600_000_000));
@@ -169,19 +170,19 @@ fn trailers_are_what_git_takes_for_trailers() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     let mut base = repo.commit("start");
-    let made = trailer::message(
+    let made = trailer::format_message(
         "log: batch\n2/3",
         "\nWords:\nmore words\n\n",
         &[
             (trailer::SOURCE, "9d2e".to_owned()),
             (trailer::EVIDENCE, "{\"pod\":\"a/x\"}".to_owned()),
-            (trailer::EVIDENCE, "{\"pod\":\"a/b\"}\nPillion-Action: Close".to_owned()),
+            (trailer::EVIDENCE, "{\"pod\":\"a/b\"}\nPillion-Action: Complete".to_owned()),
             (trailer::ACTION, "Pause".to_owned()),
         ],
     );
     assert_eq!(
         made,
-        "log: batch 2/3\n\nWords:\nmore words\n\nPillion-Action: Pause\nPillion-Evidence: {\"pod\":\"a/x\"}\nPillion-Evidence: {\"pod\":\"a/b\"} Pillion-Action: Close\nPillion-Source: 9d2e\n"
+        "log: batch 2/3\n\nWords:\nmore words\n\nPillion-Action: Pause\nPillion-Evidence: {\"pod\":\"a/x\"}\nPillion-Evidence: {\"pod\":\"a/b\"} Pillion-Action: Complete\nPillion-Source: 9d2e\n"
     );
     let cases = [
         made.as_str(),
@@ -206,7 +207,7 @@ fn trailers_are_what_git_takes_for_trailers() {
             let tree = repository.commit(base).unwrap().tree;
             let (who, parents) = (pillion(), [base]);
             let new = by(&who, NOW, tree, &parents, message);
-            base = repository.write_commit(&new, &Signing::off()).unwrap();
+            base = repository.write_commit(&new, &Signing::disabled()).unwrap();
             let ours: Vec<String> = repository
                 .commit(base)
                 .unwrap()
@@ -240,10 +241,10 @@ fn a_commit_is_sound_with_odd_times_and_messages() {
     repo.at_rest(|repository| {
         let tree = repository.commit(base).unwrap().tree;
         for (offset_minutes, zone) in [(-570, "-0930"), (345, "+0545"), (0, "+0000"), (-30, "-0030")] {
-            let time = pillion::git::Time { seconds: 500_000, offset_minutes };
+            let time = pillion::git::CommitTime { seconds: 500_000, offset_minutes };
             let (who, parents) = (pillion(), [base, base]);
             let new = by(&who, time, tree, &parents, "größe");
-            let made = repository.write_commit(&new, &Signing::off()).unwrap();
+            let made = repository.write_commit(&new, &Signing::disabled()).unwrap();
             assert_eq!(
                 repo.git(&["log", "-1", "--format=%ad|%s", "--date=format:%z", &made.to_string()]),
                 format!("{zone}|größe")
@@ -252,7 +253,10 @@ fn a_commit_is_sound_with_odd_times_and_messages() {
         }
         let who = pillion();
         let new = by(&who, NOW, tree, &[], "a\0b");
-        assert!(matches!(failure(repository.write_commit(&new, &Signing::off())), Failure::Message));
+        assert!(matches!(
+            failure(repository.write_commit(&new, &Signing::disabled())),
+            Error::InvalidMessage
+        ));
     });
 }
 
@@ -261,8 +265,8 @@ fn a_missing_git_is_explained() {
     let world = World::new();
     let repo = world.init("repo", &[]);
     repo.set("remote.origin.url", "file:///nowhere");
-    let programs = pillion::git::Programs { git: "no-such-git".into(), ..repo.programs() };
-    let repository = repo.open().with_programs(programs);
+    let programs = pillion::git::GitCommand { git: "no-such-git".into(), ..repo.programs() };
+    let repository = repo.open().with_git_command(programs);
     let upstream = repository.upstream("origin").unwrap();
     let refused = failure(repository.fetch(&upstream, &["main"]));
     assert_eq!(refused.to_string(), "the program `no-such-git` is not found: install it, or put it on PATH");

@@ -1,17 +1,17 @@
 //! Signatures are made by the program that git would run, called the way git calls it.
 
 use crate::support::git_fixtures::{NOW, Repo, World, by, pillion};
-use pillion::git::{Failure, Id, Signing};
+use pillion::git::{Error, ObjectId, Signing};
 use std::path::Path;
 
 /// Makes a commit, signed as the repository is configured to.
-fn commit(repo: &Repo) -> Result<Id, Failure> {
+fn commit(repo: &Repo) -> Result<ObjectId, Error> {
     repo.at_rest(|repository| {
         let base = repository.resolve("HEAD").unwrap();
         let tree = repository.commit(base).unwrap().tree;
         let (who, parents) = (pillion(), [base]);
         let new = by(&who, NOW, tree, &parents, "signed\n\nBody.\n");
-        let signing = Signing::configured(repository)?;
+        let signing = Signing::from_config(repository)?;
         let direct = repository.write_commit(&new, &signing)?;
         // The other way to make one.
         let mut editor = repository.editor(Some(tree))?;
@@ -36,7 +36,7 @@ fn start(world: &World) -> Repo {
 
 fn refused(repo: &Repo) -> String {
     match commit(repo) {
-        Err(f @ Failure::Signing { .. }) => f.to_string(),
+        Err(f @ Error::SigningFailed { .. }) => f.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -163,7 +163,10 @@ fn a_signer_that_fails_is_explained() {
     refused(&repo);
     repo.set("gpg.program", "/no/such/gpg");
     let missing = commit(&repo).unwrap_err();
-    assert!(matches!(&missing, Failure::NoProgram { program } if program == "/no/such/gpg"), "{missing:?}");
+    assert!(
+        matches!(&missing, Error::ProgramNotFound { program } if program == "/no/such/gpg"),
+        "{missing:?}"
+    );
     repo.set("gpg.format", "ssh").set("user.signingkey", "/no/such/key");
     let said = refused(&repo);
     assert!(said.contains("/no/such/key") && said.contains("commit.gpgsign"), "{said}");

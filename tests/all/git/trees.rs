@@ -1,31 +1,31 @@
 //! Reads and edits trees without losing any entry.
 
 use crate::support::git_fixtures::{NOW, World, by, pillion};
-use pillion::git::{Edit, Expected, Failure, Id, Kind, Repository, Signing, trailer};
+use pillion::git::{Error, ExpectedRef, FileEdit, ObjectId, Repository, Signing, TreeEntryKind, trailer};
 use std::collections::BTreeMap;
 use std::fs;
 
-fn put(path: &str, text: &str) -> (String, Edit) {
-    (path.to_owned(), Edit::Put(text.as_bytes().to_owned()))
+fn put(path: &str, text: &str) -> (String, FileEdit) {
+    (path.to_owned(), FileEdit::Put(text.as_bytes().to_owned()))
 }
 
-fn remove(path: &str) -> (String, Edit) {
-    (path.to_owned(), Edit::Remove)
+fn remove(path: &str) -> (String, FileEdit) {
+    (path.to_owned(), FileEdit::Remove)
 }
 
 fn edited<const N: usize>(
     repository: &Repository,
-    base: Id,
-    edits: [(String, Edit); N],
-) -> Result<Id, Failure> {
+    base: ObjectId,
+    edits: [(String, FileEdit); N],
+) -> Result<ObjectId, Error> {
     let tree = repository.commit(base).unwrap().tree;
     repository.write_tree(Some(tree), &BTreeMap::from(edits))
 }
 
 /// What is wrong with writing a path.
-fn reason(result: Result<Id, Failure>) -> String {
+fn reason(result: Result<ObjectId, Error>) -> String {
     match result {
-        Err(Failure::Path { reason, .. }) => reason,
+        Err(Error::InvalidPath { reason, .. }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -42,16 +42,19 @@ fn a_commit_is_made_beside_the_working_tree() {
     let make = |repository: &Repository| {
         let tree =
             edited(repository, base, [put("apps/b.yaml", "b: 2\n"), put("apps/c/d.yaml", "d: 1\n")]).unwrap();
-        let message =
-            trailer::message("log: batch 1/3", "Some words.", &[(trailer::ACTION, "Batch".to_owned())]);
+        let message = trailer::format_message(
+            "log: batch 1/3",
+            "Some words.",
+            &[(trailer::ACTION, "Batch".to_owned())],
+        );
         let (who, parents) = (pillion(), [base]);
         let new = by(&who, NOW, tree, &parents, &message);
-        repository.write_commit(&new, &Signing::off()).unwrap()
+        repository.write_commit(&new, &Signing::disabled()).unwrap()
     };
     let made = repo.at_rest(|repository| {
         let made = make(repository);
         repository
-            .update_ref("refs/heads/pillion/main/log", made, Expected::Absent, "pillion: stage")
+            .update_ref("refs/heads/pillion/main/log", made, ExpectedRef::Absent, "pillion: stage")
             .unwrap();
         made
     });
@@ -127,12 +130,12 @@ fn files_are_listed_by_path_below_the_folders_asked_for() {
     fs::write(repo.path.join(odd), "latin").unwrap();
     let tree = repo.open().commit(repo.commit("start")).unwrap().tree;
     let repository = repo.open();
-    let names = |under: &[&str]| -> Vec<(String, Kind)> {
-        repository.files(tree, under).unwrap().into_iter().map(|e| (e.path, e.kind)).collect()
+    let names = |under: &[&str]| -> Vec<(String, TreeEntryKind)> {
+        repository.list_files(tree, under).unwrap().into_iter().map(|e| (e.path, e.kind)).collect()
     };
-    let plain = |n: &str| (n.to_owned(), Kind::File);
+    let plain = |n: &str| (n.to_owned(), TreeEntryKind::File);
     let apps = [
-        ("apps/link".to_owned(), Kind::Link),
+        ("apps/link".to_owned(), TreeEntryKind::Symlink),
         plain("apps/x.yaml"),
         plain("apps/x/y.yaml"),
         plain("apps/\u{fffd}.yaml"),
@@ -142,10 +145,10 @@ fn files_are_listed_by_path_below_the_folders_asked_for() {
     assert_eq!(names(&["two.yaml", "no-such", "apps/x"]), [plain("apps/x/y.yaml"), plain("two.yaml")]);
     assert_eq!(names(&["."]).len(), 7);
     let inexact: Vec<_> =
-        repository.files(tree, &[""]).unwrap().into_iter().filter(|e| !e.is_exact).collect();
+        repository.list_files(tree, &[""]).unwrap().into_iter().filter(|e| !e.is_utf8).collect();
     assert_eq!(inexact.len(), 1);
-    assert_eq!(repository.read(inexact[0].id).unwrap(), b"latin");
-    assert_eq!(repository.entry_at(tree, "apps").unwrap().unwrap().kind, Kind::Folder);
+    assert_eq!(repository.read_blob(inexact[0].id).unwrap(), b"latin");
+    assert_eq!(repository.entry_at(tree, "apps").unwrap().unwrap().kind, TreeEntryKind::Folder);
     assert_eq!(repository.entry_at(tree, "apps/none/x").unwrap(), None);
 }
 
@@ -158,10 +161,10 @@ fn blobs_are_read_on_several_threads() {
     }
     let base = repo.commit("start");
     let repository = repo.open();
-    let files = repository.files(repository.commit(base).unwrap().tree, &[""]).unwrap();
-    let reader = repository.reader().unwrap();
+    let files = repository.list_files(repository.commit(base).unwrap().tree, &[""]).unwrap();
+    let reader = repository.blob_reader().unwrap();
     let (half, other) = files.split_at(100);
-    let read = |part: &[pillion::git::Entry]| {
+    let read = |part: &[pillion::git::TreeEntry]| {
         part.iter().map(|e| (e.path.clone(), reader.read(e.id).unwrap())).collect::<Vec<_>>()
     };
     let mut all = std::thread::scope(|scope| {
@@ -180,7 +183,7 @@ fn an_empty_folder_vanishes() {
     let repo = world.init("repo", &[]);
     repo.put("a/b/c/one", "1").put("a/b/two", "2").put("x/y", "3");
     let base = repo.commit("start");
-    let after = |edits: &[(String, Edit)]| {
+    let after = |edits: &[(String, FileEdit)]| {
         repo.at_rest(|repository| {
             let tree = repository.commit(base).unwrap().tree;
             let next = repository.write_tree(Some(tree), &edits.iter().cloned().collect()).unwrap();
@@ -270,7 +273,7 @@ fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
     let repo = world.init("repo", &["--bare"]);
     let make = |repository: &Repository, is_finished: bool| {
         let mut editor = repository.editor(None).unwrap();
-        let mut head: Vec<Id> = Vec::new();
+        let mut head: Vec<ObjectId> = Vec::new();
         for n in 0..10 {
             for k in 0..100 {
                 editor
@@ -279,7 +282,7 @@ fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
             }
             let tree = editor.write().unwrap();
             let who = pillion();
-            let made = editor.commit(&by(&who, NOW, tree, &head, "x"), &Signing::off()).unwrap();
+            let made = editor.commit(&by(&who, NOW, tree, &head, "x"), &Signing::disabled()).unwrap();
             head = vec![made];
         }
         if is_finished {
@@ -312,10 +315,10 @@ fn a_commit_of_what_is_not_there_yet_is_refused() {
         let tree = editor.write().unwrap();
         let (who, parents) = (pillion(), [base]);
         let new = by(&who, NOW, tree, &parents, "x");
-        let early = repository.write_commit(&new, &Signing::off());
-        assert!(matches!(early, Err(Failure::Missing { id, .. }) if id == tree), "{early:?}");
+        let early = repository.write_commit(&new, &Signing::disabled());
+        assert!(matches!(early, Err(Error::MissingObject { id, .. }) if id == tree), "{early:?}");
         editor.finish().unwrap();
-        repository.write_commit(&new, &Signing::off()).unwrap();
+        repository.write_commit(&new, &Signing::disabled()).unwrap();
     });
 }
 
@@ -335,9 +338,9 @@ fn big_objects_go_out_as_several_packs_in_order() {
         editor.put("f0", b"new\r\n").unwrap();
         let tree = editor.write().unwrap();
         editor.finish().unwrap();
-        assert_eq!(repository.files(tree, &[""]).unwrap().len(), 71);
+        assert_eq!(repository.list_files(tree, &[""]).unwrap().len(), 71);
         let id = repository.entry_at(tree, "f0").unwrap().unwrap().id;
-        assert_eq!(repository.read(id).unwrap(), b"new\n");
+        assert_eq!(repository.read_blob(id).unwrap(), b"new\n");
     });
     let count = repo.git(&["count-objects", "-v"]);
     assert!(count.contains("packs: 2") && count.contains("garbage: 0"), "{count}");
@@ -357,7 +360,7 @@ fn what_cannot_be_written_is_a_failure_of_the_environment() {
     }
     editor.write().unwrap();
     let failed = editor.finish().unwrap_err();
-    assert!(matches!(&failed, f @ Failure::Write { .. } if f.is_retryable()), "{failed:?}");
+    assert!(matches!(&failed, f @ Error::WriteFailed { .. } if f.is_retryable()), "{failed:?}");
 }
 
 /// A few objects that say that there are files without end.
@@ -392,8 +395,8 @@ fn a_tree_without_end_is_refused() {
     }
     let repository = repo.open();
     let refused = |bomb: git2::Oid| {
-        let bomb: Id = tree(&[("40000", "bomb".to_owned(), bomb)]).to_string().parse().unwrap();
-        let failure = repository.files(bomb, &[""]).unwrap_err();
+        let bomb: ObjectId = tree(&[("40000", "bomb".to_owned(), bomb)]).to_string().parse().unwrap();
+        let failure = repository.list_files(bomb, &[""]).unwrap_err();
         assert!(!failure.is_retryable());
         failure.to_string()
     };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a pod | the same pod except for API defaults ([`crate::support::pod_normalization`]) |
 //! | a denial | an error |
-//! | a sidecar replaces an application's container, or two sets add the same name | an error: `container-name-taken`, `container-name-twice` |
+//! | a sidecar replaces an application's container, or two sets add the same name | an error: `container-name-taken`, `duplicate-container-name` |
 //! | Kruise's validation rejects the set (`allowInvalid`) | an error or the same pod |
 //! | the result is random (`random`) | one of the two pods, always the same |
 //! | a number with an unknown unit counts as 0 (i342) | an error |
@@ -14,12 +14,13 @@
 
 use crate::support::conformance::{cases, documents};
 use crate::support::pod_normalization::{allow_missing_revisions, difference, normal_pod};
-use pillion::diag::Diagnostic;
+use pillion::diagnostics::Diagnostic;
 use pillion::inject::{
-    Annotations, NamespaceLabels, Options, Outcome, PodTemplate, PreparedSet, Sets, inject,
+    AnnotationPolicy, InjectionOutcome, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
+    inject,
 };
-use pillion::model::sidecar_set::{Surroundings, decode, validate};
-use pillion::yaml::{Document, Path};
+use pillion::model::sidecar_set::{ValidationContext, decode, validate};
+use pillion::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path as File;
@@ -32,7 +33,7 @@ struct Case {
     id: String,
     options: Value,
     order_sensitive: bool,
-    sets: Result<Sets, Vec<Diagnostic>>,
+    sets: Result<SidecarSetStore, Vec<Diagnostic>>,
     /// Every content of every set.
     contents: Vec<Arc<PreparedSet>>,
     pod: Arc<Document>,
@@ -51,7 +52,7 @@ impl Case {
             options: info["options"].clone(),
             order_sensitive: info["oracle"]["orderSensitive"] == true,
             sets: read_sets(folder, "sidecarsets.yaml")
-                .and_then(|current| Ok(Sets::new(current, read_sets(folder, "history.yaml")?))),
+                .and_then(|current| Ok(SidecarSetStore::new(current, read_sets(folder, "history.yaml")?))),
             contents: ["history.yaml", "sidecarsets.yaml"]
                 .iter()
                 .flat_map(|file| read_sets(folder, file).unwrap_or_default())
@@ -65,10 +66,10 @@ impl Case {
     /// Validation refuses a set.
     fn is_invalid(&self) -> bool {
         let sets = self.contents.iter().map(|content| content.set());
-        sets.flat_map(|set| validate(set, Surroundings::default())).any(|d| d.is_error())
+        sets.flat_map(|set| validate(set, ValidationContext::default())).any(|d| d.is_error())
     }
 
-    fn inject(&self, pod: &Value, annotations: Annotations) -> Option<Outcome> {
+    fn inject(&self, pod: &Value, annotations: AnnotationPolicy) -> Option<InjectionOutcome> {
         let sets = self.sets.as_ref().ok()?;
         Some(inject_into(&self.pod, pod, sets, &self.namespaces, annotations))
     }
@@ -77,21 +78,21 @@ impl Case {
 fn inject_into(
     document: &Document,
     pod: &Value,
-    sets: &Sets,
+    sets: &SidecarSetStore,
     namespaces: &BTreeMap<String, BTreeMap<String, String>>,
-    annotations: Annotations,
-) -> Outcome {
+    annotations: AnnotationPolicy,
+) -> InjectionOutcome {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
     let key = format!("Pod/{namespace}/{}", pod["metadata"]["name"].as_str().unwrap_or_default());
     let namespace_labels = namespaces.get(namespace).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known);
     let template = PodTemplate {
         document,
-        path: Path::root(),
+        path: FieldPath::root(),
         value: pod,
         is_pod: true,
         key: &key,
         namespace,
-        claims: &[],
+        volume_claims: &[],
         namespace_labels,
     };
     inject(&template, sets, &Options { annotations, trace: true })
@@ -106,7 +107,7 @@ fn labels_of(namespace: &Value) -> (String, BTreeMap<String, String>) {
 
 fn read_sets(folder: &File, file: &str) -> Result<Vec<Arc<PreparedSet>>, Vec<Diagnostic>> {
     let decoded = documents(folder, file).into_iter().map(|d| {
-        let (set, found) = decode(&d, &Path::root());
+        let (set, found) = decode(&d, &FieldPath::root());
         set.map(|set| Arc::new(PreparedSet::new(Arc::new(set)))).ok_or(found)
     });
     decoded.collect()
@@ -119,13 +120,13 @@ fn all_cases() -> Vec<Case> {
 
 /// What is wrong with the outcome of a case.
 fn judge(case: &Case) -> Result<(), String> {
-    let outcome = case.inject(case.pod.value(), Annotations::Kruise);
+    let outcome = case.inject(case.pod.value(), AnnotationPolicy::Kruise);
     if case.options["allowInvalid"] == true && case.is_invalid() {
         return Ok(());
     }
     let refused = outcome.as_ref().is_none_or(|o| o.diagnostics.iter().any(Diagnostic::is_error));
     if refused && let Some(outcome) = &outcome {
-        assert!(outcome.value.is_none(), "{}: an error comes without a result", case.id);
+        assert!(outcome.template.is_none(), "{}: an error comes without a result", case.id);
     }
     let told = || format!("{:?}", outcome.as_ref().map(|o| &o.diagnostics));
     let number = &case.id[..4];
@@ -140,7 +141,7 @@ fn judge(case: &Case) -> Result<(), String> {
         return if may { Ok(()) } else { Err(format!("refused: {}", told())) };
     }
     let outcome = outcome.expect("there is an outcome that is no refusal");
-    let pod = outcome.value.as_ref().unwrap_or(case.pod.value());
+    let pod = outcome.template.as_ref().unwrap_or(case.pod.value());
     let mut allowed = case.expected.clone();
     match number {
         "i265" | "i266" | "i355" => allowed.push(without_barriers(expected)),
@@ -243,12 +244,12 @@ fn pods_become_what_kruise_makes_of_them() {
 fn a_second_pass_changes_nothing() {
     let mut wrong = Vec::new();
     for case in all_cases() {
-        for annotations in [Annotations::Minimal, Annotations::Kruise] {
-            let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.value) else {
+        for annotations in [AnnotationPolicy::Minimal, AnnotationPolicy::Kruise] {
+            let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.template) else {
                 continue;
             };
             let again = case.inject(&first, annotations).expect("the sets were read before");
-            if let Some(second) = &again.value {
+            if let Some(second) = &again.template {
                 wrong.push(format!("{} {annotations:?}: {:?}", case.id, difference(&first, second, "")));
             }
             for error in again.diagnostics.iter().filter(|d| d.is_error()) {
@@ -263,7 +264,7 @@ fn a_second_pass_changes_nothing() {
 fn the_order_of_sets_is_told_where_it_shows() {
     let mut wrong = Vec::new();
     for case in all_cases() {
-        let Some(outcome) = case.inject(case.pod.value(), Annotations::Kruise) else { continue };
+        let Some(outcome) = case.inject(case.pod.value(), AnnotationPolicy::Kruise) else { continue };
         if outcome.diagnostics.iter().any(Diagnostic::is_error) {
             continue;
         }
@@ -278,10 +279,10 @@ fn the_order_of_sets_is_told_where_it_shows() {
 /// Cases whose pod carries nothing of an earlier injection.
 fn first_passes() -> Vec<(Case, Value)> {
     let injected = all_cases().into_iter().filter_map(|case| {
-        let outcome = case.inject(case.pod.value(), Annotations::Minimal)?;
-        let value = outcome.value?;
+        let outcome = case.inject(case.pod.value(), AnnotationPolicy::Minimal)?;
+        let value = outcome.template?;
         let had_list = case.pod.value()["metadata"]["annotations"].get(LIST).is_some();
-        (!had_list && !outcome.injected.is_empty()).then_some((case, value))
+        (!had_list && !outcome.injected_sets.is_empty()).then_some((case, value))
     });
     injected.collect()
 }
@@ -291,7 +292,7 @@ const LIST: &str = "kruise.io/sidecarset-injected-list";
 #[test]
 fn the_modes_lead_to_one_result() {
     let mut wrong = Vec::new();
-    let modes = [Annotations::Minimal, Annotations::Kruise];
+    let modes = [AnnotationPolicy::Minimal, AnnotationPolicy::Kruise];
     // Where hashes are written, those that the pod has of other sets are written anew, or Kruise denies the pod.
     let has_hashes = |case: &Case| {
         case.pod.value()["metadata"]["annotations"].get("kruise.io/sidecarset-hash").is_some()
@@ -300,10 +301,10 @@ fn the_modes_lead_to_one_result() {
     for (case, _) in first_passes().into_iter().filter(|(case, _)| !has_hashes(case)) {
         for (from, to) in modes.into_iter().flat_map(|from| modes.map(|to| (from, to))) {
             let first =
-                case.inject(case.pod.value(), from).and_then(|o| o.value).expect("it was injected before");
+                case.inject(case.pod.value(), from).and_then(|o| o.template).expect("it was injected before");
             let direct =
-                case.inject(case.pod.value(), to).and_then(|o| o.value).expect("it was injected before");
-            let changed = case.inject(&first, to).and_then(|o| o.value).unwrap_or(first);
+                case.inject(case.pod.value(), to).and_then(|o| o.template).expect("it was injected before");
+            let changed = case.inject(&first, to).and_then(|o| o.template).unwrap_or(first);
             if let Some(found) = difference(&direct, &changed, "") {
                 wrong.push(format!("{} {from:?} {to:?}: {found}", case.id));
             }
@@ -316,12 +317,13 @@ fn the_modes_lead_to_one_result() {
 fn without_the_sets_the_pod_is_as_it_was() {
     let mut wrong = Vec::new();
     for (case, value) in first_passes() {
-        let gone = Sets::new(Vec::new(), case.contents.clone());
+        let gone = SidecarSetStore::new(Vec::new(), case.contents.clone());
         if case.overwrites() {
             continue;
         }
-        let run =
-            |pod: &Value| inject_into(&case.pod, pod, &gone, &case.namespaces, Annotations::Minimal).value;
+        let run = |pod: &Value| {
+            inject_into(&case.pod, pod, &gone, &case.namespaces, AnnotationPolicy::Minimal).template
+        };
         let original = run(case.pod.value()).unwrap_or_else(|| case.pod.value().clone());
         let after = run(&value).expect("what was injected is taken out");
         if let Some(found) = difference(&without_duplicate_secrets(&original), &after, "") {
@@ -365,7 +367,7 @@ fn without_duplicate_secrets(pod: &Value) -> Value {
 }
 
 /// Reads the sets of a case with every image of a container changed.
-fn with_other_images(folder: &File) -> Option<Sets> {
+fn with_other_images(folder: &File) -> Option<SidecarSetStore> {
     let text = std::fs::read_to_string(folder.join("sidecarsets.yaml")).expect("a case has sets");
     let text: Vec<String> = text
         .lines()
@@ -378,9 +380,9 @@ fn with_other_images(folder: &File) -> Option<Sets> {
     let documents = text.join("\n");
     let sets = documents.split("\n---\n").filter_map(|part| {
         let document = Arc::new(Document::read(&file, 0, 1, part).ok()?);
-        decode(&document, &Path::root()).0.map(|set| Arc::new(PreparedSet::new(Arc::new(set))))
+        decode(&document, &FieldPath::root()).0.map(|set| Arc::new(PreparedSet::new(Arc::new(set))))
     });
-    Some(Sets::new(sets.collect(), Vec::new()))
+    Some(SidecarSetStore::new(sets.collect(), Vec::new()))
 }
 
 #[test]
@@ -389,18 +391,20 @@ fn an_upgrade_of_images_changes_images_alone() {
     let mut changed = 0;
     for folder in cases("injection") {
         let case = Case::read(&folder);
-        let Some(first) = case.inject(case.pod.value(), Annotations::Minimal).and_then(|o| o.value) else {
+        let Some(first) = case.inject(case.pod.value(), AnnotationPolicy::Minimal).and_then(|o| o.template)
+        else {
             continue;
         };
         let Some(next) = with_other_images(&folder) else { continue };
-        let run = |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, Annotations::Minimal);
+        let run =
+            |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, AnnotationPolicy::Minimal);
         let upgraded = run(&first);
         // A revision that is named, a denial or a set for nobody: nothing to compare.
-        if upgraded.diagnostics.iter().any(Diagnostic::is_error) || upgraded.injected.is_empty() {
+        if upgraded.diagnostics.iter().any(Diagnostic::is_error) || upgraded.injected_sets.is_empty() {
             continue;
         }
-        let upgraded = upgraded.value.unwrap_or_else(|| first.clone());
-        let direct = run(case.pod.value()).value.unwrap_or_else(|| case.pod.value().clone());
+        let upgraded = upgraded.template.unwrap_or_else(|| first.clone());
+        let direct = run(case.pod.value()).template.unwrap_or_else(|| case.pod.value().clone());
         if case
             .sets
             .as_ref()
@@ -438,16 +442,18 @@ fn templates_get_what_pods_get_but_for_barriers() {
     for case in all_cases() {
         let (Ok(sets), pod) = (&case.sets, case.pod.value()) else { continue };
         let is_active = pod.get("status").is_none() && pod["metadata"].get("deletionTimestamp").is_none();
-        let Some(wanted) = case.inject(pod, Annotations::Minimal).filter(|_| is_active) else { continue };
+        let Some(wanted) = case.inject(pod, AnnotationPolicy::Minimal).filter(|_| is_active) else {
+            continue;
+        };
         let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
         let template = PodTemplate {
             document: &case.pod,
-            path: Path::root(),
+            path: FieldPath::root(),
             value: pod,
             is_pod: false,
             key: "Deployment.apps/default/web",
             namespace,
-            claims: &[],
+            volume_claims: &[],
             namespace_labels: case
                 .namespaces
                 .get(namespace)
@@ -455,7 +461,7 @@ fn templates_get_what_pods_get_but_for_barriers() {
         };
         let got = inject(&template, sets, &Options::default());
         let (wanted, got) =
-            (wanted.value.unwrap_or_else(|| pod.clone()), got.value.unwrap_or_else(|| pod.clone()));
+            (wanted.template.unwrap_or_else(|| pod.clone()), got.template.unwrap_or_else(|| pod.clone()));
         let (wanted, got) = (without_empty_env(&without_barriers(&wanted)), without_empty_env(&got));
         if case.options["random"] != true
             && let Some(found) = difference(&wanted, &got, "")
@@ -495,10 +501,10 @@ fn odd_pods_are_refused_or_settle() {
             for value in &odd {
                 let mut pod = case.pod.value().clone();
                 *pod.pointer_mut(&place).expect("the place was found") = value.clone();
-                let Some(first) = case.inject(&pod, Annotations::Kruise) else { continue };
+                let Some(first) = case.inject(&pod, AnnotationPolicy::Kruise) else { continue };
                 runs += 1;
-                let Some(first) = first.value else { continue };
-                let again = case.inject(&first, Annotations::Kruise).and_then(|o| o.value);
+                let Some(first) = first.template else { continue };
+                let again = case.inject(&first, AnnotationPolicy::Kruise).and_then(|o| o.template);
                 if let Some(found) = again.and_then(|again| difference(&first, &again, "")) {
                     wrong.push(format!("{} {place} {value}: {found}", case.id));
                 }

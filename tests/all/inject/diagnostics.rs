@@ -1,7 +1,7 @@
 //! Wording of every diagnostic of injection: golden/inject/diagnostics.txt, rewritten with UPDATE_GOLDEN=1.
 
 use crate::inject::rules::Scene;
-use pillion::diag::{Code, Diagnostic, Severity};
+use pillion::diagnostics::{Code, Diagnostic, Severity};
 use std::path::Path;
 
 const APP: &str = "containers: [{name: app, image: a}]";
@@ -60,7 +60,7 @@ fn scenes() -> Vec<Scene> {
         annotated(&[("log", &good)], "k: text"),
         annotated(&[("log", &bad)], "k: '{}'"),
         annotated(&[("log", &bad)], ""),
-        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::inject::Annotations::Kruise),
+        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::inject::AnnotationPolicy::Kruise),
         Scene::new(&[("log", transfer)], APP),
         Scene::new(&[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")], token),
         Scene::new(&[("log", "initContainers: [{name: prepare, image: p, podInjectPolicy: BeforeAppContainer}]")], APP),
@@ -86,7 +86,7 @@ fn shown(diagnostic: &Diagnostic) -> String {
     };
     let mut lines = vec![format!("{severity}[{}]: {}", diagnostic.code.name(), diagnostic.message)];
     lines.extend(
-        diagnostic.labels.iter().map(|l| format!("  --> {}: {}", l.file, l.text).trim_end().to_owned()),
+        diagnostic.spans.iter().map(|l| format!("  --> {}: {}", l.file, l.label).trim_end().to_owned()),
     );
     lines.extend(diagnostic.field.iter().map(|field| format!("  = field: {field}")));
     lines.extend(diagnostic.notes.iter().map(|note| format!("  = note: {note}")));
@@ -99,7 +99,7 @@ fn words_of_the_diagnostics() {
     let scenes = scenes();
     let told: Vec<Diagnostic> = scenes.iter().flat_map(|scene| scene.run().diagnostics).collect();
     for diagnostic in &told {
-        assert!(!diagnostic.labels.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
+        assert!(!diagnostic.spans.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
     }
     let is_ours = |code: &&Code| (Code::ContainerNameTaken..=Code::ResourcesPlainNumber).contains(*code);
     for code in Code::ALL.iter().filter(is_ours) {

@@ -1,12 +1,13 @@
 //! Rules of injection that no recorded case in the repository shows. Sections are those of the notes on Kruise's
 //! injection, which are not part of the repository.
 
-use pillion::diag::Severity;
+use pillion::diagnostics::Severity;
 use pillion::inject::{
-    Annotations, NamespaceLabels, Options, Outcome, PodTemplate, PreparedSet, Sets, Verdict, inject,
+    AnnotationPolicy, InjectionOutcome, InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet,
+    SidecarSetStore, inject,
 };
 use pillion::model::sidecar_set::decode;
-use pillion::yaml::{Document, Path};
+use pillion::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) struct Scene {
     is_pod: bool,
     namespace: &'static str,
     labels: Option<BTreeMap<String, String>>,
-    annotations: Annotations,
+    annotations: AnnotationPolicy,
 }
 
 impl Scene {
@@ -44,7 +45,7 @@ impl Scene {
             is_pod: true,
             namespace: "default",
             labels: Some(BTreeMap::new()),
-            annotations: Annotations::Minimal,
+            annotations: AnnotationPolicy::Minimal,
         }
     }
 
@@ -63,7 +64,7 @@ impl Scene {
         self
     }
 
-    pub(crate) fn annotations(mut self, annotations: Annotations) -> Self {
+    pub(crate) fn annotations(mut self, annotations: AnnotationPolicy) -> Self {
         self.annotations = annotations;
         self
     }
@@ -74,18 +75,18 @@ impl Scene {
         self
     }
 
-    pub(crate) fn run(&self) -> Outcome {
+    pub(crate) fn run(&self) -> InjectionOutcome {
         let template = PodTemplate {
             document: &self.pod,
-            path: Path::root(),
+            path: FieldPath::root(),
             value: &self.value,
             is_pod: self.is_pod,
             key: "Pod/default/web-0",
             namespace: self.namespace,
-            claims: &[],
+            volume_claims: &[],
             namespace_labels: self.labels.as_ref().map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
         };
-        let sets = Sets::new(self.sets.clone(), self.history.clone());
+        let sets = SidecarSetStore::new(self.sets.clone(), self.history.clone());
         inject(&template, &sets, &Options { annotations: self.annotations, trace: true })
     }
 
@@ -93,7 +94,7 @@ impl Scene {
     fn value(&self) -> Value {
         let outcome = self.run();
         assert!(outcome.diagnostics.iter().all(|d| !d.is_error()), "{:?}", outcome.diagnostics);
-        outcome.value.unwrap_or_else(|| self.value.clone())
+        outcome.template.unwrap_or_else(|| self.value.clone())
     }
 
     /// The same scene with its result in the place of the pod.
@@ -111,7 +112,7 @@ impl Scene {
 
     fn errors(&self) -> Vec<&'static str> {
         let outcome = self.run();
-        assert!(outcome.value.is_none(), "an error comes without a result");
+        assert!(outcome.template.is_none(), "an error comes without a result");
         outcome.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code.name()).collect()
     }
 }
@@ -127,7 +128,7 @@ fn set(name: &str, spec: &str) -> Arc<PreparedSet> {
         false => format!("{text}  selector: {{matchLabels: {{app: web}}}}\n"),
     };
     let document = Document::read(&"sets.yaml".into(), 0, 1, &text).expect("the set is YAML");
-    let (set, found) = decode(&Arc::new(document), &Path::root());
+    let (set, found) = decode(&Arc::new(document), &FieldPath::root());
     Arc::new(PreparedSet::new(Arc::new(set.unwrap_or_else(|| panic!("{text}\n{found:?}")))))
 }
 
@@ -168,7 +169,7 @@ fn selectors() {
         let spec = format!("selector: {selector}\ncontainers: [{{name: log, image: l}}]");
         let pod =
             format!("metadata: {{name: web-0, labels: {labels}}}\nspec: {{containers: [{{name: app}}]}}");
-        !Scene::of(&[("log", &spec)], &pod).run().injected.is_empty()
+        !Scene::of(&[("log", &spec)], &pod).run().injected_sets.is_empty()
     };
     for (selector, labels, wanted) in [
         ("{matchLabels: {app: web}}", "{app: web}", true), // i001
@@ -191,8 +192,8 @@ fn namespaces() {
         let spec = format!("namespaceSelector: {selector}\ncontainers: [{{name: log, image: l}}]");
         let outcome = Scene::new(&[("log", &spec)], APP).namespace("shop", labels).run();
         let unknown = outcome.diagnostics.iter().any(|d| d.code.name() == "namespace-labels-unknown");
-        assert!(!unknown || outcome.value.is_none());
-        if unknown { None } else { Some(!outcome.injected.is_empty()) }
+        assert!(!unknown || outcome.template.is_none());
+        if unknown { None } else { Some(!outcome.injected_sets.is_empty()) }
     };
     let known: Option<&[(&str, &str)]> = Some(&[("team", "a")]);
     for (selector, labels, wanted) in [
@@ -224,8 +225,10 @@ fn the_webhook_is_not_called_for_control_planes() {
     );
     let scene = scene.namespace("ops", Some(&[("control-plane", "")]));
     let outcome = scene.run(); // i041
-    assert!(outcome.value.is_none() && outcome.diagnostics.is_empty());
-    assert!(matches!(&outcome.trace.sets[0].verdict, Verdict::Passed(why) if why.contains("control-plane")));
+    assert!(outcome.template.is_none() && outcome.diagnostics.is_empty());
+    assert!(
+        matches!(&outcome.trace.sets[0].verdict, InjectionVerdict::Skipped(why) if why.contains("control-plane"))
+    );
 }
 
 #[test]
@@ -235,8 +238,8 @@ fn inactive_pods_stay() {
             "metadata: {{name: a, labels: {{app: web}}}}\nspec: {{{}}}\n{more}",
             "containers: [{name: app}]"
         );
-        assert!(Scene::of(&[LOG], &pod).run().value.is_none(), "{more}"); // i243 i244
-        assert!(Scene::of(&[LOG], &pod).template().run().value.is_some(), "a template has no end");
+        assert!(Scene::of(&[LOG], &pod).run().template.is_none(), "{more}"); // i243 i244
+        assert!(Scene::of(&[LOG], &pod).template().run().template.is_some(), "a template has no end");
     }
     let pod = |priority: &str| {
         let env = format!("env: [{{name: KRUISE_CONTAINER_PRIORITY, value: '{priority}'}}]");
@@ -250,7 +253,7 @@ fn inactive_pods_stay() {
     assert_eq!(env(&value, "b"), ["KRUISE_CONTAINER_BARRIER=?"]); // f001 f089
     assert_eq!(Scene::of(&[LOG], &pod("high")).errors(), ["launch-priority-invalid"]); // f003
     let barred = Scene::of(&[LOG], &pod("1")).namespace("default", Some(&[("control-plane", "")]));
-    assert!(barred.run().value.is_none());
+    assert!(barred.run().template.is_none());
 }
 
 #[test]
@@ -294,15 +297,15 @@ fn names_that_are_taken() {
     let own = "containers: [{name: log, image: own}, {name: app}]";
     assert_eq!(Scene::new(&[LOG], own).errors(), ["container-name-taken"]); // i219
     let outcome = Scene::new(&[LOG], own).run();
-    assert_eq!(outcome.diagnostics[0].labels.len(), 2, "both places");
+    assert_eq!(outcome.diagnostics[0].spans.len(), 2, "both places");
     let marked =
         "containers: [{name: app}, {name: log, image: own, env: [{name: IS_INJECTED, value: 'true'}]}]";
     let value = Scene::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["app", "log"]);
     assert_eq!(value["spec"]["containers"][1]["image"], "log:1");
     let both = [LOG, ("zog", "containers: [{name: log, image: z}]")];
-    assert_eq!(Scene::new(&both, APP).errors(), ["container-name-twice"]); // i222
-    assert_eq!(Scene::new(&both, marked).errors(), ["container-name-twice"]); // i223
+    assert_eq!(Scene::new(&both, APP).errors(), ["duplicate-container-name"]); // i222
+    assert_eq!(Scene::new(&both, marked).errors(), ["duplicate-container-name"]); // i223
     let init = ("i", "initContainers: [{name: log, image: z}]");
     assert_eq!(Scene::new(&[init], own).codes(), ["container-name-in-both-lists"]); // i077
     assert_eq!(Scene::new(&[LOG, init], APP).codes(), ["container-name-in-both-lists"]); // i225
@@ -354,7 +357,7 @@ fn hot_upgrade_pairs() {
         assert_eq!(annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"), Some(new));
     }
     // Every mode writes them: the containers read them.
-    let none = Scene::new(&[("s", &main)], APP).annotations(Annotations::None).value();
+    let none = Scene::new(&[("s", &main)], APP).annotations(AnnotationPolicy::None).value();
     assert_eq!(annotation(&none, "version.sidecarset.kruise.io/x-1"), Some("1"));
     assert_eq!(annotation(&none, LIST), None);
     // A pair that goes takes its annotations along.
@@ -466,7 +469,7 @@ fn pull_secrets() {
     let pod = "containers: [{name: app}]\nimagePullSecrets: [{name: a}, {name: c}, {name: a}]";
     assert_eq!(names(&Scene::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
     assert_eq!(names(&Scene::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
-    assert!(Scene::new(&[], pod).run().value.is_none()); // i143
+    assert!(Scene::new(&[], pod).run().template.is_none()); // i143
     // The list names another set: the secret is the pod's own and stays in front. f025
     let listed = |list: &str| {
         let annotations = format!("annotations: {{'{LIST}': '{list}'}}");
@@ -502,7 +505,7 @@ fn patches() {
         );
         let scene = with_annotations(&[("s", &spec)], old);
         let outcome = scene.run();
-        let value = outcome.value.as_ref().and_then(|v| annotation(v, "k")).map(str::to_owned);
+        let value = outcome.template.as_ref().and_then(|v| annotation(v, "k")).map(str::to_owned);
         (value, scene.codes())
     };
     for (policy, patch, old, value, codes) in [
@@ -529,7 +532,7 @@ fn a_stored_patch_is_stable() {
     // Kruise would merge its own text again and write it anew.
     let spec = "containers: [{name: log, image: l}]\npatchPodMetadata: [{annotations: {k: '{ \"b\": 1, \"a\": null }'}, patchPolicy: MergePatchJson}]";
     let scene = with_annotations(&[("s", spec)], "{}").next();
-    assert!(scene.run().value.is_none());
+    assert!(scene.run().template.is_none());
     assert_eq!(annotation(&scene.value, "k"), Some("{ \"b\": 1, \"a\": null }"));
 }
 
@@ -544,10 +547,10 @@ fn order_that_shows_in_content_is_a_warning() {
     let outcome = Scene::new(&[("a", &one), ("b", &two)], APP).run(); // i163 i164
     let found = &outcome.diagnostics[0];
     assert_eq!(
-        (found.code.name(), found.severity, found.labels.len()),
+        (found.code.name(), found.severity, found.spans.len()),
         ("set-order-matters", Severity::Warning, 2)
     );
-    assert_eq!(annotation(&outcome.value.expect("it is injected"), "k"), Some("b"));
+    assert_eq!(annotation(&outcome.template.expect("it is injected"), "k"), Some("b"));
     let same = Scene::new(&[("a", &one), ("b", "initContainers: [{name: z, image: l}]")], APP).run();
     assert!(same.diagnostics.is_empty());
     let places = Scene::new(&[("a", "containers: [{name: x, image: x}]"), LOG], APP).run();
@@ -557,10 +560,10 @@ fn order_that_shows_in_content_is_a_warning() {
 #[test]
 fn the_injected_list_and_old_hashes() {
     let key = format!("{{'{LIST}': 'z, a,z'}}");
-    let scene = with_annotations(&[LOG], &key).annotations(Annotations::Kruise);
+    let scene = with_annotations(&[LOG], &key).annotations(AnnotationPolicy::Kruise);
     assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
     let old = format!("{{'{HASH}': '{{\"other\":\"h\"}}'}}"); // i231
-    let value = with_annotations(&[LOG], &old).annotations(Annotations::Kruise).value();
+    let value = with_annotations(&[LOG], &old).annotations(AnnotationPolicy::Kruise).value();
     let entries: Value = serde_json::from_str(annotation(&value, HASH).expect("hashes")).expect("JSON");
     assert_eq!(
         entries["other"],
@@ -569,10 +572,12 @@ fn the_injected_list_and_old_hashes() {
     assert_eq!(entries["log"]["sidecarList"], json!(["log"]));
     let broken = format!("{{'{HASH}': nope}}");
     assert_eq!(
-        with_annotations(&[LOG], &broken).annotations(Annotations::Kruise).errors(),
+        with_annotations(&[LOG], &broken).annotations(AnnotationPolicy::Kruise).errors(),
         ["unreadable-hashes"]
     ); // i230
-    assert!(with_annotations(&[], &broken).annotations(Annotations::Kruise).run().diagnostics.is_empty()); // i232
+    assert!(
+        with_annotations(&[], &broken).annotations(AnnotationPolicy::Kruise).run().diagnostics.is_empty()
+    ); // i232
     assert!(with_annotations(&[LOG], &broken).run().diagnostics.is_empty(), "nobody reads it");
 }
 
@@ -581,7 +586,7 @@ fn an_annotation_of_null_is_refused() {
     // Kruise's webhook panics on it. f008 f009 f010
     for key in [HASH, "kruise.io/sidecarset-hash-without-image"] {
         let null = format!("{{'{key}': 'null'}}");
-        let scene = with_annotations(&[LOG], &null).annotations(Annotations::Kruise);
+        let scene = with_annotations(&[LOG], &null).annotations(AnnotationPolicy::Kruise);
         assert_eq!(scene.errors(), ["unreadable-hashes"], "{key}");
     }
     let hot = "{upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}";
@@ -597,7 +602,7 @@ fn an_annotation_of_null_is_refused() {
 #[test]
 fn times_of_other_sets_are_written_in_utc() {
     let entry = |time: &str| format!(r#"{{'{HASH}': '{{"o":{{"updateTimestamp":"{time}","hash":"h"}}}}'}}"#);
-    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(Annotations::Kruise);
+    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(AnnotationPolicy::Kruise);
     let value = scene("2024-01-01T00:00:00.5+02:00").value(); // f007
     assert!(
         annotation(&value, HASH).is_some_and(|h| h.contains(r#""updateTimestamp":"2023-12-31T22:00:00Z""#))
@@ -641,18 +646,18 @@ fn every_launch_priority_has_to_be_a_number() {
         assert_eq!(scene.errors(), ["launch-priority-invalid"], "{first}"); // f004 f005
     }
     let scene = Scene::new(&[], &pod("value: '5'", "value: '0'"));
-    assert!(scene.run().value.is_none(), "the last one counts");
+    assert!(scene.run().template.is_none(), "the last one counts");
 }
 
 #[test]
 fn modes() {
-    let keys = |mode: Annotations| -> Vec<String> {
+    let keys = |mode: AnnotationPolicy| -> Vec<String> {
         let value = Scene::new(&[LOG], APP).annotations(mode).value();
         value["metadata"]["annotations"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect()
     };
-    assert_eq!(keys(Annotations::Minimal), [LIST]);
-    assert_eq!(keys(Annotations::Kruise), [HASH, "kruise.io/sidecarset-hash-without-image", LIST]);
-    assert!(keys(Annotations::None).is_empty());
+    assert_eq!(keys(AnnotationPolicy::Minimal), [LIST]);
+    assert_eq!(keys(AnnotationPolicy::Kruise), [HASH, "kruise.io/sidecarset-hash-without-image", LIST]);
+    assert!(keys(AnnotationPolicy::None).is_empty());
 }
 
 // ---- revisions (section 11)
@@ -693,7 +698,7 @@ fn revisions() {
     assert_eq!(scene.errors(), ["revision-not-found"]);
     let half = revision("Partial", "{partition: 50%}"); // i181
     let scene = Scene::new(&[("log", &half)], APP).history(&[OLD]);
-    assert_eq!(scene.codes(), ["partial-by-key"]);
+    assert_eq!(scene.codes(), ["percentage-by-workload"]);
     assert_eq!(image(&scene), image(&scene));
     let missing = spec("injectionStrategy: {revision: {customVersion: v9}}");
     assert_eq!(Scene::new(&[("log", &missing)], APP).history(&[OLD]).errors(), ["revision-not-found"]); // i172
@@ -721,8 +726,8 @@ fn a_paused_set_injects_nothing_and_keeps_what_is_there() {
         "log",
         "injectionStrategy: {paused: true}\ncontainers: [{name: log, image: 'log:2'}]\npatchPodMetadata: [{annotations: {k: v}, patchPolicy: Overwrite}]",
     );
-    assert!(Scene::new(&[paused], APP).run().value.is_none()); // i199
-    assert!(Scene::new(&[LOG], APP).next().sets(&[paused]).run().value.is_none());
+    assert!(Scene::new(&[paused], APP).run().template.is_none()); // i199
+    assert!(Scene::new(&[LOG], APP).next().sets(&[paused]).run().template.is_none());
 }
 
 // ---- resources and priority (sections 12 and 13)
@@ -735,7 +740,7 @@ fn resources() {
         );
         let scene = Scene::new(&[("s", &spec)], pod);
         let outcome = scene.run();
-        (outcome.value.map(|v| v["spec"]["containers"][0]["resources"].clone()), scene.codes())
+        (outcome.template.map(|v| v["spec"]["containers"][0]["resources"].clone()), scene.codes())
     };
     let app = "initContainers: [{name: plain, resources: {limits: {cpu: 4}}}, {name: native, restartPolicy: Always, resources: {limits: {cpu: 2}}}]\ncontainers: [{name: app, resources: {limits: {cpu: 1, memory: 1Gi}}}, {name: aux, resources: {limits: {cpu: 500m}}}]";
     for (expressions, names, wanted, codes) in [
@@ -771,7 +776,7 @@ fn a_second_pass_computes_from_the_same_containers() {
     let spec = "containers: [{name: x, image: 'x:1', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}, resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {limits: {cpu: cpu*2}}}}]";
     let scene = Scene::new(&[("s", spec)], "containers: [{name: app, resources: {limits: {cpu: 1}}}]").next();
     assert_eq!(scene.value["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "2"}}));
-    assert!(scene.run().value.is_none());
+    assert!(scene.run().template.is_none());
 }
 
 #[test]
@@ -793,16 +798,16 @@ fn launch_priority() {
     // i259: also where no set matches.
     let scene = Scene::new(&[], &app("'+5'"));
     assert_eq!(keys(&scene.value()), ["p_5", "p_0"]); // i251
-    assert!(scene.next().run().value.is_none(), "once is enough");
+    assert!(scene.next().run().template.is_none(), "once is enough");
     for value in ["''", "' 5'", "'5.0'", "'9223372036854775808'", "'--1'", "'1_0'"] {
         assert_eq!(Scene::new(&[], &app(value)).errors(), ["launch-priority-invalid"], "{value}"); // i254 i258 i269
     }
     let template = Scene::new(&[], &app("'5'")).template();
     assert_eq!(template.codes(), ["launch-priority-in-cluster"]);
-    assert!(template.run().value.is_none());
+    assert!(template.run().template.is_none());
     let nameless =
         Scene::of(&[], &format!("metadata: {{generateName: web-}}\nspec:\n{}", indented(&app("'5'"))));
-    assert!(nameless.run().value.is_none()); // i265
+    assert!(nameless.run().template.is_none()); // i265
     // i261 i262: Ordered counts down and parses nothing.
     let ordered =
         "metadata: {name: a, annotations: {apps.kruise.io/container-launch-priority: Ordered}}\nspec:\n";
@@ -850,10 +855,10 @@ fn a_deleted_set_takes_its_containers_along() {
     assert_eq!(names(&value, "volumes"), ["own", "v"], "nobody can tell whose it is");
     assert_eq!(names(&value, "imagePullSecrets"), ["mine", "sec"]);
     assert_eq!(annotation(&value, LIST), Some("mesh"));
-    assert_eq!(scene.codes(), ["cannot-tell-whose"]);
+    assert_eq!(scene.codes(), ["unknown-owner"]);
     let removed: Vec<String> = scene.run().trace.removed.iter().map(|(path, _)| path.to_string()).collect();
     assert_eq!(removed, ["spec.initContainers[0]", "spec.containers[1]", "spec.containers[2]"]);
-    assert!(scene.next().run().value.is_none());
+    assert!(scene.next().run().template.is_none());
 }
 
 const LOG2: (&str, &str) = ("mesh", "containers: [{name: mesh, image: m}]");
@@ -883,14 +888,14 @@ fn a_volume_that_may_be_the_applications_is_told() {
         "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}]",
     );
     let scene = Scene::new(&[("s", one)], APP).next().sets(&[("s", two)]);
-    assert_eq!(scene.codes(), ["cannot-tell-whose"]);
+    assert_eq!(scene.codes(), ["unknown-owner"]);
     assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
     let scene = scene.history(&[("s", one)]);
     assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]));
     // The application's own volume stays where the history tells of another one.
     let own = "containers: [{name: app, image: a}]\nvolumes: [{name: v, hostPath: {path: /}}]";
     let scene = Scene::new(&[("s", one)], own).next().sets(&[("s", two)]).history(&[("s", one)]);
-    assert!(scene.run().value.is_none() && scene.codes().is_empty());
+    assert!(scene.run().template.is_none() && scene.codes().is_empty());
 }
 
 #[test]
@@ -945,11 +950,11 @@ fn the_trace_says_what_came_from_where() {
     assert_eq!(
         sets,
         [
-            "other: Passed(\"the pod's label `app` is `web`, the selector wants `api`\")",
+            "other: Skipped(\"the pod's label `app` is `web`, the selector wants `api`\")",
             "s: Injected(\"the set as it is\")",
         ]
     );
-    let origins: Vec<String> = trace.origins.iter().map(|o| format!("{}: {}", o.path, o.why)).collect();
+    let origins: Vec<String> = trace.origins.iter().map(|o| format!("{}: {}", o.path, o.reason)).collect();
     assert_eq!(
         origins,
         [

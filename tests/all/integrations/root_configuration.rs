@@ -248,5 +248,9 @@ fn a_link_is_no_configuration() {
     fs::remove_file(folder.path().join("pillion.yaml")).unwrap();
     std::os::unix::fs::symlink("apps/shop/harmless.yaml.txt", folder.path().join("pillion.yaml")).unwrap();
     let output = pillion(&folder.path().join("apps/shop"), &["cmp", "generate"], "", IN_ARGOCD);
-    assert!(output.status.code() == Some(1) && said(&output).contains("link-outside"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("symlink-outside"),
+        "{}",
+        said(&output)
+    );
 }

@@ -1,6 +1,6 @@
 //! Checks that the files of the integrations are complete, well-formed and consistent with the code.
 
-use pillion::model::workload::Kinds;
+use pillion::model::workload::WorkloadKinds;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn every_file_of_a_door_is_pinned_and_can_be_read() {
                 continue;
             }
             let name = file.as_str().into();
-            for (index, piece) in pillion::yaml::split(&name, &text).0.into_iter().enumerate() {
+            for (index, piece) in pillion::yaml::split_documents(&name, &text).0.into_iter().enumerate() {
                 let read = pillion::yaml::Document::read(&name, index, piece.first_line, &text[piece.span]);
                 let document = read.unwrap_or_else(|e| panic!("{door}/{file}: {}", e.message));
                 assert!(document.diagnostics().is_empty(), "{door}/{file}");
@@ -100,10 +100,10 @@ fn kustomizeconfig_names_every_kind_and_every_reference() {
         ("Secret", "imagePullSecrets/name"),
         ("PersistentVolumeClaim", "volumes/persistentVolumeClaim/claimName"),
     ];
-    let kinds = Kinds::default();
-    let foreign = kinds.all().filter(|k| ["apps.kruise.io", "argoproj.io"].contains(&k.group.as_str()));
+    let kinds = WorkloadKinds::default();
+    let foreign = kinds.iter().filter(|k| ["apps.kruise.io", "argoproj.io"].contains(&k.group.as_str()));
     for kind in foreign {
-        for template in &kind.templates {
+        for template in &kind.template_paths {
             for (referred, path) in references {
                 let path = format!("{}/spec/{path}", template.to_string().replace('.', "/"));
                 let spec = (referred.to_owned(), kind.group.clone(), kind.kind.clone(), path);

@@ -2,7 +2,7 @@
 
 use crate::support::conformance::{cases, documents};
 use pillion::model::sidecar_set::{SidecarSet, decode};
-use pillion::yaml::Path;
+use pillion::yaml::FieldPath;
 use serde_json::Value;
 
 #[test]
@@ -14,13 +14,13 @@ fn sets_are_stored_as_kruise_stores_them() {
         if stored.is_empty() {
             // Kruise cannot decode one of the sets, and nothing is stored.
             let sets = documents(&case, "sidecarsets.yaml");
-            assert!(sets.iter().any(|d| decode(d, &Path::root()).0.is_none()), "{}", case.display());
+            assert!(sets.iter().any(|d| decode(d, &FieldPath::root()).0.is_none()), "{}", case.display());
             continue;
         }
         let sets: Vec<SidecarSet> = documents(&case, "sidecarsets.yaml")
             .iter()
             .map(|d| {
-                let (set, found) = decode(d, &Path::root());
+                let (set, found) = decode(d, &FieldPath::root());
                 set.unwrap_or_else(|| panic!("{}: {found:?}", case.display()))
             })
             .collect();
@@ -40,8 +40,8 @@ fn sets_are_stored_as_kruise_stores_them() {
                     wrong.push(format!("{}: {key} {} is {hash}", case.display(), annotations[key]));
                 }
             }
-            if !same(&stored["spec"], &set.stored_spec) {
-                wrong.push(format!("{}: spec\n{}\n{}", case.display(), stored["spec"], set.stored_spec));
+            if !same(&stored["spec"], &set.canonical_spec) {
+                wrong.push(format!("{}: spec\n{}\n{}", case.display(), stored["spec"], set.canonical_spec));
             }
         }
     }
@@ -55,7 +55,7 @@ fn revisions_have_the_names_that_kruise_gives_them() {
     for case in cases("injection") {
         let states = [documents(&case, "history.yaml"), documents(&case, "sidecarsets.yaml")].concat();
         let names: Vec<String> =
-            states.iter().filter_map(|d| decode(d, &Path::root()).0).map(|s| s.revision_name).collect();
+            states.iter().filter_map(|d| decode(d, &FieldPath::root()).0).map(|s| s.revision_name).collect();
         for revision in documents(&case, "revisions.yaml") {
             let name =
                 revision.value()["metadata"]["name"].as_str().expect("a revision has a name").to_owned();

@@ -1,8 +1,8 @@
 //! Reads SidecarSets in the syntax of older articles, and in both versions of the API.
 
-use pillion::diag::{Code, Diagnostic};
-use pillion::model::sidecar_set::{IntOrPercent, Mode, SidecarSet, decode_for, repair};
-use pillion::yaml::{Document, Path};
+use pillion::diagnostics::{Code, Diagnostic};
+use pillion::model::sidecar_set::{DecodeMode, IntOrPercent, SidecarSet, decode_for, repair};
+use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
 /// The first example of an article, with its misplaced keys and indentation.
@@ -41,10 +41,10 @@ maxUnavailable: 10%
 #[test]
 fn the_article_is_understood() {
     let repaired = repair(ARTICLE).expect("it can be repaired");
-    assert_eq!(repaired.moved, [17, 23]);
-    let (set, found) = decoded(Mode::Render, &repaired.text);
+    assert_eq!(repaired.moved_lines, [17, 23]);
+    let (set, found) = decoded(DecodeMode::Render, &repaired.text);
     let set = set.unwrap_or_else(|| panic!("{found:?}"));
-    assert!(found.iter().all(|d| d.code == Code::OldForm && !d.is_error()), "{found:?}");
+    assert!(found.iter().all(|d| d.code == Code::DeprecatedSyntax && !d.is_error()), "{found:?}");
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(set.update_strategy.max_unavailable, Some(IntOrPercent::Text("10%".into())));
     let namespaces = set.namespace_selector.expect("the namespace became a selector");
@@ -60,47 +60,47 @@ fn the_article_is_understood() {
 fn what_kruise_cannot_decode_is_refused_by_validation_only() {
     let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\n";
     let text = format!("{head}spec:\n  containers:\n  - {{name: a, image: b, shareVolumePolicy: enabled}}\n");
-    let (set, found) = decoded(Mode::Render, &text);
+    let (set, found) = decoded(DecodeMode::Render, &text);
     assert!(set.is_some_and(|s| s.containers[0].share_volumes));
-    assert!(found.iter().any(|d| d.code == Code::OldForm && !d.is_error()));
-    let (set, found) = decoded(Mode::Validate, &text);
+    assert!(found.iter().any(|d| d.code == Code::DeprecatedSyntax && !d.is_error()));
+    let (set, found) = decoded(DecodeMode::Validate, &text);
     assert!(set.is_none() && found.iter().any(Diagnostic::is_error));
     let text = text.replace("kind:", "Kind:").replace("enabled", "{type: enabled}");
-    assert!(decoded(Mode::Render, &text).0.is_some());
-    assert!(decoded(Mode::Validate, &text).0.is_none());
+    assert!(decoded(DecodeMode::Render, &text).0.is_some());
+    assert!(decoded(DecodeMode::Validate, &text).0.is_none());
 }
 
 #[test]
 fn old_places_of_the_update_strategy_are_read_and_the_new_place_wins() {
     let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n";
     let old = "  paused: true\n  strategy: {rollingUpdate: {maxUnavailable: 3, partition: 2}}\n";
-    let (set, found) = decoded(Mode::Render, &format!("{head}{old}"));
+    let (set, found) = decoded(DecodeMode::Render, &format!("{head}{old}"));
     let strategy = set.expect("it is read").update_strategy;
     assert!(strategy.is_paused);
     assert_eq!(strategy.max_unavailable, Some(IntOrPercent::Int(3)));
     assert_eq!(strategy.partition, Some(IntOrPercent::Int(2)));
-    assert_eq!(found.iter().filter(|d| d.code == Code::OldForm).count(), 3, "{found:?}");
+    assert_eq!(found.iter().filter(|d| d.code == Code::DeprecatedSyntax).count(), 3, "{found:?}");
     let both = format!("{head}{old}  updateStrategy: {{maxUnavailable: 1}}\n");
-    let strategy = decoded(Mode::Render, &both).0.expect("it is read").update_strategy;
+    let strategy = decoded(DecodeMode::Render, &both).0.expect("it is read").update_strategy;
     assert_eq!(strategy.max_unavailable, Some(IntOrPercent::Int(1)));
     // Kruise drops these fields, so to validate is not to read them.
-    let (set, found) = decoded(Mode::Validate, &format!("{head}{old}"));
+    let (set, found) = decoded(DecodeMode::Validate, &format!("{head}{old}"));
     assert!(set.is_some_and(|s| !s.update_strategy.is_paused));
-    assert!(found.iter().all(|d| d.code == Code::OldForm && !d.is_error()), "{found:?}");
+    assert!(found.iter().all(|d| d.code == Code::DeprecatedSyntax && !d.is_error()), "{found:?}");
 }
 
 #[test]
 fn versions_differ_in_namespace_and_custom_version() {
     let text = "apiVersion: apps.kruise.io/v1alpha1\nkind: SidecarSet\nmetadata:\n  name: s\n  labels:\n    \
                 apps.kruise.io/sidecarset-custom-version: v7\nspec:\n  namespace: a\n  namespaceSelector: {matchLabels: {b: c}}\n";
-    let (set, found) = decoded(Mode::Render, text);
+    let (set, found) = decoded(DecodeMode::Render, text);
     let set = set.expect("it is sound");
     assert_eq!(set.custom_version.as_deref(), Some("v7"));
     let namespaces = set.namespace_selector.expect("there is one");
     assert_eq!(namespaces.match_labels.keys().collect::<Vec<_>>(), ["kubernetes.io/metadata.name"]);
     assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::NamespaceSelectorIgnored]);
     let text = text.replace("v1alpha1", "v1beta1").replace("spec:\n", "spec:\n  customVersion: v8\n");
-    let (set, found) = decoded(Mode::Render, &text);
+    let (set, found) = decoded(DecodeMode::Render, &text);
     let set = set.expect("it is sound");
     assert_eq!(set.custom_version.as_deref(), Some("v8"));
     assert_eq!(set.namespace_selector.expect("there is one").match_labels["b"], "c");
@@ -111,13 +111,13 @@ fn versions_differ_in_namespace_and_custom_version() {
 fn misspelt_fields_are_named_with_what_was_meant() {
     let text = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n  containers:\n  \
                 - {name: a, image: b, envs: [], Env: [{name: A, value: 1}]}\n  initcontainers: []\n";
-    let (set, found) = decoded(Mode::Render, text);
+    let (set, found) = decoded(DecodeMode::Render, text);
     assert!(set.is_some_and(|s| !s.containers[0].container.contains_key("Env")));
     let help: Vec<&str> = found.iter().filter_map(|d| d.help.as_deref()).collect();
     assert_eq!(help, ["did you mean `env`?", "did you mean `env`?", "did you mean `initContainers`?"]);
 }
 
-fn decoded(mode: Mode, text: &str) -> (Option<SidecarSet>, Vec<Diagnostic>) {
+fn decoded(mode: DecodeMode, text: &str) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     let document = Document::read(&"set.yaml".into(), 0, 1, text).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
-    decode_for(mode, &Arc::new(document), &Path::root())
+    decode_for(mode, &Arc::new(document), &FieldPath::root())
 }

@@ -1,7 +1,7 @@
 //! SidecarSets with an excessive number of entries or errors are handled quickly.
 
-use pillion::model::sidecar_set::{Mode, Surroundings, decode_for, validate};
-use pillion::yaml::{Document, Path};
+use pillion::model::sidecar_set::{DecodeMode, ValidationContext, decode_for, validate};
+use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,9 @@ fn huge_documents_take_little_time() {
             Document::read(&"set.yaml".into(), 0, 1, &format!("{head}{body}\n")).expect("it is YAML");
         let document = Arc::new(document);
         let start = Instant::now();
-        let (set, mut found) = decode_for(Mode::Render, &document, &Path::root());
+        let (set, mut found) = decode_for(DecodeMode::Render, &document, &FieldPath::root());
         if let Some(set) = set {
-            found.extend(validate(&set, Surroundings::default()));
+            found.extend(validate(&set, ValidationContext::default()));
         }
         assert!(found.len() < 1000, "{} findings", found.len());
         assert!(start.elapsed() < Duration::from_secs(120), "{:?} for {}", start.elapsed(), &body[..60]);

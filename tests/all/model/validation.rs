@@ -1,9 +1,9 @@
 //! Compares verdicts on SidecarSets with those of Kruise's CRD schema and validating webhook.
 
 use crate::support::conformance::{cases, documents};
-use pillion::diag::Diagnostic;
-use pillion::model::sidecar_set::{Mode, SidecarSet, Surroundings, decode_for, validate};
-use pillion::yaml::Path;
+use pillion::diagnostics::Diagnostic;
+use pillion::model::sidecar_set::{DecodeMode, SidecarSet, ValidationContext, decode_for, validate};
+use pillion::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path as File;
@@ -57,17 +57,19 @@ fn needs_a_cluster(case: &File) -> bool {
 
 fn judge(case: &File) -> Vec<Diagnostic> {
     let (set, mut found) = match documents(case, "sidecarset.yaml").first() {
-        Some(document) => decode_for(Mode::Validate, document, &Path::root()),
+        Some(document) => decode_for(DecodeMode::Validate, document, &FieldPath::root()),
         None => panic!("{} has no SidecarSet", case.display()),
     };
     let read = |file: &str| -> Vec<Arc<SidecarSet>> {
         let sets = documents(case, file).into_iter();
-        sets.filter_map(|d| decode_for(Mode::Validate, &d, &Path::root()).0).map(Arc::new).collect()
+        sets.filter_map(|d| decode_for(DecodeMode::Validate, &d, &FieldPath::root()).0)
+            .map(Arc::new)
+            .collect()
     };
     let (old, others) = (read("old.yaml"), read("existing.yaml"));
     if let Some(set) = set {
         let old = old.first().map(AsRef::as_ref);
-        found.extend(validate(&set, Surroundings { old, others: &others, history: &[] }));
+        found.extend(validate(&set, ValidationContext { old, others: &others, history: &[] }));
     }
     found
 }

@@ -1,8 +1,10 @@
 //! One line per rule: a SidecarSet with a single error, and the field at which it is reported.
 
-use pillion::diag::{Diagnostic, Severity};
-use pillion::model::sidecar_set::{Mode, SidecarSet, Surroundings, conflicts, decode_for, validate};
-use pillion::yaml::{Document, Path};
+use pillion::diagnostics::{Diagnostic, Severity};
+use pillion::model::sidecar_set::{
+    DecodeMode, SidecarSet, ValidationContext, conflicts, decode_for, validate,
+};
+use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
 /// A container without a fault; lines of a case continue it.
@@ -209,7 +211,7 @@ fn broken_rules_are_errors_at_kruises_fields() {
         let errors: Vec<&str> =
             found.iter().filter(|d| d.is_error()).filter_map(|d| d.field.as_deref()).collect();
         assert!(errors.contains(&field), "{lines}\nwanted {field}, got {errors:?}");
-        assert!(found.iter().all(|d| !d.labels.is_empty() && d.help.is_some()), "{lines}\n{found:?}");
+        assert!(found.iter().all(|d| !d.spans.is_empty() && d.help.is_some()), "{lines}\n{found:?}");
     }
 }
 
@@ -307,7 +309,7 @@ fn judge(lines: &str, old: Option<&str>, others: &[Arc<SidecarSet>]) -> Vec<Diag
     let (set, mut found) = decoded("set", lines);
     let old = old.and_then(|lines| decoded("set", lines).0);
     if let Some(set) = set {
-        found.extend(validate(&set, Surroundings { old: old.as_ref(), others, history: &[] }));
+        found.extend(validate(&set, ValidationContext { old: old.as_ref(), others, history: &[] }));
     }
     found
 }
@@ -332,5 +334,5 @@ fn decoded(name: &str, lines: &str) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     .concat();
     let document =
         Document::read(&"set.yaml".into(), 0, 1, &text).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
-    decode_for(Mode::Validate, &Arc::new(document), &Path::root())
+    decode_for(DecodeMode::Validate, &Arc::new(document), &FieldPath::root())
 }

@@ -2,7 +2,8 @@
 
 use crate::support::git_fixtures::{Repo, World};
 use pillion::read::{
-    Choice, Chosen, Cluster, Disk, Files, Layout, Listed, Listing, UNSPECIFIED, choose, commit_files, text,
+    ClusterLayout, CommitListing, Disk, FileSource, InputOptions, Layout, ListingEntry, SelectedInputs,
+    UNSPECIFIED_NAMESPACE, list_commit_files, read_input, select_inputs,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -45,12 +46,12 @@ fn put_on_disk(nodes: &Nodes, folder: &Path) {
 }
 
 /// The listing of a commit, in the order of git: that of whole paths as text.
-fn listing(nodes: &Nodes) -> Listing<'static, Vec<u8>> {
+fn listing(nodes: &Nodes) -> CommitListing<'static, Vec<u8>> {
     let entry = |(path, node): (&String, &Node)| match node {
-        Node::File(bytes) => (path.into(), Listed::File(bytes.clone())),
-        Node::Link(target) => (path.into(), Listed::Link(target.clone())),
+        Node::File(bytes) => (path.into(), ListingEntry::File(bytes.clone())),
+        Node::Link(target) => (path.into(), ListingEntry::Symlink(target.clone())),
     };
-    Listing::new(nodes.iter().map(entry), |bytes: &Vec<u8>| Ok(bytes.clone()))
+    CommitListing::new(nodes.iter().map(entry), |bytes: &Vec<u8>| Ok(bytes.clone()))
 }
 
 fn patches_of(_: &std::sync::Arc<str>, text: &str) -> Vec<String> {
@@ -58,28 +59,34 @@ fn patches_of(_: &std::sync::Arc<str>, text: &str) -> Vec<String> {
 }
 
 /// Everything that is known of a repository's inputs; `above` is taken out of names.
-fn told(files: &dyn Files, layout: &Layout, above: &str) -> String {
+fn told(files: &dyn FileSource, layout: &Layout, above: &str) -> String {
     let mut lines = Vec::new();
-    match layout.skips(None) {
+    match layout.ignore_rules(None) {
         Ok(skips) => {
-            let choice =
-                Choice { skips, namespaces: layout.namespaces(), patches_of, top: None, typed: Vec::new() };
-            for paths in [layout.sources(), layout.in_root(&layout.sidecar_sets)] {
-                let Chosen { inputs, diagnostics, is_missing } = choose(files, &paths, &choice);
+            let choice = InputOptions {
+                ignore_rules: skips,
+                namespaces: layout.namespace_rules(),
+                list_patches: patches_of,
+                repository_root: None,
+                user_paths: Vec::new(),
+            };
+            for paths in [layout.source_paths(), layout.paths_in_root(&layout.sidecar_sets)] {
+                let SelectedInputs { inputs, diagnostics, has_missing_path: is_missing } =
+                    select_inputs(files, &paths, &choice);
                 lines.push(format!("missing: {is_missing}"));
                 lines.extend(diagnostics.iter().map(|d| format!("{d:?}")));
                 for input in &inputs {
                     let clusters: Vec<bool> =
-                        layout.clusters.iter().map(|c| layout.is_in(c, input)).collect();
-                    lines.push(format!("{input:?} {clusters:?} {:?}", text(input, files)));
+                        layout.clusters.iter().map(|c| layout.cluster_contains(c, input)).collect();
+                    lines.push(format!("{input:?} {clusters:?} {:?}", read_input(input, files)));
                 }
             }
         }
         Err(pattern) => lines.push(pattern),
     }
-    let (ledgers, diagnostics) = layout.ledgers(files);
+    let (ledgers, diagnostics) = layout.find_ledgers(files);
     lines.extend(diagnostics.iter().map(|d| format!("{d:?}")));
-    lines.extend(ledgers.iter().map(|l| format!("{l:?} {:?}", text(&l.input, files))));
+    lines.extend(ledgers.iter().map(|l| format!("{l:?} {:?}", read_input(&l.input, files))));
     lines.join("\n").replace(above, "")
 }
 
@@ -158,7 +165,8 @@ fn node() -> impl Strategy<Value = (String, Node)> {
 fn layout() -> impl Strategy<Value = Layout> {
     const PATHS: &[&str] =
         &["a", "b", "web.yaml", "link", "./a", "b/../a", "l.yaml", "chart/templates", "../outside", "."];
-    let cluster = |(name, folder): (String, Option<String>)| Cluster { name: name.as_str().into(), folder };
+    let cluster =
+        |(name, folder): (String, Option<String>)| ClusterLayout { name: name.as_str().into(), folder };
     let clusters = prop::collection::vec(
         (one_of(&["eu", "a"]), prop::option::of(one_of(FOLDERS))).prop_map(cluster),
         0..3,
@@ -168,7 +176,7 @@ fn layout() -> impl Strategy<Value = Layout> {
     let namespaces = prop::collection::vec((one_of(PATHS), one_of(&["one", "two"])), 0..3);
     (some_of(PATHS, 3), some_of(PATHS, 1), some_of(IGNORES, 2), folder(), folder(), namespaces, clusters)
         .prop_map(|(sources, sidecar_sets, ignore, rendered, ledgers, namespaces, clusters)| Layout {
-            top: None,
+            repository_root: None,
             root: PathBuf::new(),
             sources,
             sidecar_sets,
@@ -238,7 +246,7 @@ fn odd_repository(world: &World) -> Repo {
 }
 
 fn odd_layout(root: &Path) -> Layout {
-    let cluster = |(name, folder): (&str, Option<&str>)| Cluster {
+    let cluster = |(name, folder): (&str, Option<&str>)| ClusterLayout {
         name: name.into(),
         folder: folder.map(str::to_owned),
     };
@@ -251,7 +259,7 @@ fn odd_layout(root: &Path) -> Layout {
         ledgers: Some("ledgers".into()),
         namespaces: vec![("apps/a".into(), "shop".into())],
         clusters: [("eu", None), ("us", Some("apps/a"))].map(cluster).into(),
-        top: None,
+        repository_root: None,
     }
 }
 
@@ -261,32 +269,32 @@ fn a_commit_holds_what_its_working_tree_does() {
     let repo = odd_repository(&world);
     let tree = repo.commit("all").to_string() + "^{tree}";
     let git = repo.open();
-    let reader = git.reader().unwrap();
-    let listing = commit_files(&git, &reader, repo.id(&tree)).unwrap();
+    let reader = git.blob_reader().unwrap();
+    let listing = list_commit_files(&git, &reader, repo.id(&tree)).unwrap();
     let in_commit = told(&listing, &odd_layout(Path::new("")), "\u{0}");
     let above = format!("{}/", repo.path.display());
     assert_eq!(told(&Disk, &odd_layout(&repo.path), &above), in_commit);
 
     let layout = odd_layout(Path::new(""));
-    let choice = Choice {
-        skips: layout.skips(None).unwrap(),
-        namespaces: layout.namespaces(),
-        patches_of,
-        top: None,
-        typed: Vec::new(),
+    let choice = InputOptions {
+        ignore_rules: layout.ignore_rules(None).unwrap(),
+        namespaces: layout.namespace_rules(),
+        list_patches: patches_of,
+        repository_root: None,
+        user_paths: Vec::new(),
     };
-    let chosen = choose(&listing, &layout.sources(), &choice);
+    let chosen = select_inputs(&listing, &layout.source_paths(), &choice);
     let found: Vec<_> =
-        chosen.inputs.iter().map(|i| (&*i.name, i.relative.to_str().unwrap(), &*i.namespace)).collect();
+        chosen.inputs.iter().map(|i| (&*i.name, i.output_path.to_str().unwrap(), &*i.namespace)).collect();
     assert_eq!(
         found,
         [
             ("apps/a/web.yaml", "a/web.yaml", "shop"),
-            ("apps/a-b.json", "a-b.json", UNSPECIFIED),
-            ("apps/a.b/web.yaml", "a.b/web.yaml", UNSPECIFIED),
-            ("apps/chart/crds/crd.yaml", "chart/crds/crd.yaml", UNSPECIFIED),
-            ("apps/latin.yaml", "latin.yaml", UNSPECIFIED),
-            ("rendered/a/web.yaml", "a/web.yaml", UNSPECIFIED),
+            ("apps/a-b.json", "a-b.json", UNSPECIFIED_NAMESPACE),
+            ("apps/a.b/web.yaml", "a.b/web.yaml", UNSPECIFIED_NAMESPACE),
+            ("apps/chart/crds/crd.yaml", "chart/crds/crd.yaml", UNSPECIFIED_NAMESPACE),
+            ("apps/latin.yaml", "latin.yaml", UNSPECIFIED_NAMESPACE),
+            ("rendered/a/web.yaml", "a/web.yaml", UNSPECIFIED_NAMESPACE),
         ]
     );
     let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
@@ -303,11 +311,15 @@ fn a_commit_holds_what_its_working_tree_does() {
             "`apps/patches/p.yaml` is a patch of a kustomization and is skipped",
         ]
     );
-    let (ledgers, _) = layout.ledgers(&listing);
+    let (ledgers, _) = layout.find_ledgers(&listing);
     let ledgers: Vec<_> = ledgers.iter().map(|l| (l.cluster.as_deref(), &*l.input.name)).collect();
     assert_eq!(ledgers, [(Some("eu"), "ledgers/eu/log.yaml")]);
-    let own: Vec<_> =
-        chosen.inputs.iter().filter(|i| layout.is_in(&layout.clusters[1], i)).map(|i| &*i.name).collect();
+    let own: Vec<_> = chosen
+        .inputs
+        .iter()
+        .filter(|i| layout.cluster_contains(&layout.clusters[1], i))
+        .map(|i| &*i.name)
+        .collect();
     assert_eq!(own, ["apps/a/web.yaml"]);
 }
 
@@ -315,22 +327,23 @@ fn a_commit_holds_what_its_working_tree_does() {
 #[test]
 fn a_commit_alone_has_submodules_and_names_that_lead_out() {
     let entries = [
-        ("apps/vendor", Listed::Submodule),
-        ("apps/../../etc/web.yaml", Listed::File(())),
-        ("apps/web.yaml", Listed::File(())),
-        ("apps/lost.yaml", Listed::File(())),
+        ("apps/vendor", ListingEntry::Submodule),
+        ("apps/../../etc/web.yaml", ListingEntry::File(())),
+        ("apps/web.yaml", ListingEntry::File(())),
+        ("apps/lost.yaml", ListingEntry::File(())),
     ];
-    let listing =
-        Listing::new(entries.map(|(path, what)| (path.into(), what)), |()| Err(io::Error::other("gone")));
+    let listing = CommitListing::new(entries.map(|(path, what)| (path.into(), what)), |()| {
+        Err(io::Error::other("gone"))
+    });
     let layout = Layout { sources: vec!["apps".into(), "nowhere".into()], ..Layout::default() };
-    let choice = Choice {
-        skips: layout.skips(None).unwrap(),
-        namespaces: layout.namespaces(),
-        patches_of,
-        top: None,
-        typed: Vec::new(),
+    let choice = InputOptions {
+        ignore_rules: layout.ignore_rules(None).unwrap(),
+        namespaces: layout.namespace_rules(),
+        list_patches: patches_of,
+        repository_root: None,
+        user_paths: Vec::new(),
     };
-    let chosen = choose(&listing, &layout.sources(), &choice);
+    let chosen = select_inputs(&listing, &layout.source_paths(), &choice);
     let names: Vec<_> = chosen.inputs.iter().map(|i| &*i.name).collect();
     assert_eq!(names, ["apps/lost.yaml", "apps/web.yaml"]);
     let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
@@ -338,7 +351,7 @@ fn a_commit_alone_has_submodules_and_names_that_lead_out() {
         said,
         ["`apps/vendor` is a submodule: its files are not in this repository", "`nowhere` does not exist"]
     );
-    assert!(chosen.is_missing);
-    let lost = text(&chosen.inputs[0], &listing).unwrap_err();
+    assert!(chosen.has_missing_path);
+    let lost = read_input(&chosen.inputs[0], &listing).unwrap_err();
     assert_eq!(lost.message, "`apps/lost.yaml` cannot be read: gone");
 }

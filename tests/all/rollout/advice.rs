@@ -1,13 +1,14 @@
 //! Advice points at the right places, and unusual values in workloads or related objects do not break it.
 
-use pillion::plan::advice::{
-    Batch, Defaults, Neighbour, Place, Subject, advise, has_autoscaler, ordered_ready,
+use pillion::rollout::advice::{
+    AdviceLocation, AdviceObject, AdviceWorkload, BatchImpact, LimitRangeDefaults, advise, has_autoscaler,
+    ordered_ready_stuck,
 };
-use pillion::plan::how::{How, how};
-use pillion::plan::requests::{limits_of, requests_of};
-use pillion::plan::simulate::{Move, Outcome, simulate};
-use pillion::plan::strategy::{can_split, strategy, with_partition};
-use pillion::yaml::{Document, Path, Seg};
+use pillion::rollout::pod_resources::{limits_of, requests_of};
+use pillion::rollout::simulation::{PodUpdateRange, SimulationOutcome, simulate};
+use pillion::rollout::update_method::{UpdateMethod, update_behavior};
+use pillion::rollout::workload_strategy::{can_split, strategy_of, with_partition};
+use pillion::yaml::{Document, FieldPath, PathSegment};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -48,14 +49,27 @@ fn template(sidecar: Option<Value>) -> Value {
         "readinessGates": [{"conditionType": "InPlaceUpdateReady"}], "overhead": {"cpu": "1m"}}})
 }
 
-fn subject<'a>(object: &'a Value, old: &'a Value, new: &'a Value) -> Subject<'a> {
+fn subject<'a>(object: &'a Value, old: &'a Value, new: &'a Value) -> AdviceWorkload<'a> {
     let (group, kind) = ("apps", "Deployment");
-    Subject { group, kind, namespace: "shop", name: "web", object, old, new, pods: 10, place: None }
+    AdviceWorkload {
+        group,
+        kind,
+        namespace: "shop",
+        name: "web",
+        object,
+        old_template: old,
+        new_template: new,
+        replicas: 10,
+        location: None,
+    }
 }
 
-fn batches() -> Vec<Batch> {
-    let outcome = Outcome { unavailable: 2, surge: 3, recreated: 10, in_place: 0 };
-    vec![Batch { number: 1, moves: vec![(0, Move { from: 0, to: 10, of: 10 }, outcome)] }]
+fn batches() -> Vec<BatchImpact> {
+    let outcome = SimulationOutcome { unavailable: 2, surge: 3, recreated: 10, in_place: 0 };
+    vec![BatchImpact {
+        number: 1,
+        updates: vec![(0, PodUpdateRange { updated_before: 0, updated_after: 10, replicas: 10 }, outcome)],
+    }]
 }
 
 #[test]
@@ -63,14 +77,15 @@ fn advice_names_file_and_line() {
     let document = Document::read(&Arc::from("near.yaml"), 0, 1, NEIGHBOURS).unwrap();
     let items = document.value()["items"].as_array().unwrap();
     let near = items.iter().enumerate().map(|(i, object)| {
-        let place = Some(Place { document: &document, path: Path::dotted("items").then(i) });
-        Neighbour { namespace: "shop", object, place }
+        let place = Some(AdviceLocation { document: &document, path: FieldPath::dotted("items").child(i) });
+        AdviceObject { namespace: "shop", object, location: place }
     });
     let near: Vec<_> = near.collect();
     let sidecar = json!({"name": "log", "resources": {"limits": {"memory": "2Gi"}}});
     let (old, new) = (template(None), template(Some(sidecar)));
     let found = advise(&[subject(&Value::Null, &old, &new)], &near, &batches());
-    let line = |d: &pillion::diag::Diagnostic| (d.code.name(), d.labels.first().map(|l| (l.line, l.column)));
+    let line =
+        |d: &pillion::diagnostics::Diagnostic| (d.code.name(), d.spans.first().map(|l| (l.line, l.column)));
     let lines: Vec<_> = found.iter().map(line).collect();
     assert_eq!(
         lines,
@@ -93,10 +108,10 @@ fn odd_neighbours_are_no_trouble() {
     let (old, new) = (template(None), template(Some(json!({"name": "log"}))));
     for item in document.value()["items"].as_array().unwrap() {
         for odd in with_odd_values(item) {
-            let near = [Neighbour { namespace: "shop", object: &odd, place: None }];
+            let near = [AdviceObject { namespace: "shop", object: &odd, location: None }];
             advise(&[subject(&Value::Null, &old, &new)], &near, &batches());
             has_autoscaler(("apps", "Deployment", "shop", "web"), &near);
-            Defaults::of(&near).admitted(&new, "shop");
+            LimitRangeDefaults::of(&near).apply_to_template(&new, "shop");
         }
     }
 }
@@ -106,13 +121,13 @@ fn odd_templates_are_no_trouble() {
     let document = Document::read(&Arc::from("near.yaml"), 0, 1, NEIGHBOURS).unwrap();
     let items = document.value()["items"].as_array().unwrap();
     let near: Vec<_> =
-        items.iter().map(|object| Neighbour { namespace: "shop", object, place: None }).collect();
+        items.iter().map(|object| AdviceObject { namespace: "shop", object, location: None }).collect();
     let whole = template(Some(json!({"name": "log"})));
     for odd in with_odd_values(&whole) {
         for (old, new) in [(&odd, &whole), (&whole, &odd)] {
             advise(&[subject(&Value::Null, old, new)], &near, &batches());
-            ordered_ready(&[subject(old, old, new)]);
-            how("apps.kruise.io", "DaemonSet", &Value::Null, old, new);
+            ordered_ready_stuck(&[subject(old, old, new)]);
+            update_behavior("apps.kruise.io", "DaemonSet", &Value::Null, old, new);
             let change = requests_of(new).minus(&requests_of(old)).plus(&limits_of(new)).times(u64::MAX);
             assert!(!change.plus(&change).minus(&change).cpu.to_string().is_empty());
         }
@@ -141,11 +156,15 @@ fn odd_workloads_are_no_trouble() {
         for (group, kind) in
             ["apps", "apps.kruise.io", "argoproj.io"].iter().flat_map(|g| kinds.map(|k| (*g, k)))
         {
-            let taking = how(group, kind, &odd, &old, &new);
-            let strategy = strategy(group, kind, &odd, 5, taking.how);
-            assert_eq!(strategy.most_unavailable > 0, taking.how.moves_pods(), "{kind} {odd}");
-            let outcome = simulate(&strategy, How::Recreate, Move { from: 1, to: 3, of: 5 });
-            assert!(outcome.unavailable <= 5 && strategy.kept <= 5, "{kind} {odd}");
+            let taking = update_behavior(group, kind, &odd, &old, &new);
+            let strategy = strategy_of(group, kind, &odd, 5, taking.method);
+            assert_eq!(strategy.max_unavailable > 0, taking.method.replaces_or_restarts(), "{kind} {odd}");
+            let outcome = simulate(
+                &strategy,
+                UpdateMethod::Recreate,
+                PodUpdateRange { updated_before: 1, updated_after: 3, replicas: 5 },
+            );
+            assert!(outcome.unavailable <= 5 && strategy.kept_old <= 5, "{kind} {odd}");
             if let Some(partition) = &strategy.partition {
                 assert_eq!(partition.path.find(&with_partition(&odd, &partition.path, 4)), Some(&json!(4)));
             }
@@ -172,25 +191,27 @@ fn with_odd_values(value: &Value) -> Vec<Value> {
         json!({"a": 7}),
     ];
     let mut paths = Vec::new();
-    collect(value, &Path::root(), &mut paths);
-    paths.iter().flat_map(|path| odd.iter().map(|odd| replaced(value, path.steps(), odd))).collect()
+    collect(value, &FieldPath::root(), &mut paths);
+    paths.iter().flat_map(|path| odd.iter().map(|odd| replaced(value, path.segments(), odd))).collect()
 }
 
-fn collect(value: &Value, path: &Path, paths: &mut Vec<Path>) {
+fn collect(value: &Value, path: &FieldPath, paths: &mut Vec<FieldPath>) {
     paths.push(path.clone());
     match value {
-        Value::Object(entries) => entries.iter().for_each(|(k, v)| collect(v, &path.then(k.as_str()), paths)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| collect(v, &path.then(i), paths)),
+        Value::Object(entries) => {
+            entries.iter().for_each(|(k, v)| collect(v, &path.child(k.as_str()), paths))
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| collect(v, &path.child(i), paths)),
         _ => {}
     }
 }
 
-fn replaced(value: &Value, steps: &[Seg], by: &Value) -> Value {
+fn replaced(value: &Value, steps: &[PathSegment], by: &Value) -> Value {
     let Some((step, rest)) = steps.split_first() else { return by.clone() };
     let mut out = value.clone();
     let inner = match step {
-        Seg::Key(key) => &mut out[key.as_str()],
-        Seg::Index(index) => &mut out[*index],
+        PathSegment::Key(key) => &mut out[key.as_str()],
+        PathSegment::Index(index) => &mut out[*index],
     };
     *inner = replaced(inner, rest, by);
     out

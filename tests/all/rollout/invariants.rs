@@ -3,11 +3,11 @@
 use crate::support::cluster_view::{Texts, folder, load};
 use crate::support::rollout_fixtures::ledger_at;
 use pillion::model::ledger::{Ledger, decode, emit};
-use pillion::plan::partition::keep;
-use pillion::plan::unavailable::max_unavailable;
-use pillion::plan::{Batch, Circumstances, Step, next_step, steps};
-use pillion::stage::Site;
-use pillion::yaml::{Document, Path};
+use pillion::rollout::max_unavailable::max_unavailable;
+use pillion::rollout::partition::kept_pods;
+use pillion::rollout::{Batch, ExternalState, RolloutStep, next_step, steps};
+use pillion::stage::ClusterView;
+use pillion::yaml::{Document, FieldPath};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn at_present(texts: &Texts) -> String {
 
 fn read(text: &str) -> Ledger {
     let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, text).unwrap());
-    let (ledger, wrong) = decode(&document, &Path::root());
+    let (ledger, wrong) = decode(&document, &FieldPath::root());
     assert!(wrong.is_empty(), "{wrong:?}\n{text}");
     ledger.unwrap()
 }
@@ -33,11 +33,11 @@ fn rendered(texts: &Texts) -> BTreeMap<String, String> {
     rendered_of(&site)
 }
 
-fn rendered_of(site: &Site) -> BTreeMap<String, String> {
+fn rendered_of(site: &ClusterView) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    site.render(&site.prepared.renderer, |input, text, file| {
+    site.render_all(&site.prepared.renderer, |input, text, file| {
         assert!(!file.diagnostics.iter().any(|d| d.is_error()), "{:?}", file.diagnostics);
-        files.insert(input.name.to_string(), file.new.unwrap_or_else(|| text.to_string()));
+        files.insert(input.name.to_string(), file.text.unwrap_or_else(|| text.to_string()));
     });
     files
 }
@@ -51,9 +51,9 @@ fn the_worked_example() {
     *set = set.replace("1.4.2", "1.5.0");
     let (site, found) = load(&texts);
     assert_eq!(found.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["not-staged-yet"]);
-    let (course, _) = site.course("log");
+    let (course, _) = site.rollout_context("log");
     let observed = [("Deployment.apps/shop/web".into(), 10)].into();
-    let given = Circumstances { observed, ..Circumstances::default() };
+    let given = ExternalState { observed_replicas: observed, ..ExternalState::default() };
     let steps = steps(&course, &site.ledger("log"), &given, 20);
     let said: Vec<String> = steps.iter().map(told).collect();
     assert_eq!(
@@ -68,28 +68,37 @@ fn the_worked_example() {
     );
 }
 
-fn told(step: &Step) -> String {
+fn told(step: &RolloutStep) -> String {
     match step {
-        Step::Open(_) => "open".to_owned(),
-        Step::Close(ledger) => {
-            let held =
-                ledger.lines.iter().filter_map(|(k, l)| Some(format!("; {k} held: {}", l.held.as_ref()?)));
+        RolloutStep::Start(_) => "open".to_owned(),
+        RolloutStep::Complete(ledger) => {
+            let held = ledger
+                .entries
+                .iter()
+                .filter_map(|(k, l)| Some(format!("; {k} held: {}", l.hold_reason.as_ref()?)));
             format!("close{}", held.collect::<String>())
         }
-        Step::Resume(_) => "resume".to_owned(),
-        Step::Rest(rest) => rest.to_string(),
-        Step::Batch(batch) => {
-            let moves = batch.moves.iter().map(|m| {
-                let kept = m.partition.map_or_else(String::new, |n| format!(", keeps {n}"));
-                let of = m.of.map_or_else(|| "?".to_owned(), |n| n.to_string());
-                format!("{} {}-{}/{of} {} {} down{kept}", m.key, m.from, m.to, m.taking.how.words(), m.down)
+        RolloutStep::Resume(_) => "resume".to_owned(),
+        RolloutStep::Blocked(rest) => rest.to_string(),
+        RolloutStep::Batch(batch) => {
+            let moves = batch.updates.iter().map(|m| {
+                let kept = m.kept_by_partition.map_or_else(String::new, |n| format!(", keeps {n}"));
+                let of = m.replicas.map_or_else(|| "?".to_owned(), |n| n.to_string());
+                format!(
+                    "{} {}-{}/{of} {} {} down{kept}",
+                    m.key,
+                    m.updated_before,
+                    m.updated_after,
+                    m.behavior.method.description(),
+                    m.max_unavailable
+                )
             });
             let moves: Vec<String> = moves.collect();
             format!(
                 "{}: {}; {} of {} updated",
                 batch.number,
                 moves.join(", "),
-                batch.updated,
+                batch.updated_pods,
                 batch.matched_pods
             )
         }
@@ -195,34 +204,37 @@ const ROLLOUTS: &[&str] = &[
 ];
 
 /// Invariant 5, over one rollout from the first step to the last.
-fn check_steps(site: &Site, steps: &[Step], before: &Ledger) {
-    let (course, _) = site.course("log");
+fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
+    let (course, _) = site.rollout_context("log");
     let strategy = &course.settings.strategy;
     let mut updated = 0;
     let mut number = before.last_batch();
     for step in steps {
-        let Step::Batch(batch) = step else { continue };
+        let RolloutStep::Batch(batch) = step else { continue };
         number += 1;
         assert_eq!(batch.number, number);
         let pods = batch.matched_pods;
-        let kept = keep(strategy.partition.as_ref(), pods as usize);
-        assert!(batch.updated as usize + kept <= pods as usize, "partition: {}", told(step));
-        let mut moving = batch.moves.iter().filter(|m| m.taking.how.moves_pods() && m.of != Some(0));
+        let kept = kept_pods(strategy.partition.as_ref(), pods as usize);
+        assert!(batch.updated_pods as usize + kept <= pods as usize, "partition: {}", told(step));
+        let mut moving = batch
+            .updates
+            .iter()
+            .filter(|m| m.behavior.method.replaces_or_restarts() && m.replicas != Some(0));
         let is_alone =
-            moving.next().is_none_or(|m| m.is_oversized || m.of.is_none()) && moving.next().is_none();
+            moving.next().is_none_or(|m| m.is_oversized || m.replicas.is_none()) && moving.next().is_none();
         if let Some(bound) = &strategy.max_unavailable {
-            let down: u32 = batch.moves.iter().map(|m| m.down).sum();
+            let down: u32 = batch.updates.iter().map(|m| m.max_unavailable).sum();
             let bound = max_unavailable(bound, pods as usize);
             assert!(is_alone || down as usize <= bound, "maxUnavailable: {}", told(step));
         }
         if let Some(steps) = &course.settings.steps {
             let end = steps.iter().map(|s| max_unavailable(s, pods as usize)).filter(|n| *n > updated).min();
             let end = end.unwrap_or(pods as usize);
-            assert!(is_alone || batch.updated as usize <= end, "steps: {}", told(step));
+            assert!(is_alone || batch.updated_pods as usize <= end, "steps: {}", told(step));
         }
-        assert!(!batch.moves.is_empty());
-        assert!(batch.updated as usize >= updated);
-        updated = batch.updated as usize;
+        assert!(!batch.updates.is_empty());
+        assert!(batch.updated_pods as usize >= updated);
+        updated = batch.updated_pods as usize;
         assert_eq!(emit(&read(&emit(&batch.ledger))), emit(&batch.ledger), "what is written is read");
     }
 }
@@ -234,18 +246,18 @@ fn play(world: &World, mut ledger: String) -> (String, Vec<String>) {
         let (site, wrong) = load(&world.texts(Some(&ledger)));
         assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
         if let Some(before) = unchanged.take() {
-            assert_eq!(before, rendered_of(&site), "Open and Close change no rendered byte");
+            assert_eq!(before, rendered_of(&site), "Start and Close change no rendered byte");
         }
-        let (course, _) = site.course("log");
-        let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
+        let (course, _) = site.rollout_context("log");
+        let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
         said.push(told(&step));
         match step {
-            Step::Open(after) | Step::Close(after) | Step::Resume(after) => {
+            RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
                 unchanged = Some(rendered_of(&site));
                 ledger = emit(&after);
             }
-            Step::Batch(Batch { ledger: after, .. }) => ledger = emit(&after),
-            Step::Rest(_) => return (ledger, said),
+            RolloutStep::Batch(Batch { ledger: after, .. }) => ledger = emit(&after),
+            RolloutStep::Blocked(_) => return (ledger, said),
         }
     }
     panic!("no end: {said:#?}");
@@ -255,14 +267,14 @@ fn check_world(world: &World) {
     let first = World { image: 1, ..world.clone() };
     let ledger = at_present(&first.texts(None));
     let (site, _) = load(&world.texts(Some(&ledger)));
-    let (course, _) = site.course("log");
-    let whole = steps(&course, &site.ledger("log"), &Circumstances::default(), 200);
-    assert!(matches!(whole.last(), Some(Step::Close(_) | Step::Rest(_))), "{world:?}");
+    let (course, _) = site.rollout_context("log");
+    let whole = steps(&course, &site.ledger("log"), &ExternalState::default(), 200);
+    assert!(matches!(whole.last(), Some(RolloutStep::Complete(_) | RolloutStep::Blocked(_))), "{world:?}");
     check_steps(&site, &whole, &site.ledger("log"));
     let (end, said) = play(world, ledger);
     let planned: Vec<String> = whole.iter().map(told).collect();
     assert_eq!(said[..planned.len()], planned, "step by step is the plan");
-    if matches!(whole.last(), Some(Step::Close(_))) {
+    if matches!(whole.last(), Some(RolloutStep::Complete(_))) {
         // All batches together are the whole change, byte for byte, but for what cannot take it.
         let fresh = rendered(&world.texts(Some(&at_present(&world.texts(None)))));
         let ended = rendered(&world.texts(Some(&end)));
@@ -333,7 +345,7 @@ enum Edit {
     AppImage(usize),
     Resize(usize, Shape),
     SidecarImage(u32),
-    /// The live branch is taken back by some commits.
+    /// The deploy branch is taken back by some commits.
     ForcePush(usize),
 }
 
@@ -381,9 +393,9 @@ proptest! {
         for (pauses, edit) in &edits {
             for _ in 0..*pauses {
                 let (site, _) = load(&world.texts(Some(&ledger)));
-                let (course, _) = site.course("log");
-                let step = next_step(&course, &site.ledger("log"), &Circumstances::default());
-                if let Step::Open(after) | Step::Close(after) | Step::Batch(Batch { ledger: after, .. }) = step {
+                let (course, _) = site.rollout_context("log");
+                let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
+                if let RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Batch(Batch { ledger: after, .. }) = step {
                     ledger = emit(&after);
                     earlier.push(ledger.clone());
                 }

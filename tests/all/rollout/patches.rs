@@ -2,8 +2,8 @@
 //! them for any other object.
 
 use json_patch::{Patch, PatchOperation, patch};
-use pillion::plan::patch::patches;
-use pillion::yaml::Path;
+use pillion::rollout::patch::json_patch_between;
+use pillion::yaml::FieldPath;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -34,8 +34,8 @@ proptest! {
 
     #[test]
     fn a_patch_makes_the_new_object_of_the_old_one(old in objects(), new in objects(), item in 0..3_usize) {
-        let base = Path::dotted("items").then(item);
-        let steps = patches(&old, &new, &base, &Path::dotted("spec.template"));
+        let base = FieldPath::dotted("items").child(item);
+        let steps = json_patch_between(&old, &new, &base, &FieldPath::dotted("spec.template"));
         let list = |object: &Value| {
             let mut items = vec![json!({"other": true}); 4];
             items[item] = object.clone();
@@ -65,7 +65,7 @@ proptest! {
         let old = named(&items);
         let at = at.min(items.len());
         items.insert(at, "NEW".to_owned());
-        let steps = patches(&old, &named(&items), &Path::root(), &Path::root());
+        let steps = json_patch_between(&old, &named(&items), &FieldPath::root(), &FieldPath::root());
         let wanted = json!([{"op": "add", "path": format!("/{at}"), "value": {"name": "NEW", "v": [1, 2]}}]);
         prop_assert_eq!(json!(steps), wanted);
     }

@@ -51,7 +51,7 @@ fn a_selector_typo_moves_nothing() {
     let said = watch(&repo, 40);
     assert!(said.contains("selects none of 4 workloads") && said.contains(meant), "{said}");
     assert!(repo.subjects(base).iter().all(|s| s.starts_with("proxy: ")), "{:?}", repo.subjects(base));
-    assert!(repo.subjects(base).last().unwrap().contains("close"));
+    assert!(repo.subjects(base).last().unwrap().contains("complete"));
     assert_eq!(repo.carriers("main", "logtail"), FILES);
     assert!(repo.ledger("main", "log").target.is_none());
     repo.is_sound_since(&world, head);
@@ -82,7 +82,7 @@ fn a_deleted_set_waits_for_a_person() {
     assert!(repo.says(&["status"]).1.contains(command));
     assert_eq!(repo.id("main"), head, "nothing has moved");
     repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
-    assert_eq!(repo.ledger("main", "log").scope.unwrap().removed, 4);
+    assert_eq!(repo.ledger("main", "log").scope.unwrap().removals, 4);
     assert!(
         repo.git(&["log", "-1", "--format=%b", "main"]).contains("removed from 4 of 4 workloads (deleted)")
     );
@@ -90,7 +90,7 @@ fn a_deleted_set_waits_for_a_person() {
     assert_eq!(repo.carriers("main", "logtail"), NONE);
     assert_eq!(repo.carriers("main", "proxy"), FILES);
     let ledger = repo.ledger("main", "log");
-    assert!(!ledger.is_carried() && ledger.target.is_none() && ledger.scope.is_none());
+    assert!(!ledger.is_in_use() && ledger.target.is_none() && ledger.scope.is_none());
     assert!(
         repo.git(&["log", "--format=%b", "main"])
             .contains("Deployment shop/web: 2 of 2 pods, recreated, sidecar removed")
@@ -168,7 +168,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     );
     let base = repo.change(&[("sidecars/log.yaml", &by_team)], &[]);
     repo.pillion(&["stage", "--start", "log"]);
-    assert!(!repo.ledger("main", "log").may_remove());
+    assert!(!repo.ledger("main", "log").allows_removal());
     let settings = repo.text("main", "pillion.yaml").replace("{team: data}", "{tier: data}");
     repo.change(&[("pillion.yaml", &settings)], &[]);
     let (_, plan) = repo.says(&["plan"]);
@@ -178,7 +178,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     assert_eq!(repo.carriers(&tip, "logtail"), FILES, "the others are moved, and this one waits");
     assert_eq!(repo.ledger(&tip, "log").target, repo.ledger("main", "log").target, "it is not closed");
     repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
-    assert_eq!(repo.ledger("main", "log").scope.unwrap().removed, 1);
+    assert_eq!(repo.ledger("main", "log").scope.unwrap().removals, 1);
     repo.pillion(&["stage", "log"]);
     repo.release("pillion/main/log");
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);

@@ -113,7 +113,7 @@ fn a_linked_list_is_not_written_through() {
     hostile.put("fakehome/.profile", "export A=b\n").put("evil/apps/touch PWNED #.yaml", web("x"));
     hostile.link("../../fakehome/.profile", "evil/rendered/.pillion-files");
     for args in ["render --out rendered", "render --check", "render --diff"] {
-        hostile.run(args).is_refused(1, "link-outside");
+        hostile.run(args).is_refused(1, "symlink-outside");
         assert_eq!(hostile.text("fakehome/.profile"), "export A=b\n", "{args}");
     }
     assert_eq!(hostile.entries("evil/rendered"), [".pillion-files"]);
@@ -133,7 +133,7 @@ fn a_linked_folder_of_rendered_files_is_not_written_into() {
             let answer = hostile.run(&format!("render --out {out}"));
             // pillion.yaml names the first two.
             let code = if folder == "sub/rendered" { 1 } else { 2 };
-            answer.is_refused(code, "link-outside");
+            answer.is_refused(code, "symlink-outside");
             assert!(hostile.entries("vdir").is_empty(), "{out}");
         }
     }
@@ -145,7 +145,7 @@ fn nothing_is_removed_through_a_link() {
     let hostile = Hostile::new();
     hostile.put("vdir/keep", "mine\n").put("evil/rendered/.pillion-files", "sub/keep\n");
     hostile.link("../../vdir", "evil/rendered/sub");
-    hostile.run("render --out rendered").is_refused(1, "link-outside");
+    hostile.run("render --out rendered").is_refused(1, "symlink-outside");
     assert_eq!(hostile.text("vdir/keep"), "mine\n");
     // The file itself may be a link: it is what pillion once wrote, and the link goes.
     let hostile = Hostile::new();
@@ -205,7 +205,7 @@ fn check_and_diff_do_not_show_what_a_link_leads_to() {
             match (args, place) {
                 // It says so in its own way.
                 ("plan" | "validate", _) => assert_ne!(answer.code, Some(0), "{answer:?}"),
-                _ => answer.is_refused(code, "link-outside"),
+                _ => answer.is_refused(code, "symlink-outside"),
             }
             assert!(!answer.err.contains("top-secret") && !answer.out.contains("top-secret"), "{answer:?}");
             assert!(!answer.out.contains("HOME=") && !answer.err.contains("HOME="), "{answer:?}");
@@ -239,7 +239,7 @@ fn endless_files_are_not_read() {
                 let answer = hostile.run(args);
                 assert_eq!(answer.code, Some(1), "{place} -> {target}: {args}: {answer:?}");
                 assert!(
-                    answer.err.contains("link-outside") || answer.err.contains("unreadable-file"),
+                    answer.err.contains("symlink-outside") || answer.err.contains("unreadable-file"),
                     "{answer:?}"
                 );
             }
@@ -260,7 +260,7 @@ fn sources_stay_in_the_repository() {
         let form = if form == "ABSOLUTE" { absolute.to_str().unwrap() } else { form };
         hostile.config(&format!("sources: [{form}]\nsidecarSets: [sidecars]\nrendered: rendered\n"));
         let finding = match form {
-            "linked" | "linked/inner" | "apps/one.yaml" => "link-outside",
+            "linked" | "linked/inner" | "apps/one.yaml" => "symlink-outside",
             _ => "path-outside",
         };
         for args in ["render", "render --in-place", "render --diff", "validate", "explain Deployment/v"] {
@@ -295,7 +295,7 @@ fn every_other_path_of_the_configuration_stays_in_the_repository() {
         for args in commands {
             let answer = hostile.run(args);
             assert_ne!(answer.code, Some(0), "{lines}: {args}: {answer:?}");
-            let findings = ["path-outside", "link-outside", "unusable-name"];
+            let findings = ["path-outside", "symlink-outside", "unusable-name"];
             assert!(findings.iter().any(|f| answer.err.contains(f)), "{lines}: {args}: {answer:?}");
         }
         // As a plugin of Argo CD, without a `.git`, and as a function.
@@ -318,10 +318,13 @@ fn paths_of_a_committed_configuration_stay_in_the_commit() {
         ),
         (
             "sources: [linked]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: rendered\n",
-            "link-outside",
+            "symlink-outside",
         ),
-        ("sources: [linked/w]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: .\n", "link-outside"),
-        ("sources: [apps]\nsidecarSets: [sidecars]\nledgers: linked\nrendered: rendered\n", "link-outside"),
+        ("sources: [linked/w]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: .\n", "symlink-outside"),
+        (
+            "sources: [apps]\nsidecarSets: [sidecars]\nledgers: linked\nrendered: rendered\n",
+            "symlink-outside",
+        ),
     ] {
         let hostile = Hostile::new();
         hostile.config(lines).link("apps", "evil/linked");
@@ -354,39 +357,39 @@ fn links_in_sources_are_reported_and_not_followed() {
     ] {
         let hostile = Hostile::new();
         hostile.put("victim/w.yaml", SECRET).link(target, "evil/apps/loop.yaml");
-        hostile.run("render").is_refused(1, "link-outside");
-        hostile.run("render --in-place").is_refused(1, "link-outside");
+        hostile.run("render").is_refused(1, "symlink-outside");
+        hostile.run("render --in-place").is_refused(1, "symlink-outside");
         assert_eq!(hostile.text("victim/w.yaml"), SECRET);
     }
     // Ledgers, too.
     let hostile = Hostile::new();
     hostile.put("victim/log.yaml", SECRET).link("../../victim/log.yaml", "evil/ledgers/log.yaml");
     hostile.config("sources: [apps]\nsidecarSets: [sidecars]\nledgers: ledgers\n");
-    hostile.run("render").is_refused(1, "link-outside");
+    hostile.run("render").is_refused(1, "symlink-outside");
 }
 
 /// What is swapped for a link after it was found is not read through it.
 #[test]
 fn a_file_that_is_swapped_for_a_link_is_not_read() {
-    use pillion::read::{Choice, Disk, Layout, Skips, choose, text};
+    use pillion::read::{Disk, IgnoreRules, InputOptions, Layout, read_input, select_inputs};
     let hostile = Hostile::new();
     hostile.put("victim/w.yaml", SECRET).put("evil/apps/deep/w.yaml", web("w"));
     let layout = Layout::default();
-    let choice = Choice {
-        skips: Skips::none(),
-        namespaces: layout.namespaces(),
-        patches_of: |_, _| Vec::new(),
-        top: None,
-        typed: Vec::new(),
+    let choice = InputOptions {
+        ignore_rules: IgnoreRules::empty(),
+        namespaces: layout.namespace_rules(),
+        list_patches: |_, _| Vec::new(),
+        repository_root: None,
+        user_paths: Vec::new(),
     };
-    let chosen = choose(&Disk, &[hostile.path("evil/apps")], &choice).inputs;
+    let chosen = select_inputs(&Disk, &[hostile.path("evil/apps")], &choice).inputs;
     assert_eq!(chosen.len(), 2);
     fs::remove_dir_all(hostile.path("evil/apps/deep")).unwrap();
     hostile.link("../../victim", "evil/apps/deep");
     fs::remove_file(hostile.path("evil/apps/w.yaml")).unwrap();
     hostile.link("../../victim/w.yaml", "evil/apps/w.yaml");
     for input in &chosen {
-        assert_eq!(text(input, &Disk).unwrap_err().code.name(), "link-outside", "{}", input.name);
+        assert_eq!(read_input(input, &Disk).unwrap_err().code.name(), "symlink-outside", "{}", input.name);
     }
 }
 
@@ -395,7 +398,7 @@ fn names_with_control_characters_become_no_lines() {
     for name in ["a\nkeep.yaml", "a\u{1b}[31m.yaml", "\n::error file=x::pwned.yaml", "sub\n/w.yaml"] {
         let hostile = Hostile::new();
         hostile.put(&format!("evil/apps/{name}"), web("x"));
-        for args in ["render --out rendered", "render --in-place", "--format short render"] {
+        for args in ["render --out rendered", "render --in-place", "--message-format short render"] {
             let answer = hostile.run(args);
             answer.is_refused(1, "unusable-name");
             assert!(!answer.err.contains('\u{1b}') && !answer.err.contains("\n::error"), "{answer:?}");
@@ -417,13 +420,13 @@ fn init_writes_through_no_link() {
         let hostile = Hostile::new();
         fs::create_dir(hostile.path("vdir")).unwrap();
         hostile.link(target, &format!("evil/{link}"));
-        hostile.run("init github").is_refused(1, "link-outside");
-        hostile.run("init github --force").is_refused(1, "link-outside");
+        hostile.run("init github").is_refused(1, "symlink-outside");
+        hostile.run("init github --force").is_refused(1, "symlink-outside");
         assert!(hostile.entries("vdir").is_empty(), "{link}");
     }
     let hostile = Hostile::new();
     hostile.put("victim", "mine\n").link("../victim", "evil/plugin.yaml");
-    hostile.run("init cmp --force").is_refused(1, "link-outside");
+    hostile.run("init cmp --force").is_refused(1, "symlink-outside");
     assert_eq!(hostile.text("victim"), "mine\n");
     // What a person types may be anywhere.
     assert_eq!(hostile.run("init github --dir ../elsewhere").code, Some(0));
@@ -471,13 +474,13 @@ fn a_folder_that_refuses_keeps_everything_unwritten() {
 /// M13: what fails between is taken back.
 #[test]
 fn changes_that_fail_half_way_are_taken_back() {
-    use pillion::confine::{Changes, Place};
+    use pillion::sandbox::{FileTransaction, SandboxPath};
     let folder = tempfile::tempdir().unwrap();
-    let top = Place::typed(folder.path());
+    let top = SandboxPath::from_user_path(folder.path());
     let at = |name: &str| top.join(Path::new(name));
     fs::write(folder.path().join("a"), "old\n").unwrap();
     fs::write(folder.path().join("gone"), "old\n").unwrap();
-    let mut changes = Changes::default();
+    let mut changes = FileTransaction::default();
     changes.put(&at("a"), &top, b"new\n").unwrap();
     changes.put(&at("sub/deep/b"), &top, b"new\n").unwrap();
     changes.remove(&at("gone"), &top).unwrap();

@@ -243,7 +243,7 @@ fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
     let mut texts = example();
     texts.remove("ledgers/log.yaml");
     let settings = texts.get_mut("pillion.yaml").unwrap();
-    *settings = settings.replace("live: main", "live: env/prod");
+    *settings = settings.replace("deploy: main", "deploy: env/prod");
     repo.hold(&texts).commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     repo.pillion(&["init", "rollout", "--push"]);

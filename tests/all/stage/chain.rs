@@ -44,12 +44,12 @@ fn the_worked_example() {
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
         [
-            "log: open, logtail 1.4.2 -> 1.5.0",
+            "log: start, logtail 1.4.2 -> 1.5.0",
             "log: batch 1/4, logtail 1.5.0 for 1 pod of 1 workload",
             "log: batch 2/4, logtail 1.5.0 for 2 pods of 1 workload",
             "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
             "log: batch 4/4, logtail 1.5.0 for 1 workload",
-            "log: close, logtail 1.5.0 is released",
+            "log: complete, logtail 1.5.0 is released",
         ]
     );
     assert!(subjects.lines().all(|s| told.contains(s)), "{told}");
@@ -231,7 +231,7 @@ fn a_workload_deleted_in_the_middle() {
     let (repo, said) = in_the_middle(&world, |texts| {
         texts.remove("apps/data/events.yaml");
     });
-    assert_eq!(said.last().unwrap(), "log: close, logtail 1.5.0 is released");
+    assert_eq!(said.last().unwrap(), "log: complete, logtail 1.5.0 is released");
     assert!(repo.git(&["show", "main:ledgers/log.yaml"]).contains("data/events"));
     let ledger = String::from_utf8(repo.show("pillion/main/log~1:ledgers/log.yaml")).unwrap();
     assert!(!ledger.contains("events"), "{ledger}");
@@ -277,7 +277,7 @@ fn a_newer_edit_in_the_middle() {
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.5.1");
     });
-    assert_eq!(said[0], "log: open, logtail 1.4.2 -> 1.5.1");
+    assert_eq!(said[0], "log: start, logtail 1.4.2 -> 1.5.1");
     let status = repo.pillion(&["status"]);
     assert!(status.contains("batch 2 of 4 is out") && !status.contains("carry the target"), "{status}");
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
@@ -306,7 +306,7 @@ fn a_sidecar_set_deleted_in_the_middle() {
         texts.remove("sidecars/log.yaml");
     });
     // The open rollout goes on; what takes the sidecar away begins only when a person says so.
-    assert_eq!(said.last().unwrap(), "log: close, logtail 1.5.0 is released");
+    assert_eq!(said.last().unwrap(), "log: complete, logtail 1.5.0 is released");
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let released = repo.id("main");
     repo.git(&["switch", "-q", "--detach"]);
@@ -330,9 +330,9 @@ fn an_edited_rendered_file_stops_everything() {
     let repo = edited(&world);
     let web = String::from_utf8(repo.show("HEAD:rendered/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", web.replace("web:2.4", "web:2.5")).commit("urgent");
-    let (code, said) = repo.refused(&["stage", "--format", "short"]);
+    let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
     assert_eq!(code, 1);
-    assert!(said.starts_with("rendered/shop/web.yaml:25:1: error[live-not-rendered]"), "{said}");
+    assert!(said.starts_with("rendered/shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{said}");
     assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
     // A file that is no longer made stands there, too.
     repo.hold(&{
@@ -341,8 +341,8 @@ fn an_edited_rendered_file_stops_everything() {
         texts
     });
     repo.put("rendered/shop/web.yaml", web).commit("less");
-    let (_, said) = repo.refused(&["stage", "--format", "short"]);
-    assert!(said.contains("rendered/shop/cart.yaml:1:1: error[live-not-rendered]"), "{said}");
+    let (_, said) = repo.refused(&["stage", "--message-format", "short"]);
+    assert!(said.contains("rendered/shop/cart.yaml:1:1: error[deploy-branch-not-rendered]"), "{said}");
 }
 
 #[test]
@@ -351,9 +351,9 @@ fn a_rewritten_live_branch_stops_everything() {
     let repo = edited(&world);
     repo.pillion(&["stage"]);
     repo.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
-    let (code, said) = repo.refused(&["stage", "--format", "short"]);
+    let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
     assert_eq!(code, 1);
-    assert!(said.contains("error[live-rewritten]: `main` was rewritten"), "{said}");
+    assert!(said.contains("error[deploy-branch-rewritten]: `main` was rewritten"), "{said}");
     let told = repo.pillion(&["stage", "--accept-rewritten"]);
     assert!(told.contains("`pillion/main/log` follows "), "{told}");
     repo.pillion(&["stage"]);

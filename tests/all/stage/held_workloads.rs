@@ -21,7 +21,10 @@ fn held(world: &World, start: &Texts) -> Repo {
 }
 
 fn is_held(repo: &Repo) -> bool {
-    ledger(repo, "main").lines.get(WEB).is_some_and(|line| line.held.as_deref() == Some("team not ready"))
+    ledger(repo, "main")
+        .entries
+        .get(WEB)
+        .is_some_and(|line| line.hold_reason.as_deref() == Some("team not ready"))
 }
 
 fn newer_is_merged(repo: &Repo, start: &Texts) {

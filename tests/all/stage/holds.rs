@@ -3,7 +3,7 @@
 use crate::stage::transitions::{half_way, ledger};
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{example, released};
-use pillion::model::ledger::{Ledger, Line, emit};
+use pillion::model::ledger::{Ledger, LedgerEntry, emit};
 use std::process::Output;
 
 const WEB: &str = "Deployment.apps/shop/web";
@@ -37,8 +37,8 @@ fn image(repo: &Repo, path: &str) -> String {
     line.rsplit(':').next().unwrap().to_owned()
 }
 
-fn line(repo: &Repo, key: &str) -> Option<Line> {
-    ledger(repo, "main").lines.get(key).cloned()
+fn line(repo: &Repo, key: &str) -> Option<LedgerEntry> {
+    ledger(repo, "main").entries.get(key).cloned()
 }
 
 /// A repository whose content is released everywhere, and whose `main` verbs may move.
@@ -76,8 +76,11 @@ fn a_hold_outlasts_the_applications_own_releases() {
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "team not ready"]);
     let held = line(&repo, WEB).unwrap();
-    assert_eq!((held.held.as_deref(), held.since.as_deref()), (Some("team not ready"), Some("2026-12-10")));
-    assert!(held.by.is_some() && held.template.is_none() && held.until.is_none());
+    assert_eq!(
+        (held.hold_reason.as_deref(), held.held_since.as_deref()),
+        (Some("team not ready"), Some("2026-12-10"))
+    );
+    assert!(held.held_by.is_some() && held.template_hash.is_none() && held.held_until.is_none());
     edit(&repo, "sidecars/log.yaml", "1.4.2", "1.5.0");
     edit(&repo, "apps/shop/web.yaml", "web:2.4", "web:2.5");
     assert_eq!(image(&repo, "rendered/shop/web.yaml"), "1.4.2");
@@ -89,7 +92,7 @@ fn a_hold_outlasts_the_applications_own_releases() {
     let status = on(&repo, TENTH, &["status"]);
     let words = format!(
         "held: {WEB}, held by {} since 2026-12-10: team not ready; on log-546d94cc58",
-        held.by.unwrap()
+        held.held_by.unwrap()
     );
     assert!(status.contains(&words), "{status}");
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -117,7 +120,7 @@ fn a_hold_outlasts_a_newer_target_and_a_rollback() {
     roll_out(&repo, TENTH);
     assert_eq!(image(&repo, "rendered/shop/cart.yaml"), "1.4.2");
     assert_eq!(image(&repo, "rendered/shop/web.yaml"), "1.4.2");
-    assert_eq!(line(&repo, WEB).unwrap().held.as_deref(), Some("team not ready"));
+    assert_eq!(line(&repo, WEB).unwrap().hold_reason.as_deref(), Some("team not ready"));
     is_verified(&repo, &base);
 }
 
@@ -150,7 +153,7 @@ fn a_split_workload_that_is_held_goes_back_whole_with_its_own_release() {
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "statefulset/events", "--reason", "audit"]);
     let held = line(&repo, EVENTS).unwrap();
-    assert_eq!((held.partition, held.batch, held.template.is_some()), (Some(2), Some(1), true));
+    assert_eq!((held.partition, held.batch, held.template_hash.is_some()), (Some(2), Some(1), true));
     assert!(file(&repo, "rendered/data/events.yaml").contains("partition: 2"));
     // The application goes first: all pods are on what is released, and stay there.
     edit(&repo, "apps/data/events.yaml", "events:7.1", "events:7.2");
@@ -159,8 +162,11 @@ fn a_split_workload_that_is_held_goes_back_whole_with_its_own_release() {
     assert!(on(&repo, TENTH, &["status"]).contains("audit; on log-546d94cc58"));
     roll_out(&repo, TENTH);
     let held = line(&repo, EVENTS).unwrap();
-    assert_eq!((held.partition, held.template.as_deref()), (None, None));
-    assert_eq!((held.revision.as_deref(), held.held.as_deref()), (Some("log-546d94cc58"), Some("audit")));
+    assert_eq!((held.partition, held.template_hash.as_deref()), (None, None));
+    assert_eq!(
+        (held.revision.as_deref(), held.hold_reason.as_deref()),
+        (Some("log-546d94cc58"), Some("audit"))
+    );
     assert_eq!(image(&repo, "rendered/data/events.yaml"), "1.4.2");
     assert_eq!(image(&repo, "rendered/shop/cart.yaml"), "1.5.0");
     is_verified(&repo, &base);
@@ -207,15 +213,15 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
         [
-            "log: open, holds have ended",
+            "log: start, holds have ended",
             "log: batch 1/1, log-5f56f8b99 for 1 workload",
-            "log: close, log-5f56f8b99 is released"
+            "log: complete, log-5f56f8b99 is released"
         ]
     );
     assert_eq!(
         repo.git(&["rev-parse", "pillion/main/log~2:rendered"]),
         before,
-        "Open changes no rendered byte"
+        "Start changes no rendered byte"
     );
     repo.release("pillion/main/log");
     assert_eq!((line(&repo, WEB), &*image(&repo, "rendered/shop/web.yaml")), (None, "1.5.0"));
@@ -251,13 +257,16 @@ fn a_hold_is_changed_and_one_that_is_over_begins_again() {
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "CVE", "--image", fix, "--until", "2026-12-31"]);
     on(&repo, TWENTIETH, &["hold", "deployment/web", "--reason", "CVE, and an audit"]);
     let held = line(&repo, WEB).unwrap();
-    assert_eq!(held.held.as_deref(), Some("CVE, and an audit"));
-    assert_eq!((held.since.as_deref(), held.until.as_deref()), (Some("2026-12-10"), Some("2026-12-31")));
+    assert_eq!(held.hold_reason.as_deref(), Some("CVE, and an audit"));
+    assert_eq!(
+        (held.held_since.as_deref(), held.held_until.as_deref()),
+        (Some("2026-12-10"), Some("2026-12-31"))
+    );
     assert_eq!(image(&repo, "rendered/shop/web.yaml"), "1.4.2-fix");
     on(&repo, YEAR, &["hold", "deployment/web"]);
     let held = line(&repo, WEB).unwrap();
-    assert_eq!((held.since.as_deref(), held.until), (Some("2027-01-02"), None));
-    assert_eq!((held.held.as_deref(), held.images.len()), (Some("by hand"), 1));
+    assert_eq!((held.held_since.as_deref(), held.held_until), (Some("2027-01-02"), None));
+    assert_eq!((held.hold_reason.as_deref(), held.images.len()), (Some("by hand"), 1));
     is_verified(&repo, &base);
 }
 
@@ -272,13 +281,13 @@ fn the_hold_of_a_workload_that_leaves_git_ends_and_is_said_to() {
     assert!(plan.contains("ended  Deployment shop/web") && plan.contains("no longer in git"), "{plan}");
     assert!(plan.contains("Deployment shop/shopfront"), "{plan}");
     roll_out(&repo, TENTH);
-    assert!(ledger(&repo, "main").lines.get(WEB).is_none());
+    assert!(ledger(&repo, "main").entries.get(WEB).is_none());
     assert_eq!(image(&repo, "rendered/shop/web.yaml"), "1.5.0");
     // Where nothing is to be rolled out, a person takes the rest away.
     on(&repo, TENTH, &["hold", "deployment/shopfront"]);
     edit(&repo, "apps/shop/web.yaml", "name: shopfront\n", "name: web\n");
     on(&repo, TENTH, &["hold", "deployment/shopfront", "--off"]);
-    assert_eq!(ledger(&repo, "main").lines.size(), 1, "the Job stays held by what it is");
+    assert_eq!(ledger(&repo, "main").entries.size(), 1, "the Job stays held by what it is");
 }
 
 #[test]

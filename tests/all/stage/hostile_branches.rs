@@ -14,9 +14,9 @@ fn all(repo: &Repo) -> String {
 /// Edits pillion.yaml on `main` of a clone, and pushes it.
 fn settings(repo: &Repo, git: &str) {
     let text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
-    assert!(text.contains("  live: main\n"), "{text}");
-    let text = text.replace("  staged: pillion/{live}/{sidecarSet}\n", "");
-    repo.put("pillion.yaml", text.replace("  live: main\n", git)).commit("settings");
+    assert!(text.contains("  deploy: main\n"), "{text}");
+    let text = text.replace("  staged: pillion/{deploy}/{sidecarSet}\n", "");
+    repo.put("pillion.yaml", text.replace("  deploy: main\n", git)).commit("settings");
     repo.git(&["push", "-q", "origin", "HEAD:main"]);
 }
 
@@ -25,8 +25,8 @@ fn branches_of_people_are_no_staged_branches() {
     for (staged, why) in [
         ("'feature/{sidecarSet}'", "is not below `pillion/`"),
         ("'{sidecarSet}'", "is not below `pillion/`"),
-        ("'pillion/next/{sidecarSet}/{live}'", "branches of pull requests"),
-        ("'pillion/{live}'", "has no `{sidecarSet}`"),
+        ("'pillion/next/{sidecarSet}/{deploy}'", "branches of pull requests"),
+        ("'pillion/{deploy}'", "has no `{sidecarSet}`"),
     ] {
         let world = World::new();
         let (origin, one, other) = shared(&world);
@@ -35,7 +35,7 @@ fn branches_of_people_are_no_staged_branches() {
             other.put("work.txt", "three weeks of work").commit("work");
             other.git(&["push", "-q", "origin", name]);
         }
-        settings(&one, &format!("  live: main\n  staged: {staged}\n"));
+        settings(&one, &format!("  deploy: main\n  staged: {staged}\n"));
         one.git(&["switch", "-q", "--detach"]);
         let before = all(&origin);
         for args in [
@@ -44,7 +44,7 @@ fn branches_of_people_are_no_staged_branches() {
             &["stage", "--start", "log"],
             &["status"],
         ] {
-            let (code, said) = one.refused(&[args, &["--format", "short"]].concat());
+            let (code, said) = one.refused(&[args, &["--message-format", "short"]].concat());
             assert!(
                 code == 2
                     && said.contains("pillion.yaml:")
@@ -61,7 +61,7 @@ fn branches_of_people_are_no_staged_branches() {
 fn a_live_branch_is_not_below_the_staged_ones() {
     let world = World::new();
     let (origin, one, _) = shared(&world);
-    settings(&one, "  live: pillion/main/log\n");
+    settings(&one, "  deploy: pillion/main/log\n");
     one.git(&["push", "-q", "origin", "HEAD:pillion/main/log"]);
     let before = all(&origin);
     let (code, said) = one.refused(&["stage", "--push"]);
@@ -121,7 +121,8 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     assert_eq!(refs(&repo, "refs/heads/pillion"), ["refs/heads/pillion/main/eu/log"]);
     // The pattern that is proposed helps.
     let text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
-    let text = text.replace("pillion/{live}/{sidecarSet}", "'pillion/{live}/{sidecarSet}-{cluster}-rollout'");
+    let text =
+        text.replace("pillion/{deploy}/{sidecarSet}", "'pillion/{deploy}/{sidecarSet}-{cluster}-rollout'");
     repo.put("pillion.yaml", text).commit("settings");
     repo.pillion(&["stage"]);
     assert!(
@@ -151,7 +152,7 @@ fn two_rollouts_have_two_branches() {
     let clusters = "clusters:\n- {name: eu, folder: apps/shop}\n- {name: eug, folder: apps/data}\n";
     let settings = texts.get_mut("pillion.yaml").unwrap();
     settings.push_str(clusters);
-    *settings = settings.replace("pillion/{live}/{sidecarSet}", "'pillion/{live}/{cluster}{sidecarSet}'");
+    *settings = settings.replace("pillion/{deploy}/{sidecarSet}", "'pillion/{deploy}/{cluster}{sidecarSet}'");
     for set in ["log", "glog"] {
         let ledger = texts.remove(&format!("ledgers/{set}.yaml")).unwrap();
         for cluster in ["eu", "eug"] {
@@ -251,7 +252,7 @@ fn is_stopped(origin: &Repo, repo: &Repo) {
     let before = all(origin);
     for args in VERBS {
         let (code, said) = repo.refused(args);
-        assert!(code == 1 && said.contains("error[live-rewritten]"), "{args:?}: {code} {said}");
+        assert!(code == 1 && said.contains("error[deploy-branch-rewritten]"), "{args:?}: {code} {said}");
         assert!(said.contains("pillion stage --accept-rewritten --push"), "{said}");
     }
     #[cfg(feature = "watch")]
@@ -381,12 +382,8 @@ fn a_lock_that_nobody_holds_is_named() {
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     fs::write(&lock, "").unwrap();
     let repository = one.open();
-    let moved = repository.update_ref(
-        "refs/pillion/outbox",
-        one.id("main"),
-        pillion::git::Expected::Anything,
-        "test",
-    );
+    let moved =
+        repository.update_ref("refs/pillion/outbox", one.id("main"), pillion::git::ExpectedRef::Any, "test");
     assert!(moved.unwrap_err().to_string().contains(&lock.display().to_string()));
 }
 
@@ -394,35 +391,37 @@ fn a_lock_that_nobody_holds_is_named() {
 mod watched {
     use super::*;
     use crate::watch::simulation::{Heard, Shared, sync, turn as turn_of};
-    use pillion::diag::Diagnostic;
-    use pillion::git::{Commit, Time};
-    use pillion::stage::{Branches, Manifests, Opened, configuration_of};
-    use pillion::watch::evaluate::NotApplied;
-    use pillion::watch::forge::{self, Forge, Found, PullRequest, Was};
-    use pillion::watch::outside::Outside;
-    use pillion::watch::report::Report;
-    use pillion::watch::run::{Audience, Turn, Watching};
-    use pillion::watch::world::{Proposal, Released, Stopped, World as _};
+    use pillion::diagnostics::Diagnostic;
+    use pillion::git::{Commit, CommitTime};
+    use pillion::stage::{BranchConfig, ManifestSource, RepoContext, read_configuration};
+    use pillion::watch::environment::{Environment as _, ReleaseOutcome, ReleaseProposal, WatchError};
+    use pillion::watch::evaluation::OutOfSyncSince;
+    use pillion::watch::providers::{
+        self, PullRequest, PullRequestChange, PullRequestInfo, PullRequestProvider,
+    };
+    use pillion::watch::real_environment::RealEnvironment;
+    use pillion::watch::report::EvaluationReport;
+    use pillion::watch::watch_loop::{EventSink, Iteration, Watcher};
     use std::cell::RefCell;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
-    fn opened(repo: &Repo) -> Opened {
+    fn opened(repo: &Repo) -> RepoContext {
         let (repository, config) = (repo.open(), PathBuf::from("pillion.yaml"));
         let main = repository.find_ref("refs/remotes/origin/main").unwrap();
-        let (read, _) = configuration_of(&repository, main, &config).unwrap();
-        let branches = Branches::of(&read.unwrap().repository).unwrap();
-        Opened { repository, config, branches, manifests: Manifests::default() }
+        let (read, _) = read_configuration(&repository, main, &config).unwrap();
+        let branches = BranchConfig::from_repository(&read.unwrap().repository).unwrap();
+        RepoContext { repository, config, branches, manifest_source: ManifestSource::default() }
     }
 
     /// A watcher fetches and looks once.
     pub(super) fn turn(repo: &Repo) -> Result<(), String> {
         let opened = opened(repo);
-        opened.fetch_all().map_err(|failure| failure.to_string())?;
-        let (shared, alarms) = (RefCell::new(Shared::calm()), &mut NotApplied::new());
-        match turn_of(&Watching::default(), &opened, &shared, alarms, &mut Heard::default()) {
-            Ok(Turn::Settled(_)) => Ok(()),
-            Ok(Turn::Refused(wrong)) => Err(wrong.into_iter().map(|d| d.message).collect()),
+        opened.fetch_with_staged().map_err(|failure| failure.to_string())?;
+        let (shared, alarms) = (RefCell::new(Shared::calm()), &mut OutOfSyncSince::new());
+        match turn_of(&Watcher::default(), &opened, &shared, alarms, &mut Heard::default()) {
+            Ok(Iteration::Evaluated(_)) => Ok(()),
+            Ok(Iteration::Invalid(wrong)) => Err(wrong.into_iter().map(|d| d.message).collect()),
             Err(failure) => Err(failure.to_string()),
         }
     }
@@ -434,18 +433,18 @@ mod watched {
         anew: usize,
     }
 
-    impl Audience for Said {
-        fn hear(&mut self, _: &Report) {}
+    impl EventSink for Said {
+        fn on_evaluation(&mut self, _: &EvaluationReport) {}
 
-        fn hear_staged(&mut self, _: &str, _: &[Commit]) {
+        fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {
             self.anew += 1;
         }
 
-        fn hear_foreign(&mut self, wrong: &Diagnostic) {
+        fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
             self.foreign.push(wrong.message.clone());
         }
 
-        fn hear_untold(&mut self, _: &Stopped) {}
+        fn on_notify_failed(&mut self, _: &WatchError) {}
     }
 
     #[test]
@@ -464,13 +463,13 @@ mod watched {
         sync(&origin, &shared);
         shared.borrow_mut().cluster.pass(300);
         for _ in 0..40 {
-            opened.fetch_all().unwrap();
-            turn_of(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut said).unwrap();
+            opened.fetch_with_staged().unwrap();
+            turn_of(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut said).unwrap();
             sync(&origin, &shared);
             shared.borrow_mut().cluster.pass(200);
         }
         assert!(
-            origin.git(&["log", "-1", "--format=%s", "main"]).contains("log: close"),
+            origin.git(&["log", "-1", "--format=%s", "main"]).contains("log: complete"),
             "{:?}",
             said.foreign
         );
@@ -491,15 +490,15 @@ mod watched {
         let (opened, mut said) = (opened(&watcher), Said::default());
         let shared = RefCell::new(Shared::calm());
         sync(&origin, &shared);
-        let (watching, alarms) = (Watching::default(), &mut NotApplied::new());
+        let (watching, alarms) = (Watcher::default(), &mut OutOfSyncSince::new());
         let mut looks = 0;
-        let mut look = |opened: &Opened| {
+        let mut look = |opened: &RepoContext| {
             if looks == 0 {
                 other.git(&["fetch", "-q"]);
                 other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
                 other.put("notes.txt", "mine").commit("notes");
                 other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
-                opened.fetch_all().unwrap();
+                opened.fetch_with_staged().unwrap();
             }
             looks += 1;
             looks < 2
@@ -550,16 +549,23 @@ mod watched {
     /// A forge that takes everything.
     struct Patient;
 
-    impl Forge for Patient {
-        fn find(&self, _: &str, _: &str) -> Result<Option<Found>, forge::Failure> {
+    impl PullRequestProvider for Patient {
+        fn find(&self, _: &str, _: &str) -> Result<Option<PullRequestInfo>, providers::ProviderError> {
             Ok(None)
         }
 
-        fn open_or_update(&self, _: &PullRequest) -> Result<forge::Opened, forge::Failure> {
-            Ok(forge::Opened { number: 1, url: String::new(), was: Was::Opened })
+        fn open_or_update(
+            &self,
+            _: &PullRequest,
+        ) -> Result<providers::OpenPullRequest, providers::ProviderError> {
+            Ok(providers::OpenPullRequest {
+                number: 1,
+                url: String::new(),
+                change: PullRequestChange::Created,
+            })
         }
 
-        fn close(&self, _: u64, _: &str) -> Result<(), forge::Failure> {
+        fn close(&self, _: u64, _: &str) -> Result<(), providers::ProviderError> {
             Ok(())
         }
     }
@@ -572,16 +578,17 @@ mod watched {
         one.pillion(&["stage"]);
         let commit = one.id("pillion/main/log~5");
         let opened = opened(&one);
-        let mut outside = Outside::new(BTreeMap::new(), || Time { seconds: 0, offset_minutes: 0 });
-        outside.forge = Some(Box::new(Patient));
-        let propose = |outside: &mut Outside| {
+        let mut outside =
+            RealEnvironment::new(BTreeMap::new(), || CommitTime { seconds: 0, offset_minutes: 0 });
+        outside.provider = Some(Box::new(Patient));
+        let propose = |outside: &mut RealEnvironment| {
             outside.fetch(&opened).unwrap();
-            let live = opened.read().unwrap().0.unwrap();
+            let live = opened.read_deploy_branch().unwrap().0.unwrap();
             let proposal =
-                Proposal { commit, message: "log: open", at: None, sidecar_set: "log", cluster: None };
+                ReleaseProposal { commit, message: "log: open", at: None, sidecar_set: "log", cluster: None };
             outside.release(&opened, &live, &proposal).unwrap()
         };
-        assert!(matches!(propose(&mut outside), Released::Proposed(_)));
+        assert!(matches!(propose(&mut outside), ReleaseOutcome::Proposed(_)));
         assert_eq!(origin.id(BRANCH), commit);
         other.git(&["fetch", "-q"]);
         other.git(&["switch", "-q", "-c", "mine", "origin/pillion/next/log/main"]);
@@ -589,17 +596,17 @@ mod watched {
         other.git(&["push", "-q", "origin", "mine:pillion/next/log/main"]);
         for _ in 0..2 {
             match propose(&mut outside) {
-                Released::Blocked(words) => {
+                ReleaseOutcome::Blocked(words) => {
                     assert!(words.contains(&fix.short()) && words.contains("--delete"), "{words}")
                 }
                 other => panic!("{other:?}"),
             }
-            outside.withdraw(&opened, None, "log", "it waits").unwrap();
+            outside.withdraw_proposal(&opened, None, "log", "it waits").unwrap();
             assert_eq!(origin.id(BRANCH), fix);
         }
         origin.git(&["update-ref", BRANCH, &commit.to_string()]);
         outside.fetch(&opened).unwrap();
-        outside.withdraw(&opened, None, "log", "it waits").unwrap();
+        outside.withdraw_proposal(&opened, None, "log", "it waits").unwrap();
         assert!(refs(&origin, "refs/heads/pillion/next").is_empty());
     }
 }

@@ -3,10 +3,10 @@
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{newer, two_branches};
 use crate::watch::simulation::{Heard, Shared, turn};
-use pillion::git::Id;
-use pillion::stage::{Branches, Manifests, Opened, configuration_of};
-use pillion::watch::evaluate::NotApplied;
-use pillion::watch::run::{Turn, Watching};
+use pillion::git::ObjectId;
+use pillion::stage::{BranchConfig, ManifestSource, RepoContext, read_configuration};
+use pillion::watch::evaluation::OutOfSyncSince;
+use pillion::watch::watch_loop::{Iteration, Watcher};
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl Team {
     }
 
     /// Somebody has a commit merged to `env/prod` that changes a file of no meaning, with this message.
-    fn merge(&self, name: &str, message: &str) -> Id {
+    fn merge(&self, name: &str, message: &str) -> ObjectId {
         let repo = self.clone(name, &["-b", "env/prod"]);
         repo.put("README.md", message);
         let made = repo.commit(message);
@@ -47,7 +47,7 @@ impl Team {
     }
 
     /// Somebody pushes sources that nobody has merged to a branch that nobody protects: with a command of theirs.
-    fn evil(&self) -> Id {
+    fn evil(&self) -> ObjectId {
         let repo = self.clone("evil", &[]);
         let mut text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
         let mark = self.world.path("ran").display().to_string();
@@ -67,14 +67,14 @@ fn watch(repo: &Repo) -> Result<(), String> {
     let repository = repo.open();
     let config = PathBuf::from("pillion.yaml");
     let main = repository.find_ref("refs/remotes/origin/main").unwrap();
-    let (read, _) = configuration_of(&repository, main, &config).unwrap();
-    let branches = Branches::of(&read.unwrap().repository).unwrap();
-    let opened = Opened { repository, config, branches, manifests: Manifests::default() };
-    opened.fetch_all().map_err(|failure| failure.to_string())?;
+    let (read, _) = read_configuration(&repository, main, &config).unwrap();
+    let branches = BranchConfig::from_repository(&read.unwrap().repository).unwrap();
+    let opened = RepoContext { repository, config, branches, manifest_source: ManifestSource::default() };
+    opened.fetch_with_staged().map_err(|failure| failure.to_string())?;
     let shared = RefCell::new(Shared::calm());
-    match turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()) {
-        Ok(Turn::Settled(_)) => Ok(()),
-        Ok(Turn::Refused(wrong)) => {
+    match turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut Heard::default()) {
+        Ok(Iteration::Evaluated(_)) => Ok(()),
+        Ok(Iteration::Invalid(wrong)) => {
             Err(wrong.into_iter().map(|d| format!("[{}] {}", d.code.name(), d.message)).collect())
         }
         Err(failure) => Err(failure.to_string()),

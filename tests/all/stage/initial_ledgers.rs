@@ -83,13 +83,14 @@ fn rendered_files_that_somebody_has_edited_are_refused() {
     for further in [&[][..], &["--push"], &["--released", "nothing", "--push"]] {
         let (code, said) = refused(&clone, &origin, further);
         assert_eq!(code, 1, "{said}");
-        assert!(said.contains("error[live-not-rendered]"), "{said}");
+        assert!(said.contains("error[deploy-branch-not-rendered]"), "{said}");
         assert!(said.contains("rendered/shop/app1.yaml:5:1"), "{said}");
         assert!(said.contains("replicas: 99") && !said.contains("app2.yaml"), "{said}");
     }
     // What is said of the others would be wrong as well.
-    let (code, said) = refused(&clone, &origin, &["--released", "current", "--push", "--format", "short"]);
-    assert_eq!((code, said.matches("error[live-not-rendered]").count()), (1, 10), "{said}");
+    let (code, said) =
+        refused(&clone, &origin, &["--released", "current", "--push", "--message-format", "short"]);
+    assert_eq!((code, said.matches("error[deploy-branch-not-rendered]").count()), (1, 10), "{said}");
 }
 
 #[test]
@@ -156,9 +157,9 @@ fn what_some_carry_is_refused_and_named() {
     repo.put("rendered/shop/web.yaml", raw);
     repo.hold(&unledgered()).commit("start");
     let (clone, origin) = shared(&world, &repo);
-    let (code, said) = refused(&clone, &origin, &["--push", "--format", "short"]);
+    let (code, said) = refused(&clone, &origin, &["--push", "--message-format", "short"]);
     assert!(code == 1 && said.contains("rendered/shop/web.yaml:"), "{said}");
-    assert_eq!(said.matches("error[live-not-rendered]").count(), 1, "{said}");
+    assert_eq!(said.matches("error[deploy-branch-not-rendered]").count(), 1, "{said}");
     // An older content in all of them is not what the file holds.
     repo.hold(&example()).render();
     repo.hold(&newer(unledgered())).commit("1.5.0");
@@ -310,7 +311,7 @@ fn a_word_that_the_rendered_files_deny_is_refused() {
     repo.hold(&unledgered()).commit("start");
     let (clone, origin) = shared(&world, &repo);
     let (code, said) = refused(&clone, &origin, &["--released", "nothing", "--push"]);
-    assert!(code == 1 && said.contains("error[live-not-rendered]"), "{said}");
+    assert!(code == 1 && said.contains("error[deploy-branch-not-rendered]"), "{said}");
     assert!(said.contains("rendered/shop/web.yaml:"), "{said}");
 }
 
@@ -361,7 +362,7 @@ fn two_branches_begin_at_what_the_live_one_holds() {
     let repo = world.init("repo", &[]);
     let mut texts = unledgered();
     let settings = texts.get_mut("pillion.yaml").unwrap();
-    *settings = settings.replace("live: main", "live: env/prod");
+    *settings = settings.replace("deploy: main", "deploy: env/prod");
     repo.hold(&texts).commit("start");
     let (clone, origin) = shared(&world, &repo);
     let (code, said) = clone.refused(&["init", "rollout", "--push"]);

@@ -167,7 +167,10 @@ fn two_branches_from_the_first_render_to_the_end() {
     // A SidecarSet is edited: no rendered byte changes, and plans have to know all the same.
     repo.hold(&newer(two_branches()));
     let second = repo.commit("log 1.5.0");
-    assert!(repo.pillion(&["stage"]).contains("everything carries"), "the source of the live head counts");
+    assert!(
+        repo.pillion(&["stage"]).contains("everything carries"),
+        "the source of the head of the deploy branch counts"
+    );
     repo.pillion(&["render", "--branch", "env/prod"]);
     assert_eq!(source("env/prod"), second.to_string());
     assert_eq!(repo.git(&["diff", "--stat", "env/prod~1", "env/prod"]), "");
@@ -245,9 +248,9 @@ fn a_render_does_not_land_on_edits() {
     put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
     put_on(&world, &repo, "env/prod", "shop/web.yaml", &web.replace("web:2.4", "web:2.5"));
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--format", "short"]);
+    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("shop/web.yaml:25:1: error[live-not-rendered]"), "{said}");
+    assert!(said.contains("shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{said}");
 }
 
 #[test]
@@ -259,9 +262,9 @@ fn a_file_of_somebody_else_is_not_overwritten() {
     put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
     put_on(&world, &repo, "env/prod", "shop/new.yaml", "mine: true\n");
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--format", "short"]);
+    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("shop/new.yaml:1:1: error[file-not-ours]"), "{said}");
+    assert!(said.contains("shop/new.yaml:1:1: error[unmanaged-file]"), "{said}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn open(world: &World, start: &Texts) -> Repo {
     repo.git(&["switch", "-q", "--detach", "main"]);
     let steps =
         repo.git(&["log", "--format=%(trailers:key=Pillion-Action,valueonly,separator=)", "main~2..main"]);
-    assert!(steps.contains("Batch") || steps.contains("Open"), "{steps}");
+    assert!(steps.contains("Batch") || steps.contains("Start"), "{steps}");
     repo
 }
 
@@ -234,7 +234,7 @@ fn a_person_accepts_that_workloads_are_gone() {
     assert!(ledger.contains("scope: {workloads: 2, pods: 8, digest: "), "{ledger}");
     assert_eq!(
         repo.git(&["log", "-1", "--format=%(trailers:key=Pillion-Action,valueonly)", "main"]).trim(),
-        "Open"
+        "Start"
     );
     repo.pillion(&["verify", "main", "--base", &before.to_string()]);
     repo.pillion(&["status"]);

@@ -103,7 +103,7 @@ fn a_rewritten_remote_stops_everything() {
     other.git(&["push", "-q", "--force", "origin", "main"]);
     let before = origin.id("pillion/main/log");
     let (code, said) = one.refused(&["stage", "--push", "--start"]);
-    assert!(code == 1 && said.contains("live-rewritten"), "{said}");
+    assert!(code == 1 && said.contains("deploy-branch-rewritten"), "{said}");
     assert_eq!(origin.id("pillion/main/log"), before);
     one.pillion(&["stage", "--push", "--accept-rewritten"]);
     assert_eq!(origin.id("pillion/main/log~6"), origin.id("main"));
@@ -121,7 +121,7 @@ fn without_a_remote_nobody_is_moved_under_their_feet() {
     assert!(told.contains("log: the rollout is open"), "{told}");
     assert_eq!(
         repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Action,valueonly)", "main"]),
-        "Open"
+        "Start"
     );
 }
 
@@ -136,16 +136,16 @@ fn what_was_observed_is_written_down_by_open() {
     };
     let pods = json!({"apiVersion": "v1", "kind": "List", "items": (0..10).map(pod).collect::<Vec<_>>()});
     std::fs::write(world.path("pods.json"), pods.to_string()).unwrap();
-    one.pillion(&["stage", "--observed", &world.path("pods.json").display().to_string()]);
+    one.pillion(&["stage", "--cluster-state", &world.path("pods.json").display().to_string()]);
     let subjects = one.git(&["log", "--reverse", "--format=%s", "origin/main..pillion/main/log"]);
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
         [
-            "log: open, logtail 1.4.2 -> 1.5.0",
+            "log: start, logtail 1.4.2 -> 1.5.0",
             "log: batch 1/3, logtail 1.5.0 for 1 pod of 1 workload",
             "log: batch 2/3, logtail 1.5.0 for 5 pods of 2 workloads",
             "log: batch 3/3, logtail 1.5.0 for 15 pods of 2 workloads",
-            "log: close, logtail 1.5.0 is released",
+            "log: complete, logtail 1.5.0 is released",
         ]
     );
     let body = one.git(&["show", "-s", "--format=%b", "pillion/main/log~2"]);

@@ -9,7 +9,7 @@ fn log(image: &str) -> String {
 }
 
 /// A repository with `log` released, in which a person renames it to `logger`.
-fn renamed(world: &World, is_auto: bool, image: &str) -> (Repo, pillion::git::Id) {
+fn renamed(world: &World, is_auto: bool, image: &str) -> (Repo, pillion::git::ObjectId) {
     let repo = repository(world, "repo", &fleet(&[("log", &log("log:1"))], is_auto));
     let logger = set("logger", &[("logtail", image)]);
     let ledger = empty_ledger("logger");
@@ -47,12 +47,12 @@ fn a_renamed_set_is_one_rollout_without_a_gap() {
     }
     assert_eq!(swapped, [0, 1, 2, 4, 4, 4], "Open, three batches, Close, and Close of the old one");
     assert!(
-        repo.subjects(base).last().unwrap().contains("log: close, replaced by logger"),
+        repo.subjects(base).last().unwrap().contains("log: complete, replaced by logger"),
         "{:?}",
         repo.subjects(base)
     );
     let (old, new) = (repo.ledger("main", "log"), repo.ledger("main", "logger"));
-    assert!(!old.is_carried() && old.target.is_none() && new.released.is_some());
+    assert!(!old.is_in_use() && old.target.is_none() && new.released.is_some());
     repo.is_sound_since(&world, base);
     // The ledger of the old one may go.
     repo.change(&[], &["ledgers/log.yaml"]);
@@ -89,7 +89,7 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
     assert_eq!(listed(&repo, "main", "log"), 4);
     assert!(!repo.text("main", "rendered/shop/web.yaml").contains("log:2"));
     let ledger = repo.ledger("main", "logger");
-    assert!(ledger.target.is_none() && !ledger.is_carried() && ledger.replaces.is_empty());
+    assert!(ledger.target.is_none() && !ledger.is_in_use() && ledger.replaces.is_empty());
     repo.is_sound_since(&world, base);
     // The old one is not removed either, as long as a set would take its place.
     let head = repo.id("main");
@@ -127,7 +127,7 @@ fn a_set_is_split_into_two() {
     for name in ["tail", "agent"] {
         assert!(repo.ledger("main", name).released.is_some(), "{name}");
     }
-    assert!(!repo.ledger("main", "log").is_carried());
+    assert!(!repo.ledger("main", "log").is_in_use());
     repo.is_sound_since(&world, base);
 }
 
@@ -147,7 +147,7 @@ fn what_the_new_name_does_not_reach_is_a_removal() {
     repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
     watched(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
-    assert!(!repo.ledger("main", "log").is_carried());
+    assert!(!repo.ledger("main", "log").is_in_use());
     repo.is_sound_since(&world, base);
 }
 
@@ -210,7 +210,7 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
     }
     assert_eq!(listed(&repo, "main", "log"), 4);
     let ledger = repo.ledger("main", "logger");
-    assert!(!ledger.is_carried() && ledger.replaces.is_empty() && ledger.target.is_none());
+    assert!(!ledger.is_in_use() && ledger.replaces.is_empty() && ledger.target.is_none());
     repo.is_sound_since(&world, base);
 }
 
@@ -259,6 +259,6 @@ fn a_set_is_renamed_back() {
         assert_eq!(repo.carriers(&commit, "logtail"), FILES, "{commit} has a gap");
     }
     assert_eq!(listed(&repo, "main", "log"), 4);
-    assert!(!repo.ledger("main", "logger").is_carried());
+    assert!(!repo.ledger("main", "logger").is_in_use());
     repo.is_sound_since(&world, base);
 }

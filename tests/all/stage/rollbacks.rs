@@ -52,7 +52,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
     let staged = repo.pillion(&["stage"]);
     assert!(
-        staged.contains("batch 3/4, logtail 1.5.0") && staged.contains("close, logtail 1.5.0"),
+        staged.contains("batch 3/4, logtail 1.5.0") && staged.contains("complete, logtail 1.5.0"),
         "{staged}"
     );
     let waits = "which waits: `pillion stage --start log` rolls that out in place of this";
@@ -89,7 +89,7 @@ fn with_start_auto_a_newer_edit_is_the_next_target() {
     };
     let (repo, base) = begun(&world, auto, 2);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
-    assert!(repo.pillion(&["stage"]).contains("open, logtail 1.4.2 -> 1.6.0"));
+    assert!(repo.pillion(&["stage"]).contains("start, logtail 1.4.2 -> 1.6.0"));
     repo.release("pillion/main/log");
     is_verified(&repo, &base);
 }
@@ -114,10 +114,10 @@ fn a_fix_is_one_command_while_the_rollout_is_paused() {
     repo.pillion(&["stage", "--start", "log"]);
     let after = ledger(&repo, "main");
     assert_eq!((repo.git(&["rev-parse", "main~1"]), rendered(&repo, "main")), (before.1, before.0));
-    assert!(after.paused.is_none() && after.approved.is_empty() && after.last_batch() == 0);
+    assert!(after.paused.is_none() && after.approvals.is_empty() && after.last_batch() == 0);
     assert_eq!(
         (after.target.unwrap(), &*trailer(&repo, "Pillion-Action")),
-        (Some(trailer(&repo, "Pillion-Revision").into()), "Open")
+        (Some(trailer(&repo, "Pillion-Revision").into()), "Start")
     );
     is_verified(&repo, &base);
     repo.pillion(&["stage"]);
@@ -140,7 +140,7 @@ fn while_it_is_paused_people_see_what_resume_does() {
             "log: resume at batch 2",
             "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
             "log: batch 4/4, logtail 1.5.0 for 1 workload",
-            "log: close, logtail 1.5.0 is released",
+            "log: complete, logtail 1.5.0 is released",
         ]
     );
     assert!(
@@ -178,7 +178,7 @@ fn batches_are_taken_back_in_one_commit() {
     refused(&repo, &["rollback", "log", "--to", "1"], "nothing to take back");
     repo.pillion(&["rollback", "log", "--to", "0"]);
     assert_eq!(rendered(&repo, "main"), none);
-    assert!(ledger(&repo, "main").target.is_some() && ledger(&repo, "main").lines.is_empty());
+    assert!(ledger(&repo, "main").target.is_some() && ledger(&repo, "main").entries.is_empty());
     is_verified(&repo, &base);
     repo.pillion(&["resume", "log"]);
     repo.pillion(&["stage"]);
@@ -201,7 +201,7 @@ fn holds_and_lost_workloads_are_not_taken_back() {
     assert!(web.contains("logtail:1.5.0"));
     repo.pillion(&["rollback", "log", "--to", "1"]);
     let after = ledger(&repo, "main");
-    let keys: Vec<&str> = after.lines.keys().map(|key| &**key).collect();
+    let keys: Vec<&str> = after.entries.keys().map(|key| &**key).collect();
     assert_eq!(keys, ["Deployment.apps/shop/web", "StatefulSet.apps/data/events"]);
     assert_eq!(file(&repo, "rendered/shop/web.yaml"), web);
     is_verified(&repo, &base);
@@ -279,12 +279,12 @@ fn a_closed_rollout_goes_back_in_batches() {
         (Some("log-546d94cc58"), Some(open.released.clone()))
     );
     assert_eq!(open.rejected.iter().map(|r| &**r).collect::<Vec<_>>(), ["log-5f56f8b99"]);
-    let batch = |key: &str| open.lines.get(key).and_then(|line| line.batch);
+    let batch = |key: &str| open.entries.get(key).and_then(|line| line.batch);
     assert_eq!(batch("CloneSet.apps.kruise.io/shop/cart"), Some(3));
     assert_eq!(batch("StatefulSet.apps/data/events"), Some(2));
     refused(&repo, &["rollback", "log"], "already");
     let staged = repo.pillion(&["stage"]);
-    assert!(staged.contains("close, log-546d94cc58"), "{staged}");
+    assert!(staged.contains("complete, log-546d94cc58"), "{staged}");
     let subjects = repo.git(&["log", "--reverse", "--format=%b", "main..pillion/main/log"]);
     let places = ["CloneSet shop/cart", "StatefulSet data/events"].map(|w| subjects.find(w).unwrap());
     assert!(places[0] < places[1], "the latest batch goes back first: {subjects}");
@@ -326,7 +326,7 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
     let before = rendered(&repo, "main");
     repo.pillion(&["rollback", "log"]);
     assert_eq!(rendered(&repo, "main"), before);
-    let line = ledger(&repo, "main").lines.get("Deployment.apps/shop/api").cloned().unwrap();
+    let line = ledger(&repo, "main").entries.get("Deployment.apps/shop/api").cloned().unwrap();
     assert_eq!((line.revision.as_deref(), line.batch), (Some("log-5f56f8b99"), None));
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");

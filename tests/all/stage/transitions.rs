@@ -3,7 +3,7 @@
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{example, newer, released};
 use pillion::model::ledger::{Ledger, decode};
-use pillion::yaml::{Document, Path};
+use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
 /// A repository in which a rollout of the worked example is open, with two batches released; HEAD is detached, so
@@ -21,7 +21,7 @@ pub(crate) fn half_way(world: &World) -> Repo {
 pub(crate) fn ledger(repo: &Repo, revision: &str) -> Ledger {
     let text = repo.git(&["show", &format!("{revision}:ledgers/log.yaml")]);
     let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, &text).unwrap());
-    decode(&document, &Path::root()).0.unwrap()
+    decode(&document, &FieldPath::root()).0.unwrap()
 }
 
 /// The files that the last commit of `main` changed.
@@ -61,7 +61,7 @@ fn an_approval_is_for_the_plan_that_was_seen() {
     let world = World::new();
     let repo = half_way(&world);
     repo.pillion(&["approve", "log", "3"]);
-    let approved = ledger(&repo, "main").approved;
+    let approved = ledger(&repo, "main").approvals;
     assert_eq!((approved[0].batch, approved[0].plan.as_str()), (3, &*trailer(&repo, "Pillion-Plan")));
     let staged = repo.pillion(&["stage"]);
     let batch = staged.lines().find(|l| l.contains("batch 3/")).unwrap().split_whitespace().next().unwrap();
@@ -83,12 +83,12 @@ fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");
     let after = ledger(&repo, "main");
-    assert_eq!((after.target, after.lines.size(), after.rejected.len()), (None, 0, 1));
+    assert_eq!((after.target, after.entries.size(), after.rejected.len()), (None, 0, 1));
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
     assert!(repo.pillion(&["status"]).contains("what the file holds was rolled back"));
     assert!(repo.refused(&["rollback", "log"]).1.contains("itself: to go to another content"));
     repo.pillion(&["resume", "log"]);
-    assert!(repo.pillion(&["stage"]).contains("open, logtail 1.4.2 -> 1.5.0"));
+    assert!(repo.pillion(&["stage"]).contains("start, logtail 1.4.2 -> 1.5.0"));
 }
 
 #[test]

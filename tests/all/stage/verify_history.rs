@@ -91,7 +91,10 @@ fn the_tip_of_a_staged_branch_is_not_pushed_at_once() {
     move_to(&repo, commits.last().unwrap());
     assert_eq!(repo.ledger("main", "log").target, None);
     let said = is_refused(&repo, &base, "batches-at-once");
-    assert!(said.contains("steps of `log` at once: batch 1 to close") && said.contains("--to 1"), "{said}");
+    assert!(
+        said.contains("steps of `log` at once: batch 1 to complete") && said.contains("--to 1"),
+        "{said}"
+    );
     watch_stops(&repo, "batches-at-once");
     // What is there is the word of a person after the next command.
     repo.pillion(&["pause", "log", "--reason", "who was that"]);
@@ -155,7 +158,7 @@ fn one_commit_holds_one_batch() {
     repo.pillion(&["promote", "log", "--to", "2"]);
     let (before, commits) = (head(&repo), staged(&repo));
     commit_tree(&repo, commits.last().unwrap(), &[&before], "the rest");
-    assert!(is_refused(&repo, &base, "batches-at-once").contains("batch 3 to close"));
+    assert!(is_refused(&repo, &base, "batches-at-once").contains("batch 3 to complete"));
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn what_promote_releases_is_fine() {
     repo.pillion(&["promote", "log", "--full"]);
     let said = is_fine(&repo, &base);
     let words = "log: batch 2 of 3, by A Person <a@example.com>";
-    assert!(said.contains(words) && said.contains("log: close, log-"), "{said}");
+    assert!(said.contains(words) && said.contains("log: complete, log-"), "{said}");
     watch_goes_on(&repo);
 }
 
@@ -258,7 +261,7 @@ fn a_reviewer_sees_what_each_commit_did() {
     repo.pillion(&["rollback", "log"]);
     let said = is_fine(&repo, &base);
     for words in [
-        "log: open to log-",
+        "log: start, to log-",
         "log: hold Deployment/shop/web on logtail=registry.example/evil:6, CVE, ",
         "log: batch 1 of ",
         "log: pause at batch 1, lunch, ",

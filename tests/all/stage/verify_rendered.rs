@@ -73,7 +73,7 @@ fn a_manifest_that_pillion_did_not_make_is_reported() {
     ] {
         repo.put(&format!("rendered/{name}"), text);
         commit(&repo);
-        is_reported(&repo, &base, "manifest-not-made", &format!("`rendered/{name}`"));
+        is_reported(&repo, &base, "unmanaged-manifest", &format!("`rendered/{name}`"));
         check_differs(&repo, &format!("`rendered/{name}` is not made by render"));
         undo(&repo, &base);
     }
@@ -81,7 +81,7 @@ fn a_manifest_that_pillion_did_not_make_is_reported() {
     repo.put("docs/evil.txt", POD);
     symlink("../../docs/evil.txt", repo.path.join("rendered/shop/evil.yaml")).unwrap();
     commit(&repo);
-    is_reported(&repo, &base, "manifest-not-made", "`rendered/shop/evil.yaml`");
+    is_reported(&repo, &base, "unmanaged-manifest", "`rendered/shop/evil.yaml`");
     check_differs(&repo, "`rendered/shop/evil.yaml`");
 }
 
@@ -107,12 +107,12 @@ fn the_list_is_that_of_what_is_made() {
     ] {
         repo.put("rendered/.pillion-files", text);
         commit(&repo);
-        is_reported(&repo, &base, "live-not-rendered", words);
+        is_reported(&repo, &base, "deploy-branch-not-rendered", words);
         undo(&repo, &base);
     }
     fs::remove_file(repo.path.join("rendered/.pillion-files")).unwrap();
     commit(&repo);
-    is_reported(&repo, &base, "live-not-rendered", "does not list `data/db.yaml`");
+    is_reported(&repo, &base, "deploy-branch-not-rendered", "does not list `data/db.yaml`");
     check_differs(&repo, "does not list");
 }
 
@@ -129,7 +129,7 @@ fn a_file_that_is_ignored_is_not_hidden() {
     let db = repo.text("main", "rendered/data/db.yaml").replace("db:1", "evil:1");
     repo.put("rendered/data/db.yaml", db);
     commit(&repo);
-    is_reported(&repo, &base, "manifest-not-made", "`rendered/data/db.yaml`");
+    is_reported(&repo, &base, "unmanaged-manifest", "`rendered/data/db.yaml`");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_folder_of_rendered_files_does_not_move_away_from_what_is_applied() {
     let both = repo.git(&["rev-parse", "main"]);
     let words = "`rendered` was the folder of rendered files";
     for (exit, said) in [repo.says(&["verify", "--base", &base]), repo.watches()] {
-        assert!(exit == 1 && said.contains("error[manifest-not-made]") && said.contains(words), "{said}");
+        assert!(exit == 1 && said.contains("error[unmanaged-manifest]") && said.contains(words), "{said}");
     }
     // In two commits it is the same, and with the old folder gone it is fine.
     fs::remove_dir_all(repo.path.join("rendered")).unwrap();

@@ -1,8 +1,8 @@
 //! In-memory repositories, for tests that need no git.
 
-use pillion::diag::Diagnostic;
-use pillion::read::{Listed, Listing};
-use pillion::stage::{Configuration, Site, Sources};
+use pillion::diagnostics::Diagnostic;
+use pillion::read::{CommitListing, ListingEntry};
+use pillion::stage::{ClusterView, Configuration, ViewSources};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,11 +29,11 @@ pub(crate) fn folder(name: &str) -> Texts {
 }
 
 /// Loads a site; pillion.yaml must be among the texts.
-pub(crate) fn load(texts: &Texts) -> (Site, Vec<Diagnostic>) {
-    let entries = texts.iter().map(|(path, text)| (PathBuf::from(path), Listed::File(text.clone())));
-    let files = Listing::new(entries, |text: &String| Ok(text.clone().into_bytes()));
+pub(crate) fn load(texts: &Texts) -> (ClusterView, Vec<Diagnostic>) {
+    let entries = texts.iter().map(|(path, text)| (PathBuf::from(path), ListingEntry::File(text.clone())));
+    let files = CommitListing::new(entries, |text: &String| Ok(text.clone().into_bytes()));
     let (configuration, wrong) = Configuration::read(&files, Path::new("pillion.yaml"));
     assert!(wrong.is_empty(), "{wrong:?}");
-    let from = Sources { files: &files, ledgers: &files, built: None, cluster: None };
-    Site::load(&configuration.unwrap(), &from)
+    let from = ViewSources { files: &files, ledgers: &files, built: None, cluster: None };
+    ClusterView::load(&configuration.unwrap(), &from)
 }

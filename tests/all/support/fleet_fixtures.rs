@@ -3,9 +3,9 @@
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::ledger_at;
-use pillion::git::Id;
+use pillion::git::ObjectId;
 use pillion::model::ledger::{Ledger, decode, emit};
-use pillion::yaml::{Document, Path};
+use pillion::yaml::{Document, FieldPath};
 use std::fs;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub(crate) fn empty_ledger(name: &str) -> String {
 
 impl Repo {
     /// Commits a change on top of `main`: files to put, and files to remove.
-    pub(crate) fn change(&self, put: &[(&str, &str)], removed: &[&str]) -> Id {
+    pub(crate) fn change(&self, put: &[(&str, &str)], removed: &[&str]) -> ObjectId {
         self.git(&["switch", "-q", "--detach", "main"]);
         for path in removed {
             fs::remove_file(self.path.join(path)).unwrap();
@@ -80,7 +80,7 @@ impl Repo {
     pub(crate) fn ledger(&self, revision: &str, name: &str) -> Ledger {
         let text = self.text(revision, &format!("ledgers/{name}.yaml"));
         let document = Arc::new(Document::read(&"ledger.yaml".into(), 0, 1, &text).unwrap());
-        decode(&document, &Path::root()).0.unwrap()
+        decode(&document, &FieldPath::root()).0.unwrap()
     }
 
     /// How often each rendered file has a container: the files that have it, once each.
@@ -98,18 +98,18 @@ impl Repo {
     }
 
     /// The commits of `main` after one, oldest first.
-    pub(crate) fn since(&self, base: Id) -> Vec<String> {
+    pub(crate) fn since(&self, base: ObjectId) -> Vec<String> {
         let ids = self.git(&["rev-list", "--reverse", &format!("{base}..main")]);
         ids.lines().map(str::to_owned).collect()
     }
 
-    pub(crate) fn subjects(&self, base: Id) -> Vec<String> {
+    pub(crate) fn subjects(&self, base: ObjectId) -> Vec<String> {
         let all = self.git(&["log", "--reverse", "--format=%s", &format!("{base}..main")]);
         all.lines().map(str::to_owned).collect()
     }
 
     /// Every commit after one is what render makes of it, and every ledger on the way is what pillion writes.
-    pub(crate) fn is_sound_since(&self, world: &World, base: Id) {
+    pub(crate) fn is_sound_since(&self, world: &World, base: ObjectId) {
         for commit in self.since(base) {
             let name = format!("check-{commit}");
             let place = world.path(&name).display().to_string();
@@ -142,7 +142,7 @@ impl Repo {
         self.git(&["switch", "-q", "--detach", "main"]);
         let output = self.at_rest(|_| {
             let mut command = self.command(env!("CARGO_BIN_EXE_pillion"));
-            command.env("KUBECONFIG", &file).args(["watch", "--once", "--patience", "1s"]).output().unwrap()
+            command.env("KUBECONFIG", &file).args(["watch", "--once", "--timeout", "1s"]).output().unwrap()
         });
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())

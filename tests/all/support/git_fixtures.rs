@@ -1,6 +1,6 @@
 //! Repositories for tests, made by the real `git` without any configuration of the user.
 
-use pillion::git::{Id, Identity, NewCommit, Programs, Repository, Signature, Signing, Time};
+use pillion::git::{CommitTime, GitCommand, Identity, NewCommit, ObjectId, Repository, Signature, Signing};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The moment of every commit of the tests.
-pub(crate) const NOW: Time = Time { seconds: 1_700_000_000, offset_minutes: 0 };
+pub(crate) const NOW: CommitTime = CommitTime { seconds: 1_700_000_000, offset_minutes: 0 };
 
 /// A folder with repositories in it, and HOME beside them.
 pub(crate) struct World {
@@ -123,8 +123,8 @@ impl Repo {
     }
 
     /// How pillion starts git here.
-    pub(crate) fn programs(&self) -> Programs {
-        Programs { environment: self.environment(), ..Programs::default() }
+    pub(crate) fn programs(&self) -> GitCommand {
+        GitCommand { environment: self.environment(), ..GitCommand::default() }
     }
 
     /// Sets a key of the repository's configuration.
@@ -162,13 +162,13 @@ impl Repo {
     }
 
     /// Adds everything and commits it; returns the commit.
-    pub(crate) fn commit(&self, message: &str) -> Id {
+    pub(crate) fn commit(&self, message: &str) -> ObjectId {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self.id("HEAD")
     }
 
-    pub(crate) fn id(&self, revision: &str) -> Id {
+    pub(crate) fn id(&self, revision: &str) -> ObjectId {
         self.git(&["rev-parse", "--verify", revision]).parse().unwrap()
     }
 
@@ -180,7 +180,7 @@ impl Repo {
     }
 
     pub(crate) fn open(&self) -> Repository {
-        Repository::discover(&self.path).unwrap().with_programs(self.programs())
+        Repository::discover(&self.path).unwrap().with_git_command(self.programs())
     }
 
     /// Runs something that must leave index, HEAD and working tree alone, and a sound repository behind.
@@ -232,9 +232,9 @@ pub(crate) fn pillion() -> Identity {
 /// A commit of which one is author and committer, at one time.
 pub(crate) fn by<'a>(
     identity: &'a Identity,
-    time: Time,
-    tree: Id,
-    parents: &'a [Id],
+    time: CommitTime,
+    tree: ObjectId,
+    parents: &'a [ObjectId],
     message: &'a str,
 ) -> NewCommit<'a> {
     let who = Signature::new(identity, time);
@@ -242,7 +242,7 @@ pub(crate) fn by<'a>(
 }
 
 /// Writes a commit on top of another, in which some files are put.
-pub(crate) fn on_top(repository: &Repository, parent: Id, files: &[(&str, &str)]) -> Id {
+pub(crate) fn on_top(repository: &Repository, parent: ObjectId, files: &[(&str, &str)]) -> ObjectId {
     let mut editor = repository.editor(Some(repository.commit(parent).unwrap().tree)).unwrap();
     for (path, text) in files {
         editor.put(path, text.as_bytes()).unwrap();
@@ -250,7 +250,7 @@ pub(crate) fn on_top(repository: &Repository, parent: Id, files: &[(&str, &str)]
     let tree = editor.write().unwrap();
     let (pillion, parents) = (pillion(), [parent]);
     let new = by(&pillion, NOW, tree, &parents, "pillion: batch\n");
-    let made = editor.commit(&new, &Signing::off()).unwrap();
+    let made = editor.commit(&new, &Signing::disabled()).unwrap();
     editor.finish().unwrap();
     made
 }

@@ -4,7 +4,7 @@
 use crate::support::fake_cluster::FakeCluster;
 use crate::support::fleet_fixtures::FILES;
 use jiff::Timestamp;
-use pillion::git::{Id, Repository};
+use pillion::git::{ObjectId, Repository};
 use pillion::yaml::Document;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const READY_AFTER: Duration = Duration::from_millis(200);
 /// The agent of a fleet of Deployments.
 #[derive(Default)]
 pub(crate) struct Agent {
-    applied: Option<Id>,
+    applied: Option<ObjectId>,
     /// Template and number of the revision of each Deployment.
     present: BTreeMap<&'static str, (Value, u64)>,
     /// Pods that are not ready yet.
@@ -24,14 +24,14 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Applies the live head where it has moved, and lets time pass.
+    /// Applies the head of the deploy branch where it has moved, and lets time pass.
     pub(crate) fn work(&mut self, cluster: &FakeCluster, origin: &Repository) {
         let head = origin.find_ref("refs/heads/main").unwrap();
         if self.applied.replace(head) != Some(head) {
             let tree = origin.commit(head).unwrap().tree;
             for file in FILES {
                 let entry = origin.entry_at(tree, &format!("rendered/{file}")).unwrap().unwrap();
-                let text = String::from_utf8(origin.read(entry.id).unwrap()).unwrap();
+                let text = String::from_utf8(origin.read_blob(entry.id).unwrap()).unwrap();
                 self.apply(cluster, file, Document::read(&"w.yaml".into(), 0, 1, &text).unwrap().value());
             }
         }

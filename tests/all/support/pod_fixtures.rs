@@ -1,9 +1,11 @@
 //! Pods and SidecarSets for tests of rollouts.
 
-use pillion::model::sidecar_set::{Mode, SidecarSet, decode_for};
+use pillion::model::sidecar_set::{DecodeMode, SidecarSet, decode_for};
 use pillion::model::timestamp::Timestamp;
-use pillion::plan::pods::{Container, ContainerStatus, Kind, Namespaces, NextStep, Pod, next_step};
-use pillion::yaml::{Document, Path};
+use pillion::rollout::pods::{
+    NamespaceLabelMap, PodContainer, PodContainerStatus, PodStep, PodStepKind, SidecarPod, next_pod_step,
+};
+use pillion::yaml::{Document, FieldPath};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -20,16 +22,16 @@ pub(crate) fn set_with(rest: &str) -> SidecarSet {
          spec: {{selector: {{matchLabels: {{log: 'true'}}}}, containers: [{rest}]}}\n"
     );
     let document = Arc::new(Document::read(&"log.yaml".into(), 0, 1, &text).unwrap());
-    let (set, found) = decode_for(Mode::Validate, &document, &Path::root());
+    let (set, found) = decode_for(DecodeMode::Validate, &document, &FieldPath::root());
     set.unwrap_or_else(|| panic!("{found:?}"))
 }
 
 /// A ready pod that has the sidecar in an older version. Later ones are younger.
-pub(crate) fn pod(set: &SidecarSet, number: u32) -> Pod {
-    let container = |name: &str, image: &str| Container { name: name.into(), image: image.into() };
+pub(crate) fn pod(set: &SidecarSet, number: u32) -> SidecarPod {
+    let container = |name: &str, image: &str| PodContainer { name: name.into(), image: image.into() };
     let containers = vec![container("app", "app:1"), container("log", "log:1")];
     let at = format!("2026-01-01T{:02}:{:02}:{:02}Z", number / 3600, number / 60 % 60, number % 60);
-    let mut pod = Pod {
+    let mut pod = SidecarPod {
         namespace: "default".into(),
         name: format!("p-{number:04}"),
         labels: [("log".to_owned(), "true".to_owned())].into(),
@@ -40,7 +42,7 @@ pub(crate) fn pod(set: &SidecarSet, number: u32) -> Pod {
         phase: "Running".into(),
         is_ready: true,
         ready_since: Timestamp::parse(&at),
-        ..Pod::default()
+        ..SidecarPod::default()
     };
     pod.annotations.insert("kruise.io/sidecarset-injected-list".into(), "other,log".into());
     record(&mut pod, HASH, "old");
@@ -48,8 +50,8 @@ pub(crate) fn pod(set: &SidecarSet, number: u32) -> Pod {
     pod
 }
 
-pub(crate) fn runs(container: &Container) -> ContainerStatus {
-    ContainerStatus {
+pub(crate) fn runs(container: &PodContainer) -> PodContainerStatus {
+    PodContainerStatus {
         name: container.name.clone(),
         image: container.image.clone(),
         image_id: format!("docker-pullable://{}", container.image),
@@ -58,12 +60,12 @@ pub(crate) fn runs(container: &Container) -> ContainerStatus {
     }
 }
 
-pub(crate) fn record(pod: &mut Pod, annotation: &str, hash: &str) {
+pub(crate) fn record(pod: &mut SidecarPod, annotation: &str, hash: &str) {
     pod.annotations.insert(annotation.into(), json!({"log": {"hash": hash}}).to_string());
 }
 
 /// Makes a pod one that was updated and is ready again.
-pub(crate) fn update(set: &SidecarSet, pod: &mut Pod) {
+pub(crate) fn update(set: &SidecarSet, pod: &mut SidecarPod) {
     record(pod, HASH, &set.hash);
     for (container, status) in pod.containers.iter_mut().zip(&mut pod.statuses) {
         if container.name == "log" {
@@ -73,22 +75,22 @@ pub(crate) fn update(set: &SidecarSet, pod: &mut Pod) {
     }
 }
 
-pub(crate) fn pods(set: &SidecarSet, count: u32) -> Vec<Pod> {
+pub(crate) fn pods(set: &SidecarSet, count: u32) -> Vec<SidecarPod> {
     (0..count).map(|number| pod(set, number)).collect()
 }
 
-pub(crate) fn next(set: &SidecarSet, pods: &[Pod]) -> NextStep {
-    let (step, found) = next_step(set, pods, &Namespaces::new());
+pub(crate) fn next(set: &SidecarSet, pods: &[SidecarPod]) -> PodStep {
+    let (step, found) = next_pod_step(set, pods, &NamespaceLabelMap::new());
     assert!(found.is_empty(), "{found:?}");
     step
 }
 
 /// Takes steps until there is none; every updated pod is ready at once. Returns the batches.
-pub(crate) fn roll_out(set: &SidecarSet, pods: &mut [Pod]) -> (Vec<Vec<String>>, NextStep) {
+pub(crate) fn roll_out(set: &SidecarSet, pods: &mut [SidecarPod]) -> (Vec<Vec<String>>, PodStep) {
     let mut batches = Vec::new();
     loop {
         let step = next(set, pods);
-        if step.kind != Kind::Batch {
+        if step.kind != PodStepKind::Batch {
             return (batches, step);
         }
         for pod in pods.iter_mut().filter(|p| step.pods.contains(&p.key())) {

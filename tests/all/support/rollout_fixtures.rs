@@ -4,8 +4,8 @@
 use crate::support::cluster_view::{Texts, folder};
 use crate::support::git_fixtures::{Repo, World};
 use pillion::model::ledger::{Ledger, Revision, emit};
-use pillion::model::sidecar_set::{Mode, decode_for};
-use pillion::yaml::{Document, Path as YamlPath};
+use pillion::model::sidecar_set::{DecodeMode, decode_for};
+use pillion::yaml::{Document, FieldPath as YamlPath};
 use std::fs;
 use std::process::Output;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// The ledger of a SidecarSet that is released as it is written: what `init rollout` makes.
 pub(crate) fn ledger_at(set: &str) -> String {
     let document = Arc::new(Document::read(&"set.yaml".into(), 0, 1, set).unwrap());
-    let set = Arc::new(decode_for(Mode::Render, &document, &YamlPath::root()).0.unwrap());
-    let revision = Revision::of(&set);
+    let set = Arc::new(decode_for(DecodeMode::Render, &document, &YamlPath::root()).0.unwrap());
+    let revision = Revision::from_set(&set);
     let mut ledger = Ledger::new(&set.name);
     ledger.released = Some(Arc::clone(&revision.name));
     ledger.revisions.insert(Arc::clone(&revision.name), revision);
@@ -123,6 +123,6 @@ pub(crate) fn two_branches() -> Texts {
     texts.remove("ledgers/log.yaml");
     let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
     *pillion_yaml =
-        pillion_yaml.replace("rendered: rendered", "rendered: .").replace("live: main", "live: env/prod");
+        pillion_yaml.replace("rendered: rendered", "rendered: .").replace("deploy: main", "deploy: env/prod");
     texts
 }

@@ -2,8 +2,10 @@
 //! that become ready after a while, or never.
 
 use jiff::Timestamp;
-use pillion::watch::snapshot::{Condition, Container, Phase, Pod, Snapshot, State, Workload};
-use pillion::yaml::{Document, split};
+use pillion::watch::snapshot::{
+    ContainerState, LiveContainer, LivePod, LivePodCondition, LiveWorkload, PodPhase, Snapshot,
+};
+use pillion::yaml::{Document, split_documents};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -58,7 +60,7 @@ impl SimCluster {
     /// Applies the manifests of a file to a namespace, as an agent does.
     pub(crate) fn apply(&mut self, namespace: &str, text: &str) {
         let name: Arc<str> = "applied.yaml".into();
-        for (i, piece) in split(&name, text).0.into_iter().enumerate() {
+        for (i, piece) in split_documents(&name, text).0.into_iter().enumerate() {
             let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
             self.apply_one(namespace, document.value());
         }
@@ -151,7 +153,7 @@ impl SimCluster {
             let pods =
                 workload.pods.iter().map(|(name, pod)| (Arc::from(name.as_str()), seen(pod))).collect();
             let raw = |value: &Value| Arc::from(serde_json::value::to_raw_value(value).unwrap());
-            let seen = Workload {
+            let seen = LiveWorkload {
                 generation: workload.generation,
                 observed_generation: Some(workload.generation),
                 desired: Some(u32::try_from(workload.desired).unwrap()),
@@ -160,7 +162,7 @@ impl SimCluster {
                 update_revision: Some(workload.revision.as_str().into()),
                 revision_created: workload.revisions.get(&workload.revision).copied().map(time),
                 pods,
-                ..Workload::default()
+                ..LiveWorkload::default()
             };
             (Arc::from(key.as_str()), seen)
         });
@@ -214,38 +216,38 @@ impl SimWorkload {
     }
 }
 
-fn seen(pod: &SimPod) -> Pod {
+fn seen(pod: &SimPod) -> LivePod {
     let time = |seconds: i64| Timestamp::from_second(seconds).unwrap();
     let container = |(name, image): &(String, String)| {
         let is_bad = image.contains(":bad");
-        Container {
+        LiveContainer {
             name: name.as_str().into(),
             image: image.as_str().into(),
             running_image: (!is_bad).then(|| image.as_str().into()),
             is_ready: pod.ready.is_some() && !is_bad,
             state: if is_bad {
-                State::Waiting {
+                ContainerState::Waiting {
                     reason: "ImagePullBackOff".into(),
                     message: format!("Back-off pulling image {image:?}: not found").into(),
                 }
             } else {
-                State::Running { since: Some(time(pod.created)) }
+                ContainerState::Running { since: Some(time(pod.created)) }
             },
-            ..Container::default()
+            ..LiveContainer::default()
         }
     };
-    Pod {
+    LivePod {
         uid: pod.uid.to_string().into(),
         created: Some(time(pod.created)),
         revision: Some(pod.revision.as_str().into()),
         is_scheduled: true,
-        phase: if pod.is_bad() { Phase::Pending } else { Phase::Running },
-        ready: Condition {
-            holds: pod.ready.is_some(),
+        phase: if pod.is_bad() { PodPhase::Pending } else { PodPhase::Running },
+        ready: LivePodCondition {
+            is_true: pod.ready.is_some(),
             since: Some(time(pod.ready.unwrap_or(pod.unready_since))),
-            ..Condition::default()
+            ..LivePodCondition::default()
         },
         containers: pod.images.iter().map(container).collect(),
-        ..Pod::default()
+        ..LivePod::default()
     }
 }

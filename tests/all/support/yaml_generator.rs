@@ -1,7 +1,7 @@
 //! Generates unusual but valid YAML: writes a value in a style chosen at random at every node, and records the lines
 //! of each value.
 
-use pillion::yaml::Path;
+use pillion::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -107,9 +107,9 @@ impl<'a> Choices<'a> {
 pub(crate) struct Written {
     pub(crate) text: String,
     /// The lines of each entry and item, from its key or dash to its end.
-    pub(crate) lines: BTreeMap<Path, Range<usize>>,
+    pub(crate) lines: BTreeMap<FieldPath, Range<usize>>,
     /// Paths of collections that are written in flow style, or as nothing.
-    pub(crate) flow: Vec<Path>,
+    pub(crate) flow: Vec<FieldPath>,
 }
 
 struct Writer<'c, 'a> {
@@ -186,8 +186,8 @@ impl Writer<'_, '_> {
             .split('\n')
             .map(|line| if layout == 1 { indented(line) } else { line.to_owned() })
             .collect();
-        self.written.flow.push(Path::root());
-        self.written.lines.insert(Path::root(), 0..self.out.len());
+        self.written.flow.push(FieldPath::root());
+        self.written.lines.insert(FieldPath::root(), 0..self.out.len());
     }
 
     fn document(&mut self, value: &Value) {
@@ -196,8 +196,8 @@ impl Writer<'_, '_> {
             self.out.push(["---", "--- # start", "---   "][self.pick.below(3)].to_owned());
         }
         self.between(0);
-        self.block(value, 0, &Path::root());
-        self.written.lines.insert(Path::root(), 0..self.out.len());
+        self.block(value, 0, &FieldPath::root());
+        self.written.lines.insert(FieldPath::root(), 0..self.out.len());
         self.between(0);
         if self.pick.once_in(12) {
             self.out.push("...".to_owned());
@@ -246,13 +246,13 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn block(&mut self, value: &Value, indent: usize, at: &Path) {
+    fn block(&mut self, value: &Value, indent: usize, at: &FieldPath) {
         let pad = " ".repeat(indent);
         match value {
             Value::Object(map) if !map.is_empty() => {
                 for (key, value) in map {
                     self.between(indent);
-                    let (path, first) = (at.then(key.as_str()), self.out.len());
+                    let (path, first) = (at.child(key.as_str()), self.out.len());
                     let key = self.key(key);
                     if self.pick.once_in(20) {
                         let tail = self.tail(false);
@@ -267,7 +267,7 @@ impl Writer<'_, '_> {
             Value::Array(items) if !items.is_empty() => {
                 for (i, item) in items.iter().enumerate() {
                     self.between(indent);
-                    let (path, first) = (at.then(i), self.out.len());
+                    let (path, first) = (at.child(i), self.out.len());
                     self.entry(format!("{pad}-"), item, indent, true, &path);
                     self.written.lines.insert(path, first..self.out.len());
                 }
@@ -282,8 +282,8 @@ impl Writer<'_, '_> {
     }
 
     /// The lines of an entry or item, from its key or dash on.
-    fn entry(&mut self, head: String, value: &Value, indent: usize, dash: bool, at: &Path) {
-        let top = at.steps().len() == 1 && !dash;
+    fn entry(&mut self, head: String, value: &Value, indent: usize, dash: bool, at: &FieldPath) {
+        let top = at.segments().len() == 1 && !dash;
         if top && at.to_string() == "again" {
             self.written.flow.push(at.clone());
             return self.out.push(format!("{head} *shared{}", ["", " # again"][self.pick.below(2)]));
@@ -314,7 +314,15 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn collection(&mut self, head: String, value: &Value, indent: usize, dash: bool, bare: bool, at: &Path) {
+    fn collection(
+        &mut self,
+        head: String,
+        value: &Value,
+        indent: usize,
+        dash: bool,
+        bare: bool,
+        at: &FieldPath,
+    ) {
         let empty = value.as_array().is_some_and(Vec::is_empty)
             || value.as_object().is_some_and(serde_json::Map::is_empty);
         let merged = !dash && at.to_string() == "merged";

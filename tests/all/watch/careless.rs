@@ -5,14 +5,14 @@
 use crate::support::git_fixtures::{NOW, Repo, World as Folder, by, pillion};
 use crate::support::rollout_fixtures::{example, ledger_at, newer};
 use crate::watch::simulation::{Dice, Heard, Shared, count, opened, turn};
-use pillion::diag::Diagnostic;
-use pillion::git::{Commit, Expected, Id, Signing, Walk, trailer};
+use pillion::diagnostics::Diagnostic;
+use pillion::git::{Commit, ExpectedRef, HistoryWalk, ObjectId, Signing, trailer};
 use pillion::model::ledger::Ledger;
-use pillion::stage::{Live, Manifests, Opened, Site, check_own_render, verify};
-use pillion::watch::evaluate::NotApplied;
-use pillion::watch::run::{Turn, Watching};
-use pillion::watch::world::Stopped;
-use pillion::yaml::{Document, split};
+use pillion::stage::{ClusterView, DeployBranch, ManifestSource, RepoContext, check_drift, verify};
+use pillion::watch::environment::WatchError;
+use pillion::watch::evaluation::OutOfSyncSince;
+use pillion::watch::watch_loop::{Iteration, Watcher};
+use pillion::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ struct Mess {
 /// One schedule.
 struct Town<'a> {
     repo: &'a Repo,
-    opened: Opened,
+    opened: RepoContext,
     shared: &'a RefCell<Shared>,
     layout: Layout,
     build: Build,
@@ -161,11 +161,11 @@ fn begin(folder: &Folder, layout: Layout) -> Repo {
 }
 
 impl Town<'_> {
-    fn head(&self) -> Id {
+    fn head(&self) -> ObjectId {
         self.opened.repository.find_ref("refs/heads/main").unwrap()
     }
 
-    fn commit_of(&self, id: Id) -> Commit {
+    fn commit_of(&self, id: ObjectId) -> Commit {
         self.opened.repository.commit(id).unwrap()
     }
 
@@ -173,7 +173,7 @@ impl Town<'_> {
     fn text(&self, path: &str) -> Option<String> {
         let repository = &self.opened.repository;
         let entry = repository.entry_at(self.commit_of(self.head()).tree, path).unwrap()?;
-        Some(String::from_utf8(repository.read(entry.id).unwrap()).unwrap())
+        Some(String::from_utf8(repository.read_blob(entry.id).unwrap()).unwrap())
     }
 
     /// A person's commit.
@@ -189,9 +189,9 @@ impl Town<'_> {
         let tree = editor.write().unwrap();
         let (person, parents) = (pillion(), [head]);
         let new = by(&person, NOW, tree, &parents, message);
-        let commit = editor.commit(&new, &Signing::off()).unwrap();
+        let commit = editor.commit(&new, &Signing::disabled()).unwrap();
         editor.finish().unwrap();
-        repository.update_ref("refs/heads/main", commit, Expected::At(head), "a person").unwrap();
+        repository.update_ref("refs/heads/main", commit, ExpectedRef::At(head), "a person").unwrap();
     }
 
     /// Runs a verb as a person does; tells whether it has succeeded.
@@ -222,19 +222,19 @@ impl Town<'_> {
     }
 
     /// The manifests that a command is handed, where a build makes them.
-    fn manifests(&self, build: Build) -> Manifests {
+    fn manifests(&self, build: Build) -> ManifestSource {
         if self.layout != Layout::Built || build == Build::Forgotten {
-            return Manifests::default();
+            return ManifestSource::default();
         }
         let printed = self.printed(build).filter(|_| build != Build::Fails).unwrap_or_default();
-        Manifests::handed_over("the build", Ok(printed))
+        ManifestSource::from_argument("the build", Ok(printed))
     }
 
-    /// Everything of the live head, when it can be read.
-    fn site(&self) -> Result<Site, Vec<Diagnostic>> {
-        let (live, wrong) = self.opened.read().unwrap();
+    /// Everything of the head of the deploy branch, when it can be read.
+    fn site(&self) -> Result<ClusterView, Vec<Diagnostic>> {
+        let (live, wrong) = self.opened.read_deploy_branch().unwrap();
         let Some(live) = live else { return Err(wrong) };
-        let (site, wrong) = live.with_manifests(&self.manifests(Build::Well)).site(None);
+        let (site, wrong) = live.with_manifests(&self.manifests(Build::Well)).cluster_view(None);
         if wrong.iter().any(Diagnostic::is_error) { Err(wrong) } else { Ok(site) }
     }
 
@@ -243,23 +243,23 @@ impl Town<'_> {
         let mut texts: Vec<(String, String)> = Vec::new();
         if self.layout == Layout::Rendered {
             let tree = self.commit_of(self.head()).tree;
-            for file in self.opened.repository.files(tree, &["rendered"]).unwrap() {
+            for file in self.opened.repository.list_files(tree, &["rendered"]).unwrap() {
                 if let Some(namespace) = file.path.split('/').nth(1).filter(|_| file.path.ends_with(".yaml"))
                 {
-                    let bytes = self.opened.repository.read(file.id).unwrap();
+                    let bytes = self.opened.repository.read_blob(file.id).unwrap();
                     texts.push((namespace.to_owned(), String::from_utf8(bytes).unwrap()));
                 }
             }
         } else {
             let site = self.site().ok()?;
-            site.render(&site.prepared.renderer, |input, text, file| {
-                texts.push((input.namespace.to_string(), file.new.unwrap_or_else(|| text.to_string())));
+            site.render_all(&site.prepared.renderer, |input, text, file| {
+                texts.push((input.namespace.to_string(), file.text.unwrap_or_else(|| text.to_string())));
             });
         }
         let mut found = Vec::new();
         for (namespace, text) in texts {
             let name: Arc<str> = "rendered.yaml".into();
-            for (i, piece) in split(&name, &text).0.into_iter().enumerate() {
+            for (i, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
                 let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
                 let value = document.value().clone();
                 let own = value["metadata"]["namespace"].as_str().unwrap_or(&namespace).to_owned();
@@ -300,22 +300,22 @@ impl Town<'_> {
     }
 
     /// A watcher looks once. What it commits is looked at.
-    fn turn(&mut self, alarms: &mut NotApplied, heard: &mut Heard) -> bool {
+    fn turn(&mut self, alarms: &mut OutOfSyncSince, heard: &mut Heard) -> bool {
         let before = self.head();
         let held_up = self.mess.as_ref().is_some_and(|m| m.stops);
-        self.opened.manifests = self.manifests(self.build);
-        let turn = turn(&Watching::default(), &self.opened, self.shared, alarms, heard);
-        self.opened.manifests = Manifests::default();
+        self.opened.manifest_source = self.manifests(self.build);
+        let turn = turn(&Watcher::default(), &self.opened, self.shared, alarms, heard);
+        self.opened.manifest_source = ManifestSource::default();
         let mut is_over = false;
         match turn {
-            Ok(Turn::Settled(report)) => {
-                let item = &report.items[0];
+            Ok(Iteration::Evaluated(report)) => {
+                let item = &report.rollouts[0];
                 is_over = item.state == "Released" && item.decision == "Rest";
             }
-            Ok(Turn::Refused(wrong)) => {
+            Ok(Iteration::Invalid(wrong)) => {
                 assert!(self.mess.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));
             }
-            Err(Stopped::Killed(_)) => alarms.clear(),
+            Err(WatchError::Killed(_)) => alarms.clear(),
             Err(failure) => {
                 let is_expected = failure.is_retryable() || self.mess.is_some();
                 assert!(is_expected, "{failure}\n{}", self.story.join("\n"));
@@ -329,8 +329,8 @@ impl Town<'_> {
     }
 
     /// Looks at every commit of pillion since one: what ARCHITECTURE.md (invariant 12) promises of each.
-    fn look_at(&self, before: Id) {
-        let log = self.opened.repository.log(self.head(), None, Walk::FirstParent).unwrap();
+    fn look_at(&self, before: ObjectId) {
+        let log = self.opened.repository.log(self.head(), None, HistoryWalk::FirstParent).unwrap();
         let mut way: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != before).collect();
         way.reverse();
         for commit in way.iter().filter(|c| c.trailer(trailer::ACTION).is_some()) {
@@ -341,31 +341,32 @@ impl Town<'_> {
     fn look_at_one(&self, commit: &Commit) {
         let action = commit.trailer(trailer::ACTION).unwrap();
         let told = || format!("{}\n{}", commit.subject(), self.story.join("\n"));
-        let at = |id: Id| {
+        let at = |id: ObjectId| {
             let place = ("main".to_owned(), id);
-            let Opened { repository, branches, config, .. } = &self.opened;
-            let read = Live::read_at(repository, branches, config, place).unwrap();
+            let RepoContext { repository, branches, config, .. } = &self.opened;
+            let read = DeployBranch::read_at(repository, branches, config, place).unwrap();
             read.0.unwrap().with_manifests(&self.manifests(Build::Well))
         };
         let (live, parent) = (at(commit.id), at(commit.parents[0]));
-        let [(old, _), (new, wrong)] = [parent.site(None), live.site(None)];
+        let [(old, _), (new, wrong)] = [parent.cluster_view(None), live.cluster_view(None)];
         assert!(!wrong.iter().any(Diagnostic::is_error), "{wrong:?} {}", told());
-        let strays = check_own_render(&live, &new).unwrap();
+        let strays = check_drift(&live, &new).unwrap();
         assert!(!strays.iter().any(Diagnostic::is_error), "{strays:?} {}", told());
         let (repository, config) = (&self.opened.repository, Path::new("pillion.yaml"));
-        let unplanned = verify::since(repository, &live, config, commit.parents[0]).unwrap().wrong;
+        let unplanned =
+            verify::audit_since(repository, &live, config, commit.parents[0]).unwrap().diagnostics;
         assert_eq!(unplanned, [], "{}", told());
         let (before, after) = (templates(&old), templates(&new));
         let [old, new] = [old.ledger("log"), new.ledger("log")];
         for (key, template) in &after {
             let is_same = before.get(key) == Some(template);
-            let moved = old.lines.get(key.as_str()) != new.lines.get(key.as_str());
+            let moved = old.entries.get(key.as_str()) != new.entries.get(key.as_str());
             match action.as_str() {
                 "Batch" => assert!(is_same || moved, "{key} moves beside its batch: {}", told()),
                 "Hold" | "RollBack" => {}
                 _ => assert!(is_same, "{key} moves: {}", told()),
             }
-            let is_held = old.lines.get(key.as_str()).is_some_and(|l| l.by.is_some());
+            let is_held = old.entries.get(key.as_str()).is_some_and(|l| l.held_by.is_some());
             assert!(is_same || !is_held || action == "Hold", "{key} is held and moves: {}", told());
             assert!(carries(template), "{key} loses its sidecar: {}", told());
         }
@@ -479,12 +480,12 @@ impl Town<'_> {
         }
         let parent = self.commit_of(head.parents[0]);
         let repository = &self.opened.repository;
-        let paths = |tree: Id| -> BTreeMap<String, Id> {
-            let files = repository.files(tree, &[""]).unwrap().into_iter();
+        let paths = |tree: ObjectId| -> BTreeMap<String, ObjectId> {
+            let files = repository.list_files(tree, &[""]).unwrap().into_iter();
             files.map(|f| (f.path, f.id)).collect()
         };
         let (old, new) = (paths(parent.tree), paths(head.tree));
-        let text = |id: &Id| String::from_utf8(repository.read(*id).unwrap()).unwrap();
+        let text = |id: &ObjectId| String::from_utf8(repository.read_blob(*id).unwrap()).unwrap();
         let changed = new.iter().filter(|(path, id)| old.get(*path) != Some(id));
         let pairs: Vec<(String, Option<String>, Option<String>)> =
             changed.map(|(path, id)| (path.clone(), old.get(path).map(text), Some(text(id)))).collect();
@@ -512,7 +513,7 @@ impl Town<'_> {
         ][n];
         let ledger = self.ledger().unwrap();
         let is_split = ledger
-            .lines
+            .entries
             .iter()
             .any(|(k, l)| k.ends_with(&word[word.find('/').unwrap()..]) && l.partition.is_some());
         if self.held.contains_key(key) || is_split {
@@ -536,7 +537,7 @@ impl Town<'_> {
         let mut files = vec![(path.to_owned(), self.text(path).map(edit))];
         if self.layout == Layout::Rendered {
             // The team renders as `render --out` does: by the ledgers that are live.
-            let (live, _) = self.opened.read().unwrap();
+            let (live, _) = self.opened.read_deploy_branch().unwrap();
             let live = live.unwrap();
             let base = self.commit_of(self.head());
             let mut editor = self.opened.repository.editor(Some(base.tree)).unwrap();
@@ -544,14 +545,15 @@ impl Town<'_> {
             let tree = editor.write().unwrap();
             let (person, parents) = (pillion(), [base.id]);
             let new = by(&person, NOW, tree, &parents, "an application");
-            let commit = editor.commit(&new, &Signing::off()).unwrap();
+            let commit = editor.commit(&new, &Signing::disabled()).unwrap();
             editor.finish().unwrap();
             let place = ("main".to_owned(), commit);
-            let ahead = Live::read_at(&self.opened.repository, &live.branches, &self.opened.config, place);
-            let (site, _) = ahead.unwrap().0.unwrap().site(None);
-            site.render(&site.prepared.renderer, |input, text, file| {
+            let ahead =
+                DeployBranch::read_at(&self.opened.repository, &live.branches, &self.opened.config, place);
+            let (site, _) = ahead.unwrap().0.unwrap().cluster_view(None);
+            site.render_all(&site.prepared.renderer, |input, text, file| {
                 if &*input.name == path {
-                    let text = file.new.unwrap_or_else(|| text.to_string());
+                    let text = file.text.unwrap_or_else(|| text.to_string());
                     files.push((path.replacen("apps", "rendered", 1), Some(text)));
                 }
             });
@@ -562,19 +564,19 @@ impl Town<'_> {
 }
 
 /// The pod template of each workload, as its ledgers have it rendered.
-fn templates(site: &Site) -> BTreeMap<String, Value> {
+fn templates(site: &ClusterView) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
-    let (course, _) = site.course("log");
+    let (course, _) = site.rollout_context("log");
     let keys: BTreeMap<String, String> = course
-        .fleet
-        .units()
+        .workloads
+        .as_slice()
         .iter()
-        .map(|u| (format!("{}/{}", u.located.kind.kind, u.located.name), u.key().to_string()))
+        .map(|u| (format!("{}/{}", u.manifest.kind.kind, u.manifest.name), u.key().to_string()))
         .collect();
-    site.render(&site.prepared.renderer, |_, text, file| {
-        let text = file.new.unwrap_or_else(|| text.to_string());
+    site.render_all(&site.prepared.renderer, |_, text, file| {
+        let text = file.text.unwrap_or_else(|| text.to_string());
         let name: Arc<str> = "rendered.yaml".into();
-        for (i, piece) in split(&name, &text).0.into_iter().enumerate() {
+        for (i, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
             let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
             let value = document.value();
             let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();

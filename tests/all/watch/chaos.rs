@@ -9,7 +9,7 @@ use crate::support::fleet_fixtures::{fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::gitops_agent::Agent;
 use crate::watch::simulation::Dice;
-use pillion::git::{Id, Repository};
+use pillion::git::{ObjectId, Repository};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -164,16 +164,16 @@ impl Scene {
             .map(|l| l.split_once(' ').unwrap())
             .map(|(s, t)| (s, t.parse::<i64>().unwrap()))
             .unzip();
-        assert_eq!(steps, ["Open", "Batch1/3", "Batch2/3", "Batch3/3", "Close"], "rollout {n}");
+        assert_eq!(steps, ["Start", "Batch1/3", "Batch2/3", "Batch3/3", "Complete"], "rollout {n}");
         // Between two batches lies a soak.
         assert!(times[1..].windows(2).all(|pair| pair[1] > pair[0]), "rollout {n}: {times:?}");
     }
 
     /// Tells whether the rollout of an edit has come to its end.
-    fn is_closed(&self, edit: Id) -> bool {
+    fn is_closed(&self, edit: ObjectId) -> bool {
         let head = self.server.find_ref("refs/heads/main").unwrap();
         let action = self.server.commit(head).unwrap().trailer(pillion::git::trailer::ACTION);
-        head != edit && action.as_deref() == Some("Close")
+        head != edit && action.as_deref() == Some("Complete")
     }
 
     /// Now and then the remote refuses for a while.

@@ -3,50 +3,55 @@
 use crate::support::git_fixtures::World;
 use crate::support::rollout_fixtures::example;
 use crate::support::scripted_servers::{Scripted, json as answer};
-use pillion::watch::check::{Answer, Carrier, Check, Question};
-use pillion::watch::request::{Address, Client, Roots};
+use pillion::watch::check::{BatchCheck, CheckRequest, CheckResult, CheckedWorkload};
+use pillion::watch::http_client::{CaCertificates, HttpClient, SecretUrl};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-fn question() -> Question {
-    Question {
+fn question() -> CheckRequest {
+    CheckRequest {
         sidecar_set: "log".into(),
         batch: 1,
         batches: 3,
         from: Some("log-1".into()),
         to: Some("log-2".into()),
         head: "4f1c".into(),
-        workloads: vec![Carrier { workload: "Deployment.apps/shop/web".into(), pods: 10 }],
-        since: Some("2026-06-19T15:00:00Z".parse().unwrap()),
+        workloads: vec![CheckedWorkload { workload: "Deployment.apps/shop/web".into(), pods: 10 }],
+        healthy_since: Some("2026-06-19T15:00:00Z".parse().unwrap()),
         cluster: None,
     }
 }
 
-fn shell(script: &str, patience: Duration) -> Answer {
+fn shell(script: &str, patience: Duration) -> CheckResult {
     let args = ["-c".into(), script.into()].into();
-    Check::Command { program: "sh".into(), args, patience }.ask(&question())
+    BatchCheck::Command { program: "sh".into(), args, timeout: patience }.run(&question())
 }
 
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_program_answers_with_its_code_and_its_last_line() {
-    assert_eq!(shell("echo noise; echo all well; echo; exit 0", LONG), Answer::Pass("all well".into()));
-    assert_eq!(shell("echo 5xx at 3%; exit 1", LONG), Answer::Fail("5xx at 3%".into()));
-    assert_eq!(shell("exit 4", LONG), Answer::Wait(String::new()));
-    let again = Answer::Again("the check `sh` ended with code 7, which is no answer: no such metric".into());
+    assert_eq!(shell("echo noise; echo all well; echo; exit 0", LONG), CheckResult::Pass("all well".into()));
+    assert_eq!(shell("echo 5xx at 3%; exit 1", LONG), CheckResult::Fail("5xx at 3%".into()));
+    assert_eq!(shell("exit 4", LONG), CheckResult::Wait(String::new()));
+    let again = CheckResult::Inconclusive(
+        "the check `sh` ended with code 7, which is no answer: no such metric".into(),
+    );
     assert_eq!(shell("echo no such metric >&2; exit 7", LONG), again);
     let killed = shell("kill -9 $$", LONG);
-    assert_eq!(killed, Answer::Again("the check `sh` was ended by a signal, which is no answer".into()));
+    assert_eq!(
+        killed,
+        CheckResult::Inconclusive("the check `sh` was ended by a signal, which is no answer".into())
+    );
 }
 
 #[test]
 fn a_program_is_asked_in_json_and_need_not_listen() {
-    let Answer::Pass(said) = shell("tr -d '\\n' && echo", LONG) else { panic!("no pass") };
-    let whole = question().json().to_string();
+    let CheckResult::Pass(said) = shell("tr -d '\\n' && echo", LONG) else { panic!("no pass") };
+    let whole = question().to_json().to_string();
     assert!(whole.starts_with(&said[..200]), "{said}");
     assert_eq!(
-        question().json(),
+        question().to_json(),
         json!({
             "apiVersion": "pillion.dev/v1alpha1", "kind": "Check", "sidecarSet": "log", "cluster": null,
             "batch": 1, "batches": 3, "from": "log-1", "to": "log-2", "head": "4f1c",
@@ -54,16 +59,18 @@ fn a_program_is_asked_in_json_and_need_not_listen() {
             "since": "2026-06-19T15:00:00Z",
         })
     );
-    let many =
-        Question { workloads: vec![Carrier { workload: "x".repeat(1000), pods: 1 }; 1000], ..question() };
-    let deaf = Check::Command { program: "true".into(), args: Vec::new(), patience: LONG };
-    assert_eq!(deaf.ask(&many), Answer::Pass(String::new()));
+    let many = CheckRequest {
+        workloads: vec![CheckedWorkload { workload: "x".repeat(1000), pods: 1 }; 1000],
+        ..question()
+    };
+    let deaf = BatchCheck::Command { program: "true".into(), args: Vec::new(), timeout: LONG };
+    assert_eq!(deaf.run(&many), CheckResult::Pass(String::new()));
 }
 
 #[test]
 fn a_flood_of_output_is_read_and_not_kept() {
     let said = shell("yes no | head -c 3000000; echo done", LONG);
-    assert_eq!(said, Answer::Pass("done".into()));
+    assert_eq!(said, CheckResult::Pass("done".into()));
 }
 
 #[cfg(target_os = "linux")]
@@ -74,7 +81,7 @@ fn a_program_that_does_not_end_is_ended_with_its_children() {
     let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait", file.display());
     let began = Instant::now();
     let said = shell(&script, Duration::from_secs(2));
-    assert_eq!(said, Answer::Again("the check `sh` did not end within 2 s".into()));
+    assert_eq!(said, CheckResult::Inconclusive("the check `sh` did not end within 2 s".into()));
     assert!(began.elapsed() < LONG);
     let pid = std::fs::read_to_string(&file).unwrap();
     // A zombie is ended, too: whoever inherits it has not looked yet.
@@ -91,14 +98,14 @@ fn a_program_that_does_not_end_is_ended_with_its_children() {
 #[test]
 fn what_a_program_leaves_running_holds_nothing_up() {
     let began = Instant::now();
-    assert_eq!(shell("sleep 600 & echo done", LONG), Answer::Pass("done".into()));
+    assert_eq!(shell("sleep 600 & echo done", LONG), CheckResult::Pass("done".into()));
     assert!(began.elapsed() < LONG);
 }
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
-    let check = Check::Command { program: "no-such-check".into(), args: Vec::new(), patience: LONG };
-    let Answer::Again(said) = check.ask(&question()) else { panic!("an answer") };
+    let check = BatchCheck::Command { program: "no-such-check".into(), args: Vec::new(), timeout: LONG };
+    let CheckResult::Inconclusive(said) = check.run(&question()) else { panic!("an answer") };
     assert_eq!(
         said,
         "the program `no-such-check` of --check-command is not found: put it on PATH, or write its path"
@@ -117,18 +124,18 @@ fn a_server_answers_in_json() {
         (200, Vec::new(), "<html>".into()),
         (302, vec![("location", "http://127.0.0.1:1/")], String::new()),
     ]);
-    let check = Check::Url {
-        address: Address::parse(&format!("{}/check?key=s3cr3t", server.url())).unwrap(),
-        client: Client::new(LONG, &Roots::default()),
+    let check = BatchCheck::Url {
+        address: SecretUrl::parse(&format!("{}/check?key=s3cr3t", server.url())).unwrap(),
+        client: HttpClient::new(LONG, &CaCertificates::default()),
     };
-    let said: Vec<Answer> = (0..7).map(|_| check.ask(&question())).collect();
-    let again = |why: &str| Answer::Again(format!("the check at 127.0.0.1: {why}"));
+    let said: Vec<CheckResult> = (0..7).map(|_| check.run(&question())).collect();
+    let again = |why: &str| CheckResult::Inconclusive(format!("the check at 127.0.0.1: {why}"));
     assert_eq!(
         said,
         [
-            Answer::Pass("p99 is 180 ms".into()),
-            Answer::Fail("p99 is 180 ms".into()),
-            Answer::Wait("p99 is 180 ms".into()),
+            CheckResult::Pass("p99 is 180 ms".into()),
+            CheckResult::Fail("p99 is 180 ms".into()),
+            CheckResult::Wait("p99 is 180 ms".into()),
             again("`result` of its answer is none of `pass`, `fail` and `wait`"),
             again("it answers with status 503, not 200"),
             again("its answer is no JSON"),
@@ -137,7 +144,7 @@ fn a_server_answers_in_json() {
     );
     let asked: Vec<Value> =
         server.asked().iter().map(crate::support::scripted_servers::Asked::json).collect();
-    assert!(asked.iter().all(|a| *a == question().json()));
+    assert!(asked.iter().all(|a| *a == question().to_json()));
     assert_eq!(server.asked()[0].line, "POST /check?key=s3cr3t");
     assert_eq!(server.asked()[0].header("content-type"), "application/json");
 }

@@ -5,19 +5,19 @@ use crate::stage::transitions::ledger;
 use crate::support::git_fixtures::{Repo, World as Folder};
 use crate::support::rollout_fixtures::{example, ledger_at};
 use crate::watch::simulation::{Heard, Shared, opened, sync, turn};
-use pillion::diag::Diagnostic;
-use pillion::stage::Opened;
-use pillion::watch::evaluate::NotApplied;
-use pillion::watch::report::Report;
-use pillion::watch::run::{Turn, Watching};
+use pillion::diagnostics::Diagnostic;
+use pillion::stage::RepoContext;
+use pillion::watch::evaluation::OutOfSyncSince;
+use pillion::watch::report::EvaluationReport;
+use pillion::watch::watch_loop::{Iteration, Watcher};
 use std::cell::RefCell;
 
 /// A repository, a cluster that follows it, and a watcher.
 struct Play {
     repo: Repo,
-    opened: Opened,
+    opened: RepoContext,
     shared: RefCell<Shared>,
-    alarms: NotApplied,
+    alarms: OutOfSyncSince,
     heard: Heard,
 }
 
@@ -38,7 +38,7 @@ impl Play {
             repo,
             opened,
             shared: RefCell::new(Shared::calm()),
-            alarms: NotApplied::new(),
+            alarms: OutOfSyncSince::new(),
             heard: Heard::default(),
         };
         play.pass(300);
@@ -60,21 +60,21 @@ impl Play {
         self.repo.git(&["branch", "-f", "main", "HEAD"]);
     }
 
-    fn turn(&mut self) -> Result<Report, Vec<Diagnostic>> {
-        let watching = Watching::default();
+    fn turn(&mut self) -> Result<EvaluationReport, Vec<Diagnostic>> {
+        let watching = Watcher::default();
         let turned = turn(&watching, &self.opened, &self.shared, &mut self.alarms, &mut self.heard).unwrap();
         self.pass(5);
         match turned {
-            Turn::Settled(report) => Ok(report),
-            Turn::Refused(wrong) => Err(wrong),
+            Iteration::Evaluated(report) => Ok(report),
+            Iteration::Invalid(wrong) => Err(wrong),
         }
     }
 
     /// Lets the watcher go on until a rollout stands somewhere.
-    fn until(&mut self, state: &str) -> Report {
+    fn until(&mut self, state: &str) -> EvaluationReport {
         for _ in 0..400 {
             let report = self.turn().unwrap();
-            if report.items[0].state == state {
+            if report.rollouts[0].state == state {
                 return report;
             }
         }
@@ -106,14 +106,14 @@ fn a_fix_rolls_out_while_the_watcher_runs() {
     play.edit("bad-1.5.0", "1.5.1");
     for _ in 0..5 {
         let report = play.turn().unwrap();
-        assert_eq!(report.items[0].state, "Paused");
-        assert!(report.items[0].reasons.iter().any(|r| r.contains("pillion stage --start log")));
+        assert_eq!(report.rollouts[0].state, "Paused");
+        assert!(report.rollouts[0].reasons.iter().any(|r| r.contains("pillion stage --start log")));
     }
     play.repo.pillion(&["stage", "--start", "log"]);
     play.until("Released");
     let subjects = play.subjects(&paused);
     assert!(subjects.iter().all(|s| !s.contains("pause") && !s.contains("roll back")), "{subjects:?}");
-    assert!(subjects.last().unwrap().contains("close, logtail 1.5.1 is released"), "{subjects:?}");
+    assert!(subjects.last().unwrap().contains("complete, logtail 1.5.1 is released"), "{subjects:?}");
     play.carries("1.5.1");
     play.repo.git(&["switch", "-q", "--detach", "main"]);
     play.repo.pillion(&["verify", "--base", &base]);
@@ -159,7 +159,7 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
     }
     assert_eq!(play.repo.git(&["rev-parse", "main"]), reverted);
     play.repo.pillion(&["rollback", "log", "--to", "1"]);
-    assert_eq!(play.turn().unwrap().items[0].state, "Paused");
+    assert_eq!(play.turn().unwrap().rollouts[0].state, "Paused");
     play.repo.pillion(&["hold", "deployment/web", "--off"]);
     play.repo.pillion(&["resume", "log"]);
     play.until("Released");
@@ -178,7 +178,7 @@ fn a_closed_rollout_goes_back_without_soaks() {
     play.until("NotStaged");
     play.carries("1.4.2");
     let report = play.turn().unwrap();
-    assert!(report.items[0].reasons[0].contains("was rolled back"), "{:?}", report.items[0].reasons);
+    assert!(report.rollouts[0].reasons[0].contains("was rolled back"), "{:?}", report.rollouts[0].reasons);
     let batches = play.subjects("main~20").iter().filter(|s| s.contains("log-546d94cc58 for")).count();
     let took = play.shared.borrow().cluster.now - began;
     assert!(batches > 1 && took < 200, "{batches} batches in {took} seconds");
@@ -206,8 +206,8 @@ fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
     play.until("RollingBack");
     play.until("Released");
     play.carries("1.5.0");
-    assert_eq!(play.subjects(&head)[0], "log: open, holds have ended");
-    assert!(ledger(&play.repo, "main").lines.get("Deployment.apps/shop/web").is_none());
+    assert_eq!(play.subjects(&head)[0], "log: start, holds have ended");
+    assert!(ledger(&play.repo, "main").entries.get("Deployment.apps/shop/web").is_none());
     play.repo.git(&["switch", "-q", "--detach", "main"]);
     play.repo.pillion(&["verify", "--base", &head]);
 }

@@ -1,7 +1,7 @@
 //! The manifests of deploy/: the watcher reads and never writes, runs as an unprivileged user, and all forms agree.
 
-use pillion::model::workload::Kinds;
-use pillion::yaml::{Document, split};
+use pillion::model::workload::WorkloadKinds;
+use pillion::yaml::{Document, split_documents};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn documents(path: &str) -> Vec<Value> {
     let mut found = Vec::new();
     for file in files {
         let (name, text): (Arc<str>, _) = (file.to_string_lossy().into(), fs::read_to_string(&file).unwrap());
-        let (pieces, wrong) = split(&name, &text);
+        let (pieces, wrong) = split_documents(&name, &text);
         assert_eq!(wrong, []);
         for (index, piece) in pieces.into_iter().enumerate() {
             let document = Document::read(&name, index, piece.first_line, &text[piece.span]).unwrap();
@@ -86,7 +86,7 @@ fn the_rights_are_the_kinds_that_are_watched() {
         rules.any(|r| words(&r["apiGroups"]).contains(group) && words(&r["resources"]).contains(resource))
     };
     // No API server has served the group `extensions` for workloads since Kubernetes 1.16.
-    for kind in Kinds::default().all().filter(|k| k.group != "extensions") {
+    for kind in WorkloadKinds::default().iter().filter(|k| k.group != "extensions") {
         let plural = format!("{}s", kind.kind.to_lowercase());
         assert!(allows(&kind.group, &plural), "{plural}.{}", kind.group);
     }
@@ -146,7 +146,7 @@ fn the_forms_are_alike() {
     }
     assert_eq!(watch(&long)["livenessProbe"]["httpGet"]["path"], "/healthz");
     assert_eq!(watch(&long)["readinessProbe"]["httpGet"]["path"], "/readyz");
-    let reference = pillion::cli::reference();
+    let reference = pillion::cli::cli_reference();
     for spec in [&long, &again] {
         for argument in words(&watch(spec)["args"]) {
             let flag = argument.split('=').next().unwrap();

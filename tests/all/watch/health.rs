@@ -2,11 +2,12 @@
 //! that.
 
 use jiff::{SignedDuration, Timestamp};
-use pillion::plan::how::How;
-use pillion::watch::judge::{Judgement, Limits, Verdict, judge};
-use pillion::watch::released::{Expected, Released};
+use pillion::rollout::update_method::UpdateMethod;
+use pillion::watch::expected_state::{ExpectedState, ExpectedWorkload};
+use pillion::watch::health::{HealthLimits, HealthReport, RolloutHealth, assess_health};
 use pillion::watch::snapshot::{
-    Complaint, Condition, Container, End, Phase, Pod, Role, Snapshot, State, Workload,
+    ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
+    LiveWorkload, PodPhase, Snapshot, WorkloadCondition,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -31,13 +32,19 @@ fn text(choices: &[&'static str]) -> impl Strategy<Value = Arc<str>> + use<> {
     select(choices.to_vec()).prop_map(Arc::from)
 }
 
-fn end() -> impl Strategy<Value = End> {
+fn end() -> impl Strategy<Value = ContainerTermination> {
     let reason = text(&["Error", "OOMKilled", "Completed", "StartError"]);
-    (0..3_i32, reason, option::of(time()), option::of(time()))
-        .prop_map(|(exit_code, reason, started, finished)| End { exit_code, reason, started, finished })
+    (0..3_i32, reason, option::of(time()), option::of(time())).prop_map(
+        |(exit_code, reason, started, finished)| ContainerTermination {
+            exit_code,
+            reason,
+            started_at: started,
+            finished_at: finished,
+        },
+    )
 }
 
-fn state() -> impl Strategy<Value = State> {
+fn state() -> impl Strategy<Value = ContainerState> {
     let reason = text(&[
         "CrashLoopBackOff",
         "ImagePullBackOff",
@@ -49,54 +56,60 @@ fn state() -> impl Strategy<Value = State> {
     ]);
     let message = text(&["", "log:2: not found", "log:1: i/o timeout", "no more is known"]);
     prop_oneof![
-        1 => Just(State::None),
-        4 => (reason, message).prop_map(|(reason, message)| State::Waiting { reason, message }),
-        6 => option::of(time()).prop_map(|since| State::Running { since }),
-        2 => end().prop_map(State::Terminated),
+        1 => Just(ContainerState::Unknown),
+        4 => (reason, message).prop_map(|(reason, message)| ContainerState::Waiting { reason, message }),
+        6 => option::of(time()).prop_map(|since| ContainerState::Running { since }),
+        2 => end().prop_map(ContainerState::Terminated),
     ]
 }
 
-fn container(name: &'static str, images: &'static [&'static str]) -> impl Strategy<Value = Container> {
-    let role = select(vec![Role::Main, Role::Main, Role::Main, Role::NativeSidecar, Role::Init]);
+fn container(name: &'static str, images: &'static [&'static str]) -> impl Strategy<Value = LiveContainer> {
+    let role = select(vec![
+        ContainerRole::Main,
+        ContainerRole::Main,
+        ContainerRole::Main,
+        ContainerRole::NativeSidecar,
+        ContainerRole::Init,
+    ]);
     let ids = || option::of(text(&["", "sha256:a", "sha256:b"]));
     let asked = (role, text(images), option::of(text(images)), ids(), ids());
     let status = (any::<bool>(), 0..6_u32, state(), option::of(end()));
     (asked, status).prop_map(move |((role, image, running_image, image_id, before), status)| {
         let (is_ready, restarts, state, last_end) = status;
-        Container {
+        LiveContainer {
             name: name.into(),
             role,
             image,
             running_image,
             image_id,
-            image_id_before: before,
+            previous_image_id: before,
             is_ready,
             restarts,
             state,
-            last_end,
+            last_termination: last_end,
         }
     })
 }
 
-fn condition() -> impl Strategy<Value = Condition> {
+fn condition() -> impl Strategy<Value = LivePodCondition> {
     let reason = option::of(text(&["ContainersNotReady", "Unschedulable", ""]));
-    (any::<bool>(), option::of(time()), reason).prop_map(|(holds, since, reason)| Condition {
-        holds,
+    (any::<bool>(), option::of(time()), reason).prop_map(|(holds, since, reason)| LivePodCondition {
+        is_true: holds,
         since,
         reason,
         message: None,
     })
 }
 
-fn pod() -> impl Strategy<Value = Pod> {
+fn pod() -> impl Strategy<Value = LivePod> {
     let phase = select(vec![
-        Phase::Running,
-        Phase::Running,
-        Phase::Running,
-        Phase::Pending,
-        Phase::Failed,
-        Phase::Succeeded,
-        Phase::Unknown,
+        PodPhase::Running,
+        PodPhase::Running,
+        PodPhase::Running,
+        PodPhase::Pending,
+        PodPhase::Failed,
+        PodPhase::Succeeded,
+        PodPhase::Unknown,
     ]);
     let times = (option::of(time()), option::weighted(0.2, time()), option::weighted(0.3, time()));
     let words = (option::of(text(&["new", "web-new", "old"])), option::weighted(0.1, text(&["Evicted"])));
@@ -105,12 +118,12 @@ fn pod() -> impl Strategy<Value = Pod> {
     (phase, times, words, flags, condition(), condition(), containers).prop_map(
         |(phase, (created, deleted, changed), (revision, reason), flags, ready, scheduled, (app, log))| {
             let (is_unseen, is_scheduled, disruption) = flags;
-            Pod {
+            LivePod {
                 uid: "".into(),
                 created,
-                deleted,
-                changed,
-                is_unseen,
+                deletion_time: deleted,
+                updated_in_place: changed,
+                is_update_unobserved: is_unseen,
                 revision,
                 is_scheduled,
                 phase,
@@ -128,17 +141,14 @@ fn template(image: &str) -> serde_json::Value {
     json!({"spec": {"containers": [{"name": "app", "image": "app:1"}, {"name": "log", "image": image}]}})
 }
 
-fn workload() -> impl Strategy<Value = Workload> {
+fn workload() -> impl Strategy<Value = LiveWorkload> {
     let numbers = (0..3_i64, option::of(0..3_i64), option::of(0..5_u32), 0..200_u32);
     let is_new = prop::bool::weighted(0.9);
     let times = (option::of(time()), option::of(time()));
     let kinds = text(&["ReplicaFailure", "Progressing", "Degraded"]);
     let message = text(&["exceeded quota: mem", "denied by policy", ""]);
-    let complaint = (kinds, message, option::of(time())).prop_map(|(kind, message, since)| Complaint {
-        kind,
-        reason: "FailedCreate".into(),
-        message,
-        since,
+    let complaint = (kinds, message, option::of(time())).prop_map(|(kind, message, since)| {
+        WorkloadCondition { kind, reason: "FailedCreate".into(), message, since }
     });
     let revision = option::of(Just(Arc::from("new")));
     let rest = (prop::bool::weighted(0.1), revision, vec(complaint, 0..2), vec(pod(), 0..5));
@@ -146,52 +156,58 @@ fn workload() -> impl Strategy<Value = Workload> {
         |((generation, observed_generation, desired, min_ready), is_new, times, rest)| {
             let (waits_for_person, update_revision, complaints, pods) = rest;
             let template = template(if is_new { "log:2" } else { "log:1" });
-            Workload {
+            LiveWorkload {
                 generation,
                 observed_generation,
                 desired,
                 template: Some(to_raw_value(&template).unwrap().into()),
                 partition: None,
-                waits_for_person,
+                is_update_manual: waits_for_person,
                 progress_deadline: None,
-                min_ready,
+                min_ready_seconds: min_ready,
                 update_revision,
                 revision_created: times.0,
-                changed: times.1,
-                complaints,
+                spec_changed: times.1,
+                conditions: complaints,
                 pods: (0..).zip(pods).map(|(i, pod)| (format!("p-{i}").into(), pod)).collect(),
             }
         },
     )
 }
 
-fn expected(key: &'static str) -> impl Strategy<Value = Expected> {
-    let how = select(vec![How::Recreate, How::Recreate, How::InPlace, How::InPlace, How::NextRun]);
+fn expected(key: &'static str) -> impl Strategy<Value = ExpectedWorkload> {
+    let how = select(vec![
+        UpdateMethod::Recreate,
+        UpdateMethod::Recreate,
+        UpdateMethod::InPlace,
+        UpdateMethod::InPlace,
+        UpdateMethod::NextRun,
+    ]);
     let more = option::of(Just("memory +1Mi".to_owned()));
     (1..3_u32, how, 0..2_u32, any::<bool>(), more).prop_map(
-        move |(batch, how, kept, is_ordered, more_requests)| Expected {
+        move |(batch, how, kept, is_ordered, more_requests)| ExpectedWorkload {
             key: key.into(),
             batch,
-            how,
+            update_method: how,
             template: template("log:2"),
             sidecars: [Arc::from("log")].into(),
-            gone: [].into(),
+            removed_sidecars: [].into(),
             is_ordered,
             partition: None,
-            own_partition: None,
-            kept,
-            more_requests,
-            limits: Vec::new(),
+            native_partition: None,
+            kept_pods: kept,
+            request_increase: more_requests,
+            memory_limits: Vec::new(),
         },
     )
 }
 
-fn world() -> impl Strategy<Value = (Released, Snapshot, Limits)> {
-    let released = (KEYS.map(expected), any::<bool>()).prop_map(|(workloads, goes_back)| Released {
+fn world() -> impl Strategy<Value = (ExpectedState, Snapshot, HealthLimits)> {
+    let released = (KEYS.map(expected), any::<bool>()).prop_map(|(workloads, goes_back)| ExpectedState {
         batch: 2,
-        goes_back,
+        is_rollback: goes_back,
         workloads: workloads.into(),
-        others: Vec::new(),
+        pending: Vec::new(),
     });
     let live = vec(option::weighted(0.8, workload()), KEYS.len());
     let snapshot = (time(), live).prop_map(|(now, live)| {
@@ -199,20 +215,20 @@ fn world() -> impl Strategy<Value = (Released, Snapshot, Limits)> {
         Snapshot { now, workloads: found.collect() }
     });
     let limits = prop_oneof![
-        9 => Just(Limits::default()),
-        1 => Just(Limits { soak: u64::MAX, progress_deadline: u64::MAX, ..Limits::default() }),
+        9 => Just(HealthLimits::default()),
+        1 => Just(HealthLimits { soak: u64::MAX, progress_deadline: u64::MAX, ..HealthLimits::default() }),
     ];
     (released, snapshot, limits)
 }
 
 /// What a judgement says that does not depend on names.
-fn gist(judgement: &Judgement) -> impl PartialEq + std::fmt::Debug + use<> {
+fn gist(judgement: &HealthReport) -> impl PartialEq + std::fmt::Debug + use<> {
     let each: Vec<_> = judgement
         .workloads
         .iter()
-        .map(|w| (w.key.clone(), w.health, w.wanted, w.carrying, w.ready))
+        .map(|w| (w.key.clone(), w.status, w.desired, w.updated, w.ready))
         .collect();
-    (judgement.verdict, each, judgement.unavailable, judgement.changes_at)
+    (judgement.status, each, judgement.unavailable, judgement.changes_at)
 }
 
 proptest! {
@@ -221,30 +237,30 @@ proptest! {
     /// The same input gives the same answer, in whatever order workloads are told and however pods are named.
     #[test]
     fn a_judge_remembers_nothing((mut released, mut snapshot, limits) in world()) {
-        let first = judge(&released, &snapshot, &limits);
-        prop_assert_eq!(&first, &judge(&released, &snapshot, &limits));
+        let first = assess_health(&released, &snapshot, &limits);
+        prop_assert_eq!(&first, &assess_health(&released, &snapshot, &limits));
         released.workloads.reverse();
-        prop_assert_eq!(&first, &judge(&released, &snapshot, &limits));
+        prop_assert_eq!(&first, &assess_health(&released, &snapshot, &limits));
         for workload in snapshot.workloads.values_mut() {
             let pods = std::mem::take(&mut workload.pods);
             workload.pods = (0..9).rev().zip(pods).map(|(i, (_, pod))| (format!("q-{i}").into(), pod)).collect();
         }
-        prop_assert_eq!(gist(&first), gist(&judge(&released, &snapshot, &limits)));
+        prop_assert_eq!(gist(&first), gist(&assess_health(&released, &snapshot, &limits)));
     }
 
     /// Pods with the template before use up nothing.
     #[test]
     fn pods_of_before_are_never_unavailable((released, mut snapshot, limits) in world(), more in vec(pod(), 1..4)) {
-        let first = judge(&released, &snapshot, &limits);
+        let first = assess_health(&released, &snapshot, &limits);
         for workload in snapshot.workloads.values_mut() {
             for (i, mut pod) in (0..).zip(more.clone()) {
                 pod.containers[1].image = "log:1".into();
                 workload.pods.insert(format!("z-{i}").into(), pod);
             }
         }
-        let second = judge(&released, &snapshot, &limits);
+        let second = assess_health(&released, &snapshot, &limits);
         prop_assert_eq!(first.unavailable, second.unavailable);
-        let carrying = |j: &Judgement| j.workloads.iter().map(|w| (w.carrying, w.ready)).collect::<Vec<_>>();
+        let carrying = |j: &HealthReport| j.workloads.iter().map(|w| (w.updated, w.ready)).collect::<Vec<_>>();
         prop_assert_eq!(carrying(&first), carrying(&second));
     }
 
@@ -254,14 +270,14 @@ proptest! {
         (released, mut snapshot, limits) in world(),
         seconds in vec(0_i64..100_000, 1..6),
     ) {
-        let first = judge(&released, &snapshot, &limits);
+        let first = assess_health(&released, &snapshot, &limits);
         prop_assert!(first.changes_at.is_none_or(|at| at > snapshot.now));
         let start = snapshot.now;
         for seconds in seconds {
             let later = start.saturating_add(SignedDuration::from_secs(seconds)).unwrap();
             if first.changes_at.is_none_or(|at| later < at) {
                 snapshot.now = later;
-                prop_assert_eq!(first.verdict, judge(&released, &snapshot, &limits).verdict, "at {}", later);
+                prop_assert_eq!(first.status, assess_health(&released, &snapshot, &limits).status, "at {}", later);
             }
         }
     }
@@ -269,12 +285,12 @@ proptest! {
     /// Healthy means that all pods that are wanted are there and ready.
     #[test]
     fn healthy_is_never_said_of_less((released, snapshot, limits) in world()) {
-        let judgement = judge(&released, &snapshot, &limits);
+        let judgement = assess_health(&released, &snapshot, &limits);
         for w in &judgement.workloads {
-            prop_assert!(w.ready <= w.carrying, "{w:?}");
-            let is_nothing = w.health == pillion::watch::judge::Health::NoEvidence;
-            if judgement.verdict == Verdict::Healthy && w.batch == released.batch {
-                prop_assert!(is_nothing || (w.ready == w.carrying && w.ready >= w.wanted), "{w:?}");
+            prop_assert!(w.ready <= w.updated, "{w:?}");
+            let is_nothing = w.status == pillion::watch::health::HealthStatus::Unknown;
+            if judgement.status == RolloutHealth::Healthy && w.batch == released.batch {
+                prop_assert!(is_nothing || (w.ready == w.updated && w.ready >= w.desired), "{w:?}");
             }
             prop_assert!(!w.reasons.is_empty() && w.reasons.iter().all(|r| !r.contains('\n')), "{w:?}");
         }

@@ -3,16 +3,18 @@
 use crate::support::git_fixtures::{Repo, World as Folder};
 use crate::support::rollout_fixtures::released;
 use crate::support::scripted_servers::Scripted;
-use pillion::git::{Id, RefUpdate, Stop};
-use pillion::stage::{Branches, Live, Manifests, Opened, configuration_of};
-use pillion::watch::check::{Answer, Question};
-use pillion::watch::notify::{Form, Notice, Notifier, PATIENCE};
-use pillion::watch::outside::Outside;
-use pillion::watch::request::{Client, Roots};
-use pillion::watch::run::Watching;
+use pillion::git::{ObjectId, RefUpdate, StopToken};
+use pillion::stage::{BranchConfig, DeployBranch, ManifestSource, RepoContext, read_configuration};
+use pillion::watch::check::{CheckRequest, CheckResult};
+use pillion::watch::environment::{
+    ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
+};
+use pillion::watch::http_client::{CaCertificates, HttpClient};
+use pillion::watch::notifications::run_notifications;
+use pillion::watch::notifier::{NOTIFY_TIMEOUT, Notification, Notifier, PayloadFormat};
+use pillion::watch::real_environment::RealEnvironment;
 use pillion::watch::snapshot::Snapshot;
-use pillion::watch::tell::keep_telling;
-use pillion::watch::world::{Proposal, Released, Stopped, Unseen, World};
+use pillion::watch::watch_loop::Watcher;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -21,73 +23,90 @@ use std::time::Duration;
 /// A receiver that fails at some messages, once each.
 #[derive(Default)]
 struct Post {
-    told: Option<Id>,
+    told: Option<ObjectId>,
     arrived: Vec<String>,
     fails_at: Vec<usize>,
     /// Another watcher tells this many messages in between.
-    others: Vec<Id>,
+    others: Vec<ObjectId>,
 }
 
-impl World for Post {
-    fn fetch(&mut self, _: &Opened) -> Result<(), Stopped> {
+impl Environment for Post {
+    fn fetch(&mut self, _: &RepoContext) -> Result<(), WatchError> {
         unreachable!("the loop fetches")
     }
 
-    fn look(&mut self, _: Option<&str>) -> Result<Snapshot, Unseen> {
+    fn observe_cluster(&mut self, _: Option<&str>) -> Result<Snapshot, ClusterUnavailable> {
         unreachable!("nobody looks")
     }
 
-    fn release(&mut self, _: &Opened, _: &Live<'_>, _: &Proposal<'_>) -> Result<Released, Stopped> {
+    fn release(
+        &mut self,
+        _: &RepoContext,
+        _: &DeployBranch<'_>,
+        _: &ReleaseProposal<'_>,
+    ) -> Result<ReleaseOutcome, WatchError> {
         unreachable!("nothing is released")
     }
 
-    fn withdraw(&mut self, _: &Opened, _: Option<&str>, _: &str, _: &str) -> Result<(), Stopped> {
+    fn withdraw_proposal(
+        &mut self,
+        _: &RepoContext,
+        _: Option<&str>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), WatchError> {
         unreachable!("nothing is withdrawn")
     }
 
-    fn push_staged(&mut self, _: &Opened, _: RefUpdate) -> Result<(), Stopped> {
+    fn push_staged(&mut self, _: &RepoContext, _: RefUpdate) -> Result<(), WatchError> {
         unreachable!("nothing is staged")
     }
 
-    fn ask(&mut self, _: &Question) -> Answer {
+    fn run_check(&mut self, _: &CheckRequest) -> CheckResult {
         unreachable!("nobody is asked")
     }
 
-    fn receivers(&self) -> Vec<Form> {
-        vec![Form::Plain]
+    fn receivers(&self) -> Vec<PayloadFormat> {
+        vec![PayloadFormat::Plain]
     }
 
-    fn told(&mut self, _: &Opened, _: Form) -> Result<Option<Id>, Stopped> {
+    fn last_notified(&mut self, _: &RepoContext, _: PayloadFormat) -> Result<Option<ObjectId>, WatchError> {
         Ok(self.told)
     }
 
-    fn tell(&mut self, _: Form, notice: &Notice) -> Result<(), Stopped> {
+    fn notify(&mut self, _: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
         if let Some(at) = self.fails_at.iter().position(|n| *n == self.arrived.len()) {
             self.fails_at.remove(at);
-            return Err(Stopped::Service { text: "it is away".to_owned(), is_retryable: true });
+            return Err(WatchError::Service { text: "it is away".to_owned(), is_retryable: true });
         }
         self.arrived.push(notice.subject.clone());
         Ok(())
     }
 
-    fn remember_told(&mut self, _: &Opened, _: Form, before: Option<Id>, commit: Id) -> Result<(), Stopped> {
+    fn record_notified(
+        &mut self,
+        _: &RepoContext,
+        _: PayloadFormat,
+        before: Option<ObjectId>,
+        commit: ObjectId,
+    ) -> Result<(), WatchError> {
         assert_eq!(self.told, before);
         self.told = Some(self.others.pop().unwrap_or(commit));
         Ok(())
     }
 }
 
-fn opened(repo: &Repo) -> Opened {
+fn opened(repo: &Repo) -> RepoContext {
     let repository = repo.open();
     let config = PathBuf::from("pillion.yaml");
     let head = repository.find_ref("refs/heads/main").unwrap();
-    let read = configuration_of(&repository, head, Path::new("pillion.yaml")).unwrap().0.unwrap();
-    let branches = Branches::of(&read.repository).unwrap();
-    Opened { repository, config, branches, manifests: Manifests::default() }
+    let read = read_configuration(&repository, head, Path::new("pillion.yaml")).unwrap().0.unwrap();
+    let branches = BranchConfig::from_repository(&read.repository).unwrap();
+    RepoContext { repository, config, branches, manifest_source: ManifestSource::default() }
 }
 
-/// A live branch with so many batches, and what was live before them.
-fn batches(folder: &Folder, n: usize) -> (Repo, Vec<Id>) {
+/// A deploy branch with so many batches, and what was live before them.
+fn batches(folder: &Folder, n: usize) -> (Repo, Vec<ObjectId>) {
     let repo = released(folder, "repo");
     let mut ids = vec![repo.id("main")];
     for batch in 1..=n {
@@ -99,11 +118,17 @@ fn batches(folder: &Folder, n: usize) -> (Repo, Vec<Id>) {
 }
 
 /// Tells until something fails, as a process that is ended then.
-fn tell_once(opened: &Opened, world: &mut dyn World) -> Option<Duration> {
+fn tell_once(opened: &RepoContext, world: &mut dyn Environment) -> Option<Duration> {
     let (_, heads) = sync_channel(1);
     let mut again = None;
-    let failed = &mut |_: &Stopped, time| again = Some(time);
-    keep_telling(&Watching::default(), (opened, world), Form::Plain, (&heads, &Stop::default()), failed);
+    let failed = &mut |_: &WatchError, time| again = Some(time);
+    run_notifications(
+        &Watcher::default(),
+        (opened, world),
+        PayloadFormat::Plain,
+        (&heads, &StopToken::default()),
+        failed,
+    );
     again
 }
 
@@ -140,10 +165,12 @@ fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
         let opened = opened(&repo);
         let server = Scripted::new([(429, vec![("retry-after", said)], String::new())]);
         let url = format!("{}/hook", server.url());
-        let mut world = Outside::new(BTreeMap::new(), || crate::support::git_fixtures::NOW);
-        let notifier = Notifier::new(Client::new(PATIENCE, &Roots::default()), Some(&url), None).unwrap();
+        let mut world = RealEnvironment::new(BTreeMap::new(), || crate::support::git_fixtures::NOW);
+        let notifier =
+            Notifier::new(HttpClient::new(NOTIFY_TIMEOUT, &CaCertificates::default()), Some(&url), None)
+                .unwrap();
         world.notifier = Some(notifier);
-        world.remember_told(&opened, Form::Plain, None, ids[0]).unwrap();
+        world.record_notified(&opened, PayloadFormat::Plain, None, ids[0]).unwrap();
         assert_eq!(tell_once(&opened, &mut world), Some(Duration::from_secs(time)));
         assert_eq!(server.asked().len(), 1);
     }

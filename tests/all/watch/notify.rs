@@ -1,13 +1,13 @@
 //! Notifications: the requests to receivers, and the handling of their refusals.
 
 use crate::support::scripted_servers::{Answer, Scripted};
-use pillion::watch::notify::{Notice, Notifier, PATIENCE, Undelivered};
-use pillion::watch::request::{Client, Roots};
+use pillion::watch::http_client::{CaCertificates, HttpClient};
+use pillion::watch::notifier::{DeliveryError, NOTIFY_TIMEOUT, Notification, Notifier};
 use serde_json::json;
 use std::time::Duration;
 
-fn notice() -> Notice {
-    Notice {
+fn notice() -> Notification {
+    Notification {
         commit: "9d2e0c6b".into(),
         action: "Pause".into(),
         sidecar_set: "log".into(),
@@ -21,7 +21,8 @@ fn notice() -> Notice {
 
 fn notifier(server: &Scripted) -> Notifier {
     let (plain, slack) = (format!("{}/hook/s3cr3t", server.url()), format!("{}/slack/s3cr3t", server.url()));
-    Notifier::new(Client::new(PATIENCE, &Roots::default()), Some(&plain), Some(&slack)).unwrap()
+    Notifier::new(HttpClient::new(NOTIFY_TIMEOUT, &CaCertificates::default()), Some(&plain), Some(&slack))
+        .unwrap()
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
     assert!(asked.iter().all(|a| a.header("user-agent").starts_with("pillion/")));
 }
 
-fn refused(answer: Answer) -> Undelivered {
+fn refused(answer: Answer) -> DeliveryError {
     let server = Scripted::new([answer]);
     let notifier = notifier(&server);
     let undelivered = notifier.send(&notifier.receivers()[1], &notice()).unwrap_err();

@@ -1,21 +1,24 @@
 //! Pull requests on a scripted GitHub: one per branch, kept up to date, with readable errors.
 
 use crate::support::scripted_servers::{Answer, Scripted, json as answer};
-use pillion::watch::forge::github::{GitHub, PATIENCE};
-use pillion::watch::forge::{Failure, Forge as _, Found, Opened, PullRequest, State, Was};
-use pillion::watch::request::{Client, Roots};
+use pillion::watch::http_client::{CaCertificates, HttpClient};
+use pillion::watch::providers::github::{GITHUB_TIMEOUT, GitHub};
+use pillion::watch::providers::{
+    OpenPullRequest, ProviderError, PullRequest, PullRequestChange, PullRequestInfo,
+    PullRequestProvider as _, PullRequestState,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn github(server: &Scripted) -> GitHub {
-    let client = Client::new(PATIENCE, &Roots::default());
+    let client = HttpClient::new(GITHUB_TIMEOUT, &CaCertificates::default());
     GitHub::new(client, "git@github.com:acme/gitops.git", Some(&server.url()), "s3cr3t").unwrap()
 }
 
 const HEAD: &str = "pillion/next/log/main";
 
 fn wanted() -> PullRequest {
-    PullRequest::of_message(HEAD, "main", "log: batch 2/3\n\n6 of 21 pods.\n\nPillion-Batch: 2/3\n")
+    PullRequest::from_message(HEAD, "main", "log: batch 2/3\n\n6 of 21 pods.\n\nPillion-Batch: 2/3\n")
 }
 
 fn pull(number: u64, title: &str, body: &str) -> Value {
@@ -26,8 +29,8 @@ fn pull(number: u64, title: &str, body: &str) -> Value {
     })
 }
 
-fn opened(number: u64, was: Was) -> Opened {
-    Opened { number, url: format!("https://github.com/acme/gitops/pull/{number}"), was }
+fn opened(number: u64, was: PullRequestChange) -> OpenPullRequest {
+    OpenPullRequest { number, url: format!("https://github.com/acme/gitops/pull/{number}"), change: was }
 }
 
 const LIST: &str = "GET /repos/acme/gitops/pulls?state=open&head=acme:pillion/next/log/main&base=main&sort=created&direction=desc&per_page=1";
@@ -44,9 +47,9 @@ fn a_batch_is_one_pull_request_that_is_kept_up_to_date() {
         answer(200, json!([same])),
     ]);
     let github = github(&server);
-    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, Was::Opened)));
-    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, Was::Updated)));
-    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, Was::Unchanged)));
+    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, PullRequestChange::Created)));
+    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, PullRequestChange::Updated)));
+    assert_eq!(github.open_or_update(&wanted()), Ok(opened(7, PullRequestChange::Unchanged)));
     let post = "POST /repos/acme/gitops/pulls";
     assert_eq!(server.lines(), [LIST, post, LIST, "PATCH /repos/acme/gitops/pulls/7", LIST]);
     let asked = server.asked();
@@ -71,7 +74,7 @@ fn another_watcher_that_was_faster_is_no_second_pull_request() {
         exists(),
         answer(200, json!([pull(8, "log: batch 2/3", BODY)])),
     ]);
-    assert_eq!(github(&server).open_or_update(&wanted()), Ok(opened(8, Was::Unchanged)));
+    assert_eq!(github(&server).open_or_update(&wanted()), Ok(opened(8, PullRequestChange::Unchanged)));
     let server = Scripted::new([answer(200, json!([])), exists(), answer(200, json!([]))]);
     assert!(github(&server).open_or_update(&wanted()).unwrap_err().is_retryable);
     server.asked();
@@ -96,8 +99,14 @@ fn a_pull_request_is_found_wherever_it_stands() {
     ]);
     let github = github(&server);
     let url = "https://github.com/acme/gitops/pull/7".to_owned();
-    let found = |state| Some(Found { number: 7, url: url.clone(), head: "4f1c".into(), state });
-    let states = [found(State::Open), found(State::Merged), found(State::Declined), None, None];
+    let found = |state| Some(PullRequestInfo { number: 7, url: url.clone(), head: "4f1c".into(), state });
+    let states = [
+        found(PullRequestState::Open),
+        found(PullRequestState::Merged),
+        found(PullRequestState::Declined),
+        None,
+        None,
+    ];
     for state in states {
         assert_eq!(github.find(HEAD, "main"), Ok(state));
     }
@@ -115,7 +124,7 @@ fn closing_says_why() {
     assert_eq!(asked[1].json(), json!({"body": "the rollout was paused"}));
 }
 
-fn failure(status: u16, headers: &[(&'static str, &'static str)], body: Value) -> Failure {
+fn failure(status: u16, headers: &[(&'static str, &'static str)], body: Value) -> ProviderError {
     let server = Scripted::new([answer(200, json!([])), (status, headers.to_vec(), body.to_string())]);
     let failure = github(&server).open_or_update(&wanted()).unwrap_err();
     assert!(!failure.said.contains("s3cr3t"), "{failure}");

@@ -1,8 +1,8 @@
 //! `/metrics`, `/healthz` and `/readyz`, requested as Prometheus and the kubelet do, and parsed as OpenMetrics
 //! demands.
 
-use pillion::watch::metrics::{Decision, Metrics};
-use pillion::watch::serve::{Health, Server};
+use pillion::watch::metrics::{EvaluationOutcome, Metrics};
+use pillion::watch::serve::{Liveness, StatusServer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -19,10 +19,10 @@ fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
     (status, head.to_lowercase(), body.to_owned())
 }
 
-fn started(limit: Duration) -> (Server, Arc<Metrics>, Arc<Health>) {
-    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Health::new(limit)));
+fn started(limit: Duration) -> (StatusServer, Arc<Metrics>, Arc<Liveness>) {
+    let (metrics, health) = (Arc::new(Metrics::default()), Arc::new(Liveness::new(limit)));
     let address = "127.0.0.1:0".parse().unwrap();
-    let server = Server::start(address, Arc::clone(&metrics), Arc::clone(&health)).unwrap();
+    let server = StatusServer::start(address, Arc::clone(&metrics), Arc::clone(&health)).unwrap();
     (server, metrics, health)
 }
 
@@ -33,7 +33,7 @@ fn it_is_ready_after_the_first_evaluation_and_well_while_they_are_completed() {
     assert_eq!(get(at, "/healthz").0, 200);
     let (status, _, said) = get(at, "/readyz");
     assert_eq!((status, said.as_str()), (503, "the first evaluation is not completed yet\n"));
-    health.completed();
+    health.record_evaluation();
     assert_eq!(get(at, "/readyz").0, 200);
     assert_eq!(get(at, "/secrets").0, 404);
     let (server, ..) = started(Duration::ZERO);
@@ -57,7 +57,8 @@ fn it_ends_although_somebody_keeps_a_connection_open() {
 #[test]
 fn an_address_that_is_taken_is_named() {
     let (server, ..) = started(Duration::from_secs(1));
-    let taken = Server::start(server.address(), Arc::default(), Arc::new(Health::new(Duration::ZERO)));
+    let taken =
+        StatusServer::start(server.address(), Arc::default(), Arc::new(Liveness::new(Duration::ZERO)));
     let said = taken.err().unwrap().to_string();
     assert!(said.starts_with(&format!("{} cannot be listened on", server.address())), "{said}");
 }
@@ -65,16 +66,16 @@ fn an_address_that_is_taken_is_named() {
 #[test]
 fn metrics_are_openmetrics() {
     let (server, metrics, _) = started(Duration::from_secs(1));
-    let log = metrics.of(Some("prod-eu"), "log");
-    log.stands_at(2, 3);
-    log.pods(21, 6, 5);
-    log.unavailable(1);
-    log.not_applied(0);
-    log.push_conflict();
-    log.soak_reset();
-    log.evaluated(Decision::Wait);
-    log.evaluated(Decision::Batch);
-    metrics.of(None, "odd\"\n\\name").evaluated(Decision::Rest);
+    let log = metrics.rollout(Some("prod-eu"), "log");
+    log.set_progress(2, 3);
+    log.set_pods(21, 6, 5);
+    log.set_unavailable(1);
+    log.set_out_of_sync(0);
+    log.record_push_conflict();
+    log.record_soak_reset();
+    log.record_evaluation(EvaluationOutcome::Wait);
+    log.record_evaluation(EvaluationOutcome::Batch);
+    metrics.rollout(None, "odd\"\n\\name").record_evaluation(EvaluationOutcome::Idle);
     let (status, head, text) = get(server.address(), "/metrics");
     assert_eq!(status, 200);
     assert!(
@@ -107,7 +108,7 @@ fn metrics_are_openmetrics() {
     }
     let age = samples[&format!("pillion_since_last_evaluation_seconds{of}")];
     assert!((0.0..60.0).contains(&age), "{age}");
-    log.forget();
+    log.remove();
     let (_, _, text) = get(server.address(), "/metrics");
     assert!(parsed(&text).keys().all(|k| !k.contains("prod-eu")), "{text}");
 }
@@ -116,14 +117,14 @@ fn metrics_are_openmetrics() {
 #[test]
 fn every_metric_is_documented() {
     let metrics = Metrics::default();
-    let log = metrics.of(None, "log");
-    log.stands_at(1, 1);
-    log.pods(1, 1, 1);
-    log.unavailable(0);
-    log.not_applied(0);
-    log.evaluated(Decision::Rest);
+    let log = metrics.rollout(None, "log");
+    log.set_progress(1, 1);
+    log.set_pods(1, 1, 1);
+    log.set_unavailable(0);
+    log.set_out_of_sync(0);
+    log.record_evaluation(EvaluationOutcome::Idle);
     let shown: BTreeSet<String> =
-        parsed(&metrics.text()).into_keys().map(|k| k.split('{').next().unwrap().to_owned()).collect();
+        parsed(&metrics.encode_text()).into_keys().map(|k| k.split('{').next().unwrap().to_owned()).collect();
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/watch.md")).unwrap();
     let named = page.lines().filter_map(|l| l.strip_prefix("| `pillion_")?.split('`').next());
     let named: BTreeSet<String> = named.map(|n| format!("pillion_{n}")).collect();

@@ -201,7 +201,7 @@ fn idle() {
 #[test]
 fn lengths_of_time_have_a_bound() {
     let scene = Scene::new("");
-    for flag in ["--interval", "--patience", "--unhealthy-after", "--check-patience"] {
+    for flag in ["--interval", "--timeout", "--unhealthy-after", "--check-timeout"] {
         for length in ["18446744073709551615s", "8785h"] {
             let output = scene.clone.try_pillion(&["watch", &format!("{flag}={length}")]);
             assert_eq!(output.status.code(), Some(2));
@@ -226,7 +226,7 @@ fn in_a_check_that_hangs() {
     let scene = Scene::with_pods();
     let hung = scene.world.path("hung");
     let hangs = "trap '' TERM; sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait; wait";
-    let check = ["--interval=1s", "--check-patience=1h", "--check-command=sh", "--", "-c", hangs];
+    let check = ["--interval=1s", "--check-timeout=1h", "--check-command=sh", "--", "-c", hangs];
     let mut watch = scene.watch(&check, &[("HUNG", hung.to_str().unwrap())]);
     scene.work_until("it hangs", || scene.hung());
     watch.ends();
@@ -237,7 +237,7 @@ fn in_a_check_that_hangs() {
 fn with_a_check_that_does_not_answer() {
     let scene = Scene::with_pods();
     let (url, asked) = silent_server();
-    let mut watch = scene.watch(&["--interval=1s", "--check-patience=1h"], &[("PILLION_CHECK_URL", &url)]);
+    let mut watch = scene.watch(&["--interval=1s", "--check-timeout=1h"], &[("PILLION_CHECK_URL", &url)]);
     scene.work_until("it is asked", || asked.try_recv().is_ok());
     watch.ends();
 }

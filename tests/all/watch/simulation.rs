@@ -4,15 +4,19 @@
 use crate::support::git_fixtures::{Repo, World as Folder, on_top};
 use crate::support::rollout_fixtures::{example, newer};
 use crate::support::simulated_cluster::SimCluster;
-use pillion::git::{Commit, Expected, Id, RefUpdate, Release, Time, Walk, trailer};
-use pillion::stage::{Branches, Live, Manifests, Opened, Put, verify};
-use pillion::watch::check::{Answer, Question};
-use pillion::watch::evaluate::NotApplied;
-use pillion::watch::notify::{Form, Notice};
-use pillion::watch::report::Report;
-use pillion::watch::run::{Audience, Turn, Watching, Work};
+use pillion::git::{
+    Commit, CommitTime, ExpectedRef, HistoryWalk, ObjectId, RefUpdate, ReleaseStamp, trailer,
+};
+use pillion::stage::{BranchConfig, DeployBranch, ManifestSource, PushOutcome, RepoContext, verify};
+use pillion::watch::check::{CheckRequest, CheckResult};
+use pillion::watch::environment::{
+    ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
+};
+use pillion::watch::evaluation::OutOfSyncSince;
+use pillion::watch::notifier::{Notification, PayloadFormat};
+use pillion::watch::report::EvaluationReport;
 use pillion::watch::snapshot::Snapshot;
-use pillion::watch::world::{Proposal, Released, Stopped, Unseen, World};
+use pillion::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -56,16 +60,16 @@ pub(crate) struct Shared {
     /// Nothing goes wrong.
     pub(crate) is_calm: bool,
     /// What each receiver was told, in the order of arrival, doubled ones too.
-    arrived: BTreeMap<Form, Vec<Notice>>,
-    told: BTreeMap<Form, Id>,
+    arrived: BTreeMap<PayloadFormat, Vec<Notification>>,
+    told: BTreeMap<PayloadFormat, ObjectId>,
     /// Messages that the receiver of Slack's form is still not going to take.
     refusals: usize,
-    /// Commits of people that are still to come onto the live branch.
+    /// Commits of people that are still to come onto the deploy branch.
     edits: u32,
-    /// The live head that the agent has applied last.
-    pub(crate) applied: Option<Id>,
+    /// The deploy head that the agent has applied last.
+    pub(crate) applied: Option<ObjectId>,
     /// The head that was judged last: watchers would find the same.
-    sound: Option<Id>,
+    sound: Option<ObjectId>,
 }
 
 impl Shared {
@@ -96,39 +100,39 @@ impl Sim<'_> {
         !shared.is_calm && shared.dice.one_in(n)
     }
 
-    fn kill(&self, n: u64, at: &'static str) -> Result<(), Stopped> {
-        if self.strikes(n) { Err(Stopped::Killed(at)) } else { Ok(()) }
+    fn kill(&self, n: u64, at: &'static str) -> Result<(), WatchError> {
+        if self.strikes(n) { Err(WatchError::Killed(at)) } else { Ok(()) }
     }
 
-    fn fail(&self, n: u64, what: &str) -> Result<(), Stopped> {
+    fn fail(&self, n: u64, what: &str) -> Result<(), WatchError> {
         if self.strikes(n) {
-            Err(Stopped::Service { text: what.to_owned(), is_retryable: true })
+            Err(WatchError::Service { text: what.to_owned(), is_retryable: true })
         } else {
             Ok(())
         }
     }
 }
 
-impl World for Sim<'_> {
-    fn fetch(&mut self, _: &Opened) -> Result<(), Stopped> {
+impl Environment for Sim<'_> {
+    fn fetch(&mut self, _: &RepoContext) -> Result<(), WatchError> {
         self.kill(20, "before the fetch")?;
         self.fail(15, "the server is away")?;
         self.kill(20, "after the fetch")
     }
 
-    fn look(&mut self, _: Option<&str>) -> Result<Snapshot, Unseen> {
+    fn observe_cluster(&mut self, _: Option<&str>) -> Result<Snapshot, ClusterUnavailable> {
         if self.strikes(10) {
-            return Err(Unseen("the watch of pods is lost".to_owned()));
+            return Err(ClusterUnavailable("the watch of pods is lost".to_owned()));
         }
         Ok(self.shared.borrow().cluster.snapshot())
     }
 
     fn release(
         &mut self,
-        opened: &Opened,
-        live: &Live<'_>,
-        proposal: &Proposal<'_>,
-    ) -> Result<Released, Stopped> {
+        opened: &RepoContext,
+        live: &DeployBranch<'_>,
+        proposal: &ReleaseProposal<'_>,
+    ) -> Result<ReleaseOutcome, WatchError> {
         self.kill(12, "before the push")?;
         self.fail(12, "the push failed")?;
         if self.shared.borrow().edits > 0 && self.strikes(4) {
@@ -139,52 +143,63 @@ impl World for Sim<'_> {
         if is_fresh {
             rests_on_health(opened, &self.shared.borrow().cluster, &commit);
         }
-        let put = opened.release(live, proposal.commit, &Release { at: proposal.at.unwrap(), by: None })?;
+        let put =
+            opened.release(live, proposal.commit, &ReleaseStamp { at: proposal.at.unwrap(), by: None })?;
         self.kill(6, "after the push")?;
-        Ok(Released::Put(put))
+        Ok(ReleaseOutcome::Push(put))
     }
 
-    fn withdraw(&mut self, _: &Opened, _: Option<&str>, _: &str, _: &str) -> Result<(), Stopped> {
+    fn withdraw_proposal(
+        &mut self,
+        _: &RepoContext,
+        _: Option<&str>,
+        _: &str,
+        _: &str,
+    ) -> Result<(), WatchError> {
         Ok(())
     }
 
-    fn push_staged(&mut self, _: &Opened, _: RefUpdate) -> Result<(), Stopped> {
+    fn push_staged(&mut self, _: &RepoContext, _: RefUpdate) -> Result<(), WatchError> {
         Ok(())
     }
 
-    fn ask(&mut self, _: &Question) -> Answer {
-        Answer::Pass(String::new())
+    fn run_check(&mut self, _: &CheckRequest) -> CheckResult {
+        CheckResult::Pass(String::new())
     }
 
-    fn receivers(&self) -> Vec<Form> {
-        vec![Form::Plain, Form::Slack]
+    fn receivers(&self) -> Vec<PayloadFormat> {
+        vec![PayloadFormat::Plain, PayloadFormat::Slack]
     }
 
-    fn told(&mut self, _: &Opened, receiver: Form) -> Result<Option<Id>, Stopped> {
+    fn last_notified(
+        &mut self,
+        _: &RepoContext,
+        receiver: PayloadFormat,
+    ) -> Result<Option<ObjectId>, WatchError> {
         Ok(self.shared.borrow().told.get(&receiver).copied())
     }
 
-    fn tell(&mut self, receiver: Form, notice: &Notice) -> Result<(), Stopped> {
+    fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
         self.kill(10, "before telling")?;
         self.fail(10, "the webhook is away")?;
         {
             let mut shared = self.shared.borrow_mut();
-            if receiver == Form::Slack && shared.refusals > 0 {
+            if receiver == PayloadFormat::Slack && shared.refusals > 0 {
                 shared.refusals -= 1;
-                return Err(Stopped::Service { text: "slack is away".to_owned(), is_retryable: true });
+                return Err(WatchError::Service { text: "slack is away".to_owned(), is_retryable: true });
             }
             shared.arrived.entry(receiver).or_default().push(notice.clone());
         }
         self.kill(10, "after telling")
     }
 
-    fn remember_told(
+    fn record_notified(
         &mut self,
-        _: &Opened,
-        receiver: Form,
-        before: Option<Id>,
-        commit: Id,
-    ) -> Result<(), Stopped> {
+        _: &RepoContext,
+        receiver: PayloadFormat,
+        before: Option<ObjectId>,
+        commit: ObjectId,
+    ) -> Result<(), WatchError> {
         self.kill(10, "before remembering")?;
         let mut shared = self.shared.borrow_mut();
         if shared.told.get(&receiver).copied() == before {
@@ -195,22 +210,26 @@ impl World for Sim<'_> {
 }
 
 /// A batch or the end rests on pods that are healthy at this moment, whatever the watcher has seen.
-fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
+fn rests_on_health(opened: &RepoContext, cluster: &SimCluster, commit: &Commit) {
     let action = commit.trailer(trailer::ACTION).unwrap();
     let parent = opened.repository.commit(commit.parents[0]).unwrap();
-    let (live, _) =
-        Live::read_at(&opened.repository, &opened.branches, &opened.config, ("main".into(), parent.id))
-            .unwrap();
+    let (live, _) = DeployBranch::read_at(
+        &opened.repository,
+        &opened.branches,
+        &opened.config,
+        ("main".into(), parent.id),
+    )
+    .unwrap();
     let live = live.unwrap();
-    let (site, _) = live.site(None);
+    let (site, _) = live.cluster_view(None);
     let ledger = site.ledger("log");
     let goes_back = ledger.target.as_ref() == Some(&ledger.released);
-    if !["Batch", "Close"].contains(&action.as_str()) || ledger.last_batch() == 0 {
+    if !["Batch", "Complete"].contains(&action.as_str()) || ledger.last_batch() == 0 {
         return;
     }
-    let last = ledger.lines.iter().filter(|(_, l)| {
+    let last = ledger.entries.iter().filter(|(_, l)| {
         // What a person holds is that person's to look after.
-        let is_last = l.batch == Some(ledger.last_batch()) && l.held.is_none();
+        let is_last = l.batch == Some(ledger.last_batch()) && l.hold_reason.is_none();
         l.revision == *ledger.target.as_ref().unwrap() && is_last
     });
     for (key, _) in last {
@@ -219,8 +238,8 @@ fn rests_on_health(opened: &Opened, cluster: &SimCluster, commit: &Commit) {
     }
 }
 
-/// Somebody else's commit on the live branch: an image of an application, in the sources and rendered.
-fn edit(opened: &Opened, shared: &RefCell<Shared>) {
+/// Somebody else's commit on the deploy branch: an image of an application, in the sources and rendered.
+fn edit(opened: &RepoContext, shared: &RefCell<Shared>) {
     let mut shared = shared.borrow_mut();
     let Some(n) = shared.edits.checked_sub(1) else { return };
     shared.edits = n;
@@ -228,16 +247,16 @@ fn edit(opened: &Opened, shared: &RefCell<Shared>) {
     let tree = opened.repository.commit(head).unwrap().tree;
     let changed = ["apps/shop/web.yaml", "rendered/shop/web.yaml"].map(|path| {
         let entry = opened.repository.entry_at(tree, path).unwrap().unwrap();
-        let text = String::from_utf8(opened.repository.read(entry.id).unwrap()).unwrap();
+        let text = String::from_utf8(opened.repository.read_blob(entry.id).unwrap()).unwrap();
         (path, text.replacen("image: registry.example/web:", &format!("image: registry.example/web:{n}-"), 1))
     });
     assert!(changed[0].1.contains(&format!("web:{n}-")), "{}", changed[0].1);
     let files = changed.each_ref().map(|(path, text)| (*path, text.as_str()));
     let commit = on_top(&opened.repository, head, &files);
-    opened.repository.update_ref("refs/heads/main", commit, Expected::At(head), "edit").unwrap();
+    opened.repository.update_ref("refs/heads/main", commit, ExpectedRef::At(head), "edit").unwrap();
 }
 
-/// The agent: what the live branch holds is applied.
+/// The agent: what the deploy branch holds is applied.
 pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
     let repository = repo.open();
     let head = repository.find_ref("refs/heads/main").unwrap();
@@ -245,9 +264,9 @@ pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
         return;
     }
     let tree = repository.commit(head).unwrap().tree;
-    let files = repository.files(tree, &["rendered"]).unwrap();
+    let files = repository.list_files(tree, &["rendered"]).unwrap();
     for file in files.into_iter().filter(|f| f.path.ends_with(".yaml")) {
-        let text = String::from_utf8(repository.read(file.id).unwrap()).unwrap();
+        let text = String::from_utf8(repository.read_blob(file.id).unwrap()).unwrap();
         // `rendered/shop/cart.yaml`: the agent applies a folder to the namespace of its name.
         let namespace = file.path.split('/').nth(1).unwrap();
         shared.borrow_mut().cluster.apply(namespace, &text);
@@ -256,46 +275,61 @@ pub(crate) fn sync(repo: &Repo, shared: &RefCell<Shared>) {
 
 /// Commits that a watcher says it has released, each with how often.
 #[derive(Default)]
-pub(crate) struct Heard(BTreeMap<Id, u32>);
+pub(crate) struct Heard(BTreeMap<ObjectId, u32>);
 
-impl Audience for Heard {
-    fn hear(&mut self, report: &Report) {
-        for (commit, _) in report.items.iter().filter_map(|item| item.released.as_ref()) {
+impl EventSink for Heard {
+    fn on_evaluation(&mut self, report: &EvaluationReport) {
+        for (commit, _) in report.rollouts.iter().filter_map(|item| item.released_commit.as_ref()) {
             *self.0.entry(*commit).or_default() += 1;
         }
     }
 
-    fn hear_staged(&mut self, _: &str, _: &[Commit]) {}
+    fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {}
 
-    fn hear_untold(&mut self, _: &Stopped) {}
+    fn on_notify_failed(&mut self, _: &WatchError) {}
 }
 
 /// One turn of a watcher.
 pub(crate) fn turn(
-    watching: &Watching,
-    opened: &Opened,
+    watching: &Watcher,
+    opened: &RepoContext,
     shared: &RefCell<Shared>,
-    not_applied: &mut NotApplied,
-    audience: &mut dyn Audience,
-) -> Result<Turn, Stopped> {
+    not_applied: &mut OutOfSyncSince,
+    audience: &mut dyn EventSink,
+) -> Result<Iteration, WatchError> {
     let world = &mut Sim { shared };
     let mut sound = shared.borrow().sound;
-    let ended = watching.turn(&mut Work { opened, world, not_applied, sound: &mut sound, audience });
+    let ended = watching.run_iteration(&mut WatchContext {
+        repo: opened,
+        environment: world,
+        out_of_sync_since: not_applied,
+        verified_head: &mut sound,
+        events: audience,
+    });
     shared.borrow_mut().sound = sound;
     ended
 }
 
 /// One head, looked at again and again for as long as `goes_on` says.
 pub(crate) fn head(
-    watching: &Watching,
-    opened: &Opened,
+    watching: &Watcher,
+    opened: &RepoContext,
     shared: &RefCell<Shared>,
-    not_applied: &mut NotApplied,
-    audience: &mut dyn Audience,
+    not_applied: &mut OutOfSyncSince,
+    audience: &mut dyn EventSink,
     goes_on: &mut dyn FnMut() -> bool,
-) -> Result<Turn, Stopped> {
+) -> Result<Iteration, WatchError> {
     let world = &mut Sim { shared };
-    watching.head(&mut Work { opened, world, not_applied, sound: &mut None, audience }, &mut |_, _| goes_on())
+    watching.watch_head(
+        &mut WatchContext {
+            repo: opened,
+            environment: world,
+            out_of_sync_since: not_applied,
+            verified_head: &mut None,
+            events: audience,
+        },
+        &mut |_, _| goes_on(),
+    )
 }
 
 /// What a rollout comes to.
@@ -343,13 +377,13 @@ fn begin(folder: &Folder, story: Story) -> Repo {
     repo
 }
 
-pub(crate) fn opened(repo: &Repo) -> Opened {
+pub(crate) fn opened(repo: &Repo) -> RepoContext {
     let repository = repo.open();
     let config = PathBuf::from("pillion.yaml");
     let head = repository.find_ref("refs/heads/main").unwrap();
-    let (read, _) = pillion::stage::configuration_of(&repository, head, &config).unwrap();
-    let branches = Branches::of(&read.unwrap().repository).unwrap();
-    Opened { repository, config, branches, manifests: Manifests::default() }
+    let (read, _) = pillion::stage::read_configuration(&repository, head, &config).unwrap();
+    let branches = BranchConfig::from_repository(&read.unwrap().repository).unwrap();
+    RepoContext { repository, config, branches, manifest_source: ManifestSource::default() }
 }
 
 /// Plays a schedule to its end, in a copy of the folder that its story begins with.
@@ -363,7 +397,7 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
     });
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
-    let watching = Watching::default();
+    let watching = Watcher::default();
     let opened = opened(&repo);
     let mut alarms = [BTreeMap::new(), BTreeMap::new()];
     let (mut is_over, mut heard) = (false, Heard::default());
@@ -383,15 +417,15 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
             n => {
                 let who = usize::from(n == 8);
                 match turn(&watching, &opened, &shared, &mut alarms[who], &mut heard) {
-                    Ok(Turn::Settled(report)) => {
-                        let item = &report.items[0];
+                    Ok(Iteration::Evaluated(report)) => {
+                        let item = &report.rollouts[0];
                         is_over = item.state == "Paused"
                             || (item.decision == "Rest" && item.state == "Released")
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
                     }
-                    Ok(Turn::Refused(wrong)) => panic!("refused: {wrong:?}"),
+                    Ok(Iteration::Invalid(wrong)) => panic!("refused: {wrong:?}"),
                     // A new process remembers nothing.
-                    Err(Stopped::Killed(_)) => alarms[who].clear(),
+                    Err(WatchError::Killed(_)) => alarms[who].clear(),
                     Err(failure) => assert!(failure.is_retryable(), "{failure}"),
                 }
             }
@@ -409,16 +443,17 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
     outcome(&opened, start, &shared.borrow())
 }
 
-fn outcome(opened: &Opened, start: Id, shared: &Shared) -> Outcome {
-    let (live, wrong) = opened.read().unwrap();
+fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
+    let (live, wrong) = opened.read_deploy_branch().unwrap();
     assert_eq!(wrong, []);
     let live = live.unwrap();
-    let (site, _) = live.site(None);
-    let strays = pillion::stage::check_own_render(&live, &site).unwrap();
+    let (site, _) = live.cluster_view(None);
+    let strays = pillion::stage::check_drift(&live, &site).unwrap();
     assert!(strays.is_empty(), "{strays:?}");
-    let odd = verify::since(&opened.repository, &live, Path::new("pillion.yaml"), start).unwrap().wrong;
+    let odd =
+        verify::audit_since(&opened.repository, &live, Path::new("pillion.yaml"), start).unwrap().diagnostics;
     assert!(odd.is_empty(), "{odd:?}");
-    let log = opened.repository.log(live.head.id, None, Walk::FirstParent).unwrap();
+    let log = opened.repository.log(live.head.id, None, HistoryWalk::FirstParent).unwrap();
     let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();
     let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
     let actions = own
@@ -483,16 +518,22 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
     let folder = Folder::new();
     let repo = begin(&folder, Story::Good);
     let opened = opened(&repo);
-    let (live, _) = opened.read().unwrap();
+    let (live, _) = opened.read_deploy_branch().unwrap();
     let live = live.unwrap();
     let commit = on_top(&opened.repository, live.head.id, &[("a", "1")]);
     let release = |seconds| {
-        let at = Time { seconds, offset_minutes: 0 };
-        opened.release(&live, commit, &Release { at, by: None }).unwrap()
+        let at = CommitTime { seconds, offset_minutes: 0 };
+        opened.release(&live, commit, &ReleaseStamp { at, by: None }).unwrap()
     };
-    let Put::At(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
-    assert!(matches!(release(1_700_000_100), Put::Same(same, _) if same == made), "the other one is late");
-    assert!(matches!(release(1_700_000_101), Put::Moved(_)), "so is one that is later still");
+    let PushOutcome::Pushed(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
+    assert!(
+        matches!(release(1_700_000_100), PushOutcome::Unchanged(same, _) if same == made),
+        "the other one is late"
+    );
+    assert!(
+        matches!(release(1_700_000_101), PushOutcome::NonFastForward(_)),
+        "so is one that is later still"
+    );
 }
 
 #[test]
@@ -515,10 +556,10 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     let commits = Some("https://forge.example/commit/".to_owned());
-    let watching = Watching { commits, ..Watching::default() };
-    turn(&watching, &opened(&repo), &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
-    let arrived = &shared.borrow().arrived[&Form::Plain];
-    let opens = arrived.iter().filter(|notice| notice.action == "Open");
+    let watching = Watcher { commit_url_prefix: commits, ..Watcher::default() };
+    turn(&watching, &opened(&repo), &shared, &mut OutOfSyncSince::new(), &mut Heard::default()).unwrap();
+    let arrived = &shared.borrow().arrived[&PayloadFormat::Plain];
+    let opens = arrived.iter().filter(|notice| notice.action == "Start");
     let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
     assert_eq!(clusters, [Some("eu"), Some("us")]);
     for notice in arrived {
@@ -535,16 +576,20 @@ fn a_receiver_that_is_away_has_others_told_once() {
     shared.borrow_mut().cluster.pass(300);
     let opened = opened(&repo);
     for _ in 0..40 {
-        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut Heard::default())
+            .unwrap();
         sync(&repo, &shared);
         shared.borrow_mut().cluster.pass(60);
     }
     let shared = shared.borrow();
     let commits = |form| -> Vec<&str> { shared.arrived[&form].iter().map(|n| n.commit.as_str()).collect() };
-    let plain = commits(Form::Plain);
+    let plain = commits(PayloadFormat::Plain);
     assert_eq!(plain.iter().collect::<BTreeSet<_>>().len(), plain.len());
-    assert_eq!(plain, commits(Form::Slack));
-    assert_eq!((shared.refusals, shared.arrived[&Form::Plain].last().unwrap().action.as_str()), (0, "Close"));
+    assert_eq!(plain, commits(PayloadFormat::Slack));
+    assert_eq!(
+        (shared.refusals, shared.arrived[&PayloadFormat::Plain].last().unwrap().action.as_str()),
+        (0, "Complete")
+    );
 }
 
 #[test]
@@ -555,12 +600,12 @@ fn the_calm_stories_are_as_told() {
         play(&folder, None)
     };
     let good = calm(Story::Good);
-    assert_eq!(good.actions, ["Open ", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Close "]);
+    assert_eq!(good.actions, ["Start ", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Complete "]);
     assert_eq!(good.images["Deployment.apps/shop/web"].as_deref(), Some("registry.example/logtail:1.5.0"));
     let paused = calm(Story::BadPauses);
-    assert_eq!(paused.actions, ["Open ", "Batch 1/3", "Pause "]);
+    assert_eq!(paused.actions, ["Start ", "Batch 1/3", "Pause "]);
     let back = calm(Story::BadGoesBack);
-    assert_eq!(back.actions[..3], ["Open ", "Batch 1/3", "RollBack 1/3"]);
+    assert_eq!(back.actions[..3], ["Start ", "Batch 1/3", "RollBack 1/3"]);
     assert_eq!(
         back.images["StatefulSet.apps/data/events"].as_deref(),
         Some("registry.example/logtail:1.4.2")
@@ -576,12 +621,12 @@ pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
     let (opened, mut heard) = (opened(repo), Heard::default());
     let mut said = BTreeMap::new();
     for _ in 0..turns {
-        match turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut heard).unwrap() {
-            Turn::Settled(report) => {
-                let reasons = |item: &pillion::watch::report::Item| item.reasons.join("; ");
-                said = report.items.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
+        match turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut heard).unwrap() {
+            Iteration::Evaluated(report) => {
+                let reasons = |item: &pillion::watch::report::RolloutReport| item.reasons.join("; ");
+                said = report.rollouts.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
             }
-            Turn::Refused(wrong) => panic!("refused: {wrong:?}"),
+            Iteration::Invalid(wrong) => panic!("refused: {wrong:?}"),
         }
         sync(repo, &shared);
         shared.borrow_mut().cluster.pass(60);
@@ -600,7 +645,8 @@ fn what_is_released_says_when() {
     let mut last = repo.id("main");
     for _ in 0..40 {
         let now = shared.borrow().cluster.snapshot().now.as_second();
-        turn(&Watching::default(), &opened, &shared, &mut NotApplied::new(), &mut Heard::default()).unwrap();
+        turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut Heard::default())
+            .unwrap();
         let head = repo.id("main");
         for commit in repo.git(&["rev-list", "--reverse", &format!("{last}..{head}")]).lines() {
             let commit = opened.repository.commit(commit.parse().unwrap()).unwrap();
@@ -614,9 +660,9 @@ fn what_is_released_says_when() {
         sync(&repo, &shared);
         shared.borrow_mut().cluster.pass(60);
     }
-    let (live, _) = opened.read().unwrap();
-    assert_eq!(live.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Close"));
-    for notice in &shared.borrow().arrived[&Form::Plain] {
+    let (live, _) = opened.read_deploy_branch().unwrap();
+    assert_eq!(live.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Complete"));
+    for notice in &shared.borrow().arrived[&PayloadFormat::Plain] {
         let commit = opened.repository.commit(notice.commit.parse().unwrap()).unwrap();
         assert_eq!(notice.time.as_second(), commit.time.seconds);
     }

@@ -137,7 +137,7 @@ mod in_a_watcher {
         let cluster = FakeCluster::start();
         let kubeconfig = cluster.kubeconfig();
         let variables = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
-        let once = ["watch", "--once", "--patience=1s"];
+        let once = ["watch", "--once", "--timeout=1s"];
         scene.is_refused(&once, &variables, "a watcher runs a build only where its operator allows it");
         for allowed in [&["--allow-build"][..], &[]] {
             let dry = [&once[..], &["--dry-run"], allowed].concat();

@@ -223,7 +223,7 @@ fn a_tree_with_a_folder_of_git_is_not_exported() {
             .collect();
         let tree = raw.odb().unwrap().write(git2::ObjectType::Tree, &bytes).unwrap();
         let out = tempfile::tempdir().unwrap();
-        let refused = repo.open().export(tree.to_string().parse().unwrap(), out.path());
+        let refused = repo.open().export_tree(tree.to_string().parse().unwrap(), out.path());
         assert!(refused.is_err(), "{name:?}");
         assert!(!out.path().join(name).exists(), "{name:?}");
     }

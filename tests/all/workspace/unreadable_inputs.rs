@@ -47,7 +47,7 @@ fn assert_refused(repo: &Repo, place: &str, code: &str) {
     let refs = repo.git(&["for-each-ref"]);
     let rendered = files(repo, "rendered");
     for command in COMMANDS {
-        let output = repo.try_pillion(&[*command, &["--format", "short"]].concat());
+        let output = repo.try_pillion(&[*command, &["--message-format", "short"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {:?}\n{said}", output.status);
         assert!(said.contains(&format!("{place}: error[{code}]")), "{command:?} of {place}:\n{said}");
@@ -98,7 +98,8 @@ fn a_workload_that_cannot_be_read_is_not_one_workload_fewer() {
     assert_ne!(broken, texts[path]);
     commit(&repo, path, broken.as_bytes());
     let place = format!("{path}:{}:1", line.max(2));
-    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--format", "short"]).stderr).into_owned();
+    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
+        .into_owned();
     let place = said
         .lines()
         .find_map(|l| l.split_once(": error[invalid-yaml]"))
@@ -123,7 +124,8 @@ fn a_ledger_that_cannot_be_read_is_not_absent() {
     let (repo, _) = open(&world);
     let text = repo.git(&["show", "main:ledgers/log.yaml"]) + "\n";
     commit(&repo, "ledgers/log.yaml", text.replacen("spec:", "spec", 1).as_bytes());
-    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--format", "short"]).stderr).into_owned();
+    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
+        .into_owned();
     let place = said.lines().find_map(|l| l.split_once(": error[invalid-yaml]")).map(|(at, _)| at.to_owned());
     let place = place.unwrap_or_else(|| panic!("{said}"));
     assert!(place.starts_with("ledgers/log.yaml:"), "{said}");
@@ -162,7 +164,7 @@ fn a_link_that_leads_nowhere_is_not_a_deleted_sidecarset() {
     std::os::unix::fs::symlink("gone.yaml", repo.path.join("sidecars/log.yaml")).unwrap();
     repo.commit("a slip");
     repo.git(&["branch", "-f", "main", "HEAD"]);
-    assert_refused(&repo, "sidecars/log.yaml:1:1", "link-outside");
+    assert_refused(&repo, "sidecars/log.yaml:1:1", "symlink-outside");
 }
 
 #[test]
@@ -205,7 +207,7 @@ fn a_manifest_that_git_does_not_hold_is_not_passed_over() {
     repo.git(&["branch", "-f", "main", "HEAD"]);
     let before = repo.git(&["for-each-ref"]);
     for command in [&["stage"][..], &["status"], &["verify"], &["pause", "log"], &["rollback", "log"]] {
-        let (code, said) = repo.refused(&[command, &["--format", "short"]].concat());
+        let (code, said) = repo.refused(&[command, &["--message-format", "short"]].concat());
         assert!(
             code == 1 && said.contains("apps/shop/more:1:1: error[unreadable-file]"),
             "{command:?}: {said}"
@@ -224,16 +226,16 @@ fn a_ledger_that_nobody_names_is_an_error() {
     let without = settings.replace("ledgers: ledgers\n", "");
     assert_ne!(settings, &without);
     commit(&repo, "pillion.yaml", without.as_bytes());
-    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-unnamed");
+    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-not-configured");
     // A cluster that is no longer named, and one that is new.
     commit(&repo, "pillion.yaml", format!("{settings}clusters: [{{name: eu}}]\n").as_bytes());
-    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-unnamed");
+    assert_refused(&repo, "ledgers/log.yaml:1:1", "ledger-not-configured");
     commit(&repo, "pillion.yaml", settings.as_bytes());
     repo.pillion(&["stage"]);
     // Without any pillion.yaml the whole folder is rendered.
     repo.git(&["mv", "pillion.yaml", "pillion.yml"]);
     let (code, said) = repo.refused(&["render"]);
-    assert!(code == 1 && said.contains("ledger-unnamed"), "{said}");
+    assert!(code == 1 && said.contains("ledger-not-configured"), "{said}");
 }
 
 #[cfg(feature = "watch")]
@@ -250,7 +252,7 @@ fn a_watch_that_cannot_read_everything_releases_nothing() {
         ("sidecars/log.yaml", set.replace("  selector:", " selector:"), "invalid-yaml"),
         ("sidecars/log.yaml", format!("{set}spec: {{}}\n"), "duplicate-key"),
         ("ledgers/log.yaml", "<<<<<<< HEAD\n".to_owned(), "ledger-broken"),
-        ("pillion.yaml", settings.replace("ledgers: ledgers\n", ""), "ledger-unnamed"),
+        ("pillion.yaml", settings.replace("ledgers: ledgers\n", ""), "ledger-not-configured"),
         ("apps/shop/web.yaml", "kind: Deployment\n\tspec: {}\n".to_owned(), "invalid-yaml"),
     ];
     let sound = repo.id("HEAD").to_string();

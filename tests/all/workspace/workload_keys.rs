@@ -149,7 +149,7 @@ fn a_second_manifest_without_the_label_does_not_take_the_sidecar_away() {
         for command in EVERY {
             let (code, said) = repo.refused(command);
             assert!(
-                code == 1 && said.contains("workload-twice") && said.contains(path),
+                code == 1 && said.contains("duplicate-workload") && said.contains(path),
                 "{command:?}: {said}"
             );
         }
@@ -223,7 +223,7 @@ fn pods_that_one_ledger_knows_are_known_to_the_next_set() {
     let pods =
         serde_json::json!({"apiVersion": "v1", "kind": "List", "items": (0..7).map(pod).collect::<Vec<_>>()});
     repo.put("../pods.json", pods.to_string());
-    repo.pillion(&["stage", "--start", "--observed", "../pods.json"]);
+    repo.pillion(&["stage", "--start", "--cluster-state", "../pods.json"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("{workload: Deployment.apps/shop/web, pods: 7}"), "{ledger}");
     repo.git(&["switch", "-q", "main"]);

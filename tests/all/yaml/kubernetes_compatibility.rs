@@ -1,6 +1,6 @@
 //! Compares the reading of unusual YAML with recorded answers of apimachinery's YAMLReader and sigs.k8s.io/yaml 1.6.0.
 
-use pillion::yaml::{Document, split};
+use pillion::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ const DIFFERENT: &[(&str, &str)] = &[
 
 fn read_all(text: &str) -> Result<Vec<Value>, String> {
     let file: Arc<str> = "quirk.yaml".into();
-    let (pieces, wrong) = split(&file, text);
+    let (pieces, wrong) = split_documents(&file, text);
     if let Some(first) = wrong.first() {
         return Err(first.message.clone());
     }
-    let read = |(i, p): (usize, &pillion::yaml::Piece)| {
+    let read = |(i, p): (usize, &pillion::yaml::DocumentSlice)| {
         let document = Document::read(&file, i, p.first_line, &text[p.span.clone()]);
         document.map(|d| d.value().clone()).map_err(|e| {
-            assert!(!e.labels.is_empty() && e.help.as_ref().is_some_and(|h| !h.is_empty()), "{e:?}");
+            assert!(!e.spans.is_empty() && e.help.as_ref().is_some_and(|h| !h.is_empty()), "{e:?}");
             e.message
         })
     };

@@ -1,8 +1,8 @@
 //! Edits of unusual documents: the result has the wanted meaning, and all other lines are preserved.
 
 use crate::support::yaml_generator::{Choices, STRINGS, Written, write};
-use pillion::diag::Code;
-use pillion::yaml::{Document, Path, Seg, emit};
+use pillion::diagnostics::Code;
+use pillion::yaml::{Document, FieldPath, PathSegment, emit};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
@@ -96,34 +96,34 @@ fn edits() -> impl Strategy<Value = Vec<(usize, Act)>> {
     prop::collection::vec((any::<usize>(), act), 1..4)
 }
 
-fn paths(value: &Value, at: &Path, out: &mut Vec<Path>) {
+fn paths(value: &Value, at: &FieldPath, out: &mut Vec<FieldPath>) {
     out.push(at.clone());
     match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| paths(v, &at.then(k.as_str()), out)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| paths(v, &at.then(i), out)),
+        Value::Object(map) => map.iter().for_each(|(k, v)| paths(v, &at.child(k.as_str()), out)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| paths(v, &at.child(i), out)),
         _ => {}
     }
 }
 
-fn at<'v>(value: &'v mut Value, path: &[Seg]) -> Option<&'v mut Value> {
+fn at<'v>(value: &'v mut Value, path: &[PathSegment]) -> Option<&'v mut Value> {
     path.iter().try_fold(value, |v, step| match step {
-        Seg::Key(k) => v.get_mut(k),
-        Seg::Index(i) => v.get_mut(i),
+        PathSegment::Key(k) => v.get_mut(k),
+        PathSegment::Index(i) => v.get_mut(i),
     })
 }
 
 /// Does one act; returns the paths, in the document as it was, that it is about. Acts on what an earlier one made are left out.
-fn act(root: &mut Value, path: &Path, act: &Act, added: usize) -> Option<Path> {
+fn act(root: &mut Value, path: &FieldPath, act: &Act, added: usize) -> Option<FieldPath> {
     match act {
-        Act::Replace(new) => *at(root, path.steps())? = new.clone(),
+        Act::Replace(new) => *at(root, path.segments())? = new.clone(),
         Act::Remove => {
-            let (last, above) = path.steps().split_last()?;
+            let (last, above) = path.segments().split_last()?;
             match (at(root, above)?, last) {
-                (Value::Object(map), Seg::Key(k)) if map.len() > 1 => _ = map.shift_remove(k)?,
+                (Value::Object(map), PathSegment::Key(k)) if map.len() > 1 => _ = map.shift_remove(k)?,
                 _ => return None,
             }
         }
-        Act::Add(n, new) => match at(root, path.steps())? {
+        Act::Add(n, new) => match at(root, path.segments())? {
             Value::Array(items) => items.insert((*n).min(items.len()), new.clone()),
             Value::Object(map) => _ = map.insert(format!("added{added}"), new.clone()),
             _ => return None,
@@ -133,21 +133,21 @@ fn act(root: &mut Value, path: &Path, act: &Act, added: usize) -> Option<Path> {
 }
 
 /// Returns the lines of the text that the edits may change or take away.
-fn may_change(written: &Written, touched: &[(Path, bool)]) -> BTreeSet<usize> {
+fn may_change(written: &Written, touched: &[(FieldPath, bool)]) -> BTreeSet<usize> {
     let mut lines = BTreeSet::new();
     for (path, adds_only) in touched {
         // The deepest thing around it that is written in flow style changes as a whole.
-        let flow = (0..=path.steps().len())
-            .map(|n| path.steps()[..n].iter().fold(Path::root(), |p, s| p.then(s.clone())))
+        let flow = (0..=path.segments().len())
+            .map(|n| path.segments()[..n].iter().fold(FieldPath::root(), |p, s| p.child(s.clone())))
             .find(|p| written.flow.contains(p));
         let range = match (&flow, adds_only) {
             (Some(flow), _) => written.lines.get(flow),
             (None, true) => None,
             // An item with another name is another item.
-            (None, false) => match path.steps() {
-                [above @ .., Seg::Index(i), Seg::Key(key)] if key == "name" => {
-                    written.lines.get(&above.iter().fold(Path::root(), |p, s| p.then(s.clone())).then(*i))
-                }
+            (None, false) => match path.segments() {
+                [above @ .., PathSegment::Index(i), PathSegment::Key(key)] if key == "name" => written
+                    .lines
+                    .get(&above.iter().fold(FieldPath::root(), |p, s| p.child(s.clone())).child(*i)),
                 _ => written.lines.get(path),
             },
         };
@@ -187,28 +187,28 @@ fn case(root: &Value, choices: &[u16], edits: &[(usize, Act)]) -> Result<(), Str
     let written = write(root, &mut Choices::new(choices));
     let file: Arc<str> = "odd.yaml".into();
     let document = Document::read(&file, 0, 1, &written.text)
-        .map_err(|d| format!("not read: {} at {:?}", d.message, d.labels[0]))?;
+        .map_err(|d| format!("not read: {} at {:?}", d.message, d.spans[0]))?;
     if document.value() != root {
         return Err(format!("read as {} instead of {root}", document.value()));
     }
     let mut all = Vec::new();
-    paths(root, &Path::root(), &mut all);
+    paths(root, &FieldPath::root(), &mut all);
     let (mut new, mut touched) = (root.clone(), Vec::new());
     for (n, (pick, what)) in edits.iter().enumerate() {
         let path = &all[pick % all.len()];
         // A list that shrinks or grows moves its items: later acts on those would be about others.
-        let moved = touched.iter().any(|(p, _): &(Path, bool)| {
-            p.steps().starts_with(path.steps()) || path.steps().starts_with(p.steps())
+        let moved = touched.iter().any(|(p, _): &(FieldPath, bool)| {
+            p.segments().starts_with(path.segments()) || path.segments().starts_with(p.segments())
         });
         if !moved && let Some(path) = act(&mut new, path, what, n) {
             touched.push((path, matches!(what, Act::Add(..))));
         }
     }
-    let text = match document.rewrite(&Path::root(), &new) {
+    let text = match document.rewrite(&FieldPath::root(), &new) {
         Ok(text) => text,
-        Err(d) if d.code == Code::SharedNode && root.get("shared").is_some() => return Ok(()),
+        Err(d) if d.code == Code::AliasedNode && root.get("shared").is_some() => return Ok(()),
         Err(d) => {
-            return Err(format!("refused: {} {:?}\n{}\n--- wanted {new}", d.message, d.labels, written.text));
+            return Err(format!("refused: {} {:?}\n{}\n--- wanted {new}", d.message, d.spans, written.text));
         }
     };
     let again =
@@ -216,7 +216,7 @@ fn case(root: &Value, choices: &[u16], edits: &[(usize, Act)]) -> Result<(), Str
     if again.value() != &new {
         return Err(format!("means {} instead of {new}\n{text}", again.value()));
     }
-    if again.rewrite(&Path::root(), &new).as_deref() != Ok(&text) {
+    if again.rewrite(&FieldPath::root(), &new).as_deref() != Ok(&text) {
         return Err("a second time changes it".to_owned());
     }
     let crlf = written.text.contains("\r\n");

@@ -11,9 +11,9 @@
 //!
 //! `TYPOS=all cargo test --test all yaml::typos` checks every recorded typo, instead of a sample per text.
 
-use pillion::diag::{Code, Diagnostic};
-use pillion::render::gather;
-use pillion::yaml::{is_certainly_readable, split};
+use pillion::diagnostics::{Code, Diagnostic};
+use pillion::render::collect_objects;
+use pillion::yaml::{is_certainly_readable, split_documents};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -79,7 +79,7 @@ fn texts() -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     for file in files {
         let Ok(text) = fs::read_to_string(&file) else { continue };
-        let (pieces, wrong) = split(&"f".into(), &text);
+        let (pieces, wrong) = split_documents(&"f".into(), &text);
         for piece in pieces.into_iter().map(|piece| &text[piece.span]).filter(|_| wrong.is_empty()) {
             let says = |words: &[&str]| {
                 piece.lines().any(|line| words.contains(&line.trim_start().trim_end_matches(',')))
@@ -132,7 +132,7 @@ fn verdicts() -> BTreeMap<String, String> {
 }
 
 fn errors(text: &str, is_named: bool) -> Vec<Diagnostic> {
-    let found = gather(&Arc::from("typo.yaml"), text, is_named);
+    let found = collect_objects(&Arc::from("typo.yaml"), text, is_named);
     found.unreadable.into_iter().chain(found.diagnostics).filter(Diagnostic::is_error).collect()
 }
 
@@ -167,7 +167,8 @@ fn what_kubernetes_refuses_is_refused() {
             let errors = errors(typo, false);
             let is_documented = |d: &Diagnostic| STRICTER.iter().any(|words| d.message.contains(words));
             refused += usize::from(digit == b'0');
-            if digit == b'0' && is_certainly_readable(typo) && split(&"f".into(), typo).1.is_empty() {
+            if digit == b'0' && is_certainly_readable(typo) && split_documents(&"f".into(), typo).1.is_empty()
+            {
                 wrong.insert("nobody would parse it, and Kubernetes refuses it".to_owned(), typo.clone());
             }
             match (digit, errors.first()) {

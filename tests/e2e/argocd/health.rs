@@ -78,7 +78,7 @@ fn of_a_sidecar_set() {
 
 /// Waits until a commit is synced, and Argo CD says this of the SidecarSet.
 #[track_caller]
-fn health(application: &Application, commit: pillion::git::Id, status: &str, message: &str) {
+fn health(application: &Application, commit: pillion::git::ObjectId, status: &str, message: &str) {
     application.wait_until(&format!("{status}: {message}"), |found| {
         let status_of = &found["status"];
         let of_set = &status_of["resources"][0]["health"];

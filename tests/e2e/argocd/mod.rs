@@ -11,7 +11,7 @@ use crate::harness::git_server::GitServer;
 use crate::harness::namespace::Namespace;
 use crate::harness::pods::is_ready;
 use crate::harness::wait::{SOON, wait_for};
-use pillion::git::Id;
+use pillion::git::ObjectId;
 use serde_json::Value;
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
@@ -35,7 +35,7 @@ impl Repository {
     }
 
     /// What the person has put is live.
-    fn push(&self, message: &str) -> Id {
+    fn push(&self, message: &str) -> ObjectId {
         let commit = self.person.commit(message);
         self.person.git(&["push", "-q", "origin", "HEAD:main"]);
         commit

@@ -4,7 +4,7 @@ use super::git_server::GitServer;
 use super::kubectl::Kubectl;
 use super::wait::{SOON, wait_for};
 use crate::git_fixtures::Repo;
-use pillion::git::Id;
+use pillion::git::ObjectId;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Whoever applies what is live, until it is dropped.
 pub(crate) trait Applies {
     /// Waits until a commit is applied, all of it.
-    fn wait_applied(&self, commit: Id);
+    fn wait_applied(&self, commit: ObjectId);
 
     /// When this returns, nothing is being applied, and nothing will be.
     fn pause(&self) {
@@ -43,7 +43,7 @@ struct Shared {
 struct State {
     ended: bool,
     paused: bool,
-    applied: Option<Id>,
+    applied: Option<ObjectId>,
     /// Why the last attempt failed. It is made again and again.
     failure: String,
 }
@@ -72,14 +72,14 @@ impl Agent {
     }
 
     /// The commit that was applied last, all of it.
-    pub(crate) fn applied(&self) -> Option<Id> {
+    pub(crate) fn applied(&self) -> Option<ObjectId> {
         self.shared.lock().applied
     }
 }
 
 impl Applies for Agent {
     #[track_caller]
-    fn wait_applied(&self, commit: Id) {
+    fn wait_applied(&self, commit: ObjectId) {
         wait_for(&format!("commit {commit} is applied"), SOON, || {
             let state = self.shared.lock();
             if state.applied == Some(commit) {
@@ -129,12 +129,12 @@ impl Shared {
 
 impl Source {
     /// Brings the cluster from one commit to the branch's head: files that changed, or all of them at first.
-    fn apply(&self, from: Option<Id>) -> Result<Option<Id>, String> {
+    fn apply(&self, from: Option<ObjectId>) -> Result<Option<ObjectId>, String> {
         let found = self.repo.try_git(&["rev-parse", "--verify", "--quiet", &self.branch]);
         if !found.status.success() {
             return Ok(from);
         }
-        let head: Id = String::from_utf8_lossy(&found.stdout).trim().parse().unwrap();
+        let head: ObjectId = String::from_utf8_lossy(&found.stdout).trim().parse().unwrap();
         if from == Some(head) {
             return Ok(from);
         }

@@ -7,7 +7,7 @@ use super::processes::{all_run, serve};
 use super::sandbox::{self, note};
 use super::wait::{SOON, wait_for};
 use super::{pods, tools};
-use pillion::git::Id;
+use pillion::git::ObjectId;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -307,7 +307,7 @@ impl Application {
 
     /// A commit is what runs, all of it, and well.
     #[track_caller]
-    pub(crate) fn wait_synced(&self, commit: Id) -> Value {
+    pub(crate) fn wait_synced(&self, commit: ObjectId) -> Value {
         self.wait_until(&format!("{commit} is synced and healthy"), |found| {
             is_synced(found, commit) && found["status"]["health"]["status"] == "Healthy"
         })
@@ -325,7 +325,7 @@ impl Application {
 
 impl Applies for Application {
     #[track_caller]
-    fn wait_applied(&self, commit: Id) {
+    fn wait_applied(&self, commit: ObjectId) {
         self.wait_until(&format!("{commit} is synced"), |found| is_synced(found, commit));
     }
 }
@@ -338,7 +338,7 @@ impl Drop for Application {
 }
 
 /// A commit was applied, and nothing has changed since.
-pub(crate) fn is_synced(application: &Value, commit: Id) -> bool {
+pub(crate) fn is_synced(application: &Value, commit: ObjectId) -> bool {
     let sync = &application["status"]["sync"];
     let operation = &application["status"]["operationState"];
     sync["status"] == "Synced"

@@ -27,7 +27,7 @@ fn a_scheduled_workflow_releases_a_rollout() {
         let log = run();
         assert!(["done", "waiting"].iter().any(|word| log.contains(&format!("result={word}"))), "{log}");
         assert!(log.contains("Job succeeded"), "{log}");
-        if story.actions("log").last().is_some_and(|action| action == "Close") { Ok(()) } else { Err(log) }
+        if story.actions("log").last().is_some_and(|action| action == "Complete") { Ok(()) } else { Err(log) }
     });
     story.wait_carried("log", "log:2");
     story.verify();

@@ -15,8 +15,8 @@ fn roll_out(story: &Story) {
     story.change("log", "log:2");
     let expected = story.staged("log");
     let _watcher = Watcher::start(story, "watcher");
-    story.wait_act("log", "Close");
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Close"]);
+    story.wait_act("log", "Complete");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Complete"]);
     assert_eq!(story.commits("log"), expected);
     story.wait_carried("log", "log:2");
     // What the commits of a rollout change before the first batch and after the last one is in no manifest.

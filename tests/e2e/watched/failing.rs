@@ -22,9 +22,9 @@ fn others(story: &Story, than: &str) -> BTreeMap<String, u64> {
 }
 
 /// The evidence of a commit, one JSON object a trailer.
-fn evidence(story: &Story, commit: pillion::git::Id) -> Vec<Value> {
+fn evidence(story: &Story, commit: pillion::git::ObjectId) -> Vec<Value> {
     let message = story.server.bare.git(&["log", "-1", "--format=%B", &commit.to_string()]);
-    let trailers = trailer::parse(&message).into_iter().filter(|t| t.key == trailer::EVIDENCE);
+    let trailers = trailer::parse_trailers(&message).into_iter().filter(|t| t.key == trailer::EVIDENCE);
     trailers.map(|t| serde_json::from_str(&t.value).unwrap()).collect()
 }
 
@@ -37,8 +37,8 @@ fn a_bad_image_is_rolled_back_at_batch_1() {
     story.change("log", "log:bad");
     let _watcher = Watcher::start(&story, "watcher");
     let rolled_back = story.wait_act("log", "RollBack");
-    story.wait_act("log", "Close");
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/3", "RollBack", "Batch 1/1", "Close"]);
+    story.wait_act("log", "Complete");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/3", "RollBack", "Batch 1/1", "Complete"]);
     let evidence = evidence(&story, rolled_back);
     assert!(!evidence.is_empty() && evidence.iter().all(|e| e.to_string().contains("app-1")), "{evidence:?}");
     story.wait_carried("log", "log:1");
@@ -63,8 +63,8 @@ fn a_bad_image_pauses_until_a_person_rolls_back() {
     assert!(message.contains("ImagePullBackOff"), "{message}");
 
     story.told(&["rollback", "log", "--reason=a bad image"]);
-    story.wait_act("log", "Close");
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/3", "Pause", "RollBack", "Batch 1/1", "Close"]);
+    story.wait_act("log", "Complete");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/3", "Pause", "RollBack", "Batch 1/1", "Complete"]);
     story.wait_carried("log", "log:1");
     assert_eq!(others(&story, "app-1"), before, "the other pods were never touched");
     story.verify();
@@ -80,7 +80,7 @@ fn a_crash_loop_pauses_at_batch_3() {
     story.change("log", "log:depends");
     let _watcher = Watcher::start(&story, "watcher");
     let paused = story.wait_act("log", "Pause");
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/4", "Batch 2/4", "Batch 3/4", "Pause"]);
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/4", "Batch 2/4", "Batch 3/4", "Pause"]);
     let evidence = evidence(&story, paused);
     assert!(!evidence.is_empty() && evidence.iter().all(|e| e.to_string().contains("app-3")), "{evidence:?}");
     let message = story.server.bare.git(&["log", "-1", "--format=%B", &paused.to_string()]);
@@ -118,7 +118,7 @@ fn a_flap_begins_the_soak_anew() {
             conditions.iter().find(|c| c["type"] == "Ready" && c["status"] == "True").ok_or("not yet")?;
         Ok::<Timestamp, &str>(ready["lastTransitionTime"].as_str().unwrap().parse().unwrap())
     });
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/2"], "the second one waits");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/2"], "the second one waits");
     story.told(&["approve", "log", "2"]);
     let second = story.wait_act("log", "Batch 2/2");
     let released: Timestamp = wait_for("the watcher says so", SOON, || {
@@ -128,6 +128,6 @@ fn a_flap_begins_the_soak_anew() {
             .ok_or_else(|| format!("{said:?}"))
     });
     assert!(released >= since.saturating_add(soak).unwrap(), "ready {since}, released {released}");
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
     story.verify();
 }

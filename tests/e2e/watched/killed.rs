@@ -63,7 +63,7 @@ fn two_at_once_double_nothing() {
     story.change("log", "log:2");
     let expected = story.staged("log");
     let mut watchers = ["one", "two"].map(|name| Watcher::start(&story, name));
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
     assert_eq!(story.commits("log"), expected);
     story.wait_carried("log", "log:2");
     for watcher in &mut watchers {

@@ -38,9 +38,9 @@ fn memory_is_flat() {
     story.change("log", "log:2");
     let plan = story.plan();
     let ready = Ready::follow(&story.namespace.name, "log:2");
-    story.wait_act("log", "Open");
+    story.wait_act("log", "Start");
     let open = Instant::now();
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
     let closed = Instant::now();
     story.wait_carried("log", "log:2");
     wait_for("it rests again", story.patience(), || {

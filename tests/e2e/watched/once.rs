@@ -14,7 +14,7 @@ fn a_cron_job_makes_the_same_commits() {
     let clone = story.server.clone("cron");
     let once = |patience: &str| {
         let mut command = story.watch(&clone);
-        command.args(["--once", "--patience", patience]);
+        command.args(["--once", "--timeout", patience]);
         command
     };
     let code = || {
@@ -50,7 +50,11 @@ fn a_cron_job_makes_the_same_commits() {
     wait_for("everything is released", SOON, || {
         let (code, said) = code();
         codes.push(code);
-        if story.actions("log").last().is_some_and(|action| action == "Close") { Ok(()) } else { Err(said) }
+        if story.actions("log").last().is_some_and(|action| action == "Complete") {
+            Ok(())
+        } else {
+            Err(said)
+        }
     });
     assert_eq!(story.commits("log")[before..], expected);
     assert_eq!(codes.pop(), Some(0), "done");

@@ -39,10 +39,10 @@ fn a_soak_that_nobody_saw_releases_nothing() {
         let now = Timestamp::now();
         if now > over { Ok(()) } else { Err(now) }
     });
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/2"], "nothing was seen of the end of the soak");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/2"], "nothing was seen of the end of the soak");
     relay.mend();
-    story.wait_act("log", "Close");
-    assert_eq!(story.actions("log"), ["Open", "Batch 1/2", "Batch 2/2", "Close"]);
+    story.wait_act("log", "Complete");
+    assert_eq!(story.actions("log"), ["Start", "Batch 1/2", "Batch 2/2", "Complete"]);
     story.wait_carried("log", "log:2");
     story.verify();
 }

@@ -31,7 +31,7 @@ fn a_rollout_asks_for_nothing_but_get_list_and_watch() {
     let story = Story::begin(Namespace::new("watched-rights"), fleet);
     story.change("log", "log:2");
     let _watcher = Watcher::start(&story, "watcher");
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
 
     // Of all tests so far, whatever happened to them.
     let requests = plane().requests_of(USER);

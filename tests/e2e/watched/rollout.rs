@@ -62,11 +62,11 @@ fn forty_workloads_in_five_batches() {
     assert_eq!(plan["batches"].as_array().unwrap().len(), 5, "{plan}");
     let sampler = Sampler::start(&story, &plan, "log:2");
     let watcher = Watcher::start(&story, "watcher");
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
     let seen = sampler.finish();
     let batches = (1..=5).map(|n| format!("Batch {n}/5"));
     let expected: Vec<String> =
-        ["Open".to_owned()].into_iter().chain(batches).chain(["Close".to_owned()]).collect();
+        ["Start".to_owned()].into_iter().chain(batches).chain(["Complete".to_owned()]).collect();
     assert_eq!(story.actions("log"), expected);
     seen.verify();
     story.wait_carried("log", "log:2");
@@ -112,14 +112,14 @@ fn a_partition_keeps_pods_until_a_person_lets_go() {
     note(&format!("10 of 24 pods kept: {seen}"));
     assert_eq!(seen.updated, 14, "{seen}");
     assert!(seen.unavailable <= 4, "{seen}");
-    let open = |action: &String| action == "Open" || action.starts_with("Batch ");
+    let open = |action: &String| action == "Start" || action.starts_with("Batch ");
     assert!(actions.len() > 2 && actions.iter().all(open), "{actions:?}");
 
     story.push("log: let go of the rest", |repo| {
         let set = story.fleet.sidecar_set("log", "log:2");
         repo.put(&sidecar_file("log"), set.replace("partition: 10", "partition: 0"));
     });
-    story.wait_act("log", "Close");
+    story.wait_act("log", "Complete");
     story.wait_carried("log", "log:2");
     story.verify();
 }

@@ -4,7 +4,7 @@ use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};
 use crate::harness::pods::{carries, is_ready};
 use jiff::Timestamp;
-use pillion::git::{Id, Repository, Walk, trailer};
+use pillion::git::{HistoryWalk, ObjectId, Repository, trailer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +28,8 @@ struct Bound {
 struct Sample {
     /// When it came.
     at: Instant,
-    /// The live commit a moment later.
-    head: Id,
+    /// The commit of the deploy branch a moment later.
+    head: ObjectId,
     /// The list of pods, as it came.
     list: String,
 }
@@ -153,8 +153,8 @@ impl Plan {
     }
 
     /// The last batch that is out with a commit; without a trailer none has begun.
-    fn batch(&self, commit: Id) -> usize {
-        let log = self.repository.log(commit, None, Walk::FirstParent).unwrap();
+    fn batch(&self, commit: ObjectId) -> usize {
+        let log = self.repository.log(commit, None, HistoryWalk::FirstParent).unwrap();
         let last = log.map(Result::unwrap).find_map(|commit| commit.trailer(trailer::BATCH));
         last.map_or(0, |text| text.split('/').next().unwrap().parse().unwrap())
     }

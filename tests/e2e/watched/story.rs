@@ -10,7 +10,7 @@ use crate::harness::git_server::GitServer;
 use crate::harness::namespace::Namespace;
 use crate::harness::pods::{container, is_ready};
 use crate::harness::wait::{SOON, wait_for};
-use pillion::git::Id;
+use pillion::git::ObjectId;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -23,14 +23,14 @@ pub(super) struct Story {
     pub(super) namespace: Namespace,
     pub(super) fleet: Fleet,
     pub(super) kubeconfig: PathBuf,
-    /// The live commit when all runs with version 1.
-    pub(super) start: Id,
+    /// The commit of the deploy branch when all runs with version 1.
+    pub(super) start: ObjectId,
 }
 
 /// A commit of a rollout, as its trailers tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Act {
-    pub(super) commit: Id,
+    pub(super) commit: ObjectId,
     pub(super) set: String,
     /// `Open`, `Batch 1/2`, `Close`, `Pause`, ...
     pub(super) action: String,
@@ -131,7 +131,7 @@ impl Story {
             let kinds = kinds.join(",");
             self.person
                 .put("../observed.json", self.namespace.kubectl.run(&["get", &kinds, "--output=json"]));
-            args.push("--observed=../observed.json");
+            args.push("--cluster-state=../observed.json");
         }
         let mut plan: Value = serde_json::from_str(&self.told(&args)).unwrap();
         plan["items"][0].take()
@@ -146,7 +146,7 @@ impl Story {
     }
 
     /// Somebody's commit on what is live now.
-    pub(super) fn push(&self, message: &str, change: impl Fn(&Repo)) -> Id {
+    pub(super) fn push(&self, message: &str, change: impl Fn(&Repo)) -> ObjectId {
         wait_for("the person's push is faster than others", SOON, || {
             self.person.git(&["fetch", "-q", "origin", "main"]);
             self.person.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
@@ -162,13 +162,13 @@ impl Story {
     }
 
     /// Somebody merges another image of a sidecar.
-    pub(super) fn change(&self, sidecar: &str, image: &str) -> Id {
+    pub(super) fn change(&self, sidecar: &str, image: &str) -> ObjectId {
         self.push(image, |repo| {
             repo.put(&sidecar_file(sidecar), self.fleet.sidecar_set(sidecar, image));
         })
     }
 
-    pub(super) fn head(&self) -> Id {
+    pub(super) fn head(&self) -> ObjectId {
         self.server.bare.id(self.fleet.layout.live())
     }
 
@@ -216,7 +216,7 @@ impl Story {
 
     /// Waits for a commit of a rollout, and returns it.
     #[track_caller]
-    pub(super) fn wait_act(&self, set: &str, action: &str) -> Id {
+    pub(super) fn wait_act(&self, set: &str, action: &str) -> ObjectId {
         wait_for(&format!("{set}: {action}"), self.patience(), || {
             let acts = self.acts(set);
             let found = acts.iter().find(|act| act.action == action);
@@ -224,7 +224,7 @@ impl Story {
         })
     }
 
-    /// What git holds is what pillion makes, from the start to the live head, and sound.
+    /// What git holds is what pillion makes, from the start to the head of the deploy branch, and sound.
     #[track_caller]
     pub(super) fn verify(&self) {
         self.person.git(&["fetch", "-q", "origin"]);

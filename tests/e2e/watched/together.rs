@@ -24,11 +24,11 @@ fn two_sidecars_and_an_application_at_once() {
         assert!(rendered.status.success(), "{rendered:?}");
     });
     for set in ["log", "trace"] {
-        story.wait_act(set, "Close");
+        story.wait_act(set, "Complete");
         story.wait_carried(set, &format!("{set}:2"));
         let actions = story.actions(set);
         let count = |name: &str| actions.iter().filter(|action| action.starts_with(name)).count();
-        assert_eq!((count("Open"), count("Close"), count("Pause")), (1, 1, 0), "{actions:?}");
+        assert_eq!((count("Start"), count("Complete"), count("Pause")), (1, 1, 0), "{actions:?}");
     }
     story.wait_until("the application's version 2 runs", |pods| {
         let of = pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == "app-4");

@@ -1,6 +1,6 @@
 //! The API types a SidecarSet is made of, as data: field names, kinds, and how Go writes each field.
 
-use crate::model::nearest::nearest;
+use crate::model::suggestion::closest_match;
 use Type::{
     Any, Bool, Int32, Int64, IntOrText, Object as Obj, Objects, Quantity, QuantityMap, Text, TextMap, Texts,
     Time,
@@ -99,7 +99,7 @@ impl Object {
 
     /// Returns the field somebody who wrote `name` most probably meant.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
-        nearest(name, self.all().map(|f| f.name))
+        closest_match(name, self.all().map(|f| f.name))
     }
 }
 

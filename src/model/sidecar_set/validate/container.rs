@@ -1,61 +1,69 @@
 //! The container inside a sidecar, as Kubernetes v1.32 checks those of a pod.
 
-use super::report::{Report, Spot};
+use super::report::{FieldRef, ValidationReport};
 use super::{env, format, mounts, probe, resources, security};
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::yaml::Path;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::FieldPath;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// The volumes of a set, by name: what containers may mount. One that is broken has been reported and is None.
-pub(super) type Volumes<'a> = BTreeMap<&'a str, Option<&'a Object>>;
+pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
 
 const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const MESSAGE_POLICIES: [&str; 2] = ["File", "FallbackToLogsOnError"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// Checks all containers and init containers.
-pub(super) fn check(report: &mut Report<'_>, spec: &Object, volumes: &Volumes<'_>) {
+pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject, volumes: &VolumesByName<'_>) {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut host_ports = BTreeSet::new();
     for list in ["containers", "initContainers"] {
-        let at = Spot::new(Path::dotted("spec").then(list));
-        for (i, container) in objects(spec, list).enumerate() {
+        let at = FieldRef::new(FieldPath::dotted("spec").child(list));
+        for (i, container) in objects_at(spec, list).enumerate() {
             let at = at.item(i);
-            common(report, container, &at, volumes);
-            let name = text(container, "name").unwrap_or_default();
+            check_common(report, container, &at, volumes);
+            let name = string_at(container, "name").unwrap_or_default();
             if !name.is_empty() && !names.insert(name) {
                 report.duplicate(&at.child("name"), name);
             }
             if list == "containers" {
-                only_container(report, container, &at);
+                check_container_only(report, container, &at);
             } else {
-                only_init(report, container, &at);
+                check_init_only(report, container, &at);
                 // Init containers run one by one and may use one port after the other.
                 host_ports.clear();
             }
             // Kubernetes v1.32 looks at each init container as if it were the only one.
-            let seen_as =
-                if list == "containers" { at } else { Spot { field: "spec.initContainers[0]".into(), ..at } };
+            let seen_as = if list == "containers" {
+                at
+            } else {
+                FieldRef { field: "spec.initContainers[0]".into(), ..at }
+            };
             check_host_ports(report, container, &seen_as, &mut host_ports);
         }
         host_ports.clear();
     }
 }
 
-fn common(report: &mut Report<'_>, container: &Object, at: &Spot, volumes: &Volumes<'_>) {
+fn check_common(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    at: &FieldRef,
+    volumes: &VolumesByName<'_>,
+) {
     check_name(report, container, at);
-    let image = text(container, "image").unwrap_or_default();
+    let image = string_at(container, "image").unwrap_or_default();
     if image.is_empty() {
         report.required(&at.child("image"), "name the image to run");
     } else if image != image.trim() {
         report.invalid(&at.child("image"), image, "must not begin or end with blanks");
     }
-    one_of(report, container, "terminationMessagePolicy", at, &MESSAGE_POLICIES);
-    one_of(report, container, "imagePullPolicy", at, &PULL_POLICIES);
-    ports(report, container, at);
+    check_one_of(report, container, "terminationMessagePolicy", at, &MESSAGE_POLICIES);
+    check_one_of(report, container, "imagePullPolicy", at, &PULL_POLICIES);
+    check_ports(report, container, at);
     env::check(report, container, at);
     mounts::check(report, container, at, volumes);
     resources::check(report, container, at);
@@ -63,40 +71,40 @@ fn common(report: &mut Report<'_>, container: &Object, at: &Spot, volumes: &Volu
 }
 
 /// Checks a field that has one of a few values.
-pub(super) fn one_of(
-    report: &mut Report<'_>,
-    object: &Object,
+pub(super) fn check_one_of(
+    report: &mut ValidationReport<'_>,
+    object: &JsonObject,
     key: &str,
-    at: &Spot,
+    at: &FieldRef,
     supported: &[&'static str],
 ) {
-    if let Some(value) = text(object, key).filter(|v| !supported.contains(v)) {
+    if let Some(value) = string_at(object, key).filter(|v| !supported.contains(v)) {
         report.unsupported(&at.child(key), value, supported);
     }
 }
 
 /// Checks the name of a container or volume.
-pub(super) fn check_name(report: &mut Report<'_>, object: &Object, at: &Spot) {
-    match text(object, "name").unwrap_or_default() {
+pub(super) fn check_name(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
+    match string_at(object, "name").unwrap_or_default() {
         "" => report.required(&at.child("name"), "give it a name"),
         name => {
-            if let Some(rule) = format::dns_label(name) {
+            if let Some(rule) = format::check_dns_label(name) {
                 report.invalid(&at.child("name"), name, rule);
             }
         }
     }
 }
 
-fn only_container(report: &mut Report<'_>, container: &Object, at: &Spot) {
+fn check_container_only(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     probe::check(report, container, at);
     if container.contains_key("restartPolicy") {
         report.forbidden(&at.child("restartPolicy"), "goes with init containers only");
     }
 }
 
-fn only_init(report: &mut Report<'_>, container: &Object, at: &Spot) {
-    let restart = text(container, "restartPolicy");
-    one_of(report, container, "restartPolicy", at, &["Always"]);
+fn check_init_only(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    let restart = string_at(container, "restartPolicy");
+    check_one_of(report, container, "restartPolicy", at, &["Always"]);
     if restart == Some("Always") {
         probe::check(report, container, at);
     } else {
@@ -111,13 +119,13 @@ fn only_init(report: &mut Report<'_>, container: &Object, at: &Spot) {
     }
 }
 
-fn ports(report: &mut Report<'_>, container: &Object, at: &Spot) {
+fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     let list = at.child("ports");
     let mut names = BTreeSet::new();
-    for (i, port) in objects(container, "ports").enumerate() {
+    for (i, port) in objects_at(container, "ports").enumerate() {
         let at = list.item(i);
-        if let Some(name) = text(port, "name") {
-            match format::port_name(name) {
+        if let Some(name) = string_at(port, "name") {
+            match format::check_port_name(name) {
                 Some(rule) => report.invalid(&at.child("name"), name, rule),
                 None if !names.insert(name) => report.duplicate(&at.child("name"), name),
                 None => {}
@@ -125,26 +133,31 @@ fn ports(report: &mut Report<'_>, container: &Object, at: &Spot) {
         }
         match int(port, "containerPort") {
             0 => report.required(&at.child("containerPort"), "write the port that the container listens on"),
-            number => port_number(report, number, &at.child("containerPort")),
+            number => check_port_number(report, number, &at.child("containerPort")),
         }
         if int(port, "hostPort") != 0 {
-            port_number(report, int(port, "hostPort"), &at.child("hostPort"));
+            check_port_number(report, int(port, "hostPort"), &at.child("hostPort"));
         }
-        one_of(report, port, "protocol", &at, &PROTOCOLS);
+        check_one_of(report, port, "protocol", &at, &PROTOCOLS);
     }
 }
 
 /// Checks the number of a port.
-pub(super) fn port_number(report: &mut Report<'_>, number: i64, at: &Spot) {
+pub(super) fn check_port_number(report: &mut ValidationReport<'_>, number: i64, at: &FieldRef) {
     if !(1..=65535).contains(&number) {
         report.invalid(at, &number.to_string(), "must be from 1 to 65535");
     }
 }
 
-fn check_host_ports(report: &mut Report<'_>, container: &Object, at: &Spot, taken: &mut BTreeSet<String>) {
+fn check_host_ports(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    at: &FieldRef,
+    taken: &mut BTreeSet<String>,
+) {
     let list = at.child("ports");
-    for (i, port) in objects(container, "ports").enumerate().filter(|(_, p)| int(p, "hostPort") != 0) {
-        let part = |key| text(port, key).unwrap_or_default();
+    for (i, port) in objects_at(container, "ports").enumerate().filter(|(_, p)| int(p, "hostPort") != 0) {
+        let part = |key| string_at(port, key).unwrap_or_default();
         let whole = format!("{}/{}/{}", part("protocol"), part("hostIP"), int(port, "hostPort"));
         if !taken.insert(whole.clone()) {
             report.duplicate(&list.item(i).child("hostPort"), &whole);
@@ -153,12 +166,12 @@ fn check_host_ports(report: &mut Report<'_>, container: &Object, at: &Spot, take
 }
 
 /// Returns the number at a key; zero where there is none.
-pub(super) fn int(object: &Object, key: &str) -> i64 {
+pub(super) fn int(object: &JsonObject, key: &str) -> i64 {
     object.get(key).and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// Checks that an object has content at keys of strings or lists.
-pub(super) fn require(report: &mut Report<'_>, object: &Object, keys: &[&str], at: &Spot) {
+pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, keys: &[&str], at: &FieldRef) {
     for key in keys {
         let is_there = match object.get(*key) {
             Some(Value::String(s)) => !s.is_empty(),
@@ -172,8 +185,8 @@ pub(super) fn require(report: &mut Report<'_>, object: &Object, keys: &[&str], a
 }
 
 /// Checks a reference by `name`, where there is one.
-pub(super) fn require_name(report: &mut Report<'_>, object: &Object, key: &str, at: &Spot) {
-    if let Some(reference) = inside(object, key) {
+pub(super) fn require_name(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
+    if let Some(reference) = object_at(object, key) {
         require(report, reference, &["name"], &at.child(key));
     }
 }

@@ -2,15 +2,15 @@
 
 use super::container::int;
 use super::format;
-use super::report::{Report, Spot};
-use super::sidecar::subscript;
-use crate::diag::Code;
+use super::report::{FieldRef, ValidationReport};
+use super::sidecar::split_subscript;
+use crate::diagnostics::Code;
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::yaml::Part;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Fields of a pod that a variable may take its value from.
 const ENV_FIELDS: [&str; 9] = [
@@ -55,36 +55,36 @@ const DIVISORS: [&str; 13] =
 const SOURCES: [&str; 4] = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"];
 
 /// Checks the environment of a container.
-pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot) {
+pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     let list = at.child("env");
-    for (i, variable) in objects(container, "env").enumerate() {
+    for (i, variable) in objects_at(container, "env").enumerate() {
         let at = list.item(i);
-        match text(variable, "name").unwrap_or_default() {
+        match string_at(variable, "name").unwrap_or_default() {
             "" => report.required(&at.child("name"), "give the variable a name"),
             name => {
-                if let Some(rule) = format::env_name(name) {
+                if let Some(rule) = format::check_env_name(name) {
                     report.invalid(&at.child("name"), name, rule);
                 }
             }
         }
-        if let Some(source) = inside(variable, "valueFrom") {
-            let has_value = text(variable, "value").is_some_and(|v| !v.is_empty());
-            value_from(report, source, has_value, &at.child("valueFrom"));
+        if let Some(source) = object_at(variable, "valueFrom") {
+            let has_value = string_at(variable, "value").is_some_and(|v| !v.is_empty());
+            check_value_from(report, source, has_value, &at.child("valueFrom"));
         }
     }
-    env_from(report, container, &at.child("envFrom"));
+    check_env_from(report, container, &at.child("envFrom"));
 }
 
-fn value_from(report: &mut Report<'_>, source: &Object, has_value: bool, at: &Spot) {
-    if let Some(field) = inside(source, "fieldRef") {
-        field_ref(report, field, &ENV_FIELDS, &at.child("fieldRef"));
+fn check_value_from(report: &mut ValidationReport<'_>, source: &JsonObject, has_value: bool, at: &FieldRef) {
+    if let Some(field) = object_at(source, "fieldRef") {
+        check_field_ref(report, field, &ENV_FIELDS, &at.child("fieldRef"));
     }
-    if let Some(resource) = inside(source, "resourceFieldRef") {
-        resource_ref(report, resource, false, &at.child("resourceFieldRef"));
+    if let Some(resource) = object_at(source, "resourceFieldRef") {
+        check_resource_ref(report, resource, false, &at.child("resourceFieldRef"));
     }
     for key in ["configMapKeyRef", "secretKeyRef"] {
-        if let Some(reference) = inside(source, key) {
-            key_ref(report, reference, &at.child(key));
+        if let Some(reference) = object_at(source, key) {
+            check_key_ref(report, reference, &at.child(key));
         }
     }
     let message = match SOURCES.iter().filter(|s| source.contains_key(**s)).count() {
@@ -94,22 +94,27 @@ fn value_from(report: &mut Report<'_>, source: &Object, has_value: bool, at: &Sp
         _ => "`valueFrom` has more than one source",
     };
     let help = "keep `value`, or exactly one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef` and `secretKeyRef`";
-    report.error(Code::InvalidValue, at, Part::Key, message.into(), help);
+    report.error(Code::InvalidValue, at, EntryPart::Key, message.into(), help);
 }
 
 /// Checks a reference to a field of the pod.
-pub(super) fn field_ref(report: &mut Report<'_>, field: &Object, supported: &[&'static str], at: &Spot) {
-    let path = text(field, "fieldPath").unwrap_or_default();
+pub(super) fn check_field_ref(
+    report: &mut ValidationReport<'_>,
+    field: &JsonObject,
+    supported: &[&'static str],
+    at: &FieldRef,
+) {
+    let path = string_at(field, "fieldPath").unwrap_or_default();
     let spot = at.child("fieldPath");
     if path.is_empty() {
         return report.required(&spot, "name the field of the pod");
     }
-    if text(field, "apiVersion").is_some_and(|v| v != "v1") {
+    if string_at(field, "apiVersion").is_some_and(|v| v != "v1") {
         return report.invalid(&spot, path, "must go with `apiVersion: v1`");
     }
-    match subscript(path) {
-        Some(("metadata.annotations", key)) => subscript_key(report, &key.to_lowercase(), at),
-        Some(("metadata.labels", key)) => subscript_key(report, key, at),
+    match split_subscript(path) {
+        Some(("metadata.annotations", key)) => check_subscript_key(report, &key.to_lowercase(), at),
+        Some(("metadata.labels", key)) => check_subscript_key(report, key, at),
         Some(_) => {
             report.invalid(&spot, path, "must not have brackets: they go with labels and annotations only")
         }
@@ -120,24 +125,29 @@ pub(super) fn field_ref(report: &mut Report<'_>, field: &Object, supported: &[&'
     }
 }
 
-fn subscript_key(report: &mut Report<'_>, key: &str, at: &Spot) {
-    if let Some(rule) = format::qualified_name(key) {
+fn check_subscript_key(report: &mut ValidationReport<'_>, key: &str, at: &FieldRef) {
+    if let Some(rule) = format::check_qualified_name(key) {
         report.invalid(at, key, rule);
     }
 }
 
 /// Checks a reference to a resource of a container.
-pub(super) fn resource_ref(report: &mut Report<'_>, reference: &Object, in_volume: bool, at: &Spot) {
-    let resource = text(reference, "resource").unwrap_or_default();
+pub(super) fn check_resource_ref(
+    report: &mut ValidationReport<'_>,
+    reference: &JsonObject,
+    in_volume: bool,
+    at: &FieldRef,
+) {
+    let resource = string_at(reference, "resource").unwrap_or_default();
     let is_huge = ["requests.hugepages-", "limits.hugepages-"].iter().any(|p| resource.starts_with(p));
-    if in_volume && text(reference, "containerName").is_none() {
+    if in_volume && string_at(reference, "containerName").is_none() {
         report.required(&at.child("containerName"), "name the container whose resource it is");
     } else if resource.is_empty() {
         report.required(&at.child("resource"), "name the resource");
     } else if !is_huge && !RESOURCES.contains(&resource) {
         report.unsupported(&at.child("resource"), resource, &RESOURCES);
     }
-    let divisor = text(reference, "divisor").unwrap_or("0");
+    let divisor = string_at(reference, "divisor").unwrap_or("0");
     let is_zero = Quantity::parse(divisor).is_ok_and(|q| q.sign() == 0);
     let allowed: &'static [&'static str] = match resource {
         "limits.cpu" | "requests.cpu" => &["1m", "1"],
@@ -149,38 +159,38 @@ pub(super) fn resource_ref(report: &mut Report<'_>, reference: &Object, in_volum
     }
 }
 
-fn key_ref(report: &mut Report<'_>, reference: &Object, at: &Spot) {
-    let name = text(reference, "name").unwrap_or_default();
-    if let Some(rule) = format::dns_subdomain(name) {
+fn check_key_ref(report: &mut ValidationReport<'_>, reference: &JsonObject, at: &FieldRef) {
+    let name = string_at(reference, "name").unwrap_or_default();
+    if let Some(rule) = format::check_dns_subdomain(name) {
         report.invalid(&at.child("name"), name, rule);
     }
-    match text(reference, "key").unwrap_or_default() {
+    match string_at(reference, "key").unwrap_or_default() {
         "" => report.required(&at.child("key"), "name the key"),
         key => {
-            if let Some(rule) = format::config_key(key) {
+            if let Some(rule) = format::check_config_key(key) {
                 report.invalid(&at.child("key"), key, rule);
             }
         }
     }
 }
 
-fn env_from(report: &mut Report<'_>, container: &Object, list: &Spot) {
-    for (i, source) in objects(container, "envFrom").enumerate() {
+fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, list: &FieldRef) {
+    for (i, source) in objects_at(container, "envFrom").enumerate() {
         let at = list.item(i);
-        if let Some(prefix) = text(source, "prefix")
-            && let Some(rule) = format::env_name(prefix)
+        if let Some(prefix) = string_at(source, "prefix")
+            && let Some(rule) = format::check_env_name(prefix)
         {
             report.invalid(&at.child("prefix"), prefix, rule);
         }
         for key in ["configMapRef", "secretRef"] {
-            let Some(reference) = inside(source, key) else { continue };
+            let Some(reference) = object_at(source, key) else { continue };
             let spot = at.child(key).child("name");
-            match text(reference, "name").unwrap_or_default() {
+            match string_at(reference, "name").unwrap_or_default() {
                 "" => report.required(&spot, "name the object"),
                 name => {
                     // Kubernetes v1.32 takes the name for a prefix here, which may end with a hyphen.
                     let masked = name.strip_suffix('-').map_or_else(|| name.to_owned(), |n| format!("{n}a"));
-                    if let Some(rule) = format::dns_subdomain(&masked) {
+                    if let Some(rule) = format::check_dns_subdomain(&masked) {
                         report.invalid(&spot, name, rule);
                     }
                 }
@@ -190,11 +200,11 @@ fn env_from(report: &mut Report<'_>, container: &Object, list: &Spot) {
         if count != 1 {
             let message = if count == 0 { "names no source" } else { "has more than one source" };
             let help = "write one of `configMapRef` and `secretRef`";
-            let spot = at.clone().called(&list.field);
+            let spot = at.clone().with_name(&list.field);
             report.error(
                 Code::InvalidValue,
                 &spot,
-                Part::Value,
+                EntryPart::Value,
                 format!("an item of `envFrom` {message}"),
                 help,
             );
@@ -203,7 +213,7 @@ fn env_from(report: &mut Report<'_>, container: &Object, list: &Spot) {
 }
 
 /// Checks the mode of a file.
-pub(super) fn mode(report: &mut Report<'_>, object: &Object, key: &str, at: &Spot) {
+pub(super) fn check_mode(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
     if object.contains_key(key) && !(0..=0o777).contains(&int(object, key)) {
         let value = format!("0{:o}", int(object, key));
         report.invalid(&at.child(key), &value, "must be from 0 to 0777");

@@ -1,63 +1,64 @@
 //! The formats of names in Kubernetes. Each function returns the rule that a text breaks, to read on from "it".
 
 /// A broken rule.
-pub(super) type Rule = Option<&'static str>;
+pub(super) type FormatViolation = Option<&'static str>;
 
-const LABEL: &str =
+const DNS_LABEL_RULE: &str =
     "must have at most 63 lower-case letters, digits and `-`, and start and end with a letter or digit";
-const SUBDOMAIN: &str =
+const DNS_SUBDOMAIN_RULE: &str =
     "must have at most 253 lower-case letters, digits, `-` and `.`, and start and end with a letter or digit";
-const QUALIFIED: &str = "must be `NAME` or `DOMAIN/NAME`, the name of at most 63 letters, digits, `-`, `_` and `.`, \
+const QUALIFIED_NAME_RULE: &str = "must be `NAME` or `DOMAIN/NAME`, the name of at most 63 letters, digits, `-`, `_` and `.`, \
                          starting and ending with a letter or digit";
-const LABEL_VALUE: &str = "must be empty or have at most 63 letters, digits, `-`, `_` and `.`, and start and end with a letter or digit";
+const LABEL_VALUE_RULE: &str = "must be empty or have at most 63 letters, digits, `-`, `_` and `.`, and start and end with a letter or digit";
 
 /// RFC 1123 labels: names of containers and volumes.
-pub(super) fn dns_label(text: &str) -> Rule {
-    (text.len() > 63 || !is_dns_label(text)).then_some(LABEL)
+pub(super) fn check_dns_label(text: &str) -> FormatViolation {
+    (text.len() > 63 || !is_dns_label(text)).then_some(DNS_LABEL_RULE)
 }
 
 /// RFC 1123 subdomains: names of most objects.
-pub(super) fn dns_subdomain(text: &str) -> Rule {
-    (text.len() > 253 || !text.split('.').all(is_dns_label)).then_some(SUBDOMAIN)
+pub(super) fn check_dns_subdomain(text: &str) -> FormatViolation {
+    (text.len() > 253 || !text.split('.').all(is_dns_label)).then_some(DNS_SUBDOMAIN_RULE)
 }
 
 /// Keys of labels and, in lower case, of annotations.
-pub(super) fn qualified_name(text: &str) -> Rule {
+pub(super) fn check_qualified_name(text: &str) -> FormatViolation {
     let (prefix, name) = match text.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, text),
     };
-    let is_good = prefix.is_none_or(|p| dns_subdomain(p).is_none()) && name.len() <= 63 && is_name(name);
-    (!is_good).then_some(QUALIFIED)
+    let is_good =
+        prefix.is_none_or(|p| check_dns_subdomain(p).is_none()) && name.len() <= 63 && is_name(name);
+    (!is_good).then_some(QUALIFIED_NAME_RULE)
 }
 
 /// Values of labels.
-pub(super) fn label_value(text: &str) -> Rule {
-    (text.len() > 63 || !(text.is_empty() || is_name(text))).then_some(LABEL_VALUE)
+pub(super) fn check_label_value(text: &str) -> FormatViolation {
+    (text.len() > 63 || !(text.is_empty() || is_name(text))).then_some(LABEL_VALUE_RULE)
 }
 
 /// Names of environment variables.
-pub(super) fn env_name(text: &str) -> Rule {
+pub(super) fn check_env_name(text: &str) -> FormatViolation {
     let is_letter = |b: u8| b.is_ascii_alphabetic() || b"-._".contains(&b);
     let is_good = text.bytes().next().is_some_and(is_letter)
         && text.bytes().all(|b| is_letter(b) || b.is_ascii_digit());
     if !is_good {
         return Some("must have letters, digits, `_`, `-` and `.` only, and not start with a digit");
     }
-    climbs(text)
+    check_parent_steps(text)
 }
 
 /// Keys of ConfigMaps and Secrets.
-pub(super) fn config_key(text: &str) -> Rule {
+pub(super) fn check_config_key(text: &str) -> FormatViolation {
     let is_good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if text.len() > 253 || !is_good {
         return Some("must have at most 253 letters, digits, `-`, `_` and `.`");
     }
-    climbs(text)
+    check_parent_steps(text)
 }
 
 /// Names of ports.
-pub(super) fn port_name(text: &str) -> Rule {
+pub(super) fn check_port_name(text: &str) -> FormatViolation {
     let is_good = text.len() <= 15
         && !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -71,27 +72,27 @@ pub(super) fn port_name(text: &str) -> Rule {
 }
 
 /// Names of HTTP headers.
-pub(super) fn http_header(text: &str) -> Rule {
+pub(super) fn check_http_header(text: &str) -> FormatViolation {
     let is_good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     (!is_good).then_some("must have letters, digits and `-` only")
 }
 
 /// Paths that stay below where they start.
-pub(super) fn descending_path(text: &str) -> Rule {
-    if text.starts_with('/') { Some("must be a relative path") } else { no_backsteps(text) }
+pub(super) fn check_descending_path(text: &str) -> FormatViolation {
+    if text.starts_with('/') { Some("must be a relative path") } else { check_no_parent_steps(text) }
 }
 
 /// Paths of files that Kubernetes writes into a volume.
-pub(super) fn file_path(text: &str) -> Rule {
-    descending_path(text).or_else(|| text.starts_with("..").then_some("must not start with `..`"))
+pub(super) fn check_file_path(text: &str) -> FormatViolation {
+    check_descending_path(text).or_else(|| text.starts_with("..").then_some("must not start with `..`"))
 }
 
 /// Paths without `..`.
-pub(super) fn no_backsteps(text: &str) -> Rule {
+pub(super) fn check_no_parent_steps(text: &str) -> FormatViolation {
     text.split('/').any(|part| part == "..").then_some("must not contain `..`")
 }
 
-fn climbs(text: &str) -> Rule {
+fn check_parent_steps(text: &str) -> FormatViolation {
     (text == "." || text.starts_with("..")).then_some("must not be `.` and not start with `..`")
 }
 
@@ -115,12 +116,12 @@ mod tests {
     fn tells_good_names_from_bad_ones() {
         let long = "a".repeat(64);
         for (check, good, bad) in [
-            (dns_label as fn(&str) -> Rule, ["a", "a-1", "0"], ["", "A", &long]),
-            (dns_subdomain, ["a.b", "a", "a-b.c"], ["", "a..b", "-a"]),
-            (qualified_name, ["a", "x.io/A_b", "a.b"], ["a b", "/a", "a/b/c"]),
-            (label_value, ["", "A.b_c", "1"], ["a b", "-a", &long]),
-            (env_name, ["A", "_a.b", "-x"], ["1A", "", "..a"]),
-            (port_name, ["http", "a-1", "8a"], ["80", "a--b", "a-very-long-name-"]),
+            (check_dns_label as fn(&str) -> FormatViolation, ["a", "a-1", "0"], ["", "A", &long]),
+            (check_dns_subdomain, ["a.b", "a", "a-b.c"], ["", "a..b", "-a"]),
+            (check_qualified_name, ["a", "x.io/A_b", "a.b"], ["a b", "/a", "a/b/c"]),
+            (check_label_value, ["", "A.b_c", "1"], ["a b", "-a", &long]),
+            (check_env_name, ["A", "_a.b", "-x"], ["1A", "", "..a"]),
+            (check_port_name, ["http", "a-1", "8a"], ["80", "a--b", "a-very-long-name-"]),
         ] {
             assert!(good.iter().all(|g| check(g).is_none()), "{good:?}");
             assert!(bad.iter().all(|b| check(b).is_some()), "{bad:?}");

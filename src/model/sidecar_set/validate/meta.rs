@@ -1,27 +1,27 @@
 //! `metadata` of a SidecarSet, and the annotations it patches onto pods.
 
 use super::format;
-use super::report::{Report, Spot};
+use super::report::{FieldRef, ValidationReport};
 use super::selector;
-use crate::diag::Code;
-use crate::model::sidecar_set::read::{objects, pairs, text, texts};
-use crate::yaml::Part;
+use crate::diagnostics::Code;
+use crate::model::sidecar_set::spec_fields::{objects_at, string_at, string_entries, strings_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// The most that all annotations of an object may hold.
-const MOST_ANNOTATION_BYTES: usize = 256 * 1024;
+const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 /// The values of `patchPolicy`.
 const PATCH_POLICIES: [&str; 3] = ["Retain", "Overwrite", "MergePatchJson"];
 
 /// Checks `metadata`.
-pub(super) fn check(report: &mut Report<'_>, metadata: &Object) {
-    let at = Spot::new(crate::yaml::Path::dotted("metadata"));
+pub(super) fn check(report: &mut ValidationReport<'_>, metadata: &JsonObject) {
+    let at = FieldRef::new(crate::yaml::FieldPath::dotted("metadata"));
     // Kruise v1.9.0 holds `generateName` to the rule of names, as apimachinery's ValidateObjectMeta asks.
-    let name = text(metadata, "name").unwrap_or_default();
-    let generate_name = text(metadata, "generateName").map(|n| ("generateName", n));
+    let name = string_at(metadata, "name").unwrap_or_default();
+    let generate_name = string_at(metadata, "generateName").map(|n| ("generateName", n));
     for (key, name) in std::iter::once(("name", name)).chain(generate_name) {
         let is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if !is_good || name.len() > 63 {
@@ -32,55 +32,55 @@ pub(super) fn check(report: &mut Report<'_>, metadata: &Object) {
         report.forbidden(&at.child("namespace"), "has no meaning: SidecarSets belong to the whole cluster");
     }
     selector::check_labels(report, metadata, "labels", &at);
-    annotations(report, metadata, &at);
-    for finalizer in texts(metadata, "finalizers") {
-        if let Some(rule) = format::qualified_name(finalizer) {
+    check_annotations(report, metadata, &at);
+    for finalizer in strings_at(metadata, "finalizers") {
+        if let Some(rule) = format::check_qualified_name(finalizer) {
             report.invalid(&at.child("finalizers"), finalizer, rule);
         }
     }
 }
 
 /// Checks the `annotations` of an object.
-pub(super) fn annotations(report: &mut Report<'_>, object: &Object, at: &Spot) {
-    let annotations = pairs(object, "annotations");
+pub(super) fn check_annotations(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
+    let annotations = string_entries(object, "annotations");
     let list = at.child("annotations");
     for (key, _) in &annotations {
-        if let Some(rule) = format::qualified_name(&key.to_lowercase()) {
-            let entry = list.entry(key).called(list.field.clone());
+        if let Some(rule) = format::check_qualified_name(&key.to_lowercase()) {
+            let entry = list.entry(key).with_name(list.field.clone());
             let message = format!("`{}` is no valid annotation: it {rule}", entry.name());
-            report.error(Code::InvalidValue, &entry, Part::Key, message, "change the key");
+            report.error(Code::InvalidValue, &entry, EntryPart::Key, message, "change the key");
         }
     }
     let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
-    if size > MOST_ANNOTATION_BYTES {
+    if size > MAX_ANNOTATION_BYTES {
         report.invalid(&list, "", "must not hold more than 256 KiB");
     }
 }
 
 /// Checks `patchPodMetadata`. Whether a cluster allows the keys is a matter of its whitelist and not known here.
-pub(super) fn patches(report: &mut Report<'_>, spec: &Object) {
-    let list = Spot::new(crate::yaml::Path::dotted("spec.patchPodMetadata"));
+pub(super) fn check_patches(report: &mut ValidationReport<'_>, spec: &JsonObject) {
+    let list = FieldRef::new(crate::yaml::FieldPath::dotted("spec.patchPodMetadata"));
     let mut keys = BTreeSet::new();
-    for (i, patch) in objects(spec, "patchPodMetadata").enumerate() {
+    for (i, patch) in objects_at(spec, "patchPodMetadata").enumerate() {
         let at = list.item(i);
-        let written = pairs(patch, "annotations");
+        let written = string_entries(patch, "annotations");
         if written.is_empty() {
             report.required(
-                &at.child("annotations").called(&list.field),
+                &at.child("annotations").with_name(&list.field),
                 "write the annotations that pods shall get",
             );
         }
         // Kruise checks them as the metadata of an object of their own.
-        annotations(report, patch, &at.clone().called("patchPodMetadata"));
-        let policy = text(patch, "patchPolicy").unwrap_or_default();
+        check_annotations(report, patch, &at.clone().with_name("patchPodMetadata"));
+        let policy = string_at(patch, "patchPolicy").unwrap_or_default();
         if !PATCH_POLICIES.contains(&policy) {
             let message =
                 format!("`patchPolicy` has no value `{policy}`: Kruise accepts it and patches nothing");
             let help = "use `Retain`, `Overwrite` or `MergePatchJson`";
-            report.warning(Code::IgnoredValue, &at.child("patchPolicy"), Part::Value, message, help);
+            report.warning(Code::IgnoredValue, &at.child("patchPolicy"), EntryPart::Value, message, help);
         }
         for (key, _) in written {
-            let entry = at.child("annotations").entry(&key).called(&list.field);
+            let entry = at.child("annotations").entry(&key).with_name(&list.field);
             if !keys.insert(key.clone()) {
                 report.duplicate(&entry, &key);
             }

@@ -22,14 +22,14 @@ mod strategy;
 mod volume;
 
 use super::SidecarSet;
-use crate::diag::Diagnostic;
-use report::Report;
+use crate::diagnostics::Diagnostic;
+use report::ValidationReport;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What a set is seen together with.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Surroundings<'a> {
+pub struct ValidationContext<'a> {
     /// The set as it was, where this is an update.
     pub old: Option<&'a SidecarSet>,
     /// The other sets of the cluster; one of the same name is the set itself.
@@ -41,26 +41,26 @@ pub struct Surroundings<'a> {
 
 /// Checks a set that was decoded, as Kruise would on its way into the cluster. The diagnostics of decoding are not
 /// repeated. Conflicts with other sets are looked for only in a set that is sound by itself, as in Kruise.
-pub fn validate(set: &SidecarSet, surroundings: Surroundings<'_>) -> Vec<Diagnostic> {
-    let mut report = Report::new(&set.places);
+pub fn validate(set: &SidecarSet, surroundings: ValidationContext<'_>) -> Vec<Diagnostic> {
+    let mut report = ValidationReport::new(&set.locations);
     let empty = Map::new();
-    let spec = match &set.stored_spec {
+    let spec = match &set.canonical_spec {
         Value::Object(spec) => spec,
         _ => &empty,
     };
     meta::check(&mut report, &set.metadata);
-    strategy::selectors(&mut report, spec);
-    strategy::injection(&mut report, set, spec, surroundings.history);
-    strategy::update(&mut report, spec);
+    strategy::check_selectors(&mut report, spec);
+    strategy::check_injection(&mut report, set, spec, surroundings.history);
+    strategy::check_update(&mut report, spec);
     let volumes = volume::check(&mut report, spec);
     sidecar::check(&mut report, spec);
     container::check(&mut report, spec, &volumes);
-    meta::patches(&mut report, spec);
+    meta::check_patches(&mut report, spec);
     if let Some(old) = surroundings.old {
-        conflicts::update(&mut report, set, old);
+        conflicts::check_update(&mut report, set, old);
     }
     if !report.has_errors() {
-        conflicts::others(&mut report, set, surroundings.others);
+        conflicts::check_others(&mut report, set, surroundings.others);
     }
     report.into_diagnostics()
 }
@@ -69,8 +69,8 @@ pub fn validate(set: &SidecarSet, surroundings: Surroundings<'_>) -> Vec<Diagnos
 pub fn conflicts(sets: &[Arc<SidecarSet>]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (i, set) in sets.iter().enumerate() {
-        let mut report = Report::new(&set.places);
-        conflicts::others(&mut report, set, &sets[..i]);
+        let mut report = ValidationReport::new(&set.locations);
+        conflicts::check_others(&mut report, set, &sets[..i]);
         found.extend(report.into_diagnostics());
     }
     found

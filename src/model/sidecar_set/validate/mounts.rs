@@ -1,41 +1,47 @@
 //! `volumeMounts` and `volumeDevices` of a container.
 
-use super::container::Volumes;
+use super::container::VolumesByName;
 use super::format;
-use super::report::{Report, Spot};
-use crate::diag::Code;
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::yaml::Part;
+use super::report::{FieldRef, ValidationReport};
+use crate::diagnostics::Code;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Checks what a container mounts.
-pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot, volumes: &Volumes<'_>) {
+pub(super) fn check(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    at: &FieldRef,
+    volumes: &VolumesByName<'_>,
+) {
     let all = |list: &str, key: &str| -> BTreeSet<&str> {
-        objects(container, list).map(|m| text(m, key).unwrap_or_default()).collect()
+        objects_at(container, list).map(|m| string_at(m, key).unwrap_or_default()).collect()
     };
     let devices = (all("volumeDevices", "name"), all("volumeDevices", "devicePath"));
     let mounts = (all("volumeMounts", "name"), all("volumeMounts", "mountPath"));
     let mut paths = BTreeSet::new();
-    for (i, mount) in objects(container, "volumeMounts").enumerate() {
+    for (i, mount) in objects_at(container, "volumeMounts").enumerate() {
         let list = at.child("volumeMounts");
         let at = list.item(i);
         let name = check_volume(report, mount, &at, volumes);
-        let path = text(mount, "mountPath").unwrap_or_default();
+        let path = string_at(mount, "mountPath").unwrap_or_default();
         check_path(report, path, &mut paths, &at.child("mountPath"));
-        exclusive(report, name, &devices.0, &at.child("name"), "volumeDevices");
-        exclusive(report, path, &devices.1, &at.child("mountPath"), "volumeDevices");
+        check_unique_path(report, name, &devices.0, &at.child("name"), "volumeDevices");
+        check_unique_path(report, path, &devices.1, &at.child("mountPath"), "volumeDevices");
         let is_image = source_of(volumes, name).is_some_and(|v| v.contains_key("image"));
-        sub_paths(report, mount, is_image, &at, &list);
-        propagation(report, container, mount, &at, &list);
+        check_sub_paths(report, mount, is_image, &at, &list);
+        check_propagation(report, container, mount, &at, &list);
     }
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
-    for (i, device) in objects(container, "volumeDevices").enumerate() {
+    for (i, device) in objects_at(container, "volumeDevices").enumerate() {
         let at = at.child("volumeDevices").item(i);
         let name = check_volume(report, device, &at, volumes);
-        let is_block = |v: &Object| v.contains_key("persistentVolumeClaim") || v.contains_key("ephemeral");
+        let is_block =
+            |v: &JsonObject| v.contains_key("persistentVolumeClaim") || v.contains_key("ephemeral");
         if source_of(volumes, name).is_some_and(|v| !is_block(v)) {
             let rule = "must be a volume with `persistentVolumeClaim` or `ephemeral`";
             report.invalid(&at.child("name"), name, rule);
@@ -43,18 +49,23 @@ pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot, volu
         if !name.is_empty() && !names.insert(name) {
             report.duplicate(&at.child("name"), name);
         }
-        let path = text(device, "devicePath").unwrap_or_default();
+        let path = string_at(device, "devicePath").unwrap_or_default();
         check_path(report, path, &mut paths, &at.child("devicePath"));
-        if let Some(rule) = format::no_backsteps(path) {
+        if let Some(rule) = format::check_no_parent_steps(path) {
             report.invalid(&at.child("devicePath"), path, rule);
         }
-        exclusive(report, name, &mounts.0, &at.child("name"), "volumeMounts");
-        exclusive(report, path, &mounts.1, &at.child("devicePath"), "volumeMounts");
+        check_unique_path(report, name, &mounts.0, &at.child("name"), "volumeMounts");
+        check_unique_path(report, path, &mounts.1, &at.child("devicePath"), "volumeMounts");
     }
 }
 
-fn check_volume<'a>(report: &mut Report<'_>, mount: &'a Object, at: &Spot, volumes: &Volumes<'_>) -> &'a str {
-    let name = text(mount, "name").unwrap_or_default();
+fn check_volume<'a>(
+    report: &mut ValidationReport<'_>,
+    mount: &'a JsonObject,
+    at: &FieldRef,
+    volumes: &VolumesByName<'_>,
+) -> &'a str {
+    let name = string_at(mount, "name").unwrap_or_default();
     if name.is_empty() {
         report.required(&at.child("name"), "name a volume of the set");
     } else if !volumes.contains_key(name) {
@@ -64,11 +75,16 @@ fn check_volume<'a>(report: &mut Report<'_>, mount: &'a Object, at: &Spot, volum
     name
 }
 
-fn source_of<'a>(volumes: &Volumes<'a>, name: &str) -> Option<&'a Object> {
+fn source_of<'a>(volumes: &VolumesByName<'a>, name: &str) -> Option<&'a JsonObject> {
     volumes.get(name).copied().flatten()
 }
 
-fn check_path<'a>(report: &mut Report<'_>, path: &'a str, taken: &mut BTreeSet<&'a str>, at: &Spot) {
+fn check_path<'a>(
+    report: &mut ValidationReport<'_>,
+    path: &'a str,
+    taken: &mut BTreeSet<&'a str>,
+    at: &FieldRef,
+) {
     if path.is_empty() {
         report.required(at, "write the path inside the container");
     } else if !taken.insert(path) {
@@ -76,23 +92,35 @@ fn check_path<'a>(report: &mut Report<'_>, path: &'a str, taken: &mut BTreeSet<&
     }
 }
 
-fn exclusive(report: &mut Report<'_>, value: &str, taken: &BTreeSet<&str>, at: &Spot, list: &str) {
+fn check_unique_path(
+    report: &mut ValidationReport<'_>,
+    value: &str,
+    taken: &BTreeSet<&str>,
+    at: &FieldRef,
+    list: &str,
+) {
     if !value.is_empty() && taken.contains(value) {
         report.invalid(at, value, &format!("must not be in `{list}` too"));
     }
 }
 
 /// Kubernetes v1.32 reports these without the index of the mount.
-fn sub_paths(report: &mut Report<'_>, mount: &Object, is_image: bool, at: &Spot, list: &Spot) {
-    let has = |key| text(mount, key).is_some_and(|p| !p.is_empty());
+fn check_sub_paths(
+    report: &mut ValidationReport<'_>,
+    mount: &JsonObject,
+    is_image: bool,
+    at: &FieldRef,
+    list: &FieldRef,
+) {
+    let has = |key| string_at(mount, key).is_some_and(|p| !p.is_empty());
     for key in ["subPath", "subPathExpr"] {
-        let Some(path) = text(mount, key).filter(|p| !p.is_empty()) else { continue };
+        let Some(path) = string_at(mount, key).filter(|p| !p.is_empty()) else { continue };
         let spot = at.child(key);
         if is_image {
             report.forbidden(&spot, "does not go with volumes of images");
         }
-        if let Some(rule) = format::descending_path(path) {
-            report.invalid(&spot.called(list.child(key).field), path, rule);
+        if let Some(rule) = format::check_descending_path(path) {
+            report.invalid(&spot.with_name(list.child(key).field), path, rule);
         }
     }
     if has("subPath") && has("subPathExpr") {
@@ -100,26 +128,32 @@ fn sub_paths(report: &mut Report<'_>, mount: &Object, is_image: bool, at: &Spot,
         report.error(
             Code::InvalidValue,
             &at.child("subPathExpr"),
-            Part::Key,
+            EntryPart::Key,
             message,
             "keep one of the two fields",
         );
     }
 }
 
-fn propagation(report: &mut Report<'_>, container: &Object, mount: &Object, at: &Spot, list: &Spot) {
-    let mode = text(mount, "mountPropagation");
-    let spot = at.child("mountPropagation").called(list.child("mountPropagation").field);
+fn check_propagation(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    mount: &JsonObject,
+    at: &FieldRef,
+    list: &FieldRef,
+) {
+    let mode = string_at(mount, "mountPropagation");
+    let spot = at.child("mountPropagation").with_name(list.child("mountPropagation").field);
     let supported = ["Bidirectional", "HostToContainer", "None"];
     if let Some(mode) = mode.filter(|m| !supported.contains(m)) {
         report.unsupported(&spot, mode, &supported);
     }
-    let privileged = inside(container, "securityContext").and_then(|s| s.get("privileged"));
+    let privileged = object_at(container, "securityContext").and_then(|s| s.get("privileged"));
     if mode == Some("Bidirectional") && privileged.and_then(Value::as_bool) != Some(true) {
         report.invalid(&spot, "Bidirectional", "goes with `privileged: true` only");
     }
-    let Some(recursive) = text(mount, "recursiveReadOnly") else { return };
-    let spot = at.child("recursiveReadOnly").called(list.child("recursiveReadOnly").field);
+    let Some(recursive) = string_at(mount, "recursiveReadOnly") else { return };
+    let spot = at.child("recursiveReadOnly").with_name(list.child("recursiveReadOnly").field);
     match recursive {
         "Disabled" => {}
         "Enabled" | "IfPossible" => {

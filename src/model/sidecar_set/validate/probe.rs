@@ -1,37 +1,37 @@
 //! Probes and lifecycle hooks.
 
-use super::container::{int, port_number, require};
+use super::container::{check_port_number, int, require};
 use super::format;
-use super::report::{Report, Spot};
-use crate::diag::Code;
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::yaml::Part;
+use super::report::{FieldRef, ValidationReport};
+use crate::diagnostics::Code;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// The grace period of the pod in which Kruise checks a set.
-const GRACE_PERIOD: i64 = 30;
+const GRACE_PERIOD_SECONDS: i64 = 30;
 
 /// Checks the probes and hooks of a container.
-pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot) {
-    if let Some(lifecycle) = inside(container, "lifecycle") {
+pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    if let Some(lifecycle) = object_at(container, "lifecycle") {
         for hook in ["postStart", "preStop"] {
-            if let Some(handler_of) = inside(lifecycle, hook) {
+            if let Some(handler_of) = object_at(lifecycle, hook) {
                 let at = at.child("lifecycle").child(hook);
-                handler(report, handler_of, &["exec", "httpGet", "tcpSocket", "sleep"], &at);
+                check_handler(report, handler_of, &["exec", "httpGet", "tcpSocket", "sleep"], &at);
             }
         }
     }
     for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(written) = inside(container, kind) {
-            probe(report, written, kind, &at.child(kind));
+        if let Some(written) = object_at(container, kind) {
+            check_probe(report, written, kind, &at.child(kind));
         }
     }
 }
 
-fn probe(report: &mut Report<'_>, probe: &Object, kind: &str, at: &Spot) {
-    handler(report, probe, &["exec", "httpGet", "tcpSocket", "grpc"], at);
+fn check_probe(report: &mut ValidationReport<'_>, probe: &JsonObject, kind: &str, at: &FieldRef) {
+    check_handler(report, probe, &["exec", "httpGet", "tcpSocket", "grpc"], at);
     let bounds =
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
     for key in bounds.into_iter().filter(|k| int(probe, k) < 0) {
@@ -57,59 +57,64 @@ fn probe(report: &mut Report<'_>, probe: &Object, kind: &str, at: &Spot) {
     }
 }
 
-fn handler(report: &mut Report<'_>, handler: &Object, kinds: &[&'static str], at: &Spot) {
+fn check_handler(
+    report: &mut ValidationReport<'_>,
+    handler: &JsonObject,
+    kinds: &[&'static str],
+    at: &FieldRef,
+) {
     let mut written = kinds.iter().filter(|k| handler.contains_key(**k));
     let Some(kind) = written.next() else {
         let message = format!("`{}` does not say what to do", at.name());
         let help = format!("write one of `{}`", kinds.join("`, `"));
-        return report.error(Code::MissingField, at, Part::Key, message, &help);
+        return report.error(Code::MissingField, at, EntryPart::Key, message, &help);
     };
     for further in written {
         report.forbidden(&at.child(further), &format!("cannot be used together with `{kind}`"));
     }
-    let Some(action) = inside(handler, kind) else { return };
+    let Some(action) = object_at(handler, kind) else { return };
     let at = at.child(kind);
     match *kind {
         "exec" => require(report, action, &["command"], &at),
-        "httpGet" => http_get(report, action, &at),
+        "httpGet" => check_http_get(report, action, &at),
         "sleep" => {
             let seconds = int(action, "seconds");
-            if seconds <= 0 || seconds > GRACE_PERIOD {
+            if seconds <= 0 || seconds > GRACE_PERIOD_SECONDS {
                 report.invalid(&at, &seconds.to_string(), "must be greater than 0 and at most 30 seconds");
             }
         }
-        _ => port(report, action, &at),
+        _ => check_port(report, action, &at),
     }
 }
 
-fn http_get(report: &mut Report<'_>, action: &Object, at: &Spot) {
-    if text(action, "path").unwrap_or_default().is_empty() {
+fn check_http_get(report: &mut ValidationReport<'_>, action: &JsonObject, at: &FieldRef) {
+    if string_at(action, "path").unwrap_or_default().is_empty() {
         report.required(&at.child("path"), "write `path: /`; Kruise has no defaults for startup probes");
     }
-    port(report, action, at);
-    match text(action, "scheme").unwrap_or_default() {
+    check_port(report, action, at);
+    match string_at(action, "scheme").unwrap_or_default() {
         "HTTP" | "HTTPS" => {}
         "" => report
             .required(&at.child("scheme"), "write `scheme: HTTP`; Kruise has no defaults for startup probes"),
         scheme => report.unsupported(&at.child("scheme"), scheme, &["HTTP", "HTTPS"]),
     }
     let headers = at.child("httpHeaders");
-    for (i, header) in objects(action, "httpHeaders").enumerate() {
-        let name = text(header, "name").unwrap_or_default();
-        if let Some(rule) = format::http_header(name) {
-            report.invalid(&headers.item(i).child("name").called(&headers.field), name, rule);
+    for (i, header) in objects_at(action, "httpHeaders").enumerate() {
+        let name = string_at(header, "name").unwrap_or_default();
+        if let Some(rule) = format::check_http_header(name) {
+            report.invalid(&headers.item(i).child("name").with_name(&headers.field), name, rule);
         }
     }
 }
 
-fn port(report: &mut Report<'_>, action: &Object, at: &Spot) {
+fn check_port(report: &mut ValidationReport<'_>, action: &JsonObject, at: &FieldRef) {
     let spot = at.child("port");
     match action.get("port") {
         Some(Value::String(name)) => {
-            if let Some(rule) = format::port_name(name) {
+            if let Some(rule) = format::check_port_name(name) {
                 report.invalid(&spot, name, rule);
             }
         }
-        _ => port_number(report, int(action, "port"), &spot),
+        _ => check_port_number(report, int(action, "port"), &spot),
     }
 }

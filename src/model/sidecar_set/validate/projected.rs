@@ -1,103 +1,111 @@
 //! Projected volumes: several sources in one folder.
 
 use super::container::{int, require};
-use super::env::mode;
-use super::report::{Report, Spot};
-use super::volume::{downward_file, files, path};
+use super::env::check_mode;
+use super::report::{FieldRef, ValidationReport};
+use super::volume::{check_downward_file, check_files, check_path};
 use super::{format, selector};
-use crate::diag::Code;
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::yaml::Part;
+use crate::diagnostics::Code;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
-const KINDS: [&str; 5] = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"];
+const SOURCE_KINDS: [&str; 5] =
+    ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"];
 /// The shortest and the longest life of a token, in seconds.
-const TOKEN_LIFE: std::ops::RangeInclusive<i64> = 600..=(1 << 32);
+const TOKEN_LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 600..=(1 << 32);
 
 /// Checks a projected volume.
-pub(super) fn check(report: &mut Report<'_>, volume: &Object, at: &Spot) {
-    mode(report, volume, "defaultMode", at);
+pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
+    check_mode(report, volume, "defaultMode", at);
     let mut taken = BTreeSet::new();
-    for (i, source) in objects(volume, "sources").enumerate() {
+    for (i, source) in objects_at(volume, "sources").enumerate() {
         let spot = at.child("sources").item(i);
-        if KINDS.iter().filter(|k| source.contains_key(**k)).count() > 1 {
+        if SOURCE_KINDS.iter().filter(|k| source.contains_key(**k)).count() > 1 {
             let message = "a source of a projected volume is of one kind".into();
-            report.error(Code::ForbiddenField, &spot, Part::Value, message, "make an item of each");
+            report.error(Code::ForbiddenField, &spot, EntryPart::Value, message, "make an item of each");
         }
-        for kind in KINDS {
-            let Some(part) = inside(source, kind) else { continue };
+        for kind in SOURCE_KINDS {
+            let Some(part) = object_at(source, kind) else { continue };
             let spot = spot.child(kind);
             match kind {
                 "secret" | "configMap" => {
                     require(report, part, &["name"], &spot);
-                    files(report, part, &spot);
-                    unique_paths(report, part, &mut taken, &spot, at);
+                    check_files(report, part, &spot);
+                    check_unique_paths(report, part, &mut taken, &spot, at);
                 }
                 "downwardAPI" => {
-                    for (j, file) in objects(part, "items").enumerate() {
-                        let item = Spot { path: spot.child("items").item(j).path, field: spot.field.clone() };
-                        downward_file(report, file, &item);
+                    for (j, file) in objects_at(part, "items").enumerate() {
+                        let item =
+                            FieldRef { path: spot.child("items").item(j).path, field: spot.field.clone() };
+                        check_downward_file(report, file, &item);
                     }
-                    unique_paths(report, part, &mut taken, &spot, at);
+                    check_unique_paths(report, part, &mut taken, &spot, at);
                 }
-                "serviceAccountToken" => token(report, part, &spot, at),
+                "serviceAccountToken" => check_token(report, part, &spot, at),
                 _ => {
-                    trust_bundle(report, part, &spot);
-                    let file = text(part, "path").unwrap_or_default();
-                    unique(report, file, &mut taken, &spot.child("path"), at);
+                    check_trust_bundle(report, part, &spot);
+                    let file = string_at(part, "path").unwrap_or_default();
+                    check_unique_file(report, file, &mut taken, &spot.child("path"), at);
                 }
             }
         }
     }
 }
 
-fn unique_paths(
-    report: &mut Report<'_>,
-    part: &Object,
+fn check_unique_paths(
+    report: &mut ValidationReport<'_>,
+    part: &JsonObject,
     taken: &mut BTreeSet<String>,
-    at: &Spot,
-    volume: &Spot,
+    at: &FieldRef,
+    volume: &FieldRef,
 ) {
-    for (i, file) in objects(part, "items").enumerate() {
-        let written = text(file, "path").unwrap_or_default();
+    for (i, file) in objects_at(part, "items").enumerate() {
+        let written = string_at(file, "path").unwrap_or_default();
         if !written.is_empty() {
-            unique(report, written, taken, &at.child("items").item(i).child("path"), volume);
+            check_unique_file(report, written, taken, &at.child("items").item(i).child("path"), volume);
         }
     }
 }
 
-fn unique(report: &mut Report<'_>, file: &str, taken: &mut BTreeSet<String>, at: &Spot, volume: &Spot) {
+fn check_unique_file(
+    report: &mut ValidationReport<'_>,
+    file: &str,
+    taken: &mut BTreeSet<String>,
+    at: &FieldRef,
+    volume: &FieldRef,
+) {
     if !taken.insert(file.to_owned()) {
-        report.duplicate(&at.clone().called(&volume.field), file);
+        report.duplicate(&at.clone().with_name(&volume.field), file);
     }
 }
 
-fn token(report: &mut Report<'_>, part: &Object, at: &Spot, volume: &Spot) {
-    if !TOKEN_LIFE.contains(&int(part, "expirationSeconds")) {
+fn check_token(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldRef, volume: &FieldRef) {
+    if !TOKEN_LIFETIME_SECONDS.contains(&int(part, "expirationSeconds")) {
         let seconds = int(part, "expirationSeconds").to_string();
         report.invalid(&at.child("expirationSeconds"), &seconds, "must be from 600 to 4294967296");
     }
     // Kubernetes v1.32 reports the path without the source it is in.
-    let spot = Spot { path: at.path.clone(), field: volume.field.clone() };
+    let spot = FieldRef { path: at.path.clone(), field: volume.field.clone() };
     require(report, part, &["path"], &spot);
-    path(report, part, "path", &spot, format::file_path);
+    check_path(report, part, "path", &spot, format::check_file_path);
 }
 
-fn trust_bundle(report: &mut Report<'_>, part: &Object, at: &Spot) {
-    let (name, signer) = (text(part, "name"), text(part, "signerName"));
-    let selects = inside(part, "labelSelector");
+fn check_trust_bundle(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldRef) {
+    let (name, signer) = (string_at(part, "name"), string_at(part, "signerName"));
+    let selects = object_at(part, "labelSelector");
     match (name, signer) {
         (Some(_), Some(_)) | (None, None) => {
             let message = "`clusterTrustBundle` has exactly one of `name` and `signerName`".into();
-            report.error(Code::InvalidValue, at, Part::Key, message, "write exactly one of the two");
+            report.error(Code::InvalidValue, at, EntryPart::Key, message, "write exactly one of the two");
         }
         (Some(name), None) => {
             // A bundle of a signer is named `DOMAIN:PATH:NAME`.
             let plain = name.rsplit(':').next().unwrap_or_default();
-            if let Some(rule) = format::dns_subdomain(plain) {
+            if let Some(rule) = format::check_dns_subdomain(plain) {
                 report.invalid(&at.child("name"), name, rule);
             }
             if selects.is_some() {
@@ -107,7 +115,7 @@ fn trust_bundle(report: &mut Report<'_>, part: &Object, at: &Spot) {
         (None, Some(signer)) => {
             let parts = signer.split_once('/');
             let is_good = parts.is_some_and(|(domain, path)| {
-                domain.contains('.') && format::dns_subdomain(domain).is_none() && !path.is_empty()
+                domain.contains('.') && format::check_dns_subdomain(domain).is_none() && !path.is_empty()
             });
             if !is_good {
                 report.invalid(&at.child("signerName"), signer, "must have the form `DOMAIN/PATH`");
@@ -118,5 +126,5 @@ fn trust_bundle(report: &mut Report<'_>, part: &Object, at: &Spot) {
         }
     }
     require(report, part, &["path"], at);
-    path(report, part, "path", at, format::file_path);
+    check_path(report, part, "path", at, format::check_file_path);
 }

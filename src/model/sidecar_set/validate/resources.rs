@@ -1,84 +1,84 @@
 //! `resources` and `resizePolicy` of a container.
 
 use super::format;
-use super::report::{Report, Spot};
-use crate::diag::Code;
+use super::report::{FieldRef, ValidationReport};
+use crate::diagnostics::Code;
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::read::{inside, objects, text};
-use crate::model::sidecar_set::stored::quantity;
-use crate::yaml::Part;
+use crate::model::sidecar_set::canonical::parse_quantity;
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Checks the resources of a container.
-pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot) {
-    if let Some(resources) = inside(container, "resources") {
+pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    if let Some(resources) = object_at(container, "resources") {
         let at = at.child("resources");
         for part in ["limits", "requests"] {
-            for (name, amount) in amounts(resources, part) {
+            for (name, amount) in parse_quantities(resources, part) {
                 check_amount(report, name, &amount, &at.child(part).entry(name));
             }
         }
-        requests_within_limits(report, resources, &at);
-        huge_pages(report, resources, &at);
-        for (i, claim) in objects(resources, "claims").enumerate() {
+        check_requests_within_limits(report, resources, &at);
+        check_huge_pages(report, resources, &at);
+        for (i, claim) in objects_at(resources, "claims").enumerate() {
             let spot = at.child("claims").item(i);
-            let name = text(claim, "name").unwrap_or_default();
+            let name = string_at(claim, "name").unwrap_or_default();
             let message = format!("a SidecarSet has no resource claim `{name}`");
             report.not_found(&spot, message, "remove it");
         }
     }
-    resize(report, container, &at.child("resizePolicy"));
+    check_resize(report, container, &at.child("resizePolicy"));
 }
 
-fn amounts<'a>(resources: &'a Object, part: &str) -> Vec<(&'a str, Quantity)> {
-    let entries = inside(resources, part).into_iter().flatten();
-    entries.filter_map(|(name, amount)| Some((name.as_str(), quantity(amount)?))).collect()
+fn parse_quantities<'a>(resources: &'a JsonObject, part: &str) -> Vec<(&'a str, Quantity)> {
+    let entries = object_at(resources, part).into_iter().flatten();
+    entries.filter_map(|(name, amount)| Some((name.as_str(), parse_quantity(amount)?))).collect()
 }
 
-fn check_amount(report: &mut Report<'_>, name: &str, amount: &Quantity, at: &Spot) {
-    if !is_resource(name) {
+fn check_amount(report: &mut ValidationReport<'_>, name: &str, amount: &Quantity, at: &FieldRef) {
+    if !is_container_resource(name) {
         let message = format!("`{}` is no resource that a container can have", at.name());
         let help = "use `cpu`, `memory`, `ephemeral-storage`, `hugepages-SIZE` or a name with a domain";
-        report.error(Code::InvalidValue, at, Part::Key, message, help);
+        report.error(Code::InvalidValue, at, EntryPart::Key, message, help);
     }
     if amount.sign() < 0 {
         report.invalid(at, &amount.to_string(), "must not be negative");
     }
-    if is_extended(name) && !amount.is_whole() {
+    if is_extended_resource(name) && !amount.is_whole() {
         report.invalid(at, &amount.to_string(), "must be a whole number");
     }
 }
 
 /// Tells whether containers can have a resource of this name.
-fn is_resource(name: &str) -> bool {
-    if format::qualified_name(name).is_some() {
+fn is_container_resource(name: &str) -> bool {
+    if format::check_qualified_name(name).is_some() {
         return false;
     }
     match name.contains('/') {
         false => ["cpu", "memory", "ephemeral-storage"].contains(&name) || name.starts_with("hugepages-"),
-        true => is_native(name) || is_extended(name),
+        true => is_native_resource(name) || is_extended_resource(name),
     }
 }
 
-fn is_native(name: &str) -> bool {
+fn is_native_resource(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-fn is_extended(name: &str) -> bool {
-    !is_native(name)
+fn is_extended_resource(name: &str) -> bool {
+    !is_native_resource(name)
         && !name.starts_with("requests.")
-        && format::qualified_name(&format!("requests.{name}")).is_none()
+        && format::check_qualified_name(&format!("requests.{name}")).is_none()
 }
 
-fn requests_within_limits(report: &mut Report<'_>, resources: &Object, at: &Spot) {
-    let limits: BTreeMap<&str, Quantity> = amounts(resources, "limits").into_iter().collect();
-    for (name, request) in amounts(resources, "requests") {
+fn check_requests_within_limits(report: &mut ValidationReport<'_>, resources: &JsonObject, at: &FieldRef) {
+    let limits: BTreeMap<&str, Quantity> = parse_quantities(resources, "limits").into_iter().collect();
+    for (name, request) in parse_quantities(resources, "requests") {
         let limit = limits.get(name);
-        let may_overcommit = is_native(name) && !name.starts_with("hugepages-");
-        let spot = at.child("requests").entry(name).called(format!("{}.requests", at.field));
+        let may_overcommit = is_native_resource(name) && !name.starts_with("hugepages-");
+        let spot = at.child("requests").entry(name).with_name(format!("{}.requests", at.field));
         match limit {
             Some(limit) if request > *limit => {
                 let rule = format!("must not be more than its limit of `{limit}`");
@@ -92,7 +92,7 @@ fn requests_within_limits(report: &mut Report<'_>, resources: &Object, at: &Spot
                 );
             }
             None if !may_overcommit => {
-                let spot = at.child("limits").called(format!("{}.limits", at.field));
+                let spot = at.child("limits").with_name(format!("{}.limits", at.field));
                 report.required(&spot, &format!("write a limit of `{name}`, equal to its request"));
             }
             _ => {}
@@ -100,31 +100,34 @@ fn requests_within_limits(report: &mut Report<'_>, resources: &Object, at: &Spot
     }
 }
 
-fn huge_pages(report: &mut Report<'_>, resources: &Object, at: &Spot) {
-    let names: Vec<&str> =
-        ["limits", "requests"].iter().flat_map(|p| amounts(resources, p)).map(|(name, _)| name).collect();
+fn check_huge_pages(report: &mut ValidationReport<'_>, resources: &JsonObject, at: &FieldRef) {
+    let names: Vec<&str> = ["limits", "requests"]
+        .iter()
+        .flat_map(|p| parse_quantities(resources, p))
+        .map(|(name, _)| name)
+        .collect();
     let has_huge = names.iter().any(|n| n.starts_with("hugepages-"));
     if has_huge && !names.iter().any(|n| ["cpu", "memory"].contains(n)) {
         let message = "huge pages need `cpu` or `memory` beside them".into();
-        report.error(Code::ForbiddenField, at, Part::Key, message, "write `cpu` or `memory` too");
+        report.error(Code::ForbiddenField, at, EntryPart::Key, message, "write `cpu` or `memory` too");
     }
 }
 
-fn resize(report: &mut Report<'_>, container: &Object, at: &Spot) {
+fn check_resize(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     let mut names = BTreeSet::new();
-    for (i, policy) in objects(container, "resizePolicy").enumerate() {
+    for (i, policy) in objects_at(container, "resizePolicy").enumerate() {
         let item = at.item(i);
-        let name = text(policy, "resourceName").unwrap_or_default();
+        let name = string_at(policy, "resourceName").unwrap_or_default();
         if !names.insert(name) {
             report.duplicate(&item, name);
         }
         // Kubernetes v1.32 reports these without the index.
-        let whole = Spot { path: item.path, field: at.field.clone() };
+        let whole = FieldRef { path: item.path, field: at.field.clone() };
         for (key, supported) in
             [("resourceName", ["cpu", "memory"]), ("restartPolicy", ["NotRequired", "RestartContainer"])]
         {
-            let spot = whole.child(key).called(&at.field);
-            let value = text(policy, key).unwrap_or_default();
+            let spot = whole.child(key).with_name(&at.field);
+            let value = string_at(policy, key).unwrap_or_default();
             if !supported.contains(&value) {
                 report.unsupported(&spot, value, &supported);
             }

@@ -1,76 +1,77 @@
 //! `securityContext` of a container.
 
-use super::container::{int, one_of};
+use super::container::{check_one_of, int};
 use super::format;
-use super::report::{Report, Spot};
-use crate::diag::Code;
-use crate::model::sidecar_set::read::{inside, text, texts};
-use crate::yaml::{Part, Path};
+use super::report::{FieldRef, ValidationReport};
+use crate::diagnostics::Code;
+use crate::model::sidecar_set::spec_fields::{object_at, string_at, strings_at};
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Map, Value};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
-const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
+const PROFILE_TYPES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
 /// The longest path of an AppArmor profile.
-const MOST_PROFILE_BYTES: usize = 4095;
-const MOST_CREDENTIAL_BYTES: usize = 64 * 1024;
+const MAX_PROFILE_BYTES: usize = 4095;
+const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 /// Checks the security context of a container.
-pub(super) fn check(report: &mut Report<'_>, container: &Object, at: &Spot) {
-    let Some(context) = inside(container, "securityContext") else { return };
+pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    let Some(context) = object_at(container, "securityContext") else { return };
     let at = at.child("securityContext");
     for key in ["runAsUser", "runAsGroup"] {
         if !(0..=i64::from(i32::MAX)).contains(&int(context, key)) {
             report.invalid(&at.child(key), &int(context, key).to_string(), "must be from 0 to 2147483647");
         }
     }
-    one_of(report, context, "procMount", &at, &["Default", "Unmasked"]);
-    if text(context, "procMount") == Some("Unmasked") {
+    check_one_of(report, context, "procMount", &at, &["Default", "Unmasked"]);
+    if string_at(context, "procMount") == Some("Unmasked") {
         report.invalid(&at.child("procMount"), "Unmasked", "goes with pods of `hostUsers: false` only");
     }
-    escalation(report, context, &at);
-    if let Some(profile) = inside(context, "seccompProfile") {
-        seccomp(report, profile, &at.child("seccompProfile"));
+    check_escalation(report, context, &at);
+    if let Some(profile) = object_at(context, "seccompProfile") {
+        check_seccomp(report, profile, &at.child("seccompProfile"));
     }
-    if let Some(profile) = inside(context, "appArmorProfile") {
-        app_armor(report, profile, &at.child("appArmorProfile"));
+    if let Some(profile) = object_at(context, "appArmorProfile") {
+        check_app_armor(report, profile, &at.child("appArmorProfile"));
     }
-    if let Some(options) = inside(context, "windowsOptions") {
-        windows(report, options, &at.child("windowsOptions"));
+    if let Some(options) = object_at(context, "windowsOptions") {
+        check_windows(report, options, &at.child("windowsOptions"));
     }
 }
 
-fn escalation(report: &mut Report<'_>, context: &Object, at: &Spot) {
+fn check_escalation(report: &mut ValidationReport<'_>, context: &JsonObject, at: &FieldRef) {
     let flag = |key: &str| context.get(key).and_then(Value::as_bool);
     if flag("allowPrivilegeEscalation") != Some(false) {
         return;
     }
-    let adds = inside(context, "capabilities").is_some_and(|c| texts(c, "add").any(|c| c == "CAP_SYS_ADMIN"));
+    let adds = object_at(context, "capabilities")
+        .is_some_and(|c| strings_at(c, "add").any(|c| c == "CAP_SYS_ADMIN"));
     for (is_set, what) in [(flag("privileged") == Some(true), "`privileged: true`"), (adds, "CAP_SYS_ADMIN")]
     {
         if is_set {
             let message = format!("`allowPrivilegeEscalation: false` and {what} contradict each other");
-            let spot = at.child("allowPrivilegeEscalation").called(&at.field);
-            report.error(Code::InvalidValue, &spot, Part::Key, message, "keep one of the two");
+            let spot = at.child("allowPrivilegeEscalation").with_name(&at.field);
+            report.error(Code::InvalidValue, &spot, EntryPart::Key, message, "keep one of the two");
         }
     }
 }
 
-fn profile_type(report: &mut Report<'_>, profile: &Object, at: &Spot) {
-    match text(profile, "type").unwrap_or_default() {
+fn check_profile_type(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
+    match string_at(profile, "type").unwrap_or_default() {
         "" => report.required(&at.child("type"), "write `type: RuntimeDefault`, or another type"),
-        kind if !PROFILES.contains(&kind) => report.unsupported(&at.child("type"), kind, &PROFILES),
+        kind if !PROFILE_TYPES.contains(&kind) => report.unsupported(&at.child("type"), kind, &PROFILE_TYPES),
         _ => {}
     }
 }
 
-fn seccomp(report: &mut Report<'_>, profile: &Object, at: &Spot) {
-    profile_type(report, profile, at);
+fn check_seccomp(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
+    check_profile_type(report, profile, at);
     let spot = at.child("localhostProfile");
-    match (text(profile, "type") == Some("Localhost"), text(profile, "localhostProfile")) {
+    match (string_at(profile, "type") == Some("Localhost"), string_at(profile, "localhostProfile")) {
         (true, None) => report.required(&spot, "name the profile"),
         (true, Some(path)) => {
-            if let Some(rule) = format::descending_path(path) {
+            if let Some(rule) = format::check_descending_path(path) {
                 report.invalid(&spot, path, rule);
             }
         }
@@ -79,15 +80,15 @@ fn seccomp(report: &mut Report<'_>, profile: &Object, at: &Spot) {
     }
 }
 
-fn app_armor(report: &mut Report<'_>, profile: &Object, at: &Spot) {
-    profile_type(report, profile, at);
+fn check_app_armor(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
+    check_profile_type(report, profile, at);
     let spot = at.child("localhostProfile");
-    match (text(profile, "type").unwrap_or_default(), text(profile, "localhostProfile")) {
+    match (string_at(profile, "type").unwrap_or_default(), string_at(profile, "localhostProfile")) {
         ("Localhost", None | Some("")) => report.required(&spot, "name the profile"),
         ("Localhost", Some(path)) if path != path.trim() => {
             report.invalid(&spot, path, "must not begin or end with blanks");
         }
-        ("Localhost", Some(path)) if path.len() > MOST_PROFILE_BYTES => {
+        ("Localhost", Some(path)) if path.len() > MAX_PROFILE_BYTES => {
             report.invalid(&spot, path, "must have at most 4095 bytes");
         }
         ("RuntimeDefault" | "Unconfined", Some(_)) => {
@@ -97,27 +98,31 @@ fn app_armor(report: &mut Report<'_>, profile: &Object, at: &Spot) {
     }
 }
 
-fn windows(report: &mut Report<'_>, options: &Object, at: &Spot) {
-    if let Some(name) = text(options, "gmsaCredentialSpecName")
-        && let Some(rule) = format::dns_subdomain(name)
+fn check_windows(report: &mut ValidationReport<'_>, options: &JsonObject, at: &FieldRef) {
+    if let Some(name) = string_at(options, "gmsaCredentialSpecName")
+        && let Some(rule) = format::check_dns_subdomain(name)
     {
         report.invalid(&at.child("gmsaCredentialSpecName"), name, rule);
     }
-    if text(options, "gmsaCredentialSpec").is_some_and(|s| s.is_empty() || s.len() > MOST_CREDENTIAL_BYTES) {
+    if string_at(options, "gmsaCredentialSpec")
+        .is_some_and(|s| s.is_empty() || s.len() > MAX_CREDENTIAL_BYTES)
+    {
         report.invalid(&at.child("gmsaCredentialSpec"), "", "must have from 1 to 65536 bytes");
     }
-    if let Some(name) = text(options, "runAsUserName")
-        && let Some(rule) = windows_user(name)
+    if let Some(name) = string_at(options, "runAsUserName")
+        && let Some(rule) = check_windows_user(name)
     {
         report.invalid(&at.child("runAsUserName"), name, rule);
     }
     if options.get("hostProcess").and_then(Value::as_bool) == Some(true) {
-        let spot =
-            Spot { path: at.child("hostProcess").path, field: Path::dotted("spec.hostNetwork").to_string() };
+        let spot = FieldRef {
+            path: at.child("hostProcess").path,
+            field: FieldPath::dotted("spec.hostNetwork").to_string(),
+        };
         report.error(
             Code::ForbiddenField,
             &spot,
-            Part::Key,
+            EntryPart::Key,
             "`hostProcess` goes with pods of `hostNetwork: true` only, which a SidecarSet cannot ask for"
                 .into(),
             "remove it",
@@ -126,12 +131,12 @@ fn windows(report: &mut Report<'_>, options: &Object, at: &Spot) {
 }
 
 /// Checks `[DOMAIN\]USER`.
-fn windows_user(name: &str) -> format::Rule {
+fn check_windows_user(name: &str) -> format::FormatViolation {
     let (domain, user) = match name.split_once('\\') {
         Some((domain, user)) => (Some(domain), user),
         None => (None, name),
     };
-    let is_bad_domain = |d: &str| d.len() >= 256 || !(is_net_bios(d) || is_dns_domain(d));
+    let is_bad_domain = |d: &str| d.len() >= 256 || !(is_netbios_domain(d) || is_dns_domain(d));
     let is_bad_user = user.is_empty()
         || user.len() > 104
         || user.chars().all(|c| c == '.' || c == ' ')
@@ -141,7 +146,7 @@ fn windows_user(name: &str) -> format::Rule {
     is_bad.then_some("must be `USER` or `DOMAIN\\USER`, without special characters")
 }
 
-fn is_net_bios(domain: &str) -> bool {
+fn is_netbios_domain(domain: &str) -> bool {
     let count = domain.chars().count();
     (1..=15).contains(&count) && !domain.starts_with('.') && !domain.contains(|c| "\\/:*?\"<>|".contains(c))
 }

@@ -1,41 +1,41 @@
 //! What Kruise adds to a container: where it goes, what it shares, whence it takes variables and resources.
 
 use super::format;
-use super::report::{Report, Spot, label, one_of};
-use crate::diag::{Code, Diagnostic, Severity};
+use super::report::{FieldRef, ValidationReport, label, list_alternatives};
+use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::go_regexp;
-use crate::model::quantity::{Format, Quantity};
-use crate::model::resources_expr::{self, EvalError, Resource};
-use crate::model::sidecar_set::read::{inside, objects, text, texts};
-use crate::model::sidecar_set::walk::shortened;
-use crate::yaml::{Part, Path};
+use crate::model::quantity::{Quantity, QuantityFormat};
+use crate::model::resources_expr::{self, EvalError, ExprResource};
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at, strings_at};
+use crate::model::sidecar_set::type_check::shorten;
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Map, Value};
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Checks the containers and init containers for Kruise's own keys.
-pub(super) fn check(report: &mut Report<'_>, spec: &Object) {
-    let at = Spot::new(Path::dotted("spec"));
+pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
+    let at = FieldRef::new(FieldPath::dotted("spec"));
     let lists = ["initContainers", "containers"];
-    if lists.iter().all(|list| objects(spec, list).next().is_none()) {
+    if lists.iter().all(|list| objects_at(spec, list).next().is_none()) {
         let message = "a SidecarSet needs at least one container or init container".into();
-        report.error(Code::MissingField, &at, Part::Key, message, "write `containers`");
+        report.error(Code::MissingField, &at, EntryPart::Key, message, "write `containers`");
     }
     for list in lists {
-        for (i, container) in objects(spec, list).enumerate() {
+        for (i, container) in objects_at(spec, list).enumerate() {
             let spot = at.child(list).item(i);
             let is_init = list == "initContainers";
             let own = at.item(i).field;
-            policies(report, container, &spot, is_init);
-            transfer_env(report, container, &spot, &own, is_init);
-            upgrade(report, container, &spot);
-            if let Some(policy) = inside(container, "resourcesPolicy") {
+            check_policies(report, container, &spot, is_init);
+            check_transfer_env(report, container, &spot, &own, is_init);
+            check_upgrade(report, container, &spot);
+            if let Some(policy) = object_at(container, "resourcesPolicy") {
                 let field = format!("{own}.resourcesPolicy");
-                let spot = spot.child("resourcesPolicy").called(field);
-                if is_init && text(container, "restartPolicy") != Some("Always") {
+                let spot = spot.child("resourcesPolicy").with_name(field);
+                if is_init && string_at(container, "restartPolicy") != Some("Always") {
                     report.forbidden(&spot, "goes with containers and native sidecars only");
                 } else {
-                    resources_policy(report, container, policy, &spot);
+                    check_resources_policy(report, container, policy, &spot);
                 }
             }
         }
@@ -43,29 +43,29 @@ pub(super) fn check(report: &mut Report<'_>, spec: &Object) {
 }
 
 /// Kruise checks them on containers only, and reports them without an index; elsewhere they silently do nothing.
-fn policies(report: &mut Report<'_>, container: &Object, at: &Spot, is_init: bool) {
-    let policy = text(container, "podInjectPolicy").unwrap_or_default();
+fn check_policies(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef, is_init: bool) {
+    let policy = string_at(container, "podInjectPolicy").unwrap_or_default();
     let places = ["BeforeAppContainer", "AfterAppContainer"];
     if !places.contains(&policy) {
-        let spot = at.child("podInjectPolicy").called("spec.container.podInjectPolicy");
+        let spot = at.child("podInjectPolicy").with_name("spec.container.podInjectPolicy");
         if is_init {
-            ignored(report, &spot, policy, "counts as `AfterAppContainer`", &places);
+            warn_ignored_value(report, &spot, policy, "counts as `AfterAppContainer`", &places);
         } else {
             report.unsupported(&spot, policy, &places);
         }
     }
     for key in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
-        let Some(policy) = inside(container, key) else { continue };
-        let kind = text(policy, "type").unwrap_or_default();
+        let Some(policy) = object_at(container, key) else { continue };
+        let kind = string_at(policy, "type").unwrap_or_default();
         if ["enabled", "disabled"].contains(&kind) {
             continue;
         }
         let spot = at.child(key).child("type");
         if is_init || key == "shareVolumeDevicePolicy" {
-            ignored(report, &spot, kind, "counts as `disabled`", &["enabled", "disabled"]);
+            warn_ignored_value(report, &spot, kind, "counts as `disabled`", &["enabled", "disabled"]);
         } else {
             report.unsupported(
-                &spot.called("spec.container.shareVolumePolicy"),
+                &spot.with_name("spec.container.shareVolumePolicy"),
                 kind,
                 &["enabled", "disabled"],
             );
@@ -73,38 +73,50 @@ fn policies(report: &mut Report<'_>, container: &Object, at: &Spot, is_init: boo
     }
 }
 
-fn ignored(report: &mut Report<'_>, at: &Spot, value: &str, counts: &str, supported: &[&str]) {
+fn warn_ignored_value(
+    report: &mut ValidationReport<'_>,
+    at: &FieldRef,
+    value: &str,
+    counts: &str,
+    supported: &[&str],
+) {
     let message = format!("`{}` has no value `{value}`: Kruise accepts it, and it {counts}", at.name());
-    report.warning(Code::IgnoredValue, at, Part::Value, message, &format!("use {}", one_of(supported)));
+    report.warning(
+        Code::IgnoredValue,
+        at,
+        EntryPart::Value,
+        message,
+        &format!("use {}", list_alternatives(supported)),
+    );
 }
 
-fn upgrade(report: &mut Report<'_>, container: &Object, at: &Spot) {
-    let Some(strategy) = inside(container, "upgradeStrategy") else { return };
+fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    let Some(strategy) = object_at(container, "upgradeStrategy") else { return };
     let at_strategy = at.child("upgradeStrategy");
-    let kind = text(strategy, "upgradeType").unwrap_or_default();
+    let kind = string_at(strategy, "upgradeType").unwrap_or_default();
     match kind {
         "ColdUpgrade" => {}
         "HotUpgrade" => {
-            if text(strategy, "hotUpgradeEmptyImage").unwrap_or_default().is_empty() {
+            if string_at(strategy, "hotUpgradeEmptyImage").unwrap_or_default().is_empty() {
                 let message =
                     "`hotUpgradeEmptyImage` is not written: pods get a container without an image".into();
                 let help = "name an image that does nothing, with the same command and probes as the sidecar";
                 report.warning(
                     Code::MissingEmptyImage,
                     &at_strategy.child("hotUpgradeEmptyImage"),
-                    Part::Key,
+                    EntryPart::Key,
                     message,
                     help,
                 );
             }
-            let name = text(container, "name").unwrap_or_default();
+            let name = string_at(container, "name").unwrap_or_default();
             if name.len() > 61 && name.len() <= 63 {
                 let message = format!("`{name}` is too long for hot upgrades: they add `-1` and `-2` to it");
                 let help = "use at most 61 characters";
-                report.warning(Code::InvalidValue, &at.child("name"), Part::Value, message, help);
+                report.warning(Code::InvalidValue, &at.child("name"), EntryPart::Value, message, help);
             }
         }
-        _ => ignored(
+        _ => warn_ignored_value(
             report,
             &at_strategy.child("upgradeType"),
             kind,
@@ -114,47 +126,54 @@ fn upgrade(report: &mut Report<'_>, container: &Object, at: &Spot) {
     }
 }
 
-fn transfer_env(report: &mut Report<'_>, container: &Object, at: &Spot, own: &str, is_init: bool) {
-    for (i, term) in objects(container, "transferEnv").enumerate() {
+fn check_transfer_env(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    at: &FieldRef,
+    own: &str,
+    is_init: bool,
+) {
+    for (i, term) in objects_at(container, "transferEnv").enumerate() {
         let spot = at.child("transferEnv").item(i);
-        let from = inside(term, "sourceContainerNameFrom").and_then(|f| inside(f, "fieldRef"));
+        let from = object_at(term, "sourceContainerNameFrom").and_then(|f| object_at(f, "fieldRef"));
         if let Some(from) = from.filter(|_| !is_init) {
             let place = spot.child("sourceContainerNameFrom").child("fieldRef");
-            field_ref(report, from, &place.called(format!("{own}.transferEnv.fieldRef")));
+            check_field_ref(report, from, &place.with_name(format!("{own}.transferEnv.fieldRef")));
         }
-        let has_source = from.is_some() || text(term, "sourceContainerName").is_some();
-        let has_name = text(term, "envName").is_some() || texts(term, "envNames").any(|n| !n.is_empty());
+        let has_source = from.is_some() || string_at(term, "sourceContainerName").is_some();
+        let has_name =
+            string_at(term, "envName").is_some() || strings_at(term, "envNames").any(|n| !n.is_empty());
         if !has_source || !has_name {
             let lacks = if has_source { "names no variable" } else { "names no container" };
             let message = format!("a term of `transferEnv` {lacks}: nothing is transferred");
             let help = "write `sourceContainerName` and `envName`, or remove the term";
-            report.warning(Code::IgnoredValue, &spot, Part::Value, message, help);
+            report.warning(Code::IgnoredValue, &spot, EntryPart::Value, message, help);
         }
     }
 }
 
 /// Kruise v1.9.0 ConvertDownwardAPIFieldLabel: only single labels and annotations of the pod can name a container.
-fn field_ref(report: &mut Report<'_>, from: &Object, at: &Spot) {
-    let path = text(from, "fieldPath").unwrap_or_default();
+fn check_field_ref(report: &mut ValidationReport<'_>, from: &JsonObject, at: &FieldRef) {
+    let path = string_at(from, "fieldPath").unwrap_or_default();
     let spot = at.child("fieldPath");
     if path.is_empty() {
         return report.required(&spot, "write `metadata.labels['KEY']` or `metadata.annotations['KEY']`");
     }
-    let version = text(from, "apiVersion").unwrap_or_default();
+    let version = string_at(from, "apiVersion").unwrap_or_default();
     if version != "v1" {
-        let api = Spot { path: at.path.then("apiVersion"), field: spot.field };
+        let api = FieldRef { path: at.path.child("apiVersion"), field: spot.field };
         return report.invalid(&api, version, "must be `v1`");
     }
     let wanted = "must be `metadata.labels['KEY']` or `metadata.annotations['KEY']`";
-    let key = subscript(path);
+    let key = split_subscript(path);
     let rule = match key {
-        Some(("metadata.labels", key)) => format::qualified_name(key),
-        Some(("metadata.annotations", key)) => format::qualified_name(&key.to_lowercase()),
+        Some(("metadata.labels", key)) => format::check_qualified_name(key),
+        Some(("metadata.annotations", key)) => format::check_qualified_name(&key.to_lowercase()),
         _ => return report.invalid(&spot, path, wanted),
     };
     if rule.is_some() {
         report.invalid(
-            &spot.called(&at.field),
+            &spot.with_name(&at.field),
             path,
             "must have the key of a label or annotation in the brackets",
         );
@@ -162,87 +181,98 @@ fn field_ref(report: &mut Report<'_>, from: &Object, at: &Spot) {
 }
 
 /// Splits `path['key']`.
-pub(super) fn subscript(path: &str) -> Option<(&str, &str)> {
+pub(super) fn split_subscript(path: &str) -> Option<(&str, &str)> {
     path.strip_suffix("']")?.split_once("['").filter(|(path, _)| !path.is_empty())
 }
 
-fn resources_policy(report: &mut Report<'_>, container: &Object, policy: &Object, at: &Spot) {
-    let mode = text(policy, "targetContainersMode").unwrap_or_default();
+fn check_resources_policy(
+    report: &mut ValidationReport<'_>,
+    container: &JsonObject,
+    policy: &JsonObject,
+    at: &FieldRef,
+) {
+    let mode = string_at(policy, "targetContainersMode").unwrap_or_default();
     if !["sum", "max"].contains(&mode) {
         let spot = at.child("targetContainersMode");
-        let spot = Spot::new(spot.path);
+        let spot = FieldRef::new(spot.path);
         report.unsupported(&spot, mode, &["sum", "max"]);
     }
-    let resources = inside(container, "resources");
-    let has = |part| resources.and_then(|r| inside(r, part)).is_some_and(|m| !m.is_empty());
+    let resources = object_at(container, "resources");
+    let has = |part| resources.and_then(|r| object_at(r, part)).is_some_and(|m| !m.is_empty());
     if has("limits") || has("requests") {
         let message = "`resourcesPolicy` and `resources` cannot be used together".into();
-        return report.error(Code::ForbiddenField, at, Part::Key, message, "keep one of the two fields");
+        return report.error(Code::ForbiddenField, at, EntryPart::Key, message, "keep one of the two fields");
     }
-    pattern(
+    check_pattern(
         report,
-        text(policy, "targetContainersNameRegex").unwrap_or_default(),
+        string_at(policy, "targetContainersNameRegex").unwrap_or_default(),
         &at.child("targetContainersNameRegex"),
     );
     let expressions = at.child("resourcesExpr");
-    let parts = inside(policy, "resourcesExpr").filter(|e| !e.is_empty());
+    let parts = object_at(policy, "resourcesExpr").filter(|e| !e.is_empty());
     let Some(parts) = parts else {
         return report.required(&expressions, "write `limits` or `requests`");
     };
     for part in ["limits", "requests"] {
-        for (key, resource) in [("cpu", Resource::Cpu), ("memory", Resource::Memory)] {
-            if let Some(written) = inside(parts, part).and_then(|p| text(p, key)) {
-                expression(report, written, resource, &expressions.child(part).child(key));
+        for (key, resource) in [("cpu", ExprResource::Cpu), ("memory", ExprResource::Memory)] {
+            if let Some(written) = object_at(parts, part).and_then(|p| string_at(p, key)) {
+                check_expression(report, written, resource, &expressions.child(part).child(key));
             }
         }
     }
 }
 
-fn pattern(report: &mut Report<'_>, written: &str, at: &Spot) {
+fn check_pattern(report: &mut ValidationReport<'_>, written: &str, at: &FieldRef) {
     let Err(wrong) = go_regexp::compile(written) else { return };
     match &wrong.suggestion {
         None => report.invalid(at, written, &format!("is no regular expression of Go: {wrong}")),
         Some(alike) => {
-            let message = format!("the pattern `{}` can be misread: {wrong}", shortened(written));
+            let message = format!("the pattern `{}` can be misread: {wrong}", shorten(written));
             let help = format!("write `{alike}`, which has Go's meaning everywhere");
-            report.error(Code::InvalidValue, at, Part::Value, message, &help);
+            report.error(Code::InvalidValue, at, EntryPart::Value, message, &help);
         }
     }
 }
 
-fn expression(report: &mut Report<'_>, written: &str, resource: Resource, at: &Spot) {
+fn check_expression(report: &mut ValidationReport<'_>, written: &str, resource: ExprResource, at: &FieldRef) {
     let expr = match resources_expr::parse(written) {
         Ok(expr) => expr,
         Err(e) => {
             return report.error(
                 Code::InvalidExpression,
                 at,
-                Part::Value,
-                format!("`{}` is no expression: {e}", shortened(written)),
+                EntryPart::Value,
+                format!("`{}` is no expression: {e}", shorten(written)),
                 "write something like `max(cpu*50%, 100m)`",
             );
         }
     };
-    let short = shortened(written);
-    match expr.try_with_one(resource) {
+    let short = shorten(written);
+    match expr.evaluate_with_one(resource) {
         Err(EvalError::Negative) if expr.has_variable() => {
             let message = format!("Kruise refuses `{short}`, for it is negative where `{resource}` is 1");
             let help = format!("keep it from going below zero: `max({short}, 0)`");
-            return report.warning(Code::InvalidExpression, at, Part::Value, message, &help);
+            return report.warning(Code::InvalidExpression, at, EntryPart::Value, message, &help);
         }
         Err(e) => {
             let message = format!("`{short}` has no value: {e}");
-            return report.error(Code::InvalidExpression, at, Part::Value, message, "change the expression");
+            return report.error(
+                Code::InvalidExpression,
+                at,
+                EntryPart::Value,
+                message,
+                "change the expression",
+            );
         }
         Ok(()) => {}
     }
     // What passes with the number that Kruise tries may still fail with the quantity that a pod brings.
-    let plenty = Quantity::from_milli(i64::from(i32::MAX) * 1000, Format::DecimalSi);
+    let plenty = Quantity::from_milli(i64::from(i32::MAX) * 1000, QuantityFormat::DecimalSi);
     match expr.evaluate(&plenty) {
         Ok(_) | Err(EvalError::Negative) => {}
         Err(e) => report.add(Severity::Warning, |places| {
             Diagnostic::warning(Code::InvalidExpression, format!("`{short}` fails on every pod: {e}"))
-                .at(label(places, at, Part::Value, ""))
+                .at(label(places, at, EntryPart::Value, ""))
                 .field(&at.field)
                 .because("Kruise accepts the SidecarSet and then refuses every pod it selects")
                 .help("change the expression")

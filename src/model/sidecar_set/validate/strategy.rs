@@ -1,90 +1,100 @@
 //! Selectors, `updateStrategy` and `injectionStrategy`.
 
-use super::report::{Report, Spot, label};
+use super::report::{FieldRef, ValidationReport, label};
 use super::selector;
-use crate::diag::{Code, Diagnostic, Severity};
-use crate::model::sidecar_set::read::{inside, objects, text};
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::model::sidecar_set::{SidecarSet, hash};
-use crate::yaml::{Part, Path};
+use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// Checks which pods the set selects.
-pub(super) fn selectors(report: &mut Report<'_>, spec: &Object) {
-    let at = Spot::new(Path::dotted("spec"));
-    match inside(spec, "selector") {
+pub(super) fn check_selectors(report: &mut ValidationReport<'_>, spec: &JsonObject) {
+    let at = FieldRef::new(FieldPath::dotted("spec"));
+    match object_at(spec, "selector") {
         Some(pods) => selector::check(report, pods, &at.child("selector")),
         None => report.required(&at.child("selector"), "say by labels which pods get the sidecars"),
     }
-    if let Some(namespaces) = inside(spec, "namespaceSelector") {
+    if let Some(namespaces) = object_at(spec, "namespaceSelector") {
         selector::check(report, namespaces, &at.child("namespaceSelector"));
     }
 }
 
 /// Checks `injectionStrategy`. `history` are earlier states of SidecarSets, of which a named revision must be one.
-pub(super) fn injection(
-    report: &mut Report<'_>,
+pub(super) fn check_injection(
+    report: &mut ValidationReport<'_>,
     set: &SidecarSet,
-    spec: &Object,
+    spec: &JsonObject,
     history: &[Arc<SidecarSet>],
 ) {
-    let at = Spot::new(Path::dotted("spec.injectionStrategy.revision"));
-    let Some(revision) = inside(spec, "injectionStrategy").and_then(|s| inside(s, "revision")) else {
+    let at = FieldRef::new(FieldPath::dotted("spec.injectionStrategy.revision"));
+    let Some(revision) = object_at(spec, "injectionStrategy").and_then(|s| object_at(s, "revision")) else {
         return;
     };
-    let (name, version) = (text(revision, "revisionName"), text(revision, "customVersion"));
-    let whole = at.clone().called("revision");
+    let (name, version) = (string_at(revision, "revisionName"), string_at(revision, "customVersion"));
+    let whole = at.clone().with_name("revision");
     let states = || history.iter().filter(|s| s.name == set.name);
     match (name, version) {
         (None, None) => report.required(&whole, "write `revisionName` or `customVersion`"),
         (Some(name), _) if !states().any(|s| s.revision_name == name) => {
-            unknown_revision(report, &at.child("revisionName").called("revision"), name);
+            report_unknown_revision(report, &at.child("revisionName").with_name("revision"), name);
         }
         (None, Some(version)) if !states().any(|s| s.custom_version.as_deref() == Some(version)) => {
-            unknown_revision(report, &at.child("customVersion").called("revision"), version);
+            report_unknown_revision(report, &at.child("customVersion").with_name("revision"), version);
         }
         _ => {}
     }
-    let policy = text(revision, "policy").unwrap_or_default();
+    let policy = string_at(revision, "policy").unwrap_or_default();
     if !["Always", "Partial"].contains(&policy) {
         report.unsupported(&at.child("policy"), policy, &["Always", "Partial"]);
     }
 }
 
-fn unknown_revision(report: &mut Report<'_>, at: &Spot, name: &str) {
+fn report_unknown_revision(report: &mut ValidationReport<'_>, at: &FieldRef, name: &str) {
     let message = format!("no earlier state of this set is known as `{name}`");
     report.not_found(at, message, "give the earlier states with `--history FILE`, oldest first");
 }
 
 /// Checks `updateStrategy`; Kruise does not look at one that is not RollingUpdate.
-pub(super) fn update(report: &mut Report<'_>, spec: &Object) {
-    let at = Spot::new(Path::dotted("spec.updateStrategy"));
-    let Some(strategy) = inside(spec, "updateStrategy") else { return };
-    match text(strategy, "type").unwrap_or_default() {
-        "RollingUpdate" => rolling(report, spec, strategy, &at),
+pub(super) fn check_update(report: &mut ValidationReport<'_>, spec: &JsonObject) {
+    let at = FieldRef::new(FieldPath::dotted("spec.updateStrategy"));
+    let Some(strategy) = object_at(spec, "updateStrategy") else { return };
+    match string_at(strategy, "type").unwrap_or_default() {
+        "RollingUpdate" => check_rolling_update(report, spec, strategy, &at),
         "NotUpdate" => {}
         kind => {
             // Kruise v1.9.0 sidecarset_processor.go isSidecarSetNotUpdate: nothing but NotUpdate stops an update.
             let message = format!("`type` has no value `{kind}`: Kruise accepts it and updates unchecked");
             let help = "use `RollingUpdate` or `NotUpdate`";
-            report.warning(Code::IgnoredValue, &at.child("type"), Part::Value, message, help);
+            report.warning(Code::IgnoredValue, &at.child("type"), EntryPart::Value, message, help);
         }
     }
 }
 
-fn rolling(report: &mut Report<'_>, spec: &Object, strategy: &Object, at: &Spot) {
-    native_sidecars(report, spec, at);
-    let selects = inside(strategy, "selector");
+fn check_rolling_update(
+    report: &mut ValidationReport<'_>,
+    spec: &JsonObject,
+    strategy: &JsonObject,
+    at: &FieldRef,
+) {
+    check_native_sidecars(report, spec, at);
+    let selects = object_at(strategy, "selector");
     let holds_back = strategy.get("partition").is_some_and(|p| p.is_string() || p.as_i64() != Some(0));
     if selects.is_some() && holds_back {
         report.add(Severity::Error, |places| {
             let message = "`partition` and `selector` cannot be used together";
             Diagnostic::error(Code::PartitionWithSelector, message)
-                .at(label(places, &at.child("partition"), Part::Key, "a number of pods is held back here"))
-                .at(label(places, &at.child("selector"), Part::Key, "canary pods are chosen here"))
+                .at(label(
+                    places,
+                    &at.child("partition"),
+                    EntryPart::Key,
+                    "a number of pods is held back here",
+                ))
+                .at(label(places, &at.child("selector"), EntryPart::Key, "canary pods are chosen here"))
                 .field("updateStrategy")
                 .because("Kruise refuses such a SidecarSet")
                 .help("keep one of the two fields")
@@ -95,28 +105,28 @@ fn rolling(report: &mut Report<'_>, spec: &Object, strategy: &Object, at: &Spot)
     }
     for key in ["partition", "maxUnavailable"] {
         if let Some(amount) = strategy.get(key) {
-            int_or_percent(report, amount, &at.child(key));
+            check_int_or_percent(report, amount, &at.child(key));
         }
     }
-    if let Some(priority) = inside(strategy, "priorityStrategy") {
-        priorities(report, priority, &at.child("priorityStrategy"));
+    if let Some(priority) = object_at(strategy, "priorityStrategy") {
+        check_priorities(report, priority, &at.child("priorityStrategy"));
     }
-    scatter(report, strategy, &at.child("scatterStrategy"));
+    check_scatter(report, strategy, &at.child("scatterStrategy"));
 }
 
 /// Kruise v1.9.0 validateSidecarSetSpec: native sidecars cannot be updated in place.
-fn native_sidecars(report: &mut Report<'_>, spec: &Object, at: &Spot) {
-    let list = Path::dotted("spec.initContainers");
+fn check_native_sidecars(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldRef) {
+    let list = FieldPath::dotted("spec.initContainers");
     let containers = spec.get("initContainers").and_then(Value::as_array).into_iter().flatten();
-    for (i, container) in containers.enumerate().filter(|(_, c)| hash::is_native(c)) {
+    for (i, container) in containers.enumerate().filter(|(_, c)| hash::is_native_sidecar(c)) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        let restart = Spot::new(list.then(i).then("restartPolicy"));
+        let restart = FieldRef::new(list.child(i).child("restartPolicy"));
         let message = format!("the native sidecar `{name}` cannot be updated in place");
         report.add(Severity::Error, |places| {
             let asks = "this asks for updates; RollingUpdate is the default";
             Diagnostic::error(Code::NativeSidecarUpdate, message)
-                .at(label(places, &restart, Part::Value, "this makes it a native sidecar"))
-                .at(label(places, &at.child("type"), Part::Key, asks))
+                .at(label(places, &restart, EntryPart::Value, "this makes it a native sidecar"))
+                .at(label(places, &at.child("type"), EntryPart::Key, asks))
                 .field(&at.field)
                 .because("Kruise refuses such a SidecarSet")
                 .help("write `updateStrategy: {type: NotUpdate}`")
@@ -124,7 +134,7 @@ fn native_sidecars(report: &mut Report<'_>, spec: &Object, at: &Spot) {
     }
 }
 
-fn int_or_percent(report: &mut Report<'_>, amount: &Value, at: &Spot) {
+fn check_int_or_percent(report: &mut ValidationReport<'_>, amount: &Value, at: &FieldRef) {
     match amount {
         Value::String(text) => {
             let digits = text.strip_suffix('%').unwrap_or_default();
@@ -139,50 +149,50 @@ fn int_or_percent(report: &mut Report<'_>, amount: &Value, at: &Spot) {
     }
 }
 
-fn priorities(report: &mut Report<'_>, strategy: &Object, at: &Spot) {
-    let has = |key| objects(strategy, key).next().is_some();
+fn check_priorities(report: &mut ValidationReport<'_>, strategy: &JsonObject, at: &FieldRef) {
+    let has = |key| objects_at(strategy, key).next().is_some();
     if has("weightPriority") && has("orderPriority") {
         let message = "`weightPriority` and `orderPriority` cannot be used together".into();
-        report.error(Code::InvalidValue, at, Part::Key, message, "keep one of the two fields");
+        report.error(Code::InvalidValue, at, EntryPart::Key, message, "keep one of the two fields");
         return;
     }
-    for (i, term) in objects(strategy, "weightPriority").enumerate() {
+    for (i, term) in objects_at(strategy, "weightPriority").enumerate() {
         let term_at = at.child("weightPriority").item(i);
         let weight = term.get("weight").and_then(Value::as_i64).unwrap_or(0);
         if !(0..=100).contains(&weight) {
-            let spot = term_at.child("weight").called(&at.field);
+            let spot = term_at.child("weight").with_name(&at.field);
             report.invalid(&spot, &weight.to_string(), "must be from 1 to 100");
         }
         let spot = term_at.child("matchSelector");
-        let empty = Object::new();
-        let matches = inside(term, "matchSelector").unwrap_or(&empty);
+        let empty = JsonObject::new();
+        let matches = object_at(term, "matchSelector").unwrap_or(&empty);
         if matches.is_empty() {
-            report.required(&spot.called(&at.field), "say which pods have this weight");
+            report.required(&spot.with_name(&at.field), "say which pods have this weight");
         } else if !selector::check_terms(report, matches, &spot) {
             let message = "`matchSelector` cannot be used to select anything".into();
             report.error(
                 Code::InvalidSelector,
-                &spot.called(&at.field),
-                Part::Key,
+                &spot.with_name(&at.field),
+                EntryPart::Key,
                 message,
                 "mend its terms",
             );
         }
     }
-    for (i, term) in objects(strategy, "orderPriority").enumerate() {
-        if text(term, "orderedKey").unwrap_or_default().is_empty() {
-            let spot = at.child("orderPriority").item(i).child("orderedKey").called(&at.field);
+    for (i, term) in objects_at(strategy, "orderPriority").enumerate() {
+        if string_at(term, "orderedKey").unwrap_or_default().is_empty() {
+            let spot = at.child("orderPriority").item(i).child("orderedKey").with_name(&at.field);
             report.required(&spot, "name the label whose value orders the pods");
         }
     }
 }
 
-fn scatter(report: &mut Report<'_>, strategy: &Object, at: &Spot) {
+fn check_scatter(report: &mut ValidationReport<'_>, strategy: &JsonObject, at: &FieldRef) {
     let mut terms = BTreeSet::new();
-    for (i, term) in objects(strategy, "scatterStrategy").enumerate() {
-        let key = text(term, "key").unwrap_or_default();
-        let value = text(term, "value").unwrap_or_default();
-        let spot = at.item(i).child("key").called(&at.field);
+    for (i, term) in objects_at(strategy, "scatterStrategy").enumerate() {
+        let key = string_at(term, "key").unwrap_or_default();
+        let value = string_at(term, "value").unwrap_or_default();
+        let spot = at.item(i).child("key").with_name(&at.field);
         if key.is_empty() {
             report.required(&spot, "name the label whose pods are scattered");
         } else if !terms.insert(format!("{key}:{value}")) {

@@ -1,18 +1,18 @@
 //! The volumes of a set, as Kubernetes v1.32 checks those of a pod.
 
-use super::container::{Volumes, check_name, int, one_of, require, require_name};
-use super::env::{field_ref, mode, resource_ref};
-use super::report::{Report, Spot};
+use super::container::{VolumesByName, check_name, check_one_of, int, require, require_name};
+use super::env::{check_field_ref, check_mode, check_resource_ref};
+use super::report::{FieldRef, ValidationReport};
 use super::{claim, format, projected};
-use crate::diag::Code;
+use crate::diagnostics::Code;
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::read::{inside, objects, pairs, text, texts};
-use crate::yaml::{Part, Path};
+use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at, string_entries, strings_at};
+use crate::yaml::{EntryPart, FieldPath};
 use regex::Regex;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
-type Object = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
 /// The sources in the order in which Kubernetes looks at them, with the fields that each needs.
 const SOURCES: [(&str, &[&str]); 30] = [
@@ -54,15 +54,15 @@ pub(super) const FILE_FIELDS: [&str; 5] =
     ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
 
 /// Checks the volumes. Returns them by name.
-pub(super) fn check<'a>(report: &mut Report<'_>, spec: &'a Object) -> Volumes<'a> {
-    let list = Spot::new(Path::dotted("spec.volumes"));
-    let mut volumes = Volumes::new();
-    for (i, volume) in objects(spec, "volumes").enumerate() {
+pub(super) fn check<'a>(report: &mut ValidationReport<'_>, spec: &'a JsonObject) -> VolumesByName<'a> {
+    let list = FieldRef::new(FieldPath::dotted("spec.volumes"));
+    let mut volumes = VolumesByName::new();
+    for (i, volume) in objects_at(spec, "volumes").enumerate() {
         let at = list.item(i);
         let before = report.count();
-        source(report, volume, &at);
+        check_source(report, volume, &at);
         check_name(report, volume, &at);
-        let name = text(volume, "name").unwrap_or_default();
+        let name = string_at(volume, "name").unwrap_or_default();
         if volumes.contains_key(name) {
             report.duplicate(&at.child("name"), name);
         } else {
@@ -72,7 +72,7 @@ pub(super) fn check<'a>(report: &mut Report<'_>, spec: &'a Object) -> Volumes<'a
     volumes
 }
 
-fn source(report: &mut Report<'_>, volume: &Object, at: &Spot) {
+fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
     let mut written = SOURCES.iter().filter(|(kind, _)| volume.contains_key(*kind));
     let Some((kind, needed)) = written.next() else {
         return report.required(at, "write the source of the volume");
@@ -81,23 +81,26 @@ fn source(report: &mut Report<'_>, volume: &Object, at: &Spot) {
         let spot = at.child(further);
         // Kubernetes v1.32 misspells these two.
         let spot = match *further {
-            "cephfs" => spot.called(format!("{}.cephFS", at.field)),
-            "downwardAPI" => spot.called(format!("{}.downwarAPI", at.field)),
+            "cephfs" => spot.with_name(format!("{}.cephFS", at.field)),
+            "downwardAPI" => spot.with_name(format!("{}.downwarAPI", at.field)),
             _ => spot,
         };
         report.forbidden(&spot, &format!("cannot be used together with `{kind}`: a volume has one source"));
     }
-    let Some(source) = inside(volume, kind) else { return };
+    let Some(source) = object_at(volume, kind) else { return };
     let spot = at.child(kind);
-    let spot =
-        if *kind == "gcePersistentDisk" { spot.called(format!("{}.persistentDisk", at.field)) } else { spot };
+    let spot = if *kind == "gcePersistentDisk" {
+        spot.with_name(format!("{}.persistentDisk", at.field))
+    } else {
+        spot
+    };
     if *kind != "ephemeral" {
         require(report, source, needed, &spot);
     }
-    details(report, kind, source, &spot);
+    check_source_details(report, kind, source, &spot);
     if *kind == "iscsi" && source.contains_key("initiatorName") {
-        let portal = text(source, "targetPortal").unwrap_or_default();
-        let name = text(volume, "name").unwrap_or_default();
+        let portal = string_at(source, "targetPortal").unwrap_or_default();
+        let name = string_at(volume, "name").unwrap_or_default();
         if name.len() + 1 + portal.len() > 64 {
             report.invalid(
                 &at.child("name"),
@@ -108,111 +111,117 @@ fn source(report: &mut Report<'_>, volume: &Object, at: &Spot) {
     }
 }
 
-fn details(report: &mut Report<'_>, kind: &str, source: &Object, at: &Spot) {
+fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &JsonObject, at: &FieldRef) {
     match kind {
-        "emptyDir" => empty_dir(report, source, at),
+        "emptyDir" => check_empty_dir(report, source, at),
         "hostPath" => {
-            path(report, source, "path", at, format::no_backsteps);
-            one_of(report, source, "type", at, &HOST_PATH_TYPES);
+            check_path(report, source, "path", at, format::check_no_parent_steps);
+            check_one_of(report, source, "type", at, &HOST_PATH_TYPES);
         }
-        "gitRepo" => path(report, source, "directory", at, format::descending_path),
-        "gcePersistentDisk" | "awsElasticBlockStore" => byte(report, source, "partition", at),
+        "gitRepo" => check_path(report, source, "directory", at, format::check_descending_path),
+        "gcePersistentDisk" | "awsElasticBlockStore" => check_byte(report, source, "partition", at),
         "secret" | "configMap" => {
-            mode(report, source, "defaultMode", at);
-            files(report, source, at);
+            check_mode(report, source, "defaultMode", at);
+            check_files(report, source, at);
         }
-        "nfs" => {
-            path(report, source, "path", at, |p| (!p.starts_with('/')).then_some("must be an absolute path"))
-        }
-        "iscsi" => iscsi(report, source, at),
-        "flocker" => flocker(report, source, at),
+        "nfs" => check_path(report, source, "path", at, |p| {
+            (!p.starts_with('/')).then_some("must be an absolute path")
+        }),
+        "iscsi" => check_iscsi(report, source, at),
+        "flocker" => check_flocker(report, source, at),
         "cinder" | "storageos" => require_name(report, source, "secretRef", at),
-        "quobyte" => quobyte(report, source, at),
+        "quobyte" => check_quobyte(report, source, at),
         "downwardAPI" => {
-            mode(report, source, "defaultMode", at);
-            for (i, file) in objects(source, "items").enumerate() {
+            check_mode(report, source, "defaultMode", at);
+            for (i, file) in objects_at(source, "items").enumerate() {
                 // Kubernetes v1.32 reports these without the index.
-                let item = Spot { path: at.child("items").item(i).path, field: at.field.clone() };
-                downward_file(report, file, &item);
+                let item = FieldRef { path: at.child("items").item(i).path, field: at.field.clone() };
+                check_downward_file(report, file, &item);
             }
         }
-        "fc" => fibre_channel(report, source, at),
-        "flexVolume" => flex_options(report, source, at),
-        "azureDisk" => azure_disk(report, source, at),
+        "fc" => check_fibre_channel(report, source, at),
+        "flexVolume" => check_flex_options(report, source, at),
+        "azureDisk" => check_azure_disk(report, source, at),
         "projected" => projected::check(report, source, at),
-        "csi" => csi(report, source, at),
+        "csi" => check_csi(report, source, at),
         "ephemeral" => claim::check(report, source, at),
-        "image" => one_of(report, source, "pullPolicy", at, &["Always", "IfNotPresent", "Never"]),
+        "image" => check_one_of(report, source, "pullPolicy", at, &["Always", "IfNotPresent", "Never"]),
         _ => {}
     }
     if kind == "storageos" {
         for key in ["volumeName", "volumeNamespace"] {
-            path(report, source, key, at, format::dns_label);
+            check_path(report, source, key, at, format::check_dns_label);
         }
     }
 }
 
 /// Checks a text that is not empty.
-pub(super) fn path(
-    report: &mut Report<'_>,
-    source: &Object,
+pub(super) fn check_path(
+    report: &mut ValidationReport<'_>,
+    source: &JsonObject,
     key: &str,
-    at: &Spot,
-    rule: impl Fn(&str) -> format::Rule,
+    at: &FieldRef,
+    rule: impl Fn(&str) -> format::FormatViolation,
 ) {
-    if let Some(value) = text(source, key).filter(|v| !v.is_empty())
+    if let Some(value) = string_at(source, key).filter(|v| !v.is_empty())
         && let Some(rule) = rule(value)
     {
         report.invalid(&at.child(key), value, rule);
     }
 }
 
-fn byte(report: &mut Report<'_>, source: &Object, key: &str, at: &Spot) {
+fn check_byte(report: &mut ValidationReport<'_>, source: &JsonObject, key: &str, at: &FieldRef) {
     if !(0..=255).contains(&int(source, key)) {
         report.invalid(&at.child(key), &int(source, key).to_string(), "must be from 0 to 255");
     }
 }
 
-fn empty_dir(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    let limit = text(source, "sizeLimit").and_then(|l| Quantity::parse(l).ok());
+fn check_empty_dir(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    let limit = string_at(source, "sizeLimit").and_then(|l| Quantity::parse(l).ok());
     if limit.is_some_and(|l| l.sign() < 0) {
-        let value = text(source, "sizeLimit").unwrap_or_default();
+        let value = string_at(source, "sizeLimit").unwrap_or_default();
         report.invalid(&at.child("sizeLimit"), value, "must not be negative");
     }
 }
 
 /// Checks the `items` of a secret or config map.
-pub(super) fn files(report: &mut Report<'_>, source: &Object, at: &Spot) {
+pub(super) fn check_files(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     let list = at.child("items");
-    for (i, file) in objects(source, "items").enumerate() {
+    for (i, file) in objects_at(source, "items").enumerate() {
         let at = list.item(i);
         require(report, file, &["key", "path"], &at);
-        path(report, file, "path", &at, format::file_path);
-        mode(report, file, "mode", &at);
+        check_path(report, file, "path", &at, format::check_file_path);
+        check_mode(report, file, "mode", &at);
     }
 }
 
 /// Checks one file of the downward API.
-pub(super) fn downward_file(report: &mut Report<'_>, file: &Object, at: &Spot) {
+pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &JsonObject, at: &FieldRef) {
     require(report, file, &["path"], at);
-    path(report, file, "path", at, format::file_path);
-    let (field, resource) = (inside(file, "fieldRef"), inside(file, "resourceFieldRef"));
+    check_path(report, file, "path", at, format::check_file_path);
+    let (field, resource) = (object_at(file, "fieldRef"), object_at(file, "resourceFieldRef"));
     let message = match (field, resource) {
         (Some(field), None) => {
-            field_ref(report, field, &FILE_FIELDS, &at.child("fieldRef"));
+            check_field_ref(report, field, &FILE_FIELDS, &at.child("fieldRef"));
             None
         }
         (None, Some(resource)) => {
-            resource_ref(report, resource, true, &at.child("resourceFieldRef"));
+            check_resource_ref(report, resource, true, &at.child("resourceFieldRef"));
             None
         }
         (Some(_), Some(_)) => Some("`fieldRef` and `resourceFieldRef` cannot be used together"),
         (None, None) => Some("a file needs `fieldRef` or `resourceFieldRef`"),
     };
     if let Some(message) = message {
-        report.error(Code::InvalidValue, at, Part::Value, message.into(), "write exactly one of the two");
+        report.error(
+            Code::InvalidValue,
+            at,
+            EntryPart::Value,
+            message.into(),
+            "write exactly one of the two",
+        );
     }
-    mode(report, file, "mode", at);
+    check_mode(report, file, "mode", at);
 }
 
 /// The forms of an iSCSI name, by how it starts.
@@ -225,38 +234,38 @@ static ISCSI_NAMES: LazyLock<[(&str, Regex); 3]> = LazyLock::new(|| {
     ]
 });
 
-fn iscsi(report: &mut Report<'_>, source: &Object, at: &Spot) {
+fn check_iscsi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     for (key, field) in [("iqn", "iqn"), ("initiatorName", "initiatorname")] {
-        let Some(name) = text(source, key).filter(|n| key != "iqn" || !n.is_empty()) else { continue };
+        let Some(name) = string_at(source, key).filter(|n| key != "iqn" || !n.is_empty()) else { continue };
         let form = ISCSI_NAMES.iter().find(|(start, _)| name.starts_with(start));
         if !form.is_some_and(|(_, form)| form.is_match(name)) {
-            let spot = at.child(key).called(format!("{}.{field}", at.field));
+            let spot = at.child(key).with_name(format!("{}.{field}", at.field));
             report.invalid(&spot, name, "must be a name that starts with `iqn`, `eui` or `naa`");
         }
     }
-    byte(report, source, "lun", at);
+    check_byte(report, source, "lun", at);
     let is_on = |key| source.get(key).and_then(Value::as_bool) == Some(true);
     if (is_on("chapAuthDiscovery") || is_on("chapAuthSession")) && !source.contains_key("secretRef") {
         report.required(&at.child("secretRef"), "CHAP needs a secret");
     }
 }
 
-fn flocker(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    let (name, id) = (text(source, "datasetName"), text(source, "datasetUUID"));
+fn check_flocker(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    let (name, id) = (string_at(source, "datasetName"), string_at(source, "datasetUUID"));
     if name.is_some() == id.is_some() {
         let message = "a `flocker` volume has exactly one of `datasetName` and `datasetUUID`".into();
-        report.error(Code::InvalidValue, at, Part::Key, message, "write exactly one of the two");
+        report.error(Code::InvalidValue, at, EntryPart::Key, message, "write exactly one of the two");
     }
-    path(report, source, "datasetName", at, |n| n.contains('/').then_some("must not contain `/`"));
+    check_path(report, source, "datasetName", at, |n| n.contains('/').then_some("must not contain `/`"));
 }
 
-fn quobyte(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    let has_registry = text(source, "registry").is_some_and(|r| !r.is_empty());
-    if has_registry && text(source, "tenant").is_some_and(|t| t.len() >= 65) {
+fn check_quobyte(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    let has_registry = string_at(source, "registry").is_some_and(|r| !r.is_empty());
+    if has_registry && string_at(source, "tenant").is_some_and(|t| t.len() >= 65) {
         report.invalid(&at.child("tenant"), "", "must have at most 64 characters");
         return;
     }
-    path(report, source, "registry", at, |registry| {
+    check_path(report, source, "registry", at, |registry| {
         let is_pair = |pair: &str| {
             let (host, port) = pair.rsplit_once(':').unwrap_or((":", ""));
             let is_bracketed = host.starts_with('[') && host.ends_with(']');
@@ -267,23 +276,23 @@ fn quobyte(report: &mut Report<'_>, source: &Object, at: &Spot) {
     });
 }
 
-fn fibre_channel(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    let has = |key: &str| texts(source, key).next().is_some();
+fn check_fibre_channel(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    let has = |key: &str| strings_at(source, key).next().is_some();
     let spot = at.child("targetWWNs");
     if has("targetWWNs") == has("wwids") {
         let message = "an `fc` volume has exactly one of `targetWWNs` and `wwids`".into();
-        report.error(Code::InvalidValue, &spot, Part::Key, message, "write exactly one of the two");
+        report.error(Code::InvalidValue, &spot, EntryPart::Key, message, "write exactly one of the two");
     }
     if has("targetWWNs") {
         match source.contains_key("lun") {
-            true => byte(report, source, "lun", at),
+            true => check_byte(report, source, "lun", at),
             false => report.required(&at.child("lun"), "write it beside `targetWWNs`"),
         }
     }
 }
 
-fn flex_options(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    for (key, _) in pairs(source, "options") {
+fn check_flex_options(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    for (key, _) in string_entries(source, "options") {
         let domain = key.split_once('/').map_or(key.as_str(), |(domain, _)| domain);
         let domain = format!(".{}", domain.to_lowercase());
         if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
@@ -292,12 +301,12 @@ fn flex_options(report: &mut Report<'_>, source: &Object, at: &Spot) {
     }
 }
 
-fn azure_disk(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    one_of(report, source, "cachingMode", at, &["None", "ReadOnly", "ReadWrite"]);
-    one_of(report, source, "kind", at, &["Dedicated", "Managed", "Shared"]);
-    let Some(kind) = text(source, "kind") else { return };
+fn check_azure_disk(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    check_one_of(report, source, "cachingMode", at, &["None", "ReadOnly", "ReadWrite"]);
+    check_one_of(report, source, "kind", at, &["Dedicated", "Managed", "Shared"]);
+    let Some(kind) = string_at(source, "kind") else { return };
     let start = if kind == "Managed" { "/subscriptions/" } else { "https://" };
-    let uri = text(source, "diskURI").unwrap_or_default();
+    let uri = string_at(source, "diskURI").unwrap_or_default();
     if !uri.starts_with(start) {
         report.invalid(
             &at.child("diskURI"),
@@ -307,18 +316,18 @@ fn azure_disk(report: &mut Report<'_>, source: &Object, at: &Spot) {
     }
 }
 
-fn csi(report: &mut Report<'_>, source: &Object, at: &Spot) {
-    path(report, source, "driver", at, |driver| {
-        let rule = format::dns_subdomain(&driver.to_lowercase());
+fn check_csi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
+    check_path(report, source, "driver", at, |driver| {
+        let rule = format::check_dns_subdomain(&driver.to_lowercase());
         rule.or((driver.len() > 63).then_some("must have at most 63 characters"))
     });
-    if let Some(secret) = inside(source, "nodePublishSecretRef") {
-        let name = text(secret, "name").unwrap_or_default();
+    if let Some(secret) = object_at(source, "nodePublishSecretRef") {
+        let name = string_at(secret, "name").unwrap_or_default();
         let spot = at.child("nodePublishSecretRef").child("name");
         if name.is_empty() {
             report.required(&spot, "name the secret");
-        } else if let Some(rule) = format::dns_subdomain(name) {
-            report.invalid(&spot.called(format!("{}.name", at.field)), name, rule);
+        } else if let Some(rule) = format::check_dns_subdomain(name) {
+            report.invalid(&spot.with_name(format!("{}.name", at.field)), name, rule);
         }
     }
 }

@@ -2,28 +2,28 @@
 
 use crate::support::pod_fixtures::{next, pod, roll_out, set, update};
 use pillion::model::sidecar_set::SidecarSet;
-use pillion::plan::Labels;
-use pillion::plan::pods::{Kind, Pod, observed};
-use pillion::plan::scatter::scatter;
-use pillion::yaml::{Document, Path};
+use pillion::rollout::LabelMap;
+use pillion::rollout::pods::{PodStepKind, SidecarPod, read_pods};
+use pillion::rollout::scatter::scatter;
+use pillion::yaml::{Document, FieldPath};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// The paths of all values inside a value.
-fn paths(value: &Value, at: &Path, into: &mut Vec<Path>) {
+fn paths(value: &Value, at: &FieldPath, into: &mut Vec<FieldPath>) {
     into.push(at.clone());
     match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| paths(v, &at.then(k.as_str()), into)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| paths(v, &at.then(i), into)),
+        Value::Object(map) => map.iter().for_each(|(k, v)| paths(v, &at.child(k.as_str()), into)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| paths(v, &at.child(i), into)),
         _ => {}
     }
 }
 
-fn replaced(value: &Value, at: &Path, with: &Value) -> Value {
+fn replaced(value: &Value, at: &FieldPath, with: &Value) -> Value {
     let mut value = value.clone();
-    let place = at.steps().iter().fold(&mut value, |value, step| match step {
-        pillion::yaml::Seg::Key(key) => &mut value[key.as_str()],
-        pillion::yaml::Seg::Index(i) => &mut value[*i],
+    let place = at.segments().iter().fold(&mut value, |value, step| match step {
+        pillion::yaml::PathSegment::Key(key) => &mut value[key.as_str()],
+        pillion::yaml::PathSegment::Index(i) => &mut value[*i],
     });
     place.clone_from(with);
     value
@@ -36,7 +36,7 @@ fn odd_observations_are_told_or_make_no_difference() {
     let mut list: Value = serde_json::from_str(&std::fs::read_to_string(case).unwrap()).unwrap();
     list["items"].as_array_mut().unwrap().truncate(2);
     let mut all = Vec::new();
-    paths(&list, &Path::root(), &mut all);
+    paths(&list, &FieldPath::root(), &mut all);
     let odd =
         [json!(null), json!(7), json!("odd"), json!([]), json!({}), json!(true), json!([null]), json!([7])];
     let set = set("{maxUnavailable: 100%}");
@@ -44,10 +44,10 @@ fn odd_observations_are_told_or_make_no_difference() {
     for (path, with) in all.iter().flat_map(|p| odd.iter().map(move |o| (p, o))) {
         let text = replaced(&list, path, with).to_string();
         let Ok(document) = Document::read(&"pods.json".into(), 0, 1, &text) else { panic!("{text} is JSON") };
-        let (pods, found) = observed(&[document]);
+        let (pods, found) = read_pods(&[document]);
         told += usize::from(!found.is_empty());
         let is_whole =
-            |f: &pillion::diag::Diagnostic| f.is_error() && f.help.is_some() && !f.labels.is_empty();
+            |f: &pillion::diagnostics::Diagnostic| f.is_error() && f.help.is_some() && !f.spans.is_empty();
         assert!(found.iter().all(is_whole), "{found:?}");
         next(&set, &pods);
     }
@@ -70,7 +70,7 @@ fn made() -> impl Strategy<Value = Made> {
     )
 }
 
-fn make(set: &SidecarSet, made: &[Made]) -> Vec<Pod> {
+fn make(set: &SidecarSet, made: &[Made]) -> Vec<SidecarPod> {
     let one = |(number, made): (usize, &Made)| {
         let mut pod = pod(set, made.age);
         pod.name = format!("p-{number}");
@@ -116,7 +116,7 @@ proptest! {
     ) {
         let set = set(&strategy);
         let pods = make(&set, &made);
-        let shuffled: Vec<Pod> = order.iter().map(|i| pods[*i].clone()).collect();
+        let shuffled: Vec<SidecarPod> = order.iter().map(|i| pods[*i].clone()).collect();
         prop_assert_eq!(next(&set, &pods), next(&set, &shuffled));
     }
 
@@ -125,16 +125,16 @@ proptest! {
         let set = set(&strategy);
         let mut pods = make(&set, &made);
         let old = pods.iter().filter(|p| !made[p.name[2..].parse::<usize>().unwrap()].updated).count();
-        let keep = pillion::plan::partition::keep(set.update_strategy.partition.as_ref(), pods.len());
+        let keep = pillion::rollout::partition::kept_pods(set.update_strategy.partition.as_ref(), pods.len());
         let bound = set.update_strategy.max_unavailable.as_ref().unwrap();
-        let bound = pillion::plan::unavailable::max_unavailable(bound, pods.len());
+        let bound = pillion::rollout::max_unavailable::max_unavailable(bound, pods.len());
         let step = next(&set, &pods);
         let is_ready = |key: &String| pods.iter().any(|p| p.key() == *key && p.is_ready && p.phase == "Running");
         let used = step.status.updated_pods - step.status.updated_ready_pods;
         prop_assert!(step.pods.iter().filter(|p| is_ready(p)).count() <= bound.saturating_sub(used));
         let (batches, rest) = roll_out(&set, &mut pods);
         prop_assert!(batches.concat().len() <= old.saturating_sub(keep));
-        if bound > 0 && rest.kind != Kind::Wait {
+        if bound > 0 && rest.kind != PodStepKind::Wait {
             prop_assert_eq!(batches.concat().len(), old.saturating_sub(keep));
         }
     }
@@ -145,8 +145,8 @@ proptest! {
         updated in prop::collection::vec(any::<bool>(), 40),
         terms in prop::collection::vec(prop::sample::select(vec!["0", "1", "2", "", "*"]), 0..4),
     ) {
-        let label = |color: &usize| if *color == 4 { Labels::new() } else { [("c".to_owned(), color.to_string())].into() };
-        let units: Vec<Labels> = colors.iter().map(label).collect();
+        let label = |color: &usize| if *color == 4 { LabelMap::new() } else { [("c".to_owned(), color.to_string())].into() };
+        let units: Vec<LabelMap> = colors.iter().map(label).collect();
         let order: Vec<usize> = (0..units.len()).filter(|i| !updated[*i]).collect();
         let term = |value: &&str| pillion::model::sidecar_set::ScatterTerm { key: "c".into(), value: (*value).into() };
         let terms: Vec<_> = terms.iter().map(term).collect();

@@ -3,8 +3,8 @@
 use crate::support::pod_fixtures::{HASH, next, pod, pods, record, roll_out, runs, set, set_with, update};
 use pillion::model::sidecar_set::SidecarSet;
 use pillion::model::timestamp::Timestamp;
-use pillion::plan::Labels;
-use pillion::plan::pods::{Container, Kind, Namespaces, Pod, next_step};
+use pillion::rollout::LabelMap;
+use pillion::rollout::pods::{NamespaceLabelMap, PodContainer, PodStepKind, SidecarPod, next_pod_step};
 use serde_json::json;
 
 const STATE: &str = "kruise.io/sidecarset-inplace-update-state";
@@ -19,12 +19,12 @@ fn a_thousand_pods_stop_after_twenty_and_go_on_in_hundreds() {
     let held = set("{type: RollingUpdate, partition: 980, maxUnavailable: 10%}");
     let mut pods = pods(&held, 1000);
     let (batches, rest) = roll_out(&held, &mut pods);
-    assert_eq!((sizes(&batches), rest.kind), (vec![20], Kind::Hold));
+    assert_eq!((sizes(&batches), rest.kind), (vec![20], PodStepKind::Hold));
     assert_eq!(rest.reason.as_deref(), Some("980 pods are kept by `partition`"));
     let (batches, rest) = roll_out(&set("{type: RollingUpdate, maxUnavailable: 10%}"), &mut pods);
     assert_eq!(
         (sizes(&batches), rest.kind),
-        (vec![100, 100, 100, 100, 100, 100, 100, 100, 100, 80], Kind::Close)
+        (vec![100, 100, 100, 100, 100, 100, 100, 100, 100, 80], PodStepKind::Complete)
     );
 }
 
@@ -47,7 +47,7 @@ fn a_canary_is_updated_alone_until_the_selector_goes() {
     assert_eq!(batches, [["default/p-0009", "default/p-0005", "default/p-0003"]]);
     assert_eq!(rest.reason.as_deref(), Some("37 pods are left out by `updateStrategy.selector`"));
     let (batches, rest) = roll_out(&set("{maxUnavailable: 10%}"), &mut pods);
-    assert_eq!((batches.concat().len(), batches[0].len(), rest.kind), (37, 4, Kind::Close));
+    assert_eq!((batches.concat().len(), batches[0].len(), rest.kind), (37, 4, PodStepKind::Complete));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_bound_is_one_where_none_is_written() {
     update(&set, &mut pods[2]);
     pods[2].is_ready = false;
     let step = next(&set, &pods);
-    assert_eq!(step.kind, Kind::Wait);
+    assert_eq!(step.kind, PodStepKind::Wait);
     assert_eq!(step.reason.as_deref(), Some("`maxUnavailable` (1) is used up: 1 updated pod is not ready"));
 }
 
@@ -177,7 +177,7 @@ fn more_than_images_is_not_upgradable_and_not_kept_either() {
 }
 
 /// A pod whose sidecar was given another image before.
-fn patched(set: &SidecarSet, before: &str) -> Pod {
+fn patched(set: &SidecarSet, before: &str) -> SidecarPod {
     let mut pod = pod(set, 0);
     pod.containers[1].image = "log:1.5".into();
     let state = json!({"log": {"lastContainerStatuses": {"log": {"imageID": before}}}});
@@ -190,24 +190,24 @@ fn an_update_under_way_is_not_disturbed() {
     let set = set("{}");
     let under_way = patched(&set, "docker-pullable://log:1");
     let step = next(&set, std::slice::from_ref(&under_way));
-    assert_eq!((step.kind, step.status.ready_pods), (Kind::Wait, 0));
+    assert_eq!((step.kind, step.status.ready_pods), (PodStepKind::Wait, 0));
     assert_eq!(step.reason.as_deref(), Some("1 pod is not done with an earlier update"));
     // Another image id, or the image's name, shows that the update is done; a container that is not ready is free.
-    assert_eq!(next(&set, &[patched(&set, "docker-pullable://log:0")]).kind, Kind::Batch);
+    assert_eq!(next(&set, &[patched(&set, "docker-pullable://log:0")]).kind, PodStepKind::Batch);
     let mut renamed = under_way.clone();
     renamed.statuses[1].image = "log:1.5".into();
-    assert_eq!(next(&set, &[renamed]).kind, Kind::Batch);
+    assert_eq!(next(&set, &[renamed]).kind, PodStepKind::Batch);
     let mut crashed = under_way.clone();
     crashed.statuses[1].is_ready = false;
-    assert_eq!(next(&set, &[crashed]).kind, Kind::Batch);
+    assert_eq!(next(&set, &[crashed]).kind, PodStepKind::Batch);
     let mut unknown = under_way.clone();
     unknown.annotations.insert(STATE.into(), "?".into());
-    assert_eq!(next(&set, &[unknown]).kind, Kind::Wait);
+    assert_eq!(next(&set, &[unknown]).kind, PodStepKind::Wait);
     // An update for another set is not looked at.
     let mut of_another = under_way;
     let state = of_another.annotations[STATE].replace("\"log\":{\"last", "\"other\":{\"last");
     of_another.annotations.insert(STATE.into(), state);
-    assert_eq!(next(&set, &[of_another]).kind, Kind::Batch);
+    assert_eq!(next(&set, &[of_another]).kind, PodStepKind::Batch);
 }
 
 #[test]
@@ -239,11 +239,11 @@ fn a_pod_without_all_its_statuses_is_not_ready() {
 const HOT: &str = "{name: log, image: 'log:2', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'empty:1'}}";
 
 /// A pod with both containers of a pair; the first one works.
-fn pair(set: &SidecarSet, images: [&str; 2]) -> Pod {
+fn pair(set: &SidecarSet, images: [&str; 2]) -> SidecarPod {
     let mut pod = pod(set, 0);
     pod.containers.truncate(1);
     for (name, image) in ["log-1", "log-2"].into_iter().zip(images) {
-        pod.containers.push(Container { name: name.into(), image: image.into() });
+        pod.containers.push(PodContainer { name: name.into(), image: image.into() });
     }
     pod.statuses = pod.containers.iter().map(runs).collect();
     pod.annotations.insert(WORKING.into(), json!({"log": "log-1"}).to_string());
@@ -254,37 +254,40 @@ fn pair(set: &SidecarSet, images: [&str; 2]) -> Pod {
 fn a_hot_upgrade_takes_two_rounds() {
     let set = set_with(HOT);
     let mut hot = pair(&set, ["log:1", "empty:1"]);
-    let pods = |pod: &Pod| next(&set, std::slice::from_ref(pod));
-    assert_eq!((pods(&hot).kind, pods(&hot).status.ready_pods), (Kind::Batch, 1));
+    let pods = |pod: &SidecarPod| next(&set, std::slice::from_ref(pod));
+    assert_eq!((pods(&hot).kind, pods(&hot).status.ready_pods), (PodStepKind::Batch, 1));
     // The new version runs beside the old one.
     hot.containers[2].image = "log:2".into();
     hot.statuses[2] = runs(&hot.containers[2]);
     hot.annotations.insert(WORKING.into(), json!({"log": "log-2"}).to_string());
     record(&mut hot, HASH, &set.hash);
     let step = pods(&hot);
-    assert_eq!((step.kind, step.status.updated_pods, step.status.ready_pods), (Kind::Flip, 1, 0));
+    assert_eq!(
+        (step.kind, step.status.updated_pods, step.status.ready_pods),
+        (PodStepKind::HotUpgradeSwap, 1, 0)
+    );
     assert_eq!(step.pods, ["default/p-0000"]);
     // While the new one is not ready, or not running yet, both stay.
     let mut starting = hot.clone();
     (starting.is_ready, starting.statuses[2].is_ready) = (false, false);
-    assert_eq!(pods(&starting).kind, Kind::Close);
+    assert_eq!(pods(&starting).kind, PodStepKind::Complete);
     let mut other_unready = hot.clone();
     (other_unready.is_ready, other_unready.statuses[1].is_ready) = (false, false);
-    assert_eq!(pods(&other_unready).kind, Kind::Flip, "the old one need not be ready");
+    assert_eq!(pods(&other_unready).kind, PodStepKind::HotUpgradeSwap, "the old one need not be ready");
     let paused = set_with(&format!("{HOT}], updateStrategy: {{paused: true}}, volumes: ["));
-    assert_eq!(next(&paused, std::slice::from_ref(&hot)).kind, Kind::Hold);
+    assert_eq!(next(&paused, std::slice::from_ref(&hot)).kind, PodStepKind::Hold);
     // The old one has the empty image.
     hot.containers[1].image = "empty:1".into();
     hot.statuses[1] = runs(&hot.containers[1]);
     let step = pods(&hot);
-    assert_eq!((step.kind, step.status.updated_ready_pods), (Kind::Close, 1));
+    assert_eq!((step.kind, step.status.updated_ready_pods), (PodStepKind::Complete, 1));
 }
 
 #[test]
 fn a_pair_must_be_whole() {
     let set = set_with(HOT);
     let whole = pair(&set, ["log:1", "empty:1"]);
-    let matched = |pod: &Pod| next(&set, std::slice::from_ref(pod)).status.matched_pods;
+    let matched = |pod: &SidecarPod| next(&set, std::slice::from_ref(pod)).status.matched_pods;
     assert_eq!(matched(&whole), 1);
     let mut unnoted = whole.clone();
     unnoted.annotations.remove(WORKING);
@@ -300,7 +303,7 @@ fn every_hold_has_its_reason() {
     let bound = set("{maxUnavailable: 0}");
     let reason = |set: &SidecarSet| {
         let step = next(set, &pods(set, 2));
-        assert_eq!(step.kind, Kind::Hold);
+        assert_eq!(step.kind, PodStepKind::Hold);
         step.reason.unwrap()
     };
     assert_eq!(reason(&paused), "`updateStrategy.paused` is set");
@@ -308,9 +311,9 @@ fn every_hold_has_its_reason() {
     assert_eq!(reason(&bound), "`maxUnavailable` is 0: ready pods stay as they are");
     // Kruise looks for NotUpdate only.
     let unknown = set("{type: Sometimes}");
-    assert_eq!(next(&unknown, &pods(&unknown, 2)).kind, Kind::Batch);
+    assert_eq!(next(&unknown, &pods(&unknown, 2)).kind, PodStepKind::Batch);
     let step = next(&paused, &[]);
-    assert_eq!((step.kind, step.status.matched_pods), (Kind::Hold, 0));
+    assert_eq!((step.kind, step.status.matched_pods), (PodStepKind::Hold, 0));
     assert_eq!(next(&bound, &[]).reason.as_deref(), Some("no pod is matched"));
 }
 
@@ -322,17 +325,17 @@ fn namespaces_are_asked_where_the_set_selects_some() {
     for (pod, namespace) in pods.iter_mut().zip(["shop", "infra", "lost"]) {
         pod.namespace = namespace.into();
     }
-    let labels = |team: &str| -> Labels { [("team".to_owned(), team.to_owned())].into() };
+    let labels = |team: &str| -> LabelMap { [("team".to_owned(), team.to_owned())].into() };
     let namespaces = [("shop".to_owned(), labels("shop")), ("infra".to_owned(), labels("infra"))].into();
-    let (step, found) = next_step(&set, &pods, &namespaces);
+    let (step, found) = next_pod_step(&set, &pods, &namespaces);
     assert_eq!(step.pods, ["shop/p-0000"]);
     assert!(found.len() == 1 && !found[0].is_error(), "{found:?}");
-    let (_, found) = next_step(&set, &pods, &Namespaces::new());
+    let (_, found) = next_pod_step(&set, &pods, &NamespaceLabelMap::new());
     assert!(found.len() == 3 && found.iter().all(|f| f.is_error()), "{found:?}");
     let by_name = set_with(
         "{name: log, image: 'log:2'}], namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: lost}}, volumes: [",
     );
-    let (step, found) = next_step(&by_name, &pods, &Namespaces::new());
+    let (step, found) = next_pod_step(&by_name, &pods, &NamespaceLabelMap::new());
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(step.pods, ["lost/p-0002"]);
 }
@@ -378,7 +381,7 @@ fn a_condition_that_nobody_can_read_ends_the_round() {
     assert_eq!(next(&set, &pods).pods, found_after_the_update);
     record(&mut pods[1], "kruise.io/sidecarset-hash-without-image", "other");
     let step = next(&set, &pods);
-    assert_eq!((step.kind, step.pods.len()), (Kind::Hold, 0));
+    assert_eq!((step.kind, step.pods.len()), (PodStepKind::Hold, 0));
     assert!(step.reason.is_some_and(|r| r.contains("`SidecarSetUpgradable` of default/p-0001")));
 }
 

@@ -1,10 +1,10 @@
 //! Compares single steps of rollouts with those of Kruise's SidecarSet controller for the same pods.
 
 use crate::support::conformance::{documents, entries};
-use pillion::diag::Diagnostic;
-use pillion::model::sidecar_set::{Mode, SidecarSet, Surroundings, decode_for, validate};
-use pillion::plan::pods::{Kind, Namespaces, NextStep, next_step, observed};
-use pillion::yaml::{Document, Path};
+use pillion::diagnostics::Diagnostic;
+use pillion::model::sidecar_set::{DecodeMode, SidecarSet, ValidationContext, decode_for, validate};
+use pillion::rollout::pods::{NamespaceLabelMap, PodStep, PodStepKind, next_pod_step, read_pods};
+use pillion::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::path::Path as File;
 use std::sync::Arc;
@@ -30,16 +30,16 @@ fn differences(case: &File) -> Vec<String> {
             Vec::new()
         };
     };
-    let (pods, found) = observed(&pods_of(case));
+    let (pods, found) = read_pods(&pods_of(case));
     assert!(found.is_empty(), "{name}: {found:?}");
-    let (step, found) = next_step(&set, &pods, &namespaces_of(case));
+    let (step, found) = next_pod_step(&set, &pods, &namespaces_of(case));
     assert!(!found.iter().any(Diagnostic::is_error), "{name}: {found:?}");
     compare(&name, &step, &expected)
 }
 
 fn set_of(document: &Arc<Document>) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let (set, mut found) = decode_for(Mode::Validate, document, &Path::root());
-    found.extend(set.iter().flat_map(|set| validate(set, Surroundings::default())));
+    let (set, mut found) = decode_for(DecodeMode::Validate, document, &FieldPath::root());
+    found.extend(set.iter().flat_map(|set| validate(set, ValidationContext::default())));
     (set, found)
 }
 
@@ -48,7 +48,7 @@ fn pods_of(case: &File) -> Vec<Document> {
     vec![Document::read(&"pods.json".into(), 0, 1, &text).unwrap()]
 }
 
-fn namespaces_of(case: &File) -> Namespaces {
+fn namespaces_of(case: &File) -> NamespaceLabelMap {
     let namespace = |document: Arc<Document>| {
         let metadata = &document.value()["metadata"];
         let labels = serde_json::from_value(metadata["labels"].clone()).unwrap_or_default();
@@ -57,7 +57,7 @@ fn namespaces_of(case: &File) -> Namespaces {
     documents(case, "namespaces.yaml").into_iter().map(namespace).collect()
 }
 
-fn compare(name: &str, step: &NextStep, expected: &Value) -> Vec<String> {
+fn compare(name: &str, step: &PodStep, expected: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let status = &expected["status"];
     let counters = [
@@ -74,7 +74,7 @@ fn compare(name: &str, step: &NextStep, expected: &Value) -> Vec<String> {
         list.sort();
         list
     };
-    let batch = if step.kind == Kind::Batch { step.pods.clone() } else { Vec::new() };
+    let batch = if step.kind == PodStepKind::Batch { step.pods.clone() } else { Vec::new() };
     let patched = texts(&expected["patched"]);
     let is_same = match expected["listOrderSensitive"].as_str() {
         Some("no") => batch == patched,

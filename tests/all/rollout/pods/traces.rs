@@ -2,10 +2,12 @@
 //! simulated as it was when they were recorded.
 
 use crate::support::conformance::entries;
-use pillion::model::sidecar_set::{Mode, SidecarSet, decode_for};
+use pillion::model::sidecar_set::{DecodeMode, SidecarSet, decode_for};
 use pillion::model::timestamp::Timestamp;
-use pillion::plan::pods::{Container, ContainerStatus, Kind, Namespaces, NextStep, Pod, next_step};
-use pillion::yaml::{Document, Path};
+use pillion::rollout::pods::{
+    NamespaceLabelMap, PodContainer, PodContainerStatus, PodStep, PodStepKind, SidecarPod, next_pod_step,
+};
+use pillion::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
 use std::path::Path as File;
 use std::sync::Arc;
@@ -44,8 +46,8 @@ fn replay(file: &File) -> (usize, Option<String>) {
     let is_ordered = trace["listOrderSensitive"] == "no";
     for (i, recorded) in list(&trace["steps"]).iter().enumerate() {
         cluster.now += 1;
-        let pods: Vec<Pod> = cluster.pods.iter().map(|s| s.pod.clone()).collect();
-        let (step, _) = next_step(&cluster.set, &pods, &Namespaces::new());
+        let pods: Vec<SidecarPod> = cluster.pods.iter().map(|s| s.pod.clone()).collect();
+        let (step, _) = next_pod_step(&cluster.set, &pods, &NamespaceLabelMap::new());
         if let Some(difference) = difference(&step, recorded, is_ordered) {
             return (i, Some(format!("{} step {}: {difference}", trace["id"], recorded["n"])));
         }
@@ -64,7 +66,7 @@ fn replay(file: &File) -> (usize, Option<String>) {
     (list(&trace["steps"]).len(), None)
 }
 
-fn difference(step: &NextStep, recorded: &Value, is_ordered: bool) -> Option<String> {
+fn difference(step: &PodStep, recorded: &Value, is_ordered: bool) -> Option<String> {
     let status = json!({
         "matchedPods": step.status.matched_pods, "updatedPods": step.status.updated_pods,
         "readyPods": step.status.ready_pods, "updatedReadyPods": step.status.updated_ready_pods,
@@ -74,16 +76,17 @@ fn difference(step: &NextStep, recorded: &Value, is_ordered: bool) -> Option<Str
             return Some(format!("{counter} {count}, not {}", recorded["status"][counter]));
         }
     }
-    let names = |kind: Kind| -> Vec<&str> {
+    let names = |kind: PodStepKind| -> Vec<&str> {
         let pods = step.pods.iter().filter(|_| step.kind == kind);
         pods.map(|p| p.strip_prefix("default/").unwrap()).collect()
     };
     let patched: Vec<&str> = list(&recorded["patched"]).iter().filter_map(Value::as_str).collect();
     let flipped: Vec<&str> = list(&recorded["flipped"]).iter().filter_map(|f| f["pod"].as_str()).collect();
-    if is_ordered && names(Kind::Batch) != patched {
-        return Some(format!("batch {:?}, not {patched:?}", names(Kind::Batch)));
+    if is_ordered && names(PodStepKind::Batch) != patched {
+        return Some(format!("batch {:?}, not {patched:?}", names(PodStepKind::Batch)));
     }
-    (names(Kind::Flip) != flipped).then(|| format!("flip {:?}, not {flipped:?}", names(Kind::Flip)))
+    (names(PodStepKind::HotUpgradeSwap) != flipped)
+        .then(|| format!("flip {:?}, not {flipped:?}", names(PodStepKind::HotUpgradeSwap)))
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -92,7 +95,7 @@ fn list(value: &Value) -> &[Value] {
 
 fn decoded(set: &Value) -> SidecarSet {
     let document = Document::read(&"set.json".into(), 0, 1, &set.to_string()).unwrap();
-    let (set, found) = decode_for(Mode::Validate, &Arc::new(document), &Path::root());
+    let (set, found) = decode_for(DecodeMode::Validate, &Arc::new(document), &FieldPath::root());
     set.unwrap_or_else(|| panic!("{found:?}"))
 }
 
@@ -123,7 +126,7 @@ fn image_id(image: &str) -> String {
 }
 
 struct Simulated {
-    pod: Pod,
+    pod: SidecarPod,
     behavior: String,
     /// A container that changes when so many ticks have passed.
     pending: Option<(u64, Vec<String>)>,
@@ -142,7 +145,7 @@ impl Cluster {
         let created = recorded["created"].as_u64().unwrap();
         let phase = recorded["phase"].as_str().unwrap_or("Running");
         let is_ready = phase == "Running" && recorded["notReady"] != true;
-        let mut pod = Pod {
+        let mut pod = SidecarPod {
             namespace: "default".into(),
             name: recorded["name"].as_str().unwrap().into(),
             labels: serde_json::from_value(recorded["labels"].clone()).unwrap(),
@@ -152,18 +155,21 @@ impl Cluster {
             phase: phase.into(),
             is_ready,
             ready_since: minute(1, recorded["readyAt"].as_u64().unwrap_or(created + 1)),
-            ..Pod::default()
+            ..SidecarPod::default()
         };
-        pod.containers.push(Container { name: "app".into(), image: "app:1".into() });
+        pod.containers.push(PodContainer { name: "app".into(), image: "app:1".into() });
         for container in set.containers.iter().filter(|_| !["none", "nocontainer"].contains(&revision)) {
             let image = container.container["image"].as_str().unwrap();
             match &container.hot_upgrade_empty_image {
-                None => pod.containers.push(Container { name: container.name.clone(), image: image.into() }),
+                None => {
+                    pod.containers.push(PodContainer { name: container.name.clone(), image: image.into() })
+                }
                 Some(empty) => {
                     let images = [image, empty.as_str()];
-                    let pair = container.pair_names().into_iter().zip(images);
-                    pod.containers.extend(pair.map(|(name, image)| Container { name, image: image.into() }));
-                    let working = json!({&container.name: container.pair_names()[0]});
+                    let pair = container.hot_upgrade_names().into_iter().zip(images);
+                    pod.containers
+                        .extend(pair.map(|(name, image)| PodContainer { name, image: image.into() }));
+                    let working = json!({&container.name: container.hot_upgrade_names()[0]});
                     pod.annotations.insert(WORKING.into(), working.to_string());
                 }
             }
@@ -173,7 +179,7 @@ impl Cluster {
         pod.statuses = pod
             .containers
             .iter()
-            .map(|c| ContainerStatus {
+            .map(|c| PodContainerStatus {
                 name: c.name.clone(),
                 image: c.image.clone(),
                 image_id: if is_started { image_id(&c.image) } else { String::new() },
@@ -202,7 +208,7 @@ impl Cluster {
             let target = match &container.hot_upgrade_empty_image {
                 None => container.name.clone(),
                 Some(empty) => {
-                    let [first, second] = container.pair_names();
+                    let [first, second] = container.hot_upgrade_names();
                     let is_empty = |name: &String| {
                         simulated.pod.containers.iter().any(|c| c.name == *name && c.image == *empty)
                     };
@@ -226,7 +232,8 @@ impl Cluster {
         for container in &set.containers {
             let Some(empty) = &container.hot_upgrade_empty_image else { continue };
             let working = simulated.pod.annotations[WORKING].clone();
-            let idle = container.pair_names().into_iter().find(|n| !working.contains(&format!("\"{n}\"")));
+            let idle =
+                container.hot_upgrade_names().into_iter().find(|n| !working.contains(&format!("\"{n}\"")));
             changed.extend(simulated.set_image(&set, &idle.unwrap(), empty));
         }
         simulated.restart(changed, now);
@@ -337,7 +344,7 @@ impl Simulated {
 }
 
 /// Writes the annotations of an injection or an update.
-fn annotate(pod: &mut Pod, set: &SidecarSet, revision: &str) {
+fn annotate(pod: &mut SidecarPod, set: &SidecarSet, revision: &str) {
     let hashes = match revision {
         "foreign" => ["another-hash", "another-hash-without-image"],
         _ => [&*set.hash, &*set.hash_without_image],

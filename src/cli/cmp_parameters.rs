@@ -1,0 +1,174 @@
+//! The parameters of an Application that uses pillion as a plugin: what they are called, and what they say.
+
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::AnnotationMode;
+use crate::model::sidecars::{KeepSidecarSets, SidecarsSpec};
+use serde_json::{Value, json};
+
+/// What an Application says.
+#[derive(Debug, Default)]
+pub(super) struct CmpParameters {
+    /// As a function would be told.
+    pub(super) spec: SidecarsSpec,
+    /// The namespace of manifests that name none.
+    pub(super) namespace: Option<String>,
+    /// The cluster of pillion.yaml.
+    pub(super) cluster: Option<String>,
+}
+
+/// Name, title, tooltip, and whether it is a list.
+const PARAMETERS: [(&str, &str, &str, bool); 6] = [
+    (
+        "sidecarsets",
+        "SidecarSets",
+        "Files and folders with SidecarSets, relative to the Application's path; without any, those of pillion.yaml",
+        true,
+    ),
+    (
+        "ledgers",
+        "Ledgers",
+        "Files and folders with ledgers, relative to the Application's path; without any, those of pillion.yaml",
+        true,
+    ),
+    ("cluster", "Cluster", "The cluster of pillion.yaml whose ledgers count", false),
+    (
+        "namespace",
+        "Namespace",
+        "Namespace of manifests that name none; without one, what pillion.yaml says, else the Application's destination",
+        false,
+    ),
+    ("annotations", "Annotations", "minimal, kruise or none", false),
+    (
+        "keep-sidecarsets",
+        "Keep SidecarSets",
+        "keep or strip: whether SidecarSets among the manifests are handed to the cluster",
+        false,
+    ),
+];
+
+/// Where they are written, for messages.
+const SOURCE_NAME: &str = "the parameters of the Application";
+
+/// Returns what `parameters.dynamic` of a plugin prints.
+pub(super) fn parameters_json() -> String {
+    let all = PARAMETERS.iter().map(|(name, title, tooltip, is_list)| {
+        let collection = if *is_list { "array" } else { "string" };
+        json!({
+            "name": name, "title": title, "tooltip": tooltip, "required": false, "itemType": "string",
+            "collectionType": collection,
+        })
+    });
+    let mut text =
+        serde_json::to_string_pretty(&Value::Array(all.collect())).expect("texts always serialize");
+    text.push('\n');
+    text
+}
+
+/// Reads ARGOCD_APP_PARAMETERS (the variables PARAM_… lose which name they stand for).
+pub(super) fn read_parameters(text: &str) -> (CmpParameters, Vec<Diagnostic>) {
+    let (mut given, mut wrong) = (CmpParameters::default(), Vec::new());
+    if text.trim().is_empty() {
+        return (given, wrong);
+    }
+    let read: Value = match serde_json::from_str(text) {
+        Ok(read) => read,
+        Err(error) => {
+            wrong.push(invalid_parameter(
+                &format!("ARGOCD_APP_PARAMETERS is no JSON: {error}"),
+                "Argo CD writes it; tell it what was changed",
+            ));
+            return (given, wrong);
+        }
+    };
+    for parameter in read.as_array().into_iter().flatten() {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        if let Err((message, help)) = given.set_parameter(name, parameter) {
+            wrong.push(invalid_parameter(&message, &help));
+        }
+    }
+    (given, wrong)
+}
+
+impl CmpParameters {
+    fn set_parameter(&mut self, name: &str, parameter: &Value) -> Result<(), (String, String)> {
+        let Some((.., is_list)) = PARAMETERS.iter().find(|p| p.0 == name) else {
+            let known: Vec<&str> = PARAMETERS.iter().map(|p| p.0).collect();
+            return Err((
+                format!("there is no parameter `{name}`"),
+                format!("there are {}", known.join(", ")),
+            ));
+        };
+        if *is_list {
+            let Some(list) = parameter["array"].as_array() else {
+                return Err((
+                    format!("the parameter `{name}` must be an array"),
+                    format!("write `{name}` with `array: [...]`"),
+                ));
+            };
+            let words = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            match name {
+                "ledgers" => self.spec.ledgers = words,
+                _ => self.spec.sidecar_sets = words,
+            }
+            return Ok(());
+        }
+        let Some(text) = parameter["string"].as_str() else {
+            return Err((
+                format!("the parameter `{name}` must be a string"),
+                format!("write `{name}` with `string: ...`"),
+            ));
+        };
+        match (name, text) {
+            (_, "") => {}
+            ("cluster", text) => self.cluster = Some(text.to_owned()),
+            ("namespace", text) => self.namespace = Some(text.to_owned()),
+            ("annotations", "minimal") => self.spec.annotations = Some(AnnotationMode::Minimal),
+            ("annotations", "kruise") => self.spec.annotations = Some(AnnotationMode::Kruise),
+            ("annotations", "none") => self.spec.annotations = Some(AnnotationMode::None),
+            ("keep-sidecarsets", "keep") => self.spec.keep_sidecar_sets = Some(KeepSidecarSets::Keep),
+            ("keep-sidecarsets", "strip") => self.spec.keep_sidecar_sets = Some(KeepSidecarSets::Strip),
+            (_, text) => {
+                let choices = PARAMETERS.iter().find(|p| p.0 == name).map_or("", |p| p.2);
+                return Err((format!("the parameter `{name}` cannot be `{text}`"), choices.to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid_parameter(message: &str, help: &str) -> Diagnostic {
+    Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(SOURCE_NAME)).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_wrong_is_said() {
+        let (_, wrong) = read_parameters(
+            r#"[{"name":"ledger","string":"x"},{"name":"ledgers","string":"x"},{"name":"annotations","string":"all"}]"#,
+        );
+        let wrong: Vec<_> = wrong.into_iter().map(|d| d.message).collect();
+        assert_eq!(
+            wrong,
+            [
+                "there is no parameter `ledger`",
+                "the parameter `ledgers` must be an array",
+                "the parameter `annotations` cannot be `all`"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_application_says_where_things_are() {
+        let (given, wrong) = read_parameters(
+            r#"[{"name":"ledgers","array":["../ledgers/eu"]},{"name":"namespace","string":"shop"},{"name":"cluster","string":""}]"#,
+        );
+        assert_eq!(wrong, []);
+        assert_eq!(
+            (given.spec.ledgers, given.namespace.as_deref(), given.cluster),
+            (vec!["../ledgers/eu".to_owned()], Some("shop"), None)
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! As what was the program called? Besides the command line: a KRM function, an exec plugin of kustomize, a filter.
+//!
+//! A caller that gives no arguments and a pipe is a function or a filter; one that gives a file is a plugin. The
+//! environment decides nothing: KUSTOMIZE_PLUGIN_CONFIG_STRING is inherited by everything that a plugin starts.
+
+use super::reporter::Reporter;
+use super::{
+    ColorChoice, EXIT_ENVIRONMENT, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, krm, kustomize_exec,
+    render,
+};
+use crate::model::sidecars;
+use crate::model::workload::{api_group, type_meta};
+use crate::read::{read_file, read_stream};
+use crate::write::Error;
+use crate::yaml::{Document, split_documents};
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The start of the name of the file that kustomize writes for a plugin.
+const PLUGIN_CONFIG: &str = "kust-plugin-config-";
+
+/// What is done with standard input.
+type StdinAction = Box<dyn Fn(&str, &mut Reporter) -> Result<u8, Error>>;
+
+/// Runs in another guise than the command line's; None: it is the command line.
+pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
+    let work: StdinAction = match (plugin_config(arguments), arguments) {
+        (Some(config), [_, _]) => {
+            Box::new(move |text, reporter| kustomize_exec::run(&config, text, reporter))
+        }
+        (Some(_), further) => {
+            let words: Vec<_> = further[2..].iter().map(|w| w.to_string_lossy()).collect();
+            let reporter = Reporter::new(&default_global_args());
+            reporter.print_error(&format!(
+                "pillion: a plugin of kind Sidecars takes no arguments, but got `{}`: remove `argsOneLiner` and `argsFromFile`",
+                words.join(" ")
+            ));
+            return Some(EXIT_USAGE);
+        }
+        (None, [_]) if !std::io::stdin().is_terminal() => Box::new(function_or_filter),
+        _ => return None,
+    };
+    let mut reporter = Reporter::new(&default_global_args());
+    let outcome = match read_stream(&mut std::io::stdin().lock(), &"<stdin>".into()) {
+        Ok(text) => work(&text, &mut reporter),
+        Err(wrong) => {
+            reporter.add([wrong]);
+            Ok(super::EXIT_FINDINGS)
+        }
+    };
+    reporter.print_diagnostics();
+    Some(match outcome {
+        Ok(code) => code,
+        Err(Error::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => EXIT_ENVIRONMENT,
+        Err(failure) => {
+            reporter.print_failure(&failure);
+            EXIT_ENVIRONMENT
+        }
+    })
+}
+
+/// Returns the arguments with the name that help shows: `kubectl pillion` for the plugin of kubectl.
+pub(super) fn with_display_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_plugin = |own: &OsString| Path::new(own).file_stem().is_some_and(|name| name == "kubectl-pillion");
+    if let Some(own) = arguments.first_mut().filter(|own| is_plugin(own)) {
+        *own = "kubectl pillion".into();
+    }
+    arguments
+}
+
+/// The flags that nobody can give here.
+fn default_global_args() -> GlobalArgs {
+    GlobalArgs {
+        format: MessageFormat::Human,
+        color: ColorChoice::Auto,
+        quiet: false,
+        verbose: false,
+        config: None,
+        allow_build: false,
+    }
+}
+
+/// Returns the configuration of a plugin, where the program was called as one.
+fn plugin_config(arguments: &[OsString]) -> Option<PathBuf> {
+    let first = PathBuf::from(arguments.get(1)?);
+    let is_by_name =
+        arguments.first().is_some_and(|own| Path::new(own).file_stem().is_some_and(|n| n == sidecars::KIND));
+    let is_by_file = || {
+        let is_of_kustomize =
+            first.file_name().is_some_and(|n| n.to_string_lossy().starts_with(PLUGIN_CONFIG));
+        // A verb has no slash in it.
+        let is_path = first.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+        is_of_kustomize || (is_path && first.is_file() && is_sidecars_config(&first))
+    };
+    (is_by_name || is_by_file()).then_some(first)
+}
+
+fn is_sidecars_config(file: &Path) -> bool {
+    let name: Arc<str> = file.to_string_lossy().into();
+    let document = read_file(file, &name).and_then(|text| Document::read(&name, 0, 1, &text));
+    document.is_ok_and(|d| type_meta(d.value()).is_some_and(|(_, kind)| kind == sidecars::KIND))
+}
+
+fn function_or_filter(text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+    if text.trim().is_empty() {
+        reporter.print_note("pillion: standard input is empty, so there is nothing to render; `pillion --help` says what else it does");
+        return Ok(EXIT_SUCCESS);
+    }
+    match is_resource_list(text) {
+        true => krm::run(text, reporter),
+        false => render::run_filter(text, &default_global_args(), reporter),
+    }
+}
+
+/// Tells whether the first document is a ResourceList.
+fn is_resource_list(text: &str) -> bool {
+    if !text.contains("ResourceList") {
+        return false;
+    }
+    let name: Arc<str> = "<stdin>".into();
+    let pieces = split_documents(&name, text).0.into_iter().enumerate();
+    let mut documents = pieces.map(|(i, p)| Document::read(&name, i, p.first_line, &text[p.span]));
+    let first = documents.find(|d| d.as_ref().map_or(true, |d| !d.value().is_null()));
+    match first {
+        Some(Ok(document)) => type_meta(document.value())
+            .is_some_and(|(a, k)| api_group(a) == krm::GROUP && k == "ResourceList"),
+        // A list that cannot be read is none, unless it says at the left margin what it is.
+        Some(Err(_)) => text.lines().any(|l| l.trim_end() == "kind: ResourceList"),
+        None => false,
+    }
+}

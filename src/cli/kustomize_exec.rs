@@ -1,0 +1,166 @@
+//! A stream of documents and a configuration file: pillion as an exec plugin of kustomize, the older form.
+//!
+//! kustomize calls it as `…/pillion.dev/v1alpha1/sidecars/Sidecars CONFIG`, with the resources on standard input;
+//! as a generator it gets none.
+
+use super::krm::{is_manifest, is_sidecar_set, read_values};
+use super::reporter::Reporter;
+use super::session::{self, IntegrationSession, SessionOptions, explain_patch_error};
+use super::stream_objects::{STREAM_NAME, StreamObjects};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::sidecars::{self, KeepSidecarSets, SidecarsSpec};
+use crate::read::read_file;
+use crate::render::{collect_objects, find_dangling_references};
+use crate::write::Error;
+use crate::yaml::{Document, FieldPath, emit, split_documents};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What the configuration is called in messages: its file is a temporary one of kustomize.
+const CONFIG_NAME: &str = "the plugin's configuration";
+
+/// Runs as a plugin.
+pub(super) fn run(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+    let items = StreamObjects::from_stream(text);
+    let output = transform(config, text, reporter);
+    let mut told = reporter.take_diagnostics();
+    for diagnostic in &mut told {
+        explain_patch_error(diagnostic);
+        items.locate(diagnostic);
+    }
+    reporter.add(told);
+    match output {
+        Some(output) if !reporter.has_errors() => {
+            print_data(&output)?;
+            Ok(EXIT_SUCCESS)
+        }
+        _ => Ok(EXIT_FINDINGS),
+    }
+}
+
+fn transform(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Option<String> {
+    let name: Arc<str> = CONFIG_NAME.into();
+    let document = match read_file(config, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
+        Ok(document) => Arc::new(document),
+        Err(error) => {
+            reporter.add([error]);
+            return None;
+        }
+    };
+    let (decoded, wrong) = sidecars::decode(&document, &FieldPath::root());
+    reporter.add(wrong);
+    let decoded = decoded?;
+    let spec = decoded.spec.clone();
+    let at = document.label(&FieldPath::root(), crate::yaml::EntryPart::Value, "");
+    let told = SessionOptions {
+        config_path: Some((Arc::clone(&document), FieldPath::root())),
+        ..SessionOptions::in_working_folder(decoded, at.clone())
+    };
+    let stdin: Arc<str> = STREAM_NAME.into();
+    let (door, wrong) = session::open_session(&told, collect_objects(&stdin, text, true));
+    reporter.add(wrong);
+    let door = door?;
+    if reporter.has_errors() {
+        reporter.suppress_error_locations();
+    }
+    if text.trim().is_empty() {
+        return render_sources(&door, &spec, &at, reporter);
+    }
+    let (rendered, wrong) = door.render(&stdin, text);
+    reporter.add(wrong);
+    if reporter.has_errors() {
+        return None;
+    }
+    let output = mark_local_sidecar_sets(&rendered, &spec);
+    if output.trim().is_empty() {
+        reporter.add([empty_output(at, "the resources are SidecarSets only, and these are left out")]);
+        return None;
+    }
+    reporter.add(dangling_references(&output, &door));
+    Some(output)
+}
+
+/// The manifests of `sources:`, as one stream.
+fn render_sources(
+    door: &IntegrationSession,
+    spec: &SidecarsSpec,
+    at: &Span,
+    reporter: &mut Reporter,
+) -> Option<String> {
+    let (texts, wrong) = door.render_sources();
+    reporter.add(wrong);
+    let mut output = String::new();
+    for (name, text) in &texts {
+        let (found, wrong) = read_values(name, text);
+        reporter.add(wrong);
+        for value in found.iter().filter(|v| is_manifest(v, spec)) {
+            output.push_str("---\n");
+            output.push_str(&emit(value));
+        }
+    }
+    let output = mark_local_sidecar_sets(&output, spec);
+    if output.is_empty() && !reporter.has_errors() {
+        reporter.add([empty_output(at.clone(), "no resource came in, and `sources:` names none")]);
+    }
+    Some(output)
+}
+
+/// Marks SidecarSets as local where the configuration says so. What is left out is left out already.
+fn mark_local_sidecar_sets(text: &str, spec: &SidecarsSpec) -> String {
+    let name: Arc<str> = STREAM_NAME.into();
+    let is_local = spec.keep_sidecar_sets == Some(KeepSidecarSets::LocalConfig);
+    let mut output = String::new();
+    for (index, piece) in split_documents(&name, text).0.into_iter().enumerate() {
+        let part = &text[piece.span];
+        let Ok(document) = Document::read(&name, index, piece.first_line, part) else { continue };
+        let value = document.value();
+        let part = match is_local && is_sidecar_set(value) {
+            _ if value.is_null() => continue,
+            true => with_local_config(value),
+            false if document.has_aliases() => emit(value),
+            false => part.to_owned(),
+        };
+        if !output.is_empty() && !part.starts_with("---") {
+            output.push_str("---\n");
+        }
+        output.push_str(&part);
+        if !output.ends_with('\n') {
+            output.push('\n');
+        }
+    }
+    output
+}
+
+fn with_local_config(value: &Value) -> String {
+    let mut value = value.clone();
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        annotations["config.kubernetes.io/local-config"] = "true".into();
+    }
+    emit(&value)
+}
+
+/// Finds references that lead nowhere in a stream of documents.
+pub(super) fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<Diagnostic> {
+    let name: Arc<str> = STREAM_NAME.into();
+    let pieces = split_documents(&name, text).0.into_iter().enumerate();
+    let read = pieces.filter_map(|(i, p)| Document::read(&name, i, p.first_line, &text[p.span]).ok());
+    let documents: Vec<Document> = read.collect();
+    let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
+    let mut found =
+        find_dangling_references(&places, &door.renderer, &super::kustomization::name_reference_kinds());
+    // Lines of what came in are no longer those of what goes out.
+    let items = StreamObjects::from_stream(text);
+    for diagnostic in &mut found {
+        items.locate(diagnostic);
+    }
+    found
+}
+
+fn empty_output(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in")
+        .at(at)
+        .because(why)
+        .help("list applications among the resources; as a generator, name manifests in `sources:`")
+}

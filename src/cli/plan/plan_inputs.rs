@@ -1,0 +1,405 @@
+//! From the command line to what is planned: the working folder, or two commits.
+
+use super::PlanArgs;
+use crate::cli::reporter::Reporter;
+use crate::cli::{EXIT_FINDINGS, EXIT_USAGE, GlobalArgs};
+use crate::cli::{inputs, repository};
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::git::{self, ObjectId, Repository};
+use crate::model::config::RolloutConfig;
+use crate::model::ledger::{Ledger, Revision};
+use crate::read::{CommitListing, Disk, FileKind, FileSource, normalize_path};
+use crate::stage::{
+    self, BranchConfig, BuiltManifests, ClusterView, Configuration, Error, LedgerHistory, ManifestSource,
+    RenderHistory, TreeFiles, ViewSources, WhatIf, list_tree, missing_workloads,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is planned.
+pub(super) struct PlanInputs {
+    /// The commit that everything stands on; None outside a repository.
+    pub(super) base: Option<String>,
+    /// One a cluster.
+    pub(super) cluster_views: Vec<ClusterView>,
+}
+
+/// Why there is nothing to be planned.
+pub(super) enum PlanInputError {
+    /// The reporter knows what is wrong; this is the exit code.
+    Reported(u8),
+    /// The command line is wrong, in words.
+    Usage(String),
+    /// Git failed.
+    Stage(Error),
+}
+
+impl<F: Into<Error>> From<F> for PlanInputError {
+    fn from(failure: F) -> Self {
+        Self::Stage(failure.into())
+    }
+}
+
+/// Reads everything that a plan is made of.
+pub(super) fn read_plan_inputs(
+    args: &PlanArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<PlanInputs, PlanInputError> {
+    let mut supposed = WhatIf {
+        sources: &args.inputs.paths,
+        sidecar_sets: &args.inputs.sidecar_sets,
+        namespace: args.inputs.namespace.as_deref(),
+        ..WhatIf::default()
+    };
+    supposed.apply_settings(&args.strategy).map_err(PlanInputError::Usage)?;
+    let manifests = repository::manifest_source(args.manifests.as_deref(), common);
+    match &args.from {
+        None => from_working_folder(args, common, reporter, supposed, &manifests),
+        Some(from) => from_commits(args, common, reporter, supposed, (from, args.to.as_deref()), &manifests),
+    }
+}
+
+/// The working folder, with its ledgers; where they are on a branch of their own, with those.
+fn from_working_folder(
+    args: &PlanArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+    mut supposed: WhatIf<'_>,
+    manifests: &ManifestSource,
+) -> Result<PlanInputs, PlanInputError> {
+    let configuration = config_on_disk(args, common, reporter)?;
+    if configuration.as_ref().is_none_or(|c| c.layout.ledgers.is_none()) {
+        let layout = configuration.as_ref().map(|c| c.layout.clone()).unwrap_or_default();
+        reporter.add(layout.find_ledgers(&Disk).1);
+        if reporter.has_errors() {
+            return Err(PlanInputError::Reported(EXIT_FINDINGS));
+        }
+        return Err(PlanInputError::Usage(not_initialized_message(configuration.is_some())));
+    }
+    let configuration = configuration.unwrap_or_default();
+    supposed.ledgers = Some(BTreeMap::new());
+    let repository = match Repository::discover(Path::new(".")) {
+        Err(refused @ git::Error::BareRepository { .. }) => return Err(refused.into()),
+        found => found.ok(),
+    };
+    let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
+    let live = match &repository {
+        Some(repository) => deploy_branch_files(repository, &configuration, reporter)?,
+        None => None,
+    };
+    let ledgers: &dyn FileSource = live.as_ref().map_or(&Disk, |live| live);
+    let from = ViewSources { files: &Disk, ledgers, built: None, cluster: None };
+    let sites = load_clusters(args, &configuration, from, &supposed, manifests, reporter)?;
+    let past = find_history(repository.as_ref(), &configuration)?;
+    for site in &sites {
+        let place = repository.as_ref().map(working_folder_in_repository).unwrap_or_default();
+        let past = past.as_ref().map(|past| past.as_past(manifests));
+        reporter.add(missing_workloads(site, &TreeFiles::from_disk(&Disk, &place), past.as_ref()));
+    }
+    if reporter.has_errors() {
+        return Err(PlanInputError::Reported(EXIT_FINDINGS));
+    }
+    Ok(PlanInputs { base, cluster_views: sites })
+}
+
+/// Two commits, or one and the working folder: from what the first says, or its ledgers, to what the second says.
+fn from_commits(
+    args: &PlanArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+    mut supposed: WhatIf<'_>,
+    (from, to): (&str, Option<&str>),
+    manifests: &ManifestSource,
+) -> Result<PlanInputs, PlanInputError> {
+    let repository = Repository::discover(Path::new("."))?;
+    let old = repository.commit(repository.resolve(from)?)?;
+    let old_files = list_tree(&repository, old.tree)?;
+    let new = match to {
+        Some(to) => Some(repository.commit(repository.resolve(to)?)?),
+        None => None,
+    };
+    let new_files = match &new {
+        Some(commit) => Some(list_tree(&repository, commit.tree)?),
+        None => None,
+    };
+    let within = working_folder_in_repository(&repository);
+    let old_configuration = config_in_tree(&old_files, &within, common, reporter)?;
+    let mut configuration = match &new_files {
+        Some(files) => config_in_tree(files, &within, common, reporter)?,
+        None => config_on_disk(args, common, reporter)?,
+    }
+    .unwrap_or_default();
+    // A set without a ledger is new, whatever pillion.yaml expects.
+    let strict = |c: &mut Configuration| {
+        c.repository.ledgers.get_or_insert_default();
+        let rollout = c.repository.rollout.get_or_insert_with(RolloutConfig::default);
+        rollout.require_ledger = Some(true);
+    };
+    let mut old_configuration =
+        old_configuration.unwrap_or_else(|| config_for_commit(&configuration, &within));
+    // Where no ledgers are obeyed, a namespace that nobody says is `default`, as everywhere.
+    let is_obeyed = configuration.repository.ledgers.is_some();
+    let is_about_key = |d: &Diagnostic| d.code == Code::NamespaceUnspecified && !is_obeyed;
+    strict(&mut old_configuration);
+    strict(&mut configuration);
+    let mut sites = Vec::new();
+    for cluster in cluster_names(args, &configuration)? {
+        let cluster = cluster.as_deref();
+        let before = ViewSources { files: &old_files, ledgers: &old_files, built: None, cluster };
+        let (site, wrong) = ClusterView::load(&old_configuration, &before);
+        let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
+        reporter.add(wrong.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
+        supposed.ledgers = Some(released_ledgers(&site));
+        let files: &dyn FileSource = new_files.as_ref().map_or(&Disk, |files| files);
+        let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
+        let built = match (&new, supposed.sources) {
+            (_, [_, ..]) => Ok(None),
+            (Some(commit), []) => manifests.for_tree(&repository, commit.tree, &configuration, cluster),
+            (None, []) => manifests.for_folder(&configuration, cluster),
+        };
+        let built = report_build_error(built, reporter)?;
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let after = ViewSources { files, ledgers: &nothing, built, cluster };
+        let (site, wrong) = load_hypothetical(&configuration, &after, &supposed);
+        reporter.add(wrong.into_iter().filter(|d| !is_about_key(d)));
+        if !reporter.has_errors() {
+            let now = match &new_files {
+                Some(files) => TreeFiles::from_commit(files),
+                None => TreeFiles::from_disk(&Disk, &within),
+            };
+            let branches = BranchConfig::from_repository(&configuration.repository)?;
+            let config = normalize_path(&old_configuration.layout.root.join("pillion.yaml"));
+            let (repository, branches, head) = (&repository, &branches, old.id);
+            let past = LedgerHistory { repository, branches, config: &config, head, manifests };
+            reporter.add(missing_workloads(&site, &now, Some(&past)));
+        }
+        sites.push(site);
+    }
+    if reporter.has_errors() {
+        return Err(PlanInputError::Reported(EXIT_FINDINGS));
+    }
+    Ok(PlanInputs { base: new.or(Some(old)).map(|commit| commit.id.to_string()), cluster_views: sites })
+}
+
+/// Where earlier states of rollouts are found for the working folder.
+struct LedgerHistorySource<'r> {
+    repository: &'r Repository,
+    branches: BranchConfig,
+    config: PathBuf,
+    head: ObjectId,
+}
+
+impl LedgerHistorySource<'_> {
+    fn as_past<'a>(&'a self, manifests: &'a ManifestSource) -> LedgerHistory<'a> {
+        let Self { repository, branches, config, head } = self;
+        LedgerHistory { repository, branches, config, head: *head, manifests }
+    }
+}
+
+fn find_history<'r>(
+    repository: Option<&'r Repository>,
+    configuration: &Configuration,
+) -> Result<Option<LedgerHistorySource<'r>>, PlanInputError> {
+    let Some(repository) = repository else { return Ok(None) };
+    let branches = BranchConfig::from_repository(&configuration.repository)?;
+    let head = match &branches.source {
+        Some(_) => branches.find_deploy_branch(repository).map(|(_, head)| head),
+        None => repository.resolve("HEAD").ok(),
+    };
+    let config = normalize_path(
+        &working_folder_in_repository(repository).join(&configuration.layout.root).join("pillion.yaml"),
+    );
+    Ok(head.map(|head| LedgerHistorySource { repository, branches, config, head }))
+}
+
+/// What is wrong with the past cannot be mended any more.
+fn downgrade_to_warning(mut wrong: Diagnostic, commit: &str) -> Diagnostic {
+    wrong.severity = Severity::Warning;
+    wrong.help = None;
+    wrong.because(format!("this is so in `{commit}`, and what it releases is planned without"))
+}
+
+/// The ledgers of a commit; for a SidecarSet without one, a ledger that says what its file says.
+fn released_ledgers(site: &ClusterView) -> BTreeMap<Arc<str>, Ledger> {
+    let mut ledgers = site.prepared.ledgers.clone();
+    for set in &site.prepared.sets {
+        ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
+            let revision = Revision::from_set(set);
+            let mut ledger = Ledger::new(&set.name);
+            ledger.released = Some(Arc::clone(&revision.name));
+            ledger.revisions.insert(Arc::clone(&revision.name), revision);
+            ledger
+        });
+    }
+    ledgers
+}
+
+fn load_clusters(
+    args: &PlanArgs,
+    configuration: &Configuration,
+    from: ViewSources<'_>,
+    supposed: &WhatIf<'_>,
+    manifests: &ManifestSource,
+    reporter: &mut Reporter,
+) -> Result<Vec<ClusterView>, PlanInputError> {
+    let mut sites = Vec::new();
+    for cluster in cluster_names(args, configuration)? {
+        let cluster = cluster.as_deref();
+        let built = match supposed.sources {
+            [] => manifests.for_folder(configuration, cluster),
+            // What is named on the command line is planned.
+            _ => Ok(None),
+        };
+        let built = report_build_error(built, reporter)?;
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let from = ViewSources { cluster, built, ..from };
+        let (site, wrong) = load_hypothetical(configuration, &from, supposed);
+        reporter.add(wrong);
+        sites.push(site);
+    }
+    if reporter.has_errors() { Err(PlanInputError::Reported(EXIT_FINDINGS)) } else { Ok(sites) }
+}
+
+/// What is not staged yet is what a plan is about.
+fn load_hypothetical(
+    configuration: &Configuration,
+    from: &ViewSources<'_>,
+    supposed: &WhatIf<'_>,
+) -> (ClusterView, Vec<Diagnostic>) {
+    let (site, mut wrong) = ClusterView::hypothetical(configuration, from, supposed);
+    wrong.retain(|d| d.code != Code::NotStaged);
+    (site, wrong)
+}
+
+/// The clusters that are planned.
+fn cluster_names(
+    args: &PlanArgs,
+    configuration: &Configuration,
+) -> Result<Vec<Option<String>>, PlanInputError> {
+    let all = &configuration.repository.clusters;
+    let wanted = args.inputs.cluster.as_deref();
+    if let Some(name) = wanted.filter(|name| all.iter().all(|c| c.name != *name)) {
+        let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
+        let known =
+            if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
+        return Err(PlanInputError::Usage(format!("there is no cluster `{name}`: pillion.yaml {known}")));
+    }
+    let chosen = || all.iter().filter(|c| wanted.is_none_or(|name| c.name == name));
+    if args.manifests.is_some() && chosen().count() > 1 {
+        return Err(PlanInputError::Usage("say whose manifests these are with `--cluster NAME`".to_owned()));
+    }
+    let names: Vec<Option<String>> = chosen().map(|c| Some(c.name.clone())).collect();
+    Ok(if all.is_empty() { vec![None] } else { names })
+}
+
+/// The manifests of a build, unless something is wrong with it.
+fn report_build_error(
+    built: Result<Option<BuiltManifests>, Box<Diagnostic>>,
+    reporter: &mut Reporter,
+) -> Result<Option<BuiltManifests>, PlanInputError> {
+    built.map_err(|wrong| {
+        reporter.add([*wrong]);
+        PlanInputError::Reported(EXIT_FINDINGS)
+    })
+}
+
+/// The configuration of the working folder, where it has one.
+fn config_on_disk(
+    args: &PlanArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<Option<Configuration>, PlanInputError> {
+    let start = args.inputs.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
+    if let Some(file) = &common.config {
+        return report_config(Configuration::read_argument(&Disk, file), reporter);
+    }
+    let Some(file) = inputs::find_config(&start) else { return Ok(None) };
+    report_config(Configuration::read(&Disk, &file), reporter)
+}
+
+/// The configuration of a commit: the nearest one above the working folder's place in it.
+fn config_in_tree(
+    files: &CommitListing<'_, ObjectId>,
+    within: &Path,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<Option<Configuration>, PlanInputError> {
+    let nearest = within.ancestors().map(|folder| folder.join("pillion.yaml"));
+    let named = common.config.iter().map(|file| normalize_path(&within.join(file)));
+    let file = named.chain(nearest).find(|file| files.kind(file) == Some(FileKind::File));
+    file.map_or(Ok(None), |file| report_config(Configuration::read(files, &file), reporter))
+}
+
+fn report_config(
+    (configuration, wrong): (Option<Configuration>, Vec<Diagnostic>),
+    reporter: &mut Reporter,
+) -> Result<Option<Configuration>, PlanInputError> {
+    reporter.add(wrong);
+    configuration.map_or(Err(PlanInputError::Reported(EXIT_USAGE)), |c| Ok(Some(c)))
+}
+
+/// The same configuration for a commit that has none.
+fn config_for_commit(configuration: &Configuration, within: &Path) -> Configuration {
+    let mut rooted = configuration.clone();
+    let root = normalize_path(&within.join(&configuration.layout.root));
+    rooted.layout.root = if root.starts_with("..") { PathBuf::new() } else { root };
+    rooted
+}
+
+/// The working folder's place in its repository.
+fn working_folder_in_repository(repository: &Repository) -> PathBuf {
+    let place = || {
+        let root = repository.root()?.canonicalize().ok()?;
+        let here = Path::new(".").canonicalize().ok()?;
+        here.strip_prefix(root).ok().map(Path::to_owned)
+    };
+    place().unwrap_or_default()
+}
+
+/// The files of the deploy branch, where sources have a branch of their own.
+fn deploy_branch_files<'r>(
+    repository: &'r Repository,
+    configuration: &Configuration,
+    reporter: &mut Reporter,
+) -> Result<Option<CommitListing<'r, ObjectId>>, PlanInputError> {
+    let branches = BranchConfig::from_repository(&configuration.repository)?;
+    if branches.source.is_none() {
+        return Ok(None);
+    }
+    if !configuration.layout.root.as_os_str().is_empty()
+        || !working_folder_in_repository(repository).as_os_str().is_empty()
+    {
+        let why =
+            "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
+        return Err(PlanInputError::Usage(why.to_owned()));
+    }
+    let Some((place, head)) = branches.find_deploy_branch(repository) else {
+        return Err(PlanInputError::Usage(format!(
+            "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0} --create` makes it",
+            branches.deploy
+        )));
+    };
+    // Ledgers beside a render that is not to be believed are not planned with either.
+    match RenderHistory::find(repository, &branches, Path::new("pillion.yaml"), (&place, head)) {
+        Ok(Some(renders)) => {
+            if let Err(refused) = renders.newest_source()? {
+                reporter.add([*refused]);
+                return Err(PlanInputError::Reported(EXIT_FINDINGS));
+            }
+        }
+        // A branch that was made by hand has never been rendered.
+        Ok(None) | Err(Error::NoSourceTrailer { .. }) => {}
+        Err(failure) => return Err(failure.into()),
+    }
+    Ok(Some(stage::list_tree(repository, repository.commit(head)?.tree)?))
+}
+
+fn not_initialized_message(is_configured: bool) -> String {
+    let what =
+        if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
+    format!(
+        "{what}, so nobody knows what is released: `pillion init rollout` sets rollouts up; `--from COMMIT` plans from what a commit says instead"
+    )
+}

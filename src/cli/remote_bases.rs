@@ -1,0 +1,207 @@
+//! What would kustomize fetch from elsewhere? Every reference of a kustomization, and of the local ones that it lists,
+//! is looked at before kustomize is started (kustomize v5 api/internal/loader/fileloader.go, api/internal/git/repospec.go).
+
+use super::kustomization::FILE_NAMES;
+use super::kustomize::ALLOW_REMOTE_VARIABLE;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::read::{normalize_path, read_file};
+use crate::yaml::{Document, EntryPart, FieldPath as YamlPath, split_documents};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Keys whose entries are files, folders with a kustomization, or repositories.
+const BASE_KEYS: &[&str] = &["resources", "bases", "components"];
+
+/// The same, for configurations of plugins: files, folders, repositories, or the configuration itself.
+const PLUGIN_KEYS: &[&str] = &["generators", "transformers", "validators"];
+
+/// Keys whose entries are files, or addresses of files; of kustomizations and of the plugins that are built in.
+const FILE_KEYS: &[&str] = &[
+    "configurations",
+    "crds",
+    "env",
+    "envs",
+    "files",
+    "patchesjson6902",
+    "patchesstrategicmerge",
+    "path",
+    "paths",
+];
+
+/// Keys with texts of the user's that nothing is read from.
+const TEXT_KEYS: &[&str] =
+    &["commonannotations", "commonlabels", "labels", "literals", "metadata", "options", "patch"];
+
+/// Finds the references of the kustomization of a folder that lead elsewhere.
+pub(super) fn find_remote_bases(folder: &Path) -> Vec<Diagnostic> {
+    let mut search = RemoteBaseSearch::default();
+    search.search_folder(&normalize_path(folder), false);
+    search.diagnostics
+}
+
+#[derive(Default)]
+struct RemoteBaseSearch {
+    /// Folders and files that were looked at, as what.
+    visited: BTreeSet<(PathBuf, bool)>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Where a reference is written.
+struct ReferenceLocation<'a> {
+    document: &'a Document,
+    folder: &'a Path,
+    /// What the kustomization makes are configurations of plugins.
+    is_plugin: bool,
+}
+
+impl RemoteBaseSearch {
+    fn mark_visited(&mut self, path: &Path, is_plugin: bool) -> bool {
+        let Ok(path) = or_current_dir(path).canonicalize() else { return false };
+        self.visited.insert((path, is_plugin))
+    }
+
+    fn search_folder(&mut self, folder: &Path, is_plugin: bool) {
+        if !self.mark_visited(folder, is_plugin) {
+            return;
+        }
+        for file in FILE_NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()) {
+            self.search_file(&file, folder, is_plugin);
+        }
+    }
+
+    /// Looks at a kustomization, or at the configuration of a plugin.
+    fn search_file(&mut self, file: &Path, folder: &Path, is_plugin: bool) {
+        let name: Arc<str> = file.to_string_lossy().into();
+        match read_file(file, &name) {
+            Ok(text) => self.search_text(&name, &text, folder, is_plugin),
+            Err(wrong) => self.diagnostics.push(wrong),
+        }
+    }
+
+    fn search_text(&mut self, name: &Arc<str>, text: &str, folder: &Path, is_plugin: bool) {
+        let (pieces, wrong) = split_documents(name, text);
+        self.diagnostics.extend(wrong.into_iter().filter(Diagnostic::is_error));
+        for (index, piece) in pieces.into_iter().enumerate() {
+            match Document::read(name, index, piece.first_line, &text[piece.span]) {
+                Ok(document) => {
+                    let place = ReferenceLocation { document: &document, folder, is_plugin };
+                    self.search_value(&place, &YamlPath::root(), document.value());
+                }
+                // What cannot be read here may be read by kustomize.
+                Err(wrong) => self.diagnostics.push(wrong),
+            }
+        }
+    }
+
+    fn search_value(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    self.search_entry(place, &path.child(key.as_str()), key, value);
+                }
+            }
+            Value::Array(list) => {
+                for (i, value) in list.iter().enumerate() {
+                    self.search_value(place, &path.child(i), value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn search_entry(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, key: &str, value: &Value) {
+        // kustomize reads keys as Go's JSON does: upper and lower case are one, and so are `s` and the long one.
+        let key = key.to_lowercase().replace('\u{17f}', "s");
+        let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
+        if is_one_of(TEXT_KEYS) {
+            return;
+        }
+        for (path, text) in string_entries(path, value) {
+            if is_one_of(BASE_KEYS) {
+                self.check_base(place, &path, text, place.is_plugin);
+            } else if is_one_of(PLUGIN_KEYS) {
+                self.check_plugin(place, &path, text);
+            } else if is_one_of(FILE_KEYS) && is_file_url(text) {
+                self.diagnostics.push(remote_base(place, &path, text));
+            }
+        }
+        self.search_value(place, path, value);
+    }
+
+    /// A folder, file or repository that a kustomization lists.
+    fn check_base(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str, is_plugin: bool) {
+        let local = normalize_path(&place.folder.join(text));
+        if is_remote(text, &local) {
+            self.diagnostics.push(remote_base(place, path, text));
+        } else if local.is_dir() {
+            self.search_folder(&local, is_plugin);
+        } else if is_plugin && local.is_file() && self.mark_visited(&local, true) {
+            self.search_file(&local, place.folder, true);
+        }
+    }
+
+    /// The configuration of a plugin, or where it is.
+    fn check_plugin(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) {
+        if is_inline_config(text) {
+            let name = format!("{}, at `{path}`", place.document.label(path, EntryPart::Value, "").file);
+            self.search_text(&name.as_str().into(), text, place.folder, true);
+        } else {
+            self.check_base(place, path, text, true);
+        }
+    }
+}
+
+/// Tells whether a text is itself a configuration, and no path: kustomize tries that first.
+fn is_inline_config(text: &str) -> bool {
+    let read = Document::read(&"inline".into(), 0, 1, text);
+    text.contains('\n') || read.is_ok_and(|document| document.value().is_object())
+}
+
+/// The texts of a value that is a text or a list of some.
+fn string_entries<'v>(path: &YamlPath, value: &'v Value) -> Vec<(YamlPath, &'v str)> {
+    match value {
+        Value::String(text) => vec![(path.clone(), text)],
+        Value::Array(list) => {
+            list.iter().enumerate().filter_map(|(i, v)| Some((path.child(i), v.as_str()?))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Tells whether kustomize takes a reference for an address: that of a file, or that of a repository.
+fn is_remote(text: &str, local: &Path) -> bool {
+    // A file that is there is read before it is asked whether this is a repository.
+    is_file_url(text) || (!local.is_file() && is_repository_url(text))
+}
+
+/// Tells whether a file is fetched; `key=path` names one under another name.
+fn is_file_url(text: &str) -> bool {
+    let is_address = |text: &str| {
+        let text = text.trim_start().to_lowercase();
+        text.starts_with("http:") || text.starts_with("https:")
+    };
+    is_address(text) || text.split_once('=').is_some_and(|(_, path)| is_address(path))
+}
+
+fn is_repository_url(text: &str) -> bool {
+    let text = text.trim_start().to_lowercase();
+    let host = text.split('/').next().unwrap_or_default();
+    text.contains("://")
+        || ["git::", "gh:", "oci:", "github.com:", "github.com/"].iter().any(|start| text.starts_with(start))
+        || text.contains("_git/")
+        || host.contains('@')
+}
+
+fn remote_base(place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) -> Diagnostic {
+    let message = format!("`{}` is not in the repository, and the plugin fetches nothing", text.trim());
+    Diagnostic::error(Code::RemoteBase, message)
+        .at(place.document.label(path, EntryPart::Value, ""))
+        .because("whoever can write a kustomization could reach what the plugin reaches, and nobody reviews what comes from there")
+        .help(format!("copy it into the repository; the operator of the plugin allows it with `--allow-remote-bases` or `{ALLOW_REMOTE_VARIABLE}=true`"))
+}
+
+fn or_current_dir(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}

@@ -1,0 +1,190 @@
+//! Which object of a stream is a line about? Nobody sees the stream between two tools, so messages name the object.
+
+use crate::diagnostics::krm::ResourceRef;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::model::workload::{api_group, type_meta};
+use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What a stream is called in messages.
+pub(super) const STREAM_NAME: &str = "<stdin>";
+
+/// The annotations that say which file an object came from (kyaml kioutil), old and new, and its number there.
+const PATH_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/path", "internal.config.kubernetes.io/path"];
+const INDEX_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/index", "internal.config.kubernetes.io/index"];
+
+/// The objects of a stream.
+#[derive(Debug, Default)]
+pub(super) struct StreamObjects(Vec<StreamObject>);
+
+#[derive(Debug)]
+struct StreamObject {
+    /// Line and column of its first character.
+    start: (usize, usize),
+    display_name: Arc<str>,
+    resource_ref: Option<ResourceRef>,
+}
+
+impl StreamObjects {
+    /// Finds the objects of a ResourceList.
+    pub(super) fn from_resource_list(document: &Document) -> Self {
+        let mut items = Self::default();
+        let value = document.value();
+        for (key, part) in value.as_object().into_iter().flatten() {
+            let at = FieldPath::root().child(key.clone());
+            match key.as_str() {
+                "items" => {
+                    items.add_object(document, &at, EntryPart::Key, STREAM_NAME, None);
+                    for (i, item) in part.as_array().into_iter().flatten().enumerate() {
+                        items.add_object(
+                            document,
+                            &at.child(i),
+                            EntryPart::Value,
+                            &display_name(item),
+                            resource_ref(item),
+                        );
+                    }
+                }
+                "functionConfig" => {
+                    items.add_object(
+                        document,
+                        &at,
+                        EntryPart::Value,
+                        &format!("functionConfig {}", display_name(part)),
+                        resource_ref(part),
+                    );
+                }
+                _ => items.add_object(document, &at, EntryPart::Key, STREAM_NAME, None),
+            }
+        }
+        items.0.sort_by_key(|item| item.start);
+        items
+    }
+
+    /// Finds the documents of a stream; those that cannot be read have no name.
+    pub(super) fn from_stream(text: &str) -> Self {
+        let name: Arc<str> = STREAM_NAME.into();
+        let mut items = Self::default();
+        for (index, piece) in split_documents(&name, text).0.into_iter().enumerate() {
+            match Document::read(&name, index, piece.first_line, &text[piece.span]) {
+                Ok(document) => items.add_document(&document),
+                Err(_) => items.0.push(StreamObject {
+                    start: (piece.first_line, 1),
+                    display_name: STREAM_NAME.into(),
+                    resource_ref: None,
+                }),
+            }
+        }
+        items
+    }
+
+    /// Adds a document of a stream of several.
+    pub(super) fn add_document(&mut self, document: &Document) {
+        let value = document.value();
+        self.add_object(
+            document,
+            &FieldPath::root(),
+            EntryPart::Value,
+            &display_name(value),
+            resource_ref(value),
+        );
+    }
+
+    fn add_object(
+        &mut self,
+        document: &Document,
+        at: &FieldPath,
+        part: EntryPart,
+        shown: &str,
+        resource: Option<ResourceRef>,
+    ) {
+        let label = document.label(at, part, "");
+        self.0.push(StreamObject {
+            start: (label.line, label.column),
+            display_name: shown.into(),
+            resource_ref: resource,
+        });
+    }
+
+    /// Says of a finding which object it is about, and puts its places into the objects.
+    pub(super) fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
+        let about = diagnostic
+            .spans
+            .first()
+            .and_then(|l| self.object_at(l))
+            .and_then(|item| item.resource_ref.as_ref());
+        for label in &mut diagnostic.spans {
+            if let Some(item) = self.object_at(label) {
+                if item.display_name.as_ref() != STREAM_NAME {
+                    label.line = label.line - item.start.0 + 1;
+                }
+                label.file = Arc::clone(&item.display_name);
+            }
+        }
+        if let Some(field) = &mut diagnostic.field
+            && let Some(rest) = field.strip_prefix("items[")
+            && let Some((_, inner)) = rest.split_once("].")
+        {
+            *field = inner.to_owned();
+        }
+        about
+    }
+
+    fn object_at(&self, label: &Span) -> Option<&StreamObject> {
+        if &*label.file != STREAM_NAME {
+            return None;
+        }
+        self.0.iter().take_while(|item| item.start <= (label.line, label.column)).last()
+    }
+}
+
+/// Returns how a person would call an object: `Deployment.apps/shop/web (deploy.yaml)`.
+fn display_name(object: &Value) -> String {
+    let Some((api_version, kind)) = type_meta(object) else { return STREAM_NAME.to_owned() };
+    let group = api_group(api_version);
+    let mut text = kind.to_owned();
+    if !group.is_empty() && group != "pillion.dev" {
+        text.push('.');
+        text.push_str(group);
+    }
+    let metadata = &object["metadata"];
+    for key in ["namespace", "name"] {
+        if let Some(part) = metadata[key].as_str() {
+            text.push('/');
+            text.push_str(part);
+        }
+    }
+    if let Some(path) = annotation(object, &PATH_ANNOTATIONS) {
+        text.push_str(&format!(" ({path})"));
+    }
+    text
+}
+
+fn resource_ref(object: &Value) -> Option<ResourceRef> {
+    let (api_version, kind) = type_meta(object)?;
+    let metadata = &object["metadata"];
+    let file = annotation(object, &PATH_ANNOTATIONS)
+        .map(|path| (path.to_owned(), annotation(object, &INDEX_ANNOTATIONS).and_then(|i| i.parse().ok())));
+    Some(ResourceRef {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: metadata["namespace"].as_str().map(str::to_owned),
+        name: metadata["name"].as_str().unwrap_or_default().to_owned(),
+        file,
+    })
+}
+
+fn annotation<'a>(object: &'a Value, keys: &[&str]) -> Option<&'a str> {
+    keys.iter().find_map(|key| object.get("metadata")?.get("annotations")?.get(key)?.as_str())
+}
+
+/// Tells whether an object is an item of files that are edited in place: to leave it out would delete it there.
+pub(super) fn is_from_file(object: &Value) -> bool {
+    annotation(object, &PATH_ANNOTATIONS).is_some()
+}
+
+/// Tells whether an object is the configuration of a function.
+pub(super) fn is_function_config(object: &Value) -> bool {
+    annotation(object, &["config.kubernetes.io/function", "config.k8s.io/function"]).is_some()
+}

@@ -1,0 +1,142 @@
+//! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
+
+use super::log_sink::describe_rollout;
+use super::{ClusterArgs, WatchStartError, report_start_error, start_observers, wait_for_clusters};
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::{self, RepositoryArgs};
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_data};
+use crate::diagnostics::escape;
+use crate::git::Commit;
+use crate::watch::environment::{Environment as _, WatchError};
+use crate::watch::evaluation::{Options, OutOfSyncSince};
+use crate::watch::real_environment::RealEnvironment;
+use crate::watch::report::{EvaluationReport, health_name};
+use crate::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
+use crate::write;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// How often the deploy branch is fetched.
+const FETCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the clusters are waited for at first.
+const FIRST_VIEW_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is to be shown.
+pub(in crate::cli) struct StatusWatch<'a> {
+    /// SidecarSets; empty: all.
+    pub(in crate::cli) names: &'a [String],
+    pub(in crate::cli) clusters: &'a ClusterArgs,
+    pub(in crate::cli) repository: &'a RepositoryArgs,
+    pub(in crate::cli) is_json: bool,
+}
+
+/// Shows rollouts until somebody ends it; once, where nobody sees the screen.
+pub(in crate::cli) fn watch_status(
+    shown: &StatusWatch<'_>,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Error> {
+    match run_status_watch(shown, common, reporter) {
+        Ok(code) => code,
+        Err(no_start) => report_start_error(no_start, reporter),
+    }
+}
+
+fn run_status_watch(
+    shown: &StatusWatch<'_>,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<Result<u8, write::Error>, WatchStartError> {
+    let StatusWatch { names, clusters, repository, is_json } = *shown;
+    let opened = repository::open(repository, common, reporter)?
+        .ok_or(WatchStartError::Reported(crate::cli::EXIT_USAGE))?;
+    let (sender, wakes) = sync_channel(1);
+    let (_runtime, observers) = start_observers(&opened, clusters, repository, &sender, reporter)?;
+    wait_for_clusters(&observers, &wakes, FIRST_VIEW_TIMEOUT);
+    let mut outside = RealEnvironment::new(observers, crate::cli::clock::now);
+    let watching = Watcher {
+        names: names.to_vec(),
+        cluster: repository.cluster.clone(),
+        options: Options { dry_run: true, ..Options::default() },
+        ..Watcher::default()
+    };
+    let is_screen = std::io::stdout().is_terminal() && !is_json;
+    let (mut alarms, mut sound) = (OutOfSyncSince::new(), None);
+    loop {
+        let mut work = WatchContext {
+            repo: &opened,
+            environment: &mut outside,
+            out_of_sync_since: &mut alarms,
+            verified_head: &mut sound,
+            events: &mut NoEventSink,
+        };
+        let turn = watching.watch_head(&mut work, &mut |_, _| false);
+        let text = match &turn {
+            Ok(Iteration::Evaluated(report)) if is_json => format!("{}\n", report.to_json()),
+            Ok(Iteration::Evaluated(report)) => status_table(report),
+            Ok(Iteration::Invalid(wrong)) => {
+                reporter.add(wrong.iter().filter(|d| d.is_error()).cloned());
+                return Ok(Ok(EXIT_FINDINGS));
+            }
+            Err(WatchError::Git(failure)) if !is_screen => {
+                return Ok(Ok(repository::report_error(failure, reporter)));
+            }
+            Err(failure) => format!("{failure}\n"),
+        };
+        // Home, and everything behind it away: what was there is written over without a flicker.
+        let text = escape::lines(&text);
+        let text = if is_screen { format!("\u{1b}[H\u{1b}[J{text}").into() } else { text };
+        if let Err(failure) = print_data(&text) {
+            return Ok(Err(failure));
+        }
+        if !is_screen {
+            return Ok(Ok(EXIT_SUCCESS));
+        }
+        let _ = wakes.recv_timeout(FETCH_INTERVAL);
+        // What cannot be fetched is tried again; what is shown says which head it is of.
+        let _ = outside.fetch(&opened);
+    }
+}
+
+/// Nobody is told of evaluations: the screen shows them.
+struct NoEventSink;
+
+impl EventSink for NoEventSink {
+    fn on_evaluation(&mut self, _: &EvaluationReport) {}
+
+    fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {}
+
+    fn on_notify_failed(&mut self, _: &WatchError) {}
+}
+
+/// Every rollout, and below it the workloads of the batch that is out.
+fn status_table(report: &EvaluationReport) -> String {
+    let mut text = String::new();
+    let clock =
+        report.now.map_or_else(|| "the cluster's time is not known".to_owned(), |now| now.to_string());
+    let _ = writeln!(text, "{} at {clock}\n", report.head.short());
+    for item in &report.rollouts {
+        text.push_str(&describe_rollout(item, true));
+        let Some(judgement) = item.health.as_ref().filter(|j| !j.workloads.is_empty()) else { continue };
+        let own: Vec<_> = judgement.workloads.iter().filter(|w| w.batch == item.batch).collect();
+        let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
+        let _ = writeln!(text, "  {:width$}  WANTED  CARRYING  READY  HEALTH", "WORKLOAD");
+        for w in own {
+            let why = w.reasons.first().map_or_else(String::new, |r| format!(": {}", escape::line(r)));
+            let _ = writeln!(
+                text,
+                "  {:width$}  {:>6}  {:>8}  {:>5}  {}{why}",
+                w.key,
+                w.desired,
+                w.updated,
+                w.ready,
+                health_name(w.status)
+            );
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,25 @@
+//! One line a diagnostic with all that helps, and no line of a file: for places that show plain text, such as the
+//! user interface of Argo CD.
+
+use super::{Diagnostic, escape, short::severity_name};
+
+/// Renders one diagnostic as one line, ending with a line end.
+pub fn render(diagnostic: &Diagnostic) -> String {
+    let place = match diagnostic.spans.first() {
+        Some(l) if l.width > 0 => format!(" ({}:{}:{})", escape::line(&l.file), l.line, l.column),
+        Some(l) => format!(" ({})", escape::line(&l.file)),
+        None => String::new(),
+    };
+    let mut text = format!(
+        "{}[{}]: {}{place}",
+        severity_name(diagnostic.severity),
+        diagnostic.code.name(),
+        escape::line(&diagnostic.message.replace('\n', " "))
+    );
+    for further in diagnostic.notes.iter().chain(&diagnostic.help) {
+        text.push_str("; ");
+        text.push_str(&escape::line(&further.replace('\n', " ")));
+    }
+    text.push('\n');
+    text
+}

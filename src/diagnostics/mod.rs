@@ -1,0 +1,159 @@
+//! What is wrong (or worth knowing) in somebody's files, as data.
+//!
+//! A [`Diagnostic`] is complete in itself: its labels carry the lines they point at, so nothing else has to
+//! be kept in memory to show it. Output forms live beside this file.
+
+mod codes;
+pub mod escape;
+pub mod github;
+pub mod human;
+pub mod json;
+pub mod krm;
+pub mod line;
+mod reference;
+pub mod sarif;
+pub mod short;
+
+pub use codes::Code;
+pub use reference::code_reference;
+
+use std::sync::Arc;
+
+/// How bad a diagnostic is. Only errors make a command fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The input cannot be handled as it is.
+    Error,
+    /// The result may not be what the author wants.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// A place in a file, with the line it is on and what is to be said there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Path of the file as the user named it; `<stdin>` for standard input.
+    pub file: Arc<str>,
+    /// Line number, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Number of characters marked, never past the end of the line; 0 when the file as a whole is meant.
+    pub width: usize,
+    /// The text of that line, without its line end; long lines are cut (see [`MAX_LINE_CHARS`]).
+    pub source_line: Arc<str>,
+    /// What is here; empty when the message says it all.
+    pub label: String,
+}
+
+impl Span {
+    /// Returns a label for a file as a whole.
+    pub fn whole_file(name: impl Into<Arc<str>>) -> Self {
+        Self { file: name.into(), line: 1, column: 1, width: 0, source_line: "".into(), label: String::new() }
+    }
+}
+
+/// Returns a number with its noun: `1 pod`, `2 pods`, `3 batches`.
+pub fn pluralize(n: u64, noun: &str) -> String {
+    let ending = match (n, noun.ends_with("ch")) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{n} {noun}{ending}")
+}
+
+/// Characters of a source line that a label keeps.
+pub const MAX_LINE_CHARS: usize = 400;
+
+/// Sorts as users read: by file, line, column, then errors first, then by message; drops exact repetitions.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    diagnostics.dedup();
+}
+
+fn sort_key(d: &Diagnostic) -> (Option<(&str, usize, usize)>, Severity, Code, &str) {
+    (d.spans.first().map(|l| (&*l.file, l.line, l.column)), d.severity, d.code, &d.message)
+}
+
+/// One finding about the user's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What kind of finding this is; never renamed.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong and what was found, lower-case start, no full stop.
+    pub message: String,
+    /// Where: the first is the primary place.
+    pub spans: Vec<Span>,
+    /// The API field, as Kubernetes prints paths (`spec.containers[0].name`), where there is one.
+    pub field: Option<String>,
+    /// What follows from it, where the rule comes from.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Returns an error with a message and no place yet.
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Error, message)
+    }
+
+    /// Returns a warning with a message and no place yet.
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Warning, message)
+    }
+
+    /// Returns a note with a message and no place yet.
+    pub fn note(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Note, message)
+    }
+
+    fn new(code: Code, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity,
+            message: message.into(),
+            spans: Vec::new(),
+            field: None,
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Adds a place; the first one added is the primary one.
+    #[must_use]
+    pub fn at(mut self, label: Span) -> Self {
+        self.spans.push(label);
+        self
+    }
+
+    /// Names the API field.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Adds a line about what follows or where the rule comes from.
+    #[must_use]
+    pub fn because(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Tells whether this makes the command fail.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}

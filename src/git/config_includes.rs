@@ -1,0 +1,64 @@
+//! Does git's configuration come from files that a commit may change? `include.path` of a clone may name one of the
+//! working tree, as some teams have it for aliases. What starts programs does not count from there.
+
+use super::{Error, Repository};
+use std::path::{Path, PathBuf};
+
+/// Keys by which git starts programs when it fetches, pushes or signs: the section, and the name in it.
+const PROGRAM_KEYS: &[(&str, &str)] = &[
+    ("core", "alternaterefscommand"),
+    ("core", "askpass"),
+    ("core", "gitproxy"),
+    ("core", "sshcommand"),
+    ("credential", "helper"),
+    ("gpg", "defaultkeycommand"),
+    ("gpg", "program"),
+    ("remote", "receivepack"),
+    ("remote", "uploadpack"),
+    ("remote", "vcs"),
+];
+
+impl Repository {
+    /// Makes sure that no file of the working tree says which programs git starts. It is asked once.
+    pub(super) fn check_config_includes(&self) -> Result<(), Error> {
+        if self.is_config_checked.get() {
+            return Ok(());
+        }
+        if let Some((key, file)) = self.find_included_program()? {
+            return Err(Error::IncludedProgram { key, file: file.display().to_string() });
+        }
+        self.is_config_checked.set(true);
+        Ok(())
+    }
+
+    /// Returns the first such key, and its file.
+    fn find_included_program(&self) -> Result<Option<(String, PathBuf)>, Error> {
+        let Some(root) = self.root() else { return Ok(None) };
+        let answer = self.run_git(&["config", "--null", "--show-scope", "--show-origin", "--list"])?;
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let parts: Vec<&str> = text.split('\0').collect();
+        let found = parts.chunks_exact(3).find_map(|entry| {
+            let [scope, origin, setting] = entry else { return None };
+            let key = setting.lines().next().unwrap_or_default();
+            let file = root.join(origin.strip_prefix("file:")?);
+            let is_own = ["local", "worktree"].contains(scope);
+            (is_own && starts_program(key) && self.is_in_worktree(&file)).then(|| (key.to_owned(), file))
+        });
+        Ok(found)
+    }
+
+    /// Tells whether a file is one of the working tree, and none of git's own.
+    fn is_in_worktree(&self, file: &Path) -> bool {
+        let found = |path: &Path| path.canonicalize().ok();
+        let (Some(file), Some(root)) = (found(file), self.root().and_then(found)) else { return false };
+        let is_of_git = [self.git_dir(), self.inner.commondir()];
+        let is_of_git = is_of_git.iter().filter_map(|folder| found(folder)).any(|own| file.starts_with(own));
+        file.starts_with(root) && !is_of_git
+    }
+}
+
+fn starts_program(key: &str) -> bool {
+    let (section, name) = (key.split('.').next(), key.rsplit('.').next());
+    let known = PROGRAM_KEYS.iter().find(|(s, n)| Some(*s) == section && Some(*n) == name);
+    known.is_some()
+}

@@ -1,0 +1,159 @@
+//! How does another program run? Without a terminal to ask on, in English, and not for ever.
+
+use super::{Error, Repository, StopToken};
+use crate::programs::{self, MAX_STDERR_BYTES, OutputLimit, ProgramLimits};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Bytes of an answer of git: more than a list of branches ever has.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
+
+/// The programs that pillion starts.
+#[derive(Debug, Clone)]
+pub struct GitCommand {
+    /// Name or path of git.
+    pub git: OsString,
+    /// Variables that are added to pillion's own environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long one program may take.
+    pub timeout: Duration,
+    /// Ends a program before that. With it programs have process groups of their own, so they cannot ask a person at a
+    /// terminal: for runs without one.
+    pub stop: Option<StopToken>,
+}
+
+impl Default for GitCommand {
+    fn default() -> Self {
+        Self { git: "git".into(), environment: Vec::new(), timeout: Duration::from_secs(600), stop: None }
+    }
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub(super) struct GitOutput {
+    pub(super) code: Option<i32>,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: String,
+}
+
+/// Variables by which git tells its hooks of *their* repository, which need not be the one that is meant. Those
+/// that carry configuration (GIT_CONFIG_COUNT and so on) stay: CI systems pass credentials in them.
+const REPOSITORY_VARIABLES: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Settings of every call of git. What a repository says of programs that are not needed to fetch and push counts for
+/// nothing: hooks, wherever they are, the monitor of files, and remotes that are programs. The programs by which git
+/// reaches a remote and signs are those of the user.
+const CONFIG_OVERRIDES: &[&str] =
+    &["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never"];
+
+impl Repository {
+    /// Runs git in this repository, which may fetch, push, or be asked for programs that sign.
+    pub(super) fn git(&self, args: &[&str]) -> Result<GitOutput, Error> {
+        self.check_config_includes()?;
+        self.run_git(args)
+    }
+
+    /// The same, whatever git's configuration says.
+    pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
+        let command = git_command(Some(self.git_dir()), self.root(), args, &self.git_command);
+        let doing =
+            args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
+        run_command(command, &format!("git {doing}"), Vec::new(), &self.git_command)
+    }
+
+    /// Begins a command in the working tree.
+    pub(super) fn command(&self, program: &OsStr) -> Command {
+        base_command(program, self.root().unwrap_or(self.git_dir()), &self.git_command)
+    }
+
+    /// Runs a command to its end.
+    pub(super) fn run(&self, command: Command, name: &str, input: Vec<u8>) -> Result<GitOutput, Error> {
+        run_command(command, name, input, &self.git_command)
+    }
+}
+
+/// Asks git something about a repository by its `.git` folder, or about its configuration where no repository is; None
+/// when there is no git, or it says no.
+pub fn query_git(git_dir: Option<&Path>, args: &[&str], programs: &GitCommand) -> Option<String> {
+    let answer = run_command(git_command(git_dir, None, args, programs), "git", Vec::new(), programs).ok()?;
+    (answer.code == Some(0)).then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+}
+
+/// Begins a call of git.
+fn git_command(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], programs: &GitCommand) -> Command {
+    let nowhere = std::env::temp_dir();
+    let nowhere = nowhere.ancestors().last().unwrap_or(Path::new("/"));
+    let mut command = base_command(&programs.git, root.or(git_dir).unwrap_or(nowhere), programs);
+    if let Some(git_dir) = git_dir {
+        command.arg("--git-dir").arg(git_dir);
+    }
+    for setting in CONFIG_OVERRIDES {
+        command.args(["-c", setting]);
+    }
+    command.args(args);
+    command
+}
+
+/// Begins a command in a folder.
+fn base_command(program: &OsStr, folder: &Path, programs: &GitCommand) -> Command {
+    let mut command = Command::new(program);
+    programs::remove_own_secrets(&mut command);
+    command.current_dir(folder);
+    command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
+    command.envs(programs.environment.iter().map(|(k, v)| (k, v)));
+    for name in REPOSITORY_VARIABLES {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+fn run_command(
+    command: Command,
+    name: &str,
+    input: Vec<u8>,
+    programs: &GitCommand,
+) -> Result<GitOutput, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let GitCommand { timeout: patience, stop, .. } = programs;
+    let limits = ProgramLimits {
+        timeout: *patience,
+        output: OutputLimit::All(MAX_OUTPUT_BYTES),
+        stderr_bytes: MAX_STDERR_BYTES,
+    };
+    let doing = name.to_owned();
+    match programs::run_git_program(command, input, &limits, stop.as_ref()) {
+        Ok(ended) => Ok(GitOutput {
+            code: ended.status.code(),
+            stdout: ended.stdout,
+            stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
+        }),
+        Err(programs::Error::TimedOut(_) | programs::Error::OutputStillOpen) => {
+            Err(Error::Timeout { doing, seconds: patience.as_secs() })
+        }
+        Err(programs::Error::Stopped) => Err(Error::Stopped { doing }),
+        Err(programs::Error::OutputTooLarge(_)) => {
+            let source = io::Error::other(format!("it printed more than {} MiB", MAX_OUTPUT_BYTES >> 20));
+            Err(Error::ProgramStart { program, source })
+        }
+        Err(programs::Error::Start(source)) if source.kind() == ErrorKind::NotFound => {
+            Err(Error::ProgramNotFound { program })
+        }
+        Err(programs::Error::Start(source)) => Err(Error::ProgramStart { program, source }),
+    }
+}

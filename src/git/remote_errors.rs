@@ -1,0 +1,320 @@
+//! What does git mean by its answer? Whose turn is it: the user's, the server's, or just another try's.
+
+use super::Error;
+use crate::diagnostics::escape;
+use std::collections::BTreeMap;
+
+/// A branch that was not moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RejectedRef {
+    /// Whether the server said so, and not git here.
+    is_by_server: bool,
+    /// The word in brackets at the end of git's line.
+    pub(super) reason: String,
+}
+
+/// What became of a branch that is where it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushStatus {
+    /// This push has moved it.
+    Updated,
+    /// It was there already.
+    UpToDate,
+}
+
+/// Why a branch was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RejectionCause {
+    /// Somebody else was faster.
+    NonFastForward,
+    /// The server does not want it.
+    Declined,
+}
+
+impl RejectedRef {
+    pub(super) fn cause(&self) -> RejectionCause {
+        let reason = self.reason.to_lowercase();
+        // A server compares again under its lock; these are the words for having lost there.
+        let lost = [
+            "stale info",
+            "fetch first",
+            "non-fast-forward",
+            "cannot lock ref",
+            "failed to update ref",
+            "incorrect old value",
+            "already exists",
+            "remote ref updated since checkout",
+        ];
+        if !self.is_by_server || lost.iter().any(|w| reason.contains(w)) {
+            RejectionCause::NonFastForward
+        } else {
+            RejectionCause::Declined
+        }
+    }
+}
+
+/// Reads the lines of `git push --porcelain`: each ref, and what became of it.
+pub(super) fn parse_push_output(out: &str) -> BTreeMap<String, Result<PushStatus, RejectedRef>> {
+    let mut found = BTreeMap::new();
+    for line in out.lines() {
+        let mut parts = line.splitn(3, '\t');
+        let (Some(flag), Some(refs), Some(summary)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let Some((_, name)) = refs.rsplit_once(':') else { continue };
+        let outcome = match flag {
+            "!" => Err(RejectedRef {
+                is_by_server: !summary.starts_with("[rejected]"),
+                reason: bracketed_reason(summary).to_owned(),
+            }),
+            "=" => Ok(PushStatus::UpToDate),
+            _ => Ok(PushStatus::Updated),
+        };
+        found.insert(name.to_owned(), outcome);
+    }
+    found
+}
+
+/// Returns what is in round brackets at the end, or everything.
+fn bracketed_reason(summary: &str) -> &str {
+    let inner = summary.split_once(" (").map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest));
+    inner.unwrap_or(summary)
+}
+
+/// Words of servers for a branch that this user may not push to.
+const PROTECTION_PHRASES: &[&str] = &[
+    "protected branch",            // GitHub GH006, GitLab, Gitea, Forgejo
+    "is protected",                // Gitea
+    "rule violations",             // GitHub GH013
+    "not allowed to push",         // GitLab, Gitea
+    "permission denied to update", // Bitbucket Cloud
+    "pull request",                // Bitbucket Data Center, Azure DevOps, GitHub
+    "merge request",               // GitLab
+    "not permitted",               // Azure DevOps TF402455, Bitbucket Data Center
+    "prohibited by gerrit",        // Gerrit
+];
+
+pub(super) fn is_branch_protection(said: &str) -> bool {
+    let said = said.to_lowercase();
+    PROTECTION_PHRASES.iter().any(|w| said.contains(w))
+}
+
+/// Returns the branch that a fetch did not find.
+pub(super) fn missing_remote_branch(err: &str) -> Option<&str> {
+    let line = err.lines().find_map(|l| l.split_once("couldn't find remote ref "))?.1;
+    Some(line.trim().trim_start_matches("refs/heads/"))
+}
+
+/// Says what a failed fetch or push means.
+pub(super) fn remote_error(doing: &'static str, remote: &str, err: &str) -> Error {
+    let (remote, said) = (remote.to_owned(), git_message(err));
+    if let Some(path) = lock_file(err) {
+        return Error::LockFile { doing, remote, path: escape::line(&path).into_owned() };
+    }
+    let lower = err.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    if has(ACCESS_DENIED_PHRASES) {
+        return Error::AccessDenied { doing, remote, said };
+    }
+    if has(NO_REPOSITORY_PHRASES) {
+        return Error::RemoteRepositoryNotFound { doing, remote, said };
+    }
+    if has(UNREACHABLE_PHRASES) {
+        return Error::Unreachable { doing, remote, said };
+    }
+    Error::RemoteFailed { doing, remote, said }
+}
+
+/// Returns the file of this repository that keeps git from writing another one.
+fn lock_file(err: &str) -> Option<String> {
+    let mut here = err.lines().filter(|line| !line.starts_with("remote:"));
+    let file = |line: &str| {
+        let rest = line.split_once("Unable to create '")?.1;
+        // git puts one slash more behind a folder that has one.
+        Some(format!("{}.lock", rest.split_once(".lock': File exists")?.0.replace("//", "/")))
+    };
+    here.find_map(file)
+}
+
+const ACCESS_DENIED_PHRASES: &[&str] = &[
+    "authentication failed",
+    "could not read username",
+    "could not read password",
+    "terminal prompts disabled",
+    "permission denied (",
+    "access denied",
+    "invalid username or",
+    "host key verification failed",
+    "returned error: 401",
+    "returned error: 403",
+    "write access to repository not granted",
+    "support for password authentication was removed",
+    "you are not allowed to",
+];
+
+const NO_REPOSITORY_PHRASES: &[&str] = &[
+    "repository not found",
+    "does not appear to be a git repository",
+    "could not be found or you don't have permission",
+    "returned error: 404",
+    "' not found",
+];
+
+const UNREACHABLE_PHRASES: &[&str] = &[
+    "could not resolve host",
+    "failed to connect",
+    "connection refused",
+    "connection timed out",
+    "connection reset",
+    "connection closed",
+    "operation timed out",
+    "timed out",
+    "network is unreachable",
+    "no route to host",
+    "early eof",
+    "rpc failed",
+    "unexpected disconnect",
+    "hung up unexpectedly",
+    "returned error: 5",
+    "returned error: 429",
+    "ssl_error",
+    "gnutls",
+    "cannot lock ref",
+    "unable to create",
+];
+
+/// Returns the words of the server, where it had any.
+pub(super) fn server_message(err: &str) -> String {
+    let lines = err.lines().filter_map(|l| l.strip_prefix("remote:")).map(str::trim);
+    let lines = lines.filter(|l| l.chars().any(char::is_alphanumeric));
+    truncate_message(&lines.collect::<Vec<_>>().join("; "))
+}
+
+/// Returns what git said, without advice and progress.
+fn git_message(err: &str) -> String {
+    let is_noise = |l: &&str| {
+        l.is_empty() || l.starts_with("hint:") || l.starts_with("To ") || l.starts_with("Pushing to")
+    };
+    let lines = err.lines().map(str::trim).filter(|l| !is_noise(l));
+    let said = truncate_message(&lines.collect::<Vec<_>>().join("; "));
+    if said.is_empty() { "git gave no reason".to_owned() } else { said }
+}
+
+/// Characters that a message keeps of what others say.
+const MAX_MESSAGE_CHARS: usize = 600;
+
+fn truncate_message(text: &str) -> String {
+    let text = escape::line(&mask_credentials(text)).into_owned();
+    match text.char_indices().nth(MAX_MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Returns a text in which no address holds a user name, a password or a query, which may be a token.
+pub fn mask_credentials(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        kept.push_str(before);
+        let end = after
+            .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"'))
+            .unwrap_or(after.len());
+        // A password may hold an `@`, so the last one before the path is the one that ends it.
+        match after[..end].rfind('@') {
+            Some(host) => {
+                kept.push_str("***");
+                rest = &after[host..];
+            }
+            None => rest = after,
+        }
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`');
+        let (address, behind) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
+        // The query may hold another address.
+        if let Some((path, query)) = address.split_once('?')
+            && !query.is_empty()
+        {
+            kept.push_str(path);
+            kept.push_str("?***");
+            rest = behind;
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_tokens_in_addresses_are_masked() {
+        for (said, kept) in [
+            (
+                "fatal: unable to access 'https://ci:s3cr3t@git.example/a.git/': 403",
+                "fatal: unable to access 'https://***@git.example/a.git/': 403",
+            ),
+            ("https://ghp_token@github.com/a", "https://***@github.com/a"),
+            ("https://u:p@ss@host/x and http://a:b@h", "https://***@host/x and http://***@h"),
+            ("git@github.com:acme/gitops.git", "git@github.com:acme/gitops.git"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("no address", "no address"),
+            (
+                "fatal: unable to access 'https://host/a.git/?private_token=s3cr3t&x=https://u:p@h/': 403",
+                "fatal: unable to access 'https://host/a.git/?***': 403",
+            ),
+            (
+                "see https://host/a?token=s3cr3t and http://h?s3cr3t, then",
+                "see https://host/a?*** and http://h?*** then",
+            ),
+            ("is it https://host/a? yes", "is it https://host/a? yes"),
+        ] {
+            assert_eq!(mask_credentials(said), kept);
+        }
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let kind = |err: &str| match remote_error("fetched from", "origin", err) {
+            Error::AccessDenied { .. } => "access",
+            Error::RemoteRepositoryNotFound { .. } => "repository",
+            Error::Unreachable { .. } => "unreachable",
+            Error::RemoteFailed { .. } => "remote",
+            Error::LockFile { path, .. } => path.leak(),
+            other => panic!("{other:?}"),
+        };
+        for (err, expected) in [
+            ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "access"),
+            (
+                "remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://gitlab.com/a/'",
+                "access",
+            ),
+            (
+                "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                "access",
+            ),
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", "access"),
+            ("fatal: unable to access 'https://h/': The requested URL returned error: 403", "access"),
+            ("ERROR: Repository not found.\nfatal: Could not read from remote repository.", "repository"),
+            ("fatal: '/tmp/x' does not appear to be a git repository", "repository"),
+            ("fatal: repository 'https://h/x.git/' not found", "repository"),
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", "unreachable"),
+            ("ssh: connect to host h port 22: Connection refused", "unreachable"),
+            ("ssh: connect to host h port 22: Connection timed out", "unreachable"),
+            ("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", "unreachable"),
+            ("fatal: the remote end hung up unexpectedly", "unreachable"),
+            ("fatal: bad object", "remote"),
+            (
+                "error: cannot lock ref 'refs/remotes/origin/main': Unable to create '/srv/x/.git/refs/remotes/origin/main.lock': File exists.\n\nAnother git process seems to be running in this repository",
+                "/srv/x/.git/refs/remotes/origin/main.lock",
+            ),
+            (
+                "remote: error: cannot lock ref 'refs/heads/main': Unable to create '/srv/x.git/refs/heads/main.lock': File exists.",
+                "unreachable",
+            ),
+        ] {
+            assert_eq!(kind(err), expected, "{err}");
+        }
+    }
+}

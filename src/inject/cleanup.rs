@@ -1,0 +1,332 @@
+//! What an earlier injection left in a template, and what of it has to go.
+//!
+//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again.
+//! Only a template whose injected-list names a set is taken for one that was rendered before. Containers are
+//! known by their mark; volumes, pull secrets and patched annotations only by a known content of the set that
+//! wrote them.
+
+use super::containers::{ContainerList, MergedContainers};
+use super::env::has_injected_mark;
+use super::selection::SetSelection;
+use super::set_store::{PreparedSet, SidecarSetStore};
+use super::template::{PodView, item_name, list_items};
+use super::{InjectionContext, containers};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::pod_annotations::{INJECTED_LIST, parse_injected_list};
+use crate::yaml::{EntryPart, FieldPath};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What an earlier injection says of itself.
+pub(super) struct PreviousInjection<'a> {
+    /// The names in the injected-list, not trimmed.
+    pub(super) injected_sets: BTreeSet<&'a str>,
+    /// Those of them that have to leave the list.
+    pub(super) removed_sets: BTreeSet<&'a str>,
+}
+
+impl<'a> PreviousInjection<'a> {
+    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
+    /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
+    pub(super) fn from_pod(pod: &PodView<'a>, sets: &SidecarSetStore, choice: &SetSelection<'_>) -> Self {
+        let listed = parse_injected_list(pod.annotation(INJECTED_LIST).unwrap_or_default());
+        let stays = |name: &&str| {
+            choice.selected.iter().any(|c| c.name() == *name)
+                || choice.paused_sets.iter().any(|p| p.name() == *name)
+        };
+        let was_rendered = !listed.is_empty() && pod.all_containers().any(has_injected_mark);
+        let is_known = |name: &str| sets.all_contents(name).next().is_some();
+        let dropped = listed.iter().copied().filter(|n| !stays(n) && (is_known(n) || was_rendered)).collect();
+        Self { injected_sets: listed, removed_sets: dropped }
+    }
+
+    /// Returns what a pod says that no set was ever injected into.
+    pub(super) fn empty() -> Self {
+        Self { injected_sets: BTreeSet::new(), removed_sets: BTreeSet::new() }
+    }
+
+    /// Tells whether some set was injected before.
+    pub(super) fn has_injected_sets(&self) -> bool {
+        self.injected_sets.iter().any(|name| !name.is_empty())
+    }
+
+    /// Tells whether this set was injected before.
+    pub(super) fn contains(&self, set: &str) -> bool {
+        self.injected_sets.contains(&set)
+    }
+
+    /// Tells whether a set that was injected before brings this pull secret, in any content that is known of it.
+    pub(super) fn had_secret(&self, sets: &SidecarSetStore, secret: &str) -> bool {
+        self.known_sets(sets).any(|set| set.has_secret(secret))
+    }
+
+    /// The known contents of the sets that were injected before.
+    fn known_sets<'s>(&self, sets: &'s SidecarSetStore) -> impl Iterator<Item = &'s PreparedSet> {
+        self.injected_sets.iter().flat_map(|name| sets.all_contents(name))
+    }
+}
+
+/// What becomes of a container of the pod as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ContainerDisposition {
+    /// It is the application's, or a sidecar that somebody else put there.
+    App,
+    /// A set brings it anew.
+    Replaced,
+    /// No set brings it any more.
+    Removed,
+}
+
+/// The fates of all containers.
+pub(super) struct PodDispositions {
+    init: Vec<ContainerDisposition>,
+    regular: Vec<ContainerDisposition>,
+}
+
+impl PodDispositions {
+    /// Returns those of one list, in its order.
+    pub(super) fn in_list(&self, list: ContainerList) -> &[ContainerDisposition] {
+        match list {
+            ContainerList::Init => &self.init,
+            ContainerList::Regular => &self.regular,
+        }
+    }
+
+    /// Returns the containers that go or are replaced.
+    fn injected_containers<'a>(
+        &self,
+        pod: &PodView<'a>,
+    ) -> impl Iterator<Item = (ContainerList, usize, &'a Value, ContainerDisposition)> {
+        [ContainerList::Init, ContainerList::Regular].into_iter().flat_map(move |list| {
+            let with_fate = list.in_pod(pod).iter().zip(self.in_list(list)).enumerate();
+            with_fate
+                .filter(|(_, (_, f))| **f != ContainerDisposition::App)
+                .map(move |(i, (c, f))| (list, i, c, *f))
+        })
+    }
+
+    /// Returns the names of the containers that go.
+    pub(super) fn removed_names<'a>(&self, pod: &PodView<'a>) -> BTreeSet<&'a str> {
+        self.injected_containers(pod)
+            .filter(|(.., fate)| *fate == ContainerDisposition::Removed)
+            .map(|(_, _, c, _)| item_name(c))
+            .collect()
+    }
+}
+
+/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put
+/// there.
+pub(super) fn classify_containers(
+    pod: &PodView<'_>,
+    sets: &SidecarSetStore,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+) -> PodDispositions {
+    let of = |list: ContainerList| {
+        if !list.in_pod(pod).iter().any(has_injected_mark) {
+            return vec![ContainerDisposition::App; list.in_pod(pod).len()];
+        }
+        let fate = |container: &Value| match item_name(container) {
+            _ if !has_injected_mark(container) => ContainerDisposition::App,
+            n if choice.selected.iter().any(|c| c.content.has_container(list, n)) => {
+                ContainerDisposition::Replaced
+            }
+            n if choice
+                .paused_sets
+                .iter()
+                .any(|p| sets.all_contents(p.name()).any(|c| c.has_container(list, n))) =>
+            {
+                ContainerDisposition::App
+            }
+            _ if previous.has_injected_sets() => ContainerDisposition::Removed,
+            _ => ContainerDisposition::App,
+        };
+        list.in_pod(pod).iter().map(fate).collect()
+    };
+    PodDispositions { init: of(ContainerList::Init), regular: of(ContainerList::Regular) }
+}
+
+/// Tells of the containers that go.
+pub(super) fn record_removals(pod: &PodView<'_>, fates: &PodDispositions, work: &mut InjectionContext<'_>) {
+    let Some(trace) = &mut work.trace else { return };
+    for (list, index, _, _) in
+        fates.injected_containers(pod).filter(|(.., fate)| *fate == ContainerDisposition::Removed)
+    {
+        let why = "an earlier injection put it there, and no SidecarSet brings it now";
+        trace.removed.push((containers::container_path(list, index), why.to_owned()));
+    }
+}
+
+/// Returns `fresh` where everything in `old` keeps its order by that, else `old` and then what it lacks of
+/// `fresh`. Each name is taken once.
+pub(super) fn merge_order<'a>(old: &[&'a str], fresh: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    let wanted: Vec<&str> = fresh.filter(|name| seen.insert(*name)).collect();
+    let stands: BTreeSet<&str> = old.iter().copied().collect();
+    if wanted.iter().filter(|n| stands.contains(*n)).eq(old) {
+        return wanted;
+    }
+    let new = wanted.into_iter().filter(|n| !stands.contains(n));
+    old.iter().copied().chain(new).collect()
+}
+
+/// Returns the pod's volumes that go: an earlier content of a set wrote them and nothing uses them now.
+pub(super) fn removable_volumes<'a>(
+    pod: &PodView<'a>,
+    sets: &SidecarSetStore,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    fates: &PodDispositions,
+    lists: [&MergedContainers; 2],
+    work: &mut InjectionContext<'_>,
+) -> BTreeSet<&'a str> {
+    let mut gone = BTreeSet::new();
+    if !previous.has_injected_sets() {
+        return gone;
+    }
+    let now = used_volumes(lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers));
+    let before = used_volumes(fates.injected_containers(pod).map(|(_, _, container, _)| container));
+    for (i, volume) in pod.volumes.iter().enumerate() {
+        let name = item_name(volume);
+        if now.contains(name) || choice.selected.iter().any(|c| c.content.volume_index(name).is_some()) {
+            continue;
+        }
+        if previous.known_sets(sets).any(|set| defines_volume(set, volume)) {
+            gone.insert(name);
+        } else if before.contains(name) {
+            work.report(leftover_volume(pod, i, name));
+        }
+    }
+    gone
+}
+
+/// Tells whether a volume of the pod was written by the set that brings this name: it is as one of the set's
+/// known contents defines it.
+pub(super) fn is_volume_from_set(
+    pod: &PodView<'_>,
+    index: usize,
+    sets: &SidecarSetStore,
+    previous: &PreviousInjection<'_>,
+    set: &PreparedSet,
+    work: &mut InjectionContext<'_>,
+) -> bool {
+    let volume = &pod.volumes[index];
+    if !previous.contains(set.name()) {
+        return false;
+    }
+    if defines_volume(set, volume) || sets.all_contents(set.name()).any(|s| defines_volume(s, volume)) {
+        return true;
+    }
+    if sets.earlier_contents(set.name()).is_empty() {
+        work.report(volume_differs(pod, index, set));
+    }
+    false
+}
+
+fn defines_volume(set: &PreparedSet, volume: &Value) -> bool {
+    set.volume_index(item_name(volume)).is_some_and(|at| volume.as_object() == Some(&set.set().volumes[at]))
+}
+
+/// The volumes that containers use.
+fn used_volumes<'v>(containers: impl Iterator<Item = &'v Value>) -> BTreeSet<&'v str> {
+    containers
+        .flat_map(|c| list_items(c, "volumeMounts").iter().chain(list_items(c, "volumeDevices")))
+        .map(item_name)
+        .collect()
+}
+
+/// Returns the pod's pull secrets that go: an earlier content of a set had them and no set has them now.
+pub(super) fn removable_secrets<'a>(
+    pod: &PodView<'a>,
+    sets: &SidecarSetStore,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    fates: &PodDispositions,
+    work: &mut InjectionContext<'_>,
+) -> BTreeSet<&'a str> {
+    if !previous.has_injected_sets() || pod.image_pull_secrets.is_empty() {
+        return BTreeSet::new();
+    }
+    let is_kept = |name: &str| {
+        choice.selected.iter().any(|c| c.content.has_secret(name))
+            || choice.paused_sets.iter().any(|p| p.has_secret(name))
+    };
+    let loose = pod.image_pull_secrets.iter().map(item_name).filter(|n| !is_kept(n));
+    let (gone, left): (BTreeSet<&str>, BTreeSet<&str>) =
+        loose.partition(|name| previous.known_sets(sets).any(|set| set.has_secret(name)));
+    let is_explained =
+        |list: ContainerList, name: &str| previous.known_sets(sets).any(|set| set.has_container(list, name));
+    let mut gone_containers =
+        fates.injected_containers(pod).filter(|(.., fate)| *fate == ContainerDisposition::Removed);
+    if !left.is_empty() && gone_containers.any(|(list, _, c, _)| !is_explained(list, item_name(c))) {
+        work.report(leftover_secrets(pod, &left));
+    }
+    gone
+}
+
+fn leftover_volume(pod: &PodView<'_>, index: usize, name: &str) -> Diagnostic {
+    let at = FieldPath::dotted("spec.volumes").child(index).child("name");
+    let message = format!(
+        "nothing in `{}` uses volume `{name}` any more, and nobody can tell whose it is",
+        pod.template.key
+    );
+    unknown_owner(message).at(pod.label(
+        &at,
+        EntryPart::Value,
+        "only a sidecar of an earlier injection used it",
+    ))
+}
+
+fn volume_differs(pod: &PodView<'_>, index: usize, set: &PreparedSet) -> Diagnostic {
+    let volume = item_name(&pod.volumes[index]);
+    let at = FieldPath::dotted("spec.volumes").child(index).child("name");
+    let message =
+        format!("volume `{volume}` of `{}` is not as SidecarSet `{}` has it", pod.template.key, set.name());
+    let defined =
+        set.set().volumes.iter().position(|v| v.get("name").and_then(Value::as_str) == Some(volume));
+    let diagnostic = unknown_owner(message).at(pod.label(
+        &at,
+        EntryPart::Value,
+        "the application's, or of an earlier injection",
+    ));
+    match defined {
+        None => diagnostic,
+        Some(i) => {
+            let path = set.set().path.join(&FieldPath::dotted("spec.volumes")).child(i);
+            diagnostic.at(set.set().document.label(&path, EntryPart::Value, "defined here"))
+        }
+    }
+}
+
+fn leftover_secrets(pod: &PodView<'_>, left: &BTreeSet<&str>) -> Diagnostic {
+    let at = FieldPath::dotted("spec.imagePullSecrets");
+    let message = format!(
+        "nobody can tell whose pull secrets `{}` of `{}` are",
+        left.iter().copied().collect::<Vec<_>>().join("`, `"),
+        pod.template.key
+    );
+    unknown_owner(message).at(pod.label(&at, EntryPart::Key, "a sidecar that goes may have brought them"))
+}
+
+fn unknown_owner(message: String) -> Diagnostic {
+    Diagnostic::warning(Code::UnknownOwner, message)
+        .because("it stays as it is: no known earlier state of a SidecarSet tells where it came from")
+        .help("give the earlier states with `--history FILE`, or remove it by hand where it is not needed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge_order;
+
+    #[test]
+    fn new_names_find_their_place_only_where_nothing_moves() {
+        for (old, fresh, result) in [
+            (vec!["own", "a"], vec!["own", "new", "a"], vec!["own", "new", "a"]),
+            (vec!["a", "own"], vec!["own", "new", "a"], vec!["a", "own", "new"]),
+            (vec!["own"], vec!["own", "a", "a"], vec!["own", "a"]),
+            (vec![], vec![], vec![]),
+        ] {
+            assert_eq!(merge_order(&old, fresh.into_iter()), result);
+        }
+    }
+}

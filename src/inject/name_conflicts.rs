@@ -1,0 +1,129 @@
+//! Names of containers that cannot stand beside each other in one pod.
+//!
+//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an
+//! error.
+
+use super::InjectionContext;
+use super::cleanup::{ContainerDisposition, PodDispositions};
+use super::containers::{ContainerList, container_label, container_path};
+use super::revision::SelectedSet;
+use super::selection::SetSelection;
+use super::template::{PodView, item_name};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::sidecar_set::SidecarContainer;
+use crate::yaml::EntryPart;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Finds names that cannot stand beside each other.
+pub(super) fn check_names(
+    pod: &PodView<'_>,
+    choice: &SetSelection<'_>,
+    fates: &PodDispositions,
+    work: &mut InjectionContext<'_>,
+) {
+    let lists = [ContainerList::Init, ContainerList::Regular];
+    let own = lists.map(|list| app_container_names(list.in_pod(pod), fates.in_list(list)));
+    let mut inits: BTreeMap<&str, SetContainer<'_>> = BTreeMap::new();
+    for (list, at) in lists.into_iter().zip([0, 1]) {
+        let mut seen: BTreeMap<&str, SetContainer<'_>> = BTreeMap::new();
+        for chosen in &choice.selected {
+            for (name, sidecar) in chosen.content.pod_names(list) {
+                if let Some(first) = seen.insert(name, (chosen, sidecar)) {
+                    work.report(duplicate_name(name, first, (chosen, sidecar)));
+                }
+                if let Some(i) = own[at].get(name) {
+                    work.report(name_taken(pod, list, *i, name, chosen, sidecar));
+                }
+                if let Some(i) = own[1 - at].get(name) {
+                    work.report(name_in_both_lists(pod, list.opposite(), *i, name, chosen, sidecar));
+                }
+                if let Some((other, init)) = inits.get(name) {
+                    let found = both_lists_warning(name, chosen).at(container_label(
+                        chosen,
+                        sidecar,
+                        "a container here",
+                    ));
+                    work.report(found.at(container_label(other, init, "an init container here")));
+                }
+            }
+        }
+        inits = seen;
+    }
+}
+
+/// A container of a set.
+type SetContainer<'a> = (&'a SelectedSet<'a>, &'a SidecarContainer);
+
+/// The places of the application's containers.
+fn app_container_names<'a>(
+    containers: &'a [Value],
+    fates: &[ContainerDisposition],
+) -> BTreeMap<&'a str, usize> {
+    let own =
+        containers.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate == ContainerDisposition::App);
+    own.rev().map(|(i, (container, _))| (item_name(container), i)).collect()
+}
+
+fn name_taken(
+    pod: &PodView<'_>,
+    list: ContainerList,
+    index: usize,
+    name: &str,
+    chosen: &SelectedSet<'_>,
+    sidecar: &SidecarContainer,
+) -> Diagnostic {
+    let path = container_path(list, index).child("name");
+    let message = format!(
+        "`{}` has a container `{name}` already, and so has SidecarSet `{}`",
+        pod.template.key,
+        chosen.name()
+    );
+    Diagnostic::error(Code::ContainerNameTaken, message)
+        .at(pod.label(&path, EntryPart::Value, "the application's container"))
+        .at(container_label(chosen, sidecar, "the sidecar"))
+        .field(pod.template.path.join(&path).to_string())
+        .because(
+            "Kruise's webhook would silently put the sidecar in the place of the application's container",
+        )
+        .help("rename one of the two, or let the set's selector leave this workload out")
+}
+
+fn duplicate_name(name: &str, (first, one): SetContainer<'_>, (second, two): SetContainer<'_>) -> Diagnostic {
+    let message = match first.name() == second.name() {
+        true => format!("SidecarSet `{}` brings two containers `{name}`", first.name()),
+        false => {
+            format!("SidecarSets `{}` and `{}` both bring a container `{name}`", first.name(), second.name())
+        }
+    };
+    Diagnostic::error(Code::DuplicateContainerName, message)
+        .at(container_label(first, one, "here"))
+        .at(container_label(second, two, "and here"))
+        .because("the API server refuses a pod with two containers of one name")
+        .help("rename one of the two, or make the selectors exclude each other")
+}
+
+fn name_in_both_lists(
+    pod: &PodView<'_>,
+    list: ContainerList,
+    index: usize,
+    name: &str,
+    chosen: &SelectedSet<'_>,
+    sidecar: &SidecarContainer,
+) -> Diagnostic {
+    let path = container_path(list, index).child("name");
+    both_lists_warning(name, chosen)
+        .at(pod.label(&path, EntryPart::Value, format!("`{}` has it in `{}`", pod.template.key, list.key())))
+        .at(container_label(chosen, sidecar, &format!("injected into `{}`", list.opposite().key())))
+        .field(pod.template.path.join(&path).to_string())
+}
+
+fn both_lists_warning(name: &str, chosen: &SelectedSet<'_>) -> Diagnostic {
+    let message = format!(
+        "container `{name}` of SidecarSet `{}` has the name of one in the other list of the pod",
+        chosen.name()
+    );
+    Diagnostic::warning(Code::ContainerNameInBothLists, message)
+        .because("the API server refuses a pod with one name in `initContainers` and `containers`")
+        .help("rename one of the two")
+}

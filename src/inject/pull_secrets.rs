@@ -1,0 +1,40 @@
+//! imagePullSecrets: the pod's, then each set's, each name once.
+
+use super::InjectionContext;
+use super::cleanup::{self, PodDispositions, PreviousInjection};
+use super::selection::SetSelection;
+use super::set_store::SidecarSetStore;
+use super::template::{PodView, item_name};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Returns the new list. Kruise v1.9.0 takes the pod's own duplicates out as well, once a set matches.
+pub(super) fn merge_secrets(
+    pod: &PodView<'_>,
+    sets: &SidecarSetStore,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
+    fates: &PodDispositions,
+    work: &mut InjectionContext<'_>,
+) -> Vec<Value> {
+    let ours: Vec<&str> = choice.selected.iter().flat_map(|c| c.content.secrets()).collect();
+    let gone = cleanup::removable_secrets(pod, sets, choice, previous, fates, work);
+    let kept = pod.image_pull_secrets.iter().filter(|s| !gone.contains(item_name(s)));
+    if choice.selected.is_empty() {
+        return kept.cloned().collect();
+    }
+    let mut written = BTreeMap::new();
+    let mut old = Vec::new();
+    for secret in kept {
+        if !written.contains_key(item_name(secret)) {
+            written.insert(item_name(secret), secret);
+            old.push(item_name(secret));
+        }
+    }
+    // What an earlier injection brought stands where a first injection would put it, if nothing moves by
+    // that. A secret that none of the sets injected before brings is the pod's own.
+    let is_ours: BTreeSet<&str> = ours.iter().copied().filter(|n| previous.had_secret(sets, n)).collect();
+    let own = old.iter().copied().filter(|n| !is_ours.contains(n));
+    let order = cleanup::merge_order(&old, own.chain(ours));
+    order.into_iter().map(|n| written.get(n).map_or_else(|| json!({"name": n}), |s| (*s).clone())).collect()
+}

@@ -1,0 +1,261 @@
+//! Does a SidecarSet apply to this pod template, and if not, which term is to blame?
+
+use super::revision::SelectedSet;
+use super::set_store::{PreparedSet, SidecarSetStore};
+use super::template::PodView;
+use super::trace::SetTrace;
+use super::{InjectionContext, NamespaceLabels, PodTemplate, order, revision};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::selector::{Selector, SelectorOperator};
+use crate::model::sidecar_set::SidecarSet;
+use crate::yaml::EntryPart;
+use serde_json::Value;
+use std::fmt;
+
+/// The label that the API server puts on every namespace.
+pub(super) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// The label whose mere presence keeps Kruise's webhook away from a namespace.
+const CONTROL_PLANE_LABEL: &str = "control-plane";
+
+/// The sets that apply, in the order of injection.
+pub(super) struct SetSelection<'s> {
+    pub(super) selected: Vec<SelectedSet<'s>>,
+    /// Sets that would apply if their injection were not paused.
+    pub(super) paused_sets: Vec<&'s PreparedSet>,
+    /// The webhook is called for pods of this namespace.
+    pub(super) is_webhook_called: bool,
+}
+
+/// Finds the sets that apply and the content each of them gives.
+pub(super) fn select_sets<'s>(
+    pod: &PodView<'_>,
+    sets: &'s SidecarSetStore,
+    work: &mut InjectionContext<'_>,
+) -> SetSelection<'s> {
+    let mut choice = SetSelection { selected: Vec::new(), paused_sets: Vec::new(), is_webhook_called: true };
+    if !is_webhook_called(pod.template) {
+        choice.is_webhook_called = false;
+        work.trace_all_skipped(
+            sets,
+            "the namespace has the label `control-plane`: Kruise's webhook is not called for it",
+        );
+        return choice;
+    }
+    for prepared in order::in_injection_order(sets, pod.template.namespace) {
+        let set = prepared.set();
+        let judgement = match_set(set, pod.labels, pod.template);
+        let verdict = match judgement {
+            _ if set.is_injection_paused => {
+                if judgement.may_select() {
+                    choice.paused_sets.push(prepared);
+                }
+                Some(SetTrace::skipped(set.name.as_str(), "`injectionStrategy.paused` is set"))
+            }
+            SelectorMatch::Selected => revision::select_revision(pod, prepared, sets, work).map(|chosen| {
+                let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
+                choice.selected.push(chosen);
+                verdict
+            }),
+            SelectorMatch::Unknown(key) => {
+                work.report(namespace_labels_unknown(set, pod.template.namespace, key));
+                None
+            }
+            SelectorMatch::NoMatch(ref missed) if work.trace.is_some() => {
+                Some(SetTrace::skipped(set.name.as_str(), missed.to_string()))
+            }
+            SelectorMatch::NoMatch(_) => None,
+        };
+        if let (Some(trace), Some(verdict)) = (&mut work.trace, verdict) {
+            trace.sets.push(verdict);
+        }
+    }
+    choice
+}
+
+/// Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its value.
+pub(super) fn is_webhook_called(template: &PodTemplate<'_>) -> bool {
+    match template.namespace_labels {
+        NamespaceLabels::Known(labels) => !labels.contains_key(CONTROL_PLANE_LABEL),
+        NamespaceLabels::Unknown => true,
+    }
+}
+
+/// Whether a set applies, its pause aside.
+pub(super) enum SelectorMatch<'a> {
+    /// Every term holds.
+    Selected,
+    /// A term does not hold.
+    NoMatch(SelectorMismatch<'a>),
+    /// No term fails, but this label of the namespace, which nobody has told, is asked for.
+    Unknown(&'a str),
+}
+
+impl SelectorMatch<'_> {
+    pub(super) fn may_select(&self) -> bool {
+        !matches!(self, Self::NoMatch(_))
+    }
+}
+
+/// Judges the pod's labels first: a set that does not want the pod never asks for the namespace's labels.
+pub(super) fn match_set<'a>(
+    set: &'a SidecarSet,
+    labels: Option<&'a Value>,
+    template: &'a PodTemplate<'_>,
+) -> SelectorMatch<'a> {
+    // Kruise v1.9.0: an empty selector matches nothing here, unlike an empty namespaceSelector.
+    if set.selector.is_empty() {
+        return SelectorMatch::NoMatch(SelectorMismatch::EmptySelector);
+    }
+    let label = |key: &str| match labels.and_then(|l| l.get(key)) {
+        Some(value) => LabelLookup::Value(value.as_str().unwrap_or_default()),
+        None => LabelLookup::Absent,
+    };
+    match first_mismatch(&set.selector, label, "pod") {
+        SelectorMatch::Selected => {}
+        missed => return missed,
+    }
+    match_namespace(set, template.namespace, template.namespace_labels)
+}
+
+fn match_namespace<'a>(
+    set: &'a SidecarSet,
+    namespace: &'a str,
+    labels: NamespaceLabels<'a>,
+) -> SelectorMatch<'a> {
+    let label = |key: &str| match labels {
+        _ if key == NAMESPACE_NAME_LABEL => LabelLookup::Value(namespace),
+        NamespaceLabels::Known(labels) => {
+            labels.get(key).map_or(LabelLookup::Absent, |v| LabelLookup::Value(v))
+        }
+        NamespaceLabels::Unknown => LabelLookup::Unknown,
+    };
+    set.namespace_selector.as_ref().map_or(SelectorMatch::Selected, |s| first_mismatch(s, label, "namespace"))
+}
+
+/// Tells whether a set applies to a namespace.
+///
+/// # Errors
+/// A diagnostic where that hangs on a label which nobody has told.
+pub fn selects_namespace(
+    set: &SidecarSet,
+    namespace: &str,
+    labels: NamespaceLabels<'_>,
+) -> Result<bool, Diagnostic> {
+    match match_namespace(set, namespace, labels) {
+        SelectorMatch::Selected => Ok(true),
+        SelectorMatch::NoMatch(_) => Ok(false),
+        SelectorMatch::Unknown(key) => Err(namespace_labels_unknown(set, namespace, key)),
+    }
+}
+
+enum LabelLookup<'a> {
+    Value(&'a str),
+    Absent,
+    Unknown,
+}
+
+/// The term that keeps a set away.
+pub(super) enum SelectorMismatch<'a> {
+    /// The selector has no term.
+    EmptySelector,
+    /// A term does not hold.
+    Term { subject: &'static str, key: &'a str, requirement: LabelRequirement<'a>, actual: Option<&'a str> },
+}
+
+/// What a term asks of a label.
+pub(super) enum LabelRequirement<'a> {
+    Equal(&'a str),
+    Operator(&'a SelectorOperator),
+}
+
+impl LabelRequirement<'_> {
+    fn matches(&self, found: Option<&str>) -> bool {
+        match self {
+            Self::Equal(value) => found == Some(value),
+            Self::Operator(SelectorOperator::In(values)) => {
+                found.is_some_and(|f| values.iter().any(|v| v == f))
+            }
+            Self::Operator(SelectorOperator::NotIn(values)) => {
+                !found.is_some_and(|f| values.iter().any(|v| v == f))
+            }
+            Self::Operator(SelectorOperator::Exists) => found.is_some(),
+            Self::Operator(SelectorOperator::DoesNotExist) => found.is_none(),
+        }
+    }
+}
+
+fn first_mismatch<'a>(
+    selector: &'a Selector,
+    look: impl Fn(&'a str) -> LabelLookup<'a>,
+    of: &'static str,
+) -> SelectorMatch<'a> {
+    let labels = selector.match_labels.iter().map(|(k, v)| (k.as_str(), LabelRequirement::Equal(v)));
+    let expressions =
+        selector.match_expressions.iter().map(|r| (r.key.as_str(), LabelRequirement::Operator(&r.operator)));
+    let mut unknown = None;
+    for (key, wanted) in labels.chain(expressions) {
+        let found = match look(key) {
+            LabelLookup::Unknown => {
+                unknown = unknown.or(Some(key));
+                continue;
+            }
+            LabelLookup::Value(value) => Some(value),
+            LabelLookup::Absent => None,
+        };
+        if !wanted.matches(found) {
+            return SelectorMatch::NoMatch(SelectorMismatch::Term {
+                subject: of,
+                key,
+                requirement: wanted,
+                actual: found,
+            });
+        }
+    }
+    unknown.map_or(SelectorMatch::Selected, SelectorMatch::Unknown)
+}
+
+impl fmt::Display for SelectorMismatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Term { subject: of, key, requirement: wanted, actual: found } = self else {
+            return f.write_str("its selector is empty, which matches nothing");
+        };
+        match found {
+            Some(value) => write!(f, "the {of}'s label `{key}` is `{value}`, ")?,
+            None => write!(f, "the {of} has no label `{key}`, ")?,
+        }
+        match wanted {
+            LabelRequirement::Equal(value) => write!(f, "the selector wants `{value}`"),
+            LabelRequirement::Operator(SelectorOperator::In(values)) => {
+                write!(f, "the selector wants one of {}", quote_values(values))
+            }
+            LabelRequirement::Operator(SelectorOperator::NotIn(values)) => {
+                write!(f, "the selector wants none of {}", quote_values(values))
+            }
+            LabelRequirement::Operator(SelectorOperator::Exists) => {
+                f.write_str("the selector wants it to exist")
+            }
+            LabelRequirement::Operator(SelectorOperator::DoesNotExist) => {
+                f.write_str("the selector wants it absent")
+            }
+        }
+    }
+}
+
+fn quote_values(values: &[String]) -> String {
+    values.iter().map(|v| format!("`{v}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn namespace_labels_unknown(set: &SidecarSet, namespace: &str, key: &str) -> Diagnostic {
+    let message =
+        format!("SidecarSet `{}` asks for labels of namespace `{namespace}`, which are not known", set.name);
+    let at = set.path.child("spec").child("namespaceSelector");
+    Diagnostic::error(Code::NamespaceLabelsUnknown, message)
+        .at(set.document.label(&at, EntryPart::Key, format!("wants to know `{key}`")))
+        .field("spec.namespaceSelector")
+        .because("without them nobody can tell whether its pods get this sidecar")
+        .help(format!(
+            "add `- {{name: {namespace}, labels: {{{key}: VALUE}}}}` under `namespaces:` in pillion.yaml, or the \
+             manifest of the Namespace"
+        ))
+}

@@ -1,0 +1,201 @@
+//! Which SidecarSets there are, and which contents each has had.
+
+use super::containers::ContainerList;
+use super::hot_upgrade;
+use super::resources::CompiledResourcesPolicy;
+use super::template::{JsonObject, item_name, text_at};
+use crate::model::sidecar_set::{SidecarContainer, SidecarSet};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One content of a SidecarSet, with what can be worked out once for all workloads.
+#[derive(Debug)]
+pub struct PreparedSet {
+    set: Arc<SidecarSet>,
+    init: PreparedList,
+    regular: PreparedList,
+    /// The volumes that its containers mount, in the order of mounting, each with the index of its
+    /// definition.
+    mounted: Vec<(String, Option<usize>)>,
+    /// The names of those that are defined.
+    volume_indexes: BTreeMap<String, usize>,
+    secrets: BTreeSet<String>,
+}
+
+/// One list of containers.
+#[derive(Debug)]
+struct PreparedList {
+    policies: Vec<Option<CompiledResourcesPolicy>>,
+    /// The names the containers have in a pod, each with the index of its container.
+    pod_names: Vec<(String, usize)>,
+    name_index: BTreeSet<String>,
+}
+
+impl PreparedList {
+    fn new(sidecars: &[SidecarContainer], list: ContainerList) -> Self {
+        let policies =
+            sidecars.iter().map(|c| c.resources_policy.as_ref().map(CompiledResourcesPolicy::new)).collect();
+        let named = |(i, sidecar)| {
+            hot_upgrade::pod_names(sidecar, list).into_iter().flatten().map(move |name| (name, i))
+        };
+        let names: Vec<_> = sidecars.iter().enumerate().flat_map(named).collect();
+        let by_name = names.iter().map(|(name, _)| name.clone()).collect();
+        Self { policies, pod_names: names, name_index: by_name }
+    }
+}
+
+impl PreparedSet {
+    /// Prepares a set.
+    pub fn new(set: Arc<SidecarSet>) -> Self {
+        let defined: BTreeMap<&str, usize> =
+            set.volumes.iter().enumerate().map(|(i, v)| (text_at(v, "name"), i)).collect();
+        let mut mounted: Vec<(String, Option<usize>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for volume in set.init_containers.iter().chain(&set.containers).flat_map(mounted_names) {
+            if seen.insert(volume) {
+                mounted.push((volume.to_owned(), defined.get(volume).copied()));
+            }
+        }
+        let volumes = mounted.iter().filter_map(|(name, at)| Some((name.clone(), (*at)?))).collect();
+        Self {
+            init: PreparedList::new(&set.init_containers, ContainerList::Init),
+            regular: PreparedList::new(&set.containers, ContainerList::Regular),
+            mounted,
+            volume_indexes: volumes,
+            secrets: set.image_pull_secrets.iter().cloned().collect(),
+            set,
+        }
+    }
+
+    /// Returns the set.
+    pub fn set(&self) -> &Arc<SidecarSet> {
+        &self.set
+    }
+
+    /// Returns the set's name.
+    pub fn name(&self) -> &str {
+        &self.set.name
+    }
+
+    /// Returns the names that its containers have in a pod: those of both lists.
+    pub fn container_names(&self) -> impl Iterator<Item = &str> {
+        self.init.pod_names.iter().chain(&self.regular.pod_names).map(|(name, _)| name.as_str())
+    }
+
+    /// Returns the same content without the containers of some names, as the set writes them. None: none is left.
+    pub fn without_containers(&self, names: &BTreeSet<&str>) -> Option<Self> {
+        let mut set = SidecarSet::clone(&self.set);
+        set.init_containers.retain(|c| !names.contains(c.name.as_str()));
+        set.containers.retain(|c| !names.contains(c.name.as_str()));
+        let is_empty = set.init_containers.is_empty() && set.containers.is_empty();
+        (!is_empty).then(|| Self::new(Arc::new(set)))
+    }
+
+    /// Returns the containers of one list, each with its resource policy.
+    pub(super) fn sidecars(
+        &self,
+        list: ContainerList,
+    ) -> impl Iterator<Item = (&SidecarContainer, Option<&CompiledResourcesPolicy>)> {
+        self.set_containers(list).iter().zip(self.prepared_list(list).policies.iter().map(Option::as_ref))
+    }
+
+    /// Returns the names that the containers of one list have in a pod.
+    pub(super) fn pod_names(&self, list: ContainerList) -> impl Iterator<Item = (&str, &SidecarContainer)> {
+        self.prepared_list(list)
+            .pod_names
+            .iter()
+            .map(move |(name, at)| (name.as_str(), &self.set_containers(list)[*at]))
+    }
+
+    /// Tells whether a container of that name goes into a list of the pod.
+    pub(super) fn has_container(&self, list: ContainerList, name: &str) -> bool {
+        self.prepared_list(list).name_index.contains(name)
+    }
+
+    /// Returns the volumes that its containers mount, in the order of mounting: name and definition.
+    pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = (&str, Option<&JsonObject>)> {
+        self.mounted.iter().map(|(name, at)| (name.as_str(), at.map(|i| &self.set.volumes[i])))
+    }
+
+    /// Returns the index in `volumes` of a volume that it brings into a pod.
+    pub(super) fn volume_index(&self, name: &str) -> Option<usize> {
+        self.volume_indexes.get(name).copied()
+    }
+
+    /// Returns the pull secrets, in the order of the set.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.set.image_pull_secrets.iter().map(String::as_str)
+    }
+
+    /// Tells whether it has a pull secret of that name.
+    pub(super) fn has_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    fn prepared_list(&self, list: ContainerList) -> &PreparedList {
+        match list {
+            ContainerList::Init => &self.init,
+            ContainerList::Regular => &self.regular,
+        }
+    }
+
+    fn set_containers(&self, list: ContainerList) -> &[SidecarContainer] {
+        match list {
+            ContainerList::Init => &self.set.init_containers,
+            ContainerList::Regular => &self.set.containers,
+        }
+    }
+}
+
+/// Per container mounts come before devices.
+fn mounted_names(sidecar: &SidecarContainer) -> impl Iterator<Item = &str> {
+    let list =
+        |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    list("volumeMounts").iter().chain(list("volumeDevices")).map(item_name)
+}
+
+/// The SidecarSets that are to be injected, and contents they have had.
+///
+/// Cheap to clone; [`SidecarSetStore::with_current`] keeps the history and changes what is injected.
+#[derive(Debug, Clone, Default)]
+pub struct SidecarSetStore {
+    current: Vec<Arc<PreparedSet>>,
+    earlier: Arc<BTreeMap<String, Vec<Arc<PreparedSet>>>>,
+}
+
+impl SidecarSetStore {
+    /// Makes the collection: `current` has each name once, in any order; `earlier` are further contents of
+    /// the same or other sets, oldest first.
+    pub fn new(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
+        let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for set in earlier {
+            by_name.entry(set.name().to_owned()).or_default().push(set);
+        }
+        Self { current: Vec::new(), earlier: Arc::new(by_name) }.with_current(current)
+    }
+
+    /// Returns the same history with other sets to inject: what a ledger says about one workload.
+    #[must_use]
+    pub fn with_current(&self, mut current: Vec<Arc<PreparedSet>>) -> Self {
+        current.sort_by(|a, b| a.name().cmp(b.name()));
+        Self { current, earlier: Arc::clone(&self.earlier) }
+    }
+
+    /// Returns the sets to inject, by name.
+    pub fn current(&self) -> &[Arc<PreparedSet>] {
+        &self.current
+    }
+
+    /// Returns the earlier contents of a set, oldest first.
+    pub(super) fn earlier_contents(&self, name: &str) -> &[Arc<PreparedSet>] {
+        self.earlier.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns every known content of a set, the current one last.
+    pub(super) fn all_contents(&self, name: &str) -> impl DoubleEndedIterator<Item = &PreparedSet> {
+        let at = self.current.partition_point(|s| s.name() < name);
+        let current = self.current.get(at).filter(|s| s.name() == name);
+        self.earlier_contents(name).iter().chain(current).map(Arc::as_ref)
+    }
+}

@@ -1,0 +1,171 @@
+//! A ledger as it is written: the single source of its JSON Schema.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// A ledger: which workload carries which content of a SidecarSet. Written by pillion.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "SidecarRollout")]
+pub(super) struct LedgerWire {
+    /// `pillion.dev/v1alpha1`.
+    #[serde(rename = "apiVersion")]
+    pub(super) _api_version: String,
+    /// `SidecarRollout`.
+    #[serde(rename = "kind")]
+    pub(super) _kind: String,
+    /// Name and annotations.
+    pub(super) metadata: LedgerMetadataWire,
+    /// What the ledger says.
+    pub(super) spec: LedgerSpecWire,
+}
+
+/// Name and annotations.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LedgerMetadataWire {
+    /// Name of the SidecarSet.
+    pub(super) name: String,
+    /// Annotations; `config.kubernetes.io/local-config: "true"` keeps it out of clusters.
+    #[serde(default, rename = "annotations")]
+    pub(super) _annotations: BTreeMap<String, String>,
+}
+
+/// What the ledger says.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LedgerSpecWire {
+    /// What a workload without a line carries; `-` is nothing.
+    pub(super) released: Option<String>,
+    /// Where an open rollout goes; `-` is nothing; absent: none is open.
+    pub(super) target: Option<String>,
+    /// Why nothing more is released.
+    pub(super) paused: Option<PauseWire>,
+    /// Targets that are not staged again.
+    #[serde(default)]
+    pub(super) rejected: Vec<String>,
+    /// Revisions in use, in full.
+    #[serde(default)]
+    pub(super) revisions: Vec<RevisionWire>,
+    /// Revisions that were in use, oldest first.
+    #[serde(default)]
+    pub(super) history: Vec<RevisionWire>,
+    /// What the open rollout counts.
+    pub(super) scope: Option<RolloutScopeWire>,
+    /// SidecarSets whose containers this one brings to workloads that they do not select any more.
+    #[serde(default)]
+    pub(super) replaces: Vec<String>,
+    /// Pods of workloads, where git does not say.
+    #[serde(default)]
+    pub(super) replicas: Vec<WorkloadReplicasWire>,
+    /// Batches that a person has approved.
+    #[serde(default)]
+    pub(super) approved: Vec<BatchApprovalWire>,
+    /// Workloads that carry another revision than the released one.
+    #[serde(default)]
+    pub(super) workloads: Vec<LedgerEntryWire>,
+}
+
+/// Why nothing more is released.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PauseWire {
+    /// The batch that was out.
+    pub(super) batch: u32,
+    /// Why.
+    pub(super) reason: String,
+    /// Who has paused it.
+    pub(super) by: Option<String>,
+}
+
+/// The workloads that a rollout counts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RolloutScopeWire {
+    /// Their number.
+    pub(super) workloads: u32,
+    /// Their pods, as far as known.
+    pub(super) pods: u32,
+    /// Digest of their keys, eight hexadecimal digits.
+    pub(super) digest: String,
+    /// They came from a build or from `--manifests`.
+    #[serde(default)]
+    pub(super) built: bool,
+    /// Workloads that the rollout takes the sidecar away from.
+    #[serde(default)]
+    pub(super) removed: u32,
+}
+
+/// One content of the SidecarSet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RevisionWire {
+    /// Name, made of the content.
+    pub(super) name: String,
+    /// Kruise's hash of the containers.
+    pub(super) hash: String,
+    /// The same without images.
+    pub(super) hash_without_image: String,
+    /// The spec as written, without its strategies.
+    pub(super) sidecar_set: Map<String, Value>,
+}
+
+/// The size of a workload.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WorkloadReplicasWire {
+    /// `KIND[.GROUP]/NAMESPACE/NAME`.
+    pub(super) workload: String,
+    /// Number of pods.
+    pub(super) pods: u32,
+}
+
+/// A batch that a person has approved.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct BatchApprovalWire {
+    /// The batch.
+    pub(super) batch: u32,
+    /// Digest of its plan.
+    pub(super) plan: String,
+}
+
+/// What one workload carries.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LedgerEntryWire {
+    /// `KIND[.GROUP]/NAMESPACE/NAME`.
+    pub(super) workload: String,
+    /// Name of the revision; `-` is nothing.
+    pub(super) revision: String,
+    /// The batch that brought it there.
+    pub(super) batch: Option<u32>,
+    /// Pods that the workload's own partition keeps old.
+    pub(super) partition: Option<u32>,
+    /// Hash of the source's pod template.
+    pub(super) template: Option<String>,
+    /// Why no rollout moves it.
+    pub(super) held: Option<String>,
+    /// The person who holds it.
+    pub(super) by: Option<String>,
+    /// The day on which the hold began, `YYYY-MM-DD`.
+    pub(super) since: Option<String>,
+    /// The last day of the hold, `YYYY-MM-DD`.
+    pub(super) until: Option<String>,
+    /// Emergency images, by container.
+    #[serde(default)]
+    pub(super) images: BTreeMap<String, String>,
+}
+
+/// Returns the JSON Schema of a ledger.
+pub fn json_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<LedgerWire>().to_value()
+    });
+    &SCHEMA
+}

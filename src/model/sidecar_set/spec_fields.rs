@@ -1,0 +1,181 @@
+//! From a checked spec to the typed SidecarSet.
+
+use super::schema::SIDECAR_CONTAINER;
+use super::{
+    InjectPolicy, InjectionRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, PriorityStrategy,
+    ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
+};
+use crate::model::selector::Selector;
+use crate::yaml::FieldPath;
+use serde_json::{Map, Value};
+
+type JsonObject = Map<String, Value>;
+
+/// Reads a list of sidecars; `key` is `containers` or `initContainers`.
+pub(crate) fn read_sidecars(spec: &JsonObject, key: &str, root: &FieldPath) -> Vec<SidecarContainer> {
+    let default = if key == "containers" { "BeforeAppContainer" } else { "AfterAppContainer" };
+    let list = root.join(&FieldPath::dotted("spec").child(key));
+    objects_at(spec, key).enumerate().map(|(i, c)| read_sidecar(c, default, list.child(i))).collect()
+}
+
+fn read_sidecar(written: &JsonObject, default_policy: &str, path: FieldPath) -> SidecarContainer {
+    let is_own = |key: &str| SIDECAR_CONTAINER.fields.iter().any(|f| f.name == key);
+    let policy = string_at(written, "podInjectPolicy").unwrap_or(default_policy);
+    let is_enabled = |key| object_at(written, key).and_then(|p| string_at(p, "type")) == Some("enabled");
+    let upgrade = object_at(written, "upgradeStrategy");
+    let hot = upgrade.filter(|u| string_at(u, "upgradeType") == Some("HotUpgrade"));
+    SidecarContainer {
+        name: string_at(written, "name").unwrap_or_default().into(),
+        container: written.iter().filter(|(k, _)| !is_own(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        // Kruise v1.9.0: every policy but BeforeAppContainer counts as AfterAppContainer.
+        pod_inject_policy: match policy {
+            "BeforeAppContainer" => InjectPolicy::BeforeAppContainer,
+            _ => InjectPolicy::AfterAppContainer,
+        },
+        share_volumes: is_enabled("shareVolumePolicy"),
+        share_volume_devices: is_enabled("shareVolumeDevicePolicy"),
+        transfer_env: objects_at(written, "transferEnv").map(read_transfer_env).collect(),
+        hot_upgrade_empty_image: hot.map(|u| string_at(u, "hotUpgradeEmptyImage").unwrap_or_default().into()),
+        resources_policy: object_at(written, "resourcesPolicy").map(read_resources_policy),
+        is_native_sidecar: string_at(written, "restartPolicy") == Some("Always"),
+        path,
+    }
+}
+
+fn read_transfer_env(term: &JsonObject) -> TransferEnv {
+    let from = object_at(term, "sourceContainerNameFrom").and_then(|f| object_at(f, "fieldRef"));
+    let names = string_at(term, "envName").into_iter().chain(strings_at(term, "envNames"));
+    TransferEnv {
+        source_container_name: string_at(term, "sourceContainerName").unwrap_or_default().into(),
+        source_container_name_from: from.map(|f| string_at(f, "fieldPath").unwrap_or_default().into()),
+        env_names: names.filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+    }
+}
+
+fn read_resources_policy(policy: &JsonObject) -> ResourcesPolicy {
+    let expression = |part: &str, name: &str| {
+        let part = object_at(policy, "resourcesExpr").and_then(|e| object_at(e, part))?;
+        string_at(part, name).map(str::to_owned)
+    };
+    ResourcesPolicy {
+        mode: string_at(policy, "targetContainersMode").unwrap_or_default().into(),
+        name_regex: string_at(policy, "targetContainersNameRegex").unwrap_or(".*").into(),
+        limits_cpu: expression("limits", "cpu"),
+        limits_memory: expression("limits", "memory"),
+        requests_cpu: expression("requests", "cpu"),
+        requests_memory: expression("requests", "memory"),
+    }
+}
+
+/// Reads the volumes; one without a source gets an `emptyDir`.
+pub(crate) fn read_volumes(spec: &JsonObject) -> Vec<JsonObject> {
+    let mut volumes: Vec<JsonObject> = objects_at(spec, "volumes").cloned().collect();
+    volumes.iter_mut().for_each(defaults::fill_volume_source);
+    volumes
+}
+
+/// Reads the names of `imagePullSecrets`.
+pub(crate) fn read_image_pull_secrets(spec: &JsonObject) -> Vec<String> {
+    objects_at(spec, "imagePullSecrets").map(|s| string_at(s, "name").unwrap_or_default().into()).collect()
+}
+
+/// Reads `patchPodMetadata`.
+pub(crate) fn read_patch_pod_metadata(spec: &JsonObject) -> Vec<PodMetadataPatch> {
+    let patch = |patch: &JsonObject| PodMetadataPatch {
+        annotations: string_entries(patch, "annotations"),
+        policy: match string_at(patch, "patchPolicy") {
+            None | Some("Retain") => PatchPolicy::Retain,
+            Some("Overwrite") => PatchPolicy::Overwrite,
+            Some("MergePatchJson") => PatchPolicy::MergePatchJson,
+            Some(_) => PatchPolicy::Unknown,
+        },
+    };
+    objects_at(spec, "patchPodMetadata").map(patch).collect()
+}
+
+/// Reads `injectionStrategy`: whether it is paused, and the revision.
+pub(crate) fn read_injection_strategy(spec: &JsonObject) -> (bool, Option<InjectionRevision>) {
+    let Some(strategy) = object_at(spec, "injectionStrategy") else { return (false, None) };
+    let revision = object_at(strategy, "revision").map(|r| InjectionRevision {
+        revision_name: string_at(r, "revisionName").map(str::to_owned),
+        custom_version: string_at(r, "customVersion").map(str::to_owned),
+        is_partial: string_at(r, "policy") == Some("Partial"),
+    });
+    (bool_at(strategy, "paused"), revision)
+}
+
+/// Reads `updateStrategy`.
+pub(crate) fn read_update_strategy(spec: &JsonObject) -> UpdateStrategy {
+    let empty = JsonObject::new();
+    let strategy = object_at(spec, "updateStrategy").unwrap_or(&empty);
+    UpdateStrategy {
+        kind: string_at(strategy, "type").unwrap_or("RollingUpdate").into(),
+        is_paused: bool_at(strategy, "paused"),
+        selector: read_selector(strategy, "selector"),
+        partition: read_int_or_percent(strategy, "partition"),
+        max_unavailable: read_int_or_percent(strategy, "maxUnavailable"),
+        priority_strategy: object_at(strategy, "priorityStrategy").map(read_priority_strategy),
+        scatter_strategy: objects_at(strategy, "scatterStrategy").map(read_scatter_term).collect(),
+    }
+}
+
+fn read_priority_strategy(strategy: &JsonObject) -> PriorityStrategy {
+    let weight = |term: &JsonObject| WeightTerm {
+        weight: term.get("weight").and_then(Value::as_i64).unwrap_or(0),
+        match_selector: read_selector(term, "matchSelector").unwrap_or_default(),
+    };
+    let ordered_key = |term: &JsonObject| string_at(term, "orderedKey").unwrap_or_default().to_owned();
+    PriorityStrategy {
+        weight_priority: objects_at(strategy, "weightPriority").map(weight).collect(),
+        order_priority: objects_at(strategy, "orderPriority").map(ordered_key).collect(),
+    }
+}
+
+fn read_scatter_term(term: &JsonObject) -> ScatterTerm {
+    ScatterTerm {
+        key: string_at(term, "key").unwrap_or_default().into(),
+        value: string_at(term, "value").unwrap_or_default().into(),
+    }
+}
+
+fn read_int_or_percent(object: &JsonObject, key: &str) -> Option<IntOrPercent> {
+    match object.get(key)? {
+        Value::String(s) => Some(IntOrPercent::Text(s.clone())),
+        value => value.as_i64().map(IntOrPercent::Int),
+    }
+}
+
+/// Reads a label selector, where there is one.
+pub(crate) fn read_selector(object: &JsonObject, key: &str) -> Option<Selector> {
+    object_at(object, key).map(Selector::from_map)
+}
+
+/// Returns the object at a key.
+pub(crate) fn object_at<'a>(object: &'a JsonObject, key: &str) -> Option<&'a JsonObject> {
+    object.get(key).and_then(Value::as_object)
+}
+
+/// Returns the string at a key.
+pub(crate) fn string_at<'a>(object: &'a JsonObject, key: &str) -> Option<&'a str> {
+    object.get(key).and_then(Value::as_str)
+}
+
+/// Returns the objects of a list.
+pub(crate) fn objects_at<'a>(object: &'a JsonObject, key: &str) -> impl Iterator<Item = &'a JsonObject> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+}
+
+/// Returns the strings of a list.
+pub(crate) fn strings_at<'a>(object: &'a JsonObject, key: &str) -> impl Iterator<Item = &'a str> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Returns the entries of a map of strings, in their order.
+pub(crate) fn string_entries(object: &JsonObject, key: &str) -> Vec<(String, String)> {
+    let entries = object_at(object, key).into_iter().flatten();
+    entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}
+
+fn bool_at(object: &JsonObject, key: &str) -> bool {
+    object.get(key).and_then(Value::as_bool).unwrap_or(false)
+}

@@ -1,0 +1,249 @@
+//! Does a document fit the API's types? Every misfit is reported, and what remains is what Go would have decoded.
+
+use super::diagnostic_collector::DiagnosticCollector;
+use super::field_locations::FieldLocations;
+use super::schema::{Field, Object, Presence, Type};
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::model::quantity::Quantity;
+use crate::yaml::{EntryPart, FieldPath, PathSegment};
+use serde_json::{Map, Value};
+
+/// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
+pub(crate) fn check_type(
+    value: &Value,
+    kind: &'static Object,
+    places: &FieldLocations,
+) -> (Map<String, Value>, Vec<Diagnostic>) {
+    let mut walk =
+        TypeChecker { locations: places, path: Vec::new(), diagnostics: DiagnosticCollector::default() };
+    let checked = match walk.check_value(value, Type::Object(kind)) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let label = || places.label(&FieldPath::root(), EntryPart::Value, "");
+    let found = walk.diagnostics.into_vec(|message| {
+        Diagnostic::note(Code::TooManyFindings, message)
+            .at(label())
+            .help("mend what is shown, then look again")
+    });
+    (checked, found)
+}
+
+/// Tells whether Go's `omitempty` leaves this value out.
+pub(crate) fn is_empty(value: &Value, kind: Type) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_i64() == Some(0) && !matches!(kind, Type::Quantity | Type::IntOrText),
+        Value::String(s) => s.is_empty() && matches!(kind, Type::Text),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty() && matches!(kind, Type::TextMap | Type::QuantityMap),
+    }
+}
+
+struct TypeChecker<'a> {
+    locations: &'a FieldLocations,
+    path: Vec<PathSegment>,
+    diagnostics: DiagnosticCollector,
+}
+
+impl TypeChecker<'_> {
+    /// Returns what Go decodes from a value; None for null and for a misfit.
+    fn check_value(&mut self, value: &Value, kind: Type) -> Option<Value> {
+        match (kind, value) {
+            (_, Value::Null) => None,
+            (Type::Any, _)
+            | (Type::Text | Type::IntOrText, Value::String(_))
+            | (Type::Bool, Value::Bool(_)) => Some(value.clone()),
+            (Type::Int32 | Type::IntOrText, Value::Number(n)) => {
+                let whole = n.as_i64().filter(|i| i32::try_from(*i).is_ok());
+                whole.map(Value::from).or_else(|| self.report_wrong_type(value, kind))
+            }
+            (Type::Int64, Value::Number(n)) => {
+                n.as_i64().map(Value::from).or_else(|| self.report_wrong_type(value, kind))
+            }
+            (Type::Time, Value::String(s)) if is_time(s) => Some(value.clone()),
+            (Type::Quantity, Value::String(s)) => self.check_quantity(value, s),
+            (Type::Quantity, Value::Number(n)) => self.check_quantity(value, &n.to_string()),
+            (Type::TextMap, Value::Object(map)) => Some(self.check_entries(map, Type::Text, "")),
+            (Type::QuantityMap, Value::Object(map)) => Some(self.check_entries(map, Type::Quantity, "0")),
+            (Type::Texts, Value::Array(items)) => Some(self.check_items(items, Type::Text)),
+            (Type::Objects(of), Value::Array(items)) => Some(self.check_items(items, Type::Object(of))),
+            (Type::Object(of), Value::Object(map)) => Some(Value::Object(self.check_fields(map, of))),
+            _ => self.report_wrong_type(value, kind),
+        }
+    }
+
+    fn check_quantity(&mut self, value: &Value, text: &str) -> Option<Value> {
+        let Err(e) = Quantity::from_value(value) else { return Some(value.clone()) };
+        self.error(Code::InvalidQuantity, format!("`{}` is no quantity", shorten(text)), e.to_string());
+        None
+    }
+
+    /// Tells whether the API server drops null here.
+    ///
+    /// apiextensions-apiserver v0.32 PruneNonNullableNullsWithoutDefaults does so wherever the CRD has a schema:
+    /// everywhere in `spec` but in containers and volumes, which are left to Go.
+    fn drops_null(&self) -> bool {
+        let in_go = ["containers", "initContainers", "volumes"];
+        match &self.path[..] {
+            [PathSegment::Key(spec), PathSegment::Key(field), ..] => {
+                &**spec == "spec" && !in_go.contains(&&**field)
+            }
+            _ => false,
+        }
+    }
+
+    /// Checks the values of a map; null counts as `empty`, as in Go, where the API server has not dropped it.
+    fn check_entries(&mut self, map: &Map<String, Value>, kind: Type, empty: &str) -> Value {
+        let mut kept = Map::new();
+        for (key, value) in map {
+            self.path.push(key.clone().into());
+            let value = match value {
+                Value::Null if self.drops_null() => None,
+                Value::Null => Some(Value::from(empty)),
+                _ => self.check_value(value, kind),
+            };
+            self.path.pop();
+            if let Some(value) = value {
+                kept.insert(key.clone(), value);
+            }
+        }
+        Value::Object(kept)
+    }
+
+    /// Checks the items of a list; null counts as the empty value of its kind, as in Go.
+    fn check_items(&mut self, items: &[Value], kind: Type) -> Value {
+        let mut kept = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            self.path.push(i.into());
+            kept.push(self.check_value(item, kind).unwrap_or_else(|| match kind {
+                Type::Object(_) => Value::Object(Map::new()),
+                _ => Value::from(""),
+            }));
+            self.path.pop();
+        }
+        Value::Array(kept)
+    }
+
+    fn check_fields(&mut self, map: &Map<String, Value>, of: &'static Object) -> Map<String, Value> {
+        let mut kept = Map::new();
+        for (key, value) in map {
+            let Some(field) = of.field(key) else {
+                self.report_unknown_field(key, of);
+                continue;
+            };
+            self.path.push(key.clone().into());
+            let value = self.check_value(value, field.kind);
+            self.path.pop();
+            if let Some(value) = value.filter(|v| !is_omitted(v, field)) {
+                kept.insert(key.clone(), value);
+            }
+        }
+        kept
+    }
+
+    fn report_unknown_field(&mut self, key: &str, of: &'static Object) {
+        let (field, places) = (self.field_path().child(key), self.locations);
+        self.diagnostics.add(Severity::Warning, || {
+            let help = match (of.nearest(key), of.parent_of(key)) {
+                (_, Some(parent)) => format!("indent it, with what belongs to it, below `{parent}`"),
+                (Some(near), None) => format!("did you mean `{near}`?"),
+                (None, None) => format!("remove it, or look for the right name in the API of {}", of.name),
+            };
+            Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shorten(key)))
+                .at(places.label(&field, EntryPart::Key, ""))
+                .field(field.to_string())
+                .because("Kruise drops it without a word")
+                .help(help)
+        });
+    }
+
+    fn report_wrong_type<T>(&mut self, value: &Value, kind: Type) -> Option<T> {
+        let name = last_name(&self.field_path());
+        let message = format!("`{name}` must be {}, but it is {}", kind.noun(), describe_value(value));
+        self.error(Code::WrongType, message, type_help(value, kind));
+        None
+    }
+
+    fn error(&mut self, code: Code, message: String, help: String) {
+        let (field, places) = (self.field_path(), self.locations);
+        self.diagnostics.add(Severity::Error, || {
+            Diagnostic::error(code, message)
+                .at(places.label(&field, EntryPart::Value, ""))
+                .field(field.to_string())
+                .because("Kruise cannot decode such a SidecarSet")
+                .help(help)
+        });
+    }
+
+    fn field_path(&self) -> FieldPath {
+        self.path.iter().fold(FieldPath::root(), |p, s| p.child(s.clone()))
+    }
+}
+
+fn is_omitted(value: &Value, field: &Field) -> bool {
+    field.presence == Presence::OmitEmpty && is_empty(value, field.kind)
+}
+
+/// Returns the last key of a path with what follows it: `ports[0]`.
+fn last_name(field: &FieldPath) -> String {
+    let steps = field.segments();
+    let from = steps.iter().rposition(|s| matches!(s, PathSegment::Key(_))).unwrap_or(0);
+    let name = steps[from..].iter().fold(FieldPath::root(), |p, s| p.child(s.clone())).to_string();
+    if name.is_empty() { "the document".into() } else { name }
+}
+
+/// Describes what was found in place of something else.
+fn describe_value(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("the boolean `{b}`"),
+        Value::Number(n) => format!("the number `{}`", shorten(&n.to_string())),
+        Value::String(s) => format!("the string `{}`", shorten(s)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a mapping".into(),
+    }
+}
+
+/// Cuts a text that is too long for a message.
+pub(crate) fn shorten(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("");
+    match line.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.len() < text.len() => format!("{line}…"),
+        None => line.into(),
+    }
+}
+
+fn type_help(value: &Value, kind: Type) -> String {
+    match (kind, value) {
+        (Type::Text, Value::Bool(_) | Value::Number(_)) => {
+            format!("quote it: `\"{}\"`", shorten(&value.to_string()))
+        }
+        (Type::Text, _) => "write one string here".into(),
+        (Type::Bool, Value::String(s)) if s == "true" || s == "false" => {
+            format!("write it without quotes: `{s}`")
+        }
+        (Type::Int32 | Type::Int64 | Type::IntOrText, Value::String(s)) if s.parse::<i64>().is_ok() => {
+            format!("write it without quotes: `{s}`")
+        }
+        (Type::Int32 | Type::IntOrText, Value::Number(_)) => {
+            "the number must be whole and fit 32 bits".into()
+        }
+        (Type::Int64, Value::Number(_)) => "the number must be whole and fit 64 bits".into(),
+        (Type::TextMap, Value::Array(_)) => "write `key: \"value\"` lines without the dashes in front".into(),
+        (Type::Object(_), Value::Array(_)) => "write its keys without the dashes in front".into(),
+        (Type::Texts | Type::Objects(_), Value::Object(_)) => "put a dash in front of every item".into(),
+        (Type::Time, _) => "write a time such as `\"2024-01-31T12:00:00Z\"`".into(),
+        _ => format!("write {} here", kind.noun()),
+    }
+}
+
+/// Tells whether a text has the form of RFC 3339.
+fn is_time(text: &str) -> bool {
+    let shape: String = text.chars().take(19).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let zone = text.get(19..).unwrap_or("").trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset: String = zone.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "0000-00-00T00:00:00" && matches!(offset.as_str(), "Z" | "+00:00" | "-00:00")
+}

@@ -1,9 +1,0 @@
-//! `updateStrategy.selector`: which units an update is meant for.
-
-use super::Labels;
-use crate::model::selector::Selector;
-
-/// Tells whether a unit may be updated. Without a selector every unit may; an empty one selects everything.
-pub fn is_selected(selector: Option<&Selector>, labels: &Labels) -> bool {
-    selector.is_none_or(|s| s.matches(labels))
-}

@@ -1,9 +1,0 @@
-//! How long does a rollout take at least?
-
-use super::super::step::Course;
-use crate::model::duration;
-
-/// The seconds that the batches must stay healthy, one after the other.
-pub(super) fn shortest(course: &Course<'_>, batches: usize) -> Option<u64> {
-    duration::parse(&course.settings.soak)?.checked_mul(batches as u64)
-}

@@ -1,0 +1,69 @@
+//! Ledgers that nobody names: what they say does not count, and every workload would get what the files of SidecarSets
+//! hold.
+
+use super::file_source::{FileKind, FileSource, normalize_path};
+use super::inputs::InputSource;
+use super::layout::{Layout, LedgerFile};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::sandbox::display_path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The folder of ledgers where pillion.yaml names none.
+const DEFAULT_FOLDER: &str = "ledgers";
+
+/// Looks for ledgers in their folder that are not among the `known` ones.
+pub(super) fn find_unread_ledgers(
+    layout: &Layout,
+    files: &dyn FileSource,
+    known: &[LedgerFile],
+) -> Vec<Diagnostic> {
+    let folders: BTreeSet<PathBuf> = layout
+        .ledgers
+        .iter()
+        .map(String::as_str)
+        .chain([DEFAULT_FOLDER])
+        .map(|f| normalize_path(&layout.root.join(f)))
+        .collect();
+    // Where it is the working folder itself, other files stand in it.
+    let folders =
+        folders.iter().filter(|f| !f.as_os_str().is_empty() && files.kind(f) == Some(FileKind::Folder));
+    let is_known = |file: &Path| {
+        known
+            .iter()
+            .any(|l| matches!(&l.input.source, InputSource::File(known) if normalize_path(known) == *file))
+    };
+    let is_ledger = |file: &Path| {
+        let text = files.read_text(file, &file.to_string_lossy().into()).unwrap_or_default();
+        text.lines().any(|line| line.trim_end() == "kind: SidecarRollout")
+    };
+    let mut all: BTreeSet<PathBuf> = folders.flat_map(|folder| files.list_all_files(folder)).collect();
+    all.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !is_known(file) && is_ledger(file));
+    all.iter().map(|file| unread_ledger(layout, file)).collect()
+}
+
+fn unread_ledger(layout: &Layout, file: &Path) -> Diagnostic {
+    let name = display_path(file);
+    let (why, help) = match (&layout.ledgers, layout.clusters.is_empty()) {
+        (None, _) => (
+            "pillion.yaml has no `ledgers`, so every workload would get what the files of SidecarSets hold, at once",
+            format!("write `ledgers: {DEFAULT_FOLDER}` into pillion.yaml"),
+        ),
+        (Some(named), _) if !file.starts_with(normalize_path(&layout.root.join(named))) => (
+            "it stands outside of the folder that `ledgers` of pillion.yaml names",
+            format!("write `ledgers: {DEFAULT_FOLDER}` into pillion.yaml, or move it"),
+        ),
+        (Some(_), true) => (
+            "pillion.yaml has no `clusters`, so ledgers stand directly in their folder",
+            "move it there, or write `clusters` into pillion.yaml".to_owned(),
+        ),
+        (Some(_), false) => (
+            "it stands in the folder of no cluster that pillion.yaml names",
+            "write its cluster into `clusters` of pillion.yaml, or move it".to_owned(),
+        ),
+    };
+    Diagnostic::error(Code::LedgerNotRead, format!("`{name}` is a ledger, and nothing reads it"))
+        .at(Span::whole_file(name))
+        .because(why)
+        .help(format!("{help}; where its rollouts are over for good, remove the file"))
+}

@@ -1,0 +1,232 @@
+//! Which content of each SidecarSet a workload gets: what the files say, or what ledgers say.
+
+use super::replacements::{self, Replacements};
+use crate::inject::{LedgerTrace, PreparedSet, SidecarSetStore};
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
+use crate::model::sidecar_set::SidecarSet;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The contents of all SidecarSets, and who gets which.
+#[derive(Debug, Default)]
+pub struct RevisionAssignments {
+    /// What a workload without a line gets.
+    default_sets: SidecarSetStore,
+    /// Every revision that a ledger holds or that was added.
+    revisions: BTreeMap<Arc<str>, Arc<PreparedSet>>,
+    /// The lines of each workload.
+    entries: BTreeMap<Arc<str>, Vec<WorkloadEntry>>,
+    /// What each ledger says of workloads without a line: the SidecarSet, what is released, and the target.
+    ledgers: Vec<(Arc<str>, RevisionName, Option<RevisionName>)>,
+    /// Sets that take the place of others.
+    replacements: Replacements,
+    /// The sets as they are written.
+    source_sets: BTreeMap<Arc<str>, Arc<SidecarSet>>,
+}
+
+/// A line, and what else its ledger says that decides what becomes of it.
+#[derive(Debug)]
+struct WorkloadEntry {
+    /// The SidecarSet.
+    set: Arc<str>,
+    /// What a workload without a line carries.
+    released: RevisionName,
+    entry: LedgerEntry,
+}
+
+/// What one workload gets.
+#[derive(Debug)]
+pub(super) struct WorkloadAssignment<'a> {
+    /// The sets to be injected.
+    pub sets: Cow<'a, SidecarSetStore>,
+    /// The numbers of pods that its own partition keeps old, where rollouts have split it, each with the SidecarSet.
+    pub partitions: Vec<(Arc<str>, u32)>,
+}
+
+impl WorkloadAssignment<'_> {
+    /// Returns the number of pods that its own partition keeps old, where a rollout has split it.
+    pub(super) fn partition(&self) -> Option<u32> {
+        self.partitions.iter().map(|(_, kept)| *kept).max()
+    }
+}
+
+impl RevisionAssignments {
+    /// Takes the sets as they are written; `earlier` are further contents, oldest first.
+    pub fn from_sources(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
+        Self { default_sets: SidecarSetStore::new(current, earlier), ..Self::default() }
+    }
+
+    /// Takes ledgers, the sets that have none as they are written, and further contents, oldest first. Of the
+    /// lines only those of some workloads are taken, where no others are going to be rendered.
+    pub fn from_ledgers<'l>(
+        ledgers: impl Iterator<Item = &'l Ledger>,
+        written: Vec<Arc<PreparedSet>>,
+        mut earlier: Vec<Arc<PreparedSet>>,
+        only: Option<&BTreeSet<Arc<str>>>,
+    ) -> Self {
+        let mut contents = Self::default();
+        let mut current = written;
+        for ledger in ledgers {
+            contents.add_replacements(&ledger.name, ledger.replaces.iter());
+            contents.ledgers.push((Arc::clone(&ledger.name), ledger.released.clone(), ledger.target.clone()));
+            // `verify` asks what a workload was with a revision that is not in use any more.
+            earlier.extend(ledger.history.iter().map(|r| contents.add_revision(&r.name, &r.set)));
+            for revision in ledger.revisions.values() {
+                earlier.push(contents.add_revision(&revision.name, &revision.set));
+            }
+            current.extend(ledger.released.as_ref().and_then(|name| contents.revisions.get(name)).cloned());
+            let lines: Box<dyn Iterator<Item = (&Arc<str>, &LedgerEntry)>> = match only {
+                Some(keys) => Box::new(keys.iter().filter_map(|key| ledger.entries.get_key_value(key))),
+                None => Box::new(ledger.entries.iter()),
+            };
+            for (key, line) in lines {
+                let (set, released) = (Arc::clone(&ledger.name), ledger.released.clone());
+                let lines = contents.entries.entry(Arc::clone(key)).or_default();
+                lines.push(WorkloadEntry { set, released, entry: line.clone() });
+            }
+        }
+        contents.default_sets = SidecarSetStore::new(current, earlier);
+        contents
+    }
+
+    /// Adds a revision that no ledger holds yet.
+    pub fn add_revision(&mut self, name: &Arc<str>, set: &Arc<SidecarSet>) -> Arc<PreparedSet> {
+        let prepared = self.revisions.entry(Arc::clone(name));
+        Arc::clone(prepared.or_insert_with(|| Arc::new(PreparedSet::new(Arc::clone(set)))))
+    }
+
+    /// Takes the sets as they are written: on workloads that they select no other takes their place.
+    pub fn set_sources(&mut self, written: &[Arc<SidecarSet>]) {
+        self.source_sets = written.iter().map(|set| (set.name.as_str().into(), Arc::clone(set))).collect();
+    }
+
+    /// Adds sets whose place another one takes on the workloads that carry it.
+    pub fn add_replacements<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
+        let mut old = old.peekable();
+        if old.peek().is_some() {
+            self.replacements.entry(Arc::clone(new)).or_default().extend(old.cloned());
+        }
+    }
+
+    /// Leaves out of what a workload gets the containers of sets whose place others take. `selects` says which sets
+    /// select it.
+    pub(super) fn apply_replacements<'a>(
+        &self,
+        mut given: WorkloadAssignment<'a>,
+        selects: impl Fn(&SidecarSet) -> bool,
+    ) -> WorkloadAssignment<'a> {
+        if self.replacements.is_empty() {
+            return given;
+        }
+        let relation = (&self.replacements, &self.source_sets);
+        let (sets, replaced) = replacements::apply_replacements(given.sets, relation, selects);
+        given.partitions.retain(|(set, _)| !replaced.contains(set));
+        WorkloadAssignment { sets, ..given }
+    }
+
+    /// Returns the names that the containers of a revision have in a pod.
+    pub(super) fn container_names(&self, revision: &str) -> impl Iterator<Item = &str> {
+        self.revisions.get(revision).into_iter().flat_map(|set| set.container_names())
+    }
+
+    /// Returns every set that some workload may get.
+    pub(super) fn all_sets(&self) -> impl Iterator<Item = &Arc<PreparedSet>> {
+        self.default_sets.current().iter().chain(self.revisions.values())
+    }
+
+    /// Returns every content that a ledger holds or a rollout may bring.
+    pub(super) fn rollout_sets(&self) -> impl Iterator<Item = &Arc<PreparedSet>> {
+        self.revisions.values()
+    }
+
+    /// Returns the keys that ledgers have lines for, each with a SidecarSet.
+    pub(super) fn entry_keys(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.entries.iter().filter_map(|(key, lines)| Some((key, &lines.first()?.set)))
+    }
+
+    /// Tells whether some ledger has a line for a workload.
+    pub(super) fn has_entry(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Returns what a workload gets; a line whose template is no longer the source's counts for nothing.
+    pub(super) fn for_workload(&self, key: &str, template: &Value) -> WorkloadAssignment<'_> {
+        self.assign(key, template, None)
+    }
+
+    /// Returns what the ledgers say of a workload.
+    pub(super) fn ledger_traces(&self, key: &str, template: &Value) -> Vec<LedgerTrace> {
+        let of = |(set, released, target): &(Arc<str>, RevisionName, Option<RevisionName>)| {
+            let lines = self.entries.get(key).into_iter().flatten();
+            let written = lines.filter(|own| own.set == *set).map(|own| &own.entry).next();
+            let line = written.and_then(|line| line.effective(released, || template_hash(template).into()));
+            LedgerTrace {
+                set: Arc::clone(set),
+                released: released.clone(),
+                target: target.clone(),
+                entry: line.map(Cow::into_owned),
+            }
+        };
+        self.ledgers.iter().map(of).collect()
+    }
+
+    /// Returns what a workload gets if its line in one ledger were this one.
+    pub(super) fn for_workload_with(
+        &self,
+        key: &str,
+        template: &Value,
+        set: &str,
+        line: &LedgerEntry,
+    ) -> WorkloadAssignment<'_> {
+        self.assign(key, template, Some((set, line)))
+    }
+
+    fn assign(
+        &self,
+        key: &str,
+        template: &Value,
+        instead: Option<(&str, &LedgerEntry)>,
+    ) -> WorkloadAssignment<'_> {
+        let mut lines: Vec<(&str, Cow<'_, LedgerEntry>)> = Vec::new();
+        let others = self.entries.get(key).into_iter().flatten();
+        for WorkloadEntry { set, released, entry: line } in
+            others.filter(|o| instead.is_none_or(|(n, _)| n != &*o.set))
+        {
+            let line = line.effective(released, || template_hash(template).into());
+            lines.extend(line.map(|line| (&**set, line)));
+        }
+        lines.extend(instead.map(|(set, line)| (set, Cow::Borrowed(line))));
+        if lines.is_empty() {
+            return WorkloadAssignment { sets: Cow::Borrowed(&self.default_sets), partitions: Vec::new() };
+        }
+        let without_lines =
+            self.default_sets.current().iter().filter(|s| lines.iter().all(|(set, _)| s.name() != *set));
+        let with_lines = lines.iter().filter_map(|(_, line)| self.entry_content(line));
+        let current = without_lines.cloned().chain(with_lines).collect();
+        WorkloadAssignment {
+            sets: Cow::Owned(self.default_sets.with_current(current)),
+            partitions: lines
+                .iter()
+                .filter_map(|(set, line)| Some(((*set).into(), line.partition?)))
+                .collect(),
+        }
+    }
+
+    /// The content that a line names, with the line's own images.
+    fn entry_content(&self, line: &LedgerEntry) -> Option<Arc<PreparedSet>> {
+        let revision: &RevisionName = &line.revision;
+        let prepared = self.revisions.get(revision.as_ref()?)?;
+        if line.images.is_empty() {
+            return Some(Arc::clone(prepared));
+        }
+        let mut set = SidecarSet::clone(prepared.set());
+        for container in set.init_containers.iter_mut().chain(&mut set.containers) {
+            if let Some(image) = line.images.get(&container.name) {
+                container.container.insert("image".into(), image.as_str().into());
+            }
+        }
+        Some(Arc::new(PreparedSet::new(Arc::new(set))))
+    }
+}

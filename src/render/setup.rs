@@ -1,0 +1,318 @@
+//! From what was found among the inputs and what pillion.yaml says to a renderer.
+
+use super::replacements::find_replacements;
+use super::{
+    CollectedObjects, DocumentObject, NamespaceIndex, Renderer, RevisionAssignments, read_sets, read_states,
+    validate_sets,
+};
+use crate::diagnostics::{Code, Diagnostic, Severity, Span};
+use crate::inject::{AnnotationPolicy, Options, PreparedSet};
+use crate::model::config::{self, RepositoryConfig};
+use crate::model::ledger::{self, Ledger, revision_name};
+use crate::model::sidecar_set::{DecodeMode, SidecarSet};
+use crate::model::workload::WorkloadKinds;
+use crate::yaml::{EntryPart, FieldPath};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a renderer is made of.
+#[derive(Debug)]
+pub struct RendererInputs<'a> {
+    /// What was found in the files that are rendered.
+    pub manifests: CollectedObjects,
+    /// What was found in files that only add SidecarSets.
+    pub sidecar_sets: CollectedObjects,
+    /// What was found in files with ledgers.
+    pub ledgers: CollectedObjects,
+    /// What was found in files with earlier states of SidecarSets, oldest first.
+    pub history: CollectedObjects,
+    /// Files and folders of which somebody said that they hold SidecarSets.
+    pub sidecar_set_paths: &'a [PathBuf],
+    /// What pillion.yaml says.
+    pub repository: &'a RepositoryConfig,
+    /// Which annotations are written, where that is not left to pillion.yaml.
+    pub annotations: Option<config::AnnotationMode>,
+    /// SidecarSets stay in the output.
+    pub keeps_sidecar_sets: bool,
+    /// Injection tells where each line comes from.
+    pub trace: bool,
+    /// For plans: ledgers of sets that have none, in place of the error; a further set has one with nothing released.
+    pub hypothetical_ledgers: Option<&'a BTreeMap<Arc<str>, Ledger>>,
+}
+
+/// A renderer, and what it was made of.
+#[derive(Debug)]
+pub struct RendererSetup {
+    /// The renderer.
+    pub renderer: Renderer,
+    /// The SidecarSets as they are written, by name.
+    pub sets: Vec<Arc<SidecarSet>>,
+    /// The ledgers, by SidecarSet.
+    pub ledgers: BTreeMap<Arc<str>, Ledger>,
+    /// Earlier states of SidecarSets, oldest first.
+    history: Vec<Arc<SidecarSet>>,
+    /// A SidecarSet without a ledger is an error.
+    expects_ledgers: bool,
+    /// Namespaces that pillion.yaml or a Namespace manifest names.
+    pub declared_namespaces: BTreeSet<String>,
+}
+
+/// Prepares a renderer, and says what is wrong with the sets and the ledgers.
+pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnostic>) {
+    // A ledger tells of a SidecarSet that is deleted.
+    let has_sets_to_find = !from.sidecar_set_paths.is_empty()
+        && from.sidecar_sets.sidecar_sets.is_empty()
+        && from.ledgers.ledgers.is_empty()
+        && from.hypothetical_ledgers.is_none_or(BTreeMap::is_empty);
+    let mut gathered = from.manifests;
+    gathered.merge(from.sidecar_sets);
+    let history = from.history;
+    let namespaces = NamespaceIndex::from_inputs(&gathered, from.repository);
+    let named = gathered.namespaces.iter().map(|(name, _)| name.as_str());
+    let declared = named.chain(from.repository.namespaces.iter().map(|rule| rule.name.as_str()));
+    let declared_namespaces: BTreeSet<String> = declared.map(str::to_owned).collect();
+    let mut diagnostics = gathered.diagnostics;
+    diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
+    if has_sets_to_find && gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.push(no_sidecar_set(from.sidecar_set_paths));
+    }
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, DecodeMode::Render);
+    diagnostics.extend(wrong);
+    let (history, wrong) = read_states(&history.sidecar_sets, DecodeMode::Render);
+    diagnostics.extend(wrong);
+    diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
+    gathered.ledgers.extend(from.ledgers.ledgers);
+    let unread: Vec<Diagnostic> =
+        from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
+    let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
+    let is_broken = |set: &SidecarSet| {
+        let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| concerns_ledger_of(d, set));
+        let names =
+            |(l, p): &DocumentObject| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
+        is_unread || gathered.ledgers.iter().any(names)
+    };
+    diagnostics.extend(wrong);
+    let expects_ledgers = from.repository.ledgers.is_some()
+        && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
+    if let Some(supposed) = from.hypothetical_ledgers {
+        let unwritten = sets.iter().filter(|set| expects_ledgers && !is_broken(set));
+        diagnostics.extend(add_hypothetical_ledgers(&mut ledgers, supposed, unwritten));
+    }
+    for set in &sets {
+        match ledgers.get(set.name.as_str()) {
+            Some(ledger) => diagnostics.extend(ledger_notes(set, ledger)),
+            // What is wrong with a ledger is said already.
+            None if expects_ledgers && is_broken(set) => {}
+            None if expects_ledgers => diagnostics.push(missing_ledger(set)),
+            None => {}
+        }
+    }
+    diagnostics.extend(unread);
+    let contents = assign_revisions(&sets, &ledgers, &history, expects_ledgers, None, None);
+    let mut kinds = WorkloadKinds::default();
+    from.repository.workload_kinds().for_each(|k| kinds.add(k));
+    let renderer = Renderer::new(
+        contents,
+        kinds,
+        namespaces,
+        Options { annotations: annotation_policy(from.annotations, from.repository), trace: from.trace },
+        from.keeps_sidecar_sets,
+    );
+    (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
+}
+
+/// The namespace of a SidecarSet says nothing: kustomize's `namespace:` writes it, and an API server takes it out.
+fn ignore_namespace(mut wrong: Diagnostic) -> Diagnostic {
+    if wrong.code == Code::ForbiddenField && wrong.field.as_deref() == Some("metadata.namespace") {
+        wrong.severity = Severity::Note;
+        wrong.message.push_str("; it is ignored");
+        wrong.notes =
+            vec!["`namespace:` of a kustomization writes it, and the API server takes it out".to_owned()];
+        wrong.help = None;
+    }
+    wrong
+}
+
+impl RendererSetup {
+    /// Takes a ledger up, in place of one that the SidecarSet may have.
+    pub fn insert_ledger(&mut self, ledger: Ledger) {
+        self.renderer = self.renderer_with(&ledger, None);
+        self.ledgers.insert(Arc::clone(&ledger.name), ledger);
+    }
+
+    /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
+    /// are going to be rendered, their lines are enough.
+    pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
+        let Self { sets, ledgers, history, expects_ledgers, .. } = self;
+        self.renderer.with_assignments(assign_revisions(
+            sets,
+            ledgers,
+            history,
+            *expects_ledgers,
+            Some(ledger),
+            only,
+        ))
+    }
+}
+
+/// Adds the ledgers that a plan supposes, and says which of them nobody has written.
+fn add_hypothetical_ledgers<'s>(
+    ledgers: &mut BTreeMap<Arc<str>, Ledger>,
+    supposed: &BTreeMap<Arc<str>, Ledger>,
+    sets: impl Iterator<Item = &'s Arc<SidecarSet>>,
+) -> Vec<Diagnostic> {
+    for (name, ledger) in supposed {
+        ledgers.entry(Arc::clone(name)).or_insert_with(|| ledger.clone());
+    }
+    let mut notes = Vec::new();
+    for set in sets {
+        ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
+            let mut note = missing_ledger(set);
+            note.severity = Severity::Note;
+            notes.push(note.because("it is planned as a new SidecarSet, of which nothing is released"));
+            Ledger::new(&set.name)
+        });
+    }
+    notes
+}
+
+/// What the ledgers say, one of them in another state; sets without one are as they are written.
+fn assign_revisions(
+    sets: &[Arc<SidecarSet>],
+    ledgers: &BTreeMap<Arc<str>, Ledger>,
+    history: &[Arc<SidecarSet>],
+    expects_ledgers: bool,
+    instead: Option<&Ledger>,
+    only: Option<&BTreeSet<Arc<str>>>,
+) -> RevisionAssignments {
+    let is_other = |ledger: &&Ledger| instead.is_none_or(|i| i.name != ledger.name);
+    let all = ledgers.values().filter(is_other).chain(instead);
+    let has_ledger = |name: &str| ledgers.contains_key(name) || instead.is_some_and(|i| &*i.name == name);
+    let (by_ledger, by_file): (Vec<_>, Vec<_>) =
+        sets.iter().map(Arc::clone).partition(|set| expects_ledgers || has_ledger(&set.name));
+    let mut contents =
+        RevisionAssignments::from_ledgers(all, prepare_sets(by_file), prepare_sets(history.to_vec()), only);
+    // One that has no ledger yet is to get one.
+    for set in &by_ledger {
+        // What a rollout would bring: workloads that only this content selects are looked at too.
+        contents.add_revision(&revision_name(set).into(), set);
+    }
+    contents.set_sources(sets);
+    for (new, old) in match instead {
+        None => find_replacements(sets, ledgers),
+        Some(instead) => {
+            let mut ledgers = ledgers.clone();
+            ledgers.insert(Arc::clone(&instead.name), instead.clone());
+            find_replacements(sets, &ledgers)
+        }
+    } {
+        contents.add_replacements(&new, old.iter());
+    }
+    contents
+}
+
+/// Decodes ledgers; of two for one SidecarSet the first stays.
+fn read_ledgers(found: &[DocumentObject]) -> (BTreeMap<Arc<str>, Ledger>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut ledgers: BTreeMap<Arc<str>, (Ledger, &DocumentObject)> = BTreeMap::new();
+    for place in found {
+        let (decoded, wrong) = ledger::decode(&place.0, &place.1);
+        diagnostics.extend(wrong);
+        let Some(decoded) = decoded else { continue };
+        match ledgers.entry(Arc::clone(&decoded.name)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((decoded, place));
+            }
+            Entry::Occupied(first) => {
+                diagnostics.push(duplicate_ledger(&decoded.name, [place, first.get().1]));
+            }
+        }
+    }
+    (ledgers.into_iter().map(|(name, (ledger, _))| (name, ledger)).collect(), diagnostics)
+}
+
+fn duplicate_ledger(name: &str, [second, first]: [&DocumentObject; 2]) -> Diagnostic {
+    let label = |(document, path): &DocumentObject, text: &str| {
+        document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
+    };
+    Diagnostic::error(Code::DuplicateLedger, format!("there are two ledgers of SidecarSet `{name}`"))
+        .at(label(second, "here again"))
+        .at(label(first, "first here"))
+        .help("leave one of the files out; where they are of two clusters, name these in `clusters:` of pillion.yaml")
+}
+
+/// What the file of a SidecarSet says and its ledger does not let happen.
+fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
+    let mut notes = Vec::new();
+    let name = revision_name(set);
+    let is = |other: Option<&Arc<str>>| other.is_some_and(|o| **o == *name);
+    if !is(ledger.released.as_ref()) && !is(ledger.target.as_ref().and_then(Option::as_ref)) {
+        let released = ledger::revision_text(&ledger.released);
+        notes.push(
+            Diagnostic::note(
+                Code::NotStaged,
+                format!(
+                    "this content of SidecarSet `{}` is not staged yet: workloads keep `{released}`",
+                    set.name
+                ),
+            )
+            .at(set.label("metadata.name", &format!("it is `{name}`")))
+            .help("`pillion plan` shows the rollout, `pillion stage` writes it"),
+        );
+    }
+    if set.is_injection_paused || set.injection_revision.is_some() {
+        notes.push(
+            Diagnostic::note(
+                Code::InjectionStrategyWithoutEffect,
+                format!(
+                    "`injectionStrategy` of SidecarSet `{}` is without effect: its ledger decides",
+                    set.name
+                ),
+            )
+            .at(set.label("spec.injectionStrategy", ""))
+            .field("spec.injectionStrategy")
+            .help("remove it; `pillion hold` keeps a workload as it is, `pillion pause` stops a rollout"),
+        );
+    }
+    notes
+}
+
+/// Tells whether something is wrong with the file that a SidecarSet's ledger stands in, by the file's name.
+fn concerns_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
+    let stem =
+        |label: &Span| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
+    wrong.spans.iter().any(stem)
+}
+
+fn missing_ledger(set: &SidecarSet) -> Diagnostic {
+    Diagnostic::error(Code::NoLedger, format!("SidecarSet `{}` has no ledger", set.name))
+        .at(set.label("metadata.name", ""))
+        .because("pillion.yaml names ledgers, so workloads get what a ledger says and nothing else")
+        .help("`pillion init rollout` writes it; `rollout: {requireLedger: false}` in pillion.yaml does without")
+}
+
+fn no_sidecar_set(places: &[PathBuf]) -> Diagnostic {
+    let nothing = Diagnostic::error(
+        Code::NoSidecarSet,
+        "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
+    )
+    .help("a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
+    places.iter().map(|p| Span::whole_file(p.to_string_lossy())).fold(nothing, Diagnostic::at)
+}
+
+fn prepare_sets(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {
+    sets.into_iter().map(|set| Arc::new(PreparedSet::new(set))).collect()
+}
+
+fn annotation_policy(
+    wanted: Option<config::AnnotationMode>,
+    repository: &RepositoryConfig,
+) -> AnnotationPolicy {
+    match wanted.or(repository.annotations) {
+        None | Some(config::AnnotationMode::Minimal) => AnnotationPolicy::Minimal,
+        Some(config::AnnotationMode::Kruise) => AnnotationPolicy::Kruise,
+        Some(config::AnnotationMode::None) => AnnotationPolicy::None,
+    }
+}

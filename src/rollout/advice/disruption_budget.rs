@@ -1,0 +1,147 @@
+//! Does a batch take down more pods than a PodDisruptionBudget would let be?
+
+use super::{AdviceObject, AdviceWorkload, BatchImpact, objects_of_kind};
+use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::model::selector::Selector;
+use crate::rollout::controller::value_at;
+use crate::rollout::pod_count::{self, RoundingMode};
+use crate::yaml::FieldPath;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Warns of each budget that a batch's worst course goes beyond, with the worst of the batches.
+pub fn disruption_budgets(
+    subjects: &[AdviceWorkload<'_>],
+    neighbours: &[AdviceObject<'_>],
+    batches: &[BatchImpact],
+) -> Vec<Diagnostic> {
+    let mut budgets = objects_of_kind(neighbours, ("policy", "PodDisruptionBudget")).peekable();
+    if budgets.peek().is_none() {
+        return Vec::new();
+    }
+    let labels: Vec<_> = subjects.iter().map(AdviceWorkload::labels).collect();
+    budgets.filter_map(|budget| check_budget(budget, subjects, &labels, batches)).collect()
+}
+
+fn check_budget(
+    budget: &AdviceObject<'_>,
+    subjects: &[AdviceWorkload<'_>],
+    labels: &[BTreeMap<String, String>],
+    batches: &[BatchImpact],
+) -> Option<Diagnostic> {
+    // policy/v1: an empty selector is about every pod of the namespace, and none at all about no pod.
+    let selector = Selector::from_map(value_at(budget.object, "spec.selector")?.as_object()?);
+    let version = budget.object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if selector.is_empty() && version == "policy/v1beta1" {
+        return None;
+    }
+    let is_bound =
+        |(s, labels): (&AdviceWorkload<'_>, _)| s.namespace == budget.namespace && selector.matches(labels);
+    let bound: Vec<bool> = subjects.iter().zip(labels).map(is_bound).collect();
+    let pods = subjects.iter().zip(&bound).filter(|(_, b)| **b).map(|(s, _)| s.replicas).sum();
+    let (field, room) = allowed_disruptions(budget.object, pods)?;
+    let worst = |batch: &BatchImpact| -> u64 {
+        let moves = batch.updates.iter().filter(|(i, ..)| bound.get(*i) == Some(&true));
+        moves.map(|(_, _, outcome)| outcome.unavailable).fold(0, u64::saturating_add)
+    };
+    let (batch, down) = batches.iter().map(|b| (b, worst(b))).rev().max_by_key(|(_, down)| *down)?;
+    let first = batch
+        .updates
+        .iter()
+        .find(|(i, ..)| bound.get(*i) == Some(&true))
+        .and_then(|(i, ..)| subjects.get(*i));
+    (down > room).then(|| {
+        let name = budget.name();
+        let message = format!(
+            "batch {} may take down {} at once, and PodDisruptionBudget {}/{name} allows {room}",
+            batch.number,
+            pluralize(down, "pod"),
+            budget.namespace,
+        );
+        let diagnostic = Diagnostic::warning(Code::DisruptionBudgetExceeded, message);
+        let diagnostic = budget.add_label(
+            diagnostic,
+            &FieldPath::dotted(field),
+            &format!("of {} in git", pluralize(pods, "pod")),
+        );
+        let diagnostic = match first {
+            Some(subject) => subject.add_label(diagnostic, "one of its workloads"),
+            None => diagnostic,
+        };
+        diagnostic
+            .because("rolling updates do not ask the budget, and while pods are down no node can be drained")
+            .help("lower `maxUnavailable` of the SidecarSet or of the workload, or loosen the budget")
+    })
+}
+
+// Kubernetes v1.36 pkg/controller/disruption getExpectedPodCount: both percentages are rounded up.
+fn allowed_disruptions(budget: &Value, pods: u64) -> Option<(&'static str, u64)> {
+    let field = |key: &'static str| {
+        pod_count::resolve_pods(value_at(budget, key), pods, RoundingMode::Up).map(|n| (key, n))
+    };
+    match field("spec.maxUnavailable") {
+        Some((key, most)) => Some((key, most)),
+        None => field("spec.minAvailable").map(|(key, least)| (key, pods.saturating_sub(least))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BatchImpact;
+    use super::*;
+    use crate::rollout::simulation::{PodUpdateRange, SimulationOutcome};
+    use serde_json::json;
+
+    fn told(spec: Value, downs: &[u64]) -> Vec<String> {
+        let object = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "p"}, "spec": spec});
+        let near = [AdviceObject { namespace: "shop", object: &object, location: None }];
+        let template = json!({"metadata": {"labels": {"app": "web"}}});
+        let none = Value::Null;
+        let subject = |namespace| AdviceWorkload {
+            group: "apps",
+            kind: "Deployment",
+            namespace,
+            name: "web",
+            object: &none,
+            old_template: &template,
+            new_template: &template,
+            replicas: 10,
+            location: None,
+        };
+        let batch = |(i, down): (usize, &u64)| {
+            let outcome = SimulationOutcome { unavailable: *down, ..SimulationOutcome::default() };
+            let whole = PodUpdateRange { updated_before: 0, updated_after: 10, replicas: 10 };
+            BatchImpact {
+                number: i + 1,
+                updates: vec![(0, whole, outcome), (1, whole, outcome), (9, whole, outcome)],
+            }
+        };
+        let batches: Vec<BatchImpact> = downs.iter().enumerate().map(batch).collect();
+        let found = disruption_budgets(&[subject("shop"), subject("data")], &near, &batches);
+        found.into_iter().map(|d| d.message).collect()
+    }
+
+    #[test]
+    fn the_worst_batch_is_named() {
+        let wanted = "batch 2 may take down 3 pods at once, and PodDisruptionBudget shop/p allows 2";
+        let web = json!({"matchLabels": {"app": "web"}});
+        assert_eq!(told(json!({"maxUnavailable": "15%", "selector": web}), &[1, 3, 3]), [wanted]);
+        assert_eq!(told(json!({"minAvailable": 8, "selector": {}}), &[1, 3, 2]), [wanted]);
+    }
+
+    #[test]
+    fn what_has_room_or_is_about_others_is_silent() {
+        let web = json!({"matchLabels": {"app": "web"}});
+        for spec in [
+            json!({"maxUnavailable": 3, "selector": web}),
+            json!({"maxUnavailable": 0, "selector": {"matchLabels": {"app": "db"}}}),
+            json!({"maxUnavailable": 0}),
+            json!({"selector": web}),
+            json!({"maxUnavailable": [], "selector": web}),
+            json!("odd"),
+        ] {
+            assert!(told(spec.clone(), &[1, 3]).is_empty(), "{spec}");
+        }
+        assert!(told(json!({"maxUnavailable": 0, "selector": {}}), &[]).is_empty());
+    }
+}

@@ -1,0 +1,152 @@
+//! What should a reviewer know before a rollout starts?
+//!
+//! Everything here compares what the rollout does with objects beside the workloads, as far as git (or an observed
+//! file) holds them: PodDisruptionBudgets, autoscalers, quotas, limit ranges.
+
+mod autoscaler;
+mod disruption_budget;
+mod limit_defaults;
+mod limit_range;
+mod qos;
+mod quota;
+mod rollout_warnings;
+
+pub use autoscaler::{autoscalers_without_requests, has_autoscaler, target_name};
+pub use disruption_budget::disruption_budgets;
+pub use limit_defaults::LimitRangeDefaults;
+pub use limit_range::limit_ranges;
+pub use qos::{QosClass, lower_qos, qos_of};
+pub use quota::{missing_quota_resources, quota_warnings};
+pub use rollout_warnings::{
+    canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck, too_many_batches,
+};
+
+use super::simulation::{PodUpdateRange, SimulationOutcome};
+use crate::diagnostics::{Diagnostic, Span};
+use crate::model::workload::api_group;
+use crate::yaml::{Document, EntryPart, FieldPath};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Where an object is written.
+#[derive(Debug, Clone)]
+pub struct AdviceLocation<'a> {
+    /// The document.
+    pub document: &'a Document,
+    /// The object in it; the root but for items of a List.
+    pub path: FieldPath,
+}
+
+/// A workload of the cluster, whether the rollout moves it or not.
+#[derive(Debug, Clone)]
+pub struct AdviceWorkload<'a> {
+    /// Its API group.
+    pub group: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The object.
+    pub object: &'a Value,
+    /// Its pod template before the rollout; for a bare Pod the object.
+    pub old_template: &'a Value,
+    /// Its pod template after it.
+    pub new_template: &'a Value,
+    /// Its pods now; 0 where there are none or nobody knows.
+    pub replicas: u64,
+    /// Where it is written.
+    pub location: Option<AdviceLocation<'a>>,
+}
+
+/// An object beside the workloads.
+#[derive(Debug, Clone)]
+pub struct AdviceObject<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The object.
+    pub object: &'a Value,
+    /// Where it is written.
+    pub location: Option<AdviceLocation<'a>>,
+}
+
+/// One batch of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct BatchImpact {
+    /// Its number, from 1.
+    pub number: usize,
+    /// The index of each workload that moves pods among the subjects, the pods, and what the simulation says.
+    pub updates: Vec<(usize, PodUpdateRange, SimulationOutcome)>,
+}
+
+/// Returns all warnings that follow from the objects beside the workloads, and from the templates alone.
+pub fn advise(
+    subjects: &[AdviceWorkload<'_>],
+    neighbours: &[AdviceObject<'_>],
+    batches: &[BatchImpact],
+) -> Vec<Diagnostic> {
+    let mut found = disruption_budgets(subjects, neighbours, batches);
+    found.extend(lower_qos(subjects, neighbours));
+    found.extend(autoscalers_without_requests(subjects, neighbours));
+    found.extend(quota_warnings(subjects, neighbours, batches));
+    found.extend(missing_quota_resources(subjects, neighbours));
+    found.extend(limit_ranges(subjects, neighbours));
+    found
+}
+
+impl AdviceWorkload<'_> {
+    /// Returns kind, namespace and name, for people.
+    pub fn title(&self) -> String {
+        format!("{} {}/{}", self.kind, self.namespace, self.name)
+    }
+
+    /// Returns the labels that its pods will have.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let labels =
+            self.new_template.get("metadata").and_then(|m| m.get("labels")).and_then(Value::as_object);
+        let labels = labels.into_iter().flatten();
+        labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+    }
+
+    /// Adds where the workload is written, if anybody knows.
+    fn add_label(&self, diagnostic: Diagnostic, text: &str) -> Diagnostic {
+        match label_at(self.location.as_ref(), &FieldPath::dotted("metadata.name"), text) {
+            Some(label) => diagnostic.at(label),
+            None => diagnostic,
+        }
+    }
+}
+
+impl AdviceObject<'_> {
+    fn is_kind(&self, group: &str, kind: &str) -> bool {
+        let text = |key: &str| self.object.get(key).and_then(Value::as_str).unwrap_or_default();
+        text("kind") == kind && api_group(text("apiVersion")) == group
+    }
+
+    fn name(&self) -> &str {
+        let name = self.object.get("metadata").and_then(|m| m.get("name"));
+        name.and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Adds where a field is written, if anybody knows.
+    fn add_label(&self, diagnostic: Diagnostic, field: &FieldPath, text: &str) -> Diagnostic {
+        match label_at(self.location.as_ref(), field, text) {
+            Some(label) => diagnostic.at(label),
+            None => diagnostic,
+        }
+    }
+}
+
+fn label_at(place: Option<&AdviceLocation<'_>>, field: &FieldPath, text: &str) -> Option<Span> {
+    let place = place?;
+    Some(place.document.label(&place.path.join(field), EntryPart::Value, text))
+}
+
+/// Returns the neighbours of a kind in a namespace.
+fn objects_of_kind<'n, 'a>(
+    neighbours: &'n [AdviceObject<'a>],
+    (group, kind): (&'static str, &'static str),
+) -> impl Iterator<Item = &'n AdviceObject<'a>> {
+    neighbours.iter().filter(move |n| n.is_kind(group, kind))
+}

@@ -1,0 +1,157 @@
+//! Does a template's change lower the quality-of-service class of its pods?
+
+use super::limit_defaults::RESOURCES;
+use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::rollout::pod_resources::{ResourceField, containers, resource_amount};
+use serde_json::Value;
+use std::fmt;
+
+/// The class by which the kubelet chooses whom to evict; worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QosClass {
+    /// No requests, no limits.
+    BestEffort,
+    /// Something between.
+    Burstable,
+    /// Every container has limits that it also requests.
+    Guaranteed,
+}
+
+impl fmt::Display for QosClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BestEffort => "BestEffort",
+            Self::Burstable => "Burstable",
+            Self::Guaranteed => "Guaranteed",
+        })
+    }
+}
+
+/// Returns the class of a template's pods.
+// Kubernetes v1.36 pkg/apis/core/helper/qos ComputePodQOS: init containers count, zeros do not, and a pod's own
+// `resources` are instead of its containers'.
+pub fn qos_of(template: &Value) -> QosClass {
+    let spec = template.get("spec");
+    let own =
+        spec.filter(|s| s.get("resources").is_some_and(|r| r.as_object().is_some_and(|r| !r.is_empty())));
+    let all: Vec<&Value> = match own {
+        Some(spec) => vec![spec],
+        None => ["initContainers", "containers"].iter().flat_map(|key| containers(template, key)).collect(),
+    };
+    if all.iter().all(|c| has_no_resources(c)) {
+        QosClass::BestEffort
+    } else if all.iter().all(|c| missing_for_guaranteed(c).is_none()) {
+        QosClass::Guaranteed
+    } else {
+        QosClass::Burstable
+    }
+}
+
+/// Warns of each workload whose pods fall into a lower class, with the container that is to blame.
+pub fn lower_qos(subjects: &[AdviceWorkload<'_>], neighbours: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
+    let defaults = LimitRangeDefaults::of(neighbours);
+    let changed = subjects.iter().filter(|s| s.old_template != s.new_template);
+    changed.filter_map(|s| check_qos(s, &defaults)).collect()
+}
+
+fn check_qos(subject: &AdviceWorkload<'_>, defaults: &LimitRangeDefaults<'_>) -> Option<Diagnostic> {
+    let [old, new] = [subject.old_template, subject.new_template]
+        .map(|t| defaults.apply_to_template(t, subject.namespace));
+    let (before, after) = (qos_of(&old), qos_of(&new));
+    if after >= before {
+        return None;
+    }
+    let mut all = ["initContainers", "containers"].into_iter().flat_map(|key| containers(&new, key));
+    let blamed = all.find_map(|c| Some((c.get("name").and_then(Value::as_str)?, missing_for_guaranteed(c)?)));
+    let why = blamed.map_or_else(String::new, |(name, what)| format!(": container `{name}` has no {what}"));
+    let message = format!("pods of {} fall from {before} to {after}{why}", subject.title());
+    let diagnostic = Diagnostic::warning(Code::QosClassLowered, message);
+    Some(
+        subject
+            .add_label(diagnostic, "")
+            .because("the kubelet evicts pods of a lower class first, and takes exclusive CPUs from them")
+            .help("write limits for cpu and memory, and no other requests, for the containers of the SidecarSet"),
+    )
+}
+
+fn has_no_resources(container: &Value) -> bool {
+    let positive =
+        |part| RESOURCES.iter().any(|r| resource_amount(container, part, r).is_some_and(|q| q.sign() > 0));
+    !positive(ResourceField::Requests) && !positive(ResourceField::Limits)
+}
+
+/// What keeps a container from being Guaranteed.
+fn missing_for_guaranteed(container: &Value) -> Option<&'static str> {
+    let is_whole = |resource: &str| {
+        let limit = resource_amount(container, ResourceField::Limits, resource).filter(|q| q.sign() > 0);
+        limit
+            .is_some_and(|limit| resource_amount(container, ResourceField::Requests, resource) == Some(limit))
+    };
+    match RESOURCES.map(is_whole) {
+        [true, true] => None,
+        [false, true] => Some("cpu limit that is its request"),
+        [true, false] => Some("memory limit that is its request"),
+        [false, false] => Some("limits for cpu and memory that are its requests"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn container(resources: Value) -> Value {
+        json!({"name": "c", "resources": resources})
+    }
+
+    fn template(containers: &[Value]) -> Value {
+        json!({"spec": {"containers": containers}})
+    }
+
+    #[test]
+    fn classes_are_those_of_kubernetes() {
+        let full = container(json!({"limits": {"cpu": "1", "memory": "1Gi"}}));
+        let equal = container(
+            json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}}),
+        );
+        let half = container(json!({"requests": {"cpu": "1"}}));
+        let zero = container(json!({"requests": {"cpu": "0"}}));
+        let none = container(json!(null));
+        assert_eq!(qos_of(&template(&[full.clone(), equal])), QosClass::Guaranteed);
+        assert_eq!(qos_of(&template(&[full.clone(), none.clone()])), QosClass::Burstable);
+        assert_eq!(qos_of(&template(&[half, none.clone()])), QosClass::Burstable);
+        assert_eq!(qos_of(&template(&[zero, none.clone()])), QosClass::BestEffort);
+        let whole =
+            json!({"spec": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "containers": [none]}});
+        assert_eq!(qos_of(&whole), QosClass::Guaranteed);
+        assert_eq!(qos_of(&json!("odd")), QosClass::BestEffort);
+    }
+
+    #[test]
+    fn a_sidecar_without_limits_is_blamed() {
+        let full = container(json!({"limits": {"cpu": "1", "memory": "1Gi"}}));
+        let mut sidecar = container(json!({"limits": {"memory": "64Mi"}}));
+        sidecar["name"] = json!("logtail");
+        let (old, new) = (template(std::slice::from_ref(&full)), template(&[full, sidecar]));
+        let subject = |old, new| AdviceWorkload {
+            group: "apps",
+            kind: "Deployment",
+            namespace: "shop",
+            name: "web",
+            object: &Value::Null,
+            old_template: old,
+            new_template: new,
+            replicas: 1,
+            location: None,
+        };
+        let told = lower_qos(&[subject(&old, &new), subject(&new, &old)], &[]);
+        let wanted = "pods of Deployment shop/web fall from Guaranteed to Burstable: container `logtail` has no cpu \
+                      limit that is its request";
+        assert_eq!(told.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [wanted]);
+        let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
+            {"type": "Container", "default": {"cpu": "1"}}]}});
+        let near = [AdviceObject { namespace: "shop", object: &range, location: None }];
+        assert!(lower_qos(&[subject(&old, &new)], &near).is_empty());
+    }
+}

@@ -1,0 +1,191 @@
+//! What is to be said about a rollout as a whole: its bound, its canaries, its length, what does not heal.
+
+use super::AdviceWorkload;
+use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
+use crate::model::selector::Selector;
+use crate::rollout::controller::{self, WorkloadController};
+
+/// Workloads that are shown; the others are counted.
+const MAX_SHOWN: usize = 5;
+
+/// Warns of a workload that alone is above the rollout's bound. `most` is its strategy's
+/// [`most_unavailable`](crate::rollout::workload_strategy::WorkloadStrategy), `bound` the SidecarSet's maxUnavailable in pods, `written`
+/// where that stands.
+pub fn exceeds_max_unavailable(
+    subject: &AdviceWorkload<'_>,
+    most: u64,
+    bound: u64,
+    written: Option<Span>,
+) -> Option<Diagnostic> {
+    if most <= bound {
+        return None;
+    }
+    let message = format!(
+        "{} alone may have {} down at once, and maxUnavailable of the SidecarSet is {bound}",
+        subject.title(),
+        pluralize(most, "pod"),
+    );
+    let diagnostic = Diagnostic::warning(Code::WorkloadExceedsMaxUnavailable, message);
+    let diagnostic = subject.add_label(diagnostic, "a batch of its own");
+    let diagnostic = add_optional_label(diagnostic, written);
+    let lower = max_unavailable_field(subject)
+        .map_or_else(String::new, |field| format!("lower `{field}` of the workload, or "));
+    Some(
+        diagnostic
+            .because("it cannot be split, and pillion writes no other field of its strategy")
+            .help(format!("{lower}raise `updateStrategy.maxUnavailable` of the SidecarSet")),
+    )
+}
+
+/// Warns of a canary selector that none of the workloads has the labels for.
+pub fn canary_matches_nothing(
+    set: &str,
+    selector: &Selector,
+    subjects: &[AdviceWorkload<'_>],
+    written: Option<Span>,
+) -> Option<Diagnostic> {
+    if subjects.iter().any(|s| selector.matches(&s.labels())) {
+        return None;
+    }
+    let message = format!("the canary selector of SidecarSet {set} matches none of its workloads");
+    let diagnostic = add_optional_label(Diagnostic::warning(Code::CanaryMatchesNothing, message), written);
+    Some(
+        diagnostic
+            .because("it is compared with the labels of pod templates; nothing is rolled out")
+            .help("correct `updateStrategy.selector`, or remove it to roll out to all"),
+    )
+}
+
+/// Warns of a rollout in more batches than are staged. `shortest` is how long they take at least, `field` what to
+/// change, `written` where that stands.
+pub fn too_many_batches(
+    batches: usize,
+    most: usize,
+    shortest: &str,
+    field: &str,
+    written: Option<Span>,
+) -> Option<Diagnostic> {
+    if batches <= most {
+        return None;
+    }
+    let message = format!("the rollout needs {batches} batches, more than the {most} of `maxBatches`");
+    let diagnostic = add_optional_label(Diagnostic::warning(Code::TooManyBatches, message), written);
+    Some(
+        diagnostic
+            .because(format!("it takes {shortest} at least, and is not staged"))
+            .help(format!("raise `{field}`, or `maxBatches` of pillion.yaml")),
+    )
+}
+
+/// Warns once of all workloads that a failing new pod blocks until a person deletes it.
+pub fn ordered_ready_stuck(subjects: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
+    let stuck: Vec<_> = subjects
+        .iter()
+        .filter(|s| s.replicas > 0 && s.old_template != s.new_template && is_ordered_ready(s))
+        .collect();
+    let first = stuck.first()?;
+    let who = match stuck.len() {
+        1 => first.title(),
+        n => format!("{} and {} of ordered pods", first.title(), pluralize(n as u64 - 1, "other workload")),
+    };
+    let message = format!("a broken pod of {who} does not heal from git");
+    let diagnostic = Diagnostic::warning(Code::OrderedReadyStuck, message);
+    let shown = stuck.iter().take(MAX_SHOWN);
+    let diagnostic = shown.fold(diagnostic, |d, s| s.add_label(d, "OrderedReady is the default"));
+    Some(
+        diagnostic
+            .because("its controller waits for the broken pod even when git has the old template again")
+            .help("after a rollback delete the broken pod by hand, or use `podManagementPolicy: Parallel`"),
+    )
+}
+
+fn add_optional_label(diagnostic: Diagnostic, written: Option<Span>) -> Diagnostic {
+    match written {
+        Some(label) => diagnostic.at(label),
+        None => diagnostic,
+    }
+}
+
+fn is_ordered_ready(subject: &AdviceWorkload<'_>) -> bool {
+    let controller = WorkloadController::of(subject.group, subject.kind);
+    matches!(controller, WorkloadController::StatefulSet | WorkloadController::AdvancedStatefulSet)
+        && controller::str_at(subject.object, "spec.podManagementPolicy") != Some("Parallel")
+}
+
+fn max_unavailable_field(subject: &AdviceWorkload<'_>) -> Option<&'static str> {
+    match WorkloadController::of(subject.group, subject.kind) {
+        WorkloadController::Deployment => Some("spec.strategy.rollingUpdate.maxUnavailable"),
+        WorkloadController::ArgoRollout => Some("spec.strategy.canary.maxUnavailable"),
+        WorkloadController::CloneSet => Some("spec.updateStrategy.maxUnavailable"),
+        WorkloadController::StatefulSet
+        | WorkloadController::DaemonSet
+        | WorkloadController::AdvancedStatefulSet
+        | WorkloadController::AdvancedDaemonSet => Some("spec.updateStrategy.rollingUpdate.maxUnavailable"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value, json};
+
+    fn subject<'a>(kind: &'a str, object: &'a Value, new: &'a Value) -> AdviceWorkload<'a> {
+        let old = &Value::Null;
+        AdviceWorkload {
+            group: "apps",
+            kind,
+            namespace: "shop",
+            name: "web",
+            object,
+            old_template: old,
+            new_template: new,
+            replicas: 3,
+            location: None,
+        }
+    }
+
+    #[test]
+    fn a_bound_is_broken_only_beyond_it() {
+        let web = subject("Deployment", &Value::Null, &Value::Null);
+        assert_eq!(exceeds_max_unavailable(&web, 2, 2, None), None);
+        let told = exceeds_max_unavailable(&web, 3, 2, None).unwrap();
+        let wanted = "Deployment shop/web alone may have 3 pods down at once, and maxUnavailable of the SidecarSet is 2";
+        assert_eq!(told.message, wanted);
+        assert!(told.help.unwrap().starts_with("lower `spec.strategy.rollingUpdate.maxUnavailable`"));
+    }
+
+    #[test]
+    fn a_canary_needs_labels() {
+        let new = json!({"metadata": {"labels": {"canary": "yes"}}});
+        let web = subject("Deployment", &Value::Null, &new);
+        let selector =
+            |v: &str| Selector::from_map(&Map::from_iter([("matchLabels".to_owned(), json!({"canary": v}))]));
+        assert_eq!(canary_matches_nothing("log", &selector("yes"), std::slice::from_ref(&web), None), None);
+        assert!(canary_matches_nothing("log", &selector("no"), &[web], None).is_some());
+    }
+
+    #[test]
+    fn many_batches_are_told_with_the_field() {
+        assert_eq!(too_many_batches(100, 100, "1 h", "updateStrategy.maxUnavailable", None), None);
+        let told = too_many_batches(101, 100, "4 h", "updateStrategy.maxUnavailable", None).unwrap();
+        assert_eq!(told.notes, ["it takes 4 h at least, and is not staged"]);
+    }
+
+    #[test]
+    fn ordered_pods_are_told_once() {
+        let new = json!({"metadata": {}});
+        let parallel = json!({"spec": {"podManagementPolicy": "Parallel"}});
+        let [a, b, c, d] = [
+            subject("StatefulSet", &Value::Null, &new),
+            subject("StatefulSet", &parallel, &new),
+            subject("Deployment", &Value::Null, &new),
+            subject("StatefulSet", &Value::Null, &Value::Null),
+        ];
+        assert_eq!(ordered_ready_stuck(&[b.clone(), c.clone(), d.clone()]), None);
+        let told = ordered_ready_stuck(&[a.clone(), b, c, d]).unwrap();
+        assert_eq!(told.message, "a broken pod of StatefulSet shop/web does not heal from git");
+        let told = ordered_ready_stuck(&[a.clone(), a.clone(), a]).unwrap();
+        assert!(told.message.contains("shop/web and 2 other workloads of ordered pods"), "{}", told.message);
+    }
+}

@@ -1,0 +1,324 @@
+//! Which workloads make the next batch: order, partition, steps, maxUnavailable.
+
+use super::blocked::BlockedReason;
+use super::progress::{MatchedWorkload, RolloutProgress};
+use super::step::{ExternalState, RolloutContext, WorkloadUpdate};
+use super::workload_set::SidecarEffect;
+use super::{
+    LabelMap, canary, max_unavailable, partition, priority, resolve_rounded_up, saturating_sum, scatter,
+};
+use crate::model::ledger::RevisionName;
+use std::sync::Arc;
+
+/// What was picked.
+pub(super) enum BatchSelection {
+    /// The moves of a batch.
+    Updates(Vec<WorkloadUpdate>),
+    /// Nothing: for this reason, or because all is done.
+    Empty(Option<BlockedReason>),
+}
+
+/// What still fits into the batch.
+struct BatchCapacity {
+    /// Pods until the step ends.
+    step_pods: u32,
+    /// Pods until partition keeps the rest.
+    partition_pods: u32,
+    /// Pods that may be down at once; None: no such bound.
+    unavailable: Option<u32>,
+}
+
+/// Picks the next batch.
+pub(super) fn select_batch(
+    course: &RolloutContext<'_>,
+    state: &RolloutProgress<'_>,
+    (released, target): (&RevisionName, &RevisionName),
+    given: &ExternalState,
+) -> BatchSelection {
+    let is_rollback = released == target;
+    let candidates = BatchCandidates::of(course, state, target, is_rollback, given);
+    if candidates.is_empty() {
+        return BatchSelection::Empty(None);
+    }
+    let order = update_order(course, state, &candidates.ready, is_rollback);
+    let first: Vec<usize> = order
+        .iter()
+        .copied()
+        .filter(|i| given.unhealthy.contains(state.matched[*i].workload.key()))
+        .collect();
+    if is_rollback && !first.is_empty() {
+        return BatchSelection::Updates(
+            first.iter().map(|i| update_all(&state.matched[*i], false)).collect(),
+        );
+    }
+    let bound = course.settings.strategy.max_unavailable.as_ref();
+    let bound = bound.map(|b| to_u32_saturating(max_unavailable::max_unavailable(b, state.pods as usize)));
+    let kept = match is_rollback {
+        true => 0,
+        false => partition::kept_pods(course.settings.strategy.partition.as_ref(), state.pods as usize),
+    };
+    let cap = state.pods.saturating_sub(to_u32_saturating(kept)).saturating_sub(state.updated_pods);
+    let repairs = select_repairs(state, &order, (released, target), given, cap);
+    if !repairs.is_empty() {
+        return BatchSelection::Updates(repairs);
+    }
+    let step =
+        if is_rollback { u32::MAX } else { remaining_step_pods(course, state.pods, state.updated_pods) };
+    let mut moves = select_fitting(
+        state,
+        &order,
+        BatchCapacity { step_pods: step, partition_pods: cap, unavailable: bound },
+    );
+    if moves.is_empty() && bound != Some(0) {
+        let strategy = &course.settings.strategy;
+        let has_own_order =
+            is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
+        moves.extend(select_oversized(state, &order, cap, kept > 0, has_own_order));
+    }
+    let updated = state
+        .updated_pods
+        .saturating_add(saturating_sum(moves.iter().map(|m| m.updated_after - m.updated_before)));
+    moves.extend(select_next_runs(course, state, &order, updated, is_rollback));
+    if !moves.is_empty() {
+        return BatchSelection::Updates(moves);
+    }
+    let is_held_by_bound =
+        bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].counts_no_pods());
+    BatchSelection::Empty(Some(candidates.blocked_reason(state, &order, is_held_by_bound)))
+}
+
+/// What is not done yet, by what may be done with it.
+#[derive(Default)]
+struct BatchCandidates {
+    ready: Vec<usize>,
+    outside_canary: Vec<Arc<str>>,
+    blocked: Vec<(Arc<str>, String)>,
+}
+
+impl BatchCandidates {
+    fn of(
+        course: &RolloutContext<'_>,
+        state: &RolloutProgress<'_>,
+        target: &RevisionName,
+        is_rollback: bool,
+        given: &ExternalState,
+    ) -> Self {
+        let mut found = Self::default();
+        let selector = course.settings.strategy.selector.as_ref().filter(|_| !is_rollback);
+        for (i, matched) in state.matched.iter().enumerate().filter(|(_, m)| !m.is_done) {
+            let unit = matched.workload;
+            let rendering = course.workloads.render_revision(unit, target);
+            let broken = rendering.error.as_ref().map(|e| e.message.clone());
+            let split = course.split_by_others.get(unit.key());
+            let split =
+                || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
+            let waiting = || given.deferred.get(unit.key()).cloned();
+            let refused = || if is_rollback { None } else { batch_refusal(course, state, matched) };
+            if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
+                found.blocked.push((Arc::clone(unit.key()), reason));
+            } else if canary::is_in_canary(selector, &unit.labels) {
+                found.ready.push(i);
+            } else {
+                found.outside_canary.push(Arc::clone(unit.key()));
+            }
+        }
+        found
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.outside_canary.is_empty() && self.blocked.is_empty()
+    }
+
+    fn blocked_reason(
+        self,
+        state: &RolloutProgress<'_>,
+        order: &[usize],
+        is_held_by_bound: bool,
+    ) -> BlockedReason {
+        if !self.blocked.is_empty() {
+            BlockedReason::Waiting(self.blocked)
+        } else if is_held_by_bound {
+            BlockedReason::MaxUnavailableZero
+        } else if self.ready.is_empty() {
+            BlockedReason::CanarySelector(self.outside_canary)
+        } else {
+            let workloads = order.iter().map(|i| Arc::clone(state.matched[*i].workload.key())).collect();
+            BlockedReason::Partition { updated: state.updated_pods, pods: state.pods, workloads }
+        }
+    }
+}
+
+/// Says why no batch may move a workload, whatever a cluster says. Going back is never held up by it.
+pub(super) fn batch_refusal(
+    course: &RolloutContext<'_>,
+    state: &RolloutProgress<'_>,
+    matched: &MatchedWorkload<'_>,
+) -> Option<String> {
+    let change = &matched.change;
+    if let Some(name) = &change.hot_upgrade_container {
+        return Some(course.hot_upgrade_refusal(name, change.behavior.method));
+    }
+    (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {
+        format!(
+            "it would lose the sidecar, and the rollout was not started as a removal: `pillion stage --start {} --allow-removal` allows it",
+            course.command_arguments()
+        )
+    })
+}
+
+/// Kruise's order over workloads: namespace, name and kind, then priority, then scatter. On the way back the
+/// latest batch comes first.
+fn update_order(
+    course: &RolloutContext<'_>,
+    state: &RolloutProgress<'_>,
+    ready: &[usize],
+    is_rollback: bool,
+) -> Vec<usize> {
+    let strategy = &course.settings.strategy;
+    let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
+    let mut order = ready.to_vec();
+    if let Some(priorities) = &strategy.priority_strategy {
+        priority::sort_by_priority(priorities, &labels, &mut order);
+    }
+    if is_rollback {
+        order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].entry.as_ref().and_then(|l| l.batch)));
+        return order;
+    }
+    scatter::scatter(&scatter::workload_terms(&strategy.scatter_strategy), &labels, order)
+}
+
+/// The pods that still fit into the step.
+fn remaining_step_pods(course: &RolloutContext<'_>, pods: u32, updated: u32) -> u32 {
+    let Some(steps) = &course.settings.steps else { return u32::MAX };
+    let ends = steps.iter().map(|s| to_u32_saturating(resolve_rounded_up(s, pods as usize)));
+    // Behind the last step everything fits: steps that end below 100% do not hold anything back.
+    ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
+}
+
+/// Workloads that are not well on a revision that was given up: they get the target first, as many of their pods as
+/// carry that revision, free of the bound, because waiting for them to be well would be waiting for ever.
+fn select_repairs(
+    state: &RolloutProgress<'_>,
+    order: &[usize],
+    (released, target): (&RevisionName, &RevisionName),
+    given: &ExternalState,
+    mut cap: u32,
+) -> Vec<WorkloadUpdate> {
+    let mut moves = Vec::new();
+    for matched in order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods()) {
+        let abandoned = matched.abandoned_pods(released, target);
+        let pods = if matched.can_split {
+            abandoned.min(matched.remaining_pods())
+        } else {
+            matched.remaining_pods()
+        };
+        if abandoned > 0 && pods <= cap && given.unhealthy.contains(matched.workload.key()) {
+            cap -= pods;
+            moves.push(WorkloadUpdate { is_repair: true, ..update_some(matched, pods, false) });
+        }
+    }
+    moves
+}
+
+/// The workloads that fit, in their order; what does not fit is passed over.
+fn select_fitting(
+    state: &RolloutProgress<'_>,
+    order: &[usize],
+    mut room: BatchCapacity,
+) -> Vec<WorkloadUpdate> {
+    let mut moves = Vec::new();
+    for matched in
+        order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods() && m.replicas.is_some())
+    {
+        let left = matched.remaining_pods();
+        let pods = room.step_pods.min(room.partition_pods);
+        let taken = if matched.can_split { left.min(pods) } else { left };
+        let taken = match room.unavailable {
+            // A part of the pods cannot be down more than at once.
+            Some(bound) if matched.can_split && matched.max_unavailable(taken) > bound => taken.min(bound),
+            _ => taken,
+        };
+        let down = matched.max_unavailable(taken);
+        if taken > pods || (taken == 0 && left > 0) || room.unavailable.is_some_and(|bound| down > bound) {
+            continue;
+        }
+        room.step_pods = room.step_pods.saturating_sub(taken);
+        room.partition_pods -= taken;
+        room.unavailable = room.unavailable.map(|bound| bound - down);
+        moves.push(update_some(matched, taken, false));
+    }
+    moves
+}
+
+/// A workload that is bigger than the step or the bound is a batch of its own; so is one of unknown size, which
+/// never goes where partition has to keep pods. Where nobody asked for an order the smallest risks least.
+fn select_oversized(
+    state: &RolloutProgress<'_>,
+    order: &[usize],
+    cap: u32,
+    keeps_some: bool,
+    has_own_order: bool,
+) -> Option<WorkloadUpdate> {
+    let candidates = || order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods());
+    let mut fitting = candidates()
+        .filter(|m| m.replicas.is_some() && m.remaining_pods() <= cap && !(m.can_split && cap == 0));
+    let known = if has_own_order { fitting.next() } else { fitting.min_by_key(|m| m.remaining_pods()) };
+    let unknown = || candidates().find(|m| m.replicas.is_none() && !keeps_some);
+    known.or_else(unknown).map(|m| update_all(m, m.replicas.is_some()))
+}
+
+/// Workloads that count no pod go along with the share of pods that is updated.
+fn select_next_runs(
+    course: &RolloutContext<'_>,
+    state: &RolloutProgress<'_>,
+    order: &[usize],
+    updated: u32,
+    is_rollback: bool,
+) -> Vec<WorkloadUpdate> {
+    let all = || state.matched.iter().filter(|m| m.counts_no_pods());
+    let (count, done) =
+        (to_u32_saturating(all().count()), to_u32_saturating(all().filter(|m| m.is_done).count()));
+    let reachable = saturating_sum(
+        state.matched.iter().filter(|m| !m.counts_no_pods()).map(MatchedWorkload::target_pods),
+    );
+    let allowed = if is_rollback {
+        count
+    } else if reachable == 0 {
+        let kept = partition::kept_pods(course.settings.strategy.partition.as_ref(), count as usize);
+        done.saturating_add(remaining_step_pods(course, count, done)).min(count - to_u32_saturating(kept))
+    } else {
+        to_u32_saturating(
+            usize::try_from(u64::from(count) * u64::from(updated) / u64::from(reachable)).unwrap_or(0),
+        )
+    };
+    let waiting = order.iter().map(|i| &state.matched[*i]).filter(|m| m.counts_no_pods());
+    waiting.take(allowed.saturating_sub(done) as usize).map(|m| update_all(m, false)).collect()
+}
+
+fn update_all(matched: &MatchedWorkload<'_>, is_oversized: bool) -> WorkloadUpdate {
+    update_some(matched, matched.remaining_pods(), is_oversized)
+}
+
+fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) -> WorkloadUpdate {
+    let (from, size) = (matched.updated_pods, matched.replicas);
+    let to = from + taken;
+    let counts = !matched.counts_no_pods();
+    WorkloadUpdate {
+        key: Arc::clone(matched.workload.key()),
+        previous: matched.revision.clone(),
+        updated_before: if counts { from } else { 0 },
+        updated_after: if counts { to } else { 0 },
+        replicas: size,
+        behavior: matched.change.behavior.clone(),
+        kept_by_partition: (counts && to < matched.target_pods()).then(|| size.unwrap_or(0) - to),
+        effect: matched.change.effect,
+        max_unavailable: if counts { matched.max_unavailable(taken) } else { 0 },
+        is_oversized,
+        is_repair: false,
+        hold_ended: matched.expired_hold.clone(),
+    }
+}
+
+fn to_u32_saturating(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,173 @@
+//! How much CPU and memory does a pod of this template ask the scheduler for?
+
+use super::controller::value_at;
+use crate::model::quantity::Quantity;
+use serde_json::Value;
+
+/// Requested resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodResources {
+    /// CPU.
+    pub cpu: Quantity,
+    /// Memory.
+    pub memory: Quantity,
+}
+
+impl PodResources {
+    /// Returns nothing.
+    pub fn zero() -> Self {
+        Self { cpu: Quantity::zero(), memory: Quantity::zero() }
+    }
+
+    /// Returns the sum.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self { cpu: self.cpu.plus(&other.cpu), memory: self.memory.plus(&other.memory) }
+    }
+
+    /// Returns the difference.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self { cpu: self.cpu.plus(&other.cpu.negated()), memory: self.memory.plus(&other.memory.negated()) }
+    }
+
+    /// Returns that of several pods.
+    #[must_use]
+    pub fn times(&self, n: u64) -> Self {
+        Self { cpu: self.cpu.times(n), memory: self.memory.times(n) }
+    }
+}
+
+/// Returns what a pod of a template asks for, as the scheduler counts it.
+pub fn requests_of(template: &Value) -> PodResources {
+    PodResources {
+        cpu: pod_amount(template, ResourceField::Requests, "cpu"),
+        memory: pod_amount(template, ResourceField::Requests, "memory"),
+    }
+}
+
+/// Returns what a pod of a template may use at most, counted in the same way; containers without limits count for
+/// nothing.
+pub fn limits_of(template: &Value) -> PodResources {
+    PodResources {
+        cpu: pod_amount(template, ResourceField::Limits, "cpu"),
+        memory: pod_amount(template, ResourceField::Limits, "memory"),
+    }
+}
+
+/// Which part of `resources`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceField {
+    /// `requests`.
+    Requests,
+    /// `limits`.
+    Limits,
+}
+
+impl ResourceField {
+    /// Returns the key.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// Returns an amount that a container (or a pod's own `resources`) names; where it only has a limit, the request is
+/// that. What is no quantity counts for nothing.
+pub fn resource_amount(container: &Value, part: ResourceField, resource: &str) -> Option<Quantity> {
+    let resources = container.get("resources")?;
+    let named = |part: ResourceField| resources.get(part.key())?.get(resource).and_then(parse_quantity);
+    match part {
+        ResourceField::Limits => named(ResourceField::Limits),
+        ResourceField::Requests => named(ResourceField::Requests).or_else(|| named(ResourceField::Limits)),
+    }
+}
+
+/// Reads a quantity.
+pub fn parse_quantity(written: &Value) -> Option<Quantity> {
+    Some(written).filter(|w| !w.is_null()).and_then(|w| Quantity::from_value(w).ok())
+}
+
+/// Tells whether an init container runs beside the application.
+pub fn is_native_sidecar(init_container: &Value) -> bool {
+    init_container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
+}
+
+/// Returns the containers at a key of a template's spec.
+pub fn containers<'a>(template: &'a Value, key: &str) -> &'a [Value] {
+    let list = template.get("spec").and_then(|s| s.get(key)).and_then(Value::as_array);
+    list.map_or(&[], Vec::as_slice)
+}
+
+/// Returns how many containers run while the pod does: `containers` and native sidecars.
+pub fn count_running_containers(template: &Value) -> u64 {
+    let native = containers(template, "initContainers").iter().filter(|c| is_native_sidecar(c)).count();
+    (containers(template, "containers").len() + native) as u64
+}
+
+// Kubernetes v1.36 component-helpers resource.PodRequests: native sidecars run on beside what comes after them; the
+// largest moment counts. A pod's own `resources` are instead of its containers'.
+fn pod_amount(template: &Value, part: ResourceField, resource: &str) -> Quantity {
+    let of = |container: &Value| resource_amount(container, part, resource).unwrap_or_else(Quantity::zero);
+    let mut beside = Quantity::zero();
+    let mut most = Quantity::zero();
+    for init in containers(template, "initContainers") {
+        let own = of(init);
+        let moment = beside.plus(&own);
+        if is_native_sidecar(init) {
+            beside = moment.clone();
+        }
+        most = most.max(moment);
+    }
+    let running = containers(template, "containers").iter().fold(beside, |sum, c| sum.plus(&of(c)));
+    let whole = template.get("spec").and_then(|spec| resource_amount(spec, part, resource));
+    let overhead = value_at(template, "spec.overhead").and_then(|o| o.get(resource)).and_then(parse_quantity);
+    whole.unwrap_or_else(|| most.max(running)).plus(&overhead.unwrap_or_else(Quantity::zero))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn container(cpu: &str) -> Value {
+        json!({"resources": {"requests": {"cpu": cpu}}})
+    }
+
+    #[test]
+    fn the_largest_moment_counts() {
+        let mut native = container("50m");
+        native["restartPolicy"] = json!("Always");
+        let mut template = json!({"spec": {"containers": [container("100m"), container("20m")]}});
+        let cpu = |template: &Value| requests_of(template).cpu.to_string();
+        assert_eq!(cpu(&template), "120m");
+        template["spec"]["initContainers"] = json!([native]);
+        assert_eq!(cpu(&template), "170m");
+        template["spec"]["initContainers"] = json!([container("130m"), native, container("130m")]);
+        assert_eq!(cpu(&template), "180m");
+        template["spec"]["overhead"] = json!({"cpu": "1m"});
+        template["spec"]["resources"] = json!({"limits": {"cpu": 1}});
+        assert_eq!(cpu(&template), "1001m");
+        assert_eq!(count_running_containers(&template), 3);
+    }
+
+    #[test]
+    fn a_limit_is_a_request_where_there_is_none() {
+        let template = json!({"spec": {"containers": [{"resources": {"limits": {"memory": "64Mi"}}}]}});
+        assert_eq!(requests_of(&template).memory.to_string(), "64Mi");
+        assert_eq!(requests_of(&template).times(3).memory.to_string(), "192Mi");
+        assert_eq!(limits_of(&template).memory.to_string(), "64Mi");
+        for odd in [json!(null), json!({"spec": {"containers": [1, {"resources": {"limits": {"cpu": []}}}]}})]
+        {
+            assert_eq!(requests_of(&odd), PodResources::zero());
+        }
+    }
+
+    #[test]
+    fn differences_may_be_negative() {
+        let some = requests_of(&json!({"spec": {"containers": [container("100m")]}}));
+        assert_eq!(PodResources::zero().minus(&some).cpu.to_string(), "-100m");
+    }
+}

@@ -1,0 +1,201 @@
+//! What Kruise's controller would do next on a live cluster: one reconcile of one SidecarSet over its pods.
+//!
+//! The rules are those of OpenKruise v1.9.0, quirks included. What a status or an update does to the cluster is not
+//! simulated, and nothing depends on the time.
+
+mod hot_upgrade;
+mod matching;
+mod object_fields;
+mod order;
+mod pod;
+mod pod_reader;
+mod pod_state;
+mod selection;
+
+pub use matching::NamespaceLabelMap;
+pub use pod::{PodContainer, PodContainerStatus, SidecarPod};
+pub use pod_reader::read_pods;
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::sidecar_set::SidecarSet;
+use selection::{PodCandidate, PodSelection, count_pods, select_pods};
+
+/// The next step of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodStep {
+    /// What is to be done.
+    pub kind: PodStepKind,
+    /// The pods that are patched, as `NAMESPACE/NAME`; of a batch in the order of the update.
+    pub pods: Vec<String>,
+    /// What else there is to do, and why; nothing about a batch.
+    pub reason: Option<String>,
+    /// How things stand before the step.
+    pub status: PodCounts,
+    /// Pods that cannot be updated in place: more than images differs.
+    pub not_upgradable: Vec<String>,
+}
+
+/// What kind of step is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodStepKind {
+    /// Some pods get the new images.
+    Batch,
+    /// Hot upgrade: the containers that worked before get the empty image.
+    HotUpgradeSwap,
+    /// Nothing, until pods change by themselves.
+    Wait,
+    /// Nothing, until somebody changes something.
+    Hold,
+    /// Nothing: every pod is updated.
+    Complete,
+}
+
+impl PodStepKind {
+    /// Returns the name of the kind.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "Batch",
+            Self::HotUpgradeSwap => "Flip",
+            Self::Wait => "Wait",
+            Self::Hold => "Hold",
+            Self::Complete => "Complete",
+        }
+    }
+}
+
+/// The counters of a SidecarSet's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PodCounts {
+    /// `matchedPods`: pods that count.
+    pub matched_pods: usize,
+    /// `updatedPods`: those that have the current revision.
+    pub updated_pods: usize,
+    /// `readyPods`: those that are ready and run what they ask for, of any revision.
+    pub ready_pods: usize,
+    /// `updatedReadyPods`: both.
+    pub updated_ready_pods: usize,
+}
+
+/// Returns what Kruise v1.9.0 does next with these pods, and what is to be told about namespaces. Where an error is
+/// among that, the step is none.
+///
+/// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet.
+pub fn next_pod_step(
+    set: &SidecarSet,
+    pods: &[SidecarPod],
+    namespaces: &NamespaceLabelMap,
+) -> (PodStep, Vec<Diagnostic>) {
+    let (matched, mut found) = matching::matched_pods(set, pods, namespaces);
+    found.extend(scatter_without_value(set));
+    let units: Vec<PodCandidate<'_>> = matched.into_iter().map(|pod| PodCandidate::new(set, pod)).collect();
+    let status = count_pods(&units);
+    let rest = |kind, reason: String| PodStep {
+        kind,
+        pods: Vec::new(),
+        reason: Some(reason),
+        status,
+        not_upgradable: Vec::new(),
+    };
+    let flips: Vec<String> =
+        units.iter().filter(|u| hot_upgrade::can_swap_images(set, u.pod)).map(|u| u.pod.key()).collect();
+    let step = if set.update_strategy.kind == "NotUpdate" {
+        rest(PodStepKind::Hold, "`updateStrategy.type` is `NotUpdate`".to_owned())
+    } else if set.update_strategy.is_paused {
+        rest(PodStepKind::Hold, "`updateStrategy.paused` is set".to_owned())
+    } else if !flips.is_empty() {
+        let reason = format!("the containers that worked before get the empty image: {}", flips.join(", "));
+        PodStep { pods: flips, ..rest(PodStepKind::HotUpgradeSwap, reason) }
+    } else if status.updated_pods >= status.matched_pods {
+        rest(PodStepKind::Complete, complete_reason(status))
+    } else {
+        update_round(set, &units, status)
+    };
+    (step, found)
+}
+
+/// Kruise compares a label with the empty text where a term has no value.
+fn scatter_without_value(set: &SidecarSet) -> Option<Diagnostic> {
+    let terms = &set.update_strategy.scatter_strategy;
+    let term = terms.iter().find(|term| term.value.is_empty())?;
+    let message = format!("a term of `scatterStrategy` has the key `{}` and no value", term.key);
+    let found = Diagnostic::warning(Code::ScatterWithoutValue, message)
+        .at(set.label("spec.updateStrategy.scatterStrategy", ""))
+        .field("spec.updateStrategy.scatterStrategy")
+        .because("Kruise spreads the pods whose label is empty or absent, and takes the others as they come")
+        .help("write `value: \"*\"` for every value of the label, or the value that is meant");
+    Some(found)
+}
+
+fn complete_reason(status: PodCounts) -> String {
+    let not_ready = status.updated_pods - status.updated_ready_pods;
+    match (status.matched_pods, not_ready) {
+        (0, _) => "no pod is matched".to_owned(),
+        (_, 0) => "every matched pod is updated".to_owned(),
+        _ => format!("every matched pod is updated; {} not ready", pods_are_text(not_ready)),
+    }
+}
+
+fn update_round(set: &SidecarSet, units: &[PodCandidate<'_>], status: PodCounts) -> PodStep {
+    let choice = select_pods(set, units);
+    let keys = |places: &[usize]| places.iter().map(|i| units[*i].pod.key()).collect();
+    let (kind, reason) = match choice.selected.is_empty() {
+        false => (PodStepKind::Batch, None),
+        true => match choice.unreadable {
+            Some(pod) => (PodStepKind::Hold, Some(unreadable_condition_reason(&units[pod].pod.key()))),
+            None => (idle_kind(&choice), Some(idle_reason(&choice, status))),
+        },
+    };
+    PodStep {
+        kind,
+        pods: keys(&choice.selected),
+        reason,
+        status,
+        not_upgradable: keys(&choice.not_upgradable),
+    }
+}
+
+fn unreadable_condition_reason(pod: &str) -> String {
+    format!(
+        "the message of the condition `SidecarSetUpgradable` of {pod} is no JSON object: Kruise stops with an error \
+         before it updates any pod"
+    )
+}
+
+/// Pods that settle give room or become candidates; everything else is as somebody wrote it.
+fn idle_kind(choice: &PodSelection) -> PodStepKind {
+    let has_full_bound = choice.reached_max_unavailable.is_some_and(|max| max > 0);
+    if has_full_bound || choice.in_flight > 0 { PodStepKind::Wait } else { PodStepKind::Hold }
+}
+
+fn idle_reason(choice: &PodSelection, status: PodCounts) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    match choice.reached_max_unavailable {
+        Some(0) => parts.push("`maxUnavailable` is 0: ready pods stay as they are".to_owned()),
+        Some(max) => {
+            let unavailable = status.updated_pods - status.updated_ready_pods;
+            parts.push(format!(
+                "`maxUnavailable` ({max}) is used up: {unavailable} updated {} not ready",
+                pods_are(unavailable)
+            ));
+        }
+        None => {}
+    }
+    let mut add = |count: usize, what: &str| {
+        if count > 0 {
+            parts.push(format!("{} {what}", pods_are_text(count)));
+        }
+    };
+    add(choice.in_flight, "not done with an earlier update");
+    add(choice.kept_by_partition, "kept by `partition`");
+    add(choice.unselected, "left out by `updateStrategy.selector`");
+    add(choice.not_upgradable.len(), "not upgradable in place");
+    parts.join("; ")
+}
+
+fn pods_are(count: usize) -> &'static str {
+    if count == 1 { "pod is" } else { "pods are" }
+}
+
+fn pods_are_text(count: usize) -> String {
+    format!("{count} {}", pods_are(count))
+}

@@ -1,0 +1,225 @@
+//! Where a rollout stands: what each workload carries, and what is still to be done with it.
+
+use super::step::RolloutContext;
+use super::update_method::UpdateMethod;
+use super::workload_set::{PlannedWorkload, TemplateChange};
+use super::workload_strategy::WorkloadStrategy;
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A workload that the target renders differently from what it carries or from the released revision.
+#[derive(Debug)]
+pub(super) struct MatchedWorkload<'a> {
+    /// The workload.
+    pub(super) workload: &'a PlannedWorkload,
+    /// Its line, where it has one that counts.
+    pub(super) entry: Option<Cow<'a, LedgerEntry>>,
+    /// The last day of a person's hold that is over, and that it still carries the content of.
+    pub(super) expired_hold: Option<Arc<str>>,
+    /// What it carries.
+    pub(super) revision: RevisionName,
+    /// What the way to the target means to it.
+    pub(super) change: Arc<TemplateChange>,
+    /// Its pods; None: nobody has said.
+    pub(super) replicas: Option<u32>,
+    /// Its own rolling behaviour.
+    pub(super) strategy: Arc<WorkloadStrategy>,
+    /// Pods that carry the target.
+    pub(super) updated_pods: u32,
+    /// Its template carries the target, and no partition of ours keeps pods back.
+    pub(super) is_done: bool,
+    /// Its own partition may split it.
+    pub(super) can_split: bool,
+}
+
+/// Where a rollout stands.
+#[derive(Debug, Default)]
+pub(super) struct RolloutProgress<'a> {
+    /// Workloads that count, by namespace, name and kind.
+    pub(super) matched: Vec<MatchedWorkload<'a>>,
+    /// Workloads that no rollout moves, and why: held by a person, or not able to take the template.
+    pub(super) held: Vec<HeldWorkload<'a>>,
+    /// The pods of those that count, as far as known.
+    pub(super) pods: u32,
+    /// Those that carry the target.
+    pub(super) updated_pods: u32,
+    /// The rollout was started as a removal: workloads may lose the sidecar.
+    pub(super) may_remove: bool,
+}
+
+/// A workload that no rollout moves.
+#[derive(Debug)]
+pub(super) struct HeldWorkload<'a> {
+    /// The workload.
+    pub(super) workload: &'a PlannedWorkload,
+    /// What it carries.
+    pub(super) revision: RevisionName,
+    /// A name for the reason, where it is not a person's.
+    pub(super) code: Option<&'static str>,
+    /// Why.
+    pub(super) reason: Arc<str>,
+    /// Its line, where it has one that counts.
+    pub(super) entry: Option<Cow<'a, LedgerEntry>>,
+    /// The line of a set whose place this one takes, where a person holds the workload there.
+    pub(super) replaced_entry: Option<&'a LedgerEntry>,
+}
+
+impl HeldWorkload<'_> {
+    /// Returns whether a line says so already.
+    pub(super) fn is_in_ledger(&self) -> bool {
+        self.code.is_none() && self.replaced_entry.is_none()
+    }
+}
+
+impl<'a> RolloutProgress<'a> {
+    /// Finds out where the rollout to `target` stands. Holds whose last day is before `today` are over.
+    pub(super) fn of(
+        course: &'a RolloutContext<'_>,
+        ledger: &'a Ledger,
+        target: &RevisionName,
+        today: Option<&str>,
+    ) -> Self {
+        let mut state = RolloutProgress { may_remove: ledger.allows_removal(), ..RolloutProgress::default() };
+        for unit in course.workloads.as_slice() {
+            let line = unit.active_entry(ledger);
+            let carries = line.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
+            let has_ended = line.as_ref().is_some_and(|l| l.is_hold_expired(today));
+            if let (Some(reason), false) = (line.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
+                state.held.push(HeldWorkload {
+                    workload: unit,
+                    revision: carries,
+                    code: None,
+                    reason,
+                    entry: line,
+                    replaced_entry: None,
+                });
+                continue;
+            }
+            let has_images = line.as_ref().is_some_and(|l| !l.images.is_empty());
+            let is_back = has_ended && carries == ledger.released && !has_images;
+            let counted = line.as_deref().filter(|_| !is_back);
+            if ledger.is_at_target(counted, target) {
+                continue;
+            }
+            let is_at_target = line.is_some() && carries == *target && !has_images;
+            let change = match line.as_deref() {
+                Some(line) if !is_at_target => course.workloads.change_from_entry(unit, line, target),
+                _ => course.workloads.change_to(unit, &ledger.released, target),
+            };
+            // On the way back the released revision is the target: what is back is known by its line alone.
+            let counts = !change.diff.is_empty()
+                || (is_at_target && ledger.released == *target)
+                || !course.workloads.change_to(unit, &ledger.released, target).diff.is_empty();
+            if !counts {
+                continue;
+            }
+            if change.behavior.method == UpdateMethod::Never && !is_at_target {
+                let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
+                let code = change.behavior.code;
+                state.held.push(HeldWorkload {
+                    workload: unit,
+                    revision: carries,
+                    code,
+                    reason,
+                    entry: line,
+                    replaced_entry: None,
+                });
+                continue;
+            }
+            let elsewhere = course.held_by_replaced.get(unit.key());
+            let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
+            if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
+                let (reason, elsewhere) = (Arc::clone(reason), Some(there));
+                state.held.push(HeldWorkload {
+                    workload: unit,
+                    revision: carries,
+                    code: None,
+                    reason,
+                    entry: line,
+                    replaced_entry: elsewhere,
+                });
+                continue;
+            }
+            state.add(MatchedWorkload::new(course, ledger, unit, line, change, is_at_target));
+        }
+        state
+    }
+
+    fn add(&mut self, matched: MatchedWorkload<'a>) {
+        if !matched.counts_no_pods() {
+            self.pods = self.pods.saturating_add(matched.replicas.unwrap_or(0));
+            self.updated_pods = self.updated_pods.saturating_add(matched.updated_pods);
+        }
+        self.matched.push(matched);
+    }
+}
+
+impl<'a> MatchedWorkload<'a> {
+    fn new(
+        course: &RolloutContext<'_>,
+        ledger: &Ledger,
+        unit: &'a PlannedWorkload,
+        line: Option<Cow<'a, LedgerEntry>>,
+        change: Arc<TemplateChange>,
+        is_at_target: bool,
+    ) -> Self {
+        let size = course.replicas(unit, ledger);
+        let strategy = unit.strategy(u64::from(size.unwrap_or(0)), change.behavior.method);
+        let mut matched = Self {
+            workload: unit,
+            revision: line.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
+            expired_hold: line
+                .as_ref()
+                .filter(|l| l.hold_reason.is_some())
+                .and_then(|l| l.held_until.clone()),
+            entry: line,
+            can_split: course.settings.may_split && course.can_split(unit, size),
+            change,
+            replicas: size,
+            strategy,
+            updated_pods: 0,
+            is_done: false,
+        };
+        if let (Some(kept), true) =
+            (matched.entry.as_ref().and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))
+        {
+            // On the way back, pods that its partition has kept never left.
+            matched.updated_pods = kept.min(matched.target_pods());
+        }
+        if let Some(partition) = matched.entry.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
+            let kept = partition.unwrap_or(0);
+            matched.updated_pods = size.unwrap_or(0).saturating_sub(kept).min(matched.target_pods());
+            matched.is_done = partition.is_none();
+        }
+        matched
+    }
+
+    /// Returns the pods that carry a revision that is neither released nor the target: the rollout to it was given up.
+    pub(super) fn abandoned_pods(&self, released: &RevisionName, target: &RevisionName) -> u32 {
+        let line = self.entry.as_ref().filter(|l| l.hold_reason.is_none() && l.batch.is_some());
+        let is_abandoned = self.revision != *released && self.revision != *target;
+        let carrying = |kept: u32| self.replicas.unwrap_or(0).saturating_sub(kept).min(self.target_pods());
+        line.filter(|_| is_abandoned).map_or(0, |l| l.partition.map_or(self.target_pods(), carrying).max(1))
+    }
+
+    /// Returns the pods that carry the target when the workload is done: its own partition may keep some.
+    pub(super) fn target_pods(&self) -> u32 {
+        self.replicas.unwrap_or(0).saturating_sub(u32::try_from(self.strategy.kept_old).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the pods that are still to be moved.
+    pub(super) fn remaining_pods(&self) -> u32 {
+        self.target_pods().saturating_sub(self.updated_pods)
+    }
+
+    /// Returns how many of its pods may be down at once by its own strategy while some of them move.
+    pub(super) fn max_unavailable(&self, moving: u32) -> u32 {
+        u32::try_from(self.strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))
+    }
+
+    /// Tells whether it takes the template only when its pods are next made: it counts no pod.
+    pub(super) fn counts_no_pods(&self) -> bool {
+        self.change.behavior.method == UpdateMethod::NextRun || self.replicas == Some(0)
+    }
+}

@@ -1,0 +1,96 @@
+//! What else in git decides about the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges.
+
+use super::advice::{AdviceLocation, AdviceObject, has_autoscaler, target_name};
+use crate::render::WorkloadRef;
+use crate::yaml::{Document, FieldPath};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Objects that a rollout is checked against.
+#[derive(Debug, Default)]
+pub struct RelatedObjects {
+    objects: Vec<RelatedObject>,
+    /// Where the autoscalers of a namespace's workloads of one name stand among the objects.
+    autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+}
+
+/// An object beside the workloads.
+#[derive(Debug, Clone)]
+pub struct RelatedObject {
+    /// Its namespace.
+    pub namespace: String,
+    /// The object.
+    pub object: Value,
+    /// Where it is written, if it is in git.
+    pub location: Option<(Arc<Document>, FieldPath)>,
+}
+
+/// The kinds that count here.
+const RELATED_KINDS: &[&str] =
+    &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
+
+/// Returns the objects of one document that count here; items of Lists too.
+pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
+    let near = |(object, path): (&Value, FieldPath)| {
+        let place = Some((Arc::clone(document), path));
+        from_object(object, namespace).map(|near| RelatedObject { location: place, ..near })
+    };
+    let items = document.value()["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let items = items.iter().enumerate().map(|(i, item)| (item, FieldPath::dotted("items").child(i)));
+    std::iter::once((document.value(), FieldPath::root())).chain(items).filter_map(near).collect()
+}
+
+/// Takes an object up, if it counts here; `namespace` is its own where it names none.
+pub fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
+    object["kind"].as_str().filter(|k| RELATED_KINDS.contains(k))?;
+    let written = object["metadata"]["namespace"].as_str().filter(|n| !n.is_empty());
+    Some(RelatedObject {
+        namespace: written.unwrap_or(namespace).to_owned(),
+        object: object.clone(),
+        location: None,
+    })
+}
+
+/// Tells whether a text may hold such an object.
+pub fn may_contain_related_objects(text: &str) -> bool {
+    RELATED_KINDS.iter().any(|kind| text.contains(kind))
+}
+
+impl RelatedObject {
+    /// Returns the object as advice takes it.
+    pub fn as_advice_object(&self) -> AdviceObject<'_> {
+        let place = self.location.as_ref();
+        let place = place.map(|(document, path)| AdviceLocation { document, path: path.clone() });
+        AdviceObject { namespace: &self.namespace, object: &self.object, location: place }
+    }
+}
+
+impl RelatedObjects {
+    /// Takes objects.
+    pub fn new(objects: Vec<RelatedObject>) -> Self {
+        let mut autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+        let is_autoscaler = |near: &RelatedObject| {
+            matches!(near.object["kind"].as_str(), Some("HorizontalPodAutoscaler" | "ScaledObject"))
+        };
+        for (i, near) in objects.iter().enumerate().filter(|(_, near)| is_autoscaler(near)) {
+            let own = autoscalers.entry(near.namespace.clone()).or_default();
+            own.entry(target_name(&near.object).unwrap_or_default().to_owned()).or_default().push(i);
+        }
+        Self { objects, autoscalers }
+    }
+
+    /// Returns all objects.
+    pub fn objects(&self) -> &[RelatedObject] {
+        &self.objects
+    }
+
+    /// Tells whether an autoscaler decides about the number of pods.
+    pub fn is_autoscaled(&self, located: &WorkloadRef) -> bool {
+        let own = self.autoscalers.get(&*located.namespace).and_then(|own| own.get(&*located.name));
+        let Some(own) = own else { return false };
+        let own: Vec<AdviceObject<'_>> = own.iter().map(|i| self.objects[*i].as_advice_object()).collect();
+        let kind = &located.kind;
+        has_autoscaler((&kind.group, &kind.kind, &located.namespace, &located.name), &own)
+    }
+}

@@ -1,0 +1,110 @@
+//! Sidecars that a rollout takes away from workloads: how many, where, and why.
+
+use super::progress::RolloutProgress;
+use super::step::RolloutContext;
+use super::workload_set::SidecarEffect;
+use crate::diagnostics::{Span, pluralize};
+use crate::model::ledger::Ledger;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a rollout takes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SidecarRemoval {
+    /// Workloads that lose the sidecar, or have lost it already.
+    pub workloads: usize,
+    /// Workloads that have it, with those.
+    pub total: usize,
+    /// Workloads that lose it, by namespace.
+    pub namespaces: BTreeMap<String, usize>,
+    /// Why.
+    pub cause: RemovalCause,
+}
+
+/// Why workloads lose a sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovalCause {
+    /// The SidecarSet is not in git any more.
+    Deleted,
+    /// Its `selector` is another one.
+    Selector,
+    /// Its `namespaceSelector` is another one.
+    NamespaceSelector,
+    /// The selectors are the same, and labels of workloads or namespaces are not.
+    Labels,
+}
+
+impl SidecarRemoval {
+    /// Finds out what the rollout of a ledger takes away; None: nothing. What goes back takes away only what it has
+    /// brought.
+    pub fn of(course: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
+        let target = ledger.target.as_ref().filter(|target| **target != ledger.released)?;
+        let state = RolloutProgress::of(course, ledger, target, None);
+        let lost = state.matched.iter().filter(|m| m.change.effect == SidecarEffect::Removed);
+        let mut namespaces: BTreeMap<String, usize> = BTreeMap::new();
+        for matched in lost {
+            *namespaces.entry(matched.workload.manifest.namespace.to_string()).or_default() += 1;
+        }
+        let workloads = namespaces.values().sum();
+        if workloads == 0 {
+            return None;
+        }
+        let released = |unit| course.workloads.render_revision(unit, &ledger.released).has_sidecars();
+        let of = course.workloads.as_slice().iter().filter(|unit| released(unit)).count().max(workloads);
+        Some(Self { workloads, total: of, namespaces, cause: RemovalCause::of(course, ledger) })
+    }
+
+    /// Returns how many workloads lose the sidecar of how many: `2 of 6 workloads`.
+    pub fn share(&self) -> String {
+        format!("{} of {}", self.workloads, pluralize(self.total as u64, "workload"))
+    }
+
+    /// Returns where the reason is written, where it is.
+    pub fn cause_label(&self, course: &RolloutContext<'_>) -> Option<Span> {
+        let field = match self.cause {
+            RemovalCause::Deleted => return None,
+            RemovalCause::Selector => "spec.selector",
+            RemovalCause::NamespaceSelector => "spec.namespaceSelector",
+            RemovalCause::Labels => "metadata.name",
+        };
+        course.source.as_ref().map(|r| r.set.label(field, ""))
+    }
+
+    /// Returns the reason with its place: `selector changed, sidecars/log.yaml:6:13`.
+    pub fn cause_text(&self, course: &RolloutContext<'_>) -> String {
+        match self.cause_label(course).filter(|_| self.cause != RemovalCause::Labels) {
+            Some(at) => format!("{}, {}:{}:{}", self.cause, at.file, at.line, at.column),
+            None => self.cause.to_string(),
+        }
+    }
+}
+
+impl RemovalCause {
+    fn of(course: &RolloutContext<'_>, ledger: &Ledger) -> Self {
+        let Some(source) =
+            course.source.as_ref().filter(|_| ledger.target.as_ref().is_some_and(Option::is_some))
+        else {
+            return Self::Deleted;
+        };
+        let differs = |key: &str| {
+            let released = ledger.released.as_ref().and_then(|name| ledger.revision(name));
+            released.is_some_and(|old| old.set.content.get(key) != source.set.content.get(key))
+        };
+        match (differs("selector"), differs("namespaceSelector")) {
+            (true, _) => Self::Selector,
+            (false, true) => Self::NamespaceSelector,
+            (false, false) => Self::Labels,
+        }
+    }
+}
+
+impl fmt::Display for RemovalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleted => "deleted",
+            Self::Selector => "selector changed",
+            Self::NamespaceSelector => "namespaceSelector changed",
+            Self::Labels => "labels of workloads or namespaces changed",
+        })
+    }
+}

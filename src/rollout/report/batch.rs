@@ -1,0 +1,182 @@
+//! What does each batch do: to which pods, how many of them are away at once, what starts again, what is requested?
+
+use super::super::pod_resources::{PodResources, count_running_containers, requests_of};
+use super::super::simulation::{self, SimulationOutcome, simulate};
+use super::super::step::{self, RolloutContext, RolloutStep, WorkloadUpdate};
+use super::super::update_method::UpdateMethod;
+use super::super::workload_set::PlannedWorkload;
+use crate::diagnostics::escape;
+use crate::model::ledger::{Ledger, RevisionName};
+
+/// One batch.
+#[derive(Debug)]
+pub struct BatchReport {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Pods whose template moves.
+    pub moved_pods: u32,
+    /// Pods that carry the target afterwards.
+    pub updated_pods: u32,
+    /// The most pods that are unavailable at once; None: the size of a workload is unknown.
+    pub max_unavailable: Option<u64>,
+    /// Containers that start again; None: the size of a workload is unknown.
+    pub restarted_containers: Option<u64>,
+    /// What the pods of the batch request more than before.
+    pub added_requests: PodResources,
+    /// Pods that are there in addition for a while.
+    pub surge: SurgeReport,
+    /// The workloads, in the order of the rollout.
+    pub workloads: Vec<WorkloadReport>,
+    /// The place of its step.
+    pub(super) step: usize,
+}
+
+/// Pods that are there in addition for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurgeReport {
+    /// How many, at most.
+    pub pods: u64,
+    /// What they request.
+    pub requests: PodResources,
+}
+
+/// One workload of a batch.
+#[derive(Debug)]
+pub struct WorkloadReport {
+    /// What moves.
+    pub update: WorkloadUpdate,
+    /// The worst of it; None: nobody has said how many pods it has.
+    pub worst_case: Option<SimulationOutcome>,
+}
+
+impl WorkloadReport {
+    /// Tells whether only some of its pods move, in this batch or because its own partition keeps some.
+    pub fn is_partial(&self) -> bool {
+        self.update.updated_before > 0
+            || self.update.replicas.is_some_and(|of| self.update.updated_after < of)
+    }
+
+    /// Tells whether it counts pods that are there.
+    pub fn counts_pods(&self) -> bool {
+        self.update.behavior.method != UpdateMethod::NextRun && self.update.replicas != Some(0)
+    }
+}
+
+/// Returns kind, namespace and name for people: `StatefulSet data/events` for `StatefulSet.apps/data/events`.
+pub fn workload_title(key: &str) -> String {
+    let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+    escape::line(&format!("{} {name}", kind.split('.').next().unwrap_or(kind))).into_owned()
+}
+
+/// Finds out what each batch among the steps does.
+pub(super) fn batch_reports(
+    course: &RolloutContext<'_>,
+    ledger: &Ledger,
+    taken: &[RolloutStep],
+) -> Vec<BatchReport> {
+    let mut before = ledger;
+    let mut batches = Vec::new();
+    for (i, step) in taken.iter().enumerate() {
+        match step {
+            RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
+                before = after
+            }
+            RolloutStep::Batch(batch) => {
+                batches.push(BatchReport { step: i, ..report_batch(course, before, batch) });
+                before = &batch.ledger;
+            }
+            RolloutStep::Blocked(_) => {}
+        }
+    }
+    batches
+}
+
+fn report_batch(course: &RolloutContext<'_>, before: &Ledger, taken: &step::Batch) -> BatchReport {
+    let mut batch = BatchReport {
+        number: taken.number,
+        moved_pods: taken.moved_pods(),
+        updated_pods: taken.updated_pods,
+        max_unavailable: Some(0),
+        restarted_containers: Some(0),
+        added_requests: PodResources::zero(),
+        surge: SurgeReport { pods: 0, requests: PodResources::zero() },
+        workloads: Vec::with_capacity(taken.updates.len()),
+        step: 0,
+    };
+    let target = before.target.clone().unwrap_or_default();
+    for moved in &taken.updates {
+        let unit = course.workloads.find(&moved.key);
+        let outcome = unit.and_then(|unit| batch.add_workload(course, before, &target, unit, moved));
+        batch.workloads.push(WorkloadReport { update: moved.clone(), worst_case: outcome });
+    }
+    batch
+}
+
+impl BatchReport {
+    /// Adds what one workload does.
+    fn add_workload(
+        &mut self,
+        course: &RolloutContext<'_>,
+        before: &Ledger,
+        target: &RevisionName,
+        unit: &PlannedWorkload,
+        moved: &WorkloadUpdate,
+    ) -> Option<SimulationOutcome> {
+        // Pods of a workload that is split already come from where its first ones came from.
+        let line = unit.active_entry(before).filter(|l| !l.images.is_empty());
+        let is_split = moved.previous == *target && line.is_none();
+        let carried = if is_split { &before.released } else { &moved.previous };
+        let change = match line.as_deref() {
+            Some(line) => course.workloads.change_from_entry(unit, line, target),
+            None => course.workloads.change_to(unit, carried, target),
+        };
+        let Some(of) = moved.replicas else {
+            if moved.behavior.method.replaces_or_restarts() {
+                (self.max_unavailable, self.restarted_containers) = (None, None);
+            }
+            return None;
+        };
+        if !moved.behavior.method.replaces_or_restarts() {
+            return Some(SimulationOutcome::default());
+        }
+        let old = match line.as_deref() {
+            Some(line) => course.workloads.render_entry(unit, line),
+            None => course.workloads.render_revision(unit, carried),
+        };
+        let new = course.workloads.render_revision(unit, target);
+        let [old, new] = [&old, &new].map(|rendering| rendering.template(unit));
+        let own = unit.strategy(u64::from(of), moved.behavior.method);
+        let pods = simulation::PodUpdateRange {
+            updated_before: moved.updated_before.into(),
+            updated_after: moved.updated_after.into(),
+            replicas: of.into(),
+        };
+        let outcome = simulate(&own, moved.behavior.method, pods);
+        let changed = change.diff.restarts_in_place(new, unit.manifest.kind.group == "apps.kruise.io");
+        let restarted = outcome.restarted_containers(count_running_containers(new), changed);
+        self.max_unavailable = self.max_unavailable.map(|n| n.saturating_add(outcome.unavailable));
+        self.restarted_containers = self.restarted_containers.map(|n| n.saturating_add(restarted));
+        let of_new = requests_of(new);
+        if !change.diff.is_image_only() {
+            let more =
+                of_new.minus(&requests_of(old)).times(u64::from(moved.updated_after - moved.updated_before));
+            self.added_requests = self.added_requests.plus(&more);
+        }
+        self.surge.pods = self.surge.pods.saturating_add(outcome.surge);
+        self.surge.requests = self.surge.requests.plus(&of_new.times(outcome.surge));
+        Some(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::workload_title;
+
+    #[test]
+    fn titles_are_for_people() {
+        assert_eq!(workload_title("StatefulSet.apps/data/events"), "StatefulSet data/events");
+        assert_eq!(workload_title("Pod/shop/one"), "Pod shop/one");
+        assert_eq!(workload_title("odd"), "odd ");
+        assert_eq!(workload_title("Pod/shop/a\n\u{1b}[2J"), "Pod shop/a\\n\\u001b[2J");
+    }
+}

@@ -1,0 +1,125 @@
+//! What changes between two contents of a SidecarSet, in the words of its containers?
+
+use super::super::step::RolloutContext;
+use crate::model::image::tag;
+use crate::model::ledger::{Ledger, RevisionName};
+use crate::model::sidecar_set::SidecarSet;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetChanges {
+    /// The set is new: nothing was released.
+    New,
+    /// The set is new, and brings all containers of these sets, whose place it takes.
+    Renamed(Vec<Arc<str>>),
+    /// The set is new, and brings some containers of these sets, whose place it takes.
+    Split(Vec<Arc<str>>),
+    /// The set goes away.
+    Deleted,
+    /// The set is gone, and these sets take its place.
+    Replaced(Vec<Arc<str>>),
+    /// One thing a text: `logtail 1.4.2 -> 1.5.0`, `volumes`.
+    Content(Vec<String>),
+}
+
+impl SetChanges {
+    /// Compares two contents; the ledger holds them, or the source is one.
+    pub(super) fn between(
+        course: &RolloutContext<'_>,
+        ledger: &Ledger,
+        from: &RevisionName,
+        to: &RevisionName,
+    ) -> Self {
+        let find = |name: &str| {
+            let held = ledger.revisions.values().chain(&ledger.history);
+            held.chain(&course.source).find(|r| &*r.name == name).map(|r| &*r.set)
+        };
+        match (from, to) {
+            (None, Some(_)) if !course.replaces.is_empty() => match course.replaces_all_containers {
+                true => Self::Renamed(course.replaces.clone()),
+                false => Self::Split(course.replaces.clone()),
+            },
+            (None, Some(_)) => Self::New,
+            (Some(_), None) if !course.replaced_by.is_empty() => {
+                Self::Replaced(course.replaced_by.iter().map(|by| Arc::clone(&by.name)).collect())
+            }
+            (Some(_), None) => Self::Deleted,
+            (None, None) => Self::Content(Vec::new()),
+            (Some(from), Some(to)) => Self::Content(match (find(from), find(to)) {
+                (Some(old), Some(new)) => describe_changes(old, new),
+                _ => Vec::new(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for SetChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("new"),
+            Self::Renamed(olds) => write!(f, "renamed from {}", olds.join(", ")),
+            Self::Split(olds) => write!(f, "split from {}", olds.join(", ")),
+            Self::Replaced(news) => write!(f, "replaced by {}", news.join(", ")),
+            Self::Deleted => f.write_str("deleted"),
+            Self::Content(changes) if changes.is_empty() => f.write_str("the same content"),
+            Self::Content(changes) => f.write_str(&changes.join(", ")),
+        }
+    }
+}
+
+fn describe_changes(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in ["initContainers", "containers"] {
+        let [before, after] = [old, new].map(|set| containers(set, list));
+        for container in &after {
+            let name = str_field(container, "name");
+            match before.iter().find(|b| str_field(b, "name") == name) {
+                None => {
+                    found.push(format!("{name} {} added", image_tag_or_name(str_field(container, "image"))))
+                }
+                Some(same) if same == container => {}
+                Some(same) => found.push(describe_container_change(name, same, container)),
+            }
+        }
+        let gone =
+            before.iter().filter(|b| after.iter().all(|a| str_field(a, "name") != str_field(b, "name")));
+        found.extend(gone.map(|b| format!("{} removed", str_field(b, "name"))));
+    }
+    let mut keys: Vec<&String> = old.content.keys().collect();
+    keys.extend(new.content.keys().filter(|key| !old.content.contains_key(*key)));
+    let others = keys.into_iter().filter(|key| !["initContainers", "containers"].contains(&key.as_str()));
+    let changed = others.filter(|key| old.content.get(*key) != new.content.get(*key));
+    found.extend(changed.map(|key| format!("{key} changed")));
+    found
+}
+
+fn containers<'s>(set: &'s SidecarSet, list: &str) -> Vec<&'s Map<String, Value>> {
+    let containers = set.content.get(list).and_then(Value::as_array);
+    containers.into_iter().flatten().filter_map(Value::as_object).collect()
+}
+
+/// An image in short, and whether anything else differs.
+fn describe_container_change(name: &str, old: &Map<String, Value>, new: &Map<String, Value>) -> String {
+    let is_same = |key: &String| old.get(key) == new.get(key);
+    let more = old.keys().chain(new.keys()).any(|key| key != "image" && !is_same(key));
+    let (before, after) = (str_field(old, "image"), str_field(new, "image"));
+    let tags = tag(before).zip(tag(after)).filter(|(a, b)| before.strip_suffix(a) == after.strip_suffix(b));
+    let (before, after) = tags.unwrap_or((before, after));
+    match (before == after, more) {
+        (true, _) => format!("{name} changed"),
+        (false, false) => format!("{name} {before} -> {after}"),
+        (false, true) => format!("{name} {before} -> {after} and more"),
+    }
+}
+
+/// The tag, where there is one.
+fn image_tag_or_name(image: &str) -> &str {
+    tag(image).unwrap_or(image)
+}
+
+fn str_field<'v>(container: &'v Map<String, Value>, key: &str) -> &'v str {
+    container.get(key).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,272 @@
+//! A rollout as a person reviews it: batch by batch, with the worst that each may do, and what to know beforehand.
+//!
+//! Nothing is decided here: the steps are those of [`next_step`](super::next_step), the numbers those of the
+//! simulation.
+
+mod batch;
+mod changes;
+mod held_workloads;
+mod totals;
+mod warnings;
+
+pub use batch::{BatchReport, SurgeReport, WorkloadReport, workload_title};
+pub use changes::SetChanges;
+pub use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
+
+use super::blocked::BlockedReason;
+use super::progress::RolloutProgress;
+use super::removal::SidecarRemoval;
+use super::step::{ExternalState, RolloutContext, RolloutStep, WorkloadUpdate, newer_source, steps};
+use super::workload_set::{PlannedWorkload, SidecarEffect};
+use super::{RelatedObject, patch};
+use crate::diagnostics::Diagnostic;
+use crate::model::ledger::{Ledger, LedgerEntry, PauseRecord, RevisionName};
+use crate::yaml::FieldPath;
+use json_patch::PatchOperation;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Looking at a workload in a step costs about a microsecond: a plan that is far too long is counted only so far.
+const MAX_EVALUATIONS: usize = 2_000_000;
+
+/// One rollout, from where it stands to its end.
+#[derive(Debug)]
+pub struct PlanReport {
+    /// The SidecarSet.
+    pub set: Arc<str>,
+    /// Where the workloads come from: the released revision; on the way back the one that failed.
+    pub from: RevisionName,
+    /// Where they go.
+    pub to: RevisionName,
+    /// The rollout goes back to the released revision.
+    pub is_rollback: bool,
+    /// No content is rolled out: workloads whose hold is over get the released revision.
+    pub is_hold_release: bool,
+    /// The rollout is paused: the batches are those that `pillion resume` lets follow.
+    pub paused: Option<PauseRecord>,
+    /// What the source holds, where the rollout goes somewhere else: it waits.
+    pub newer_source: Option<RevisionName>,
+    /// What changes, for people.
+    pub changes: SetChanges,
+    /// The workloads that lose the sidecar.
+    pub removal: Option<SidecarRemoval>,
+    /// Nothing but images differ in every workload that counts.
+    pub is_image_only: bool,
+    /// Workloads that count.
+    pub matched_workloads: usize,
+    /// Their pods, as far as known.
+    pub matched_pods: u32,
+    /// Workloads that count and of which nobody says how many pods they have.
+    pub unknown_replicas: usize,
+    /// The batches, as far as a plan may have them.
+    pub batches: Vec<BatchReport>,
+    /// The number of the last batch; where there are too many, as far as they were counted.
+    pub last_batch: u32,
+    /// Workloads that the rollout does not move.
+    pub held: Vec<HeldWorkloadReport>,
+    /// How it ends.
+    pub end: PlanEnd,
+    /// What a reviewer has to know.
+    pub warnings: Vec<Diagnostic>,
+    /// The seconds that it takes at least; None where `soak` is no length of time.
+    pub minimum_seconds: Option<u64>,
+    initial_ledger: Ledger,
+    steps: Vec<RolloutStep>,
+}
+
+/// How a plan ends.
+#[derive(Debug, Clone)]
+pub enum PlanEnd {
+    /// The target is released.
+    Complete,
+    /// Nothing more is done, for now or for good.
+    Blocked(BlockedReason),
+    /// There are more batches than a plan may have; `is_counted`: `last_batch` is how many.
+    TooManyBatches {
+        /// All batches were counted.
+        is_counted: bool,
+    },
+    /// Only one step was asked for, and more follow.
+    MoreSteps,
+}
+
+/// How much of a rollout is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanExtent {
+    /// All of it.
+    Whole,
+    /// Only the next step; an Open is followed by the batch behind it.
+    NextStep,
+}
+
+/// Plans a rollout from a ledger on. `near` are the objects that it is checked against.
+pub fn build_report(
+    course: &RolloutContext<'_>,
+    ledger: &Ledger,
+    given: &ExternalState,
+    near: &[&RelatedObject],
+    extent: PlanExtent,
+) -> PlanReport {
+    let most = course.settings.max_batches as usize;
+    let limit = match extent {
+        PlanExtent::Whole => {
+            most.saturating_add(2).max(MAX_EVALUATIONS / course.workloads.as_slice().len().max(1))
+        }
+        PlanExtent::NextStep => 2,
+    };
+    let paused = ledger.paused.clone();
+    let ledger = &Ledger { paused: None, ..ledger.clone() };
+    let mut taken = steps(course, ledger, given, limit);
+    if extent == PlanExtent::NextStep && !matches!(taken.first(), Some(RolloutStep::Start(_))) {
+        taken.truncate(1);
+    }
+    let target = plan_target(course, ledger, &taken);
+    // Open writes sizes down, which count from then on.
+    let opened = match taken.first() {
+        Some(RolloutStep::Start(opened)) => opened.clone(),
+        _ => ledger.clone(),
+    };
+    let state = RolloutProgress::of(course, &opened, &target, given.today.as_deref());
+    let from = source_of_rollout(ledger, &target, given.today.as_deref());
+    let all: Vec<BatchReport> = batch::batch_reports(course, ledger, &taken);
+    let mut report = PlanReport {
+        set: Arc::clone(&course.name),
+        is_rollback: opened.target.as_ref() == Some(&opened.released),
+        is_hold_release: ledger.target.is_none() && opened.target.as_ref() == Some(&opened.released),
+        paused,
+        newer_source: newer_source(course, &opened),
+        changes: SetChanges::between(course, &opened, &from, &target),
+        from,
+        removal: SidecarRemoval::of(course, &opened),
+        is_image_only: is_image_only(&state),
+        matched_workloads: state.matched.len(),
+        matched_pods: state.pods,
+        unknown_replicas: state
+            .matched
+            .iter()
+            .filter(|m| m.replicas.is_none() && !m.counts_no_pods())
+            .count(),
+        last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
+        held: held_workloads::held_in_plan(course, &state, ledger, given.today.as_deref()),
+        end: plan_end(&taken, all.len(), most, extent),
+        minimum_seconds: totals::minimum_seconds(course, all.len()),
+        warnings: Vec::new(),
+        to: target,
+        batches: all,
+        initial_ledger: ledger.clone(),
+        steps: taken,
+    };
+    if !report.is_idle() {
+        report.warnings = warnings::warnings(course, &report, &state, given, near);
+    }
+    report.batches.truncate(most);
+    report
+}
+
+impl PlanReport {
+    /// Tells whether there is anything to be done.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.end, PlanEnd::Blocked(BlockedReason::Done)) && self.batches.is_empty()
+    }
+
+    /// Returns how many workloads the batches add the sidecar to, update, and remove it from.
+    pub fn effects(&self) -> BTreeMap<SidecarEffect, usize> {
+        let moves = self.batches.iter().flat_map(|b| &b.workloads).map(|w| &w.update);
+        let by_key: BTreeMap<&str, SidecarEffect> = moves.map(|moved| (&*moved.key, moved.effect)).collect();
+        let mut counts = BTreeMap::new();
+        by_key.into_values().for_each(|effect| *counts.entry(effect).or_default() += 1);
+        counts
+    }
+
+    /// Tells whether a workload of a batch has to be marked: it loses the sidecar, or gets it while others change.
+    pub fn effect_note(&self, moved: &WorkloadUpdate) -> Option<&'static str> {
+        moved.effect_note(&self.from)
+    }
+
+    /// Returns the ledger before a step, which is that behind the step before.
+    pub fn ledger_before(&self, step: usize) -> &Ledger {
+        let before = self.steps[..step.min(self.steps.len())].iter().rev();
+        let after = before.filter_map(|step| match step {
+            RolloutStep::Start(ledger) | RolloutStep::Complete(ledger) | RolloutStep::Resume(ledger) => {
+                Some(ledger)
+            }
+            RolloutStep::Batch(batch) => Some(&batch.ledger),
+            RolloutStep::Blocked(_) => None,
+        });
+        after.into_iter().next().unwrap_or(&self.initial_ledger)
+    }
+
+    /// Tells whether the first step gives the rollout its target.
+    pub fn starts_rollout(&self) -> bool {
+        matches!(self.steps.first(), Some(RolloutStep::Start(_)))
+    }
+
+    /// Returns the ledger that the first batch follows.
+    pub fn started_ledger(&self) -> &Ledger {
+        self.ledger_before(usize::from(self.starts_rollout()))
+    }
+
+    /// Returns the steps from what a workload is rendered as before a batch (by its place in `batches`) to what it
+    /// is afterwards; `base` is where its object stands in the rendered document.
+    pub fn batch_patches(
+        &self,
+        course: &RolloutContext<'_>,
+        batch: usize,
+        unit: &PlannedWorkload,
+        base: &FieldPath,
+    ) -> Vec<PatchOperation> {
+        let Some(at) = self.batches.get(batch).map(|b| b.step) else { return Vec::new() };
+        let pair = [self.ledger_before(at), self.ledger_before(at + 1)];
+        let [old, new] = pair.map(|ledger| course.workloads.object(unit, &entry_of(ledger, unit)));
+        let within = unit.manifest.template_path.segments()[unit.manifest.path.segments().len()..].to_vec();
+        patch::json_patch_between(&old, &new, base, &FieldPath::from(within))
+    }
+}
+
+/// What a ledger says of a workload.
+fn entry_of(ledger: &Ledger, unit: &PlannedWorkload) -> LedgerEntry {
+    let line = ledger.entry(unit.key(), unit.manifest.pod_template(&unit.document));
+    line.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
+}
+
+fn plan_target(course: &RolloutContext<'_>, ledger: &Ledger, taken: &[RolloutStep]) -> RevisionName {
+    let opened = match taken.first() {
+        Some(RolloutStep::Start(ledger)) => ledger.target.clone(),
+        _ => ledger.target.clone(),
+    };
+    opened.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)))
+}
+
+/// On the way back workloads come from what most of those that are still away carry.
+fn source_of_rollout(ledger: &Ledger, target: &RevisionName, today: Option<&str>) -> RevisionName {
+    if ledger.released != *target {
+        return ledger.released.clone();
+    }
+    let mut away: BTreeMap<&RevisionName, usize> = BTreeMap::new();
+    let moves = |line: &&LedgerEntry| line.hold_reason.is_none() || line.is_hold_expired(today);
+    for line in ledger.entries.values().filter(|l| moves(l) && l.revision != *target) {
+        *away.entry(&line.revision).or_default() += 1;
+    }
+    let most = away.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
+    most.map_or(&ledger.released, |(name, _)| name).clone()
+}
+
+fn is_image_only(state: &RolloutProgress<'_>) -> bool {
+    let mut differences = state.matched.iter().map(|m| &m.change.diff).filter(|d| !d.is_empty()).peekable();
+    differences.peek().is_some() && differences.all(super::template_diff::TemplateDiff::is_image_only)
+}
+
+fn plan_end(taken: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> PlanEnd {
+    match taken.last() {
+        _ if batches > most => PlanEnd::TooManyBatches {
+            is_counted: matches!(taken.last(), Some(RolloutStep::Complete(_) | RolloutStep::Blocked(_))),
+        },
+        Some(RolloutStep::Complete(_)) => PlanEnd::Complete,
+        Some(RolloutStep::Blocked(rest)) => PlanEnd::Blocked(rest.clone()),
+        _ if extent == PlanExtent::NextStep => PlanEnd::MoreSteps,
+        Some(RolloutStep::Start(_) | RolloutStep::Batch(_) | RolloutStep::Resume(_)) | None => {
+            PlanEnd::TooManyBatches { is_counted: false }
+        }
+    }
+}

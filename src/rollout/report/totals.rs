@@ -1,0 +1,9 @@
+//! How long does a rollout take at least?
+
+use super::super::step::RolloutContext;
+use crate::model::duration;
+
+/// The seconds that the batches must stay healthy, one after the other.
+pub(super) fn minimum_seconds(course: &RolloutContext<'_>, batches: usize) -> Option<u64> {
+    duration::parse(&course.settings.soak)?.checked_mul(batches as u64)
+}

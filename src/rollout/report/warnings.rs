@@ -1,0 +1,319 @@
+//! What should a reviewer know of this rollout before it starts?
+
+use super::super::advice::{self, AdviceLocation, AdviceWorkload};
+use super::super::progress::{MatchedWorkload, RolloutProgress};
+use super::super::step::{ExternalState, RolloutContext};
+use super::super::update_method::UpdateMethod;
+use super::super::workload_set::{PlannedWorkload, WorkloadRendering};
+use super::super::{RelatedObject, max_unavailable, saturating_sum, simulation};
+use super::{BatchReport, PlanEnd, PlanReport, workload_title};
+use crate::diagnostics::{Code, Diagnostic, Severity, Span};
+use crate::model::duration;
+use crate::yaml::EntryPart;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Workloads that a message names; the others are counted.
+const MAX_NAMED: usize = 3;
+
+/// Returns the warnings, those of the rollout as a whole first.
+pub(super) fn warnings(
+    course: &RolloutContext<'_>,
+    report: &PlanReport,
+    state: &RolloutProgress<'_>,
+    given: &ExternalState,
+    near: &[&RelatedObject],
+) -> Vec<Diagnostic> {
+    let today = given.today.as_deref();
+    let mut found = Vec::new();
+    found.extend(too_many_batches_error(course, report));
+    found.extend(hot_upgrade_errors(course, report, state));
+    found.extend(unknown_replica_warnings(report, state, given));
+    found.extend(native_partition_note(state));
+    let ends: Vec<[Arc<WorkloadRendering>; 2]> =
+        course.workloads.as_slice().iter().map(|u| before_and_after(course, report, u, today)).collect();
+    let sizes = replicas_by_workload(course, report);
+    let subjects: Vec<AdviceWorkload<'_>> = course
+        .workloads
+        .as_slice()
+        .iter()
+        .zip(&ends)
+        .map(|(unit, [old, new])| {
+            advice_subject(unit, old, new, sizes.get(&**unit.key()).copied().unwrap_or(0))
+        })
+        .collect();
+    let index: BTreeMap<&str, usize> =
+        course.workloads.as_slice().iter().enumerate().map(|(i, unit)| (&**unit.key(), i)).collect();
+    let matched: Vec<AdviceWorkload<'_>> = state
+        .matched
+        .iter()
+        .filter_map(|m| subjects.get(*index.get(&**m.workload.key())?).cloned())
+        .collect();
+    if !report.is_rollback {
+        found.extend(canary_warning(course, &matched));
+    }
+    found.extend(oversized_warnings(course, report, &subjects, &index));
+    found.extend(advice::ordered_ready_stuck(&moving_subjects(report, &subjects, &index)));
+    let neighbours: Vec<_> = near.iter().map(|n| n.as_advice_object()).collect();
+    let batches: Vec<advice::BatchImpact> =
+        report.batches.iter().map(|b| to_batch_impact(b, &index)).collect();
+    found.extend(advice::advise(&subjects, &neighbours, &batches));
+    found
+}
+
+/// What a workload carries now, and what it carries in the end.
+fn before_and_after(
+    course: &RolloutContext<'_>,
+    report: &PlanReport,
+    unit: &PlannedWorkload,
+    today: Option<&str>,
+) -> [Arc<WorkloadRendering>; 2] {
+    let line = unit.active_entry(&report.initial_ledger);
+    let released = report.initial_ledger.released.clone();
+    let carried = line.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
+    let is_held = line.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
+    let old = if carried == report.to && !report.is_rollback { released } else { carried.clone() };
+    let new = if is_held { carried } else { report.to.clone() };
+    [old, new].map(|name| course.workloads.render_revision(unit, &name))
+}
+
+fn advice_subject<'a>(
+    unit: &'a PlannedWorkload,
+    old: &'a WorkloadRendering,
+    new: &'a WorkloadRendering,
+    pods: u32,
+) -> AdviceWorkload<'a> {
+    let (located, kind) = (&unit.manifest, &unit.manifest.kind);
+    AdviceWorkload {
+        group: &kind.group,
+        kind: &kind.kind,
+        namespace: &located.namespace,
+        name: &located.name,
+        object: located.object(&unit.document),
+        old_template: old.template(unit),
+        new_template: new.template(unit),
+        replicas: pods.into(),
+        location: Some(AdviceLocation { document: &unit.document, path: located.path.clone() }),
+    }
+}
+
+fn replicas_by_workload<'c>(course: &'c RolloutContext<'_>, report: &PlanReport) -> BTreeMap<&'c str, u32> {
+    let size =
+        |unit: &'c PlannedWorkload| Some((&**unit.key(), course.replicas(unit, report.started_ledger())?));
+    course.workloads.as_slice().iter().filter_map(size).collect()
+}
+
+fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice::BatchImpact {
+    let moves = batch.workloads.iter().filter_map(|w| {
+        let of = w.update.replicas?;
+        let pods = simulation::PodUpdateRange {
+            updated_before: w.update.updated_before.into(),
+            updated_after: w.update.updated_after.into(),
+            replicas: of.into(),
+        };
+        Some((*index.get(&*w.update.key)?, pods, w.worst_case?))
+    });
+    advice::BatchImpact { number: batch.number as usize, updates: moves.collect() }
+}
+
+/// The workloads that move pods in some batch.
+fn moving_subjects<'a>(
+    report: &PlanReport,
+    subjects: &[AdviceWorkload<'a>],
+    index: &BTreeMap<&str, usize>,
+) -> Vec<AdviceWorkload<'a>> {
+    let workloads = report.batches.iter().flat_map(|b| &b.workloads);
+    let moving = workloads.filter(|w| w.update.behavior.method.replaces_or_restarts());
+    let mut places: Vec<usize> = moving.filter_map(|w| index.get(&*w.update.key).copied()).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.into_iter().map(|i| subjects[i].clone()).collect()
+}
+
+fn canary_warning(course: &RolloutContext<'_>, matched: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
+    let selector = course.settings.strategy.selector.as_ref()?;
+    let written = set_label(course, "spec.updateStrategy.selector");
+    let told = advice::canary_matches_nothing(&course.name, selector, matched, written);
+    told.filter(|_| !matched.is_empty())
+}
+
+/// Workloads that are a batch of their own because they are bigger than the bound, or than the step.
+fn oversized_warnings(
+    course: &RolloutContext<'_>,
+    report: &PlanReport,
+    subjects: &[AdviceWorkload<'_>],
+    index: &BTreeMap<&str, usize>,
+) -> Vec<Diagnostic> {
+    let bound = course.settings.strategy.max_unavailable.as_ref();
+    let bound = bound.map(|b| max_unavailable::max_unavailable(b, report.matched_pods as usize) as u64);
+    let mut found = Vec::new();
+    let mut above_step = Vec::new();
+    let workloads = report.batches.iter().flat_map(|b| &b.workloads);
+    for moved in workloads.map(|w| &w.update).filter(|m| m.is_oversized) {
+        let Some(subject) = index.get(&*moved.key).map(|i| &subjects[*i]) else { continue };
+        let written = set_label(course, "spec.updateStrategy.maxUnavailable");
+        let told = bound
+            .and_then(|b| advice::exceeds_max_unavailable(subject, moved.max_unavailable.into(), b, written));
+        match told {
+            Some(told) => found.push(told),
+            // Nobody asked for the steps that count by default.
+            None if course.settings.has_default_steps => {}
+            None => above_step.push(&*moved.key),
+        }
+    }
+    found.extend(above_step_note(course, &above_step));
+    found
+}
+
+fn above_step_note(course: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagnostic> {
+    let is_one = keys.len() == 1;
+    let (is, own, each) =
+        if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
+    let message = format!("{}{each} {is} bigger than the step, and {own}", join_titles(keys)?);
+    let note = Diagnostic::note(Code::WorkloadExceedsStep, message);
+    let note = match &course.settings.steps_label {
+        Some(at) => note.at(at.clone()),
+        None => note,
+    };
+    Some(note.because("only kinds with a native partition and `replicas` in git can be split"))
+}
+
+/// Workloads whose own partition keeps pods old when the rollout is done.
+fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
+    let keeps = |m: &&MatchedWorkload<'_>| {
+        m.replicas.is_some_and(|size| m.target_pods() < size) && !m.counts_no_pods()
+    };
+    let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
+    let pods = saturating_sum(matched.iter().map(|m| m.replicas.unwrap_or(0) - m.target_pods()));
+    let (who, _) = describe_workloads(&matched)?;
+    let (stay, own) = if pods == 1 { ("pod stays", "its") } else { ("pods stay", "their") };
+    let own = if matched.len() == 1 { "its" } else { own };
+    let message = format!("{pods} {stay} old in {who}: {own} own partition is never lowered");
+    let note = Diagnostic::note(Code::NativePartitionKept, message);
+    let at = |m: &&MatchedWorkload<'_>| {
+        let partition = m.strategy.partition.as_ref()?;
+        let path = m.workload.manifest.path.join(&partition.path);
+        Some(m.workload.document.label(&path, EntryPart::Value, ""))
+    };
+    let note = matched.first().and_then(at).into_iter().fold(note, Diagnostic::at);
+    Some(note.because("the rollout closes all the same: what their templates say is the target"))
+}
+
+/// Where the number of pods is not from git.
+fn unknown_replica_warnings(
+    report: &PlanReport,
+    state: &RolloutProgress<'_>,
+    given: &ExternalState,
+) -> Vec<Diagnostic> {
+    let opens = report.starts_rollout() || report.initial_ledger.target.is_none();
+    let silent = state.matched.iter().filter(|m| {
+        m.workload.replicas.is_none() && !m.is_done && m.change.behavior.method.replaces_or_restarts()
+    });
+    let known = |m: &&MatchedWorkload<'_>| report.initial_ledger.replicas.contains_key(m.workload.key());
+    let (written, unknown): (Vec<_>, Vec<_>) =
+        silent.filter(|m| !known(m)).partition(|m| m.replicas.is_some());
+    let observed: Vec<_> = written
+        .into_iter()
+        .filter(|m| opens && given.observed_replicas.contains_key(m.workload.key()))
+        .collect();
+    let mut found = Vec::new();
+    let pods = saturating_sum(observed.iter().filter_map(|m| m.replicas));
+    found.extend(describe_workloads(&observed).map(|(who, has)| {
+        let message =
+            format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
+        Diagnostic::warning(Code::ReplicasNotInGit, message)
+    }));
+    found.extend(
+        describe_workloads(&unknown)
+            .map(|(who, has)| unknown_replicas_warning(&who, has, unknown.len(), opens)),
+    );
+    found
+}
+
+fn unknown_replicas_warning(who: &str, has: &str, n: usize, opens: bool) -> Diagnostic {
+    let own = if n == 1 { "a batch of its own" } else { "each a batch of its own" };
+    let message = format!("nobody says how many pods {who} {has}: {own}, and the numbers leave it out");
+    let help = if opens {
+        "give `--cluster-state FILE`, or write the number in `rollout: {pods: {…}}` of pillion.yaml"
+    } else {
+        "write the number in `rollout: {pods: {…}}` of pillion.yaml: an open rollout takes no observed sizes"
+    };
+    Diagnostic::warning(Code::ReplicasUnknown, message).help(help)
+}
+
+fn describe_workloads(matched: &[&MatchedWorkload<'_>]) -> Option<(String, &'static str)> {
+    let keys: Vec<&str> = matched.iter().map(|m| &**m.workload.key()).collect();
+    Some((join_titles(&keys)?, if keys.len() == 1 { "has" } else { "have" }))
+}
+
+/// Names a few workloads: `Deployment shop/web, Deployment shop/api and 2 other workloads`.
+fn join_titles(keys: &[&str]) -> Option<String> {
+    let titles: Vec<String> = keys.iter().take(MAX_NAMED).map(|key| workload_title(key)).collect();
+    let (last, front) = titles.split_last()?;
+    Some(match keys.len() - titles.len() {
+        0 if front.is_empty() => last.clone(),
+        0 => format!("{} and {last}", front.join(", ")),
+        1 => format!("{} and one other workload", titles.join(", ")),
+        more => format!("{} and {more} other workloads", titles.join(", ")),
+    })
+}
+
+/// Workloads that no batch contains because the container of a hot-upgrade pair that works would change.
+fn hot_upgrade_errors(
+    course: &RolloutContext<'_>,
+    report: &PlanReport,
+    state: &RolloutProgress<'_>,
+) -> Vec<Diagnostic> {
+    let mut containers: BTreeMap<&Arc<str>, Vec<&MatchedWorkload<'_>>> = BTreeMap::new();
+    for matched in state.matched.iter().filter(|m| !report.is_rollback && !m.is_done) {
+        if let Some(name) = &matched.change.hot_upgrade_container {
+            containers.entry(name).or_default().push(matched);
+        }
+    }
+    let refused = |(name, matched): (&Arc<str>, Vec<&MatchedWorkload<'_>>)| {
+        let who = describe_workloads(&matched)?.0;
+        let message = format!("hot-upgrade container `{name}` cannot be changed in {who}");
+        let found = Diagnostic::error(Code::HotUpgrade, message);
+        let found = match &course.source {
+            Some(source) => found.at(source.set.hot_upgrade_label(name, "")),
+            None => found,
+        };
+        let is_in_place = |m: &&MatchedWorkload<'_>| m.change.behavior.method == UpdateMethod::InPlace;
+        let found = match matched.iter().any(is_in_place) {
+            true => found.because("in place, the container that works would be restarted"),
+            false => found,
+        };
+        let found = match matched.iter().all(is_in_place) {
+            true => found,
+            false => found.because("where pods are recreated, the container that works goes with its pod"),
+        };
+        Some(found.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
+            format!("take the change of `{name}` back, or bring the new version as a container of another name"),
+        ))
+    };
+    containers.into_iter().filter_map(refused).collect()
+}
+
+fn too_many_batches_error(course: &RolloutContext<'_>, report: &PlanReport) -> Option<Diagnostic> {
+    let PlanEnd::TooManyBatches { is_counted } = report.end else { return None };
+    let (field, written) = match course.settings.strategy.max_unavailable {
+        Some(_) => ("updateStrategy.maxUnavailable", set_label(course, "spec.updateStrategy.maxUnavailable")),
+        None => ("rollout.steps", course.settings.steps_label.clone()),
+    };
+    let soak = &course.settings.soak;
+    let batches = report.batches.len();
+    let whole = report.minimum_seconds.map_or_else(String::new, |s| format!("{} (", duration::humanize(s)));
+    let end = if report.minimum_seconds.is_some() { ")" } else { "" };
+    let shortest = format!("{whole}{batches} x soak {soak}{end}");
+    let most = course.settings.max_batches as usize;
+    let told = advice::too_many_batches(batches, most, &shortest, field, written)?;
+    let more = |text: String| {
+        if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
+    };
+    // Such a rollout is not staged.
+    Some(Diagnostic { severity: Severity::Error, message: more(told.message.clone()), ..told })
+}
+
+fn set_label(course: &RolloutContext<'_>, field: &str) -> Option<Span> {
+    course.source.as_ref().map(|r| r.set.label(field, ""))
+}

@@ -1,0 +1,287 @@
+//! How bad can it get while a workload replaces pods? Its controller is played with every new pod ready as late as
+//! possible.
+
+use super::update_method::UpdateMethod;
+use super::workload_strategy::{RollingRules, WorkloadStrategy};
+
+/// Larger workloads are not played step by step: their strategy's own limits are what the play ends up with.
+const MAX_SIMULATED: u64 = 5_000;
+
+/// Which pods of a workload take the new template: those after the first `from` up to the first `to`, of `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodUpdateRange {
+    /// Pods that have it already, all of them available.
+    pub updated_before: u64,
+    /// Pods that have it in the end.
+    pub updated_after: u64,
+    /// The size of the workload.
+    pub replicas: u64,
+}
+
+/// The worst that the workload's own strategy lets happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SimulationOutcome {
+    /// The most pods that are missing or not available at once.
+    pub unavailable: u64,
+    /// The most pods above the size at once.
+    pub surge: u64,
+    /// Pods that are replaced by new ones.
+    pub recreated: u64,
+    /// Pods that stay, with containers started again.
+    pub in_place: u64,
+}
+
+impl SimulationOutcome {
+    /// Returns the containers that start again: all those of a recreated pod, the changed ones in place.
+    pub fn restarted_containers(&self, all: u64, changed: u64) -> u64 {
+        self.recreated.saturating_mul(all).saturating_add(self.in_place.saturating_mul(changed))
+    }
+}
+
+/// The pods of a workload at one moment. Pods that are being deleted are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SimulationState {
+    /// Old pods, available.
+    pub old: u64,
+    /// New pods, not available yet.
+    pub waiting: u64,
+    /// New pods, available.
+    pub ready: u64,
+    /// Pods that were not recreated.
+    pub in_place: u64,
+}
+
+/// A workload that moves pods: its rules and what it is to reach.
+#[derive(Debug, Clone)]
+pub struct ControllerSimulation<'a> {
+    /// The rules, but for [`RollingRules::Subsets`], which has a play for each.
+    pub rolling: &'a RollingRules,
+    /// Pods take the template in place.
+    pub is_in_place: bool,
+    /// The size.
+    pub replicas: u64,
+    /// Pods that stay old.
+    pub kept_old: u64,
+}
+
+/// Plays the worst course of a move.
+pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateRange) -> SimulationOutcome {
+    if !how.replaces_or_restarts() {
+        return SimulationOutcome::default();
+    }
+    let keep = if strategy.partition.is_some() {
+        pods.replicas.saturating_sub(pods.updated_after)
+    } else {
+        strategy.kept_old.min(pods.replicas)
+    };
+    let is_in_place = how == UpdateMethod::InPlace;
+    let RollingRules::Subsets(subsets) = &strategy.rolling else {
+        return ControllerSimulation {
+            rolling: &strategy.rolling,
+            is_in_place,
+            replicas: pods.replicas,
+            kept_old: keep,
+        }
+        .worst_case(pods.updated_before);
+    };
+    // All subsets roll at once, each with its own partition.
+    let each = subsets.iter().map(|(size, keep, rolling)| {
+        ControllerSimulation { rolling, is_in_place, replicas: *size, kept_old: *keep }.worst_case(0)
+    });
+    let sum = each.fold(SimulationOutcome::default(), |a, b| SimulationOutcome {
+        unavailable: a.unavailable.saturating_add(b.unavailable),
+        surge: a.surge.saturating_add(b.surge),
+        recreated: a.recreated.saturating_add(b.recreated),
+        in_place: a.in_place.saturating_add(b.in_place),
+    });
+    // Sizes of subsets are rounded up.
+    let moved = pods.replicas - keep;
+    let in_place = sum.in_place.min(moved);
+    SimulationOutcome {
+        unavailable: sum.unavailable.min(moved),
+        surge: sum.surge.min(moved),
+        recreated: moved - in_place,
+        in_place,
+    }
+}
+
+impl ControllerSimulation<'_> {
+    /// Returns the worst course from a number of new pods on.
+    pub fn worst_case(&self, from: u64) -> SimulationOutcome {
+        let mut state = self.initial_state(from);
+        let moved = state.old.saturating_sub(self.kept_old);
+        if moved == 0 {
+            return SimulationOutcome::default();
+        }
+        let mut worst = SimulationOutcome::default();
+        let mut look = |state: &SimulationState| {
+            worst.unavailable = worst.unavailable.max(self.unavailable(state));
+            worst.surge = worst.surge.max(self.surge(state));
+        };
+        if self.replicas > MAX_SIMULATED {
+            return self.strategy_limits(moved);
+        }
+        loop {
+            // The controller does all that it can before the next pod is ready.
+            while let Some(next) = self.next_action(&state) {
+                state = next;
+                look(&state);
+            }
+            match state.with_one_more_ready() {
+                Some(next) => state = next,
+                None => break,
+            }
+        }
+        worst.in_place = state.in_place;
+        worst.recreated = moved - state.in_place.min(moved);
+        worst
+    }
+
+    /// Returns the state in which a number of pods is new.
+    pub fn initial_state(&self, from: u64) -> SimulationState {
+        let ready = from.min(self.replicas);
+        SimulationState { old: self.replicas - ready, waiting: 0, ready, in_place: 0 }
+    }
+
+    /// Returns how many pods are missing or not available.
+    pub fn unavailable(&self, state: &SimulationState) -> u64 {
+        self.replicas.saturating_sub(state.old + state.ready)
+    }
+
+    /// Returns how many pods are above the size.
+    pub fn surge(&self, state: &SimulationState) -> u64 {
+        state.total_pods().saturating_sub(self.replicas)
+    }
+
+    /// Returns what the controller does next; None where it waits or is done.
+    pub fn next_action(&self, state: &SimulationState) -> Option<SimulationState> {
+        match *self.rolling {
+            RollingRules::NoUpdate | RollingRules::Subsets(_) => None,
+            RollingRules::AllAtOnce => self.replace_pods(state, state.old),
+            RollingRules::StatefulSet { unavailable } | RollingRules::DaemonSet { unavailable, surge: 0 } => {
+                // Each new pod that is not available takes one off the limit.
+                self.replace_pods(state, unavailable.saturating_sub(state.waiting))
+            }
+            RollingRules::ReplicaSets { unavailable, surge } => {
+                self.next_deployment_action(state, unavailable, surge)
+            }
+            RollingRules::DaemonSet { surge, .. } => self.next_daemon_set_action(state, surge),
+            RollingRules::CloneSet { unavailable, surge } => {
+                self.next_clone_set_action(state, unavailable, surge)
+            }
+            RollingRules::BlueGreen => self.next_blue_green_action(state),
+        }
+    }
+
+    /// Puts new pods in the place of old ones, as far as they may move.
+    fn replace_pods(&self, state: &SimulationState, most: u64) -> Option<SimulationState> {
+        let n = most.min(state.old.saturating_sub(self.kept_old));
+        let in_place = if self.is_in_place { n } else { 0 };
+        (n > 0).then(|| SimulationState {
+            old: state.old - n,
+            waiting: state.waiting + n,
+            in_place: state.in_place + in_place,
+            ..*state
+        })
+    }
+
+    // Kubernetes v1.36 pkg/controller/deployment: NewRSNewReplicas first, then reconcileOldReplicaSets. No partition.
+    fn next_deployment_action(
+        &self,
+        state: &SimulationState,
+        unavailable: u64,
+        surge: u64,
+    ) -> Option<SimulationState> {
+        let missing = self.replicas.saturating_sub(state.waiting + state.ready);
+        let room = (self.replicas + surge).saturating_sub(state.total_pods());
+        if missing.min(room) > 0 {
+            return Some(SimulationState { waiting: state.waiting + missing.min(room), ..*state });
+        }
+        let least = self.replicas.saturating_sub(unavailable);
+        let spare = state.total_pods().saturating_sub(least + state.waiting);
+        let gone = (state.old + state.ready).saturating_sub(least).min(state.old);
+        (spare > 0 && gone > 0).then(|| SimulationState { old: state.old - gone, ..*state })
+    }
+
+    // Kubernetes v1.36 pkg/controller/daemon rollingUpdate, Kruise v1.9.0 pkg/controller/daemonset rollingUpdate: the
+    // old pod of a node goes when the new one is available.
+    fn next_daemon_set_action(&self, state: &SimulationState, surge: u64) -> Option<SimulationState> {
+        let doubled = (state.old + state.ready).saturating_sub(self.replicas);
+        if doubled > 0 {
+            return Some(SimulationState { old: state.old - doubled.min(state.old), ..*state });
+        }
+        let single = self.replicas.saturating_sub(state.ready + state.waiting).saturating_sub(self.kept_old);
+        let n = surge.saturating_sub(state.waiting).min(single);
+        (n > 0).then(|| SimulationState { waiting: state.waiting + n, ..*state })
+    }
+
+    // Kruise v1.9.0 pkg/controller/cloneset/sync calculateDiffsWithExpectation: scaling goes before updating, and
+    // surplus old pods go at the end.
+    fn next_clone_set_action(
+        &self,
+        state: &SimulationState,
+        unavailable: u64,
+        surge: u64,
+    ) -> Option<SimulationState> {
+        let to_leave = state.old.saturating_sub(self.kept_old);
+        let to_come = self.replicas.saturating_sub(self.kept_old).saturating_sub(state.waiting + state.ready);
+        let wanted = self.replicas + surge.min(to_leave).min(to_come);
+        if state.total_pods() < wanted {
+            return Some(SimulationState { waiting: state.waiting + wanted - state.total_pods(), ..*state });
+        }
+        // Pods above the size may be missing too.
+        let may_go = (unavailable + state.total_pods() - self.replicas).saturating_sub(state.waiting);
+        let surplus = (state.total_pods() - wanted).min(to_leave).min(may_go);
+        if surplus > 0 {
+            return Some(SimulationState { old: state.old - surplus, ..*state });
+        }
+        let n = to_leave.min(to_come).min(may_go);
+        if self.is_in_place {
+            return self.replace_pods(state, n);
+        }
+        (n > 0).then(|| SimulationState { old: state.old - n, ..*state })
+    }
+
+    // Argo Rollouts v1.8: the old pods go when traffic has moved to the new ones, all of them available.
+    fn next_blue_green_action(&self, state: &SimulationState) -> Option<SimulationState> {
+        let missing = self.replicas.saturating_sub(state.waiting + state.ready);
+        if missing > 0 {
+            return Some(SimulationState { waiting: state.waiting + missing, ..*state });
+        }
+        (state.waiting == 0 && state.old > 0).then_some(SimulationState { old: 0, ..*state })
+    }
+
+    /// What a play ends up with, without playing.
+    fn strategy_limits(&self, moved: u64) -> SimulationOutcome {
+        let (unavailable, surge) = match *self.rolling {
+            RollingRules::NoUpdate | RollingRules::Subsets(_) => (0, 0),
+            RollingRules::AllAtOnce => (moved, 0),
+            RollingRules::BlueGreen => (0, moved),
+            RollingRules::StatefulSet { unavailable } => (unavailable, 0),
+            RollingRules::ReplicaSets { unavailable, surge }
+            | RollingRules::DaemonSet { unavailable, surge }
+            | RollingRules::CloneSet { unavailable, surge } => (unavailable, surge),
+        };
+        let surge = surge.min(moved);
+        let clones_anew = if matches!(self.rolling, RollingRules::CloneSet { .. }) { surge } else { 0 };
+        let in_place = if self.is_in_place { moved - clones_anew } else { 0 };
+        SimulationOutcome {
+            unavailable: unavailable.min(moved),
+            surge,
+            recreated: moved - in_place,
+            in_place,
+        }
+    }
+}
+
+impl SimulationState {
+    /// Returns the state with one more new pod available.
+    pub fn with_one_more_ready(&self) -> Option<Self> {
+        (self.waiting > 0).then(|| Self { waiting: self.waiting - 1, ready: self.ready + 1, ..*self })
+    }
+
+    /// Returns the number of pods.
+    pub fn total_pods(&self) -> u64 {
+        self.old + self.waiting + self.ready
+    }
+}

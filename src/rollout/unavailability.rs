@@ -1,0 +1,85 @@
+//! How many pods are down at once when a ledger takes the place of another in one commit.
+
+use super::progress::RolloutProgress;
+use super::step::RolloutContext;
+use super::workload_set::PlannedWorkload;
+use super::{max_unavailable, saturating_sum};
+use crate::model::ledger::{Ledger, LedgerEntry};
+use std::borrow::Cow;
+
+/// How many pods are down at once when one commit changes what workloads carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailability {
+    /// Workloads that change.
+    pub workloads: usize,
+    /// The most pods that are down at once; None: the replica count of a workload is unknown.
+    pub unavailable_pods: Option<u32>,
+    /// What the SidecarSet's `maxUnavailable` allows; None: it is not written.
+    pub max_unavailable: Option<u32>,
+}
+
+impl Unavailability {
+    /// Returns whether the bound allows it. A single workload is always a batch of its own.
+    pub fn is_allowed(&self) -> bool {
+        match (self.max_unavailable, self.unavailable_pods) {
+            (None, _) => true,
+            _ if self.workloads <= 1 => true,
+            (Some(bound), Some(down)) => down <= bound,
+            (Some(_), None) => false,
+        }
+    }
+}
+
+/// Returns how many pods are down at once when `after` takes the place of `before`, both of the same open rollout.
+pub fn unavailability(course: &RolloutContext<'_>, before: &Ledger, after: &Ledger) -> Unavailability {
+    let target = before.target.clone().unwrap_or_default();
+    let changed: Vec<Option<u32>> = course
+        .workloads
+        .as_slice()
+        .iter()
+        .filter_map(|unit| unavailable_pods_of(course, unit, before, after))
+        .collect();
+    let bound = course.settings.strategy.max_unavailable.as_ref().map(|bound| {
+        let pods = RolloutProgress::of(course, before, &target, None).pods;
+        u32::try_from(max_unavailable::max_unavailable(bound, pods as usize)).unwrap_or(u32::MAX)
+    });
+    let down =
+        changed.iter().copied().collect::<Option<Vec<u32>>>().map(|all| saturating_sum(all.into_iter()));
+    Unavailability { workloads: changed.len(), unavailable_pods: down, max_unavailable: bound }
+}
+
+/// The pods of a workload that are down at once by its own strategy; the outer None: nothing changes for its pods.
+fn unavailable_pods_of(
+    course: &RolloutContext<'_>,
+    unit: &PlannedWorkload,
+    before: &Ledger,
+    after: &Ledger,
+) -> Option<Option<u32>> {
+    let [old, new] = [before, after].map(|ledger| {
+        let line = unit.active_entry(ledger);
+        line.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
+    });
+    if old.revision == new.revision && old.partition == new.partition && old.images == new.images {
+        return None;
+    }
+    let change = course.workloads.change_from_entry(unit, &old, &new.revision);
+    if !change.behavior.method.replaces_or_restarts()
+        || (change.diff.is_empty() && old.partition == new.partition)
+    {
+        return None;
+    }
+    let Some(size) = course.replicas(unit, before) else { return Some(None) };
+    let strategy = unit.strategy(u64::from(size), change.behavior.method);
+    let at = |line: &LedgerEntry| {
+        if Some(&line.revision) == before.target.as_ref() {
+            size - line.partition.unwrap_or(0).min(size)
+        } else {
+            0
+        }
+    };
+    let moving = match at(&old).abs_diff(at(&new)) {
+        0 => size,
+        pods => pods,
+    };
+    Some(Some(u32::try_from(strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))))
+}

@@ -1,0 +1,259 @@
+//! Does a workload take a new template in place, by new pods, later or never?
+
+use super::controller::{self, WorkloadController};
+use super::pod_count::{self, RoundingMode};
+use super::template_diff::TemplateDiff;
+use serde_json::Value;
+
+/// How a workload takes a new template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpdateMethod {
+    /// Its pods stay, and some of their containers start again.
+    InPlace,
+    /// Its pods are replaced by new ones.
+    Recreate,
+    /// Pods that it makes later have the new template; those that run are left alone.
+    NextRun,
+    /// Not at all: the API server or the controller refuses.
+    Never,
+}
+
+impl UpdateMethod {
+    /// Returns the name in data (`Recreate`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "InPlace",
+            Self::Recreate => "Recreate",
+            Self::NextRun => "NextRun",
+            Self::Never => "Never",
+        }
+    }
+
+    /// Returns the words for people (`recreated`).
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::InPlace => "in place",
+            Self::Recreate => "recreated",
+            Self::NextRun => "next run",
+            Self::Never => "never",
+        }
+    }
+
+    /// Tells whether pods that run now are touched.
+    pub fn replaces_or_restarts(self) -> bool {
+        matches!(self, Self::InPlace | Self::Recreate)
+    }
+}
+
+/// How a workload takes a template, and why where a person needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateBehavior {
+    /// How.
+    pub method: UpdateMethod,
+    /// Why, for programs: kebab-case, never renamed.
+    pub code: Option<&'static str>,
+    /// Why, for people: what follows a colon.
+    pub reason: Option<String>,
+}
+
+/// Tells how a workload takes a new template. For a bare Pod, and only there, the templates are the objects.
+pub fn update_behavior(
+    group: &str,
+    kind: &str,
+    object: &Value,
+    old_template: &Value,
+    new_template: &Value,
+) -> UpdateBehavior {
+    let controller = WorkloadController::of(group, kind);
+    if controller.has_no_replicas(object) {
+        return with_reason(UpdateMethod::NextRun, "no-pods", "it has no pods now (`replicas: 0`)");
+    }
+    let difference = TemplateDiff::between(old_template, new_template);
+    match (controller, controller::united_deployment_subset(object)) {
+        (WorkloadController::UnitedDeployment, Some((inner, part))) => {
+            behavior_of(inner, part, old_template, &difference)
+        }
+        _ => behavior_of(controller, object, old_template, &difference),
+    }
+}
+
+fn behavior_of(
+    controller: WorkloadController,
+    object: &Value,
+    old_template: &Value,
+    difference: &TemplateDiff,
+) -> UpdateBehavior {
+    if controller.is_paused(object) {
+        return with_reason(
+            UpdateMethod::NextRun,
+            "paused",
+            "it is paused; its pods follow when it is resumed",
+        );
+    }
+    if controller.is_on_delete(object) {
+        let reason = "its pods follow one by one as somebody deletes them (OnDelete)";
+        return with_reason(UpdateMethod::NextRun, "on-delete", reason);
+    }
+    match controller {
+        WorkloadController::Job => {
+            with_reason(UpdateMethod::Never, "job-template-immutable", "the template of a Job cannot change")
+        }
+        WorkloadController::NewPodsOnly => without_reason(UpdateMethod::NextRun),
+        // The API server lets images, labels and annotations of a running pod change; a changed container image is
+        // the one change that the kubelet acts on.
+        WorkloadController::Pod if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
+        WorkloadController::Pod => with_reason(
+            UpdateMethod::Never,
+            "pod-immutable",
+            "of a Pod that runs only the images of containers can change",
+        ),
+        _ => match in_place_policy(controller, object, old_template) {
+            InPlacePolicy::Recreate => without_reason(UpdateMethod::Recreate),
+            _ if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
+            InPlacePolicy::InPlaceIfPossible => without_reason(UpdateMethod::Recreate),
+            // Kruise v1.9.0 cloneset updatePod and statefulset inPlaceUpdatePod: an error for each pod, for ever.
+            InPlacePolicy::InPlaceOnly => with_reason(
+                UpdateMethod::Never,
+                "in-place-only",
+                "it updates pods in place only, and more than images changes",
+            ),
+        },
+    }
+}
+
+/// What a workload's own policy says about updates in place.
+enum InPlacePolicy {
+    Recreate,
+    InPlaceIfPossible,
+    InPlaceOnly,
+}
+
+fn in_place_policy(controller: WorkloadController, object: &Value, old_template: &Value) -> InPlacePolicy {
+    let field = match controller {
+        WorkloadController::CloneSet => "spec.updateStrategy.type",
+        WorkloadController::AdvancedStatefulSet => "spec.updateStrategy.rollingUpdate.podUpdatePolicy",
+        WorkloadController::AdvancedDaemonSet if surges(object) || !has_gate(old_template) => {
+            return InPlacePolicy::Recreate;
+        }
+        WorkloadController::AdvancedDaemonSet => "spec.updateStrategy.rollingUpdate.rollingUpdateType",
+        _ => return InPlacePolicy::Recreate,
+    };
+    match (controller::str_at(object, field), controller) {
+        (Some("InPlaceIfPossible"), _) => InPlacePolicy::InPlaceIfPossible,
+        (Some("InPlaceOnly"), WorkloadController::CloneSet | WorkloadController::AdvancedStatefulSet) => {
+            InPlacePolicy::InPlaceOnly
+        }
+        _ => InPlacePolicy::Recreate,
+    }
+}
+
+// Kruise v1.9.0 daemonset rollingUpdate: pods are updated in place only where maxSurge is zero.
+fn surges(object: &Value) -> bool {
+    let surge = controller::value_at(object, "spec.updateStrategy.rollingUpdate.maxSurge");
+    pod_count::resolve_pods(surge, 100, RoundingMode::Up).unwrap_or(0) > 0
+}
+
+// Kruise v1.9.0 daemonset canPodInPlaceUpdate: the pod that runs must have the gate.
+fn has_gate(template: &Value) -> bool {
+    let gates = controller::value_at(template, "spec.readinessGates").and_then(Value::as_array);
+    let is_gate = |g: &Value| g.get("conditionType").and_then(Value::as_str) == Some("InPlaceUpdateReady");
+    gates.is_some_and(|g| g.iter().any(is_gate))
+}
+
+fn without_reason(how: UpdateMethod) -> UpdateBehavior {
+    UpdateBehavior { method: how, code: None, reason: None }
+}
+
+fn with_reason(how: UpdateMethod, code: &'static str, reason: &'static str) -> UpdateBehavior {
+    UpdateBehavior { method: how, code: Some(code), reason: Some(reason.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn template(image: &str, further: Value) -> Value {
+        let mut template = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+        template["spec"].as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        template
+    }
+
+    /// How it takes another image, and how another image and a volume.
+    fn both(
+        group: &str,
+        kind: &str,
+        spec: Value,
+        further: Value,
+    ) -> [(UpdateMethod, Option<&'static str>); 2] {
+        let old = template("a:1", further.clone());
+        let image = template("a:2", further);
+        let mut more = image.clone();
+        more["spec"]["volumes"] = json!([]);
+        [image, more].map(|new| {
+            let taking = update_behavior(group, kind, &json!({"spec": spec}), &old, &new);
+            (taking.method, taking.code)
+        })
+    }
+
+    #[test]
+    fn builtin_kinds() {
+        let none = || json!({});
+        let recreated = [(UpdateMethod::Recreate, None); 2];
+        let later = [(UpdateMethod::NextRun, None); 2];
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+            assert_eq!(both("apps", kind, none(), none()), recreated);
+        }
+        assert_eq!(both("example.com", "Worker", none(), none()), recreated);
+        assert_eq!(both("apps", "ReplicaSet", none(), none()), later);
+        assert_eq!(both("batch", "CronJob", json!({"suspend": true}), none()), later);
+        assert_eq!(
+            both("batch", "Job", none(), none()),
+            [(UpdateMethod::Never, Some("job-template-immutable")); 2]
+        );
+        assert_eq!(
+            both("", "Pod", none(), none()),
+            [(UpdateMethod::InPlace, None), (UpdateMethod::Never, Some("pod-immutable"))]
+        );
+        let on_delete = json!({"updateStrategy": {"type": "OnDelete"}});
+        assert_eq!(
+            both("apps", "DaemonSet", on_delete, none()),
+            [(UpdateMethod::NextRun, Some("on-delete")); 2]
+        );
+        let paused = json!({"paused": true});
+        assert_eq!(both("apps", "Deployment", paused, none()), [(UpdateMethod::NextRun, Some("paused")); 2]);
+        assert_eq!(both("apps", "Deployment", json!({"replicas": 0}), none())[0].1, Some("no-pods"));
+        assert_eq!(both("apps", "Deployment", json!({"replicas": "0", "paused": "true"}), none()), recreated);
+    }
+
+    #[test]
+    fn kinds_of_kruise() {
+        let kruise = "apps.kruise.io";
+        let recreated = [(UpdateMethod::Recreate, None); 2];
+        let if_possible = [(UpdateMethod::InPlace, None), (UpdateMethod::Recreate, None)];
+        let only = [(UpdateMethod::InPlace, None), (UpdateMethod::Never, Some("in-place-only"))];
+        let none = || json!({});
+        let clone = |policy: &str| json!({"updateStrategy": {"type": policy}});
+        assert_eq!(both(kruise, "CloneSet", none(), none()), recreated);
+        assert_eq!(both(kruise, "CloneSet", clone("InPlaceIfPossible"), none()), if_possible);
+        assert_eq!(both(kruise, "CloneSet", clone("InPlaceOnly"), none()), only);
+        let rolling = |key: &str, value: Value| json!({"updateStrategy": {"rollingUpdate": {key: value}}});
+        let policy = |policy: &str| rolling("podUpdatePolicy", json!(policy));
+        assert_eq!(both(kruise, "StatefulSet", policy("InPlaceOnly"), none()), only);
+        assert_eq!(both(kruise, "StatefulSet", policy("InPlaceIfPossible"), none()), if_possible);
+        assert_eq!(both(kruise, "StatefulSet", policy("ReCreate"), none()), recreated);
+        let gate = || json!({"readinessGates": [{"conditionType": "InPlaceUpdateReady"}]});
+        let daemon = || rolling("rollingUpdateType", json!("InPlaceIfPossible"));
+        assert_eq!(both(kruise, "DaemonSet", daemon(), gate()), if_possible);
+        assert_eq!(both(kruise, "DaemonSet", daemon(), none()), recreated);
+        let mut surging = daemon();
+        surging["updateStrategy"]["rollingUpdate"]["maxSurge"] = json!("10%");
+        assert_eq!(both(kruise, "DaemonSet", surging, gate()), recreated);
+        let paused = rolling("paused", json!(true));
+        assert_eq!(both(kruise, "StatefulSet", paused, none())[0], (UpdateMethod::NextRun, Some("paused")));
+        assert_eq!(both(kruise, "BroadcastJob", none(), none()), [(UpdateMethod::NextRun, None); 2]);
+        let united = json!({"template": {"cloneSetTemplate": {"spec": clone("InPlaceIfPossible")}}});
+        assert_eq!(both(kruise, "UnitedDeployment", united, none()), if_possible);
+        assert_eq!(both(kruise, "UnitedDeployment", none(), none()), recreated);
+    }
+}

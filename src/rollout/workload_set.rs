@@ -1,0 +1,311 @@
+//! The workloads that a rollout of one SidecarSet may concern, and what each becomes with which revision.
+
+use super::LabelMap;
+use super::hot_upgrade;
+use super::template_diff::TemplateDiff;
+use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
+use super::workload_strategy::{self, WorkloadStrategy};
+use crate::diagnostics::Diagnostic;
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
+use crate::render::{Renderer, WorkloadRef};
+use crate::yaml::{Document, FieldPath};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The workloads of one cluster, seen by one SidecarSet.
+#[derive(Debug)]
+pub struct WorkloadSet<'r> {
+    renderer: &'r Renderer,
+    set: Arc<str>,
+    workloads: Vec<PlannedWorkload>,
+    index_by_key: BTreeMap<Arc<str>, usize>,
+}
+
+/// From one revision to another.
+type RevisionPair = [RevisionName; 2];
+
+/// The pods of a workload, and how they take a template.
+type StrategyKey = (u64, UpdateMethod);
+
+/// One workload.
+#[derive(Debug)]
+pub struct PlannedWorkload {
+    /// The document of the sources it stands in.
+    pub document: Arc<Document>,
+    /// What it is called and where it stands.
+    pub manifest: WorkloadRef,
+    /// The labels of its pod template.
+    pub labels: LabelMap,
+    /// The number of pods that git says, where it does.
+    pub replicas: Option<u32>,
+    /// A HorizontalPodAutoscaler of git decides about the number of pods.
+    pub is_autoscaled: bool,
+    rendering_cache: Mutex<Vec<(RevisionName, Arc<WorkloadRendering>)>>,
+    change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
+    // A plan of a hundred batches asks each workload a hundred times.
+    strategy_cache: Mutex<Vec<(StrategyKey, Arc<WorkloadStrategy>)>>,
+    template_hash_cache: OnceLock<Arc<str>>,
+    can_split_cache: OnceLock<bool>,
+}
+
+/// What a workload is with some revision.
+#[derive(Debug)]
+pub struct WorkloadRendering {
+    /// Its pod template, where that is not the one of the sources.
+    changed_template: Option<Value>,
+    /// The names of the containers that the SidecarSet brings into it; none where it does not select the workload.
+    sidecar_names: Vec<Arc<str>>,
+    /// Why it cannot be rendered.
+    pub error: Option<Diagnostic>,
+}
+
+/// What it means to a workload to go from one revision to another.
+#[derive(Debug)]
+pub struct TemplateChange {
+    /// What differs in its pod template.
+    pub diff: TemplateDiff,
+    /// How its pods take the new template.
+    pub behavior: UpdateBehavior,
+    /// What becomes of the SidecarSet's containers.
+    pub effect: SidecarEffect,
+    /// A hot-upgrade container, by its name in the SidecarSet, of which the container that works would change.
+    pub hot_upgrade_container: Option<Arc<str>>,
+}
+
+/// What a change does to the containers that a workload has of a SidecarSet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SidecarEffect {
+    /// It gets them.
+    Added,
+    /// It has some before and afterwards, or has them of another set then.
+    Updated,
+    /// It loses them.
+    Removed,
+}
+
+impl SidecarEffect {
+    /// Returns its name in data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "Added",
+            Self::Updated => "Updated",
+            Self::Removed => "Removed",
+        }
+    }
+}
+
+impl PlannedWorkload {
+    /// Takes up a workload of a document.
+    pub fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
+        let template = located.pod_template(&document);
+        let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
+        let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+        let replicas = located.kind.replicas_path.as_ref().and_then(|at| at.find(located.object(&document)));
+        let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+        Self {
+            labels,
+            replicas: if located.kind.is_pod() { Some(1) } else { replicas },
+            is_autoscaled: false,
+            document,
+            manifest: located,
+            rendering_cache: Mutex::default(),
+            change_cache: Mutex::default(),
+            strategy_cache: Mutex::default(),
+            template_hash_cache: OnceLock::new(),
+            can_split_cache: OnceLock::new(),
+        }
+    }
+
+    /// Returns its key.
+    pub fn key(&self) -> &Arc<str> {
+        &self.manifest.key
+    }
+
+    /// Returns the hash of its pod template in the sources.
+    pub fn template_hash(&self) -> Arc<str> {
+        let hash = || template_hash(self.manifest.pod_template(&self.document)).into();
+        Arc::clone(self.template_hash_cache.get_or_init(hash))
+    }
+
+    /// Returns its line in a ledger as far as it counts ([`LedgerEntry::effective`]).
+    pub fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
+        ledger.entries.get(self.key())?.effective(&ledger.released, || self.template_hash())
+    }
+
+    /// Returns its own rolling behaviour, for a number of pods that take a template in some way.
+    pub fn strategy(&self, pods: u64, how: UpdateMethod) -> Arc<WorkloadStrategy> {
+        let mut known = lock(&self.strategy_cache);
+        if let Some((_, strategy)) = known.iter().find(|(of, _)| *of == (pods, how)) {
+            return Arc::clone(strategy);
+        }
+        let kind = &self.manifest.kind;
+        let object = self.manifest.object(&self.document);
+        let strategy = Arc::new(workload_strategy::strategy_of(&kind.group, &kind.kind, object, pods, how));
+        known.push(((pods, how), Arc::clone(&strategy)));
+        strategy
+    }
+
+    /// Tells whether its own partition can split it, as far as its manifest says.
+    pub fn can_split(&self) -> bool {
+        *self.can_split_cache.get_or_init(|| {
+            let kind = &self.manifest.kind;
+            let object = self.manifest.object(&self.document);
+            kind.partition_path.is_some()
+                && workload_strategy::can_split(&kind.group, &kind.kind, object, self.is_autoscaled)
+        })
+    }
+}
+
+impl WorkloadRendering {
+    /// Returns the pod template of the workload that this is a rendering of.
+    pub fn template<'a>(&'a self, unit: &'a PlannedWorkload) -> &'a Value {
+        self.changed_template.as_ref().unwrap_or_else(|| unit.manifest.pod_template(&unit.document))
+    }
+
+    /// Returns whether the workload has containers of the SidecarSet.
+    pub fn has_sidecars(&self) -> bool {
+        !self.sidecar_names.is_empty()
+    }
+}
+
+impl TemplateChange {
+    fn between(unit: &PlannedWorkload, ends: [&WorkloadRendering; 2]) -> Self {
+        let [old, new] = ends.map(|rendering| rendering.template(unit));
+        let object = unit.manifest.object(&unit.document);
+        let kind = &unit.manifest.kind;
+        let taking = update_behavior(&kind.group, &kind.kind, object, old, new);
+        Self {
+            diff: TemplateDiff::between(old, new),
+            effect: sidecar_effect(unit, ends),
+            hot_upgrade_container: hot_upgrade::changed_hot_upgrade_container(old, new, &taking),
+            behavior: taking,
+        }
+    }
+}
+
+impl<'r> WorkloadSet<'r> {
+    /// Takes workloads, in any order; of two with one key the first in the order of files stays.
+    pub fn new(renderer: &'r Renderer, set: &str, mut units: Vec<PlannedWorkload>) -> Self {
+        // DESIGN 5: the last order is namespace, name, kind.
+        units.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        units.dedup_by(|a, b| a.key() == b.key());
+        let by_key = units.iter().enumerate().map(|(i, unit)| (Arc::clone(unit.key()), i)).collect();
+        Self { renderer, set: set.into(), workloads: units, index_by_key: by_key }
+    }
+
+    /// Returns the workloads, by namespace, name and kind.
+    pub fn as_slice(&self) -> &[PlannedWorkload] {
+        &self.workloads
+    }
+
+    /// Returns the workload of a key.
+    pub fn find(&self, key: &str) -> Option<&PlannedWorkload> {
+        self.index_by_key.get(key).map(|at| &self.workloads[*at])
+    }
+
+    /// Returns what a workload is with a revision.
+    pub fn render_revision(&self, unit: &PlannedWorkload, revision: &RevisionName) -> Arc<WorkloadRendering> {
+        if let Some((_, known)) = lock(&unit.rendering_cache).iter().find(|(name, _)| name == revision) {
+            return Arc::clone(known);
+        }
+        let rendering = Arc::new(self.render_uncached(unit, &LedgerEntry::with_revision(revision.clone())));
+        lock(&unit.rendering_cache).push((revision.clone(), Arc::clone(&rendering)));
+        rendering
+    }
+
+    /// Returns what a workload is with its line: with its emergency images, where it has some.
+    pub fn render_entry(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> Arc<WorkloadRendering> {
+        match line.images.is_empty() {
+            true => self.render_revision(unit, &line.revision),
+            false => Arc::new(self.render_uncached(unit, line)),
+        }
+    }
+
+    fn render_uncached(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> WorkloadRendering {
+        let injected = self.renderer.inject_with_entry(&unit.document, &unit.manifest, &self.set, line);
+        let changed = injected.change.map(|(at, new)| {
+            if at == unit.manifest.template_path {
+                return new;
+            }
+            // Another rollout has split the workload: the whole object is new.
+            let within =
+                FieldPath::from(unit.manifest.template_path.segments()[at.segments().len()..].to_vec());
+            within.find(&new).cloned().unwrap_or_default()
+        });
+        let is_injected = injected.outcome.injected_sets.iter().any(|name| **name == *self.set);
+        let names = line.revision.as_deref().filter(|_| is_injected);
+        let sidecars = names.into_iter().flat_map(|name| self.renderer.container_names(name)).map(Arc::from);
+        let sidecars = sidecars.collect();
+        let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
+        WorkloadRendering { changed_template: changed, sidecar_names: sidecars, error }
+    }
+
+    /// Returns the whole object of a workload as it is rendered with a line.
+    pub fn object(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> Value {
+        let injected = self.renderer.inject_with_entry(&unit.document, &unit.manifest, &self.set, line);
+        injected.object(&unit.document, &unit.manifest.path).into_owned()
+    }
+
+    /// Returns what it means to a workload to go from one revision to another.
+    pub fn change_to(
+        &self,
+        unit: &PlannedWorkload,
+        from: &RevisionName,
+        to: &RevisionName,
+    ) -> Arc<TemplateChange> {
+        let wanted = |pair: &[RevisionName; 2]| pair[0] == *from && pair[1] == *to;
+        if let Some((_, known)) = lock(&unit.change_cache).iter().find(|(pair, _)| wanted(pair)) {
+            return Arc::clone(known);
+        }
+        let ends = [from, to].map(|name| self.render_revision(unit, name));
+        let change = Arc::new(TemplateChange::between(unit, ends.each_ref().map(|rendering| &**rendering)));
+        lock(&unit.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
+        change
+    }
+
+    /// Returns what it means to a workload to go from what its line says to a revision.
+    pub fn change_from_entry(
+        &self,
+        unit: &PlannedWorkload,
+        line: &LedgerEntry,
+        to: &RevisionName,
+    ) -> Arc<TemplateChange> {
+        if line.images.is_empty() {
+            return self.change_to(unit, &line.revision, to);
+        }
+        Arc::new(TemplateChange::between(
+            unit,
+            [&self.render_uncached(unit, line), &self.render_revision(unit, to)],
+        ))
+    }
+}
+
+/// Containers that another set brings from then on, or has brought until then, are neither lost nor new.
+fn sidecar_effect(unit: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -> SidecarEffect {
+    let is_in = |rendering: &WorkloadRendering, name: &Arc<str>| {
+        let spec = &rendering.template(unit)["spec"];
+        let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
+        lists.into_iter().flatten().flatten().any(|c| c["name"] == **name)
+    };
+    match (old.has_sidecars(), new.has_sidecars()) {
+        (false, true) if !new.sidecar_names.iter().any(|name| is_in(old, name)) => SidecarEffect::Added,
+        // What cannot be rendered is not released either.
+        (true, false) if new.error.is_none() && !old.sidecar_names.iter().all(|name| is_in(new, name)) => {
+            SidecarEffect::Removed
+        }
+        _ => SidecarEffect::Updated,
+    }
+}
+
+fn sort_key(unit: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, usize) {
+    let located = &unit.manifest;
+    let kind = &located.kind;
+    (&located.namespace, &located.name, &kind.kind, &kind.group, unit.document.file(), unit.document.index())
+}
+
+/// A thread that panicked has put nothing half into the list.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

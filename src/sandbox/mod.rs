@@ -1,0 +1,278 @@
+//! Files that another person may have made: reached below a folder through no symbolic link, regular and bounded.
+//!
+//! A pull request may hold any tree, and so may a clone. This room is the one way to the files of one. Each step of a
+//! path is opened from the folder above it, so that nothing that is swapped in between leads anywhere else.
+
+mod repository_root;
+mod transaction;
+
+pub use repository_root::RepositoryRoot;
+pub use transaction::{FileChangeError, FileTransaction};
+
+use crate::diagnostics::{Code, Diagnostic, Span};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// Files below a folder that are listed; the biggest repositories have some hundred thousand.
+const MAX_LISTED_FILES: usize = 1_000_000;
+
+/// A file or folder: where the way to it begins, and the way from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxPath {
+    /// Opened as it is named, links and all: a person chose it.
+    pub base: Arc<Path>,
+    /// Plain names below it, none of which may be a symbolic link. Empty: `top` itself.
+    pub relative: PathBuf,
+}
+
+impl Default for SandboxPath {
+    fn default() -> Self {
+        Self::from_user_path(Path::new(""))
+    }
+}
+
+impl SandboxPath {
+    /// Returns what a person named, whatever it is.
+    pub fn from_user_path(path: &Path) -> Self {
+        Self { base: path.into(), relative: PathBuf::new() }
+    }
+
+    /// Returns a place below this one.
+    pub fn join(&self, relative: &Path) -> Self {
+        Self { base: Arc::clone(&self.base), relative: self.relative.join(relative) }
+    }
+
+    /// Returns the path for messages and for the file system.
+    pub fn path(&self) -> PathBuf {
+        self.base.join(&self.relative)
+    }
+
+    /// Returns the first symbolic link on the way to it, where there is one.
+    pub fn find_symlink(&self) -> Option<PathBuf> {
+        let mut at = self.base.to_path_buf();
+        self.relative.components().find_map(|step| {
+            at.push(step);
+            fs::symlink_metadata(&at).is_ok_and(|m| m.is_symlink()).then(|| at.clone())
+        })
+    }
+
+    /// Reads a file of at most `most` bytes.
+    ///
+    /// # Errors
+    /// When a link is on the way, or it is no regular file, too large or not readable.
+    pub fn read(&self, most: u64) -> Result<Vec<u8>, AccessError> {
+        if self.relative.as_os_str().is_empty() {
+            // What a person typed may be a pipe: `<(kustomize build …)`.
+            return read_bounded(fs::File::open(&*self.base)?, most);
+        }
+        let (folder, name) = self.parent()?;
+        let is_regular = folder.symlink_metadata(&name)?.is_file();
+        if !is_regular {
+            return Err(self.irregular_file_error(&folder, &name));
+        }
+        let mut options = OpenOptions::new();
+        // A pipe that takes the file's place in between must not be waited for.
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        let file = folder.open_with(&name, &options)?.into_std();
+        match file.metadata()?.is_file() {
+            true => read_bounded(file, most),
+            false => Err(AccessError::NotRegularFile),
+        }
+    }
+
+    /// As [`SandboxPath::read`], but None where nothing is there.
+    ///
+    /// # Errors
+    /// As [`SandboxPath::read`].
+    pub fn read_if_exists(&self, most: u64) -> Result<Option<Vec<u8>>, AccessError> {
+        match self.read(most) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(AccessError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Returns what lies below a folder and is no folder, in order, and whether it is a regular file; `.git` is left out. A
+    /// folder that is not there holds nothing.
+    ///
+    /// # Errors
+    /// When it is reached through a symbolic link, cannot be read, or holds more than a million files.
+    pub fn list_files(&self) -> Result<Vec<(PathBuf, bool)>, AccessError> {
+        let mut top = match open_base(&self.base) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened?,
+        };
+        let mut at = self.base.to_path_buf();
+        for step in path_steps(&self.relative)? {
+            at.push(&step);
+            top = match open_subfolder(&top, &step, &at) {
+                Err(AccessError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Vec::new());
+                }
+                opened => opened?,
+            };
+        }
+        let (mut found, mut folders) = (Vec::new(), vec![(top, PathBuf::new())]);
+        while let Some((folder, relative)) = folders.pop() {
+            for entry in folder.entries()? {
+                let entry = entry?;
+                let (name, kind) = (entry.file_name(), entry.file_type()?);
+                let path = relative.join(&name);
+                if !kind.is_dir() {
+                    found.push((path, kind.is_file()));
+                } else if !name.eq_ignore_ascii_case(".git") {
+                    folders.push((open_subfolder(&folder, &name, &self.path().join(&path))?, path));
+                }
+                if found.len() + folders.len() > MAX_LISTED_FILES {
+                    let error = io::Error::other(format!("it holds more than {MAX_LISTED_FILES} files"));
+                    return Err(AccessError::Io(error));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Opens the folder of a file, step by step, and returns it with the file's name there.
+    fn parent(&self) -> Result<(Dir, OsString), AccessError> {
+        let mut steps = path_steps(&self.relative)?;
+        let Some(name) = steps.pop() else { return Err(AccessError::NotRegularFile) };
+        let mut folder = open_base(&self.base)?;
+        let mut at = self.base.to_path_buf();
+        for step in steps {
+            at.push(&step);
+            folder = open_subfolder(&folder, &step, &at)?;
+        }
+        Ok((folder, name))
+    }
+
+    /// Says what is in the place of a regular file.
+    fn irregular_file_error(&self, folder: &Dir, name: &OsString) -> AccessError {
+        match folder.symlink_metadata(name) {
+            Ok(found) if found.is_symlink() => AccessError::Symlink(self.path()),
+            Ok(_) => AccessError::NotRegularFile,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// Opens the folder that a way begins at; the empty path is the working folder.
+fn open_base(top: &Path) -> io::Result<Dir> {
+    let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
+    Dir::open_ambient_dir(top, ambient_authority())
+}
+
+/// Opens a folder in a folder; `at` is its path for messages.
+fn open_subfolder(folder: &Dir, name: &OsString, at: &Path) -> Result<Dir, AccessError> {
+    folder.open_dir_nofollow(name).map_err(|error| match folder.symlink_metadata(name) {
+        Ok(found) if found.is_symlink() => AccessError::Symlink(at.to_owned()),
+        _ => AccessError::Io(error),
+    })
+}
+
+/// Takes a way apart; every step must be a name.
+fn path_steps(inner: &Path) -> Result<Vec<OsString>, AccessError> {
+    let step = |component| match component {
+        Component::Normal(name) => Ok(name.to_owned()),
+        _ => Err(AccessError::Io(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path leads out of the folder",
+        ))),
+    };
+    inner.components().map(step).collect()
+}
+
+fn read_bounded(file: fs::File, most: u64) -> Result<Vec<u8>, AccessError> {
+    let expected = file.metadata()?.len();
+    if expected > most {
+        return Err(AccessError::TooLarge(most));
+    }
+    // One byte more than expected saves the read that would only find the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(AccessError::TooLarge(most)) } else { Ok(bytes) }
+}
+
+/// Why a file is not touched.
+#[derive(Debug)]
+pub enum AccessError {
+    /// This symbolic link is on the way to it, or is it.
+    Symlink(PathBuf),
+    /// It is a folder, a pipe, a device or a socket.
+    NotRegularFile,
+    /// It has more bytes than this.
+    TooLarge(u64),
+    /// Anything else, in the words of the system.
+    Io(io::Error),
+}
+
+impl From<io::Error> for AccessError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl AccessError {
+    /// Returns the finding about a file that is called `name`.
+    pub fn to_diagnostic(&self, name: &str) -> Diagnostic {
+        let at = |d: Diagnostic| d.at(Span::whole_file(name));
+        match self {
+            Self::Symlink(link) => {
+                let link = display_path(link);
+                let message = match link == name {
+                    true => format!("`{name}` is a symbolic link, and none is followed here"),
+                    false => format!(
+                        "`{name}` is reached through the symbolic link `{link}`, and none is followed here"
+                    ),
+                };
+                at(Diagnostic::error(Code::SymlinkOutside, message))
+                    .help("replace the link with the file or folder itself; commit a regular file")
+            }
+            Self::NotRegularFile => {
+                at(Diagnostic::error(Code::UnreadableFile, format!("`{name}` is not a regular file")))
+                    .help("remove it, or replace it with a regular file")
+            }
+            Self::TooLarge(most) => at(Diagnostic::error(
+                Code::FileTooLarge,
+                format!("`{name}` has more than {} MiB", most >> 20),
+            ))
+            .help("split it, or leave it out with `ignore:` in pillion.yaml"),
+            Self::Io(error) => {
+                at(Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}")))
+                    .help("check the name and the permissions of the file")
+            }
+        }
+    }
+}
+
+/// Returns a path for messages: relative to the working folder where it is below.
+pub fn display_path(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// Tells whether a path leads into the folder that git keeps for itself, with its configuration, hooks and credentials.
+pub fn is_git_internal(path: &Path) -> bool {
+    path.components().any(|step| step.as_os_str().eq_ignore_ascii_case(".git"))
+}
+
+/// Returns the finding about a name that holds a control character, where there is one: such a name would write
+/// lines of its own into lists, logs and commit messages.
+pub fn check_file_name(path: &Path) -> Option<Diagnostic> {
+    let name = path.to_string_lossy();
+    let found = name.chars().find(|c| c.is_control())?;
+    let shown: String = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let message = format!("the name of `{shown}` holds the control character U+{:04X}", u32::from(found));
+    Some(
+        Diagnostic::error(Code::UnusableName, message)
+            .at(Span::whole_file(shown.as_str()))
+            .because("names become lines of lists, logs and commit messages")
+            .help("rename the file, or leave it out with `ignore:` in pillion.yaml"),
+    )
+}

@@ -1,0 +1,295 @@
+//! Two branches: what the deploy branch holds when it is rendered from another commit of the sources.
+
+use super::{
+    BranchConfig, ClusterView, Configuration, DeployBranch, Error, ManifestSource, RenderHistory,
+    SourceBranch, TreeFiles, ViewSources, check_drift, list_tree, message, missing_workloads,
+    read_configuration,
+};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, TreeEditor};
+use crate::model::file_list::{self, to_slash};
+use crate::read::{CommitListing, FileSource as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a render lands.
+pub struct BranchRender<'r> {
+    /// The repository.
+    pub repository: &'r Repository,
+    /// The ref that was read and its head; None: the branch is not there yet.
+    pub head: Option<(String, Commit)>,
+    /// The commit that is rendered.
+    pub source: Commit,
+    /// Names, and who commits.
+    pub branches: BranchConfig,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: &'r Path,
+    /// The commit is to be pushed: what it is rendered from has to be on the remote.
+    pub is_pushed: bool,
+    /// A person says that the render goes on although the newest one before is not to be believed.
+    pub accepts_untrusted_source: bool,
+    /// Manifests that are no plain files.
+    pub manifests: &'r ManifestSource,
+}
+
+/// What came of a render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchRenderOutcome {
+    /// The commit; None where the head of the deploy branch is as it should be.
+    pub commit: Option<ObjectId>,
+    /// Rendered files.
+    pub files: usize,
+}
+
+/// Renders a commit of the sources with the ledgers of the head that it lands on, and makes the commit. No ref is
+/// moved, and with an error there is no commit.
+///
+/// # Errors
+/// When the head was rendered from a commit that is no ancestor, a file cannot be written, or git fails.
+pub fn render_branch(
+    landing: &BranchRender<'_>,
+    signing: &Signing<'_>,
+) -> Result<(Option<BranchRenderOutcome>, Vec<Diagnostic>), Error> {
+    let BranchRender { repository, head, source, branches, config, manifests, .. } = landing;
+    require_on_source(landing)?;
+    let mut diagnostics = Vec::new();
+    let RenderBase { deploy_branch: before, is_source_refused: is_refused } = match head {
+        Some(head) => {
+            let (before, wrong) = read_base(landing, head)?;
+            diagnostics.extend(wrong);
+            before
+        }
+        None => RenderBase::default(),
+    };
+    let (configuration, wrong) = read_configuration(repository, source.id, config)?;
+    diagnostics.extend(wrong);
+    let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
+    if head.is_none() {
+        // `init rollout` makes ledgers of what is live, so that has to come first.
+        configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok((None, diagnostics));
+    }
+    let tree = head.as_ref().map(|(_, head)| head.tree);
+    let mut folder = RenderedTree::open(repository, &configuration, tree)?;
+    let sources = list_tree(repository, source.tree)?;
+    let clusters = &configuration.layout.clusters;
+    let names: Vec<Option<&str>> =
+        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() };
+    for cluster in names {
+        let built = match manifests.for_tree(repository, source.tree, &configuration, cluster) {
+            Ok(built) => built,
+            Err(failed) => {
+                diagnostics.push(*failed);
+                continue;
+            }
+        };
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let from = ViewSources { files: &sources, ledgers: &folder.files, built, cluster };
+        let (site, wrong) = ClusterView::load(&configuration, &from);
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
+        diagnostics.extend(wrong);
+        if let Some(before) = before.as_ref().filter(|_| is_sound) {
+            diagnostics.extend(missing_workloads(
+                &site,
+                &TreeFiles::from_commit(&sources),
+                Some(&before.ledger_history()),
+            ));
+        }
+        folder.render(&site, &mut diagnostics)?;
+    }
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok((None, diagnostics));
+    }
+    let files = folder.written.len();
+    let (after, mut editor) = folder.finish()?;
+    let is_new = Some(after) != tree
+        || is_refused
+        || before.as_ref().is_none_or(|b| b.has_new_sources(source.id, &sources));
+    if !is_new {
+        return Ok((Some(BranchRenderOutcome { commit: None, files }), diagnostics));
+    }
+    let parents: Vec<ObjectId> = head.iter().map(|(_, head)| head.id).collect();
+    let who = Signature::new(&branches.identity, source.time);
+    let message = message::render_message(source);
+    let new = NewCommit { tree: after, parents: &parents, message: &message, author: who, committer: who };
+    let commit = Some(editor.commit(&new, signing)?);
+    editor.finish()?;
+    Ok((Some(BranchRenderOutcome { commit, files }), diagnostics))
+}
+
+/// Refuses what is not on the branch of the sources.
+fn require_on_source(landing: &BranchRender<'_>) -> Result<(), Error> {
+    let BranchRender { repository, source, branches, is_pushed: pushes, .. } = landing;
+    let place = if *pushes { branches.tracking_ref() } else { branches.deploy_ref() };
+    let Some(branch) = SourceBranch::find(repository, branches, &place) else { return Ok(()) };
+    if branch.contains(source.id)? {
+        return Ok(());
+    }
+    Err(Error::NotOnSource {
+        commit: source.id,
+        branch: branches.deploy.clone(),
+        source_branch: branch.display_name(),
+        name: branches.source.clone().unwrap_or_default(),
+    })
+}
+
+/// What a render lands on.
+#[derive(Default)]
+struct RenderBase<'r> {
+    /// What is live; None: nothing that was rendered from a commit that can be believed.
+    deploy_branch: Option<DeployBranch<'r>>,
+    /// The newest render is not to be believed, and a person goes on all the same.
+    is_source_refused: bool,
+}
+
+/// Reads what is live so far, and refuses to land on what somebody has edited, or on what is newer.
+fn read_base<'r>(
+    landing: &BranchRender<'r>,
+    (place, head): &(String, Commit),
+) -> Result<(RenderBase<'r>, Vec<Diagnostic>), Error> {
+    let BranchRender { repository, source, branches, config, manifests, .. } = landing;
+    let renders = match RenderHistory::find(repository, branches, config, (place, head.id)) {
+        // A branch that was made by hand has never been rendered.
+        Err(Error::NoSourceTrailer { .. }) => None,
+        found => found?,
+    };
+    let Some(renders) = renders else { return Ok((RenderBase::default(), Vec::new())) };
+    let (rendered_from, is_refused) = match renders.newest_source()? {
+        Ok(source) => (Some(source), false),
+        Err(_) if landing.accepts_untrusted_source => (renders.newest_trusted_source()?, true),
+        Err(refused) => return Ok((RenderBase::default(), vec![*refused])),
+    };
+    let Some(rendered_from) = rendered_from else {
+        return Ok((RenderBase { deploy_branch: None, is_source_refused: is_refused }, Vec::new()));
+    };
+    let at = ((place.clone(), head.id), rendered_from);
+    let (live, mut diagnostics) = DeployBranch::read_from(repository, branches, config, at)?;
+    let Some(live) = live.map(|live| live.with_manifests(manifests)) else {
+        return Ok((RenderBase::default(), diagnostics));
+    };
+    if !repository.is_ancestor(live.source.id, source.id)? {
+        return Err(Error::NewerSource {
+            branch: branches.deploy.clone(),
+            live: live.source.id,
+            commit: source.id,
+        });
+    }
+    for cluster in live.clusters() {
+        let (site, wrong) = live.cluster_view(cluster);
+        // What is wrong with the older sources was said when they were rendered; it need not be so any more.
+        if !wrong.iter().any(Diagnostic::is_error) {
+            let strays = check_drift(&live, &site)?;
+            diagnostics.extend(strays.into_iter().filter(is_drift));
+        }
+    }
+    Ok((RenderBase { deploy_branch: Some(live), is_source_refused: is_refused }, diagnostics))
+}
+
+/// Returns whether something lies in the rendered folder that render does not make.
+fn is_drift(wrong: &Diagnostic) -> bool {
+    matches!(wrong.code, Code::DeployBranchNotRendered | Code::ForeignManifest)
+}
+
+/// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.
+struct RenderedTree<'r> {
+    configuration: Configuration,
+    files: CommitListing<'r, ObjectId>,
+    editor: TreeEditor<'r>,
+    /// What pillion wrote earlier, relative to the folder.
+    listed: BTreeSet<String>,
+    /// What there will be of pillion's.
+    written: BTreeSet<String>,
+    /// The input that each file is made from.
+    inputs: BTreeMap<String, Arc<str>>,
+}
+
+impl<'r> RenderedTree<'r> {
+    fn open(
+        repository: &'r Repository,
+        configuration: &Configuration,
+        tree: Option<ObjectId>,
+    ) -> Result<Self, Error> {
+        let present = match tree {
+            Some(tree) => list_tree(repository, tree)?,
+            None => CommitListing::new([], |_: &ObjectId| Ok(Vec::new())),
+        };
+        let list = configuration.file_list_path().ok_or(Error::NoRenderedFolder)?;
+        let text = present.read_text(Path::new(&list), &list.as_str().into()).unwrap_or_default();
+        Ok(Self {
+            configuration: configuration.clone(),
+            listed: file_list::parse(&text),
+            editor: repository.editor(tree)?,
+            files: present,
+            written: BTreeSet::new(),
+            inputs: BTreeMap::new(),
+        })
+    }
+
+    fn render(&mut self, site: &ClusterView, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Error> {
+        let mut failure = None;
+        site.render_all(&site.prepared.renderer, |input, text, rendered| {
+            diagnostics.extend(rendered.diagnostics);
+            let place = self.configuration.rendered_path(site.cluster.as_deref(), input);
+            let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };
+            let text = rendered.text.as_deref().unwrap_or(text);
+            match self.put_file(&to_slash(&input.output_path), &place, &input.name, text) {
+                Ok(wrong) => diagnostics.extend(wrong),
+                Err(wrong) => failure = Some(wrong),
+            }
+        });
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn put_file(
+        &mut self,
+        name: &str,
+        place: &str,
+        input: &Arc<str>,
+        text: &str,
+    ) -> Result<Option<Diagnostic>, Error> {
+        if let Some(first) = self.inputs.insert(name.to_owned(), Arc::clone(input)) {
+            return Ok(Some(collision(place, &first, input)));
+        }
+        if !self.listed.contains(name)
+            && let Some(present) = self.files.file_id(Path::new(place))
+        {
+            // A file that happens to be right stays somebody else's.
+            let is_right = *present == ObjectId::hash_blob(text.as_bytes())?;
+            return Ok((!is_right).then(|| unmanaged_file(place)));
+        }
+        self.written.insert(name.to_owned());
+        self.editor.put(place, text.as_bytes())?;
+        Ok(None)
+    }
+
+    fn finish(mut self) -> Result<(ObjectId, TreeEditor<'r>), Error> {
+        for name in self.listed.difference(&self.written) {
+            if let Some(place) = self.configuration.path_in_rendered(Path::new(name)) {
+                self.editor.remove(&place)?;
+            }
+        }
+        if let (Some(list), true) = (self.configuration.file_list_path(), self.written != self.listed) {
+            self.editor.put(&list, file_list::emit(&self.written).as_bytes())?;
+        }
+        Ok((self.editor.write()?, self.editor))
+    }
+}
+
+fn unmanaged_file(place: &str) -> Diagnostic {
+    let message = format!("`{place}` is in the way: pillion did not write it");
+    Diagnostic::error(Code::UnmanagedFile, message).at(Span::whole_file(place.to_owned())).help(format!(
+        "remove it from the deploy branch; `{}` there lists what pillion wrote",
+        file_list::FILE_NAME
+    ))
+}
+
+fn collision(place: &str, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
+    let message = format!("`{first}` and `{second}` would both be written to `{place}`");
+    Diagnostic::error(Code::OutputCollision, message)
+        .at(Span::whole_file(Arc::clone(second)))
+        .at(Span::whole_file(Arc::clone(first)))
+        .help("name one folder that holds both in `sources` of pillion.yaml")
+}

@@ -1,0 +1,602 @@
+//! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
+
+use super::duplicate_workloads::duplicate_workloads;
+use super::rendered_paths::shared_files;
+use super::workload_files::contains_workload;
+use super::{WhatIf, check_config_paths};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::{self, NamespaceRule, RepositoryConfig, RolloutConfig};
+use crate::model::kustomization;
+use crate::model::ledger::{Ledger, Revision};
+use crate::model::sidecar_set::SidecarSet;
+use crate::read::{
+    ClusterLayout, FileSource, Input, InputOptions, InputSource, Layout, NamespaceRules,
+    UNSPECIFIED_NAMESPACE, input_from_build, map_in_order, read_input, select_inputs,
+};
+use crate::render::{
+    CollectedObjects, FileRenderOptions, Manifest, RenderedFile, Renderer, RendererInputs, RendererSetup,
+    SourceFile, WorkloadRef, build_renderer, collect_objects, render_file,
+};
+use crate::rollout::settings::RolloutSettings;
+use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
+use crate::rollout::{
+    RelatedObject, RelatedObjects, RolloutContext, may_contain_related_objects, related_objects_in,
+};
+use crate::sandbox::SandboxPath;
+use crate::yaml::{Document, split_documents};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// pillion.yaml, read.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// What it says.
+    pub repository: RepositoryConfig,
+    /// What it says of files.
+    pub layout: Layout,
+    /// The document, for places in it.
+    pub document: Option<Arc<Document>>,
+}
+
+impl Configuration {
+    /// Reads pillion.yaml of a repository; with an error there is no configuration.
+    pub fn read(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let place = files.repository_root(folder, None).and_then(|top| top.resolve(file));
+        Self::read_at(files, file, &place.unwrap_or_else(|| SandboxPath::from_user_path(file)))
+    }
+
+    /// Reads a file that a person named as pillion.yaml, which may be a link.
+    pub fn read_argument(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        Self::read_at(files, file, &SandboxPath::from_user_path(file))
+    }
+
+    fn read_at(files: &dyn FileSource, file: &Path, place: &SandboxPath) -> (Option<Self>, Vec<Diagnostic>) {
+        let name: Arc<str> = file.to_string_lossy().into();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        match files.read_confined_text(place, file, &name).and_then(|text| Document::read(&name, 0, 1, &text))
+        {
+            Ok(document) => {
+                let (repository, mut wrong) = config::decode(&document);
+                let layout = Layout {
+                    repository_root: files.repository_root(folder, None),
+                    ..layout_of(&repository, folder)
+                };
+                wrong.extend(check_config_paths(files, &layout, &document));
+                let is_sound = !wrong.iter().any(Diagnostic::is_error);
+                let document = Some(Arc::new(document));
+                (is_sound.then_some(Self { repository, layout, document }), wrong)
+            }
+            Err(error) => (None, vec![error]),
+        }
+    }
+}
+
+/// What pillion.yaml says of files.
+pub fn layout_of(repository: &RepositoryConfig, root: &Path) -> Layout {
+    let rule = |r: &NamespaceRule| Some((r.folder.clone()?, r.name.as_str().into()));
+    let cluster =
+        |c: &config::ClusterConfig| ClusterLayout { name: c.name.as_str().into(), folder: c.folder.clone() };
+    Layout {
+        root: root.to_owned(),
+        sources: repository.sources.clone(),
+        sidecar_sets: repository.sidecar_sets.clone(),
+        ignore: repository.ignore.clone(),
+        rendered: repository.rendered.clone(),
+        ledgers: repository.ledgers.clone(),
+        namespaces: repository.namespaces.iter().filter_map(rule).collect(),
+        clusters: repository.clusters.iter().map(cluster).collect(),
+        repository_root: None,
+    }
+}
+
+/// Where the parts of a site are.
+#[derive(Clone, Copy)]
+pub struct ViewSources<'a> {
+    /// Manifests, SidecarSets and pillion.yaml.
+    pub files: &'a dyn FileSource,
+    /// Ledgers; with two branches those of the deploy branch.
+    pub ledgers: &'a dyn FileSource,
+    /// Manifests that a command has built, in place of those of the sources: name and text.
+    pub built: Option<(&'a str, &'a str)>,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<&'a str>,
+}
+
+/// Everything that is known of one cluster.
+#[derive(Debug)]
+pub struct ClusterView {
+    /// pillion.yaml.
+    pub configuration: Configuration,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<Arc<str>>,
+    /// The renderer, the SidecarSets as they are written, and the ledgers.
+    pub prepared: RendererSetup,
+    /// What else in git decides about pods: autoscalers, budgets, quotas.
+    pub related_objects: RelatedObjects,
+    /// The manifests are no plain files: a command built them, or a person handed them over.
+    pub is_built: bool,
+    inputs: Vec<(Input, Arc<str>)>,
+    workloads: WorkloadDocuments,
+    /// Where those of each input begin among them.
+    first_workload_indexes: Vec<usize>,
+    rollout_overrides: RolloutConfig,
+}
+
+impl ClusterView {
+    /// Reads everything. With an error among the diagnostics the site is of no use but to show more of them.
+    pub fn load(configuration: &Configuration, from: &ViewSources<'_>) -> (Self, Vec<Diagnostic>) {
+        Self::hypothetical(configuration, from, &WhatIf::default())
+    }
+
+    /// Reads everything, some of it otherwise than it is written: for plans that try something out.
+    pub fn hypothetical(
+        configuration: &Configuration,
+        from: &ViewSources<'_>,
+        supposed: &WhatIf<'_>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (mut choice, mut diagnostics) = input_choice(&configuration.layout);
+        choice.user_paths = supposed.sources.iter().chain(supposed.sidecar_sets).cloned().collect();
+        if let Some(name) = supposed.namespace {
+            choice.namespaces = NamespaceRules { default: name.into(), rules: Vec::new() };
+        }
+        let layout = &configuration.layout;
+        let mut choose_in = |paths: &[PathBuf]| {
+            let chosen = select_inputs(from.files, paths, &choice);
+            diagnostics.extend(chosen.diagnostics);
+            chosen.inputs
+        };
+        let mut manifests = match (from.built, supposed.sources) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => choose_in(&layout.source_paths()),
+            (None, sources) => choose_in(sources),
+        };
+        let (ledgers, wrong) = read_ledgers(layout, from);
+        let mut set_paths = layout.sidecar_set_paths(from.files, from.ledgers);
+        let missing_sets = layout.missing_sidecar_sets(from.files, from.ledgers);
+        if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
+            // A supposed ledger may be of a SidecarSet that is deleted, the last one of its folder.
+            set_paths.retain(|path| from.files.kind(path).is_some());
+        }
+        set_paths.extend_from_slice(supposed.sidecar_sets);
+        let sets = choose_in(&set_paths);
+        let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
+        if let Some(cluster) = cluster {
+            manifests.retain(|m| layout.cluster_contains(cluster, m));
+        }
+        diagnostics.extend(wrong.into_iter().chain(missing_sets));
+        diagnostics.extend(shared_files(&configuration.repository, layout, from.cluster, &manifests));
+        let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
+        let of_sets: BTreeSet<Arc<str>> = sets.iter().map(|s| Arc::clone(&s.name)).collect();
+        let (mut inputs, found) = read_inputs(manifests, from.files, &of_sets);
+        let further = sets.into_iter().filter(|s| !known.contains(&s.name)).collect();
+        let mut further = read_inputs(further, from.files, &of_sets).1;
+        let mut gathered = found;
+        if let Some((name, text)) = from.built {
+            let text: Arc<str> = text.into();
+            let input =
+                input_from_build(&name.into(), &text, from.cluster, (&layout.root, &choice.namespaces));
+            gathered.merge(collect_objects(&input.name, &text, true));
+            inputs.push((input, text));
+        }
+        for found in [&mut gathered, &mut further] {
+            diagnostics.extend(supposed.apply_to_sets(&mut found.sidecar_sets));
+        }
+        // What of them cannot be read is among the diagnostics already.
+        let surroundings =
+            RelatedObjects::new(inputs.iter().flat_map(|(i, text)| related_objects_of(i, text)).collect());
+        let (prepared, wrong) = build_renderer(RendererInputs {
+            manifests: gathered,
+            sidecar_sets: further,
+            ledgers,
+            history: CollectedObjects::default(),
+            sidecar_set_paths: &set_paths,
+            repository: &configuration.repository,
+            annotations: None,
+            keeps_sidecar_sets: false,
+            trace: false,
+            hypothetical_ledgers: supposed.ledgers.as_ref(),
+        });
+        diagnostics.extend(wrong);
+        let (workloads, first_workloads, wrong) = find_workloads(&inputs, &prepared.renderer);
+        diagnostics.extend(wrong);
+        let site = Self {
+            configuration: configuration.clone(),
+            cluster: cluster.map(|c| Arc::clone(&c.name)),
+            prepared,
+            related_objects: surroundings,
+            is_built: from.built.is_some(),
+            inputs,
+            workloads,
+            first_workload_indexes: first_workloads,
+            rollout_overrides: supposed.rollout.clone(),
+        };
+        diagnostics.extend(duplicate_workloads(&site));
+        diagnostics.extend(site.namespace_errors());
+        (site, diagnostics)
+    }
+
+    /// Returns the SidecarSets that have a rollout or could have one: those in the files and those with a ledger.
+    pub fn sidecar_set_names(&self) -> BTreeSet<Arc<str>> {
+        let written = self.prepared.sets.iter().map(|s| Arc::from(s.name.as_str()));
+        written.chain(self.prepared.ledgers.keys().cloned()).collect()
+    }
+
+    /// Returns the ledger of a SidecarSet; where there is none, one with nothing released.
+    pub fn ledger(&self, name: &str) -> Ledger {
+        self.prepared.ledgers.get(name).cloned().unwrap_or_else(|| Ledger::new(name))
+    }
+
+    /// Returns the content of a SidecarSet as it is written; None: it is not there any more.
+    pub fn source_revision(&self, name: &str) -> Option<Revision> {
+        self.prepared.sets.iter().find(|s| s.name == name).map(Revision::from_set)
+    }
+
+    /// Returns what is known of the rollout of a SidecarSet.
+    pub fn rollout_context(&self, name: &str) -> (RolloutContext<'_>, Vec<Diagnostic>) {
+        self.rollout_context_for(&self.ledger(name))
+    }
+
+    /// Returns what is known of the rollout of a SidecarSet if its ledger were this one.
+    pub fn rollout_context_for(&self, ledger: &Ledger) -> (RolloutContext<'_>, Vec<Diagnostic>) {
+        let name = &*ledger.name;
+        let (rollout, diagnostics) = self.rollout_settings(name);
+        let mut course = self.build_context(ledger, &rollout);
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        course.settings.steps_label = self.steps_label(set.map(Arc::as_ref));
+        (course, diagnostics)
+    }
+
+    /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
+    pub fn rollout_settings(&self, name: &str) -> (RolloutConfig, Vec<Diagnostic>) {
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
+        let (rollout, diagnostics) =
+            set.map_or_else(|| (rollout.clone(), Vec::new()), |s| settings_of_set(s, &rollout));
+        (rollout.with_overrides(&self.rollout_overrides), diagnostics)
+    }
+
+    /// Where the steps of a rollout are written.
+    fn steps_label(&self, set: Option<&SidecarSet>) -> Option<Span> {
+        if self.rollout_overrides.steps.is_some() {
+            return None;
+        }
+        if let Some(set) =
+            set.filter(|s| s.annotation(ROLLOUT_ANNOTATION).is_some_and(|text| text.contains("steps")))
+        {
+            let at = set
+                .path
+                .join(&crate::yaml::FieldPath::dotted("metadata.annotations"))
+                .child(ROLLOUT_ANNOTATION);
+            return Some(set.document.label(&at, crate::yaml::EntryPart::Key, ""));
+        }
+        let document = self.configuration.document.as_ref()?;
+        let at = crate::yaml::FieldPath::dotted("rollout.steps");
+        at.find(document.value()).map(|_| document.label(&at, crate::yaml::EntryPart::Value, ""))
+    }
+
+    fn build_context(&self, ledger: &Ledger, rollout: &RolloutConfig) -> RolloutContext<'_> {
+        let name = &*ledger.name;
+        let set = self.prepared.sets.iter().find(|s| s.name == name);
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        let units = located.map(|(document, located)| {
+            let mut unit = PlannedWorkload::new(Arc::clone(document), located.clone());
+            unit.is_autoscaled = self.related_objects.is_autoscaled(&unit.manifest);
+            unit
+        });
+        let replaces = self.replaced_sets(ledger);
+        let mut split_elsewhere = self.split_by_others(name);
+        // What a set splits whose place this one takes is whole again behind it.
+        split_elsewhere.retain(|_, other| !replaces.contains(other));
+        let mut course = RolloutContext {
+            name: name.into(),
+            cluster: self.cluster.clone(),
+            source: set.map(Revision::from_set),
+            settings: RolloutSettings::new(rollout, set.map(Arc::as_ref)),
+            workloads: WorkloadSet::new(&self.prepared.renderer, name, units.collect()),
+            split_by_others: split_elsewhere,
+            replaces_all_containers: self.replaces_all_containers(name, &replaces),
+            held_by_replaced: self.held_entries(&replaces),
+            replaced_by: self.successors(ledger),
+            replaces,
+            replicas_from_others: self.replicas_from_others(name),
+            is_built: self.is_built,
+            unselected_holds: BTreeSet::new(),
+        };
+        course.unselected_holds =
+            self.present_workloads(&held_by_people(ledger, |key| course.workloads.find(key).is_none()));
+        self.warm_caches(&course);
+        course
+    }
+
+    /// Finds out on all cores what the plan is going to ask of every workload.
+    fn warm_caches(&self, course: &RolloutContext<'_>) {
+        let ledger = self.ledger(&course.name);
+        let target =
+            ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
+        let fleet = &course.workloads;
+        let look = |unit: &PlannedWorkload| {
+            if !ledger.is_at_target(unit.active_entry(&ledger).as_deref(), &target) {
+                fleet.change_to(unit, &ledger.released, &target);
+            }
+        };
+        map_in_order(fleet.as_slice(), look, |()| ());
+    }
+
+    /// The workloads that rollouts of other SidecarSets have split, each with that set.
+    fn split_by_others(&self, name: &str) -> BTreeMap<Arc<str>, Arc<str>> {
+        let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
+        let lines =
+            others.flat_map(|ledger| ledger.entries.iter().map(move |(key, line)| (ledger, key, line)));
+        let split = lines.filter(|(_, _, line)| line.partition.is_some());
+        split.map(|(ledger, key, _)| (Arc::clone(key), Arc::clone(&ledger.name))).collect()
+    }
+
+    /// The pods of workloads that the ledgers of other SidecarSets know.
+    fn replicas_from_others(&self, name: &str) -> BTreeMap<Arc<str>, u32> {
+        let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
+        others.flat_map(|ledger| ledger.replicas.iter().map(|(key, pods)| (Arc::clone(key), *pods))).collect()
+    }
+
+    /// Returns those of some workloads that stand among the inputs, whether a SidecarSet selects them or not.
+    pub(super) fn present_workloads(&self, keys: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
+        let mut found = BTreeSet::new();
+        if keys.is_empty() {
+            return found;
+        }
+        let work = |(input, text): &(Input, Arc<str>)| {
+            let namespace = namespace_of(input);
+            let stands = |key: &&Arc<str>| contains_workload(text, &input.name, Some(namespace), key);
+            keys.iter().filter(stands).map(Arc::clone).collect::<Vec<_>>()
+        };
+        map_in_order(&self.inputs, work, |keys| found.extend(keys));
+        found
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with its file, where that is one of git.
+    pub(super) fn source_paths_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, &Path)> {
+        self.inputs_of_workloads().filter_map(|(key, number)| match &self.inputs[number].0.source {
+            InputSource::File(path) => Some((key, path.as_path())),
+            InputSource::Stdin | InputSource::Text(_) => None,
+        })
+    }
+
+    /// Renders every file, in parallel, and hands the results over in order.
+    pub fn render_all(&self, renderer: &Renderer, mut take: impl FnMut(&Input, &Arc<str>, RenderedFile)) {
+        let numbers: Vec<usize> = (0..self.inputs.len()).collect();
+        let mut inputs = self.inputs.iter();
+        map_in_order(
+            &numbers,
+            |number| self.render_input(*number, renderer),
+            |rendered| {
+                if let Some((input, text)) = inputs.next() {
+                    take(input, text, rendered);
+                }
+            },
+        );
+    }
+
+    /// Renders the file of an input, known by its number.
+    pub(super) fn render_input(&self, number: usize, renderer: &Renderer) -> RenderedFile {
+        let (input, text) = &self.inputs[number];
+        let end = self.first_workload_indexes.get(number + 1).copied().unwrap_or(self.workloads.len());
+        let file = SourceFile {
+            name: &input.name,
+            namespace: &input.namespace,
+            is_named: input.is_explicit,
+            text,
+            documents: &self.workloads[self.first_workload_indexes[number]..end],
+        };
+        render_file(&file, renderer, FileRenderOptions::default())
+    }
+
+    /// Returns the inputs and their texts, in order.
+    pub fn inputs(&self) -> &[(Input, Arc<str>)] {
+        &self.inputs
+    }
+
+    /// Returns the documents that hold workloads which some SidecarSet may select.
+    pub(super) fn workloads(&self) -> &[(Arc<Document>, Vec<WorkloadRef>)] {
+        &self.workloads
+    }
+
+    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let numbers: BTreeMap<&str, usize> =
+            self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
+        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
+    }
+
+    /// Workloads whose namespace nobody says; and of built ones, those that ledgers know by another.
+    fn namespace_errors(&self) -> Vec<Diagnostic> {
+        let renderer = &self.prepared.renderer;
+        let located = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+        let mut found: Vec<Diagnostic> =
+            located().filter_map(|(d, l)| renderer.check_namespace(d, l)).collect();
+        if let (true, Some((input, _))) = (self.is_built, self.inputs.last()) {
+            let present = located().map(|(_, l)| Arc::clone(&l.key)).collect();
+            let at = Span::whole_file(Arc::clone(&input.name));
+            found.extend(renderer.find_unknown_entries(&present, &self.prepared.declared_namespaces, &at));
+        }
+        found
+    }
+}
+
+/// The annotation of a SidecarSet that says how its own rollouts go.
+const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
+
+/// The settings of a SidecarSet: those of pillion.yaml, and what its annotation says otherwise.
+fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig, Vec<Diagnostic>) {
+    let Some(text) = set.annotation(ROLLOUT_ANNOTATION) else { return (rollout.clone(), Vec::new()) };
+    let name: Arc<str> = format!("annotation {ROLLOUT_ANNOTATION} of SidecarSet {}", set.name).into();
+    match Document::read(&name, 0, 1, text) {
+        Ok(document) => {
+            let (over, wrong) = config::decode_rollout(&document);
+            (over.map_or_else(|| rollout.clone(), |over| rollout.with_overrides(&over)), wrong)
+        }
+        Err(error) => (rollout.clone(), vec![error]),
+    }
+}
+
+pub(super) fn input_choice(layout: &Layout) -> (InputOptions, Vec<Diagnostic>) {
+    let (skips, wrong) = match layout.ignore_rules(None) {
+        Ok(skips) => (skips, Vec::new()),
+        Err(pattern) => {
+            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
+            let file = layout.root.join("pillion.yaml");
+            let label = Span::whole_file(file.to_string_lossy());
+            let wrong = Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore");
+            (crate::read::IgnoreRules::empty(), vec![wrong])
+        }
+    };
+    let choice = InputOptions {
+        ignore_rules: skips,
+        namespaces: layout.namespace_rules(),
+        list_patches: kustomization::patch_files,
+        repository_root: layout.repository_root.clone(),
+        user_paths: Vec::new(),
+    };
+    (choice, wrong)
+}
+
+/// Reads inputs, in parallel, and finds what a render has to know. Some of them are expected to hold SidecarSets.
+fn read_inputs(
+    inputs: Vec<Input>,
+    files: &dyn FileSource,
+    of_sets: &BTreeSet<Arc<str>>,
+) -> (Vec<(Input, Arc<str>)>, CollectedObjects) {
+    let mut gathered = CollectedObjects::default();
+    let mut texts: Vec<Arc<str>> = Vec::with_capacity(inputs.len());
+    let work = |input: &Input| {
+        let text = read_input(input, files)?;
+        Ok((collect_objects(&input.name, &text, input.is_explicit || of_sets.contains(&input.name)), text))
+    };
+    map_in_order(&inputs, work, |result: Result<_, Diagnostic>| match result {
+        Ok((found, text)) => {
+            gathered.merge(found);
+            texts.push(text.into());
+        }
+        Err(error) => {
+            gathered.diagnostics.push(error);
+            texts.push("".into());
+        }
+    });
+    (inputs.into_iter().zip(texts).collect(), gathered)
+}
+
+fn read_ledgers(layout: &Layout, from: &ViewSources<'_>) -> (CollectedObjects, Vec<Diagnostic>) {
+    let (files, mut diagnostics) = layout.find_ledgers(from.ledgers);
+    let own = files.into_iter().filter(|l| l.cluster.as_deref() == from.cluster);
+    let (gathered, wrong) = gather_ledgers(&own.map(|l| l.input).collect::<Vec<_>>(), from.ledgers);
+    diagnostics.extend(wrong);
+    (gathered, diagnostics)
+}
+
+/// Reads the files of ledgers; each must be named for its SidecarSet.
+pub fn gather_ledgers(inputs: &[Input], files: &dyn FileSource) -> (CollectedObjects, Vec<Diagnostic>) {
+    let (mut gathered, mut diagnostics) = (CollectedObjects::default(), Vec::new());
+    for input in inputs {
+        match read_input(input, files) {
+            Ok(text) => {
+                let found = collect_objects(&input.name, &text, true);
+                diagnostics.extend(
+                    found
+                        .ledgers
+                        .iter()
+                        .filter_map(|(document, path)| misplaced_ledger(document, path, input)),
+                );
+                if found.ledgers.is_empty() && found.unreadable.is_empty() {
+                    diagnostics.push(not_a_ledger(input));
+                }
+                gathered.merge(found);
+            }
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    (gathered, diagnostics)
+}
+
+/// Anything else than a ledger in their folder: somebody may think it counts.
+fn not_a_ledger(input: &Input) -> Diagnostic {
+    Diagnostic::error(Code::InvalidLedger, format!("`{}` holds no ledger", input.name))
+        .at(Span::whole_file(Arc::clone(&input.name)))
+        .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
+        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
+}
+
+/// A ledger of another SidecarSet than its file is named for.
+fn misplaced_ledger(document: &Document, path: &crate::yaml::FieldPath, input: &Input) -> Option<Diagnostic> {
+    let name = path.find(document.value())?["metadata"]["name"].as_str()?;
+    let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
+    let at = path.join(&crate::yaml::FieldPath::dotted("metadata.name"));
+    (stem != name).then(|| {
+        Diagnostic::error(
+            Code::LedgerMisplaced,
+            format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"),
+        )
+        .at(document.label(&at, crate::yaml::EntryPart::Value, ""))
+        .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
+    })
+}
+
+/// The workloads that people hold in a ledger, those of them that are asked for.
+pub(super) fn held_by_people(ledger: &Ledger, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
+    let held = ledger.entries.iter().filter(|(key, line)| line.is_held_by_person() && is_wanted(key));
+    held.map(|(key, _)| Arc::clone(key)).collect()
+}
+
+/// Documents that hold workloads, with those.
+type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
+
+/// Returns the documents of an input, not yet parsed.
+pub(super) fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
+    split_documents(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
+        file: &input.name,
+        index,
+        first_line: piece.first_line,
+        text: &text[piece.span],
+        namespace: &input.namespace,
+        is_named: input.is_explicit,
+        document: None,
+    })
+}
+
+/// Finds the workloads of all inputs, and where those of each input begin.
+fn find_workloads(
+    inputs: &[(Input, Arc<str>)],
+    renderer: &Renderer,
+) -> (WorkloadDocuments, Vec<usize>, Vec<Diagnostic>) {
+    let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(inputs.len()));
+    let mut diagnostics = Vec::new();
+    let work = |(input, text): &(Input, Arc<str>)| {
+        manifests_of(input, text)
+            .map(|manifest| renderer.find_selectable_workloads(&manifest))
+            .collect::<Vec<_>>()
+    };
+    map_in_order(inputs, work, |found| {
+        first.push(workloads.len());
+        for (found, wrong) in found {
+            workloads.extend(found);
+            diagnostics.extend(wrong);
+        }
+    });
+    (workloads, first, diagnostics)
+}
+
+/// The namespace of the manifests of an input that name none.
+fn namespace_of(input: &Input) -> &str {
+    if *input.namespace == *UNSPECIFIED_NAMESPACE { "default" } else { &input.namespace }
+}
+
+/// The objects of a file that a rollout is checked against.
+fn related_objects_of(input: &Input, text: &str) -> Vec<RelatedObject> {
+    if !may_contain_related_objects(text) {
+        return Vec::new();
+    }
+    let pieces = split_documents(&input.name, text).0.into_iter().enumerate();
+    let documents = pieces
+        .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
+    documents.flat_map(|d| related_objects_in(&Arc::new(d), namespace_of(input))).collect()
+}

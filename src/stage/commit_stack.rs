@@ -1,0 +1,314 @@
+//! The commits of a rollout, on top of the head of the deploy branch: each with the tree of the one before, the files of the
+//! workloads that move, and the ledger.
+
+use super::rollout_plan::ledger_after;
+use super::{ClusterView, DeployBranch, Error, RolloutPlan, message};
+use crate::diagnostics::Diagnostic;
+use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
+use crate::model::ledger::{Ledger, emit};
+use crate::read::map_in_order;
+use crate::render::{RenderedFile, Renderer};
+use crate::rollout::{Batch, RolloutStep};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The commits of a rollout.
+#[derive(Debug)]
+pub struct CommitStack {
+    /// The commit that they stand on.
+    pub base: ObjectId,
+    /// The commits, each on top of the one before.
+    pub commits: Vec<StagedCommit>,
+}
+
+/// One commit of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedCommit {
+    /// Its name.
+    pub id: ObjectId,
+    /// The tree of its files.
+    pub tree: ObjectId,
+    /// The whole message.
+    pub message: String,
+}
+
+impl StagedCommit {
+    /// Returns the first line of the message.
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
+impl CommitStack {
+    /// Returns the last commit; the base where there is none.
+    pub fn tip_or_base(&self) -> ObjectId {
+        self.tip().unwrap_or(self.base)
+    }
+
+    /// Returns the last commit; None where there is none.
+    pub fn tip(&self) -> Option<ObjectId> {
+        self.commits.last().map(|c| c.id)
+    }
+}
+
+/// Makes the commits of the first `limit` steps of a rollout, and moves no ref. None of them is there when something
+/// is wrong with a file. Of signed commits that are `kept`, in their order, those are taken that say the same: a
+/// signature is another one each time.
+///
+/// # Errors
+/// When a file cannot be written, or git fails.
+pub fn build_stack(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    limit: usize,
+    signing: &Signing<'_>,
+    kept: &[Commit],
+) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
+    let steps: Vec<&RolloutStep> =
+        rollout.steps.iter().take(limit).filter(|s| ledger_after(s).is_some()).collect();
+    let work = StackWork::of(live, rollout, &steps);
+    let mut builder = StackBuilder::new(live, rollout, &steps, (signing, kept))?;
+    let mut failure = None;
+    let mut items = work.tasks.iter();
+    let make = |item: &StackTask| work.run_task(item);
+    map_in_order(&work.tasks, make, |made| {
+        if let (Some(item), None) = (items.next(), &failure) {
+            failure = builder.add_output(item, made).err();
+        }
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => builder.finish(),
+    }
+}
+
+/// What there is to be made; the pieces of one step follow those of the step before.
+struct StackWork<'a> {
+    site: &'a ClusterView,
+    steps: &'a [&'a RolloutStep],
+    /// The renderer of each batch.
+    renderers: BTreeMap<usize, Renderer>,
+    /// What renders before and after each step that changes no rendered byte.
+    renderer_pairs: BTreeMap<usize, [Renderer; 2]>,
+    tasks: Vec<StackTask>,
+}
+
+/// One piece of a commit: the number of its step, and what it is.
+struct StackTask {
+    step: usize,
+    kind: StackTaskKind,
+}
+
+enum StackTaskKind {
+    /// The rendered file of an input.
+    File { input: usize, place: String },
+    /// The workloads of a document, which the step must not change.
+    Unchanged { document: usize },
+    /// The ledger, which completes the step.
+    Ledger,
+}
+
+enum StackTaskOutput {
+    File(RenderedFile),
+    Unchanged,
+    Ledger(String),
+}
+
+impl<'a> StackWork<'a> {
+    fn of(live: &DeployBranch<'_>, rollout: &'a RolloutPlan<'_>, steps: &'a [&'a RolloutStep]) -> Self {
+        let site = rollout.view;
+        let files = RolloutFiles::of(live, site);
+        let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
+        let mut work = Self { site, steps, renderers, renderer_pairs: pairs, tasks: Vec::new() };
+        for (step, taken) in steps.iter().enumerate() {
+            let pieces = match taken {
+                RolloutStep::Batch(batch) => work.batch_tasks(step, batch, &files),
+                RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
+                    let before = ledger_before(rollout, steps, step);
+                    let pair = [before, after].map(|ledger| site.prepared.renderer_with(ledger, None));
+                    work.renderer_pairs.insert(step, pair);
+                    let documents = 0..site.workloads().len();
+                    documents.map(|document| StackTaskKind::Unchanged { document }).collect()
+                }
+                RolloutStep::Blocked(_) => Vec::new(),
+            };
+            work.tasks.extend(
+                pieces
+                    .into_iter()
+                    .chain([StackTaskKind::Ledger])
+                    .map(|piece| StackTask { step, kind: piece }),
+            );
+        }
+        work
+    }
+
+    fn batch_tasks(&mut self, step: usize, batch: &Batch, files: &RolloutFiles<'_>) -> Vec<StackTaskKind> {
+        let (inputs, workloads) = files.files_of_batch(batch);
+        if !inputs.is_empty() {
+            let renderer = self.site.prepared.renderer_with(&batch.ledger, Some(&workloads));
+            self.renderers.insert(step, renderer);
+        }
+        inputs.into_iter().map(|(input, place)| StackTaskKind::File { input, place }).collect()
+    }
+
+    fn run_task(&self, item: &StackTask) -> StackTaskOutput {
+        match &item.kind {
+            StackTaskKind::Ledger => {
+                StackTaskOutput::Ledger(ledger_after(self.steps[item.step]).map(emit).unwrap_or_default())
+            }
+            StackTaskKind::File { input, .. } => {
+                StackTaskOutput::File(self.site.render_input(*input, &self.renderers[&item.step]))
+            }
+            StackTaskKind::Unchanged { document } => {
+                let (document, workloads) = &self.site.workloads()[*document];
+                let [before, after] = &self.renderer_pairs[&item.step];
+                for located in workloads {
+                    let [old, new] = [before, after].map(|r| r.inject(document, located).change);
+                    assert!(old == new, "starting or completing a rollout changes `{}`", located.key);
+                }
+                StackTaskOutput::Unchanged
+            }
+        }
+    }
+}
+
+/// The files that are rendered into git.
+struct RolloutFiles<'s> {
+    /// Place by number of the input.
+    paths: BTreeMap<usize, String>,
+    /// The workloads of each input.
+    workloads: BTreeMap<usize, Vec<&'s Arc<str>>>,
+    /// The input of each workload.
+    inputs: BTreeMap<&'s str, usize>,
+}
+
+impl<'s> RolloutFiles<'s> {
+    fn of(live: &DeployBranch<'_>, site: &'s ClusterView) -> Self {
+        let mut files = Self { paths: BTreeMap::new(), workloads: BTreeMap::new(), inputs: BTreeMap::new() };
+        for (key, input) in site.inputs_of_workloads() {
+            let Some(place) =
+                live.configuration.rendered_path(site.cluster.as_deref(), &site.inputs()[input].0)
+            else {
+                continue;
+            };
+            files.paths.entry(input).or_insert(place);
+            files.workloads.entry(input).or_default().push(key);
+            files.inputs.insert(key, input);
+        }
+        files
+    }
+
+    /// Returns the files that a batch changes, and all workloads in them.
+    fn files_of_batch(&self, batch: &Batch) -> (Vec<(usize, String)>, BTreeSet<Arc<str>>) {
+        let inputs: BTreeSet<usize> =
+            batch.updates.iter().filter_map(|m| self.inputs.get(&*m.key).copied()).collect();
+        let workloads = inputs.iter().flat_map(|i| &self.workloads[i]).map(|key| Arc::clone(key)).collect();
+        (inputs.iter().map(|i| (*i, self.paths[i].clone())).collect(), workloads)
+    }
+}
+
+/// Puts the pieces together.
+struct StackBuilder<'a, 'r> {
+    live: &'a DeployBranch<'r>,
+    rollout: &'a RolloutPlan<'a>,
+    steps: &'a [&'a RolloutStep],
+    signing: &'a Signing<'a>,
+    signed_commits: &'a [Commit],
+    ledger_path: String,
+    editor: TreeEditor<'r>,
+    stack: CommitStack,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a, 'r> StackBuilder<'a, 'r> {
+    fn new(
+        live: &'a DeployBranch<'r>,
+        rollout: &'a RolloutPlan<'a>,
+        steps: &'a [&'a RolloutStep],
+        (signing, kept): (&'a Signing<'a>, &'a [Commit]),
+    ) -> Result<Self, Error> {
+        let place = live.configuration.ledger_path(rollout.view.cluster.as_deref(), rollout.name());
+        Ok(Self {
+            live,
+            rollout,
+            steps,
+            signing,
+            signed_commits: kept,
+            ledger_path: place.ok_or(Error::NoLedgers)?,
+            editor: live.repository.editor(Some(live.head.tree))?,
+            stack: CommitStack { base: live.head.id, commits: Vec::new() },
+            diagnostics: Vec::new(),
+        })
+    }
+
+    fn add_output(&mut self, item: &StackTask, made: StackTaskOutput) -> Result<(), Error> {
+        match (made, &item.kind) {
+            (StackTaskOutput::File(file), StackTaskKind::File { input, place }) => {
+                self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
+                let text = file.text.as_deref().unwrap_or(&self.rollout.view.inputs()[*input].1);
+                // A file that is all SidecarSets is none of the output.
+                if !file.is_dropped {
+                    self.editor.put(place, text.as_bytes())?;
+                }
+                Ok(())
+            }
+            (StackTaskOutput::Ledger(text), _) => self.commit_step(item.step, &text),
+            (StackTaskOutput::File(_) | StackTaskOutput::Unchanged, _) => Ok(()),
+        }
+    }
+
+    /// Completes a step.
+    fn commit_step(&mut self, step: usize, ledger: &str) -> Result<(), Error> {
+        if !self.diagnostics.is_empty() {
+            return Ok(());
+        }
+        let taken = self.steps[step];
+        self.editor.put(&self.ledger_path, ledger.as_bytes())?;
+        let before = ledger_before(self.rollout, self.steps, step);
+        let message = message::step_message(self.live, self.rollout, before, taken);
+        let message = message.expect("only a rest has no message, and it is no step of a stack");
+        // The same ids from every clone: nothing of this machine and nothing of this moment.
+        let who = Signature::new(&self.live.branches.identity, self.commit_time());
+        let (tree, parents) = (self.editor.write()?, &[self.stack.tip_or_base()]);
+        let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
+        let kept =
+            self.signed_commits.get(self.stack.commits.len()).filter(|kept| has_same_content(kept, &new));
+        let id = match kept {
+            Some(kept) => kept.id,
+            None => self.editor.commit(&new, self.signing)?,
+        };
+        self.stack.commits.push(StagedCommit { id, tree, message });
+        Ok(())
+    }
+
+    /// The time of the head, or when the last hold was over that is over now.
+    fn commit_time(&self) -> CommitTime {
+        let head = self.live.head.time;
+        let ended = self.rollout.last_hold_expiry().map(|seconds| CommitTime { seconds, offset_minutes: 0 });
+        ended.filter(|ended| ended.seconds > head.seconds).unwrap_or(head)
+    }
+
+    fn finish(self) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
+        let is_sound = self.diagnostics.is_empty();
+        if is_sound {
+            self.editor.finish()?;
+        }
+        Ok((is_sound.then_some(self.stack), self.diagnostics))
+    }
+}
+
+/// Returns the ledger that a step follows.
+fn ledger_before<'a>(rollout: &'a RolloutPlan<'_>, steps: &[&'a RolloutStep], step: usize) -> &'a Ledger {
+    let before = step.checked_sub(1).and_then(|i| ledger_after(steps[i]));
+    before.unwrap_or(&rollout.ledger)
+}
+
+/// Tells whether a signed commit says what a new one would.
+fn has_same_content(kept: &Commit, new: &NewCommit<'_>) -> bool {
+    kept.is_signed
+        && kept.tree == new.tree
+        && kept.parents == new.parents
+        && kept.message.trim_end() == new.message.trim_end()
+        && Signature::new(&kept.author, kept.author_time) == new.author
+        && Signature::new(&kept.committer, kept.time) == new.committer
+}

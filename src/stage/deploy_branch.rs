@@ -1,0 +1,279 @@
+//! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
+
+use super::{
+    BranchConfig, ClusterView, Configuration, Error, LedgerHistory, ManifestSource, RenderHistory,
+    SourceBranch, TreeFiles, ViewSources, missing_workloads,
+};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git::{Commit, ObjectId, Repository, TreeEntryKind};
+use crate::read::{CommitListing, FileSource, ListingEntry};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What is live, without a checkout.
+pub struct DeployBranch<'r> {
+    /// Where it is read from.
+    pub repository: &'r Repository,
+    /// Names, and who commits: those of pillion.yaml in the source commit, but for the deploy branch itself.
+    pub branches: BranchConfig,
+    /// The ref that was read: the remote's branch as it was fetched, or the local one.
+    pub reference: String,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: PathBuf,
+    /// The head of the deploy branch.
+    pub head: Commit,
+    /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have their own branch.
+    pub source: Commit,
+    /// pillion.yaml.
+    pub configuration: Configuration,
+    /// Manifests that are no plain files.
+    pub manifests: ManifestSource,
+    source_files: CommitListing<'r, ObjectId>,
+    /// The files of the head, where those of the sources are others.
+    rendered_files: Option<CommitListing<'r, ObjectId>>,
+}
+
+impl<'r> DeployBranch<'r> {
+    /// Reads what is live. `branches` say which branch that is, `config` where pillion.yaml is in the tree of the
+    /// sources. With an error in pillion.yaml there is nothing but diagnostics.
+    ///
+    /// # Errors
+    /// When there is no such branch, no source commit or no pillion.yaml in it, or git fails.
+    pub fn read(
+        repository: &'r Repository,
+        branches: &BranchConfig,
+        config: &Path,
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Error> {
+        let (place, head) =
+            branches.find_deploy_branch(repository).ok_or_else(|| no_deploy_branch(branches))?;
+        Self::read_at(repository, branches, config, (place, head))
+    }
+
+    /// Reads what is live if the deploy branch, whose ref is known, were at a commit. Of a commit of the sources that is
+    /// not to be believed nothing is read: there is nothing but diagnostics.
+    ///
+    /// # Errors
+    /// As [`DeployBranch::read`].
+    pub fn read_at(
+        repository: &'r Repository,
+        branches: &BranchConfig,
+        config: &Path,
+        (place, head): (String, ObjectId),
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Error> {
+        let source = match RenderHistory::find(repository, branches, config, (&place, head))? {
+            None => head,
+            Some(renders) => match renders.newest_source()? {
+                Ok(source) => source,
+                Err(refused) => return Ok((None, vec![*refused])),
+            },
+        };
+        Self::read_from(repository, branches, config, ((place, head), source))
+    }
+
+    /// The same for a commit of the sources that the caller has judged.
+    pub(super) fn read_from(
+        repository: &'r Repository,
+        branches: &BranchConfig,
+        config: &Path,
+        ((place, head), source): ((String, ObjectId), ObjectId),
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), Error> {
+        let head = repository.commit(head)?;
+        let source = if source == head.id { head.clone() } else { repository.commit(source)? };
+        let sources = list_tree(repository, source.tree)?;
+        let rendered = match source.tree == head.tree {
+            true => None,
+            false => Some(list_tree(repository, head.tree)?),
+        };
+        let (configuration, diagnostics) = configuration_in(&sources, source.id, config)?;
+        let Some(configuration) = configuration else { return Ok((None, diagnostics)) };
+        let committed = BranchConfig::from_repository(&configuration.repository)?;
+        // Which branch is read is known already; how commits look follows from what is committed, so that they
+        // look alike everywhere.
+        let branches = BranchConfig {
+            staged_pattern: committed.staged_pattern,
+            identity: committed.identity,
+            ..branches.clone()
+        };
+        let (config, manifests) = (config.to_owned(), ManifestSource::default());
+        let live = Self {
+            repository,
+            branches,
+            reference: place,
+            config,
+            head,
+            source,
+            configuration,
+            manifests,
+            source_files: sources,
+            rendered_files: rendered,
+        };
+        Ok((Some(live), diagnostics))
+    }
+
+    /// Two branches: returns the head of the branch of the sources, where manifests, SidecarSets or pillion.yaml there
+    /// are others than in the commit that the head of the deploy branch was rendered from.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn find_newer_source(&self) -> Result<Option<ObjectId>, Error> {
+        let source = SourceBranch::find(self.repository, &self.branches, &self.reference);
+        let Some(head) = source.and_then(|source| source.head()) else { return Ok(None) };
+        let head = self.repository.commit(head)?;
+        let is_behind = self.repository.is_ancestor(self.source.id, head.id)?
+            && self.has_new_sources(head.id, &list_tree(self.repository, head.tree)?);
+        Ok(is_behind.then_some(head.id))
+    }
+
+    /// Tells whether a commit has other sources, SidecarSets or pillion.yaml than the one that is named last.
+    pub(super) fn has_new_sources(&self, commit: ObjectId, sources: &CommitListing<'_, ObjectId>) -> bool {
+        self.source.id != commit && {
+            let layout = &self.configuration.layout;
+            let mut roots = layout.source_paths();
+            roots.extend(layout.paths_in_root(&layout.sidecar_sets));
+            roots.push(layout.root.join("pillion.yaml"));
+            roots.iter().any(|root| {
+                self.source_files().entries_at_or_below(root) != sources.entries_at_or_below(root)
+            })
+        }
+    }
+
+    /// Returns the files of the source commit.
+    pub fn source_files(&self) -> &CommitListing<'r, ObjectId> {
+        &self.source_files
+    }
+
+    /// Returns the files of the head of the deploy branch: rendered files and ledgers.
+    pub fn rendered_files(&self) -> &CommitListing<'r, ObjectId> {
+        self.rendered_files.as_ref().unwrap_or(&self.source_files)
+    }
+
+    /// Returns the clusters, in the order of pillion.yaml; without any, one that has no name.
+    pub fn clusters(&self) -> Vec<Option<&str>> {
+        let clusters = &self.configuration.layout.clusters;
+        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
+    }
+
+    /// Returns the cluster of a commit of the deploy branch of a rollout: the one whose ledger it changes.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn cluster_of(&self, commit: &Commit) -> Result<Option<String>, Error> {
+        let Some(&parent) = commit.parents.first() else { return Ok(None) };
+        let before = self.repository.commit(parent)?.tree;
+        let (ledgers, _) = self.configuration.layout.find_ledgers(self.rendered_files());
+        let mut found = None;
+        for ledger in ledgers.into_iter().filter(|ledger| ledger.cluster.is_some()) {
+            let id = |tree| self.repository.entry_at(tree, &ledger.input.name).map(|e| e.map(|e| e.id));
+            if found != ledger.cluster && id(before)? != id(commit.tree)? {
+                // What changes ledgers of several is of none of them.
+                if found.is_some() {
+                    return Ok(None);
+                }
+                found = ledger.cluster;
+            }
+        }
+        Ok(found.map(|cluster| cluster.to_string()))
+    }
+
+    /// Returns it with manifests that are no plain files.
+    #[must_use]
+    pub fn with_manifests(self, manifests: &ManifestSource) -> Self {
+        Self { manifests: manifests.clone(), ..self }
+    }
+
+    /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Where a
+    /// command builds the manifests, it is run; and the workloads of open rollouts must still be there.
+    pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
+        let (site, mut wrong) = self.unchecked_cluster_view(cluster);
+        // What is wrong with the manifests themselves comes first; that a ledger is missing is another matter.
+        if !wrong.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
+            wrong.extend(missing_workloads(
+                &site,
+                &TreeFiles::from_commit(&self.source_files),
+                Some(&self.ledger_history()),
+            ));
+        }
+        (site, wrong)
+    }
+
+    /// Returns where earlier states of rollouts are found.
+    pub fn ledger_history(&self) -> LedgerHistory<'_> {
+        let Self { repository, branches, config, head, manifests, .. } = self;
+        LedgerHistory { repository, branches, config, head: head.id, manifests }
+    }
+
+    /// The same, whatever has become of the workloads of open rollouts.
+    pub(super) fn unchecked_cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
+        let tree = self.source.tree;
+        let (built, failed) =
+            match self.manifests.for_tree(self.repository, tree, &self.configuration, cluster) {
+                Ok(built) => (built, None),
+                // Without manifests the site says nothing but what is wrong.
+                Err(failed) => (Some(("".into(), "".into())), Some(*failed)),
+            };
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
+            (&self.source_files, self.rendered_files());
+        let (site, mut wrong) =
+            ClusterView::load(&self.configuration, &ViewSources { files, ledgers, built, cluster });
+        wrong.extend(failed);
+        (site, wrong)
+    }
+}
+
+/// Reads pillion.yaml of a commit, for repositories without a working tree.
+///
+/// # Errors
+/// When the commit has none, or git fails.
+pub fn read_configuration(
+    repository: &Repository,
+    commit: ObjectId,
+    config: &Path,
+) -> Result<(Option<Configuration>, Vec<Diagnostic>), Error> {
+    let tree = repository.commit(commit)?.tree;
+    configuration_in(&list_tree(repository, tree)?, commit, config)
+}
+
+fn configuration_in(
+    files: &CommitListing<'_, ObjectId>,
+    commit: ObjectId,
+    config: &Path,
+) -> Result<(Option<Configuration>, Vec<Diagnostic>), Error> {
+    if files.kind(config).is_none() {
+        return Err(Error::NoConfiguration { commit, path: config.display().to_string() });
+    }
+    Ok(Configuration::read(files, config))
+}
+
+/// Lists the files of a tree; their bytes are read when somebody asks, on any thread.
+///
+/// # Errors
+/// When git fails.
+pub fn list_tree(repository: &Repository, tree: ObjectId) -> Result<CommitListing<'_, ObjectId>, Error> {
+    let mut entries = Vec::new();
+    for entry in repository.list_files(tree, &[""])? {
+        let listed = match entry.kind {
+            TreeEntryKind::File | TreeEntryKind::Executable => ListingEntry::File(entry.id),
+            TreeEntryKind::Symlink => {
+                ListingEntry::Symlink(String::from_utf8_lossy(&repository.read_blob(entry.id)?).into_owned())
+            }
+            TreeEntryKind::Gitlink => ListingEntry::Submodule,
+            TreeEntryKind::Folder => continue,
+        };
+        entries.push((PathBuf::from(entry.path), listed));
+    }
+    let reader = repository.blob_reader()?;
+    Ok(CommitListing::new(entries, move |id: &ObjectId| reader.read(*id).map_err(io::Error::other)))
+}
+
+/// Says that there is no deploy branch, and how it comes to be.
+pub fn no_deploy_branch(branches: &BranchConfig) -> Error {
+    let branch = branches.deploy.clone();
+    let more = match branches.source {
+        Some(_) => format!(
+            ", `pillion render --branch {branch} --create` makes the first commit of it, with every sidecar at once"
+        ),
+        None => String::new(),
+    };
+    Error::NoDeployBranch { tracking: branches.tracking_ref(), local: branches.deploy_ref(), branch, more }
+}

@@ -1,0 +1,61 @@
+//! Two manifests of one workload: the cluster has one of them, and nobody knows which.
+
+use super::ClusterView;
+use super::cluster_view::manifests_of;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::read::{Input, map_in_order};
+use crate::render::{KeywordMatcher, WorkloadRef};
+use crate::yaml::{Document, EntryPart};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Says which workloads that some SidecarSet may select stand in a second manifest, whether that is selected or not.
+pub(super) fn duplicate_workloads(site: &ClusterView) -> Vec<Diagnostic> {
+    let selected = || site.workloads().iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+    let mut first: BTreeMap<&str, (&Document, &WorkloadRef)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (document, located) in selected() {
+        match first.get(&*located.key) {
+            Some((other, at)) => found.push(duplicate_workload(located, document, other, at)),
+            None => {
+                first.insert(&located.key, (document, located));
+            }
+        }
+    }
+    for (document, all) in unselected_namesakes(site) {
+        let known = all.iter().filter_map(|located| Some((located, first.get(&*located.key)?)));
+        found.extend(known.map(|(located, (other, at))| duplicate_workload(located, &document, other, at)));
+    }
+    found
+}
+
+/// The workloads that no SidecarSet selects and that are called like one that is selected.
+fn unselected_namesakes(site: &ClusterView) -> Vec<(Arc<Document>, Vec<WorkloadRef>)> {
+    let names: BTreeSet<&str> =
+        site.workloads().iter().flat_map(|(_, all)| all.iter().map(|l| &*l.name)).collect();
+    let Some(names) = KeywordMatcher::new(names) else { return Vec::new() };
+    let known: BTreeSet<(&str, usize)> =
+        site.workloads().iter().map(|(document, _)| (&**document.file(), document.index())).collect();
+    let work = |(input, text): &(Input, Arc<str>)| {
+        let manifests = manifests_of(input, text);
+        let others = manifests.filter(|m| !known.contains(&(&**m.file, m.index)) && names.matches(m.text));
+        others.filter_map(|m| site.prepared.renderer.find_all_workloads(&m)).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    map_in_order(site.inputs(), work, |others| found.extend(others));
+    found
+}
+
+fn duplicate_workload(
+    located: &WorkloadRef,
+    document: &Document,
+    other: &Document,
+    first: &WorkloadRef,
+) -> Diagnostic {
+    let at = |l: &WorkloadRef| l.path.child("metadata").child("name");
+    Diagnostic::error(Code::DuplicateWorkload, format!("`{}` stands in two manifests", located.key))
+        .at(document.label(&at(located), EntryPart::Value, "here again"))
+        .at(other.label(&at(first), EntryPart::Value, "first here"))
+        .because("a rollout cannot tell which of them the cluster has")
+        .help("remove one, or name the clusters they belong to in `clusters:` of pillion.yaml")
+}

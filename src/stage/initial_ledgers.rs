@@ -1,0 +1,332 @@
+//! The first ledgers. They change no rendered byte: what is released is read from what is rendered, and where that does
+//! not tell, nothing is, so that the first injection is a rollout like any other.
+
+use super::drift::{check_rendered_files, first_difference};
+use super::ledger_history::find_ledger_removal;
+use super::{ClusterView, DeployBranch, Error};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git::{FileEdit, ObjectId};
+use crate::model::file_list::{self, to_slash};
+use crate::model::ledger::{Ledger, Revision, emit};
+use crate::model::sidecar_set::SidecarSet;
+use crate::read::{FileSource as _, map_in_order};
+use crate::yaml::{EntryPart, FieldPath as YamlPath};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// SidecarSets up to whose number every way to have released some of them is compared with what is there.
+const MAX_COMPARED_SETS: usize = 4;
+
+/// What to do about a rendered file that does not follow from what is there.
+const DRIFT_HELP: &str = "take the edit back, or put it into the sources as well; where workloads carry an earlier content of a SidecarSet, put that into its file until there are ledgers";
+
+/// What the workloads carry of SidecarSets that have no ledger yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialRevision {
+    /// What the files hold.
+    Current,
+    /// Nothing: the first rollout brings it.
+    Nothing,
+}
+
+/// What tells which content is released.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RevisionEvidence {
+    /// The rendered files.
+    #[default]
+    Rendered,
+    /// The sources, of which the first rendered files are made.
+    Sources,
+    /// The manifests alone: git holds no rendered files of them.
+    Manifests,
+}
+
+/// What one cluster gets.
+#[derive(Debug, Default)]
+pub struct InitialLedgers {
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<String>,
+    /// The new ledgers.
+    pub ledgers: Vec<Ledger>,
+    /// What told which content is released.
+    pub evidence: RevisionEvidence,
+    /// The first rendered files, by their place.
+    pub files: BTreeMap<String, String>,
+    /// The rendered files that are pillion's from now on, relative to their folder.
+    pub listed_files: BTreeSet<String>,
+}
+
+/// Makes a ledger for every SidecarSet of a site that has none, and takes it up. `released` is what a person says, else
+/// what is rendered tells. What is there and would not stay as it is, is refused.
+///
+/// # Errors
+/// When git fails.
+pub fn init_ledgers(
+    live: &DeployBranch<'_>,
+    site: &mut ClusterView,
+    released: Option<InitialRevision>,
+) -> Result<(InitialLedgers, Vec<Diagnostic>), Error> {
+    let known = &site.prepared.ledgers;
+    let missing: Vec<Arc<SidecarSet>> =
+        site.prepared.sets.iter().filter(|s| !known.contains_key(s.name.as_str())).cloned().collect();
+    let cluster = site.cluster.as_ref().map(ToString::to_string);
+    if missing.is_empty() {
+        return Ok((InitialLedgers { cluster, ..InitialLedgers::default() }, Vec::new()));
+    }
+    let evidence = find_evidence(live, site);
+    if released.is_none() && evidence != RevisionEvidence::Rendered {
+        let removed = removed_ledgers(live, site, &missing)?;
+        if !removed.is_empty() {
+            return Ok((InitialLedgers { cluster, ..InitialLedgers::default() }, removed));
+        }
+    }
+    let way = match released {
+        Some(InitialRevision::Nothing) => ReleasedSubset(0),
+        Some(InitialRevision::Current) => ReleasedSubset::all_sets(&missing),
+        None if evidence == RevisionEvidence::Manifests && !known.is_empty() => ReleasedSubset(0),
+        None => closest_subset(live, site, &missing, evidence)?,
+    };
+    let ledgers = way.apply(site, &missing);
+    let diagnostics = match (evidence, released) {
+        (RevisionEvidence::Rendered, _) => drift_errors(live, site)?,
+        (_, None) => altered_manifests(site),
+        (_, Some(_)) => render_errors(site),
+    };
+    let (mut files, mut listed) = (BTreeMap::new(), BTreeSet::new());
+    for (number, (input, text)) in site.inputs().iter().enumerate() {
+        let Some(place) = live.configuration.rendered_path(site.cluster.as_deref(), input) else { continue };
+        let file = site.render_input(number, &site.prepared.renderer);
+        if !file.is_dropped {
+            listed.insert(to_slash(&input.output_path));
+            if evidence == RevisionEvidence::Sources {
+                files.insert(place, file.text.unwrap_or_else(|| text.to_string()));
+            }
+        }
+    }
+    Ok((InitialLedgers { cluster, ledgers, evidence, files, listed_files: listed }, diagnostics))
+}
+
+/// Ledgers that were there: without what they said, a new one would move every workload that they had moved.
+fn removed_ledgers(
+    live: &DeployBranch<'_>,
+    site: &ClusterView,
+    missing: &[Arc<SidecarSet>],
+) -> Result<Vec<Diagnostic>, Error> {
+    let cluster = site.cluster.as_deref();
+    let mut found = Vec::new();
+    for set in missing {
+        let Some(commit) = find_ledger_removal(live, cluster, &set.name)? else { continue };
+        let place = live.configuration.ledger_path(cluster, &set.name).ok_or(Error::NoLedgers)?;
+        let (id, subject) = (commit.id.short(), commit.subject());
+        let message =
+            format!("SidecarSet `{}` had a ledger, which commit {id} (\"{subject}\") removed", set.name);
+        found.push(
+            Diagnostic::error(Code::NoLedger, message)
+                .at(set.document.label(&set.path.join(&YamlPath::dotted("metadata.name")), EntryPart::Value, ""))
+                .because("nothing else tells which workloads carry what")
+                .help(format!(
+                    "`git checkout {id}~1 -- {place}` takes it back; where rollouts are to begin anew, say what is released: `--released current` or `--released nothing`"
+                )),
+        );
+    }
+    Ok(found)
+}
+
+/// The files of the deploy branch that are written: ledgers, first rendered files, and the list of rendered files.
+///
+/// # Errors
+/// When pillion.yaml names no place for ledgers.
+pub fn init_edits(
+    live: &DeployBranch<'_>,
+    all: &[InitialLedgers],
+) -> Result<BTreeMap<String, FileEdit>, Error> {
+    let mut edits = BTreeMap::new();
+    for initial in all {
+        for ledger in &initial.ledgers {
+            let place = live.configuration.ledger_path(initial.cluster.as_deref(), &ledger.name);
+            edits.insert(place.ok_or(Error::NoLedgers)?, FileEdit::Put(emit(ledger).into_bytes()));
+        }
+        let files = initial.files.iter();
+        edits.extend(files.map(|(place, text)| (place.clone(), FileEdit::Put(text.as_bytes().to_owned()))));
+    }
+    let listed: BTreeSet<String> =
+        all.iter().flat_map(|initial| initial.listed_files.iter().cloned()).collect();
+    if let Some(list) = live.configuration.file_list_path().filter(|_| !listed.is_empty()) {
+        let known = listed_files(live);
+        let all: BTreeSet<String> = known.union(&listed).cloned().collect();
+        if all != known {
+            edits.insert(list, FileEdit::Put(file_list::emit(&all).into_bytes()));
+        }
+    }
+    Ok(edits)
+}
+
+/// What pillion has rendered so far.
+fn listed_files(live: &DeployBranch<'_>) -> BTreeSet<String> {
+    let list = live.configuration.file_list_path();
+    let text =
+        list.and_then(|list| live.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
+    file_list::parse(&text.unwrap_or_default())
+}
+
+fn find_evidence(live: &DeployBranch<'_>, site: &ClusterView) -> RevisionEvidence {
+    let place = |input| live.configuration.rendered_path(site.cluster.as_deref(), input);
+    let places: Vec<String> = site.inputs().iter().filter_map(|(input, _)| place(input)).collect();
+    if places.is_empty() {
+        return RevisionEvidence::Manifests;
+    }
+    let is_there = |place: &String| live.rendered_files().file_id(Path::new(place)).is_some();
+    // With ledgers there were rendered files: that they are gone is not for this command to mend.
+    let is_fresh = site.prepared.ledgers.is_empty()
+        && !places.iter().any(is_there)
+        && (site.cluster.is_some() || listed_files(live).is_empty());
+    if is_fresh { RevisionEvidence::Sources } else { RevisionEvidence::Rendered }
+}
+
+/// Which of the SidecarSets without a ledger are released as they are written: a bit for each.
+#[derive(Debug, Clone, Copy)]
+struct ReleasedSubset(u64);
+
+impl ReleasedSubset {
+    fn all_sets(sets: &[Arc<SidecarSet>]) -> Self {
+        sets.iter().enumerate().fold(Self(0), |way, (n, _)| way.with(n))
+    }
+
+    /// Further sets than there are bits are released when all are.
+    fn with(self, set: usize) -> Self {
+        Self(self.0 | 1 << set.min(63))
+    }
+
+    fn without(self, set: usize) -> Self {
+        Self(self.0 & !(1 << set.min(63)))
+    }
+
+    /// Gives the sets their ledgers.
+    fn apply(self, site: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
+        let ledger = |(n, set): (usize, &Arc<SidecarSet>)| {
+            let (revision, mut ledger) = (Revision::from_set(set), Ledger::new(&set.name));
+            if self.0 & 1 << n.min(63) != 0 {
+                ledger.released = Some(Arc::clone(&revision.name));
+                ledger.revisions.insert(Arc::clone(&revision.name), revision);
+            }
+            ledger
+        };
+        let ledgers: Vec<Ledger> = sets.iter().enumerate().map(ledger).collect();
+        ledgers.iter().for_each(|ledger| site.prepared.insert_ledger(ledger.clone()));
+        ledgers
+    }
+
+    /// All ways worth a comparison, the one with the least released first.
+    fn candidates(sets: &[Arc<SidecarSet>]) -> Vec<Self> {
+        let whole = Self::all_sets(sets);
+        let mut ways: Vec<Self> = match sets.len() {
+            n if n <= MAX_COMPARED_SETS => (0..1 << n).map(Self).collect(),
+            n => {
+                let single = (0..n).map(|set| Self(0).with(set));
+                let most = (0..n).map(|set| whole.without(set));
+                [Self(0)].into_iter().chain(single).chain(most).chain([whole]).collect()
+            }
+        };
+        ways.sort_by_key(|way| way.0.count_ones());
+        ways
+    }
+}
+
+/// The way by which the fewest lines are others than they are.
+fn closest_subset(
+    live: &DeployBranch<'_>,
+    site: &mut ClusterView,
+    sets: &[Arc<SidecarSet>],
+    evidence: RevisionEvidence,
+) -> Result<ReleasedSubset, Error> {
+    let mut best: Option<(usize, ReleasedSubset)> = None;
+    for way in ReleasedSubset::candidates(sets) {
+        way.apply(site, sets);
+        let differing = count_differing_lines(live, site, evidence)?;
+        if best.is_none_or(|(fewest, _)| differing < fewest) {
+            best = Some((differing, way));
+        }
+        if differing == 0 {
+            break;
+        }
+    }
+    Ok(best.map_or(ReleasedSubset(0), |(_, way)| way))
+}
+
+/// Counts the lines that render makes otherwise than they are.
+fn count_differing_lines(
+    live: &DeployBranch<'_>,
+    site: &ClusterView,
+    evidence: RevisionEvidence,
+) -> Result<usize, Error> {
+    let numbers: Vec<usize> = (0..site.inputs().len()).collect();
+    let (configuration, files) = (&live.configuration, live.rendered_files());
+    let count = |number: &usize| -> Result<usize, Error> {
+        let (input, text) = &site.inputs()[*number];
+        let rendered = site.render_input(*number, &site.prepared.renderer);
+        let new = rendered.text.as_deref().unwrap_or(text);
+        if rendered.is_dropped {
+            return Ok(0);
+        }
+        if evidence != RevisionEvidence::Rendered {
+            return Ok(differing_lines(text, new));
+        }
+        let place = configuration.rendered_path(site.cluster.as_deref(), input);
+        let Some(place) = place else { return Ok(0) };
+        if files.file_id(Path::new(&place)) == Some(&ObjectId::hash_blob(new.as_bytes())?) {
+            return Ok(0);
+        }
+        let present = files.read_text(Path::new(&place), &place.as_str().into()).unwrap_or_default();
+        Ok(differing_lines(&present, new).max(1))
+    };
+    let (mut all, mut failure) = (0, None);
+    map_in_order(&numbers, count, |result| match result {
+        Ok(lines) => all += lines,
+        Err(wrong) => failure = Some(wrong),
+    });
+    failure.map_or(Ok(all), Err)
+}
+
+/// Counts the lines between those that two texts begin and end with.
+fn differing_lines(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<&str>, Vec<&str>) = (one.lines().collect(), other.lines().collect());
+    let begin = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let rest = one[begin..].iter().rev().zip(other[begin..].iter().rev());
+    let end = rest.take_while(|(a, b)| a == b).count();
+    one.len().max(other.len()) - begin - end
+}
+
+/// What of the rendered files does not follow from the ledgers, and what cannot be rendered.
+fn drift_errors(live: &DeployBranch<'_>, site: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
+    let mut found = check_rendered_files(live, site)?;
+    found.retain(Diagnostic::is_error);
+    for stray in found.iter_mut().filter(|d| d.code == Code::DeployBranchNotRendered) {
+        // Without ledgers there is no render yet that could put it right.
+        stray.help = Some(DRIFT_HELP.to_owned());
+    }
+    Ok(found)
+}
+
+/// What cannot be rendered.
+fn render_errors(site: &ClusterView) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    site.render_all(&site.prepared.renderer, |_, _, file| found.extend(file.diagnostics));
+    found.retain(Diagnostic::is_error);
+    found
+}
+
+/// Manifests that would not stay as they are, although nobody has said that they are to change.
+fn altered_manifests(site: &ClusterView) -> Vec<Diagnostic> {
+    let mut found = render_errors(site);
+    site.render_all(&site.prepared.renderer, |input, text, file| {
+        let Some(new) = file.text.filter(|new| !file.is_dropped && **new != **text) else { return };
+        let message = format!("`{}` carries a part of what SidecarSets bring, and would not stay as it is", input.name);
+        let error = Diagnostic::error(Code::DeployBranchNotRendered, message)
+            .at(first_difference(&input.name, text, &new))
+            .because("other workloads do not carry it, so that nothing is released")
+            .help("take what was injected out of the manifests; or say what every workload runs: `pillion init rollout --released current`");
+        found.push(error);
+    });
+    found
+}

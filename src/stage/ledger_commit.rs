@@ -1,0 +1,82 @@
+//! The commit of a verb: one ledger, changed by a person or because of pods, on top of what is live.
+
+use super::message::ledger_trailers;
+use super::{ClusterView, DeployBranch, Error, StagedCommit};
+use crate::diagnostics::Diagnostic;
+use crate::git::{NewCommit, Signature, Signing, trailer};
+use crate::model::ledger::{Ledger, emit};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What a verb does to a ledger, and what its commit says.
+#[derive(Debug)]
+pub struct LedgerCommit<'a> {
+    /// The ledger afterwards.
+    pub after: &'a Ledger,
+    /// `Pillion-Action`: Pause, Resume, RollBack, Approve, Hold, Init.
+    pub action: &'a str,
+    /// What was done, for people; the SidecarSet's name is put before it.
+    pub subject: String,
+    /// Why.
+    pub body: String,
+    /// Further trailers.
+    pub trailers: Vec<(&'static str, String)>,
+}
+
+/// Makes the commit of a change on top of what is live, and moves no ref. It says nothing of when and by whom: that
+/// comes with [`Opened::release`](super::RepoContext::release). There is none when something is wrong with a file.
+///
+/// # Errors
+/// When a file cannot be written, or git fails.
+pub fn commit_ledger(
+    live: &DeployBranch<'_>,
+    site: &ClusterView,
+    change: &LedgerCommit<'_>,
+    signing: &Signing<'_>,
+) -> Result<(Option<StagedCommit>, Vec<Diagnostic>), Error> {
+    let before = site.ledger(&change.after.name);
+    let place = live.configuration.ledger_path(site.cluster.as_deref(), &change.after.name);
+    let mut editor = live.repository.editor(Some(live.head.tree))?;
+    editor.put(&place.ok_or(Error::NoLedgers)?, emit(change.after).as_bytes())?;
+    let mut diagnostics = Vec::new();
+    let renderer = site.prepared.renderer_with(change.after, None);
+    for (input, place) in changed_files(live, site, &before, change.after) {
+        let text = &site.inputs()[input].1;
+        let file = site.render_input(input, &renderer);
+        diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
+        editor.put(&place, file.text.as_deref().unwrap_or(text).as_bytes())?;
+    }
+    if !diagnostics.is_empty() {
+        return Ok((None, diagnostics));
+    }
+    let mut all = ledger_trailers(live, change.action, change.after);
+    all.extend(change.trailers.iter().cloned());
+    let message =
+        trailer::format_message(&format!("{}: {}", change.after.name, change.subject), &change.body, &all);
+    let who = Signature::new(&live.branches.identity, live.head.time);
+    let (tree, parents) = (editor.write()?, &[live.head.id]);
+    let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
+    let id = editor.commit(&new, signing)?;
+    editor.finish()?;
+    Ok((Some(StagedCommit { id, tree, message }), diagnostics))
+}
+
+/// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of
+/// the input, and place.
+pub(super) fn changed_files(
+    live: &DeployBranch<'_>,
+    site: &ClusterView,
+    before: &Ledger,
+    after: &Ledger,
+) -> BTreeSet<(usize, String)> {
+    let differs = |key: &Arc<str>| before.entries.get(key) != after.entries.get(key);
+    let keys: BTreeSet<&Arc<str>> =
+        before.entries.keys().chain(after.entries.keys()).filter(|k| differs(k)).collect();
+    let is_other = |key: &Arc<str>| before.released != after.released && !after.entries.contains_key(key);
+    let moves = |key: &Arc<str>| keys.contains(key) || is_other(key);
+    let inputs = site.inputs_of_workloads().filter(|(key, _)| moves(key)).map(|(_, input)| input);
+    let place = |input: usize| {
+        Some((input, live.configuration.rendered_path(site.cluster.as_deref(), &site.inputs()[input].0)?))
+    };
+    inputs.filter_map(place).collect()
+}

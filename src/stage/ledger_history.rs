@@ -1,0 +1,172 @@
+//! The states of a ledger in the history of the deploy branch: after a batch, before Close, before a revert.
+
+use super::{DeployBranch, Error};
+use crate::git::{Commit, HistoryWalk, trailer};
+use crate::model::ledger::{Ledger, decode};
+use crate::yaml::{Document, FieldPath};
+use std::sync::Arc;
+
+/// A batch that a commit took back by hand.
+#[derive(Debug, Clone)]
+pub struct BatchRevert {
+    /// The commit.
+    pub commit: Commit,
+    /// The batch that was out before.
+    pub from: u32,
+    /// The batch that is out after it; 0: none.
+    pub to: u32,
+}
+
+/// Commits that are looked through for who has approved a plan.
+const MAX_COMMITS: usize = 1000;
+
+/// Finds out who has approved a plan, from the commits that changed a ledger since its rollout began.
+pub(super) fn find_approver(live: &DeployBranch<'_>, place: Option<&str>, plan: &str) -> Option<String> {
+    let log = live.repository.log(live.head.id, Some(place?), HistoryWalk::FirstParent).ok()?;
+    for commit in log.take(MAX_COMMITS).map_while(Result::ok) {
+        match commit.trailer(trailer::ACTION).as_deref() {
+            Some("Approve") if commit.trailer(trailer::PLAN).as_deref() == Some(plan) => {
+                return Some(commit.trailer(trailer::BY).unwrap_or_else(|| commit.author.to_string()));
+            }
+            Some("Start") => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Finds the ledger of a rollout as it was after a batch, 0 for what was so before batch 1; `like` says the released
+/// revision and the target of the rollout, which is open or was the last one. None: there was no such batch.
+///
+/// # Errors
+/// When git fails, or a shallow clone does not go back that far.
+pub fn ledger_after_batch(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    like: &Ledger,
+    batch: u32,
+) -> Result<Option<Ledger>, Error> {
+    let mut has_begun = false;
+    for ledger in ledger_states(live, cluster, &like.name)? {
+        let ledger = ledger?;
+        let is_same = ledger.target == like.target && ledger.released == like.released;
+        match is_same {
+            true if ledger.last_batch() == batch => return Ok(Some(ledger)),
+            true => has_begun = true,
+            // Behind the last rollout there are only states without a target.
+            false if has_begun || ledger.target.is_some() => return Ok(None),
+            false => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the ledger of the last rollout as it was before its Close, where `closed` is what Close left behind. None: no
+/// rollout was closed, or another one than to what is released now.
+///
+/// # Errors
+/// When git fails, or a shallow clone does not go back that far.
+pub fn ledger_before_completion(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    closed: &Ledger,
+) -> Result<Option<Ledger>, Error> {
+    for ledger in ledger_states(live, cluster, &closed.name)? {
+        let ledger = ledger?;
+        match &ledger.target {
+            Some(target) => return Ok((*target == closed.released).then_some(ledger)),
+            None if ledger.released != closed.released => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Finds out whether the last change of a ledger took back batches of its open rollout without a command: a
+/// `git revert`.
+///
+/// # Errors
+/// When git fails.
+pub fn find_batch_revert(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    ledger: &Ledger,
+) -> Result<Option<BatchRevert>, Error> {
+    let place = live.configuration.ledger_path(cluster, &ledger.name);
+    let (Some(place), Some(_), None) = (place, &ledger.target, &ledger.paused) else { return Ok(None) };
+    for commit in live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)? {
+        let commit = match commit {
+            Ok(commit) => commit,
+            // Beyond what a shallow clone has there is nothing to be found.
+            Err(failure) if failure.is_beyond_history() => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        match commit.trailer(trailer::ACTION).as_deref() {
+            None => return batch_revert_of(live, &place, commit),
+            // They say nothing of how far the rollout is.
+            Some("Hold" | "Approve") => {}
+            Some(_) => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+fn batch_revert_of(
+    live: &DeployBranch<'_>,
+    place: &str,
+    commit: Commit,
+) -> Result<Option<BatchRevert>, Error> {
+    let Some(&parent) = commit.parents.first() else { return Ok(None) };
+    let before = read_ledger(live, &live.repository.commit(parent)?, place)?;
+    let after = read_ledger(live, &commit, place)?;
+    let Some((before, after)) = before.zip(after) else { return Ok(None) };
+    let (from, to) = (before.last_batch(), after.last_batch());
+    Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from, to }))
+}
+
+/// Returns whether a ledger is an earlier one of the same rollout, as far as its batches tell.
+pub(super) fn is_earlier_state(before: &Ledger, after: &Ledger) -> bool {
+    before.target.is_some()
+        && before.target == after.target
+        && before.released == after.released
+        && after.paused.is_none()
+        && after.last_batch() < before.last_batch()
+}
+
+/// The states of a ledger, newest first; a state that cannot be read ends them.
+fn ledger_states<'l>(
+    live: &'l DeployBranch<'_>,
+    cluster: Option<&str>,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<Ledger, Error>> + 'l, Error> {
+    let place = live.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
+    let log = live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)?;
+    let state = move |commit: Result<Commit, crate::git::Error>| -> Result<Option<Ledger>, Error> {
+        read_ledger(live, &commit?, &place)
+    };
+    Ok(log.map(state).map_while(Result::transpose))
+}
+
+/// Returns the commit that removed the ledger of a SidecarSet, where there was one.
+///
+/// # Errors
+/// When git fails.
+pub(super) fn find_ledger_removal(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    name: &str,
+) -> Result<Option<Commit>, Error> {
+    let place = live.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
+    let newest =
+        live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)?.next().transpose()?;
+    Ok(newest.filter(|_| live.rendered_files().file_id(std::path::Path::new(&place)).is_none()))
+}
+
+/// Reads the ledger of a commit.
+fn read_ledger(live: &DeployBranch<'_>, commit: &Commit, place: &str) -> Result<Option<Ledger>, Error> {
+    let Some(entry) = live.repository.entry_at(commit.tree, place)? else { return Ok(None) };
+    let bytes = live.repository.read_blob(entry.id)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let document = Document::read(&place.into(), 0, 1, &text);
+    Ok(document.ok().and_then(|document| decode(&Arc::new(document), &FieldPath::root()).0))
+}

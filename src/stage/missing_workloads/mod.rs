@@ -1,0 +1,346 @@
+//! Are the workloads of an open rollout still there? A fleet that shrinks without a commit that says so is an error,
+//! and not a rollout that is done.
+
+mod held;
+
+use super::workload_files::{self, TreeFiles, WorkloadFiles};
+use super::{BranchConfig, ClusterView, DeployBranch, ManifestSource};
+use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
+use crate::git::{HistoryWalk, ObjectId, Repository};
+use crate::model::ledger::{Ledger, RolloutScope, decode};
+use crate::rollout::{CountedWorkloads, cluster_option};
+use crate::yaml::{Document, FieldPath as YamlPath};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Workloads that are named.
+const MAX_NAMED: usize = 5;
+
+/// Where earlier states of a rollout are found.
+#[derive(Clone, Copy)]
+pub struct LedgerHistory<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Names of branches.
+    pub branches: &'a BranchConfig,
+    /// Where pillion.yaml is in the tree of the sources.
+    pub config: &'a Path,
+    /// The newest commit with ledgers.
+    pub head: ObjectId,
+    /// Manifests that are no plain files.
+    pub manifests: &'a ManifestSource,
+}
+
+/// Says which workloads of open rollouts are missing from a site, whose files are `now`. Without a past only their
+/// number tells.
+pub fn missing_workloads(
+    site: &ClusterView,
+    now: &TreeFiles<'_>,
+    past: Option<&LedgerHistory<'_>>,
+) -> Vec<Diagnostic> {
+    site.prepared.ledgers.values().filter_map(|ledger| missing_in_ledger(site, now, past, ledger)).collect()
+}
+
+/// The same for a ledger that is to become live: what would stop its rollout at once.
+pub fn missing_after_change(
+    live: &DeployBranch<'_>,
+    site: &ClusterView,
+    ledger: &Ledger,
+) -> Option<Diagnostic> {
+    missing_in_ledger(
+        site,
+        &TreeFiles::from_commit(live.source_files()),
+        Some(&live.ledger_history()),
+        ledger,
+    )
+}
+
+/// The same for one ledger, which need not be the one that the site has; and which workloads that a person holds are
+/// missing, whether a rollout is open or not.
+pub(super) fn missing_in_ledger(
+    site: &ClusterView,
+    now: &TreeFiles<'_>,
+    past: Option<&LedgerHistory<'_>>,
+    ledger: &Ledger,
+) -> Option<Diagnostic> {
+    missing_counted(site, now, past, ledger).or_else(|| held::missing_held(site, now, past, ledger))
+}
+
+fn missing_counted(
+    site: &ClusterView,
+    now: &TreeFiles<'_>,
+    past: Option<&LedgerHistory<'_>>,
+    ledger: &Ledger,
+) -> Option<Diagnostic> {
+    let (scope, _) = (ledger.scope.as_ref()?, ledger.target.as_ref()?);
+    let case = ScopeCheck { view: site, files: now, ledger, scope };
+    if scope.is_from_build && !site.is_built {
+        return Some(case.missing_build());
+    }
+    if scope.workloads == 0 {
+        return None;
+    }
+    let present = CountedWorkloads::of(&site.rollout_context_for(ledger).0, ledger);
+    if present.digest() == scope.digest || matches_with_holds(&present, ledger, scope) {
+        return None;
+    }
+    match past.map(|past| past.find_scope(&case)) {
+        Some(PastScope::Same(then)) => case.missing_by_key(&present, &then),
+        Some(PastScope::Different(then)) => case.missing_by_count(&present, &then.held),
+        Some(PastScope::NotFound) | None => case.missing_by_count(&present, &BTreeSet::new()),
+    }
+}
+
+/// Tells whether all that the scope counts is there, some of it held by people since.
+fn matches_with_holds(present: &CountedWorkloads, ledger: &Ledger, scope: &RolloutScope) -> bool {
+    let is_by_person = |key: &&Arc<str>| ledger.entries.get(*key).is_some_and(|line| line.held_by.is_some());
+    let held = present.held.iter().filter(is_by_person);
+    let all: BTreeSet<&str> = present.keys.iter().chain(held).map(|key| &**key).collect();
+    RolloutScope::digest_of(all.into_iter()) == scope.digest
+}
+
+/// One rollout, and what is there now.
+struct ScopeCheck<'a> {
+    view: &'a ClusterView,
+    files: &'a TreeFiles<'a>,
+    ledger: &'a Ledger,
+    scope: &'a RolloutScope,
+}
+
+/// The rollout as it was when its scope was written.
+struct PastRollout<'r> {
+    deploy_branch: DeployBranch<'r>,
+    view: ClusterView,
+    keys: BTreeSet<Arc<str>>,
+    held: BTreeSet<Arc<str>>,
+}
+
+/// What the past says.
+enum PastScope<'r> {
+    /// The workloads that the scope counts.
+    Same(Box<PastRollout<'r>>),
+    /// Other workloads: what was there cannot be made again.
+    Different(Box<PastRollout<'r>>),
+    /// There is no such commit, or it cannot be read.
+    NotFound,
+}
+
+impl<'a> LedgerHistory<'a> {
+    /// Finds the rollout as it was when its scope was written.
+    fn find_scope(&self, case: &ScopeCheck<'_>) -> PastScope<'a> {
+        let is_scope = |ledger: Option<&Ledger>| ledger.is_some_and(|l| l.scope.as_ref() == Some(case.scope));
+        let written = self.oldest_commit_with(case.view, case.files, &case.ledger.name, is_scope);
+        let Some(then) = written.and_then(|commit| self.read_rollout(commit, case.view, &case.ledger.name))
+        else {
+            return PastScope::NotFound;
+        };
+        let is_same = RolloutScope::digest_of(then.keys.iter().map(|k| &**k)) == case.scope.digest;
+        if is_same { PastScope::Same(Box::new(then)) } else { PastScope::Different(Box::new(then)) }
+    }
+
+    /// The oldest commit of those at the end of the history whose ledger is as it is asked for.
+    fn oldest_commit_with(
+        &self,
+        site: &ClusterView,
+        now: &TreeFiles<'_>,
+        name: &str,
+        is_so: impl Fn(Option<&Ledger>) -> bool,
+    ) -> Option<ObjectId> {
+        let place = site.configuration.ledger_path(site.cluster.as_deref(), name)?;
+        let place = now.path_in_tree(Path::new(&place)).to_string_lossy().into_owned();
+        let mut found = None;
+        for commit in self.repository.log(self.head, Some(&place), HistoryWalk::FirstParent).ok()? {
+            // Beyond what a shallow clone has, nothing can be known.
+            let Ok(commit) = commit else { break };
+            match self.ledger_at(commit.tree, &place) {
+                Ok(ledger) if is_so(ledger.as_ref()) => found = Some(commit.id),
+                Ok(_) => break,
+                // A ledger that was broken and put right says nothing of the time in between.
+                Err(()) => {}
+            }
+        }
+        found
+    }
+
+    /// Returns the ledger of a tree; none where there is no such file. One that cannot be read is an error.
+    fn ledger_at(&self, tree: ObjectId, place: &str) -> Result<Option<Ledger>, ()> {
+        let Some(entry) = self.repository.entry_at(tree, place).map_err(drop)? else { return Ok(None) };
+        let bytes = self.repository.read_blob(entry.id).map_err(drop)?;
+        let text = String::from_utf8(bytes).map_err(drop)?;
+        let document = Arc::new(Document::read(&place.into(), 0, 1, &text).map_err(drop)?);
+        decode(&document, &YamlPath::root()).0.map(Some).ok_or(())
+    }
+
+    fn read_rollout(&self, commit: ObjectId, site: &ClusterView, name: &str) -> Option<PastRollout<'a>> {
+        let above = self.config.ancestors().skip(1).map(|folder| folder.join("pillion.yaml"));
+        let places = std::iter::once(self.config.to_owned()).chain(above);
+        let mut found = places.filter_map(|config| {
+            let at = (String::new(), commit);
+            DeployBranch::read_at(self.repository, self.branches, &config, at).ok()?.0
+        });
+        let live = found.next()?.with_manifests(self.manifests);
+        let site = live.unchecked_cluster_view(site.cluster.as_deref()).0;
+        let ledger = site.prepared.ledgers.get(name)?.clone();
+        let counted = CountedWorkloads::of(&site.rollout_context(&ledger.name).0, &ledger);
+        Some(PastRollout { deploy_branch: live, view: site, keys: counted.keys, held: counted.held })
+    }
+}
+
+impl ScopeCheck<'_> {
+    /// What of the workloads that are known by name is not accounted for.
+    fn missing_by_key(&self, present: &CountedWorkloads, then: &PastRollout<'_>) -> Option<Diagnostic> {
+        let gone: BTreeSet<Arc<str>> =
+            then.keys.iter().filter(|key| !present.keys.contains(*key)).map(Arc::clone).collect();
+        let stand = self.view.present_workloads(&gone);
+        let gone: BTreeSet<Arc<str>> = gone.into_iter().filter(|key| !stand.contains(key)).collect();
+        if gone.is_empty() {
+            return None;
+        }
+        let unaccounted = unaccounted_workloads(self.view, self.files, then, &gone);
+        (!unaccounted.is_empty()).then(|| self.missing_error(&unaccounted, unaccounted.len()))
+    }
+
+    /// What the number of workloads says, and the lines of those that are out already.
+    fn missing_by_count(
+        &self,
+        present: &CountedWorkloads,
+        held_before: &BTreeSet<Arc<str>>,
+    ) -> Option<Diagnostic> {
+        let held = present.held.iter().filter(|key| !held_before.contains(*key));
+        let all: BTreeSet<&Arc<str>> = present.keys.iter().chain(held).collect();
+        let moved = self.ledger.entries.iter().filter(|(_, line)| line.batch.is_some()).map(|(key, _)| key);
+        let moved: BTreeSet<Arc<str>> = moved.map(Arc::clone).collect();
+        let stand = self.view.present_workloads(&moved);
+        let gone: Vec<(Arc<str>, Option<PathBuf>)> =
+            moved.into_iter().filter(|key| !stand.contains(key)).map(|key| (key, None)).collect();
+        let fewer = (self.scope.workloads as usize).saturating_sub(all.len());
+        (fewer > 0 || !gone.is_empty()).then(|| self.missing_error(&gone, fewer.max(gone.len())))
+    }
+
+    fn missing_error(&self, gone: &[(Arc<str>, Option<PathBuf>)], number: usize) -> Diagnostic {
+        let all = self.scope.workloads;
+        let message = format!(
+            "the rollout of `{}` counts {}, and {number} of them {} missing",
+            self.ledger.name,
+            pluralize(all.into(), "workload"),
+            if number == 1 { "is" } else { "are" }
+        );
+        let error = add_missing(Diagnostic::error(Code::WorkloadsMissing, message), gone, self.ledger_path());
+        let what = missing_help(self.view);
+        error.help(format!(
+            "{what}; where they are gone on purpose, `pillion stage --start {}{} --accept-missing` counts anew",
+            self.ledger.name,
+            self.cluster_option()
+        ))
+    }
+
+    fn missing_build(&self) -> Diagnostic {
+        let message = format!(
+            "the rollout of `{}` was started with manifests that a command built, and here are none",
+            self.ledger.name
+        );
+        let error = Diagnostic::error(Code::WorkloadsMissing, message)
+            .because("without them its workloads are not known, and it would look complete")
+            .help(format!(
+                "write the command into `build` of pillion.yaml, or hand its output over: `COMMAND | pillion status{} --manifests -`",
+                self.cluster_option()
+            ));
+        self.ledger_path().into_iter().fold(error, |error, place| error.at(Span::whole_file(place)))
+    }
+
+    fn ledger_path(&self) -> Option<String> {
+        self.view.configuration.ledger_path(self.view.cluster.as_deref(), &self.ledger.name)
+    }
+
+    fn cluster_option(&self) -> String {
+        cluster_option(self.view.cluster.as_deref())
+    }
+}
+
+/// Names workloads that are missing, each with the file that still holds it.
+fn add_missing(
+    mut error: Diagnostic,
+    gone: &[(Arc<str>, Option<PathBuf>)],
+    ledger: Option<String>,
+) -> Diagnostic {
+    for (key, file) in gone.iter().take(MAX_NAMED) {
+        error = match file {
+            Some(file) => {
+                let file = file.to_string_lossy();
+                error
+                    .at(Span::whole_file(file.clone().into_owned()))
+                    .because(format!("`{key}` stands in `{file}`, which is not read for it any more"))
+            }
+            None => error.because(format!(
+                "`{key}` is not among the manifests, and no commit that removed it is found"
+            )),
+        };
+    }
+    if gone.len() > MAX_NAMED {
+        error = error.because(format!("and {} more", gone.len() - MAX_NAMED));
+    }
+    ledger.into_iter().fold(error, |error, place| error.at(Span::whole_file(place)))
+}
+
+fn missing_help(site: &ClusterView) -> &'static str {
+    match site.is_built {
+        true => "look at what the build prints, or at what `--manifests` holds",
+        false => "check `sources`, `ignore` and `clusters` of pillion.yaml",
+    }
+}
+
+/// Which of workloads that are not read any more no commit has removed, each with the file that still holds it.
+fn unaccounted_workloads(
+    site: &ClusterView,
+    now: &TreeFiles<'_>,
+    then: &PastRollout<'_>,
+    gone: &BTreeSet<Arc<str>>,
+) -> Vec<(Arc<str>, Option<PathBuf>)> {
+    let now = WorkloadFiles::find(now, &site.configuration.layout, gone);
+    let files = TreeFiles::from_commit(then.deploy_branch.source_files());
+    let before = WorkloadFiles::find(&files, &then.view.configuration.layout, gone);
+    let inputs: BTreeMap<&Arc<str>, &Path> = then.view.source_paths_of_workloads().collect();
+    let mut found = Vec::new();
+    for key in gone {
+        let input = inputs.get(key).copied();
+        match absence_evidence(now.files_of(key), before.files_of(key), input, then.view.is_built) {
+            AbsenceEvidence::Removed => {}
+            AbsenceEvidence::StillIn(file) => found.push((Arc::clone(key), Some(file))),
+            AbsenceEvidence::Unknown => found.push((Arc::clone(key), None)),
+        }
+    }
+    found
+}
+
+/// What the files say of a workload that is not read any more.
+enum AbsenceEvidence {
+    /// A commit has removed it.
+    Removed,
+    /// Its manifest stands in a file that is not read for it.
+    StillIn(PathBuf),
+    /// No file ever held it word for word: a program makes it, and what it makes has changed.
+    Unknown,
+}
+
+/// `now` and `before`: the files that hold it, with the place in the tree, each with whether it is read as a manifest;
+/// `input`: the file that it was read from.
+fn absence_evidence(
+    now: &[workload_files::WorkloadFile],
+    before: &[workload_files::WorkloadFile],
+    input: Option<&Path>,
+    was_built: bool,
+) -> AbsenceEvidence {
+    if was_built && before.is_empty() {
+        return AbsenceEvidence::Unknown;
+    }
+    let is_evidence = |holder: &&workload_files::WorkloadFile| {
+        // A copy that was there and not read when the rollout began is of somebody else.
+        let was_aside = before.iter().any(|b| b.tree_path == holder.tree_path && !b.is_source);
+        was_built || Some(&*holder.tree_path) == input || (!holder.is_source && !was_aside)
+    };
+    match now.iter().find(is_evidence) {
+        Some(holder) => AbsenceEvidence::StillIn(holder.file.clone()),
+        None => AbsenceEvidence::Removed,
+    }
+}

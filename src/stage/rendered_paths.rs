@@ -1,0 +1,157 @@
+//! Where do the files of a rollout lie in the tree of the deploy branch?
+
+use super::{ClusterView, Configuration};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::RepositoryConfig;
+use crate::model::file_list::{self, to_slash};
+use crate::read::{Input, InputSource, Layout, normalize_path};
+use crate::rollout::workload_set::PlannedWorkload;
+use crate::yaml::{self, PathSegment, split_documents};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a workload stands in the rendered files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedLocation {
+    /// The file; None where git holds no rendered files.
+    pub file: Option<String>,
+    /// The number of its document, from 0.
+    pub index: usize,
+    /// Where its object stands in the document.
+    pub base: yaml::FieldPath,
+}
+
+/// Finds the places of workloads in the rendered files.
+pub struct RenderedLocator<'s> {
+    view: &'s ClusterView,
+    inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
+}
+
+impl ClusterView {
+    /// Returns what finds the places of workloads in the rendered files.
+    pub fn rendered_locator(&self) -> RenderedLocator<'_> {
+        let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
+        RenderedLocator { view: self, inputs }
+    }
+}
+
+impl RenderedLocator<'_> {
+    /// Returns where a workload stands in the rendered files: what render leaves out does not count.
+    pub fn locate(&self, unit: &PlannedWorkload) -> RenderedLocation {
+        let document = &unit.document;
+        let input = self.inputs.get(&**document.file());
+        let before = match input {
+            Some((_, text)) if document.index() > 0 => {
+                let pieces = split_documents(document.file(), text).0.into_iter().take(document.index());
+                pieces.filter(|p| self.view.prepared.renderer.excludes(&text[p.span.clone()])).count()
+            }
+            _ => 0,
+        };
+        RenderedLocation {
+            file: input.and_then(|(input, _)| {
+                self.view.configuration.rendered_path(self.view.cluster.as_deref(), input)
+            }),
+            index: document.index() - before,
+            base: self.rendered_base(document.value(), &unit.manifest.path),
+        }
+    }
+
+    /// The place of an item when the items before it that are left out are gone.
+    fn rendered_base(&self, document: &Value, base: &yaml::FieldPath) -> yaml::FieldPath {
+        let (mut list, mut found) = (document, yaml::FieldPath::root());
+        for step in base.segments() {
+            found = match step {
+                PathSegment::Key(key) => found.child(key.clone()),
+                PathSegment::Index(i) => {
+                    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+                    let renderer = &self.view.prepared.renderer;
+                    let gone =
+                        items.iter().take(*i).filter(|item| renderer.excludes_item(list, item)).count();
+                    list = &list["items"][*i];
+                    found.child(i - gone)
+                }
+            };
+        }
+        found
+    }
+}
+
+/// Says which files of a cluster are rendered for another one too: a batch of one would be a batch of both. Without a
+/// cluster all are looked at.
+pub fn shared_files(
+    repository: &RepositoryConfig,
+    layout: &Layout,
+    cluster: Option<&str>,
+    inputs: &[Input],
+) -> Vec<Diagnostic> {
+    if layout.rendered.is_none() || repository.build.is_some() {
+        return Vec::new();
+    }
+    let is_built = |name: &str| repository.clusters.iter().any(|c| c.name == name && c.build.is_some());
+    let plain: Vec<_> = layout.clusters.iter().filter(|c| !is_built(&c.name)).collect();
+    let mut shared: BTreeMap<(&str, &str), Vec<&Input>> = BTreeMap::new();
+    for input in inputs.iter().filter(|input| matches!(input.source, InputSource::File(_))) {
+        let mut owners = plain.iter().filter(|c| layout.cluster_contains(c, input));
+        if let (Some(first), Some(second)) = (owners.next(), owners.next())
+            && cluster.is_none_or(|c| *c == *first.name || *c == *second.name)
+        {
+            shared.entry((&first.name, &second.name)).or_default().push(input);
+        }
+    }
+    shared
+        .into_iter()
+        .filter_map(|(pair, inputs)| Some(shared_file(layout, pair, inputs.first()?, inputs.len())))
+        .collect()
+}
+
+fn shared_file(layout: &Layout, (first, second): (&str, &str), input: &Input, files: usize) -> Diagnostic {
+    let more = match files {
+        1 => String::new(),
+        n => format!(", and {} more,", n - 1),
+    };
+    let message = format!(
+        "`{}`{more} {} rendered for cluster `{first}` and for cluster `{second}`, to one place",
+        input.name,
+        if files == 1 { "is" } else { "are" }
+    );
+    let config = layout.root.join("pillion.yaml");
+    Diagnostic::error(Code::OutputCollision, message)
+        .at(Span::whole_file(Arc::clone(&input.name)))
+        .at(Span::whole_file(config.to_string_lossy().into_owned()))
+        .because("what a batch changes for one of them would be changed for the other, too")
+        .help("give each cluster a `folder` of its own in `clusters:`; or leave `rendered` out, so that ledgers alone say what each carries")
+}
+
+impl Configuration {
+    /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A
+    /// file that is in the folders of several clusters has none but for the first of them, and is an error.
+    pub fn rendered_path(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
+        // What a command has built has no place in git.
+        let InputSource::File(_) = input.source else { return None };
+        let first = self.layout.clusters.iter().find(|c| self.layout.cluster_contains(c, input));
+        match (cluster, first) {
+            (Some(cluster), Some(first)) if *first.name != *cluster => None,
+            _ => self.path_in_rendered(&input.output_path),
+        }
+    }
+
+    /// Returns the place of the list of rendered files.
+    pub fn file_list_path(&self) -> Option<String> {
+        self.path_in_rendered(Path::new(file_list::FILE_NAME))
+    }
+
+    /// Returns the place of a file in the folder of rendered files.
+    pub fn path_in_rendered(&self, relative: &Path) -> Option<String> {
+        let folder = self.layout.rendered.as_ref()?;
+        Some(to_slash(&normalize_path(&self.layout.root.join(folder).join(relative))))
+    }
+
+    /// Returns the place of a ledger; None where pillion.yaml names no folder of ledgers.
+    pub fn ledger_path(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<String> {
+        let mut folder = self.layout.root.join(self.layout.ledgers.as_ref()?);
+        folder.extend(cluster.map(PathBuf::from));
+        Some(to_slash(&normalize_path(&folder.join(format!("{sidecar_set}.yaml")))))
+    }
+}

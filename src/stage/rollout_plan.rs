@@ -1,0 +1,126 @@
+//! The steps of one rollout, from what is live to its end.
+
+use super::ClusterView;
+use crate::diagnostics::Diagnostic;
+use crate::model::ledger::Ledger;
+use crate::model::ledger::RevisionName;
+use crate::model::timestamp::end_of_day;
+use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutContext, RolloutStep, newer_source, steps};
+
+/// One rollout.
+pub struct RolloutPlan<'s> {
+    /// The cluster it is in.
+    pub view: &'s ClusterView,
+    /// What does not change while it goes on.
+    pub context: RolloutContext<'s>,
+    /// The ledger as it is.
+    pub ledger: Ledger,
+    /// What follows from it, step by step.
+    pub steps: Vec<RolloutStep>,
+    /// The day on which it is planned: holds whose last day is before it are over.
+    pub today: Option<String>,
+}
+
+/// How the steps of a rollout end.
+#[derive(Debug, Clone, Copy)]
+pub enum RolloutEnd<'a> {
+    /// The target is released.
+    Complete,
+    /// Nothing more is done, for now or for good.
+    Blocked(&'a BlockedReason),
+    /// There are more batches than a plan may have.
+    TooManyBatches,
+}
+
+impl<'s> RolloutPlan<'s> {
+    /// Plans the rollout of a SidecarSet as far as a plan may go, and says what is wrong with its settings.
+    pub fn plan(site: &'s ClusterView, name: &str, given: &ExternalState) -> (Self, Vec<Diagnostic>) {
+        let (course, wrong) = site.rollout_context(name);
+        let ledger = site.ledger(name);
+        // Open, the batches, and what comes behind the last one.
+        let limit = course.settings.max_batches.saturating_add(2) as usize;
+        let steps = steps(&course, &ledger, given, limit);
+        (Self { view: site, context: course, ledger, steps, today: given.today.clone() }, wrong)
+    }
+
+    /// As [`RolloutPlan::plan`]; where the rollout is paused, what `pillion resume` lets follow, with its commit before it.
+    pub fn plan_resumed(site: &'s ClusterView, name: &str, given: &ExternalState) -> (Self, Vec<Diagnostic>) {
+        let (mut rollout, wrong) = Self::plan(site, name, given);
+        if rollout.ledger.paused.is_some() && matches!(rollout.steps.first(), Some(RolloutStep::Blocked(_))) {
+            let resumed = Ledger { paused: None, ..rollout.ledger.clone() };
+            let limit = rollout.context.settings.max_batches.saturating_add(2) as usize;
+            let follow = steps(&rollout.context, &resumed, given, limit);
+            if !matches!(follow.first(), Some(RolloutStep::Blocked(_)) | None) {
+                rollout.steps = std::iter::once(RolloutStep::Resume(resumed)).chain(follow).collect();
+            }
+        }
+        (rollout, wrong)
+    }
+
+    /// Returns what the source holds where the rollout goes somewhere else: it waits.
+    pub fn newer_source(&self) -> Option<RevisionName> {
+        let opened = self
+            .steps
+            .iter()
+            .find_map(|s| if let RolloutStep::Start(after) = s { Some(after) } else { None });
+        newer_source(&self.context, opened.unwrap_or(&self.ledger))
+    }
+
+    /// Returns the moment from which on all holds are over that are over today, seconds since 1970: commits that rest on
+    /// that are no older, and are the same on every machine.
+    pub(super) fn last_hold_expiry(&self) -> Option<i64> {
+        let lines = self.ledger.entries.values().filter(|line| line.is_hold_expired(self.today.as_deref()));
+        lines.filter_map(|line| end_of_day(line.held_until.as_deref()?)).max()
+    }
+
+    /// Returns the name of the SidecarSet.
+    pub fn name(&self) -> &str {
+        &self.context.name
+    }
+
+    /// Returns the batches that are still to come.
+    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.steps.iter().filter_map(|step| match step {
+            RolloutStep::Batch(batch) => Some(batch),
+            _ => None,
+        })
+    }
+
+    /// Returns the number of the last batch.
+    pub fn last_batch(&self) -> u32 {
+        self.batches().last().map_or_else(|| self.ledger.last_batch(), |b| b.number)
+    }
+
+    /// Returns how it ends.
+    pub fn end(&self) -> RolloutEnd<'_> {
+        match self.steps.last() {
+            Some(RolloutStep::Complete(_)) => RolloutEnd::Complete,
+            Some(RolloutStep::Blocked(rest)) => RolloutEnd::Blocked(rest),
+            Some(RolloutStep::Start(_) | RolloutStep::Batch(_) | RolloutStep::Resume(_)) | None => {
+                RolloutEnd::TooManyBatches
+            }
+        }
+    }
+
+    /// Tells whether the rollout has begun: its target is in the ledger.
+    pub fn has_started(&self) -> bool {
+        self.ledger.target.is_some()
+    }
+
+    /// Tells whether its next step opens it, or gives it another target.
+    pub fn starts_rollout(&self) -> bool {
+        let first = self.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
+        matches!(first, Some(RolloutStep::Start(_)))
+    }
+}
+
+/// Returns the ledger that a step leaves behind; None where nothing is done.
+pub(super) fn ledger_after(step: &RolloutStep) -> Option<&Ledger> {
+    match step {
+        RolloutStep::Start(ledger)
+        | RolloutStep::Complete(ledger)
+        | RolloutStep::Resume(ledger)
+        | RolloutStep::Batch(Batch { ledger, .. }) => Some(ledger),
+        RolloutStep::Blocked(_) => None,
+    }
+}

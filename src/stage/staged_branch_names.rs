@@ -1,0 +1,71 @@
+//! May the staged branch of a SidecarSet have the name that the pattern of pillion.yaml gives it?
+
+use super::{ClusterView, DeployBranch};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::branch_names::invalid_branch_reason;
+
+/// The SidecarSets with a ledger, each with its cluster.
+pub struct StagedBranchNames<'a> {
+    live: &'a DeployBranch<'a>,
+    all: Vec<(Option<&'a str>, &'a str)>,
+}
+
+impl<'a> StagedBranchNames<'a> {
+    /// Takes every SidecarSet that has a ledger.
+    pub fn of(live: &'a DeployBranch<'a>, sites: &'a [ClusterView]) -> Self {
+        let names = |site: &'a ClusterView| {
+            site.prepared.ledgers.keys().map(|name| (site.cluster.as_deref(), &**name)).collect::<Vec<_>>()
+        };
+        Self { live, all: sites.iter().flat_map(names).collect() }
+    }
+
+    /// Says why a SidecarSet cannot have its branch: git does not take the name, or it is that of another branch.
+    pub fn name_error(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<Diagnostic> {
+        let branches = &self.live.branches;
+        let full = branches.staged_ref(cluster, sidecar_set);
+        let name = full.strip_prefix("refs/heads/").unwrap_or(&full);
+        if let Some(why) = invalid_branch_reason(name) {
+            return Some(self.staged_pattern_error(
+                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, cannot be the name of a branch: {why}"),
+                "write another pattern, with something before or behind the name: `staged: pillion/{deploy}/{sidecarSet}-rollout`",
+            ));
+        }
+        let others = [
+            (Some(branches.deploy_ref()), "the deploy branch"),
+            (
+                branches.source.as_ref().map(|source| format!("refs/heads/{source}")),
+                "the branch of the sources",
+            ),
+            (branches.remote_default_branch(self.live.repository), "the default branch of the remote"),
+        ];
+        let other = others.into_iter().find(|(other, _)| other.as_ref() == Some(&full));
+        if let Some((_, whose)) = other {
+            return Some(self.staged_pattern_error(
+                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, is {whose}"),
+                "write another pattern, such as `staged: pillion/staged/{deploy}/{sidecarSet}`",
+            ));
+        }
+        let is_own = |(c, set): &(Option<&str>, &str)| *c == cluster && *set == sidecar_set;
+        let collides = |(c, set): &&(Option<&str>, &str)| {
+            let other = branches.staged_ref(*c, set);
+            let is_above = |a: &str, b: &str| b.strip_prefix(a).is_some_and(|rest| rest.starts_with('/'));
+            other == full || is_above(&other, &full) || is_above(&full, &other)
+        };
+        let (c, set) = self.all.iter().filter(|one| !is_own(one)).find(collides)?;
+        let of = c.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+        Some(self.staged_pattern_error(
+            format!(
+                "`{name}`, the staged branch of SidecarSet `{sidecar_set}`, collides with that of `{set}`{of}"
+            ),
+            "keep the parts of the pattern apart with `/`: `staged: pillion/{deploy}/{cluster}/{sidecarSet}`",
+        ))
+    }
+
+    fn staged_pattern_error(&self, message: String, help: &str) -> Diagnostic {
+        let config = self.live.configuration.layout.root.join("pillion.yaml");
+        Diagnostic::error(Code::InvalidConfiguration, message)
+            .at(Span::whole_file(config.to_string_lossy()))
+            .field("git.staged")
+            .help(help)
+    }
+}

@@ -1,0 +1,93 @@
+//! How is a rollout called in a sentence?
+
+use crate::model::image::tag;
+use crate::model::ledger::{Ledger, RevisionName, revision_text};
+use crate::model::sidecar_set::SidecarSet;
+use serde_json::{Map, Value};
+
+/// A rollout in words.
+pub(super) struct RolloutSummary {
+    /// From where to where: `logtail 1.4.2 -> 1.5.0`.
+    pub(super) change: String,
+    /// Where to: `logtail 1.5.0`.
+    pub(super) target: String,
+    /// What a pod does that is there: `carry 1.5.0`.
+    pub(super) pod_state: String,
+}
+
+impl RolloutSummary {
+    /// Finds words for the rollout of a ledger with a target.
+    pub(super) fn from_ledger(ledger: &Ledger) -> Self {
+        let target = ledger.target.clone().unwrap_or_default();
+        let set = |name: &RevisionName| name.as_ref().and_then(|n| ledger.revision(n)).map(|r| &*r.set);
+        let images = set(&ledger.released).zip(set(&target)).and_then(|(old, new)| image_changes(old, new));
+        match (&target, images) {
+            (_, Some(images)) => Self::from_images(&images),
+            (Some(name), None) => Self {
+                change: match &ledger.replaces[..] {
+                    olds if !olds.is_empty() && ledger.released.is_none() => {
+                        format!("{} -> {name}", olds.join(", "))
+                    }
+                    _ => format!("{} -> {name}", revision_text(&ledger.released)),
+                },
+                target: name.to_string(),
+                pod_state: format!("carry {name}"),
+            },
+            (None, None) => Self {
+                change: format!("{} -> nothing", revision_text(&ledger.released)),
+                target: "removal".to_owned(),
+                pod_state: format!("carry nothing of {}", ledger.name),
+            },
+        }
+    }
+
+    fn from_images(images: &[(String, String, String)]) -> Self {
+        let each = |text: &dyn Fn(&(String, String, String)) -> String| {
+            images.iter().map(text).collect::<Vec<_>>().join(", ")
+        };
+        let state = match images {
+            [(_, _, new)] => new.clone(),
+            _ => each(&|(name, _, new)| format!("{name} {new}")),
+        };
+        Self {
+            change: each(&|(name, old, new)| format!("{name} {old} -> {new}")),
+            target: each(&|(name, _, new)| format!("{name} {new}")),
+            pod_state: format!("carry {state}"),
+        }
+    }
+}
+
+/// Returns the containers whose images differ, with both images, where nothing else differs; of images with one
+/// name only the tags.
+fn image_changes(old: &SidecarSet, new: &SidecarSet) -> Option<Vec<(String, String, String)>> {
+    const LISTS: [&str; 2] = ["initContainers", "containers"];
+    let without = |content: &Map<String, Value>| {
+        let mut content = content.clone();
+        for list in LISTS {
+            for container in content.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                container.as_object_mut().map(|c| c.insert("image".into(), Value::Null));
+            }
+        }
+        content
+    };
+    if without(&old.content) != without(&new.content) {
+        return None;
+    }
+    let containers = |set: &SidecarSet| -> Vec<(String, String)> {
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let lists = LISTS.iter().filter_map(|list| set.content.get(*list)?.as_array());
+        lists.flatten().map(|c| (text(&c["name"]), text(&c["image"]))).collect()
+    };
+    let pairs = containers(old).into_iter().zip(containers(new));
+    let differing = pairs.filter(|((_, old), (_, new))| old != new);
+    let found: Vec<_> = differing.map(|((name, old), (_, new))| shorten_images(name, &old, &new)).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn shorten_images(name: String, old: &str, new: &str) -> (String, String, String) {
+    let tags = tag(old).zip(tag(new));
+    match tags.filter(|(a, b)| old.strip_suffix(a) == new.strip_suffix(b)) {
+        Some((old, new)) => (name, old.to_owned(), new.to_owned()),
+        None => (name, old.to_owned(), new.to_owned()),
+    }
+}

@@ -1,0 +1,373 @@
+//! What people do to a ledger: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
+
+use crate::model::ledger::{BatchApproval, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text};
+use crate::model::timestamp::is_day;
+use crate::rollout::workload_set::PlannedWorkload;
+use crate::rollout::{RolloutContext, unavailability};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why a verb does not apply: what is found, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TransitionError(pub String);
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, TransitionError> {
+    Err(TransitionError(why.into()))
+}
+
+/// Stops a rollout where it is; one that is not open will not be opened. `by` is who does so: a person, or `pillion`.
+///
+/// # Errors
+/// When it is paused already.
+pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, TransitionError> {
+    if let Some(paused) = &ledger.paused {
+        return refuse(format!(
+            "`{}` is paused already, at batch {}: {}",
+            ledger.name, paused.batch, paused.reason
+        ));
+    }
+    let mut after = ledger.clone();
+    after.paused = Some(PauseRecord {
+        batch: ledger.last_batch(),
+        reason: reason.to_owned(),
+        by: by.map(str::to_owned),
+    });
+    Ok(after)
+}
+
+/// Lets a rollout go on; where it is not paused, lets `source`, which was rolled back, be staged again.
+///
+/// # Errors
+/// When there is nothing to resume.
+pub fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, TransitionError> {
+    let mut after = ledger.clone();
+    if after.paused.take().is_some() {
+        return Ok(after);
+    }
+    after.rejected.retain(|r| **r != *revision_text(source));
+    if after.rejected.len() < ledger.rejected.len() {
+        return Ok(after);
+    }
+    refuse(format!(
+        "`{}` is not paused, and what its file holds (`{}`) was not rolled back: `pillion status` shows where it stands",
+        ledger.name,
+        revision_text(source)
+    ))
+}
+
+/// Makes the released revision the target; the one that was is not staged again.
+///
+/// # Errors
+/// When no rollout is open, or it goes back already.
+pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
+    let Some(target) = &ledger.target else {
+        return refuse(format!("no rollout of `{}` is open", ledger.name));
+    };
+    if *target == ledger.released {
+        return refuse(format!(
+            "`{}` goes back to `{}` already",
+            ledger.name,
+            revision_text(&ledger.released)
+        ));
+    }
+    let mut after = ledger.clone();
+    reject(&mut after, target);
+    after.target = Some(ledger.released.clone());
+    after.paused = None;
+    after.approvals.clear();
+    Ok(after)
+}
+
+/// Opens the last rollout again after its Close: what was released before it is released again and everything is as it
+/// was before Close, but for holds, which stay as they are. `before` is the ledger before Close ([`before_close`]).
+///
+/// [`before_close`]: super::ledger_before_completion
+///
+/// # Errors
+/// When a rollout is open, or the last one went back itself.
+pub fn reopen_completed(
+    course: &RolloutContext<'_>,
+    ledger: &Ledger,
+    before: &Ledger,
+) -> Result<Ledger, TransitionError> {
+    let name = &ledger.name;
+    if ledger.target.is_some() {
+        return refuse(format!("a rollout of `{name}` is open"));
+    }
+    if before.released == ledger.released {
+        return refuse(format!(
+            "the last rollout of `{name}` went back to `{}` itself: to go to another content, change the SidecarSet's file",
+            revision_text(&ledger.released)
+        ));
+    }
+    let mut after = ledger.clone();
+    for (name, revision) in &before.revisions {
+        after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
+    }
+    (after.released, after.target) = (before.released.clone(), Some(ledger.released.clone()));
+    (after.replicas, after.scope) = (before.replicas.clone(), before.scope.clone());
+    (after.paused, after.approvals) = (None, Vec::new());
+    // What the planner held was what could not take the rollout that is taken back now.
+    after.retain_workloads(|_, line| line.hold_reason.is_none() || line.is_held_by_person());
+    let kept = after.entries.clone();
+    for unit in course.workloads.as_slice().iter().filter(|unit| !kept.contains_key(unit.key())) {
+        let present =
+            unit.active_entry(ledger).map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
+        let is_settled = present == after.released
+            || course.workloads.change_to(unit, &present, &after.released).diff.is_empty();
+        if !is_settled {
+            let batch =
+                before.entries.get(unit.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
+            let line = LedgerEntry { batch, ..LedgerEntry::with_revision(present) };
+            after.entries.insert_mut(Arc::clone(unit.key()), line);
+        }
+    }
+    after.archive_unused_revisions(course.settings.history_limit);
+    Ok(after)
+}
+
+/// What a rollout is taken back to.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRollback<'a> {
+    /// The batch; 0: before the first.
+    pub batch: u32,
+    /// The ledger as it was after that batch ([`after_batch`](super::ledger_after_batch)).
+    pub ledger_at_batch: &'a Ledger,
+    /// Why, for those who read the ledger.
+    pub reason: &'a str,
+    /// Who does it.
+    pub by: Option<&'a str>,
+}
+
+/// Puts an open rollout back to what it was after an earlier batch, and pauses it there. Holds stay as they are.
+///
+/// # Errors
+/// When it goes back already, is no further, or more pods would be down at once than `maxUnavailable` allows.
+pub fn roll_back_to_batch(
+    course: &RolloutContext<'_>,
+    ledger: &Ledger,
+    back: &BatchRollback<'_>,
+) -> Result<Ledger, TransitionError> {
+    let (name, batch, last) = (&ledger.name, back.batch, ledger.last_batch());
+    let Some(target) = &ledger.target else { return refuse(format!("no rollout of `{name}` is open")) };
+    if *target == ledger.released {
+        return refuse(format!(
+            "`{name}` goes back to `{}` already: `pillion pause {name}` stops it where it is",
+            revision_text(&ledger.released)
+        ));
+    }
+    if batch > last || (batch == last && ledger.paused.is_some()) {
+        return refuse(format!(
+            "batch {last} is the last one of `{name}` that is out: there is nothing to take back to batch {batch}"
+        ));
+    }
+    let after = ledger_at_earlier_batch(course, ledger, back);
+    let moved = |key: &&Arc<str>| ledger.entries.get(*key) != after.entries.get(*key);
+    if let Some(key) =
+        ledger.entries.keys().filter(moved).find(|key| course.split_by_others.contains_key(*key))
+    {
+        return refuse(format!(
+            "the rollout of `{}` has split `{key}`, and one partition cannot serve two templates: take that one back, or let it go on, first",
+            course.split_by_others[key]
+        ));
+    }
+    let outage = unavailability(course, ledger, &after);
+    if !outage.is_allowed() {
+        let down =
+            outage.unavailable_pods.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+        let bound = outage.max_unavailable.unwrap_or(0);
+        let nearer = if batch + 1 < last {
+            format!("take back `--to {}` first, or ", last - 1)
+        } else {
+            String::new()
+        };
+        return refuse(format!(
+            "going back to batch {batch} in one commit may take {down} pods of {} workloads down at once, and `maxUnavailable` of `{name}` allows {bound}: {nearer}use `pillion rollback {name}`, which goes back to `{}` in batches",
+            outage.workloads,
+            revision_text(&ledger.released)
+        ));
+    }
+    Ok(after)
+}
+
+fn ledger_at_earlier_batch(course: &RolloutContext<'_>, ledger: &Ledger, back: &BatchRollback<'_>) -> Ledger {
+    let mut after = ledger.clone();
+    for (name, revision) in &back.ledger_at_batch.revisions {
+        after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
+    }
+    let target = ledger.target.clone().unwrap_or_default();
+    let is_later = |line: &LedgerEntry| line.revision == target && line.batch.is_some_and(|n| n > back.batch);
+    for (key, line) in ledger.entries.iter() {
+        let unit = course.workloads.find(key);
+        if unit.is_none() && !course.unselected_holds.contains(key) {
+            after.entries.remove_mut(key);
+        } else if line.hold_reason.is_none() && is_later(line) {
+            let past = unit.and_then(|unit| unit.active_entry(back.ledger_at_batch)).map(Cow::into_owned);
+            // A hold that has ended since does not come back.
+            let past = past.map(|past| match past.hold_reason {
+                Some(_) => LedgerEntry { batch: past.batch, ..LedgerEntry::with_revision(past.revision) },
+                None => past,
+            });
+            match past.filter(|past| past.revision != ledger.released || past.batch.is_some()) {
+                Some(past) => after.entries.insert_mut(Arc::clone(key), past),
+                None => {
+                    after.entries.remove_mut(key);
+                }
+            }
+        }
+    }
+    let by = back.by.map(str::to_owned);
+    after.paused = Some(PauseRecord { batch: back.batch, reason: back.reason.to_owned(), by });
+    after.approvals.retain(|a| a.batch > back.batch);
+    after.archive_unused_revisions(course.settings.history_limit);
+    after
+}
+
+/// Remembers that a revision is not to be staged again.
+fn reject(ledger: &mut Ledger, revision: &RevisionName) {
+    let name: Arc<str> = revision_text(revision).into();
+    if let Err(at) = ledger.rejected.binary_search(&name) {
+        ledger.rejected.insert(at, name);
+    }
+}
+
+/// Lets a batch pass that waits for a person; `plan` is the digest of what was seen.
+///
+/// # Errors
+/// When it is approved already.
+pub fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, TransitionError> {
+    let approval = BatchApproval { batch, plan: plan.to_owned() };
+    if ledger.approvals.contains(&approval) {
+        return refuse(format!("batch {batch} of `{}` is approved already", ledger.name));
+    }
+    let mut after = ledger.clone();
+    // An approval of the same batch with other workloads is out of date.
+    after.approvals.retain(|a| a.batch != batch);
+    after.approvals.push(approval);
+    after.approvals.sort_by_key(|a| a.batch);
+    Ok(after)
+}
+
+/// What a person says of a hold.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldRequest<'a> {
+    /// Why; None: as it is written, or nothing in particular.
+    pub reason: Option<&'a str>,
+    /// Emergency images by container, besides those that are written.
+    pub images: &'a BTreeMap<String, String>,
+    /// Who says so, `NAME <ADDRESS>`.
+    pub by: &'a str,
+    /// The day, `YYYY-MM-DD` in UTC.
+    pub today: &'a str,
+    /// The last day of the hold; None: as it is written, or until it is taken off.
+    pub until: Option<&'a str>,
+}
+
+/// Why a workload is held, where nobody says.
+pub const DEFAULT_HOLD_REASON: &str = "by hand";
+
+/// Keeps a workload as it is, whatever is rolled out and whatever its own releases change; a hold that is there gets
+/// what is said now.
+///
+/// # Errors
+/// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
+pub fn hold(
+    ledger: &Ledger,
+    unit: &PlannedWorkload,
+    hold: &HoldRequest<'_>,
+) -> Result<Ledger, TransitionError> {
+    if let Some(until) = hold.until {
+        if !is_day(until) {
+            return refuse(format!("`{until}` is no day of the calendar: write `YYYY-MM-DD`"));
+        }
+        if until < hold.today {
+            return refuse(format!(
+                "{until} is over (today is {}, in UTC): a hold ends on a day to come",
+                hold.today
+            ));
+        }
+    }
+    let present = unit.active_entry(ledger);
+    let present = present.as_deref();
+    let revision = present.map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
+    let content = revision.as_ref().and_then(|name| ledger.revision(name));
+    let containers = || content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
+    if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
+        return refuse(format!(
+            "`{}` has no container `{unknown}` of SidecarSet `{}`",
+            unit.key(),
+            ledger.name
+        ));
+    }
+    let is_pair =
+        |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
+    if let Some(pair) = hold.images.keys().find(is_pair) {
+        return refuse(format!(
+            "`{pair}` of SidecarSet `{}` is upgraded hot: an emergency image would restart the container that works",
+            ledger.name
+        ));
+    }
+    let mut images = present.map_or_else(BTreeMap::new, |l| l.images.clone());
+    images.extend(hold.images.iter().map(|(name, image)| (name.clone(), image.clone())));
+    let lasting = present.filter(|l| l.is_held_by_person() && !l.is_hold_expired(Some(hold.today)));
+    let partition = present.and_then(|l| l.partition);
+    let line = LedgerEntry {
+        revision,
+        batch: present.and_then(|l| l.batch),
+        partition,
+        template_hash: partition.map(|_| unit.template_hash()),
+        hold_reason: hold
+            .reason
+            .map(Into::into)
+            .or_else(|| lasting?.hold_reason.clone())
+            .or_else(|| Some(DEFAULT_HOLD_REASON.into())),
+        held_by: Some(hold.by.into()),
+        held_since: lasting.and_then(|l| l.held_since.clone()).or_else(|| Some(hold.today.into())),
+        held_until: hold.until.map(Into::into).or_else(|| lasting?.held_until.clone()),
+        images,
+    };
+    let mut after = ledger.clone();
+    after.entries.insert_mut(Arc::clone(unit.key()), line);
+    Ok(after)
+}
+
+/// Tells whether what a workload carries of a SidecarSet has all of some containers.
+pub fn has_containers<'n>(
+    ledger: &Ledger,
+    unit: &PlannedWorkload,
+    mut names: impl Iterator<Item = &'n String>,
+) -> bool {
+    let present = ledger.entry(unit.key(), unit.manifest.pod_template(&unit.document));
+    let revision = present.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+    let content = revision.as_ref().and_then(|name| ledger.revision(name));
+    let has = |name: &String| {
+        let mut all = content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
+        all.any(|container| container.name == *name)
+    };
+    names.all(has)
+}
+
+/// Lets rollouts move a workload again; it gets what the others have.
+///
+/// # Errors
+/// When it is not held.
+pub fn release_hold(ledger: &Ledger, key: &str) -> Result<Ledger, TransitionError> {
+    let Some(line) = ledger.entries.get(key).filter(|l| l.hold_reason.is_some()) else {
+        return refuse(format!("SidecarSet `{}` does not hold `{key}`", ledger.name));
+    };
+    let mut after = ledger.clone();
+    if line.batch.is_some() && ledger.target.as_ref() == Some(&line.revision) {
+        let unheld = LedgerEntry {
+            batch: line.batch,
+            partition: line.partition,
+            ..LedgerEntry::with_revision(line.revision.clone())
+        };
+        let template = line.template_hash.clone().filter(|_| line.partition.is_some());
+        after.entries.insert_mut(key.into(), LedgerEntry { template_hash: template, ..unheld });
+    } else {
+        after.entries.remove_mut(key);
+    }
+    Ok(after)
+}

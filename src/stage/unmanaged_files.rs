@@ -1,0 +1,177 @@
+//! What lies below the folder of rendered files, and is not made by render: whoever applies the folder applies it, too.
+
+use super::drift::drift_error;
+use super::{Configuration, DeployBranch};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::git::ObjectId;
+use crate::model::applied_files::{is_applied, may_be_applied};
+use crate::model::file_list;
+use crate::read::{CommitListing, FileSource as _, Layout, ListingEntry, normalize_path};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Files that one finding names.
+const MAX_NAMED: usize = 5;
+
+/// Says which files of the rendered folder pillion no longer makes, and which manifests it never made. `made` are the
+/// names of what it makes for one cluster.
+pub(super) fn unmanaged_files(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    made: &BTreeSet<String>,
+) -> Vec<Diagnostic> {
+    let Some(folder) = rendered_folder(&live.configuration) else { return Vec::new() };
+    let is_own = |name: &str| belongs_to_cluster(&live.configuration.layout, cluster, Path::new(name));
+    let known = listed_files(live);
+    let mut found: Vec<Diagnostic> = known
+        .difference(made)
+        .filter(|name| is_own(name))
+        .map(|name| {
+            let place = live.configuration.path_in_rendered(Path::new(name)).unwrap_or_default();
+            drift_error(live, format!("`{place}` of `{}` is no longer made by render", live.branches.deploy))
+                .at(Span::whole_file(place))
+        })
+        .collect();
+    let is_there =
+        |d: &Diagnostic| d.spans.iter().any(|l| live.rendered_files().file_id(Path::new(&*l.file)).is_some());
+    found.retain(is_there);
+    let config = (live.source.tree == live.head.tree).then_some(&*live.config);
+    let skipped = live.configuration.layout.managed_paths_below(&folder, config);
+    let foreign = applied_files_below(live.rendered_files(), &folder, &|name, path| {
+        made.contains(name)
+            || known.contains(name)
+            || !is_own(name)
+            || skipped.iter().any(|own| path.starts_with(own))
+    });
+    found.extend(foreign.into_iter().map(|place| {
+        let message = format!("`{}` of `{}` is not made by render", place.display(), live.branches.deploy);
+        unmanaged_manifest(message, &place)
+    }));
+    found
+}
+
+/// Says where the list of rendered files is not that of what is made.
+pub(super) fn check_file_list(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    made: &BTreeSet<String>,
+) -> Option<Diagnostic> {
+    let list = live.configuration.file_list_path()?;
+    let known = listed_files(live);
+    let is_own = |name: &&String| belongs_to_cluster(&live.configuration.layout, cluster, Path::new(*name));
+    let is_there = |name: &String| {
+        let place = live.configuration.path_in_rendered(Path::new(name));
+        place.is_some_and(|place| live.rendered_files().file_id(Path::new(&place)).is_some())
+    };
+    // What is not there is said already.
+    let missing: Vec<&String> = made.difference(&known).filter(|name| is_there(name)).collect();
+    let more: Vec<&String> = known.difference(made).filter(is_own).filter(|name| !is_there(name)).collect();
+    let (names, what) = match (missing.is_empty(), more.is_empty()) {
+        (true, true) => return None,
+        (false, _) => (missing, "does not list"),
+        (true, false) => (more, "lists files that are not made:"),
+    };
+    let shown: Vec<String> = names.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+    let and = match names.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!("`{list}` of `{}` {what} {}{and}", live.branches.deploy, shown.join(", "));
+    Some(
+        Diagnostic::error(Code::DeployBranchNotRendered, message)
+            .at(Span::whole_file(list))
+            .because("what the list does not name is never removed, and stays applied when its source is gone")
+            .help("restore the list from the last good commit; for files that another program made, remove them and run `pillion render --out`, which lists what it writes"),
+    )
+}
+
+/// Says what is left in a folder that was that of the rendered files: an agent may still apply it.
+pub(super) fn check_previous_folder(old: &Configuration, live: &DeployBranch<'_>) -> Option<Diagnostic> {
+    let (before, now) = (rendered_folder(old)?, rendered_folder(&live.configuration));
+    if now.as_ref() == Some(&before) || before.as_os_str().is_empty() {
+        return None;
+    }
+    let layout = &live.configuration.layout;
+    let mut own: Vec<PathBuf> = now.into_iter().collect();
+    own.extend(layout.ledgers.as_ref().map(|ledgers| normalize_path(&layout.root.join(ledgers))));
+    own.extend(
+        layout
+            .source_paths()
+            .iter()
+            .map(|source| normalize_path(source))
+            .filter(|source| !before.starts_with(source)),
+    );
+    own.extend(layout.paths_in_root(&layout.sidecar_sets));
+    let left = applied_files_below(live.rendered_files(), &before, &|_, path| {
+        own.iter().any(|own| path.starts_with(own))
+    });
+    let first = left.first()?;
+    let message = format!(
+        "`{}` was the folder of rendered files, and still holds `{}`",
+        before.display(),
+        first.display()
+    );
+    Some(
+        unmanaged_manifest(message, first).because(
+            "`rendered:` of pillion.yaml names another folder, so nobody compares these files any more",
+        ),
+    )
+}
+
+/// A manifest that nobody made, where all that is there is applied.
+pub fn unmanaged_manifest(message: String, place: &Path) -> Diagnostic {
+    Diagnostic::error(Code::ForeignManifest, message)
+        .at(Span::whole_file(place.to_string_lossy().into_owned()))
+        .because("whoever applies the folder applies it, too, and no plan, batch or approval has named it")
+        .help("remove it; a manifest that is to be applied belongs into `sources`, and anything else outside of the folder")
+}
+
+/// The folder of rendered files; None where git holds none.
+fn rendered_folder(configuration: &Configuration) -> Option<PathBuf> {
+    let layout = &configuration.layout;
+    Some(normalize_path(&layout.root.join(layout.rendered.as_ref()?)))
+}
+
+fn listed_files(live: &DeployBranch<'_>) -> BTreeSet<String> {
+    let list = live.configuration.file_list_path();
+    let text =
+        list.and_then(|list| live.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
+    file_list::parse(&text.unwrap_or_default())
+}
+
+/// Returns whether a rendered file is that of a cluster, as its folder tells; one that is of no cluster is of each.
+fn belongs_to_cluster(layout: &Layout, cluster: Option<&str>, name: &Path) -> bool {
+    let sources = layout.source_paths();
+    let is_in = |folder: &Option<String>| {
+        let folder = folder.as_ref().map(|folder| normalize_path(&layout.root.join(folder)));
+        folder.is_none_or(|folder| sources.iter().any(|s| normalize_path(&s.join(name)).starts_with(&folder)))
+    };
+    let mut owners = layout.clusters.iter().filter(|c| is_in(&c.folder)).peekable();
+    owners.peek().is_none() || owners.any(|owner| Some(&*owner.name) == cluster)
+}
+
+/// The files below a folder that are applied, or may be: a link and another repository may hold anything. `is_known` gets
+/// the name below the folder, and the path.
+fn applied_files_below(
+    files: &CommitListing<'_, ObjectId>,
+    folder: &Path,
+    is_known: &dyn Fn(&str, &Path) -> bool,
+) -> Vec<PathBuf> {
+    let is_foreign = |path: &Path, listed: &ListingEntry<ObjectId>| {
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        if is_known(&file_list::to_slash(name), path) {
+            return false;
+        }
+        match listed {
+            ListingEntry::File(_) if !may_be_applied(name) => false,
+            // What cannot be read may be anything.
+            ListingEntry::File(_) => files
+                .read_text(path, &path.to_string_lossy().into())
+                .map_or(true, |text| is_applied(name, &text)),
+            ListingEntry::Symlink(_) => name.extension().is_none() || may_be_applied(name),
+            ListingEntry::Submodule => true,
+        }
+    };
+    let all = files.entries_at_or_below(folder).into_iter();
+    all.filter(|(path, listed)| is_foreign(path, listed)).map(|(path, _)| path.to_owned()).collect()
+}

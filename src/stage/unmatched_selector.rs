@@ -1,0 +1,85 @@
+//! Does a SidecarSet select any workload of its clusters?
+
+use super::ClusterView;
+use super::cluster_view::manifests_of;
+use crate::diagnostics::Diagnostic;
+use crate::model::sidecar_set::SidecarSet;
+use crate::render::WorkloadRef;
+use crate::rollout::LabelMap;
+use crate::rollout::unmatched_selector::{self, SelectorCandidates};
+use crate::yaml::Document;
+use std::sync::Arc;
+
+/// Says that a SidecarSet selects no workload of a cluster, although workloads carry its sidecar there; or, where
+/// `sites` are all clusters, that it selects none anywhere and there is something to roll out. A set may select nothing
+/// in one of several clusters.
+pub fn unmatched_selector(site: &ClusterView, sites: &[&ClusterView], name: &str) -> Option<Diagnostic> {
+    let set = site.prepared.sets.iter().find(|set| set.name == name)?;
+    if site.selects_any(set) {
+        return None;
+    }
+    let ledger = site.ledger(name);
+    let carried = site.count_with_sidecar(name);
+    let is_all = sites.len() >= site.configuration.repository.clusters.len().max(1);
+    let is_nowhere =
+        || is_all && sites.iter().all(|s| !s.selects_any(set) && s.count_with_sidecar(name) == 0);
+    let is_settled =
+        ledger.released.is_some() && ledger.released == site.source_revision(name).map(|r| r.name);
+    if carried == 0 && (is_settled || !is_nowhere()) {
+        return None;
+    }
+    let candidates = site.selector_candidates();
+    // Without any workload nothing can be said: they may be somewhere else.
+    (!candidates.workloads.is_empty())
+        .then(|| unmatched_selector::unmatched_selector(set, &candidates, carried))
+}
+
+impl ClusterView {
+    fn selects_any(&self, set: &SidecarSet) -> bool {
+        self.workload_manifests()
+            .any(|(document, located)| self.prepared.renderer.selects(document, located, set))
+    }
+
+    /// Returns the workloads that some SidecarSet may select.
+    pub(super) fn workload_manifests(&self) -> impl Iterator<Item = (&Arc<Document>, &WorkloadRef)> {
+        self.workloads().iter().flat_map(|(document, all)| all.iter().map(move |l| (document, l)))
+    }
+
+    /// Returns how many workloads have the sidecar of a set, by what its ledger says.
+    fn count_with_sidecar(&self, name: &str) -> usize {
+        let Some(ledger) = self.prepared.ledgers.get(name).filter(|ledger| ledger.is_in_use()) else {
+            return 0;
+        };
+        let carries = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
+            let line = ledger.entry(&located.key, located.pod_template(document));
+            let revision = line.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+            let content = revision.as_deref().and_then(|name| ledger.revision(name));
+            content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))
+        };
+        self.workload_manifests().filter(carries).count()
+    }
+
+    /// Everything that a selector could select.
+    fn selector_candidates(&self) -> SelectorCandidates {
+        let mut found = SelectorCandidates::default();
+        for (input, text) in self.inputs() {
+            for manifest in manifests_of(input, text) {
+                if let Some((document, located)) = self.prepared.renderer.find_all_workloads(&manifest) {
+                    found.workloads.extend(located.iter().map(|l| namespace_and_labels(&document, l)));
+                }
+            }
+        }
+        for (namespace, _) in &found.workloads {
+            if let Some(labels) = self.prepared.renderer.namespace_labels(namespace) {
+                found.namespaces.insert(namespace.clone(), labels.clone());
+            }
+        }
+        found
+    }
+}
+
+fn namespace_and_labels(document: &Document, located: &WorkloadRef) -> (String, LabelMap) {
+    let labels = located.pod_template(document)["metadata"]["labels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+    (located.namespace.to_string(), labels)
+}

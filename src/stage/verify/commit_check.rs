@@ -1,0 +1,376 @@
+//! What did one commit do to the ledgers? Each change must be what a command of pillion makes, and stand alone.
+
+use super::ledger_action::{AuditedBatch, AuditedStep, LedgerAction};
+use super::ledger_change::LedgerDiff;
+use super::mixed_commit::check_mixed_commit;
+use super::unreadable_commit;
+use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
+use crate::git::{Commit, trailer};
+use crate::model::ledger::{Ledger, emit};
+use crate::model::timestamp::format_day;
+use crate::read::normalize_path;
+use crate::rollout::RolloutContext;
+use crate::stage::ledger_history::find_approver;
+use crate::stage::missing_workloads::missing_in_ledger;
+use crate::stage::{ClusterView, DeployBranch, Error, TreeFiles};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A ledger: its cluster, where pillion.yaml names some, and its SidecarSet.
+pub(super) type LedgerKey = (Option<Arc<str>>, Arc<str>);
+
+/// What became of the ledgers with one commit.
+#[derive(Default)]
+pub(super) struct CommitCheck {
+    /// What is wrong, and whose ledger it is about; None: the commit as a whole.
+    pub(super) diagnostics: Vec<(Option<LedgerKey>, Diagnostic)>,
+    pub(super) changes: Vec<AuditedChange>,
+}
+
+/// A change of a ledger that a command of pillion makes.
+pub struct AuditedChange {
+    pub(super) commit: Commit,
+    pub(super) key: LedgerKey,
+    pub(super) action: LedgerAction,
+    /// Who has approved its batch; None: nobody had to.
+    approved_by: Option<String>,
+}
+
+/// Batches that wait for an approval where a way begins: what takes them out of pillion.yaml on the way counts behind it.
+pub(super) struct BaseApprovals<'a> {
+    base: Option<&'a DeployBranch<'a>>,
+    views: RefCell<BTreeMap<Option<String>, ClusterView>>,
+}
+
+impl<'a> BaseApprovals<'a> {
+    pub(super) fn of_base(base: Option<&'a DeployBranch<'a>>) -> Self {
+        Self { base, views: RefCell::default() }
+    }
+
+    fn batches_of(&self, cluster: Option<&str>, name: &str) -> Vec<u32> {
+        let Some(base) = self.base.filter(|base| base.clusters().contains(&cluster)) else {
+            return Vec::new();
+        };
+        let mut sites = self.views.borrow_mut();
+        let site =
+            sites.entry(cluster.map(str::to_owned)).or_insert_with(|| base.unchecked_cluster_view(cluster).0);
+        site.rollout_settings(name).0.approve
+    }
+}
+
+/// The ledgers of a commit, by cluster and name.
+type LedgersByKey = BTreeMap<LedgerKey, Ledger>;
+
+/// Judges what a commit did; `old` is what was live before, None where nothing was.
+pub(super) fn check_commit(
+    old: Option<&DeployBranch<'_>>,
+    new: &DeployBranch<'_>,
+    approve: &BaseApprovals<'_>,
+) -> Result<CommitCheck, Error> {
+    let mut judged = CommitCheck::default();
+    if has_same_ledgers(old, new) {
+        return Ok(judged);
+    }
+    let earlier = old.map(ledgers_at).unwrap_or_default();
+    let sites: Vec<(ClusterView, Vec<Diagnostic>)> =
+        new.clusters().into_iter().map(|cluster| new.unchecked_cluster_view(cluster)).collect();
+    let later: LedgersByKey = sites.iter().flat_map(|(site, _)| ledgers_of_view(site)).collect();
+    let moved = moved_ledgers(&earlier, &later);
+    for (site, wrong) in &sites {
+        ClusterCheck { old, new, view: site, earlier: &earlier, approve }.check_ledgers(
+            wrong,
+            &moved,
+            &mut judged,
+        )?;
+    }
+    for key in &moved {
+        let (commit, key) = (new.head.clone(), key.clone());
+        judged.changes.push(AuditedChange {
+            commit,
+            key,
+            action: LedgerAction::MoveLedger,
+            approved_by: None,
+        });
+    }
+    let is_kept = |name: &Arc<str>| moved.iter().any(|(_, kept)| kept == name);
+    for (key, ledger) in earlier.iter().filter(|(key, _)| !later.contains_key(*key)) {
+        if is_in_use(ledger) && !is_kept(&key.1) && !is_cluster_removed(new, old, key) {
+            judged.diagnostics.push((Some(key.clone()), removed_ledger(&new.head, ledger)));
+        }
+    }
+    if let Some(old) = old {
+        judged.diagnostics.extend(check_mixed_commit(old, new, &sites, &earlier, &judged.changes));
+    }
+    Ok(judged)
+}
+
+fn ledgers_at(live: &DeployBranch<'_>) -> LedgersByKey {
+    let sites = live.clusters().into_iter().map(|cluster| live.unchecked_cluster_view(cluster).0);
+    sites.flat_map(|site| ledgers_of_view(&site).collect::<Vec<_>>()).collect()
+}
+
+fn ledgers_of_view(site: &ClusterView) -> impl Iterator<Item = (LedgerKey, Ledger)> {
+    let all = site.prepared.ledgers.iter();
+    all.map(|(name, ledger)| ((site.cluster.clone(), Arc::clone(name)), ledger.clone()))
+}
+
+/// Returns whether the files of all ledgers are those of before, in the same places.
+fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> bool {
+    let places = |live: &DeployBranch<'_>| {
+        let folder = live.configuration.layout.ledgers.as_ref();
+        folder.map(|folder| normalize_path(&live.configuration.layout.root.join(folder)))
+    };
+    let files = |live: &DeployBranch<'_>, folder: &PathBuf| -> Vec<_> {
+        let found = live.rendered_files().entries_at_or_below(folder);
+        found.into_iter().map(|(path, listed)| (path.to_owned(), listed.clone())).collect()
+    };
+    let Some(old) = old else { return places(new).is_none_or(|folder| files(new, &folder).is_empty()) };
+    match (places(old), places(new)) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b && old.clusters() == new.clusters() && files(old, &a) == files(new, &b),
+        _ => false,
+    }
+}
+
+/// The ledgers that stand in the folder of another cluster than before, as they were: clusters were named or renamed.
+fn moved_ledgers(earlier: &LedgersByKey, later: &LedgersByKey) -> BTreeSet<LedgerKey> {
+    let is_move = |key: &LedgerKey, ledger: &Ledger| {
+        let text = emit(ledger);
+        let is_gone = |old: &LedgerKey| old.1 == key.1 && !later.contains_key(old);
+        !earlier.contains_key(key) && earlier.iter().any(|(old, e)| is_gone(old) && emit(e) == text)
+    };
+    later.iter().filter(|(key, ledger)| is_move(key, ledger)).map(|(key, _)| key.clone()).collect()
+}
+
+fn is_in_use(ledger: &Ledger) -> bool {
+    ledger.released.is_some() || ledger.target.is_some() || !ledger.entries.is_empty()
+}
+
+/// Returns whether a cluster is gone from git with all of its manifests.
+fn is_cluster_removed(
+    new: &DeployBranch<'_>,
+    old: Option<&DeployBranch<'_>>,
+    (cluster, _): &LedgerKey,
+) -> bool {
+    let (Some(name), Some(old)) = (cluster, old) else { return false };
+    let layout = &old.configuration.layout;
+    let known = layout.clusters.iter().find(|c| c.name == *name);
+    let Some(folder) = known.and_then(|cluster| cluster.folder.as_ref()) else { return false };
+    !new.clusters().contains(&Some(&**name))
+        && new.source_files().entries_at_or_below(&normalize_path(&layout.root.join(folder))).is_empty()
+}
+
+fn removed_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {
+    let message =
+        format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
+    Diagnostic::error(Code::UnplannedLedgerChange, message)
+        .because("without it nobody knows which workloads carry what")
+        .help("put it back; a SidecarSet is taken away by deleting its file and releasing that; where a cluster gets a name, move the ledger as it is (`git mv`)")
+}
+
+/// One cluster, before and after a commit.
+struct ClusterCheck<'a> {
+    old: Option<&'a DeployBranch<'a>>,
+    new: &'a DeployBranch<'a>,
+    view: &'a ClusterView,
+    earlier: &'a LedgersByKey,
+    approve: &'a BaseApprovals<'a>,
+}
+
+impl ClusterCheck<'_> {
+    fn check_ledgers(
+        &self,
+        wrong: &[Diagnostic],
+        moved: &BTreeSet<LedgerKey>,
+        judged: &mut CommitCheck,
+    ) -> Result<(), Error> {
+        // Without its manifests nothing can be judged.
+        let is_unbuilt = |d: &&Diagnostic| matches!(d.code, Code::BuildFailed | Code::NoManifests);
+        let unbuilt: Vec<Diagnostic> = wrong.iter().filter(is_unbuilt).cloned().collect();
+        if !unbuilt.is_empty() {
+            judged.diagnostics.extend(unbuilt.into_iter().map(|wrong| (None, wrong)));
+            return Ok(());
+        }
+        for ledger in self.view.prepared.ledgers.values() {
+            let key = (self.view.cluster.clone(), Arc::clone(&ledger.name));
+            let old = self.earlier.get(&key);
+            if moved.contains(&key) || old.is_some_and(|old| emit(old) == emit(ledger)) {
+                continue;
+            }
+            // That a ledger is missing says nothing of the others.
+            if let Some(error) = wrong.iter().find(|d| d.is_error() && d.code != Code::NoLedger) {
+                judged.diagnostics.push((Some(key), unreadable_commit(&self.new.head, error.clone())));
+                continue;
+            }
+            match self.audit_change(old, ledger)? {
+                Ok(changed) => {
+                    let wrong = self.missing_approval(&changed);
+                    judged.diagnostics.extend(wrong.map(|wrong| (Some(key), wrong)));
+                    judged.changes.push(changed);
+                }
+                Err(wrong) => judged.diagnostics.push((Some(key), *wrong)),
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_change(
+        &self,
+        old: Option<&Ledger>,
+        ledger: &Ledger,
+    ) -> Result<Result<AuditedChange, Box<Diagnostic>>, Error> {
+        let (new, site) = (self.new, self.view);
+        // What follows from a ledger follows from what it was before.
+        let (mut course, _) = site.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
+        course
+            .settings
+            .approval_batches
+            .extend(self.approve.batches_of(site.cluster.as_deref(), &ledger.name));
+        let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != ledger.name).collect();
+        let change = LedgerDiff {
+            course: &course,
+            old,
+            new: ledger,
+            other_ledgers: &others,
+            history: self.old.zip(old),
+            cluster: site.cluster.as_deref(),
+            today: format_day(new.head.time.seconds),
+            history_error: RefCell::default(),
+        };
+        // A commit that counts anew says so, and goes on to the same target.
+        let counts_anew =
+            |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
+        let is_answer = |old: &Ledger| counts_anew(old) || change.ends_hold_of_gone(old);
+        let missing = self.old.zip(old).filter(|(_, old)| !is_answer(old)).and_then(|(live, old)| {
+            missing_in_ledger(
+                site,
+                &TreeFiles::from_commit(new.source_files()),
+                Some(&live.ledger_history()),
+                old,
+            )
+        });
+        if let Some(missing) = missing {
+            let why = format!("commit {} goes on with the rollout all the same", new.head.id.short());
+            return Ok(Err(Box::new(missing.because(why))));
+        }
+        let Some(deed) = change.find_action(site)? else {
+            return Ok(Err(Box::new(change.to_diagnostic(new, site.cluster.as_deref()))));
+        };
+        if let Some(wrong) = self.init_changes_workloads(&course, &deed) {
+            return Ok(Err(Box::new(wrong)));
+        }
+        let approved_by = self.approved_by(&deed, old, ledger);
+        let key = (site.cluster.clone(), Arc::clone(&ledger.name));
+        Ok(Ok(AuditedChange { commit: new.head.clone(), key, action: deed, approved_by }))
+    }
+
+    /// Who has approved a batch, where somebody has.
+    fn approved_by(&self, deed: &LedgerAction, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
+        let (LedgerAction::Steps(steps), Some((live, old))) = (deed, self.old.zip(old)) else { return None };
+        let is_approved = |step: &AuditedStep| match step {
+            AuditedStep::Batch(batch) if old.approvals.iter().any(|a| a.plan == batch.plan) => {
+                Some(batch.plan.clone())
+            }
+            _ => None,
+        };
+        let plan = steps.iter().find_map(is_approved)?;
+        let place = live.configuration.ledger_path(self.view.cluster.as_deref(), &ledger.name);
+        Some(find_approver(live, place.as_deref(), &plan).unwrap_or_default())
+    }
+
+    /// What is wrong with a batch that nobody has approved.
+    fn missing_approval(&self, changed: &AuditedChange) -> Option<Diagnostic> {
+        let LedgerAction::Steps(steps) = &changed.action else { return None };
+        let waits = |step: &AuditedStep| match step {
+            AuditedStep::Batch(AuditedBatch { number, missing_approval: Some(_), .. }) => Some(*number),
+            _ => None,
+        };
+        let number = steps.iter().find_map(waits)?;
+        Some(self.unapproved_batch(changed, number))
+    }
+
+    fn unapproved_batch(&self, changed: &AuditedChange, number: u32) -> Diagnostic {
+        let name = &changed.key.1;
+        let (id, place) = (changed.commit.id.short(), self.ledger_path(name));
+        let message = format!("commit {id} releases batch {number} of `{name}`, which nobody has approved");
+        Diagnostic::error(Code::BatchNotApproved, message)
+            .at(Span::whole_file(place))
+            .because(format!(
+                "`approve` of the rollout says that batch {number} waits for a person, and an approval is for exactly one plan"
+            ))
+            .help(format!(
+                "take the commit back, then `pillion approve {name} {number}`; where it is live already, `pillion rollback {name} --to {}`",
+                number - 1
+            ))
+    }
+
+    /// The first ledger of a SidecarSet names what workloads carry already: it brings a sidecar to none.
+    fn init_changes_workloads(&self, course: &RolloutContext<'_>, deed: &LedgerAction) -> Option<Diagnostic> {
+        let (LedgerAction::Init(released @ Some(_)), Some(old)) = (deed, self.old) else { return None };
+        let name = &course.name;
+        let carries = |key: &Arc<str>| {
+            let unit = course.workloads.find(key);
+            unit.is_some_and(|unit| !course.workloads.change_to(unit, &None, released).diff.is_empty())
+        };
+        let places = self.view.inputs_of_workloads().filter(|(key, _)| carries(key));
+        let places = places.filter_map(|(_, input)| {
+            let input = &self.view.inputs()[input].0;
+            self.new.configuration.rendered_path(self.view.cluster.as_deref(), input)
+        });
+        let changes = |place: &String| {
+            let file = |live: &DeployBranch<'_>| live.rendered_files().file_id(Path::new(place)).copied();
+            file(old).is_some_and(|before| file(self.new) != Some(before))
+        };
+        let places: BTreeSet<String> = places.filter(changes).collect();
+        let first = places.first()?;
+        let message = format!(
+            "commit {} makes the first ledger of `{name}` and changes {} in one",
+            self.new.head.id.short(),
+            pluralize(places.len() as u64, "rendered file")
+        );
+        Some(
+            Diagnostic::error(Code::UnplannedLedgerChange, message)
+                .at(Span::whole_file(first.clone()))
+                .because("a first ledger names as released what workloads carry already; all others would get the sidecar at once")
+                .help(format!(
+                    "`pillion init rollout` writes a ledger with nothing released; `pillion stage --start {name}` begins to roll it out"
+                )),
+        )
+    }
+
+    fn ledger_path(&self, name: &str) -> String {
+        self.new.configuration.ledger_path(self.view.cluster.as_deref(), name).unwrap_or_default()
+    }
+}
+
+impl AuditedChange {
+    /// Returns whether a person's command made it: a verb, or one step.
+    pub(super) fn is_by_command(&self) -> bool {
+        self.commit.trailer(trailer::BY).is_some() && self.action.is_one_command()
+    }
+
+    /// Returns it in words: whose ledger, what was done, by whom.
+    pub fn description(&self) -> String {
+        let (cluster, name) = &self.key;
+        let of = cluster.as_ref().map_or_else(String::new, |cluster| format!(" ({cluster})"));
+        let total = self.commit.trailer(trailer::BATCH);
+        let mut deed = self.action.to_string();
+        if let (LedgerAction::Steps(steps), Some((number, all))) =
+            (&self.action, total.as_deref().and_then(|total| total.split_once('/')))
+            && let [AuditedStep::Batch(batch)] = &steps[..]
+            && batch.number.to_string() == number
+            && all.parse::<u32>().is_ok()
+        {
+            deed.push_str(&format!(" of {all}"));
+        }
+        match self.approved_by.as_deref() {
+            Some("") => deed.push_str(", approved"),
+            Some(by) => deed.push_str(&format!(", approved by {by}")),
+            None => {}
+        }
+        let by = self.commit.trailer(trailer::BY).unwrap_or_else(|| self.commit.author.to_string());
+        format!("{name}{of}: {deed}, by {by} ({})", self.commit.id.short())
+    }
+}

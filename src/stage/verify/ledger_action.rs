@@ -1,0 +1,131 @@
+//! What a commit did to a ledger, in the words of the commands.
+
+use crate::model::ledger::{LedgerEntry, RevisionName, revision_text};
+use std::fmt;
+use std::sync::Arc;
+
+/// What a commit did to a ledger.
+#[derive(Debug, Clone)]
+pub(super) enum LedgerAction {
+    /// `init rollout`, with what is released.
+    Init(RevisionName),
+    /// The ledger of another cluster's folder, as it was.
+    MoveLedger,
+    Pause {
+        batch: u32,
+        reason: String,
+    },
+    Resume,
+    /// `rollback`, to a revision.
+    RollBack(RevisionName),
+    /// `rollback --to`.
+    RollBackToBatch(u32),
+    /// `stage --start --accept-missing`, with the workloads that count.
+    Recount(u32),
+    Approve(u32),
+    Hold(Arc<str>, Box<LedgerEntry>),
+    /// `hold --off`.
+    ReleaseHold(Arc<str>),
+    /// What the planner makes.
+    Steps(Vec<AuditedStep>),
+}
+
+/// One step of the planner.
+#[derive(Debug, Clone)]
+pub(super) enum AuditedStep {
+    Start(RevisionName),
+    Resume,
+    Batch(AuditedBatch),
+    Complete(RevisionName),
+}
+
+/// A batch that was released.
+#[derive(Debug, Clone)]
+pub(super) struct AuditedBatch {
+    pub(super) number: u32,
+    /// The digest of its plan.
+    pub(super) plan: String,
+    /// The digest of the approval that it waits for, and that the ledger does not hold.
+    pub(super) missing_approval: Option<String>,
+}
+
+impl AuditedStep {
+    /// Returns whether nobody has to have approved it.
+    pub(super) fn needs_no_approval(&self) -> bool {
+        !matches!(self, Self::Batch(AuditedBatch { missing_approval: Some(_), .. }))
+    }
+
+    /// Returns whether it moves pods, or ends what has moved them: one is judged before the next.
+    pub(super) fn needs_health_check(&self) -> bool {
+        matches!(self, Self::Batch(_) | Self::Complete(_))
+    }
+}
+
+impl LedgerAction {
+    /// Returns the steps that are judged one by one.
+    pub(super) fn steps_needing_health(&self) -> Vec<&AuditedStep> {
+        match self {
+            Self::Steps(steps) => steps.iter().filter(|step| step.needs_health_check()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns whether one command made it that a person gives for an open rollout.
+    pub(super) fn is_one_command(&self) -> bool {
+        !matches!(self, Self::Init(_) | Self::MoveLedger) && self.steps_needing_health().len() <= 1
+    }
+}
+
+impl fmt::Display for LedgerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init(None) => f.write_str("first ledger, nothing released"),
+            Self::Init(Some(name)) => write!(f, "first ledger, {name} released"),
+            Self::MoveLedger => f.write_str("the ledger is moved"),
+            Self::Pause { batch, reason } => write!(f, "pause at batch {batch}, {reason}"),
+            Self::Resume => f.write_str("resume"),
+            Self::RollBack(name) => write!(f, "roll back to {}", revision_text(name)),
+            Self::RollBackToBatch(batch) => write!(f, "roll back to batch {batch}"),
+            Self::Recount(workloads) => write!(f, "count anew, {workloads} workloads"),
+            Self::Approve(batch) => write!(f, "approve batch {batch}"),
+            Self::Hold(key, line) => write_hold(f, key, line),
+            Self::ReleaseHold(key) => write!(f, "no longer hold {}", short_key(key)),
+            Self::Steps(steps) => {
+                for (n, step) in steps.iter().enumerate() {
+                    let comma = if n == 0 { "" } else { ", " };
+                    write!(f, "{comma}{step}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for AuditedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(name) => write!(f, "start, to {}", revision_text(name)),
+            Self::Resume => f.write_str("resume"),
+            Self::Batch(batch) => write!(f, "batch {}", batch.number),
+            Self::Complete(name) => write!(f, "complete, {} is released", revision_text(name)),
+        }
+    }
+}
+
+fn write_hold(f: &mut fmt::Formatter<'_>, key: &str, line: &LedgerEntry) -> fmt::Result {
+    write!(f, "hold {}", short_key(key))?;
+    for (n, (container, image)) in line.images.iter().enumerate() {
+        let word = if n == 0 { " on " } else { ", " };
+        write!(f, "{word}{container}={image}")?;
+    }
+    if let Some(until) = &line.held_until {
+        write!(f, " until {until}")?;
+    }
+    write!(f, ", {}", line.hold_reason.as_deref().unwrap_or_default())
+}
+
+/// `Deployment/shop/web` for `Deployment.apps/shop/web`.
+fn short_key(key: &str) -> String {
+    let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+    format!("{}/{name}", kind.split('.').next().unwrap_or(kind))
+}

@@ -1,0 +1,304 @@
+//! One change of a ledger: which command of pillion would have made it?
+
+use super::MAX_STEPS;
+use super::ledger_action::{AuditedBatch, AuditedStep as Taken, LedgerAction};
+use super::text_diff::first_difference;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git;
+use crate::model::ledger::{self, Ledger, LedgerEntry, Revision};
+use crate::rollout::{
+    Batch, ExternalState, RolloutContext, RolloutStep, can_start, next_step, required_approval,
+    with_current_scope,
+};
+use crate::stage::ledger_history::is_earlier_state;
+use crate::stage::preconditions::manual_revert;
+use crate::stage::transitions::{self, BatchRollback, HoldRequest};
+use crate::stage::{ClusterView, DeployBranch, Error, ledger_after_batch, ledger_before_completion};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// One ledger, before and after a commit.
+pub(super) struct LedgerDiff<'a> {
+    pub(super) course: &'a RolloutContext<'a>,
+    pub(super) old: Option<&'a Ledger>,
+    pub(super) new: &'a Ledger,
+    pub(super) other_ledgers: &'a [&'a Ledger],
+    /// What was live before, for the states that the ledger has had.
+    pub(super) history: Option<(&'a DeployBranch<'a>, &'a Ledger)>,
+    pub(super) cluster: Option<&'a str>,
+    /// The day of the commit.
+    pub(super) today: String,
+    /// Why an earlier state could not be looked at.
+    pub(super) history_error: RefCell<Option<Error>>,
+}
+
+impl LedgerDiff<'_> {
+    /// Returns what was done; None: nothing that pillion does.
+    ///
+    /// # Errors
+    /// When this clone has too little of the history to tell.
+    pub(super) fn find_action(&self, site: &ClusterView) -> Result<Option<LedgerAction>, Error> {
+        let deed = match self.old {
+            None => self.is_initial(site).then(|| LedgerAction::Init(self.new.released.clone())),
+            Some(old) => {
+                self.find_transition(old).or_else(|| self.planned_steps(old).map(LedgerAction::Steps))
+            }
+        };
+        match (deed, self.history_error.take()) {
+            (None, Some(failure)) => Err(failure),
+            (deed, _) => Ok(deed),
+        }
+    }
+
+    /// Takes note that an earlier state is not in this clone.
+    fn record_history_error<T>(&self, state: Result<Option<T>, Error>) -> Option<T> {
+        state.unwrap_or_else(|failure| {
+            if let Error::Git(git::Error::Shallow { .. } | git::Error::MissingObject { .. }) = failure {
+                self.history_error.replace(Some(failure));
+            }
+            None
+        })
+    }
+
+    /// `init rollout`: nothing released, or what the SidecarSet's file holds; nothing else.
+    fn is_initial(&self, site: &ClusterView) -> bool {
+        let mut wanted = Ledger::new(&self.new.name);
+        if self.equals_new(&wanted) {
+            return true;
+        }
+        let Some(set) = site.prepared.sets.iter().find(|s| *s.name == *self.new.name) else { return false };
+        let revision = Revision::from_set(set);
+        wanted.released = Some(Arc::clone(&revision.name));
+        wanted.revisions.insert(Arc::clone(&revision.name), revision);
+        self.equals_new(&wanted)
+    }
+
+    fn find_transition(&self, old: &Ledger) -> Option<LedgerAction> {
+        let source = self.course.source.as_ref().map(|r| Arc::clone(&r.name));
+        let is =
+            |ledger: Result<Ledger, transitions::TransitionError>| ledger.is_ok_and(|l| self.equals_new(&l));
+        if let Some(paused) = &self.new.paused
+            && is(transitions::pause(old, &paused.reason, paused.by.as_deref()))
+        {
+            return Some(LedgerAction::Pause { batch: paused.batch, reason: paused.reason.clone() });
+        }
+        if is(transitions::resume(old, &source)) {
+            return Some(LedgerAction::Resume);
+        }
+        let back = || LedgerAction::RollBack(self.new.target.clone().unwrap_or_default());
+        if is(transitions::roll_back(old)) || self.is_reopened() {
+            return Some(back());
+        }
+        if self.is_batch_rollback() {
+            return self.new.paused.as_ref().map(|paused| LedgerAction::RollBackToBatch(paused.batch));
+        }
+        if self.is_recount(old) {
+            let scope = self.new.scope.as_ref();
+            return Some(LedgerAction::Recount(scope.map_or(0, |scope| scope.workloads)));
+        }
+        self.added_approval(old).map(LedgerAction::Approve).or_else(|| self.hold_action(old))
+    }
+
+    /// `rollback --to`: the rollout as it was after an earlier batch.
+    fn is_batch_rollback(&self) -> bool {
+        let Some((live, old)) = self.history else { return false };
+        match old.target {
+            Some(_) => self.is_batch_rollback_of(live, old),
+            None => self.reopened_ledger().is_some_and(|reopened| self.is_batch_rollback_of(live, &reopened)),
+        }
+    }
+
+    fn is_batch_rollback_of(&self, live: &DeployBranch<'_>, open: &Ledger) -> bool {
+        let Some(paused) = &self.new.paused else { return false };
+        let past = self.record_history_error(ledger_after_batch(live, self.cluster, open, paused.batch));
+        past.is_some_and(|past| {
+            let (reason, by) = (paused.reason.as_str(), paused.by.as_deref());
+            let back = BatchRollback { batch: paused.batch, ledger_at_batch: &past, reason, by };
+            transitions::roll_back_to_batch(self.course, open, &back).is_ok_and(|l| self.equals_new(&l))
+        })
+    }
+
+    /// `rollback` after Close.
+    fn is_reopened(&self) -> bool {
+        let back = self.reopened_ledger().and_then(|reopened| transitions::roll_back(&reopened).ok());
+        back.is_some_and(|l| self.equals_new(&l))
+    }
+
+    fn reopened_ledger(&self) -> Option<Ledger> {
+        let (live, old) = self.history.filter(|(_, old)| old.target.is_none())?;
+        let before = self.record_history_error(ledger_before_completion(live, self.cluster, old))?;
+        transitions::reopen_completed(self.course, old, &before).ok()
+    }
+
+    /// `stage --start NAME --accept-missing`: the scope is counted anew.
+    fn is_recount(&self, old: &Ledger) -> bool {
+        old.scope.is_some()
+            && self.new.scope != old.scope
+            && self.equals_new(&with_current_scope(self.course, old))
+    }
+
+    fn added_approval(&self, old: &Ledger) -> Option<u32> {
+        let mut added = self.new.approvals.iter().filter(|a| !old.approvals.contains(a));
+        added
+            .next()
+            .filter(|a| {
+                [None, Some(self.today.clone())].into_iter().any(|today| {
+                    let given = ExternalState { today, ..ExternalState::default() };
+                    super::upcoming_batch_digest(self.course, old, a.batch, &given)
+                        .is_some_and(|d| d == a.plan)
+                }) && transitions::approve(old, a.batch, &a.plan).is_ok_and(|l| self.equals_new(&l))
+            })
+            .map(|a| a.batch)
+    }
+
+    fn hold_action(&self, old: &Ledger) -> Option<LedgerAction> {
+        let keys: BTreeSet<&Arc<str>> = old.entries.keys().chain(self.new.entries.keys()).collect();
+        let mut changed = keys.into_iter().filter(|key| old.entries.get(*key) != self.new.entries.get(*key));
+        let (Some(key), None) = (changed.next(), changed.next()) else { return None };
+        let release = || {
+            let is_released = transitions::release_hold(old, key).is_ok_and(|l| self.equals_new(&l));
+            is_released.then(|| LedgerAction::ReleaseHold(Arc::clone(key)))
+        };
+        let Some(unit) = self.course.workloads.find(key) else { return release() };
+        let Some(line) = self.new.entries.get(key) else { return release() };
+        let LedgerEntry {
+            hold_reason: Some(reason),
+            held_by: Some(by),
+            held_since: Some(since),
+            images,
+            held_until: until,
+            ..
+        } = line
+        else {
+            return release();
+        };
+        // A hold that is changed has begun earlier; a commit that was made anew is younger than its hold.
+        let is_held = [&*self.today, &**since].into_iter().any(|today| {
+            let (reason, until) = (Some(&**reason), until.as_deref());
+            let hold = HoldRequest { reason, images, by, today, until };
+            transitions::hold(old, unit, &hold).is_ok_and(|l| self.equals_new(&l))
+        });
+        is_held.then(|| LedgerAction::Hold(Arc::clone(key), Box::new(line.clone())))
+    }
+
+    /// Returns whether it is `hold --off` of a workload that is gone.
+    pub(super) fn ends_hold_of_gone(&self, old: &Ledger) -> bool {
+        let mut gone = old.entries.keys().filter(|key| !self.new.entries.contains_key(*key));
+        gone.next().is_some_and(|key| {
+            self.course.workloads.find(key).is_none()
+                && transitions::release_hold(old, key).is_ok_and(|l| self.equals_new(&l))
+        })
+    }
+
+    /// The steps of the planner; those that need no approval rather than others.
+    fn planned_steps(&self, old: &Ledger) -> Option<Vec<Taken>> {
+        let mut found =
+            self.possible_states(old).into_iter().filter_map(|given| self.steps_to_new(old, &given));
+        let first = found.next()?;
+        let is_free = |steps: &[Taken]| steps.iter().all(Taken::needs_no_approval);
+        if is_free(&first) {
+            return Some(first);
+        }
+        found.find(|steps| is_free(steps)).or(Some(first))
+    }
+
+    fn steps_to_new(&self, old: &Ledger, given: &ExternalState) -> Option<Vec<Taken>> {
+        let (mut at, mut taken) = (old.clone(), Vec::new());
+        for _ in 0..MAX_STEPS {
+            let (step, after) = match next_step(self.course, &at, given) {
+                RolloutStep::Start(after) => (Taken::Start(after.target.clone().unwrap_or_default()), after),
+                RolloutStep::Complete(after) => (Taken::Complete(after.released.clone()), after),
+                RolloutStep::Resume(after) => (Taken::Resume, after),
+                RolloutStep::Batch(batch) => {
+                    let awaited = required_approval(self.course, &at, &batch);
+                    let awaited = awaited.filter(|plan| !at.approvals.iter().any(|a| a.plan == *plan));
+                    let plan =
+                        crate::rollout::approval_digest(self.course, &at, batch.number, &batch.updates);
+                    (
+                        Taken::Batch(AuditedBatch { number: batch.number, plan, missing_approval: awaited }),
+                        batch.ledger,
+                    )
+                }
+                RolloutStep::Blocked(_) => return None,
+            };
+            taken.push(step);
+            at = after;
+            if self.equals_new(&at) {
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    /// What a watcher may have seen: nothing, workloads of other rollouts that it passed over, pods that were
+    /// not healthy.
+    fn possible_states(&self, old: &Ledger) -> Vec<ExternalState> {
+        let observed = self.new.replicas.clone();
+        let moved = |key: &&Arc<str>| old.entries.get(*key) != self.new.entries.get(*key);
+        let busy = self.other_ledgers.iter().flat_map(|other| {
+            let last = other.last_batch();
+            other.entries.iter().filter(move |(_, l)| last > 0 && l.batch == Some(last)).map(|(key, _)| key)
+        });
+        let waiting = busy.filter(|key| !moved(key)).map(|key| (Arc::clone(key), String::new())).collect();
+        let alone = ExternalState { observed_replicas: observed, ..ExternalState::default() };
+        let unhealthy = self.new.entries.keys().filter(moved).cloned().collect();
+        let mut found = vec![
+            ExternalState { deferred: waiting, ..alone.clone() },
+            ExternalState { unhealthy, ..alone.clone() },
+            ExternalState { allows_removal: true, ..alone.clone() },
+            alone,
+        ];
+        let mut also = |change: &dyn Fn(&mut ExternalState)| {
+            let mut more = found.clone();
+            more.iter_mut().for_each(change);
+            found.extend(more);
+        };
+        if old.entries.values().any(|l| l.is_hold_expired(Some(&self.today))) {
+            also(&|given| given.today = Some(self.today.clone()));
+        }
+        // A person has started what the source holds.
+        if can_start(self.course, old) && (old.target.is_some() || old.paused.is_some()) {
+            also(&|given| (given.is_start_requested, given.replaces_paused) = (true, true));
+        }
+        found
+    }
+
+    fn equals_new(&self, ledger: &Ledger) -> bool {
+        ledger::emit(ledger) == ledger::emit(self.new)
+    }
+
+    /// Says what is wrong at the first byte that the planner would not have written.
+    pub(super) fn to_diagnostic(&self, live: &DeployBranch<'_>, cluster: Option<&str>) -> Diagnostic {
+        let written = ledger::emit(self.new);
+        let planned = self.old.map(|old| match next_step(self.course, old, &ExternalState::default()) {
+            RolloutStep::Start(after)
+            | RolloutStep::Complete(after)
+            | RolloutStep::Resume(after)
+            | RolloutStep::Batch(Batch { ledger: after, .. }) => after,
+            RolloutStep::Blocked(_) => old.clone(),
+        });
+        // Nothing might have been meant, or the next step: what is nearer tells more.
+        let wanted = [self.old.cloned(), planned].map(|l| l.unwrap_or_else(|| Ledger::new(&self.new.name)));
+        let alike = |text: &String| text.bytes().zip(written.bytes()).take_while(|(a, b)| a == b).count();
+        let planned = wanted.iter().map(ledger::emit).max_by_key(alike).unwrap_or_default();
+        let file = live.configuration.ledger_path(cluster, &self.new.name).unwrap_or_default();
+        let what = format!(
+            "commit {} changes the ledger of `{}` as no command of pillion does",
+            live.head.id.short(),
+            self.new.name
+        );
+        let told = first_difference(&file.into(), &written, &planned, &what)
+            .unwrap_or_else(|| Diagnostic::error(Code::UnplannedLedgerChange, what));
+        if self.is_reverted() { manual_revert(told, self.new) } else { told }
+    }
+
+    /// The ledger is what it was after an earlier batch of the same rollout: `git revert`.
+    fn is_reverted(&self) -> bool {
+        let Some((live, old)) = self.history.filter(|(_, old)| is_earlier_state(old, self.new)) else {
+            return false;
+        };
+        let past = ledger_after_batch(live, self.cluster, old, self.new.last_batch());
+        self.record_history_error(past).is_some_and(|past| self.equals_new(&past))
+    }
+}

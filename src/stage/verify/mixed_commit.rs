@@ -1,0 +1,93 @@
+//! A commit that changes a ledger changes nothing but ledgers, and the rendered files of the workloads it moves.
+
+use super::commit_check::{AuditedChange, LedgerKey};
+use super::ledger_action::LedgerAction;
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::git::ObjectId;
+use crate::model::ledger::Ledger;
+use crate::read::CommitListing;
+use crate::stage::ledger_commit::changed_files;
+use crate::stage::{ClusterView, DeployBranch};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Files that are named.
+const MAX_NAMED: usize = 5;
+
+/// Says what a commit changes besides the ledgers and their workloads.
+pub(super) fn check_mixed_commit(
+    old: &DeployBranch<'_>,
+    new: &DeployBranch<'_>,
+    sites: &[(ClusterView, Vec<Diagnostic>)],
+    earlier: &BTreeMap<LedgerKey, Ledger>,
+    changed: &[AuditedChange],
+) -> Option<(Option<LedgerKey>, Diagnostic)> {
+    // Whoever begins with rollouts commits other things, too.
+    let is_free = |deed: &LedgerAction| matches!(deed, LedgerAction::Init(_) | LedgerAction::MoveLedger);
+    let first = changed.iter().find(|changed| !is_free(&changed.action))?;
+    if changed.iter().any(|changed| is_free(&changed.action)) {
+        return None;
+    }
+    let mut own = BTreeSet::new();
+    for AuditedChange { key, .. } in changed {
+        let (cluster, name) = key;
+        own.extend(new.configuration.ledger_path(cluster.as_deref(), name).map(PathBuf::from));
+        let site = sites.iter().find(|(site, _)| site.cluster == *cluster).map(|(site, _)| site);
+        let ledgers = site.and_then(|site| Some((site, earlier.get(key)?, site.prepared.ledgers.get(name)?)));
+        if let Some((site, before, after)) = ledgers {
+            own.extend(changed_files(new, site, before, after).into_iter().map(|(_, place)| place.into()));
+        }
+    }
+    let mut others: Vec<PathBuf> = differing_files(old.rendered_files(), new.rendered_files());
+    others.retain(|path| !own.contains(path));
+    if others.is_empty() && old.source.id != new.source.id && new.branches.source.is_some() {
+        return Some((Some(first.key.clone()), mixed_sources(old, new, first)));
+    }
+    (!others.is_empty()).then(|| (Some(first.key.clone()), mixed_files(first, &others)))
+}
+
+/// The files that are not in both listings, or not the same.
+fn differing_files(old: &CommitListing<'_, ObjectId>, new: &CommitListing<'_, ObjectId>) -> Vec<PathBuf> {
+    let all = |listing: &CommitListing<'_, ObjectId>| -> BTreeMap<PathBuf, _> {
+        let found = listing.entries_at_or_below(Path::new("")).into_iter();
+        found.map(|(path, listed)| (path.to_owned(), listed.clone())).collect()
+    };
+    let (old, new) = (all(old), all(new));
+    let paths: BTreeSet<&PathBuf> = old.keys().chain(new.keys()).collect();
+    paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).cloned().collect()
+}
+
+fn mixed_files(changed: &AuditedChange, others: &[PathBuf]) -> Diagnostic {
+    let (id, name) = (changed.commit.id.short(), &changed.key.1);
+    let message = format!(
+        "commit {id} is a step of `{name}` ({}), and changes `{}`, too",
+        changed.action,
+        others[0].display()
+    );
+    let mut error = Diagnostic::error(Code::MixedCommit, message);
+    for other in others.iter().take(MAX_NAMED) {
+        error = error.at(Span::whole_file(other.to_string_lossy().into_owned()));
+    }
+    if others.len() > MAX_NAMED {
+        error = error.because(format!("and {} more files", others.len() - MAX_NAMED));
+    }
+    with_mixed_commit_help(error)
+}
+
+fn mixed_sources(old: &DeployBranch<'_>, new: &DeployBranch<'_>, changed: &AuditedChange) -> Diagnostic {
+    let message = format!(
+        "commit {} is a step of `{}` ({}), and moves the sources from {} to {}, too",
+        changed.commit.id.short(),
+        changed.key.1,
+        changed.action,
+        old.source.id.short(),
+        new.source.id.short()
+    );
+    with_mixed_commit_help(Diagnostic::error(Code::MixedCommit, message))
+}
+
+fn with_mixed_commit_help(error: Diagnostic) -> Diagnostic {
+    error
+        .because("a step of a rollout is read, judged and taken back alone: what rides along would be released with it, unseen")
+        .help("make two commits: one of the step, by the command of pillion, and one of the rest")
+}

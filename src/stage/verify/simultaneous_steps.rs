@@ -1,0 +1,88 @@
+//! Were several batches put onto the deploy branch at once? What git tells of it.
+//!
+//! A commit with several steps says so itself. Staged commits that are pushed as they are, or rebased together, have one
+//! date, while each commit that `watch` or `promote` releases says when, and which person did it. Somebody who writes
+//! other dates, or pushes one staged commit after the other in good time, cannot be told from the planner.
+
+use super::commit_check::{AuditedChange, LedgerKey};
+use super::ledger_action::LedgerAction;
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::git::{Commit, Identity, trailer};
+use crate::rollout::cluster_option;
+use crate::stage::DeployBranch;
+use std::collections::BTreeMap;
+
+/// Nobody judges a batch in so few seconds, where it is not pillion that says when.
+const SAME_PUSH_SECONDS: i64 = 10;
+
+/// Says that a commit holds more than one step that is judged.
+pub(super) fn steps_in_one_commit(live: &DeployBranch<'_>, changed: &AuditedChange) -> Option<Diagnostic> {
+    let steps = changed.action.steps_needing_health();
+    let [first, .., last] = &steps[..] else { return None };
+    let message = format!(
+        "commit {} releases several steps of `{}` in one: {first} to {last}",
+        changed.commit.id.short(),
+        changed.key.1
+    );
+    Some(simultaneous_steps(live, changed, message))
+}
+
+/// Says which commits, oldest first, were put onto the deploy branch together.
+pub(super) fn steps_pushed_together(live: &DeployBranch<'_>, changes: &[&AuditedChange]) -> Vec<Diagnostic> {
+    let mut steps: BTreeMap<&LedgerKey, Vec<&AuditedChange>> = BTreeMap::new();
+    for changed in changes.iter().filter(|changed| !changed.action.steps_needing_health().is_empty()) {
+        steps.entry(&changed.key).or_default().push(changed);
+    }
+    let identity = &live.branches.identity;
+    let runs = steps.values().flat_map(|steps| {
+        steps.chunk_by(|before, after| is_one_push(&before.commit, &after.commit, identity))
+    });
+    runs.filter_map(|run| check_run(live, run)).collect()
+}
+
+fn check_run(live: &DeployBranch<'_>, run: &[&AuditedChange]) -> Option<Diagnostic> {
+    let [first, .., last] = run else { return None };
+    let message = format!(
+        "commits {} to {} release {} steps of `{}` at once: {} to {}",
+        first.commit.id.short(),
+        last.commit.id.short(),
+        run.len(),
+        first.key.1,
+        first.action,
+        last.action
+    );
+    let after_first = run.get(1)?;
+    Some(simultaneous_steps(live, after_first, message))
+}
+
+fn is_one_push(before: &Commit, after: &Commit, identity: &Identity) -> bool {
+    if [before, after].iter().any(|commit| commit.trailer(trailer::BY).is_some()) {
+        return false;
+    }
+    let apart = (after.time.seconds - before.time.seconds).abs();
+    let is_by_hand = |commit: &Commit| commit.committer != *identity;
+    apart == 0 || (apart <= SAME_PUSH_SECONDS && is_by_hand(before) && is_by_hand(after))
+}
+
+fn simultaneous_steps(live: &DeployBranch<'_>, changed: &AuditedChange, message: String) -> Diagnostic {
+    let (cluster, name) = &changed.key;
+    let option = cluster_option(cluster.as_deref());
+    let place = live.configuration.ledger_path(cluster.as_deref(), name).unwrap_or_default();
+    let back = match &changed.action {
+        LedgerAction::Steps(steps) => steps.iter().find_map(|step| match step {
+            super::ledger_action::AuditedStep::Batch(batch) => Some(batch.number.saturating_sub(1)),
+            _ => None,
+        }),
+        _ => None,
+    };
+    let back = match back {
+        Some(batch) => format!("`pillion rollback {name} --to {batch}{option}` takes them back"),
+        None => format!("`pillion rollback {name}{option}` takes it back"),
+    };
+    Diagnostic::error(Code::BatchesAtOnce, message)
+        .at(Span::whole_file(place))
+        .because("each of them is what the planner makes, but nobody has seen the pods of one healthy before the next; `pillion promote` releases one after the other in the name of a person")
+        .help(format!(
+            "where it is not live yet, take it back and use `pillion promote {name}{option}`; where it is, `pillion pause {name}{option}` stops the rollout to look at the pods, {back}, and `pillion resume {name}{option}` after the pause accepts it"
+        ))
+}

@@ -1,0 +1,156 @@
+//! Which files of a tree hold the manifest of a workload, whether pillion reads them or not?
+
+use super::cluster_view::input_choice;
+use crate::model::workload::{item_type_meta, type_meta, workload_key};
+use crate::read::{FileKind, FileSource, InputSource, Layout, map_in_order, normalize_path, select_inputs};
+use crate::yaml::{Document, split_documents};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files, all of them, and where they are in the tree of a commit.
+pub struct TreeFiles<'a> {
+    files: &'a dyn FileSource,
+    /// The folder that holds everything, as the files call it.
+    top: PathBuf,
+    /// What stands before the names of files in the tree.
+    prefix: PathBuf,
+}
+
+impl<'a> TreeFiles<'a> {
+    /// Takes the tree of a commit.
+    pub fn from_commit(files: &'a dyn FileSource) -> Self {
+        Self { files, top: PathBuf::new(), prefix: PathBuf::new() }
+    }
+
+    /// Takes a disk; `within` is the place of the working folder in its repository.
+    pub fn from_disk(files: &'a dyn FileSource, within: &Path) -> Self {
+        let top = within.components().map(|_| "..").collect();
+        Self { files, top, prefix: within.to_owned() }
+    }
+
+    /// Returns the place of a file in the tree.
+    pub(super) fn path_in_tree(&self, file: &Path) -> PathBuf {
+        normalize_path(&self.prefix.join(file))
+    }
+}
+
+/// A file that holds the manifest of a workload.
+#[derive(Debug, Clone)]
+pub(super) struct WorkloadFile {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Its place in the tree.
+    pub(super) tree_path: PathBuf,
+    /// Some cluster reads it as a manifest.
+    pub(super) is_source: bool,
+}
+
+/// The files that hold workloads.
+#[derive(Debug, Default)]
+pub(super) struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
+
+impl WorkloadFiles {
+    /// Looks for workloads in every file but rendered ones and ledgers.
+    pub(super) fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
+        let read = source_files(tree, layout);
+        let own = [&layout.rendered, &layout.ledgers].into_iter().flatten().filter(|folder| *folder != ".");
+        let own: Vec<PathBuf> = own.map(|folder| normalize_path(&layout.root.join(folder))).collect();
+        let mut files = tree.files.list_all_files(&tree.top);
+        files.retain(|file| !own.iter().any(|folder| file.starts_with(folder)));
+        let mut found = Self::default();
+        let work = |file: &PathBuf| {
+            let name: Arc<str> = file.to_string_lossy().into();
+            let text = tree.files.read_text(file, &name).unwrap_or_default();
+            keys.iter()
+                .filter(|key| contains_workload(&text, &name, None, key))
+                .map(Arc::clone)
+                .collect::<Vec<_>>()
+        };
+        let mut names = files.iter();
+        map_in_order(&files, work, |keys: Vec<Arc<str>>| {
+            let Some(file) = names.next() else { return };
+            for key in keys {
+                let (file, place) = (file.clone(), tree.path_in_tree(file));
+                let is_read = read.contains(&file);
+                found.0.entry(key).or_default().push(WorkloadFile {
+                    file,
+                    tree_path: place,
+                    is_source: is_read,
+                });
+            }
+        });
+        found
+    }
+
+    /// Returns the files that hold a workload.
+    pub(super) fn files_of(&self, key: &str) -> &[WorkloadFile] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The files that some cluster without a build reads as manifests.
+fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
+    let sources = layout
+        .source_paths()
+        .into_iter()
+        .filter(|path| tree.files.kind(path).is_some_and(|k| k != FileKind::Other));
+    let chosen = select_inputs(tree.files, &sources.collect::<Vec<_>>(), &input_choice(layout).0);
+    let is_in_one = |input: &_| {
+        layout.clusters.is_empty()
+            || layout.clusters.iter().any(|cluster| layout.cluster_contains(cluster, input))
+    };
+    let inputs = chosen.inputs.into_iter().filter(is_in_one);
+    inputs
+        .filter_map(|input| match input.source {
+            InputSource::File(path) => Some(normalize_path(&path)),
+            InputSource::Stdin | InputSource::Text(_) => None,
+        })
+        .collect()
+}
+
+/// Tells whether a text holds the manifest of a workload; one that names no namespace is of `otherwise`, or may be of
+/// any.
+pub(super) fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
+    let mut parts = wanted.splitn(3, '/');
+    let (kind, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let called = parts.next().unwrap_or_default();
+    let kind = kind.split('.').next().unwrap_or_default();
+    if !text.contains(called) || !text.contains(kind) {
+        return false;
+    }
+    let pieces = split_documents(name, text).0.into_iter().enumerate();
+    let documents = pieces.filter_map(|(i, p)| Document::read(name, i, p.first_line, &text[p.span]).ok());
+    documents.into_iter().any(|document| {
+        value_contains_workload(
+            document.value(),
+            owned_type_of(document.value()),
+            otherwise.unwrap_or(namespace),
+            wanted,
+        )
+    })
+}
+
+fn owned_type_of(value: &Value) -> Option<(String, String)> {
+    type_meta(value).map(|(a, k)| (a.to_owned(), k.to_owned()))
+}
+
+fn value_contains_workload(
+    value: &Value,
+    of: Option<(String, String)>,
+    otherwise: &str,
+    wanted: &str,
+) -> bool {
+    let Some((api_version, kind)) = of else { return false };
+    let text = |name: &str| value["metadata"][name].as_str().filter(|text| !text.is_empty());
+    let called = text("name").or(text("generateName")).unwrap_or_default();
+    if workload_key(&api_version, &kind, text("namespace").unwrap_or(otherwise), called) == wanted {
+        return true;
+    }
+    let items = value.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List"));
+    items
+        .into_iter()
+        .flatten()
+        .any(|item| value_contains_workload(item, item_type_meta(value, item), otherwise, wanted))
+}

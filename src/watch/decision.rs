@@ -1,0 +1,343 @@
+//! What follows for one rollout, now? Pure: what git says, what the judge says, and the server's time give the answer.
+
+use super::freeze::FreezeWindows;
+use super::health::{
+    FailureCause, HealthEvidence, HealthReport, HealthStatus, RolloutHealth, WorkloadHealth,
+};
+use super::rate;
+use crate::model::config::{OnFailure, RolloutConfig as Settings, StartMode};
+use crate::model::ledger::Ledger;
+use crate::rollout::removal::SidecarRemoval;
+use crate::rollout::{
+    Batch, BlockedReason, RolloutContext, RolloutStep, is_repair, max_unavailable, newer_source,
+    required_approval,
+};
+use jiff::Timestamp;
+
+/// Everything that a decision depends on.
+pub struct DecisionInput<'a> {
+    /// What does not change while the rollout goes on.
+    pub context: &'a RolloutContext<'a>,
+    /// Where it stands.
+    pub ledger: &'a Ledger,
+    /// What the planner would do next.
+    pub next_step: &'a RolloutStep,
+    /// What pillion.yaml and the SidecarSet say of rollouts.
+    pub settings: &'a Settings,
+    /// Times in which nothing is released.
+    pub windows: &'a FreezeWindows,
+    /// What the judge says; the error: why nothing is known of the cluster.
+    pub observation: Result<HealthObservation<'a>, &'a str>,
+    /// Why the rollout must not be opened, whatever the settings say.
+    pub start_refusal: Option<&'a str>,
+}
+
+/// What is seen of the cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct HealthObservation<'a> {
+    /// The API server's clock.
+    pub now: Timestamp,
+    /// What the judge says of what is out.
+    pub health: &'a HealthReport,
+    /// When the batch that is out began to move pods, as far as pods tell.
+    pub batch_started: Option<Timestamp>,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchDecision {
+    /// The next step.
+    Advance,
+    /// Nothing more is released, until a person says so.
+    Pause(StopReason),
+    /// The released revision becomes the target.
+    RollBack(StopReason),
+    /// Nothing yet.
+    Wait,
+    /// Nothing, for as long as git says what it says.
+    Idle,
+}
+
+/// Why a rollout is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopReason {
+    /// In a few words, for a subject: `ImagePullBackOff in shop/cart`.
+    pub summary: String,
+    /// In lines, for the body.
+    pub lines: Vec<String>,
+    /// What was seen.
+    pub evidence: Vec<HealthEvidence>,
+}
+
+/// A decision, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedDecision {
+    /// What is done.
+    pub decision: WatchDecision,
+    /// Why, for people; the most important first.
+    pub reasons: Vec<String>,
+    /// The moment at which it may be another one although nothing happens.
+    pub changes_at: Option<Timestamp>,
+}
+
+impl ExplainedDecision {
+    fn new(decision: WatchDecision, reason: impl Into<String>) -> Self {
+        Self { decision, reasons: vec![reason.into()], changes_at: None }
+    }
+
+    fn with_changes_at(mut self, at: Option<Timestamp>) -> Self {
+        self.changes_at = at;
+        self
+    }
+}
+
+/// Decides what follows for one rollout.
+pub fn decide_next(given: &DecisionInput<'_>) -> ExplainedDecision {
+    let mut decided = decide_rollout(given);
+    decided.reasons.extend(newer_source_note(given));
+    decided
+}
+
+/// What the source holds, where the rollout goes somewhere else.
+fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
+    let is_opening = matches!(given.next_step, RolloutStep::Start(_));
+    let source = newer_source(given.context, given.ledger).filter(|_| !is_opening)?;
+    let (name, source) = (given.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
+    Some(format!(
+        "its file holds {source}, which waits: `pillion stage --start {name}` rolls that out in place of this"
+    ))
+}
+
+fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
+    let has_batch_out = given.ledger.last_batch() > 0;
+    let is_paused = given.ledger.paused.is_some();
+    // A newer edit repairs what is out: it need not be healthy first.
+    let is_new_target =
+        matches!(given.next_step, RolloutStep::Start(_)) && given.settings.start == Some(StartMode::Auto);
+    if has_batch_out && !is_paused && !is_new_target {
+        let seen = match &given.observation {
+            Ok(seen) => seen,
+            Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+        };
+        match seen.health.status {
+            RolloutHealth::Healthy => {}
+            RolloutHealth::Progressing => return wait_for_health(seen.health),
+            RolloutHealth::Degraded(blame) => return decide_failure(given, seen.health, blame),
+        }
+    }
+    match given.next_step {
+        RolloutStep::Blocked(rest) => decide_idle(rest),
+        // Only a person resumes.
+        RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Idle, "it is paused"),
+        RolloutStep::Start(after) => decide_start(given, after),
+        RolloutStep::Batch(batch) => decide_batch(given, batch),
+        RolloutStep::Complete(_) => ExplainedDecision::new(
+            WatchDecision::Advance,
+            "every workload carries the target, and is healthy",
+        ),
+    }
+}
+
+fn decide_idle(rest: &BlockedReason) -> ExplainedDecision {
+    let decision = match rest {
+        BlockedReason::Waiting(_) | BlockedReason::EarlierWave(_) => WatchDecision::Wait,
+        _ => WatchDecision::Idle,
+    };
+    ExplainedDecision::new(decision, rest.to_string())
+}
+
+fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision {
+    let name = given.context.command_arguments();
+    if let Some(why) = given.start_refusal {
+        return ExplainedDecision::new(WatchDecision::Wait, why);
+    }
+    if given.next_step.removed_workloads() > 0 {
+        return ExplainedDecision::new(WatchDecision::Wait, removal_reason(given));
+    }
+    // The date of a hold is the word of the person who has set it.
+    let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
+    if !is_return && given.settings.start != Some(StartMode::Auto) {
+        let what = if given.ledger.target.is_some() { "moves the target" } else { "starts the rollout" };
+        let why =
+            format!("its file holds something else: `pillion stage --start {name}` {what} (`start: Manual`)");
+        return ExplainedDecision::new(WatchDecision::Wait, why);
+    }
+    match &given.observation {
+        Err(why) => ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+        Ok(seen) => check_freeze(given, seen.now).unwrap_or_else(|| {
+            let why = match is_return {
+                true => "holds have ended by their date",
+                false => "its file holds something else (`start: Auto`)",
+            };
+            ExplainedDecision::new(WatchDecision::Advance, why)
+        }),
+    }
+}
+
+/// A sidecar is taken away where a person says so, and never by itself.
+fn removal_reason(given: &DecisionInput<'_>) -> String {
+    let name = given.context.command_arguments();
+    let (what, share) = match given.next_step {
+        RolloutStep::Start(opened) => (
+            if given.ledger.target.is_some() { "moving the target" } else { "starting it" },
+            SidecarRemoval::of(given.context, opened)
+                .map(|r| format!("{} ({})", r.share(), r.cause_text(given.context))),
+        ),
+        _ => ("it", None),
+    };
+    let share = share.unwrap_or_else(|| "workloads".to_owned());
+    format!(
+        "{what} removes the sidecar from {share}, which never happens by itself: `pillion stage --start {name} --allow-removal`"
+    )
+}
+
+fn decide_batch(given: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
+    let seen = match &given.observation {
+        Ok(seen) => seen,
+        Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+    };
+    let goes_back = given.ledger.target.as_ref() == Some(&given.ledger.released);
+    let before = given.ledger.last_batch();
+    let healthy = match before {
+        0 => "the rollout is open".to_owned(),
+        n => format!("batch {n} is healthy"),
+    };
+    // Going back is held up by nothing but pods that are down.
+    let held = if goes_back {
+        None
+    } else {
+        check_freeze(given, seen.now)
+            .or_else(|| check_approval(given, batch))
+            .or_else(|| check_rate(given, seen))
+    };
+    held.or_else(|| check_max_unavailable(given, seen.health, batch))
+        .unwrap_or_else(|| ExplainedDecision::new(WatchDecision::Advance, healthy))
+}
+
+fn check_freeze(given: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
+    let frozen = given.windows.active_at(now)?;
+    let until = frozen.until.map_or_else(|| "somebody changes pillion.yaml".to_owned(), |at| at.to_string());
+    let why = format!("frozen until {until} ({})", frozen.window);
+    Some(ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(frozen.until))
+}
+
+fn check_approval(given: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedDecision> {
+    let plan = required_approval(given.context, given.ledger, batch)?;
+    let written = &given.ledger.approvals;
+    if written.iter().any(|a| a.plan == plan) {
+        return None;
+    }
+    let (name, number) = (given.context.command_arguments(), batch.number);
+    let outdated = if written.iter().any(|a| a.batch == number) {
+        "; an earlier approval was for other workloads or sizes"
+    } else {
+        ""
+    };
+    let why = format!("batch {number} waits for `pillion approve {name} {number}`{outdated}");
+    Some(ExplainedDecision::new(WatchDecision::Wait, why))
+}
+
+fn check_rate(given: &DecisionInput<'_>, seen: &HealthObservation<'_>) -> Option<ExplainedDecision> {
+    let per_minute = given.settings.pods_per_minute?;
+    let moved: u32 = given.last_batch_pods();
+    let at = rate::next_batch_at(Some(per_minute), moved, seen.batch_started?)?;
+    (at > seen.now).then(|| {
+        let why = format!("at most {per_minute} pods a minute (`podsPerMinute`): not before {at}");
+        ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(Some(at))
+    })
+}
+
+/// Pods that are down already use up the bound.
+fn check_max_unavailable(
+    given: &DecisionInput<'_>,
+    judgement: &HealthReport,
+    batch: &Batch,
+) -> Option<ExplainedDecision> {
+    let bound = given.context.settings.strategy.max_unavailable.as_ref()?;
+    let bound = max_unavailable::max_unavailable(bound, batch.matched_pods as usize);
+    let down = judgement.unavailable as usize;
+    let more: usize = batch.updates.iter().map(|m| m.max_unavailable as usize).sum();
+    let is_alone = batch.updates.iter().any(|m| m.is_oversized);
+    if is_repair(batch) {
+        return None;
+    }
+    let fits = if is_alone { down == 0 } else { down + more <= bound };
+    (down > 0 && !fits).then(|| {
+        let why = format!(
+            "{down} released pods are not ready, and batch {} takes {more} more down: more than maxUnavailable {bound}",
+            batch.number
+        );
+        ExplainedDecision::new(WatchDecision::Wait, why)
+    })
+}
+
+fn wait_for_health(judgement: &HealthReport) -> ExplainedDecision {
+    let reasons: Vec<String> = judgement
+        .workloads
+        .iter()
+        .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
+        .map(workload_line)
+        .collect();
+    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: judgement.changes_at }
+}
+
+fn workload_line(judged: &WorkloadHealth) -> String {
+    match judged.reasons.first() {
+        Some(reason) => format!("{}: {reason}", judged.key),
+        None => format!("{}: {} of {} pods are ready", judged.key, judged.ready, judged.desired),
+    }
+}
+
+fn decide_failure(
+    given: &DecisionInput<'_>,
+    judgement: &HealthReport,
+    blame: FailureCause,
+) -> ExplainedDecision {
+    let failing: Vec<&WorkloadHealth> = judgement
+        .workloads
+        .iter()
+        .filter(|w| matches!(w.status, HealthStatus::Degraded(_) | HealthStatus::Stalled))
+        .collect();
+    let goes_back = given.ledger.target.as_ref() == Some(&given.ledger.released);
+    let first = failing.iter().find_map(|w| Some((w.evidence.first()?, *w)));
+    let reason = match (first, failing.first()) {
+        (Some((evidence, judged)), _) => format!("{} in {}", evidence.reason, namespaced_name(&judged.key)),
+        (None, Some(judged)) => format!("{} is not ready in time", namespaced_name(&judged.key)),
+        (None, None) => "what is out is not healthy".to_owned(),
+    };
+    // Everything that is known of them: which pods a person must delete, too.
+    let all = |w: &&WorkloadHealth| -> Vec<String> {
+        if w.reasons.is_empty() {
+            vec![workload_line(w)]
+        } else {
+            w.reasons.iter().map(|r| format!("{}: {r}", w.key)).collect()
+        }
+    };
+    let lines: Vec<String> = failing.iter().flat_map(all).collect();
+    let evidence: Vec<HealthEvidence> = failing.iter().flat_map(|w| w.evidence.iter().cloned()).collect();
+    let stop = StopReason { summary: reason.clone(), lines: lines.clone(), evidence };
+    let may_go_back = given.settings.on_failure == Some(OnFailure::RollBack) && blame == FailureCause::Batch;
+    // One rollback, and a person when that fails too.
+    let decision =
+        if may_go_back && !goes_back { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
+    ExplainedDecision { decision, reasons: lines, changes_at: None }
+}
+
+/// `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.
+fn namespaced_name(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(_, name)| name)
+}
+
+impl DecisionInput<'_> {
+    /// The pods whose template the last batch moved, as far as the ledger tells.
+    fn last_batch_pods(&self) -> u32 {
+        let last = self.ledger.last_batch();
+        let units = self.context.workloads.as_slice().iter();
+        let moved = units.filter_map(|unit| {
+            let line = unit.active_entry(self.ledger).filter(|l| l.batch == Some(last))?;
+            let size = self.context.replicas(unit, self.ledger)?;
+            Some(size.saturating_sub(line.partition.unwrap_or(0)))
+        });
+        moved.fold(0, u32::saturating_add)
+    }
+}

@@ -1,0 +1,438 @@
+//! One evaluation: every rollout of every cluster is looked at, and each takes at most one step.
+//!
+//! Everything is derived from the head of the deploy branch, a snapshot of each cluster and the API server's time. The only things
+//! remembered are what would be reckoned again ([`Standing`], for one head) and since when a batch is not applied.
+
+use super::check::{CheckRequest, CheckResult, CheckedWorkload};
+use super::decision::{
+    DecisionInput, ExplainedDecision, HealthObservation, StopReason, WatchDecision, decide_next,
+};
+use super::environment::{
+    ClusterUnavailable, Environment, ReleaseOutcome as Landed, ReleaseProposal, WatchError,
+};
+use super::expected_state::{ExpectedState, expected_state, superseded_state};
+use super::health::{HealthLimits, HealthReport, HealthStatus, RolloutHealth, assess_health};
+use super::report::{EvaluationReport, RolloutReport};
+use super::rollout_set::{RolloutSet, WatchedRollout};
+use super::snapshot::Snapshot;
+use crate::diagnostics::escape;
+use crate::git::{CommitTime, ObjectId, Signing, trailer};
+use crate::model::duration;
+use crate::model::timestamp::format_day;
+use crate::rollout::{ExternalState, RolloutStep, newer_source};
+use crate::stage::{
+    DeployBranch, LedgerCommit, PushOutcome, RepoContext, RolloutPlan, build_stack, commit_ledger,
+    transitions,
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How long a batch may not be applied, where pillion.yaml does not say.
+const DEFAULT_SYNC_TIMEOUT: u64 = 600;
+
+/// Who has paused a rollout, where no person has.
+const PAUSED_BY_PILLION: &str = "pillion";
+
+/// Pods whose evidence a commit holds.
+const MAX_EVIDENCE: usize = 20;
+
+/// Since when batches are not applied, by cluster, SidecarSet and batch: the one thing that no server's time tells.
+pub type OutOfSyncSince = BTreeMap<(Option<String>, String, u32), Timestamp>;
+
+/// What an evaluation may do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Nothing is written; the report says what would be done.
+    pub dry_run: bool,
+    /// The patience of the judge, for what pillion.yaml does not say.
+    pub limits: HealthLimits,
+    /// There is a check of the user.
+    pub has_check: bool,
+}
+
+/// Looks at every rollout of a deploy head, and takes what steps may be taken. As soon as one is taken, the head is
+/// another one, and the report says so: the next evaluation reads it.
+///
+/// # Errors
+/// When git fails, or the watcher is killed.
+pub fn evaluate_rollouts(
+    opened: &RepoContext,
+    standing: &mut RolloutSet<'_, '_>,
+    world: &mut dyn Environment,
+    options: &Options,
+    not_applied: &mut OutOfSyncSince,
+) -> Result<EvaluationReport, WatchError> {
+    let mut report = EvaluationReport::new(standing.deploy.head.id);
+    let clusters: BTreeSet<Option<String>> = standing.rollouts.iter().map(|w| w.cluster.clone()).collect();
+    let snapshots: BTreeMap<_, _> =
+        clusters.into_iter().map(|c| (c.clone(), world.observe_cluster(c.as_deref()))).collect();
+    report.now = snapshots.values().filter_map(|s| Some(s.as_ref().ok()?.now)).max();
+    let looked: Vec<RolloutObservation<'_>> = standing
+        .rollouts
+        .iter()
+        .map(|w| {
+            RolloutObservation::new(
+                w,
+                snapshots.get(&w.cluster).expect("one was taken of each cluster"),
+                options,
+            )
+        })
+        .collect();
+    let busy: Vec<BTreeMap<Arc<str>, String>> =
+        (0..looked.len()).map(|i| busy_workloads(&looked, i)).collect();
+    let mut acting = Vec::new();
+    for ((watched, looked), waiting) in standing.rollouts.iter_mut().zip(looked).zip(busy) {
+        watched.replan(external_state(watched, &looked, waiting));
+        let mut decided = watched.decide(&looked);
+        check_sync_timeout(watched, &looked, &mut decided, not_applied);
+        if options.has_check && !options.dry_run && decided.decision == WatchDecision::Advance {
+            run_batch_check(watched, &looked, world, &mut decided);
+        }
+        report.rollouts.push(RolloutReport::new(watched, &looked, &decided));
+        acting.push(decided);
+    }
+    if options.dry_run {
+        return Ok(report);
+    }
+    for (at, decided) in acting.iter().enumerate() {
+        let item = &report.rollouts[at];
+        if matches!(decided.decision, WatchDecision::Wait | WatchDecision::Idle) {
+            let why = item.reasons.first().map_or("nothing is to be released now", String::as_str);
+            world.withdraw_proposal(opened, item.cluster.as_deref(), &item.sidecar_set, why)?;
+        } else if !report.head_moved {
+            apply_decision(opened, standing, world, &mut report, (at, decided))?;
+        }
+    }
+    Ok(report)
+}
+
+/// What was seen of one rollout.
+pub(super) struct RolloutObservation<'a> {
+    pub(super) snapshot: Result<&'a Snapshot, &'a ClusterUnavailable>,
+    pub(super) health: Option<HealthReport>,
+    pub(super) batch_started: Option<Timestamp>,
+    /// Workloads that carry what the rollout leaves behind, and are not well with it.
+    pub(super) unhealthy: BTreeSet<Arc<str>>,
+}
+
+impl<'a> RolloutObservation<'a> {
+    fn new(
+        watched: &WatchedRollout<'_>,
+        snapshot: &'a Result<Snapshot, ClusterUnavailable>,
+        options: &Options,
+    ) -> Self {
+        let snapshot = snapshot.as_ref();
+        let Ok(seen) = snapshot else {
+            return Self { snapshot, health: None, batch_started: None, unhealthy: BTreeSet::new() };
+        };
+        let limits = health_limits(watched, options);
+        let (course, ledger) = (&watched.rollout.context, &watched.rollout.ledger);
+        let out = expected_state(course, ledger);
+        let left = superseded_state(course, ledger);
+        let broken = unhealthy_workloads(&assess_health(&left, seen, &limits));
+        let began = batch_start_time(&out, seen);
+        Self {
+            snapshot,
+            health: Some(assess_health(&out, seen, &limits)),
+            batch_started: began,
+            unhealthy: broken,
+        }
+    }
+}
+
+fn health_limits(watched: &WatchedRollout<'_>, options: &Options) -> HealthLimits {
+    let written = |text: &Option<String>| text.as_deref().and_then(duration::parse);
+    let settings = &watched.settings;
+    HealthLimits {
+        soak: written(&settings.soak).unwrap_or(options.limits.soak),
+        progress_deadline: written(&settings.progress_deadline).unwrap_or(options.limits.progress_deadline),
+        ..options.limits
+    }
+}
+
+/// Workloads that are not well: a rollback begins with them.
+fn unhealthy_workloads(judgement: &HealthReport) -> BTreeSet<Arc<str>> {
+    let mut found = judgement.degraded_workloads();
+    let unready = judgement.workloads.iter().filter(|w| w.ready < w.updated);
+    found.extend(unready.map(|w| Arc::clone(&w.key)));
+    found
+}
+
+/// When the batch that is out began to move pods, as far as its workloads tell.
+fn batch_start_time(out: &ExpectedState, snapshot: &Snapshot) -> Option<Timestamp> {
+    let last = out.workloads.iter().filter(|w| w.batch == out.batch);
+    let found = last.filter_map(|w| snapshot.workloads.get(&w.key));
+    let times = found.flat_map(|w| {
+        let pods = w.pods.values().filter_map(|p| p.created.max(p.ready.since));
+        pods.chain(w.revision_created)
+    });
+    times.max()
+}
+
+/// Workloads of other rollouts' last batches that are not healthy: they are passed over.
+fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<str>, String> {
+    let others = all.iter().enumerate().filter(|(i, _)| *i != own).filter_map(|(_, l)| l.health.as_ref());
+    let judged = others.flat_map(|judgement| {
+        let last = judgement.workloads.iter().map(|w| w.batch).max().unwrap_or(0);
+        judgement.workloads.iter().filter(move |w| w.batch == last)
+    });
+    judged
+        .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
+        .map(|w| {
+            (Arc::clone(&w.key), "it is in the last batch of another rollout, and not healthy".to_owned())
+        })
+        .collect()
+}
+
+fn external_state(
+    watched: &WatchedRollout<'_>,
+    looked: &RolloutObservation<'_>,
+    waiting: BTreeMap<Arc<str>, String>,
+) -> ExternalState {
+    let ledger = &watched.rollout.ledger;
+    // Only Open writes numbers of pods down; a plan of other steps is not made anew when they change.
+    let course = &watched.rollout.context;
+    let may_move = course.settings.starts_automatically && newer_source(course, ledger).is_some();
+    let may_open = ledger.target.is_none() || may_move;
+    let observed = looked.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
+    ExternalState {
+        wave_reason: watched.not_before.clone(),
+        deferred: waiting,
+        unhealthy: looked.unhealthy.clone(),
+        observed_replicas: observed.filter_map(|(key, w)| Some((Arc::clone(key), w.desired?))).collect(),
+        today: looked.snapshot.ok().map(|s| format_day(s.now.as_second())),
+        ..ExternalState::default()
+    }
+}
+
+impl WatchedRollout<'_> {
+    fn decide(&self, looked: &RolloutObservation<'_>) -> ExplainedDecision {
+        let rest = RolloutStep::Blocked(crate::rollout::BlockedReason::Done);
+        let words = looked.snapshot.err().map(ToString::to_string).unwrap_or_default();
+        let seen = match (looked.snapshot, &looked.health) {
+            (Ok(snapshot), Some(judgement)) => Ok(HealthObservation {
+                now: snapshot.now,
+                health: judgement,
+                batch_started: looked.batch_started,
+            }),
+            _ => Err(words.as_str()),
+        };
+        decide_next(&DecisionInput {
+            context: &self.rollout.context,
+            ledger: &self.rollout.ledger,
+            next_step: self.rollout.steps.first().unwrap_or(&rest),
+            settings: &self.settings,
+            windows: &self.windows,
+            observation: seen,
+            start_refusal: self.start_refusal.as_deref(),
+        })
+    }
+}
+
+/// A batch that nobody applies is no failure of the batch; after a while a person should know.
+fn check_sync_timeout(
+    watched: &WatchedRollout<'_>,
+    looked: &RolloutObservation<'_>,
+    decided: &mut ExplainedDecision,
+    since: &mut OutOfSyncSince,
+) {
+    let ledger = &watched.rollout.ledger;
+    let key = (watched.cluster.clone(), watched.name().to_owned(), ledger.last_batch());
+    let (Ok(snapshot), Some(judgement)) = (looked.snapshot, &looked.health) else { return };
+    let missing: Vec<_> =
+        judgement.workloads.iter().filter(|w| w.status == HealthStatus::OutOfSync).collect();
+    if missing.is_empty() || decided.decision != WatchDecision::Wait {
+        since.remove(&key);
+        return;
+    }
+    let first = *since.entry(key).or_insert(snapshot.now);
+    let after = watched.settings.sync_timeout.as_deref().and_then(duration::parse);
+    let after = after.unwrap_or(DEFAULT_SYNC_TIMEOUT);
+    let passed = snapshot.now.duration_since(first).as_secs().max(0).unsigned_abs();
+    let is_open = judgement.status == RolloutHealth::Progressing && ledger.paused.is_none();
+    if passed < after || !is_open {
+        let at = jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX));
+        let at = first.saturating_add(at).unwrap_or(Timestamp::MAX);
+        decided.changes_at = decided.changes_at.into_iter().chain([at]).min();
+        return;
+    }
+    let reason = format!("not applied after {}", duration::humanize(after));
+    let lines = missing.iter().flat_map(|w| w.reasons.iter().map(|r| format!("{}: {r}", w.key))).collect();
+    decided.reasons.insert(0, reason.clone());
+    decided.decision = WatchDecision::Pause(StopReason { summary: reason, lines, evidence: Vec::new() });
+}
+
+/// Asks the check of the user about a batch that would be released.
+fn run_batch_check(
+    watched: &WatchedRollout<'_>,
+    looked: &RolloutObservation<'_>,
+    world: &mut dyn Environment,
+    decided: &mut ExplainedDecision,
+) {
+    let Some(RolloutStep::Batch(next)) = watched.rollout.steps.first() else { return };
+    let ledger = &watched.rollout.ledger;
+    if ledger.last_batch() == 0 || ledger.target.as_ref() == Some(&ledger.released) {
+        return;
+    }
+    let judged = looked.health.iter().flat_map(|j| &j.workloads).filter(|w| w.batch == ledger.last_batch());
+    let question = CheckRequest {
+        sidecar_set: watched.name().to_owned(),
+        cluster: watched.cluster.clone(),
+        batch: ledger.last_batch(),
+        batches: watched.rollout.last_batch(),
+        from: ledger.released.as_deref().map(str::to_owned),
+        to: ledger.target.as_ref().and_then(|t| t.as_deref()).map(str::to_owned),
+        head: watched.head.to_string(),
+        workloads: judged.map(|w| CheckedWorkload { workload: w.key.to_string(), pods: w.ready }).collect(),
+        healthy_since: looked.batch_started,
+    };
+    let number = next.number;
+    match world.run_check(&question) {
+        CheckResult::Pass(_) => {}
+        CheckResult::Wait(why) => {
+            decided.decision = WatchDecision::Wait;
+            decided.reasons.insert(0, format!("the check before batch {number} says wait: {why}"));
+        }
+        CheckResult::Inconclusive(why) => {
+            decided.decision = WatchDecision::Wait;
+            decided.reasons.insert(0, format!("the check before batch {number} gave no answer: {why}"));
+        }
+        CheckResult::Fail(why) => {
+            let reason = format!("the check after batch {} failed", ledger.last_batch());
+            decided.reasons.insert(0, format!("{reason}: {why}"));
+            let stop = StopReason { summary: reason, lines: vec![why], evidence: Vec::new() };
+            let goes_back = watched.settings.on_failure == Some(crate::model::config::OnFailure::RollBack);
+            decided.decision =
+                if goes_back { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
+        }
+    }
+}
+
+/// Makes the commit of a decision, and puts it onto the deploy branch.
+fn apply_decision(
+    opened: &RepoContext,
+    standing: &RolloutSet<'_, '_>,
+    world: &mut dyn Environment,
+    report: &mut EvaluationReport,
+    (at, decided): (usize, &ExplainedDecision),
+) -> Result<(), WatchError> {
+    let watched = &standing.rollouts[at];
+    let live = standing.deploy;
+    let made = match &decided.decision {
+        WatchDecision::Advance => commit_step(live, &watched.rollout, &opened.signing()?)?,
+        WatchDecision::Pause(stop) => commit_stop(live, watched, stop, false, &opened.signing()?)?,
+        WatchDecision::RollBack(stop) => commit_stop(live, watched, stop, true, &opened.signing()?)?,
+        WatchDecision::Wait | WatchDecision::Idle => return Ok(()),
+    };
+    let now = report.now;
+    let item = &mut report.rollouts[at];
+    let Some((commit, message)) =
+        made.map_err(|wrong| WatchError::Service { text: wrong, is_retryable: false })?
+    else {
+        return Ok(());
+    };
+    let proposal = ReleaseProposal {
+        commit,
+        message: &message,
+        at: now.map(|now| CommitTime { seconds: now.as_second(), offset_minutes: 0 }),
+        sidecar_set: watched.name(),
+        cluster: watched.cluster.as_deref(),
+    };
+    match world.release(opened, live, &proposal)? {
+        Landed::Push(PushOutcome::Pushed(commit, place)) => {
+            item.released_commit = Some((commit, message.lines().next().unwrap_or_default().to_owned()));
+            item.pushed_to = Some(place);
+            report.head_moved = true;
+        }
+        Landed::Push(late) => {
+            let what = match late {
+                PushOutcome::NonFastForward(_) => "moved the deploy branch",
+                _ => "has pushed the same commit",
+            };
+            item.reasons.insert(0, format!("somebody else {what}: decided anew from its head"));
+            item.is_push_conflict = true;
+            report.head_moved = true;
+        }
+        Landed::Proposed(words) => {
+            item.reasons.insert(0, words);
+            item.is_proposed = true;
+        }
+        Landed::Blocked(words) => {
+            item.reasons.insert(0, words);
+            item.decision = "Wait";
+        }
+    }
+    Ok(())
+}
+
+type CommitResult = Result<Option<(ObjectId, String)>, String>;
+
+/// The commit of the next step.
+fn commit_step(
+    live: &DeployBranch<'_>,
+    rollout: &RolloutPlan<'_>,
+    signing: &Signing<'_>,
+) -> Result<CommitResult, WatchError> {
+    let (stack, wrong) = build_stack(live, rollout, 1, signing, &[])?;
+    Ok(match stack {
+        Some(stack) => Ok(stack.commits.into_iter().next().map(|c| (c.id, c.message))),
+        None => Err(commit_error_message(&wrong)),
+    })
+}
+
+/// The commit of a pause or a rollback, with the evidence.
+fn commit_stop(
+    live: &DeployBranch<'_>,
+    watched: &WatchedRollout<'_>,
+    stop: &StopReason,
+    goes_back: bool,
+    signing: &Signing<'_>,
+) -> Result<CommitResult, WatchError> {
+    let before = &watched.rollout.ledger;
+    let released = crate::model::ledger::revision_text(&before.released);
+    let (after, action, subject) = if goes_back {
+        (transitions::roll_back(before), "RollBack", format!("roll back to {released}, {}", stop.summary))
+    } else {
+        let subject = format!("pause at batch {}, {}", before.last_batch(), stop.summary);
+        (transitions::pause(before, &stop.summary, Some(PAUSED_BY_PILLION)), "Pause", subject)
+    };
+    let after = match after {
+        Ok(after) => after,
+        Err(refused) => return Ok(Err(refused.to_string())),
+    };
+    // They name what a server calls its pods and workloads.
+    let lines = stop.lines.iter().take(MAX_EVIDENCE).map(|l| escape::line(l).into_owned());
+    let mut lines: Vec<String> = lines.collect();
+    let more = stop.evidence.len().saturating_sub(MAX_EVIDENCE);
+    if more > 0 {
+        lines.push(format!("and {more} more pods or containers"));
+    }
+    lines.push(String::new());
+    lines.push(if goes_back {
+        "No rendered file changes with this commit: the batches that follow take the workloads back."
+            .to_owned()
+    } else {
+        let name = watched.rollout.context.command_arguments();
+        format!(
+            "Nothing more is released until `pillion resume {name}`; `pillion rollback {name}` goes back."
+        )
+    });
+    let mut trailers: Vec<(&'static str, String)> = Vec::new();
+    if goes_back {
+        trailers.push((trailer::BATCH, format!("{}/{}", before.last_batch(), watched.rollout.last_batch())));
+    }
+    let evidence = stop.evidence.iter().take(MAX_EVIDENCE);
+    trailers.extend(evidence.map(|e| (trailer::EVIDENCE, e.to_json().to_string())));
+    let change = LedgerCommit { after: &after, action, subject, body: lines.join("\n"), trailers };
+    let (made, wrong) = commit_ledger(live, watched.rollout.view, &change, signing)?;
+    Ok(match made {
+        Some(made) => Ok(Some((made.id, made.message))),
+        None => Err(commit_error_message(&wrong)),
+    })
+}
+
+fn commit_error_message(wrong: &[crate::diagnostics::Diagnostic]) -> String {
+    let told: Vec<String> = wrong.iter().map(|d| d.message.clone()).collect();
+    format!("the commit cannot be made: {}", told.join("; "))
+}

@@ -1,0 +1,40 @@
+//! Is a workload kept back by nodes, evictions or a full cluster? Then nobody is blamed.
+
+use super::format::{count_pods, join_names};
+use super::pod;
+use super::pod_set::PodSet;
+use super::workload::HealthContext;
+use std::collections::BTreeMap;
+
+/// Returns what keeps a workload back, in sentences for people; empty where nothing does.
+pub(super) fn workload_disruptions(
+    roster: &PodSet<'_>,
+    wanted: u32,
+    around: &HealthContext<'_>,
+) -> Vec<String> {
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // Pods that are gone or going matter until others have come in their place.
+    let is_short = roster.updated_count() < wanted;
+    let gone = roster.terminating.iter().chain(&roster.disrupted).filter(|_| is_short);
+    for member in roster.updated.iter().chain(gone) {
+        if let Some(reason) = pod::disruption(member.pod) {
+            found.entry(reason).or_default().push(member.name);
+        }
+    }
+    let mut said: Vec<String> = found
+        .into_iter()
+        .map(|(reason, names)| {
+            format!("{} ({}): {reason}; nobody is blamed", count_pods(names.len()), join_names(&names))
+        })
+        .collect();
+    let full = roster.updated.iter().filter(|m| pod::unschedulable_since(m.pod).is_some()).count();
+    if full > 0 && !around.unschedulable_others.is_empty() {
+        said.push(format!(
+            "no node has room for {}, and none for {} with the template before ({}): the cluster is full",
+            count_pods(full),
+            count_pods(around.unschedulable_others.len()),
+            join_names(around.unschedulable_others),
+        ));
+    }
+    said
+}

@@ -1,0 +1,297 @@
+//! What is held against a workload, whose fault is it, and how is it said?
+
+use super::super::expected_state::ExpectedWorkload;
+use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveWorkload};
+use super::baseline::{BaselineHealth, baseline_health};
+use super::capacity::namespace_of_key;
+use super::conditions::{ConditionFailure, condition_failures};
+use super::failure::{ContainerFailure, FailureClass, FailureDue, pod_failures};
+use super::format::{add_seconds, count_pods, join_names, single_line, time_of_day};
+use super::pod_set::{ClassifiedPod, PodSet};
+use super::workload::HealthContext;
+use super::{FailureCause, HealthEvidence, format, pod};
+use crate::rollout::update_method::UpdateMethod;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Something that is wrong with a workload.
+#[derive(Debug, Clone)]
+pub(super) struct HealthFinding {
+    /// From when on it counts.
+    pub due: FailureDue,
+    /// Whose fault it is when it counts. None: it was so before.
+    pub cause: Option<FailureCause>,
+    /// Whose fault it is when the deadline passes.
+    pub deadline_cause: FailureCause,
+    /// The sentence for people.
+    pub message: String,
+    /// What was seen.
+    pub evidence: Vec<HealthEvidence>,
+}
+
+impl HealthFinding {
+    /// Returns whose fault it is where it counts now.
+    pub(super) fn active_cause(&self, now: Timestamp) -> Option<FailureCause> {
+        match self.due {
+            FailureDue::Now => self.cause,
+            FailureDue::At(at) if at <= now => self.cause,
+            _ => None,
+        }
+    }
+
+    /// Returns when it will count, where only time is missing.
+    pub(super) fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.due {
+            FailureDue::At(at) if at > now && self.cause.is_some() => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Returns the sentence, with the time that is left.
+    pub(super) fn describe(&self, now: Timestamp) -> String {
+        match self.due_at(now) {
+            Some(at) => format!("{}; a failure from {} on", self.message, time_of_day(at, now)),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// Returns what is wrong with containers, in the order of their names. With `only_sidecars` applications are not
+/// looked at.
+pub(super) fn container_findings(
+    expected: &ExpectedWorkload,
+    roster: &PodSet<'_>,
+    around: &HealthContext<'_>,
+    only_sidecars: bool,
+) -> Vec<HealthFinding> {
+    let in_place = expected.update_method == UpdateMethod::InPlace;
+    let all = roster.updated.iter().flat_map(|m| pod_failures(m.name, m.pod, in_place, around.limits));
+    let mut groups: BTreeMap<_, Vec<ContainerFailure<'_>>> = BTreeMap::new();
+    for failure in all.filter(|f| !only_sidecars || expected.sidecars.contains(&f.container.name)) {
+        let is_due = failure.is_due(around.now);
+        let key = (!is_due, &*failure.container.name, failure.class, failure.reason);
+        groups.entry(key).or_default().push(failure);
+    }
+    groups.into_values().filter_map(|group| group_finding(expected, roster, around, &group)).collect()
+}
+
+fn group_finding(
+    expected: &ExpectedWorkload,
+    roster: &PodSet<'_>,
+    around: &HealthContext<'_>,
+    group: &[ContainerFailure<'_>],
+) -> Option<HealthFinding> {
+    let first = group.first()?;
+    let is_sidecar = expected.sidecars.contains(&first.container.name);
+    let is_init = first.container.role == ContainerRole::Init;
+    let was =
+        baseline_health(&first.container.name, is_init, Some(first.class), &roster.outdated, around.limits);
+    let blame = if is_sidecar { sidecar_cause(was) } else { application_cause(first.class, was) };
+    let due = group.iter().map(|f| f.due).min_by_key(|due| match due {
+        FailureDue::Now => Timestamp::MIN,
+        FailureDue::At(at) => *at,
+        FailureDue::Deadline => Timestamp::MAX,
+    })?;
+    let late = match first.class {
+        FailureClass::ImagePull => FailureCause::Unknown,
+        _ => blame.unwrap_or(FailureCause::Unknown),
+    };
+    let names: Vec<&str> = group.iter().map(|f| f.pod).collect();
+    let text = format!(
+        "{}: {} in {} ({}){}{}",
+        format::container_label(first.container),
+        first.reason,
+        count_pods(names.len()),
+        join_names(&names),
+        failure_details(expected, group),
+        baseline_note(is_sidecar, first.class, was),
+    );
+    let evidence = group.iter().map(|f| f.evidence(namespace_of_key(&expected.key))).collect();
+    Some(HealthFinding { due, cause: blame, deadline_cause: late, message: text, evidence })
+}
+
+/// A sidecar is what the batch has brought; where the one before fails alike, something else may be the cause.
+fn sidecar_cause(was: BaselineHealth) -> Option<FailureCause> {
+    Some(if was == BaselineHealth::Broken { FailureCause::Unknown } else { FailureCause::Batch })
+}
+
+/// A batch does not touch the image of an application: that it cannot be pulled is no fault of the batch, and taking
+/// the batch back would not help.
+fn application_cause(class: FailureClass, was: BaselineHealth) -> Option<FailureCause> {
+    match (was, class) {
+        (BaselineHealth::Broken, _) => None,
+        (BaselineHealth::Healthy, FailureClass::Start | FailureClass::Crash) => Some(FailureCause::Batch),
+        _ => Some(FailureCause::Unknown),
+    }
+}
+
+fn failure_details(expected: &ExpectedWorkload, group: &[ContainerFailure<'_>]) -> String {
+    let mut text = String::new();
+    let restarts = group.iter().map(|f| f.container.restarts).max().unwrap_or(0);
+    if restarts > 0 && group.iter().any(|f| f.class == FailureClass::Crash) {
+        text.push_str(&format!(", {}", format::count_restarts(restarts)));
+    }
+    let ends = || group.iter().filter_map(|f| f.termination);
+    if group.iter().any(|f| f.reason == "OOMKilled") {
+        let limit =
+            group.first().and_then(|f| expected.memory_limits.iter().find(|(n, _)| *n == f.container.name));
+        match limit {
+            Some((_, limit)) => text.push_str(&format!(", its memory limit is {limit}")),
+            None => text.push_str(", it has no memory limit of its own"),
+        }
+    } else if let Some(end) = ends().next() {
+        text.push_str(&format!(", exit code {}", end.exit_code));
+    }
+    let message =
+        group.iter().find_map(|f| single_line(f.message).filter(|_| f.class != FailureClass::Crash));
+    message.map_or(text.clone(), |message| format!("{text}: {message}"))
+}
+
+fn baseline_note(is_sidecar: bool, class: FailureClass, was: BaselineHealth) -> &'static str {
+    match (was, is_sidecar, class) {
+        (BaselineHealth::Broken, ..) => "; pods with the template before fail alike",
+        (BaselineHealth::Healthy, false, FailureClass::Start | FailureClass::Crash) => {
+            "; in pods with the template before it is healthy"
+        }
+        (BaselineHealth::Unknown, false, FailureClass::Start | FailureClass::Crash) => {
+            "; no pod with the template before is left to compare it with"
+        }
+        _ => "",
+    }
+}
+
+/// Returns why no pods come.
+pub(super) fn condition_findings(
+    expected: &ExpectedWorkload,
+    live: &LiveWorkload,
+    around: &HealthContext<'_>,
+    is_complete: bool,
+) -> Vec<HealthFinding> {
+    let all = condition_failures(expected, live, around.limits, around.now);
+    let count = all.into_iter().filter(|r| !is_complete || r.matters_when_ready());
+    let ground = |refusal: ConditionFailure<'_>| HealthFinding {
+        due: FailureDue::At(refusal.due),
+        cause: Some(refusal.cause),
+        deadline_cause: refusal.cause,
+        message: refusal.describe(expected),
+        evidence: vec![refusal.evidence(&expected.key)],
+    };
+    count.map(ground).collect()
+}
+
+/// Returns the pods that find no node.
+pub(super) fn scheduling_finding(
+    expected: &ExpectedWorkload,
+    roster: &PodSet<'_>,
+    around: &HealthContext<'_>,
+) -> Option<HealthFinding> {
+    let waiting: Vec<(&ClassifiedPod<'_>, Timestamp)> =
+        roster.updated.iter().filter_map(|m| Some((m, pod::unschedulable_since(m.pod)?))).collect();
+    let since = waiting.iter().map(|(_, since)| *since).min()?;
+    let names: Vec<&str> = waiting.iter().map(|(m, _)| m.name).collect();
+    let message = waiting.iter().find_map(|(m, _)| single_line(m.pod.scheduled.message.as_deref()?));
+    let said = message.map(|m| format!(": {m}")).unwrap_or_default();
+    let more = expected.request_increase.as_ref();
+    let asks = more.map(|more| format!("; a pod asks for more than before: {more}")).unwrap_or_default();
+    let due = match more {
+        Some(_) => FailureDue::At(add_seconds(since, around.limits.refusal_grace)),
+        None => FailureDue::Deadline,
+    };
+    let evidence = waiting.iter().map(|(m, _)| HealthEvidence {
+        subject: format!("{}/{}", namespace_of_key(&expected.key), m.name).into(),
+        container: None,
+        reason: "Unschedulable".into(),
+        message: m.pod.scheduled.message.as_deref().and_then(single_line),
+        restarts: None,
+    });
+    Some(HealthFinding {
+        due,
+        cause: Some(FailureCause::Unknown),
+        deadline_cause: FailureCause::Unknown,
+        message: format!(
+            "no node has room for {} ({}){said}{asks}",
+            count_pods(names.len()),
+            join_names(&names)
+        ),
+        evidence: evidence.collect(),
+    })
+}
+
+/// Pods that wait for the same thing.
+struct PendingContainer<'a> {
+    deadline_cause: FailureCause,
+    container: Option<Arc<str>>,
+    pods: Vec<&'a str>,
+}
+
+/// Returns what is waited for: it counts when the deadline passes.
+pub(super) fn readiness_findings(
+    expected: &ExpectedWorkload,
+    roster: &PodSet<'_>,
+    around: &HealthContext<'_>,
+) -> Vec<HealthFinding> {
+    let mut groups: BTreeMap<(&'static str, String), PendingContainer<'_>> = BTreeMap::new();
+    let mut wait = |reason, text, pod, late, container| {
+        let new = || PendingContainer { deadline_cause: late, container, pods: Vec::new() };
+        groups.entry((reason, text)).or_insert_with(new).pods.push(pod);
+    };
+    for member in roster.updated.iter().filter(|m| !m.is_ready && pod::disruption(m.pod).is_none()) {
+        if pod::is_ready(member.pod) {
+            let text = "what was there before still runs".to_owned();
+            wait("Outdated", text, member.name, FailureCause::Unknown, None);
+        }
+        for container in &member.pod.containers {
+            let Some((reason, verb)) = pending_reason(container) else { continue };
+            let is_sidecar = expected.sidecars.contains(&container.name);
+            let is_init = container.role == ContainerRole::Init;
+            let was = baseline_health(&container.name, is_init, None, &roster.outdated, around.limits);
+            let late = if is_sidecar && was != BaselineHealth::Broken {
+                FailureCause::Batch
+            } else {
+                FailureCause::Unknown
+            };
+            let text = format!("{} {verb}", format::container_label(container));
+            wait(reason, text, member.name, late, Some(Arc::clone(&container.name)));
+        }
+    }
+    groups
+        .into_iter()
+        .map(|((reason, text), wait)| readiness_finding(expected, reason, &text, &wait))
+        .collect()
+}
+
+/// Returns what a container has not done yet that is no failure by itself.
+fn pending_reason(container: &LiveContainer) -> Option<(&'static str, &'static str)> {
+    match (container.role, &container.state) {
+        (ContainerRole::Init, ContainerState::Running { .. }) => Some(("Running", "has not ended")),
+        (ContainerRole::Main | ContainerRole::NativeSidecar, ContainerState::Running { .. })
+            if !container.is_ready =>
+        {
+            Some(("NotReady", "runs and is not ready"))
+        }
+        _ => None,
+    }
+}
+
+fn readiness_finding(
+    expected: &ExpectedWorkload,
+    reason: &str,
+    text: &str,
+    wait: &PendingContainer<'_>,
+) -> HealthFinding {
+    let evidence = wait.pods.iter().map(|name| HealthEvidence {
+        subject: format!("{}/{name}", namespace_of_key(&expected.key)).into(),
+        container: wait.container.clone(),
+        reason: reason.into(),
+        message: None,
+        restarts: None,
+    });
+    HealthFinding {
+        due: FailureDue::Deadline,
+        cause: Some(wait.deadline_cause),
+        deadline_cause: wait.deadline_cause,
+        evidence: evidence.collect(),
+        message: format!("{text} in {} ({})", count_pods(wait.pods.len()), join_names(&wait.pods)),
+    }
+}

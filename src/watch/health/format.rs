@@ -1,0 +1,95 @@
+//! How is it said? Counts, names, times and messages for people, each on one line.
+
+use super::super::expected_state::ExpectedWorkload;
+use super::super::snapshot::{ContainerRole, LiveContainer};
+use super::expected_sidecars;
+use super::image;
+use jiff::{SignedDuration, Timestamp};
+
+/// The longest message that is quoted, in characters.
+const MAX_MESSAGE_CHARS: usize = 240;
+
+/// Names that are listed before "and n more".
+const MAX_LISTED_NAMES: usize = 3;
+
+/// Returns what a workload carries: `logtail 1.5.0`.
+pub(super) fn sidecar_versions(expected: &ExpectedWorkload) -> String {
+    let sidecars = expected_sidecars::expected_sidecars(expected);
+    let shown: Vec<String> =
+        sidecars.iter().take(2).map(|s| format!("{} {}", s.name, image::image_version(s.image))).collect();
+    match (sidecars.len(), expected.removed_sidecars.first()) {
+        (0, Some(gone)) => format!("the template without {gone}"),
+        (0, None) => "the template".to_owned(),
+        (1 | 2, _) => shown.join(" and "),
+        (n, _) => format!("{} and {} more", shown.join(", "), n - 2),
+    }
+}
+
+/// Returns `3 of 8 pods carry logtail 1.5.0, 2 ready`.
+pub(super) fn pod_counts(expected: &ExpectedWorkload, wanted: u32, carrying: u32, ready: u32) -> String {
+    let noun = if wanted.max(carrying) == 1 { "pod" } else { "pods" };
+    let verb = if carrying == 1 || wanted.max(carrying) == 1 { "carries" } else { "carry" };
+    format!("{carrying} of {wanted} {noun} {verb} {}, {ready} ready", sidecar_versions(expected))
+}
+
+/// Returns `web-1, web-2, web-3 and 4 more`.
+pub(super) fn join_names<S: AsRef<str>>(names: &[S]) -> String {
+    let shown: Vec<&str> = names.iter().take(MAX_LISTED_NAMES).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(MAX_LISTED_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Returns `1 pod` or `3 pods`.
+pub(super) fn count_pods(n: usize) -> String {
+    if n == 1 { "1 pod".to_owned() } else { format!("{n} pods") }
+}
+
+/// Returns `1 restart` or `3 restarts`.
+pub(super) fn count_restarts(n: u32) -> String {
+    if n == 1 { "1 restart".to_owned() } else { format!("{n} restarts") }
+}
+
+/// Returns a message on one line, shortened, without a full stop; None where it says nothing.
+pub(super) fn single_line(message: &str) -> Option<String> {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let text = words.join(" ");
+    let text = text.strip_suffix('.').unwrap_or(&text);
+    let mut shown: String = text.chars().take(MAX_MESSAGE_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// Returns a time of day, with its date where that is not today's.
+pub(super) fn time_of_day(at: Timestamp, now: Timestamp) -> String {
+    let (at, now) = (at.to_string(), now.to_string());
+    let whole = at.split_once('.').map_or_else(|| at.clone(), |(s, _)| format!("{s}Z"));
+    match (whole.split_once('T'), now.split_once('T')) {
+        (Some((date, time)), Some((today, _))) if date == today => time.to_owned(),
+        _ => whole,
+    }
+}
+
+/// Returns a point in time some seconds later.
+pub(super) fn add_seconds(at: Timestamp, seconds: u64) -> Timestamp {
+    let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    at.saturating_add(seconds).unwrap_or(Timestamp::MAX)
+}
+
+/// Returns the whole seconds from one time to another, begun ones counted; 0 where there are none.
+pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
+    let left = to.duration_since(from);
+    let begun = i64::from(left.subsec_nanos() > 0);
+    left.as_secs().saturating_add(begun).max(0)
+}
+
+/// Returns what a container is to people: `container logtail` or `init container wait`.
+pub(super) fn container_label(container: &LiveContainer) -> String {
+    match container.role {
+        ContainerRole::Init => format!("init container {}", container.name),
+        ContainerRole::Main | ContainerRole::NativeSidecar => format!("container {}", container.name),
+    }
+}

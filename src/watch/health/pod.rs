@@ -1,0 +1,92 @@
+//! How does one pod do, as far as its conditions say?
+
+use super::super::snapshot::{ContainerRole, ContainerState, LivePod, PodPhase};
+use super::format::add_seconds;
+use jiff::Timestamp;
+
+/// Tells whether a pod has come to its end: nothing of it will run again.
+pub(super) fn has_ended(pod: &LivePod) -> bool {
+    matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
+}
+
+/// Returns why a pod goes for reasons that are not its own: its node, an eviction, a preemption.
+pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
+    let said = pod.reason.as_deref().filter(|r| !r.is_empty());
+    if let Some(reason) = &pod.disruption {
+        return Some(reason);
+    }
+    match pod.phase {
+        PodPhase::Unknown => Some(said.unwrap_or("Unknown")),
+        // The kubelet and the eviction manager write a reason when they end a pod; containers that end do not.
+        PodPhase::Failed => said,
+        _ if said == Some("NodeLost") => said,
+        _ if is_node_unreachable(pod) => Some("its node does not answer"),
+        _ => None,
+    }
+}
+
+/// The node controller of Kubernetes takes `Ready` away from the pods of a node that is not heard of, without a reason
+/// and without a word about containers; a kubelet always names one.
+fn is_node_unreachable(pod: &LivePod) -> bool {
+    let reason = pod.ready.reason.as_deref().unwrap_or_default();
+    let live = || pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
+    pod.phase == PodPhase::Running
+        && !pod.ready.is_true
+        && pod.ready.since.is_some()
+        && (reason.is_empty() || reason.starts_with("NodeStatus"))
+        && live().next().is_some()
+        && live().all(|c| c.is_ready)
+}
+
+/// Tells whether a pod is ready, and its sidecars are.
+pub(super) fn is_ready(pod: &LivePod) -> bool {
+    pod.ready.is_true && pod.containers.iter().all(|c| c.role == ContainerRole::Init || c.is_ready)
+}
+
+/// Seconds by which the clock of a node may be behind that of the API server.
+const CLOCK_SKEW_SECONDS: u64 = 30;
+
+/// Tells whether a pod is said to have become ready before there was such a pod: that is no evidence of anything.
+pub(super) fn is_ready_before_creation(pod: &LivePod) -> bool {
+    pod.ready.is_true
+        && pod
+            .ready
+            .since
+            .zip(pod.created)
+            .is_some_and(|(since, made)| add_seconds(since, CLOCK_SKEW_SECONDS) < made)
+}
+
+/// Returns since when a pod has been as it is now: no condition and no container is younger. None: it does not say.
+pub(super) fn steady_since(pod: &LivePod) -> Option<Timestamp> {
+    pod.ready.since.filter(|_| !is_ready_before_creation(pod))?;
+    let starts =
+        pod.containers.iter().filter(|c| c.role != ContainerRole::Init).filter_map(|c| started_at(&c.state));
+    // `created` is the API server's own word, the others are those of the node.
+    starts.chain(pod.ready.since).chain(pod.created).max()
+}
+
+/// Tells whether a pod that is not ready has been: `Ready` went after its containers had started.
+pub(super) fn was_ready(pod: &LivePod) -> bool {
+    let live = pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
+    let starts: Option<Vec<Timestamp>> = live.map(|c| started_at(&c.state)).collect();
+    let last = starts.and_then(|s| s.into_iter().max());
+    !pod.ready.is_true && last.zip(pod.ready.since).is_some_and(|(start, since)| since > start)
+}
+
+/// Returns when a container that runs has started.
+pub(super) fn started_at(state: &ContainerState) -> Option<Timestamp> {
+    match state {
+        ContainerState::Running { since } => *since,
+        _ => None,
+    }
+}
+
+/// Returns since when a pod finds no node. None: it has one, or nobody has looked.
+pub(super) fn unschedulable_since(pod: &LivePod) -> Option<Timestamp> {
+    let is_refused = !pod.is_scheduled
+        && !pod.scheduled.is_true
+        && pod.scheduled.reason.as_deref() == Some("Unschedulable")
+        && pod.deletion_time.is_none()
+        && !has_ended(pod);
+    if is_refused { pod.scheduled.since.or(pod.created) } else { None }
+}

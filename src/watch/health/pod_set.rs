@@ -1,0 +1,93 @@
+//! Which pods of a workload carry what git says, and which count for what?
+
+use super::super::expected_state::ExpectedWorkload;
+use super::super::snapshot::{LivePod, LiveWorkload};
+use super::pod;
+use super::revision_match::{RevisionMatch, is_bare_pod, is_update_complete, match_revision};
+
+/// A pod with its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClassifiedPod<'a> {
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// The pod.
+    pub pod: &'a LivePod,
+    /// It is ready, and runs what it is asked to run.
+    pub is_ready: bool,
+}
+
+/// The pods of a workload, by what they are to a rollout. All lists are in the order of names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PodSet<'a> {
+    /// Those that carry what git says and are to stay.
+    pub updated: Vec<ClassifiedPod<'a>>,
+    /// Those that carry it and are on their way out.
+    pub terminating: Vec<ClassifiedPod<'a>>,
+    /// Those that carry it and were ended by their node.
+    pub disrupted: Vec<ClassifiedPod<'a>>,
+    /// Those with another template that are to stay: what is broken there was so before.
+    pub outdated: Vec<ClassifiedPod<'a>>,
+    /// A bare pod that has run to its end.
+    pub is_completed: bool,
+    /// What changes pods as they are made, where that is seen.
+    pub mutation: Option<String>,
+}
+
+/// Sorts the pods of a workload.
+pub(super) fn classify_pods<'a>(expected: &ExpectedWorkload, live: &'a LiveWorkload) -> PodSet<'a> {
+    let mut found = PodSet::default();
+    for (name, pod) in &live.pods {
+        let carries = match_revision(expected, live, pod);
+        let is_target = carries == RevisionMatch::Target;
+        if let RevisionMatch::Mutated(text) = carries {
+            found.mutation.get_or_insert(text);
+        }
+        let is_ready = pod::is_ready(pod) && is_update_complete(expected, live, pod);
+        let member = ClassifiedPod { name, pod, is_ready };
+        let has_ended = pod::has_ended(pod);
+        match (is_target, has_ended, pod.deletion_time.is_some()) {
+            (true, true, _) if pod::disruption(pod).is_some() => found.disrupted.push(member),
+            (true, true, _) if is_bare_pod(expected) => found.is_completed = true,
+            (true, false, true) => found.terminating.push(member),
+            (true, false, false) => found.updated.push(member),
+            (false, false, false) => found.outdated.push(member),
+            _ => {}
+        }
+    }
+    found
+}
+
+impl PodSet<'_> {
+    /// Returns how many pods carry what git says.
+    pub(super) fn updated_count(&self) -> u32 {
+        saturating_u32(self.updated.len())
+    }
+
+    /// Returns how many of them are ready.
+    pub(super) fn ready_count(&self) -> u32 {
+        saturating_u32(self.updated.iter().filter(|m| m.is_ready).count())
+    }
+
+    /// Returns how many pods use up `maxUnavailable`. A pod that its node has ended counts until another one is there,
+    /// as far as the kind says how many there are to be.
+    pub(super) fn unavailable_count(&self, expected: &ExpectedWorkload, live: &LiveWorkload) -> u32 {
+        let wanted = live.desired.unwrap_or(0).saturating_sub(expected.kept_pods);
+        let missing = wanted.saturating_sub(self.updated_count());
+        (self.updated_count() - self.ready_count())
+            .saturating_add(saturating_u32(self.terminating.len()))
+            .saturating_add(saturating_u32(self.disrupted.len()).min(missing))
+    }
+}
+
+/// Returns how many pods are to carry what git says. Where a kind does not say how many it has, they are those that
+/// are there.
+pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, roster: &PodSet<'_>) -> u32 {
+    let desired = live
+        .desired
+        .unwrap_or_else(|| roster.updated_count().saturating_add(saturating_u32(roster.outdated.len())));
+    desired.saturating_sub(expected.kept_pods)
+}
+
+fn saturating_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

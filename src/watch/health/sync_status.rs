@@ -1,0 +1,83 @@
+//! Does the cluster have what git says of a workload, and has its controller looked at it?
+
+use super::super::expected_state::ExpectedWorkload;
+use super::super::snapshot::LiveWorkload;
+use super::expected_sidecars::{CONTAINER_LISTS, expected_sidecars};
+use super::template_match;
+use serde_json::Value;
+
+/// How far what git says has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SyncStatus {
+    /// The cluster has it, and its controller has seen it.
+    Synced,
+    /// The cluster has it, and its controller has not seen it.
+    Unobserved(String),
+    /// The cluster has something else.
+    OutOfSync(String),
+}
+
+/// Tells how far what git says of a workload has come.
+pub(super) fn sync_status(expected: &ExpectedWorkload, live: &LiveWorkload) -> SyncStatus {
+    let template = live.template.as_deref().and_then(|t| serde_json::from_str::<Value>(t.get()).ok());
+    let Some(template) = template else {
+        return SyncStatus::OutOfSync("not applied: its pod template cannot be read".to_owned());
+    };
+    let missing = sidecar_difference(expected, &template)
+        .or_else(|| leftover_container(expected, &template))
+        .or_else(|| partition_difference(expected, live));
+    if let Some(missing) = missing {
+        return SyncStatus::OutOfSync(format!("not applied: {missing}"));
+    }
+    match live.observed_generation {
+        Some(seen) if seen < live.generation => SyncStatus::Unobserved(format!(
+            "its controller has not looked at it yet: generation {}, observed {seen}",
+            live.generation
+        )),
+        _ => SyncStatus::Synced,
+    }
+}
+
+fn find_by_name<'a>(template: &'a Value, list: &str, name: &str) -> Option<&'a Value> {
+    template["spec"][list].as_array()?.iter().find(|c| c["name"] == name)
+}
+
+fn sidecar_difference(expected: &ExpectedWorkload, template: &Value) -> Option<String> {
+    expected_sidecars(expected).into_iter().find_map(|sidecar| {
+        let list = if sidecar.is_init { "initContainers" } else { "containers" };
+        let Some(live) = find_by_name(template, list, sidecar.name) else {
+            return Some(format!("the cluster has no container {} in `{list}`", sidecar.name));
+        };
+        let path = template_match::first_difference(sidecar.container, live)?;
+        Some(match (path.as_str(), live["image"].as_str()) {
+            ("image", Some(image)) => {
+                format!("{} is {image} in the cluster, {} in git", sidecar.name, sidecar.image)
+            }
+            _ => format!("`{path}` of {} is not what git says", sidecar.name),
+        })
+    })
+}
+
+fn leftover_container(expected: &ExpectedWorkload, template: &Value) -> Option<String> {
+    let is_there =
+        |name: &str| CONTAINER_LISTS.iter().any(|(list, _)| find_by_name(template, list, name).is_some());
+    let name = expected.removed_sidecars.iter().find(|name| is_there(name))?;
+    Some(format!("the cluster still has the container {name}"))
+}
+
+fn partition_difference(expected: &ExpectedWorkload, live: &LiveWorkload) -> Option<String> {
+    let text = live.partition.as_deref().map_or("0", |p| p.get().trim());
+    let text = if text == "null" { "0" } else { text };
+    // The API server may hold an IntOrString as either.
+    let number = text.trim_matches('"').parse::<u32>().ok();
+    let (is_gap, wanted) = match (expected.partition, expected.native_partition.as_deref()) {
+        (Some(wanted), _) => (number != Some(wanted), wanted.to_string()),
+        // The batch before has split it, always by a number.
+        (None, Some(own)) => {
+            let is_more = |number: u32| own.parse::<u32>().map_or(true, |own| number > own);
+            (number.is_some_and(is_more), own.to_owned())
+        }
+        (None, None) => return None,
+    };
+    is_gap.then(|| format!("its partition is {text} in the cluster, {wanted} in git"))
+}

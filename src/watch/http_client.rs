@@ -1,0 +1,288 @@
+//! How is another server asked over HTTP? With a deadline, a bounded answer, and no secret in what is said of it.
+
+use crate::diagnostics::escape;
+use crate::git::mask_credentials;
+use std::fmt;
+use std::io::{ErrorKind, Read as _};
+use std::time::Duration;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Error, Proxy};
+
+/// Bytes of an answer that are read; what is beyond is cut.
+const MAX_RESPONSE_BYTES: u64 = 1 << 20;
+
+/// An address that may hold a secret: only its host is ever shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl {
+    url: String,
+    host: String,
+}
+
+impl SecretUrl {
+    /// Takes an `http://` or `https://` address.
+    ///
+    /// # Errors
+    /// When it is none; the message does not repeat it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{what}: write an address such as https://host/path");
+        let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is no address"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("the address begins neither with https:// nor with http://"));
+        }
+        if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(wrong("the address holds a user name or a password, which would not be sent"));
+        }
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| wrong("the address has no host"))?;
+        Ok(Self { host: host.to_owned(), url: uri.to_string() })
+    }
+
+    /// Returns the host, which may be shown.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the address with a path after it.
+    pub(super) fn join(&self, path: &str) -> Self {
+        let url = format!("{}/{}", self.url.trim_end_matches('/'), path.trim_start_matches('/'));
+        Self { url, host: self.host.clone() }
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({})", self.host)
+    }
+}
+
+/// What is sent.
+pub(super) struct HttpRequest<'a> {
+    pub(super) method: &'static str,
+    pub(super) url: &'a SecretUrl,
+    pub(super) headers: &'a [(&'static str, &'a str)],
+    /// JSON; empty: no body.
+    pub(super) body: String,
+}
+
+/// What a server says.
+#[derive(Debug)]
+pub(super) struct HttpResponse {
+    pub(super) status: u16,
+    headers: http::HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// Returns a header, where it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the seconds that the server asks to wait, where it says so in seconds.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// Returns the server's own clock, where it tells: seconds since 1970.
+    pub(super) fn server_time(&self) -> Option<i64> {
+        let text = self.header("date")?;
+        jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp().as_second())
+    }
+}
+
+/// Whose word on certificates counts; by default that of the public authorities, which are built in.
+#[derive(Debug, Clone)]
+pub struct CaCertificates(RootCerts);
+
+impl Default for CaCertificates {
+    fn default() -> Self {
+        Self(RootCerts::WebPki)
+    }
+}
+
+impl CaCertificates {
+    /// Reads authorities (PEM) that count in place of the public ones.
+    ///
+    /// # Errors
+    /// When there is no certificate.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
+        let found: Result<Vec<_>, _> = parse_pem(pem).collect();
+        let found = found.map_err(|_| "this is no PEM file with certificates".to_owned())?;
+        let certificates: Vec<_> = found
+            .into_iter()
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err("this PEM file holds no certificate".to_owned());
+        }
+        Ok(Self(RootCerts::new_with_certs(&certificates)))
+    }
+}
+
+/// Asks servers.
+#[derive(Clone)]
+pub struct HttpClient {
+    agent: Agent,
+    direct_agent: Agent,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address of a proxy may hold a password.
+        f.write_str("Client")
+    }
+}
+
+impl HttpClient {
+    /// Makes a client whose questions are answered within a time, everything included. Proxies are those of the
+    /// environment, but not for this machine; redirects are not followed, because they would take a body elsewhere.
+    pub fn new(patience: Duration, roots: &CaCertificates) -> Self {
+        let agent = |proxy| {
+            let tls = TlsConfig::builder().root_certs(roots.0.clone()).build();
+            Agent::config_builder()
+                .timeout_global(Some(patience))
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .user_agent(concat!("pillion/", env!("CARGO_PKG_VERSION")))
+                .tls_config(tls)
+                .proxy(proxy)
+                .build()
+                .new_agent()
+        };
+        Self { agent: agent(Proxy::try_from_env()), direct_agent: agent(None) }
+    }
+
+    /// Sends a request and reads the answer, whatever its status.
+    pub(super) fn send(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, String> {
+        let agent = if is_loopback(&request.url.host) { &self.direct_agent } else { &self.agent };
+        let mut built = http::Request::builder().method(request.method).uri(&request.url.url);
+        for (name, value) in request.headers {
+            built = built.header(*name, *value);
+        }
+        if !request.body.is_empty() {
+            built = built.header("content-type", "application/json");
+        }
+        let built = built.body(request.body.as_str());
+        // What cannot be sent may hold a token: its value is not repeated.
+        let built = built.map_err(|_| "a header holds characters that cannot be sent".to_owned())?;
+        let answer = agent.run(built).map_err(|error| describe_error(&error))?;
+        let (parts, mut body) = answer.into_parts();
+        let mut bytes = Vec::new();
+        body.as_reader()
+            .take(MAX_RESPONSE_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|_| "the answer broke off".to_owned())?;
+        Ok(HttpResponse { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// Says what went wrong, without the address: ureq repeats it in some of its errors.
+fn describe_error(error: &Error) -> String {
+    match error {
+        Error::HostNotFound => "its host is not found".to_owned(),
+        Error::ConnectionFailed => "it cannot be connected to".to_owned(),
+        Error::Timeout(_) => "it did not answer in time".to_owned(),
+        Error::Tls(what) => format!("no secure connection ({what})"),
+        Error::Rustls(what) => format!("no secure connection ({what})"),
+        Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+            "the proxy of the environment does not let it through".to_owned()
+        }
+        // What rustls finds wrong comes in an error of this kind.
+        Error::Io(what) if what.kind() == ErrorKind::InvalidData => {
+            let why = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
+            let own = if why.contains("UnknownIssuer") {
+                "; `--ca-file` names authorities of your own"
+            } else {
+                ""
+            };
+            format!("no secure connection ({}{own})", one_line(&why))
+        }
+        Error::Io(what) => format!("the connection failed ({})", what.kind()),
+        Error::Protocol(_) | Error::Http(_) => "it does not speak HTTP".to_owned(),
+        Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
+        _ => "the request failed".to_owned(),
+    }
+}
+
+/// Characters that are kept of what others say.
+const MAX_TEXT_CHARS: usize = 300;
+
+/// Returns what somebody else says as one short line, with no hidden character and no secret of an address.
+pub(super) fn one_line(text: &str) -> String {
+    let blank: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = blank.split_whitespace().collect();
+    let line = escape::line(&mask_credentials(&words.join(" "))).into_owned();
+    match line.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_host_of_an_address_is_shown() {
+        let address = SecretUrl::parse("https://hooks.example/services/T0/B0/s3cr3t?x=1").unwrap();
+        assert_eq!(address.host(), "hooks.example");
+        assert_eq!(format!("{address:?}"), "Address(hooks.example)");
+        for (odd, why) in [
+            ("hooks.example/s3cr3t", "this is no address"),
+            ("/s3cr3t", "the address begins neither"),
+            ("ftp://h/s3cr3t", "the address begins neither"),
+            ("https://u:s3cr3t@h/x", "the address holds a user name"),
+            ("https:///s3cr3t", "this is no address"),
+            ("s3cr3t with spaces", "this is no address"),
+        ] {
+            let said = SecretUrl::parse(odd).unwrap_err();
+            assert!(said.starts_with(why) && !said.contains("s3cr3t"), "{odd}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_without_its_address() {
+        let client = HttpClient::new(Duration::from_secs(5), &CaCertificates::default());
+        let to = SecretUrl::parse("http://127.0.0.1:1/s3cr3t").unwrap();
+        let said = client.send(&HttpRequest { method: "POST", url: &to, headers: &[], body: "{}".into() });
+        let said = said.unwrap_err();
+        assert!(!said.contains("s3cr3t") && !said.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn what_others_say_is_one_short_line() {
+        assert_eq!(one_line(" a\x1b[31m\n\tb \0"), "a [31m b");
+        assert_eq!(one_line("see https://u:p@h/x!"), "see https://***@h/x!");
+        assert_eq!(one_line("see https://h/x?token=p"), "see https://h/x?***");
+        assert_eq!(one_line("a\u{202e}b"), "a\\u202eb");
+        assert_eq!(one_line(&"x".repeat(400)).chars().count(), MAX_TEXT_CHARS + 1);
+    }
+
+    #[test]
+    fn roots_are_certificates() {
+        let wrong = |pem: &str| CaCertificates::from_pem(pem.as_bytes()).unwrap_err();
+        assert_eq!(wrong("nothing"), "this PEM file holds no certificate");
+        CaCertificates::from_pem(CERTIFICATE.as_bytes()).unwrap();
+    }
+
+    /// Of nobody: its key was thrown away.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBlDCCATugAwIBAgIUJyaSptw1sfjOcmjYsSOa0FGnvrkwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzE4MjYxN1oYDzIxMjYxMTAz
+MTgyNjE3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT0YKqiIulwcARgQUKDuoe1DcAXsY1qKSL7RhsWoucp8b5qWGGHIhiU
+2oHhLiPYb+riRqXG/jhiNXI1MHSWlyPLo2kwZzAdBgNVHQ4EFgQUVUfq6F3IxKXo
+AHxKxoLkkQug+ZMwHwYDVR0jBBgwFoAUVUfq6F3IxKXoAHxKxoLkkQug+ZMwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+RwAwRAIgHrqZ/Oc7X+hHcJTt10pZq7apwosM0faWKrCMdWubC/gCIAGZGw7G1ObR
+e8SOhYcHb+rlpVIThUFAbSPxxdg45fMy
+-----END CERTIFICATE-----
+";
+}

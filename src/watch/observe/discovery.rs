@@ -1,0 +1,331 @@
+//! Under which address does an API server serve the kinds that are wanted, and which does it not have?
+
+use super::client::ReadOnlyClient;
+use super::error::Error;
+use super::objects::ObjectShape;
+use crate::watch::snapshot::ObservationScope;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One list that is watched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ListResource {
+    /// Empty for the core group.
+    pub(super) group: String,
+    pub(super) version: String,
+    pub(super) plural: String,
+    /// None: in all namespaces, or in none.
+    pub(super) namespace: Option<Arc<str>>,
+}
+
+impl ListResource {
+    /// Returns the path of the list.
+    pub(super) fn path(&self) -> String {
+        let root = api_root(&self.group, &self.version);
+        match &self.namespace {
+            Some(namespace) => {
+                format!("{root}/namespaces/{}/{}", super::client::percent_encode(namespace), self.plural)
+            }
+            None => format!("{root}/{}", self.plural),
+        }
+    }
+
+    /// Returns the name that roles and kubectl have for it (`deployments.apps`).
+    pub(super) fn name(&self) -> String {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        format!("{}{dot}{}", self.plural, self.group)
+    }
+}
+
+fn api_root(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+}
+
+/// What a cluster serves of what is wanted.
+#[derive(Debug, Default)]
+pub(super) struct DiscoveredLists {
+    pub(super) lists: BTreeMap<ListResource, ObjectShape>,
+    /// `KIND.GROUP` of what it does not serve.
+    pub(super) missing: Vec<String>,
+}
+
+/// A kind that is needed: what it is read for, and whether anybody asked for it.
+struct RequiredKind {
+    group: String,
+    kind: String,
+    shape: ObjectShape,
+    is_requested: bool,
+}
+
+/// Says which kinds have to be read, so that the wanted ones have their pods and their revisions.
+fn required_kinds(wanted: &ObservationScope) -> Vec<RequiredKind> {
+    let find =
+        |group: &str, kind: &str| wanted.kinds.iter().find(|k| k.group == group && k.kind == kind).cloned();
+    let has = |group: &str, kinds: &[&str]| kinds.iter().any(|kind| find(group, kind).is_some());
+    let need = |group: &str, kind: &str, shape, is_asked| RequiredKind {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        shape,
+        is_requested: is_asked,
+    };
+    let mut needs = vec![need("", "Pod", ObjectShape::Pods(find("", "Pod")), true)];
+    let between = |group: &str, kind: &str| {
+        let asked = find(group, kind);
+        need(group, kind, ObjectShape::Intermediate(asked.clone()), asked.is_some())
+    };
+    let is_united = has("apps.kruise.io", &["UnitedDeployment"]);
+    if is_united || has("apps", &["Deployment", "ReplicaSet"]) || has("argoproj.io", &["Rollout"]) {
+        needs.push(between("apps", "ReplicaSet"));
+    }
+    let revised = has("apps", &["DaemonSet", "StatefulSet"])
+        || has("apps.kruise.io", &["CloneSet", "StatefulSet", "DaemonSet"]);
+    if revised || is_united {
+        needs.push(need("apps", "ControllerRevision", ObjectShape::Revisions, true));
+    }
+    if is_united {
+        let made = [
+            ("apps", "StatefulSet"),
+            ("apps", "Deployment"),
+            ("apps.kruise.io", "StatefulSet"),
+            ("apps.kruise.io", "CloneSet"),
+        ];
+        needs.extend(made.iter().filter(|(g, k)| find(g, k).is_none()).map(|(g, k)| between(g, k)));
+    }
+    for kind in &wanted.kinds {
+        if kind.is_pod() || (kind.group == "apps" && kind.kind == "ReplicaSet") {
+            continue;
+        }
+        let shape = match (kind.group.as_str(), kind.kind.as_str()) {
+            // A CronJob's Jobs are many, and none of them is in git.
+            ("batch", "Job") => ObjectShape::Intermediate(Some(Arc::clone(kind))),
+            _ => ObjectShape::Workloads(Arc::clone(kind)),
+        };
+        needs.push(need(&kind.group, &kind.kind, shape, true));
+    }
+    needs
+}
+
+/// `APIGroupList`.
+#[derive(Deserialize)]
+struct ApiGroupListWire {
+    groups: Vec<ApiGroupWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiGroupWire {
+    name: String,
+    #[serde(default)]
+    versions: Vec<ApiVersionWire>,
+    preferred_version: Option<ApiVersionWire>,
+}
+
+#[derive(Deserialize, Clone, PartialEq)]
+struct ApiVersionWire {
+    version: String,
+}
+
+/// `APIResourceList`.
+#[derive(Deserialize)]
+struct ApiResourceListWire {
+    resources: Vec<ApiResourceWire>,
+}
+
+#[derive(Deserialize)]
+struct ApiResourceWire {
+    name: String,
+    kind: String,
+    #[serde(default)]
+    namespaced: bool,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+/// Asks what a cluster serves of what is wanted.
+///
+/// # Errors
+/// When it does not say: a group whose server is away is not one that is not installed.
+pub(super) async fn discover_lists(
+    client: &ReadOnlyClient,
+    wanted: &ObservationScope,
+) -> Result<DiscoveredLists, Error> {
+    let needs = required_kinds(wanted);
+    let groups: ApiGroupListWire = read_json(client, "/apis").await?;
+    let mut served: BTreeMap<String, Vec<(String, Vec<ApiResourceWire>)>> = BTreeMap::new();
+    let mut found = DiscoveredLists::default();
+    for need in &needs {
+        let versions = match served.get(&need.group) {
+            Some(versions) => versions,
+            None => {
+                let versions = served_versions(client, &groups, &need.group).await?;
+                served.entry(need.group.clone()).or_insert(versions)
+            }
+        };
+        let one = versions.iter().find_map(|(version, resources)| {
+            let readable = |one: &&ApiResourceWire| {
+                one.verbs.iter().any(|v| v == "list") && one.verbs.iter().any(|v| v == "watch")
+            };
+            let named = |one: &&ApiResourceWire| one.kind == need.kind && !one.name.contains('/');
+            Some((version, resources.iter().filter(readable).find(named)?))
+        });
+        let Some((version, one)) = one else {
+            if need.is_requested {
+                let dot = if need.group.is_empty() { "" } else { "." };
+                found.missing.push(format!("{}{dot}{}", need.kind, need.group));
+            }
+            continue;
+        };
+        let list = |namespace: Option<&Arc<str>>| ListResource {
+            group: need.group.clone(),
+            version: version.clone(),
+            plural: one.name.clone(),
+            namespace: namespace.cloned(),
+        };
+        if one.namespaced && !wanted.namespaces.is_empty() {
+            found.lists.extend(wanted.namespaces.iter().map(|n| (list(Some(n)), need.shape.clone())));
+        } else {
+            found.lists.insert(list(None), need.shape.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// What the versions of a group serve, the preferred one first.
+async fn served_versions(
+    client: &ReadOnlyClient,
+    groups: &ApiGroupListWire,
+    group: &str,
+) -> Result<Vec<(String, Vec<ApiResourceWire>)>, Error> {
+    let mut names: Vec<&str> = Vec::new();
+    if group.is_empty() {
+        names.push("v1");
+    } else if let Some(group) = groups.groups.iter().find(|g| g.name == group) {
+        let preferred = group.preferred_version.iter();
+        for version in preferred.chain(&group.versions) {
+            if !names.contains(&version.version.as_str()) {
+                names.push(&version.version);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for version in names {
+        match read_json::<ApiResourceListWire>(client, &api_root(group, version)).await {
+            Ok(served) => found.push((version.to_owned(), served.resources)),
+            // It was taken away between two questions.
+            Err(Error::NotFound { .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
+}
+
+async fn read_json<T: serde::de::DeserializeOwned>(client: &ReadOnlyClient, path: &str) -> Result<T, Error> {
+    let text = client.read(path).await?;
+    serde_json::from_slice(&text).map_err(|error| Error::invalid_response(path, error))
+}
+
+/// Writes the role that reading these lists takes.
+pub(super) fn rbac_role<'r>(lists: impl Iterator<Item = &'r ListResource>) -> String {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut namespaces: Vec<&str> = Vec::new();
+    let mut is_bound = true;
+    for list in lists {
+        let plurals = groups.entry(&list.group).or_default();
+        if !plurals.contains(&list.plural.as_str()) {
+            plurals.push(&list.plural);
+        }
+        match &list.namespace {
+            Some(namespace) if !namespaces.contains(&&**namespace) => namespaces.push(namespace),
+            Some(_) => {}
+            None => is_bound = false,
+        }
+    }
+    let rules: Vec<String> = groups
+        .iter()
+        .map(|(group, plurals)| {
+            let plurals = plurals.join(", ");
+            format!("- {{apiGroups: [\"{group}\"], resources: [{plurals}], verbs: [get, list, watch]}}\n")
+        })
+        .collect();
+    let rules = rules.concat();
+    let head = |kind: &str, rest: &str| {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: pillion-watch{rest}}}\nrules:\n{rules}"
+        )
+    };
+    if !is_bound || namespaces.is_empty() {
+        return head("ClusterRole", "");
+    }
+    let roles: Vec<String> = namespaces.iter().map(|n| head("Role", &format!(", namespace: {n}"))).collect();
+    roles.join("---\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::workload::WorkloadKinds;
+
+    fn wanted(kinds: &[(&str, &str)]) -> ObservationScope {
+        let all = WorkloadKinds::default();
+        let kinds =
+            kinds.iter().map(|(version, kind)| Arc::clone(all.find(version, kind).unwrap())).collect();
+        ObservationScope { kinds, namespaces: Vec::new() }
+    }
+
+    fn names(wanted: &ObservationScope) -> Vec<String> {
+        required_kinds(wanted).iter().map(|need| format!("{}.{}", need.kind, need.group)).collect()
+    }
+
+    #[test]
+    fn what_a_deployment_needs() {
+        assert_eq!(
+            names(&wanted(&[("apps/v1", "Deployment")])),
+            ["Pod.", "ReplicaSet.apps", "Deployment.apps"]
+        );
+    }
+
+    #[test]
+    fn what_a_united_deployment_needs() {
+        let wanted = wanted(&[("apps.kruise.io/v1alpha1", "UnitedDeployment"), ("apps/v1", "StatefulSet")]);
+        assert_eq!(
+            names(&wanted),
+            [
+                "Pod.",
+                "ReplicaSet.apps",
+                "ControllerRevision.apps",
+                "Deployment.apps",
+                "StatefulSet.apps.kruise.io",
+                "CloneSet.apps.kruise.io",
+                "UnitedDeployment.apps.kruise.io",
+                "StatefulSet.apps",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_role_names_what_is_read() {
+        let resource = |group: &str, plural: &str, namespace: Option<&str>| ListResource {
+            group: group.to_owned(),
+            version: "v1".to_owned(),
+            plural: plural.to_owned(),
+            namespace: namespace.map(Arc::from),
+        };
+        let lists = [
+            resource("", "pods", Some("shop")),
+            resource("apps", "deployments", Some("shop")),
+            resource("apps", "replicasets", Some("shop")),
+        ];
+        assert_eq!(lists[1].path(), "/apis/apps/v1/namespaces/shop/deployments");
+        assert_eq!(
+            rbac_role(lists.iter()),
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n\
+             metadata: {name: pillion-watch, namespace: shop}\nrules:\n\
+             - {apiGroups: [\"\"], resources: [pods], verbs: [get, list, watch]}\n\
+             - {apiGroups: [\"apps\"], resources: [deployments, replicasets], verbs: [get, list, watch]}\n"
+        );
+        let everywhere = [resource("", "pods", None)];
+        assert_eq!(everywhere[0].path(), "/api/v1/pods");
+        assert!(rbac_role(everywhere.iter()).contains("kind: ClusterRole\n"));
+    }
+}

@@ -1,0 +1,252 @@
+//! What can go wrong between us and a cluster, whether trying again helps, and what a person can do?
+//!
+//! The texts are made of words, numbers, addresses and what the API server says; never of a header, a credential or
+//! the output of a credential plugin.
+
+use kube::client::AuthError;
+use kube::config::{InClusterError, KubeconfigError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a cluster could not be asked. Each text says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The configuration leads to no cluster.
+    #[error("no cluster to look at: {reason}")]
+    Configuration {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// There are no credentials, or the plugin that is to make them failed.
+    #[error("no credentials for the cluster: {reason}")]
+    Credentials {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Something other than a read was asked of the client. It never left.
+    #[error("pillion only reads from a cluster: a {method} request was refused before it was sent")]
+    WriteRefused {
+        /// The method.
+        method: String,
+    },
+    /// There is no connection, or it broke.
+    #[error("the API server cannot be reached: {reason}")]
+    Unreachable {
+        /// What the network or TLS says.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("the API server did not answer `{path}` within {} s", .after.as_secs())]
+    Timeout {
+        /// What was asked for.
+        path: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// An answer that is longer than is read.
+    #[error("the API server's answer to `{path}` is longer than {mebibytes} MiB")]
+    ResponseTooLarge {
+        /// What was asked for.
+        path: String,
+        /// What is read.
+        mebibytes: usize,
+    },
+    /// More objects than there is memory for.
+    #[error(
+        "the lists of the cluster take more than {mebibytes} MiB: watch fewer namespaces (`--namespace`), or allow more (`--list-memory`)"
+    )]
+    MemoryExceeded {
+        /// What all lists together may take.
+        mebibytes: usize,
+    },
+    /// 401.
+    #[error(
+        "the API server does not accept our credentials (401): renew the token or certificate of this context"
+    )]
+    Unauthorized,
+    /// 403.
+    #[error("pillion may not {verb} {resource} {}: {message}", within(.namespace.as_deref()))]
+    Forbidden {
+        /// `list` or `watch`.
+        verb: &'static str,
+        /// `deployments.apps`, `pods`.
+        resource: String,
+        /// None: in all namespaces.
+        namespace: Option<Arc<str>>,
+        /// What the server says.
+        message: String,
+    },
+    /// 404: the kind was taken away, or the address is no API server.
+    #[error("the API server knows no `{path}` (404)")]
+    NotFound {
+        /// What was asked for.
+        path: String,
+    },
+    /// 410, or an event that says so: what we have seen is too old to go on from.
+    #[error("the API server no longer knows the version that was read last (410): the list is read again")]
+    Expired,
+    /// 429.
+    #[error("the API server asks for fewer requests (429)")]
+    Throttled {
+        /// `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// Another status.
+    #[error("the API server answered `{path}` with {status}: {message}")]
+    Status {
+        /// What was asked for.
+        path: String,
+        /// The status.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// An answer that is not what was asked for.
+    #[error(
+        "the answer to `{path}` makes no sense: {reason}; is the address that of a Kubernetes API server?"
+    )]
+    InvalidResponse {
+        /// What was asked for.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The program is at fault: its runtime is gone.
+    #[error("the runtime that asks the cluster has ended: start the program again")]
+    RuntimeStopped,
+}
+
+/// What is said when a client can no longer be used.
+const CONNECTION_CLOSED: &str = "the connection was given up; a new one is made";
+
+fn within(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "in all namespaces".to_owned(), |name| format!("in namespace {name}"))
+}
+
+impl Error {
+    /// Tells whether trying again may help although no person does anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Timeout { .. }
+                | Self::Expired
+                | Self::Throttled { .. }
+                | Self::InvalidResponse { .. }
+                | Self::ResponseTooLarge { .. }
+                | Self::MemoryExceeded { .. }
+        ) || matches!(self, Self::Status { status, .. } if *status >= 500)
+    }
+
+    pub(super) fn invalid_response(path: &str, reason: impl ToString) -> Self {
+        Self::InvalidResponse { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    /// Makes a failure of what kube says while it builds a client or sends a request.
+    pub(super) fn from_kube(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Auth(error) => return Self::from_auth(error),
+            kube::Error::InferKubeconfig(error) => return Self::from_kubeconfig(error),
+            kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
+                let reason =
+                    "the kubeconfig names a proxy (`proxy-url`), which pillion cannot use: remove it"
+                        .to_owned();
+                return Self::Configuration { reason };
+            }
+            kube::Error::RustlsTls(error) => {
+                let reason = format!("its certificates cannot be used for TLS: {error}");
+                return Self::Configuration { reason };
+            }
+            _ => {}
+        }
+        let mut deepest: &(dyn std::error::Error + 'static) = error;
+        loop {
+            if let Some(error) = deepest.downcast_ref::<AuthError>() {
+                return Self::from_auth(error);
+            }
+            if let Some(Self::WriteRefused { method }) = deepest.downcast_ref::<Self>() {
+                return Self::WriteRefused { method: method.clone() };
+            }
+            let Some(source) = deepest.source() else { break };
+            deepest = source;
+        }
+        let reason = deepest.to_string();
+        // tower says so of its queue before the connection, and names what nobody outside it knows.
+        if reason.contains("buffer's worker closed") {
+            return Self::Unreachable { reason: CONNECTION_CLOSED.to_owned() };
+        }
+        Self::Unreachable { reason }
+    }
+
+    /// Tells whether a client with the configuration as it is now may do better.
+    pub(super) fn needs_new_client(&self) -> bool {
+        match self {
+            Self::Unauthorized | Self::Credentials { .. } => true,
+            Self::Unreachable { reason } => reason == CONNECTION_CLOSED,
+            _ => false,
+        }
+    }
+
+    /// The words of kube hold the output of the plugin, and so the token.
+    fn from_auth(error: &AuthError) -> Self {
+        let reason = match error {
+            AuthError::AuthExecRun { cmd, out } => {
+                let program = cmd.split_whitespace().next().unwrap_or("");
+                let program = program.trim_matches(['"', '\'']);
+                format!("the plugin `{program}` failed ({}): run it by hand to see why", out.status)
+            }
+            AuthError::AuthExecStart(error) => {
+                format!("the plugin of the kubeconfig's user cannot be run: {error}")
+            }
+            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
+                "the plugin of the kubeconfig's user printed no ExecCredential".to_owned()
+            }
+            AuthError::ReadTokenFile(error, path) => {
+                format!("the token file `{}` cannot be read: {error}", path.display())
+            }
+            AuthError::MissingCommand => "the kubeconfig's user has `exec` without `command`".to_owned(),
+            AuthError::InvalidBearerToken(_) => {
+                "the token has characters that no header may have; is there a line end in it?".to_owned()
+            }
+            AuthError::InvalidBasicAuth(_) => {
+                "user name or password have characters that no header may have".to_owned()
+            }
+            _ => "the kubeconfig's user cannot be used: try a service account's token".to_owned(),
+        };
+        Self::Credentials { reason }
+    }
+
+    /// Where YAML is wrong, the words of the parser may quote the file, and so a token.
+    pub(super) fn from_kubeconfig(error: &KubeconfigError) -> Self {
+        let reason = match error {
+            KubeconfigError::Parse(_) => {
+                "the kubeconfig is not valid: `kubectl config view` says where".to_owned()
+            }
+            KubeconfigError::CurrentContextNotSet => {
+                "the kubeconfig has no current-context: name a context in pillion.yaml, or run `kubectl config use-context`".to_owned()
+            }
+            KubeconfigError::LoadContext(name) => {
+                format!("the kubeconfig has no context `{name}`: `kubectl config get-contexts` lists them")
+            }
+            KubeconfigError::LoadClusterOfContext(name) => {
+                format!("the context's cluster `{name}` is not in the kubeconfig")
+            }
+            KubeconfigError::FindPath => {
+                "there is no kubeconfig and this is not a pod: set KUBECONFIG".to_owned()
+            }
+            KubeconfigError::ReadConfig(error, path) => {
+                format!("the kubeconfig `{}` cannot be read: {error}", path.display())
+            }
+            other => other.to_string(),
+        };
+        Self::Configuration { reason }
+    }
+
+    pub(super) fn from_in_cluster(error: &InClusterError) -> Self {
+        Self::Configuration {
+            reason: format!(
+                "there is no kubeconfig, and no service account of a pod ({error}): set KUBECONFIG, or mount the service account's token"
+            ),
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! What is kept of an object: what a [`Snapshot`](crate::watch::snapshot::Snapshot) tells of it, and whose it is.
+
+use super::interner::Interner;
+use super::wire;
+use crate::model::workload::{WorkloadKind, workload_key};
+use crate::rollout::needs_manual_action;
+use crate::watch::snapshot::{
+    ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
+    LiveWorkload, PodPhase, WorkloadCondition,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use std::sync::Arc;
+
+/// What a stream of objects is read for.
+#[derive(Debug, Clone)]
+pub(super) enum ObjectShape {
+    /// Pods; those without a controller are workloads where that kind is wanted.
+    Pods(Option<Arc<WorkloadKind>>),
+    /// Objects between a workload and its pods, workloads themselves where they have no controller and the kind is
+    /// wanted.
+    Intermediate(Option<Arc<WorkloadKind>>),
+    /// ControllerRevisions.
+    Revisions,
+    /// Workloads.
+    Workloads(Arc<WorkloadKind>),
+}
+
+/// An object as it is kept.
+#[derive(Debug, Clone)]
+pub(super) enum ObservedObject {
+    Pod(Arc<TrackedPod>),
+    Object(Arc<OwnerObject>),
+}
+
+/// What an object is as a workload, without its pods.
+#[derive(Debug)]
+pub(super) struct KeyedWorkload {
+    pub(super) key: Arc<str>,
+    pub(super) kind: Arc<WorkloadKind>,
+    pub(super) workload: LiveWorkload,
+}
+
+/// A pod, and what ties it to its workload.
+#[derive(Debug)]
+pub(super) struct TrackedPod {
+    pub(super) name: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    /// The uid of its controller.
+    pub(super) owner: Option<Arc<str>>,
+    pub(super) hashes: RevisionHashes,
+    pub(super) pod: LivePod,
+    /// Where it is a workload itself.
+    pub(super) bare_workload: Option<Box<KeyedWorkload>>,
+}
+
+/// What controllers label pods of one template with.
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+pub(super) struct RevisionHashes {
+    /// `pod-template-hash`.
+    pub(super) template: Option<Arc<str>>,
+    /// `rollouts-pod-template-hash`.
+    pub(super) rollout: Option<Arc<str>>,
+    /// `controller-revision-hash`.
+    pub(super) controller: Option<Arc<str>>,
+    /// `apps.kruise.io/controller-revision-hash`.
+    pub(super) united_deployment: Option<Arc<str>>,
+}
+
+/// Anything but a pod.
+#[derive(Debug)]
+pub(super) struct OwnerObject {
+    pub(super) name: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) uid: Arc<str>,
+    pub(super) owner: Option<Arc<str>>,
+    pub(super) created: Option<Timestamp>,
+    /// A ControllerRevision's `revision`, or the annotation `deployment.kubernetes.io/revision`.
+    pub(super) revision: Option<i64>,
+    pub(super) hashes: RevisionHashes,
+    /// None: it is only in between.
+    pub(super) workload: Option<Box<KeyedWorkload>>,
+}
+
+impl ObservedObject {
+    pub(super) fn namespaced_name(&self) -> (Arc<str>, Arc<str>) {
+        let (namespace, name) = match self {
+            Self::Pod(pod) => (&pod.namespace, &pod.name),
+            Self::Object(object) => (&object.namespace, &object.name),
+        };
+        (Arc::clone(namespace), Arc::clone(name))
+    }
+
+    /// Returns about how much memory it takes: itself, and all its texts, also those that others have too.
+    pub(super) fn memory_size(&self) -> usize {
+        // A node of the map, the counts of the pointers, what the allocator rounds up.
+        const AROUND: usize = 192;
+        AROUND
+            + match self {
+                Self::Pod(pod) => {
+                    size_of::<TrackedPod>()
+                        + pod.text_bytes()
+                        + pod.bare_workload.as_deref().map_or(0, KeyedWorkload::memory_size)
+                }
+                Self::Object(object) => {
+                    let texts = object.name.len() + object.uid.len();
+                    size_of::<OwnerObject>()
+                        + texts
+                        + object.workload.as_deref().map_or(0, KeyedWorkload::memory_size)
+                }
+            }
+    }
+
+    /// Tells whether a snapshot could tell them apart.
+    pub(super) fn is_equivalent(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pod(a), Self::Pod(b)) => {
+                a.owner == b.owner
+                    && a.hashes == b.hashes
+                    && a.pod == b.pod
+                    && match (&a.bare_workload, &b.bare_workload) {
+                        (Some(a), Some(b)) => is_same_workload(&a.workload, &b.workload),
+                        (a, b) => a.is_none() && b.is_none(),
+                    }
+            }
+            (Self::Object(a), Self::Object(b)) => {
+                let same = a.uid == b.uid && a.owner == b.owner && a.revision == b.revision;
+                same && a.hashes == b.hashes
+                    && match (&a.workload, &b.workload) {
+                        (Some(a), Some(b)) => is_same_workload(&a.workload, &b.workload),
+                        (a, b) => a.is_none() && b.is_none(),
+                    }
+            }
+            _ => false,
+        }
+    }
+}
+
+impl KeyedWorkload {
+    fn memory_size(&self) -> usize {
+        let raw = |value: &Option<Arc<RawValue>>| value.as_ref().map_or(0, |v| v.get().len());
+        let w = &self.workload;
+        let complaints = w.conditions.len() * size_of::<WorkloadCondition>();
+        size_of::<Self>() + self.key.len() + raw(&w.template) + raw(&w.partition) + complaints
+    }
+}
+
+impl TrackedPod {
+    /// Bytes of what it points to.
+    fn text_bytes(&self) -> usize {
+        let length = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
+        let said = |c: &LivePodCondition| length(&c.reason) + length(&c.message);
+        let containers = self.pod.containers.iter().map(|c| {
+            let state = match &c.state {
+                ContainerState::Waiting { reason, message } => reason.len() + message.len(),
+                ContainerState::Terminated(end) => end.reason.len(),
+                ContainerState::Running { .. } | ContainerState::Unknown => 0,
+            };
+            let ids = length(&c.running_image) + length(&c.image_id) + length(&c.previous_image_id);
+            size_of::<LiveContainer>() + c.name.len() + c.image.len() + ids + state
+        });
+        self.name.len()
+            + self.pod.uid.len()
+            + said(&self.pod.ready)
+            + said(&self.pod.scheduled)
+            + length(&self.pod.reason)
+            + length(&self.pod.disruption)
+            + containers.sum::<usize>()
+    }
+}
+
+/// Compares workloads without their pods.
+fn is_same_workload(a: &LiveWorkload, b: &LiveWorkload) -> bool {
+    let raw = |value: &Option<Arc<RawValue>>| value.as_ref().map(|v| v.get().to_owned());
+    let flat = |w: &LiveWorkload| {
+        (
+            (
+                w.generation,
+                w.observed_generation,
+                w.desired,
+                w.is_update_manual,
+                w.progress_deadline,
+                w.min_ready_seconds,
+            ),
+            (w.update_revision.clone(), w.conditions.clone(), w.spec_changed),
+            (raw(&w.template), raw(&w.partition)),
+        )
+    };
+    flat(a) == flat(b)
+}
+
+/// Reads an object.
+pub(super) fn read_object(
+    shape: &ObjectShape,
+    json: &RawValue,
+    texts: &mut Interner,
+) -> Result<ObservedObject, serde_json::Error> {
+    let of = |object| ObservedObject::Object(Arc::new(object));
+    match shape {
+        ObjectShape::Pods(kind) => {
+            read_pod(kind.as_ref(), json, texts).map(|pod| ObservedObject::Pod(Arc::new(pod)))
+        }
+        ObjectShape::Revisions => read_owner_object(None, json, texts).map(of),
+        ObjectShape::Workloads(kind) => read_owner_object(Some(kind), json, texts).map(of),
+        ObjectShape::Intermediate(kind) => {
+            let any: wire::ObjectWire<'_> = serde_json::from_str(json.get())?;
+            let kind = kind.as_ref().filter(|_| any.metadata.controller_uid().is_none());
+            read_owner_object(kind, json, texts).map(of)
+        }
+    }
+}
+
+/// Reads where an object is, and which version of it this is.
+pub(super) fn read_identity(json: &RawValue) -> Result<(Arc<str>, Arc<str>, String), serde_json::Error> {
+    let any: wire::ObjectWire<'_> = serde_json::from_str(json.get())?;
+    let meta = &any.metadata;
+    let version = meta.resource_version.as_str().to_owned();
+    Ok((Arc::from(meta.namespace.as_str()), Arc::from(meta.name.as_str()), version))
+}
+
+fn read_hashes(meta: &wire::ObjectMetaWire<'_>, texts: &mut Interner) -> RevisionHashes {
+    let Some(labels) = &meta.labels else { return RevisionHashes::default() };
+    let mut share = |text: &wire::WireText<'_>| text.non_empty().map(|text| texts.intern(text));
+    RevisionHashes {
+        template: share(&labels.template),
+        rollout: share(&labels.rollout),
+        controller: share(&labels.controller),
+        united_deployment: share(&labels.united_deployment),
+    }
+}
+
+fn parse_time(text: &wire::WireText<'_>) -> Option<Timestamp> {
+    text.non_empty()?.parse().ok()
+}
+
+fn read_pod(
+    kind: Option<&Arc<WorkloadKind>>,
+    json: &RawValue,
+    texts: &mut Interner,
+) -> Result<TrackedPod, serde_json::Error> {
+    let read: wire::LivePodWire<'_> = serde_json::from_str(json.get())?;
+    let meta = &read.metadata;
+    let status = &read.status;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let find = |kind: &str| conditions.iter().find(|c| c.kind.as_str() == kind);
+    let owner = meta.controller_uid().map(|uid| texts.intern(uid));
+    let created = parse_time(&meta.creation_timestamp);
+    let in_place = meta.annotations.as_ref().map_or("", |a| a.in_place.as_str());
+    let in_place: wire::InPlaceUpdateWire<'_> = serde_json::from_str(in_place).unwrap_or_default();
+    // A controller writes labels and annotations of its pods after it made them, Kruise each time: who wrote when tells
+    // of a change only where there is no controller.
+    let by_hand = || meta.last_spec_write().filter(|at| owner.is_none() && Some(*at) > created);
+    let changed = parse_time(&in_place.update_timestamp).or_else(by_hand);
+    let disruption = find("DisruptionTarget").filter(|c| c.status.as_str() == "True");
+    let pod = LivePod {
+        uid: Arc::from(meta.uid.as_str()),
+        created,
+        updated_in_place: changed,
+        deletion_time: parse_time(&meta.deletion_timestamp),
+        is_update_unobserved: status
+            .observed_generation
+            .is_some_and(|seen| meta.generation.unwrap_or(0) > seen),
+        revision: None,
+        is_scheduled: read.spec.node_name.non_empty().is_some(),
+        phase: match status.phase.as_str() {
+            "Running" => PodPhase::Running,
+            "Succeeded" => PodPhase::Succeeded,
+            "Failed" => PodPhase::Failed,
+            "Unknown" => PodPhase::Unknown,
+            _ => PodPhase::Pending,
+        },
+        reason: status.reason.non_empty().map(|reason| texts.intern(reason)),
+        ready: read_condition(find("Ready"), texts),
+        scheduled: read_condition(find("PodScheduled"), texts),
+        disruption: disruption.map(|c| texts.intern(c.reason.as_str())),
+        containers: read_containers(&read, &in_place, texts),
+    };
+    let namespace = texts.intern(meta.namespace.as_str());
+    let name: Arc<str> = Arc::from(meta.name.as_str());
+    let bare = kind.filter(|_| owner.is_none()).map(|kind| {
+        let workload = LiveWorkload {
+            generation: meta.generation.unwrap_or(0),
+            observed_generation: status.observed_generation,
+            desired: Some(1),
+            spec_changed: meta.last_spec_write(),
+            template: without_managed_fields(json),
+            ..LiveWorkload::default()
+        };
+        let key = Arc::from(workload_key("v1", "Pod", &namespace, &name));
+        Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload })
+    });
+    Ok(TrackedPod { hashes: read_hashes(meta, texts), name, namespace, owner, pod, bare_workload: bare })
+}
+
+/// An object without what the API server keeps for itself.
+fn without_managed_fields(json: &RawValue) -> Option<Arc<RawValue>> {
+    let mut object: Value = serde_json::from_str(json.get()).ok()?;
+    if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.shift_remove("managedFields");
+    }
+    raw(&object)
+}
+
+fn raw(value: &Value) -> Option<Arc<RawValue>> {
+    to_raw_value(value).ok().map(Arc::from)
+}
+
+fn read_condition(read: Option<&wire::LiveConditionWire<'_>>, texts: &mut Interner) -> LivePodCondition {
+    let Some(read) = read else { return LivePodCondition::default() };
+    LivePodCondition {
+        is_true: read.status.as_str() == "True",
+        since: parse_time(&read.last_transition_time),
+        reason: read.reason.non_empty().map(|reason| texts.intern(reason)),
+        message: read.message.non_empty().map(|message| texts.intern(message)),
+    }
+}
+
+/// Init containers first, as they start.
+fn read_containers(
+    read: &wire::LivePodWire<'_>,
+    in_place: &wire::InPlaceUpdateWire<'_>,
+    texts: &mut Interner,
+) -> Vec<LiveContainer> {
+    let (spec, status) = (&read.spec, &read.status);
+    let lists = [
+        (true, &spec.init_containers, &status.init_container_statuses),
+        (false, &spec.containers, &status.container_statuses),
+    ];
+    let mut found =
+        Vec::with_capacity(lists.iter().map(|(_, list, _)| list.as_ref().map_or(0, Vec::len)).sum());
+    for (is_init, asked, told) in lists {
+        for container in asked.iter().flatten() {
+            let told = told.iter().flatten().find(|status| status.name == container.name);
+            let before = in_place.last_container_statuses.as_ref().and_then(|all| all.get(&container.name));
+            let before = before.and_then(|before| before.image_id.non_empty());
+            found.push(LiveContainer {
+                name: texts.intern(container.name.as_str()),
+                role: match (is_init, container.restart_policy.as_str()) {
+                    (false, _) => ContainerRole::Main,
+                    (true, "Always") => ContainerRole::NativeSidecar,
+                    (true, _) => ContainerRole::Init,
+                },
+                image: texts.intern(container.image.as_str()),
+                running_image: told.and_then(|s| s.image.non_empty()).map(|image| texts.intern(image)),
+                image_id: told.and_then(|s| s.image_id.non_empty()).map(|id| texts.intern(id)),
+                previous_image_id: before.map(|id| texts.intern(id)),
+                is_ready: told.and_then(|s| s.ready).unwrap_or(false),
+                restarts: told.and_then(|s| s.restart_count).map_or(0, saturating_u32),
+                state: told
+                    .and_then(|s| s.state.as_ref())
+                    .map_or(ContainerState::Unknown, |s| read_state(s, texts)),
+                last_termination: told
+                    .and_then(|s| s.last_state.as_ref()?.terminated.as_ref())
+                    .map(|e| read_termination(e, texts)),
+            });
+        }
+    }
+    found
+}
+
+fn saturating_u32(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+fn read_state(read: &wire::LiveContainerStateWire<'_>, texts: &mut Interner) -> ContainerState {
+    if let Some(terminated) = &read.terminated {
+        ContainerState::Terminated(read_termination(terminated, texts))
+    } else if let Some(running) = &read.running {
+        ContainerState::Running { since: parse_time(&running.started_at) }
+    } else if let Some(waiting) = &read.waiting {
+        ContainerState::Waiting {
+            reason: texts.intern(waiting.reason.as_str()),
+            message: texts.intern(waiting.message.as_str()),
+        }
+    } else {
+        ContainerState::Unknown
+    }
+}
+
+fn read_termination(read: &wire::TerminatedStateWire<'_>, texts: &mut Interner) -> ContainerTermination {
+    ContainerTermination {
+        exit_code: read.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+        reason: texts.intern(read.reason.as_str()),
+        started_at: parse_time(&read.started_at),
+        finished_at: parse_time(&read.finished_at),
+    }
+}
+
+fn read_owner_object(
+    kind: Option<&Arc<WorkloadKind>>,
+    json: &RawValue,
+    texts: &mut Interner,
+) -> Result<OwnerObject, serde_json::Error> {
+    let read: wire::ObjectWire<'_> = serde_json::from_str(json.get())?;
+    let meta = &read.metadata;
+    let namespace = texts.intern(meta.namespace.as_str());
+    let name: Arc<str> = Arc::from(meta.name.as_str());
+    let itself = kind.map(|kind| -> Result<_, serde_json::Error> {
+        let value: Value = serde_json::from_str(json.get())?;
+        let version = if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
+        let key = Arc::from(workload_key(&version, &kind.kind, &namespace, &name));
+        let workload =
+            LiveWorkload { spec_changed: meta.last_spec_write(), ..read_workload(kind, &value, texts) };
+        Ok(Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload }))
+    });
+    let annotated = meta.annotations.as_ref().and_then(|a| a.revision.non_empty()?.parse().ok());
+    Ok(OwnerObject {
+        name,
+        namespace,
+        uid: texts.intern(meta.uid.as_str()),
+        owner: meta.controller_uid().map(|uid| texts.intern(uid)),
+        created: parse_time(&meta.creation_timestamp),
+        revision: read.revision.or(annotated),
+        hashes: read_hashes(meta, texts),
+        workload: itself.transpose()?,
+    })
+}
+
+/// Returns the value at a path; None where there is null.
+fn value_at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, key| value.get(key)).filter(|v| !v.is_null())
+}
+
+fn read_u32(value: Option<&Value>) -> Option<u32> {
+    value.and_then(Value::as_i64).map(saturating_u32)
+}
+
+/// What an object says of its pods. Nothing is demanded of it: a CRD may be anything.
+fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> LiveWorkload {
+    let text = |path: &[&str]| value_at(object, path).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let template = kind.template_paths.iter().filter_map(|path| path.find(object)).find(|t| t.is_object());
+    let group_kind = (kind.group.as_str(), kind.kind.as_str());
+    let is_daemon = kind.kind == "DaemonSet" && kind.replicas_path.is_none();
+    let is_known = matches!(kind.group.as_str(), "" | "apps" | "extensions" | "batch" | "apps.kruise.io")
+        || group_kind == ("argoproj.io", "Rollout");
+    let desired = match &kind.replicas_path {
+        _ if is_daemon => read_u32(value_at(object, &["status", "desiredNumberScheduled"])),
+        // Of a kind of pillion.yaml we do not know what its API server makes of nothing.
+        Some(path) => match path.find(object).filter(|v| !v.is_null()) {
+            Some(value) => read_u32(Some(value)),
+            None => is_known.then_some(1),
+        },
+        None => None,
+    };
+    let update_revision = match group_kind {
+        ("argoproj.io", "Rollout") => text(&["status", "currentPodHash"]),
+        ("apps.kruise.io", "DaemonSet") => text(&["status", "daemonSetHash"]),
+        // Kruise v1.8.2 uniteddeployment_types.go: `updatedRevision` is empty until there was an update.
+        ("apps.kruise.io", "UnitedDeployment") => text(&["status", "updateStatus", "updatedRevision"])
+            .or_else(|| text(&["status", "currentRevision"])),
+        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet") => None,
+        _ => text(&["status", "updateRevision"]),
+    };
+    // The Advanced StatefulSet has it in its strategy.
+    let min_ready = value_at(object, &["spec", "minReadySeconds"])
+        .or_else(|| value_at(object, &["spec", "updateStrategy", "rollingUpdate", "minReadySeconds"]));
+    // Argo's own pauses wait for a person too, or for its analysis.
+    let waits = value_at(object, &["status", "pauseConditions"])
+        .and_then(Value::as_array)
+        .is_some_and(|c| !c.is_empty());
+    LiveWorkload {
+        generation: value_at(object, &["metadata", "generation"]).and_then(Value::as_i64).unwrap_or(0),
+        observed_generation: value_at(object, &["status", "observedGeneration"]).and_then(read_i64),
+        desired,
+        template: template.and_then(raw),
+        partition: kind
+            .partition_path
+            .as_ref()
+            .and_then(|p| p.find(object))
+            .filter(|v| !v.is_null())
+            .and_then(raw),
+        is_update_manual: needs_manual_action(&kind.group, &kind.kind, object)
+            || (group_kind == ("argoproj.io", "Rollout") && waits),
+        progress_deadline: read_u32(value_at(object, &["spec", "progressDeadlineSeconds"])),
+        min_ready_seconds: read_u32(min_ready).unwrap_or(0),
+        update_revision: update_revision.map(|revision| texts.intern(revision)),
+        revision_created: None,
+        spec_changed: None,
+        conditions: failing_conditions(object, texts),
+        pods: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Argo Rollouts writes its `observedGeneration` as a text.
+fn read_i64(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Conditions that say why no pods come. Kruise's kinds call them `FailedScale`, `FailedUpdate`, `FailedCreatePod`,
+/// `FailedUpdatePod`, `SubsetFailure`; a Job `Failed`; Argo writes a phase.
+fn failing_conditions(object: &Value, texts: &mut Interner) -> Vec<WorkloadCondition> {
+    let field = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    let conditions = value_at(object, &["status", "conditions"]).and_then(Value::as_array);
+    let mut found = Vec::new();
+    for condition in conditions.into_iter().flatten() {
+        let (kind, status) = (field(condition, "type"), field(condition, "status"));
+        let is_bad = match status.as_str() {
+            "True" => kind.contains("Fail") || kind == "InvalidSpec" || kind == "Degraded",
+            "False" => kind == "Progressing",
+            _ => false,
+        };
+        if is_bad {
+            found.push(WorkloadCondition {
+                kind: texts.intern(&kind),
+                reason: texts.intern(&field(condition, "reason")),
+                message: texts.intern(&field(condition, "message")),
+                since: field(condition, "lastTransitionTime").parse().ok(),
+            });
+        }
+    }
+    let phase = value_at(object, &["status", "phase"]).and_then(Value::as_str);
+    if phase == Some("Degraded") && !found.iter().any(|c| &*c.kind == "Degraded") {
+        let message = value_at(object, &["status", "message"]).and_then(Value::as_str).unwrap_or("");
+        let progress = found.iter().find(|c| &*c.kind == "Progressing");
+        let reason = progress.map_or_else(|| texts.intern(""), |c| Arc::clone(&c.reason));
+        let since = progress.and_then(|c| c.since);
+        found.push(WorkloadCondition {
+            kind: texts.intern("Degraded"),
+            reason,
+            message: texts.intern(message),
+            since,
+        });
+    }
+    found
+}

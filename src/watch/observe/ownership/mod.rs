@@ -1,0 +1,142 @@
+//! Whose pods are these, and which of them have the present template? Pure.
+
+use super::objects::{KeyedWorkload, ObservedObject, OwnerObject, RevisionHashes, TrackedPod};
+use crate::model::workload::WorkloadKind;
+use crate::watch::snapshot::{LivePod, LiveWorkload, Snapshot};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Pod, ReplicaSet, Deployment, UnitedDeployment; and one more for who knows what.
+const MAX_OWNER_DEPTH: usize = 5;
+
+/// Makes a snapshot of what was seen.
+pub(super) fn build_snapshot<'i>(
+    items: impl Iterator<Item = &'i ObservedObject>,
+    now: Timestamp,
+) -> Snapshot {
+    let mut cluster = OwnerGraph::default();
+    let mut pods = Vec::new();
+    for item in items {
+        match item {
+            ObservedObject::Pod(pod) => pods.push(pod),
+            ObservedObject::Object(object) => cluster.add(object),
+        }
+    }
+    let mut workloads: BTreeMap<Arc<str>, LiveWorkload> = BTreeMap::new();
+    for object in cluster.by_uid.values() {
+        // What a workload of ours made is no workload of its own.
+        if let (Some(itself), true) = (&object.workload, cluster.parent(object.owner.as_deref()).is_none()) {
+            workloads.insert(Arc::clone(&itself.key), cluster.with_revision(object, itself));
+        }
+    }
+    for pod in pods {
+        if let Some(bare) = &pod.bare_workload {
+            let mut workload = bare.workload.clone();
+            workload.pods.insert(Arc::clone(&pod.name), pod.pod.clone());
+            workloads.insert(Arc::clone(&bare.key), workload);
+        } else if let Some(root) = cluster.root_owner(pod)
+            && let Some(itself) = &root.workload
+            && let Some(workload) = workloads.get_mut(&itself.key)
+        {
+            let revision = pod_revision(&itself.kind, pod, workload.update_revision.as_deref());
+            workload.pods.insert(Arc::clone(&pod.name), LivePod { revision, ..pod.pod.clone() });
+        }
+    }
+    Snapshot { now, workloads }
+}
+
+/// Everything but pods.
+#[derive(Default)]
+struct OwnerGraph<'o> {
+    by_uid: BTreeMap<&'o str, &'o OwnerObject>,
+    by_owner: BTreeMap<&'o str, Vec<&'o OwnerObject>>,
+}
+
+impl<'o> OwnerGraph<'o> {
+    fn add(&mut self, object: &'o OwnerObject) {
+        self.by_uid.insert(&object.uid, object);
+        if let Some(owner) = &object.owner {
+            self.by_owner.entry(owner).or_default().push(object);
+        }
+    }
+
+    fn parent(&self, owner: Option<&str>) -> Option<&'o OwnerObject> {
+        self.by_uid.get(owner?).copied()
+    }
+
+    /// Returns the topmost object that a pod belongs to. Owners are told apart by uid: a namesake is another object.
+    fn root_owner(&self, pod: &TrackedPod) -> Option<&'o OwnerObject> {
+        let mut found = self.parent(pod.owner.as_deref())?;
+        for _ in 0..MAX_OWNER_DEPTH {
+            match self.parent(found.owner.as_deref()) {
+                Some(parent) => found = parent,
+                None => break,
+            }
+        }
+        Some(found)
+    }
+
+    /// Returns a workload with the revision of its present template, and when that was made.
+    fn with_revision(&self, object: &OwnerObject, itself: &KeyedWorkload) -> LiveWorkload {
+        let mut workload = itself.workload.clone();
+        let kind = (itself.kind.group.as_str(), itself.kind.kind.as_str());
+        let made = self.by_owner.get(&*object.uid).map(Vec::as_slice).unwrap_or_default();
+        let mut made = made.iter().copied();
+        let known = workload.update_revision.clone();
+        let present = match kind {
+            // deployment/util/deployment_util.go: the controller writes the number of the newest ReplicaSet's
+            // revision into the Deployment before it says that it has observed the generation.
+            ("apps" | "extensions", "Deployment") => {
+                made.find(|set| set.revision.is_some() && set.revision == object.revision)
+            }
+            ("argoproj.io", "Rollout") => made.find(|set| known.is_some() && set.hashes.rollout == known),
+            // daemon/update.go: a rollback gives the old ControllerRevision the highest number again.
+            ("apps" | "extensions", "DaemonSet") => {
+                made.filter(|r| r.workload.is_none()).max_by_key(|revision| revision.revision)
+            }
+            ("apps.kruise.io", "DaemonSet") if known.is_none() => {
+                made.filter(|r| r.workload.is_none()).max_by_key(|revision| revision.revision)
+            }
+            _ => made.find(|revision| {
+                known.as_ref().is_some_and(|known| {
+                    revision.name == *known || revision.hashes.controller.as_ref() == Some(known)
+                })
+            }),
+        };
+        workload.revision_created = present.and_then(|object| object.created);
+        if known.is_none() {
+            workload.update_revision =
+                present.and_then(|object| revision_hash(&itself.kind, &object.hashes).cloned());
+        }
+        workload
+    }
+}
+
+/// Returns the label that the controller of a kind tells templates apart by.
+fn revision_hash<'h>(kind: &WorkloadKind, hashes: &'h RevisionHashes) -> Option<&'h Arc<str>> {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("apps" | "extensions", "Deployment") => hashes.template.as_ref(),
+        ("argoproj.io", "Rollout") => hashes.rollout.as_ref(),
+        ("apps.kruise.io", "UnitedDeployment") => hashes.united_deployment.as_ref(),
+        _ => hashes.controller.as_ref(),
+    }
+}
+
+/// Returns the revision of a pod, as its workload writes it: with its feature CloneSetShortHash, Kruise labels pods
+/// with the last part of it only (pkg/util/revision, GetShortHash).
+fn pod_revision(kind: &WorkloadKind, pod: &TrackedPod, update: Option<&str>) -> Option<Arc<str>> {
+    let label = revision_hash(kind, &pod.hashes)?;
+    match update {
+        Some(update)
+            if kind.group == "apps.kruise.io"
+                && update.rsplit_once('-').is_some_and(|(_, s)| s == &**label) =>
+        {
+            Some(Arc::from(update))
+        }
+        _ => Some(Arc::clone(label)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What an API server sends, read without asking one: a line of a watch, a page of a list.
+
+use super::client::MAX_OBJECT_BYTES;
+use super::error::Error;
+use super::interner::Interner;
+use super::objects::{ObjectShape, ObservedObject, read_identity, read_object};
+use super::ownership::build_snapshot;
+use super::wire::{ListPageWire, WatchEventWire};
+use crate::model::workload::WorkloadKinds;
+use crate::watch::snapshot::Snapshot;
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+/// Refuses what is too long for an object before it is built.
+pub(super) fn check_object_size(path: &str, json: &RawValue) -> Result<(), Error> {
+    if json.get().len() > MAX_OBJECT_BYTES {
+        return Err(Error::invalid_response(
+            path,
+            format!("an object of more than {} MiB", MAX_OBJECT_BYTES >> 20),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a line of a watch as one of every kind of list, and returns the version that it says; None: it is no event.
+pub fn read_watch_line(line: &[u8]) -> Option<String> {
+    let event: WatchEventWire<'_> = serde_json::from_slice(line).ok()?;
+    check_object_size("", event.object).ok()?;
+    let mut texts = Interner::default();
+    all_shapes().iter().for_each(|shape| drop(read_object(shape, event.object, &mut texts)));
+    read_identity(event.object).ok().map(|(_, _, version)| version)
+}
+
+/// Reads a page of a list as one of every kind, and returns what a cluster with just that looks like; None: it is no
+/// page.
+pub fn read_list_page(page: &[u8], now: Timestamp) -> Option<Snapshot> {
+    let page: ListPageWire<'_> = serde_json::from_slice(page).ok()?;
+    let mut texts = Interner::default();
+    let mut items: Vec<ObservedObject> = Vec::new();
+    for json in page.items.iter().flatten() {
+        check_object_size("", json).ok()?;
+        items.extend(all_shapes().iter().filter_map(|shape| read_object(shape, json, &mut texts).ok()));
+    }
+    Some(build_snapshot(items.iter(), now))
+}
+
+/// Every shape in which an object is read.
+fn all_shapes() -> Vec<ObjectShape> {
+    let kinds = WorkloadKinds::default();
+    let mut shapes = vec![ObjectShape::Revisions, ObjectShape::Intermediate(None), ObjectShape::Pods(None)];
+    for kind in kinds.iter() {
+        shapes.push(match kind.is_pod() {
+            true => ObjectShape::Pods(Some(kind.clone())),
+            false => ObjectShape::Workloads(kind.clone()),
+        });
+        shapes.push(ObjectShape::Intermediate(Some(kind.clone())));
+    }
+    shapes
+}

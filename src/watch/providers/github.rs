@@ -1,0 +1,415 @@
+//! How does a pull request come to be on GitHub, and what do its refusals mean? By its REST API, version 2022-11-28,
+//! which Enterprise Server from 3.9 on has, too.
+
+use super::super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl, one_line};
+use super::{
+    API_URL_VAR, OpenPullRequest, ProviderError, PullRequest, PullRequestChange, PullRequestInfo,
+    PullRequestProvider, PullRequestState, RepositorySlug, TOKEN_VAR,
+};
+use serde_json::{Value, json};
+use std::fmt;
+use std::time::Duration;
+
+/// How long one request may take.
+pub const GITHUB_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Characters of a body that GitHub takes.
+const MAX_BODY_CHARS: usize = 65_536;
+
+/// Characters of a title that GitHub takes.
+const MAX_TITLE_CHARS: usize = 256;
+
+/// Where the limit of requests tells no end: GitHub's advice for its secondary limit.
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// A repository on GitHub.
+#[derive(Clone)]
+pub struct GitHub {
+    client: HttpClient,
+    api: SecretUrl,
+    slug: RepositorySlug,
+    token: String,
+}
+
+impl fmt::Debug for GitHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GitHub({}/{} at {})", self.slug.owner, self.slug.name, self.api.host())
+    }
+}
+
+impl GitHub {
+    /// Takes the address of the remote, a token, and the API's address where it cannot be told from the remote's.
+    ///
+    /// # Errors
+    /// When it is not clear which repository is meant, or the token would be sent in the clear.
+    pub fn new(
+        client: HttpClient,
+        remote: &str,
+        api: Option<&str>,
+        token: &str,
+    ) -> Result<Self, ProviderError> {
+        let slug = RepositorySlug::parse(remote).ok_or_else(|| {
+            permanent_error(
+                "the address of the remote names no repository of GitHub (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to one that does, or watch without pull requests",
+            )
+        })?;
+        let api = api.filter(|a| !a.trim().is_empty()).map_or_else(|| api_url(&slug.host), str::to_owned);
+        let address = SecretUrl::parse(&api)
+            .map_err(|why| permanent_error(format!("the address of the forge ({API_URL_VAR}): {why}")))?;
+        let is_here = matches!(address.host(), "127.0.0.1" | "localhost" | "[::1]");
+        if api.trim_start().starts_with("http://") && !is_here {
+            return Err(permanent_error(format!(
+                "the address of the forge ({API_URL_VAR}) begins with http://, and the token would be sent in the clear: write https://"
+            )));
+        }
+        let token = token.trim();
+        if token.is_empty() {
+            return Err(permanent_error(format!(
+                "there is no token for pull requests at {}: set {TOKEN_VAR} to one that may read contents and write pull requests",
+                slug.host
+            )));
+        }
+        Ok(Self { client, api: address, slug, token: token.to_owned() })
+    }
+
+    fn send_request(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<HttpResponse, ProviderError> {
+        let to = self.api.join(&format!("repos/{}/{}/{path}", self.slug.owner, self.slug.name));
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [
+            ("accept", "application/vnd.github+json"),
+            ("authorization", authorization.as_str()),
+            ("x-github-api-version", "2022-11-28"),
+        ];
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.client.send(&HttpRequest { method, url: &to, headers: &headers, body }).map_err(|why| {
+            ProviderError {
+                said: format!("GitHub at {} was not reached: {why}", self.api.host()),
+                is_retryable: true,
+                retry_after: None,
+            }
+        })
+    }
+
+    fn parse_json(&self, answer: &HttpResponse) -> Result<Value, ProviderError> {
+        serde_json::from_slice(&answer.body).map_err(|_| ProviderError {
+            said: format!(
+                "what answers at {} is not GitHub's API: set {API_URL_VAR} to its address (https://HOST/api/v3)",
+                self.api.host()
+            ),
+            is_retryable: false,
+            retry_after: None,
+        })
+    }
+
+    /// Returns the newest pull request of two branches.
+    fn newest_pull_request(
+        &self,
+        head: &str,
+        base: &str,
+        state: &str,
+    ) -> Result<Option<Value>, ProviderError> {
+        let path = format!(
+            "pulls?state={state}&head={}:{}&base={}&sort=created&direction=desc&per_page=1",
+            self.slug.owner,
+            percent_encode(head),
+            percent_encode(base)
+        );
+        let answer = self.send_request("GET", &path, None)?;
+        if answer.status != 200 {
+            return Err(self.error_from_response(&answer));
+        }
+        Ok(find_matching(&self.parse_json(&answer)?, head, base).cloned())
+    }
+
+    /// Makes an open pull request say what it is to.
+    fn update_pull_request(&self, there: &Value, wanted: &Value) -> Result<OpenPullRequest, ProviderError> {
+        let (number, url) = number_and_url(there);
+        let same = |key: &str| {
+            // GitHub keeps line ends as browsers send them.
+            let text = |v: &Value| v.as_str().unwrap_or_default().replace("\r\n", "\n").trim().to_owned();
+            text(&there[key]) == text(&wanted[key])
+        };
+        if same("title") && same("body") {
+            return Ok(OpenPullRequest { number, url, change: PullRequestChange::Unchanged });
+        }
+        let change = json!({"title": wanted["title"], "body": wanted["body"]});
+        let answer = self.send_request("PATCH", &format!("pulls/{number}"), Some(&change))?;
+        if answer.status != 200 {
+            return Err(self.error_from_response(&answer));
+        }
+        Ok(OpenPullRequest { number, url, change: PullRequestChange::Updated })
+    }
+
+    /// Says what a refusal means.
+    fn error_from_response(&self, answer: &HttpResponse) -> ProviderError {
+        let said = error_text(&answer.body);
+        let repository = format!("{}/{}", self.slug.owner, self.slug.name);
+        let lower = said.to_lowercase();
+        let failure =
+            |said: String, is_retryable, retry_after| ProviderError { said, is_retryable, retry_after };
+        let is_limit = answer.status == 429
+            || answer.status == 403
+                && (lower.contains("rate limit")
+                    || answer.retry_after().is_some()
+                    || answer.header("x-ratelimit-remaining") == Some("0"));
+        if is_limit {
+            let wait = answer.retry_after().or_else(|| rate_limit_reset(answer)).unwrap_or(RATE_LIMIT_WAIT);
+            let text = format!(
+                "GitHub answers no more requests of this token for {} s ({said}); nothing is proposed until then",
+                wait.as_secs()
+            );
+            return failure(text, true, Some(wait));
+        }
+        match answer.status {
+            401 => failure(
+                format!("GitHub does not accept the token ({said}): set {TOKEN_VAR} to one that is valid"),
+                false,
+                None,
+            ),
+            403 => failure(
+                format!(
+                    "the token may not open pull requests in {repository} ({said}): give it the permission to write pull requests (in GitHub Actions `permissions: {{pull-requests: write}}`, and allow Actions to create them in the settings)"
+                ),
+                false,
+                None,
+            ),
+            404 => failure(
+                format!(
+                    "GitHub has no repository {repository}, or the token may not see it ({said}): check the address of the remote, and which repositories the token is for"
+                ),
+                false,
+                None,
+            ),
+            301 | 302 | 307 | 308 => failure(
+                format!(
+                    "{repository} was moved or renamed: set the address of the remote to the new one (`git remote set-url`)"
+                ),
+                false,
+                None,
+            ),
+            409 | 500.. => failure(
+                format!("GitHub failed with status {} ({said}); it may work later", answer.status),
+                true,
+                answer.retry_after(),
+            ),
+            422 => validation_error(&said),
+            status => failure(format!("GitHub refuses with status {status} ({said})"), false, None),
+        }
+    }
+}
+
+/// Says what GitHub's "Validation Failed" means.
+fn validation_error(said: &str) -> ProviderError {
+    let lower = said.to_lowercase();
+    if lower.contains("no commits between") {
+        return permanent_error(format!(
+            "the deploy branch holds this commit already ({said}): there is nothing to be merged"
+        ));
+    }
+    let branch = ["head", "base"].into_iter().find(|b| lower.contains(&format!("{b} invalid")));
+    if let Some(branch) = branch {
+        return ProviderError {
+            said: format!(
+                "GitHub does not know the {branch} branch of the pull request ({said}): it is pushed and tried again"
+            ),
+            is_retryable: true,
+            retry_after: None,
+        };
+    }
+    // Rulesets and protections speak here: "Changes must be made through…", "required status check", "is protected".
+    let rules = ["protected", "rule violation", "required", "must be made through", "not allowed", "locked"];
+    if rules.iter().any(|w| lower.contains(w)) {
+        return permanent_error(format!(
+            "a rule of the repository does not let the pull request be ({said}): allow pillion's branches and its user in the rules of branches"
+        ));
+    }
+    permanent_error(format!("GitHub refuses the pull request ({said})"))
+}
+
+impl PullRequestProvider for GitHub {
+    fn find(&self, head: &str, base: &str) -> Result<Option<PullRequestInfo>, ProviderError> {
+        Ok(self.newest_pull_request(head, base, "all")?.as_ref().map(pull_request_info))
+    }
+
+    fn open_or_update(&self, wanted: &PullRequest) -> Result<OpenPullRequest, ProviderError> {
+        let body = json!({
+            "head": wanted.head,
+            "base": wanted.base,
+            "title": truncate_text(&wanted.title, MAX_TITLE_CHARS),
+            "body": truncate_text(&wanted.body, MAX_BODY_CHARS),
+            "maintainer_can_modify": false,
+        });
+        if let Some(there) = self.newest_pull_request(&wanted.head, &wanted.base, "open")? {
+            return self.update_pull_request(&there, &body);
+        }
+        let answer = self.send_request("POST", "pulls", Some(&body))?;
+        if answer.status == 201 {
+            let (number, url) = number_and_url(&self.parse_json(&answer)?);
+            return Ok(OpenPullRequest { number, url, change: PullRequestChange::Created });
+        }
+        let is_there =
+            answer.status == 422 && error_text(&answer.body).to_lowercase().contains("already exists");
+        // Another watcher was faster.
+        match is_there
+            .then(|| self.newest_pull_request(&wanted.head, &wanted.base, "open"))
+            .transpose()?
+            .flatten()
+        {
+            Some(there) => self.update_pull_request(&there, &body),
+            None if is_there => Err(ProviderError {
+                said: format!(
+                    "GitHub says that a pull request from `{}` exists, and shows none; pillion tries again",
+                    wanted.head
+                ),
+                is_retryable: true,
+                retry_after: None,
+            }),
+            None => Err(self.error_from_response(&answer)),
+        }
+    }
+
+    fn close(&self, number: u64, why: &str) -> Result<(), ProviderError> {
+        let answer =
+            self.send_request("PATCH", &format!("pulls/{number}"), Some(&json!({"state": "closed"})))?;
+        if answer.status != 200 {
+            return Err(self.error_from_response(&answer));
+        }
+        // The reason comes second: a try that is repeated says nothing twice where closing is what failed.
+        let comment = json!({"body": truncate_text(why, MAX_BODY_CHARS)});
+        let answer = self.send_request("POST", &format!("issues/{number}/comments"), Some(&comment))?;
+        if answer.status == 201 { Ok(()) } else { Err(self.error_from_response(&answer)) }
+    }
+}
+
+/// Reads GitHub's list of pull requests: what it says of the first one from a branch to another.
+pub fn read_pull_requests(body: &[u8], head: &str, base: &str) -> Option<PullRequestInfo> {
+    let all: Value = serde_json::from_slice(body).ok()?;
+    find_matching(&all, head, base).map(pull_request_info)
+}
+
+/// Reads why GitHub refuses something, as one short line.
+pub fn read_refusal(body: &[u8]) -> String {
+    error_text(body)
+}
+
+/// A branch that GitHub does not know makes it forget the filter: only what fits counts.
+fn find_matching<'v>(all: &'v Value, head: &str, base: &str) -> Option<&'v Value> {
+    all.as_array()?.iter().find(|p| p["head"]["ref"] == head && p["base"]["ref"] == base)
+}
+
+fn pull_request_info(pull: &Value) -> PullRequestInfo {
+    let (number, url) = number_and_url(pull);
+    let state = match (pull["state"].as_str(), pull["merged_at"].is_string()) {
+        (Some("open"), _) => PullRequestState::Open,
+        (_, true) => PullRequestState::Merged,
+        _ => PullRequestState::Declined,
+    };
+    let head = pull["head"]["sha"].as_str().unwrap_or_default().to_owned();
+    PullRequestInfo { number, url, head, state }
+}
+
+fn permanent_error(said: impl Into<String>) -> ProviderError {
+    ProviderError { said: said.into(), is_retryable: false, retry_after: None }
+}
+
+/// Returns where the API of a host is.
+fn api_url(host: &str) -> String {
+    if host == "github.com" || host == "www.github.com" {
+        "https://api.github.com".to_owned()
+    } else if host.ends_with(".ghe.com") {
+        format!("https://api.{host}")
+    } else {
+        format!("https://{host}/api/v3")
+    }
+}
+
+fn number_and_url(pull: &Value) -> (u64, String) {
+    (pull["number"].as_u64().unwrap_or_default(), pull["html_url"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Returns how long the limit of requests lasts, by the server's own clock.
+fn rate_limit_reset(answer: &HttpResponse) -> Option<Duration> {
+    let reset: i64 = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
+    u64::try_from(reset.checked_sub(answer.server_time()?)?).ok().map(Duration::from_secs)
+}
+
+/// Returns what GitHub says: the message, and what it complains of.
+fn error_text(body: &[u8]) -> String {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return "no reason given".to_owned() };
+    let mut said = vec![value["message"].as_str().unwrap_or("no reason given").to_owned()];
+    for error in value["errors"].as_array().into_iter().flatten() {
+        match (error.as_str(), error["message"].as_str()) {
+            (Some(text), _) | (None, Some(text)) => said.push(text.to_owned()),
+            _ => {
+                let word = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+                said.push(format!("{} {}", word("field"), word("code")));
+            }
+        }
+    }
+    one_line(&said.join("; "))
+}
+
+/// Returns a value of a query with everything but plain characters and slashes in hexadecimal.
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => char::from(b).to_string(),
+            _ => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
+/// Returns at most so many characters; what is left out is shown, and trailers at the end are kept.
+fn truncate_text(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let trailers = text.rsplit_once("\n\n").map(|(_, last)| last).filter(|t| t.chars().count() < most / 2);
+    let end = trailers.map(|t| format!("\n\n{t}")).unwrap_or_default();
+    let kept = most - end.chars().count() - 1;
+    let begin: String = text.chars().take(kept).collect();
+    format!("{begin}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::http_client::CaCertificates;
+
+    fn github(remote: &str, api: Option<&str>, token: &str) -> Result<GitHub, ProviderError> {
+        GitHub::new(HttpClient::new(GITHUB_TIMEOUT, &CaCertificates::default()), remote, api, token)
+    }
+
+    #[test]
+    fn the_api_is_where_the_remote_is() {
+        let at = |remote| format!("{:?}", github(remote, None, "s3cr3t").unwrap());
+        assert_eq!(at("git@github.com:acme/gitops.git"), "GitHub(acme/gitops at api.github.com)");
+        assert_eq!(at("https://ghe.acme.example/a/b.git"), "GitHub(a/b at ghe.acme.example)");
+        assert_eq!(at("git@acme.ghe.com:a/b.git"), "GitHub(a/b at api.acme.ghe.com)");
+        let here = github("git@github.com:a/b.git", Some("http://127.0.0.1:1"), "t").unwrap();
+        assert_eq!(format!("{here:?}"), "GitHub(a/b at 127.0.0.1)");
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_at_once() {
+        let said = |remote, api, token| github(remote, api, token).unwrap_err().said;
+        assert!(said("/srv/git/a.git", None, "t").contains("names no repository of GitHub"));
+        assert!(said("git@github.com:a/b.git", None, " ").contains("set PILLION_FORGE_TOKEN"));
+        let clear = said("git@ghe.example:a/b.git", Some("http://ghe.example/api/v3"), "s3cr3t");
+        assert!(clear.contains("in the clear") && !clear.contains("s3cr3t"), "{clear}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_before_their_trailers() {
+        let text = format!("{}\n\nPillion-Batch: 2/3", "x".repeat(200));
+        let short = truncate_text(&text, 100);
+        assert_eq!(short.chars().count(), 100);
+        assert!(short.ends_with("x…\n\nPillion-Batch: 2/3"), "{short}");
+        assert_eq!(percent_encode("pillion/next/a&b:ü"), "pillion/next/a%26b%3A%C3%BC");
+    }
+}

@@ -1,0 +1,276 @@
+//! The world as it is: git through the `git` program, clusters through kube, people through webhooks and a forge.
+
+use super::check::{BatchCheck, CheckRequest, CheckResult};
+use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
+use super::notifier::{DeliveryError, Notification, NotificationReceiver, Notifier, PayloadFormat};
+use super::observe::Observer;
+use super::providers::{PullRequest, PullRequestProvider, PullRequestState, next_branch};
+use super::snapshot::Snapshot;
+use crate::diagnostics::escape;
+use crate::git::{
+    CommitTime, ExpectedRef, Identity, ObjectId, RefMove, RefUpdate, ReleaseStamp, StopToken, Upstream,
+};
+use crate::model::branch_names::invalid_branch_reason;
+use crate::stage::{DeployBranch, Error, RepoContext, examine_ref};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where it is written down which commit of the deploy branch each receiver was told of last.
+const NOTIFIED_REF_PREFIX: &str = "refs/pillion/told";
+
+/// The world as it is.
+pub struct RealEnvironment {
+    /// The clusters that are watched; None: the one of a repository that names none.
+    pub observers: BTreeMap<Option<String>, Observer>,
+    /// Who is told of commits.
+    pub notifier: Option<Notifier>,
+    /// What is asked before a batch.
+    pub check: Option<BatchCheck>,
+    /// Where commits are proposed, where they are not pushed.
+    pub provider: Option<Box<dyn PullRequestProvider>>,
+    /// Nothing is begun any more when this is asked for.
+    pub stop: StopToken,
+    /// What time it is, where no API server says so.
+    pub clock: fn() -> CommitTime,
+    /// The pull requests that say what they are to, by branch: the commit, and the number.
+    proposed_commits: BTreeMap<String, (ObjectId, u64)>,
+    /// Branches of pull requests that are left alone as they are.
+    skipped_branches: BTreeSet<(String, ObjectId)>,
+}
+
+impl RealEnvironment {
+    /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
+    pub fn new(observers: BTreeMap<Option<String>, Observer>, clock: fn() -> CommitTime) -> Self {
+        let (stop, proposed, left) = (StopToken::default(), BTreeMap::new(), BTreeSet::new());
+        Self {
+            observers,
+            notifier: None,
+            check: None,
+            provider: None,
+            stop,
+            clock,
+            proposed_commits: proposed,
+            skipped_branches: left,
+        }
+    }
+
+    /// Begins nothing when everything is to end.
+    fn check_not_stopping(&self) -> Result<(), WatchError> {
+        if self.stop.is_requested() { Err(WatchError::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// Proposes a commit: it stands on a branch of its own, and merging that is the release. So it says nothing of
+    /// when, and is the same one until the deploy branch moves.
+    fn propose(
+        &mut self,
+        opened: &RepoContext,
+        live: &DeployBranch<'_>,
+        proposal: &ReleaseProposal<'_>,
+    ) -> Result<Option<ReleaseOutcome>, WatchError> {
+        let Some(forge) = &self.provider else { return Ok(None) };
+        let branches = &opened.branches;
+        let branch = next_branch(&branches.deploy, proposal.cluster, proposal.sidecar_set);
+        if let Some(why) = invalid_branch_reason(&branch) {
+            let words = format!("`{branch}` cannot be the name of a branch, so nothing is proposed: {why}");
+            return Ok(Some(ReleaseOutcome::Blocked(words)));
+        }
+        let whose = (proposal.sidecar_set, &live.branches.identity);
+        if let Some(words) = foreign_commit_reason(opened, (live.head.id, &branch), whose)? {
+            return Ok(Some(ReleaseOutcome::Blocked(format!("nothing is proposed: {words}"))));
+        }
+        let number = match self.proposed_commits.get(&branch) {
+            Some((commit, number)) if *commit == proposal.commit => *number,
+            _ => {
+                let found = opened.repository.tracked_branch(&upstream(opened)?, &branch);
+                let name = format!("refs/heads/{branch}");
+                let (to, expected) = (Some(proposal.commit), ExpectedRef::from_found(found));
+                push_ref(opened, RefUpdate { name, to, expected, kind: RefMove::Force })?;
+                let request = PullRequest::from_message(&branch, &branches.deploy, proposal.message);
+                let number = forge.open_or_update(&request).map_err(provider_error)?.number;
+                self.proposed_commits.insert(branch, (proposal.commit, number));
+                number
+            }
+        };
+        let words = format!("proposed as pull request #{number}: merging it releases the commit");
+        Ok(Some(ReleaseOutcome::Proposed(words)))
+    }
+}
+
+/// Says which commits of others are on the branch of a pull request: they are neither replaced nor removed.
+fn foreign_commit_reason(
+    opened: &RepoContext,
+    (head, branch): (ObjectId, &str),
+    whose: (&str, &Identity),
+) -> Result<Option<String>, WatchError> {
+    let Some(tip) = opened.repository.tracked_branch(&upstream(opened)?, branch) else { return Ok(None) };
+    let side = examine_ref(&opened.repository, (head, tip), whose)?;
+    Ok(side.foreign.first().map(|commit| {
+        format!(
+            "`{branch}` holds {} (\"{}\") by {}, which pillion did not make; once nobody needs it, `git push {} --delete {branch}`",
+            commit.id.short(),
+            escape::line(commit.subject()),
+            escape::line(&commit.author.to_string()),
+            opened.branches.remote
+        )
+    }))
+}
+
+fn provider_error(failure: super::providers::ProviderError) -> WatchError {
+    let text = failure.to_string();
+    match failure.retry_after {
+        Some(after) => WatchError::RetryLater { text, after },
+        None => WatchError::Service { is_retryable: failure.is_retryable, text },
+    }
+}
+
+impl Environment for RealEnvironment {
+    fn fetch(&mut self, opened: &RepoContext) -> Result<(), WatchError> {
+        self.check_not_stopping()?;
+        kill_point("fetch");
+        let staged = opened.branches.staged_glob();
+        let proposed = self.provider.as_ref().map(|_| "pillion/next/*");
+        let more: Vec<&str> = [staged.as_str()].into_iter().chain(proposed).collect();
+        Ok(opened.fetch_with(&more).map(drop)?)
+    }
+
+    fn observe_cluster(&mut self, cluster: Option<&str>) -> Result<Snapshot, ClusterUnavailable> {
+        let observer = self.observers.get(&cluster.map(str::to_owned));
+        let observer =
+            observer.ok_or_else(|| ClusterUnavailable("this cluster is not watched".to_owned()))?;
+        observer.snapshot().map_err(|none| ClusterUnavailable(none.to_string()))
+    }
+
+    fn release(
+        &mut self,
+        opened: &RepoContext,
+        live: &DeployBranch<'_>,
+        proposal: &ReleaseProposal<'_>,
+    ) -> Result<ReleaseOutcome, WatchError> {
+        self.check_not_stopping()?;
+        kill_point("before-push");
+        let released = match self.propose(opened, live, proposal)? {
+            Some(proposed) => proposed,
+            None => {
+                let release = ReleaseStamp { at: proposal.at.unwrap_or_else(self.clock), by: None };
+                ReleaseOutcome::Push(opened.release(live, proposal.commit, &release)?)
+            }
+        };
+        kill_point("after-push");
+        Ok(released)
+    }
+
+    fn withdraw_proposal(
+        &mut self,
+        opened: &RepoContext,
+        cluster: Option<&str>,
+        sidecar_set: &str,
+        why: &str,
+    ) -> Result<(), WatchError> {
+        self.check_not_stopping()?;
+        let Some(forge) = &self.provider else { return Ok(()) };
+        let live = &opened.branches.deploy;
+        let branch = next_branch(live, cluster, sidecar_set);
+        let Some(found) = opened.repository.tracked_branch(&upstream(opened)?, &branch) else {
+            return Ok(());
+        };
+        self.proposed_commits.remove(&branch);
+        let Some((_, head)) = opened.branches.find_deploy_branch(&opened.repository) else { return Ok(()) };
+        let whose = (sidecar_set, &opened.branches.identity);
+        if let Some(words) = foreign_commit_reason(opened, (head, &branch), whose)? {
+            if self.skipped_branches.insert((branch, found)) {
+                tracing::warn!("a branch that is needed no longer is left alone: {words}");
+            }
+            return Ok(());
+        }
+        if let Some(request) =
+            forge.find(&branch, live).map_err(provider_error)?.filter(|r| r.state == PullRequestState::Open)
+        {
+            forge.close(request.number, why).map_err(provider_error)?;
+        }
+        let (name, expected) = (format!("refs/heads/{branch}"), ExpectedRef::At(found));
+        push_ref(opened, RefUpdate { name, to: None, expected, kind: RefMove::Force })
+    }
+
+    fn push_staged(&mut self, opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
+        self.check_not_stopping()?;
+        push_ref(opened, update)
+    }
+
+    fn run_check(&mut self, question: &CheckRequest) -> CheckResult {
+        self.check.as_ref().map_or_else(|| CheckResult::Pass(String::new()), |check| check.run(question))
+    }
+
+    fn receivers(&self) -> Vec<PayloadFormat> {
+        self.notifier.iter().flat_map(Notifier::receivers).map(NotificationReceiver::format).collect()
+    }
+
+    fn last_notified(
+        &mut self,
+        opened: &RepoContext,
+        receiver: PayloadFormat,
+    ) -> Result<Option<ObjectId>, WatchError> {
+        self.check_not_stopping()?;
+        let upstream = upstream(opened)?;
+        Ok(opened.repository.fetch_ref(&upstream, &notified_ref(opened, receiver))?)
+    }
+
+    fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
+        self.check_not_stopping()?;
+        kill_point("before-notify");
+        let Some(notifier) = &self.notifier else { return Ok(()) };
+        for receiver in notifier.receivers().iter().filter(|r| r.format() == receiver) {
+            notifier.send(receiver, notice).map_err(delivery_error)?;
+        }
+        kill_point("after-notify");
+        Ok(())
+    }
+
+    fn record_notified(
+        &mut self,
+        opened: &RepoContext,
+        receiver: PayloadFormat,
+        before: Option<ObjectId>,
+        commit: ObjectId,
+    ) -> Result<(), WatchError> {
+        let (name, expected) = (notified_ref(opened, receiver), ExpectedRef::from_found(before));
+        push_ref(opened, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
+    }
+}
+
+fn delivery_error(undelivered: DeliveryError) -> WatchError {
+    let text = undelivered.to_string();
+    match undelivered.retry_after {
+        Some(after) => WatchError::RetryLater { text, after },
+        None => WatchError::Service { is_retryable: undelivered.is_retryable, text },
+    }
+}
+
+fn notified_ref(opened: &RepoContext, receiver: PayloadFormat) -> String {
+    format!("{NOTIFIED_REF_PREFIX}/{}/{}", receiver.name(), opened.branches.deploy)
+}
+
+fn upstream(opened: &RepoContext) -> Result<Upstream, Error> {
+    Ok(opened.repository.upstream(&opened.branches.remote)?)
+}
+
+/// Moves one ref of the remote, or here where there is none.
+fn push_ref(opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
+    for outcome in opened.repository.push(&upstream(opened)?, &[update])? {
+        match outcome {
+            // Somebody else has written the same or something newer: the next look finds it.
+            Ok(_) | Err(crate::git::Error::RefMoved { .. }) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A point at which tests end the process as SIGKILL does: no destructor runs, nothing is flushed.
+#[cfg(debug_assertions)]
+fn kill_point(point: &str) {
+    if std::env::var("PILLION_KILL_AT").is_ok_and(|at| at == point) {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn reached(_: &str) {}

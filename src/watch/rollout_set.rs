@@ -1,0 +1,154 @@
+//! What one deploy head holds, read once: clusters, rollouts and their plans, until the head moves.
+
+use super::environment::WatchError;
+use super::freeze::FreezeWindows;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git::ObjectId;
+use crate::model::config::RolloutConfig as Settings;
+use crate::rollout::{ExternalState, steps};
+use crate::stage::{
+    ClusterView, DeployBranch, RolloutPlan, StagedBranch, check_drift, find_batch_revert, reverted_batch,
+    rewritten_branch, too_many_batches, unmatched_selector, wave_block_reason,
+};
+
+/// What a deploy head holds.
+pub struct RolloutSet<'l, 's> {
+    /// The head.
+    pub deploy: &'l DeployBranch<'l>,
+    /// Its rollouts, by cluster and name.
+    pub rollouts: Vec<WatchedRollout<'s>>,
+}
+
+/// One rollout that is watched.
+pub struct WatchedRollout<'s> {
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<String>,
+    /// Its plan.
+    pub rollout: RolloutPlan<'s>,
+    /// What pillion.yaml and the SidecarSet say of rollouts.
+    pub settings: Settings,
+    /// Times in which nothing is released.
+    pub windows: FreezeWindows,
+    /// Why it must not open yet.
+    pub not_before: Option<String>,
+    /// Why it must not open, whatever the settings say: its selector selects nothing.
+    pub start_refusal: Option<String>,
+    /// The deploy head.
+    pub head: ObjectId,
+    external_state: ExternalState,
+}
+
+impl<'s> WatchedRollout<'s> {
+    /// Returns the plan of a paused rollout as if it were resumed.
+    pub(super) fn plan_resumed(&self) -> Option<RolloutPlan<'s>> {
+        let is_paused = self.rollout.ledger.paused.is_some();
+        is_paused.then(|| RolloutPlan::plan_resumed(self.rollout.view, self.name(), &self.external_state).0)
+    }
+
+    /// Returns the name of the SidecarSet.
+    pub fn name(&self) -> &str {
+        self.rollout.name()
+    }
+
+    /// Plans anew where something outside of git is another than before.
+    pub(super) fn replan(&mut self, given: ExternalState) {
+        let is_same = self.external_state.wave_reason == given.wave_reason
+            && self.external_state.deferred == given.deferred
+            && self.external_state.unhealthy == given.unhealthy
+            && self.external_state.observed_replicas == given.observed_replicas
+            && self.external_state.today == given.today;
+        if !is_same {
+            let limit = self.rollout.context.settings.max_batches.saturating_add(2) as usize;
+            self.rollout.today.clone_from(&given.today);
+            self.rollout.steps = steps(&self.rollout.context, &self.rollout.ledger, &given, limit);
+            self.external_state = given;
+        }
+    }
+}
+
+/// Reads every cluster of a deploy head. With an error among the diagnostics nothing may be released.
+///
+/// # Errors
+/// When git fails.
+pub fn read_cluster_views(
+    live: &DeployBranch<'_>,
+    cluster: Option<&str>,
+) -> Result<(Vec<ClusterView>, Vec<Diagnostic>), WatchError> {
+    let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
+    for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
+        let (site, wrong) = live.cluster_view(name);
+        let is_sound = !wrong.iter().any(Diagnostic::is_error);
+        diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStaged));
+        if is_sound {
+            diagnostics.extend(check_drift(live, &site)?);
+        }
+        found.push(site);
+    }
+    Ok((found, diagnostics))
+}
+
+/// Plans every rollout of the sites. With an error among the diagnostics nothing may be released.
+///
+/// # Errors
+/// When git fails.
+pub fn plan_rollouts<'l, 's>(
+    live: &'l DeployBranch<'l>,
+    sites: &'s [ClusterView],
+    names: &[String],
+) -> Result<(RolloutSet<'l, 's>, Vec<Diagnostic>), WatchError> {
+    let (mut watched, mut diagnostics) = (Vec::new(), unknown_names(sites, names));
+    let all: Vec<&ClusterView> = sites.iter().collect();
+    for site in sites {
+        let cluster = site.cluster.as_deref();
+        for name in
+            site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n))
+        {
+            let source = site.source_revision(name).map(|r| r.name);
+            let given = ExternalState {
+                wave_reason: wave_block_reason(live, cluster, name, &source),
+                ..ExternalState::default()
+            };
+            let (rollout, wrong) = RolloutPlan::plan(site, name, &given);
+            diagnostics.extend(wrong);
+            diagnostics.extend(too_many_batches(&rollout));
+            let by_hand = find_batch_revert(live, cluster, &rollout.ledger)?;
+            diagnostics.extend(by_hand.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found)));
+            let branch = StagedBranch::find(live, cluster, name);
+            diagnostics.extend(rewritten_branch(live, &branch, &branch.examine_refs(live, name)?));
+            let settings = site.rollout_settings(name).0;
+            // What is wrong with them was said when pillion.yaml was read.
+            let windows = FreezeWindows::parse(&settings.freeze).0;
+            watched.push(WatchedRollout {
+                cluster: cluster.map(str::to_owned),
+                rollout,
+                settings,
+                windows,
+                not_before: given.wave_reason.clone(),
+                start_refusal: unmatched_selector(site, &all, name).map(|wrong| diagnostic_line(&wrong)),
+                head: live.head.id,
+                external_state: given,
+            });
+        }
+    }
+    Ok((RolloutSet { deploy: live, rollouts: watched }, diagnostics))
+}
+
+/// A finding in one line.
+fn diagnostic_line(wrong: &Diagnostic) -> String {
+    let at = wrong
+        .spans
+        .first()
+        .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+    let help = wrong.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
+    format!("{}{at}{help}", wrong.message)
+}
+
+/// Names of SidecarSets that have no ledger: somebody waits for a rollout that does not come.
+fn unknown_names(sites: &[ClusterView], names: &[String]) -> Vec<Diagnostic> {
+    let has_ledger = |name: &String| sites.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
+    let message = |name: &String| {
+        let message = format!("SidecarSet `{name}` has no ledger, so there is no rollout of it to watch");
+        Diagnostic::error(Code::NoLedger, message).help("`pillion status` shows those that have one")
+    };
+    names.iter().filter(|name| !has_ledger(name)).map(message).collect()
+}

@@ -1,0 +1,98 @@
+//! The way from the root of a document to a node.
+
+use serde_json::Value;
+use std::fmt;
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathSegment {
+    /// The value of a mapping key.
+    Key(String),
+    /// An item of a sequence, from 0.
+    Index(usize),
+}
+
+impl From<&str> for PathSegment {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<String> for PathSegment {
+    fn from(key: String) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<usize> for PathSegment {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// The way from the root to a node; shown as Kubernetes shows field paths (`spec.containers[0].name`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldPath(Vec<PathSegment>);
+
+impl FieldPath {
+    /// Returns the path of the root.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Returns the path of plain keys separated by dots (`spec.template.spec`).
+    pub fn dotted(keys: &str) -> Self {
+        Self(keys.split('.').filter(|k| !k.is_empty()).map(PathSegment::from).collect())
+    }
+
+    /// Returns the path one step further down.
+    #[must_use]
+    pub fn child(&self, step: impl Into<PathSegment>) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(step.into());
+        Self(steps)
+    }
+
+    /// Returns this path followed by another.
+    #[must_use]
+    pub fn join(&self, further: &Self) -> Self {
+        Self(self.0.iter().chain(&further.0).cloned().collect())
+    }
+
+    /// Returns the value that the path leads to, where it leads to one.
+    pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, step| match step {
+            PathSegment::Key(key) => value.get(key),
+            PathSegment::Index(i) => value.get(i),
+        })
+    }
+
+    /// Returns the steps.
+    pub fn segments(&self) -> &[PathSegment] {
+        &self.0
+    }
+}
+
+impl From<Vec<PathSegment>> for FieldPath {
+    fn from(steps: Vec<PathSegment>) -> Self {
+        Self(steps)
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, step) in self.0.iter().enumerate() {
+            match step {
+                PathSegment::Key(k)
+                    if !k.is_empty()
+                        && k.chars().all(|c| c.is_ascii_alphanumeric() || "_-/$".contains(c)) =>
+                {
+                    write!(f, "{}{k}", if i > 0 { "." } else { "" })?;
+                }
+                PathSegment::Key(k) => write!(f, "[{k:?}]")?,
+                PathSegment::Index(n) => write!(f, "[{n}]")?,
+            }
+        }
+        Ok(())
+    }
+}

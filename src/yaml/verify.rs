@@ -1,0 +1,395 @@
+//! Does an edited text mean what it should? Asked of another parser than the one that made it.
+//!
+//! This look at every edited document is never left out, sampled or remembered.
+
+use super::field_path::{FieldPath, PathSegment};
+use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
+use super::tree::{self, MAX_DEPTH, SyntaxTree};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use yaml_rust2::parser::{Event, Parser, Tag as RawTag};
+use yaml_rust2::scanner::TScalarStyle;
+
+/// Columns that lines inside a flow collection are indented at most.
+const MAX_FLOW_INDENT: usize = 256;
+
+/// Characters that anchors may hold together, one inside the other counted twice.
+const MAX_ANCHORED_CHARS: usize = 128 << 20;
+
+/// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
+pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Value) -> Result<(), String> {
+    let unended = (!text.ends_with(['\n', '\r'])).then(|| text.rsplit('\n').next().unwrap_or(text));
+    let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    let text = &text[tree::skipped_prefix_length(&text)..];
+    let want = ExpectedValue { value: old, change: Some((at, new)) };
+    if EventReader::new(text.chars(), unended).compare(want) == Some(()) {
+        return Ok(());
+    }
+    // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
+    let read = |text: &str| match EventReader::new(text.chars(), unended).build() {
+        Ok(value) => first_difference(&value, want, &FieldPath::root()).map_or(Ok(()), Err),
+        Err(VerifyError(why)) => Err(why),
+    };
+    read(text).or_else(|why| normalize_brackets(text).map_or(Err(why), |text| read(&text)))
+}
+
+/// Rewrites what this parser does not take as Kubernetes and people do: a closing bracket at the column of its key,
+/// a tab between a key and its value, an empty block scalar at the end. Lines inside flow collections are indented
+/// further, tabs before nodes become blanks, and a comment comes last; nothing of that changes a meaning.
+fn normalize_brackets(text: &str) -> Option<String> {
+    let tree = SyntaxTree::read(text).ok()?;
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let (mut copied, mut id) = (0, 0);
+    while (id as usize) < tree.len() {
+        let (node, span) = (tree.node(id), tree.span(id));
+        let start = tree.full_start(id);
+        let blank = text[..start].trim_end_matches([' ', '\t']).len().max(copied).min(start);
+        out.push_str(&text[copied..blank]);
+        out.push_str(&text[blank..start].replace('\t', " "));
+        copied = start.max(copied);
+        id += 1;
+        if matches!(node.kind, tree::NodeKind::FlowMapping | tree::NodeKind::FlowSequence) {
+            let line = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
+            out.push_str(&text[copied..span.start]);
+            out.push_str(
+                &text[span.clone()]
+                    .replace('\n', &format!("\n{}", " ".repeat((span.start - line).min(MAX_FLOW_INDENT)))),
+            );
+            copied = span.end;
+            id = node.next;
+        }
+    }
+    out.push_str(&text[copied..]);
+    out.push_str("#\n");
+    Some(out)
+}
+
+/// A value, and what is to stand in it at a path instead.
+#[derive(Clone, Copy)]
+struct ExpectedValue<'a> {
+    value: &'a Value,
+    change: Option<(&'a [PathSegment], &'a Value)>,
+}
+
+impl<'a> ExpectedValue<'a> {
+    /// Returns what is wanted here, the change applied where it is to be here.
+    fn resolve(self) -> Self {
+        match self.change {
+            Some(([], new)) => Self { value: new, change: None },
+            _ => self,
+        }
+    }
+
+    fn key(self, key: &str) -> Option<Self> {
+        let change =
+            self.change.filter(|(at, _)| matches!(at.first(), Some(PathSegment::Key(k)) if k == key));
+        let value = self.value.get(key);
+        Some(Self { value: value?, change: change.map(|(at, new)| (&at[1..], new)) }.resolve())
+    }
+
+    fn item(self, n: usize) -> Option<Self> {
+        let change =
+            self.change.filter(|(at, _)| matches!(at.first(), Some(PathSegment::Index(i)) if *i == n));
+        Some(Self { value: self.value.get(n)?, change: change.map(|(at, new)| (&at[1..], new)) }.resolve())
+    }
+}
+
+/// Why the walk ended early.
+struct VerifyError(String);
+
+/// A walk along the events of a text.
+struct EventReader<'t, T: Iterator<Item = char>> {
+    parser: Parser<T>,
+    /// Events that were looked at before their turn.
+    ahead: VecDeque<Event>,
+    /// The last line of the text, where it had no line end.
+    unterminated_line: Option<&'t str>,
+    /// The values of anchors, by the parser's numbers.
+    anchors: Vec<Option<Value>>,
+    /// Characters seen so far, and those that anchors hold.
+    char_count: usize,
+    anchored_chars: usize,
+}
+
+impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
+    fn new(chars: T, unended: Option<&'t str>) -> Self {
+        let parser = Parser::new(chars);
+        Self {
+            parser,
+            ahead: VecDeque::new(),
+            unterminated_line: unended,
+            anchors: Vec::new(),
+            char_count: 0,
+            anchored_chars: 0,
+        }
+    }
+
+    /// Goes to the next event. This parser ends the last line of a block scalar even where nothing in the text did.
+    fn next(&mut self) -> Result<Event, VerifyError> {
+        let event = self.ahead.pop_front().map_or_else(|| self.parse_event(), Ok)?;
+        match (event, self.unterminated_line) {
+            (
+                Event::Scalar(text, style @ (TScalarStyle::Literal | TScalarStyle::Folded), anchor, tag),
+                Some(line),
+            ) if self.is_last()? => Ok(Event::Scalar(without_line_end(text, line), style, anchor, tag)),
+            (event, _) => Ok(event),
+        }
+    }
+
+    /// Tells whether no node follows the one that was read last.
+    fn is_last(&mut self) -> Result<bool, VerifyError> {
+        let is_end = |e: &Event| matches!(e, Event::MappingEnd | Event::SequenceEnd);
+        let mut at = 0;
+        loop {
+            if at == self.ahead.len() {
+                let event = self.parse_event()?;
+                self.ahead.push_back(event);
+            }
+            match self.ahead.get(at) {
+                Some(event) if is_end(event) => at += 1,
+                event => return Ok(matches!(event, Some(Event::DocumentEnd | Event::StreamEnd))),
+            }
+        }
+    }
+
+    fn parse_event(&mut self) -> Result<Event, VerifyError> {
+        let (event, mark) =
+            self.parser.next_token().map_err(|e| VerifyError(format!("the other parser says: {e}")))?;
+        self.char_count = mark.index();
+        Ok(event)
+    }
+
+    /// Goes to the first node; `None` where the document is empty.
+    fn first_node(&mut self) -> Result<Option<Event>, VerifyError> {
+        loop {
+            match self.next()? {
+                Event::StreamStart | Event::DocumentStart | Event::Nothing => {}
+                Event::StreamEnd | Event::DocumentEnd => return Ok(None),
+                node => return Ok(Some(node)),
+            }
+        }
+    }
+
+    /// Goes to the end: nothing may follow the first document.
+    fn expect_end(&mut self) -> Result<(), VerifyError> {
+        match (self.next()?, self.next()?) {
+            (Event::DocumentEnd, Event::StreamEnd) => Ok(()),
+            _ => Err(VerifyError("there is a second document".to_owned())),
+        }
+    }
+
+    /// Compares while reading, without making a value. `None`: different, or too involved for this.
+    fn compare(&mut self, want: ExpectedValue<'_>) -> Option<()> {
+        let first = self.first_node().ok()??;
+        self.compare_node(first, want.resolve(), 0)?;
+        self.expect_end().ok()
+    }
+
+    fn compare_node(&mut self, event: Event, want: ExpectedValue<'_>, depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match event {
+            Event::Scalar(text, style, 0, tag) => {
+                let meaning = scalar_meaning(&text, style, tag.as_ref()).ok()?;
+                match (meaning, want.value) {
+                    (ScalarMeaning::Text, Value::String(s)) => *s == text,
+                    (ScalarMeaning::Null, Value::Null) => true,
+                    (ScalarMeaning::Bool(a), Value::Bool(b)) => a == *b,
+                    (ScalarMeaning::Text | ScalarMeaning::Null | ScalarMeaning::Bool(_), _) => false,
+                    (other, value) => scalar::to_json(other, &text).as_ref() == Some(value),
+                }
+                .then_some(())
+            }
+            Event::SequenceStart(0, _) => {
+                let items = want.value.as_array()?;
+                let mut count = 0;
+                loop {
+                    match self.next().ok()? {
+                        Event::SequenceEnd => return (count == items.len()).then_some(()),
+                        node => self.compare_node(node, want.item(count)?, depth + 1)?,
+                    }
+                    count += 1;
+                }
+            }
+            Event::MappingStart(0, _) => {
+                let map = want.value.as_object()?;
+                let mut count = 0;
+                loop {
+                    match self.next().ok()? {
+                        Event::MappingEnd => return (count == map.len()).then_some(()),
+                        Event::Scalar(text, style, 0, tag) if !is_merge(&text, style, tag.as_ref()) => {
+                            let key = key_text(&text, style, tag.as_ref()).ok()?;
+                            let node = self.next().ok()?;
+                            self.compare_node(node, want.key(&key)?, depth + 1)?;
+                        }
+                        _ => return None,
+                    }
+                    count += 1;
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads the whole value.
+    fn build(&mut self) -> Result<Value, VerifyError> {
+        let Some(first) = self.first_node()? else { return Ok(Value::Null) };
+        let value = self.build_node(first, 0)?;
+        self.expect_end()?;
+        Ok(value)
+    }
+
+    fn build_node(&mut self, event: Event, depth: usize) -> Result<Value, VerifyError> {
+        if depth > MAX_DEPTH {
+            return Err(VerifyError("it is nested too deep".to_owned()));
+        }
+        let from = self.char_count;
+        let (value, anchor) = match event {
+            Event::Alias(anchor) => (self.anchors.get(anchor).cloned().flatten().unwrap_or_default(), 0),
+            Event::Scalar(text, style, anchor, tag) => {
+                let meaning = scalar_meaning(&text, style, tag.as_ref())?;
+                let value = scalar::to_json(meaning, &text);
+                (value.ok_or_else(|| VerifyError(format!("`{text}` is no number of JSON")))?, anchor)
+            }
+            Event::SequenceStart(anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        Event::SequenceEnd => break (Value::Array(items), anchor),
+                        node => items.push(self.build_node(node, depth + 1)?),
+                    }
+                }
+            }
+            Event::MappingStart(anchor, _) => (Value::Object(self.build_map(depth)?), anchor),
+            other => return Err(VerifyError(format!("{other:?} is not expected here"))),
+        };
+        if anchor > 0 {
+            self.anchored_chars += self.char_count.saturating_sub(from);
+            if self.anchored_chars > MAX_ANCHORED_CHARS {
+                return Err(VerifyError("its anchors hold too much".to_owned()));
+            }
+            self.anchors.resize(self.anchors.len().max(anchor + 1), None);
+            self.anchors[anchor] = Some(value.clone());
+        }
+        Ok(value)
+    }
+
+    fn build_map(&mut self, depth: usize) -> Result<Map<String, Value>, VerifyError> {
+        let mut map = Map::new();
+        loop {
+            let name = match self.next()? {
+                Event::MappingEnd => return Ok(map),
+                Event::Scalar(text, style, _, tag) if is_merge(&text, style, tag.as_ref()) => {
+                    let node = self.next()?;
+                    merge_mapping(&mut map, self.build_node(node, depth + 1)?)?;
+                    continue;
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    let name = key_text(&text, style, tag.as_ref())?.into_owned();
+                    if anchor > 0 {
+                        self.build_node(Event::Scalar(text, style, anchor, tag), depth)?;
+                    }
+                    name
+                }
+                node => match self.build_node(node, depth + 1)? {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                },
+            };
+            let node = self.next()?;
+            let value = self.build_node(node, depth + 1)?;
+            map.insert(name, value);
+        }
+    }
+}
+
+fn merge_mapping(map: &mut Map<String, Value>, source: Value) -> Result<(), VerifyError> {
+    match source {
+        Value::Object(entries) => map.extend(entries),
+        Value::Array(sources) => sources.into_iter().rev().try_for_each(|s| merge_mapping(map, s))?,
+        _ => return Err(VerifyError("`<<` takes a mapping or a list of mappings".to_owned())),
+    }
+    Ok(())
+}
+
+/// Takes the line end off the last block scalar of a text whose last line has none. The line may be a comment, and
+/// blanks alone may be no content: these end the scalar's last line.
+fn without_line_end(mut text: String, line: &str) -> String {
+    let content = line.trim_start_matches([' ', '\t']);
+    let is_content = match content.is_empty() {
+        true => text.ends_with("\n\n") || text.ends_with(" \n"),
+        false => text.strip_suffix('\n').is_some_and(|t| t.ends_with(content)),
+    };
+    if is_content {
+        text.pop();
+    }
+    text
+}
+
+fn resolve_tag(tag: &RawTag) -> ScalarTag {
+    // This parser keeps `!!` as a handle, or resolves it.
+    let handle = if tag.handle == "!!" { "tag:yaml.org,2002:" } else { &tag.handle };
+    ScalarTag::from_parts(handle, &tag.suffix)
+}
+
+fn is_merge(text: &str, style: TScalarStyle, tag: Option<&RawTag>) -> bool {
+    let tag = tag.map(resolve_tag);
+    text == "<<"
+        && (matches!(tag, Some(ScalarTag::Merge | ScalarTag::NonSpecific))
+            || tag.is_none() && style == TScalarStyle::Plain)
+}
+
+fn scalar_meaning(
+    text: &str,
+    style: TScalarStyle,
+    tag: Option<&RawTag>,
+) -> Result<ScalarMeaning, VerifyError> {
+    match tag {
+        Some(tag) => scalar::resolve_tagged(resolve_tag(tag), text).map_err(VerifyError),
+        None if style == TScalarStyle::Plain => Ok(scalar::resolve_plain(text)),
+        None => Ok(ScalarMeaning::Text),
+    }
+}
+
+fn key_text<'a>(
+    text: &'a str,
+    style: TScalarStyle,
+    tag: Option<&RawTag>,
+) -> Result<Cow<'a, str>, VerifyError> {
+    match scalar::to_key(scalar_meaning(text, style, tag)?) {
+        Some(ScalarKey::AsWritten) => Ok(Cow::Borrowed(text)),
+        Some(ScalarKey::Converted(made)) => Ok(Cow::Owned(made)),
+        None => Err(VerifyError(format!("`{text}` cannot be a key"))),
+    }
+}
+
+/// Says where two values differ first.
+fn first_difference(read: &Value, want: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
+    let want = want.resolve();
+    let place = || if at.segments().is_empty() { "the document".to_owned() } else { format!("`{at}`") };
+    match (read, want.value) {
+        (Value::Object(a), Value::Object(b)) => {
+            let surplus = a
+                .keys()
+                .find(|k| !b.contains_key(*k))
+                .map(|k| format!("`{}` is too much", at.child(k.clone())));
+            let inner = || {
+                b.keys().find_map(|k| match (a.get(k), want.key(k)) {
+                    (Some(a), Some(b)) => first_difference(a, b, &at.child(k.clone())),
+                    _ => Some(format!("`{}` is missing", at.child(k.clone()))),
+                })
+            };
+            surplus.or_else(inner)
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().enumerate().find_map(|(i, a)| first_difference(a, want.item(i)?, &at.child(i)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            Some(format!("{} has {} items instead of {}", place(), a.len(), b.len()))
+        }
+        (a, b) if a == b => None,
+        _ => Some(format!("{} has another value", place())),
+    }
+}
