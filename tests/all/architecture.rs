@@ -1,5 +1,6 @@
 //! Checks that each module of src/ imports only what ARCHITECTURE.md allows, and that every file starts with a header.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,12 @@ const IMPURE: &[&str] = &[
     "Zoned::now",
 ];
 
+/// Type names that several modules may define: their paths tell them apart.
+const SHARED_TYPE_NAMES: &[&str] = &["Error", "Options"];
+
+/// Other type names that more than one file defines. Remove names from this list, and do not add any.
+const REPEATED_TYPE_NAMES: &[&str] = &["JsonObject"];
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -164,6 +171,34 @@ fn modules_import_only_what_they_may() {
             }
         }
     }
+}
+
+/// The names of the types that a file defines at its top level.
+fn defined_types(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let line = line.strip_prefix("pub").map_or(line, |rest| {
+            rest.strip_prefix('(').and_then(|r| r.split_once(')')).map_or(rest, |(_, r)| r).trim_start()
+        });
+        let name =
+            ["struct ", "enum ", "union ", "trait ", "type "].iter().find_map(|k| line.strip_prefix(k))?;
+        name.split(|c: char| !c.is_alphanumeric()).next()
+    })
+}
+
+#[test]
+fn one_type_name_is_one_type() {
+    let mut definitions: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (path, text) in files(&source()) {
+        for name in defined_types(&text).filter(|name| !SHARED_TYPE_NAMES.contains(name)) {
+            definitions.entry(name.to_owned()).or_default().push(path.clone());
+        }
+    }
+    definitions.retain(|_, paths| paths.len() > 1);
+    for name in REPEATED_TYPE_NAMES {
+        let is_repeated = definitions.remove(*name).is_some();
+        assert!(is_repeated, "`{name}` has one definition: remove it from REPEATED_TYPE_NAMES");
+    }
+    assert!(definitions.is_empty(), "these type names have several definitions: {definitions:#?}");
 }
 
 #[test]
