@@ -7,7 +7,7 @@ use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
 use super::tree::{self, MAX_DEPTH, SyntaxTree};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use yaml_rust2::parser::{Event, Parser, Tag as RawTag};
 use yaml_rust2::scanner::TScalarStyle;
 
@@ -215,18 +215,22 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
             }
             Event::MappingStart(0, _) => {
                 let map = want.value.as_object()?;
-                let mut count = 0;
+                // Distinct keys are counted: one that is there twice must not make up for one that is missing.
+                let mut keys = BTreeSet::new();
                 loop {
                     match self.next().ok()? {
-                        Event::MappingEnd => return (count == map.len()).then_some(()),
+                        Event::MappingEnd => return (keys.len() == map.len()).then_some(()),
                         Event::Scalar(text, style, 0, tag) if !is_merge(&text, style, tag.as_ref()) => {
                             let key = key_text(&text, style, tag.as_ref()).ok()?;
+                            let (key, _) = map.get_key_value(&*key)?;
+                            if !keys.insert(key.as_str()) {
+                                return None;
+                            }
                             let node = self.next().ok()?;
-                            self.compare_node(node, want.key(&key)?, depth + 1)?;
+                            self.compare_node(node, want.key(key)?, depth + 1)?;
                         }
                         _ => return None,
                     }
-                    count += 1;
                 }
             }
             _ => None,
@@ -391,5 +395,22 @@ fn first_difference(read: &Value, want: ExpectedValue<'_>, at: &FieldPath) -> Op
         }
         (a, b) if a == b => None,
         _ => Some(format!("{} has another value", place())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_duplicate_key_does_not_make_up_for_a_missing_one() {
+        let (old, new) = (json!({"a": 1, "b": 2}), json!(1));
+        let at = [PathSegment::Key("a".into())];
+        assert!(verify_edit("a: 1\nb: 2\n", &old, &at, &new).is_ok());
+        let error = verify_edit("a: 1\na: 1\n", &old, &at, &new).unwrap_err();
+        assert!(error.contains("`b` is missing"), "{error}");
+        // A duplicate key alone means what its last value means, as everywhere.
+        assert!(verify_edit("a: 3\na: 1\nb: 2\n", &old, &at, &new).is_ok());
     }
 }
