@@ -1,7 +1,8 @@
-//! Runs the READMEs of the rollout examples from the first command to the last, each in its own folder with a fixed
-//! clock.
+//! Runs README.md, docs/quickstart.md and the READMEs of the rollout examples from the first command to the last, each
+//! in its own folder with a fixed clock.
 
 use crate::support::transcript_runner::{self, copy, example};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +31,43 @@ pub(super) fn check(name: &str) {
     let folder = sandbox.path().join("acme");
     copy(&example(name), &folder);
     transcript_runner::check(&example(name).join("README.md"), || shell(&folder));
+}
+
+/// Writes the YAML blocks of a page that start with a comment, `# PATH`.
+fn write_yaml_blocks(page: &Path, folder: &Path) {
+    let page = fs::read_to_string(page).unwrap();
+    for block in page.split("```yaml\n# ").skip(1).filter_map(|rest| rest.split("```").next()) {
+        let (path, text) = block.split_once('\n').unwrap();
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+        fs::write(folder.join(path), text).unwrap();
+    }
+}
+
+/// Plays a page in a repository with the files that docs/quickstart.md and the page itself describe.
+/// `setup` runs in that repository before the page does.
+fn check_quickstart(page: &str, setup: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sandbox = tempfile::tempdir().unwrap();
+    let folder = sandbox.path().join("acme");
+    write_yaml_blocks(&root.join("docs/quickstart.md"), &folder);
+    write_yaml_blocks(&root.join(page), &folder);
+    let setup = format!(
+        "set -e; git init --quiet --bare --initial-branch=main ../acme.git
+        git init --quiet --initial-branch=main; git remote add origin ../acme.git
+        git commit --quiet --allow-empty --message init; git push --quiet --set-upstream origin main; {setup}"
+    );
+    assert!(shell(&folder).args(["-c", &setup]).status().unwrap().success());
+    transcript_runner::check(&root.join(page), || shell(&folder));
+}
+
+#[test]
+fn readme() {
+    check_quickstart("README.md", "git add .; git commit --quiet --message files; git push --quiet");
+}
+
+#[test]
+fn quickstart() {
+    check_quickstart("docs/quickstart.md", "");
 }
 
 #[test]

@@ -27,6 +27,11 @@ fn reference() {
 }
 
 #[test]
+fn configuration() {
+    check("configuration.md", &super::configuration::configuration_reference());
+}
+
+#[test]
 fn schema() {
     let mut text = serde_json::to_string_pretty(&pillion::model::config::json_schema()).unwrap();
     text.push('\n');

@@ -1,12 +1,11 @@
-//! Checks that README.md and the READMEs of the examples show the output of the program.
+//! Checks that the READMEs of the examples show the output of the program.
 
 #[test]
 fn transcripts_show_what_the_program_prints() {
     trycmd::TestCases::new()
-        .case("README.md")
         .case("examples/*/README.md")
         .skip("examples/rollout*/README.md")
-        // Played by example_integrations, and where another program is needed by tests/e2e.
+        // Run by example_integrations, or by tests/e2e if they need another program.
         .skip("examples/argocd-cmp/README.md")
         .skip("examples/github-action/README.md")
         .skip("examples/pipes/README.md")
