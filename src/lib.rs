@@ -23,6 +23,9 @@ pub mod inject;
 /// Documents in, the same documents with their sidecars out.
 pub mod render;
 
+/// What a folder or a commit holds: configuration, layout, inputs, ledgers, builds.
+pub mod workspace;
+
 /// A rollout, step by step, and what happens to pods in each. Pure.
 pub mod rollout;
 

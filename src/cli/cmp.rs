@@ -3,7 +3,6 @@
 //! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
 //! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
 
-use super::config_lookup::find_application_root;
 use super::kustomization;
 use super::kustomize::{self, KustomizeError};
 use super::kustomize_exec::dangling_references;
@@ -19,6 +18,7 @@ use crate::model::workload::type_meta;
 use crate::programs;
 use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};
 use crate::render::{CollectedObjects, collect_objects};
+use crate::workspace::find_application_root;
 use crate::write::Error;
 use crate::yaml::{Document, split_documents};
 use clap::{Args, Subcommand};

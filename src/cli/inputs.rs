@@ -3,13 +3,12 @@
 use super::GlobalArgs;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::{self, RepositoryConfig};
-use crate::model::kustomization;
-use crate::read::{
-    ClusterLayout, Disk, FileSource, Input, InputOptions, InputSource, Layout, NamespaceRules,
-    input_from_build, normalize_path, select_inputs,
-};
+use crate::read::{Disk, FileSource, normalize_path};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
-use crate::stage::{BuildPolicy, Configuration, ManifestSource, check_config_paths, layout_of};
+use crate::workspace::{
+    BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, Layout, ManifestSource,
+    NamespaceRules, check_config_paths, input_from_build, layout_of, select_inputs,
+};
 use crate::yaml::Document;
 use clap::Args;
 use std::path::{Component, Path, PathBuf};
@@ -191,7 +190,7 @@ impl<'a> Inputs<'a> {
             Ok(skips) => Some(InputOptions {
                 ignore_rules: skips,
                 namespaces: self.layout.namespace_rules(),
-                list_patches: kustomization::patch_files,
+                list_patches: crate::workspace::patch_files,
                 repository_root: self.layout.repository_root.clone(),
                 user_paths: Vec::new(),
             }),

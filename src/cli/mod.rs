@@ -6,7 +6,6 @@ mod clock;
 mod cmp;
 mod cmp_parameters;
 mod codeowners;
-mod config_lookup;
 mod doctor;
 mod explain;
 mod fix;

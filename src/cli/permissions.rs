@@ -1,7 +1,7 @@
 //! What the owner of a machine allows: programs and addresses that the files of a repository name.
 
 use super::GlobalArgs;
-use crate::stage::{BuildDenial, BuildPolicy};
+use crate::workspace::{BuildDenial, BuildPolicy};
 use std::ffi::OsStr;
 
 /// Variables of which one is set wherever a CI system runs something.

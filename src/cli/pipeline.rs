@@ -5,12 +5,13 @@ use super::inputs::Inputs;
 use super::progress::Progress;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
-use crate::read::{ClusterLayout, FileSource, Input, Layout, map_in_order, read_input};
+use crate::read::{FileSource, map_in_order};
 use crate::render::{
     CollectedObjects, FileRenderOptions, RenderedFile, Renderer, RendererInputs, SourceFile, build_renderer,
     collect_objects, render_file,
 };
-use crate::stage;
+use crate::workspace::{ClusterLayout, Input, Layout, read_input};
+use crate::workspace::{gather_ledgers, shared_files};
 use crate::yaml::{Document, split_documents};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -152,13 +153,13 @@ pub(super) fn prepare_renderers(
     let (ledgers, mut diagnostics) = inputs.layout.find_ledgers(inputs.files);
     let named: Vec<Input> = first.texts.inputs.iter().map(|(input, _)| input.clone()).collect();
     let only = inputs.cluster.as_deref();
-    diagnostics.extend(stage::shared_files(&inputs.repository, &inputs.layout, only, &named));
+    diagnostics.extend(shared_files(&inputs.repository, &inputs.layout, only, &named));
     let mut by_cluster = Vec::new();
     let mut declared = BTreeSet::new();
     for cluster in inputs.selected_clusters() {
         let own = ledgers.iter().filter(|l| l.cluster == cluster.as_ref().map(|c| c.name.clone()));
         let own: Vec<Input> = own.map(|l| l.input.clone()).collect();
-        let (ledgers, wrong) = stage::gather_ledgers(&own, inputs.files);
+        let (ledgers, wrong) = gather_ledgers(&own, inputs.files);
         diagnostics.extend(wrong);
         let (prepared, wrong) = build_renderer(RendererInputs {
             manifests: manifests.clone(),

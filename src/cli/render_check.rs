@@ -2,10 +2,11 @@
 
 use super::pipeline::RenderedInput;
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::applied_files::{is_applied, may_be_applied};
 use crate::model::file_list;
-use crate::read::{Layout, normalize_path};
+use crate::read::normalize_path;
 use crate::stage::unmanaged_manifest;
+use crate::workspace::Layout;
+use crate::workspace::{is_applied, may_be_applied};
 use crate::write::{OutputFolder, first_difference, unified_diff};
 use std::path::{Path, PathBuf};
 

@@ -1,22 +1,22 @@
 //! What every front door does between its reader and its writer: from a configuration to a renderer, paths confined.
 
 use super::application::{application_ledger, is_known_sidecar_set};
-use super::config_lookup::{CONFIG_VARIABLE, find_private_root, find_repository_root, find_topmost_config};
 use super::inputs::{Inputs, namespace_of};
 use super::pipeline::{collect_files, collect_manifests};
 use super::stream_objects::STREAM_NAME;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::{NamespaceRule, RepositoryConfig};
 use crate::model::sidecars::{FunctionConfig, KeepSidecarSets, SidecarsSpec};
-use crate::read::{
-    Disk, FileKind, FileSource as _, Input, InputOptions, InputSource, Layout, PathBounds,
-    UNSPECIFIED_NAMESPACE, inputs_from_paths, map_in_order, read_input, resolve_within,
-};
+use crate::read::{Disk, FileKind, FileSource as _, map_in_order};
 use crate::render::{
     CollectedObjects, FileRenderOptions, Renderer, RendererInputs, SourceFile, build_renderer, render_file,
 };
 use crate::sandbox::{RepositoryRoot, SandboxPath};
-use crate::stage::gather_ledgers;
+use crate::workspace::{CONFIG_VARIABLE, find_private_root, find_repository_root, find_topmost_config};
+use crate::workspace::{
+    Input, InputOptions, InputSource, Layout, PathBounds, UNSPECIFIED_NAMESPACE, gather_ledgers,
+    inputs_from_paths, read_input, resolve_within,
+};
 use crate::yaml::{Document, EntryPart, FieldPath as YamlPath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use super::{
 use crate::diagnostics::{Code, Diagnostic, Severity, pluralize};
 use crate::git::{Identity, ObjectId, RefUpdate, ReleaseStamp, Signing, Upstream};
 use crate::model::ledger::{Ledger, revision_text};
-use crate::read::{Disk, inputs_from_paths, read_input};
+use crate::read::Disk;
 use crate::rollout::cluster_state::read_cluster_state;
 use crate::rollout::{ExternalState, with_current_scope};
 use crate::stage::transitions::TransitionError;
@@ -21,6 +21,7 @@ use crate::stage::{
     foreign_commits, rewritten_branch, sidecar_removal, too_many_batches, unmatched_selector,
     wave_block_reason,
 };
+use crate::workspace::{inputs_from_paths, read_input};
 use crate::write;
 use clap::Args;
 use serde_json::{Value, json};

@@ -7,9 +7,9 @@ use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
 use crate::model::ledger::decode;
 use crate::model::sidecar_set::DecodeMode;
-use crate::read::Input;
 use crate::render::{read_sets, read_states, validate_sets};
-use crate::stage::{ClusterView, Configuration, ViewSources, gather_ledgers, unmatched_selector};
+use crate::stage::{ClusterView, ViewSources, unmatched_selector};
+use crate::workspace::{Configuration, Input, gather_ledgers};
 use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ fn validate_inputs(
     let mut gathered = std::mem::take(&mut first.collected);
     gathered.merge(first.collect_additional(&inputs.sidecar_sets));
     let states = collect_files(&inputs.history, inputs.files);
-    let old = collect_files(&crate::read::inputs_from_paths(&args.old), inputs.files);
+    let old = collect_files(&crate::workspace::inputs_from_paths(&args.old), inputs.files);
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]

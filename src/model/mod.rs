@@ -15,14 +15,8 @@ pub mod sidecar_set;
 /// The configuration of functions and plugins.
 pub mod sidecars;
 
-/// Kustomizations, as far as they name files that are no manifests.
-pub mod kustomization;
-
 /// The list of files that pillion wrote into a folder.
 pub mod file_list;
-
-/// Files that are applied with a folder.
-pub mod applied_files;
 
 /// What Kruise notes on pods.
 pub mod pod_annotations;

@@ -119,7 +119,7 @@ fn is_same_folder(a: &Path, b: &Path, files: &dyn FileSource) -> bool {
 }
 
 /// Decides about each entry of a walk, and remembers what is to be said: the one place of these rules.
-pub(super) struct WalkFilter<'a> {
+pub(crate) struct WalkFilter<'a> {
     files: &'a dyn FileSource,
     root: PathBuf,
     ignore_rules: IgnoreRules,
@@ -134,7 +134,7 @@ struct WalkFindings {
 
 impl<'a> WalkFilter<'a> {
     /// Prepares the judgement of what is below `root`.
-    pub(super) fn new(files: &'a dyn FileSource, root: &Path, skips: &IgnoreRules) -> Self {
+    pub(crate) fn new(files: &'a dyn FileSource, root: &Path, skips: &IgnoreRules) -> Self {
         Self { files, root: root.to_owned(), ignore_rules: skips.clone(), findings: Mutex::default() }
     }
 
@@ -163,13 +163,13 @@ impl<'a> WalkFilter<'a> {
     }
 
     /// Tells whether the name of a manifest may become text.
-    pub(super) fn has_usable_name(&self, path: &Path) -> bool {
+    pub(crate) fn has_usable_name(&self, path: &Path) -> bool {
         let relative = strip_dot_components(path.strip_prefix(&self.root).unwrap_or(path));
         check_file_name(&relative).map(|wrong| self.report(wrong)).is_none()
     }
 
     /// Describes a file that was admitted.
-    pub(super) fn manifest_file(&self, path: &Path) -> ManifestFile {
+    pub(crate) fn manifest_file(&self, path: &Path) -> ManifestFile {
         let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
         let path = strip_dot_components(path);
         ManifestFile {
@@ -181,7 +181,7 @@ impl<'a> WalkFilter<'a> {
     }
 
     /// Adds what was remembered to a walk.
-    pub(super) fn finish(&self, mut walk: WalkResult) -> WalkResult {
+    pub(crate) fn finish(&self, mut walk: WalkResult) -> WalkResult {
         let mut seen = self.lock();
         walk.kustomizations.append(&mut seen.kustomizations);
         walk.diagnostics.append(&mut seen.diagnostics);
@@ -189,7 +189,7 @@ impl<'a> WalkFilter<'a> {
     }
 
     /// Links are never followed: what they point at inside the folder is read where it is.
-    pub(super) fn check_symlink(&self, path: &Path) {
+    pub(crate) fn check_symlink(&self, path: &Path) {
         if is_manifest_name(path) && !self.has_usable_name(path) {
             return;
         }

@@ -1,14 +1,15 @@
 //! Two branches: what the deploy branch holds when it is rendered from another commit of the sources.
 
 use super::{
-    BranchConfig, ClusterView, Configuration, DeployBranch, Error, ManifestSource, RenderHistory,
-    SourceBranch, TreeFiles, ViewSources, check_drift, list_tree, message, missing_workloads,
-    read_configuration,
+    BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, ViewSources, check_drift,
+    message, missing_workloads, read_configuration,
 };
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, TreeEditor};
 use crate::model::file_list::{self, to_slash};
+use crate::read::list_tree;
 use crate::read::{CommitListing, FileSource as _};
+use crate::workspace::{Configuration, ManifestSource, TreeFiles};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;

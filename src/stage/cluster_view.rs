@@ -1,18 +1,11 @@
 //! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
 use super::duplicate_workloads::duplicate_workloads;
-use super::rendered_paths::shared_files;
-use super::workload_files::contains_workload;
-use super::{WhatIf, check_config_paths};
-use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::config::{self, NamespaceRule, RepositoryConfig, RolloutConfig};
-use crate::model::kustomization;
+use crate::diagnostics::{Diagnostic, Span};
+use crate::model::config::{self, RolloutConfig};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::sidecar_set::SidecarSet;
-use crate::read::{
-    ClusterLayout, FileSource, Input, InputOptions, InputSource, Layout, NamespaceRules,
-    UNSPECIFIED_NAMESPACE, input_from_build, map_in_order, read_input, select_inputs,
-};
+use crate::read::{FileSource, map_in_order};
 use crate::render::{
     CollectedObjects, FileRenderOptions, Manifest, RenderedFile, Renderer, RendererInputs, RendererSetup,
     SourceFile, WorkloadRef, build_renderer, collect_objects, render_file,
@@ -22,74 +15,14 @@ use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
 use crate::rollout::{
     RelatedObject, RelatedObjects, RolloutContext, may_contain_related_objects, related_objects_in,
 };
-use crate::sandbox::SandboxPath;
+use crate::workspace::{
+    Configuration, Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, WhatIf, contains_workload,
+    input_choice, input_from_build, read_input, read_ledgers, select_inputs, shared_files,
+};
 use crate::yaml::{Document, split_documents};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// pillion.yaml, read.
-#[derive(Debug, Clone, Default)]
-pub struct Configuration {
-    /// What it says.
-    pub repository: RepositoryConfig,
-    /// What it says of files.
-    pub layout: Layout,
-    /// The document, for places in it.
-    pub document: Option<Arc<Document>>,
-}
-
-impl Configuration {
-    /// Reads pillion.yaml of a repository; with an error there is no configuration.
-    pub fn read(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let place = files.repository_root(folder, None).and_then(|top| top.resolve(file));
-        Self::read_at(files, file, &place.unwrap_or_else(|| SandboxPath::from_user_path(file)))
-    }
-
-    /// Reads a file that a person named as pillion.yaml, which may be a link.
-    pub fn read_argument(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
-        Self::read_at(files, file, &SandboxPath::from_user_path(file))
-    }
-
-    fn read_at(files: &dyn FileSource, file: &Path, place: &SandboxPath) -> (Option<Self>, Vec<Diagnostic>) {
-        let name: Arc<str> = file.to_string_lossy().into();
-        let folder = file.parent().unwrap_or(Path::new(""));
-        match files.read_confined_text(place, file, &name).and_then(|text| Document::read(&name, 0, 1, &text))
-        {
-            Ok(document) => {
-                let (repository, mut wrong) = config::decode(&document);
-                let layout = Layout {
-                    repository_root: files.repository_root(folder, None),
-                    ..layout_of(&repository, folder)
-                };
-                wrong.extend(check_config_paths(files, &layout, &document));
-                let is_sound = !wrong.iter().any(Diagnostic::is_error);
-                let document = Some(Arc::new(document));
-                (is_sound.then_some(Self { repository, layout, document }), wrong)
-            }
-            Err(error) => (None, vec![error]),
-        }
-    }
-}
-
-/// What pillion.yaml says of files.
-pub fn layout_of(repository: &RepositoryConfig, root: &Path) -> Layout {
-    let rule = |r: &NamespaceRule| Some((r.folder.clone()?, r.name.as_str().into()));
-    let cluster =
-        |c: &config::ClusterConfig| ClusterLayout { name: c.name.as_str().into(), folder: c.folder.clone() };
-    Layout {
-        root: root.to_owned(),
-        sources: repository.sources.clone(),
-        sidecar_sets: repository.sidecar_sets.clone(),
-        ignore: repository.ignore.clone(),
-        rendered: repository.rendered.clone(),
-        ledgers: repository.ledgers.clone(),
-        namespaces: repository.namespaces.iter().filter_map(rule).collect(),
-        clusters: repository.clusters.iter().map(cluster).collect(),
-        repository_root: None,
-    }
-}
 
 /// Where the parts of a site are.
 #[derive(Clone, Copy)]
@@ -152,7 +85,7 @@ impl ClusterView {
             (None, []) => choose_in(&layout.source_paths()),
             (None, sources) => choose_in(sources),
         };
-        let (ledgers, wrong) = read_ledgers(layout, from);
+        let (ledgers, wrong) = read_ledgers(layout, from.ledgers, from.cluster);
         let mut set_paths = layout.sidecar_set_paths(from.files, from.ledgers);
         let missing_sets = layout.missing_sidecar_sets(from.files, from.ledgers);
         if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
@@ -440,27 +373,6 @@ fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig,
     }
 }
 
-pub(super) fn input_choice(layout: &Layout) -> (InputOptions, Vec<Diagnostic>) {
-    let (skips, wrong) = match layout.ignore_rules(None) {
-        Ok(skips) => (skips, Vec::new()),
-        Err(pattern) => {
-            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
-            let file = layout.root.join("pillion.yaml");
-            let label = Span::whole_file(file.to_string_lossy());
-            let wrong = Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore");
-            (crate::read::IgnoreRules::empty(), vec![wrong])
-        }
-    };
-    let choice = InputOptions {
-        ignore_rules: skips,
-        namespaces: layout.namespace_rules(),
-        list_patches: kustomization::patch_files,
-        repository_root: layout.repository_root.clone(),
-        user_paths: Vec::new(),
-    };
-    (choice, wrong)
-}
-
 /// Reads inputs, in parallel, and finds what a render has to know. Some of them are expected to hold SidecarSets.
 fn read_inputs(
     inputs: Vec<Input>,
@@ -484,61 +396,6 @@ fn read_inputs(
         }
     });
     (inputs.into_iter().zip(texts).collect(), gathered)
-}
-
-fn read_ledgers(layout: &Layout, from: &ViewSources<'_>) -> (CollectedObjects, Vec<Diagnostic>) {
-    let (files, mut diagnostics) = layout.find_ledgers(from.ledgers);
-    let own = files.into_iter().filter(|l| l.cluster.as_deref() == from.cluster);
-    let (gathered, wrong) = gather_ledgers(&own.map(|l| l.input).collect::<Vec<_>>(), from.ledgers);
-    diagnostics.extend(wrong);
-    (gathered, diagnostics)
-}
-
-/// Reads the files of ledgers; each must be named for its SidecarSet.
-pub fn gather_ledgers(inputs: &[Input], files: &dyn FileSource) -> (CollectedObjects, Vec<Diagnostic>) {
-    let (mut gathered, mut diagnostics) = (CollectedObjects::default(), Vec::new());
-    for input in inputs {
-        match read_input(input, files) {
-            Ok(text) => {
-                let found = collect_objects(&input.name, &text, true);
-                diagnostics.extend(
-                    found
-                        .ledgers
-                        .iter()
-                        .filter_map(|(document, path)| misplaced_ledger(document, path, input)),
-                );
-                if found.ledgers.is_empty() && found.unreadable.is_empty() {
-                    diagnostics.push(not_a_ledger(input));
-                }
-                gathered.merge(found);
-            }
-            Err(error) => diagnostics.push(error),
-        }
-    }
-    (gathered, diagnostics)
-}
-
-/// Anything else than a ledger in their folder: somebody may think it counts.
-fn not_a_ledger(input: &Input) -> Diagnostic {
-    Diagnostic::error(Code::InvalidLedger, format!("`{}` holds no ledger", input.name))
-        .at(Span::whole_file(Arc::clone(&input.name)))
-        .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
-        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
-}
-
-/// A ledger of another SidecarSet than its file is named for.
-fn misplaced_ledger(document: &Document, path: &crate::yaml::FieldPath, input: &Input) -> Option<Diagnostic> {
-    let name = path.find(document.value())?["metadata"]["name"].as_str()?;
-    let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
-    let at = path.join(&crate::yaml::FieldPath::dotted("metadata.name"));
-    (stem != name).then(|| {
-        Diagnostic::error(
-            Code::LedgerMisplaced,
-            format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"),
-        )
-        .at(document.label(&at, crate::yaml::EntryPart::Value, ""))
-        .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
-    })
 }
 
 /// The workloads that people hold in a ledger, those of them that are asked for.

@@ -1,13 +1,13 @@
 //! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
 
 use super::{
-    BranchConfig, ClusterView, Configuration, Error, LedgerHistory, ManifestSource, RenderHistory,
-    SourceBranch, TreeFiles, ViewSources, missing_workloads,
+    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, ViewSources,
+    missing_workloads,
 };
 use crate::diagnostics::{Code, Diagnostic};
-use crate::git::{Commit, ObjectId, Repository, TreeEntryKind};
-use crate::read::{CommitListing, FileSource, ListingEntry};
-use std::io;
+use crate::git::{Commit, ObjectId, Repository};
+use crate::read::{CommitListing, FileSource, list_tree};
+use crate::workspace::{Configuration, ManifestSource, TreeFiles};
 use std::path::{Path, PathBuf};
 
 /// What is live, without a checkout.
@@ -243,27 +243,6 @@ fn configuration_in(
         return Err(Error::NoConfiguration { commit, path: config.display().to_string() });
     }
     Ok(Configuration::read(files, config))
-}
-
-/// Lists the files of a tree; their bytes are read when somebody asks, on any thread.
-///
-/// # Errors
-/// When git fails.
-pub fn list_tree(repository: &Repository, tree: ObjectId) -> Result<CommitListing<'_, ObjectId>, Error> {
-    let mut entries = Vec::new();
-    for entry in repository.list_files(tree, &[""])? {
-        let listed = match entry.kind {
-            TreeEntryKind::File | TreeEntryKind::Executable => ListingEntry::File(entry.id),
-            TreeEntryKind::Symlink => {
-                ListingEntry::Symlink(String::from_utf8_lossy(&repository.read_blob(entry.id)?).into_owned())
-            }
-            TreeEntryKind::Gitlink => ListingEntry::Submodule,
-            TreeEntryKind::Folder => continue,
-        };
-        entries.push((PathBuf::from(entry.path), listed));
-    }
-    let reader = repository.blob_reader()?;
-    Ok(CommitListing::new(entries, move |id: &ObjectId| reader.read(*id).map_err(io::Error::other)))
 }
 
 /// Says that there is no deploy branch, and how it comes to be.

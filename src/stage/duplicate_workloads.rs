@@ -3,8 +3,9 @@
 use super::ClusterView;
 use super::cluster_view::manifests_of;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::read::{Input, map_in_order};
+use crate::read::map_in_order;
 use crate::render::{KeywordMatcher, WorkloadRef};
+use crate::workspace::Input;
 use crate::yaml::{Document, EntryPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

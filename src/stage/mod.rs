@@ -2,10 +2,8 @@
 
 mod branch_render;
 mod branches;
-mod build_policy;
 mod cluster_view;
 mod commit_stack;
-mod config_paths;
 mod deploy_branch;
 mod drift;
 mod duplicate_workloads;
@@ -13,11 +11,10 @@ mod error;
 mod initial_ledgers;
 mod ledger_commit;
 mod ledger_history;
-mod manifest_source;
 mod message;
 mod missing_workloads;
 mod preconditions;
-mod rendered_paths;
+mod rendered_locator;
 mod repo_context;
 mod rollout_plan;
 mod set_replacement;
@@ -28,8 +25,6 @@ mod summary;
 mod unmanaged_files;
 mod unmatched_selector;
 mod waves;
-mod what_if;
-mod workload_files;
 
 /// Is what git holds what pillion makes?
 pub mod verify;
@@ -39,23 +34,20 @@ pub mod transitions;
 
 pub use branch_render::{BranchRender, BranchRenderOutcome, render_branch};
 pub use branches::BranchConfig;
-pub use build_policy::{BuildDenial, BuildPolicy};
-pub use cluster_view::{ClusterView, Configuration, ViewSources, gather_ledgers, layout_of};
+pub use cluster_view::{ClusterView, ViewSources};
 pub use commit_stack::{CommitStack, StagedCommit, build_stack};
-pub use config_paths::check_config_paths;
-pub use deploy_branch::{DeployBranch, list_tree, no_deploy_branch, read_configuration};
+pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};
 pub use drift::check_drift;
 pub use error::Error;
 pub use initial_ledgers::{InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers};
 pub use ledger_commit::{LedgerCommit, commit_ledger};
 pub use ledger_history::{BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion};
-pub use manifest_source::{BUILD_LIMIT, BuiltManifests, ManifestSource};
 pub use message::source_trailers_of as trailers_of_source;
 pub use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
 pub use preconditions::{
     foreign_commits, reverted_batch, rewritten_branch, sidecar_removal, too_many_batches,
 };
-pub use rendered_paths::{RenderedLocation, RenderedLocator, shared_files};
+pub use rendered_locator::{RenderedLocation, RenderedLocator};
 pub use repo_context::{PushOutcome, RepoContext};
 pub use rollout_plan::{RolloutEnd, RolloutPlan};
 pub use source_branch::{RenderHistory, SourceBranch};
@@ -64,5 +56,3 @@ pub use staged_branch_names::StagedBranchNames;
 pub use unmanaged_files::unmanaged_manifest;
 pub use unmatched_selector::unmatched_selector;
 pub use waves::wave_block_reason;
-pub use what_if::WhatIf;
-pub use workload_files::TreeFiles;

@@ -2,12 +2,13 @@
 //! where there is no remote by moving the ref.
 
 use super::preconditions::RewrittenBranch;
-use super::{BranchConfig, DeployBranch, Error, ManifestSource};
+use super::{BranchConfig, DeployBranch, Error};
 use crate::diagnostics::Diagnostic;
 use crate::git::{
     self, CommitTime, ExpectedRef, NewCommit, ObjectId, PushStatus, RefMove, RefUpdate, ReleaseStamp,
     Repository, Signature, Signing, Upstream, trailer,
 };
+use crate::workspace::ManifestSource;
 use std::path::PathBuf;
 
 /// A head that is farther ahead of the clock, in seconds, has a date that nothing is dated by.

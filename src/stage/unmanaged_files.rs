@@ -1,12 +1,13 @@
 //! What lies below the folder of rendered files, and is not made by render: whoever applies the folder applies it, too.
 
+use super::DeployBranch;
 use super::drift::drift_error;
-use super::{Configuration, DeployBranch};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::ObjectId;
-use crate::model::applied_files::{is_applied, may_be_applied};
 use crate::model::file_list;
-use crate::read::{CommitListing, FileSource as _, Layout, ListingEntry, normalize_path};
+use crate::read::{CommitListing, FileSource as _, ListingEntry, normalize_path};
+use crate::workspace::{Configuration, Layout};
+use crate::workspace::{is_applied, may_be_applied};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! Which clusters come first? A ledger opens when those of earlier waves are closed.
 
-use super::{DeployBranch, gather_ledgers};
+use super::DeployBranch;
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::{Ledger, RevisionName, decode};
-use crate::read::Input;
+use crate::workspace::{Input, gather_ledgers};
 
 /// Says which cluster of an earlier wave has not yet released a content of a SidecarSet; clusters marked away are
 /// not waited for.

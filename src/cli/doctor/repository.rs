@@ -4,8 +4,9 @@ use super::super::inputs::{Inputs, find_config};
 use super::{CheckState, DoctorCheck};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Error, GitCommand, find_git_dir, query_git};
-use crate::read::{Disk, select_inputs};
-use crate::stage;
+use crate::read::Disk;
+use crate::workspace::select_inputs;
+use crate::workspace::shared_files;
 use std::path::{Path, PathBuf};
 
 pub(super) fn check(path: &Path) -> Vec<DoctorCheck> {
@@ -46,7 +47,7 @@ fn check_shared_files(path: &Path) -> Vec<DoctorCheck> {
     let Some(choice) = inputs.input_options(Some(&file), None) else { return Vec::new() };
     let paths: Vec<PathBuf> = inputs.layout.source_paths().into_iter().filter(|path| path.exists()).collect();
     let chosen = select_inputs(&Disk, &paths, &choice).inputs;
-    let shared = stage::shared_files(&inputs.repository, &inputs.layout, None, &chosen);
+    let shared = shared_files(&inputs.repository, &inputs.layout, None, &chosen);
     let told = |wrong: Diagnostic| {
         let check = DoctorCheck::new(CheckState::Error, "clusters", wrong.message);
         wrong.help.into_iter().fold(check, |check, help| check.help(help))

@@ -7,11 +7,12 @@ use crate::cli::{
     EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, clock, print_text,
 };
 use crate::diagnostics::Diagnostic;
-use crate::read::{Disk, inputs_from_paths, read_input as text_of};
+use crate::read::Disk;
 use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
 use crate::rollout::report::{PlanExtent, PlanReport, build_report};
 use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
 use crate::stage::{ClusterView, unmatched_selector};
+use crate::workspace::{inputs_from_paths, read_input as text_of};
 use crate::write::Error;
 
 /// One rollout of one cluster, planned.

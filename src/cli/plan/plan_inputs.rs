@@ -8,11 +8,12 @@ use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{self, ObjectId, Repository};
 use crate::model::config::RolloutConfig;
 use crate::model::ledger::{Ledger, Revision};
+use crate::read::list_tree;
 use crate::read::{CommitListing, Disk, FileKind, FileSource, normalize_path};
 use crate::stage::{
-    self, BranchConfig, BuiltManifests, ClusterView, Configuration, Error, LedgerHistory, ManifestSource,
-    RenderHistory, TreeFiles, ViewSources, WhatIf, list_tree, missing_workloads,
+    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, ViewSources, missing_workloads,
 };
+use crate::workspace::{BuiltManifests, Configuration, ManifestSource, TreeFiles, WhatIf};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -393,7 +394,7 @@ fn deploy_branch_files<'r>(
         Ok(None) | Err(Error::NoSourceTrailer { .. }) => {}
         Err(failure) => return Err(failure.into()),
     }
-    Ok(Some(stage::list_tree(repository, repository.commit(head)?.tree)?))
+    Ok(Some(list_tree(repository, repository.commit(head)?.tree)?))
 }
 
 fn not_initialized_message(is_configured: bool) -> String {

@@ -7,7 +7,7 @@ use crate::model::ledger::{Ledger, LedgerEntry};
 use crate::rollout::cluster_option;
 use crate::stage::ClusterView;
 use crate::stage::cluster_view::held_by_people;
-use crate::stage::workload_files::WorkloadFiles;
+use crate::workspace::WorkloadFiles;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,12 +3,12 @@
 
 mod held;
 
-use super::workload_files::{self, TreeFiles, WorkloadFiles};
-use super::{BranchConfig, ClusterView, DeployBranch, ManifestSource};
+use super::{BranchConfig, ClusterView, DeployBranch};
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::{HistoryWalk, ObjectId, Repository};
 use crate::model::ledger::{Ledger, RolloutScope, decode};
 use crate::rollout::{CountedWorkloads, cluster_option};
+use crate::workspace::{ManifestSource, TreeFiles, WorkloadFile, WorkloadFiles};
 use crate::yaml::{Document, FieldPath as YamlPath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -326,15 +326,15 @@ enum AbsenceEvidence {
 /// `now` and `before`: the files that hold it, with the place in the tree, each with whether it is read as a manifest;
 /// `input`: the file that it was read from.
 fn absence_evidence(
-    now: &[workload_files::WorkloadFile],
-    before: &[workload_files::WorkloadFile],
+    now: &[WorkloadFile],
+    before: &[WorkloadFile],
     input: Option<&Path>,
     was_built: bool,
 ) -> AbsenceEvidence {
     if was_built && before.is_empty() {
         return AbsenceEvidence::Unknown;
     }
-    let is_evidence = |holder: &&workload_files::WorkloadFile| {
+    let is_evidence = |holder: &&WorkloadFile| {
         // A copy that was there and not read when the rollout began is of somebody else.
         let was_aside = before.iter().any(|b| b.tree_path == holder.tree_path && !b.is_source);
         was_built || Some(&*holder.tree_path) == input || (!holder.is_source && !was_aside)

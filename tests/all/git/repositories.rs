@@ -103,10 +103,12 @@ fn a_partial_clone_says_what_it_lacks() {
     let file = repository.entry_at(tree, "x.yaml").unwrap().unwrap();
     let refused = failure(repository.read_blob(file.id)).to_string();
     assert!(refused.contains("partial clone") && refused.contains("without `--filter`"), "{refused}");
-    let listing = pillion::stage::list_tree(&repository, tree).unwrap();
-    let told =
-        pillion::read::read_input(&pillion::read::inputs_from_paths(&["x.yaml".into()]).remove(0), &listing)
-            .unwrap_err();
+    let listing = pillion::read::list_tree(&repository, tree).unwrap();
+    let told = pillion::workspace::read_input(
+        &pillion::workspace::inputs_from_paths(&["x.yaml".into()]).remove(0),
+        &listing,
+    )
+    .unwrap_err();
     assert!(told.message.contains("without `--filter`") && told.help.is_none(), "{told:?}");
 }
 

@@ -1,9 +1,9 @@
 //! A clean working tree and its commit give the same inputs: names, order, texts and diagnostics.
 
 use crate::support::git_fixtures::{Repo, World};
-use pillion::read::{
-    ClusterLayout, CommitListing, Disk, FileSource, InputOptions, Layout, ListingEntry, SelectedInputs,
-    UNSPECIFIED_NAMESPACE, list_commit_files, read_input, select_inputs,
+use pillion::read::{CommitListing, Disk, FileSource, ListingEntry, list_tree};
+use pillion::workspace::{
+    ClusterLayout, InputOptions, Layout, SelectedInputs, UNSPECIFIED_NAMESPACE, read_input, select_inputs,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -269,8 +269,7 @@ fn a_commit_holds_what_its_working_tree_does() {
     let repo = odd_repository(&world);
     let tree = repo.commit("all").to_string() + "^{tree}";
     let git = repo.open();
-    let reader = git.blob_reader().unwrap();
-    let listing = list_commit_files(&git, &reader, repo.id(&tree)).unwrap();
+    let listing = list_tree(&git, repo.id(&tree)).unwrap();
     let in_commit = told(&listing, &odd_layout(Path::new("")), "\u{0}");
     let above = format!("{}/", repo.path.display());
     assert_eq!(told(&Disk, &odd_layout(&repo.path), &above), in_commit);

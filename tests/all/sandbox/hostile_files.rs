@@ -371,7 +371,8 @@ fn links_in_sources_are_reported_and_not_followed() {
 /// What is swapped for a link after it was found is not read through it.
 #[test]
 fn a_file_that_is_swapped_for_a_link_is_not_read() {
-    use pillion::read::{Disk, IgnoreRules, InputOptions, Layout, read_input, select_inputs};
+    use pillion::read::{Disk, IgnoreRules};
+    use pillion::workspace::{InputOptions, Layout, read_input, select_inputs};
     let hostile = Hostile::new();
     hostile.put("victim/w.yaml", SECRET).put("evil/apps/deep/w.yaml", web("w"));
     let layout = Layout::default();

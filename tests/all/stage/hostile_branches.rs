@@ -393,7 +393,7 @@ mod watched {
     use crate::watch::simulation::{Heard, Shared, sync, turn as turn_of};
     use pillion::diagnostics::Diagnostic;
     use pillion::git::{Commit, CommitTime};
-    use pillion::stage::{BranchConfig, ManifestSource, RepoContext, read_configuration};
+    use pillion::stage::{BranchConfig, RepoContext, read_configuration};
     use pillion::watch::environment::{Environment as _, ReleaseOutcome, ReleaseProposal, WatchError};
     use pillion::watch::evaluation::OutOfSyncSince;
     use pillion::watch::providers::{
@@ -402,6 +402,7 @@ mod watched {
     use pillion::watch::real_environment::RealEnvironment;
     use pillion::watch::report::EvaluationReport;
     use pillion::watch::watch_loop::{EventSink, Iteration, Watcher};
+    use pillion::workspace::ManifestSource;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
     use std::path::PathBuf;

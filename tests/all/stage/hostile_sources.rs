@@ -4,9 +4,10 @@ use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{newer, two_branches};
 use crate::watch::simulation::{Heard, Shared, turn};
 use pillion::git::ObjectId;
-use pillion::stage::{BranchConfig, ManifestSource, RepoContext, read_configuration};
+use pillion::stage::{BranchConfig, RepoContext, read_configuration};
 use pillion::watch::evaluation::OutOfSyncSince;
 use pillion::watch::watch_loop::{Iteration, Watcher};
+use pillion::workspace::ManifestSource;
 use std::cell::RefCell;
 use std::path::PathBuf;
 

@@ -2,7 +2,8 @@
 
 use pillion::diagnostics::Diagnostic;
 use pillion::read::{CommitListing, ListingEntry};
-use pillion::stage::{ClusterView, Configuration, ViewSources};
+use pillion::stage::{ClusterView, ViewSources};
+use pillion::workspace::Configuration;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

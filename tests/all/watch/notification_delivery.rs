@@ -4,7 +4,7 @@ use crate::support::git_fixtures::{Repo, World as Folder};
 use crate::support::rollout_fixtures::released;
 use crate::support::scripted_servers::Scripted;
 use pillion::git::{ObjectId, RefUpdate, StopToken};
-use pillion::stage::{BranchConfig, DeployBranch, ManifestSource, RepoContext, read_configuration};
+use pillion::stage::{BranchConfig, DeployBranch, RepoContext, read_configuration};
 use pillion::watch::check::{CheckRequest, CheckResult};
 use pillion::watch::environment::{
     ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
@@ -15,6 +15,7 @@ use pillion::watch::notifier::{NOTIFY_TIMEOUT, Notification, Notifier, PayloadFo
 use pillion::watch::real_environment::RealEnvironment;
 use pillion::watch::snapshot::Snapshot;
 use pillion::watch::watch_loop::Watcher;
+use pillion::workspace::ManifestSource;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;

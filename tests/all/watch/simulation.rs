@@ -7,7 +7,7 @@ use crate::support::simulated_cluster::SimCluster;
 use pillion::git::{
     Commit, CommitTime, ExpectedRef, HistoryWalk, ObjectId, RefUpdate, ReleaseStamp, trailer,
 };
-use pillion::stage::{BranchConfig, DeployBranch, ManifestSource, PushOutcome, RepoContext, verify};
+use pillion::stage::{BranchConfig, DeployBranch, PushOutcome, RepoContext, verify};
 use pillion::watch::check::{CheckRequest, CheckResult};
 use pillion::watch::environment::{
     ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
@@ -17,6 +17,7 @@ use pillion::watch::notifier::{Notification, PayloadFormat};
 use pillion::watch::report::EvaluationReport;
 use pillion::watch::snapshot::Snapshot;
 use pillion::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
+use pillion::workspace::ManifestSource;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,82 +1,13 @@
-//! Where do the files of a rollout lie in the tree of the deploy branch?
+//! Computes where rendered files and ledgers are in a tree, and finds sources that two clusters render to one file.
 
-use super::{ClusterView, Configuration};
+use super::{Configuration, Input, InputSource, Layout};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::RepositoryConfig;
 use crate::model::file_list::{self, to_slash};
-use crate::read::{Input, InputSource, Layout, normalize_path};
-use crate::rollout::workload_set::PlannedWorkload;
-use crate::yaml::{self, PathSegment, split_documents};
-use serde_json::Value;
+use crate::read::normalize_path;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where a workload stands in the rendered files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedLocation {
-    /// The file; None where git holds no rendered files.
-    pub file: Option<String>,
-    /// The number of its document, from 0.
-    pub index: usize,
-    /// Where its object stands in the document.
-    pub base: yaml::FieldPath,
-}
-
-/// Finds the places of workloads in the rendered files.
-pub struct RenderedLocator<'s> {
-    view: &'s ClusterView,
-    inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
-}
-
-impl ClusterView {
-    /// Returns what finds the places of workloads in the rendered files.
-    pub fn rendered_locator(&self) -> RenderedLocator<'_> {
-        let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
-        RenderedLocator { view: self, inputs }
-    }
-}
-
-impl RenderedLocator<'_> {
-    /// Returns where a workload stands in the rendered files: what render leaves out does not count.
-    pub fn locate(&self, unit: &PlannedWorkload) -> RenderedLocation {
-        let document = &unit.document;
-        let input = self.inputs.get(&**document.file());
-        let before = match input {
-            Some((_, text)) if document.index() > 0 => {
-                let pieces = split_documents(document.file(), text).0.into_iter().take(document.index());
-                pieces.filter(|p| self.view.prepared.renderer.excludes(&text[p.span.clone()])).count()
-            }
-            _ => 0,
-        };
-        RenderedLocation {
-            file: input.and_then(|(input, _)| {
-                self.view.configuration.rendered_path(self.view.cluster.as_deref(), input)
-            }),
-            index: document.index() - before,
-            base: self.rendered_base(document.value(), &unit.manifest.path),
-        }
-    }
-
-    /// The place of an item when the items before it that are left out are gone.
-    fn rendered_base(&self, document: &Value, base: &yaml::FieldPath) -> yaml::FieldPath {
-        let (mut list, mut found) = (document, yaml::FieldPath::root());
-        for step in base.segments() {
-            found = match step {
-                PathSegment::Key(key) => found.child(key.clone()),
-                PathSegment::Index(i) => {
-                    let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
-                    let renderer = &self.view.prepared.renderer;
-                    let gone =
-                        items.iter().take(*i).filter(|item| renderer.excludes_item(list, item)).count();
-                    list = &list["items"][*i];
-                    found.child(i - gone)
-                }
-            };
-        }
-        found
-    }
-}
 
 /// Says which files of a cluster are rendered for another one too: a batch of one would be a batch of both. Without a
 /// cluster all are looked at.

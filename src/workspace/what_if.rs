@@ -56,7 +56,7 @@ impl WhatIf<'_> {
     }
 
     /// Writes the keys of `updateStrategy` into SidecarSets, so that they are judged like written ones.
-    pub(super) fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
+    pub fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
         let mut wrong = Vec::new();
         for (document, path) in sets.iter_mut().filter(|_| !self.update_strategy.is_empty()) {
             let at = path.join(&FieldPath::dotted("spec"));

@@ -1,9 +1,9 @@
 //! From files and folders that somebody named to the inputs of a command, each file once.
 
-use super::file::read_stream;
-use super::file_source::{FileKind, FileSource, normalize_path};
-use super::walk::{IgnoreRules, ManifestFile, walk_manifests};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::read::{
+    FileKind, FileSource, IgnoreRules, ManifestFile, normalize_path, read_stream, walk_manifests,
+};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -5,10 +5,10 @@ use crate::read::normalize_path;
 use std::path::{Path, PathBuf};
 
 /// The variable with which an operator names the pillion.yaml that counts: seen from the root of the repository.
-pub(super) const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
+pub const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
 
 /// Finds pillion.yaml in the folders from the root down to this one, the topmost first, by a name seen from here.
-pub(super) fn find_topmost_config(folder: &Path, root: &Path) -> Option<PathBuf> {
+pub fn find_topmost_config(folder: &Path, root: &Path) -> Option<PathBuf> {
     let (here, root) = (canonical_folder(folder)?, root.canonicalize().ok()?);
     let above: Vec<&Path> = here.ancestors().take_while(|above| above.starts_with(&root)).collect();
     // One that cannot be read is the configuration all the same: without it nothing would be as it says.
@@ -27,7 +27,7 @@ fn path_above(folder: &Path, here: &Path, steps: usize) -> PathBuf {
 
 /// Returns the root of the repository that a folder is in, where nobody else knows it: the outermost folder with a
 /// `.git`, because the application may be a submodule or bring a `.git` of its own.
-pub(super) fn find_repository_root(folder: &Path) -> Option<PathBuf> {
+pub fn find_repository_root(folder: &Path) -> Option<PathBuf> {
     let here = canonical_folder(folder)?;
     let is_root = |above: &&Path| is_of_one_owner(&here, &above.join(".git"));
     here.ancestors().filter(is_root).last().map(Path::to_owned)
@@ -35,7 +35,7 @@ pub(super) fn find_repository_root(folder: &Path) -> Option<PathBuf> {
 
 /// Returns the outermost folder of the same owner that nobody else can write to: above it nothing is looked for, where
 /// there is no repository.
-pub(super) fn find_private_root(folder: &Path) -> PathBuf {
+pub fn find_private_root(folder: &Path) -> PathBuf {
     let Some(here) = canonical_folder(folder) else { return folder.to_owned() };
     let private = here.ancestors().skip(1).take_while(|above| is_private(&here, above)).last();
     private.unwrap_or(&here).to_owned()
@@ -43,7 +43,7 @@ pub(super) fn find_private_root(folder: &Path) -> PathBuf {
 
 /// Returns the root of the repository whose folder `source_path` is the working one: Argo CD says so, and a link on the
 /// way changes nothing. The topmost is it, because what is below may hold the same names once more.
-pub(super) fn find_application_root(source_path: &str) -> Option<PathBuf> {
+pub fn find_application_root(source_path: &str) -> Option<PathBuf> {
     let here = canonical_folder(Path::new(""))?;
     let source_path = Path::new(source_path.trim_start_matches('/'));
     let is_root = |above: &&Path| above.join(source_path).canonicalize().is_ok_and(|found| found == here);

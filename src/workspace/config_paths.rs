@@ -1,7 +1,8 @@
 //! Does every path of pillion.yaml stay in the repository, by its name and without a symbolic link on the way?
 
+use super::Layout;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::read::{FileSource, Layout, normalize_path};
+use crate::read::{FileSource, normalize_path};
 use crate::sandbox::{check_file_name, display_path, is_git_internal};
 use crate::yaml::{self, Document, EntryPart};
 use std::path::{Component, Path};

@@ -1,10 +1,10 @@
 //! Ledgers that nobody names: what they say does not count, and every workload would get what the files of SidecarSets
 //! hold.
 
-use super::file_source::{FileKind, FileSource, normalize_path};
 use super::inputs::InputSource;
 use super::layout::{Layout, LedgerFile};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::read::{FileKind, FileSource, normalize_path};
 use crate::sandbox::display_path;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Which files of a tree hold the manifest of a workload, whether pillion reads them or not?
 
-use super::cluster_view::input_choice;
+use super::{InputSource, Layout, input_choice, select_inputs};
 use crate::model::workload::{item_type_meta, type_meta, workload_key};
-use crate::read::{FileKind, FileSource, InputSource, Layout, map_in_order, normalize_path, select_inputs};
+use crate::read::{FileKind, FileSource, map_in_order, normalize_path};
 use crate::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,29 +31,29 @@ impl<'a> TreeFiles<'a> {
     }
 
     /// Returns the place of a file in the tree.
-    pub(super) fn path_in_tree(&self, file: &Path) -> PathBuf {
+    pub fn path_in_tree(&self, file: &Path) -> PathBuf {
         normalize_path(&self.prefix.join(file))
     }
 }
 
 /// A file that holds the manifest of a workload.
 #[derive(Debug, Clone)]
-pub(super) struct WorkloadFile {
+pub struct WorkloadFile {
     /// The file.
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// Its place in the tree.
-    pub(super) tree_path: PathBuf,
+    pub tree_path: PathBuf,
     /// Some cluster reads it as a manifest.
-    pub(super) is_source: bool,
+    pub is_source: bool,
 }
 
 /// The files that hold workloads.
 #[derive(Debug, Default)]
-pub(super) struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
+pub struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
 
 impl WorkloadFiles {
     /// Looks for workloads in every file but rendered ones and ledgers.
-    pub(super) fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
+    pub fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
         let read = source_files(tree, layout);
         let own = [&layout.rendered, &layout.ledgers].into_iter().flatten().filter(|folder| *folder != ".");
         let own: Vec<PathBuf> = own.map(|folder| normalize_path(&layout.root.join(folder))).collect();
@@ -85,7 +85,7 @@ impl WorkloadFiles {
     }
 
     /// Returns the files that hold a workload.
-    pub(super) fn files_of(&self, key: &str) -> &[WorkloadFile] {
+    pub fn files_of(&self, key: &str) -> &[WorkloadFile] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
 }
@@ -112,7 +112,7 @@ fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
 
 /// Tells whether a text holds the manifest of a workload; one that names no namespace is of `otherwise`, or may be of
 /// any.
-pub(super) fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
+pub fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
     let mut parts = wanted.splitn(3, '/');
     let (kind, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let called = parts.next().unwrap_or_default();

@@ -2,11 +2,10 @@
 //!
 //! Its values come in as they were decoded; paths of it are relative to its folder.
 
-use super::file_source::{EntryKind, FileSource, normalize_path};
 use super::inputs::{Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, input_from_file};
 use super::unread_ledgers::find_unread_ledgers;
-use super::walk::{IgnoreRules, WalkFilter, WalkResult};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::read::{EntryKind, FileSource, IgnoreRules, WalkFilter, WalkResult, normalize_path};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
