@@ -29,6 +29,11 @@ golden *WORDS:
     -UPDATE_GOLDEN=1 TRYCMD=overwrite cargo test {{ WORDS }}
     git --no-pager diff --stat
 
+# Write the tables of SidecarSet's Go types; the versions stand in tests/e2e/tools/schema/go.mod. Needs Go.
+schema:
+    tests/e2e/tools/schema/build.sh src/model/sidecar_set/schema
+    git --no-pager diff --stat
+
 # Measure render on generated repositories; KUSTOMIZE=/path/to/kustomize adds the peer; options: `just bench --quick`.
 bench *OPTIONS:
     cargo bench --bench render -- {{ OPTIONS }}
