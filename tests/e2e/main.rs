@@ -19,5 +19,6 @@ mod in_place;
 mod kustomize;
 mod lua;
 mod release;
+mod schema;
 mod simulated_pods;
 mod watched;

@@ -2,7 +2,7 @@
 
 use super::canonical::canonicalize;
 use super::field_locations::FieldLocations;
-use super::schema::{Object as Type, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, SPEC};
+use super::schema::{Object as Type, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1};
 use super::spec_fields::{self, object_at, objects_at, string_at};
 use super::{DecodeMode, SidecarSet, defaults, deprecated_syntax, hash, type_check, v1alpha1};
 use crate::diagnostics::{Code, Diagnostic};
@@ -96,7 +96,7 @@ fn build_set(
     let name = string_at(&metadata, "name").unwrap_or_default().to_owned();
     let mut defaulted = spec.clone();
     defaults::fill_defaults(&mut defaulted);
-    let stored_spec = canonicalize(&defaulted, &SPEC);
+    let stored_spec = canonicalize(&defaulted, &SIDECAR_SET_SPEC_V1BETA1);
     let (hash, hash_without_image) = hash::hashes(&stored_spec, has_containers);
     let (injection_paused, injection_revision) = spec_fields::read_injection_strategy(&spec);
     let mut content = spec.clone();

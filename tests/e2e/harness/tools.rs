@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The parts of `tools/build.sh` that tests use, with the files that say what is built: a change of one builds anew.
+/// The parts that tests use, with the files that say what is built, the script that builds it first: a change of one
+/// builds the part again.
 const PARTS: &[(&str, &[&str])] = &[
     ("tools", &["build.sh", "main.go", "go.mod", "go.sum"]),
     ("kruise", &["build.sh"]),
@@ -13,6 +14,19 @@ const PARTS: &[(&str, &[&str])] = &[
     ("argocd", &["build.sh"]),
     ("kustomize-old", &["build.sh"]),
     ("helm", &["build.sh"]),
+    (
+        "schema",
+        &[
+            "schema/build.sh",
+            "schema/additions.go",
+            "schema/additions/v1.9.0.go",
+            "schema/go.mod",
+            "schema/go.sum",
+            "schema/main.go",
+            "schema/read.go",
+            "schema/rust.go",
+        ],
+    ),
 ];
 
 /// A program, or a folder of manifests, of one of the parts.
@@ -27,7 +41,8 @@ pub(crate) fn build_all() {
     }
 }
 
-fn build(part: &str) {
+/// Builds a part that is not there yet. What needs no servers can be built and used outside the sandbox.
+pub(crate) fn build(part: &str) {
     let folder = folder(part);
     let cache = folder.parent().unwrap();
     fs::create_dir_all(cache).unwrap();
@@ -39,22 +54,26 @@ fn build(part: &str) {
     }
     let beside = tempfile::tempdir_in(cache).unwrap();
     let made = beside.path().join(part);
-    let status = Command::new(sources().join("build.sh")).arg(&made).arg(part).status();
+    let script = sources_of(part)[0];
+    let status = Command::new(sources().join(script)).arg(&made).arg(part).status();
     match status {
         Ok(status) if status.success() => fs::rename(made, &folder).unwrap(),
-        Ok(_) => panic!("tools/build.sh {part} failed, see above; it needs Go and a Go module proxy"),
-        Err(error) => panic!("tools/build.sh: {error}"),
+        Ok(_) => panic!("tools/{script} {part} failed, see above; it needs Go and a Go module proxy"),
+        Err(error) => panic!("tools/{script}: {error}"),
     }
 }
 
 fn folder(part: &str) -> PathBuf {
-    let (_, made_of) = PARTS.iter().find(|(name, _)| *name == part).expect("one of the parts");
     let mut hash = Sha256::new();
-    for name in *made_of {
+    for name in sources_of(part) {
         hash.update(fs::read(sources().join(name)).unwrap());
     }
     let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     cache().join(format!("{part}-{key}"))
+}
+
+fn sources_of(part: &str) -> &'static [&'static str] {
+    PARTS.iter().find(|(name, _)| *name == part).expect("one of the parts").1
 }
 
 fn cache() -> PathBuf {
