@@ -2,6 +2,7 @@
 //!
 //! Everything works on checked values, in which an absent key stands for every empty one.
 
+use super::schema::{Object as Type, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
 use crate::model::image;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ pub(crate) fn fill_defaults(spec: &mut JsonObject) {
     set_default(spec, "revisionHistoryLimit", 10);
     for_each_object(spec, "patchPodMetadata", |p| set_default(p, "patchPolicy", "Retain"));
     if let Some(revision) = object_mut(object_entry(spec, "injectionStrategy"), "revision") {
-        set_default(revision, "policy", "Always");
+        fill_crd(revision, &SIDECAR_SET_INJECT_REVISION);
     }
 }
 
@@ -35,7 +36,9 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
     set_default(object_entry(container, "upgradeStrategy"), "upgradeType", "ColdUpgrade");
     set_default(object_entry(container, "shareVolumePolicy"), "type", "disabled");
     if let Some(policy) = object_mut(container, "resourcesPolicy") {
-        set_default(policy, "targetContainersNameRegex", ".*");
+        // The CRD fills it in for an empty pattern too, which the mutating webhook leaves out when it writes the set,
+        // and after which the API server fills in defaults once more.
+        fill_crd(policy, &RESOURCES_POLICY);
     }
     for_each_object(container, "transferEnv", |t| {
         if let Some(from) = object_mut(t, "sourceContainerNameFrom") {
@@ -43,6 +46,14 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
         }
     });
     fill_container(container);
+}
+
+fn fill_crd(object: &mut JsonObject, of: &Type) {
+    for field in of.fields {
+        if let Some(value) = field.default {
+            set_default(object, field.name, value);
+        }
+    }
 }
 
 fn fill_container(container: &mut JsonObject) {

@@ -2,7 +2,7 @@
 
 use super::diagnostic_collector::DiagnosticCollector;
 use super::field_locations::FieldLocations;
-use super::schema::{Field, Object, Presence, Type};
+use super::schema::{Field, Object, Presence, SIDECAR_SET_SPEC_V1BETA1, Type};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::quantity::Quantity;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
@@ -82,13 +82,11 @@ impl TypeChecker<'_> {
 
     /// Tells whether the API server drops null here.
     ///
-    /// apiextensions-apiserver v0.32 PruneNonNullableNullsWithoutDefaults does so wherever the CRD has a schema:
-    /// everywhere in `spec` but in containers and volumes, which are left to Go.
+    /// apiextensions-apiserver v0.32 PruneNonNullableNullsWithoutDefaults does so wherever the CRD has a schema.
     fn drops_null(&self) -> bool {
-        let in_go = ["containers", "initContainers", "volumes"];
         match &self.path[..] {
-            [PathSegment::Key(spec), PathSegment::Key(field), ..] => {
-                &**spec == "spec" && !in_go.contains(&&**field)
+            [PathSegment::Key(spec), PathSegment::Key(key), ..] if &**spec == "spec" => {
+                SIDECAR_SET_SPEC_V1BETA1.field(key).is_some_and(|field| field.has_schema)
             }
             _ => false,
         }

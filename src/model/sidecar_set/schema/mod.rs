@@ -4,6 +4,7 @@
 //! numbers) is in `validate`.
 
 use crate::model::suggestion::closest_match;
+use crate::yaml::{FieldPath, PathSegment};
 use Type::{
     Any, Bool, Int32, Int64, IntOrText, Object as Obj, Objects, Quantity, QuantityMap, Text, TextMap, Texts,
     Time,
@@ -13,7 +14,8 @@ use Type::{
 mod types;
 
 pub(crate) use types::{
-    SIDECAR_CONTAINER, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1,
+    RESOURCES_POLICY, SIDECAR_CONTAINER, SIDECAR_SET_INJECT_REVISION, SIDECAR_SET_SPEC_V1BETA1,
+    SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1,
 };
 
 /// The kind of value a field takes.
@@ -62,7 +64,6 @@ pub(crate) enum Presence {
 
 /// One field of an object.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the checks do not ask for all of it yet")]
 pub(crate) struct Field {
     /// The JSON name.
     pub(crate) name: &'static str,
@@ -95,6 +96,14 @@ impl Field {
 
     const fn with_default(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
+    }
+
+    /// Returns the type of the object, or of the objects, that it takes.
+    fn object(&self) -> Option<&'static Object> {
+        match self.kind {
+            Obj(of) | Objects(of) => Some(of),
+            _ => None,
+        }
     }
 }
 
@@ -151,6 +160,22 @@ impl Type {
             Obj(_) => "a mapping",
         }
     }
+}
+
+/// Returns the field of a SidecarSet at a path.
+pub(crate) fn field_at(path: &FieldPath) -> Option<&'static Field> {
+    let mut keys = path.segments().iter().filter_map(|step| match step {
+        PathSegment::Key(key) => Some(key),
+        PathSegment::Index(_) => None,
+    });
+    let first = SIDECAR_SET_V1BETA1.field(keys.next()?)?;
+    keys.try_fold(first, |field, key| field.object()?.field(key))
+}
+
+/// Returns the required fields of the object at a path that are strings or lists of strings.
+pub(crate) fn required_texts(path: &FieldPath) -> impl Iterator<Item = &'static str> {
+    let fields = field_at(path).and_then(Field::object).into_iter().flat_map(Object::all);
+    fields.filter(|f| f.is_required && matches!(f.kind, Text | Texts)).map(|f| f.name)
 }
 
 const fn field(name: &'static str, kind: Type, presence: Presence) -> Field {

@@ -1,6 +1,6 @@
 //! The claim template of an ephemeral volume.
 
-use super::container::{check_one_of, require};
+use super::container::{check_one_of, require_keys};
 use super::report::{FieldRef, ValidationReport};
 use super::{format, meta, selector};
 use crate::diagnostics::Code;
@@ -10,8 +10,6 @@ use crate::yaml::EntryPart;
 use serde_json::{Map, Value};
 
 type JsonObject = Map<String, Value>;
-
-const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 /// Checks an ephemeral volume.
 pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
@@ -49,7 +47,7 @@ fn check_claim(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldR
         Some(_) => {}
     }
     super::volume::check_path(report, spec, "storageClassName", at, format::check_dns_subdomain);
-    check_one_of(report, spec, "volumeMode", at, &["Block", "Filesystem"]);
+    check_one_of(report, spec, "volumeMode", at);
     check_data_sources(report, spec, at);
 }
 
@@ -58,11 +56,11 @@ fn check_access_modes(report: &mut ValidationReport<'_>, spec: &JsonObject, at: 
     if modes.is_empty() {
         report.required(at, "write at least one, such as `ReadWriteOnce`");
     }
-    for (i, mode) in modes.iter().enumerate().filter(|(_, m)| !ACCESS_MODES.contains(m)) {
-        report.unsupported(&at.item(i).with_name(&at.field), mode, &ACCESS_MODES);
+    for (i, mode) in modes.iter().enumerate().filter(|(_, m)| !at.values().contains(m)) {
+        report.unsupported(&at.item(i).with_name(&at.field), mode);
     }
     let of_pod = modes.contains(&"ReadWriteOncePod");
-    if of_pod && modes.iter().any(|m| *m != "ReadWriteOncePod" && ACCESS_MODES.contains(m)) {
+    if of_pod && modes.iter().any(|m| *m != "ReadWriteOncePod" && at.values().contains(m)) {
         report.forbidden(at, "cannot have `ReadWriteOncePod` beside another mode");
     }
 }
@@ -85,7 +83,7 @@ fn check_data_sources(report: &mut ValidationReport<'_>, spec: &JsonObject, at: 
 }
 
 fn check_data_source(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
-    require(report, source, &["name", "kind"], at);
+    require_keys(report, source, &["name", "kind"], at);
     let group = string_at(source, "apiGroup").unwrap_or_default();
     let kind = string_at(source, "kind").unwrap_or_default();
     if group.is_empty() && kind != "PersistentVolumeClaim" {

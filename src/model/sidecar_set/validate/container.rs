@@ -2,6 +2,7 @@
 
 use super::report::{FieldRef, ValidationReport};
 use super::{env, format, mounts, probe, resources, security};
+use crate::model::sidecar_set::schema::required_texts;
 use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::yaml::FieldPath;
 use serde_json::{Map, Value};
@@ -11,10 +12,6 @@ type JsonObject = Map<String, Value>;
 
 /// The volumes of a set, by name: what containers may mount. One that is broken has been reported and is None.
 pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
-
-const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
-const MESSAGE_POLICIES: [&str; 2] = ["File", "FallbackToLogsOnError"];
-const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// Checks all containers and init containers.
 pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject, volumes: &VolumesByName<'_>) {
@@ -61,8 +58,8 @@ fn check_common(
     } else if image != image.trim() {
         report.invalid(&at.child("image"), image, "must not begin or end with blanks");
     }
-    check_one_of(report, container, "terminationMessagePolicy", at, &MESSAGE_POLICIES);
-    check_one_of(report, container, "imagePullPolicy", at, &PULL_POLICIES);
+    check_one_of(report, container, "terminationMessagePolicy", at);
+    check_one_of(report, container, "imagePullPolicy", at);
     check_ports(report, container, at);
     env::check(report, container, at);
     mounts::check(report, container, at, volumes);
@@ -70,16 +67,11 @@ fn check_common(
     security::check(report, container, at);
 }
 
-/// Checks a field that has one of a few values.
-pub(super) fn check_one_of(
-    report: &mut ValidationReport<'_>,
-    object: &JsonObject,
-    key: &str,
-    at: &FieldRef,
-    supported: &[&'static str],
-) {
-    if let Some(value) = string_at(object, key).filter(|v| !supported.contains(v)) {
-        report.unsupported(&at.child(key), value, supported);
+/// Checks a field that takes an enumeration.
+pub(super) fn check_one_of(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
+    let spot = at.child(key);
+    if let Some(value) = string_at(object, key).filter(|v| !spot.values().contains(v)) {
+        report.unsupported(&spot, value);
     }
 }
 
@@ -104,7 +96,7 @@ fn check_container_only(report: &mut ValidationReport<'_>, container: &JsonObjec
 
 fn check_init_only(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     let restart = string_at(container, "restartPolicy");
-    check_one_of(report, container, "restartPolicy", at, &["Always"]);
+    check_one_of(report, container, "restartPolicy", at);
     if restart == Some("Always") {
         probe::check(report, container, at);
     } else {
@@ -138,7 +130,7 @@ fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &F
         if int(port, "hostPort") != 0 {
             check_port_number(report, int(port, "hostPort"), &at.child("hostPort"));
         }
-        check_one_of(report, port, "protocol", &at, &PROTOCOLS);
+        check_one_of(report, port, "protocol", &at);
     }
 }
 
@@ -170,8 +162,20 @@ pub(super) fn int(object: &JsonObject, key: &str) -> i64 {
     object.get(key).and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// Checks that an object has content where its type requires it.
+pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
+    for key in required_texts(&at.path) {
+        require_keys(report, object, &[key], at);
+    }
+}
+
 /// Checks that an object has content at keys of strings or lists.
-pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, keys: &[&str], at: &FieldRef) {
+pub(super) fn require_keys(
+    report: &mut ValidationReport<'_>,
+    object: &JsonObject,
+    keys: &[&str],
+    at: &FieldRef,
+) {
     for key in keys {
         let is_there = match object.get(*key) {
             Some(Value::String(s)) => !s.is_empty(),
@@ -187,6 +191,6 @@ pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, ke
 /// Checks a reference by `name`, where there is one.
 pub(super) fn require_name(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
     if let Some(reference) = object_at(object, key) {
-        require(report, reference, &["name"], &at.child(key));
+        require_keys(report, reference, &["name"], &at.child(key));
     }
 }

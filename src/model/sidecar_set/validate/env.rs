@@ -52,7 +52,6 @@ const RESOURCES: [&str; 6] = [
 ];
 const DIVISORS: [&str; 13] =
     ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
-const SOURCES: [&str; 4] = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef"];
 
 /// Checks the environment of a container.
 pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
@@ -87,7 +86,7 @@ fn check_value_from(report: &mut ValidationReport<'_>, source: &JsonObject, has_
             check_key_ref(report, reference, &at.child(key));
         }
     }
-    let message = match SOURCES.iter().filter(|s| source.contains_key(**s)).count() {
+    let message = match source.len() {
         0 => "`valueFrom` names no source",
         _ if has_value => "`value` and `valueFrom` cannot be used together",
         1 => return,
@@ -120,7 +119,7 @@ pub(super) fn check_field_ref(
         }
         None if supported.contains(&path)
             || (path == "spec.host" && supported.contains(&"spec.nodeName")) => {}
-        None if POD_FIELDS.contains(&path) => report.unsupported(&spot, path, supported),
+        None if POD_FIELDS.contains(&path) => report.not_among(&spot, path, supported),
         None => report.invalid(&spot, path, "is no field of a pod that can be used here"),
     }
 }
@@ -145,7 +144,7 @@ pub(super) fn check_resource_ref(
     } else if resource.is_empty() {
         report.required(&at.child("resource"), "name the resource");
     } else if !is_huge && !RESOURCES.contains(&resource) {
-        report.unsupported(&at.child("resource"), resource, &RESOURCES);
+        report.not_among(&at.child("resource"), resource, &RESOURCES);
     }
     let divisor = string_at(reference, "divisor").unwrap_or("0");
     let is_zero = Quantity::parse(divisor).is_ok_and(|q| q.sign() == 0);
@@ -155,7 +154,7 @@ pub(super) fn check_resource_ref(
         _ => return,
     };
     if !is_zero && !allowed.contains(&divisor) {
-        report.unsupported(&at.child("divisor"), divisor, allowed);
+        report.not_among(&at.child("divisor"), divisor, allowed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `metadata` of a SidecarSet, and the annotations it patches onto pods.
 
 use super::format;
-use super::report::{FieldRef, ValidationReport};
+use super::report::{FieldRef, ValidationReport, list_alternatives};
 use super::selector;
 use crate::diagnostics::Code;
 use crate::model::sidecar_set::spec_fields::{objects_at, string_at, string_entries, strings_at};
@@ -13,8 +13,6 @@ type JsonObject = Map<String, Value>;
 
 /// The most that all annotations of an object may hold.
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
-/// The values of `patchPolicy`.
-const PATCH_POLICIES: [&str; 3] = ["Retain", "Overwrite", "MergePatchJson"];
 
 /// Checks `metadata`.
 pub(super) fn check(report: &mut ValidationReport<'_>, metadata: &JsonObject) {
@@ -73,11 +71,12 @@ pub(super) fn check_patches(report: &mut ValidationReport<'_>, spec: &JsonObject
         // Kruise checks them as the metadata of an object of their own.
         check_annotations(report, patch, &at.clone().with_name("patchPodMetadata"));
         let policy = string_at(patch, "patchPolicy").unwrap_or_default();
-        if !PATCH_POLICIES.contains(&policy) {
+        let spot = at.child("patchPolicy");
+        if !spot.values().contains(&policy) {
             let message =
                 format!("`patchPolicy` has no value `{policy}`: Kruise accepts it and patches nothing");
-            let help = "use `Retain`, `Overwrite` or `MergePatchJson`";
-            report.warning(Code::IgnoredValue, &at.child("patchPolicy"), EntryPart::Value, message, help);
+            let help = format!("use {}", list_alternatives(spot.values()));
+            report.warning(Code::IgnoredValue, &spot, EntryPart::Value, message, &help);
         }
         for (key, _) in written {
             let entry = at.child("annotations").entry(&key).with_name(&list.field);

@@ -144,9 +144,8 @@ fn check_propagation(
 ) {
     let mode = string_at(mount, "mountPropagation");
     let spot = at.child("mountPropagation").with_name(list.child("mountPropagation").field);
-    let supported = ["Bidirectional", "HostToContainer", "None"];
-    if let Some(mode) = mode.filter(|m| !supported.contains(m)) {
-        report.unsupported(&spot, mode, &supported);
+    if let Some(mode) = mode.filter(|m| !spot.values().contains(m)) {
+        report.unsupported(&spot, mode);
     }
     let privileged = object_at(container, "securityContext").and_then(|s| s.get("privileged"));
     if mode == Some("Bidirectional") && privileged.and_then(Value::as_bool) != Some(true) {
@@ -164,6 +163,6 @@ fn check_propagation(
                 report.forbidden(&spot, "does not go with this `mountPropagation`");
             }
         }
-        other => report.unsupported(&spot, other, &["Disabled", "IfPossible", "Enabled"]),
+        other => report.unsupported(&spot, other),
     }
 }

@@ -1,6 +1,6 @@
 //! Probes and lifecycle hooks.
 
-use super::container::{check_port_number, int, require};
+use super::container::{check_port_number, int, require_keys};
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
@@ -75,7 +75,7 @@ fn check_handler(
     let Some(action) = object_at(handler, kind) else { return };
     let at = at.child(kind);
     match *kind {
-        "exec" => require(report, action, &["command"], &at),
+        "exec" => require_keys(report, action, &["command"], &at),
         "httpGet" => check_http_get(report, action, &at),
         "sleep" => {
             let seconds = int(action, "seconds");
@@ -96,7 +96,7 @@ fn check_http_get(report: &mut ValidationReport<'_>, action: &JsonObject, at: &F
         "HTTP" | "HTTPS" => {}
         "" => report
             .required(&at.child("scheme"), "write `scheme: HTTP`; Kruise has no defaults for startup probes"),
-        scheme => report.unsupported(&at.child("scheme"), scheme, &["HTTP", "HTTPS"]),
+        scheme => report.unsupported(&at.child("scheme"), scheme),
     }
     let headers = at.child("httpHeaders");
     for (i, header) in objects_at(action, "httpHeaders").enumerate() {

@@ -1,6 +1,6 @@
 //! Projected volumes: several sources in one folder.
 
-use super::container::{int, require};
+use super::container::{int, require, require_keys};
 use super::env::check_mode;
 use super::report::{FieldRef, ValidationReport};
 use super::volume::{check_downward_file, check_files, check_path};
@@ -33,7 +33,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: 
             let spot = spot.child(kind);
             match kind {
                 "secret" | "configMap" => {
-                    require(report, part, &["name"], &spot);
+                    require_keys(report, part, &["name"], &spot);
                     check_files(report, part, &spot);
                     check_unique_paths(report, part, &mut taken, &spot, at);
                 }
@@ -90,7 +90,7 @@ fn check_token(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldR
     }
     // Kubernetes v1.32 reports the path without the source it is in.
     let spot = FieldRef { path: at.path.clone(), field: volume.field.clone() };
-    require(report, part, &["path"], &spot);
+    require(report, part, &spot);
     check_path(report, part, "path", &spot, format::check_file_path);
 }
 
@@ -125,6 +125,6 @@ fn check_trust_bundle(report: &mut ValidationReport<'_>, part: &JsonObject, at: 
             }
         }
     }
-    require(report, part, &["path"], at);
+    require(report, part, at);
     check_path(report, part, "path", at, format::check_file_path);
 }

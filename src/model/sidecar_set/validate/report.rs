@@ -3,6 +3,7 @@
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
 use crate::model::sidecar_set::diagnostic_collector::DiagnosticCollector;
 use crate::model::sidecar_set::field_locations::FieldLocations;
+use crate::model::sidecar_set::schema::field_at;
 use crate::model::sidecar_set::type_check::shorten;
 use crate::model::suggestion::closest_match;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
@@ -37,6 +38,11 @@ impl FieldRef {
     /// Gives the field another name, where Kruise's differs from its place.
     pub(super) fn with_name(self, field: impl Into<String>) -> Self {
         Self { field: field.into(), ..self }
+    }
+
+    /// Returns the values of the enumeration that the field takes.
+    pub(super) fn values(&self) -> &'static [&'static str] {
+        field_at(&self.path).map_or(&[], |f| f.values)
     }
 
     /// Returns the last key on the way.
@@ -101,8 +107,13 @@ impl<'a> ValidationReport<'a> {
         );
     }
 
+    /// A value that the enumeration of a field lacks.
+    pub(super) fn unsupported(&mut self, spot: &FieldRef, value: &str) {
+        self.not_among(spot, value, spot.values());
+    }
+
     /// A value that is none of those there are.
-    pub(super) fn unsupported(&mut self, spot: &FieldRef, value: &str, supported: &[&'static str]) {
+    pub(super) fn not_among(&mut self, spot: &FieldRef, value: &str, supported: &[&'static str]) {
         let message = format!("`{}` has no value `{}`", spot.name(), shorten(value));
         let help = match closest_match(value, supported.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -123,14 +123,13 @@ fn check_resize(report: &mut ValidationReport<'_>, container: &JsonObject, at: &
         }
         // Kubernetes v1.32 reports these without the index.
         let whole = FieldRef { path: item.path, field: at.field.clone() };
-        for (key, supported) in
-            [("resourceName", ["cpu", "memory"]), ("restartPolicy", ["NotRequired", "RestartContainer"])]
-        {
-            let spot = whole.child(key).with_name(&at.field);
-            let value = string_at(policy, key).unwrap_or_default();
-            if !supported.contains(&value) {
-                report.unsupported(&spot, value, &supported);
-            }
+        let spot = |key| whole.child(key).with_name(&at.field);
+        if !["cpu", "memory"].contains(&name) {
+            report.not_among(&spot("resourceName"), name, &["cpu", "memory"]);
+        }
+        let (spot, value) = (spot("restartPolicy"), string_at(policy, "restartPolicy").unwrap_or_default());
+        if !spot.values().contains(&value) {
+            report.unsupported(&spot, value);
         }
     }
 }

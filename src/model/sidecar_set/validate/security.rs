@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 type JsonObject = Map<String, Value>;
 
-const PROFILE_TYPES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
 /// The longest path of an AppArmor profile.
 const MAX_PROFILE_BYTES: usize = 4095;
 const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
@@ -24,7 +23,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
             report.invalid(&at.child(key), &int(context, key).to_string(), "must be from 0 to 2147483647");
         }
     }
-    check_one_of(report, context, "procMount", &at, &["Default", "Unmasked"]);
+    check_one_of(report, context, "procMount", &at);
     if string_at(context, "procMount") == Some("Unmasked") {
         report.invalid(&at.child("procMount"), "Unmasked", "goes with pods of `hostUsers: false` only");
     }
@@ -60,8 +59,7 @@ fn check_escalation(report: &mut ValidationReport<'_>, context: &JsonObject, at:
 fn check_profile_type(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
     match string_at(profile, "type").unwrap_or_default() {
         "" => report.required(&at.child("type"), "write `type: RuntimeDefault`, or another type"),
-        kind if !PROFILE_TYPES.contains(&kind) => report.unsupported(&at.child("type"), kind, &PROFILE_TYPES),
-        _ => {}
+        _ => check_one_of(report, profile, "type", at),
     }
 }
 

@@ -45,48 +45,37 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
 /// Kruise checks them on containers only, and reports them without an index; elsewhere they silently do nothing.
 fn check_policies(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef, is_init: bool) {
     let policy = string_at(container, "podInjectPolicy").unwrap_or_default();
-    let places = ["BeforeAppContainer", "AfterAppContainer"];
-    if !places.contains(&policy) {
-        let spot = at.child("podInjectPolicy").with_name("spec.container.podInjectPolicy");
+    let spot = at.child("podInjectPolicy").with_name("spec.container.podInjectPolicy");
+    if !spot.values().contains(&policy) {
         if is_init {
-            warn_ignored_value(report, &spot, policy, "counts as `AfterAppContainer`", &places);
+            warn_ignored_value(report, &spot, policy, "counts as `AfterAppContainer`");
         } else {
-            report.unsupported(&spot, policy, &places);
+            report.unsupported(&spot, policy);
         }
     }
     for key in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
         let Some(policy) = object_at(container, key) else { continue };
         let kind = string_at(policy, "type").unwrap_or_default();
-        if ["enabled", "disabled"].contains(&kind) {
+        let spot = at.child(key).child("type");
+        if spot.values().contains(&kind) {
             continue;
         }
-        let spot = at.child(key).child("type");
         if is_init || key == "shareVolumeDevicePolicy" {
-            warn_ignored_value(report, &spot, kind, "counts as `disabled`", &["enabled", "disabled"]);
+            warn_ignored_value(report, &spot, kind, "counts as `disabled`");
         } else {
-            report.unsupported(
-                &spot.with_name("spec.container.shareVolumePolicy"),
-                kind,
-                &["enabled", "disabled"],
-            );
+            report.unsupported(&spot.with_name("spec.container.shareVolumePolicy"), kind);
         }
     }
 }
 
-fn warn_ignored_value(
-    report: &mut ValidationReport<'_>,
-    at: &FieldRef,
-    value: &str,
-    counts: &str,
-    supported: &[&str],
-) {
+fn warn_ignored_value(report: &mut ValidationReport<'_>, at: &FieldRef, value: &str, counts: &str) {
     let message = format!("`{}` has no value `{value}`: Kruise accepts it, and it {counts}", at.name());
     report.warning(
         Code::IgnoredValue,
         at,
         EntryPart::Value,
         message,
-        &format!("use {}", list_alternatives(supported)),
+        &format!("use {}", list_alternatives(at.values())),
     );
 }
 
@@ -116,13 +105,7 @@ fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: 
                 report.warning(Code::InvalidValue, &at.child("name"), EntryPart::Value, message, help);
             }
         }
-        _ => warn_ignored_value(
-            report,
-            &at_strategy.child("upgradeType"),
-            kind,
-            "counts as `ColdUpgrade`",
-            &["ColdUpgrade", "HotUpgrade"],
-        ),
+        _ => warn_ignored_value(report, &at_strategy.child("upgradeType"), kind, "counts as `ColdUpgrade`"),
     }
 }
 
@@ -192,10 +175,9 @@ fn check_resources_policy(
     at: &FieldRef,
 ) {
     let mode = string_at(policy, "targetContainersMode").unwrap_or_default();
-    if !["sum", "max"].contains(&mode) {
-        let spot = at.child("targetContainersMode");
-        let spot = FieldRef::new(spot.path);
-        report.unsupported(&spot, mode, &["sum", "max"]);
+    let spot = FieldRef::new(at.child("targetContainersMode").path);
+    if !spot.values().contains(&mode) {
+        report.unsupported(&spot, mode);
     }
     let resources = object_at(container, "resources");
     let has = |part| resources.and_then(|r| object_at(r, part)).is_some_and(|m| !m.is_empty());

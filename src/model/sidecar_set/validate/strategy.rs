@@ -1,5 +1,6 @@
 //! Selectors, `updateStrategy` and `injectionStrategy`.
 
+use super::container::check_one_of;
 use super::report::{FieldRef, ValidationReport, label};
 use super::selector;
 use crate::diagnostics::{Code, Diagnostic, Severity};
@@ -48,10 +49,7 @@ pub(super) fn check_injection(
         }
         _ => {}
     }
-    let policy = string_at(revision, "policy").unwrap_or_default();
-    if !["Always", "Partial"].contains(&policy) {
-        report.unsupported(&at.child("policy"), policy, &["Always", "Partial"]);
-    }
+    check_one_of(report, revision, "policy", &at);
 }
 
 fn report_unknown_revision(report: &mut ValidationReport<'_>, at: &FieldRef, name: &str) {

@@ -1,6 +1,6 @@
 //! The volumes of a set, as Kubernetes v1.32 checks those of a pod.
 
-use super::container::{VolumesByName, check_name, check_one_of, int, require, require_name};
+use super::container::{VolumesByName, check_name, check_one_of, int, require, require_keys, require_name};
 use super::env::{check_field_ref, check_mode, check_resource_ref};
 use super::report::{FieldRef, ValidationReport};
 use super::{claim, format, projected};
@@ -14,41 +14,40 @@ use std::sync::LazyLock;
 
 type JsonObject = Map<String, Value>;
 
-/// The sources in the order in which Kubernetes looks at them, with the fields that each needs.
+/// The sources in the order in which Kubernetes looks at them, with the fields that it requires although the types do
+/// not say so.
 const SOURCES: [(&str, &[&str]); 30] = [
     ("emptyDir", &[]),
-    ("hostPath", &["path"]),
-    ("gitRepo", &["repository"]),
-    ("gcePersistentDisk", &["pdName"]),
-    ("awsElasticBlockStore", &["volumeID"]),
+    ("hostPath", &[]),
+    ("gitRepo", &[]),
+    ("gcePersistentDisk", &[]),
+    ("awsElasticBlockStore", &[]),
     ("secret", &["secretName"]),
-    ("nfs", &["server", "path"]),
-    ("iscsi", &["targetPortal", "iqn"]),
-    ("glusterfs", &["endpoints", "path"]),
+    ("nfs", &[]),
+    ("iscsi", &[]),
+    ("glusterfs", &[]),
     ("flocker", &[]),
-    ("persistentVolumeClaim", &["claimName"]),
-    ("rbd", &["monitors", "image"]),
-    ("cinder", &["volumeID"]),
-    ("cephfs", &["monitors"]),
-    ("quobyte", &["registry", "volume"]),
+    ("persistentVolumeClaim", &[]),
+    ("rbd", &[]),
+    ("cinder", &[]),
+    ("cephfs", &[]),
+    ("quobyte", &[]),
     ("downwardAPI", &[]),
     ("fc", &[]),
-    ("flexVolume", &["driver"]),
+    ("flexVolume", &[]),
     ("configMap", &["name"]),
-    ("azureFile", &["secretName", "shareName"]),
-    ("vsphereVolume", &["volumePath"]),
-    ("photonPersistentDisk", &["pdID"]),
-    ("portworxVolume", &["volumeID"]),
-    ("azureDisk", &["diskName", "diskURI"]),
+    ("azureFile", &[]),
+    ("vsphereVolume", &[]),
+    ("photonPersistentDisk", &[]),
+    ("portworxVolume", &[]),
+    ("azureDisk", &[]),
     ("storageos", &["volumeName"]),
     ("projected", &[]),
-    ("scaleIO", &["gateway", "system", "volumeName"]),
-    ("csi", &["driver"]),
-    ("ephemeral", &["volumeClaimTemplate"]),
+    ("scaleIO", &["volumeName"]),
+    ("csi", &[]),
+    ("ephemeral", &[]),
     ("image", &["reference", "pullPolicy"]),
 ];
-const HOST_PATH_TYPES: [&str; 8] =
-    ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 /// Fields of a pod that a file of a volume may hold.
 pub(super) const FILE_FIELDS: [&str; 5] =
     ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
@@ -73,14 +72,14 @@ pub(super) fn check<'a>(report: &mut ValidationReport<'_>, spec: &'a JsonObject)
 }
 
 fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
-    let mut written = SOURCES.iter().filter(|(kind, _)| volume.contains_key(*kind));
-    let Some((kind, needed)) = written.next() else {
+    let mut written = SOURCES.into_iter().filter(|(kind, _)| volume.contains_key(*kind));
+    let Some((kind, further_required)) = written.next() else {
         return report.required(at, "write the source of the volume");
     };
     for (further, _) in written {
         let spot = at.child(further);
         // Kubernetes v1.32 misspells these two.
-        let spot = match *further {
+        let spot = match further {
             "cephfs" => spot.with_name(format!("{}.cephFS", at.field)),
             "downwardAPI" => spot.with_name(format!("{}.downwarAPI", at.field)),
             _ => spot,
@@ -89,16 +88,15 @@ fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &Fie
     }
     let Some(source) = object_at(volume, kind) else { return };
     let spot = at.child(kind);
-    let spot = if *kind == "gcePersistentDisk" {
+    let spot = if kind == "gcePersistentDisk" {
         spot.with_name(format!("{}.persistentDisk", at.field))
     } else {
         spot
     };
-    if *kind != "ephemeral" {
-        require(report, source, needed, &spot);
-    }
+    require(report, source, &spot);
+    require_keys(report, source, further_required, &spot);
     check_source_details(report, kind, source, &spot);
-    if *kind == "iscsi" && source.contains_key("initiatorName") {
+    if kind == "iscsi" && source.contains_key("initiatorName") {
         let portal = string_at(source, "targetPortal").unwrap_or_default();
         let name = string_at(volume, "name").unwrap_or_default();
         if name.len() + 1 + portal.len() > 64 {
@@ -116,7 +114,7 @@ fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &
         "emptyDir" => check_empty_dir(report, source, at),
         "hostPath" => {
             check_path(report, source, "path", at, format::check_no_parent_steps);
-            check_one_of(report, source, "type", at, &HOST_PATH_TYPES);
+            check_one_of(report, source, "type", at);
         }
         "gitRepo" => check_path(report, source, "directory", at, format::check_descending_path),
         "gcePersistentDisk" | "awsElasticBlockStore" => check_byte(report, source, "partition", at),
@@ -145,7 +143,7 @@ fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &
         "projected" => projected::check(report, source, at),
         "csi" => check_csi(report, source, at),
         "ephemeral" => claim::check(report, source, at),
-        "image" => check_one_of(report, source, "pullPolicy", at, &["Always", "IfNotPresent", "Never"]),
+        "image" => check_one_of(report, source, "pullPolicy", at),
         _ => {}
     }
     if kind == "storageos" {
@@ -189,7 +187,7 @@ pub(super) fn check_files(report: &mut ValidationReport<'_>, source: &JsonObject
     let list = at.child("items");
     for (i, file) in objects_at(source, "items").enumerate() {
         let at = list.item(i);
-        require(report, file, &["key", "path"], &at);
+        require(report, file, &at);
         check_path(report, file, "path", &at, format::check_file_path);
         check_mode(report, file, "mode", &at);
     }
@@ -197,7 +195,7 @@ pub(super) fn check_files(report: &mut ValidationReport<'_>, source: &JsonObject
 
 /// Checks one file of the downward API.
 pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &JsonObject, at: &FieldRef) {
-    require(report, file, &["path"], at);
+    require(report, file, at);
     check_path(report, file, "path", at, format::check_file_path);
     let (field, resource) = (object_at(file, "fieldRef"), object_at(file, "resourceFieldRef"));
     let message = match (field, resource) {
@@ -302,8 +300,8 @@ fn check_flex_options(report: &mut ValidationReport<'_>, source: &JsonObject, at
 }
 
 fn check_azure_disk(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
-    check_one_of(report, source, "cachingMode", at, &["None", "ReadOnly", "ReadWrite"]);
-    check_one_of(report, source, "kind", at, &["Dedicated", "Managed", "Shared"]);
+    check_one_of(report, source, "cachingMode", at);
+    check_one_of(report, source, "kind", at);
     let Some(kind) = string_at(source, "kind") else { return };
     let start = if kind == "Managed" { "/subscriptions/" } else { "https://" };
     let uri = string_at(source, "diskURI").unwrap_or_default();
