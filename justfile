@@ -29,7 +29,7 @@ golden *WORDS:
     -UPDATE_GOLDEN=1 TRYCMD=overwrite cargo test {{ WORDS }}
     git --no-pager diff --stat
 
-# Write the tables of SidecarSet's Go types; the versions stand in tests/e2e/tools/schema/go.mod. Needs Go.
+# Generate the tables of SidecarSet's Go types at the versions of tests/e2e/tools/schema/go.mod. Requires Go.
 schema:
     tests/e2e/tools/schema/build.sh src/model/sidecar_set/schema
     git --no-pager diff --stat

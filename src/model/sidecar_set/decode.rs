@@ -2,7 +2,7 @@
 
 use super::canonical::canonicalize;
 use super::field_locations::FieldLocations;
-use super::schema::{Object as Type, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1};
+use super::schema::{ObjectSchema, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1};
 use super::spec_fields::{self, object_at, objects_at, string_at};
 use super::{DecodeMode, SidecarSet, defaults, deprecated_syntax, hash, type_check, v1alpha1};
 use crate::diagnostics::{Code, Diagnostic};
@@ -68,7 +68,7 @@ fn decode_object(
     {
         found.extend(v1alpha1::drop_namespace(spec, &places));
     }
-    let (mut set, misfits) = type_check::check_type(&Value::Object(written.clone()), version.kind, &places);
+    let (mut set, misfits) = type_check::check_type(&Value::Object(written.clone()), version.schema, &places);
     found.extend(misfits);
     let mut part = |key: &str| match set.shift_remove(key) {
         Some(Value::Object(map)) => map,
@@ -136,7 +136,7 @@ fn build_set(
 /// One of the two versions of the API.
 struct SetApiVersion {
     is_alpha: bool,
-    kind: &'static Type,
+    schema: &'static ObjectSchema,
 }
 
 fn decode_version(
@@ -148,10 +148,10 @@ fn decode_version(
     let is_set = string_at(set, "kind") == Some("SidecarSet");
     match version {
         "apps.kruise.io/v1beta1" if is_set => {
-            Some(SetApiVersion { is_alpha: false, kind: &SIDECAR_SET_V1BETA1 })
+            Some(SetApiVersion { is_alpha: false, schema: &SIDECAR_SET_V1BETA1 })
         }
         "apps.kruise.io/v1alpha1" if is_set => {
-            Some(SetApiVersion { is_alpha: true, kind: &SIDECAR_SET_V1ALPHA1 })
+            Some(SetApiVersion { is_alpha: true, schema: &SIDECAR_SET_V1ALPHA1 })
         }
         _ => {
             let key = if is_set { "apiVersion" } else { "kind" };

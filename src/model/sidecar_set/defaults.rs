@@ -2,7 +2,7 @@
 //!
 //! Everything works on checked values, in which an absent key stands for every empty one.
 
-use super::schema::{Object as Type, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
+use super::schema::{ObjectSchema, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
 use crate::model::image;
 use serde_json::{Map, Value, json};
 
@@ -48,7 +48,7 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
     fill_container(container);
 }
 
-fn fill_crd(object: &mut JsonObject, of: &Type) {
+fn fill_crd(object: &mut JsonObject, of: &ObjectSchema) {
     for field in of.fields {
         if let Some(value) = field.default {
             set_default(object, field.name, value);

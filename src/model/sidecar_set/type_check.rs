@@ -2,7 +2,7 @@
 
 use super::diagnostic_collector::DiagnosticCollector;
 use super::field_locations::FieldLocations;
-use super::schema::{Field, Object, Presence, SIDECAR_SET_SPEC_V1BETA1, Type};
+use super::schema::{FieldSchema, ObjectSchema, Presence, SIDECAR_SET_SPEC_V1BETA1, ValueType};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::quantity::Quantity;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 /// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
 pub(crate) fn check_type(
     value: &Value,
-    kind: &'static Object,
+    value_type: &'static ObjectSchema,
     places: &FieldLocations,
 ) -> (Map<String, Value>, Vec<Diagnostic>) {
     let mut walk =
         TypeChecker { locations: places, path: Vec::new(), diagnostics: DiagnosticCollector::default() };
-    let checked = match walk.check_value(value, Type::Object(kind)) {
+    let checked = match walk.check_value(value, ValueType::Object(value_type)) {
         Some(Value::Object(map)) => map,
         _ => Map::new(),
     };
@@ -30,14 +30,18 @@ pub(crate) fn check_type(
 }
 
 /// Tells whether Go's `omitempty` leaves this value out.
-pub(crate) fn is_empty(value: &Value, kind: Type) -> bool {
+pub(crate) fn is_empty(value: &Value, value_type: ValueType) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(b) => !b,
-        Value::Number(n) => n.as_i64() == Some(0) && !matches!(kind, Type::Quantity | Type::IntOrText),
-        Value::String(s) => s.is_empty() && matches!(kind, Type::Text),
+        Value::Number(n) => {
+            n.as_i64() == Some(0) && !matches!(value_type, ValueType::Quantity | ValueType::IntOrString)
+        }
+        Value::String(s) => s.is_empty() && matches!(value_type, ValueType::String),
         Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty() && matches!(kind, Type::TextMap | Type::QuantityMap),
+        Value::Object(map) => {
+            map.is_empty() && matches!(value_type, ValueType::StringMap | ValueType::QuantityMap)
+        }
     }
 }
 
@@ -49,28 +53,34 @@ struct TypeChecker<'a> {
 
 impl TypeChecker<'_> {
     /// Returns what Go decodes from a value; None for null and for a misfit.
-    fn check_value(&mut self, value: &Value, kind: Type) -> Option<Value> {
-        match (kind, value) {
+    fn check_value(&mut self, value: &Value, value_type: ValueType) -> Option<Value> {
+        match (value_type, value) {
             (_, Value::Null) => None,
-            (Type::Any, _)
-            | (Type::Text | Type::IntOrText, Value::String(_))
-            | (Type::Bool, Value::Bool(_)) => Some(value.clone()),
-            (Type::Int32 | Type::IntOrText, Value::Number(n)) => {
+            (ValueType::Any, _)
+            | (ValueType::String | ValueType::IntOrString, Value::String(_))
+            | (ValueType::Bool, Value::Bool(_)) => Some(value.clone()),
+            (ValueType::Int32 | ValueType::IntOrString, Value::Number(n)) => {
                 let whole = n.as_i64().filter(|i| i32::try_from(*i).is_ok());
-                whole.map(Value::from).or_else(|| self.report_wrong_type(value, kind))
+                whole.map(Value::from).or_else(|| self.report_wrong_type(value, value_type))
             }
-            (Type::Int64, Value::Number(n)) => {
-                n.as_i64().map(Value::from).or_else(|| self.report_wrong_type(value, kind))
+            (ValueType::Int64, Value::Number(n)) => {
+                n.as_i64().map(Value::from).or_else(|| self.report_wrong_type(value, value_type))
             }
-            (Type::Time, Value::String(s)) if is_time(s) => Some(value.clone()),
-            (Type::Quantity, Value::String(s)) => self.check_quantity(value, s),
-            (Type::Quantity, Value::Number(n)) => self.check_quantity(value, &n.to_string()),
-            (Type::TextMap, Value::Object(map)) => Some(self.check_entries(map, Type::Text, "")),
-            (Type::QuantityMap, Value::Object(map)) => Some(self.check_entries(map, Type::Quantity, "0")),
-            (Type::Texts, Value::Array(items)) => Some(self.check_items(items, Type::Text)),
-            (Type::Objects(of), Value::Array(items)) => Some(self.check_items(items, Type::Object(of))),
-            (Type::Object(of), Value::Object(map)) => Some(Value::Object(self.check_fields(map, of))),
-            _ => self.report_wrong_type(value, kind),
+            (ValueType::Time, Value::String(s)) if is_time(s) => Some(value.clone()),
+            (ValueType::Quantity, Value::String(s)) => self.check_quantity(value, s),
+            (ValueType::Quantity, Value::Number(n)) => self.check_quantity(value, &n.to_string()),
+            (ValueType::StringMap, Value::Object(map)) => {
+                Some(self.check_entries(map, ValueType::String, ""))
+            }
+            (ValueType::QuantityMap, Value::Object(map)) => {
+                Some(self.check_entries(map, ValueType::Quantity, "0"))
+            }
+            (ValueType::StringList, Value::Array(items)) => Some(self.check_items(items, ValueType::String)),
+            (ValueType::ObjectList(of), Value::Array(items)) => {
+                Some(self.check_items(items, ValueType::Object(of)))
+            }
+            (ValueType::Object(of), Value::Object(map)) => Some(Value::Object(self.check_fields(map, of))),
+            _ => self.report_wrong_type(value, value_type),
         }
     }
 
@@ -93,14 +103,14 @@ impl TypeChecker<'_> {
     }
 
     /// Checks the values of a map; null counts as `empty`, as in Go, where the API server has not dropped it.
-    fn check_entries(&mut self, map: &Map<String, Value>, kind: Type, empty: &str) -> Value {
+    fn check_entries(&mut self, map: &Map<String, Value>, value_type: ValueType, empty: &str) -> Value {
         let mut kept = Map::new();
         for (key, value) in map {
             self.path.push(key.clone().into());
             let value = match value {
                 Value::Null if self.drops_null() => None,
                 Value::Null => Some(Value::from(empty)),
-                _ => self.check_value(value, kind),
+                _ => self.check_value(value, value_type),
             };
             self.path.pop();
             if let Some(value) = value {
@@ -111,12 +121,12 @@ impl TypeChecker<'_> {
     }
 
     /// Checks the items of a list; null counts as the empty value of its kind, as in Go.
-    fn check_items(&mut self, items: &[Value], kind: Type) -> Value {
+    fn check_items(&mut self, items: &[Value], value_type: ValueType) -> Value {
         let mut kept = Vec::new();
         for (i, item) in items.iter().enumerate() {
             self.path.push(i.into());
-            kept.push(self.check_value(item, kind).unwrap_or_else(|| match kind {
-                Type::Object(_) => Value::Object(Map::new()),
+            kept.push(self.check_value(item, value_type).unwrap_or_else(|| match value_type {
+                ValueType::Object(_) => Value::Object(Map::new()),
                 _ => Value::from(""),
             }));
             self.path.pop();
@@ -124,7 +134,7 @@ impl TypeChecker<'_> {
         Value::Array(kept)
     }
 
-    fn check_fields(&mut self, map: &Map<String, Value>, of: &'static Object) -> Map<String, Value> {
+    fn check_fields(&mut self, map: &Map<String, Value>, of: &'static ObjectSchema) -> Map<String, Value> {
         let mut kept = Map::new();
         for (key, value) in map {
             let Some(field) = of.field(key) else {
@@ -132,7 +142,7 @@ impl TypeChecker<'_> {
                 continue;
             };
             self.path.push(key.clone().into());
-            let value = self.check_value(value, field.kind);
+            let value = self.check_value(value, field.value_type);
             self.path.pop();
             if let Some(value) = value.filter(|v| !is_omitted(v, field)) {
                 kept.insert(key.clone(), value);
@@ -141,10 +151,10 @@ impl TypeChecker<'_> {
         kept
     }
 
-    fn report_unknown_field(&mut self, key: &str, of: &'static Object) {
+    fn report_unknown_field(&mut self, key: &str, of: &'static ObjectSchema) {
         let (field, places) = (self.field_path().child(key), self.locations);
         self.diagnostics.add(Severity::Warning, || {
-            let help = match (of.nearest(key), of.parent_of(key)) {
+            let help = match (of.closest_field(key), of.parent_of(key)) {
                 (_, Some(parent)) => format!("indent it, with what belongs to it, below `{parent}`"),
                 (Some(near), None) => format!("did you mean `{near}`?"),
                 (None, None) => format!("remove it, or look for the right name in the API of {}", of.name),
@@ -157,10 +167,10 @@ impl TypeChecker<'_> {
         });
     }
 
-    fn report_wrong_type<T>(&mut self, value: &Value, kind: Type) -> Option<T> {
+    fn report_wrong_type<T>(&mut self, value: &Value, value_type: ValueType) -> Option<T> {
         let name = last_name(&self.field_path());
-        let message = format!("`{name}` must be {}, but it is {}", kind.noun(), describe_value(value));
-        self.error(Code::WrongType, message, type_help(value, kind));
+        let message = format!("`{name}` must be {}, but it is {}", value_type.noun(), describe_value(value));
+        self.error(Code::WrongType, message, type_help(value, value_type));
         None
     }
 
@@ -180,8 +190,8 @@ impl TypeChecker<'_> {
     }
 }
 
-fn is_omitted(value: &Value, field: &Field) -> bool {
-    field.presence == Presence::OmitEmpty && is_empty(value, field.kind)
+fn is_omitted(value: &Value, field: &FieldSchema) -> bool {
+    field.presence == Presence::OmitEmpty && is_empty(value, field.value_type)
 }
 
 /// Returns the last key of a path with what follows it: `ports[0]`.
@@ -214,27 +224,33 @@ pub(crate) fn shorten(text: &str) -> String {
     }
 }
 
-fn type_help(value: &Value, kind: Type) -> String {
-    match (kind, value) {
-        (Type::Text, Value::Bool(_) | Value::Number(_)) => {
+fn type_help(value: &Value, value_type: ValueType) -> String {
+    match (value_type, value) {
+        (ValueType::String, Value::Bool(_) | Value::Number(_)) => {
             format!("quote it: `\"{}\"`", shorten(&value.to_string()))
         }
-        (Type::Text, _) => "write one string here".into(),
-        (Type::Bool, Value::String(s)) if s == "true" || s == "false" => {
+        (ValueType::String, _) => "write one string here".into(),
+        (ValueType::Bool, Value::String(s)) if s == "true" || s == "false" => {
             format!("write it without quotes: `{s}`")
         }
-        (Type::Int32 | Type::Int64 | Type::IntOrText, Value::String(s)) if s.parse::<i64>().is_ok() => {
+        (ValueType::Int32 | ValueType::Int64 | ValueType::IntOrString, Value::String(s))
+            if s.parse::<i64>().is_ok() =>
+        {
             format!("write it without quotes: `{s}`")
         }
-        (Type::Int32 | Type::IntOrText, Value::Number(_)) => {
+        (ValueType::Int32 | ValueType::IntOrString, Value::Number(_)) => {
             "the number must be whole and fit 32 bits".into()
         }
-        (Type::Int64, Value::Number(_)) => "the number must be whole and fit 64 bits".into(),
-        (Type::TextMap, Value::Array(_)) => "write `key: \"value\"` lines without the dashes in front".into(),
-        (Type::Object(_), Value::Array(_)) => "write its keys without the dashes in front".into(),
-        (Type::Texts | Type::Objects(_), Value::Object(_)) => "put a dash in front of every item".into(),
-        (Type::Time, _) => "write a time such as `\"2024-01-31T12:00:00Z\"`".into(),
-        _ => format!("write {} here", kind.noun()),
+        (ValueType::Int64, Value::Number(_)) => "the number must be whole and fit 64 bits".into(),
+        (ValueType::StringMap, Value::Array(_)) => {
+            "write `key: \"value\"` lines without the dashes in front".into()
+        }
+        (ValueType::Object(_), Value::Array(_)) => "write its keys without the dashes in front".into(),
+        (ValueType::StringList | ValueType::ObjectList(_), Value::Object(_)) => {
+            "put a dash in front of every item".into()
+        }
+        (ValueType::Time, _) => "write a time such as `\"2024-01-31T12:00:00Z\"`".into(),
+        _ => format!("write {} here", value_type.noun()),
     }
 }
 

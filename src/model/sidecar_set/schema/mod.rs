@@ -1,14 +1,10 @@
-//! The API types a SidecarSet is made of, as data: field names, kinds, values, and how Go writes each field.
+//! The API types of a SidecarSet as tables: field names, types, enumerations, defaults, and how Go encodes each field.
 //!
-//! `types` is generated from the Go types; what no type says (rules between fields, formats of names, ranges of
-//! numbers) is in `validate`.
+//! `types` is generated from the Go types. `validate` has the rules that no type states: rules between fields, formats
+//! of names, ranges of numbers.
 
 use crate::model::suggestion::closest_match;
 use crate::yaml::{FieldPath, PathSegment};
-use Type::{
-    Any, Bool, Int32, Int64, IntOrText, Object as Obj, Objects, Quantity, QuantityMap, Text, TextMap, Texts,
-    Time,
-};
 
 #[rustfmt::skip]
 mod types;
@@ -18,11 +14,11 @@ pub(crate) use types::{
     SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1,
 };
 
-/// The kind of value a field takes.
+/// The type of a field's value.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Type {
+pub(crate) enum ValueType {
     /// A string.
-    Text,
+    String,
     /// `true` or `false`.
     Bool,
     /// A whole number of 32 bits.
@@ -32,56 +28,56 @@ pub(crate) enum Type {
     /// A resource quantity: a string or a number.
     Quantity,
     /// A whole number of 32 bits or a string.
-    IntOrText,
+    IntOrString,
     /// A time in RFC 3339.
     Time,
-    /// Anything.
+    /// Any value.
     Any,
     /// A map of strings.
-    TextMap,
+    StringMap,
     /// A map of quantities.
     QuantityMap,
     /// A list of strings.
-    Texts,
+    StringList,
     /// A list of objects.
-    Objects(&'static Object),
+    ObjectList(&'static ObjectSchema),
     /// An object with known fields.
-    Object(&'static Object),
+    Object(&'static ObjectSchema),
 }
 
-/// How Go's encoder treats a field without content.
+/// How Go encodes a field without content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// A value with `omitempty`: left out when empty, but objects are always written.
+    /// A value with `omitempty`: omitted when empty, but objects are always encoded.
     OmitEmpty,
-    /// A value without `omitempty`: always written.
+    /// A value without `omitempty`: always encoded.
     Always,
-    /// A pointer with `omitempty`: left out when nobody wrote it, kept when empty.
+    /// A pointer with `omitempty`: omitted when unset, kept when empty.
     Pointer,
-    /// A pointer without `omitempty`: `null` when nobody wrote it.
+    /// A pointer without `omitempty`: `null` when unset.
     Nullable,
 }
 
-/// One field of an object.
+/// A field of an API type.
 #[derive(Debug)]
-pub(crate) struct Field {
+pub(crate) struct FieldSchema {
     /// The JSON name.
     pub(crate) name: &'static str,
-    /// What it takes.
-    pub(crate) kind: Type,
-    /// How it is written when empty.
+    /// The type of its value.
+    pub(crate) value_type: ValueType,
+    /// How Go encodes it when it has no content.
     pub(crate) presence: Presence,
     /// The API requires it.
     pub(crate) is_required: bool,
-    /// The values of an enumeration; empty where any will do.
+    /// The values of its enumeration; empty where any value is allowed.
     pub(crate) values: &'static [&'static str],
-    /// The value that the CRD fills in where nothing is written.
+    /// The default of the CRD.
     pub(crate) default: Option<&'static str>,
     /// The CRD has a schema for its content.
     pub(crate) has_schema: bool,
 }
 
-impl Field {
+impl FieldSchema {
     const fn required(self) -> Self {
         Self { is_required: true, ..self }
     }
@@ -98,10 +94,10 @@ impl Field {
         Self { default: Some(default), ..self }
     }
 
-    /// Returns the type of the object, or of the objects, that it takes.
-    fn object(&self) -> Option<&'static Object> {
-        match self.kind {
-            Obj(of) | Objects(of) => Some(of),
+    /// Returns the type of the object, or of the objects of the list.
+    fn object(&self) -> Option<&'static ObjectSchema> {
+        match self.value_type {
+            ValueType::Object(object) | ValueType::ObjectList(object) => Some(object),
             _ => None,
         }
     }
@@ -109,62 +105,64 @@ impl Field {
 
 /// An API type.
 #[derive(Debug)]
-pub(crate) struct Object {
+pub(crate) struct ObjectSchema {
     /// The name of the Go type.
     pub(crate) name: &'static str,
-    /// The type it embeds, whose fields come first.
+    /// The embedded type; its fields come first.
     pub(crate) base: Option<&'static Self>,
-    /// Its own fields, in the order Go writes them.
-    pub(crate) fields: &'static [Field],
+    /// Its own fields, in Go's order.
+    pub(crate) fields: &'static [FieldSchema],
 }
 
-impl Object {
-    /// Returns every field in the order Go writes them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Field> {
+impl ObjectSchema {
+    /// Returns all fields in Go's order.
+    pub(crate) fn all_fields(&self) -> impl Iterator<Item = &'static FieldSchema> {
         self.base.map_or(&[][..], |b| b.fields).iter().chain(self.fields)
     }
 
     /// Returns the field of a name.
-    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
-        self.all().find(|f| f.name == name)
+    pub(crate) fn field(&self, name: &str) -> Option<&'static FieldSchema> {
+        self.all_fields().find(|f| f.name == name)
     }
 
-    /// Returns the only field whose object has a field `name`: there it belongs that stands one level too high.
+    /// Returns the only field with an object that has a field `name`: the parent of a key indented one level too little.
     pub(crate) fn parent_of(&self, name: &str) -> Option<&'static str> {
-        let mut parents = self.all().filter(|f| matches!(f.kind, Obj(inner) if inner.field(name).is_some()));
+        let has_name =
+            |f: &&FieldSchema| matches!(f.value_type, ValueType::Object(o) if o.field(name).is_some());
+        let mut parents = self.all_fields().filter(has_name);
         let parent = parents.next()?;
         parents.next().is_none().then_some(parent.name)
     }
 
-    /// Returns the field somebody who wrote `name` most probably meant.
-    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
-        closest_match(name, self.all().map(|f| f.name))
+    /// Returns the field with the name closest to a misspelled one.
+    pub(crate) fn closest_field(&self, name: &str) -> Option<&'static str> {
+        closest_match(name, self.all_fields().map(|f| f.name))
     }
 }
 
-impl Type {
-    /// Names the kind for people: `a string`.
+impl ValueType {
+    /// Returns the type in words for messages: `a string`.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Text => "a string",
-            Bool => "`true` or `false`",
-            Int32 | Int64 => "a whole number",
-            Quantity => "a quantity such as `100m` or `1Gi`",
-            IntOrText => "a whole number or a string",
-            Time => "a time",
-            Any => "anything",
-            TextMap => "a mapping of strings",
-            QuantityMap => "a mapping of quantities",
-            Texts => "a list of strings",
-            Objects(_) => "a list",
-            Obj(_) => "a mapping",
+            Self::String => "a string",
+            Self::Bool => "`true` or `false`",
+            Self::Int32 | Self::Int64 => "a whole number",
+            Self::Quantity => "a quantity such as `100m` or `1Gi`",
+            Self::IntOrString => "a whole number or a string",
+            Self::Time => "a time",
+            Self::Any => "any value",
+            Self::StringMap => "a mapping of strings",
+            Self::QuantityMap => "a mapping of quantities",
+            Self::StringList => "a list of strings",
+            Self::ObjectList(_) => "a list",
+            Self::Object(_) => "a mapping",
         }
     }
 }
 
 /// Returns the field of a SidecarSet at a path.
-pub(crate) fn field_at(path: &FieldPath) -> Option<&'static Field> {
-    let mut keys = path.segments().iter().filter_map(|step| match step {
+pub(crate) fn field_at(path: &FieldPath) -> Option<&'static FieldSchema> {
+    let mut keys = path.segments().iter().filter_map(|segment| match segment {
         PathSegment::Key(key) => Some(key),
         PathSegment::Index(_) => None,
     });
@@ -172,30 +170,39 @@ pub(crate) fn field_at(path: &FieldPath) -> Option<&'static Field> {
     keys.try_fold(first, |field, key| field.object()?.field(key))
 }
 
-/// Returns the required fields of the object at a path that are strings or lists of strings.
-pub(crate) fn required_texts(path: &FieldPath) -> impl Iterator<Item = &'static str> {
-    let fields = field_at(path).and_then(Field::object).into_iter().flat_map(Object::all);
-    fields.filter(|f| f.is_required && matches!(f.kind, Text | Texts)).map(|f| f.name)
+/// Returns the required fields of the object at a path that take a string or a list of strings.
+pub(crate) fn required_strings(path: &FieldPath) -> impl Iterator<Item = &'static str> {
+    let fields = field_at(path).and_then(FieldSchema::object).into_iter().flat_map(ObjectSchema::all_fields);
+    let is_string = |f: &FieldSchema| matches!(f.value_type, ValueType::String | ValueType::StringList);
+    fields.filter(move |f| f.is_required && is_string(f)).map(|f| f.name)
 }
 
-const fn field(name: &'static str, kind: Type, presence: Presence) -> Field {
-    Field { name, kind, presence, is_required: false, values: &[], default: None, has_schema: true }
+const fn field(name: &'static str, value_type: ValueType, presence: Presence) -> FieldSchema {
+    FieldSchema {
+        name,
+        value_type,
+        presence,
+        is_required: false,
+        values: &[],
+        default: None,
+        has_schema: true,
+    }
 }
 
-const fn value(name: &'static str, kind: Type) -> Field {
-    field(name, kind, Presence::OmitEmpty)
+const fn value(name: &'static str, value_type: ValueType) -> FieldSchema {
+    field(name, value_type, Presence::OmitEmpty)
 }
 
-const fn always(name: &'static str, kind: Type) -> Field {
-    field(name, kind, Presence::Always)
+const fn always(name: &'static str, value_type: ValueType) -> FieldSchema {
+    field(name, value_type, Presence::Always)
 }
 
-const fn pointer(name: &'static str, kind: Type) -> Field {
-    field(name, kind, Presence::Pointer)
+const fn pointer(name: &'static str, value_type: ValueType) -> FieldSchema {
+    field(name, value_type, Presence::Pointer)
 }
 
-const fn nullable(name: &'static str, kind: Type) -> Field {
-    field(name, kind, Presence::Nullable)
+const fn nullable(name: &'static str, value_type: ValueType) -> FieldSchema {
+    field(name, value_type, Presence::Nullable)
 }
 
 #[cfg(test)]
@@ -204,18 +211,18 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     #[test]
-    fn suggests_the_field_that_was_meant() {
+    fn suggests_the_closest_field() {
         let spec = &SIDECAR_SET_SPEC_V1BETA1;
-        assert_eq!(spec.nearest("contianers"), Some("containers"));
-        assert_eq!(spec.nearest("Containers"), Some("containers"));
-        assert_eq!(spec.nearest("initcontainer"), Some("initContainers"));
-        assert_eq!(spec.nearest("frobnicate"), None);
-        assert_eq!(spec.nearest(&"x".repeat(1_000_000)), None);
+        assert_eq!(spec.closest_field("contianers"), Some("containers"));
+        assert_eq!(spec.closest_field("Containers"), Some("containers"));
+        assert_eq!(spec.closest_field("initcontainer"), Some("initContainers"));
+        assert_eq!(spec.closest_field("frobnicate"), None);
+        assert_eq!(spec.closest_field(&"x".repeat(1_000_000)), None);
     }
 
-    /// That `types.rs` is what the generator prints is a test of tests/e2e.
+    /// A test of tests/e2e compares `types.rs` with the output of the generator.
     #[test]
-    fn types_are_of_this_generator() {
+    fn types_are_generated_from_these_sources() {
         let sources = [
             include_str!("../../../../tests/e2e/tools/schema/additions/v1.9.0.go"),
             include_str!("../../../../tests/e2e/tools/schema/additions.go"),

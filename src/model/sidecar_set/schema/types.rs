@@ -3,173 +3,173 @@
 //! From: k8s.io/api v0.32.10,
 //! k8s.io/apimachinery v0.32.10,
 //! github.com/openkruise/kruise v1.8.2 and, for v1.9.0, additions/
-//! SHA-256 of tests/e2e/tools/schema: 96ac999c9e698060f2940439012b27f9dbc17258ebb3330e9c2118d7c290f7aa
+//! SHA-256 of tests/e2e/tools/schema: 6e181eb5f6e2b0f98d83e266f9953c3aa3c5cf56b559cb7bada2430d0d34d520
 
-use super::Type::*;
-use super::{Object as Struct, always, nullable, pointer, value};
+use super::ValueType::*;
+use super::{ObjectSchema, always, nullable, pointer, value};
 
 /// `OwnerReference`.
-pub(crate) static OWNER_REFERENCE: Struct = Struct {
+pub(crate) static OWNER_REFERENCE: ObjectSchema = ObjectSchema {
     name: "OwnerReference",
     base: None,
     fields: &[
-        always("apiVersion", Text).required(),
-        always("kind", Text).required(),
-        always("name", Text).required(),
-        always("uid", Text).required(),
+        always("apiVersion", String).required(),
+        always("kind", String).required(),
+        always("name", String).required(),
+        always("uid", String).required(),
         pointer("controller", Bool),
         pointer("blockOwnerDeletion", Bool),
     ],
 };
 
 /// `ManagedFieldsEntry`.
-pub(crate) static MANAGED_FIELDS_ENTRY: Struct = Struct {
+pub(crate) static MANAGED_FIELDS_ENTRY: ObjectSchema = ObjectSchema {
     name: "ManagedFieldsEntry",
     base: None,
     fields: &[
-        value("manager", Text),
-        value("operation", Text).one_of(&["Apply", "Update"]),
-        value("apiVersion", Text),
+        value("manager", String),
+        value("operation", String).one_of(&["Apply", "Update"]),
+        value("apiVersion", String),
         pointer("time", Time),
-        value("fieldsType", Text),
+        value("fieldsType", String),
         pointer("fieldsV1", Any),
-        value("subresource", Text),
+        value("subresource", String),
     ],
 };
 
 /// `ObjectMeta`.
-pub(crate) static OBJECT_META: Struct = Struct {
+pub(crate) static OBJECT_META: ObjectSchema = ObjectSchema {
     name: "ObjectMeta",
     base: None,
     fields: &[
-        value("name", Text),
-        value("generateName", Text),
-        value("namespace", Text),
-        value("selfLink", Text),
-        value("uid", Text),
-        value("resourceVersion", Text),
+        value("name", String),
+        value("generateName", String),
+        value("namespace", String),
+        value("selfLink", String),
+        value("uid", String),
+        value("resourceVersion", String),
         value("generation", Int64),
         value("creationTimestamp", Time),
         pointer("deletionTimestamp", Time),
         pointer("deletionGracePeriodSeconds", Int64),
-        value("labels", TextMap),
-        value("annotations", TextMap),
-        value("ownerReferences", Objects(&OWNER_REFERENCE)),
-        value("finalizers", Texts),
-        value("managedFields", Objects(&MANAGED_FIELDS_ENTRY)),
+        value("labels", StringMap),
+        value("annotations", StringMap),
+        value("ownerReferences", ObjectList(&OWNER_REFERENCE)),
+        value("finalizers", StringList),
+        value("managedFields", ObjectList(&MANAGED_FIELDS_ENTRY)),
     ],
 };
 
 /// `LabelSelectorRequirement`.
-pub(crate) static LABEL_SELECTOR_REQUIREMENT: Struct = Struct {
+pub(crate) static LABEL_SELECTOR_REQUIREMENT: ObjectSchema = ObjectSchema {
     name: "LabelSelectorRequirement",
     base: None,
     fields: &[
-        always("key", Text).required(),
-        always("operator", Text).required().one_of(&["In", "NotIn", "Exists", "DoesNotExist"]),
-        value("values", Texts),
+        always("key", String).required(),
+        always("operator", String).required().one_of(&["In", "NotIn", "Exists", "DoesNotExist"]),
+        value("values", StringList),
     ],
 };
 
 /// `LabelSelector`.
-pub(crate) static LABEL_SELECTOR: Struct = Struct {
+pub(crate) static LABEL_SELECTOR: ObjectSchema = ObjectSchema {
     name: "LabelSelector",
     base: None,
     fields: &[
-        value("matchLabels", TextMap),
-        value("matchExpressions", Objects(&LABEL_SELECTOR_REQUIREMENT)),
+        value("matchLabels", StringMap),
+        value("matchExpressions", ObjectList(&LABEL_SELECTOR_REQUIREMENT)),
     ],
 };
 
 /// `ContainerPort`.
-pub(crate) static CONTAINER_PORT: Struct = Struct {
+pub(crate) static CONTAINER_PORT: ObjectSchema = ObjectSchema {
     name: "ContainerPort",
     base: None,
     fields: &[
-        value("name", Text),
+        value("name", String),
         value("hostPort", Int32),
         always("containerPort", Int32).required(),
-        value("protocol", Text).one_of(&["TCP", "UDP", "SCTP"]),
-        value("hostIP", Text),
+        value("protocol", String).one_of(&["TCP", "UDP", "SCTP"]),
+        value("hostIP", String),
     ],
 };
 
 /// `ConfigMapEnvSource`.
-pub(crate) static CONFIG_MAP_ENV_SOURCE: Struct = Struct {
+pub(crate) static CONFIG_MAP_ENV_SOURCE: ObjectSchema = ObjectSchema {
     name: "ConfigMapEnvSource",
     base: None,
     fields: &[
-        value("name", Text),
+        value("name", String),
         pointer("optional", Bool),
     ],
 };
 
 /// `SecretEnvSource`.
-pub(crate) static SECRET_ENV_SOURCE: Struct = Struct {
+pub(crate) static SECRET_ENV_SOURCE: ObjectSchema = ObjectSchema {
     name: "SecretEnvSource",
     base: None,
     fields: &[
-        value("name", Text),
+        value("name", String),
         pointer("optional", Bool),
     ],
 };
 
 /// `EnvFromSource`.
-pub(crate) static ENV_FROM_SOURCE: Struct = Struct {
+pub(crate) static ENV_FROM_SOURCE: ObjectSchema = ObjectSchema {
     name: "EnvFromSource",
     base: None,
     fields: &[
-        value("prefix", Text),
+        value("prefix", String),
         pointer("configMapRef", Object(&CONFIG_MAP_ENV_SOURCE)),
         pointer("secretRef", Object(&SECRET_ENV_SOURCE)),
     ],
 };
 
 /// `ObjectFieldSelector`.
-pub(crate) static OBJECT_FIELD_SELECTOR: Struct = Struct {
+pub(crate) static OBJECT_FIELD_SELECTOR: ObjectSchema = ObjectSchema {
     name: "ObjectFieldSelector",
     base: None,
     fields: &[
-        value("apiVersion", Text),
-        always("fieldPath", Text).required(),
+        value("apiVersion", String),
+        always("fieldPath", String).required(),
     ],
 };
 
 /// `ResourceFieldSelector`.
-pub(crate) static RESOURCE_FIELD_SELECTOR: Struct = Struct {
+pub(crate) static RESOURCE_FIELD_SELECTOR: ObjectSchema = ObjectSchema {
     name: "ResourceFieldSelector",
     base: None,
     fields: &[
-        value("containerName", Text),
-        always("resource", Text).required(),
+        value("containerName", String),
+        always("resource", String).required(),
         value("divisor", Quantity),
     ],
 };
 
 /// `ConfigMapKeySelector`.
-pub(crate) static CONFIG_MAP_KEY_SELECTOR: Struct = Struct {
+pub(crate) static CONFIG_MAP_KEY_SELECTOR: ObjectSchema = ObjectSchema {
     name: "ConfigMapKeySelector",
     base: None,
     fields: &[
-        value("name", Text),
-        always("key", Text).required(),
+        value("name", String),
+        always("key", String).required(),
         pointer("optional", Bool),
     ],
 };
 
 /// `SecretKeySelector`.
-pub(crate) static SECRET_KEY_SELECTOR: Struct = Struct {
+pub(crate) static SECRET_KEY_SELECTOR: ObjectSchema = ObjectSchema {
     name: "SecretKeySelector",
     base: None,
     fields: &[
-        value("name", Text),
-        always("key", Text).required(),
+        value("name", String),
+        always("key", String).required(),
         pointer("optional", Bool),
     ],
 };
 
 /// `EnvVarSource`.
-pub(crate) static ENV_VAR_SOURCE: Struct = Struct {
+pub(crate) static ENV_VAR_SOURCE: ObjectSchema = ObjectSchema {
     name: "EnvVarSource",
     base: None,
     fields: &[
@@ -181,126 +181,126 @@ pub(crate) static ENV_VAR_SOURCE: Struct = Struct {
 };
 
 /// `EnvVar`.
-pub(crate) static ENV_VAR: Struct = Struct {
+pub(crate) static ENV_VAR: ObjectSchema = ObjectSchema {
     name: "EnvVar",
     base: None,
     fields: &[
-        always("name", Text).required(),
-        value("value", Text),
+        always("name", String).required(),
+        value("value", String),
         pointer("valueFrom", Object(&ENV_VAR_SOURCE)),
     ],
 };
 
 /// `ResourceClaim`.
-pub(crate) static RESOURCE_CLAIM: Struct = Struct {
+pub(crate) static RESOURCE_CLAIM: ObjectSchema = ObjectSchema {
     name: "ResourceClaim",
     base: None,
     fields: &[
-        always("name", Text).required(),
-        value("request", Text),
+        always("name", String).required(),
+        value("request", String),
     ],
 };
 
 /// `ResourceRequirements`.
-pub(crate) static RESOURCE_REQUIREMENTS: Struct = Struct {
+pub(crate) static RESOURCE_REQUIREMENTS: ObjectSchema = ObjectSchema {
     name: "ResourceRequirements",
     base: None,
     fields: &[
         value("limits", QuantityMap),
         value("requests", QuantityMap),
-        value("claims", Objects(&RESOURCE_CLAIM)),
+        value("claims", ObjectList(&RESOURCE_CLAIM)),
     ],
 };
 
 /// `ContainerResizePolicy`.
-pub(crate) static CONTAINER_RESIZE_POLICY: Struct = Struct {
+pub(crate) static CONTAINER_RESIZE_POLICY: ObjectSchema = ObjectSchema {
     name: "ContainerResizePolicy",
     base: None,
     fields: &[
-        always("resourceName", Text).required(),
-        always("restartPolicy", Text).required().one_of(&["NotRequired", "RestartContainer"]),
+        always("resourceName", String).required(),
+        always("restartPolicy", String).required().one_of(&["NotRequired", "RestartContainer"]),
     ],
 };
 
 /// `VolumeMount`.
-pub(crate) static VOLUME_MOUNT: Struct = Struct {
+pub(crate) static VOLUME_MOUNT: ObjectSchema = ObjectSchema {
     name: "VolumeMount",
     base: None,
     fields: &[
-        always("name", Text).required(),
+        always("name", String).required(),
         value("readOnly", Bool),
-        pointer("recursiveReadOnly", Text).one_of(&["Disabled", "IfPossible", "Enabled"]),
-        always("mountPath", Text).required(),
-        value("subPath", Text),
-        pointer("mountPropagation", Text).one_of(&["Bidirectional", "HostToContainer", "None"]),
-        value("subPathExpr", Text),
+        pointer("recursiveReadOnly", String).one_of(&["Disabled", "IfPossible", "Enabled"]),
+        always("mountPath", String).required(),
+        value("subPath", String),
+        pointer("mountPropagation", String).one_of(&["Bidirectional", "HostToContainer", "None"]),
+        value("subPathExpr", String),
     ],
 };
 
 /// `VolumeDevice`.
-pub(crate) static VOLUME_DEVICE: Struct = Struct {
+pub(crate) static VOLUME_DEVICE: ObjectSchema = ObjectSchema {
     name: "VolumeDevice",
     base: None,
     fields: &[
-        always("name", Text).required(),
-        always("devicePath", Text).required(),
+        always("name", String).required(),
+        always("devicePath", String).required(),
     ],
 };
 
 /// `ExecAction`.
-pub(crate) static EXEC_ACTION: Struct = Struct {
+pub(crate) static EXEC_ACTION: ObjectSchema = ObjectSchema {
     name: "ExecAction",
     base: None,
     fields: &[
-        value("command", Texts),
+        value("command", StringList),
     ],
 };
 
 /// `HTTPHeader`.
-pub(crate) static HTTP_HEADER: Struct = Struct {
+pub(crate) static HTTP_HEADER: ObjectSchema = ObjectSchema {
     name: "HTTPHeader",
     base: None,
     fields: &[
-        always("name", Text).required(),
-        always("value", Text).required(),
+        always("name", String).required(),
+        always("value", String).required(),
     ],
 };
 
 /// `HTTPGetAction`.
-pub(crate) static HTTP_GET_ACTION: Struct = Struct {
+pub(crate) static HTTP_GET_ACTION: ObjectSchema = ObjectSchema {
     name: "HTTPGetAction",
     base: None,
     fields: &[
-        value("path", Text),
-        always("port", IntOrText).required(),
-        value("host", Text),
-        value("scheme", Text).one_of(&["HTTP", "HTTPS"]),
-        value("httpHeaders", Objects(&HTTP_HEADER)),
+        value("path", String),
+        always("port", IntOrString).required(),
+        value("host", String),
+        value("scheme", String).one_of(&["HTTP", "HTTPS"]),
+        value("httpHeaders", ObjectList(&HTTP_HEADER)),
     ],
 };
 
 /// `TCPSocketAction`.
-pub(crate) static TCP_SOCKET_ACTION: Struct = Struct {
+pub(crate) static TCP_SOCKET_ACTION: ObjectSchema = ObjectSchema {
     name: "TCPSocketAction",
     base: None,
     fields: &[
-        always("port", IntOrText).required(),
-        value("host", Text),
+        always("port", IntOrString).required(),
+        value("host", String),
     ],
 };
 
 /// `GRPCAction`.
-pub(crate) static GRPC_ACTION: Struct = Struct {
+pub(crate) static GRPC_ACTION: ObjectSchema = ObjectSchema {
     name: "GRPCAction",
     base: None,
     fields: &[
         always("port", Int32).required(),
-        nullable("service", Text),
+        nullable("service", String),
     ],
 };
 
 /// `Probe`.
-pub(crate) static PROBE: Struct = Struct {
+pub(crate) static PROBE: ObjectSchema = ObjectSchema {
     name: "Probe",
     base: None,
     fields: &[
@@ -318,7 +318,7 @@ pub(crate) static PROBE: Struct = Struct {
 };
 
 /// `SleepAction`.
-pub(crate) static SLEEP_ACTION: Struct = Struct {
+pub(crate) static SLEEP_ACTION: ObjectSchema = ObjectSchema {
     name: "SleepAction",
     base: None,
     fields: &[
@@ -327,7 +327,7 @@ pub(crate) static SLEEP_ACTION: Struct = Struct {
 };
 
 /// `LifecycleHandler`.
-pub(crate) static LIFECYCLE_HANDLER: Struct = Struct {
+pub(crate) static LIFECYCLE_HANDLER: ObjectSchema = ObjectSchema {
     name: "LifecycleHandler",
     base: None,
     fields: &[
@@ -339,7 +339,7 @@ pub(crate) static LIFECYCLE_HANDLER: Struct = Struct {
 };
 
 /// `Lifecycle`.
-pub(crate) static LIFECYCLE: Struct = Struct {
+pub(crate) static LIFECYCLE: ObjectSchema = ObjectSchema {
     name: "Lifecycle",
     base: None,
     fields: &[
@@ -349,61 +349,61 @@ pub(crate) static LIFECYCLE: Struct = Struct {
 };
 
 /// `Capabilities`.
-pub(crate) static CAPABILITIES: Struct = Struct {
+pub(crate) static CAPABILITIES: ObjectSchema = ObjectSchema {
     name: "Capabilities",
     base: None,
     fields: &[
-        value("add", Texts),
-        value("drop", Texts),
+        value("add", StringList),
+        value("drop", StringList),
     ],
 };
 
 /// `SELinuxOptions`.
-pub(crate) static SE_LINUX_OPTIONS: Struct = Struct {
+pub(crate) static SE_LINUX_OPTIONS: ObjectSchema = ObjectSchema {
     name: "SELinuxOptions",
     base: None,
     fields: &[
-        value("user", Text),
-        value("role", Text),
-        value("type", Text),
-        value("level", Text),
+        value("user", String),
+        value("role", String),
+        value("type", String),
+        value("level", String),
     ],
 };
 
 /// `WindowsSecurityContextOptions`.
-pub(crate) static WINDOWS_SECURITY_CONTEXT_OPTIONS: Struct = Struct {
+pub(crate) static WINDOWS_SECURITY_CONTEXT_OPTIONS: ObjectSchema = ObjectSchema {
     name: "WindowsSecurityContextOptions",
     base: None,
     fields: &[
-        pointer("gmsaCredentialSpecName", Text),
-        pointer("gmsaCredentialSpec", Text),
-        pointer("runAsUserName", Text),
+        pointer("gmsaCredentialSpecName", String),
+        pointer("gmsaCredentialSpec", String),
+        pointer("runAsUserName", String),
         pointer("hostProcess", Bool),
     ],
 };
 
 /// `SeccompProfile`.
-pub(crate) static SECCOMP_PROFILE: Struct = Struct {
+pub(crate) static SECCOMP_PROFILE: ObjectSchema = ObjectSchema {
     name: "SeccompProfile",
     base: None,
     fields: &[
-        always("type", Text).required().one_of(&["Localhost", "RuntimeDefault", "Unconfined"]),
-        pointer("localhostProfile", Text),
+        always("type", String).required().one_of(&["Localhost", "RuntimeDefault", "Unconfined"]),
+        pointer("localhostProfile", String),
     ],
 };
 
 /// `AppArmorProfile`.
-pub(crate) static APP_ARMOR_PROFILE: Struct = Struct {
+pub(crate) static APP_ARMOR_PROFILE: ObjectSchema = ObjectSchema {
     name: "AppArmorProfile",
     base: None,
     fields: &[
-        always("type", Text).required().one_of(&["Localhost", "RuntimeDefault", "Unconfined"]),
-        pointer("localhostProfile", Text),
+        always("type", String).required().one_of(&["Localhost", "RuntimeDefault", "Unconfined"]),
+        pointer("localhostProfile", String),
     ],
 };
 
 /// `SecurityContext`.
-pub(crate) static SECURITY_CONTEXT: Struct = Struct {
+pub(crate) static SECURITY_CONTEXT: ObjectSchema = ObjectSchema {
     name: "SecurityContext",
     base: None,
     fields: &[
@@ -416,37 +416,37 @@ pub(crate) static SECURITY_CONTEXT: Struct = Struct {
         pointer("runAsNonRoot", Bool),
         pointer("readOnlyRootFilesystem", Bool),
         pointer("allowPrivilegeEscalation", Bool),
-        pointer("procMount", Text).one_of(&["Default", "Unmasked"]),
+        pointer("procMount", String).one_of(&["Default", "Unmasked"]),
         pointer("seccompProfile", Object(&SECCOMP_PROFILE)),
         pointer("appArmorProfile", Object(&APP_ARMOR_PROFILE)),
     ],
 };
 
 /// `Container`.
-pub(crate) static CONTAINER: Struct = Struct {
+pub(crate) static CONTAINER: ObjectSchema = ObjectSchema {
     name: "Container",
     base: None,
     fields: &[
-        always("name", Text).required(),
-        value("image", Text),
-        value("command", Texts),
-        value("args", Texts),
-        value("workingDir", Text),
-        value("ports", Objects(&CONTAINER_PORT)),
-        value("envFrom", Objects(&ENV_FROM_SOURCE)),
-        value("env", Objects(&ENV_VAR)),
+        always("name", String).required(),
+        value("image", String),
+        value("command", StringList),
+        value("args", StringList),
+        value("workingDir", String),
+        value("ports", ObjectList(&CONTAINER_PORT)),
+        value("envFrom", ObjectList(&ENV_FROM_SOURCE)),
+        value("env", ObjectList(&ENV_VAR)),
         value("resources", Object(&RESOURCE_REQUIREMENTS)),
-        value("resizePolicy", Objects(&CONTAINER_RESIZE_POLICY)),
-        pointer("restartPolicy", Text).one_of(&["Always"]),
-        value("volumeMounts", Objects(&VOLUME_MOUNT)),
-        value("volumeDevices", Objects(&VOLUME_DEVICE)),
+        value("resizePolicy", ObjectList(&CONTAINER_RESIZE_POLICY)),
+        pointer("restartPolicy", String).one_of(&["Always"]),
+        value("volumeMounts", ObjectList(&VOLUME_MOUNT)),
+        value("volumeDevices", ObjectList(&VOLUME_DEVICE)),
         pointer("livenessProbe", Object(&PROBE)),
         pointer("readinessProbe", Object(&PROBE)),
         pointer("startupProbe", Object(&PROBE)),
         pointer("lifecycle", Object(&LIFECYCLE)),
-        value("terminationMessagePath", Text),
-        value("terminationMessagePolicy", Text).one_of(&["File", "FallbackToLogsOnError"]),
-        value("imagePullPolicy", Text).one_of(&["Always", "IfNotPresent", "Never"]),
+        value("terminationMessagePath", String),
+        value("terminationMessagePolicy", String).one_of(&["File", "FallbackToLogsOnError"]),
+        value("imagePullPolicy", String).one_of(&["Always", "IfNotPresent", "Never"]),
         pointer("securityContext", Object(&SECURITY_CONTEXT)),
         value("stdin", Bool),
         value("stdinOnce", Bool),
@@ -455,26 +455,26 @@ pub(crate) static CONTAINER: Struct = Struct {
 };
 
 /// `SidecarContainerUpgradeStrategy`.
-pub(crate) static SIDECAR_CONTAINER_UPGRADE_STRATEGY: Struct = Struct {
+pub(crate) static SIDECAR_CONTAINER_UPGRADE_STRATEGY: ObjectSchema = ObjectSchema {
     name: "SidecarContainerUpgradeStrategy",
     base: None,
     fields: &[
-        value("upgradeType", Text).one_of(&["ColdUpgrade", "HotUpgrade"]),
-        value("hotUpgradeEmptyImage", Text),
+        value("upgradeType", String).one_of(&["ColdUpgrade", "HotUpgrade"]),
+        value("hotUpgradeEmptyImage", String),
     ],
 };
 
 /// `ShareVolumePolicy`.
-pub(crate) static SHARE_VOLUME_POLICY: Struct = Struct {
+pub(crate) static SHARE_VOLUME_POLICY: ObjectSchema = ObjectSchema {
     name: "ShareVolumePolicy",
     base: None,
     fields: &[
-        value("type", Text).one_of(&["enabled", "disabled"]),
+        value("type", String).one_of(&["enabled", "disabled"]),
     ],
 };
 
 /// `SourceContainerNameSource`.
-pub(crate) static SOURCE_CONTAINER_NAME_SOURCE: Struct = Struct {
+pub(crate) static SOURCE_CONTAINER_NAME_SOURCE: ObjectSchema = ObjectSchema {
     name: "SourceContainerNameSource",
     base: None,
     fields: &[
@@ -483,39 +483,39 @@ pub(crate) static SOURCE_CONTAINER_NAME_SOURCE: Struct = Struct {
 };
 
 /// `TransferEnvVar`.
-pub(crate) static TRANSFER_ENV_VAR: Struct = Struct {
+pub(crate) static TRANSFER_ENV_VAR: ObjectSchema = ObjectSchema {
     name: "TransferEnvVar",
     base: None,
     fields: &[
-        value("sourceContainerName", Text),
+        value("sourceContainerName", String),
         pointer("sourceContainerNameFrom", Object(&SOURCE_CONTAINER_NAME_SOURCE)),
-        value("envName", Text),
-        value("envNames", Texts),
+        value("envName", String),
+        value("envNames", StringList),
     ],
 };
 
 /// `ResourceExprLimits`.
-pub(crate) static RESOURCE_EXPR_LIMITS: Struct = Struct {
+pub(crate) static RESOURCE_EXPR_LIMITS: ObjectSchema = ObjectSchema {
     name: "ResourceExprLimits",
     base: None,
     fields: &[
-        value("cpu", Text),
-        value("memory", Text),
+        value("cpu", String),
+        value("memory", String),
     ],
 };
 
 /// `ResourceExprRequests`.
-pub(crate) static RESOURCE_EXPR_REQUESTS: Struct = Struct {
+pub(crate) static RESOURCE_EXPR_REQUESTS: ObjectSchema = ObjectSchema {
     name: "ResourceExprRequests",
     base: None,
     fields: &[
-        value("cpu", Text),
-        value("memory", Text),
+        value("cpu", String),
+        value("memory", String),
     ],
 };
 
 /// `ResourcesExpr`.
-pub(crate) static RESOURCES_EXPR: Struct = Struct {
+pub(crate) static RESOURCES_EXPR: ObjectSchema = ObjectSchema {
     name: "ResourcesExpr",
     base: None,
     fields: &[
@@ -525,239 +525,239 @@ pub(crate) static RESOURCES_EXPR: Struct = Struct {
 };
 
 /// `ResourcesPolicy`.
-pub(crate) static RESOURCES_POLICY: Struct = Struct {
+pub(crate) static RESOURCES_POLICY: ObjectSchema = ObjectSchema {
     name: "ResourcesPolicy",
     base: None,
     fields: &[
-        always("targetContainersMode", Text).required().one_of(&["sum", "max"]),
-        value("targetContainersNameRegex", Text).with_default(".*"),
+        always("targetContainersMode", String).required().one_of(&["sum", "max"]),
+        value("targetContainersNameRegex", String).with_default(".*"),
         always("resourcesExpr", Object(&RESOURCES_EXPR)).required(),
     ],
 };
 
 /// `SidecarContainer`.
-pub(crate) static SIDECAR_CONTAINER: Struct = Struct {
+pub(crate) static SIDECAR_CONTAINER: ObjectSchema = ObjectSchema {
     name: "SidecarContainer",
     base: Some(&CONTAINER),
     fields: &[
-        value("podInjectPolicy", Text).one_of(&["BeforeAppContainer", "AfterAppContainer"]),
+        value("podInjectPolicy", String).one_of(&["BeforeAppContainer", "AfterAppContainer"]),
         value("upgradeStrategy", Object(&SIDECAR_CONTAINER_UPGRADE_STRATEGY)),
         value("shareVolumePolicy", Object(&SHARE_VOLUME_POLICY)),
         pointer("shareVolumeDevicePolicy", Object(&SHARE_VOLUME_POLICY)),
-        value("transferEnv", Objects(&TRANSFER_ENV_VAR)),
+        value("transferEnv", ObjectList(&TRANSFER_ENV_VAR)),
         pointer("resourcesPolicy", Object(&RESOURCES_POLICY)),
     ],
 };
 
 /// `HostPathVolumeSource`.
-pub(crate) static HOST_PATH_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static HOST_PATH_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "HostPathVolumeSource",
     base: None,
     fields: &[
-        always("path", Text).required(),
-        pointer("type", Text).one_of(&["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"]),
+        always("path", String).required(),
+        pointer("type", String).one_of(&["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"]),
     ],
 };
 
 /// `EmptyDirVolumeSource`.
-pub(crate) static EMPTY_DIR_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static EMPTY_DIR_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "EmptyDirVolumeSource",
     base: None,
     fields: &[
-        value("medium", Text),
+        value("medium", String),
         pointer("sizeLimit", Quantity),
     ],
 };
 
 /// `GCEPersistentDiskVolumeSource`.
-pub(crate) static GCE_PERSISTENT_DISK_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static GCE_PERSISTENT_DISK_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "GCEPersistentDiskVolumeSource",
     base: None,
     fields: &[
-        always("pdName", Text).required(),
-        value("fsType", Text),
+        always("pdName", String).required(),
+        value("fsType", String),
         value("partition", Int32),
         value("readOnly", Bool),
     ],
 };
 
 /// `AWSElasticBlockStoreVolumeSource`.
-pub(crate) static AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "AWSElasticBlockStoreVolumeSource",
     base: None,
     fields: &[
-        always("volumeID", Text).required(),
-        value("fsType", Text),
+        always("volumeID", String).required(),
+        value("fsType", String),
         value("partition", Int32),
         value("readOnly", Bool),
     ],
 };
 
 /// `GitRepoVolumeSource`.
-pub(crate) static GIT_REPO_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static GIT_REPO_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "GitRepoVolumeSource",
     base: None,
     fields: &[
-        always("repository", Text).required(),
-        value("revision", Text),
-        value("directory", Text),
+        always("repository", String).required(),
+        value("revision", String),
+        value("directory", String),
     ],
 };
 
 /// `KeyToPath`.
-pub(crate) static KEY_TO_PATH: Struct = Struct {
+pub(crate) static KEY_TO_PATH: ObjectSchema = ObjectSchema {
     name: "KeyToPath",
     base: None,
     fields: &[
-        always("key", Text).required(),
-        always("path", Text).required(),
+        always("key", String).required(),
+        always("path", String).required(),
         pointer("mode", Int32),
     ],
 };
 
 /// `SecretVolumeSource`.
-pub(crate) static SECRET_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static SECRET_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "SecretVolumeSource",
     base: None,
     fields: &[
-        value("secretName", Text),
-        value("items", Objects(&KEY_TO_PATH)),
+        value("secretName", String),
+        value("items", ObjectList(&KEY_TO_PATH)),
         pointer("defaultMode", Int32),
         pointer("optional", Bool),
     ],
 };
 
 /// `NFSVolumeSource`.
-pub(crate) static NFS_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static NFS_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "NFSVolumeSource",
     base: None,
     fields: &[
-        always("server", Text).required(),
-        always("path", Text).required(),
+        always("server", String).required(),
+        always("path", String).required(),
         value("readOnly", Bool),
     ],
 };
 
 /// `LocalObjectReference`.
-pub(crate) static LOCAL_OBJECT_REFERENCE: Struct = Struct {
+pub(crate) static LOCAL_OBJECT_REFERENCE: ObjectSchema = ObjectSchema {
     name: "LocalObjectReference",
     base: None,
     fields: &[
-        value("name", Text),
+        value("name", String),
     ],
 };
 
 /// `ISCSIVolumeSource`.
-pub(crate) static ISCSI_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static ISCSI_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "ISCSIVolumeSource",
     base: None,
     fields: &[
-        always("targetPortal", Text).required(),
-        always("iqn", Text).required(),
+        always("targetPortal", String).required(),
+        always("iqn", String).required(),
         always("lun", Int32).required(),
-        value("iscsiInterface", Text),
-        value("fsType", Text),
+        value("iscsiInterface", String),
+        value("fsType", String),
         value("readOnly", Bool),
-        value("portals", Texts),
+        value("portals", StringList),
         value("chapAuthDiscovery", Bool),
         value("chapAuthSession", Bool),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
-        pointer("initiatorName", Text),
+        pointer("initiatorName", String),
     ],
 };
 
 /// `GlusterfsVolumeSource`.
-pub(crate) static GLUSTERFS_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static GLUSTERFS_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "GlusterfsVolumeSource",
     base: None,
     fields: &[
-        always("endpoints", Text).required(),
-        always("path", Text).required(),
+        always("endpoints", String).required(),
+        always("path", String).required(),
         value("readOnly", Bool),
     ],
 };
 
 /// `PersistentVolumeClaimVolumeSource`.
-pub(crate) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "PersistentVolumeClaimVolumeSource",
     base: None,
     fields: &[
-        always("claimName", Text).required(),
+        always("claimName", String).required(),
         value("readOnly", Bool),
     ],
 };
 
 /// `RBDVolumeSource`.
-pub(crate) static RBD_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static RBD_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "RBDVolumeSource",
     base: None,
     fields: &[
-        always("monitors", Texts).required(),
-        always("image", Text).required(),
-        value("fsType", Text),
-        value("pool", Text),
-        value("user", Text),
-        value("keyring", Text),
+        always("monitors", StringList).required(),
+        always("image", String).required(),
+        value("fsType", String),
+        value("pool", String),
+        value("user", String),
+        value("keyring", String),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
         value("readOnly", Bool),
     ],
 };
 
 /// `FlexVolumeSource`.
-pub(crate) static FLEX_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static FLEX_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "FlexVolumeSource",
     base: None,
     fields: &[
-        always("driver", Text).required(),
-        value("fsType", Text),
+        always("driver", String).required(),
+        value("fsType", String),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
         value("readOnly", Bool),
-        value("options", TextMap),
+        value("options", StringMap),
     ],
 };
 
 /// `CinderVolumeSource`.
-pub(crate) static CINDER_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static CINDER_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "CinderVolumeSource",
     base: None,
     fields: &[
-        always("volumeID", Text).required(),
-        value("fsType", Text),
+        always("volumeID", String).required(),
+        value("fsType", String),
         value("readOnly", Bool),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
     ],
 };
 
 /// `CephFSVolumeSource`.
-pub(crate) static CEPH_FS_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static CEPH_FS_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "CephFSVolumeSource",
     base: None,
     fields: &[
-        always("monitors", Texts).required(),
-        value("path", Text),
-        value("user", Text),
-        value("secretFile", Text),
+        always("monitors", StringList).required(),
+        value("path", String),
+        value("user", String),
+        value("secretFile", String),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
         value("readOnly", Bool),
     ],
 };
 
 /// `FlockerVolumeSource`.
-pub(crate) static FLOCKER_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static FLOCKER_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "FlockerVolumeSource",
     base: None,
     fields: &[
-        value("datasetName", Text),
-        value("datasetUUID", Text),
+        value("datasetName", String),
+        value("datasetUUID", String),
     ],
 };
 
 /// `DownwardAPIVolumeFile`.
-pub(crate) static DOWNWARD_API_VOLUME_FILE: Struct = Struct {
+pub(crate) static DOWNWARD_API_VOLUME_FILE: ObjectSchema = ObjectSchema {
     name: "DownwardAPIVolumeFile",
     base: None,
     fields: &[
-        always("path", Text).required(),
+        always("path", String).required(),
         pointer("fieldRef", Object(&OBJECT_FIELD_SELECTOR)),
         pointer("resourceFieldRef", Object(&RESOURCE_FIELD_SELECTOR)),
         pointer("mode", Int32),
@@ -765,158 +765,158 @@ pub(crate) static DOWNWARD_API_VOLUME_FILE: Struct = Struct {
 };
 
 /// `DownwardAPIVolumeSource`.
-pub(crate) static DOWNWARD_API_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static DOWNWARD_API_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "DownwardAPIVolumeSource",
     base: None,
     fields: &[
-        value("items", Objects(&DOWNWARD_API_VOLUME_FILE)),
+        value("items", ObjectList(&DOWNWARD_API_VOLUME_FILE)),
         pointer("defaultMode", Int32),
     ],
 };
 
 /// `FCVolumeSource`.
-pub(crate) static FC_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static FC_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "FCVolumeSource",
     base: None,
     fields: &[
-        value("targetWWNs", Texts),
+        value("targetWWNs", StringList),
         pointer("lun", Int32),
-        value("fsType", Text),
+        value("fsType", String),
         value("readOnly", Bool),
-        value("wwids", Texts),
+        value("wwids", StringList),
     ],
 };
 
 /// `AzureFileVolumeSource`.
-pub(crate) static AZURE_FILE_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static AZURE_FILE_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "AzureFileVolumeSource",
     base: None,
     fields: &[
-        always("secretName", Text).required(),
-        always("shareName", Text).required(),
+        always("secretName", String).required(),
+        always("shareName", String).required(),
         value("readOnly", Bool),
     ],
 };
 
 /// `ConfigMapVolumeSource`.
-pub(crate) static CONFIG_MAP_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static CONFIG_MAP_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "ConfigMapVolumeSource",
     base: None,
     fields: &[
-        value("name", Text),
-        value("items", Objects(&KEY_TO_PATH)),
+        value("name", String),
+        value("items", ObjectList(&KEY_TO_PATH)),
         pointer("defaultMode", Int32),
         pointer("optional", Bool),
     ],
 };
 
 /// `VsphereVirtualDiskVolumeSource`.
-pub(crate) static VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "VsphereVirtualDiskVolumeSource",
     base: None,
     fields: &[
-        always("volumePath", Text).required(),
-        value("fsType", Text),
-        value("storagePolicyName", Text),
-        value("storagePolicyID", Text),
+        always("volumePath", String).required(),
+        value("fsType", String),
+        value("storagePolicyName", String),
+        value("storagePolicyID", String),
     ],
 };
 
 /// `QuobyteVolumeSource`.
-pub(crate) static QUOBYTE_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static QUOBYTE_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "QuobyteVolumeSource",
     base: None,
     fields: &[
-        always("registry", Text).required(),
-        always("volume", Text).required(),
+        always("registry", String).required(),
+        always("volume", String).required(),
         value("readOnly", Bool),
-        value("user", Text),
-        value("group", Text),
-        value("tenant", Text),
+        value("user", String),
+        value("group", String),
+        value("tenant", String),
     ],
 };
 
 /// `AzureDiskVolumeSource`.
-pub(crate) static AZURE_DISK_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static AZURE_DISK_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "AzureDiskVolumeSource",
     base: None,
     fields: &[
-        always("diskName", Text).required(),
-        always("diskURI", Text).required(),
-        pointer("cachingMode", Text).one_of(&["None", "ReadOnly", "ReadWrite"]),
-        pointer("fsType", Text),
+        always("diskName", String).required(),
+        always("diskURI", String).required(),
+        pointer("cachingMode", String).one_of(&["None", "ReadOnly", "ReadWrite"]),
+        pointer("fsType", String),
         pointer("readOnly", Bool),
-        pointer("kind", Text).one_of(&["Dedicated", "Managed", "Shared"]),
+        pointer("kind", String).one_of(&["Dedicated", "Managed", "Shared"]),
     ],
 };
 
 /// `PhotonPersistentDiskVolumeSource`.
-pub(crate) static PHOTON_PERSISTENT_DISK_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static PHOTON_PERSISTENT_DISK_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "PhotonPersistentDiskVolumeSource",
     base: None,
     fields: &[
-        always("pdID", Text).required(),
-        value("fsType", Text),
+        always("pdID", String).required(),
+        value("fsType", String),
     ],
 };
 
 /// `SecretProjection`.
-pub(crate) static SECRET_PROJECTION: Struct = Struct {
+pub(crate) static SECRET_PROJECTION: ObjectSchema = ObjectSchema {
     name: "SecretProjection",
     base: None,
     fields: &[
-        value("name", Text),
-        value("items", Objects(&KEY_TO_PATH)),
+        value("name", String),
+        value("items", ObjectList(&KEY_TO_PATH)),
         pointer("optional", Bool),
     ],
 };
 
 /// `DownwardAPIProjection`.
-pub(crate) static DOWNWARD_API_PROJECTION: Struct = Struct {
+pub(crate) static DOWNWARD_API_PROJECTION: ObjectSchema = ObjectSchema {
     name: "DownwardAPIProjection",
     base: None,
     fields: &[
-        value("items", Objects(&DOWNWARD_API_VOLUME_FILE)),
+        value("items", ObjectList(&DOWNWARD_API_VOLUME_FILE)),
     ],
 };
 
 /// `ConfigMapProjection`.
-pub(crate) static CONFIG_MAP_PROJECTION: Struct = Struct {
+pub(crate) static CONFIG_MAP_PROJECTION: ObjectSchema = ObjectSchema {
     name: "ConfigMapProjection",
     base: None,
     fields: &[
-        value("name", Text),
-        value("items", Objects(&KEY_TO_PATH)),
+        value("name", String),
+        value("items", ObjectList(&KEY_TO_PATH)),
         pointer("optional", Bool),
     ],
 };
 
 /// `ServiceAccountTokenProjection`.
-pub(crate) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Struct = Struct {
+pub(crate) static SERVICE_ACCOUNT_TOKEN_PROJECTION: ObjectSchema = ObjectSchema {
     name: "ServiceAccountTokenProjection",
     base: None,
     fields: &[
-        value("audience", Text),
+        value("audience", String),
         pointer("expirationSeconds", Int64),
-        always("path", Text).required(),
+        always("path", String).required(),
     ],
 };
 
 /// `ClusterTrustBundleProjection`.
-pub(crate) static CLUSTER_TRUST_BUNDLE_PROJECTION: Struct = Struct {
+pub(crate) static CLUSTER_TRUST_BUNDLE_PROJECTION: ObjectSchema = ObjectSchema {
     name: "ClusterTrustBundleProjection",
     base: None,
     fields: &[
-        pointer("name", Text),
-        pointer("signerName", Text),
+        pointer("name", String),
+        pointer("signerName", String),
         pointer("labelSelector", Object(&LABEL_SELECTOR)),
         pointer("optional", Bool),
-        always("path", Text).required(),
+        always("path", String).required(),
     ],
 };
 
 /// `VolumeProjection`.
-pub(crate) static VOLUME_PROJECTION: Struct = Struct {
+pub(crate) static VOLUME_PROJECTION: ObjectSchema = ObjectSchema {
     name: "VolumeProjection",
     base: None,
     fields: &[
@@ -929,72 +929,72 @@ pub(crate) static VOLUME_PROJECTION: Struct = Struct {
 };
 
 /// `ProjectedVolumeSource`.
-pub(crate) static PROJECTED_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static PROJECTED_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "ProjectedVolumeSource",
     base: None,
     fields: &[
-        always("sources", Objects(&VOLUME_PROJECTION)),
+        always("sources", ObjectList(&VOLUME_PROJECTION)),
         pointer("defaultMode", Int32),
     ],
 };
 
 /// `PortworxVolumeSource`.
-pub(crate) static PORTWORX_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static PORTWORX_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "PortworxVolumeSource",
     base: None,
     fields: &[
-        always("volumeID", Text).required(),
-        value("fsType", Text),
+        always("volumeID", String).required(),
+        value("fsType", String),
         value("readOnly", Bool),
     ],
 };
 
 /// `ScaleIOVolumeSource`.
-pub(crate) static SCALE_IO_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static SCALE_IO_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "ScaleIOVolumeSource",
     base: None,
     fields: &[
-        always("gateway", Text).required(),
-        always("system", Text).required(),
+        always("gateway", String).required(),
+        always("system", String).required(),
         nullable("secretRef", Object(&LOCAL_OBJECT_REFERENCE)).required(),
         value("sslEnabled", Bool),
-        value("protectionDomain", Text),
-        value("storagePool", Text),
-        value("storageMode", Text),
-        value("volumeName", Text),
-        value("fsType", Text),
+        value("protectionDomain", String),
+        value("storagePool", String),
+        value("storageMode", String),
+        value("volumeName", String),
+        value("fsType", String),
         value("readOnly", Bool),
     ],
 };
 
 /// `StorageOSVolumeSource`.
-pub(crate) static STORAGE_OS_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static STORAGE_OS_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "StorageOSVolumeSource",
     base: None,
     fields: &[
-        value("volumeName", Text),
-        value("volumeNamespace", Text),
-        value("fsType", Text),
+        value("volumeName", String),
+        value("volumeNamespace", String),
+        value("fsType", String),
         value("readOnly", Bool),
         pointer("secretRef", Object(&LOCAL_OBJECT_REFERENCE)),
     ],
 };
 
 /// `CSIVolumeSource`.
-pub(crate) static CSI_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static CSI_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "CSIVolumeSource",
     base: None,
     fields: &[
-        always("driver", Text).required(),
+        always("driver", String).required(),
         pointer("readOnly", Bool),
-        pointer("fsType", Text),
-        value("volumeAttributes", TextMap),
+        pointer("fsType", String),
+        value("volumeAttributes", StringMap),
         pointer("nodePublishSecretRef", Object(&LOCAL_OBJECT_REFERENCE)),
     ],
 };
 
 /// `VolumeResourceRequirements`.
-pub(crate) static VOLUME_RESOURCE_REQUIREMENTS: Struct = Struct {
+pub(crate) static VOLUME_RESOURCE_REQUIREMENTS: ObjectSchema = ObjectSchema {
     name: "VolumeResourceRequirements",
     base: None,
     fields: &[
@@ -1004,47 +1004,47 @@ pub(crate) static VOLUME_RESOURCE_REQUIREMENTS: Struct = Struct {
 };
 
 /// `TypedLocalObjectReference`.
-pub(crate) static TYPED_LOCAL_OBJECT_REFERENCE: Struct = Struct {
+pub(crate) static TYPED_LOCAL_OBJECT_REFERENCE: ObjectSchema = ObjectSchema {
     name: "TypedLocalObjectReference",
     base: None,
     fields: &[
-        nullable("apiGroup", Text),
-        always("kind", Text).required(),
-        always("name", Text).required(),
+        nullable("apiGroup", String),
+        always("kind", String).required(),
+        always("name", String).required(),
     ],
 };
 
 /// `TypedObjectReference`.
-pub(crate) static TYPED_OBJECT_REFERENCE: Struct = Struct {
+pub(crate) static TYPED_OBJECT_REFERENCE: ObjectSchema = ObjectSchema {
     name: "TypedObjectReference",
     base: None,
     fields: &[
-        nullable("apiGroup", Text),
-        always("kind", Text).required(),
-        always("name", Text).required(),
-        pointer("namespace", Text),
+        nullable("apiGroup", String),
+        always("kind", String).required(),
+        always("name", String).required(),
+        pointer("namespace", String),
     ],
 };
 
 /// `PersistentVolumeClaimSpec`.
-pub(crate) static PERSISTENT_VOLUME_CLAIM_SPEC: Struct = Struct {
+pub(crate) static PERSISTENT_VOLUME_CLAIM_SPEC: ObjectSchema = ObjectSchema {
     name: "PersistentVolumeClaimSpec",
     base: None,
     fields: &[
-        value("accessModes", Texts).one_of(&["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]),
+        value("accessModes", StringList).one_of(&["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]),
         pointer("selector", Object(&LABEL_SELECTOR)),
         value("resources", Object(&VOLUME_RESOURCE_REQUIREMENTS)),
-        value("volumeName", Text),
-        pointer("storageClassName", Text),
-        pointer("volumeMode", Text).one_of(&["Block", "Filesystem"]),
+        value("volumeName", String),
+        pointer("storageClassName", String),
+        pointer("volumeMode", String).one_of(&["Block", "Filesystem"]),
         pointer("dataSource", Object(&TYPED_LOCAL_OBJECT_REFERENCE)),
         pointer("dataSourceRef", Object(&TYPED_OBJECT_REFERENCE)),
-        pointer("volumeAttributesClassName", Text),
+        pointer("volumeAttributesClassName", String),
     ],
 };
 
 /// `PersistentVolumeClaimTemplate`.
-pub(crate) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Struct = Struct {
+pub(crate) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: ObjectSchema = ObjectSchema {
     name: "PersistentVolumeClaimTemplate",
     base: None,
     fields: &[
@@ -1054,7 +1054,7 @@ pub(crate) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Struct = Struct {
 };
 
 /// `EphemeralVolumeSource`.
-pub(crate) static EPHEMERAL_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static EPHEMERAL_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "EphemeralVolumeSource",
     base: None,
     fields: &[
@@ -1063,21 +1063,21 @@ pub(crate) static EPHEMERAL_VOLUME_SOURCE: Struct = Struct {
 };
 
 /// `ImageVolumeSource`.
-pub(crate) static IMAGE_VOLUME_SOURCE: Struct = Struct {
+pub(crate) static IMAGE_VOLUME_SOURCE: ObjectSchema = ObjectSchema {
     name: "ImageVolumeSource",
     base: None,
     fields: &[
-        value("reference", Text),
-        value("pullPolicy", Text).one_of(&["Always", "IfNotPresent", "Never"]),
+        value("reference", String),
+        value("pullPolicy", String).one_of(&["Always", "IfNotPresent", "Never"]),
     ],
 };
 
 /// `Volume`.
-pub(crate) static VOLUME: Struct = Struct {
+pub(crate) static VOLUME: ObjectSchema = ObjectSchema {
     name: "Volume",
     base: None,
     fields: &[
-        always("name", Text).required(),
+        always("name", String).required(),
         pointer("hostPath", Object(&HOST_PATH_VOLUME_SOURCE)),
         pointer("emptyDir", Object(&EMPTY_DIR_VOLUME_SOURCE)),
         pointer("gcePersistentDisk", Object(&GCE_PERSISTENT_DISK_VOLUME_SOURCE)),
@@ -1112,16 +1112,16 @@ pub(crate) static VOLUME: Struct = Struct {
 };
 
 /// `UpdatePriorityOrderTerm`.
-pub(crate) static UPDATE_PRIORITY_ORDER_TERM: Struct = Struct {
+pub(crate) static UPDATE_PRIORITY_ORDER_TERM: ObjectSchema = ObjectSchema {
     name: "UpdatePriorityOrderTerm",
     base: None,
     fields: &[
-        always("orderedKey", Text).required(),
+        always("orderedKey", String).required(),
     ],
 };
 
 /// `UpdatePriorityWeightTerm`.
-pub(crate) static UPDATE_PRIORITY_WEIGHT_TERM: Struct = Struct {
+pub(crate) static UPDATE_PRIORITY_WEIGHT_TERM: ObjectSchema = ObjectSchema {
     name: "UpdatePriorityWeightTerm",
     base: None,
     fields: &[
@@ -1131,53 +1131,53 @@ pub(crate) static UPDATE_PRIORITY_WEIGHT_TERM: Struct = Struct {
 };
 
 /// `UpdatePriorityStrategy`.
-pub(crate) static UPDATE_PRIORITY_STRATEGY: Struct = Struct {
+pub(crate) static UPDATE_PRIORITY_STRATEGY: ObjectSchema = ObjectSchema {
     name: "UpdatePriorityStrategy",
     base: None,
     fields: &[
-        value("orderPriority", Objects(&UPDATE_PRIORITY_ORDER_TERM)),
-        value("weightPriority", Objects(&UPDATE_PRIORITY_WEIGHT_TERM)),
+        value("orderPriority", ObjectList(&UPDATE_PRIORITY_ORDER_TERM)),
+        value("weightPriority", ObjectList(&UPDATE_PRIORITY_WEIGHT_TERM)),
     ],
 };
 
 /// `UpdateScatterTerm`.
-pub(crate) static UPDATE_SCATTER_TERM: Struct = Struct {
+pub(crate) static UPDATE_SCATTER_TERM: ObjectSchema = ObjectSchema {
     name: "UpdateScatterTerm",
     base: None,
     fields: &[
-        always("key", Text).required(),
-        always("value", Text).required(),
+        always("key", String).required(),
+        always("value", String).required(),
     ],
 };
 
 /// `SidecarSetUpdateStrategy`.
-pub(crate) static SIDECAR_SET_UPDATE_STRATEGY: Struct = Struct {
+pub(crate) static SIDECAR_SET_UPDATE_STRATEGY: ObjectSchema = ObjectSchema {
     name: "SidecarSetUpdateStrategy",
     base: None,
     fields: &[
-        value("type", Text).one_of(&["NotUpdate", "RollingUpdate"]),
+        value("type", String).one_of(&["NotUpdate", "RollingUpdate"]),
         value("paused", Bool),
         pointer("selector", Object(&LABEL_SELECTOR)),
-        pointer("partition", IntOrText),
-        pointer("maxUnavailable", IntOrText),
+        pointer("partition", IntOrString),
+        pointer("maxUnavailable", IntOrString),
         pointer("priorityStrategy", Object(&UPDATE_PRIORITY_STRATEGY)),
-        value("scatterStrategy", Objects(&UPDATE_SCATTER_TERM)),
+        value("scatterStrategy", ObjectList(&UPDATE_SCATTER_TERM)),
     ],
 };
 
 /// `SidecarSetInjectRevision`.
-pub(crate) static SIDECAR_SET_INJECT_REVISION: Struct = Struct {
+pub(crate) static SIDECAR_SET_INJECT_REVISION: ObjectSchema = ObjectSchema {
     name: "SidecarSetInjectRevision",
     base: None,
     fields: &[
-        pointer("customVersion", Text),
-        pointer("revisionName", Text),
-        value("policy", Text).one_of(&["Always", "Partial"]).with_default("Always"),
+        pointer("customVersion", String),
+        pointer("revisionName", String),
+        value("policy", String).one_of(&["Always", "Partial"]).with_default("Always"),
     ],
 };
 
 /// `SidecarSetInjectionStrategy`.
-pub(crate) static SIDECAR_SET_INJECTION_STRATEGY: Struct = Struct {
+pub(crate) static SIDECAR_SET_INJECTION_STRATEGY: ObjectSchema = ObjectSchema {
     name: "SidecarSetInjectionStrategy",
     base: None,
     fields: &[
@@ -1187,36 +1187,36 @@ pub(crate) static SIDECAR_SET_INJECTION_STRATEGY: Struct = Struct {
 };
 
 /// `SidecarSetPatchPodMetadata`.
-pub(crate) static SIDECAR_SET_PATCH_POD_METADATA: Struct = Struct {
+pub(crate) static SIDECAR_SET_PATCH_POD_METADATA: ObjectSchema = ObjectSchema {
     name: "SidecarSetPatchPodMetadata",
     base: None,
     fields: &[
-        value("annotations", TextMap),
-        value("patchPolicy", Text).one_of(&["Retain", "Overwrite", "MergePatchJson"]),
+        value("annotations", StringMap),
+        value("patchPolicy", String).one_of(&["Retain", "Overwrite", "MergePatchJson"]),
     ],
 };
 
 /// `SidecarSetSpec`.
-pub(crate) static SIDECAR_SET_SPEC_V1BETA1: Struct = Struct {
+pub(crate) static SIDECAR_SET_SPEC_V1BETA1: ObjectSchema = ObjectSchema {
     name: "SidecarSetSpec",
     base: None,
     fields: &[
         pointer("selector", Object(&LABEL_SELECTOR)),
         pointer("namespaceSelector", Object(&LABEL_SELECTOR)),
-        value("initContainers", Objects(&SIDECAR_CONTAINER)).schemaless(),
-        value("containers", Objects(&SIDECAR_CONTAINER)).schemaless(),
-        value("volumes", Objects(&VOLUME)).schemaless(),
+        value("initContainers", ObjectList(&SIDECAR_CONTAINER)).schemaless(),
+        value("containers", ObjectList(&SIDECAR_CONTAINER)).schemaless(),
+        value("volumes", ObjectList(&VOLUME)).schemaless(),
         value("updateStrategy", Object(&SIDECAR_SET_UPDATE_STRATEGY)),
         value("injectionStrategy", Object(&SIDECAR_SET_INJECTION_STRATEGY)),
-        value("imagePullSecrets", Objects(&LOCAL_OBJECT_REFERENCE)),
+        value("imagePullSecrets", ObjectList(&LOCAL_OBJECT_REFERENCE)),
         pointer("revisionHistoryLimit", Int32),
-        value("patchPodMetadata", Objects(&SIDECAR_SET_PATCH_POD_METADATA)),
-        value("customVersion", Text),
+        value("patchPodMetadata", ObjectList(&SIDECAR_SET_PATCH_POD_METADATA)),
+        value("customVersion", String),
     ],
 };
 
 /// `SidecarSetStatus`.
-pub(crate) static SIDECAR_SET_STATUS: Struct = Struct {
+pub(crate) static SIDECAR_SET_STATUS: ObjectSchema = ObjectSchema {
     name: "SidecarSetStatus",
     base: None,
     fields: &[
@@ -1225,18 +1225,18 @@ pub(crate) static SIDECAR_SET_STATUS: Struct = Struct {
         always("updatedPods", Int32).required(),
         always("readyPods", Int32).required(),
         value("updatedReadyPods", Int32),
-        value("latestRevision", Text),
+        value("latestRevision", String),
         pointer("collisionCount", Int32),
     ],
 };
 
 /// `SidecarSet`.
-pub(crate) static SIDECAR_SET_V1BETA1: Struct = Struct {
+pub(crate) static SIDECAR_SET_V1BETA1: ObjectSchema = ObjectSchema {
     name: "SidecarSet",
     base: None,
     fields: &[
-        value("kind", Text),
-        value("apiVersion", Text),
+        value("kind", String),
+        value("apiVersion", String),
         value("metadata", Object(&OBJECT_META)),
         value("spec", Object(&SIDECAR_SET_SPEC_V1BETA1)),
         value("status", Object(&SIDECAR_SET_STATUS)),
@@ -1244,31 +1244,31 @@ pub(crate) static SIDECAR_SET_V1BETA1: Struct = Struct {
 };
 
 /// `SidecarSetSpec`.
-pub(crate) static SIDECAR_SET_SPEC_V1ALPHA1: Struct = Struct {
+pub(crate) static SIDECAR_SET_SPEC_V1ALPHA1: ObjectSchema = ObjectSchema {
     name: "SidecarSetSpec",
     base: None,
     fields: &[
         pointer("selector", Object(&LABEL_SELECTOR)),
-        value("namespace", Text),
+        value("namespace", String),
         pointer("namespaceSelector", Object(&LABEL_SELECTOR)),
-        value("initContainers", Objects(&SIDECAR_CONTAINER)).schemaless(),
-        value("containers", Objects(&SIDECAR_CONTAINER)).schemaless(),
-        value("volumes", Objects(&VOLUME)).schemaless(),
+        value("initContainers", ObjectList(&SIDECAR_CONTAINER)).schemaless(),
+        value("containers", ObjectList(&SIDECAR_CONTAINER)).schemaless(),
+        value("volumes", ObjectList(&VOLUME)).schemaless(),
         value("updateStrategy", Object(&SIDECAR_SET_UPDATE_STRATEGY)),
         value("injectionStrategy", Object(&SIDECAR_SET_INJECTION_STRATEGY)),
-        value("imagePullSecrets", Objects(&LOCAL_OBJECT_REFERENCE)),
+        value("imagePullSecrets", ObjectList(&LOCAL_OBJECT_REFERENCE)),
         pointer("revisionHistoryLimit", Int32),
-        value("patchPodMetadata", Objects(&SIDECAR_SET_PATCH_POD_METADATA)),
+        value("patchPodMetadata", ObjectList(&SIDECAR_SET_PATCH_POD_METADATA)),
     ],
 };
 
 /// `SidecarSet`.
-pub(crate) static SIDECAR_SET_V1ALPHA1: Struct = Struct {
+pub(crate) static SIDECAR_SET_V1ALPHA1: ObjectSchema = ObjectSchema {
     name: "SidecarSet",
     base: None,
     fields: &[
-        value("kind", Text),
-        value("apiVersion", Text),
+        value("kind", String),
+        value("apiVersion", String),
         value("metadata", Object(&OBJECT_META)),
         value("spec", Object(&SIDECAR_SET_SPEC_V1ALPHA1)),
         value("status", Object(&SIDECAR_SET_STATUS)),

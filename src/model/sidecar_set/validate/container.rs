@@ -2,7 +2,7 @@
 
 use super::report::{FieldRef, ValidationReport};
 use super::{env, format, mounts, probe, resources, security};
-use crate::model::sidecar_set::schema::required_texts;
+use crate::model::sidecar_set::schema::required_strings;
 use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::yaml::FieldPath;
 use serde_json::{Map, Value};
@@ -164,7 +164,7 @@ pub(super) fn int(object: &JsonObject, key: &str) -> i64 {
 
 /// Checks that an object has content where its type requires it.
 pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
-    for key in required_texts(&at.path) {
+    for key in required_strings(&at.path) {
         require_keys(report, object, &[key], at);
     }
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// added puts the additions into the types of v1alpha1. It returns those of v1beta1.
-func (r *reader) added(alpha *pkg) *pkg {
+// addTypes adds the additions to the types of v1alpha1 and returns the types of v1beta1.
+func (r *reader) addTypes(alpha *pkg) *pkg {
 	added := &pkg{path: alpha.path, types: map[string]declaration{}, values: alpha.values}
 	r.parse(added, "additions")
 	beta := &pkg{path: kruise + "/apis/apps/v1beta1", types: map[string]declaration{}, values: alpha.values}
@@ -46,7 +46,7 @@ func merge(into, addition declaration) {
 	for _, field := range addition.spec.Type.(*ast.StructType).Fields.List {
 		at := position(markersOf(field.Doc)["after"]) + 1
 		if at == 0 {
-			log.Fatalf("additions: %s has no field to stand after", field.Names[0].Name)
+			log.Fatalf("additions: %s names no field in +after", field.Names[0].Name)
 		}
 		list.List = slices.Insert(list.List, at, field)
 	}

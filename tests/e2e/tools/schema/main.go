@@ -1,6 +1,6 @@
-// The generator of src/model/sidecar_set/schema/types.rs: it reads the Go types of SidecarSet and of all that it
-// holds, at the versions in go.mod, and prints them as Rust tables. It parses the sources and compiles nothing of them.
-// Usage: go run . >types.rs (`just schema` does it with the settings of ../build.sh)
+// Generates src/model/sidecar_set/schema/types.rs: reads the Go types of SidecarSet and of everything in it, at the
+// versions in go.mod, and prints them as Rust tables. It parses the sources and does not compile them.
+// Usage: go run . >types.rs (`just schema` runs it with the settings of build.sh)
 package main
 
 import (
@@ -19,11 +19,11 @@ const (
 	core   = "k8s.io/api/core/v1"
 	meta   = "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	// The marker of what has no schema in the CRD.
+	// The marker of a field without a schema in the CRD.
 	schemaless = "kubebuilder:validation:Schemaless"
 )
 
-// Everything that decides what is printed. A test of pillion compares their digest with that in the file.
+// All sources of the output. A test of pillion compares their digest with the digest in types.rs.
 //
 //go:embed go.mod go.sum *.go additions/*.go
 var sources embed.FS
@@ -69,7 +69,7 @@ func header(versions []string) string {
 `, strings.Join(versions, ",\n//! "), digest())
 }
 
-// digest returns the SHA-256 of the sources, one after the other in the order of their names.
+// digest returns the SHA-256 of the sources, concatenated in the order of their names.
 func digest() string {
 	hash := sha256.New()
 	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// object is a Go struct as JSON has it: embedded structs are part of it.
+// object is a Go struct in the form of its JSON: fields of embedded structs are its own.
 type object struct {
 	name   string
 	rust   string
@@ -27,13 +27,13 @@ type field struct {
 	presence string
 	required bool
 	values   []string
-	// The value that the CRD fills in where nothing is written.
-	filled string
-	// The CRD leaves the content to Go.
+	// The default of the CRD.
+	defaultValue string
+	// The CRD has no schema for the content.
 	schemaless bool
 }
 
-// declaration is a type with the file it stands in, which says what the names of packages mean.
+// declaration is a type with its file, which resolves the names of packages.
 type declaration struct {
 	spec    *ast.TypeSpec
 	markers markers
@@ -57,19 +57,19 @@ type reader struct {
 	order   []*object
 }
 
-// kinds are the types that have a form of their own in JSON.
+// kinds are the types with a JSON form of their own.
 var kinds = map[string]string{
-	"string": "Text", "bool": "Bool", "int32": "Int32", "int64": "Int64",
+	"string": "String", "bool": "Bool", "int32": "Int32", "int64": "Int64",
 	"k8s.io/apimachinery/pkg/api/resource.Quantity":   "Quantity",
-	"k8s.io/apimachinery/pkg/util/intstr.IntOrString": "IntOrText",
+	"k8s.io/apimachinery/pkg/util/intstr.IntOrString": "IntOrString",
 	meta + ".Time":     "Time",
 	meta + ".FieldsV1": "Any",
 }
 
-// openTypes are types with constants for some of their values only.
+// openTypes are types with constants for only some of their values.
 var openTypes = []string{core + ".ResourceName", core + ".StorageMedium"}
 
-// unsortedTypes are the enumerations of Kubernetes that pillion's messages list in the order of the source.
+// unsortedTypes are the enumerations of Kubernetes that pillion's messages list in source order.
 var unsortedTypes = []string{
 	core + ".Protocol", core + ".TerminationMessagePolicy", meta + ".LabelSelectorOperator",
 }
@@ -78,12 +78,12 @@ func newReader(modules map[string]string) *reader {
 	return &reader{modules: modules, pkgs: map[string]*pkg{}, objects: map[string]*object{}}
 }
 
-// read returns the tables of SidecarSet in both versions, and of all that they hold, those that are held first.
+// read returns the tables of both versions of SidecarSet and of every type in them. Inner types come first.
 func (r *reader) read() []*object {
 	alpha := r.pkg(kruise + "/apis/apps/v1alpha1")
 	beta := r.pkg(kruise + "/apis/apps/v1beta1")
 	if _, ok := beta.types["SidecarSet"]; !ok {
-		beta = r.added(alpha)
+		beta = r.addTypes(alpha)
 	}
 	r.object(beta, "SidecarSet")
 	r.object(alpha, "SidecarSet")
@@ -120,8 +120,8 @@ func (r *reader) parse(p *pkg, folder string) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		for _, written := range file.Decls {
-			general, ok := written.(*ast.GenDecl)
+		for _, decl := range file.Decls {
+			general, ok := decl.(*ast.GenDecl)
 			if !ok {
 				continue
 			}
@@ -141,7 +141,7 @@ func (r *reader) parse(p *pkg, folder string) {
 	}
 }
 
-// addValue notes a constant (of Kruise also a variable) that is a string of a type of the package.
+// addValue records a string constant of a type of the package. Kruise declares some as variables.
 func (p *pkg) addValue(spec *ast.ValueSpec) {
 	of, ok := spec.Type.(*ast.Ident)
 	if !ok || len(spec.Values) != 1 {
@@ -181,7 +181,7 @@ func (r *reader) object(p *pkg, name string) *object {
 	of := &object{name: name}
 	r.objects[id] = of
 	r.addFields(of, p.types[name])
-	// What both versions of Kruise's API have alike is one table.
+	// A type that is the same in both versions of Kruise's API gets one table.
 	for _, other := range r.order {
 		if reflect.DeepEqual(other, &object{name, other.rust, of.base, of.fields}) {
 			r.objects[id] = other
@@ -198,19 +198,19 @@ func (r *reader) addFields(of *object, from declaration) {
 	if !ok {
 		log.Fatalf("%s.%s is not a struct", from.pkg.path, from.spec.Name.Name)
 	}
-	for _, written := range structure.Fields.List {
+	for _, source := range structure.Fields.List {
 		tag := ""
-		if written.Tag != nil {
-			text, _ := strconv.Unquote(written.Tag.Value)
+		if source.Tag != nil {
+			text, _ := strconv.Unquote(source.Tag.Value)
 			tag = reflect.StructTag(text).Get("json")
 		}
 		json, options, _ := strings.Cut(tag, ",")
 		if json == "-" {
 			continue
 		}
-		marks := markersOf(written.Doc)
+		marks := markersOf(source.Doc)
 		if json == "" {
-			embedded := r.resolve(from, written.Type)
+			embedded := r.resolve(from, source.Type)
 			if _, ok := marks[schemaless]; ok {
 				of.base = r.object(embedded.pkg, embedded.spec.Name.Name)
 			} else {
@@ -218,66 +218,66 @@ func (r *reader) addFields(of *object, from declaration) {
 			}
 			continue
 		}
-		of.fields = append(of.fields, r.field(from, written, json, strings.Contains(options, "omitempty"), marks))
+		of.fields = append(of.fields, r.field(from, source, json, strings.Contains(options, "omitempty"), marks))
 	}
 }
 
-func (r *reader) field(from declaration, written *ast.Field, json string, omitsEmpty bool, marks markers) field {
-	_, isPointer := written.Type.(*ast.StarExpr)
-	made := field{json: json}
-	made.kind, made.of, made.values = r.kind(from, written.Type)
+func (r *reader) field(from declaration, source *ast.Field, json string, omitsEmpty bool, marks markers) field {
+	_, isPointer := source.Type.(*ast.StarExpr)
+	result := field{json: json}
+	result.kind, result.of, result.values = r.kind(from, source.Type)
 	switch {
 	case isPointer && omitsEmpty:
-		made.presence = "pointer"
+		result.presence = "pointer"
 	case isPointer:
-		made.presence = "nullable"
+		result.presence = "nullable"
 	case omitsEmpty:
-		made.presence = "value"
+		result.presence = "value"
 	default:
-		made.presence = "always"
+		result.presence = "always"
 	}
 	_, isOptional := marks["optional"]
 	_, isRequired := marks["required"]
-	made.required = isRequired || !omitsEmpty && !isOptional
+	result.required = isRequired || !omitsEmpty && !isOptional
 	if enum, ok := marks["kubebuilder:validation:Enum"]; ok {
-		made.values = strings.Split(strings.Trim(enum, ";"), ";")
+		result.values = strings.Split(strings.Trim(enum, ";"), ";")
 	}
-	_, made.schemaless = marks[schemaless]
-	made.schemaless = made.schemaless || made.of != nil && made.of.base != nil
-	made.filled = strings.Trim(marks["kubebuilder:default"], `"`)
-	return made
+	_, result.schemaless = marks[schemaless]
+	result.schemaless = result.schemaless || result.of != nil && result.of.base != nil
+	result.defaultValue = strings.Trim(marks["kubebuilder:default"], `"`)
+	return result
 }
 
-// kind returns what a field takes: the variant of Rust's `Type`, the object in it, and the values of an enumeration.
-func (r *reader) kind(from declaration, written ast.Expr) (string, *object, []string) {
-	switch written := written.(type) {
+// kind returns the type of a field: the variant of Rust's `ValueType`, its object, and the values of its enumeration.
+func (r *reader) kind(from declaration, node ast.Expr) (string, *object, []string) {
+	switch node := node.(type) {
 	case *ast.StarExpr:
-		return r.kind(from, written.X)
+		return r.kind(from, node.X)
 	case *ast.ArrayType:
-		kind, of, values := r.kind(from, written.Elt)
+		kind, of, values := r.kind(from, node.Elt)
 		switch kind {
-		case "Text":
-			return "Texts", nil, values
+		case "String":
+			return "StringList", nil, values
 		case "Object":
-			return "Objects", of, nil
+			return "ObjectList", of, nil
 		}
 		log.Fatalf("%s: a list of %s", from.spec.Name.Name, kind)
 	case *ast.MapType:
-		key, _, _ := r.kind(from, written.Key)
-		value, _, _ := r.kind(from, written.Value)
+		key, _, _ := r.kind(from, node.Key)
+		value, _, _ := r.kind(from, node.Value)
 		switch {
-		case key == "Text" && value == "Text":
-			return "TextMap", nil, nil
-		case key == "Text" && value == "Quantity":
+		case key == "String" && value == "String":
+			return "StringMap", nil, nil
+		case key == "String" && value == "Quantity":
 			return "QuantityMap", nil, nil
 		}
 		log.Fatalf("%s: a map of %s", from.spec.Name.Name, value)
 	case *ast.Ident:
-		if kind, ok := kinds[written.Name]; ok {
+		if kind, ok := kinds[node.Name]; ok {
 			return kind, nil, nil
 		}
 	}
-	named := r.resolve(from, written)
+	named := r.resolve(from, node)
 	id := named.pkg.path + "." + named.spec.Name.Name
 	if kind, ok := kinds[id]; ok {
 		return kind, nil, nil
@@ -286,10 +286,10 @@ func (r *reader) kind(from declaration, written ast.Expr) (string, *object, []st
 		return "Object", r.object(named.pkg, named.spec.Name.Name), nil
 	}
 	kind, of, values := r.kind(named, named.spec.Type)
-	if kind == "Text" && !slices.Contains(openTypes, id) {
+	if kind == "String" && !slices.Contains(openTypes, id) {
 		values = slices.Clone(named.pkg.values[named.spec.Name.Name])
 		if _, ok := named.markers["enum"]; ok && !slices.Contains(unsortedTypes, id) {
-			// As Kubernetes' OpenAPI lists them.
+			// The order of Kubernetes' OpenAPI.
 			slices.Sort(values)
 		}
 	}
@@ -297,18 +297,18 @@ func (r *reader) kind(from declaration, written ast.Expr) (string, *object, []st
 }
 
 // resolve returns the declaration of a named type.
-func (r *reader) resolve(from declaration, written ast.Expr) declaration {
+func (r *reader) resolve(from declaration, node ast.Expr) declaration {
 	p, name := from.pkg, ""
-	switch written := written.(type) {
+	switch node := node.(type) {
 	case *ast.StarExpr:
-		return r.resolve(from, written.X)
+		return r.resolve(from, node.X)
 	case *ast.Ident:
-		name = written.Name
+		name = node.Name
 	case *ast.SelectorExpr:
-		name = written.Sel.Name
-		p = r.pkg(importPath(from.file, written.X.(*ast.Ident).Name))
+		name = node.Sel.Name
+		p = r.pkg(importPath(from.file, node.X.(*ast.Ident).Name))
 	default:
-		log.Fatalf("%s: a type of a form that is not known: %T", from.spec.Name.Name, written)
+		log.Fatalf("%s: unsupported form of a type: %T", from.spec.Name.Name, node)
 	}
 	found, ok := p.types[name]
 	if !ok {
@@ -317,7 +317,7 @@ func (r *reader) resolve(from declaration, written ast.Expr) declaration {
 	return found
 }
 
-// importPath returns the package that a file calls by a name.
+// importPath returns the import path of a package name in a file.
 func importPath(file *ast.File, name string) string {
 	for _, imported := range file.Imports {
 		path, _ := strconv.Unquote(imported.Path.Value)

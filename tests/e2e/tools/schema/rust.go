@@ -9,13 +9,13 @@ import (
 // rust prints the tables as statics.
 func rust(objects []*object) string {
 	var out strings.Builder
-	out.WriteString("use super::Type::*;\nuse super::{Object as Struct, always, nullable, pointer, value};\n")
+	out.WriteString("use super::ValueType::*;\nuse super::{ObjectSchema, always, nullable, pointer, value};\n")
 	for _, of := range objects {
 		base := "None"
 		if of.base != nil {
 			base = "Some(&" + of.base.rust + ")"
 		}
-		fmt.Fprintf(&out, "\n/// `%s`.\npub(crate) static %s: Struct = Struct {\n    name: %q,\n    base: %s,\n    fields: &[\n", of.name, of.rust, of.name, base)
+		fmt.Fprintf(&out, "\n/// `%s`.\npub(crate) static %s: ObjectSchema = ObjectSchema {\n    name: %q,\n    base: %s,\n    fields: &[\n", of.name, of.rust, of.name, base)
 		for _, field := range of.fields {
 			fmt.Fprintf(&out, "        %s,\n", rustField(field))
 		}
@@ -29,8 +29,8 @@ func rustField(f field) string {
 	switch kind {
 	case "Object":
 		kind = "Object(&" + f.of.rust + ")"
-	case "Objects":
-		kind = "Objects(&" + f.of.rust + ")"
+	case "ObjectList":
+		kind = "ObjectList(&" + f.of.rust + ")"
 	}
 	text := fmt.Sprintf("%s(%q, %s)", f.presence, f.json, kind)
 	if f.required {
@@ -43,8 +43,8 @@ func rustField(f field) string {
 		}
 		text += ".one_of(&[" + strings.Join(quoted, ", ") + "])"
 	}
-	if f.filled != "" {
-		text += fmt.Sprintf(".with_default(%q)", f.filled)
+	if f.defaultValue != "" {
+		text += fmt.Sprintf(".with_default(%q)", f.defaultValue)
 	}
 	if f.schemaless {
 		text += ".schemaless()"
@@ -52,7 +52,7 @@ func rustField(f field) string {
 	return text
 }
 
-// rustName returns the name of a static: HTTP_GET_ACTION of HTTPGetAction. Kruise's two versions are told apart.
+// rustName returns the name of a static: HTTP_GET_ACTION of HTTPGetAction. Types with Kruise's two versions get the version as a suffix.
 func rustName(p *pkg, name string) string {
 	runes := []rune(name)
 	var out strings.Builder

@@ -1,8 +1,8 @@
 //go:build ignore
 
-// Package additions declares what Kruise v1.9.0 adds to the SidecarSet of the version in go.mod, which is the newest
-// that the checksum database of Go vouches for. `+after` names the field that an added one follows. The generator
-// does not read this folder once go.mod names a version that has apps.kruise.io/v1beta1.
+// Package additions declares what Kruise v1.9.0 adds to the SidecarSet of the version in go.mod, the newest version in
+// Go's checksum database. `+after` names the field before an added one. The generator ignores this folder once go.mod
+// has a version with apps.kruise.io/v1beta1.
 package additions
 
 type SidecarContainer struct {
