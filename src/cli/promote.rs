@@ -10,7 +10,7 @@ use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArg
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
-use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, required_approval};
+use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, ledger_before, required_approval};
 use crate::stage::transitions::TransitionError;
 use crate::stage::{
     ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
@@ -190,6 +190,9 @@ impl PromoteRun<'_> {
         }
         let (last, wanted) = (rollout.last_batch(), self.args.batch);
         let why = match rollout.steps.first() {
+            Some(step @ RolloutStep::Idle) => {
+                format!("no rollout of `{name}` is open: {}", step.reason().unwrap_or_default())
+            }
             Some(RolloutStep::Blocked(rest))
                 if ledger.target.is_none() && !matches!(rest, BlockedReason::EarlierWave(_)) =>
             {
@@ -291,7 +294,7 @@ impl PromoteRun<'_> {
         match rollout.steps.get(number) {
             Some(RolloutStep::Batch(batch)) => {
                 let (pods, moves) = (batch.moved_pods(), batch.updates.len() as u64);
-                let before = ledger_before(rollout, number);
+                let before = ledger_before(&rollout.steps, &rollout.ledger, number);
                 let approve = match is_unapproved(rollout, before, batch) {
                     true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
                     false => String::new(),
@@ -307,7 +310,7 @@ impl PromoteRun<'_> {
             Some(RolloutStep::Complete(_)) => {
                 format!("{promote} closes the rollout: every workload carries the target")
             }
-            Some(RolloutStep::Blocked(rest)) => rest.to_string(),
+            Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
             _ => format!("`pillion status {name}{options}` shows where it stands"),
         }
     }
@@ -317,16 +320,4 @@ impl PromoteRun<'_> {
 fn is_unapproved(rollout: &RolloutPlan<'_>, before: &Ledger, batch: &Batch) -> bool {
     let awaited = required_approval(&rollout.context, before, batch);
     awaited.is_some_and(|plan| !before.approvals.iter().any(|a| a.plan == plan))
-}
-
-/// Returns the ledger that a step follows.
-fn ledger_before<'r>(rollout: &'r RolloutPlan<'_>, number: usize) -> &'r Ledger {
-    match number.checked_sub(1).map(|before| &rollout.steps[before]) {
-        Some(
-            RolloutStep::Batch(Batch { ledger, .. })
-            | RolloutStep::Start(ledger)
-            | RolloutStep::Complete(ledger),
-        ) => ledger,
-        _ => &rollout.ledger,
-    }
 }

@@ -17,9 +17,8 @@ use crate::rollout::{ExternalState, with_current_scope};
 use crate::stage::transitions::TransitionError;
 use crate::stage::{
     BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, LedgerCommit, RefContents,
-    RolloutEnd, RolloutPlan, StagedBranch, StagedBranchNames, build_stack, check_drift, commit_ledger,
-    foreign_commits, rewritten_branch, sidecar_removal, too_many_batches, unmatched_selector,
-    wave_block_reason,
+    RolloutPlan, StagedBranch, StagedBranchNames, build_stack, check_drift, commit_ledger, foreign_commits,
+    rewritten_branch, sidecar_removal, too_many_batches, unmatched_selector, wave_block_reason,
 };
 use crate::workspace::{inputs_from_paths, read_input};
 use crate::write;
@@ -555,7 +554,7 @@ impl BuiltStack<'_> {
             branch: branch.short_name().to_owned(),
             base: stack.base,
             commits: stack.commits.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
-            end: end_json(&rollout),
+            end: rollout.end().to_json(),
             written,
             pushed: false,
             overwritten_commits: examined.foreign().iter().map(|c| (c.id, c.subject().to_owned())).collect(),
@@ -564,14 +563,6 @@ impl BuiltStack<'_> {
             paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),
             newer_revision: rollout.newer_source().map(|name| revision_text(&name).to_owned()),
         })
-    }
-}
-
-fn end_json(rollout: &RolloutPlan<'_>) -> Value {
-    match rollout.end() {
-        RolloutEnd::Complete => json!({"kind": "Complete"}),
-        RolloutEnd::Blocked(rest) => json!({"kind": rest.kind(), "reason": rest.to_string()}),
-        RolloutEnd::TooManyBatches => json!({"kind": "More", "reason": "more batches follow"}),
     }
 }
 
@@ -632,7 +623,7 @@ impl StagedBranchReport {
         for (id, subject) in &self.commits {
             let _ = writeln!(text, "  {} {subject}", id.short());
         }
-        if let Some(reason) = self.end["reason"].as_str() {
+        if let Some(reason) = self.end["message"].as_str() {
             let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
             let _ = writeln!(text, "  {then}: {reason}");
         }

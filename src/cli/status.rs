@@ -10,8 +10,8 @@ use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::timestamp::format_day;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::{HeldWorkloadReport, HoldState, ledger_holds};
-use crate::rollout::{ExternalState, RolloutStep};
-use crate::stage::{ClusterView, DeployBranch, Error, RolloutEnd, RolloutPlan, wave_block_reason};
+use crate::rollout::{ExternalState, RolloutState, RolloutStep};
+use crate::stage::{ClusterView, DeployBranch, Error, RolloutPlan, wave_block_reason};
 use crate::write;
 use clap::Args;
 use serde_json::{Value, json};
@@ -47,8 +47,9 @@ struct LedgerStatus {
     ledger: Ledger,
     /// The commit that changed the ledger last.
     since: Option<Commit>,
-    /// Where it stands: Released, NotStaged, Open, RollingBack, Paused, Rejected.
-    state: &'static str,
+    state: RolloutState,
+    /// Nothing is rolled out but the released revision, to workloads with an expired hold.
+    has_expired_hold: bool,
     batches: u32,
     updated: u32,
     pods: u32,
@@ -164,14 +165,6 @@ fn ledger_status(
     let place = live.configuration.ledger_path(cluster, &ledger.name);
     let since =
         live.repository.log(live.head.id, place.as_deref(), HistoryWalk::FirstParent)?.next().transpose()?;
-    let state = match (&ledger.target, &ledger.paused) {
-        (_, Some(_)) => "Paused",
-        (Some(target), None) if *target == ledger.released => "RollingBack",
-        (Some(_), None) => "Open",
-        (None, None) if source == ledger.released => "Released",
-        (None, None) if ledger.rejected.iter().any(|r| **r == *revision_text(&source)) => "Rejected",
-        (None, None) => "NotStaged",
-    };
     let first = rollout.batches().next();
     let (pods, before) =
         first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));
@@ -179,7 +172,8 @@ fn ledger_status(
         name: ledger.name.to_string(),
         cluster: cluster.map(str::to_owned),
         since,
-        state,
+        state: rollout.state(),
+        has_expired_hold: ledger.target.is_none() && source == ledger.released,
         batches: rollout.last_batch(),
         updated: before,
         pods,
@@ -230,12 +224,9 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
             pluralize(batch.updates.len() as u64, "workload")
         ),
         Some(RolloutStep::Complete(_)) => "closing it: every workload carries the target".to_owned(),
-        Some(RolloutStep::Blocked(rest)) => rest.to_string(),
         Some(RolloutStep::Resume(_)) => "resuming it".to_owned(),
-        None => match rollout.end() {
-            RolloutEnd::Blocked(rest) => rest.to_string(),
-            RolloutEnd::Complete | RolloutEnd::TooManyBatches => String::new(),
-        },
+        Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
+        None => String::new(),
     }
 }
 
@@ -248,12 +239,21 @@ impl LedgerStatus {
         let target = ledger.target.as_ref().map(revision_text);
         let number = ledger.last_batch();
         let state = match (self.state, target) {
-            ("Released", _) => format!("{} is released", ledger.released.as_deref().unwrap_or("nothing")),
-            ("NotStaged", _) => format!("{released} is released, and the file holds something else"),
-            ("Rejected", _) => format!("{released} is released; what the file holds was rolled back"),
-            ("RollingBack", _) => format!("going back to {released}, batch {number} is out"),
+            (RolloutState::Idle, _) => {
+                format!("{} is released", ledger.released.as_deref().unwrap_or("nothing"))
+            }
+            (RolloutState::Pending | RolloutState::Blocked, None) if self.has_expired_hold => {
+                format!("{released} is released, and holds have expired")
+            }
+            (RolloutState::Pending | RolloutState::Blocked, None) => {
+                format!("{released} is released, and the file holds something else")
+            }
+            (RolloutState::Rejected, _) => {
+                format!("{released} is released; what the file holds was rolled back")
+            }
+            (RolloutState::RollingBack, _) => format!("going back to {released}, batch {number} is out"),
             (_, Some(target)) => {
-                let paused = if self.state == "Paused" { "paused, " } else { "" };
+                let paused = if self.state == RolloutState::Paused { "paused, " } else { "" };
                 format!(
                     "{paused}{released} -> {target}, batch {number} of {} is out",
                     self.batches.max(number)
@@ -308,7 +308,7 @@ impl LedgerStatus {
         json!({
             "sidecarSet": self.name,
             "cluster": self.cluster,
-            "state": self.state,
+            "state": self.state.to_string(),
             "released": revision_text(&ledger.released),
             "target": ledger.target.as_ref().map(revision_text),
             "batch": ledger.last_batch(),

@@ -2,7 +2,7 @@
 
 use super::blocked::BlockedReason;
 use super::progress::{MatchedWorkload, RolloutProgress};
-use super::step::{ExternalState, RolloutContext, WorkloadUpdate};
+use super::types::{ExternalState, RolloutContext, WorkloadUpdate};
 use super::workload_set::SidecarEffect;
 use super::{
     LabelMap, canary, max_unavailable, partition, priority, resolve_rounded_up, saturating_sum, scatter,

@@ -7,8 +7,6 @@ use std::sync::Arc;
 /// Why nothing is done next.
 #[derive(Debug, Clone)]
 pub enum BlockedReason {
-    /// Everything carries what the source holds.
-    Done,
     /// The content of the source was rolled back.
     Rejected(RevisionName),
     /// The ledger is paused.
@@ -41,10 +39,14 @@ pub enum BlockedReason {
 }
 
 impl BlockedReason {
+    /// Returns whether the next step follows without a change by a person: other rollouts end by themselves.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Waiting(_) | Self::EarlierWave(_))
+    }
+
     /// Returns its name in data.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Done => "Done",
             Self::Rejected(_) => "Rejected",
             Self::Paused(_) => "Paused",
             Self::StrategyPaused => "StrategyPaused",
@@ -63,7 +65,6 @@ impl BlockedReason {
 impl fmt::Display for BlockedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done => f.write_str("everything carries what the SidecarSet's file holds"),
             Self::Rejected(name) => {
                 write!(f, "`{}` was rolled back; `pillion resume` lets it be staged again", revision_text(name))
             }

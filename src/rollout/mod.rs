@@ -12,7 +12,9 @@ mod pod_count;
 mod progress;
 mod related_objects;
 mod scope;
+mod state;
 mod step;
+mod types;
 mod unavailability;
 
 /// Does a workload take a new template in place, by new pods, later or never?
@@ -79,9 +81,10 @@ pub use related_objects::{
     RelatedObject, RelatedObjects, from_object, may_contain_related_objects, related_objects_in,
 };
 pub use scope::{CountedWorkloads, with_current_scope};
-pub use step::{
-    Batch, ExternalState, RolloutContext, RolloutStep, Successor, WorkloadUpdate, approval_digest, can_start,
-    cluster_option, newer_source, next_step, steps,
+pub use state::RolloutState;
+pub use step::{approval_digest, can_start, ledger_before, newer_source, next_step, steps};
+pub use types::{
+    Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep, Successor, WorkloadUpdate, cluster_option,
 };
 pub use unavailability::{Unavailability, unavailability};
 

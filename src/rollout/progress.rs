@@ -1,6 +1,6 @@
 //! Where a rollout stands: what each workload carries, and what is still to be done with it.
 
-use super::step::RolloutContext;
+use super::types::RolloutContext;
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;

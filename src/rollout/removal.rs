@@ -1,7 +1,7 @@
 //! Sidecars that a rollout takes away from workloads: how many, where, and why.
 
 use super::progress::RolloutProgress;
-use super::step::RolloutContext;
+use super::types::RolloutContext;
 use super::workload_set::SidecarEffect;
 use crate::diagnostics::{Span, pluralize};
 use crate::model::ledger::Ledger;

@@ -1,7 +1,7 @@
 //! What a rollout counts: its scope, written by Open, and what later runs hold against it. Pure.
 
 use super::progress::RolloutProgress;
-use super::step::RolloutContext;
+use super::types::RolloutContext;
 use crate::model::ledger::{Ledger, RevisionName, RolloutScope};
 use std::collections::BTreeSet;
 use std::sync::Arc;

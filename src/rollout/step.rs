@@ -5,213 +5,15 @@ use super::blocked::BlockedReason;
 use super::progress::RolloutProgress;
 use super::saturating_sum;
 use super::scope::{CountedWorkloads, affects_any_workload};
-use super::settings::RolloutSettings;
-use super::update_method::{UpdateBehavior, UpdateMethod};
-use super::workload_set::{PlannedWorkload, SidecarEffect, WorkloadSet};
-use crate::model::ledger::{Ledger, LedgerEntry, Revision, RevisionName, RolloutScope, revision_text};
+use super::types::{Batch, ExternalState, RolloutContext, RolloutStep, WorkloadUpdate};
+use super::update_method::UpdateMethod;
+use super::workload_set::{PlannedWorkload, SidecarEffect};
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, RolloutScope, revision_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Everything about one rollout that does not change while it goes on.
-#[derive(Debug)]
-pub struct RolloutContext<'r> {
-    /// The SidecarSet.
-    pub name: Arc<str>,
-    /// The cluster, where pillion.yaml names some.
-    pub cluster: Option<Arc<str>>,
-    /// Its content in the sources; None: it is not there any more.
-    pub source: Option<Revision>,
-    /// What the rollout may do.
-    pub settings: RolloutSettings,
-    /// The workloads it may concern.
-    pub workloads: WorkloadSet<'r>,
-    /// Workloads that the rollout of another SidecarSet has split, each with that set: one partition cannot serve
-    /// two templates.
-    pub split_by_others: BTreeMap<Arc<str>, Arc<str>>,
-    /// Pods of workloads that the ledgers of other SidecarSets know: Open takes them over.
-    pub replicas_from_others: BTreeMap<Arc<str>, u32>,
-    /// The manifests are no plain files: a command built them, or a person handed them over.
-    pub is_built: bool,
-    /// SidecarSets whose place this one takes, on workloads that they do not select any more.
-    pub replaces: Vec<Arc<str>>,
-    /// It brings all their containers.
-    pub replaces_all_containers: bool,
-    /// SidecarSets that take the place of this one, on workloads that it does not select any more.
-    pub replaced_by: Vec<Successor>,
-    /// Workloads that a person holds in the ledger of a SidecarSet whose place this one takes, each with its line.
-    pub held_by_replaced: BTreeMap<Arc<str>, LedgerEntry>,
-    /// Workloads that people hold, that stand in git, and that no SidecarSet selects any more: their holds last.
-    pub unselected_holds: BTreeSet<Arc<str>>,
-}
-
-/// A SidecarSet that takes the place of another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Successor {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its rollout is closed.
-    pub is_released: bool,
-}
-
-/// What comes from outside git: when something is done, never what.
-#[derive(Debug, Clone, Default)]
-pub struct ExternalState {
-    /// Why a rollout must not be opened now (an earlier wave).
-    pub wave_reason: Option<String>,
-    /// Workloads that are passed over for now, each with the reason.
-    pub deferred: BTreeMap<Arc<str>, String>,
-    /// Workloads that go back first, free of the bound.
-    pub unhealthy: BTreeSet<Arc<str>>,
-    /// Observed pods of workloads, which Open writes down where git does not say.
-    pub observed_replicas: BTreeMap<Arc<str>, u32>,
-    /// A person allows the rollout that is open to take the sidecar away from workloads.
-    pub allows_removal: bool,
-    /// The day, `YYYY-MM-DD` in UTC: holds whose last day is before it are over. None: no hold is over.
-    pub today: Option<String>,
-    /// A person starts what the source holds: an open rollout gets it as its target.
-    pub is_start_requested: bool,
-    /// With [`starts`](Self::is_start_requested): a paused rollout, too; the person gives up what is paused.
-    pub replaces_paused: bool,
-}
-
-/// What is done next.
-#[derive(Debug)]
-pub enum RolloutStep {
-    /// A rollout begins, or an open one gets another target; no rendered byte changes.
-    Start(Ledger),
-    /// Workloads get the target.
-    Batch(Batch),
-    /// The target is released; no rendered byte changes.
-    Complete(Ledger),
-    /// A pause ends; no rendered byte changes. Only a person does that: [`next_step`] never does, and the plan of a
-    /// paused rollout begins with it.
-    Resume(Ledger),
-    /// Nothing, for now or for good.
-    Blocked(BlockedReason),
-}
-
-/// Workloads that get the target together.
-#[derive(Debug)]
-pub struct Batch {
-    /// Its number, from 1.
-    pub number: u32,
-    /// What moves, in the order of the rollout.
-    pub updates: Vec<WorkloadUpdate>,
-    /// Workloads that count in this rollout.
-    pub matched_workloads: usize,
-    /// Their pods.
-    pub matched_pods: u32,
-    /// Pods that carry the target afterwards.
-    pub updated_pods: u32,
-    /// The ledger afterwards.
-    pub ledger: Ledger,
-}
-
-/// One workload of a batch.
-#[derive(Debug, Clone)]
-pub struct WorkloadUpdate {
-    /// `KIND[.GROUP]/NAMESPACE/NAME`.
-    pub key: Arc<str>,
-    /// The revision it carried.
-    pub previous: RevisionName,
-    /// Pods that carried the target before.
-    pub updated_before: u32,
-    /// Pods that carry it afterwards.
-    pub updated_after: u32,
-    /// All its pods; None: nobody has said.
-    pub replicas: Option<u32>,
-    /// How its pods take the new template.
-    pub behavior: UpdateBehavior,
-    /// It is split: the pods that its own partition keeps old.
-    pub kept_by_partition: Option<u32>,
-    /// What becomes of the SidecarSet's containers.
-    pub effect: SidecarEffect,
-    /// The most of its pods that are down at once.
-    pub max_unavailable: u32,
-    /// It is bigger than the step or the bound, and a batch of its own.
-    pub is_oversized: bool,
-    /// It is not well on a revision that was given up, and gets the target before all others.
-    pub is_repair: bool,
-    /// The last day of the hold that kept it until now.
-    pub hold_ended: Option<Arc<str>>,
-}
-
-impl WorkloadUpdate {
-    /// Returns what becomes of the sidecar, where that has to be said: it is removed, or added while others change.
-    /// `from` is what is released.
-    pub fn effect_note(&self, from: &RevisionName) -> Option<&'static str> {
-        match self.effect {
-            SidecarEffect::Removed => Some("sidecar removed"),
-            SidecarEffect::Added if from.is_some() => Some("sidecar added"),
-            SidecarEffect::Added | SidecarEffect::Updated => None,
-        }
-    }
-}
-
-impl RolloutStep {
-    /// Returns the workloads that lose the sidecar by a rollout which this step opens; 0 for every other step.
-    pub fn removed_workloads(&self) -> u32 {
-        match self {
-            Self::Start(ledger) => ledger.scope.as_ref().map_or(0, |scope| scope.removals),
-            _ => 0,
-        }
-    }
-}
-
-impl Batch {
-    /// Returns the pods whose template moves.
-    pub fn moved_pods(&self) -> u32 {
-        saturating_sum(self.updates.iter().map(|m| m.updated_after - m.updated_before))
-    }
-
-    /// Returns the most pods that are down at once.
-    pub fn max_unavailable_pods(&self) -> u32 {
-        saturating_sum(self.updates.iter().map(|m| m.max_unavailable))
-    }
-}
-
-/// Returns the option that commands name a cluster by, with a blank before it; nothing where there is only one.
-pub fn cluster_option(cluster: Option<&str>) -> String {
-    cluster.map_or_else(String::new, |cluster| format!(" --cluster {cluster}"))
-}
-
-impl RolloutContext<'_> {
-    /// Returns the rollout as commands name it: `NAME`, with `--cluster` where there are several.
-    pub fn command_arguments(&self) -> String {
-        format!("{}{}", self.name, cluster_option(self.cluster.as_deref()))
-    }
-
-    /// Returns the pods of a workload: from the ledger, from git, from pillion.yaml. None: nobody says.
-    pub fn replicas(&self, unit: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
-        let key = unit.key();
-        let written = || unit.replicas.or_else(|| self.settings.replicas.get(&**key).copied());
-        ledger.replicas.get(key).copied().or_else(written)
-    }
-
-    /// Tells whether a workload's own partition can split it.
-    pub(super) fn can_split(&self, unit: &PlannedWorkload, size: Option<u32>) -> bool {
-        let is_known = unit.replicas.is_some() && size == unit.replicas;
-        is_known && !unit.is_autoscaled && size.is_some_and(|n| n > 1) && unit.can_split()
-    }
-
-    /// Says why a hot-upgrade container cannot be changed.
-    pub(super) fn hot_upgrade_refusal(&self, container: &str, how: UpdateMethod) -> String {
-        let place = self.source.as_ref().map(|r| r.set.hot_upgrade_label(container, ""));
-        let place = place.map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
-        let what = match how {
-            UpdateMethod::InPlace => "this would restart the container that works, in place",
-            _ => "its pods would be recreated, and the container that works with them",
-        };
-        format!("hot-upgrade: `{container}`{place} is upgraded hot, which pillion cannot stage yet; {what}")
-    }
-
-    fn source_revision(&self) -> RevisionName {
-        self.source.as_ref().map(|r| Arc::clone(&r.name))
-    }
-}
 
 /// Returns the step that follows from a ledger.
 pub fn next_step(course: &RolloutContext<'_>, ledger: &Ledger, given: &ExternalState) -> RolloutStep {
@@ -248,11 +50,11 @@ pub fn next_step(course: &RolloutContext<'_>, ledger: &Ledger, given: &ExternalS
                     ));
                 }
             }
-            RolloutStep::Blocked(if source == ledger.released {
-                BlockedReason::Done
+            if source == ledger.released {
+                RolloutStep::Idle
             } else {
-                BlockedReason::Rejected(source)
-            })
+                RolloutStep::Blocked(BlockedReason::Rejected(source))
+            }
         }
         None => match is_stopped.or_else(|| given.wave_reason.clone().map(BlockedReason::EarlierWave)) {
             Some(rest) => RolloutStep::Blocked(rest),
@@ -388,16 +190,19 @@ pub fn steps(
     while steps.len() < limit {
         let before = match steps.last() {
             None => ledger,
-            Some(
-                RolloutStep::Start(after)
-                | RolloutStep::Resume(after)
-                | RolloutStep::Batch(Batch { ledger: after, .. }),
-            ) => after,
-            Some(RolloutStep::Complete(_) | RolloutStep::Blocked(_)) => break,
+            Some(step) => match step.open_ledger() {
+                Some(after) => after,
+                None => break,
+            },
         };
         steps.push(next_step(course, before, given));
     }
     steps
+}
+
+/// Returns the ledger that a step follows; `initial` is the one before all steps.
+pub fn ledger_before<'l>(steps: &'l [RolloutStep], initial: &'l Ledger, step: usize) -> &'l Ledger {
+    steps[..step.min(steps.len())].iter().rev().find_map(RolloutStep::ledger).unwrap_or(initial)
 }
 
 /// Returns the digest that an approval is for: the set, its revisions, the batch, its workloads and their sizes.

@@ -1,7 +1,7 @@
 //! How many pods are down at once when a ledger takes the place of another in one commit.
 
 use super::progress::RolloutProgress;
-use super::step::RolloutContext;
+use super::types::RolloutContext;
 use super::workload_set::PlannedWorkload;
 use super::{max_unavailable, saturating_sum};
 use crate::model::ledger::{Ledger, LedgerEntry};

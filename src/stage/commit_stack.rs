@@ -1,7 +1,6 @@
 //! The commits of a rollout, on top of the head of the deploy branch: each with the tree of the one before, the files of the
 //! workloads that move, and the ledger.
 
-use super::rollout_plan::ledger_after;
 use super::{ClusterView, DeployBranch, Error, RolloutPlan, message};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
@@ -65,7 +64,7 @@ pub fn build_stack(
     kept: &[Commit],
 ) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
     let steps: Vec<&RolloutStep> =
-        rollout.steps.iter().take(limit).filter(|s| ledger_after(s).is_some()).collect();
+        rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).collect();
     let work = StackWork::of(live, rollout, &steps);
     let mut builder = StackBuilder::new(live, rollout, &steps, (signing, kept))?;
     let mut failure = None;
@@ -130,7 +129,7 @@ impl<'a> StackWork<'a> {
                     let documents = 0..site.workloads().len();
                     documents.map(|document| StackTaskKind::Unchanged { document }).collect()
                 }
-                RolloutStep::Blocked(_) => Vec::new(),
+                RolloutStep::Idle | RolloutStep::Blocked(_) => Vec::new(),
             };
             work.tasks.extend(
                 pieces
@@ -154,7 +153,7 @@ impl<'a> StackWork<'a> {
     fn run_task(&self, item: &StackTask) -> StackTaskOutput {
         match &item.kind {
             StackTaskKind::Ledger => {
-                StackTaskOutput::Ledger(ledger_after(self.steps[item.step]).map(emit).unwrap_or_default())
+                StackTaskOutput::Ledger(self.steps[item.step].ledger().map(emit).unwrap_or_default())
             }
             StackTaskKind::File { input, .. } => {
                 StackTaskOutput::File(self.site.render_input(*input, &self.renderers[&item.step]))
@@ -299,7 +298,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
 
 /// Returns the ledger that a step follows.
 fn ledger_before<'a>(rollout: &'a RolloutPlan<'_>, steps: &[&'a RolloutStep], step: usize) -> &'a Ledger {
-    let before = step.checked_sub(1).and_then(|i| ledger_after(steps[i]));
+    let before = step.checked_sub(1).and_then(|i| steps[i].ledger());
     before.unwrap_or(&rollout.ledger)
 }
 

@@ -28,7 +28,7 @@ pub(super) fn step_message(
         RolloutStep::Batch(batch) => Some(batch_message(live, rollout, before, batch)),
         RolloutStep::Complete(after) => Some(complete_message(live, rollout, before, after)),
         RolloutStep::Resume(after) => Some(resume_message(live, rollout, before, after)),
-        RolloutStep::Blocked(_) => None,
+        RolloutStep::Idle | RolloutStep::Blocked(_) => None,
     }
 }
 

@@ -49,7 +49,7 @@ pub use preconditions::{
 };
 pub use rendered_locator::{RenderedLocation, RenderedLocator};
 pub use repo_context::{PushOutcome, RepoContext};
-pub use rollout_plan::{RolloutEnd, RolloutPlan};
+pub use rollout_plan::RolloutPlan;
 pub use source_branch::{RenderHistory, SourceBranch};
 pub use staged_branch::{BranchContents, BranchUpdate, RefContents, StagedBranch, examine_ref};
 pub use staged_branch_names::StagedBranchNames;

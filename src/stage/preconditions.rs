@@ -1,12 +1,12 @@
 //! Why is a rollout not staged, although its plan is sound?
 
-use super::{BatchRevert, BranchContents, DeployBranch, RolloutEnd, RolloutPlan, StagedBranch};
+use super::{BatchRevert, BranchContents, DeployBranch, RolloutPlan, StagedBranch};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span, pluralize};
 use crate::git::{Commit, ObjectId};
 use crate::model::duration;
 use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
-use crate::rollout::{ExternalState, RolloutStep, advice, steps};
+use crate::rollout::{ExternalState, RolloutEnd, RolloutStep, advice, steps};
 use std::path::Path;
 
 /// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
@@ -14,7 +14,7 @@ const COUNT_FACTOR: u32 = 10;
 
 /// Refuses a rollout that has not begun and needs more batches than a plan may have.
 pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
-    if rollout.has_started() || !matches!(rollout.end(), RolloutEnd::TooManyBatches) {
+    if rollout.has_started() || !matches!(rollout.end(), RolloutEnd::TooManyBatches { .. }) {
         return None;
     }
     let most = rollout.context.settings.max_batches;
@@ -34,8 +34,7 @@ pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
 
 /// Refuses to open a rollout that takes the sidecar away from workloads.
 pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
-    let open = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?;
-    let RolloutStep::Start(opened) = open else { return None };
+    let opened = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?.started_ledger()?;
     let (course, ledger) = (&rollout.context, &rollout.ledger);
     let (removal, name) = (SidecarRemoval::of(course, opened)?, rollout.name());
     let message = format!("starting the rollout of `{name}` removes its sidecar from {}", removal.share());
@@ -62,9 +61,7 @@ pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
 /// Counts the batches, or guesses their number from those that were counted.
 fn estimate_batches(rollout: &RolloutPlan<'_>, limit: u32) -> u32 {
     let steps = steps(&rollout.context, &rollout.ledger, &ExternalState::default(), limit as usize);
-    let mut batches =
-        steps.iter().filter_map(|s| if let RolloutStep::Batch(batch) = s { Some(batch) } else { None });
-    let Some(last) = batches.next_back() else { return 0 };
+    let Some(last) = steps.iter().filter_map(RolloutStep::batch).next_back() else { return 0 };
     if matches!(steps.last(), Some(RolloutStep::Batch(_))) && last.updated_pods > 0 {
         let whole = u64::from(last.number) * u64::from(last.matched_pods) / u64::from(last.updated_pods);
         return u32::try_from(whole).unwrap_or(u32::MAX);

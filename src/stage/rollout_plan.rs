@@ -5,7 +5,9 @@ use crate::diagnostics::Diagnostic;
 use crate::model::ledger::Ledger;
 use crate::model::ledger::RevisionName;
 use crate::model::timestamp::end_of_day;
-use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutContext, RolloutStep, newer_source, steps};
+use crate::rollout::{
+    Batch, ExternalState, RolloutContext, RolloutEnd, RolloutState, RolloutStep, newer_source, steps,
+};
 
 /// One rollout.
 pub struct RolloutPlan<'s> {
@@ -19,17 +21,6 @@ pub struct RolloutPlan<'s> {
     pub steps: Vec<RolloutStep>,
     /// The day on which it is planned: holds whose last day is before it are over.
     pub today: Option<String>,
-}
-
-/// How the steps of a rollout end.
-#[derive(Debug, Clone, Copy)]
-pub enum RolloutEnd<'a> {
-    /// The target is released.
-    Complete,
-    /// Nothing more is done, for now or for good.
-    Blocked(&'a BlockedReason),
-    /// There are more batches than a plan may have.
-    TooManyBatches,
 }
 
 impl<'s> RolloutPlan<'s> {
@@ -50,7 +41,7 @@ impl<'s> RolloutPlan<'s> {
             let resumed = Ledger { paused: None, ..rollout.ledger.clone() };
             let limit = rollout.context.settings.max_batches.saturating_add(2) as usize;
             let follow = steps(&rollout.context, &resumed, given, limit);
-            if !matches!(follow.first(), Some(RolloutStep::Blocked(_)) | None) {
+            if follow.first().is_some_and(|step| step.ledger().is_some()) {
                 rollout.steps = std::iter::once(RolloutStep::Resume(resumed)).chain(follow).collect();
             }
         }
@@ -59,10 +50,7 @@ impl<'s> RolloutPlan<'s> {
 
     /// Returns what the source holds where the rollout goes somewhere else: it waits.
     pub fn newer_source(&self) -> Option<RevisionName> {
-        let opened = self
-            .steps
-            .iter()
-            .find_map(|s| if let RolloutStep::Start(after) = s { Some(after) } else { None });
+        let opened = self.steps.iter().find_map(RolloutStep::started_ledger);
         newer_source(&self.context, opened.unwrap_or(&self.ledger))
     }
 
@@ -80,10 +68,7 @@ impl<'s> RolloutPlan<'s> {
 
     /// Returns the batches that are still to come.
     pub fn batches(&self) -> impl Iterator<Item = &Batch> {
-        self.steps.iter().filter_map(|step| match step {
-            RolloutStep::Batch(batch) => Some(batch),
-            _ => None,
-        })
+        self.steps.iter().filter_map(RolloutStep::batch)
     }
 
     /// Returns the number of the last batch.
@@ -92,14 +77,13 @@ impl<'s> RolloutPlan<'s> {
     }
 
     /// Returns how it ends.
-    pub fn end(&self) -> RolloutEnd<'_> {
-        match self.steps.last() {
-            Some(RolloutStep::Complete(_)) => RolloutEnd::Complete,
-            Some(RolloutStep::Blocked(rest)) => RolloutEnd::Blocked(rest),
-            Some(RolloutStep::Start(_) | RolloutStep::Batch(_) | RolloutStep::Resume(_)) | None => {
-                RolloutEnd::TooManyBatches
-            }
-        }
+    pub fn end(&self) -> RolloutEnd {
+        RolloutEnd::of(&self.steps)
+    }
+
+    /// Returns the state of the rollout.
+    pub fn state(&self) -> RolloutState {
+        self.steps.first().map_or(RolloutState::Idle, |next| RolloutState::of(&self.ledger, next))
     }
 
     /// Tells whether the rollout has begun: its target is in the ledger.
@@ -109,18 +93,7 @@ impl<'s> RolloutPlan<'s> {
 
     /// Tells whether its next step opens it, or gives it another target.
     pub fn starts_rollout(&self) -> bool {
-        let first = self.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
-        matches!(first, Some(RolloutStep::Start(_)))
-    }
-}
-
-/// Returns the ledger that a step leaves behind; None where nothing is done.
-pub(super) fn ledger_after(step: &RolloutStep) -> Option<&Ledger> {
-    match step {
-        RolloutStep::Start(ledger)
-        | RolloutStep::Complete(ledger)
-        | RolloutStep::Resume(ledger)
-        | RolloutStep::Batch(Batch { ledger, .. }) => Some(ledger),
-        RolloutStep::Blocked(_) => None,
+        let mut steps = self.steps.iter().skip_while(|step| matches!(step, RolloutStep::Resume(_)));
+        steps.next().is_some_and(|step| step.started_ledger().is_some())
     }
 }

@@ -126,7 +126,10 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
         }
     }
     match given.next_step {
-        RolloutStep::Blocked(rest) => decide_idle(rest),
+        RolloutStep::Idle => {
+            ExplainedDecision::new(WatchDecision::Idle, given.next_step.reason().unwrap_or_default())
+        }
+        RolloutStep::Blocked(reason) => decide_blocked(reason),
         // Only a person resumes.
         RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Idle, "it is paused"),
         RolloutStep::Start(after) => decide_start(given, after),
@@ -138,12 +141,9 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
     }
 }
 
-fn decide_idle(rest: &BlockedReason) -> ExplainedDecision {
-    let decision = match rest {
-        BlockedReason::Waiting(_) | BlockedReason::EarlierWave(_) => WatchDecision::Wait,
-        _ => WatchDecision::Idle,
-    };
-    ExplainedDecision::new(decision, rest.to_string())
+fn decide_blocked(reason: &BlockedReason) -> ExplainedDecision {
+    let decision = if reason.is_temporary() { WatchDecision::Wait } else { WatchDecision::Idle };
+    ExplainedDecision::new(decision, reason.to_string())
 }
 
 fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision {

@@ -208,7 +208,6 @@ fn external_state(
 
 impl WatchedRollout<'_> {
     fn decide(&self, looked: &RolloutObservation<'_>) -> ExplainedDecision {
-        let rest = RolloutStep::Blocked(crate::rollout::BlockedReason::Done);
         let words = looked.snapshot.err().map(ToString::to_string).unwrap_or_default();
         let seen = match (looked.snapshot, &looked.health) {
             (Ok(snapshot), Some(judgement)) => Ok(HealthObservation {
@@ -221,7 +220,7 @@ impl WatchedRollout<'_> {
         decide_next(&DecisionInput {
             context: &self.rollout.context,
             ledger: &self.rollout.ledger,
-            next_step: self.rollout.steps.first().unwrap_or(&rest),
+            next_step: self.rollout.steps.first().unwrap_or(&RolloutStep::Idle),
             settings: &self.settings,
             windows: &self.windows,
             observation: seen,

@@ -7,7 +7,7 @@ use super::rollout_set::WatchedRollout;
 use crate::diagnostics::escape;
 use crate::git::ObjectId;
 use crate::model::ledger::revision_text;
-use crate::rollout::RolloutStep;
+use crate::rollout::{RolloutState, RolloutStep};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,8 +31,8 @@ pub struct RolloutReport {
     pub cluster: Option<String>,
     /// The SidecarSet.
     pub sidecar_set: String,
-    /// Where it stands: `Released`, `NotStaged`, `Open`, `RollingBack`, `Paused`.
-    pub state: &'static str,
+    /// Its state.
+    pub state: RolloutState,
     /// What is released.
     pub from: String,
     /// The target.
@@ -43,7 +43,7 @@ pub struct RolloutReport {
     pub batches: u32,
     /// What is done: `Advance`, `Pause`, `RollBack`, `Wait`, `Rest`.
     pub decision: &'static str,
-    /// The step that the planner would take: `Open`, `Batch`, `Close`, `Rest`.
+    /// The step that the planner would take: `Start`, `Batch`, `Complete`, `Rest`.
     pub step: &'static str,
     /// Why, the most important first.
     pub reasons: Vec<String>,
@@ -88,7 +88,7 @@ impl RolloutReport {
         Self {
             cluster: watched.cluster.clone(),
             sidecar_set: watched.name().to_owned(),
-            state: rollout_state(watched),
+            state: watched.rollout.state(),
             from: revision_text(&ledger.released).to_owned(),
             to: ledger.target.as_ref().map(|t| revision_text(t).to_owned()),
             batch: ledger.last_batch(),
@@ -101,10 +101,10 @@ impl RolloutReport {
                 WatchDecision::Idle => "Rest",
             },
             step: match watched.rollout.steps.first() {
-                Some(RolloutStep::Start(_)) => "Open",
+                Some(RolloutStep::Start(_)) => "Start",
                 Some(RolloutStep::Batch(_)) => "Batch",
-                Some(RolloutStep::Complete(_)) => "Close",
-                Some(RolloutStep::Blocked(_) | RolloutStep::Resume(_)) | None => "Rest",
+                Some(RolloutStep::Complete(_)) => "Complete",
+                Some(RolloutStep::Idle | RolloutStep::Blocked(_) | RolloutStep::Resume(_)) | None => "Rest",
             },
             reasons: decided.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
             changes_at: decided.changes_at,
@@ -118,7 +118,7 @@ impl RolloutReport {
 
     /// Tells whether nothing is left to be done, or nothing has begun.
     pub fn is_idle(&self) -> bool {
-        self.decision == "Rest" && self.state != "Paused"
+        self.decision == "Rest" && self.state != RolloutState::Paused
     }
 
     fn to_json(&self) -> Value {
@@ -137,7 +137,7 @@ impl RolloutReport {
         json!({
             "cluster": self.cluster,
             "sidecarSet": self.sidecar_set,
-            "state": self.state,
+            "state": self.state.to_string(),
             "from": self.from,
             "to": self.to,
             "batch": self.batch,
@@ -164,16 +164,5 @@ pub fn health_name(health: HealthStatus) -> &'static str {
         HealthStatus::Unknown => "NoEvidence",
         HealthStatus::Degraded(_) => "Failing",
         HealthStatus::Stalled => "Stalled",
-    }
-}
-
-fn rollout_state(watched: &WatchedRollout<'_>) -> &'static str {
-    let ledger = &watched.rollout.ledger;
-    match (&ledger.target, &ledger.paused, watched.rollout.steps.first()) {
-        (_, Some(_), _) => "Paused",
-        (Some(target), None, _) if *target == ledger.released => "RollingBack",
-        (Some(_), None, _) => "Open",
-        (None, None, Some(RolloutStep::Blocked(crate::rollout::BlockedReason::Done)) | None) => "Released",
-        (None, None, _) => "NotStaged",
     }
 }

@@ -7,9 +7,9 @@ use crate::model::ledger::revision_text;
 use crate::model::sidecar_set::IntOrPercent;
 use crate::rollout::max_unavailable::max_unavailable;
 use crate::rollout::pod_resources::PodResources;
-use crate::rollout::report::{BatchReport, PlanEnd, SetChanges, WorkloadReport, workload_title};
+use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
 use crate::rollout::workload_set::SidecarEffect;
-use crate::rollout::{BlockedReason, partition};
+use crate::rollout::{BlockedReason, RolloutEnd, partition};
 
 /// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
 pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
@@ -37,7 +37,7 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
 
 /// Says which workloads lose the sidecar, and why: what a reviewer must not miss.
 fn removal_text(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
-    let is_replaced = matches!(plan.report.end, PlanEnd::Blocked(BlockedReason::ReplacedBy(_)));
+    let is_replaced = matches!(plan.report.end, RolloutEnd::Blocked(BlockedReason::ReplacedBy(_)));
     let removal = plan.report.removal.as_ref().filter(|_| !is_replaced)?;
     Some(format!("REMOVED from {} ({})", removal.share(), removal.cause_text(&plan.context)))
 }
@@ -45,7 +45,8 @@ fn removal_text(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
 /// What a rollout does in one line: `Plan: 3 workloads updated, 0 added, 0 removed; 21 pods in 3 batches; ...`.
 fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     let report = &plan.report;
-    if report.batches.is_empty() || matches!(report.end, PlanEnd::MoreSteps | PlanEnd::TooManyBatches { .. })
+    if report.batches.is_empty()
+        || matches!(report.end, RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { .. })
     {
         return None;
     }
@@ -119,7 +120,9 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
 /// `1/3`.
 pub(super) fn batch_number(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
     match (&plan.report.end, plan.report.last_batch) {
-        (PlanEnd::MoreSteps | PlanEnd::TooManyBatches { is_counted: false }, _) => batch.number.to_string(),
+        (RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { is_counted: false }, _) => {
+            batch.number.to_string()
+        }
         (_, last) => format!("{}/{last}", batch.number),
     }
 }
@@ -212,19 +215,18 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     }
     let is_empty = report.batches.is_empty();
     match &report.end {
-        PlanEnd::Complete if is_empty && report.starts_rollout() => {
+        RolloutEnd::Complete if is_empty && report.starts_rollout() => {
             lines.push("no workload changes: Open is followed by Close".to_owned());
         }
-        PlanEnd::Complete if is_empty => lines.push("every workload carries it: Close is next".to_owned()),
-        PlanEnd::Blocked(BlockedReason::Done) if report.is_idle() => {}
-        PlanEnd::Blocked(rest) => {
-            lines.push(format!("{}: {rest}", if is_empty { "it rests" } else { "then it rests" }));
+        RolloutEnd::Complete if is_empty => lines.push("every workload carries it: Close is next".to_owned()),
+        RolloutEnd::Blocked(rest) => {
+            lines.push(format!("{}: {rest}", if is_empty { "blocked" } else { "then blocked" }));
         }
-        PlanEnd::MoreSteps if report.starts_rollout() => {
+        RolloutEnd::MoreSteps if report.starts_rollout() => {
             lines.push("next is Open, which changes no rendered file; this batch follows it".to_owned());
         }
-        PlanEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
-        PlanEnd::Complete | PlanEnd::TooManyBatches { .. } => {}
+        RolloutEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
+        RolloutEnd::Complete | RolloutEnd::Idle | RolloutEnd::TooManyBatches { .. } => {}
     }
     if let Some(paused) = &report.paused {
         let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
@@ -252,7 +254,7 @@ fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     if report.is_rollback {
         return Some("without soak; starting pods and syncing take their time".to_owned());
     }
-    if matches!(report.end, PlanEnd::TooManyBatches { .. } | PlanEnd::MoreSteps) {
+    if matches!(report.end, RolloutEnd::TooManyBatches { .. } | RolloutEnd::MoreSteps) {
         return None;
     }
     let (soak, freezes) = (&plan.context.settings.soak, plan.context.settings.has_freezes);

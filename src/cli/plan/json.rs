@@ -5,7 +5,7 @@ use crate::diagnostics::json as findings;
 use crate::model::ledger::revision_text;
 use crate::read::map_in_order;
 use crate::rollout::pod_resources::PodResources;
-use crate::rollout::report::{BatchReport, HeldWorkloadReport, PlanEnd, WorkloadReport};
+use crate::rollout::report::{BatchReport, HeldWorkloadReport, WorkloadReport};
 use crate::stage::RenderedLocator;
 use serde_json::{Map, Value, json};
 
@@ -54,7 +54,7 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     if is_next {
         item.insert("next".into(), next_json(plan, &batches));
     } else {
-        item.insert("end".into(), end_json(&report.end));
+        item.insert("end".into(), report.end.to_json());
     }
     item.insert("held".into(), held.collect());
     item.insert("warnings".into(), warnings);
@@ -64,15 +64,6 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     Value::Object(item)
 }
 
-fn end_json(end: &PlanEnd) -> Value {
-    match end {
-        PlanEnd::Complete => json!({"kind": "Complete"}),
-        PlanEnd::Blocked(rest) => json!({"kind": "Rest", "reason": rest.kind(), "message": rest.to_string()}),
-        PlanEnd::TooManyBatches { .. } => json!({"kind": "TooManyBatches"}),
-        PlanEnd::MoreSteps => json!({"kind": "More"}),
-    }
-}
-
 /// The next step: with Open the batch that it makes way for.
 fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
     let report = &plan.report;
@@ -80,7 +71,7 @@ fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
     match (report.starts_rollout(), batch) {
         (true, batch) => json!({"kind": "Start", "batch": batch}),
         (false, Some(batch)) => json!({"kind": "Batch", "batch": batch}),
-        (false, None) => end_json(&report.end),
+        (false, None) => report.end.to_json(),
     }
 }
 

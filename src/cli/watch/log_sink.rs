@@ -81,7 +81,7 @@ impl LogSink {
             tracing::info!(
                 cluster,
                 sidecar_set = item.sidecar_set,
-                state = item.state,
+                state = %item.state,
                 batch = item.batch,
                 batches = item.batches,
                 decision = item.decision,
@@ -284,13 +284,14 @@ pub(super) fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::RolloutState;
 
     /// A batch that a watcher wants to release.
     fn batch() -> RolloutReport {
         RolloutReport {
             cluster: None,
             sidecar_set: "log".to_owned(),
-            state: "Start",
+            state: RolloutState::Progressing,
             from: "-".to_owned(),
             to: Some("log-1".to_owned()),
             batch: 1,

@@ -14,6 +14,7 @@ use crate::diagnostics::{Diagnostic, Severity};
 use crate::git::StopToken;
 use crate::model::duration;
 use crate::model::workload::WorkloadKinds;
+use crate::rollout::RolloutState;
 use crate::stage::{DeployBranch, Error};
 use crate::watch::check::BatchCheck;
 use crate::watch::environment::WatchError;
@@ -519,10 +520,10 @@ fn run_once(
 
 /// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
 fn exit_code(report: &EvaluationReport, has_released: bool) -> u8 {
-    let has = |state: &str| report.rollouts.iter().any(|i| i.state == state);
+    let is_paused = report.rollouts.iter().any(|i| i.state == RolloutState::Paused);
     let waits = report.rollouts.iter().any(|i| i.decision == "Wait" || i.is_proposed);
     let is_unseen = report.now.is_none() && waits;
-    if has("Paused") || report.rollouts.iter().any(|i| i.decision == "Pause") {
+    if is_paused || report.rollouts.iter().any(|i| i.decision == "Pause") {
         EXIT_PAUSED
     } else if has_released {
         EXIT_SUCCESS

@@ -1,8 +1,9 @@
 //! What does each batch do: to which pods, how many of them are away at once, what starts again, what is requested?
 
+use super::super::ledger_before;
 use super::super::pod_resources::{PodResources, count_running_containers, requests_of};
 use super::super::simulation::{self, SimulationOutcome, simulate};
-use super::super::step::{self, RolloutContext, RolloutStep, WorkloadUpdate};
+use super::super::types::{Batch, RolloutContext, RolloutStep, WorkloadUpdate};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::PlannedWorkload;
 use crate::diagnostics::escape;
@@ -74,24 +75,16 @@ pub(super) fn batch_reports(
     ledger: &Ledger,
     taken: &[RolloutStep],
 ) -> Vec<BatchReport> {
-    let mut before = ledger;
-    let mut batches = Vec::new();
-    for (i, step) in taken.iter().enumerate() {
-        match step {
-            RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
-                before = after
-            }
-            RolloutStep::Batch(batch) => {
-                batches.push(BatchReport { step: i, ..report_batch(course, before, batch) });
-                before = &batch.ledger;
-            }
-            RolloutStep::Blocked(_) => {}
-        }
-    }
+    let batches = taken.iter().enumerate().filter_map(|(step, taken)| Some((step, taken.batch()?)));
     batches
+        .map(|(step, batch)| BatchReport {
+            step,
+            ..report_batch(course, ledger_before(taken, ledger, step), batch)
+        })
+        .collect()
 }
 
-fn report_batch(course: &RolloutContext<'_>, before: &Ledger, taken: &step::Batch) -> BatchReport {
+fn report_batch(course: &RolloutContext<'_>, before: &Ledger, taken: &Batch) -> BatchReport {
     let mut batch = BatchReport {
         number: taken.number,
         moved_pods: taken.moved_pods(),

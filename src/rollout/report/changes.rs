@@ -1,6 +1,6 @@
 //! What changes between two contents of a SidecarSet, in the words of its containers?
 
-use super::super::step::RolloutContext;
+use super::super::types::RolloutContext;
 use crate::model::image::tag;
 use crate::model::ledger::{Ledger, RevisionName};
 use crate::model::sidecar_set::SidecarSet;

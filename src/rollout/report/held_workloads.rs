@@ -1,7 +1,7 @@
 //! Workloads that no rollout moves: who holds them, since when, and what they carry.
 
 use super::super::progress::RolloutProgress;
-use super::super::step::RolloutContext;
+use super::super::types::RolloutContext;
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, revision_text};
 use serde_json::{Value, json};
 use std::borrow::Cow;

@@ -13,10 +13,10 @@ pub use batch::{BatchReport, SurgeReport, WorkloadReport, workload_title};
 pub use changes::SetChanges;
 pub use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
-use super::blocked::BlockedReason;
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
-use super::step::{ExternalState, RolloutContext, RolloutStep, WorkloadUpdate, newer_source, steps};
+use super::step::{ledger_before, newer_source, steps};
+use super::types::{ExternalState, RolloutContext, RolloutEnd, RolloutStep, WorkloadUpdate};
 use super::workload_set::{PlannedWorkload, SidecarEffect};
 use super::{RelatedObject, patch};
 use crate::diagnostics::Diagnostic;
@@ -66,29 +66,13 @@ pub struct PlanReport {
     /// Workloads that the rollout does not move.
     pub held: Vec<HeldWorkloadReport>,
     /// How it ends.
-    pub end: PlanEnd,
+    pub end: RolloutEnd,
     /// What a reviewer has to know.
     pub warnings: Vec<Diagnostic>,
     /// The seconds that it takes at least; None where `soak` is no length of time.
     pub minimum_seconds: Option<u64>,
     initial_ledger: Ledger,
     steps: Vec<RolloutStep>,
-}
-
-/// How a plan ends.
-#[derive(Debug, Clone)]
-pub enum PlanEnd {
-    /// The target is released.
-    Complete,
-    /// Nothing more is done, for now or for good.
-    Blocked(BlockedReason),
-    /// There are more batches than a plan may have; `is_counted`: `last_batch` is how many.
-    TooManyBatches {
-        /// All batches were counted.
-        is_counted: bool,
-    },
-    /// Only one step was asked for, and more follow.
-    MoreSteps,
 }
 
 /// How much of a rollout is looked at.
@@ -123,10 +107,7 @@ pub fn build_report(
     }
     let target = plan_target(course, ledger, &taken);
     // Open writes sizes down, which count from then on.
-    let opened = match taken.first() {
-        Some(RolloutStep::Start(opened)) => opened.clone(),
-        _ => ledger.clone(),
-    };
+    let opened = taken.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).clone();
     let state = RolloutProgress::of(course, &opened, &target, given.today.as_deref());
     let from = source_of_rollout(ledger, &target, given.today.as_deref());
     let all: Vec<BatchReport> = batch::batch_reports(course, ledger, &taken);
@@ -165,9 +146,9 @@ pub fn build_report(
 }
 
 impl PlanReport {
-    /// Tells whether there is anything to be done.
+    /// Returns whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        matches!(self.end, PlanEnd::Blocked(BlockedReason::Done)) && self.batches.is_empty()
+        matches!(self.end, RolloutEnd::Idle)
     }
 
     /// Returns how many workloads the batches add the sidecar to, update, and remove it from.
@@ -186,20 +167,12 @@ impl PlanReport {
 
     /// Returns the ledger before a step, which is that behind the step before.
     pub fn ledger_before(&self, step: usize) -> &Ledger {
-        let before = self.steps[..step.min(self.steps.len())].iter().rev();
-        let after = before.filter_map(|step| match step {
-            RolloutStep::Start(ledger) | RolloutStep::Complete(ledger) | RolloutStep::Resume(ledger) => {
-                Some(ledger)
-            }
-            RolloutStep::Batch(batch) => Some(&batch.ledger),
-            RolloutStep::Blocked(_) => None,
-        });
-        after.into_iter().next().unwrap_or(&self.initial_ledger)
+        ledger_before(&self.steps, &self.initial_ledger, step)
     }
 
     /// Tells whether the first step gives the rollout its target.
     pub fn starts_rollout(&self) -> bool {
-        matches!(self.steps.first(), Some(RolloutStep::Start(_)))
+        self.steps.first().is_some_and(|step| step.started_ledger().is_some())
     }
 
     /// Returns the ledger that the first batch follows.
@@ -231,11 +204,8 @@ fn entry_of(ledger: &Ledger, unit: &PlannedWorkload) -> LedgerEntry {
 }
 
 fn plan_target(course: &RolloutContext<'_>, ledger: &Ledger, taken: &[RolloutStep]) -> RevisionName {
-    let opened = match taken.first() {
-        Some(RolloutStep::Start(ledger)) => ledger.target.clone(),
-        _ => ledger.target.clone(),
-    };
-    opened.unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)))
+    let opened = taken.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).target.clone();
+    opened.unwrap_or_else(|| course.source_revision())
 }
 
 /// On the way back workloads come from what most of those that are still away carry.
@@ -257,16 +227,12 @@ fn is_image_only(state: &RolloutProgress<'_>) -> bool {
     differences.peek().is_some() && differences.all(super::template_diff::TemplateDiff::is_image_only)
 }
 
-fn plan_end(taken: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> PlanEnd {
-    match taken.last() {
-        _ if batches > most => PlanEnd::TooManyBatches {
-            is_counted: matches!(taken.last(), Some(RolloutStep::Complete(_) | RolloutStep::Blocked(_))),
-        },
-        Some(RolloutStep::Complete(_)) => PlanEnd::Complete,
-        Some(RolloutStep::Blocked(rest)) => PlanEnd::Blocked(rest.clone()),
-        _ if extent == PlanExtent::NextStep => PlanEnd::MoreSteps,
-        Some(RolloutStep::Start(_) | RolloutStep::Batch(_) | RolloutStep::Resume(_)) | None => {
-            PlanEnd::TooManyBatches { is_counted: false }
-        }
+fn plan_end(taken: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> RolloutEnd {
+    let end = RolloutEnd::of(taken);
+    let is_counted = !matches!(end, RolloutEnd::TooManyBatches { .. });
+    match batches > most {
+        true => RolloutEnd::TooManyBatches { is_counted },
+        false if !is_counted && extent == PlanExtent::NextStep => RolloutEnd::MoreSteps,
+        false => end,
     }
 }

@@ -1,6 +1,6 @@
 //! How long does a rollout take at least?
 
-use super::super::step::RolloutContext;
+use super::super::types::RolloutContext;
 use crate::model::duration;
 
 /// The seconds that the batches must stay healthy, one after the other.

@@ -2,11 +2,11 @@
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
 use super::super::progress::{MatchedWorkload, RolloutProgress};
-use super::super::step::{ExternalState, RolloutContext};
+use super::super::types::{ExternalState, RolloutContext, RolloutEnd};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::{PlannedWorkload, WorkloadRendering};
 use super::super::{RelatedObject, max_unavailable, saturating_sum, simulation};
-use super::{BatchReport, PlanEnd, PlanReport, workload_title};
+use super::{BatchReport, PlanReport, workload_title};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
 use crate::model::duration;
 use crate::yaml::EntryPart;
@@ -295,7 +295,7 @@ fn hot_upgrade_errors(
 }
 
 fn too_many_batches_error(course: &RolloutContext<'_>, report: &PlanReport) -> Option<Diagnostic> {
-    let PlanEnd::TooManyBatches { is_counted } = report.end else { return None };
+    let RolloutEnd::TooManyBatches { is_counted } = report.end else { return None };
     let (field, written) = match course.settings.strategy.max_unavailable {
         Some(_) => ("updateStrategy.maxUnavailable", set_label(course, "spec.updateStrategy.maxUnavailable")),
         None => ("rollout.steps", course.settings.steps_label.clone()),

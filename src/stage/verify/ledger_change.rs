@@ -7,7 +7,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git;
 use crate::model::ledger::{self, Ledger, LedgerEntry, Revision};
 use crate::rollout::{
-    Batch, ExternalState, RolloutContext, RolloutStep, can_start, next_step, required_approval,
+    ExternalState, RolloutContext, RolloutStep, approval_digest, can_start, next_step, required_approval,
     with_current_scope,
 };
 use crate::stage::ledger_history::is_earlier_state;
@@ -206,23 +206,20 @@ impl LedgerDiff<'_> {
     fn steps_to_new(&self, old: &Ledger, given: &ExternalState) -> Option<Vec<Taken>> {
         let (mut at, mut taken) = (old.clone(), Vec::new());
         for _ in 0..MAX_STEPS {
-            let (step, after) = match next_step(self.course, &at, given) {
-                RolloutStep::Start(after) => (Taken::Start(after.target.clone().unwrap_or_default()), after),
-                RolloutStep::Complete(after) => (Taken::Complete(after.released.clone()), after),
-                RolloutStep::Resume(after) => (Taken::Resume, after),
+            let step = next_step(self.course, &at, given);
+            let after = step.ledger()?.clone();
+            taken.push(match &step {
+                RolloutStep::Start(after) => Taken::Start(after.target.clone().unwrap_or_default()),
+                RolloutStep::Complete(after) => Taken::Complete(after.released.clone()),
+                RolloutStep::Resume(_) => Taken::Resume,
                 RolloutStep::Batch(batch) => {
-                    let awaited = required_approval(self.course, &at, &batch);
-                    let awaited = awaited.filter(|plan| !at.approvals.iter().any(|a| a.plan == *plan));
-                    let plan =
-                        crate::rollout::approval_digest(self.course, &at, batch.number, &batch.updates);
-                    (
-                        Taken::Batch(AuditedBatch { number: batch.number, plan, missing_approval: awaited }),
-                        batch.ledger,
-                    )
+                    let missing_approval = required_approval(self.course, &at, batch)
+                        .filter(|plan| !at.approvals.iter().any(|a| a.plan == *plan));
+                    let plan = approval_digest(self.course, &at, batch.number, &batch.updates);
+                    Taken::Batch(AuditedBatch { number: batch.number, plan, missing_approval })
                 }
-                RolloutStep::Blocked(_) => return None,
-            };
-            taken.push(step);
+                RolloutStep::Idle | RolloutStep::Blocked(_) => return None,
+            });
             at = after;
             if self.equals_new(&at) {
                 return Some(taken);
@@ -271,12 +268,9 @@ impl LedgerDiff<'_> {
     /// Says what is wrong at the first byte that the planner would not have written.
     pub(super) fn to_diagnostic(&self, live: &DeployBranch<'_>, cluster: Option<&str>) -> Diagnostic {
         let written = ledger::emit(self.new);
-        let planned = self.old.map(|old| match next_step(self.course, old, &ExternalState::default()) {
-            RolloutStep::Start(after)
-            | RolloutStep::Complete(after)
-            | RolloutStep::Resume(after)
-            | RolloutStep::Batch(Batch { ledger: after, .. }) => after,
-            RolloutStep::Blocked(_) => old.clone(),
+        let planned = self.old.map(|old| {
+            let step = next_step(self.course, old, &ExternalState::default());
+            step.ledger().unwrap_or(old).clone()
         });
         // Nothing might have been meant, or the next step: what is nearer tells more.
         let wanted = [self.old.cloned(), planned].map(|l| l.unwrap_or_else(|| Ledger::new(&self.new.name)));

@@ -17,7 +17,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId, Repository};
 use crate::model::ledger::{self, Ledger};
 use crate::read::FileSource as _;
-use crate::rollout::{Batch, ExternalState, RolloutContext, RolloutStep, approval_digest, steps};
+use crate::rollout::{ExternalState, RolloutContext, approval_digest, ledger_before, steps};
 use commit_check::{BaseApprovals, CommitCheck, check_commit};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -213,19 +213,10 @@ pub fn upcoming_batch_digest(
     given: &ExternalState,
 ) -> Option<String> {
     let unpaused = Ledger { paused: None, ..ledger.clone() };
-    let mut before = unpaused.clone();
-    for step in steps(course, &unpaused, given, MAX_STEPS) {
-        match step {
-            RolloutStep::Batch(next) if next.number == batch => {
-                return Some(approval_digest(course, &before, batch, &next.updates));
-            }
-            RolloutStep::Start(after)
-            | RolloutStep::Resume(after)
-            | RolloutStep::Batch(Batch { ledger: after, .. }) => before = after,
-            RolloutStep::Complete(_) | RolloutStep::Blocked(_) => break,
-        }
-    }
-    None
+    let steps = steps(course, &unpaused, given, MAX_STEPS);
+    let index = steps.iter().position(|step| step.batch().is_some_and(|next| next.number == batch))?;
+    let before = ledger_before(&steps, &unpaused, index);
+    Some(approval_digest(course, before, batch, &steps[index].batch()?.updates))
 }
 
 /// Judges a commit behind one whose pillion.yaml cannot be read: its ledgers must be those that stand there.

@@ -80,7 +80,7 @@ fn ledgers_of_the_first_commit_count() {
     let nothing = "apiVersion: pillion.dev/v1alpha1\nkind: SidecarRollout\nmetadata: {name: log}\nspec: {released: '-'}\n";
     put(&repo, "ledgers/log.yaml", nothing);
     commit(&repo, "two");
-    assert_eq!(json(&repo, &["--from", "HEAD~1", "--to", "HEAD"])["items"][0]["end"]["reason"], "Done");
+    assert_eq!(json(&repo, &["--from", "HEAD~1", "--to", "HEAD"])["items"][0]["end"]["kind"], "Idle");
     let folder = json(&repo, &[]);
     let mut commits = json(&repo, &["--from", "HEAD", "--to", "HEAD"]);
     assert_eq!(commits["items"][0]["from"], "-");

@@ -87,7 +87,7 @@ fn several_batches_are_several_commits_and_one_push() {
     clone.git(&["pull", "-q"]);
     assert_eq!(ledger(&clone, "main").target, None);
     clone.pillion(&["verify", "--base", &base]);
-    refused(&clone, &["log"], "no rollout of `log` is open: everything carries what");
+    refused(&clone, &["log"], "no rollout of `log` is open: all workloads are up to date");
 }
 
 #[test]

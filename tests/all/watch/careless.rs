@@ -8,6 +8,7 @@ use crate::watch::simulation::{Dice, Heard, Shared, count, opened, turn};
 use pillion::diagnostics::Diagnostic;
 use pillion::git::{Commit, ExpectedRef, HistoryWalk, ObjectId, Signing, trailer};
 use pillion::model::ledger::Ledger;
+use pillion::rollout::RolloutState;
 use pillion::stage::{ClusterView, DeployBranch, RepoContext, check_drift, verify};
 use pillion::watch::environment::WatchError;
 use pillion::watch::evaluation::OutOfSyncSince;
@@ -311,7 +312,7 @@ impl Town<'_> {
         match turn {
             Ok(Iteration::Evaluated(report)) => {
                 let item = &report.rollouts[0];
-                is_over = item.state == "Released" && item.decision == "Rest";
+                is_over = item.state == RolloutState::Idle && item.decision == "Rest";
             }
             Ok(Iteration::Invalid(wrong)) => {
                 assert!(self.mess.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));

@@ -6,6 +6,7 @@ use crate::support::git_fixtures::{Repo, World as Folder};
 use crate::support::rollout_fixtures::{example, ledger_at};
 use crate::watch::simulation::{Heard, Shared, opened, sync, turn};
 use pillion::diagnostics::Diagnostic;
+use pillion::rollout::RolloutState;
 use pillion::stage::RepoContext;
 use pillion::watch::evaluation::OutOfSyncSince;
 use pillion::watch::report::EvaluationReport;
@@ -71,7 +72,7 @@ impl Play {
     }
 
     /// Lets the watcher go on until a rollout stands somewhere.
-    fn until(&mut self, state: &str) -> EvaluationReport {
+    fn until(&mut self, state: RolloutState) -> EvaluationReport {
         for _ in 0..400 {
             let report = self.turn().unwrap();
             if report.rollouts[0].state == state {
@@ -101,16 +102,16 @@ fn a_fix_rolls_out_while_the_watcher_runs() {
     let base = play.repo.git(&["rev-parse", "main"]);
     play.edit("1.4.2", "bad-1.5.0");
     play.repo.pillion(&["stage", "--start", "log"]);
-    play.until("Paused");
+    play.until(RolloutState::Paused);
     let paused = play.repo.git(&["rev-parse", "main"]);
     play.edit("bad-1.5.0", "1.5.1");
     for _ in 0..5 {
         let report = play.turn().unwrap();
-        assert_eq!(report.rollouts[0].state, "Paused");
+        assert_eq!(report.rollouts[0].state, RolloutState::Paused);
         assert!(report.rollouts[0].reasons.iter().any(|r| r.contains("pillion stage --start log")));
     }
     play.repo.pillion(&["stage", "--start", "log"]);
-    play.until("Released");
+    play.until(RolloutState::Idle);
     let subjects = play.subjects(&paused);
     assert!(subjects.iter().all(|s| !s.contains("pause") && !s.contains("roll back")), "{subjects:?}");
     assert!(subjects.last().unwrap().contains("complete, logtail 1.5.1 is released"), "{subjects:?}");
@@ -129,7 +130,7 @@ fn with_start_manual_a_newer_edit_stalls_nothing() {
         play.turn().unwrap();
     }
     play.edit("1.5.0", "1.6.0");
-    play.until("NotStaged");
+    play.until(RolloutState::Pending);
     play.carries("1.5.0");
     for _ in 0..20 {
         play.turn().unwrap();
@@ -159,10 +160,10 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
     }
     assert_eq!(play.repo.git(&["rev-parse", "main"]), reverted);
     play.repo.pillion(&["rollback", "log", "--to", "1"]);
-    assert_eq!(play.turn().unwrap().rollouts[0].state, "Paused");
+    assert_eq!(play.turn().unwrap().rollouts[0].state, RolloutState::Paused);
     play.repo.pillion(&["hold", "deployment/web", "--off"]);
     play.repo.pillion(&["resume", "log"]);
-    play.until("Released");
+    play.until(RolloutState::Idle);
     play.carries("1.5.0");
 }
 
@@ -172,10 +173,10 @@ fn a_closed_rollout_goes_back_without_soaks() {
     let mut play = Play::new(&folder);
     play.edit("1.4.2", "1.5.0");
     play.repo.pillion(&["stage", "--start", "log"]);
-    play.until("Released");
+    play.until(RolloutState::Idle);
     play.repo.pillion(&["rollback", "log"]);
     let began = play.shared.borrow().cluster.now;
-    play.until("NotStaged");
+    play.until(RolloutState::Rejected);
     play.carries("1.4.2");
     let report = play.turn().unwrap();
     assert!(report.rollouts[0].reasons[0].contains("was rolled back"), "{:?}", report.rollouts[0].reasons);
@@ -198,13 +199,13 @@ fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
     assert!(held.unwrap().status.success());
     play.edit("1.4.2", "1.5.0");
     play.repo.pillion(&["stage", "--start", "log"]);
-    play.until("Released");
+    play.until(RolloutState::Idle);
     let web = || play.repo.git(&["show", "main:rendered/shop/web.yaml"]);
     assert!(web().contains("logtail:1.4.2"));
     let head = play.repo.git(&["rev-parse", "main"]);
     play.shared.borrow_mut().cluster.now += 8 * 86_400;
-    play.until("RollingBack");
-    play.until("Released");
+    play.until(RolloutState::RollingBack);
+    play.until(RolloutState::Idle);
     play.carries("1.5.0");
     assert_eq!(play.subjects(&head)[0], "log: start, holds have ended");
     assert!(ledger(&play.repo, "main").entries.get("Deployment.apps/shop/web").is_none());

@@ -7,6 +7,7 @@ use crate::support::simulated_cluster::SimCluster;
 use pillion::git::{
     Commit, CommitTime, ExpectedRef, HistoryWalk, ObjectId, RefUpdate, ReleaseStamp, trailer,
 };
+use pillion::rollout::RolloutState;
 use pillion::stage::{BranchConfig, DeployBranch, PushOutcome, RepoContext, verify};
 use pillion::watch::check::{CheckRequest, CheckResult};
 use pillion::watch::environment::{
@@ -420,8 +421,8 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
                 match turn(&watching, &opened, &shared, &mut alarms[who], &mut heard) {
                     Ok(Iteration::Evaluated(report)) => {
                         let item = &report.rollouts[0];
-                        is_over = item.state == "Paused"
-                            || (item.decision == "Rest" && item.state == "Released")
+                        is_over = item.state == RolloutState::Paused
+                            || (item.decision == "Rest" && item.state == RolloutState::Idle)
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
                     }
                     Ok(Iteration::Invalid(wrong)) => panic!("refused: {wrong:?}"),
