@@ -333,7 +333,6 @@ impl RolloutConfig {
                 "write `KIND[.GROUP]/NAMESPACE/NAME`, such as `Deployment.apps/shop/web`",
             );
         }
-        #[cfg(feature = "watch")]
         for wrong in super::freeze::FreezeWindows::parse(&self.freeze).1 {
             let place = at("freeze").child(wrong.index).child(wrong.key);
             say(place, format!("freezes nothing: {}", wrong.message), &wrong.help);
@@ -435,7 +434,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "watch")]
     #[test]
     fn freeze_windows_are_read_wherever_they_are_written() {
         let freeze = "{cron: \"0 17 * *\", length: 63h}";

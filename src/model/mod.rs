@@ -55,9 +55,7 @@ mod document_schema;
 pub(crate) mod suggestion;
 
 /// Cron expressions.
-#[cfg(feature = "watch")]
 mod cron;
 
 /// Times in which nothing is released.
-#[cfg(feature = "watch")]
 pub mod freeze;
