@@ -4,7 +4,7 @@
 
 use super::document_schema::SchemaCheck;
 use super::duration;
-use super::workload::WorkloadKind;
+use super::workload::{KindTraits, WorkloadKind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use schemars::JsonSchema;
@@ -372,6 +372,7 @@ impl RepositoryConfig {
             template_paths: vec![FieldPath::dotted(&k.template)],
             replicas_path: k.replicas.as_deref().map(FieldPath::dotted),
             partition_path: None,
+            traits: KindTraits::of(&k.group, &k.kind),
         })
     }
 }

@@ -2,24 +2,13 @@
 
 use super::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::model::workload::{api_group, type_meta};
+use crate::model::workload::{api_group, is_known_to_kustomize, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The variable that marks an injected container.
 const IS_INJECTED: &str = "IS_INJECTED";
-/// Kinds of workloads in which kustomize follows a changed name by itself, of whatever group (api/internal/konfig/builtinpluginconsts).
-const NAME_REFERENCE_KINDS: [&str; 8] = [
-    "Pod",
-    "Deployment",
-    "StatefulSet",
-    "DaemonSet",
-    "ReplicaSet",
-    "ReplicationController",
-    "Job",
-    "CronJob",
-];
 /// What kustomize notes on an object whose name gets a hash, and on one that had other names before.
 const NEEDS_HASH_ANNOTATION: &str = "internal.config.kubernetes.io/needsHashSuffix";
 const PREVIOUS_NAMES_ANNOTATION: &str = "internal.config.kubernetes.io/previousNames";
@@ -54,7 +43,7 @@ pub fn find_dangling_references(
         let Some(kind) = renderer.kind_of(value) else { continue };
         let Some((_, kind_name)) = type_meta(value) else { continue };
         let namespace = value["metadata"]["namespace"].as_str();
-        let is_builtin = NAME_REFERENCE_KINDS.contains(&kind_name);
+        let is_builtin = is_known_to_kustomize(kind_name);
         for template in &kind.template_paths {
             let Some(pod) = template.find(value) else { continue };
             for (referred, name, path) in collect_references(pod) {

@@ -76,7 +76,6 @@ pub mod max_unavailable;
 
 pub use approval::{is_repair, required_approval};
 pub use blocked::BlockedReason;
-pub use controller::needs_manual_action;
 pub use related_objects::{
     RelatedObject, RelatedObjects, from_object, may_contain_related_objects, related_objects_in,
 };

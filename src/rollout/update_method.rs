@@ -1,6 +1,6 @@
 //! Does a workload take a new template in place, by new pods, later or never?
 
-use super::controller::{self, WorkloadController};
+use super::controller::{self, KindTraits, WorkloadController};
 use super::pod_count::{self, RoundingMode};
 use super::template_diff::TemplateDiff;
 use serde_json::Value;
@@ -64,37 +64,33 @@ pub fn update_behavior(
     old_template: &Value,
     new_template: &Value,
 ) -> UpdateBehavior {
-    let controller = WorkloadController::of(group, kind);
-    if controller.has_no_replicas(object) {
+    let kind = KindTraits::of(group, kind);
+    if controller::has_no_replicas(kind, object) {
         return with_reason(UpdateMethod::NextRun, "no-pods", "it has no pods now (`replicas: 0`)");
     }
     let difference = TemplateDiff::between(old_template, new_template);
-    match (controller, controller::united_deployment_subset(object)) {
-        (WorkloadController::UnitedDeployment, Some((inner, part))) => {
-            behavior_of(inner, part, old_template, &difference)
-        }
-        _ => behavior_of(controller, object, old_template, &difference),
-    }
+    let (kind, object) = kind.subset_part(object).unwrap_or((kind, object));
+    behavior_of(kind, object, old_template, &difference)
 }
 
 fn behavior_of(
-    controller: WorkloadController,
+    kind: &KindTraits,
     object: &Value,
     old_template: &Value,
     difference: &TemplateDiff,
 ) -> UpdateBehavior {
-    if controller.is_paused(object) {
+    if kind.is_paused(object) {
         return with_reason(
             UpdateMethod::NextRun,
             "paused",
             "it is paused; its pods follow when it is resumed",
         );
     }
-    if controller.is_on_delete(object) {
+    if kind.is_on_delete(object) {
         let reason = "its pods follow one by one as somebody deletes them (OnDelete)";
         return with_reason(UpdateMethod::NextRun, "on-delete", reason);
     }
-    match controller {
+    match kind.controller {
         WorkloadController::Job => {
             with_reason(UpdateMethod::Never, "job-template-immutable", "the template of a Job cannot change")
         }
@@ -107,7 +103,7 @@ fn behavior_of(
             "pod-immutable",
             "of a Pod that runs only the images of containers can change",
         ),
-        _ => match in_place_policy(controller, object, old_template) {
+        _ => match in_place_policy(kind, object, old_template) {
             InPlacePolicy::Recreate => without_reason(UpdateMethod::Recreate),
             _ if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
             InPlacePolicy::InPlaceIfPossible => without_reason(UpdateMethod::Recreate),
@@ -128,21 +124,14 @@ enum InPlacePolicy {
     InPlaceOnly,
 }
 
-fn in_place_policy(controller: WorkloadController, object: &Value, old_template: &Value) -> InPlacePolicy {
-    let field = match controller {
-        WorkloadController::CloneSet => "spec.updateStrategy.type",
-        WorkloadController::AdvancedStatefulSet => "spec.updateStrategy.rollingUpdate.podUpdatePolicy",
-        WorkloadController::AdvancedDaemonSet if surges(object) || !has_gate(old_template) => {
-            return InPlacePolicy::Recreate;
-        }
-        WorkloadController::AdvancedDaemonSet => "spec.updateStrategy.rollingUpdate.rollingUpdateType",
-        _ => return InPlacePolicy::Recreate,
-    };
-    match (controller::str_at(object, field), controller) {
-        (Some("InPlaceIfPossible"), _) => InPlacePolicy::InPlaceIfPossible,
-        (Some("InPlaceOnly"), WorkloadController::CloneSet | WorkloadController::AdvancedStatefulSet) => {
-            InPlacePolicy::InPlaceOnly
-        }
+fn in_place_policy(kind: &KindTraits, object: &Value, old_template: &Value) -> InPlacePolicy {
+    let is_daemon = kind.controller == WorkloadController::AdvancedDaemonSet;
+    if is_daemon && (surges(object) || !has_gate(old_template)) {
+        return InPlacePolicy::Recreate;
+    }
+    match kind.in_place_policy.and_then(|path| controller::str_at(object, path)) {
+        Some("InPlaceIfPossible") => InPlacePolicy::InPlaceIfPossible,
+        Some("InPlaceOnly") if !is_daemon => InPlacePolicy::InPlaceOnly,
         _ => InPlacePolicy::Recreate,
     }
 }

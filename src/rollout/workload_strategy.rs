@@ -1,6 +1,6 @@
 //! What are a workload's own limits while it replaces its pods, and where can it be told to keep some of them old?
 
-use super::controller::{self, WorkloadController, value_at};
+use super::controller::{self, KindTraits, WorkloadController, value_at};
 use super::pod_count::{self, RoundingMode};
 use super::update_method::UpdateMethod;
 use crate::yaml::{FieldPath, PathSegment};
@@ -79,7 +79,7 @@ pub fn strategy_of(
     pods: u64,
     how: UpdateMethod,
 ) -> WorkloadStrategy {
-    let controller = WorkloadController::of(group, kind);
+    let kind = KindTraits::of(group, kind);
     if !how.replaces_or_restarts() {
         return WorkloadStrategy {
             max_unavailable: 0,
@@ -89,12 +89,10 @@ pub fn strategy_of(
             rolling: RollingRules::NoUpdate,
         };
     }
-    let partition = native_partition(controller, object, pods);
-    let (kept, rolling) = match controller::united_deployment_subset(object) {
-        Some(inner) if controller == WorkloadController::UnitedDeployment => {
-            united_deployment_rules(object, pods, inner)
-        }
-        _ => (partition.as_ref().map_or(0, |p| p.kept_old), rolling_rules(controller, object, pods)),
+    let partition = native_partition(kind, object, pods);
+    let (kept, rolling) = match kind.subset_part(object) {
+        Some(part) => united_deployment_rules(object, pods, part),
+        None => (partition.as_ref().map_or(0, |p| p.kept_old), rolling_rules(kind.controller, object, pods)),
     };
     WorkloadStrategy {
         max_unavailable: max_unavailable_of(&rolling, pods).clamp(1, pods.max(1)),
@@ -107,22 +105,22 @@ pub fn strategy_of(
 
 /// Tells whether a native partition can move the pods of a workload in several batches.
 pub fn can_split(group: &str, kind: &str, object: &Value, has_autoscaler: bool) -> bool {
-    let controller = WorkloadController::of(group, kind);
+    let kind = KindTraits::of(group, kind);
     // A DaemonSet has no `replicas`; where its size is not in git, the ledger has it.
     let has_size =
-        controller == WorkloadController::AdvancedDaemonSet || controller::replicas(object).is_some();
+        kind.controller == WorkloadController::AdvancedDaemonSet || controller::replicas(object).is_some();
     // Numbers that are left out would have to be counted into the partition.
     let has_gaps =
         value_at(object, "spec.reserveOrdinals").and_then(Value::as_array).is_some_and(|o| !o.is_empty());
     // A selector decides by itself which nodes are updated.
     let has_selector = value_at(object, "spec.updateStrategy.rollingUpdate.selector").is_some();
-    controller.partition_path().is_some()
+    kind.partition.is_some()
         && has_size
         && !has_autoscaler
         && !has_gaps
         && !has_selector
-        && !controller.is_paused(object)
-        && !controller.is_on_delete(object)
+        && !kind.is_paused(object)
+        && !kind.is_on_delete(object)
 }
 
 /// Returns the object with a number of pods kept old; mappings on the way are made where they are missing.
@@ -145,10 +143,10 @@ pub fn with_partition(object: &Value, path: &FieldPath, n: u64) -> Value {
     out
 }
 
-fn native_partition(controller: WorkloadController, object: &Value, pods: u64) -> Option<NativePartition> {
-    let path = controller.partition_path()?;
+fn native_partition(kind: &KindTraits, object: &Value, pods: u64) -> Option<NativePartition> {
+    let path = FieldPath::dotted(kind.partition?);
     let value = path.find(object).filter(|v| !v.is_null());
-    let kept = match controller {
+    let kept = match kind.controller {
         WorkloadController::CloneSet => clone_set_kept(value, pods),
         // Kruise v1.9.0 daemonset filterDaemonPodsNodeToUpdate: percentages are rounded down.
         WorkloadController::AdvancedDaemonSet => {
@@ -263,12 +261,12 @@ fn argo_rollout_rules(object: &Value, pods: u64) -> RollingRules {
 fn united_deployment_rules(
     object: &Value,
     pods: u64,
-    (controller, part): (WorkloadController, &Value),
+    (kind, part): (&KindTraits, &Value),
 ) -> (u64, RollingRules) {
     let listed =
         value_at(object, "spec.topology.subsets").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if listed.is_empty() {
-        return (0, rolling_rules(controller, part, pods));
+        return (0, rolling_rules(kind.controller, part, pods));
     }
     let written: Vec<Option<u64>> =
         listed.iter().map(|s| pod_count::resolve_pods(s.get("replicas"), pods, RoundingMode::Up)).collect();
@@ -279,7 +277,7 @@ fn united_deployment_rules(
         let size = written.unwrap_or_else(|| rest.div_ceil(sharing)).min(pods);
         let name = subset.get("name").and_then(Value::as_str).unwrap_or_default();
         let kept = pod_count::whole_number(partitions.and_then(|p| p.get(name))).unwrap_or(0).min(size);
-        (size, kept, rolling_rules(controller, part, size))
+        (size, kept, rolling_rules(kind.controller, part, size))
     };
     let subsets: Vec<_> = listed.iter().zip(&written).map(roll).collect();
     let kept = subsets.iter().map(|(_, kept, _)| kept).sum::<u64>().min(pods);

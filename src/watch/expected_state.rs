@@ -127,7 +127,7 @@ fn expected_workload(
         removed_sidecars: names(before).difference(&sidecars).cloned().collect(),
         request_increase: request_increase(old, new),
         memory_limits: memory_limits(&template, &sidecars),
-        is_ordered: is_ordered(unit),
+        is_ordered: unit.manifest.kind.traits.is_ordered(unit.manifest.object(&unit.document)),
         template,
         sidecars,
         partition: line.partition,
@@ -143,12 +143,6 @@ fn native_partition(unit: &PlannedWorkload) -> Option<Arc<str>> {
         Some(Value::String(text)) => text.as_str().into(),
         Some(value) => value.to_string().into(),
     })
-}
-
-/// Tells whether its pods come one after another.
-fn is_ordered(unit: &PlannedWorkload) -> bool {
-    let (kind, object) = (&unit.manifest.kind, unit.manifest.object(&unit.document));
-    kind.kind == "StatefulSet" && object["spec"]["podManagementPolicy"] != "Parallel"
 }
 
 /// Says what a template asks for beyond another, where it does.

@@ -3,7 +3,7 @@
 use super::AdviceWorkload;
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::model::selector::Selector;
-use crate::rollout::controller::{self, WorkloadController};
+use crate::model::workload::KindTraits;
 
 /// Workloads that are shown; the others are counted.
 const MAX_SHOWN: usize = 5;
@@ -28,7 +28,8 @@ pub fn exceeds_max_unavailable(
     let diagnostic = Diagnostic::warning(Code::WorkloadExceedsMaxUnavailable, message);
     let diagnostic = subject.add_label(diagnostic, "a batch of its own");
     let diagnostic = add_optional_label(diagnostic, written);
-    let lower = max_unavailable_field(subject)
+    let lower = KindTraits::of(subject.group, subject.kind)
+        .max_unavailable
         .map_or_else(String::new, |field| format!("lower `{field}` of the workload, or "));
     Some(
         diagnostic
@@ -81,7 +82,11 @@ pub fn too_many_batches(
 pub fn ordered_ready_stuck(subjects: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
     let stuck: Vec<_> = subjects
         .iter()
-        .filter(|s| s.replicas > 0 && s.old_template != s.new_template && is_ordered_ready(s))
+        .filter(|s| {
+            s.replicas > 0
+                && s.old_template != s.new_template
+                && KindTraits::of(s.group, s.kind).is_ordered(s.object)
+        })
         .collect();
     let first = stuck.first()?;
     let who = match stuck.len() {
@@ -103,25 +108,6 @@ fn add_optional_label(diagnostic: Diagnostic, written: Option<Span>) -> Diagnost
     match written {
         Some(label) => diagnostic.at(label),
         None => diagnostic,
-    }
-}
-
-fn is_ordered_ready(subject: &AdviceWorkload<'_>) -> bool {
-    let controller = WorkloadController::of(subject.group, subject.kind);
-    matches!(controller, WorkloadController::StatefulSet | WorkloadController::AdvancedStatefulSet)
-        && controller::str_at(subject.object, "spec.podManagementPolicy") != Some("Parallel")
-}
-
-fn max_unavailable_field(subject: &AdviceWorkload<'_>) -> Option<&'static str> {
-    match WorkloadController::of(subject.group, subject.kind) {
-        WorkloadController::Deployment => Some("spec.strategy.rollingUpdate.maxUnavailable"),
-        WorkloadController::ArgoRollout => Some("spec.strategy.canary.maxUnavailable"),
-        WorkloadController::CloneSet => Some("spec.updateStrategy.maxUnavailable"),
-        WorkloadController::StatefulSet
-        | WorkloadController::DaemonSet
-        | WorkloadController::AdvancedStatefulSet
-        | WorkloadController::AdvancedDaemonSet => Some("spec.updateStrategy.rollingUpdate.maxUnavailable"),
-        _ => None,
     }
 }
 

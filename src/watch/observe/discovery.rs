@@ -3,6 +3,7 @@
 use super::client::ReadOnlyClient;
 use super::error::Error;
 use super::objects::ObjectShape;
+use crate::model::workload::{KindTraits, RevisionSource, WorkloadController};
 use crate::watch::snapshot::ObservationScope;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -58,47 +59,42 @@ struct RequiredKind {
     is_requested: bool,
 }
 
-/// Says which kinds have to be read, so that the wanted ones have their pods and their revisions.
+/// Returns the kinds to read: the wanted ones, what they own, their pods and the objects that name their revisions.
 fn required_kinds(wanted: &ObservationScope) -> Vec<RequiredKind> {
     let find =
         |group: &str, kind: &str| wanted.kinds.iter().find(|k| k.group == group && k.kind == kind).cloned();
-    let has = |group: &str, kinds: &[&str]| kinds.iter().any(|kind| find(group, kind).is_some());
-    let need = |group: &str, kind: &str, shape, is_asked| RequiredKind {
+    let need = |group: &str, kind: &str, shape, is_requested| RequiredKind {
         group: group.to_owned(),
         kind: kind.to_owned(),
         shape,
-        is_requested: is_asked,
+        is_requested,
     };
-    let mut needs = vec![need("", "Pod", ObjectShape::Pods(find("", "Pod")), true)];
     let between = |group: &str, kind: &str| {
         let asked = find(group, kind);
         need(group, kind, ObjectShape::Intermediate(asked.clone()), asked.is_some())
     };
-    let is_united = has("apps.kruise.io", &["UnitedDeployment"]);
-    if is_united || has("apps", &["Deployment", "ReplicaSet"]) || has("argoproj.io", &["Rollout"]) {
+    let owned: Vec<&KindTraits> = wanted.kinds.iter().flat_map(|k| k.traits.owned_kinds()).collect();
+    let known = || wanted.kinds.iter().map(|k| k.traits).chain(owned.iter().copied());
+    let mut needs = vec![need("", "Pod", ObjectShape::Pods(find("", "Pod")), true)];
+    let has_replica_sets =
+        |k: &KindTraits| matches!(k.revision, RevisionSource::ReplicaSetNumber | RevisionSource::PodHash);
+    if find("apps", "ReplicaSet").is_some() || known().any(has_replica_sets) {
         needs.push(between("apps", "ReplicaSet"));
     }
-    let revised = has("apps", &["DaemonSet", "StatefulSet"])
-        || has("apps.kruise.io", &["CloneSet", "StatefulSet", "DaemonSet"]);
-    if revised || is_united {
+    let has_revisions = |k: &KindTraits| {
+        matches!(k.revision, RevisionSource::ControllerRevision | RevisionSource::NewestControllerRevision)
+    };
+    if known().any(has_revisions) {
         needs.push(need("apps", "ControllerRevision", ObjectShape::Revisions, true));
     }
-    if is_united {
-        let made = [
-            ("apps", "StatefulSet"),
-            ("apps", "Deployment"),
-            ("apps.kruise.io", "StatefulSet"),
-            ("apps.kruise.io", "CloneSet"),
-        ];
-        needs.extend(made.iter().filter(|(g, k)| find(g, k).is_none()).map(|(g, k)| between(g, k)));
-    }
+    needs.extend(owned.iter().filter(|k| find(k.group, k.kind).is_none()).map(|k| between(k.group, k.kind)));
     for kind in &wanted.kinds {
         if kind.is_pod() || (kind.group == "apps" && kind.kind == "ReplicaSet") {
             continue;
         }
-        let shape = match (kind.group.as_str(), kind.kind.as_str()) {
+        let shape = match kind.traits.controller {
             // A CronJob's Jobs are many, and none of them is in git.
-            ("batch", "Job") => ObjectShape::Intermediate(Some(Arc::clone(kind))),
+            WorkloadController::Job => ObjectShape::Intermediate(Some(Arc::clone(kind))),
             _ => ObjectShape::Workloads(Arc::clone(kind)),
         };
         needs.push(need(&kind.group, &kind.kind, shape, true));
@@ -294,9 +290,9 @@ mod tests {
                 "Pod.",
                 "ReplicaSet.apps",
                 "ControllerRevision.apps",
-                "Deployment.apps",
                 "StatefulSet.apps.kruise.io",
                 "CloneSet.apps.kruise.io",
+                "Deployment.apps",
                 "UnitedDeployment.apps.kruise.io",
                 "StatefulSet.apps",
             ]

@@ -2,8 +2,7 @@
 
 use super::interner::Interner;
 use super::wire;
-use crate::model::workload::{WorkloadKind, workload_key};
-use crate::rollout::needs_manual_action;
+use crate::model::workload::{RevisionSource, WorkloadController, WorkloadKind, value_at, workload_key};
 use crate::watch::snapshot::{
     ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
     LiveWorkload, PodPhase, WorkloadCondition,
@@ -417,51 +416,42 @@ fn read_owner_object(
     })
 }
 
-/// Returns the value at a path; None where there is null.
-fn value_at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
-    path.iter().try_fold(value, |value, key| value.get(key)).filter(|v| !v.is_null())
-}
-
 fn read_u32(value: Option<&Value>) -> Option<u32> {
     value.and_then(Value::as_i64).map(saturating_u32)
 }
 
 /// What an object says of its pods. Nothing is demanded of it: a CRD may be anything.
 fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> LiveWorkload {
-    let text = |path: &[&str]| value_at(object, path).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let text = |path: &str| value_at(object, path).and_then(Value::as_str).filter(|t| !t.is_empty());
     let template = kind.template_paths.iter().filter_map(|path| path.find(object)).find(|t| t.is_object());
-    let group_kind = (kind.group.as_str(), kind.kind.as_str());
-    let is_daemon = kind.kind == "DaemonSet" && kind.replicas_path.is_none();
-    let is_known = matches!(kind.group.as_str(), "" | "apps" | "extensions" | "batch" | "apps.kruise.io")
-        || group_kind == ("argoproj.io", "Rollout");
-    let desired = match &kind.replicas_path {
-        _ if is_daemon => read_u32(value_at(object, &["status", "desiredNumberScheduled"])),
-        // Of a kind of pillion.yaml we do not know what its API server makes of nothing.
-        Some(path) => match path.find(object).filter(|v| !v.is_null()) {
+    let desired = match (kind.traits.desired, &kind.replicas_path) {
+        (Some(path), _) => read_u32(value_at(object, path)),
+        // The default of a kind of pillion.yaml is unknown.
+        (None, Some(path)) => match path.find(object).filter(|v| !v.is_null()) {
             Some(value) => read_u32(Some(value)),
-            None => is_known.then_some(1),
+            None => kind.traits.is_known().then_some(1),
         },
-        None => None,
+        (None, None) => None,
     };
-    let update_revision = match group_kind {
-        ("argoproj.io", "Rollout") => text(&["status", "currentPodHash"]),
-        ("apps.kruise.io", "DaemonSet") => text(&["status", "daemonSetHash"]),
-        // Kruise v1.8.2 uniteddeployment_types.go: `updatedRevision` is empty until there was an update.
-        ("apps.kruise.io", "UnitedDeployment") => text(&["status", "updateStatus", "updatedRevision"])
-            .or_else(|| text(&["status", "currentRevision"])),
-        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet") => None,
-        _ => text(&["status", "updateRevision"]),
+    let update_revision = match kind.traits.revision {
+        RevisionSource::ReplicaSetNumber => None,
+        RevisionSource::PodHash => text("status.currentPodHash"),
+        RevisionSource::NewestControllerRevision => text("status.daemonSetHash"),
+        // Kruise v1.8.2 uniteddeployment_types.go: `updatedRevision` is empty before the first update.
+        RevisionSource::UnitedDeployment => {
+            text("status.updateStatus.updatedRevision").or_else(|| text("status.currentRevision"))
+        }
+        RevisionSource::ControllerRevision | RevisionSource::StatusOnly => text("status.updateRevision"),
     };
     // The Advanced StatefulSet has it in its strategy.
-    let min_ready = value_at(object, &["spec", "minReadySeconds"])
-        .or_else(|| value_at(object, &["spec", "updateStrategy", "rollingUpdate", "minReadySeconds"]));
+    let min_ready = value_at(object, "spec.minReadySeconds")
+        .or_else(|| value_at(object, "spec.updateStrategy.rollingUpdate.minReadySeconds"));
     // Argo's own pauses wait for a person too, or for its analysis.
-    let waits = value_at(object, &["status", "pauseConditions"])
-        .and_then(Value::as_array)
-        .is_some_and(|c| !c.is_empty());
+    let waits =
+        value_at(object, "status.pauseConditions").and_then(Value::as_array).is_some_and(|c| !c.is_empty());
     LiveWorkload {
-        generation: value_at(object, &["metadata", "generation"]).and_then(Value::as_i64).unwrap_or(0),
-        observed_generation: value_at(object, &["status", "observedGeneration"]).and_then(read_i64),
+        generation: value_at(object, "metadata.generation").and_then(Value::as_i64).unwrap_or(0),
+        observed_generation: value_at(object, "status.observedGeneration").and_then(read_i64),
         desired,
         template: template.and_then(raw),
         partition: kind
@@ -470,9 +460,9 @@ fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> L
             .and_then(|p| p.find(object))
             .filter(|v| !v.is_null())
             .and_then(raw),
-        is_update_manual: needs_manual_action(&kind.group, &kind.kind, object)
-            || (group_kind == ("argoproj.io", "Rollout") && waits),
-        progress_deadline: read_u32(value_at(object, &["spec", "progressDeadlineSeconds"])),
+        is_update_manual: kind.traits.needs_manual_action(object)
+            || (kind.traits.controller == WorkloadController::ArgoRollout && waits),
+        progress_deadline: read_u32(value_at(object, "spec.progressDeadlineSeconds")),
         min_ready_seconds: read_u32(min_ready).unwrap_or(0),
         update_revision: update_revision.map(|revision| texts.intern(revision)),
         revision_created: None,
@@ -491,7 +481,7 @@ fn read_i64(value: &Value) -> Option<i64> {
 /// `FailedUpdatePod`, `SubsetFailure`; a Job `Failed`; Argo writes a phase.
 fn failing_conditions(object: &Value, texts: &mut Interner) -> Vec<WorkloadCondition> {
     let field = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-    let conditions = value_at(object, &["status", "conditions"]).and_then(Value::as_array);
+    let conditions = value_at(object, "status.conditions").and_then(Value::as_array);
     let mut found = Vec::new();
     for condition in conditions.into_iter().flatten() {
         let (kind, status) = (field(condition, "type"), field(condition, "status"));
@@ -509,9 +499,9 @@ fn failing_conditions(object: &Value, texts: &mut Interner) -> Vec<WorkloadCondi
             });
         }
     }
-    let phase = value_at(object, &["status", "phase"]).and_then(Value::as_str);
+    let phase = value_at(object, "status.phase").and_then(Value::as_str);
     if phase == Some("Degraded") && !found.iter().any(|c| &*c.kind == "Degraded") {
-        let message = value_at(object, &["status", "message"]).and_then(Value::as_str).unwrap_or("");
+        let message = value_at(object, "status.message").and_then(Value::as_str).unwrap_or("");
         let progress = found.iter().find(|c| &*c.kind == "Progressing");
         let reason = progress.map_or_else(|| texts.intern(""), |c| Arc::clone(&c.reason));
         let since = progress.and_then(|c| c.since);

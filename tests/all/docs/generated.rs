@@ -38,19 +38,6 @@ fn schema() {
     check("pillion.schema.json", &text);
 }
 
-#[test]
-fn support_lists_every_kind_with_its_places() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/support.md");
-    let page = fs::read_to_string(path).unwrap();
-    for kind in pillion::model::workload::WorkloadKinds::default().iter().filter(|k| !k.is_pod()) {
-        let group = if kind.group.is_empty() { "core" } else { &kind.group };
-        let templates: Vec<String> = kind.template_paths.iter().map(|t| format!("`{t}`")).collect();
-        let replicas = kind.replicas_path.as_ref().map_or_else(|| "-".to_owned(), |r| format!("`{r}`"));
-        let row = format!("| {group} | {} | {} | {replicas} |\n", kind.kind, templates.join(", "));
-        assert!(page.contains(&row), "docs/support.md lacks the row {row}");
-    }
-}
-
 /// What docs/security.md names is there: tests, pages and their headings.
 #[test]
 fn security_names_what_is_there() {

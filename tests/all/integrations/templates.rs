@@ -1,7 +1,5 @@
 //! Checks that the files of the integrations are complete, well-formed and consistent with the code.
 
-use pillion::model::workload::WorkloadKinds;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -69,56 +67,6 @@ fn init_writes_what_print_prints_and_never_over_other_files() {
         assert_eq!(refused.status.code(), Some(1), "{door}");
         assert_eq!(fs::read_to_string(&first).unwrap(), "mine\n");
         assert!(pillion(&["init", &door, "--dir", "new", "--force"], folder.path()).status.success());
-    }
-}
-
-#[test]
-fn kustomizeconfig_names_every_kind_and_every_reference() {
-    let text = stdout(&["print", "kustomizeconfig"]);
-    let document = pillion::yaml::Document::read(&"k".into(), 0, 1, &text).unwrap();
-    let mut named = BTreeSet::new();
-    for reference in document.value()["nameReference"].as_array().unwrap() {
-        for field in reference["fieldSpecs"].as_array().unwrap() {
-            let text = |key: &str| field[key].as_str().unwrap_or_default().to_owned();
-            named.insert((
-                reference["kind"].as_str().unwrap().to_owned(),
-                text("group"),
-                text("kind"),
-                text("path"),
-            ));
-        }
-    }
-    let references = [
-        ("ConfigMap", "volumes/configMap/name"),
-        ("ConfigMap", "volumes/projected/sources/configMap/name"),
-        ("ConfigMap", "containers/env/valueFrom/configMapKeyRef/name"),
-        ("ConfigMap", "initContainers/envFrom/configMapRef/name"),
-        ("Secret", "volumes/secret/secretName"),
-        ("Secret", "volumes/projected/sources/secret/name"),
-        ("Secret", "containers/envFrom/secretRef/name"),
-        ("Secret", "initContainers/env/valueFrom/secretKeyRef/name"),
-        ("Secret", "imagePullSecrets/name"),
-        ("PersistentVolumeClaim", "volumes/persistentVolumeClaim/claimName"),
-    ];
-    let kinds = WorkloadKinds::default();
-    let foreign = kinds.iter().filter(|k| ["apps.kruise.io", "argoproj.io"].contains(&k.group.as_str()));
-    for kind in foreign {
-        for template in &kind.template_paths {
-            for (referred, path) in references {
-                let path = format!("{}/spec/{path}", template.to_string().replace('.', "/"));
-                let spec = (referred.to_owned(), kind.group.clone(), kind.kind.clone(), path);
-                assert!(named.contains(&spec), "{spec:?} is missing");
-            }
-        }
-    }
-    for (referred, path) in references {
-        let spec = (
-            referred.to_owned(),
-            "apps.kruise.io".to_owned(),
-            "SidecarSet".to_owned(),
-            format!("spec/{path}"),
-        );
-        assert!(named.contains(&spec), "{spec:?} is missing");
     }
 }
 

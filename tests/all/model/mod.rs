@@ -5,3 +5,4 @@ mod deprecated_syntax;
 mod large_sidecar_sets;
 mod validation;
 mod validation_rules;
+mod workload_kinds;

@@ -1,7 +1,7 @@
 //! Whose pods are these, and which of them have the present template? Pure.
 
 use super::objects::{KeyedWorkload, ObservedObject, OwnerObject, RevisionHashes, TrackedPod};
-use crate::model::workload::WorkloadKind;
+use crate::model::workload::{RevisionSource, WorkloadKind};
 use crate::watch::snapshot::{LivePod, LiveWorkload, Snapshot};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -80,22 +80,18 @@ impl<'o> OwnerGraph<'o> {
     /// Returns a workload with the revision of its present template, and when that was made.
     fn with_revision(&self, object: &OwnerObject, itself: &KeyedWorkload) -> LiveWorkload {
         let mut workload = itself.workload.clone();
-        let kind = (itself.kind.group.as_str(), itself.kind.kind.as_str());
         let made = self.by_owner.get(&*object.uid).map(Vec::as_slice).unwrap_or_default();
         let mut made = made.iter().copied();
         let known = workload.update_revision.clone();
-        let present = match kind {
+        let present = match itself.kind.traits.revision {
             // deployment/util/deployment_util.go: the controller writes the number of the newest ReplicaSet's
             // revision into the Deployment before it says that it has observed the generation.
-            ("apps" | "extensions", "Deployment") => {
+            RevisionSource::ReplicaSetNumber => {
                 made.find(|set| set.revision.is_some() && set.revision == object.revision)
             }
-            ("argoproj.io", "Rollout") => made.find(|set| known.is_some() && set.hashes.rollout == known),
+            RevisionSource::PodHash => made.find(|set| known.is_some() && set.hashes.rollout == known),
             // daemon/update.go: a rollback gives the old ControllerRevision the highest number again.
-            ("apps" | "extensions", "DaemonSet") => {
-                made.filter(|r| r.workload.is_none()).max_by_key(|revision| revision.revision)
-            }
-            ("apps.kruise.io", "DaemonSet") if known.is_none() => {
+            RevisionSource::NewestControllerRevision if known.is_none() => {
                 made.filter(|r| r.workload.is_none()).max_by_key(|revision| revision.revision)
             }
             _ => made.find(|revision| {
@@ -115,10 +111,10 @@ impl<'o> OwnerGraph<'o> {
 
 /// Returns the label that the controller of a kind tells templates apart by.
 fn revision_hash<'h>(kind: &WorkloadKind, hashes: &'h RevisionHashes) -> Option<&'h Arc<str>> {
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("apps" | "extensions", "Deployment") => hashes.template.as_ref(),
-        ("argoproj.io", "Rollout") => hashes.rollout.as_ref(),
-        ("apps.kruise.io", "UnitedDeployment") => hashes.united_deployment.as_ref(),
+    match kind.traits.revision {
+        RevisionSource::ReplicaSetNumber => hashes.template.as_ref(),
+        RevisionSource::PodHash => hashes.rollout.as_ref(),
+        RevisionSource::UnitedDeployment => hashes.united_deployment.as_ref(),
         _ => hashes.controller.as_ref(),
     }
 }
