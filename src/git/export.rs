@@ -95,6 +95,6 @@ fn create_link(target: &[u8], path: &Path) -> io::Result<()> {
 
 /// Where links are a matter of rights, the text of the link stands in its place, as git itself does it.
 #[cfg(not(unix))]
-fn link(target: &[u8], path: &Path) -> io::Result<()> {
+fn create_link(target: &[u8], path: &Path) -> io::Result<()> {
     write_file(target, path, false)
 }

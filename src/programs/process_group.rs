@@ -9,9 +9,9 @@ pub use self::unix::terminate_all;
 pub(super) use self::unix::{ProcessGroup, notify_on_exit, terminate_all_then};
 
 #[cfg(not(unix))]
-pub use self::other::end_all;
+pub use self::other::terminate_all;
 #[cfg(not(unix))]
-pub(super) use self::other::{Group, wait};
+pub(super) use self::other::{ProcessGroup, notify_on_exit};
 
 /// How the end of a program is brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +170,7 @@ mod other {
     use super::{Child, Command, ExitStatus, TerminationMode, io};
 
     /// One program.
-    pub(in crate::programs) struct Group;
+    pub(in crate::programs) struct ProcessGroup;
 
     impl ProcessGroup {
         /// Starts a program.
@@ -182,7 +182,7 @@ mod other {
         }
 
         /// Ends the program, and returns how it ended.
-        pub(in crate::programs) fn end(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        pub(in crate::programs) fn terminate(&self, child: &mut Child) -> io::Result<ExitStatus> {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
@@ -192,8 +192,8 @@ mod other {
     }
 
     /// Nobody calls back here: the end of the output says that a program has ended.
-    pub(in crate::programs) fn wait(_: &Child, _: impl FnOnce() + Send + 'static) {}
+    pub(in crate::programs) fn notify_on_exit(_: &Child, _: impl FnOnce() + Send + 'static) {}
 
     /// Nothing is ended.
-    pub fn end_all() {}
+    pub fn terminate_all() {}
 }

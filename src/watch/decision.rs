@@ -13,6 +13,7 @@ use crate::rollout::{
     required_approval,
 };
 use jiff::Timestamp;
+use std::fmt;
 
 /// Everything that a decision depends on.
 pub struct DecisionInput<'a> {
@@ -54,8 +55,30 @@ pub enum WatchDecision {
     RollBack(StopReason),
     /// Nothing yet.
     Wait,
-    /// Nothing, for as long as git says what it says.
+    /// There is nothing to roll out.
     Idle,
+    /// Something bars the rollout until git changes.
+    Blocked,
+}
+
+impl WatchDecision {
+    /// Returns the name in data.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Advance => "Advance",
+            Self::Pause(_) => "Pause",
+            Self::RollBack(_) => "RollBack",
+            Self::Wait => "Wait",
+            Self::Idle => "Idle",
+            Self::Blocked => "Blocked",
+        }
+    }
+}
+
+impl fmt::Display for WatchDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Why a rollout is stopped.
@@ -131,7 +154,7 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
         }
         RolloutStep::Blocked(reason) => decide_blocked(reason),
         // Only a person resumes.
-        RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Idle, "it is paused"),
+        RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Blocked, "it is paused"),
         RolloutStep::Start(after) => decide_start(given, after),
         RolloutStep::Batch(batch) => decide_batch(given, batch),
         RolloutStep::Complete(_) => ExplainedDecision::new(
@@ -142,7 +165,7 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
 }
 
 fn decide_blocked(reason: &BlockedReason) -> ExplainedDecision {
-    let decision = if reason.is_temporary() { WatchDecision::Wait } else { WatchDecision::Idle };
+    let decision = if reason.is_temporary() { WatchDecision::Wait } else { WatchDecision::Blocked };
     ExplainedDecision::new(decision, reason.to_string())
 }
 

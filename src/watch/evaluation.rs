@@ -7,9 +7,7 @@ use super::check::{CheckRequest, CheckResult, CheckedWorkload};
 use super::decision::{
     DecisionInput, ExplainedDecision, HealthObservation, StopReason, WatchDecision, decide_next,
 };
-use super::environment::{
-    ClusterUnavailable, Environment, ReleaseOutcome as Landed, ReleaseProposal, WatchError,
-};
+use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
 use super::expected_state::{ExpectedState, expected_state, superseded_state};
 use super::health::{HealthLimits, HealthReport, HealthStatus, RolloutHealth, assess_health};
 use super::report::{EvaluationReport, RolloutReport};
@@ -97,7 +95,7 @@ pub fn evaluate_rollouts(
     }
     for (at, decided) in acting.iter().enumerate() {
         let item = &report.rollouts[at];
-        if matches!(decided.decision, WatchDecision::Wait | WatchDecision::Idle) {
+        if matches!(decided.decision, WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked) {
             let why = item.reasons.first().map_or("nothing is to be released now", String::as_str);
             world.withdraw_proposal(opened, item.cluster.as_deref(), &item.sidecar_set, why)?;
         } else if !report.head_moved {
@@ -322,7 +320,7 @@ fn apply_decision(
         WatchDecision::Advance => commit_step(live, &watched.rollout, &opened.signing()?)?,
         WatchDecision::Pause(stop) => commit_stop(live, watched, stop, false, &opened.signing()?)?,
         WatchDecision::RollBack(stop) => commit_stop(live, watched, stop, true, &opened.signing()?)?,
-        WatchDecision::Wait | WatchDecision::Idle => return Ok(()),
+        WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked => return Ok(()),
     };
     let now = report.now;
     let item = &mut report.rollouts[at];
@@ -339,12 +337,12 @@ fn apply_decision(
         cluster: watched.cluster.as_deref(),
     };
     match world.release(opened, live, &proposal)? {
-        Landed::Push(PushOutcome::Pushed(commit, place)) => {
+        ReleaseOutcome::Push(PushOutcome::Pushed(commit, place)) => {
             item.released_commit = Some((commit, message.lines().next().unwrap_or_default().to_owned()));
             item.pushed_to = Some(place);
             report.head_moved = true;
         }
-        Landed::Push(late) => {
+        ReleaseOutcome::Push(late) => {
             let what = match late {
                 PushOutcome::NonFastForward(_) => "moved the deploy branch",
                 _ => "has pushed the same commit",
@@ -353,13 +351,13 @@ fn apply_decision(
             item.is_push_conflict = true;
             report.head_moved = true;
         }
-        Landed::Proposed(words) => {
+        ReleaseOutcome::Proposed(words) => {
             item.reasons.insert(0, words);
             item.is_proposed = true;
         }
-        Landed::Blocked(words) => {
+        ReleaseOutcome::Blocked(words) => {
             item.reasons.insert(0, words);
-            item.decision = "Wait";
+            item.decision = WatchDecision::Wait;
         }
     }
     Ok(())

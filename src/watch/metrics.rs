@@ -20,20 +20,20 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 struct RolloutLabels {
     /// Empty where pillion.yaml names none.
     cluster: String,
-    sidecarset: String,
+    sidecar_set: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PodStateLabels {
     cluster: String,
-    sidecarset: String,
+    sidecar_set: String,
     state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DecisionLabels {
     cluster: String,
-    sidecarset: String,
+    sidecar_set: String,
     decision: &'static str,
 }
 
@@ -52,15 +52,17 @@ pub enum EvaluationOutcome {
     RollBack,
     /// Nothing yet.
     Wait,
-    /// There is nothing to be done.
+    /// There is nothing to roll out.
     Idle,
+    /// Something bars the rollout until git changes.
+    Blocked,
     /// Something failed: the next evaluation tries again.
     Retry,
 }
 
 impl EvaluationOutcome {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Batch,
         Self::Complete,
@@ -68,6 +70,7 @@ impl EvaluationOutcome {
         Self::RollBack,
         Self::Wait,
         Self::Idle,
+        Self::Blocked,
         Self::Retry,
     ];
 
@@ -80,7 +83,8 @@ impl EvaluationOutcome {
             Self::Pause => "pause",
             Self::RollBack => "rollback",
             Self::Wait => "wait",
-            Self::Idle => "rest",
+            Self::Idle => "idle",
+            Self::Blocked => "blocked",
             Self::Retry => "retry",
         }
     }
@@ -133,7 +137,7 @@ impl Default for Metrics {
         let help = "Pods that use up maxUnavailable";
         registry.register("unavailable_pods", help, made.unavailable.clone());
         let help = "Workloads of released batches that the cluster does not have as git says";
-        registry.register("not_applied_workloads", help, made.out_of_sync.clone());
+        registry.register("out_of_sync_workloads", help, made.out_of_sync.clone());
         registry.register("evaluations", "Evaluations that were completed", made.evaluations.clone());
         registry.register("decisions", "What followed from evaluations", made.decisions.clone());
         let help = "Pushes that somebody else was faster than";
@@ -150,7 +154,7 @@ impl Metrics {
     pub fn rollout(&self, cluster: Option<&str>, sidecar_set: &str) -> RolloutMetrics<'_> {
         let of = RolloutLabels {
             cluster: escape_label(cluster.unwrap_or_default()),
-            sidecarset: escape_label(sidecar_set),
+            sidecar_set: escape_label(sidecar_set),
         };
         RolloutMetrics { metrics: self, labels: of }
     }
@@ -248,14 +252,14 @@ impl RolloutMetrics<'_> {
     fn pod_state_labels(&self, state: &'static str) -> PodStateLabels {
         PodStateLabels {
             cluster: self.labels.cluster.clone(),
-            sidecarset: self.labels.sidecarset.clone(),
+            sidecar_set: self.labels.sidecar_set.clone(),
             state,
         }
     }
 
     fn decision_labels(&self, decision: EvaluationOutcome) -> DecisionLabels {
-        let RolloutLabels { cluster, sidecarset } = self.labels.clone();
-        DecisionLabels { cluster, sidecarset, decision: decision.name() }
+        let RolloutLabels { cluster, sidecar_set } = self.labels.clone();
+        DecisionLabels { cluster, sidecar_set, decision: decision.name() }
     }
 }
 

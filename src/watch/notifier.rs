@@ -44,7 +44,7 @@ impl Notification {
     pub fn to_json(&self) -> Value {
         json!({
             "apiVersion": "pillion.dev/v1alpha1",
-            "kind": "Notice",
+            "kind": "Notification",
             "id": self.commit,
             "commit": self.commit,
             "action": self.action,

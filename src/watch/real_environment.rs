@@ -15,7 +15,7 @@ use crate::stage::{DeployBranch, Error, RepoContext, examine_ref};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where it is written down which commit of the deploy branch each receiver was told of last.
-const NOTIFIED_REF_PREFIX: &str = "refs/pillion/told";
+const NOTIFIED_REF_PREFIX: &str = "refs/pillion/notified";
 
 /// The world as it is.
 pub struct RealEnvironment {
@@ -273,4 +273,4 @@ fn kill_point(point: &str) {
 }
 
 #[cfg(not(debug_assertions))]
-fn reached(_: &str) {}
+fn kill_point(_: &str) {}

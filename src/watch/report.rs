@@ -2,7 +2,8 @@
 
 use super::decision::{ExplainedDecision, WatchDecision};
 use super::evaluation::RolloutObservation;
-use super::health::{HealthReport, HealthStatus};
+use super::health::HealthReport;
+use super::metrics::EvaluationOutcome;
 use super::rollout_set::WatchedRollout;
 use crate::diagnostics::escape;
 use crate::git::ObjectId;
@@ -41,10 +42,10 @@ pub struct RolloutReport {
     pub batch: u32,
     /// The last one of the plan.
     pub batches: u32,
-    /// What is done: `Advance`, `Pause`, `RollBack`, `Wait`, `Rest`.
-    pub decision: &'static str,
-    /// The step that the planner would take: `Start`, `Batch`, `Complete`, `Rest`.
-    pub step: &'static str,
+    /// What the watcher does.
+    pub decision: WatchDecision,
+    /// What `Advance` counts as: the next step of the plan.
+    pub step: EvaluationOutcome,
     /// Why, the most important first.
     pub reasons: Vec<String>,
     /// The moment at which it may be another decision although nothing happens.
@@ -93,18 +94,14 @@ impl RolloutReport {
             to: ledger.target.as_ref().map(|t| revision_text(t).to_owned()),
             batch: ledger.last_batch(),
             batches: watched.rollout.last_batch(),
-            decision: match &decided.decision {
-                WatchDecision::Advance => "Advance",
-                WatchDecision::Pause(_) => "Pause",
-                WatchDecision::RollBack(_) => "RollBack",
-                WatchDecision::Wait => "Wait",
-                WatchDecision::Idle => "Rest",
-            },
+            decision: decided.decision.clone(),
             step: match watched.rollout.steps.first() {
-                Some(RolloutStep::Start(_)) => "Start",
-                Some(RolloutStep::Batch(_)) => "Batch",
-                Some(RolloutStep::Complete(_)) => "Complete",
-                Some(RolloutStep::Idle | RolloutStep::Blocked(_) | RolloutStep::Resume(_)) | None => "Rest",
+                Some(RolloutStep::Start(_)) => EvaluationOutcome::Start,
+                Some(RolloutStep::Batch(_)) => EvaluationOutcome::Batch,
+                Some(RolloutStep::Complete(_)) => EvaluationOutcome::Complete,
+                Some(RolloutStep::Idle | RolloutStep::Blocked(_) | RolloutStep::Resume(_)) | None => {
+                    EvaluationOutcome::Idle
+                }
             },
             reasons: decided.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
             changes_at: decided.changes_at,
@@ -116,11 +113,6 @@ impl RolloutReport {
         }
     }
 
-    /// Tells whether nothing is left to be done, or nothing has begun.
-    pub fn is_idle(&self) -> bool {
-        self.decision == "Rest" && self.state != RolloutState::Paused
-    }
-
     fn to_json(&self) -> Value {
         let workloads: Vec<Value> = self
             .health
@@ -128,8 +120,8 @@ impl RolloutReport {
             .flat_map(|j| &j.workloads)
             .map(|w| {
                 json!({
-                    "workload": &*w.key, "batch": w.batch, "health": health_name(w.status), "wanted": w.desired,
-                    "carrying": w.updated, "ready": w.ready, "reasons": w.reasons,
+                    "workload": &*w.key, "batch": w.batch, "health": w.status.name(), "desired": w.desired,
+                    "updated": w.updated, "ready": w.ready, "reasons": w.reasons,
                     "evidence": w.evidence.iter().map(super::health::HealthEvidence::to_json).collect::<Vec<_>>(),
                 })
             })
@@ -142,27 +134,12 @@ impl RolloutReport {
             "to": self.to,
             "batch": self.batch,
             "batches": self.batches,
-            "decision": self.decision,
+            "decision": self.decision.name(),
             "reasons": self.reasons,
             "changesAt": self.changes_at.map(|t| t.to_string()),
             "commit": self.released_commit.as_ref().map(|(id, _)| id.to_string()),
             "proposed": self.is_proposed,
             "workloads": workloads,
         })
-    }
-}
-
-/// The name of a health in data.
-pub fn health_name(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::OutOfSync => "NotApplied",
-        HealthStatus::Progressing => "Progressing",
-        HealthStatus::Suspended => "OnHold",
-        HealthStatus::Disrupted => "Disturbed",
-        HealthStatus::Soaking { .. } => "Soaking",
-        HealthStatus::Healthy => "Healthy",
-        HealthStatus::Unknown => "NoEvidence",
-        HealthStatus::Degraded(_) => "Failing",
-        HealthStatus::Stalled => "Stalled",
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::diagnostics::{Diagnostic, short};
 use crate::git::Commit;
+use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
 use crate::watch::health::{HealthStatus as PodHealth, RolloutHealth};
 use crate::watch::metrics::{EvaluationOutcome, Metrics};
-use crate::watch::report::{EvaluationReport, RolloutReport, health_name};
+use crate::watch::report::{EvaluationReport, RolloutReport};
 use crate::watch::serve::Liveness;
 use crate::watch::service::ServiceEventSink;
 use crate::watch::watch_loop::EventSink;
@@ -84,7 +85,7 @@ impl LogSink {
                 state = %item.state,
                 batch = item.batch,
                 batches = item.batches,
-                decision = item.decision,
+                decision = %item.decision,
                 reasons,
                 "evaluated"
             );
@@ -100,7 +101,7 @@ fn log_key(item: &RolloutReport) -> String {
     match waits {
         Some(judgement) => {
             for judged in &judgement.workloads {
-                let _ = write!(text, " {} {}", judged.key, health_name(judged.status));
+                let _ = write!(text, " {} {}", judged.key, judged.status);
             }
         }
         None => text.push_str(&item.reasons.join("; ")),
@@ -111,17 +112,16 @@ fn log_key(item: &RolloutReport) -> String {
 /// What is counted: what was done, once, by whom it was done.
 fn decision_label(item: &RolloutReport, moved: bool) -> EvaluationOutcome {
     let is_done = item.released_commit.is_some() || item.is_proposed || !moved;
-    match item.decision {
-        "Advance" | "Pause" | "RollBack" if !is_done => EvaluationOutcome::Retry,
-        "Advance" => match item.step {
-            "Start" => EvaluationOutcome::Start,
-            "Complete" => EvaluationOutcome::Complete,
-            _ => EvaluationOutcome::Batch,
-        },
-        "Pause" => EvaluationOutcome::Pause,
-        "RollBack" => EvaluationOutcome::RollBack,
-        "Rest" => EvaluationOutcome::Idle,
-        _ => EvaluationOutcome::Wait,
+    match &item.decision {
+        WatchDecision::Advance | WatchDecision::Pause(_) | WatchDecision::RollBack(_) if !is_done => {
+            EvaluationOutcome::Retry
+        }
+        WatchDecision::Advance => item.step,
+        WatchDecision::Pause(_) => EvaluationOutcome::Pause,
+        WatchDecision::RollBack(_) => EvaluationOutcome::RollBack,
+        WatchDecision::Wait => EvaluationOutcome::Wait,
+        WatchDecision::Idle => EvaluationOutcome::Idle,
+        WatchDecision::Blocked => EvaluationOutcome::Blocked,
     }
 }
 
@@ -262,15 +262,16 @@ pub(super) fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
         (Some(to), n) => format!("{} -> {to}, batch {n} of {} is out", item.from, item.batches.max(n)),
     };
     let _ = writeln!(text, "{}{of}: {at}", item.sidecar_set);
-    let what = match item.decision {
-        "Advance" if is_dry => "would take the next step",
-        "Pause" if is_dry => "would pause",
-        "RollBack" if is_dry => "would roll back",
-        "Advance" => "goes on",
-        "Pause" => "pauses",
-        "RollBack" => "rolls back",
-        "Wait" => "waits",
-        _ => "rests",
+    let what = match &item.decision {
+        WatchDecision::Advance if is_dry => "would take the next step",
+        WatchDecision::Pause(_) if is_dry => "would pause",
+        WatchDecision::RollBack(_) if is_dry => "would roll back",
+        WatchDecision::Advance => "advances",
+        WatchDecision::Pause(_) => "pauses",
+        WatchDecision::RollBack(_) => "rolls back",
+        WatchDecision::Wait => "waiting",
+        WatchDecision::Idle => "idle",
+        WatchDecision::Blocked => "blocked",
     };
     let mut reasons = item.reasons.iter();
     let first = reasons.next().map_or_else(String::new, |r| format!(": {r}"));
@@ -296,8 +297,8 @@ mod tests {
             to: Some("log-1".to_owned()),
             batch: 1,
             batches: 2,
-            decision: "Advance",
-            step: "Batch",
+            decision: WatchDecision::Advance,
+            step: EvaluationOutcome::Batch,
             reasons: Vec::new(),
             changes_at: None,
             health: None,
@@ -333,7 +334,7 @@ mod tests {
             EvaluationOutcome::Batch
         );
         assert_eq!(
-            decision_label(&RolloutReport { decision: "Wait", ..batch() }, true),
+            decision_label(&RolloutReport { decision: WatchDecision::Wait, ..batch() }, true),
             EvaluationOutcome::Wait
         );
     }

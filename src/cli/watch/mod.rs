@@ -17,6 +17,7 @@ use crate::model::workload::WorkloadKinds;
 use crate::rollout::RolloutState;
 use crate::stage::{DeployBranch, Error};
 use crate::watch::check::BatchCheck;
+use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
 use crate::watch::evaluation::{Options, OutOfSyncSince};
 use crate::watch::http_client::{CaCertificates, HttpClient, SecretUrl};
@@ -521,9 +522,9 @@ fn run_once(
 /// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
 fn exit_code(report: &EvaluationReport, has_released: bool) -> u8 {
     let is_paused = report.rollouts.iter().any(|i| i.state == RolloutState::Paused);
-    let waits = report.rollouts.iter().any(|i| i.decision == "Wait" || i.is_proposed);
+    let waits = report.rollouts.iter().any(|i| i.decision == WatchDecision::Wait || i.is_proposed);
     let is_unseen = report.now.is_none() && waits;
-    if is_paused || report.rollouts.iter().any(|i| i.decision == "Pause") {
+    if is_paused || report.rollouts.iter().any(|i| matches!(i.decision, WatchDecision::Pause(_))) {
         EXIT_PAUSED
     } else if has_released {
         EXIT_SUCCESS

@@ -10,7 +10,7 @@ use crate::git::Commit;
 use crate::watch::environment::{Environment as _, WatchError};
 use crate::watch::evaluation::{Options, OutOfSyncSince};
 use crate::watch::real_environment::RealEnvironment;
-use crate::watch::report::{EvaluationReport, health_name};
+use crate::watch::report::EvaluationReport;
 use crate::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
 use crate::write;
 use std::fmt::Write as _;
@@ -123,17 +123,13 @@ fn status_table(report: &EvaluationReport) -> String {
         let Some(judgement) = item.health.as_ref().filter(|j| !j.workloads.is_empty()) else { continue };
         let own: Vec<_> = judgement.workloads.iter().filter(|w| w.batch == item.batch).collect();
         let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
-        let _ = writeln!(text, "  {:width$}  WANTED  CARRYING  READY  HEALTH", "WORKLOAD");
+        let _ = writeln!(text, "  {:width$}  DESIRED  UPDATED  READY  HEALTH", "WORKLOAD");
         for w in own {
             let why = w.reasons.first().map_or_else(String::new, |r| format!(": {}", escape::line(r)));
             let _ = writeln!(
                 text,
-                "  {:width$}  {:>6}  {:>8}  {:>5}  {}{why}",
-                w.key,
-                w.desired,
-                w.updated,
-                w.ready,
-                health_name(w.status)
+                "  {:width$}  {:>7}  {:>7}  {:>5}  {}{why}",
+                w.key, w.desired, w.updated, w.ready, w.status
             );
         }
         text.push('\n');

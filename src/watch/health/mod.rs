@@ -26,6 +26,7 @@ use super::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// How patient the judge is. Times in seconds.
@@ -128,6 +129,29 @@ pub enum HealthStatus {
     Degraded(FailureCause),
     /// Not failing, and not ready within its deadline.
     Stalled,
+}
+
+impl HealthStatus {
+    /// Returns the name in data: the word of Argo CD where it has one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutOfSync => "OutOfSync",
+            Self::Progressing => "Progressing",
+            Self::Suspended => "Suspended",
+            Self::Disrupted => "Disrupted",
+            Self::Soaking { .. } => "Soaking",
+            Self::Healthy => "Healthy",
+            Self::Unknown => "Unknown",
+            Self::Degraded(_) => "Degraded",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+impl fmt::Display for HealthStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// What was seen of one pod, or of a workload that gets none.

@@ -10,6 +10,7 @@ use pillion::git::{Commit, ExpectedRef, HistoryWalk, ObjectId, Signing, trailer}
 use pillion::model::ledger::Ledger;
 use pillion::rollout::RolloutState;
 use pillion::stage::{ClusterView, DeployBranch, RepoContext, check_drift, verify};
+use pillion::watch::decision::WatchDecision;
 use pillion::watch::environment::WatchError;
 use pillion::watch::evaluation::OutOfSyncSince;
 use pillion::watch::watch_loop::{Iteration, Watcher};
@@ -312,7 +313,7 @@ impl Town<'_> {
         match turn {
             Ok(Iteration::Evaluated(report)) => {
                 let item = &report.rollouts[0];
-                is_over = item.state == RolloutState::Idle && item.decision == "Rest";
+                is_over = item.state == RolloutState::Idle && item.decision == WatchDecision::Idle;
             }
             Ok(Iteration::Invalid(wrong)) => {
                 assert!(self.mess.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));

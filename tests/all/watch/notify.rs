@@ -37,7 +37,7 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
     assert_eq!(
         asked[0].json(),
         json!({
-            "apiVersion": "pillion.dev/v1alpha1", "kind": "Notice", "id": "9d2e0c6b", "commit": "9d2e0c6b",
+            "apiVersion": "pillion.dev/v1alpha1", "kind": "Notification", "id": "9d2e0c6b", "commit": "9d2e0c6b",
             "action": "Pause", "sidecarSet": "log", "cluster": null, "subject": "log: paused at batch 1/3",
             "body": "shop/web-1: ImagePullBackOff", "time": "2026-06-19T15:00:00Z", "url": null,
         })

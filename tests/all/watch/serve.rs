@@ -83,11 +83,11 @@ fn metrics_are_openmetrics() {
         "{head}"
     );
     let samples = parsed(&text);
-    let of = r#"{cluster="prod-eu",sidecarset="log"}"#;
+    let of = r#"{cluster="prod-eu",sidecar_set="log"}"#;
     let state =
-        |state: &str| format!(r#"pillion_pods{{cluster="prod-eu",sidecarset="log",state="{state}"}}"#);
+        |state: &str| format!(r#"pillion_pods{{cluster="prod-eu",sidecar_set="log",state="{state}"}}"#);
     let decision = |kind: &str| {
-        format!(r#"pillion_decisions_total{{cluster="prod-eu",sidecarset="log",decision="{kind}"}}"#)
+        format!(r#"pillion_decisions_total{{cluster="prod-eu",sidecar_set="log",decision="{kind}"}}"#)
     };
     for (name, value) in [
         (format!("pillion_batch{of}"), 2.0),
@@ -96,7 +96,7 @@ fn metrics_are_openmetrics() {
         (state("unready"), 1.0),
         (state("ready"), 5.0),
         (format!("pillion_unavailable_pods{of}"), 1.0),
-        (format!("pillion_not_applied_workloads{of}"), 0.0),
+        (format!("pillion_out_of_sync_workloads{of}"), 0.0),
         (format!("pillion_evaluations_total{of}"), 2.0),
         (decision("batch"), 1.0),
         (decision("wait"), 1.0),

@@ -10,6 +10,7 @@ use pillion::git::{
 use pillion::rollout::RolloutState;
 use pillion::stage::{BranchConfig, DeployBranch, PushOutcome, RepoContext, verify};
 use pillion::watch::check::{CheckRequest, CheckResult};
+use pillion::watch::decision::WatchDecision;
 use pillion::watch::environment::{
     ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
 };
@@ -422,7 +423,7 @@ fn play(first: &Folder, seed: Option<u64>) -> Outcome {
                     Ok(Iteration::Evaluated(report)) => {
                         let item = &report.rollouts[0];
                         is_over = item.state == RolloutState::Paused
-                            || (item.decision == "Rest" && item.state == RolloutState::Idle)
+                            || (item.decision == WatchDecision::Idle && item.state == RolloutState::Idle)
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
                     }
                     Ok(Iteration::Invalid(wrong)) => panic!("refused: {wrong:?}"),

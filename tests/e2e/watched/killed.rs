@@ -39,13 +39,14 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     // The last one has only to be told of what was pushed.
     let _watcher = Watcher::start_with(&story, "watcher", &[("PILLION_NOTIFY_URL", &url)]);
     wait_for("it remembers that all were told", SOON, || {
-        let told = story.server.bare.git(&["for-each-ref", "--format=%(objectname)", "refs/pillion/told"]);
+        let told =
+            story.server.bare.git(&["for-each-ref", "--format=%(objectname)", "refs/pillion/notified"]);
         if told == story.head().to_string() { Ok(()) } else { Err(told) }
     });
     assert_eq!(story.commits("log"), expected);
     let mut told = listener.notices();
     for (key, body) in &told {
-        assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notice"), Some(key.as_str())));
+        assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notification"), Some(key.as_str())));
     }
     assert!(told.len() > expected.len(), "what was told before the kill is told again, with the same key");
     told.dedup_by(|a, b| a.0 == b.0);

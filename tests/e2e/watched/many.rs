@@ -30,7 +30,7 @@ fn memory_is_flat() {
     let story = Story::begin(Namespace::new("watched-many"), fleet);
     let watcher = Watcher::start(&story, "watcher");
     let memory = watcher.memory();
-    let rests = |line: &Value| line["decision"] == "Rest";
+    let rests = |line: &Value| line["decision"] == "Idle";
     wait_for("the first look", story.patience(), || {
         if watcher.said("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
     });

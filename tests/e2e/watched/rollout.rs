@@ -95,8 +95,9 @@ fn a_partition_keeps_pods_until_a_person_lets_go() {
     );
     let sampler = Sampler::start(&story, &plan, "log:2");
     let watcher = Watcher::start(&story, "watcher");
-    let rests =
-        |line: &Value| line["decision"] == "Rest" && line["reasons"].as_str().unwrap().contains("partition");
+    let rests = |line: &Value| {
+        line["decision"] == "Blocked" && line["reasons"].as_str().unwrap().contains("partition")
+    };
     wait_for("it rests at the partition", story.patience(), || {
         if watcher.said("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
     });
