@@ -1,16 +1,16 @@
-//! Which bytes does git store for a file? What the `.gitattributes` of the tree say about its line ends.
+//! Computes the bytes that git stores for a file: the line ends follow the `.gitattributes` of the tree.
 //!
-//! Only files of the tree count: what a machine's own configuration says (`core.autocrlf`, `core.attributesFile`,
-//! `info/attributes`) must not change a commit. `ident` and `working-tree-encoding` are of no concern: they say how
-//! a checkout differs from the blob, and pillion's texts come from blobs or are UTF-8.
+//! Only files of the tree count: the configuration of a machine (`core.autocrlf`, `core.attributesFile`,
+//! `info/attributes`) must not change a commit. `ident` and `working-tree-encoding` are irrelevant: they affect a
+//! checkout, and pillion's texts come from blobs or are UTF-8.
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::collections::BTreeMap;
 
-/// The name of the files that hold attributes.
+/// The name of attribute files.
 pub(super) const GITATTRIBUTES: &[u8] = b".gitattributes";
 
-/// What a line says of an attribute.
+/// The setting of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum AttributeState {
     Set,
@@ -19,7 +19,7 @@ enum AttributeState {
     Value(String),
 }
 
-/// One line: a pattern and what it says, in its order.
+/// One line: a pattern and its attributes, in order.
 struct AttributeRule {
     pattern: Gitignore,
     attributes: Vec<(String, AttributeState)>,
@@ -40,12 +40,12 @@ pub(super) enum BlobConversion {
     Lf,
     /// With LF for each CRLF, when it looks like text and has no CRLF in git yet.
     Auto,
-    /// What a program makes of it, as git-lfs and git-crypt do.
+    /// Converted by a program, as by git-lfs and git-crypt.
     Filter(String),
 }
 
 impl GitAttributes {
-    /// Reads a file; lines that git would not understand count for nothing, as in git.
+    /// Parses a file; invalid lines are ignored, as in git.
     pub(super) fn parse(text: &[u8], is_root: bool) -> Self {
         let text = String::from_utf8_lossy(text);
         let mut read = Self { rules: Vec::new(), macros: BTreeMap::new() };
@@ -67,7 +67,7 @@ impl GitAttributes {
         read
     }
 
-    /// Decides what is not decided yet about a file, whose path is relative to the folder of these rules.
+    /// Applies the rules to the undecided attributes of a file. The path is relative to the folder of these rules.
     fn apply_rules(
         &self,
         path: &str,
@@ -84,7 +84,8 @@ impl GitAttributes {
 
 type AttributeMacros<'a> = BTreeMap<&'a str, &'a [(String, AttributeState)]>;
 
-// git attr.c fill_one: the last word wins, so what is decided stays; a macro that is set says more words.
+// git attr.c fill_one: the last setting wins, so decided attributes stay; a macro that is set adds its own
+// attributes.
 fn apply_attributes(
     says: &[(String, AttributeState)],
     macros: &AttributeMacros<'_>,
@@ -141,7 +142,7 @@ fn line_end_conversion(decided: &BTreeMap<String, AttributeState>) -> BlobConver
     }
 }
 
-/// Returns the bytes that git would store for a file, or none when those are the same; `old` reads what is there.
+/// Returns the bytes that git would store for a file, or none if they are the same; `old` reads the current blob.
 pub(super) fn convert_blob<E>(
     storing: &BlobConversion,
     bytes: &[u8],
@@ -154,7 +155,7 @@ pub(super) fn convert_blob<E>(
         BlobConversion::AsIs | BlobConversion::Filter(_) => return Ok(None),
         BlobConversion::Lf => {}
         BlobConversion::Auto if looks_binary(bytes) => return Ok(None),
-        // git convert.c has_crlf_in_index: a file that came with CRLF keeps it until somebody renormalises it.
+        // git convert.c has_crlf_in_index: a file that was committed with CRLF keeps it until it is renormalised.
         BlobConversion::Auto => {
             if old()?.is_some_and(|o| has_crlf(&o) && !looks_binary(&o)) {
                 return Ok(None);
@@ -240,7 +241,7 @@ fn unquote(line: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Returns what matches paths as a line of `.gitignore` does; the two files share their patterns.
+/// Returns a matcher for paths; `.gitignore` has the same patterns.
 fn build_matcher(pattern: &str) -> Option<Gitignore> {
     // `{a,b}` means itself to git, and `#` only begins a comment where a line begins.
     let mut plain = String::with_capacity(pattern.len() + 2);

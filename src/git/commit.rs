@@ -1,16 +1,16 @@
-//! How is a commit made? From its parts alone, so that the same parts are the same commit on every machine.
+//! Builds commits from their parts alone: the same parts give the same commit on every machine.
 
 use super::{Commit, CommitTime, Error, Identity, ObjectId, Repository, Signing, trailer};
 use git2::ObjectType;
 
-/// What a commit is made of.
+/// The parts of a commit.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCommit<'a> {
     /// The tree of its files.
     pub tree: ObjectId,
     /// The commits before it.
     pub parents: &'a [ObjectId],
-    /// The whole message; [`super::trailer::format_message`] makes one.
+    /// The whole message; [`super::trailer::format_message`] builds one.
     pub message: &'a str,
     /// Who wrote it, and when.
     pub author: Signature<'a>,
@@ -18,35 +18,35 @@ pub struct NewCommit<'a> {
     pub committer: Signature<'a>,
 }
 
-/// Who, and when.
+/// An identity and a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature<'a> {
-    /// Who.
+    /// The identity.
     pub identity: &'a Identity,
-    /// When: an argument, never the clock.
+    /// The time: an argument, never the clock.
     pub time: CommitTime,
 }
 
-/// When a commit is put onto a branch that others follow, and by whom.
+/// The time of a commit's release to a branch that others follow, and the person who released it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReleaseStamp<'a> {
     /// The committer's date.
     pub at: CommitTime,
-    /// The person who did it: the author, whom the trailer `Pillion-By` names too. None: nobody but the committer.
+    /// The person who released it: the author, whom the trailer `Pillion-By` names, too. None: only the committer.
     pub by: Option<&'a Identity>,
 }
 
 impl<'a> Signature<'a> {
-    /// Returns who and when.
+    /// Combines an identity and a time.
     pub fn new(identity: &'a Identity, time: CommitTime) -> Self {
         Self { identity, time }
     }
 }
 
 impl Repository {
-    /// Writes a commit like another one, with the moment of its release as the committer's date, and with the person
-    /// who released it as its author, where there is one. Tree, parents and the rest of the message stay. Returns the
-    /// other one's own id where that says all of it already.
+    /// Writes a copy of a commit with its time of release as the committer's date, and with the person who released
+    /// it, if any, as its author. Tree, parents and the rest of the message stay. Returns the original's id if
+    /// nothing would change.
     ///
     /// # Errors
     /// When the other commit is not in the repository, or as [`Repository::write_commit`].
@@ -60,8 +60,7 @@ impl Repository {
         self.release_onto(&made, &made.parents, release, signing)
     }
 
-    /// As [`Repository::release_commit`], for commits that stand on each other, the first one first. Returns them as
-    /// they were released.
+    /// As [`Repository::release_commit`], for a chain of commits, the first one first. Returns the released commits.
     ///
     /// # Errors
     /// As [`Repository::release_commit`].
@@ -110,7 +109,7 @@ impl Repository {
     pub fn write_commit(&self, new: &NewCommit<'_>, signing: &Signing<'_>) -> Result<ObjectId, Error> {
         let bytes = encode_commit(new, signing)?;
         let odb = self.inner.odb().map_err(Error::from_git("opening the object database"))?;
-        // A commit that names what is not there would leave a damaged repository behind.
+        // A commit with missing objects would damage the repository.
         for id in std::iter::once(&new.tree).chain(new.parents) {
             if !odb.exists(id.0) {
                 return Err(Error::MissingObject { id: *id, hint: self.missing_hint() });
@@ -142,7 +141,7 @@ fn commit_text(new: &NewCommit<'_>) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Returns who and when as a commit writes it.
+/// Formats identity and time as in a commit.
 fn signature_line(who: Signature<'_>) -> String {
     let Signature { identity, time } = who;
     let (sign, minutes) =

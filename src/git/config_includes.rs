@@ -1,10 +1,10 @@
-//! Does git's configuration come from files that a commit may change? `include.path` of a clone may name one of the
-//! working tree, as some teams have it for aliases. What starts programs does not count from there.
+//! Refuses git configuration from files that a commit can change: `include.path` of a clone may name a file of the
+//! working tree, as some teams do for aliases. Keys that start programs do not count from there.
 
 use super::{Error, Repository};
 use std::path::{Path, PathBuf};
 
-/// Keys by which git starts programs when it fetches, pushes or signs: the section, and the name in it.
+/// Keys by which git starts programs for fetch, push or signing: the section, and the name in it.
 const PROGRAM_KEYS: &[(&str, &str)] = &[
     ("core", "alternaterefscommand"),
     ("core", "askpass"),
@@ -19,7 +19,7 @@ const PROGRAM_KEYS: &[(&str, &str)] = &[
 ];
 
 impl Repository {
-    /// Makes sure that no file of the working tree says which programs git starts. It is asked once.
+    /// Fails if a file of the working tree says which programs git starts. The check runs once.
     pub(super) fn check_config_includes(&self) -> Result<(), Error> {
         if self.is_config_checked.get() {
             return Ok(());
@@ -47,7 +47,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// Tells whether a file is one of the working tree, and none of git's own.
+    /// Returns whether a file is in the working tree, outside of git's own folders.
     fn is_in_worktree(&self, file: &Path) -> bool {
         let found = |path: &Path| path.canonicalize().ok();
         let (Some(file), Some(root)) = (found(file), self.root().and_then(found)) else { return false };

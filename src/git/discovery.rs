@@ -1,4 +1,4 @@
-//! Which repository is a folder in? The one whose `.git` is nearest above it.
+//! Finds the repository of a folder: the one with the nearest `.git` above it.
 //!
 //! A folder without that name may have the form of a repository, too: `HEAD`, `objects` and `refs`, as a bare
 //! repository has them. A commit can hold such a folder, with a `config` that names programs, and git runs them for
@@ -28,7 +28,8 @@ pub fn find_git_dir(from: &Path) -> Result<PathBuf, Error> {
     Err(none())
 }
 
-/// Returns what `.git` of a folder stands for: itself, or the folder that it names in a linked worktree or submodule.
+/// Returns the git folder for the `.git` of a folder: itself, or the folder that it names in a linked worktree or
+/// submodule.
 fn resolve_dot_git(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let dot_git = folder.join(".git");
     if dot_git.is_dir() {
@@ -70,7 +71,7 @@ fn check_bare_allowed(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells whether GIT_DIR names a folder.
+/// Returns whether GIT_DIR names a folder.
 fn is_named_by_git_dir(folder: &Path) -> bool {
     let named = std::env::var_os("GIT_DIR").and_then(|named| Path::new(&named).canonicalize().ok());
     named.is_some_and(|named| named == folder)

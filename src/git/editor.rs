@@ -1,5 +1,5 @@
-//! How does a tree become the next one? Only the folders above a changed file are written anew; all else is
-//! copied as it is: gitlinks, links, modes, names that are not UTF-8.
+//! Edits trees: only the folders above a changed file are rewritten. Everything else is copied unchanged: gitlinks,
+//! symbolic links, modes, names that are not UTF-8.
 
 use super::attributes::{self, BlobConversion, GitAttributes};
 use super::object_store::ObjectStore;
@@ -8,28 +8,28 @@ use super::{Error, NewCommit, ObjectId, Repository, Signing, commit};
 use git2::{ObjectType, Oid};
 use std::collections::BTreeMap;
 
-/// A tree under change. It is kept in memory from one commit to the next, so that a chain of commits reads each
-/// folder once and writes only what changed.
+/// A tree that is being edited. It stays in memory from one commit to the next, so that a chain of commits reads each
+/// folder once and writes only changes.
 ///
 /// The repository has nothing of it before [`TreeEditor::finish`].
 pub struct TreeEditor<'r> {
     repository: &'r Repository,
     store: ObjectStore<'r>,
     root: EditedTree,
-    /// What the `.gitattributes` of a folder say, by the folder's path; none where there is no such file.
+    /// The attributes of a folder by its path; none without a `.gitattributes` file.
     attributes: BTreeMap<String, Option<GitAttributes>>,
 }
 
-/// A folder that was looked into.
+/// A folder that was read.
 struct EditedTree {
     entries: BTreeMap<Vec<u8>, EditedEntry>,
     /// Its tree, as long as nothing changed.
     tree_id: Option<Oid>,
 }
 
-/// What a folder holds under a name.
+/// An entry of a folder.
 enum EditedEntry {
-    /// An object that nobody looked into.
+    /// An object that was not read.
     Stored {
         mode: i32,
         id: Oid,
@@ -41,7 +41,7 @@ const TREE_MODE: i32 = 0o040_000;
 const FILE_MODE: i32 = 0o100_644;
 
 impl Repository {
-    /// Begins with a tree, or with none.
+    /// Starts with a tree, or with an empty one.
     ///
     /// # Errors
     /// When the tree is missing.
@@ -53,7 +53,7 @@ impl Repository {
         Ok(TreeEditor { repository: self, store: ObjectStore::new(self)?, root, attributes: BTreeMap::new() })
     }
 
-    /// Writes a tree that differs from another by some edits, and returns it.
+    /// Writes a tree with some edits, and returns its id.
     ///
     /// # Errors
     /// As [`TreeEditor::apply`].
@@ -71,7 +71,7 @@ impl Repository {
 }
 
 impl TreeEditor<'_> {
-    /// Makes several edits: first removals, so that a file may become a folder and a folder a file.
+    /// Applies several edits; removals come first, so that a file may become a folder and vice versa.
     ///
     /// # Errors
     /// As [`TreeEditor::put`].
@@ -89,7 +89,7 @@ impl TreeEditor<'_> {
         Ok(())
     }
 
-    /// Puts a file at a path, as git would store it: with the line ends that the tree's `.gitattributes` ask for.
+    /// Puts a file at a path, stored as git would: with the line ends of the tree's `.gitattributes`.
     ///
     /// # Errors
     /// When the path cannot be a file of a tree, a link, submodule, folder or file is in the way, or a filter
@@ -132,7 +132,7 @@ impl TreeEditor<'_> {
         Ok(())
     }
 
-    /// Removes a file; a folder that has no other one vanishes. Returns whether there was one.
+    /// Removes a file, and its folder if that becomes empty. Returns whether the file existed.
     ///
     /// # Errors
     /// When something else than a file is there.
@@ -161,7 +161,7 @@ impl TreeEditor<'_> {
         Ok(true)
     }
 
-    /// Makes the trees of changed folders and returns the root's.
+    /// Writes the trees of changed folders and returns the root tree.
     ///
     /// # Errors
     /// When the object database fails.
@@ -169,7 +169,7 @@ impl TreeEditor<'_> {
         self.root.write(&mut self.store).map(ObjectId)
     }
 
-    /// Makes a commit and returns its id; its tree is one that this editor made.
+    /// Writes a commit with a tree of this editor, and returns its id.
     ///
     /// # Errors
     /// As [`Repository::write_commit`].
@@ -177,7 +177,7 @@ impl TreeEditor<'_> {
         self.store.write(ObjectType::Commit, &commit::encode_commit(new, signing)?).map(ObjectId)
     }
 
-    /// Puts everything that was made into the repository; only then may a ref move.
+    /// Writes all new objects to the repository; only then may a ref move.
     ///
     /// # Errors
     /// When the object database fails.
@@ -185,7 +185,7 @@ impl TreeEditor<'_> {
         self.store.finish()
     }
 
-    /// Returns how git stores a file, by the tree as it is now.
+    /// Returns how git stores a file, by the current tree.
     fn blob_conversion(&mut self, path: &str, folders: &[&str]) -> Result<BlobConversion, Error> {
         let mut ends = vec![0];
         for folder in folders {
@@ -252,7 +252,7 @@ impl EditedTree {
         Ok(Self { entries, tree_id: Some(id) })
     }
 
-    /// Returns a folder below this one, read when it was not yet, made when `make` says so.
+    /// Returns a folder below this one; reads it if necessary, and creates it if `make` is set.
     fn open(
         &mut self,
         repository: &Repository,
@@ -284,7 +284,7 @@ impl EditedTree {
         }
     }
 
-    /// Marks the folders of a path to be written anew.
+    /// Marks the folders of a path as changed.
     fn mark_changed(&mut self, folders: &[&str]) {
         self.tree_id = None;
         if let Some((first, rest)) = folders.split_first()
@@ -304,7 +304,7 @@ impl EditedTree {
         }
     }
 
-    /// Writes what changed here and below.
+    /// Writes the changes of this folder and of those below.
     fn write(&mut self, store: &mut ObjectStore<'_>) -> Result<Oid, Error> {
         if let Some(id) = self.tree_id {
             return Ok(id);
@@ -334,7 +334,7 @@ impl EditedTree {
     }
 }
 
-/// Splits a path into its names, and refuses what git would refuse to check out.
+/// Splits a path into its names; refuses names that git would not check out.
 fn split_path(path: &str) -> Result<Vec<&str>, Error> {
     let parts: Vec<&str> = path.split('/').collect();
     for part in &parts {

@@ -1,8 +1,8 @@
-//! What can go wrong with a repository, whose fault it is, and what helps?
+//! Errors of a repository, and how to fix them.
 
 use super::ObjectId;
 
-/// Why something could not be done in a repository. Each text says what is wrong and what to do.
+/// Why an operation in a repository failed. Each message says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no repository.
@@ -39,38 +39,38 @@ pub enum Error {
         /// What it uses, and what to do.
         reason: String,
     },
-    /// A revision names nothing.
+    /// A revision was not found.
     #[error("`{revision}` names no commit of this repository{hint}")]
     RevisionNotFound {
-        /// As it was asked for.
+        /// The revision as given.
         revision: String,
-        /// What might be meant; begins with a colon or is empty.
+        /// Suggestions; begins with a colon or is empty.
         hint: String,
     },
-    /// The history that a question needs was never fetched.
+    /// The answer needs history that was not fetched.
     #[error(
         "this is a shallow clone, and {question} cannot be told from the commits it has: run `git fetch --unshallow` (in CI: check out with the whole history)"
     )]
     Shallow {
-        /// What was to be found out.
+        /// What cannot be determined.
         question: String,
     },
-    /// An object is not there.
+    /// An object is missing.
     #[error("the object {id} is missing: {hint}")]
     MissingObject {
-        /// Its name.
+        /// Its id.
         id: ObjectId,
         /// What to do.
         hint: &'static str,
     },
-    /// A tree has no end in sight.
+    /// A tree exceeds a limit.
     #[error(
         "the folder `{path}` of a commit {what}, more than pillion reads: no repository of manifests does; remove it"
     )]
     TreeTooLarge {
-        /// The beginning of its path from the root of the tree.
+        /// The start of its path from the root of the tree.
         path: String,
-        /// What is too much.
+        /// The exceeded limit.
         what: &'static str,
     },
     /// A file is too long to be read.
@@ -87,7 +87,7 @@ pub enum Error {
         /// Why not, and what to do.
         reason: String,
     },
-    /// A name is no ref.
+    /// A name is not a valid ref.
     #[error("`{name}` cannot be the name of a ref: {reason}")]
     InvalidRefName {
         /// The name.
@@ -95,7 +95,7 @@ pub enum Error {
         /// Why not, and what to do.
         reason: String,
     },
-    /// Somebody works on the branch.
+    /// The branch is checked out.
     #[error(
         "`{name}` is checked out in `{place}`, and moving it would leave the files there behind: check out something else (`git switch --detach`), or push to a remote"
     )]
@@ -105,7 +105,7 @@ pub enum Error {
         /// The working tree.
         place: String,
     },
-    /// A ref is no longer what it was when it was read.
+    /// A ref was updated concurrently.
     #[error("`{name}` was moved by somebody else: expected {expected}, found {found}; run the command again")]
     RefMoved {
         /// The ref.
@@ -124,7 +124,7 @@ pub enum Error {
         name: String,
         /// The file.
         path: String,
-        /// What libgit2 says.
+        /// The message of libgit2.
         source: git2::Error,
     },
     /// A commit's author cannot be written.
@@ -138,17 +138,17 @@ pub enum Error {
     /// A commit's message cannot be written.
     #[error("the commit message has a NUL character")]
     InvalidMessage,
-    /// There is no such remote.
+    /// The remote does not exist.
     #[error(
         "there is no remote `{name}`, only `{known}`: set `git.remote` in pillion.yaml, or run `git remote add {name} URL`"
     )]
     RemoteNotFound {
         /// The name.
         name: String,
-        /// The remotes that there are.
+        /// The existing remotes.
         known: String,
     },
-    /// The server does not let this user in.
+    /// The server denies access.
     #[error(
         "nothing could be {doing} `{remote}`, because it does not accept the credentials of git ({said}): `git fetch {remote}` must work without a question, by a credential helper, an ssh key or `http.extraHeader`"
     )]
@@ -157,10 +157,10 @@ pub enum Error {
         doing: &'static str,
         /// The remote.
         remote: String,
-        /// What it says.
+        /// Its message.
         said: String,
     },
-    /// The server has no such repository.
+    /// The repository does not exist on the server, or is hidden.
     #[error(
         "nothing could be {doing} `{remote}`, because there is no such repository, or it is hidden from this user ({said}): `git remote get-url {remote}` shows its address"
     )]
@@ -169,10 +169,10 @@ pub enum Error {
         doing: &'static str,
         /// The remote.
         remote: String,
-        /// What it says.
+        /// Its message.
         said: String,
     },
-    /// The server cannot be reached.
+    /// The server is unreachable.
     #[error(
         "nothing could be {doing} `{remote}`, because it cannot be reached ({said}): run the command again"
     )]
@@ -181,10 +181,10 @@ pub enum Error {
         doing: &'static str,
         /// The remote.
         remote: String,
-        /// What git says.
+        /// The message of git.
         said: String,
     },
-    /// A file of git's own is in the way.
+    /// A lock file of git exists.
     #[error(
         "nothing could be {doing} `{remote}`, because `{path}` is there: another git program works in this repository, or one that was killed has left the file; where none is running, delete it and run the command again"
     )]
@@ -196,17 +196,17 @@ pub enum Error {
         /// The file.
         path: String,
     },
-    /// git failed in another way.
+    /// Another error of git.
     #[error("nothing could be {doing} `{remote}`: {said}")]
     RemoteFailed {
         /// `fetched from` or `pushed to`.
         doing: &'static str,
         /// The remote.
         remote: String,
-        /// What git says.
+        /// The message of git.
         said: String,
     },
-    /// The server keeps the branch for others.
+    /// The branch is protected on the server.
     #[error(
         "`{name}` of `{remote}` is protected, and this user may not push to it ({said}): let it push there, or push to another branch and open a pull request from it"
     )]
@@ -215,10 +215,10 @@ pub enum Error {
         remote: String,
         /// The branch.
         name: String,
-        /// What the server says.
+        /// The server's message.
         said: String,
     },
-    /// A hook of the server does not like the commit.
+    /// A hook of the server rejects the commits.
     #[error(
         "`{remote}` does not take the commits for `{name}` ({said}): this is a rule of the server, not of pillion"
     )]
@@ -227,7 +227,7 @@ pub enum Error {
         remote: String,
         /// The branch.
         name: String,
-        /// What the server says.
+        /// The server's message.
         said: String,
     },
     /// A push would rewrite history.
@@ -237,9 +237,9 @@ pub enum Error {
     NotFastForward {
         /// The ref.
         name: String,
-        /// Where it is.
+        /// The current commit.
         from: String,
-        /// Where it was to go.
+        /// The rejected target.
         to: String,
     },
     /// A commit could not be signed.
@@ -249,7 +249,7 @@ pub enum Error {
     SigningFailed {
         /// The program that signs.
         program: String,
-        /// What it says.
+        /// Its message.
         detail: String,
     },
     /// The repository's folder cannot be written.
@@ -276,32 +276,32 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// A program did not end.
+    /// A program exceeded its timeout.
     #[error("`{doing}` was ended because it took longer than {seconds} s; run the command again")]
     Timeout {
-        /// What was being done.
+        /// The program.
         doing: String,
-        /// How long it was waited for.
+        /// The timeout.
         seconds: u64,
     },
-    /// pillion is to end.
+    /// pillion is shutting down.
     #[error("`{doing}` was ended because pillion is to end")]
     Stopped {
-        /// What was being done.
+        /// The program.
         doing: String,
     },
-    /// Something else that libgit2 says.
+    /// Another error of libgit2.
     #[error("{what}: {source}")]
     Git {
-        /// What was being done.
+        /// The failed action.
         what: String,
-        /// What libgit2 says.
+        /// The message of libgit2.
         source: git2::Error,
     },
 }
 
 impl Error {
-    /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
+    /// Returns whether the environment failed and the same command may succeed later: exit code 3, else 2.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RefMoved { .. }
@@ -321,7 +321,7 @@ impl Error {
         }
     }
 
-    /// Returns whether somebody else was at the same ref at the same moment: the same may succeed right away.
+    /// Returns whether the cause is a concurrent update of the same ref: a retry may succeed at once.
     pub fn is_contention(&self) -> bool {
         match self {
             Self::RefMoved { .. } | Self::Locked { .. } | Self::LockFile { .. } => true,
@@ -332,12 +332,12 @@ impl Error {
         }
     }
 
-    /// Returns whether something is asked for that is not in this clone: the history is cut off.
+    /// Returns whether the clone lacks the requested object because its history is cut off.
     pub fn is_beyond_history(&self) -> bool {
         matches!(self, Self::Shallow { .. } | Self::MissingObject { .. })
     }
 
-    /// Returns a closure that says what was being done when libgit2 failed.
+    /// Returns a closure that wraps an error of libgit2 with the failed action.
     pub(super) fn from_git(what: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
         |source| Self::Git { what: what.into(), source }
     }

@@ -1,4 +1,4 @@
-//! How do the files of a commit come into a folder of their own, for a program that reads them from a disk?
+//! Exports the files of a commit to a folder, for programs that read them from a disk.
 
 use super::{Error, ObjectId, Repository, TreeEntryKind};
 use std::fs;
@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Component, Path};
 
 impl Repository {
-    /// Writes the files of a tree into an empty folder, as git stores them; submodules become empty folders. Returns the
-    /// links that are left out: those that do not lead to something in the tree.
+    /// Writes the files of a tree to an empty folder, as git stores them; submodules become empty folders. Returns
+    /// the symbolic links that are left out because their targets are not in the tree.
     ///
     /// # Errors
     /// When a file cannot be written, or a path of the tree leads out of it, or into a folder that git keeps for itself.
@@ -40,7 +40,7 @@ impl Repository {
                 }
             }
         }
-        // Last, so that no file is written through one.
+        // Links come last, so that no file is written through one.
         for (path, entry) in &links {
             let target = self.read_blob(entry.id)?;
             make_parent(path).map_err(failed(path))?;
@@ -51,7 +51,7 @@ impl Repository {
             }
             create_link(&target, path).map_err(failed(path))?;
         }
-        // All links are there, so each leads where it would lead: over others, and up from where those lead.
+        // All links exist now, so each is resolved through the others.
         links.retain(|(path, _)| {
             path.canonicalize().is_ok_and(|target| !target.starts_with(&root)) || !path.exists()
         });
@@ -62,8 +62,8 @@ impl Repository {
     }
 }
 
-/// Tells whether git would refuse a name in a commit: that of its own folder, in any spelling that a file system takes
-/// for it (git verify_dotfile, is_ntfs_dotgit).
+/// Returns whether git would refuse a name in a commit: `.git` in any spelling that a file system accepts (git
+/// verify_dotfile, is_ntfs_dotgit).
 fn is_dot_git(name: Component<'_>) -> bool {
     let name = name.as_os_str().to_string_lossy().to_lowercase();
     let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
@@ -93,7 +93,7 @@ fn create_link(target: &[u8], path: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), path)
 }
 
-/// Where links are a matter of rights, the text of the link stands in its place, as git itself does it.
+/// If symbolic links need a privilege, a file with the link's text takes its place, as in git.
 #[cfg(not(unix))]
 fn create_link(target: &[u8], path: &Path) -> io::Result<()> {
     write_file(target, path, false)

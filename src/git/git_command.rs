@@ -1,4 +1,4 @@
-//! How does another program run? Without a terminal to ask on, in English, and not for ever.
+//! Runs git and the programs that it would run: without a terminal prompt, in English, and with a timeout.
 
 use super::{Error, Repository, StopToken};
 use crate::programs::{self, MAX_STDERR_BYTES, OutputLimit, ProgramLimits};
@@ -8,19 +8,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Bytes of an answer of git: more than a list of branches ever has.
+/// Bytes of git's output: more than any list of branches.
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
 
-/// The programs that pillion starts.
+/// How git and signing programs are started.
 #[derive(Debug, Clone)]
 pub struct GitCommand {
     /// Name or path of git.
     pub git: OsString,
     /// Variables that are added to pillion's own environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// How long one program may take.
+    /// Timeout of one program.
     pub timeout: Duration,
-    /// Ends a program before that. With it programs have process groups of their own, so they cannot ask a person at a
+    /// Stops a program earlier. With it programs have their own process groups, so they cannot prompt a person at a
     /// terminal: for runs without one.
     pub stop: Option<StopToken>,
 }
@@ -31,7 +31,7 @@ impl Default for GitCommand {
     }
 }
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug)]
 pub(super) struct GitOutput {
     pub(super) code: Option<i32>,
@@ -39,8 +39,8 @@ pub(super) struct GitOutput {
     pub(super) stderr: String,
 }
 
-/// Variables by which git tells its hooks of *their* repository, which need not be the one that is meant. Those
-/// that carry configuration (GIT_CONFIG_COUNT and so on) stay: CI systems pass credentials in them.
+/// Variables by which git names another repository, as for its hooks. Those with configuration (GIT_CONFIG_COUNT and
+/// so on) stay: CI systems pass credentials in them.
 const REPOSITORY_VARIABLES: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -55,20 +55,20 @@ const REPOSITORY_VARIABLES: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// Settings of every call of git. What a repository says of programs that are not needed to fetch and push counts for
-/// nothing: hooks, wherever they are, the monitor of files, and remotes that are programs. The programs by which git
-/// reaches a remote and signs are those of the user.
+/// Settings of every call of git. Programs in the configuration that fetch and push do not need are disabled: hooks,
+/// the file system monitor, and remotes that are programs. The programs by which git reaches a remote and signs are
+/// those of the user.
 const CONFIG_OVERRIDES: &[&str] =
     &["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never"];
 
 impl Repository {
-    /// Runs git in this repository, which may fetch, push, or be asked for programs that sign.
+    /// Runs git in this repository, for fetch, push or signing.
     pub(super) fn git(&self, args: &[&str]) -> Result<GitOutput, Error> {
         self.check_config_includes()?;
         self.run_git(args)
     }
 
-    /// The same, whatever git's configuration says.
+    /// As [`Self::git`], without checking git's configuration.
     pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
         let command = git_command(Some(self.git_dir()), self.root(), args, &self.git_command);
         let doing =
@@ -76,7 +76,7 @@ impl Repository {
         run_command(command, &format!("git {doing}"), Vec::new(), &self.git_command)
     }
 
-    /// Begins a command in the working tree.
+    /// Builds a command in the working tree.
     pub(super) fn command(&self, program: &OsStr) -> Command {
         base_command(program, self.root().unwrap_or(self.git_dir()), &self.git_command)
     }
@@ -87,14 +87,14 @@ impl Repository {
     }
 }
 
-/// Asks git something about a repository by its `.git` folder, or about its configuration where no repository is; None
-/// when there is no git, or it says no.
+/// Runs a git query for a `.git` folder, or for the configuration outside of a repository; None if there is no git or
+/// it fails.
 pub fn query_git(git_dir: Option<&Path>, args: &[&str], programs: &GitCommand) -> Option<String> {
     let answer = run_command(git_command(git_dir, None, args, programs), "git", Vec::new(), programs).ok()?;
     (answer.code == Some(0)).then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
-/// Begins a call of git.
+/// Builds a call of git.
 fn git_command(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], programs: &GitCommand) -> Command {
     let nowhere = std::env::temp_dir();
     let nowhere = nowhere.ancestors().last().unwrap_or(Path::new("/"));
@@ -109,7 +109,7 @@ fn git_command(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], progr
     command
 }
 
-/// Begins a command in a folder.
+/// Builds a command in a folder.
 fn base_command(program: &OsStr, folder: &Path, programs: &GitCommand) -> Command {
     let mut command = Command::new(program);
     programs::remove_own_secrets(&mut command);

@@ -1,14 +1,14 @@
-//! What does a commit say, and which commits led to it?
+//! Reads commits and walks the history.
 
 use super::trailer::{self, Trailer};
 use super::{CommitTime, Error, Identity, ObjectId, Repository};
 use git2::Sort;
 use std::path::Path;
 
-/// A commit, read.
+/// A parsed commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
-    /// Its name.
+    /// Its id.
     pub id: ObjectId,
     /// The tree of its files.
     pub tree: ObjectId,
@@ -24,7 +24,7 @@ pub struct Commit {
     pub time: CommitTime,
     /// The whole message.
     pub message: String,
-    /// Somebody has signed it.
+    /// Whether it has a signature.
     pub is_signed: bool,
 }
 
@@ -39,18 +39,18 @@ impl Commit {
         trailer::parse_trailers(&self.message)
     }
 
-    /// Returns the value of a trailer; the last one when it is there more than once.
+    /// Returns the value of a trailer; the last one of several.
     pub fn trailer(&self, key: &str) -> Option<String> {
         self.trailers().into_iter().rev().find(|t| t.key.eq_ignore_ascii_case(key)).map(|t| t.value)
     }
 }
 
-/// Which commits a log visits.
+/// The commits that a log visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryWalk {
-    /// Only the line of first parents: what a branch was, one push after the other.
+    /// Only first parents: the pushes of a branch.
     FirstParent,
-    /// Everything that was merged, too.
+    /// All ancestors.
     All,
 }
 
@@ -106,7 +106,7 @@ impl Repository {
         Ok(CommitLog { repository: self, walk, kind, path })
     }
 
-    /// Returns the id of what is at a path of a commit's tree.
+    /// Returns the id of the entry at a path of a commit's tree.
     fn entry_id_at(&self, commit: ObjectId, path: &str) -> Result<Option<git2::Oid>, Error> {
         let what = || format!("reading `{path}` of {commit}");
         let tree = self.inner.find_commit(commit.0).and_then(|c| c.tree());
@@ -120,7 +120,7 @@ impl Repository {
 }
 
 impl CommitLog<'_> {
-    /// Returns whether a commit changed the path that is looked for.
+    /// Returns whether a commit changed the requested path.
     fn changes_path(&self, commit: &Commit) -> Result<bool, Error> {
         let Some(path) = &self.path else { return Ok(true) };
         let here = self.repository.entry_id_at(commit.id, path)?;

@@ -1,15 +1,15 @@
-//! How is an object named?
+//! Object ids.
 
 use super::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of an object: the SHA-1 of its content.
+/// An object id: the SHA-1 of the content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(pub(super) git2::Oid);
 
 impl ObjectId {
-    /// Returns the name that a file with these bytes has, wherever it is.
+    /// Returns the id of a blob with these bytes.
     ///
     /// # Errors
     /// When the bytes cannot be hashed.
@@ -41,7 +41,7 @@ impl fmt::Debug for ObjectId {
 impl FromStr for ObjectId {
     type Err = ParseObjectIdError;
 
-    /// Reads forty hexadecimal digits; a shorter name is a revision, see [`super::Repository::resolve`].
+    /// Parses forty hexadecimal digits; a shorter name is a revision, see [`super::Repository::resolve`].
     fn from_str(text: &str) -> Result<Self, ParseObjectIdError> {
         if text.len() != 40 {
             return Err(ParseObjectIdError);
@@ -50,7 +50,7 @@ impl FromStr for ObjectId {
     }
 }
 
-/// The text is not the full name of an object.
+/// The text is not a full object id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the forty hexadecimal digits of a commit id")]
 pub struct ParseObjectIdError;

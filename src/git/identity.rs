@@ -1,4 +1,4 @@
-//! Who makes a commit, and when?
+//! Authors and times of commits.
 
 use super::{Error, Repository};
 use std::fmt;
@@ -11,7 +11,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes a name and an e-mail address as git can hold them.
+    /// Checks a name and an e-mail address for git.
     ///
     /// # Errors
     /// When one is empty or has a character that would end it early: `<`, `>`, a line end or NUL.
@@ -28,7 +28,7 @@ impl Identity {
         Ok(Self { name: name.to_owned(), email: email.to_owned() })
     }
 
-    /// Returns what a commit says, however odd.
+    /// Returns the identity in a commit, even if it is unusual.
     pub(super) fn from_git(signature: &git2::Signature<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { name: text(signature.name_bytes()), email: text(signature.email_bytes()) }
@@ -52,8 +52,8 @@ impl fmt::Display for Identity {
 }
 
 impl Repository {
-    /// Returns who git says is at work: `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`, then `user.name` and `user.email` of
-    /// git's configuration. None where nobody has said so: a name that git guesses from the machine is nobody's.
+    /// Returns the configured author: `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`, then `user.name` and `user.email` of
+    /// git's configuration. None if neither is set: a name that git guesses from the machine does not count.
     ///
     /// # Errors
     /// When git cannot be asked.
@@ -66,12 +66,12 @@ impl Repository {
     }
 }
 
-/// A moment as a commit writes it.
+/// A time as in a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitTime {
     /// Seconds since 1970, in UTC.
     pub seconds: i64,
-    /// Minutes east of Greenwich of whoever wrote it.
+    /// Offset of the author's time zone, in minutes east of Greenwich.
     pub offset_minutes: i32,
 }
 

@@ -1,10 +1,10 @@
-//! What git holds and how it is changed: trees, blobs, commits, refs and trailers. The only room that knows git2.
+//! Reads and writes git repositories: trees, blobs, commits, refs and trailers. The only module that knows git2.
 //!
-//! Everything happens in the object database: no index, working tree or HEAD is ever touched, so a bare
-//! repository, a linked worktree and a clone with half-done work are all the same here. What travels goes
-//! through the `git` program, because the user's credentials, proxies and ssh settings are git's business.
+//! Everything happens in the object database: no index, working tree or HEAD is ever touched, so a bare repository, a
+//! linked worktree and a clone with uncommitted work are all the same. Fetch and push go through the `git` program,
+//! because the user's credentials, proxies and ssh settings are git's business.
 //!
-//! A change is made in this order, and a kill between any two steps loses nothing:
+//! A change takes these steps in order, and a kill between any two loses nothing:
 //!
 //! 1. [`Repository::fetch`] brings the branch up to date, [`Repository::commit`] reads its head;
 //! 2. [`TreeEditor`] writes blobs and the trees above them, [`Repository::write_commit`] the commits;

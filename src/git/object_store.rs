@@ -1,9 +1,9 @@
-//! How do many objects get into the object database quickly, and none of them half?
+//! Writes many objects to the object database quickly, and each completely or not at all.
 //!
-//! A loose object costs a file: a stack that changes 10,000 files would make 20,000 of them, and every later git
-//! command would feel it. So objects wait in memory, in the order in which they refer to each other. Few go out as
-//! loose files; many are packed on other threads, each pack in a folder of its own, and put in their place in
-//! that same order at the end.
+//! A loose object costs a file: a stack that changes 10,000 files would create 20,000, which slows down every later
+//! git command. So objects are collected in memory, in the order in which they refer to each other. A few are written
+//! as loose files; many are packed on other threads, each pack in its own folder, and moved into place in the same
+//! order at the end.
 
 use super::{Error, Repository};
 use git2::{ConfigLevel, ObjectType, OdbLookupFlags, Oid};
@@ -14,24 +14,24 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use tempfile::TempDir;
 
-/// From this number on, objects go into a pack.
+/// From this number on, objects are packed.
 const PACK_THRESHOLD: usize = 512;
 
 /// Bytes of one pack, before they are compressed.
 const MAX_PACK_BYTES: usize = 32 << 20;
 
-/// Objects on their way into a repository.
+/// Objects to be written to a repository.
 pub(super) struct ObjectStore<'r> {
     odb: git2::Odb<'r>,
     /// The folder `objects`.
     objects: PathBuf,
-    /// What was taken since the last pack was begun.
+    /// Objects since the last pack was started.
     memory: git2::Odb<'static>,
-    /// What of it the repository has not yet, in the order in which it was taken.
+    /// Objects of `memory` that the repository lacks, in order of insertion.
     pending: Vec<Oid>,
     known: BTreeSet<Oid>,
     size: usize,
-    /// Packs that are being made, the first one first.
+    /// Packs in progress, the first one first.
     packs: Vec<JoinHandle<Result<TempDir, Error>>>,
 }
 
@@ -44,14 +44,14 @@ impl<'r> ObjectStore<'r> {
         Ok(Self { odb, objects, memory, pending: waiting, known, size: 0, packs })
     }
 
-    /// Takes an object; everything it refers to was taken before, or is in the repository.
+    /// Adds an object; the objects it refers to were added before or are in the repository.
     pub(super) fn write(&mut self, kind: ObjectType, bytes: &[u8]) -> Result<Oid, Error> {
         let id = self.memory.write(kind, bytes).map_err(Error::from_git("making an object"))?;
         if !self.known.insert(id) {
             return Ok(id);
         }
         if self.odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
-            // This tells `git gc` that the object is in use again; nothing is written.
+            // The write only refreshes the object for `git gc`; nothing is written.
             return self.odb.write(kind, bytes).map_err(Error::from_git("touching an object"));
         }
         self.pending.push(id);
@@ -62,7 +62,7 @@ impl<'r> ObjectStore<'r> {
         Ok(id)
     }
 
-    /// Returns the bytes of an object that is in the repository, or was taken.
+    /// Returns the bytes of an object that is in the repository or was added.
     pub(super) fn read(&mut self, id: Oid) -> Result<Option<Vec<u8>>, Error> {
         let find = |store: &Self| {
             let object = store.memory.read(id).or_else(|_| store.odb.read(id)).ok()?;
@@ -71,12 +71,12 @@ impl<'r> ObjectStore<'r> {
         if let Some(bytes) = find(self) {
             return Ok(Some(bytes));
         }
-        // It may be in a pack that is not in its place yet.
+        // It may be in a pack that is not yet installed.
         self.install_packs()?;
         Ok(find(self))
     }
 
-    /// Puts everything that waits into the repository.
+    /// Writes all pending objects to the repository.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
         if self.packs.is_empty() && self.pending.len() < PACK_THRESHOLD {
             return self.write_loose().map_err(Error::from_git("writing an object"));
@@ -93,7 +93,7 @@ impl<'r> ObjectStore<'r> {
         Ok(())
     }
 
-    /// Begins to pack what waits.
+    /// Starts to pack the pending objects.
     fn start_pack(&mut self) -> Result<(), Error> {
         let ids = std::mem::take(&mut self.pending);
         let fresh = in_memory_odb().map_err(Error::from_git("making an object database in memory"))?;
@@ -103,7 +103,7 @@ impl<'r> ObjectStore<'r> {
             return Ok(());
         }
         let objects = self.objects.clone();
-        // Memory is bounded: no more packs at a time than there are processors to make them.
+        // Memory is bounded: no more packs in progress than processors.
         if self.packs.len() >= thread::available_parallelism().map_or(1, usize::from) {
             self.install_packs()?;
         }
@@ -111,7 +111,7 @@ impl<'r> ObjectStore<'r> {
         Ok(())
     }
 
-    /// Waits for the packs and puts them in their place, so that git sees them.
+    /// Waits for the packs and installs them, so that git sees them.
     fn install_packs(&mut self) -> Result<(), Error> {
         for made in std::mem::take(&mut self.packs) {
             let folder = made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -127,9 +127,9 @@ fn in_memory_odb() -> Result<git2::Odb<'static>, git2::Error> {
     Ok(odb)
 }
 
-/// Makes a pack in a new folder.
+/// Builds a pack in a new folder.
 fn write_pack(memory: git2::Odb<'_>, ids: &[Oid], objects: &Path) -> Result<TempDir, Error> {
-    // `git gc` removes what begins with `tmp_` and was left behind by a killed process.
+    // `git gc` removes leftovers of a killed process that start with `tmp_`.
     let folder =
         tempfile::Builder::new().prefix("tmp_pillion_").tempdir_in(objects).map_err(write_error(objects))?;
     let settings = pack_config().map_err(write_error(&std::env::temp_dir()))?;
@@ -148,7 +148,7 @@ fn write_pack(memory: git2::Odb<'_>, ids: &[Oid], objects: &Path) -> Result<Temp
     Ok(folder)
 }
 
-/// Moves a pack to where git looks for it; the index last, because that is what git looks for.
+/// Moves a pack into place; the index last, because git looks for that.
 fn move_pack(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let mut names = fs::read_dir(from)?.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>()?;
@@ -156,7 +156,7 @@ fn move_pack(from: &Path, to: &Path) -> io::Result<()> {
     for name in names {
         fs::rename(from.join(&name), to.join(&name))?;
     }
-    // The names are on the disk before a ref says that they are; Windows cannot open a folder and need not.
+    // The names are synced to disk before a ref needs them; Windows cannot open a folder and need not.
     if cfg!(unix) { fs::File::open(to)?.sync_all() } else { Ok(()) }
 }
 
@@ -165,9 +165,8 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     |source| Error::WriteFailed { path, source }
 }
 
-/// Returns a configuration in which every file is too big to be compared with others: looking for deltas takes
-/// ten times as long as all the rest, and `git gc` will do it. A pack is one file, so it can be waited for until
-/// it is on the disk.
+/// Returns a configuration in which every file is too big for delta compression, which would take ten times as long
+/// as all the rest; `git gc` does it later. A pack is one file, so it can be synced to disk.
 fn pack_config() -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new()?;
     // libgit2 1.9 pack-objects.c packbuilder_config reads the threshold under the name of the cache.

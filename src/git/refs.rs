@@ -1,31 +1,30 @@
-//! How does a name move from one commit to another? Only from the value that was read, and never under somebody
-//! who works on it.
+//! Moves refs: only from the value that was read, and never a branch that is checked out.
 
 use super::{Error, ObjectId, Repository};
 use git2::ErrorCode;
 use std::fs;
 use std::path::Path;
 
-/// What a ref must be for a change to happen.
+/// The required state of a ref before a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedRef {
     /// Exactly this commit.
     At(ObjectId),
     /// Not there yet.
     Absent,
-    /// Whatever it is; for refs that only pillion writes.
+    /// Any state; for refs that only pillion writes.
     Any,
 }
 
 impl ExpectedRef {
-    /// Returns what is expected of a ref that was read.
+    /// Returns the expectation for a ref that was read.
     pub fn from_found(found: Option<ObjectId>) -> Self {
         found.map_or(Self::Absent, Self::At)
     }
 }
 
 impl Repository {
-    /// Returns the commit that a ref names in full (`refs/heads/main`); none when there is no such ref.
+    /// Returns the commit of a ref by its full name (`refs/heads/main`); none if there is no such ref.
     pub fn find_ref(&self, name: &str) -> Option<ObjectId> {
         let commit = self.inner.find_reference(name).ok()?.peel_to_commit().ok()?;
         Some(ObjectId(commit.id()))
@@ -46,7 +45,7 @@ impl Repository {
         Ok(names.into_iter().filter_map(|n| self.find_ref(&n).map(|id| (n, id))).collect())
     }
 
-    /// Moves a ref, or makes it. `note` goes into its reflog.
+    /// Moves or creates a ref. `note` goes into its reflog.
     ///
     /// # Errors
     /// When it is not what was expected any more, or a working tree has it checked out.
@@ -92,7 +91,7 @@ impl Repository {
         found.delete().map_err(|e| self.ref_update_error(name, expected, e))
     }
 
-    /// Returns the working tree that has a branch checked out, or is in the middle of rebasing it.
+    /// Returns the working tree that has a branch checked out or is rebasing it.
     pub fn checked_out_at(&self, name: &str) -> Option<String> {
         let common = self.inner.commondir();
         let is_bare = git2::Repository::open(common).is_ok_and(|r| r.is_bare());
@@ -108,7 +107,7 @@ impl Repository {
         Some(place.trim_end().trim_end_matches(".git").trim_end_matches('/').to_owned())
     }
 
-    /// Refuses a name that is none, and a branch that somebody works on.
+    /// Refuses an invalid name, and a branch that is checked out.
     fn check_ref_change(&self, name: &str) -> Result<(), Error> {
         check_ref_name(name)?;
         match self.checked_out_at(name) {
@@ -117,14 +116,14 @@ impl Repository {
         }
     }
 
-    /// Returns whether a part of a name is a ref, or the name a part of one.
+    /// Returns whether another ref is a prefix of the name, or the name a prefix of another ref.
     fn has_ref_conflict(&self, name: &str) -> bool {
         let above = name.match_indices('/').map(|(at, _)| &name[..at]);
         above.into_iter().any(|n| self.inner.find_reference(n).is_ok())
             || self.refs(&format!("{name}/")).is_ok_and(|below| !below.is_empty())
     }
 
-    /// Returns the failure of a ref that is not what was expected.
+    /// Returns the error for a ref that was updated concurrently.
     pub(super) fn ref_moved_error(&self, name: &str, expected: ExpectedRef) -> Error {
         let text = |id: Option<ObjectId>| id.map_or_else(|| "no such ref".to_owned(), ObjectId::short);
         let expected = match expected {
@@ -135,7 +134,7 @@ impl Repository {
         Error::RefMoved { name: name.to_owned(), expected, found: text(self.find_ref(name)) }
     }
 
-    /// Says why a ref could not be moved.
+    /// Explains why a ref could not be moved.
     fn ref_update_error(&self, name: &str, expected: ExpectedRef, e: git2::Error) -> Error {
         match e.code() {
             ErrorCode::Modified | ErrorCode::NotFound => self.ref_moved_error(name, expected),
@@ -155,7 +154,7 @@ impl Repository {
     }
 }
 
-/// Refuses what git would not take as the full name of a ref.
+/// Refuses an invalid full name of a ref.
 pub(super) fn check_ref_name(name: &str) -> Result<(), Error> {
     if name.starts_with("refs/") && git2::Reference::is_valid_name(name) {
         return Ok(());
@@ -164,7 +163,7 @@ pub(super) fn check_ref_name(name: &str) -> Result<(), Error> {
     Err(Error::InvalidRefName { name: name.to_owned(), reason })
 }
 
-/// Returns whether the HEAD of a working tree names a branch, or a rebase there will put it back.
+/// Returns whether the HEAD of a working tree is on a branch, or returns to it after a rebase.
 fn is_checked_out_at(git_dir: &Path, name: &str) -> bool {
     let names = |file: &str, prefix: &str| {
         fs::read_to_string(git_dir.join(file)).is_ok_and(|t| t.trim_end().strip_prefix(prefix) == Some(name))

@@ -1,15 +1,15 @@
-//! How do commits travel? Through the `git` program, with the user's credential helpers, proxies and ssh settings,
-//! and only onto what was read.
+//! Fetches and pushes through the `git` program, with the user's credential helpers, proxies and ssh settings, and
+//! only from the values that were read.
 //!
-//! No hook of the clone runs, not even `pre-push`: `core.hooksPath` often names a folder of the working tree. Only what
-//! a command names is fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
+//! Hooks of the clone do not run, not even `pre-push`: `core.hooksPath` often names a folder of the working tree.
+//! Only the named refs are fetched and pushed; tags and submodules are left alone, and FETCH_HEAD is not written.
 
 use super::git_command::GitOutput;
 use super::refs::check_ref_name;
 use super::remote_errors::{self, PushStatus, RejectedRef};
 use super::{Error, ExpectedRef, ObjectId, Repository};
 
-/// Where the branches are that pillion shares with others.
+/// The repository that pillion shares with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
     /// A remote of this name.
@@ -23,7 +23,7 @@ pub enum Upstream {
 pub enum RefMove {
     /// Only to a commit that has the old one in its history.
     FastForward,
-    /// To any commit: for staged branches, which are made anew.
+    /// To any commit: for staged branches, which are recreated.
     Force,
 }
 
@@ -34,15 +34,14 @@ pub struct RefUpdate {
     pub name: String,
     /// Where to; none deletes it.
     pub to: Option<ObjectId>,
-    /// What it was when it was read; where it is something else now, it stays.
+    /// The value that was read; if it differs now, the ref stays.
     pub expected: ExpectedRef,
     /// How.
     pub kind: RefMove,
 }
 
 impl Repository {
-    /// Returns the upstream that a name of pillion.yaml means: the remote of that name, or this repository itself
-    /// when it has no remote at all.
+    /// Returns the upstream for a remote name of pillion.yaml: that remote, or this repository if it has no remotes.
     ///
     /// # Errors
     /// When there are only other remotes.
@@ -58,22 +57,21 @@ impl Repository {
         Err(Error::RemoteNotFound { name: remote.to_owned(), known: names.join("`, `") })
     }
 
-    /// Returns the address of a remote, as git would use it for pushing; None: there is no such remote.
+    /// Returns the URL that git would push to; None: there is no such remote.
     pub fn remote_url(&self, remote: &str) -> Option<String> {
         let found = self.inner.find_remote(remote).ok()?;
         let url = found.pushurl().ok().flatten().or_else(|| found.url().ok());
         url.map(str::to_owned)
     }
 
-    /// Returns where a branch of the upstream was when it was last fetched.
+    /// Returns the commit of an upstream's branch at the last fetch.
     pub fn tracked_branch(&self, upstream: &Upstream, branch: &str) -> Option<ObjectId> {
         self.find_ref(&tracking_ref(upstream, branch))
     }
 
-    /// Brings branches up to date and returns their commits, in the order of the names; none for a branch that the
-    /// upstream does not have. A name that ends in `*` means all branches that begin so, and brings no commit; of
-    /// these, what the upstream no longer has is forgotten here. One that begins with `refs/` means refs that are no
-    /// branches, under the same names here.
+    /// Fetches branches and returns their commits in order; none for a branch that the upstream does not have. A name
+    /// that ends in `*` means all branches with that prefix and returns no commit; branches that the upstream no
+    /// longer has are pruned here. A name that starts with `refs/` is fetched under the same name.
     ///
     /// # Errors
     /// When the upstream cannot be reached.
@@ -87,7 +85,7 @@ impl Repository {
             if answer.code == Some(0) {
                 break;
             }
-            // git fetches nothing when one branch is not there, and names only the first of those.
+            // git fetches nothing if a branch is missing, and names only the first missing one.
             match remote_errors::missing_remote_branch(&answer.stderr) {
                 Some(gone) if wanted.contains(&gone) => wanted.retain(|b| *b != gone),
                 _ => return Err(remote_errors::remote_error("fetched from", remote, &answer.stderr)),
@@ -97,7 +95,7 @@ impl Repository {
         Ok(branches.iter().map(there).collect())
     }
 
-    /// Brings a ref of the upstream that is no branch up to date, under the same name here; None: there is none.
+    /// Fetches a ref outside of `refs/heads/` under the same name; None: there is none.
     ///
     /// # Errors
     /// When the upstream cannot be reached.
@@ -124,7 +122,7 @@ impl Repository {
     }
 
     fn git_fetch(&self, upstream: &Upstream, remote: &str, branches: &[&str]) -> Result<GitOutput, Error> {
-        // Only what a refspec names is pruned, and a branch that is named and gone has stopped git before.
+        // git prunes only what a refspec names, and a missing named branch has failed before.
         let has_pattern = branches.iter().any(|b| b.ends_with('*'));
         let mut args = vec![
             "fetch",
@@ -149,8 +147,8 @@ impl Repository {
         self.git(&args)
     }
 
-    /// Moves branches of the upstream, all in one connection, each by itself: one that is refused does not hold up
-    /// the others. A branch that is where it is to go already is fine.
+    /// Pushes refs in one connection, each independently: a rejected one does not stop the others. A ref that is up
+    /// to date is fine.
     ///
     /// # Errors
     /// The outer one when the upstream cannot be reached; an inner one when a branch was not moved.
@@ -190,7 +188,7 @@ impl Repository {
         let mut args: Vec<String> =
             ["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no"].map(str::to_owned).into();
         for update in updates {
-            // A lease lets a push rewrite history, too: `may_push` has made sure that this one does not.
+            // A lease allows a push to rewrite history, too: `check_push` has excluded that.
             match update.expected {
                 ExpectedRef::At(old) => args.push(format!("--force-with-lease={}:{old}", update.name)),
                 ExpectedRef::Absent => args.push(format!("--force-with-lease={}:", update.name)),
@@ -207,7 +205,7 @@ impl Repository {
         self.git(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Refuses an update that would rewrite what must not be rewritten, whatever the upstream has.
+    /// Refuses an update that would rewrite history, whatever the upstream has.
     fn check_push(&self, update: &RefUpdate) -> Result<(), Error> {
         check_ref_name(&update.name)?;
         let (RefMove::FastForward, ExpectedRef::At(old)) = (update.kind, update.expected) else {
@@ -224,7 +222,7 @@ impl Repository {
         Err(Error::NotFastForward { name: update.name.clone(), from: old.short(), to })
     }
 
-    /// Moves a branch of a repository without remotes.
+    /// Moves a ref in a repository without remotes.
     fn update_local_ref(&self, update: &RefUpdate) -> Result<PushStatus, Error> {
         let found = self.find_ref(&update.name);
         if found == update.to {
@@ -242,7 +240,7 @@ impl Repository {
         .map(|()| PushStatus::Updated)
     }
 
-    /// Says why a server did not move a branch.
+    /// Explains why a server did not move a branch.
     fn rejection_error(&self, remote: &str, update: &RefUpdate, refused: &RejectedRef, words: &str) -> Error {
         let name = update.name.strip_prefix("refs/heads/").unwrap_or(&update.name);
         let said = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
@@ -268,7 +266,7 @@ impl Repository {
     }
 }
 
-/// Returns the ref of this repository that shows a branch of the upstream.
+/// Returns the local ref that tracks a branch of the upstream.
 fn tracking_ref(upstream: &Upstream, branch: &str) -> String {
     match upstream {
         Upstream::Remote(remote) => format!("refs/remotes/{remote}/{branch}"),

@@ -1,40 +1,40 @@
-//! What does git mean by its answer? Whose turn is it: the user's, the server's, or just another try's.
+//! Interprets the output of `git fetch` and `git push`: whether the user, the server or a retry can fix it.
 
 use super::Error;
 use crate::diagnostics::escape;
 use std::collections::BTreeMap;
 
-/// A branch that was not moved.
+/// A rejected ref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RejectedRef {
-    /// Whether the server said so, and not git here.
+    /// Whether the server rejected it, and not the local git.
     is_by_server: bool,
-    /// The word in brackets at the end of git's line.
+    /// The text in parentheses at the end of git's line.
     pub(super) reason: String,
 }
 
-/// What became of a branch that is where it is to be.
+/// The result of a successful push of a ref.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushStatus {
-    /// This push has moved it.
+    /// This push moved it.
     Updated,
-    /// It was there already.
+    /// It was up to date.
     UpToDate,
 }
 
-/// Why a branch was not moved.
+/// Why a ref was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RejectionCause {
-    /// Somebody else was faster.
+    /// It was updated concurrently.
     NonFastForward,
-    /// The server does not want it.
+    /// The server refuses it.
     Declined,
 }
 
 impl RejectedRef {
     pub(super) fn cause(&self) -> RejectionCause {
         let reason = self.reason.to_lowercase();
-        // A server compares again under its lock; these are the words for having lost there.
+        // A server compares again under its lock; these phrases mean a concurrent update.
         let lost = [
             "stale info",
             "fetch first",
@@ -53,7 +53,7 @@ impl RejectedRef {
     }
 }
 
-/// Reads the lines of `git push --porcelain`: each ref, and what became of it.
+/// Parses the lines of `git push --porcelain`: each ref, and its result.
 pub(super) fn parse_push_output(out: &str) -> BTreeMap<String, Result<PushStatus, RejectedRef>> {
     let mut found = BTreeMap::new();
     for line in out.lines() {
@@ -75,13 +75,13 @@ pub(super) fn parse_push_output(out: &str) -> BTreeMap<String, Result<PushStatus
     found
 }
 
-/// Returns what is in round brackets at the end, or everything.
+/// Returns the text in parentheses at the end, or everything.
 fn bracketed_reason(summary: &str) -> &str {
     let inner = summary.split_once(" (").map(|(_, rest)| rest.strip_suffix(')').unwrap_or(rest));
     inner.unwrap_or(summary)
 }
 
-/// Words of servers for a branch that this user may not push to.
+/// Phrases of servers for a branch that this user may not push to.
 const PROTECTION_PHRASES: &[&str] = &[
     "protected branch",            // GitHub GH006, GitLab, Gitea, Forgejo
     "is protected",                // Gitea
@@ -105,7 +105,7 @@ pub(super) fn missing_remote_branch(err: &str) -> Option<&str> {
     Some(line.trim().trim_start_matches("refs/heads/"))
 }
 
-/// Says what a failed fetch or push means.
+/// Explains a failed fetch or push.
 pub(super) fn remote_error(doing: &'static str, remote: &str, err: &str) -> Error {
     let (remote, said) = (remote.to_owned(), git_message(err));
     if let Some(path) = lock_file(err) {
@@ -125,12 +125,12 @@ pub(super) fn remote_error(doing: &'static str, remote: &str, err: &str) -> Erro
     Error::RemoteFailed { doing, remote, said }
 }
 
-/// Returns the file of this repository that keeps git from writing another one.
+/// Returns the lock file of this repository that blocks git.
 fn lock_file(err: &str) -> Option<String> {
     let mut here = err.lines().filter(|line| !line.starts_with("remote:"));
     let file = |line: &str| {
         let rest = line.split_once("Unable to create '")?.1;
-        // git puts one slash more behind a folder that has one.
+        // git doubles the slash after a folder that ends with one.
         Some(format!("{}.lock", rest.split_once(".lock': File exists")?.0.replace("//", "/")))
     };
     here.find_map(file)
@@ -183,14 +183,14 @@ const UNREACHABLE_PHRASES: &[&str] = &[
     "unable to create",
 ];
 
-/// Returns the words of the server, where it had any.
+/// Returns the server's message, if there is one.
 pub(super) fn server_message(err: &str) -> String {
     let lines = err.lines().filter_map(|l| l.strip_prefix("remote:")).map(str::trim);
     let lines = lines.filter(|l| l.chars().any(char::is_alphanumeric));
     truncate_message(&lines.collect::<Vec<_>>().join("; "))
 }
 
-/// Returns what git said, without advice and progress.
+/// Returns git's message without hints and progress.
 fn git_message(err: &str) -> String {
     let is_noise = |l: &&str| {
         l.is_empty() || l.starts_with("hint:") || l.starts_with("To ") || l.starts_with("Pushing to")
@@ -200,7 +200,7 @@ fn git_message(err: &str) -> String {
     if said.is_empty() { "git gave no reason".to_owned() } else { said }
 }
 
-/// Characters that a message keeps of what others say.
+/// Characters that are kept of a message.
 const MAX_MESSAGE_CHARS: usize = 600;
 
 fn truncate_message(text: &str) -> String {
@@ -211,7 +211,7 @@ fn truncate_message(text: &str) -> String {
     }
 }
 
-/// Returns a text in which no address holds a user name, a password or a query, which may be a token.
+/// Masks user names, passwords and queries in URLs, which may be tokens.
 pub fn mask_credentials(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -221,7 +221,7 @@ pub fn mask_credentials(text: &str) -> String {
         let end = after
             .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"'))
             .unwrap_or(after.len());
-        // A password may hold an `@`, so the last one before the path is the one that ends it.
+        // A password may contain an `@`, so the last one before the path separates the host.
         match after[..end].rfind('@') {
             Some(host) => {
                 kept.push_str("***");
@@ -231,7 +231,7 @@ pub fn mask_credentials(text: &str) -> String {
         }
         let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>' | '`');
         let (address, behind) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
-        // The query may hold another address.
+        // The query may contain another URL.
         if let Some((path, query)) = address.split_once('?')
             && !query.is_empty()
         {

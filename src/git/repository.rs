@@ -1,4 +1,4 @@
-//! Which repository is this, and what kind of clone?
+//! Opens repositories and describes the kind of clone.
 
 use super::{Error, GitCommand, StopToken, find_git_dir};
 use git2::{ErrorClass, ErrorCode};
@@ -7,18 +7,18 @@ use std::path::Path;
 
 /// A git repository, opened for its objects and refs.
 ///
-/// It may be moved to another thread, but not be shared: for reading on several, see
-/// [`Repository::reader`](super::Repository::blob_reader).
+/// It can be moved to another thread, but not shared: to read blobs on several, see
+/// [`Repository::blob_reader`](super::Repository::blob_reader).
 pub struct Repository {
     pub(super) inner: git2::Repository,
     pub(super) git_command: GitCommand,
-    /// Git's configuration was found to name no program in a file of the working tree.
+    /// Whether git's configuration was checked for programs from files of the working tree.
     pub(super) is_config_checked: Cell<bool>,
 }
 
 impl Repository {
-    /// Opens the repository that a path is in, looking upwards; a `.git` folder is fine too, and a bare repository where
-    /// [`find_git_dir`] lets it count.
+    /// Opens the repository of a path, looking upwards; a `.git` folder is fine, too, and a bare repository if
+    /// [`find_git_dir`] accepts it.
     ///
     /// # Errors
     /// When there is none that counts, or it is of a form that libgit2 cannot read (SHA-256, reftable).
@@ -48,13 +48,13 @@ impl Repository {
         Self { git_command: programs, ..self }
     }
 
-    /// Lets programs that run for this repository end when somebody asks for it: each has a process group of its own,
-    /// which is ended with all that it has started.
+    /// Lets programs that run for this repository stop on request: each has its own process group, which is ended as
+    /// a whole.
     pub fn set_stop(&mut self, stop: StopToken) {
         self.git_command.stop = Some(stop);
     }
 
-    /// Opens the same repository once more, for another thread.
+    /// Opens the same repository again, for another thread.
     ///
     /// # Errors
     /// As [`Repository::open`].
@@ -62,17 +62,17 @@ impl Repository {
         Ok(Self::open(self.git_dir())?.with_git_command(self.git_command.clone()))
     }
 
-    /// Returns the folder that the working tree is in; none for a bare repository.
+    /// Returns the root of the working tree; none for a bare repository.
     pub fn root(&self) -> Option<&Path> {
         self.inner.workdir()
     }
 
-    /// Returns the folder that holds HEAD of this working tree; `.git`, mostly.
+    /// Returns the folder with the HEAD of this working tree, usually `.git`.
     pub fn git_dir(&self) -> &Path {
         self.inner.path()
     }
 
-    /// Returns whether there is no working tree.
+    /// Returns whether the repository has no working tree.
     pub fn is_bare(&self) -> bool {
         self.inner.is_bare()
     }
@@ -82,7 +82,7 @@ impl Repository {
         self.inner.is_shallow()
     }
 
-    /// Returns whether blobs may be missing until somebody asks for them, as by `git clone --filter`.
+    /// Returns whether blobs may be missing until they are requested, as after `git clone --filter`.
     pub fn is_partial(&self) -> bool {
         let promised = || -> Result<bool, git2::Error> {
             let config = self.inner.config()?;
@@ -97,18 +97,18 @@ impl Repository {
         self.inner.head_detached().unwrap_or(false)
     }
 
-    /// Returns the branch that HEAD names, in full (`refs/heads/main`); none when detached.
+    /// Returns the full name of the branch that HEAD names (`refs/heads/main`); none if it is detached.
     pub fn head_branch(&self) -> Option<String> {
         self.symbolic_target("HEAD")
     }
 
-    /// Returns the ref that another one names, in full; none where that is no symbolic one.
+    /// Returns the full name of the ref that a symbolic ref names; none if it is not symbolic.
     pub fn symbolic_target(&self, name: &str) -> Option<String> {
         let found = self.inner.find_reference(name).ok()?;
         found.symbolic_target().ok()?.map(str::to_owned)
     }
 
-    /// Returns what to do about a missing object.
+    /// Returns the hint for a missing object.
     pub(super) fn missing_hint(&self) -> &'static str {
         if self.is_partial() {
             "this is a partial clone (`git clone --filter`), which leaves out what pillion has to read: clone again without `--filter`"
@@ -120,7 +120,7 @@ impl Repository {
     }
 }
 
-/// Returns why a repository's own configuration tells that it cannot be read.
+/// Returns why libgit2 cannot read a repository, from its configuration.
 fn unsupported_reason(git_dir: &Path) -> Option<String> {
     let common = std::fs::read_to_string(git_dir.join("commondir")).ok();
     let common = common.map_or_else(|| git_dir.to_owned(), |c| git_dir.join(c.trim_end()));
@@ -141,7 +141,7 @@ fn unsupported_reason(git_dir: &Path) -> Option<String> {
     None
 }
 
-/// Says what a failed opening means.
+/// Explains why opening failed.
 fn open_error(git_dir: &Path, e: git2::Error) -> Error {
     let path = git_dir.display().to_string();
     if e.code() == ErrorCode::Owner {

@@ -1,13 +1,13 @@
-//! Which commit does a name mean, and which commit comes before which?
+//! Resolves revisions, and compares commits by ancestry.
 
 use super::{Error, ObjectId, Repository};
 use git2::{ErrorCode, ObjectType};
 
-/// Branches that a message lists, at most.
+/// Branches in a message at most.
 const MAX_LISTED_BRANCHES: usize = 5;
 
 impl Repository {
-    /// Returns the commit that a branch, a tag or any other revision of git names.
+    /// Returns the commit of a branch, a tag or any other revision of git.
     ///
     /// # Errors
     /// When there is none: the text names branches that might be meant.
@@ -50,7 +50,7 @@ impl Repository {
         Ok(found)
     }
 
-    /// Returns the failure for an object that could not be read.
+    /// Returns the error for an object that could not be read.
     pub(super) fn object_error(&self, id: ObjectId, what: &str, e: git2::Error) -> Error {
         if e.code() == ErrorCode::NotFound {
             return Error::MissingObject { id, hint: self.missing_hint() };
@@ -58,7 +58,7 @@ impl Repository {
         Error::from_git(what)(e)
     }
 
-    /// Says what may be meant by a revision that names nothing.
+    /// Returns a hint for a revision that was not found.
     fn revision_hint(&self, revision: &str) -> String {
         let mut names = self.branch_names();
         let asked = revision.to_lowercase();

@@ -1,4 +1,4 @@
-//! Who vouches for a commit? Whoever git is configured to sign as, by the program that git would run.
+//! Signs commits as git is configured to, with the program that git would run.
 
 use super::{Error, Identity, Repository};
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use std::process::Command;
 
 /// Whether and how commits are signed.
 ///
-/// A signature is another one each time: signed commits have the same trees and messages on every machine, but
-/// not the same ids.
+/// A signature differs each time: signed commits have the same trees and messages on every machine, but not the same
+/// ids.
 pub struct Signing<'r>(Option<CommitSigner<'r>>);
 
 struct CommitSigner<'r> {
@@ -114,7 +114,7 @@ impl CommitSigner<'_> {
         let unwritten = |e: std::io::Error| self.signing_error(&e.to_string(), "the temporary folder");
         let mut command = self.repository.command(&self.program);
         command.args(["-Y", "sign", "-n", "git", "-f"]);
-        // A key itself instead of a file with it: its secret half is in the agent.
+        // A literal key instead of a file: its secret half is in the agent.
         match key.strip_prefix("key::").or_else(|| key.starts_with("ssh-").then_some(key.as_str())) {
             Some(text) => {
                 command.arg(put("key", format!("{text}\n").as_bytes()).map_err(unwritten)?).arg("-U")
@@ -160,12 +160,12 @@ impl CommitSigner<'_> {
     }
 }
 
-/// Returns what git is configured to sign with; a path may begin with `~`.
+/// Returns git's signing configuration; a path may begin with `~`.
 fn signing_config(repository: &Repository) -> Result<BTreeMap<String, String>, Error> {
     let what = r"^(gpg\..*|user\.signingkey)$";
     let answer = repository.git(&["config", "--type=path", "-z", "--get-regexp", what])?;
     let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-    // The last one of a name wins, as in git.
+    // The last value of a name wins, as in git.
     Ok(text
         .split('\0')
         .filter_map(|e| e.split_once('\n'))

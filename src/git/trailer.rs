@@ -1,39 +1,39 @@
-//! What does a commit say to machines? Trailers: `Key: value` lines at the end of its message.
+//! Trailers: `Key: value` lines for machines at the end of a commit message.
 //!
 //! They are read by the rules of `git interpret-trailers --no-divider`, so that `git log --format=%(trailers)`,
 //! a merge queue and pillion see the same.
 
 use crate::diagnostics::escape;
 
-/// The commit of the sources, under the name that Argo CD's hydrator and GitOps Promoter read.
+/// The source commit, under the key that Argo CD's hydrator and GitOps Promoter read.
 pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
-/// What the commit does: Open, Batch, Close, Pause, Resume, RollBack, Approve, Hold, Render, Init; Accept
-/// stands on no branch.
+/// The action of the commit: Start, Batch, Complete, Pause, Resume, RollBack, Approve, Hold, Render, Init; Accept is
+/// on no branch.
 pub const ACTION: &str = "Pillion-Action";
 /// Which batch of how many: `2/3`.
 pub const BATCH: &str = "Pillion-Batch";
-/// The person who did it, name and address: the author, too.
+/// The person who released it, name and address: also the author.
 pub const BY: &str = "Pillion-By";
 /// Why a rollout was paused or rolled back: one line of JSON a pod.
 pub const EVIDENCE: &str = "Pillion-Evidence";
 /// The released revision; `-` for nothing.
 pub const FROM: &str = "Pillion-From";
-/// The digest of what was planned, which an approval names.
+/// The digest of the planned batch, which an approval names.
 pub const PLAN: &str = "Pillion-Plan";
-/// The number of pods whose template moves.
+/// The number of pods whose template changes.
 pub const PODS: &str = "Pillion-Pods";
 /// The target revision; `-` for nothing.
 pub const REVISION: &str = "Pillion-Revision";
 /// The SidecarSet.
 pub const SIDECAR_SET: &str = "Pillion-SidecarSet";
-/// The commit that the rendered files come from, where sources have a branch of their own.
+/// The source commit of the rendered files, if sources have their own branch.
 pub const SOURCE: &str = "Pillion-Source";
 
 /// Every key that pillion writes, sorted.
 pub const KEYS: &[&str] =
     &[REFERENCE_COMMIT, ACTION, BATCH, BY, EVIDENCE, FROM, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
 
-/// One line for machines.
+/// One trailer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trailer {
     /// Letters, digits and hyphens.
@@ -42,8 +42,8 @@ pub struct Trailer {
     pub value: String,
 }
 
-/// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order). What of it
-/// others wrote is text: no control characters, and nothing that turns its direction.
+/// Returns a whole commit message: subject, body, and trailers sorted by key (equal keys keep their order). Control
+/// characters and those that change the text direction are escaped: parts of it come from others.
 pub fn format_message(subject: &str, body: &str, trailers: &[(&str, String)]) -> String {
     let mut message = one_line(subject);
     message.push('\n');
@@ -67,7 +67,7 @@ pub fn format_message(subject: &str, body: &str, trailers: &[(&str, String)]) ->
     message
 }
 
-/// Returns a message with one more trailer, among the others that [`format_message`] has written.
+/// Returns a message with one more trailer, in the order of [`format_message`].
 pub fn add_trailer(message: &str, key: &str, value: &str) -> String {
     let new = format!("{key}: {}", one_line(value));
     let (text, block) = match message.trim_end().rsplit_once("\n\n") {
@@ -108,7 +108,7 @@ pub fn parse_trailers(message: &str) -> Vec<Trailer> {
     trailers
 }
 
-/// Beginnings of lines that git itself writes; a block that has one may have other text, too.
+/// Prefixes of lines that git itself writes; a block with one may contain other text, too.
 const GIT_TRAILER_PREFIXES: &[&str] = &["Signed-off-by: ", "(cherry picked from commit "];
 
 // git trailer.c find_trailer_block_start: all lines are trailers, or git wrote one and a quarter are trailers.
@@ -131,7 +131,7 @@ fn is_trailer_block(lines: &[&str]) -> bool {
     is > 0 && (is_not == 0 || git_wrote && is * 3 >= is_not)
 }
 
-/// Splits a line into key and value; none when it is no trailer.
+/// Splits a line into key and value; none if it is not a trailer.
 fn split_trailer(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
     let key = key.trim_end_matches([' ', '\t']);

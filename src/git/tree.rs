@@ -1,4 +1,4 @@
-//! Which files does a tree hold, and what is in them?
+//! Lists trees and reads blobs.
 
 use super::{Error, ObjectId, Repository};
 use git2::{ErrorCode, ObjectType};
@@ -10,23 +10,23 @@ const MAX_ENTRIES: usize = 1_000_000;
 /// Bytes of all paths of one listing.
 const MAX_PATH_BYTES_TOTAL: usize = 256 << 20;
 
-/// Folders in each other.
+/// Nesting of folders.
 const MAX_DEPTH: usize = 1_000;
 
 /// Bytes of a file that is read.
 const MAX_FILE_BYTES: usize = 512 << 20;
 
-/// Bytes of a path: what Linux takes.
+/// Bytes of a path: Linux' limit.
 const MAX_PATH_BYTES: usize = 4_096;
 
-/// What a tree holds under a name.
+/// The kind of an entry of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TreeEntryKind {
     /// A file.
     File,
     /// A file that may be executed.
     Executable,
-    /// A symbolic link: its blob is the path that it leads to.
+    /// A symbolic link: its blob is the target.
     Symlink,
     /// A submodule: its id is a commit of another repository.
     Gitlink,
@@ -35,7 +35,7 @@ pub enum TreeEntryKind {
 }
 
 impl TreeEntryKind {
-    /// Returns the kind of a mode; git itself reads odd modes of old tools in this way.
+    /// Returns the kind of a mode, with the fallbacks of git for modes of old tools.
     pub(super) fn from_mode(mode: i32) -> Self {
         match mode & 0o170_000 {
             0o040_000 => Self::Folder,
@@ -47,25 +47,25 @@ impl TreeEntryKind {
     }
 }
 
-/// One thing that a tree holds.
+/// An entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     /// Its path from the root of the tree, with `/`.
     pub path: String,
-    /// Whether `path` is the path: false where that is not UTF-8, so that this one only shows it.
+    /// Whether `path` is exact: false for a path that is not UTF-8, which is then only for display.
     pub is_utf8: bool,
     /// Its object.
     pub id: ObjectId,
-    /// What it is.
+    /// Its kind.
     pub kind: TreeEntryKind,
 }
 
 /// One change of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileEdit {
-    /// The file holds these bytes. One that is there keeps its mode, a new one is not executable.
+    /// The file gets these bytes. An existing file keeps its mode, a new one is not executable.
     Put(Vec<u8>),
-    /// There is no such file.
+    /// The file is removed.
     Remove,
 }
 
@@ -84,12 +84,12 @@ impl BlobReader<'_> {
         self.read_within(blob, MAX_FILE_BYTES)?.ok_or(Error::FileTooLarge { id: blob })
     }
 
-    /// Returns the bytes of a file as [`Self::read`] does; None: there are more than `most`, and none is read.
+    /// Returns the bytes of a file as [`Self::read`] does; None: it is longer than `max_bytes`, and is not read.
     ///
     /// # Errors
     /// When the blob is missing.
     pub fn read_within(&self, blob: ObjectId, most: usize) -> Result<Option<Vec<u8>>, Error> {
-        // A blob that is short in the repository may be endless in memory.
+        // A small object may be huge when it is decompressed.
         if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > most) {
             return Ok(None);
         }
@@ -105,7 +105,7 @@ impl BlobReader<'_> {
 }
 
 impl Repository {
-    /// Returns what reads blobs; share it between the threads of a scope.
+    /// Returns a reader of blobs; threads of a scope may share it.
     ///
     /// # Errors
     /// When the object database cannot be opened.
@@ -122,7 +122,7 @@ impl Repository {
         self.blob_reader()?.read(blob)
     }
 
-    /// Returns what is at a path of a tree.
+    /// Returns the entry at a path of a tree.
     ///
     /// # Errors
     /// When a tree is missing.
@@ -138,8 +138,8 @@ impl Repository {
         }
     }
 
-    /// Lists the files, links and gitlinks of a tree below some paths, sorted by path; `""` and `.` are the root,
-    /// and what is not there has no files.
+    /// Lists the files, symbolic links and gitlinks of a tree below some paths, sorted by path; `""` and `.` are the
+    /// root. A missing path has no files.
     ///
     /// # Errors
     /// When a tree is missing, or holds more than a repository can.
@@ -163,7 +163,7 @@ impl Repository {
         Ok(files)
     }
 
-    /// Adds what is at a path, or below it.
+    /// Adds the entry at a path, or all below it.
     fn list_path(&self, tree: ObjectId, path: &str, files: &mut Vec<TreeEntry>) -> Result<(), Error> {
         if path.is_empty() {
             return self.walk_tree(tree, Vec::new(), files);
@@ -180,8 +180,8 @@ impl Repository {
         }
     }
 
-    /// Adds everything below a folder; `prefix` is its path with a slash. What a tree holds is somebody else's: a few
-    /// objects can name millions of files, or lead down without end, so the way is kept in a list and has bounds.
+    /// Adds all entries below a folder; `prefix` is its path with a slash. A tree may be hostile: a few objects can
+    /// name millions of files or nest without end, so the walk uses an explicit stack with limits.
     fn walk_tree(&self, tree: ObjectId, prefix: Vec<u8>, files: &mut Vec<TreeEntry>) -> Result<(), Error> {
         let mut waiting = vec![(tree, prefix, 0_usize)];
         let (mut seen, mut bytes) = (files.len(), 0_usize);
@@ -225,7 +225,7 @@ impl Repository {
     }
 }
 
-/// Returns a path as a tree has it: without `./` before it and `/` around it.
+/// Normalizes a path: without a leading `./` and without surrounding slashes.
 fn normalize_path(path: &str) -> &str {
     let mut path = path;
     while let Some(rest) = path.strip_prefix("./") {

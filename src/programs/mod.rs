@@ -1,6 +1,6 @@
-//! Runs every program that pillion starts: a build command, a check, kustomize, git. Each has a time limit, bounded
-//! output and none of pillion's own credentials, and is ended with all that it has started when its time is over or
-//! pillion is to end.
+//! Runs every program that pillion starts: build commands, checks, kustomize, git. Each has a timeout, bounded output
+//! and none of pillion's own credentials, and is ended with its process group at the timeout or when pillion shuts
+//! down.
 
 mod pipe;
 mod process_group;
@@ -25,16 +25,16 @@ pub use stop::StopToken;
 /// Bytes of the end of standard error that are kept.
 pub const MAX_STDERR_BYTES: usize = 64 << 10;
 
-/// How often a wait looks whether somebody has asked for the end.
+/// How often a wait checks for a stop request.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long git may go on when it is to end: a push that has begun is better ended by itself.
+/// How long git may continue after a stop request: a push that has begun should end by itself.
 const STOP_GRACE: Duration = Duration::from_millis(300);
 
 /// How long a program may run, and how much it may print.
 #[derive(Debug, Clone, Copy)]
 pub struct ProgramLimits {
-    /// Its time.
+    /// The timeout.
     pub timeout: Duration,
     /// What is kept of standard output.
     pub output: OutputLimit,
@@ -51,10 +51,10 @@ pub enum OutputLimit {
     Tail(usize),
 }
 
-/// What a program left behind.
+/// The output of a program.
 #[derive(Debug)]
 pub struct ProgramOutput {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Its standard output.
     pub stdout: Vec<u8>,
@@ -62,23 +62,23 @@ pub struct ProgramOutput {
     pub stderr: Vec<u8>,
 }
 
-/// Why a program did not come to its end.
+/// Why a program was not run to its end.
 #[derive(Debug)]
 pub enum Error {
     /// It could not be started.
     Start(io::Error),
-    /// Its time was over; the end of its standard error.
+    /// It exceeded its timeout; the end of its standard error.
     TimedOut(Vec<u8>),
-    /// It printed more than it may; the end of its standard error.
+    /// It printed too much; the end of its standard error.
     OutputTooLarge(Vec<u8>),
-    /// It has ended, and something that it started still holds its output open.
+    /// It has exited, but one of its descendants holds its output open.
     OutputStillOpen,
-    /// Somebody has asked for the end.
+    /// A stop was requested.
     Stopped,
 }
 
-/// Runs a command of the user or the repository to its end, or until a limit; nothing that it has started is left
-/// running. `slow` is called once, after its time.
+/// Runs a program of the user or the repository until it ends or reaches a limit; its process group is ended. `slow`
+/// is called once, after its duration.
 ///
 /// # Errors
 /// When it cannot be started, or a limit ends it.
@@ -97,8 +97,8 @@ pub fn run_program(
     running.terminate(event.ok_or(TerminationCause::TimedOut))
 }
 
-/// Runs git, or a program that git would run, to its end, until a limit or until somebody asks for its end. Where there
-/// is a terminal and nobody can ask, it may itself ask the person there.
+/// Runs git, or a program that git would run, until it ends, reaches a limit or is stopped. If there is a terminal
+/// and no stop token, it may prompt the person there.
 ///
 /// # Errors
 /// As for [`run_program`], and when it was asked to end.
@@ -129,7 +129,7 @@ pub fn run_git_program(
     running.terminate(event.ok_or(cut))
 }
 
-/// Never: for programs of which it is not said when they take long.
+/// Never: for programs without a notice of slowness.
 pub const NO_SLOW_NOTICE: (Duration, fn()) = (Duration::MAX, || {});
 
 #[cfg(all(test, unix))]
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // The pipe has its end when nobody can write to it any more: program and grandchild are gone.
+        // The pipe ends when its last writer is gone: program and grandchild have ended.
         let read = pipe.clone();
         let reader = thread::spawn(move || fs::read(read).unwrap());
         let script = format!("exec 3>'{}'; echo waiting >&2; sleep 1000 & sleep 1000", pipe.display());
@@ -178,7 +178,7 @@ mod tests {
             run_program(shell(&script), None, &limits, NO_SLOW_NOTICE),
             Err(Error::TimedOut(_))
         ));
-        // Should the shell have been ended before it opened the pipe, the reader still waits for a writer.
+        // If the shell was ended before it opened the pipe, the reader still waits for a writer.
         drop(fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
         assert_eq!(reader.join().unwrap(), b"");
     }
@@ -205,7 +205,7 @@ mod tests {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let mut cat = Command::new("cat");
         cat.arg(&pipe);
-        // This program ends when it is noted that it has not.
+        // The program ends when the notice is given.
         let note = || drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
         assert!(run_program(cat, None, &LIMITS, (Duration::ZERO, note)).unwrap().status.success());
     }

@@ -1,23 +1,23 @@
-//! Reads an output of a program to its end, on a thread of its own.
+//! Reads an output of a program on its own thread.
 
 use super::OutputLimit;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// What was read.
+/// The output.
 #[derive(Debug)]
 pub(super) struct PipeOutput {
     /// The bytes that are kept.
     pub(super) bytes: Vec<u8>,
-    /// There was more than may be.
+    /// Whether there was more than the limit.
     pub(super) is_truncated: bool,
 }
 
-/// Where the output arrives.
+/// Receives the output.
 pub(super) type PipeReceiver = Receiver<PipeOutput>;
 
-/// Reads a pipe; `done` hears whether it holds more than may be.
+/// Reads a pipe; `done` is called with whether the output exceeds its limit.
 pub(super) fn read_pipe(
     pipe: Option<impl Read + Send + 'static>,
     kept: OutputLimit,
@@ -43,7 +43,7 @@ fn read_to_limit(mut pipe: impl Read, kept: OutputLimit) -> PipeOutput {
             Ok(0) => break,
             Ok(n) => bytes.extend_from_slice(&buffer[..n]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            // What was read before an error is all that there will be.
+            // After an error there is no more output.
             Err(_) => break,
         }
         match kept {

@@ -1,4 +1,4 @@
-//! The process group of a program: it is ended as a whole, by us or when pillion itself is to end.
+//! Process groups of programs: each is ended as a whole, at a limit or when pillion shuts down.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
@@ -13,15 +13,15 @@ pub use self::other::terminate_all;
 #[cfg(not(unix))]
 pub(super) use self::other::{ProcessGroup, notify_on_exit};
 
-/// How the end of a program is brought about.
+/// How a program is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TerminationMode {
-    /// At once, with everything that it has started: a program that the user or the repository names.
+    /// At once, with its process group: a program of the user or the repository.
     Kill,
-    /// It is asked first, so that it removes its locks: git. What it leaves in the background when it ends by itself,
-    /// such as a credential cache, goes on.
+    /// It gets SIGTERM first, so that it removes its locks: git. Its background processes, such as a credential
+    /// cache, survive if it ends by itself.
     Terminate,
-    /// The same, by whoever waits for it.
+    /// As `Terminate`, but by the thread that waits for it.
     TerminateByWaiter,
 }
 
@@ -36,27 +36,27 @@ mod unix {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// How long a program may take to remove its locks after it was asked to end.
+    /// How long a program may take to remove its locks after SIGTERM.
     const TERMINATION_GRACE: Duration = Duration::from_millis(200);
 
-    /// The programs that run now; one is in here only while its number cannot be somebody else's.
+    /// The running programs; an entry exists only while the process id cannot have been reused.
     static RUNNING: Mutex<BTreeMap<i32, ProcessGroup>> = Mutex::new(BTreeMap::new());
 
     fn running_groups() -> MutexGuard<'static, BTreeMap<i32, ProcessGroup>> {
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One program and what it has started.
+    /// One program with its descendants.
     #[derive(Debug, Clone, Copy)]
     pub(in crate::programs) struct ProcessGroup {
         pid: Pid,
-        /// Its group is its own; else it is pillion's, so that it can ask the person at the terminal.
+        /// Whether it has its own group; otherwise it shares pillion's, so that it can prompt at the terminal.
         is_own: bool,
         mode: TerminationMode,
     }
 
     impl ProcessGroup {
-        /// Starts a program, in a group of its own unless it may have to ask a person.
+        /// Starts a program, in its own group unless it may have to prompt.
         pub(in crate::programs) fn start(
             mut command: Command,
             ending: TerminationMode,
@@ -66,7 +66,7 @@ mod unix {
             if is_own {
                 command.process_group(0);
             }
-            // Nobody ends all programs between the start and the note of it.
+            // Holds the lock so that `terminate_all` does not run between start and registration.
             let mut running = running_groups();
             let child = command.spawn()?;
             let group = Self { pid: Pid::from_child(&child), is_own, mode: ending };
@@ -74,7 +74,7 @@ mod unix {
             Ok((group, child))
         }
 
-        /// Notes that the program has ended by itself or is to end now, ends what is left, and returns how it ended.
+        /// Records the end of the program, ends what is left, and returns its status.
         pub(in crate::programs) fn terminate(&self, child: &mut Child) -> io::Result<ExitStatus> {
             let has_ended = has_exited(self.pid);
             if self.mode != TerminationMode::Kill && !has_ended {
@@ -94,7 +94,7 @@ mod unix {
         }
 
         fn signal(&self, signal: Signal) {
-            // An error says that nothing of it is left.
+            // An error means that nothing is left.
             let _ = match self.is_own {
                 true => kill_process_group(self.pid, signal),
                 false => kill_process(self.pid, signal),
@@ -106,19 +106,19 @@ mod unix {
         }
     }
 
-    /// Tells whether there is a terminal, at which ssh or a credential helper may ask for a password. A program in a
-    /// group of its own could not.
+    /// Returns whether there is a terminal, at which ssh or a credential helper may prompt for a password. A program
+    /// in its own process group could not.
     fn has_terminal() -> bool {
         std::fs::File::open("/dev/tty").is_ok()
     }
 
-    /// Tells whether a child has ended, and leaves it to be waited for.
+    /// Returns whether a child has exited, without reaping it.
     fn has_exited(child: Pid) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         matches!(waitid(WaitId::Pid(child), options), Ok(Some(_)))
     }
 
-    /// Calls back when a program has ended, and leaves it to be waited for.
+    /// Calls back when a program has exited, without reaping it.
     pub(in crate::programs) fn notify_on_exit(child: &Child, ended: impl FnOnce() + Send + 'static) {
         let pid = Pid::from_child(child);
         thread::spawn(move || {
@@ -128,8 +128,8 @@ mod unix {
         });
     }
 
-    /// Ends every program that runs now: pillion itself is to end. What somebody waits for who has heard of it, too, is
-    /// left to that.
+    /// Ends every running program: pillion is shutting down. Programs whose waiter checks for a stop request are left
+    /// to it.
     pub fn terminate_all() {
         signal_all(&running_groups());
     }
@@ -149,7 +149,7 @@ mod unix {
         is_one_asked
     }
 
-    /// Ends every program, does the last thing of all, and lets nobody start another one meanwhile.
+    /// Ends every program, runs `last`, and prevents new programs meanwhile.
     pub(in crate::programs) fn terminate_all_then(last: impl FnOnce()) {
         let running = running_groups();
         if signal_all(&running) {
@@ -164,7 +164,7 @@ mod unix {
     }
 }
 
-/// Without process groups the program alone is ended.
+/// Without process groups only the program itself is ended.
 #[cfg(not(unix))]
 mod other {
     use super::{Child, Command, ExitStatus, TerminationMode, io};
@@ -181,7 +181,7 @@ mod other {
             Ok((Self, command.spawn()?))
         }
 
-        /// Ends the program, and returns how it ended.
+        /// Ends the program and returns its status.
         pub(in crate::programs) fn terminate(&self, child: &mut Child) -> io::Result<ExitStatus> {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
@@ -191,9 +191,9 @@ mod other {
         }
     }
 
-    /// Nobody calls back here: the end of the output says that a program has ended.
+    /// There is no callback: the end of the output indicates the exit.
     pub(in crate::programs) fn notify_on_exit(_: &Child, _: impl FnOnce() + Send + 'static) {}
 
-    /// Nothing is ended.
+    /// Does nothing.
     pub fn terminate_all() {}
 }

@@ -1,4 +1,4 @@
-//! A program that runs: its output is collected on threads of its own, and its end is waited for.
+//! A running program: collects its output on other threads, and waits for its end.
 
 use super::process_group::{ProcessGroup, TerminationMode, notify_on_exit};
 use super::{Error, OutputLimit, ProgramLimits, ProgramOutput, pipe};
@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the rest of the output is waited for once a program has ended.
+/// How long the rest of the output may take after the exit of a program.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something that is worth noticing while a program runs.
+/// An event of a running program.
 pub(super) enum ProgramEvent {
     Exited,
     OutputTooLarge,
@@ -24,7 +24,7 @@ pub(super) enum TerminationCause {
     Stopped,
 }
 
-/// A program that was started.
+/// A running program.
 pub(super) struct RunningProgram {
     group: ProcessGroup,
     child: Child,
@@ -35,7 +35,7 @@ pub(super) struct RunningProgram {
 }
 
 impl RunningProgram {
-    /// Starts a program, and begins to read what it prints.
+    /// Starts a program and reads its output.
     pub(super) fn start(
         mut command: Command,
         input: Option<Vec<u8>>,
@@ -47,13 +47,13 @@ impl RunningProgram {
         let start = Instant::now();
         let (group, mut child) = ProcessGroup::start(command, ending).map_err(Error::Start)?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // A program need not read what it gets.
+            // A program need not read its input.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
         let (events, happened) = channel();
         let read = events.clone();
         let output = pipe::read_pipe(child.stdout.take(), limits.output, move |is_cut| {
-            // Where nobody says when a program has ended, the end of its output does.
+            // Without a notification of the exit, the end of the output stands for it.
             let event = if is_cut {
                 Some(ProgramEvent::OutputTooLarge)
             } else {
@@ -66,7 +66,7 @@ impl RunningProgram {
         Ok(Self { group, child, started_at: start, output, errors, events: happened })
     }
 
-    /// Waits until something happens; None: nothing has, by this age of the program.
+    /// Waits for an event until the program reaches an age; None: no event.
     pub(super) fn wait(&self, age: Duration) -> Option<ProgramEvent> {
         match self.events.recv_timeout(age.saturating_sub(self.started_at.elapsed())) {
             Ok(event) => Some(event),
@@ -75,14 +75,14 @@ impl RunningProgram {
         }
     }
 
-    /// Ends what is left of the program, and returns what it left behind.
+    /// Ends what is left of the program, and returns its output.
     pub(super) fn terminate(
         mut self,
         event: Result<ProgramEvent, TerminationCause>,
     ) -> Result<ProgramOutput, Error> {
-        // It is not waited for yet, so its number still is its own.
+        // It has not been reaped, so its process id is still its own.
         let status = self.group.terminate(&mut self.child).map_err(Error::Start)?;
-        // Pipes are closed by now, unless something has left the group.
+        // The pipes are closed now, unless a descendant has left the group.
         let rest = |pipe: pipe::PipeReceiver| pipe.recv_timeout(OUTPUT_DRAIN_TIMEOUT).ok();
         let said = |pipe: pipe::PipeReceiver| rest(pipe).map(|e| e.bytes).unwrap_or_default();
         match event {

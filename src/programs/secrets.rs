@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Variables that hold credentials, or lead to some; names that end in a star stand for all that begin so.
+/// Variables with credentials, or with paths to them; `*` matches any text.
 const CREDENTIAL_VARIABLES: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_RUNTIME_TOKEN",
@@ -22,19 +22,19 @@ const CREDENTIAL_VARIABLES: &[&str] = &[
 /// Variables by which git gets credentials: headers, askpass programs, agents.
 const GIT_CREDENTIAL_VARIABLES: &[&str] = &["GIT_ASKPASS", "GIT_CONFIG_*", "SSH_ASKPASS", "SSH_AUTH_SOCK"];
 
-/// Variables of pillion's own that not even git needs.
+/// pillion's own variables, which git does not need.
 const OWN_VARIABLES: &[&str] = &["PILLION_CHECK_URL", "PILLION_NOTIFY_*", "PILLION_*TOKEN"];
 
-/// Whose credentials a program may know.
+/// The credentials that a program may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialAccess {
-    /// None: the repository names the program, or it reads what the repository holds.
+    /// None: the repository names the program, or the program reads files of the repository.
     None,
-    /// Those of git: it fetches from where git fetches.
+    /// Those of git: it fetches like git.
     Git,
 }
 
-/// Returns the command of a program that is started without pillion's credentials.
+/// Returns a command without pillion's credentials in its environment.
 pub fn command_without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: CredentialAccess) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -49,7 +49,7 @@ pub fn command_without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: Cred
     command
 }
 
-/// Takes away what is pillion's own, and leaves a program everything else: git, which may run helpers of the user's.
+/// Removes pillion's own secrets and keeps everything else: for git, which may run the user's helpers.
 pub fn remove_own_secrets(command: &mut Command) {
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| matches_any(OWN_VARIABLES, &name.to_string_lossy()))

@@ -1,19 +1,19 @@
-//! A request to end that every wait for a program heeds.
+//! A stop request that every wait for a program checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A request to end; clones are the same request.
+/// A stop request; clones are the same request.
 #[derive(Debug, Clone, Default)]
 pub struct StopToken(Arc<AtomicBool>);
 
 impl StopToken {
-    /// Asks everything that knows this request to end.
+    /// Requests a stop.
     pub fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Returns whether somebody has asked.
+    /// Returns whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

@@ -1,5 +1,5 @@
-//! May the next batch begin, by somebody else's measure? A program or a server is asked, by a fixed contract
-//! (docs/watch.md): JSON in, pass, fail or wait out; anything else is no answer, and the question is put again.
+//! Runs the user's check, a program or a URL, before each batch. docs/watch.md has the contract: JSON in, pass, fail
+//! or wait out. Any other answer is inconclusive, and the check runs again.
 
 use super::http_client::{HttpClient, HttpRequest, SecretUrl, one_line};
 use crate::programs::{self, CredentialAccess, Error, NO_SLOW_NOTICE, OutputLimit, ProgramLimits};
@@ -8,70 +8,70 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// How long a check may take, unless somebody says otherwise.
+/// The default of `--check-timeout`.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of the end of a program's output that are kept.
+/// Bytes of the end of the output that are kept.
 const MAX_OUTPUT_BYTES: usize = 8 << 10;
 
-/// Exit code of a check that wants to be asked again later.
+/// Exit code of `wait`.
 const EXIT_CODE_WAIT: i32 = 4;
 
-/// Whom to ask.
+/// A check.
 #[derive(Debug, Clone)]
 pub enum BatchCheck {
-    /// A program: no shell is in between.
+    /// A program, started without a shell.
     Command {
         /// Its name or path.
         program: OsString,
         /// Its arguments.
         args: Vec<OsString>,
-        /// How long it may take; then it is ended, with everything that it has started.
+        /// How long it may run; then it is ended with its process group.
         timeout: Duration,
     },
-    /// A server.
+    /// A URL.
     Url {
-        /// Where to.
+        /// The address.
         address: SecretUrl,
-        /// Its patience counts.
+        /// The client, with the timeout.
         client: HttpClient,
     },
 }
 
-/// What is asked.
+/// The document that a check receives.
 #[derive(Debug, Clone, Default)]
 pub struct CheckRequest {
     /// Name of the SidecarSet.
     pub sidecar_set: String,
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<String>,
-    /// The batch that is out and healthy; 0: none yet.
+    /// The latest batch, which is healthy; 0: none yet.
     pub batch: u32,
-    /// How many there will be.
+    /// Number of batches.
     pub batches: u32,
     /// The released revision; None: nothing was released before.
     pub from: Option<String>,
-    /// The target; None: the sidecar goes.
+    /// The target; None: the sidecar is removed.
     pub to: Option<String>,
     /// The deploy head.
     pub head: String,
-    /// What carries the target.
+    /// Workloads at the target revision.
     pub workloads: Vec<CheckedWorkload>,
-    /// When the batch became healthy, in the API server's time; None: no batch is out.
+    /// When the batch began to update pods, by the API server's clock; None: no batch was released.
     pub healthy_since: Option<jiff::Timestamp>,
 }
 
-/// A workload that carries the target.
+/// A workload at the target revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedWorkload {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub workload: String,
-    /// Pods that carry it.
+    /// Its ready pods.
     pub pods: u32,
 }
 
 impl CheckRequest {
-    /// Returns what is sent.
+    /// Returns the document.
     pub fn to_json(&self) -> Value {
         let workloads: Vec<Value> =
             self.workloads.iter().map(|w| json!({"workload": w.workload, "pods": w.pods})).collect();
@@ -91,21 +91,21 @@ impl CheckRequest {
     }
 }
 
-/// What is answered, each with a line for people, which may be empty.
+/// The result, each with a line for people that may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
-    /// The next batch may begin.
+    /// The next batch may be released.
     Pass(String),
-    /// The batch that is out is bad.
+    /// The latest batch has failed.
     Fail(String),
-    /// Not yet: nothing is wrong.
+    /// Not yet.
     Wait(String),
-    /// That was no answer: the question is to be put again.
+    /// No valid result: the check runs again.
     Inconclusive(String),
 }
 
 impl BatchCheck {
-    /// Asks, and waits for the answer.
+    /// Runs the check.
     pub fn run(&self, question: &CheckRequest) -> CheckResult {
         match self {
             Self::Command { program, args, timeout: patience } => {

@@ -1,4 +1,4 @@
-//! What follows for one rollout, now? Pure: what git says, what the judge says, and the server's time give the answer.
+//! Decides the next action for one rollout. Pure: git, health and the server's time determine the decision.
 
 use super::freeze::FreezeWindows;
 use super::health::{
@@ -15,45 +15,45 @@ use crate::rollout::{
 use jiff::Timestamp;
 use std::fmt;
 
-/// Everything that a decision depends on.
+/// The input of a decision.
 pub struct DecisionInput<'a> {
-    /// What does not change while the rollout goes on.
+    /// What is constant during the rollout.
     pub context: &'a RolloutContext<'a>,
-    /// Where it stands.
+    /// The ledger.
     pub ledger: &'a Ledger,
-    /// What the planner would do next.
+    /// The next step of the plan.
     pub next_step: &'a RolloutStep,
-    /// What pillion.yaml and the SidecarSet say of rollouts.
+    /// Rollout settings of pillion.yaml and the SidecarSet.
     pub settings: &'a Settings,
-    /// Times in which nothing is released.
+    /// Freeze windows.
     pub windows: &'a FreezeWindows,
-    /// What the judge says; the error: why nothing is known of the cluster.
+    /// The observation; the error says why there is none.
     pub observation: Result<HealthObservation<'a>, &'a str>,
-    /// Why the rollout must not be opened, whatever the settings say.
+    /// Why the rollout cannot start, whatever the settings say.
     pub start_refusal: Option<&'a str>,
 }
 
-/// What is seen of the cluster.
+/// What was observed of the cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthObservation<'a> {
     /// The API server's clock.
     pub now: Timestamp,
-    /// What the judge says of what is out.
+    /// Health of the released workloads.
     pub health: &'a HealthReport,
-    /// When the batch that is out began to move pods, as far as pods tell.
+    /// When the latest batch began to update pods, as far as pods tell.
     pub batch_started: Option<Timestamp>,
 }
 
-/// What is done.
+/// What the watcher does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchDecision {
-    /// The next step.
+    /// Takes the next step.
     Advance,
-    /// Nothing more is released, until a person says so.
+    /// Releases nothing more until someone resumes the rollout.
     Pause(StopReason),
-    /// The released revision becomes the target.
+    /// Makes the released revision the target.
     RollBack(StopReason),
-    /// Nothing yet.
+    /// Waits.
     Wait,
     /// There is nothing to roll out.
     Idle,
@@ -86,20 +86,20 @@ impl fmt::Display for WatchDecision {
 pub struct StopReason {
     /// In a few words, for a subject: `ImagePullBackOff in shop/cart`.
     pub summary: String,
-    /// In lines, for the body.
+    /// Lines for the body.
     pub lines: Vec<String>,
-    /// What was seen.
+    /// What was observed.
     pub evidence: Vec<HealthEvidence>,
 }
 
-/// A decision, and why.
+/// A decision, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplainedDecision {
-    /// What is done.
+    /// The decision.
     pub decision: WatchDecision,
-    /// Why, for people; the most important first.
+    /// The reasons for people, the most important first.
     pub reasons: Vec<String>,
-    /// The moment at which it may be another one although nothing happens.
+    /// When time alone may change the decision.
     pub changes_at: Option<Timestamp>,
 }
 
@@ -114,14 +114,14 @@ impl ExplainedDecision {
     }
 }
 
-/// Decides what follows for one rollout.
+/// Decides the next action for one rollout.
 pub fn decide_next(given: &DecisionInput<'_>) -> ExplainedDecision {
     let mut decided = decide_rollout(given);
     decided.reasons.extend(newer_source_note(given));
     decided
 }
 
-/// What the source holds, where the rollout goes somewhere else.
+/// Returns a note if the SidecarSet file holds a revision that is not the target.
 fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
     let is_opening = matches!(given.next_step, RolloutStep::Start(_));
     let source = newer_source(given.context, given.ledger).filter(|_| !is_opening)?;
@@ -134,7 +134,7 @@ fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
 fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
     let has_batch_out = given.ledger.last_batch() > 0;
     let is_paused = given.ledger.paused.is_some();
-    // A newer edit repairs what is out: it need not be healthy first.
+    // A newer revision repairs the released batch, which need not be healthy first.
     let is_new_target =
         matches!(given.next_step, RolloutStep::Start(_)) && given.settings.start == Some(StartMode::Auto);
     if has_batch_out && !is_paused && !is_new_target {
@@ -177,7 +177,7 @@ fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
     if given.next_step.removed_workloads() > 0 {
         return ExplainedDecision::new(WatchDecision::Wait, removal_reason(given));
     }
-    // The date of a hold is the word of the person who has set it.
+    // The end date of a hold was chosen by whoever set it.
     let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
     if !is_return && given.settings.start != Some(StartMode::Auto) {
         let what = if given.ledger.target.is_some() { "moves the target" } else { "starts the rollout" };
@@ -197,7 +197,7 @@ fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
     }
 }
 
-/// A sidecar is taken away where a person says so, and never by itself.
+/// A sidecar is removed only if a person confirms it.
 fn removal_reason(given: &DecisionInput<'_>) -> String {
     let name = given.context.command_arguments();
     let (what, share) = match given.next_step {
@@ -225,7 +225,7 @@ fn decide_batch(given: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
         0 => "the rollout is open".to_owned(),
         n => format!("batch {n} is healthy"),
     };
-    // Going back is held up by nothing but pods that are down.
+    // A rollback waits for nothing but unavailable pods.
     let held = if goes_back {
         None
     } else {
@@ -270,7 +270,7 @@ fn check_rate(given: &DecisionInput<'_>, seen: &HealthObservation<'_>) -> Option
     })
 }
 
-/// Pods that are down already use up the bound.
+/// Pods that are already down count against `maxUnavailable`.
 fn check_max_unavailable(
     given: &DecisionInput<'_>,
     judgement: &HealthReport,
@@ -328,7 +328,7 @@ fn decide_failure(
         (None, Some(judged)) => format!("{} is not ready in time", namespaced_name(&judged.key)),
         (None, None) => "what is out is not healthy".to_owned(),
     };
-    // Everything that is known of them: which pods a person must delete, too.
+    // All that is known, including the pods to delete.
     let all = |w: &&WorkloadHealth| -> Vec<String> {
         if w.reasons.is_empty() {
             vec![workload_line(w)]
@@ -340,19 +340,19 @@ fn decide_failure(
     let evidence: Vec<HealthEvidence> = failing.iter().flat_map(|w| w.evidence.iter().cloned()).collect();
     let stop = StopReason { summary: reason.clone(), lines: lines.clone(), evidence };
     let may_go_back = given.settings.on_failure == Some(OnFailure::RollBack) && blame == FailureCause::Batch;
-    // One rollback, and a person when that fails too.
+    // One rollback; if that fails, a person decides.
     let decision =
         if may_go_back && !goes_back { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
     ExplainedDecision { decision, reasons: lines, changes_at: None }
 }
 
-/// `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.
+/// Returns `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.
 fn namespaced_name(key: &str) -> &str {
     key.split_once('/').map_or(key, |(_, name)| name)
 }
 
 impl DecisionInput<'_> {
-    /// The pods whose template the last batch moved, as far as the ledger tells.
+    /// Returns how many pods the latest batch updates, as far as the ledger tells.
     fn last_batch_pods(&self) -> u32 {
         let last = self.ledger.last_batch();
         let units = self.context.workloads.as_slice().iter();

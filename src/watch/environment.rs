@@ -1,4 +1,4 @@
-//! Everything outside the program that a watcher touches, as one trait: tests put a simulated world in its place.
+//! The environment of a watcher as one trait: git, clusters, providers and receivers. Tests simulate it.
 
 use super::check::{CheckRequest, CheckResult};
 use super::notifier::{Notification, PayloadFormat};
@@ -8,21 +8,21 @@ use crate::stage::{DeployBranch, Error, PushOutcome, RepoContext};
 use std::fmt;
 use std::time::Duration;
 
-/// The world of a watcher.
+/// Everything outside the program that a watcher uses.
 pub trait Environment {
-    /// Brings the deploy branch, that of the sources and the staged ones up to date.
+    /// Fetches the deploy branch, the source branch and the staged branches.
     ///
     /// # Errors
     /// When the remote cannot be reached, or the watcher is killed.
     fn fetch(&mut self, opened: &RepoContext) -> Result<(), WatchError>;
 
-    /// Looks at a cluster.
+    /// Takes a snapshot of a cluster.
     ///
     /// # Errors
-    /// When nothing certain is known of it.
+    /// When there is no current view of it.
     fn observe_cluster(&mut self, cluster: Option<&str>) -> Result<Snapshot, ClusterUnavailable>;
 
-    /// Puts a commit on top of what is live, or proposes to.
+    /// Pushes a commit to the deploy branch, or proposes it as a pull request.
     ///
     /// # Errors
     /// When the remote cannot be reached or refuses, or the watcher is killed.
@@ -33,7 +33,7 @@ pub trait Environment {
         proposal: &ReleaseProposal<'_>,
     ) -> Result<ReleaseOutcome, WatchError>;
 
-    /// Takes back what was proposed of a rollout, where something was: its time has passed.
+    /// Withdraws the proposal of a rollout, if there is one.
     ///
     /// # Errors
     /// As [`Environment::release`].
@@ -45,19 +45,19 @@ pub trait Environment {
         why: &str,
     ) -> Result<(), WatchError>;
 
-    /// Moves a staged branch on the remote.
+    /// Pushes a staged branch to the remote.
     ///
     /// # Errors
     /// As [`Environment::release`].
     fn push_staged(&mut self, opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError>;
 
-    /// Asks the check of the user, where there is one.
+    /// Runs the user's check, if there is one.
     fn run_check(&mut self, question: &CheckRequest) -> CheckResult;
 
-    /// Who is to be told of commits.
+    /// Returns the receivers of notifications.
     fn receivers(&self) -> Vec<PayloadFormat>;
 
-    /// The newest commit of the deploy branch that a receiver was told of; None: none yet.
+    /// Returns the newest commit of the deploy branch that a receiver was notified of; None: no commit yet.
     ///
     /// # Errors
     /// As [`Environment::fetch`].
@@ -67,13 +67,13 @@ pub trait Environment {
         receiver: PayloadFormat,
     ) -> Result<Option<ObjectId>, WatchError>;
 
-    /// Tells a receiver of a commit.
+    /// Notifies a receiver of a commit.
     ///
     /// # Errors
-    /// When it has not arrived.
+    /// When the receiver did not accept the notification.
     fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError>;
 
-    /// Remembers the newest commit of the deploy branch that a receiver was told of.
+    /// Records the newest commit of the deploy branch that a receiver was notified of.
     ///
     /// # Errors
     /// As [`Environment::release`].
@@ -86,47 +86,47 @@ pub trait Environment {
     ) -> Result<(), WatchError>;
 }
 
-/// A commit that is to become live.
+/// A commit to be released.
 #[derive(Debug, Clone, Copy)]
 pub struct ReleaseProposal<'a> {
-    /// The commit, on top of the head of the deploy branch.
+    /// The commit, a child of the deploy head.
     pub commit: ObjectId,
     /// Its message.
     pub message: &'a str,
-    /// When it is released, by the API server's clock; None: no server has answered.
+    /// Time of release, by the API server's clock; None: no server has answered.
     pub at: Option<CommitTime>,
     /// The SidecarSet.
     pub sidecar_set: &'a str,
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<&'a str>,
 }
 
-/// What became of a commit.
+/// The outcome of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// As a push.
+    /// It was pushed, or the push was rejected.
     Push(PushOutcome),
-    /// It is proposed, and a person merges it; in words.
+    /// It was proposed; the text says as what.
     Proposed(String),
-    /// It cannot be proposed until a person has done something; in words.
+    /// It cannot be proposed; the text says what to do.
     Blocked(String),
 }
 
-/// Why a watcher could not go on.
+/// An error of a watcher.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// Git or its server.
     #[error(transparent)]
     Git(#[from] Error),
-    /// The forge, a webhook.
+    /// A provider or a webhook.
     #[error("{text}")]
     Service {
         /// What is wrong, and what to do.
         text: String,
-        /// Another try may help.
+        /// Whether a retry may succeed.
         is_retryable: bool,
     },
-    /// A service that asks to be left alone for a time.
+    /// A service that asks for a pause.
     #[error("{text}")]
     RetryLater {
         /// What is wrong, and what to do.
@@ -134,16 +134,16 @@ pub enum WatchError {
         /// For how long.
         after: Duration,
     },
-    /// pillion is to end.
+    /// pillion is shutting down.
     #[error("pillion is to end")]
     ShuttingDown,
-    /// The process was killed at this point: only tests.
+    /// The process was killed at this point, in tests only.
     #[error("killed at {0}")]
     Killed(&'static str),
 }
 
 impl WatchError {
-    /// Tells whether the same may succeed later.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Git(failure) => failure.is_retryable(),
@@ -152,7 +152,7 @@ impl WatchError {
         }
     }
 
-    /// Returns how long the other side asks to be left alone, at most so long.
+    /// Returns the pause that the service asks for, `most` at most.
     pub fn retry_after(&self, most: Duration) -> Duration {
         match self {
             Self::RetryLater { after, .. } => (*after).min(most),
@@ -167,7 +167,7 @@ impl From<crate::git::Error> for WatchError {
     }
 }
 
-/// Why nothing certain is known of a cluster.
+/// The reason why there is no current view of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterUnavailable(pub String);
 

@@ -1,7 +1,8 @@
-//! One evaluation: every rollout of every cluster is looked at, and each takes at most one step.
+//! One evaluation: assesses every rollout of every cluster; each takes at most one step.
 //!
-//! Everything is derived from the head of the deploy branch, a snapshot of each cluster and the API server's time. The only things
-//! remembered are what would be reckoned again ([`Standing`], for one head) and since when a batch is not applied.
+//! Everything follows from the deploy head, a snapshot of each cluster and the API server's time. Only two things are
+//! kept: the plans of one head ([`RolloutSet`]), which could be computed again, and since when a batch is out of
+//! sync.
 
 use super::check::{CheckRequest, CheckResult, CheckedWorkload};
 use super::decision::{
@@ -26,31 +27,31 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How long a batch may not be applied, where pillion.yaml does not say.
+/// The default of `syncTimeout`, in seconds.
 const DEFAULT_SYNC_TIMEOUT: u64 = 600;
 
-/// Who has paused a rollout, where no person has.
+/// Author of a pause that no person made.
 const PAUSED_BY_PILLION: &str = "pillion";
 
-/// Pods whose evidence a commit holds.
+/// Pods with evidence in a commit message at most.
 const MAX_EVIDENCE: usize = 20;
 
-/// Since when batches are not applied, by cluster, SidecarSet and batch: the one thing that no server's time tells.
+/// Since when batches are out of sync, by cluster, SidecarSet and batch. No server knows this time.
 pub type OutOfSyncSince = BTreeMap<(Option<String>, String, u32), Timestamp>;
 
-/// What an evaluation may do.
+/// Options of an evaluation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Nothing is written; the report says what would be done.
     pub dry_run: bool,
-    /// The patience of the judge, for what pillion.yaml does not say.
+    /// Limits that pillion.yaml does not set.
     pub limits: HealthLimits,
-    /// There is a check of the user.
+    /// The user has configured a check.
     pub has_check: bool,
 }
 
-/// Looks at every rollout of a deploy head, and takes what steps may be taken. As soon as one is taken, the head is
-/// another one, and the report says so: the next evaluation reads it.
+/// Evaluates every rollout of a deploy head and takes the steps that are possible. After a step the head has moved,
+/// which the report says: the next evaluation reads it.
 ///
 /// # Errors
 /// When git fails, or the watcher is killed.
@@ -105,12 +106,12 @@ pub fn evaluate_rollouts(
     Ok(report)
 }
 
-/// What was seen of one rollout.
+/// What was observed of one rollout.
 pub(super) struct RolloutObservation<'a> {
     pub(super) snapshot: Result<&'a Snapshot, &'a ClusterUnavailable>,
     pub(super) health: Option<HealthReport>,
     pub(super) batch_started: Option<Timestamp>,
-    /// Workloads that carry what the rollout leaves behind, and are not well with it.
+    /// Workloads at a revision that the rollout abandons that are not healthy.
     pub(super) unhealthy: BTreeSet<Arc<str>>,
 }
 
@@ -149,7 +150,7 @@ fn health_limits(watched: &WatchedRollout<'_>, options: &Options) -> HealthLimit
     }
 }
 
-/// Workloads that are not well: a rollback begins with them.
+/// Returns the workloads that are not healthy: a rollback starts with them.
 fn unhealthy_workloads(judgement: &HealthReport) -> BTreeSet<Arc<str>> {
     let mut found = judgement.degraded_workloads();
     let unready = judgement.workloads.iter().filter(|w| w.ready < w.updated);
@@ -157,7 +158,7 @@ fn unhealthy_workloads(judgement: &HealthReport) -> BTreeSet<Arc<str>> {
     found
 }
 
-/// When the batch that is out began to move pods, as far as its workloads tell.
+/// Returns when the latest batch began to update pods, as far as its workloads tell.
 fn batch_start_time(out: &ExpectedState, snapshot: &Snapshot) -> Option<Timestamp> {
     let last = out.workloads.iter().filter(|w| w.batch == out.batch);
     let found = last.filter_map(|w| snapshot.workloads.get(&w.key));
@@ -168,7 +169,7 @@ fn batch_start_time(out: &ExpectedState, snapshot: &Snapshot) -> Option<Timestam
     times.max()
 }
 
-/// Workloads of other rollouts' last batches that are not healthy: they are passed over.
+/// Returns the workloads in the latest batch of another rollout that are not healthy: they are deferred.
 fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<str>, String> {
     let others = all.iter().enumerate().filter(|(i, _)| *i != own).filter_map(|(_, l)| l.health.as_ref());
     let judged = others.flat_map(|judgement| {
@@ -189,7 +190,7 @@ fn external_state(
     waiting: BTreeMap<Arc<str>, String>,
 ) -> ExternalState {
     let ledger = &watched.rollout.ledger;
-    // Only Open writes numbers of pods down; a plan of other steps is not made anew when they change.
+    // Only Start records replica counts: the plan of another step does not change with them.
     let course = &watched.rollout.context;
     let may_move = course.settings.starts_automatically && newer_source(course, ledger).is_some();
     let may_open = ledger.target.is_none() || may_move;
@@ -227,7 +228,7 @@ impl WatchedRollout<'_> {
     }
 }
 
-/// A batch that nobody applies is no failure of the batch; after a while a person should know.
+/// An out-of-sync batch has not failed; after `syncTimeout` the rollout is paused.
 fn check_sync_timeout(
     watched: &WatchedRollout<'_>,
     looked: &RolloutObservation<'_>,
@@ -260,7 +261,7 @@ fn check_sync_timeout(
     decided.decision = WatchDecision::Pause(StopReason { summary: reason, lines, evidence: Vec::new() });
 }
 
-/// Asks the check of the user about a batch that would be released.
+/// Runs the check before a batch.
 fn run_batch_check(
     watched: &WatchedRollout<'_>,
     looked: &RolloutObservation<'_>,
@@ -306,7 +307,7 @@ fn run_batch_check(
     }
 }
 
-/// Makes the commit of a decision, and puts it onto the deploy branch.
+/// Creates the commit of a decision and releases it.
 fn apply_decision(
     opened: &RepoContext,
     standing: &RolloutSet<'_, '_>,
@@ -365,7 +366,7 @@ fn apply_decision(
 
 type CommitResult = Result<Option<(ObjectId, String)>, String>;
 
-/// The commit of the next step.
+/// Creates the commit of the next step.
 fn commit_step(
     live: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
@@ -378,7 +379,7 @@ fn commit_step(
     })
 }
 
-/// The commit of a pause or a rollback, with the evidence.
+/// Creates the commit of a pause or a rollback, with the evidence.
 fn commit_stop(
     live: &DeployBranch<'_>,
     watched: &WatchedRollout<'_>,
@@ -398,7 +399,7 @@ fn commit_stop(
         Ok(after) => after,
         Err(refused) => return Ok(Err(refused.to_string())),
     };
-    // They name what a server calls its pods and workloads.
+    // They quote names that a server gave.
     let lines = stop.lines.iter().take(MAX_EVIDENCE).map(|l| escape::line(l).into_owned());
     let mut lines: Vec<String> = lines.collect();
     let more = stop.evidence.len().saturating_sub(MAX_EVIDENCE);

@@ -1,4 +1,4 @@
-//! What is out: the batch that was released last, and what its workloads and pods must look like.
+//! The expected state of a rollout: the batches that were released, and what their workloads and pods must look like.
 
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use crate::model::quantity::Quantity;
@@ -11,52 +11,50 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What is out of one rollout.
+/// The released part of a rollout.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedState {
-    /// The batch that was released last; 0: none yet.
+    /// The latest batch; 0: none yet.
     pub batch: u32,
-    /// The target is the released revision: the rollout goes back.
+    /// The target is the released revision: this is a rollback.
     pub is_rollback: bool,
-    /// The workloads that carry the target, by key; those of earlier batches too.
+    /// Workloads at the target revision, by key, including those of earlier batches.
     pub workloads: Vec<ExpectedWorkload>,
-    /// The workloads that are still to come, with the revision they carry: what is broken there already was so
-    /// before.
+    /// Keys of workloads that a later batch updates: what fails there failed before.
     pub pending: Vec<Arc<str>>,
 }
 
-/// What a workload that carries the target must look like.
+/// The expected state of a workload at the target revision.
 #[derive(Debug, Clone)]
 pub struct ExpectedWorkload {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub key: Arc<str>,
-    /// The batch that brought it there.
+    /// The batch that updated it.
     pub batch: u32,
-    /// How its pods take the template.
+    /// How its pods are updated.
     pub update_method: UpdateMethod,
-    /// The pod template as it is rendered now; for a bare Pod the object.
+    /// The rendered pod template; of a bare Pod the whole object.
     pub template: Value,
-    /// Names of containers and init containers that the SidecarSet's target puts into it.
+    /// Names of the containers and init containers of the SidecarSet's target revision.
     pub sidecars: BTreeSet<Arc<str>>,
-    /// Names that the revision it carried before had, and the target has not.
+    /// Names of containers that only the previous revision has.
     pub removed_sidecars: BTreeSet<Arc<str>>,
-    /// Its pods come one after another, and each waits for the one before: a StatefulSet without
-    /// `podManagementPolicy: Parallel`. A broken pod of it is not replaced until somebody deletes it.
+    /// Its pods are created one after another: a StatefulSet without `podManagementPolicy: Parallel`. Its broken pods
+    /// are not replaced until someone deletes them.
     pub is_ordered: bool,
-    /// What its own partition must say; None: the workload is not split by this rollout.
+    /// The partition that this rollout writes; None: it does not split the workload.
     pub partition: Option<u32>,
-    /// What git says of the partition of a kind that has one, where this rollout does not split it; `0` where it says
-    /// nothing.
+    /// The workload's own partition in git if this rollout does not split it; `0` if git has none.
     pub native_partition: Option<Arc<str>>,
-    /// Pods that its partition keeps as they were, by what git says of it (ours or its owner's).
+    /// Pods that the partition in git keeps at the previous revision.
     pub kept_pods: u32,
-    /// More requested CPU or memory than before, in words; None: no more.
+    /// CPU or memory that the template requests in addition to the previous one, as text; None: no more.
     pub request_increase: Option<String>,
     /// Memory limits of sidecars, by container.
     pub memory_limits: Vec<(Arc<str>, String)>,
 }
 
-/// Finds out what is out, from the ledger alone.
+/// Derives the expected state from the ledger alone.
 pub fn expected_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
     let mut found = ExpectedState {
@@ -76,7 +74,8 @@ pub fn expected_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedS
     found
 }
 
-/// Finds the workloads that a rollout took to what is not its target any more: as if all were one batch.
+/// Returns the workloads that a rollout updated to a revision that is no longer its target, as if they were one
+/// batch.
 pub fn superseded_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
     let lines =
@@ -89,11 +88,11 @@ pub fn superseded_state(course: &RolloutContext<'_>, ledger: &Ledger) -> Expecte
     ExpectedState { batch: 1, workloads: left.map(expected).collect(), ..ExpectedState::default() }
 }
 
-/// The line of a workload that a batch moved.
+/// Returns the entry of a workload that a batch updated.
 fn moved_entry<'l>(unit: &PlannedWorkload, ledger: &'l Ledger) -> Option<&'l LedgerEntry> {
     match unit.active_entry(ledger)? {
         Cow::Borrowed(line) => Some(line).filter(|line| line.hold_reason.is_none() && line.batch.is_some()),
-        // Only a person's hold counts otherwise than it is written.
+        // Only a hold differs from its entry.
         Cow::Owned(_) => None,
     }
 }
@@ -145,7 +144,7 @@ fn native_partition(unit: &PlannedWorkload) -> Option<Arc<str>> {
     })
 }
 
-/// Says what a template asks for beyond another, where it does.
+/// Describes the requests of a template beyond those of another; None: no more.
 fn request_increase(before: &Value, after: &Value) -> Option<String> {
     let (before, after) = (requests_of(before), requests_of(after));
     let more = after.minus(&before);
@@ -157,7 +156,7 @@ fn request_increase(before: &Value, after: &Value) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// The limits of the sidecars of a template.
+/// Returns the memory limits of the sidecars of a template.
 fn memory_limits(template: &Value, sidecars: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, String)> {
     let lists = ["containers", "initContainers"].map(|list| template["spec"][list].as_array());
     let containers = lists.into_iter().flatten().flatten();
@@ -169,8 +168,8 @@ fn memory_limits(template: &Value, sidecars: &BTreeSet<Arc<str>>) -> Vec<(Arc<st
     named.filter_map(limit).collect()
 }
 
-/// The other revision of a rollout. What a workload came from is not written down; while a rollout goes back, it came
-/// from what went wrong.
+/// Returns the revision that workloads had before. The ledger does not record it; in a rollback it is the rejected
+/// one.
 fn previous_revision(ledger: &Ledger, target: &RevisionName) -> RevisionName {
     if *target != ledger.released {
         return ledger.released.clone();

@@ -1,4 +1,4 @@
-//! How is another server asked over HTTP? With a deadline, a bounded answer, and no secret in what is said of it.
+//! HTTP client of webhooks, checks and providers: with a deadline, a bounded answer, and no secret in errors.
 
 use crate::diagnostics::escape;
 use crate::git::mask_credentials;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Error, Proxy};
 
-/// Bytes of an answer that are read; what is beyond is cut.
+/// Bytes of an answer that are read; the rest is cut.
 const MAX_RESPONSE_BYTES: u64 = 1 << 20;
 
-/// An address that may hold a secret: only its host is ever shown.
+/// An address that may contain a secret: only its host is shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl {
     url: String,
@@ -19,10 +19,10 @@ pub struct SecretUrl {
 }
 
 impl SecretUrl {
-    /// Takes an `http://` or `https://` address.
+    /// Parses an `http://` or `https://` address.
     ///
     /// # Errors
-    /// When it is none; the message does not repeat it.
+    /// When it is invalid; the message does not repeat it.
     pub fn parse(url: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("{what}: write an address such as https://host/path");
         let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is no address"))?;
@@ -41,7 +41,7 @@ impl SecretUrl {
         &self.host
     }
 
-    /// Returns the address with a path after it.
+    /// Returns the address with a path appended.
     pub(super) fn join(&self, path: &str) -> Self {
         let url = format!("{}/{}", self.url.trim_end_matches('/'), path.trim_start_matches('/'));
         Self { url, host: self.host.clone() }
@@ -54,7 +54,7 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// What is sent.
+/// A request.
 pub(super) struct HttpRequest<'a> {
     pub(super) method: &'static str,
     pub(super) url: &'a SecretUrl,
@@ -63,7 +63,7 @@ pub(super) struct HttpRequest<'a> {
     pub(super) body: String,
 }
 
-/// What a server says.
+/// A response.
 #[derive(Debug)]
 pub(super) struct HttpResponse {
     pub(super) status: u16,
@@ -72,24 +72,24 @@ pub(super) struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// Returns a header, where it is text.
+    /// Returns a header, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the seconds that the server asks to wait, where it says so in seconds.
+    /// Returns the `Retry-After` of the server, if it is in seconds.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
     }
 
-    /// Returns the server's own clock, where it tells: seconds since 1970.
+    /// Returns the server's time from its `Date` header, in seconds since 1970.
     pub(super) fn server_time(&self) -> Option<i64> {
         let text = self.header("date")?;
         jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp().as_second())
     }
 }
 
-/// Whose word on certificates counts; by default that of the public authorities, which are built in.
+/// The trusted authorities; by default the built-in public ones.
 #[derive(Debug, Clone)]
 pub struct CaCertificates(RootCerts);
 
@@ -100,7 +100,7 @@ impl Default for CaCertificates {
 }
 
 impl CaCertificates {
-    /// Reads authorities (PEM) that count in place of the public ones.
+    /// Reads authorities (PEM) to trust in place of the public ones.
     ///
     /// # Errors
     /// When there is no certificate.
@@ -121,7 +121,7 @@ impl CaCertificates {
     }
 }
 
-/// Asks servers.
+/// An HTTP client.
 #[derive(Clone)]
 pub struct HttpClient {
     agent: Agent,
@@ -130,14 +130,14 @@ pub struct HttpClient {
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address of a proxy may hold a password.
+        // A proxy's address may contain a password.
         f.write_str("Client")
     }
 }
 
 impl HttpClient {
-    /// Makes a client whose questions are answered within a time, everything included. Proxies are those of the
-    /// environment, but not for this machine; redirects are not followed, because they would take a body elsewhere.
+    /// Builds a client with a timeout for the whole request. Proxies come from the environment, except for loopback
+    /// addresses. Redirects are not followed: they would send the body elsewhere.
     pub fn new(patience: Duration, roots: &CaCertificates) -> Self {
         let agent = |proxy| {
             let tls = TlsConfig::builder().root_certs(roots.0.clone()).build();
@@ -166,7 +166,7 @@ impl HttpClient {
             built = built.header("content-type", "application/json");
         }
         let built = built.body(request.body.as_str());
-        // What cannot be sent may hold a token: its value is not repeated.
+        // The header may contain a token: its value is not repeated.
         let built = built.map_err(|_| "a header holds characters that cannot be sent".to_owned())?;
         let answer = agent.run(built).map_err(|error| describe_error(&error))?;
         let (parts, mut body) = answer.into_parts();
@@ -183,7 +183,7 @@ fn is_loopback(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// Says what went wrong, without the address: ureq repeats it in some of its errors.
+/// Describes an error without the address, which ureq repeats in some messages.
 fn describe_error(error: &Error) -> String {
     match error {
         Error::HostNotFound => "its host is not found".to_owned(),
@@ -194,7 +194,7 @@ fn describe_error(error: &Error) -> String {
         Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
             "the proxy of the environment does not let it through".to_owned()
         }
-        // What rustls finds wrong comes in an error of this kind.
+        // Errors of rustls have this kind.
         Error::Io(what) if what.kind() == ErrorKind::InvalidData => {
             let why = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
             let own = if why.contains("UnknownIssuer") {
@@ -211,10 +211,10 @@ fn describe_error(error: &Error) -> String {
     }
 }
 
-/// Characters that are kept of what others say.
+/// Characters that are kept of a message of another program.
 const MAX_TEXT_CHARS: usize = 300;
 
-/// Returns what somebody else says as one short line, with no hidden character and no secret of an address.
+/// Returns a message of another program as one short line, without hidden characters and secrets of addresses.
 pub(super) fn one_line(text: &str) -> String {
     let blank: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = blank.split_whitespace().collect();
@@ -272,7 +272,7 @@ mod tests {
         CaCertificates::from_pem(CERTIFICATE.as_bytes()).unwrap();
     }
 
-    /// Of nobody: its key was thrown away.
+    /// A self-signed certificate for tests; its key was discarded.
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
 MIIBlDCCATugAwIBAgIUJyaSptw1sfjOcmjYsSOa0FGnvrkwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzE4MjYxN1oYDzIxMjYxMTAz

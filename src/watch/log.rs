@@ -1,6 +1,6 @@
-//! What does the watcher write down? One line an event on standard error, as JSON or for people.
+//! The log of the watcher: one line per event on standard error, as JSON or text.
 //!
-//! Other crates speak at warnings only: at `debug` HTTP clients print headers and addresses.
+//! Other crates log at warning level only: at debug level HTTP clients print headers and addresses.
 
 use crate::diagnostics::escape;
 use std::fmt::Debug;
@@ -12,48 +12,48 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-/// The form of a line.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// One JSON object: `timestamp`, `level`, `target`, `message` and the event's fields.
+    /// One JSON object: `timestamp`, `level`, `target`, `message` and the fields of the event.
     Json,
     /// For people.
     #[default]
     Text,
 }
 
-/// How much is written.
+/// The verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogVerbosity {
-    /// `-q`: only errors.
+    /// `-q`: errors only.
     Quiet,
-    /// What was decided, and warnings.
+    /// Decisions and warnings.
     #[default]
     Normal,
-    /// `-v`: why, too.
+    /// `-v`: reasons, too.
     Verbose,
 }
 
 impl LogVerbosity {
     /// Returns the filter of events.
     fn filter(self) -> EnvFilter {
-        // The environment is not asked: RUST_LOG would let other crates speak.
+        // RUST_LOG is ignored: it would let other crates log.
         let (others, own) = match self {
             Self::Quiet => (LevelFilter::ERROR, LevelFilter::ERROR),
             Self::Normal => (LevelFilter::WARN, LevelFilter::INFO),
             Self::Verbose => (LevelFilter::WARN, LevelFilter::DEBUG),
         };
-        // What cannot be reached we say ourselves, once, and not at every attempt.
+        // pillion reports an unreachable server itself, once and not at every attempt.
         EnvFilter::new(format!("{others},pillion={own},kube_client::client::builder=off"))
     }
 }
 
-/// Begins to write; a second call changes nothing.
+/// Starts the log; a second call has no effect.
 ///
-/// Colours are for terminals: `has_colors` says whether there is one that wants them.
+/// `has_colors`: standard error is a terminal with colors.
 pub fn init_logging(form: LogFormat, level: LogVerbosity, has_colors: bool) {
     let layer = layer(form, has_colors, std::io::stderr);
-    // Somebody who has set up a subscriber already, as tests do, keeps it.
+    // A subscriber that is already set, as in tests, stays.
     drop(tracing_subscriber::registry().with(layer.with_filter(level.filter())).try_init());
 }
 
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// Writes a field of an event on the line of the event: what servers say may be anything.
+/// Writes a field without line breaks: servers may say anything.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let text = format!("{value:?}");
     let text = escape::line(&text);

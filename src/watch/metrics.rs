@@ -1,4 +1,4 @@
-//! How far is it, in numbers? What `/metrics` shows, in the text form of OpenMetrics 1.0. docs/watch.md lists them.
+//! Metrics of all rollouts in the text format of OpenMetrics 1.0, for `/metrics`. docs/watch.md lists them.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
@@ -12,13 +12,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What the text form is, for the header `Content-Type`.
+/// `Content-Type` of the text format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Which rollout a number is of.
+/// Labels of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct RolloutLabels {
-    /// Empty where pillion.yaml names none.
+    /// Empty if pillion.yaml names no clusters.
     cluster: String,
     sidecar_set: String,
 }
@@ -37,31 +37,31 @@ struct DecisionLabels {
     decision: &'static str,
 }
 
-/// What follows from an evaluation: the values of the label `decision`.
+/// What followed from an evaluation: the values of the label `decision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EvaluationOutcome {
-    /// A rollout was opened.
+    /// A rollout was started.
     Start,
     /// A batch was released.
     Batch,
-    /// A rollout was closed.
+    /// A rollout was completed.
     Complete,
-    /// It was paused.
+    /// A rollout was paused.
     Pause,
-    /// It was turned back.
+    /// A rollback was started.
     RollBack,
-    /// Nothing yet.
+    /// The rollout waits.
     Wait,
     /// There is nothing to roll out.
     Idle,
     /// Something bars the rollout until git changes.
     Blocked,
-    /// Something failed: the next evaluation tries again.
+    /// Something failed; the next evaluation retries.
     Retry,
 }
 
 impl EvaluationOutcome {
-    /// Every one of them.
+    /// All values.
     pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Batch,
@@ -90,10 +90,10 @@ impl EvaluationOutcome {
     }
 }
 
-/// Pods by what they are: pods that are to carry the target and do not yet, that do and are not ready, that are.
+/// States of pods: to be updated, updated and not ready, updated and ready.
 const POD_STATES: [&str; 3] = ["pending", "unready", "ready"];
 
-/// Everything that is counted.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -150,7 +150,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Returns what is counted of one rollout.
+    /// Returns the metrics of one rollout.
     pub fn rollout(&self, cluster: Option<&str>, sidecar_set: &str) -> RolloutMetrics<'_> {
         let of = RolloutLabels {
             cluster: escape_label(cluster.unwrap_or_default()),
@@ -159,7 +159,7 @@ impl Metrics {
         RolloutMetrics { metrics: self, labels: of }
     }
 
-    /// Returns everything as text.
+    /// Returns all metrics as text.
     pub fn encode_text(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.
@@ -168,12 +168,12 @@ impl Metrics {
     }
 }
 
-/// Returns a label's value as the text form wants it: prometheus-client 0.24 writes it as it is.
+/// Escapes the value of a label, which prometheus-client 0.24 does not.
 fn escape_label(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// What is counted of one rollout.
+/// The metrics of one rollout.
 #[derive(Debug)]
 pub struct RolloutMetrics<'a> {
     metrics: &'a Metrics,
@@ -181,13 +181,13 @@ pub struct RolloutMetrics<'a> {
 }
 
 impl RolloutMetrics<'_> {
-    /// Says where it stands: the batch that was released last (0: none), of how many.
+    /// Sets the latest batch (0: none) and the number of batches.
     pub fn set_progress(&self, batch: u32, batches: u32) {
         self.metrics.batch.get_or_create(&self.labels).set(batch.into());
         self.metrics.batches.get_or_create(&self.labels).set(batches.into());
     }
 
-    /// Says how its pods are: how many are to carry the target, do, and are ready with it.
+    /// Sets how many pods are desired, updated and ready.
     pub fn set_pods(&self, wanted: u32, carrying: u32, ready: u32) {
         let counts = [wanted.saturating_sub(carrying), carrying.saturating_sub(ready), ready];
         for (state, count) in POD_STATES.into_iter().zip(counts) {
@@ -195,43 +195,44 @@ impl RolloutMetrics<'_> {
         }
     }
 
-    /// Says how many pods use up `maxUnavailable`.
+    /// Sets how many pods use up `maxUnavailable`.
     pub fn set_unavailable(&self, pods: u32) {
         self.metrics.unavailable.get_or_create(&self.labels).set(pods.into());
     }
 
-    /// Says how many workloads are not applied.
+    /// Sets how many workloads are out of sync.
     pub fn set_out_of_sync(&self, workloads: u32) {
         self.metrics.out_of_sync.get_or_create(&self.labels).set(workloads.into());
     }
 
-    /// An evaluation was completed.
+    /// Counts an evaluation.
     pub fn record_evaluation(&self, decision: EvaluationOutcome) {
         self.metrics.evaluations.get_or_create(&self.labels).inc();
-        // All kinds are there from the first time on: a rate over a series that appears later misses its first step.
+        // All series exist from the first evaluation on: a rate over a series that appears later misses its first
+        // step.
         for kind in EvaluationOutcome::ALL {
             let counter = self.metrics.decisions.get_or_create_owned(&self.decision_labels(kind));
             if kind == decision {
                 counter.inc();
             }
         }
-        // They are there from the first time on, too.
+        // These, too.
         drop(self.metrics.push_conflicts.get_or_create(&self.labels));
         drop(self.metrics.soak_resets.get_or_create(&self.labels));
         self.metrics.last_evaluations.set(self.labels.clone(), Instant::now());
     }
 
-    /// Somebody else was faster.
+    /// Counts a push that was rejected as non-fast-forward.
     pub fn record_push_conflict(&self) {
         self.metrics.push_conflicts.get_or_create(&self.labels).inc();
     }
 
-    /// A soak began anew.
+    /// Counts a soak period that was restarted.
     pub fn record_soak_reset(&self) {
         self.metrics.soak_resets.get_or_create(&self.labels).inc();
     }
 
-    /// It is gone: its numbers are no longer shown.
+    /// Removes its series.
     pub fn remove(&self) {
         let metrics = self.metrics;
         for family in [&metrics.batch, &metrics.batches, &metrics.unavailable, &metrics.out_of_sync] {
@@ -263,7 +264,7 @@ impl RolloutMetrics<'_> {
     }
 }
 
-/// When each rollout was evaluated last: its age is measured when somebody asks.
+/// When each rollout was evaluated last; its age is computed when it is scraped.
 #[derive(Debug, Default)]
 struct LastEvaluations(Mutex<BTreeMap<RolloutLabels, Instant>>);
 

@@ -1,60 +1,60 @@
-//! A rollout that goes on by itself: batches are released while pods stay healthy. The only room that knows kube and
-//! tokio; `snapshot`, `released` and `judge` are pure.
+//! Releases batches automatically while pods stay healthy. The only module that depends on kube and tokio;
+//! `snapshot`, `expected_state` and `health` are pure.
 
-/// What a cluster looks like at one moment.
+/// The state of a cluster at one moment.
 pub mod snapshot;
 
-/// What is out, and what its pods must look like.
+/// What the latest batch released, and what its pods must look like.
 pub mod expected_state;
 
-/// Are the pods of what is out healthy?
+/// Health of released workloads.
 pub mod health;
 
-/// What follows for one rollout, now?
+/// The decision for one rollout.
 pub mod decision;
 
 /// One evaluation of all rollouts.
 pub mod evaluation;
 
-/// What an evaluation found and did.
+/// Results of an evaluation.
 pub mod report;
 
-/// The loop.
+/// The watch loop.
 pub mod watch_loop;
 
-/// The long run.
+/// The long-running service.
 pub mod service;
 
-/// How a long run ends.
+/// Shutdown on signals.
 pub mod signals;
 
-/// What one deploy head holds, read once.
+/// The rollouts of one deploy head.
 pub mod rollout_set;
 
-/// The world as it is.
+/// The environment outside of tests.
 pub mod real_environment;
 
-/// Everything outside the program.
+/// Everything outside the program, as a trait.
 pub mod environment;
 
 pub use crate::model::freeze;
 
-/// Servers asked over HTTP.
+/// HTTP client of webhooks, checks and providers.
 pub mod http_client;
 
-/// A check before the next batch.
+/// The user's check before a batch.
 pub mod check;
 
-/// Who is told, and how.
+/// Receivers of notifications.
 pub mod notifier;
 
-/// Not too many pods a minute.
+/// The limit of pods per minute.
 pub mod rate;
 
-/// People hear of commits, beside the loop.
+/// Notifications of rollout commits.
 pub mod notifications;
 
-/// Numbers of all rollouts.
+/// Metrics of all rollouts.
 pub mod metrics;
 
 /// Health and metrics over HTTP.
@@ -63,8 +63,8 @@ pub mod serve;
 /// Structured logs.
 pub mod log;
 
-/// Pull requests.
+/// Providers of pull requests.
 pub mod providers;
 
-/// A cluster, seen as it is now.
+/// Observation of a cluster.
 pub mod observe;

@@ -1,7 +1,7 @@
-//! Tells people of the commits of the deploy branch of rollouts: each receiver at its own pace, oldest commit first, each commit once.
+//! Sends notifications of rollout commits, in order and once per receiver.
 //!
-//! What a receiver has got is remembered after each message, on the remote, so that neither another watcher nor a new
-//! process begins again. In the long run each receiver has a thread of its own: nothing waits for it.
+//! The last commit is recorded on the remote after each notification, so that no other watcher and no new process
+//! repeats it. In a long run each receiver has its own thread: releases do not wait for it.
 
 use super::environment::{Environment, WatchError};
 use super::notifier::{Notification, PayloadFormat};
@@ -11,18 +11,17 @@ use crate::stage::{DeployBranch, RepoContext};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Commits that are told of at once, after a long silence.
+/// Commits of one run at most, after a long pause.
 const MAX_NOTIFIED_COMMITS: usize = 50;
 
-/// The pause after a first failure; it doubles.
+/// The pause after a first error; it doubles.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The longest pause, and the longest one that a receiver may ask for.
+/// The longest pause, including one that a receiver asks for.
 const MAX_BACKOFF: Duration = Duration::from_secs(600);
 
-/// Follows the deploy branch for one receiver until nobody sends heads any more, or `stop` asks for the end: each head
-/// that is sent says that the branch may have moved. `failed` hears why a message has not arrived, and when it is tried
-/// again.
+/// Notifies one receiver until the sender of `heads` is dropped or a stop is requested; each message says that the
+/// deploy branch may have moved. `failed` is called with each error and the pause before the retry.
 pub fn run_notifications(
     watching: &Watcher,
     (opened, world): (&RepoContext, &mut dyn Environment),
@@ -54,7 +53,7 @@ pub fn run_notifications(
     }
 }
 
-/// Waits for a time, however often the branch moves; false: nobody sends heads any more.
+/// Waits for a time, however often the branch moves; false: the sender was dropped.
 fn wait_backoff(heads: &Receiver<()>, time: Duration) -> bool {
     let until = Instant::now() + time;
     loop {
@@ -67,8 +66,8 @@ fn wait_backoff(heads: &Receiver<()>, time: Duration) -> bool {
 }
 
 impl Watcher {
-    /// Tells all receivers what they were not told yet, or at first where they begin; who cannot be reached hears it
-    /// another time.
+    /// Notifies all receivers of new commits; the first time it records where they start. An unreachable receiver is
+    /// retried later.
     pub(super) fn notify_receivers(
         &self,
         work: &mut WatchContext<'_>,
@@ -89,7 +88,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Remembers what is live as told where nothing was told yet: a receiver hears of what comes after its first day.
+    /// Records the deploy head for a receiver that has no record: it is notified of later commits.
     ///
     /// # Errors
     /// When git fails.
@@ -105,7 +104,7 @@ impl Watcher {
         }
     }
 
-    /// Tells a receiver of what is live now.
+    /// Notifies a receiver of the current deploy head.
     fn notify_head(
         &self,
         opened: &RepoContext,
@@ -114,12 +113,12 @@ impl Watcher {
     ) -> Result<(), WatchError> {
         match opened.read_deploy_branch()?.0 {
             Some(live) => self.notify_commits(opened, &live, world, receiver),
-            // What is wrong with pillion.yaml is said elsewhere.
+            // Errors of pillion.yaml are reported elsewhere.
             None => Ok(()),
         }
     }
 
-    /// Tells a receiver of the commits of the deploy branch of rollouts that it was not told of, oldest first.
+    /// Notifies a receiver of the rollout commits that it has not seen, oldest first.
     fn notify_commits(
         &self,
         opened: &RepoContext,
@@ -137,7 +136,7 @@ impl Watcher {
         let mut is_fresh = true;
         for (at, commit) in untold.iter().enumerate().filter(|(_, c)| c.trailer(trailer::ACTION).is_some()) {
             if !is_fresh && let Some(now) = world.last_notified(opened, receiver)? {
-                // Another watcher may tell the same; where it has told more, that is not told again.
+                // Another watcher may notify the same receiver; its progress counts.
                 match untold.iter().position(|c| c.id == now) {
                     Some(arrived) if arrived >= at => {
                         last = now;
@@ -155,7 +154,7 @@ impl Watcher {
         if is_behind { world.record_notified(opened, receiver, Some(last), live.head.id) } else { Ok(()) }
     }
 
-    /// What people are told of a commit.
+    /// Builds the notification of a commit.
     fn notification(&self, live: &DeployBranch<'_>, commit: &Commit) -> Result<Notification, WatchError> {
         let value = |key| commit.trailer(key).unwrap_or_default();
         Ok(Notification {
@@ -171,7 +170,7 @@ impl Watcher {
     }
 }
 
-/// Returns the commits of the deploy branch after one, oldest first; where it is not among the newest, the newest.
+/// Returns the commits of the deploy branch after one, oldest first; if that one is not among the newest, the newest.
 fn unnotified_commits(live: &DeployBranch<'_>, last: ObjectId) -> Result<Vec<Commit>, WatchError> {
     let mut found = Vec::new();
     for commit in
@@ -187,7 +186,7 @@ fn unnotified_commits(live: &DeployBranch<'_>, last: ObjectId) -> Result<Vec<Com
     Ok(found)
 }
 
-/// A message without its subject and its trailers.
+/// Returns a message without its subject and trailers.
 fn message_body(message: &str) -> String {
     let mut paragraphs: Vec<&str> = message.trim_end().split("\n\n").skip(1).collect();
     if paragraphs.last().is_some_and(|p| p.contains("Pillion-")) {

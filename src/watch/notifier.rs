@@ -1,46 +1,46 @@
-//! Who is told of a commit, and how? One message a commit and receiver, over HTTP, with the commit's id as its key:
-//! whoever gets it twice knows it. When to try again, and what was sent already, is the caller's matter.
+//! Sends one notification for each rollout commit and receiver over HTTP. The commit id is the idempotency key.
+//! Retries and progress are the caller's task.
 
 use super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl, one_line};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a receiver may take.
+/// Timeout of a receiver.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Variable with the address that gets plain JSON.
+/// Variable with the address that receives plain JSON.
 pub const WEBHOOK_URL_VAR: &str = "PILLION_NOTIFY_URL";
 
-/// Variable with the address that gets what Slack's incoming webhooks take.
+/// Variable with the address of a Slack incoming webhook.
 pub const SLACK_URL_VAR: &str = "PILLION_NOTIFY_SLACK_URL";
 
-/// Characters of a body that a message for Slack keeps; Slack cuts at 40,000 and nobody reads that.
+/// Characters of a body in a Slack message; Slack itself cuts at 40,000.
 const MAX_SLACK_BODY_CHARS: usize = 2_500;
 
-/// One commit on the deploy branch, told.
+/// The notification of one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// Its id, in full: the key.
+    /// The commit id: the key.
     pub commit: String,
-    /// `Pillion-Action`: Open, Batch, Close, Pause, RollBack and so on.
+    /// `Pillion-Action`: Start, Batch, Complete, Pause, RollBack and so on.
     pub action: String,
     /// Name of the SidecarSet.
     pub sidecar_set: String,
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<String>,
     /// Subject of the commit.
     pub subject: String,
-    /// What else its message says, without trailers.
+    /// The rest of the message, without trailers.
     pub body: String,
-    /// When it was released.
+    /// Time of release.
     pub time: Timestamp,
-    /// Where people see it.
+    /// Address of the commit, if known.
     pub url: Option<String>,
 }
 
 impl Notification {
-    /// Returns the plain form.
+    /// Returns the plain JSON form.
     pub fn to_json(&self) -> Value {
         json!({
             "apiVersion": "pillion.dev/v1alpha1",
@@ -57,7 +57,7 @@ impl Notification {
         })
     }
 
-    /// Returns the form of Slack's incoming webhooks, which Mattermost and Rocket.Chat take too.
+    /// Returns the form of Slack's incoming webhooks, which Mattermost and Rocket.Chat accept, too.
     pub fn to_slack(&self) -> Value {
         let subject = escape_slack(&self.subject);
         let subject = match &self.url {
@@ -82,12 +82,12 @@ impl Notification {
     }
 }
 
-/// Slack's three control characters (its documentation, "Escaping text").
+/// Escapes Slack's three control characters (its documentation, "Escaping text").
 fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The form in which a receiver wants it.
+/// The format of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PayloadFormat {
     /// [`Notification::to_json`].
@@ -97,7 +97,7 @@ pub enum PayloadFormat {
 }
 
 impl PayloadFormat {
-    /// Returns what receivers that want it are called.
+    /// Returns the name of its receivers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "webhook",
@@ -114,34 +114,34 @@ pub struct NotificationReceiver {
 }
 
 impl NotificationReceiver {
-    /// Returns the form that it wants; no two receivers want the same.
+    /// Returns its format; no two receivers have the same.
     pub fn format(&self) -> PayloadFormat {
         self.format
     }
 
-    /// Returns what it is called in logs: `slack at hooks.example`.
+    /// Returns its name in logs: `slack at hooks.example`.
     pub fn name(&self) -> String {
         format!("{} at {}", self.format.name(), self.address.host())
     }
 }
 
-/// Why a receiver did not get a message; holds no secret.
+/// Why a receiver did not accept a notification; contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {receiver} did not take the notification of {commit}: {why}")]
 pub struct DeliveryError {
     /// [`NotificationReceiver::name`].
     pub receiver: String,
-    /// The commit's id.
+    /// The commit id.
     pub commit: String,
     /// What happened, and what to do.
     pub why: String,
-    /// Another try may help.
+    /// Whether a retry may succeed.
     pub is_retryable: bool,
-    /// How long it asks to be left alone.
+    /// The pause that the receiver asks for.
     pub retry_after: Option<Duration>,
 }
 
-/// Tells receivers.
+/// Sends notifications.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     client: HttpClient,
@@ -149,10 +149,10 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Makes one of two addresses, each of which may be missing.
+    /// Builds a notifier of two optional addresses.
     ///
     /// # Errors
-    /// When an address is none; it is named by its variable, never repeated.
+    /// When an address is invalid; the message names its variable, never the address.
     pub fn new(client: HttpClient, plain: Option<&str>, slack: Option<&str>) -> Result<Self, String> {
         let mut receivers = Vec::new();
         for (form, variable, url) in
@@ -172,10 +172,10 @@ impl Notifier {
         &self.receivers
     }
 
-    /// Tells one receiver once.
+    /// Sends one notification.
     ///
     /// # Errors
-    /// When it did not take the message, or nobody knows whether it did: the key makes a second try harmless.
+    /// When the receiver did not accept it, or its answer is missing. The key makes a retry harmless.
     pub fn send(&self, receiver: &NotificationReceiver, notice: &Notification) -> Result<(), DeliveryError> {
         let body = match receiver.format {
             PayloadFormat::Plain => notice.to_json(),
@@ -202,7 +202,7 @@ impl Notifier {
     }
 }
 
-/// Says what an answer means, and whether another try may help.
+/// Explains a refusal, and whether a retry may succeed.
 fn describe_refusal(answer: &HttpResponse) -> (String, bool) {
     let said = one_line(&String::from_utf8_lossy(&answer.body));
     let said = if said.is_empty() || said.starts_with('<') { default_reason(answer.status) } else { said };

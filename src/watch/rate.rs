@@ -1,18 +1,18 @@
-//! When may the next batch begin, so that not too many pods are replaced a minute (`rollout.podsPerMinute`)? Pure.
+//! Computes when the next batch may follow under `rollout.podsPerMinute`. Pure.
 //!
-//! The bound is on the average since the last batch began: one that moved 50 pods at 10 a minute is followed by none
-//! for five minutes. What one batch does at once is bounded by its size and the workloads' own strategies.
+//! The limit is an average since the latest batch: at 10 pods per minute, a batch of 50 pods is followed by none for
+//! five minutes. Batch size and the workloads' strategies limit what one batch does at once.
 
 use jiff::{Timestamp, ToSpan as _};
 
-/// Returns the moment from which on the next batch may begin; None: nothing is in the way.
+/// Returns when the next batch may be released; None: now.
 ///
-/// `pods` are those that the last batch moved, `began` is when it began in the API server's time.
+/// `pods` are those that the latest batch updated, `began` is when it began, by the API server's clock.
 pub fn next_batch_at(pods_per_minute: Option<u32>, pods: u32, began: Timestamp) -> Option<Timestamp> {
     let rate = i64::from(pods_per_minute?.max(1));
-    // Rounded up: a moment too late is within the bound, one too early is not.
+    // Rounded up: late is within the limit, early is not.
     let milliseconds = (i64::from(pods) * 60_000 + rate - 1) / rate;
-    // What no calendar holds never comes.
+    // A time beyond the calendar never comes.
     let at = began.checked_add(milliseconds.milliseconds()).unwrap_or(Timestamp::MAX);
     (at > began).then_some(at)
 }

@@ -1,4 +1,4 @@
-//! The world as it is: git through the `git` program, clusters through kube, people through webhooks and a forge.
+//! The real environment: git through the `git` program, clusters through kube, receivers and providers through HTTP.
 
 use super::check::{BatchCheck, CheckRequest, CheckResult};
 use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
@@ -14,31 +14,31 @@ use crate::model::branch_names::invalid_branch_reason;
 use crate::stage::{DeployBranch, Error, RepoContext, examine_ref};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where it is written down which commit of the deploy branch each receiver was told of last.
+/// Refs that record the last commit that each receiver was notified of.
 const NOTIFIED_REF_PREFIX: &str = "refs/pillion/notified";
 
-/// The world as it is.
+/// The real environment.
 pub struct RealEnvironment {
-    /// The clusters that are watched; None: the one of a repository that names none.
+    /// The observed clusters; None: the only cluster of a repository that names none.
     pub observers: BTreeMap<Option<String>, Observer>,
-    /// Who is told of commits.
+    /// Receivers of notifications.
     pub notifier: Option<Notifier>,
-    /// What is asked before a batch.
+    /// The check before a batch.
     pub check: Option<BatchCheck>,
-    /// Where commits are proposed, where they are not pushed.
+    /// The provider of pull requests; None: commits are pushed.
     pub provider: Option<Box<dyn PullRequestProvider>>,
-    /// Nothing is begun any more when this is asked for.
+    /// Request to stop: no new action is started after it.
     pub stop: StopToken,
-    /// What time it is, where no API server says so.
+    /// The time if no API server has answered.
     pub clock: fn() -> CommitTime,
-    /// The pull requests that say what they are to, by branch: the commit, and the number.
+    /// Up-to-date pull requests, by branch: the commit, and the number.
     proposed_commits: BTreeMap<String, (ObjectId, u64)>,
-    /// Branches of pull requests that are left alone as they are.
+    /// Branches of pull requests that stay because they hold commits of others.
     skipped_branches: BTreeSet<(String, ObjectId)>,
 }
 
 impl RealEnvironment {
-    /// Begins with clusters alone: nobody is told, nothing is asked, commits are pushed.
+    /// Starts with clusters only: no receivers, no check, and commits are pushed.
     pub fn new(observers: BTreeMap<Option<String>, Observer>, clock: fn() -> CommitTime) -> Self {
         let (stop, proposed, left) = (StopToken::default(), BTreeMap::new(), BTreeSet::new());
         Self {
@@ -53,13 +53,13 @@ impl RealEnvironment {
         }
     }
 
-    /// Begins nothing when everything is to end.
+    /// Fails if a stop is requested.
     fn check_not_stopping(&self) -> Result<(), WatchError> {
         if self.stop.is_requested() { Err(WatchError::ShuttingDown) } else { Ok(()) }
     }
 
-    /// Proposes a commit: it stands on a branch of its own, and merging that is the release. So it says nothing of
-    /// when, and is the same one until the deploy branch moves.
+    /// Proposes a commit on its own branch; merging that releases it. The commit has no time of release, so it stays
+    /// the same until the deploy branch moves.
     fn propose(
         &mut self,
         opened: &RepoContext,
@@ -95,7 +95,8 @@ impl RealEnvironment {
     }
 }
 
-/// Says which commits of others are on the branch of a pull request: they are neither replaced nor removed.
+/// Describes the first commit of others on the branch of a pull request: such a branch is neither replaced nor
+/// deleted.
 fn foreign_commit_reason(
     opened: &RepoContext,
     (head, branch): (ObjectId, &str),
@@ -252,11 +253,11 @@ fn upstream(opened: &RepoContext) -> Result<Upstream, Error> {
     Ok(opened.repository.upstream(&opened.branches.remote)?)
 }
 
-/// Moves one ref of the remote, or here where there is none.
+/// Pushes one ref to the remote, or updates it here if there is none.
 fn push_ref(opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
     for outcome in opened.repository.push(&upstream(opened)?, &[update])? {
         match outcome {
-            // Somebody else has written the same or something newer: the next look finds it.
+            // Another watcher has written the same or something newer: the next evaluation sees it.
             Ok(_) | Err(crate::git::Error::RefMoved { .. }) => {}
             Err(failure) => return Err(failure.into()),
         }
@@ -264,7 +265,7 @@ fn push_ref(opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
     Ok(())
 }
 
-/// A point at which tests end the process as SIGKILL does: no destructor runs, nothing is flushed.
+/// A point at which tests abort the process as SIGKILL does: no destructor runs, nothing is flushed.
 #[cfg(debug_assertions)]
 fn kill_point(point: &str) {
     if std::env::var("PILLION_KILL_AT").is_ok_and(|at| at == point) {

@@ -1,4 +1,4 @@
-//! What an evaluation found and did: for logs, metrics, `status --watch` and exit codes.
+//! The results of an evaluation, for logs, metrics, `status --watch` and exit codes.
 
 use super::decision::{ExplainedDecision, WatchDecision};
 use super::evaluation::RolloutObservation;
@@ -12,53 +12,53 @@ use crate::rollout::{RolloutState, RolloutStep};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// What an evaluation found and did.
+/// The results of an evaluation.
 #[derive(Debug, Clone)]
 pub struct EvaluationReport {
-    /// The deploy head that was looked at.
+    /// The evaluated deploy head.
     pub head: ObjectId,
-    /// The clock of the API server that was asked last; None: none has answered.
+    /// The latest time of an API server; None: no server has answered.
     pub now: Option<Timestamp>,
     /// Each rollout, by cluster and name.
     pub rollouts: Vec<RolloutReport>,
-    /// The deploy branch has moved: by this evaluation, or by somebody else in its course.
+    /// The deploy branch has moved, by this evaluation or concurrently.
     pub head_moved: bool,
 }
 
-/// One rollout.
+/// The result for one rollout.
 #[derive(Debug, Clone)]
 pub struct RolloutReport {
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<String>,
     /// The SidecarSet.
     pub sidecar_set: String,
     /// Its state.
     pub state: RolloutState,
-    /// What is released.
+    /// The released revision.
     pub from: String,
-    /// The target.
+    /// The target revision.
     pub to: Option<String>,
-    /// The batch that is out.
+    /// The latest batch.
     pub batch: u32,
-    /// The last one of the plan.
+    /// The last batch of the plan.
     pub batches: u32,
     /// What the watcher does.
     pub decision: WatchDecision,
     /// What `Advance` counts as: the next step of the plan.
     pub step: EvaluationOutcome,
-    /// Why, the most important first.
+    /// The reasons, the most important first.
     pub reasons: Vec<String>,
-    /// The moment at which it may be another decision although nothing happens.
+    /// When time alone may change the decision.
     pub changes_at: Option<Timestamp>,
-    /// What the judge says of what is out; None: nothing certain is known.
+    /// Health of the released workloads; None: there is no current view.
     pub health: Option<HealthReport>,
-    /// The commit that was released, and its subject.
+    /// The released commit, and its subject.
     pub released_commit: Option<(ObjectId, String)>,
-    /// Where it is now.
+    /// Where it was pushed to.
     pub pushed_to: Option<String>,
-    /// The commit is proposed, and waits for a person.
+    /// The commit is proposed and waits for a merge.
     pub is_proposed: bool,
-    /// Somebody else was faster with a push.
+    /// A push was rejected as non-fast-forward.
     pub is_push_conflict: bool,
 }
 
@@ -67,7 +67,7 @@ impl EvaluationReport {
         Self { head, now: None, rollouts: Vec::new(), head_moved: false }
     }
 
-    /// Returns the next moment at which something may change although nothing happens.
+    /// Returns when time alone may change a decision.
     pub fn changes_at(&self) -> Option<Timestamp> {
         self.rollouts.iter().filter_map(|i| i.changes_at).min()
     }

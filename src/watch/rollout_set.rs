@@ -1,4 +1,4 @@
-//! What one deploy head holds, read once: clusters, rollouts and their plans, until the head moves.
+//! The rollouts of one deploy head: clusters, ledgers and plans, read once until the head moves.
 
 use super::environment::WatchError;
 use super::freeze::FreezeWindows;
@@ -11,7 +11,7 @@ use crate::stage::{
     rewritten_branch, too_many_batches, unmatched_selector, wave_block_reason,
 };
 
-/// What a deploy head holds.
+/// The rollouts of a deploy head.
 pub struct RolloutSet<'l, 's> {
     /// The head.
     pub deploy: &'l DeployBranch<'l>,
@@ -19,19 +19,19 @@ pub struct RolloutSet<'l, 's> {
     pub rollouts: Vec<WatchedRollout<'s>>,
 }
 
-/// One rollout that is watched.
+/// One watched rollout.
 pub struct WatchedRollout<'s> {
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<String>,
     /// Its plan.
     pub rollout: RolloutPlan<'s>,
-    /// What pillion.yaml and the SidecarSet say of rollouts.
+    /// Rollout settings of pillion.yaml and the SidecarSet.
     pub settings: Settings,
-    /// Times in which nothing is released.
+    /// Freeze windows.
     pub windows: FreezeWindows,
-    /// Why it must not open yet.
+    /// Why it cannot start yet: an earlier wave.
     pub not_before: Option<String>,
-    /// Why it must not open, whatever the settings say: its selector selects nothing.
+    /// Why it cannot start, whatever the settings say: its selector matches nothing.
     pub start_refusal: Option<String>,
     /// The deploy head.
     pub head: ObjectId,
@@ -50,7 +50,7 @@ impl<'s> WatchedRollout<'s> {
         self.rollout.name()
     }
 
-    /// Plans anew where something outside of git is another than before.
+    /// Plans again if something outside of git has changed.
     pub(super) fn replan(&mut self, given: ExternalState) {
         let is_same = self.external_state.wave_reason == given.wave_reason
             && self.external_state.deferred == given.deferred
@@ -66,7 +66,7 @@ impl<'s> WatchedRollout<'s> {
     }
 }
 
-/// Reads every cluster of a deploy head. With an error among the diagnostics nothing may be released.
+/// Reads every cluster of a deploy head. If the diagnostics include an error, nothing may be released.
 ///
 /// # Errors
 /// When git fails.
@@ -87,7 +87,7 @@ pub fn read_cluster_views(
     Ok((found, diagnostics))
 }
 
-/// Plans every rollout of the sites. With an error among the diagnostics nothing may be released.
+/// Plans every rollout of the clusters. If the diagnostics include an error, nothing may be released.
 ///
 /// # Errors
 /// When git fails.
@@ -116,7 +116,7 @@ pub fn plan_rollouts<'l, 's>(
             let branch = StagedBranch::find(live, cluster, name);
             diagnostics.extend(rewritten_branch(live, &branch, &branch.examine_refs(live, name)?));
             let settings = site.rollout_settings(name).0;
-            // What is wrong with them was said when pillion.yaml was read.
+            // Errors in them were reported when pillion.yaml was read.
             let windows = FreezeWindows::parse(&settings.freeze).0;
             watched.push(WatchedRollout {
                 cluster: cluster.map(str::to_owned),
@@ -133,7 +133,7 @@ pub fn plan_rollouts<'l, 's>(
     Ok((RolloutSet { deploy: live, rollouts: watched }, diagnostics))
 }
 
-/// A finding in one line.
+/// Formats a diagnostic as one line.
 fn diagnostic_line(wrong: &Diagnostic) -> String {
     let at = wrong
         .spans
@@ -143,7 +143,7 @@ fn diagnostic_line(wrong: &Diagnostic) -> String {
     format!("{}{at}{help}", wrong.message)
 }
 
-/// Names of SidecarSets that have no ledger: somebody waits for a rollout that does not come.
+/// Reports names of SidecarSets without a ledger: their rollout would never come.
 fn unknown_names(sites: &[ClusterView], names: &[String]) -> Vec<Diagnostic> {
     let has_ledger = |name: &String| sites.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
     let message = |name: &String| {

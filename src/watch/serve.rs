@@ -1,6 +1,6 @@
-//! Is the watcher alive, is it ready, and what are its numbers? Over HTTP, for probes and for Prometheus.
+//! Serves /healthz, /readyz and /metrics.
 //!
-//! Alive means that evaluations are completed: a watcher that hangs with its pod Ready is worth less than none.
+//! The watcher is healthy while it completes evaluations: a hanging watcher whose pod is Ready would go unnoticed.
 
 use super::metrics::{CONTENT_TYPE, Metrics};
 use axum::Router;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Whether evaluations are completed.
+/// Records when evaluations are completed.
 #[derive(Debug)]
 pub struct Liveness {
     limit: Duration,
@@ -24,12 +24,12 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Begins now; it is healthy as long as an evaluation was completed within `limit`, or since the beginning.
+    /// Starts now; it is healthy while an evaluation was completed within `limit`, or since the start.
     pub fn new(limit: Duration) -> Self {
         Self { limit, started: Instant::now(), last: Mutex::new(None) }
     }
 
-    /// An evaluation was completed.
+    /// Records a completed evaluation.
     pub fn record_evaluation(&self) {
         self.record_evaluation_at(Instant::now());
     }
@@ -43,14 +43,14 @@ impl Liveness {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Returns how long no evaluation was completed, where that is longer than the limit.
+    /// Returns the time since the last completed evaluation if it exceeds the limit.
     pub fn overdue(&self, now: Instant) -> Option<Duration> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.started);
         Some(now.saturating_duration_since(last)).filter(|age| *age > self.limit)
     }
 }
 
-/// A server of health and metrics. It ends when it is dropped.
+/// The HTTP server of health and metrics. Dropping it stops it.
 #[derive(Debug)]
 pub struct StatusServer {
     address: SocketAddr,
@@ -58,14 +58,14 @@ pub struct StatusServer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How long answers that have begun may take when the server ends.
+/// How long responses in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
 impl StatusServer {
-    /// Serves `/metrics`, `/healthz` and `/readyz`, on a thread of its own.
+    /// Serves `/metrics`, `/healthz` and `/readyz` on its own thread.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When it cannot listen on the address.
     pub fn start(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Liveness>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| {
@@ -77,7 +77,7 @@ impl StatusServer {
         let serving = async move {
             let (ending, ended) = oneshot::channel::<()>();
             let signal = async move {
-                // A sender that was dropped is a server that nobody wants any more.
+                // A dropped sender stops the server, too.
                 drop(stopped.await);
                 drop(ending);
             };
@@ -86,7 +86,7 @@ impl StatusServer {
                 drop(ended.await);
                 tokio::time::sleep(SHUTDOWN_GRACE).await;
             };
-            // Connections that somebody keeps open do not keep the watcher.
+            // Open connections do not delay the shutdown.
             tokio::select! { _ = served => {}, () = patience => {} }
         };
         let thread = thread::Builder::new()
@@ -95,12 +95,12 @@ impl StatusServer {
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Returns where it listens: the port, where 0 was asked for.
+    /// Returns the address it listens on: with the actual port if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it: no new connections, and those that are open end at once.
+    /// Stops it: no new connections, and open ones are closed.
     pub fn stop(mut self) {
         self.shut_down();
     }
@@ -108,7 +108,7 @@ impl StatusServer {
     fn shut_down(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there.
+            // A panic was printed by its thread.
             drop(thread.join());
         }
     }

@@ -1,5 +1,4 @@
-//! The long run: when is the next look, and what happens when something fails? Nothing is remembered that a new
-//! process would not find out.
+//! Runs the watch loop: polling, wake-ups and back-off. It keeps no state that a new process could not derive.
 
 use super::environment::{Environment, WatchError};
 use super::evaluation::OutOfSyncSince;
@@ -11,13 +10,13 @@ use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Changes of pods that come close together are looked at together.
+/// Changes of pods within this time are evaluated together.
 const COALESCE_WINDOW: Duration = Duration::from_millis(250);
 
-/// The longest pause after failures that follow each other.
+/// The longest pause after consecutive errors.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The farthest moment at which a look is planned.
+/// The latest time for which an evaluation is scheduled.
 const MAX_LOOKAHEAD: Duration = Duration::from_secs(86_400);
 
 /// What wakes the loop.
@@ -25,30 +24,30 @@ const MAX_LOOKAHEAD: Duration = Duration::from_secs(86_400);
 pub enum WakeReason {
     /// Something in a cluster has changed.
     ClusterChanged,
-    /// The process is to end.
+    /// The process is shutting down.
     Stop,
 }
 
-/// Somebody who wants to know how a long run goes.
+/// A receiver of events of the service.
 pub trait ServiceEventSink: EventSink {
-    /// Hears that the deploy branch holds something wrong, so that nothing is released.
+    /// The deploy head holds an error, so nothing is released.
     fn on_invalid_head(&mut self, wrong: Vec<Diagnostic>);
 
-    /// Hears that something outside failed, and when it is tried again.
+    /// Something outside failed; `again` is the pause before the retry.
     fn on_error(&mut self, failure: &WatchError, again: Duration);
 }
 
-/// How often git is asked, and what wakes the loop before that.
+/// When the loop fetches, and what wakes it before.
 pub struct PollSchedule {
     /// How often the deploy branch is fetched.
     pub interval: Duration,
-    /// What wakes the loop.
+    /// Wake-ups.
     pub wakes: Receiver<WakeReason>,
-    /// Asks for the end.
+    /// Request to stop.
     pub stop: StopToken,
 }
 
-/// Why the loop looks again.
+/// What the loop does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextAction {
     Evaluate,
@@ -56,7 +55,7 @@ enum NextAction {
     Stop,
 }
 
-/// Watches until it is told to stop.
+/// Runs the loop until a stop is requested.
 pub fn run_service(
     watching: &Watcher,
     opened: &RepoContext,
@@ -85,7 +84,7 @@ pub fn run_service(
                     NextAction::Stop => false,
                     NextAction::Fetch => {
                         fetch_at = Instant::now() + pace.interval;
-                        // What a failed fetch means is told by the one that follows at once.
+                        // The fetch that follows at once reports the error.
                         world.fetch(opened).is_ok() && deploy_head(opened) == read
                     }
                 }
@@ -113,7 +112,7 @@ pub fn run_service(
     }
 }
 
-/// The moment of this machine at which the API server's clock shows a time; `seen` is a pair of both clocks.
+/// Converts a time of the API server into one of this machine; `seen` is the same moment on both clocks.
 fn local_instant((at, (now, seen)): (Timestamp, (Timestamp, Instant))) -> Instant {
     let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
     seen + left.min(MAX_LOOKAHEAD)
@@ -129,14 +128,14 @@ fn backoff(failures: u32) -> Duration {
 
 impl PollSchedule {
     fn wait(&self, fetch_at: Instant, look_at: Option<Instant>) -> NextAction {
-        // However late it is for something else.
+        // A stop takes precedence over everything that is due.
         if self.stop.is_requested() {
             return NextAction::Stop;
         }
         if fetch_at <= Instant::now() {
             return NextAction::Fetch;
         }
-        // The API server's time may stand still: what is to change then does not, however often one looks.
+        // The API server's clock may stand still: then nothing changes, however often the loop looks.
         let look_at = look_at.map(|look| look.max(Instant::now() + COALESCE_WINDOW));
         let until = look_at.map_or(fetch_at, |look| look.min(fetch_at));
         match self.next_wake(until) {
@@ -149,7 +148,7 @@ impl PollSchedule {
         }
     }
 
-    /// Waits for the changes that come with a first one.
+    /// Waits for further changes after a first one.
     fn coalesce_changes(&self) -> NextAction {
         self.wait_until(Instant::now() + COALESCE_WINDOW, NextAction::Evaluate)
     }
@@ -169,7 +168,7 @@ impl PollSchedule {
         }
     }
 
-    /// Waits for the next event. A change that was sent may have kept out the wake that asks for the end.
+    /// Waits for the next event. A full channel may have dropped the wake-up of a stop.
     fn next_wake(&self, until: Instant) -> WaitOutcome {
         let wake = self.wakes.recv_timeout(until.saturating_duration_since(Instant::now()));
         if self.stop.is_requested() {
@@ -183,7 +182,7 @@ impl PollSchedule {
     }
 }
 
-/// What a wait has ended with.
+/// The end of a wait.
 enum WaitOutcome {
     Changed,
     TimedOut,
@@ -201,7 +200,7 @@ mod tests {
         let pace = PollSchedule { interval: Duration::from_secs(3_600), wakes, stop: StopToken::default() };
         let past = Instant::now();
         assert_eq!(pace.wait(past, None), NextAction::Fetch);
-        // A flood of changes leaves no room for the wake that asks for the end.
+        // A flood of changes leaves no space for the wake-up of a stop.
         sender.try_send(WakeReason::ClusterChanged).unwrap();
         pace.stop.request();
         assert!(sender.try_send(WakeReason::Stop).is_err());

@@ -1,7 +1,7 @@
-//! Ends a long run on SIGTERM and SIGINT, within a second, whatever it waits for.
+//! Stops a long run on SIGTERM and SIGINT within a second, whatever it waits for.
 //!
-//! The request to end is looked at between steps, and by whatever runs a program: programs are ended with all that they
-//! have started. What waits for a server is not waited for. A run may end anywhere: what it has come to is read from git.
+//! Steps and running programs check for the stop request; programs are ended with their process groups. Requests to
+//! servers are abandoned. A run may stop anywhere: the next one reads from git what was done.
 
 use super::service::WakeReason;
 use crate::git::StopToken;
@@ -11,17 +11,16 @@ use std::time::Duration;
 use std::{io, panic, thread};
 use tokio::sync::oneshot;
 
-/// How long a run that was asked to end is waited for.
+/// How long a run may take to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(650);
 
-/// Stack of the thread of a run: as much as the first thread of a program has.
+/// Stack size of the thread: that of a main thread.
 const STACK_SIZE: usize = 8 << 20;
 
-/// Does something on a thread of its own until it ends, or for a moment longer after a signal asks for the end. None:
-/// it had not come to its end by then.
+/// Runs `work` on its own thread until it ends, or a moment longer after a signal. None: it had not ended by then.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the thread cannot be started.
 pub fn run_until_signal<T: Send + 'static>(
     stop: &StopToken,
     wakes: &SyncSender<WakeReason>,
@@ -29,7 +28,7 @@ pub fn run_until_signal<T: Send + 'static>(
 ) -> io::Result<Option<T>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Signals are listened to before there is anything to be ended.
+        // The signal handler is installed before anything runs that it would have to end.
         #[cfg(unix)]
         programs::disable_signal_handler();
         let signal = stop_signal()?;
@@ -41,10 +40,10 @@ pub fn run_until_signal<T: Send + 'static>(
             () = signal => {
                 stop.request();
                 programs::terminate_all();
-                // The channel may hold a change: who takes that looks for the request, too.
+                // The channel may be full: the receiver checks the stop request, too.
                 let _ = wakes.try_send(WakeReason::Stop);
                 let ended = tokio::time::timeout(SHUTDOWN_GRACE, done).await.ok();
-                // What was started at that very moment.
+                // Programs that were started in the meantime.
                 programs::terminate_all();
                 ended
             }

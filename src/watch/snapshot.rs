@@ -1,6 +1,6 @@
-//! What a cluster looks like at one moment: workloads and pods, as far as a rollout asks. Plain data.
+//! The state of a cluster at one moment: workloads and pods, as far as a rollout needs them. Plain data.
 //!
-//! Times are those of the API server: `Snapshot::now` is its clock, everything else is what objects say.
+//! Times are those of the API server: `Snapshot::now` is its clock, the others come from objects.
 
 use crate::model::workload::WorkloadKind;
 use jiff::Timestamp;
@@ -8,51 +8,52 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a cluster looks like at one moment.
+/// The state of a cluster at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The API server's clock, when all of the cluster was seen last.
+    /// The API server's clock when all of the cluster was seen last.
     pub now: Timestamp,
-    /// The workloads that are there, by `KIND[.GROUP]/NAMESPACE/NAME`.
+    /// The workloads, by `KIND[.GROUP]/NAMESPACE/NAME`.
     pub workloads: BTreeMap<Arc<str>, LiveWorkload>,
 }
 
-/// A workload as the cluster has it, with its pods.
+/// A workload in the cluster, with its pods.
 #[derive(Debug, Clone, Default)]
 pub struct LiveWorkload {
-    /// `metadata.generation`; 0 where the object has none.
+    /// `metadata.generation`; 0 if the object has none.
     pub generation: i64,
     /// `status.observedGeneration`; None: the controller writes none.
     pub observed_generation: Option<i64>,
-    /// The pods it is to have: `spec.replicas` (1 where the API server defaults it), for a DaemonSet
+    /// Desired pods: `spec.replicas` (1 if the API server defaults it), for a DaemonSet
     /// `status.desiredNumberScheduled`, for a bare Pod 1. None: the kind does not say.
     pub desired: Option<u32>,
     /// The pod template, as JSON; for a bare Pod the object itself.
     pub template: Option<Arc<RawValue>>,
-    /// The value at the path of the kind's own partition, as JSON; None: there is none.
+    /// The value at the path of the kind's native partition, as JSON; None: there is none.
     pub partition: Option<Arc<RawValue>>,
-    /// Its pods follow its template only when a person does something: `spec.paused` and its like, or `OnDelete`.
+    /// Its pods are updated only by hand: `spec.paused` and the like, or `OnDelete`.
     pub is_update_manual: bool,
     /// `spec.progressDeadlineSeconds`.
     pub progress_deadline: Option<u32>,
     /// `spec.minReadySeconds`.
     pub min_ready_seconds: u32,
-    /// What pods of the present template are labelled with: the ReplicaSet's `pod-template-hash`,
+    /// The revision of the current template, as on its pods: the ReplicaSet's `pod-template-hash`,
     /// `status.updateRevision`, or the hash of the newest ControllerRevision. None: not known (yet).
     pub update_revision: Option<Arc<str>>,
-    /// When the ReplicaSet or ControllerRevision of the present template was made. It may be old: both are taken up
-    /// again when a template comes back.
+    /// When the ReplicaSet or ControllerRevision of the current template was created. It may be old: both are reused
+    /// when a template comes back.
     pub revision_created: Option<Timestamp>,
-    /// When somebody last wrote its spec: the newest `time` of `metadata.managedFields` without a `subresource`. None:
+    /// When its spec was written last: the newest `time` of `metadata.managedFields` without a `subresource`. None:
     /// not known.
     pub spec_changed: Option<Timestamp>,
-    /// Conditions that say why no pods come: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's `Degraded`.
+    /// Conditions that explain missing pods: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's
+    /// `Degraded`.
     pub conditions: Vec<WorkloadCondition>,
-    /// Its pods, by name: those of ReplicaSets and other workloads in between too.
+    /// Its pods, by name, including those of ReplicaSets and other workloads in between.
     pub pods: BTreeMap<Arc<str>, LivePod>,
 }
 
-/// A condition of a workload that says what is wrong.
+/// A failing condition of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadCondition {
     /// `type`.
@@ -72,7 +73,7 @@ pub struct LivePod {
     pub uid: Arc<str>,
     /// `metadata.creationTimestamp`.
     pub created: Option<Timestamp>,
-    /// `metadata.deletionTimestamp`: when it is to be gone.
+    /// `metadata.deletionTimestamp`: the end of its grace period.
     pub deletion_time: Option<Timestamp>,
     /// When its containers were last changed in place: `updateTimestamp` of `apps.kruise.io/inplace-update-state`, or
     /// the newest `time` of `metadata.managedFields` without a `subresource` that is later than its creation. None:
@@ -80,7 +81,7 @@ pub struct LivePod {
     pub updated_in_place: Option<Timestamp>,
     /// `metadata.generation` is newer than `status.observedGeneration`: the kubelet has not seen the last change.
     pub is_update_unobserved: bool,
-    /// What its controller labelled it with: `pod-template-hash`, `controller-revision-hash` and their like.
+    /// Its revision, from the labels of its controller: `pod-template-hash`, `controller-revision-hash` and the like.
     pub revision: Option<Arc<str>>,
     /// `spec.nodeName` is set.
     pub is_scheduled: bool,
@@ -92,9 +93,9 @@ pub struct LivePod {
     pub ready: LivePodCondition,
     /// The condition `PodScheduled`.
     pub scheduled: LivePodCondition,
-    /// The reason of the condition `DisruptionTarget`, where it is True: the pod goes for reasons of the node.
+    /// The reason of the condition `DisruptionTarget`, if it is True: the node ends the pod.
     pub disruption: Option<Arc<str>>,
-    /// Containers and native sidecars; and plain init containers, in the order of the pod.
+    /// Containers, native sidecars and plain init containers, in the order of the pod.
     pub containers: Vec<LiveContainer>,
 }
 
@@ -123,7 +124,7 @@ pub struct LivePodCondition {
     pub message: Option<Arc<str>>,
 }
 
-/// What a container is to its pod.
+/// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContainerRole {
     /// One of `containers`.
@@ -131,25 +132,24 @@ pub enum ContainerRole {
     Main,
     /// One of `initContainers` with `restartPolicy: Always`.
     NativeSidecar,
-    /// One of `initContainers` that has to end.
+    /// One of `initContainers` that must exit.
     Init,
 }
 
-/// A container of a pod: what is asked for, and its status.
+/// A container of a pod: its spec and its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveContainer {
     /// `name`.
     pub name: Arc<str>,
-    /// What it is.
+    /// Its role.
     pub role: ContainerRole,
-    /// `spec`'s image.
+    /// The image in the spec.
     pub image: Arc<str>,
-    /// `status`' image; None: there is no status yet.
+    /// The image in the status; None: there is no status yet.
     pub running_image: Option<Arc<str>>,
     /// `imageID` of the status.
     pub image_id: Option<Arc<str>>,
-    /// `imageID` before the last update in place, where Kruise has written it down
-    /// (`apps.kruise.io/inplace-update-state`).
+    /// `imageID` before the last update in place, as Kruise records it (`apps.kruise.io/inplace-update-state`).
     pub previous_image_id: Option<Arc<str>>,
     /// `ready`.
     pub is_ready: bool,
@@ -164,7 +164,7 @@ pub struct LiveContainer {
 /// `state` of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ContainerState {
-    /// Nothing is known yet.
+    /// There is no state yet.
     #[default]
     Unknown,
     /// `waiting`.
@@ -196,10 +196,10 @@ pub struct ContainerTermination {
     pub finished_at: Option<Timestamp>,
 }
 
-/// Which workloads are looked at.
+/// The observed workloads.
 #[derive(Debug, Clone, Default)]
 pub struct ObservationScope {
-    /// Kinds with a pod template, those of pillion.yaml too.
+    /// Kinds with a pod template, including those of pillion.yaml.
     pub kinds: Vec<Arc<WorkloadKind>>,
     /// Namespaces; empty: all.
     pub namespaces: Vec<Arc<str>>,

@@ -1,4 +1,4 @@
-//! The loop: fetch, read, evaluate, act; and again when the head moves, pods change or time has passed.
+//! The watch loop: fetches, reads, evaluates and acts, again when the deploy head moves, pods change or time passes.
 
 use super::environment::{Environment, WatchError};
 use super::evaluation::{Options, OutOfSyncSince, evaluate_rollouts};
@@ -9,19 +9,19 @@ use crate::git::{Commit, ObjectId};
 use crate::rollout::cluster_option;
 use crate::stage::{BranchUpdate, RepoContext, StagedBranch, build_stack, foreign_commits, verify};
 
-/// Steps that one turn takes at most before it waits again.
+/// Steps of one iteration at most.
 const MAX_STEPS: usize = 1000;
 
-/// What a watcher is to do.
+/// What a watcher does.
 #[derive(Debug, Clone, Default)]
 pub struct Watcher {
-    /// SidecarSets; empty: all with a ledger.
+    /// Names of SidecarSets; empty: all that have a ledger.
     pub names: Vec<String>,
     /// Only this cluster.
     pub cluster: Option<String>,
-    /// What an evaluation may do.
+    /// Options of an evaluation.
     pub options: Options,
-    /// Where people see commits: the address up to the id, where it is known.
+    /// Address of a commit up to its id, if it is known.
     pub commit_url_prefix: Option<String>,
 }
 
@@ -31,41 +31,40 @@ pub struct WatchContext<'a> {
     pub repo: &'a RepoContext,
     /// Everything outside the program.
     pub environment: &'a mut dyn Environment,
-    /// Batches that nobody applies yet.
+    /// Since when batches are out of sync.
     pub out_of_sync_since: &'a mut OutOfSyncSince,
-    /// A deploy head whose history was judged, and nothing was wrong: what would be found again.
+    /// The deploy head that passed verification last: it is not verified again.
     pub verified_head: &'a mut Option<ObjectId>,
-    /// Who hears of it.
+    /// Receiver of events.
     pub events: &'a mut dyn EventSink,
 }
 
-/// How a turn ended.
+/// The end of an iteration.
 #[derive(Debug)]
 pub enum Iteration {
-    /// Nothing more can be done now.
+    /// No further step is possible now.
     Evaluated(EvaluationReport),
-    /// Something in git is wrong: nothing is released before a person has mended it.
+    /// Git holds an error: nothing is released until it is fixed.
     Invalid(Vec<Diagnostic>),
 }
 
-/// Somebody who wants to know what is going on.
+/// A receiver of events of the loop.
 pub trait EventSink {
-    /// Hears of an evaluation; returns whether the loop is to go on waiting for the next one.
+    /// An evaluation has ended.
     fn on_evaluation(&mut self, report: &EvaluationReport);
 
-    /// Hears of a staged branch that was written anew, and which commits it held on the head of the deploy branch.
+    /// A staged branch was recreated; `overwritten` are the commits that it held.
     fn on_staged_rewritten(&mut self, branch: &str, overwritten: &[Commit]);
 
-    /// Hears that a staged branch holds commits that pillion did not make, and is left alone: with them, and what a
-    /// person types.
+    /// A staged branch holds commits that pillion did not make. It stays unchanged.
     fn on_foreign_commits(&mut self, _wrong: &Diagnostic) {}
 
-    /// Hears that people could not be told of commits: that holds up nothing, and is tried again.
+    /// A notification failed. Releases do not wait for it, and it is retried.
     fn on_notify_failed(&mut self, failure: &WatchError);
 }
 
 impl Watcher {
-    /// Takes every step that can be taken now, each from the head of the deploy branch of its moment.
+    /// Takes every possible step, each from the current head of the deploy branch.
     ///
     /// # Errors
     /// When git or a service fails, or the watcher is killed.
@@ -84,8 +83,8 @@ impl Watcher {
         })
     }
 
-    /// Reads the head of the deploy branch once, and evaluates it again and again for as long as `goes_on` says: until the head moves,
-    /// as the caller knows. Returns what the last evaluation found.
+    /// Reads the head of the deploy branch once and evaluates it repeatedly while `goes_on` returns true, which it
+    /// does until the head moves. Returns the report of the last evaluation.
     ///
     /// # Errors
     /// When git or a service fails, or the watcher is killed.
@@ -114,7 +113,7 @@ impl Watcher {
         self.notify_receivers(work, &live, true)?;
         let mut kept = None;
         loop {
-            // Others write to them too, also while the head of the deploy branch stays.
+            // Others write to staged branches, too, while the deploy head stays.
             if kept.as_ref() != Some(&staged_tips(&standing)) {
                 self.update_staged_branches(work, &standing)?;
                 kept = Some(staged_tips(&standing));
@@ -127,7 +126,7 @@ impl Watcher {
                 work.out_of_sync_since,
             )?;
             work.events.on_evaluation(&report);
-            // A release never waits for people.
+            // A release never waits for a receiver.
             self.notify_receivers(work, &live, false)?;
             if report.head_moved || !goes_on(work.environment, &report) {
                 return Ok(Iteration::Evaluated(report));
@@ -135,7 +134,7 @@ impl Watcher {
         }
     }
 
-    /// Writes the staged branches of open rollouts anew where they hold something else than what is to come.
+    /// Recreates the staged branches of rollouts in progress that differ from the plan.
     fn update_staged_branches(
         &self,
         work: &mut WatchContext<'_>,
@@ -149,14 +148,14 @@ impl Watcher {
             let live = standing.deploy;
             let branch = StagedBranch::find(live, watched.cluster.as_deref(), watched.name());
             let is_there = branch.local.is_some() || branch.remote.is_some();
-            // Before a rollout is open, `stage` writes the branch; where nobody ever staged, nobody reads it.
+            // Before Start, `stage` writes the branch. Without a branch there is no reader.
             if !watched.rollout.has_started() || !is_there {
                 continue;
             }
             let signing = opened.signing()?;
             let held = branch.commits(live)?;
             let kept: &[Commit] = if signing.is_enabled() { &held } else { &[] };
-            // Of what is paused people see what `pillion resume` lets follow.
+            // The staged branch of a paused rollout shows what follows after `pillion resume`.
             let resumed = watched.plan_resumed();
             let rollout = resumed.as_ref().unwrap_or(&watched.rollout);
             let (Some(made), _) = build_stack(live, rollout, usize::MAX, &signing, kept)? else {
@@ -182,7 +181,7 @@ impl Watcher {
     }
 }
 
-/// Where the staged branches of all rollouts are, here and on the remote.
+/// Returns the tips of the staged branches, local and remote.
 fn staged_tips(standing: &RolloutSet<'_, '_>) -> Vec<[Option<ObjectId>; 2]> {
     let find = |w: &WatchedRollout<'_>| StagedBranch::find(standing.deploy, w.cluster.as_deref(), w.name());
     standing.rollouts.iter().map(find).map(|branch| [branch.local, branch.remote]).collect()

@@ -1,24 +1,24 @@
-//! Was it so before? What still carries the template before is compared with what fails.
+//! Compares a failing container with pods that still run the previous template.
 
 use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer};
 use super::HealthLimits;
 use super::failure::{FailureClass, container_failure};
 use super::pod_set::ClassifiedPod;
 
-/// How a container does in pods with the template before.
+/// Health of a container in pods with the previous template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BaselineHealth {
     /// No such pod is left, or none has the container.
     Unknown,
-    /// It is ready in all of them.
+    /// It is healthy in all of them.
     Healthy,
     /// It is neither healthy nor broken in all of them.
     Mixed,
-    /// In some it is broken alike.
+    /// It fails in the same way in some of them.
     Broken,
 }
 
-/// Compares a container with that of pods with the template before; `class` None asks for readiness alone.
+/// Returns the health of a container in pods with the previous template; without `class` only readiness counts.
 pub(super) fn baseline_health(
     name: &str,
     is_init: bool,

@@ -1,4 +1,4 @@
-//! Is there no room for new pods because the cluster has none for anybody?
+//! Detects pods that are unschedulable because the cluster is full.
 
 use super::super::expected_state::ExpectedState;
 use super::super::snapshot::Snapshot;
@@ -6,7 +6,7 @@ use super::pod;
 use super::revision_match::{RevisionMatch, match_revision};
 use std::collections::BTreeMap;
 
-/// Returns the pods that find no node and do not carry the target, as `NAMESPACE/NAME`.
+/// Returns the unschedulable pods that are not at the target revision, as `NAMESPACE/NAME`.
 pub(super) fn unschedulable_pods(released: &ExpectedState, snapshot: &Snapshot) -> Vec<String> {
     let expected: BTreeMap<&str, _> = released.workloads.iter().map(|e| (&*e.key, e)).collect();
     let mut found = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn unschedulable_pods(released: &ExpectedState, snapshot: &Snapshot) 
     found
 }
 
-/// Returns the namespace of a key.
+/// Returns the namespace of a workload key.
 pub(super) fn namespace_of_key(key: &str) -> &str {
     key.split('/').nth(1).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Why does a workload get no pods, as far as its conditions say?
+//! Failing conditions of a workload: why it gets no pods.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{LiveWorkload, WorkloadCondition};
@@ -7,18 +7,18 @@ use super::{FailureCause, HealthEvidence, HealthLimits};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// A condition that says why no pods come.
+/// A condition that explains missing pods.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConditionFailure<'a> {
     /// The condition.
     pub condition: &'a WorkloadCondition,
-    /// From when on it is a failure.
+    /// When it counts as a failure.
     pub due: Timestamp,
-    /// Whose fault it is then.
+    /// The cause, then.
     pub cause: FailureCause,
 }
 
-/// Words of quotas and of LimitRanges, in lower case.
+/// Phrases of quota and LimitRange errors, in lower case.
 const QUOTA_PHRASES: &[&str] = &[
     "exceeded quota",
     "failed quota",
@@ -31,7 +31,7 @@ const QUOTA_PHRASES: &[&str] = &[
     "limit to request ratio",
 ];
 
-/// Returns the conditions that say why no pods come.
+/// Returns the conditions that explain missing pods.
 pub(super) fn condition_failures<'a>(
     expected: &ExpectedWorkload,
     live: &'a LiveWorkload,
@@ -41,7 +41,7 @@ pub(super) fn condition_failures<'a>(
     let begun = [live.revision_created, live.spec_changed].into_iter().flatten().max();
     let refusal = |complaint: &'a WorkloadCondition| {
         let since = [complaint.since, begun].into_iter().flatten().max().unwrap_or(now);
-        // What was refused before the template came was so before.
+        // A condition that is older than the template is not caused by it.
         let is_new = complaint.since.zip(live.revision_created).is_none_or(|(s, made)| s >= made);
         let is_ours = is_new && expected.request_increase.is_some() && is_about_quota(&complaint.message);
         let blame = if is_ours { FailureCause::Batch } else { FailureCause::Unknown };
@@ -50,7 +50,7 @@ pub(super) fn condition_failures<'a>(
     live.conditions.iter().filter(|c| !is_progress_deadline(c)).map(refusal).collect()
 }
 
-/// A deadline that a controller keeps itself says nothing new: the judge has its own, which is never shorter.
+/// The controller's own deadline adds nothing: the deadline of this module is never shorter.
 fn is_progress_deadline(complaint: &WorkloadCondition) -> bool {
     &*complaint.kind == "Progressing" && &*complaint.reason == "ProgressDeadlineExceeded"
 }
@@ -61,12 +61,12 @@ fn is_about_quota(message: &str) -> bool {
 }
 
 impl ConditionFailure<'_> {
-    /// Tells whether it matters to a workload whose pods are all there: only where its controller gives it up.
+    /// Returns whether the condition matters when all pods are ready: only if the controller gives up.
     pub(super) fn matters_when_ready(&self) -> bool {
         &*self.condition.kind == "Degraded"
     }
 
-    /// Returns the sentence for people.
+    /// Returns the text for people.
     pub(super) fn describe(&self, expected: &ExpectedWorkload) -> String {
         let WorkloadCondition { kind, reason, message, .. } = self.condition;
         let reason = if reason.is_empty() { kind } else { reason };
@@ -76,7 +76,7 @@ impl ConditionFailure<'_> {
         format!("{kind}{}{said}{more}", if reason == kind { String::new() } else { format!(" ({reason})") })
     }
 
-    /// Returns what was seen.
+    /// Returns the evidence.
     pub(super) fn evidence(&self, key: &Arc<str>) -> HealthEvidence {
         let WorkloadCondition { kind, reason, message, .. } = self.condition;
         HealthEvidence {

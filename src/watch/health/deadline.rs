@@ -1,4 +1,4 @@
-//! How long may a workload take? Counted from its last progress, in the API server's time where that says anything.
+//! Computes a workload's progress deadline from its last progress, by the API server's clock where possible.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveWorkload};
@@ -12,10 +12,10 @@ use super::revision_match::{find_container, is_bare_pod};
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
 
-/// Returns when the time of a workload is up. None: nothing says when it began.
+/// Returns the deadline of a workload. None: nothing says when the update began.
 ///
-/// It runs from the newest of: its template, a pod of it, a container changed in place, the last moment of a pod on
-/// its way out. Readiness that comes and goes does not start it again.
+/// It counts from the newest of: the template, a pod, a container changed in place, the end of a terminating pod's
+/// grace period. Readiness that comes and goes does not restart it.
 pub(super) fn workload_deadline(
     expected: &ExpectedWorkload,
     goes_back: bool,
@@ -26,7 +26,7 @@ pub(super) fn workload_deadline(
     let start = progress_start(expected, goes_back, live, roster)?;
     let own = live.progress_deadline.map_or(0, u64::from);
     let rounds = u64::from(live.min_ready_seconds);
-    // Pods that have been ready had the soak still before them.
+    // Pods that were ready before still have the soak ahead of them.
     let mut late = roster.updated.iter().filter(|m| !m.is_ready).peekable();
     let has_flapped = late.peek().is_some() && late.all(|m| pod::was_ready(m.pod));
     let soak = if has_flapped { limits.soak } else { 0 };
@@ -44,7 +44,7 @@ fn progress_start(
     if in_place && is_bare_pod(expected) && is_update_pending(expected, roster) {
         return None;
     }
-    // A revision that comes back is as old as it was.
+    // A revision that is reused is as old as its first use.
     let revision = live.revision_created.filter(|_| !goes_back || live.spec_changed.is_some());
     let made = roster.updated.iter().filter_map(|m| m.pod.created);
     let touched = roster.updated.iter().filter(|_| in_place).flat_map(|m| {
@@ -54,12 +54,12 @@ fn progress_start(
         let times = containers.filter_map(|c| pod::started_at(&c.state).max(ended(c)));
         times.chain(m.pod.updated_in_place).collect::<Vec<_>>()
     });
-    // Pods with whatever template that are on their way out may take the time that they were given.
+    // Terminating pods may use their grace period, whatever their template.
     let leaving = live.pods.values().filter_map(|p| p.deletion_time);
     made.chain(touched).chain(leaving).chain(revision).chain(live.spec_changed).max()
 }
 
-/// A bare pod is as old as it is, and so are its containers, until the kubelet takes up what was changed.
+/// A bare pod and its containers keep their times until the kubelet applies the change.
 fn is_update_pending(expected: &ExpectedWorkload, roster: &PodSet<'_>) -> bool {
     let runs_before = |m: &ClassifiedPod<'_>| {
         let containers =

@@ -1,4 +1,4 @@
-//! Is a workload kept back by nodes, evictions or a full cluster? Then nobody is blamed.
+//! Detects pods that are delayed by nodes, evictions or a full cluster. Such a delay is not attributed to the batch.
 
 use super::format::{count_pods, join_names};
 use super::pod;
@@ -6,14 +6,14 @@ use super::pod_set::PodSet;
 use super::workload::HealthContext;
 use std::collections::BTreeMap;
 
-/// Returns what keeps a workload back, in sentences for people; empty where nothing does.
+/// Returns the disruptions of a workload as texts for people.
 pub(super) fn workload_disruptions(
     roster: &PodSet<'_>,
     wanted: u32,
     around: &HealthContext<'_>,
 ) -> Vec<String> {
     let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    // Pods that are gone or going matter until others have come in their place.
+    // Pods that are terminating or gone matter until they are replaced.
     let is_short = roster.updated_count() < wanted;
     let gone = roster.terminating.iter().chain(&roster.disrupted).filter(|_| is_short);
     for member in roster.updated.iter().chain(gone) {

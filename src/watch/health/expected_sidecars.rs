@@ -1,14 +1,14 @@
-//! What do the sidecars of a workload have to be? Those of the template that git holds.
+//! The expected sidecars of a workload, from the template in git.
 
 use super::super::expected_state::ExpectedWorkload;
 use serde_json::Value;
 
-/// A sidecar of the template that git holds.
+/// A sidecar of the template in git.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExpectedSidecar<'a> {
     /// `name`.
     pub name: &'a str,
-    /// It stands in `initContainers`.
+    /// Whether it is one of `initContainers`.
     pub is_init: bool,
     /// The container.
     pub container: &'a Value,
@@ -19,7 +19,7 @@ pub(super) struct ExpectedSidecar<'a> {
 /// The two lists of containers, and whether they are init containers.
 pub(super) const CONTAINER_LISTS: [(&str, bool); 2] = [("containers", false), ("initContainers", true)];
 
-/// Returns the sidecars that a workload has to carry.
+/// Returns the sidecars that a workload must have.
 pub(super) fn expected_sidecars(expected: &ExpectedWorkload) -> Vec<ExpectedSidecar<'_>> {
     let all = CONTAINER_LISTS.into_iter().flat_map(|(list, is_init)| {
         let containers = expected.template["spec"][list].as_array();

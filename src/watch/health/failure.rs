@@ -1,4 +1,4 @@
-//! What is wrong with a container, and from when on is that a failure?
+//! Failures of containers, and when each counts.
 
 use super::super::snapshot::{ContainerState, ContainerTermination, LiveContainer, LivePod};
 use super::format::add_seconds;
@@ -7,49 +7,49 @@ use super::{HealthEvidence, HealthLimits, format, image, pod};
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// Kinds of failures: only like is compared with like.
+/// Classes of failures; a baseline compares within a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FailureClass {
-    /// Its image cannot be had.
+    /// The image cannot be pulled.
     ImagePull,
-    /// It cannot be made or started from what its pod says.
+    /// The container cannot be created or started as specified.
     Start,
-    /// It ends again and again.
+    /// The container exits repeatedly.
     Crash,
 }
 
-/// From when on something is a failure.
+/// When a failure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureDue {
-    /// It is one.
+    /// Now.
     Now,
-    /// When it lasts until then.
+    /// If it lasts until then.
     At(Timestamp),
     /// When the deadline of the workload passes.
     Deadline,
 }
 
-/// What is wrong with a container.
+/// A failure of a container.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ContainerFailure<'a> {
     /// The pod's name.
     pub pod: &'a str,
     /// The container.
     pub container: &'a LiveContainer,
-    /// Its kind.
+    /// The class.
     pub class: FailureClass,
-    /// In Kubernetes' words.
+    /// The reason, in Kubernetes' words.
     pub reason: &'a str,
-    /// What the kubelet says.
+    /// The message of the kubelet.
     pub message: &'a str,
-    /// How it ended last, where it did.
+    /// Its last termination, if any.
     pub termination: Option<&'a ContainerTermination>,
-    /// From when on it counts.
+    /// When it counts.
     pub due: FailureDue,
 }
 
-/// Returns what is wrong with a container. `in_place` says that the pod may have run something else before, so that
-/// what its status says may be of that.
+/// Returns the failure of a container. `in_place`: the pod may have run another revision before, and its status may
+/// still describe that.
 pub(super) fn container_failure<'a>(
     name: &'a str,
     pod: &'a LivePod,
@@ -99,7 +99,7 @@ pub(super) fn container_failure<'a>(
     }
 }
 
-/// The reason of the last end says more than the back-off where memory ran out.
+/// OOMKilled and start errors say more than the back-off.
 fn termination_reason<'a>(end: Option<&'a ContainerTermination>, otherwise: &'a str) -> &'a str {
     end.map(|end| &*end.reason)
         .filter(|reason| *reason == "OOMKilled" || is_start_error(reason))
@@ -145,7 +145,7 @@ fn failure_due(
     let outlook = classify_pull_message(message, &container.image);
     match (class, reason) {
         (_, "InvalidImageName" | "ErrImageNeverPull" | "SignatureValidationFailed") => FailureDue::Now,
-        // A runtime under load answers late, and is asked again.
+        // A runtime under load answers late; the kubelet retries.
         (FailureClass::Start | FailureClass::Crash, _) if outlook == Retryability::Transient => {
             FailureDue::Deadline
         }
@@ -160,7 +160,7 @@ fn failure_due(
     }
 }
 
-/// Since when an image has been tried: the kubelet does not say, so the last moment before that it does.
+/// Returns since when an image is pulled. The kubelet does not say, so this is the last known time before it.
 fn pull_attempted_since(pod: &LivePod, container: &LiveContainer, in_place: bool) -> Option<Timestamp> {
     let placed = [pod.created, pod.scheduled.since.filter(|_| pod.scheduled.is_true)];
     let stopped = [
@@ -172,8 +172,8 @@ fn pull_attempted_since(pod: &LivePod, container: &LiveContainer, in_place: bool
     placed.into_iter().flatten().chain(in_place).max()
 }
 
-/// Restart counts of a pod that is changed in place are of its whole life: only a container that has the new image, or
-/// has ended since the change, says something about it.
+/// A pod that is updated in place keeps its restart counts: they count only once the container runs the new image or
+/// has ended since the update.
 fn precedes_update(
     pod: &LivePod,
     container: &LiveContainer,
@@ -190,7 +190,7 @@ fn precedes_update(
 }
 
 impl ContainerFailure<'_> {
-    /// Tells whether it counts.
+    /// Returns whether it counts now.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         match self.due {
             FailureDue::Now => true,
@@ -199,7 +199,7 @@ impl ContainerFailure<'_> {
         }
     }
 
-    /// Returns what was seen.
+    /// Returns the evidence.
     pub(super) fn evidence(&self, namespace: &str) -> HealthEvidence {
         HealthEvidence {
             subject: format!("{namespace}/{}", self.pod).into(),
@@ -211,7 +211,7 @@ impl ContainerFailure<'_> {
     }
 }
 
-/// Returns what is wrong with the containers of a pod that nothing disturbs.
+/// Returns the failures of the containers of a pod that is not disrupted.
 pub(super) fn pod_failures<'a>(
     name: &'a str,
     pod: &'a LivePod,

@@ -1,4 +1,4 @@
-//! What is held against a workload, whose fault is it, and how is it said?
+//! Collects health findings of a workload and attributes each to a cause.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveWorkload};
@@ -15,23 +15,23 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Something that is wrong with a workload.
+/// A finding about a workload.
 #[derive(Debug, Clone)]
 pub(super) struct HealthFinding {
-    /// From when on it counts.
+    /// When it counts.
     pub due: FailureDue,
-    /// Whose fault it is when it counts. None: it was so before.
+    /// The cause when it counts. None: pods with the previous template fail in the same way.
     pub cause: Option<FailureCause>,
-    /// Whose fault it is when the deadline passes.
+    /// The cause when the deadline passes.
     pub deadline_cause: FailureCause,
-    /// The sentence for people.
+    /// The text for people.
     pub message: String,
-    /// What was seen.
+    /// The evidence.
     pub evidence: Vec<HealthEvidence>,
 }
 
 impl HealthFinding {
-    /// Returns whose fault it is where it counts now.
+    /// Returns the cause if it counts now.
     pub(super) fn active_cause(&self, now: Timestamp) -> Option<FailureCause> {
         match self.due {
             FailureDue::Now => self.cause,
@@ -40,7 +40,7 @@ impl HealthFinding {
         }
     }
 
-    /// Returns when it will count, where only time is missing.
+    /// Returns when it will count if only time is missing.
     pub(super) fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self.due {
             FailureDue::At(at) if at > now && self.cause.is_some() => Some(at),
@@ -48,7 +48,7 @@ impl HealthFinding {
         }
     }
 
-    /// Returns the sentence, with the time that is left.
+    /// Returns the text, with the time when it will count.
     pub(super) fn describe(&self, now: Timestamp) -> String {
         match self.due_at(now) {
             Some(at) => format!("{}; a failure from {} on", self.message, time_of_day(at, now)),
@@ -57,8 +57,7 @@ impl HealthFinding {
     }
 }
 
-/// Returns what is wrong with containers, in the order of their names. With `only_sidecars` applications are not
-/// looked at.
+/// Returns the failures of containers, by name. With `only_sidecars` the application's containers are ignored.
 pub(super) fn container_findings(
     expected: &ExpectedWorkload,
     roster: &PodSet<'_>,
@@ -111,13 +110,12 @@ fn group_finding(
     Some(HealthFinding { due, cause: blame, deadline_cause: late, message: text, evidence })
 }
 
-/// A sidecar is what the batch has brought; where the one before fails alike, something else may be the cause.
+/// The batch introduced the sidecar, unless the previous one fails in the same way.
 fn sidecar_cause(was: BaselineHealth) -> Option<FailureCause> {
     Some(if was == BaselineHealth::Broken { FailureCause::Unknown } else { FailureCause::Batch })
 }
 
-/// A batch does not touch the image of an application: that it cannot be pulled is no fault of the batch, and taking
-/// the batch back would not help.
+/// A batch does not change the image of an application: a rollback would not help if it cannot be pulled.
 fn application_cause(class: FailureClass, was: BaselineHealth) -> Option<FailureCause> {
     match (was, class) {
         (BaselineHealth::Broken, _) => None,
@@ -161,7 +159,7 @@ fn baseline_note(is_sidecar: bool, class: FailureClass, was: BaselineHealth) -> 
     }
 }
 
-/// Returns why no pods come.
+/// Returns why pods are missing.
 pub(super) fn condition_findings(
     expected: &ExpectedWorkload,
     live: &LiveWorkload,
@@ -180,7 +178,7 @@ pub(super) fn condition_findings(
     count.map(ground).collect()
 }
 
-/// Returns the pods that find no node.
+/// Returns the unschedulable pods.
 pub(super) fn scheduling_finding(
     expected: &ExpectedWorkload,
     roster: &PodSet<'_>,
@@ -225,7 +223,7 @@ struct PendingContainer<'a> {
     pods: Vec<&'a str>,
 }
 
-/// Returns what is waited for: it counts when the deadline passes.
+/// Returns what pods wait for: it counts when the deadline passes.
 pub(super) fn readiness_findings(
     expected: &ExpectedWorkload,
     roster: &PodSet<'_>,
@@ -261,7 +259,7 @@ pub(super) fn readiness_findings(
         .collect()
 }
 
-/// Returns what a container has not done yet that is no failure by itself.
+/// Returns what a container has not done yet, which is not a failure by itself.
 fn pending_reason(container: &LiveContainer) -> Option<(&'static str, &'static str)> {
     match (container.role, &container.state) {
         (ContainerRole::Init, ContainerState::Running { .. }) => Some(("Running", "has not ended")),

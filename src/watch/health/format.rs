@@ -1,4 +1,4 @@
-//! How is it said? Counts, names, times and messages for people, each on one line.
+//! Texts for people: counts, names, times and messages, each on one line.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, LiveContainer};
@@ -12,7 +12,7 @@ const MAX_MESSAGE_CHARS: usize = 240;
 /// Names that are listed before "and n more".
 const MAX_LISTED_NAMES: usize = 3;
 
-/// Returns what a workload carries: `logtail 1.5.0`.
+/// Returns the sidecars of a workload with their versions: `logtail 1.5.0`.
 pub(super) fn sidecar_versions(expected: &ExpectedWorkload) -> String {
     let sidecars = expected_sidecars::expected_sidecars(expected);
     let shown: Vec<String> =
@@ -25,7 +25,7 @@ pub(super) fn sidecar_versions(expected: &ExpectedWorkload) -> String {
     }
 }
 
-/// Returns `3 of 8 pods carry logtail 1.5.0, 2 ready`.
+/// Returns `3 of 8 pods updated to logtail 1.5.0, 2 ready`.
 pub(super) fn pod_counts(expected: &ExpectedWorkload, wanted: u32, carrying: u32, ready: u32) -> String {
     let noun = if wanted.max(carrying) == 1 { "pod" } else { "pods" };
     let verb = if carrying == 1 || wanted.max(carrying) == 1 { "carries" } else { "carry" };
@@ -51,7 +51,7 @@ pub(super) fn count_restarts(n: u32) -> String {
     if n == 1 { "1 restart".to_owned() } else { format!("{n} restarts") }
 }
 
-/// Returns a message on one line, shortened, without a full stop; None where it says nothing.
+/// Returns a message as one short line without a full stop; None if it is empty.
 pub(super) fn single_line(message: &str) -> Option<String> {
     let words: Vec<&str> = message.split_whitespace().collect();
     let text = words.join(" ");
@@ -63,7 +63,7 @@ pub(super) fn single_line(message: &str) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
-/// Returns a time of day, with its date where that is not today's.
+/// Returns a time of day, with its date if that is another day.
 pub(super) fn time_of_day(at: Timestamp, now: Timestamp) -> String {
     let (at, now) = (at.to_string(), now.to_string());
     let whole = at.split_once('.').map_or_else(|| at.clone(), |(s, _)| format!("{s}Z"));
@@ -73,20 +73,20 @@ pub(super) fn time_of_day(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Returns a point in time some seconds later.
+/// Returns the time some seconds later.
 pub(super) fn add_seconds(at: Timestamp, seconds: u64) -> Timestamp {
     let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     at.saturating_add(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// Returns the whole seconds from one time to another, begun ones counted; 0 where there are none.
+/// Returns the seconds between two times, rounded up and at least 0.
 pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
     let left = to.duration_since(from);
     let begun = i64::from(left.subsec_nanos() > 0);
     left.as_secs().saturating_add(begun).max(0)
 }
 
-/// Returns what a container is to people: `container logtail` or `init container wait`.
+/// Returns `container logtail` or `init container wait`.
 pub(super) fn container_label(container: &LiveContainer) -> String {
     match container.role {
         ContainerRole::Init => format!("init container {}", container.name),

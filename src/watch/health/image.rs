@@ -1,10 +1,10 @@
-//! Does a container run the image that its pod asks for? Runtimes write names of images in their own way.
+//! Compares images: runtimes spell image names in their own ways.
 
 use super::super::snapshot::{ContainerState, LiveContainer};
 use crate::model::image;
 use jiff::Timestamp;
 
-/// Tells whether two texts name the same image: `log:1` is `docker.io/library/log:1`.
+/// Returns whether two texts name the same image: `log:1` is `docker.io/library/log:1`.
 pub(super) fn is_same_image(one: &str, other: &str) -> bool {
     let ((a, a_digest), (b, b_digest)) = (split(one), split(other));
     match (a_digest, b_digest) {
@@ -14,9 +14,9 @@ pub(super) fn is_same_image(one: &str, other: &str) -> bool {
     }
 }
 
-/// Tells whether a container that may have been changed in place runs an image. `changed` is when that was;
-/// `is_born` says that the pod was made with the image.
-// Kruise v1.9.0 inplaceupdate DefaultCheckInPlaceUpdateCompleted: the image is another one than before, by its id.
+/// Returns whether a container runs an image, even if it was changed in place. `changed` is the time of that change;
+/// `is_born`: the pod was created with the image.
+// Kruise v1.9.0 inplaceupdate DefaultCheckInPlaceUpdateCompleted: the image id differs from the previous one.
 pub(super) fn runs_image(
     container: &LiveContainer,
     image: &str,
@@ -34,7 +34,7 @@ pub(super) fn runs_image(
         || is_born
 }
 
-/// A name of an image that says nothing but what it is made of leaves only the time to tell.
+/// If the running image is only an id, the time of the restart decides.
 fn has_restarted_since(container: &LiveContainer, changed: Option<Timestamp>) -> bool {
     let last = container.last_termination.as_ref();
     let Some(changed) = changed else { return last.is_some() };
@@ -46,13 +46,13 @@ fn has_restarted_since(container: &LiveContainer, changed: Option<Timestamp>) ->
     started.is_some_and(|started| started >= changed)
 }
 
-/// Tells whether a message speaks of another image only: the one that a container ran before.
+/// Returns whether a message is about the previous image of a container only.
 pub(super) fn is_about_previous_image(message: &str, container: &LiveContainer) -> bool {
     let before = container.running_image.as_deref().filter(|i| !is_same_image(i, &container.image));
     before.is_some_and(|before| message.contains(before) && !message.contains(&*container.image))
 }
 
-/// Returns what tells versions of an image apart: its tag, or the beginning of its digest.
+/// Returns the version of an image: its tag, or the start of its digest.
 pub(super) fn image_version(text: &str) -> String {
     match (image::tag(text), split(text).1) {
         (Some(tag), _) => tag.to_owned(),

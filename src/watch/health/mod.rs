@@ -1,5 +1,5 @@
-//! Are the pods of what is out healthy? Pure, and without a memory: what git says, one snapshot, and the API
-//! server's time give the answer, so that a restart and `--once` every minute judge alike.
+//! Health of released workloads. Pure and without memory: git, one snapshot and the API server's time determine it,
+//! so that a restart and `--once` every minute come to the same result.
 
 mod baseline;
 mod capacity;
@@ -29,18 +29,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// How patient the judge is. Times in seconds.
+/// Limits of the assessment, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthLimits {
-    /// How long the pods of a batch must stay healthy; counts for nothing while a rollout goes back.
+    /// How long the pods of a batch must stay healthy; ignored in a rollback.
     pub soak: u64,
-    /// How long a batch may take without progress; a workload's own `progressDeadlineSeconds` counts where it is more.
+    /// How long a batch may take without progress; a workload's own `progressDeadlineSeconds` counts if it is longer.
     pub progress_deadline: u64,
-    /// How long an image may fail to be pulled where the message does not say that it never will.
+    /// How long the pull of an image may fail if the message does not say that it is permanent.
     pub pull_grace: u64,
-    /// How long pods may be refused (quota, admission) before that is a failure.
+    /// How long pods may be refused (quota, admission) before it is a failure.
     pub refusal_grace: u64,
-    /// Restarts of a container from which on it counts as crashing.
+    /// Restarts from which a container counts as crashing.
     pub restarts: u32,
 }
 
@@ -50,84 +50,84 @@ impl Default for HealthLimits {
     }
 }
 
-/// What the judge says of everything that is out.
+/// Health of everything that was released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthReport {
-    /// Of all of it.
+    /// Overall health.
     pub status: RolloutHealth,
-    /// Of each workload that carries the target, in the order of keys.
+    /// Health of each workload at the target revision, by key.
     pub workloads: Vec<WorkloadHealth>,
-    /// Pods that carry the target and are not ready, or on their way out: they use up `maxUnavailable`.
+    /// Pods at the target revision that are not ready or terminating: they use up `maxUnavailable`.
     pub unavailable: u32,
-    /// The moment at which the verdict may change although nothing happens: the end of a soak, of a grace, of a
-    /// deadline. None: only an event changes it.
+    /// When time alone may change the health: the end of a soak, a grace period or a deadline. None: only an event
+    /// changes it.
     pub changes_at: Option<Timestamp>,
 }
 
-/// What may follow.
+/// Health of a rollout: it determines the next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolloutHealth {
-    /// The next step.
+    /// The next step may follow.
     Healthy,
-    /// Nothing yet.
+    /// Not yet.
     Progressing,
-    /// A pause, or a rollback where the batch is to blame.
+    /// The rollout is paused, or rolled back if the batch is the cause.
     Degraded(FailureCause),
 }
 
-/// Whose fault is it?
+/// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureCause {
-    /// Cannot be told from what was so before: ground for a pause, never for a rollback.
+    /// Not known to be the batch: a reason to pause, never to roll back.
     Unknown,
-    /// The batch's.
+    /// The batch.
     Batch,
 }
 
-/// What the judge says of one workload.
+/// Health of one workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadHealth {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub key: Arc<str>,
-    /// The batch that brought it to the target.
+    /// The batch that updated it.
     pub batch: u32,
-    /// How it does.
+    /// Its status.
     pub status: HealthStatus,
-    /// Pods that are to carry the target.
+    /// Pods that must be at the target revision.
     pub desired: u32,
-    /// Pods that do.
+    /// Pods that are.
     pub updated: u32,
-    /// Those of them that are ready.
+    /// Those that are ready.
     pub ready: u32,
-    /// Why it is no further, for people; the most important first.
+    /// The reasons for people, the most important first.
     pub reasons: Vec<String>,
-    /// What was seen, pod by pod.
+    /// The evidence, pod by pod.
     pub evidence: Vec<HealthEvidence>,
 }
 
-/// How a workload does.
+/// Health status of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthStatus {
-    /// The cluster does not have what git says, or its controller has not looked at it.
+    /// The cluster differs from git, or the controller has not observed the change.
     OutOfSync,
-    /// Its pods are being replaced, and nothing is wrong so far.
+    /// Its pods are being replaced, without a failure so far.
     Progressing,
-    /// A person has paused it, or replaces its pods by hand: nothing is wrong, and no deadline runs.
+    /// It is paused, or its pods are replaced by hand: no deadline counts.
     Suspended,
-    /// Nodes or evictions keep it back; nobody is blamed, and no deadline runs.
+    /// Nodes or evictions delay it: no deadline counts, and the batch is not the cause.
     Disrupted,
-    /// All its pods are ready, until the soak is over.
+    /// All its pods are ready; the soak is not over.
     Soaking {
-        /// When it will have lasted long enough.
+        /// The end of the soak.
         until: Timestamp,
     },
-    /// All its pods are ready, and have been for the soak.
+    /// All its pods have been ready for the soak.
     Healthy,
-    /// It has no pods that could show anything: none are wanted, or they come with its next run.
+    /// It has no pods that could show its health: none are desired, or they come with its next run.
     Unknown,
-    /// Something is wrong that will not mend itself.
+    /// A failure that will not recover by itself.
     Degraded(FailureCause),
-    /// Not failing, and not ready within its deadline.
+    /// Not failing, but not ready by its deadline.
     Stalled,
 }
 
@@ -154,16 +154,16 @@ impl fmt::Display for HealthStatus {
     }
 }
 
-/// What was seen of one pod, or of a workload that gets none.
+/// Evidence from one pod, or from a workload that gets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthEvidence {
-    /// `NAMESPACE/NAME`; for conditions of a workload its key.
+    /// `NAMESPACE/NAME` of a pod; for conditions the key of the workload.
     pub subject: Arc<str>,
     /// The container.
     pub container: Option<Arc<str>>,
     /// The reason, in Kubernetes' words.
     pub reason: Arc<str>,
-    /// What the kubelet or controller says, shortened to one line.
+    /// The message of the kubelet or controller, shortened to one line.
     pub message: Option<String>,
     /// `restartCount`.
     pub restarts: Option<u32>,
@@ -185,7 +185,7 @@ impl HealthEvidence {
 }
 
 impl HealthReport {
-    /// Returns the workloads that fail because of what they carry: a rollback begins with them.
+    /// Returns the workloads that fail at their current revision: a rollback starts with them.
     pub fn degraded_workloads(&self) -> BTreeSet<Arc<str>> {
         let fails =
             |w: &&WorkloadHealth| matches!(w.status, HealthStatus::Degraded(_) | HealthStatus::Stalled);
@@ -193,7 +193,7 @@ impl HealthReport {
     }
 }
 
-/// Judges everything that is out.
+/// Assesses everything that was released.
 pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &HealthLimits) -> HealthReport {
     if released.batch == 0 {
         let (verdict, workloads) = (RolloutHealth::Healthy, Vec::new());
@@ -247,7 +247,7 @@ fn rollout_health(batch: u32, told: &[WorkloadAssessment]) -> RolloutHealth {
     }
 }
 
-/// The first failure that time brings; or the end of the last soak, where nothing but soaks is waited for.
+/// Returns the first failure that time brings, or the end of the last soak if only soaks are pending.
 fn changes_at(
     batch: u32,
     verdict: RolloutHealth,

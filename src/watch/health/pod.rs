@@ -1,15 +1,15 @@
-//! How does one pod do, as far as its conditions say?
+//! Health of one pod, from its conditions.
 
 use super::super::snapshot::{ContainerRole, ContainerState, LivePod, PodPhase};
 use super::format::add_seconds;
 use jiff::Timestamp;
 
-/// Tells whether a pod has come to its end: nothing of it will run again.
+/// Returns whether a pod has ended.
 pub(super) fn has_ended(pod: &LivePod) -> bool {
     matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
 }
 
-/// Returns why a pod goes for reasons that are not its own: its node, an eviction, a preemption.
+/// Returns the reason if a pod ends because of its node, an eviction or a preemption.
 pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
     let said = pod.reason.as_deref().filter(|r| !r.is_empty());
     if let Some(reason) = &pod.disruption {
@@ -17,7 +17,7 @@ pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
     }
     match pod.phase {
         PodPhase::Unknown => Some(said.unwrap_or("Unknown")),
-        // The kubelet and the eviction manager write a reason when they end a pod; containers that end do not.
+        // The kubelet and the eviction manager set a reason when they end a pod; exiting containers do not.
         PodPhase::Failed => said,
         _ if said == Some("NodeLost") => said,
         _ if is_node_unreachable(pod) => Some("its node does not answer"),
@@ -25,8 +25,8 @@ pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
     }
 }
 
-/// The node controller of Kubernetes takes `Ready` away from the pods of a node that is not heard of, without a reason
-/// and without a word about containers; a kubelet always names one.
+/// The node controller of Kubernetes sets `Ready` to False on the pods of an unreachable node, without a reason and
+/// without changing containers; a kubelet always sets a reason.
 fn is_node_unreachable(pod: &LivePod) -> bool {
     let reason = pod.ready.reason.as_deref().unwrap_or_default();
     let live = || pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
@@ -38,7 +38,7 @@ fn is_node_unreachable(pod: &LivePod) -> bool {
         && live().all(|c| c.is_ready)
 }
 
-/// Tells whether a pod is ready, and its sidecars are.
+/// Returns whether a pod and its sidecars are ready.
 pub(super) fn is_ready(pod: &LivePod) -> bool {
     pod.ready.is_true && pod.containers.iter().all(|c| c.role == ContainerRole::Init || c.is_ready)
 }
@@ -46,7 +46,7 @@ pub(super) fn is_ready(pod: &LivePod) -> bool {
 /// Seconds by which the clock of a node may be behind that of the API server.
 const CLOCK_SKEW_SECONDS: u64 = 30;
 
-/// Tells whether a pod is said to have become ready before there was such a pod: that is no evidence of anything.
+/// Returns whether a pod became ready before it was created: its times prove nothing.
 pub(super) fn is_ready_before_creation(pod: &LivePod) -> bool {
     pod.ready.is_true
         && pod
@@ -56,16 +56,16 @@ pub(super) fn is_ready_before_creation(pod: &LivePod) -> bool {
             .is_some_and(|(since, made)| add_seconds(since, CLOCK_SKEW_SECONDS) < made)
 }
 
-/// Returns since when a pod has been as it is now: no condition and no container is younger. None: it does not say.
+/// Returns since when a pod is unchanged: no condition and no container is younger. None: it does not say.
 pub(super) fn steady_since(pod: &LivePod) -> Option<Timestamp> {
     pod.ready.since.filter(|_| !is_ready_before_creation(pod))?;
     let starts =
         pod.containers.iter().filter(|c| c.role != ContainerRole::Init).filter_map(|c| started_at(&c.state));
-    // `created` is the API server's own word, the others are those of the node.
+    // `created` comes from the API server, the others from the node.
     starts.chain(pod.ready.since).chain(pod.created).max()
 }
 
-/// Tells whether a pod that is not ready has been: `Ready` went after its containers had started.
+/// Returns whether an unready pod was ready before: `Ready` was lost after its containers had started.
 pub(super) fn was_ready(pod: &LivePod) -> bool {
     let live = pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
     let starts: Option<Vec<Timestamp>> = live.map(|c| started_at(&c.state)).collect();
@@ -73,7 +73,7 @@ pub(super) fn was_ready(pod: &LivePod) -> bool {
     !pod.ready.is_true && last.zip(pod.ready.since).is_some_and(|(start, since)| since > start)
 }
 
-/// Returns when a container that runs has started.
+/// Returns when a running container was started.
 pub(super) fn started_at(state: &ContainerState) -> Option<Timestamp> {
     match state {
         ContainerState::Running { since } => *since,
@@ -81,7 +81,7 @@ pub(super) fn started_at(state: &ContainerState) -> Option<Timestamp> {
     }
 }
 
-/// Returns since when a pod finds no node. None: it has one, or nobody has looked.
+/// Returns since when a pod is unschedulable. None: it has a node, or the scheduler has not tried yet.
 pub(super) fn unschedulable_since(pod: &LivePod) -> Option<Timestamp> {
     let is_refused = !pod.is_scheduled
         && !pod.scheduled.is_true

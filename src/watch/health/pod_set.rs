@@ -1,4 +1,4 @@
-//! Which pods of a workload carry what git says, and which count for what?
+//! Classifies the pods of a workload by revision and state.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{LivePod, LiveWorkload};
@@ -12,28 +12,28 @@ pub(super) struct ClassifiedPod<'a> {
     pub name: &'a str,
     /// The pod.
     pub pod: &'a LivePod,
-    /// It is ready, and runs what it is asked to run.
+    /// It is ready, and runs what its spec says.
     pub is_ready: bool,
 }
 
-/// The pods of a workload, by what they are to a rollout. All lists are in the order of names.
+/// The pods of a workload by class, each list by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PodSet<'a> {
-    /// Those that carry what git says and are to stay.
+    /// Pods at the target revision.
     pub updated: Vec<ClassifiedPod<'a>>,
-    /// Those that carry it and are on their way out.
+    /// Terminating pods at the target revision.
     pub terminating: Vec<ClassifiedPod<'a>>,
-    /// Those that carry it and were ended by their node.
+    /// Pods at the target revision that their node ended.
     pub disrupted: Vec<ClassifiedPod<'a>>,
-    /// Those with another template that are to stay: what is broken there was so before.
+    /// Pods at another revision: what fails there failed before.
     pub outdated: Vec<ClassifiedPod<'a>>,
-    /// A bare pod that has run to its end.
+    /// A bare pod that has completed.
     pub is_completed: bool,
-    /// What changes pods as they are made, where that is seen.
+    /// A change that something makes to new pods, if there is one.
     pub mutation: Option<String>,
 }
 
-/// Sorts the pods of a workload.
+/// Classifies the pods of a workload.
 pub(super) fn classify_pods<'a>(expected: &ExpectedWorkload, live: &'a LiveWorkload) -> PodSet<'a> {
     let mut found = PodSet::default();
     for (name, pod) in &live.pods {
@@ -58,7 +58,7 @@ pub(super) fn classify_pods<'a>(expected: &ExpectedWorkload, live: &'a LiveWorkl
 }
 
 impl PodSet<'_> {
-    /// Returns how many pods carry what git says.
+    /// Returns how many pods are at the target revision.
     pub(super) fn updated_count(&self) -> u32 {
         saturating_u32(self.updated.len())
     }
@@ -68,8 +68,8 @@ impl PodSet<'_> {
         saturating_u32(self.updated.iter().filter(|m| m.is_ready).count())
     }
 
-    /// Returns how many pods use up `maxUnavailable`. A pod that its node has ended counts until another one is there,
-    /// as far as the kind says how many there are to be.
+    /// Returns how many pods use up `maxUnavailable`. A pod that its node ended counts until it is replaced, if the
+    /// kind has a replica count.
     pub(super) fn unavailable_count(&self, expected: &ExpectedWorkload, live: &LiveWorkload) -> u32 {
         let wanted = live.desired.unwrap_or(0).saturating_sub(expected.kept_pods);
         let missing = wanted.saturating_sub(self.updated_count());
@@ -79,8 +79,8 @@ impl PodSet<'_> {
     }
 }
 
-/// Returns how many pods are to carry what git says. Where a kind does not say how many it has, they are those that
-/// are there.
+/// Returns how many pods must be at the target revision. For a kind without a replica count these are the existing
+/// ones.
 pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, roster: &PodSet<'_>) -> u32 {
     let desired = live
         .desired

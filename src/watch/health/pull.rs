@@ -1,17 +1,17 @@
-//! Will an image that cannot be pulled ever be pulled? As far as the message of the runtime says.
+//! Classifies pull errors by the message of the runtime: permanent or transient.
 
-/// What a message says of the future.
+/// Whether a pull may succeed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retryability {
-    /// It is not there, or not allowed.
+    /// The image does not exist, or access is denied.
     Permanent,
     /// The registry or the network has trouble.
     Transient,
-    /// It does not say.
+    /// The message does not say.
     Unknown,
 }
 
-/// Words of registries that are overloaded, and of networks that do not answer.
+/// Phrases of overloaded registries and unreachable networks.
 const TRANSIENT_PHRASES: &[&str] = &[
     "too many requests",
     "toomanyrequests",
@@ -36,7 +36,7 @@ const TRANSIENT_PHRASES: &[&str] = &[
     "unexpected eof",
 ];
 
-/// Words of registries that have said all that they will say.
+/// Phrases of permanent errors.
 const PERMANENT_PHRASES: &[&str] = &[
     "not found",
     "manifest unknown",
@@ -52,7 +52,7 @@ const PERMANENT_PHRASES: &[&str] = &[
     "no match for platform",
 ];
 
-/// Reads a message about an image. Trouble of the network goes first: what it says of the image is not to be trusted.
+/// Classifies the message of a failed pull. Network trouble comes first: then the rest of the message is unreliable.
 pub(super) fn classify_pull_message(message: &str, image: &str) -> Retryability {
     let said = if image.is_empty() { message.to_owned() } else { message.replace(image, "") }.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));

@@ -1,5 +1,4 @@
-//! Does a pod carry what git says of its workload? By the revision that its controller wrote on it, and by the images
-//! that it asks for.
+//! Matches a pod to the revision in git, by controller revision and images.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, LiveContainer, LivePod, LiveWorkload};
@@ -7,18 +6,18 @@ use super::expected_sidecars::expected_sidecars;
 use super::image;
 use crate::rollout::update_method::UpdateMethod;
 
-/// What a pod carries.
+/// The revision of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RevisionMatch {
-    /// What git says.
+    /// The revision in git.
     Target,
-    /// The newest revision, and for this sidecar another image than git says: something changes pods as they are made.
+    /// The newest revision, but a sidecar has another image than in git: something changes pods on creation.
     Mutated(String),
-    /// Another template.
+    /// Another revision.
     Other,
 }
 
-/// Tells what a pod carries.
+/// Returns the revision of a pod.
 pub(super) fn match_revision(
     expected: &ExpectedWorkload,
     live: &LiveWorkload,
@@ -37,12 +36,12 @@ pub(super) fn match_revision(
             return if revisions.is_some() { RevisionMatch::Mutated(text) } else { RevisionMatch::Other };
         }
     }
-    // A pod of the newest revision is made from a template that does not have them.
+    // A pod of the newest revision comes from a template without them.
     let has_leftover = || pod.containers.iter().any(|c| expected.removed_sidecars.contains(&c.name));
     if revisions.is_none() && has_leftover() { RevisionMatch::Other } else { RevisionMatch::Target }
 }
 
-/// CloneSets write either a whole name or its last part, by version and feature gate.
+/// CloneSets write the whole name or its last part, depending on version and feature gate.
 fn is_same_revision(one: &str, other: &str) -> bool {
     let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('-'));
     one == other || (!one.is_empty() && !other.is_empty() && (ends(one, other) || ends(other, one)))
@@ -53,13 +52,13 @@ pub(super) fn find_container<'a>(pod: &'a LivePod, name: &str, is_init: bool) ->
     pod.containers.iter().find(|c| *c.name == *name && (c.role != ContainerRole::Main) == is_init)
 }
 
-/// Tells whether the kubelet has done what a pod asks for: containers that are changed in place run their old image
+/// Returns whether the kubelet has applied the pod's spec: containers that are changed in place run their old image
 /// for a while.
 pub(super) fn is_update_complete(expected: &ExpectedWorkload, live: &LiveWorkload, pod: &LivePod) -> bool {
     if expected.update_method != UpdateMethod::InPlace {
         return true;
     }
-    // Kruise writes down what it changes in place; a pod without that was made with what it has.
+    // Kruise records what it changes in place; a pod without a record was created as it is.
     let is_born = !is_bare_pod(expected)
         && pod.updated_in_place.is_none()
         && pod.containers.iter().all(|c| c.previous_image_id.is_none())
@@ -71,7 +70,7 @@ pub(super) fn is_update_complete(expected: &ExpectedWorkload, live: &LiveWorkloa
         })
 }
 
-/// Tells whether a workload is a Pod by itself.
+/// Returns whether a workload is a bare Pod.
 pub(super) fn is_bare_pod(expected: &ExpectedWorkload) -> bool {
     expected.key.starts_with("Pod/")
 }

@@ -1,4 +1,4 @@
-//! Does the cluster have what git says of a workload, and has its controller looked at it?
+//! Compares a workload in the cluster with the rendered one, and checks observedGeneration.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::LiveWorkload;
@@ -6,18 +6,18 @@ use super::expected_sidecars::{CONTAINER_LISTS, expected_sidecars};
 use super::template_match;
 use serde_json::Value;
 
-/// How far what git says has come.
+/// Whether the cluster matches git.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SyncStatus {
-    /// The cluster has it, and its controller has seen it.
+    /// It does, and the controller has observed it.
     Synced,
-    /// The cluster has it, and its controller has not seen it.
+    /// It does, but the controller has not observed it yet.
     Unobserved(String),
-    /// The cluster has something else.
+    /// It does not.
     OutOfSync(String),
 }
 
-/// Tells how far what git says of a workload has come.
+/// Compares a workload in the cluster with git.
 pub(super) fn sync_status(expected: &ExpectedWorkload, live: &LiveWorkload) -> SyncStatus {
     let template = live.template.as_deref().and_then(|t| serde_json::from_str::<Value>(t.get()).ok());
     let Some(template) = template else {
@@ -68,11 +68,11 @@ fn leftover_container(expected: &ExpectedWorkload, template: &Value) -> Option<S
 fn partition_difference(expected: &ExpectedWorkload, live: &LiveWorkload) -> Option<String> {
     let text = live.partition.as_deref().map_or("0", |p| p.get().trim());
     let text = if text == "null" { "0" } else { text };
-    // The API server may hold an IntOrString as either.
+    // The API server may hold an IntOrString in either form.
     let number = text.trim_matches('"').parse::<u32>().ok();
     let (is_gap, wanted) = match (expected.partition, expected.native_partition.as_deref()) {
         (Some(wanted), _) => (number != Some(wanted), wanted.to_string()),
-        // The batch before has split it, always by a number.
+        // The previous batch has split it, always by a number.
         (None, Some(own)) => {
             let is_more = |number: u32| own.parse::<u32>().map_or(true, |own| number > own);
             (number.is_some_and(is_more), own.to_owned())

@@ -1,13 +1,13 @@
-//! Does an object of the cluster say everything that one of git says? The API server adds defaults, drops what is
-//! empty, and writes amounts in its own way.
+//! Checks that an object in the cluster contains every field of the one in git. The API server adds defaults, drops
+//! empty fields and normalizes quantities.
 
 use crate::model::quantity::Quantity;
 use serde_json::Value;
 
-/// The keys that tell elements of the lists of a container apart.
+/// Keys that identify elements of a container's lists.
 const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "devicePath", "containerPort"];
 
-/// Returns the dotted path of the first thing that git says and the cluster does not; None where there is none.
+/// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
 pub(super) fn first_difference(expected: &Value, live: &Value) -> Option<String> {
     difference(expected, Some(live), "")
 }
@@ -30,7 +30,7 @@ fn difference(expected: &Value, live: Option<&Value>, path: &str) -> Option<Stri
     }
 }
 
-/// Elements with a name may stand anywhere, with others between them; scalars (`args`) are compared one by one.
+/// Named elements may be in any order, with others between them; scalars (`args`) are compared in order.
 fn list_difference(expected: &[Value], live: &[Value], path: &str) -> Option<String> {
     if expected.iter().any(|e| !e.is_object()) {
         let is_equal = expected.len() == live.len()
@@ -52,7 +52,7 @@ fn list_difference(expected: &[Value], live: &[Value], path: &str) -> Option<Str
     })
 }
 
-/// What the API server leaves out where it is written, and what stands for it where it is not.
+/// Returns whether the API server treats a value like an absent one.
 fn is_empty_value(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -1,4 +1,4 @@
-//! How does a workload of the batch that was released last do?
+//! Assesses the workloads of the latest batch.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::LiveWorkload;
@@ -15,34 +15,34 @@ use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// Seconds that a pod may be there beyond its last moment before it is named.
+/// Seconds after its grace period from which a terminating pod is reported.
 const DELETION_OVERDUE_SECONDS: u64 = 60;
 
 /// What is the same for all workloads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HealthContext<'a> {
-    /// The rollout goes back.
+    /// The rollout is a rollback.
     pub is_rollback: bool,
-    /// How patient the judge is.
+    /// The limits.
     pub limits: &'a HealthLimits,
     /// The API server's clock.
     pub now: Timestamp,
-    /// Pods without the target that find no node.
+    /// Unschedulable pods that are not at the target revision.
     pub unschedulable_others: &'a [String],
 }
 
-/// What is said of a workload.
+/// The assessment of a workload.
 #[derive(Debug, Clone)]
 pub(super) struct WorkloadAssessment {
-    /// For everybody.
+    /// The published part.
     pub workload: WorkloadHealth,
-    /// Its part of `maxUnavailable`.
+    /// Its unavailable pods.
     pub unavailable: u32,
     /// When time alone makes it fail.
     pub fails_at: Option<Timestamp>,
 }
 
-/// Judges a workload of the last batch.
+/// Assesses a workload of the latest batch.
 pub(super) fn assess_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,
@@ -74,7 +74,7 @@ pub(super) fn assess_workload(
     }
 }
 
-/// A workload that shows no pods.
+/// Returns the assessment of a workload whose pods do not count.
 pub(super) fn assess_without_pods(
     expected: &ExpectedWorkload,
     health: HealthStatus,
@@ -144,7 +144,7 @@ impl WorkloadCase<'_> {
         self.pods.updated_count() >= self.desired && self.pods.updated.iter().all(|m| m.is_ready)
     }
 
-    /// What counts or may count as a failure, the most important first.
+    /// Returns the findings that count or may count as failures, the most important first.
     fn findings(&self) -> Vec<HealthFinding> {
         let (expected, roster, around) = (self.expected, &self.pods, self.context);
         let mut grounds = finding::container_findings(expected, roster, around, false);
@@ -169,7 +169,7 @@ impl WorkloadCase<'_> {
         self.assessment(HealthStatus::Soaking { until }, reasons, Vec::new(), comes_at)
     }
 
-    /// Pods that say they were ready before they existed do not soak.
+    /// Pods that claim to be ready since before their creation do not soak.
     fn early_ready_note(&self) -> Option<String> {
         let early = self.pods.updated.iter().filter(|m| pod::is_ready_before_creation(m.pod));
         let names: Vec<&str> = early.map(|m| m.name).collect();
@@ -179,8 +179,8 @@ impl WorkloadCase<'_> {
         })
     }
 
-    /// A workload that is on its way, or fails on it. What counts by itself and what the deadline has brought are
-    /// taken together, so that nothing that comes later makes it look better.
+    /// Assesses an update in progress. Findings that count now and those of the deadline are combined, so that a
+    /// later one never improves the result.
     fn assess_progress(
         &self,
         grounds: &[HealthFinding],
@@ -194,7 +194,7 @@ impl WorkloadCase<'_> {
         let all: Vec<&HealthFinding> = grounds.iter().chain(&waits).collect();
         let is_ours = all.iter().any(|g| g.deadline_cause == FailureCause::Batch);
         let counted = grounds.iter().filter_map(|g| g.active_cause(now)).max();
-        // Where something counts already, the deadline matters only if it brings another blame.
+        // If a finding counts already, the deadline matters only if it changes the cause.
         let matters = deadline.filter(|_| counted.is_none() || is_ours);
         let fails_at = comes_at.into_iter().chain(matters).filter(|at| *at > now).min();
         if let Some(passed) = deadline.filter(|at| *at <= now) {
@@ -242,7 +242,7 @@ impl WorkloadCase<'_> {
         self.assessment(health, reasons, evidence, comes_at)
     }
 
-    /// A StatefulSet waits for its broken pod even when git has another template again.
+    /// A StatefulSet waits for its broken pod even after git has another template.
     fn stuck_pods_note(&self) -> Option<String> {
         let broken: Vec<&str> = self.pods.updated.iter().filter(|m| !m.is_ready).map(|m| m.name).collect();
         (self.expected.is_ordered && !broken.is_empty()).then(|| {
@@ -262,7 +262,7 @@ impl WorkloadCase<'_> {
         })
     }
 
-    /// Pods that are there long after their last moment keep others from coming.
+    /// Pods that outlive their grace period block their replacement.
     fn overdue_deletion_note(&self) -> Option<String> {
         let now = self.context.now;
         let is_late = |at: &Timestamp| add_seconds(*at, DELETION_OVERDUE_SECONDS) <= now;
@@ -283,7 +283,7 @@ impl WorkloadCase<'_> {
         if health != HealthStatus::Unknown {
             reasons.push(pod_counts(self.expected, self.desired, carrying, ready));
         }
-        // Before its controller has looked, the newest revision is that of another template.
+        // Until the controller has observed the change, the newest revision is that of another template.
         if !matches!(health, HealthStatus::Degraded(_) | HealthStatus::Stalled | HealthStatus::OutOfSync) {
             reasons.extend(self.pods.mutation.clone());
         }
@@ -306,7 +306,7 @@ impl WorkloadCase<'_> {
     }
 }
 
-/// Judges a workload of an earlier batch: its sidecars alone.
+/// Assesses a workload of an earlier batch: its sidecars only.
 pub(super) fn assess_earlier_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,

@@ -1,4 +1,4 @@
-//! How is a cluster asked, so that nothing but a read can leave?
+//! A client of an API server that sends only GET requests.
 
 use super::error::Error;
 use axum::body::Bytes;
@@ -17,31 +17,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::{BoxError, Layer, Service};
 
-/// The longest page of a list that is read; of one that is longer, a shorter one is asked for.
+/// The longest page of a list; a longer one is requested again with fewer objects.
 const MAX_PAGE_BYTES: usize = 32 << 20;
 
-/// The longest answer to anything but a list.
+/// The longest answer other than a list.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
-/// The longest object that is read: etcd takes 1.5 MiB.
+/// The longest object: etcd accepts 1.5 MiB.
 pub(super) const MAX_OBJECT_BYTES: usize = 2 << 20;
 
-/// A line of a watch longer than this is no object and its event.
+/// The longest line of a watch: an object and its event.
 const MAX_LINE_BYTES: usize = MAX_OBJECT_BYTES + (64 << 10);
 
-/// What is read of a page before it has to wait for its turn: longer ones are read one after the other.
+/// Bytes of a page that are read before it waits for its turn: longer pages are read one at a time.
 const LARGE_PAGE_BYTES: usize = 1 << 20;
 
-/// Memory that is taken at once for an answer of unknown length.
+/// Bytes by which a buffer grows for an answer of unknown length.
 const BUFFER_STEP_BYTES: usize = 4 << 20;
 
-/// How many times [`Settings::time_out`](super::ObserverSettings::timeout) a whole answer may take.
+/// A whole answer may take this many times [`ObserverSettings::timeout`](super::ObserverSettings::timeout).
 const BODY_TIMEOUT_FACTOR: u32 = 6;
 
-/// Where a cluster's address and credentials are.
+/// Address and credentials of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KubeContext {
-    /// The kubeconfig; None: KUBECONFIG, then `~/.kube/config`, then the service account of the pod we run in.
+    /// The kubeconfig; None: KUBECONFIG, then `~/.kube/config`, then the service account of the pod.
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; None: its current one.
     pub context: Option<String>,
@@ -65,7 +65,7 @@ impl KubeContext {
     }
 }
 
-/// There is no kubeconfig, or an empty one.
+/// Returns whether there is no kubeconfig, or an empty one.
 fn is_kubeconfig_missing(error: &KubeconfigError) -> bool {
     match error {
         KubeconfigError::FindPath | KubeconfigError::CurrentContextNotSet => true,
@@ -74,7 +74,7 @@ fn is_kubeconfig_missing(error: &KubeconfigError) -> bool {
     }
 }
 
-/// A client of one API server that offers no write call, and whose every request passes [`ReadOnlyLayer`].
+/// A client of one API server without write calls; every request passes [`ReadOnlyLayer`].
 #[derive(Clone)]
 pub struct ReadOnlyClient {
     client: Client,
@@ -88,21 +88,21 @@ impl std::fmt::Debug for ReadOnlyClient {
 }
 
 impl ReadOnlyClient {
-    /// Makes a client; nothing is sent. `time_out` is how long the head of an answer may take, and each piece of it.
+    /// Builds a client; nothing is sent. `timeout` limits the head of an answer and each piece of it.
     ///
     /// # Errors
     /// When the configuration leads to no cluster.
     pub async fn new(place: &KubeContext, time_out: Duration) -> Result<Self, Error> {
         let mut config = place.load_config().await?;
         config.connect_timeout = Some(time_out);
-        // Each caller knows what to try again, and when: silence has to show.
+        // Callers retry themselves: a silent server must be noticed.
         config.default_retry = false;
         refuse_plain_http(&config)?;
         let builder = ClientBuilder::try_from(config).map_err(|e| Error::from_kube(&e))?;
         Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), timeout: time_out })
     }
 
-    /// Asks for a path, and returns the answer when its status is a success.
+    /// Requests a path and returns a successful response.
     ///
     /// # Errors
     /// When there is none in time, or another status.
@@ -114,7 +114,7 @@ impl ReadOnlyClient {
         if answer.status().is_success() { Ok(answer) } else { Err(self.status_error(path, answer).await) }
     }
 
-    /// Asks for a path, and returns the whole answer.
+    /// Requests a path and returns the whole body.
     ///
     /// # Errors
     /// As [`Self::get`], and when it breaks off, or is too long or too slow.
@@ -122,8 +122,8 @@ impl ReadOnlyClient {
         self.read_body(path, self.get(path).await?.into_body(), MAX_RESPONSE_BYTES).await
     }
 
-    /// As [`Self::read`], for a page of a list. Of all pages that share `turns`, few are in memory at a time: what is
-    /// handed out with a page is its turn.
+    /// Like [`Self::read`], for a page of a list. Pages that share `turns` are read one at a time if they are long:
+    /// the permit is returned with the page.
     pub(super) async fn read_page<'t>(
         &self,
         path: &str,
@@ -143,7 +143,7 @@ impl ReadOnlyClient {
         Ok((found, turn))
     }
 
-    /// Asks for the API server's clock: seconds, rounded down.
+    /// Requests the API server's time, rounded down to seconds.
     ///
     /// # Errors
     /// When there is no answer, or none with a time.
@@ -153,7 +153,7 @@ impl ReadOnlyClient {
         let date = date.ok_or_else(|| Error::invalid_response("/version", "it has no header `Date`"))?;
         let time = jiff::fmt::rfc2822::parse(date);
         let time = time.map_err(|_| Error::invalid_response("/version", "its header `Date` is no time"))?;
-        // Read to its end, so that the connection can be used again.
+        // Read to its end, so that the connection is reused.
         let _ = self.read_body("/version", answer.into_body(), 1 << 20).await;
         Ok(time.timestamp())
     }
@@ -167,7 +167,7 @@ impl ReadOnlyClient {
         Ok(found)
     }
 
-    /// Returns the next piece of an answer; None at its end.
+    /// Returns the next piece of a body; None at its end.
     async fn next_chunk(&self, path: &str, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Error> {
         if until <= Instant::now() {
             return Err(Error::Timeout { path: path.to_owned(), after: self.timeout * BODY_TIMEOUT_FACTOR });
@@ -182,7 +182,7 @@ impl ReadOnlyClient {
         tokio::time::timeout(self.timeout, answer).await.map_err(|_| slow())
     }
 
-    /// Says why the server did not answer with what was asked for.
+    /// Explains an unsuccessful response.
     async fn status_error(&self, path: &str, answer: Response<Body>) -> Error {
         let status = answer.status().as_u16();
         let after = answer.headers().get(http::header::RETRY_AFTER);
@@ -201,21 +201,21 @@ impl ReadOnlyClient {
     }
 }
 
-/// Adds a piece to an answer, unless that becomes too long.
+/// Appends a piece to a body, unless it becomes too long.
 fn append_chunk(path: &str, found: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), Error> {
     let length = found.len() + piece.len();
     if length > most {
         return Err(Error::ResponseTooLarge { path: path.to_owned(), mebibytes: most >> 20 });
     }
     if length > found.capacity() {
-        // Not twice as much, as a vector takes by itself.
+        // A vector would double its capacity.
         found.reserve_exact(piece.len().max(BUFFER_STEP_BYTES.min(most - found.len())));
     }
     found.extend_from_slice(piece);
     Ok(())
 }
 
-/// Credentials are not sent in the clear; to this machine itself they do not travel.
+/// Refuses to send credentials unencrypted, except to a loopback address.
 fn refuse_plain_http(config: &Config) -> Result<(), Error> {
     let auth = &config.auth_info;
     let is_secret = auth.token.is_some()
@@ -235,7 +235,7 @@ fn refuse_plain_http(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is read of a `Status`.
+/// The message of a `Status` object.
 #[derive(Deserialize, Default)]
 struct ErrorStatusWire {
     message: Option<String>,
@@ -249,14 +249,14 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     error.to_string()
 }
 
-/// The lines of an answer that goes on and on.
+/// The lines of a watch.
 pub(super) struct WatchLines {
     path: String,
     body: Body,
     buffer: Vec<u8>,
-    /// How much of the buffer was given out.
+    /// Bytes of the buffer that were returned.
     start: usize,
-    /// How much of it is known to hold no line end.
+    /// Bytes of the buffer that contain no line end.
     searched: usize,
 }
 
@@ -265,7 +265,7 @@ impl WatchLines {
         Self { path: path.to_owned(), body, buffer: Vec::new(), start: 0, searched: 0 }
     }
 
-    /// Returns the next line; None at the end. What is cancelled is not lost.
+    /// Returns the next line; None at the end. Cancellation loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, Error> {
         loop {
             let rest = self.buffer.get(self.searched..).unwrap_or_default();
@@ -300,7 +300,7 @@ impl WatchLines {
     }
 }
 
-/// A layer that lets GET pass and nothing else.
+/// A layer that refuses every method but GET.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadOnlyLayer;
 
@@ -312,7 +312,7 @@ impl<S> Layer<S> for ReadOnlyLayer {
     }
 }
 
-/// What [`ReadOnlyLayer`] makes of a service.
+/// The service of [`ReadOnlyLayer`].
 #[derive(Debug, Clone)]
 pub struct ReadOnlyService<S> {
     inner: S,
@@ -343,7 +343,7 @@ where
     }
 }
 
-/// Writes a value into a query.
+/// Percent-encodes a value of a query.
 pub(super) fn percent_encode(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -356,7 +356,7 @@ pub(super) fn percent_encode(value: &str) -> String {
     quoted
 }
 
-/// How a client is had: made anew when its credentials ran out.
+/// A client that is rebuilt when its credentials expire.
 pub(super) struct ClientHandle {
     context: KubeContext,
     timeout: Duration,

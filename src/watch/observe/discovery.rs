@@ -1,4 +1,4 @@
-//! Under which address does an API server serve the kinds that are wanted, and which does it not have?
+//! Discovers the lists that an API server serves for the observed kinds, and the kinds that it does not serve.
 
 use super::client::ReadOnlyClient;
 use super::error::Error;
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// One list that is watched.
+/// One observed list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ListResource {
     /// Empty for the core group.
     pub(super) group: String,
     pub(super) version: String,
     pub(super) plural: String,
-    /// None: in all namespaces, or in none.
+    /// None: all namespaces, or a cluster-scoped resource.
     pub(super) namespace: Option<Arc<str>>,
 }
 
@@ -32,7 +32,7 @@ impl ListResource {
         }
     }
 
-    /// Returns the name that roles and kubectl have for it (`deployments.apps`).
+    /// Returns its name in roles and kubectl (`deployments.apps`).
     pub(super) fn name(&self) -> String {
         let dot = if self.group.is_empty() { "" } else { "." };
         format!("{}{dot}{}", self.plural, self.group)
@@ -43,15 +43,15 @@ fn api_root(group: &str, version: &str) -> String {
     if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
-/// What a cluster serves of what is wanted.
+/// The lists that a cluster serves.
 #[derive(Debug, Default)]
 pub(super) struct DiscoveredLists {
     pub(super) lists: BTreeMap<ListResource, ObjectShape>,
-    /// `KIND.GROUP` of what it does not serve.
+    /// `KIND.GROUP` of kinds that it does not serve.
     pub(super) missing: Vec<String>,
 }
 
-/// A kind that is needed: what it is read for, and whether anybody asked for it.
+/// A required kind: how it is read, and whether the scope names it.
 struct RequiredKind {
     group: String,
     kind: String,
@@ -138,7 +138,7 @@ struct ApiResourceWire {
     verbs: Vec<String>,
 }
 
-/// Asks what a cluster serves of what is wanted.
+/// Discovers the lists for a scope.
 ///
 /// # Errors
 /// When it does not say: a group whose server is away is not one that is not installed.
@@ -187,7 +187,7 @@ pub(super) async fn discover_lists(
     Ok(found)
 }
 
-/// What the versions of a group serve, the preferred one first.
+/// Returns the versions of a group and their resources, the preferred version first.
 async fn served_versions(
     client: &ReadOnlyClient,
     groups: &ApiGroupListWire,
@@ -208,7 +208,7 @@ async fn served_versions(
     for version in names {
         match read_json::<ApiResourceListWire>(client, &api_root(group, version)).await {
             Ok(served) => found.push((version.to_owned(), served.resources)),
-            // It was taken away between two questions.
+            // It was removed between two requests.
             Err(Error::NotFound { .. }) => {}
             Err(failure) => return Err(failure),
         }
@@ -221,7 +221,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(client: &ReadOnlyClient, path
     serde_json::from_slice(&text).map_err(|error| Error::invalid_response(path, error))
 }
 
-/// Writes the role that reading these lists takes.
+/// Returns the RBAC role that reading these lists needs, as YAML.
 pub(super) fn rbac_role<'r>(lists: impl Iterator<Item = &'r ListResource>) -> String {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut namespaces: Vec<&str> = Vec::new();

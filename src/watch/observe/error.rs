@@ -1,29 +1,29 @@
-//! What can go wrong between us and a cluster, whether trying again helps, and what a person can do?
+//! Errors of observing a cluster: whether a retry may succeed, and what to do.
 //!
-//! The texts are made of words, numbers, addresses and what the API server says; never of a header, a credential or
-//! the output of a credential plugin.
+//! Messages consist of fixed words, numbers, addresses and the API server's own messages; never of a header, a
+//! credential or the output of a credential plugin.
 
 use kube::client::AuthError;
 use kube::config::{InClusterError, KubeconfigError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a cluster could not be asked. Each text says what is wrong and what to do.
+/// Why a request to a cluster failed. Each message says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The configuration leads to no cluster.
+    /// The configuration names no cluster.
     #[error("no cluster to look at: {reason}")]
     Configuration {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// There are no credentials, or the plugin that is to make them failed.
+    /// There are no credentials, or the credential plugin failed.
     #[error("no credentials for the cluster: {reason}")]
     Credentials {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// Something other than a read was asked of the client. It never left.
+    /// A write request; it was not sent.
     #[error("pillion only reads from a cluster: a {method} request was refused before it was sent")]
     WriteRefused {
         /// The method.
@@ -32,31 +32,31 @@ pub enum Error {
     /// There is no connection, or it broke.
     #[error("the API server cannot be reached: {reason}")]
     Unreachable {
-        /// What the network or TLS says.
+        /// The reason of the network or TLS.
         reason: String,
     },
     /// No answer in time.
     #[error("the API server did not answer `{path}` within {} s", .after.as_secs())]
     Timeout {
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// How long was waited.
+        /// The timeout.
         after: Duration,
     },
-    /// An answer that is longer than is read.
+    /// An answer is too long.
     #[error("the API server's answer to `{path}` is longer than {mebibytes} MiB")]
     ResponseTooLarge {
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// What is read.
+        /// The limit.
         mebibytes: usize,
     },
-    /// More objects than there is memory for.
+    /// The lists exceed the memory limit.
     #[error(
         "the lists of the cluster take more than {mebibytes} MiB: watch fewer namespaces (`--namespace`), or allow more (`--list-memory`)"
     )]
     MemoryExceeded {
-        /// What all lists together may take.
+        /// The limit of all lists together.
         mebibytes: usize,
     },
     /// 401.
@@ -73,16 +73,16 @@ pub enum Error {
         resource: String,
         /// None: in all namespaces.
         namespace: Option<Arc<str>>,
-        /// What the server says.
+        /// The server's message.
         message: String,
     },
-    /// 404: the kind was taken away, or the address is no API server.
+    /// 404: the kind was removed, or the address is not an API server.
     #[error("the API server knows no `{path}` (404)")]
     NotFound {
-        /// What was asked for.
+        /// The requested path.
         path: String,
     },
-    /// 410, or an event that says so: what we have seen is too old to go on from.
+    /// 410, or an event that says so: the last known version is too old.
     #[error("the API server no longer knows the version that was read last (410): the list is read again")]
     Expired,
     /// 429.
@@ -94,29 +94,29 @@ pub enum Error {
     /// Another status.
     #[error("the API server answered `{path}` with {status}: {message}")]
     Status {
-        /// What was asked for.
+        /// The requested path.
         path: String,
         /// The status.
         status: u16,
-        /// What it says.
+        /// The server's message.
         message: String,
     },
-    /// An answer that is not what was asked for.
+    /// An invalid answer.
     #[error(
         "the answer to `{path}` makes no sense: {reason}; is the address that of a Kubernetes API server?"
     )]
     InvalidResponse {
-        /// What was asked for.
+        /// The requested path.
         path: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The program is at fault: its runtime is gone.
+    /// A bug: the runtime has ended.
     #[error("the runtime that asks the cluster has ended: start the program again")]
     RuntimeStopped,
 }
 
-/// What is said when a client can no longer be used.
+/// The message when a client can no longer be used.
 const CONNECTION_CLOSED: &str = "the connection was given up; a new one is made";
 
 fn within(namespace: Option<&str>) -> String {
@@ -124,7 +124,7 @@ fn within(namespace: Option<&str>) -> String {
 }
 
 impl Error {
-    /// Tells whether trying again may help although no person does anything.
+    /// Returns whether a retry may succeed without a change by a person.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ impl Error {
         Self::InvalidResponse { path: path.to_owned(), reason: reason.to_string() }
     }
 
-    /// Makes a failure of what kube says while it builds a client or sends a request.
+    /// Converts an error of kube, from building a client or sending a request.
     pub(super) fn from_kube(error: &kube::Error) -> Self {
         match error {
             kube::Error::Auth(error) => return Self::from_auth(error),
@@ -171,14 +171,14 @@ impl Error {
             deepest = source;
         }
         let reason = deepest.to_string();
-        // tower says so of its queue before the connection, and names what nobody outside it knows.
+        // tower reports its internal queue, which means nothing to a user.
         if reason.contains("buffer's worker closed") {
             return Self::Unreachable { reason: CONNECTION_CLOSED.to_owned() };
         }
         Self::Unreachable { reason }
     }
 
-    /// Tells whether a client with the configuration as it is now may do better.
+    /// Returns whether a client with the current configuration may succeed.
     pub(super) fn needs_new_client(&self) -> bool {
         match self {
             Self::Unauthorized | Self::Credentials { .. } => true,
@@ -187,7 +187,7 @@ impl Error {
         }
     }
 
-    /// The words of kube hold the output of the plugin, and so the token.
+    /// kube's messages contain the output of the plugin, and so the token.
     fn from_auth(error: &AuthError) -> Self {
         let reason = match error {
             AuthError::AuthExecRun { cmd, out } => {
@@ -216,7 +216,7 @@ impl Error {
         Self::Credentials { reason }
     }
 
-    /// Where YAML is wrong, the words of the parser may quote the file, and so a token.
+    /// The parser's messages may quote the file, and so a token.
     pub(super) fn from_kubeconfig(error: &KubeconfigError) -> Self {
         let reason = match error {
             KubeconfigError::Parse(_) => {

@@ -1,23 +1,23 @@
-//! How do ten thousand pods share the texts that they have in common?
+//! Shares equal texts among observed objects.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Bytes of the longest text that is shared.
+/// Bytes of the longest shared text.
 const MAX_SHARED_BYTES: usize = 1 << 10;
 
-/// Texts that were seen, each once.
+/// Known texts, each once.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     texts: BTreeSet<Arc<str>>,
-    /// How many there may be before those are let go that nobody holds.
+    /// Number of texts from which unused ones are dropped.
     limit: usize,
 }
 
 impl Interner {
-    /// Returns the one copy of a text.
+    /// Returns the shared copy of a text.
     pub(super) fn intern(&mut self, text: &str) -> Arc<str> {
-        // A long one is hardly had twice, and would be kept when nobody holds it any more.
+        // A long text rarely occurs again, and would stay after its last use.
         if text.len() > MAX_SHARED_BYTES {
             return Arc::from(text);
         }

@@ -1,4 +1,4 @@
-//! How much memory may the lists of all clusters take, and does a list that is being read come to its end?
+//! Limits the memory of all lists, and detects a list that never ends.
 
 use super::error::Error;
 use std::collections::BTreeSet;
@@ -6,13 +6,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Pages of a list that bring no new object, one after the other: what a server filters out, it may count.
+/// Consecutive pages without a new object: a server may count what it filters out.
 const MAX_EMPTY_PAGES: usize = 100;
 
-/// Bytes of the longest token of a next page.
+/// Bytes of the longest `continue` token.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
-/// What lists may take together; clones share what is taken.
+/// The memory limit of all lists; clones share it.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget {
     limit: usize,
@@ -20,7 +20,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// Lets lists take so many MiB.
+    /// Returns a limit in MiB.
     pub fn from_mebibytes(most: usize) -> Self {
         Self { limit: most.saturating_mul(1 << 20), used: Arc::default() }
     }
@@ -31,13 +31,13 @@ impl MemoryBudget {
 }
 
 impl Default for MemoryBudget {
-    /// A quarter of what the Deployment gives the watcher: a look at the cluster copies what it sees.
+    /// A quarter of the Deployment's limit: a snapshot copies the objects.
     fn default() -> Self {
         Self::from_mebibytes(128)
     }
 }
 
-/// What one list takes; given back when it is dropped.
+/// The memory of one list; released on drop.
 #[derive(Debug)]
 pub(super) struct MemoryReservation {
     budget: MemoryBudget,
@@ -45,7 +45,7 @@ pub(super) struct MemoryReservation {
 }
 
 impl MemoryReservation {
-    /// Something of a size has another one now.
+    /// Changes the size of an object.
     pub(super) fn resize(&mut self, before: usize, after: usize) -> Result<(), Error> {
         let more = after.saturating_sub(before);
         let taken = self.budget.used.load(Ordering::Relaxed);
@@ -69,13 +69,13 @@ impl Drop for MemoryReservation {
     }
 }
 
-/// A list that is being read.
+/// A list in progress.
 pub(super) struct ListRead<'a> {
     path: &'a str,
-    /// What is new; what is known already is counted elsewhere until this one is done.
+    /// Memory of new objects; known ones are counted by the previous list until this one is complete.
     reservation: MemoryReservation,
     known_bytes: usize,
-    /// The tokens of its pages, hashed.
+    /// Hashes of its `continue` tokens.
     tokens: BTreeSet<u64>,
     objects: usize,
     empty_pages: usize,
@@ -93,17 +93,17 @@ impl<'a> ListRead<'a> {
         }
     }
 
-    /// It holds something that is known already.
+    /// Adds an object that is known already.
     pub(super) fn add_known(&mut self, size: usize) {
         self.known_bytes = self.known_bytes.saturating_add(size);
     }
 
-    /// It holds something new.
+    /// Adds a new object.
     pub(super) fn add_new(&mut self, size: usize) -> Result<(), Error> {
         self.reservation.resize(0, size)
     }
 
-    /// There is another page; so many different objects were read until now.
+    /// Records the token of the next page and the number of distinct objects so far.
     pub(super) fn next_page(&mut self, token: &str, objects: usize) -> Result<(), Error> {
         let garbage = |what: &str| Err(Error::invalid_response(self.path, what));
         if token.len() > MAX_TOKEN_BYTES {
@@ -122,7 +122,7 @@ impl<'a> ListRead<'a> {
         Ok(())
     }
 
-    /// It was read to its end.
+    /// Completes the list.
     pub(super) fn finish(self) -> MemoryReservation {
         let mut part = self.reservation;
         part.set(part.bytes.saturating_add(self.known_bytes));

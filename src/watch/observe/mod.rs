@@ -1,8 +1,8 @@
-//! A cluster, seen through kube and read only: what is there now, or since when and why that cannot be told.
+//! Observes a cluster through kube, read only: a snapshot of it, or the time and reason since when there is none.
 //!
-//! [`Observer::start`] reads and watches the lists that a snapshot takes, in tasks of a runtime that several observers
-//! share; [`Observer::look`] is for threads that know nothing of it. What was not seen for longer than
-//! [`Settings::grace`] is no evidence, and then there is no snapshot at all.
+//! [`Observer::start`] reads and watches the lists of a snapshot, in tasks of a runtime that observers share;
+//! [`Observer::snapshot`] is for other threads. A list that was not seen for longer than [`ObserverSettings::grace`]
+//! is stale, and then there is no snapshot at all.
 
 mod client;
 mod discovery;
@@ -37,27 +37,26 @@ use stream::{Backoff, ListStream, StaleList, StreamContext};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// How patient an observer is.
+/// Timeouts and limits of an observer.
 #[derive(Debug, Clone)]
 pub struct ObserverSettings {
-    /// How long a list may go unseen before it is no evidence.
+    /// How long a list may go unseen before it is stale.
     pub grace: Duration,
-    /// How long an answer, or the next piece of one, may take.
+    /// Timeout of a response, and of each piece of it.
     pub timeout: Duration,
     /// Objects in a page of a list.
     pub page_size: u32,
-    /// How long one watch goes on before it is asked for anew; it bounds how long a connection that died without a word
-    /// stays unnoticed.
+    /// Duration of one watch; it limits how long a silently dead connection stays unnoticed.
     pub watch_duration: Duration,
-    /// How long a watch without events must last to be believed.
+    /// How long a watch without events must last to count as working.
     pub settle_time: Duration,
-    /// The wait after a first failure; it doubles.
+    /// The pause after a first error; it doubles.
     pub initial_backoff: Duration,
-    /// The longest wait.
+    /// The longest pause.
     pub max_backoff: Duration,
-    /// The first wait before a cluster is asked again for kinds that it did not serve; it doubles, to twenty times.
+    /// The first pause before missing kinds are looked up again; it doubles, up to twenty times.
     pub rediscovery_interval: Duration,
-    /// What lists may take; clusters whose settings are clones of each other share it.
+    /// The memory limit; clusters with clones of these settings share it.
     pub memory: MemoryBudget,
 }
 
@@ -77,16 +76,16 @@ impl Default for ObserverSettings {
     }
 }
 
-/// The cluster cannot be judged by: something of it was not seen for too long, or never.
+/// There is no current view of the cluster: some list was not seen for too long, or never.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct StaleData {
     /// What is not seen, and why.
     pub message: String,
-    /// Since when, by our own clock.
+    /// Since when, by this machine's clock.
     pub since: Instant,
-    /// What went wrong; None: the lists are still being read for the first time.
+    /// The error; None: the lists are being read for the first time.
     pub error: Option<Error>,
-    /// What a person can apply to end it: the role that is lacking, as YAML.
+    /// The missing role as YAML, for a person to apply.
     pub role: Option<String>,
 }
 
@@ -100,7 +99,7 @@ impl fmt::Display for StaleData {
     }
 }
 
-/// Makes the runtime that observers run on; keep it as long as they are.
+/// Builds the runtime of observers; keep it while they run.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -108,7 +107,7 @@ pub fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("observe").enable_all().build()
 }
 
-/// A cluster that is being watched.
+/// An observed cluster.
 pub struct Observer {
     handle: Handle,
     shared: Arc<StreamContext>,
@@ -117,7 +116,7 @@ pub struct Observer {
     task: JoinHandle<()>,
 }
 
-/// What is watched.
+/// The observed lists.
 struct ObserverState {
     scope: ObservationScope,
     lists: Mutex<ListStreams>,
@@ -128,7 +127,7 @@ struct ListStreams {
     streams: BTreeMap<ListResource, StreamTask>,
     /// Kinds that the cluster does not serve.
     missing: Vec<String>,
-    /// The cluster has never said what it serves, since and why.
+    /// Discovery has never succeeded: since when, and why.
     undiscovered: Option<(Instant, Option<Error>)>,
 }
 
@@ -139,7 +138,7 @@ struct StreamTask {
     absent_since: Option<Instant>,
 }
 
-/// What the API server said of the time, and when.
+/// The API server's last time, and when it was requested.
 #[derive(Default)]
 struct ServerClock {
     last_answer: Option<(Timestamp, Instant)>,
@@ -147,9 +146,9 @@ struct ServerClock {
 }
 
 impl Observer {
-    /// Begins to read and watch a cluster; None is the kubeconfig's current context, or that of the pod we run in.
+    /// Starts to observe a cluster; without a context that is the kubeconfig's current one, or that of the pod.
     ///
-    /// `wake` is called when something changed, once until the next look; it must not block.
+    /// `wake` is called once when something changes, until the next snapshot; it must not block.
     ///
     /// # Errors
     /// When the configuration leads to no cluster. A cluster that is away is none: [`Self::snapshot`] tells.
@@ -164,7 +163,7 @@ impl Observer {
         Self::start_at(handle, place, wanted, settings, wake)
     }
 
-    /// As [`Self::start`], with everything named.
+    /// Like [`Self::start`], with an explicit configuration.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -184,8 +183,8 @@ impl Observer {
         Ok(Self { handle: handle.clone(), shared, state: view, clock: Mutex::default(), task })
     }
 
-    /// Returns what the cluster looks like now, or looked like when all of it was seen last. It asks for the server's time first, which takes [`ObserverSettings::timeout`]
-    /// at most; call it from no thread of the runtime.
+    /// Returns the cluster as it is now, or was when all of it was seen last. It requests the server's time first,
+    /// which takes [`ObserverSettings::timeout`] at most. Do not call it from a thread of the runtime.
     ///
     /// # Errors
     /// When something that is needed was never read, or not seen for longer than [`ObserverSettings::grace`].
@@ -204,7 +203,7 @@ impl Observer {
         if !unseen.is_empty() {
             return Err(stale_data(&unseen, known.streams.keys()));
         }
-        // What a list held after it was lost is not known: a soak does not end while nobody looks.
+        // The content of a lost list is unknown: a soak does not end while nothing is seen.
         let lost = known.streams.values().filter_map(|watched| watched.stream.lost_since()).min();
         let unseen = lost.map_or(Duration::ZERO, |lost| at.saturating_duration_since(lost));
         let now = said.checked_sub(unseen).unwrap_or(said);
@@ -214,7 +213,7 @@ impl Observer {
         Ok(build_snapshot(items.iter(), now))
     }
 
-    /// Returns the API server's time and when it was asked for: now, or where that fails the last answer, for as long as
+    /// Returns the API server's time and when it was requested: now, or the last answer, for as long as
     /// [`ObserverSettings::grace`].
     fn server_time(&self) -> Result<(Timestamp, Instant), StaleData> {
         let shared = Arc::clone(&self.shared);
@@ -249,7 +248,7 @@ impl Observer {
         }
     }
 
-    /// Returns the wanted kinds that the cluster does not serve (`CloneSet.apps.kruise.io`); it is asked again for them.
+    /// Returns the kinds that the cluster does not serve (`CloneSet.apps.kruise.io`); they are looked up again.
     pub fn missing(&self) -> Vec<String> {
         lock(&self.state.lists).missing.clone()
     }
@@ -270,11 +269,11 @@ impl Drop for Observer {
     }
 }
 
-/// Says in one sentence what is not seen; the first failure stands for all of its kind.
+/// Describes the stale lists in one sentence; the first error stands for all.
 fn stale_data<'r>(unseen: &[StaleList], lists: impl Iterator<Item = &'r ListResource>) -> StaleData {
     let is_forbidden = |u: &&StaleList| matches!(u.error, Some(Error::Forbidden { .. }));
     let forbidden: Vec<&StaleList> = unseen.iter().filter(is_forbidden).collect();
-    // What a person must do comes before what passes.
+    // An error that a person must fix comes before a transient one.
     let first = forbidden.first().copied().or_else(|| unseen.iter().find(|u| u.error.is_some()));
     let since = unseen.iter().map(|u| u.since).min().unwrap_or_else(Instant::now);
     let mut names: Vec<String> = Vec::new();
@@ -293,7 +292,7 @@ fn stale_data<'r>(unseen: &[StaleList], lists: impl Iterator<Item = &'r ListReso
     StaleData { message: what, since, error: failure, role }
 }
 
-/// Keeps a stream for every list that is needed and served.
+/// Keeps a stream for every list that is required and served.
 async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<ObserverState>) {
     let settings = shared.settings.clone();
     let mut pause = Backoff::new(&settings);
@@ -320,7 +319,7 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
                         watched.absent_since = None;
                         return true;
                     }
-                    // An API server that starts does not serve at once what it is extended with.
+                    // A starting API server does not serve extensions at once.
                     let is_gone =
                         watched.absent_since.get_or_insert_with(Instant::now).elapsed() > settings.grace;
                     if is_gone {
@@ -354,13 +353,13 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
                 pause.next_delay()
             }
         };
-        // However often something asks for it, not more often than this.
+        // Limits the rate of discovery.
         tokio::time::sleep(settings.initial_backoff.min(wait)).await;
         let _ = tokio::time::timeout(wait, shared.rediscover.notified()).await;
     }
 }
 
-/// Runs something on the runtime and waits for it, on a thread that is not of the runtime.
+/// Runs a future on the runtime and waits for it, on a thread outside of the runtime.
 fn block_on<T: Send + 'static>(
     handle: &Handle,
     time_out: Option<Duration>,
@@ -382,7 +381,7 @@ fn block_on<T: Send + 'static>(
     })
 }
 
-/// A lock; what a thread that ended left behind is whole, because nothing in here ends half way.
+/// Locks a mutex. A thread that panicked leaves consistent state behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

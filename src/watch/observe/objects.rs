@@ -1,4 +1,4 @@
-//! What is kept of an object: what a [`Snapshot`](crate::watch::snapshot::Snapshot) tells of it, and whose it is.
+//! Converts objects to the fields that a [`Snapshot`](crate::watch::snapshot::Snapshot) needs, with their owners.
 
 use super::interner::Interner;
 use super::wire;
@@ -12,13 +12,12 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
 
-/// What a stream of objects is read for.
+/// How the objects of a list are read.
 #[derive(Debug, Clone)]
 pub(super) enum ObjectShape {
-    /// Pods; those without a controller are workloads where that kind is wanted.
+    /// Pods; those without a controller are workloads if the scope names the kind.
     Pods(Option<Arc<WorkloadKind>>),
-    /// Objects between a workload and its pods, workloads themselves where they have no controller and the kind is
-    /// wanted.
+    /// Objects between a workload and its pods; those without a controller are workloads if the scope names the kind.
     Intermediate(Option<Arc<WorkloadKind>>),
     /// ControllerRevisions.
     Revisions,
@@ -26,14 +25,14 @@ pub(super) enum ObjectShape {
     Workloads(Arc<WorkloadKind>),
 }
 
-/// An object as it is kept.
+/// A stored object.
 #[derive(Debug, Clone)]
 pub(super) enum ObservedObject {
     Pod(Arc<TrackedPod>),
     Object(Arc<OwnerObject>),
 }
 
-/// What an object is as a workload, without its pods.
+/// A workload without its pods.
 #[derive(Debug)]
 pub(super) struct KeyedWorkload {
     pub(super) key: Arc<str>,
@@ -41,7 +40,7 @@ pub(super) struct KeyedWorkload {
     pub(super) workload: LiveWorkload,
 }
 
-/// A pod, and what ties it to its workload.
+/// A pod, and its links to a workload.
 #[derive(Debug)]
 pub(super) struct TrackedPod {
     pub(super) name: Arc<str>,
@@ -50,11 +49,11 @@ pub(super) struct TrackedPod {
     pub(super) owner: Option<Arc<str>>,
     pub(super) hashes: RevisionHashes,
     pub(super) pod: LivePod,
-    /// Where it is a workload itself.
+    /// Set for a bare Pod.
     pub(super) bare_workload: Option<Box<KeyedWorkload>>,
 }
 
-/// What controllers label pods of one template with.
+/// Labels by which controllers mark the pods of one template.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub(super) struct RevisionHashes {
     /// `pod-template-hash`.
@@ -67,7 +66,7 @@ pub(super) struct RevisionHashes {
     pub(super) united_deployment: Option<Arc<str>>,
 }
 
-/// Anything but a pod.
+/// An object other than a pod.
 #[derive(Debug)]
 pub(super) struct OwnerObject {
     pub(super) name: Arc<str>,
@@ -78,7 +77,7 @@ pub(super) struct OwnerObject {
     /// A ControllerRevision's `revision`, or the annotation `deployment.kubernetes.io/revision`.
     pub(super) revision: Option<i64>,
     pub(super) hashes: RevisionHashes,
-    /// None: it is only in between.
+    /// None: it only links a workload to its pods.
     pub(super) workload: Option<Box<KeyedWorkload>>,
 }
 
@@ -91,9 +90,9 @@ impl ObservedObject {
         (Arc::clone(namespace), Arc::clone(name))
     }
 
-    /// Returns about how much memory it takes: itself, and all its texts, also those that others have too.
+    /// Returns its approximate memory, including shared texts.
     pub(super) fn memory_size(&self) -> usize {
-        // A node of the map, the counts of the pointers, what the allocator rounds up.
+        // A map node, reference counts, and rounding of the allocator.
         const AROUND: usize = 192;
         AROUND
             + match self {
@@ -111,7 +110,7 @@ impl ObservedObject {
             }
     }
 
-    /// Tells whether a snapshot could tell them apart.
+    /// Returns whether both give the same snapshot.
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pod(a), Self::Pod(b)) => {
@@ -146,7 +145,7 @@ impl KeyedWorkload {
 }
 
 impl TrackedPod {
-    /// Bytes of what it points to.
+    /// Returns the bytes of its texts.
     fn text_bytes(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
         let said = |c: &LivePodCondition| length(&c.reason) + length(&c.message);
@@ -210,7 +209,7 @@ pub(super) fn read_object(
     }
 }
 
-/// Reads where an object is, and which version of it this is.
+/// Reads namespace, name and resource version.
 pub(super) fn read_identity(json: &RawValue) -> Result<(Arc<str>, Arc<str>, String), serde_json::Error> {
     let any: wire::ObjectWire<'_> = serde_json::from_str(json.get())?;
     let meta = &any.metadata;
@@ -247,8 +246,8 @@ fn read_pod(
     let created = parse_time(&meta.creation_timestamp);
     let in_place = meta.annotations.as_ref().map_or("", |a| a.in_place.as_str());
     let in_place: wire::InPlaceUpdateWire<'_> = serde_json::from_str(in_place).unwrap_or_default();
-    // A controller writes labels and annotations of its pods after it made them, Kruise each time: who wrote when tells
-    // of a change only where there is no controller.
+    // Controllers write labels and annotations after creation, Kruise each time: managed fields show a change only
+    // without a controller.
     let by_hand = || meta.last_spec_write().filter(|at| owner.is_none() && Some(*at) > created);
     let changed = parse_time(&in_place.update_timestamp).or_else(by_hand);
     let disruption = find("DisruptionTarget").filter(|c| c.status.as_str() == "True");
@@ -292,7 +291,7 @@ fn read_pod(
     Ok(TrackedPod { hashes: read_hashes(meta, texts), name, namespace, owner, pod, bare_workload: bare })
 }
 
-/// An object without what the API server keeps for itself.
+/// Returns an object without its managed fields.
 fn without_managed_fields(json: &RawValue) -> Option<Arc<RawValue>> {
     let mut object: Value = serde_json::from_str(json.get()).ok()?;
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -315,7 +314,7 @@ fn read_condition(read: Option<&wire::LiveConditionWire<'_>>, texts: &mut Intern
     }
 }
 
-/// Init containers first, as they start.
+/// Init containers come first, in start order.
 fn read_containers(
     read: &wire::LivePodWire<'_>,
     in_place: &wire::InPlaceUpdateWire<'_>,
@@ -420,7 +419,7 @@ fn read_u32(value: Option<&Value>) -> Option<u32> {
     value.and_then(Value::as_i64).map(saturating_u32)
 }
 
-/// What an object says of its pods. Nothing is demanded of it: a CRD may be anything.
+/// Reads a workload. No field is required: a CRD may lack any.
 fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> LiveWorkload {
     let text = |path: &str| value_at(object, path).and_then(Value::as_str).filter(|t| !t.is_empty());
     let template = kind.template_paths.iter().filter_map(|path| path.find(object)).find(|t| t.is_object());
@@ -472,13 +471,13 @@ fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> L
     }
 }
 
-/// Argo Rollouts writes its `observedGeneration` as a text.
+/// Argo Rollouts writes `observedGeneration` as a string.
 fn read_i64(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Conditions that say why no pods come. Kruise's kinds call them `FailedScale`, `FailedUpdate`, `FailedCreatePod`,
-/// `FailedUpdatePod`, `SubsetFailure`; a Job `Failed`; Argo writes a phase.
+/// Returns conditions that explain missing pods. Kruise's kinds use `FailedScale`, `FailedUpdate`, `FailedCreatePod`,
+/// `FailedUpdatePod` and `SubsetFailure`, a Job uses `Failed`, Argo a phase.
 fn failing_conditions(object: &Value, texts: &mut Interner) -> Vec<WorkloadCondition> {
     let field = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
     let conditions = value_at(object, "status.conditions").and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! What an API server sends, read without asking one: a line of a watch, a page of a list.
+//! Parses what an API server sends, without a server: a line of a watch, a page of a list.
 
 use super::client::MAX_OBJECT_BYTES;
 use super::error::Error;
@@ -11,7 +11,7 @@ use crate::watch::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-/// Refuses what is too long for an object before it is built.
+/// Refuses an object that is too long before it is parsed.
 pub(super) fn check_object_size(path: &str, json: &RawValue) -> Result<(), Error> {
     if json.get().len() > MAX_OBJECT_BYTES {
         return Err(Error::invalid_response(
@@ -22,7 +22,7 @@ pub(super) fn check_object_size(path: &str, json: &RawValue) -> Result<(), Error
     Ok(())
 }
 
-/// Reads a line of a watch as one of every kind of list, and returns the version that it says; None: it is no event.
+/// Parses a line of a watch in every shape and returns its resource version; None: not an event.
 pub fn read_watch_line(line: &[u8]) -> Option<String> {
     let event: WatchEventWire<'_> = serde_json::from_slice(line).ok()?;
     check_object_size("", event.object).ok()?;
@@ -31,7 +31,7 @@ pub fn read_watch_line(line: &[u8]) -> Option<String> {
     read_identity(event.object).ok().map(|(_, _, version)| version)
 }
 
-/// Reads a page of a list as one of every kind, and returns what a cluster with just that looks like; None: it is no
+/// Parses a page of a list in every shape and returns the snapshot of a cluster with just these objects; None: not a
 /// page.
 pub fn read_list_page(page: &[u8], now: Timestamp) -> Option<Snapshot> {
     let page: ListPageWire<'_> = serde_json::from_slice(page).ok()?;
@@ -44,7 +44,7 @@ pub fn read_list_page(page: &[u8], now: Timestamp) -> Option<Snapshot> {
     Some(build_snapshot(items.iter(), now))
 }
 
-/// Every shape in which an object is read.
+/// Returns every shape of an object.
 fn all_shapes() -> Vec<ObjectShape> {
     let kinds = WorkloadKinds::default();
     let mut shapes = vec![ObjectShape::Revisions, ObjectShape::Intermediate(None), ObjectShape::Pods(None)];

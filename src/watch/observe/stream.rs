@@ -1,4 +1,4 @@
-//! One list that is read and then watched: what is there, and do we still see it?
+//! Lists and watches one resource, and records whether it is still seen.
 
 use super::client::{ClientHandle, WatchLines, percent_encode};
 use super::discovery::ListResource;
@@ -24,17 +24,17 @@ pub(super) struct StreamContext {
     pub(super) client_handle: ClientHandle,
     pub(super) settings: ObserverSettings,
     pub(super) texts: Mutex<Interner>,
-    /// Something changed since the last look.
+    /// Something has changed since the last snapshot.
     has_changed: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
-    /// A list is gone, or credentials ran out: look again at what there is.
+    /// Requests a new discovery: a list is gone, or credentials expired.
     pub(super) rediscover: Notify,
     pub(super) needs_new_client: AtomicBool,
     /// Long pages are read one at a time.
     page_turns: Semaphore,
 }
 
-/// How long it may take to read a list: API servers forget where a reader was after five minutes.
+/// Timeout of a whole list: API servers forget a reader's position after five minutes.
 const LIST_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl StreamContext {
@@ -55,20 +55,20 @@ impl StreamContext {
         }
     }
 
-    /// Wakes who waits for a change; once, until somebody looks.
+    /// Wakes the waiting loop, once until the next snapshot.
     pub(super) fn notify_changed(&self) {
         if !self.has_changed.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }
     }
 
-    /// Somebody looks.
+    /// A snapshot is taken.
     pub(super) fn reset_changed(&self) {
         self.has_changed.store(false, Ordering::Release);
     }
 }
 
-/// What is known of one list.
+/// The state of one list.
 pub(super) struct ListStream {
     pub(super) resource: ListResource,
     pub(super) shape: ObjectShape,
@@ -77,11 +77,11 @@ pub(super) struct ListStream {
 
 struct ListState {
     items: ObjectMap,
-    /// The memory that they take.
+    /// The memory of the objects.
     reservation: Option<MemoryReservation>,
-    /// The whole list was read.
+    /// Whether the whole list was read.
     is_listed: bool,
-    /// Since when it is not seen, and why not. None: it is seen.
+    /// Since when it is not seen, and why. None: it is seen.
     stale_since: Option<(Instant, Option<Error>)>,
 }
 
@@ -108,7 +108,7 @@ impl ListStream {
         }
     }
 
-    /// Says why this list is no evidence.
+    /// Returns why this list is stale, if it is.
     pub(super) fn staleness(&self, grace: Duration) -> Option<StaleList> {
         let known = lock(&self.state);
         let (since, failure) = known.stale_since.as_ref()?;
@@ -117,7 +117,7 @@ impl ListStream {
         is_bad.then(unseen)
     }
 
-    /// Since when it is not seen.
+    /// Returns since when it is not seen.
     pub(super) fn lost_since(&self) -> Option<Instant> {
         lock(&self.state).stale_since.as_ref().map(|(since, _)| *since)
     }
@@ -126,14 +126,14 @@ impl ListStream {
         lock(&self.state).items.values().cloned().collect()
     }
 
-    /// The list is seen, as of now.
+    /// Marks the list as seen now.
     fn mark_seen(&self, shared: &StreamContext) {
         if lock(&self.state).stale_since.take().is_some() {
             shared.notify_changed();
         }
     }
 
-    /// It is not seen, from the first of several failures on.
+    /// Marks the list as not seen, since the first of several errors.
     fn record_error(&self, failure: Error, shared: &StreamContext) {
         match &failure {
             Error::NotFound { .. } => shared.rediscover.notify_one(),
@@ -156,7 +156,7 @@ impl ListStream {
         }
     }
 
-    /// Reads and watches, for ever.
+    /// Lists and watches in a loop.
     pub(super) async fn run(self: Arc<Self>, shared: Arc<StreamContext>) {
         let mut pause = Backoff::new(&shared.settings);
         let (mut is_paged, mut page) = (true, shared.settings.page_size);
@@ -170,7 +170,7 @@ impl ListStream {
                     if matches!(failure, Error::ResponseTooLarge { .. }) {
                         page = (page / 4).max(1);
                     }
-                    // Pages that expire while they are read are too many for this server: all at once, then.
+                    // If pages expire while they are read, the next list is read in one page.
                     is_paged = failure != Error::Expired || !is_paged;
                     pause.apply_retry_after(&failure);
                     self.record_error(failure, &shared);
@@ -188,7 +188,7 @@ impl ListStream {
                     pause.reset();
                 }
                 match ended {
-                    // The server ends every watch some time.
+                    // The server ends every watch at some time.
                     Ok(()) if is_long => {}
                     Ok(()) => pause.wait().await,
                     Err(failure) => {
@@ -208,7 +208,7 @@ impl ListStream {
         }
     }
 
-    /// Puts the verb and the list into a refusal.
+    /// Adds the verb and the list to a 403 error.
     fn with_verb(&self, verb: &'static str, failure: Error) -> Error {
         match failure {
             Error::Forbidden { message, .. } => Error::Forbidden {
@@ -221,8 +221,7 @@ impl ListStream {
         }
     }
 
-    /// Reads the list, page by page, and returns its version. Of a server that goes on without end, only what fits
-    /// into the memory of lists is read.
+    /// Reads the list page by page and returns its version. The memory limit bounds a list that never ends.
     async fn read_list(
         &self,
         shared: &StreamContext,
@@ -239,7 +238,7 @@ impl ListStream {
             let (text, _turn) = page.map_err(|f| self.with_verb("list", f))?;
             let page: ListPageWire<'_> =
                 serde_json::from_slice(&text).map_err(|e| Error::invalid_response(&path, e))?;
-            // An answer of something in between must not pass for an empty list.
+            // A proxy's answer must not count as an empty list.
             let version = page.metadata.resource_version.as_str();
             if !page.kind.as_str().ends_with("List") || version.is_empty() {
                 return Err(Error::invalid_response(&path, "it is no list"));
@@ -252,7 +251,7 @@ impl ListStream {
                     let item = read_object(&self.shape, json, &mut texts)
                         .map_err(|e| Error::invalid_response(&path, e))?;
                     let place = item.namespaced_name();
-                    // What is known already is not kept twice while a list is read again.
+                    // Known objects are kept once while a list is read again.
                     let item = match known.items.get_key_value(&place) {
                         Some((place, old)) if old.is_equivalent(&item) => {
                             reading.add_known(old.memory_size());
@@ -283,7 +282,7 @@ impl ListStream {
         }
     }
 
-    /// Follows the list from a version on, until the server ends it.
+    /// Follows the list from a version on, until the server ends the watch.
     async fn watch(
         &self,
         shared: &StreamContext,
@@ -299,7 +298,7 @@ impl ListStream {
         let client = shared.client_handle.client();
         let answer = client.get(&format!("{path}{query}")).await.map_err(|f| self.with_verb("watch", f))?;
         let mut lines = WatchLines::new(&path, answer.into_body());
-        // A connection that died without a word is not waited for longer than the server would have gone on.
+        // A silent connection is given up soon after the server would have ended the watch.
         let last = tokio::time::Instant::now() + Duration::from_secs(seconds) + shared.settings.timeout;
         let settled = tokio::time::Instant::now() + shared.settings.settle_time;
         let mut is_seen = false;
@@ -315,7 +314,7 @@ impl ListStream {
                 Err(_) => return Err(Error::Timeout { path, after: shared.settings.watch_duration }),
             };
             let Some(line) = line else {
-                // Something in between that ends every watch at once would hide every change.
+                // A proxy that ends every watch at once would hide every change.
                 let early = || Error::Unreachable { reason: "the watch ended at once".to_owned() };
                 return if is_seen { Ok(()) } else { Err(early()) };
             };
@@ -401,13 +400,13 @@ impl ListStream {
     }
 }
 
-/// A number from 0 to 1, another one each time.
+/// Returns a random number from 0 to 1.
 fn random_fraction() -> f64 {
     let number = std::hash::RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(number >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
-/// Longer and longer waits.
+/// Exponential back-off with jitter.
 pub(super) struct Backoff {
     first: Duration,
     max: Duration,
@@ -428,14 +427,14 @@ impl Backoff {
         self.next = self.first;
     }
 
-    /// Heeds what the server asked for.
+    /// Applies the server's `Retry-After`.
     fn apply_retry_after(&mut self, failure: &Error) {
         if let Error::Throttled { after: Some(after) } = failure {
             self.min_delay = (*after).min(self.max);
         }
     }
 
-    /// Returns how long to wait now.
+    /// Returns the next pause.
     pub(super) fn next_delay(&mut self) -> Duration {
         let wait = self.next.mul_f64(0.5 + random_fraction() / 2.0).max(self.min_delay);
         self.next = (self.next * 2).min(self.max);

@@ -1,4 +1,4 @@
-//! What is read of JSON; everything else of an object is skipped, never built.
+//! The JSON fields that are read; all others are skipped.
 
 use jiff::Timestamp;
 use serde::de::{Deserializer, Visitor};
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A text, borrowed where it has no escapes; absent and null are the empty one.
+/// A string, borrowed if it has no escapes; empty if absent or null.
 #[derive(Default, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct WireText<'t>(Cow<'t, str>);
 
@@ -118,7 +118,7 @@ pub(super) struct ObjectMetaWire<'t> {
     managed_fields: Option<Vec<ManagedFieldWire<'t>>>,
 }
 
-/// Who wrote something of an object, and when; not what.
+/// Who wrote an object, and when.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct ManagedFieldWire<'t> {
@@ -129,7 +129,7 @@ struct ManagedFieldWire<'t> {
 }
 
 impl ObjectMetaWire<'_> {
-    /// When somebody last wrote the object itself, not its status.
+    /// Returns when the object itself was written last, not its status.
     pub(super) fn last_spec_write(&self) -> Option<Timestamp> {
         let written = self.managed_fields.iter().flatten();
         written
@@ -138,7 +138,7 @@ impl ObjectMetaWire<'_> {
             .max()
     }
 
-    /// The uid of the controller, if there is one.
+    /// Returns the uid of the controller, if there is one.
     pub(super) fn controller_uid(&self) -> Option<&str> {
         let owners = self.owner_references.iter().flatten();
         owners.filter(|owner| owner.controller == Some(true)).find_map(|owner| owner.uid.non_empty())
@@ -175,7 +175,7 @@ pub(super) struct RevisionAnnotationsWire<'t> {
     pub(super) in_place: WireText<'t>,
 }
 
-/// What Kruise writes down before it changes an image in place (apps/pub/inplace_update.go, InPlaceUpdateState).
+/// The record of an update in place by Kruise (apps/pub/inplace_update.go, InPlaceUpdateState).
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct InPlaceUpdateWire<'t> {

@@ -1,5 +1,5 @@
-//! How does a pull request come to be on GitHub, and what do its refusals mean? By its REST API, version 2022-11-28,
-//! which Enterprise Server from 3.9 on has, too.
+//! Pull requests on GitHub through its REST API, version 2022-11-28 (Enterprise Server 3.9 or newer), and the meaning
+//! of its errors.
 
 use super::super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl, one_line};
 use super::{
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// How long one request may take.
+/// Timeout of one request.
 pub const GITHUB_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Characters of a body that GitHub takes.
+/// Characters of a body that GitHub accepts.
 const MAX_BODY_CHARS: usize = 65_536;
 
-/// Characters of a title that GitHub takes.
+/// Characters of a title that GitHub accepts.
 const MAX_TITLE_CHARS: usize = 256;
 
-/// Where the limit of requests tells no end: GitHub's advice for its secondary limit.
+/// The pause if a rate limit has no reset time: GitHub's advice for its secondary limit.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 /// A repository on GitHub.
@@ -38,7 +38,8 @@ impl fmt::Debug for GitHub {
 }
 
 impl GitHub {
-    /// Takes the address of the remote, a token, and the API's address where it cannot be told from the remote's.
+    /// Builds a client from the address of the remote, a token, and the API's address if it does not follow from the
+    /// remote's.
     ///
     /// # Errors
     /// When it is not clear which repository is meant, or the token would be sent in the clear.
@@ -106,7 +107,7 @@ impl GitHub {
         })
     }
 
-    /// Returns the newest pull request of two branches.
+    /// Returns the newest pull request between two branches.
     fn newest_pull_request(
         &self,
         head: &str,
@@ -126,11 +127,11 @@ impl GitHub {
         Ok(find_matching(&self.parse_json(&answer)?, head, base).cloned())
     }
 
-    /// Makes an open pull request say what it is to.
+    /// Updates title and body of an open pull request.
     fn update_pull_request(&self, there: &Value, wanted: &Value) -> Result<OpenPullRequest, ProviderError> {
         let (number, url) = number_and_url(there);
         let same = |key: &str| {
-            // GitHub keeps line ends as browsers send them.
+            // GitHub stores line ends as browsers send them.
             let text = |v: &Value| v.as_str().unwrap_or_default().replace("\r\n", "\n").trim().to_owned();
             text(&there[key]) == text(&wanted[key])
         };
@@ -145,7 +146,7 @@ impl GitHub {
         Ok(OpenPullRequest { number, url, change: PullRequestChange::Updated })
     }
 
-    /// Says what a refusal means.
+    /// Explains an error response.
     fn error_from_response(&self, answer: &HttpResponse) -> ProviderError {
         let said = error_text(&answer.body);
         let repository = format!("{}/{}", self.slug.owner, self.slug.name);
@@ -203,7 +204,7 @@ impl GitHub {
     }
 }
 
-/// Says what GitHub's "Validation Failed" means.
+/// Explains GitHub's "Validation Failed".
 fn validation_error(said: &str) -> ProviderError {
     let lower = said.to_lowercase();
     if lower.contains("no commits between") {
@@ -221,7 +222,8 @@ fn validation_error(said: &str) -> ProviderError {
             retry_after: None,
         };
     }
-    // Rulesets and protections speak here: "Changes must be made through…", "required status check", "is protected".
+    // Rulesets and branch protection answer here: "Changes must be made through…", "required status check", "is
+    // protected".
     let rules = ["protected", "rule violation", "required", "must be made through", "not allowed", "locked"];
     if rules.iter().any(|w| lower.contains(w)) {
         return permanent_error(format!(
@@ -254,7 +256,7 @@ impl PullRequestProvider for GitHub {
         }
         let is_there =
             answer.status == 422 && error_text(&answer.body).to_lowercase().contains("already exists");
-        // Another watcher was faster.
+        // Another watcher has created it.
         match is_there
             .then(|| self.newest_pull_request(&wanted.head, &wanted.base, "open"))
             .transpose()?
@@ -279,25 +281,25 @@ impl PullRequestProvider for GitHub {
         if answer.status != 200 {
             return Err(self.error_from_response(&answer));
         }
-        // The reason comes second: a try that is repeated says nothing twice where closing is what failed.
+        // The comment comes second, so that a retry after a failed close does not repeat it.
         let comment = json!({"body": truncate_text(why, MAX_BODY_CHARS)});
         let answer = self.send_request("POST", &format!("issues/{number}/comments"), Some(&comment))?;
         if answer.status == 201 { Ok(()) } else { Err(self.error_from_response(&answer)) }
     }
 }
 
-/// Reads GitHub's list of pull requests: what it says of the first one from a branch to another.
+/// Parses GitHub's list of pull requests and returns the first one between two branches.
 pub fn read_pull_requests(body: &[u8], head: &str, base: &str) -> Option<PullRequestInfo> {
     let all: Value = serde_json::from_slice(body).ok()?;
     find_matching(&all, head, base).map(pull_request_info)
 }
 
-/// Reads why GitHub refuses something, as one short line.
+/// Parses an error response as one short line.
 pub fn read_refusal(body: &[u8]) -> String {
     error_text(body)
 }
 
-/// A branch that GitHub does not know makes it forget the filter: only what fits counts.
+/// For an unknown branch GitHub ignores the filter, so the list is filtered again.
 fn find_matching<'v>(all: &'v Value, head: &str, base: &str) -> Option<&'v Value> {
     all.as_array()?.iter().find(|p| p["head"]["ref"] == head && p["base"]["ref"] == base)
 }
@@ -317,7 +319,7 @@ fn permanent_error(said: impl Into<String>) -> ProviderError {
     ProviderError { said: said.into(), is_retryable: false, retry_after: None }
 }
 
-/// Returns where the API of a host is.
+/// Returns the API address of a host.
 fn api_url(host: &str) -> String {
     if host == "github.com" || host == "www.github.com" {
         "https://api.github.com".to_owned()
@@ -332,13 +334,13 @@ fn number_and_url(pull: &Value) -> (u64, String) {
     (pull["number"].as_u64().unwrap_or_default(), pull["html_url"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Returns how long the limit of requests lasts, by the server's own clock.
+/// Returns the time until the rate limit resets, by the server's clock.
 fn rate_limit_reset(answer: &HttpResponse) -> Option<Duration> {
     let reset: i64 = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
     u64::try_from(reset.checked_sub(answer.server_time()?)?).ok().map(Duration::from_secs)
 }
 
-/// Returns what GitHub says: the message, and what it complains of.
+/// Returns GitHub's message, with its list of errors.
 fn error_text(body: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(body) else { return "no reason given".to_owned() };
     let mut said = vec![value["message"].as_str().unwrap_or("no reason given").to_owned()];
@@ -354,7 +356,7 @@ fn error_text(body: &[u8]) -> String {
     one_line(&said.join("; "))
 }
 
-/// Returns a value of a query with everything but plain characters and slashes in hexadecimal.
+/// Percent-encodes a value of a query; slashes stay.
 fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
@@ -364,7 +366,7 @@ fn percent_encode(text: &str) -> String {
         .collect()
 }
 
-/// Returns at most so many characters; what is left out is shown, and trailers at the end are kept.
+/// Truncates a text, with a mark, and keeps trailers at its end.
 fn truncate_text(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

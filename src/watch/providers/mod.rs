@@ -1,18 +1,18 @@
-//! Where a batch waits as a pull request: merging it is the approval. What a forge has to be able to do, and which
-//! repository of it a remote is.
+//! Providers of pull requests: each batch waits as a pull request, and merging it is the approval. The trait of a
+//! provider, and the repository that a remote's address names.
 
-/// GitHub, github.com and Enterprise Server.
+/// GitHub: github.com and Enterprise Server.
 pub mod github;
 
 use std::time::Duration;
 
-/// Variable with the token of the forge; in GitHub Actions `GITHUB_TOKEN` does, too.
+/// Variable with the provider's token; `GITHUB_TOKEN` works, too.
 pub const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";
 
-/// Variable with the address of the forge's API, where it cannot be told from the remote's.
+/// Variable with the address of the provider's API, if it does not follow from the remote's.
 pub const API_URL_VAR: &str = "PILLION_FORGE_URL";
 
-/// A pull request as it is to be.
+/// The content of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
     /// The branch with the next commit: [`next_branch`].
@@ -21,12 +21,12 @@ pub struct PullRequest {
     pub base: String,
     /// One line.
     pub title: String,
-    /// What else is to be said; trailers at its end, so that a squash keeps them.
+    /// The rest, with trailers at its end, so that a squash keeps them.
     pub body: String,
 }
 
 impl PullRequest {
-    /// Makes one of a commit's message: its subject is the title, the rest the body.
+    /// Builds it from a commit message: the subject is the title, the rest the body.
     pub fn from_message(head: &str, base: &str, message: &str) -> Self {
         let (title, body) = message.trim().split_once('\n').unwrap_or((message.trim(), ""));
         Self {
@@ -38,95 +38,95 @@ impl PullRequest {
     }
 }
 
-/// Returns the branch from which a batch is merged: `pillion/next/[CLUSTER/]SIDECARSET/LIVE`.
+/// Returns the branch of a pull request: `pillion/next/[CLUSTER/]SIDECARSET/BRANCH`.
 pub fn next_branch(deploy: &str, cluster: Option<&str>, sidecar_set: &str) -> String {
     let cluster = cluster.map(|c| format!("{c}/")).unwrap_or_default();
     format!("pillion/next/{cluster}{sidecar_set}/{deploy}")
 }
 
-/// A pull request that is there.
+/// An open pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPullRequest {
     /// Its number.
     pub number: u64,
-    /// Where people see it.
+    /// Its web address.
     pub url: String,
-    /// What became of the call.
+    /// What the call changed.
     pub change: PullRequestChange,
 }
 
-/// What became of a pull request that was to be there.
+/// What a call changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullRequestChange {
-    /// It is new.
+    /// It was created.
     Created,
-    /// It was there, and said something else.
+    /// It was updated.
     Updated,
-    /// It was there as it is to be.
+    /// It was up to date.
     Unchanged,
 }
 
-/// What the newest pull request of a branch is.
+/// The newest pull request of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequestInfo {
     /// Its number.
     pub number: u64,
-    /// Where people see it.
+    /// Its web address.
     pub url: String,
-    /// The commit that it is about.
+    /// Its head commit.
     pub head: String,
-    /// Where it stands.
+    /// Its state.
     pub state: PullRequestState,
 }
 
-/// Where a pull request stands.
+/// The state of a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullRequestState {
-    /// It waits for somebody.
+    /// It is open.
     Open,
-    /// It is merged.
+    /// It was merged.
     Merged,
-    /// Somebody has closed it without merging it.
+    /// It was closed without a merge.
     Declined,
 }
 
-/// Why a forge did not do it: what is wrong, and what to do. Holds no secret.
+/// Why the provider failed, and what to do. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{said}")]
 pub struct ProviderError {
-    /// For people.
+    /// The text for people.
     pub said: String,
-    /// Another try may help.
+    /// Whether a retry may succeed.
     pub is_retryable: bool,
-    /// How long the forge asks to be left alone.
+    /// The pause that the provider asks for.
     pub retry_after: Option<Duration>,
 }
 
-/// A forge with pull requests.
+/// A provider of pull requests.
 pub trait PullRequestProvider: Send {
-    /// Returns the newest pull request from one branch to another, whatever has become of it.
+    /// Returns the newest pull request from one branch to another, whatever its state.
     ///
     /// # Errors
     /// When the forge does not say.
     fn find(&self, head: &str, base: &str) -> Result<Option<PullRequestInfo>, ProviderError>;
 
-    /// Makes the open pull request of these branches say what it is to; there is never a second one.
+    /// Creates or updates the open pull request of two branches; there is never a second one.
     ///
     /// # Errors
     /// When the forge does not let it be.
     fn open_or_update(&self, wanted: &PullRequest) -> Result<OpenPullRequest, ProviderError>;
 
-    /// Closes a pull request and says why; one that is closed already is fine.
+    /// Closes a pull request with a reason; a closed one is fine.
     ///
     /// # Errors
     /// When the forge does not let it be.
     fn close(&self, number: u64, why: &str) -> Result<(), ProviderError>;
 }
 
-/// A repository of a forge.
+/// A repository of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositorySlug {
-    /// The forge's host, with its port where the address is one of HTTP.
+    /// The provider's host, with its port if the address is one of HTTP.
     pub host: String,
     /// The user or organisation.
     pub owner: String,
@@ -135,8 +135,8 @@ pub struct RepositorySlug {
 }
 
 impl RepositorySlug {
-    /// Reads the address of a remote: `https://host/owner/name.git`, `ssh://git@host/owner/name`,
-    /// `git@host:owner/name.git`. None: it is no repository of a forge.
+    /// Parses the address of a remote: `https://host/owner/name.git`, `ssh://git@host/owner/name`,
+    /// `git@host:owner/name.git`. None: it names no repository of a provider.
     pub fn parse(address: &str) -> Option<Self> {
         let address = address.trim();
         let (host, path) = match address.split_once("://") {
@@ -151,7 +151,7 @@ impl RepositorySlug {
                 (host, path)
             }
             None => {
-                // As ssh has it: a slash before the colon makes it a path, and one letter is a drive.
+                // As in ssh: a slash before the colon makes it a path, and one letter is a drive.
                 let (authority, path) = address.split_once(':')?;
                 if authority.contains('/') || authority.len() < 2 {
                     return None;
@@ -168,14 +168,15 @@ impl RepositorySlug {
         if host.is_empty() || !is_word(owner) || !is_word(name) {
             return None;
         }
-        // GitHub's ssh on the port of HTTPS.
+        // GitHub's ssh on the HTTPS port.
         let host = host.to_ascii_lowercase();
         let host = if host == "ssh.github.com" { "github.com".to_owned() } else { host };
         Some(Self { host, owner: owner.to_owned(), name: name.to_owned() })
     }
 }
 
-/// Returns where people see the commits of a remote, up to the id: of GitHub, or of a forge that is known to be one.
+/// Returns the web address of a remote's commits, up to the id: for GitHub, or for a host that is known to be a
+/// provider.
 pub fn commit_url_prefix(remote: &str, is_forge: bool) -> Option<String> {
     let RepositorySlug { host, owner, name } = RepositorySlug::parse(remote)?;
     (is_forge || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))

@@ -1,4 +1,4 @@
-//! Whose pods are these, and which of them have the present template? Pure.
+//! Assigns pods to workloads, and finds the revision of each workload's current template. Pure.
 
 use super::objects::{KeyedWorkload, ObservedObject, OwnerObject, RevisionHashes, TrackedPod};
 use crate::model::workload::{RevisionSource, WorkloadKind};
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Pod, ReplicaSet, Deployment, UnitedDeployment; and one more for who knows what.
+/// Pod, ReplicaSet, Deployment, UnitedDeployment, and one level in reserve.
 const MAX_OWNER_DEPTH: usize = 5;
 
-/// Makes a snapshot of what was seen.
+/// Builds a snapshot of the observed objects.
 pub(super) fn build_snapshot<'i>(
     items: impl Iterator<Item = &'i ObservedObject>,
     now: Timestamp,
@@ -25,7 +25,7 @@ pub(super) fn build_snapshot<'i>(
     }
     let mut workloads: BTreeMap<Arc<str>, LiveWorkload> = BTreeMap::new();
     for object in cluster.by_uid.values() {
-        // What a workload of ours made is no workload of its own.
+        // An object that an observed workload created is not a workload itself.
         if let (Some(itself), true) = (&object.workload, cluster.parent(object.owner.as_deref()).is_none()) {
             workloads.insert(Arc::clone(&itself.key), cluster.with_revision(object, itself));
         }
@@ -46,7 +46,7 @@ pub(super) fn build_snapshot<'i>(
     Snapshot { now, workloads }
 }
 
-/// Everything but pods.
+/// All objects but pods.
 #[derive(Default)]
 struct OwnerGraph<'o> {
     by_uid: BTreeMap<&'o str, &'o OwnerObject>,
@@ -65,7 +65,7 @@ impl<'o> OwnerGraph<'o> {
         self.by_uid.get(owner?).copied()
     }
 
-    /// Returns the topmost object that a pod belongs to. Owners are told apart by uid: a namesake is another object.
+    /// Returns the topmost owner of a pod. Owners are matched by uid: an object with the same name is another one.
     fn root_owner(&self, pod: &TrackedPod) -> Option<&'o OwnerObject> {
         let mut found = self.parent(pod.owner.as_deref())?;
         for _ in 0..MAX_OWNER_DEPTH {
@@ -77,7 +77,7 @@ impl<'o> OwnerGraph<'o> {
         Some(found)
     }
 
-    /// Returns a workload with the revision of its present template, and when that was made.
+    /// Returns a workload with the revision of its current template, and when that was created.
     fn with_revision(&self, object: &OwnerObject, itself: &KeyedWorkload) -> LiveWorkload {
         let mut workload = itself.workload.clone();
         let made = self.by_owner.get(&*object.uid).map(Vec::as_slice).unwrap_or_default();
@@ -109,7 +109,7 @@ impl<'o> OwnerGraph<'o> {
     }
 }
 
-/// Returns the label that the controller of a kind tells templates apart by.
+/// Returns the label by which the controller of a kind distinguishes templates.
 fn revision_hash<'h>(kind: &WorkloadKind, hashes: &'h RevisionHashes) -> Option<&'h Arc<str>> {
     match kind.traits.revision {
         RevisionSource::ReplicaSetNumber => hashes.template.as_ref(),
@@ -119,8 +119,8 @@ fn revision_hash<'h>(kind: &WorkloadKind, hashes: &'h RevisionHashes) -> Option<
     }
 }
 
-/// Returns the revision of a pod, as its workload writes it: with its feature CloneSetShortHash, Kruise labels pods
-/// with the last part of it only (pkg/util/revision, GetShortHash).
+/// Returns the revision of a pod in the spelling of its workload: with the feature CloneSetShortHash, Kruise labels
+/// pods with its last part only (pkg/util/revision, GetShortHash).
 fn pod_revision(kind: &WorkloadKind, pod: &TrackedPod, update: Option<&str>) -> Option<Arc<str>> {
     let label = revision_hash(kind, &pod.hashes)?;
     match update {
