@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs one command of pillion in a workflow of GitHub Actions. Everything comes in by the environment (see action.yml)
-# and is data: names of branches, files and inputs are quoted everywhere and never evaluated.
+# Runs one command of pillion in a workflow of GitHub Actions. All input comes from the environment (see action.yml) and
+# is data: names of branches, files and inputs are quoted everywhere and never evaluated.
 set -euo pipefail
 unset BASH_ENV ENV CDPATH
 export LC_ALL=C.UTF-8
-# The token is a variable of this shell alone: no program that it starts finds it in its environment.
+# The token is a variable of this shell only: no program that it starts finds it in its environment.
 token=${PILLION_TOKEN:-}
 unset PILLION_TOKEN
 
-# ---- telling
+# ---- output
 
 work=$(mktemp -d "${RUNNER_TEMP:-/tmp}/pillion.XXXXXXXX")
 summary=${GITHUB_STEP_SUMMARY:-/dev/null}
@@ -23,13 +23,13 @@ escaped() {
 }
 notice() { printf '::notice title=pillion::%s\n' "$(escaped "$1")"; }
 fail() {
-  # On standard error, because it may be said within a substitution.
+  # On standard error, because it may be printed inside a substitution.
   printf '::error title=pillion::%s\n' "$(escaped "$1")" >&2
   put result wrong
   exit 1
 }
 
-# Sets an output; its text cannot end itself, because nobody knows the delimiter before.
+# Sets an output. Its text cannot end itself, because the delimiter is random.
 put() {
   local delimiter
   delimiter="end-$(random)"
@@ -37,7 +37,7 @@ put() {
 }
 random() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Prints text of the repository into the log, where no line of it is a workflow command.
+# Prints text of the repository into the log, without interpreting its lines as workflow commands.
 show() {
   local token
   token=$(random)
@@ -46,17 +46,17 @@ show() {
   printf '\n::%s::\n' "$token"
 }
 
-# Appends to the summary, which has at most 1 MiB a step.
+# Appends to the summary, which has at most 1 MiB per step.
 summarize() { head -c 900000 -- "$1" >>"$summary"; }
 
-# Appends what a command printed, if it printed something.
-summarize_told() {
+# Appends the output of a command, if any.
+summarize_output() {
   if [ ! -s "$2" ]; then return; fi
   { printf '### %s\n\n```text\n' "$1"; sed 's/```/` ` `/g' "$2"; printf '\n```\n'; } >"$work/text"
   summarize "$work/text"
 }
 
-# Shows findings as annotations, severest first: GitHub shows ten of a level, first come. The rest is in the summary.
+# Prints findings as annotations, most severe first, because GitHub shows the first ten of each level. The summary has all.
 annotate() {
   local level shown all
   for level in error warning notice; do
@@ -70,14 +70,14 @@ annotate() {
       printf '\n```\n' >>"$summary"
     fi
   done
-  # What is no finding: failures of the environment and hints.
+  # Lines that are not findings: environment errors and hints.
   grep -av '^::' "$1" >"$work/rest" || true
   if [ -s "$work/rest" ]; then show "$work/rest"; fi
 }
 
 # ---- the program
 
-# Finds or fetches the binary. Nothing is ever compiled here.
+# Finds or downloads the binary. It never compiles one.
 install() {
   if [ -n "${PILLION_BINARY:-}" ]; then
     [ -x "$PILLION_BINARY" ] || fail "binary-path: \`$PILLION_BINARY\` is not an executable file"
@@ -90,37 +90,37 @@ install() {
   [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "version: \`$version\` is not like 1.2.3"
   local repository=${PILLION_ACTION_REPOSITORY:-}
   [[ $repository =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$ ]] ||
-    fail "\`pillion\` is not on PATH, and the action does not know where it came from: put it on PATH or give \`binary-path\`"
+    fail "\`pillion\` is not on PATH, and the repository of the action is unknown: put it on PATH or set \`binary-path\`"
   local server=${GITHUB_SERVER_URL:-https://github.com} target
   case "$(uname -s)-$(uname -m)" in
     Linux-x86_64) target=x86_64-unknown-linux-musl ;;
     Linux-aarch64) target=aarch64-unknown-linux-musl ;;
     Darwin-arm64) target=aarch64-apple-darwin ;;
     Darwin-x86_64) target=x86_64-apple-darwin ;;
-    *) fail "there is no binary for $(uname -s) on $(uname -m): give \`binary-path\`" ;;
+    *) fail "there is no binary for $(uname -s) on $(uname -m): set \`binary-path\`" ;;
   esac
   local archive="pillion-$target-v$version.tgz" from="$server/$repository/releases/download/v$version" sum
-  # The table of the action was committed before its tag: a release cannot bring checksums of its own.
+  # The checksums were committed before the tag of the action, so a release cannot bring its own.
   sum=$(awk -v name="$archive" '$2 == name { print $1 }' "$GITHUB_ACTION_PATH/action/SHA256SUMS")
   [[ $sum =~ ^[0-9a-f]{64}$ ]] ||
-    fail "action/SHA256SUMS has no checksum of \`$archive\`: use the commit of the action that has it, or give \`binary-path\`"
-  # The archive is kept, and not what is in it: whoever wrote into the cache since is found out.
+    fail "action/SHA256SUMS has no checksum of \`$archive\`: use a commit of the action that has it, or set \`binary-path\`"
+  # The cache contains the archive and not its content, so a change of the cache is detected.
   local cache="${RUNNER_TOOL_CACHE:-$work}/pillion/$version"
   if ! [ -f "$cache/$archive" ] || [ "$(digest "$cache/$archive")" != "$sum" ]; then
-    fetch "$from/$archive" -o "$work/$archive" || fail "\`$from/$archive\` cannot be fetched: put \`pillion\` on PATH or give \`binary-path\`"
+    fetch "$from/$archive" -o "$work/$archive" || fail "\`$from/$archive\` cannot be downloaded: put \`pillion\` on PATH or set \`binary-path\`"
     [ "$(digest "$work/$archive")" = "$sum" ] || fail "\`$archive\` does not match its checksum: it is not used"
     attested "$work/$archive" "$repository"
     mkdir -p -- "$cache"
     cp -- "$work/$archive" "$cache/.$archive.$$" && mv -- "$cache/.$archive.$$" "$cache/$archive"
   fi
-  # What is unpacked is what is compared, not what somebody swaps in the cache meanwhile.
+  # A copy is compared and unpacked, in case another process changes the cache in between.
   cp -- "$cache/$archive" "$work/checked.tgz"
   [ "$(digest "$work/checked.tgz")" = "$sum" ] || fail "\`$archive\` does not match its checksum: it is not used"
   tar -xzf "$work/checked.tgz" -C "$work" "${archive%.tgz}/pillion"
   pillion=$work/${archive%.tgz}/pillion
 }
 
-# Asks GitHub whether the release workflow of the repository built an archive, where the runner has gh and a token.
+# Asks GitHub whether the release workflow of the repository built an archive, if the runner has gh and a token.
 attested() {
   if [ "${GITHUB_SERVER_URL:-https://github.com}" != https://github.com ] || [ -z "$token" ] ||
     ! command -v gh >/dev/null; then
@@ -141,7 +141,7 @@ fetch() {
 }
 digest() { if command -v sha256sum >/dev/null; then sha256sum -- "$1"; else shasum -a 256 -- "$1"; fi | cut -d' ' -f1; }
 
-# Runs pillion: data into a file, findings into another; the exit code is kept.
+# Runs pillion. Data goes to one file, findings to another, the exit code to `code`.
 run() {
   local data=$1
   shift
@@ -150,7 +150,7 @@ run() {
   annotate "$work/findings"
 }
 
-# The exit code in a word, and what the step makes of it. `watch` that waits is no failure.
+# Sets the output `result` to a word for the exit code, and ends the step. A waiting `watch` succeeds.
 finish() {
   local word
   case $1 in
@@ -170,33 +170,33 @@ finish() {
 
 # ---- the repository
 
-# Goes where pillion.yaml is; never out of the workspace.
+# Enters the folder of pillion.yaml, and never leaves the workspace.
 enter() {
   local workspace=${GITHUB_WORKSPACE:-$PWD} folder
   workspace=$(cd -- "$workspace" && pwd -P)
   folder=$(cd -- "$workspace" && cd -- "${PILLION_DIRECTORY:-.}" 2>/dev/null && pwd -P) ||
-    fail "working-directory: \`${PILLION_DIRECTORY:-}\` is no folder"
+    fail "working-directory: \`${PILLION_DIRECTORY:-}\` is not a folder"
   case $folder/ in
     "$workspace"/*) cd -- "$folder" ;;
-    *) fail "working-directory: \`${PILLION_DIRECTORY:-}\` leads out of the workspace" ;;
+    *) fail "working-directory: \`${PILLION_DIRECTORY:-}\` is outside of the workspace" ;;
   esac
 }
 
-# Rollouts read the history.
+# Fails in a shallow clone: rollouts read the history.
 whole_history() {
   if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then
-    fail 'the clone is shallow: give actions/checkout `fetch-depth: 0`'
+    fail 'the clone is shallow: set `fetch-depth: 0` of actions/checkout'
   fi
 }
 
-# What ledgers are compared with, as a commit; nothing where nobody says.
+# Prints the commit that ledgers are compared with, or nothing.
 base() {
   local base=${PILLION_BASE:-}
   if [ -z "$base" ] && [ -n "${PILLION_BASE_REF:-}" ]; then base="refs/remotes/origin/$PILLION_BASE_REF"; fi
   if [ -n "$base" ]; then
     git rev-parse --verify --quiet --end-of-options "$base^{commit}" ||
       git rev-parse --verify --quiet --end-of-options "refs/remotes/origin/$base^{commit}" ||
-      fail "base: \`$base\` is no commit here: give actions/checkout \`fetch-depth: 0\`"
+      fail "base: \`$base\` is not a commit in this clone: set \`fetch-depth: 0\` of actions/checkout"
   fi
 }
 
@@ -221,7 +221,7 @@ check() {
   worst=$code
   if [ "$worst" = 1 ]; then "$pillion" --quiet render --diff >"$diff" 2>/dev/null || true; fi
   if [ -s "$diff" ]; then
-    { printf '### Rendered files are not what pillion makes\n\n```diff\n'; sed 's/```/` ` `/g' "$diff" | head -c 400000; printf '\n```\n'; } >"$work/text"
+    { printf '### Rendered files are not up to date\n\n```diff\n'; sed 's/```/` ` `/g' "$diff" | head -c 400000; printf '\n```\n'; } >"$work/text"
     summarize "$work/text"
     show "$diff"
   fi
@@ -239,7 +239,7 @@ check() {
 
 plan_arguments() {
   arguments=()
-  if [ -n "${PILLION_OBSERVED:-}" ]; then arguments+=("--cluster-state=$PILLION_OBSERVED"); fi
+  if [ -n "${PILLION_CLUSTER_STATE:-}" ]; then arguments+=("--cluster-state=$PILLION_CLUSTER_STATE"); fi
 }
 
 plan() {
@@ -268,7 +268,7 @@ comment() {
   local number
   number=$(jq -r '.pull_request.number // .issue.number // empty' "$GITHUB_EVENT_PATH")
   if ! [[ $number =~ ^[0-9]+$ ]]; then
-    notice 'the plan is in the summary only: this is no pull request'
+    notice 'the plan is in the summary only: this is not a pull request'
     finish "$verdict"
   fi
   if jq -e '.pull_request.head.repo.full_name as $head | $head != null and $head != .pull_request.base.repo.full_name' "$GITHUB_EVENT_PATH" >/dev/null; then
@@ -282,7 +282,7 @@ comment() {
   finish "$verdict"
 }
 
-# Asks GitHub's API; the token is on no command line. Prints the answer and returns non-zero for an error.
+# Sends a request to GitHub's API, with the token outside of the command line. Returns non-zero on an error.
 api() {
   local method=$1 path=$2 status
   shift 2
@@ -292,10 +292,10 @@ api() {
   [ "$status" -ge 200 ] && [ "$status" -lt 300 ]
 }
 
-# One comment a folder: found by its first line, and only where a program wrote it.
+# Writes one comment per folder. An earlier one is found by its first line, if a program wrote it.
 post() {
   local number=$1 marker=$2 page=1 id=''
-  # A comment has at most 65,536 characters; the plan keeps to less, and this is the last guard.
+  # A comment has at most 65,536 characters. The plan stays below; this is a safeguard.
   jq --null-input --rawfile body "$work/comment.md" '{body: $body[0:65500]}' >"$work/body.json"
   while [ "$page" -le 20 ]; do
     api GET "/repos/$GITHUB_REPOSITORY/issues/$number/comments?per_page=100&page=$page" || break
@@ -308,7 +308,7 @@ post() {
       notice 'the comment could not be changed: the job needs `pull-requests: write`; the plan is in the summary'
   else
     api POST "/repos/$GITHUB_REPOSITORY/issues/$number/comments" --data-binary "@$work/body.json" ||
-      notice 'no comment could be written: the job needs `pull-requests: write`; the plan is in the summary'
+      notice 'the comment could not be written: the job needs `pull-requests: write`; the plan is in the summary'
   fi
 }
 
@@ -323,11 +323,11 @@ stage() {
   run "$work/stage" stage --push "${arguments[@]}" -- "${names[@]}"
   show "$work/stage"
   local branches
-  # Lines of commits begin with a blank. A branch that is removed or not needed is none.
-  branches=$(sed -nE 's/^[^ ].*: `(.*)` is (as it was|made|made anew)(, and pushed)?$/\1/p' "$work/stage")
+  # Lines of commits start with a blank. Branches that are removed or not needed are left out.
+  branches=$(sed -nE 's/^[^ ].*: `(.*)` (is )?(as it was|made|made anew|unchanged|created|recreated)(,? and pushed)?$/\1/p' "$work/stage")
   put branches "$branches"
   if [ -n "$branches" ]; then put changed true; else put changed false; fi
-  summarize_told Staged "$work/stage"
+  summarize_output Staged "$work/stage"
   finish "$code"
 }
 
@@ -336,11 +336,11 @@ watch() {
   with_token
   run "$work/watch" watch --once
   show "$work/watch"
-  summarize_told Watched "$work/watch"
+  summarize_output Watched "$work/watch"
   finish "$code"
 }
 
-# `main.sh install` only finds the binary: it gets the token for GitHub's attestations, and sees nothing of the
+# `main.sh install` only finds the binary: it gets the token for GitHub's attestations, and reads no file of the
 # repository. `main.sh run` gets the token only for commands that write.
 what=${1:-all}
 if [ "$what" != run ]; then
@@ -360,5 +360,5 @@ case ${PILLION_COMMAND:-check} in
   comment) comment ;;
   stage) stage ;;
   watch) watch ;;
-  *) fail "command: \`${PILLION_COMMAND}\` is none of check, plan, comment, stage and watch" ;;
+  *) fail "command: \`${PILLION_COMMAND}\` must be check, plan, comment, stage or watch" ;;
 esac

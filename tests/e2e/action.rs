@@ -223,11 +223,11 @@ fn names_that_are_made_to_break_shells_are_only_names() {
     let log = repository.run("check", ".");
     assert!(log.contains("result=findings"), "{log}");
     let log = repository.run("check", hostile);
-    assert!(log.contains("result=wrong") && log.contains("is no folder"), "{log}");
+    assert!(log.contains("result=wrong") && log.contains("is not a folder"), "{log}");
     let log = repository.run(hostile, ".");
     assert!(log.contains("result=wrong") && !log.contains("result=pwned"), "{log}");
     let log = repository.run("check", "../..");
-    assert!(log.contains("leads out of the workspace"), "{log}");
+    assert!(log.contains("is outside of the workspace"), "{log}");
     assert_eq!(repository.pwned(), "");
 }
 
