@@ -261,6 +261,55 @@ fn every_module_is_known() {
     }
 }
 
+fn architecture() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap()
+}
+
+#[test]
+fn the_table_of_modules_matches_the_imports() {
+    let page = architecture();
+    for (module, modules, _) in MODULES.iter().filter(|(module, ..)| *module != "cli") {
+        let row = page.lines().find(|l| l.starts_with(&format!("| `{module}` "))).unwrap_or_default();
+        let mut listed: Vec<&str> =
+            row.split('|').nth(3).unwrap_or_default().split(',').map(str::trim).collect();
+        listed.retain(|name| !name.is_empty());
+        listed.sort_unstable();
+        let mut modules = modules.to_vec();
+        modules.sort_unstable();
+        assert_eq!(listed, modules, "ARCHITECTURE.md, row of `{module}`");
+    }
+}
+
+#[test]
+fn architecture_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = architecture();
+    for word in page.split('`').skip(1).step_by(2) {
+        let is_path = word.contains('/') && !word.starts_with('/') && !word.contains([' ', '*']);
+        if is_path {
+            let exists = [root.join(word), source().join(word), source().join(format!("{word}.rs"))];
+            let exists = exists.iter().any(|path| path.exists());
+            assert!(exists, "ARCHITECTURE.md names {word}, which does not exist");
+        }
+        let segments: Vec<&str> = word.split("::").collect();
+        let (module, name) = (segments[0], segments[segments.len() - 1]);
+        if segments.len() > 1 && source().join(module).is_dir() {
+            let is_there = files(&source().join(module)).iter().any(|(_, text)| {
+                ["fn ", "struct ", "enum ", "trait ", "mod "]
+                    .iter()
+                    .any(|kind| defines(text, &format!("{kind}{name}")))
+            });
+            assert!(is_there, "ARCHITECTURE.md names {word}, which does not exist");
+        }
+    }
+}
+
+/// Returns whether a text contains a definition and not just one with a longer name.
+fn defines(text: &str, definition: &str) -> bool {
+    text.match_indices(definition)
+        .any(|(at, _)| !text[at + definition.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
 #[test]
 fn programs_are_started_in_one_module() {
     let mut files = Vec::new();
