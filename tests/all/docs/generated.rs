@@ -1,7 +1,7 @@
-//! Checks that generated documents match the code, and that links and paths in security pages exist.
+//! Checks that generated documents match the code, that links and paths in pages exist, and that the README is short.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn check(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
@@ -38,29 +38,56 @@ fn schema() {
     check("pillion.schema.json", &text);
 }
 
-/// What docs/security.md names is there: tests, pages and their headings.
-#[test]
-fn security_names_what_is_there() {
+/// The pages of the repository with their folders.
+fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = |path: &Path| fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    for (page, folder) in [("docs/security.md", "docs"), ("SECURITY.md", "")] {
-        let page = text(&root.join(page));
-        for test in page.split('`').filter(|word| word.ends_with(".rs")) {
-            assert!(root.join(test).is_file(), "{test} does not exist");
-        }
-        for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    let mut folders = vec![root.to_owned(), root.join("docs"), root.join("deploy"), root.join("tests/e2e")];
+    folders.extend(fs::read_dir(root.join("examples")).unwrap().map(|e| e.unwrap().path()));
+    folders.push(root.join("examples"));
+    let files = folders.iter().filter(|f| f.is_dir()).flat_map(|f| fs::read_dir(f).unwrap());
+    let paths = files.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "md"));
+    paths.map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn links_lead_to_pages_and_headings() {
+    for (page, text) in pages() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (path, heading) = link.split_once('#').unwrap_or((link, ""));
-            let path = if path.is_empty() { "security.md" } else { path };
-            let path = root.join(folder).join(path);
-            assert!(path.exists(), "{link} leads nowhere");
-            let headings = text(&if path.is_dir() { path.join("README.md") } else { path });
-            let mut anchors = headings.lines().filter(|l| l.starts_with('#')).map(anchor);
-            assert!(heading.is_empty() || anchors.any(|a| a == heading), "{link} has no such heading");
+            if path.contains("://") || link.contains([' ', '\n']) {
+                continue;
+            }
+            let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            let target = if target.is_dir() { target.join("README.md") } else { target };
+            let is_known = || {
+                let text = fs::read_to_string(&target).unwrap();
+                text.lines().filter(|l| l.starts_with('#')).map(anchor).any(|a| a == heading)
+            };
+            assert!(heading.is_empty() || is_known(), "{}: {link} has no such heading", page.display());
         }
     }
 }
 
-/// The anchor that forges make of a heading.
+#[test]
+fn security_pages_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/security.md", "docs/safety.md", "SECURITY.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for test in text.split('`').filter(|word| word.ends_with(".rs")) {
+            assert!(root.join(test).is_file(), "{page}: {test} does not exist");
+        }
+    }
+}
+
+/// A page that is read to its end.
+#[test]
+fn the_readme_has_at_most_200_lines() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(text.lines().count() <= 200, "README.md has {} lines", text.lines().count());
+}
+
+/// The anchor that git providers make of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
     text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
