@@ -30,57 +30,57 @@ struct BatchCapacity {
 
 /// Picks the next batch.
 pub(super) fn select_batch(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
     (released, target): (&RevisionName, &RevisionName),
-    given: &ExternalState,
+    external: &ExternalState,
 ) -> BatchSelection {
     let is_rollback = released == target;
-    let candidates = BatchCandidates::of(course, state, target, is_rollback, given);
+    let candidates = BatchCandidates::of(context, state, target, is_rollback, external);
     if candidates.is_empty() {
         return BatchSelection::Empty(None);
     }
-    let order = update_order(course, state, &candidates.ready, is_rollback);
+    let order = update_order(context, state, &candidates.ready, is_rollback);
     let first: Vec<usize> = order
         .iter()
         .copied()
-        .filter(|i| given.unhealthy.contains(state.matched[*i].workload.key()))
+        .filter(|i| external.unhealthy.contains(state.matched[*i].workload.key()))
         .collect();
     if is_rollback && !first.is_empty() {
         return BatchSelection::Updates(
             first.iter().map(|i| update_all(&state.matched[*i], false)).collect(),
         );
     }
-    let bound = course.settings.strategy.max_unavailable.as_ref();
+    let bound = context.settings.strategy.max_unavailable.as_ref();
     let bound = bound.map(|b| to_u32_saturating(max_unavailable::max_unavailable(b, state.pods as usize)));
     let kept = match is_rollback {
         true => 0,
-        false => partition::kept_pods(course.settings.strategy.partition.as_ref(), state.pods as usize),
+        false => partition::kept_pods(context.settings.strategy.partition.as_ref(), state.pods as usize),
     };
     let cap = state.pods.saturating_sub(to_u32_saturating(kept)).saturating_sub(state.updated_pods);
-    let repairs = select_repairs(state, &order, (released, target), given, cap);
+    let repairs = select_repairs(state, &order, (released, target), external, cap);
     if !repairs.is_empty() {
         return BatchSelection::Updates(repairs);
     }
     let step =
-        if is_rollback { u32::MAX } else { remaining_step_pods(course, state.pods, state.updated_pods) };
-    let mut moves = select_fitting(
+        if is_rollback { u32::MAX } else { remaining_step_pods(context, state.pods, state.updated_pods) };
+    let mut updates = select_fitting(
         state,
         &order,
         BatchCapacity { step_pods: step, partition_pods: cap, unavailable: bound },
     );
-    if moves.is_empty() && bound != Some(0) {
-        let strategy = &course.settings.strategy;
+    if updates.is_empty() && bound != Some(0) {
+        let strategy = &context.settings.strategy;
         let has_own_order =
             is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
-        moves.extend(select_oversized(state, &order, cap, kept > 0, has_own_order));
+        updates.extend(select_oversized(state, &order, cap, kept > 0, has_own_order));
     }
     let updated = state
         .updated_pods
-        .saturating_add(saturating_sum(moves.iter().map(|m| m.updated_after - m.updated_before)));
-    moves.extend(select_next_runs(course, state, &order, updated, is_rollback));
-    if !moves.is_empty() {
-        return BatchSelection::Updates(moves);
+        .saturating_add(saturating_sum(updates.iter().map(|m| m.updated_after - m.updated_before)));
+    updates.extend(select_next_runs(context, state, &order, updated, is_rollback));
+    if !updates.is_empty() {
+        return BatchSelection::Updates(updates);
     }
     let is_held_by_bound =
         bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].counts_no_pods());
@@ -97,29 +97,29 @@ struct BatchCandidates {
 
 impl BatchCandidates {
     fn of(
-        course: &RolloutContext<'_>,
+        context: &RolloutContext<'_>,
         state: &RolloutProgress<'_>,
         target: &RevisionName,
         is_rollback: bool,
-        given: &ExternalState,
+        external: &ExternalState,
     ) -> Self {
         let mut found = Self::default();
-        let selector = course.settings.strategy.selector.as_ref().filter(|_| !is_rollback);
+        let selector = context.settings.strategy.selector.as_ref().filter(|_| !is_rollback);
         for (i, matched) in state.matched.iter().enumerate().filter(|(_, m)| !m.is_done) {
-            let unit = matched.workload;
-            let rendering = course.workloads.render_revision(unit, target);
+            let workload = matched.workload;
+            let rendering = context.workloads.render_revision(workload, target);
             let broken = rendering.error.as_ref().map(|e| e.message.clone());
-            let split = course.split_by_others.get(unit.key());
+            let split = context.split_by_others.get(workload.key());
             let split =
                 || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
-            let waiting = || given.deferred.get(unit.key()).cloned();
-            let refused = || if is_rollback { None } else { batch_refusal(course, state, matched) };
+            let waiting = || external.deferred.get(workload.key()).cloned();
+            let refused = || if is_rollback { None } else { batch_refusal(context, state, matched) };
             if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
-                found.blocked.push((Arc::clone(unit.key()), reason));
-            } else if canary::is_in_canary(selector, &unit.labels) {
+                found.blocked.push((Arc::clone(workload.key()), reason));
+            } else if canary::is_in_canary(selector, &workload.labels) {
                 found.ready.push(i);
             } else {
-                found.outside_canary.push(Arc::clone(unit.key()));
+                found.outside_canary.push(Arc::clone(workload.key()));
             }
         }
         found
@@ -150,18 +150,18 @@ impl BatchCandidates {
 
 /// Says why no batch may move a workload, whatever a cluster says. Going back is never held up by it.
 pub(super) fn batch_refusal(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
     matched: &MatchedWorkload<'_>,
 ) -> Option<String> {
     let change = &matched.change;
     if let Some(name) = &change.hot_upgrade_container {
-        return Some(course.hot_upgrade_refusal(name, change.behavior.method));
+        return Some(context.hot_upgrade_refusal(name, change.behavior.method));
     }
     (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {
         format!(
             "it would lose the sidecar, and the rollout was not started as a removal: `pillion stage --start {} --allow-removal` allows it",
-            course.command_arguments()
+            context.command_arguments()
         )
     })
 }
@@ -169,12 +169,12 @@ pub(super) fn batch_refusal(
 /// Kruise's order over workloads: namespace, name and kind, then priority, then scatter. On the way back the
 /// latest batch comes first.
 fn update_order(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
     ready: &[usize],
     is_rollback: bool,
 ) -> Vec<usize> {
-    let strategy = &course.settings.strategy;
+    let strategy = &context.settings.strategy;
     let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
     let mut order = ready.to_vec();
     if let Some(priorities) = &strategy.priority_strategy {
@@ -188,8 +188,8 @@ fn update_order(
 }
 
 /// The pods that still fit into the step.
-fn remaining_step_pods(course: &RolloutContext<'_>, pods: u32, updated: u32) -> u32 {
-    let Some(steps) = &course.settings.steps else { return u32::MAX };
+fn remaining_step_pods(context: &RolloutContext<'_>, pods: u32, updated: u32) -> u32 {
+    let Some(steps) = &context.settings.steps else { return u32::MAX };
     let ends = steps.iter().map(|s| to_u32_saturating(resolve_rounded_up(s, pods as usize)));
     // Behind the last step everything fits: steps that end below 100% do not hold anything back.
     ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
@@ -201,10 +201,10 @@ fn select_repairs(
     state: &RolloutProgress<'_>,
     order: &[usize],
     (released, target): (&RevisionName, &RevisionName),
-    given: &ExternalState,
+    external: &ExternalState,
     mut cap: u32,
 ) -> Vec<WorkloadUpdate> {
-    let mut moves = Vec::new();
+    let mut updates = Vec::new();
     for matched in order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods()) {
         let abandoned = matched.abandoned_pods(released, target);
         let pods = if matched.can_split {
@@ -212,12 +212,12 @@ fn select_repairs(
         } else {
             matched.remaining_pods()
         };
-        if abandoned > 0 && pods <= cap && given.unhealthy.contains(matched.workload.key()) {
+        if abandoned > 0 && pods <= cap && external.unhealthy.contains(matched.workload.key()) {
             cap -= pods;
-            moves.push(WorkloadUpdate { is_repair: true, ..update_some(matched, pods, false) });
+            updates.push(WorkloadUpdate { is_repair: true, ..update_some(matched, pods, false) });
         }
     }
-    moves
+    updates
 }
 
 /// The workloads that fit, in their order; what does not fit is passed over.
@@ -226,7 +226,7 @@ fn select_fitting(
     order: &[usize],
     mut room: BatchCapacity,
 ) -> Vec<WorkloadUpdate> {
-    let mut moves = Vec::new();
+    let mut updates = Vec::new();
     for matched in
         order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods() && m.replicas.is_some())
     {
@@ -245,9 +245,9 @@ fn select_fitting(
         room.step_pods = room.step_pods.saturating_sub(taken);
         room.partition_pods -= taken;
         room.unavailable = room.unavailable.map(|bound| bound - down);
-        moves.push(update_some(matched, taken, false));
+        updates.push(update_some(matched, taken, false));
     }
-    moves
+    updates
 }
 
 /// A workload that is bigger than the step or the bound is a batch of its own; so is one of unknown size, which
@@ -269,7 +269,7 @@ fn select_oversized(
 
 /// Workloads that count no pod go along with the share of pods that is updated.
 fn select_next_runs(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
     order: &[usize],
     updated: u32,
@@ -284,8 +284,8 @@ fn select_next_runs(
     let allowed = if is_rollback {
         count
     } else if reachable == 0 {
-        let kept = partition::kept_pods(course.settings.strategy.partition.as_ref(), count as usize);
-        done.saturating_add(remaining_step_pods(course, count, done)).min(count - to_u32_saturating(kept))
+        let kept = partition::kept_pods(context.settings.strategy.partition.as_ref(), count as usize);
+        done.saturating_add(remaining_step_pods(context, count, done)).min(count - to_u32_saturating(kept))
     } else {
         to_u32_saturating(
             usize::try_from(u64::from(count) * u64::from(updated) / u64::from(reachable)).unwrap_or(0),
@@ -300,7 +300,7 @@ fn update_all(matched: &MatchedWorkload<'_>, is_oversized: bool) -> WorkloadUpda
 }
 
 fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) -> WorkloadUpdate {
-    let (from, size) = (matched.updated_pods, matched.replicas);
+    let (from, replicas) = (matched.updated_pods, matched.replicas);
     let to = from + taken;
     let counts = !matched.counts_no_pods();
     WorkloadUpdate {
@@ -308,9 +308,9 @@ fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) ->
         previous: matched.revision.clone(),
         updated_before: if counts { from } else { 0 },
         updated_after: if counts { to } else { 0 },
-        replicas: size,
+        replicas,
         behavior: matched.change.behavior.clone(),
-        kept_by_partition: (counts && to < matched.target_pods()).then(|| size.unwrap_or(0) - to),
+        kept_by_partition: (counts && to < matched.target_pods()).then(|| replicas.unwrap_or(0) - to),
         effect: matched.change.effect,
         max_unavailable: if counts { matched.max_unavailable(taken) } else { 0 },
         is_oversized,

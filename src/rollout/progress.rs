@@ -75,42 +75,42 @@ impl HeldWorkload<'_> {
 impl<'a> RolloutProgress<'a> {
     /// Finds out where the rollout to `target` stands. Holds whose last day is before `today` are over.
     pub(super) fn of(
-        course: &'a RolloutContext<'_>,
+        context: &'a RolloutContext<'_>,
         ledger: &'a Ledger,
         target: &RevisionName,
         today: Option<&str>,
     ) -> Self {
         let mut state = RolloutProgress { may_remove: ledger.allows_removal(), ..RolloutProgress::default() };
-        for unit in course.workloads.as_slice() {
-            let line = unit.active_entry(ledger);
-            let carries = line.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
-            let has_ended = line.as_ref().is_some_and(|l| l.is_hold_expired(today));
-            if let (Some(reason), false) = (line.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
+        for workload in context.workloads.as_slice() {
+            let entry = workload.active_entry(ledger);
+            let carries = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
+            let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
+            if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
                 state.held.push(HeldWorkload {
-                    workload: unit,
+                    workload,
                     revision: carries,
                     code: None,
                     reason,
-                    entry: line,
+                    entry,
                     replaced_entry: None,
                 });
                 continue;
             }
-            let has_images = line.as_ref().is_some_and(|l| !l.images.is_empty());
+            let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
             let is_back = has_ended && carries == ledger.released && !has_images;
-            let counted = line.as_deref().filter(|_| !is_back);
+            let counted = entry.as_deref().filter(|_| !is_back);
             if ledger.is_at_target(counted, target) {
                 continue;
             }
-            let is_at_target = line.is_some() && carries == *target && !has_images;
-            let change = match line.as_deref() {
-                Some(line) if !is_at_target => course.workloads.change_from_entry(unit, line, target),
-                _ => course.workloads.change_to(unit, &ledger.released, target),
+            let is_at_target = entry.is_some() && carries == *target && !has_images;
+            let change = match entry.as_deref() {
+                Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
+                _ => context.workloads.change_to(workload, &ledger.released, target),
             };
             // On the way back the released revision is the target: what is back is known by its line alone.
             let counts = !change.diff.is_empty()
                 || (is_at_target && ledger.released == *target)
-                || !course.workloads.change_to(unit, &ledger.released, target).diff.is_empty();
+                || !context.workloads.change_to(workload, &ledger.released, target).diff.is_empty();
             if !counts {
                 continue;
             }
@@ -118,30 +118,30 @@ impl<'a> RolloutProgress<'a> {
                 let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
                 let code = change.behavior.code;
                 state.held.push(HeldWorkload {
-                    workload: unit,
+                    workload,
                     revision: carries,
                     code,
                     reason,
-                    entry: line,
+                    entry,
                     replaced_entry: None,
                 });
                 continue;
             }
-            let elsewhere = course.held_by_replaced.get(unit.key());
+            let elsewhere = context.held_by_replaced.get(workload.key());
             let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
             if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
                 let (reason, elsewhere) = (Arc::clone(reason), Some(there));
                 state.held.push(HeldWorkload {
-                    workload: unit,
+                    workload,
                     revision: carries,
                     code: None,
                     reason,
-                    entry: line,
+                    entry,
                     replaced_entry: elsewhere,
                 });
                 continue;
             }
-            state.add(MatchedWorkload::new(course, ledger, unit, line, change, is_at_target));
+            state.add(MatchedWorkload::new(context, ledger, workload, entry, change, is_at_target));
         }
         state
     }
@@ -157,26 +157,26 @@ impl<'a> RolloutProgress<'a> {
 
 impl<'a> MatchedWorkload<'a> {
     fn new(
-        course: &RolloutContext<'_>,
+        context: &RolloutContext<'_>,
         ledger: &Ledger,
-        unit: &'a PlannedWorkload,
-        line: Option<Cow<'a, LedgerEntry>>,
+        workload: &'a PlannedWorkload,
+        entry: Option<Cow<'a, LedgerEntry>>,
         change: Arc<TemplateChange>,
         is_at_target: bool,
     ) -> Self {
-        let size = course.replicas(unit, ledger);
-        let strategy = unit.strategy(u64::from(size.unwrap_or(0)), change.behavior.method);
+        let replicas = context.replicas(workload, ledger);
+        let strategy = workload.strategy(u64::from(replicas.unwrap_or(0)), change.behavior.method);
         let mut matched = Self {
-            workload: unit,
-            revision: line.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
-            expired_hold: line
+            workload,
+            revision: entry.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
+            expired_hold: entry
                 .as_ref()
                 .filter(|l| l.hold_reason.is_some())
                 .and_then(|l| l.held_until.clone()),
-            entry: line,
-            can_split: course.settings.may_split && course.can_split(unit, size),
+            entry,
+            can_split: context.settings.may_split && context.can_split(workload, replicas),
             change,
-            replicas: size,
+            replicas,
             strategy,
             updated_pods: 0,
             is_done: false,
@@ -189,7 +189,7 @@ impl<'a> MatchedWorkload<'a> {
         }
         if let Some(partition) = matched.entry.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
             let kept = partition.unwrap_or(0);
-            matched.updated_pods = size.unwrap_or(0).saturating_sub(kept).min(matched.target_pods());
+            matched.updated_pods = replicas.unwrap_or(0).saturating_sub(kept).min(matched.target_pods());
             matched.is_done = partition.is_none();
         }
         matched
@@ -197,10 +197,10 @@ impl<'a> MatchedWorkload<'a> {
 
     /// Returns the pods that carry a revision that is neither released nor the target: the rollout to it was given up.
     pub(super) fn abandoned_pods(&self, released: &RevisionName, target: &RevisionName) -> u32 {
-        let line = self.entry.as_ref().filter(|l| l.hold_reason.is_none() && l.batch.is_some());
+        let entry = self.entry.as_ref().filter(|l| l.hold_reason.is_none() && l.batch.is_some());
         let is_abandoned = self.revision != *released && self.revision != *target;
         let carrying = |kept: u32| self.replicas.unwrap_or(0).saturating_sub(kept).min(self.target_pods());
-        line.filter(|_| is_abandoned).map_or(0, |l| l.partition.map_or(self.target_pods(), carrying).max(1))
+        entry.filter(|_| is_abandoned).map_or(0, |l| l.partition.map_or(self.target_pods(), carrying).max(1))
     }
 
     /// Returns the pods that carry the target when the workload is done: its own partition may keep some.

@@ -32,13 +32,13 @@ const RELATED_KINDS: &[&str] =
 
 /// Returns the objects of one document that count here; items of Lists too.
 pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
-    let near = |(object, path): (&Value, FieldPath)| {
+    let related = |(object, path): (&Value, FieldPath)| {
         let place = Some((Arc::clone(document), path));
-        from_object(object, namespace).map(|near| RelatedObject { location: place, ..near })
+        from_object(object, namespace).map(|related| RelatedObject { location: place, ..related })
     };
     let items = document.value()["items"].as_array().map_or(&[][..], Vec::as_slice);
     let items = items.iter().enumerate().map(|(i, item)| (item, FieldPath::dotted("items").child(i)));
-    std::iter::once((document.value(), FieldPath::root())).chain(items).filter_map(near).collect()
+    std::iter::once((document.value(), FieldPath::root())).chain(items).filter_map(related).collect()
 }
 
 /// Takes an object up, if it counts here; `namespace` is its own where it names none.
@@ -70,12 +70,12 @@ impl RelatedObjects {
     /// Takes objects.
     pub fn new(objects: Vec<RelatedObject>) -> Self {
         let mut autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
-        let is_autoscaler = |near: &RelatedObject| {
-            matches!(near.object["kind"].as_str(), Some("HorizontalPodAutoscaler" | "ScaledObject"))
+        let is_autoscaler = |related: &RelatedObject| {
+            matches!(related.object["kind"].as_str(), Some("HorizontalPodAutoscaler" | "ScaledObject"))
         };
-        for (i, near) in objects.iter().enumerate().filter(|(_, near)| is_autoscaler(near)) {
-            let own = autoscalers.entry(near.namespace.clone()).or_default();
-            own.entry(target_name(&near.object).unwrap_or_default().to_owned()).or_default().push(i);
+        for (i, related) in objects.iter().enumerate().filter(|(_, related)| is_autoscaler(related)) {
+            let own = autoscalers.entry(related.namespace.clone()).or_default();
+            own.entry(target_name(&related.object).unwrap_or_default().to_owned()).or_default().push(i);
         }
         Self { objects, autoscalers }
     }

@@ -37,9 +37,9 @@ pub enum RemovalCause {
 impl SidecarRemoval {
     /// Finds out what the rollout of a ledger takes away; None: nothing. What goes back takes away only what it has
     /// brought.
-    pub fn of(course: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
+    pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
         let target = ledger.target.as_ref().filter(|target| **target != ledger.released)?;
-        let state = RolloutProgress::of(course, ledger, target, None);
+        let state = RolloutProgress::of(context, ledger, target, None);
         let lost = state.matched.iter().filter(|m| m.change.effect == SidecarEffect::Removed);
         let mut namespaces: BTreeMap<String, usize> = BTreeMap::new();
         for matched in lost {
@@ -49,9 +49,11 @@ impl SidecarRemoval {
         if workloads == 0 {
             return None;
         }
-        let released = |unit| course.workloads.render_revision(unit, &ledger.released).has_sidecars();
-        let of = course.workloads.as_slice().iter().filter(|unit| released(unit)).count().max(workloads);
-        Some(Self { workloads, total: of, namespaces, cause: RemovalCause::of(course, ledger) })
+        let released =
+            |workload| context.workloads.render_revision(workload, &ledger.released).has_sidecars();
+        let of =
+            context.workloads.as_slice().iter().filter(|workload| released(workload)).count().max(workloads);
+        Some(Self { workloads, total: of, namespaces, cause: RemovalCause::of(context, ledger) })
     }
 
     /// Returns how many workloads lose the sidecar of how many: `2 of 6 workloads`.
@@ -60,19 +62,19 @@ impl SidecarRemoval {
     }
 
     /// Returns where the reason is written, where it is.
-    pub fn cause_label(&self, course: &RolloutContext<'_>) -> Option<Span> {
+    pub fn cause_label(&self, context: &RolloutContext<'_>) -> Option<Span> {
         let field = match self.cause {
             RemovalCause::Deleted => return None,
             RemovalCause::Selector => "spec.selector",
             RemovalCause::NamespaceSelector => "spec.namespaceSelector",
             RemovalCause::Labels => "metadata.name",
         };
-        course.source.as_ref().map(|r| r.set.label(field, ""))
+        context.source.as_ref().map(|r| r.set.label(field, ""))
     }
 
     /// Returns the reason with its place: `selector changed, sidecars/log.yaml:6:13`.
-    pub fn cause_text(&self, course: &RolloutContext<'_>) -> String {
-        match self.cause_label(course).filter(|_| self.cause != RemovalCause::Labels) {
+    pub fn cause_text(&self, context: &RolloutContext<'_>) -> String {
+        match self.cause_label(context).filter(|_| self.cause != RemovalCause::Labels) {
             Some(at) => format!("{}, {}:{}:{}", self.cause, at.file, at.line, at.column),
             None => self.cause.to_string(),
         }
@@ -80,9 +82,9 @@ impl SidecarRemoval {
 }
 
 impl RemovalCause {
-    fn of(course: &RolloutContext<'_>, ledger: &Ledger) -> Self {
+    fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Self {
         let Some(source) =
-            course.source.as_ref().filter(|_| ledger.target.as_ref().is_some_and(Option::is_some))
+            context.source.as_ref().filter(|_| ledger.target.as_ref().is_some_and(Option::is_some))
         else {
             return Self::Deleted;
         };

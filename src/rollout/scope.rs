@@ -19,10 +19,10 @@ pub struct CountedWorkloads {
 
 impl CountedWorkloads {
     /// Counts the workloads of the rollout of a ledger; nothing where none is open.
-    pub fn of(course: &RolloutContext<'_>, ledger: &Ledger) -> Self {
+    pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Self {
         let Some(target) = &ledger.target else { return Self::default() };
         // A hold that is over takes nobody out of the count: no day changes what was counted.
-        let state = RolloutProgress::of(course, ledger, target, None);
+        let state = RolloutProgress::of(context, ledger, target, None);
         Self {
             keys: state.matched.iter().map(|m| Arc::clone(m.workload.key())).collect(),
             held: state
@@ -54,27 +54,27 @@ impl CountedWorkloads {
 
 /// Returns an open ledger with the workloads that are there now as its scope: what a person does who accepts that
 /// some are gone. Lines of those go with them.
-pub fn with_current_scope(course: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
-    let mut after = super::step::without_stale_entries(course, ledger);
-    after.archive_unused_revisions(course.settings.history_limit);
+pub fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
+    let mut after = super::step::without_stale_entries(context, ledger);
+    after.archive_unused_revisions(context.settings.history_limit);
     // What a person has decided of removals stays decided.
     let removed = ledger.scope.as_ref().map_or(0, |scope| scope.removals);
     let counted =
-        after.target.is_some().then(|| CountedWorkloads::of(course, &after).to_scope(course.is_built));
+        after.target.is_some().then(|| CountedWorkloads::of(context, &after).to_scope(context.is_built));
     after.scope = counted.map(|scope| RolloutScope { removals: removed, ..scope });
     after
 }
 
 /// Tells whether a rollout to `target` concerns any workload: one that carries something of the SidecarSet, or would.
 pub(super) fn affects_any_workload(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     target: &RevisionName,
 ) -> bool {
-    let units = course.workloads.as_slice();
-    units.iter().any(|unit| {
+    let workloads = context.workloads.as_slice();
+    workloads.iter().any(|workload| {
         let gets =
-            |revision: &RevisionName| !course.workloads.change_to(unit, &None, revision).diff.is_empty();
-        unit.active_entry(ledger).is_some() || gets(target) || gets(&ledger.released)
+            |revision: &RevisionName| !context.workloads.change_to(workload, &None, revision).diff.is_empty();
+        workload.active_entry(ledger).is_some() || gets(target) || gets(&ledger.released)
     })
 }

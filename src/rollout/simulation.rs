@@ -95,12 +95,12 @@ pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateR
         in_place: a.in_place.saturating_add(b.in_place),
     });
     // Sizes of subsets are rounded up.
-    let moved = pods.replicas - keep;
-    let in_place = sum.in_place.min(moved);
+    let update = pods.replicas - keep;
+    let in_place = sum.in_place.min(update);
     SimulationOutcome {
-        unavailable: sum.unavailable.min(moved),
-        surge: sum.surge.min(moved),
-        recreated: moved - in_place,
+        unavailable: sum.unavailable.min(update),
+        surge: sum.surge.min(update),
+        recreated: update - in_place,
         in_place,
     }
 }
@@ -109,8 +109,8 @@ impl ControllerSimulation<'_> {
     /// Returns the worst course from a number of new pods on.
     pub fn worst_case(&self, from: u64) -> SimulationOutcome {
         let mut state = self.initial_state(from);
-        let moved = state.old.saturating_sub(self.kept_old);
-        if moved == 0 {
+        let update = state.old.saturating_sub(self.kept_old);
+        if update == 0 {
             return SimulationOutcome::default();
         }
         let mut worst = SimulationOutcome::default();
@@ -119,7 +119,7 @@ impl ControllerSimulation<'_> {
             worst.surge = worst.surge.max(self.surge(state));
         };
         if self.replicas > MAX_SIMULATED {
-            return self.strategy_limits(moved);
+            return self.strategy_limits(update);
         }
         loop {
             // The controller does all that it can before the next pod is ready.
@@ -133,7 +133,7 @@ impl ControllerSimulation<'_> {
             }
         }
         worst.in_place = state.in_place;
-        worst.recreated = moved - state.in_place.min(moved);
+        worst.recreated = update - state.in_place.min(update);
         worst
     }
 
@@ -252,23 +252,23 @@ impl ControllerSimulation<'_> {
     }
 
     /// What a play ends up with, without playing.
-    fn strategy_limits(&self, moved: u64) -> SimulationOutcome {
+    fn strategy_limits(&self, update: u64) -> SimulationOutcome {
         let (unavailable, surge) = match *self.rolling {
             RollingRules::NoUpdate | RollingRules::Subsets(_) => (0, 0),
-            RollingRules::AllAtOnce => (moved, 0),
-            RollingRules::BlueGreen => (0, moved),
+            RollingRules::AllAtOnce => (update, 0),
+            RollingRules::BlueGreen => (0, update),
             RollingRules::StatefulSet { unavailable } => (unavailable, 0),
             RollingRules::ReplicaSets { unavailable, surge }
             | RollingRules::DaemonSet { unavailable, surge }
             | RollingRules::CloneSet { unavailable, surge } => (unavailable, surge),
         };
-        let surge = surge.min(moved);
+        let surge = surge.min(update);
         let clones_anew = if matches!(self.rolling, RollingRules::CloneSet { .. }) { surge } else { 0 };
-        let in_place = if self.is_in_place { moved - clones_anew } else { 0 };
+        let in_place = if self.is_in_place { update - clones_anew } else { 0 };
         SimulationOutcome {
-            unavailable: unavailable.min(moved),
+            unavailable: unavailable.min(update),
             surge,
-            recreated: moved - in_place,
+            recreated: update - in_place,
             in_place,
         }
     }

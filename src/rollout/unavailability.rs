@@ -31,16 +31,16 @@ impl Unavailability {
 }
 
 /// Returns how many pods are down at once when `after` takes the place of `before`, both of the same open rollout.
-pub fn unavailability(course: &RolloutContext<'_>, before: &Ledger, after: &Ledger) -> Unavailability {
+pub fn unavailability(context: &RolloutContext<'_>, before: &Ledger, after: &Ledger) -> Unavailability {
     let target = before.target.clone().unwrap_or_default();
-    let changed: Vec<Option<u32>> = course
+    let changed: Vec<Option<u32>> = context
         .workloads
         .as_slice()
         .iter()
-        .filter_map(|unit| unavailable_pods_of(course, unit, before, after))
+        .filter_map(|workload| unavailable_pods_of(context, workload, before, after))
         .collect();
-    let bound = course.settings.strategy.max_unavailable.as_ref().map(|bound| {
-        let pods = RolloutProgress::of(course, before, &target, None).pods;
+    let bound = context.settings.strategy.max_unavailable.as_ref().map(|bound| {
+        let pods = RolloutProgress::of(context, before, &target, None).pods;
         u32::try_from(max_unavailable::max_unavailable(bound, pods as usize)).unwrap_or(u32::MAX)
     });
     let down =
@@ -50,35 +50,35 @@ pub fn unavailability(course: &RolloutContext<'_>, before: &Ledger, after: &Ledg
 
 /// The pods of a workload that are down at once by its own strategy; the outer None: nothing changes for its pods.
 fn unavailable_pods_of(
-    course: &RolloutContext<'_>,
-    unit: &PlannedWorkload,
+    context: &RolloutContext<'_>,
+    workload: &PlannedWorkload,
     before: &Ledger,
     after: &Ledger,
 ) -> Option<Option<u32>> {
     let [old, new] = [before, after].map(|ledger| {
-        let line = unit.active_entry(ledger);
-        line.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
+        let entry = workload.active_entry(ledger);
+        entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
     });
     if old.revision == new.revision && old.partition == new.partition && old.images == new.images {
         return None;
     }
-    let change = course.workloads.change_from_entry(unit, &old, &new.revision);
+    let change = context.workloads.change_from_entry(workload, &old, &new.revision);
     if !change.behavior.method.replaces_or_restarts()
         || (change.diff.is_empty() && old.partition == new.partition)
     {
         return None;
     }
-    let Some(size) = course.replicas(unit, before) else { return Some(None) };
-    let strategy = unit.strategy(u64::from(size), change.behavior.method);
-    let at = |line: &LedgerEntry| {
-        if Some(&line.revision) == before.target.as_ref() {
-            size - line.partition.unwrap_or(0).min(size)
+    let Some(replicas) = context.replicas(workload, before) else { return Some(None) };
+    let strategy = workload.strategy(u64::from(replicas), change.behavior.method);
+    let at = |entry: &LedgerEntry| {
+        if Some(&entry.revision) == before.target.as_ref() {
+            replicas - entry.partition.unwrap_or(0).min(replicas)
         } else {
             0
         }
     };
     let moving = match at(&old).abs_diff(at(&new)) {
-        0 => size,
+        0 => replicas,
         pods => pods,
     };
     Some(Some(u32::try_from(strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))))

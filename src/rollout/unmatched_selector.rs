@@ -47,17 +47,17 @@ pub fn unmatched_selector(set: &SidecarSet, candidates: &SelectorCandidates, car
         None => format!("`{field}` of SidecarSet `{name}` selects none of {all}"),
     };
     let at = missed.map_or_else(|| FieldPath::dotted("spec").child(field), |term| term.path.clone());
-    let found = Diagnostic::error(Code::SelectsNothing, message)
+    let diagnostic = Diagnostic::error(Code::SelectsNothing, message)
         .at(set.document.label(&set.path.join(&at), EntryPart::Value, ""))
         .field(at.to_string());
-    let found = match carried {
-        0 => found.because("no workload would get its sidecar"),
-        n => found.because(format!("{} would lose its sidecar", pluralize(n as u64, "workload"))),
+    let diagnostic = match carried {
+        0 => diagnostic.because("no workload would get its sidecar"),
+        n => diagnostic.because(format!("{} would lose its sidecar", pluralize(n as u64, "workload"))),
     };
     let remove = "to take a sidecar away, delete the file of its SidecarSet";
     match missed.and_then(|term| suggest_label(term, &labels)) {
-        Some(meant) => found.help(format!("did you mean {meant}? {remove}")),
-        None => found.help(format!("correct the selector; {remove}")),
+        Some(meant) => diagnostic.help(format!("did you mean {meant}? {remove}")),
+        None => diagnostic.help(format!("correct the selector; {remove}")),
     }
 }
 

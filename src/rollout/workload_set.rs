@@ -160,8 +160,8 @@ impl PlannedWorkload {
 
 impl WorkloadRendering {
     /// Returns the pod template of the workload that this is a rendering of.
-    pub fn template<'a>(&'a self, unit: &'a PlannedWorkload) -> &'a Value {
-        self.changed_template.as_ref().unwrap_or_else(|| unit.manifest.pod_template(&unit.document))
+    pub fn template<'a>(&'a self, workload: &'a PlannedWorkload) -> &'a Value {
+        self.changed_template.as_ref().unwrap_or_else(|| workload.manifest.pod_template(&workload.document))
     }
 
     /// Returns whether the workload has containers of the SidecarSet.
@@ -171,14 +171,14 @@ impl WorkloadRendering {
 }
 
 impl TemplateChange {
-    fn between(unit: &PlannedWorkload, ends: [&WorkloadRendering; 2]) -> Self {
-        let [old, new] = ends.map(|rendering| rendering.template(unit));
-        let object = unit.manifest.object(&unit.document);
-        let kind = &unit.manifest.kind;
+    fn between(workload: &PlannedWorkload, ends: [&WorkloadRendering; 2]) -> Self {
+        let [old, new] = ends.map(|rendering| rendering.template(workload));
+        let object = workload.manifest.object(&workload.document);
+        let kind = &workload.manifest.kind;
         let taking = update_behavior(&kind.group, &kind.kind, object, old, new);
         Self {
             diff: TemplateDiff::between(old, new),
-            effect: sidecar_effect(unit, ends),
+            effect: sidecar_effect(workload, ends),
             hot_upgrade_container: hot_upgrade::changed_hot_upgrade_container(old, new, &taking),
             behavior: taking,
         }
@@ -187,12 +187,13 @@ impl TemplateChange {
 
 impl<'r> WorkloadSet<'r> {
     /// Takes workloads, in any order; of two with one key the first in the order of files stays.
-    pub fn new(renderer: &'r Renderer, set: &str, mut units: Vec<PlannedWorkload>) -> Self {
+    pub fn new(renderer: &'r Renderer, set: &str, mut workloads: Vec<PlannedWorkload>) -> Self {
         // DESIGN 5: the last order is namespace, name, kind.
-        units.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
-        units.dedup_by(|a, b| a.key() == b.key());
-        let by_key = units.iter().enumerate().map(|(i, unit)| (Arc::clone(unit.key()), i)).collect();
-        Self { renderer, set: set.into(), workloads: units, index_by_key: by_key }
+        workloads.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        workloads.dedup_by(|a, b| a.key() == b.key());
+        let by_key =
+            workloads.iter().enumerate().map(|(i, workload)| (Arc::clone(workload.key()), i)).collect();
+        Self { renderer, set: set.into(), workloads, index_by_key: by_key }
     }
 
     /// Returns the workloads, by namespace, name and kind.
@@ -206,36 +207,42 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns what a workload is with a revision.
-    pub fn render_revision(&self, unit: &PlannedWorkload, revision: &RevisionName) -> Arc<WorkloadRendering> {
-        if let Some((_, known)) = lock(&unit.rendering_cache).iter().find(|(name, _)| name == revision) {
+    pub fn render_revision(
+        &self,
+        workload: &PlannedWorkload,
+        revision: &RevisionName,
+    ) -> Arc<WorkloadRendering> {
+        if let Some((_, known)) = lock(&workload.rendering_cache).iter().find(|(name, _)| name == revision) {
             return Arc::clone(known);
         }
-        let rendering = Arc::new(self.render_uncached(unit, &LedgerEntry::with_revision(revision.clone())));
-        lock(&unit.rendering_cache).push((revision.clone(), Arc::clone(&rendering)));
+        let rendering =
+            Arc::new(self.render_uncached(workload, &LedgerEntry::with_revision(revision.clone())));
+        lock(&workload.rendering_cache).push((revision.clone(), Arc::clone(&rendering)));
         rendering
     }
 
     /// Returns what a workload is with its line: with its emergency images, where it has some.
-    pub fn render_entry(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> Arc<WorkloadRendering> {
-        match line.images.is_empty() {
-            true => self.render_revision(unit, &line.revision),
-            false => Arc::new(self.render_uncached(unit, line)),
+    pub fn render_entry(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Arc<WorkloadRendering> {
+        match entry.images.is_empty() {
+            true => self.render_revision(workload, &entry.revision),
+            false => Arc::new(self.render_uncached(workload, entry)),
         }
     }
 
-    fn render_uncached(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> WorkloadRendering {
-        let injected = self.renderer.inject_with_entry(&unit.document, &unit.manifest, &self.set, line);
+    fn render_uncached(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> WorkloadRendering {
+        let injected =
+            self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
         let changed = injected.change.map(|(at, new)| {
-            if at == unit.manifest.template_path {
+            if at == workload.manifest.template_path {
                 return new;
             }
             // Another rollout has split the workload: the whole object is new.
             let within =
-                FieldPath::from(unit.manifest.template_path.segments()[at.segments().len()..].to_vec());
+                FieldPath::from(workload.manifest.template_path.segments()[at.segments().len()..].to_vec());
             within.find(&new).cloned().unwrap_or_default()
         });
         let is_injected = injected.outcome.injected_sets.iter().any(|name| **name == *self.set);
-        let names = line.revision.as_deref().filter(|_| is_injected);
+        let names = entry.revision.as_deref().filter(|_| is_injected);
         let sidecars = names.into_iter().flat_map(|name| self.renderer.container_names(name)).map(Arc::from);
         let sidecars = sidecars.collect();
         let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
@@ -243,49 +250,51 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns the whole object of a workload as it is rendered with a line.
-    pub fn object(&self, unit: &PlannedWorkload, line: &LedgerEntry) -> Value {
-        let injected = self.renderer.inject_with_entry(&unit.document, &unit.manifest, &self.set, line);
-        injected.object(&unit.document, &unit.manifest.path).into_owned()
+    pub fn object(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
+        let injected =
+            self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
+        injected.object(&workload.document, &workload.manifest.path).into_owned()
     }
 
     /// Returns what it means to a workload to go from one revision to another.
     pub fn change_to(
         &self,
-        unit: &PlannedWorkload,
+        workload: &PlannedWorkload,
         from: &RevisionName,
         to: &RevisionName,
     ) -> Arc<TemplateChange> {
         let wanted = |pair: &[RevisionName; 2]| pair[0] == *from && pair[1] == *to;
-        if let Some((_, known)) = lock(&unit.change_cache).iter().find(|(pair, _)| wanted(pair)) {
+        if let Some((_, known)) = lock(&workload.change_cache).iter().find(|(pair, _)| wanted(pair)) {
             return Arc::clone(known);
         }
-        let ends = [from, to].map(|name| self.render_revision(unit, name));
-        let change = Arc::new(TemplateChange::between(unit, ends.each_ref().map(|rendering| &**rendering)));
-        lock(&unit.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
+        let ends = [from, to].map(|name| self.render_revision(workload, name));
+        let change =
+            Arc::new(TemplateChange::between(workload, ends.each_ref().map(|rendering| &**rendering)));
+        lock(&workload.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change
     }
 
     /// Returns what it means to a workload to go from what its line says to a revision.
     pub fn change_from_entry(
         &self,
-        unit: &PlannedWorkload,
-        line: &LedgerEntry,
+        workload: &PlannedWorkload,
+        entry: &LedgerEntry,
         to: &RevisionName,
     ) -> Arc<TemplateChange> {
-        if line.images.is_empty() {
-            return self.change_to(unit, &line.revision, to);
+        if entry.images.is_empty() {
+            return self.change_to(workload, &entry.revision, to);
         }
         Arc::new(TemplateChange::between(
-            unit,
-            [&self.render_uncached(unit, line), &self.render_revision(unit, to)],
+            workload,
+            [&self.render_uncached(workload, entry), &self.render_revision(workload, to)],
         ))
     }
 }
 
 /// Containers that another set brings from then on, or has brought until then, are neither lost nor new.
-fn sidecar_effect(unit: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -> SidecarEffect {
+fn sidecar_effect(workload: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -> SidecarEffect {
     let is_in = |rendering: &WorkloadRendering, name: &Arc<str>| {
-        let spec = &rendering.template(unit)["spec"];
+        let spec = &rendering.template(workload)["spec"];
         let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
         lists.into_iter().flatten().flatten().any(|c| c["name"] == **name)
     };
@@ -299,10 +308,17 @@ fn sidecar_effect(unit: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -
     }
 }
 
-fn sort_key(unit: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, usize) {
-    let located = &unit.manifest;
+fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, usize) {
+    let located = &workload.manifest;
     let kind = &located.kind;
-    (&located.namespace, &located.name, &kind.kind, &kind.group, unit.document.file(), unit.document.index())
+    (
+        &located.namespace,
+        &located.name,
+        &kind.kind,
+        &kind.group,
+        workload.document.file(),
+        workload.document.index(),
+    )
 }
 
 /// A thread that panicked has put nothing half into the list.

@@ -174,7 +174,7 @@ fn read_base<'r>(
     if !repository.is_ancestor(live.source.id, source.id)? {
         return Err(Error::NewerSource {
             branch: branches.deploy.clone(),
-            live: live.source.id,
+            deploy_branch: live.source.id,
             commit: source.id,
         });
     }

@@ -38,15 +38,15 @@ impl BranchConfig {
         let git = repository.git.as_ref().unwrap_or(&none);
         let text =
             |written: &Option<String>, otherwise: &str| written.as_deref().unwrap_or(otherwise).to_owned();
-        let live = text(&git.deploy, DEFAULT_DEPLOY);
+        let deploy_branch = text(&git.deploy, DEFAULT_DEPLOY);
         let pattern = text(&git.staged, DEFAULT_STAGED_PATTERN);
         let identity = match &git.identity {
             Some(identity) => Identity::new(&identity.name, &identity.email)?,
             None => Identity::new(DEFAULT_IDENTITY[0], DEFAULT_IDENTITY[1])?,
         };
         Ok(Self {
-            source: git.source.clone().filter(|source| *source != live),
-            deploy: live,
+            source: git.source.clone().filter(|source| *source != deploy_branch),
+            deploy: deploy_branch,
             remote: text(&git.remote, DEFAULT_REMOTE),
             staged_pattern: pattern,
             identity,

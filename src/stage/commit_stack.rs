@@ -57,7 +57,7 @@ impl CommitStack {
 /// # Errors
 /// When a file cannot be written, or git fails.
 pub fn build_stack(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     limit: usize,
     signing: &Signing<'_>,
@@ -65,8 +65,8 @@ pub fn build_stack(
 ) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
     let steps: Vec<&RolloutStep> =
         rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).collect();
-    let work = StackWork::of(live, rollout, &steps);
-    let mut builder = StackBuilder::new(live, rollout, &steps, (signing, kept))?;
+    let work = StackWork::of(deploy_branch, rollout, &steps);
+    let mut builder = StackBuilder::new(deploy_branch, rollout, &steps, (signing, kept))?;
     let mut failure = None;
     let mut items = work.tasks.iter();
     let make = |item: &StackTask| work.run_task(item);
@@ -83,7 +83,7 @@ pub fn build_stack(
 
 /// What there is to be made; the pieces of one step follow those of the step before.
 struct StackWork<'a> {
-    site: &'a ClusterView,
+    view: &'a ClusterView,
     steps: &'a [&'a RolloutStep],
     /// The renderer of each batch.
     renderers: BTreeMap<usize, Renderer>,
@@ -100,7 +100,7 @@ struct StackTask {
 
 enum StackTaskKind {
     /// The rendered file of an input.
-    File { input: usize, place: String },
+    File { input: usize, path: String },
     /// The workloads of a document, which the step must not change.
     Unchanged { document: usize },
     /// The ledger, which completes the step.
@@ -114,19 +114,23 @@ enum StackTaskOutput {
 }
 
 impl<'a> StackWork<'a> {
-    fn of(live: &DeployBranch<'_>, rollout: &'a RolloutPlan<'_>, steps: &'a [&'a RolloutStep]) -> Self {
-        let site = rollout.view;
-        let files = RolloutFiles::of(live, site);
+    fn of(
+        deploy_branch: &DeployBranch<'_>,
+        rollout: &'a RolloutPlan<'_>,
+        steps: &'a [&'a RolloutStep],
+    ) -> Self {
+        let view = rollout.view;
+        let files = RolloutFiles::of(deploy_branch, view);
         let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
-        let mut work = Self { site, steps, renderers, renderer_pairs: pairs, tasks: Vec::new() };
+        let mut work = Self { view, steps, renderers, renderer_pairs: pairs, tasks: Vec::new() };
         for (step, taken) in steps.iter().enumerate() {
             let pieces = match taken {
                 RolloutStep::Batch(batch) => work.batch_tasks(step, batch, &files),
                 RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
                     let before = ledger_before(rollout, steps, step);
-                    let pair = [before, after].map(|ledger| site.prepared.renderer_with(ledger, None));
+                    let pair = [before, after].map(|ledger| view.prepared.renderer_with(ledger, None));
                     work.renderer_pairs.insert(step, pair);
-                    let documents = 0..site.workloads().len();
+                    let documents = 0..view.workloads().len();
                     documents.map(|document| StackTaskKind::Unchanged { document }).collect()
                 }
                 RolloutStep::Idle | RolloutStep::Blocked(_) => Vec::new(),
@@ -144,10 +148,10 @@ impl<'a> StackWork<'a> {
     fn batch_tasks(&mut self, step: usize, batch: &Batch, files: &RolloutFiles<'_>) -> Vec<StackTaskKind> {
         let (inputs, workloads) = files.files_of_batch(batch);
         if !inputs.is_empty() {
-            let renderer = self.site.prepared.renderer_with(&batch.ledger, Some(&workloads));
+            let renderer = self.view.prepared.renderer_with(&batch.ledger, Some(&workloads));
             self.renderers.insert(step, renderer);
         }
-        inputs.into_iter().map(|(input, place)| StackTaskKind::File { input, place }).collect()
+        inputs.into_iter().map(|(input, path)| StackTaskKind::File { input, path }).collect()
     }
 
     fn run_task(&self, item: &StackTask) -> StackTaskOutput {
@@ -156,10 +160,10 @@ impl<'a> StackWork<'a> {
                 StackTaskOutput::Ledger(self.steps[item.step].ledger().map(emit).unwrap_or_default())
             }
             StackTaskKind::File { input, .. } => {
-                StackTaskOutput::File(self.site.render_input(*input, &self.renderers[&item.step]))
+                StackTaskOutput::File(self.view.render_input(*input, &self.renderers[&item.step]))
             }
             StackTaskKind::Unchanged { document } => {
-                let (document, workloads) = &self.site.workloads()[*document];
+                let (document, workloads) = &self.view.workloads()[*document];
                 let [before, after] = &self.renderer_pairs[&item.step];
                 for located in workloads {
                     let [old, new] = [before, after].map(|r| r.inject(document, located).change);
@@ -182,15 +186,15 @@ struct RolloutFiles<'s> {
 }
 
 impl<'s> RolloutFiles<'s> {
-    fn of(live: &DeployBranch<'_>, site: &'s ClusterView) -> Self {
+    fn of(deploy_branch: &DeployBranch<'_>, view: &'s ClusterView) -> Self {
         let mut files = Self { paths: BTreeMap::new(), workloads: BTreeMap::new(), inputs: BTreeMap::new() };
-        for (key, input) in site.inputs_of_workloads() {
-            let Some(place) =
-                live.configuration.rendered_path(site.cluster.as_deref(), &site.inputs()[input].0)
+        for (key, input) in view.inputs_of_workloads() {
+            let Some(path) =
+                deploy_branch.configuration.rendered_path(view.cluster.as_deref(), &view.inputs()[input].0)
             else {
                 continue;
             };
-            files.paths.entry(input).or_insert(place);
+            files.paths.entry(input).or_insert(path);
             files.workloads.entry(input).or_default().push(key);
             files.inputs.insert(key, input);
         }
@@ -208,7 +212,7 @@ impl<'s> RolloutFiles<'s> {
 
 /// Puts the pieces together.
 struct StackBuilder<'a, 'r> {
-    live: &'a DeployBranch<'r>,
+    deploy_branch: &'a DeployBranch<'r>,
     rollout: &'a RolloutPlan<'a>,
     steps: &'a [&'a RolloutStep],
     signing: &'a Signing<'a>,
@@ -221,33 +225,33 @@ struct StackBuilder<'a, 'r> {
 
 impl<'a, 'r> StackBuilder<'a, 'r> {
     fn new(
-        live: &'a DeployBranch<'r>,
+        deploy_branch: &'a DeployBranch<'r>,
         rollout: &'a RolloutPlan<'a>,
         steps: &'a [&'a RolloutStep],
         (signing, kept): (&'a Signing<'a>, &'a [Commit]),
     ) -> Result<Self, Error> {
-        let place = live.configuration.ledger_path(rollout.view.cluster.as_deref(), rollout.name());
+        let path = deploy_branch.configuration.ledger_path(rollout.view.cluster.as_deref(), rollout.name());
         Ok(Self {
-            live,
+            deploy_branch,
             rollout,
             steps,
             signing,
             signed_commits: kept,
-            ledger_path: place.ok_or(Error::NoLedgers)?,
-            editor: live.repository.editor(Some(live.head.tree))?,
-            stack: CommitStack { base: live.head.id, commits: Vec::new() },
+            ledger_path: path.ok_or(Error::NoLedgers)?,
+            editor: deploy_branch.repository.editor(Some(deploy_branch.head.tree))?,
+            stack: CommitStack { base: deploy_branch.head.id, commits: Vec::new() },
             diagnostics: Vec::new(),
         })
     }
 
     fn add_output(&mut self, item: &StackTask, made: StackTaskOutput) -> Result<(), Error> {
         match (made, &item.kind) {
-            (StackTaskOutput::File(file), StackTaskKind::File { input, place }) => {
+            (StackTaskOutput::File(file), StackTaskKind::File { input, path }) => {
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
                 let text = file.text.as_deref().unwrap_or(&self.rollout.view.inputs()[*input].1);
                 // A file that is all SidecarSets is none of the output.
                 if !file.is_dropped {
-                    self.editor.put(place, text.as_bytes())?;
+                    self.editor.put(path, text.as_bytes())?;
                 }
                 Ok(())
             }
@@ -264,10 +268,10 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         let taken = self.steps[step];
         self.editor.put(&self.ledger_path, ledger.as_bytes())?;
         let before = ledger_before(self.rollout, self.steps, step);
-        let message = message::step_message(self.live, self.rollout, before, taken);
+        let message = message::step_message(self.deploy_branch, self.rollout, before, taken);
         let message = message.expect("only a rest has no message, and it is no step of a stack");
         // The same ids from every clone: nothing of this machine and nothing of this moment.
-        let who = Signature::new(&self.live.branches.identity, self.commit_time());
+        let who = Signature::new(&self.deploy_branch.branches.identity, self.commit_time());
         let (tree, parents) = (self.editor.write()?, &[self.stack.tip_or_base()]);
         let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
         let kept =
@@ -282,7 +286,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
 
     /// The time of the head, or when the last hold was over that is over now.
     fn commit_time(&self) -> CommitTime {
-        let head = self.live.head.time;
+        let head = self.deploy_branch.head.time;
         let ended = self.rollout.last_hold_expiry().map(|seconds| CommitTime { seconds, offset_minutes: 0 });
         ended.filter(|ended| ended.seconds > head.seconds).unwrap_or(head)
     }

@@ -26,9 +26,9 @@ enum RenderComparison {
 ///
 /// # Errors
 /// When git fails.
-pub fn check_drift(live: &DeployBranch<'_>, site: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
-    let (mut diagnostics, made) = compare_files(live, site)?;
-    diagnostics.extend(check_file_list(live, site.cluster.as_deref(), &made));
+pub fn check_drift(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
+    let (mut diagnostics, made) = compare_files(deploy_branch, view)?;
+    diagnostics.extend(check_file_list(deploy_branch, view.cluster.as_deref(), &made));
     Ok(diagnostics)
 }
 
@@ -37,88 +37,93 @@ pub fn check_drift(live: &DeployBranch<'_>, site: &ClusterView) -> Result<Vec<Di
 /// # Errors
 /// When git fails.
 pub(super) fn check_rendered_files(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
 ) -> Result<Vec<Diagnostic>, Error> {
-    Ok(compare_files(live, site)?.0)
+    Ok(compare_files(deploy_branch, view)?.0)
 }
 
 /// What is wrong, and the names of what render makes.
 fn compare_files(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
 ) -> Result<(Vec<Diagnostic>, BTreeSet<String>), Error> {
     let mut diagnostics = Vec::new();
     let mut made = BTreeSet::new();
-    let mut inputs = site.inputs().iter();
+    let mut inputs = view.inputs().iter();
     let mut failure = None;
     // A repository stays on its thread; what is read of it does not have to.
-    let (configuration, files) = (&live.configuration, live.rendered_files());
-    let numbers: Vec<usize> = (0..site.inputs().len()).collect();
+    let (configuration, files) = (&deploy_branch.configuration, deploy_branch.rendered_files());
+    let numbers: Vec<usize> = (0..view.inputs().len()).collect();
     let compare = |number: &usize| {
-        let (input, text) = &site.inputs()[*number];
-        let rendered = site.render_input(*number, &site.prepared.renderer);
-        let place =
-            configuration.rendered_path(site.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
-        let Some(place) = place else { return Ok((rendered.diagnostics, None, RenderComparison::Same)) };
+        let (input, text) = &view.inputs()[*number];
+        let rendered = view.render_input(*number, &view.prepared.renderer);
+        let path =
+            configuration.rendered_path(view.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
+        let Some(path) = path else { return Ok((rendered.diagnostics, None, RenderComparison::Same)) };
         let new = rendered.text.as_deref().unwrap_or(text);
-        let is_same = files.file_id(Path::new(&place)) == Some(&ObjectId::hash_blob(new.as_bytes())?);
+        let is_same = files.file_id(Path::new(&path)) == Some(&ObjectId::hash_blob(new.as_bytes())?);
         let compared =
             if is_same { RenderComparison::Same } else { RenderComparison::Differs(new.to_owned()) };
-        Ok((rendered.diagnostics, Some(place), compared))
+        Ok((rendered.diagnostics, Some(path), compared))
     };
     map_in_order(&numbers, compare, |result: Result<_, Error>| {
         let input = inputs.next().map(|(input, _)| input);
         match (result, input) {
-            (Ok((found, place, compared)), Some(input)) => {
+            (Ok((found, path, compared)), Some(input)) => {
                 diagnostics.extend(found);
-                if let (RenderComparison::Differs(text), Some(place)) = (&compared, &place) {
-                    match drift_of_file(live, place, text) {
+                if let (RenderComparison::Differs(text), Some(path)) = (&compared, &path) {
+                    match drift_of_file(deploy_branch, path, text) {
                         Ok(found) => diagnostics.extend(found),
-                        Err(wrong) => failure = Some(wrong),
+                        Err(error) => failure = Some(error),
                     }
                 }
-                made.extend(place.map(|_| file_list::to_slash(&input.output_path)));
+                made.extend(path.map(|_| file_list::to_slash(&input.output_path)));
             }
-            (Err(wrong), _) => failure = Some(wrong),
+            (Err(error), _) => failure = Some(error),
             (Ok(_), None) => {}
         }
     });
-    diagnostics.extend(unmanaged_files(live, site.cluster.as_deref(), &made));
+    diagnostics.extend(unmanaged_files(deploy_branch, view.cluster.as_deref(), &made));
     failure.map_or(Ok((diagnostics, made)), Err)
 }
 
 /// Says what a rendered file is instead of what it should be.
-fn drift_of_file(live: &DeployBranch<'_>, place: &str, text: &str) -> Result<Option<Diagnostic>, Error> {
-    let name: Arc<str> = place.into();
-    let Some(present) = live.rendered_files().file_id(Path::new(place)) else {
-        let message = format!("`{place}` is not on `{}`, and render makes it", live.branches.deploy);
-        return Ok(Some(drift_error(live, message).at(Span::whole_file(name))));
+fn drift_of_file(
+    deploy_branch: &DeployBranch<'_>,
+    path: &str,
+    text: &str,
+) -> Result<Option<Diagnostic>, Error> {
+    let name: Arc<str> = path.into();
+    let Some(present) = deploy_branch.rendered_files().file_id(Path::new(path)) else {
+        let message = format!("`{path}` is not on `{}`, and render makes it", deploy_branch.branches.deploy);
+        return Ok(Some(drift_error(deploy_branch, message).at(Span::whole_file(name))));
     };
     // What .gitattributes say of line ends is looked at only here, where it matters.
     if text.contains("\r\n") {
-        let edits = [(place.to_owned(), FileEdit::Put(text.as_bytes().to_owned()))].into();
-        let tree = live.repository.write_tree(Some(live.head.tree), &edits)?;
-        if live.repository.entry_at(tree, place)?.is_some_and(|e| e.id == *present) {
+        let edits = [(path.to_owned(), FileEdit::Put(text.as_bytes().to_owned()))].into();
+        let tree = deploy_branch.repository.write_tree(Some(deploy_branch.head.tree), &edits)?;
+        if deploy_branch.repository.entry_at(tree, path)?.is_some_and(|e| e.id == *present) {
             return Ok(None);
         }
     }
-    let present = live.rendered_files().read_text(Path::new(place), &name).unwrap_or_default();
-    let message = format!("`{place}` of `{}` is not what render makes of its sources", live.branches.deploy);
-    Ok(Some(drift_error(live, message).at(first_difference(&name, &present, text))))
+    let present = deploy_branch.rendered_files().read_text(Path::new(path), &name).unwrap_or_default();
+    let message =
+        format!("`{path}` of `{}` is not what render makes of its sources", deploy_branch.branches.deploy);
+    Ok(Some(drift_error(deploy_branch, message).at(first_difference(&name, &present, text))))
 }
 
-pub(super) fn drift_error(live: &DeployBranch<'_>, message: String) -> Diagnostic {
+pub(super) fn drift_error(deploy_branch: &DeployBranch<'_>, message: String) -> Diagnostic {
     let error = Diagnostic::error(Code::DeployBranchNotRendered, message).because(format!(
         "the head of `{}` is {}; nothing is written on top of it, so that no edit is lost or released along",
-        live.branches.deploy,
-        live.head.id.short()
+        deploy_branch.branches.deploy,
+        deploy_branch.head.id.short()
     ));
-    match &live.branches.source {
+    match &deploy_branch.branches.source {
         None => error.help("put the edit into the sources and run `pillion render --out`, or take it back; then commit and push that"),
         Some(source) => error.help(format!(
             "put the edit into the sources on `{source}`, and take it back on `{}` (`git revert`)",
-            live.branches.deploy
+            deploy_branch.branches.deploy
         )),
     }
 }

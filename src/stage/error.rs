@@ -108,12 +108,12 @@ pub enum Error {
     )]
     NoRenderedFolder,
     /// The deploy branch was rendered from a commit that is not in the history of this one.
-    #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", live.short(), commit.short())]
+    #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", deploy_branch.short(), commit.short())]
     NewerSource {
         /// The deploy branch.
         branch: String,
         /// What it was rendered from.
-        live: git::ObjectId,
+        deploy_branch: git::ObjectId,
         /// What was to be rendered.
         commit: git::ObjectId,
     },

@@ -63,20 +63,20 @@ pub struct InitialLedgers {
 /// # Errors
 /// When git fails.
 pub fn init_ledgers(
-    live: &DeployBranch<'_>,
-    site: &mut ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &mut ClusterView,
     released: Option<InitialRevision>,
 ) -> Result<(InitialLedgers, Vec<Diagnostic>), Error> {
-    let known = &site.prepared.ledgers;
+    let known = &view.prepared.ledgers;
     let missing: Vec<Arc<SidecarSet>> =
-        site.prepared.sets.iter().filter(|s| !known.contains_key(s.name.as_str())).cloned().collect();
-    let cluster = site.cluster.as_ref().map(ToString::to_string);
+        view.prepared.sets.iter().filter(|s| !known.contains_key(s.name.as_str())).cloned().collect();
+    let cluster = view.cluster.as_ref().map(ToString::to_string);
     if missing.is_empty() {
         return Ok((InitialLedgers { cluster, ..InitialLedgers::default() }, Vec::new()));
     }
-    let evidence = find_evidence(live, site);
+    let evidence = find_evidence(deploy_branch, view);
     if released.is_none() && evidence != RevisionEvidence::Rendered {
-        let removed = removed_ledgers(live, site, &missing)?;
+        let removed = removed_ledgers(deploy_branch, view, &missing)?;
         if !removed.is_empty() {
             return Ok((InitialLedgers { cluster, ..InitialLedgers::default() }, removed));
         }
@@ -85,22 +85,24 @@ pub fn init_ledgers(
         Some(InitialRevision::Nothing) => ReleasedSubset(0),
         Some(InitialRevision::Current) => ReleasedSubset::all_sets(&missing),
         None if evidence == RevisionEvidence::Manifests && !known.is_empty() => ReleasedSubset(0),
-        None => closest_subset(live, site, &missing, evidence)?,
+        None => closest_subset(deploy_branch, view, &missing, evidence)?,
     };
-    let ledgers = way.apply(site, &missing);
+    let ledgers = way.apply(view, &missing);
     let diagnostics = match (evidence, released) {
-        (RevisionEvidence::Rendered, _) => drift_errors(live, site)?,
-        (_, None) => altered_manifests(site),
-        (_, Some(_)) => render_errors(site),
+        (RevisionEvidence::Rendered, _) => drift_errors(deploy_branch, view)?,
+        (_, None) => altered_manifests(view),
+        (_, Some(_)) => render_errors(view),
     };
     let (mut files, mut listed) = (BTreeMap::new(), BTreeSet::new());
-    for (number, (input, text)) in site.inputs().iter().enumerate() {
-        let Some(place) = live.configuration.rendered_path(site.cluster.as_deref(), input) else { continue };
-        let file = site.render_input(number, &site.prepared.renderer);
+    for (number, (input, text)) in view.inputs().iter().enumerate() {
+        let Some(path) = deploy_branch.configuration.rendered_path(view.cluster.as_deref(), input) else {
+            continue;
+        };
+        let file = view.render_input(number, &view.prepared.renderer);
         if !file.is_dropped {
             listed.insert(to_slash(&input.output_path));
             if evidence == RevisionEvidence::Sources {
-                files.insert(place, file.text.unwrap_or_else(|| text.to_string()));
+                files.insert(path, file.text.unwrap_or_else(|| text.to_string()));
             }
         }
     }
@@ -109,28 +111,28 @@ pub fn init_ledgers(
 
 /// Ledgers that were there: without what they said, a new one would move every workload that they had moved.
 fn removed_ledgers(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
     missing: &[Arc<SidecarSet>],
 ) -> Result<Vec<Diagnostic>, Error> {
-    let cluster = site.cluster.as_deref();
-    let mut found = Vec::new();
+    let cluster = view.cluster.as_deref();
+    let mut diagnostics = Vec::new();
     for set in missing {
-        let Some(commit) = find_ledger_removal(live, cluster, &set.name)? else { continue };
-        let place = live.configuration.ledger_path(cluster, &set.name).ok_or(Error::NoLedgers)?;
+        let Some(commit) = find_ledger_removal(deploy_branch, cluster, &set.name)? else { continue };
+        let path = deploy_branch.configuration.ledger_path(cluster, &set.name).ok_or(Error::NoLedgers)?;
         let (id, subject) = (commit.id.short(), commit.subject());
         let message =
             format!("SidecarSet `{}` had a ledger, which commit {id} (\"{subject}\") removed", set.name);
-        found.push(
+        diagnostics.push(
             Diagnostic::error(Code::NoLedger, message)
                 .at(set.document.label(&set.path.join(&YamlPath::dotted("metadata.name")), EntryPart::Value, ""))
                 .because("nothing else tells which workloads carry what")
                 .help(format!(
-                    "`git checkout {id}~1 -- {place}` takes it back; where rollouts are to begin anew, say what is released: `--released current` or `--released nothing`"
+                    "`git checkout {id}~1 -- {path}` takes it back; where rollouts are to begin anew, say what is released: `--released current` or `--released nothing`"
                 )),
         );
     }
-    Ok(found)
+    Ok(diagnostics)
 }
 
 /// The files of the deploy branch that are written: ledgers, first rendered files, and the list of rendered files.
@@ -138,22 +140,22 @@ fn removed_ledgers(
 /// # Errors
 /// When pillion.yaml names no place for ledgers.
 pub fn init_edits(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     all: &[InitialLedgers],
 ) -> Result<BTreeMap<String, FileEdit>, Error> {
     let mut edits = BTreeMap::new();
     for initial in all {
         for ledger in &initial.ledgers {
-            let place = live.configuration.ledger_path(initial.cluster.as_deref(), &ledger.name);
-            edits.insert(place.ok_or(Error::NoLedgers)?, FileEdit::Put(emit(ledger).into_bytes()));
+            let path = deploy_branch.configuration.ledger_path(initial.cluster.as_deref(), &ledger.name);
+            edits.insert(path.ok_or(Error::NoLedgers)?, FileEdit::Put(emit(ledger).into_bytes()));
         }
         let files = initial.files.iter();
-        edits.extend(files.map(|(place, text)| (place.clone(), FileEdit::Put(text.as_bytes().to_owned()))));
+        edits.extend(files.map(|(path, text)| (path.clone(), FileEdit::Put(text.as_bytes().to_owned()))));
     }
     let listed: BTreeSet<String> =
         all.iter().flat_map(|initial| initial.listed_files.iter().cloned()).collect();
-    if let Some(list) = live.configuration.file_list_path().filter(|_| !listed.is_empty()) {
-        let known = listed_files(live);
+    if let Some(list) = deploy_branch.configuration.file_list_path().filter(|_| !listed.is_empty()) {
+        let known = listed_files(deploy_branch);
         let all: BTreeSet<String> = known.union(&listed).cloned().collect();
         if all != known {
             edits.insert(list, FileEdit::Put(file_list::emit(&all).into_bytes()));
@@ -163,24 +165,25 @@ pub fn init_edits(
 }
 
 /// What pillion has rendered so far.
-fn listed_files(live: &DeployBranch<'_>) -> BTreeSet<String> {
-    let list = live.configuration.file_list_path();
-    let text =
-        list.and_then(|list| live.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
+fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
+    let list = deploy_branch.configuration.file_list_path();
+    let text = list.and_then(|list| {
+        deploy_branch.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok()
+    });
     file_list::parse(&text.unwrap_or_default())
 }
 
-fn find_evidence(live: &DeployBranch<'_>, site: &ClusterView) -> RevisionEvidence {
-    let place = |input| live.configuration.rendered_path(site.cluster.as_deref(), input);
-    let places: Vec<String> = site.inputs().iter().filter_map(|(input, _)| place(input)).collect();
+fn find_evidence(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> RevisionEvidence {
+    let path = |input| deploy_branch.configuration.rendered_path(view.cluster.as_deref(), input);
+    let places: Vec<String> = view.inputs().iter().filter_map(|(input, _)| path(input)).collect();
     if places.is_empty() {
         return RevisionEvidence::Manifests;
     }
-    let is_there = |place: &String| live.rendered_files().file_id(Path::new(place)).is_some();
+    let is_there = |path: &String| deploy_branch.rendered_files().file_id(Path::new(path)).is_some();
     // With ledgers there were rendered files: that they are gone is not for this command to mend.
-    let is_fresh = site.prepared.ledgers.is_empty()
+    let is_fresh = view.prepared.ledgers.is_empty()
         && !places.iter().any(is_there)
-        && (site.cluster.is_some() || listed_files(live).is_empty());
+        && (view.cluster.is_some() || listed_files(deploy_branch).is_empty());
     if is_fresh { RevisionEvidence::Sources } else { RevisionEvidence::Rendered }
 }
 
@@ -203,7 +206,7 @@ impl ReleasedSubset {
     }
 
     /// Gives the sets their ledgers.
-    fn apply(self, site: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
+    fn apply(self, view: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
         let ledger = |(n, set): (usize, &Arc<SidecarSet>)| {
             let (revision, mut ledger) = (Revision::from_set(set), Ledger::new(&set.name));
             if self.0 & 1 << n.min(63) != 0 {
@@ -213,7 +216,7 @@ impl ReleasedSubset {
             ledger
         };
         let ledgers: Vec<Ledger> = sets.iter().enumerate().map(ledger).collect();
-        ledgers.iter().for_each(|ledger| site.prepared.insert_ledger(ledger.clone()));
+        ledgers.iter().for_each(|ledger| view.prepared.insert_ledger(ledger.clone()));
         ledgers
     }
 
@@ -235,15 +238,15 @@ impl ReleasedSubset {
 
 /// The way by which the fewest lines are others than they are.
 fn closest_subset(
-    live: &DeployBranch<'_>,
-    site: &mut ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &mut ClusterView,
     sets: &[Arc<SidecarSet>],
     evidence: RevisionEvidence,
 ) -> Result<ReleasedSubset, Error> {
     let mut best: Option<(usize, ReleasedSubset)> = None;
     for way in ReleasedSubset::candidates(sets) {
-        way.apply(site, sets);
-        let differing = count_differing_lines(live, site, evidence)?;
+        way.apply(view, sets);
+        let differing = count_differing_lines(deploy_branch, view, evidence)?;
         if best.is_none_or(|(fewest, _)| differing < fewest) {
             best = Some((differing, way));
         }
@@ -256,15 +259,15 @@ fn closest_subset(
 
 /// Counts the lines that render makes otherwise than they are.
 fn count_differing_lines(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
     evidence: RevisionEvidence,
 ) -> Result<usize, Error> {
-    let numbers: Vec<usize> = (0..site.inputs().len()).collect();
-    let (configuration, files) = (&live.configuration, live.rendered_files());
+    let numbers: Vec<usize> = (0..view.inputs().len()).collect();
+    let (configuration, files) = (&deploy_branch.configuration, deploy_branch.rendered_files());
     let count = |number: &usize| -> Result<usize, Error> {
-        let (input, text) = &site.inputs()[*number];
-        let rendered = site.render_input(*number, &site.prepared.renderer);
+        let (input, text) = &view.inputs()[*number];
+        let rendered = view.render_input(*number, &view.prepared.renderer);
         let new = rendered.text.as_deref().unwrap_or(text);
         if rendered.is_dropped {
             return Ok(0);
@@ -272,18 +275,18 @@ fn count_differing_lines(
         if evidence != RevisionEvidence::Rendered {
             return Ok(differing_lines(text, new));
         }
-        let place = configuration.rendered_path(site.cluster.as_deref(), input);
-        let Some(place) = place else { return Ok(0) };
-        if files.file_id(Path::new(&place)) == Some(&ObjectId::hash_blob(new.as_bytes())?) {
+        let path = configuration.rendered_path(view.cluster.as_deref(), input);
+        let Some(path) = path else { return Ok(0) };
+        if files.file_id(Path::new(&path)) == Some(&ObjectId::hash_blob(new.as_bytes())?) {
             return Ok(0);
         }
-        let present = files.read_text(Path::new(&place), &place.as_str().into()).unwrap_or_default();
+        let present = files.read_text(Path::new(&path), &path.as_str().into()).unwrap_or_default();
         Ok(differing_lines(&present, new).max(1))
     };
     let (mut all, mut failure) = (0, None);
     map_in_order(&numbers, count, |result| match result {
         Ok(lines) => all += lines,
-        Err(wrong) => failure = Some(wrong),
+        Err(error) => failure = Some(error),
     });
     failure.map_or(Ok(all), Err)
 }
@@ -298,8 +301,8 @@ fn differing_lines(one: &str, other: &str) -> usize {
 }
 
 /// What of the rendered files does not follow from the ledgers, and what cannot be rendered.
-fn drift_errors(live: &DeployBranch<'_>, site: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
-    let mut found = check_rendered_files(live, site)?;
+fn drift_errors(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
+    let mut found = check_rendered_files(deploy_branch, view)?;
     found.retain(Diagnostic::is_error);
     for stray in found.iter_mut().filter(|d| d.code == Code::DeployBranchNotRendered) {
         // Without ledgers there is no render yet that could put it right.
@@ -309,17 +312,17 @@ fn drift_errors(live: &DeployBranch<'_>, site: &ClusterView) -> Result<Vec<Diagn
 }
 
 /// What cannot be rendered.
-fn render_errors(site: &ClusterView) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    site.render_all(&site.prepared.renderer, |_, _, file| found.extend(file.diagnostics));
-    found.retain(Diagnostic::is_error);
-    found
+fn render_errors(view: &ClusterView) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    view.render_all(&view.prepared.renderer, |_, _, file| diagnostics.extend(file.diagnostics));
+    diagnostics.retain(Diagnostic::is_error);
+    diagnostics
 }
 
 /// Manifests that would not stay as they are, although nobody has said that they are to change.
-fn altered_manifests(site: &ClusterView) -> Vec<Diagnostic> {
-    let mut found = render_errors(site);
-    site.render_all(&site.prepared.renderer, |input, text, file| {
+fn altered_manifests(view: &ClusterView) -> Vec<Diagnostic> {
+    let mut found = render_errors(view);
+    view.render_all(&view.prepared.renderer, |input, text, file| {
         let Some(new) = file.text.filter(|new| !file.is_dropped && **new != **text) else { return };
         let message = format!("`{}` carries a part of what SidecarSets bring, and would not stay as it is", input.name);
         let error = Diagnostic::error(Code::DeployBranchNotRendered, message)

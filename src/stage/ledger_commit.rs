@@ -29,32 +29,32 @@ pub struct LedgerCommit<'a> {
 /// # Errors
 /// When a file cannot be written, or git fails.
 pub fn commit_ledger(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
     change: &LedgerCommit<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<StagedCommit>, Vec<Diagnostic>), Error> {
-    let before = site.ledger(&change.after.name);
-    let place = live.configuration.ledger_path(site.cluster.as_deref(), &change.after.name);
-    let mut editor = live.repository.editor(Some(live.head.tree))?;
-    editor.put(&place.ok_or(Error::NoLedgers)?, emit(change.after).as_bytes())?;
+    let before = view.ledger(&change.after.name);
+    let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), &change.after.name);
+    let mut editor = deploy_branch.repository.editor(Some(deploy_branch.head.tree))?;
+    editor.put(&path.ok_or(Error::NoLedgers)?, emit(change.after).as_bytes())?;
     let mut diagnostics = Vec::new();
-    let renderer = site.prepared.renderer_with(change.after, None);
-    for (input, place) in changed_files(live, site, &before, change.after) {
-        let text = &site.inputs()[input].1;
-        let file = site.render_input(input, &renderer);
+    let renderer = view.prepared.renderer_with(change.after, None);
+    for (input, path) in changed_files(deploy_branch, view, &before, change.after) {
+        let text = &view.inputs()[input].1;
+        let file = view.render_input(input, &renderer);
         diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
-        editor.put(&place, file.text.as_deref().unwrap_or(text).as_bytes())?;
+        editor.put(&path, file.text.as_deref().unwrap_or(text).as_bytes())?;
     }
     if !diagnostics.is_empty() {
         return Ok((None, diagnostics));
     }
-    let mut all = ledger_trailers(live, change.action, change.after);
+    let mut all = ledger_trailers(deploy_branch, change.action, change.after);
     all.extend(change.trailers.iter().cloned());
     let message =
         trailer::format_message(&format!("{}: {}", change.after.name, change.subject), &change.body, &all);
-    let who = Signature::new(&live.branches.identity, live.head.time);
-    let (tree, parents) = (editor.write()?, &[live.head.id]);
+    let who = Signature::new(&deploy_branch.branches.identity, deploy_branch.head.time);
+    let (tree, parents) = (editor.write()?, &[deploy_branch.head.id]);
     let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
     let id = editor.commit(&new, signing)?;
     editor.finish()?;
@@ -64,8 +64,8 @@ pub fn commit_ledger(
 /// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of
 /// the input, and place.
 pub(super) fn changed_files(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
     before: &Ledger,
     after: &Ledger,
 ) -> BTreeSet<(usize, String)> {
@@ -74,9 +74,12 @@ pub(super) fn changed_files(
         before.entries.keys().chain(after.entries.keys()).filter(|k| differs(k)).collect();
     let is_other = |key: &Arc<str>| before.released != after.released && !after.entries.contains_key(key);
     let moves = |key: &Arc<str>| keys.contains(key) || is_other(key);
-    let inputs = site.inputs_of_workloads().filter(|(key, _)| moves(key)).map(|(_, input)| input);
-    let place = |input: usize| {
-        Some((input, live.configuration.rendered_path(site.cluster.as_deref(), &site.inputs()[input].0)?))
+    let inputs = view.inputs_of_workloads().filter(|(key, _)| moves(key)).map(|(_, input)| input);
+    let path = |input: usize| {
+        Some((
+            input,
+            deploy_branch.configuration.rendered_path(view.cluster.as_deref(), &view.inputs()[input].0)?,
+        ))
     };
-    inputs.filter_map(place).collect()
+    inputs.filter_map(path).collect()
 }

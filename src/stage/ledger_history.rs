@@ -21,8 +21,13 @@ pub struct BatchRevert {
 const MAX_COMMITS: usize = 1000;
 
 /// Finds out who has approved a plan, from the commits that changed a ledger since its rollout began.
-pub(super) fn find_approver(live: &DeployBranch<'_>, place: Option<&str>, plan: &str) -> Option<String> {
-    let log = live.repository.log(live.head.id, Some(place?), HistoryWalk::FirstParent).ok()?;
+pub(super) fn find_approver(
+    deploy_branch: &DeployBranch<'_>,
+    path: Option<&str>,
+    plan: &str,
+) -> Option<String> {
+    let log =
+        deploy_branch.repository.log(deploy_branch.head.id, Some(path?), HistoryWalk::FirstParent).ok()?;
     for commit in log.take(MAX_COMMITS).map_while(Result::ok) {
         match commit.trailer(trailer::ACTION).as_deref() {
             Some("Approve") if commit.trailer(trailer::PLAN).as_deref() == Some(plan) => {
@@ -41,13 +46,13 @@ pub(super) fn find_approver(live: &DeployBranch<'_>, place: Option<&str>, plan: 
 /// # Errors
 /// When git fails, or a shallow clone does not go back that far.
 pub fn ledger_after_batch(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     like: &Ledger,
     batch: u32,
 ) -> Result<Option<Ledger>, Error> {
     let mut has_begun = false;
-    for ledger in ledger_states(live, cluster, &like.name)? {
+    for ledger in ledger_states(deploy_branch, cluster, &like.name)? {
         let ledger = ledger?;
         let is_same = ledger.target == like.target && ledger.released == like.released;
         match is_same {
@@ -67,15 +72,15 @@ pub fn ledger_after_batch(
 /// # Errors
 /// When git fails, or a shallow clone does not go back that far.
 pub fn ledger_before_completion(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
-    closed: &Ledger,
+    completed: &Ledger,
 ) -> Result<Option<Ledger>, Error> {
-    for ledger in ledger_states(live, cluster, &closed.name)? {
+    for ledger in ledger_states(deploy_branch, cluster, &completed.name)? {
         let ledger = ledger?;
         match &ledger.target {
-            Some(target) => return Ok((*target == closed.released).then_some(ledger)),
-            None if ledger.released != closed.released => return Ok(None),
+            Some(target) => return Ok((*target == completed.released).then_some(ledger)),
+            None if ledger.released != completed.released => return Ok(None),
             None => {}
         }
     }
@@ -88,13 +93,15 @@ pub fn ledger_before_completion(
 /// # Errors
 /// When git fails.
 pub fn find_batch_revert(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     ledger: &Ledger,
 ) -> Result<Option<BatchRevert>, Error> {
-    let place = live.configuration.ledger_path(cluster, &ledger.name);
-    let (Some(place), Some(_), None) = (place, &ledger.target, &ledger.paused) else { return Ok(None) };
-    for commit in live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)? {
+    let path = deploy_branch.configuration.ledger_path(cluster, &ledger.name);
+    let (Some(path), Some(_), None) = (path, &ledger.target, &ledger.paused) else { return Ok(None) };
+    for commit in
+        deploy_branch.repository.log(deploy_branch.head.id, Some(&path), HistoryWalk::FirstParent)?
+    {
         let commit = match commit {
             Ok(commit) => commit,
             // Beyond what a shallow clone has there is nothing to be found.
@@ -102,7 +109,7 @@ pub fn find_batch_revert(
             Err(failure) => return Err(failure.into()),
         };
         match commit.trailer(trailer::ACTION).as_deref() {
-            None => return batch_revert_of(live, &place, commit),
+            None => return batch_revert_of(deploy_branch, &path, commit),
             // They say nothing of how far the rollout is.
             Some("Hold" | "Approve") => {}
             Some(_) => return Ok(None),
@@ -112,13 +119,13 @@ pub fn find_batch_revert(
 }
 
 fn batch_revert_of(
-    live: &DeployBranch<'_>,
-    place: &str,
+    deploy_branch: &DeployBranch<'_>,
+    path: &str,
     commit: Commit,
 ) -> Result<Option<BatchRevert>, Error> {
     let Some(&parent) = commit.parents.first() else { return Ok(None) };
-    let before = read_ledger(live, &live.repository.commit(parent)?, place)?;
-    let after = read_ledger(live, &commit, place)?;
+    let before = read_ledger(deploy_branch, &deploy_branch.repository.commit(parent)?, path)?;
+    let after = read_ledger(deploy_branch, &commit, path)?;
     let Some((before, after)) = before.zip(after) else { return Ok(None) };
     let (from, to) = (before.last_batch(), after.last_batch());
     Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from, to }))
@@ -135,14 +142,14 @@ pub(super) fn is_earlier_state(before: &Ledger, after: &Ledger) -> bool {
 
 /// The states of a ledger, newest first; a state that cannot be read ends them.
 fn ledger_states<'l>(
-    live: &'l DeployBranch<'_>,
+    deploy_branch: &'l DeployBranch<'_>,
     cluster: Option<&str>,
     name: &str,
 ) -> Result<impl Iterator<Item = Result<Ledger, Error>> + 'l, Error> {
-    let place = live.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
-    let log = live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)?;
+    let path = deploy_branch.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
+    let log = deploy_branch.repository.log(deploy_branch.head.id, Some(&path), HistoryWalk::FirstParent)?;
     let state = move |commit: Result<Commit, crate::git::Error>| -> Result<Option<Ledger>, Error> {
-        read_ledger(live, &commit?, &place)
+        read_ledger(deploy_branch, &commit?, &path)
     };
     Ok(log.map(state).map_while(Result::transpose))
 }
@@ -152,21 +159,28 @@ fn ledger_states<'l>(
 /// # Errors
 /// When git fails.
 pub(super) fn find_ledger_removal(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     name: &str,
 ) -> Result<Option<Commit>, Error> {
-    let place = live.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
-    let newest =
-        live.repository.log(live.head.id, Some(&place), HistoryWalk::FirstParent)?.next().transpose()?;
-    Ok(newest.filter(|_| live.rendered_files().file_id(std::path::Path::new(&place)).is_none()))
+    let path = deploy_branch.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
+    let newest = deploy_branch
+        .repository
+        .log(deploy_branch.head.id, Some(&path), HistoryWalk::FirstParent)?
+        .next()
+        .transpose()?;
+    Ok(newest.filter(|_| deploy_branch.rendered_files().file_id(std::path::Path::new(&path)).is_none()))
 }
 
 /// Reads the ledger of a commit.
-fn read_ledger(live: &DeployBranch<'_>, commit: &Commit, place: &str) -> Result<Option<Ledger>, Error> {
-    let Some(entry) = live.repository.entry_at(commit.tree, place)? else { return Ok(None) };
-    let bytes = live.repository.read_blob(entry.id)?;
+fn read_ledger(
+    deploy_branch: &DeployBranch<'_>,
+    commit: &Commit,
+    path: &str,
+) -> Result<Option<Ledger>, Error> {
+    let Some(entry) = deploy_branch.repository.entry_at(commit.tree, path)? else { return Ok(None) };
+    let bytes = deploy_branch.repository.read_blob(entry.id)?;
     let text = String::from_utf8_lossy(&bytes);
-    let document = Document::read(&place.into(), 0, 1, &text);
+    let document = Document::read(&path.into(), 0, 1, &text);
     Ok(document.ok().and_then(|document| decode(&Arc::new(document), &FieldPath::root()).0))
 }

@@ -18,29 +18,29 @@ pub(super) type TrailerList = Vec<(&'static str, String)>;
 
 /// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
 pub(super) fn step_message(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     before: &Ledger,
     step: &RolloutStep,
 ) -> Option<String> {
     match step {
-        RolloutStep::Start(after) => Some(start_message(live, rollout, before, after)),
-        RolloutStep::Batch(batch) => Some(batch_message(live, rollout, before, batch)),
-        RolloutStep::Complete(after) => Some(complete_message(live, rollout, before, after)),
-        RolloutStep::Resume(after) => Some(resume_message(live, rollout, before, after)),
+        RolloutStep::Start(after) => Some(start_message(deploy_branch, rollout, before, after)),
+        RolloutStep::Batch(batch) => Some(batch_message(deploy_branch, rollout, before, batch)),
+        RolloutStep::Complete(after) => Some(complete_message(deploy_branch, rollout, before, after)),
+        RolloutStep::Resume(after) => Some(resume_message(deploy_branch, rollout, before, after)),
         RolloutStep::Idle | RolloutStep::Blocked(_) => None,
     }
 }
 
 fn start_message(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     before: &Ledger,
     after: &Ledger,
 ) -> String {
     let wording = RolloutSummary::from_ledger(after);
     let first = rollout.batches().next();
-    let size = first.map(|b| {
+    let replicas = first.map(|b| {
         let (pods, workloads) =
             (pluralize(b.matched_pods.into(), "pod"), pluralize(b.matched_workloads as u64, "workload"));
         format!("{pods} of {workloads} in {}.", pluralize(rollout.batches().count() as u64, "batch"))
@@ -50,11 +50,11 @@ fn start_message(
     });
     let mut body = vec![format!(
         "{removed}{} No rendered file changes with this commit.",
-        size.unwrap_or_else(|| "No workload has to move.".to_owned())
+        replicas.unwrap_or_else(|| "No workload has to move.".to_owned())
     )];
     body.extend(superseded_note(before));
     let digest = approval_digest(&rollout.context, after, 0, &[]);
-    let mut trailers = ledger_trailers(live, "Start", after);
+    let mut trailers = ledger_trailers(deploy_branch, "Start", after);
     trailers.push((trailer::PLAN, digest));
     let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
     let what = if is_return { "holds have ended".to_owned() } else { wording.change };
@@ -70,7 +70,7 @@ fn superseded_note(before: &Ledger) -> Option<String> {
 }
 
 fn resume_message(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     before: &Ledger,
     after: &Ledger,
@@ -80,12 +80,12 @@ fn resume_message(
     trailer::format_message(
         &format!("{}: resume at batch {batch}", rollout.name()),
         &body,
-        &ledger_trailers(live, "Resume", after),
+        &ledger_trailers(deploy_branch, "Resume", after),
     )
 }
 
 fn batch_message(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     before: &Ledger,
     batch: &Batch,
@@ -98,7 +98,7 @@ fn batch_message(
         pods => format!("{} of {workloads}", pluralize(pods.into(), "pod")),
     };
     let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
-    let mut trailers = ledger_trailers(live, "Batch", before);
+    let mut trailers = ledger_trailers(deploy_branch, "Batch", before);
     trailers.push((trailer::BATCH, number));
     trailers.push((trailer::PODS, batch.moved_pods().to_string()));
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, batch.number, &batch.updates)));
@@ -106,7 +106,7 @@ fn batch_message(
 }
 
 fn complete_message(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     before: &Ledger,
     after: &Ledger,
@@ -115,15 +115,15 @@ fn complete_message(
     let held: Vec<String> = after
         .entries
         .iter()
-        .filter_map(|(key, line)| {
-            let by = line.held_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-            Some(format!("{}: held{by}, {}", workload_title(key), line.hold_reason.as_deref()?))
+        .filter_map(|(key, entry)| {
+            let by = entry.held_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            Some(format!("{}: held{by}, {}", workload_title(key), entry.hold_reason.as_deref()?))
         })
         .collect();
     let mut body = truncate_lines(held);
     body.push("No rendered file changes with this commit.".to_owned());
     let number = before.last_batch().saturating_add(1);
-    let mut trailers = ledger_trailers(live, "Complete", before);
+    let mut trailers = ledger_trailers(deploy_branch, "Complete", before);
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, number, &[])));
     let by: Vec<&str> = rollout.context.replaced_by.iter().map(|by| &*by.name).collect();
     let subject = match &after.released {
@@ -135,7 +135,8 @@ fn complete_message(
 
 /// One line a workload, and where the rollout stands afterwards.
 fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch) -> String {
-    let mut lines = truncate_lines(batch.updates.iter().map(|moved| update_line(moved, released)).collect());
+    let mut lines =
+        truncate_lines(batch.updates.iter().map(|update| update_line(update, released)).collect());
     let down = batch.max_unavailable_pods();
     let unavailable = match batch
         .updates
@@ -153,19 +154,19 @@ fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch
     lines.join("\n")
 }
 
-fn update_line(moved: &WorkloadUpdate, released: &RevisionName) -> String {
-    let how = moved.behavior.method;
-    let what = match (how, moved.replicas) {
+fn update_line(update: &WorkloadUpdate, released: &RevisionName) -> String {
+    let how = update.behavior.method;
+    let what = match (how, update.replicas) {
         (UpdateMethod::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
         (_, Some(of)) => {
-            format!("{} of {}, {}", moved.updated_after, pluralize(of.into(), "pod"), how.description())
+            format!("{} of {}, {}", update.updated_after, pluralize(of.into(), "pod"), how.description())
         }
         (_, None) => format!("its pods, whose number is not known, {}", how.description()),
     };
-    let mark = moved.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
-    let ended = moved.hold_ended.as_ref();
+    let mark = update.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
+    let ended = update.hold_ended.as_ref();
     let ended = ended.map_or_else(String::new, |day| format!("; its hold ended on {day}"));
-    format!("{}: {what}{mark}{ended}", workload_title(&moved.key))
+    format!("{}: {what}{mark}{ended}", workload_title(&update.key))
 }
 
 fn truncate_lines(mut lines: Vec<String>) -> Vec<String> {
@@ -186,7 +187,11 @@ pub(super) fn render_message(source: &Commit) -> String {
 }
 
 /// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
-pub(super) fn ledger_trailers(live: &DeployBranch<'_>, action: &str, ledger: &Ledger) -> TrailerList {
+pub(super) fn ledger_trailers(
+    deploy_branch: &DeployBranch<'_>,
+    action: &str,
+    ledger: &Ledger,
+) -> TrailerList {
     let target = ledger.target.as_ref().unwrap_or(&ledger.released);
     let mut trailers = vec![
         (trailer::ACTION, action.to_owned()),
@@ -194,15 +199,15 @@ pub(super) fn ledger_trailers(live: &DeployBranch<'_>, action: &str, ledger: &Le
         (trailer::REVISION, revision_text(target).to_owned()),
         (trailer::FROM, revision_text(&ledger.released).to_owned()),
     ];
-    trailers.extend(source_trailers_of(live));
+    trailers.extend(source_trailers_of(deploy_branch));
     trailers
 }
 
 /// The trailers that say which commit the rendered files come from. On one branch that is the commit's own history,
 /// and a commit's id must not depend on the commit that it was staged on.
-pub fn source_trailers_of(live: &DeployBranch<'_>) -> TrailerList {
-    match &live.branches.source {
-        Some(_) => source_trailers(live.source.id),
+pub fn source_trailers_of(deploy_branch: &DeployBranch<'_>) -> TrailerList {
+    match &deploy_branch.branches.source {
+        Some(_) => source_trailers(deploy_branch.source.id),
         None => Vec::new(),
     }
 }

@@ -28,33 +28,33 @@ pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
         None => format!("{batches} x {soak}"),
     };
     let (field, written) = batch_size_field(rollout);
-    let told = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
-    Some(Diagnostic { severity: Severity::Error, ..told })
+    let diagnostic = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
+    Some(Diagnostic { severity: Severity::Error, ..diagnostic })
 }
 
 /// Refuses to open a rollout that takes the sidecar away from workloads.
 pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
-    let opened = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?.started_ledger()?;
-    let (course, ledger) = (&rollout.context, &rollout.ledger);
-    let (removal, name) = (SidecarRemoval::of(course, opened)?, rollout.name());
+    let started = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?.started_ledger()?;
+    let (context, ledger) = (&rollout.context, &rollout.ledger);
+    let (removal, name) = (SidecarRemoval::of(context, started)?, rollout.name());
     let message = format!("starting the rollout of `{name}` removes its sidecar from {}", removal.share());
-    let mut found = Diagnostic::error(Code::SidecarRemoval, message);
-    found = match removal.cause_label(course) {
-        Some(at) => found.at(at),
+    let mut diagnostic = Diagnostic::error(Code::SidecarRemoval, message);
+    diagnostic = match removal.cause_label(context) {
+        Some(at) => diagnostic.at(at),
         None => {
-            let place = rollout.view.configuration.ledger_path(rollout.view.cluster.as_deref(), name);
-            found.at(Span::whole_file(place.unwrap_or_default()))
+            let path = rollout.view.configuration.ledger_path(rollout.view.cluster.as_deref(), name);
+            diagnostic.at(Span::whole_file(path.unwrap_or_default()))
         }
     };
     let spaces = removal
         .namespaces
         .iter()
         .map(|(namespace, n)| format!("{} in namespace {namespace}", pluralize(*n as u64, "workload")));
-    found = spaces.fold(found.because(removal.cause.to_string()), Diagnostic::because);
+    diagnostic = spaces.fold(diagnostic.because(removal.cause.to_string()), Diagnostic::because);
     let what = if ledger.target.is_some() { "moves the target" } else { "starts it" };
-    Some(found.help(format!(
+    Some(diagnostic.help(format!(
         "undo the change of the SidecarSet; where the sidecar is to go, `pillion stage --start {} --allow-removal` {what}",
-        course.command_arguments()
+        context.command_arguments()
     )))
 }
 
@@ -83,7 +83,7 @@ fn batch_size_field(rollout: &RolloutPlan<'_>) -> (&'static str, Option<Span>) {
 
 /// Refuses to go on from a ledger whose last change took batches back by hand.
 pub fn reverted_batch(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     ledger: &Ledger,
     found: &BatchRevert,
@@ -95,15 +95,15 @@ pub fn reverted_batch(
         commit.subject(),
         ledger.name
     );
-    let place = live.configuration.ledger_path(cluster, &ledger.name).unwrap_or_default();
-    manual_revert(Diagnostic::error(Code::UnplannedLedgerChange, message).at(Span::whole_file(place)), ledger)
+    let path = deploy_branch.configuration.ledger_path(cluster, &ledger.name).unwrap_or_default();
+    manual_revert(Diagnostic::error(Code::UnplannedLedgerChange, message).at(Span::whole_file(path)), ledger)
 }
 
 /// Says what follows from a `git revert` of a batch, and the command that does what it was meant to do.
-pub(super) fn manual_revert(mut told: Diagnostic, ledger: &Ledger) -> Diagnostic {
+pub(super) fn manual_revert(mut diagnostic: Diagnostic, ledger: &Ledger) -> Diagnostic {
     let (name, batch) = (&ledger.name, ledger.last_batch());
-    told.notes.clear();
-    told.because(format!(
+    diagnostic.notes.clear();
+    diagnostic.because(format!(
         "the ledger is what it was after batch {batch}, and nothing says that the rollout is to stay there: the next step would release batch {} again",
         batch + 1
     ))
@@ -114,19 +114,19 @@ pub(super) fn manual_revert(mut told: Diagnostic, ledger: &Ledger) -> Diagnostic
 
 /// Refuses to write over a branch whose base is no longer in the history of the deploy branch.
 pub fn rewritten_branch(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     branch: &StagedBranch,
     examined: &BranchContents,
 ) -> Option<Diagnostic> {
     let base = examined.lost_base()?;
     let which = format!("which `{}` was staged on", branch.short_name());
-    let config = live.configuration.layout.root.join("pillion.yaml");
+    let config = deploy_branch.configuration.layout.root.join("pillion.yaml");
     Some(
         RewrittenBranch {
-            branch: &live.branches.deploy,
+            branch: &deploy_branch.branches.deploy,
             lost_commit: base,
             evidence: which,
-            head: live.head.id,
+            head: deploy_branch.head.id,
             config: &config,
         }
         .to_diagnostic(),

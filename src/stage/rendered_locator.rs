@@ -35,8 +35,8 @@ impl ClusterView {
 
 impl RenderedLocator<'_> {
     /// Returns where a workload stands in the rendered files: what render leaves out does not count.
-    pub fn locate(&self, unit: &PlannedWorkload) -> RenderedLocation {
-        let document = &unit.document;
+    pub fn locate(&self, workload: &PlannedWorkload) -> RenderedLocation {
+        let document = &workload.document;
         let input = self.inputs.get(&**document.file());
         let before = match input {
             Some((_, text)) if document.index() > 0 => {
@@ -50,7 +50,7 @@ impl RenderedLocator<'_> {
                 self.view.configuration.rendered_path(self.view.cluster.as_deref(), input)
             }),
             index: document.index() - before,
-            base: self.rendered_base(document.value(), &unit.manifest.path),
+            base: self.rendered_base(document.value(), &workload.manifest.path),
         }
     }
 

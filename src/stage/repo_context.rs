@@ -58,7 +58,7 @@ impl RepoContext {
     /// As [`DeployBranch::read`].
     pub fn read_deploy_branch(&self) -> Result<(Option<DeployBranch<'_>>, Vec<Diagnostic>), Error> {
         match self.check_rewritten()? {
-            Some(wrong) => Ok((None, vec![wrong])),
+            Some(diagnostic) => Ok((None, vec![diagnostic])),
             None => self.read_unchecked(),
         }
     }
@@ -68,8 +68,12 @@ impl RepoContext {
     /// # Errors
     /// As [`DeployBranch::read`].
     pub fn read_unchecked(&self) -> Result<(Option<DeployBranch<'_>>, Vec<Diagnostic>), Error> {
-        let (live, wrong) = DeployBranch::read(&self.repository, &self.branches, &self.config)?;
-        Ok((live.map(|live| live.with_manifests(&self.manifest_source)), wrong))
+        let (deploy_branch, diagnostics) =
+            DeployBranch::read(&self.repository, &self.branches, &self.config)?;
+        Ok((
+            deploy_branch.map(|deploy_branch| deploy_branch.with_manifests(&self.manifest_source)),
+            diagnostics,
+        ))
     }
 
     /// Says whether the deploy branch of the remote has lost what it was when this clone last looked, and remembers what it
@@ -212,21 +216,23 @@ impl RepoContext {
     /// # Errors
     /// When the remote cannot be reached, or had the deploy branch and has it no longer.
     pub fn fetch_with(&self, more: &[&str]) -> Result<Option<ObjectId>, Error> {
-        let BranchConfig { remote, deploy: live, source, .. } = &self.branches;
+        let BranchConfig { remote, deploy: deploy_branch, source, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
         let accepted = format!("{ACCEPTED}/*");
-        let names: Vec<&str> = [live.as_str()]
+        let names: Vec<&str> = [deploy_branch.as_str()]
             .into_iter()
             .chain(source.as_deref())
             .chain([accepted.as_str()])
             .chain(more.iter().copied())
             .collect();
         let head = self.repository.fetch(&upstream, &names)?.first().copied().flatten();
-        match self.repository.tracked_branch(&upstream, live) {
+        match self.repository.tracked_branch(&upstream, deploy_branch) {
             // What is known of it here is of the time before.
-            Some(last) if head.is_none() => {
-                Err(Error::DeployBranchDeleted { remote: remote.clone(), branch: live.clone(), last })
-            }
+            Some(last) if head.is_none() => Err(Error::DeployBranchDeleted {
+                remote: remote.clone(),
+                branch: deploy_branch.clone(),
+                last,
+            }),
             _ => Ok(head),
         }
     }
@@ -238,11 +244,11 @@ impl RepoContext {
     /// When the remote cannot be reached, or does not want the commit.
     pub fn release(
         &self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         commit: ObjectId,
         release: &ReleaseStamp<'_>,
     ) -> Result<PushOutcome, Error> {
-        self.release_all(live, &[commit], release).map(|(_, put)| put)
+        self.release_all(deploy_branch, &[commit], release).map(|(_, put)| put)
     }
 
     /// As [`RepoContext::release`], for commits that stand on each other, the first one on what is live: one push. Returns
@@ -252,14 +258,14 @@ impl RepoContext {
     /// As [`RepoContext::release`].
     pub fn release_all(
         &self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         commits: &[ObjectId],
         release: &ReleaseStamp<'_>,
     ) -> Result<(Vec<ObjectId>, PushOutcome), Error> {
-        let release = ReleaseStamp { at: release_time(live.head.time, release), ..*release };
+        let release = ReleaseStamp { at: release_time(deploy_branch.head.time, release), ..*release };
         let released = self.repository.release_commits(commits, &release, &self.signing()?)?;
-        let tip = released.last().copied().unwrap_or(live.head.id);
-        let put = self.push_from(tip, ExpectedRef::At(live.head.id))?;
+        let tip = released.last().copied().unwrap_or(deploy_branch.head.id);
+        let put = self.push_from(tip, ExpectedRef::At(deploy_branch.head.id))?;
         Ok((released, put))
     }
 
@@ -291,9 +297,9 @@ impl RepoContext {
     /// # Errors
     /// When there are only other remotes than the one that is meant.
     pub fn push_command(&self) -> Result<Option<String>, Error> {
-        let BranchConfig { remote, deploy: live, .. } = &self.branches;
+        let BranchConfig { remote, deploy: deploy_branch, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
-        Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{live}")))
+        Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{deploy_branch}")))
     }
 
     /// Brings the deploy branch up to date, and that of the sources, and makes sure that there is one to commit onto.
@@ -317,15 +323,15 @@ impl RepoContext {
     }
 
     fn require_head(&self, head: Option<ObjectId>) -> Result<(), Error> {
-        let BranchConfig { remote, deploy: live, source, .. } = &self.branches;
+        let BranchConfig { remote, deploy: deploy_branch, source, .. } = &self.branches;
         if head.is_some() || self.repository.upstream(remote)? == Upstream::Local {
             return Ok(());
         }
         let how = match source {
-            Some(_) => format!("pillion render --branch {live} --create --push"),
-            None => format!("git push -u {remote} {live}"),
+            Some(_) => format!("pillion render --branch {deploy_branch} --create --push"),
+            None => format!("git push -u {remote} {deploy_branch}"),
         };
-        Err(Error::NotPushed { remote: remote.clone(), branch: live.clone(), how })
+        Err(Error::NotPushed { remote: remote.clone(), branch: deploy_branch.clone(), how })
     }
 
     /// Pushes a commit to the deploy branch as it was fetched. Returns where it is now; None: somebody else was faster.
@@ -337,7 +343,7 @@ impl RepoContext {
         let expected =
             ExpectedRef::from_found(self.repository.tracked_branch(&upstream, &self.branches.deploy));
         Ok(match self.push_from(commit, expected)? {
-            PushOutcome::Pushed(_, place) | PushOutcome::Unchanged(_, place) => Some(place),
+            PushOutcome::Pushed(_, path) | PushOutcome::Unchanged(_, path) => Some(path),
             PushOutcome::NonFastForward(_) => None,
         })
     }
@@ -352,7 +358,7 @@ impl RepoContext {
             Some(outcome) => outcome?,
             None => PushStatus::UpToDate,
         };
-        let place = match upstream {
+        let path = match upstream {
             Upstream::Remote(remote) => {
                 // git does so too, but not in every bare clone. What is pushed is pushed; another program may have
                 // brought this ref farther meanwhile.
@@ -368,8 +374,8 @@ impl RepoContext {
             Upstream::Local => format!("on {}", branches.deploy),
         };
         Ok(match pushed {
-            PushStatus::Updated => PushOutcome::Pushed(commit, place),
-            PushStatus::UpToDate => PushOutcome::Unchanged(commit, place),
+            PushStatus::Updated => PushOutcome::Pushed(commit, path),
+            PushStatus::UpToDate => PushOutcome::Unchanged(commit, path),
         })
     }
 }

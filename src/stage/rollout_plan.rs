@@ -25,27 +25,31 @@ pub struct RolloutPlan<'s> {
 
 impl<'s> RolloutPlan<'s> {
     /// Plans the rollout of a SidecarSet as far as a plan may go, and says what is wrong with its settings.
-    pub fn plan(site: &'s ClusterView, name: &str, given: &ExternalState) -> (Self, Vec<Diagnostic>) {
-        let (course, wrong) = site.rollout_context(name);
-        let ledger = site.ledger(name);
+    pub fn plan(view: &'s ClusterView, name: &str, external: &ExternalState) -> (Self, Vec<Diagnostic>) {
+        let (context, diagnostics) = view.rollout_context(name);
+        let ledger = view.ledger(name);
         // Open, the batches, and what comes behind the last one.
-        let limit = course.settings.max_batches.saturating_add(2) as usize;
-        let steps = steps(&course, &ledger, given, limit);
-        (Self { view: site, context: course, ledger, steps, today: given.today.clone() }, wrong)
+        let limit = context.settings.max_batches.saturating_add(2) as usize;
+        let steps = steps(&context, &ledger, external, limit);
+        (Self { view, context, ledger, steps, today: external.today.clone() }, diagnostics)
     }
 
     /// As [`RolloutPlan::plan`]; where the rollout is paused, what `pillion resume` lets follow, with its commit before it.
-    pub fn plan_resumed(site: &'s ClusterView, name: &str, given: &ExternalState) -> (Self, Vec<Diagnostic>) {
-        let (mut rollout, wrong) = Self::plan(site, name, given);
+    pub fn plan_resumed(
+        view: &'s ClusterView,
+        name: &str,
+        external: &ExternalState,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (mut rollout, diagnostics) = Self::plan(view, name, external);
         if rollout.ledger.paused.is_some() && matches!(rollout.steps.first(), Some(RolloutStep::Blocked(_))) {
             let resumed = Ledger { paused: None, ..rollout.ledger.clone() };
             let limit = rollout.context.settings.max_batches.saturating_add(2) as usize;
-            let follow = steps(&rollout.context, &resumed, given, limit);
+            let follow = steps(&rollout.context, &resumed, external, limit);
             if follow.first().is_some_and(|step| step.ledger().is_some()) {
                 rollout.steps = std::iter::once(RolloutStep::Resume(resumed)).chain(follow).collect();
             }
         }
-        (rollout, wrong)
+        (rollout, diagnostics)
     }
 
     /// Returns what the source holds where the rollout goes somewhere else: it waits.
@@ -57,8 +61,8 @@ impl<'s> RolloutPlan<'s> {
     /// Returns the moment from which on all holds are over that are over today, seconds since 1970: commits that rest on
     /// that are no older, and are the same on every machine.
     pub(super) fn last_hold_expiry(&self) -> Option<i64> {
-        let lines = self.ledger.entries.values().filter(|line| line.is_hold_expired(self.today.as_deref()));
-        lines.filter_map(|line| end_of_day(line.held_until.as_deref()?)).max()
+        let lines = self.ledger.entries.values().filter(|entry| entry.is_hold_expired(self.today.as_deref()));
+        lines.filter_map(|entry| end_of_day(entry.held_until.as_deref()?)).max()
     }
 
     /// Returns the name of the SidecarSet.

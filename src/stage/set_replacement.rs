@@ -75,8 +75,8 @@ impl ClusterView {
     pub(super) fn held_entries(&self, names: &[Arc<str>]) -> BTreeMap<Arc<str>, LedgerEntry> {
         let ledgers = names.iter().filter_map(|name| self.prepared.ledgers.get(name));
         let lines = ledgers.flat_map(|ledger| ledger.entries.iter());
-        let held = lines.filter(|(_, line)| line.hold_reason.is_some());
-        held.map(|(key, line)| (Arc::clone(key), line.clone())).collect()
+        let held = lines.filter(|(_, entry)| entry.hold_reason.is_some());
+        held.map(|(key, entry)| (Arc::clone(key), entry.clone())).collect()
     }
 
     fn set_in_source(&self, name: &str) -> Option<&Arc<SidecarSet>> {

@@ -263,19 +263,20 @@ impl<'r> RenderHistory<'r> {
     }
 
     fn untrusted_source(&self, claim: &RenderCommit, what: &str) -> Box<Diagnostic> {
-        let (live, source) = (&self.source.branches.deploy, self.source.name);
+        let (deploy_branch, source) = (&self.source.branches.deploy, self.source.name);
         let Commit { id, author, .. } = &claim.commit;
-        let message = format!("commit {} (\"{}\") of `{live}` {what}", id.short(), claim.commit.subject());
-        let told = Diagnostic::error(Code::UntrustedSource, message)
+        let message =
+            format!("commit {} (\"{}\") of `{deploy_branch}` {what}", id.short(), claim.commit.subject());
+        let diagnostic = Diagnostic::error(Code::UntrustedSource, message)
             .at(Span::whole_file(self.config.to_string_lossy()))
             .field("git.source")
             .because(format!(
                 "manifests, settings and `build` commands would come from a commit that is not the next one of `{source}`; {author} is its author"
             ))
             .help(format!(
-                "find out who merged it; take back what it changed (`git revert {}` on `{live}`), then `pillion render --branch {live} --push --accept-rewritten` on `{source}` renders that branch as it is; the same command goes on where `{source}` was rewritten on purpose",
+                "find out who merged it; take back what it changed (`git revert {}` on `{deploy_branch}`), then `pillion render --branch {deploy_branch} --push --accept-rewritten` on `{source}` renders that branch as it is; the same command goes on where `{source}` was rewritten on purpose",
                 id.short()
             ));
-        Box::new(told)
+        Box::new(diagnostic)
     }
 }

@@ -85,10 +85,10 @@ pub enum BranchUpdate {
 
 impl StagedBranch {
     /// Finds the staged branch of a SidecarSet.
-    pub fn find(live: &DeployBranch<'_>, cluster: Option<&str>, sidecar_set: &str) -> Self {
-        let name = live.branches.staged_ref(cluster, sidecar_set);
-        let local = live.repository.find_ref(&name);
-        let remote = live.repository.find_ref(&live.branches.tracking_ref_of(&name));
+    pub fn find(deploy_branch: &DeployBranch<'_>, cluster: Option<&str>, sidecar_set: &str) -> Self {
+        let name = deploy_branch.branches.staged_ref(cluster, sidecar_set);
+        let local = deploy_branch.repository.find_ref(&name);
+        let remote = deploy_branch.repository.find_ref(&deploy_branch.branches.tracking_ref_of(&name));
         Self { ref_name: name, local, remote }
     }
 
@@ -101,10 +101,14 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When git fails, or a shallow clone cannot tell.
-    pub fn examine_refs(&self, live: &DeployBranch<'_>, sidecar_set: &str) -> Result<BranchContents, Error> {
+    pub fn examine_refs(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        sidecar_set: &str,
+    ) -> Result<BranchContents, Error> {
         let look = |tip: Option<ObjectId>| match tip {
             Some(tip) => {
-                let DeployBranch { repository, head, branches, .. } = live;
+                let DeployBranch { repository, head, branches, .. } = deploy_branch;
                 examine_ref(repository, (head.id, tip), (sidecar_set, &branches.identity))
             }
             None => Ok(RefContents::default()),
@@ -118,13 +122,14 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When git fails.
-    pub fn commits(&self, live: &DeployBranch<'_>) -> Result<Vec<Commit>, Error> {
+    pub fn commits(&self, deploy_branch: &DeployBranch<'_>) -> Result<Vec<Commit>, Error> {
         // Where both hold some, everybody keeps those of the remote: two that sign would never agree otherwise.
         for tip in [self.remote, self.local].into_iter().flatten() {
             let mut found = Vec::new();
-            for commit in live.repository.log(tip, None, HistoryWalk::FirstParent)?.take(MAX_LENGTH) {
+            for commit in deploy_branch.repository.log(tip, None, HistoryWalk::FirstParent)?.take(MAX_LENGTH)
+            {
                 let commit = commit?;
-                if commit.id == live.head.id {
+                if commit.id == deploy_branch.head.id {
                     found.reverse();
                     return Ok(found);
                 }
@@ -148,7 +153,11 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When somebody else has moved it meanwhile, or works on it.
-    pub fn update_ref(&self, live: &DeployBranch<'_>, stack: &CommitStack) -> Result<BranchUpdate, Error> {
+    pub fn update_ref(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        stack: &CommitStack,
+    ) -> Result<BranchUpdate, Error> {
         const NOTE: &str = "pillion: stage";
         let expected = ExpectedRef::from_found(self.local);
         match (stack.tip(), self.local) {
@@ -157,15 +166,15 @@ impl StagedBranch {
                 // A clone that has none of its own writes over what others see.
                 let written = match local.or(self.remote) {
                     Some(before) if before == tip => BranchUpdate::Created,
-                    Some(before) if ends_with_stack(live, before, stack)? => BranchUpdate::Rebased,
+                    Some(before) if ends_with_stack(deploy_branch, before, stack)? => BranchUpdate::Rebased,
                     Some(_) => BranchUpdate::Replaced,
                     None => BranchUpdate::Created,
                 };
-                live.repository.update_ref(&self.ref_name, tip, expected, NOTE)?;
+                deploy_branch.repository.update_ref(&self.ref_name, tip, expected, NOTE)?;
                 Ok(written)
             }
             (None, Some(_)) => {
-                live.repository.delete_ref(&self.ref_name, expected)?;
+                deploy_branch.repository.delete_ref(&self.ref_name, expected)?;
                 Ok(BranchUpdate::Removed)
             }
             (None, None) => Ok(BranchUpdate::Absent),
@@ -175,8 +184,12 @@ impl StagedBranch {
 
 /// Tells whether the last commits of a branch are the steps of a stack: the same trees and messages. What was released
 /// of it has other ids on the deploy branch, so that what is left has others, too.
-fn ends_with_stack(live: &DeployBranch<'_>, tip: ObjectId, stack: &CommitStack) -> Result<bool, Error> {
-    let mut log = live.repository.log(tip, None, HistoryWalk::FirstParent)?;
+fn ends_with_stack(
+    deploy_branch: &DeployBranch<'_>,
+    tip: ObjectId,
+    stack: &CommitStack,
+) -> Result<bool, Error> {
+    let mut log = deploy_branch.repository.log(tip, None, HistoryWalk::FirstParent)?;
     for step in stack.commits.iter().rev() {
         let Some(commit) = log.next().transpose()? else { return Ok(false) };
         if commit.tree != step.tree || commit.message.trim_end() != step.message.trim_end() {

@@ -6,22 +6,22 @@ use crate::model::branch_names::invalid_branch_reason;
 
 /// The SidecarSets with a ledger, each with its cluster.
 pub struct StagedBranchNames<'a> {
-    live: &'a DeployBranch<'a>,
+    deploy_branch: &'a DeployBranch<'a>,
     all: Vec<(Option<&'a str>, &'a str)>,
 }
 
 impl<'a> StagedBranchNames<'a> {
     /// Takes every SidecarSet that has a ledger.
-    pub fn of(live: &'a DeployBranch<'a>, sites: &'a [ClusterView]) -> Self {
-        let names = |site: &'a ClusterView| {
-            site.prepared.ledgers.keys().map(|name| (site.cluster.as_deref(), &**name)).collect::<Vec<_>>()
+    pub fn of(deploy_branch: &'a DeployBranch<'a>, views: &'a [ClusterView]) -> Self {
+        let names = |view: &'a ClusterView| {
+            view.prepared.ledgers.keys().map(|name| (view.cluster.as_deref(), &**name)).collect::<Vec<_>>()
         };
-        Self { live, all: sites.iter().flat_map(names).collect() }
+        Self { deploy_branch, all: views.iter().flat_map(names).collect() }
     }
 
     /// Says why a SidecarSet cannot have its branch: git does not take the name, or it is that of another branch.
     pub fn name_error(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<Diagnostic> {
-        let branches = &self.live.branches;
+        let branches = &self.deploy_branch.branches;
         let full = branches.staged_ref(cluster, sidecar_set);
         let name = full.strip_prefix("refs/heads/").unwrap_or(&full);
         if let Some(why) = invalid_branch_reason(name) {
@@ -36,7 +36,10 @@ impl<'a> StagedBranchNames<'a> {
                 branches.source.as_ref().map(|source| format!("refs/heads/{source}")),
                 "the branch of the sources",
             ),
-            (branches.remote_default_branch(self.live.repository), "the default branch of the remote"),
+            (
+                branches.remote_default_branch(self.deploy_branch.repository),
+                "the default branch of the remote",
+            ),
         ];
         let other = others.into_iter().find(|(other, _)| other.as_ref() == Some(&full));
         if let Some((_, whose)) = other {
@@ -62,7 +65,7 @@ impl<'a> StagedBranchNames<'a> {
     }
 
     fn staged_pattern_error(&self, message: String, help: &str) -> Diagnostic {
-        let config = self.live.configuration.layout.root.join("pillion.yaml");
+        let config = self.deploy_branch.configuration.layout.root.join("pillion.yaml");
         Diagnostic::error(Code::InvalidConfiguration, message)
             .at(Span::whole_file(config.to_string_lossy()))
             .field("git.staged")

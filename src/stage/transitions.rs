@@ -88,7 +88,7 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
 /// # Errors
 /// When a rollout is open, or the last one went back itself.
 pub fn reopen_completed(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     before: &Ledger,
 ) -> Result<Ledger, TransitionError> {
@@ -110,21 +110,22 @@ pub fn reopen_completed(
     (after.replicas, after.scope) = (before.replicas.clone(), before.scope.clone());
     (after.paused, after.approvals) = (None, Vec::new());
     // What the planner held was what could not take the rollout that is taken back now.
-    after.retain_workloads(|_, line| line.hold_reason.is_none() || line.is_held_by_person());
+    after.retain_workloads(|_, entry| entry.hold_reason.is_none() || entry.is_held_by_person());
     let kept = after.entries.clone();
-    for unit in course.workloads.as_slice().iter().filter(|unit| !kept.contains_key(unit.key())) {
+    for workload in context.workloads.as_slice().iter().filter(|workload| !kept.contains_key(workload.key()))
+    {
         let present =
-            unit.active_entry(ledger).map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
+            workload.active_entry(ledger).map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
         let is_settled = present == after.released
-            || course.workloads.change_to(unit, &present, &after.released).diff.is_empty();
+            || context.workloads.change_to(workload, &present, &after.released).diff.is_empty();
         if !is_settled {
             let batch =
-                before.entries.get(unit.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
-            let line = LedgerEntry { batch, ..LedgerEntry::with_revision(present) };
-            after.entries.insert_mut(Arc::clone(unit.key()), line);
+                before.entries.get(workload.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
+            let entry = LedgerEntry { batch, ..LedgerEntry::with_revision(present) };
+            after.entries.insert_mut(Arc::clone(workload.key()), entry);
         }
     }
-    after.archive_unused_revisions(course.settings.history_limit);
+    after.archive_unused_revisions(context.settings.history_limit);
     Ok(after)
 }
 
@@ -146,7 +147,7 @@ pub struct BatchRollback<'a> {
 /// # Errors
 /// When it goes back already, is no further, or more pods would be down at once than `maxUnavailable` allows.
 pub fn roll_back_to_batch(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     back: &BatchRollback<'_>,
 ) -> Result<Ledger, TransitionError> {
@@ -163,17 +164,17 @@ pub fn roll_back_to_batch(
             "batch {last} is the last one of `{name}` that is out: there is nothing to take back to batch {batch}"
         ));
     }
-    let after = ledger_at_earlier_batch(course, ledger, back);
+    let after = ledger_at_earlier_batch(context, ledger, back);
     let moved = |key: &&Arc<str>| ledger.entries.get(*key) != after.entries.get(*key);
     if let Some(key) =
-        ledger.entries.keys().filter(moved).find(|key| course.split_by_others.contains_key(*key))
+        ledger.entries.keys().filter(moved).find(|key| context.split_by_others.contains_key(*key))
     {
         return refuse(format!(
             "the rollout of `{}` has split `{key}`, and one partition cannot serve two templates: take that one back, or let it go on, first",
-            course.split_by_others[key]
+            context.split_by_others[key]
         ));
     }
-    let outage = unavailability(course, ledger, &after);
+    let outage = unavailability(context, ledger, &after);
     if !outage.is_allowed() {
         let down =
             outage.unavailable_pods.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
@@ -192,19 +193,26 @@ pub fn roll_back_to_batch(
     Ok(after)
 }
 
-fn ledger_at_earlier_batch(course: &RolloutContext<'_>, ledger: &Ledger, back: &BatchRollback<'_>) -> Ledger {
+fn ledger_at_earlier_batch(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    back: &BatchRollback<'_>,
+) -> Ledger {
     let mut after = ledger.clone();
     for (name, revision) in &back.ledger_at_batch.revisions {
         after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
     }
     let target = ledger.target.clone().unwrap_or_default();
-    let is_later = |line: &LedgerEntry| line.revision == target && line.batch.is_some_and(|n| n > back.batch);
-    for (key, line) in ledger.entries.iter() {
-        let unit = course.workloads.find(key);
-        if unit.is_none() && !course.unselected_holds.contains(key) {
+    let is_later =
+        |entry: &LedgerEntry| entry.revision == target && entry.batch.is_some_and(|n| n > back.batch);
+    for (key, entry) in ledger.entries.iter() {
+        let workload = context.workloads.find(key);
+        if workload.is_none() && !context.unselected_holds.contains(key) {
             after.entries.remove_mut(key);
-        } else if line.hold_reason.is_none() && is_later(line) {
-            let past = unit.and_then(|unit| unit.active_entry(back.ledger_at_batch)).map(Cow::into_owned);
+        } else if entry.hold_reason.is_none() && is_later(entry) {
+            let past = workload
+                .and_then(|workload| workload.active_entry(back.ledger_at_batch))
+                .map(Cow::into_owned);
             // A hold that has ended since does not come back.
             let past = past.map(|past| match past.hold_reason {
                 Some(_) => LedgerEntry { batch: past.batch, ..LedgerEntry::with_revision(past.revision) },
@@ -221,7 +229,7 @@ fn ledger_at_earlier_batch(course: &RolloutContext<'_>, ledger: &Ledger, back: &
     let by = back.by.map(str::to_owned);
     after.paused = Some(PauseRecord { batch: back.batch, reason: back.reason.to_owned(), by });
     after.approvals.retain(|a| a.batch > back.batch);
-    after.archive_unused_revisions(course.settings.history_limit);
+    after.archive_unused_revisions(context.settings.history_limit);
     after
 }
 
@@ -275,7 +283,7 @@ pub const DEFAULT_HOLD_REASON: &str = "by hand";
 /// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
 pub fn hold(
     ledger: &Ledger,
-    unit: &PlannedWorkload,
+    workload: &PlannedWorkload,
     hold: &HoldRequest<'_>,
 ) -> Result<Ledger, TransitionError> {
     if let Some(until) = hold.until {
@@ -289,7 +297,7 @@ pub fn hold(
             ));
         }
     }
-    let present = unit.active_entry(ledger);
+    let present = workload.active_entry(ledger);
     let present = present.as_deref();
     let revision = present.map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
     let content = revision.as_ref().and_then(|name| ledger.revision(name));
@@ -297,7 +305,7 @@ pub fn hold(
     if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
         return refuse(format!(
             "`{}` has no container `{unknown}` of SidecarSet `{}`",
-            unit.key(),
+            workload.key(),
             ledger.name
         ));
     }
@@ -313,11 +321,11 @@ pub fn hold(
     images.extend(hold.images.iter().map(|(name, image)| (name.clone(), image.clone())));
     let lasting = present.filter(|l| l.is_held_by_person() && !l.is_hold_expired(Some(hold.today)));
     let partition = present.and_then(|l| l.partition);
-    let line = LedgerEntry {
+    let entry = LedgerEntry {
         revision,
         batch: present.and_then(|l| l.batch),
         partition,
-        template_hash: partition.map(|_| unit.template_hash()),
+        template_hash: partition.map(|_| workload.template_hash()),
         hold_reason: hold
             .reason
             .map(Into::into)
@@ -329,18 +337,18 @@ pub fn hold(
         images,
     };
     let mut after = ledger.clone();
-    after.entries.insert_mut(Arc::clone(unit.key()), line);
+    after.entries.insert_mut(Arc::clone(workload.key()), entry);
     Ok(after)
 }
 
 /// Tells whether what a workload carries of a SidecarSet has all of some containers.
 pub fn has_containers<'n>(
     ledger: &Ledger,
-    unit: &PlannedWorkload,
+    workload: &PlannedWorkload,
     mut names: impl Iterator<Item = &'n String>,
 ) -> bool {
-    let present = ledger.entry(unit.key(), unit.manifest.pod_template(&unit.document));
-    let revision = present.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+    let present = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
+    let revision = present.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
     let content = revision.as_ref().and_then(|name| ledger.revision(name));
     let has = |name: &String| {
         let mut all = content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
@@ -354,17 +362,17 @@ pub fn has_containers<'n>(
 /// # Errors
 /// When it is not held.
 pub fn release_hold(ledger: &Ledger, key: &str) -> Result<Ledger, TransitionError> {
-    let Some(line) = ledger.entries.get(key).filter(|l| l.hold_reason.is_some()) else {
+    let Some(entry) = ledger.entries.get(key).filter(|l| l.hold_reason.is_some()) else {
         return refuse(format!("SidecarSet `{}` does not hold `{key}`", ledger.name));
     };
     let mut after = ledger.clone();
-    if line.batch.is_some() && ledger.target.as_ref() == Some(&line.revision) {
+    if entry.batch.is_some() && ledger.target.as_ref() == Some(&entry.revision) {
         let unheld = LedgerEntry {
-            batch: line.batch,
-            partition: line.partition,
-            ..LedgerEntry::with_revision(line.revision.clone())
+            batch: entry.batch,
+            partition: entry.partition,
+            ..LedgerEntry::with_revision(entry.revision.clone())
         };
-        let template = line.template_hash.clone().filter(|_| line.partition.is_some());
+        let template = entry.template_hash.clone().filter(|_| entry.partition.is_some());
         after.entries.insert_mut(key.into(), LedgerEntry { template_hash: template, ..unheld });
     } else {
         after.entries.remove_mut(key);

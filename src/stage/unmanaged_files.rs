@@ -17,52 +17,59 @@ const MAX_NAMED: usize = 5;
 /// Says which files of the rendered folder pillion no longer makes, and which manifests it never made. `made` are the
 /// names of what it makes for one cluster.
 pub(super) fn unmanaged_files(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     made: &BTreeSet<String>,
 ) -> Vec<Diagnostic> {
-    let Some(folder) = rendered_folder(&live.configuration) else { return Vec::new() };
-    let is_own = |name: &str| belongs_to_cluster(&live.configuration.layout, cluster, Path::new(name));
-    let known = listed_files(live);
-    let mut found: Vec<Diagnostic> = known
+    let Some(folder) = rendered_folder(&deploy_branch.configuration) else { return Vec::new() };
+    let is_own =
+        |name: &str| belongs_to_cluster(&deploy_branch.configuration.layout, cluster, Path::new(name));
+    let known = listed_files(deploy_branch);
+    let mut diagnostics: Vec<Diagnostic> = known
         .difference(made)
         .filter(|name| is_own(name))
         .map(|name| {
-            let place = live.configuration.path_in_rendered(Path::new(name)).unwrap_or_default();
-            drift_error(live, format!("`{place}` of `{}` is no longer made by render", live.branches.deploy))
-                .at(Span::whole_file(place))
+            let place = deploy_branch.configuration.path_in_rendered(Path::new(name)).unwrap_or_default();
+            drift_error(
+                deploy_branch,
+                format!("`{place}` of `{}` is no longer made by render", deploy_branch.branches.deploy),
+            )
+            .at(Span::whole_file(place))
         })
         .collect();
-    let is_there =
-        |d: &Diagnostic| d.spans.iter().any(|l| live.rendered_files().file_id(Path::new(&*l.file)).is_some());
-    found.retain(is_there);
-    let config = (live.source.tree == live.head.tree).then_some(&*live.config);
-    let skipped = live.configuration.layout.managed_paths_below(&folder, config);
-    let foreign = applied_files_below(live.rendered_files(), &folder, &|name, path| {
+    let is_there = |d: &Diagnostic| {
+        d.spans.iter().any(|l| deploy_branch.rendered_files().file_id(Path::new(&*l.file)).is_some())
+    };
+    diagnostics.retain(is_there);
+    let config = (deploy_branch.source.tree == deploy_branch.head.tree).then_some(&*deploy_branch.config);
+    let skipped = deploy_branch.configuration.layout.managed_paths_below(&folder, config);
+    let foreign = applied_files_below(deploy_branch.rendered_files(), &folder, &|name, path| {
         made.contains(name)
             || known.contains(name)
             || !is_own(name)
             || skipped.iter().any(|own| path.starts_with(own))
     });
-    found.extend(foreign.into_iter().map(|place| {
-        let message = format!("`{}` of `{}` is not made by render", place.display(), live.branches.deploy);
+    diagnostics.extend(foreign.into_iter().map(|place| {
+        let message =
+            format!("`{}` of `{}` is not made by render", place.display(), deploy_branch.branches.deploy);
         unmanaged_manifest(message, &place)
     }));
-    found
+    diagnostics
 }
 
 /// Says where the list of rendered files is not that of what is made.
 pub(super) fn check_file_list(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     made: &BTreeSet<String>,
 ) -> Option<Diagnostic> {
-    let list = live.configuration.file_list_path()?;
-    let known = listed_files(live);
-    let is_own = |name: &&String| belongs_to_cluster(&live.configuration.layout, cluster, Path::new(*name));
+    let list = deploy_branch.configuration.file_list_path()?;
+    let known = listed_files(deploy_branch);
+    let is_own =
+        |name: &&String| belongs_to_cluster(&deploy_branch.configuration.layout, cluster, Path::new(*name));
     let is_there = |name: &String| {
-        let place = live.configuration.path_in_rendered(Path::new(name));
-        place.is_some_and(|place| live.rendered_files().file_id(Path::new(&place)).is_some())
+        let path = deploy_branch.configuration.path_in_rendered(Path::new(name));
+        path.is_some_and(|path| deploy_branch.rendered_files().file_id(Path::new(&path)).is_some())
     };
     // What is not there is said already.
     let missing: Vec<&String> = made.difference(&known).filter(|name| is_there(name)).collect();
@@ -77,7 +84,7 @@ pub(super) fn check_file_list(
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let message = format!("`{list}` of `{}` {what} {}{and}", live.branches.deploy, shown.join(", "));
+    let message = format!("`{list}` of `{}` {what} {}{and}", deploy_branch.branches.deploy, shown.join(", "));
     Some(
         Diagnostic::error(Code::DeployBranchNotRendered, message)
             .at(Span::whole_file(list))
@@ -87,12 +94,15 @@ pub(super) fn check_file_list(
 }
 
 /// Says what is left in a folder that was that of the rendered files: an agent may still apply it.
-pub(super) fn check_previous_folder(old: &Configuration, live: &DeployBranch<'_>) -> Option<Diagnostic> {
-    let (before, now) = (rendered_folder(old)?, rendered_folder(&live.configuration));
+pub(super) fn check_previous_folder(
+    old: &Configuration,
+    deploy_branch: &DeployBranch<'_>,
+) -> Option<Diagnostic> {
+    let (before, now) = (rendered_folder(old)?, rendered_folder(&deploy_branch.configuration));
     if now.as_ref() == Some(&before) || before.as_os_str().is_empty() {
         return None;
     }
-    let layout = &live.configuration.layout;
+    let layout = &deploy_branch.configuration.layout;
     let mut own: Vec<PathBuf> = now.into_iter().collect();
     own.extend(layout.ledgers.as_ref().map(|ledgers| normalize_path(&layout.root.join(ledgers))));
     own.extend(
@@ -103,7 +113,7 @@ pub(super) fn check_previous_folder(old: &Configuration, live: &DeployBranch<'_>
             .filter(|source| !before.starts_with(source)),
     );
     own.extend(layout.paths_in_root(&layout.sidecar_sets));
-    let left = applied_files_below(live.rendered_files(), &before, &|_, path| {
+    let left = applied_files_below(deploy_branch.rendered_files(), &before, &|_, path| {
         own.iter().any(|own| path.starts_with(own))
     });
     let first = left.first()?;
@@ -120,9 +130,9 @@ pub(super) fn check_previous_folder(old: &Configuration, live: &DeployBranch<'_>
 }
 
 /// A manifest that nobody made, where all that is there is applied.
-pub fn unmanaged_manifest(message: String, place: &Path) -> Diagnostic {
+pub fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
     Diagnostic::error(Code::ForeignManifest, message)
-        .at(Span::whole_file(place.to_string_lossy().into_owned()))
+        .at(Span::whole_file(path.to_string_lossy().into_owned()))
         .because("whoever applies the folder applies it, too, and no plan, batch or approval has named it")
         .help("remove it; a manifest that is to be applied belongs into `sources`, and anything else outside of the folder")
 }
@@ -133,10 +143,11 @@ fn rendered_folder(configuration: &Configuration) -> Option<PathBuf> {
     Some(normalize_path(&layout.root.join(layout.rendered.as_ref()?)))
 }
 
-fn listed_files(live: &DeployBranch<'_>) -> BTreeSet<String> {
-    let list = live.configuration.file_list_path();
-    let text =
-        list.and_then(|list| live.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
+fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
+    let list = deploy_branch.configuration.file_list_path();
+    let text = list.and_then(|list| {
+        deploy_branch.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok()
+    });
     file_list::parse(&text.unwrap_or_default())
 }
 

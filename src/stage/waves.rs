@@ -8,16 +8,16 @@ use crate::workspace::{Input, gather_ledgers};
 /// Says which cluster of an earlier wave has not yet released a content of a SidecarSet; clusters marked away are
 /// not waited for.
 pub fn wave_block_reason(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     sidecar_set: &str,
     source: &RevisionName,
 ) -> Option<String> {
-    let clusters = &live.configuration.repository.clusters;
+    let clusters = &deploy_branch.configuration.repository.clusters;
     let wave = |name: &str| clusters.iter().find(|c| c.name == name).and_then(|c| c.wave).unwrap_or(0);
     let own = wave(cluster?);
     let earlier = clusters.iter().filter(|c| c.wave.unwrap_or(0) < own && !c.away);
-    let mut waiting = earlier.filter_map(|c| match ledger_of(live, &c.name, sidecar_set) {
+    let mut waiting = earlier.filter_map(|c| match ledger_of(deploy_branch, &c.name, sidecar_set) {
         Ok(ledger) => ledger
             .is_some_and(|l| l.target.is_some() || l.released != *source)
             .then_some((c, "its rollout is not closed")),
@@ -31,17 +31,22 @@ pub fn wave_block_reason(
 ///
 /// # Errors
 /// Some ledger of the cluster cannot be read, and it may be this one.
-fn ledger_of(live: &DeployBranch<'_>, cluster: &str, sidecar_set: &str) -> Result<Option<Ledger>, ()> {
-    let (files, mut wrong) = live.configuration.layout.find_ledgers(live.rendered_files());
+fn ledger_of(
+    deploy_branch: &DeployBranch<'_>,
+    cluster: &str,
+    sidecar_set: &str,
+) -> Result<Option<Ledger>, ()> {
+    let (files, mut diagnostics) =
+        deploy_branch.configuration.layout.find_ledgers(deploy_branch.rendered_files());
     let own = files.into_iter().filter(|l| l.cluster.as_deref() == Some(cluster));
     let own: Vec<Input> = own.map(|l| l.input).collect();
-    let (gathered, more) = gather_ledgers(&own, live.rendered_files());
-    wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    let (gathered, more) = gather_ledgers(&own, deploy_branch.rendered_files());
+    diagnostics.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
     let mut found = None;
     for (document, path) in &gathered.ledgers {
         let (ledger, more) = decode(document, path);
-        wrong.extend(more);
+        diagnostics.extend(more);
         found = ledger.filter(|l| &*l.name == sidecar_set).or(found);
     }
-    if wrong.iter().any(Diagnostic::is_error) { Err(()) } else { Ok(found) }
+    if diagnostics.iter().any(Diagnostic::is_error) { Err(()) } else { Ok(found) }
 }

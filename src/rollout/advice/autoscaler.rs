@@ -12,36 +12,36 @@ use std::collections::BTreeMap;
 /// Tells whether an autoscaler decides how many pods a workload has.
 pub fn has_autoscaler(
     (group, kind, namespace, name): (&str, &str, &str, &str),
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
 ) -> bool {
-    let mut near = neighbours.iter().filter(|n| n.namespace == namespace && is_autoscaler(n));
-    near.any(|n| is_scale_target(n.object, group, kind, name))
+    let mut related = objects.iter().filter(|n| n.namespace == namespace && is_autoscaler(n));
+    related.any(|n| is_scale_target(n.object, group, kind, name))
 }
 
 /// Warns of each autoscaler that stops working because a container lacks the request it measures by.
 pub fn autoscalers_without_requests(
     subjects: &[AdviceWorkload<'_>],
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
 ) -> Vec<Diagnostic> {
-    let defaults = LimitRangeDefaults::of(neighbours);
+    let defaults = LimitRangeDefaults::of(objects);
     let mut by_name: BTreeMap<(&str, &str), Vec<&AdviceWorkload<'_>>> = BTreeMap::new();
     for subject in subjects {
         by_name.entry((subject.namespace, subject.name)).or_default().push(subject);
     }
-    let mut found = Vec::new();
-    for scaler in neighbours.iter().filter(|n| n.is_kind("autoscaling", "HorizontalPodAutoscaler")) {
+    let mut diagnostics = Vec::new();
+    for scaler in objects.iter().filter(|n| n.is_kind("autoscaling", "HorizontalPodAutoscaler")) {
         let named = target_name(scaler.object).and_then(|name| by_name.get(&(scaler.namespace, name)));
         let is_meant = |s: &&&AdviceWorkload<'_>| {
             is_scale_target(scaler.object, s.group, s.kind, s.name) && s.old_template != s.new_template
         };
         for subject in named.into_iter().flatten().filter(is_meant) {
-            found.extend(
+            diagnostics.extend(
                 measured_resources(scaler.object)
                     .filter_map(|(r, field)| check_autoscaler(scaler, subject, r, &field, &defaults)),
             );
         }
     }
-    found
+    diagnostics
 }
 
 /// Returns the name of what an autoscaler sizes.
@@ -129,15 +129,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(spec: Value, old: &Value, new: &Value) -> Vec<String> {
+    fn messages(spec: Value, old: &Value, new: &Value) -> Vec<String> {
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
         let mut object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": "h"}, "spec": {"scaleTargetRef": target}});
         object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        let near = [AdviceObject { namespace: "shop", object: &object, location: None }];
-        assert!(has_autoscaler(("apps", "Deployment", "shop", "web"), &near));
-        assert!(!has_autoscaler(("apps", "Deployment", "data", "web"), &near));
-        assert!(!has_autoscaler(("argoproj.io", "Deployment", "shop", "web"), &near));
+        let related = [AdviceObject { namespace: "shop", object: &object, location: None }];
+        assert!(has_autoscaler(("apps", "Deployment", "shop", "web"), &related));
+        assert!(!has_autoscaler(("apps", "Deployment", "data", "web"), &related));
+        assert!(!has_autoscaler(("argoproj.io", "Deployment", "shop", "web"), &related));
         let subject = AdviceWorkload {
             group: "apps",
             kind: "Deployment",
@@ -149,7 +149,7 @@ mod tests {
             replicas: 1,
             location: None,
         };
-        autoscalers_without_requests(&[subject], &near).into_iter().map(|d| d.message).collect()
+        autoscalers_without_requests(&[subject], &related).into_iter().map(|d| d.message).collect()
     }
 
     #[test]
@@ -159,12 +159,12 @@ mod tests {
         let new = json!({"spec": {"containers": [app, {"name": "log", "resources": {"limits": {"memory": "1Mi"}}}]}});
         let metric = |kind: &str, name: &str, target: &str| json!({"metrics": [{"type": kind, "resource": {"name": name, "target": {"type": target}}}]});
         let wanted = "HorizontalPodAutoscaler shop/h stops scaling Deployment shop/web: container `log` requests no cpu";
-        assert_eq!(told(metric("Resource", "cpu", "Utilization"), &old, &new), [wanted]);
-        assert_eq!(told(json!({}), &old, &new), [wanted]);
-        assert!(told(metric("Resource", "cpu", "AverageValue"), &old, &new).is_empty());
-        assert!(told(metric("ContainerResource", "cpu", "Utilization"), &old, &new).is_empty());
+        assert_eq!(messages(metric("Resource", "cpu", "Utilization"), &old, &new), [wanted]);
+        assert_eq!(messages(json!({}), &old, &new), [wanted]);
+        assert!(messages(metric("Resource", "cpu", "AverageValue"), &old, &new).is_empty());
+        assert!(messages(metric("ContainerResource", "cpu", "Utilization"), &old, &new).is_empty());
         // No container ever had a memory request.
-        assert!(told(metric("Resource", "memory", "Utilization"), &old, &new).is_empty());
-        assert!(told(json!({"metrics": [7]}), &old, &new).is_empty());
+        assert!(messages(metric("Resource", "memory", "Utilization"), &old, &new).is_empty());
+        assert!(messages(json!({"metrics": [7]}), &old, &new).is_empty());
     }
 }

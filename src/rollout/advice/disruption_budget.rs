@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 /// Warns of each budget that a batch's worst course goes beyond, with the worst of the batches.
 pub fn disruption_budgets(
     subjects: &[AdviceWorkload<'_>],
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],
 ) -> Vec<Diagnostic> {
-    let mut budgets = objects_of_kind(neighbours, ("policy", "PodDisruptionBudget")).peekable();
+    let mut budgets = objects_of_kind(objects, ("policy", "PodDisruptionBudget")).peekable();
     if budgets.peek().is_none() {
         return Vec::new();
     }
@@ -41,8 +41,8 @@ fn check_budget(
     let pods = subjects.iter().zip(&bound).filter(|(_, b)| **b).map(|(s, _)| s.replicas).sum();
     let (field, room) = allowed_disruptions(budget.object, pods)?;
     let worst = |batch: &BatchImpact| -> u64 {
-        let moves = batch.updates.iter().filter(|(i, ..)| bound.get(*i) == Some(&true));
-        moves.map(|(_, _, outcome)| outcome.unavailable).fold(0, u64::saturating_add)
+        let updates = batch.updates.iter().filter(|(i, ..)| bound.get(*i) == Some(&true));
+        updates.map(|(_, _, outcome)| outcome.unavailable).fold(0, u64::saturating_add)
     };
     let (batch, down) = batches.iter().map(|b| (b, worst(b))).rev().max_by_key(|(_, down)| *down)?;
     let first = batch
@@ -92,9 +92,9 @@ mod tests {
     use crate::rollout::simulation::{PodUpdateRange, SimulationOutcome};
     use serde_json::json;
 
-    fn told(spec: Value, downs: &[u64]) -> Vec<String> {
+    fn messages(spec: Value, downs: &[u64]) -> Vec<String> {
         let object = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "p"}, "spec": spec});
-        let near = [AdviceObject { namespace: "shop", object: &object, location: None }];
+        let related = [AdviceObject { namespace: "shop", object: &object, location: None }];
         let template = json!({"metadata": {"labels": {"app": "web"}}});
         let none = Value::Null;
         let subject = |namespace| AdviceWorkload {
@@ -117,7 +117,7 @@ mod tests {
             }
         };
         let batches: Vec<BatchImpact> = downs.iter().enumerate().map(batch).collect();
-        let found = disruption_budgets(&[subject("shop"), subject("data")], &near, &batches);
+        let found = disruption_budgets(&[subject("shop"), subject("data")], &related, &batches);
         found.into_iter().map(|d| d.message).collect()
     }
 
@@ -125,8 +125,8 @@ mod tests {
     fn the_worst_batch_is_named() {
         let wanted = "batch 2 may take down 3 pods at once, and PodDisruptionBudget shop/p allows 2";
         let web = json!({"matchLabels": {"app": "web"}});
-        assert_eq!(told(json!({"maxUnavailable": "15%", "selector": web}), &[1, 3, 3]), [wanted]);
-        assert_eq!(told(json!({"minAvailable": 8, "selector": {}}), &[1, 3, 2]), [wanted]);
+        assert_eq!(messages(json!({"maxUnavailable": "15%", "selector": web}), &[1, 3, 3]), [wanted]);
+        assert_eq!(messages(json!({"minAvailable": 8, "selector": {}}), &[1, 3, 2]), [wanted]);
     }
 
     #[test]
@@ -140,8 +140,8 @@ mod tests {
             json!({"maxUnavailable": [], "selector": web}),
             json!("odd"),
         ] {
-            assert!(told(spec.clone(), &[1, 3]).is_empty(), "{spec}");
+            assert!(messages(spec.clone(), &[1, 3]).is_empty(), "{spec}");
         }
-        assert!(told(json!({"maxUnavailable": 0, "selector": {}}), &[]).is_empty());
+        assert!(messages(json!({"maxUnavailable": 0, "selector": {}}), &[]).is_empty());
     }
 }

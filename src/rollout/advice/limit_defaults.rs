@@ -14,9 +14,9 @@ pub struct LimitRangeDefaults<'a>(BTreeMap<&'a str, Vec<&'a Value>>);
 
 impl<'a> LimitRangeDefaults<'a> {
     /// Finds them among all neighbours.
-    pub fn of(neighbours: &[AdviceObject<'a>]) -> Self {
+    pub fn of(objects: &[AdviceObject<'a>]) -> Self {
         let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-        for range in objects_of_kind(neighbours, ("", "LimitRange")) {
+        for range in objects_of_kind(objects, ("", "LimitRange")) {
             let for_containers = limit_range_items(range.object)
                 .filter(|i| i.get("type").and_then(Value::as_str) == Some("Container"));
             found.entry(range.namespace).or_default().extend(for_containers);
@@ -97,14 +97,14 @@ mod tests {
         let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
             {"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}, "max": {"memory": "1Gi"}},
             {"type": "Pod", "default": {"memory": "9Gi"}}, 7]}});
-        let near = [AdviceObject { namespace: "shop", object: &range, location: None }];
+        let related = [AdviceObject { namespace: "shop", object: &range, location: None }];
         let template = json!({"spec": {"containers": [{"resources": null}, {"resources": {"limits": {"cpu": "2"}}}, 7]}});
         let whole =
             json!({"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}});
         let half =
             json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}});
         let wanted = json!({"spec": {"containers": [{"resources": whole}, {"resources": half}, 7]}});
-        let defaults = LimitRangeDefaults::of(&near);
+        let defaults = LimitRangeDefaults::of(&related);
         assert_eq!(defaults.apply_to_template(&template, "shop"), wanted);
         let alone = json!({"spec": {"containers": [{}]}});
         assert_eq!(defaults.apply_to_template(&alone, "data"), alone);

@@ -11,10 +11,10 @@ use crate::yaml::FieldPath;
 use serde_json::Value;
 
 /// Warns of each workload whose new pods a LimitRange of its namespace refuses, and whose old ones it did not.
-pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], neighbours: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
-    let defaults = LimitRangeDefaults::of(neighbours);
-    let mut found = Vec::new();
-    for range in objects_of_kind(neighbours, ("", "LimitRange")) {
+pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
+    let defaults = LimitRangeDefaults::of(objects);
+    let mut diagnostics = Vec::new();
+    for range in objects_of_kind(objects, ("", "LimitRange")) {
         let of = |s: &&AdviceWorkload<'_>| s.namespace == range.namespace && s.old_template != s.new_template;
         for subject in subjects.iter().filter(of) {
             let [old, new] = [subject.old_template, subject.new_template]
@@ -24,11 +24,11 @@ pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], neighbours: &[AdviceObject<
                 let new = limit_violations(item, &new)
                     .into_iter()
                     .filter(|r| !before.iter().any(|b| b.has_same_cause(r)));
-                found.extend(new.map(|refusal| limit_violation_warning(range, i, subject, &refusal)));
+                diagnostics.extend(new.map(|refusal| limit_violation_warning(range, i, subject, &refusal)));
             }
         }
     }
-    found
+    diagnostics
 }
 
 /// What an item finds wrong with a template.
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(item: Value, sidecar: Value) -> Vec<String> {
+    fn messages(item: Value, sidecar: Value) -> Vec<String> {
         let range = json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "r"}, "spec": {"limits": [item]}});
-        let near = [AdviceObject { namespace: "shop", object: &range, location: None }];
+        let related = [AdviceObject { namespace: "shop", object: &range, location: None }];
         let app = json!({"name": "app", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}});
         let old = json!({"spec": {"containers": [app]}});
         let new = json!({"spec": {"containers": [app, {"name": "log", "resources": sidecar}]}});
@@ -147,28 +147,28 @@ mod tests {
             location: None,
         };
         let cut = |d: Diagnostic| d.message.rsplit_once("shop/web: ").unwrap().1.to_owned();
-        limit_ranges(&[subject], &near).into_iter().map(cut).collect()
+        limit_ranges(&[subject], &related).into_iter().map(cut).collect()
     }
 
     #[test]
     fn only_what_is_new_is_told() {
         let max = json!({"type": "Container", "max": {"cpu": "2"}});
         assert_eq!(
-            told(max.clone(), json!({"limits": {"cpu": "3"}})),
+            messages(max.clone(), json!({"limits": {"cpu": "3"}})),
             ["container `log` has a cpu limit of 3 above 2"]
         );
-        assert!(told(max.clone(), json!({"limits": {"cpu": "2"}})).is_empty());
+        assert!(messages(max.clone(), json!({"limits": {"cpu": "2"}})).is_empty());
         // What is missing is filled in with the bound.
-        assert!(told(max, json!(null)).is_empty());
+        assert!(messages(max, json!(null)).is_empty());
         let min = json!({"type": "Container", "min": {"memory": "32Mi"}});
         let wanted = ["container `log` has a memory request of 16Mi below 32Mi"];
-        assert_eq!(told(min, json!({"requests": {"memory": "16Mi"}})), wanted);
+        assert_eq!(messages(min, json!({"requests": {"memory": "16Mi"}})), wanted);
         let pod = json!({"type": "Pod", "max": {"memory": "1Gi"}});
         assert_eq!(
-            told(pod.clone(), json!({"limits": {"memory": "1Gi"}})),
+            messages(pod.clone(), json!({"limits": {"memory": "1Gi"}})),
             ["the pod has a memory limit of 2Gi above 1Gi"]
         );
-        assert!(told(pod, json!({})).is_empty());
-        assert!(told(json!(7), json!({})).is_empty());
+        assert!(messages(pod, json!({})).is_empty());
+        assert!(messages(json!(7), json!({})).is_empty());
     }
 }

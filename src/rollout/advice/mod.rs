@@ -83,15 +83,15 @@ pub struct BatchImpact {
 /// Returns all warnings that follow from the objects beside the workloads, and from the templates alone.
 pub fn advise(
     subjects: &[AdviceWorkload<'_>],
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],
 ) -> Vec<Diagnostic> {
-    let mut found = disruption_budgets(subjects, neighbours, batches);
-    found.extend(lower_qos(subjects, neighbours));
-    found.extend(autoscalers_without_requests(subjects, neighbours));
-    found.extend(quota_warnings(subjects, neighbours, batches));
-    found.extend(missing_quota_resources(subjects, neighbours));
-    found.extend(limit_ranges(subjects, neighbours));
+    let mut found = disruption_budgets(subjects, objects, batches);
+    found.extend(lower_qos(subjects, objects));
+    found.extend(autoscalers_without_requests(subjects, objects));
+    found.extend(quota_warnings(subjects, objects, batches));
+    found.extend(missing_quota_resources(subjects, objects));
+    found.extend(limit_ranges(subjects, objects));
     found
 }
 
@@ -145,8 +145,8 @@ fn label_at(place: Option<&AdviceLocation<'_>>, field: &FieldPath, text: &str) -
 
 /// Returns the neighbours of a kind in a namespace.
 fn objects_of_kind<'n, 'a>(
-    neighbours: &'n [AdviceObject<'a>],
+    objects: &'n [AdviceObject<'a>],
     (group, kind): (&'static str, &'static str),
 ) -> impl Iterator<Item = &'n AdviceObject<'a>> {
-    neighbours.iter().filter(move |n| n.is_kind(group, kind))
+    objects.iter().filter(move |n| n.is_kind(group, kind))
 }

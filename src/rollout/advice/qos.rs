@@ -49,8 +49,8 @@ pub fn qos_of(template: &Value) -> QosClass {
 }
 
 /// Warns of each workload whose pods fall into a lower class, with the container that is to blame.
-pub fn lower_qos(subjects: &[AdviceWorkload<'_>], neighbours: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
-    let defaults = LimitRangeDefaults::of(neighbours);
+pub fn lower_qos(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
+    let defaults = LimitRangeDefaults::of(objects);
     let changed = subjects.iter().filter(|s| s.old_template != s.new_template);
     changed.filter_map(|s| check_qos(s, &defaults)).collect()
 }
@@ -145,13 +145,13 @@ mod tests {
             replicas: 1,
             location: None,
         };
-        let told = lower_qos(&[subject(&old, &new), subject(&new, &old)], &[]);
+        let diagnostics = lower_qos(&[subject(&old, &new), subject(&new, &old)], &[]);
         let wanted = "pods of Deployment shop/web fall from Guaranteed to Burstable: container `logtail` has no cpu \
                       limit that is its request";
-        assert_eq!(told.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [wanted]);
+        assert_eq!(diagnostics.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [wanted]);
         let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
             {"type": "Container", "default": {"cpu": "1"}}]}});
-        let near = [AdviceObject { namespace: "shop", object: &range, location: None }];
-        assert!(lower_qos(&[subject(&old, &new)], &near).is_empty());
+        let related = [AdviceObject { namespace: "shop", object: &range, location: None }];
+        assert!(lower_qos(&[subject(&old, &new)], &related).is_empty());
     }
 }

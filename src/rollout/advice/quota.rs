@@ -15,31 +15,31 @@ use std::collections::BTreeMap;
 /// Warns of each amount that a batch brings above a quota, counted from the workloads in git.
 pub fn quota_warnings(
     subjects: &[AdviceWorkload<'_>],
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],
 ) -> Vec<Diagnostic> {
-    let defaults = LimitRangeDefaults::of(neighbours);
-    let mut found = Vec::new();
-    for quota in objects_of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
+    let defaults = LimitRangeDefaults::of(objects);
+    let mut diagnostics = Vec::new();
+    for quota in objects_of_kind(objects, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
         let templates = admitted_templates(quota, subjects, &defaults);
         for (key, measure, hard) in quota_limits(quota.object) {
             let uses = QuotaUsage::of(subjects, &templates, measure);
             if let Some(worst) = uses.highest_peak(batches, &hard) {
-                found.push(quota_exceeded(quota, (key, measure), &hard, &worst, &uses));
+                diagnostics.push(quota_exceeded(quota, (key, measure), &hard, &worst, &uses));
             }
         }
     }
-    found
+    diagnostics
 }
 
 /// Warns of each workload whose new pods a quota refuses, because a container leaves out what the quota counts.
 pub fn missing_quota_resources(
     subjects: &[AdviceWorkload<'_>],
-    neighbours: &[AdviceObject<'_>],
+    objects: &[AdviceObject<'_>],
 ) -> Vec<Diagnostic> {
-    let defaults = LimitRangeDefaults::of(neighbours);
-    let mut found = Vec::new();
-    for quota in objects_of_kind(neighbours, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
+    let defaults = LimitRangeDefaults::of(objects);
+    let mut diagnostics = Vec::new();
+    for quota in objects_of_kind(objects, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
         let templates = admitted_templates(quota, subjects, &defaults);
         for (subject, both) in subjects.iter().zip(&templates) {
             let Some((old, new)) = both.as_ref().filter(|_| subject.old_template != subject.new_template)
@@ -50,10 +50,11 @@ pub fn missing_quota_resources(
                 quota_limits(quota.object).filter(|(_, m, _)| container_without_resource(old, *m).is_none());
             let mut lacking =
                 lacking.filter_map(|(key, m, _)| Some((key, container_without_resource(new, m)?.to_owned())));
-            found.extend(lacking.next().map(|(key, name)| quota_refuses_pods(quota, subject, key, &name)));
+            diagnostics
+                .extend(lacking.next().map(|(key, name)| quota_refuses_pods(quota, subject, key, &name)));
         }
     }
-    found
+    diagnostics
 }
 
 /// What a quota counts of a pod.
@@ -275,9 +276,9 @@ mod tests {
     use crate::rollout::simulation::PodUpdateRange;
     use serde_json::json;
 
-    fn told(hard: Value, sidecar: Value, moves: &[(u64, u64, u64)]) -> Vec<String> {
+    fn messages(hard: Value, sidecar: Value, updates: &[(u64, u64, u64)]) -> Vec<String> {
         let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}});
-        let near = [AdviceObject { namespace: "shop", object: &quota, location: None }];
+        let related = [AdviceObject { namespace: "shop", object: &quota, location: None }];
         let app = json!({"name": "app", "resources": {"requests": {"cpu": "100m"}}});
         let old = json!({"spec": {"containers": [app]}});
         let new = json!({"spec": {"containers": [app, {"name": "log", "resources": sidecar}]}});
@@ -303,9 +304,9 @@ mod tests {
                 ],
             }
         };
-        let batches: Vec<BatchImpact> = moves.iter().enumerate().map(batch).collect();
-        let mut found = quota_warnings(&subjects, &near, &batches);
-        found.extend(missing_quota_resources(&subjects, &near));
+        let batches: Vec<BatchImpact> = updates.iter().enumerate().map(batch).collect();
+        let mut found = quota_warnings(&subjects, &related, &batches);
+        found.extend(missing_quota_resources(&subjects, &related));
         found.into_iter().map(|d| d.message).collect()
     }
 
@@ -318,26 +319,31 @@ mod tests {
             )]
         };
         // 10 pods of 150m in the end, and 3 old ones of 100m beside them on the way.
-        assert_eq!(told(json!({"requests.cpu": "1799m"}), more(), &[(0, 10, 3)]), said(1, "1800m", "1799m"));
-        assert!(told(json!({"requests.cpu": "1800m"}), more(), &[(0, 10, 3)]).is_empty());
         assert_eq!(
-            told(json!({"requests.cpu": "1300m"}), more(), &[(2, 5, 0), (5, 10, 0)]),
+            messages(json!({"requests.cpu": "1799m"}), more(), &[(0, 10, 3)]),
+            said(1, "1800m", "1799m")
+        );
+        assert!(messages(json!({"requests.cpu": "1800m"}), more(), &[(0, 10, 3)]).is_empty());
+        assert_eq!(
+            messages(json!({"requests.cpu": "1300m"}), more(), &[(2, 5, 0), (5, 10, 0)]),
             said(2, "1500m", "1300m")
         );
         // What is above the quota already is nobody's doing here.
-        assert!(told(json!({"requests.cpu": 1}), json!({"requests": {"cpu": 0}}), &[(0, 10, 0)]).is_empty());
+        assert!(
+            messages(json!({"requests.cpu": 1}), json!({"requests": {"cpu": 0}}), &[(0, 10, 0)]).is_empty()
+        );
         let above = "`requests.cpu` of namespace shop is 1 before the rollout, above the 500m of ResourceQuota q; batch 1 \
             may bring it to 1500m";
-        assert_eq!(told(json!({"requests.cpu": "500m"}), more(), &[(0, 10, 0)]), [above]);
+        assert_eq!(messages(json!({"requests.cpu": "500m"}), more(), &[(0, 10, 0)]), [above]);
         let pods = "batch 1 may bring `pods` of namespace shop to 13, and ResourceQuota q allows 12";
-        assert_eq!(told(json!({"pods": 12, "services": 1}), more(), &[(0, 10, 3)]), [pods]);
+        assert_eq!(messages(json!({"pods": 12, "services": 1}), more(), &[(0, 10, 3)]), [pods]);
     }
 
     #[test]
     fn a_quota_wants_every_container_to_say() {
         let wanted = "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` does not say its `cpu`";
-        assert_eq!(told(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
-        assert!(told(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
-        assert!(told(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());
+        assert_eq!(messages(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
+        assert!(messages(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
+        assert!(messages(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());
     }
 }

@@ -118,12 +118,12 @@ fn scatter_without_value(set: &SidecarSet) -> Option<Diagnostic> {
     let terms = &set.update_strategy.scatter_strategy;
     let term = terms.iter().find(|term| term.value.is_empty())?;
     let message = format!("a term of `scatterStrategy` has the key `{}` and no value", term.key);
-    let found = Diagnostic::warning(Code::ScatterWithoutValue, message)
+    let diagnostic = Diagnostic::warning(Code::ScatterWithoutValue, message)
         .at(set.label("spec.updateStrategy.scatterStrategy", ""))
         .field("spec.updateStrategy.scatterStrategy")
         .because("Kruise spreads the pods whose label is empty or absent, and takes the others as they come")
         .help("write `value: \"*\"` for every value of the label, or the value that is meant");
-    Some(found)
+    Some(diagnostic)
 }
 
 fn complete_reason(status: PodCounts) -> String {

@@ -71,7 +71,7 @@ pub fn workload_title(key: &str) -> String {
 
 /// Finds out what each batch among the steps does.
 pub(super) fn batch_reports(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     taken: &[RolloutStep],
 ) -> Vec<BatchReport> {
@@ -79,12 +79,12 @@ pub(super) fn batch_reports(
     batches
         .map(|(step, batch)| BatchReport {
             step,
-            ..report_batch(course, ledger_before(taken, ledger, step), batch)
+            ..report_batch(context, ledger_before(taken, ledger, step), batch)
         })
         .collect()
 }
 
-fn report_batch(course: &RolloutContext<'_>, before: &Ledger, taken: &Batch) -> BatchReport {
+fn report_batch(context: &RolloutContext<'_>, before: &Ledger, taken: &Batch) -> BatchReport {
     let mut batch = BatchReport {
         number: taken.number,
         moved_pods: taken.moved_pods(),
@@ -97,10 +97,11 @@ fn report_batch(course: &RolloutContext<'_>, before: &Ledger, taken: &Batch) -> 
         step: 0,
     };
     let target = before.target.clone().unwrap_or_default();
-    for moved in &taken.updates {
-        let unit = course.workloads.find(&moved.key);
-        let outcome = unit.and_then(|unit| batch.add_workload(course, before, &target, unit, moved));
-        batch.workloads.push(WorkloadReport { update: moved.clone(), worst_case: outcome });
+    for update in &taken.updates {
+        let workload = context.workloads.find(&update.key);
+        let outcome =
+            workload.and_then(|workload| batch.add_workload(context, before, &target, workload, update));
+        batch.workloads.push(WorkloadReport { update: update.clone(), worst_case: outcome });
     }
     batch
 }
@@ -109,50 +110,51 @@ impl BatchReport {
     /// Adds what one workload does.
     fn add_workload(
         &mut self,
-        course: &RolloutContext<'_>,
+        context: &RolloutContext<'_>,
         before: &Ledger,
         target: &RevisionName,
-        unit: &PlannedWorkload,
-        moved: &WorkloadUpdate,
+        workload: &PlannedWorkload,
+        update: &WorkloadUpdate,
     ) -> Option<SimulationOutcome> {
         // Pods of a workload that is split already come from where its first ones came from.
-        let line = unit.active_entry(before).filter(|l| !l.images.is_empty());
-        let is_split = moved.previous == *target && line.is_none();
-        let carried = if is_split { &before.released } else { &moved.previous };
-        let change = match line.as_deref() {
-            Some(line) => course.workloads.change_from_entry(unit, line, target),
-            None => course.workloads.change_to(unit, carried, target),
+        let entry = workload.active_entry(before).filter(|l| !l.images.is_empty());
+        let is_split = update.previous == *target && entry.is_none();
+        let carried = if is_split { &before.released } else { &update.previous };
+        let change = match entry.as_deref() {
+            Some(entry) => context.workloads.change_from_entry(workload, entry, target),
+            None => context.workloads.change_to(workload, carried, target),
         };
-        let Some(of) = moved.replicas else {
-            if moved.behavior.method.replaces_or_restarts() {
+        let Some(of) = update.replicas else {
+            if update.behavior.method.replaces_or_restarts() {
                 (self.max_unavailable, self.restarted_containers) = (None, None);
             }
             return None;
         };
-        if !moved.behavior.method.replaces_or_restarts() {
+        if !update.behavior.method.replaces_or_restarts() {
             return Some(SimulationOutcome::default());
         }
-        let old = match line.as_deref() {
-            Some(line) => course.workloads.render_entry(unit, line),
-            None => course.workloads.render_revision(unit, carried),
+        let old = match entry.as_deref() {
+            Some(entry) => context.workloads.render_entry(workload, entry),
+            None => context.workloads.render_revision(workload, carried),
         };
-        let new = course.workloads.render_revision(unit, target);
-        let [old, new] = [&old, &new].map(|rendering| rendering.template(unit));
-        let own = unit.strategy(u64::from(of), moved.behavior.method);
+        let new = context.workloads.render_revision(workload, target);
+        let [old, new] = [&old, &new].map(|rendering| rendering.template(workload));
+        let own = workload.strategy(u64::from(of), update.behavior.method);
         let pods = simulation::PodUpdateRange {
-            updated_before: moved.updated_before.into(),
-            updated_after: moved.updated_after.into(),
+            updated_before: update.updated_before.into(),
+            updated_after: update.updated_after.into(),
             replicas: of.into(),
         };
-        let outcome = simulate(&own, moved.behavior.method, pods);
-        let changed = change.diff.restarts_in_place(new, unit.manifest.kind.group == "apps.kruise.io");
+        let outcome = simulate(&own, update.behavior.method, pods);
+        let changed = change.diff.restarts_in_place(new, workload.manifest.kind.group == "apps.kruise.io");
         let restarted = outcome.restarted_containers(count_running_containers(new), changed);
         self.max_unavailable = self.max_unavailable.map(|n| n.saturating_add(outcome.unavailable));
         self.restarted_containers = self.restarted_containers.map(|n| n.saturating_add(restarted));
         let of_new = requests_of(new);
         if !change.diff.is_image_only() {
-            let more =
-                of_new.minus(&requests_of(old)).times(u64::from(moved.updated_after - moved.updated_before));
+            let more = of_new
+                .minus(&requests_of(old))
+                .times(u64::from(update.updated_after - update.updated_before));
             self.added_requests = self.added_requests.plus(&more);
         }
         self.surge.pods = self.surge.pods.saturating_add(outcome.surge);

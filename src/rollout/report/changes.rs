@@ -28,23 +28,23 @@ pub enum SetChanges {
 impl SetChanges {
     /// Compares two contents; the ledger holds them, or the source is one.
     pub(super) fn between(
-        course: &RolloutContext<'_>,
+        context: &RolloutContext<'_>,
         ledger: &Ledger,
         from: &RevisionName,
         to: &RevisionName,
     ) -> Self {
         let find = |name: &str| {
             let held = ledger.revisions.values().chain(&ledger.history);
-            held.chain(&course.source).find(|r| &*r.name == name).map(|r| &*r.set)
+            held.chain(&context.source).find(|r| &*r.name == name).map(|r| &*r.set)
         };
         match (from, to) {
-            (None, Some(_)) if !course.replaces.is_empty() => match course.replaces_all_containers {
-                true => Self::Renamed(course.replaces.clone()),
-                false => Self::Split(course.replaces.clone()),
+            (None, Some(_)) if !context.replaces.is_empty() => match context.replaces_all_containers {
+                true => Self::Renamed(context.replaces.clone()),
+                false => Self::Split(context.replaces.clone()),
             },
             (None, Some(_)) => Self::New,
-            (Some(_), None) if !course.replaced_by.is_empty() => {
-                Self::Replaced(course.replaced_by.iter().map(|by| Arc::clone(&by.name)).collect())
+            (Some(_), None) if !context.replaced_by.is_empty() => {
+                Self::Replaced(context.replaced_by.iter().map(|by| Arc::clone(&by.name)).collect())
             }
             (Some(_), None) => Self::Deleted,
             (None, None) => Self::Content(Vec::new()),

@@ -40,33 +40,33 @@ pub enum HoldState {
 
 /// Returns what a ledger says of holds, in the order of keys. `today` is `YYYY-MM-DD`, in UTC.
 pub fn ledger_holds(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     today: Option<&str>,
 ) -> Vec<HeldWorkloadReport> {
     let mut found = Vec::new();
-    for (key, written) in ledger.entries.iter().filter(|(_, line)| line.hold_reason.is_some()) {
-        let unit = course.workloads.find(key);
-        let line = match unit {
-            Some(unit) => unit.active_entry(ledger),
+    for (key, written) in ledger.entries.iter().filter(|(_, entry)| entry.hold_reason.is_some()) {
+        let workload = context.workloads.find(key);
+        let entry = match workload {
+            Some(workload) => workload.active_entry(ledger),
             // A line of the planner is for a template that is no longer there.
             None => Some(Cow::Borrowed(written)).filter(|l| l.is_held_by_person()),
         };
-        let Some(line) = line.map(Cow::into_owned) else { continue };
-        let lasts = match unit {
-            None if course.unselected_holds.contains(key) => HoldState::Unselected,
+        let Some(entry) = entry.map(Cow::into_owned) else { continue };
+        let lasts = match workload {
+            None if context.unselected_holds.contains(key) => HoldState::Unselected,
             None => HoldState::WorkloadRemoved,
-            Some(_) if line.is_hold_expired(today) => HoldState::Expired,
+            Some(_) if entry.is_hold_expired(today) => HoldState::Expired,
             Some(_) => HoldState::Active,
         };
-        found.push(HeldWorkloadReport::from_entry(key, line, lasts));
+        found.push(HeldWorkloadReport::from_entry(key, entry, lasts));
     }
     found
 }
 
 /// Workloads that a plan does not move: those that cannot take the template, and those that are held.
 pub(super) fn held_in_plan(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
     ledger: &Ledger,
     today: Option<&str>,
@@ -82,7 +82,7 @@ pub(super) fn held_in_plan(
     let is_elsewhere = |held: &HeldWorkloadReport| {
         matches!(held.hold_state, HoldState::WorkloadRemoved | HoldState::Unselected)
     };
-    of_state.chain(ledger_holds(course, ledger, today).into_iter().filter(is_elsewhere)).collect()
+    of_state.chain(ledger_holds(context, ledger, today).into_iter().filter(is_elsewhere)).collect()
 }
 
 impl HeldWorkloadReport {
@@ -112,30 +112,30 @@ impl HeldWorkloadReport {
 
     /// Returns why it is held, by whom, since when and until when, and what it carries.
     pub fn description(&self) -> String {
-        let line = self.entry.as_ref().filter(|_| self.is_held_by_person());
-        let Some(line) = line else { return format!("never: {}", self.reason) };
+        let entry = self.entry.as_ref().filter(|_| self.is_held_by_person());
+        let Some(entry) = entry else { return format!("never: {}", self.reason) };
         let carries = self.revision_text();
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
         match self.hold_state {
             HoldState::WorkloadRemoved => {
                 format!(
                     "its hold by {} ends: the workload is no longer in git ({})",
-                    text(&line.held_by),
+                    text(&entry.held_by),
                     self.reason
                 )
             }
             HoldState::Expired => {
                 format!(
                     "its hold by {} ended on {} ({}); on {carries}",
-                    text(&line.held_by),
-                    text(&line.held_until),
+                    text(&entry.held_by),
+                    text(&entry.held_until),
                     self.reason
                 )
             }
             HoldState::Active | HoldState::Unselected => {
-                let mut words = format!("held by {}", text(&line.held_by));
-                let _ = line.held_since.as_ref().map(|since| write!(words, " since {since}"));
-                let _ = line.held_until.as_ref().map(|until| write!(words, " until {until}"));
+                let mut words = format!("held by {}", text(&entry.held_by));
+                let _ = entry.held_since.as_ref().map(|since| write!(words, " since {since}"));
+                let _ = entry.held_until.as_ref().map(|until| write!(words, " until {until}"));
                 let where_it_is = match self.hold_state {
                     HoldState::Unselected => "no SidecarSet selects it now".to_owned(),
                     _ => format!("on {carries}"),
@@ -158,11 +158,11 @@ impl HeldWorkloadReport {
             "reason": &*self.reason,
             "revision": revision_text(&self.revision),
         });
-        if let Some(line) = self.entry.as_ref().filter(|_| self.is_held_by_person()) {
-            value["by"] = json!(line.held_by.as_deref());
-            value["since"] = json!(line.held_since.as_deref());
-            value["until"] = json!(line.held_until.as_deref());
-            value["images"] = json!(line.images);
+        if let Some(entry) = self.entry.as_ref().filter(|_| self.is_held_by_person()) {
+            value["by"] = json!(entry.held_by.as_deref());
+            value["since"] = json!(entry.held_since.as_deref());
+            value["until"] = json!(entry.held_until.as_deref());
+            value["images"] = json!(entry.images);
         }
         match self.hold_state {
             HoldState::Active => {}
@@ -175,8 +175,8 @@ impl HeldWorkloadReport {
 }
 
 /// Returns a revision and the emergency images of a line, for people.
-pub fn revision_with_images(revision: &RevisionName, line: Option<&LedgerEntry>) -> String {
-    let images = line.iter().flat_map(|l| &l.images).map(|(name, image)| format!("{name}={image}"));
+pub fn revision_with_images(revision: &RevisionName, entry: Option<&LedgerEntry>) -> String {
+    let images = entry.iter().flat_map(|l| &l.images).map(|(name, image)| format!("{name}={image}"));
     let images: Vec<String> = images.collect();
     let revision = revision.as_deref().unwrap_or("nothing");
     if images.is_empty() { revision.to_owned() } else { format!("{revision} with {}", images.join(", ")) }

@@ -86,40 +86,40 @@ pub enum PlanExtent {
 
 /// Plans a rollout from a ledger on. `near` are the objects that it is checked against.
 pub fn build_report(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
-    given: &ExternalState,
-    near: &[&RelatedObject],
+    external: &ExternalState,
+    related: &[&RelatedObject],
     extent: PlanExtent,
 ) -> PlanReport {
-    let most = course.settings.max_batches as usize;
+    let most = context.settings.max_batches as usize;
     let limit = match extent {
         PlanExtent::Whole => {
-            most.saturating_add(2).max(MAX_EVALUATIONS / course.workloads.as_slice().len().max(1))
+            most.saturating_add(2).max(MAX_EVALUATIONS / context.workloads.as_slice().len().max(1))
         }
         PlanExtent::NextStep => 2,
     };
     let paused = ledger.paused.clone();
     let ledger = &Ledger { paused: None, ..ledger.clone() };
-    let mut taken = steps(course, ledger, given, limit);
-    if extent == PlanExtent::NextStep && !matches!(taken.first(), Some(RolloutStep::Start(_))) {
-        taken.truncate(1);
+    let mut steps = steps(context, ledger, external, limit);
+    if extent == PlanExtent::NextStep && !matches!(steps.first(), Some(RolloutStep::Start(_))) {
+        steps.truncate(1);
     }
-    let target = plan_target(course, ledger, &taken);
+    let target = plan_target(context, ledger, &steps);
     // Open writes sizes down, which count from then on.
-    let opened = taken.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).clone();
-    let state = RolloutProgress::of(course, &opened, &target, given.today.as_deref());
-    let from = source_of_rollout(ledger, &target, given.today.as_deref());
-    let all: Vec<BatchReport> = batch::batch_reports(course, ledger, &taken);
+    let started = steps.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).clone();
+    let state = RolloutProgress::of(context, &started, &target, external.today.as_deref());
+    let from = source_of_rollout(ledger, &target, external.today.as_deref());
+    let all: Vec<BatchReport> = batch::batch_reports(context, ledger, &steps);
     let mut report = PlanReport {
-        set: Arc::clone(&course.name),
-        is_rollback: opened.target.as_ref() == Some(&opened.released),
-        is_hold_release: ledger.target.is_none() && opened.target.as_ref() == Some(&opened.released),
+        set: Arc::clone(&context.name),
+        is_rollback: started.target.as_ref() == Some(&started.released),
+        is_hold_release: ledger.target.is_none() && started.target.as_ref() == Some(&started.released),
         paused,
-        newer_source: newer_source(course, &opened),
-        changes: SetChanges::between(course, &opened, &from, &target),
+        newer_source: newer_source(context, &started),
+        changes: SetChanges::between(context, &started, &from, &target),
         from,
-        removal: SidecarRemoval::of(course, &opened),
+        removal: SidecarRemoval::of(context, &started),
         is_image_only: is_image_only(&state),
         matched_workloads: state.matched.len(),
         matched_pods: state.pods,
@@ -129,17 +129,17 @@ pub fn build_report(
             .filter(|m| m.replicas.is_none() && !m.counts_no_pods())
             .count(),
         last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
-        held: held_workloads::held_in_plan(course, &state, ledger, given.today.as_deref()),
-        end: plan_end(&taken, all.len(), most, extent),
-        minimum_seconds: totals::minimum_seconds(course, all.len()),
+        held: held_workloads::held_in_plan(context, &state, ledger, external.today.as_deref()),
+        end: plan_end(&steps, all.len(), most, extent),
+        minimum_seconds: totals::minimum_seconds(context, all.len()),
         warnings: Vec::new(),
         to: target,
         batches: all,
         initial_ledger: ledger.clone(),
-        steps: taken,
+        steps,
     };
     if !report.is_idle() {
-        report.warnings = warnings::warnings(course, &report, &state, given, near);
+        report.warnings = warnings::warnings(context, &report, &state, external, related);
     }
     report.batches.truncate(most);
     report
@@ -153,16 +153,17 @@ impl PlanReport {
 
     /// Returns how many workloads the batches add the sidecar to, update, and remove it from.
     pub fn effects(&self) -> BTreeMap<SidecarEffect, usize> {
-        let moves = self.batches.iter().flat_map(|b| &b.workloads).map(|w| &w.update);
-        let by_key: BTreeMap<&str, SidecarEffect> = moves.map(|moved| (&*moved.key, moved.effect)).collect();
+        let updates = self.batches.iter().flat_map(|b| &b.workloads).map(|w| &w.update);
+        let by_key: BTreeMap<&str, SidecarEffect> =
+            updates.map(|update| (&*update.key, update.effect)).collect();
         let mut counts = BTreeMap::new();
         by_key.into_values().for_each(|effect| *counts.entry(effect).or_default() += 1);
         counts
     }
 
     /// Tells whether a workload of a batch has to be marked: it loses the sidecar, or gets it while others change.
-    pub fn effect_note(&self, moved: &WorkloadUpdate) -> Option<&'static str> {
-        moved.effect_note(&self.from)
+    pub fn effect_note(&self, update: &WorkloadUpdate) -> Option<&'static str> {
+        update.effect_note(&self.from)
     }
 
     /// Returns the ledger before a step, which is that behind the step before.
@@ -184,28 +185,29 @@ impl PlanReport {
     /// is afterwards; `base` is where its object stands in the rendered document.
     pub fn batch_patches(
         &self,
-        course: &RolloutContext<'_>,
+        context: &RolloutContext<'_>,
         batch: usize,
-        unit: &PlannedWorkload,
+        workload: &PlannedWorkload,
         base: &FieldPath,
     ) -> Vec<PatchOperation> {
         let Some(at) = self.batches.get(batch).map(|b| b.step) else { return Vec::new() };
         let pair = [self.ledger_before(at), self.ledger_before(at + 1)];
-        let [old, new] = pair.map(|ledger| course.workloads.object(unit, &entry_of(ledger, unit)));
-        let within = unit.manifest.template_path.segments()[unit.manifest.path.segments().len()..].to_vec();
+        let [old, new] = pair.map(|ledger| context.workloads.object(workload, &entry_of(ledger, workload)));
+        let within =
+            workload.manifest.template_path.segments()[workload.manifest.path.segments().len()..].to_vec();
         patch::json_patch_between(&old, &new, base, &FieldPath::from(within))
     }
 }
 
 /// What a ledger says of a workload.
-fn entry_of(ledger: &Ledger, unit: &PlannedWorkload) -> LedgerEntry {
-    let line = ledger.entry(unit.key(), unit.manifest.pod_template(&unit.document));
-    line.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
+fn entry_of(ledger: &Ledger, workload: &PlannedWorkload) -> LedgerEntry {
+    let entry = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
+    entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
 }
 
-fn plan_target(course: &RolloutContext<'_>, ledger: &Ledger, taken: &[RolloutStep]) -> RevisionName {
-    let opened = taken.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).target.clone();
-    opened.unwrap_or_else(|| course.source_revision())
+fn plan_target(context: &RolloutContext<'_>, ledger: &Ledger, steps: &[RolloutStep]) -> RevisionName {
+    let started = steps.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).target.clone();
+    started.unwrap_or_else(|| context.source_revision())
 }
 
 /// On the way back workloads come from what most of those that are still away carry.
@@ -214,9 +216,9 @@ fn source_of_rollout(ledger: &Ledger, target: &RevisionName, today: Option<&str>
         return ledger.released.clone();
     }
     let mut away: BTreeMap<&RevisionName, usize> = BTreeMap::new();
-    let moves = |line: &&LedgerEntry| line.hold_reason.is_none() || line.is_hold_expired(today);
-    for line in ledger.entries.values().filter(|l| moves(l) && l.revision != *target) {
-        *away.entry(&line.revision).or_default() += 1;
+    let updates = |entry: &&LedgerEntry| entry.hold_reason.is_none() || entry.is_hold_expired(today);
+    for entry in ledger.entries.values().filter(|l| updates(l) && l.revision != *target) {
+        *away.entry(&entry.revision).or_default() += 1;
     }
     let most = away.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
     most.map_or(&ledger.released, |(name, _)| name).clone()
@@ -227,8 +229,8 @@ fn is_image_only(state: &RolloutProgress<'_>) -> bool {
     differences.peek().is_some() && differences.all(super::template_diff::TemplateDiff::is_image_only)
 }
 
-fn plan_end(taken: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> RolloutEnd {
-    let end = RolloutEnd::of(taken);
+fn plan_end(steps: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> RolloutEnd {
+    let end = RolloutEnd::of(steps);
     let is_counted = !matches!(end, RolloutEnd::TooManyBatches { .. });
     match batches > most {
         true => RolloutEnd::TooManyBatches { is_counted },

@@ -4,6 +4,6 @@ use super::super::types::RolloutContext;
 use crate::model::duration;
 
 /// The seconds that the batches must stay healthy, one after the other.
-pub(super) fn minimum_seconds(course: &RolloutContext<'_>, batches: usize) -> Option<u64> {
-    duration::parse(&course.settings.soak)?.checked_mul(batches as u64)
+pub(super) fn minimum_seconds(context: &RolloutContext<'_>, batches: usize) -> Option<u64> {
+    duration::parse(&context.settings.soak)?.checked_mul(batches as u64)
 }

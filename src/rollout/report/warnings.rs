@@ -18,93 +18,94 @@ const MAX_NAMED: usize = 3;
 
 /// Returns the warnings, those of the rollout as a whole first.
 pub(super) fn warnings(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     report: &PlanReport,
     state: &RolloutProgress<'_>,
-    given: &ExternalState,
-    near: &[&RelatedObject],
+    external: &ExternalState,
+    related: &[&RelatedObject],
 ) -> Vec<Diagnostic> {
-    let today = given.today.as_deref();
-    let mut found = Vec::new();
-    found.extend(too_many_batches_error(course, report));
-    found.extend(hot_upgrade_errors(course, report, state));
-    found.extend(unknown_replica_warnings(report, state, given));
-    found.extend(native_partition_note(state));
+    let today = external.today.as_deref();
+    let mut diagnostics = Vec::new();
+    diagnostics.extend(too_many_batches_error(context, report));
+    diagnostics.extend(hot_upgrade_errors(context, report, state));
+    diagnostics.extend(unknown_replica_warnings(report, state, external));
+    diagnostics.extend(native_partition_note(state));
     let ends: Vec<[Arc<WorkloadRendering>; 2]> =
-        course.workloads.as_slice().iter().map(|u| before_and_after(course, report, u, today)).collect();
-    let sizes = replicas_by_workload(course, report);
-    let subjects: Vec<AdviceWorkload<'_>> = course
+        context.workloads.as_slice().iter().map(|u| before_and_after(context, report, u, today)).collect();
+    let sizes = replicas_by_workload(context, report);
+    let subjects: Vec<AdviceWorkload<'_>> = context
         .workloads
         .as_slice()
         .iter()
         .zip(&ends)
-        .map(|(unit, [old, new])| {
-            advice_subject(unit, old, new, sizes.get(&**unit.key()).copied().unwrap_or(0))
+        .map(|(workload, [old, new])| {
+            advice_subject(workload, old, new, sizes.get(&**workload.key()).copied().unwrap_or(0))
         })
         .collect();
     let index: BTreeMap<&str, usize> =
-        course.workloads.as_slice().iter().enumerate().map(|(i, unit)| (&**unit.key(), i)).collect();
+        context.workloads.as_slice().iter().enumerate().map(|(i, workload)| (&**workload.key(), i)).collect();
     let matched: Vec<AdviceWorkload<'_>> = state
         .matched
         .iter()
         .filter_map(|m| subjects.get(*index.get(&**m.workload.key())?).cloned())
         .collect();
     if !report.is_rollback {
-        found.extend(canary_warning(course, &matched));
+        diagnostics.extend(canary_warning(context, &matched));
     }
-    found.extend(oversized_warnings(course, report, &subjects, &index));
-    found.extend(advice::ordered_ready_stuck(&moving_subjects(report, &subjects, &index)));
-    let neighbours: Vec<_> = near.iter().map(|n| n.as_advice_object()).collect();
+    diagnostics.extend(oversized_warnings(context, report, &subjects, &index));
+    diagnostics.extend(advice::ordered_ready_stuck(&moving_subjects(report, &subjects, &index)));
+    let objects: Vec<_> = related.iter().map(|n| n.as_advice_object()).collect();
     let batches: Vec<advice::BatchImpact> =
         report.batches.iter().map(|b| to_batch_impact(b, &index)).collect();
-    found.extend(advice::advise(&subjects, &neighbours, &batches));
-    found
+    diagnostics.extend(advice::advise(&subjects, &objects, &batches));
+    diagnostics
 }
 
 /// What a workload carries now, and what it carries in the end.
 fn before_and_after(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     report: &PlanReport,
-    unit: &PlannedWorkload,
+    workload: &PlannedWorkload,
     today: Option<&str>,
 ) -> [Arc<WorkloadRendering>; 2] {
-    let line = unit.active_entry(&report.initial_ledger);
+    let entry = workload.active_entry(&report.initial_ledger);
     let released = report.initial_ledger.released.clone();
-    let carried = line.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
-    let is_held = line.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
+    let carried = entry.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
+    let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
     let old = if carried == report.to && !report.is_rollback { released } else { carried.clone() };
     let new = if is_held { carried } else { report.to.clone() };
-    [old, new].map(|name| course.workloads.render_revision(unit, &name))
+    [old, new].map(|name| context.workloads.render_revision(workload, &name))
 }
 
 fn advice_subject<'a>(
-    unit: &'a PlannedWorkload,
+    workload: &'a PlannedWorkload,
     old: &'a WorkloadRendering,
     new: &'a WorkloadRendering,
     pods: u32,
 ) -> AdviceWorkload<'a> {
-    let (located, kind) = (&unit.manifest, &unit.manifest.kind);
+    let (located, kind) = (&workload.manifest, &workload.manifest.kind);
     AdviceWorkload {
         group: &kind.group,
         kind: &kind.kind,
         namespace: &located.namespace,
         name: &located.name,
-        object: located.object(&unit.document),
-        old_template: old.template(unit),
-        new_template: new.template(unit),
+        object: located.object(&workload.document),
+        old_template: old.template(workload),
+        new_template: new.template(workload),
         replicas: pods.into(),
-        location: Some(AdviceLocation { document: &unit.document, path: located.path.clone() }),
+        location: Some(AdviceLocation { document: &workload.document, path: located.path.clone() }),
     }
 }
 
-fn replicas_by_workload<'c>(course: &'c RolloutContext<'_>, report: &PlanReport) -> BTreeMap<&'c str, u32> {
-    let size =
-        |unit: &'c PlannedWorkload| Some((&**unit.key(), course.replicas(unit, report.started_ledger())?));
-    course.workloads.as_slice().iter().filter_map(size).collect()
+fn replicas_by_workload<'c>(context: &'c RolloutContext<'_>, report: &PlanReport) -> BTreeMap<&'c str, u32> {
+    let size = |workload: &'c PlannedWorkload| {
+        Some((&**workload.key(), context.replicas(workload, report.started_ledger())?))
+    };
+    context.workloads.as_slice().iter().filter_map(size).collect()
 }
 
 fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice::BatchImpact {
-    let moves = batch.workloads.iter().filter_map(|w| {
+    let updates = batch.workloads.iter().filter_map(|w| {
         let of = w.update.replicas?;
         let pods = simulation::PodUpdateRange {
             updated_before: w.update.updated_before.into(),
@@ -113,7 +114,7 @@ fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice
         };
         Some((*index.get(&*w.update.key)?, pods, w.worst_case?))
     });
-    advice::BatchImpact { number: batch.number as usize, updates: moves.collect() }
+    advice::BatchImpact { number: batch.number as usize, updates: updates.collect() }
 }
 
 /// The workloads that move pods in some batch.
@@ -130,48 +131,49 @@ fn moving_subjects<'a>(
     places.into_iter().map(|i| subjects[i].clone()).collect()
 }
 
-fn canary_warning(course: &RolloutContext<'_>, matched: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
-    let selector = course.settings.strategy.selector.as_ref()?;
-    let written = set_label(course, "spec.updateStrategy.selector");
-    let told = advice::canary_matches_nothing(&course.name, selector, matched, written);
-    told.filter(|_| !matched.is_empty())
+fn canary_warning(context: &RolloutContext<'_>, matched: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
+    let selector = context.settings.strategy.selector.as_ref()?;
+    let written = set_label(context, "spec.updateStrategy.selector");
+    let diagnostic = advice::canary_matches_nothing(&context.name, selector, matched, written);
+    diagnostic.filter(|_| !matched.is_empty())
 }
 
 /// Workloads that are a batch of their own because they are bigger than the bound, or than the step.
 fn oversized_warnings(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     report: &PlanReport,
     subjects: &[AdviceWorkload<'_>],
     index: &BTreeMap<&str, usize>,
 ) -> Vec<Diagnostic> {
-    let bound = course.settings.strategy.max_unavailable.as_ref();
+    let bound = context.settings.strategy.max_unavailable.as_ref();
     let bound = bound.map(|b| max_unavailable::max_unavailable(b, report.matched_pods as usize) as u64);
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut above_step = Vec::new();
     let workloads = report.batches.iter().flat_map(|b| &b.workloads);
-    for moved in workloads.map(|w| &w.update).filter(|m| m.is_oversized) {
-        let Some(subject) = index.get(&*moved.key).map(|i| &subjects[*i]) else { continue };
-        let written = set_label(course, "spec.updateStrategy.maxUnavailable");
-        let told = bound
-            .and_then(|b| advice::exceeds_max_unavailable(subject, moved.max_unavailable.into(), b, written));
-        match told {
-            Some(told) => found.push(told),
+    for update in workloads.map(|w| &w.update).filter(|m| m.is_oversized) {
+        let Some(subject) = index.get(&*update.key).map(|i| &subjects[*i]) else { continue };
+        let written = set_label(context, "spec.updateStrategy.maxUnavailable");
+        let diagnostic = bound.and_then(|b| {
+            advice::exceeds_max_unavailable(subject, update.max_unavailable.into(), b, written)
+        });
+        match diagnostic {
+            Some(diagnostic) => diagnostics.push(diagnostic),
             // Nobody asked for the steps that count by default.
-            None if course.settings.has_default_steps => {}
-            None => above_step.push(&*moved.key),
+            None if context.settings.has_default_steps => {}
+            None => above_step.push(&*update.key),
         }
     }
-    found.extend(above_step_note(course, &above_step));
-    found
+    diagnostics.extend(above_step_note(context, &above_step));
+    diagnostics
 }
 
-fn above_step_note(course: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagnostic> {
+fn above_step_note(context: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagnostic> {
     let is_one = keys.len() == 1;
     let (is, own, each) =
         if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
     let message = format!("{}{each} {is} bigger than the step, and {own}", join_titles(keys)?);
     let note = Diagnostic::note(Code::WorkloadExceedsStep, message);
-    let note = match &course.settings.steps_label {
+    let note = match &context.settings.steps_label {
         Some(at) => note.at(at.clone()),
         None => note,
     };
@@ -203,7 +205,7 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
 fn unknown_replica_warnings(
     report: &PlanReport,
     state: &RolloutProgress<'_>,
-    given: &ExternalState,
+    external: &ExternalState,
 ) -> Vec<Diagnostic> {
     let opens = report.starts_rollout() || report.initial_ledger.target.is_none();
     let silent = state.matched.iter().filter(|m| {
@@ -214,20 +216,20 @@ fn unknown_replica_warnings(
         silent.filter(|m| !known(m)).partition(|m| m.replicas.is_some());
     let observed: Vec<_> = written
         .into_iter()
-        .filter(|m| opens && given.observed_replicas.contains_key(m.workload.key()))
+        .filter(|m| opens && external.observed_replicas.contains_key(m.workload.key()))
         .collect();
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     let pods = saturating_sum(observed.iter().filter_map(|m| m.replicas));
-    found.extend(describe_workloads(&observed).map(|(who, has)| {
+    diagnostics.extend(describe_workloads(&observed).map(|(who, has)| {
         let message =
             format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
         Diagnostic::warning(Code::ReplicasNotInGit, message)
     }));
-    found.extend(
+    diagnostics.extend(
         describe_workloads(&unknown)
             .map(|(who, has)| unknown_replicas_warning(&who, has, unknown.len(), opens)),
     );
-    found
+    diagnostics
 }
 
 fn unknown_replicas_warning(who: &str, has: &str, n: usize, opens: bool) -> Diagnostic {
@@ -260,7 +262,7 @@ fn join_titles(keys: &[&str]) -> Option<String> {
 
 /// Workloads that no batch contains because the container of a hot-upgrade pair that works would change.
 fn hot_upgrade_errors(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     report: &PlanReport,
     state: &RolloutProgress<'_>,
 ) -> Vec<Diagnostic> {
@@ -273,47 +275,51 @@ fn hot_upgrade_errors(
     let refused = |(name, matched): (&Arc<str>, Vec<&MatchedWorkload<'_>>)| {
         let who = describe_workloads(&matched)?.0;
         let message = format!("hot-upgrade container `{name}` cannot be changed in {who}");
-        let found = Diagnostic::error(Code::HotUpgrade, message);
-        let found = match &course.source {
-            Some(source) => found.at(source.set.hot_upgrade_label(name, "")),
-            None => found,
+        let diagnostic = Diagnostic::error(Code::HotUpgrade, message);
+        let diagnostic = match &context.source {
+            Some(source) => diagnostic.at(source.set.hot_upgrade_label(name, "")),
+            None => diagnostic,
         };
         let is_in_place = |m: &&MatchedWorkload<'_>| m.change.behavior.method == UpdateMethod::InPlace;
-        let found = match matched.iter().any(is_in_place) {
-            true => found.because("in place, the container that works would be restarted"),
-            false => found,
+        let diagnostic = match matched.iter().any(is_in_place) {
+            true => diagnostic.because("in place, the container that works would be restarted"),
+            false => diagnostic,
         };
-        let found = match matched.iter().all(is_in_place) {
-            true => found,
-            false => found.because("where pods are recreated, the container that works goes with its pod"),
+        let diagnostic = match matched.iter().all(is_in_place) {
+            true => diagnostic,
+            false => {
+                diagnostic.because("where pods are recreated, the container that works goes with its pod")
+            }
         };
-        Some(found.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
+        Some(diagnostic.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
             format!("take the change of `{name}` back, or bring the new version as a container of another name"),
         ))
     };
     containers.into_iter().filter_map(refused).collect()
 }
 
-fn too_many_batches_error(course: &RolloutContext<'_>, report: &PlanReport) -> Option<Diagnostic> {
+fn too_many_batches_error(context: &RolloutContext<'_>, report: &PlanReport) -> Option<Diagnostic> {
     let RolloutEnd::TooManyBatches { is_counted } = report.end else { return None };
-    let (field, written) = match course.settings.strategy.max_unavailable {
-        Some(_) => ("updateStrategy.maxUnavailable", set_label(course, "spec.updateStrategy.maxUnavailable")),
-        None => ("rollout.steps", course.settings.steps_label.clone()),
+    let (field, written) = match context.settings.strategy.max_unavailable {
+        Some(_) => {
+            ("updateStrategy.maxUnavailable", set_label(context, "spec.updateStrategy.maxUnavailable"))
+        }
+        None => ("rollout.steps", context.settings.steps_label.clone()),
     };
-    let soak = &course.settings.soak;
+    let soak = &context.settings.soak;
     let batches = report.batches.len();
     let whole = report.minimum_seconds.map_or_else(String::new, |s| format!("{} (", duration::humanize(s)));
     let end = if report.minimum_seconds.is_some() { ")" } else { "" };
     let shortest = format!("{whole}{batches} x soak {soak}{end}");
-    let most = course.settings.max_batches as usize;
-    let told = advice::too_many_batches(batches, most, &shortest, field, written)?;
+    let most = context.settings.max_batches as usize;
+    let diagnostic = advice::too_many_batches(batches, most, &shortest, field, written)?;
     let more = |text: String| {
         if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
     };
     // Such a rollout is not staged.
-    Some(Diagnostic { severity: Severity::Error, message: more(told.message.clone()), ..told })
+    Some(Diagnostic { severity: Severity::Error, message: more(diagnostic.message.clone()), ..diagnostic })
 }
 
-fn set_label(course: &RolloutContext<'_>, field: &str) -> Option<Span> {
-    course.source.as_ref().map(|r| r.set.label(field, ""))
+fn set_label(context: &RolloutContext<'_>, field: &str) -> Option<Span> {
+    context.source.as_ref().map(|r| r.set.label(field, ""))
 }

@@ -14,51 +14,51 @@ use std::sync::Arc;
 
 /// Says which workloads that people hold are missing, where no commit has removed them.
 pub(super) fn missing_held(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
     ledger: &Ledger,
 ) -> Option<Diagnostic> {
     let held = held_by_people(ledger, |_| true);
-    let stand = site.present_workloads(&held);
+    let stand = view.present_workloads(&held);
     let gone = held.into_iter().filter(|key| !stand.contains(key));
-    let missing: Vec<_> = gone.flat_map(|key| find_missing(site, now, past, ledger, key)).collect();
-    (!missing.is_empty()).then(|| missing_held_error(site, ledger, &missing))
+    let missing: Vec<_> = gone.flat_map(|key| find_missing(view, now, past, ledger, key)).collect();
+    (!missing.is_empty()).then(|| missing_held_error(view, ledger, &missing))
 }
 
 /// The workload again, with the file that still holds it, where no commit has removed it.
 fn find_missing(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
     ledger: &Ledger,
     key: Arc<str>,
 ) -> Vec<(Arc<str>, Option<PathBuf>)> {
     let only = BTreeSet::from([Arc::clone(&key)]);
-    let line = ledger.entries.get(&key);
+    let entry = ledger.entries.get(&key);
     let is_same_hold = |other: &LedgerEntry| {
-        line.is_some_and(|l| (&l.held_by, &l.held_since) == (&other.held_by, &other.held_since))
+        entry.is_some_and(|l| (&l.held_by, &l.held_since) == (&other.held_by, &other.held_since))
     };
     let is_held =
         |ledger: Option<&Ledger>| ledger.and_then(|l| l.entries.get(&key)).is_some_and(is_same_hold);
     let then = past.and_then(|past| {
-        let written = past.oldest_commit_with(site, now, &ledger.name, is_held)?;
-        past.read_rollout(written, site, &ledger.name)
+        let written = past.oldest_commit_with(view, now, &ledger.name, is_held)?;
+        past.read_rollout(written, view, &ledger.name)
     });
     if let Some(then) = then.filter(|then| then.view.inputs_of_workloads().any(|(k, _)| *k == key)) {
-        return unaccounted_workloads(site, now, &then, &only);
+        return unaccounted_workloads(view, now, &then, &only);
     }
     // What was there when it was held cannot be made again: only what is there now can tell.
-    let holders = WorkloadFiles::find(now, &site.configuration.layout, &only);
+    let holders = WorkloadFiles::find(now, &view.configuration.layout, &only);
     match holders.files_of(&key).first() {
         Some(holder) => vec![(key, Some(holder.file.clone()))],
-        None if site.is_built => vec![(key, None)],
+        None if view.is_built => vec![(key, None)],
         None => Vec::new(),
     }
 }
 
 fn missing_held_error(
-    site: &ClusterView,
+    view: &ClusterView,
     ledger: &Ledger,
     missing: &[(Arc<str>, Option<PathBuf>)],
 ) -> Diagnostic {
@@ -70,11 +70,11 @@ fn missing_held_error(
     );
     let error = Diagnostic::error(Code::WorkloadsMissing, message);
     let error =
-        super::add_missing(error, missing, site.configuration.ledger_path(site.cluster.as_deref(), name));
-    let cluster = cluster_option(site.cluster.as_deref());
+        super::add_missing(error, missing, view.configuration.ledger_path(view.cluster.as_deref(), name));
+    let cluster = cluster_option(view.cluster.as_deref());
     let key = missing.first().map_or("WORKLOAD", |(key, _)| key);
     error.help(format!(
         "{}; where it is gone on purpose, `pillion hold {key} --sidecarset {name} --off{cluster}` ends the hold",
-        super::missing_help(site)
+        super::missing_help(view)
     ))
 }

@@ -35,23 +35,23 @@ pub struct LedgerHistory<'a> {
 /// Says which workloads of open rollouts are missing from a site, whose files are `now`. Without a past only their
 /// number tells.
 pub fn missing_workloads(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
 ) -> Vec<Diagnostic> {
-    site.prepared.ledgers.values().filter_map(|ledger| missing_in_ledger(site, now, past, ledger)).collect()
+    view.prepared.ledgers.values().filter_map(|ledger| missing_in_ledger(view, now, past, ledger)).collect()
 }
 
 /// The same for a ledger that is to become live: what would stop its rollout at once.
 pub fn missing_after_change(
-    live: &DeployBranch<'_>,
-    site: &ClusterView,
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
     ledger: &Ledger,
 ) -> Option<Diagnostic> {
     missing_in_ledger(
-        site,
-        &TreeFiles::from_commit(live.source_files()),
-        Some(&live.ledger_history()),
+        view,
+        &TreeFiles::from_commit(deploy_branch.source_files()),
+        Some(&deploy_branch.ledger_history()),
         ledger,
     )
 }
@@ -59,29 +59,29 @@ pub fn missing_after_change(
 /// The same for one ledger, which need not be the one that the site has; and which workloads that a person holds are
 /// missing, whether a rollout is open or not.
 pub(super) fn missing_in_ledger(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
     ledger: &Ledger,
 ) -> Option<Diagnostic> {
-    missing_counted(site, now, past, ledger).or_else(|| held::missing_held(site, now, past, ledger))
+    missing_counted(view, now, past, ledger).or_else(|| held::missing_held(view, now, past, ledger))
 }
 
 fn missing_counted(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
     ledger: &Ledger,
 ) -> Option<Diagnostic> {
     let (scope, _) = (ledger.scope.as_ref()?, ledger.target.as_ref()?);
-    let case = ScopeCheck { view: site, files: now, ledger, scope };
-    if scope.is_from_build && !site.is_built {
+    let case = ScopeCheck { view, files: now, ledger, scope };
+    if scope.is_from_build && !view.is_built {
         return Some(case.missing_build());
     }
     if scope.workloads == 0 {
         return None;
     }
-    let present = CountedWorkloads::of(&site.rollout_context_for(ledger).0, ledger);
+    let present = CountedWorkloads::of(&view.rollout_context_for(ledger).0, ledger);
     if present.digest() == scope.digest || matches_with_holds(&present, ledger, scope) {
         return None;
     }
@@ -94,7 +94,8 @@ fn missing_counted(
 
 /// Tells whether all that the scope counts is there, some of it held by people since.
 fn matches_with_holds(present: &CountedWorkloads, ledger: &Ledger, scope: &RolloutScope) -> bool {
-    let is_by_person = |key: &&Arc<str>| ledger.entries.get(*key).is_some_and(|line| line.held_by.is_some());
+    let is_by_person =
+        |key: &&Arc<str>| ledger.entries.get(*key).is_some_and(|entry| entry.held_by.is_some());
     let held = present.held.iter().filter(is_by_person);
     let all: BTreeSet<&str> = present.keys.iter().chain(held).map(|key| &**key).collect();
     RolloutScope::digest_of(all.into_iter()) == scope.digest
@@ -142,18 +143,18 @@ impl<'a> LedgerHistory<'a> {
     /// The oldest commit of those at the end of the history whose ledger is as it is asked for.
     fn oldest_commit_with(
         &self,
-        site: &ClusterView,
+        view: &ClusterView,
         now: &TreeFiles<'_>,
         name: &str,
         is_so: impl Fn(Option<&Ledger>) -> bool,
     ) -> Option<ObjectId> {
-        let place = site.configuration.ledger_path(site.cluster.as_deref(), name)?;
-        let place = now.path_in_tree(Path::new(&place)).to_string_lossy().into_owned();
+        let path = view.configuration.ledger_path(view.cluster.as_deref(), name)?;
+        let path = now.path_in_tree(Path::new(&path)).to_string_lossy().into_owned();
         let mut found = None;
-        for commit in self.repository.log(self.head, Some(&place), HistoryWalk::FirstParent).ok()? {
+        for commit in self.repository.log(self.head, Some(&path), HistoryWalk::FirstParent).ok()? {
             // Beyond what a shallow clone has, nothing can be known.
             let Ok(commit) = commit else { break };
-            match self.ledger_at(commit.tree, &place) {
+            match self.ledger_at(commit.tree, &path) {
                 Ok(ledger) if is_so(ledger.as_ref()) => found = Some(commit.id),
                 Ok(_) => break,
                 // A ledger that was broken and put right says nothing of the time in between.
@@ -164,40 +165,40 @@ impl<'a> LedgerHistory<'a> {
     }
 
     /// Returns the ledger of a tree; none where there is no such file. One that cannot be read is an error.
-    fn ledger_at(&self, tree: ObjectId, place: &str) -> Result<Option<Ledger>, ()> {
-        let Some(entry) = self.repository.entry_at(tree, place).map_err(drop)? else { return Ok(None) };
+    fn ledger_at(&self, tree: ObjectId, path: &str) -> Result<Option<Ledger>, ()> {
+        let Some(entry) = self.repository.entry_at(tree, path).map_err(drop)? else { return Ok(None) };
         let bytes = self.repository.read_blob(entry.id).map_err(drop)?;
         let text = String::from_utf8(bytes).map_err(drop)?;
-        let document = Arc::new(Document::read(&place.into(), 0, 1, &text).map_err(drop)?);
+        let document = Arc::new(Document::read(&path.into(), 0, 1, &text).map_err(drop)?);
         decode(&document, &YamlPath::root()).0.map(Some).ok_or(())
     }
 
-    fn read_rollout(&self, commit: ObjectId, site: &ClusterView, name: &str) -> Option<PastRollout<'a>> {
+    fn read_rollout(&self, commit: ObjectId, view: &ClusterView, name: &str) -> Option<PastRollout<'a>> {
         let above = self.config.ancestors().skip(1).map(|folder| folder.join("pillion.yaml"));
         let places = std::iter::once(self.config.to_owned()).chain(above);
         let mut found = places.filter_map(|config| {
             let at = (String::new(), commit);
             DeployBranch::read_at(self.repository, self.branches, &config, at).ok()?.0
         });
-        let live = found.next()?.with_manifests(self.manifests);
-        let site = live.unchecked_cluster_view(site.cluster.as_deref()).0;
-        let ledger = site.prepared.ledgers.get(name)?.clone();
-        let counted = CountedWorkloads::of(&site.rollout_context(&ledger.name).0, &ledger);
-        Some(PastRollout { deploy_branch: live, view: site, keys: counted.keys, held: counted.held })
+        let deploy_branch = found.next()?.with_manifests(self.manifests);
+        let view = deploy_branch.unchecked_cluster_view(view.cluster.as_deref()).0;
+        let ledger = view.prepared.ledgers.get(name)?.clone();
+        let counted = CountedWorkloads::of(&view.rollout_context(&ledger.name).0, &ledger);
+        Some(PastRollout { deploy_branch, view, keys: counted.keys, held: counted.held })
     }
 }
 
 impl ScopeCheck<'_> {
     /// What of the workloads that are known by name is not accounted for.
     fn missing_by_key(&self, present: &CountedWorkloads, then: &PastRollout<'_>) -> Option<Diagnostic> {
-        let gone: BTreeSet<Arc<str>> =
+        let missing: BTreeSet<Arc<str>> =
             then.keys.iter().filter(|key| !present.keys.contains(*key)).map(Arc::clone).collect();
-        let stand = self.view.present_workloads(&gone);
-        let gone: BTreeSet<Arc<str>> = gone.into_iter().filter(|key| !stand.contains(key)).collect();
-        if gone.is_empty() {
+        let stand = self.view.present_workloads(&missing);
+        let missing: BTreeSet<Arc<str>> = missing.into_iter().filter(|key| !stand.contains(key)).collect();
+        if missing.is_empty() {
             return None;
         }
-        let unaccounted = unaccounted_workloads(self.view, self.files, then, &gone);
+        let unaccounted = unaccounted_workloads(self.view, self.files, then, &missing);
         (!unaccounted.is_empty()).then(|| self.missing_error(&unaccounted, unaccounted.len()))
     }
 
@@ -209,16 +210,16 @@ impl ScopeCheck<'_> {
     ) -> Option<Diagnostic> {
         let held = present.held.iter().filter(|key| !held_before.contains(*key));
         let all: BTreeSet<&Arc<str>> = present.keys.iter().chain(held).collect();
-        let moved = self.ledger.entries.iter().filter(|(_, line)| line.batch.is_some()).map(|(key, _)| key);
+        let moved = self.ledger.entries.iter().filter(|(_, entry)| entry.batch.is_some()).map(|(key, _)| key);
         let moved: BTreeSet<Arc<str>> = moved.map(Arc::clone).collect();
         let stand = self.view.present_workloads(&moved);
-        let gone: Vec<(Arc<str>, Option<PathBuf>)> =
+        let missing: Vec<(Arc<str>, Option<PathBuf>)> =
             moved.into_iter().filter(|key| !stand.contains(key)).map(|key| (key, None)).collect();
         let fewer = (self.scope.workloads as usize).saturating_sub(all.len());
-        (fewer > 0 || !gone.is_empty()).then(|| self.missing_error(&gone, fewer.max(gone.len())))
+        (fewer > 0 || !missing.is_empty()).then(|| self.missing_error(&missing, fewer.max(missing.len())))
     }
 
-    fn missing_error(&self, gone: &[(Arc<str>, Option<PathBuf>)], number: usize) -> Diagnostic {
+    fn missing_error(&self, missing: &[(Arc<str>, Option<PathBuf>)], number: usize) -> Diagnostic {
         let all = self.scope.workloads;
         let message = format!(
             "the rollout of `{}` counts {}, and {number} of them {} missing",
@@ -226,7 +227,8 @@ impl ScopeCheck<'_> {
             pluralize(all.into(), "workload"),
             if number == 1 { "is" } else { "are" }
         );
-        let error = add_missing(Diagnostic::error(Code::WorkloadsMissing, message), gone, self.ledger_path());
+        let error =
+            add_missing(Diagnostic::error(Code::WorkloadsMissing, message), missing, self.ledger_path());
         let what = missing_help(self.view);
         error.help(format!(
             "{what}; where they are gone on purpose, `pillion stage --start {}{} --accept-missing` counts anew",
@@ -246,7 +248,7 @@ impl ScopeCheck<'_> {
                 "write the command into `build` of pillion.yaml, or hand its output over: `COMMAND | pillion status{} --manifests -`",
                 self.cluster_option()
             ));
-        self.ledger_path().into_iter().fold(error, |error, place| error.at(Span::whole_file(place)))
+        self.ledger_path().into_iter().fold(error, |error, path| error.at(Span::whole_file(path)))
     }
 
     fn ledger_path(&self) -> Option<String> {
@@ -261,10 +263,10 @@ impl ScopeCheck<'_> {
 /// Names workloads that are missing, each with the file that still holds it.
 fn add_missing(
     mut error: Diagnostic,
-    gone: &[(Arc<str>, Option<PathBuf>)],
+    missing: &[(Arc<str>, Option<PathBuf>)],
     ledger: Option<String>,
 ) -> Diagnostic {
-    for (key, file) in gone.iter().take(MAX_NAMED) {
+    for (key, file) in missing.iter().take(MAX_NAMED) {
         error = match file {
             Some(file) => {
                 let file = file.to_string_lossy();
@@ -277,14 +279,14 @@ fn add_missing(
             )),
         };
     }
-    if gone.len() > MAX_NAMED {
-        error = error.because(format!("and {} more", gone.len() - MAX_NAMED));
+    if missing.len() > MAX_NAMED {
+        error = error.because(format!("and {} more", missing.len() - MAX_NAMED));
     }
-    ledger.into_iter().fold(error, |error, place| error.at(Span::whole_file(place)))
+    ledger.into_iter().fold(error, |error, path| error.at(Span::whole_file(path)))
 }
 
-fn missing_help(site: &ClusterView) -> &'static str {
-    match site.is_built {
+fn missing_help(view: &ClusterView) -> &'static str {
+    match view.is_built {
         true => "look at what the build prints, or at what `--manifests` holds",
         false => "check `sources`, `ignore` and `clusters` of pillion.yaml",
     }
@@ -292,17 +294,17 @@ fn missing_help(site: &ClusterView) -> &'static str {
 
 /// Which of workloads that are not read any more no commit has removed, each with the file that still holds it.
 fn unaccounted_workloads(
-    site: &ClusterView,
+    view: &ClusterView,
     now: &TreeFiles<'_>,
     then: &PastRollout<'_>,
-    gone: &BTreeSet<Arc<str>>,
+    missing: &BTreeSet<Arc<str>>,
 ) -> Vec<(Arc<str>, Option<PathBuf>)> {
-    let now = WorkloadFiles::find(now, &site.configuration.layout, gone);
+    let now = WorkloadFiles::find(now, &view.configuration.layout, missing);
     let files = TreeFiles::from_commit(then.deploy_branch.source_files());
-    let before = WorkloadFiles::find(&files, &then.view.configuration.layout, gone);
+    let before = WorkloadFiles::find(&files, &then.view.configuration.layout, missing);
     let inputs: BTreeMap<&Arc<str>, &Path> = then.view.source_paths_of_workloads().collect();
     let mut found = Vec::new();
-    for key in gone {
+    for key in missing {
         let input = inputs.get(key).copied();
         match absence_evidence(now.files_of(key), before.files_of(key), input, then.view.is_built) {
             AbsenceEvidence::Removed => {}

@@ -54,10 +54,10 @@ impl<'a> BaseApprovals<'a> {
         let Some(base) = self.base.filter(|base| base.clusters().contains(&cluster)) else {
             return Vec::new();
         };
-        let mut sites = self.views.borrow_mut();
-        let site =
-            sites.entry(cluster.map(str::to_owned)).or_insert_with(|| base.unchecked_cluster_view(cluster).0);
-        site.rollout_settings(name).0.approve
+        let mut views = self.views.borrow_mut();
+        let view =
+            views.entry(cluster.map(str::to_owned)).or_insert_with(|| base.unchecked_cluster_view(cluster).0);
+        view.rollout_settings(name).0.approve
     }
 }
 
@@ -75,13 +75,13 @@ pub(super) fn check_commit(
         return Ok(judged);
     }
     let earlier = old.map(ledgers_at).unwrap_or_default();
-    let sites: Vec<(ClusterView, Vec<Diagnostic>)> =
+    let views: Vec<(ClusterView, Vec<Diagnostic>)> =
         new.clusters().into_iter().map(|cluster| new.unchecked_cluster_view(cluster)).collect();
-    let later: LedgersByKey = sites.iter().flat_map(|(site, _)| ledgers_of_view(site)).collect();
+    let later: LedgersByKey = views.iter().flat_map(|(view, _)| ledgers_of_view(view)).collect();
     let moved = moved_ledgers(&earlier, &later);
-    for (site, wrong) in &sites {
-        ClusterCheck { old, new, view: site, earlier: &earlier, approve }.check_ledgers(
-            wrong,
+    for (view, diagnostics) in &views {
+        ClusterCheck { old, new, view, earlier: &earlier, approve }.check_ledgers(
+            diagnostics,
             &moved,
             &mut judged,
         )?;
@@ -102,29 +102,30 @@ pub(super) fn check_commit(
         }
     }
     if let Some(old) = old {
-        judged.diagnostics.extend(check_mixed_commit(old, new, &sites, &earlier, &judged.changes));
+        judged.diagnostics.extend(check_mixed_commit(old, new, &views, &earlier, &judged.changes));
     }
     Ok(judged)
 }
 
-fn ledgers_at(live: &DeployBranch<'_>) -> LedgersByKey {
-    let sites = live.clusters().into_iter().map(|cluster| live.unchecked_cluster_view(cluster).0);
-    sites.flat_map(|site| ledgers_of_view(&site).collect::<Vec<_>>()).collect()
+fn ledgers_at(deploy_branch: &DeployBranch<'_>) -> LedgersByKey {
+    let views =
+        deploy_branch.clusters().into_iter().map(|cluster| deploy_branch.unchecked_cluster_view(cluster).0);
+    views.flat_map(|view| ledgers_of_view(&view).collect::<Vec<_>>()).collect()
 }
 
-fn ledgers_of_view(site: &ClusterView) -> impl Iterator<Item = (LedgerKey, Ledger)> {
-    let all = site.prepared.ledgers.iter();
-    all.map(|(name, ledger)| ((site.cluster.clone(), Arc::clone(name)), ledger.clone()))
+fn ledgers_of_view(view: &ClusterView) -> impl Iterator<Item = (LedgerKey, Ledger)> {
+    let all = view.prepared.ledgers.iter();
+    all.map(|(name, ledger)| ((view.cluster.clone(), Arc::clone(name)), ledger.clone()))
 }
 
 /// Returns whether the files of all ledgers are those of before, in the same places.
 fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> bool {
-    let places = |live: &DeployBranch<'_>| {
-        let folder = live.configuration.layout.ledgers.as_ref();
-        folder.map(|folder| normalize_path(&live.configuration.layout.root.join(folder)))
+    let places = |deploy_branch: &DeployBranch<'_>| {
+        let folder = deploy_branch.configuration.layout.ledgers.as_ref();
+        folder.map(|folder| normalize_path(&deploy_branch.configuration.layout.root.join(folder)))
     };
-    let files = |live: &DeployBranch<'_>, folder: &PathBuf| -> Vec<_> {
-        let found = live.rendered_files().entries_at_or_below(folder);
+    let files = |deploy_branch: &DeployBranch<'_>, folder: &PathBuf| -> Vec<_> {
+        let found = deploy_branch.rendered_files().entries_at_or_below(folder);
         found.into_iter().map(|(path, listed)| (path.to_owned(), listed.clone())).collect()
     };
     let Some(old) = old else { return places(new).is_none_or(|folder| files(new, &folder).is_empty()) };
@@ -183,15 +184,15 @@ struct ClusterCheck<'a> {
 impl ClusterCheck<'_> {
     fn check_ledgers(
         &self,
-        wrong: &[Diagnostic],
+        diagnostics: &[Diagnostic],
         moved: &BTreeSet<LedgerKey>,
         judged: &mut CommitCheck,
     ) -> Result<(), Error> {
         // Without its manifests nothing can be judged.
         let is_unbuilt = |d: &&Diagnostic| matches!(d.code, Code::BuildFailed | Code::NoManifests);
-        let unbuilt: Vec<Diagnostic> = wrong.iter().filter(is_unbuilt).cloned().collect();
+        let unbuilt: Vec<Diagnostic> = diagnostics.iter().filter(is_unbuilt).cloned().collect();
         if !unbuilt.is_empty() {
-            judged.diagnostics.extend(unbuilt.into_iter().map(|wrong| (None, wrong)));
+            judged.diagnostics.extend(unbuilt.into_iter().map(|diagnostics| (None, diagnostics)));
             return Ok(());
         }
         for ledger in self.view.prepared.ledgers.values() {
@@ -201,17 +202,17 @@ impl ClusterCheck<'_> {
                 continue;
             }
             // That a ledger is missing says nothing of the others.
-            if let Some(error) = wrong.iter().find(|d| d.is_error() && d.code != Code::NoLedger) {
+            if let Some(error) = diagnostics.iter().find(|d| d.is_error() && d.code != Code::NoLedger) {
                 judged.diagnostics.push((Some(key), unreadable_commit(&self.new.head, error.clone())));
                 continue;
             }
             match self.audit_change(old, ledger)? {
                 Ok(changed) => {
-                    let wrong = self.missing_approval(&changed);
-                    judged.diagnostics.extend(wrong.map(|wrong| (Some(key), wrong)));
+                    let diagnostics = self.missing_approval(&changed);
+                    judged.diagnostics.extend(diagnostics.map(|diagnostics| (Some(key), diagnostics)));
                     judged.changes.push(changed);
                 }
-                Err(wrong) => judged.diagnostics.push((Some(key), *wrong)),
+                Err(diagnostics) => judged.diagnostics.push((Some(key), *diagnostics)),
             }
         }
         Ok(())
@@ -222,21 +223,21 @@ impl ClusterCheck<'_> {
         old: Option<&Ledger>,
         ledger: &Ledger,
     ) -> Result<Result<AuditedChange, Box<Diagnostic>>, Error> {
-        let (new, site) = (self.new, self.view);
+        let (new, view) = (self.new, self.view);
         // What follows from a ledger follows from what it was before.
-        let (mut course, _) = site.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
-        course
+        let (mut context, _) = view.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
+        context
             .settings
             .approval_batches
-            .extend(self.approve.batches_of(site.cluster.as_deref(), &ledger.name));
-        let others: Vec<&Ledger> = site.prepared.ledgers.values().filter(|l| l.name != ledger.name).collect();
+            .extend(self.approve.batches_of(view.cluster.as_deref(), &ledger.name));
+        let others: Vec<&Ledger> = view.prepared.ledgers.values().filter(|l| l.name != ledger.name).collect();
         let change = LedgerDiff {
-            course: &course,
+            context: &context,
             old,
             new: ledger,
             other_ledgers: &others,
             history: self.old.zip(old),
-            cluster: site.cluster.as_deref(),
+            cluster: view.cluster.as_deref(),
             today: format_day(new.head.time.seconds),
             history_error: RefCell::default(),
         };
@@ -244,32 +245,35 @@ impl ClusterCheck<'_> {
         let counts_anew =
             |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
         let is_answer = |old: &Ledger| counts_anew(old) || change.ends_hold_of_gone(old);
-        let missing = self.old.zip(old).filter(|(_, old)| !is_answer(old)).and_then(|(live, old)| {
-            missing_in_ledger(
-                site,
-                &TreeFiles::from_commit(new.source_files()),
-                Some(&live.ledger_history()),
-                old,
-            )
-        });
+        let missing =
+            self.old.zip(old).filter(|(_, old)| !is_answer(old)).and_then(|(deploy_branch, old)| {
+                missing_in_ledger(
+                    view,
+                    &TreeFiles::from_commit(new.source_files()),
+                    Some(&deploy_branch.ledger_history()),
+                    old,
+                )
+            });
         if let Some(missing) = missing {
             let why = format!("commit {} goes on with the rollout all the same", new.head.id.short());
             return Ok(Err(Box::new(missing.because(why))));
         }
-        let Some(deed) = change.find_action(site)? else {
-            return Ok(Err(Box::new(change.to_diagnostic(new, site.cluster.as_deref()))));
+        let Some(deed) = change.find_action(view)? else {
+            return Ok(Err(Box::new(change.to_diagnostic(new, view.cluster.as_deref()))));
         };
-        if let Some(wrong) = self.init_changes_workloads(&course, &deed) {
-            return Ok(Err(Box::new(wrong)));
+        if let Some(diagnostic) = self.init_changes_workloads(&context, &deed) {
+            return Ok(Err(Box::new(diagnostic)));
         }
         let approved_by = self.approved_by(&deed, old, ledger);
-        let key = (site.cluster.clone(), Arc::clone(&ledger.name));
+        let key = (view.cluster.clone(), Arc::clone(&ledger.name));
         Ok(Ok(AuditedChange { commit: new.head.clone(), key, action: deed, approved_by }))
     }
 
     /// Who has approved a batch, where somebody has.
     fn approved_by(&self, deed: &LedgerAction, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
-        let (LedgerAction::Steps(steps), Some((live, old))) = (deed, self.old.zip(old)) else { return None };
+        let (LedgerAction::Steps(steps), Some((deploy_branch, old))) = (deed, self.old.zip(old)) else {
+            return None;
+        };
         let is_approved = |step: &AuditedStep| match step {
             AuditedStep::Batch(batch) if old.approvals.iter().any(|a| a.plan == batch.plan) => {
                 Some(batch.plan.clone())
@@ -277,8 +281,8 @@ impl ClusterCheck<'_> {
             _ => None,
         };
         let plan = steps.iter().find_map(is_approved)?;
-        let place = live.configuration.ledger_path(self.view.cluster.as_deref(), &ledger.name);
-        Some(find_approver(live, place.as_deref(), &plan).unwrap_or_default())
+        let path = deploy_branch.configuration.ledger_path(self.view.cluster.as_deref(), &ledger.name);
+        Some(find_approver(deploy_branch, path.as_deref(), &plan).unwrap_or_default())
     }
 
     /// What is wrong with a batch that nobody has approved.
@@ -294,10 +298,10 @@ impl ClusterCheck<'_> {
 
     fn unapproved_batch(&self, changed: &AuditedChange, number: u32) -> Diagnostic {
         let name = &changed.key.1;
-        let (id, place) = (changed.commit.id.short(), self.ledger_path(name));
+        let (id, path) = (changed.commit.id.short(), self.ledger_path(name));
         let message = format!("commit {id} releases batch {number} of `{name}`, which nobody has approved");
         Diagnostic::error(Code::BatchNotApproved, message)
-            .at(Span::whole_file(place))
+            .at(Span::whole_file(path))
             .because(format!(
                 "`approve` of the rollout says that batch {number} waits for a person, and an approval is for exactly one plan"
             ))
@@ -308,20 +312,28 @@ impl ClusterCheck<'_> {
     }
 
     /// The first ledger of a SidecarSet names what workloads carry already: it brings a sidecar to none.
-    fn init_changes_workloads(&self, course: &RolloutContext<'_>, deed: &LedgerAction) -> Option<Diagnostic> {
+    fn init_changes_workloads(
+        &self,
+        context: &RolloutContext<'_>,
+        deed: &LedgerAction,
+    ) -> Option<Diagnostic> {
         let (LedgerAction::Init(released @ Some(_)), Some(old)) = (deed, self.old) else { return None };
-        let name = &course.name;
+        let name = &context.name;
         let carries = |key: &Arc<str>| {
-            let unit = course.workloads.find(key);
-            unit.is_some_and(|unit| !course.workloads.change_to(unit, &None, released).diff.is_empty())
+            let workload = context.workloads.find(key);
+            workload.is_some_and(|workload| {
+                !context.workloads.change_to(workload, &None, released).diff.is_empty()
+            })
         };
         let places = self.view.inputs_of_workloads().filter(|(key, _)| carries(key));
         let places = places.filter_map(|(_, input)| {
             let input = &self.view.inputs()[input].0;
             self.new.configuration.rendered_path(self.view.cluster.as_deref(), input)
         });
-        let changes = |place: &String| {
-            let file = |live: &DeployBranch<'_>| live.rendered_files().file_id(Path::new(place)).copied();
+        let changes = |path: &String| {
+            let file = |deploy_branch: &DeployBranch<'_>| {
+                deploy_branch.rendered_files().file_id(Path::new(path)).copied()
+            };
             file(old).is_some_and(|before| file(self.new) != Some(before))
         };
         let places: BTreeSet<String> = places.filter(changes).collect();

@@ -88,7 +88,7 @@ impl fmt::Display for LedgerAction {
             Self::RollBackToBatch(batch) => write!(f, "roll back to batch {batch}"),
             Self::Recount(workloads) => write!(f, "count anew, {workloads} workloads"),
             Self::Approve(batch) => write!(f, "approve batch {batch}"),
-            Self::Hold(key, line) => write_hold(f, key, line),
+            Self::Hold(key, entry) => write_hold(f, key, entry),
             Self::ReleaseHold(key) => write!(f, "no longer hold {}", short_key(key)),
             Self::Steps(steps) => {
                 for (n, step) in steps.iter().enumerate() {
@@ -112,16 +112,16 @@ impl fmt::Display for AuditedStep {
     }
 }
 
-fn write_hold(f: &mut fmt::Formatter<'_>, key: &str, line: &LedgerEntry) -> fmt::Result {
+fn write_hold(f: &mut fmt::Formatter<'_>, key: &str, entry: &LedgerEntry) -> fmt::Result {
     write!(f, "hold {}", short_key(key))?;
-    for (n, (container, image)) in line.images.iter().enumerate() {
+    for (n, (container, image)) in entry.images.iter().enumerate() {
         let word = if n == 0 { " on " } else { ", " };
         write!(f, "{word}{container}={image}")?;
     }
-    if let Some(until) = &line.held_until {
+    if let Some(until) = &entry.held_until {
         write!(f, " until {until}")?;
     }
-    write!(f, ", {}", line.hold_reason.as_deref().unwrap_or_default())
+    write!(f, ", {}", entry.hold_reason.as_deref().unwrap_or_default())
 }
 
 /// `Deployment/shop/web` for `Deployment.apps/shop/web`.

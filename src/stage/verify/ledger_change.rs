@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// One ledger, before and after a commit.
 pub(super) struct LedgerDiff<'a> {
-    pub(super) course: &'a RolloutContext<'a>,
+    pub(super) context: &'a RolloutContext<'a>,
     pub(super) old: Option<&'a Ledger>,
     pub(super) new: &'a Ledger,
     pub(super) other_ledgers: &'a [&'a Ledger],
@@ -38,9 +38,9 @@ impl LedgerDiff<'_> {
     ///
     /// # Errors
     /// When this clone has too little of the history to tell.
-    pub(super) fn find_action(&self, site: &ClusterView) -> Result<Option<LedgerAction>, Error> {
+    pub(super) fn find_action(&self, view: &ClusterView) -> Result<Option<LedgerAction>, Error> {
         let deed = match self.old {
-            None => self.is_initial(site).then(|| LedgerAction::Init(self.new.released.clone())),
+            None => self.is_initial(view).then(|| LedgerAction::Init(self.new.released.clone())),
             Some(old) => {
                 self.find_transition(old).or_else(|| self.planned_steps(old).map(LedgerAction::Steps))
             }
@@ -62,12 +62,12 @@ impl LedgerDiff<'_> {
     }
 
     /// `init rollout`: nothing released, or what the SidecarSet's file holds; nothing else.
-    fn is_initial(&self, site: &ClusterView) -> bool {
+    fn is_initial(&self, view: &ClusterView) -> bool {
         let mut wanted = Ledger::new(&self.new.name);
         if self.equals_new(&wanted) {
             return true;
         }
-        let Some(set) = site.prepared.sets.iter().find(|s| *s.name == *self.new.name) else { return false };
+        let Some(set) = view.prepared.sets.iter().find(|s| *s.name == *self.new.name) else { return false };
         let revision = Revision::from_set(set);
         wanted.released = Some(Arc::clone(&revision.name));
         wanted.revisions.insert(Arc::clone(&revision.name), revision);
@@ -75,7 +75,7 @@ impl LedgerDiff<'_> {
     }
 
     fn find_transition(&self, old: &Ledger) -> Option<LedgerAction> {
-        let source = self.course.source.as_ref().map(|r| Arc::clone(&r.name));
+        let source = self.context.source.as_ref().map(|r| Arc::clone(&r.name));
         let is =
             |ledger: Result<Ledger, transitions::TransitionError>| ledger.is_ok_and(|l| self.equals_new(&l));
         if let Some(paused) = &self.new.paused
@@ -102,20 +102,23 @@ impl LedgerDiff<'_> {
 
     /// `rollback --to`: the rollout as it was after an earlier batch.
     fn is_batch_rollback(&self) -> bool {
-        let Some((live, old)) = self.history else { return false };
+        let Some((deploy_branch, old)) = self.history else { return false };
         match old.target {
-            Some(_) => self.is_batch_rollback_of(live, old),
-            None => self.reopened_ledger().is_some_and(|reopened| self.is_batch_rollback_of(live, &reopened)),
+            Some(_) => self.is_batch_rollback_of(deploy_branch, old),
+            None => self
+                .reopened_ledger()
+                .is_some_and(|reopened| self.is_batch_rollback_of(deploy_branch, &reopened)),
         }
     }
 
-    fn is_batch_rollback_of(&self, live: &DeployBranch<'_>, open: &Ledger) -> bool {
+    fn is_batch_rollback_of(&self, deploy_branch: &DeployBranch<'_>, open: &Ledger) -> bool {
         let Some(paused) = &self.new.paused else { return false };
-        let past = self.record_history_error(ledger_after_batch(live, self.cluster, open, paused.batch));
+        let past =
+            self.record_history_error(ledger_after_batch(deploy_branch, self.cluster, open, paused.batch));
         past.is_some_and(|past| {
             let (reason, by) = (paused.reason.as_str(), paused.by.as_deref());
             let back = BatchRollback { batch: paused.batch, ledger_at_batch: &past, reason, by };
-            transitions::roll_back_to_batch(self.course, open, &back).is_ok_and(|l| self.equals_new(&l))
+            transitions::roll_back_to_batch(self.context, open, &back).is_ok_and(|l| self.equals_new(&l))
         })
     }
 
@@ -126,16 +129,16 @@ impl LedgerDiff<'_> {
     }
 
     fn reopened_ledger(&self) -> Option<Ledger> {
-        let (live, old) = self.history.filter(|(_, old)| old.target.is_none())?;
-        let before = self.record_history_error(ledger_before_completion(live, self.cluster, old))?;
-        transitions::reopen_completed(self.course, old, &before).ok()
+        let (deploy_branch, old) = self.history.filter(|(_, old)| old.target.is_none())?;
+        let before = self.record_history_error(ledger_before_completion(deploy_branch, self.cluster, old))?;
+        transitions::reopen_completed(self.context, old, &before).ok()
     }
 
     /// `stage --start NAME --accept-missing`: the scope is counted anew.
     fn is_recount(&self, old: &Ledger) -> bool {
         old.scope.is_some()
             && self.new.scope != old.scope
-            && self.equals_new(&with_current_scope(self.course, old))
+            && self.equals_new(&with_current_scope(self.context, old))
     }
 
     fn added_approval(&self, old: &Ledger) -> Option<u32> {
@@ -144,8 +147,8 @@ impl LedgerDiff<'_> {
             .next()
             .filter(|a| {
                 [None, Some(self.today.clone())].into_iter().any(|today| {
-                    let given = ExternalState { today, ..ExternalState::default() };
-                    super::upcoming_batch_digest(self.course, old, a.batch, &given)
+                    let external = ExternalState { today, ..ExternalState::default() };
+                    super::upcoming_batch_digest(self.context, old, a.batch, &external)
                         .is_some_and(|d| d == a.plan)
                 }) && transitions::approve(old, a.batch, &a.plan).is_ok_and(|l| self.equals_new(&l))
             })
@@ -160,8 +163,8 @@ impl LedgerDiff<'_> {
             let is_released = transitions::release_hold(old, key).is_ok_and(|l| self.equals_new(&l));
             is_released.then(|| LedgerAction::ReleaseHold(Arc::clone(key)))
         };
-        let Some(unit) = self.course.workloads.find(key) else { return release() };
-        let Some(line) = self.new.entries.get(key) else { return release() };
+        let Some(workload) = self.context.workloads.find(key) else { return release() };
+        let Some(entry) = self.new.entries.get(key) else { return release() };
         let LedgerEntry {
             hold_reason: Some(reason),
             held_by: Some(by),
@@ -169,7 +172,7 @@ impl LedgerDiff<'_> {
             images,
             held_until: until,
             ..
-        } = line
+        } = entry
         else {
             return release();
         };
@@ -177,16 +180,16 @@ impl LedgerDiff<'_> {
         let is_held = [&*self.today, &**since].into_iter().any(|today| {
             let (reason, until) = (Some(&**reason), until.as_deref());
             let hold = HoldRequest { reason, images, by, today, until };
-            transitions::hold(old, unit, &hold).is_ok_and(|l| self.equals_new(&l))
+            transitions::hold(old, workload, &hold).is_ok_and(|l| self.equals_new(&l))
         });
-        is_held.then(|| LedgerAction::Hold(Arc::clone(key), Box::new(line.clone())))
+        is_held.then(|| LedgerAction::Hold(Arc::clone(key), Box::new(entry.clone())))
     }
 
     /// Returns whether it is `hold --off` of a workload that is gone.
     pub(super) fn ends_hold_of_gone(&self, old: &Ledger) -> bool {
-        let mut gone = old.entries.keys().filter(|key| !self.new.entries.contains_key(*key));
-        gone.next().is_some_and(|key| {
-            self.course.workloads.find(key).is_none()
+        let mut missing = old.entries.keys().filter(|key| !self.new.entries.contains_key(*key));
+        missing.next().is_some_and(|key| {
+            self.context.workloads.find(key).is_none()
                 && transitions::release_hold(old, key).is_ok_and(|l| self.equals_new(&l))
         })
     }
@@ -194,7 +197,7 @@ impl LedgerDiff<'_> {
     /// The steps of the planner; those that need no approval rather than others.
     fn planned_steps(&self, old: &Ledger) -> Option<Vec<Taken>> {
         let mut found =
-            self.possible_states(old).into_iter().filter_map(|given| self.steps_to_new(old, &given));
+            self.possible_states(old).into_iter().filter_map(|external| self.steps_to_new(old, &external));
         let first = found.next()?;
         let is_free = |steps: &[Taken]| steps.iter().all(Taken::needs_no_approval);
         if is_free(&first) {
@@ -203,19 +206,19 @@ impl LedgerDiff<'_> {
         found.find(|steps| is_free(steps)).or(Some(first))
     }
 
-    fn steps_to_new(&self, old: &Ledger, given: &ExternalState) -> Option<Vec<Taken>> {
+    fn steps_to_new(&self, old: &Ledger, external: &ExternalState) -> Option<Vec<Taken>> {
         let (mut at, mut taken) = (old.clone(), Vec::new());
         for _ in 0..MAX_STEPS {
-            let step = next_step(self.course, &at, given);
+            let step = next_step(self.context, &at, external);
             let after = step.ledger()?.clone();
             taken.push(match &step {
                 RolloutStep::Start(after) => Taken::Start(after.target.clone().unwrap_or_default()),
                 RolloutStep::Complete(after) => Taken::Complete(after.released.clone()),
                 RolloutStep::Resume(_) => Taken::Resume,
                 RolloutStep::Batch(batch) => {
-                    let missing_approval = required_approval(self.course, &at, batch)
+                    let missing_approval = required_approval(self.context, &at, batch)
                         .filter(|plan| !at.approvals.iter().any(|a| a.plan == *plan));
-                    let plan = approval_digest(self.course, &at, batch.number, &batch.updates);
+                    let plan = approval_digest(self.context, &at, batch.number, &batch.updates);
                     Taken::Batch(AuditedBatch { number: batch.number, plan, missing_approval })
                 }
                 RolloutStep::Idle | RolloutStep::Blocked(_) => return None,
@@ -252,11 +255,11 @@ impl LedgerDiff<'_> {
             found.extend(more);
         };
         if old.entries.values().any(|l| l.is_hold_expired(Some(&self.today))) {
-            also(&|given| given.today = Some(self.today.clone()));
+            also(&|external| external.today = Some(self.today.clone()));
         }
         // A person has started what the source holds.
-        if can_start(self.course, old) && (old.target.is_some() || old.paused.is_some()) {
-            also(&|given| (given.is_start_requested, given.replaces_paused) = (true, true));
+        if can_start(self.context, old) && (old.target.is_some() || old.paused.is_some()) {
+            also(&|external| (external.is_start_requested, external.replaces_paused) = (true, true));
         }
         found
     }
@@ -266,33 +269,38 @@ impl LedgerDiff<'_> {
     }
 
     /// Says what is wrong at the first byte that the planner would not have written.
-    pub(super) fn to_diagnostic(&self, live: &DeployBranch<'_>, cluster: Option<&str>) -> Diagnostic {
+    pub(super) fn to_diagnostic(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        cluster: Option<&str>,
+    ) -> Diagnostic {
         let written = ledger::emit(self.new);
         let planned = self.old.map(|old| {
-            let step = next_step(self.course, old, &ExternalState::default());
+            let step = next_step(self.context, old, &ExternalState::default());
             step.ledger().unwrap_or(old).clone()
         });
         // Nothing might have been meant, or the next step: what is nearer tells more.
         let wanted = [self.old.cloned(), planned].map(|l| l.unwrap_or_else(|| Ledger::new(&self.new.name)));
         let alike = |text: &String| text.bytes().zip(written.bytes()).take_while(|(a, b)| a == b).count();
         let planned = wanted.iter().map(ledger::emit).max_by_key(alike).unwrap_or_default();
-        let file = live.configuration.ledger_path(cluster, &self.new.name).unwrap_or_default();
+        let file = deploy_branch.configuration.ledger_path(cluster, &self.new.name).unwrap_or_default();
         let what = format!(
             "commit {} changes the ledger of `{}` as no command of pillion does",
-            live.head.id.short(),
+            deploy_branch.head.id.short(),
             self.new.name
         );
-        let told = first_difference(&file.into(), &written, &planned, &what)
+        let diagnostic = first_difference(&file.into(), &written, &planned, &what)
             .unwrap_or_else(|| Diagnostic::error(Code::UnplannedLedgerChange, what));
-        if self.is_reverted() { manual_revert(told, self.new) } else { told }
+        if self.is_reverted() { manual_revert(diagnostic, self.new) } else { diagnostic }
     }
 
     /// The ledger is what it was after an earlier batch of the same rollout: `git revert`.
     fn is_reverted(&self) -> bool {
-        let Some((live, old)) = self.history.filter(|(_, old)| is_earlier_state(old, self.new)) else {
+        let Some((deploy_branch, old)) = self.history.filter(|(_, old)| is_earlier_state(old, self.new))
+        else {
             return false;
         };
-        let past = ledger_after_batch(live, self.cluster, old, self.new.last_batch());
+        let past = ledger_after_batch(deploy_branch, self.cluster, old, self.new.last_batch());
         self.record_history_error(past).is_some_and(|past| self.equals_new(&past))
     }
 }

@@ -18,7 +18,7 @@ const MAX_NAMED: usize = 5;
 pub(super) fn check_mixed_commit(
     old: &DeployBranch<'_>,
     new: &DeployBranch<'_>,
-    sites: &[(ClusterView, Vec<Diagnostic>)],
+    views: &[(ClusterView, Vec<Diagnostic>)],
     earlier: &BTreeMap<LedgerKey, Ledger>,
     changed: &[AuditedChange],
 ) -> Option<(Option<LedgerKey>, Diagnostic)> {
@@ -32,10 +32,10 @@ pub(super) fn check_mixed_commit(
     for AuditedChange { key, .. } in changed {
         let (cluster, name) = key;
         own.extend(new.configuration.ledger_path(cluster.as_deref(), name).map(PathBuf::from));
-        let site = sites.iter().find(|(site, _)| site.cluster == *cluster).map(|(site, _)| site);
-        let ledgers = site.and_then(|site| Some((site, earlier.get(key)?, site.prepared.ledgers.get(name)?)));
-        if let Some((site, before, after)) = ledgers {
-            own.extend(changed_files(new, site, before, after).into_iter().map(|(_, place)| place.into()));
+        let view = views.iter().find(|(view, _)| view.cluster == *cluster).map(|(view, _)| view);
+        let ledgers = view.and_then(|view| Some((view, earlier.get(key)?, view.prepared.ledgers.get(name)?)));
+        if let Some((view, before, after)) = ledgers {
+            own.extend(changed_files(new, view, before, after).into_iter().map(|(_, place)| place.into()));
         }
     }
     let mut others: Vec<PathBuf> = differing_files(old.rendered_files(), new.rendered_files());

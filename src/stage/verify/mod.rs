@@ -28,14 +28,14 @@ use text_diff::first_difference;
 const MAX_STEPS: usize = 1000;
 
 /// Compares the ledgers of a site with the one text that pillion writes for each.
-pub fn check_canonical(live: &DeployBranch<'_>, site: &ClusterView) -> Vec<Diagnostic> {
+pub fn check_canonical(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Vec<Diagnostic> {
     let differs = |ledger: &Ledger| {
-        let place = live.configuration.ledger_path(site.cluster.as_deref(), &ledger.name)?;
-        let name: Arc<str> = place.as_str().into();
-        let text = live.rendered_files().read_text(Path::new(&place), &name).ok()?;
+        let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), &ledger.name)?;
+        let name: Arc<str> = path.as_str().into();
+        let text = deploy_branch.rendered_files().read_text(Path::new(&path), &name).ok()?;
         first_difference(&name, &text, &ledger::emit(ledger), "pillion writes this ledger otherwise")
     };
-    site.prepared.ledgers.values().filter_map(differs).collect()
+    view.prepared.ledgers.values().filter_map(differs).collect()
 }
 
 /// What became of the ledgers on the way from one commit to another.
@@ -54,12 +54,12 @@ pub struct LedgerAudit {
 /// When git fails, the way cannot be found, or this clone has too little of the history.
 pub fn audit_since(
     repository: &Repository,
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     config: &Path,
     base: ObjectId,
 ) -> Result<LedgerAudit, Error> {
-    let reader = CommitReader { repository, live, config };
-    let way = commit_range(repository, live.head.id, base)?;
+    let reader = CommitReader { repository, deploy_branch, config };
+    let way = commit_range(repository, deploy_branch.head.id, base)?;
     let begin = match reader.read(base)? {
         CommitContents::DeployBranch(begin) => Some(begin),
         CommitContents::Empty(_) | CommitContents::Invalid(_) => None,
@@ -75,8 +75,8 @@ pub fn audit_since(
                 old = Some(PreviousCommit::Unreadable(Box::new(commit.clone())));
                 continue;
             }
-            (CommitContents::Invalid(wrong), _) => {
-                audit.diagnostics.push(unreadable_commit(commit, wrong));
+            (CommitContents::Invalid(diagnostics), _) => {
+                audit.diagnostics.push(unreadable_commit(commit, diagnostics));
                 continue;
             }
             (CommitContents::Empty(why), Some(PreviousCommit::DeployBranch(_))) => {
@@ -89,7 +89,7 @@ pub fn audit_since(
         };
         let rendered = new.configuration.layout.rendered.clone();
         if folders.insert(rendered) {
-            audit.diagnostics.extend(check_previous_folder(&new.configuration, live));
+            audit.diagnostics.extend(check_previous_folder(&new.configuration, deploy_branch));
         }
         if !is_base {
             let judged = match &old {
@@ -101,23 +101,24 @@ pub fn audit_since(
         }
         old = Some(PreviousCommit::DeployBranch(new));
     }
-    audit
-        .diagnostics
-        .extend(simultaneous_steps::steps_pushed_together(live, &audit.changes.iter().collect::<Vec<_>>()));
+    audit.diagnostics.extend(simultaneous_steps::steps_pushed_together(
+        deploy_branch,
+        &audit.changes.iter().collect::<Vec<_>>(),
+    ));
     if way.is_diverged && !audit.changes.is_empty() {
-        audit.diagnostics.push(diverged_commit(&live.head, base));
+        audit.diagnostics.push(diverged_commit(&deploy_branch.head, base));
     }
     Ok(audit)
 }
 
 impl LedgerAudit {
-    fn add(&mut self, live: &DeployBranch<'_>, judged: CommitCheck) {
-        self.diagnostics.extend(judged.diagnostics.into_iter().map(|(_, wrong)| wrong));
+    fn add(&mut self, deploy_branch: &DeployBranch<'_>, judged: CommitCheck) {
+        self.diagnostics.extend(judged.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
         self.diagnostics.extend(
             judged
                 .changes
                 .iter()
-                .filter_map(|changed| simultaneous_steps::steps_in_one_commit(live, changed)),
+                .filter_map(|changed| simultaneous_steps::steps_in_one_commit(deploy_branch, changed)),
         );
         self.changes.extend(judged.changes);
     }
@@ -141,19 +142,24 @@ enum CommitContents<'r> {
 /// Reads commits as if they were live.
 struct CommitReader<'r, 'l> {
     repository: &'r Repository,
-    live: &'l DeployBranch<'r>,
+    deploy_branch: &'l DeployBranch<'r>,
     config: &'l Path,
 }
 
 impl<'r> CommitReader<'r, '_> {
     fn read(&self, commit: ObjectId) -> Result<CommitContents<'r>, Error> {
-        let Self { repository, live, config } = self;
-        match DeployBranch::read_at(repository, &live.branches, config, (live.reference.clone(), commit)) {
+        let Self { repository, deploy_branch, config } = self;
+        match DeployBranch::read_at(
+            repository,
+            &deploy_branch.branches,
+            config,
+            (deploy_branch.reference.clone(), commit),
+        ) {
             Ok((Some(read), _)) => {
-                Ok(CommitContents::DeployBranch(Box::new(read.with_manifests(&live.manifests))))
+                Ok(CommitContents::DeployBranch(Box::new(read.with_manifests(&deploy_branch.manifests))))
             }
-            Ok((None, wrong)) => {
-                let error = wrong.into_iter().find(Diagnostic::is_error);
+            Ok((None, diagnostics)) => {
+                let error = diagnostics.into_iter().find(Diagnostic::is_error);
                 let unknown = || Diagnostic::error(Code::UnreadableCommit, "pillion.yaml cannot be read");
                 Ok(CommitContents::Invalid(error.unwrap_or_else(unknown)))
             }
@@ -207,16 +213,16 @@ fn commit_range(repository: &Repository, head: ObjectId, base: ObjectId) -> Resu
 
 /// Returns the digest of a batch that lies ahead; None: there will be none of that number.
 pub fn upcoming_batch_digest(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
     batch: u32,
-    given: &ExternalState,
+    external: &ExternalState,
 ) -> Option<String> {
     let unpaused = Ledger { paused: None, ..ledger.clone() };
-    let steps = steps(course, &unpaused, given, MAX_STEPS);
+    let steps = steps(context, &unpaused, external, MAX_STEPS);
     let index = steps.iter().position(|step| step.batch().is_some_and(|next| next.number == batch))?;
     let before = ledger_before(&steps, &unpaused, index);
-    Some(approval_digest(course, before, batch, &steps[index].batch()?.updates))
+    Some(approval_digest(context, before, batch, &steps[index].batch()?.updates))
 }
 
 /// Judges a commit behind one whose pillion.yaml cannot be read: its ledgers must be those that stand there.
@@ -236,30 +242,29 @@ fn check_after_unreadable(
                 new.head.id.short(),
                 ledger.input.name
             );
-            let wrong = Diagnostic::error(Code::UnreadableCommit, message)
+            let diagnostic = Diagnostic::error(Code::UnreadableCommit, message)
                 .because("what a change of a ledger means cannot be told without what was there before")
                 .help("repair pillion.yaml in a commit of its own, and merge that first");
-            judged.diagnostics.push((None, wrong));
+            judged.diagnostics.push((None, diagnostic));
         }
     }
     Ok(judged)
 }
 
 /// A commit on the way that cannot be read, and why.
-fn unreadable_commit(commit: &Commit, wrong: Diagnostic) -> Diagnostic {
+fn unreadable_commit(commit: &Commit, error: Diagnostic) -> Diagnostic {
     let message = format!(
         "commit {} (\"{}\") cannot be judged: {}",
         commit.id.short(),
         commit.subject(),
-        wrong.message
+        error.message
     );
-    let mut told = Diagnostic::error(Code::UnreadableCommit, message)
+    let diagnostic = Diagnostic::error(Code::UnreadableCommit, message)
         .because("what it did to the ledgers cannot be told, and what follows is no better than that")
         .help(
             "put the repair into that commit (`git rebase --interactive`), so that every commit can be read",
         );
-    told.spans = wrong.spans;
-    told
+    Diagnostic { spans: error.spans, ..diagnostic }
 }
 
 /// A change of a ledger on a branch that is not on top of what it is compared with.

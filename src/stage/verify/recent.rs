@@ -20,12 +20,19 @@ const MAX_COMMITS: usize = 1_000;
 ///
 /// # Errors
 /// When git fails.
-pub fn check_recent(live: &DeployBranch<'_>, sound: Option<ObjectId>) -> Result<Vec<Diagnostic>, Error> {
-    let Some(folder) = &live.configuration.layout.ledgers else { return Ok(Vec::new()) };
-    let folder = normalize_path(&live.configuration.layout.root.join(folder)).to_string_lossy().into_owned();
-    let fresh = UncheckedCommits::since(live, sound)?;
-    let log = live.repository.log(live.head.id, Some(&folder), HistoryWalk::FirstParent)?.take(MAX_CHANGES);
-    let mut walk = RecentCheck::new(live, folder);
+pub fn check_recent(
+    deploy_branch: &DeployBranch<'_>,
+    sound: Option<ObjectId>,
+) -> Result<Vec<Diagnostic>, Error> {
+    let Some(folder) = &deploy_branch.configuration.layout.ledgers else { return Ok(Vec::new()) };
+    let folder =
+        normalize_path(&deploy_branch.configuration.layout.root.join(folder)).to_string_lossy().into_owned();
+    let fresh = UncheckedCommits::since(deploy_branch, sound)?;
+    let log = deploy_branch
+        .repository
+        .log(deploy_branch.head.id, Some(&folder), HistoryWalk::FirstParent)?
+        .take(MAX_CHANGES);
+    let mut walk = RecentCheck::new(deploy_branch, folder);
     for commit in log {
         let looked = commit.map_err(Error::from).and_then(|commit| {
             if !fresh.contains(commit.id) {
@@ -50,10 +57,14 @@ pub fn check_recent(live: &DeployBranch<'_>, sound: Option<ObjectId>) -> Result<
 struct UncheckedCommits(Option<BTreeSet<ObjectId>>);
 
 impl UncheckedCommits {
-    fn since(live: &DeployBranch<'_>, sound: Option<ObjectId>) -> Result<Self, Error> {
+    fn since(deploy_branch: &DeployBranch<'_>, sound: Option<ObjectId>) -> Result<Self, Error> {
         let Some(sound) = sound else { return Ok(Self(None)) };
         let mut found = BTreeSet::new();
-        for commit in live.repository.log(live.head.id, None, HistoryWalk::FirstParent)?.take(MAX_COMMITS) {
+        for commit in deploy_branch
+            .repository
+            .log(deploy_branch.head.id, None, HistoryWalk::FirstParent)?
+            .take(MAX_COMMITS)
+        {
             // Where the branch was rewritten, or the clone is shallow, the rest is looked at as it can be.
             let Ok(commit) = commit else { return Ok(Self(None)) };
             if commit.id == sound {
@@ -88,7 +99,7 @@ fn reverted_states<S: PartialEq>(states: &[(Option<S>, Option<S>)]) -> BTreeSet<
 
 /// A walk to older commits.
 struct RecentCheck<'a, 'r> {
-    live: &'a DeployBranch<'r>,
+    deploy_branch: &'a DeployBranch<'r>,
     /// The folder of the ledgers.
     folder: String,
     /// Ledgers of which a person has said something since.
@@ -104,9 +115,9 @@ struct RecentCheck<'a, 'r> {
 }
 
 impl<'a, 'r> RecentCheck<'a, 'r> {
-    fn new(live: &'a DeployBranch<'r>, folder: String) -> Self {
+    fn new(deploy_branch: &'a DeployBranch<'r>, folder: String) -> Self {
         Self {
-            live,
+            deploy_branch,
             folder,
             accepted: BTreeSet::new(),
             trees: Vec::new(),
@@ -118,10 +129,14 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
 
     /// Looks for folders that pillion.yaml named as that of the rendered files, and that still hold some.
     fn check_previous_folders(&mut self, fresh: &UncheckedCommits) -> Result<(), Error> {
-        let (repository, source) = (self.live.repository, self.live.source.id);
-        let reader = CommitReader { repository, live: self.live, config: &self.live.config };
-        let config = self.live.config.to_string_lossy();
-        if self.live.branches.source.is_some() {
+        let (repository, source) = (self.deploy_branch.repository, self.deploy_branch.source.id);
+        let reader = CommitReader {
+            repository,
+            deploy_branch: self.deploy_branch,
+            config: &self.deploy_branch.config,
+        };
+        let config = self.deploy_branch.config.to_string_lossy();
+        if self.deploy_branch.branches.source.is_some() {
             return Ok(());
         }
         for commit in repository.log(source, Some(&config), HistoryWalk::FirstParent)?.take(MAX_CHANGES) {
@@ -131,23 +146,26 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
             }
             let Some(&parent) = commit.parents.first() else { break };
             if let Ok(CommitContents::DeployBranch(old)) = reader.read(parent) {
-                self.left_behind.extend(check_previous_folder(&old.configuration, self.live));
+                self.left_behind.extend(check_previous_folder(&old.configuration, self.deploy_branch));
             }
         }
         Ok(())
     }
 
     fn check_commit(&mut self, commit: &Commit) -> Result<(), Error> {
-        let reader =
-            CommitReader { repository: self.live.repository, live: self.live, config: &self.live.config };
+        let reader = CommitReader {
+            repository: self.deploy_branch.repository,
+            deploy_branch: self.deploy_branch,
+            config: &self.deploy_branch.config,
+        };
         let Some(&parent) = commit.parents.first() else { return Ok(()) };
-        self.trees.push((self.live.repository.commit(parent)?.tree, commit.tree));
+        self.trees.push((self.deploy_branch.repository.commit(parent)?.tree, commit.tree));
         let (old, new) = match (reader.read(parent)?, reader.read(commit.id)?) {
             (CommitContents::DeployBranch(old), CommitContents::DeployBranch(new)) => (Some(old), new),
             // The first ledgers came with pillion.yaml.
             (CommitContents::Empty(_), CommitContents::DeployBranch(new)) => (None, new),
-            (_, CommitContents::Invalid(wrong)) | (CommitContents::Invalid(wrong), _) => {
-                self.add_diagnostic(None, unreadable_commit(commit, wrong));
+            (_, CommitContents::Invalid(diagnostic)) | (CommitContents::Invalid(diagnostic), _) => {
+                self.add_diagnostic(None, unreadable_commit(commit, diagnostic));
                 return Ok(());
             }
             (_, CommitContents::Empty(why)) => {
@@ -159,13 +177,13 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
             }
         };
         let judged = check_commit(old.as_deref(), &new, &BaseApprovals::of_base(None))?;
-        for (key, wrong) in judged.diagnostics {
-            self.add_diagnostic(key, wrong);
+        for (key, diagnostic) in judged.diagnostics {
+            self.add_diagnostic(key, diagnostic);
         }
         for changed in judged.changes {
             let key = changed.key.clone();
-            if let Some(wrong) = simultaneous_steps::steps_in_one_commit(self.live, &changed) {
-                self.add_diagnostic(Some(key.clone()), wrong);
+            if let Some(diagnostic) = simultaneous_steps::steps_in_one_commit(self.deploy_branch, &changed) {
+                self.add_diagnostic(Some(key.clone()), diagnostic);
             }
             if changed.is_by_command() {
                 self.accepted.insert(key.clone());
@@ -177,13 +195,13 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         Ok(())
     }
 
-    fn add_diagnostic(&mut self, key: Option<LedgerKey>, wrong: Diagnostic) {
+    fn add_diagnostic(&mut self, key: Option<LedgerKey>, diagnostic: Diagnostic) {
         let is_accepted = match &key {
             Some(key) => self.accepted.contains(key),
             None => !self.accepted.is_empty(),
         };
         if !is_accepted {
-            self.diagnostics.push((self.trees.len() - 1, key, wrong));
+            self.diagnostics.push((self.trees.len() - 1, key, diagnostic));
         }
     }
 
@@ -198,33 +216,36 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         }
         let is_undone =
             |look: usize, key: &Option<LedgerKey>| undone.get(key).is_some_and(|l| l.contains(&look));
-        let is_about_ledgers = |wrong: &Diagnostic| {
-            matches!(wrong.code, Code::UnplannedLedgerChange | Code::BatchesAtOnce | Code::UnreadableCommit)
+        let is_about_ledgers = |diagnostic: &Diagnostic| {
+            matches!(
+                diagnostic.code,
+                Code::UnplannedLedgerChange | Code::BatchesAtOnce | Code::UnreadableCommit
+            )
         };
         let stands = self
             .diagnostics
             .into_iter()
-            .filter(|(look, key, wrong)| !is_about_ledgers(wrong) || !is_undone(*look, key));
-        let mut found: Vec<Diagnostic> = stands.map(|(_, _, wrong)| wrong).collect();
+            .filter(|(look, key, diagnostic)| !is_about_ledgers(diagnostic) || !is_undone(*look, key));
+        let mut diagnostics: Vec<Diagnostic> = stands.map(|(_, _, diagnostic)| diagnostic).collect();
         let done = self.changes.iter().rev();
         let done = done.filter(|(look, changed)| !is_undone(*look, &Some(changed.key.clone())));
         let oldest_first: Vec<&AuditedChange> = done.map(|(_, changed)| changed).collect();
-        found.extend(self.left_behind);
-        found.extend(simultaneous_steps::steps_pushed_together(self.live, &oldest_first));
-        Ok(found)
+        diagnostics.extend(self.left_behind);
+        diagnostics.extend(simultaneous_steps::steps_pushed_together(self.deploy_branch, &oldest_first));
+        Ok(diagnostics)
     }
 
     /// Returns the looks between which a ledger, or all of them, became again what it was before: the revert of a revert
     /// leaves nothing that is to be judged.
     fn reverted_commits(&self, key: Option<&LedgerKey>) -> Result<BTreeSet<usize>, Error> {
-        let configuration = &self.live.configuration;
-        let place = match key {
+        let configuration = &self.deploy_branch.configuration;
+        let path = match key {
             Some((cluster, name)) => configuration.ledger_path(cluster.as_deref(), name),
             None => Some(self.folder.clone()),
         };
-        let Some(place) = place else { return Ok(BTreeSet::new()) };
+        let Some(path) = path else { return Ok(BTreeSet::new()) };
         let id = |tree: ObjectId| {
-            Ok::<_, Error>(self.live.repository.entry_at(tree, &place)?.map(|entry| entry.id))
+            Ok::<_, Error>(self.deploy_branch.repository.entry_at(tree, &path)?.map(|entry| entry.id))
         };
         let mut states = Vec::new();
         for (before, after) in &self.trees {

@@ -16,7 +16,10 @@ use std::collections::BTreeMap;
 const SAME_PUSH_SECONDS: i64 = 10;
 
 /// Says that a commit holds more than one step that is judged.
-pub(super) fn steps_in_one_commit(live: &DeployBranch<'_>, changed: &AuditedChange) -> Option<Diagnostic> {
+pub(super) fn steps_in_one_commit(
+    deploy_branch: &DeployBranch<'_>,
+    changed: &AuditedChange,
+) -> Option<Diagnostic> {
     let steps = changed.action.steps_needing_health();
     let [first, .., last] = &steps[..] else { return None };
     let message = format!(
@@ -24,23 +27,26 @@ pub(super) fn steps_in_one_commit(live: &DeployBranch<'_>, changed: &AuditedChan
         changed.commit.id.short(),
         changed.key.1
     );
-    Some(simultaneous_steps(live, changed, message))
+    Some(simultaneous_steps(deploy_branch, changed, message))
 }
 
 /// Says which commits, oldest first, were put onto the deploy branch together.
-pub(super) fn steps_pushed_together(live: &DeployBranch<'_>, changes: &[&AuditedChange]) -> Vec<Diagnostic> {
+pub(super) fn steps_pushed_together(
+    deploy_branch: &DeployBranch<'_>,
+    changes: &[&AuditedChange],
+) -> Vec<Diagnostic> {
     let mut steps: BTreeMap<&LedgerKey, Vec<&AuditedChange>> = BTreeMap::new();
     for changed in changes.iter().filter(|changed| !changed.action.steps_needing_health().is_empty()) {
         steps.entry(&changed.key).or_default().push(changed);
     }
-    let identity = &live.branches.identity;
+    let identity = &deploy_branch.branches.identity;
     let runs = steps.values().flat_map(|steps| {
         steps.chunk_by(|before, after| is_one_push(&before.commit, &after.commit, identity))
     });
-    runs.filter_map(|run| check_run(live, run)).collect()
+    runs.filter_map(|run| check_run(deploy_branch, run)).collect()
 }
 
-fn check_run(live: &DeployBranch<'_>, run: &[&AuditedChange]) -> Option<Diagnostic> {
+fn check_run(deploy_branch: &DeployBranch<'_>, run: &[&AuditedChange]) -> Option<Diagnostic> {
     let [first, .., last] = run else { return None };
     let message = format!(
         "commits {} to {} release {} steps of `{}` at once: {} to {}",
@@ -52,7 +58,7 @@ fn check_run(live: &DeployBranch<'_>, run: &[&AuditedChange]) -> Option<Diagnost
         last.action
     );
     let after_first = run.get(1)?;
-    Some(simultaneous_steps(live, after_first, message))
+    Some(simultaneous_steps(deploy_branch, after_first, message))
 }
 
 fn is_one_push(before: &Commit, after: &Commit, identity: &Identity) -> bool {
@@ -64,10 +70,14 @@ fn is_one_push(before: &Commit, after: &Commit, identity: &Identity) -> bool {
     apart == 0 || (apart <= SAME_PUSH_SECONDS && is_by_hand(before) && is_by_hand(after))
 }
 
-fn simultaneous_steps(live: &DeployBranch<'_>, changed: &AuditedChange, message: String) -> Diagnostic {
+fn simultaneous_steps(
+    deploy_branch: &DeployBranch<'_>,
+    changed: &AuditedChange,
+    message: String,
+) -> Diagnostic {
     let (cluster, name) = &changed.key;
     let option = cluster_option(cluster.as_deref());
-    let place = live.configuration.ledger_path(cluster.as_deref(), name).unwrap_or_default();
+    let path = deploy_branch.configuration.ledger_path(cluster.as_deref(), name).unwrap_or_default();
     let back = match &changed.action {
         LedgerAction::Steps(steps) => steps.iter().find_map(|step| match step {
             super::ledger_action::AuditedStep::Batch(batch) => Some(batch.number.saturating_sub(1)),
@@ -80,7 +90,7 @@ fn simultaneous_steps(live: &DeployBranch<'_>, changed: &AuditedChange, message:
         None => format!("`pillion rollback {name}{option}` takes it back"),
     };
     Diagnostic::error(Code::BatchesAtOnce, message)
-        .at(Span::whole_file(place))
+        .at(Span::whole_file(path))
         .because("each of them is what the planner makes, but nobody has seen the pods of one healthy before the next; `pillion promote` releases one after the other in the name of a person")
         .help(format!(
             "where it is not live yet, take it back and use `pillion promote {name}{option}`; where it is, `pillion pause {name}{option}` stops the rollout to look at the pods, {back}, and `pillion resume {name}{option}` after the pause accepts it"
