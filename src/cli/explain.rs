@@ -24,7 +24,7 @@ pub(super) struct ExplainArgs {
 
 /// Runs `pillion explain`.
 pub(super) fn run(args: &ExplainArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    let mut inputs = inputs::find_inputs(&args.inputs, common, None);
+    let mut inputs = inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_invalid {
         return Ok(EXIT_USAGE);

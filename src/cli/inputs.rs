@@ -14,23 +14,30 @@ use clap::Args;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// What to read.
+/// Manifests and SidecarSets.
 #[derive(Debug, Clone, Args)]
 pub(super) struct InputArgs {
-    /// Files and folders with manifests, `-` for standard input; without any, what pillion.yaml says, else `.`
+    /// Files and folders with manifests, `-` for standard input [default: the sources of pillion.yaml, else `.`]
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// File or folder with further SidecarSets; may be given several times
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+}
+
+/// SidecarSets, and what the manifests do not say about themselves.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SourceArgs {
+    /// Additional file or folder with SidecarSets (repeatable)
     #[arg(long = "sidecarsets", value_name = "PATH")]
     pub(super) sidecar_sets: Vec<PathBuf>,
-    /// Earlier states of SidecarSets, oldest first, where no ledger holds them
+    /// Earlier states of SidecarSets, oldest first, where no ledger has them (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(super) history: Vec<PathBuf>,
-    /// The cluster of pillion.yaml that the manifests are of, where their folder does not say
+    /// Cluster of pillion.yaml that the manifests belong to, where their folder does not say
     #[arg(long, value_name = "NAME")]
     pub(super) cluster: Option<String>,
     /// Namespace of manifests that name none
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     pub(super) namespace: Option<String>,
 }
 
@@ -63,8 +70,13 @@ pub(super) struct Inputs<'a> {
 }
 
 /// Finds the inputs. Nothing below the folder that is going to be written is one.
-pub(super) fn find_inputs(args: &InputArgs, common: &GlobalArgs, out: Option<&Path>) -> Inputs<'static> {
-    let start = args.paths.iter().find(|p| p.as_os_str() != "-").cloned();
+pub(super) fn find_inputs(
+    user_paths: &[PathBuf],
+    args: &SourceArgs,
+    common: &GlobalArgs,
+    out: Option<&Path>,
+) -> Inputs<'static> {
+    let start = user_paths.iter().find(|p| p.as_os_str() != "-").cloned();
     let config = common.config.clone().or_else(|| find_config(start.as_deref().unwrap_or(Path::new("."))));
     let mut inputs = match &common.config {
         Some(file) => Inputs::from_user_config(&Disk, file, None),
@@ -73,15 +85,15 @@ pub(super) fn find_inputs(args: &InputArgs, common: &GlobalArgs, out: Option<&Pa
     let root = inputs.layout.root.clone();
     inputs.select_cluster(args.cluster.as_deref());
     let is_whole =
-        config.is_some() && (args.paths.is_empty() || args.paths.iter().all(|p| is_same_path(p, &root)));
-    let paths = match (is_whole, args.paths.is_empty()) {
+        config.is_some() && (user_paths.is_empty() || user_paths.iter().all(|p| is_same_path(p, &root)));
+    let paths = match (is_whole, user_paths.is_empty()) {
         (true, _) => inputs.layout.source_paths(),
         (false, true) => vec![PathBuf::from(".")],
-        (false, false) => args.paths.clone(),
+        (false, false) => user_paths.to_vec(),
     };
     inputs.is_complete = is_whole;
     let Some(mut choice) = inputs.input_options(config.as_deref(), out) else { return inputs };
-    choice.user_paths = args.paths.iter().chain(&args.sidecar_sets).chain(&args.history).cloned().collect();
+    choice.user_paths = user_paths.iter().chain(&args.sidecar_sets).chain(&args.history).cloned().collect();
     if let Some(name) = &args.namespace {
         choice.namespaces = NamespaceRules { default: name.as_str().into(), rules: Vec::new() };
     }
@@ -89,7 +101,7 @@ pub(super) fn find_inputs(args: &InputArgs, common: &GlobalArgs, out: Option<&Pa
     let sets = inputs.layout.sidecar_set_paths(inputs.files, inputs.files);
     inputs.diagnostics.extend(inputs.layout.missing_sidecar_sets(inputs.files, inputs.files));
     inputs.sidecar_set_paths = sets.into_iter().chain(args.sidecar_sets.clone()).collect();
-    let (built, plain) = if args.paths.is_empty() {
+    let (built, plain) = if user_paths.is_empty() {
         inputs.build_clusters(&choice, common.build_policy())
     } else {
         (Vec::new(), None)

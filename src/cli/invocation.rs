@@ -73,6 +73,7 @@ pub(super) fn with_display_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// The flags that nobody can give here.
 fn default_global_args() -> GlobalArgs {
     GlobalArgs {
+        directory: None,
         format: MessageFormat::Human,
         color: ColorChoice::Auto,
         quiet: false,

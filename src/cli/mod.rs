@@ -35,6 +35,7 @@ mod rollback;
 mod session;
 mod sidecar_set_names;
 mod stage;
+mod start;
 mod status;
 mod stream_objects;
 mod templates;
@@ -75,6 +76,9 @@ pub struct Cli {
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
 pub struct GlobalArgs {
+    /// Run as if pillion was started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    directory: Option<std::path::PathBuf>,
     /// How messages are written to standard error.
     #[arg(long = "message-format", value_enum, default_value = "human", global = true)]
     format: MessageFormat,
@@ -157,6 +161,8 @@ enum CliCommand {
     Plan(plan::PlanArgs),
     /// Write the commits of a rollout onto a branch of their own, to be read before it starts
     Stage(stage::StageArgs),
+    /// Start rollouts: put their first commit onto the deploy branch, which changes no rendered file
+    Start(start::StartArgs),
     /// Release the batches of rollouts while pods stay healthy
     #[cfg(feature = "watch")]
     Watch(Box<watch::WatchArgs>),
@@ -203,7 +209,15 @@ impl CliCommand {
     /// Tells whether it renders or plans SidecarSets: only there something can be done about the order of sets and
     /// about pods that do not heal by themselves. Elsewhere such advice hides what is asked for.
     fn can_act_on_advice(&self) -> bool {
-        matches!(self, Self::Render(_) | Self::Validate(_) | Self::Plan(_) | Self::Stage(_) | Self::Cmp(_))
+        matches!(
+            self,
+            Self::Render(_)
+                | Self::Validate(_)
+                | Self::Plan(_)
+                | Self::Stage(_)
+                | Self::Start(_)
+                | Self::Cmp(_)
+        )
     }
 }
 
@@ -222,6 +236,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     let mut reporter = Reporter::new(&cli.global);
+    if let Some(folder) = &cli.global.directory
+        && let Err(error) = std::env::set_current_dir(folder)
+    {
+        reporter.print_error(&format!("pillion: cannot change to `{}`: {error}", folder.display()));
+        return EXIT_USAGE;
+    }
     if !cli.command.can_act_on_advice() {
         reporter.suppress_codes(&[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck]);
     }
@@ -241,6 +261,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         CliCommand::Init(args) => init::run(args, &cli.global, &mut reporter),
         CliCommand::Verify(args) => verify::run(args, &cli.global, &mut reporter),
         CliCommand::Stage(args) => stage::run(args, &cli.global, &mut reporter),
+        CliCommand::Start(args) => start::run(args, &cli.global, &mut reporter),
         #[cfg(feature = "watch")]
         CliCommand::Watch(args) => watch::run(args, &cli.global, &mut reporter),
         CliCommand::Cmp(args) => cmp::run(args, &mut reporter),

@@ -200,10 +200,10 @@ impl PromoteRun<'_> {
             }
             Some(RolloutStep::Blocked(rest)) => format!("no batch of `{name}` can be released: {rest}"),
             Some(RolloutStep::Start(_)) if ledger.target.is_some() => format!(
-                "the file of `{name}` holds something newer, which takes the place of what is rolled out: `pillion stage --start {name}{options}` starts it"
+                "the file of `{name}` holds something newer, which takes the place of what is rolled out: `pillion start {name}{options}` starts it"
             ),
             Some(RolloutStep::Start(_)) => {
-                format!("no rollout of `{name}` is open: `pillion stage --start {name}{options}` opens it")
+                format!("no rollout of `{name}` is open: `pillion start {name}{options}` opens it")
             }
             _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
                 "batch {} of `{name}` is out already: {} is the last one that is",

@@ -108,7 +108,8 @@ fn run_with(
             Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
         return render_branch::run(branch, options, common, reporter);
     }
-    let mut inputs = inputs::find_inputs(&args.inputs, common, args.out.as_deref());
+    let mut inputs =
+        inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, args.out.as_deref());
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_invalid {
         return Ok(EXIT_USAGE);

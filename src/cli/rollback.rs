@@ -52,7 +52,7 @@ fn note_missing_workloads(args: &RollbackArgs, seen: &VerbContext<'_>, wanted: L
     let Some(missing) = missing_after_change(seen.deploy_branch, seen.cluster_view, &wanted.ledger) else {
         return wanted;
     };
-    let command = format!("pillion stage --start {} --accept-missing", args.name);
+    let command = format!("pillion start {} --accept-missing", args.name);
     let notes = [wanted.notes.clone(), vec![missing.message]].concat();
     LedgerChange { notes, ..wanted }
         .with_next_command(command, "goes on without those that are gone on purpose")

@@ -27,6 +27,11 @@ impl SidecarSetNames {
         self.with_manifest.extend(site.prepared.sets.iter().map(|set| set.name.clone()));
     }
 
+    /// Returns whether a SidecarSet has this name.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.with_ledger.contains(name) || self.with_manifest.contains(name)
+    }
+
     /// Says what is wrong with the first of some names that has no ledger; None: nothing is.
     pub(super) fn unknown_name_message<'n>(
         &self,

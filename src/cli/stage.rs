@@ -2,23 +2,20 @@
 
 use super::author::current_author;
 use super::reporter::Reporter;
-use super::repository::{self, PushOutcome, RepoContext, RepositoryArgs};
-use super::retry::{Attempt, with_retry};
+use super::repository::{self, RepoContext, RepositoryArgs};
 use super::sidecar_set_names::SidecarSetNames;
-use super::{
-    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, clock, print_text,
-};
-use crate::diagnostics::{Code, Diagnostic, Severity, pluralize};
-use crate::git::{Identity, ObjectId, RefUpdate, ReleaseStamp, Signing, Upstream};
-use crate::model::ledger::{Ledger, revision_text};
+use super::start::{StartOptions, StartedRollout};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
+use crate::model::ledger::revision_text;
 use crate::read::Disk;
+use crate::rollout::ExternalState;
 use crate::rollout::cluster_state::read_cluster_state;
-use crate::rollout::{ExternalState, with_current_scope};
-use crate::stage::transitions::TransitionError;
 use crate::stage::{
-    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, LedgerCommit, RefContents,
-    RolloutPlan, StagedBranch, StagedBranchNames, build_stack, check_drift, commit_ledger, foreign_commits,
-    rewritten_branch, sidecar_removal, too_many_batches, unmatched_selector, wave_block_reason,
+    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, RolloutPlan,
+    StagedBranch, StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch,
+    too_many_batches, unmatched_selector, wave_block_reason,
 };
 use crate::workspace::{inputs_from_paths, read_input};
 use crate::write;
@@ -32,13 +29,7 @@ use std::path::PathBuf;
 pub(super) struct StageArgs {
     /// SidecarSets; without any, all that have a ledger
     #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// Put the first commit onto the deploy branch: the rollout is open, and no rendered file has changed
-    #[arg(long)]
-    start: bool,
-    /// Open rollouts too that take a sidecar away from workloads: of a SidecarSet that is deleted, or selects fewer
-    #[arg(long, requires = "start")]
-    allow_removal: bool,
+    pub(super) names: Vec<String>,
     /// Push the staged branches too
     #[arg(long)]
     push: bool,
@@ -46,10 +37,6 @@ pub(super) struct StageArgs {
     /// does not say; `-` for standard input
     #[arg(long, value_name = "FILE")]
     cluster_state: Option<PathBuf>,
-    /// Count the workloads of open rollouts anew, and go on with those that are there: the missing ones are gone on
-    /// purpose
-    #[arg(long, requires = "start", requires = "names")]
-    accept_missing: bool,
     /// Go on although the deploy branch was rewritten; with `--push` that is so for every clone
     #[arg(long)]
     accept_rewritten: bool,
@@ -71,14 +58,6 @@ struct StageOutcome {
     /// Rollouts that were opened.
     started: Vec<StartedRollout>,
     staged: Vec<StagedBranchReport>,
-}
-
-/// A rollout that was opened.
-struct StartedRollout {
-    sidecar_set: String,
-    cluster: Option<String>,
-    commit: ObjectId,
-    location: String,
 }
 
 /// What became of one staged branch.
@@ -112,8 +91,18 @@ pub(super) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, write::Error> {
+    run_stage(args, None, common, reporter)
+}
+
+/// Starts rollouts where that is asked for, then writes the staged branches.
+pub(super) fn run_stage(
+    args: &StageArgs,
+    start: Option<StartOptions>,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, write::Error> {
     let mut done = StageOutcome::default();
-    let result = run_stage(args, common, reporter, &mut done);
+    let result = try_stage(args, start, common, reporter, &mut done);
     let code = repository::to_exit_code(result, reporter)?;
     // What was started or written is told even when something failed behind it.
     if code == EXIT_SUCCESS || !done.started.is_empty() || !done.staged.is_empty() {
@@ -126,15 +115,17 @@ pub(super) fn run(
 }
 
 /// What every step of the run needs.
-struct StageRun<'a> {
-    args: &'a StageArgs,
-    opened: &'a RepoContext,
+pub(super) struct StageRun<'a> {
+    pub(super) args: &'a StageArgs,
+    pub(super) start: StartOptions,
+    pub(super) opened: &'a RepoContext,
     external_state: ExternalState,
     signing: Signing<'a>,
 }
 
-fn run_stage(
+fn try_stage(
     args: &StageArgs,
+    start: Option<StartOptions>,
     common: &GlobalArgs,
     reporter: &mut Reporter,
     done: &mut StageOutcome,
@@ -148,9 +139,11 @@ fn run_stage(
     if args.accept_rewritten {
         repository::accept_rewritten(&opened, args.push)?;
     }
-    let Some(given) = read_external_state(args, reporter) else { return Ok(EXIT_USAGE) };
-    let run = StageRun { args, opened: &opened, external_state: given, signing: opened.signing()? };
-    if args.start {
+    let starts = start.is_some();
+    let start = start.unwrap_or_default();
+    let Some(given) = read_external_state(args, start, reporter) else { return Ok(EXIT_USAGE) };
+    let run = StageRun { args, start, opened: &opened, external_state: given, signing: opened.signing()? };
+    if starts {
         opened.require_deploy_branch()?;
         let code = run.start_rollouts(&current_author(&opened.repository)?, reporter, &mut done.started)?;
         if code != EXIT_SUCCESS {
@@ -161,8 +154,12 @@ fn run_stage(
 }
 
 /// What was observed of a cluster.
-fn read_external_state(args: &StageArgs, reporter: &mut Reporter) -> Option<ExternalState> {
-    let (allows_removal, today) = (args.allow_removal, Some(clock::today()));
+fn read_external_state(
+    args: &StageArgs,
+    start: StartOptions,
+    reporter: &mut Reporter,
+) -> Option<ExternalState> {
+    let (allows_removal, today) = (start.allows_removal, Some(clock::today()));
     let mut given = ExternalState { allows_removal, today, ..ExternalState::default() };
     if let Some(file) = &args.cluster_state {
         let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
@@ -179,7 +176,7 @@ fn read_external_state(args: &StageArgs, reporter: &mut Reporter) -> Option<Exte
 
 impl StageRun<'_> {
     /// Reads every cluster that counts; an exit code where that is not possible.
-    fn read_clusters(
+    pub(super) fn read_clusters(
         &self,
         live: &DeployBranch<'_>,
         reporter: &mut Reporter,
@@ -193,7 +190,7 @@ impl StageRun<'_> {
             // What is not staged yet is staged now.
             let is_of_missing =
                 |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
-            let accepts = |d: &Diagnostic| self.args.accept_missing && is_of_missing(d);
+            let accepts = |d: &Diagnostic| self.start.accepts_missing && is_of_missing(d);
             let counts = |d: &Diagnostic| d.code != Code::NotStaged && !accepts(d);
             reporter.add(wrong.into_iter().filter(counts));
             if !reporter.has_errors() {
@@ -214,148 +211,9 @@ impl StageRun<'_> {
     }
 
     /// The SidecarSets of a cluster that count: those asked for that have a ledger.
-    fn selected_names(&self, site: &ClusterView) -> Vec<String> {
+    pub(super) fn selected_names(&self, site: &ClusterView) -> Vec<String> {
         let known = site.prepared.ledgers.keys().map(ToString::to_string);
         known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
-    }
-
-    /// Opens every rollout that is to be opened, each on top of the one before, in the name of a person.
-    fn start_rollouts(
-        &self,
-        person: &Identity,
-        reporter: &mut Reporter,
-        started: &mut Vec<StartedRollout>,
-    ) -> Result<u8, Error> {
-        loop {
-            let next =
-                with_retry(self.opened, reporter, |reporter| self.start_next_rollout(person, reporter))?;
-            match next {
-                Some(Ok(one)) => started.push(one),
-                Some(Err(code)) => return Ok(code),
-                None => return Ok(EXIT_ENVIRONMENT),
-            }
-        }
-    }
-
-    /// Opens the first rollout that is to be opened; an exit code where there is none any more, or it must not be.
-    fn start_next_rollout(
-        &self,
-        person: &Identity,
-        reporter: &mut Reporter,
-    ) -> Result<Attempt<Result<StartedRollout, u8>>, Error> {
-        let Some(live) = self.opened.read_deploy_branch_reporting(reporter)? else {
-            return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
-        };
-        let sites = match self.read_clusters(&live, reporter)? {
-            Ok(sites) => sites,
-            Err(code) => return Ok(Attempt::Done(Err(code))),
-        };
-        let (commit, sidecar_set, cluster) = match self.recount_next(&live, &sites, reporter)? {
-            Some(counted) => counted,
-            None => {
-                let next = match self.prepare_next_start(&live, &sites, reporter)? {
-                    Ok(next) => next,
-                    Err(code) => return Ok(Attempt::Done(Err(code))),
-                };
-                if reporter.has_errors() {
-                    return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
-                }
-                let Some(made) = next else { return Ok(Attempt::Done(Err(EXIT_SUCCESS))) };
-                let (sidecar_set, cluster) = made.sidecar_set_and_cluster();
-                (made.stack.tip_or_base(), sidecar_set, cluster)
-            }
-        };
-        let release = ReleaseStamp { at: clock::now(), by: Some(person) };
-        Ok(match self.opened.release(&live, commit, &release)? {
-            PushOutcome::Pushed(commit, place) | PushOutcome::Unchanged(commit, place) => {
-                Attempt::Done(Ok(StartedRollout { sidecar_set, cluster, commit, location: place }))
-            }
-            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
-        })
-    }
-
-    /// Finds the first open rollout whose workloads are to be counted anew, and makes that one commit.
-    fn recount_next(
-        &self,
-        live: &DeployBranch<'_>,
-        sites: &[ClusterView],
-        reporter: &mut Reporter,
-    ) -> Result<Option<(ObjectId, String, Option<String>)>, Error> {
-        let is_wanted = |site: &ClusterView, name: &String| {
-            let ledger = site.ledger(name);
-            let course = site.rollout_context(name).0;
-            let after = with_current_scope(&course, &ledger);
-            (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
-                .then_some((ledger, after))
-        };
-        for site in sites.iter().filter(|_| self.args.accept_missing) {
-            for name in self.selected_names(site) {
-                let Some((before, after)) = is_wanted(site, &name) else { continue };
-                let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
-                let change = LedgerCommit {
-                    after: &after,
-                    action: "Start",
-                    subject: format!("go on with {}", pluralize(count(&after).into(), "workload")),
-                    body: format!(
-                        "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
-                        pluralize(count(&before).into(), "workload")
-                    ),
-                    trailers: Vec::new(),
-                };
-                let (made, wrong) = commit_ledger(live, site, &change, &Signing::disabled())?;
-                reporter.add(wrong);
-                let cluster = site.cluster.as_ref().map(ToString::to_string);
-                return Ok(made.map(|made| (made.id, name, cluster)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Finds the first rollout that waits to be opened, and makes that one commit.
-    fn prepare_next_start<'s>(
-        &self,
-        live: &DeployBranch<'_>,
-        sites: &'s [ClusterView],
-        reporter: &mut Reporter,
-    ) -> Result<Result<Option<BuiltStack<'s>>, u8>, Error> {
-        let mut first = None;
-        for site in sites {
-            for name in self.selected_names(site) {
-                let Some(planned) = self.plan_rollout(live, (sites, site), &name, true, reporter)? else {
-                    continue;
-                };
-                if let Some(refused) = self.paused_refusal(&planned.rollout) {
-                    reporter.print_failure(&refused);
-                    return Ok(Err(EXIT_FINDINGS));
-                }
-                if planned.rollout.starts_rollout() && planned.blocking_wave(live).is_none() {
-                    reporter.add(sidecar_removal(&planned.rollout).filter(|_| !self.args.allow_removal));
-                    first.get_or_insert(planned);
-                }
-            }
-        }
-        // Where one of them is refused, none is opened.
-        match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => Ok(Ok(planned.build_commits(live, 1, &Signing::disabled(), reporter)?)),
-            None => Ok(Ok(None)),
-        }
-    }
-
-    fn is_named(&self, name: &str) -> bool {
-        self.args.names.iter().any(|named| named == name)
-    }
-
-    /// A rollout that is paused is not started by its name unless its file holds something newer.
-    fn paused_refusal(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
-        let name = rollout.name();
-        let paused =
-            rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.starts_rollout())?;
-        Some(TransitionError(format!(
-            "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {}` lets it go on",
-            paused.batch,
-            paused.reason,
-            rollout.context.command_arguments()
-        )))
     }
 
     /// Writes every staged branch. Nothing is written before everything is made.
@@ -432,7 +290,7 @@ impl StageRun<'_> {
     }
 
     /// Plans one rollout; None where the reporter knows why there is none.
-    fn plan_rollout<'s>(
+    pub(super) fn plan_rollout<'s>(
         &self,
         live: &DeployBranch<'_>,
         (sites, site): (&[ClusterView], &'s ClusterView),
@@ -466,20 +324,20 @@ impl StageRun<'_> {
 }
 
 /// A rollout, before its commits are made.
-struct PlannedStack<'s> {
-    rollout: RolloutPlan<'s>,
+pub(super) struct PlannedStack<'s> {
+    pub(super) rollout: RolloutPlan<'s>,
     branch: StagedBranch,
     inspection: BranchContents,
 }
 
 impl<'s> PlannedStack<'s> {
     /// Says which cluster of an earlier wave comes first.
-    fn blocking_wave(&self, live: &DeployBranch<'_>) -> Option<String> {
+    pub(super) fn blocking_wave(&self, live: &DeployBranch<'_>) -> Option<String> {
         let source = self.rollout.context.source.as_ref().map(|r| r.name.clone());
         wave_block_reason(live, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
     }
 
-    fn build_commits(
+    pub(super) fn build_commits(
         self,
         live: &DeployBranch<'_>,
         limit: usize,
@@ -495,14 +353,14 @@ impl<'s> PlannedStack<'s> {
 }
 
 /// The commits of one rollout, before any ref is moved.
-struct BuiltStack<'s> {
+pub(super) struct BuiltStack<'s> {
     planned: PlannedStack<'s>,
-    stack: CommitStack,
+    pub(super) stack: CommitStack,
     blocked_by: Option<String>,
 }
 
 impl BuiltStack<'_> {
-    fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
+    pub(super) fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
         let rollout = &self.planned.rollout;
         (rollout.name().to_owned(), rollout.view.cluster.as_ref().map(ToString::to_string))
     }
@@ -637,7 +495,7 @@ impl StagedBranchReport {
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {newer}, which waits: `pillion stage --start {}{}` rolls that out in place of this",
+                "  its file holds {newer}, which waits: `pillion start {}{}` rolls that out in place of this",
                 self.sidecar_set, self.command_options
             );
         }
@@ -646,7 +504,7 @@ impl StagedBranchReport {
                 let _ = writeln!(text, "  not to be opened yet: {reason}");
             }
             None if self.starts && self.paused.is_none() => {
-                let how = format!("pillion stage --start {}{}", self.sidecar_set, self.command_options);
+                let how = format!("pillion start {}{}", self.sidecar_set, self.command_options);
                 let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
             }
             None => {}

@@ -201,7 +201,7 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
         && let Some(removal) = SidecarRemoval::of(&rollout.context, after)
     {
         return format!(
-            "starting it removes the sidecar from {} ({}): `pillion stage --start {} --allow-removal{options}`",
+            "starting it removes the sidecar from {} ({}): `pillion start {} --allow-removal{options}`",
             removal.share(),
             removal.cause_text(&rollout.context),
             rollout.name()
@@ -213,7 +213,7 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
             n => {
                 let follow = if n == 1 { "follows" } else { "follow" };
                 let batches = pluralize(n as u64, "batch");
-                format!("start it: `pillion stage --start {}{options}`; {batches} {follow}", rollout.name())
+                format!("start it: `pillion start {}{options}`; {batches} {follow}", rollout.name())
             }
         },
         Some(RolloutStep::Batch(batch)) => format!(
@@ -294,7 +294,7 @@ impl LedgerStatus {
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {}, which waits: `pillion stage --start {}{}` rolls that out in place of this",
+                "  its file holds {}, which waits: `pillion start {}{}` rolls that out in place of this",
                 newer.as_deref().unwrap_or("nothing"),
                 self.name,
                 self.command_options

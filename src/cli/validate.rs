@@ -39,7 +39,7 @@ enum ValidateOutput {
 
 /// Runs `pillion validate`.
 pub(super) fn run(args: &ValidateArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    let mut inputs = inputs::find_inputs(&args.inputs, common, None);
+    let mut inputs = inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     let is_unusable = inputs.is_invalid;
     let mut checked = 0;

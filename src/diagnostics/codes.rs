@@ -264,7 +264,7 @@ codes! {
     /// More batches than `maxBatches` are needed; such a rollout is not staged.
     TooManyBatches "too-many-batches" "updateStrategy: {maxUnavailable: 1} and 500 pods"
     /// A rollout takes its sidecar away from workloads: its SidecarSet is deleted, or selects fewer of them. It starts
-    /// with `pillion stage --start NAME --allow-removal`, and never by itself.
+    /// with `pillion start NAME --allow-removal`, and never by itself.
     SidecarRemoval "sidecar-removal" "a SidecarSet that is deleted, or `selector: {matchLabels: {log: canary}}` in place of `{log: \"true\"}`"
     /// A SidecarSet selects no workload, although workloads have its sidecar or there is nothing else that it could be for.
     SelectsNothing "selects-nothing" "selector: {matchLabels: {lgo: \"true\"}}"

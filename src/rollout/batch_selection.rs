@@ -160,7 +160,7 @@ pub(super) fn batch_refusal(
     }
     (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {
         format!(
-            "it would lose the sidecar, and the rollout was not started as a removal: `pillion stage --start {} --allow-removal` allows it",
+            "it would lose the sidecar, and the rollout was not started as a removal: `pillion start {} --allow-removal` allows it",
             context.command_arguments()
         )
     })

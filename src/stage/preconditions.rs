@@ -53,7 +53,7 @@ pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     diagnostic = spaces.fold(diagnostic.because(removal.cause.to_string()), Diagnostic::because);
     let what = if ledger.target.is_some() { "moves the target" } else { "starts it" };
     Some(diagnostic.help(format!(
-        "undo the change of the SidecarSet; where the sidecar is to go, `pillion stage --start {} --allow-removal` {what}",
+        "undo the change of the SidecarSet; where the sidecar is to go, `pillion start {} --allow-removal` {what}",
         context.command_arguments()
     )))
 }

@@ -127,7 +127,7 @@ fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
     let source = newer_source(given.context, given.ledger).filter(|_| !is_opening)?;
     let (name, source) = (given.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
     Some(format!(
-        "its file holds {source}, which waits: `pillion stage --start {name}` rolls that out in place of this"
+        "its file holds {source}, which waits: `pillion start {name}` rolls that out in place of this"
     ))
 }
 
@@ -181,8 +181,7 @@ fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
     let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
     if !is_return && given.settings.start != Some(StartMode::Auto) {
         let what = if given.ledger.target.is_some() { "moves the target" } else { "starts the rollout" };
-        let why =
-            format!("its file holds something else: `pillion stage --start {name}` {what} (`start: Manual`)");
+        let why = format!("its file holds something else: `pillion start {name}` {what} (`start: Manual`)");
         return ExplainedDecision::new(WatchDecision::Wait, why);
     }
     match &given.observation {
@@ -210,7 +209,7 @@ fn removal_reason(given: &DecisionInput<'_>) -> String {
     };
     let share = share.unwrap_or_else(|| "workloads".to_owned());
     format!(
-        "{what} removes the sidecar from {share}, which never happens by itself: `pillion stage --start {name} --allow-removal`"
+        "{what} removes the sidecar from {share}, which never happens by itself: `pillion start {name} --allow-removal`"
     )
 }
 

@@ -37,7 +37,7 @@ const WORDS: &[(&str, &str)] = &[
     ("room", "module, capacity"),
     ("rooms", "modules"),
     ("somebody", "the actor: a person, another commit"),
-    ("stage --start", "pillion start"),
+    ("start", "pillion start"),
     ("whose", "with, of which"),
 ];
 

@@ -12,7 +12,7 @@ use crate::render::{CollectedObjects, read_states, validate_sets};
 use crate::rollout::pods::{NamespaceLabelMap, PodStep, PodStepKind, next_pod_step, read_pods};
 use crate::workspace::inputs_from_paths;
 use crate::write::Error;
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
             return Ok(EXIT_USAGE);
         }
     };
-    let mut inputs = inputs::find_inputs(&args.inputs, common, None);
+    let mut inputs = inputs::find_inputs(&args.paths, &args.sources, common, None);
     reporter.add(std::mem::take(&mut inputs.diagnostics));
     if inputs.is_invalid {
         return Ok(EXIT_USAGE);
@@ -68,10 +68,16 @@ fn single_sidecar_set(
     let mut first = collect_inputs(inputs, common);
     let mut gathered = std::mem::take(&mut first.collected);
     // What the command line names is meant; pillion.yaml may name a folder with many.
-    let named = if args.inputs.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
+    let named = if args.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
     gathered.merge(first.collect_additional(&inputs.sidecar_sets));
     if !named.is_empty() {
         gathered.sidecar_sets = named;
+    }
+    if let Some(name) = args.names.first() {
+        let name_of = |(document, path): &(Arc<Document>, FieldPath)| {
+            path.find(document.value())?["metadata"]["name"].as_str().map(str::to_owned)
+        };
+        gathered.sidecar_sets.retain(|set| name_of(set).is_none_or(|n| n == *name));
     }
     let mut states = collect_files(&inputs.history, inputs.files);
     for found in [&mut gathered, &mut states] {
@@ -104,11 +110,15 @@ fn sidecar_set_count_error(
     args: &PlanArgs,
 ) -> Diagnostic {
     if gathered.sidecar_sets.is_empty() {
-        let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
-        let nothing = Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs");
-        return places
-            .fold(nothing, Diagnostic::at)
-            .help("name the file of the SidecarSet that is rolled out");
+        let places = args.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
+        let nothing = Diagnostic::error(
+            Code::NoSidecarSet,
+            match args.names.first() {
+                Some(name) => format!("there is no SidecarSet `{name}` among the inputs"),
+                None => "there is no SidecarSet among the inputs".to_owned(),
+            },
+        );
+        return places.fold(nothing, Diagnostic::at).help("name the file of the SidecarSet with `-f FILE`");
     }
     let names: Vec<String> = sets.iter().map(|s| format!("`{}`", s.name)).collect();
     let several = Diagnostic::error(
@@ -119,13 +129,13 @@ fn sidecar_set_count_error(
             names.join(", ")
         ),
     );
-    let label = |(document, path): &(Arc<crate::yaml::Document>, FieldPath)| {
+    let label = |(document, path): &(Arc<Document>, FieldPath)| {
         document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, "")
     };
     let labels = gathered.sidecar_sets.iter().map(label);
     labels
         .fold(several, Diagnostic::at)
-        .help("a rollout is of one SidecarSet: name the file that holds it alone")
+        .help("name the one to plan: `pillion plan NAME`, or its file with `-f FILE`")
 }
 
 fn plan_next_step(

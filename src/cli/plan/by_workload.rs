@@ -3,6 +3,7 @@
 use super::plan_inputs::{self, PlanInputError, PlanInputs};
 use super::{PlanArgs, PlanOutput, html, json, markdown, text};
 use crate::cli::reporter::Reporter;
+use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{
     EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, clock, print_text,
 };
@@ -14,6 +15,7 @@ use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
 use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{inputs_from_paths, read_input as text_of};
 use crate::write::Error;
+use std::path::Path;
 
 /// One rollout of one cluster, planned.
 pub(super) struct ClusterRolloutPlan<'s> {
@@ -62,6 +64,10 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
                 return Ok(if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE });
             }
         };
+    if let Some(why) = unknown_name(&args.names, &sites) {
+        reporter.print_error(&format!("pillion: {why}"));
+        return Ok(EXIT_USAGE);
+    }
     let mut plans = Vec::new();
     for site in &sites {
         plans.extend(plan_rollouts(site, &sites, &seen, args, reporter));
@@ -88,7 +94,18 @@ fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> 
     read_cluster_state(&input.name, &text_of(&input, &Disk)?)
 }
 
-/// Plans every rollout of one cluster.
+/// Says which of the names is not that of a SidecarSet with a ledger.
+fn unknown_name(names: &[String], sites: &[ClusterView]) -> Option<String> {
+    let mut known = SidecarSetNames::default();
+    sites.iter().for_each(|site| known.add_cluster(site));
+    let unknown = known.unknown_name_message(names)?;
+    let path = names.iter().find(|name| !known.contains(name) && Path::new(name).exists());
+    Some(path.map_or(unknown, |path| {
+        format!("`{path}` is a path, not the name of a SidecarSet: `pillion plan -f {path}` reads it")
+    }))
+}
+
+/// Plans every rollout of one cluster that is asked for.
 fn plan_rollouts<'s>(
     site: &'s ClusterView,
     sites: &[ClusterView],
@@ -103,7 +120,9 @@ fn plan_rollouts<'s>(
     let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
     let all: Vec<&ClusterView> = sites.iter().collect();
     let mut plans = Vec::new();
-    for name in site.sidecar_set_names().iter().filter(|name| site.prepared.ledgers.contains_key(*name)) {
+    let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
+    let names = site.sidecar_set_names();
+    for name in names.iter().filter(|n| site.prepared.ledgers.contains_key(*n) && is_asked_for(n)) {
         let (course, wrong) = site.rollout_context(name);
         reporter.add(wrong);
         let mut report = build_report(&course, &site.ledger(name), &given, &near, extent);

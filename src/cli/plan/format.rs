@@ -236,13 +236,13 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     }
     if let Some(newer) = &report.newer_source {
         lines.push(format!(
-            "the file of `{}` holds {}, which waits: `pillion stage --start {name}` rolls that out in place of this",
+            "the file of `{}` holds {}, which waits: `pillion start {name}` rolls that out in place of this",
             report.set,
             newer.as_deref().unwrap_or("nothing")
         ));
     }
     if report.removal.is_some() && report.starts_rollout() {
-        lines.push(format!("it never starts by itself: `pillion stage --start {name} --allow-removal`"));
+        lines.push(format!("it never starts by itself: `pillion start {name} --allow-removal`"));
     }
     lines.extend(summary(plan));
     lines

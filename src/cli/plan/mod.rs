@@ -10,7 +10,7 @@ mod plan_inputs;
 mod text;
 mod timeline;
 
-use super::inputs::InputArgs;
+use super::inputs::SourceArgs;
 use super::reporter::Reporter;
 use super::{EXIT_USAGE, GlobalArgs};
 use crate::write::Error;
@@ -20,8 +20,14 @@ use std::path::{Path, PathBuf};
 /// Arguments of `pillion plan`.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
+    /// SidecarSets [default: all with a ledger]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// File or folder to read in place of the sources of pillion.yaml (repeatable)
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    paths: Vec<PathBuf>,
     #[command(flatten)]
-    inputs: InputArgs,
+    sources: SourceArgs,
     /// What is counted and updated
     #[arg(long, value_enum, default_value = "workload")]
     by: PlanUnit,
@@ -84,8 +90,14 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
 fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     let is_stdin = |path: &&Path| path.as_os_str() == "-";
     let files = [&args.cluster_state, &args.manifests].into_iter().flatten().map(PathBuf::as_path);
-    let readers = files.chain(args.inputs.paths.iter().map(PathBuf::as_path)).filter(is_stdin).count();
+    let readers = files.chain(args.paths.iter().map(PathBuf::as_path)).filter(is_stdin).count();
     let is_by_pod = args.by == PlanUnit::Pod;
+    if args.names.iter().any(|name| name == "-") {
+        return Some("give manifests on standard input with `--manifests -`");
+    }
+    if is_by_pod && args.names.len() > 1 {
+        return Some("a plan by pod is of one SidecarSet: name one");
+    }
     if readers > 1 {
         return Some("standard input can be read once: name files for the others");
     }
@@ -95,7 +107,7 @@ fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json) {
         return Some("a plan by pod is printed as `text` or `json`");
     }
-    if !is_by_pod && args.inputs.paths.iter().any(|p| is_stdin(&p.as_path())) {
+    if !is_by_pod && args.paths.iter().any(|p| is_stdin(&p.as_path())) {
         return Some("give manifests on standard input with `--manifests -`");
     }
     None

@@ -49,9 +49,9 @@ pub(super) fn read_plan_inputs(
     reporter: &mut Reporter,
 ) -> Result<PlanInputs, PlanInputError> {
     let mut supposed = WhatIf {
-        sources: &args.inputs.paths,
-        sidecar_sets: &args.inputs.sidecar_sets,
-        namespace: args.inputs.namespace.as_deref(),
+        sources: &args.paths,
+        sidecar_sets: &args.sources.sidecar_sets,
+        namespace: args.sources.namespace.as_deref(),
         ..WhatIf::default()
     };
     supposed.apply_settings(&args.strategy).map_err(PlanInputError::Usage)?;
@@ -280,7 +280,7 @@ fn cluster_names(
     configuration: &Configuration,
 ) -> Result<Vec<Option<String>>, PlanInputError> {
     let all = &configuration.repository.clusters;
-    let wanted = args.inputs.cluster.as_deref();
+    let wanted = args.sources.cluster.as_deref();
     if let Some(name) = wanted.filter(|name| all.iter().all(|c| c.name != *name)) {
         let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
         let known =
@@ -312,7 +312,7 @@ fn config_on_disk(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<Option<Configuration>, PlanInputError> {
-    let start = args.inputs.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
+    let start = args.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     if let Some(file) = &common.config {
         return report_config(Configuration::read_argument(&Disk, file), reporter);
     }

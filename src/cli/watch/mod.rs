@@ -117,7 +117,7 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// Look only at this namespace, so that a Role is enough; may be given several times
-    #[arg(long = "namespace", value_name = "NAME")]
+    #[arg(short, long = "namespace", value_name = "NAME")]
     namespaces: Vec<String>,
     /// Memory that the lists of all clusters may take together; a server that lists more is not believed
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = value_parser!(u32).range(16..=1_048_576))]

@@ -231,7 +231,7 @@ impl ScopeCheck<'_> {
             add_missing(Diagnostic::error(Code::WorkloadsMissing, message), missing, self.ledger_path());
         let what = missing_help(self.view);
         error.help(format!(
-            "{what}; where they are gone on purpose, `pillion stage --start {}{} --accept-missing` counts anew",
+            "{what}; where they are gone on purpose, `pillion start {}{} --accept-missing` counts anew",
             self.ledger.name,
             self.cluster_option()
         ))

@@ -348,7 +348,7 @@ impl ClusterCheck<'_> {
                 .at(Span::whole_file(first.clone()))
                 .because("a first ledger names as released what workloads carry already; all others would get the sidecar at once")
                 .help(format!(
-                    "`pillion init rollout` writes a ledger with nothing released; `pillion stage --start {name}` begins to roll it out"
+                    "`pillion init rollout` writes a ledger with nothing released; `pillion start {name}` begins to roll it out"
                 )),
         )
     }

@@ -20,7 +20,7 @@ pub(super) enum LedgerAction {
     RollBack(RevisionName),
     /// `rollback --to`.
     RollBackToBatch(u32),
-    /// `stage --start --accept-missing`, with the workloads that count.
+    /// `start --accept-missing`, with the workloads that count.
     Recount(u32),
     Approve(u32),
     Hold(Arc<str>, Box<LedgerEntry>),

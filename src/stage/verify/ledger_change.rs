@@ -134,7 +134,7 @@ impl LedgerDiff<'_> {
         transitions::reopen_completed(self.context, old, &before).ok()
     }
 
-    /// `stage --start NAME --accept-missing`: the scope is counted anew.
+    /// `start NAME --accept-missing`: the scope is counted anew.
     fn is_recount(&self, old: &Ledger) -> bool {
         old.scope.is_some()
             && self.new.scope != old.scope

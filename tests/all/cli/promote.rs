@@ -11,7 +11,7 @@ fn open(world: &World) -> Repo {
     repo.git(&["switch", "-q", "--detach"]);
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     repo
 }
 
@@ -58,7 +58,7 @@ fn several_batches_are_several_commits_and_one_push() {
     first.hold(&newer(example())).commit("logtail 1.5.0");
     let origin = world.clone(&first, "origin.git", &["--bare"]);
     let clone = world.clone(&origin, "clone", &[]);
-    clone.pillion(&["stage", "--start"]);
+    clone.pillion(&["start"]);
     let base = origin.git(&["rev-parse", "main"]);
     let dry = clone.pillion(&["promote", "log", "--full", "--dry-run"]);
     assert!(
@@ -98,8 +98,8 @@ fn what_a_person_does_first_is_named() {
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     refused(&repo, &["lgo"], "did you mean `log`?");
-    refused(&repo, &["log"], "no rollout of `log` is open: `pillion stage --start log` opens it");
-    repo.pillion(&["stage", "--start", "log"]);
+    refused(&repo, &["log"], "no rollout of `log` is open: `pillion start log` opens it");
+    repo.pillion(&["start", "log"]);
     refused(&repo, &["log", "--to", "9"], "has no batch 9: 4 is the last one; `--full`");
     repo.pillion(&["promote", "log"]);
     refused(&repo, &["log", "--to", "1"], "batch 1 of `log` is out already");

@@ -65,7 +65,7 @@ const OF_A_REPOSITORY: &[&[&str]] = &[
     &["plan"],
     &["plan", "--from", "HEAD"],
     &["stage"],
-    &["stage", "--start", "--push"],
+    &["start", "--push"],
     &["pause", "log", "--no-fetch", "--no-push"],
     &["pause", "log"],
     &["hold", "Deployment/web", "--reason", "x", "--no-fetch", "--no-push"],

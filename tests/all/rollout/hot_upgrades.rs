@@ -74,7 +74,7 @@ fn pairs_come_and_go_as_a_whole() {
     watched(&repo, 40);
     assert_eq!(repo.carriers("main", "envoy-1"), FILES);
     repo.change(&[], &["sidecars/mesh.yaml"]);
-    repo.pillion(&["stage", "--start", "mesh", "--allow-removal"]);
+    repo.pillion(&["start", "mesh", "--allow-removal"]);
     watched(&repo, 40);
     assert!(repo.carriers("main", "envoy-1").is_empty());
     repo.is_sound_since(&world, base);

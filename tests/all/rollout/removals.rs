@@ -36,12 +36,7 @@ fn a_selector_typo_moves_nothing() {
     let wrong = "error[selects-nothing]: `matchLabels: {lgo: \"true\"}` of SidecarSet `log` selects none of 4 workloads";
     let meant = "did you mean `log: \"true\"`, which 4 workloads have?";
     assert!(plan.contains(wrong) && plan.contains(meant), "{plan}");
-    for args in [
-        &["validate"][..],
-        &["stage"],
-        &["stage", "--start", "log"],
-        &["stage", "--start", "log", "--allow-removal"],
-    ] {
+    for args in [&["validate"][..], &["stage"], &["start", "log"], &["start", "log", "--allow-removal"]] {
         let (code, said) = repo.says(args);
         assert!(code == 1 && said.contains(wrong) && said.contains(meant), "{args:?}: {said}");
     }
@@ -63,7 +58,7 @@ fn a_deleted_set_waits_for_a_person() {
     let repo = auto(&world);
     let head = repo.change(&[], &["sidecars/log.yaml"]);
     let said = watch(&repo, 10);
-    let command = "`pillion stage --start log --allow-removal`";
+    let command = "`pillion start log --allow-removal`";
     assert!(
         said.contains("removes the sidecar from 4 of 4 workloads (deleted)") && said.contains(command),
         "{said}"
@@ -71,17 +66,17 @@ fn a_deleted_set_waits_for_a_person() {
     let (code, plan) = repo.says(&["plan"]);
     assert!(code == 0 && plan.contains("log: REMOVED from 4 of 4 workloads (deleted), log-"), "{plan}");
     assert!(plan.contains("recreated, sidecar removed"), "{plan}");
-    let (code, said) = repo.says(&["stage", "--start", "log"]);
+    let (code, said) = repo.says(&["start", "log"]);
     assert!(code == 1 && said.contains("error[sidecar-removal]"), "{said}");
     assert!(
         said.contains("1 workload in namespace data") && said.contains("3 workloads in namespace shop"),
         "{said}"
     );
-    let (code, said) = repo.says(&["stage", "--start"]);
+    let (code, said) = repo.says(&["start"]);
     assert!(code == 1 && said.contains("error[sidecar-removal]"), "{said}");
     assert!(repo.says(&["status"]).1.contains(command));
     assert_eq!(repo.id("main"), head, "nothing has moved");
-    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.pillion(&["start", "log", "--allow-removal"]);
     assert_eq!(repo.ledger("main", "log").scope.unwrap().removals, 4);
     assert!(
         repo.git(&["log", "-1", "--format=%b", "main"]).contains("removed from 4 of 4 workloads (deleted)")
@@ -114,7 +109,7 @@ fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
     let world = World::new();
     let repo = auto(&world);
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &[]);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     repo.pillion(&["stage", "log"]);
     repo.release("pillion/main/log~3");
     assert_eq!(repo.ledger("main", "log").last_batch(), 1);
@@ -145,10 +140,8 @@ fn fewer_namespaces_are_a_removal() {
     assert!(code == 0 && plan.contains(heading), "{plan}");
     watch(&repo, 10);
     assert_eq!(repo.id("main"), head);
-    assert!(
-        repo.refused(&["stage", "--start", "log"]).1.contains("removes its sidecar from 1 of 4 workloads")
-    );
-    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    assert!(repo.refused(&["start", "log"]).1.contains("removes its sidecar from 1 of 4 workloads"));
+    repo.pillion(&["start", "log", "--allow-removal"]);
     watch(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
     repo.is_sound_since(&world, head);
@@ -167,7 +160,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
         "  namespaceSelector:\n    matchExpressions: [{key: team, operator: Exists}]\n  containers:",
     );
     let base = repo.change(&[("sidecars/log.yaml", &by_team)], &[]);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     assert!(!repo.ledger("main", "log").allows_removal());
     let settings = repo.text("main", "pillion.yaml").replace("{team: data}", "{tier: data}");
     repo.change(&[("pillion.yaml", &settings)], &[]);
@@ -177,7 +170,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     let tip = repo.git(&["rev-parse", "pillion/main/log"]);
     assert_eq!(repo.carriers(&tip, "logtail"), FILES, "the others are moved, and this one waits");
     assert_eq!(repo.ledger(&tip, "log").target, repo.ledger("main", "log").target, "it is not closed");
-    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.pillion(&["start", "log", "--allow-removal"]);
     assert_eq!(repo.ledger("main", "log").scope.unwrap().removals, 1);
     repo.pillion(&["stage", "log"]);
     repo.release("pillion/main/log");
@@ -222,7 +215,7 @@ fn what_a_rollout_has_brought_goes_back_without_a_question() {
     let (_, plan) = repo.says(&["plan"]);
     assert!(plan.contains("Plan: 0 workloads updated, 4 added, 0 removed; 8 pods in 3 batches"), "{plan}");
     assert!(!plan.contains("sidecar added"), "all are added: {plan}");
-    repo.pillion(&["stage", "--start", "agent"]);
+    repo.pillion(&["start", "agent"]);
     watch(&repo, 2);
     let some = repo.carriers("main", "agent").len();
     assert!((1..4).contains(&some), "{some}");
@@ -241,7 +234,7 @@ fn a_new_set_that_selects_nothing_is_named() {
     texts.insert("sidecars/agent.yaml".into(), agent.clone());
     texts.insert("ledgers/agent.yaml".into(), empty_ledger("agent"));
     let repo = repository(&world, "repo", &texts);
-    for args in [&["plan"][..], &["validate"], &["stage", "--start", "agent"]] {
+    for args in [&["plan"][..], &["validate"], &["start", "agent"]] {
         let (code, said) = repo.says(args);
         assert!(
             code == 1 && said.contains("did you mean `log: \"true\"`, which 4 workloads have?"),

@@ -42,7 +42,7 @@ fn what_a_person_does_is_that_persons() {
     let (clone, origin) = shared(&world);
     clone.pillion(&["stage"]);
     let staged = clone.id("pillion/main/log~5");
-    then(&clone, &["stage", "--start"]);
+    then(&clone, &["start"]);
     assert_eq!(who(&origin, "main"), PERSON);
     // The same as the staged one, but for who and when.
     let of = |commit: &str| clone.git(&["log", "-1", "--format=%T%n%P%n%B", commit]);
@@ -99,7 +99,7 @@ fn a_staged_branch_follows_what_was_released() {
     let world = World::new();
     let (clone, origin) = shared(&world);
     clone.pillion(&["stage", "--push"]);
-    let said = String::from_utf8(then(&clone, &["stage", "--start", "--push"]).stdout).unwrap();
+    let said = String::from_utf8(then(&clone, &["start", "--push"]).stdout).unwrap();
     let head = origin.id("main");
     assert!(said.contains(&format!("`pillion/main/log` follows {}, and pushed", head.short())), "{said}");
     assert_eq!(origin.id("pillion/main/log~5"), head);
@@ -124,7 +124,7 @@ fn signed_commits_are_signed_as_they_are_released() {
     let made = clone.command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).output();
     assert!(made.unwrap().status.success());
     clone.set("commit.gpgsign", "true").set("gpg.format", "ssh").set("user.signingkey", &key);
-    then(&clone, &["stage", "--start"]);
+    then(&clone, &["start"]);
     let object = origin.git(&["cat-file", "-p", "main"]);
     assert!(object.contains("\ngpgsig -----BEGIN SSH SIGNATURE"), "{object}");
     assert_eq!(object.matches("gpgsig").count(), 1, "{object}");
@@ -178,7 +178,7 @@ fn of_many_at_once_nobody_loses() {
 fn quiet_hides_no_error() {
     let world = World::new();
     let (clone, _) = shared(&world);
-    clone.pillion(&["stage", "--start"]);
+    clone.pillion(&["start"]);
     for (args, words) in [
         (&["plan", "-q", "-"][..], "--manifests -"),
         (&["explain", "-q", "web"], "a workload is named"),
@@ -277,8 +277,8 @@ fn what_is_to_be_typed_is_whole() {
     repo.hold(&newer(texts)).commit("log 1.5.0");
     for verb in ["stage", "status"] {
         let said = repo.pillion(&[verb]);
-        assert!(said.contains("`pillion stage --start log --cluster eu`"), "{said}");
-        assert!(said.contains("`pillion stage --start log --cluster us`"), "{said}");
+        assert!(said.contains("`pillion start log --cluster eu`"), "{said}");
+        assert!(said.contains("`pillion start log --cluster us`"), "{said}");
     }
     repo.git(&["switch", "-q", "--detach"]);
     let said = repo.pillion(&["pause", "log", "--cluster", "us"]);

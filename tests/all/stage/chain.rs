@@ -310,9 +310,9 @@ fn a_sidecar_set_deleted_in_the_middle() {
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let released = repo.id("main");
     repo.git(&["switch", "-q", "--detach"]);
-    let (code, refused) = repo.refused(&["stage", "--start", "log"]);
+    let (code, refused) = repo.refused(&["start", "log"]);
     assert_eq!((code, repo.id("main")), (1, released), "{refused}");
-    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.pillion(&["start", "log", "--allow-removal"]);
     repo.git(&["switch", "-q", "main"]);
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let status = repo.pillion(&["status"]);

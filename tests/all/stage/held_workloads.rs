@@ -64,7 +64,7 @@ fn a_manifest_that_is_put_aside_does_not_end_the_hold() {
     every_command_refuses(&repo, "workloads-missing");
     unhide(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     // A rollout that began with the hold does not count the workload; all the same it is missed.
     hide(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -102,7 +102,7 @@ fn a_label_that_is_lost_does_not_end_the_hold() {
     });
     repo.git(&["switch", "-q", "--detach", "main"]);
     assert!(repo.pillion(&["plan"]).contains("no SidecarSet selects it now"), "{}", repo.pillion(&["plan"]));
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");
     assert!(ledger(&repo, "main").target.is_none() && is_held(&repo));
@@ -121,7 +121,7 @@ fn a_person_ends_the_hold_of_a_workload_that_is_gone() {
     let repo = held(&world, &start);
     newer_is_merged(&repo, &start);
     repo.git(&["switch", "-q", "--detach", "main"]);
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     hide(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let before = refs(&repo);

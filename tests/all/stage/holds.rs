@@ -112,7 +112,7 @@ fn a_hold_outlasts_a_newer_target_and_a_rollback() {
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "team not ready"]);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
-    on(&repo, TENTH, &["stage", "--start", "log"]);
+    on(&repo, TENTH, &["start", "log"]);
     roll_out(&repo, TENTH);
     assert_eq!(image(&repo, "rendered/shop/web.yaml"), "1.4.2");
     assert_eq!(image(&repo, "rendered/shop/cart.yaml"), "1.6.0");

@@ -38,12 +38,9 @@ fn branches_of_people_are_no_staged_branches() {
         settings(&one, &format!("  deploy: main\n  staged: {staged}\n"));
         one.git(&["switch", "-q", "--detach"]);
         let before = all(&origin);
-        for args in [
-            &["stage", "--push"][..],
-            &["stage", "--push", "--force"],
-            &["stage", "--start", "log"],
-            &["status"],
-        ] {
+        for args in
+            [&["stage", "--push"][..], &["stage", "--push", "--force"], &["start", "log"], &["status"]]
+        {
             let (code, said) = one.refused(&[args, &["--message-format", "short"]].concat());
             assert!(
                 code == 2
@@ -241,7 +238,7 @@ fn what_pillion_staged_itself_is_replaced_by_a_fresh_clone() {
 /// The verbs that go on from what is live, and the one that looks.
 const VERBS: [&[&str]; 6] = [
     &["stage", "--push"],
-    &["stage", "--start", "log"],
+    &["start", "log"],
     &["pause", "log"],
     &["hold", "Deployment/shop/web"],
     &["rollback", "log"],
@@ -304,7 +301,7 @@ fn a_live_branch_that_went_back_is_seen() {
     let (origin, one, _) = shared(&world);
     one.pillion(&["stage", "--push"]);
     let base = origin.id("main");
-    one.pillion(&["stage", "--start", "log", "--push"]);
+    one.pillion(&["start", "log", "--push"]);
     let watcher = world.clone(&origin, "watcher", &[]);
     watcher.pillion(&["status"]);
     origin.git(&["update-ref", "refs/heads/main", &base.to_string()]);
@@ -335,7 +332,7 @@ fn a_clone_that_keeps_nothing_works_all_the_same() {
 fn a_live_branch_that_is_gone_is_said_at_once() {
     let world = World::new();
     let (origin, one, _) = shared(&world);
-    one.pillion(&["stage", "--start", "log"]);
+    one.pillion(&["start", "log"]);
     let last = origin.id("main");
     origin.git(&["symbolic-ref", "HEAD", "refs/heads/else"]);
     origin.git(&["update-ref", "-d", "refs/heads/main"]);
@@ -452,7 +449,7 @@ mod watched {
     fn a_rollout_goes_on_beside_a_staged_branch_that_somebody_has_written() {
         let world = World::new();
         let (origin, one, other) = shared(&world);
-        one.pillion(&["stage", "--start", "log", "--push"]);
+        one.pillion(&["start", "log", "--push"]);
         other.git(&["fetch", "-q"]);
         other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
         let message = other.git(&["log", "-1", "--format=%B"]);
@@ -484,7 +481,7 @@ mod watched {
     fn a_staged_branch_is_looked_at_while_the_live_head_stays() {
         let world = World::new();
         let (origin, one, other) = shared(&world);
-        one.pillion(&["stage", "--start", "log"]);
+        one.pillion(&["start", "log"]);
         one.pillion(&["pause", "log"]);
         one.pillion(&["stage", "--push"]);
         let watcher = world.clone(&origin, "watcher", &[]);
@@ -516,7 +513,7 @@ mod watched {
         let settings = String::from_utf8(one.show("HEAD:pillion.yaml")).unwrap();
         one.put("pillion.yaml", format!("{settings}  approve: [1]\n")).commit("settings");
         one.git(&["push", "-q", "origin", "main"]);
-        one.pillion(&["stage", "--start", "log"]);
+        one.pillion(&["start", "log"]);
         one.pillion(&["approve", "log", "1", "--no-push"]);
         // Merged with a message of somebody's own.
         let message = one.git(&["show", "-s", "--format=%B", "refs/pillion/outbox"]);

@@ -88,7 +88,7 @@ fn everything_refuses(team: &Team, repo: &Repo, code: i32, why: &str) {
     for args in [
         &["status"][..],
         &["stage", "--push"],
-        &["stage", "--start", "log"],
+        &["start", "log"],
         &["verify", "origin/env/prod"],
         &["plan"],
         &["pause", "log"],

@@ -385,9 +385,7 @@ fn a_remote_without_the_branch_is_told_at_once() {
     repo.hold(&unledgered()).commit("start");
     repo.git(&["remote", "add", "origin", &origin.path.display().to_string()]);
     let words = "`origin` has no branch `main` yet: git push -u origin main";
-    for args in
-        [&["init", "rollout", "--push"][..], &["init", "rollout"], &["pause", "log"], &["stage", "--start"]]
-    {
+    for args in [&["init", "rollout", "--push"][..], &["init", "rollout"], &["pause", "log"], &["start"]] {
         let (code, said) = repo.refused(args);
         assert!(code == 2 && said.contains(words), "{args:?}: {said}");
     }

@@ -11,7 +11,7 @@ use crate::workspace::builds::{built, refs};
 pub(crate) const EVERY: &[&[&str]] = &[
     &["plan"],
     &["stage"],
-    &["stage", "--start"],
+    &["start"],
     &["status"],
     &["verify"],
     &["approve", "log", "1"],
@@ -35,7 +35,7 @@ fn open(world: &World, start: &Texts) -> Repo {
     repo.hold(start).commit("start");
     repo.hold(&newer(start.clone())).commit("1.5.0");
     repo.git(&["switch", "-q", "--detach"]);
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("scope: {workloads: 3, pods: 11, digest: "), "{ledger}");
     // Batch 1, as `git push` of the staged branch's second commit.
@@ -204,7 +204,7 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
     let before = repo.id("main");
     let status = repo.pillion(&["status"]);
     assert!(status.contains("nothing is started or completed"), "{status}");
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     assert_eq!(before, repo.id("main"));
     // A Close that somebody pushes all the same is what no command makes.
     careless(&repo, "close", |repo| {
@@ -228,7 +228,7 @@ fn a_person_accepts_that_workloads_are_gone() {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
     let before = repo.id("main");
-    let said = repo.pillion(&["stage", "--start", "log", "--accept-missing"]);
+    let said = repo.pillion(&["start", "log", "--accept-missing"]);
     assert!(said.contains("the rollout is open"), "{said}");
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("scope: {workloads: 2, pods: 8, digest: "), "{ledger}");
@@ -257,9 +257,9 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     repo.put("../made.yaml", &made);
     repo.git(&["switch", "-q", "--detach"]);
     // Forgotten at the start: nobody is concerned, and nothing begins.
-    let said = repo.pillion(&["stage", "--start"]);
+    let said = repo.pillion(&["start"]);
     assert!(said.contains("nothing is started or completed"), "{said}");
-    repo.pillion(&["stage", "--start", "--manifests", "../made.yaml"]);
+    repo.pillion(&["start", "--manifests", "../made.yaml"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("built: true"), "{ledger}");
     repo.git(&["switch", "-q", "--detach", "main"]);

@@ -38,7 +38,7 @@ fn a_rollout_is_started_on_the_remote_alone() {
     let world = World::new();
     let (origin, one, other) = shared(&world);
     let before = one.id("main");
-    let told = one.pillion(&["stage", "--start", "-o", "json"]);
+    let told = one.pillion(&["start", "-o", "json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
     let open = told["started"][0]["commit"].as_str().unwrap();
     assert_eq!(origin.id("main").to_string(), open);
@@ -46,7 +46,7 @@ fn a_rollout_is_started_on_the_remote_alone() {
     assert_eq!(told["items"][0]["base"], json!(open));
     assert_eq!(told["items"][0]["commits"].as_array().unwrap().len(), 5);
     // The next one finds it open.
-    let told = other.pillion(&["stage", "--start", "--push"]);
+    let told = other.pillion(&["start", "--push"]);
     assert!(!told.contains("the rollout is open") && told.contains("log: batch 1/4"), "{told}");
     assert_eq!(origin.id("pillion/main/log~5"), origin.id("main"));
 }
@@ -102,7 +102,7 @@ fn a_rewritten_remote_stops_everything() {
     other.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
     other.git(&["push", "-q", "--force", "origin", "main"]);
     let before = origin.id("pillion/main/log");
-    let (code, said) = one.refused(&["stage", "--push", "--start"]);
+    let (code, said) = one.refused(&["start", "--push"]);
     assert!(code == 1 && said.contains("deploy-branch-rewritten"), "{said}");
     assert_eq!(origin.id("pillion/main/log"), before);
     one.pillion(&["stage", "--push", "--accept-rewritten"]);
@@ -114,10 +114,10 @@ fn without_a_remote_nobody_is_moved_under_their_feet() {
     let world = World::new();
     let repo = released(&world, "repo");
     repo.hold(&newer(example())).commit("log 1.5.0");
-    let (code, said) = repo.refused(&["stage", "--start"]);
+    let (code, said) = repo.refused(&["start"]);
     assert!(code == 2 && said.contains("is checked out in"), "{said}");
     repo.git(&["switch", "-q", "--detach"]);
-    let told = repo.pillion(&["stage", "--start", "--push"]);
+    let told = repo.pillion(&["start", "--push"]);
     assert!(told.contains("log: the rollout is open"), "{told}");
     assert_eq!(
         repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Action,valueonly)", "main"]),

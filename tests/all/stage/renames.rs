@@ -35,7 +35,7 @@ fn a_renamed_set_is_one_rollout_without_a_gap() {
     assert!(plan.contains("logger: renamed from log (- -> logger-"), "{plan}");
     assert!(plan.contains("Plan: 4 workloads updated, 0 added, 0 removed; 8 pods in 3 batches"), "{plan}");
     assert!(plan.contains("log: replaced by logger") && !plan.contains("REMOVED"), "{plan}");
-    let (code, said) = repo.says(&["stage", "--start", "log", "--allow-removal"]);
+    let (code, said) = repo.says(&["start", "log", "--allow-removal"]);
     assert!(code == 0 && repo.id("main") == base, "the old one is not opened: {said}");
     watched(&repo, 60);
     let mut swapped = Vec::new();
@@ -76,7 +76,7 @@ fn only_the_name_changes_in_a_file() {
 fn a_rename_that_goes_back_gives_the_old_one_back() {
     let world = World::new();
     let (repo, base) = renamed(&world, false, "log:2");
-    repo.pillion(&["stage", "--start", "logger"]);
+    repo.pillion(&["start", "logger"]);
     watched(&repo, 2);
     let taken = listed(&repo, "main", "logger");
     assert!((1..4).contains(&taken), "{taken}");
@@ -93,7 +93,7 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
     repo.is_sound_since(&world, base);
     // The old one is not removed either, as long as a set would take its place.
     let head = repo.id("main");
-    let (code, said) = repo.says(&["stage", "--start", "log", "--allow-removal"]);
+    let (code, said) = repo.says(&["start", "log", "--allow-removal"]);
     assert!(code == 0 && repo.id("main") == head, "{said}");
 }
 
@@ -144,7 +144,7 @@ fn what_the_new_name_does_not_reach_is_a_removal() {
     let said = watched(&repo, 60);
     assert_eq!(repo.carriers("main", "logtail"), FILES);
     assert!(said["log"].contains("removes the sidecar from 1 of"), "{said:?}");
-    repo.pillion(&["stage", "--start", "log", "--allow-removal"]);
+    repo.pillion(&["start", "log", "--allow-removal"]);
     watched(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
     assert!(!repo.ledger("main", "log").is_in_use());
@@ -180,7 +180,7 @@ fn two_living_sets_with_one_container_are_an_error() {
     assert!(code == 1 && plan.contains("`logger` and `log` both bring a container `logtail`"), "{plan}");
     // With the old file gone it is a rename.
     let base = repo.change(&[], &["sidecars/log.yaml"]);
-    repo.pillion(&["stage", "--start", "logger"]);
+    repo.pillion(&["start", "logger"]);
     assert_eq!(repo.ledger("main", "logger").replaces, ["log".into()]);
     repo.pillion(&["stage", "logger"]);
     repo.release("pillion/main/logger");
@@ -192,7 +192,7 @@ fn two_living_sets_with_one_container_are_an_error() {
 fn an_old_name_that_comes_back_takes_its_workloads_back() {
     let world = World::new();
     let (repo, base) = renamed(&world, false, "log:2");
-    repo.pillion(&["stage", "--start", "logger"]);
+    repo.pillion(&["start", "logger"]);
     repo.pillion(&["stage", "logger"]);
     repo.release("pillion/main/logger~3");
     repo.is_sound_since(&world, base);
@@ -202,7 +202,7 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
         !plan.contains("REMOVED") && plan.contains("the file of `logger` holds nothing, which waits"),
         "{plan}"
     );
-    repo.pillion(&["stage", "--start", "logger"]);
+    repo.pillion(&["start", "logger"]);
     repo.pillion(&["stage", "logger"]);
     repo.release("pillion/main/logger");
     for commit in repo.since(base) {

@@ -55,7 +55,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
         staged.contains("batch 3/4, logtail 1.5.0") && staged.contains("complete, logtail 1.5.0"),
         "{staged}"
     );
-    let waits = "which waits: `pillion stage --start log` rolls that out in place of this";
+    let waits = "which waits: `pillion start log` rolls that out in place of this";
     assert!(staged.contains(waits), "{staged}");
     for verb in ["plan", "status"] {
         assert!(repo.pillion(&[verb]).contains(waits), "{verb}");
@@ -65,7 +65,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
     assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.5.0"));
     is_verified(&repo, &base);
     let before = rendered(&repo, "main");
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     let after = ledger(&repo, "main");
     assert_eq!((rendered(&repo, "main"), after.last_batch()), (before, 0));
     assert!(
@@ -101,17 +101,13 @@ fn a_fix_is_one_command_while_the_rollout_is_paused() {
     let base = repo.git(&["rev-parse", "main"]);
     repo.pillion(&["approve", "log", "3"]);
     repo.pillion(&["pause", "log", "--reason", "crash loop"]);
-    refused(
-        &repo,
-        &["stage", "--start", "log"],
-        "is paused at batch 2: crash loop; its file holds nothing newer",
-    );
+    refused(&repo, &["start", "log"], "is paused at batch 2: crash loop; its file holds nothing newer");
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.5.1");
     let before = (rendered(&repo, "main"), repo.git(&["rev-parse", "main"]));
     // Without its name a pause is not given up.
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     assert_eq!(repo.git(&["rev-parse", "main"]), before.1);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     let after = ledger(&repo, "main");
     assert_eq!((repo.git(&["rev-parse", "main~1"]), rendered(&repo, "main")), (before.1, before.0));
     assert!(after.paused.is_none() && after.approvals.is_empty() && after.last_batch() == 0);
@@ -347,9 +343,9 @@ fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
     repo.git(&["branch", "-f", "main", "HEAD"]);
     let told = repo.pillion(&["rollback", "log"]);
     assert!(told.contains("counts 3 workloads, and 1 of them is missing"), "{told}");
-    assert!(told.contains("next: `pillion stage --start log --accept-missing`"), "{told}");
-    refused(&repo, &["stage", "--start", "log"], "workloads-missing");
-    repo.pillion(&["stage", "--start", "log", "--accept-missing"]);
+    assert!(told.contains("next: `pillion start log --accept-missing`"), "{told}");
+    refused(&repo, &["start", "log"], "workloads-missing");
+    repo.pillion(&["start", "log", "--accept-missing"]);
     repo.release("pillion/main/log");
     assert!(file(&repo, "rendered/shop/web.yaml").contains("logtail:1.4.2"));
     assert_eq!(ledger(&repo, "main").target, None);

@@ -19,7 +19,7 @@ fn open(world: &World, settings: &str) -> (Repo, String) {
     let repo = repository(world, "repo", &texts);
     repo.change(&[(LOG, &log("log:2"))], &[]);
     let base = head(&repo);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     (repo, base)
 }
 

@@ -12,7 +12,7 @@ fn begun(world: &World) -> (Repo, String) {
     let log = |image| set("log", &[("logtail", image)]);
     let repo = repository(world, "repo", &fleet(&[("log", &log("log:1"))], false));
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &[]);
-    repo.pillion(&["stage", "--start", "log"]);
+    repo.pillion(&["start", "log"]);
     repo.pillion(&["promote", "log"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let base = repo.git(&["rev-parse", "main"]);

@@ -430,7 +430,7 @@ impl Town<'_> {
             Deed::EditWhilePaused => {
                 if self.verb(&["pause", "log", "--reason=a closer look"]) {
                     self.edit();
-                    assert!(self.verb(&["stage", "--start", "log"]), "{}", self.story.join("\n"));
+                    assert!(self.verb(&["start", "log"]), "{}", self.story.join("\n"));
                 }
                 return;
             }

@@ -101,16 +101,16 @@ fn a_fix_rolls_out_while_the_watcher_runs() {
     let mut play = Play::new(&folder);
     let base = play.repo.git(&["rev-parse", "main"]);
     play.edit("1.4.2", "bad-1.5.0");
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     play.until(RolloutState::Paused);
     let paused = play.repo.git(&["rev-parse", "main"]);
     play.edit("bad-1.5.0", "1.5.1");
     for _ in 0..5 {
         let report = play.turn().unwrap();
         assert_eq!(report.rollouts[0].state, RolloutState::Paused);
-        assert!(report.rollouts[0].reasons.iter().any(|r| r.contains("pillion stage --start log")));
+        assert!(report.rollouts[0].reasons.iter().any(|r| r.contains("pillion start log")));
     }
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     play.until(RolloutState::Idle);
     let subjects = play.subjects(&paused);
     assert!(subjects.iter().all(|s| !s.contains("pause") && !s.contains("roll back")), "{subjects:?}");
@@ -125,7 +125,7 @@ fn with_start_manual_a_newer_edit_stalls_nothing() {
     let folder = Folder::new();
     let mut play = Play::new(&folder);
     play.edit("1.4.2", "1.5.0");
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     while ledger(&play.repo, "main").last_batch() == 0 {
         play.turn().unwrap();
     }
@@ -143,7 +143,7 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
     let folder = Folder::new();
     let mut play = Play::new(&folder);
     play.edit("1.4.2", "1.5.0");
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     while ledger(&play.repo, "main").last_batch() < 2 {
         play.turn().unwrap();
     }
@@ -172,7 +172,7 @@ fn a_closed_rollout_goes_back_without_soaks() {
     let folder = Folder::new();
     let mut play = Play::new(&folder);
     play.edit("1.4.2", "1.5.0");
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     play.until(RolloutState::Idle);
     play.repo.pillion(&["rollback", "log"]);
     let began = play.shared.borrow().cluster.now;
@@ -198,7 +198,7 @@ fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
         .output();
     assert!(held.unwrap().status.success());
     play.edit("1.4.2", "1.5.0");
-    play.repo.pillion(&["stage", "--start", "log"]);
+    play.repo.pillion(&["start", "log"]);
     play.until(RolloutState::Idle);
     let web = || play.repo.git(&["show", "main:rendered/shop/web.yaml"]);
     assert!(web().contains("logtail:1.4.2"));

@@ -60,7 +60,7 @@ const READERS: &[&[&str]] = &[
     &["plan"],
     &["plan", "--from", "HEAD~1", "--to", "HEAD"],
     &["stage"],
-    &["stage", "--start"],
+    &["start"],
     &["status"],
     &["verify"],
     &["verify", "--base", "HEAD~1"],
@@ -106,9 +106,7 @@ fn in_ci_no_command_runs_a_build_that_the_workflow_does_not_allow() {
 #[test]
 fn a_person_at_a_prompt_needs_no_flag() {
     let scene = Scene::new();
-    for command in
-        [&["plan"][..], &["render"], &["status"], &["verify"], &["stage", "--start"], &["pause", "log"]]
-    {
+    for command in [&["plan"][..], &["render"], &["status"], &["verify"], &["start"], &["pause", "log"]] {
         scene.runs(command, &[]);
     }
     scene.runs(&["plan"], &[("CI", "false")]);
@@ -120,7 +118,7 @@ fn manifests_that_are_handed_over_need_no_build() {
     let made = scene.repo.command("sh").arg("make.sh").output().unwrap().stdout;
     std::fs::remove_file(scene.mark()).unwrap();
     scene.repo.put("../made.yaml", made);
-    let output = scene.run(&["stage", "--start", "--manifests", "../made.yaml"], &[("CI", "true")]);
+    let output = scene.run(&["start", "--manifests", "../made.yaml"], &[("CI", "true")]);
     assert!(output.status.success(), "{output:?}");
     assert!(!scene.mark().exists());
 }
@@ -133,7 +131,7 @@ mod in_a_watcher {
     #[test]
     fn a_build_runs_where_the_operator_allows_it_and_never_for_a_dry_run() {
         let scene = Scene::new();
-        scene.runs(&["stage", "--start"], &[]);
+        scene.runs(&["start"], &[]);
         let cluster = FakeCluster::start();
         let kubeconfig = cluster.kubeconfig();
         let variables = [("KUBECONFIG", kubeconfig.to_str().unwrap())];

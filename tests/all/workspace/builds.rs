@@ -43,7 +43,7 @@ fn every_command_plans_what_is_built() {
     let repo = changed(&world);
     let plan = repo.pillion(&["plan"]);
     assert!(plan.contains("3 workloads"), "{plan}");
-    let staged = repo.pillion(&["stage", "--start"]);
+    let staged = repo.pillion(&["start"]);
     assert!(staged.contains("batch 1/"), "{staged}");
     assert!(repo.pillion(&["status"]).contains("next: batch 1 of"), "{staged}");
     repo.pillion(&["approve", "log", "1"]);
@@ -59,7 +59,7 @@ fn every_command_plans_what_is_built() {
 fn a_build_that_makes_nothing_stops_every_command() {
     let world = World::new();
     let repo = changed(&world);
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     for (script, told) in [
         ("true", "build gives no manifest"),
         ("echo '# nothing'", "gives no manifest"),
@@ -75,7 +75,7 @@ fn a_build_that_makes_nothing_stops_every_command() {
         let before = refs(&repo);
         for command in [
             &["plan"][..],
-            &["stage", "--start"],
+            &["start"],
             &["status"],
             &["verify"],
             &["verify", "--base", "HEAD~1"],
@@ -103,7 +103,7 @@ fn manifests_that_are_handed_over_win_and_may_not_be_empty() {
     let all = repo.git(&["show", "HEAD:make.sh"]);
     assert!(all.contains("apps/"));
     let before = refs(&repo);
-    for command in [&["stage", "--start"][..], &["plan"], &["status"], &["verify"], &["pause", "log"]] {
+    for command in [&["start"][..], &["plan"], &["status"], &["verify"], &["pause", "log"]] {
         let (code, said) = repo.refused(&[command, &["--manifests", "-"]].concat());
         assert_eq!(code, 1, "{command:?}: {said}");
         assert!(said.contains("no-manifests"), "{command:?}: {said}");

@@ -14,7 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["explain", "Deployment/web"],
     &["plan"],
     &["stage"],
-    &["stage", "--start", "log"],
+    &["start", "log"],
     &["status"],
     &["verify"],
     &["init", "rollout"],

@@ -99,7 +99,7 @@ fn a_plugin_of_argo_cd_finds_the_batch_once_the_namespace_is_said() {
     repo.git(&["switch", "-q", "--detach"]);
     let old = run(&repo, "apps", &["cmp", "generate"], "");
     assert!(both(&old).contains("r/log:1"), "{}", both(&old));
-    repo.pillion(&["stage", "--start"]);
+    repo.pillion(&["start"]);
     repo.git(&["switch", "-q", "--detach", "pillion/main/log~1"]);
     for (folder, args, stdin) in [
         ("apps", &["cmp", "generate"][..], String::new()),
@@ -183,8 +183,7 @@ fn one_file_is_not_of_two_clusters() {
         repo.hold(&with_ledgers(newer(texts(&more)))).commit("2");
         repo.git(&["switch", "-q", "--detach"]);
         let before = refs(&repo);
-        for command in
-            [&["plan"][..], &["stage", "--start"], &["status"], &["verify"], &["render", "--out", "rendered"]]
+        for command in [&["plan"][..], &["start"], &["status"], &["verify"], &["render", "--out", "rendered"]]
         {
             let (code, said) = repo.refused(command);
             assert_eq!(code, 1, "{command:?}: {said}");
@@ -223,13 +222,13 @@ fn pods_that_one_ledger_knows_are_known_to_the_next_set() {
     let pods =
         serde_json::json!({"apiVersion": "v1", "kind": "List", "items": (0..7).map(pod).collect::<Vec<_>>()});
     repo.put("../pods.json", pods.to_string());
-    repo.pillion(&["stage", "--start", "--cluster-state", "../pods.json"]);
+    repo.pillion(&["start", "--cluster-state", "../pods.json"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("{workload: Deployment.apps/shop/web, pods: 7}"), "{ledger}");
     repo.git(&["switch", "-q", "main"]);
     repo.put("sidecars/proxy.yaml", second.replace("r/log:1", "r/log:9")).commit("9");
     repo.git(&["switch", "-q", "--detach"]);
-    repo.pillion(&["stage", "--start", "proxy"]);
+    repo.pillion(&["start", "proxy"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/proxy.yaml")).unwrap();
     assert!(ledger.contains("{workload: Deployment.apps/shop/web, pods: 7}"), "{ledger}");
     repo.pillion(&["verify", "main", "--base", "main~1"]);
