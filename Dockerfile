@@ -1,5 +1,5 @@
-# One static binary and nothing else: any user, a read-only root, no shell. The release workflow puts the binary of each
-# platform at dist/PLATFORM/pillion. Without arguments the program is a KRM function or a filter, as its callers expect.
+# One static binary: runs as any user, with a read-only root and without a shell. The release workflow writes the binary
+# of each platform to dist/PLATFORM/pillion. Without arguments the program is a KRM function or a filter.
 FROM scratch
 ARG TARGETPLATFORM
 COPY --chmod=0555 dist/${TARGETPLATFORM}/pillion /usr/local/bin/pillion

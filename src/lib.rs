@@ -1,47 +1,47 @@
-//! pillion: sidecars injected at build time, and rolled out by git.
+//! pillion injects sidecars into Kubernetes manifests at build time, and rolls them out by git.
 //!
-//! The rooms, in the order the data flows. ARCHITECTURE.md says what each may import.
+//! The library serves its own binary and tests. ARCHITECTURE.md lists what each module may import.
 
-/// What users are told: diagnostics, their codes and their output forms.
+/// Diagnostics, their codes and output formats.
 pub mod diagnostics;
 
-/// YAML text with positions: Kubernetes' reading of it, and edits that leave every other byte alone.
+/// YAML with positions, as Kubernetes reads it, and edits that keep every other byte.
 pub mod yaml;
 
-/// Files that another person may have made, reached through no symbolic link; the only way to them.
+/// Files that another person may have made, without following symbolic links.
 pub mod sandbox;
 
-/// Files and streams, as texts with a name.
+/// Files, streams and commits as named texts.
 pub mod read;
 
-/// The nouns: SidecarSets, workload kinds, selectors, quantities.
+/// SidecarSets, workload kinds, ledgers, selectors, quantities, pillion.yaml.
 pub mod model;
 
-/// SidecarSets and a pod template in, the injected pod template out. Pure.
+/// Injection: a pod template and SidecarSets in, the injected pod template out. Pure.
 pub mod inject;
 
-/// Documents in, the same documents with their sidecars out.
+/// Rendering: documents in, the same documents with their sidecars out.
 pub mod render;
 
-/// What a folder or a commit holds: configuration, layout, inputs, ledgers, builds.
+/// What a folder or a commit contains: configuration, layout, inputs, ledgers, builds.
 pub mod workspace;
 
-/// A rollout, step by step, and what happens to pods in each. Pure.
+/// The steps of a rollout, and what each does to pods. Pure.
 pub mod rollout;
 
-/// Rendered files, out of the program.
+/// Writing files and streams.
 pub mod write;
 
-/// Trees, commits and refs in git's object database; the only room that knows git2.
+/// Trees, commits and refs in git's object database; the only module that uses git2.
 pub mod git;
 
-/// Programs of the user, each within its limits.
+/// Running programs within limits.
 pub mod programs;
 
-/// A rollout in git: what a commit holds, and the commits that follow from it.
+/// Rollouts in git: from the content of a commit to the next commits.
 pub mod stage;
 
-/// Batches released while pods stay healthy.
+/// Observing pods, and releasing batches while they stay healthy.
 #[cfg(feature = "watch")]
 pub mod watch;
 
