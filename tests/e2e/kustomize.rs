@@ -95,7 +95,7 @@ fn a_function_gives_the_same_bytes_twice(repository: &Repository) {
     assert_eq!(count(&String::from_utf8_lossy(&output.stderr), "warning[dangling-reference]"), 1);
 }
 
-fn the_tripwire_tells_of_a_function_that_was_passed_over(repository: &Repository) {
+fn the_guard_document_shows_that_a_function_was_skipped(repository: &Repository) {
     let passed_over = repository.kustomize(&["--enable-alpha-plugins"], "overlays/eu");
     let text = String::from_utf8(passed_over.stdout).unwrap();
     assert_eq!((count(&text, "logtail:1.4.2"), count(&text, "kind: Sidecars")), (0, 1));
@@ -250,7 +250,7 @@ macro_rules! tests {
 
 tests! {
     a_function_gives_the_same_bytes_twice
-    the_tripwire_tells_of_a_function_that_was_passed_over
+    the_guard_document_shows_that_a_function_was_skipped
     what_is_wrong_is_said_and_nothing_is_built
     the_older_plugin_works_in_kubectl_and_fails_without_the_flag
     an_overlay_changes_what_its_component_injected

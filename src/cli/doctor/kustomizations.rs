@@ -66,9 +66,9 @@ pub(super) fn check(found: &[DoctorDocument]) -> Vec<DoctorCheck> {
         for transformer in listed("transformers").iter().filter(|p| is_configuration(p)) {
             let name = kustomization.file.display();
             checks.push(match resources.contains(transformer) {
-                true => DoctorCheck::new(CheckState::Ok, "kustomization", format!("`{name}`: pillion is a transformer, with a tripwire")),
-                false => DoctorCheck::new(CheckState::Warning, "kustomization", format!("`{name}`: pillion is a transformer without a tripwire"))
-                    .help(format!("list `{}` under `resources:` too: kustomize without `--enable-exec` passes over functions without a word, and then this document would be seen", transformer.display())),
+                true => DoctorCheck::new(CheckState::Ok, "kustomization", format!("`{name}`: pillion is a transformer, with a guard document")),
+                false => DoctorCheck::new(CheckState::Warning, "kustomization", format!("`{name}`: pillion is a transformer without a guard document"))
+                    .help(format!("list `{}` under `resources:` too: kustomize without `--enable-exec` skips functions silently, and then this document stays in the output", transformer.display())),
             });
         }
     }

@@ -55,7 +55,7 @@ fn it_says_what_would_go_wrong() {
         "is not on PATH",
         "v5.5.0 runs functions, but refuses `args` and `envs`",
         "cannot be run",
-        "`overlays/eu/kustomization.yaml`: pillion is a transformer without a tripwire",
+        "`overlays/eu/kustomization.yaml`: pillion is a transformer without a guard document",
         "shop in `apps/shop.yaml` passes over commits that change only `ledgers` and `sidecars`",
         "add `;/ledgers;/sidecars` to the annotation",
     ] {
