@@ -1,6 +1,6 @@
 //! Measures the memory of watching a big cluster, and the duration of one evaluation.
 //!
-//! `cargo bench --bench observe` watches a made-up API server of a process of its own, and prints the resident memory of
+//! `cargo bench --bench observe` watches a simulated API server in its own process, and prints the resident memory of
 //! the one that watches: after the lists were read, after every pod changed several times, after all was read again.
 //! Options follow `--`: `--pods 1000,10000` (default 1000,10000,50000), `--rounds 5` (changes of each pod).
 //! Linux only: the figures are those of /proc/self/status.
@@ -60,7 +60,7 @@ fn bench(words: &[&str]) {
     }
 }
 
-/// What the server is told on its standard input.
+/// What the server reads from its standard input.
 fn tell(server: &mut Child, word: &str) {
     writeln!(server.stdin.as_mut().unwrap(), "{word}").unwrap();
 }

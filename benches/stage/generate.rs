@@ -6,7 +6,7 @@ use std::path::Path;
 /// Workloads in one folder, as a team has them.
 const IN_A_FOLDER: usize = 50;
 
-/// Makes a repository of that many workloads whose rollout takes 100 batches, and returns the number of pods.
+/// Makes a repository of that many workloads with a rollout of 100 batches, and returns the number of pods.
 pub(crate) fn repository(folder: &Path, workloads: usize) -> std::io::Result<usize> {
     let steps: Vec<String> = (1..=100).map(|percent| format!("{percent}%")).collect();
     let pillion = format!(

@@ -190,7 +190,7 @@ fn pods_end_when_nobody_holds_them_and_the_frozen_stay_as_they_are() {
     }
     let kubelet = Kubectl::new(&plane().kubeconfig("kubelet", "kwok-token")).in_namespace(&namespace.name);
     let refused = kubelet.try_run(&["delete", "pod", "free"], "");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("nobody has ended this pod"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("this pod was not deleted"), "{refused:?}");
     namespace.kubectl.run(&["delete", "pod", "free"]);
     namespace.kubectl.run(&["delete", "pod", "held", "--wait=false"]);
     let held = namespace.get(PODS, "held").unwrap();

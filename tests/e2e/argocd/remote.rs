@@ -52,17 +52,17 @@ impl Remote {
         }
     }
 
-    /// Nobody has asked.
+    /// Checks that no request was sent.
     #[track_caller]
     pub(super) fn was_not_asked(&self) {
         assert!(lock(&self.state).waiting.is_empty(), "kustomize asked for what it may not fetch");
     }
 
-    /// Waits until somebody waits.
+    /// Waits until a request is waiting.
     #[track_caller]
     pub(super) fn wait_asked(&self) {
         wait_for("it is asked", SOON, || match lock(&self.state).waiting.is_empty() {
-            true => Err("by nobody"),
+            true => Err("not at all"),
             false => Ok(()),
         });
     }
@@ -72,7 +72,7 @@ impl Remote {
     pub(super) fn wait_given_up(&self) {
         wait_for("whoever has asked is gone", SOON, || {
             let state = lock(&self.state);
-            let mut first = state.waiting.first().ok_or("nobody has asked")?;
+            let mut first = state.waiting.first().ok_or("no request")?;
             first.set_nonblocking(true).unwrap();
             loop {
                 match first.read(&mut [0; 512]) {

@@ -110,7 +110,7 @@ impl ArgoCd {
         serve(
             "argocd-application-controller",
             self.program("argocd-application-controller")
-                // The health of each resource is told with its message.
+                // The status has the health of each resource, with its message.
                 .arg("--persist-resource-health=true")
                 .args(["--app-resync", "5", "--app-resync-jitter", "0", "--self-heal-timeout-seconds", "1"])
                 .args(["--repo-server", &format!("127.0.0.1:{REPO_SERVER}"), "--repo-server-plaintext"])
@@ -147,7 +147,7 @@ impl ArgoCd {
         });
     }
 
-    /// What the user interface is told of an Application's source, by the server that it asks. The first one starts it.
+    /// What the user interface receives about an Application's source. The first request starts the server.
     pub(crate) fn details(&self, url: &str, path: &str) -> Value {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| self.start_api_server());
@@ -313,7 +313,7 @@ impl Application {
         })
     }
 
-    /// Waits for a condition whose message contains something, and returns all of it.
+    /// Waits for a condition with a text in its message, and returns the whole message.
     #[track_caller]
     pub(crate) fn wait_condition(&self, kind: &str, part: &str) -> String {
         let found = self.wait_until(&format!("{kind} {part}"), |found| {

@@ -8,7 +8,7 @@ pub(crate) struct GitServer {
 }
 
 impl GitServer {
-    /// An empty one, whose branch is `main`.
+    /// An empty one, with the branch `main`.
     pub(crate) fn new() -> Self {
         let world = World::new();
         let bare = world.init("server.git", &["--bare"]);

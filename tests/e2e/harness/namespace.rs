@@ -23,7 +23,7 @@ pub(crate) struct Account {
 }
 
 impl Namespace {
-    /// Starts the control plane if nobody has.
+    /// Starts the control plane if it is not running.
     pub(crate) fn new(name: &str) -> Self {
         let admin = &plane().kubectl;
         admin.run(&["create", "namespace", name]);

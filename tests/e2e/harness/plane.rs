@@ -43,7 +43,7 @@ pub(crate) fn many() -> usize {
     std::env::var("PILLION_E2E_PODS").map_or(100, |text| text.parse().unwrap())
 }
 
-/// How many nodes there are: room for twice as many pods, since those that go and those that come are there at once.
+/// The number of nodes: with space for twice the pods, because old and new pods exist at once.
 pub(crate) fn size() -> usize {
     SIZE.max((2 * many()).div_ceil(PODS_OF_NODE))
 }
@@ -160,7 +160,7 @@ impl Plane {
         });
     }
 
-    /// Writes the kubeconfig of somebody with a token, and returns its path.
+    /// Writes the kubeconfig of an account with a token, and returns its path.
     pub(crate) fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
         let path = self.folder.join(format!("{name}.kubeconfig"));
         fs::write(&path, kubeconfig_for(&self.folder, token)).unwrap();
@@ -201,7 +201,7 @@ current-context: e2e
 }
 
 /// A kubelet removes the pod that it has ended, by its UID. kwok v0.8.0 removes whatever has the pod's name (deleteResource
-/// of pod_controller.go), and once more when it is behind: a pod of a StatefulSet that has just been made anew.
+/// of pod_controller.go), and once more when it is behind: a pod of a StatefulSet that has just been recreated.
 const KUBELET: &str = "apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: kubelet}
@@ -209,7 +209,7 @@ spec:
   matchConstraints:
     resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [DELETE], resources: [pods]}]
   matchConditions: [{name: by-kwok, expression: request.userInfo.username == 'kwok'}]
-  validations: [{expression: has(oldObject.metadata.deletionTimestamp), message: nobody has ended this pod}]
+  validations: [{expression: has(oldObject.metadata.deletionTimestamp), message: this pod was not deleted}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding

@@ -15,7 +15,7 @@ pub(crate) fn is_ready(pod: &Value) -> bool {
 }
 
 /// Whether one of the containers is to run an image.
-pub(crate) fn carries(pod: &Value, image: &str) -> bool {
+pub(crate) fn runs_image(pod: &Value, image: &str) -> bool {
     let containers = pod["spec"]["containers"].as_array();
     containers.is_some_and(|all| all.iter().any(|container| container["image"] == image))
 }

@@ -97,12 +97,12 @@ fn a_flap_begins_the_soak_anew() {
     let story = Story::begin(Namespace::new("watched-flap"), fleet);
     story.change("log", "log:2");
     let watcher = Watcher::start(&story, "watcher");
-    let carries = |pod: &Value| container(pod, "log")["image"] == "log:2";
+    let has_image = |pod: &Value| container(pod, "log")["image"] == "log:2";
     story.wait_until("the pods of the batch are ready", |pods| {
-        pods.iter().filter(|pod| carries(pod) && is_ready(pod)).count() == 2
+        pods.iter().filter(|pod| has_image(pod) && is_ready(pod)).count() == 2
     });
     // The kubelet is held back, the pod is not ready for a moment, and ready again.
-    let pod = story.pods().into_iter().find(carries).unwrap();
+    let pod = story.pods().into_iter().find(has_image).unwrap();
     let name = pod["metadata"]["name"].as_str().unwrap();
     let path = PODS.path(Some(&story.namespace.name), name);
     let frozen = |how: Value| patch(&path, &json!({ "metadata": { "annotations": { "e2e/frozen": how } } }));

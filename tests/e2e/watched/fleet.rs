@@ -61,9 +61,9 @@ pub(super) struct Application {
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) pods: usize,
-    /// The sidecars that it carries: labels with the value `yes`.
+    /// Its sidecars: labels with the value `yes`.
     sidecars: Vec<String>,
-    /// How images fare whose tag begins with `depends`.
+    /// How images with a tag `depends...` behave.
     fares: Option<&'static str>,
     image: String,
 }

@@ -19,7 +19,7 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     let story = Story::begin(Namespace::new("watched-killed"), Fleet::of_deployments(2, ROLLOUT));
     let listener = Listener::start();
     let url = listener.url();
-    // The first watcher of a repository tells nobody of what was before it.
+    // The first watcher of a repository sends no notification of earlier commits.
     let at_rest = story.server.clone("at-rest");
     let once = story.watch(&at_rest).args(["--once"]).env("PILLION_NOTIFY_URL", &url).output().unwrap();
     assert!(once.status.success(), "{once:?}");
@@ -48,7 +48,7 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     for (key, body) in &told {
         assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notification"), Some(key.as_str())));
     }
-    assert!(told.len() > expected.len(), "what was told before the kill is told again, with the same key");
+    assert!(told.len() > expected.len(), "notifications from before the kill are sent again, with the same key");
     told.dedup_by(|a, b| a.0 == b.0);
     let told: Vec<String> = told.into_iter().map(|(key, _)| key).collect();
     assert_eq!(told, story.ids("log"));

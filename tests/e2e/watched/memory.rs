@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_millis(100);
 
-/// A thread that looks until it is told to finish.
+/// A thread that samples until it is stopped.
 pub(super) struct Memory {
     stop: Sender<()>,
     thread: JoinHandle<Course>,

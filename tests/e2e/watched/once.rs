@@ -32,15 +32,15 @@ fn a_cron_job_makes_the_same_commits() {
     story.told(&["resume", "log"]);
     let before = story.actions("log").len();
 
-    let nowhere = plane().kubeconfig("nowhere", "nobody");
+    let nowhere = plane().kubeconfig("nowhere", "unknown");
     let text = std::fs::read_to_string(&nowhere).unwrap();
     std::fs::write(&nowhere, text.replace(":6443", ":1")).unwrap();
     let unseen = once("1s").env("KUBECONFIG", &nowhere).output().unwrap();
-    assert_eq!(unseen.status.code(), Some(3), "nobody answers: {unseen:?}");
+    assert_eq!(unseen.status.code(), Some(3), "no answer: {unseen:?}");
     assert_eq!(story.actions("log").len(), before, "nothing is released without evidence");
 
     let expected = story.staged("log");
-    // What nobody applies is waited for, however long a run takes.
+    // It waits for a commit that no agent applies, however long a run takes.
     story.agent.pause();
     assert_eq!(code().0, 0, "the first batch is released");
     assert_eq!(story.actions("log").last().unwrap(), "Batch 1/2");

@@ -6,7 +6,7 @@ use super::story::Story;
 use super::watcher::Watcher;
 use crate::harness::namespace::Namespace;
 use crate::harness::plane::API;
-use crate::harness::pods::{carries, is_ready};
+use crate::harness::pods::{runs_image, is_ready};
 use crate::harness::wait::{SOON, wait_for};
 use jiff::{SignedDuration, Timestamp};
 use std::fs;
@@ -32,7 +32,7 @@ fn a_soak_that_nobody_saw_releases_nothing() {
     story.agent.resume();
     story.agent.wait_applied(batch);
     story.wait_until("the pods of the batch are ready", |pods| {
-        pods.iter().filter(|pod| carries(pod, "log:2") && is_ready(pod)).count() == 2
+        pods.iter().filter(|pod| runs_image(pod, "log:2") && is_ready(pod)).count() == 2
     });
     let over = Timestamp::now().saturating_add(SignedDuration::from_secs(12)).unwrap();
     wait_for("the soak would be over", SOON, || {
@@ -40,7 +40,7 @@ fn a_soak_that_nobody_saw_releases_nothing() {
         if now > over { Ok(()) } else { Err(now) }
     });
     assert_eq!(story.actions("log"), ["Start", "Batch 1/2"], "nothing was seen of the end of the soak");
-    relay.mend();
+    relay.repair();
     story.wait_act("log", "Complete");
     assert_eq!(story.actions("log"), ["Start", "Batch 1/2", "Batch 2/2", "Complete"]);
     story.wait_carried("log", "log:2");

@@ -48,7 +48,7 @@ impl Relay {
         }
     }
 
-    pub(super) fn mend(&self) {
+    pub(super) fn repair(&self) {
         lock(&self.state).is_cut = false;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};
-use crate::harness::pods::{carries, is_ready};
+use crate::harness::pods::{runs_image, is_ready};
 use jiff::Timestamp;
 use pillion::git::{HistoryWalk, ObjectId, Repository, trailer};
 use serde_json::Value;
@@ -166,7 +166,7 @@ impl Plan {
         for pod in pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()) {
             let of = pod["metadata"]["labels"]["app"].as_str().unwrap();
             *ready.entry(of).or_default() += usize::from(is_ready(pod));
-            if carries(pod, &self.image) {
+            if runs_image(pod, &self.image) {
                 *updated.entry(of).or_default() += 1;
                 last = last.max(ready_since(pod));
             }

@@ -96,15 +96,15 @@ impl Story {
         });
     }
 
-    /// Every pod that carries a sidecar runs it with this image, and is ready.
+    /// Returns whether every pod with a sidecar runs this image of it, and is ready.
     #[track_caller]
     pub(super) fn wait_carried(&self, sidecar: &str, image: &str) {
-        let carries = |pod: &Value| {
+        let has_image = |pod: &Value| {
             let has = pod["metadata"]["labels"][sidecar] == "yes";
             !has || (container(pod, sidecar)["image"] == image && is_ready(pod))
         };
         self.wait_until(&format!("all carry {image}"), |pods| {
-            pods.len() == self.fleet.pods() && pods.iter().all(carries)
+            pods.len() == self.fleet.pods() && pods.iter().all(has_image)
         });
     }
 
@@ -154,7 +154,7 @@ impl Story {
             let commit = self.person.commit(message);
             let pushed = self.person.try_git(&["push", "-q", "origin", "HEAD:main"]);
             if !pushed.status.success() {
-                return Err("somebody else was faster");
+                return Err("another push was faster");
             }
             render_branch(&self.person, self.fleet.layout, &[]);
             Ok(commit)
@@ -205,7 +205,7 @@ impl Story {
         self.acts(set).into_iter().map(says).collect()
     }
 
-    /// The commits that a rollout makes which nobody disturbs, as what they hold and say: those that `pillion stage`
+    /// The commits of an undisturbed rollout, by content and message: those that `pillion stage`
     /// writes.
     pub(super) fn staged(&self, set: &str) -> Vec<String> {
         self.told(&["stage", set]);
