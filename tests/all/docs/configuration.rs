@@ -9,7 +9,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("annotations", "`minimal`"),
     ("clusters", "one cluster without a name"),
     ("clusters[].folder", "all sources"),
-    ("clusters[].context", "the current context"),
+    ("clusters[].context", "`--context`, else the current context"),
     ("git.deploy", "`main`"),
     ("git.source", "`git.deploy`"),
     ("git.staged", "`pillion/{deploy}/{sidecarSet}`"),
