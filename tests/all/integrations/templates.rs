@@ -19,33 +19,33 @@ fn stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Every door with its files, as `pillion print` lists them.
-fn doors() -> Vec<(String, Vec<String>)> {
-    let mut doors: Vec<(String, Vec<String>)> = Vec::new();
+/// Every integration with its files, as `pillion print` lists them.
+fn integrations() -> Vec<(String, Vec<String>)> {
+    let mut integrations: Vec<(String, Vec<String>)> = Vec::new();
     for line in stdout(&["print"]).lines() {
         match line.strip_prefix(' ') {
-            Some(file) => doors.last_mut().unwrap().1.push(file.trim().to_owned()),
-            None => doors.push((line.split_whitespace().next().unwrap().to_owned(), Vec::new())),
+            Some(file) => integrations.last_mut().unwrap().1.push(file.trim().to_owned()),
+            None => integrations.push((line.split_whitespace().next().unwrap().to_owned(), Vec::new())),
         }
     }
-    doors
+    integrations
 }
 
 #[test]
-fn every_file_of_a_door_is_pinned_and_can_be_read() {
-    for (door, files) in doors() {
+fn every_file_of_an_integration_is_pinned_and_can_be_read() {
+    for (integration, files) in integrations() {
         for file in &files {
-            let text = stdout(&["print", &door, file]);
+            let text = stdout(&["print", &integration, file]);
             let held = text.replace("@SHA256:", "");
-            assert!(!held.contains("@VERSION@") && !held.contains("@REPOSITORY@"), "{door}/{file}");
+            assert!(!held.contains("@VERSION@") && !held.contains("@REPOSITORY@"), "{integration}/{file}");
             if !file.ends_with(".yaml") && file != "Kptfile" {
                 continue;
             }
             let name = file.as_str().into();
             for (index, piece) in pillion::yaml::split_documents(&name, &text).0.into_iter().enumerate() {
                 let read = pillion::yaml::Document::read(&name, index, piece.first_line, &text[piece.span]);
-                let document = read.unwrap_or_else(|e| panic!("{door}/{file}: {}", e.message));
-                assert!(document.diagnostics().is_empty(), "{door}/{file}");
+                let document = read.unwrap_or_else(|e| panic!("{integration}/{file}: {}", e.message));
+                assert!(document.diagnostics().is_empty(), "{integration}/{file}");
             }
         }
     }
@@ -53,20 +53,26 @@ fn every_file_of_a_door_is_pinned_and_can_be_read() {
 
 #[test]
 fn init_writes_what_print_prints_and_never_over_other_files() {
-    for (door, files) in doors() {
+    for (integration, files) in integrations() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(pillion(&["init", &door, "--dir", "new"], folder.path()).status.success(), "{door}");
+        assert!(
+            pillion(&["init", &integration, "--dir", "new"], folder.path()).status.success(),
+            "{integration}"
+        );
         for file in &files {
             let written = fs::read_to_string(folder.path().join("new").join(file)).unwrap();
-            assert_eq!(written, stdout(&["print", &door, file]), "{door}/{file}");
+            assert_eq!(written, stdout(&["print", &integration, file]), "{integration}/{file}");
         }
-        assert!(pillion(&["init", &door, "--dir", "new"], folder.path()).status.success(), "{door} again");
+        assert!(
+            pillion(&["init", &integration, "--dir", "new"], folder.path()).status.success(),
+            "{integration} again"
+        );
         let first = folder.path().join("new").join(&files[0]);
         fs::write(&first, "mine\n").unwrap();
-        let refused = pillion(&["init", &door, "--dir", "new"], folder.path());
-        assert_eq!(refused.status.code(), Some(1), "{door}");
+        let refused = pillion(&["init", &integration, "--dir", "new"], folder.path());
+        assert_eq!(refused.status.code(), Some(1), "{integration}");
         assert_eq!(fs::read_to_string(&first).unwrap(), "mine\n");
-        assert!(pillion(&["init", &door, "--dir", "new", "--force"], folder.path()).status.success());
+        assert!(pillion(&["init", &integration, "--dir", "new", "--force"], folder.path()).status.success());
     }
 }
 
@@ -89,11 +95,11 @@ fn the_examples_hold_what_init_writes() {
             &[".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml"],
         ),
     ];
-    for (door, folder, files) in examples {
+    for (integration, folder, files) in examples {
         for file in files {
             let path: PathBuf =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(folder).join(file);
-            let text = stdout(&["print", door, file]);
+            let text = stdout(&["print", integration, file]);
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(&path, &text).unwrap();
             }

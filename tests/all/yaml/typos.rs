@@ -195,7 +195,7 @@ fn what_kubernetes_refuses_is_refused() {
 }
 
 /// How a text comes to pillion: the arguments, and whether it comes on standard input.
-const DOORS: &[(&str, &[&str], bool)] = &[
+const INVOCATIONS: &[(&str, &[&str], bool)] = &[
     ("folder", &["render", "in"], false),
     ("file", &["render", "in/typo.yaml"], false),
     ("validate", &["validate", "in"], false),
@@ -208,7 +208,7 @@ const DOORS: &[(&str, &[&str], bool)] = &[
 ];
 
 #[test]
-fn no_door_lets_through_what_kubernetes_refuses() {
+fn no_invocation_lets_through_what_kubernetes_refuses() {
     let (texts, verdicts) = (texts(), verdicts());
     let refused = texts.iter().filter_map(|(id, text)| {
         let digits = verdicts.get(id)?;
@@ -223,16 +223,16 @@ fn no_door_lets_through_what_kubernetes_refuses() {
     assert!(lists.len() > 1 && others.len() > 5, "{} and {}", lists.len(), others.len());
     let mut seen = BTreeSet::new();
     for text in &others {
-        for (door, args, on_stdin) in DOORS {
-            assert_refused(door, args, text, *on_stdin);
-            seen.insert(*door);
+        for (invocation, args, on_stdin) in INVOCATIONS {
+            assert_refused(invocation, args, text, *on_stdin);
+            seen.insert(*invocation);
         }
     }
     lists.iter().for_each(|text| assert_refused("ResourceList", &[], text, true));
-    assert_eq!(seen.len(), DOORS.len());
+    assert_eq!(seen.len(), INVOCATIONS.len());
 }
 
-fn assert_refused(door: &str, args: &[&str], text: &str, on_stdin: bool) {
+fn assert_refused(invocation: &str, args: &[&str], text: &str, on_stdin: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -257,7 +257,7 @@ fn assert_refused(door: &str, args: &[&str], text: &str, on_stdin: bool) {
     let names_it = Code::ALL
         .iter()
         .any(|code| matches!(code, Code::InvalidYaml | Code::DuplicateKey) && said.contains(code.name()));
-    assert!(output.status.code() == Some(1) && names_it, "{door}: {:?}\n{said}\n{text}", output.status);
+    assert!(output.status.code() == Some(1) && names_it, "{invocation}: {:?}\n{said}\n{text}", output.status);
     let is_list = output.stdout.starts_with(b"apiVersion: config.kubernetes.io");
-    assert!(output.stdout.is_empty() || is_list, "{door}: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.stdout.is_empty() || is_list, "{invocation}: {}", String::from_utf8_lossy(&output.stdout));
 }

@@ -48,7 +48,10 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     for (key, body) in &told {
         assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notification"), Some(key.as_str())));
     }
-    assert!(told.len() > expected.len(), "notifications from before the kill are sent again, with the same key");
+    assert!(
+        told.len() > expected.len(),
+        "notifications from before the kill are sent again, with the same key"
+    );
     told.dedup_by(|a, b| a.0 == b.0);
     let told: Vec<String> = told.into_iter().map(|(key, _)| key).collect();
     assert_eq!(told, story.ids("log"));

@@ -6,7 +6,7 @@ use super::story::Story;
 use super::watcher::Watcher;
 use crate::harness::namespace::Namespace;
 use crate::harness::plane::API;
-use crate::harness::pods::{runs_image, is_ready};
+use crate::harness::pods::{is_ready, runs_image};
 use crate::harness::wait::{SOON, wait_for};
 use jiff::{SignedDuration, Timestamp};
 use std::fs;

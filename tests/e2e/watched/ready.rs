@@ -2,7 +2,7 @@
 //! although the pod was never unready.
 
 use crate::harness::api::{PODS, follow};
-use crate::harness::pods::{runs_image, is_ready};
+use crate::harness::pods::{is_ready, runs_image};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,8 @@ impl Ready {
             let mut seen = BTreeSet::new();
             for event in events {
                 let (pod, now) = (&event["object"], Timestamp::now());
-                if is_ready(pod) && runs_image(pod, image) && seen.insert(pod["metadata"]["uid"].to_string()) {
+                if is_ready(pod) && runs_image(pod, image) && seen.insert(pod["metadata"]["uid"].to_string())
+                {
                     let of = pod["metadata"]["labels"]["app"].as_str().unwrap().to_owned();
                     kept.lock().unwrap_or_else(PoisonError::into_inner).insert(of, now);
                 }

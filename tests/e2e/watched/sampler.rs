@@ -2,7 +2,7 @@
 
 use super::story::Story;
 use crate::harness::api::{PODS, PORT, http};
-use crate::harness::pods::{runs_image, is_ready};
+use crate::harness::pods::{is_ready, runs_image};
 use jiff::Timestamp;
 use pillion::git::{HistoryWalk, ObjectId, Repository, trailer};
 use serde_json::Value;
