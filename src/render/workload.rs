@@ -1,4 +1,4 @@
-//! One workload of a document: where it is, and what injection makes of it.
+//! Locates one workload in a document and injects its sidecars.
 
 use super::{Manifest, Renderer};
 use crate::diagnostics::{Code, Diagnostic};
@@ -262,13 +262,13 @@ fn template_not_mapping(document: &Document, template: &FieldPath, kind: &Worklo
         .help("write the template's `metadata` and `spec` here")
 }
 
-/// The names of the `volumeClaimTemplates` beside a pod template.
+/// Returns the names of the `volumeClaimTemplates` beside a pod template, or in it.
 fn volume_claim_names<'a>(object: &'a Value, template: &FieldPath, base: &FieldPath) -> Vec<&'a str> {
     let within = template.segments().get(base.segments().len()..).unwrap_or_default();
     let beside = within.split_last().map_or(&[][..], |(_, above)| above);
-    let owner = FieldPath::from(beside.to_vec()).find(object);
-    let list = owner.and_then(|o| o.get("volumeClaimTemplates")).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
+    let owners = [beside, within].map(|path| FieldPath::from(path.to_vec()).find(object));
+    let lists = owners.into_iter().flatten().filter_map(|o| o.get("volumeClaimTemplates")?.as_array());
+    lists.flatten().filter_map(|c| c["metadata"]["name"].as_str()).collect()
 }
 
 /// No pod can be made of such a template: it is a patch of one.

@@ -274,6 +274,23 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         has_selector: true,
         ..UNKNOWN
     },
+    // kruise-game v1.0.0 pkg/util/gameserver.go GetNewAstsFromGss: it creates an Advanced StatefulSet of its name, with
+    // `Parallel` and unordered updates, so that its partition is a number of pods.
+    KindTraits {
+        group: "game.kruise.io",
+        kind: "GameServerSet",
+        plural: "gameserversets",
+        controller: WorkloadController::AdvancedStatefulSet,
+        templates: &["spec.gameServerTemplate"],
+        owns: &[("apps.kruise.io", "StatefulSet")],
+        paused: Some("spec.updateStrategy.rollingUpdate.paused"),
+        in_place_policy: Some("spec.updateStrategy.rollingUpdate.podUpdatePolicy"),
+        pod_management: None,
+        revision: RevisionSource::StatusOnly,
+        has_selector: false,
+        is_known_to_kustomize: false,
+        ..STATEFUL_SET
+    },
     KindTraits {
         group: "argoproj.io",
         kind: "Rollout",

@@ -1,0 +1,416 @@
+//! Is something frozen now, and until when? The windows of `rollout.freeze` of pillion.yaml, on the clock of their zone.
+//!
+//! A start is a time of the wall clock of the zone: one that the clocks skip in spring begins when they have skipped
+//! it, as cron runs such a job; one that they show twice in autumn begins the first time. A length is exact, as in
+//! RFC 5545: 63 h from Friday 17:00 end on Monday at 8:00, and at 9:00 or 7:00 where clocks change on Sunday.
+//! The zones are those built in, never those of the machine.
+
+use super::config::FreezeRule;
+use super::cron::{CronExpression, exact_span};
+use super::duration;
+use super::suggestion::closest_match;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+
+/// The longest window, in seconds: a year.
+const MAX_WINDOW_SECONDS: u64 = 366 * 86_400;
+
+/// How far the end of a freeze is looked for, in seconds.
+const LOOKAHEAD_SECONDS: u64 = 400 * 86_400;
+
+/// How many windows may follow each other without a gap before a freeze counts as one without an end.
+const MAX_ADJOINING_WINDOWS: usize = 1_000;
+
+/// Seconds by which a clock is put back at most: a start in that hour is a time of the first pass.
+const MAX_CLOCK_SHIFT_SECONDS: u64 = 3 * 3_600;
+
+/// The windows in which nothing is released.
+#[derive(Debug, Clone, Default)]
+pub struct FreezeWindows {
+    windows: Vec<FreezeWindow>,
+}
+
+#[derive(Debug, Clone)]
+struct FreezeWindow {
+    cron: CronExpression,
+    /// Seconds.
+    length: u64,
+    zone: TimeZone,
+    /// As people read it.
+    description: String,
+}
+
+/// Nothing is released now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveFreeze {
+    /// When the window began.
+    pub since: Timestamp,
+    /// When the last of the windows that follow each other without a gap ends; None: no end within 400 days.
+    pub until: Option<Timestamp>,
+    /// The window, as people read it: `0 17 * * FRI (Europe/Berlin) for 63h`.
+    pub window: String,
+}
+
+/// What is wrong with a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreezeError {
+    /// Which one, from 0.
+    pub index: usize,
+    /// `cron`, `length` or `timeZone`.
+    pub key: &'static str,
+    /// What is wrong, and what was found.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl FreezeWindows {
+    /// Reads windows, and says everything that is wrong with them; those that are wrong are left out.
+    pub fn parse(written: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
+        let mut windows = Vec::new();
+        let mut wrong = Vec::new();
+        for (index, freeze) in written.iter().enumerate() {
+            let mut say = |key, message: String, help: String| {
+                wrong.push(FreezeError { index, key, message, help });
+            };
+            let cron = match CronExpression::parse(&freeze.cron) {
+                Ok(cron) => Some(cron),
+                Err(why) => {
+                    let help = "five fields as in crontab(5): `0 17 * * FRI` is every Friday at 17:00".into();
+                    say("cron", format!("`{}` is no cron expression: {why}", freeze.cron), help);
+                    None
+                }
+            };
+            let length =
+                parse_length(&freeze.length).map_err(|(message, help)| say("length", message, help)).ok();
+            let name = freeze.time_zone.as_deref().unwrap_or("UTC");
+            let zone = parse_time_zone(name).map_err(|(message, help)| say("timeZone", message, help)).ok();
+            let (Some(cron), Some(length), Some(zone)) = (cron, length, zone) else { continue };
+            let text = format!("{} ({name}) for {}", freeze.cron.trim(), freeze.length.trim());
+            let window = FreezeWindow { cron, length, zone, description: text };
+            match window.find_error() {
+                None => windows.push(window),
+                Some((key, message, help)) => say(key, message, help),
+            }
+        }
+        (Self { windows }, wrong)
+    }
+
+    /// Tells whether something is frozen at a moment.
+    pub fn active_at(&self, now: Timestamp) -> Option<ActiveFreeze> {
+        let (since, _, window) = self.covering_window(now)?;
+        Some(ActiveFreeze {
+            since,
+            until: end_of_adjoining(&self.windows, now),
+            window: window.description.clone(),
+        })
+    }
+
+    /// Returns when the next window begins, after a moment.
+    pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        self.windows.iter().filter_map(|w| w.next_start(now)).min()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    fn covering_window(&self, now: Timestamp) -> Option<(Timestamp, Timestamp, &FreezeWindow)> {
+        let covering = self.windows.iter().filter_map(|w| w.covering(now).map(|(from, to)| (from, to, w)));
+        covering.max_by_key(|(_, to, _)| *to)
+    }
+}
+
+/// Returns when nothing covers the time any more.
+fn end_of_adjoining(windows: &[FreezeWindow], now: Timestamp) -> Option<Timestamp> {
+    let horizon = now.checked_add(exact_span(LOOKAHEAD_SECONDS)).ok()?;
+    let mut until = now;
+    for _ in 0..MAX_ADJOINING_WINDOWS {
+        let further = windows.iter().filter_map(|w| w.covering(until)).map(|(_, to)| to).max();
+        match further {
+            None => return Some(until),
+            Some(to) if to > horizon => return None,
+            Some(to) => until = to,
+        }
+    }
+    None
+}
+
+impl FreezeWindow {
+    /// Returns the latest window that a moment is in.
+    fn covering(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let earliest = now.checked_sub(exact_span(self.length)).ok()?;
+        // In the hours after clocks were put back, starts of later times on the clock are already over.
+        let changed = now.checked_add(exact_span(1)).ok().and_then(|after| self.zone.preceding(after).next());
+        let is_put_back = changed
+            .and_then(|t| t.timestamp().checked_add(exact_span(MAX_CLOCK_SHIFT_SECONDS)).ok())
+            .is_some_and(|settled| settled > now);
+        let slack = if is_put_back { MAX_CLOCK_SHIFT_SECONDS } else { 0 };
+        let mut civil = self.zone.to_datetime(now).checked_add(exact_span(slack)).ok()?;
+        // A day more: clocks may have been put forward or back in between.
+        let since = self.zone.to_datetime(earliest).checked_sub(exact_span(86_400)).ok()?;
+        loop {
+            let start = self.cron.latest_until(civil, since)?;
+            let from = self.resolve_instant(start)?;
+            if from <= now {
+                let to = from.checked_add(exact_span(self.length)).ok()?;
+                return (to > now).then_some((from, to));
+            }
+            civil = start.checked_sub(exact_span(1)).ok()?;
+        }
+    }
+
+    fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut civil = self.zone.to_datetime(now);
+        loop {
+            civil = self.cron.next_after(civil)?;
+            let from = self.resolve_instant(civil)?;
+            if from > now {
+                return Some(from);
+            }
+        }
+    }
+
+    /// Returns when a clock of the zone shows a time first, or has just skipped it.
+    fn resolve_instant(&self, civil: DateTime) -> Option<Timestamp> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(civil);
+        match ambiguous.offset() {
+            AmbiguousOffset::Gap { .. } => {
+                let before = ambiguous.earlier().ok()?;
+                let skipped = self.zone.following(before).next().map(|t| t.timestamp());
+                skipped.or(Some(before))
+            }
+            _ => ambiguous.earlier().ok(),
+        }
+    }
+
+    /// Says why a window is of no use.
+    fn find_error(&self) -> Option<(&'static str, String, String)> {
+        // Any moment would do; the year has February 29 and every change of clocks.
+        let some_moment = Timestamp::from_second(1_830_297_600).ok()?;
+        let Some(first) = self.next_start(some_moment) else {
+            let message = "no such day comes".to_owned();
+            return Some(("cron", message, "write a day that the month has".to_owned()));
+        };
+        if end_of_adjoining(std::slice::from_ref(self), first).is_none() {
+            let message = format!(
+                "a window of {} is still open when the next one begins, so that nothing is ever released",
+                duration::humanize(self.length)
+            );
+            let help = "make it shorter, or write `rollout.start: Manual` and `pillion pause`".to_owned();
+            return Some(("length", message, help));
+        }
+        None
+    }
+}
+
+fn parse_length(text: &str) -> Result<u64, (String, String)> {
+    let help = || "write hours, minutes and seconds, at most 8784h: `63h`, `1h30m`".to_owned();
+    match duration::parse(text) {
+        None => Err((format!("`{text}` is no length of time"), help())),
+        Some(0) => Err(("a window of no length freezes nothing".to_owned(), help())),
+        Some(seconds) if seconds > MAX_WINDOW_SECONDS => {
+            Err((format!("`{text}` is longer than a year"), help()))
+        }
+        Some(seconds) => Ok(seconds),
+    }
+}
+
+fn parse_time_zone(name: &str) -> Result<TimeZone, (String, String)> {
+    let zones = TimeZoneDatabase::bundled();
+    zones.get(name).map_err(|_| {
+        let known: Vec<String> = zones.available().map(|n| n.to_string()).collect();
+        let help = closest_match(name, known.iter().map(String::as_str)).map_or_else(
+            || "write a name of the IANA time zone database, such as `Europe/Berlin`, or `UTC`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        (format!("there is no time zone `{name}`"), help)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn freeze(cron: &str, length: &str, zone: &str) -> FreezeRule {
+        FreezeRule {
+            cron: cron.into(),
+            length: length.into(),
+            time_zone: (!zone.is_empty()).then(|| zone.into()),
+        }
+    }
+
+    fn windows(written: &[(&str, &str, &str)]) -> FreezeWindows {
+        let written: Vec<FreezeRule> = written.iter().map(|(c, l, z)| freeze(c, l, z)).collect();
+        let (windows, wrong) = FreezeWindows::parse(&written);
+        assert_eq!(wrong, []);
+        windows
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// Since and until, in UTC.
+    fn frozen(windows: &FreezeWindows, now: &str) -> Option<(String, String)> {
+        let frozen = windows.active_at(at(now))?;
+        Some((frozen.since.to_string(), frozen.until.map_or_else(|| "never".into(), |t| t.to_string())))
+    }
+
+    fn some(since: &str, until: &str) -> Option<(String, String)> {
+        Some((since.into(), until.into()))
+    }
+
+    const WEEKEND: &[(&str, &str, &str)] = &[("0 17 * * FRI", "63h", "Europe/Berlin")];
+
+    #[test]
+    fn a_weekend_begins_and_ends_on_the_clock_of_its_zone() {
+        let windows = windows(WEEKEND);
+        // Friday 2026-06-19, 17:00 CEST, to Monday 8:00 CEST.
+        assert_eq!(frozen(&windows, "2026-06-19T14:59:59Z"), None);
+        let whole = some("2026-06-19T15:00:00Z", "2026-06-22T06:00:00Z");
+        assert_eq!(frozen(&windows, "2026-06-19T15:00:00Z"), whole);
+        assert_eq!(frozen(&windows, "2026-06-22T05:59:59Z"), whole);
+        assert_eq!(frozen(&windows, "2026-06-22T06:00:00Z"), None);
+        assert_eq!(windows.next_start(at("2026-06-19T14:59:59Z")), Some(at("2026-06-19T15:00:00Z")));
+        assert_eq!(windows.next_start(at("2026-06-19T15:00:00Z")), Some(at("2026-06-26T15:00:00Z")));
+        let frozen = windows.active_at(at("2026-06-20T00:00:00Z")).unwrap();
+        assert_eq!(frozen.window, "0 17 * * FRI (Europe/Berlin) for 63h");
+    }
+
+    #[test]
+    fn a_length_is_exact_where_clocks_change() {
+        let windows = windows(WEEKEND);
+        // 2026-03-29, forward: from 17:00 CET to Monday 9:00 CEST.
+        let spring = some("2026-03-27T16:00:00Z", "2026-03-30T07:00:00Z");
+        assert_eq!(frozen(&windows, "2026-03-29T01:00:00Z"), spring);
+        // 2026-10-25, back: from 17:00 CEST to Monday 7:00 CET.
+        let autumn = some("2026-10-23T15:00:00Z", "2026-10-26T06:00:00Z");
+        assert_eq!(frozen(&windows, "2026-10-25T01:30:00Z"), autumn);
+        assert_eq!(frozen(&windows, "2026-10-26T06:00:00Z"), None);
+    }
+
+    #[test]
+    fn a_start_that_clocks_skip_begins_when_they_have_skipped_it() {
+        let windows = windows(&[("30 2 * * *", "20m", "Europe/Berlin")]);
+        assert_eq!(frozen(&windows, "2026-03-29T00:59:59Z"), None);
+        let skipped = some("2026-03-29T01:00:00Z", "2026-03-29T01:20:00Z");
+        assert_eq!(frozen(&windows, "2026-03-29T01:00:00Z"), skipped);
+        assert_eq!(frozen(&windows, "2026-03-29T01:19:59Z"), skipped);
+        assert_eq!(windows.next_start(at("2026-03-29T00:30:00Z")), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(windows.next_start(at("2026-03-29T01:00:00Z")), Some(at("2026-03-30T00:30:00Z")));
+    }
+
+    #[test]
+    fn a_start_that_clocks_show_twice_begins_once() {
+        let windows = windows(&[("30 2 * * *", "40m", "Europe/Berlin")]);
+        // 2:30 CEST to 2:10 CET; 2:30 CET is no start.
+        let first = some("2026-10-25T00:30:00Z", "2026-10-25T01:10:00Z");
+        assert_eq!(frozen(&windows, "2026-10-25T00:45:00Z"), first);
+        assert_eq!(frozen(&windows, "2026-10-25T01:09:59Z"), first, "in the second hour");
+        assert_eq!(frozen(&windows, "2026-10-25T01:45:00Z"), None);
+        assert_eq!(windows.next_start(at("2026-10-25T01:15:00Z")), Some(at("2026-10-26T01:30:00Z")));
+    }
+
+    #[test]
+    fn windows_that_overlap_or_touch_are_one() {
+        let both = windows(&[
+            ("0 17 * * FRI", "63h", "Europe/Berlin"),
+            ("0 8 * * MON", "2h", "Europe/Berlin"),
+            ("0 22 * * THU", "24h", "Europe/Berlin"),
+        ]);
+        assert_eq!(
+            frozen(&both, "2026-06-19T00:00:00Z"),
+            some("2026-06-18T20:00:00Z", "2026-06-22T08:00:00Z")
+        );
+        assert_eq!(
+            frozen(&both, "2026-06-22T07:00:00Z"),
+            some("2026-06-22T06:00:00Z", "2026-06-22T08:00:00Z")
+        );
+        assert_eq!(frozen(&both, "2026-06-22T08:00:00Z"), None);
+    }
+
+    #[test]
+    fn months_and_years_end() {
+        let windows = windows(&[("0 18 L * *", "30h", "UTC"), ("0 0 20 12 *", "408h", "UTC")]);
+        assert_eq!(
+            frozen(&windows, "2026-02-28T18:00:00Z"),
+            some("2026-02-28T18:00:00Z", "2026-03-02T00:00:00Z")
+        );
+        assert_eq!(frozen(&windows, "2028-02-28T18:00:00Z"), None);
+        assert_eq!(
+            frozen(&windows, "2026-12-31T23:59:59Z"),
+            some("2026-12-20T00:00:00Z", "2027-01-06T00:00:00Z")
+        );
+        assert_eq!(frozen(&windows, "2027-01-06T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn two_that_leave_no_gap_have_no_end() {
+        let windows = windows(&[("0 0 * * *", "12h", ""), ("0 12 * * *", "12h", "")]);
+        assert_eq!(frozen(&windows, "2026-06-19T00:00:00Z"), some("2026-06-19T00:00:00Z", "never"));
+    }
+
+    /// A window is asked every ten minutes, on its bounds too, of two days with a change of clocks, in zones of all sorts.
+    #[test]
+    fn every_moment_is_in_the_window_that_began() {
+        for (zone, day) in [
+            ("Europe/Berlin", "2026-03-28"),
+            ("Europe/Berlin", "2026-10-24"),
+            ("America/New_York", "2026-03-07"),
+            ("America/New_York", "2026-10-31"),
+            ("Australia/Lord_Howe", "2026-04-04"),
+            ("Australia/Lord_Howe", "2026-10-03"),
+            ("Africa/Casablanca", "2026-02-14"),
+            ("Africa/Casablanca", "2026-03-21"),
+            ("Asia/Kolkata", "2026-06-01"),
+        ] {
+            let windows = windows(&[("15 1-3 * * *", "50m", zone)]);
+            let start = at(&format!("{day}T00:00:00Z"));
+            let end = start.checked_add(exact_span(2 * 86_400)).unwrap();
+            let mut next = start.checked_sub(exact_span(86_400)).unwrap();
+            let mut starts = Vec::new();
+            while let Some(found) = windows.next_start(next).filter(|n| *n < end) {
+                starts.push(found);
+                next = found;
+            }
+            assert!(starts.len() >= 7, "{zone}");
+            for minute in (5..2 * 24 * 60).step_by(10) {
+                let now = start.checked_add(exact_span(minute * 60)).unwrap();
+                let latest = starts.iter().rev().find(|s| **s <= now);
+                let expected = latest.filter(|s| now.duration_since(**s).as_secs() < 50 * 60);
+                assert_eq!(windows.active_at(now).map(|f| f.since).as_ref(), expected, "{zone} {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let wrong = |cron: &str, length: &str, zone: &str| {
+            let (windows, wrong) =
+                FreezeWindows::parse(&[freeze("0 0 1 1 *", "1h", ""), freeze(cron, length, zone)]);
+            assert_eq!(windows.windows.len(), 1);
+            wrong.into_iter().map(|w| (w.index, w.key, w.message, w.help)).collect::<Vec<_>>()
+        };
+        let found = wrong("0 25 * * *", "2d", "Europe/Berln");
+        assert_eq!(
+            found.iter().map(|f| (f.0, f.1)).collect::<Vec<_>>(),
+            [(1, "cron"), (1, "length"), (1, "timeZone")]
+        );
+        assert!(found[0].2.starts_with("`0 25 * * *` is no cron expression: "), "{}", found[0].2);
+        assert_eq!(found[1].2, "`2d` is no length of time");
+        assert_eq!(
+            (&*found[2].2, &*found[2].3),
+            ("there is no time zone `Europe/Berln`", "did you mean `Europe/Berlin`?")
+        );
+        assert_eq!(wrong("0 0 31 2 *", "1h", "")[0].2, "no such day comes");
+        assert_eq!(wrong("0 0 * * *", "0s", "")[0].2, "a window of no length freezes nothing");
+        assert_eq!(wrong("0 0 * * *", "9000h", "")[0].2, "`9000h` is longer than a year");
+        assert_eq!(
+            wrong("* * * * *", "2m", "")[0].2,
+            "a window of 2 min is still open when the next one begins, so that nothing is ever released"
+        );
+    }
+}
