@@ -13,7 +13,7 @@ use super::{
     EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, cmp_parameters, print_data, print_text,
 };
 use crate::diagnostics::{Code, Diagnostic, Span, line};
-use crate::model::sidecars::FunctionConfig;
+use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
 use crate::programs;
 use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};

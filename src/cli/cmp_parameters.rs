@@ -2,7 +2,7 @@
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
-use crate::model::sidecars::{KeepSidecarSets, SidecarsSpec};
+use crate::model::config::function_config::{KeepSidecarSets, SidecarsSpec};
 use serde_json::{Value, json};
 
 /// What an Application says.

@@ -8,7 +8,7 @@ use super::{
     ColorChoice, EXIT_ENVIRONMENT, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, krm, kustomize_exec,
     render,
 };
-use crate::model::sidecars;
+use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};
 use crate::write::Error;
@@ -86,8 +86,9 @@ fn default_global_args() -> GlobalArgs {
 /// Returns the configuration of a plugin, where the program was called as one.
 fn plugin_config(arguments: &[OsString]) -> Option<PathBuf> {
     let first = PathBuf::from(arguments.get(1)?);
-    let is_by_name =
-        arguments.first().is_some_and(|own| Path::new(own).file_stem().is_some_and(|n| n == sidecars::KIND));
+    let is_by_name = arguments
+        .first()
+        .is_some_and(|own| Path::new(own).file_stem().is_some_and(|n| n == function_config::KIND));
     let is_by_file = || {
         let is_of_kustomize =
             first.file_name().is_some_and(|n| n.to_string_lossy().starts_with(PLUGIN_CONFIG));
@@ -101,7 +102,7 @@ fn plugin_config(arguments: &[OsString]) -> Option<PathBuf> {
 fn is_sidecars_config(file: &Path) -> bool {
     let name: Arc<str> = file.to_string_lossy().into();
     let document = read_file(file, &name).and_then(|text| Document::read(&name, 0, 1, &text));
-    document.is_ok_and(|d| type_meta(d.value()).is_some_and(|(_, kind)| kind == sidecars::KIND))
+    document.is_ok_and(|d| type_meta(d.value()).is_some_and(|(_, kind)| kind == function_config::KIND))
 }
 
 fn function_or_filter(text: &str, reporter: &mut Reporter) -> Result<u8, Error> {

@@ -7,7 +7,7 @@ use super::session::{self, SessionOptions, explain_patch_error};
 use super::stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span, krm};
-use crate::model::sidecars::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
+use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
 use crate::render::{collect_objects, find_dangling_references};
 use crate::write::Error;
@@ -90,7 +90,7 @@ type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(String, Vec<ItemDiagnostic>)> {
     let name: Arc<str> = STREAM_NAME.into();
     let (config, wrong) = match document.value().get("functionConfig") {
-        Some(Value::Object(_)) => sidecars::decode(document, &FieldPath::dotted("functionConfig")),
+        Some(Value::Object(_)) => function_config::decode(document, &FieldPath::dotted("functionConfig")),
         _ => (Some(FunctionConfig::default()), Vec::new()),
     };
     reporter.add(wrong);

@@ -9,7 +9,7 @@ use super::session::{self, IntegrationSession, SessionOptions, explain_patch_err
 use super::stream_objects::{STREAM_NAME, StreamObjects};
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::sidecars::{self, KeepSidecarSets, SidecarsSpec};
+use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::read_file;
 use crate::render::{collect_objects, find_dangling_references};
 use crate::write::Error;
@@ -48,7 +48,7 @@ fn transform(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> O
             return None;
         }
     };
-    let (decoded, wrong) = sidecars::decode(&document, &FieldPath::root());
+    let (decoded, wrong) = function_config::decode(&document, &FieldPath::root());
     reporter.add(wrong);
     let decoded = decoded?;
     let spec = decoded.spec.clone();

@@ -1,7 +1,7 @@
 //! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
 
 use super::{Cli, EXIT_SUCCESS, print_data};
-use crate::model::{config, ledger, sidecars};
+use crate::model::{config, config::function_config, ledger};
 use crate::write::Error;
 use clap::CommandFactory as _;
 
@@ -21,7 +21,7 @@ pub(super) fn schema(of: SchemaKind) -> Result<u8, Error> {
     let schema = match of {
         SchemaKind::Repository => config::json_schema(),
         SchemaKind::Ledger => ledger::json_schema(),
-        SchemaKind::Sidecars => sidecars::json_schema(),
+        SchemaKind::Sidecars => function_config::json_schema(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a JSON value always serializes");
     text.push('\n');

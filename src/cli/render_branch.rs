@@ -5,7 +5,7 @@ use super::repository::{self, RepoContext, RepositoryArgs};
 use super::retry::{Attempt, with_retry};
 use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs};
 use crate::git::{Commit, ExpectedRef, ObjectId, Repository};
-use crate::model::branch_names::BRANCH_PREFIX;
+use crate::model::config::branch_names::BRANCH_PREFIX;
 use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
 use crate::write;
 

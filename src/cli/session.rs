@@ -5,8 +5,8 @@ use super::inputs::{Inputs, namespace_of};
 use super::pipeline::{collect_files, collect_manifests};
 use super::stream_objects::STREAM_NAME;
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::function_config::{FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::config::{NamespaceRule, RepositoryConfig};
-use crate::model::sidecars::{FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::read::{Disk, FileKind, FileSource as _, map_in_order};
 use crate::render::{
     CollectedObjects, FileRenderOptions, Renderer, RendererInputs, SourceFile, build_renderer, render_file,
@@ -395,7 +395,7 @@ fn default_namespace(told: &SessionOptions, layout: &Layout) -> Arc<str> {
 /// What pillion.yaml says, the labels of namespaces and the ledgers as the configuration says.
 fn merge_spec(repository: &RepositoryConfig, spec: &SidecarsSpec) -> RepositoryConfig {
     let mut repository = repository.clone();
-    let rule = |n: &crate::model::sidecars::SidecarsNamespace| NamespaceRule {
+    let rule = |n: &crate::model::config::function_config::SidecarsNamespace| NamespaceRule {
         folder: None,
         name: n.name.clone(),
         labels: Some(n.labels.clone()),

@@ -5,8 +5,9 @@ use super::containers::NewContainer;
 use super::revision::SelectedSet;
 use super::selection::SetSelection;
 use super::template::{JsonObject, PodView, text_at};
-use super::{AnnotationPolicy, InjectionContext, hot_upgrade};
+use super::{InjectionContext, hot_upgrade};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::config::AnnotationMode;
 use crate::model::go_json::to_go_json;
 use crate::model::pod_annotations::{
     INJECTED_LIST, SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE, WORKING_CONTAINERS, is_json_null,
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Brings the annotations up to date for the mode that is asked for; what another mode has written for the
-/// same sets is taken out.
+/// same sets is removed.
 pub(super) fn update_annotations(
     pod: &PodView<'_>,
     choice: &SetSelection<'_>,
@@ -30,7 +31,7 @@ pub(super) fn update_annotations(
     let mut annotations = patched.clone();
     let mode = work.options.annotations;
     for key in [SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE] {
-        if mode == AnnotationPolicy::Kruise && !choice.selected.is_empty() {
+        if mode == AnnotationMode::Kruise && !choice.selected.is_empty() {
             write_hashes(pod, choice, previous, key, &mut annotations, work);
         } else {
             let leaves = |set: &str| {
@@ -60,7 +61,7 @@ pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &st
 fn write_injected_list(
     choice: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    mode: AnnotationPolicy,
+    mode: AnnotationMode,
     annotations: &mut JsonObject,
 ) {
     if choice.selected.is_empty() && previous.removed_sets.is_empty() {
@@ -71,8 +72,8 @@ fn write_injected_list(
     names.retain(|name| !previous.removed_sets.contains(name));
     for chosen in &choice.selected {
         match mode {
-            AnnotationPolicy::None => names.remove(chosen.name()),
-            AnnotationPolicy::Minimal | AnnotationPolicy::Kruise => names.insert(chosen.name()),
+            AnnotationMode::None => names.remove(chosen.name()),
+            AnnotationMode::Minimal | AnnotationMode::Kruise => names.insert(chosen.name()),
         };
     }
     let list = names.into_iter().collect::<Vec<_>>().join(",");

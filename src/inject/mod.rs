@@ -1,15 +1,15 @@
-//! Injection: what Kruise's pod webhook does, done to a pod template. Pure.
+//! Injects sidecars into a pod template as Kruise's pod webhook does. Pure.
 //!
-//! [`inject`] takes the template of one workload and the SidecarSets, and returns the whole new template and
-//! what is to be told about it. Rules and case numbers are those of OpenKruise v1.9.0; where pillion wants
-//! something else on purpose, the file that does it says so:
+//! [`inject`] takes the template of one workload and the SidecarSets, and returns the whole new template and its
+//! diagnostics. Rules and case numbers are those of OpenKruise v1.9.0. Intentional differences are documented in the
+//! file that implements them:
 //!
-//! - Defaults are not filled in (pull policy, termination message, protocol, file modes): the API server fills
-//!   them into every pod template that is applied, with the values that Kruise writes into the SidecarSet.
-//!   Probes of a `grpc` without `service` and startup probes are alike: Kruise leaves them to the API server.
-//! - A sidecar with the name of an application's container is refused (`names.rs`).
-//! - What an earlier injection brought and no SidecarSet brings now is taken out (`removal.rs`).
-//! - A second pass never appends launch barriers again, and templates get none (`priority.rs`).
+//! - Defaults are not filled in (pull policy, termination message, protocol, file modes): the API server fills them into
+//!   every applied pod template, with the values that Kruise writes into the SidecarSet. The same holds for probes of a
+//!   `grpc` without `service` and for startup probes, which Kruise leaves to the API server.
+//! - A sidecar with the name of an application container is refused (`name_conflicts.rs`).
+//! - Parts of an earlier injection that no SidecarSet has now are removed (`cleanup.rs`).
+//! - A second pass never appends launch barriers again, and templates get none (`launch_priority.rs`).
 //! - `updateTimestamp` is always `null` (`metadata.rs`).
 
 mod cleanup;
@@ -36,6 +36,7 @@ pub use set_store::{PreparedSet, SidecarSetStore};
 pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
 
 use crate::diagnostics::Diagnostic;
+use crate::model::config::AnnotationMode;
 use crate::model::sidecar_set::SidecarSet;
 use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
@@ -45,9 +46,9 @@ use template::{NewPodTemplate, PodView};
 /// The pod template of one workload, or a bare Pod.
 #[derive(Debug, Clone)]
 pub struct PodTemplate<'a> {
-    /// The document it stands in, for labels.
+    /// The document it is in, for labels.
     pub document: &'a Document,
-    /// Where the object that has `metadata` and `spec` stands in it.
+    /// Where the object that has `metadata` and `spec` is in it.
     pub path: FieldPath,
     /// That object.
     pub value: &'a Value,
@@ -72,26 +73,11 @@ pub enum NamespaceLabels<'a> {
     Unknown,
 }
 
-/// Which of the webhook's own notes go into the annotations.
-///
-/// What pods need to run is written in every mode: `patchPodMetadata` and the annotations of hot-upgrade
-/// pairs, which their containers read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AnnotationPolicy {
-    /// The injected-list alone.
-    #[default]
-    Minimal,
-    /// All that the webhook writes, but never a time.
-    Kruise,
-    /// None; the output cannot be upgraded later.
-    None,
-}
-
 /// How to inject.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Which notes are written.
-    pub annotations: AnnotationPolicy,
+    pub annotations: AnnotationMode,
     /// Fill [`InjectionOutcome::trace`].
     pub trace: bool,
 }
@@ -99,7 +85,7 @@ pub struct Options {
 /// What came of an injection.
 #[derive(Debug, Clone, Default)]
 pub struct InjectionOutcome {
-    /// The whole new template; None where nothing changes or an error stands among the diagnostics.
+    /// The whole new template; None if nothing changes or an error is among the diagnostics.
     pub template: Option<Value>,
     /// The sets that were injected, in the order of injection.
     pub injected_sets: Vec<String>,
@@ -145,7 +131,7 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
     work.into_outcome(value, injected)
 }
 
-/// Names the sets that select a template, without building anything; a set whose answer hangs on labels that
+/// Names the sets that select a template, without building anything; a set whose answer depends on labels that
 /// nobody knows counts.
 pub fn selecting_sets<'s>(template: &PodTemplate<'_>, sets: &'s SidecarSetStore) -> Vec<&'s str> {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
@@ -155,7 +141,7 @@ pub fn selecting_sets<'s>(template: &PodTemplate<'_>, sets: &'s SidecarSetStore)
         .collect()
 }
 
-/// Returns whether a set selects a template, as far as is known: where the answer hangs on labels of a namespace that
+/// Returns whether a set selects a template, as far as is known: where the answer depends on labels of a namespace that
 /// are not known, it does.
 pub fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
@@ -204,7 +190,7 @@ fn build_template(
     }
 }
 
-/// The template with launch barriers and without sidecars; None where nothing changes or an error was told.
+/// The template with launch barriers and without sidecars; None if nothing changes or an error was told.
 fn build_barriers(pod: &PodView<'_>, work: &mut InjectionContext<'_>) -> Option<Value> {
     if !selection::is_webhook_called(pod.template) {
         return None;

@@ -1,4 +1,4 @@
-//! Does a document of pillion's own hold what its schema allows? Every misfit with its place.
+//! Checks pillion's own documents against their JSON Schema and locates each error.
 
 use super::suggestion::closest_match;
 use crate::diagnostics::{Code, Diagnostic};
@@ -9,10 +9,10 @@ use serde_json::Value;
 /// The version of pillion's own documents.
 pub(crate) const API_VERSION: &str = "pillion.dev/v1alpha1";
 
-/// Compares a document with the schema and collects what does not fit.
+/// Compares a document with its schema and collects the errors.
 pub(crate) struct SchemaCheck<'a> {
     document: &'a Document,
-    /// Where the object stands in the document.
+    /// The path of the object in the document.
     base: FieldPath,
     /// The command that prints the schema.
     command: &'static str,
@@ -39,7 +39,7 @@ impl<'a> SchemaCheck<'a> {
         self.base.find(self.document.value()).unwrap_or(&Value::Null)
     }
 
-    /// Reads the whole document, and says everything that is wrong with it.
+    /// Decodes the document and reports every error.
     pub(crate) fn decode<T: DeserializeOwned>(mut self, kind: &str) -> (Option<T>, Vec<Diagnostic>) {
         let (object, schema) = (self.object(), self.schema);
         self.check_value(object, schema, &FieldPath::root());
@@ -57,7 +57,7 @@ impl<'a> SchemaCheck<'a> {
         self.finish()
     }
 
-    /// Reads a document that has neither `apiVersion` nor `kind`.
+    /// Decodes a document that has neither `apiVersion` nor `kind`.
     pub(crate) fn decode_fragment<T: DeserializeOwned>(mut self) -> (Option<T>, Vec<Diagnostic>) {
         let (object, schema) = (self.object(), self.schema);
         self.check_value(object, schema, &FieldPath::root());
@@ -81,9 +81,10 @@ impl<'a> SchemaCheck<'a> {
         let options: Vec<&Value> =
             schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
         let Some(fitting) = options.iter().find(|o| matches_schema(value, o)) else {
-            let wanted: Vec<String> = options.iter().filter_map(|o| type_name(o)).collect();
-            let message = format!("`{path}` must be {}, not {}", wanted.join(" or "), describe_value(value));
-            let help = format!("`{}` prints what may be written", self.command);
+            let expected: Vec<String> = options.iter().filter_map(|o| type_name(o)).collect();
+            let message =
+                format!("`{path}` must be {}, not {}", expected.join(" or "), describe_value(value));
+            let help = format!("run `{}` to print the schema", self.command);
             return self.report(Code::WrongType, path, message, Some(help));
         };
         match value {
@@ -98,7 +99,7 @@ impl<'a> SchemaCheck<'a> {
                             Code::InvalidConfiguration,
                             path,
                             format!("`{path}` lacks `{required}`"),
-                            Some(format!("write `{required}` here; `{}` says what it means", self.command)),
+                            Some(format!("add `{required}`; `{}` describes it", self.command)),
                         );
                     }
                 }
@@ -122,7 +123,7 @@ impl<'a> SchemaCheck<'a> {
             let keys = schema["properties"].as_object().into_iter().flat_map(|p| p.keys());
             let near = closest_match(key, keys.map(String::as_str));
             let help = near.map_or_else(
-                || format!("remove it; `{}` lists the keys", self.command),
+                || format!("remove it; `{}` lists the valid keys", self.command),
                 |k| format!("did you mean `{k}`?"),
             );
             self.report(Code::InvalidConfiguration, &at, format!("unknown key `{at}`"), Some(help));

@@ -1,9 +1,9 @@
-//! Lengths of time as people write them (`120s`, `1h30m`) and as they read them (`2 min`).
+//! Parses durations (`120s`, `1h30m`) and formats them for people (`2 min`).
 
 /// The longest length that anything of pillion takes: 8784 h, a leap year.
 pub const MAX_SECONDS: u64 = 8_784 * 3_600;
 
-/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None where the text is no such form.
+/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None if the text is no such form.
 pub fn parse(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut seconds = 0u64;

@@ -1,4 +1,4 @@
-//! Which files of a folder did pillion write? The list that lies in it.
+//! The `.pillion-files` list of the files that pillion wrote into a folder.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};

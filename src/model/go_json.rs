@@ -1,4 +1,4 @@
-//! JSON as Go's encoder writes it: the text behind Kruise's hashes, revisions and annotations.
+//! Writes JSON as Go's encoder does: the text behind Kruise's hashes, revisions and annotations.
 
 use serde_json::Value;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Image references: which tag or digest an image has, as the reference grammar of container registries reads it.
+//! Parses image references: the tag and digest, by the reference grammar of container registries.
 
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
@@ -14,8 +14,8 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is a constant")
 });
 
-/// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None where a digest stands
-/// alone and where the text is no image reference.
+/// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None if a digest stands
+/// alone and where the text is not a image reference.
 pub fn tag(image: &str) -> Option<&str> {
     if is_image_id(image) {
         return None;
@@ -52,7 +52,7 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// Tells whether the text is the hexadecimal name of an image, which is no reference.
+/// Returns whether the text is the hexadecimal name of an image, which is not a reference.
 fn is_image_id(image: &str) -> bool {
     image.len() == 64 && is_hex(image)
 }

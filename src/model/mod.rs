@@ -1,10 +1,7 @@
-//! The nouns of the API: what a document means, checked and typed.
+//! The nouns of the API: documents, checked and typed.
 
-/// `pillion.yaml`.
+/// `pillion.yaml` and the configuration of functions.
 pub mod config;
-
-/// What `pillion.yaml` may say of branches.
-pub mod branch_names;
 
 /// Ledgers (`SidecarRollout`).
 pub mod ledger;
@@ -12,16 +9,13 @@ pub mod ledger;
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
-/// The configuration of functions and plugins.
-pub mod sidecars;
-
-/// The list of files that pillion wrote into a folder.
+/// The `.pillion-files` list of a folder.
 pub mod file_list;
 
-/// What Kruise notes on pods.
+/// The annotations that Kruise writes on pods.
 pub mod pod_annotations;
 
-/// Lengths of time.
+/// Durations.
 pub mod duration;
 
 /// Points in time.
@@ -45,17 +39,11 @@ pub mod resources_expr;
 /// Regular expressions in Go's dialect.
 pub mod go_regexp;
 
-/// JSON as Go writes it, behind hashes and annotations.
+/// JSON as Go writes it, for hashes and annotations.
 pub mod go_json;
 
-/// Values against a JSON Schema.
+/// Checks of documents against a JSON Schema.
 mod document_schema;
 
-/// "Did you mean".
+/// Spelling suggestions.
 pub(crate) mod suggestion;
-
-/// Cron expressions.
-mod cron;
-
-/// Times in which nothing is released.
-pub mod freeze;

@@ -1,4 +1,4 @@
-//! The annotations in which Kruise keeps what it did to a pod: their keys, and how their texts are read.
+//! The annotations that Kruise writes on pods: their keys, and how to read their values.
 
 use super::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
@@ -20,21 +20,21 @@ pub fn parse_injected_list(list: &str) -> BTreeSet<&str> {
     list.split(',').filter(|_| !list.is_empty()).collect()
 }
 
-/// Reads which container of each pair works. A text that is no JSON object says nothing, as in Kruise, and a value
-/// that is no string is an empty one: Go's json.Unmarshal goes on after it.
+/// Reads which container of each pair works. A text that is not a JSON object says nothing, as in Kruise, and a value
+/// that is not a string is an empty one: Go's json.Unmarshal continues after it.
 pub fn parse_working_containers(text: &str) -> BTreeMap<String, String> {
     let entries: BTreeMap<String, Value> = serde_json::from_str(text).unwrap_or_default();
     let read = |(name, container): (String, Value)| (name, container.as_str().unwrap_or_default().to_owned());
     entries.into_iter().map(read).collect()
 }
 
-/// Tells whether the text of an annotation is JSON's `null`: Kruise v1.9.0 reads a map from it that nothing can be
+/// Returns whether the text of an annotation is JSON's `null`: Kruise v1.9.0 reads a map from it that nothing can be
 /// written into, and its webhook panics.
 pub fn is_json_null(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_null())
 }
 
-/// Reads both forms of a hash annotation: today's, and the old one from set to hash. None where it is neither.
+/// Reads both forms of a hash annotation: today's, and the old one from set to hash. None if it is neither.
 pub fn parse_hashes(text: &str) -> Option<BTreeMap<String, Value>> {
     if text.is_empty() {
         return Some(BTreeMap::new());

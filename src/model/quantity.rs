@@ -1,7 +1,7 @@
-//! Resource quantities of the API machinery (resource.Quantity): what a text means and how Kubernetes writes it.
+//! Resource quantities (resource.Quantity of the API machinery): their value and their canonical text.
 //!
-//! Values are kept in billionths, the finest step apimachinery keeps; anything finer is rounded away from zero.
-//! Amounts beyond 10^28 count as that much, and keep the text that apimachinery writes.
+//! Values are kept in billionths, the finest step of apimachinery; finer values are rounded away from zero.
+//! Amounts beyond 10^28 are capped and keep the text that apimachinery writes.
 
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -34,7 +34,7 @@ pub enum QuantityFormat {
     DecimalExponent,
 }
 
-/// Why a text is no quantity.
+/// Why a text is not a quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuantityError {
     /// It is not a number with a suffix.
@@ -148,12 +148,12 @@ impl Quantity {
         Self { nano: i128::from(milli) * NANOS_PER_MILLI, format, text: None }
     }
 
-    /// Returns the amount in thousandths, rounded away from zero; None where it does not fit 64 bits.
+    /// Returns the amount in thousandths, rounded away from zero; None if it does not fit 64 bits.
     pub fn milli(&self) -> Option<i64> {
         i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_MILLI)).ok()
     }
 
-    /// Returns the whole amount, rounded away from zero; None where it does not fit 64 bits.
+    /// Returns the whole amount, rounded away from zero; None if it does not fit 64 bits.
     pub fn units(&self) -> Option<i64> {
         i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_UNIT)).ok()
     }
@@ -180,7 +180,7 @@ impl Quantity {
         }
     }
 
-    /// Tells whether the amount is whole.
+    /// Returns whether the amount is whole.
     pub fn is_whole(&self) -> bool {
         self.nano % NANOS_PER_UNIT == 0
     }
@@ -303,7 +303,7 @@ fn divide_away_from_zero(number: i128, by: i128) -> i128 {
 /// A text taken apart: sign, digits in front of and behind the point, suffix.
 struct QuantityParts<'a> {
     is_negative: bool,
-    /// There is no digit at all; apimachinery reads such a text as zero, but for the far ends of the suffixes.
+    /// There is no digit at all; apimachinery reads such a text as zero, except for the far ends of the suffixes.
     is_bare: bool,
     whole: &'a str,
     fraction: &'a str,
@@ -344,7 +344,7 @@ impl<'a> QuantityParts<'a> {
             .map_err(|_| QuantityError::TooLarge)
     }
 
-    /// Returns the billionths of a decimal number, rounded up; None where it is too large.
+    /// Returns the billionths of a decimal number, rounded up; None if it is too large.
     fn decimal(&self, power: i32) -> Option<i128> {
         let digits = self.whole.bytes().chain(self.fraction.bytes());
         let count = self.whole.len() + self.fraction.len();
@@ -385,7 +385,7 @@ impl<'a> QuantityParts<'a> {
         Some((units * NANOS_PER_UNIT + nano + i128::from(rest)).min(cap))
     }
 
-    /// Tells whether apimachinery repeats the text instead of computing one.
+    /// Returns whether apimachinery repeats the text instead of computing one.
     fn is_canonical(&self, format: QuantityFormat, power: i32) -> bool {
         let (whole, fraction) = (self.whole.len().max(1) as i64, self.fraction.len() as i64);
         match format {

@@ -1,12 +1,13 @@
-//! The expressions of `resourcesPolicy`: sums over a resource of the application's containers, as `max(cpu*50%, 100m)`.
+//! Parses and evaluates the expressions of `resourcesPolicy`, such as `max(cpu*50%, 100m)`: sums over a resource of the
+//! application's containers.
 //!
-//! Reading and reckoning follow Kruise v1.9.0 pkg/util/calculator, number for number. One thing differs: a number
-//! with an unknown unit is an error here, where Kruise takes it for zero.
+//! Parsing and arithmetic follow Kruise v1.9.0 pkg/util/calculator exactly, with one difference: a number with an unknown
+//! unit is an error here, where Kruise reads it as zero.
 
 use crate::model::quantity::{Quantity, QuantityFormat};
 use std::fmt;
 
-/// Parentheses, minus signs and calls that may stand inside each other.
+/// Parentheses, minus signs and calls that may be inside each other.
 const MAX_NESTING: usize = 50;
 /// Units a number may have. Kruise knows no exa units.
 const UNITS: [&str; 11] = ["m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi"];
@@ -155,7 +156,7 @@ impl ResourcesExpr {
         self.evaluate_with(resource, &ExprValue::Number(1.0)).map(|_| ())
     }
 
-    /// Tells whether the value hangs on a variable.
+    /// Returns whether the value depends on a variable.
     pub fn has_variable(&self) -> bool {
         fn has(node: &ExprNode) -> bool {
             match node {

@@ -35,7 +35,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// Reads a selector; what the API server would refuse is passed over or matches nothing.
+    /// Reads a selector; what the API server would refuse is skipped or matches nothing.
     pub fn from_map(written: &Map<String, Value>) -> Self {
         let labels = written.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
         let expressions = written.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
@@ -45,12 +45,12 @@ impl Selector {
         }
     }
 
-    /// Tells whether there is no term at all.
+    /// Returns whether there is not a term at all.
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
-    /// Tells whether every term holds for these labels. A selector without terms holds for everything.
+    /// Returns whether every term holds for these labels. A selector without terms holds for everything.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v))
             && self.match_expressions.iter().all(|r| {

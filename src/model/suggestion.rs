@@ -1,4 +1,4 @@
-//! What did somebody mean who misspelt a word?
+//! Suggests the closest known word for a misspelled one.
 
 /// Returns the candidate that `name` was most probably meant to be: the same letters in another case, or few edits away.
 pub(crate) fn closest_match<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {

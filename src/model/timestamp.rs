@@ -1,4 +1,4 @@
-//! Points in time as the API writes them (RFC 3339), to be compared. There is no clock here.
+//! Parses and compares API timestamps (RFC 3339). This file reads no clock.
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// Reads `2026-06-21T10:00:00Z`, with a fraction of a second or an offset such as `+02:00` where there is one.
-    /// None where the text is anything else; what Go's time.RFC3339 refuses is refused.
+    /// None if the text is anything else; what Go's time.RFC3339 refuses is refused.
     pub fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let (clock, rest) = rest.strip_prefix('T')?.split_at_checked(8)?;

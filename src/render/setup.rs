@@ -1,4 +1,4 @@
-//! From what was found among the inputs and what pillion.yaml says to a renderer.
+//! Builds a renderer from the collected inputs and pillion.yaml.
 
 use super::replacements::find_replacements;
 use super::{
@@ -6,7 +6,7 @@ use super::{
     validate_sets,
 };
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
-use crate::inject::{AnnotationPolicy, Options, PreparedSet};
+use crate::inject::{Options, PreparedSet};
 use crate::model::config::{self, RepositoryConfig};
 use crate::model::ledger::{self, Ledger, revision_name};
 use crate::model::sidecar_set::{DecodeMode, SidecarSet};
@@ -117,7 +117,10 @@ pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnosti
         contents,
         kinds,
         namespaces,
-        Options { annotations: annotation_policy(from.annotations, from.repository), trace: from.trace },
+        Options {
+            annotations: from.annotations.or(from.repository.annotations).unwrap_or_default(),
+            trace: from.trace,
+        },
         from.keeps_sidecar_sets,
     );
     (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
@@ -196,7 +199,7 @@ fn assign_revisions(
         RevisionAssignments::from_ledgers(all, prepare_sets(by_file), prepare_sets(history.to_vec()), only);
     // One that has no ledger yet is to get one.
     for set in &by_ledger {
-        // What a rollout would bring: workloads that only this content selects are looked at too.
+        // What a rollout would add: workloads that only this content selects are looked at too.
         contents.add_revision(&revision_name(set).into(), set);
     }
     contents.set_sources(sets);
@@ -279,7 +282,7 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
     notes
 }
 
-/// Tells whether something is wrong with the file that a SidecarSet's ledger stands in, by the file's name.
+/// Returns whether something is wrong with the file that a SidecarSet's ledger is in, by the file's name.
 fn concerns_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
     let stem =
         |label: &Span| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
@@ -304,15 +307,4 @@ fn no_sidecar_set(places: &[PathBuf]) -> Diagnostic {
 
 fn prepare_sets(sets: Vec<Arc<SidecarSet>>) -> Vec<Arc<PreparedSet>> {
     sets.into_iter().map(|set| Arc::new(PreparedSet::new(set))).collect()
-}
-
-fn annotation_policy(
-    wanted: Option<config::AnnotationMode>,
-    repository: &RepositoryConfig,
-) -> AnnotationPolicy {
-    match wanted.or(repository.annotations) {
-        None | Some(config::AnnotationMode::Minimal) => AnnotationPolicy::Minimal,
-        Some(config::AnnotationMode::Kruise) => AnnotationPolicy::Kruise,
-        Some(config::AnnotationMode::None) => AnnotationPolicy::None,
-    }
 }

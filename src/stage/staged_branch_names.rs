@@ -2,7 +2,7 @@
 
 use super::{ClusterView, DeployBranch};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::branch_names::invalid_branch_reason;
+use crate::model::config::branch_names::invalid_branch_reason;
 
 /// The SidecarSets with a ledger, each with its cluster.
 pub struct StagedBranchNames<'a> {

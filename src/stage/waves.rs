@@ -16,7 +16,7 @@ pub fn wave_block_reason(
     let clusters = &deploy_branch.configuration.repository.clusters;
     let wave = |name: &str| clusters.iter().find(|c| c.name == name).and_then(|c| c.wave).unwrap_or(0);
     let own = wave(cluster?);
-    let earlier = clusters.iter().filter(|c| c.wave.unwrap_or(0) < own && !c.away);
+    let earlier = clusters.iter().filter(|c| c.wave.unwrap_or(0) < own && !c.disabled);
     let mut waiting = earlier.filter_map(|c| match ledger_of(deploy_branch, &c.name, sidecar_set) {
         Ok(ledger) => ledger
             .is_some_and(|l| l.target.is_some() || l.released != *source)

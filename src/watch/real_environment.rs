@@ -10,7 +10,7 @@ use crate::diagnostics::escape;
 use crate::git::{
     CommitTime, ExpectedRef, Identity, ObjectId, RefMove, RefUpdate, ReleaseStamp, StopToken, Upstream,
 };
-use crate::model::branch_names::invalid_branch_reason;
+use crate::model::config::branch_names::invalid_branch_reason;
 use crate::stage::{DeployBranch, Error, RepoContext, examine_ref};
 use std::collections::{BTreeMap, BTreeSet};
 

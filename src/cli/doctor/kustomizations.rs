@@ -4,7 +4,7 @@ use super::super::GlobalArgs;
 use super::super::kustomization::FILE_NAMES;
 use super::yaml_files::find_yaml_files;
 use super::{CheckState, DoctorCheck};
-use crate::model::sidecars;
+use crate::model::config::function_config;
 use crate::model::workload::type_meta;
 use crate::read::decode_text;
 use crate::sandbox::SandboxPath;
@@ -31,7 +31,8 @@ pub(super) fn find_documents(path: &Path, _common: &GlobalArgs) -> Vec<DoctorDoc
         let Ok(bytes) = SandboxPath::from_user_path(path).join(inner).read(MAX_FILE_BYTES) else { continue };
         let Ok(text) = decode_text(bytes, &name) else { continue };
         let is_kustomization = file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k));
-        if !is_kustomization && !["Application", sidecars::KIND].iter().any(|kind| text.contains(kind)) {
+        if !is_kustomization && !["Application", function_config::KIND].iter().any(|kind| text.contains(kind))
+        {
             continue;
         }
         for (index, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
@@ -39,8 +40,9 @@ pub(super) fn find_documents(path: &Path, _common: &GlobalArgs) -> Vec<DoctorDoc
             let Ok(document) = read else { continue };
             let value = document.value().clone();
             let is_wanted = is_kustomization
-                || type_meta(&value)
-                    .is_some_and(|(_, k)| k == "Application" || k == "ApplicationSet" || k == sidecars::KIND);
+                || type_meta(&value).is_some_and(|(_, k)| {
+                    k == "Application" || k == "ApplicationSet" || k == function_config::KIND
+                });
             if is_wanted {
                 found.push(DoctorDocument { file: file.clone(), value });
             }
@@ -52,7 +54,9 @@ pub(super) fn find_documents(path: &Path, _common: &GlobalArgs) -> Vec<DoctorDoc
 pub(super) fn check(found: &[DoctorDocument]) -> Vec<DoctorCheck> {
     let mut checks = Vec::new();
     let is_configuration = |file: &Path| {
-        found.iter().any(|f| f.file == file && type_meta(&f.value).is_some_and(|(_, k)| k == sidecars::KIND))
+        found
+            .iter()
+            .any(|f| f.file == file && type_meta(&f.value).is_some_and(|(_, k)| k == function_config::KIND))
     };
     for kustomization in
         found.iter().filter(|f| f.file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k)))

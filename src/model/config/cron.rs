@@ -1,8 +1,8 @@
-//! When is it time, by a cron expression? On the calendar and the clock of the wall; zones are `freeze`'s matter.
+//! Computes the times of a cron expression in wall-clock time; `freeze` adds the time zone.
 //!
-//! cronexpr 1.7 reads the five fields of crontab(5), and is asked in UTC, where every day has 24 hours. In a zone
-//! it would leave out a start that clocks skip, and have one twice that they show twice. Its `L` misses the last day of
-//! December, which is mended here; so does the last Friday (`5L`), which is refused.
+//! cronexpr 1.7 reads the five fields of crontab(5). It is used in UTC, where every day has 24 hours: in other zones it
+//! omits a start that clocks skip and repeats one that they show a second time. Its `L` misses the last day of
+//! December, which is corrected here; so does the last Friday (`5L`), which is refused.
 
 use cronexpr::{Crontab, FallbackTimezoneOption, ParseOptions, parse_crontab_with};
 use jiff::Span;
@@ -13,12 +13,12 @@ use jiff::tz::TimeZone;
 /// A cron expression.
 #[derive(Debug, Clone)]
 pub(super) struct CronExpression {
-    /// The times are those of all of them.
+    /// The expression has the times of all of them.
     crontabs: Vec<Crontab>,
 }
 
 impl CronExpression {
-    /// Reads an expression, or says what is wrong with it.
+    /// Parses an expression, or returns the error.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         let Ok([minute, hour, day, month, weekday]) = <[&str; 5]>::try_from(fields.as_slice()) else {
@@ -36,7 +36,7 @@ impl CronExpression {
         let tab = |text: &str| {
             let mut options = ParseOptions::default();
             options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-            // cronexpr takes `l` for no `L`, and says what is wrong in the last line of a drawing.
+            // cronexpr does not read `l` as `L`, and its error is the last line of a drawing.
             let last = |e: cronexpr::Error| {
                 e.to_string().lines().last().unwrap_or_default().trim_matches(['^', ' ']).to_owned()
             };
@@ -45,7 +45,7 @@ impl CronExpression {
         let mut tabs = vec![tab(text)?];
         let is_last = |item: &str| item.eq_ignore_ascii_case("L");
         if day.split(',').any(is_last) {
-            // Months that hold December: those in which its first day comes.
+            // The months include December if its first day occurs.
             let december = Self { crontabs: vec![tab(&format!("0 0 1 {month} *"))?] };
             let has_december = december
                 .next_after(jiff::civil::date(2023, 11, 30).at(0, 0, 0, 0))
@@ -58,20 +58,20 @@ impl CronExpression {
         Ok(Self { crontabs: tabs })
     }
 
-    /// Returns the first time after `at`; None: there is none in the next four years.
+    /// Returns the first time after `at`; None if there is none in the next four years.
     pub(super) fn next_after(&self, at: DateTime) -> Option<DateTime> {
         let at = TimeZone::UTC.to_timestamp(at).ok()?;
         self.crontabs.iter().filter_map(|t| t.find_next(at).ok()).map(|found| found.datetime()).min()
     }
 
-    /// Returns the last time that is not after `at`, and after `since`.
+    /// Returns the last time after `since` and not after `at`.
     pub(super) fn latest_until(&self, at: DateTime, since: DateTime) -> Option<DateTime> {
         let minutes = at.duration_since(since).as_secs() / 60 + 1;
         let after = |minutes: i64| {
             let found = self.next_after(since.checked_add(minutes.minutes()).ok()?)?;
             (found <= at).then_some(found)
         };
-        // There is one after every minute before it, and none after every minute from it on.
+        // A time follows every earlier minute, and none follows the later ones.
         let (mut latest, mut low, mut high) = (after(0)?, 0, minutes);
         while high - low > 1 {
             let middle = low.midpoint(high);
@@ -84,7 +84,7 @@ impl CronExpression {
     }
 }
 
-/// Returns a length as jiff has it: exact, whatever clocks do.
+/// Returns an exact span, independent of clock changes.
 pub(super) fn exact_span(seconds: u64) -> Span {
     i64::try_from(seconds).unwrap_or(i64::MAX).seconds()
 }
@@ -138,9 +138,9 @@ mod tests {
         assert_eq!(next("0 0 31 * *", "2026-04-01T00:00", 1), ["Sun 2026-05-31 00:00"]);
     }
 
-    /// When this fails, cronexpr is mended, and so is the paragraph at the top.
+    /// If this fails, cronexpr is fixed: remove the correction and the paragraph at the top.
     #[test]
-    fn cronexpr_itself_misses_what_is_mended_here() {
+    fn cronexpr_alone_misses_these_times() {
         let alone = |text: &str, after: &str| {
             cronexpr::parse_crontab(text).unwrap().find_next(after).unwrap().timestamp().to_string()
         };
@@ -164,18 +164,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
-        let wrong = |text| CronExpression::parse(text).unwrap_err();
+    fn errors_are_one_line() {
+        let error = |text| CronExpression::parse(text).unwrap_err();
         assert_eq!(
-            wrong("0 17 * * FRI Europe/Berlin"),
+            error("0 17 * * FRI Europe/Berlin"),
             "it has 6 fields, not 5: minute, hour, day of the month, month and day of the week"
         );
-        for odd in
+        for text in
             ["", "@daily", "60 0 * * *", "0 25 * * *", "0 0 * 0 *", "0 0 * * FR", "0 0 ? * *", "*/0 * * * *"]
         {
-            let said = wrong(odd);
-            assert!(!said.is_empty() && !said.contains('\n'), "{odd}: {said}");
+            let message = error(text);
+            assert!(!message.is_empty() && !message.contains('\n'), "{text}: {message}");
         }
-        assert!(wrong("0 0 * * 5L").contains("FRI#4"));
+        assert!(error("0 0 * * 5L").contains("FRI#4"));
     }
 }

@@ -1,14 +1,14 @@
-//! Is something frozen now, and until when? The windows of `rollout.freeze` of pillion.yaml, on the clock of their zone.
+//! Evaluates the freeze windows of `rollout.freeze`.
 //!
-//! A start is a time of the wall clock of the zone: one that the clocks skip in spring begins when they have skipped
-//! it, as cron runs such a job; one that they show twice in autumn begins the first time. A length is exact, as in
-//! RFC 5545: 63 h from Friday 17:00 end on Monday at 8:00, and at 9:00 or 7:00 where clocks change on Sunday.
-//! The zones are those built in, never those of the machine.
+//! A start is a wall-clock time of the window's zone. One that clocks skip in spring begins right after the skip, as
+//! cron runs such a job; one that clocks show a second time in autumn begins the first time. A length is exact, as in
+//! RFC 5545: 63 h from Friday 17:00 end on Monday at 8:00, and at 9:00 or 7:00 if clocks change on Sunday.
+//! The time zones are built in; those of the machine are not read.
 
-use super::config::FreezeRule;
+use super::FreezeRule;
 use super::cron::{CronExpression, exact_span};
-use super::duration;
-use super::suggestion::closest_match;
+use crate::model::duration;
+use crate::model::suggestion::closest_match;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
@@ -16,16 +16,16 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 /// The longest window, in seconds: a year.
 const MAX_WINDOW_SECONDS: u64 = 366 * 86_400;
 
-/// How far the end of a freeze is looked for, in seconds.
+/// How far ahead the end of a freeze is searched, in seconds.
 const LOOKAHEAD_SECONDS: u64 = 400 * 86_400;
 
-/// How many windows may follow each other without a gap before a freeze counts as one without an end.
+/// How many windows may follow each other without a gap before a freeze counts as endless.
 const MAX_ADJOINING_WINDOWS: usize = 1_000;
 
-/// Seconds by which a clock is put back at most: a start in that hour is a time of the first pass.
+/// Maximum seconds by which clocks go back: a start in that hour belongs to the first pass.
 const MAX_CLOCK_SHIFT_SECONDS: u64 = 3 * 3_600;
 
-/// The windows in which nothing is released.
+/// The windows in which no batch is released.
 #[derive(Debug, Clone, Default)]
 pub struct FreezeWindows {
     windows: Vec<FreezeWindow>,
@@ -37,67 +37,73 @@ struct FreezeWindow {
     /// Seconds.
     length: u64,
     zone: TimeZone,
-    /// As people read it.
+    /// Text for people.
     description: String,
 }
 
-/// Nothing is released now.
+/// A freeze in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveFreeze {
     /// When the window began.
     pub since: Timestamp,
-    /// When the last of the windows that follow each other without a gap ends; None: no end within 400 days.
+    /// When the last of the adjoining windows ends; None: no end within 400 days.
     pub until: Option<Timestamp>,
-    /// The window, as people read it: `0 17 * * FRI (Europe/Berlin) for 63h`.
+    /// The window, for people: `0 17 * * FRI (Europe/Berlin) for 63h`.
     pub window: String,
 }
 
-/// What is wrong with a window.
+/// An error in a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreezeError {
-    /// Which one, from 0.
+    /// Index of the window, from 0.
     pub index: usize,
     /// `cron`, `length` or `timeZone`.
     pub key: &'static str,
-    /// What is wrong, and what was found.
+    /// The error.
     pub message: String,
     /// What to do.
     pub help: String,
 }
 
 impl FreezeWindows {
-    /// Reads windows, and says everything that is wrong with them; those that are wrong are left out.
-    pub fn parse(written: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
+    /// Parses windows and reports every error; invalid windows are omitted.
+    pub fn parse(rules: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
         let mut windows = Vec::new();
-        let mut wrong = Vec::new();
-        for (index, freeze) in written.iter().enumerate() {
-            let mut say = |key, message: String, help: String| {
-                wrong.push(FreezeError { index, key, message, help });
+        let mut errors = Vec::new();
+        for (index, freeze) in rules.iter().enumerate() {
+            let mut report = |key, message: String, help: String| {
+                errors.push(FreezeError { index, key, message, help });
             };
             let cron = match CronExpression::parse(&freeze.cron) {
                 Ok(cron) => Some(cron),
-                Err(why) => {
-                    let help = "five fields as in crontab(5): `0 17 * * FRI` is every Friday at 17:00".into();
-                    say("cron", format!("`{}` is no cron expression: {why}", freeze.cron), help);
+                Err(reason) => {
+                    let help =
+                        "write five fields as in crontab(5): `0 17 * * FRI` is every Friday at 17:00".into();
+                    report(
+                        "cron",
+                        format!("`{}` is not a valid cron expression: {reason}", freeze.cron),
+                        help,
+                    );
                     None
                 }
             };
             let length =
-                parse_length(&freeze.length).map_err(|(message, help)| say("length", message, help)).ok();
+                parse_length(&freeze.length).map_err(|(message, help)| report("length", message, help)).ok();
             let name = freeze.time_zone.as_deref().unwrap_or("UTC");
-            let zone = parse_time_zone(name).map_err(|(message, help)| say("timeZone", message, help)).ok();
+            let zone =
+                parse_time_zone(name).map_err(|(message, help)| report("timeZone", message, help)).ok();
             let (Some(cron), Some(length), Some(zone)) = (cron, length, zone) else { continue };
             let text = format!("{} ({name}) for {}", freeze.cron.trim(), freeze.length.trim());
             let window = FreezeWindow { cron, length, zone, description: text };
             match window.find_error() {
                 None => windows.push(window),
-                Some((key, message, help)) => say(key, message, help),
+                Some((key, message, help)) => report(key, message, help),
             }
         }
-        (Self { windows }, wrong)
+        (Self { windows }, errors)
     }
 
-    /// Tells whether something is frozen at a moment.
+    /// Returns the freeze at a moment, if there is one.
     pub fn active_at(&self, now: Timestamp) -> Option<ActiveFreeze> {
         let (since, _, window) = self.covering_window(now)?;
         Some(ActiveFreeze {
@@ -107,12 +113,12 @@ impl FreezeWindows {
         })
     }
 
-    /// Returns when the next window begins, after a moment.
+    /// Returns when the next window after a moment begins.
     pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
         self.windows.iter().filter_map(|w| w.next_start(now)).min()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there is no window.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty()
     }
@@ -123,7 +129,7 @@ impl FreezeWindows {
     }
 }
 
-/// Returns when nothing covers the time any more.
+/// Returns the end of the adjoining windows.
 fn end_of_adjoining(windows: &[FreezeWindow], now: Timestamp) -> Option<Timestamp> {
     let horizon = now.checked_add(exact_span(LOOKAHEAD_SECONDS)).ok()?;
     let mut until = now;
@@ -139,17 +145,17 @@ fn end_of_adjoining(windows: &[FreezeWindow], now: Timestamp) -> Option<Timestam
 }
 
 impl FreezeWindow {
-    /// Returns the latest window that a moment is in.
+    /// Returns the latest window that covers a moment.
     fn covering(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let earliest = now.checked_sub(exact_span(self.length)).ok()?;
-        // In the hours after clocks were put back, starts of later times on the clock are already over.
+        // In the hours after clocks go back, starts at later wall-clock times are already over.
         let changed = now.checked_add(exact_span(1)).ok().and_then(|after| self.zone.preceding(after).next());
         let is_put_back = changed
             .and_then(|t| t.timestamp().checked_add(exact_span(MAX_CLOCK_SHIFT_SECONDS)).ok())
             .is_some_and(|settled| settled > now);
         let slack = if is_put_back { MAX_CLOCK_SHIFT_SECONDS } else { 0 };
         let mut civil = self.zone.to_datetime(now).checked_add(exact_span(slack)).ok()?;
-        // A day more: clocks may have been put forward or back in between.
+        // One more day, because clocks may change in between.
         let since = self.zone.to_datetime(earliest).checked_sub(exact_span(86_400)).ok()?;
         loop {
             let start = self.cron.latest_until(civil, since)?;
@@ -173,7 +179,7 @@ impl FreezeWindow {
         }
     }
 
-    /// Returns when a clock of the zone shows a time first, or has just skipped it.
+    /// Returns when clocks of the zone show a time first, or have just skipped it.
     fn resolve_instant(&self, civil: DateTime) -> Option<Timestamp> {
         let ambiguous = self.zone.to_ambiguous_timestamp(civil);
         match ambiguous.offset() {
@@ -186,20 +192,20 @@ impl FreezeWindow {
         }
     }
 
-    /// Says why a window is of no use.
+    /// Returns why a window is useless.
     fn find_error(&self) -> Option<(&'static str, String, String)> {
-        // Any moment would do; the year has February 29 and every change of clocks.
+        // Any moment works; this year has February 29 and every clock change.
         let some_moment = Timestamp::from_second(1_830_297_600).ok()?;
         let Some(first) = self.next_start(some_moment) else {
-            let message = "no such day comes".to_owned();
+            let message = "this day never occurs".to_owned();
             return Some(("cron", message, "write a day that the month has".to_owned()));
         };
         if end_of_adjoining(std::slice::from_ref(self), first).is_none() {
             let message = format!(
-                "a window of {} is still open when the next one begins, so that nothing is ever released",
+                "a window of {} is longer than the time until the next one, so no batch would ever be released",
                 duration::humanize(self.length)
             );
-            let help = "make it shorter, or write `rollout.start: Manual` and `pillion pause`".to_owned();
+            let help = "shorten it, or write `rollout.start: Manual` and `pillion pause`".to_owned();
             return Some(("length", message, help));
         }
         None
@@ -209,8 +215,8 @@ impl FreezeWindow {
 fn parse_length(text: &str) -> Result<u64, (String, String)> {
     let help = || "write hours, minutes and seconds, at most 8784h: `63h`, `1h30m`".to_owned();
     match duration::parse(text) {
-        None => Err((format!("`{text}` is no length of time"), help())),
-        Some(0) => Err(("a window of no length freezes nothing".to_owned(), help())),
+        None => Err((format!("`{text}` is not a valid duration"), help())),
+        Some(0) => Err(("a window of 0 seconds has no effect".to_owned(), help())),
         Some(seconds) if seconds > MAX_WINDOW_SECONDS => {
             Err((format!("`{text}` is longer than a year"), help()))
         }
@@ -226,7 +232,7 @@ fn parse_time_zone(name: &str) -> Result<TimeZone, (String, String)> {
             || "write a name of the IANA time zone database, such as `Europe/Berlin`, or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        (format!("there is no time zone `{name}`"), help)
+        (format!("unknown time zone `{name}`"), help)
     })
 }
 
@@ -244,8 +250,8 @@ mod tests {
 
     fn windows(written: &[(&str, &str, &str)]) -> FreezeWindows {
         let written: Vec<FreezeRule> = written.iter().map(|(c, l, z)| freeze(c, l, z)).collect();
-        let (windows, wrong) = FreezeWindows::parse(&written);
-        assert_eq!(wrong, []);
+        let (windows, errors) = FreezeWindows::parse(&written);
+        assert_eq!(errors, []);
         windows
     }
 
@@ -353,7 +359,7 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-06-19T00:00:00Z"), some("2026-06-19T00:00:00Z", "never"));
     }
 
-    /// A window is asked every ten minutes, on its bounds too, of two days with a change of clocks, in zones of all sorts.
+    /// Checks a window every ten minutes, and at its bounds, on two days with a clock change, in several zones.
     #[test]
     fn every_moment_is_in_the_window_that_began() {
         for (zone, day) in [
@@ -387,30 +393,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
-        let wrong = |cron: &str, length: &str, zone: &str| {
-            let (windows, wrong) =
+    fn errors_name_their_place() {
+        let errors = |cron: &str, length: &str, zone: &str| {
+            let (windows, errors) =
                 FreezeWindows::parse(&[freeze("0 0 1 1 *", "1h", ""), freeze(cron, length, zone)]);
             assert_eq!(windows.windows.len(), 1);
-            wrong.into_iter().map(|w| (w.index, w.key, w.message, w.help)).collect::<Vec<_>>()
+            errors.into_iter().map(|w| (w.index, w.key, w.message, w.help)).collect::<Vec<_>>()
         };
-        let found = wrong("0 25 * * *", "2d", "Europe/Berln");
+        let found = errors("0 25 * * *", "2d", "Europe/Berln");
         assert_eq!(
             found.iter().map(|f| (f.0, f.1)).collect::<Vec<_>>(),
             [(1, "cron"), (1, "length"), (1, "timeZone")]
         );
-        assert!(found[0].2.starts_with("`0 25 * * *` is no cron expression: "), "{}", found[0].2);
-        assert_eq!(found[1].2, "`2d` is no length of time");
+        assert!(found[0].2.starts_with("`0 25 * * *` is not a valid cron expression: "), "{}", found[0].2);
+        assert_eq!(found[1].2, "`2d` is not a valid duration");
         assert_eq!(
             (&*found[2].2, &*found[2].3),
-            ("there is no time zone `Europe/Berln`", "did you mean `Europe/Berlin`?")
+            ("unknown time zone `Europe/Berln`", "did you mean `Europe/Berlin`?")
         );
-        assert_eq!(wrong("0 0 31 2 *", "1h", "")[0].2, "no such day comes");
-        assert_eq!(wrong("0 0 * * *", "0s", "")[0].2, "a window of no length freezes nothing");
-        assert_eq!(wrong("0 0 * * *", "9000h", "")[0].2, "`9000h` is longer than a year");
+        assert_eq!(errors("0 0 31 2 *", "1h", "")[0].2, "this day never occurs");
+        assert_eq!(errors("0 0 * * *", "0s", "")[0].2, "a window of 0 seconds has no effect");
+        assert_eq!(errors("0 0 * * *", "9000h", "")[0].2, "`9000h` is longer than a year");
         assert_eq!(
-            wrong("* * * * *", "2m", "")[0].2,
-            "a window of 2 min is still open when the next one begins, so that nothing is ever released"
+            errors("* * * * *", "2m", "")[0].2,
+            "a window of 2 min is longer than the time until the next one, so no batch would ever be released"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! `Sidecars`: what a kustomize transformer, a KRM function or a plugin is told to inject.
+//! `Sidecars`: the configuration of a kustomize transformer, a KRM function or a plugin.
 
-use super::config::AnnotationMode;
-use super::document_schema::SchemaCheck;
+use super::AnnotationMode;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::document_schema::SchemaCheck;
 use crate::yaml::{Document, EntryPart, FieldPath, emit};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -30,20 +30,20 @@ pub struct SidecarsConfig {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SidecarsSpec {
-    /// Files and folders with SidecarSets, seen from the kustomization, below the nearest pillion.yaml; SidecarSets
-    /// among the resources count too.
+    /// Files and folders with SidecarSets, relative to the kustomization and below the nearest pillion.yaml.
+    /// SidecarSets among the resources are used too.
     pub sidecar_sets: Vec<String>,
-    /// Files and folders with ledgers, seen from the kustomization; ledgers among the resources count too.
+    /// Files and folders with ledgers, relative to the kustomization. Ledgers among the resources are used too.
     pub ledgers: Vec<String>,
     /// Whole SidecarSets.
     pub inline: Vec<Map<String, Value>>,
-    /// As a generator: files and folders with manifests to read and render.
+    /// For a generator: files and folders with the manifests to render.
     pub sources: Vec<String>,
     /// Labels of namespaces that are not among the resources.
     pub namespaces: Vec<SidecarsNamespace>,
-    /// Which annotations are written.
+    /// Annotations that pillion writes.
     pub annotations: Option<AnnotationMode>,
-    /// What becomes of SidecarSets among the resources.
+    /// What happens to SidecarSets among the resources.
     pub keep_sidecar_sets: Option<KeepSidecarSets>,
 }
 
@@ -53,28 +53,28 @@ pub struct SidecarsSpec {
 pub struct SidecarsNamespace {
     /// Name of the namespace.
     pub name: String,
-    /// Its labels, all of them.
+    /// All its labels.
     pub labels: BTreeMap<String, String>,
 }
 
-/// What becomes of SidecarSets among the resources.
+/// What happens to SidecarSets among the resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeepSidecarSets {
-    /// They stay.
+    /// Keep them.
     Keep,
-    /// They are left out.
+    /// Remove them.
     Strip,
-    /// They stay and are marked with `config.kubernetes.io/local-config`, so that kustomize leaves them out at the end.
+    /// Keep them, annotated with `config.kubernetes.io/local-config`, so that kustomize removes them at the end.
     LocalConfig,
 }
 
-/// A configuration, and the SidecarSets that it holds itself.
+/// A configuration and its inline SidecarSets.
 #[derive(Debug, Clone, Default)]
 pub struct FunctionConfig {
-    /// What it says.
+    /// `spec`.
     pub spec: SidecarsSpec,
-    /// The SidecarSets that stand in it: the document and the place in it.
+    /// The inline SidecarSets: the document and the path in it.
     pub inline: Vec<(Arc<Document>, FieldPath)>,
 }
 
@@ -99,28 +99,28 @@ pub fn decode(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfi
         (version, KIND) if version.starts_with("pillion.dev/") => decode_sidecars(document, at),
         (version, kind) => {
             let message = format!(
-                "the function's configuration is `{kind}` of `{version}`, which says nothing to pillion"
+                "the function's configuration is `{kind}` of `{version}`, which pillion does not support"
             );
-            let wrong = Diagnostic::error(Code::InvalidConfiguration, message)
+            let error = Diagnostic::error(Code::InvalidConfiguration, message)
                 .at(document.label(&at.child("kind"), EntryPart::Value, ""))
                 .help("write `apiVersion: pillion.dev/v1alpha1` and `kind: Sidecars`, or a ConfigMap");
-            (None, vec![wrong])
+            (None, vec![error])
         }
     }
 }
 
 fn decode_sidecars(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
     let check = SchemaCheck::at_path(document, at, "pillion schema sidecars", json_schema());
-    let (decoded, wrong) = check.decode::<SidecarsConfig>(KIND);
+    let (decoded, diagnostics) = check.decode::<SidecarsConfig>(KIND);
     let decoded = decoded.map(|sidecars| {
         let place = |i| (Arc::clone(document), at.join(&FieldPath::dotted("spec.inline")).child(i));
         let inline = (0..sidecars.spec.inline.len()).map(place).collect();
         FunctionConfig { spec: sidecars.spec, inline }
     });
-    (decoded, wrong)
+    (decoded, diagnostics)
 }
 
-/// The keys of a ConfigMap are those of `spec`: lists as words or lines, mappings as YAML.
+/// Reads a ConfigMap with the keys of `spec`: lists as words or lines, mappings as YAML.
 fn decode_config_map(
     document: &Arc<Document>,
     at: &FieldPath,
@@ -141,27 +141,24 @@ fn decode_config_map(
         };
         match read {
             Ok(value) => spec.insert(key.clone(), wrap_in_list(key, value)),
-            Err(mut wrong) => {
-                wrong.message = format!("`{key}` is no YAML: {}", wrong.message);
+            Err(mut error) => {
+                error.message = format!("`{key}` is not valid YAML: {}", error.message);
                 return (
                     None,
-                    vec![wrong.at(document.label(
-                        &at.child("data").child(key.clone()),
-                        EntryPart::Key,
-                        "it is this",
-                    ))],
+                    vec![error.at(document.label(&at.child("data").child(key.clone()), EntryPart::Key, ""))],
                 );
             }
         };
     }
-    let sidecars = json!({"apiVersion": super::document_schema::API_VERSION, "kind": KIND, "spec": spec});
+    let sidecars =
+        json!({"apiVersion": crate::model::document_schema::API_VERSION, "kind": KIND, "spec": spec});
     match Document::read(&file, 0, 1, &emit(&sidecars)) {
         Ok(made) => decode_sidecars(&Arc::new(made), &FieldPath::root()),
-        Err(wrong) => (None, vec![wrong]),
+        Err(error) => (None, vec![error]),
     }
 }
 
-/// One SidecarSet may stand for a list of one.
+/// Turns a single inline SidecarSet into a list.
 fn wrap_in_list(key: &str, value: Value) -> Value {
     if key == "inline" && value.is_object() { Value::Array(vec![value]) } else { value }
 }
@@ -187,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_map_says_the_same_in_words() {
+    fn a_config_map_has_the_same_keys() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  sidecarSets: a.yaml, b\n  annotations: kruise\n  inline: |\n    kind: SidecarSet\n";
         let (decoded, wrong) = read(text);
         assert_eq!(wrong, [] as [&str; 0]);

@@ -1,12 +1,26 @@
-//! `pillion.yaml`: how a repository is laid out, and what its rollouts look like.
+//! The types of `pillion.yaml`: the layout of a repository and its rollouts.
 //!
-//! The types here are the single source: the JSON Schema is made from them, and files are checked against it.
+//! The JSON Schema is generated from these types, and files are checked against it.
+
+/// The names of branches.
+pub mod branch_names;
+
+/// Cron expressions.
+mod cron;
+
+/// Freeze windows.
+pub mod freeze;
+
+/// The configuration of functions and plugins.
+pub mod function_config;
+
+/// The values that the schema cannot check.
+mod validate;
 
 use super::document_schema::SchemaCheck;
-use super::duration;
 use super::workload::{KindTraits, WorkloadKind};
-use crate::diagnostics::{Code, Diagnostic};
-use crate::yaml::{Document, EntryPart, FieldPath};
+use crate::diagnostics::Diagnostic;
+use crate::yaml::{Document, FieldPath};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -15,7 +29,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-/// Configuration of a repository, `pillion.yaml` at its root; all keys are optional.
+/// Configuration of a repository: `pillion.yaml` at its root. All keys are optional.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[schemars(title = "pillion.yaml")]
@@ -26,40 +40,43 @@ pub struct RepositoryConfig {
     pub kind: String,
     /// Folders and files with manifests, relative to this file.
     pub sources: Vec<String>,
-    /// What to leave out besides .gitignore, in gitignore syntax.
+    /// Files and folders to skip besides those of .gitignore, in gitignore syntax.
     pub ignore: Vec<String>,
     /// Folders and files with SidecarSets.
     pub sidecar_sets: Vec<String>,
-    /// Folder of the rendered files; `.` with two branches; absent: ledger only.
+    /// Folder of the rendered files; `.` with two branches. Without it, batches change ledgers only.
     pub rendered: Option<String>,
     /// Folder of the ledgers on the deploy branch.
     pub ledgers: Option<String>,
-    /// Which annotations a render writes.
+    /// Annotations that `render` writes.
     pub annotations: Option<AnnotationMode>,
-    /// Namespaces of manifests that name none, and labels of namespaces; the first folder that matches wins.
+    /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
     pub namespaces: Vec<NamespaceRule>,
-    /// Further kinds with a pod template.
+    /// Additional kinds with a pod template.
     pub kinds: Vec<KindRule>,
-    /// Command whose output is the manifests, where git holds no plain ones; run in the folder of this file, by every
-    /// command alike.
+    /// Command that prints the manifests, for sources that are not plain manifests. Every command runs it in the folder
+    /// of this file.
     pub build: Option<Vec<String>>,
-    /// Clusters; absent: one.
+    /// Clusters. Without it, there is one.
     pub clusters: Vec<ClusterConfig>,
     /// Branches, remote and identity of commits.
     pub git: Option<GitConfig>,
-    /// Rollouts; overridden by the annotation `pillion.dev/rollout` on a SidecarSet.
+    /// Rollout settings. The annotation `pillion.dev/rollout` of a SidecarSet overrides them.
     pub rollout: Option<RolloutConfig>,
 }
 
-/// Which annotations a render writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Annotations that `render` writes.
+///
+/// `patchPodMetadata` and the annotations of hot-upgrade pairs are written in every mode, because containers read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AnnotationMode {
     /// `kruise.io/sidecarset-injected-list` only.
+    #[default]
     Minimal,
-    /// All that the webhook of Kruise writes, but no timestamp.
+    /// Every annotation of Kruise's webhook, without timestamps.
     Kruise,
-    /// None; the output is no source for another render.
+    /// None. The output cannot be rendered again.
     None,
 }
 
@@ -67,11 +84,11 @@ pub enum AnnotationMode {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NamespaceRule {
-    /// Folder whose manifests are in this namespace where they name none; absent: the rule only gives labels.
+    /// Folder whose manifests are in this namespace unless they name another. Without it, the rule only sets labels.
     pub folder: Option<String>,
     /// Name of the namespace.
     pub name: String,
-    /// Labels that answer `namespaceSelector` where no Namespace manifest is found.
+    /// Labels for `namespaceSelector`, used if there is no Namespace manifest.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -84,40 +101,40 @@ pub struct KindRule {
     pub group: String,
     /// Kind.
     pub kind: String,
-    /// Where the pod template is (`spec.podTemplate`).
+    /// Path of the pod template (`spec.podTemplate`).
     pub template: String,
-    /// Where the number of pods is (`spec.size`).
+    /// Path of the number of pods (`spec.size`).
     pub replicas: Option<String>,
 }
 
-/// A cluster that follows a part of the repository.
+/// A cluster that follows part of the repository.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterConfig {
-    /// Name, also of its folder of ledgers.
+    /// Name of the cluster and of its folder of ledgers.
     pub name: String,
     /// Folder of its manifests.
     pub folder: Option<String>,
     /// Context of the kubeconfig.
     pub context: Option<String>,
-    /// Ledgers of later waves open when those of earlier ones are closed.
+    /// Rollouts of later waves start after those of earlier waves are complete.
     pub wave: Option<u32>,
-    /// Command whose output is the manifests of this cluster, in place of `build` above.
+    /// Command that prints the manifests of this cluster; overrides `build` above.
     pub build: Option<Vec<String>>,
-    /// Unreachable for now; waves do not wait for it.
+    /// The cluster is out of service: later waves do not wait for it.
     #[serde(default)]
-    pub away: bool,
+    pub disabled: bool,
 }
 
 /// Branches, remote and identity.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct GitConfig {
-    /// Branch that the cluster follows; not below `pillion/`.
+    /// Deploy branch: the branch that the cluster follows. Not below `pillion/`.
     pub deploy: Option<String>,
-    /// Branch of the sources; differs from `live` in the two-branch layout.
+    /// Branch of the sources; differs from `deploy` in the two-branch layout.
     pub source: Option<String>,
-    /// Name of the staged branches, below `pillion/`; `{live}`, `{sidecarSet}` and `{cluster}` are filled in.
+    /// Name of the staged branches, below `pillion/`; `{deploy}`, `{sidecarSet}` and `{cluster}` are placeholders.
     pub staged: Option<String>,
     /// Name of the remote.
     pub remote: Option<String>,
@@ -135,39 +152,39 @@ pub struct CommitIdentity {
     pub email: String,
 }
 
-/// How rollouts go.
+/// Settings of rollouts.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RolloutConfig {
-    /// A SidecarSet without a ledger is an error.
+    /// Whether a SidecarSet without a ledger is an error.
     pub require_ledger: Option<bool>,
-    /// Who opens a rollout.
+    /// Who starts a rollout.
     pub start: Option<StartMode>,
-    /// Cumulative pods, numbers or percentages.
+    /// Cumulative numbers or percentages of pods.
     pub steps: Option<Vec<PodsOrPercent>>,
-    /// Whether workloads are split over batches.
+    /// Whether a workload can be split over several batches.
     pub split: Option<SplitMode>,
-    /// The most batches a plan may have.
+    /// Maximum number of batches of a plan.
     pub max_batches: Option<u32>,
-    /// How long the pods of a batch must stay healthy, at most 8784h.
+    /// How long the pods of a batch must stay healthy before the next batch; at most 8784h.
     pub soak: Option<String>,
-    /// How long a batch may take, at most 8784h.
+    /// Maximum time for a batch to become healthy; at most 8784h.
     pub progress_deadline: Option<String>,
-    /// When a batch counts as not applied, at most 8784h.
+    /// Maximum time until the cluster has applied a batch; at most 8784h.
     pub sync_timeout: Option<String>,
-    /// What follows an unhealthy batch.
+    /// Action after an unhealthy batch.
     pub on_failure: Option<OnFailure>,
-    /// Pods of workloads, where neither git nor the ledger says.
+    /// Replica counts of workloads, used if neither git nor the ledger has them.
     pub pods: BTreeMap<String, u32>,
-    /// Times in which nothing is released.
+    /// Windows in which no batch is released.
     pub freeze: Vec<FreezeRule>,
-    /// Batches that wait for `pillion approve`.
+    /// Numbers of the batches that wait for `pillion approve`.
     pub approve: Vec<u32>,
-    /// The most pods a minute that batches may begin to replace, on average since the last one began; from 1.
+    /// Maximum number of pods per minute that batches begin to replace, on average since the last batch; at least 1.
     pub pods_per_minute: Option<u32>,
 }
 
-/// Who opens a rollout.
+/// Who starts a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum StartMode {
     /// A person.
@@ -176,21 +193,21 @@ pub enum StartMode {
     Auto,
 }
 
-/// Whether workloads are split over batches.
+/// Whether a workload can be split over several batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum SplitMode {
-    /// By their own partition, where they have one.
+    /// By the native partition of the workload, if its kind has one.
     Auto,
     /// Never.
     Never,
 }
 
-/// What follows an unhealthy batch.
+/// Action after an unhealthy batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum OnFailure {
-    /// Nothing more is released.
+    /// Release no further batch.
     Pause,
-    /// The released revision becomes the target.
+    /// Roll back to the released revision.
     RollBack,
 }
 
@@ -205,7 +222,7 @@ pub enum PodsOrPercent {
 }
 
 impl PodsOrPercent {
-    /// Returns the number of a step and which of both kinds it is; None where it means nothing.
+    /// Returns the unit (0: pods, 1: percent) and number of a step; None if it is invalid.
     fn order_key(&self) -> Option<(usize, u32)> {
         let (kind, number, most) = match self {
             Self::Int(n) => (0, *n, u32::MAX),
@@ -224,15 +241,15 @@ impl fmt::Display for PodsOrPercent {
     }
 }
 
-/// A time in which nothing is released.
+/// A window in which no batch is released.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FreezeRule {
-    /// When it starts: five fields as in crontab(5), with `L` for the last day of a month.
+    /// Start: five fields as in crontab(5), with `L` for the last day of a month.
     pub cron: String,
-    /// How long it lasts (`63h`, `1h30m`), at most 8784h; exact, also where clocks change.
+    /// Duration (`63h`, `1h30m`), at most 8784h. It is exact even when clocks change.
     pub length: String,
-    /// Time zone of `cron`, as the IANA database names it; absent: UTC.
+    /// IANA time zone of `cron`. Without it, UTC.
     pub time_zone: Option<String>,
 }
 
@@ -247,7 +264,7 @@ fn schema_of<T: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Reads the configuration, and says everything that is wrong with it.
+/// Reads the configuration and reports every error in it.
 pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     let read =
         SchemaCheck::new(document, "pillion schema", json_schema()).decode::<RepositoryConfig>("Repository");
@@ -259,7 +276,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     (repository, found)
 }
 
-/// Reads the annotation `pillion.dev/rollout` of a SidecarSet: the keys of `rollout`, as YAML.
+/// Reads the annotation `pillion.dev/rollout` of a SidecarSet: YAML with the keys of `rollout`.
 pub fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagnostic>) {
     static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RolloutConfig>);
     let (rollout, mut found) =
@@ -269,78 +286,7 @@ pub fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagno
 }
 
 impl RolloutConfig {
-    /// Says which texts and numbers mean nothing: a step that is misspelt would let everything go at once.
-    fn validate(&self, document: &Document, base: &FieldPath) -> Vec<Diagnostic> {
-        let mut found = Vec::new();
-        let mut say = |at: FieldPath, why: String, help: &str| {
-            let label = document.label(&at, EntryPart::Value, "");
-            let told = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {why}"));
-            found.push(told.at(label).field(at.to_string()).help(help));
-        };
-        let at = |key: &str| base.child(key);
-        let mut before: [Option<(u32, &PodsOrPercent)>; 2] = [None, None];
-        for (i, step) in self.steps.iter().flatten().enumerate() {
-            let place = at("steps").child(i);
-            let Some((kind, number)) = step.order_key() else {
-                let why = format!(
-                    "must be a number of pods from 1 on, or a percentage from `1%` to `100%`, not `{step}`"
-                );
-                say(place, why, "write `steps: [1, 25%, 100%]`, for instance");
-                continue;
-            };
-            if let Some((_, last)) = before[kind].filter(|(last, _)| *last >= number) {
-                let why = format!("must be more than the `{last}` before it, but it is `{step}`");
-                say(place, why, "steps are cumulative: each says how many pods are updated when it ends");
-            }
-            before[kind] = Some((number, step));
-        }
-        if self.steps.as_ref().is_some_and(Vec::is_empty) {
-            let help = "leave it out for the default, or write `steps: [100%]` for everything at once";
-            say(at("steps"), "is empty".to_owned(), help);
-        }
-        let lengths = [
-            ("soak", &self.soak),
-            ("progressDeadline", &self.progress_deadline),
-            ("syncTimeout", &self.sync_timeout),
-        ];
-        for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
-            match duration::parse(text) {
-                None => {
-                    let why = format!("must be a length of time, not `{text}`");
-                    say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
-                }
-                Some(seconds) if seconds > duration::MAX_SECONDS => {
-                    let why = format!("must be at most 8784h, a leap year, not `{text}`");
-                    say(at(key), why, "write hours, minutes and seconds such as `120s` or `1h30m`");
-                }
-                Some(_) => {}
-            }
-        }
-        if self.pods_per_minute == Some(0) {
-            let why = "is 0: with no pod a minute nothing is ever released".to_owned();
-            say(at("podsPerMinute"), why, "write 1 or more, or leave the key out");
-        }
-        for (i, _) in self.approve.iter().enumerate().filter(|(_, batch)| **batch == 0) {
-            let why = "is 0, and the first batch is 1: nothing would wait".to_owned();
-            say(at("approve").child(i), why, "write the numbers of batches, as `pillion plan` shows them");
-        }
-        let is_key = |key: &str| key.split('/').filter(|part| !part.is_empty()).count() == 3;
-        for key in self.pods.keys().filter(|key| !is_key(key)) {
-            let why = "is no key of a workload, so its number would count for none".to_owned();
-            say(
-                at("pods").child(key.as_str()),
-                why,
-                "write `KIND[.GROUP]/NAMESPACE/NAME`, such as `Deployment.apps/shop/web`",
-            );
-        }
-        for wrong in super::freeze::FreezeWindows::parse(&self.freeze).1 {
-            let place = at("freeze").child(wrong.index).child(wrong.key);
-            say(place, format!("freezes nothing: {}", wrong.message), &wrong.help);
-        }
-        found
-    }
-
-    /// Returns these settings with those of `over` in their place where it has some.
+    /// Returns these settings, overridden by those that `over` has.
     #[must_use]
     pub fn with_overrides(&self, over: &Self) -> Self {
         let mut pods = self.pods.clone();
@@ -364,7 +310,7 @@ impl RolloutConfig {
 }
 
 impl RepositoryConfig {
-    /// Returns the further kinds.
+    /// Returns the additional kinds.
     pub fn workload_kinds(&self) -> impl Iterator<Item = WorkloadKind> {
         self.kinds.iter().map(|k| WorkloadKind {
             group: k.group.clone(),
@@ -406,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_mean_nothing_are_said_with_their_places() {
+    fn invalid_values_are_reported_with_their_places() {
         let text = format!(
             "{HEAD}rollout:\n  soak: 2 min\n  podsPerMinute: 0\n  approve: [1, 0]\n  pods: {{web: 5}}\n"
         );
@@ -416,15 +362,16 @@ mod tests {
             .into_iter()
             .map(|d| (d.message, d.spans[0].line, d.spans[0].column))
             .collect();
-        let soak = "`rollout.soak` must be a length of time, not `2 min`".to_owned();
-        let pods = "`rollout.podsPerMinute` is 0: with no pod a minute nothing is ever released".to_owned();
-        let approve = "`rollout.approve[1]` is 0, and the first batch is 1: nothing would wait".to_owned();
-        let web = "`rollout.pods.web` is no key of a workload, so its number would count for none".to_owned();
+        let soak = "`rollout.soak` must be a duration, not `2 min`".to_owned();
+        let pods = "`rollout.podsPerMinute` is 0, so no batch would ever be released".to_owned();
+        let approve =
+            "`rollout.approve[1]` is 0, but the first batch is 1, so no batch would wait".to_owned();
+        let web = "`rollout.pods.web` is not a workload key, so it would match no workload".to_owned();
         assert_eq!(found, [(soak, 4, 9), (pods, 5, 18), (approve, 6, 16), (web, 7, 15)]);
     }
 
     #[test]
-    fn no_length_of_time_is_longer_than_a_year() {
+    fn no_duration_is_longer_than_a_year() {
         let big = "18446744073709551615s";
         for key in ["soak", "progressDeadline", "syncTimeout"] {
             let found = messages(&format!("{HEAD}rollout: {{{key}: {big}}}\n"));
@@ -441,10 +388,10 @@ mod tests {
         let found = messages(&format!("{HEAD}rollout: {{freeze: [{freeze}]}}\n"));
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with(
-            "`rollout.freeze[0].cron` freezes nothing: `0 17 * *` is no cron expression: it has 4 fields"
+            "`rollout.freeze[0].cron` is invalid: `0 17 * *` is not a valid cron expression: it has 4 fields"
         ));
         let own = Document::read(&"an annotation".into(), 0, 1, &format!("freeze: [{freeze}]\n")).unwrap();
-        assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron` freezes nothing: "));
+        assert!(decode_rollout(&own).1[0].message.starts_with("`freeze[0].cron` is invalid: "));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const POSIX_CLASSES: [&str; 14] = [
 /// A character class that was read.
 pub(super) struct CharacterClass {
     is_negated: bool,
-    /// Its parts, each as it stands inside of the brackets.
+    /// Its parts, each as it is inside of the brackets.
     parts: Vec<String>,
     /// The byte behind it.
     pub(super) end: usize,
@@ -203,7 +203,7 @@ fn parse_unicode_class(text: &str, mut is_negated: bool) -> Result<(String, usiz
     Ok((part, length))
 }
 
-/// Reads an escape that stands for one character: the code point, and the bytes it takes.
+/// Reads an escape that refers to one character: the code point, and the bytes it takes.
 pub(super) fn parse_escape(text: &str) -> Result<(u32, usize), PatternError> {
     let mut chars = text.chars();
     chars.next();

@@ -1,8 +1,8 @@
-//! Regular expressions in Go's dialect (RE2 as Go's package regexp reads it), answered by the crate `regex`.
+//! Compiles regular expressions in Go's dialect (RE2 as Go's package regexp reads it) for the crate `regex`.
 //!
-//! A pattern is read by Go's rules and written anew in a form that both readers understand alike. What Go refuses is
-//! refused. What both accept and read differently (`[a&&b]`, `\<a`) is refused as well, with the form that both read
-//! alike: who wrote such a pattern cannot have meant both.
+//! A pattern is parsed by Go's rules and rewritten in a form that both read alike. Patterns that Go refuses are refused.
+//! Patterns that both accept but read differently (`[a&&b]`, `\<a`) are refused too, with the form that both read alike:
+//! the author cannot have meant both.
 
 mod class;
 mod pattern;

@@ -1,7 +1,7 @@
-//! Reads a pattern by the rules of Go 1.26 regexp/syntax (`syntax.Perl`) and translates it for the crate `regex`.
+//! Parses a pattern by the rules of Go 1.26 regexp/syntax (`syntax.Perl`) and translates it for the crate `regex`.
 //!
-//! Whether a name matches is all that is asked, so greed and captures are left out. Nothing here calls itself: groups
-//! are kept on a stack, however deeply they are nested.
+//! Only whether a name matches is needed, so greed and captures are dropped. Nothing here recurses: groups are kept on a
+//! stack, at any depth.
 
 use super::PatternError;
 use super::class::{self, CharacterClass};
@@ -253,7 +253,7 @@ impl<'p> PatternParser<'p> {
         Ok(())
     }
 
-    /// Repeats what stands before. `times` is the most that the repetition adds to those inside it; 1 where it is
+    /// Repeats what is before. `times` is the most that the repetition adds to those inside it; 1 where it is
     /// without a bound.
     fn repeat(
         &mut self,

@@ -58,7 +58,7 @@ const SCRIPTS: &str = "adlam ahom anatolianhieroglyphs arabic armenian avestan b
     tagbanwa taile taitham taiviet takri tamil tangsa tangut telugu thaana thai tibetan tifinagh tirhuta toto ugaritic \
     vai vithkuqi wancho warangciti yezidi yi zanabazarsquare";
 
-/// Returns what stands in `\p{...}` of the crate `regex` for a name that Go knows; None where Go knows no such name.
+/// Returns what is in `\p{...}` of the crate `regex` for a name that Go knows; None if Go knows no such name.
 ///
 /// Go 1.25 regexp/syntax unicodeTable: case, blanks, `_` and `-` do not matter.
 pub(super) fn property(name: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! From a document to a ledger: types, names that must exist, contents that must have their names.
+//! Decodes a ledger from a document, and checks types, names and the hashes of contents.
 
 use super::wire::{self, LedgerWire, json_schema};
 use super::{

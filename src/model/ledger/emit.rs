@@ -1,11 +1,11 @@
-//! The one text of a ledger: the same ledger is the same bytes.
+//! Writes the canonical text of a ledger: equal ledgers have equal bytes.
 
 use super::{Ledger, LedgerEntry, Revision, revision_text};
 use crate::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-/// What stands on the first line; the mark keeps Argo CD from rendering the file.
+/// What is on the first line; the mark keeps Argo CD from rendering the file.
 const HEADER: &str = "# Written by pillion; use `pillion pause|resume|rollback|hold`, not an editor. +argocd:skip-file-rendering\n";
 
 /// Returns the text of a ledger.

@@ -1,4 +1,4 @@
-//! The ledger (`SidecarRollout`): which workload carries which content of one SidecarSet in one cluster.
+//! The ledger (`SidecarRollout`): which workload runs which revision of one SidecarSet in one cluster.
 
 mod decode;
 mod emit;
@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How "without this SidecarSet" is written where a revision's name could stand.
+/// How "without this SidecarSet" is written where a revision's name could be.
 pub const NO_REVISION: &str = "-";
 
 /// The name of a revision; None: without this SidecarSet (nothing released yet, or the set is deleted).
@@ -28,7 +28,7 @@ pub fn revision_text(name: &RevisionName) -> &str {
     name.as_deref().unwrap_or(NO_REVISION)
 }
 
-/// What each workload carries, by its key. A copy shares what is not changed in it: a rollout of a hundred batches has a
+/// What each workload has, by its key. A copy shares what is not changed in it: a rollout of a hundred batches has a
 /// ledger behind each of them.
 pub type LedgerEntries = RedBlackTreeMapSync<Arc<str>, LedgerEntry>;
 
@@ -37,7 +37,7 @@ pub type LedgerEntries = RedBlackTreeMapSync<Arc<str>, LedgerEntry>;
 pub struct Ledger {
     /// Name of the SidecarSet.
     pub name: Arc<str>,
-    /// What a workload without a line carries.
+    /// What a workload without a line has.
     pub released: RevisionName,
     /// Where the open rollout goes; the outer None: no rollout is open.
     pub target: Option<RevisionName>,
@@ -51,12 +51,12 @@ pub struct Ledger {
     pub history: Vec<Revision>,
     /// What the open rollout counts; fewer workloads later, without a commit that removed them, is an error.
     pub scope: Option<RolloutScope>,
-    /// SidecarSets whose containers this one brings to workloads that they do not select any more: a workload that
-    /// carries a revision of this set carries none of those containers twice. Sorted.
+    /// SidecarSets whose containers this one adds to workloads that they do not select any more: a workload that
+    /// has a revision of this set has none of those containers twice. Sorted.
     pub replaces: Vec<Arc<str>>,
     /// Pods of workloads, where git does not say; in byte order of the keys.
     pub replicas: BTreeMap<Arc<str>, u32>,
-    /// Workloads that carry another revision than the released one, in byte order of the keys. While a rollout
+    /// Workloads that have another revision than the released one, in byte order of the keys. While a rollout
     /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
     pub entries: LedgerEntries,
     /// Batches that a person has approved.
@@ -97,12 +97,12 @@ pub struct Revision {
     pub set: Arc<SidecarSet>,
 }
 
-/// What one workload carries.
+/// What one workload has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// The revision.
     pub revision: RevisionName,
-    /// The batch that brought it there, from 1.
+    /// The batch that added it there, from 1.
     pub batch: Option<u32>,
     /// Where the workload is split: pods that its native partition keeps old.
     pub partition: Option<u32>,
@@ -111,7 +111,7 @@ pub struct LedgerEntry {
     pub template_hash: Option<Arc<str>>,
     /// Why no rollout moves it.
     pub hold_reason: Option<Arc<str>>,
-    /// The person who holds it, `NAME <ADDRESS>`; None where the planner does (a Job). A hold by a person outlasts
+    /// The person who holds it, `NAME <ADDRESS>`; None if the planner does (a Job). A hold by a person outlasts
     /// changes of the source.
     pub held_by: Option<Arc<str>>,
     /// The day on which a person began to hold it, `YYYY-MM-DD`.
@@ -150,7 +150,7 @@ impl Revision {
 }
 
 impl LedgerEntry {
-    /// Returns a line that says only which revision a workload carries.
+    /// Returns a line that says only which revision a workload has.
     pub fn with_revision(revision: RevisionName) -> Self {
         Self { revision, ..Self::default() }
     }
@@ -197,7 +197,7 @@ impl Ledger {
         self.entries.get(key)?.effective(&self.released, || template_hash(template).into())
     }
 
-    /// Tells whether nothing is to be done with a workload, whose line this is, on the way to a target: it carries
+    /// Returns whether nothing is to be done with a workload, whose line this is, on the way to a target: it has
     /// that and never left it. Only a line tells that a workload is, or was, somewhere else than the released revision.
     pub fn is_at_target(&self, line: Option<&LedgerEntry>, target: &RevisionName) -> bool {
         line.is_none() && self.released == *target
@@ -208,7 +208,7 @@ impl Ledger {
         self.revisions.get(name)
     }
 
-    /// Returns whether some workload may carry a content of the SidecarSet.
+    /// Returns whether some workload may have a content of the SidecarSet.
     pub fn is_in_use(&self) -> bool {
         self.released.is_some() || self.entries.values().any(|line| line.revision.is_some())
     }
@@ -218,7 +218,7 @@ impl Ledger {
         self.scope.as_ref().is_some_and(|scope| scope.removals > 0)
     }
 
-    /// Returns the number of the last batch that brought workloads to the target; 0 before the first.
+    /// Returns the number of the last batch that added workloads to the target; 0 before the first.
     pub fn last_batch(&self) -> u32 {
         let Some(target) = &self.target else { return 0 };
         self.entries.values().filter(|l| l.revision == *target).filter_map(|l| l.batch).max().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! A ledger as it is written: the single source of its JSON Schema.
+//! The file format of ledgers; the JSON Schema is generated from it.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// A ledger: which workload carries which content of a SidecarSet. Written by pillion.
+/// A ledger: which workload has which content of a SidecarSet. Written by pillion.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(title = "SidecarRollout")]
@@ -39,7 +39,7 @@ pub(super) struct LedgerMetadataWire {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LedgerSpecWire {
-    /// What a workload without a line carries; `-` is nothing.
+    /// What a workload without a line has; `-` is nothing.
     pub(super) released: Option<String>,
     /// Where an open rollout goes; `-` is nothing; absent: none is open.
     pub(super) target: Option<String>,
@@ -56,7 +56,7 @@ pub(super) struct LedgerSpecWire {
     pub(super) history: Vec<RevisionWire>,
     /// What the open rollout counts.
     pub(super) scope: Option<RolloutScopeWire>,
-    /// SidecarSets whose containers this one brings to workloads that they do not select any more.
+    /// SidecarSets whose containers this one adds to workloads that they do not select any more.
     #[serde(default)]
     pub(super) replaces: Vec<String>,
     /// Pods of workloads, where git does not say.
@@ -65,7 +65,7 @@ pub(super) struct LedgerSpecWire {
     /// Batches that a person has approved.
     #[serde(default)]
     pub(super) approved: Vec<BatchApprovalWire>,
-    /// Workloads that carry another revision than the released one.
+    /// Workloads that have another revision than the released one.
     #[serde(default)]
     pub(super) workloads: Vec<LedgerEntryWire>,
 }
@@ -134,7 +134,7 @@ pub(super) struct BatchApprovalWire {
     pub(super) plan: String,
 }
 
-/// What one workload carries.
+/// What one workload has.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LedgerEntryWire {
@@ -142,7 +142,7 @@ pub(super) struct LedgerEntryWire {
     pub(super) workload: String,
     /// Name of the revision; `-` is nothing.
     pub(super) revision: String,
-    /// The batch that brought it there.
+    /// The batch that added it there.
     pub(super) batch: Option<u32>,
     /// Pods that the workload's own partition keeps old.
     pub(super) partition: Option<u32>,

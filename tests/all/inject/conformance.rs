@@ -16,9 +16,9 @@ use crate::support::conformance::{cases, documents};
 use crate::support::pod_normalization::{allow_missing_revisions, difference, normal_pod};
 use pillion::diagnostics::Diagnostic;
 use pillion::inject::{
-    AnnotationPolicy, InjectionOutcome, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
-    inject,
+    InjectionOutcome, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore, inject,
 };
+use pillion::model::config::AnnotationMode;
 use pillion::model::sidecar_set::{ValidationContext, decode, validate};
 use pillion::yaml::{Document, FieldPath};
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl Case {
         sets.flat_map(|set| validate(set, ValidationContext::default())).any(|d| d.is_error())
     }
 
-    fn inject(&self, pod: &Value, annotations: AnnotationPolicy) -> Option<InjectionOutcome> {
+    fn inject(&self, pod: &Value, annotations: AnnotationMode) -> Option<InjectionOutcome> {
         let sets = self.sets.as_ref().ok()?;
         Some(inject_into(&self.pod, pod, sets, &self.namespaces, annotations))
     }
@@ -80,7 +80,7 @@ fn inject_into(
     pod: &Value,
     sets: &SidecarSetStore,
     namespaces: &BTreeMap<String, BTreeMap<String, String>>,
-    annotations: AnnotationPolicy,
+    annotations: AnnotationMode,
 ) -> InjectionOutcome {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
     let key = format!("Pod/{namespace}/{}", pod["metadata"]["name"].as_str().unwrap_or_default());
@@ -120,7 +120,7 @@ fn all_cases() -> Vec<Case> {
 
 /// What is wrong with the outcome of a case.
 fn judge(case: &Case) -> Result<(), String> {
-    let outcome = case.inject(case.pod.value(), AnnotationPolicy::Kruise);
+    let outcome = case.inject(case.pod.value(), AnnotationMode::Kruise);
     if case.options["allowInvalid"] == true && case.is_invalid() {
         return Ok(());
     }
@@ -244,7 +244,7 @@ fn pods_become_what_kruise_makes_of_them() {
 fn a_second_pass_changes_nothing() {
     let mut wrong = Vec::new();
     for case in all_cases() {
-        for annotations in [AnnotationPolicy::Minimal, AnnotationPolicy::Kruise] {
+        for annotations in [AnnotationMode::Minimal, AnnotationMode::Kruise] {
             let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.template) else {
                 continue;
             };
@@ -264,7 +264,7 @@ fn a_second_pass_changes_nothing() {
 fn the_order_of_sets_is_told_where_it_shows() {
     let mut wrong = Vec::new();
     for case in all_cases() {
-        let Some(outcome) = case.inject(case.pod.value(), AnnotationPolicy::Kruise) else { continue };
+        let Some(outcome) = case.inject(case.pod.value(), AnnotationMode::Kruise) else { continue };
         if outcome.diagnostics.iter().any(Diagnostic::is_error) {
             continue;
         }
@@ -279,7 +279,7 @@ fn the_order_of_sets_is_told_where_it_shows() {
 /// Cases whose pod carries nothing of an earlier injection.
 fn first_passes() -> Vec<(Case, Value)> {
     let injected = all_cases().into_iter().filter_map(|case| {
-        let outcome = case.inject(case.pod.value(), AnnotationPolicy::Minimal)?;
+        let outcome = case.inject(case.pod.value(), AnnotationMode::Minimal)?;
         let value = outcome.template?;
         let had_list = case.pod.value()["metadata"]["annotations"].get(LIST).is_some();
         (!had_list && !outcome.injected_sets.is_empty()).then_some((case, value))
@@ -292,7 +292,7 @@ const LIST: &str = "kruise.io/sidecarset-injected-list";
 #[test]
 fn the_modes_lead_to_one_result() {
     let mut wrong = Vec::new();
-    let modes = [AnnotationPolicy::Minimal, AnnotationPolicy::Kruise];
+    let modes = [AnnotationMode::Minimal, AnnotationMode::Kruise];
     // Where hashes are written, those that the pod has of other sets are written anew, or Kruise denies the pod.
     let has_hashes = |case: &Case| {
         case.pod.value()["metadata"]["annotations"].get("kruise.io/sidecarset-hash").is_some()
@@ -322,7 +322,7 @@ fn without_the_sets_the_pod_is_as_it_was() {
             continue;
         }
         let run = |pod: &Value| {
-            inject_into(&case.pod, pod, &gone, &case.namespaces, AnnotationPolicy::Minimal).template
+            inject_into(&case.pod, pod, &gone, &case.namespaces, AnnotationMode::Minimal).template
         };
         let original = run(case.pod.value()).unwrap_or_else(|| case.pod.value().clone());
         let after = run(&value).expect("what was injected is taken out");
@@ -391,13 +391,12 @@ fn an_upgrade_of_images_changes_images_alone() {
     let mut changed = 0;
     for folder in cases("injection") {
         let case = Case::read(&folder);
-        let Some(first) = case.inject(case.pod.value(), AnnotationPolicy::Minimal).and_then(|o| o.template)
+        let Some(first) = case.inject(case.pod.value(), AnnotationMode::Minimal).and_then(|o| o.template)
         else {
             continue;
         };
         let Some(next) = with_other_images(&folder) else { continue };
-        let run =
-            |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, AnnotationPolicy::Minimal);
+        let run = |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, AnnotationMode::Minimal);
         let upgraded = run(&first);
         // A revision that is named, a denial or a set for nobody: nothing to compare.
         if upgraded.diagnostics.iter().any(Diagnostic::is_error) || upgraded.injected_sets.is_empty() {
@@ -442,7 +441,7 @@ fn templates_get_what_pods_get_but_for_barriers() {
     for case in all_cases() {
         let (Ok(sets), pod) = (&case.sets, case.pod.value()) else { continue };
         let is_active = pod.get("status").is_none() && pod["metadata"].get("deletionTimestamp").is_none();
-        let Some(wanted) = case.inject(pod, AnnotationPolicy::Minimal).filter(|_| is_active) else {
+        let Some(wanted) = case.inject(pod, AnnotationMode::Minimal).filter(|_| is_active) else {
             continue;
         };
         let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
@@ -501,10 +500,10 @@ fn odd_pods_are_refused_or_settle() {
             for value in &odd {
                 let mut pod = case.pod.value().clone();
                 *pod.pointer_mut(&place).expect("the place was found") = value.clone();
-                let Some(first) = case.inject(&pod, AnnotationPolicy::Kruise) else { continue };
+                let Some(first) = case.inject(&pod, AnnotationMode::Kruise) else { continue };
                 runs += 1;
                 let Some(first) = first.template else { continue };
-                let again = case.inject(&first, AnnotationPolicy::Kruise).and_then(|o| o.template);
+                let again = case.inject(&first, AnnotationMode::Kruise).and_then(|o| o.template);
                 if let Some(found) = again.and_then(|again| difference(&first, &again, "")) {
                     wrong.push(format!("{} {place} {value}: {found}", case.id));
                 }

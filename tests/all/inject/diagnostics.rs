@@ -60,7 +60,7 @@ fn scenes() -> Vec<Scene> {
         annotated(&[("log", &good)], "k: text"),
         annotated(&[("log", &bad)], "k: '{}'"),
         annotated(&[("log", &bad)], ""),
-        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::inject::AnnotationPolicy::Kruise),
+        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::model::config::AnnotationMode::Kruise),
         Scene::new(&[("log", transfer)], APP),
         Scene::new(&[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")], token),
         Scene::new(&[("log", "initContainers: [{name: prepare, image: p, podInjectPolicy: BeforeAppContainer}]")], APP),

@@ -3,9 +3,10 @@
 
 use pillion::diagnostics::Severity;
 use pillion::inject::{
-    AnnotationPolicy, InjectionOutcome, InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet,
-    SidecarSetStore, inject,
+    InjectionOutcome, InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
+    inject,
 };
+use pillion::model::config::AnnotationMode;
 use pillion::model::sidecar_set::decode;
 use pillion::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ pub(crate) struct Scene {
     is_pod: bool,
     namespace: &'static str,
     labels: Option<BTreeMap<String, String>>,
-    annotations: AnnotationPolicy,
+    annotations: AnnotationMode,
 }
 
 impl Scene {
@@ -45,7 +46,7 @@ impl Scene {
             is_pod: true,
             namespace: "default",
             labels: Some(BTreeMap::new()),
-            annotations: AnnotationPolicy::Minimal,
+            annotations: AnnotationMode::Minimal,
         }
     }
 
@@ -64,7 +65,7 @@ impl Scene {
         self
     }
 
-    pub(crate) fn annotations(mut self, annotations: AnnotationPolicy) -> Self {
+    pub(crate) fn annotations(mut self, annotations: AnnotationMode) -> Self {
         self.annotations = annotations;
         self
     }
@@ -357,7 +358,7 @@ fn hot_upgrade_pairs() {
         assert_eq!(annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"), Some(new));
     }
     // Every mode writes them: the containers read them.
-    let none = Scene::new(&[("s", &main)], APP).annotations(AnnotationPolicy::None).value();
+    let none = Scene::new(&[("s", &main)], APP).annotations(AnnotationMode::None).value();
     assert_eq!(annotation(&none, "version.sidecarset.kruise.io/x-1"), Some("1"));
     assert_eq!(annotation(&none, LIST), None);
     // A pair that goes takes its annotations along.
@@ -560,10 +561,10 @@ fn order_that_shows_in_content_is_a_warning() {
 #[test]
 fn the_injected_list_and_old_hashes() {
     let key = format!("{{'{LIST}': 'z, a,z'}}");
-    let scene = with_annotations(&[LOG], &key).annotations(AnnotationPolicy::Kruise);
+    let scene = with_annotations(&[LOG], &key).annotations(AnnotationMode::Kruise);
     assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
     let old = format!("{{'{HASH}': '{{\"other\":\"h\"}}'}}"); // i231
-    let value = with_annotations(&[LOG], &old).annotations(AnnotationPolicy::Kruise).value();
+    let value = with_annotations(&[LOG], &old).annotations(AnnotationMode::Kruise).value();
     let entries: Value = serde_json::from_str(annotation(&value, HASH).expect("hashes")).expect("JSON");
     assert_eq!(
         entries["other"],
@@ -572,12 +573,10 @@ fn the_injected_list_and_old_hashes() {
     assert_eq!(entries["log"]["sidecarList"], json!(["log"]));
     let broken = format!("{{'{HASH}': nope}}");
     assert_eq!(
-        with_annotations(&[LOG], &broken).annotations(AnnotationPolicy::Kruise).errors(),
+        with_annotations(&[LOG], &broken).annotations(AnnotationMode::Kruise).errors(),
         ["unreadable-hashes"]
     ); // i230
-    assert!(
-        with_annotations(&[], &broken).annotations(AnnotationPolicy::Kruise).run().diagnostics.is_empty()
-    ); // i232
+    assert!(with_annotations(&[], &broken).annotations(AnnotationMode::Kruise).run().diagnostics.is_empty()); // i232
     assert!(with_annotations(&[LOG], &broken).run().diagnostics.is_empty(), "nobody reads it");
 }
 
@@ -586,7 +585,7 @@ fn an_annotation_of_null_is_refused() {
     // Kruise's webhook panics on it. f008 f009 f010
     for key in [HASH, "kruise.io/sidecarset-hash-without-image"] {
         let null = format!("{{'{key}': 'null'}}");
-        let scene = with_annotations(&[LOG], &null).annotations(AnnotationPolicy::Kruise);
+        let scene = with_annotations(&[LOG], &null).annotations(AnnotationMode::Kruise);
         assert_eq!(scene.errors(), ["unreadable-hashes"], "{key}");
     }
     let hot = "{upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}";
@@ -602,7 +601,7 @@ fn an_annotation_of_null_is_refused() {
 #[test]
 fn times_of_other_sets_are_written_in_utc() {
     let entry = |time: &str| format!(r#"{{'{HASH}': '{{"o":{{"updateTimestamp":"{time}","hash":"h"}}}}'}}"#);
-    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(AnnotationPolicy::Kruise);
+    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(AnnotationMode::Kruise);
     let value = scene("2024-01-01T00:00:00.5+02:00").value(); // f007
     assert!(
         annotation(&value, HASH).is_some_and(|h| h.contains(r#""updateTimestamp":"2023-12-31T22:00:00Z""#))
@@ -651,13 +650,13 @@ fn every_launch_priority_has_to_be_a_number() {
 
 #[test]
 fn modes() {
-    let keys = |mode: AnnotationPolicy| -> Vec<String> {
+    let keys = |mode: AnnotationMode| -> Vec<String> {
         let value = Scene::new(&[LOG], APP).annotations(mode).value();
         value["metadata"]["annotations"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect()
     };
-    assert_eq!(keys(AnnotationPolicy::Minimal), [LIST]);
-    assert_eq!(keys(AnnotationPolicy::Kruise), [HASH, "kruise.io/sidecarset-hash-without-image", LIST]);
-    assert!(keys(AnnotationPolicy::None).is_empty());
+    assert_eq!(keys(AnnotationMode::Minimal), [LIST]);
+    assert_eq!(keys(AnnotationMode::Kruise), [HASH, "kruise.io/sidecarset-hash-without-image", LIST]);
+    assert!(keys(AnnotationMode::None).is_empty());
 }
 
 // ---- revisions (section 11)

@@ -1,0 +1,77 @@
+//! Checks the values of `rollout` that the JSON Schema cannot check.
+
+use super::freeze::FreezeWindows;
+use super::{PodsOrPercent, RolloutConfig};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::duration;
+use crate::yaml::{Document, EntryPart, FieldPath};
+
+impl RolloutConfig {
+    /// Reports invalid texts and numbers: a misspelled step would release everything at once.
+    pub(super) fn validate(&self, document: &Document, base: &FieldPath) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        let mut report = |at: FieldPath, reason: String, help: &str| {
+            let label = document.label(&at, EntryPart::Value, "");
+            let diagnostic = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {reason}"));
+            diagnostics.push(diagnostic.at(label).field(at.to_string()).help(help));
+        };
+        let at = |key: &str| base.child(key);
+        let mut before: [Option<(u32, &PodsOrPercent)>; 2] = [None, None];
+        for (i, step) in self.steps.iter().flatten().enumerate() {
+            let place = at("steps").child(i);
+            let Some((kind, number)) = step.order_key() else {
+                let reason = format!(
+                    "must be a number of pods of at least 1, or a percentage from `1%` to `100%`, not `{step}`"
+                );
+                report(place, reason, "write, for example, `steps: [1, 25%, 100%]`");
+                continue;
+            };
+            if let Some((_, last)) = before[kind].filter(|(last, _)| *last >= number) {
+                let reason = format!("must be more than the step before it, `{last}`, but is `{step}`");
+                report(place, reason, "steps are cumulative: each is the number of updated pods at its end");
+            }
+            before[kind] = Some((number, step));
+        }
+        if self.steps.as_ref().is_some_and(Vec::is_empty) {
+            let help = "remove it for the default, or write `steps: [100%]` for a single batch";
+            report(at("steps"), "is empty".to_owned(), help);
+        }
+        let lengths = [
+            ("soak", &self.soak),
+            ("progressDeadline", &self.progress_deadline),
+            ("syncTimeout", &self.sync_timeout),
+        ];
+        for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
+            let reason = match duration::parse(text) {
+                None => format!("must be a duration, not `{text}`"),
+                Some(seconds) if seconds > duration::MAX_SECONDS => {
+                    format!("must be at most 8784h, a leap year, not `{text}`")
+                }
+                Some(_) => continue,
+            };
+            report(at(key), reason, "write hours, minutes and seconds such as `120s` or `1h30m`");
+        }
+        if self.pods_per_minute == Some(0) {
+            let reason = "is 0, so no batch would ever be released".to_owned();
+            report(at("podsPerMinute"), reason, "write 1 or more, or remove the key");
+        }
+        for (i, _) in self.approve.iter().enumerate().filter(|(_, batch)| **batch == 0) {
+            let reason = "is 0, but the first batch is 1, so no batch would wait".to_owned();
+            report(at("approve").child(i), reason, "write numbers of batches as `pillion plan` shows them");
+        }
+        let is_key = |key: &str| key.split('/').filter(|part| !part.is_empty()).count() == 3;
+        for key in self.pods.keys().filter(|key| !is_key(key)) {
+            let reason = "is not a workload key, so it would match no workload".to_owned();
+            report(
+                at("pods").child(key.as_str()),
+                reason,
+                "write `KIND[.GROUP]/NAMESPACE/NAME`, such as `Deployment.apps/shop/web`",
+            );
+        }
+        for error in FreezeWindows::parse(&self.freeze).1 {
+            let place = at("freeze").child(error.index).child(error.key);
+            report(place, format!("is invalid: {}", error.message), &error.help);
+        }
+        diagnostics
+    }
+}
