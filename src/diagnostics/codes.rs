@@ -34,7 +34,7 @@ codes! {
     InvalidYaml "invalid-yaml" "spec:\n\tcontainers: []"
     /// A mapping has one key twice; Kubernetes keeps the last one and strict clients refuse the file.
     DuplicateKey "duplicate-key" "metadata:\n  name: a\n  name: b"
-    /// Collections lie in one another deeper than anything that Kubernetes stores; reading stops there.
+    /// Collections are in one another deeper than anything that Kubernetes stores; reading stops there.
     NestingTooDeep "nesting-too-deep" "a file of 100,000 `[`"
     /// Aliases make the document far bigger than its text. Kubernetes refuses such documents too.
     AliasBomb "alias-bomb" "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]"
@@ -60,7 +60,7 @@ codes! {
     /// The name of a file holds a control character, such as a line end: it would write lines of its own into lists,
     /// logs and commit messages.
     UnusableName "unusable-name" "apps/web$(printf '\\n').yaml"
-    /// A folder that holds no manifests was left out.
+    /// A folder that holds no manifests was omitted.
     FolderSkipped "folder-skipped" "charts/web/templates beside charts/web/Chart.yaml"
     /// A folder with a kustomization is built by kustomize before sidecars are injected.
     KustomizeFolder "kustomize-folder" "overlays/eu/kustomization.yaml"
@@ -104,7 +104,7 @@ codes! {
     DuplicateWorkload "duplicate-workload" "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
     /// A SidecarSet's file holds a content that no rollout has been opened for: nothing rendered has changed.
     NotStaged "not-staged-yet" "a new image in sidecars/log.yaml"
-    /// `injectionStrategy` does not act where a ledger says what each workload carries.
+    /// `injectionStrategy` does not act where a ledger says what each workload has.
     InjectionStrategyWithoutEffect "injection-strategy-without-effect" "injectionStrategy: {paused: true}"
 
     /// The rendered files of the deploy branch are not what render makes of its sources and ledgers: somebody edited
@@ -126,7 +126,7 @@ codes! {
     /// A ledger has an entry for a workload that is not there, and one of the same kind and name is, in another
     /// namespace.
     LedgerWorkloadUnknown "ledger-workload-unknown" "an entry for Deployment.apps/default/web, and Deployment shop/web on standard input"
-    /// Workloads that an open rollout counts are no longer among the manifests, and no commit has removed them: it
+    /// Workloads that an open rollout counts are not longer among the manifests, and no commit has removed them: it
     /// would look complete.
     WorkloadsMissing "workloads-missing" "sources: [] in pillion.yaml while a rollout is open"
     /// Several steps of a rollout were put onto the deploy branch at once, past what judges one before the next: the tip
@@ -138,7 +138,7 @@ codes! {
     MixedCommit "mixed-commit" "a batch of `log` and an edit of apps/web.yaml in one commit"
     /// A commit on the way from `--base` cannot be read, so that nobody can tell what it did to the ledgers.
     UnreadableCommit "unreadable-commit" "a commit with an unknown key in pillion.yaml, and one that takes it out again"
-    /// A manifest lies in the folder of rendered files, or in the one that was it, and pillion did not make it: whoever
+    /// A manifest is in the folder of rendered files, or in the one that was it, and pillion did not make it: whoever
     /// applies the folder applies it, too.
     ForeignManifest "unmanaged-manifest" "rendered/extra.yaml, which no source makes"
 
@@ -149,7 +149,7 @@ codes! {
     OutputCollision "output-collision" "pillion render a b --out rendered, with a/web.yaml and b/web.yaml"
     /// What is there is not what a render makes.
     NotUpToDate "not-up-to-date" "pillion render --check after an edit of apps/ without a render"
-    /// A node that is to change is shared: an alias stands for it elsewhere, and would change with it.
+    /// A node that is to change is shared: an alias refers to it elsewhere, and would change with it.
     AliasedNode "aliased-node" "spec: {containers: &c [{name: a}], initContainers: *c}"
     /// An independent parser reads something else in an edited document than was meant; nothing is written.
     EditCheckFailed "edit-check-failed" "a document that shows a bug in pillion"
@@ -194,7 +194,7 @@ codes! {
     InvalidExpression "invalid-expression" "resourcesExpr:\n  limits:\n    cpu: max(cpu)"
     /// An update changes what Kruise does not let change.
     ImmutableField "immutable-field" "upgradeType: HotUpgrade, where it was ColdUpgrade"
-    /// Two SidecarSets for the same pods bring the same container, volume or annotation.
+    /// Two SidecarSets for the same pods add the same container, volume or annotation.
     SidecarSetsConflict "sidecar-sets-conflict" "two SidecarSets with a container `log` for the same labels"
     /// apps.kruise.io/v1beta1 has no `namespace`: Kruise drops it, and the set applies to the whole cluster.
     NamespaceDropped "namespace-dropped" "apiVersion: apps.kruise.io/v1beta1\nspec:\n  namespace: team-a"
@@ -232,9 +232,9 @@ codes! {
     PatchNotJson "patch-not-json" "patchPodMetadata: [{annotations: {k: text}, patchPolicy: MergePatchJson}]"
     /// The annotation with the hashes of injected sets cannot be read.
     UnreadableHashes "unreadable-hashes" "kruise.io/sidecarset-hash: text"
-    /// A variable that `transferEnv` asks for is not there; Kruise passes over it.
+    /// A variable that `transferEnv` asks for is not there; Kruise skips it.
     TransferEnvMissing "transfer-env-missing" "transferEnv: [{sourceContainerName: app, envName: TZ}]"
-    /// A sidecar shares the mount of a service-account token that stands in the manifest.
+    /// A sidecar shares the mount of a service-account token that is in the manifest.
     SharesTokenMount "shares-token-mount" "volumeMounts: [{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]"
     /// An init container is put before the application's own, which Kruise's API documentation denies.
     InitBeforeApp "init-before-app" "initContainers: [{name: prepare, podInjectPolicy: BeforeAppContainer}]"
@@ -248,7 +248,7 @@ codes! {
     ResourcesNoTarget "resources-no-target" "resourcesPolicy: {targetContainersNameRegex: ^main$}"
     /// A resource expression cannot be computed; Kruise denies such a pod.
     ResourcesExpression "resources-expression" "limits: {cpu: cpu*100m}"
-    /// A computed limit is left out because some container it is computed from has none.
+    /// A computed limit is omitted because some container it is computed from has none.
     ResourcesLimitOmitted "resources-limit-left-out" "limits: {cpu: cpu*50%} for a container without limits"
     /// The result of a memory expression is a plain number, which Kruise takes for thousandths.
     ResourcesPlainNumber "resources-plain-number" "limits: {memory: '1.5'}"
@@ -279,7 +279,7 @@ codes! {
     NativePartitionKept "native-partition-kept" "kind: CloneSet\nspec: {replicas: 5, updateStrategy: {partition: 3}}"
     /// Nobody says how many pods a workload has.
     ReplicasUnknown "replicas-unknown" "a DaemonSet, and neither `--cluster-state` nor `rollout: {pods: {...}}`"
-    /// No workload that the SidecarSet reaches carries the labels of the canary selector.
+    /// No workload that the SidecarSet reaches has the labels of the canary selector.
     CanaryMatchesNothing "canary-matches-nothing" "updateStrategy: {selector: {matchLabels: {canary: yes}}}"
     /// A StatefulSet whose pods are made in order does not heal from git once a new pod fails: its controller waits
     /// for that pod, whatever the template says.

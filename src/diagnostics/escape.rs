@@ -1,5 +1,5 @@
-//! Text that others wrote, made safe to show: names, messages of servers, lines of files. This is the one place that
-//! decides which characters terminals, logs and commit messages never get.
+//! Escapes untrusted text for display: names, messages of servers, lines of files. Only this file decides which
+//! characters never reach terminals, logs and commit messages.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns a line of a file with as many characters as before: the picture of a control character (`␛`), or `�`,
-/// stands for each hidden one; tabs stay.
+/// refers to each hidden one; tabs stay.
 pub fn columns(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) && c != '\t') {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! Workflow commands of GitHub Actions: annotations on the lines of a pull request.
+//! Formats diagnostics as workflow commands of GitHub Actions: annotations on the lines of a pull request.
 
 use super::{Diagnostic, Severity};
 

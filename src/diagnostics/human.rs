@@ -1,4 +1,4 @@
-//! Shows diagnostics to people: the line, what is wrong on it, what to do.
+//! Formats diagnostics for people: the source line, the problem, the fix.
 
 use super::{Diagnostic, Severity, Span, escape};
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};

@@ -1,4 +1,4 @@
-//! The `Diagnostics` document (pillion.dev/v1alpha1): the form of diagnostics that programs may rely on.
+//! Formats diagnostics as a `Diagnostics` document (pillion.dev/v1alpha1), the stable form for programs.
 
 use super::{Diagnostic, Span, short};
 use serde::Serialize;

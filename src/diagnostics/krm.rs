@@ -1,4 +1,4 @@
-//! The `results` of a ResourceList: the form of diagnostics that KRM functions hand back.
+//! Formats diagnostics as the `results` of a ResourceList, for KRM functions.
 
 use super::{Diagnostic, Severity};
 use serde_json::{Map, Value, json};

@@ -1,5 +1,4 @@
-//! One line a diagnostic with all that helps, and no line of a file: for places that show plain text, such as the
-//! user interface of Argo CD.
+//! Formats a diagnostic as one line without source text, for plain-text places such as the user interface of Argo CD.
 
 use super::{Diagnostic, escape, short::severity_name};
 

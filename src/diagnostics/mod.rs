@@ -1,7 +1,7 @@
-//! What is wrong (or worth knowing) in somebody's files, as data.
+//! Problems in the user's files, as data.
 //!
-//! A [`Diagnostic`] is complete in itself: its labels carry the lines they point at, so nothing else has to
-//! be kept in memory to show it. Output forms live beside this file.
+//! A [`Diagnostic`] is self-contained: its spans hold the lines they point at, so nothing else has to be kept in memory
+//! to show it. Output formats are in the files beside this one.
 
 mod codes;
 pub mod escape;
@@ -152,7 +152,7 @@ impl Diagnostic {
         self
     }
 
-    /// Tells whether this makes the command fail.
+    /// Returns whether this makes the command fail.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

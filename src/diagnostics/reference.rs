@@ -1,4 +1,4 @@
-//! docs/codes.md: every code, what it means and a smallest example.
+//! Generates docs/codes.md: every code with its meaning and a minimal example.
 
 use super::Code;
 

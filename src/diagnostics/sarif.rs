@@ -1,4 +1,4 @@
-//! SARIF 2.1.0, the form that code-scanning services take.
+//! Formats diagnostics as SARIF 2.1.0, for code-scanning services.
 
 use super::{Code, Diagnostic, Severity, Span};
 use serde_json::{Value, json};

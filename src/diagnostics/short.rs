@@ -1,4 +1,4 @@
-//! One line a diagnostic: `path:line:column: error[code]: message`.
+//! Formats a diagnostic as one line: `path:line:column: error[code]: message`.
 
 use super::{Diagnostic, Severity, escape};
 

@@ -1,9 +1,8 @@
-//! What an earlier injection left in a template, and what of it has to go.
+//! Finds the parts of an earlier injection in a template, and decides which to remove.
 //!
-//! Kruise's webhook sees pods once and never takes anything away; a template is rendered again and again.
-//! Only a template whose injected-list names a set is taken for one that was rendered before. Containers are
-//! known by their mark; volumes, pull secrets and patched annotations only by a known content of the set that
-//! wrote them.
+//! Kruise's webhook sees each pod once and removes nothing; a template is rendered repeatedly. Only a template with a
+//! SidecarSet in its injected-list counts as rendered before. Containers are known by their mark; volumes, pull secrets
+//! and patched annotations only by a known revision of the SidecarSet that wrote them.
 
 use super::containers::{ContainerList, MergedContainers};
 use super::env::has_injected_mark;
@@ -45,17 +44,17 @@ impl<'a> PreviousInjection<'a> {
         Self { injected_sets: BTreeSet::new(), removed_sets: BTreeSet::new() }
     }
 
-    /// Tells whether some set was injected before.
+    /// Returns whether some set was injected before.
     pub(super) fn has_injected_sets(&self) -> bool {
         self.injected_sets.iter().any(|name| !name.is_empty())
     }
 
-    /// Tells whether this set was injected before.
+    /// Returns whether this set was injected before.
     pub(super) fn contains(&self, set: &str) -> bool {
         self.injected_sets.contains(&set)
     }
 
-    /// Tells whether a set that was injected before brings this pull secret, in any content that is known of it.
+    /// Returns whether a set that was injected before adds this pull secret, in any content that is known of it.
     pub(super) fn had_secret(&self, sets: &SidecarSetStore, secret: &str) -> bool {
         self.known_sets(sets).any(|set| set.has_secret(secret))
     }
@@ -71,9 +70,9 @@ impl<'a> PreviousInjection<'a> {
 pub(super) enum ContainerDisposition {
     /// It is the application's, or a sidecar that somebody else put there.
     App,
-    /// A set brings it anew.
+    /// A set adds it anew.
     Replaced,
-    /// No set brings it any more.
+    /// No set adds it any more.
     Removed,
 }
 
@@ -200,7 +199,7 @@ pub(super) fn removable_volumes<'a>(
     gone
 }
 
-/// Tells whether a volume of the pod was written by the set that brings this name: it is as one of the set's
+/// Returns whether a volume of the pod was written by the set that adds this name: it is as one of the set's
 /// known contents defines it.
 pub(super) fn is_volume_from_set(
     pod: &PodView<'_>,

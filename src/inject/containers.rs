@@ -1,4 +1,4 @@
-//! The containers that sets bring: how they are built, named and placed.
+//! Builds, names and places the containers of SidecarSets.
 
 use super::cleanup::{ContainerDisposition, PodDispositions};
 use super::env::{self, ContainerEnv};
@@ -105,7 +105,7 @@ pub(super) struct EnvDefinitions<'a> {
     pub(super) last: &'a Value,
 }
 
-/// A container that a set brings, as it goes into the pod.
+/// A container that a set adds, as it goes into the pod.
 #[derive(Clone)]
 pub(super) struct NewContainer<'a> {
     /// The index of the set in the order of injection.
@@ -120,7 +120,7 @@ pub(super) struct NewContainer<'a> {
     pub(super) sources: Vec<(&'static str, usize, ItemSource<'a>)>,
 }
 
-/// Builds what every set brings, in the order of injection: per set its init containers, then its containers.
+/// Builds what every set adds, in the order of injection: per set its init containers, then its containers.
 pub(super) fn build_containers<'a>(
     pod: &PodView<'a>,
     choice: &'a SetSelection<'_>,
@@ -207,7 +207,7 @@ fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
 pub(super) enum ContainerSlot {
     /// The container of this index in the pod as it came.
     Existing(usize),
-    /// What a set brings, by its index; it may replace a container of the pod.
+    /// What a set adds, by its index; it may replace a container of the pod.
     New(usize),
 }
 
@@ -224,7 +224,7 @@ pub(super) fn unchanged_containers(pod: &PodView<'_>, list: ContainerList) -> Me
     MergedContainers { list, slots: (0..values.len()).map(ContainerSlot::Existing).collect(), values }
 }
 
-/// Puts what sets bring into one list of the pod, and takes it out of `brought`.
+/// Puts what sets add into one list of the pod, and takes it out of `added`.
 pub(super) fn merge_containers(
     pod: &PodView<'_>,
     list: ContainerList,
@@ -240,7 +240,7 @@ pub(super) fn merge_containers(
 }
 
 /// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the
-/// pod's own. What pillion adds: where a set that is injected already brings one more, it goes where a first
+/// pod's own. What pillion adds: where a set that is injected already adds one more, it goes where a first
 /// injection would put it, provided that nothing else moves by that.
 fn place_containers(
     old: &[Value],

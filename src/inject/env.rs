@@ -1,4 +1,4 @@
-//! The environment of a sidecar: its own variables, the mark, and what comes from the application.
+//! Builds the environment of a sidecar: its own variables, the mark, and variables of the application.
 
 use super::containers::AppContainers;
 use super::template::{JsonObject, item_name, list_items, text_at};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// The variable by which an injected container is known.
 pub(super) const IS_INJECTED: &str = "IS_INJECTED";
 
-/// Tells whether a container bears the mark anywhere: a set may have written the variable itself, and then
+/// Returns whether a container bears the mark anywhere: a set may have written the variable itself, and then
 /// the mark that injection appends is the second one.
 pub(super) fn has_injected_mark(container: &Value) -> bool {
     list_items(container, "env").iter().any(|e| item_name(e) == IS_INJECTED && env_value(e) == "true")
@@ -62,13 +62,13 @@ impl<'a> ContainerEnv<'a> {
     }
 }
 
-/// Variables that a term of `transferEnv` could not bring.
+/// Variables that a term of `transferEnv` could not add.
 pub(super) struct MissingVariables<'a> {
     /// The index of the term.
     pub(super) term: usize,
     /// The variables.
     pub(super) variables: Vec<&'a str>,
-    /// The container they should come from; None where the term names none.
+    /// The container they should come from; None if the term names none.
     pub(super) container: Option<&'a str>,
 }
 
@@ -95,7 +95,7 @@ pub(super) fn transfer_env<'a>(
         });
         missing.push(MissingVariables { term: i, variables: names, container: source });
     }
-    // Another term, or the set's author, may have brought them.
+    // Another term, or the set's author, may have added them.
     for term in &mut missing {
         term.variables.retain(|name| !env.contains(name));
     }

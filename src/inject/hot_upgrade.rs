@@ -1,4 +1,4 @@
-//! Hot-upgrade pairs: one container of a set becomes two of the pod, of which one works.
+//! Hot-upgrade pairs: one container of a SidecarSet becomes two containers of the pod, one of them active.
 
 use super::containers::{ContainerList, NewContainer};
 use super::metadata::set_annotation;
@@ -23,7 +23,7 @@ pub(super) enum HotUpgradeRole {
     Empty,
 }
 
-/// Tells whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.
+/// Returns whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.
 pub(super) fn is_hot_upgraded(sidecar: &SidecarContainer, list: ContainerList) -> bool {
     sidecar.hot_upgrade_empty_image.is_some() && (list == ContainerList::Regular || sidecar.is_native_sidecar)
 }
@@ -90,7 +90,7 @@ fn version_variables(name: &str) -> [Value; 2] {
     )
 }
 
-/// Writes the annotations of all pairs, and takes out those of containers that go.
+/// Writes the annotations of all pairs, and removes those of containers that go.
 pub(super) fn write_annotations(
     brought: &[NewContainer<'_>],
     gone: &BTreeSet<&str>,

@@ -1,6 +1,6 @@
 //! Launch priority: barriers that hold containers back until those of higher priority run.
 //!
-//! A barrier names a ConfigMap after its pod, so only a bare Pod with a name can carry it. Templates keep the
+//! A barrier names a ConfigMap after its pod, so only a bare Pod with a name can have it. Templates keep the
 //! priorities, and Kruise's webhook in the cluster writes the barriers into their pods.
 
 use super::InjectionContext;
@@ -43,7 +43,7 @@ pub(super) fn apply_barriers(
     }
 }
 
-/// The priorities in the order of the containers; None where none count or one is not a number.
+/// The priorities in the order of the containers; None if none count or one is not a number.
 fn read_priorities(
     pod: &PodView<'_>,
     annotations: &JsonObject,
@@ -77,8 +77,8 @@ fn read_priorities(
     (all.len() == main.values.len()).then_some(all)
 }
 
-/// Appends the barrier. One that names the same ConfigMap was written by an earlier pass: it is brought up to
-/// date where it stands. (Kruise v1.9.0 appends another one at each pass.)
+/// Appends the barrier. One that names the same ConfigMap was written by an earlier pass: it is added up to
+/// date where it is. (Kruise v1.9.0 appends another one at each pass.)
 fn write_barrier(container: &mut Value, config_map: &str, priority: i64) {
     let reference = json!({"configMapKeyRef": {"name": config_map, "key": format!("p_{priority}")}});
     let barrier = json!({"name": BARRIER_ENV, "valueFrom": reference});

@@ -1,7 +1,4 @@
-//! RFC 7386 on the texts of annotations, as the library that Kruise uses does it.
-//!
-//! Objects that a merge looks into are written with sorted keys; every other value keeps its text, but for
-//! blanks and the characters that Go escapes.
+//! Applies RFC 7386 merge patches to the values of annotations, as Kruise's library does.
 
 use crate::model::go_json::to_go_json;
 use serde_json::Value;
@@ -13,7 +10,7 @@ type RawObject = BTreeMap<String, Box<RawValue>>;
 /// Which of two texts cannot be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MergePatchError {
-    /// The value is no JSON.
+    /// The value is not a JSON.
     Value,
     /// The patch is neither a JSON object nor a list.
     Patch,
@@ -38,7 +35,7 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, MergePatchError>
 
 fn merge_objects(value: &str, patch: &str) -> String {
     // evanphx/json-patch merge: the present value decides first. In place of one that is no object the patch loses
-    // its nulls, those inside of lists too; in place of an object a patch that is none stays as it stands.
+    // its nulls, those inside of lists too; in place of an object a patch that is none stays as it is.
     let Some(mut result) = parse_object(value) else { return strip_nulls(patch) };
     let Some(patch_object) = parse_object(patch) else { return patch.to_owned() };
     for (key, patch) in patch_object {

@@ -1,4 +1,4 @@
-//! `patchPodMetadata`: annotations that sets put on the pod. Done before all else, so that later steps read
+//! Applies `patchPodMetadata`: annotations that SidecarSets set on the pod. This runs first, so that later steps read
 //! them.
 
 use super::InjectionContext;
@@ -132,7 +132,7 @@ impl AnnotationPatch<'_> {
     }
 }
 
-/// Tells whether a set that was injected before has written this value, as far as anybody knows: it is what
+/// Returns whether a set that was injected before has written this value, as far as anybody knows: it is what
 /// all present patches together, or those of one known content, make of a pod without the annotation.
 fn is_known_value(
     value: &str,

@@ -1,7 +1,6 @@
-//! Names of containers that cannot stand beside each other in one pod.
+//! Reports container names that conflict in one pod.
 //!
-//! Kruise's webhook lets a sidecar silently replace an application's container of its name; here that is an
-//! error.
+//! Kruise's webhook lets a sidecar silently replace an application container of the same name; here that is an error.
 
 use super::InjectionContext;
 use super::cleanup::{ContainerDisposition, PodDispositions};
@@ -15,7 +14,7 @@ use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Finds names that cannot stand beside each other.
+/// Finds names that cannot be beside each other.
 pub(super) fn check_names(
     pod: &PodView<'_>,
     choice: &SetSelection<'_>,

@@ -1,4 +1,4 @@
-//! In which order sets are injected, and where that order shows.
+//! Orders SidecarSets for injection, and reports where the order matters.
 
 use super::InjectionContext;
 use super::containers::ContainerList;
@@ -14,7 +14,7 @@ use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// With how many of those behind it a set is compared, so that a great many sets do not take for ever.
+/// With how many of those behind it a set is compared, so that a great many sets do not take forever.
 const MAX_COMPARED_SETS: usize = 16;
 
 /// Returns the sets in the order they are looked at: those bound to the namespace by name, then all others.
@@ -112,7 +112,7 @@ fn adds_container(pod: &PodView<'_>, set: &PreparedSet, before: bool) -> bool {
     })
 }
 
-/// Tells whether two lists of names, each name once and without those of the pod, differ when joined the
+/// Returns whether two lists of names, each name once and without those of the pod, differ when joined the
 /// other way round.
 fn is_order_visible(a: Vec<String>, b: Vec<String>, in_pod: &[Value]) -> bool {
     if a.is_empty() || b.is_empty() {

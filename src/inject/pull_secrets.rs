@@ -1,4 +1,4 @@
-//! imagePullSecrets: the pod's, then each set's, each name once.
+//! Merges imagePullSecrets: those of the pod, then those of each SidecarSet, each name once.
 
 use super::InjectionContext;
 use super::cleanup::{self, PodDispositions, PreviousInjection};
@@ -31,8 +31,8 @@ pub(super) fn merge_secrets(
             old.push(item_name(secret));
         }
     }
-    // What an earlier injection brought stands where a first injection would put it, if nothing moves by
-    // that. A secret that none of the sets injected before brings is the pod's own.
+    // What an earlier injection added stands where a first injection would put it, if nothing moves by
+    // that. A secret that none of the sets injected before adds is the pod's own.
     let is_ours: BTreeSet<&str> = ours.iter().copied().filter(|n| previous.had_secret(sets, n)).collect();
     let own = old.iter().copied().filter(|n| !is_ours.contains(n));
     let order = cleanup::merge_order(&old, own.chain(ours));

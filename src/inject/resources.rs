@@ -33,7 +33,7 @@ impl CompiledResourcesPolicy {
             ("requests", "cpu", &policy.requests_cpu),
             ("requests", "memory", &policy.requests_memory),
         ];
-        // Kruise v1.9.0 passes over an expression without text.
+        // Kruise v1.9.0 skips an expression without text.
         let terms = written.into_iter().filter_map(|(part, resource, text)| {
             let text = text.as_deref().filter(|t| !t.is_empty())?;
             Some((part, resource, resources_expr::parse(text).map_err(|e| e.to_string())))
@@ -86,7 +86,7 @@ pub(super) fn apply_resources(
 }
 
 /// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out,
-/// as they stand in the set.
+/// as they are in the set.
 fn target_containers<'a>(
     choice: &SetSelection<'_>,
     apps: &AppContainers<'a>,
@@ -101,7 +101,7 @@ fn target_containers<'a>(
     all.filter(|c| names.is_match(item_name(c).as_bytes()) && !used.contains(item_name(c))).collect()
 }
 
-/// The value of one expression; None where a limit is left out.
+/// The value of one expression; None if a limit is omitted.
 fn compute_quantity(
     pod: &PodView<'_>,
     targets: &[&Value],

@@ -1,4 +1,4 @@
-//! Which content of a SidecarSet a workload gets (`injectionStrategy.revision`).
+//! Selects the revision of a SidecarSet for a workload (`injectionStrategy.revision`).
 
 use super::InjectionContext;
 use super::set_store::{PreparedSet, SidecarSetStore};
@@ -107,7 +107,7 @@ fn parse_percentage(partition: &IntOrPercent) -> Option<i64> {
     }
 }
 
-/// A number below 100 that a workload keeps for ever: where Kruise throws a coin for each pod, all pods of a
+/// A number below 100 that a workload keeps forever: where Kruise throws a coin for each pod, all pods of a
 /// workload go one way, and a smaller partition only moves further workloads to the latest content.
 fn hash_bucket(set: &str, key: &str) -> i64 {
     let digest = Sha256::new().chain_update(set).chain_update([0]).chain_update(key).finalize();

@@ -1,4 +1,4 @@
-//! Does a SidecarSet apply to this pod template, and if not, which term is to blame?
+//! Matches SidecarSets against a pod template and explains mismatches.
 
 use super::revision::SelectedSet;
 use super::set_store::{PreparedSet, SidecarSetStore};
@@ -73,7 +73,7 @@ pub(super) fn select_sets<'s>(
     choice
 }
 
-/// Kruise v1.9.0: the webhook configuration leaves out namespaces that carry this label, whatever its value.
+/// Kruise v1.9.0: the webhook configuration omits namespaces that have this label, whatever its value.
 pub(super) fn is_webhook_called(template: &PodTemplate<'_>) -> bool {
     match template.namespace_labels {
         NamespaceLabels::Known(labels) => !labels.contains_key(CONTROL_PLANE_LABEL),
@@ -133,10 +133,10 @@ fn match_namespace<'a>(
     set.namespace_selector.as_ref().map_or(SelectorMatch::Selected, |s| first_mismatch(s, label, "namespace"))
 }
 
-/// Tells whether a set applies to a namespace.
+/// Returns whether a set applies to a namespace.
 ///
 /// # Errors
-/// A diagnostic where that hangs on a label which nobody has told.
+/// A diagnostic where that depends on a label which nobody has told.
 pub fn selects_namespace(
     set: &SidecarSet,
     namespace: &str,

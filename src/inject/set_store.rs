@@ -1,4 +1,4 @@
-//! Which SidecarSets there are, and which contents each has had.
+//! Holds the SidecarSets of a run and the revisions of each.
 
 use super::containers::ContainerList;
 use super::hot_upgrade;
@@ -108,7 +108,7 @@ impl PreparedSet {
             .map(move |(name, at)| (name.as_str(), &self.set_containers(list)[*at]))
     }
 
-    /// Tells whether a container of that name goes into a list of the pod.
+    /// Returns whether a container of that name goes into a list of the pod.
     pub(super) fn has_container(&self, list: ContainerList, name: &str) -> bool {
         self.prepared_list(list).name_index.contains(name)
     }
@@ -118,7 +118,7 @@ impl PreparedSet {
         self.mounted.iter().map(|(name, at)| (name.as_str(), at.map(|i| &self.set.volumes[i])))
     }
 
-    /// Returns the index in `volumes` of a volume that it brings into a pod.
+    /// Returns the index in `volumes` of a volume that it adds into a pod.
     pub(super) fn volume_index(&self, name: &str) -> Option<usize> {
         self.volume_indexes.get(name).copied()
     }
@@ -128,7 +128,7 @@ impl PreparedSet {
         self.set.image_pull_secrets.iter().map(String::as_str)
     }
 
-    /// Tells whether it has a pull secret of that name.
+    /// Returns whether it has a pull secret of that name.
     pub(super) fn has_secret(&self, name: &str) -> bool {
         self.secrets.contains(name)
     }

@@ -1,4 +1,4 @@
-//! What a pod template holds, read once, and how the new one is put together.
+//! Reads the parts of a pod template once, and assembles the new template.
 
 use super::PodTemplate;
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -45,7 +45,7 @@ impl<'a> PodView<'a> {
         })
     }
 
-    /// Tells whether the pod has ended or is being deleted; templates never are.
+    /// Returns whether the pod has ended or is being deleted; templates never are.
     pub(super) fn is_inactive(&self) -> bool {
         let value = self.template.value;
         let phase = value.get("status").and_then(|s| s.get("phase")).and_then(Value::as_str);
@@ -86,7 +86,7 @@ pub(super) struct NewPodTemplate {
 }
 
 impl NewPodTemplate {
-    /// Returns the whole new template, its keys in their old order and new ones behind them; None where
+    /// Returns the whole new template, its keys in their old order and new ones behind them; None if
     /// nothing has changed.
     pub(super) fn into_value(self, pod: &PodView<'_>) -> Option<Value> {
         let none = JsonObject::new();

@@ -1,4 +1,4 @@
-//! Where each injected line came from, for `pillion explain`.
+//! Records the origin of each injected line, for `pillion explain`.
 
 use super::containers::{ContainerSlot, MergedContainers, NewContainer, container_path};
 use super::revision::{RevisionReason, SelectedSet};
@@ -17,7 +17,7 @@ pub struct InjectionTrace {
     pub sets: Vec<SetTrace>,
     /// Every injected part of the template, in the order of the template.
     pub origins: Vec<PartOrigin>,
-    /// What was taken out: places in the template as it came, and why.
+    /// What was removed: places in the template as it came, and why.
     pub removed: Vec<(FieldPath, String)>,
     /// What the ledgers say of the workload, in the order of their names.
     pub ledgers: Vec<LedgerTrace>,
@@ -28,7 +28,7 @@ pub struct InjectionTrace {
 pub struct LedgerTrace {
     /// The set's name.
     pub set: Arc<str>,
-    /// What a workload without a line carries.
+    /// What a workload without a line has.
     pub released: RevisionName,
     /// Where the open rollout goes; the outer None: no rollout is open.
     pub target: Option<RevisionName>,

@@ -30,7 +30,7 @@ pub(super) struct SharedItems<'a> {
 }
 
 impl<'a> SharedItems<'a> {
-    /// Returns the mount of a service-account token that stands in the manifest and is shared.
+    /// Returns the mount of a service-account token that is in the manifest and is shared.
     pub(super) fn token_mount(&self) -> Option<(&'a Value, &'a str)> {
         self.mounts.iter().copied().find(|(mount, _)| mount_path(mount) == TOKEN_PATH)
     }
@@ -41,7 +41,7 @@ pub(super) fn collect_shared<'a>(sidecar: &SidecarContainer, apps: &AppContainer
     let mut shared = SharedItems::default();
     let own = |key: &str| sidecar.container.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let own_devices = own("volumeDevices");
-    // Kruise v1.9.0: containers that bear the mark are no application's; paths are compared as texts.
+    // Kruise v1.9.0: containers that bear the mark are not application's; paths are compared as texts.
     let sources = || apps.containers.iter().copied().filter(|c| !is_injected(c));
     let mut taken: BTreeSet<&str> = own("volumeMounts").iter().map(mount_path).collect();
     taken.extend(own_devices.iter().map(device_path));
@@ -90,7 +90,7 @@ fn device_path(device: &Value) -> &str {
     device.get("devicePath").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Adds shared mounts or devices to a container, and returns where they stand in it.
+/// Adds shared mounts or devices to a container, and returns where they are in it.
 pub(super) fn append_items<'a>(
     container: &mut JsonObject,
     key: &'static str,
@@ -148,7 +148,7 @@ pub(super) fn merge_volumes(
     order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| Value::Object(ours[n].1.clone()))).collect()
 }
 
-/// What sets bring: the names in the order of mounting, and for each the first set's definition.
+/// What sets add: the names in the order of mounting, and for each the first set's definition.
 fn new_volumes<'c>(
     choice: &'c SetSelection<'_>,
     work: &mut InjectionContext<'_>,

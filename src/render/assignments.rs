@@ -1,4 +1,4 @@
-//! Which content of each SidecarSet a workload gets: what the files say, or what ledgers say.
+//! Assigns a revision of each SidecarSet to a workload: from the files, or from ledgers.
 
 use super::replacements::{self, Replacements};
 use crate::inject::{LedgerTrace, PreparedSet, SidecarSetStore};
@@ -31,7 +31,7 @@ pub struct RevisionAssignments {
 struct WorkloadEntry {
     /// The SidecarSet.
     set: Arc<str>,
-    /// What a workload without a line carries.
+    /// What a workload without a line has.
     released: RevisionName,
     entry: LedgerEntry,
 }
@@ -102,7 +102,7 @@ impl RevisionAssignments {
         self.source_sets = written.iter().map(|set| (set.name.as_str().into(), Arc::clone(set))).collect();
     }
 
-    /// Adds sets whose place another one takes on the workloads that carry it.
+    /// Adds sets whose place another one takes on the workloads that have it.
     pub fn add_replacements<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
         let mut old = old.peekable();
         if old.peek().is_some() {
@@ -136,7 +136,7 @@ impl RevisionAssignments {
         self.default_sets.current().iter().chain(self.revisions.values())
     }
 
-    /// Returns every content that a ledger holds or a rollout may bring.
+    /// Returns every content that a ledger holds or a rollout may add.
     pub(super) fn rollout_sets(&self) -> impl Iterator<Item = &Arc<PreparedSet>> {
         self.revisions.values()
     }
@@ -146,7 +146,7 @@ impl RevisionAssignments {
         self.entries.iter().filter_map(|(key, lines)| Some((key, &lines.first()?.set)))
     }
 
-    /// Tells whether some ledger has a line for a workload.
+    /// Returns whether some ledger has a line for a workload.
     pub(super) fn has_entry(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }

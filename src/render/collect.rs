@@ -1,4 +1,4 @@
-//! Finds what a render has to know before it starts: SidecarSets and Namespaces among the documents.
+//! Collects the SidecarSets, Namespaces and ledgers among the documents before a render.
 
 use super::scan::{ObjectScan, scan_object};
 use super::unreadable::unreadable_document;
@@ -45,7 +45,7 @@ pub fn collect_objects(file: &Arc<str>, text: &str, is_named: bool) -> Collected
     found
 }
 
-/// Tells whether a document is certainly readable, and certainly none that is looked for here.
+/// Returns whether a document is certainly readable, and certainly none that is looked for here.
 fn can_skip(text: &str) -> bool {
     match scan_object(text) {
         ObjectScan::Blank => true,
@@ -81,7 +81,7 @@ impl CollectedObjects {
         let value = document.value();
         self.unreadable.extend(misspelled_kind(&document, &FieldPath::root(), value));
         let Some((api_version, kind)) = object_type(value) else { return };
-        // What keys stand twice in is refused by `kubectl`, and half of it would be passed over here.
+        // What keys stand twice in is refused by `kubectl`, and half of it would be skipped here.
         self.unreadable.extend(document.diagnostics().iter().cloned());
         match (api_group(api_version), kind) {
             ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document, FieldPath::root())),
@@ -138,7 +138,7 @@ impl CollectedObjects {
 const OWN_KINDS: [(&str, &str); 2] = [("apps.kruise.io", "SidecarSet"), ("pillion.dev", "SidecarRollout")];
 
 /// Finds what was meant to be a SidecarSet or a ledger and says so in other words: no cluster knows such a kind, and
-/// to pass over it would be to take the SidecarSet for deleted.
+/// to skip it would be to take the SidecarSet for deleted.
 fn misspelled_kind(document: &Document, at: &FieldPath, object: &Value) -> Option<Diagnostic> {
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let (api_version, kind) = (text("apiVersion").unwrap_or_default(), text("kind").or_else(|| text("Kind")));

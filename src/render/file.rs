@@ -1,4 +1,4 @@
-//! What becomes of a whole file: each of its documents rendered, and the text put together again.
+//! Renders each document of a file and joins the texts again.
 
 use super::{DocumentOutput, Manifest, RenderedDocument, Renderer, WorkloadRef};
 use crate::diagnostics::Diagnostic;
@@ -13,7 +13,7 @@ pub struct SourceFile<'a> {
     pub name: &'a Arc<str>,
     /// The namespace of its manifests that name none.
     pub namespace: &'a str,
-    /// A person named this very file, so that text that is no YAML is an error whatever it holds.
+    /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
     pub is_named: bool,
     /// Its text.
     pub text: &'a str,

@@ -1,7 +1,7 @@
-//! Rendering: one document in, the same document with its sidecars out. Pure.
+//! Renders one document: the same document with its sidecars. Pure.
 //!
-//! `gather` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders
-//! each document by itself, in any order and on any thread.
+//! `collect` finds the SidecarSets and Namespaces among all documents; a [`Renderer`] made of them then renders each
+//! document by itself, in any order and on any thread.
 
 mod assignments;
 mod collect;
@@ -50,7 +50,7 @@ pub struct Manifest<'a> {
     pub text: &'a str,
     /// The namespace where the manifest names none; empty where nobody says it.
     pub namespace: &'a str,
-    /// A person named this very file, so that text that is no YAML is an error whatever it holds.
+    /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
     pub is_named: bool,
     /// The document, where somebody has read it already.
     pub document: Option<&'a Document>,
@@ -110,7 +110,7 @@ pub struct Renderer {
 enum DocumentRole<'a> {
     /// It passes through.
     PassThrough,
-    /// It is left out.
+    /// It is omitted.
     Excluded,
     /// It holds a pod template.
     Workload(&'a Arc<WorkloadKind>),
@@ -221,7 +221,7 @@ impl Renderer {
         }
     }
 
-    /// Tells whether a document is no part of what render writes.
+    /// Returns whether a document is no part of what render writes.
     pub fn excludes(&self, text: &str) -> bool {
         match scan_object(text) {
             ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
@@ -231,7 +231,7 @@ impl Renderer {
         }
     }
 
-    /// Tells whether an item of a List is no part of what render writes.
+    /// Returns whether an item of a List is no part of what render writes.
     pub fn excludes_item(&self, list: &Value, item: &Value) -> bool {
         item_type_meta(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), DocumentRole::Excluded))
     }

@@ -1,4 +1,4 @@
-//! What is known about the labels of namespaces.
+//! Resolves the labels of namespaces.
 
 use super::CollectedObjects;
 use crate::inject::NamespaceLabels;

@@ -1,6 +1,6 @@
-//! Which SidecarSets could select a workload, judged by the words in its text, before it is parsed.
+//! Rules out SidecarSets by the words in the text of a workload, before it is parsed.
 //!
-//! A set is ruled out only when a label key or value that its selector demands stands nowhere in the text.
+//! A SidecarSet is ruled out only if a label key or value that its selector requires is nowhere in the text.
 
 use crate::model::selector::{Selector, SelectorOperator};
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -16,7 +16,7 @@ const UNCONDITIONAL_KEYWORDS: &[&str] = &[
     "binary",
 ];
 
-/// All the words that any selector demands, looked for in one pass over the text.
+/// All the words that any selector demands, looked for in one skip the text.
 #[derive(Debug)]
 pub(super) struct SelectorPrefilter {
     automaton: AhoCorasick,
@@ -33,7 +33,7 @@ pub(super) struct SelectorPrefilter {
 pub struct KeywordMatcher(AhoCorasick);
 
 impl KeywordMatcher {
-    /// Takes words; None where there are none, or too many for an automaton.
+    /// Takes words; None if there are none, or too many for an automaton.
     pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         if words.is_empty() {
@@ -87,7 +87,7 @@ impl SelectorPrefilter {
         }
     }
 
-    /// Tells whether a document with this text has to be parsed: some set could select it, or it holds
+    /// Returns whether a document with this text has to be parsed: some set could select it, or it holds
     /// something that injection acts on without a set.
     pub(super) fn may_match(&self, text: &str) -> bool {
         if !self.unconditional_sets.is_empty() {
@@ -111,7 +111,7 @@ impl SelectorPrefilter {
     }
 }
 
-/// The words that must stand in the text of every pod template the selector matches.
+/// The words that must be in the text of every pod template the selector matches.
 fn required_keywords(selector: &Selector) -> Vec<&str> {
     let mut words = Vec::new();
     for (key, value) in &selector.match_labels {
@@ -132,7 +132,7 @@ fn required_keywords(selector: &Selector) -> Vec<&str> {
     words
 }
 
-/// Tells whether a word has one spelling in YAML without escapes. A key that is read as a number or boolean
+/// Returns whether a word has one spelling in YAML without escapes. A key that is read as a number or boolean
 /// (`0x8`, `yes`) has several; a word that starts with a letter and is no boolean has not.
 fn has_one_spelling(word: &str) -> bool {
     word.len() > 1

@@ -1,4 +1,4 @@
-//! Do the ConfigMaps and Secrets that sidecars refer to have these names here? kustomize and Helm rename objects.
+//! Finds ConfigMaps and Secrets of sidecars that kustomize or Helm renames.
 
 use super::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
@@ -118,7 +118,7 @@ fn find_renamed<'n, 'a: 'n>(
     if is_there { None } else { meant }
 }
 
-/// Tells whether a name is another one with a prefix, a suffix or a hash.
+/// Returns whether a name is another one with a prefix, a suffix or a hash.
 fn is_original_name(name: &str, other: &str) -> bool {
     let hashless = other
         .rsplit_once('-')

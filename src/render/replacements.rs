@@ -1,5 +1,5 @@
-//! Renamed and split SidecarSets: a set that brings the containers of another one takes its place on workloads that the
-//! other one does not select any more.
+//! Handles renamed and split SidecarSets: a SidecarSet with the containers of another one replaces it on workloads that
+//! the other one no longer selects.
 
 use crate::inject::{PreparedSet, SidecarSetStore};
 use crate::model::ledger::Ledger;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Which sets take the place of others, by the name of the new one.
 pub(super) type Replacements = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
-/// Finds the sets whose rollout may take the place of others: nothing of them is carried yet, and they bring a container
+/// Finds the sets whose rollout may take the place of others: nothing of them is carried yet, and they add a container
 /// of a set that is carried. On which workloads they do is decided for each of them.
 pub(super) fn find_replacements(
     sets: &[Arc<SidecarSet>],
@@ -44,8 +44,8 @@ pub fn replacement_candidates<'l>(
     carried.filter(shares).map(|old| Arc::clone(&old.name)).collect()
 }
 
-/// Leaves out what the sets of a workload bring and sets that take their place bring too, and names the sets of which
-/// something is left out. Where the files of both select the workload, both keep their places.
+/// Leaves out what the sets of a workload add and sets that take their place add too, and names the sets of which
+/// something is omitted. Where the files of both select the workload, both keep their places.
 pub(super) fn apply_replacements<'a>(
     sets: Cow<'a, SidecarSetStore>,
     (replacements, written): (&Replacements, &BTreeMap<Arc<str>, Arc<SidecarSet>>),

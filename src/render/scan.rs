@@ -1,4 +1,4 @@
-//! What kind of object a document holds, found by its unindented lines alone, without building a tree.
+//! Finds the kind of the object in a document by its unindented lines, without parsing.
 //!
 //! The answer is either certain or "ask the parser"; it is never a guess.
 
@@ -25,7 +25,7 @@ pub(super) fn scan_object(text: &str) -> ObjectScan<'_> {
     let lines = LineIter { rest: text.trim_start_matches('\u{feff}') };
     let (mut api_version, mut kind) = (None, None);
     let mut is_blank = true;
-    // A scalar may go on in the next line, if that is indented.
+    // A scalar may continue in the next line, if that is indented.
     let mut awaits_next_key = false;
     let mut is_start = true;
     for line in lines {

@@ -1,4 +1,4 @@
-//! From the SidecarSets that were found to the sets that are injected: decoded, validated, each name once.
+//! Decodes and validates the collected SidecarSets, each name once.
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{DecodeMode, SidecarSet, ValidationContext, conflicts, decode_for, validate};

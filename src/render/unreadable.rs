@@ -1,4 +1,4 @@
-//! What is said of a text that Kubernetes cannot read: the one rule of every command.
+//! Reports documents that Kubernetes cannot read. Every command uses this rule.
 
 use crate::diagnostics::{Diagnostic, Severity};
 use crate::model::sidecar_set::repair;
@@ -40,7 +40,7 @@ pub(super) fn unreadable_document(
     error
 }
 
-/// Tells whether a text that cannot be read may be an object of Kubernetes: a line of it starts like `apiVersion` or
+/// Returns whether a text that cannot be read may be an object of Kubernetes: a line of it starts like `apiVersion` or
 /// `kind` does, in any case and quotes, or an escape could hide such a word.
 fn may_be_object(text: &str) -> bool {
     let is_word = |line: &str| {

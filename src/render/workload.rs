@@ -27,9 +27,9 @@ pub struct WorkloadRef {
     pub is_namespace_guessed: bool,
     /// Its name.
     pub name: Arc<str>,
-    /// Where the object stands in its document.
+    /// Where the object is in its document.
     pub path: FieldPath,
-    /// Where its pod template stands in the document.
+    /// Where its pod template is in the document.
     pub template_path: FieldPath,
 }
 
@@ -208,7 +208,7 @@ impl Renderer {
     }
 }
 
-/// Puts a value at a path; mappings that are missing on the way, or are no mappings, are made.
+/// Puts a value at a path; mappings that are missing on the way, or are not mappings, are made.
 pub(super) fn set_value_at(whole: &mut Value, path: &[PathSegment], new: Value) {
     let mut place = whole;
     for step in path {
@@ -231,12 +231,12 @@ pub(super) fn set_value_at(whole: &mut Value, path: &[PathSegment], new: Value) 
     *place = new;
 }
 
-/// Tells whether Helm runs an object by itself, at some point of a release, instead of installing it with the others.
+/// Returns whether Helm runs an object by itself, at some point of a release, instead of installing it with the others.
 fn is_hook(object: &Value) -> bool {
     object.pointer("/metadata/annotations").is_some_and(|all| all.get("helm.sh/hook").is_some())
 }
 
-/// A workload without a pod template: what should be injected stands somewhere else, or lost its indentation.
+/// A workload without a pod template: what should be injected is somewhere else, or lost its indentation.
 fn template_missing(
     document: &Document,
     base: &FieldPath,

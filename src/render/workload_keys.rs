@@ -1,5 +1,5 @@
-//! One key everywhere: a ledger knows a workload by its namespace, so that nobody may guess it, and its entries must
-//! name workloads that are there.
+//! Checks that each workload has one key everywhere: a ledger needs explicit namespaces, and its entries must match
+//! existing workloads.
 
 use super::{Renderer, WorkloadRef};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -82,7 +82,7 @@ fn split_workload_key(key: &str) -> Option<(&str, &str, &str)> {
     Some((parts.next()?, parts.next()?, parts.next()?))
 }
 
-/// The folder of a file as pillion.yaml names it: what leads to that from the working folder is left out.
+/// The folder of a file as pillion.yaml names it: what leads to that from the working folder is omitted.
 fn folder_of(file: &str) -> String {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let inside = folder.components().filter(|part| matches!(part, Component::Normal(_)));

@@ -1,7 +1,7 @@
-//! Files that another person may have made: reached below a folder through no symbolic link, regular and bounded.
+//! Accesses files of untrusted trees: through no symbolic link below a folder, regular and of limited size.
 //!
-//! A pull request may hold any tree, and so may a clone. This room is the one way to the files of one. Each step of a
-//! path is opened from the folder above it, so that nothing that is swapped in between leads anywhere else.
+//! A pull request may contain any tree, and so may a clone. This module is the only way to the files of one. It opens
+//! each step of a path from the folder above, so that a swapped path element cannot redirect it.
 
 mod repository_root;
 mod transaction;
@@ -65,7 +65,7 @@ impl SandboxPath {
     /// Reads a file of at most `most` bytes.
     ///
     /// # Errors
-    /// When a link is on the way, or it is no regular file, too large or not readable.
+    /// When a link is on the way, or it is not a regular file, too large or not readable.
     pub fn read(&self, most: u64) -> Result<Vec<u8>, AccessError> {
         if self.relative.as_os_str().is_empty() {
             // What a person typed may be a pipe: `<(kustomize build …)`.
@@ -86,7 +86,7 @@ impl SandboxPath {
         }
     }
 
-    /// As [`SandboxPath::read`], but None where nothing is there.
+    /// As [`SandboxPath::read`], but None if nothing is there.
     ///
     /// # Errors
     /// As [`SandboxPath::read`].
@@ -98,7 +98,7 @@ impl SandboxPath {
         }
     }
 
-    /// Returns what lies below a folder and is no folder, in order, and whether it is a regular file; `.git` is left out. A
+    /// Returns what is below a folder and is not a folder, in order, and whether it is a regular file; `.git` is omitted. A
     /// folder that is not there holds nothing.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ pub fn display_path(path: &Path) -> String {
     path.strip_prefix(&here).unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// Tells whether a path leads into the folder that git keeps for itself, with its configuration, hooks and credentials.
+/// Returns whether a path leads into the folder that git keeps for itself, with its configuration, hooks and credentials.
 pub fn is_git_internal(path: &Path) -> bool {
     path.components().any(|step| step.as_os_str().eq_ignore_ascii_case(".git"))
 }

@@ -1,4 +1,4 @@
-//! The folder that the files of a repository must not leave: the repository itself.
+//! The root folder that the files of a repository must not leave.
 
 use super::SandboxPath;
 use std::path::{Component, Path, PathBuf};
@@ -29,7 +29,7 @@ impl RepositoryRoot {
         Some(Self { named_folder: named, real_folder: folder, root: root.into() })
     }
 
-    /// As [`RepositoryRoot::containing`], but None where no folder above has a `.git`.
+    /// As [`RepositoryRoot::containing`], but None if no folder above has a `.git`.
     pub fn of_git_repository(folder: &Path) -> Option<Self> {
         let top = Self::containing(folder, None)?;
         find_git_root(&top.real_folder).is_some().then_some(top)

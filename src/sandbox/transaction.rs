@@ -1,4 +1,4 @@
-//! Changes of files that become visible together: staged beside, tested, renamed, and taken back where one fails.
+//! Changes several files together: stages them, checks them, renames them, and reverts on a failure.
 
 use super::{AccessError, SandboxPath, open_base, open_subfolder, path_steps};
 use cap_fs_ext::DirExt as _;
@@ -273,7 +273,7 @@ impl ScratchDir {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are too many folders of temporary files"))
     }
 
-    /// Writes a file to where it waits. Thousands wait at once: they are no open files.
+    /// Writes a file to where it waits. Thousands wait at once: they are not open files.
     fn write(&self, number: usize, text: &[u8], mode: Option<fs::Permissions>) -> io::Result<()> {
         let mut file = self.dir.create(number.to_string())?.into_std();
         file.write_all(text)?;

@@ -1,4 +1,4 @@
-//! Differences between texts, for people.
+//! Computes differences between texts, for people.
 
 use crate::diagnostics::escape;
 use similar::TextDiff;

@@ -1,5 +1,5 @@
-//! A folder of rendered files: written beside and renamed, without what is no longer made, and never anything
-//! that pillion did not write.
+//! Writes a folder of rendered files: stages new files beside their places, renames them, removes old ones, and never
+//! touches files that pillion did not write.
 
 use super::Error;
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -36,7 +36,7 @@ impl OutputFolder {
     /// Opens a folder, which is called `name`; it need not exist yet.
     ///
     /// # Errors
-    /// When it or its list is reached through a symbolic link, or the list is no regular file.
+    /// When it or its list is reached through a symbolic link, or the list is not a regular file.
     pub fn open(name: &Path, place: SandboxPath) -> Result<Self, Box<Diagnostic>> {
         if let Some(link) = place.find_symlink() {
             return Err(Box::new(AccessError::Symlink(link).to_diagnostic(&name.to_string_lossy())));
@@ -54,7 +54,7 @@ impl OutputFolder {
         })
     }
 
-    /// Returns the present text of a file; None where there is none.
+    /// Returns the present text of a file; None if there is none.
     ///
     /// # Errors
     /// When it is reached through a symbolic link, no regular file or too large.
@@ -65,7 +65,7 @@ impl OutputFolder {
     /// Takes note that a file belongs to the new state, without writing it.
     ///
     /// # Errors
-    /// When another input has the same place, or its name cannot stand in a list.
+    /// When another input has the same place, or its name cannot be in a list.
     pub fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
         if let Some(wrong) = check_file_name(relative) {
             return Err(Box::new(wrong));
@@ -120,7 +120,7 @@ impl OutputFolder {
         self.previous_files.difference(&self.new_files).map(String::as_str)
     }
 
-    /// Returns what lies in the folder and belongs neither to the new state nor to what pillion wrote earlier; a link or a
+    /// Returns what is in the folder and belongs neither to the new state nor to what pillion wrote earlier; a link or a
     /// pipe has no text, and neither has what cannot be read.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ fn read_text(
     }
 }
 
-/// Tells what a person can mend in the repository from what the file system refuses.
+/// Tells what a person can fix in the repository from what the file system refuses.
 fn separate_access_error(
     done: Result<(), FileChangeError>,
     shown: &Path,

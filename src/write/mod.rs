@@ -1,4 +1,4 @@
-//! Rendered files go to standard output, to a folder, or back where they came from. All or nothing.
+//! Writes rendered files to standard output, to a folder or in place: all of them or none.
 
 mod diff;
 mod folder;

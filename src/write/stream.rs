@@ -1,4 +1,4 @@
-//! Many files become one YAML stream, which is let out only when everything went well.
+//! Joins files into one YAML stream and prints it only after everything succeeded.
 
 use super::Error;
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ impl<'a> OutputStream<'a> {
     /// When the temporary file cannot be written.
     pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Error> {
         if text.is_empty() {
-            // No text is no document.
+            // No text is not a document.
             return Ok(());
         }
         if !self.is_empty {
@@ -61,7 +61,7 @@ impl<'a> OutputStream<'a> {
         if self.owned_bytes > MAX_IN_MEMORY_BYTES { self.spill().map_err(Error::Spool) } else { Ok(()) }
     }
 
-    /// Tells whether nothing was added.
+    /// Returns whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
@@ -96,7 +96,7 @@ impl<'a> OutputStream<'a> {
     }
 }
 
-/// Tells whether the first line that is neither blank nor a comment is a `---` line.
+/// Returns whether the first line that is neither blank nor a comment is a `---` line.
 fn starts_document(text: &str) -> bool {
     let first = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with('#'));
     first.is_some_and(|l| l.starts_with("---"))

@@ -1,4 +1,4 @@
-//! New YAML text for a value, so written that go-yaml v2, YAML 1.2 and PyYAML all read the same in it.
+//! Writes new YAML text that go-yaml v2, YAML 1.2 and PyYAML all read alike.
 
 use super::scalar::{self, ScalarMeaning};
 use serde_json::Value;
@@ -26,7 +26,7 @@ impl Default for BlockStyle {
     }
 }
 
-/// Where a value stands.
+/// Where a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueContext {
     /// It is the document.
@@ -53,7 +53,7 @@ pub(super) struct FlowStyle {
     pub(super) colon: &'static str,
     /// Between items on one line: `, ` or `,`.
     pub(super) comma: &'static str,
-    /// The indentation of a level, where each item stands on a line of its own.
+    /// The indentation of a level, where each item is on a line of its own.
     pub(super) unit: Option<String>,
 }
 
@@ -135,7 +135,7 @@ fn write_value(out: &mut String, value: &Value, around: ValueContext, style: Blo
     }
 }
 
-/// Starts a line, unless the text goes on behind a dash or at the start of the document.
+/// Starts a line, unless the text continues behind a dash or at the start of the document.
 fn start_line(out: &mut String, column: usize, goes_on: bool) {
     if !goes_on {
         out.push('\n');
@@ -164,7 +164,7 @@ fn write_item(out: &mut String, value: &Value, column: usize, style: BlockStyle,
     write_value(out, value, ValueContext::Dash(column), style);
 }
 
-/// Tells whether a string can be written as a block scalar that every reader takes for the same.
+/// Returns whether a string can be written as a block scalar that every reader takes for the same.
 pub(super) fn is_block_safe(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     // What `|+` would be needed for is quoted: the blank lines of its surroundings would become its content.
@@ -257,7 +257,7 @@ pub(super) fn scalar_text(text: &str, in_flow: bool, is_key: bool) -> String {
     if is_plain_safe(text, in_flow, is_key) { text.to_owned() } else { quoted(text) }
 }
 
-/// Tells whether a string can go without quotes.
+/// Returns whether a string can go without quotes.
 pub(super) fn is_plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let second = text.chars().nth(1);
@@ -288,13 +288,13 @@ fn is_flag(text: &str) -> bool {
     text.chars().nth(2).is_some_and(|c| c.is_ascii_alphabetic())
 }
 
-/// Tells whether some reader takes a text for a boolean or null, in whatever case.
+/// Returns whether some reader takes a text for a boolean or null, in whatever case.
 fn is_word(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     text.len() <= 5 && WORDS.iter().any(|w| text.eq_ignore_ascii_case(w))
 }
 
-/// Tells whether a character can stand in YAML text as it is, and breaks no line.
+/// Returns whether a character can be in YAML text as it is, and breaks no line.
 fn is_printable(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
         || c >= '\u{10000}'

@@ -1,7 +1,7 @@
-//! Is a text so plain that Kubernetes' reader certainly takes it? Asked of the many documents that nobody needs to parse.
+//! Detects documents so plain that Kubernetes certainly reads them, so that most documents are never parsed.
 //!
-//! "Yes" is certain: block mappings and lists of plain words, one line each, and block scalars, no key twice.
-//! "No" means that the parser has to be asked.
+//! "Yes" is certain: block mappings and lists of plain words, one line each, block scalars, no duplicate key.
+//! "No" means that the parser decides.
 
 use super::scalar;
 use super::syntax::check_characters;
@@ -12,7 +12,7 @@ const MAX_NESTING: usize = 60;
 /// Keys of one mapping that are compared with one another.
 const MAX_KEYS: usize = 48;
 
-/// Tells whether a document is certainly read by Kubernetes, without a key that stands twice.
+/// Returns whether a document is certainly read by Kubernetes, without a key that is duplicated.
 pub fn is_certainly_readable(text: &str) -> bool {
     if text.contains(['\t', '\u{feff}']) || check_characters(text).is_err() {
         return false;
@@ -30,7 +30,7 @@ struct OpenCollection<'a> {
     keys: Option<Vec<&'a str>>,
 }
 
-/// A block scalar whose lines are being passed over.
+/// A block scalar whose lines are being skipped.
 struct OpenBlockScalar {
     /// The column of the key or dash that it belongs to.
     owner: usize,
@@ -55,7 +55,7 @@ impl<'a> LineScanner<'a> {
         }
         if let Some(scalar) = &mut self.scalar {
             match scalar.column {
-                // Blank lines with blanks may stand deeper than the first line, which is refused.
+                // Blank lines with blanks may be deeper than the first line, which is refused.
                 _ if line.is_empty() => return true,
                 None if content.is_empty() || column <= scalar.owner => return false,
                 None => {
@@ -95,7 +95,7 @@ impl<'a> LineScanner<'a> {
             Some((key, value)) => {
                 self.enter_collection(column, Some(key), is_inner) && self.scan_value(value, column)
             }
-            // An item; what stands deeper than its dash could go on in the next line, which `enter` refuses.
+            // An item; what is deeper than its dash could continue in the next line, which `enter` refuses.
             None => is_inner && self.scan_value(content, column.saturating_sub(1)),
         }
     }
@@ -147,7 +147,7 @@ impl<'a> LineScanner<'a> {
         is_new
     }
 
-    /// Takes what stands behind a key or dash.
+    /// Takes what is behind a key or dash.
     fn scan_value(&mut self, value: &str, owner: usize) -> bool {
         let text = value.trim_start_matches(' ');
         self.awaits_value = false;
@@ -173,12 +173,12 @@ impl<'a> LineScanner<'a> {
     }
 }
 
-/// Tells whether a quote ends at a byte, and its line behind it.
+/// Returns whether a quote ends at a byte, and its line behind it.
 fn is_closed(text: &str, end: usize, quote: char) -> bool {
     text[end..].strip_prefix(quote).is_some_and(is_end)
 }
 
-/// Tells whether nothing but a comment follows.
+/// Returns whether nothing but a comment follows.
 fn is_end(rest: &str) -> bool {
     let text = rest.trim_start_matches(' ');
     text.is_empty() || (text.starts_with('#') && text.len() < rest.len())
@@ -194,7 +194,7 @@ fn split_key(content: &str) -> Option<(&str, &str)> {
     (is_word && is_text && (value.is_empty() || value.starts_with(' '))).then_some((key, value))
 }
 
-/// Tells whether a text is one plain scalar that JSON can hold, up to the end of its line.
+/// Returns whether a text is one plain scalar that JSON can hold, up to the end of its line.
 fn is_plain(text: &str) -> bool {
     let text = text.find(" #").map_or(text, |comment| &text[..comment]).trim_end_matches(' ');
     let bytes = text.as_bytes();

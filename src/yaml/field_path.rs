@@ -1,4 +1,4 @@
-//! The way from the root of a document to a node.
+//! The path from the root of a document to a node.
 
 use serde_json::Value;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! One YAML document: its value as Kubernetes reads it, the place of every node, and edits.
+//! Reads and edits one YAML document: its value as Kubernetes reads it, and the place of every node.
 //!
-//! This room knows nothing of Kubernetes' objects.
+//! This module knows nothing of Kubernetes' objects.
 
 mod edit;
 mod emit;
@@ -33,7 +33,7 @@ mod tests;
 /// Which part of a mapping entry or sequence item a label marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryPart {
-    /// The key of the entry (the value where there is no key).
+    /// The key of the entry (the value where there is not a key).
     Key,
     /// The value.
     Value,
@@ -100,13 +100,13 @@ impl Document {
         &self.value
     }
 
-    /// Tells whether a part of it stands for another one (`*name`).
+    /// Returns whether a part of it refers to another one (`*name`).
     pub fn has_aliases(&self) -> bool {
         let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
         ids.into_iter().any(|id| self.tree.target(id).is_some())
     }
 
-    /// Returns what is wrong though Kubernetes reads it: keys that stand twice in one mapping, at most twenty.
+    /// Returns what is wrong though Kubernetes reads it: keys duplicated in one mapping, at most twenty.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }

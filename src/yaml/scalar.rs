@@ -1,4 +1,4 @@
-//! What does a scalar mean? The rules of go-yaml v2 and of Go's JSON encoder, which Kubernetes reads YAML with.
+//! Resolves scalars by the rules of go-yaml v2 and Go's JSON encoder, with which Kubernetes reads YAML.
 
 use serde_json::{Number, Value};
 use std::fmt::Write as _;
@@ -198,7 +198,7 @@ fn parse_float(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|f| right && f.is_finite())
 }
 
-/// Tells whether Go's time package takes a text for one of go-yaml's four forms of a date.
+/// Returns whether Go's time package takes a text for one of go-yaml's four forms of a date.
 fn is_timestamp(text: &str) -> bool {
     let mut rest = text;
     let mut digits = |least: usize, most: usize, after: &[char]| -> Option<(u32, char)> {

@@ -1,4 +1,4 @@
-//! Where is a byte of the text: line, column and the line itself, as people count them.
+//! Maps bytes of a text to lines and columns.
 
 use crate::diagnostics::{MAX_LINE_CHARS, Span};
 use memchr::{memchr, memchr_iter, memrchr};

@@ -1,4 +1,4 @@
-//! Which documents does a file hold? Cut as Kubernetes' own reader cuts, at every line that starts with `---`.
+//! Splits a file into documents as Kubernetes' own reader does: at every line that starts with `---`.
 
 use super::source_text::SourceText;
 use crate::diagnostics::{Code, Diagnostic};

@@ -1,4 +1,4 @@
-//! Why is a text not YAML that Kubernetes accepts, and what is to be done about it?
+//! Explains why a text is not YAML that Kubernetes accepts, and how to fix it.
 
 use super::source_text::SourceText;
 use super::tabs::misplaced_tab;

@@ -1,10 +1,10 @@
-//! Is there a tab where libyaml, and so Kubernetes, takes none though newer parsers do?
+//! Finds tabs that libyaml, and so Kubernetes, refuses although newer parsers accept them.
 
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use memchr::{memchr2, memrchr};
 
 /// Returns the first such tab: in the indentation of a block line, behind `-` or `?`, or in a line below a plain
-/// scalar before the column where that could go on.
+/// scalar before the column where that could continue.
 pub(super) fn misplaced_tab(text: &str, tree: &SyntaxTree) -> Option<usize> {
     let mut walk = TabFinder { bytes: text.as_bytes(), tree, open: Vec::new(), cursor: 0, flow_end: 0 };
     walk.cursor = super::tree::skipped_prefix_length(text);

@@ -1,4 +1,4 @@
-//! Tests of reading: places, limits and what people are told.
+//! Tests of reading: places, limits and messages.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which node is where: the events of granit-parser as a compact tree of spans. The only file that knows that parser.
+//! Builds a compact tree of spans from the events of granit-parser. No other file uses that parser.
 
 use super::scalar::ScalarTag;
 use super::syntax::Error;
@@ -6,7 +6,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Collections that may lie in one another, aliases followed.
+/// Collections that may are in one another, aliases followed.
 pub(super) const MAX_DEPTH: usize = 200;
 
 /// Nodes that a document may have.
@@ -46,19 +46,19 @@ impl NodeKind {
 /// The number of a node in its tree; the root has 0.
 pub(super) type NodeId = u32;
 
-/// One node. Nodes stand in the order of the text, each before its children.
+/// One node. Nodes are in the order of the text, each before its children.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SyntaxNode {
     pub(super) kind: NodeKind,
     /// The first byte: of a block scalar its `|`, of a block sequence its first `-`, of a block mapping its first key.
-    /// An anchor or tag lies before it. A value that is not written is empty, right behind its `:` or `-`.
+    /// An anchor or tag is before it. A value that is not written is empty, right behind its `:` or `-`.
     pub(super) start: u32,
     /// The byte after the last one. Block collections end with their last leaf, block scalars before the line end
     /// of their last line of content.
     pub(super) end: u32,
     /// The number of the node after this one and all below it.
     pub(super) next: NodeId,
-    /// The node an alias stands for; for others 1 + the index of its properties, or 0.
+    /// The node an alias refers to; for others 1 + the index of its properties, or 0.
     extra: u32,
     /// Where the scalar's text is: [`AS_WRITTEN`], [`INSIDE_QUOTES`] or 2 + an index into the decoded texts.
     text: u32,
@@ -160,7 +160,7 @@ impl SyntaxTree {
         self.properties(id)?.tag.as_ref().map(|(_, tag)| *tag)
     }
 
-    /// Returns the node that an alias stands for.
+    /// Returns the node that an alias refers to.
     pub(super) fn target(&self, id: NodeId) -> Option<NodeId> {
         let node = self.node(id);
         (node.kind == NodeKind::Alias).then_some(node.extra)
@@ -178,7 +178,7 @@ impl SyntaxTree {
         self.properties(id).and_then(NodeProperties::span).map_or(start, |s| s.start.min(start))
     }
 
-    /// Tells whether a scalar's text stands in the document as it is.
+    /// Returns whether a scalar's text is in the document as it is.
     pub(super) fn is_as_written(&self, id: NodeId) -> bool {
         matches!(self.node(id).text, AS_WRITTEN | INSIDE_QUOTES)
     }
@@ -334,7 +334,7 @@ impl TreeBuilder<'_> {
             self.tree.properties.push(NodeProperties::default());
             node.extra = to_offset(self.tree.properties.len());
         }
-        // An empty node lies behind its properties.
+        // An empty node is behind its properties.
         if node.kind == NodeKind::Plain && node.start == node.end {
             let tag = self
                 .tree
@@ -440,7 +440,7 @@ impl TreeBuilder<'_> {
         };
         let found = self.skip_to(|b| b == indicator, usize::MAX);
         let next = self.text.as_bytes().get(found.saturating_add(1));
-        // What goes on right behind it is the start of the next scalar.
+        // What continues right behind it is the start of the next scalar.
         let is_indicator = next.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b',' | b']' | b'}'));
         if found == usize::MAX || !is_indicator { self.cursor } else { found + 1 }
     }
@@ -511,7 +511,7 @@ fn without_line_end<'v>(text: &str, span: Range<usize>, value: &'v str) -> &'v s
         .lines()
         .next()
         .is_some_and(|h| h.split('#').next().is_some_and(|h| h.contains('+')));
-    // Blanks that are no content leave the line end before them.
+    // Blanks that are not content leave the line end before them.
     let is_content = rest.is_empty() || keeps || (!line.is_empty() && line.trim_matches(' ').is_empty());
     if is_content { last } else { value }
 }

@@ -1,4 +1,4 @@
-//! What does a tree mean? Its JSON value as Kubernetes reads it: aliases, merge keys, doubled keys.
+//! Computes the JSON value of a tree as Kubernetes reads it, with aliases, merge keys and duplicate keys.
 
 use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
 use super::syntax::Error;
@@ -17,7 +17,7 @@ const MAX_ALIASED_BYTES: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(super) struct DocumentValue {
     pub(super) value: Value,
-    /// Keys that stand twice in one mapping: the first place and the second.
+    /// Keys duplicated in one mapping: the first place and the second.
     pub(super) duplicates: Vec<(NodeId, NodeId)>,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn key_text<'a>(text: &'a str, tree: &'a SyntaxTree, id: NodeId) -> O
     }
 }
 
-/// Tells whether a key is `<<`, and so asks for a merge.
+/// Returns whether a key is `<<`, and so asks for a merge.
 // go-yaml v2.4.2 decode.go isMerge.
 pub(super) fn is_merge(text: &str, tree: &SyntaxTree, id: NodeId) -> bool {
     let node = tree.node(id);
@@ -192,7 +192,7 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// Tells whether a key stands behind a `?`.
+    /// Returns whether a key is behind a `?`.
     fn is_explicit_key(&self, id: NodeId) -> bool {
         self.text[..self.tree.full_start(id)].trim_end().ends_with('?')
     }

@@ -1,6 +1,6 @@
-//! Does an edited text mean what it should? Asked of another parser than the one that made it.
+//! Verifies edited texts with a parser that shares no code with the one that edited them.
 //!
-//! This look at every edited document is never left out, sampled or remembered.
+//! Every edited document is verified; the result is never skipped, sampled or cached.
 
 use super::field_path::{FieldPath, PathSegment};
 use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
@@ -26,7 +26,7 @@ pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Val
     if EventReader::new(text.chars(), unended).compare(want) == Some(()) {
         return Ok(());
     }
-    // Aliases, merge keys, doubled keys or a difference: the slow way, which knows where.
+    // Aliases, merge keys, duplicate keys or a difference: the slow way, which knows where.
     let read = |text: &str| match EventReader::new(text.chars(), unended).build() {
         Ok(value) => first_difference(&value, want, &FieldPath::root()).map_or(Ok(()), Err),
         Err(VerifyError(why)) => Err(why),
@@ -65,7 +65,7 @@ fn normalize_brackets(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// A value, and what is to stand in it at a path instead.
+/// A value, and what is to are in it at a path instead.
 #[derive(Clone, Copy)]
 struct ExpectedValue<'a> {
     value: &'a Value,
@@ -137,7 +137,7 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
         }
     }
 
-    /// Tells whether no node follows the one that was read last.
+    /// Returns whether no node follows the one that was read last.
     fn is_last(&mut self) -> Result<bool, VerifyError> {
         let is_end = |e: &Event| matches!(e, Event::MappingEnd | Event::SequenceEnd);
         let mut at = 0;

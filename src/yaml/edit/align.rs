@@ -1,4 +1,4 @@
-//! Which items of a list became which items of another?
+//! Matches the items of an old list with those of a new one.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(super) fn align_items(old: &[Value], new: &[Value]) -> Vec<AlignStep> {
     let (mut i, mut j) = (0, 0);
     let ends = (old_mid.len(), new_mid.len());
     for (a, b) in common.into_iter().chain([ends]) {
-        // Runs of the same length between two common items changed one by one. A name stands for its item, but an
+        // Runs of the same length between two common items changed one by one. A name refers to its item, but an
         // item that only got another name is still the same.
         let same_length = a - i == b - j;
         let pairs = (old_mid.get(i..a).unwrap_or_default().iter()).zip(new_mid.get(j..b).unwrap_or_default());
@@ -59,7 +59,7 @@ fn item_names(items: &[Value]) -> Option<Vec<&str>> {
     sorted.windows(2).all(|w| w[0] != w[1]).then_some(names)
 }
 
-/// Tells whether two items share at least half of what they have besides a name.
+/// Returns whether two items share at least half of what they have besides a name.
 fn is_likely_rename(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
     let same = old.iter().filter(|(key, value)| new.get(*key) == Some(value)).count();

@@ -1,4 +1,4 @@
-//! Mappings and lists in block style: entries and items added, removed and changed.
+//! Adds, removes and changes entries of block mappings and items of block lists.
 
 use super::align::{AlignStep, align_items};
 use super::lines::{
@@ -50,13 +50,13 @@ impl NodeEditor<'_> {
         if self.text[at..].starts_with(',') { skip_blank(self.text, at + 1) } else { at }
     }
 
-    /// Returns the end of an entry: of its value, or of its key where there is no value.
+    /// Returns the end of an entry: of its value, or of its key where there is not a value.
     pub(super) fn entry_end(&self, key: NodeId, value: NodeId) -> usize {
         let props = self.tree.properties(value).and_then(|p| p.span()).map_or(0, |s| s.end);
         self.tree.span(value).end.max(self.tree.span(key).end).max(props)
     }
 
-    /// Returns where a value of a mapping stands.
+    /// Returns where a value of a mapping is.
     pub(super) fn entry_slot(
         &self,
         map: NodeId,
@@ -81,7 +81,7 @@ impl NodeEditor<'_> {
         NodeSlot { value_start: head, context: around }
     }
 
-    /// Returns where an item of a list stands.
+    /// Returns where an item of a list is.
     pub(super) fn item_slot(&self, list: NodeId, item: NodeId, index: usize, slot: &NodeSlot) -> NodeSlot {
         if self.tree.node(list).kind == NodeKind::BlockSequence {
             let previous = index.checked_sub(1).and_then(|p| self.tree.children(list).nth(p));
@@ -162,7 +162,7 @@ impl NodeEditor<'_> {
         new: &'v Map<String, Value>,
     ) -> Result<MapPlan<'v>, Box<Error>> {
         let mut plan = MapPlan { changes: Vec::with_capacity(entries.len()), added: Vec::new() };
-        // What `<<` brings below each entry, and where each key stands last.
+        // What `<<` adds below each entry, and where each key is last.
         let mut merged: BTreeMap<String, usize> = BTreeMap::new();
         let mut last: BTreeMap<&str, usize> = BTreeMap::new();
         for (i, entry) in entries.iter().enumerate() {
@@ -181,7 +181,7 @@ impl NodeEditor<'_> {
             };
             let fate = match (old.get(name), new.get(name)) {
                 (Some(a), Some(b)) if a == b => EntryChange::Keep,
-                // Of doubled keys, the last one counts; a later `<<` wins over a key, in Kubernetes' reading.
+                // Of duplicate keys, the last one counts; a later `<<` wins over a key, in Kubernetes' reading.
                 (Some(_), Some(_)) if last.get(name) != Some(&i) => EntryChange::Keep,
                 (Some(a), Some(b)) => match over(name).filter(|m| m.start > entry.start) {
                     Some(merge) => return Err(self.merge_override_error(entry.key, merge.value)),
@@ -200,7 +200,7 @@ impl NodeEditor<'_> {
         }
         plan.added =
             new.iter().filter(|(k, v)| !last.contains_key(k.as_str()) && old.get(*k) != Some(v)).collect();
-        // What only `<<` brings cannot be taken away here.
+        // What only `<<` adds cannot be removed here.
         let lost = old.keys().find(|k| !new.contains_key(*k) && !last.contains_key(k.as_str()));
         match lost.and_then(|k| over(k)) {
             Some(merge) => Err(self.merge_override_error(merge.key, merge.value)),
@@ -345,7 +345,7 @@ impl NodeEditor<'_> {
         self.splice(range, "");
     }
 
-    /// Tells whether a line stands right below a block scalar that keeps the blank lines at its end.
+    /// Returns whether a line is right below a block scalar that keeps the blank lines at its end.
     fn keeps_blank_lines(&self, line: usize) -> bool {
         let ends = self.kept_blank_lines.get_or_init(|| {
             let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
@@ -362,7 +362,7 @@ impl NodeEditor<'_> {
 
     /// Returns lines with the line break before them; at the start of the text, where there is none, with the one behind.
     ///
-    /// What is put behind a line stands before its line break, and so is not hindered when the next lines go.
+    /// What is put behind a line is before its line break, and so is not hindered when the next lines go.
     pub(super) fn whole_lines(&self, lines: Range<usize>) -> Range<usize> {
         if lines.start > 0 && self.text.as_bytes()[lines.start - 1] == b'\n' {
             line_end(self.text, line_start(self.text, lines.start - 1))..line_end(self.text, lines.end)

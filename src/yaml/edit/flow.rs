@@ -1,4 +1,4 @@
-//! Mappings and lists in flow style, and JSON: entries and items added, removed and changed.
+//! Adds, removes and changes entries and items in flow style and JSON.
 
 use super::align::{AlignStep, align_items};
 use super::block::EntryChange;
@@ -92,7 +92,7 @@ impl NodeEditor<'_> {
         Ok(())
     }
 
-    /// Returns how a flow collection is written, and the indentation of its items where they stand on own lines.
+    /// Returns how a flow collection is written, and the indentation of its items where they are on separate lines.
     fn flow_layout(&self, id: NodeId, slot: &NodeSlot, units: &[Range<usize>]) -> (FlowStyle, String) {
         let mut flow = match &slot.context {
             SlotContext::Flow(flow) => flow.clone(),
@@ -106,7 +106,7 @@ impl NodeEditor<'_> {
         (flow, self.text[line_start(self.text, start)..start].to_owned())
     }
 
-    /// Tells whether the units of a collection stand on lines of their own.
+    /// Returns whether the units of a collection are on separate lines.
     fn is_multi_line(&self, id: NodeId, units: &[Range<usize>]) -> bool {
         let close = self.tree.span(id).end.saturating_sub(1);
         let (Some(first), Some(last)) = (units.first(), units.last()) else { return false };

@@ -1,4 +1,4 @@
-//! Where do lines, comments and indicators lie around a node?
+//! Finds lines, comments and indicators around a node.
 
 use memchr::{memchr, memrchr};
 
@@ -25,14 +25,14 @@ pub(super) fn column(text: &str, at: usize) -> usize {
     at - line_start(text, at)
 }
 
-/// Tells whether only blanks stand before a byte in its line.
+/// Returns whether only blanks are before a byte in its line.
 pub(super) fn is_first_on_line(text: &str, at: usize) -> bool {
     // Lines can be as long as a file: only the blanks are looked at.
     let before = text[..at].trim_end_matches([' ', '\t']);
     before.is_empty() || before.ends_with('\n') || before == "\u{feff}"
 }
 
-/// Tells whether only blanks and a comment follow a byte in its line.
+/// Returns whether only blanks and a comment follow a byte in its line.
 pub(super) fn is_last_on_line(text: &str, at: usize) -> bool {
     let rest = text[at..].trim_start_matches([' ', '\t']);
     rest.is_empty() || rest.starts_with(['\n', '\r', '#'])
@@ -53,7 +53,7 @@ pub(super) fn skip_blank(text: &str, from: usize) -> usize {
 }
 
 /// Returns the end of what belongs to a node that ends at a byte: its line, and further lines of comments that
-/// stand deeper than a column. Blank lines count where such a comment follows.
+/// are deeper than a column. Blank lines count where such a comment follows.
 ///
 /// In a list, comments at the column that look like an item belong to it too.
 pub(super) fn end_with_comments(text: &str, end: usize, column: usize, is_list: bool) -> usize {
@@ -82,7 +82,7 @@ fn is_commented_out_item(comment: &str) -> bool {
     comment.trim_start_matches('#').trim_start_matches(' ').starts_with("- ")
 }
 
-/// Returns where the lines of comments start that stand right above a line, at a column.
+/// Returns where the lines of comments start that are right above a line, at a column.
 pub(super) fn start_with_comments(text: &str, start_of_line: usize, column: usize) -> usize {
     let mut start = start_of_line;
     while start > 0 {

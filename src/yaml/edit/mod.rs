@@ -1,7 +1,7 @@
-//! How does a text change so that a node means something else, and every other byte stays?
+//! Edits a text so that one node gets a new value and every other byte stays.
 //!
-//! The value of the node is compared with the one wanted. Equal parts are not touched; the rest becomes splices:
-//! ranges of the text with what stands there instead.
+//! The old value of the node is compared with the new one. Equal parts stay; the rest becomes splices: ranges of the
+//! text with their replacements.
 
 mod align;
 mod block;
@@ -103,7 +103,7 @@ struct EditTarget<'a> {
     slot: NodeSlot,
 }
 
-/// Where a node stands.
+/// Where a node is.
 #[derive(Debug, Clone)]
 struct NodeSlot {
     /// The byte behind the key's `:` or the dash; the node's start where there is neither.
@@ -111,14 +111,14 @@ struct NodeSlot {
     context: SlotContext,
 }
 
-/// What a node stands in.
+/// What a node is in.
 #[derive(Debug, Clone)]
 enum SlotContext {
     Block(ValueContext),
     Flow(FlowStyle),
 }
 
-/// A range of the text, and what stands there instead.
+/// A range of the text, and what is there instead.
 #[derive(Debug)]
 struct Splice {
     range: Range<usize>,
@@ -130,12 +130,12 @@ struct NodeEditor<'a> {
     text: &'a str,
     tree: &'a SyntaxTree,
     root: &'a Value,
-    /// Anchored nodes with the aliases that stand for them, in order.
+    /// Anchored nodes with the aliases that refer to them, in order.
     aliases: Vec<(NodeId, NodeId)>,
     line_end: &'static str,
-    /// The document's block style, once somebody asks.
+    /// The document's block style, computed on demand.
     observed_style: std::cell::OnceCell<style::ObservedStyle>,
-    /// The lines below block scalars that keep their blank lines, once somebody asks.
+    /// The lines below block scalars that keep their blank lines, computed on demand.
     kept_blank_lines: std::cell::OnceCell<Vec<usize>>,
     splices: Vec<Splice>,
 }
@@ -159,7 +159,7 @@ impl<'a> NodeEditor<'a> {
         }
     }
 
-    /// Walks a path as far as its nodes stand for themselves: not into aliases, nor to keys that `<<` brings.
+    /// Walks a path as far as its nodes refer to themselves: not into aliases, nor to keys that `<<` adds.
     fn locate(&self, steps: &[PathSegment], new: &'a Value) -> Result<EditTarget<'a>, Box<Error>> {
         let (mut id, mut old, mut depth) = (self.tree.root(), self.root, 0);
         let mut slot = self.root_slot();
@@ -238,14 +238,14 @@ impl<'a> NodeEditor<'a> {
         found
     }
 
-    /// Tells whether the value of a merge key brings a key.
+    /// Returns whether the value of a merge key adds a key.
     fn merge_contains(&self, value: NodeId, name: &str) -> bool {
         let mut found = false;
         self.visit_merged_keys(value, &mut |key| found |= key == name);
         found
     }
 
-    /// Tells all keys that the value of a merge key brings.
+    /// Tells all keys that the value of a merge key adds.
     fn visit_merged_keys(&self, value: NodeId, tell: &mut dyn FnMut(&str)) {
         for map in value::merged_mappings(self.tree, value) {
             for (key, value) in self.tree.entries(map) {
@@ -281,14 +281,14 @@ impl<'a> NodeEditor<'a> {
         }
     }
 
-    /// Returns the aliases that stand for nodes in a range.
+    /// Returns the aliases that refer to nodes in a range.
     fn aliases_into(&self, nodes: Range<NodeId>) -> &[(NodeId, NodeId)] {
         let from = self.aliases.partition_point(|(target, _)| *target < nodes.start);
         let to = self.aliases.partition_point(|(target, _)| *target < nodes.end);
         &self.aliases[from..to.max(from)]
     }
 
-    /// Refuses to change a node that an alias stands for as well.
+    /// Refuses to change a node that an alias refers to as well.
     fn check_not_shared(&self, id: NodeId) -> EditResult {
         match self.aliases_into(id..id + 1).first() {
             Some(&(_, alias)) => Err(self.shared_node_error(id, alias)),
@@ -296,7 +296,7 @@ impl<'a> NodeEditor<'a> {
         }
     }
 
-    /// Refuses to take away a node when an alias elsewhere stands for it or something in it.
+    /// Refuses to remove a node when an alias elsewhere refers to it or something in it.
     fn check_not_aliased(&self, id: NodeId) -> EditResult {
         let inside = id..self.tree.node(id).next;
         match self.aliases_into(inside.clone()).iter().find(|(_, alias)| !inside.contains(alias)) {
@@ -376,7 +376,7 @@ impl<'a> NodeEditor<'a> {
         let mut out = String::with_capacity(self.text.len() + more + more / 8);
         let mut at = 0;
         for splice in &self.splices {
-            // What lies in a range that is gone already is gone with it.
+            // What is in a range that is gone already is gone with it.
             let start = splice.range.start.max(at);
             out.push_str(&self.text[at..start]);
             if self.line_end == "\n" {

@@ -1,4 +1,4 @@
-//! A value put in the place of another one, whatever the two are.
+//! Replaces a value by another one of any kind.
 
 use super::lines::{column, end_with_comments, is_first_on_line, line_end, line_start, next_line};
 use super::{EditResult, NodeEditor, NodeSlot, SlotContext};
@@ -18,7 +18,7 @@ impl NodeEditor<'_> {
         Ok(())
     }
 
-    /// Returns the first byte that a replacement takes away: a tag that does not fit the new value goes too.
+    /// Returns the first byte that a replacement removes: a tag that does not fit the new value goes too.
     fn replaced_start(&self, id: NodeId, new: &Value) -> usize {
         let is_scalar = self.tree.node(id).next == id + 1 && !is_collection(self.tree.node(id).kind);
         let fits = match self.tree.tag(id) {
@@ -93,7 +93,7 @@ impl NodeEditor<'_> {
         }
     }
 
-    /// Tells whether comments stand where the lines of a block scalar would come, or right below.
+    /// Returns whether comments stand where the lines of a block scalar would come, or right below.
     fn has_comments_below(
         &self,
         head: usize,
@@ -148,7 +148,7 @@ impl NodeEditor<'_> {
         self.insert(line_end(self.text, at), parts.below);
     }
 
-    /// Replaces a block collection that stands on lines of its own.
+    /// Replaces a block collection that is on lines of its own.
     fn replace_lines(&mut self, span: std::ops::Range<usize>, from: usize, head: usize, parts: ValueText) {
         let lines = line_start(self.text, span.start)..line_end(self.text, span.end);
         let behind = self.properties_end(span.start, head);
@@ -180,7 +180,7 @@ impl NodeEditor<'_> {
         head + line[..comment.unwrap_or(line.len())].trim_end().len()
     }
 
-    /// Replaces a block scalar: its header where it stands, and the lines of its content.
+    /// Replaces a block scalar: its header where it is, and the lines of its content.
     fn replace_block_scalar(&mut self, range: std::ops::Range<usize>, parts: ValueText) {
         let header =
             self.text[range.start..range.end].find(['|', '>']).map_or(range.start, |i| range.start + i);

@@ -1,4 +1,4 @@
-//! How is a document written? What is added follows it.
+//! Detects the style of a document; added text follows it.
 
 use super::lines::{column, is_first_on_line, line_start};
 use crate::yaml::emit::{BlockStyle, FlowStyle};
@@ -82,7 +82,7 @@ pub(super) fn dash_gap(text: &str, tree: &SyntaxTree, list: NodeId) -> Option<us
     gaps.next()
 }
 
-/// Tells whether a flow collection is written as JSON: its first key or string is in double quotes.
+/// Returns whether a flow collection is written as JSON: its first key or string is in double quotes.
 pub(super) fn is_json(text: &str, tree: &SyntaxTree, id: NodeId) -> bool {
     let end = tree.node(id).next;
     let first = (id + 1..end).find(|&n| {
@@ -113,7 +113,7 @@ pub(super) fn flow_style(text: &str, tree: &SyntaxTree, id: NodeId) -> FlowStyle
     }
 }
 
-/// Returns the indentation of one level, where items stand on lines of their own.
+/// Returns the indentation of one level, where items are on separate lines.
 fn flow_indent(text: &str, tree: &SyntaxTree, id: NodeId) -> Option<String> {
     let indent = |at: usize| {
         let line = &text[line_start(text, at)..at];

@@ -1,4 +1,4 @@
-//! Tests of edits, by example: what changes, and that the rest does not.
+//! Tests of edits by example: what changes, and that nothing else does.
 
 use crate::diagnostics::Code;
 use crate::yaml::{Document, FieldPath};
