@@ -73,29 +73,30 @@ pub struct Cli {
     command: CliCommand,
 }
 
-/// Flags of every verb.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Run as if pillion was started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     directory: Option<std::path::PathBuf>,
-    /// How messages are written to standard error.
+    /// Format of messages on standard error
     #[arg(long = "message-format", value_enum, default_value = "human", global = true)]
     format: MessageFormat,
-    /// When to use colors.
+    /// Use of colors
     #[arg(long, value_enum, default_value = "auto", global = true)]
     color: ColorChoice,
-    /// Only errors.
+    /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say also what was done.
+    /// Print what was done
     #[arg(short, long, global = true)]
     verbose: bool,
-    /// Use this configuration instead of the nearest pillion.yaml.
+    /// Configuration file to use instead of the nearest pillion.yaml
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<std::path::PathBuf>,
-    /// Run the `build` commands of pillion.yaml in CI and in `watch` too, where they are off: whoever can write that file
-    /// could run any program.
+    /// Run the `build` commands of pillion.yaml in CI and in `watch`, where they are disabled because whoever can write
+    /// that file can run any program
     #[arg(long, env = "PILLION_ALLOW_BUILD", hide_env_values = true, value_parser = permissions::parse_flag, global = true)]
     allow_build: bool,
 }
@@ -135,7 +136,7 @@ enum OutputFormat {
     Json,
 }
 
-/// When to use colors.
+/// Use of colors
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set.

@@ -1,28 +1,42 @@
-//! docs/reference.md: every verb and flag.
+//! Generates docs/reference.md: exit codes, global options, commands and their flags.
 
 use super::Cli;
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
+
+const HEAD: &str = "# Command line
+
+This page is generated from the types of `src/cli`; a test compares them.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | findings, or a difference |
+| 2 | wrong usage or configuration |
+| 3 | the environment failed; a retry may help |
+| 4 | waiting (`pillion watch --once`) |
+| 5 | paused (`pillion watch --once`) |
+";
 
 /// Returns the text of docs/reference.md.
 pub fn cli_reference() -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
-    let mut text = String::from(
-        "# Command line\n\nMade from the types of `src/cli`; a test compares them.\n\n| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | findings, or a difference |\n| 2 | wrong usage or configuration |\n| 3 | the environment failed; a retry may help |\n",
-    );
-    section(&mut text, &mut command, "pillion");
-    let verbs: Vec<String> =
-        command.get_subcommands().map(|c| c.get_name().to_owned()).filter(|n| n != "help").collect();
-    for verb in verbs {
-        if let Some(verb_command) = command.find_subcommand_mut(&verb) {
-            section(&mut text, verb_command, &format!("pillion {verb}"));
-        }
-    }
+    let mut text = HEAD.to_owned();
+    push_section(&mut text, command, "pillion");
     text
 }
 
-fn section(text: &mut String, command: &mut clap::Command, title: &str) {
+/// Adds the help of a command and of its subcommands. Global options are in the first section only.
+fn push_section(text: &mut String, mut command: Command, title: &str) {
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     text.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", help.join("\n").trim_end()));
+    for subcommand in command.get_subcommands().filter(|c| c.get_name() != "help") {
+        let subcommand = subcommand.clone().mut_args(|arg| {
+            let is_global = arg.is_global_set() || arg.get_id() == "help";
+            if is_global { arg.hide(true) } else { arg }
+        });
+        let title = format!("{title} {}", subcommand.get_name());
+        push_section(text, subcommand, &title);
+    }
 }

@@ -39,7 +39,7 @@ fn schema() {
 }
 
 /// The pages of the repository with their folders.
-fn pages() -> Vec<(PathBuf, String)> {
+pub(super) fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![root.to_owned(), root.join("docs"), root.join("deploy"), root.join("tests/e2e")];
     folders.extend(fs::read_dir(root.join("examples")).unwrap().map(|e| e.unwrap().path()));
