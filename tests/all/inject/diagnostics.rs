@@ -1,6 +1,7 @@
 //! Wording of every diagnostic of injection: golden/inject/diagnostics.txt, rewritten with UPDATE_GOLDEN=1.
 
 use crate::inject::rules::Scene;
+use indoc::{formatdoc, indoc};
 use pillion::diagnostics::{Code, Diagnostic, Severity};
 use std::path::Path;
 
@@ -10,60 +11,207 @@ fn scenes() -> Vec<Scene> {
     let log = ("log", "containers: [{name: log, image: 'log:1'}]");
     let two = [log, ("zog", "containers: [{name: log, image: z}]")];
     let patch = |value: &str| {
-        format!(
-            "initContainers: [{{name: i-{value}, image: l}}]\npatchPodMetadata: [{{annotations: {{k: {value}}}, patchPolicy: Overwrite}}]"
-        )
+        formatdoc! {"
+            initContainers:
+            - name: i-{value}
+              image: l
+            patchPodMetadata:
+            - annotations:
+                k: {value}
+              patchPolicy: Overwrite
+        "}
     };
     let (one, other) = (patch("one"), patch("other"));
     let merge = |patch: &str| {
-        format!(
-            "containers: [{{name: log, image: l}}]\npatchPodMetadata: [{{annotations: {{k: '{patch}'}}, patchPolicy: MergePatchJson}}]"
-        )
+        formatdoc! {"
+            containers:
+            - name: log
+              image: l
+            patchPodMetadata:
+            - annotations:
+                k: '{patch}'
+              patchPolicy: MergePatchJson
+        "}
     };
     let (good, bad) = (merge("{}"), merge("text"));
     let annotated = |sets: &[(&str, &str)], annotation: &str| {
-        Scene::of(
-            sets,
-            &format!(
-                "metadata: {{name: web-0, labels: {{app: web}}, annotations: {{{annotation}}}}}\nspec: {{{APP}}}"
-            ),
-        )
+        let pod = formatdoc! {"
+            metadata:
+              name: web-0
+              labels:
+                app: web
+              annotations:
+                {annotation}
+            spec:
+              {APP}
+        "};
+        Scene::of(sets, &pod)
     };
-    let transfer = "containers: [{name: log, image: l, transferEnv: [{sourceContainerName: nope, envName: A}, {sourceContainerName: app, envNames: [B, C]}, {sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.labels['no']\"}}, envName: D}]}]";
+    let transfer = indoc! {r#"
+        containers:
+        - name: log
+          image: l
+          transferEnv:
+          - {sourceContainerName: nope, envName: A}
+          - {sourceContainerName: app, envNames: [B, C]}
+          - sourceContainerNameFrom:
+              fieldRef: {fieldPath: "metadata.labels['no']"}
+            envName: D
+    "#};
     let resources = |names: &str, expressions: &str| {
-        format!(
-            "containers: [{{name: log, image: l, resourcesPolicy: {{targetContainersMode: sum, targetContainersNameRegex: '{names}', resourcesExpr: {expressions}}}}}]"
-        )
+        formatdoc! {"
+            containers:
+            - name: log
+              image: l
+              resourcesPolicy:
+                targetContainersMode: sum
+                targetContainersNameRegex: '{names}'
+                resourcesExpr: {expressions}
+        "}
     };
-    let revision = |strategy: &str| format!("containers: [{{name: log, image: l}}]\n{strategy}");
-    let with_volume = "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]";
-    let other_volume = "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}]\nimagePullSecrets: [{name: sec}]";
-    let token = "containers: [{name: app, volumeMounts: [{name: t, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]}]";
+    let revision = |strategy: &str| {
+        formatdoc! {"
+            containers:
+            - name: log
+              image: l
+            {strategy}
+        "}
+    };
+    let with_volume = indoc! {"
+        containers:
+        - name: log
+          image: l
+          volumeMounts:
+          - {name: v, mountPath: /v}
+        volumes:
+        - {name: v, emptyDir: {}}
+        imagePullSecrets:
+        - {name: sec}
+    "};
+    let other_volume = indoc! {"
+        containers:
+        - name: log
+          image: l
+          volumeMounts:
+          - {name: v, mountPath: /v}
+        volumes:
+        - {name: v, emptyDir: {medium: Memory}}
+        imagePullSecrets:
+        - {name: sec}
+    "};
+    let token = indoc! {"
+        containers:
+        - name: app
+          volumeMounts:
+          - name: t
+            mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    "};
     let priority = |value: &str| {
-        format!(
-            "containers: [{{name: app, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: {value}}}]}}, {{name: aux}}]"
-        )
+        formatdoc! {"
+            containers:
+            - name: app
+              env:
+              - name: KRUISE_CONTAINER_PRIORITY
+                value: {value}
+            - name: aux
+        "}
     };
     vec![
         Scene::new(&[log], "containers: [{name: log, image: own}]"),
         Scene::new(&two, APP),
-        Scene::new(&[("two", "containers: [{name: x-1, image: x}, {name: x, image: x, upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}}]")], APP),
+        Scene::new(
+            &[(
+                "two",
+                indoc! {"
+                    containers:
+                    - {name: x-1, image: x}
+                    - name: x
+                      image: x
+                      upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}
+                "},
+            )],
+            APP,
+        ),
         Scene::new(&[log], "initContainers: [{name: log}]\ncontainers: [{name: app}]"),
         Scene::new(&[log, ("init", "initContainers: [{name: log, image: z}]")], APP),
         Scene::new(&[("one", &one), ("two", &other)], APP),
-        Scene::new(&[log, ("mesh", "containers: [{name: mesh, image: m}]\nimagePullSecrets: [{name: s}]")], APP),
-        Scene::new(&[("log", "namespaceSelector: {matchLabels: {team: a}}\ncontainers: [{name: log, image: l}]")], APP).namespace("shop", None),
+        Scene::new(
+            &[
+                log,
+                (
+                    "mesh",
+                    indoc! {"
+                        containers:
+                        - {name: mesh, image: m}
+                        imagePullSecrets:
+                        - {name: s}
+                    "},
+                ),
+            ],
+            APP,
+        ),
+        Scene::new(
+            &[(
+                "log",
+                indoc! {"
+                    namespaceSelector: {matchLabels: {team: a}}
+                    containers:
+                    - {name: log, image: l}
+                "},
+            )],
+            APP,
+        )
+        .namespace("shop", None),
         Scene::new(&[("log", &revision("injectionStrategy: {revision: {revisionName: log-0}}"))], APP),
-        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v2}}"))], APP).history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
-        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v1, policy: Partial}}\nupdateStrategy: {partition: 30%}"))], APP).history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
-        Scene::new(&[("log", "containers: [{name: log, image: l, volumeMounts: [{name: nowhere, mountPath: /n}]}]")], APP),
+        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v2}}"))], APP)
+            .history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
+        Scene::new(
+            &[(
+                "log",
+                &revision(indoc! {"
+                    injectionStrategy:
+                      revision: {customVersion: v1, policy: Partial}
+                    updateStrategy: {partition: 30%}
+                "}),
+            )],
+            APP,
+        )
+        .history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
+        Scene::new(
+            &[(
+                "log",
+                indoc! {"
+                    containers:
+                    - name: log
+                      image: l
+                      volumeMounts:
+                      - {name: nowhere, mountPath: /n}
+                "},
+            )],
+            APP,
+        ),
         annotated(&[("log", &good)], "k: text"),
         annotated(&[("log", &bad)], "k: '{}'"),
         annotated(&[("log", &bad)], ""),
-        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(pillion::model::config::AnnotationMode::Kruise),
+        annotated(&[log], "kruise.io/sidecarset-hash: text")
+            .annotations(pillion::inject::AnnotationMode::Kruise),
         Scene::new(&[("log", transfer)], APP),
-        Scene::new(&[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")], token),
-        Scene::new(&[("log", "initContainers: [{name: prepare, image: p, podInjectPolicy: BeforeAppContainer}]")], APP),
+        Scene::new(
+            &[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")],
+            token,
+        ),
+        Scene::new(
+            &[(
+                "log",
+                indoc! {"
+                    initContainers:
+                    - name: prepare
+                      image: p
+                      podInjectPolicy: BeforeAppContainer
+                "},
+            )],
+            APP,
+        ),
         Scene::new(&[], &priority("high")),
         Scene::new(&[], &priority("'5'")).template(),
         Scene::new(&[("log", with_volume)], APP).next().sets(&[]),
@@ -73,7 +221,10 @@ fn scenes() -> Vec<Scene> {
         Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu*100m, memory: 5Q}}"))], APP),
         Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu-1}}"))], APP),
         Scene::new(&[("log", &resources(".*", "{limits: {cpu: cpu}, requests: {memory: '1.5'}}"))], APP),
-        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu}}"))], "containers: [{name: app, resources: {requests: {cpu: lots}}}]"),
+        Scene::new(
+            &[("log", &resources(".*", "{requests: {cpu: cpu}}"))],
+            "containers: [{name: app, resources: {requests: {cpu: lots}}}]",
+        ),
         Scene::of(&[log], "metadata: {labels: {app: 1}}\nspec: {containers: nope}"),
     ]
 }

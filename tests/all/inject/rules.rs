@@ -1,6 +1,7 @@
 //! Rules of injection that no recorded case in the repository shows. Sections are those of the notes on Kruise's
 //! injection, which are not part of the repository.
 
+use indoc::{formatdoc, indoc};
 use pillion::diagnostics::Severity;
 use pillion::inject::{
     InjectionOutcome, InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
@@ -26,12 +27,18 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A pod `web-0` with label `app: web`, its `spec` given, and sets given as `NAME | spec lines`.
+    /// A pod `web-0` with label `app: web`, with a `spec`, and sets as names with their `spec`.
     pub(crate) fn new(sets: &[(&str, &str)], spec: &str) -> Self {
-        Self::of(
-            sets,
-            &format!("metadata:\n  name: web-0\n  labels: {{app: web}}\nspec:\n{}", indented(spec)),
-        )
+        let spec = indented(spec);
+        let pod = formatdoc! {"
+            metadata:
+              name: web-0
+              labels:
+                app: web
+            spec:
+            {spec}
+        "};
+        Self::of(sets, &pod)
     }
 
     /// A pod given whole, without its kind.
@@ -120,21 +127,25 @@ impl Scene {
 
 fn set(name: &str, spec: &str) -> Arc<PreparedSet> {
     let version = if spec.contains("namespace:") { "v1alpha1" } else { "v1beta1" };
-    let text = format!(
-        "apiVersion: apps.kruise.io/{version}\nkind: SidecarSet\nmetadata:\n  name: {name}\nspec:\n{}",
-        indented(spec)
-    );
-    let text = match spec.lines().any(|line| line.starts_with("selector:")) {
-        true => text,
-        false => format!("{text}  selector: {{matchLabels: {{app: web}}}}\n"),
-    };
+    let has_selector = spec.lines().any(|line| line.starts_with("selector:"));
+    let selector = if has_selector { "" } else { "selector: {matchLabels: {app: web}}" };
+    let spec = indented(spec);
+    let text = formatdoc! {"
+        apiVersion: apps.kruise.io/{version}
+        kind: SidecarSet
+        metadata:
+          name: {name}
+        spec:
+        {spec}
+          {selector}
+    "};
     let document = Document::read(&"sets.yaml".into(), 0, 1, &text).expect("the set is YAML");
     let (set, found) = decode(&Arc::new(document), &FieldPath::root());
     Arc::new(PreparedSet::new(Arc::new(set.unwrap_or_else(|| panic!("{text}\n{found:?}")))))
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {}\n", line.strip_prefix("    ").unwrap_or(line))).collect()
+    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn names(value: &Value, list: &str) -> Vec<String> {
@@ -167,9 +178,20 @@ const LOG: (&str, &str) = ("log", "containers: [{name: log, image: 'log:1'}]");
 #[test]
 fn selectors() {
     let injected = |selector: &str, labels: &str| {
-        let spec = format!("selector: {selector}\ncontainers: [{{name: log, image: l}}]");
-        let pod =
-            format!("metadata: {{name: web-0, labels: {labels}}}\nspec: {{containers: [{{name: app}}]}}");
+        let spec = formatdoc! {"
+            selector: {selector}
+            containers:
+            - name: log
+              image: l
+        "};
+        let pod = formatdoc! {"
+            metadata:
+              name: web-0
+              labels: {labels}
+            spec:
+              containers:
+              - name: app
+        "};
         !Scene::of(&[("log", &spec)], &pod).run().injected_sets.is_empty()
     };
     for (selector, labels, wanted) in [
@@ -190,7 +212,12 @@ fn selectors() {
 #[test]
 fn namespaces() {
     let injected = |selector: &str, labels: Option<&[(&str, &str)]>| {
-        let spec = format!("namespaceSelector: {selector}\ncontainers: [{{name: log, image: l}}]");
+        let spec = formatdoc! {"
+            namespaceSelector: {selector}
+            containers:
+            - name: log
+              image: l
+        "};
         let outcome = Scene::new(&[("log", &spec)], APP).namespace("shop", labels).run();
         let unknown = outcome.diagnostics.iter().any(|d| d.code.name() == "namespace-labels-unknown");
         assert!(!unknown || outcome.template.is_none());
@@ -213,7 +240,12 @@ fn namespaces() {
     // A set that does not want the pod never asks for labels of its namespace.
     let other = (
         "log",
-        "selector: {matchLabels: {app: other}}\nnamespaceSelector: {matchLabels: {team: a}}\ncontainers: [{name: l, image: l}]",
+        indoc! {"
+            selector: {matchLabels: {app: other}}
+            namespaceSelector: {matchLabels: {team: a}}
+            containers:
+            - {name: l, image: l}
+        "},
     );
     assert_eq!(Scene::new(&[other], APP).namespace("shop", None).codes(), Vec::<&str>::new());
 }
@@ -222,7 +254,13 @@ fn namespaces() {
 fn the_webhook_is_not_called_for_control_planes() {
     let scene = Scene::new(
         &[LOG],
-        "containers: [{name: app, env: [{name: KRUISE_CONTAINER_PRIORITY, value: x}]}, {name: b}]",
+        indoc! {"
+            containers:
+            - name: app
+              env:
+              - {name: KRUISE_CONTAINER_PRIORITY, value: x}
+            - {name: b}
+        "},
     );
     let scene = scene.namespace("ops", Some(&[("control-plane", "")]));
     let outcome = scene.run(); // i041
@@ -235,19 +273,35 @@ fn the_webhook_is_not_called_for_control_planes() {
 #[test]
 fn inactive_pods_stay() {
     for more in ["status: {phase: Succeeded}", "status: {phase: Failed}"] {
-        let pod = format!(
-            "metadata: {{name: a, labels: {{app: web}}}}\nspec: {{{}}}\n{more}",
-            "containers: [{name: app}]"
-        );
+        let pod = formatdoc! {"
+            metadata:
+              name: a
+              labels:
+                app: web
+            spec:
+              containers:
+              - name: app
+            {more}
+        "};
         assert!(Scene::of(&[LOG], &pod).run().template.is_none(), "{more}"); // i243 i244
         assert!(Scene::of(&[LOG], &pod).template().run().template.is_some(), "a template has no end");
     }
     let pod = |priority: &str| {
-        let env = format!("env: [{{name: KRUISE_CONTAINER_PRIORITY, value: '{priority}'}}]");
-        let containers = format!("containers: [{{name: app, {env}}}, {{name: b}}]");
-        format!(
-            "metadata: {{name: a, labels: {{app: web}}}}\nspec: {{{containers}}}\nstatus: {{phase: Failed}}"
-        )
+        formatdoc! {"
+            metadata:
+              name: a
+              labels:
+                app: web
+            spec:
+              containers:
+              - name: app
+                env:
+                - name: KRUISE_CONTAINER_PRIORITY
+                  value: '{priority}'
+              - name: b
+            status:
+              phase: Failed
+        "}
     };
     let value = Scene::of(&[LOG], &pod("1")).value();
     assert_eq!(names(&value, "containers"), ["app", "b"]);
@@ -260,13 +314,27 @@ fn inactive_pods_stay() {
 #[test]
 fn sets_bound_to_the_namespace_come_first() {
     let bound = [
-        "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: default}}",
-        "namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [x, default]}]}",
+        indoc! {"
+            namespaceSelector:
+              matchLabels: {kubernetes.io/metadata.name: default}
+        "},
+        indoc! {"
+            namespaceSelector:
+              matchExpressions:
+              - key: kubernetes.io/metadata.name
+                operator: In
+                values: [x, default]
+        "},
         "namespace: default",
     ];
     for bound in bound {
         // i042 i030
-        let late = format!("{bound}\ncontainers: [{{name: z, image: z}}]");
+        let late = formatdoc! {"
+            {bound}
+            containers:
+            - name: z
+              image: z
+        "};
         let value = Scene::new(&[("a", "containers: [{name: a, image: a}]"), ("z", &late)], APP).value();
         assert_eq!(names(&value, "containers"), ["z", "a", "app"], "{bound}");
     }
@@ -276,7 +344,15 @@ fn sets_bound_to_the_namespace_come_first() {
 
 #[test]
 fn containers_are_placed() {
-    let spec = "containers: [{name: b1, image: x}, {name: a1, image: x, podInjectPolicy: AfterAppContainer}, {name: b2, image: x, podInjectPolicy: BeforeAppContainer}, {name: a2, image: x, podInjectPolicy: AfterAppContainer}]";
+    let spec = indoc! {"
+        containers:
+        - {name: b1, image: x}
+        - {name: a1, image: x, podInjectPolicy: AfterAppContainer}
+        - name: b2
+          image: x
+          podInjectPolicy: BeforeAppContainer
+        - {name: a2, image: x, podInjectPolicy: AfterAppContainer}
+    "};
     assert_eq!(
         names(&Scene::new(&[("s", spec)], APP).value(), "containers"),
         ["b1", "b2", "app", "a1", "a2"]
@@ -284,7 +360,11 @@ fn containers_are_placed() {
     let inits = [
         (
             "a",
-            "initContainers: [{name: m, image: x}, {name: z, image: x, podInjectPolicy: BeforeAppContainer}]",
+            indoc! {"
+                initContainers:
+                - {name: m, image: x}
+                - {name: z, image: x, podInjectPolicy: BeforeAppContainer}
+            "},
         ),
         ("b", "initContainers: [{name: c, image: x}]"),
     ];
@@ -299,8 +379,14 @@ fn names_that_are_taken() {
     assert_eq!(Scene::new(&[LOG], own).errors(), ["container-name-taken"]); // i219
     let outcome = Scene::new(&[LOG], own).run();
     assert_eq!(outcome.diagnostics[0].spans.len(), 2, "both places");
-    let marked =
-        "containers: [{name: app}, {name: log, image: own, env: [{name: IS_INJECTED, value: 'true'}]}]";
+    let marked = indoc! {"
+        containers:
+        - {name: app}
+        - name: log
+          image: own
+          env:
+          - {name: IS_INJECTED, value: 'true'}
+    "};
     let value = Scene::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["app", "log"]);
     assert_eq!(value["spec"]["containers"][1]["image"], "log:1");
@@ -319,19 +405,33 @@ fn names_that_are_taken() {
         ["container-name-taken"]
     ); // i076
     // i242: ephemeral containers are no conflict.
-    let scene = Scene::new(&[LOG], "ephemeralContainers: [{name: log}]\ncontainers: [{name: app}]");
+    let scene = Scene::new(
+        &[LOG],
+        indoc! {"
+            ephemeralContainers:
+            - {name: log}
+            containers:
+            - {name: app}
+        "},
+    );
     assert_eq!(names(&scene.value(), "containers"), ["log", "app"]);
 }
 
 #[test]
 fn hot_upgrade_pairs() {
     let hot = |list: &str, more: &str| {
-        format!(
-            "{list}: [{{name: x, image: 'x:1', upgradeStrategy: {{upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}}{more}}}]"
-        )
+        formatdoc! {"
+            {list}:
+            - name: x
+              image: 'x:1'
+              upgradeStrategy:
+                upgradeType: HotUpgrade
+                hotUpgradeEmptyImage: 'e:1'
+              {more}
+        "}
     };
     let (main, plain) = (hot("containers", ""), hot("initContainers", ""));
-    let native = hot("initContainers", ", restartPolicy: Always");
+    let native = hot("initContainers", "restartPolicy: Always");
     let value = Scene::new(&[("s", &main)], APP).value(); // i207
     assert_eq!(names(&value, "containers"), ["x-1", "x-2", "app"]);
     assert_eq!(value["spec"]["containers"][1]["image"], "e:1");
@@ -351,9 +451,16 @@ fn hot_upgrade_pairs() {
     assert_eq!(Scene::new(&[("s", &main)], "containers: [{name: x-1}]").errors(), ["container-name-taken"]);
     // i213: what the pod says is joined; i214: unreadable content is dropped.
     for (old, new) in [("'{\"a\":\"a-2\"}'", r#"{"a":"a-2","x":"x-1"}"#), ("nope", r#"{"x":"x-1"}"#)] {
-        let pod = format!(
-            "metadata:\n  labels: {{app: web}}\n  annotations:\n    kruise.io/sidecarset-working-hotupgrade-container: {old}\nspec: {{containers: [{{name: app}}]}}"
-        );
+        let pod = formatdoc! {"
+            metadata:
+              labels:
+                app: web
+              annotations:
+                kruise.io/sidecarset-working-hotupgrade-container: {old}
+            spec:
+              containers:
+              - name: app
+        "};
         let value = Scene::of(&[("s", &main)], &pod).value();
         assert_eq!(annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"), Some(new));
     }
@@ -368,11 +475,21 @@ fn hot_upgrade_pairs() {
 
 #[test]
 fn a_pair_keeps_the_pull_policy_of_its_image() {
-    let spec = "containers: [{name: x, image: 'x:latest', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}}]";
+    let spec = indoc! {"
+        containers:
+        - name: x
+          image: 'x:latest'
+          upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}
+    "};
     let value = Scene::new(&[("s", spec)], APP).value();
     assert_eq!(value["spec"]["containers"][0].get("imagePullPolicy"), None);
     assert_eq!(value["spec"]["containers"][1]["imagePullPolicy"], "Always");
-    let spec = "containers: [{name: x, image: 'x:1', upgradeStrategy: {upgradeType: HotUpgrade}}]";
+    let spec = indoc! {"
+        containers:
+        - name: x
+          image: 'x:1'
+          upgradeStrategy: {upgradeType: HotUpgrade}
+    "};
     let scene = Scene::new(&[("s", spec)], APP); // i212
     assert_eq!(scene.value()["spec"]["containers"][1].get("image"), None);
 }
@@ -381,8 +498,37 @@ fn a_pair_keeps_the_pull_policy_of_its_image() {
 
 #[test]
 fn environment_of_a_sidecar() {
-    let spec = "containers: [{name: log, image: l, env: [{name: OWN, value: o}], shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: app, envNames: [Z, B, OWN, B], envName: A}]}]";
-    let app = "containers:\n- name: app\n  env: [{name: A, value: '1'}, {name: B, value: '1'}, {name: B, value: '2'}, {name: Z, value: z}, {name: OWN, value: x}, {name: P, value: p1}, {name: P, value: p2}]\n  volumeMounts: [{name: d, mountPath: /d, subPathExpr: '$(P)/$(NONE)/$(A)'}, {name: d, mountPath: /e}]\nvolumes: [{name: d, emptyDir: {}}]";
+    let spec = indoc! {"
+        containers:
+        - name: log
+          image: l
+          env:
+          - {name: OWN, value: o}
+          shareVolumePolicy: {type: enabled}
+          transferEnv:
+          - sourceContainerName: app
+            envNames: [Z, B, OWN, B]
+            envName: A
+    "};
+    let app = indoc! {"
+        containers:
+        - name: app
+          env:
+          - {name: A, value: '1'}
+          - {name: B, value: '1'}
+          - {name: B, value: '2'}
+          - {name: Z, value: z}
+          - {name: OWN, value: x}
+          - {name: P, value: p1}
+          - {name: P, value: p2}
+          volumeMounts:
+          - name: d
+            mountPath: /d
+            subPathExpr: '$(P)/$(NONE)/$(A)'
+          - {name: d, mountPath: /e}
+        volumes:
+        - {name: d, emptyDir: {}}
+    "};
     let value = Scene::new(&[("s", spec)], app).value(); // i107 i120 i125 i105 i110
     assert_eq!(env(&value, "log"), ["OWN=o", "IS_INJECTED=true", "A=1", "B=2", "Z=z", "P=p1"]);
     assert_eq!(value["spec"]["containers"][0]["volumeMounts"].as_array().map(Vec::len), Some(2));
@@ -390,7 +536,14 @@ fn environment_of_a_sidecar() {
 
 #[test]
 fn what_cannot_be_transferred_is_told() {
-    let spec = |term: &str| format!("containers: [{{name: log, image: l, transferEnv: [{term}]}}]");
+    let spec = |term: &str| {
+        formatdoc! {"
+            containers:
+            - name: log
+              image: l
+              transferEnv: [{term}]
+        "}
+    };
     let app = "containers: [{name: app, env: [{name: A, value: a}]}]";
     for (term, wanted) in [
         ("{sourceContainerName: app, envName: A}", vec![]),
@@ -413,7 +566,18 @@ fn what_cannot_be_transferred_is_told() {
 
 #[test]
 fn patched_annotations_name_the_source() {
-    let spec = "patchPodMetadata: [{annotations: {main: app}, patchPolicy: Overwrite}]\ncontainers: [{name: log, image: l, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: \"metadata.annotations['main']\"}}, envName: A}]}]";
+    let spec = indoc! {r#"
+        patchPodMetadata:
+        - annotations: {main: app}
+          patchPolicy: Overwrite
+        containers:
+        - name: log
+          image: l
+          transferEnv:
+          - sourceContainerNameFrom:
+              fieldRef: {fieldPath: "metadata.annotations['main']"}
+            envName: A
+    "#};
     let value = Scene::new(&[("s", spec)], "containers: [{name: app, env: [{name: A, value: a}]}]").value(); // i138
     assert_eq!(env(&value, "log"), ["IS_INJECTED=true", "A=a"]);
 }
@@ -424,11 +588,28 @@ fn sidecars_never_see_each_other() {
     let sets = [
         (
             "a",
-            "containers: [{name: a, image: a, env: [{name: A, value: a}], volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]",
+            indoc! {"
+                containers:
+                - name: a
+                  image: a
+                  env:
+                  - {name: A, value: a}
+                  volumeMounts:
+                  - {name: v, mountPath: /v}
+                volumes:
+                - {name: v, emptyDir: {}}
+            "},
         ),
         (
             "b",
-            "containers: [{name: b, image: b, shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: a, envName: A}]}]",
+            indoc! {"
+                containers:
+                - name: b
+                  image: b
+                  shareVolumePolicy: {type: enabled}
+                  transferEnv:
+                  - {sourceContainerName: a, envName: A}
+            "},
         ),
     ];
     let scene = Scene::new(&sets, APP);
@@ -440,8 +621,28 @@ fn sidecars_never_see_each_other() {
 
 #[test]
 fn devices_are_shared_after_mounts() {
-    let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}, shareVolumeDevicePolicy: {type: enabled}, volumeDevices: [{name: own, devicePath: /x}]}]\nvolumes: [{name: own, persistentVolumeClaim: {claimName: c}}]";
-    let app = "containers: [{name: app, volumeMounts: [{name: d, mountPath: /d}, {name: d, mountPath: /x}], volumeDevices: [{name: p, devicePath: /d}, {name: p, devicePath: /p}]}]";
+    let spec = indoc! {"
+        containers:
+        - name: log
+          image: l
+          shareVolumePolicy: {type: enabled}
+          shareVolumeDevicePolicy: {type: enabled}
+          volumeDevices:
+          - {name: own, devicePath: /x}
+        volumes:
+        - name: own
+          persistentVolumeClaim: {claimName: c}
+    "};
+    let app = indoc! {"
+        containers:
+        - name: app
+          volumeMounts:
+          - {name: d, mountPath: /d}
+          - {name: d, mountPath: /x}
+          volumeDevices:
+          - {name: p, devicePath: /d}
+          - {name: p, devicePath: /p}
+    "};
     let log = Scene::new(&[("s", spec)], app).value()["spec"]["containers"][0].clone(); // i115 i116 i118
     assert_eq!(log["volumeMounts"], json!([{"name": "d", "mountPath": "/d"}]));
     assert_eq!(
@@ -452,31 +653,90 @@ fn devices_are_shared_after_mounts() {
 
 #[test]
 fn volumes() {
-    let spec = "initContainers: [{name: i, image: i, volumeMounts: [{name: c, mountPath: /c}]}]\ncontainers: [{name: log, image: l, volumeMounts: [{name: b, mountPath: /b}, {name: p, mountPath: /p}, {name: b, mountPath: /bb}]}]\nvolumes: [{name: unused, emptyDir: {}}, {name: b, emptyDir: {}}, {name: c, emptyDir: {}}, {name: p, emptyDir: {}}]";
-    let value =
-        Scene::new(&[("s", spec)], "containers: [{name: app}]\nvolumes: [{name: p, hostPath: {path: /}}]")
-            .value();
+    let spec = indoc! {"
+        initContainers:
+        - name: i
+          image: i
+          volumeMounts:
+          - {name: c, mountPath: /c}
+        containers:
+        - name: log
+          image: l
+          volumeMounts:
+          - {name: b, mountPath: /b}
+          - {name: p, mountPath: /p}
+          - {name: b, mountPath: /bb}
+        volumes:
+        - {name: unused, emptyDir: {}}
+        - {name: b, emptyDir: {}}
+        - {name: c, emptyDir: {}}
+        - {name: p, emptyDir: {}}
+    "};
+    let value = Scene::new(
+        &[("s", spec)],
+        indoc! {"
+            containers:
+            - {name: app}
+            volumes:
+            - {name: p, hostPath: {path: /}}
+        "},
+    )
+    .value();
     assert_eq!(names(&value, "volumes"), ["p", "c", "b"]); // i073 i081 i082 i092 i094
     assert!(value["spec"]["volumes"][0].get("hostPath").is_some());
-    let undefined =
-        ("s", "containers: [{name: log, image: l, volumeMounts: [{name: nowhere, mountPath: /b}]}]");
+    let undefined = (
+        "s",
+        indoc! {"
+            containers:
+            - name: log
+              image: l
+              volumeMounts:
+              - {name: nowhere, mountPath: /b}
+        "},
+    );
     assert_eq!(Scene::new(&[undefined], APP).errors(), ["volume-not-defined"]); // i088
 }
 
 #[test]
 fn pull_secrets() {
-    let set =
-        ("s", "containers: [{name: log, image: l}]\nimagePullSecrets: [{name: b}, {name: a}, {name: b}]");
-    let pod = "containers: [{name: app}]\nimagePullSecrets: [{name: a}, {name: c}, {name: a}]";
+    let set = (
+        "s",
+        indoc! {"
+            containers:
+            - {name: log, image: l}
+            imagePullSecrets:
+            - {name: b}
+            - {name: a}
+            - {name: b}
+        "},
+    );
+    let pod = indoc! {"
+        containers:
+        - {name: app}
+        imagePullSecrets:
+        - {name: a}
+        - {name: c}
+        - {name: a}
+    "};
     assert_eq!(names(&Scene::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
     assert_eq!(names(&Scene::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
     assert!(Scene::new(&[], pod).run().template.is_none()); // i143
     // The list names another set: the secret is the pod's own and stays in front. f025
     let listed = |list: &str| {
-        let annotations = format!("annotations: {{'{LIST}': '{list}'}}");
-        let secrets = "imagePullSecrets: [{name: a}, {name: c}]";
-        let spec = format!("spec: {{containers: [{{name: app}}], {secrets}}}");
-        let pod = format!("metadata: {{name: web-0, labels: {{app: web}}, {annotations}}}\n{spec}");
+        let pod = formatdoc! {"
+            metadata:
+              name: web-0
+              labels:
+                app: web
+              annotations:
+                {LIST}: '{list}'
+            spec:
+              containers:
+              - name: app
+              imagePullSecrets:
+              - name: a
+              - name: c
+        "};
         names(&Scene::of(&[set], &pod).value(), "imagePullSecrets")
     };
     assert_eq!(listed("other"), ["a", "c", "b"]);
@@ -485,25 +745,49 @@ fn pull_secrets() {
 #[test]
 fn token_mounts_of_the_manifest() {
     let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]";
-    let app = "containers: [{name: app, volumeMounts: [{name: t, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]}]";
+    let app = indoc! {"
+        containers:
+        - name: app
+          volumeMounts:
+          - name: t
+            mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    "};
     assert_eq!(Scene::new(&[("s", spec)], app).codes(), ["shares-token-mount"]); // i104
 }
 
 // ---- annotations (sections 9 and 10)
 
+/// A map with one annotation.
+fn one_annotation(key: &str, value: &str) -> String {
+    format!("{{'{key}': '{value}'}}")
+}
+
 fn with_annotations(sets: &[(&str, &str)], annotations: &str) -> Scene {
-    let pod = format!(
-        "metadata:\n  name: web-0\n  labels: {{app: web}}\n  annotations: {annotations}\nspec: {{containers: [{{name: app}}]}}"
-    );
+    let pod = formatdoc! {"
+        metadata:
+          name: web-0
+          labels:
+            app: web
+          annotations: {annotations}
+        spec:
+          containers:
+          - name: app
+    "};
     Scene::of(sets, &pod)
 }
 
 #[test]
 fn patches() {
     let patched = |policy: &str, patch: &str, old: &str| {
-        let spec = format!(
-            "containers: [{{name: log, image: l}}]\npatchPodMetadata: [{{annotations: {{k: '{patch}'}}, patchPolicy: {policy}}}]"
-        );
+        let spec = formatdoc! {"
+            containers:
+            - name: log
+              image: l
+            patchPodMetadata:
+            - annotations:
+                k: '{patch}'
+              patchPolicy: {policy}
+        "};
         let scene = with_annotations(&[("s", &spec)], old);
         let outcome = scene.run();
         let value = outcome.template.as_ref().and_then(|v| annotation(v, "k")).map(str::to_owned);
@@ -531,7 +815,13 @@ fn patches() {
 #[test]
 fn a_stored_patch_is_stable() {
     // Kruise would merge its own text again and write it anew.
-    let spec = "containers: [{name: log, image: l}]\npatchPodMetadata: [{annotations: {k: '{ \"b\": 1, \"a\": null }'}, patchPolicy: MergePatchJson}]";
+    let spec = indoc! {r#"
+        containers:
+        - {name: log, image: l}
+        patchPodMetadata:
+        - annotations: {k: '{ "b": 1, "a": null }'}
+          patchPolicy: MergePatchJson
+    "#};
     let scene = with_annotations(&[("s", spec)], "{}").next();
     assert!(scene.run().template.is_none());
     assert_eq!(annotation(&scene.value, "k"), Some("{ \"b\": 1, \"a\": null }"));
@@ -540,9 +830,15 @@ fn a_stored_patch_is_stable() {
 #[test]
 fn order_that_shows_in_content_is_a_warning() {
     let patch = |value: &str| {
-        format!(
-            "initContainers: [{{name: i{value}, image: l}}]\npatchPodMetadata: [{{annotations: {{k: {value}}}, patchPolicy: Overwrite}}]"
-        )
+        formatdoc! {"
+            initContainers:
+            - name: i{value}
+              image: l
+            patchPodMetadata:
+            - annotations:
+                k: {value}
+              patchPolicy: Overwrite
+        "}
     };
     let (one, two) = (patch("a"), patch("b"));
     let outcome = Scene::new(&[("a", &one), ("b", &two)], APP).run(); // i163 i164
@@ -560,10 +856,10 @@ fn order_that_shows_in_content_is_a_warning() {
 
 #[test]
 fn the_injected_list_and_old_hashes() {
-    let key = format!("{{'{LIST}': 'z, a,z'}}");
-    let scene = with_annotations(&[LOG], &key).annotations(AnnotationMode::Kruise);
+    let scene =
+        with_annotations(&[LOG], &one_annotation(LIST, "z, a,z")).annotations(AnnotationMode::Kruise);
     assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
-    let old = format!("{{'{HASH}': '{{\"other\":\"h\"}}'}}"); // i231
+    let old = one_annotation(HASH, r#"{"other":"h"}"#); // i231
     let value = with_annotations(&[LOG], &old).annotations(AnnotationMode::Kruise).value();
     let entries: Value = serde_json::from_str(annotation(&value, HASH).expect("hashes")).expect("JSON");
     assert_eq!(
@@ -571,7 +867,7 @@ fn the_injected_list_and_old_hashes() {
         json!({"updateTimestamp": null, "hash": "h", "sidecarSetName": "other", "sidecarList": null})
     );
     assert_eq!(entries["log"]["sidecarList"], json!(["log"]));
-    let broken = format!("{{'{HASH}': nope}}");
+    let broken = one_annotation(HASH, "nope");
     assert_eq!(
         with_annotations(&[LOG], &broken).annotations(AnnotationMode::Kruise).errors(),
         ["unreadable-hashes"]
@@ -584,24 +880,31 @@ fn the_injected_list_and_old_hashes() {
 fn an_annotation_of_null_is_refused() {
     // Kruise's webhook panics on it. f008 f009 f010
     for key in [HASH, "kruise.io/sidecarset-hash-without-image"] {
-        let null = format!("{{'{key}': 'null'}}");
-        let scene = with_annotations(&[LOG], &null).annotations(AnnotationMode::Kruise);
+        let scene =
+            with_annotations(&[LOG], &one_annotation(key, "null")).annotations(AnnotationMode::Kruise);
         assert_eq!(scene.errors(), ["unreadable-hashes"], "{key}");
     }
     let hot = "{upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}";
-    let hot = format!("containers: [{{name: mesh, image: m, upgradeStrategy: {hot}}}]");
+    let hot = formatdoc! {"
+        containers:
+        - name: mesh
+          image: m
+          upgradeStrategy: {hot}
+    "};
     let key = "kruise.io/sidecarset-working-hotupgrade-container";
-    let working = |text: &str| with_annotations(&[("s", &hot)], &format!("{{'{key}': '{text}'}}"));
+    let working = |text: &str| with_annotations(&[("s", &hot)], &one_annotation(key, text));
     assert_eq!(working("null").errors(), ["unreadable-hashes"]);
-    assert!(with_annotations(&[LOG], &format!("{{'{key}': 'null'}}")).run().diagnostics.is_empty());
+    assert!(with_annotations(&[LOG], &one_annotation(key, "null")).run().diagnostics.is_empty());
     let value = working(r#"{"mesh":"mesh-2","a":1,"z":"z-2"}"#).value(); // f006
     assert_eq!(annotation(&value, key), Some(r#"{"a":"","mesh":"mesh-1","z":"z-2"}"#));
 }
 
 #[test]
 fn times_of_other_sets_are_written_in_utc() {
-    let entry = |time: &str| format!(r#"{{'{HASH}': '{{"o":{{"updateTimestamp":"{time}","hash":"h"}}}}'}}"#);
-    let scene = |time: &str| with_annotations(&[LOG], &entry(time)).annotations(AnnotationMode::Kruise);
+    let scene = |time: &str| {
+        let hashes = json!({"o": {"updateTimestamp": time, "hash": "h"}}).to_string();
+        with_annotations(&[LOG], &one_annotation(HASH, &hashes)).annotations(AnnotationMode::Kruise)
+    };
     let value = scene("2024-01-01T00:00:00.5+02:00").value(); // f007
     assert!(
         annotation(&value, HASH).is_some_and(|h| h.contains(r#""updateTimestamp":"2023-12-31T22:00:00Z""#))
@@ -612,9 +915,20 @@ fn times_of_other_sets_are_written_in_utc() {
 #[test]
 fn resources_are_computed_from_what_reaches_the_webhook() {
     let computed = |resources: &str, expression: &str| {
-        let policy = format!("{{targetContainersMode: sum, resourcesExpr: {{requests: {expression}}}}}");
-        let set = format!("containers: [{{name: log, image: l, resourcesPolicy: {policy}}}]");
-        let app = format!("containers: [{{name: app, resources: {resources}}}]");
+        let set = formatdoc! {"
+            containers:
+            - name: log
+              image: l
+              resourcesPolicy:
+                targetContainersMode: sum
+                resourcesExpr:
+                  requests: {expression}
+        "};
+        let app = formatdoc! {"
+            containers:
+            - name: app
+              resources: {resources}
+        "};
         Scene::new(&[("s", &set)], &app).value()["spec"]["containers"][0]["resources"]["requests"].clone()
     };
     // The API server makes limits requests where there are none. f160 f161
@@ -637,8 +951,16 @@ fn resources_are_computed_from_what_reaches_the_webhook() {
 #[test]
 fn every_launch_priority_has_to_be_a_number() {
     let pod = |first: &str, last: &str| {
-        let entry = |value: &str| format!("{{name: KRUISE_CONTAINER_PRIORITY, {value}}}");
-        format!("containers: [{{name: app, env: [{}, {}]}}, {{name: b}}]", entry(first), entry(last))
+        formatdoc! {"
+            containers:
+            - name: app
+              env:
+              - name: KRUISE_CONTAINER_PRIORITY
+                {first}
+              - name: KRUISE_CONTAINER_PRIORITY
+                {last}
+            - name: b
+        "}
     };
     for first in ["value: high", "value: ''", "valueFrom: {fieldRef: {fieldPath: metadata.name}}"] {
         let scene = Scene::new(&[], &pod(first, "value: '1'"));
@@ -661,7 +983,14 @@ fn modes() {
 
 // ---- revisions (section 11)
 
-const OLD: (&str, &str) = ("log", "customVersion: v1\ncontainers: [{name: log, image: 'log:0'}]");
+const OLD: (&str, &str) = (
+    "log",
+    indoc! {"
+        customVersion: v1
+        containers:
+        - {name: log, image: 'log:0'}
+    "},
+);
 
 fn image(scene: &Scene) -> String {
     scene.value()["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
@@ -669,11 +998,22 @@ fn image(scene: &Scene) -> String {
 
 #[test]
 fn revisions() {
-    let spec = |strategy: &str| format!("containers: [{{name: log, image: 'log:1'}}]\n{strategy}");
+    let spec = |strategy: &str| {
+        formatdoc! {"
+            containers:
+            - name: log
+              image: 'log:1'
+            {strategy}
+        "}
+    };
     let revision = |policy: &str, update: &str| {
-        spec(&format!(
-            "injectionStrategy: {{revision: {{customVersion: v1, policy: {policy}}}}}\nupdateStrategy: {update}"
-        ))
+        spec(&formatdoc! {"
+            injectionStrategy:
+              revision:
+                customVersion: v1
+                policy: {policy}
+            updateStrategy: {update}
+        "})
     };
     for (policy, update, wanted) in [
         ("Always", "{selector: {matchLabels: {app: web}}}", "log:0"), // i169 i187
@@ -704,18 +1044,44 @@ fn revisions() {
     let neither = spec("injectionStrategy: {revision: {policy: Always}}");
     assert_eq!(image(&Scene::new(&[("log", &neither)], APP).history(&[OLD])), "log:1"); // i174
     // i194: going back to an older spec moves its version label.
-    let back = ("log", "customVersion: v3\ncontainers: [{name: log, image: 'log:0'}]");
-    let wants =
-        |version: &str| spec(&format!("injectionStrategy: {{revision: {{customVersion: {version}}}}}"));
+    let back = (
+        "log",
+        indoc! {"
+            customVersion: v3
+            containers:
+            - {name: log, image: 'log:0'}
+        "},
+    );
+    let wants = |version: &str| {
+        spec(&formatdoc! {"
+            injectionStrategy:
+              revision:
+                customVersion: {version}
+        "})
+    };
     let (v1, v3) = (wants("v1"), wants("v3"));
-    let middle = ("log", "customVersion: v2\ncontainers: [{name: log, image: 'log:5'}]");
+    let middle = (
+        "log",
+        indoc! {"
+            customVersion: v2
+            containers:
+            - {name: log, image: 'log:5'}
+        "},
+    );
     assert_eq!(image(&Scene::new(&[("log", &v3)], APP).history(&[OLD, middle, back])), "log:0");
     assert_eq!(
         Scene::new(&[("log", &v1)], APP).history(&[OLD, middle, back]).errors(),
         ["revision-not-found"]
     );
     // i175: of several with the version the newest.
-    let again = ("log", "customVersion: v1\ncontainers: [{name: log, image: 'log:7'}]");
+    let again = (
+        "log",
+        indoc! {"
+            customVersion: v1
+            containers:
+            - {name: log, image: 'log:7'}
+        "},
+    );
     assert_eq!(image(&Scene::new(&[("log", &v1)], APP).history(&[OLD, again])), "log:7");
 }
 
@@ -723,7 +1089,14 @@ fn revisions() {
 fn a_paused_set_injects_nothing_and_keeps_what_is_there() {
     let paused = (
         "log",
-        "injectionStrategy: {paused: true}\ncontainers: [{name: log, image: 'log:2'}]\npatchPodMetadata: [{annotations: {k: v}, patchPolicy: Overwrite}]",
+        indoc! {"
+            injectionStrategy: {paused: true}
+            containers:
+            - {name: log, image: 'log:2'}
+            patchPodMetadata:
+            - annotations: {k: v}
+              patchPolicy: Overwrite
+        "},
     );
     assert!(Scene::new(&[paused], APP).run().template.is_none()); // i199
     assert!(Scene::new(&[LOG], APP).next().sets(&[paused]).run().template.is_none());
@@ -734,14 +1107,34 @@ fn a_paused_set_injects_nothing_and_keeps_what_is_there() {
 #[test]
 fn resources() {
     let run = |expressions: &str, names: &str, pod: &str| {
-        let spec = format!(
-            "containers: [{{name: log, image: l, resources: {{limits: {{cpu: 9}}}}, resourcesPolicy: {{targetContainersMode: sum, targetContainersNameRegex: '{names}', resourcesExpr: {expressions}}}}}]"
-        );
+        let spec = formatdoc! {"
+            containers:
+            - name: log
+              image: l
+              resources:
+                limits:
+                  cpu: 9
+              resourcesPolicy:
+                targetContainersMode: sum
+                targetContainersNameRegex: '{names}'
+                resourcesExpr: {expressions}
+        "};
         let scene = Scene::new(&[("s", &spec)], pod);
         let outcome = scene.run();
         (outcome.template.map(|v| v["spec"]["containers"][0]["resources"].clone()), scene.codes())
     };
-    let app = "initContainers: [{name: plain, resources: {limits: {cpu: 4}}}, {name: native, restartPolicy: Always, resources: {limits: {cpu: 2}}}]\ncontainers: [{name: app, resources: {limits: {cpu: 1, memory: 1Gi}}}, {name: aux, resources: {limits: {cpu: 500m}}}]";
+    let app = indoc! {"
+        initContainers:
+        - {name: plain, resources: {limits: {cpu: 4}}}
+        - name: native
+          restartPolicy: Always
+          resources: {limits: {cpu: 2}}
+        containers:
+        - name: app
+          resources: {limits: {cpu: 1, memory: 1Gi}}
+        - name: aux
+          resources: {limits: {cpu: 500m}}
+    "};
     for (expressions, names, wanted, codes) in [
         ("{limits: {cpu: cpu*50%}}", "^(app|aux)$", Some(json!({"limits": {"cpu": "750m"}})), vec![]),
         ("{limits: {cpu: cpu}}", ".*", Some(json!({"limits": {"cpu": "3500m"}})), vec![]), // i334: a native sidecar counts
@@ -772,7 +1165,15 @@ fn resources() {
 #[test]
 fn a_second_pass_computes_from_the_same_containers() {
     // Kruise would count x-1 and x-2 of the first pass: they are not names of the set.
-    let spec = "containers: [{name: x, image: 'x:1', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}, resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {limits: {cpu: cpu*2}}}}]";
+    let spec = indoc! {"
+        containers:
+        - name: x
+          image: 'x:1'
+          upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}
+          resourcesPolicy:
+            targetContainersMode: sum
+            resourcesExpr: {limits: {cpu: cpu*2}}
+    "};
     let scene = Scene::new(&[("s", spec)], "containers: [{name: app, resources: {limits: {cpu: 1}}}]").next();
     assert_eq!(scene.value["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "2"}}));
     assert!(scene.run().template.is_none());
@@ -781,9 +1182,14 @@ fn a_second_pass_computes_from_the_same_containers() {
 #[test]
 fn launch_priority() {
     let app = |value: &str| {
-        format!(
-            "containers: [{{name: app, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: {value}}}]}}, {{name: aux}}]"
-        )
+        formatdoc! {"
+            containers:
+            - name: app
+              env:
+              - name: KRUISE_CONTAINER_PRIORITY
+                value: {value}
+            - name: aux
+        "}
     };
     let keys = |value: &Value| -> Vec<Value> {
         let containers = value["spec"]["containers"].as_array().cloned().unwrap_or_default();
@@ -804,18 +1210,37 @@ fn launch_priority() {
     let template = Scene::new(&[], &app("'5'")).template();
     assert_eq!(template.codes(), ["launch-priority-in-cluster"]);
     assert!(template.run().template.is_none());
-    let nameless =
-        Scene::of(&[], &format!("metadata: {{generateName: web-}}\nspec:\n{}", indented(&app("'5'"))));
+    let nameless = Scene::of(
+        &[],
+        &formatdoc!(
+            "
+                metadata:
+                  generateName: web-
+                spec:
+                {}
+            ",
+            indented(&app("'5'"))
+        ),
+    );
     assert!(nameless.run().template.is_none()); // i265
     // i261 i262: Ordered counts down and parses nothing.
-    let ordered =
-        "metadata: {name: a, annotations: {apps.kruise.io/container-launch-priority: Ordered}}\nspec:\n";
+    let ordered = indoc! {"
+        metadata:
+          name: a
+          annotations: {apps.kruise.io/container-launch-priority: Ordered}
+        spec:
+    "};
     assert_eq!(keys(&Scene::of(&[], &format!("{ordered}{}", indented(&app("x")))).value()), ["p_0", "p_-1"]);
     // Priorities that become equal take the barriers of an earlier injection along.
     let set = |priority: &str| {
-        format!(
-            "containers: [{{name: log, image: l, env: [{{name: KRUISE_CONTAINER_PRIORITY, value: '{priority}'}}]}}]"
-        )
+        formatdoc! {"
+            containers:
+            - name: log
+              image: l
+              env:
+              - name: KRUISE_CONTAINER_PRIORITY
+                value: '{priority}'
+        "}
     };
     let (high, none) = (set("7"), set("0"));
     let scene = Scene::new(&[("log", &high)], APP).next();
@@ -828,12 +1253,49 @@ fn launch_priority() {
 
 // ---- rendering again
 
-const WITH_ALL: &str = "initContainers: [{name: prep, image: p}]\ncontainers: [{name: log, image: 'log:1', volumeMounts: [{name: v, mountPath: /v}]}, {name: extra, image: e}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]\npatchPodMetadata: [{annotations: {k: old}, patchPolicy: Retain}]";
+const WITH_ALL: &str = indoc! {"
+    initContainers:
+    - {name: prep, image: p}
+    containers:
+    - name: log
+      image: 'log:1'
+      volumeMounts:
+      - {name: v, mountPath: /v}
+    - {name: extra, image: e}
+    volumes:
+    - {name: v, emptyDir: {}}
+    imagePullSecrets:
+    - {name: sec}
+    patchPodMetadata:
+    - {annotations: {k: old}, patchPolicy: Retain}
+"};
 
 #[test]
 fn an_upgrade_is_like_a_first_injection() {
-    let next = "containers: [{name: first, image: f, volumeMounts: [{name: w, mountPath: /w}]}, {name: log, image: 'log:2', volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}, {name: w, emptyDir: {}}]\nimagePullSecrets: [{name: other}]\npatchPodMetadata: [{annotations: {k: new}, patchPolicy: Retain}]";
-    let app = "containers: [{name: app, image: a}]\nvolumes: [{name: own, emptyDir: {}}]";
+    let next = indoc! {"
+        containers:
+        - name: first
+          image: f
+          volumeMounts:
+          - {name: w, mountPath: /w}
+        - name: log
+          image: 'log:2'
+          volumeMounts:
+          - {name: v, mountPath: /v}
+        volumes:
+        - {name: v, emptyDir: {medium: Memory}}
+        - {name: w, emptyDir: {}}
+        imagePullSecrets:
+        - {name: other}
+        patchPodMetadata:
+        - {annotations: {k: new}, patchPolicy: Retain}
+    "};
+    let app = indoc! {"
+        containers:
+        - {name: app, image: a}
+        volumes:
+        - {name: own, emptyDir: {}}
+    "};
     let direct = Scene::new(&[("s", next)], app).value();
     let scene = Scene::new(&[("s", WITH_ALL)], app).next().sets(&[("s", next)]).history(&[("s", WITH_ALL)]);
     assert_eq!(scene.value(), direct);
@@ -843,7 +1305,14 @@ fn an_upgrade_is_like_a_first_injection() {
 
 #[test]
 fn a_deleted_set_takes_its_containers_along() {
-    let app = "containers: [{name: app, image: a}]\nvolumes: [{name: own, emptyDir: {}}]\nimagePullSecrets: [{name: mine}]";
+    let app = indoc! {"
+        containers:
+        - {name: app, image: a}
+        volumes:
+        - {name: own, emptyDir: {}}
+        imagePullSecrets:
+        - {name: mine}
+    "};
     let scene = Scene::new(&[("s", WITH_ALL), LOG2], app).next();
     let with_history = |scene: Scene| scene.sets(&[LOG2]).history(&[("s", WITH_ALL)]);
     assert_eq!(with_history(scene).value(), Scene::new(&[LOG2], app).value());
@@ -864,7 +1333,12 @@ const LOG2: (&str, &str) = ("mesh", "containers: [{name: mesh, image: m}]");
 
 #[test]
 fn a_set_that_no_longer_selects_takes_all_along() {
-    let other = format!("selector: {{matchLabels: {{app: other}}}}\n{WITH_ALL}");
+    let other = formatdoc! {"
+        selector:
+          matchLabels:
+            app: other
+        {WITH_ALL}
+    "};
     let scene = Scene::new(&[("s", WITH_ALL)], APP).next().sets(&[("s", &other)]);
     assert_eq!(scene.value(), scene.pod.value().clone());
     assert_eq!(scene.codes(), Vec::<&str>::new());
@@ -872,19 +1346,41 @@ fn a_set_that_no_longer_selects_takes_all_along() {
 
 #[test]
 fn what_others_injected_stays() {
-    let marked = "containers: [{name: app}, {name: foreign, env: [{name: IS_INJECTED, value: 'true'}]}]";
+    let marked = indoc! {"
+        containers:
+        - {name: app}
+        - name: foreign
+          env:
+          - {name: IS_INJECTED, value: 'true'}
+    "};
     let value = Scene::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["log", "app", "foreign"], "no list names a set");
     // A list that somebody wrote into a pod without sidecars is left as it is.
-    let scene = with_annotations(&[LOG], &format!("{{'{LIST}': other}}"));
+    let scene = with_annotations(&[LOG], &one_annotation(LIST, "other"));
     assert_eq!(annotation(&scene.value(), LIST), Some("log,other"));
 }
 
 #[test]
 fn a_volume_that_may_be_the_applications_is_told() {
     let (one, two) = (
-        "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]",
-        "containers: [{name: log, image: l, volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {medium: Memory}}]",
+        indoc! {"
+            containers:
+            - name: log
+              image: l
+              volumeMounts:
+              - {name: v, mountPath: /v}
+            volumes:
+            - {name: v, emptyDir: {}}
+        "},
+        indoc! {"
+            containers:
+            - name: log
+              image: l
+              volumeMounts:
+              - {name: v, mountPath: /v}
+            volumes:
+            - {name: v, emptyDir: {medium: Memory}}
+        "},
     );
     let scene = Scene::new(&[("s", one)], APP).next().sets(&[("s", two)]);
     assert_eq!(scene.codes(), ["unknown-owner"]);
@@ -892,14 +1388,26 @@ fn a_volume_that_may_be_the_applications_is_told() {
     let scene = scene.history(&[("s", one)]);
     assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]));
     // The application's own volume stays where the history tells of another one.
-    let own = "containers: [{name: app, image: a}]\nvolumes: [{name: v, hostPath: {path: /}}]";
+    let own = indoc! {"
+        containers:
+        - {name: app, image: a}
+        volumes:
+        - {name: v, hostPath: {path: /}}
+    "};
     let scene = Scene::new(&[("s", one)], own).next().sets(&[("s", two)]).history(&[("s", one)]);
     assert!(scene.run().template.is_none() && scene.codes().is_empty());
 }
 
 #[test]
 fn the_new_template_keeps_the_order_of_keys() {
-    let pod = "spec:\n  volumes: []\n  containers: [{image: a, name: app}]\n  nodeName: n\nmetadata: {labels: {app: web}, name: a}";
+    let pod = indoc! {"
+        spec:
+          volumes: []
+          containers:
+          - {image: a, name: app}
+          nodeName: n
+        metadata: {labels: {app: web}, name: a}
+    "};
     let value = Scene::of(&[("s", WITH_ALL)], pod).value();
     let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     assert_eq!(keys(&value), ["apiVersion", "kind", "spec", "metadata"]);
@@ -919,7 +1427,13 @@ fn odd_shapes_are_told() {
         ("metadata: {labels: [a]}\nspec: {}", "metadata.labels"),
         ("metadata: a\nspec: {}", "metadata"),
         ("metadata: {labels: {app: web}}\nspec: []", "spec"),
-        ("metadata: {labels: {app: web}, annotations: {a: true}}\nspec: {}", "metadata.annotations.a"),
+        (
+            indoc! {"
+                metadata: {labels: {app: web}, annotations: {a: true}}
+                spec: {}
+            "},
+            "metadata.annotations.a",
+        ),
     ] {
         let outcome = Scene::of(&[LOG], pod).run();
         assert_eq!(
@@ -932,7 +1446,10 @@ fn odd_shapes_are_told() {
     for pod in [
         "metadata: {labels: {app: web}}\nspec: {}",
         "metadata: {labels: {app: web}}",
-        "metadata: {labels: {app: web}}\nspec: {containers: null, volumes: null}",
+        indoc! {"
+            metadata: {labels: {app: web}}
+            spec: {containers: null, volumes: null}
+        "},
     ] {
         assert_eq!(names(&Scene::of(&[LOG], pod).value(), "containers"), ["log"], "{pod}");
     }
@@ -940,10 +1457,38 @@ fn odd_shapes_are_told() {
 
 #[test]
 fn the_trace_says_what_came_from_where() {
-    let spec = "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}, transferEnv: [{sourceContainerName: app, envName: A}], volumeMounts: [{name: v, mountPath: /v}]}]\nvolumes: [{name: v, emptyDir: {}}]\nimagePullSecrets: [{name: sec}]\npatchPodMetadata: [{annotations: {k: v}}]";
-    let other = ("other", "selector: {matchLabels: {app: api}}\ncontainers: [{name: x, image: x}]");
-    let app =
-        "containers: [{name: app, env: [{name: A, value: a}], volumeMounts: [{name: d, mountPath: /d}]}]";
+    let spec = indoc! {"
+        containers:
+        - name: log
+          image: l
+          shareVolumePolicy: {type: enabled}
+          transferEnv:
+          - {sourceContainerName: app, envName: A}
+          volumeMounts:
+          - {name: v, mountPath: /v}
+        volumes:
+        - {name: v, emptyDir: {}}
+        imagePullSecrets:
+        - {name: sec}
+        patchPodMetadata:
+        - {annotations: {k: v}}
+    "};
+    let other = (
+        "other",
+        indoc! {"
+            selector: {matchLabels: {app: api}}
+            containers:
+            - {name: x, image: x}
+        "},
+    );
+    let app = indoc! {"
+        containers:
+        - name: app
+          env:
+          - {name: A, value: a}
+          volumeMounts:
+          - {name: d, mountPath: /d}
+    "};
     let trace = Scene::new(&[("s", spec), other], app).run().trace;
     let sets: Vec<String> = trace.sets.iter().map(|s| format!("{}: {:?}", s.set, s.verdict)).collect();
     assert_eq!(
