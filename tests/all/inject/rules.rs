@@ -1,6 +1,7 @@
 //! Rules of injection that no recorded case in the repository shows. Sections are those of the notes on Kruise's
 //! injection, which are not part of the repository.
 
+use crate::support::manifests::indent;
 use indoc::{formatdoc, indoc};
 use pillion::diagnostics::Severity;
 use pillion::inject::{
@@ -29,7 +30,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// A pod `web-0` with label `app: web`, with a `spec`, and sets as names with their `spec`.
     pub(crate) fn new(sets: &[(&str, &str)], spec: &str) -> Self {
-        let spec = indented(spec);
+        let spec = indent(spec, 2);
         let pod = formatdoc! {"
             metadata:
               name: web-0
@@ -129,7 +130,7 @@ fn set(name: &str, spec: &str) -> Arc<PreparedSet> {
     let version = if spec.contains("namespace:") { "v1alpha1" } else { "v1beta1" };
     let has_selector = spec.lines().any(|line| line.starts_with("selector:"));
     let selector = if has_selector { "" } else { "selector: {matchLabels: {app: web}}" };
-    let spec = indented(spec);
+    let spec = indent(spec, 2);
     let text = formatdoc! {"
         apiVersion: apps.kruise.io/{version}
         kind: SidecarSet
@@ -142,10 +143,6 @@ fn set(name: &str, spec: &str) -> Arc<PreparedSet> {
     let document = Document::read(&"sets.yaml".into(), 0, 1, &text).expect("the set is YAML");
     let (set, found) = decode(&Arc::new(document), &FieldPath::root());
     Arc::new(PreparedSet::new(Arc::new(set.unwrap_or_else(|| panic!("{text}\n{found:?}")))))
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn names(value: &Value, list: &str) -> Vec<String> {
@@ -1210,19 +1207,14 @@ fn launch_priority() {
     let template = Scene::new(&[], &app("'5'")).template();
     assert_eq!(template.codes(), ["launch-priority-in-cluster"]);
     assert!(template.run().template.is_none());
-    let nameless = Scene::of(
-        &[],
-        &formatdoc!(
-            "
-                metadata:
-                  generateName: web-
-                spec:
-                {}
-            ",
-            indented(&app("'5'"))
-        ),
-    );
-    assert!(nameless.run().template.is_none()); // i265
+    let spec = indent(&app("'5'"), 2);
+    let nameless = formatdoc! {"
+        metadata:
+          generateName: web-
+        spec:
+        {spec}
+    "};
+    assert!(Scene::of(&[], &nameless).run().template.is_none()); // i265
     // i261 i262: Ordered counts down and parses nothing.
     let ordered = indoc! {"
         metadata:
@@ -1230,7 +1222,7 @@ fn launch_priority() {
           annotations: {apps.kruise.io/container-launch-priority: Ordered}
         spec:
     "};
-    assert_eq!(keys(&Scene::of(&[], &format!("{ordered}{}", indented(&app("x")))).value()), ["p_0", "p_-1"]);
+    assert_eq!(keys(&Scene::of(&[], &format!("{ordered}{}", indent(&app("x"), 2))).value()), ["p_0", "p_-1"]);
     // Priorities that become equal take the barriers of an earlier injection along.
     let set = |priority: &str| {
         formatdoc! {"

@@ -1,5 +1,6 @@
 //! Reads SidecarSets in the syntax of older articles, and in both versions of the API.
 
+use indoc::{formatdoc, indoc};
 use pillion::diagnostics::{Code, Diagnostic};
 use pillion::model::sidecar_set::{DecodeMode, IntOrPercent, SidecarSet, decode_for, repair};
 use pillion::yaml::{Document, FieldPath};
@@ -58,8 +59,18 @@ fn the_article_is_understood() {
 
 #[test]
 fn what_kruise_cannot_decode_is_refused_by_validation_only() {
-    let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\n";
-    let text = format!("{head}spec:\n  containers:\n  - {{name: a, image: b, shareVolumePolicy: enabled}}\n");
+    let head = indoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata: {name: s}
+    "};
+    let text = formatdoc! {"
+        {head}spec:
+          containers:
+          - name: a
+            image: b
+            shareVolumePolicy: enabled
+    "};
     let (set, found) = decoded(DecodeMode::Render, &text);
     assert!(set.is_some_and(|s| s.containers[0].share_volumes));
     assert!(found.iter().any(|d| d.code == Code::DeprecatedSyntax && !d.is_error()));
@@ -72,7 +83,12 @@ fn what_kruise_cannot_decode_is_refused_by_validation_only() {
 
 #[test]
 fn old_places_of_the_update_strategy_are_read_and_the_new_place_wins() {
-    let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n";
+    let head = indoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata: {name: s}
+        spec:
+    "};
     let old = "  paused: true\n  strategy: {rollingUpdate: {maxUnavailable: 3, partition: 2}}\n";
     let (set, found) = decoded(DecodeMode::Render, &format!("{head}{old}"));
     let strategy = set.expect("it is read").update_strategy;
@@ -91,8 +107,17 @@ fn old_places_of_the_update_strategy_are_read_and_the_new_place_wins() {
 
 #[test]
 fn versions_differ_in_namespace_and_custom_version() {
-    let text = "apiVersion: apps.kruise.io/v1alpha1\nkind: SidecarSet\nmetadata:\n  name: s\n  labels:\n    \
-                apps.kruise.io/sidecarset-custom-version: v7\nspec:\n  namespace: a\n  namespaceSelector: {matchLabels: {b: c}}\n";
+    let text = indoc! {"
+        apiVersion: apps.kruise.io/v1alpha1
+        kind: SidecarSet
+        metadata:
+          name: s
+          labels:
+            apps.kruise.io/sidecarset-custom-version: v7
+        spec:
+          namespace: a
+          namespaceSelector: {matchLabels: {b: c}}
+    "};
     let (set, found) = decoded(DecodeMode::Render, text);
     let set = set.expect("it is sound");
     assert_eq!(set.custom_version.as_deref(), Some("v7"));
@@ -109,8 +134,19 @@ fn versions_differ_in_namespace_and_custom_version() {
 
 #[test]
 fn misspelt_fields_are_named_with_what_was_meant() {
-    let text = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n  containers:\n  \
-                - {name: a, image: b, envs: [], Env: [{name: A, value: 1}]}\n  initcontainers: []\n";
+    let text = indoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata: {name: s}
+        spec:
+          containers:
+          - name: a
+            image: b
+            envs: []
+            Env:
+            - {name: A, value: 1}
+          initcontainers: []
+    "};
     let (set, found) = decoded(DecodeMode::Render, text);
     assert!(set.is_some_and(|s| !s.containers[0].container.contains_key("Env")));
     let help: Vec<&str> = found.iter().filter_map(|d| d.help.as_deref()).collect();

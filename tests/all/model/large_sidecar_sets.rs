@@ -1,5 +1,6 @@
 //! SidecarSets with an excessive number of entries or errors are handled quickly.
 
+use indoc::indoc;
 use pillion::model::sidecar_set::{DecodeMode, ValidationContext, decode_for, validate};
 use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
@@ -9,7 +10,12 @@ use std::time::{Duration, Instant};
 fn huge_documents_take_little_time() {
     let many = 30_000;
     let names = |f: &dyn Fn(usize) -> String| (0..many).map(f).collect::<Vec<_>>().join("\n");
-    let head = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: s}\nspec:\n";
+    let head = indoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata: {name: s}
+        spec:
+    "};
     for body in [
         names(&|i| format!("  unknown{i}: 1")),
         format!("  selector:\n    matchLabels:\n{}", names(&|i| format!("      a{i}: 1"))),

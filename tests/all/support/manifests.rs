@@ -1,0 +1,35 @@
+//! Manifests that several tests use, and indentation.
+
+use indoc::indoc;
+
+/// A SidecarSet for pods with the label `log: "true"`.
+pub(crate) const LOG_SET: &str = indoc! {r#"
+    apiVersion: apps.kruise.io/v1beta1
+    kind: SidecarSet
+    metadata: {name: log}
+    spec:
+      selector: {matchLabels: {log: "true"}}
+      containers:
+      - {name: logtail, image: registry.example/logtail:1.4.2}
+"#};
+
+/// A Deployment that `LOG_SET` selects.
+pub(crate) const WEB: &str = indoc! {r#"
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web, namespace: shop}
+    spec:
+      template:
+        metadata: {labels: {log: "true"}}
+        spec:
+          containers:
+          - {name: web, image: a}
+"#};
+
+/// Indents every line that is not empty.
+pub(crate) fn indent(text: &str, spaces: usize) -> String {
+    let pad = " ".repeat(spaces);
+    text.lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{pad}{line}\n") })
+        .collect()
+}
