@@ -2,6 +2,7 @@
 
 use crate::support::fleet_fixtures::{FILES, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};
+use crate::support::rollout_fixtures::in_two_clusters;
 use crate::watch::simulation::watched;
 
 const NONE: [&str; 0] = [];
@@ -242,16 +243,9 @@ fn a_new_set_that_selects_nothing_is_named() {
         );
     }
     // In one of several clusters it may select nothing.
-    let clusters = "clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n";
-    texts.insert("pillion.yaml".into(), texts["pillion.yaml"].clone() + clusters);
+    let mut texts = in_two_clusters(texts, ["eu", "us"]);
     let agent = agent.replace("log: \"ture\"", "app: web");
     texts.insert("sidecars/agent.yaml".into(), agent);
-    for name in ["log", "agent"] {
-        let ledger = texts.remove(&format!("ledgers/{name}.yaml")).unwrap();
-        for cluster in ["eu", "us"] {
-            texts.insert(format!("ledgers/{cluster}/{name}.yaml"), ledger.clone());
-        }
-    }
     let two = repository(&world, "two", &texts);
     for args in [&["plan"][..], &["validate"], &["stage"]] {
         let (code, said) = two.says(args);

@@ -2,7 +2,7 @@
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
-use crate::support::rollout_fixtures::{example, newer, released};
+use crate::support::rollout_fixtures::{example, in_two_clusters, newer, released};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Output;
@@ -264,15 +264,7 @@ fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
 fn what_is_to_be_typed_is_whole() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    let mut texts = example();
-    let ledger = texts.remove("ledgers/log.yaml").unwrap();
-    texts
-        .get_mut("pillion.yaml")
-        .unwrap()
-        .push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
-    for cluster in ["eu", "us"] {
-        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
-    }
+    let texts = in_two_clusters(example(), ["eu", "us"]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log 1.5.0");
     for verb in ["stage", "status"] {

@@ -3,7 +3,7 @@
 
 use crate::stage::remote::{refs, shared};
 use crate::support::git_fixtures::{Repo, World};
-use crate::support::rollout_fixtures::{example, ledger_at, newer};
+use crate::support::rollout_fixtures::{example, in_two_clusters, ledger_at, newer};
 use std::fs;
 
 /// Every ref of a repository with its commit.
@@ -109,8 +109,8 @@ fn a_sidecar_set_may_have_the_name_of_a_branch() {
 fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    repo.hold(&two_clusters("eu", "us.lock")).render().commit("start");
-    repo.hold(&newer(two_clusters("eu", "us.lock"))).commit("newer");
+    repo.hold(&in_two_clusters(example(), ["eu", "us.lock"])).render().commit("start");
+    repo.hold(&newer(in_two_clusters(example(), ["eu", "us.lock"]))).commit("newer");
     let (code, said) = repo.refused(&["stage"]);
     let why =
         "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, cannot be the name of a branch";
@@ -127,35 +127,13 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     );
 }
 
-/// The example in two clusters.
-fn two_clusters(one: &str, other: &str) -> crate::support::cluster_view::Texts {
-    let mut texts = example();
-    let settings = texts.get_mut("pillion.yaml").unwrap();
-    settings.push_str(&format!(
-        "clusters:\n- {{name: {one}, folder: apps/shop}}\n- {{name: {other}, folder: apps/data}}\n"
-    ));
-    let ledger = texts.remove("ledgers/log.yaml").unwrap();
-    for cluster in [one, other] {
-        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
-    }
-    texts
-}
-
 #[test]
 fn two_rollouts_have_two_branches() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    let mut texts = sets(&["glog"]);
-    let clusters = "clusters:\n- {name: eu, folder: apps/shop}\n- {name: eug, folder: apps/data}\n";
+    let mut texts = in_two_clusters(sets(&["glog"]), ["eu", "eug"]);
     let settings = texts.get_mut("pillion.yaml").unwrap();
-    settings.push_str(clusters);
     *settings = settings.replace("pillion/{deploy}/{sidecarSet}", "'pillion/{deploy}/{cluster}{sidecarSet}'");
-    for set in ["log", "glog"] {
-        let ledger = texts.remove(&format!("ledgers/{set}.yaml")).unwrap();
-        for cluster in ["eu", "eug"] {
-            texts.insert(format!("ledgers/{cluster}/{set}.yaml"), ledger.clone());
-        }
-    }
     repo.hold(&texts).render().commit("start");
     let mut edited = newer(texts);
     let set = edited.get_mut("sidecars/glog.yaml").unwrap();

@@ -2,7 +2,8 @@
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
-use crate::support::rollout_fixtures::{example, ledger_at, newer};
+use crate::support::rollout_fixtures::{example, in_two_clusters, ledger_at, newer};
+use indoc::formatdoc;
 use std::fs;
 use std::process::Command;
 
@@ -70,9 +71,20 @@ fn rendered_files_that_somebody_has_edited_are_refused() {
     let mut texts = unledgered();
     texts.retain(|path, _| !path.starts_with("apps/"));
     for n in 1..=10 {
-        let app = format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app{n}}}\nspec:\n  replicas: 4\n  selector: {{matchLabels: {{app: app{n}}}}}\n  template:\n    metadata: {{labels: {{app: app{n}, log: \"true\"}}}}\n    spec:\n      containers:\n      - {{name: app, image: \"app:{n}\"}}\n"
-        );
+        let app = formatdoc! {r#"
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {{name: app{n}}}
+            spec:
+              replicas: 4
+              selector: {{matchLabels: {{app: app{n}}}}}
+              template:
+                metadata: {{labels: {{app: app{n}, log: "true"}}}}
+                spec:
+                  containers:
+                  - name: app
+                    image: "app:{n}"
+        "#};
         texts.insert(format!("apps/shop/app{n}.yaml"), app);
     }
     repo.hold(&texts);
@@ -319,10 +331,7 @@ fn a_word_that_the_rendered_files_deny_is_refused() {
 fn clusters_share_the_list_of_rendered_files() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    let mut texts = unledgered();
-    let settings = texts.get_mut("pillion.yaml").unwrap();
-    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
-    repo.hold(&texts).commit("start");
+    repo.hold(&in_two_clusters(unledgered(), ["eu", "us"])).commit("start");
     let (clone, origin) = shared(&world, &repo);
     clone.pillion(&["init", "rollout", "--push"]);
     let list = String::from_utf8(origin.show("main:rendered/.pillion-files")).unwrap();

@@ -3,6 +3,7 @@
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::{example, ledger_at, newer, released, two_branches};
+use indoc::indoc;
 
 /// Commits that are staged on a branch, oldest first.
 fn staged(repo: &Repo, base: &str, branch: &str) -> Vec<String> {
@@ -317,9 +318,11 @@ fn clusters_have_ledgers_and_branches_of_their_own() {
     let mut texts = example();
     let ledger = texts.remove("ledgers/log.yaml").unwrap();
     let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
-    pillion_yaml.push_str(
-        "clusters:\n- {name: eu, folder: apps/shop, wave: 1}\n- {name: us, folder: apps/data, wave: 2}\n",
-    );
+    pillion_yaml.push_str(indoc! {"
+        clusters:
+        - {name: eu, folder: apps/shop, wave: 1}
+        - {name: us, folder: apps/data, wave: 2}
+    "});
     for cluster in ["eu", "us"] {
         texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
     }

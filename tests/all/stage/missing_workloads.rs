@@ -6,6 +6,7 @@ use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::newer;
 use crate::workspace::builds::{built, refs};
+use indoc::indoc;
 
 /// Commands that must refuse.
 pub(crate) const EVERY: &[&[&str]] = &[
@@ -82,7 +83,11 @@ fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
         ("sources name another folder", |repo| {
             repo.put(
                 "other/service.yaml",
-                "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\n",
+                indoc! {"
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {name: s, namespace: shop}
+                "},
             );
             edit(repo, "pillion.yaml", "sources: [apps]", "sources: [other]");
         }),
@@ -150,7 +155,11 @@ fn a_configuration_that_moves_into_a_folder_moves_no_workload() {
         }
         repo.put(
             "gitops/apps/service.yaml",
-            "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\n",
+            indoc! {"
+                apiVersion: v1
+                kind: Service
+                metadata: {name: s, namespace: shop}
+            "},
         );
     });
     let before = refs(&repo);
@@ -175,7 +184,11 @@ fn what_commits_have_removed_stops_nobody() {
             repo.git(&["rm", "-q", "apps/shop/web.yaml"]);
             repo.put(
                 "apps/other.yaml",
-                "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n",
+                indoc! {"
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {name: web, namespace: shop}
+                "},
             );
         }),
     ];
@@ -198,7 +211,11 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
         repo.git(&["rm", "-r", "-q", "apps"]);
         repo.put(
             "apps/service.yaml",
-            "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\n",
+            indoc! {"
+                apiVersion: v1
+                kind: Service
+                metadata: {name: s, namespace: shop}
+            "},
         );
     });
     let before = repo.id("main");
@@ -249,7 +266,12 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     *config = config.replace("build: [sh, make.sh]\n", "sources: [none.yaml]\n");
     texts.insert(
         "none.yaml".into(),
-        "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\n".into(),
+        indoc! {"
+            apiVersion: v1
+            kind: Service
+            metadata: {name: s, namespace: shop}
+        "}
+        .into(),
     );
     repo.hold(&texts).commit("start");
     repo.hold(&newer(texts)).commit("1.5.0");

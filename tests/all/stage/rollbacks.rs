@@ -5,7 +5,7 @@ use crate::stage::holds::{edit, file};
 use crate::stage::transitions::{changed, half_way, ledger, trailer};
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
-use crate::support::rollout_fixtures::{example, newer, released};
+use crate::support::rollout_fixtures::{example, in_two_clusters, newer, released};
 
 fn rendered(repo: &Repo, revision: &str) -> String {
     repo.git(&["rev-parse", &format!("{revision}:rendered")])
@@ -390,14 +390,7 @@ fn a_workload_that_another_set_has_split_is_not_taken_back() {
 #[test]
 fn each_cluster_goes_back_by_itself() {
     let world = World::new();
-    let mut texts = example();
-    let settings = texts.get_mut("pillion.yaml").unwrap();
-    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
-    let ledger = crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]);
-    texts.remove("ledgers/log.yaml");
-    for cluster in ["eu", "us"] {
-        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
-    }
+    let texts = in_two_clusters(example(), ["eu", "us"]);
     let repo = world.init("repo", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log: 1.5.0");

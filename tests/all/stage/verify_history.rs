@@ -4,6 +4,7 @@
 use crate::support::fleet_fixtures::{SETTINGS, deployment, empty_ledger, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::ledger_at;
+use indoc::formatdoc;
 use std::fs;
 
 const LOG: &str = "sidecars/log.yaml";
@@ -288,7 +289,11 @@ fn naming_clusters_resets_no_ledger() {
     let world = World::new();
     let (repo, _) = open(&world, "");
     let base = head(&repo);
-    let named = format!("{SETTINGS}clusters: [{{name: prod, folder: apps}}]\n");
+    let named = formatdoc! {"
+        {SETTINGS}clusters:
+        - name: prod
+          folder: apps
+    "};
     let other = named.replace("name: prod", "name: prod-2");
     repo.git(&["switch", "-q", "--detach", "main"]);
     fs::remove_file(repo.path.join("ledgers/log.yaml")).unwrap();

@@ -2,10 +2,18 @@
 
 use crate::support::fleet_fixtures::{SETTINGS, deployment, fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};
+use indoc::indoc;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: evil, namespace: shop}\nspec: {containers: [{name: a, image: evil:1}]}\n";
+const POD: &str = indoc! {"
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: evil, namespace: shop}
+    spec:
+      containers:
+      - {name: a, image: evil:1}
+"};
 
 /// A fleet with an open rollout and one batch out.
 fn begun(world: &World) -> (Repo, String) {

@@ -3,6 +3,7 @@
 
 use crate::support::cluster_view::{Texts, folder};
 use crate::support::git_fixtures::{Repo, World};
+use indoc::formatdoc;
 use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::model::sidecar_set::{DecodeMode, decode_for};
 use pillion::yaml::{Document, FieldPath as YamlPath};
@@ -114,6 +115,25 @@ pub(crate) fn released(world: &World, name: &str) -> Repo {
 pub(crate) fn newer(mut texts: Texts) -> Texts {
     let set = texts.get_mut("sidecars/log.yaml").unwrap();
     *set = set.replace("1.4.2", "1.5.0");
+    texts
+}
+
+/// Splits a repository into two clusters, of `apps/shop` and of `apps/data`, with ledgers of their own.
+pub(crate) fn in_two_clusters(mut texts: Texts, [shop, data]: [&str; 2]) -> Texts {
+    texts.get_mut("pillion.yaml").unwrap().push_str(&formatdoc! {"
+        clusters:
+        - name: {shop}
+          folder: apps/shop
+        - name: {data}
+          folder: apps/data
+    "});
+    let ledgers: Vec<String> = texts.keys().filter(|path| path.starts_with("ledgers/")).cloned().collect();
+    for path in ledgers {
+        let ledger = texts.remove(&path).unwrap();
+        for cluster in [shop, data] {
+            texts.insert(path.replace("ledgers/", &format!("ledgers/{cluster}/")), ledger.clone());
+        }
+    }
     texts
 }
 

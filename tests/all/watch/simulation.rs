@@ -2,7 +2,7 @@
 //! disturbance: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` runs more of them.
 
 use crate::support::git_fixtures::{Repo, World as Folder, on_top};
-use crate::support::rollout_fixtures::{example, newer};
+use crate::support::rollout_fixtures::{example, in_two_clusters, newer};
 use crate::support::simulated_cluster::SimCluster;
 use pillion::git::{
     Commit, CommitTime, ExpectedRef, HistoryWalk, ObjectId, RefUpdate, ReleaseStamp, trailer,
@@ -542,15 +542,9 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
 #[test]
 fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     let folder = Folder::new();
-    let mut texts = example();
+    let mut texts = in_two_clusters(example(), ["eu", "us"]);
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
-    settings.push_str("clusters:\n- {name: eu, folder: apps/shop}\n- {name: us, folder: apps/data}\n");
-    let ledger = crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]);
-    texts.remove("ledgers/log.yaml");
-    for cluster in ["eu", "us"] {
-        texts.insert(format!("ledgers/{cluster}/log.yaml"), ledger.clone());
-    }
     let repo = folder.init("repo.git-work", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log: 1.5.0");
