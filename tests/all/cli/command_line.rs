@@ -1,5 +1,6 @@
 //! Runs the program as users do: exit codes, the files it writes or leaves alone, and hostile input.
 
+use indoc::{formatdoc, indoc};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -76,27 +77,46 @@ impl Answer {
     }
 }
 
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1
-kind: SidecarSet
-metadata: {name: log}
-spec:
-  selector: {matchLabels: {log: 'true'}}
-  containers:
-  - name: logtail
-    image: logtail:1.4.2
-";
+const SET: &str = indoc! {"
+    apiVersion: apps.kruise.io/v1beta1
+    kind: SidecarSet
+    metadata: {name: log}
+    spec:
+      selector: {matchLabels: {log: 'true'}}
+      containers:
+      - name: logtail
+        image: logtail:1.4.2
+"};
 
 fn deployment(name: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  template:\n    metadata: {{labels: {{log: 'true'}}}}\n    spec:\n      containers:\n      - name: app\n        image: app:1\n"
-    )
+    formatdoc! {"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {{name: {name}}}
+        spec:
+          template:
+            metadata: {{labels: {{log: 'true'}}}}
+            spec:
+              containers:
+              - name: app
+                image: app:1
+    "}
 }
 
 /// A repository with a source folder, a set and pillion.yaml.
 fn repository() -> Folder {
     let folder = Folder::new();
     folder
-        .put("pillion.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sets]\nrendered: rendered\n")
+        .put(
+            "pillion.yaml",
+            indoc! {"
+                apiVersion: pillion.dev/v1alpha1
+                kind: Repository
+                sources: [apps]
+                sidecarSets: [sets]
+                rendered: rendered
+            "},
+        )
         .put("sets/log.yaml", SET)
         .put("apps/web.yaml", deployment("web"))
         .put("apps/shop/cart.yaml", deployment("cart"))
@@ -245,9 +265,23 @@ fn the_command_line_and_the_configuration_are_checked() {
     folder.run("render --nonsense").is_refusal(2, "--nonsense");
     folder.run("render apps --out a --in-place").is_refusal(2, "--in-place");
     folder.run("render nowhere.yaml").is_refusal(2, "`nowhere.yaml` does not exist");
-    folder.put("pillion.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsorces: [apps]\n");
+    folder.put(
+        "pillion.yaml",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Repository
+            sorces: [apps]
+        "},
+    );
     folder.run("render").is_refusal(2, "did you mean `sources`?");
-    folder.put("pillion.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nignore: ['a{']\n");
+    folder.put(
+        "pillion.yaml",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Repository
+            ignore: ['a{']
+        "},
+    );
     folder.run("render").is_refusal(2, "ignore");
 }
 
@@ -292,7 +326,14 @@ fn what_is_no_manifest_is_left_alone() {
     folder.put("overlay/kustomization.yaml", "resources: [x.yaml]\npatches: [{path: ../patches/p.yaml}]\n");
     folder.put("overlay/x.yaml", deployment("x")).put("patches/p.yaml", deployment("x"));
     folder.run("render .").is_refusal(1, "kustomize build overlay | pillion render -");
-    folder.put("pillion.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nignore: [overlay]\n");
+    folder.put(
+        "pillion.yaml",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Repository
+            ignore: [overlay]
+        "},
+    );
     folder.run("render").is_done();
 }
 

@@ -1,6 +1,7 @@
 //! `pillion doctor` finds problems before they occur, and suggests a fix for each.
 #![cfg(unix)]
 
+use indoc::indoc;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -16,16 +17,32 @@ fn sick() -> tempfile::TempDir {
     };
     write(
         "repo/pillion.yaml",
-        "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\nledgers: ledgers\n",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Repository
+            sidecarSets: [sidecars]
+            ledgers: ledgers
+        "},
     );
     write(
         "repo/apps/shop.yaml",
-        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: shop\n  annotations: {argocd.argoproj.io/manifest-generate-paths: .}\nspec: {source: {path: overlays/eu}}\n",
+        indoc! {"
+            apiVersion: argoproj.io/v1alpha1
+            kind: Application
+            metadata:
+              name: shop
+              annotations: {argocd.argoproj.io/manifest-generate-paths: .}
+            spec: {source: {path: overlays/eu}}
+        "},
     );
     write("repo/overlays/eu/kustomization.yaml", "resources: [web.yaml]\ntransformers: [sidecars.yaml]\n");
     write(
         "repo/overlays/eu/sidecars.yaml",
-        "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\n",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Sidecars
+            metadata: {name: s}
+        "},
     );
     write("bin/kustomize", "#!/bin/sh\necho v5.5.0\n");
     fs::set_permissions(folder.path().join("bin/kustomize"), fs::Permissions::from_mode(0o755)).unwrap();

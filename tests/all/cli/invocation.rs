@@ -1,6 +1,8 @@
 //! Calls without a subcommand and as a plugin of Argo CD, where golden cases cannot show the behavior.
 #![cfg(unix)]
 
+use crate::support::manifests::LOG_SET;
+use indoc::indoc;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,9 +10,23 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers: [{name: logtail, image: registry.example/logtail:1.4.2}]\n";
-const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    metadata: {labels: {log: \"true\"}}\n    spec: {containers: [{name: web, image: a}]}\n";
-const CONFIG: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\nspec: {sidecarSets: [set.yaml]}\n";
+const WEB: &str = indoc! {r#"
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+    spec:
+      template:
+        metadata: {labels: {log: "true"}}
+        spec:
+          containers:
+          - {name: web, image: a}
+"#};
+const CONFIG: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Sidecars
+    metadata: {name: s}
+    spec: {sidecarSets: [set.yaml]}
+"};
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -55,7 +71,7 @@ fn script(folder: &Path, name: &str, text: &str) {
 
 #[test]
 fn the_name_of_the_kind_makes_it_a_plugin() {
-    let folder = folder(&[("set.yaml", SET), ("config", CONFIG)]);
+    let folder = folder(&[("set.yaml", LOG_SET), ("config", CONFIG)]);
     let link = folder.path().join("Sidecars");
     symlink(program(), &link).unwrap();
     let output = finish(start(&link, &["config"], folder.path(), &[]), WEB);
@@ -82,7 +98,7 @@ fn the_environment_of_a_plugin_decides_nothing() {
 
 #[test]
 fn a_second_pass_changes_nothing() {
-    let folder = folder(&[("set.yaml", SET)]);
+    let folder = folder(&[("set.yaml", LOG_SET)]);
     let list = format!(
         "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {}functionConfig:\n  {}",
         WEB.replace('\n', "\n  ").trim_end_matches(' '),
@@ -97,8 +113,12 @@ fn a_second_pass_changes_nothing() {
 
 #[test]
 fn many_at_once_neither_disturb_each_other_nor_leave_anything() {
-    let folder = folder(&[("apps/web.yaml", WEB), ("sidecars/set.yaml", SET)]);
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\n";
+    let folder = folder(&[("apps/web.yaml", WEB), ("sidecars/set.yaml", LOG_SET)]);
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sidecarSets: [sidecars]
+    "};
     fs::write(folder.path().join("pillion.yaml"), config).unwrap();
     let temporary = tempfile::tempdir().unwrap();
     let environment = [
@@ -118,8 +138,12 @@ fn many_at_once_neither_disturb_each_other_nor_leave_anything() {
 
 #[test]
 fn nothing_above_the_repository_of_an_application_is_read() {
-    let outer = folder(&[("repo/apps/web.yaml", WEB), ("set.yaml", SET)]);
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [set.yaml]\n";
+    let outer = folder(&[("repo/apps/web.yaml", WEB), ("set.yaml", LOG_SET)]);
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sidecarSets: [set.yaml]
+    "};
     fs::write(outer.path().join("pillion.yaml"), config).unwrap();
     let apps = outer.path().join("repo/apps");
     let output =
@@ -138,10 +162,14 @@ fn nothing_above_the_repository_of_an_application_is_read() {
 fn kustomize_builds_first_and_its_failure_is_told() {
     let folder = folder(&[
         ("kustomization.yaml", "resources: [web.yaml]\n"),
-        ("sidecars/set.yaml", SET),
+        ("sidecars/set.yaml", LOG_SET),
         ("built", WEB),
     ]);
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\n";
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sidecarSets: [sidecars]
+    "};
     fs::write(folder.path().join("pillion.yaml"), config).unwrap();
     let programs = tempfile::tempdir().unwrap();
     let path = format!("{}:/usr/bin:/bin", programs.path().display());
@@ -200,8 +228,12 @@ fn sigterm_ends_it_at_once_and_without_litter() {
 #[test]
 fn a_closed_pipe_is_quiet() {
     let folder =
-        folder(&[("apps/web.yaml", &format!("{WEB}---\n").repeat(5000)), ("sidecars/set.yaml", SET)]);
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\n";
+        folder(&[("apps/web.yaml", &format!("{WEB}---\n").repeat(5000)), ("sidecars/set.yaml", LOG_SET)]);
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sidecarSets: [sidecars]
+    "};
     fs::write(folder.path().join("pillion.yaml"), config).unwrap();
     let mut child = start(program(), &["cmp", "generate"], &folder.path().join("apps"), &[]);
     drop(child.stdin.take());

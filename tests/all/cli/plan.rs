@@ -1,16 +1,39 @@
 //! `pillion plan` in repositories: two commits, two branches, many workloads, and the keys of its JSON documents.
 
 use crate::support::git_fixtures::{Repo, World};
+use indoc::{formatdoc, indoc};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers:\n  - name: logtail\n    image: registry.example/logtail:1\n";
+const SET: &str = indoc! {r#"
+    apiVersion: apps.kruise.io/v1beta1
+    kind: SidecarSet
+    metadata: {name: log}
+    spec:
+      selector: {matchLabels: {log: "true"}}
+      containers:
+      - name: logtail
+        image: registry.example/logtail:1
+"#};
 
 fn deployment(name: &str, replicas: usize) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  template:\n    metadata:\n      labels: {{log: \"true\"}}\n    spec:\n      containers:\n      - name: app\n        image: registry.example/app:1\n"
-    )
+    formatdoc! {r#"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          name: {name}
+        spec:
+          replicas: {replicas}
+          template:
+            metadata:
+              labels:
+                log: "true"
+            spec:
+              containers:
+              - name: app
+                image: registry.example/app:1
+    "#}
 }
 
 fn put(repo: &Repo, name: &str, text: &str) {
@@ -77,7 +100,12 @@ fn ledgers_of_the_first_commit_count() {
     put(&repo, "apps/web.yaml", &deployment("web", 2));
     put(&repo, "sidecars/log.yaml", SET);
     commit(&repo, "one");
-    let nothing = "apiVersion: pillion.dev/v1alpha1\nkind: SidecarRollout\nmetadata: {name: log}\nspec: {released: '-'}\n";
+    let nothing = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: SidecarRollout
+        metadata: {name: log}
+        spec: {released: '-'}
+    "};
     put(&repo, "ledgers/log.yaml", nothing);
     commit(&repo, "two");
     assert_eq!(json(&repo, &["--from", "HEAD~1", "--to", "HEAD"])["items"][0]["end"]["kind"], "Idle");
@@ -94,20 +122,42 @@ fn ledgers_of_the_first_commit_count() {
     assert_eq!(inner["items"][0]["matched"], folder["items"][0]["matched"]);
 }
 
-const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces: [{folder: ., name: default}]\n";
+const PILLION: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Repository
+    sources: [apps]
+    sidecarSets: [sidecars]
+    rendered: rendered
+    ledgers: ledgers
+    namespaces:
+    - {folder: ., name: default}
+"};
 
 #[test]
 fn ledgers_on_the_live_branch_count() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    put(&repo, "pillion.yaml", &format!("{PILLION}git: {{source: main, deploy: env/prod}}\n"));
+    put(
+        &repo,
+        "pillion.yaml",
+        &formatdoc! {"
+            {PILLION}git:
+              source: main
+              deploy: env/prod
+        "},
+    );
     put(&repo, "apps/web.yaml", &deployment("web", 2));
     put(&repo, "sidecars/log.yaml", SET);
     commit(&repo, "one");
     let (code, _, err) = plan(&repo, &[]);
     assert_eq!((code, err.contains("no branch `env/prod`")), (Some(2), true), "{err}");
     repo.git(&["switch", "-q", "-c", "env/prod"]);
-    let nothing = "apiVersion: pillion.dev/v1alpha1\nkind: SidecarRollout\nmetadata: {name: log}\nspec: {released: '-', rejected: [gone]}\n";
+    let nothing = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: SidecarRollout
+        metadata: {name: log}
+        spec: {released: '-', rejected: [gone]}
+    "};
     put(&repo, "ledgers/log.yaml", nothing);
     commit(&repo, "live");
     repo.git(&["switch", "-q", "main"]);
@@ -133,7 +183,11 @@ fn a_comment_has_room_for_ten_thousand_workloads() {
     put(
         &repo,
         "pillion.yaml",
-        &format!("{PILLION}rollout: {{maxBatches: 5000, steps: [1, 2, 3, 5, 8, 13, 21, 34, 55, 100%]}}\n"),
+        &formatdoc! {"
+            {PILLION}rollout:
+              maxBatches: 5000
+              steps: [1, 2, 3, 5, 8, 13, 21, 34, 55, 100%]
+        "},
     );
     let (code, out, _) = plan(&repo, &["-o", "markdown"]);
     assert_eq!(code, Some(0));

@@ -2,6 +2,7 @@
 
 use crate::support::git_fixtures::World;
 use crate::support::rollout_fixtures::{example, newer, released};
+use indoc::indoc;
 use pillion::diagnostics::escape::is_hidden;
 use std::process::Output;
 
@@ -22,7 +23,11 @@ fn is_plain(text: &str) {
 #[test]
 fn names_of_files_are_text() {
     let world = World::new();
-    let set = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nspec: 3\n";
+    let set = indoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        spec: 3
+    "};
     // Names with control characters are refused by themselves, the other ones are not.
     for (name, shown) in [(NAME, "pwned"), ("turned\u{202e}\u{2066}", "turned\\u202e\\u2066.yaml")] {
         let repo = world.init("repo", &[]);

@@ -3,6 +3,7 @@
 use crate::inject::rules::Scene;
 use indoc::{formatdoc, indoc};
 use pillion::diagnostics::{Code, Diagnostic, Severity};
+use pillion::model::config::AnnotationMode;
 use std::path::Path;
 
 const APP: &str = "containers: [{name: app, image: a}]";
@@ -193,8 +194,7 @@ fn scenes() -> Vec<Scene> {
         annotated(&[("log", &good)], "k: text"),
         annotated(&[("log", &bad)], "k: '{}'"),
         annotated(&[("log", &bad)], ""),
-        annotated(&[log], "kruise.io/sidecarset-hash: text")
-            .annotations(pillion::inject::AnnotationMode::Kruise),
+        annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(AnnotationMode::Kruise),
         Scene::new(&[("log", transfer)], APP),
         Scene::new(
             &[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")],

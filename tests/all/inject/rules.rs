@@ -853,8 +853,7 @@ fn order_that_shows_in_content_is_a_warning() {
 
 #[test]
 fn the_injected_list_and_old_hashes() {
-    let scene =
-        with_annotations(&[LOG], &one_annotation(LIST, "z, a,z")).annotations(AnnotationMode::Kruise);
+    let scene = with_annotations(&[LOG], &one_annotation(LIST, "z, a,z")).annotations(AnnotationMode::Kruise);
     assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
     let old = one_annotation(HASH, r#"{"other":"h"}"#); // i231
     let value = with_annotations(&[LOG], &old).annotations(AnnotationMode::Kruise).value();

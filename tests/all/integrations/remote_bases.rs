@@ -1,6 +1,8 @@
 //! The plugin of Argo CD does not let kustomize fetch anything unless its operator allows it: remote references are
 //! found before kustomize starts, in any notation and at any depth.
 
+use crate::support::manifests::{LOG_SET, WEB};
+use indoc::{formatdoc, indoc};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,16 +10,17 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  template:\n    metadata: {labels: {log: \"true\"}}\n    spec: {containers: [{name: web, image: a}]}\n";
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers: [{name: logtail, image: registry.example/logtail:1.4.2}]\n";
-
 /// A repository, and a `kustomize` that leaves a mark, asks the address in `$ASK` and prints a Deployment.
 fn scene(files: &[(&str, &str)]) -> (TempDir, TempDir) {
     let (folder, programs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsidecarSets: [sidecars]\n";
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sidecarSets: [sidecars]
+    "};
     let always = [
         ("pillion.yaml", config),
-        ("sidecars/log.yaml", SET),
+        ("sidecars/log.yaml", LOG_SET),
         ("app/web.yaml", WEB),
         ("base/web.yaml", WEB),
         ("base/kustomization.yaml", "resources: [web.yaml]\n"),
@@ -108,13 +111,20 @@ fn files_from_elsewhere_are_found_wherever_kustomize_reads_them() {
         "openapi: {path: http://127.0.0.1:1/x}\n",
         "patches: [{path: http://127.0.0.1:1/x}]\n",
         "patchesStrategicMerge: [http://127.0.0.1:1/x]\n",
-        "patchesJson6902: [{target: {kind: Deployment, name: web}, path: http://127.0.0.1:1/x}]\n",
+        indoc! {"
+            patchesJson6902:
+            - target: {kind: Deployment, name: web}
+              path: http://127.0.0.1:1/x
+        "},
         "replacements: [{path: http://127.0.0.1:1/x}]\n",
         "configMapGenerator: [{name: a, files: [key=http://127.0.0.1:1/x]}]\n",
         "secretGenerator: [{name: a, envs: [http://127.0.0.1:1/x]}]\n",
         "configMapGenerator: [{name: a, ENV: http://127.0.0.1:1/x}]\n",
         "transformers:\n- |-\n  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: a}\n  path: http://127.0.0.1:1/x\n",
-        "transformers: ['{apiVersion: builtin, kind: PatchTransformer, metadata: {name: a}, path: \"http://127.0.0.1:1/x\"}']\n",
+        indoc! {r#"
+            transformers:
+            - '{apiVersion: builtin, kind: PatchTransformer, metadata: {name: a}, path: "http://127.0.0.1:1/x"}'
+        "#},
     ] {
         is_refused(&[("app/kustomization.yaml", text)], "kustomization.yaml");
     }
@@ -131,8 +141,12 @@ fn local_ones_are_followed() {
         ],
         "../two/Kustomization:1:13",
     );
-    let plugin =
-        "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: a}\nfiles: [http://127.0.0.1:1/x]\n";
+    let plugin = indoc! {"
+        apiVersion: builtin
+        kind: ConfigMapGenerator
+        metadata: {name: a}
+        files: [http://127.0.0.1:1/x]
+    "};
     is_refused(&[("app/kustomization.yaml", "generators: [g.yaml]\n"), ("app/g.yaml", plugin)], "g.yaml:4:9");
     is_refused(
         &[
@@ -159,7 +173,18 @@ fn local_ones_are_followed() {
 
 #[test]
 fn what_the_repository_holds_is_built() {
-    let text = "resources: [web.yaml, ../base]\ncommonAnnotations: {docs: \"https://docs.example/x\"}\nconfigMapGenerator: [{name: a, literals: [URL=https://shop.example]}]\npatches: [{target: {kind: Deployment}, patch: '[{op: add, path: /metadata/annotations/u, value: \"https://x\"}]'}]\nimages: [{name: a, newName: registry.example/a}]\n";
+    let text = indoc! {r#"
+        resources: [web.yaml, ../base]
+        commonAnnotations: {docs: "https://docs.example/x"}
+        configMapGenerator:
+        - name: a
+          literals: [URL=https://shop.example]
+        patches:
+        - target: {kind: Deployment}
+          patch: '[{op: add, path: /metadata/annotations/u, value: "https://x"}]'
+        images:
+        - {name: a, newName: registry.example/a}
+    "#};
     let scene = scene(&[("app/kustomization.yaml", text)]);
     let secrets =
         [("GIT_CONFIG_VALUE_0", "a-secret"), ("GH_TOKEN", "a-secret"), ("SSH_AUTH_SOCK", "a-secret")];
@@ -209,7 +234,11 @@ fn a_server_is_not_asked() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
     let address = server.local_addr().unwrap();
-    let text = format!("resources:\n- http://{address}/base.yaml\n- http://{address}/acme/base.git\n");
+    let text = formatdoc! {"
+        resources:
+        - http://{address}/base.yaml
+        - http://{address}/acme/base.git
+    "};
     let scene = scene(&[("app/kustomization.yaml", &text)]);
     let fetch = format!("#!/bin/sh\nexec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{}'\n", address.port());
     fs::write(scene.1.path().join("kustomize"), fetch).unwrap();

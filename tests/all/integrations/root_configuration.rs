@@ -1,21 +1,22 @@
 //! An application cannot disable its sidecars: the plugin of Argo CD and the functions use the topmost pillion.yaml of
 //! the repository, or the one that the operator names, and having no SidecarSet at all is an error.
 
+use crate::support::manifests::{LOG_SET, WEB};
+use indoc::{formatdoc, indoc};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  template:\n    metadata: {labels: {log: \"true\"}}\n    spec: {containers: [{name: web, image: a}]}\n";
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers: [{name: logtail, image: registry.example/logtail:1.4.2}]\n";
 const HEAD: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\n";
 
 /// A repository of a platform team with the application `apps/shop`, and what that team has put beside it.
 fn repository(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = format!("{HEAD}sidecarSets: [sidecars]\n");
-    let always = [("pillion.yaml", config.as_str()), ("sidecars/log.yaml", SET), ("apps/shop/web.yaml", WEB)];
+    let always =
+        [("pillion.yaml", config.as_str()), ("sidecars/log.yaml", LOG_SET), ("apps/shop/web.yaml", WEB)];
     for (name, text) in always.iter().chain(files) {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -47,7 +48,12 @@ fn ways(resources: &str) -> [(&'static [&'static str], String); 3] {
         .map(|document| format!("- {}", document.replace('\n', "\n  ")))
         .map(|item| format!("{}\n", item.trim_end()))
         .collect();
-    let list = format!("apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n{items}");
+    let list = formatdoc! {"
+        apiVersion: config.kubernetes.io/v1
+        kind: ResourceList
+        items:
+        {items}
+    "};
     [(&["cmp", "generate"], String::new()), (&["cmp", "generate", "-"], resources.to_owned()), (&[], list)]
 }
 
@@ -60,12 +66,17 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn pillion_yaml_of_an_application_counts_for_nothing() {
-    let harmless = SET.replace("name: log}", "name: none}").replace("log: \"true\"", "log: never");
+    let harmless = LOG_SET.replace("name: log}", "name: none}").replace("log: \"true\"", "log: never");
     for own in [
         "".to_owned(),
         "sidecarSets: []\n".to_owned(),
         "ignore: ['**']\n".to_owned(),
-        "namespaces: [{folder: ., name: elsewhere}]\nsidecarSets: []\n".to_owned(),
+        indoc! {"
+            namespaces:
+            - {folder: ., name: elsewhere}
+            sidecarSets: []
+        "}
+        .to_owned(),
         "sidecarSets: [own]\n".to_owned(),
         "annotations: none\nledgers: ledgers\n".to_owned(),
         "kinds: nonsense\n".to_owned(),
@@ -124,9 +135,9 @@ fn a_faked_root_is_none() {
 
 #[test]
 fn what_an_application_brings_is_added_and_replaces_nothing() {
-    let other = SET.replace("name: log}", "name: trace}").replace("logtail", "tracer");
+    let other = LOG_SET.replace("name: log}", "name: trace}").replace("logtail", "tracer");
     // Beside the manifests, and the same set once more.
-    for resources in [format!("{WEB}---\n{other}"), format!("{WEB}---\n{SET}---\n{other}")] {
+    for resources in [format!("{WEB}---\n{other}"), format!("{WEB}---\n{LOG_SET}---\n{other}")] {
         let folder = repository(&[]);
         let app = folder.path().join("apps/shop");
         let output = pillion(&app, &["cmp", "generate", "-"], &resources, IN_ARGOCD);
@@ -139,7 +150,7 @@ fn what_an_application_brings_is_added_and_replaces_nothing() {
     assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", said(&output));
     // Another set of the same name is an error.
     let folder = repository(&[]);
-    let weaker = SET.replace("log: \"true\"", "log: never");
+    let weaker = LOG_SET.replace("log: \"true\"", "log: never");
     let output = pillion(
         &folder.path().join("apps/shop"),
         &["cmp", "generate", "-"],
@@ -155,7 +166,7 @@ fn what_an_application_brings_is_added_and_replaces_nothing() {
 
 #[test]
 fn ledgers_are_those_of_the_platform() {
-    let ledger = crate::support::rollout_fixtures::ledger_at(SET);
+    let ledger = crate::support::rollout_fixtures::ledger_at(LOG_SET);
     // Nothing is released.
     let empty = ledger
         .lines()
@@ -203,7 +214,12 @@ fn no_sidecar_set_at_all_is_an_error() {
     // The exec plugin of kustomize, without any configuration.
     let folder = repository(&[(
         "config",
-        "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\nspec: {}\n",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Sidecars
+            metadata: {name: s}
+            spec: {}
+        "},
     )]);
     fs::write(folder.path().join("pillion.yaml"), HEAD).unwrap();
     let output = pillion(folder.path(), &["./config"], WEB, &[]);
@@ -217,7 +233,7 @@ fn the_operator_says_which_pillion_yaml_counts() {
     let folder = repository(&[
         ("pillion.yaml", &none),
         ("platform/pillion.yaml", &platform),
-        ("platform/sets/log.yaml", SET),
+        ("platform/sets/log.yaml", LOG_SET),
     ]);
     fs::create_dir(folder.path().join(".git")).unwrap();
     let elsewhere = repository(&[]);

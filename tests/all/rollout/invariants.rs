@@ -2,6 +2,7 @@
 
 use crate::support::cluster_view::{Texts, folder, load};
 use crate::support::rollout_fixtures::ledger_at;
+use indoc::{formatdoc, indoc};
 use pillion::model::ledger::{Ledger, decode, emit};
 use pillion::rollout::max_unavailable::max_unavailable;
 use pillion::rollout::partition::kept_pods;
@@ -12,7 +13,16 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const PILLION: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces: [{folder: ., name: default}]\n";
+const PILLION: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Repository
+    sources: [apps]
+    sidecarSets: [sidecars]
+    rendered: rendered
+    ledgers: ledgers
+    namespaces:
+    - {folder: ., name: default}
+"};
 
 /// The ledger at what is written now: what `init rollout` makes.
 fn at_present(texts: &Texts) -> String {
@@ -126,7 +136,12 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
         )
     };
     let head = |version: &str, kind: &str| {
-        format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
+        formatdoc! {"
+            apiVersion: {version}
+            kind: {kind}
+            metadata:
+              name: {name}
+        "}
     };
     let pods = |n: u32| format!("spec:\n  replicas: {n}\n");
     match shape {
@@ -158,9 +173,20 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
 }
 
 fn set(image: u32, strategy: &str) -> String {
-    format!(
-        "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {{name: log}}\nspec:\n  selector: {{matchLabels: {{log: \"true\"}}}}\n  updateStrategy: {strategy}\n  containers:\n  - name: logtail\n    image: logtail:{image}\n"
-    )
+    formatdoc! {r#"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata:
+          name: log
+        spec:
+          selector:
+            matchLabels:
+              log: "true"
+          updateStrategy: {strategy}
+          containers:
+          - name: logtail
+            image: logtail:{image}
+    "#}
 }
 
 /// What a repository is made of in these tests.

@@ -1,20 +1,44 @@
 //! Hostile repositories, built to make pillion read, write or remove files outside of them.
 #![cfg(unix)]
 
+use crate::support::manifests::LOG_SET;
+use indoc::{formatdoc, indoc};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers: [{name: logtail, image: registry.example/logtail:1.4.2}]\n";
-const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {token: top-secret}\n";
-const CONFIG: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\n";
+const SECRET: &str = indoc! {"
+    apiVersion: v1
+    kind: Secret
+    metadata: {name: s}
+    stringData: {token: top-secret}
+"};
+const CONFIG: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Repository
+    sources: [apps]
+    sidecarSets: [sidecars]
+    rendered: rendered
+"};
 
 fn web(name: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  template:\n    metadata: {{labels: {{log: \"true\"}}}}\n    spec:\n      containers:\n      - {{name: web, image: a}}\n"
-    )
+    formatdoc! {r#"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          name: {name}
+        spec:
+          template:
+            metadata:
+              labels:
+                log: "true"
+            spec:
+              containers:
+              - name: web
+                image: a
+    "#}
 }
 
 /// A folder with the repository `evil/` in it, which says what `pillion.yaml` says, and what is beside it.
@@ -40,7 +64,7 @@ impl Hostile {
     fn new() -> Self {
         let hostile = Self(tempfile::tempdir().unwrap());
         hostile.put("evil/pillion.yaml", CONFIG).put("evil/apps/w.yaml", web("w"));
-        hostile.put("evil/sidecars/log.yaml", SET);
+        hostile.put("evil/sidecars/log.yaml", LOG_SET);
         let git = Command::new("git").args(["init", "-q"]).current_dir(hostile.path("evil")).status();
         assert!(git.unwrap().success());
         hostile
@@ -258,7 +282,11 @@ fn sources_stay_in_the_repository() {
         hostile.link("../victim", "evil/linked").link("../../victim/w.yaml", "evil/apps/one.yaml");
         let absolute = hostile.path("victim");
         let form = if form == "ABSOLUTE" { absolute.to_str().unwrap() } else { form };
-        hostile.config(&format!("sources: [{form}]\nsidecarSets: [sidecars]\nrendered: rendered\n"));
+        hostile.config(&formatdoc! {"
+            sources: [{form}]
+            sidecarSets: [sidecars]
+            rendered: rendered
+        "});
         let finding = match form {
             "linked" | "linked/inner" | "apps/one.yaml" => "symlink-outside",
             _ => "path-outside",
@@ -278,18 +306,44 @@ fn every_other_path_of_the_configuration_stays_in_the_repository() {
         "sources: [apps]\nsidecarSets: [../sets]\n",
         "sources: [apps]\nsidecarSets: [/]\n",
         "sources: [apps]\nsidecarSets: [linked]\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nledgers: ../ledgers\n",
+        indoc! {"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            ledgers: ../ledgers
+        "},
         "sources: [apps]\nsidecarSets: [sidecars]\nledgers: linked\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nrendered: ../rendered\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nrendered: linked\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nclusters: [{name: a, folder: ../sets}]\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nnamespaces: [{name: a, folder: /sets}]\n",
-        "sources: [apps]\nsidecarSets: [sidecars]\nrendered: \"a\\nb\"\n",
+        indoc! {"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            rendered: ../rendered
+        "},
+        indoc! {"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            rendered: linked
+        "},
+        indoc! {"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            clusters:
+            - {name: a, folder: ../sets}
+        "},
+        indoc! {"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            namespaces:
+            - {name: a, folder: /sets}
+        "},
+        indoc! {r#"
+            sources: [apps]
+            sidecarSets: [sidecars]
+            rendered: "a\nb"
+        "#},
         "sources: [.git/config]\nsidecarSets: [sidecars]\n",
         "sources: [apps]\nsidecarSets: [sidecars/../.GIT]\n",
     ] {
         let hostile = Hostile::new();
-        hostile.put("sets/log.yaml", SET).put("ledgers/log.yaml", SECRET).link("../sets", "evil/linked");
+        hostile.put("sets/log.yaml", LOG_SET).put("ledgers/log.yaml", SECRET).link("../sets", "evil/linked");
         hostile.config(lines);
         let commands = ["render", "render --check", "plan", "validate"];
         for args in commands {
@@ -302,7 +356,11 @@ fn every_other_path_of_the_configuration_stays_in_the_repository() {
         fs::rename(hostile.path("evil/.git"), hostile.path("git")).unwrap();
         let answer = hostile.run_in("evil/apps", "cmp generate", "");
         assert_ne!(answer.code, Some(0), "{lines}: {answer:?}");
-        let list = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n";
+        let list = indoc! {"
+            apiVersion: config.kubernetes.io/v1
+            kind: ResourceList
+            items: []
+        "};
         let answer = hostile.run_in("evil", "", list);
         assert_ne!(answer.code, Some(0), "{lines}: {answer:?}");
     }
@@ -313,16 +371,39 @@ fn every_other_path_of_the_configuration_stays_in_the_repository() {
 fn paths_of_a_committed_configuration_stay_in_the_commit() {
     for (lines, finding) in [
         (
-            "sources: [../apps]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: rendered\n",
+            indoc! {"
+                sources: [../apps]
+                sidecarSets: [sidecars]
+                ledgers: ledgers
+                rendered: rendered
+            "},
             "path-outside",
         ),
         (
-            "sources: [linked]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: rendered\n",
+            indoc! {"
+                sources: [linked]
+                sidecarSets: [sidecars]
+                ledgers: ledgers
+                rendered: rendered
+            "},
             "symlink-outside",
         ),
-        ("sources: [linked/w]\nsidecarSets: [sidecars]\nledgers: ledgers\nrendered: .\n", "symlink-outside"),
         (
-            "sources: [apps]\nsidecarSets: [sidecars]\nledgers: linked\nrendered: rendered\n",
+            indoc! {"
+                sources: [linked/w]
+                sidecarSets: [sidecars]
+                ledgers: ledgers
+                rendered: .
+            "},
+            "symlink-outside",
+        ),
+        (
+            indoc! {"
+                sources: [apps]
+                sidecarSets: [sidecars]
+                ledgers: linked
+                rendered: rendered
+            "},
             "symlink-outside",
         ),
     ] {
@@ -364,7 +445,11 @@ fn links_in_sources_are_reported_and_not_followed() {
     // Ledgers, too.
     let hostile = Hostile::new();
     hostile.put("victim/log.yaml", SECRET).link("../../victim/log.yaml", "evil/ledgers/log.yaml");
-    hostile.config("sources: [apps]\nsidecarSets: [sidecars]\nledgers: ledgers\n");
+    hostile.config(indoc! {"
+        sources: [apps]
+        sidecarSets: [sidecars]
+        ledgers: ledgers
+    "});
     hostile.run("render").is_refused(1, "symlink-outside");
 }
 

@@ -5,6 +5,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
+use indoc::formatdoc;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,9 +46,23 @@ impl EndlessServer {
         });
         thread::spawn(move || runtime.block_on(async { axum::serve(listener, routes).await }));
         let folder = tempfile::tempdir().unwrap();
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\nusers: [{{name: c, user: {{}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
-        );
+        let kubeconfig = formatdoc! {"
+            apiVersion: v1
+            kind: Config
+            current-context: c
+            clusters:
+            - name: c
+              cluster:
+                server: 'http://{address}'
+            users:
+            - name: c
+              user: {{}}
+            contexts:
+            - name: c
+              context:
+                cluster: c
+                user: c
+        "};
         std::fs::write(folder.path().join("config"), kubeconfig).unwrap();
         Self { folder, asked }
     }

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
+use indoc::formatdoc;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -85,12 +86,24 @@ impl FakeCluster {
             axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
         });
         let folder = tempfile::tempdir().unwrap();
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: fake\n\
-             clusters: [{{name: fake, cluster: {{server: 'http://{address}'}}}}]\n\
-             users: [{{name: fake, user: {{token: top-secret}}}}]\n\
-             contexts: [{{name: fake, context: {{cluster: fake, user: fake}}}}]\n"
-        );
+        let kubeconfig = formatdoc! {"
+            apiVersion: v1
+            kind: Config
+            current-context: fake
+            clusters:
+            - name: fake
+              cluster:
+                server: 'http://{address}'
+            users:
+            - name: fake
+              user:
+                token: top-secret
+            contexts:
+            - name: fake
+              context:
+                cluster: fake
+                user: fake
+        "};
         std::fs::write(folder.path().join("config"), kubeconfig).unwrap();
         let cluster = Self { world, folder, _runtime: runtime };
         for (list, kind) in [

@@ -3,30 +3,70 @@
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::ledger_at;
+use indoc::{formatdoc, indoc};
 use pillion::git::ObjectId;
 use pillion::model::ledger::{Ledger, decode, emit};
 use pillion::yaml::{Document, FieldPath};
 use std::fs;
 use std::sync::Arc;
 
-pub(crate) const SETTINGS: &str = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nrendered: rendered\nledgers: ledgers\nnamespaces:\n- {folder: apps/shop, name: shop, labels: {team: shop}}\n- {folder: apps/data, name: data, labels: {team: data}}\nrollout:\n  steps: [1, 50%, 100%]\n  soak: 30s\n";
+pub(crate) const SETTINGS: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Repository
+    sources: [apps]
+    sidecarSets: [sidecars]
+    rendered: rendered
+    ledgers: ledgers
+    namespaces:
+    - folder: apps/shop
+      name: shop
+      labels: {team: shop}
+    - folder: apps/data
+      name: data
+      labels: {team: data}
+    rollout:
+      steps: [1, 50%, 100%]
+      soak: 30s
+"};
 
 /// The rendered files of the fleet.
 pub(crate) const FILES: [&str; 4] = ["data/db.yaml", "shop/api.yaml", "shop/cart.yaml", "shop/web.yaml"];
 
 pub(crate) fn deployment(name: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: 2\n  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      labels: {{app: {name}, log: \"true\"}}\n    spec:\n      containers:\n      - name: {name}\n        image: {name}:1\n"
-    )
+    formatdoc! {r#"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          name: {name}
+        spec:
+          replicas: 2
+          selector:
+            matchLabels: {{app: {name}}}
+          template:
+            metadata:
+              labels: {{app: {name}, log: "true"}}
+            spec:
+              containers:
+              - name: {name}
+                image: {name}:1
+    "#}
 }
 
 /// A SidecarSet over the label `log: "true"`, with some containers: name and image.
 pub(crate) fn set(name: &str, containers: &[(&str, &str)]) -> String {
     let containers: String =
         containers.iter().map(|(name, image)| format!("  - name: {name}\n    image: {image}\n")).collect();
-    format!(
-        "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata:\n  name: {name}\nspec:\n  selector:\n    matchLabels: {{log: \"true\"}}\n  containers:\n{containers}"
-    )
+    formatdoc! {r#"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata:
+          name: {name}
+        spec:
+          selector:
+            matchLabels: {{log: "true"}}
+          containers:
+        {containers}
+    "#}
 }
 
 /// The fleet, with the sets released as they are written; `is_auto`: rollouts start by themselves.
@@ -132,11 +172,29 @@ impl Repo {
 
     /// One look of a watcher whose API server cannot be reached: it releases nothing, and says what is wrong in git.
     pub(crate) fn watches(&self) -> (i32, String) {
-        let context = |name: &str| format!("- {{name: {name}, context: {{cluster: none, user: none}}}}\n");
+        let context = |name: &str| {
+            formatdoc! {"
+                - name: {name}
+                  context:
+                    cluster: none
+                    user: none
+            "}
+        };
         let contexts: String = ["none", "prod", "prod-2"].map(context).concat();
-        let config = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: none\nclusters:\n- {{name: none, cluster: {{server: 'http://127.0.0.1:1'}}}}\nusers:\n- {{name: none, user: {{}}}}\ncontexts:\n{contexts}"
-        );
+        let config = formatdoc! {"
+            apiVersion: v1
+            kind: Config
+            current-context: none
+            clusters:
+            - name: none
+              cluster:
+                server: 'http://127.0.0.1:1'
+            users:
+            - name: none
+              user: {{}}
+            contexts:
+            {contexts}
+        "};
         let file = self.path.with_extension("kubeconfig");
         fs::write(&file, config).unwrap();
         self.git(&["switch", "-q", "--detach", "main"]);

@@ -1,5 +1,7 @@
 //! Pods and SidecarSets for tests of rollouts.
 
+use crate::support::manifests::indent;
+use indoc::formatdoc;
 use pillion::model::sidecar_set::{DecodeMode, SidecarSet, decode_for};
 use pillion::model::timestamp::Timestamp;
 use pillion::rollout::pods::{
@@ -13,14 +15,28 @@ pub(crate) const HASH: &str = "kruise.io/sidecarset-hash";
 
 /// A set of one sidecar with an update strategy, written as a flow mapping.
 pub(crate) fn set(strategy: &str) -> SidecarSet {
-    set_with(&format!("{{name: log, image: 'log:2'}}], updateStrategy: {strategy}, volumes: ["))
+    set_with(&formatdoc! {"
+        containers:
+        - name: log
+          image: 'log:2'
+        updateStrategy: {strategy}
+    "})
 }
 
-pub(crate) fn set_with(rest: &str) -> SidecarSet {
-    let text = format!(
-        "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {{name: log}}\n\
-         spec: {{selector: {{matchLabels: {{log: 'true'}}}}, containers: [{rest}]}}\n"
-    );
+/// A set with some fields of `spec`.
+pub(crate) fn set_with(spec: &str) -> SidecarSet {
+    let spec = indent(spec, 2);
+    let text = formatdoc! {"
+        apiVersion: apps.kruise.io/v1beta1
+        kind: SidecarSet
+        metadata:
+          name: log
+        spec:
+          selector:
+            matchLabels:
+              log: 'true'
+        {spec}
+    "};
     let document = Arc::new(Document::read(&"log.yaml".into(), 0, 1, &text).unwrap());
     let (set, found) = decode_for(DecodeMode::Validate, &document, &FieldPath::root());
     set.unwrap_or_else(|| panic!("{found:?}"))

@@ -7,6 +7,7 @@ use crate::support::fleet_fixtures::{fleet, repository, set};
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::gitops_agent::Agent;
 use crate::support::rollout_fixtures::{example, newer, released};
+use indoc::indoc;
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -212,8 +213,12 @@ fn lengths_of_time_have_a_bound() {
 
 #[test]
 fn in_a_build_that_hangs() {
-    let scene =
-        Scene::new("build: [sh, -c, \"sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait\"]\n");
+    let scene = Scene::new(indoc! {r#"
+        build:
+        - sh
+        - -c
+        - "sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait"
+    "#});
     let hung = scene.world.path("hung");
     let mut watch = scene.watch(&["--interval=1s", "--allow-build"], &[("HUNG", hung.to_str().unwrap())]);
     until(&format!("it hangs: {}", watch.log()), || scene.hung());

@@ -6,21 +6,53 @@ use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
 use crate::support::rollout_fixtures::ledger_at;
 use crate::workspace::builds::refs;
+use indoc::{formatdoc, indoc};
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-const SET: &str = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec:\n  selector: {matchLabels: {log: \"true\"}}\n  containers:\n  - name: logtail\n    image: r/log:1\n";
+const SET: &str = indoc! {r#"
+    apiVersion: apps.kruise.io/v1beta1
+    kind: SidecarSet
+    metadata: {name: log}
+    spec:
+      selector: {matchLabels: {log: "true"}}
+      containers:
+      - name: logtail
+        image: r/log:1
+"#};
 const RULE: &str = "namespaces: [{folder: apps, name: shop}]\n";
 
 fn web(metadata: &str) -> String {
-    format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {metadata}\nspec:\n  replicas: 2\n  selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web, log: \"true\"}}}}\n    spec:\n      containers:\n      - {{name: app, image: r/web:1}}\n"
-    )
+    formatdoc! {r#"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {metadata}
+        spec:
+          replicas: 2
+          selector:
+            matchLabels:
+              app: web
+          template:
+            metadata:
+              labels:
+                app: web
+                log: "true"
+            spec:
+              containers:
+              - name: app
+                image: r/web:1
+    "#}
 }
 
 /// One application that names no namespace, with ledgers only.
 fn texts(more: &str) -> Texts {
-    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nledgers: ledgers\n";
+    let config = indoc! {"
+        apiVersion: pillion.dev/v1alpha1
+        kind: Repository
+        sources: [apps]
+        sidecarSets: [sidecars]
+        ledgers: ledgers
+    "};
     [
         ("pillion.yaml", format!("{config}{more}")),
         ("apps/web.yaml", web("{name: web}")),
@@ -53,7 +85,12 @@ fn both(output: &Output) -> String {
 fn list(item: &str) -> String {
     let item: String =
         item.lines().enumerate().map(|(i, l)| format!("{}{l}\n", if i == 0 { "- " } else { "  " })).collect();
-    format!("apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n{item}")
+    formatdoc! {"
+        apiVersion: config.kubernetes.io/v1
+        kind: ResourceList
+        items:
+        {item}
+    "}
 }
 
 #[test]
@@ -73,7 +110,12 @@ fn a_namespace_that_nobody_says_stops_every_command_and_plugin() {
     let web = web("{name: web}");
     repo.put(
         "config.yaml",
-        "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\nspec: {}\n",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Sidecars
+            metadata: {name: s}
+            spec: {}
+        "},
     );
     for (folder, args, stdin) in [
         ("apps", &["cmp", "generate"][..], String::new()),
@@ -166,7 +208,11 @@ fn json_of(text: &str) -> String {
 fn one_file_is_not_of_two_clusters() {
     for clusters in [
         "clusters: [{name: eu}, {name: us, wave: 1}]\n",
-        "clusters: [{name: eu, folder: apps}, {name: us, folder: apps, wave: 1}]\n",
+        indoc! {"
+            clusters:
+            - {name: eu, folder: apps}
+            - {name: us, folder: apps, wave: 1}
+        "},
         "clusters: [{name: eu, folder: .}, {name: us, folder: apps, wave: 1}]\n",
     ] {
         let world = World::new();

@@ -11,6 +11,7 @@
 //!
 //! `TYPOS=all cargo test --test all yaml::typos` checks every recorded typo, instead of a sample per text.
 
+use indoc::indoc;
 use pillion::diagnostics::{Code, Diagnostic};
 use pillion::render::collect_objects;
 use pillion::yaml::{is_certainly_readable, split_documents};
@@ -242,9 +243,23 @@ fn assert_refused(invocation: &str, args: &[&str], text: &str, on_stdin: bool) {
     write("in/typo.yaml", text);
     write(
         "other/web.yaml",
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a, image: b}]}\n",
+        indoc! {"
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: web}
+            spec:
+              containers:
+              - {name: a, image: b}
+        "},
     );
-    write("plugin.yaml", "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata: {name: s}\n");
+    write(
+        "plugin.yaml",
+        indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Sidecars
+            metadata: {name: s}
+        "},
+    );
     let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
     command.current_dir(folder.path()).env_clear().args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,6 +1,7 @@
 //! Rollouts of generated pods: the worked examples of Kruise's articles, and single rules.
 
 use crate::support::pod_fixtures::{HASH, next, pod, pods, record, roll_out, runs, set, set_with, update};
+use indoc::indoc;
 use pillion::model::sidecar_set::SidecarSet;
 use pillion::model::timestamp::Timestamp;
 use pillion::rollout::LabelMap;
@@ -52,8 +53,16 @@ fn a_canary_is_updated_alone_until_the_selector_goes() {
 
 #[test]
 fn applications_are_scattered() {
-    let terms = ["nginx", "web-server", "api-gateway"].map(|app| format!("{{key: app_name, value: {app}}}"));
-    let set = set(&format!("{{scatterStrategy: [{}], maxUnavailable: 10%}}", terms.join(", ")));
+    let set = set_with(indoc! {"
+        containers:
+        - {name: log, image: 'log:2'}
+        updateStrategy:
+          maxUnavailable: 10%
+          scatterStrategy:
+          - {key: app_name, value: nginx}
+          - {key: app_name, value: web-server}
+          - {key: app_name, value: api-gateway}
+    "});
     let mut pods = pods(&set, 30);
     for (number, pod) in pods.iter_mut().enumerate() {
         let app = ["nginx", "web-server", "api-gateway"][number / 10];
@@ -90,10 +99,15 @@ fn old_pods_that_are_not_ready_cost_nothing_until_a_ready_one_stands_before_them
     pods[0].is_ready = false;
     pods[2].phase = "Pending".into();
     assert_eq!(next(&set, &pods).pods, ["default/p-0002", "default/p-0000"]);
-    let by_order = set_with(
-        "{name: log, image: 'log:2'}], updateStrategy: {maxUnavailable: 0, priorityStrategy: \
-         {orderPriority: [{orderedKey: order}]}}, volumes: [",
-    );
+    let by_order = set_with(indoc! {"
+        containers:
+        - {name: log, image: 'log:2'}
+        updateStrategy:
+          maxUnavailable: 0
+          priorityStrategy:
+            orderPriority:
+            - orderedKey: order
+    "});
     for (number, pod) in pods.iter_mut().enumerate() {
         pod.labels.insert("order".into(), format!("o-{}", 9 - number));
     }
@@ -236,7 +250,14 @@ fn a_pod_without_all_its_statuses_is_not_ready() {
     assert_eq!(next(&set, &[pod]).status.ready_pods, 0);
 }
 
-const HOT: &str = "{name: log, image: 'log:2', upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'empty:1'}}";
+const HOT: &str = indoc! {"
+    containers:
+    - name: log
+      image: 'log:2'
+      upgradeStrategy:
+        upgradeType: HotUpgrade
+        hotUpgradeEmptyImage: 'empty:1'
+"};
 
 /// A pod with both containers of a pair; the first one works.
 fn pair(set: &SidecarSet, images: [&str; 2]) -> SidecarPod {
@@ -274,7 +295,7 @@ fn a_hot_upgrade_takes_two_rounds() {
     let mut other_unready = hot.clone();
     (other_unready.is_ready, other_unready.statuses[1].is_ready) = (false, false);
     assert_eq!(pods(&other_unready).kind, PodStepKind::HotUpgradeSwap, "the old one need not be ready");
-    let paused = set_with(&format!("{HOT}], updateStrategy: {{paused: true}}, volumes: ["));
+    let paused = set_with(&format!("{HOT}updateStrategy: {{paused: true}}"));
     assert_eq!(next(&paused, std::slice::from_ref(&hot)).kind, PodStepKind::Hold);
     // The old one has the empty image.
     hot.containers[1].image = "empty:1".into();
@@ -319,8 +340,12 @@ fn every_hold_has_its_reason() {
 
 #[test]
 fn namespaces_are_asked_where_the_set_selects_some() {
-    let set =
-        set_with("{name: log, image: 'log:2'}], namespaceSelector: {matchLabels: {team: shop}}, volumes: [");
+    let set = set_with(indoc! {"
+        containers:
+        - {name: log, image: 'log:2'}
+        namespaceSelector:
+          matchLabels: {team: shop}
+    "});
     let mut pods = pods(&set, 3);
     for (pod, namespace) in pods.iter_mut().zip(["shop", "infra", "lost"]) {
         pod.namespace = namespace.into();
@@ -332,9 +357,12 @@ fn namespaces_are_asked_where_the_set_selects_some() {
     assert!(found.len() == 1 && !found[0].is_error(), "{found:?}");
     let (_, found) = next_pod_step(&set, &pods, &NamespaceLabelMap::new());
     assert!(found.len() == 3 && found.iter().all(|f| f.is_error()), "{found:?}");
-    let by_name = set_with(
-        "{name: log, image: 'log:2'}], namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: lost}}, volumes: [",
-    );
+    let by_name = set_with(indoc! {"
+        containers:
+        - {name: log, image: 'log:2'}
+        namespaceSelector:
+          matchLabels: {kubernetes.io/metadata.name: lost}
+    "});
     let (step, found) = next_pod_step(&by_name, &pods, &NamespaceLabelMap::new());
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(step.pods, ["lost/p-0002"]);
