@@ -1,4 +1,4 @@
-//! Which workloads make the next batch: order, partition, steps, maxUnavailable.
+//! Selects the workloads of the next batch: order, partition, steps, `maxUnavailable`.
 
 use super::blocked::BlockedReason;
 use super::progress::{MatchedWorkload, RolloutProgress};
@@ -10,25 +10,25 @@ use super::{
 use crate::model::ledger::RevisionName;
 use std::sync::Arc;
 
-/// What was picked.
+/// The result of a selection.
 pub(super) enum BatchSelection {
-    /// The moves of a batch.
+    /// The updates of a batch.
     Updates(Vec<WorkloadUpdate>),
-    /// Nothing: for this reason, or because all is done.
+    /// No update: for this reason, or because all workloads are done.
     Empty(Option<BlockedReason>),
 }
 
-/// What still fits into the batch.
+/// The capacity that is left in a batch.
 struct BatchCapacity {
     /// Pods until the step ends.
     step_pods: u32,
-    /// Pods until partition keeps the rest.
+    /// Pods until `partition` keeps the remaining ones.
     partition_pods: u32,
-    /// Pods that may be down at once; None: no such bound.
+    /// Pods that may be unavailable at once; None: unbounded.
     unavailable: Option<u32>,
 }
 
-/// Picks the next batch.
+/// Selects the next batch.
 pub(super) fn select_batch(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
@@ -87,7 +87,7 @@ pub(super) fn select_batch(
     BatchSelection::Empty(Some(candidates.blocked_reason(state, &order, is_held_by_bound)))
 }
 
-/// What is not done yet, by what may be done with it.
+/// The workloads that are not done, by what can be done with them.
 #[derive(Default)]
 struct BatchCandidates {
     ready: Vec<usize>,
@@ -111,7 +111,7 @@ impl BatchCandidates {
             let broken = rendering.error.as_ref().map(|e| e.message.clone());
             let split = context.split_by_others.get(workload.key());
             let split =
-                || split.map(|set| format!("the rollout of `{set}` has split it, and that has to end first"));
+                || split.map(|set| format!("the rollout of `{set}` has split it and must complete first"));
             let waiting = || external.deferred.get(workload.key()).cloned();
             let refused = || if is_rollback { None } else { batch_refusal(context, state, matched) };
             if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
@@ -148,7 +148,7 @@ impl BatchCandidates {
     }
 }
 
-/// Says why no batch may move a workload, whatever a cluster says. Going back is never held up by it.
+/// Returns why no batch may update a workload, whatever the cluster reports. A rollback is never refused.
 pub(super) fn batch_refusal(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
@@ -160,14 +160,14 @@ pub(super) fn batch_refusal(
     }
     (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {
         format!(
-            "it would lose the sidecar, and the rollout was not started as a removal: `pillion start {} --allow-removal` allows it",
+            "the sidecar would be removed, which this rollout does not allow: `pillion start {} --allow-removal` allows it",
             context.command_arguments()
         )
     })
 }
 
-/// Kruise's order over workloads: namespace, name and kind, then priority, then scatter. On the way back the
-/// latest batch comes first.
+/// Returns Kruise's order over workloads: namespace, name and kind, then priority, then scatter. A rollback begins
+/// with the latest batch.
 fn update_order(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
@@ -187,16 +187,16 @@ fn update_order(
     scatter::scatter(&scatter::workload_terms(&strategy.scatter_strategy), &labels, order)
 }
 
-/// The pods that still fit into the step.
+/// Returns the pods that are left in the step.
 fn remaining_step_pods(context: &RolloutContext<'_>, pods: u32, updated: u32) -> u32 {
     let Some(steps) = &context.settings.steps else { return u32::MAX };
     let ends = steps.iter().map(|s| to_u32_saturating(resolve_rounded_up(s, pods as usize)));
-    // Behind the last step everything fits: steps that end below 100% do not hold anything back.
+    // After the last step there is no bound: steps that end below 100% keep nothing back.
     ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
 }
 
-/// Workloads that are not well on a revision that was given up: they get the target first, as many of their pods as
-/// carry that revision, free of the bound, because waiting for them to be well would be waiting for ever.
+/// Selects workloads that are unhealthy on an abandoned revision: they get the target first, as many of their pods as
+/// have that revision, whatever `maxUnavailable` is, because they would never become healthy otherwise.
 fn select_repairs(
     state: &RolloutProgress<'_>,
     order: &[usize],
@@ -220,7 +220,7 @@ fn select_repairs(
     updates
 }
 
-/// The workloads that fit, in their order; what does not fit is passed over.
+/// Selects the workloads that fit, in order, and passes over the others.
 fn select_fitting(
     state: &RolloutProgress<'_>,
     order: &[usize],
@@ -234,7 +234,7 @@ fn select_fitting(
         let pods = room.step_pods.min(room.partition_pods);
         let taken = if matched.can_split { left.min(pods) } else { left };
         let taken = match room.unavailable {
-            // A part of the pods cannot be down more than at once.
+            // No more pods can be unavailable than are updated.
             Some(bound) if matched.can_split && matched.max_unavailable(taken) > bound => taken.min(bound),
             _ => taken,
         };
@@ -250,8 +250,9 @@ fn select_fitting(
     updates
 }
 
-/// A workload that is bigger than the step or the bound is a batch of its own; so is one of unknown size, which
-/// never goes where partition has to keep pods. Where nobody asked for an order the smallest risks least.
+/// Selects one workload that exceeds the step or `maxUnavailable`, or has an unknown replica count, as a batch of its
+/// own. One of unknown count is not selected where `partition` must keep pods. Without an order of its own, the
+/// smallest goes first.
 fn select_oversized(
     state: &RolloutProgress<'_>,
     order: &[usize],
@@ -267,7 +268,7 @@ fn select_oversized(
     known.or_else(unknown).map(|m| update_all(m, m.replicas.is_some()))
 }
 
-/// Workloads that count no pod go along with the share of pods that is updated.
+/// Selects workloads that count no pods, in proportion to the share of updated pods.
 fn select_next_runs(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,

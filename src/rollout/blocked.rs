@@ -1,13 +1,13 @@
-//! Why nothing is done next.
+//! Reasons why a rollout is blocked.
 
 use crate::model::ledger::{PauseRecord, RevisionName, revision_text};
 use std::fmt;
 use std::sync::Arc;
 
-/// Why nothing is done next.
+/// Why no step is taken.
 #[derive(Debug, Clone)]
 pub enum BlockedReason {
-    /// The content of the source was rolled back.
+    /// The revision in the sources was rolled back.
     Rejected(RevisionName),
     /// The ledger is paused.
     Paused(PauseRecord),
@@ -15,26 +15,26 @@ pub enum BlockedReason {
     StrategyPaused,
     /// `updateStrategy.type` is NotUpdate.
     NotUpdate,
-    /// A cluster of an earlier wave is not done.
+    /// A cluster of an earlier wave is not complete.
     EarlierWave(String),
-    /// `updateStrategy.partition` keeps the rest.
+    /// `updateStrategy.partition` keeps the remaining pods.
     Partition {
-        /// Pods that carry the target.
+        /// Pods that have the target.
         updated: u32,
         /// All pods that count.
         pods: u32,
-        /// Workloads that do not fit into what may be updated.
+        /// Workloads that do not fit into the pods that may be updated.
         workloads: Vec<Arc<str>>,
     },
-    /// `updateStrategy.selector` selects none of the rest.
+    /// `updateStrategy.selector` matches none of the remaining workloads.
     CanarySelector(Vec<Arc<str>>),
     /// `maxUnavailable` is 0.
     MaxUnavailableZero,
-    /// The set is gone from git, and the rollout of another one takes its workloads over.
+    /// The SidecarSet was deleted, and the rollout of another one updates its workloads.
     ReplacedBy(Arc<str>),
-    /// No workload carries anything of the SidecarSet, or would: what begins over nothing ends over nothing.
+    /// No workload has or would get the sidecar: such a rollout neither starts nor completes.
     NoWorkloads,
-    /// Workloads wait, each with the reason.
+    /// Workloads wait, each for a reason.
     Waiting(Vec<(Arc<str>, String)>),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for BlockedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(name) => {
-                write!(f, "`{}` was rolled back; `pillion resume` lets it be staged again", revision_text(name))
+                write!(f, "`{}` was rolled back and is rejected; run `pillion resume` to allow it again", revision_text(name))
             }
             Self::Paused(paused) => write!(f, "paused at batch {}: {}", paused.batch, paused.reason),
             Self::StrategyPaused => f.write_str("`updateStrategy.paused` is set"),
@@ -80,15 +80,15 @@ impl fmt::Display for BlockedReason {
                 write_workloads(f, workloads)
             }
             Self::CanarySelector(workloads) => {
-                f.write_str("`updateStrategy.selector` selects none of the rest")?;
+                f.write_str("`updateStrategy.selector` matches none of the remaining workloads")?;
                 write_workloads(f, workloads)
             }
             Self::MaxUnavailableZero => f.write_str("`updateStrategy.maxUnavailable` is 0"),
             Self::ReplacedBy(by) => {
-                write!(f, "SidecarSet `{by}` takes its place: the rollout of `{by}` takes its workloads over")
+                write!(f, "replaced by SidecarSet `{by}`; its rollout updates these workloads")
             }
             Self::NoWorkloads => f.write_str(
-                "no workload carries this SidecarSet or would get it, so nothing is started or completed: check its selector, and `sources` or `build` of pillion.yaml",
+                "no workload has or would get this sidecar, so the rollout neither starts nor completes: check its selector, and `sources` or `build` in pillion.yaml",
             ),
             Self::Waiting(workloads) => {
                 let shown = workloads.iter().take(MAX_SHOWN);
@@ -100,10 +100,10 @@ impl fmt::Display for BlockedReason {
     }
 }
 
-/// Workloads that are named; the others are counted.
+/// How many workloads are named; the others are counted.
 const MAX_SHOWN: usize = 3;
 
-/// Names a few workloads.
+/// Writes the names of the first workloads.
 fn write_workloads(f: &mut fmt::Formatter<'_>, workloads: &[Arc<str>]) -> fmt::Result {
     for (i, key) in workloads.iter().take(MAX_SHOWN).enumerate() {
         write!(f, "{}{key}", if i == 0 { ": " } else { ", " })?;

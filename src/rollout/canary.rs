@@ -1,9 +1,9 @@
-//! `updateStrategy.selector`: which units an update is meant for.
+//! `updateStrategy.selector`: restricts an update to matching units.
 
 use super::LabelMap;
 use crate::model::selector::Selector;
 
-/// Tells whether a unit may be updated. Without a selector every unit may; an empty one selects everything.
+/// Returns whether a unit may be updated. Without a selector every unit may; an empty selector matches everything.
 pub fn is_in_canary(selector: Option<&Selector>, labels: &LabelMap) -> bool {
     selector.is_none_or(|s| s.matches(labels))
 }

@@ -1,6 +1,7 @@
-//! How many pods do the workloads of a cluster have, and what else decides about them, by what kubectl printed?
+//! Reads pod counts and related objects from the output of `kubectl get`.
 //!
-//! A big cluster prints hundreds of megabytes: JSON is read object by object, and of pods nothing but their owner.
+//! The output of a large cluster has hundreds of megabytes: JSON is read object by object, and of a pod only its
+//! owner.
 
 use super::related_objects::{RelatedObject, from_object};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -12,19 +13,19 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a cluster says.
+/// The state of a cluster.
 #[derive(Debug, Default)]
 pub struct ClusterState {
     /// Pods by workload.
     pub replicas: BTreeMap<Arc<str>, u32>,
-    /// Autoscalers, budgets, quotas, limit ranges.
+    /// Autoscalers, disruption budgets, quotas, limit ranges.
     pub related_objects: Vec<RelatedObject>,
 }
 
-/// Reads what `kubectl get -o json` or `-o yaml` printed: pods, and if there are some, workloads and what is checked.
+/// Reads the output of `kubectl get -o json` or `-o yaml`: pods, and optionally workloads and related objects.
 ///
 /// # Errors
-/// A diagnostic when it is neither JSON nor YAML, or tells nothing.
+/// A diagnostic when it is neither JSON nor YAML, or has no pod and no workload.
 pub fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterState, Diagnostic> {
     let mut cluster = ClusterStateBuilder::default();
     if !text.trim_start().starts_with('{') || cluster.read_json(text).is_none() {
@@ -33,17 +34,17 @@ pub fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterState, D
     }
     let found = cluster.build();
     if found.replicas.is_empty() && found.related_objects.is_empty() {
-        return Err(Diagnostic::error(Code::NoPods, "there is no pod and no workload among the observed objects")
+        return Err(Diagnostic::error(Code::NoPods, "the cluster state has no pod and no workload")
             .at(Span::whole_file(Arc::clone(name)))
-            .help("give what `kubectl get pods -A -o json` prints; workloads, PodDisruptionBudgets, HorizontalPodAutoscalers and quotas may be there too"));
+            .help("pass the output of `kubectl get pods -A -o json`; it may also have workloads, PodDisruptionBudgets, HorizontalPodAutoscalers and quotas"));
     }
     Ok(found)
 }
 
-/// The objects that are counted.
+/// The counted objects.
 #[derive(Default)]
 struct ClusterStateBuilder {
-    /// What workloads say of their own number.
+    /// The replica counts that workloads report.
     replicas: BTreeMap<String, u32>,
     /// The controller of each workload that has one.
     owners: BTreeMap<String, String>,
@@ -52,7 +53,7 @@ struct ClusterStateBuilder {
     related_objects: Vec<RelatedObject>,
 }
 
-/// A list of objects, unread.
+/// A list of objects, not parsed yet.
 #[derive(Deserialize)]
 struct ListWire<'t> {
     kind: Option<String>,
@@ -60,7 +61,7 @@ struct ListWire<'t> {
     items: Option<Vec<&'t RawValue>>,
 }
 
-/// Who an object is, and who made it.
+/// The identity and the owners of an object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ObjectHeadWire {
@@ -106,7 +107,7 @@ struct PodPhaseWire {
 }
 
 impl ClusterStateBuilder {
-    /// None: it is not JSON, or not of objects.
+    /// Returns None where the text is not JSON, or not a list of objects.
     fn read_json(&mut self, text: &str) -> Option<()> {
         let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
         stream.try_for_each(|raw| {
@@ -148,7 +149,7 @@ impl ClusterStateBuilder {
         }
     }
 
-    /// Takes one object; those of a typed list may leave out their kind.
+    /// Adds one object; the items of a typed list may omit their kind.
     fn add_object(&mut self, head: ObjectHeadWire, list: &str, whole: impl Fn() -> Value) {
         let of_list = list.strip_suffix("List").unwrap_or_default();
         let kind = if head.kind.is_empty() { of_list } else { head.kind.as_str() };
@@ -187,7 +188,7 @@ impl ClusterStateBuilder {
         {
             self.owners.insert(owned.clone(), maker);
         }
-        // A file may name the pods before their ReplicaSets, so owners are looked up in the end.
+        // A file may list pods before their ReplicaSets, so owners are looked up at the end.
         *self.pods.entry(std::mem::take(&mut owned)).or_default() += 1;
     }
 
@@ -195,7 +196,7 @@ impl ClusterStateBuilder {
         let mut pods: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for (owner, n) in &self.pods {
             let mut top = owner;
-            // An owner of itself would be an endless way.
+            // An object that owns itself would be an endless loop.
             for _ in 0..8 {
                 let Some(above) = self.owners.get(top) else { break };
                 top = above;
@@ -211,7 +212,7 @@ fn controller_reference(metadata: &ObjectMetadataWire) -> Option<&ControllerRefe
     metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true))
 }
 
-/// The Deployment or Rollout behind a ReplicaSet, by the hash that it writes into names and labels.
+/// Returns the Deployment or Rollout that owns a ReplicaSet, by the hash that it writes into names and labels.
 fn replica_set_owner(
     owner: &ControllerReferenceWire,
     metadata: &ObjectMetadataWire,
@@ -219,7 +220,7 @@ fn replica_set_owner(
 ) -> Option<String> {
     let label = |name: &str| metadata.labels.as_ref()?.get(name)?.as_str();
     let strip = |hash: &str| Some(owner.name.strip_suffix(hash)?.strip_suffix('-')?.to_owned());
-    // Argo's pods have this label, and those of Deployments the other.
+    // Pods of Argo Rollouts have this label, pods of Deployments the other one.
     if let Some(name) = label("rollouts-pod-template-hash").and_then(strip) {
         return Some(workload_key("argoproj.io/v1alpha1", "Rollout", namespace, &name));
     }
@@ -227,7 +228,7 @@ fn replica_set_owner(
     Some(workload_key("apps/v1", "Deployment", namespace, &name))
 }
 
-/// The number of pods that a workload is to have.
+/// Returns the desired number of pods of a workload.
 fn desired_replicas(object: &Value) -> Option<u32> {
     let wanted = match object["kind"].as_str() {
         Some("DaemonSet") => &object["status"]["desiredNumberScheduled"],

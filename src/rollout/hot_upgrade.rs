@@ -1,18 +1,18 @@
-//! Hot-upgrade pairs: a template that changes the container which works is no hot upgrade.
+//! Hot-upgrade pairs: a template that changes the active container is not a hot upgrade.
 
 use super::update_method::{UpdateBehavior, UpdateMethod};
 use crate::model::pod_annotations::{WORKING_CONTAINERS, parse_working_containers};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Returns the container of a hot-upgrade pair that another template changes, by its name in the SidecarSet; taking the
-/// whole pair away is no change of it.
+/// Returns the container of a hot-upgrade pair that another template changes, by its name in the SidecarSet. Removing
+/// the whole pair is not a change.
 pub(super) fn changed_hot_upgrade_container(
     old: &Value,
     new: &Value,
     taking: &UpdateBehavior,
 ) -> Option<Arc<str>> {
-    // Pods that run keep what they have.
+    // Running pods keep their containers.
     if taking.method == UpdateMethod::Never
         || (taking.method == UpdateMethod::NextRun && matches!(taking.code, None | Some("no-pods")))
     {

@@ -1,10 +1,10 @@
-//! `updateStrategy.maxUnavailable`: how many pods may be down at once because of the update.
+//! `updateStrategy.maxUnavailable`: bounds the pods that an update makes unavailable.
 
 use super::resolve_rounded_up;
 use crate::model::sidecar_set::IntOrPercent;
 
-/// Returns the bound for `n` matched pods. Kruise v1.9.0 calculateUpgradeCount rounds a percentage up and lets both
-/// 0 and more than 100% stand.
+/// Returns the bound for `n` matched pods. Kruise v1.9.0 calculateUpgradeCount rounds a percentage up, and allows 0
+/// and more than 100%.
 pub fn max_unavailable(written: &IntOrPercent, n: usize) -> usize {
     resolve_rounded_up(written, n)
 }

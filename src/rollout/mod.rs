@@ -1,7 +1,7 @@
-//! Rollouts: what is updated next, and what stays as it is. Pure.
+//! Rollouts: decides which workloads are updated next, and plans the batches. Pure.
 //!
-//! The rules that workloads and pods share are one file each, named for their field of `updateStrategy`. They know
-//! units only by their labels, and an order of units as a list of places in the list of all units.
+//! The rules that workloads and pods share have one file each, named for their field of `updateStrategy`. They know
+//! units only by their labels, and an order as a list of indexes into the list of all units.
 
 mod approval;
 mod batch_selection;
@@ -17,43 +17,43 @@ mod step;
 mod types;
 mod unavailability;
 
-/// Does a workload take a new template in place, by new pods, later or never?
+/// How a workload's pods adopt a new template.
 pub mod update_method;
 
-/// What differs between two pod templates.
+/// Differences between two pod templates.
 pub mod template_diff;
 
-/// A workload's own rolling behaviour, and its native partition.
+/// A workload's own update strategy, and its native partition.
 pub mod workload_strategy;
 
-/// The worst course that a workload's own controller can take.
+/// Simulates the worst case of a controller's rolling update.
 pub mod simulation;
 
-/// What a pod asks of the scheduler.
+/// CPU and memory requests of a pod template.
 pub mod pod_resources;
 
-/// What a reviewer of a rollout should know beforehand.
+/// Warnings for the reviewer of a rollout.
 pub mod advice;
 
-/// A change of an object as an RFC 6902 patch.
+/// The change of an object as an RFC 6902 patch.
 pub mod patch;
 
-/// A rollout as a person reviews it.
+/// The plan of a rollout, for people.
 pub mod report;
 
-/// What a cluster says about its pods.
+/// Pod counts and related objects of a cluster.
 pub mod cluster_state;
 
-/// The workloads that a rollout may concern.
+/// The workloads of a cluster.
 pub mod workload_set;
 
-/// Sidecars that a rollout takes away.
+/// Workloads that lose their sidecar.
 pub mod removal;
 
-/// A selector that selects nothing.
+/// Selectors that match nothing.
 pub mod unmatched_selector;
 
-/// What a rollout may do.
+/// The settings of a rollout.
 pub mod settings;
 
 /// `updateStrategy.selector`.
@@ -62,7 +62,7 @@ pub mod canary;
 /// `updateStrategy.partition`.
 pub mod partition;
 
-/// The step that Kruise's own controller would take, pod by pod.
+/// The next step of Kruise's own controller, pod by pod.
 pub mod pods;
 
 /// `updateStrategy.priorityStrategy`.
@@ -90,16 +90,16 @@ pub use unavailability::{Unavailability, unavailability};
 use crate::model::sidecar_set::IntOrPercent;
 use std::collections::BTreeMap;
 
-/// The labels of a unit that is rolled out: a pod, or a workload's pod template.
+/// The labels of a unit: a pod, or the pod template of a workload.
 pub type LabelMap = BTreeMap<String, String>;
 
-/// Adds up numbers of pods; there is no more than can be counted.
+/// Adds numbers of pods, without overflow.
 fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {
     pods.fold(0, u32::saturating_add)
 }
 
-/// Returns the number that is meant for `n` units, percentages rounded up. A text that is no percentage means 0;
-/// Kruise's webhook refuses it.
+/// Returns a number or percentage of `n`, rounded up. A text that is not a percentage is 0; Kruise's webhook refuses
+/// it.
 fn resolve_rounded_up(amount: &IntOrPercent, n: usize) -> usize {
     match amount {
         IntOrPercent::Int(number) => usize::try_from(*number).unwrap_or(0),

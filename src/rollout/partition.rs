@@ -1,11 +1,11 @@
-//! `updateStrategy.partition`: how many units keep what they have.
+//! `updateStrategy.partition`: keeps units on what they have.
 
 use super::resolve_rounded_up;
 use crate::model::sidecar_set::IntOrPercent;
 
-/// Returns how many of `n` matched units are kept; of those that wait for their update, the last ones.
+/// Returns how many of `n` matched units are kept: the last ones in the order of the update.
 ///
-/// Kruise v1.9.0 util.CalculatePartitionReplicas: a percentage is rounded up, but where it comes to all of several
+/// Kruise v1.9.0 util.CalculatePartitionReplicas: a percentage is rounded up, but where that keeps all of several
 /// units, one is updated unless the text is exactly `100%`. More than all of them keeps all.
 pub fn kept_pods(partition: Option<&IntOrPercent>, n: usize) -> usize {
     let Some(partition) = partition else { return 0 };

@@ -1,18 +1,18 @@
-//! Which steps of an RFC 6902 JSON Patch lead from one object to another?
+//! Computes the RFC 6902 JSON Patch between two objects.
 //!
-//! Each value that is replaced or removed is tested before, so that a patch for another object is refused. Lists of
-//! named things (containers, volumes, variables) are compared by name, so that one more in front is one step.
+//! Each replaced or removed value is tested first, so that a patch for another object is refused. Lists of named
+//! items (containers, volumes, variables) are compared by name, so that an item inserted in front is one operation.
 
 use crate::yaml::{FieldPath, PathSegment};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
 use serde_json::{Map, Value};
 
-/// The longest lists that are compared by name: the comparison takes the product of both lengths.
+/// The longest lists that are compared by name: the comparison costs the product of both lengths.
 const MAX_COMPARED: usize = 512;
 
-/// Returns the steps from `old` to `new`, which stand at `base` of their documents; what is at `first` of them comes
-/// before the rest.
+/// Returns the operations from `old` to `new`, which are at `base` of their documents; operations below `first` come
+/// before all others.
 pub fn json_patch_between(
     old: &Value,
     new: &Value,
@@ -36,7 +36,7 @@ pub fn json_patch_between(
     steps.operations
 }
 
-/// Collects steps at the place where it is.
+/// Collects operations at the current path.
 struct PatchBuilder {
     path: Vec<PathSegment>,
     operations: Vec<PatchOperation>,
@@ -70,7 +70,7 @@ impl PatchBuilder {
         }
     }
 
-    /// What has no partner goes first, from the end; so the indexes before it stay right.
+    /// Items without a partner are removed first, from the end, so that earlier indexes stay valid.
     fn diff_lists(&mut self, old: &[Value], new: &[Value]) {
         let pairs = pair_items(old, new);
         for i in (0..old.len()).rev().filter(|i| !pairs.iter().any(|(o, _)| o == i)) {
@@ -118,8 +118,8 @@ impl PatchBuilder {
     }
 }
 
-/// Pairs the items of two lists that are the same thing, in the order of both: by name, or where nothing has a
-/// name, by value and then by index.
+/// Pairs the items of two lists, in the order of both: by name, or where nothing has a name, by value and then by
+/// index.
 fn pair_items(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
     let is_named = |list: &[Value]| list.iter().all(|item| item_name(item).is_some());
     if is_named(old) && is_named(new) {
@@ -135,7 +135,7 @@ fn item_name(item: &Value) -> Option<&str> {
     item.get("name").and_then(Value::as_str)
 }
 
-/// The longest common subsequence: pairs of indexes, ascending.
+/// Returns the longest common subsequence: pairs of indexes, ascending.
 fn longest_common_subsequence(
     old: &[Value],
     new: &[Value],

@@ -1,19 +1,18 @@
-//! How many pods does a number or a percentage of a workload's object stand for?
+//! Resolves int-or-percent values to pod counts.
 
 use serde_json::Value;
 
-/// Which way a percentage is rounded.
+/// How a percentage is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoundingMode {
     Up,
     Down,
 }
 
-/// The largest count that Kubernetes can write.
+/// The largest count that Kubernetes can represent.
 const MAX_COUNT: u64 = i32::MAX as u64;
 
-/// Returns the pods that a number or percentage stands for; None where it is absent or neither of the two.
-/// What is below zero is zero.
+/// Returns the pods of a number or percentage; None where it is absent or neither of the two. Negative values are 0.
 pub(super) fn resolve_pods(amount: Option<&Value>, of: u64, round: RoundingMode) -> Option<u64> {
     match amount? {
         Value::String(text) => percent(text).map(|p| percentage_of(p, of, round)),
@@ -21,13 +20,13 @@ pub(super) fn resolve_pods(amount: Option<&Value>, of: u64, round: RoundingMode)
     }
 }
 
-/// Returns a whole number of pods; None where it is absent or something else. What is below zero is zero.
+/// Returns a whole number of pods; None where it is absent or something else. Negative values are 0.
 pub(super) fn whole_number(number: Option<&Value>) -> Option<u64> {
     number?.as_i64().map(|n| u64::try_from(n).unwrap_or(0).min(MAX_COUNT))
 }
 
-// apimachinery v0.32 intstr.GetValueFromIntOrPercent, which Kruise and Argo use, takes `25` for `25%`; where only
-// `25%` is right, the API server has refused the other.
+// apimachinery v0.32 intstr.GetValueFromIntOrPercent, which Kruise and Argo use, reads `25` as `25%`; where only
+// `25%` is valid, the API server has refused the other.
 fn percent(text: &str) -> Option<u64> {
     let number: i64 = text.strip_suffix('%').unwrap_or(text).parse().ok()?;
     Some(u64::try_from(number).unwrap_or(0).min(MAX_COUNT))

@@ -1,4 +1,4 @@
-//! How much CPU and memory does a pod of this template ask the scheduler for?
+//! Computes the CPU and memory requests of a pod template.
 
 use super::controller::value_at;
 use crate::model::quantity::Quantity;
@@ -14,7 +14,7 @@ pub struct PodResources {
 }
 
 impl PodResources {
-    /// Returns nothing.
+    /// Returns zero.
     pub fn zero() -> Self {
         Self { cpu: Quantity::zero(), memory: Quantity::zero() }
     }
@@ -31,14 +31,14 @@ impl PodResources {
         Self { cpu: self.cpu.plus(&other.cpu.negated()), memory: self.memory.plus(&other.memory.negated()) }
     }
 
-    /// Returns that of several pods.
+    /// Returns the product for several pods.
     #[must_use]
     pub fn times(&self, n: u64) -> Self {
         Self { cpu: self.cpu.times(n), memory: self.memory.times(n) }
     }
 }
 
-/// Returns what a pod of a template asks for, as the scheduler counts it.
+/// Returns the requests of a pod, as the scheduler counts them.
 pub fn requests_of(template: &Value) -> PodResources {
     PodResources {
         cpu: pod_amount(template, ResourceField::Requests, "cpu"),
@@ -46,8 +46,7 @@ pub fn requests_of(template: &Value) -> PodResources {
     }
 }
 
-/// Returns what a pod of a template may use at most, counted in the same way; containers without limits count for
-/// nothing.
+/// Returns the limits of a pod, counted in the same way; containers without limits count as 0.
 pub fn limits_of(template: &Value) -> PodResources {
     PodResources {
         cpu: pod_amount(template, ResourceField::Limits, "cpu"),
@@ -55,7 +54,7 @@ pub fn limits_of(template: &Value) -> PodResources {
     }
 }
 
-/// Which part of `resources`.
+/// The fields of `resources`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceField {
     /// `requests`.
@@ -65,7 +64,7 @@ pub enum ResourceField {
 }
 
 impl ResourceField {
-    /// Returns the key.
+    /// Returns the key of the field.
     pub fn key(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -74,8 +73,8 @@ impl ResourceField {
     }
 }
 
-/// Returns an amount that a container (or a pod's own `resources`) names; where it only has a limit, the request is
-/// that. What is no quantity counts for nothing.
+/// Returns an amount of a container, or of the pod's own `resources`; where only a limit is set, the request equals
+/// it. A value that is not a quantity counts as 0.
 pub fn resource_amount(container: &Value, part: ResourceField, resource: &str) -> Option<Quantity> {
     let resources = container.get("resources")?;
     let named = |part: ResourceField| resources.get(part.key())?.get(resource).and_then(parse_quantity);
@@ -90,7 +89,7 @@ pub fn parse_quantity(written: &Value) -> Option<Quantity> {
     Some(written).filter(|w| !w.is_null()).and_then(|w| Quantity::from_value(w).ok())
 }
 
-/// Tells whether an init container runs beside the application.
+/// Returns whether an init container is a native sidecar.
 pub fn is_native_sidecar(init_container: &Value) -> bool {
     init_container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
@@ -101,14 +100,14 @@ pub fn containers<'a>(template: &'a Value, key: &str) -> &'a [Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// Returns how many containers run while the pod does: `containers` and native sidecars.
+/// Returns how many containers a running pod has: `containers` and native sidecars.
 pub fn count_running_containers(template: &Value) -> u64 {
     let native = containers(template, "initContainers").iter().filter(|c| is_native_sidecar(c)).count();
     (containers(template, "containers").len() + native) as u64
 }
 
-// Kubernetes v1.36 component-helpers resource.PodRequests: native sidecars run on beside what comes after them; the
-// largest moment counts. A pod's own `resources` are instead of its containers'.
+// Kubernetes v1.36 component-helpers resource.PodRequests: native sidecars keep running beside later containers; the
+// maximum over time counts. A pod's own `resources` replace those of its containers.
 fn pod_amount(template: &Value, part: ResourceField, resource: &str) -> Quantity {
     let of = |container: &Value| resource_amount(container, part, resource).unwrap_or_else(Quantity::zero);
     let mut beside = Quantity::zero();

@@ -1,12 +1,11 @@
-//! `updateStrategy.priorityStrategy`: which units are updated first.
+//! `updateStrategy.priorityStrategy`: orders units by priority.
 
 use super::LabelMap;
 use crate::model::sidecar_set::PriorityStrategy;
 
-/// Orders units by priority; units of one priority stay as they are among themselves. `order` holds places in
-/// `units`.
+/// Sorts units by priority; units of equal priority keep their order. `order` has indexes into `units`.
 ///
-/// Kruise v1.9.0 updatesort/priority_sort.go: where both lists are written, the weights count.
+/// Kruise v1.9.0 updatesort/priority_sort.go: where both lists are set, the weights count.
 pub fn sort_by_priority(strategy: &PriorityStrategy, units: &[&LabelMap], order: &mut [usize]) {
     if !strategy.weight_priority.is_empty() {
         order.sort_by_cached_key(|unit| std::cmp::Reverse(total_weight(strategy, units[*unit])));
@@ -15,14 +14,14 @@ pub fn sort_by_priority(strategy: &PriorityStrategy, units: &[&LabelMap], order:
     }
 }
 
-/// Adds up the weights of all terms that match.
+/// Returns the sum of the weights of all matching terms.
 fn total_weight(strategy: &PriorityStrategy, labels: &LabelMap) -> i64 {
     let matching = strategy.weight_priority.iter().filter(|t| t.match_selector.matches(labels));
     matching.fold(0, |sum, term| sum.saturating_add(term.weight))
 }
 
-/// The first listed key that the unit has decides, larger numbers first; units with none of the keys come before all
-/// others.
+/// Compares by the first listed key that the unit has, larger numbers first; units with none of the keys come before
+/// all others.
 fn order_level(strategy: &PriorityStrategy, labels: &LabelMap) -> (Option<usize>, std::cmp::Reverse<i64>) {
     let keys = strategy.order_priority.iter().enumerate();
     let found = keys.filter_map(|(i, key)| Some((i, labels.get(key)?))).next();
@@ -30,7 +29,7 @@ fn order_level(strategy: &PriorityStrategy, labels: &LabelMap) -> (Option<usize>
     (found.map(|(i, _)| i), std::cmp::Reverse(number))
 }
 
-/// Kruise v1.9.0 getIntFromStringSuffix: 0 where there is none, and where it does not fit.
+/// Kruise v1.9.0 getIntFromStringSuffix: 0 where there is no number, or it does not fit.
 fn trailing_number(text: &str) -> i64 {
     let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
     text[text.len() - digits..].parse().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Where a rollout stands: what each workload carries, and what is still to be done with it.
+//! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
 use super::types::RolloutContext;
 use super::update_method::UpdateMethod;
@@ -8,72 +8,72 @@ use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A workload that the target renders differently from what it carries or from the released revision.
+/// A workload that the target renders differently from its revision or from the released one.
 #[derive(Debug)]
 pub(super) struct MatchedWorkload<'a> {
     /// The workload.
     pub(super) workload: &'a PlannedWorkload,
-    /// Its line, where it has one that counts.
+    /// Its entry in the ledger, where it has a valid one.
     pub(super) entry: Option<Cow<'a, LedgerEntry>>,
-    /// The last day of a person's hold that is over, and that it still carries the content of.
+    /// The last day of a person's expired hold, where the workload still has the held content.
     pub(super) expired_hold: Option<Arc<str>>,
-    /// What it carries.
+    /// Its revision.
     pub(super) revision: RevisionName,
-    /// What the way to the target means to it.
+    /// What changes for it from its revision to the target.
     pub(super) change: Arc<TemplateChange>,
-    /// Its pods; None: nobody has said.
+    /// Its pods; None: unknown.
     pub(super) replicas: Option<u32>,
-    /// Its own rolling behaviour.
+    /// Its own update strategy.
     pub(super) strategy: Arc<WorkloadStrategy>,
-    /// Pods that carry the target.
+    /// Pods that have the target.
     pub(super) updated_pods: u32,
-    /// Its template carries the target, and no partition of ours keeps pods back.
+    /// Its template has the target, and no partition written by pillion keeps pods back.
     pub(super) is_done: bool,
-    /// Its own partition may split it.
+    /// Its native partition may split it.
     pub(super) can_split: bool,
 }
 
-/// Where a rollout stands.
+/// The progress of a rollout.
 #[derive(Debug, Default)]
 pub(super) struct RolloutProgress<'a> {
     /// Workloads that count, by namespace, name and kind.
     pub(super) matched: Vec<MatchedWorkload<'a>>,
-    /// Workloads that no rollout moves, and why: held by a person, or not able to take the template.
+    /// Workloads that no rollout updates, and why: held by a person, or unable to adopt the template.
     pub(super) held: Vec<HeldWorkload<'a>>,
     /// The pods of those that count, as far as known.
     pub(super) pods: u32,
-    /// Those that carry the target.
+    /// Those that have the target.
     pub(super) updated_pods: u32,
-    /// The rollout was started as a removal: workloads may lose the sidecar.
+    /// The rollout was started with `--allow-removal`: workloads may lose the sidecar.
     pub(super) may_remove: bool,
 }
 
-/// A workload that no rollout moves.
+/// A workload that no rollout updates.
 #[derive(Debug)]
 pub(super) struct HeldWorkload<'a> {
     /// The workload.
     pub(super) workload: &'a PlannedWorkload,
-    /// What it carries.
+    /// Its revision.
     pub(super) revision: RevisionName,
-    /// A name for the reason, where it is not a person's.
+    /// A code for the reason, where it is not a person's.
     pub(super) code: Option<&'static str>,
-    /// Why.
+    /// The reason.
     pub(super) reason: Arc<str>,
-    /// Its line, where it has one that counts.
+    /// Its entry in the ledger, where it has a valid one.
     pub(super) entry: Option<Cow<'a, LedgerEntry>>,
-    /// The line of a set whose place this one takes, where a person holds the workload there.
+    /// The entry in the ledger of a replaced SidecarSet, where a person holds the workload there.
     pub(super) replaced_entry: Option<&'a LedgerEntry>,
 }
 
 impl HeldWorkload<'_> {
-    /// Returns whether a line says so already.
+    /// Returns whether the ledger of this SidecarSet has the hold already.
     pub(super) fn is_in_ledger(&self) -> bool {
         self.code.is_none() && self.replaced_entry.is_none()
     }
 }
 
 impl<'a> RolloutProgress<'a> {
-    /// Finds out where the rollout to `target` stands. Holds whose last day is before `today` are over.
+    /// Computes the progress of the rollout to `target`. Holds with a last day before `today` have expired.
     pub(super) fn of(
         context: &'a RolloutContext<'_>,
         ledger: &'a Ledger,
@@ -107,7 +107,7 @@ impl<'a> RolloutProgress<'a> {
                 Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
                 _ => context.workloads.change_to(workload, &ledger.released, target),
             };
-            // On the way back the released revision is the target: what is back is known by its line alone.
+            // In a rollback the released revision is the target: only the entry shows that a workload is back.
             let counts = !change.diff.is_empty()
                 || (is_at_target && ledger.released == *target)
                 || !context.workloads.change_to(workload, &ledger.released, target).diff.is_empty();
@@ -184,7 +184,7 @@ impl<'a> MatchedWorkload<'a> {
         if let (Some(kept), true) =
             (matched.entry.as_ref().and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))
         {
-            // On the way back, pods that its partition has kept never left.
+            // In a rollback, pods that the partition kept were never updated.
             matched.updated_pods = kept.min(matched.target_pods());
         }
         if let Some(partition) = matched.entry.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
@@ -195,7 +195,7 @@ impl<'a> MatchedWorkload<'a> {
         matched
     }
 
-    /// Returns the pods that carry a revision that is neither released nor the target: the rollout to it was given up.
+    /// Returns the pods that have a revision which is neither released nor the target: its rollout was abandoned.
     pub(super) fn abandoned_pods(&self, released: &RevisionName, target: &RevisionName) -> u32 {
         let entry = self.entry.as_ref().filter(|l| l.hold_reason.is_none() && l.batch.is_some());
         let is_abandoned = self.revision != *released && self.revision != *target;
@@ -203,22 +203,22 @@ impl<'a> MatchedWorkload<'a> {
         entry.filter(|_| is_abandoned).map_or(0, |l| l.partition.map_or(self.target_pods(), carrying).max(1))
     }
 
-    /// Returns the pods that carry the target when the workload is done: its own partition may keep some.
+    /// Returns the pods that have the target when the workload is done; its native partition may keep some.
     pub(super) fn target_pods(&self) -> u32 {
         self.replicas.unwrap_or(0).saturating_sub(u32::try_from(self.strategy.kept_old).unwrap_or(u32::MAX))
     }
 
-    /// Returns the pods that are still to be moved.
+    /// Returns the pods that are still to be updated.
     pub(super) fn remaining_pods(&self) -> u32 {
         self.target_pods().saturating_sub(self.updated_pods)
     }
 
-    /// Returns how many of its pods may be down at once by its own strategy while some of them move.
+    /// Returns how many of its pods its own strategy may make unavailable at once while some of them are updated.
     pub(super) fn max_unavailable(&self, moving: u32) -> u32 {
         u32::try_from(self.strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))
     }
 
-    /// Tells whether it takes the template only when its pods are next made: it counts no pod.
+    /// Returns whether it adopts the template only when it creates its next pods: it counts no pods.
     pub(super) fn counts_no_pods(&self) -> bool {
         self.change.behavior.method == UpdateMethod::NextRun || self.replicas == Some(0)
     }

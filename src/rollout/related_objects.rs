@@ -1,4 +1,4 @@
-//! What else in git decides about the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges.
+//! Objects in git that affect the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges.
 
 use super::advice::{AdviceLocation, AdviceObject, has_autoscaler, target_name};
 use crate::render::WorkloadRef;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct RelatedObjects {
     objects: Vec<RelatedObject>,
-    /// Where the autoscalers of a namespace's workloads of one name stand among the objects.
+    /// The indexes of the autoscalers of workloads, by namespace and name of the workload.
     autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
 }
 
@@ -22,15 +22,15 @@ pub struct RelatedObject {
     pub namespace: String,
     /// The object.
     pub object: Value,
-    /// Where it is written, if it is in git.
+    /// Its location, where it is in git.
     pub location: Option<(Arc<Document>, FieldPath)>,
 }
 
-/// The kinds that count here.
+/// The kinds that are related objects.
 const RELATED_KINDS: &[&str] =
     &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
 
-/// Returns the objects of one document that count here; items of Lists too.
+/// Returns the related objects of a document, items of Lists included.
 pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
     let related = |(object, path): (&Value, FieldPath)| {
         let place = Some((Arc::clone(document), path));
@@ -41,7 +41,7 @@ pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<Rela
     std::iter::once((document.value(), FieldPath::root())).chain(items).filter_map(related).collect()
 }
 
-/// Takes an object up, if it counts here; `namespace` is its own where it names none.
+/// Returns an object if its kind is related; `namespace` applies where it names none.
 pub fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
     object["kind"].as_str().filter(|k| RELATED_KINDS.contains(k))?;
     let written = object["metadata"]["namespace"].as_str().filter(|n| !n.is_empty());
@@ -52,13 +52,13 @@ pub fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
     })
 }
 
-/// Tells whether a text may hold such an object.
+/// Returns whether a text may contain a related object.
 pub fn may_contain_related_objects(text: &str) -> bool {
     RELATED_KINDS.iter().any(|kind| text.contains(kind))
 }
 
 impl RelatedObject {
-    /// Returns the object as advice takes it.
+    /// Returns the object as input for advice.
     pub fn as_advice_object(&self) -> AdviceObject<'_> {
         let place = self.location.as_ref();
         let place = place.map(|(document, path)| AdviceLocation { document, path: path.clone() });
@@ -67,7 +67,7 @@ impl RelatedObject {
 }
 
 impl RelatedObjects {
-    /// Takes objects.
+    /// Indexes objects.
     pub fn new(objects: Vec<RelatedObject>) -> Self {
         let mut autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         let is_autoscaler = |related: &RelatedObject| {
@@ -85,7 +85,7 @@ impl RelatedObjects {
         &self.objects
     }
 
-    /// Tells whether an autoscaler decides about the number of pods.
+    /// Returns whether an autoscaler sets the replicas of a workload.
     pub fn is_autoscaled(&self, located: &WorkloadRef) -> bool {
         let own = self.autoscalers.get(&*located.namespace).and_then(|own| own.get(&*located.name));
         let Some(own) = own else { return false };

@@ -1,4 +1,4 @@
-//! Sidecars that a rollout takes away from workloads: how many, where, and why.
+//! Workloads that lose their sidecar in a rollout: how many, where, and why.
 
 use super::progress::RolloutProgress;
 use super::types::RolloutContext;
@@ -8,35 +8,34 @@ use crate::model::ledger::Ledger;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a rollout takes away.
+/// The removal of a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarRemoval {
     /// Workloads that lose the sidecar, or have lost it already.
     pub workloads: usize,
-    /// Workloads that have it, with those.
+    /// Workloads that have it, including those.
     pub total: usize,
     /// Workloads that lose it, by namespace.
     pub namespaces: BTreeMap<String, usize>,
-    /// Why.
+    /// The cause.
     pub cause: RemovalCause,
 }
 
 /// Why workloads lose a sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemovalCause {
-    /// The SidecarSet is not in git any more.
+    /// The SidecarSet was deleted.
     Deleted,
-    /// Its `selector` is another one.
+    /// Its `selector` changed.
     Selector,
-    /// Its `namespaceSelector` is another one.
+    /// Its `namespaceSelector` changed.
     NamespaceSelector,
-    /// The selectors are the same, and labels of workloads or namespaces are not.
+    /// The selectors are unchanged, and labels of workloads or namespaces changed.
     Labels,
 }
 
 impl SidecarRemoval {
-    /// Finds out what the rollout of a ledger takes away; None: nothing. What goes back takes away only what it has
-    /// brought.
+    /// Computes what the rollout of a ledger removes; None: nothing. A rollback only removes what its rollout added.
     pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
         let target = ledger.target.as_ref().filter(|target| **target != ledger.released)?;
         let state = RolloutProgress::of(context, ledger, target, None);
@@ -56,12 +55,12 @@ impl SidecarRemoval {
         Some(Self { workloads, total: of, namespaces, cause: RemovalCause::of(context, ledger) })
     }
 
-    /// Returns how many workloads lose the sidecar of how many: `2 of 6 workloads`.
+    /// Returns the share of workloads that lose the sidecar: `2 of 6 workloads`.
     pub fn share(&self) -> String {
         format!("{} of {}", self.workloads, pluralize(self.total as u64, "workload"))
     }
 
-    /// Returns where the reason is written, where it is.
+    /// Returns the location of the cause, where it has one.
     pub fn cause_label(&self, context: &RolloutContext<'_>) -> Option<Span> {
         let field = match self.cause {
             RemovalCause::Deleted => return None,
@@ -72,7 +71,7 @@ impl SidecarRemoval {
         context.source.as_ref().map(|r| r.set.label(field, ""))
     }
 
-    /// Returns the reason with its place: `selector changed, sidecars/log.yaml:6:13`.
+    /// Returns the cause with its location: `selector changed, sidecars/log.yaml:6:13`.
     pub fn cause_text(&self, context: &RolloutContext<'_>) -> String {
         match self.cause_label(context).filter(|_| self.cause != RemovalCause::Labels) {
             Some(at) => format!("{}, {}:{}:{}", self.cause, at.file, at.line, at.column),

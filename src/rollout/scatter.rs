@@ -1,10 +1,10 @@
-//! `updateStrategy.scatterStrategy`: units with certain labels are spread over the rollout.
+//! `updateStrategy.scatterStrategy`: spreads units with certain labels over the rollout.
 
 use super::LabelMap;
 use crate::model::sidecar_set::ScatterTerm;
 use std::cmp::Reverse;
 
-/// Returns the order with the units of each term scattered. `order` holds places in `units`, which are all matched
+/// Returns the order with the units of each term scattered. `order` has indexes into `units`, which are all matched
 /// units, updated ones included.
 ///
 /// Kruise v1.9.0 updatesort/scatter_sort.go and sidecarset_strategy.go parseUpdateScatterTerms.
@@ -15,8 +15,8 @@ pub fn scatter(terms: &[ScatterTerm], units: &[&LabelMap], order: Vec<usize>) ->
         .fold(order, |order, term| spread(&term, units, order))
 }
 
-/// Returns the terms for workloads: one without a value stands for every value of its key, as `*` does. Kruise looks for
-/// pods whose label is empty or absent, which nobody who wrote a key alone can have meant.
+/// Returns the terms for workloads: a term without a value applies to every value of its key, as `*` does. Kruise
+/// would look for pods with an empty or absent label, which is never what the author of a bare key meant.
 pub fn workload_terms(terms: &[ScatterTerm]) -> Vec<ScatterTerm> {
     let every = |term: &ScatterTerm| match term.value.is_empty() {
         true => ScatterTerm { key: term.key.clone(), value: "*".to_owned() },
@@ -25,7 +25,7 @@ pub fn workload_terms(terms: &[ScatterTerm]) -> Vec<ScatterTerm> {
     terms.iter().map(every).collect()
 }
 
-/// Puts every value that there is in the place of `*`; each term stays once.
+/// Expands `*` to all existing values; each term stays once.
 fn expand_wildcards(terms: &[ScatterTerm], units: &[&LabelMap]) -> Vec<ScatterTerm> {
     let mut expanded: Vec<ScatterTerm> = Vec::new();
     let mut add = |term: ScatterTerm| {
@@ -44,7 +44,8 @@ fn expand_wildcards(terms: &[ScatterTerm], units: &[&LabelMap]) -> Vec<ScatterTe
     expanded
 }
 
-/// Orders several terms by the units that wait, most first, and drops those without any; one alone is left as it is.
+/// Sorts several terms by the number of waiting units, most first, and drops those without any; a single term is left
+/// as it is.
 fn sort_by_frequency(terms: Vec<ScatterTerm>, units: &[&LabelMap], order: &[usize]) -> Vec<ScatterTerm> {
     if terms.len() == 1 {
         return terms;
@@ -58,9 +59,9 @@ fn sort_by_frequency(terms: Vec<ScatterTerm>, units: &[&LabelMap], order: &[usiz
     counted.into_iter().map(|(_, term)| term).collect()
 }
 
-/// Mixes the units of a term with the others, in groups. One of them is kept for the very end.
+/// Mixes the units of a term with the others, in groups. One of them is kept for the end.
 fn spread(term: &ScatterTerm, units: &[&LabelMap], order: Vec<usize>) -> Vec<usize> {
-    // Kruise compares with Go's map lookup, in which a label that is not there is an empty text.
+    // Kruise compares with Go's map lookup, in which an absent label is an empty text.
     let is_match = |unit: usize| units[unit].get(&term.key).map_or("", String::as_str) == term.value;
     let (mut matched, others): (Vec<usize>, Vec<usize>) = order.iter().partition(|unit| is_match(**unit));
     if matched.len() <= 1 || others.len() <= 1 {
@@ -80,15 +81,15 @@ fn spread(term: &ScatterTerm, units: &[&LabelMap], order: Vec<usize>) -> Vec<usi
     spread
 }
 
-/// How units of two kinds are mixed.
+/// How two groups of units are mixed.
 struct ScatterGroups {
-    /// How many groups there are.
+    /// The number of groups.
     count: usize,
-    /// How many matched units are in each.
+    /// Matched units in each group.
     matched_per_group: usize,
-    /// How many others are in each.
+    /// Other units in each group.
     others_per_group: usize,
-    /// How many others go before the first group.
+    /// Other units before the first group.
     leading_others: usize,
 }
 
@@ -98,7 +99,7 @@ impl ScatterGroups {
     /// one is kept apart.
     fn of(all_matched: usize, all_others: usize, matched: usize, others: usize) -> Self {
         let smaller = matched.min(others);
-        // Single precision, as in Kruise: another would decide some ties otherwise.
+        // Single precision, as in Kruise: another precision would decide some ties differently.
         if all_others as f32 / all_matched as f32 >= others as f32 / matched as f32 {
             return Self {
                 count: smaller,

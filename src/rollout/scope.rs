@@ -1,4 +1,4 @@
-//! What a rollout counts: its scope, written by Open, and what later runs hold against it. Pure.
+//! The scope of a rollout: Start records it in the ledger, and later steps are checked against it. Pure.
 
 use super::progress::RolloutProgress;
 use super::types::RolloutContext;
@@ -9,19 +9,19 @@ use std::sync::Arc;
 /// The workloads that a rollout counts.
 #[derive(Debug, Default)]
 pub struct CountedWorkloads {
-    /// Those that the target renders differently, done or not.
+    /// Workloads that the target renders differently, done or not.
     pub keys: BTreeSet<Arc<str>>,
-    /// Those that a person holds: a hold that came later does not take them out of the rollout's sight.
+    /// Workloads that a person holds: a later hold does not remove them from the scope.
     pub held: BTreeSet<Arc<str>>,
     /// The pods of those that count, as far as known.
     pub pods: u32,
 }
 
 impl CountedWorkloads {
-    /// Counts the workloads of the rollout of a ledger; nothing where none is open.
+    /// Counts the workloads of the rollout of a ledger; none where no rollout is open.
     pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Self {
         let Some(target) = &ledger.target else { return Self::default() };
-        // A hold that is over takes nobody out of the count: no day changes what was counted.
+        // Expired holds count too: the scope does not depend on the date.
         let state = RolloutProgress::of(context, ledger, target, None);
         Self {
             keys: state.matched.iter().map(|m| Arc::clone(m.workload.key())).collect(),
@@ -35,7 +35,7 @@ impl CountedWorkloads {
         }
     }
 
-    /// Returns what Open writes of them.
+    /// Returns the scope that Start records.
     pub fn to_scope(&self, is_built: bool) -> RolloutScope {
         RolloutScope {
             workloads: u32::try_from(self.keys.len()).unwrap_or(u32::MAX),
@@ -52,12 +52,12 @@ impl CountedWorkloads {
     }
 }
 
-/// Returns an open ledger with the workloads that are there now as its scope: what a person does who accepts that
-/// some are gone. Lines of those go with them.
+/// Returns an open ledger with the present workloads as its scope, without the entries of missing ones:
+/// `--accept-missing`.
 pub fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
     let mut after = super::step::without_stale_entries(context, ledger);
     after.archive_unused_revisions(context.settings.history_limit);
-    // What a person has decided of removals stays decided.
+    // Removals that a person allowed stay allowed.
     let removed = ledger.scope.as_ref().map_or(0, |scope| scope.removals);
     let counted =
         after.target.is_some().then(|| CountedWorkloads::of(context, &after).to_scope(context.is_built));
@@ -65,7 +65,8 @@ pub fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledg
     after
 }
 
-/// Tells whether a rollout to `target` concerns any workload: one that carries something of the SidecarSet, or would.
+/// Returns whether a rollout to `target` affects any workload: one that has a revision of the SidecarSet, or would
+/// get one.
 pub(super) fn affects_any_workload(
     context: &RolloutContext<'_>,
     ledger: &Ledger,

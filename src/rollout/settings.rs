@@ -1,50 +1,50 @@
-//! What a rollout may do, from the SidecarSet's `updateStrategy` and `rollout` of pillion.yaml.
+//! Settings of a rollout, from `updateStrategy` of the SidecarSet and `rollout` of pillion.yaml.
 
 use crate::diagnostics::Span;
 use crate::model::config::{PodsOrPercent, RolloutConfig, SplitMode, StartMode};
 use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
-/// Batches that a plan may have, unless pillion.yaml says otherwise.
+/// Default of `maxBatches`.
 pub const MAX_BATCHES: u32 = 100;
 
-/// How long a batch must stay healthy, unless pillion.yaml says otherwise.
+/// Default of `soak`.
 const SOAK: &str = "120s";
 
-/// Revisions that the history keeps, unless the SidecarSet says otherwise (Kruise's default).
+/// Default of `revisionHistoryLimit`, as in Kruise.
 const HISTORY_LIMIT: usize = 10;
 
-/// What a rollout may do.
+/// The settings of a rollout.
 #[derive(Debug, Clone, Default)]
 pub struct RolloutSettings {
-    /// `updateStrategy` of the source, Kruise's rules.
+    /// `updateStrategy` of the SidecarSet in the sources.
     pub strategy: UpdateStrategy,
-    /// Cumulative pods after which a batch ends; None: no such bound.
+    /// Cumulative pods after which a batch ends; None: unbounded.
     pub steps: Option<Vec<IntOrPercent>>,
-    /// Workloads may be split over batches by their own partition.
+    /// Native partitions may split workloads over batches.
     pub may_split: bool,
-    /// The most batches a plan may have.
+    /// The most batches of a plan.
     pub max_batches: u32,
-    /// Pods of workloads, where neither the ledger nor git says.
+    /// Replicas of workloads, where neither the ledger nor git sets them.
     pub replicas: BTreeMap<String, u32>,
     /// Revisions that the history keeps.
     pub history_limit: usize,
-    /// The steps are those that count where nobody writes any.
+    /// The steps are the default ones.
     pub has_default_steps: bool,
-    /// Where the steps are written, if anywhere.
+    /// The location of the steps, where they are written.
     pub steps_label: Option<Span>,
     /// How long the pods of a batch must stay healthy, as written.
     pub soak: String,
-    /// Batches that wait for a person's approval.
+    /// Batches that need an approval by a person.
     pub approval_batches: Vec<u32>,
-    /// There are times in which nothing is released.
+    /// There are freeze windows.
     pub has_freezes: bool,
-    /// `start: Auto`: a rollout opens, and an open one gets a newer target, without a person.
+    /// `start: Auto`: watch starts rollouts, and gives an open rollout a newer target.
     pub starts_automatically: bool,
 }
 
 impl RolloutSettings {
-    /// Takes what pillion.yaml says of rollouts, and the SidecarSet; a deleted one has no strategy any more.
+    /// Combines `rollout` of pillion.yaml with the SidecarSet; a deleted one has no strategy.
     pub fn new(rollout: &RolloutConfig, set: Option<&SidecarSet>) -> Self {
         let strategy = match set {
             Some(set) => set.update_strategy.clone(),
@@ -68,7 +68,7 @@ impl RolloutSettings {
     }
 }
 
-/// DESIGN 5: `steps`; without them maxUnavailable alone where it is written; else one pod, 10%, 50%, all.
+/// DESIGN 5: `steps`; without them `maxUnavailable` alone where it is set; else one pod, 10%, 50%, all.
 fn steps(rollout: &RolloutConfig, strategy: &UpdateStrategy) -> Option<Vec<IntOrPercent>> {
     let text = |t: &str| IntOrPercent::Text(t.to_owned());
     match &rollout.steps {

@@ -1,44 +1,43 @@
-//! How bad can it get while a workload replaces pods? Its controller is played with every new pod ready as late as
-//! possible.
+//! Simulates a controller's rolling update in the worst case: every new pod becomes ready as late as possible.
 
 use super::update_method::UpdateMethod;
 use super::workload_strategy::{RollingRules, WorkloadStrategy};
 
-/// Larger workloads are not played step by step: their strategy's own limits are what the play ends up with.
+/// Larger workloads are not simulated pod by pod: the limits of their strategy are the result.
 const MAX_SIMULATED: u64 = 5_000;
 
-/// Which pods of a workload take the new template: those after the first `from` up to the first `to`, of `of`.
+/// The pods of a workload that get the new template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PodUpdateRange {
     /// Pods that have it already, all of them available.
     pub updated_before: u64,
     /// Pods that have it in the end.
     pub updated_after: u64,
-    /// The size of the workload.
+    /// The replicas of the workload.
     pub replicas: u64,
 }
 
-/// The worst that the workload's own strategy lets happen.
+/// The worst case that the workload's own strategy allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SimulationOutcome {
-    /// The most pods that are missing or not available at once.
+    /// The most pods that are missing or unavailable at once.
     pub unavailable: u64,
-    /// The most pods above the size at once.
+    /// The most surplus pods at once.
     pub surge: u64,
-    /// Pods that are replaced by new ones.
+    /// Pods that are recreated.
     pub recreated: u64,
-    /// Pods that stay, with containers started again.
+    /// Pods that are updated in place, with restarted containers.
     pub in_place: u64,
 }
 
 impl SimulationOutcome {
-    /// Returns the containers that start again: all those of a recreated pod, the changed ones in place.
+    /// Returns the restarted containers: all those of a recreated pod, the changed ones in place.
     pub fn restarted_containers(&self, all: u64, changed: u64) -> u64 {
         self.recreated.saturating_mul(all).saturating_add(self.in_place.saturating_mul(changed))
     }
 }
 
-/// The pods of a workload at one moment. Pods that are being deleted are gone.
+/// The pods of a workload at one moment, without those that are being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SimulationState {
     /// Old pods, available.
@@ -47,24 +46,24 @@ pub struct SimulationState {
     pub waiting: u64,
     /// New pods, available.
     pub ready: u64,
-    /// Pods that were not recreated.
+    /// Pods that are not recreated.
     pub in_place: u64,
 }
 
-/// A workload that moves pods: its rules and what it is to reach.
+/// The update of one workload: its rules and its goal.
 #[derive(Debug, Clone)]
 pub struct ControllerSimulation<'a> {
-    /// The rules, but for [`RollingRules::Subsets`], which has a play for each.
+    /// The rules, without [`RollingRules::Subsets`]: each subset has its own simulation.
     pub rolling: &'a RollingRules,
-    /// Pods take the template in place.
+    /// Pods are updated in place.
     pub is_in_place: bool,
-    /// The size.
+    /// The replicas.
     pub replicas: u64,
-    /// Pods that stay old.
+    /// Pods that keep the old template.
     pub kept_old: u64,
 }
 
-/// Plays the worst course of a move.
+/// Simulates the worst case of an update.
 pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateRange) -> SimulationOutcome {
     if !how.replaces_or_restarts() {
         return SimulationOutcome::default();
@@ -84,7 +83,7 @@ pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateR
         }
         .worst_case(pods.updated_before);
     };
-    // All subsets roll at once, each with its own partition.
+    // All subsets are updated at once, each with its own partition.
     let each = subsets.iter().map(|(size, keep, rolling)| {
         ControllerSimulation { rolling, is_in_place, replicas: *size, kept_old: *keep }.worst_case(0)
     });
@@ -94,7 +93,7 @@ pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateR
         recreated: a.recreated.saturating_add(b.recreated),
         in_place: a.in_place.saturating_add(b.in_place),
     });
-    // Sizes of subsets are rounded up.
+    // The replicas of subsets are rounded up.
     let update = pods.replicas - keep;
     let in_place = sum.in_place.min(update);
     SimulationOutcome {
@@ -106,7 +105,7 @@ pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateR
 }
 
 impl ControllerSimulation<'_> {
-    /// Returns the worst course from a number of new pods on.
+    /// Returns the worst case from a number of new pods on.
     pub fn worst_case(&self, from: u64) -> SimulationOutcome {
         let mut state = self.initial_state(from);
         let update = state.old.saturating_sub(self.kept_old);
@@ -137,29 +136,29 @@ impl ControllerSimulation<'_> {
         worst
     }
 
-    /// Returns the state in which a number of pods is new.
+    /// Returns the state with a number of new pods.
     pub fn initial_state(&self, from: u64) -> SimulationState {
         let ready = from.min(self.replicas);
         SimulationState { old: self.replicas - ready, waiting: 0, ready, in_place: 0 }
     }
 
-    /// Returns how many pods are missing or not available.
+    /// Returns how many pods are missing or unavailable.
     pub fn unavailable(&self, state: &SimulationState) -> u64 {
         self.replicas.saturating_sub(state.old + state.ready)
     }
 
-    /// Returns how many pods are above the size.
+    /// Returns how many surplus pods there are.
     pub fn surge(&self, state: &SimulationState) -> u64 {
         state.total_pods().saturating_sub(self.replicas)
     }
 
-    /// Returns what the controller does next; None where it waits or is done.
+    /// Returns the next action of the controller; None where it waits or is done.
     pub fn next_action(&self, state: &SimulationState) -> Option<SimulationState> {
         match *self.rolling {
             RollingRules::NoUpdate | RollingRules::Subsets(_) => None,
             RollingRules::AllAtOnce => self.replace_pods(state, state.old),
             RollingRules::StatefulSet { unavailable } | RollingRules::DaemonSet { unavailable, surge: 0 } => {
-                // Each new pod that is not available takes one off the limit.
+                // Each new pod that is not available uses up the limit.
                 self.replace_pods(state, unavailable.saturating_sub(state.waiting))
             }
             RollingRules::ReplicaSets { unavailable, surge } => {
@@ -173,7 +172,7 @@ impl ControllerSimulation<'_> {
         }
     }
 
-    /// Puts new pods in the place of old ones, as far as they may move.
+    /// Replaces old pods by new ones, as far as the limits allow.
     fn replace_pods(&self, state: &SimulationState, most: u64) -> Option<SimulationState> {
         let n = most.min(state.old.saturating_sub(self.kept_old));
         let in_place = if self.is_in_place { n } else { 0 };
@@ -204,7 +203,7 @@ impl ControllerSimulation<'_> {
     }
 
     // Kubernetes v1.36 pkg/controller/daemon rollingUpdate, Kruise v1.9.0 pkg/controller/daemonset rollingUpdate: the
-    // old pod of a node goes when the new one is available.
+    // old pod of a node is deleted when the new one is available.
     fn next_daemon_set_action(&self, state: &SimulationState, surge: u64) -> Option<SimulationState> {
         let doubled = (state.old + state.ready).saturating_sub(self.replicas);
         if doubled > 0 {
@@ -215,8 +214,8 @@ impl ControllerSimulation<'_> {
         (n > 0).then(|| SimulationState { waiting: state.waiting + n, ..*state })
     }
 
-    // Kruise v1.9.0 pkg/controller/cloneset/sync calculateDiffsWithExpectation: scaling goes before updating, and
-    // surplus old pods go at the end.
+    // Kruise v1.9.0 pkg/controller/cloneset/sync calculateDiffsWithExpectation: scaling precedes updating, and
+    // surplus old pods are deleted at the end.
     fn next_clone_set_action(
         &self,
         state: &SimulationState,
@@ -229,7 +228,7 @@ impl ControllerSimulation<'_> {
         if state.total_pods() < wanted {
             return Some(SimulationState { waiting: state.waiting + wanted - state.total_pods(), ..*state });
         }
-        // Pods above the size may be missing too.
+        // Surplus pods may be missing too.
         let may_go = (unavailable + state.total_pods() - self.replicas).saturating_sub(state.waiting);
         let surplus = (state.total_pods() - wanted).min(to_leave).min(may_go);
         if surplus > 0 {
@@ -242,7 +241,7 @@ impl ControllerSimulation<'_> {
         (n > 0).then(|| SimulationState { old: state.old - n, ..*state })
     }
 
-    // Argo Rollouts v1.8: the old pods go when traffic has moved to the new ones, all of them available.
+    // Argo Rollouts v1.8: the old pods are deleted when traffic has moved to the new ones, all of them available.
     fn next_blue_green_action(&self, state: &SimulationState) -> Option<SimulationState> {
         let missing = self.replicas.saturating_sub(state.waiting + state.ready);
         if missing > 0 {
@@ -251,7 +250,7 @@ impl ControllerSimulation<'_> {
         (state.waiting == 0 && state.old > 0).then_some(SimulationState { old: 0, ..*state })
     }
 
-    /// What a play ends up with, without playing.
+    /// Returns the result of a simulation from the limits alone.
     fn strategy_limits(&self, update: u64) -> SimulationOutcome {
         let (unavailable, surge) = match *self.rolling {
             RollingRules::NoUpdate | RollingRules::Subsets(_) => (0, 0),

@@ -1,4 +1,4 @@
-//! The one step that follows from what git holds: [`next_step`]. Everybody who plans, stages or watches takes it.
+//! The next step of a rollout, from what git contains: [`next_step`]. Plan, stage and watch use it alike.
 
 use super::batch_selection::{BatchSelection, batch_refusal, select_batch};
 use super::blocked::BlockedReason;
@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Returns the step that follows from a ledger.
+/// Returns the next step of a ledger.
 pub fn next_step(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> RolloutStep {
     let source = context.source_revision();
     let is_newer = newer_source(context, ledger).is_some();
@@ -70,9 +70,9 @@ pub fn next_step(context: &RolloutContext<'_>, ledger: &Ledger, external: &Exter
         {
             start_or_block(context, ledger, source, external)
         }
-        // Going back is never held up by the strategy of what went wrong.
+        // A rollback never waits for the strategy of the failed rollout.
         Some(target) if *target == ledger.released => next_batch(context, ledger, target, external),
-        // What it replaces, or may remove, is another thing than when it was opened.
+        // What the rollout replaces or may remove has changed since its start.
         Some(target) if *target == source && must_restart(context, ledger, external) => {
             start_or_block(context, ledger, source, external)
         }
@@ -83,9 +83,9 @@ pub fn next_step(context: &RolloutContext<'_>, ledger: &Ledger, external: &Exter
     }
 }
 
-/// What is done next for a SidecarSet whose place others take: nothing, until these are released; and if it is gone from
-/// git, its ledger is closed at nothing then, which changes no rendered byte. None: what no other set has taken over is
-/// planned like everything else.
+/// Returns the next step for a SidecarSet that others replace: none until their rollouts are complete. Where it was
+/// deleted, its ledger then completes with nothing released, which changes no rendered byte. None: workloads that no
+/// other set has taken over are planned as usual.
 fn step_of_replaced(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -109,14 +109,14 @@ fn step_of_replaced(
         .then(|| RolloutStep::Complete(completed_ledger(context, ledger, source, &state, external)))
 }
 
-/// Tells whether Start has to be repeated for a target that stays the same.
+/// Returns whether Start must be repeated for an unchanged target.
 fn must_restart(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> bool {
     let replaces_more = context.replaces.iter().any(|old| !ledger.replaces.contains(old));
     replaces_more
         || (external.allows_removal && !ledger.allows_removal() && removal_count(context, ledger) > 0)
 }
 
-/// Opens a rollout, unless it concerns no workload, or none of it may be moved.
+/// Starts a rollout, unless it affects no workload, or none of them may be updated.
 fn start_or_block(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -146,21 +146,21 @@ fn start_or_block(
     }
 }
 
-/// Tells whether the rollout of what the source holds would take the sidecar away: that never starts by itself.
+/// Returns whether the rollout of the sources would remove sidecars: such a rollout never starts automatically.
 fn would_remove_sidecar(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> bool {
     start_or_block(context, ledger, context.source_revision(), external).removed_workloads() > 0
 }
 
-/// Returns what the source holds where an open rollout goes somewhere else: it waits until that is closed, or until it
-/// is started in its place. The inner None: the SidecarSet is not there any more.
+/// Returns the revision in the sources where an open rollout has another target: it is rolled out after that, or when
+/// it is started in its place. The inner None: the SidecarSet was deleted.
 pub fn newer_source(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<RevisionName> {
     let source = context.source_revision();
     let goes_elsewhere = ledger.target.as_ref().is_some_and(|target| *target != source);
     (goes_elsewhere && !is_rejected(ledger, &source)).then_some(source)
 }
 
-/// Tells whether the source holds something that a person may start in place of what is paused: another content than the
-/// target's or, where no rollout is open, than the released one.
+/// Returns whether the sources have a revision that a person may start in place of a paused rollout: not its target
+/// or, where no rollout is open, not the released one.
 pub fn can_start(context: &RolloutContext<'_>, ledger: &Ledger) -> bool {
     let source = context.source_revision();
     *ledger.target.as_ref().unwrap_or(&ledger.released) != source && !is_rejected(ledger, &source)
@@ -170,7 +170,7 @@ fn is_rejected(ledger: &Ledger, source: &RevisionName) -> bool {
     ledger.rejected.iter().any(|r| **r == *revision_text(source))
 }
 
-/// Tells whether a workload whose hold is over carries something else than the released revision.
+/// Returns whether a workload with an expired hold has another revision than the released one.
 fn has_expired_hold(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> bool {
     let today = external.today.as_deref();
     let ended = ledger.entries.iter().filter(|(_, entry)| entry.is_hold_expired(today));
@@ -182,7 +182,7 @@ fn has_expired_hold(context: &RolloutContext<'_>, ledger: &Ledger, external: &Ex
     })
 }
 
-/// Repeats [`next_step`] on its own result until nothing is left to be done, at most `limit` times.
+/// Repeats [`next_step`] on its own result until nothing is left to do, at most `limit` times.
 pub fn steps(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -208,7 +208,7 @@ pub fn ledger_before<'l>(steps: &'l [RolloutStep], initial: &'l Ledger, step: us
     steps[..step.min(steps.len())].iter().rev().find_map(RolloutStep::ledger).unwrap_or(initial)
 }
 
-/// Returns the digest that an approval is for: the set, its revisions, the batch, its workloads and their sizes.
+/// Returns the digest that an approval names: the set, its revisions, the batch, its workloads and their replicas.
 pub fn approval_digest(
     context: &RolloutContext<'_>,
     before: &Ledger,
@@ -260,14 +260,14 @@ fn started_ledger(
     ledger
 }
 
-/// What a rollout counts, and how many of its workloads lose the sidecar: later steps are held against it.
+/// Returns the scope of a rollout, and how many of its workloads lose the sidecar.
 fn rollout_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<RolloutScope> {
     let counted =
         ledger.target.as_ref().map(|_| CountedWorkloads::of(context, ledger).to_scope(context.is_built))?;
     Some(RolloutScope { removals: removal_count(context, ledger), ..counted })
 }
 
-/// The workloads that a rollout which opens takes the sidecar away from.
+/// Returns how many workloads lose the sidecar in a rollout that starts.
 fn removal_count(context: &RolloutContext<'_>, ledger: &Ledger) -> u32 {
     let Some(target) = &ledger.target else { return 0 };
     let loses = |workload: &&PlannedWorkload| {
@@ -279,7 +279,7 @@ fn removal_count(context: &RolloutContext<'_>, ledger: &Ledger) -> u32 {
         let change = context.workloads.change_to(workload, carries, target);
         change.effect == SidecarEffect::Removed && change.behavior.method != UpdateMethod::Never
     };
-    // Going back takes the sidecar only from those that the rollout has brought it to.
+    // A rollback only removes sidecars that its rollout added.
     if *target == ledger.released {
         return 0;
     }
@@ -299,7 +299,7 @@ fn next_batch(
         }
         BatchSelection::Empty(Some(reason)) => RolloutStep::Blocked(reason),
         BatchSelection::Empty(None) => {
-            // A person has accepted a scope of no workload.
+            // A person has accepted that the scope has no workload.
             let is_accepted = ledger.scope.as_ref().is_some_and(|scope| scope.workloads == 0);
             let is_empty = state.matched.is_empty() && state.held.is_empty();
             if is_empty && !is_accepted && !affects_any_workload(context, ledger, target) {
@@ -380,8 +380,8 @@ fn completed_ledger(
     after
 }
 
-/// The ledger with the lines as they count: without those of workloads that are gone, or whose source has changed since.
-/// A hold lasts where its workload is only not selected any more.
+/// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources
+/// since. A hold stays where its workload is in git and no longer selected.
 pub(super) fn without_stale_entries(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
     let mut after = ledger.clone();
     for key in ledger.entries.keys() {

@@ -1,12 +1,12 @@
-//! What differs between two pod templates, as far as it decides how pods take the new one.
+//! Differences between two pod templates, as far as they affect how pods adopt the new one.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// What differs between two pod templates.
+/// The differences between two pod templates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateDiff {
-    /// Indexes of `containers` whose `image` differs.
+    /// Indexes of `containers` with another `image`.
     pub images: BTreeSet<usize>,
     /// Keys of `metadata.labels` that differ.
     pub labels: BTreeSet<String>,
@@ -17,7 +17,7 @@ pub struct TemplateDiff {
 }
 
 impl TemplateDiff {
-    /// Compares two templates; for a bare Pod these are the whole objects.
+    /// Compares two templates; for a bare Pod the whole objects.
     pub fn between(old: &Value, new: &Value) -> Self {
         let mut difference = Self::default();
         for_each_difference(old, new, |key, old, new| match key {
@@ -28,26 +28,25 @@ impl TemplateDiff {
         difference
     }
 
-    /// Tells whether nothing differs.
+    /// Returns whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Tells whether nothing but images of `containers` differ.
+    /// Returns whether only images of `containers` differ.
     pub fn is_image_only(&self) -> bool {
         !self.has_other_changes && self.labels.is_empty() && self.annotations.is_empty()
     }
 
-    /// Tells whether pods can take it without being made anew: images of the same containers, labels and
-    /// annotations.
+    /// Returns whether pods can be updated in place: images of the same containers, labels and annotations.
     pub fn can_update_in_place(&self) -> bool {
         // Kruise v1.9.0 pkg/util/inplaceupdate defaultCalculateInPlaceUpdateSpec: `replace` of
         // /spec/containers/N/image, and anything in metadata.
         !self.has_other_changes
     }
 
-    /// Returns how many containers of the new template start again when a pod takes it in place. With
-    /// `kruise_daemon`, containers that read a changed label or annotation into their environment do too.
+    /// Returns how many containers of the new template restart when a pod is updated in place. With `kruise_daemon`,
+    /// containers that read a changed label or annotation into their environment restart too.
     pub fn restarts_in_place(&self, new: &Value, kruise_daemon: bool) -> u64 {
         let containers = new.get("spec").and_then(|s| s.get("containers")).and_then(Value::as_array);
         let restarted = containers.into_iter().flatten().enumerate().filter(|(i, container)| {
@@ -105,8 +104,8 @@ impl TemplateDiff {
     }
 }
 
-/// Calls `differs` for each key whose values differ in two mappings, and with an empty key for what are no mappings.
-/// A key that is not there is null, a mapping that is not there is empty.
+/// Calls `differs` for each key with another value in two mappings, and with an empty key for values that are not
+/// mappings. An absent key is null, an absent mapping is empty.
 fn for_each_difference(old: &Value, new: &Value, mut differs: impl FnMut(&str, &Value, &Value)) {
     if [old, new].iter().any(|v| !v.is_object() && !v.is_null()) {
         if old != new {

@@ -1,4 +1,4 @@
-//! How many pods are down at once when a ledger takes the place of another in one commit.
+//! Computes how many pods are unavailable at once when one commit changes a ledger.
 
 use super::progress::RolloutProgress;
 use super::types::RolloutContext;
@@ -7,19 +7,19 @@ use super::{max_unavailable, saturating_sum};
 use crate::model::ledger::{Ledger, LedgerEntry};
 use std::borrow::Cow;
 
-/// How many pods are down at once when one commit changes what workloads carry.
+/// The pods that are unavailable at once when one commit changes the revisions of workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailability {
-    /// Workloads that change.
+    /// The changed workloads.
     pub workloads: usize,
-    /// The most pods that are down at once; None: the replica count of a workload is unknown.
+    /// The most pods that are unavailable at once; None: the replica count of a workload is unknown.
     pub unavailable_pods: Option<u32>,
-    /// What the SidecarSet's `maxUnavailable` allows; None: it is not written.
+    /// The `maxUnavailable` of the SidecarSet; None: it is not set.
     pub max_unavailable: Option<u32>,
 }
 
 impl Unavailability {
-    /// Returns whether the bound allows it. A single workload is always a batch of its own.
+    /// Returns whether `maxUnavailable` allows it. A single workload is always a batch of its own.
     pub fn is_allowed(&self) -> bool {
         match (self.max_unavailable, self.unavailable_pods) {
             (None, _) => true,
@@ -30,7 +30,7 @@ impl Unavailability {
     }
 }
 
-/// Returns how many pods are down at once when `after` takes the place of `before`, both of the same open rollout.
+/// Returns how many pods are unavailable at once when `after` replaces `before`, both of the same rollout.
 pub fn unavailability(context: &RolloutContext<'_>, before: &Ledger, after: &Ledger) -> Unavailability {
     let target = before.target.clone().unwrap_or_default();
     let changed: Vec<Option<u32>> = context
@@ -48,7 +48,8 @@ pub fn unavailability(context: &RolloutContext<'_>, before: &Ledger, after: &Led
     Unavailability { workloads: changed.len(), unavailable_pods: down, max_unavailable: bound }
 }
 
-/// The pods of a workload that are down at once by its own strategy; the outer None: nothing changes for its pods.
+/// Returns the pods of a workload that its own strategy makes unavailable at once; the outer None: its pods do not
+/// change.
 fn unavailable_pods_of(
     context: &RolloutContext<'_>,
     workload: &PlannedWorkload,

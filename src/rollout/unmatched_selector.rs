@@ -1,4 +1,4 @@
-//! A selector that selects no workload: what is wrong with it, and what was probably meant.
+//! Selectors that match no workload: explains why, and suggests what was meant.
 
 use super::LabelMap;
 use crate::diagnostics::{Code, Diagnostic, pluralize};
@@ -8,10 +8,10 @@ use crate::model::suggestion::closest_match;
 use crate::yaml::{EntryPart, FieldPath};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The label that the API server puts on every namespace.
+/// The label that the API server sets on every namespace.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-/// What a SidecarSet could select.
+/// What a SidecarSet can select.
 #[derive(Debug, Default)]
 pub struct SelectorCandidates {
     /// The labels of every pod template, with the namespace.
@@ -20,7 +20,7 @@ pub struct SelectorCandidates {
     pub namespaces: BTreeMap<String, LabelMap>,
 }
 
-/// One term of a selector: a key, and the values that it allows; none where any is.
+/// One term of a selector: a key, and the allowed values; none where any value is.
 struct SelectorTerm<'s> {
     list: &'static str,
     path: FieldPath,
@@ -28,13 +28,13 @@ struct SelectorTerm<'s> {
     values: Vec<&'s str>,
 }
 
-/// Says that a SidecarSet selects none of the workloads; `carried`: how many have its sidecar now.
+/// Reports that a SidecarSet selects no workload; `carried`: how many workloads have its sidecar now.
 pub fn unmatched_selector(set: &SidecarSet, candidates: &SelectorCandidates, carried: usize) -> Diagnostic {
     let of_pods: Vec<&LabelMap> = candidates.workloads.iter().map(|(_, labels)| labels).collect();
     let selects = |labels: &&&LabelMap| set.selector.matches(labels);
     let by_labels = of_pods.iter().filter(selects).count();
     let (field, selector, labels) = match &set.namespace_selector {
-        // The pods are right, and their namespaces are not.
+        // The pods match, and their namespaces do not.
         Some(selector) if by_labels > 0 => ("namespaceSelector", selector, namespaces(candidates)),
         _ => ("selector", &set.selector, of_pods.into_iter().cloned().collect()),
     };
@@ -54,14 +54,14 @@ pub fn unmatched_selector(set: &SidecarSet, candidates: &SelectorCandidates, car
         0 => diagnostic.because("no workload would get its sidecar"),
         n => diagnostic.because(format!("{} would lose its sidecar", pluralize(n as u64, "workload"))),
     };
-    let remove = "to take a sidecar away, delete the file of its SidecarSet";
+    let remove = "to remove a sidecar, delete the file of its SidecarSet";
     match missed.and_then(|term| suggest_label(term, &labels)) {
         Some(meant) => diagnostic.help(format!("did you mean {meant}? {remove}")),
         None => diagnostic.help(format!("correct the selector; {remove}")),
     }
 }
 
-/// The labels of the namespaces that workloads are in.
+/// Returns the labels of the namespaces of workloads.
 fn namespaces(candidates: &SelectorCandidates) -> Vec<LabelMap> {
     let used: BTreeSet<&String> = candidates.workloads.iter().map(|(namespace, _)| namespace).collect();
     let labels = |name: &&String| {
@@ -106,7 +106,7 @@ impl SelectorTerm<'_> {
     }
 }
 
-/// The label that was probably meant, and how many have it.
+/// Returns the label that was probably meant, and how many have it.
 fn suggest_label(term: &SelectorTerm<'_>, labels: &[LabelMap]) -> Option<String> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (key, value) in labels.iter().flatten() {

@@ -1,20 +1,20 @@
-//! Does a workload take a new template in place, by new pods, later or never?
+//! Determines how a workload's controller applies a template change.
 
 use super::controller::{self, KindTraits, WorkloadController};
 use super::pod_count::{self, RoundingMode};
 use super::template_diff::TemplateDiff;
 use serde_json::Value;
 
-/// How a workload takes a new template.
+/// How a workload applies a new template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpdateMethod {
-    /// Its pods stay, and some of their containers start again.
+    /// Its pods stay, and some of their containers restart.
     InPlace,
-    /// Its pods are replaced by new ones.
+    /// Its pods are recreated.
     Recreate,
-    /// Pods that it makes later have the new template; those that run are left alone.
+    /// Pods that it creates later get the template; running pods are unchanged.
     NextRun,
-    /// Not at all: the API server or the controller refuses.
+    /// It cannot: the API server or the controller refuses the change.
     Never,
 }
 
@@ -39,24 +39,24 @@ impl UpdateMethod {
         }
     }
 
-    /// Tells whether pods that run now are touched.
+    /// Returns whether running pods change.
     pub fn replaces_or_restarts(self) -> bool {
         matches!(self, Self::InPlace | Self::Recreate)
     }
 }
 
-/// How a workload takes a template, and why where a person needs to know.
+/// How a workload applies a template, and why where a person needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateBehavior {
-    /// How.
+    /// The method.
     pub method: UpdateMethod,
-    /// Why, for programs: kebab-case, never renamed.
+    /// The reason, for programs: kebab-case, never renamed.
     pub code: Option<&'static str>,
-    /// Why, for people: what follows a colon.
+    /// The reason, for people: what follows a colon.
     pub reason: Option<String>,
 }
 
-/// Tells how a workload takes a new template. For a bare Pod, and only there, the templates are the objects.
+/// Returns how a workload applies a new template. For a bare Pod the templates are the whole objects.
 pub fn update_behavior(
     group: &str,
     kind: &str,
@@ -87,7 +87,7 @@ fn behavior_of(
         );
     }
     if kind.is_on_delete(object) {
-        let reason = "its pods follow one by one as somebody deletes them (OnDelete)";
+        let reason = "its pods are updated when they are deleted (OnDelete)";
         return with_reason(UpdateMethod::NextRun, "on-delete", reason);
     }
     match kind.controller {
@@ -95,29 +95,29 @@ fn behavior_of(
             with_reason(UpdateMethod::Never, "job-template-immutable", "the template of a Job cannot change")
         }
         WorkloadController::NewPodsOnly => without_reason(UpdateMethod::NextRun),
-        // The API server lets images, labels and annotations of a running pod change; a changed container image is
-        // the one change that the kubelet acts on.
+        // The API server allows images, labels and annotations of a running pod to change; a changed container image
+        // is the one change that the kubelet acts on.
         WorkloadController::Pod if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
         WorkloadController::Pod => with_reason(
             UpdateMethod::Never,
             "pod-immutable",
-            "of a Pod that runs only the images of containers can change",
+            "only the container images of a running Pod can change",
         ),
         _ => match in_place_policy(kind, object, old_template) {
             InPlacePolicy::Recreate => without_reason(UpdateMethod::Recreate),
             _ if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
             InPlacePolicy::InPlaceIfPossible => without_reason(UpdateMethod::Recreate),
-            // Kruise v1.9.0 cloneset updatePod and statefulset inPlaceUpdatePod: an error for each pod, for ever.
+            // Kruise v1.9.0 cloneset updatePod and statefulset inPlaceUpdatePod: an error for each pod, repeatedly.
             InPlacePolicy::InPlaceOnly => with_reason(
                 UpdateMethod::Never,
                 "in-place-only",
-                "it updates pods in place only, and more than images changes",
+                "it only updates pods in place, and more than images changes",
             ),
         },
     }
 }
 
-/// What a workload's own policy says about updates in place.
+/// The policy of a workload for in-place updates.
 enum InPlacePolicy {
     Recreate,
     InPlaceIfPossible,
@@ -142,7 +142,7 @@ fn surges(object: &Value) -> bool {
     pod_count::resolve_pods(surge, 100, RoundingMode::Up).unwrap_or(0) > 0
 }
 
-// Kruise v1.9.0 daemonset canPodInPlaceUpdate: the pod that runs must have the gate.
+// Kruise v1.9.0 daemonset canPodInPlaceUpdate: the running pod must have the gate.
 fn has_gate(template: &Value) -> bool {
     let gates = controller::value_at(template, "spec.readinessGates").and_then(Value::as_array);
     let is_gate = |g: &Value| g.get("conditionType").and_then(Value::as_str) == Some("InPlaceUpdateReady");

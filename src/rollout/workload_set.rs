@@ -1,4 +1,4 @@
-//! The workloads that a rollout of one SidecarSet may concern, and what each becomes with which revision.
+//! The workloads of a cluster, and how each is rendered with the revisions of a SidecarSet.
 
 use super::LabelMap;
 use super::hot_upgrade;
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// The workloads of one cluster, seen by one SidecarSet.
+/// The workloads of one cluster, as one SidecarSet sees them.
 #[derive(Debug)]
 pub struct WorkloadSet<'r> {
     renderer: &'r Renderer,
@@ -26,21 +26,21 @@ pub struct WorkloadSet<'r> {
 /// From one revision to another.
 type RevisionPair = [RevisionName; 2];
 
-/// The pods of a workload, and how they take a template.
+/// The pods of a workload, and how they are updated.
 type StrategyKey = (u64, UpdateMethod);
 
 /// One workload.
 #[derive(Debug)]
 pub struct PlannedWorkload {
-    /// The document of the sources it stands in.
+    /// Its document in the sources.
     pub document: Arc<Document>,
-    /// What it is called and where it stands.
+    /// Its key and its location.
     pub manifest: WorkloadRef,
     /// The labels of its pod template.
     pub labels: LabelMap,
-    /// The number of pods that git says, where it does.
+    /// Its replicas in git.
     pub replicas: Option<u32>,
-    /// A HorizontalPodAutoscaler of git decides about the number of pods.
+    /// A HorizontalPodAutoscaler in git sets its replicas.
     pub is_autoscaled: bool,
     rendering_cache: Mutex<Vec<(RevisionName, Arc<WorkloadRendering>)>>,
     change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
@@ -50,38 +50,38 @@ pub struct PlannedWorkload {
     can_split_cache: OnceLock<bool>,
 }
 
-/// What a workload is with some revision.
+/// A workload rendered with a revision.
 #[derive(Debug)]
 pub struct WorkloadRendering {
-    /// Its pod template, where that is not the one of the sources.
+    /// Its pod template, where it differs from the one in the sources.
     changed_template: Option<Value>,
-    /// The names of the containers that the SidecarSet brings into it; none where it does not select the workload.
+    /// The names of the containers of the SidecarSet in it; empty where the SidecarSet does not select the workload.
     sidecar_names: Vec<Arc<str>>,
     /// Why it cannot be rendered.
     pub error: Option<Diagnostic>,
 }
 
-/// What it means to a workload to go from one revision to another.
+/// The change of a workload from one revision to another.
 #[derive(Debug)]
 pub struct TemplateChange {
-    /// What differs in its pod template.
+    /// The differences of its pod template.
     pub diff: TemplateDiff,
-    /// How its pods take the new template.
+    /// How its pods are updated.
     pub behavior: UpdateBehavior,
-    /// What becomes of the SidecarSet's containers.
+    /// What happens to the containers of the SidecarSet.
     pub effect: SidecarEffect,
-    /// A hot-upgrade container, by its name in the SidecarSet, of which the container that works would change.
+    /// A hot-upgrade container, by its name in the SidecarSet, with a change of the active container.
     pub hot_upgrade_container: Option<Arc<str>>,
 }
 
-/// What a change does to the containers that a workload has of a SidecarSet.
+/// How a change affects the containers of a SidecarSet in a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SidecarEffect {
-    /// It gets them.
+    /// The workload gets them.
     Added,
-    /// It has some before and afterwards, or has them of another set then.
+    /// The workload has some before and afterwards, or has those of another set.
     Updated,
-    /// It loses them.
+    /// The workload loses them.
     Removed,
 }
 
@@ -97,7 +97,7 @@ impl SidecarEffect {
 }
 
 impl PlannedWorkload {
-    /// Takes up a workload of a document.
+    /// Reads a workload of a document.
     pub fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
         let template = located.pod_template(&document);
         let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
@@ -129,12 +129,12 @@ impl PlannedWorkload {
         Arc::clone(self.template_hash_cache.get_or_init(hash))
     }
 
-    /// Returns its line in a ledger as far as it counts ([`LedgerEntry::effective`]).
+    /// Returns its valid entry in a ledger ([`LedgerEntry::effective`]).
     pub fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
         ledger.entries.get(self.key())?.effective(&ledger.released, || self.template_hash())
     }
 
-    /// Returns its own rolling behaviour, for a number of pods that take a template in some way.
+    /// Returns its own update strategy, for a number of pods and an update method.
     pub fn strategy(&self, pods: u64, how: UpdateMethod) -> Arc<WorkloadStrategy> {
         let mut known = lock(&self.strategy_cache);
         if let Some((_, strategy)) = known.iter().find(|(of, _)| *of == (pods, how)) {
@@ -147,7 +147,7 @@ impl PlannedWorkload {
         strategy
     }
 
-    /// Tells whether its own partition can split it, as far as its manifest says.
+    /// Returns whether its native partition can split it, by its manifest.
     pub fn can_split(&self) -> bool {
         *self.can_split_cache.get_or_init(|| {
             let kind = &self.manifest.kind;
@@ -159,7 +159,7 @@ impl PlannedWorkload {
 }
 
 impl WorkloadRendering {
-    /// Returns the pod template of the workload that this is a rendering of.
+    /// Returns the pod template of the rendered workload.
     pub fn template<'a>(&'a self, workload: &'a PlannedWorkload) -> &'a Value {
         self.changed_template.as_ref().unwrap_or_else(|| workload.manifest.pod_template(&workload.document))
     }
@@ -186,9 +186,9 @@ impl TemplateChange {
 }
 
 impl<'r> WorkloadSet<'r> {
-    /// Takes workloads, in any order; of two with one key the first in the order of files stays.
+    /// Collects workloads, in any order; of two with one key the first in the order of files stays.
     pub fn new(renderer: &'r Renderer, set: &str, mut workloads: Vec<PlannedWorkload>) -> Self {
-        // DESIGN 5: the last order is namespace, name, kind.
+        // DESIGN 5: the last criterion of the order is namespace, name, kind.
         workloads.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         workloads.dedup_by(|a, b| a.key() == b.key());
         let by_key =
@@ -201,12 +201,12 @@ impl<'r> WorkloadSet<'r> {
         &self.workloads
     }
 
-    /// Returns the workload of a key.
+    /// Returns the workload with a key.
     pub fn find(&self, key: &str) -> Option<&PlannedWorkload> {
         self.index_by_key.get(key).map(|at| &self.workloads[*at])
     }
 
-    /// Returns what a workload is with a revision.
+    /// Returns a workload rendered with a revision.
     pub fn render_revision(
         &self,
         workload: &PlannedWorkload,
@@ -221,7 +221,7 @@ impl<'r> WorkloadSet<'r> {
         rendering
     }
 
-    /// Returns what a workload is with its line: with its emergency images, where it has some.
+    /// Returns a workload rendered with its entry, emergency images included.
     pub fn render_entry(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Arc<WorkloadRendering> {
         match entry.images.is_empty() {
             true => self.render_revision(workload, &entry.revision),
@@ -249,14 +249,14 @@ impl<'r> WorkloadSet<'r> {
         WorkloadRendering { changed_template: changed, sidecar_names: sidecars, error }
     }
 
-    /// Returns the whole object of a workload as it is rendered with a line.
+    /// Returns the whole object of a workload, rendered with an entry.
     pub fn object(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
         let injected =
             self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
         injected.object(&workload.document, &workload.manifest.path).into_owned()
     }
 
-    /// Returns what it means to a workload to go from one revision to another.
+    /// Returns the change of a workload from one revision to another.
     pub fn change_to(
         &self,
         workload: &PlannedWorkload,
@@ -274,7 +274,7 @@ impl<'r> WorkloadSet<'r> {
         change
     }
 
-    /// Returns what it means to a workload to go from what its line says to a revision.
+    /// Returns the change of a workload from its entry to a revision.
     pub fn change_from_entry(
         &self,
         workload: &PlannedWorkload,
@@ -291,7 +291,8 @@ impl<'r> WorkloadSet<'r> {
     }
 }
 
-/// Containers that another set brings from then on, or has brought until then, are neither lost nor new.
+/// Returns the effect on a workload. Containers that another set has from then on, or had until then, are neither
+/// removed nor added.
 fn sidecar_effect(workload: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -> SidecarEffect {
     let is_in = |rendering: &WorkloadRendering, name: &Arc<str>| {
         let spec = &rendering.template(workload)["spec"];
@@ -300,7 +301,7 @@ fn sidecar_effect(workload: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2
     };
     match (old.has_sidecars(), new.has_sidecars()) {
         (false, true) if !new.sidecar_names.iter().any(|name| is_in(old, name)) => SidecarEffect::Added,
-        // What cannot be rendered is not released either.
+        // What cannot be rendered is not released.
         (true, false) if new.error.is_none() && !old.sidecar_names.iter().all(|name| is_in(new, name)) => {
             SidecarEffect::Removed
         }
@@ -321,7 +322,7 @@ fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, u
     )
 }
 
-/// A thread that panicked has put nothing half into the list.
+/// A thread that panicked has left the list valid.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What are a workload's own limits while it replaces its pods, and where can it be told to keep some of them old?
+//! The update strategy of a workload: its limits while it replaces pods, and its native partition.
 
 use super::controller::{self, KindTraits, WorkloadController, value_at};
 use super::pod_count::{self, RoundingMode};
@@ -9,11 +9,12 @@ use serde_json::{Map, Value};
 /// How a workload's own controller replaces pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadStrategy {
-    /// The most of its pods that can be down at once, at least 1; 0 where no pod moves ([`UpdateMethod::replaces_or_restarts`]).
+    /// The most of its pods that can be unavailable at once, at least 1; 0 where no pod changes
+    /// ([`UpdateMethod::replaces_or_restarts`]).
     pub max_unavailable: u64,
-    /// The most pods that it has above its size.
+    /// The most surplus pods.
     pub max_surge: u64,
-    /// Pods that its own partition keeps old.
+    /// Pods that its own partition keeps on the old template.
     pub kept_old: u64,
     /// The native partition, for kinds that have one and roll by themselves.
     pub partition: Option<NativePartition>,
@@ -24,26 +25,26 @@ pub struct WorkloadStrategy {
 /// The native partition of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativePartition {
-    /// Where it is in the object.
+    /// Its path in the object.
     pub path: FieldPath,
-    /// What the object says there.
+    /// Its value in the object.
     pub value: Option<Value>,
-    /// How many pods that keeps old.
+    /// How many pods that keeps on the old template.
     pub kept_old: u64,
 }
 
 /// The rules by which a controller replaces pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollingRules {
-    /// No pod moves.
+    /// No pod changes.
     NoUpdate,
-    /// All at once: a bare Pod, `Recreate`, kinds that nobody knows.
+    /// All at once: a bare Pod, `Recreate`, unknown kinds.
     AllAtOnce,
     /// Deployment, and Argo's canary without traffic routing.
     ReplicaSets {
         /// Pods that may be missing.
         unavailable: u64,
-        /// Pods that may be there in addition.
+        /// Surplus pods.
         surge: u64,
     },
     /// StatefulSets: from the last pod down.
@@ -51,7 +52,7 @@ pub enum RollingRules {
         /// New pods that may be waited for at once.
         unavailable: u64,
     },
-    /// DaemonSets: a pod a node.
+    /// DaemonSets: one pod on each node.
     DaemonSet {
         /// Pods that may be missing; without effect where there is a surge.
         unavailable: u64,
@@ -62,16 +63,16 @@ pub enum RollingRules {
     CloneSet {
         /// Pods that may be missing.
         unavailable: u64,
-        /// Pods that may be there in addition.
+        /// Surplus pods.
         surge: u64,
     },
     /// All new pods beside the old ones: Argo's blue-green, and canary with traffic routing.
     BlueGreen,
-    /// The workloads of a UnitedDeployment, which roll at the same time: pods, those kept old, rules.
+    /// The workloads of a UnitedDeployment, which are updated at the same time: pods, kept pods, rules.
     Subsets(Vec<(u64, u64, Self)>),
 }
 
-/// Returns a workload's own rolling behaviour for its object, its pods, and how it takes the template.
+/// Returns the update strategy of a workload, from its object, its pods and its update method.
 pub fn strategy_of(
     group: &str,
     kind: &str,
@@ -103,16 +104,16 @@ pub fn strategy_of(
     }
 }
 
-/// Tells whether a native partition can move the pods of a workload in several batches.
+/// Returns whether a native partition can split an update into several batches.
 pub fn can_split(group: &str, kind: &str, object: &Value, has_autoscaler: bool) -> bool {
     let kind = KindTraits::of(group, kind);
     // A DaemonSet has no `replicas`; where its size is not in git, the ledger has it.
     let has_size =
         kind.controller == WorkloadController::AdvancedDaemonSet || controller::replicas(object).is_some();
-    // Numbers that are left out would have to be counted into the partition.
+    // Omitted numbers would have to be counted into the partition.
     let has_gaps =
         value_at(object, "spec.reserveOrdinals").and_then(Value::as_array).is_some_and(|o| !o.is_empty());
-    // A selector decides by itself which nodes are updated.
+    // A selector chooses the updated nodes by itself.
     let has_selector = value_at(object, "spec.updateStrategy.rollingUpdate.selector").is_some();
     kind.partition.is_some()
         && has_size
@@ -123,7 +124,7 @@ pub fn can_split(group: &str, kind: &str, object: &Value, has_autoscaler: bool) 
         && !kind.is_on_delete(object)
 }
 
-/// Returns the object with a number of pods kept old; mappings on the way are made where they are missing.
+/// Returns the object with a number of kept pods; missing mappings on the path are created.
 #[must_use]
 pub fn with_partition(object: &Value, path: &FieldPath, n: u64) -> Value {
     let mut out = object.clone();
@@ -135,7 +136,7 @@ pub fn with_partition(object: &Value, path: &FieldPath, n: u64) -> Value {
         }
         here = here
             .as_object_mut()
-            .expect("it was made a mapping above")
+            .expect("it was created as a mapping above")
             .entry(key.as_str())
             .or_insert(Value::Null);
     }
@@ -157,15 +158,15 @@ fn native_partition(kind: &KindTraits, object: &Value, pods: u64) -> Option<Nati
     Some(NativePartition { path, value: value.cloned(), kept_old: kept.min(pods) })
 }
 
-// Kruise v1.9.0 pkg/util CalculatePartitionReplicas: percentages are rounded up, but one pod moves unless all are to
-// stay.
+// Kruise v1.9.0 pkg/util CalculatePartitionReplicas: percentages are rounded up, but one pod is updated unless all
+// are to be kept.
 fn clone_set_kept(value: Option<&Value>, pods: u64) -> u64 {
     let kept = pod_count::resolve_pods(value, pods, RoundingMode::Up).unwrap_or(0);
     let is_all_but_one = value.is_some_and(|v| v.is_string() && v != "100%");
     if is_all_but_one && kept == pods && pods > 1 { pods - 1 } else { kept }
 }
 
-/// Ordinals below the partition stay old; those that an Advanced StatefulSet leaves out have no pod.
+/// Pods with ordinals below the partition are kept; ordinals that an Advanced StatefulSet reserves have no pod.
 fn stateful_set_kept(object: &Value, partition: u64) -> u64 {
     // Kruise v1.9.0 statefulset sortPodsToUpdate: with unorderedUpdate the partition is a number of pods.
     if value_at(object, "spec.updateStrategy.rollingUpdate.unorderedUpdate").is_some() {
@@ -216,8 +217,8 @@ fn rolling_rules(controller: WorkloadController, object: &Value, pods: u64) -> R
     }
 }
 
-// Kubernetes v1.36 deployment ResolveFenceposts, and the same in Argo Rollouts v1.8: a quarter each; where both come
-// to nothing, one pod may be missing.
+// Kubernetes v1.36 deployment ResolveFenceposts, and the same in Argo Rollouts v1.8: a quarter each; where both are
+// 0, one pod may be missing.
 fn deployment_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u64) -> RollingRules {
     let quarter = Value::from("25%");
     let resolve = |written: Option<&Value>, round| {
@@ -232,8 +233,8 @@ fn deployment_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u6
     }
 }
 
-// Kruise v1.9.0 cloneset calculateDiffsWithExpectation: rounded up unless there is a surge. It surges for updates in
-// place too.
+// Kruise v1.9.0 cloneset calculateDiffsWithExpectation: rounded up unless there is a surge. It surges for in-place
+// updates too.
 fn clone_set_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u64) -> RollingRules {
     let surge = pod_count::resolve_pods(surge, pods, RoundingMode::Up).unwrap_or(0);
     let round = if surge == 0 { RoundingMode::Up } else { RoundingMode::Down };
@@ -256,8 +257,8 @@ fn argo_rollout_rules(object: &Value, pods: u64) -> RollingRules {
     deployment_rules(field("maxUnavailable"), field("maxSurge"), pods)
 }
 
-/// The subsets of a UnitedDeployment, none of them smaller than Kruise makes it, and the pods that
-/// `manualUpdate.partitions` keeps old.
+/// Returns the subsets of a UnitedDeployment, each at least as large as Kruise makes it, and the pods that
+/// `manualUpdate.partitions` keeps on the old template.
 fn united_deployment_rules(
     object: &Value,
     pods: u64,
@@ -288,7 +289,7 @@ fn max_unavailable_of(rolling: &RollingRules, pods: u64) -> u64 {
     match rolling {
         RollingRules::NoUpdate => 0,
         RollingRules::AllAtOnce => pods,
-        // A surging DaemonSet takes no pod away before the new one is there.
+        // A surging DaemonSet deletes no pod before the new one is available.
         RollingRules::BlueGreen => 1,
         RollingRules::ReplicaSets { unavailable, .. }
         | RollingRules::StatefulSet { unavailable }

@@ -1,4 +1,4 @@
-//! Two branches: what the deploy branch holds when it is rendered from another commit of the sources.
+//! Renders a commit of the sources onto the deploy branch, where sources have a branch of their own.
 
 use super::{
     BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, ViewSources, check_drift,
@@ -14,40 +14,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where a render lands.
+/// Where a render is committed.
 pub struct BranchRender<'r> {
     /// The repository.
     pub repository: &'r Repository,
-    /// The ref that was read and its head; None: the branch is not there yet.
+    /// The ref that was read and its head; None: the branch does not exist yet.
     pub head: Option<(String, Commit)>,
     /// The commit that is rendered.
     pub source: Commit,
-    /// Names, and who commits.
+    /// Names of branches, and the identity of commits.
     pub branches: BranchConfig,
-    /// Where pillion.yaml is in the tree of the sources.
+    /// The path of pillion.yaml in the sources.
     pub config: &'r Path,
-    /// The commit is to be pushed: what it is rendered from has to be on the remote.
+    /// The commit will be pushed: its source commit must be on the remote.
     pub is_pushed: bool,
-    /// A person says that the render goes on although the newest one before is not to be believed.
+    /// A person lets the render continue although the newest render before it is not trusted.
     pub accepts_untrusted_source: bool,
-    /// Manifests that are no plain files.
+    /// Manifests that are not plain files.
     pub manifests: &'r ManifestSource,
 }
 
-/// What came of a render.
+/// The result of a render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BranchRenderOutcome {
-    /// The commit; None where the head of the deploy branch is as it should be.
+    /// The commit; None where the head of the deploy branch is up to date.
     pub commit: Option<ObjectId>,
     /// Rendered files.
     pub files: usize,
 }
 
-/// Renders a commit of the sources with the ledgers of the head that it lands on, and makes the commit. No ref is
-/// moved, and with an error there is no commit.
+/// Renders a commit of the sources with the ledgers of the head, and creates the commit. Moves no ref; with an error
+/// there is no commit.
 ///
 /// # Errors
-/// When the head was rendered from a commit that is no ancestor, a file cannot be written, or git fails.
+/// When the head was rendered from a commit that is not an ancestor, a file cannot be written, or git fails.
 pub fn render_branch(
     landing: &BranchRender<'_>,
     signing: &Signing<'_>,
@@ -67,7 +67,7 @@ pub fn render_branch(
     diagnostics.extend(wrong);
     let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
     if head.is_none() {
-        // `init rollout` makes ledgers of what is live, so that has to come first.
+        // `init rollout` derives ledgers from the deploy branch, so it has to come first.
         configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
     }
     if diagnostics.iter().any(Diagnostic::is_error) {
@@ -121,7 +121,7 @@ pub fn render_branch(
     Ok((Some(BranchRenderOutcome { commit, files }), diagnostics))
 }
 
-/// Refuses what is not on the branch of the sources.
+/// Refuses a commit that is not on the source branch.
 fn require_on_source(landing: &BranchRender<'_>) -> Result<(), Error> {
     let BranchRender { repository, source, branches, is_pushed: pushes, .. } = landing;
     let place = if *pushes { branches.tracking_ref() } else { branches.deploy_ref() };
@@ -137,23 +137,23 @@ fn require_on_source(landing: &BranchRender<'_>) -> Result<(), Error> {
     })
 }
 
-/// What a render lands on.
+/// What a render is based on.
 #[derive(Default)]
 struct RenderBase<'r> {
-    /// What is live; None: nothing that was rendered from a commit that can be believed.
+    /// The deploy branch; None: nothing that was rendered from a trusted commit.
     deploy_branch: Option<DeployBranch<'r>>,
-    /// The newest render is not to be believed, and a person goes on all the same.
+    /// The newest render is not trusted, and a person continues anyway.
     is_source_refused: bool,
 }
 
-/// Reads what is live so far, and refuses to land on what somebody has edited, or on what is newer.
+/// Reads the deploy branch, and refuses to render over an edited or a newer one.
 fn read_base<'r>(
     landing: &BranchRender<'r>,
     (place, head): &(String, Commit),
 ) -> Result<(RenderBase<'r>, Vec<Diagnostic>), Error> {
     let BranchRender { repository, source, branches, config, manifests, .. } = landing;
     let renders = match RenderHistory::find(repository, branches, config, (place, head.id)) {
-        // A branch that was made by hand has never been rendered.
+        // A branch that was created by hand has never been rendered.
         Err(Error::NoSourceTrailer { .. }) => None,
         found => found?,
     };
@@ -180,7 +180,7 @@ fn read_base<'r>(
     }
     for cluster in live.clusters() {
         let (site, wrong) = live.cluster_view(cluster);
-        // What is wrong with the older sources was said when they were rendered; it need not be so any more.
+        // Errors of the older sources were reported when they were rendered; they may be fixed now.
         if !wrong.iter().any(Diagnostic::is_error) {
             let strays = check_drift(&live, &site)?;
             diagnostics.extend(strays.into_iter().filter(is_drift));
@@ -189,21 +189,21 @@ fn read_base<'r>(
     Ok((RenderBase { deploy_branch: Some(live), is_source_refused: is_refused }, diagnostics))
 }
 
-/// Returns whether something lies in the rendered folder that render does not make.
+/// Returns whether the rendered folder has a file that render does not make.
 fn is_drift(wrong: &Diagnostic) -> bool {
     matches!(wrong.code, Code::DeployBranchNotRendered | Code::ForeignManifest)
 }
 
-/// The rendered files of a tree, and the new state they are to have: as `render --out` keeps a folder.
+/// The rendered files of a tree, and their new state: as `render --out` keeps a folder.
 struct RenderedTree<'r> {
     configuration: Configuration,
     files: CommitListing<'r, ObjectId>,
     editor: TreeEditor<'r>,
-    /// What pillion wrote earlier, relative to the folder.
+    /// The files that pillion wrote earlier, relative to the folder.
     listed: BTreeSet<String>,
-    /// What there will be of pillion's.
+    /// The files that pillion writes now.
     written: BTreeSet<String>,
-    /// The input that each file is made from.
+    /// The input of each file.
     inputs: BTreeMap<String, Arc<str>>,
 }
 
@@ -257,7 +257,7 @@ impl<'r> RenderedTree<'r> {
         if !self.listed.contains(name)
             && let Some(present) = self.files.file_id(Path::new(place))
         {
-            // A file that happens to be right stays somebody else's.
+            // A file that happens to be right is still not pillion's.
             let is_right = *present == ObjectId::hash_blob(text.as_bytes())?;
             return Ok((!is_right).then(|| unmanaged_file(place)));
         }
@@ -280,9 +280,9 @@ impl<'r> RenderedTree<'r> {
 }
 
 fn unmanaged_file(place: &str) -> Diagnostic {
-    let message = format!("`{place}` is in the way: pillion did not write it");
+    let message = format!("`{place}` exists and was not written by pillion");
     Diagnostic::error(Code::UnmanagedFile, message).at(Span::whole_file(place.to_owned())).help(format!(
-        "remove it from the deploy branch; `{}` there lists what pillion wrote",
+        "remove it from the deploy branch; `{}` there lists the files that pillion wrote",
         file_list::FILE_NAME
     ))
 }
@@ -292,5 +292,5 @@ fn collision(place: &str, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
     Diagnostic::error(Code::OutputCollision, message)
         .at(Span::whole_file(Arc::clone(second)))
         .at(Span::whole_file(Arc::clone(first)))
-        .help("name one folder that holds both in `sources` of pillion.yaml")
+        .help("name one folder that contains both in `sources` of pillion.yaml")
 }

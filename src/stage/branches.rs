@@ -1,22 +1,22 @@
-//! What are the branches of a repository called, and where do they stand?
+//! Names of branches and of the remote, and where the branches are.
 
 use super::Error;
 use crate::git::{Identity, ObjectId, Repository};
 use crate::model::config::{self, GitConfig};
 
-/// The branch that the cluster follows, where pillion.yaml names none.
+/// Default of `git.deploy`.
 const DEFAULT_DEPLOY: &str = "main";
-/// The remote, where pillion.yaml names none.
+/// Default of `git.remote`.
 const DEFAULT_REMOTE: &str = "origin";
-/// The names of staged branches, where pillion.yaml gives no pattern.
+/// Default of `git.staged`.
 const DEFAULT_STAGED_PATTERN: &str = "pillion/{deploy}/{sidecarSet}";
-/// Author and committer, where pillion.yaml names none.
+/// Default of `git.identity`.
 const DEFAULT_IDENTITY: [&str; 2] = ["pillion", "pillion@localhost"];
 
-/// Names of branches and of the remote, and who commits.
+/// Names of branches and of the remote, and the identity of commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchConfig {
-    /// The branch that the cluster follows.
+    /// The deploy branch.
     pub deploy: String,
     /// The branch of the sources, where that is another one.
     pub source: Option<String>,
@@ -29,10 +29,10 @@ pub struct BranchConfig {
 }
 
 impl BranchConfig {
-    /// Takes what pillion.yaml says.
+    /// Reads the `git` settings of pillion.yaml.
     ///
     /// # Errors
-    /// When a name of it cannot be used.
+    /// When a name is invalid.
     pub fn from_repository(repository: &config::RepositoryConfig) -> Result<Self, Error> {
         let none = GitConfig::default();
         let git = repository.git.as_ref().unwrap_or(&none);
@@ -64,7 +64,7 @@ impl BranchConfig {
         format!("refs/heads/{}", name.replace("{cluster}", cluster.unwrap_or_default()))
     }
 
-    /// Returns the beginning of the names of all staged branches, with a `*`.
+    /// Returns a glob that matches all staged branches.
     pub fn staged_glob(&self) -> String {
         let pattern = self.staged_pattern.replace("{deploy}", &self.deploy);
         format!("{}*", pattern.split('{').next().unwrap_or_default())
@@ -75,12 +75,12 @@ impl BranchConfig {
         format!("refs/heads/{}", self.deploy)
     }
 
-    /// Returns the ref that says where the deploy branch of the remote was when it was last fetched.
+    /// Returns the tracking ref of the deploy branch.
     pub fn tracking_ref(&self) -> String {
         self.tracking_ref_of(&self.deploy_ref())
     }
 
-    /// Returns the ref that says where a branch of the remote was when it was last fetched.
+    /// Returns the tracking ref of a branch.
     pub fn tracking_ref_of(&self, branch: &str) -> String {
         format!("refs/remotes/{}/{}", self.remote, branch.trim_start_matches("refs/heads/"))
     }
@@ -92,8 +92,7 @@ impl BranchConfig {
         Some(format!("refs/heads/{}", target.strip_prefix(&below)?))
     }
 
-    /// Returns the ref that tells where the deploy branch is, and its commit: the remote's word counts before that
-    /// of this clone.
+    /// Returns the ref of the deploy branch, and its commit: the tracking ref before the local one.
     pub fn find_deploy_branch(&self, repository: &Repository) -> Option<(String, ObjectId)> {
         let names = [self.tracking_ref(), self.deploy_ref()];
         names.into_iter().find_map(|name| repository.find_ref(&name).map(|id| (name, id)))

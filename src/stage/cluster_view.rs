@@ -1,4 +1,4 @@
-//! Everything that is known of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
+//! The state of one cluster in git: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
 use super::duplicate_workloads::duplicate_workloads;
 use crate::diagnostics::{Diagnostic, Span};
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where the parts of a site are.
+/// The inputs of a cluster view.
 #[derive(Clone, Copy)]
 pub struct ViewSources<'a> {
     /// Manifests, SidecarSets and pillion.yaml.
@@ -33,37 +33,37 @@ pub struct ViewSources<'a> {
     pub ledgers: &'a dyn FileSource,
     /// Manifests that a command has built, in place of those of the sources: name and text.
     pub built: Option<(&'a str, &'a str)>,
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, where pillion.yaml names clusters.
     pub cluster: Option<&'a str>,
 }
 
-/// Everything that is known of one cluster.
+/// The state of one cluster in git.
 #[derive(Debug)]
 pub struct ClusterView {
     /// pillion.yaml.
     pub configuration: Configuration,
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, where pillion.yaml names clusters.
     pub cluster: Option<Arc<str>>,
     /// The renderer, the SidecarSets as they are written, and the ledgers.
     pub prepared: RendererSetup,
-    /// What else in git decides about pods: autoscalers, budgets, quotas.
+    /// Related objects in git: autoscalers, budgets, quotas.
     pub related_objects: RelatedObjects,
-    /// The manifests are no plain files: a command built them, or a person handed them over.
+    /// The manifests are not plain files: a command built them, or the user passed them.
     pub is_built: bool,
     inputs: Vec<(Input, Arc<str>)>,
     workloads: WorkloadDocuments,
-    /// Where those of each input begin among them.
+    /// The index of the first workload of each input.
     first_workload_indexes: Vec<usize>,
     rollout_overrides: RolloutConfig,
 }
 
 impl ClusterView {
-    /// Reads everything. With an error among the diagnostics the site is of no use but to show more of them.
+    /// Reads a cluster. With an error among the diagnostics, the view is only good for more diagnostics.
     pub fn load(configuration: &Configuration, from: &ViewSources<'_>) -> (Self, Vec<Diagnostic>) {
         Self::hypothetical(configuration, from, &WhatIf::default())
     }
 
-    /// Reads everything, some of it otherwise than it is written: for plans that try something out.
+    /// Reads a cluster with hypothetical changes, for plans that try something out.
     pub fn hypothetical(
         configuration: &Configuration,
         from: &ViewSources<'_>,
@@ -89,7 +89,7 @@ impl ClusterView {
         let mut set_paths = layout.sidecar_set_paths(from.files, from.ledgers);
         let missing_sets = layout.missing_sidecar_sets(from.files, from.ledgers);
         if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
-            // A supposed ledger may be of a SidecarSet that is deleted, the last one of its folder.
+            // A hypothetical ledger may belong to a deleted SidecarSet, the last one of its folder.
             set_paths.retain(|path| from.files.kind(path).is_some());
         }
         set_paths.extend_from_slice(supposed.sidecar_sets);
@@ -116,7 +116,7 @@ impl ClusterView {
         for found in [&mut gathered, &mut further] {
             diagnostics.extend(supposed.apply_to_sets(&mut found.sidecar_sets));
         }
-        // What of them cannot be read is among the diagnostics already.
+        // Unreadable documents are among the diagnostics already.
         let surroundings =
             RelatedObjects::new(inputs.iter().flat_map(|(i, text)| related_objects_of(i, text)).collect());
         let (prepared, wrong) = build_renderer(RendererInputs {
@@ -150,7 +150,7 @@ impl ClusterView {
         (site, diagnostics)
     }
 
-    /// Returns the SidecarSets that have a rollout or could have one: those in the files and those with a ledger.
+    /// Returns the SidecarSets that have or could have a rollout: those in files and those with a ledger.
     pub fn sidecar_set_names(&self) -> BTreeSet<Arc<str>> {
         let written = self.prepared.sets.iter().map(|s| Arc::from(s.name.as_str()));
         written.chain(self.prepared.ledgers.keys().cloned()).collect()
@@ -161,17 +161,17 @@ impl ClusterView {
         self.prepared.ledgers.get(name).cloned().unwrap_or_else(|| Ledger::new(name))
     }
 
-    /// Returns the content of a SidecarSet as it is written; None: it is not there any more.
+    /// Returns the content of a SidecarSet in the sources; None: it was deleted.
     pub fn source_revision(&self, name: &str) -> Option<Revision> {
         self.prepared.sets.iter().find(|s| s.name == name).map(Revision::from_set)
     }
 
-    /// Returns what is known of the rollout of a SidecarSet.
+    /// Returns the context of the rollout of a SidecarSet.
     pub fn rollout_context(&self, name: &str) -> (RolloutContext<'_>, Vec<Diagnostic>) {
         self.rollout_context_for(&self.ledger(name))
     }
 
-    /// Returns what is known of the rollout of a SidecarSet if its ledger were this one.
+    /// Returns the context of the rollout of a SidecarSet with another ledger.
     pub fn rollout_context_for(&self, ledger: &Ledger) -> (RolloutContext<'_>, Vec<Diagnostic>) {
         let name = &*ledger.name;
         let (rollout, diagnostics) = self.rollout_settings(name);
@@ -181,7 +181,7 @@ impl ClusterView {
         (course, diagnostics)
     }
 
-    /// Returns how the rollouts of a SidecarSet go: what pillion.yaml says, and its annotation says otherwise.
+    /// Returns the rollout settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.
     pub fn rollout_settings(&self, name: &str) -> (RolloutConfig, Vec<Diagnostic>) {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
@@ -190,7 +190,7 @@ impl ClusterView {
         (rollout.with_overrides(&self.rollout_overrides), diagnostics)
     }
 
-    /// Where the steps of a rollout are written.
+    /// Returns the location of the steps of a rollout.
     fn steps_label(&self, set: Option<&SidecarSet>) -> Option<Span> {
         if self.rollout_overrides.steps.is_some() {
             return None;
@@ -220,7 +220,7 @@ impl ClusterView {
         });
         let replaces = self.replaced_sets(ledger);
         let mut split_elsewhere = self.split_by_others(name);
-        // What a set splits whose place this one takes is whole again behind it.
+        // Workloads that a replaced SidecarSet has split are whole again after it.
         split_elsewhere.retain(|_, other| !replaces.contains(other));
         let mut course = RolloutContext {
             name: name.into(),
@@ -243,7 +243,7 @@ impl ClusterView {
         course
     }
 
-    /// Finds out on all cores what the plan is going to ask of every workload.
+    /// Renders on all cores what the plan needs of every workload.
     fn warm_caches(&self, course: &RolloutContext<'_>) {
         let ledger = self.ledger(&course.name);
         let target =
@@ -257,7 +257,7 @@ impl ClusterView {
         map_in_order(fleet.as_slice(), look, |()| ());
     }
 
-    /// The workloads that rollouts of other SidecarSets have split, each with that set.
+    /// Returns the workloads that rollouts of other SidecarSets have split, each with that SidecarSet.
     fn split_by_others(&self, name: &str) -> BTreeMap<Arc<str>, Arc<str>> {
         let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
         let lines =
@@ -266,13 +266,13 @@ impl ClusterView {
         split.map(|(ledger, key, _)| (Arc::clone(key), Arc::clone(&ledger.name))).collect()
     }
 
-    /// The pods of workloads that the ledgers of other SidecarSets know.
+    /// Returns the replicas of workloads that the ledgers of other SidecarSets record.
     fn replicas_from_others(&self, name: &str) -> BTreeMap<Arc<str>, u32> {
         let others = self.prepared.ledgers.values().filter(|l| &*l.name != name);
         others.flat_map(|ledger| ledger.replicas.iter().map(|(key, pods)| (Arc::clone(key), *pods))).collect()
     }
 
-    /// Returns those of some workloads that stand among the inputs, whether a SidecarSet selects them or not.
+    /// Returns those of some workloads that are among the inputs, whether a SidecarSet selects them or not.
     pub(super) fn present_workloads(&self, keys: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
         let mut found = BTreeSet::new();
         if keys.is_empty() {
@@ -287,7 +287,7 @@ impl ClusterView {
         found
     }
 
-    /// Returns the workloads that some SidecarSet may select, each with its file, where that is one of git.
+    /// Returns the workloads that some SidecarSet may select, each with its file, where it is in git.
     pub(super) fn source_paths_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, &Path)> {
         self.inputs_of_workloads().filter_map(|(key, number)| match &self.inputs[number].0.source {
             InputSource::File(path) => Some((key, path.as_path())),
@@ -295,7 +295,7 @@ impl ClusterView {
         })
     }
 
-    /// Renders every file, in parallel, and hands the results over in order.
+    /// Renders every file, in parallel, and passes on the results in order.
     pub fn render_all(&self, renderer: &Renderer, mut take: impl FnMut(&Input, &Arc<str>, RenderedFile)) {
         let numbers: Vec<usize> = (0..self.inputs.len()).collect();
         let mut inputs = self.inputs.iter();
@@ -310,7 +310,7 @@ impl ClusterView {
         );
     }
 
-    /// Renders the file of an input, known by its number.
+    /// Renders the file of an input.
     pub(super) fn render_input(&self, number: usize, renderer: &Renderer) -> RenderedFile {
         let (input, text) = &self.inputs[number];
         let end = self.first_workload_indexes.get(number + 1).copied().unwrap_or(self.workloads.len());
@@ -329,12 +329,12 @@ impl ClusterView {
         &self.inputs
     }
 
-    /// Returns the documents that hold workloads which some SidecarSet may select.
+    /// Returns the documents with workloads that some SidecarSet may select.
     pub(super) fn workloads(&self) -> &[(Arc<Document>, Vec<WorkloadRef>)] {
         &self.workloads
     }
 
-    /// Returns the workloads that some SidecarSet may select, each with the number of the input it stands in.
+    /// Returns the workloads that some SidecarSet may select, each with the index of its input.
     pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let numbers: BTreeMap<&str, usize> =
             self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
@@ -342,7 +342,7 @@ impl ClusterView {
         located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
 
-    /// Workloads whose namespace nobody says; and of built ones, those that ledgers know by another.
+    /// Reports workloads without a namespace; and of built ones, those that ledgers have under another namespace.
     fn namespace_errors(&self) -> Vec<Diagnostic> {
         let renderer = &self.prepared.renderer;
         let located = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
@@ -357,10 +357,10 @@ impl ClusterView {
     }
 }
 
-/// The annotation of a SidecarSet that says how its own rollouts go.
+/// The annotation of a SidecarSet that overrides the rollout settings.
 const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
 
-/// The settings of a SidecarSet: those of pillion.yaml, and what its annotation says otherwise.
+/// Returns the settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.
 fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig, Vec<Diagnostic>) {
     let Some(text) = set.annotation(ROLLOUT_ANNOTATION) else { return (rollout.clone(), Vec::new()) };
     let name: Arc<str> = format!("annotation {ROLLOUT_ANNOTATION} of SidecarSet {}", set.name).into();
@@ -373,7 +373,7 @@ fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig,
     }
 }
 
-/// Reads inputs, in parallel, and finds what a render has to know. Some of them are expected to hold SidecarSets.
+/// Reads inputs, in parallel, and collects what a render needs. Some of them are expected to contain SidecarSets.
 fn read_inputs(
     inputs: Vec<Input>,
     files: &dyn FileSource,
@@ -398,13 +398,13 @@ fn read_inputs(
     (inputs.into_iter().zip(texts).collect(), gathered)
 }
 
-/// The workloads that people hold in a ledger, those of them that are asked for.
+/// Returns the workloads that people hold in a ledger, among those requested.
 pub(super) fn held_by_people(ledger: &Ledger, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
     let held = ledger.entries.iter().filter(|(key, line)| line.is_held_by_person() && is_wanted(key));
     held.map(|(key, _)| Arc::clone(key)).collect()
 }
 
-/// Documents that hold workloads, with those.
+/// Documents with workloads, and those workloads.
 type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
 
 /// Returns the documents of an input, not yet parsed.
@@ -420,7 +420,7 @@ pub(super) fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator
     })
 }
 
-/// Finds the workloads of all inputs, and where those of each input begin.
+/// Finds the workloads of all inputs, and the index of the first one of each input.
 fn find_workloads(
     inputs: &[(Input, Arc<str>)],
     renderer: &Renderer,
@@ -442,12 +442,12 @@ fn find_workloads(
     (workloads, first, diagnostics)
 }
 
-/// The namespace of the manifests of an input that name none.
+/// Returns the namespace of manifests of an input that name none.
 fn namespace_of(input: &Input) -> &str {
     if *input.namespace == *UNSPECIFIED_NAMESPACE { "default" } else { &input.namespace }
 }
 
-/// The objects of a file that a rollout is checked against.
+/// Returns the related objects of a file.
 fn related_objects_of(input: &Input, text: &str) -> Vec<RelatedObject> {
     if !may_contain_related_objects(text) {
         return Vec::new();

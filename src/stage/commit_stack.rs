@@ -1,5 +1,5 @@
-//! The commits of a rollout, on top of the head of the deploy branch: each with the tree of the one before, the files of the
-//! workloads that move, and the ledger.
+//! The commits of a rollout, on top of the deploy branch: each has the tree of the one before, the files of the
+//! updated workloads, and the ledger.
 
 use super::{ClusterView, DeployBranch, Error, RolloutPlan, message};
 use crate::diagnostics::Diagnostic;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The commits of a rollout.
 #[derive(Debug)]
 pub struct CommitStack {
-    /// The commit that they stand on.
+    /// The commit below the first one.
     pub base: ObjectId,
     /// The commits, each on top of the one before.
     pub commits: Vec<StagedCommit>,
@@ -23,9 +23,9 @@ pub struct CommitStack {
 /// One commit of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StagedCommit {
-    /// Its name.
+    /// Its id.
     pub id: ObjectId,
-    /// The tree of its files.
+    /// Its tree.
     pub tree: ObjectId,
     /// The whole message.
     pub message: String,
@@ -50,9 +50,9 @@ impl CommitStack {
     }
 }
 
-/// Makes the commits of the first `limit` steps of a rollout, and moves no ref. None of them is there when something
-/// is wrong with a file. Of signed commits that are `kept`, in their order, those are taken that say the same: a
-/// signature is another one each time.
+/// Creates the commits of the first `limit` steps of a rollout, and moves no ref. An error in a file creates none of
+/// them. Of signed commits that are `kept`, in their order, those with the same content are reused: each signature
+/// differs.
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
@@ -81,18 +81,18 @@ pub fn build_stack(
     }
 }
 
-/// What there is to be made; the pieces of one step follow those of the step before.
+/// The tasks of a stack; those of one step follow those of the step before.
 struct StackWork<'a> {
     view: &'a ClusterView,
     steps: &'a [&'a RolloutStep],
     /// The renderer of each batch.
     renderers: BTreeMap<usize, Renderer>,
-    /// What renders before and after each step that changes no rendered byte.
+    /// The renderers before and after each step that changes no rendered byte.
     renderer_pairs: BTreeMap<usize, [Renderer; 2]>,
     tasks: Vec<StackTask>,
 }
 
-/// One piece of a commit: the number of its step, and what it is.
+/// One task: the index of its step, and its kind.
 struct StackTask {
     step: usize,
     kind: StackTaskKind,
@@ -177,7 +177,7 @@ impl<'a> StackWork<'a> {
 
 /// The files that are rendered into git.
 struct RolloutFiles<'s> {
-    /// Place by number of the input.
+    /// The path of the file of each input.
     paths: BTreeMap<usize, String>,
     /// The workloads of each input.
     workloads: BTreeMap<usize, Vec<&'s Arc<str>>>,
@@ -210,7 +210,7 @@ impl<'s> RolloutFiles<'s> {
     }
 }
 
-/// Puts the pieces together.
+/// Assembles the commits from the results of the tasks.
 struct StackBuilder<'a, 'r> {
     deploy_branch: &'a DeployBranch<'r>,
     rollout: &'a RolloutPlan<'a>,
@@ -249,7 +249,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
             (StackTaskOutput::File(file), StackTaskKind::File { input, path }) => {
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
                 let text = file.text.as_deref().unwrap_or(&self.rollout.view.inputs()[*input].1);
-                // A file that is all SidecarSets is none of the output.
+                // A file with nothing but SidecarSets is not part of the output.
                 if !file.is_dropped {
                     self.editor.put(path, text.as_bytes())?;
                 }
@@ -260,7 +260,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         }
     }
 
-    /// Completes a step.
+    /// Commits a step.
     fn commit_step(&mut self, step: usize, ledger: &str) -> Result<(), Error> {
         if !self.diagnostics.is_empty() {
             return Ok(());
@@ -269,8 +269,8 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         self.editor.put(&self.ledger_path, ledger.as_bytes())?;
         let before = ledger_before(self.rollout, self.steps, step);
         let message = message::step_message(self.deploy_branch, self.rollout, before, taken);
-        let message = message.expect("only a rest has no message, and it is no step of a stack");
-        // The same ids from every clone: nothing of this machine and nothing of this moment.
+        let message = message.expect("only Idle and Blocked have no message, and a stack has no such step");
+        // The same ids in every clone: nothing depends on this machine or this moment.
         let who = Signature::new(&self.deploy_branch.branches.identity, self.commit_time());
         let (tree, parents) = (self.editor.write()?, &[self.stack.tip_or_base()]);
         let new = NewCommit { tree, parents, message: &message, author: who, committer: who };
@@ -284,7 +284,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         Ok(())
     }
 
-    /// The time of the head, or when the last hold was over that is over now.
+    /// Returns the time of the head, or of the last hold that has expired, whichever is later.
     fn commit_time(&self) -> CommitTime {
         let head = self.deploy_branch.head.time;
         let ended = self.rollout.last_hold_expiry().map(|seconds| CommitTime { seconds, offset_minutes: 0 });
@@ -306,7 +306,7 @@ fn ledger_before<'a>(rollout: &'a RolloutPlan<'_>, steps: &[&'a RolloutStep], st
     before.unwrap_or(&rollout.ledger)
 }
 
-/// Tells whether a signed commit says what a new one would.
+/// Returns whether a signed commit has the content of a new one.
 fn has_same_content(kept: &Commit, new: &NewCommit<'_>) -> bool {
     kept.is_signed
         && kept.tree == new.tree

@@ -1,4 +1,4 @@
-//! What is live: the head of the branch that the cluster follows, and the sources that it was rendered from.
+//! The head of the deploy branch, and the sources that it was rendered from.
 
 use super::{
     BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, ViewSources,
@@ -10,32 +10,34 @@ use crate::read::{CommitListing, FileSource, list_tree};
 use crate::workspace::{Configuration, ManifestSource, TreeFiles};
 use std::path::{Path, PathBuf};
 
-/// What is live, without a checkout.
+/// The deploy branch, without a checkout.
 pub struct DeployBranch<'r> {
     /// Where it is read from.
     pub repository: &'r Repository,
-    /// Names, and who commits: those of pillion.yaml in the source commit, but for the deploy branch itself.
+    /// Names of branches, and the identity of commits: those of pillion.yaml in the source commit, except for the
+    /// deploy branch.
     pub branches: BranchConfig,
-    /// The ref that was read: the remote's branch as it was fetched, or the local one.
+    /// The ref that was read: the tracking ref, or the local branch.
     pub reference: String,
-    /// Where pillion.yaml is in the tree of the sources.
+    /// The path of pillion.yaml in the sources.
     pub config: PathBuf,
     /// The head of the deploy branch.
     pub head: Commit,
-    /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have their own branch.
+    /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have a branch of their
+    /// own.
     pub source: Commit,
     /// pillion.yaml.
     pub configuration: Configuration,
-    /// Manifests that are no plain files.
+    /// Manifests that are not plain files.
     pub manifests: ManifestSource,
     source_files: CommitListing<'r, ObjectId>,
-    /// The files of the head, where those of the sources are others.
+    /// The files of the head, where the sources are in another commit.
     rendered_files: Option<CommitListing<'r, ObjectId>>,
 }
 
 impl<'r> DeployBranch<'r> {
-    /// Reads what is live. `branches` say which branch that is, `config` where pillion.yaml is in the tree of the
-    /// sources. With an error in pillion.yaml there is nothing but diagnostics.
+    /// Reads the deploy branch. `branches` names it, `config` is the path of pillion.yaml in the sources. With an
+    /// error in pillion.yaml there are only diagnostics.
     ///
     /// # Errors
     /// When there is no such branch, no source commit or no pillion.yaml in it, or git fails.
@@ -49,8 +51,8 @@ impl<'r> DeployBranch<'r> {
         Self::read_at(repository, branches, config, (place, head))
     }
 
-    /// Reads what is live if the deploy branch, whose ref is known, were at a commit. Of a commit of the sources that is
-    /// not to be believed nothing is read: there is nothing but diagnostics.
+    /// Reads the deploy branch as if it were at a commit. Nothing is read from an untrusted source commit: there are
+    /// only diagnostics.
     ///
     /// # Errors
     /// As [`DeployBranch::read`].
@@ -70,7 +72,7 @@ impl<'r> DeployBranch<'r> {
         Self::read_from(repository, branches, config, ((place, head), source))
     }
 
-    /// The same for a commit of the sources that the caller has judged.
+    /// As [`DeployBranch::read_at`], with a source commit that the caller has checked.
     pub(super) fn read_from(
         repository: &'r Repository,
         branches: &BranchConfig,
@@ -87,8 +89,8 @@ impl<'r> DeployBranch<'r> {
         let (configuration, diagnostics) = configuration_in(&sources, source.id, config)?;
         let Some(configuration) = configuration else { return Ok((None, diagnostics)) };
         let committed = BranchConfig::from_repository(&configuration.repository)?;
-        // Which branch is read is known already; how commits look follows from what is committed, so that they
-        // look alike everywhere.
+        // The branch is known already; the form of commits follows from the committed settings, so that they are the
+        // same everywhere.
         let branches = BranchConfig {
             staged_pattern: committed.staged_pattern,
             identity: committed.identity,
@@ -110,8 +112,8 @@ impl<'r> DeployBranch<'r> {
         Ok((Some(live), diagnostics))
     }
 
-    /// Two branches: returns the head of the branch of the sources, where manifests, SidecarSets or pillion.yaml there
-    /// are others than in the commit that the head of the deploy branch was rendered from.
+    /// Two branches: returns the head of the source branch, where its manifests, SidecarSets or pillion.yaml differ
+    /// from the commit that the head of the deploy branch was rendered from.
     ///
     /// # Errors
     /// When git fails.
@@ -124,7 +126,7 @@ impl<'r> DeployBranch<'r> {
         Ok(is_behind.then_some(head.id))
     }
 
-    /// Tells whether a commit has other sources, SidecarSets or pillion.yaml than the one that is named last.
+    /// Returns whether a commit has other sources, SidecarSets or pillion.yaml than the last one.
     pub(super) fn has_new_sources(&self, commit: ObjectId, sources: &CommitListing<'_, ObjectId>) -> bool {
         self.source.id != commit && {
             let layout = &self.configuration.layout;
@@ -147,13 +149,13 @@ impl<'r> DeployBranch<'r> {
         self.rendered_files.as_ref().unwrap_or(&self.source_files)
     }
 
-    /// Returns the clusters, in the order of pillion.yaml; without any, one that has no name.
+    /// Returns the clusters, in the order of pillion.yaml; without clusters, one without a name.
     pub fn clusters(&self) -> Vec<Option<&str>> {
         let clusters = &self.configuration.layout.clusters;
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
     }
 
-    /// Returns the cluster of a commit of the deploy branch of a rollout: the one whose ledger it changes.
+    /// Returns the cluster of a rollout commit on the deploy branch: the one whose ledger it changes.
     ///
     /// # Errors
     /// When git fails.
@@ -165,7 +167,7 @@ impl<'r> DeployBranch<'r> {
         for ledger in ledgers.into_iter().filter(|ledger| ledger.cluster.is_some()) {
             let id = |tree| self.repository.entry_at(tree, &ledger.input.name).map(|e| e.map(|e| e.id));
             if found != ledger.cluster && id(before)? != id(commit.tree)? {
-                // What changes ledgers of several is of none of them.
+                // A commit that changes ledgers of several clusters belongs to none.
                 if found.is_some() {
                     return Ok(None);
                 }
@@ -175,17 +177,17 @@ impl<'r> DeployBranch<'r> {
         Ok(found.map(|cluster| cluster.to_string()))
     }
 
-    /// Returns it with manifests that are no plain files.
+    /// Returns it with manifests that are not plain files.
     #[must_use]
     pub fn with_manifests(self, manifests: &ManifestSource) -> Self {
         Self { manifests: manifests.clone(), ..self }
     }
 
-    /// Reads everything of one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Where a
-    /// command builds the manifests, it is run; and the workloads of open rollouts must still be there.
+    /// Reads one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Runs a `build`
+    /// command, and checks that the workloads of open rollouts are still present.
     pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
         let (site, mut wrong) = self.unchecked_cluster_view(cluster);
-        // What is wrong with the manifests themselves comes first; that a ledger is missing is another matter.
+        // Errors of the manifests themselves come first; a missing ledger is another matter.
         if !wrong.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
             wrong.extend(missing_workloads(
                 &site,
@@ -202,13 +204,13 @@ impl<'r> DeployBranch<'r> {
         LedgerHistory { repository, branches, config, head: head.id, manifests }
     }
 
-    /// The same, whatever has become of the workloads of open rollouts.
+    /// As [`Self::cluster_view`], without the check of open rollouts.
     pub(super) fn unchecked_cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
         let tree = self.source.tree;
         let (built, failed) =
             match self.manifests.for_tree(self.repository, tree, &self.configuration, cluster) {
                 Ok(built) => (built, None),
-                // Without manifests the site says nothing but what is wrong.
+                // Without manifests the view has only diagnostics.
                 Err(failed) => (Some(("".into(), "".into())), Some(*failed)),
             };
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
@@ -245,13 +247,13 @@ fn configuration_in(
     Ok(Configuration::read(files, config))
 }
 
-/// Says that there is no deploy branch, and how it comes to be.
+/// Reports that the deploy branch is missing, and how to create it.
 pub fn no_deploy_branch(branches: &BranchConfig) -> Error {
     let branch = branches.deploy.clone();
     let more = match branches.source {
-        Some(_) => format!(
-            ", `pillion render --branch {branch} --create` makes the first commit of it, with every sidecar at once"
-        ),
+        Some(_) => {
+            format!(", `pillion render --branch {branch} --create` creates it, with every sidecar at once")
+        }
         None => String::new(),
     };
     Error::NoDeployBranch { tracking: branches.tracking_ref(), local: branches.deploy_ref(), branch, more }

@@ -1,7 +1,7 @@
-//! Is the head of the deploy branch what render makes of its own sources and ledgers?
+//! Checks that the head of the deploy branch is rendered from its own sources and ledgers.
 //!
-//! Where it is not, somebody has edited rendered files: a batch would overwrite that, or carry it along. So nothing
-//! is written before a person has looked at it.
+//! Where it is not, rendered files were edited: a batch would overwrite the edit, or release it along. So nothing is
+//! written before a person has looked at it.
 
 use super::unmanaged_files::{check_file_list, unmanaged_files};
 use super::{ClusterView, DeployBranch, Error};
@@ -13,15 +13,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What became of one input.
+/// The comparison of one input.
 enum RenderComparison {
-    /// It is not part of the rendered files, or its rendered file is there.
+    /// It is not part of the rendered files, or its rendered file is up to date.
     Same,
-    /// Its rendered file should hold this.
+    /// Its rendered file should have this content.
     Differs(String),
 }
 
-/// Says where the rendered files of the head of the deploy branch are not what render makes, what else is applied with them, where their
+/// Reports rendered files of the deploy branch that differ from what render makes, unmanaged files beside them, a
+/// wrong list of files, and errors in the sources.
 /// list is not that of what is made, and what is wrong with the sources.
 ///
 /// # Errors
@@ -32,7 +33,7 @@ pub fn check_drift(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Resu
     Ok(diagnostics)
 }
 
-/// The same, whatever the list says.
+/// As [`check_drift`], without the list of files.
 ///
 /// # Errors
 /// When git fails.
@@ -43,7 +44,7 @@ pub(super) fn check_rendered_files(
     Ok(compare_files(deploy_branch, view)?.0)
 }
 
-/// What is wrong, and the names of what render makes.
+/// Returns the differences, and the names of the files that render makes.
 fn compare_files(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
@@ -52,7 +53,7 @@ fn compare_files(
     let mut made = BTreeSet::new();
     let mut inputs = view.inputs().iter();
     let mut failure = None;
-    // A repository stays on its thread; what is read of it does not have to.
+    // A repository stays on its thread; what was read from it may be shared.
     let (configuration, files) = (&deploy_branch.configuration, deploy_branch.rendered_files());
     let numbers: Vec<usize> = (0..view.inputs().len()).collect();
     let compare = |number: &usize| {
@@ -88,7 +89,7 @@ fn compare_files(
     failure.map_or(Ok((diagnostics, made)), Err)
 }
 
-/// Says what a rendered file is instead of what it should be.
+/// Describes the difference of a rendered file.
 fn drift_of_file(
     deploy_branch: &DeployBranch<'_>,
     path: &str,
@@ -96,10 +97,10 @@ fn drift_of_file(
 ) -> Result<Option<Diagnostic>, Error> {
     let name: Arc<str> = path.into();
     let Some(present) = deploy_branch.rendered_files().file_id(Path::new(path)) else {
-        let message = format!("`{path}` is not on `{}`, and render makes it", deploy_branch.branches.deploy);
+        let message = format!("`{path}` is missing on `{}`", deploy_branch.branches.deploy);
         return Ok(Some(drift_error(deploy_branch, message).at(Span::whole_file(name))));
     };
-    // What .gitattributes say of line ends is looked at only here, where it matters.
+    // The line-end attributes of .gitattributes matter only here.
     if text.contains("\r\n") {
         let edits = [(path.to_owned(), FileEdit::Put(text.as_bytes().to_owned()))].into();
         let tree = deploy_branch.repository.write_tree(Some(deploy_branch.head.tree), &edits)?;
@@ -108,27 +109,28 @@ fn drift_of_file(
         }
     }
     let present = deploy_branch.rendered_files().read_text(Path::new(path), &name).unwrap_or_default();
-    let message =
-        format!("`{path}` of `{}` is not what render makes of its sources", deploy_branch.branches.deploy);
+    let message = format!("`{path}` on `{}` differs from the rendered output", deploy_branch.branches.deploy);
     Ok(Some(drift_error(deploy_branch, message).at(first_difference(&name, &present, text))))
 }
 
 pub(super) fn drift_error(deploy_branch: &DeployBranch<'_>, message: String) -> Diagnostic {
     let error = Diagnostic::error(Code::DeployBranchNotRendered, message).because(format!(
-        "the head of `{}` is {}; nothing is written on top of it, so that no edit is lost or released along",
+        "the head of `{}` is {}; pillion writes nothing on top of it, so that no edit is lost or released with a batch",
         deploy_branch.branches.deploy,
         deploy_branch.head.id.short()
     ));
     match &deploy_branch.branches.source {
-        None => error.help("put the edit into the sources and run `pillion render --out`, or take it back; then commit and push that"),
+        None => error.help(
+            "move the edit into the sources and run `pillion render --out`, or undo it; then commit and push",
+        ),
         Some(source) => error.help(format!(
-            "put the edit into the sources on `{source}`, and take it back on `{}` (`git revert`)",
+            "move the edit into the sources on `{source}`, and undo it on `{}` (`git revert`)",
             deploy_branch.branches.deploy
         )),
     }
 }
 
-/// Labels the first line of a file that is not what render makes.
+/// Labels the first line that differs from what render makes.
 pub(super) fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Span {
     let same = present.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
     let source: String = present.lines().nth(same).unwrap_or_default().chars().take(MAX_LINE_CHARS).collect();

@@ -1,4 +1,4 @@
-//! Why can a rollout not be read from a repository, or not be written into it?
+//! Errors of reading rollouts from a repository, and of writing them.
 
 use crate::git;
 
@@ -10,7 +10,7 @@ pub enum Error {
     Git(#[from] git::Error),
     /// There is no deploy branch.
     #[error(
-        "there is no branch `{branch}`, which `git.deploy` of pillion.yaml says the cluster follows: neither `{tracking}` nor `{local}` exists; `git fetch` brings the branches of the remote{more}"
+        "deploy branch `{branch}` (`git.deploy` of pillion.yaml) not found: neither `{tracking}` nor `{local}` exists; `git fetch` fetches the branches of the remote{more}"
     )]
     NoDeployBranch {
         /// Its short name.
@@ -19,7 +19,7 @@ pub enum Error {
         tracking: String,
         /// The ref of the local branch.
         local: String,
-        /// What makes the branch, with two of them.
+        /// How to create the branch, with two branches.
         more: String,
     },
     /// The remote has no deploy branch.
@@ -29,29 +29,29 @@ pub enum Error {
         remote: String,
         /// The deploy branch.
         branch: String,
-        /// The command that makes it.
+        /// The command that creates it.
         how: String,
     },
-    /// Nobody knows who does this.
+    /// The author of a commit is unknown.
     #[error(
-        "git does not know who you are, and the commit is to say who did this: `git config --global user.name \"Your Name\"` and `git config --global user.email you@example.com`; in CI, GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL say it"
+        "git identity is not configured, and the commit records its author: `git config --global user.name \"Your Name\"` and `git config --global user.email you@example.com`; in CI, set GIT_AUTHOR_NAME and GIT_AUTHOR_EMAIL"
     )]
     NoIdentity,
-    /// No commit says where the rendered files come from.
+    /// No commit names the source of the rendered files.
     #[error(
-        "no commit of `{place}` has a trailer `Pillion-Source`, which says the commit of `{source_branch}` that its files come from: `pillion render --branch {branch}` makes such a commit on `{branch}`"
+        "no commit of `{place}` has a trailer `Pillion-Source`, which names the commit of `{source_branch}` that its files come from: `pillion render --branch {branch}` creates such a commit on `{branch}`"
     )]
     NoSourceTrailer {
-        /// Where it was looked for.
+        /// The searched ref.
         place: String,
         /// The deploy branch.
         branch: String,
         /// The branch of the sources.
         source_branch: String,
     },
-    /// Nobody knows the branch of the sources.
+    /// The branch of the sources is missing.
     #[error(
-        "there is no branch `{source_branch}`, which `git.source` of pillion.yaml says `{branch}` is rendered from: push it, or correct `git.source`"
+        "source branch `{source_branch}` of `{branch}` (`git.source` of pillion.yaml) not found: push it, or correct `git.source`"
     )]
     NoSourceBranch {
         /// The deploy branch.
@@ -59,9 +59,9 @@ pub enum Error {
         /// The branch of the sources.
         source_branch: String,
     },
-    /// The branch of the sources cannot be asked.
+    /// The branch of the sources cannot be fetched.
     #[error(
-        "the commit {}, which `{branch}` was rendered from, is not on `{source_branch}` as far as this clone knows, and that cannot be fetched: {why}",
+        "the commit {}, which `{branch}` was rendered from, is not on `{source_branch}` in this clone, and the branch cannot be fetched: {why}",
         commit.short()
     )]
     SourceUnknown {
@@ -74,9 +74,9 @@ pub enum Error {
         /// Why it cannot be fetched.
         why: String,
     },
-    /// What is to be rendered is not on the branch of the sources.
+    /// The commit to render is not on the branch of the sources.
     #[error(
-        "{} is not on {source_branch}, and only what is there is rendered onto `{branch}`: bring it onto `{name}` first (merge it, `git push`)",
+        "{} is not on {source_branch}, and only its commits are rendered onto `{branch}`: merge it into `{name}` and push first",
         commit.short()
     )]
     NotOnSource {
@@ -84,7 +84,7 @@ pub enum Error {
         commit: git::ObjectId,
         /// The deploy branch.
         branch: String,
-        /// The branch of the sources, and of what.
+        /// The branch of the sources, with its remote.
         source_branch: String,
         /// The branch of the sources.
         name: String,
@@ -94,32 +94,32 @@ pub enum Error {
     NoConfiguration {
         /// The commit.
         commit: git::ObjectId,
-        /// Where pillion.yaml was looked for.
+        /// The path of pillion.yaml.
         path: String,
     },
-    /// There is no place for ledgers.
+    /// There is no folder for ledgers.
     #[error(
-        "pillion.yaml names no folder of ledgers (`ledgers: ledgers`), and a rollout is written into one; `pillion init rollout` makes them"
+        "pillion.yaml sets no `ledgers` folder (`ledgers: ledgers`), which rollouts are written into; `pillion init rollout` creates the first ledgers"
     )]
     NoLedgers,
-    /// There is no place for rendered files.
+    /// There is no folder for rendered files.
     #[error(
-        "pillion.yaml names no folder of rendered files (`rendered: .` is the root of the deploy branch), so there is nothing to write onto a branch"
+        "pillion.yaml sets no `rendered` folder (`rendered: .` is the root of the deploy branch), so there is nothing to write onto a branch"
     )]
     NoRenderedFolder,
     /// The deploy branch was rendered from a commit that is not in the history of this one.
-    #[error("`{branch}` was rendered from {}, which is not in the history of {}: an older or another line of the sources is not rendered over it; merge that commit first", deploy_branch.short(), commit.short())]
+    #[error("`{branch}` was rendered from {}, which is not in the history of {}: the commit to render is not a descendant; merge that commit first", deploy_branch.short(), commit.short())]
     NewerSource {
         /// The deploy branch.
         branch: String,
-        /// What it was rendered from.
+        /// The commit that it was rendered from.
         deploy_branch: git::ObjectId,
-        /// What was to be rendered.
+        /// The commit to render.
         commit: git::ObjectId,
     },
-    /// This repository and the remote have gone different ways.
+    /// The local deploy branch and the one of the remote have diverged.
     #[error(
-        "`{branch}` here and on `{remote}` have gone different ways: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` takes the remote's"
+        "local `{branch}` and `{remote}/{branch}` have diverged: pillion renders on top of one of them; `git branch -f {branch} {remote}/{branch}` resets the local one"
     )]
     Diverged {
         /// The deploy branch.
@@ -127,9 +127,9 @@ pub enum Error {
         /// The remote.
         remote: String,
     },
-    /// The remote had the deploy branch, and has it no longer.
+    /// The remote no longer has the deploy branch.
     #[error(
-        "`{remote}` has no branch `{branch}` any more; it was at {} when it was last fetched. `git push {remote} {last}:refs/heads/{branch}` restores it; where it is gone on purpose, `git fetch --prune {remote}` forgets it here",
+        "`{remote}` no longer has a branch `{branch}`; it was at {} when it was last fetched. `git push {remote} {last}:refs/heads/{branch}` restores it; if it was deleted on purpose, `git fetch --prune {remote}` forgets it here",
         last.short()
     )]
     DeployBranchDeleted {
@@ -137,18 +137,18 @@ pub enum Error {
         remote: String,
         /// The deploy branch.
         branch: String,
-        /// Where it was.
+        /// The commit that it was at.
         last: git::ObjectId,
     },
 }
 
 impl Error {
-    /// Returns whether somebody else was at the same ref at the same moment: the same may succeed right away.
+    /// Returns whether a concurrent update caused the error: a retry may succeed right away.
     pub fn is_contention(&self) -> bool {
         matches!(self, Self::Git(failure) if failure.is_contention())
     }
 
-    /// Returns whether the world failed, and the same command may succeed later: exit code 3, else 2.
+    /// Returns whether the environment failed and a retry may succeed later: exit code 3, else 2.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Git(failure) => failure.is_retryable(),

@@ -1,5 +1,5 @@
-//! The first ledgers. They change no rendered byte: what is released is read from what is rendered, and where that does
-//! not tell, nothing is, so that the first injection is a rollout like any other.
+//! Creates the first ledgers. They change no rendered byte: the rendered files show what is released; where they do
+//! not, nothing is, and the first injection is a rollout like any other.
 
 use super::drift::{check_rendered_files, first_difference};
 use super::ledger_history::find_ledger_removal;
@@ -15,50 +15,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// SidecarSets up to whose number every way to have released some of them is compared with what is there.
+/// Up to this number of SidecarSets, all combinations of released ones are compared with the rendered files.
 const MAX_COMPARED_SETS: usize = 4;
 
-/// What to do about a rendered file that does not follow from what is there.
-const DRIFT_HELP: &str = "take the edit back, or put it into the sources as well; where workloads carry an earlier content of a SidecarSet, put that into its file until there are ledgers";
+/// What to do about a rendered file that does not follow from the sources.
+const DRIFT_HELP: &str = "undo the edit, or move it into the sources; if workloads have an earlier content of a SidecarSet, restore that content in its file until the ledgers exist";
 
-/// What the workloads carry of SidecarSets that have no ledger yet.
+/// Which content workloads have of SidecarSets without a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialRevision {
-    /// What the files hold.
+    /// The content of the files.
     Current,
-    /// Nothing: the first rollout brings it.
+    /// Nothing: the first rollout adds it.
     Nothing,
 }
 
-/// What tells which content is released.
+/// What shows which content is released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RevisionEvidence {
     /// The rendered files.
     #[default]
     Rendered,
-    /// The sources, of which the first rendered files are made.
+    /// The sources, which the first rendered files are made from.
     Sources,
-    /// The manifests alone: git holds no rendered files of them.
+    /// The manifests alone: git has no rendered files.
     Manifests,
 }
 
-/// What one cluster gets.
+/// The initial state of one cluster.
 #[derive(Debug, Default)]
 pub struct InitialLedgers {
-    /// The cluster, where pillion.yaml names some.
+    /// The cluster, where pillion.yaml names clusters.
     pub cluster: Option<String>,
     /// The new ledgers.
     pub ledgers: Vec<Ledger>,
-    /// What told which content is released.
+    /// What shows which content is released.
     pub evidence: RevisionEvidence,
-    /// The first rendered files, by their place.
+    /// The first rendered files, by path.
     pub files: BTreeMap<String, String>,
-    /// The rendered files that are pillion's from now on, relative to their folder.
+    /// The rendered files that pillion manages from now on, relative to their folder.
     pub listed_files: BTreeSet<String>,
 }
 
-/// Makes a ledger for every SidecarSet of a site that has none, and takes it up. `released` is what a person says, else
-/// what is rendered tells. What is there and would not stay as it is, is refused.
+/// Creates a ledger for every SidecarSet of a view that has none, and adds it to the view. `released` is the choice
+/// of the user; else the rendered files decide. Files that would change are errors.
 ///
 /// # Errors
 /// When git fails.
@@ -109,7 +109,7 @@ pub fn init_ledgers(
     Ok((InitialLedgers { cluster, ledgers, evidence, files, listed_files: listed }, diagnostics))
 }
 
-/// Ledgers that were there: without what they said, a new one would move every workload that they had moved.
+/// Reports ledgers that were removed: without them, a new ledger would update every workload that they had updated.
 fn removed_ledgers(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
@@ -126,19 +126,19 @@ fn removed_ledgers(
         diagnostics.push(
             Diagnostic::error(Code::NoLedger, message)
                 .at(set.document.label(&set.path.join(&YamlPath::dotted("metadata.name")), EntryPart::Value, ""))
-                .because("nothing else tells which workloads carry what")
+                .because("nothing else records the revisions of workloads")
                 .help(format!(
-                    "`git checkout {id}~1 -- {path}` takes it back; where rollouts are to begin anew, say what is released: `--released current` or `--released nothing`"
+                    "`git checkout {id}~1 -- {path}` restores it; to begin without it, choose what is released: `--released current` or `--released nothing`"
                 )),
         );
     }
     Ok(diagnostics)
 }
 
-/// The files of the deploy branch that are written: ledgers, first rendered files, and the list of rendered files.
+/// Returns the files of the deploy branch to write: ledgers, first rendered files, and the list of rendered files.
 ///
 /// # Errors
-/// When pillion.yaml names no place for ledgers.
+/// When pillion.yaml sets no folder for ledgers.
 pub fn init_edits(
     deploy_branch: &DeployBranch<'_>,
     all: &[InitialLedgers],
@@ -164,7 +164,7 @@ pub fn init_edits(
     Ok(edits)
 }
 
-/// What pillion has rendered so far.
+/// Returns the files that pillion has rendered so far.
 fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
     let list = deploy_branch.configuration.file_list_path();
     let text = list.and_then(|list| {
@@ -180,14 +180,14 @@ fn find_evidence(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Revisi
         return RevisionEvidence::Manifests;
     }
     let is_there = |path: &String| deploy_branch.rendered_files().file_id(Path::new(path)).is_some();
-    // With ledgers there were rendered files: that they are gone is not for this command to mend.
+    // With ledgers there were rendered files: this command does not restore missing ones.
     let is_fresh = view.prepared.ledgers.is_empty()
         && !places.iter().any(is_there)
         && (view.cluster.is_some() || listed_files(deploy_branch).is_empty());
     if is_fresh { RevisionEvidence::Sources } else { RevisionEvidence::Rendered }
 }
 
-/// Which of the SidecarSets without a ledger are released as they are written: a bit for each.
+/// Which of the SidecarSets without a ledger are released: a bit for each.
 #[derive(Debug, Clone, Copy)]
 struct ReleasedSubset(u64);
 
@@ -196,7 +196,7 @@ impl ReleasedSubset {
         sets.iter().enumerate().fold(Self(0), |way, (n, _)| way.with(n))
     }
 
-    /// Further sets than there are bits are released when all are.
+    /// More sets than bits are all released when every bit is set.
     fn with(self, set: usize) -> Self {
         Self(self.0 | 1 << set.min(63))
     }
@@ -205,7 +205,7 @@ impl ReleasedSubset {
         Self(self.0 & !(1 << set.min(63)))
     }
 
-    /// Gives the sets their ledgers.
+    /// Creates the ledgers of the sets.
     fn apply(self, view: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
         let ledger = |(n, set): (usize, &Arc<SidecarSet>)| {
             let (revision, mut ledger) = (Revision::from_set(set), Ledger::new(&set.name));
@@ -220,7 +220,7 @@ impl ReleasedSubset {
         ledgers
     }
 
-    /// All ways worth a comparison, the one with the least released first.
+    /// Returns all combinations worth a comparison, the one with the least released first.
     fn candidates(sets: &[Arc<SidecarSet>]) -> Vec<Self> {
         let whole = Self::all_sets(sets);
         let mut ways: Vec<Self> = match sets.len() {
@@ -236,7 +236,7 @@ impl ReleasedSubset {
     }
 }
 
-/// The way by which the fewest lines are others than they are.
+/// Returns the combination with the fewest differing lines.
 fn closest_subset(
     deploy_branch: &DeployBranch<'_>,
     view: &mut ClusterView,
@@ -257,7 +257,7 @@ fn closest_subset(
     Ok(best.map_or(ReleasedSubset(0), |(_, way)| way))
 }
 
-/// Counts the lines that render makes otherwise than they are.
+/// Counts the lines that differ from the rendered output.
 fn count_differing_lines(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
@@ -291,7 +291,7 @@ fn count_differing_lines(
     failure.map_or(Ok(all), Err)
 }
 
-/// Counts the lines between those that two texts begin and end with.
+/// Counts the lines between the common start and end of two texts.
 fn differing_lines(one: &str, other: &str) -> usize {
     let (one, other): (Vec<&str>, Vec<&str>) = (one.lines().collect(), other.lines().collect());
     let begin = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
@@ -300,18 +300,18 @@ fn differing_lines(one: &str, other: &str) -> usize {
     one.len().max(other.len()) - begin - end
 }
 
-/// What of the rendered files does not follow from the ledgers, and what cannot be rendered.
+/// Reports rendered files that do not follow from the ledgers, and what cannot be rendered.
 fn drift_errors(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Result<Vec<Diagnostic>, Error> {
     let mut found = check_rendered_files(deploy_branch, view)?;
     found.retain(Diagnostic::is_error);
     for stray in found.iter_mut().filter(|d| d.code == Code::DeployBranchNotRendered) {
-        // Without ledgers there is no render yet that could put it right.
+        // Without ledgers there is no render yet that could fix it.
         stray.help = Some(DRIFT_HELP.to_owned());
     }
     Ok(found)
 }
 
-/// What cannot be rendered.
+/// Reports what cannot be rendered.
 fn render_errors(view: &ClusterView) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     view.render_all(&view.prepared.renderer, |_, _, file| diagnostics.extend(file.diagnostics));
@@ -319,16 +319,16 @@ fn render_errors(view: &ClusterView) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// Manifests that would not stay as they are, although nobody has said that they are to change.
+/// Reports manifests that would change without a decision by the user.
 fn altered_manifests(view: &ClusterView) -> Vec<Diagnostic> {
     let mut found = render_errors(view);
     view.render_all(&view.prepared.renderer, |input, text, file| {
         let Some(new) = file.text.filter(|new| !file.is_dropped && **new != **text) else { return };
-        let message = format!("`{}` carries a part of what SidecarSets bring, and would not stay as it is", input.name);
+        let message = format!("`{}` has some containers of SidecarSets, and would change", input.name);
         let error = Diagnostic::error(Code::DeployBranchNotRendered, message)
             .at(first_difference(&input.name, text, &new))
-            .because("other workloads do not carry it, so that nothing is released")
-            .help("take what was injected out of the manifests; or say what every workload runs: `pillion init rollout --released current`");
+            .because("other workloads do not have them, so nothing is released")
+            .help("remove the injected parts from the manifests, or set what every workload runs: `pillion init rollout --released current`");
         found.push(error);
     });
     found

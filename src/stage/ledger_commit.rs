@@ -1,4 +1,4 @@
-//! The commit of a verb: one ledger, changed by a person or because of pods, on top of what is live.
+//! The commit of a command that changes one ledger, on top of the deploy branch.
 
 use super::message::ledger_trailers;
 use super::{ClusterView, DeployBranch, Error, StagedCommit};
@@ -8,14 +8,14 @@ use crate::model::ledger::{Ledger, emit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What a verb does to a ledger, and what its commit says.
+/// The change of a ledger, and the message of its commit.
 #[derive(Debug)]
 pub struct LedgerCommit<'a> {
     /// The ledger afterwards.
     pub after: &'a Ledger,
     /// `Pillion-Action`: Pause, Resume, RollBack, Approve, Hold, Init.
     pub action: &'a str,
-    /// What was done, for people; the SidecarSet's name is put before it.
+    /// What was done, for people; the name of the SidecarSet is prepended.
     pub subject: String,
     /// Why.
     pub body: String,
@@ -23,8 +23,8 @@ pub struct LedgerCommit<'a> {
     pub trailers: Vec<(&'static str, String)>,
 }
 
-/// Makes the commit of a change on top of what is live, and moves no ref. It says nothing of when and by whom: that
-/// comes with [`Opened::release`](super::RepoContext::release). There is none when something is wrong with a file.
+/// Creates the commit of a change on top of the deploy branch, and moves no ref. Date and author follow with
+/// [`RepoContext::release`](super::RepoContext::release). An error in a file creates no commit.
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
@@ -61,8 +61,8 @@ pub fn commit_ledger(
     Ok((Some(StagedCommit { id, tree, message }), diagnostics))
 }
 
-/// The rendered files of workloads whose lines differ, or that have none where another revision is released: number of
-/// the input, and place.
+/// Returns the rendered files of workloads with changed entries, and of those without an entry where the released
+/// revision changes: index of the input, and path.
 pub(super) fn changed_files(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,

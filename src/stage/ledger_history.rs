@@ -1,4 +1,4 @@
-//! The states of a ledger in the history of the deploy branch: after a batch, before Close, before a revert.
+//! Finds states of a ledger in the history of the deploy branch: after a batch, before Complete, before a revert.
 
 use super::{DeployBranch, Error};
 use crate::git::{Commit, HistoryWalk, trailer};
@@ -6,21 +6,21 @@ use crate::model::ledger::{Ledger, decode};
 use crate::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
-/// A batch that a commit took back by hand.
+/// A batch that was reverted by hand.
 #[derive(Debug, Clone)]
 pub struct BatchRevert {
     /// The commit.
     pub commit: Commit,
-    /// The batch that was out before.
+    /// The last batch before the commit.
     pub from: u32,
-    /// The batch that is out after it; 0: none.
+    /// The last batch after it; 0: none.
     pub to: u32,
 }
 
-/// Commits that are looked through for who has approved a plan.
+/// How many commits are searched for an approval.
 const MAX_COMMITS: usize = 1000;
 
-/// Finds out who has approved a plan, from the commits that changed a ledger since its rollout began.
+/// Returns who has approved a plan, from the commits that changed a ledger since its rollout started.
 pub(super) fn find_approver(
     deploy_branch: &DeployBranch<'_>,
     path: Option<&str>,
@@ -40,11 +40,11 @@ pub(super) fn find_approver(
     None
 }
 
-/// Finds the ledger of a rollout as it was after a batch, 0 for what was so before batch 1; `like` says the released
-/// revision and the target of the rollout, which is open or was the last one. None: there was no such batch.
+/// Returns the ledger of a rollout after a batch, 0 for before batch 1; `like` has the released revision and the
+/// target of the rollout, which is open or was the last one. None: there was no such batch.
 ///
 /// # Errors
-/// When git fails, or a shallow clone does not go back that far.
+/// When git fails, or a shallow clone does not reach that far.
 pub fn ledger_after_batch(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
@@ -58,7 +58,7 @@ pub fn ledger_after_batch(
         match is_same {
             true if ledger.last_batch() == batch => return Ok(Some(ledger)),
             true => has_begun = true,
-            // Behind the last rollout there are only states without a target.
+            // Before the last rollout there are only states without a target.
             false if has_begun || ledger.target.is_some() => return Ok(None),
             false => {}
         }
@@ -66,11 +66,11 @@ pub fn ledger_after_batch(
     Ok(None)
 }
 
-/// Finds the ledger of the last rollout as it was before its Close, where `closed` is what Close left behind. None: no
-/// rollout was closed, or another one than to what is released now.
+/// Returns the ledger of the last rollout before its Complete; `completed` is the ledger after it. None: no rollout
+/// was completed, or another one than to the released revision.
 ///
 /// # Errors
-/// When git fails, or a shallow clone does not go back that far.
+/// When git fails, or a shallow clone does not reach that far.
 pub fn ledger_before_completion(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
@@ -87,8 +87,8 @@ pub fn ledger_before_completion(
     Ok(None)
 }
 
-/// Finds out whether the last change of a ledger took back batches of its open rollout without a command: a
-/// `git revert`.
+/// Returns whether the last change of a ledger reverted batches of its open rollout without a command: a `git
+/// revert`.
 ///
 /// # Errors
 /// When git fails.
@@ -104,13 +104,13 @@ pub fn find_batch_revert(
     {
         let commit = match commit {
             Ok(commit) => commit,
-            // Beyond what a shallow clone has there is nothing to be found.
+            // A shallow clone ends here.
             Err(failure) if failure.is_beyond_history() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
         match commit.trailer(trailer::ACTION).as_deref() {
             None => return batch_revert_of(deploy_branch, &path, commit),
-            // They say nothing of how far the rollout is.
+            // These do not change how far the rollout is.
             Some("Hold" | "Approve") => {}
             Some(_) => return Ok(None),
         }
@@ -131,7 +131,7 @@ fn batch_revert_of(
     Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from, to }))
 }
 
-/// Returns whether a ledger is an earlier one of the same rollout, as far as its batches tell.
+/// Returns whether a ledger is an earlier state of the same rollout, by its batches.
 pub(super) fn is_earlier_state(before: &Ledger, after: &Ledger) -> bool {
     before.target.is_some()
         && before.target == after.target
@@ -140,7 +140,7 @@ pub(super) fn is_earlier_state(before: &Ledger, after: &Ledger) -> bool {
         && after.last_batch() < before.last_batch()
 }
 
-/// The states of a ledger, newest first; a state that cannot be read ends them.
+/// Returns the states of a ledger, newest first, up to one that cannot be read.
 fn ledger_states<'l>(
     deploy_branch: &'l DeployBranch<'_>,
     cluster: Option<&str>,

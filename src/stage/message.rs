@@ -1,4 +1,4 @@
-//! What does a commit of a rollout say? A subject for people, a body that lists what moves, trailers for machines.
+//! Messages of rollout commits: a subject for people, a body that lists the updates, trailers for machines.
 
 use super::summary::RolloutSummary;
 use super::{DeployBranch, RolloutPlan};
@@ -10,13 +10,14 @@ use crate::rollout::report::workload_title;
 use crate::rollout::update_method::UpdateMethod;
 use crate::rollout::{Batch, RolloutStep, WorkloadUpdate, approval_digest};
 
-/// Workloads that a message lists; the commit's own diff has all of them.
+/// How many workloads a message lists; the diff of the commit has all of them.
 const MAX_LISTED: usize = 100;
 
-/// The keys of trailers and their values.
+/// Trailers: keys and values.
 pub(super) type TrailerList = Vec<(&'static str, String)>;
 
-/// Returns the message of a step; None for a rest, which is no commit. `before` is the ledger that it follows.
+/// Returns the message of a step; None for Idle and Blocked, which are not commits. `before` is the ledger that it
+/// follows.
 pub(super) fn step_message(
     deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
@@ -50,23 +51,23 @@ fn start_message(
     });
     let mut body = vec![format!(
         "{removed}{} No rendered file changes with this commit.",
-        replicas.unwrap_or_else(|| "No workload has to move.".to_owned())
+        replicas.unwrap_or_else(|| "No workload needs an update.".to_owned())
     )];
     body.extend(superseded_note(before));
     let digest = approval_digest(&rollout.context, after, 0, &[]);
     let mut trailers = ledger_trailers(deploy_branch, "Start", after);
     trailers.push((trailer::PLAN, digest));
     let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
-    let what = if is_return { "holds have ended".to_owned() } else { wording.change };
+    let what = if is_return { "holds have expired".to_owned() } else { wording.change };
     trailer::format_message(&format!("{}: start, {what}", rollout.name()), &body.join("\n"), &trailers)
 }
 
-/// The rollout that another target ends.
+/// Describes the rollout that a new target ends.
 fn superseded_note(before: &Ledger) -> Option<String> {
     let target = revision_text(before.target.as_ref()?);
     let paused = before.paused.as_ref();
     let paused = paused.map_or_else(String::new, |p| format!(", which was paused: {}", p.reason));
-    Some(format!("It takes the place of the rollout to {target} at batch {}{paused}.", before.last_batch()))
+    Some(format!("It replaces the rollout to {target} at batch {}{paused}.", before.last_batch()))
 }
 
 fn resume_message(
@@ -133,7 +134,7 @@ fn complete_message(
     trailer::format_message(&subject, &body.join("\n"), &trailers)
 }
 
-/// One line a workload, and where the rollout stands afterwards.
+/// Returns one line for each workload, and the number of updated pods.
 fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch) -> String {
     let mut lines =
         truncate_lines(batch.updates.iter().map(|update| update_line(update, released)).collect());
@@ -143,7 +144,7 @@ fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch
         .iter()
         .any(|m| m.replicas.is_none() && m.behavior.method != UpdateMethod::NextRun)
     {
-        true => "how many are unavailable at once is not known".to_owned(),
+        true => "how many are unavailable at once is unknown".to_owned(),
         false => format!("at most {down} {} unavailable at once", if down == 1 { "is" } else { "are" }),
     };
     let pods = pluralize(batch.matched_pods.into(), "pod");
@@ -157,15 +158,15 @@ fn update_lines(wording: &RolloutSummary, released: &RevisionName, batch: &Batch
 fn update_line(update: &WorkloadUpdate, released: &RevisionName) -> String {
     let how = update.behavior.method;
     let what = match (how, update.replicas) {
-        (UpdateMethod::NextRun, _) | (_, Some(0)) => "with the pods that it makes next".to_owned(),
+        (UpdateMethod::NextRun, _) | (_, Some(0)) => "with the pods that it creates next".to_owned(),
         (_, Some(of)) => {
             format!("{} of {}, {}", update.updated_after, pluralize(of.into(), "pod"), how.description())
         }
-        (_, None) => format!("its pods, whose number is not known, {}", how.description()),
+        (_, None) => format!("its pods (number unknown), {}", how.description()),
     };
     let mark = update.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
     let ended = update.hold_ended.as_ref();
-    let ended = ended.map_or_else(String::new, |day| format!("; its hold ended on {day}"));
+    let ended = ended.map_or_else(String::new, |day| format!("; its hold expired on {day}"));
     format!("{}: {what}{mark}{ended}", workload_title(&update.key))
 }
 
@@ -178,7 +179,7 @@ fn truncate_lines(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// Returns the message of a render of a commit of the sources.
+/// Returns the message of a render of a source commit.
 pub(super) fn render_message(source: &Commit) -> String {
     let subject = format!("render {}: {}", source.id.short(), source.subject());
     let mut trailers = source_trailers(source.id);
@@ -186,7 +187,7 @@ pub(super) fn render_message(source: &Commit) -> String {
     trailer::format_message(&subject, "", &trailers)
 }
 
-/// The trailers of every commit on a ledger; without an open rollout the released revision is the target.
+/// Returns the trailers of a ledger commit; without an open rollout the released revision is the target.
 pub(super) fn ledger_trailers(
     deploy_branch: &DeployBranch<'_>,
     action: &str,
@@ -203,8 +204,8 @@ pub(super) fn ledger_trailers(
     trailers
 }
 
-/// The trailers that say which commit the rendered files come from. On one branch that is the commit's own history,
-/// and a commit's id must not depend on the commit that it was staged on.
+/// Returns the trailers that name the source of the rendered files. With one branch that is the commit's own history,
+/// and its id must not depend on the commit that it was staged on.
 pub fn source_trailers_of(deploy_branch: &DeployBranch<'_>) -> TrailerList {
     match &deploy_branch.branches.source {
         Some(_) => source_trailers(deploy_branch.source.id),

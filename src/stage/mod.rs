@@ -1,4 +1,4 @@
-//! A rollout in git: what a commit (or a folder) holds, and the commits that follow from it.
+//! Rollouts in git: turns rollout steps into trees, messages and commits.
 
 mod branch_render;
 mod branches;
@@ -26,7 +26,7 @@ mod unmanaged_files;
 mod unmatched_selector;
 mod waves;
 
-/// Is what git holds what pillion makes?
+/// Verifies that ledgers were changed only by pillion commands.
 pub mod verify;
 
 /// What people do to a ledger.

@@ -1,4 +1,4 @@
-//! Why is a rollout not staged, although its plan is sound?
+//! Preconditions of staging and starting a rollout.
 
 use super::{BatchRevert, BranchContents, DeployBranch, RolloutPlan, StagedBranch};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span, pluralize};
@@ -9,10 +9,10 @@ use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{ExternalState, RolloutEnd, RolloutStep, advice, steps};
 use std::path::Path;
 
-/// Steps beyond the bound that are counted to say how many there are; behind that it is a guess.
+/// How many times `maxBatches` steps are counted; beyond that the number is estimated.
 const COUNT_FACTOR: u32 = 10;
 
-/// Refuses a rollout that has not begun and needs more batches than a plan may have.
+/// Refuses a rollout that has not started and needs more batches than a plan may have.
 pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     if rollout.has_started() || !matches!(rollout.end(), RolloutEnd::TooManyBatches { .. }) {
         return None;
@@ -32,7 +32,7 @@ pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     Some(Diagnostic { severity: Severity::Error, ..diagnostic })
 }
 
-/// Refuses to open a rollout that takes the sidecar away from workloads.
+/// Refuses to start a rollout that removes the sidecar from workloads.
 pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     let started = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?.started_ledger()?;
     let (context, ledger) = (&rollout.context, &rollout.ledger);
@@ -53,12 +53,12 @@ pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     diagnostic = spaces.fold(diagnostic.because(removal.cause.to_string()), Diagnostic::because);
     let what = if ledger.target.is_some() { "moves the target" } else { "starts it" };
     Some(diagnostic.help(format!(
-        "undo the change of the SidecarSet; where the sidecar is to go, `pillion start {} --allow-removal` {what}",
+        "undo the change of the SidecarSet; to remove the sidecar, `pillion start {} --allow-removal` {what}",
         context.command_arguments()
     )))
 }
 
-/// Counts the batches, or guesses their number from those that were counted.
+/// Counts the batches, or estimates their number from those that were counted.
 fn estimate_batches(rollout: &RolloutPlan<'_>, limit: u32) -> u32 {
     let steps = steps(&rollout.context, &rollout.ledger, &ExternalState::default(), limit as usize);
     let Some(last) = steps.iter().filter_map(RolloutStep::batch).next_back() else { return 0 };
@@ -69,19 +69,22 @@ fn estimate_batches(rollout: &RolloutPlan<'_>, limit: u32) -> u32 {
     last.number
 }
 
-/// The field that makes batches small, and where it stands.
+/// Returns the field that limits the size of batches, and its location.
 fn batch_size_field(rollout: &RolloutPlan<'_>) -> (&'static str, Option<Span>) {
     let set = rollout.view.prepared.sets.iter().find(|s| s.name == rollout.name());
     match set.filter(|_| rollout.context.settings.strategy.max_unavailable.is_some()) {
         Some(set) => {
             let at = "spec.updateStrategy.maxUnavailable";
-            ("updateStrategy.maxUnavailable", Some(set.label(at, "no batch takes more pods down than this")))
+            (
+                "updateStrategy.maxUnavailable",
+                Some(set.label(at, "no batch makes more pods unavailable than this")),
+            )
         }
         None => ("rollout.steps", None),
     }
 }
 
-/// Refuses to go on from a ledger whose last change took batches back by hand.
+/// Refuses to continue from a ledger with batches that were reverted by hand.
 pub fn reverted_batch(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
@@ -90,7 +93,7 @@ pub fn reverted_batch(
 ) -> Diagnostic {
     let BatchRevert { commit, from, .. } = found;
     let message = format!(
-        "commit {} (\"{}\") takes batch {from} of `{}` back by hand",
+        "commit {} (\"{}\") reverts batch {from} of `{}` by hand",
         commit.id.short(),
         commit.subject(),
         ledger.name
@@ -99,20 +102,20 @@ pub fn reverted_batch(
     manual_revert(Diagnostic::error(Code::UnplannedLedgerChange, message).at(Span::whole_file(path)), ledger)
 }
 
-/// Says what follows from a `git revert` of a batch, and the command that does what it was meant to do.
+/// Explains a `git revert` of a batch, and names the command to use instead.
 pub(super) fn manual_revert(mut diagnostic: Diagnostic, ledger: &Ledger) -> Diagnostic {
     let (name, batch) = (&ledger.name, ledger.last_batch());
     diagnostic.notes.clear();
     diagnostic.because(format!(
-        "the ledger is what it was after batch {batch}, and nothing says that the rollout is to stay there: the next step would release batch {} again",
+        "the ledger is in the state after batch {batch}, and nothing keeps the rollout there: the next step would release batch {} again",
         batch + 1
     ))
     .help(format!(
-        "`pillion rollback {name} --to {batch}` takes batches back and pauses the rollout there; where the revert is on `git.deploy` already, run that command on top of it, or revert the revert first"
+        "`pillion rollback {name} --to {batch}` rolls batches back and pauses the rollout there; if the revert is on `git.deploy` already, run that command on top of it, or revert the revert first"
     ))
 }
 
-/// Refuses to write over a branch whose base is no longer in the history of the deploy branch.
+/// Refuses to overwrite a branch with a base that is no longer in the history of the deploy branch.
 pub fn rewritten_branch(
     deploy_branch: &DeployBranch<'_>,
     branch: &StagedBranch,
@@ -139,9 +142,9 @@ pub(super) struct RewrittenBranch<'a> {
     pub(super) branch: &'a str,
     /// A commit that was in its history.
     pub(super) lost_commit: &'a Commit,
-    /// How that is known.
+    /// How this is known.
     pub(super) evidence: String,
-    /// Its head now.
+    /// Its new head.
     pub(super) head: ObjectId,
     /// pillion.yaml.
     pub(super) config: &'a Path,
@@ -159,15 +162,15 @@ impl RewrittenBranch<'_> {
         Diagnostic::error(Code::DeployBranchRewritten, message)
             .at(Span::whole_file(config.to_string_lossy()))
             .field("git.deploy")
-            .because(format!("the head of `{branch}` is {head} now; what was released before may be taken back by it"))
+            .because(format!("the head of `{branch}` is {head} now; what was released before may be undone by it"))
             .help(format!(
-                "look at what is gone (`git log {head}..{}`); where it is meant, `pillion stage --accept-rewritten --push` goes on from {head}, in every clone",
+                "inspect the lost commits (`git log {head}..{}`); if this is intended, `pillion stage --accept-rewritten --push` continues from {head}, in every clone",
                 gone.id.short()
             ))
     }
 }
 
-/// Says that a staged branch is left alone, because commits of somebody else are on it.
+/// Reports a staged branch that is left alone because it has commits of other authors.
 pub fn foreign_commits(
     config: &Path,
     (branch, sidecar_set): (&str, &str),
@@ -180,7 +183,7 @@ pub fn foreign_commits(
         n => format!(" and {}", pluralize(n as u64 - 1, "more commit")),
     };
     let message = format!(
-        "`{branch}` holds {} (\"{}\") by {}{more}, which pillion did not make",
+        "`{branch}` contains {} (\"{}\") by {}{more}, not created by pillion",
         newest.id.short(),
         newest.subject(),
         newest.author
@@ -189,9 +192,9 @@ pub fn foreign_commits(
         Diagnostic::error(Code::ForeignCommits, message)
             .at(Span::whole_file(config.to_string_lossy()))
             .field("git.staged")
-            .because("it is neither replaced nor removed; the rollout goes on without it, since nothing is ever taken from it")
+            .because("the branch is neither replaced nor removed; the rollout continues without it, because pillion never reads commits from it")
             .help(format!(
-                "where somebody needs them, `git branch NAME {}` keeps them; then `pillion stage {sidecar_set}{options} --force --push` replaces the branch",
+                "to keep these commits, `git branch NAME {}`; then `pillion stage {sidecar_set}{options} --force --push` replaces the branch",
                 newest.id.short()
             )),
     )

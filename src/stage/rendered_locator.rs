@@ -1,4 +1,4 @@
-//! Finds where the workloads of a rollout are in the rendered files of the deploy branch.
+//! Locates the workloads of a rollout in the rendered files of the deploy branch.
 
 use super::ClusterView;
 use crate::rollout::workload_set::PlannedWorkload;
@@ -8,25 +8,25 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Where a workload stands in the rendered files.
+/// The location of a workload in the rendered files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedLocation {
-    /// The file; None where git holds no rendered files.
+    /// The file; None where git has no rendered files.
     pub file: Option<String>,
-    /// The number of its document, from 0.
+    /// The index of its document, from 0.
     pub index: usize,
-    /// Where its object stands in the document.
+    /// The path of its object in the document.
     pub base: yaml::FieldPath,
 }
 
-/// Finds the places of workloads in the rendered files.
+/// Locates workloads in the rendered files.
 pub struct RenderedLocator<'s> {
     view: &'s ClusterView,
     inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
 }
 
 impl ClusterView {
-    /// Returns what finds the places of workloads in the rendered files.
+    /// Returns a locator for the rendered files.
     pub fn rendered_locator(&self) -> RenderedLocator<'_> {
         let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
         RenderedLocator { view: self, inputs }
@@ -34,7 +34,7 @@ impl ClusterView {
 }
 
 impl RenderedLocator<'_> {
-    /// Returns where a workload stands in the rendered files: what render leaves out does not count.
+    /// Returns the location of a workload in the rendered files: documents that render omits do not count.
     pub fn locate(&self, workload: &PlannedWorkload) -> RenderedLocation {
         let document = &workload.document;
         let input = self.inputs.get(&**document.file());
@@ -54,7 +54,7 @@ impl RenderedLocator<'_> {
         }
     }
 
-    /// The place of an item when the items before it that are left out are gone.
+    /// Returns the index of an item without the omitted items before it.
     fn rendered_base(&self, document: &Value, base: &yaml::FieldPath) -> yaml::FieldPath {
         let (mut list, mut found) = (document, yaml::FieldPath::root());
         for step in base.segments() {

@@ -1,5 +1,5 @@
-//! A repository with the names of its branches, and how a commit gets onto the deploy branch: by a push with a lease, or
-//! where there is no remote by moving the ref.
+//! A repository with its branches, and the push of commits to the deploy branch: with a lease, or without a remote by
+//! moving the ref.
 
 use super::preconditions::RewrittenBranch;
 use super::{BranchConfig, DeployBranch, Error};
@@ -11,48 +11,48 @@ use crate::git::{
 use crate::workspace::ManifestSource;
 use std::path::PathBuf;
 
-/// A head that is farther ahead of the clock, in seconds, has a date that nothing is dated by.
+/// A head that is more than this many seconds ahead of the clock has a wrong date, which is ignored.
 const MAX_CLOCK_SKEW: i64 = 600;
 
-/// Where commits wait that are not to be pushed.
+/// The ref of commits that are not pushed (`--no-push`).
 const OUTBOX: &str = "refs/pillion/outbox";
 
-/// Where the deploy branches of remotes were when this clone last looked, by remote and branch.
+/// The deploy branches of remotes when this clone last read them, by remote and branch.
 const LAST_HEAD: &str = "refs/pillion/seen";
 
-/// On the remote: the head from which on a person has accepted a deploy branch that was rewritten, below a commit that
-/// says who, by branch.
+/// On the remote: the head of a rewritten deploy branch that a person has accepted, below a commit that records who,
+/// by branch.
 const ACCEPTED: &str = "refs/pillion/accepted";
 
-/// What of that this clone knew when it last looked, by remote and branch.
+/// The accepted heads that this clone knew when it last read them, by remote and branch.
 const LAST_ACCEPTED: &str = "refs/pillion/known";
 
-/// A repository, and what its pillion.yaml says of branches.
+/// A repository, and the branches of its pillion.yaml.
 pub struct RepoContext {
     /// The repository.
     pub repository: Repository,
-    /// Where pillion.yaml is in the tree of the sources.
+    /// The path of pillion.yaml in the sources.
     pub config: PathBuf,
     /// Names of branches, remote and identity.
     pub branches: BranchConfig,
-    /// Manifests that are no plain files.
+    /// Manifests that are not plain files.
     pub manifest_source: ManifestSource,
 }
 
-/// What became of a commit.
+/// The result of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// It is there: the commit as it was released, and where, in words.
+    /// The commit was pushed: the commit as released, and where to, in words.
     Pushed(ObjectId, String),
-    /// It was there already: somebody else has made the same commit and was faster.
+    /// The commit was there already: another process pushed the same one first.
     Unchanged(ObjectId, String),
-    /// Somebody else was faster with another commit: this one, which went nowhere.
+    /// Another commit was pushed first: this one went nowhere.
     NonFastForward(ObjectId),
 }
 
 impl RepoContext {
-    /// Reads what is live, as it was fetched last; None without a sound pillion.yaml there, and where the deploy branch was
-    /// rewritten since this clone last looked.
+    /// Reads the deploy branch as it was fetched last; None without a valid pillion.yaml there, and where the deploy
+    /// branch was rewritten since this clone last read it.
     ///
     /// # Errors
     /// As [`DeployBranch::read`].
@@ -63,7 +63,7 @@ impl RepoContext {
         }
     }
 
-    /// Reads what is live, however the deploy branch has come to it: for those who only look.
+    /// Reads the deploy branch even if it was rewritten: for commands that only read.
     ///
     /// # Errors
     /// As [`DeployBranch::read`].
@@ -76,8 +76,8 @@ impl RepoContext {
         ))
     }
 
-    /// Says whether the deploy branch of the remote has lost what it was when this clone last looked, and remembers what it
-    /// is where it has not. A clone that never looked has nothing to compare with.
+    /// Reports a deploy branch that has lost the head which this clone last read; else records its head. A clone that
+    /// never read it has nothing to compare.
     ///
     /// # Errors
     /// When git fails.
@@ -85,7 +85,7 @@ impl RepoContext {
         let Upstream::Remote(remote) = self.repository.upstream(&self.branches.remote)? else {
             return Ok(None);
         };
-        // What was seen comes first: another process may move both in between, and then only forward.
+        // The recorded head is read first: another process may move both in between, and then only forward.
         let seen = self.repository.find_ref(&self.remote_ref(LAST_HEAD, &remote));
         let Some(head) = self.repository.find_ref(&self.branches.tracking_ref()) else { return Ok(None) };
         let Some(seen) = seen.filter(|seen| *seen != head) else {
@@ -93,7 +93,7 @@ impl RepoContext {
             return Ok(None);
         };
         let follows = match self.repository.is_ancestor(seen, head) {
-            // How far back a shallow clone goes says nothing of the branch.
+            // The depth of a shallow clone says nothing about the branch.
             Err(git::Error::Shallow { .. }) => true,
             found => found?,
         };
@@ -101,7 +101,7 @@ impl RepoContext {
             self.remember_head(&remote, head);
             return Ok(None);
         }
-        let which = format!("which was its head on `{remote}` when this clone last looked");
+        let which = format!("which was its head on `{remote}` when this clone last read it");
         let gone = &self.repository.commit(seen)?;
         let branch = &self.branches.deploy;
         Ok(Some(
@@ -110,8 +110,7 @@ impl RepoContext {
         ))
     }
 
-    /// Takes the deploy branch as it is, however it has come to that; with a release, in the name of its person, all
-    /// clones do so.
+    /// Accepts a rewritten deploy branch; with a release, in the name of its person, for all clones.
     ///
     /// # Errors
     /// When the remote cannot be reached.
@@ -146,7 +145,7 @@ impl RepoContext {
         Ok(())
     }
 
-    /// A person has accepted what the branch is now, since this clone last looked.
+    /// Returns whether a person has accepted the present head since this clone last read the branch.
     fn is_accepted(&self, remote: &str, head: ObjectId) -> Result<bool, Error> {
         let accepted = self.repository.find_ref(&self.accepted_ref());
         let known = self.repository.find_ref(&self.remote_ref(LAST_ACCEPTED, remote));
@@ -155,7 +154,7 @@ impl RepoContext {
         Ok(base.is_some_and(|base| matches!(self.repository.is_ancestor(base, head), Ok(true))))
     }
 
-    /// A clone that cannot be written has nothing to compare with next time, and is as well as a fresh one.
+    /// Records the head. A clone that cannot be written has nothing to compare next time, like a new one.
     fn remember_head(&self, remote: &str, head: ObjectId) {
         let known = self
             .repository
@@ -176,10 +175,10 @@ impl RepoContext {
         format!("{ACCEPTED}/{}", self.branches.deploy)
     }
 
-    /// Opens the same repository once more, for another thread.
+    /// Opens the same repository again, for another thread.
     ///
     /// # Errors
-    /// When it is no longer there.
+    /// When it no longer exists.
     pub fn reopen(&self) -> Result<Self, Error> {
         let repository = self.repository.reopen()?;
         let (config, branches) = (self.config.clone(), self.branches.clone());
@@ -194,7 +193,7 @@ impl RepoContext {
         Ok(Signing::from_config(&self.repository)?)
     }
 
-    /// Brings the deploy branch up to date, and that of the sources.
+    /// Fetches the deploy branch and the source branch.
     ///
     /// # Errors
     /// When the remote cannot be reached.
@@ -202,7 +201,7 @@ impl RepoContext {
         self.fetch_with(&[]).map(drop)
     }
 
-    /// Brings the deploy branch up to date, that of the sources, and all staged ones.
+    /// Fetches the deploy branch, the source branch and all staged branches.
     ///
     /// # Errors
     /// When the remote cannot be reached.
@@ -210,11 +209,11 @@ impl RepoContext {
         self.fetch_with(&[&self.branches.staged_glob()]).map(drop)
     }
 
-    /// Brings the deploy branch up to date, that of the sources, and further ones; a name that ends in `*` means all
-    /// that begin so. Returns the head of the deploy branch; None: there is none.
+    /// Fetches the deploy branch, the source branch and further ones; a name that ends in `*` is a prefix. Returns
+    /// the head of the deploy branch; None: it does not exist.
     ///
     /// # Errors
-    /// When the remote cannot be reached, or had the deploy branch and has it no longer.
+    /// When the remote cannot be reached, or no longer has the deploy branch.
     pub fn fetch_with(&self, more: &[&str]) -> Result<Option<ObjectId>, Error> {
         let BranchConfig { remote, deploy: deploy_branch, source, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
@@ -227,7 +226,7 @@ impl RepoContext {
             .collect();
         let head = self.repository.fetch(&upstream, &names)?.first().copied().flatten();
         match self.repository.tracked_branch(&upstream, deploy_branch) {
-            // What is known of it here is of the time before.
+            // The known state is from before the fetch.
             Some(last) if head.is_none() => Err(Error::DeployBranchDeleted {
                 remote: remote.clone(),
                 branch: deploy_branch.clone(),
@@ -237,11 +236,11 @@ impl RepoContext {
         }
     }
 
-    /// Puts a commit on top of what is live, with the moment and the person of its release: the one way by which
-    /// anything but a render gets there. Its id is another one then, tree and message are the same.
+    /// Pushes a commit onto the deploy branch, with the date and the person of its release: every commit except
+    /// renders gets there this way. Its id changes, tree and message stay.
     ///
     /// # Errors
-    /// When the remote cannot be reached, or does not want the commit.
+    /// When the remote cannot be reached, or rejects the commit.
     pub fn release(
         &self,
         deploy_branch: &DeployBranch<'_>,
@@ -251,8 +250,7 @@ impl RepoContext {
         self.release_all(deploy_branch, &[commit], release).map(|(_, put)| put)
     }
 
-    /// As [`RepoContext::release`], for commits that stand on each other, the first one on what is live: one push. Returns
-    /// them as they were released.
+    /// As [`RepoContext::release`], for several commits on top of each other, in one push. Returns them as released.
     ///
     /// # Errors
     /// As [`RepoContext::release`].
@@ -269,7 +267,8 @@ impl RepoContext {
         Ok((released, put))
     }
 
-    /// As [`RepoContext::save_to_outbox`], for commits that stand on each other. Returns them as they would be released.
+    /// As [`RepoContext::save_to_outbox`], for several commits on top of each other. Returns them as they would be
+    /// released.
     ///
     /// # Errors
     /// As [`RepoContext::save_to_outbox`].
@@ -284,7 +283,7 @@ impl RepoContext {
         Ok((released, PushOutcome::Pushed(tip, format!("left at {OUTBOX}"))))
     }
 
-    /// Leaves a commit in this repository, as it would be released now.
+    /// Saves a commit in this repository, as it would be released now.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -292,17 +291,17 @@ impl RepoContext {
         self.save_all_to_outbox(&[commit], release).map(|(_, put)| put)
     }
 
-    /// Returns the command that pushes what was left here; None where there is no remote to push to.
+    /// Returns the command that pushes the saved commit; None where there is no remote.
     ///
     /// # Errors
-    /// When there are only other remotes than the one that is meant.
+    /// When the configured remote is missing among several.
     pub fn push_command(&self) -> Result<Option<String>, Error> {
         let BranchConfig { remote, deploy: deploy_branch, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
         Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{deploy_branch}")))
     }
 
-    /// Brings the deploy branch up to date, and that of the sources, and makes sure that there is one to commit onto.
+    /// Fetches the deploy branch and the source branch, and checks that the deploy branch exists.
     ///
     /// # Errors
     /// When the remote cannot be reached, or has no such branch.
@@ -313,10 +312,10 @@ impl RepoContext {
         }
     }
 
-    /// Makes sure that the upstream has the deploy branch, as it was fetched last.
+    /// Checks that the upstream has the deploy branch, as it was fetched last.
     ///
     /// # Errors
-    /// When it has none.
+    /// When it does not exist.
     pub fn require_deploy_branch(&self) -> Result<(), Error> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         self.require_head(self.repository.tracked_branch(&upstream, &self.branches.deploy))
@@ -334,10 +333,10 @@ impl RepoContext {
         Err(Error::NotPushed { remote: remote.clone(), branch: deploy_branch.clone(), how })
     }
 
-    /// Pushes a commit to the deploy branch as it was fetched. Returns where it is now; None: somebody else was faster.
+    /// Pushes a commit to the deploy branch. Returns its location; None: the push was rejected (non-fast-forward).
     ///
     /// # Errors
-    /// When the remote cannot be reached, or does not want the commit.
+    /// When the remote cannot be reached, or rejects the commit.
     pub fn push_deploy_branch(&self, commit: ObjectId) -> Result<Option<String>, Error> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let expected =
@@ -360,8 +359,8 @@ impl RepoContext {
         };
         let path = match upstream {
             Upstream::Remote(remote) => {
-                // git does so too, but not in every bare clone. What is pushed is pushed; another program may have
-                // brought this ref farther meanwhile.
+                // git does so too, but not in every bare clone. The push has succeeded; another program may have
+                // moved this ref farther meanwhile.
                 let tracking = branches.tracking_ref();
                 let present = repository.find_ref(&tracking);
                 if !present.is_some_and(|present| matches!(repository.is_ancestor(commit, present), Ok(true)))
@@ -380,8 +379,8 @@ impl RepoContext {
     }
 }
 
-/// Returns the date of a release by nobody: one that is later than that of the head, so that steps which were released one
-/// after the other can be told from staged ones that were pushed together.
+/// Returns the date of a release by `watch`: later than that of the head, so that steps that were released one by one
+/// can be told from staged ones that were pushed together.
 fn release_time(head: CommitTime, release: &ReleaseStamp<'_>) -> CommitTime {
     let ahead = head.seconds.saturating_sub(release.at.seconds);
     if release.by.is_none() && (0..MAX_CLOCK_SKEW).contains(&ahead) {

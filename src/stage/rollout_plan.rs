@@ -1,4 +1,4 @@
-//! The steps of one rollout, from what is live to its end.
+//! The steps of one rollout, from the deploy branch to its end.
 
 use super::ClusterView;
 use crate::diagnostics::Diagnostic;
@@ -11,30 +11,30 @@ use crate::rollout::{
 
 /// One rollout.
 pub struct RolloutPlan<'s> {
-    /// The cluster it is in.
+    /// Its cluster.
     pub view: &'s ClusterView,
-    /// What does not change while it goes on.
+    /// Its context, which does not change while it progresses.
     pub context: RolloutContext<'s>,
-    /// The ledger as it is.
+    /// The present ledger.
     pub ledger: Ledger,
-    /// What follows from it, step by step.
+    /// The next steps.
     pub steps: Vec<RolloutStep>,
-    /// The day on which it is planned: holds whose last day is before it are over.
+    /// The day of the plan: holds with an earlier last day have expired.
     pub today: Option<String>,
 }
 
 impl<'s> RolloutPlan<'s> {
-    /// Plans the rollout of a SidecarSet as far as a plan may go, and says what is wrong with its settings.
+    /// Plans the rollout of a SidecarSet up to `maxBatches`, and reports errors in its settings.
     pub fn plan(view: &'s ClusterView, name: &str, external: &ExternalState) -> (Self, Vec<Diagnostic>) {
         let (context, diagnostics) = view.rollout_context(name);
         let ledger = view.ledger(name);
-        // Open, the batches, and what comes behind the last one.
+        // Start, the batches, and the step after the last one.
         let limit = context.settings.max_batches.saturating_add(2) as usize;
         let steps = steps(&context, &ledger, external, limit);
         (Self { view, context, ledger, steps, today: external.today.clone() }, diagnostics)
     }
 
-    /// As [`RolloutPlan::plan`]; where the rollout is paused, what `pillion resume` lets follow, with its commit before it.
+    /// As [`RolloutPlan::plan`]; where the rollout is paused, what follows `pillion resume`, with that commit first.
     pub fn plan_resumed(
         view: &'s ClusterView,
         name: &str,
@@ -52,14 +52,14 @@ impl<'s> RolloutPlan<'s> {
         (rollout, diagnostics)
     }
 
-    /// Returns what the source holds where the rollout goes somewhere else: it waits.
+    /// Returns the revision in the sources where the rollout has another target.
     pub fn newer_source(&self) -> Option<RevisionName> {
         let opened = self.steps.iter().find_map(RolloutStep::started_ledger);
         newer_source(&self.context, opened.unwrap_or(&self.ledger))
     }
 
-    /// Returns the moment from which on all holds are over that are over today, seconds since 1970: commits that rest on
-    /// that are no older, and are the same on every machine.
+    /// Returns the moment when the last of today's expired holds expired, seconds since 1970: commits that depend on
+    /// it are no older, and the same on every machine.
     pub(super) fn last_hold_expiry(&self) -> Option<i64> {
         let lines = self.ledger.entries.values().filter(|entry| entry.is_hold_expired(self.today.as_deref()));
         lines.filter_map(|entry| end_of_day(entry.held_until.as_deref()?)).max()
@@ -70,7 +70,7 @@ impl<'s> RolloutPlan<'s> {
         &self.context.name
     }
 
-    /// Returns the batches that are still to come.
+    /// Returns the next batches.
     pub fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.steps.iter().filter_map(RolloutStep::batch)
     }
@@ -80,7 +80,7 @@ impl<'s> RolloutPlan<'s> {
         self.batches().last().map_or_else(|| self.ledger.last_batch(), |b| b.number)
     }
 
-    /// Returns how it ends.
+    /// Returns how the steps end.
     pub fn end(&self) -> RolloutEnd {
         RolloutEnd::of(&self.steps)
     }
@@ -90,12 +90,12 @@ impl<'s> RolloutPlan<'s> {
         self.steps.first().map_or(RolloutState::Idle, |next| RolloutState::of(&self.ledger, next))
     }
 
-    /// Tells whether the rollout has begun: its target is in the ledger.
+    /// Returns whether the rollout has started: its target is in the ledger.
     pub fn has_started(&self) -> bool {
         self.ledger.target.is_some()
     }
 
-    /// Tells whether its next step opens it, or gives it another target.
+    /// Returns whether the next step is a Start.
     pub fn starts_rollout(&self) -> bool {
         let mut steps = self.steps.iter().skip_while(|step| matches!(step, RolloutStep::Resume(_)));
         steps.next().is_some_and(|step| step.started_ledger().is_some())

@@ -1,4 +1,4 @@
-//! Renamed and split SidecarSets: which one takes the place of which.
+//! Renamed and split SidecarSets: which one replaces which.
 
 use super::ClusterView;
 use crate::model::ledger::{Ledger, LedgerEntry};
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl ClusterView {
-    /// Returns the SidecarSets whose place one takes when its rollout opens. As soon as it is carried somewhere, only
-    /// what its ledger says counts, as far as there is something left to be replaced.
+    /// Returns the SidecarSets that one replaces when its rollout starts. Once a workload has it, only its ledger
+    /// counts, as far as there is something left to replace.
     pub(super) fn replaced_sets(&self, ledger: &Ledger) -> Vec<Arc<str>> {
         self.replaced_sets_of(ledger, |name| self.prepared.ledgers.get(name))
     }
@@ -38,7 +38,7 @@ impl ClusterView {
         candidates.into_iter().filter(is_left).collect()
     }
 
-    /// Returns whether others are gone from git, and a set brings every container of them.
+    /// Returns whether others were deleted, and a set has all of their containers.
     pub(super) fn replaces_all_containers(&self, name: &str, replaces: &[Arc<str>]) -> bool {
         let Some(set) = self.set_in_source(name) else { return false };
         let containers = |set: &'_ SidecarSet| -> BTreeSet<String> {
@@ -53,8 +53,7 @@ impl ClusterView {
                 .all(|r| containers(&r.set).is_subset(&own))
     }
 
-    /// Returns the SidecarSets that take the place of one, whose ledger this is, on workloads that it does not select any
-    /// more.
+    /// Returns the SidecarSets that replace the one of this ledger, on workloads that it no longer selects.
     pub(super) fn successors(&self, ledger: &Ledger) -> Vec<Successor> {
         if !ledger.is_in_use() {
             return Vec::new();
@@ -71,7 +70,7 @@ impl ClusterView {
         replacing.map(successor).collect()
     }
 
-    /// Returns the workloads that are held in the ledgers of some SidecarSets, each with its line.
+    /// Returns the workloads that are held in the ledgers of some SidecarSets, each with its entry.
     pub(super) fn held_entries(&self, names: &[Arc<str>]) -> BTreeMap<Arc<str>, LedgerEntry> {
         let ledgers = names.iter().filter_map(|name| self.prepared.ledgers.get(name));
         let lines = ledgers.flat_map(|ledger| ledger.entries.iter());
@@ -83,7 +82,7 @@ impl ClusterView {
         self.prepared.sets.iter().find(|set| set.name == name)
     }
 
-    /// Returns whether some workload is selected by one of a set's contents and by a content that another set has in
+    /// Returns whether some workload is selected by a content of one set and by a content that another set has in
     /// use, and not by the files of both.
     fn takes_over_workloads(&self, name: &str, contents: &[&SidecarSet], old: &Ledger) -> bool {
         let written = [name, &*old.name].map(|name| self.set_in_source(name));

@@ -1,8 +1,8 @@
-//! Which commit of the sources was a deploy head rendered from, and may that be believed?
+//! Finds the source commit that a deploy head was rendered from, and checks that it can be trusted.
 //!
-//! Whoever writes a commit message can write `Pillion-Source` into it, and sources bring settings and `build` commands
-//! along. So only a commit that says it is a render counts, and only for a commit that is on the branch of the sources
-//! and not older than what was rendered before. Nothing is read of any other commit.
+//! Anyone who writes a commit message can write `Pillion-Source`, and sources bring settings and `build` commands. So
+//! a source commit counts only where a render names it, it is on the source branch, and it is not older than the one
+//! rendered before. Nothing is read from any other commit.
 
 use super::{BranchConfig, Error};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -11,10 +11,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The action of the commits that say what they are rendered from.
+/// The action of renders.
 const RENDER_ACTION: &str = "Render";
 
-/// Commits of the deploy branch that are looked at for other renders.
+/// How many commits of the deploy branch are searched for other renders.
 const MAX_COMMITS: usize = 1000;
 
 /// The branch of the sources.
@@ -23,15 +23,15 @@ pub struct SourceBranch<'r> {
     branches: &'r BranchConfig,
     /// The short name.
     name: &'r str,
-    /// Where it is read from: the remote's branch as it was fetched, else the local one.
+    /// Its ref: the tracking ref, else the local branch.
     refs: Vec<String>,
-    /// Whether fetching it once more has succeeded.
+    /// A further fetch has succeeded.
     fetch_result: OnceCell<Result<(), git::Error>>,
 }
 
 impl<'r> SourceBranch<'r> {
-    /// Finds the branch that a deploy head, read from `place`, is rendered from; None where sources have no branch of
-    /// their own. What is on a deploy branch that is only in this repository may be rendered from what is only here.
+    /// Finds the source branch of a deploy head that was read from `path`; None where sources have no branch of their
+    /// own. A local deploy branch may be rendered from local sources.
     pub fn find(repository: &'r Repository, branches: &'r BranchConfig, place: &str) -> Option<Self> {
         let name = branches.source.as_deref()?;
         let local = format!("refs/heads/{name}");
@@ -42,15 +42,15 @@ impl<'r> SourceBranch<'r> {
         Some(Self { repository, branches, name, refs: places, fetch_result: OnceCell::new() })
     }
 
-    /// Returns its head; None where this repository does not know it.
+    /// Returns its head; None where this repository does not have it.
     pub fn head(&self) -> Option<ObjectId> {
         self.refs.iter().find_map(|place| self.repository.find_ref(place))
     }
 
-    /// Tells whether a commit is on it. Where that is not so as far as is known here, it is fetched first.
+    /// Returns whether a commit is on it. Where it is not in this clone, the branch is fetched first.
     ///
     /// # Errors
-    /// When that cannot be told: it cannot be fetched, there is no such branch, or the clone is shallow.
+    /// When this is unknown: it cannot be fetched, there is no such branch, or the clone is shallow.
     pub fn contains(&self, commit: ObjectId) -> Result<bool, Error> {
         if matches!(self.contains_locally(commit), Ok(true)) {
             return Ok(true);
@@ -68,7 +68,7 @@ impl<'r> SourceBranch<'r> {
 
     fn contains_locally(&self, commit: ObjectId) -> Result<bool, Error> {
         if !matches!(self.repository.commit(commit), Ok(_) | Err(git::Error::MissingObject { .. })) {
-            // It is an object of another kind.
+            // It is an object of another type.
             return Ok(false);
         }
         let mut shallow = None;
@@ -90,7 +90,7 @@ impl<'r> SourceBranch<'r> {
         }
     }
 
-    /// Its name for people, with the remote that has it.
+    /// Returns its name for people, with the remote.
     pub fn display_name(&self) -> String {
         match self.repository.upstream(&self.branches.remote) {
             Ok(Upstream::Remote(remote)) if self.refs.len() == 1 => {
@@ -101,15 +101,15 @@ impl<'r> SourceBranch<'r> {
     }
 }
 
-/// A commit of the deploy branch that says that it is a render.
+/// A commit of the deploy branch that claims to be a render.
 struct RenderCommit {
     commit: Commit,
-    /// The commit of the sources, or what is wrong with the trailers.
+    /// The source commit, or an error in the trailers.
     source: Result<ObjectId, String>,
 }
 
 impl RenderCommit {
-    /// None for any other commit, whatever its trailers are.
+    /// Returns None for any other commit, whatever its trailers are.
     fn from_commit(commit: Commit) -> Option<Self> {
         let values = |key: &str| -> BTreeSet<String> {
             let trailers = commit.trailers().into_iter();
@@ -122,9 +122,9 @@ impl RenderCommit {
         let listed = |values: &BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join("` and `");
         let source = match (actions.len(), sources.len(), sources.first()) {
             (2.., ..) => Err(format!("has `Pillion-Action: {}`", listed(&actions))),
-            (_, 1, Some(value)) => value
-                .parse()
-                .map_err(|_| format!("has `Pillion-Source: {value}`, which is no id of a commit")),
+            (_, 1, Some(value)) => {
+                value.parse().map_err(|_| format!("has `Pillion-Source: {value}`, which is not a commit id"))
+            }
             (_, 0, _) => Err("has no trailer `Pillion-Source`".to_owned()),
             _ => Err(format!("has `Pillion-Source: {}`", listed(&sources))),
         };
@@ -132,7 +132,7 @@ impl RenderCommit {
     }
 }
 
-/// The renders of a deploy branch: the newest one on its own line first, then all others, newest first.
+/// The renders of a deploy branch: the newest one along first parents first, then all others, newest first.
 pub struct RenderHistory<'r> {
     source: SourceBranch<'r>,
     commits: Vec<RenderCommit>,
@@ -143,7 +143,7 @@ impl<'r> RenderHistory<'r> {
     /// Finds the renders at the end of the history of a deploy head; None where sources have no branch of their own.
     ///
     /// # Errors
-    /// When git fails, there is no such commit, or a shallow clone does not go back that far.
+    /// When git fails, there is no such commit, or a shallow clone does not reach that far.
     pub fn find(
         repository: &'r Repository,
         branches: &'r BranchConfig,
@@ -151,8 +151,8 @@ impl<'r> RenderHistory<'r> {
         (place, head): (&str, ObjectId),
     ) -> Result<Option<Self>, Error> {
         let Some(source) = SourceBranch::find(repository, branches, place) else { return Ok(None) };
-        // What the branch says of itself is the newest on its own line; what was rendered before may be on any, because
-        // a merge can have its parents the other way round.
+        // The branch's own claim is the newest along first parents; earlier renders may be on any line, because a
+        // merge can have its parents the other way round.
         let mut newest = None;
         for commit in repository.log(head, None, HistoryWalk::FirstParent)? {
             newest = RenderCommit::from_commit(commit?);
@@ -175,22 +175,22 @@ impl<'r> RenderHistory<'r> {
             return Err(git::Error::Shallow { question }.into());
         }
         let (branch, source_branch) = (branches.deploy.clone(), source.name.to_owned());
-        // What a person names need not be the deploy branch.
+        // A commit named by a person need not be on the deploy branch.
         let is_live =
             [branches.tracking_ref(), branches.deploy_ref(), branch.clone()].iter().any(|name| name == place);
         let place = if is_live { branch.clone() } else { place.to_owned() };
         Err(Error::NoSourceTrailer { place, branch, source_branch })
     }
 
-    /// Returns the commit that the head was rendered from, or why the newest render is not believed.
+    /// Returns the source commit of the head, or why the newest render is not trusted.
     ///
     /// # Errors
-    /// When git fails, or it cannot be told.
+    /// When git fails, or this is unknown.
     pub fn newest_source(&self) -> Result<Result<ObjectId, Box<Diagnostic>>, Error> {
         self.check_render(0)
     }
 
-    /// Returns what the newest render that can be believed was made from; None where there is none.
+    /// Returns the source commit of the newest trusted render; None where there is none.
     ///
     /// # Errors
     /// As [`RenderHistory::newest_source`].
@@ -203,7 +203,7 @@ impl<'r> RenderHistory<'r> {
         Ok(None)
     }
 
-    /// Judges one render by the branch of the sources and by the renders before it.
+    /// Checks one render against the source branch and the renders before it.
     fn check_render(&self, at: usize) -> Result<Result<ObjectId, Box<Diagnostic>>, Error> {
         let claim = &self.commits[at];
         let id = match &claim.source {
@@ -216,15 +216,14 @@ impl<'r> RenderHistory<'r> {
                 true => format!("which is not on {}", self.source.display_name()),
                 false => format!("which is not in this clone and not on {}", self.source.display_name()),
             };
-            return Ok(Err(self.untrusted_source(
-                claim,
-                &format!("says that it is rendered from {}, {place}", id.short()),
-            )));
+            return Ok(Err(
+                self.untrusted_source(claim, &format!("claims to be rendered from {}, {place}", id.short()))
+            ));
         }
         match self.find_later_source(id, &self.commits[at + 1..])? {
             Some(later) => {
                 let what = format!(
-                    "says that it is rendered from {}, which is older than {}, which was rendered before",
+                    "claims to be rendered from {}, which is older than {}, which was rendered before",
                     id.short(),
                     later.short()
                 );
@@ -234,11 +233,11 @@ impl<'r> RenderHistory<'r> {
         }
     }
 
-    /// Finds a source that was rendered before and does not come before this one. What is no longer on the branch of
-    /// the sources says nothing: that was rewritten, or the commit that named it was not believed.
+    /// Returns a source that was rendered earlier and is not an ancestor of this one. One that is no longer on the
+    /// source branch does not count: the branch was rewritten, or the commit was not trusted.
     fn find_later_source(&self, id: ObjectId, earlier: &[RenderCommit]) -> Result<Option<ObjectId>, Error> {
         let repository = self.source.repository;
-        // One after another: from each it is a short way to the next.
+        // One by one: each is close to the next.
         let mut least = id;
         for before in earlier.iter().filter_map(|claim| claim.source.as_ref().ok().copied()) {
             match repository.is_ancestor(before, least) {
@@ -252,7 +251,7 @@ impl<'r> RenderHistory<'r> {
                         return Ok(Some(before));
                     }
                 }
-                // Of what lies behind the end of a shallow clone only the contrary can be known.
+                // Commits behind the end of a shallow clone can only be ruled out.
                 Err(git::Error::Shallow { .. }) => {
                     return Ok(matches!(repository.is_ancestor(id, before), Ok(true)).then_some(before));
                 }
@@ -271,10 +270,10 @@ impl<'r> RenderHistory<'r> {
             .at(Span::whole_file(self.config.to_string_lossy()))
             .field("git.source")
             .because(format!(
-                "manifests, settings and `build` commands would come from a commit that is not the next one of `{source}`; {author} is its author"
+                "manifests, settings and `build` commands would come from a commit that does not follow on `{source}`; its author is {author}"
             ))
             .help(format!(
-                "find out who merged it; take back what it changed (`git revert {}` on `{deploy_branch}`), then `pillion render --branch {deploy_branch} --push --accept-rewritten` on `{source}` renders that branch as it is; the same command goes on where `{source}` was rewritten on purpose",
+                "find out who merged it; undo its change (`git revert {}` on `{deploy_branch}`), then `pillion render --branch {deploy_branch} --push --accept-rewritten` on `{source}` renders that branch; use the same command if `{source}` was rewritten on purpose",
                 id.short()
             ));
         Box::new(diagnostic)

@@ -1,85 +1,85 @@
-//! What does a staged branch hold, and who made it?
+//! Inspects a staged branch: what it contains, and who created it.
 //!
-//! It is output: nothing of it is ever taken over. It is looked at for two reasons only: so that no commit of a person is
-//! replaced or removed, and to notice that the deploy branch was rewritten since.
+//! A staged branch is output: nothing is ever read from it into a rollout. It is inspected only so that no commit of
+//! a person is replaced or removed, and to notice that the deploy branch was rewritten since.
 
 use super::{CommitStack, DeployBranch, Error};
 use crate::git::{
     self, Commit, ExpectedRef, HistoryWalk, Identity, ObjectId, RefMove, RefUpdate, Repository, trailer,
 };
 
-/// Commits of somebody else that are counted on top of a staged branch.
+/// How many foreign commits on top of a staged branch are counted.
 const MAX_FOREIGN: usize = 100;
 
-/// Commits that a staged branch has at most, as far as they are looked at.
+/// The most commits of a staged branch that are inspected.
 const MAX_LENGTH: usize = 10_000;
 
-/// The staged branch of one SidecarSet, as it was found.
+/// The staged branch of one SidecarSet, as found.
 #[derive(Debug)]
 pub struct StagedBranch {
     /// Its ref.
     pub ref_name: String,
-    /// Where it is in this repository.
+    /// Its head in this repository.
     pub local: Option<ObjectId>,
-    /// Where it is on the remote, as it was fetched.
+    /// Its head on the remote, as fetched.
     pub remote: Option<ObjectId>,
 }
 
-/// What stands on a staged branch.
+/// The contents of a staged branch.
 #[derive(Debug, Default)]
 pub struct BranchContents {
-    /// What it holds in this repository.
+    /// In this repository.
     pub local: RefContents,
-    /// What it holds on the remote.
+    /// On the remote.
     pub remote: RefContents,
 }
 
-/// What stands on a branch in one place.
+/// The contents of a branch in one place.
 #[derive(Debug, Clone, Default)]
 pub struct RefContents {
-    /// Commits that pillion did not make, newest first.
+    /// Commits that pillion did not create, newest first.
     pub foreign: Vec<Commit>,
-    /// There are commits of the SidecarSet's rollouts.
+    /// It has commits of the SidecarSet's rollouts.
     pub has_rollout_commits: bool,
-    /// What those were staged on, where that is no longer in the history of the deploy branch.
+    /// The base of those, where it is no longer in the history of the deploy branch.
     pub lost_base: Option<Commit>,
 }
 
 impl BranchContents {
-    /// Returns the commits that pillion did not make, newest first: each once.
+    /// Returns the commits that pillion did not create, newest first, without duplicates.
     pub fn foreign(&self) -> Vec<Commit> {
         let mut all = self.local.foreign.clone();
         all.extend(self.remote.foreign.iter().filter(|c| !self.local.foreign.contains(c)).cloned());
         all
     }
 
-    /// Returns what it was staged on, where that is no longer in the history of the deploy branch.
+    /// Returns its base, where it is no longer in the history of the deploy branch.
     pub fn lost_base(&self) -> Option<&Commit> {
         self.local.lost_base.as_ref().or(self.remote.lost_base.as_ref())
     }
 }
 
 impl RefContents {
-    /// Tells whether it can be removed: there is something, and all of it is of the SidecarSet's rollouts.
+    /// Returns whether it can be removed: it exists, and all of its commits are of the SidecarSet's rollouts.
     pub fn is_removable(&self) -> bool {
         self.has_rollout_commits && self.foreign.is_empty()
     }
 }
 
-/// What became of a branch.
+/// How a branch was updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BranchUpdate {
-    /// It was as it should be.
+    /// It was up to date.
     Unchanged,
-    /// It was not there.
+    /// It did not exist.
     Created,
-    /// It held the same steps on top of an older deploy head.
+    /// It had the same steps on top of an older deploy head.
     Rebased,
-    /// It held something else.
+    /// It had other commits.
     Replaced,
-    /// It is gone, because nothing is to come.
+    /// It was removed, because there are no next steps.
     Removed,
-    /// There was nothing, and nothing is to come.
+    /// It did not exist, and there are no next steps.
     Absent,
 }
 
@@ -97,10 +97,10 @@ impl StagedBranch {
         self.ref_name.strip_prefix("refs/heads/").unwrap_or(&self.ref_name)
     }
 
-    /// Looks at what it holds here and on the remote.
+    /// Inspects its commits here and on the remote.
     ///
     /// # Errors
-    /// When git fails, or a shallow clone cannot tell.
+    /// When git fails, or a shallow clone does not reach that far.
     pub fn examine_refs(
         &self,
         deploy_branch: &DeployBranch<'_>,
@@ -118,12 +118,12 @@ impl StagedBranch {
         Ok(BranchContents { local: here, remote: there })
     }
 
-    /// Returns the commits that stand on the head of the deploy branch, oldest first: those of this repository, or of the remote.
+    /// Returns the commits on top of the deploy branch, oldest first: those of this repository, or of the remote.
     ///
     /// # Errors
     /// When git fails.
     pub fn commits(&self, deploy_branch: &DeployBranch<'_>) -> Result<Vec<Commit>, Error> {
-        // Where both hold some, everybody keeps those of the remote: two that sign would never agree otherwise.
+        // Where both have some, those of the remote are kept: two signers would never agree otherwise.
         for tip in [self.remote, self.local].into_iter().flatten() {
             let mut found = Vec::new();
             for commit in deploy_branch.repository.log(tip, None, HistoryWalk::FirstParent)?.take(MAX_LENGTH)
@@ -139,7 +139,7 @@ impl StagedBranch {
         Ok(Vec::new())
     }
 
-    /// Returns what a push has to do on the remote so that it holds a stack, or nothing where nothing is to come.
+    /// Returns the ref updates that push a stack to the remote, or remove the branch where there are no next steps.
     pub fn push_update(&self, tip: Option<ObjectId>) -> Option<RefUpdate> {
         (tip != self.remote).then(|| RefUpdate {
             name: self.ref_name.clone(),
@@ -149,10 +149,10 @@ impl StagedBranch {
         })
     }
 
-    /// Makes it hold a stack in this repository, or removes it where nothing is to come.
+    /// Points it to a stack in this repository, or removes it where there are no next steps.
     ///
     /// # Errors
-    /// When somebody else has moved it meanwhile, or works on it.
+    /// When another process has moved it meanwhile, or it is checked out.
     pub fn update_ref(
         &self,
         deploy_branch: &DeployBranch<'_>,
@@ -163,7 +163,7 @@ impl StagedBranch {
         match (stack.tip(), self.local) {
             (Some(tip), Some(local)) if tip == local => Ok(BranchUpdate::Unchanged),
             (Some(tip), local) => {
-                // A clone that has none of its own writes over what others see.
+                // A clone without a branch of its own overwrites the one that others see.
                 let written = match local.or(self.remote) {
                     Some(before) if before == tip => BranchUpdate::Created,
                     Some(before) if ends_with_stack(deploy_branch, before, stack)? => BranchUpdate::Rebased,
@@ -182,8 +182,8 @@ impl StagedBranch {
     }
 }
 
-/// Tells whether the last commits of a branch are the steps of a stack: the same trees and messages. What was released
-/// of it has other ids on the deploy branch, so that what is left has others, too.
+/// Returns whether the last commits of a branch are the steps of a stack: the same trees and messages. Released
+/// commits have other ids on the deploy branch, so the ids of the remaining ones differ too.
 fn ends_with_stack(
     deploy_branch: &DeployBranch<'_>,
     tip: ObjectId,
@@ -199,11 +199,11 @@ fn ends_with_stack(
     Ok(true)
 }
 
-/// Looks at what stands on a branch behind the head of the deploy branch: `tip` down to the first commit that was live. What is of a
-/// SidecarSet's rollouts was made by this identity, and says so.
+/// Inspects the commits of a branch after the deploy branch: from `tip` to the first commit that is on it. Commits of
+/// a SidecarSet's rollouts were created by this identity, and have its trailers.
 ///
 /// # Errors
-/// When git fails, or a shallow clone cannot tell.
+/// When git fails, or a shallow clone does not reach that far.
 pub fn examine_ref(
     repository: &Repository,
     (head, tip): (ObjectId, ObjectId),
@@ -238,7 +238,7 @@ pub fn examine_ref(
     Ok(found)
 }
 
-/// Tells whether a commit is one that pillion made of a SidecarSet's rollout, as it stages and proposes them.
+/// Returns whether pillion created a commit of a SidecarSet's rollout, as it stages and proposes them.
 fn is_rollout_commit(commit: &Commit, sidecar_set: &str, identity: &Identity) -> bool {
     commit.parents.len() == 1
         && commit.author == *identity

@@ -1,4 +1,4 @@
-//! May the staged branch of a SidecarSet have the name that the pattern of pillion.yaml gives it?
+//! Checks the names of staged branches that the pattern of pillion.yaml produces.
 
 use super::{ClusterView, DeployBranch};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -11,7 +11,7 @@ pub struct StagedBranchNames<'a> {
 }
 
 impl<'a> StagedBranchNames<'a> {
-    /// Takes every SidecarSet that has a ledger.
+    /// Collects every SidecarSet that has a ledger.
     pub fn of(deploy_branch: &'a DeployBranch<'a>, views: &'a [ClusterView]) -> Self {
         let names = |view: &'a ClusterView| {
             view.prepared.ledgers.keys().map(|name| (view.cluster.as_deref(), &**name)).collect::<Vec<_>>()
@@ -19,15 +19,15 @@ impl<'a> StagedBranchNames<'a> {
         Self { deploy_branch, all: views.iter().flat_map(names).collect() }
     }
 
-    /// Says why a SidecarSet cannot have its branch: git does not take the name, or it is that of another branch.
+    /// Reports a SidecarSet with an invalid staged branch: git rejects the name, or another branch has it.
     pub fn name_error(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<Diagnostic> {
         let branches = &self.deploy_branch.branches;
         let full = branches.staged_ref(cluster, sidecar_set);
         let name = full.strip_prefix("refs/heads/").unwrap_or(&full);
         if let Some(why) = invalid_branch_reason(name) {
             return Some(self.staged_pattern_error(
-                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, cannot be the name of a branch: {why}"),
-                "write another pattern, with something before or behind the name: `staged: pillion/{deploy}/{sidecarSet}-rollout`",
+                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, is not a valid branch name: {why}"),
+                "set another pattern, with a prefix or suffix: `staged: pillion/{deploy}/{sidecarSet}-rollout`",
             ));
         }
         let others = [
@@ -45,7 +45,7 @@ impl<'a> StagedBranchNames<'a> {
         if let Some((_, whose)) = other {
             return Some(self.staged_pattern_error(
                 format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, is {whose}"),
-                "write another pattern, such as `staged: pillion/staged/{deploy}/{sidecarSet}`",
+                "set another pattern, such as `staged: pillion/staged/{deploy}/{sidecarSet}`",
             ));
         }
         let is_own = |(c, set): &(Option<&str>, &str)| *c == cluster && *set == sidecar_set;
@@ -60,7 +60,7 @@ impl<'a> StagedBranchNames<'a> {
             format!(
                 "`{name}`, the staged branch of SidecarSet `{sidecar_set}`, collides with that of `{set}`{of}"
             ),
-            "keep the parts of the pattern apart with `/`: `staged: pillion/{deploy}/{cluster}/{sidecarSet}`",
+            "separate the parts of the pattern with `/`: `staged: pillion/{deploy}/{cluster}/{sidecarSet}`",
         ))
     }
 

@@ -1,22 +1,22 @@
-//! How is a rollout called in a sentence?
+//! Summarizes a rollout in a phrase, for messages.
 
 use crate::model::image::tag;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::{Map, Value};
 
-/// A rollout in words.
+/// A summary of a rollout.
 pub(super) struct RolloutSummary {
-    /// From where to where: `logtail 1.4.2 -> 1.5.0`.
+    /// The change: `logtail 1.4.2 -> 1.5.0`.
     pub(super) change: String,
-    /// Where to: `logtail 1.5.0`.
+    /// The target: `logtail 1.5.0`.
     pub(super) target: String,
-    /// What a pod does that is there: `carry 1.5.0`.
+    /// What updated pods have: `carry 1.5.0`.
     pub(super) pod_state: String,
 }
 
 impl RolloutSummary {
-    /// Finds words for the rollout of a ledger with a target.
+    /// Summarizes the rollout of a ledger with a target.
     pub(super) fn from_ledger(ledger: &Ledger) -> Self {
         let target = ledger.target.clone().unwrap_or_default();
         let set = |name: &RevisionName| name.as_ref().and_then(|n| ledger.revision(n)).map(|r| &*r.set);
@@ -57,7 +57,7 @@ impl RolloutSummary {
     }
 }
 
-/// Returns the containers whose images differ, with both images, where nothing else differs; of images with one
+/// Returns the containers with changed images, with both images, where nothing else differs; of images with the same
 /// name only the tags.
 fn image_changes(old: &SidecarSet, new: &SidecarSet) -> Option<Vec<(String, String, String)>> {
     const LISTS: [&str; 2] = ["initContainers", "containers"];

@@ -1,4 +1,4 @@
-//! What people do to a ledger: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
+//! Changes of a ledger by people: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
 
 use crate::model::ledger::{BatchApproval, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text};
 use crate::model::timestamp::is_day;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Why a verb does not apply: what is found, and what to do.
+/// Why a command does not apply: what is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TransitionError(pub String);
@@ -17,14 +17,14 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, TransitionError> {
     Err(TransitionError(why.into()))
 }
 
-/// Stops a rollout where it is; one that is not open will not be opened. `by` is who does so: a person, or `pillion`.
+/// Pauses a rollout; one that is not open will not start. `by` is a person, or `pillion`.
 ///
 /// # Errors
 /// When it is paused already.
 pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, TransitionError> {
     if let Some(paused) = &ledger.paused {
         return refuse(format!(
-            "`{}` is paused already, at batch {}: {}",
+            "`{}` is already paused, at batch {}: {}",
             ledger.name, paused.batch, paused.reason
         ));
     }
@@ -37,7 +37,7 @@ pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, 
     Ok(after)
 }
 
-/// Lets a rollout go on; where it is not paused, lets `source`, which was rolled back, be staged again.
+/// Resumes a rollout; where it is not paused, allows `source`, which was rolled back, again.
 ///
 /// # Errors
 /// When there is nothing to resume.
@@ -51,23 +51,23 @@ pub fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, Transiti
         return Ok(after);
     }
     refuse(format!(
-        "`{}` is not paused, and what its file holds (`{}`) was not rolled back: `pillion status` shows where it stands",
+        "`{}` is not paused, and the revision in its file (`{}`) is not rejected: `pillion status` shows its state",
         ledger.name,
         revision_text(source)
     ))
 }
 
-/// Makes the released revision the target; the one that was is not staged again.
+/// Makes the released revision the target; the former target is rejected.
 ///
 /// # Errors
-/// When no rollout is open, or it goes back already.
+/// When no rollout is open, or it is a rollback already.
 pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
     let Some(target) = &ledger.target else {
         return refuse(format!("no rollout of `{}` is open", ledger.name));
     };
     if *target == ledger.released {
         return refuse(format!(
-            "`{}` goes back to `{}` already",
+            "`{}` is already rolling back to `{}`",
             ledger.name,
             revision_text(&ledger.released)
         ));
@@ -80,13 +80,11 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
     Ok(after)
 }
 
-/// Opens the last rollout again after its Close: what was released before it is released again and everything is as it
-/// was before Close, but for holds, which stay as they are. `before` is the ledger before Close ([`before_close`]).
-///
-/// [`before_close`]: super::ledger_before_completion
+/// Opens the last rollout again after its Complete: the previous revision is released again and the ledger is as
+/// before Complete, except for holds, which stay. `before` is the ledger before Complete ([`ledger_before_completion`](super::ledger_before_completion)).
 ///
 /// # Errors
-/// When a rollout is open, or the last one went back itself.
+/// When a rollout is open, or the last one was a rollback.
 pub fn reopen_completed(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -98,7 +96,7 @@ pub fn reopen_completed(
     }
     if before.released == ledger.released {
         return refuse(format!(
-            "the last rollout of `{name}` went back to `{}` itself: to go to another content, change the SidecarSet's file",
+            "the last rollout of `{name}` was itself a rollback to `{}`: to roll out another content, change the SidecarSet file",
             revision_text(&ledger.released)
         ));
     }
@@ -109,7 +107,7 @@ pub fn reopen_completed(
     (after.released, after.target) = (before.released.clone(), Some(ledger.released.clone()));
     (after.replicas, after.scope) = (before.replicas.clone(), before.scope.clone());
     (after.paused, after.approvals) = (None, Vec::new());
-    // What the planner held was what could not take the rollout that is taken back now.
+    // Holds of the planner are for workloads that could not adopt the target of the rollout.
     after.retain_workloads(|_, entry| entry.hold_reason.is_none() || entry.is_held_by_person());
     let kept = after.entries.clone();
     for workload in context.workloads.as_slice().iter().filter(|workload| !kept.contains_key(workload.key()))
@@ -129,23 +127,24 @@ pub fn reopen_completed(
     Ok(after)
 }
 
-/// What a rollout is taken back to.
+/// The state that a rollout is rolled back to.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchRollback<'a> {
     /// The batch; 0: before the first.
     pub batch: u32,
-    /// The ledger as it was after that batch ([`after_batch`](super::ledger_after_batch)).
+    /// The ledger after that batch ([`ledger_after_batch`](super::ledger_after_batch)).
     pub ledger_at_batch: &'a Ledger,
-    /// Why, for those who read the ledger.
+    /// The reason, for the ledger.
     pub reason: &'a str,
-    /// Who does it.
+    /// The person.
     pub by: Option<&'a str>,
 }
 
-/// Puts an open rollout back to what it was after an earlier batch, and pauses it there. Holds stay as they are.
+/// Rolls an open rollout back to an earlier batch, and pauses it there. Holds stay.
 ///
 /// # Errors
-/// When it goes back already, is no further, or more pods would be down at once than `maxUnavailable` allows.
+/// When it is a rollback, has not reached the batch, or more pods would be unavailable at once than `maxUnavailable`
+/// allows.
 pub fn roll_back_to_batch(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -155,14 +154,12 @@ pub fn roll_back_to_batch(
     let Some(target) = &ledger.target else { return refuse(format!("no rollout of `{name}` is open")) };
     if *target == ledger.released {
         return refuse(format!(
-            "`{name}` goes back to `{}` already: `pillion pause {name}` stops it where it is",
+            "`{name}` is already rolling back to `{}`: `pillion pause {name}` stops it",
             revision_text(&ledger.released)
         ));
     }
     if batch > last || (batch == last && ledger.paused.is_some()) {
-        return refuse(format!(
-            "batch {last} is the last one of `{name}` that is out: there is nothing to take back to batch {batch}"
-        ));
+        return refuse(format!("`{name}` is at batch {last}; cannot roll back to batch {batch}"));
     }
     let after = ledger_at_earlier_batch(context, ledger, back);
     let moved = |key: &&Arc<str>| ledger.entries.get(*key) != after.entries.get(*key);
@@ -170,7 +167,7 @@ pub fn roll_back_to_batch(
         ledger.entries.keys().filter(moved).find(|key| context.split_by_others.contains_key(*key))
     {
         return refuse(format!(
-            "the rollout of `{}` has split `{key}`, and one partition cannot serve two templates: take that one back, or let it go on, first",
+            "the rollout of `{}` has split `{key}`, and one partition cannot serve two templates: roll that one back, or complete it, first",
             context.split_by_others[key]
         ));
     }
@@ -180,12 +177,12 @@ pub fn roll_back_to_batch(
             outage.unavailable_pods.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
         let bound = outage.max_unavailable.unwrap_or(0);
         let nearer = if batch + 1 < last {
-            format!("take back `--to {}` first, or ", last - 1)
+            format!("roll back `--to {}` first, or ", last - 1)
         } else {
             String::new()
         };
         return refuse(format!(
-            "going back to batch {batch} in one commit may take {down} pods of {} workloads down at once, and `maxUnavailable` of `{name}` allows {bound}: {nearer}use `pillion rollback {name}`, which goes back to `{}` in batches",
+            "rolling back to batch {batch} in one commit may make {down} pods of {} workloads unavailable at once, and `maxUnavailable` of `{name}` allows {bound}: {nearer}use `pillion rollback {name}`, which rolls back to `{}` in batches",
             outage.workloads,
             revision_text(&ledger.released)
         ));
@@ -213,7 +210,7 @@ fn ledger_at_earlier_batch(
             let past = workload
                 .and_then(|workload| workload.active_entry(back.ledger_at_batch))
                 .map(Cow::into_owned);
-            // A hold that has ended since does not come back.
+            // A hold that has expired since is not restored.
             let past = past.map(|past| match past.hold_reason {
                 Some(_) => LedgerEntry { batch: past.batch, ..LedgerEntry::with_revision(past.revision) },
                 None => past,
@@ -233,7 +230,7 @@ fn ledger_at_earlier_batch(
     after
 }
 
-/// Remembers that a revision is not to be staged again.
+/// Records that a revision must not be staged again.
 fn reject(ledger: &mut Ledger, revision: &RevisionName) {
     let name: Arc<str> = revision_text(revision).into();
     if let Err(at) = ledger.rejected.binary_search(&name) {
@@ -241,45 +238,46 @@ fn reject(ledger: &mut Ledger, revision: &RevisionName) {
     }
 }
 
-/// Lets a batch pass that waits for a person; `plan` is the digest of what was seen.
+/// Approves a batch; `plan` is the digest of the reviewed plan.
 ///
 /// # Errors
-/// When it is approved already.
+/// When it is already approved.
 pub fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, TransitionError> {
     let approval = BatchApproval { batch, plan: plan.to_owned() };
     if ledger.approvals.contains(&approval) {
-        return refuse(format!("batch {batch} of `{}` is approved already", ledger.name));
+        return refuse(format!("batch {batch} of `{}` is already approved", ledger.name));
     }
     let mut after = ledger.clone();
-    // An approval of the same batch with other workloads is out of date.
+    // An approval of the same batch with other workloads is outdated.
     after.approvals.retain(|a| a.batch != batch);
     after.approvals.push(approval);
     after.approvals.sort_by_key(|a| a.batch);
     Ok(after)
 }
 
-/// What a person says of a hold.
+/// A hold by a person.
 #[derive(Debug, Clone, Copy)]
 pub struct HoldRequest<'a> {
-    /// Why; None: as it is written, or nothing in particular.
+    /// The reason; None: unchanged, or none in particular.
     pub reason: Option<&'a str>,
-    /// Emergency images by container, besides those that are written.
+    /// Emergency images by container, besides those in the entry.
     pub images: &'a BTreeMap<String, String>,
-    /// Who says so, `NAME <ADDRESS>`.
+    /// The person, `NAME <ADDRESS>`.
     pub by: &'a str,
-    /// The day, `YYYY-MM-DD` in UTC.
+    /// Today, `YYYY-MM-DD` in UTC.
     pub today: &'a str,
-    /// The last day of the hold; None: as it is written, or until it is taken off.
+    /// The last day of the hold; None: unchanged, or until `--off`.
     pub until: Option<&'a str>,
 }
 
-/// Why a workload is held, where nobody says.
+/// The default reason of a hold.
 pub const DEFAULT_HOLD_REASON: &str = "by hand";
 
-/// Keeps a workload as it is, whatever is rolled out and whatever its own releases change; a hold that is there gets
+/// Holds a workload at its revision, whatever is rolled out and whatever its own releases change; an existing hold is
+/// updated.
 /// what is said now.
 ///
-/// # Errors
+/// When an image is for a container that the workload's revision does not have, or the last day is not a future day.
 /// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
 pub fn hold(
     ledger: &Ledger,
@@ -288,11 +286,11 @@ pub fn hold(
 ) -> Result<Ledger, TransitionError> {
     if let Some(until) = hold.until {
         if !is_day(until) {
-            return refuse(format!("`{until}` is no day of the calendar: write `YYYY-MM-DD`"));
+            return refuse(format!("`{until}` is not a date (expected `YYYY-MM-DD`)"));
         }
         if until < hold.today {
             return refuse(format!(
-                "{until} is over (today is {}, in UTC): a hold ends on a day to come",
+                "{until} is in the past (today is {}, in UTC): a hold needs a future day",
                 hold.today
             ));
         }
@@ -313,7 +311,7 @@ pub fn hold(
         |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
     if let Some(pair) = hold.images.keys().find(is_pair) {
         return refuse(format!(
-            "`{pair}` of SidecarSet `{}` is upgraded hot: an emergency image would restart the container that works",
+            "`{pair}` of SidecarSet `{}` is a hot-upgrade container: an emergency image would restart the active container",
             ledger.name
         ));
     }
@@ -341,7 +339,7 @@ pub fn hold(
     Ok(after)
 }
 
-/// Tells whether what a workload carries of a SidecarSet has all of some containers.
+/// Returns whether a workload has all of some containers of a SidecarSet.
 pub fn has_containers<'n>(
     ledger: &Ledger,
     workload: &PlannedWorkload,
@@ -357,7 +355,7 @@ pub fn has_containers<'n>(
     names.all(has)
 }
 
-/// Lets rollouts move a workload again; it gets what the others have.
+/// Ends the hold of a workload: rollouts update it again.
 ///
 /// # Errors
 /// When it is not held.

@@ -1,4 +1,4 @@
-//! What lies below the folder of rendered files, and is not made by render: whoever applies the folder applies it, too.
+//! Finds files in the rendered folder that render does not make: they are applied with it.
 
 use super::DeployBranch;
 use super::drift::drift_error;
@@ -11,10 +11,11 @@ use crate::workspace::{is_applied, may_be_applied};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Files that one finding names.
+/// How many files a finding names.
 const MAX_NAMED: usize = 5;
 
-/// Says which files of the rendered folder pillion no longer makes, and which manifests it never made. `made` are the
+/// Reports files of the rendered folder that pillion no longer makes, and manifests that it never made. `made` are
+/// the names of the files that it makes for one cluster.
 /// names of what it makes for one cluster.
 pub(super) fn unmanaged_files(
     deploy_branch: &DeployBranch<'_>,
@@ -32,7 +33,7 @@ pub(super) fn unmanaged_files(
             let place = deploy_branch.configuration.path_in_rendered(Path::new(name)).unwrap_or_default();
             drift_error(
                 deploy_branch,
-                format!("`{place}` of `{}` is no longer made by render", deploy_branch.branches.deploy),
+                format!("`{place}` on `{}` is no longer rendered", deploy_branch.branches.deploy),
             )
             .at(Span::whole_file(place))
         })
@@ -50,14 +51,17 @@ pub(super) fn unmanaged_files(
             || skipped.iter().any(|own| path.starts_with(own))
     });
     diagnostics.extend(foreign.into_iter().map(|place| {
-        let message =
-            format!("`{}` of `{}` is not made by render", place.display(), deploy_branch.branches.deploy);
+        let message = format!(
+            "`{}` on `{}` is not rendered by pillion",
+            place.display(),
+            deploy_branch.branches.deploy
+        );
         unmanaged_manifest(message, &place)
     }));
     diagnostics
 }
 
-/// Says where the list of rendered files is not that of what is made.
+/// Reports a list of rendered files that differs from the files that render makes.
 pub(super) fn check_file_list(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
@@ -71,29 +75,29 @@ pub(super) fn check_file_list(
         let path = deploy_branch.configuration.path_in_rendered(Path::new(name));
         path.is_some_and(|path| deploy_branch.rendered_files().file_id(Path::new(&path)).is_some())
     };
-    // What is not there is said already.
+    // Missing files are reported already.
     let missing: Vec<&String> = made.difference(&known).filter(|name| is_there(name)).collect();
     let more: Vec<&String> = known.difference(made).filter(is_own).filter(|name| !is_there(name)).collect();
     let (names, what) = match (missing.is_empty(), more.is_empty()) {
         (true, true) => return None,
         (false, _) => (missing, "does not list"),
-        (true, false) => (more, "lists files that are not made:"),
+        (true, false) => (more, "lists files that are not rendered:"),
     };
     let shown: Vec<String> = names.iter().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
     let and = match names.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let message = format!("`{list}` of `{}` {what} {}{and}", deploy_branch.branches.deploy, shown.join(", "));
+    let message = format!("`{list}` on `{}` {what} {}{and}", deploy_branch.branches.deploy, shown.join(", "));
     Some(
         Diagnostic::error(Code::DeployBranchNotRendered, message)
             .at(Span::whole_file(list))
-            .because("what the list does not name is never removed, and stays applied when its source is gone")
-            .help("restore the list from the last good commit; for files that another program made, remove them and run `pillion render --out`, which lists what it writes"),
+            .because("files that are not listed are never removed, and stay applied after their source is removed")
+            .help("restore the list from the last good commit; remove files that another program wrote, and run `pillion render --out`, which lists the files that it writes"),
     )
 }
 
-/// Says what is left in a folder that was that of the rendered files: an agent may still apply it.
+/// Reports what is left in a folder that `rendered:` named before: an agent may still apply it.
 pub(super) fn check_previous_folder(
     old: &Configuration,
     deploy_branch: &DeployBranch<'_>,
@@ -118,26 +122,26 @@ pub(super) fn check_previous_folder(
     });
     let first = left.first()?;
     let message = format!(
-        "`{}` was the folder of rendered files, and still holds `{}`",
+        "`{}` was the folder of rendered files, and still contains `{}`",
         before.display(),
         first.display()
     );
     Some(
         unmanaged_manifest(message, first).because(
-            "`rendered:` of pillion.yaml names another folder, so nobody compares these files any more",
+            "`rendered:` of pillion.yaml names another folder, so these files are no longer checked",
         ),
     )
 }
 
-/// A manifest that nobody made, where all that is there is applied.
+/// Reports a foreign manifest in a folder that is applied as a whole.
 pub fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
     Diagnostic::error(Code::ForeignManifest, message)
         .at(Span::whole_file(path.to_string_lossy().into_owned()))
-        .because("whoever applies the folder applies it, too, and no plan, batch or approval has named it")
-        .help("remove it; a manifest that is to be applied belongs into `sources`, and anything else outside of the folder")
+        .because("it is applied with the folder, and no plan, batch or approval has named it")
+        .help("remove it; move manifests to apply into `sources`, and other files out of the folder")
 }
 
-/// The folder of rendered files; None where git holds none.
+/// Returns the folder of rendered files; None where git has none.
 fn rendered_folder(configuration: &Configuration) -> Option<PathBuf> {
     let layout = &configuration.layout;
     Some(normalize_path(&layout.root.join(layout.rendered.as_ref()?)))
@@ -151,7 +155,7 @@ fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
     file_list::parse(&text.unwrap_or_default())
 }
 
-/// Returns whether a rendered file is that of a cluster, as its folder tells; one that is of no cluster is of each.
+/// Returns whether a rendered file belongs to a cluster, by its folder; one in no cluster's folder belongs to each.
 fn belongs_to_cluster(layout: &Layout, cluster: Option<&str>, name: &Path) -> bool {
     let sources = layout.source_paths();
     let is_in = |folder: &Option<String>| {
@@ -162,8 +166,8 @@ fn belongs_to_cluster(layout: &Layout, cluster: Option<&str>, name: &Path) -> bo
     owners.peek().is_none() || owners.any(|owner| Some(&*owner.name) == cluster)
 }
 
-/// The files below a folder that are applied, or may be: a link and another repository may hold anything. `is_known` gets
-/// the name below the folder, and the path.
+/// Returns the files below a folder that are or may be applied: a symbolic link or an embedded repository may contain
+/// anything. `is_known` gets the name below the folder, and the path.
 fn applied_files_below(
     files: &CommitListing<'_, ObjectId>,
     folder: &Path,
@@ -176,7 +180,7 @@ fn applied_files_below(
         }
         match listed {
             ListingEntry::File(_) if !may_be_applied(name) => false,
-            // What cannot be read may be anything.
+            // An unreadable file may be anything.
             ListingEntry::File(_) => files
                 .read_text(path, &path.to_string_lossy().into())
                 .map_or(true, |text| is_applied(name, &text)),

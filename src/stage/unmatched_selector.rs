@@ -1,4 +1,4 @@
-//! Does a SidecarSet select any workload of its clusters?
+//! Finds SidecarSets that select no workload of their clusters.
 
 use super::ClusterView;
 use super::cluster_view::manifests_of;
@@ -10,9 +10,9 @@ use crate::rollout::unmatched_selector::{self, SelectorCandidates};
 use crate::yaml::Document;
 use std::sync::Arc;
 
-/// Says that a SidecarSet selects no workload of a cluster, although workloads carry its sidecar there; or, where
-/// `sites` are all clusters, that it selects none anywhere and there is something to roll out. A set may select nothing
-/// in one of several clusters.
+/// Reports that a SidecarSet selects no workload of a cluster, although workloads have its sidecar there; or, with
+/// all clusters as `sites`, that it selects none anywhere and has something to roll out. A set may select nothing in
+/// one of several clusters.
 pub fn unmatched_selector(site: &ClusterView, sites: &[&ClusterView], name: &str) -> Option<Diagnostic> {
     let set = site.prepared.sets.iter().find(|set| set.name == name)?;
     if site.selects_any(set) {
@@ -29,7 +29,7 @@ pub fn unmatched_selector(site: &ClusterView, sites: &[&ClusterView], name: &str
         return None;
     }
     let candidates = site.selector_candidates();
-    // Without any workload nothing can be said: they may be somewhere else.
+    // Without any workload nothing is known: they may be elsewhere.
     (!candidates.workloads.is_empty())
         .then(|| unmatched_selector::unmatched_selector(set, &candidates, carried))
 }
@@ -45,7 +45,7 @@ impl ClusterView {
         self.workloads().iter().flat_map(|(document, all)| all.iter().map(move |l| (document, l)))
     }
 
-    /// Returns how many workloads have the sidecar of a set, by what its ledger says.
+    /// Returns how many workloads have the sidecar of a set, by its ledger.
     fn count_with_sidecar(&self, name: &str) -> usize {
         let Some(ledger) = self.prepared.ledgers.get(name).filter(|ledger| ledger.is_in_use()) else {
             return 0;
@@ -59,7 +59,7 @@ impl ClusterView {
         self.workload_manifests().filter(carries).count()
     }
 
-    /// Everything that a selector could select.
+    /// Returns everything that a selector could match.
     fn selector_candidates(&self) -> SelectorCandidates {
         let mut found = SelectorCandidates::default();
         for (input, text) in self.inputs() {

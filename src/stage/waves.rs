@@ -1,12 +1,12 @@
-//! Which clusters come first? A ledger opens when those of earlier waves are closed.
+//! Waves: a rollout starts in a cluster when those of earlier waves are complete.
 
 use super::DeployBranch;
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::{Ledger, RevisionName, decode};
 use crate::workspace::{Input, gather_ledgers};
 
-/// Says which cluster of an earlier wave has not yet released a content of a SidecarSet; clusters marked away are
-/// not waited for.
+/// Returns the cluster of an earlier wave that has not released a content of a SidecarSet yet; disabled clusters are
+/// skipped.
 pub fn wave_block_reason(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
@@ -20,17 +20,17 @@ pub fn wave_block_reason(
     let mut waiting = earlier.filter_map(|c| match ledger_of(deploy_branch, &c.name, sidecar_set) {
         Ok(ledger) => ledger
             .is_some_and(|l| l.target.is_some() || l.released != *source)
-            .then_some((c, "its rollout is not closed")),
+            .then_some((c, "its rollout is not complete")),
         Err(()) => Some((c, "its ledgers cannot be read")),
     });
     let (first, why) = waiting.next()?;
-    Some(format!("cluster `{}` of wave {} comes first, and {why}", first.name, first.wave.unwrap_or(0)))
+    Some(format!("waiting for cluster `{}` (wave {}): {why}", first.name, first.wave.unwrap_or(0)))
 }
 
 /// Returns the ledger of a SidecarSet in a cluster.
 ///
 /// # Errors
-/// Some ledger of the cluster cannot be read, and it may be this one.
+/// When some ledger of the cluster cannot be read: it may be this one.
 fn ledger_of(
     deploy_branch: &DeployBranch<'_>,
     cluster: &str,

@@ -1,4 +1,4 @@
-//! Which workloads does an autoscaler size, and can it still do so with the new template?
+//! Finds the workloads that an autoscaler sizes, and checks that it still works with the new template.
 
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults};
 use crate::diagnostics::{Code, Diagnostic};
@@ -9,7 +9,7 @@ use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Tells whether an autoscaler decides how many pods a workload has.
+/// Returns whether an autoscaler sets the replicas of a workload.
 pub fn has_autoscaler(
     (group, kind, namespace, name): (&str, &str, &str, &str),
     objects: &[AdviceObject<'_>],
@@ -18,7 +18,7 @@ pub fn has_autoscaler(
     related.any(|n| is_scale_target(n.object, group, kind, name))
 }
 
-/// Warns of each autoscaler that stops working because a container lacks the request it measures by.
+/// Warns of each autoscaler that stops working because a container lacks the request that it measures against.
 pub fn autoscalers_without_requests(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
@@ -44,7 +44,7 @@ pub fn autoscalers_without_requests(
     diagnostics
 }
 
-/// Returns the name of what an autoscaler sizes.
+/// Returns the name of the target of an autoscaler.
 pub fn target_name(scaler: &Value) -> Option<&str> {
     str_at(scaler, "spec.scaleTargetRef.name")
 }
@@ -57,13 +57,13 @@ fn is_autoscaler(neighbour: &AdviceObject<'_>) -> bool {
 fn is_scale_target(scaler: &Value, group: &str, kind: &str, name: &str) -> bool {
     let field =
         |key: &str| value_at(scaler, "spec.scaleTargetRef").and_then(|t| t.get(key)).and_then(Value::as_str);
-    // KEDA scales a Deployment where nothing else is said.
+    // KEDA scales a Deployment by default.
     let target = field("kind").unwrap_or("Deployment");
     let version = field("apiVersion");
     target_name(scaler) == Some(name) && target == kind && version.is_none_or(|v| api_group(v) == group)
 }
 
-/// The resources whose use is compared with what pods request, and the fields that say so.
+/// Returns the resources that are compared with the requests of pods, and the fields that name them.
 fn measured_resources(scaler: &Value) -> impl Iterator<Item = (String, FieldPath)> {
     let written = value_at(scaler, "spec.metrics").and_then(Value::as_array);
     let metrics = written.into_iter().flatten().enumerate().filter_map(|(i, metric)| {
@@ -89,7 +89,7 @@ fn check_autoscaler(
 ) -> Option<Diagnostic> {
     let [old, new] = [subject.old_template, subject.new_template]
         .map(|t| defaults.apply_to_template(t, subject.namespace));
-    // It has not worked before either.
+    // It did not work before either.
     if container_without_request(&old, &resource).is_some() {
         return None;
     }
@@ -101,18 +101,21 @@ fn check_autoscaler(
         subject.title(),
     );
     let diagnostic = Diagnostic::warning(Code::AutoscalerWithoutRequest, message);
-    let diagnostic =
-        scaler.add_label(diagnostic, field, &format!("measures {resource} by what all containers request"));
+    let diagnostic = scaler.add_label(
+        diagnostic,
+        field,
+        &format!("measures {resource} against the requests of all containers"),
+    );
     Some(
         subject
             .add_label(diagnostic, "its pods get that container")
-            .because("one container without the request is enough to leave the metric without a value")
+            .because("one container without the request leaves the metric without a value")
             .help(format!("give the container a {resource} request, or use a ContainerResource metric")),
     )
 }
 
 // Kubernetes v1.36 pkg/controller/podautoscaler calculatePodRequests: containers and native sidecars; the pod's own
-// request is instead of theirs.
+// request replaces theirs.
 fn container_without_request<'a>(template: &'a Value, resource: &str) -> Option<&'a str> {
     let spec = template.get("spec")?;
     if resource_amount(spec, ResourceField::Requests, resource).is_some() {

@@ -1,4 +1,4 @@
-//! Does a batch take down more pods than a PodDisruptionBudget would let be?
+//! Warns of batches that make more pods unavailable than a PodDisruptionBudget allows.
 
 use super::{AdviceObject, AdviceWorkload, BatchImpact, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
@@ -9,7 +9,7 @@ use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Warns of each budget that a batch's worst course goes beyond, with the worst of the batches.
+/// Warns of each budget that the worst case of a batch exceeds, with the worst of the batches.
 pub fn disruption_budgets(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
@@ -29,7 +29,7 @@ fn check_budget(
     labels: &[BTreeMap<String, String>],
     batches: &[BatchImpact],
 ) -> Option<Diagnostic> {
-    // policy/v1: an empty selector is about every pod of the namespace, and none at all about no pod.
+    // policy/v1: an empty selector matches every pod of the namespace, an absent one none.
     let selector = Selector::from_map(value_at(budget.object, "spec.selector")?.as_object()?);
     let version = budget.object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if selector.is_empty() && version == "policy/v1beta1" {
@@ -53,7 +53,7 @@ fn check_budget(
     (down > room).then(|| {
         let name = budget.name();
         let message = format!(
-            "batch {} may take down {} at once, and PodDisruptionBudget {}/{name} allows {room}",
+            "batch {} may make {} unavailable at once, and PodDisruptionBudget {}/{name} allows {room}",
             batch.number,
             pluralize(down, "pod"),
             budget.namespace,
@@ -69,7 +69,7 @@ fn check_budget(
             None => diagnostic,
         };
         diagnostic
-            .because("rolling updates do not ask the budget, and while pods are down no node can be drained")
+            .because("rolling updates ignore the budget, and no node can be drained while these pods are unavailable")
             .help("lower `maxUnavailable` of the SidecarSet or of the workload, or loosen the budget")
     })
 }

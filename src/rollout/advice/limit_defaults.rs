@@ -1,19 +1,19 @@
-//! What does a pod template come to once the LimitRanges of its namespace have filled in what it leaves out?
+//! Completes a pod template with the defaults of the LimitRanges of its namespace.
 
 use super::{AdviceObject, objects_of_kind};
 use crate::rollout::pod_resources::ResourceField;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Resources that LimitRanges and checks are about.
+/// Resources of LimitRanges and checks.
 pub(super) const RESOURCES: [&str; 2] = ["cpu", "memory"];
 
-/// What LimitRanges give to containers that leave it out, by namespace.
+/// The defaults of LimitRanges for containers, by namespace.
 #[derive(Debug)]
 pub struct LimitRangeDefaults<'a>(BTreeMap<&'a str, Vec<&'a Value>>);
 
 impl<'a> LimitRangeDefaults<'a> {
-    /// Finds them among all neighbours.
+    /// Reads the LimitRanges among all objects.
     pub fn of(objects: &[AdviceObject<'a>]) -> Self {
         let mut found: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
         for range in objects_of_kind(objects, ("", "LimitRange")) {
@@ -24,7 +24,7 @@ impl<'a> LimitRangeDefaults<'a> {
         Self(found)
     }
 
-    /// Returns a template as a namespace completes it.
+    /// Returns a template with the defaults of a namespace.
     pub fn apply_to_template(&self, template: &Value, namespace: &str) -> Value {
         let ranges = self.0.get(namespace).map_or(&[][..], Vec::as_slice);
         let mut out = template.clone();
@@ -43,8 +43,8 @@ pub(super) fn limit_range_items(range: &Value) -> impl Iterator<Item = &Value> {
     range.get("spec").and_then(|s| s.get("limits")).and_then(Value::as_array).into_iter().flatten()
 }
 
-// Kubernetes v1.36: a request that is not written is the limit, if that is (core defaults); what is still missing
-// comes from `defaultRequest` and `default` (limitranger), which are `min`, `default` and `max` where not written.
+// Kubernetes v1.36: an absent request equals the limit, if that is set (core defaults); what is still absent comes
+// from `defaultRequest` and `default` (limitranger), which default to `min`, `default` and `max`.
 fn apply_to_container(container: &mut Map<String, Value>, ranges: &[&Value]) {
     let from = |keys: &[&str], resource: &str| {
         ranges.iter().find_map(|range| keys.iter().find_map(|key| range.get(key)?.get(resource))).cloned()
@@ -79,7 +79,7 @@ fn set_resource(
     }
 }
 
-/// What is not there becomes an empty mapping; what is something else stays.
+/// An absent value becomes an empty mapping; any other value stays.
 fn as_mapping_mut(value: &mut Value) -> Option<&mut Map<String, Value>> {
     if value.is_null() {
         *value = Value::Object(Map::new());

@@ -1,4 +1,4 @@
-//! Does a LimitRange refuse pods of the new template?
+//! Warns of pods of the new template that a LimitRange refuses.
 
 use super::limit_defaults::{RESOURCES, limit_range_items};
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults, objects_of_kind};
@@ -10,7 +10,7 @@ use crate::rollout::pod_resources::{
 use crate::yaml::FieldPath;
 use serde_json::Value;
 
-/// Warns of each workload whose new pods a LimitRange of its namespace refuses, and whose old ones it did not.
+/// Warns of each workload with new pods that a LimitRange of its namespace refuses, and old ones that it did not.
 pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
     let defaults = LimitRangeDefaults::of(objects);
     let mut diagnostics = Vec::new();
@@ -31,7 +31,7 @@ pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>
     diagnostics
 }
 
-/// What an item finds wrong with a template.
+/// Returns the violations of an item by a template.
 struct LimitViolation {
     target: String,
     resource: &'static str,
@@ -85,14 +85,14 @@ fn check_limits(
         |bound, what| found.push(LimitViolation { target: who.to_owned(), resource, bound, problem: what });
     if let Some(max) = bound("max") {
         match of(ResourceField::Limits) {
-            None => refuse("max", format!("no {resource} limit, which `max: {max}` asks for")),
+            None => refuse("max", format!("no {resource} limit, which `max: {max}` requires")),
             Some(limit) if limit > max => refuse("max", format!("a {resource} limit of {limit} above {max}")),
             Some(_) => {}
         }
     }
     if let Some(min) = bound("min") {
         match of(ResourceField::Requests) {
-            None => refuse("min", format!("no {resource} request, which `min: {min}` asks for")),
+            None => refuse("min", format!("no {resource} request, which `min: {min}` requires")),
             Some(request) if request < min => {
                 refuse("min", format!("a {resource} request of {request} below {min}"));
             }
@@ -119,9 +119,9 @@ fn limit_violation_warning(
     let diagnostic =
         range.add_label(diagnostic, &FieldPath::dotted("spec.limits").child(item).child(refusal.bound), "");
     subject
-        .add_label(diagnostic, "its pods cannot be made")
-        .because("the API server refuses such pods; the old ones run on until they are replaced")
-        .help("write resources within the range for the containers of the SidecarSet, or widen the range")
+        .add_label(diagnostic, "its pods would be rejected")
+        .because("the API server rejects such pods; the old ones run until they are replaced")
+        .help("set resources within the range for the containers of the SidecarSet, or widen the range")
 }
 
 #[cfg(test)]

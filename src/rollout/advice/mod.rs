@@ -1,7 +1,7 @@
-//! What should a reviewer know before a rollout starts?
+//! Warnings about a rollout, for its reviewer.
 //!
-//! Everything here compares what the rollout does with objects beside the workloads, as far as git (or an observed
-//! file) holds them: PodDisruptionBudgets, autoscalers, quotas, limit ranges.
+//! Compares the rollout with related objects in git (or in an observed file): PodDisruptionBudgets, autoscalers,
+//! quotas, limit ranges.
 
 mod autoscaler;
 mod disruption_budget;
@@ -28,16 +28,16 @@ use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Where an object is written.
+/// The location of an object.
 #[derive(Debug, Clone)]
 pub struct AdviceLocation<'a> {
     /// The document.
     pub document: &'a Document,
-    /// The object in it; the root but for items of a List.
+    /// The object in it; the root except for items of a List.
     pub path: FieldPath,
 }
 
-/// A workload of the cluster, whether the rollout moves it or not.
+/// A workload of the cluster, whether the rollout updates it or not.
 #[derive(Debug, Clone)]
 pub struct AdviceWorkload<'a> {
     /// Its API group.
@@ -52,11 +52,11 @@ pub struct AdviceWorkload<'a> {
     pub object: &'a Value,
     /// Its pod template before the rollout; for a bare Pod the object.
     pub old_template: &'a Value,
-    /// Its pod template after it.
+    /// Its pod template after the rollout.
     pub new_template: &'a Value,
-    /// Its pods now; 0 where there are none or nobody knows.
+    /// Its pods now; 0 where there are none or their number is unknown.
     pub replicas: u64,
-    /// Where it is written.
+    /// Its location.
     pub location: Option<AdviceLocation<'a>>,
 }
 
@@ -67,7 +67,7 @@ pub struct AdviceObject<'a> {
     pub namespace: &'a str,
     /// The object.
     pub object: &'a Value,
-    /// Where it is written.
+    /// Its location.
     pub location: Option<AdviceLocation<'a>>,
 }
 
@@ -76,11 +76,11 @@ pub struct AdviceObject<'a> {
 pub struct BatchImpact {
     /// Its number, from 1.
     pub number: usize,
-    /// The index of each workload that moves pods among the subjects, the pods, and what the simulation says.
+    /// For each workload that updates pods: its index among the subjects, the pods, and the result of the simulation.
     pub updates: Vec<(usize, PodUpdateRange, SimulationOutcome)>,
 }
 
-/// Returns all warnings that follow from the objects beside the workloads, and from the templates alone.
+/// Returns all warnings that follow from related objects, and from the templates alone.
 pub fn advise(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
@@ -101,7 +101,7 @@ impl AdviceWorkload<'_> {
         format!("{} {}/{}", self.kind, self.namespace, self.name)
     }
 
-    /// Returns the labels that its pods will have.
+    /// Returns the labels of its pods.
     fn labels(&self) -> BTreeMap<String, String> {
         let labels =
             self.new_template.get("metadata").and_then(|m| m.get("labels")).and_then(Value::as_object);
@@ -109,7 +109,7 @@ impl AdviceWorkload<'_> {
         labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
     }
 
-    /// Adds where the workload is written, if anybody knows.
+    /// Adds the location of the workload, where it is known.
     fn add_label(&self, diagnostic: Diagnostic, text: &str) -> Diagnostic {
         match label_at(self.location.as_ref(), &FieldPath::dotted("metadata.name"), text) {
             Some(label) => diagnostic.at(label),
@@ -129,7 +129,7 @@ impl AdviceObject<'_> {
         name.and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Adds where a field is written, if anybody knows.
+    /// Adds the location of a field, where it is known.
     fn add_label(&self, diagnostic: Diagnostic, field: &FieldPath, text: &str) -> Diagnostic {
         match label_at(self.location.as_ref(), field, text) {
             Some(label) => diagnostic.at(label),
@@ -143,7 +143,7 @@ fn label_at(place: Option<&AdviceLocation<'_>>, field: &FieldPath, text: &str) -
     Some(place.document.label(&place.path.join(field), EntryPart::Value, text))
 }
 
-/// Returns the neighbours of a kind in a namespace.
+/// Returns the objects of a kind in a namespace.
 fn objects_of_kind<'n, 'a>(
     objects: &'n [AdviceObject<'a>],
     (group, kind): (&'static str, &'static str),

@@ -1,4 +1,4 @@
-//! Does a template's change lower the quality-of-service class of its pods?
+//! Warns of template changes that lower the quality-of-service class of pods.
 
 use super::limit_defaults::RESOURCES;
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults};
@@ -7,14 +7,14 @@ use crate::rollout::pod_resources::{ResourceField, containers, resource_amount};
 use serde_json::Value;
 use std::fmt;
 
-/// The class by which the kubelet chooses whom to evict; worst first.
+/// The class by which the kubelet chooses pods to evict; lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QosClass {
     /// No requests, no limits.
     BestEffort,
-    /// Something between.
+    /// Anything between.
     Burstable,
-    /// Every container has limits that it also requests.
+    /// Every container has limits that equal its requests.
     Guaranteed,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for QosClass {
 
 /// Returns the class of a template's pods.
 // Kubernetes v1.36 pkg/apis/core/helper/qos ComputePodQOS: init containers count, zeros do not, and a pod's own
-// `resources` are instead of its containers'.
+// `resources` replace those of its containers.
 pub fn qos_of(template: &Value) -> QosClass {
     let spec = template.get("spec");
     let own =
@@ -48,7 +48,7 @@ pub fn qos_of(template: &Value) -> QosClass {
     }
 }
 
-/// Warns of each workload whose pods fall into a lower class, with the container that is to blame.
+/// Warns of each workload with pods that fall into a lower class, and names the container that causes it.
 pub fn lower_qos(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
     let defaults = LimitRangeDefaults::of(objects);
     let changed = subjects.iter().filter(|s| s.old_template != s.new_template);
@@ -70,8 +70,10 @@ fn check_qos(subject: &AdviceWorkload<'_>, defaults: &LimitRangeDefaults<'_>) ->
     Some(
         subject
             .add_label(diagnostic, "")
-            .because("the kubelet evicts pods of a lower class first, and takes exclusive CPUs from them")
-            .help("write limits for cpu and memory, and no other requests, for the containers of the SidecarSet"),
+            .because("the kubelet evicts pods of a lower class first, and they lose exclusive CPUs")
+            .help(
+                "set limits for cpu and memory, and no other requests, for the containers of the SidecarSet",
+            ),
     )
 }
 
@@ -81,7 +83,7 @@ fn has_no_resources(container: &Value) -> bool {
     !positive(ResourceField::Requests) && !positive(ResourceField::Limits)
 }
 
-/// What keeps a container from being Guaranteed.
+/// Returns what prevents a container from being Guaranteed.
 fn missing_for_guaranteed(container: &Value) -> Option<&'static str> {
     let is_whole = |resource: &str| {
         let limit = resource_amount(container, ResourceField::Limits, resource).filter(|q| q.sign() > 0);
@@ -90,9 +92,9 @@ fn missing_for_guaranteed(container: &Value) -> Option<&'static str> {
     };
     match RESOURCES.map(is_whole) {
         [true, true] => None,
-        [false, true] => Some("cpu limit that is its request"),
-        [true, false] => Some("memory limit that is its request"),
-        [false, false] => Some("limits for cpu and memory that are its requests"),
+        [false, true] => Some("cpu limit equal to its request"),
+        [true, false] => Some("memory limit equal to its request"),
+        [false, false] => Some("limits for cpu and memory equal to its requests"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Do the pods of the new templates fit into the ResourceQuotas of their namespaces?
+//! Warns of pods of the new templates that exceed a ResourceQuota.
 
 use super::{AdviceObject, AdviceWorkload, BatchImpact, LimitRangeDefaults, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
@@ -32,7 +32,7 @@ pub fn quota_warnings(
     diagnostics
 }
 
-/// Warns of each workload whose new pods a quota refuses, because a container leaves out what the quota counts.
+/// Warns of each workload with new pods that a quota refuses, because a container omits what the quota counts.
 pub fn missing_quota_resources(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
@@ -78,7 +78,7 @@ impl QuotaResource {
 }
 
 impl QuotaResource {
-    /// Writes amounts for people; where they would look alike and are not, in full.
+    /// Formats amounts for people; in full where they would otherwise look alike.
     fn format_amounts(self, amounts: [&Quantity; 3]) -> [String; 3] {
         let full = amounts.map(ToString::to_string);
         if !matches!(self, Self::Memory(_)) {
@@ -94,11 +94,11 @@ impl QuotaResource {
 struct QuotaPeak {
     batch: usize,
     peak: Quantity,
-    /// What is used before the rollout.
+    /// The use before the rollout.
     before: Quantity,
 }
 
-/// The keys of a quota that are known, what each counts, and how much is allowed.
+/// Returns the known keys of a quota, what each counts, and how much is allowed.
 fn quota_limits(quota: &Value) -> impl Iterator<Item = (&str, QuotaResource, Quantity)> {
     let hard = value_at(quota, "spec.hard").and_then(Value::as_object).into_iter().flatten();
     hard.filter_map(|(key, written)| {
@@ -114,12 +114,12 @@ fn quota_limits(quota: &Value) -> impl Iterator<Item = (&str, QuotaResource, Qua
     })
 }
 
-/// Scopes choose pods by what git does not tell.
+/// Scopes select pods by properties that git does not have.
 fn is_scoped(quota: &Value) -> bool {
     value_at(quota, "spec.scopes").is_some() || value_at(quota, "spec.scopeSelector").is_some()
 }
 
-/// The old and the new template of each subject of the quota's namespace, as they are admitted.
+/// Returns the old and the new template of each subject in the namespace of the quota, as they are admitted.
 fn admitted_templates(
     quota: &AdviceObject<'_>,
     subjects: &[AdviceWorkload<'_>],
@@ -132,7 +132,7 @@ fn admitted_templates(
     subjects.iter().map(both).collect()
 }
 
-/// What one pod of each subject uses of one thing, before and after; None where another namespace is meant.
+/// Returns what one pod of each subject uses of one resource, before and after; None in other namespaces.
 struct QuotaUsage {
     per_pod: Vec<Option<(Quantity, Quantity)>>,
     pods: Vec<u64>,
@@ -154,7 +154,7 @@ impl QuotaUsage {
         self.per_pod.iter().zip(&self.pods).filter(|(each, _)| each.is_some()).map(|(_, pods)| *pods).sum()
     }
 
-    /// The batch with the highest peak, where that is above the quota and above what is used before.
+    /// Returns the batch with the highest peak, where that exceeds the quota and the use before.
     fn highest_peak(&self, batches: &[BatchImpact], hard: &Quantity) -> Option<QuotaPeak> {
         let known =
             self.per_pod.iter().zip(&self.pods).filter_map(|(each, pods)| Some((each.as_ref()?, *pods)));
@@ -180,7 +180,7 @@ impl QuotaUsage {
         worst.map(|(batch, peak)| QuotaPeak { batch, peak, before })
     }
 
-    /// What pods that carry the new template from earlier on use more than old ones.
+    /// Returns how much more pods that already have the new template use than old ones.
     fn usage_of_updated_pods(&self, batches: &[BatchImpact]) -> Vec<Quantity> {
         let mut first = BTreeMap::new();
         for (index, pods, _) in batches.iter().flat_map(|b| &b.updates) {
@@ -194,8 +194,8 @@ impl QuotaUsage {
     }
 }
 
-/// The most that a move uses above what was used before it: the surge comes first with new pods, and last beside old
-/// ones.
+/// Returns the most that an update uses above the use before it: the surge has new pods at first, and is beside old
+/// ones at last.
 fn peak_of_update(old: &Quantity, new: &Quantity, step: &Quantity, outcome: &SimulationOutcome) -> Quantity {
     new.times(outcome.surge).max(step.plus(&old.times(outcome.surge)))
 }
@@ -211,7 +211,7 @@ fn quota_exceeded(
     let [said_hard, said_peak, said_before] = measure.format_amounts([hard, peak, before]);
     let (namespace, name) = (quota.namespace, quota.name());
     let message = match before > hard {
-        // The rollout is not to blame for what was above the quota without it.
+        // The quota was exceeded without the rollout too.
         true => format!(
             "`{key}` of namespace {namespace} is {said_before} before the rollout, above the {said_hard} of \
              ResourceQuota {name}; batch {batch} may bring it to {said_peak}"
@@ -238,7 +238,7 @@ fn quota_refuses_pods(
     container: &str,
 ) -> Diagnostic {
     let message = format!(
-        "ResourceQuota {}/{} refuses new pods of {}: container `{container}` does not say its `{key}`",
+        "ResourceQuota {}/{} refuses new pods of {}: container `{container}` sets no `{key}`",
         quota.namespace,
         quota.name(),
         subject.title(),
@@ -247,14 +247,14 @@ fn quota_refuses_pods(
     let diagnostic = quota.add_label(
         diagnostic,
         &FieldPath::dotted("spec.hard").child(key),
-        "every container must say it",
+        "every container must set it",
     );
-    subject.add_label(diagnostic, "its pods cannot be made").help(
-        "write it for the container in the SidecarSet, or give the namespace a LimitRange with defaults",
-    )
+    subject
+        .add_label(diagnostic, "its pods would be rejected")
+        .help("set it for the container in the SidecarSet, or give the namespace a LimitRange with defaults")
 }
 
-/// The first container that leaves out what a quota counts.
+/// Returns the first container that omits what a quota counts.
 // Kubernetes v1.36 pkg/quota/v1/evaluator/core podEvaluator.Constraints.
 fn container_without_resource(template: &Value, measure: QuotaResource) -> Option<&str> {
     let (part, resource) = match measure {

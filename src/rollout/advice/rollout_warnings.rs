@@ -1,16 +1,15 @@
-//! What is to be said about a rollout as a whole: its bound, its canaries, its length, what does not heal.
+//! Warnings about a rollout as a whole: its bound, its canaries, its length, pods that do not recover.
 
 use super::AdviceWorkload;
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::model::selector::Selector;
 use crate::model::workload::KindTraits;
 
-/// Workloads that are shown; the others are counted.
+/// How many workloads are named; the others are counted.
 const MAX_SHOWN: usize = 5;
 
-/// Warns of a workload that alone is above the rollout's bound. `most` is its strategy's
-/// [`most_unavailable`](crate::rollout::workload_strategy::WorkloadStrategy), `bound` the SidecarSet's maxUnavailable in pods, `written`
-/// where that stands.
+/// Warns of a workload that alone exceeds the rollout's `maxUnavailable`. `most` is the most pods that its own
+/// strategy makes unavailable, `bound` the SidecarSet's `maxUnavailable` in pods, `written` its location.
 pub fn exceeds_max_unavailable(
     subject: &AdviceWorkload<'_>,
     most: u64,
@@ -21,7 +20,7 @@ pub fn exceeds_max_unavailable(
         return None;
     }
     let message = format!(
-        "{} alone may have {} down at once, and maxUnavailable of the SidecarSet is {bound}",
+        "{} alone may have {} unavailable at once, and `maxUnavailable` of the SidecarSet is {bound}",
         subject.title(),
         pluralize(most, "pod"),
     );
@@ -33,12 +32,12 @@ pub fn exceeds_max_unavailable(
         .map_or_else(String::new, |field| format!("lower `{field}` of the workload, or "));
     Some(
         diagnostic
-            .because("it cannot be split, and pillion writes no other field of its strategy")
+            .because("it cannot be split, and pillion changes no other field of its strategy")
             .help(format!("{lower}raise `updateStrategy.maxUnavailable` of the SidecarSet")),
     )
 }
 
-/// Warns of a canary selector that none of the workloads has the labels for.
+/// Warns of a canary selector that matches none of the workloads.
 pub fn canary_matches_nothing(
     set: &str,
     selector: &Selector,
@@ -57,8 +56,8 @@ pub fn canary_matches_nothing(
     )
 }
 
-/// Warns of a rollout in more batches than are staged. `shortest` is how long they take at least, `field` what to
-/// change, `written` where that stands.
+/// Warns of a rollout with more batches than are staged. `shortest` is how long they take at least, `field` the field
+/// to change, `written` its location.
 pub fn too_many_batches(
     batches: usize,
     most: usize,
@@ -73,8 +72,8 @@ pub fn too_many_batches(
     let diagnostic = add_optional_label(Diagnostic::warning(Code::TooManyBatches, message), written);
     Some(
         diagnostic
-            .because(format!("it takes {shortest} at least, and is not staged"))
-            .help(format!("raise `{field}`, or `maxBatches` of pillion.yaml")),
+            .because(format!("it takes at least {shortest}, and is not staged"))
+            .help(format!("raise `{field}`, or `maxBatches` in pillion.yaml")),
     )
 }
 
@@ -93,14 +92,14 @@ pub fn ordered_ready_stuck(subjects: &[AdviceWorkload<'_>]) -> Option<Diagnostic
         1 => first.title(),
         n => format!("{} and {} of ordered pods", first.title(), pluralize(n as u64 - 1, "other workload")),
     };
-    let message = format!("a broken pod of {who} does not heal from git");
+    let message = format!("a failing pod of {who} does not recover from git alone");
     let diagnostic = Diagnostic::warning(Code::OrderedReadyStuck, message);
     let shown = stuck.iter().take(MAX_SHOWN);
     let diagnostic = shown.fold(diagnostic, |d, s| s.add_label(d, "OrderedReady is the default"));
     Some(
         diagnostic
-            .because("its controller waits for the broken pod even when git has the old template again")
-            .help("after a rollback delete the broken pod by hand, or use `podManagementPolicy: Parallel`"),
+            .because("its controller waits for the failing pod even when git has the old template again")
+            .help("after a rollback delete the failing pod by hand, or use `podManagementPolicy: Parallel`"),
     )
 }
 

@@ -1,11 +1,11 @@
-//! The second step of a hot upgrade: the container that worked before gets the empty image.
+//! The second step of a hot upgrade: the previously active container gets the empty image.
 
 use super::pod::SidecarPod;
 use super::pod_state::{container_names, idle_containers, is_consistent, is_running_and_ready};
 use crate::model::sidecar_set::SidecarSet;
 use std::collections::BTreeSet;
 
-/// Tells whether a pod is between the two steps of a hot upgrade and ready for the second.
+/// Returns whether a pod is between the two steps of a hot upgrade and ready for the second.
 ///
 /// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet and sidecarset_hotupgrade.go.
 pub(super) fn can_swap_images(set: &SidecarSet, pod: &SidecarPod) -> bool {

@@ -1,4 +1,4 @@
-//! Which pods a set counts as its own.
+//! Matches pods against a SidecarSet.
 
 use super::pod::SidecarPod;
 use crate::diagnostics::{Diagnostic, Severity};
@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 /// Labels of namespaces, by name.
 pub type NamespaceLabelMap = BTreeMap<String, LabelMap>;
 
-/// Returns the pods that count, by namespace and name: that order stands for the one in which Kruise happens to list
-/// them.
+/// Returns the matched pods, by namespace and name: that order replaces the arbitrary one in which Kruise lists them.
 ///
 /// Kruise v1.9.0 sidecarset_processor.go getMatchingPods.
 pub(super) fn matched_pods<'a>(
@@ -42,8 +41,8 @@ fn is_injected(set: &SidecarSet, pod: &SidecarPod) -> bool {
     parse_injected_list(pod.annotation(INJECTED_LIST)).contains(&*set.name)
 }
 
-/// Kruise v1.9.0 sidecarcontrol/util.go IsPodConsistentWithSidecarSet: every container of the set is in the pod. It
-/// finds them among the init containers as well.
+/// Kruise v1.9.0 sidecarcontrol/util.go IsPodConsistentWithSidecarSet: every container of the set is in the pod, init
+/// containers included.
 fn has_containers_of(set: &SidecarSet, pod: &SidecarPod) -> bool {
     set.containers.iter().all(|container| match container.hot_upgrade_empty_image {
         None => pod.has_container(&container.name),
@@ -54,7 +53,7 @@ fn has_containers_of(set: &SidecarSet, pod: &SidecarPod) -> bool {
     })
 }
 
-/// Which namespaces a set applies to, each judged once.
+/// The namespaces that a SidecarSet applies to, each matched once.
 struct NamespaceMatcher<'a> {
     set: &'a SidecarSet,
     namespaces: &'a NamespaceLabelMap,
@@ -76,14 +75,14 @@ impl NamespaceMatcher<'_> {
         judged
     }
 
-    /// Kruise asks the cluster for Namespaces: one that is not among those that were given is to it one that is not
-    /// there. Where none was given at all, nothing can be said.
+    /// Kruise asks the cluster for Namespaces: one that is not among those passed does not exist for it. Where none
+    /// was passed at all, nothing is known.
     fn unknown_namespace(&self, mut unknown: Diagnostic) -> Diagnostic {
         if self.namespaces.is_empty() {
             return unknown;
         }
         unknown.severity = Severity::Warning;
-        unknown.notes = vec!["its pods are not counted, as if there were no such Namespace".to_owned()];
+        unknown.notes = vec!["its pods are not counted, as if the Namespace did not exist".to_owned()];
         unknown
     }
 }

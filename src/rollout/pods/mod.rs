@@ -1,6 +1,6 @@
-//! What Kruise's controller would do next on a live cluster: one reconcile of one SidecarSet over its pods.
+//! The next step of Kruise's controller on a live cluster: one reconcile of one SidecarSet over its pods.
 //!
-//! The rules are those of OpenKruise v1.9.0, quirks included. What a status or an update does to the cluster is not
+//! The rules are those of OpenKruise v1.9.0, quirks included. Effects of a status or an update on the cluster are not
 //! simulated, and nothing depends on the time.
 
 mod hot_upgrade;
@@ -23,28 +23,28 @@ use selection::{PodCandidate, PodSelection, count_pods, select_pods};
 /// The next step of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodStep {
-    /// What is to be done.
+    /// The kind of the step.
     pub kind: PodStepKind,
-    /// The pods that are patched, as `NAMESPACE/NAME`; of a batch in the order of the update.
+    /// The patched pods, as `NAMESPACE/NAME`; of a batch in the order of the update.
     pub pods: Vec<String>,
-    /// What else there is to do, and why; nothing about a batch.
+    /// The reason of a step without a batch.
     pub reason: Option<String>,
-    /// How things stand before the step.
+    /// The status before the step.
     pub status: PodCounts,
     /// Pods that cannot be updated in place: more than images differs.
     pub not_upgradable: Vec<String>,
 }
 
-/// What kind of step is next.
+/// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodStepKind {
     /// Some pods get the new images.
     Batch,
-    /// Hot upgrade: the containers that worked before get the empty image.
+    /// Hot upgrade: the previously active containers get the empty image.
     HotUpgradeSwap,
     /// Nothing, until pods change by themselves.
     Wait,
-    /// Nothing, until somebody changes something.
+    /// Nothing, until a person changes something.
     Hold,
     /// Nothing: every pod is updated.
     Complete,
@@ -76,8 +76,8 @@ pub struct PodCounts {
     pub updated_ready_pods: usize,
 }
 
-/// Returns what Kruise v1.9.0 does next with these pods, and what is to be told about namespaces. Where an error is
-/// among that, the step is none.
+/// Returns the next step of Kruise v1.9.0 for these pods, and diagnostics about namespaces. With an error among them,
+/// the step is none.
 ///
 /// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet.
 pub fn next_pod_step(
@@ -103,7 +103,7 @@ pub fn next_pod_step(
     } else if set.update_strategy.is_paused {
         rest(PodStepKind::Hold, "`updateStrategy.paused` is set".to_owned())
     } else if !flips.is_empty() {
-        let reason = format!("the containers that worked before get the empty image: {}", flips.join(", "));
+        let reason = format!("the previously active containers get the empty image: {}", flips.join(", "));
         PodStep { pods: flips, ..rest(PodStepKind::HotUpgradeSwap, reason) }
     } else if status.updated_pods >= status.matched_pods {
         rest(PodStepKind::Complete, complete_reason(status))
@@ -121,7 +121,7 @@ fn scatter_without_value(set: &SidecarSet) -> Option<Diagnostic> {
     let diagnostic = Diagnostic::warning(Code::ScatterWithoutValue, message)
         .at(set.label("spec.updateStrategy.scatterStrategy", ""))
         .field("spec.updateStrategy.scatterStrategy")
-        .because("Kruise spreads the pods whose label is empty or absent, and takes the others as they come")
+        .because("Kruise spreads the pods with an empty or absent label, and updates the others in any order")
         .help("write `value: \"*\"` for every value of the label, or the value that is meant");
     Some(diagnostic)
 }
@@ -161,7 +161,7 @@ fn unreadable_condition_reason(pod: &str) -> String {
     )
 }
 
-/// Pods that settle give room or become candidates; everything else is as somebody wrote it.
+/// Pods that become ready free capacity or become candidates; everything else needs a change by a person.
 fn idle_kind(choice: &PodSelection) -> PodStepKind {
     let has_full_bound = choice.reached_max_unavailable.is_some_and(|max| max > 0);
     if has_full_bound || choice.in_flight > 0 { PodStepKind::Wait } else { PodStepKind::Hold }
@@ -170,7 +170,7 @@ fn idle_kind(choice: &PodSelection) -> PodStepKind {
 fn idle_reason(choice: &PodSelection, status: PodCounts) -> String {
     let mut parts: Vec<String> = Vec::new();
     match choice.reached_max_unavailable {
-        Some(0) => parts.push("`maxUnavailable` is 0: ready pods stay as they are".to_owned()),
+        Some(0) => parts.push("`maxUnavailable` is 0: ready pods are not updated".to_owned()),
         Some(max) => {
             let unavailable = status.updated_pods - status.updated_ready_pods;
             parts.push(format!(
@@ -185,9 +185,9 @@ fn idle_reason(choice: &PodSelection, status: PodCounts) -> String {
             parts.push(format!("{} {what}", pods_are_text(count)));
         }
     };
-    add(choice.in_flight, "not done with an earlier update");
+    add(choice.in_flight, "still completing an earlier update");
     add(choice.kept_by_partition, "kept by `partition`");
-    add(choice.unselected, "left out by `updateStrategy.selector`");
+    add(choice.unselected, "excluded by `updateStrategy.selector`");
     add(choice.not_upgradable.len(), "not upgradable in place");
     parts.join("; ")
 }

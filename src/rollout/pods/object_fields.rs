@@ -1,16 +1,16 @@
-//! How the fields of an object are read: absent and null are the same, and another type is a misfit.
+//! Reads the fields of an object: absent and null are the same, and another type is a mismatch.
 
 use crate::model::timestamp::Timestamp;
 use crate::rollout::LabelMap;
 use crate::yaml::{FieldPath, PathSegment};
 use serde_json::{Map, Value};
 
-/// A field that holds something else than the API has there.
+/// A field with another type than the API has there.
 #[derive(Debug)]
 pub(super) struct FieldTypeError {
-    /// The way to it, last step first.
+    /// Its path, last segment first.
     steps: Vec<PathSegment>,
-    /// What the API has there.
+    /// The type that the API has there.
     pub(super) expected: &'static str,
 }
 
@@ -24,18 +24,18 @@ impl FieldTypeError {
         self
     }
 
-    /// Returns the way to the field from the object that was read.
+    /// Returns the path of the field from the object that was read.
     pub(super) fn path(&self) -> FieldPath {
         FieldPath::from(self.steps.iter().rev().cloned().collect::<Vec<_>>())
     }
 }
 
-/// The fields of an object; one that is not there has none.
+/// The fields of an object; an absent object has none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ObjectFields<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> ObjectFields<'a> {
-    /// Returns the fields of a value; None where it is no object.
+    /// Returns the fields of a value; None where it is not an object.
     pub(super) fn of(value: &'a Value) -> Option<Self> {
         value.as_object().map(|object| Self(Some(object)))
     }
@@ -54,12 +54,12 @@ impl<'a> ObjectFields<'a> {
         as_type(value).map(Some).ok_or_else(|| FieldTypeError::new(key, wanted))
     }
 
-    /// Tells whether a field is there.
+    /// Returns whether a field is present.
     pub(super) fn has(self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// Reads an object by its own fields.
+    /// Reads an object from its fields.
     pub(super) fn read_object<T>(
         self,
         key: &str,
@@ -69,7 +69,7 @@ impl<'a> ObjectFields<'a> {
         read(Self(object)).map_err(|misfit| misfit.with_parent(key))
     }
 
-    /// Reads each object of a list by its own fields.
+    /// Reads each object of a list from its fields.
     pub(super) fn read_list<T>(
         self,
         key: &str,
@@ -84,17 +84,17 @@ impl<'a> ObjectFields<'a> {
         items.into_iter().flatten().enumerate().map(item).collect()
     }
 
-    /// Reads a text; absent, it is empty.
+    /// Reads a string; absent, it is empty.
     pub(super) fn read_text(self, key: &str) -> Result<&'a str, FieldTypeError> {
         Ok(self.read(key, "a text", Value::as_str)?.unwrap_or_default())
     }
 
-    /// Reads a truth value; absent, it is false.
+    /// Reads a boolean; absent, it is false.
     pub(super) fn read_bool(self, key: &str) -> Result<bool, FieldTypeError> {
         Ok(self.read(key, "true or false", Value::as_bool)?.unwrap_or_default())
     }
 
-    /// Reads a whole number; absent, it is 0.
+    /// Reads an integer; absent, it is 0.
     pub(super) fn read_integer(self, key: &str) -> Result<i64, FieldTypeError> {
         Ok(self.read(key, "a whole number", Value::as_i64)?.unwrap_or_default())
     }
@@ -105,12 +105,12 @@ impl<'a> ObjectFields<'a> {
         self.read(key, "a time such as `2026-06-21T10:00:00Z`", parse)
     }
 
-    /// Reads a map of texts.
+    /// Reads a map of strings.
     pub(super) fn read_text_map(self, key: &str) -> Result<LabelMap, FieldTypeError> {
         let entries = self.read(key, "a mapping", Value::as_object)?;
         let entry = |(name, value): (&'a String, &'a Value)| match value {
             Value::String(text) => Ok((name.clone(), text.clone())),
-            // Go reads null as the empty text.
+            // Go reads null as the empty string.
             Value::Null => Ok((name.clone(), String::new())),
             _ => Err(FieldTypeError::new(name.clone(), "a text").with_parent(key)),
         };

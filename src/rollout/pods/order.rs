@@ -1,12 +1,12 @@
-//! The order in which pods are updated where nobody asks for another: those that are missed least go first.
+//! The default order in which pods are updated: the least useful ones first.
 
 use super::pod::{PodContainerStatus, SidecarPod};
 use crate::model::timestamp::Timestamp;
 use std::cmp::{Ordering, Reverse};
 
-/// Compares two pods: the smaller one goes first.
+/// Compares two pods: the smaller one is updated first.
 ///
-/// Kubernetes v1.32 controller.ActivePods. Where it leaves two pods equal, Kruise takes them as it happens; here
+/// Kubernetes v1.32 controller.ActivePods. Where it leaves two pods equal, Kruise takes them in any order; here
 /// namespace and name decide.
 pub(super) fn compare_pods(a: &SidecarPod, b: &SidecarPod) -> Ordering {
     a.has_node
@@ -20,7 +20,7 @@ pub(super) fn compare_pods(a: &SidecarPod, b: &SidecarPod) -> Ordering {
         .then_with(|| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)))
 }
 
-/// Phases that are not among the three count as Pending.
+/// Phases other than the three count as Pending.
 fn phase_rank(pod: &SidecarPod) -> u8 {
     match &*pod.phase {
         "Unknown" => 1,
@@ -29,13 +29,13 @@ fn phase_rank(pod: &SidecarPod) -> u8 {
     }
 }
 
-/// The most restarts of a container. Kubernetes v1.32 controller_utils.go maxContainerRestarts: native sidecars are
-/// looked at only where the others are alike.
+/// Returns the most restarts of a container. Kubernetes v1.32 controller_utils.go maxContainerRestarts: native
+/// sidecars are compared only where the others are equal.
 fn max_restarts(statuses: &[PodContainerStatus]) -> i64 {
     statuses.iter().map(|s| s.restarts).fold(0, i64::max)
 }
 
-/// A time that is not written goes before all others.
+/// An absent time precedes all others.
 fn latest_first(a: Option<Timestamp>, b: Option<Timestamp>) -> Ordering {
     let key = |time: Option<Timestamp>| time.map(Reverse);
     key(a).cmp(&key(b))

@@ -1,17 +1,17 @@
-//! What a rollout has to know about a Pod, read from the object that the API server has.
+//! A Pod as a rollout sees it, read from the object of the API server.
 
 use super::object_fields::{FieldTypeError, ObjectFields};
 use crate::model::timestamp::Timestamp;
 use crate::rollout::LabelMap;
 use serde_json::Value;
 
-/// The condition in which Kruise keeps for each set whether it can update the pod.
+/// The condition in which Kruise records for each set whether it can update the pod.
 const UPGRADABLE_CONDITION: &str = "SidecarSetUpgradable";
 
-/// A pod, as far as it matters to a rollout. Where the API leaves a field out, it has the value that Go gives it.
+/// A pod, as far as a rollout needs it. Fields that the API omits have their zero values in Go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SidecarPod {
-    /// `metadata.namespace`, `default` where it is not written.
+    /// `metadata.namespace`, `default` where it is absent.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct SidecarPod {
     pub phase: String,
     /// The condition Ready is True.
     pub is_ready: bool,
-    /// When the condition Ready became what it is.
+    /// The time of the last transition of the condition Ready.
     pub ready_since: Option<Timestamp>,
     /// `status.containerStatuses`.
     pub statuses: Vec<PodContainerStatus>,
@@ -75,7 +75,7 @@ impl SidecarPod {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Returns the text of an annotation, empty where there is none.
+    /// Returns the text of an annotation; empty where it is absent.
     pub(super) fn annotation(&self, key: &str) -> &str {
         self.annotations.get(key).map_or("", String::as_str)
     }
@@ -85,12 +85,12 @@ impl SidecarPod {
         self.containers.iter().find(|c| c.name == container).map(|c| &*c.image)
     }
 
-    /// Tells whether the pod has a container or an init container of a name.
+    /// Returns whether the pod has a container or an init container with a name.
     pub(super) fn has_container(&self, name: &str) -> bool {
         self.image(name).is_some() || self.init_containers.iter().any(|c| c == name)
     }
 
-    /// Reads a Pod. One without a name comes back with an empty one.
+    /// Reads a Pod. One without a name has an empty one.
     pub(super) fn from_value(value: &Value) -> Result<Self, FieldTypeError> {
         let mut pod = Self::default();
         let Some(fields) = ObjectFields::of(value) else { return Ok(pod) };
@@ -177,7 +177,7 @@ impl<'a> ConditionFields<'a> {
         })
     }
 
-    /// Tells whether the message is what Kruise keeps in it: a JSON object, or nothing.
+    /// Returns whether the message is what Kruise writes there: a JSON object, or nothing.
     fn has_readable_message(&self) -> bool {
         self.message.is_empty() || serde_json::from_str::<Value>(self.message).is_ok_and(|m| m.is_object())
     }

@@ -1,4 +1,4 @@
-//! From what `kubectl get -o json` or `-o yaml` printed to the pods in it.
+//! Reads pods from the output of `kubectl get -o json` or `-o yaml`.
 
 use super::pod::SidecarPod;
 use crate::diagnostics::{Code, Diagnostic};
@@ -7,11 +7,11 @@ use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Findings about observed objects that are shown: whoever wrote one of them wrote the rest.
+/// How many findings about observed objects are reported: the others have the same cause.
 const MAX_DIAGNOSTICS: usize = 20;
 
-/// Reads the pods among observed objects: Pods, and those of a List or PodList. Objects of other kinds are passed
-/// over. Of everything that is no object, no pod can be made of and is there twice there is an error.
+/// Reads the pods among observed objects: Pods, and the items of a List or PodList. Objects of other kinds are
+/// ignored. Values that are not objects, invalid pods and duplicates are errors.
 pub fn read_pods(documents: &[Document]) -> (Vec<SidecarPod>, Vec<Diagnostic>) {
     let mut observed = PodCollector::default();
     for document in documents {
@@ -27,7 +27,7 @@ pub fn read_pods(documents: &[Document]) -> (Vec<SidecarPod>, Vec<Diagnostic>) {
 #[derive(Default)]
 struct PodCollector<'a> {
     pods: Vec<SidecarPod>,
-    /// Where each pod stands.
+    /// Locates each pod.
     locations: BTreeMap<(String, String), (&'a Document, FieldPath)>,
     ignored_objects: usize,
     diagnostics: Vec<Diagnostic>,
@@ -101,8 +101,8 @@ impl<'a> PodCollector<'a> {
     }
 }
 
-/// Whatever is wrong, the pods are better observed once more.
-const KUBECTL_HELP: &str = "give what `kubectl get pods -A -o json` prints";
+/// Adds the remedy of every such finding: observe the pods again.
+const KUBECTL_HELP: &str = "pass the output of `kubectl get pods -A -o json`";
 
 fn not_an_object(document: &Document, path: &FieldPath) -> Diagnostic {
     Diagnostic::error(Code::WrongType, "an observed object has no `apiVersion` and `kind`")
@@ -123,7 +123,7 @@ fn pod_without_name(document: &Document, path: &FieldPath) -> Diagnostic {
     Diagnostic::error(Code::MissingField, "an observed pod has no name")
         .at(document.label(&name, EntryPart::Key, ""))
         .field(name.to_string())
-        .because("a pod template has no name of its own; only pods that run can be observed")
+        .because("a pod template has no name; only running pods can be observed")
         .help(KUBECTL_HELP)
 }
 
@@ -135,14 +135,14 @@ fn duplicate_pod(
     let label = |(document, path): (&Document, &FieldPath), text: &str| {
         document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
     };
-    Diagnostic::error(Code::DuplicateValue, format!("the pod `{}` is observed twice", pod.key()))
+    Diagnostic::error(Code::DuplicateValue, format!("duplicate pod `{}`", pod.key()))
         .at(label(second, "here again"))
         .at(label(first, "first here"))
-        .help("observe each cluster by itself, and each pod once")
+        .help("pass the pods of one cluster, each pod once")
 }
 
 fn no_pods(document: &Document) -> Diagnostic {
-    Diagnostic::error(Code::NoPods, "there is no Pod among the observed objects")
+    Diagnostic::error(Code::NoPods, "the cluster state has no Pod")
         .at(document.label(&FieldPath::root(), EntryPart::Value, ""))
         .help(KUBECTL_HELP)
 }

@@ -1,4 +1,4 @@
-//! How a pod stands to a set: updated, ready, consistent, upgradable.
+//! The state of a pod under a SidecarSet: updated, ready, consistent, upgradable.
 
 use super::pod::{PodContainerStatus, SidecarPod};
 use crate::model::image::split_digest;
@@ -10,12 +10,12 @@ use crate::model::sidecar_set::{SidecarContainer, SidecarSet};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Tells whether a pod has the set's current revision, as far as its annotation says.
+/// Returns whether a pod has the current revision of the set, by its annotation.
 pub(super) fn is_updated(set: &SidecarSet, pod: &SidecarPod) -> bool {
     recorded_hash(pod, SIDECARSET_HASH, &set.name) == set.hash
 }
 
-/// Tells whether nothing but images differs between what a pod has and the set.
+/// Returns whether only images differ between a pod and the set.
 pub(super) fn differs_by_images(set: &SidecarSet, pod: &SidecarPod) -> bool {
     recorded_hash(pod, SIDECARSET_HASH_WITHOUT_IMAGE, &set.name) == set.hash_without_image
 }
@@ -26,7 +26,7 @@ fn recorded_hash(pod: &SidecarPod, annotation: &str, set: &str) -> String {
     entries.get(set).and_then(|e| e["hash"].as_str()).unwrap_or_default().to_owned()
 }
 
-/// Tells whether a pod is ready: it runs, its condition says so, and no hot upgrade is between its two steps.
+/// Returns whether a pod is ready: it runs, its condition says so, and no hot upgrade is in progress.
 ///
 /// Kruise v1.9.0 sidecarset_control.go IsPodReady.
 pub(super) fn is_ready(set: &SidecarSet, pod: &SidecarPod) -> bool {
@@ -41,10 +41,10 @@ pub(super) fn is_running_and_ready(pod: &SidecarPod) -> bool {
     pod.phase == "Running" && pod.is_ready && !pod.is_deleting
 }
 
-/// Returns the container of each pair that does not work, with the empty image that it has or will get.
+/// Returns the inactive container of each pair, with the empty image that it has or will get.
 ///
 /// Kruise v1.9.0 util_hotupgrade.go GetPodHotUpgradeContainers: where the annotation does not name the first
-/// container, the second one works.
+/// container, the second one is active.
 pub(super) fn idle_containers<'a>(
     set: &'a SidecarSet,
     pod: &SidecarPod,
@@ -58,7 +58,7 @@ pub(super) fn idle_containers<'a>(
     })
 }
 
-/// Returns the names that the set's containers have in pods.
+/// Returns the names of the set's containers in pods.
 pub(super) fn container_names(set: &SidecarSet) -> BTreeSet<String> {
     let names = |c: &SidecarContainer| match c.hot_upgrade_empty_image {
         Some(_) => c.hot_upgrade_names().to_vec(),
@@ -67,10 +67,10 @@ pub(super) fn container_names(set: &SidecarSet) -> BTreeSet<String> {
     set.containers.iter().flat_map(names).collect()
 }
 
-/// Tells whether the given containers run the images that the pod asks for.
+/// Returns whether containers run the images in the spec of the pod.
 ///
-/// Kruise v1.9.0 sidecarset_control.go IsPodStateConsistent. Containers are compared by digest up to the first that
-/// is not named by one; then it is enough that no update is seen to be under way.
+/// Kruise v1.9.0 sidecarset_control.go IsPodStateConsistent. Containers are compared by digest up to the first
+/// without one; from there on it is enough that no update is in progress.
 pub(super) fn is_consistent(set: &SidecarSet, pod: &SidecarPod, containers: &BTreeSet<String>) -> bool {
     if pod.containers.len() != pod.statuses.len() {
         return false;
@@ -79,7 +79,7 @@ pub(super) fn is_consistent(set: &SidecarSet, pod: &SidecarPod, containers: &BTr
         let Some(wanted) = split_digest(&container.image) else {
             return !is_image_change_pending(set, pod, containers);
         };
-        // Of several statuses with one name Go's map keeps the last.
+        // Of several statuses with one name, Go's map keeps the last.
         let status = pod.statuses.iter().rfind(|s| s.name == container.name);
         if status.and_then(|s| split_digest(without_scheme(&s.image_id))) != Some(wanted) {
             return false;
@@ -93,10 +93,10 @@ fn without_scheme(image_id: &str) -> &str {
     image_id.split("://").nth(1).unwrap_or(image_id)
 }
 
-/// Tells whether a container was given another image and still runs what it ran before.
+/// Returns whether a container was given another image and still runs the previous one.
 ///
-/// Kruise v1.9.0 IsSidecarContainerUpdateCompleted. The annotation keeps what was there before the last update; a
-/// runtime that calls the image as the pod does is done, even if the two images are the same.
+/// Kruise v1.9.0 IsSidecarContainerUpdateCompleted. The annotation records the image before the last update; where
+/// the runtime names the image as the pod does, the update is complete, even if both images are the same.
 fn is_image_change_pending(set: &SidecarSet, pod: &SidecarPod, containers: &BTreeSet<String>) -> bool {
     let Some(state) = pod.annotations.get(IN_PLACE_UPDATE_STATE) else { return false };
     let Some(before) = image_ids_before(state, &set.name) else { return true };
@@ -107,8 +107,8 @@ fn is_image_change_pending(set: &SidecarSet, pod: &SidecarPod, containers: &BTre
     statuses.any(|status| is_old(status) && has_other_name(status))
 }
 
-/// Reads the image ids that containers had before the last update for this set; None where the text is not what
-/// Kruise writes.
+/// Reads the image ids that containers had before the last update for this set; None where Kruise did not write the
+/// text.
 fn image_ids_before(state: &str, set: &str) -> Option<BTreeMap<String, String>> {
     let states: Option<BTreeMap<String, Value>> = serde_json::from_str(state).ok()?;
     let states = states.unwrap_or_default();
@@ -129,8 +129,8 @@ fn image_ids_before(state: &str, set: &str) -> Option<BTreeMap<String, String>> 
     }
 }
 
-/// Tells whether an earlier update of a pod is still under way: a container is ready though it does not run what the
-/// pod asks for.
+/// Returns whether an earlier update of a pod is still in progress: a container is ready although it does not run the
+/// image in the spec of the pod.
 ///
 /// Kruise v1.9.0 sidecarset_control.go IsSidecarSetUpgradable.
 pub(super) fn is_update_in_flight(set: &SidecarSet, pod: &SidecarPod) -> bool {

@@ -1,4 +1,4 @@
-//! Which pods are updated in one round, and why the others are not.
+//! Selects the pods that are updated in one round, and explains why the others are not.
 
 use super::pod::SidecarPod;
 use super::pod_state::{
@@ -8,10 +8,10 @@ use super::{PodCounts, order};
 use crate::model::sidecar_set::{IntOrPercent, SidecarSet};
 use crate::rollout::{LabelMap, canary, max_unavailable, partition, priority, scatter};
 
-/// What Kruise puts in the place of a `maxUnavailable` that is not written.
+/// Kruise's default of `maxUnavailable`.
 const MAX_UNAVAILABLE: IntOrPercent = IntOrPercent::Int(1);
 
-/// A matched pod and how it stands to the set.
+/// A matched pod and its state under the set.
 pub(super) struct PodCandidate<'a> {
     pub(super) pod: &'a SidecarPod,
     is_updated: bool,
@@ -45,27 +45,26 @@ pub(super) fn count_pods(units: &[PodCandidate<'_>]) -> PodCounts {
     }
 }
 
-/// The pods of one round, and what keeps the others from it. Numbers are places among the matched pods.
+/// The pods of one round, and what excludes the others. Numbers are indexes of matched pods.
 #[derive(Debug, Default)]
 pub(super) struct PodSelection {
     /// The pods to be updated, in order.
     pub(super) selected: Vec<usize>,
     /// Pods that differ from the set in more than images.
     pub(super) not_upgradable: Vec<usize>,
-    /// How many pods that are not updated `updateStrategy.selector` leaves out.
+    /// How many pods that are not updated `updateStrategy.selector` excludes.
     pub(super) unselected: usize,
-    /// How many pods still carry out an earlier update.
+    /// How many pods are still completing an earlier update.
     pub(super) in_flight: usize,
     /// How many pods the partition keeps.
     pub(super) kept_by_partition: usize,
     /// The bound of unavailable pods, where it ends the round.
     pub(super) reached_max_unavailable: Option<usize>,
-    /// The pod that is not upgradable and whose condition cannot be read: Kruise stops with an error before it
-    /// updates any.
+    /// The pod that is not upgradable and has an unreadable condition: Kruise fails before it updates any pod.
     pub(super) unreadable: Option<usize>,
 }
 
-/// Chooses the pods of the next round.
+/// Selects the pods of the next round.
 ///
 /// Kruise v1.9.0 sidecarset_strategy.go GetNextUpgradePods.
 pub(super) fn select_pods(set: &SidecarSet, units: &[PodCandidate<'_>]) -> PodSelection {
@@ -102,8 +101,8 @@ fn sort_candidates(set: &SidecarSet, units: &[PodCandidate<'_>], mut waiting: Ve
     scatter::scatter(&set.update_strategy.scatter_strategy, &labels, waiting)
 }
 
-/// Kruise v1.9.0 updatePodSidecarSetUpgradableCondition reads the condition of each pod that is not upgradable, before
-/// it updates any, and of each that it has updated; one that cannot be read ends the round.
+/// Kruise v1.9.0 updatePodSidecarSetUpgradableCondition reads the condition of each pod that is not upgradable,
+/// before it updates any, and of each updated pod; one that cannot be read ends the round.
 fn stop_at_unreadable(units: &[PodCandidate<'_>], choice: &mut PodSelection) {
     let is_unreadable = |i: &usize| units[*i].pod.is_upgradable_unreadable;
     choice.unreadable = choice.not_upgradable.iter().copied().find(is_unreadable);
@@ -114,7 +113,7 @@ fn stop_at_unreadable(units: &[PodCandidate<'_>], choice: &mut PodSelection) {
     }
 }
 
-/// Takes pods in order: one that is not ready costs nothing, a ready one has to fit under the bound, and the first
+/// Selects pods in order: a pod that is not ready costs nothing, a ready one has to fit into the bound, and the first
 /// that does not fit ends the round.
 fn select_within_bound(
     units: &[PodCandidate<'_>],

@@ -1,4 +1,4 @@
-//! What does each batch do: to which pods, how many of them are away at once, what starts again, what is requested?
+//! Reports what each batch does: its pods, their unavailability, restarts and requests.
 
 use super::super::ledger_before;
 use super::super::pod_resources::{PodResources, count_running_containers, requests_of};
@@ -14,50 +14,50 @@ use crate::model::ledger::{Ledger, RevisionName};
 pub struct BatchReport {
     /// Its number, from 1.
     pub number: u32,
-    /// Pods whose template moves.
+    /// Pods with a new template.
     pub moved_pods: u32,
-    /// Pods that carry the target afterwards.
+    /// Pods that have the target afterwards.
     pub updated_pods: u32,
-    /// The most pods that are unavailable at once; None: the size of a workload is unknown.
+    /// The most pods that are unavailable at once; None: a replica count is unknown.
     pub max_unavailable: Option<u64>,
-    /// Containers that start again; None: the size of a workload is unknown.
+    /// Containers that restart; None: a replica count is unknown.
     pub restarted_containers: Option<u64>,
-    /// What the pods of the batch request more than before.
+    /// The additional requests of the pods of the batch.
     pub added_requests: PodResources,
-    /// Pods that are there in addition for a while.
+    /// Temporary surplus pods.
     pub surge: SurgeReport,
     /// The workloads, in the order of the rollout.
     pub workloads: Vec<WorkloadReport>,
-    /// The place of its step.
+    /// The index of its step.
     pub(super) step: usize,
 }
 
-/// Pods that are there in addition for a while.
+/// Temporary surplus pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SurgeReport {
-    /// How many, at most.
+    /// Their number, at most.
     pub pods: u64,
-    /// What they request.
+    /// Their requests.
     pub requests: PodResources,
 }
 
 /// One workload of a batch.
 #[derive(Debug)]
 pub struct WorkloadReport {
-    /// What moves.
+    /// The update.
     pub update: WorkloadUpdate,
-    /// The worst of it; None: nobody has said how many pods it has.
+    /// Its worst case; None: its replica count is unknown.
     pub worst_case: Option<SimulationOutcome>,
 }
 
 impl WorkloadReport {
-    /// Tells whether only some of its pods move, in this batch or because its own partition keeps some.
+    /// Returns whether only some of its pods are updated, in this batch or because its own partition keeps some.
     pub fn is_partial(&self) -> bool {
         self.update.updated_before > 0
             || self.update.replicas.is_some_and(|of| self.update.updated_after < of)
     }
 
-    /// Tells whether it counts pods that are there.
+    /// Returns whether it counts running pods.
     pub fn counts_pods(&self) -> bool {
         self.update.behavior.method != UpdateMethod::NextRun && self.update.replicas != Some(0)
     }
@@ -69,7 +69,7 @@ pub fn workload_title(key: &str) -> String {
     escape::line(&format!("{} {name}", kind.split('.').next().unwrap_or(kind))).into_owned()
 }
 
-/// Finds out what each batch among the steps does.
+/// Reports each batch among the steps.
 pub(super) fn batch_reports(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -107,7 +107,7 @@ fn report_batch(context: &RolloutContext<'_>, before: &Ledger, taken: &Batch) ->
 }
 
 impl BatchReport {
-    /// Adds what one workload does.
+    /// Adds the effect of one workload.
     fn add_workload(
         &mut self,
         context: &RolloutContext<'_>,
@@ -116,7 +116,7 @@ impl BatchReport {
         workload: &PlannedWorkload,
         update: &WorkloadUpdate,
     ) -> Option<SimulationOutcome> {
-        // Pods of a workload that is split already come from where its first ones came from.
+        // The remaining pods of a split workload have the revision that its first ones had.
         let entry = workload.active_entry(before).filter(|l| !l.images.is_empty());
         let is_split = update.previous == *target && entry.is_none();
         let carried = if is_split { &before.released } else { &update.previous };

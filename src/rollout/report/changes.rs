@@ -1,4 +1,4 @@
-//! What changes between two contents of a SidecarSet, in the words of its containers?
+//! Summarizes the changes between two contents of a SidecarSet, by container.
 
 use super::super::types::RolloutContext;
 use crate::model::image::tag;
@@ -8,25 +8,25 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// What changes.
+/// The changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetChanges {
     /// The set is new: nothing was released.
     New,
-    /// The set is new, and brings all containers of these sets, whose place it takes.
+    /// The set is new, and has all containers of these sets, which it replaces.
     Renamed(Vec<Arc<str>>),
-    /// The set is new, and brings some containers of these sets, whose place it takes.
+    /// The set is new, and has some containers of these sets, which it replaces.
     Split(Vec<Arc<str>>),
-    /// The set goes away.
+    /// The set is deleted.
     Deleted,
-    /// The set is gone, and these sets take its place.
+    /// The set is deleted, and these sets replace it.
     Replaced(Vec<Arc<str>>),
-    /// One thing a text: `logtail 1.4.2 -> 1.5.0`, `volumes`.
+    /// One change each: `logtail 1.4.2 -> 1.5.0`, `volumes`.
     Content(Vec<String>),
 }
 
 impl SetChanges {
-    /// Compares two contents; the ledger holds them, or the source is one.
+    /// Compares two contents; they are in the ledger, or one is in the sources.
     pub(super) fn between(
         context: &RolloutContext<'_>,
         ledger: &Ledger,
@@ -101,7 +101,7 @@ fn containers<'s>(set: &'s SidecarSet, list: &str) -> Vec<&'s Map<String, Value>
     containers.into_iter().flatten().filter_map(Value::as_object).collect()
 }
 
-/// An image in short, and whether anything else differs.
+/// Summarizes an image, and whether anything else differs.
 fn describe_container_change(name: &str, old: &Map<String, Value>, new: &Map<String, Value>) -> String {
     let is_same = |key: &String| old.get(key) == new.get(key);
     let more = old.keys().chain(new.keys()).any(|key| key != "image" && !is_same(key));
@@ -115,7 +115,7 @@ fn describe_container_change(name: &str, old: &Map<String, Value>, new: &Map<Str
     }
 }
 
-/// The tag, where there is one.
+/// Returns the tag, where there is one.
 fn image_tag_or_name(image: &str) -> &str {
     tag(image).unwrap_or(image)
 }

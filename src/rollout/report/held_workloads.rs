@@ -1,4 +1,4 @@
-//! Workloads that no rollout moves: who holds them, since when, and what they carry.
+//! Reports workloads that no rollout updates: who holds them, since when, and at which revision.
 
 use super::super::progress::RolloutProgress;
 use super::super::types::RolloutContext;
@@ -8,37 +8,37 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// A workload that no rollout moves, or whose hold is over.
+/// A workload that no rollout updates, or that has an expired hold.
 #[derive(Debug, Clone)]
 pub struct HeldWorkloadReport {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub key: Arc<str>,
-    /// A name for the reason, where the workload cannot take the template; None: its line says why.
+    /// A code for the reason, where the workload cannot adopt the template; None: the reason is in its entry.
     pub code: Option<&'static str>,
-    /// Why.
+    /// The reason.
     pub reason: Arc<str>,
-    /// What it carries.
+    /// Its revision.
     pub revision: RevisionName,
-    /// Its line, as it counts.
+    /// Its valid entry.
     pub entry: Option<LedgerEntry>,
-    /// Whether the hold lasts.
+    /// The state of the hold.
     pub hold_state: HoldState,
 }
 
-/// Whether a hold lasts.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldState {
-    /// It does.
+    /// The hold is active.
     Active,
-    /// It does, and no SidecarSet selects the workload any more.
+    /// The hold is active, and no SidecarSet selects the workload any more.
     Unselected,
     /// Its last day is over.
     Expired,
-    /// The workload is no longer in git; the next step drops its line.
+    /// The workload was removed from git; the next step removes its entry.
     WorkloadRemoved,
 }
 
-/// Returns what a ledger says of holds, in the order of keys. `today` is `YYYY-MM-DD`, in UTC.
+/// Returns the holds of a ledger, in the order of keys. `today` is `YYYY-MM-DD`, in UTC.
 pub fn ledger_holds(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -49,7 +49,7 @@ pub fn ledger_holds(
         let workload = context.workloads.find(key);
         let entry = match workload {
             Some(workload) => workload.active_entry(ledger),
-            // A line of the planner is for a template that is no longer there.
+            // An entry of the planner belongs to a template that is no longer in the sources.
             None => Some(Cow::Borrowed(written)).filter(|l| l.is_held_by_person()),
         };
         let Some(entry) = entry.map(Cow::into_owned) else { continue };
@@ -64,7 +64,7 @@ pub fn ledger_holds(
     found
 }
 
-/// Workloads that a plan does not move: those that cannot take the template, and those that are held.
+/// Returns the workloads that a plan does not update: those that cannot adopt the template, and those that are held.
 pub(super) fn held_in_plan(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
@@ -97,12 +97,12 @@ impl HeldWorkloadReport {
         }
     }
 
-    /// Returns whether a person holds it, and not what it is.
+    /// Returns whether a person holds it.
     pub fn is_held_by_person(&self) -> bool {
         self.code.is_none() && self.entry.as_ref().is_some_and(LedgerEntry::is_held_by_person)
     }
 
-    /// Returns the word for its row: `held`, or `ended` where the hold is over.
+    /// Returns the label of its row: `held`, or `ended` where the hold has expired.
     pub fn state_label(&self) -> &'static str {
         match self.hold_state {
             HoldState::Active | HoldState::Unselected => "held",
@@ -110,7 +110,7 @@ impl HeldWorkloadReport {
         }
     }
 
-    /// Returns why it is held, by whom, since when and until when, and what it carries.
+    /// Returns why it is held, by whom, since when and until when, and its revision.
     pub fn description(&self) -> String {
         let entry = self.entry.as_ref().filter(|_| self.is_held_by_person());
         let Some(entry) = entry else { return format!("never: {}", self.reason) };
@@ -119,14 +119,14 @@ impl HeldWorkloadReport {
         match self.hold_state {
             HoldState::WorkloadRemoved => {
                 format!(
-                    "its hold by {} ends: the workload is no longer in git ({})",
+                    "hold by {} expired: the workload was removed from git ({})",
                     text(&entry.held_by),
                     self.reason
                 )
             }
             HoldState::Expired => {
                 format!(
-                    "its hold by {} ended on {} ({}); on {carries}",
+                    "hold by {} expired on {} ({}); at {carries}",
                     text(&entry.held_by),
                     text(&entry.held_until),
                     self.reason
@@ -145,7 +145,7 @@ impl HeldWorkloadReport {
         }
     }
 
-    /// Returns what it carries: the revision, and emergency images.
+    /// Returns its revision and its emergency images.
     pub fn revision_text(&self) -> String {
         revision_with_images(&self.revision, self.entry.as_ref())
     }
@@ -174,7 +174,7 @@ impl HeldWorkloadReport {
     }
 }
 
-/// Returns a revision and the emergency images of a line, for people.
+/// Returns a revision and the emergency images of an entry, for people.
 pub fn revision_with_images(revision: &RevisionName, entry: Option<&LedgerEntry>) -> String {
     let images = entry.iter().flat_map(|l| &l.images).map(|(name, image)| format!("{name}={image}"));
     let images: Vec<String> = images.collect();

@@ -1,7 +1,6 @@
-//! A rollout as a person reviews it: batch by batch, with the worst that each may do, and what to know beforehand.
+//! The plan of a rollout, for people: batch by batch, with the worst case of each, and warnings.
 //!
-//! Nothing is decided here: the steps are those of [`next_step`](super::next_step), the numbers those of the
-//! simulation.
+//! Makes no decision: the steps come from [`next_step`](super::next_step), the numbers from the simulation.
 
 mod batch;
 mod changes;
@@ -27,64 +26,64 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Looking at a workload in a step costs about a microsecond: a plan that is far too long is counted only so far.
+/// Evaluating a workload in a step takes about a microsecond: a plan that is far too long is only counted so far.
 const MAX_EVALUATIONS: usize = 2_000_000;
 
-/// One rollout, from where it stands to its end.
+/// The plan of one rollout.
 #[derive(Debug)]
 pub struct PlanReport {
     /// The SidecarSet.
     pub set: Arc<str>,
-    /// Where the workloads come from: the released revision; on the way back the one that failed.
+    /// The revision that workloads have: the released one; in a rollback the one that failed.
     pub from: RevisionName,
-    /// Where they go.
+    /// The revision that workloads get.
     pub to: RevisionName,
-    /// The rollout goes back to the released revision.
+    /// The rollout is a rollback to the released revision.
     pub is_rollback: bool,
-    /// No content is rolled out: workloads whose hold is over get the released revision.
+    /// Nothing is rolled out but the released revision, to workloads with an expired hold.
     pub is_hold_release: bool,
-    /// The rollout is paused: the batches are those that `pillion resume` lets follow.
+    /// The rollout is paused: the batches follow after `pillion resume`.
     pub paused: Option<PauseRecord>,
-    /// What the source holds, where the rollout goes somewhere else: it waits.
+    /// The revision in the sources, where the rollout has another target.
     pub newer_source: Option<RevisionName>,
-    /// What changes, for people.
+    /// The changes, for people.
     pub changes: SetChanges,
     /// The workloads that lose the sidecar.
     pub removal: Option<SidecarRemoval>,
-    /// Nothing but images differ in every workload that counts.
+    /// Only images differ in every workload that counts.
     pub is_image_only: bool,
     /// Workloads that count.
     pub matched_workloads: usize,
     /// Their pods, as far as known.
     pub matched_pods: u32,
-    /// Workloads that count and of which nobody says how many pods they have.
+    /// Workloads that count and have an unknown replica count.
     pub unknown_replicas: usize,
-    /// The batches, as far as a plan may have them.
+    /// The batches, as many as a plan may have.
     pub batches: Vec<BatchReport>,
     /// The number of the last batch; where there are too many, as far as they were counted.
     pub last_batch: u32,
-    /// Workloads that the rollout does not move.
+    /// Workloads that the rollout does not update.
     pub held: Vec<HeldWorkloadReport>,
     /// How it ends.
     pub end: RolloutEnd,
-    /// What a reviewer has to know.
+    /// The warnings.
     pub warnings: Vec<Diagnostic>,
-    /// The seconds that it takes at least; None where `soak` is no length of time.
+    /// How many seconds the rollout takes at least; None where `soak` is not a duration.
     pub minimum_seconds: Option<u64>,
     initial_ledger: Ledger,
     steps: Vec<RolloutStep>,
 }
 
-/// How much of a rollout is looked at.
+/// The extent of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanExtent {
     /// All of it.
     Whole,
-    /// Only the next step; an Open is followed by the batch behind it.
+    /// Only the next step; a Start is followed by the first batch.
     NextStep,
 }
 
-/// Plans a rollout from a ledger on. `near` are the objects that it is checked against.
+/// Plans a rollout from a ledger. `related` are the objects that it is checked against.
 pub fn build_report(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -106,7 +105,7 @@ pub fn build_report(
         steps.truncate(1);
     }
     let target = plan_target(context, ledger, &steps);
-    // Open writes sizes down, which count from then on.
+    // Start records replica counts, which apply from then on.
     let started = steps.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).clone();
     let state = RolloutProgress::of(context, &started, &target, external.today.as_deref());
     let from = source_of_rollout(ledger, &target, external.today.as_deref());
@@ -161,17 +160,17 @@ impl PlanReport {
         counts
     }
 
-    /// Tells whether a workload of a batch has to be marked: it loses the sidecar, or gets it while others change.
+    /// Returns a note for a workload that loses the sidecar, or gets it while others are updated.
     pub fn effect_note(&self, update: &WorkloadUpdate) -> Option<&'static str> {
         update.effect_note(&self.from)
     }
 
-    /// Returns the ledger before a step, which is that behind the step before.
+    /// Returns the ledger before a step.
     pub fn ledger_before(&self, step: usize) -> &Ledger {
         ledger_before(&self.steps, &self.initial_ledger, step)
     }
 
-    /// Tells whether the first step gives the rollout its target.
+    /// Returns whether the first step is a Start.
     pub fn starts_rollout(&self) -> bool {
         self.steps.first().is_some_and(|step| step.started_ledger().is_some())
     }
@@ -181,8 +180,8 @@ impl PlanReport {
         self.ledger_before(usize::from(self.starts_rollout()))
     }
 
-    /// Returns the steps from what a workload is rendered as before a batch (by its place in `batches`) to what it
-    /// is afterwards; `base` is where its object stands in the rendered document.
+    /// Returns the patch of a workload between the state before a batch (by its index in `batches`) and after it;
+    /// `base` is the path of its object in the rendered document.
     pub fn batch_patches(
         &self,
         context: &RolloutContext<'_>,
@@ -199,7 +198,7 @@ impl PlanReport {
     }
 }
 
-/// What a ledger says of a workload.
+/// Returns the entry of a workload, or one for the released revision.
 fn entry_of(ledger: &Ledger, workload: &PlannedWorkload) -> LedgerEntry {
     let entry = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
     entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
@@ -210,7 +209,7 @@ fn plan_target(context: &RolloutContext<'_>, ledger: &Ledger, steps: &[RolloutSt
     started.unwrap_or_else(|| context.source_revision())
 }
 
-/// On the way back workloads come from what most of those that are still away carry.
+/// Returns the revision that workloads have; in a rollback the one that most remaining workloads have.
 fn source_of_rollout(ledger: &Ledger, target: &RevisionName, today: Option<&str>) -> RevisionName {
     if ledger.released != *target {
         return ledger.released.clone();

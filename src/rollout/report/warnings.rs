@@ -1,4 +1,4 @@
-//! What should a reviewer know of this rollout before it starts?
+//! Collects the warnings of a rollout plan.
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
 use super::super::progress::{MatchedWorkload, RolloutProgress};
@@ -13,10 +13,10 @@ use crate::yaml::EntryPart;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Workloads that a message names; the others are counted.
+/// How many workloads a message names; the others are counted.
 const MAX_NAMED: usize = 3;
 
-/// Returns the warnings, those of the rollout as a whole first.
+/// Returns the warnings, those about the rollout as a whole first.
 pub(super) fn warnings(
     context: &RolloutContext<'_>,
     report: &PlanReport,
@@ -61,7 +61,7 @@ pub(super) fn warnings(
     diagnostics
 }
 
-/// What a workload carries now, and what it carries in the end.
+/// Returns the present and the final template of a workload.
 fn before_and_after(
     context: &RolloutContext<'_>,
     report: &PlanReport,
@@ -117,7 +117,7 @@ fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice
     advice::BatchImpact { number: batch.number as usize, updates: updates.collect() }
 }
 
-/// The workloads that move pods in some batch.
+/// Returns the workloads with updated pods in some batch.
 fn moving_subjects<'a>(
     report: &PlanReport,
     subjects: &[AdviceWorkload<'a>],
@@ -138,7 +138,7 @@ fn canary_warning(context: &RolloutContext<'_>, matched: &[AdviceWorkload<'_>]) 
     diagnostic.filter(|_| !matched.is_empty())
 }
 
-/// Workloads that are a batch of their own because they are bigger than the bound, or than the step.
+/// Reports workloads that are a batch of their own because they exceed `maxUnavailable`, or the step.
 fn oversized_warnings(
     context: &RolloutContext<'_>,
     report: &PlanReport,
@@ -158,7 +158,7 @@ fn oversized_warnings(
         });
         match diagnostic {
             Some(diagnostic) => diagnostics.push(diagnostic),
-            // Nobody asked for the steps that count by default.
+            // The author did not ask for the default steps.
             None if context.settings.has_default_steps => {}
             None => above_step.push(&*update.key),
         }
@@ -171,7 +171,7 @@ fn above_step_note(context: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagno
     let is_one = keys.len() == 1;
     let (is, own, each) =
         if is_one { ("is", "a batch of its own", "") } else { ("are", "batches of their own", " each") };
-    let message = format!("{}{each} {is} bigger than the step, and {own}", join_titles(keys)?);
+    let message = format!("{}{each} {is} larger than the step, and {own}", join_titles(keys)?);
     let note = Diagnostic::note(Code::WorkloadExceedsStep, message);
     let note = match &context.settings.steps_label {
         Some(at) => note.at(at.clone()),
@@ -180,7 +180,7 @@ fn above_step_note(context: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagno
     Some(note.because("only kinds with a native partition and `replicas` in git can be split"))
 }
 
-/// Workloads whose own partition keeps pods old when the rollout is done.
+/// Reports workloads with a native partition that keeps pods on the old template after the rollout.
 fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
     let keeps = |m: &&MatchedWorkload<'_>| {
         m.replicas.is_some_and(|size| m.target_pods() < size) && !m.counts_no_pods()
@@ -188,9 +188,10 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
     let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
     let pods = saturating_sum(matched.iter().map(|m| m.replicas.unwrap_or(0) - m.target_pods()));
     let (who, _) = describe_workloads(&matched)?;
-    let (stay, own) = if pods == 1 { ("pod stays", "its") } else { ("pods stay", "their") };
-    let own = if matched.len() == 1 { "its" } else { own };
-    let message = format!("{pods} {stay} old in {who}: {own} own partition is never lowered");
+    let keep = if pods == 1 { "pod keeps" } else { "pods keep" };
+    let own = if matched.len() == 1 { "its" } else { "their" };
+    let message =
+        format!("{pods} {keep} the old template in {who}: {own} native partition is left unchanged");
     let note = Diagnostic::note(Code::NativePartitionKept, message);
     let at = |m: &&MatchedWorkload<'_>| {
         let partition = m.strategy.partition.as_ref()?;
@@ -198,10 +199,10 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
         Some(m.workload.document.label(&path, EntryPart::Value, ""))
     };
     let note = matched.first().and_then(at).into_iter().fold(note, Diagnostic::at);
-    Some(note.because("the rollout closes all the same: what their templates say is the target"))
+    Some(note.because("the rollout completes nevertheless: their templates have the target"))
 }
 
-/// Where the number of pods is not from git.
+/// Reports workloads with replicas that do not come from git.
 fn unknown_replica_warnings(
     report: &PlanReport,
     state: &RolloutProgress<'_>,
@@ -222,23 +223,22 @@ fn unknown_replica_warnings(
     let pods = saturating_sum(observed.iter().filter_map(|m| m.replicas));
     diagnostics.extend(describe_workloads(&observed).map(|(who, has)| {
         let message =
-            format!("{who} {has} no `replicas`; {pods} observed pods are written to the ledger by Open");
+            format!("{who} {has} no `replicas`; Start records the {pods} observed pods in the ledger");
         Diagnostic::warning(Code::ReplicasNotInGit, message)
     }));
     diagnostics.extend(
-        describe_workloads(&unknown)
-            .map(|(who, has)| unknown_replicas_warning(&who, has, unknown.len(), opens)),
+        describe_workloads(&unknown).map(|(who, _)| unknown_replicas_warning(&who, unknown.len(), opens)),
     );
     diagnostics
 }
 
-fn unknown_replicas_warning(who: &str, has: &str, n: usize, opens: bool) -> Diagnostic {
+fn unknown_replicas_warning(who: &str, n: usize, opens: bool) -> Diagnostic {
     let own = if n == 1 { "a batch of its own" } else { "each a batch of its own" };
-    let message = format!("nobody says how many pods {who} {has}: {own}, and the numbers leave it out");
+    let message = format!("the replica count of {who} is unknown: {own}, and not counted");
     let help = if opens {
-        "give `--cluster-state FILE`, or write the number in `rollout: {pods: {…}}` of pillion.yaml"
+        "pass `--cluster-state FILE`, or set the number in `rollout: {pods: {…}}` of pillion.yaml"
     } else {
-        "write the number in `rollout: {pods: {…}}` of pillion.yaml: an open rollout takes no observed sizes"
+        "set the number in `rollout: {pods: {…}}` of pillion.yaml: an open rollout takes no observed replicas"
     };
     Diagnostic::warning(Code::ReplicasUnknown, message).help(help)
 }
@@ -248,7 +248,7 @@ fn describe_workloads(matched: &[&MatchedWorkload<'_>]) -> Option<(String, &'sta
     Some((join_titles(&keys)?, if keys.len() == 1 { "has" } else { "have" }))
 }
 
-/// Names a few workloads: `Deployment shop/web, Deployment shop/api and 2 other workloads`.
+/// Names the first workloads: `Deployment shop/web, Deployment shop/api and 2 other workloads`.
 fn join_titles(keys: &[&str]) -> Option<String> {
     let titles: Vec<String> = keys.iter().take(MAX_NAMED).map(|key| workload_title(key)).collect();
     let (last, front) = titles.split_last()?;
@@ -260,7 +260,7 @@ fn join_titles(keys: &[&str]) -> Option<String> {
     })
 }
 
-/// Workloads that no batch contains because the container of a hot-upgrade pair that works would change.
+/// Reports workloads that no batch contains because the active container of a hot-upgrade pair would change.
 fn hot_upgrade_errors(
     context: &RolloutContext<'_>,
     report: &PlanReport,
@@ -282,18 +282,20 @@ fn hot_upgrade_errors(
         };
         let is_in_place = |m: &&MatchedWorkload<'_>| m.change.behavior.method == UpdateMethod::InPlace;
         let diagnostic = match matched.iter().any(is_in_place) {
-            true => diagnostic.because("in place, the container that works would be restarted"),
+            true => diagnostic.because("an in-place update would restart the active container"),
             false => diagnostic,
         };
         let diagnostic = match matched.iter().all(is_in_place) {
             true => diagnostic,
-            false => {
-                diagnostic.because("where pods are recreated, the container that works goes with its pod")
-            }
+            false => diagnostic.because("recreating a pod recreates its active container"),
         };
-        Some(diagnostic.because("pillion cannot stage hot upgrades yet, so no batch contains such a workload").help(
-            format!("take the change of `{name}` back, or bring the new version as a container of another name"),
-        ))
+        Some(
+            diagnostic
+                .because("pillion cannot stage hot upgrades yet, so no batch contains such a workload")
+                .help(format!(
+                    "undo the change of `{name}`, or add the new version as a container with another name"
+                )),
+        )
     };
     containers.into_iter().filter_map(refused).collect()
 }

@@ -1,5 +1,5 @@
-//! Are the workloads that people hold still there? A hold ends when its workload leaves git, and not when a slip hides
-//! the manifest: it would move once it is found again.
+//! Checks that held workloads are still present. A hold ends when its workload is removed from git, not when a
+//! mistake hides the manifest: the workload would be updated once it is found again.
 
 use super::{LedgerHistory, TreeFiles, unaccounted_workloads};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Says which workloads that people hold are missing, where no commit has removed them.
+/// Reports held workloads that are missing, where no commit has removed them.
 pub(super) fn missing_held(
     view: &ClusterView,
     now: &TreeFiles<'_>,
@@ -26,7 +26,7 @@ pub(super) fn missing_held(
     (!missing.is_empty()).then(|| missing_held_error(view, ledger, &missing))
 }
 
-/// The workload again, with the file that still holds it, where no commit has removed it.
+/// Returns the workload with the file that still contains it, where no commit has removed it.
 fn find_missing(
     view: &ClusterView,
     now: &TreeFiles<'_>,
@@ -48,7 +48,7 @@ fn find_missing(
     if let Some(then) = then.filter(|then| then.view.inputs_of_workloads().any(|(k, _)| *k == key)) {
         return unaccounted_workloads(view, now, &then, &only);
     }
-    // What was there when it was held cannot be made again: only what is there now can tell.
+    // Its state when it was held cannot be built again: only the present state counts.
     let holders = WorkloadFiles::find(now, &view.configuration.layout, &only);
     match holders.files_of(&key).first() {
         Some(holder) => vec![(key, Some(holder.file.clone()))],
@@ -74,7 +74,7 @@ fn missing_held_error(
     let cluster = cluster_option(view.cluster.as_deref());
     let key = missing.first().map_or("WORKLOAD", |(key, _)| key);
     error.help(format!(
-        "{}; where it is gone on purpose, `pillion hold {key} --sidecarset {name} --off{cluster}` ends the hold",
+        "{}; if it was removed on purpose, `pillion hold {key} --sidecarset {name} --off{cluster}` ends the hold",
         super::missing_help(view)
     ))
 }

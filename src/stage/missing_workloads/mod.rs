@@ -1,5 +1,5 @@
-//! Are the workloads of an open rollout still there? A fleet that shrinks without a commit that says so is an error,
-//! and not a rollout that is done.
+//! Checks that the workloads of an open rollout are still present. Workloads that disappear without a commit that
+//! removes them are an error, not a complete rollout.
 
 mod held;
 
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Workloads that are named.
+/// How many workloads are named.
 const MAX_NAMED: usize = 5;
 
 /// Where earlier states of a rollout are found.
@@ -24,16 +24,16 @@ pub struct LedgerHistory<'a> {
     pub repository: &'a Repository,
     /// Names of branches.
     pub branches: &'a BranchConfig,
-    /// Where pillion.yaml is in the tree of the sources.
+    /// The path of pillion.yaml in the sources.
     pub config: &'a Path,
     /// The newest commit with ledgers.
     pub head: ObjectId,
-    /// Manifests that are no plain files.
+    /// Manifests that are not plain files.
     pub manifests: &'a ManifestSource,
 }
 
-/// Says which workloads of open rollouts are missing from a site, whose files are `now`. Without a past only their
-/// number tells.
+/// Reports workloads of open rollouts that are missing from a view with the files `now`. Without history only their
+/// number is checked.
 pub fn missing_workloads(
     view: &ClusterView,
     now: &TreeFiles<'_>,
@@ -42,7 +42,7 @@ pub fn missing_workloads(
     view.prepared.ledgers.values().filter_map(|ledger| missing_in_ledger(view, now, past, ledger)).collect()
 }
 
-/// The same for a ledger that is to become live: what would stop its rollout at once.
+/// As [`missing_workloads`], for a ledger that is about to be pushed.
 pub fn missing_after_change(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
@@ -56,8 +56,8 @@ pub fn missing_after_change(
     )
 }
 
-/// The same for one ledger, which need not be the one that the site has; and which workloads that a person holds are
-/// missing, whether a rollout is open or not.
+/// As [`missing_workloads`], for one ledger, which may differ from the one of the view; and reports missing held
+/// workloads, whether a rollout is open or not.
 pub(super) fn missing_in_ledger(
     view: &ClusterView,
     now: &TreeFiles<'_>,
@@ -92,7 +92,7 @@ fn missing_counted(
     }
 }
 
-/// Tells whether all that the scope counts is there, some of it held by people since.
+/// Returns whether all workloads of the scope are present, some of them held by people since.
 fn matches_with_holds(present: &CountedWorkloads, ledger: &Ledger, scope: &RolloutScope) -> bool {
     let is_by_person =
         |key: &&Arc<str>| ledger.entries.get(*key).is_some_and(|entry| entry.held_by.is_some());
@@ -101,7 +101,7 @@ fn matches_with_holds(present: &CountedWorkloads, ledger: &Ledger, scope: &Rollo
     RolloutScope::digest_of(all.into_iter()) == scope.digest
 }
 
-/// One rollout, and what is there now.
+/// One rollout, and its present workloads.
 struct ScopeCheck<'a> {
     view: &'a ClusterView,
     files: &'a TreeFiles<'a>,
@@ -109,7 +109,7 @@ struct ScopeCheck<'a> {
     scope: &'a RolloutScope,
 }
 
-/// The rollout as it was when its scope was written.
+/// The rollout when its scope was recorded.
 struct PastRollout<'r> {
     deploy_branch: DeployBranch<'r>,
     view: ClusterView,
@@ -117,18 +117,18 @@ struct PastRollout<'r> {
     held: BTreeSet<Arc<str>>,
 }
 
-/// What the past says.
+/// What the history shows.
 enum PastScope<'r> {
-    /// The workloads that the scope counts.
+    /// The workloads of the scope.
     Same(Box<PastRollout<'r>>),
-    /// Other workloads: what was there cannot be made again.
+    /// Other workloads: the manifests cannot be built again.
     Different(Box<PastRollout<'r>>),
     /// There is no such commit, or it cannot be read.
     NotFound,
 }
 
 impl<'a> LedgerHistory<'a> {
-    /// Finds the rollout as it was when its scope was written.
+    /// Finds the rollout at the time when its scope was recorded.
     fn find_scope(&self, case: &ScopeCheck<'_>) -> PastScope<'a> {
         let is_scope = |ledger: Option<&Ledger>| ledger.is_some_and(|l| l.scope.as_ref() == Some(case.scope));
         let written = self.oldest_commit_with(case.view, case.files, &case.ledger.name, is_scope);
@@ -140,7 +140,7 @@ impl<'a> LedgerHistory<'a> {
         if is_same { PastScope::Same(Box::new(then)) } else { PastScope::Different(Box::new(then)) }
     }
 
-    /// The oldest commit of those at the end of the history whose ledger is as it is asked for.
+    /// Returns the oldest commit of those at the end of the history with a matching ledger.
     fn oldest_commit_with(
         &self,
         view: &ClusterView,
@@ -152,19 +152,19 @@ impl<'a> LedgerHistory<'a> {
         let path = now.path_in_tree(Path::new(&path)).to_string_lossy().into_owned();
         let mut found = None;
         for commit in self.repository.log(self.head, Some(&path), HistoryWalk::FirstParent).ok()? {
-            // Beyond what a shallow clone has, nothing can be known.
+            // A shallow clone ends here.
             let Ok(commit) = commit else { break };
             match self.ledger_at(commit.tree, &path) {
                 Ok(ledger) if is_so(ledger.as_ref()) => found = Some(commit.id),
                 Ok(_) => break,
-                // A ledger that was broken and put right says nothing of the time in between.
+                // A ledger that was broken and restored says nothing about the time in between.
                 Err(()) => {}
             }
         }
         found
     }
 
-    /// Returns the ledger of a tree; none where there is no such file. One that cannot be read is an error.
+    /// Returns the ledger of a tree; None where there is no such file. An unreadable one is an error.
     fn ledger_at(&self, tree: ObjectId, path: &str) -> Result<Option<Ledger>, ()> {
         let Some(entry) = self.repository.entry_at(tree, path).map_err(drop)? else { return Ok(None) };
         let bytes = self.repository.read_blob(entry.id).map_err(drop)?;
@@ -189,7 +189,7 @@ impl<'a> LedgerHistory<'a> {
 }
 
 impl ScopeCheck<'_> {
-    /// What of the workloads that are known by name is not accounted for.
+    /// Reports workloads that are known by name and not accounted for.
     fn missing_by_key(&self, present: &CountedWorkloads, then: &PastRollout<'_>) -> Option<Diagnostic> {
         let missing: BTreeSet<Arc<str>> =
             then.keys.iter().filter(|key| !present.keys.contains(*key)).map(Arc::clone).collect();
@@ -202,7 +202,7 @@ impl ScopeCheck<'_> {
         (!unaccounted.is_empty()).then(|| self.missing_error(&unaccounted, unaccounted.len()))
     }
 
-    /// What the number of workloads says, and the lines of those that are out already.
+    /// Checks the number of workloads, and the entries of those that are updated already.
     fn missing_by_count(
         &self,
         present: &CountedWorkloads,
@@ -231,7 +231,7 @@ impl ScopeCheck<'_> {
             add_missing(Diagnostic::error(Code::WorkloadsMissing, message), missing, self.ledger_path());
         let what = missing_help(self.view);
         error.help(format!(
-            "{what}; where they are gone on purpose, `pillion start {}{} --accept-missing` counts anew",
+            "{what}; if they were removed on purpose, `pillion start {}{} --accept-missing` recounts",
             self.ledger.name,
             self.cluster_option()
         ))
@@ -239,13 +239,13 @@ impl ScopeCheck<'_> {
 
     fn missing_build(&self) -> Diagnostic {
         let message = format!(
-            "the rollout of `{}` was started with manifests that a command built, and here are none",
+            "the rollout of `{}` was started with built manifests, but none were provided",
             self.ledger.name
         );
         let error = Diagnostic::error(Code::WorkloadsMissing, message)
-            .because("without them its workloads are not known, and it would look complete")
+            .because("without them its workloads are unknown, and it would look complete")
             .help(format!(
-                "write the command into `build` of pillion.yaml, or hand its output over: `COMMAND | pillion status{} --manifests -`",
+                "set the command as `build` in pillion.yaml, or pass its output: `COMMAND | pillion status{} --manifests -`",
                 self.cluster_option()
             ));
         self.ledger_path().into_iter().fold(error, |error, path| error.at(Span::whole_file(path)))
@@ -260,7 +260,7 @@ impl ScopeCheck<'_> {
     }
 }
 
-/// Names workloads that are missing, each with the file that still holds it.
+/// Names missing workloads, each with the file that still contains it.
 fn add_missing(
     mut error: Diagnostic,
     missing: &[(Arc<str>, Option<PathBuf>)],
@@ -272,11 +272,9 @@ fn add_missing(
                 let file = file.to_string_lossy();
                 error
                     .at(Span::whole_file(file.clone().into_owned()))
-                    .because(format!("`{key}` stands in `{file}`, which is not read for it any more"))
+                    .because(format!("`{key}` is in `{file}`, which is no longer read for it"))
             }
-            None => error.because(format!(
-                "`{key}` is not among the manifests, and no commit that removed it is found"
-            )),
+            None => error.because(format!("`{key}` is not among the manifests, and no commit removed it")),
         };
     }
     if missing.len() > MAX_NAMED {
@@ -287,12 +285,13 @@ fn add_missing(
 
 fn missing_help(view: &ClusterView) -> &'static str {
     match view.is_built {
-        true => "look at what the build prints, or at what `--manifests` holds",
+        true => "check the output of the build, or the manifests passed with `--manifests`",
         false => "check `sources`, `ignore` and `clusters` of pillion.yaml",
     }
 }
 
-/// Which of workloads that are not read any more no commit has removed, each with the file that still holds it.
+/// Returns the workloads that are no longer read and that no commit has removed, each with the file that still
+/// contains it.
 fn unaccounted_workloads(
     view: &ClusterView,
     now: &TreeFiles<'_>,
@@ -315,18 +314,18 @@ fn unaccounted_workloads(
     found
 }
 
-/// What the files say of a workload that is not read any more.
+/// What the files show about a workload that is no longer read.
 enum AbsenceEvidence {
     /// A commit has removed it.
     Removed,
-    /// Its manifest stands in a file that is not read for it.
+    /// Its manifest is in a file that is not read for it.
     StillIn(PathBuf),
-    /// No file ever held it word for word: a program makes it, and what it makes has changed.
+    /// No file ever contained it literally: a command builds it, and its output has changed.
     Unknown,
 }
 
-/// `now` and `before`: the files that hold it, with the place in the tree, each with whether it is read as a manifest;
-/// `input`: the file that it was read from.
+/// `now` and `before`: the files that contain it, by path, each with whether it is read as a manifest; `input`: the
+/// file that it was read from.
 fn absence_evidence(
     now: &[WorkloadFile],
     before: &[WorkloadFile],
@@ -337,7 +336,7 @@ fn absence_evidence(
         return AbsenceEvidence::Unknown;
     }
     let is_evidence = |holder: &&WorkloadFile| {
-        // A copy that was there and not read when the rollout began is of somebody else.
+        // A copy that existed and was not read when the rollout started belongs to something else.
         let was_aside = before.iter().any(|b| b.tree_path == holder.tree_path && !b.is_source);
         was_built || Some(&*holder.tree_path) == input || (!holder.is_source && !was_aside)
     };

@@ -1,4 +1,4 @@
-//! What did one commit do to the ledgers? Each change must be what a command of pillion makes, and stand alone.
+//! Checks one commit: each change of a ledger must be one that a pillion command makes, in a commit of its own.
 
 use super::ledger_action::{AuditedBatch, AuditedStep, LedgerAction};
 use super::ledger_change::LedgerDiff;
@@ -19,27 +19,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A ledger: its cluster, where pillion.yaml names some, and its SidecarSet.
+/// A ledger: its cluster, where pillion.yaml names clusters, and its SidecarSet.
 pub(super) type LedgerKey = (Option<Arc<str>>, Arc<str>);
 
-/// What became of the ledgers with one commit.
+/// The result for one commit.
 #[derive(Default)]
 pub(super) struct CommitCheck {
-    /// What is wrong, and whose ledger it is about; None: the commit as a whole.
+    /// Errors, each with its ledger; None: the commit as a whole.
     pub(super) diagnostics: Vec<(Option<LedgerKey>, Diagnostic)>,
     pub(super) changes: Vec<AuditedChange>,
 }
 
-/// A change of a ledger that a command of pillion makes.
+/// A change of a ledger that a pillion command makes.
 pub struct AuditedChange {
     pub(super) commit: Commit,
     pub(super) key: LedgerKey,
     pub(super) action: LedgerAction,
-    /// Who has approved its batch; None: nobody had to.
+    /// Who has approved its batch; None: it needed no approval.
     approved_by: Option<String>,
 }
 
-/// Batches that wait for an approval where a way begins: what takes them out of pillion.yaml on the way counts behind it.
+/// Batches that need an approval at the base of a range: removing them from pillion.yaml takes effect after it.
 pub(super) struct BaseApprovals<'a> {
     base: Option<&'a DeployBranch<'a>>,
     views: RefCell<BTreeMap<Option<String>, ClusterView>>,
@@ -64,7 +64,7 @@ impl<'a> BaseApprovals<'a> {
 /// The ledgers of a commit, by cluster and name.
 type LedgersByKey = BTreeMap<LedgerKey, Ledger>;
 
-/// Judges what a commit did; `old` is what was live before, None where nothing was.
+/// Checks a commit; `old` is the deploy branch before it, None where there was none.
 pub(super) fn check_commit(
     old: Option<&DeployBranch<'_>>,
     new: &DeployBranch<'_>,
@@ -118,7 +118,7 @@ fn ledgers_of_view(view: &ClusterView) -> impl Iterator<Item = (LedgerKey, Ledge
     all.map(|(name, ledger)| ((view.cluster.clone(), Arc::clone(name)), ledger.clone()))
 }
 
-/// Returns whether the files of all ledgers are those of before, in the same places.
+/// Returns whether the files of all ledgers are unchanged.
 fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> bool {
     let places = |deploy_branch: &DeployBranch<'_>| {
         let folder = deploy_branch.configuration.layout.ledgers.as_ref();
@@ -136,7 +136,7 @@ fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> b
     }
 }
 
-/// The ledgers that stand in the folder of another cluster than before, as they were: clusters were named or renamed.
+/// Returns ledgers that were moved to the folder of another cluster, unchanged: clusters were named or renamed.
 fn moved_ledgers(earlier: &LedgersByKey, later: &LedgersByKey) -> BTreeSet<LedgerKey> {
     let is_move = |key: &LedgerKey, ledger: &Ledger| {
         let text = emit(ledger);
@@ -150,7 +150,7 @@ fn is_in_use(ledger: &Ledger) -> bool {
     ledger.released.is_some() || ledger.target.is_some() || !ledger.entries.is_empty()
 }
 
-/// Returns whether a cluster is gone from git with all of its manifests.
+/// Returns whether a cluster was removed from git with all of its manifests.
 fn is_cluster_removed(
     new: &DeployBranch<'_>,
     old: Option<&DeployBranch<'_>>,
@@ -168,8 +168,8 @@ fn removed_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {
     let message =
         format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
     Diagnostic::error(Code::UnplannedLedgerChange, message)
-        .because("without it nobody knows which workloads carry what")
-        .help("put it back; a SidecarSet is taken away by deleting its file and releasing that; where a cluster gets a name, move the ledger as it is (`git mv`)")
+        .because("without it the revisions of its workloads are unknown")
+        .help("restore it; to remove a SidecarSet, delete its file and roll that out; if a cluster gets a name, move the ledger unchanged (`git mv`)")
 }
 
 /// One cluster, before and after a commit.
@@ -188,7 +188,7 @@ impl ClusterCheck<'_> {
         moved: &BTreeSet<LedgerKey>,
         judged: &mut CommitCheck,
     ) -> Result<(), Error> {
-        // Without its manifests nothing can be judged.
+        // Without its manifests nothing can be checked.
         let is_unbuilt = |d: &&Diagnostic| matches!(d.code, Code::BuildFailed | Code::NoManifests);
         let unbuilt: Vec<Diagnostic> = diagnostics.iter().filter(is_unbuilt).cloned().collect();
         if !unbuilt.is_empty() {
@@ -201,7 +201,7 @@ impl ClusterCheck<'_> {
             if moved.contains(&key) || old.is_some_and(|old| emit(old) == emit(ledger)) {
                 continue;
             }
-            // That a ledger is missing says nothing of the others.
+            // A missing ledger says nothing about the others.
             if let Some(error) = diagnostics.iter().find(|d| d.is_error() && d.code != Code::NoLedger) {
                 judged.diagnostics.push((Some(key), unreadable_commit(&self.new.head, error.clone())));
                 continue;
@@ -224,7 +224,7 @@ impl ClusterCheck<'_> {
         ledger: &Ledger,
     ) -> Result<Result<AuditedChange, Box<Diagnostic>>, Error> {
         let (new, view) = (self.new, self.view);
-        // What follows from a ledger follows from what it was before.
+        // What follows from a ledger depends on its previous state.
         let (mut context, _) = view.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
         context
             .settings
@@ -241,7 +241,7 @@ impl ClusterCheck<'_> {
             today: format_day(new.head.time.seconds),
             history_error: RefCell::default(),
         };
-        // A commit that counts anew says so, and goes on to the same target.
+        // A commit that recounts says so, and keeps the target.
         let counts_anew =
             |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
         let is_answer = |old: &Ledger| counts_anew(old) || change.ends_hold_of_gone(old);
@@ -255,7 +255,7 @@ impl ClusterCheck<'_> {
                 )
             });
         if let Some(missing) = missing {
-            let why = format!("commit {} goes on with the rollout all the same", new.head.id.short());
+            let why = format!("commit {} continues the rollout nevertheless", new.head.id.short());
             return Ok(Err(Box::new(missing.because(why))));
         }
         let Some(deed) = change.find_action(view)? else {
@@ -269,7 +269,7 @@ impl ClusterCheck<'_> {
         Ok(Ok(AuditedChange { commit: new.head.clone(), key, action: deed, approved_by }))
     }
 
-    /// Who has approved a batch, where somebody has.
+    /// Returns who has approved a batch.
     fn approved_by(&self, deed: &LedgerAction, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
         let (LedgerAction::Steps(steps), Some((deploy_branch, old))) = (deed, self.old.zip(old)) else {
             return None;
@@ -285,7 +285,7 @@ impl ClusterCheck<'_> {
         Some(find_approver(deploy_branch, path.as_deref(), &plan).unwrap_or_default())
     }
 
-    /// What is wrong with a batch that nobody has approved.
+    /// Reports a batch without its approval.
     fn missing_approval(&self, changed: &AuditedChange) -> Option<Diagnostic> {
         let LedgerAction::Steps(steps) = &changed.action else { return None };
         let waits = |step: &AuditedStep| match step {
@@ -299,19 +299,19 @@ impl ClusterCheck<'_> {
     fn unapproved_batch(&self, changed: &AuditedChange, number: u32) -> Diagnostic {
         let name = &changed.key.1;
         let (id, path) = (changed.commit.id.short(), self.ledger_path(name));
-        let message = format!("commit {id} releases batch {number} of `{name}`, which nobody has approved");
+        let message = format!("commit {id} releases batch {number} of `{name}`, which is not approved");
         Diagnostic::error(Code::BatchNotApproved, message)
             .at(Span::whole_file(path))
             .because(format!(
-                "`approve` of the rollout says that batch {number} waits for a person, and an approval is for exactly one plan"
+                "`approve` in pillion.yaml requires an approval of batch {number}, and an approval is for exactly one plan"
             ))
             .help(format!(
-                "take the commit back, then `pillion approve {name} {number}`; where it is live already, `pillion rollback {name} --to {}`",
+                "undo the commit, then `pillion approve {name} {number}`; if it is on the deploy branch already, `pillion rollback {name} --to {}`",
                 number - 1
             ))
     }
 
-    /// The first ledger of a SidecarSet names what workloads carry already: it brings a sidecar to none.
+    /// Checks that the first ledger of a SidecarSet names what workloads have already, and adds no sidecar.
     fn init_changes_workloads(
         &self,
         context: &RolloutContext<'_>,
@@ -339,16 +339,16 @@ impl ClusterCheck<'_> {
         let places: BTreeSet<String> = places.filter(changes).collect();
         let first = places.first()?;
         let message = format!(
-            "commit {} makes the first ledger of `{name}` and changes {} in one",
+            "commit {} creates the first ledger of `{name}` and also changes {}",
             self.new.head.id.short(),
             pluralize(places.len() as u64, "rendered file")
         );
         Some(
             Diagnostic::error(Code::UnplannedLedgerChange, message)
                 .at(Span::whole_file(first.clone()))
-                .because("a first ledger names as released what workloads carry already; all others would get the sidecar at once")
+                .because("a first ledger records what workloads have already; all others would get the sidecar at once")
                 .help(format!(
-                    "`pillion init rollout` writes a ledger with nothing released; `pillion start {name}` begins to roll it out"
+                    "`pillion init rollout` writes a ledger with nothing released; `pillion start {name}` starts to roll it out"
                 )),
         )
     }
@@ -359,12 +359,12 @@ impl ClusterCheck<'_> {
 }
 
 impl AuditedChange {
-    /// Returns whether a person's command made it: a verb, or one step.
+    /// Returns whether a command of a person made it: a verb, or one step.
     pub(super) fn is_by_command(&self) -> bool {
         self.commit.trailer(trailer::BY).is_some() && self.action.is_one_command()
     }
 
-    /// Returns it in words: whose ledger, what was done, by whom.
+    /// Describes it: the ledger, the action, the author.
     pub fn description(&self) -> String {
         let (cluster, name) = &self.key;
         let of = cluster.as_ref().map_or_else(String::new, |cluster| format!(" ({cluster})"));

@@ -1,15 +1,15 @@
-//! What a commit did to a ledger, in the words of the commands.
+//! The action of a commit on a ledger, in the words of the commands.
 
 use crate::model::ledger::{LedgerEntry, RevisionName, revision_text};
 use std::fmt;
 use std::sync::Arc;
 
-/// What a commit did to a ledger.
+/// The action of a commit on a ledger.
 #[derive(Debug, Clone)]
 pub(super) enum LedgerAction {
-    /// `init rollout`, with what is released.
+    /// `init rollout`, with the released revision.
     Init(RevisionName),
-    /// The ledger of another cluster's folder, as it was.
+    /// The ledger was moved from the folder of another cluster, unchanged.
     MoveLedger,
     Pause {
         batch: u32,
@@ -26,7 +26,7 @@ pub(super) enum LedgerAction {
     Hold(Arc<str>, Box<LedgerEntry>),
     /// `hold --off`.
     ReleaseHold(Arc<str>),
-    /// What the planner makes.
+    /// Steps of the planner.
     Steps(Vec<AuditedStep>),
 }
 
@@ -39,30 +39,30 @@ pub(super) enum AuditedStep {
     Complete(RevisionName),
 }
 
-/// A batch that was released.
+/// A released batch.
 #[derive(Debug, Clone)]
 pub(super) struct AuditedBatch {
     pub(super) number: u32,
     /// The digest of its plan.
     pub(super) plan: String,
-    /// The digest of the approval that it waits for, and that the ledger does not hold.
+    /// The digest of the approval that it needs and the ledger does not have.
     pub(super) missing_approval: Option<String>,
 }
 
 impl AuditedStep {
-    /// Returns whether nobody has to have approved it.
+    /// Returns whether it needs no further approval.
     pub(super) fn needs_no_approval(&self) -> bool {
         !matches!(self, Self::Batch(AuditedBatch { missing_approval: Some(_), .. }))
     }
 
-    /// Returns whether it moves pods, or ends what has moved them: one is judged before the next.
+    /// Returns whether it updates pods, or completes: each such step is checked before the next.
     pub(super) fn needs_health_check(&self) -> bool {
         matches!(self, Self::Batch(_) | Self::Complete(_))
     }
 }
 
 impl LedgerAction {
-    /// Returns the steps that are judged one by one.
+    /// Returns the steps that are checked one by one.
     pub(super) fn steps_needing_health(&self) -> Vec<&AuditedStep> {
         match self {
             Self::Steps(steps) => steps.iter().filter(|step| step.needs_health_check()).collect(),
@@ -70,7 +70,7 @@ impl LedgerAction {
         }
     }
 
-    /// Returns whether one command made it that a person gives for an open rollout.
+    /// Returns whether a person made it with one command for an open rollout.
     pub(super) fn is_one_command(&self) -> bool {
         !matches!(self, Self::Init(_) | Self::MoveLedger) && self.steps_needing_health().len() <= 1
     }
@@ -81,12 +81,12 @@ impl fmt::Display for LedgerAction {
         match self {
             Self::Init(None) => f.write_str("first ledger, nothing released"),
             Self::Init(Some(name)) => write!(f, "first ledger, {name} released"),
-            Self::MoveLedger => f.write_str("the ledger is moved"),
+            Self::MoveLedger => f.write_str("the ledger moved"),
             Self::Pause { batch, reason } => write!(f, "pause at batch {batch}, {reason}"),
             Self::Resume => f.write_str("resume"),
             Self::RollBack(name) => write!(f, "roll back to {}", revision_text(name)),
             Self::RollBackToBatch(batch) => write!(f, "roll back to batch {batch}"),
-            Self::Recount(workloads) => write!(f, "count anew, {workloads} workloads"),
+            Self::Recount(workloads) => write!(f, "recount, {workloads} workloads"),
             Self::Approve(batch) => write!(f, "approve batch {batch}"),
             Self::Hold(key, entry) => write_hold(f, key, entry),
             Self::ReleaseHold(key) => write!(f, "no longer hold {}", short_key(key)),

@@ -1,4 +1,4 @@
-//! One change of a ledger: which command of pillion would have made it?
+//! Finds the pillion command that makes a change of a ledger.
 
 use super::MAX_STEPS;
 use super::ledger_action::{AuditedBatch, AuditedStep as Taken, LedgerAction};
@@ -24,20 +24,20 @@ pub(super) struct LedgerDiff<'a> {
     pub(super) old: Option<&'a Ledger>,
     pub(super) new: &'a Ledger,
     pub(super) other_ledgers: &'a [&'a Ledger],
-    /// What was live before, for the states that the ledger has had.
+    /// The deploy branch before the commit, for earlier states of the ledger.
     pub(super) history: Option<(&'a DeployBranch<'a>, &'a Ledger)>,
     pub(super) cluster: Option<&'a str>,
     /// The day of the commit.
     pub(super) today: String,
-    /// Why an earlier state could not be looked at.
+    /// Why an earlier state could not be read.
     pub(super) history_error: RefCell<Option<Error>>,
 }
 
 impl LedgerDiff<'_> {
-    /// Returns what was done; None: nothing that pillion does.
+    /// Returns the action; None: no pillion command makes this change.
     ///
     /// # Errors
-    /// When this clone has too little of the history to tell.
+    /// When this clone does not have enough of the history.
     pub(super) fn find_action(&self, view: &ClusterView) -> Result<Option<LedgerAction>, Error> {
         let deed = match self.old {
             None => self.is_initial(view).then(|| LedgerAction::Init(self.new.released.clone())),
@@ -51,7 +51,7 @@ impl LedgerDiff<'_> {
         }
     }
 
-    /// Takes note that an earlier state is not in this clone.
+    /// Records that an earlier state is not in this clone.
     fn record_history_error<T>(&self, state: Result<Option<T>, Error>) -> Option<T> {
         state.unwrap_or_else(|failure| {
             if let Error::Git(git::Error::Shallow { .. } | git::Error::MissingObject { .. }) = failure {
@@ -61,7 +61,7 @@ impl LedgerDiff<'_> {
         })
     }
 
-    /// `init rollout`: nothing released, or what the SidecarSet's file holds; nothing else.
+    /// `init rollout`: nothing released, or the content of the SidecarSet's file; nothing else.
     fn is_initial(&self, view: &ClusterView) -> bool {
         let mut wanted = Ledger::new(&self.new.name);
         if self.equals_new(&wanted) {
@@ -100,7 +100,7 @@ impl LedgerDiff<'_> {
         self.added_approval(old).map(LedgerAction::Approve).or_else(|| self.hold_action(old))
     }
 
-    /// `rollback --to`: the rollout as it was after an earlier batch.
+    /// `rollback --to`: the state after an earlier batch.
     fn is_batch_rollback(&self) -> bool {
         let Some((deploy_branch, old)) = self.history else { return false };
         match old.target {
@@ -122,7 +122,7 @@ impl LedgerDiff<'_> {
         })
     }
 
-    /// `rollback` after Close.
+    /// `rollback` after Complete.
     fn is_reopened(&self) -> bool {
         let back = self.reopened_ledger().and_then(|reopened| transitions::roll_back(&reopened).ok());
         back.is_some_and(|l| self.equals_new(&l))
@@ -134,7 +134,7 @@ impl LedgerDiff<'_> {
         transitions::reopen_completed(self.context, old, &before).ok()
     }
 
-    /// `start NAME --accept-missing`: the scope is counted anew.
+    /// `start NAME --accept-missing`: the scope is recounted.
     fn is_recount(&self, old: &Ledger) -> bool {
         old.scope.is_some()
             && self.new.scope != old.scope
@@ -176,7 +176,7 @@ impl LedgerDiff<'_> {
         else {
             return release();
         };
-        // A hold that is changed has begun earlier; a commit that was made anew is younger than its hold.
+        // A changed hold began earlier; a recreated commit is younger than its hold.
         let is_held = [&*self.today, &**since].into_iter().any(|today| {
             let (reason, until) = (Some(&**reason), until.as_deref());
             let hold = HoldRequest { reason, images, by, today, until };
@@ -185,7 +185,7 @@ impl LedgerDiff<'_> {
         is_held.then(|| LedgerAction::Hold(Arc::clone(key), Box::new(entry.clone())))
     }
 
-    /// Returns whether it is `hold --off` of a workload that is gone.
+    /// Returns whether it is `hold --off` of a workload that was removed.
     pub(super) fn ends_hold_of_gone(&self, old: &Ledger) -> bool {
         let mut missing = old.entries.keys().filter(|key| !self.new.entries.contains_key(*key));
         missing.next().is_some_and(|key| {
@@ -194,7 +194,7 @@ impl LedgerDiff<'_> {
         })
     }
 
-    /// The steps of the planner; those that need no approval rather than others.
+    /// Returns the steps of the planner; preferably those that need no approval.
     fn planned_steps(&self, old: &Ledger) -> Option<Vec<Taken>> {
         let mut found =
             self.possible_states(old).into_iter().filter_map(|external| self.steps_to_new(old, &external));
@@ -231,8 +231,8 @@ impl LedgerDiff<'_> {
         None
     }
 
-    /// What a watcher may have seen: nothing, workloads of other rollouts that it passed over, pods that were
-    /// not healthy.
+    /// Returns the states that a watcher may have seen: nothing, deferred workloads of other rollouts, unhealthy
+    /// pods.
     fn possible_states(&self, old: &Ledger) -> Vec<ExternalState> {
         let observed = self.new.replicas.clone();
         let moved = |key: &&Arc<str>| old.entries.get(*key) != self.new.entries.get(*key);
@@ -257,7 +257,7 @@ impl LedgerDiff<'_> {
         if old.entries.values().any(|l| l.is_hold_expired(Some(&self.today))) {
             also(&|external| external.today = Some(self.today.clone()));
         }
-        // A person has started what the source holds.
+        // A person has started what the sources contain.
         if can_start(self.context, old) && (old.target.is_some() || old.paused.is_some()) {
             also(&|external| (external.is_start_requested, external.replaces_paused) = (true, true));
         }
@@ -268,7 +268,7 @@ impl LedgerDiff<'_> {
         ledger::emit(ledger) == ledger::emit(self.new)
     }
 
-    /// Says what is wrong at the first byte that the planner would not have written.
+    /// Reports the first byte that the planner would not have written.
     pub(super) fn to_diagnostic(
         &self,
         deploy_branch: &DeployBranch<'_>,
@@ -279,13 +279,13 @@ impl LedgerDiff<'_> {
             let step = next_step(self.context, old, &ExternalState::default());
             step.ledger().unwrap_or(old).clone()
         });
-        // Nothing might have been meant, or the next step: what is nearer tells more.
+        // Either nothing or the next step was meant: the closer one explains more.
         let wanted = [self.old.cloned(), planned].map(|l| l.unwrap_or_else(|| Ledger::new(&self.new.name)));
         let alike = |text: &String| text.bytes().zip(written.bytes()).take_while(|(a, b)| a == b).count();
         let planned = wanted.iter().map(ledger::emit).max_by_key(alike).unwrap_or_default();
         let file = deploy_branch.configuration.ledger_path(cluster, &self.new.name).unwrap_or_default();
         let what = format!(
-            "commit {} changes the ledger of `{}` as no command of pillion does",
+            "commit {} changes the ledger of `{}` in a way that no pillion command does",
             deploy_branch.head.id.short(),
             self.new.name
         );
@@ -294,7 +294,7 @@ impl LedgerDiff<'_> {
         if self.is_reverted() { manual_revert(diagnostic, self.new) } else { diagnostic }
     }
 
-    /// The ledger is what it was after an earlier batch of the same rollout: `git revert`.
+    /// Returns whether the ledger is in the state after an earlier batch of the same rollout: `git revert`.
     fn is_reverted(&self) -> bool {
         let Some((deploy_branch, old)) = self.history.filter(|(_, old)| is_earlier_state(old, self.new))
         else {

@@ -1,4 +1,4 @@
-//! A commit that changes a ledger changes nothing but ledgers, and the rendered files of the workloads it moves.
+//! Checks that a commit that changes a ledger changes only ledgers and the rendered files of the updated workloads.
 
 use super::commit_check::{AuditedChange, LedgerKey};
 use super::ledger_action::LedgerAction;
@@ -11,10 +11,10 @@ use crate::stage::{ClusterView, DeployBranch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Files that are named.
+/// How many files are named.
 const MAX_NAMED: usize = 5;
 
-/// Says what a commit changes besides the ledgers and their workloads.
+/// Reports what a commit changes besides the ledgers and their workloads.
 pub(super) fn check_mixed_commit(
     old: &DeployBranch<'_>,
     new: &DeployBranch<'_>,
@@ -22,7 +22,7 @@ pub(super) fn check_mixed_commit(
     earlier: &BTreeMap<LedgerKey, Ledger>,
     changed: &[AuditedChange],
 ) -> Option<(Option<LedgerKey>, Diagnostic)> {
-    // Whoever begins with rollouts commits other things, too.
+    // The first ledgers may be committed together with other files.
     let is_free = |deed: &LedgerAction| matches!(deed, LedgerAction::Init(_) | LedgerAction::MoveLedger);
     let first = changed.iter().find(|changed| !is_free(&changed.action))?;
     if changed.iter().any(|changed| is_free(&changed.action)) {
@@ -46,7 +46,7 @@ pub(super) fn check_mixed_commit(
     (!others.is_empty()).then(|| (Some(first.key.clone()), mixed_files(first, &others)))
 }
 
-/// The files that are not in both listings, or not the same.
+/// Returns the files that differ between two listings.
 fn differing_files(old: &CommitListing<'_, ObjectId>, new: &CommitListing<'_, ObjectId>) -> Vec<PathBuf> {
     let all = |listing: &CommitListing<'_, ObjectId>| -> BTreeMap<PathBuf, _> {
         let found = listing.entries_at_or_below(Path::new("")).into_iter();
@@ -60,7 +60,7 @@ fn differing_files(old: &CommitListing<'_, ObjectId>, new: &CommitListing<'_, Ob
 fn mixed_files(changed: &AuditedChange, others: &[PathBuf]) -> Diagnostic {
     let (id, name) = (changed.commit.id.short(), &changed.key.1);
     let message = format!(
-        "commit {id} is a step of `{name}` ({}), and changes `{}`, too",
+        "commit {id} is a step of `{name}` ({}), and also changes `{}`",
         changed.action,
         others[0].display()
     );
@@ -76,7 +76,7 @@ fn mixed_files(changed: &AuditedChange, others: &[PathBuf]) -> Diagnostic {
 
 fn mixed_sources(old: &DeployBranch<'_>, new: &DeployBranch<'_>, changed: &AuditedChange) -> Diagnostic {
     let message = format!(
-        "commit {} is a step of `{}` ({}), and moves the sources from {} to {}, too",
+        "commit {} is a step of `{}` ({}), and also moves the sources from {} to {}",
         changed.commit.id.short(),
         changed.key.1,
         changed.action,
@@ -88,6 +88,6 @@ fn mixed_sources(old: &DeployBranch<'_>, new: &DeployBranch<'_>, changed: &Audit
 
 fn with_mixed_commit_help(error: Diagnostic) -> Diagnostic {
     error
-        .because("a step of a rollout is read, judged and taken back alone: what rides along would be released with it, unseen")
-        .help("make two commits: one of the step, by the command of pillion, and one of the rest")
+        .because("a step of a rollout is reviewed, judged and reverted alone: other changes would be released with it, unseen")
+        .help("make two commits: the step, by a pillion command, and the other changes")
 }

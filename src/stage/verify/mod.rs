@@ -1,4 +1,4 @@
-//! Is what git holds what pillion makes? Ledgers against the planner and the verbs, byte for byte.
+//! Verifies that ledgers were changed only by pillion commands: against the planner and the verbs, byte for byte.
 
 mod commit_check;
 mod ledger_action;
@@ -24,34 +24,39 @@ use std::path::Path;
 use std::sync::Arc;
 use text_diff::first_difference;
 
-/// Steps that are looked at to find out what a commit did.
+/// How many steps are tried to explain a commit.
 const MAX_STEPS: usize = 1000;
 
-/// Compares the ledgers of a site with the one text that pillion writes for each.
+/// Compares the ledgers of a view with the canonical text of each.
 pub fn check_canonical(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Vec<Diagnostic> {
     let differs = |ledger: &Ledger| {
         let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), &ledger.name)?;
         let name: Arc<str> = path.as_str().into();
         let text = deploy_branch.rendered_files().read_text(Path::new(&path), &name).ok()?;
-        first_difference(&name, &text, &ledger::emit(ledger), "pillion writes this ledger otherwise")
+        first_difference(
+            &name,
+            &text,
+            &ledger::emit(ledger),
+            "this ledger is not in the form that pillion writes",
+        )
     };
     view.prepared.ledgers.values().filter_map(differs).collect()
 }
 
-/// What became of the ledgers on the way from one commit to another.
+/// The audit of ledgers from one commit to another.
 #[derive(Default)]
 pub struct LedgerAudit {
-    /// What is wrong.
+    /// The errors.
     pub diagnostics: Vec<Diagnostic>,
-    /// What was done, oldest first.
+    /// The changes, oldest first.
     pub changes: Vec<AuditedChange>,
 }
 
-/// Judges every change of a ledger on the way from `base` to what is live: each must be a step of the planner, a
-/// verb or `init rollout`, and a commit of its own.
+/// Checks every change of a ledger from `base` to the deploy branch: each must be a step of the planner, a verb or
+/// `init rollout`, in a commit of its own.
 ///
 /// # Errors
-/// When git fails, the way cannot be found, or this clone has too little of the history.
+/// When git fails, the commits cannot be found, or this clone does not have enough of the history.
 pub fn audit_since(
     repository: &Repository,
     deploy_branch: &DeployBranch<'_>,
@@ -124,22 +129,22 @@ impl LedgerAudit {
     }
 }
 
-/// What was live before a commit.
+/// The deploy branch before a commit.
 enum PreviousCommit<'r> {
     DeployBranch(Box<DeployBranch<'r>>),
     /// Its pillion.yaml cannot be read.
     Unreadable(Box<Commit>),
 }
 
-/// What a commit holds.
+/// The contents of a commit.
 enum CommitContents<'r> {
     DeployBranch(Box<DeployBranch<'r>>),
-    /// No pillion.yaml, or nothing was rendered yet; in words.
+    /// It has no pillion.yaml, or nothing was rendered yet; the reason.
     Empty(String),
     Invalid(Diagnostic),
 }
 
-/// Reads commits as if they were live.
+/// Reads commits as if they were the head of the deploy branch.
 struct CommitReader<'r, 'l> {
     repository: &'r Repository,
     deploy_branch: &'l DeployBranch<'r>,
@@ -166,7 +171,7 @@ impl<'r> CommitReader<'r, '_> {
             Err(failure @ (Error::NoConfiguration { .. } | Error::NoSourceTrailer { .. })) => {
                 Ok(CommitContents::Empty(failure.to_string()))
             }
-            // One that is not in a shallow clone is said so, and not taken for one that cannot be read.
+            // A commit that is missing in a shallow clone is reported as such, not as unreadable.
             Err(Error::Git(failure)) => Err(failure.into()),
             Err(failure) => {
                 Ok(CommitContents::Invalid(Diagnostic::error(Code::UnreadableCommit, failure.to_string())))
@@ -175,17 +180,17 @@ impl<'r> CommitReader<'r, '_> {
     }
 }
 
-/// The commits between two.
+/// The commits of a range.
 struct CommitRange {
-    /// Oldest first, along first parents; the first one is what the others come from.
+    /// Oldest first, along first parents; the first one is what the others are compared with.
     commits: Vec<Commit>,
-    /// The first one comes from nothing.
+    /// The first one is compared with nothing.
     starts_empty: bool,
-    /// The base is no ancestor of the head: the first one is where both part.
+    /// The base is not an ancestor of the head: the first one is their merge base.
     is_diverged: bool,
 }
 
-/// Finds the way from `base` to a head. Where `base` was merged on the way, the head is one change of it.
+/// Finds the commits from `base` to a head. Where `base` was merged on the way, the head is one change of it.
 fn commit_range(repository: &Repository, head: ObjectId, base: ObjectId) -> Result<CommitRange, Error> {
     let (mut commits, mut begins) = (Vec::new(), None);
     for commit in repository.log(head, None, HistoryWalk::FirstParent)? {
@@ -211,7 +216,7 @@ fn commit_range(repository: &Repository, head: ObjectId, base: ObjectId) -> Resu
     Ok(CommitRange { commits, starts_empty: begins.is_none(), is_diverged: true })
 }
 
-/// Returns the digest of a batch that lies ahead; None: there will be none of that number.
+/// Returns the digest of an upcoming batch; None: the plan has no batch of that number.
 pub fn upcoming_batch_digest(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -225,7 +230,7 @@ pub fn upcoming_batch_digest(
     Some(approval_digest(context, before, batch, &steps[index].batch()?.updates))
 }
 
-/// Judges a commit behind one whose pillion.yaml cannot be read: its ledgers must be those that stand there.
+/// Checks a commit after one with an unreadable pillion.yaml: its ledgers must be unchanged.
 fn check_after_unreadable(
     repository: &Repository,
     before: &Commit,
@@ -243,7 +248,7 @@ fn check_after_unreadable(
                 ledger.input.name
             );
             let diagnostic = Diagnostic::error(Code::UnreadableCommit, message)
-                .because("what a change of a ledger means cannot be told without what was there before")
+                .because("a change of a ledger cannot be checked without its previous state")
                 .help("repair pillion.yaml in a commit of its own, and merge that first");
             judged.diagnostics.push((None, diagnostic));
         }
@@ -251,23 +256,23 @@ fn check_after_unreadable(
     Ok(judged)
 }
 
-/// A commit on the way that cannot be read, and why.
+/// Reports a commit of the range that cannot be read.
 fn unreadable_commit(commit: &Commit, error: Diagnostic) -> Diagnostic {
     let message = format!(
-        "commit {} (\"{}\") cannot be judged: {}",
+        "commit {} (\"{}\") cannot be verified: {}",
         commit.id.short(),
         commit.subject(),
         error.message
     );
     let diagnostic = Diagnostic::error(Code::UnreadableCommit, message)
-        .because("what it did to the ledgers cannot be told, and what follows is no better than that")
+        .because("its changes to the ledgers are unknown, and so are those that follow")
         .help(
-            "put the repair into that commit (`git rebase --interactive`), so that every commit can be read",
+            "move the repair into that commit (`git rebase --interactive`), so that every commit can be read",
         );
     Diagnostic { spans: error.spans, ..diagnostic }
 }
 
-/// A change of a ledger on a branch that is not on top of what it is compared with.
+/// Reports a change of a ledger on a branch that is not on top of its base.
 fn diverged_commit(head: &Commit, base: ObjectId) -> Diagnostic {
     let message = format!(
         "{} changes ledgers and is not on top of {}, which it is compared with",
@@ -275,6 +280,6 @@ fn diverged_commit(head: &Commit, base: ObjectId) -> Diagnostic {
         base.short()
     );
     Diagnostic::error(Code::UnplannedLedgerChange, message)
-        .because("a step follows from the ledgers as they are there, and not from older ones")
-        .help("rebase it onto that commit; better, let the command of pillion do the step again")
+        .because("a step follows from the ledgers of its base, not from older ones")
+        .help("rebase it onto that commit; better, run the pillion command of the step again")
 }

@@ -1,4 +1,4 @@
-//! What was done to the ledgers of the deploy branch lately, as `watch` judges it before it goes on.
+//! Checks the recent changes of the ledgers of the deploy branch, for `watch`.
 
 use super::commit_check::{AuditedChange, BaseApprovals, LedgerKey, check_commit};
 use super::{CommitContents, CommitReader, simultaneous_steps, unreadable_commit};
@@ -9,14 +9,14 @@ use crate::stage::unmanaged_files::check_previous_folder;
 use crate::stage::{DeployBranch, Error};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Changes of ledgers that are looked at: older ones were judged when they were new.
+/// How many changes of ledgers are checked: older ones were checked when they were new.
 const MAX_CHANGES: usize = 10;
 
-/// Commits that are looked through for the head that was judged last.
+/// How many commits are searched for the head that was checked last.
 const MAX_COMMITS: usize = 1_000;
 
-/// Judges the last changes of the ledgers, back to what a person has said of each with a command, or to `sound`: a head
-/// on which nothing was wrong. What is wrong there holds up every release, until commits take it back word for word.
+/// Checks the last changes of the ledgers, back to the last command of a person on each, or to `sound`, a head
+/// without errors. Errors stop every release until commits undo the change exactly.
 ///
 /// # Errors
 /// When git fails.
@@ -44,7 +44,7 @@ pub fn check_recent(
         match looked {
             Ok(true) => {}
             Ok(false) => break,
-            // Beyond what a shallow clone has there is nothing to be found.
+            // A shallow clone ends here.
             Err(Error::Git(failure)) if failure.is_beyond_history() => break,
             Err(failure) => return Err(failure),
         }
@@ -53,7 +53,7 @@ pub fn check_recent(
     walk.finish()
 }
 
-/// The commits that were not judged yet; None: all of them.
+/// Returns the commits that were not checked yet; None: all of them.
 struct UncheckedCommits(Option<BTreeSet<ObjectId>>);
 
 impl UncheckedCommits {
@@ -65,7 +65,7 @@ impl UncheckedCommits {
             .log(deploy_branch.head.id, None, HistoryWalk::FirstParent)?
             .take(MAX_COMMITS)
         {
-            // Where the branch was rewritten, or the clone is shallow, the rest is looked at as it can be.
+            // Where the branch was rewritten, or the clone is shallow, as many commits as possible are checked.
             let Ok(commit) = commit else { return Ok(Self(None)) };
             if commit.id == sound {
                 return Ok(Self(Some(found)));
@@ -80,7 +80,7 @@ impl UncheckedCommits {
     }
 }
 
-/// The numbers of the states, newest first and each before and after, that together changed nothing.
+/// Returns the numbers of the states, newest first and each before and after, that together changed nothing.
 fn reverted_states<S: PartialEq>(states: &[(Option<S>, Option<S>)]) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let mut newest = 0;
@@ -102,15 +102,15 @@ struct RecentCheck<'a, 'r> {
     deploy_branch: &'a DeployBranch<'r>,
     /// The folder of the ledgers.
     folder: String,
-    /// Ledgers of which a person has said something since.
+    /// Ledgers that a person has changed with a command since.
     accepted: BTreeSet<LedgerKey>,
-    /// The tree before each commit that was looked at, and that of the commit, newest first.
+    /// The tree before each checked commit, and that of the commit, newest first.
     trees: Vec<(ObjectId, ObjectId)>,
-    /// What was done since, newest first, each with the number of its commit.
+    /// The changes, newest first, each with the number of its commit.
     changes: Vec<(usize, AuditedChange)>,
-    /// What is wrong, alike; a ledger or the commit as a whole.
+    /// The errors, in the same form; for a ledger or the commit as a whole.
     diagnostics: Vec<(usize, Option<LedgerKey>, Diagnostic)>,
-    /// Rendered files in a folder that pillion.yaml named once.
+    /// Rendered files in a folder that pillion.yaml named before.
     left_behind: Vec<Diagnostic>,
 }
 
@@ -127,7 +127,7 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         }
     }
 
-    /// Looks for folders that pillion.yaml named as that of the rendered files, and that still hold some.
+    /// Finds folders that pillion.yaml named for rendered files before, and that still contain some.
     fn check_previous_folders(&mut self, fresh: &UncheckedCommits) -> Result<(), Error> {
         let (repository, source) = (self.deploy_branch.repository, self.deploy_branch.source.id);
         let reader = CommitReader {
@@ -162,7 +162,7 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         self.trees.push((self.deploy_branch.repository.commit(parent)?.tree, commit.tree));
         let (old, new) = match (reader.read(parent)?, reader.read(commit.id)?) {
             (CommitContents::DeployBranch(old), CommitContents::DeployBranch(new)) => (Some(old), new),
-            // The first ledgers came with pillion.yaml.
+            // The first ledgers were added with pillion.yaml.
             (CommitContents::Empty(_), CommitContents::DeployBranch(new)) => (None, new),
             (_, CommitContents::Invalid(diagnostic)) | (CommitContents::Invalid(diagnostic), _) => {
                 self.add_diagnostic(None, unreadable_commit(commit, diagnostic));
@@ -205,7 +205,7 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         }
     }
 
-    /// Returns what is wrong and was not taken back since.
+    /// Returns the errors that were not undone since.
     fn finish(self) -> Result<Vec<Diagnostic>, Error> {
         let named = self.diagnostics.iter().map(|(_, key, _)| key.clone());
         let named = named.chain(self.changes.iter().map(|(_, changed)| Some(changed.key.clone())));
@@ -235,8 +235,8 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         Ok(diagnostics)
     }
 
-    /// Returns the looks between which a ledger, or all of them, became again what it was before: the revert of a revert
-    /// leaves nothing that is to be judged.
+    /// Returns the states between which a ledger, or all of them, became again what it was before: the revert of a
+    /// revert leaves nothing to check.
     fn reverted_commits(&self, key: Option<&LedgerKey>) -> Result<BTreeSet<usize>, Error> {
         let configuration = &self.deploy_branch.configuration;
         let path = match key {

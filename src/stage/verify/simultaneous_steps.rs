@@ -1,8 +1,8 @@
-//! Were several batches put onto the deploy branch at once? What git tells of it.
+//! Detects batches that were pushed to the deploy branch at once.
 //!
-//! A commit with several steps says so itself. Staged commits that are pushed as they are, or rebased together, have one
-//! date, while each commit that `watch` or `promote` releases says when, and which person did it. Somebody who writes
-//! other dates, or pushes one staged commit after the other in good time, cannot be told from the planner.
+//! A commit with several steps shows it. Staged commits that are pushed unchanged, or rebased together, have one
+//! date, while each commit that `watch` or `promote` releases has its own date, and its person. Commits with forged
+//! dates, or staged commits pushed one by one in good time, cannot be told from released ones.
 
 use super::commit_check::{AuditedChange, LedgerKey};
 use super::ledger_action::LedgerAction;
@@ -12,10 +12,10 @@ use crate::rollout::cluster_option;
 use crate::stage::DeployBranch;
 use std::collections::BTreeMap;
 
-/// Nobody judges a batch in so few seconds, where it is not pillion that says when.
+/// Releases within so few seconds were not judged, unless pillion recorded their time.
 const SAME_PUSH_SECONDS: i64 = 10;
 
-/// Says that a commit holds more than one step that is judged.
+/// Reports a commit with more than one step that must be judged.
 pub(super) fn steps_in_one_commit(
     deploy_branch: &DeployBranch<'_>,
     changed: &AuditedChange,
@@ -23,14 +23,14 @@ pub(super) fn steps_in_one_commit(
     let steps = changed.action.steps_needing_health();
     let [first, .., last] = &steps[..] else { return None };
     let message = format!(
-        "commit {} releases several steps of `{}` in one: {first} to {last}",
+        "commit {} releases several steps of `{}` at once: {first} to {last}",
         changed.commit.id.short(),
         changed.key.1
     );
     Some(simultaneous_steps(deploy_branch, changed, message))
 }
 
-/// Says which commits, oldest first, were put onto the deploy branch together.
+/// Reports commits, oldest first, that were pushed to the deploy branch together.
 pub(super) fn steps_pushed_together(
     deploy_branch: &DeployBranch<'_>,
     changes: &[&AuditedChange],
@@ -86,13 +86,13 @@ fn simultaneous_steps(
         _ => None,
     };
     let back = match back {
-        Some(batch) => format!("`pillion rollback {name} --to {batch}{option}` takes them back"),
-        None => format!("`pillion rollback {name}{option}` takes it back"),
+        Some(batch) => format!("`pillion rollback {name} --to {batch}{option}` rolls them back"),
+        None => format!("`pillion rollback {name}{option}` rolls it back"),
     };
     Diagnostic::error(Code::BatchesAtOnce, message)
         .at(Span::whole_file(path))
-        .because("each of them is what the planner makes, but nobody has seen the pods of one healthy before the next; `pillion promote` releases one after the other in the name of a person")
+        .because("each of them is a step of the planner, but the pods of each were not healthy before the next; `pillion promote` releases them one by one in the name of a person")
         .help(format!(
-            "where it is not live yet, take it back and use `pillion promote {name}{option}`; where it is, `pillion pause {name}{option}` stops the rollout to look at the pods, {back}, and `pillion resume {name}{option}` after the pause accepts it"
+            "if it is not on the deploy branch yet, undo it and use `pillion promote {name}{option}`; otherwise `pillion pause {name}{option}` stops the rollout to check the pods, {back}, and `pillion resume {name}{option}` after the pause accepts it"
         ))
 }

@@ -1,9 +1,9 @@
-//! Where does the text of a ledger differ from what pillion would have written?
+//! Locates the first difference between a ledger and the text that pillion writes.
 
 use crate::diagnostics::{Code, Diagnostic, MAX_LINE_CHARS, Span};
 use std::sync::Arc;
 
-/// Compares a text with what it should be: a label at the first byte that differs.
+/// Compares a text with the expected one: labels the first byte that differs.
 pub(super) fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what: &str) -> Option<Diagnostic> {
     let at = found.bytes().zip(wanted.bytes()).position(|(a, b)| a != b);
     let at = at.or((found.len() != wanted.len()).then(|| found.len().min(wanted.len())))?;
@@ -18,22 +18,17 @@ pub(super) fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what:
         width: 1,
         source_line: source.into(),
         label: match line(wanted) {
-            planned if planned.is_empty() => "nothing more would stand here".to_owned(),
+            planned if planned.is_empty() => "expected end of file".to_owned(),
             planned => {
-                format!(
-                    "here would stand `{}`",
-                    planned.trim().chars().take(MAX_LINE_CHARS).collect::<String>()
-                )
+                format!("expected `{}`", planned.trim().chars().take(MAX_LINE_CHARS).collect::<String>())
             }
         },
     };
     Some(
         Diagnostic::error(Code::UnplannedLedgerChange, what)
             .at(label)
-            .because(
-                "a ledger changes by `pillion stage`, `watch`, `init rollout` and the verbs, never by hand",
-            )
-            .help("take the change back, and let pillion make it"),
+            .because("ledgers are changed by pillion commands, never by hand")
+            .help("undo the change, and use a pillion command"),
     )
 }
 

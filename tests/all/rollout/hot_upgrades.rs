@@ -32,8 +32,8 @@ fn the_working_container_keeps_its_image() {
         "{plan}"
     );
     assert!(plan.contains("--> sidecars/mesh.yaml:12:20") && !plan.contains("1/3"), "{plan}");
-    assert!(plan.contains("in place, the container that works would be restarted"), "{plan}");
-    assert!(plan.contains("where pods are recreated"), "{plan}");
+    assert!(plan.contains("an in-place update would restart the active container"), "{plan}");
+    assert!(plan.contains("recreating a pod"), "{plan}");
     let (_, staged) = repo.says(&["stage"]);
     assert!(staged.contains("hot-upgrade"), "{staged}");
     let said = watched(&repo, 20);

@@ -178,7 +178,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     let repo = at_rest(&world);
     let base = repo.git(&["rev-parse", "main"]);
     for (until, words) in
-        [("2026-12-09", "is over (today is 2026-12-10"), ("2027-02-29", "no day of the calendar")]
+        [("2026-12-09", "is over (today is 2026-12-10"), ("2027-02-29", "is not a date")]
     {
         let output = try_on(&repo, TENTH, &["hold", "deployment/web", "--until", until]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -205,7 +205,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     assert!(on(&repo, TENTH, &["stage"]).contains("nothing to stage"));
     let before = repo.git(&["rev-parse", "main:rendered"]);
     let plan = on(&repo, TWENTIETH, &["plan"]);
-    assert!(plan.contains("holds have ended") && plan.contains("its hold ended on 2026-12-19"), "{plan}");
+    assert!(plan.contains("holds have expired") && plan.contains("its hold expired on 2026-12-19"), "{plan}");
     assert!(!plan.contains("held by"), "{plan}");
     assert!(on(&repo, TWENTIETH, &["status"]).contains("ended on 2026-12-19"));
     on(&repo, TWENTIETH, &["stage"]);
@@ -213,7 +213,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
         [
-            "log: start, holds have ended",
+            "log: start, holds have expired",
             "log: batch 1/1, log-5f56f8b99 for 1 workload",
             "log: complete, log-5f56f8b99 is released"
         ]
@@ -278,7 +278,7 @@ fn the_hold_of_a_workload_that_leaves_git_ends_and_is_said_to() {
     edit(&repo, "sidecars/log.yaml", "1.4.2", "1.5.0");
     edit(&repo, "apps/shop/web.yaml", "name: web\n", "name: shopfront\n");
     let plan = on(&repo, TENTH, &["plan"]);
-    assert!(plan.contains("ended  Deployment shop/web") && plan.contains("no longer in git"), "{plan}");
+    assert!(plan.contains("ended  Deployment shop/web") && plan.contains("removed from git"), "{plan}");
     assert!(plan.contains("Deployment shop/shopfront"), "{plan}");
     roll_out(&repo, TENTH);
     assert!(ledger(&repo, "main").entries.get(WEB).is_none());

@@ -113,7 +113,7 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     repo.hold(&newer(in_two_clusters(example(), ["eu", "us.lock"]))).commit("newer");
     let (code, said) = repo.refused(&["stage"]);
     let why =
-        "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, cannot be the name of a branch";
+        "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, is not a valid branch name";
     assert!(code == 1 && said.contains(why), "{code} {said}");
     assert_eq!(refs(&repo, "refs/heads/pillion"), ["refs/heads/pillion/main/eu/log"]);
     // The pattern that is proposed helps.
@@ -318,7 +318,7 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
         let (code, said) = one.refused(args);
         assert!(
             code == 3
-                && said.contains("`origin` has no branch `main` any more")
+                && said.contains("`origin` no longer has a branch `main`")
                 && said.contains(&last.short()),
             "{args:?}: {code} {said}"
         );

@@ -405,7 +405,7 @@ fn a_remote_without_the_branch_is_told_at_once() {
     // A branch that the remote has lost since is another matter.
     origin.git(&["update-ref", "-d", "refs/heads/main"]);
     let (code, said) = repo.refused(&["pause", "log"]);
-    assert!(code == 3 && said.contains("`origin` has no branch `main` any more"), "{said}");
+    assert!(code == 3 && said.contains("`origin` no longer has a branch `main`"), "{said}");
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
     });
     let before = repo.id("main");
     let status = repo.pillion(&["status"]);
-    assert!(status.contains("nothing is started or completed"), "{status}");
+    assert!(status.contains("neither starts nor completes"), "{status}");
     repo.pillion(&["start"]);
     assert_eq!(before, repo.id("main"));
     // A Close that somebody pushes all the same is what no command makes.
@@ -280,7 +280,7 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     repo.git(&["switch", "-q", "--detach"]);
     // Forgotten at the start: nobody is concerned, and nothing begins.
     let said = repo.pillion(&["start"]);
-    assert!(said.contains("nothing is started or completed"), "{said}");
+    assert!(said.contains("neither starts nor completes"), "{said}");
     repo.pillion(&["start", "--manifests", "../made.yaml"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("built: true"), "{ledger}");

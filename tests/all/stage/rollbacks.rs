@@ -70,7 +70,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
     assert_eq!((rendered(&repo, "main"), after.last_batch()), (before, 0));
     assert!(
         repo.git(&["log", "-1", "--format=%B", "main"])
-            .contains("It takes the place of the rollout to log-5f56f8b99 at batch 4")
+            .contains("It replaces the rollout to log-5f56f8b99 at batch 4")
     );
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");
@@ -171,7 +171,7 @@ fn batches_are_taken_back_in_one_commit() {
     assert_eq!((rendered(&repo, "main"), after.last_batch()), (one.clone(), 1));
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
     assert_eq!(trailer(&repo, "Pillion-Action"), "RollBack");
-    refused(&repo, &["rollback", "log", "--to", "1"], "nothing to take back");
+    refused(&repo, &["rollback", "log", "--to", "1"], "cannot roll back");
     repo.pillion(&["rollback", "log", "--to", "0"]);
     assert_eq!(rendered(&repo, "main"), none);
     assert!(ledger(&repo, "main").target.is_some() && ledger(&repo, "main").entries.is_empty());
@@ -218,7 +218,7 @@ fn no_more_pods_go_back_at_once_than_may_be_down() {
     refused(
         &repo,
         &["rollback", "log", "--to", "0"],
-        "`maxUnavailable` of `log` allows 2: take back `--to 3` first, or use `pillion rollback log`",
+        "`maxUnavailable` of `log` allows 2: roll back `--to 3` first, or use `pillion rollback log`",
     );
     let before = rendered(&repo, "main~1");
     repo.pillion(&["rollback", "log", "--to", "3"]);
@@ -238,7 +238,7 @@ fn a_revert_by_hand_is_answered_with_the_command() {
     let (code, said) = repo.refused(&["verify", "--base", &base]);
     assert!(code == 1 && said.contains("error[ledger-not-planned]"), "{said}");
     assert!(
-        said.contains("`pillion rollback log --to 1` takes batches back and pauses the rollout there"),
+        said.contains("`pillion rollback log --to 1` rolls batches back and pauses the rollout there"),
         "{said}"
     );
     // On top of the revert the command pauses what has happened already.

@@ -182,7 +182,7 @@ fn a_batch_that_nobody_has_approved_is_reported() {
     for made in [commits[0].clone(), commit_tree(&repo, &commits[0], &[&before], "batch 1")] {
         move_to(&repo, &made);
         let said = is_refused(&repo, &base, "batch-not-approved");
-        assert!(said.contains("batch 1 of `log`, which nobody has approved"), "{said}");
+        assert!(said.contains("batch 1 of `log`, which is not approved"), "{said}");
         assert!(said.contains("pillion rollback log --to 0"), "{said}");
         watch_stops(&repo, "batch-not-approved");
     }
@@ -309,7 +309,7 @@ fn naming_clusters_resets_no_ledger() {
     repo.git(&["mv", "ledgers/log.yaml", "ledgers/prod/log.yaml"]);
     repo.put("pillion.yaml", &named).commit("clusters");
     move_to(&repo, "HEAD");
-    assert!(is_fine(&repo, &base).contains("log (prod): the ledger is moved"));
+    assert!(is_fine(&repo, &base).contains("log (prod): the ledger moved"));
     watch_goes_on(&repo);
     // One cluster is renamed, and its ledger begins anew.
     let base = head(&repo);
@@ -426,7 +426,7 @@ fn a_first_ledger_brings_its_sidecar_to_nobody() {
     move_to(&repo, "HEAD");
     assert_eq!(repo.carriers("main", "miner").len(), 4);
     let said = is_refused(&repo, &base, "ledger-not-planned");
-    assert!(said.contains("makes the first ledger of `evil` and changes 4 rendered files"), "{said}");
+    assert!(said.contains("creates the first ledger of `evil` and also changes 4 rendered files"), "{said}");
     watch_stops(&repo, "ledger-not-planned");
     move_to(&repo, &base);
     repo.put("sidecars/evil.yaml", &evil).put("ledgers/evil.yaml", empty_ledger("evil")).render();

@@ -111,7 +111,7 @@ fn the_list_is_that_of_what_is_made() {
     for (text, words) in [
         ("", "does not list `data/db.yaml`, `shop/api.yaml`"),
         (&*list.replace("shop/web.yaml\n", ""), "does not list `shop/web.yaml`"),
-        (&*format!("{list}shop/zz.yaml\n"), "lists files that are not made: `shop/zz.yaml`"),
+        (&*format!("{list}shop/zz.yaml\n"), "lists files that are not rendered: `shop/zz.yaml`"),
     ] {
         repo.put("rendered/.pillion-files", text);
         commit(&repo);

@@ -207,7 +207,7 @@ fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
     play.until(RolloutState::RollingBack);
     play.until(RolloutState::Idle);
     play.carries("1.5.0");
-    assert_eq!(play.subjects(&head)[0], "log: start, holds have ended");
+    assert_eq!(play.subjects(&head)[0], "log: start, holds have expired");
     assert!(ledger(&play.repo, "main").entries.get("Deployment.apps/shop/web").is_none());
     play.repo.git(&["switch", "-q", "--detach", "main"]);
     play.repo.pillion(&["verify", "--base", &head]);

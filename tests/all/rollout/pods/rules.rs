@@ -46,7 +46,7 @@ fn a_canary_is_updated_alone_until_the_selector_goes() {
     }
     let (batches, rest) = roll_out(&canary, &mut pods);
     assert_eq!(batches, [["default/p-0009", "default/p-0005", "default/p-0003"]]);
-    assert_eq!(rest.reason.as_deref(), Some("37 pods are left out by `updateStrategy.selector`"));
+    assert_eq!(rest.reason.as_deref(), Some("37 pods are excluded by `updateStrategy.selector`"));
     let (batches, rest) = roll_out(&set("{maxUnavailable: 10%}"), &mut pods);
     assert_eq!((batches.concat().len(), batches[0].len(), rest.kind), (37, 4, PodStepKind::Complete));
 }
@@ -205,7 +205,7 @@ fn an_update_under_way_is_not_disturbed() {
     let under_way = patched(&set, "docker-pullable://log:1");
     let step = next(&set, std::slice::from_ref(&under_way));
     assert_eq!((step.kind, step.status.ready_pods), (PodStepKind::Wait, 0));
-    assert_eq!(step.reason.as_deref(), Some("1 pod is not done with an earlier update"));
+    assert_eq!(step.reason.as_deref(), Some("1 pod is still completing an earlier update"));
     // Another image id, or the image's name, shows that the update is done; a container that is not ready is free.
     assert_eq!(next(&set, &[patched(&set, "docker-pullable://log:0")]).kind, PodStepKind::Batch);
     let mut renamed = under_way.clone();
@@ -329,7 +329,7 @@ fn every_hold_has_its_reason() {
     };
     assert_eq!(reason(&paused), "`updateStrategy.paused` is set");
     assert_eq!(reason(&never), "`updateStrategy.type` is `NotUpdate`");
-    assert_eq!(reason(&bound), "`maxUnavailable` is 0: ready pods stay as they are");
+    assert_eq!(reason(&bound), "`maxUnavailable` is 0: ready pods are not updated");
     // Kruise looks for NotUpdate only.
     let unknown = set("{type: Sometimes}");
     assert_eq!(next(&unknown, &pods(&unknown, 2)).kind, PodStepKind::Batch);
