@@ -8,10 +8,10 @@ use super::verbs::{
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::ledger::{Ledger, RevisionName};
 use crate::rollout::report::workload_title;
+use crate::rollout::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
 use crate::rollout::workload_set::PlannedWorkload;
 use crate::rollout::{ExternalState, RolloutContext};
-use crate::stage::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
-use crate::stage::{ClusterView, verify};
+use crate::stage::{ClusterView, CommitAction, verify};
 use crate::write;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -57,7 +57,12 @@ pub(super) fn run(args: &HoldArgs, common: &GlobalArgs, reporter: &mut Reporter)
             true => {
                 let body = "Rollouts move it again; until then it carries what the others do.".to_owned();
                 let after = transitions::release_hold(&before, &key)?;
-                LedgerChange::new(after, "Hold", format!("no longer hold {}", workload_title(&key)), body)
+                LedgerChange::new(
+                    after,
+                    CommitAction::Hold,
+                    format!("no longer hold {}", workload_title(&key)),
+                    body,
+                )
             }
             false => hold_workload(args, &images, seen, (&course, &before), &key)?,
         };
@@ -96,8 +101,12 @@ fn hold_workload(
     });
     let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(DEFAULT_HOLD_REASON);
     let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
-    let wanted =
-        LedgerChange::new(after.clone(), "Hold", format!("hold {}, {reason}", workload_title(key)), body);
+    let wanted = LedgerChange::new(
+        after.clone(),
+        CommitAction::Hold,
+        format!("hold {}, {reason}", workload_title(key)),
+        body,
+    );
     Ok(wanted.with_next_command(off, "lets rollouts move it again"))
 }
 

@@ -12,8 +12,8 @@ use crate::git::{FileEdit, Identity, NewCommit, ReleaseStamp, Signature, Signing
 use crate::model::ledger::Ledger;
 use crate::read::FileSource as _;
 use crate::stage::{
-    DeployBranch, Error, InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers,
-    trailers_of_source,
+    CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, RevisionEvidence, init_edits,
+    init_ledgers, source_trailers_of,
 };
 use crate::write;
 use clap::{Args, Subcommand, ValueEnum};
@@ -266,13 +266,13 @@ fn optional_edits(args: &InitRolloutArgs, live: &DeployBranch<'_>) -> BTreeMap<S
 fn commit_message(live: &DeployBranch<'_>, all: &[InitialLedgers]) -> String {
     let body: Vec<String> =
         ledgers_with_cluster(all).map(|(cluster, ledger)| describe_released(cluster, ledger)).collect();
-    let mut trailers = vec![(trailer::ACTION, "Init".to_owned())];
+    let mut trailers = vec![CommitAction::Init.to_trailer()];
     if let [(_, ledger)] = ledgers_with_cluster(all).collect::<Vec<_>>()[..] {
         let released = ledger.released.as_deref().unwrap_or("-").to_owned();
         trailers.push((trailer::SIDECAR_SET, ledger.name.to_string()));
         trailers.extend([(trailer::REVISION, released.clone()), (trailer::FROM, released)]);
     }
-    trailers.extend(trailers_of_source(live));
+    trailers.extend(source_trailers_of(live));
     trailer::format_message(&commit_subject(all), &body.join("\n"), &trailers)
 }
 

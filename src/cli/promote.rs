@@ -10,8 +10,8 @@ use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArg
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
+use crate::rollout::transitions::TransitionError;
 use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, ledger_before, required_approval};
-use crate::stage::transitions::TransitionError;
 use crate::stage::{
     ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
     find_batch_revert, reverted_batch, rewritten_branch,

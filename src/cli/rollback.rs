@@ -7,8 +7,8 @@ use super::verbs::{
 };
 use crate::git::trailer;
 use crate::model::ledger::{Ledger, revision_text};
-use crate::stage::transitions::{self, BatchRollback, TransitionError};
-use crate::stage::{ledger_after_batch, ledger_before_completion, missing_after_change};
+use crate::rollout::transitions::{self, BatchRollback, TransitionError};
+use crate::stage::{CommitAction, ledger_after_batch, ledger_before_completion, missing_after_change};
 use crate::write;
 use clap::Args;
 
@@ -90,7 +90,8 @@ fn roll_back_to_released(
         args.name
     );
     let stage = format!("pillion stage {}", args.name);
-    Ok(LedgerChange::new(after, "RollBack", subject, body).with_next_command(stage, "shows the way back"))
+    Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body)
+        .with_next_command(stage, "shows the way back"))
 }
 
 fn roll_back_to_batch(
@@ -122,6 +123,6 @@ fn roll_back_to_batch(
     let body =
         format!("{what}\nNothing more is released until `pillion resume {}`.", course.command_arguments());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
-    let wanted = LedgerChange { trailers, ..LedgerChange::new(after, "RollBack", subject, body) };
+    let wanted = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
     Ok(wanted.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
 }

@@ -8,10 +8,10 @@ use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock};
 use crate::diagnostics::pluralize;
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
+use crate::rollout::transitions::TransitionError;
 use crate::rollout::with_current_scope;
-use crate::stage::transitions::TransitionError;
 use crate::stage::{
-    ClusterView, DeployBranch, Error, LedgerCommit, RolloutPlan, commit_ledger, sidecar_removal,
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, commit_ledger, sidecar_removal,
 };
 use crate::write;
 use clap::Args;
@@ -132,7 +132,7 @@ impl StageRun<'_> {
                 let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
                 let change = LedgerCommit {
                     after: &after,
-                    action: "Start",
+                    action: CommitAction::Start,
                     subject: format!("go on with {}", pluralize(count(&after).into(), "workload")),
                     body: format!(
                         "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",

@@ -11,8 +11,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Identity, ReleaseStamp, Signing, trailer};
 use crate::model::ledger::{Ledger, revision_text};
 use crate::rollout::ExternalState;
-use crate::stage::transitions::{self, TransitionError};
-use crate::stage::{ClusterView, DeployBranch, Error, LedgerCommit, commit_ledger, verify};
+use crate::rollout::transitions::{self, TransitionError};
+use crate::stage::{ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, commit_ledger, verify};
 use crate::write;
 use clap::Args;
 
@@ -61,7 +61,7 @@ pub(super) struct LedgerArgs {
 /// What a verb wants, once it has seen the ledger.
 pub(super) struct LedgerChange {
     pub(super) ledger: Ledger,
-    pub(super) action: &'static str,
+    pub(super) action: CommitAction,
     pub(super) subject: String,
     pub(super) body: String,
     pub(super) trailers: Vec<(&'static str, String)>,
@@ -104,7 +104,7 @@ impl From<Error> for VerbError {
 }
 
 impl LedgerChange {
-    pub(super) fn new(after: Ledger, action: &'static str, subject: String, body: String) -> Self {
+    pub(super) fn new(after: Ledger, action: CommitAction, subject: String, body: String) -> Self {
         Self {
             ledger: after,
             action,
@@ -135,7 +135,8 @@ pub(super) fn pause(
         let body = "Nothing more is released until `pillion resume`.".to_owned();
         let after = transitions::pause(&before, &args.reason, Some(seen.by))?;
         let resume = format!("pillion resume {}", args.name);
-        Ok(LedgerChange::new(after, "Pause", subject, body).with_next_command(resume, "lets it go on"))
+        Ok(LedgerChange::new(after, CommitAction::Pause, subject, body)
+            .with_next_command(resume, "lets it go on"))
     })
 }
 
@@ -160,7 +161,8 @@ pub(super) fn resume(
             ),
         };
         let stage = format!("pillion stage {}", args.name);
-        Ok(LedgerChange::new(after, "Resume", subject, body).with_next_command(stage, "shows what comes"))
+        Ok(LedgerChange::new(after, CommitAction::Resume, subject, body)
+            .with_next_command(stage, "shows what comes"))
     })
 }
 
@@ -186,7 +188,8 @@ pub(super) fn approve(
         let subject = format!("approve batch {}", args.batch);
         let body = "The approval is for this plan alone: other workloads or sizes need another.".to_owned();
         let trailers = vec![(trailer::PLAN, plan)];
-        let wanted = LedgerChange { trailers, ..LedgerChange::new(after, "Approve", subject, body) };
+        let wanted =
+            LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::Approve, subject, body) };
         Ok(wanted
             .with_next_command(format!("pillion status {}", args.name), "shows what the rollout waits for"))
     })

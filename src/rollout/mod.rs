@@ -53,6 +53,9 @@ pub mod removal;
 /// Selectors that match nothing.
 pub mod unmatched_selector;
 
+/// Changes of a ledger by people.
+pub mod transitions;
+
 /// The settings of a rollout.
 pub mod settings;
 

@@ -1,7 +1,7 @@
 //! The commit of a command that changes one ledger, on top of the deploy branch.
 
 use super::message::ledger_trailers;
-use super::{ClusterView, DeployBranch, Error, StagedCommit};
+use super::{ClusterView, CommitAction, DeployBranch, Error, StagedCommit};
 use crate::diagnostics::Diagnostic;
 use crate::git::{NewCommit, Signature, Signing, trailer};
 use crate::model::ledger::{Ledger, emit};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct LedgerCommit<'a> {
     /// The ledger afterwards.
     pub after: &'a Ledger,
-    /// `Pillion-Action`: Pause, Resume, RollBack, Approve, Hold, Init.
-    pub action: &'a str,
+    /// `Pillion-Action`.
+    pub action: CommitAction,
     /// What was done, for people; the name of the SidecarSet is prepended.
     pub subject: String,
     /// Why.

@@ -1,6 +1,6 @@
 //! Finds states of a ledger in the history of the deploy branch: after a batch, before Complete, before a revert.
 
-use super::{DeployBranch, Error};
+use super::{CommitAction, DeployBranch, Error};
 use crate::git::{Commit, HistoryWalk, trailer};
 use crate::model::ledger::{Ledger, decode};
 use crate::yaml::{Document, FieldPath};
@@ -29,11 +29,11 @@ pub(super) fn find_approver(
     let log =
         deploy_branch.repository.log(deploy_branch.head.id, Some(path?), HistoryWalk::FirstParent).ok()?;
     for commit in log.take(MAX_COMMITS).map_while(Result::ok) {
-        match commit.trailer(trailer::ACTION).as_deref() {
-            Some("Approve") if commit.trailer(trailer::PLAN).as_deref() == Some(plan) => {
+        match CommitAction::of(&commit) {
+            Some(CommitAction::Approve) if commit.trailer(trailer::PLAN).as_deref() == Some(plan) => {
                 return Some(commit.trailer(trailer::BY).unwrap_or_else(|| commit.author.to_string()));
             }
-            Some("Start") => return None,
+            Some(CommitAction::Start) => return None,
             _ => {}
         }
     }
@@ -108,11 +108,13 @@ pub fn find_batch_revert(
             Err(failure) if failure.is_beyond_history() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
-        match commit.trailer(trailer::ACTION).as_deref() {
-            None => return batch_revert_of(deploy_branch, &path, commit),
+        match CommitAction::of(&commit) {
+            None if commit.trailer(trailer::ACTION).is_none() => {
+                return batch_revert_of(deploy_branch, &path, commit);
+            }
             // These do not change how far the rollout is.
-            Some("Hold" | "Approve") => {}
-            Some(_) => return Ok(None),
+            Some(CommitAction::Hold | CommitAction::Approve) => {}
+            _ => return Ok(None),
         }
     }
     Ok(None)

@@ -1,7 +1,7 @@
 //! Messages of rollout commits: a subject for people, a body that lists the updates, trailers for machines.
 
 use super::summary::RolloutSummary;
-use super::{DeployBranch, RolloutPlan};
+use super::{CommitAction, DeployBranch, RolloutPlan};
 use crate::diagnostics::pluralize;
 use crate::git::{Commit, ObjectId, trailer};
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
@@ -55,7 +55,7 @@ fn start_message(
     )];
     body.extend(superseded_note(before));
     let digest = approval_digest(&rollout.context, after, 0, &[]);
-    let mut trailers = ledger_trailers(deploy_branch, "Start", after);
+    let mut trailers = ledger_trailers(deploy_branch, CommitAction::Start, after);
     trailers.push((trailer::PLAN, digest));
     let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
     let what = if is_return { "holds have expired".to_owned() } else { wording.change };
@@ -81,7 +81,7 @@ fn resume_message(
     trailer::format_message(
         &format!("{}: resume at batch {batch}", rollout.name()),
         &body,
-        &ledger_trailers(deploy_branch, "Resume", after),
+        &ledger_trailers(deploy_branch, CommitAction::Resume, after),
     )
 }
 
@@ -99,7 +99,7 @@ fn batch_message(
         pods => format!("{} of {workloads}", pluralize(pods.into(), "pod")),
     };
     let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
-    let mut trailers = ledger_trailers(deploy_branch, "Batch", before);
+    let mut trailers = ledger_trailers(deploy_branch, CommitAction::Batch, before);
     trailers.push((trailer::BATCH, number));
     trailers.push((trailer::PODS, batch.moved_pods().to_string()));
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, batch.number, &batch.updates)));
@@ -124,7 +124,7 @@ fn complete_message(
     let mut body = truncate_lines(held);
     body.push("No rendered file changes with this commit.".to_owned());
     let number = before.last_batch().saturating_add(1);
-    let mut trailers = ledger_trailers(deploy_branch, "Complete", before);
+    let mut trailers = ledger_trailers(deploy_branch, CommitAction::Complete, before);
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, number, &[])));
     let by: Vec<&str> = rollout.context.replaced_by.iter().map(|by| &*by.name).collect();
     let subject = match &after.released {
@@ -183,19 +183,19 @@ fn truncate_lines(mut lines: Vec<String>) -> Vec<String> {
 pub(super) fn render_message(source: &Commit) -> String {
     let subject = format!("render {}: {}", source.id.short(), source.subject());
     let mut trailers = source_trailers(source.id);
-    trailers.push((trailer::ACTION, "Render".to_owned()));
+    trailers.push(CommitAction::Render.to_trailer());
     trailer::format_message(&subject, "", &trailers)
 }
 
 /// Returns the trailers of a ledger commit; without an open rollout the released revision is the target.
 pub(super) fn ledger_trailers(
     deploy_branch: &DeployBranch<'_>,
-    action: &str,
+    action: CommitAction,
     ledger: &Ledger,
 ) -> TrailerList {
     let target = ledger.target.as_ref().unwrap_or(&ledger.released);
     let mut trailers = vec![
-        (trailer::ACTION, action.to_owned()),
+        action.to_trailer(),
         (trailer::SIDECAR_SET, ledger.name.to_string()),
         (trailer::REVISION, revision_text(target).to_owned()),
         (trailer::FROM, revision_text(&ledger.released).to_owned()),

@@ -3,6 +3,7 @@
 mod branch_render;
 mod branches;
 mod cluster_view;
+mod commit_action;
 mod commit_stack;
 mod deploy_branch;
 mod drift;
@@ -29,12 +30,10 @@ mod waves;
 /// Verifies that ledgers were changed only by pillion commands.
 pub mod verify;
 
-/// What people do to a ledger.
-pub mod transitions;
-
 pub use branch_render::{BranchRender, BranchRenderOutcome, render_branch};
 pub use branches::BranchConfig;
 pub use cluster_view::{ClusterView, ViewSources};
+pub use commit_action::CommitAction;
 pub use commit_stack::{CommitStack, StagedCommit, build_stack};
 pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};
 pub use drift::check_drift;
@@ -42,7 +41,7 @@ pub use error::Error;
 pub use initial_ledgers::{InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers};
 pub use ledger_commit::{LedgerCommit, commit_ledger};
 pub use ledger_history::{BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion};
-pub use message::source_trailers_of as trailers_of_source;
+pub use message::source_trailers_of;
 pub use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
 pub use preconditions::{
     foreign_commits, reverted_batch, rewritten_branch, sidecar_removal, too_many_batches,

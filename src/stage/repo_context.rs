@@ -2,7 +2,7 @@
 //! moving the ref.
 
 use super::preconditions::RewrittenBranch;
-use super::{BranchConfig, DeployBranch, Error};
+use super::{BranchConfig, CommitAction, DeployBranch, Error};
 use crate::diagnostics::Diagnostic;
 use crate::git::{
     self, CommitTime, ExpectedRef, NewCommit, ObjectId, PushStatus, RefMove, RefUpdate, ReleaseStamp,
@@ -125,7 +125,7 @@ impl RepoContext {
                 branches.deploy,
                 head.short()
             );
-            let message = trailer::format_message(&message, "", &[(trailer::ACTION, "Accept".to_owned())]);
+            let message = trailer::format_message(&message, "", &[CommitAction::Accept.to_trailer()]);
             let who = Signature::new(&branches.identity, release.at);
             let (tree, parents) = (repository.commit(head)?.tree, &[head]);
             let new = NewCommit { tree, parents, message: &message, author: who, committer: who };

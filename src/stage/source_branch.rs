@@ -4,15 +4,12 @@
 //! a source commit counts only where a render names it, it is on the source branch, and it is not older than the one
 //! rendered before. Nothing is read from any other commit.
 
-use super::{BranchConfig, Error};
+use super::{BranchConfig, CommitAction, Error};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{self, Commit, HistoryWalk, ObjectId, Repository, Upstream, trailer};
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
-
-/// The action of renders.
-const RENDER_ACTION: &str = "Render";
 
 /// How many commits of the deploy branch are searched for other renders.
 const MAX_COMMITS: usize = 1000;
@@ -116,7 +113,7 @@ impl RenderCommit {
             trailers.filter(|t| t.key.eq_ignore_ascii_case(key)).map(|t| t.value).collect()
         };
         let (actions, sources) = (values(trailer::ACTION), values(trailer::SOURCE));
-        if !actions.contains(RENDER_ACTION) {
+        if !actions.contains(CommitAction::Render.name()) {
             return None;
         }
         let listed = |values: &BTreeSet<String>| values.iter().cloned().collect::<Vec<_>>().join("` and `");

@@ -18,10 +18,10 @@ use crate::diagnostics::escape;
 use crate::git::{CommitTime, ObjectId, Signing, trailer};
 use crate::model::duration;
 use crate::model::timestamp::format_day;
-use crate::rollout::{ExternalState, RolloutStep, newer_source};
+use crate::rollout::{ExternalState, RolloutStep, newer_source, transitions};
 use crate::stage::{
-    DeployBranch, LedgerCommit, PushOutcome, RepoContext, RolloutPlan, build_stack, commit_ledger,
-    transitions,
+    CommitAction, DeployBranch, LedgerCommit, PushOutcome, RepoContext, RolloutPlan, build_stack,
+    commit_ledger,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -390,10 +390,14 @@ fn commit_stop(
     let before = &watched.rollout.ledger;
     let released = crate::model::ledger::revision_text(&before.released);
     let (after, action, subject) = if goes_back {
-        (transitions::roll_back(before), "RollBack", format!("roll back to {released}, {}", stop.summary))
+        (
+            transitions::roll_back(before),
+            CommitAction::RollBack,
+            format!("roll back to {released}, {}", stop.summary),
+        )
     } else {
         let subject = format!("pause at batch {}, {}", before.last_batch(), stop.summary);
-        (transitions::pause(before, &stop.summary, Some(PAUSED_BY_PILLION)), "Pause", subject)
+        (transitions::pause(before, &stop.summary, Some(PAUSED_BY_PILLION)), CommitAction::Pause, subject)
     };
     let after = match after {
         Ok(after) => after,

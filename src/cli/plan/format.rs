@@ -21,7 +21,7 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
         return (name, format!("nothing to do, every workload carries {to}"));
     }
     if report.is_hold_release {
-        return (name, format!("holds have ended ({from} -> {to})"));
+        return (name, format!("holds have expired ({from} -> {to})"));
     }
     let back = if report.is_rollback { "back, " } else { "" };
     let only = if report.is_image_only { ", image only" } else { "" };
@@ -147,7 +147,7 @@ pub(super) fn update_method(plan: &ClusterRolloutPlan<'_>, workload: &WorkloadRe
         None => format!("{}{mark}", taking.method.description()),
     };
     match &workload.update.hold_ended {
-        Some(day) => format!("{how}; its hold ended on {day}"),
+        Some(day) => format!("{how}; its hold expired on {day}"),
         None => how,
     }
 }

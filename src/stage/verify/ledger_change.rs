@@ -6,13 +6,13 @@ use super::text_diff::first_difference;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git;
 use crate::model::ledger::{self, Ledger, LedgerEntry, Revision};
+use crate::rollout::transitions::{self, BatchRollback, HoldRequest};
 use crate::rollout::{
     ExternalState, RolloutContext, RolloutStep, approval_digest, can_start, next_step, required_approval,
     with_current_scope,
 };
 use crate::stage::ledger_history::is_earlier_state;
 use crate::stage::preconditions::manual_revert;
-use crate::stage::transitions::{self, BatchRollback, HoldRequest};
 use crate::stage::{ClusterView, DeployBranch, Error, ledger_after_batch, ledger_before_completion};
 use std::cell::RefCell;
 use std::collections::BTreeSet;

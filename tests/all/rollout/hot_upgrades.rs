@@ -57,7 +57,7 @@ fn an_emergency_image_is_refused() {
     let repo = mesh_fleet(&world, false);
     let head = repo.id("main");
     let (code, said) = repo.refused(&["hold", "cloneset/web", "--image", "envoy=envoy:1-fix"]);
-    assert!(code == 1 && said.contains("cannot stage a hot upgrade"), "{said}");
+    assert!(code == 1 && said.contains("is a hot-upgrade container"), "{said}");
     assert_eq!(repo.id("main"), head);
     repo.pillion(&["hold", "cloneset/web", "--image", "helper=helper:1-fix"]);
     assert!(repo.text("main", "rendered/shop/web.yaml").contains("helper:1-fix"));

@@ -166,7 +166,7 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     let settings = repo.text("main", "pillion.yaml").replace("{team: data}", "{tier: data}");
     repo.change(&[("pillion.yaml", &settings)], &[]);
     let (_, plan) = repo.says(&["plan"]);
-    assert!(plan.contains("Deployment.apps/data/db: it would lose the sidecar"), "{plan}");
+    assert!(plan.contains("Deployment.apps/data/db: the sidecar would be removed"), "{plan}");
     repo.pillion(&["stage", "log"]);
     let tip = repo.git(&["rev-parse", "pillion/main/log"]);
     assert_eq!(repo.carriers(&tip, "logtail"), FILES, "the others are moved, and this one waits");

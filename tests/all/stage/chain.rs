@@ -188,7 +188,7 @@ fn a_finished_rollout_leaves_no_branch() {
     let told = repo.pillion(&["stage"]);
     assert!(told.contains("is removed"), "{told}");
     assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
-    assert!(repo.pillion(&["stage"]).contains("everything carries"));
+    assert!(repo.pillion(&["stage"]).contains("all workloads are up to date"));
 }
 
 /// Releases the first commits of a staged branch.

@@ -177,9 +177,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     let world = World::new();
     let repo = at_rest(&world);
     let base = repo.git(&["rev-parse", "main"]);
-    for (until, words) in
-        [("2026-12-09", "is over (today is 2026-12-10"), ("2027-02-29", "is not a date")]
-    {
+    for (until, words) in [("2026-12-09", "is over (today is 2026-12-10"), ("2027-02-29", "is not a date")] {
         let output = try_on(&repo, TENTH, &["hold", "deployment/web", "--until", until]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
@@ -207,7 +205,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     let plan = on(&repo, TWENTIETH, &["plan"]);
     assert!(plan.contains("holds have expired") && plan.contains("its hold expired on 2026-12-19"), "{plan}");
     assert!(!plan.contains("held by"), "{plan}");
-    assert!(on(&repo, TWENTIETH, &["status"]).contains("ended on 2026-12-19"));
+    assert!(on(&repo, TWENTIETH, &["status"]).contains("expired on 2026-12-19"));
     on(&repo, TWENTIETH, &["stage"]);
     let subjects = repo.git(&["log", "--reverse", "--format=%s", "main..pillion/main/log"]);
     assert_eq!(

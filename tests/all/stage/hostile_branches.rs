@@ -112,8 +112,7 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     repo.hold(&in_two_clusters(example(), ["eu", "us.lock"])).render().commit("start");
     repo.hold(&newer(in_two_clusters(example(), ["eu", "us.lock"]))).commit("newer");
     let (code, said) = repo.refused(&["stage"]);
-    let why =
-        "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, is not a valid branch name";
+    let why = "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, is not a valid branch name";
     assert!(code == 1 && said.contains(why), "{code} {said}");
     assert_eq!(refs(&repo, "refs/heads/pillion"), ["refs/heads/pillion/main/eu/log"]);
     // The pattern that is proposed helps.
@@ -325,7 +324,7 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
         assert!(said.contains(&format!("git push origin {last}:refs/heads/main")), "{said}");
     }
     #[cfg(feature = "watch")]
-    assert!(watched::turn(&one).unwrap_err().contains("has no branch `main` any more"));
+    assert!(watched::turn(&one).unwrap_err().contains("no longer has a branch `main`"));
     assert!(refs(&origin, "refs/heads/main").is_empty());
     // Where it never was, that is another matter.
     let empty = world.init("empty", &["--bare"]);
@@ -451,7 +450,7 @@ mod watched {
         );
         assert!(!origin.git(&["log", "--format=%H", "main"]).contains(&evil.to_string()));
         assert_eq!(origin.id("pillion/main/log"), evil);
-        assert!(said.foreign[0].contains("`pillion/main/log` holds") && said.anew == 0, "{:?}", said.foreign);
+        assert!(said.foreign[0].contains("`pillion/main/log` contains") && said.anew == 0, "{:?}", said.foreign);
         assert!(refs(&watcher, "refs/heads/pillion").is_empty());
     }
 

@@ -169,7 +169,7 @@ fn two_branches_from_the_first_render_to_the_end() {
     repo.hold(&newer(two_branches()));
     let second = repo.commit("log 1.5.0");
     assert!(
-        repo.pillion(&["stage"]).contains("everything carries"),
+        repo.pillion(&["stage"]).contains("all workloads are up to date"),
         "the source of the head of the deploy branch counts"
     );
     repo.pillion(&["render", "--branch", "env/prod"]);

@@ -78,7 +78,7 @@ fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
     other.put("rendered/shop/web.yaml", "mine").commit("my own edit");
     other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
     let (code, said) = one.refused(&["stage", "--push"]);
-    assert!(code == 1 && said.contains("my own edit") && said.contains("pillion did not make"), "{said}");
+    assert!(code == 1 && said.contains("my own edit") && said.contains("not created by pillion"), "{said}");
     assert_eq!(origin.id("pillion/main/log"), other.id("mine"));
     let told = one.pillion(&["stage", "--push", "--force"]);
     assert_eq!(origin.id("pillion/main/log"), tip);

@@ -1,9 +1,9 @@
 //! Changes of a ledger by people: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
 
+use super::workload_set::PlannedWorkload;
+use super::{RolloutContext, unavailability};
 use crate::model::ledger::{BatchApproval, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text};
 use crate::model::timestamp::is_day;
-use crate::rollout::workload_set::PlannedWorkload;
-use crate::rollout::{RolloutContext, unavailability};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
 }
 
 /// Opens the last rollout again after its Complete: the previous revision is released again and the ledger is as
-/// before Complete, except for holds, which stay. `before` is the ledger before Complete ([`ledger_before_completion`](super::ledger_before_completion)).
+/// before Complete, except for holds, which stay. `before` is the ledger before Complete.
 ///
 /// # Errors
 /// When a rollout is open, or the last one was a rollback.
@@ -132,7 +132,7 @@ pub fn reopen_completed(
 pub struct BatchRollback<'a> {
     /// The batch; 0: before the first.
     pub batch: u32,
-    /// The ledger after that batch ([`ledger_after_batch`](super::ledger_after_batch)).
+    /// The ledger after that batch.
     pub ledger_at_batch: &'a Ledger,
     /// The reason, for the ledger.
     pub reason: &'a str,
