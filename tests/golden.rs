@@ -43,6 +43,9 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn run(toml: &Path) -> Outcome {
     let folder = toml.parent().ok_or("no folder")?;
     let case: Case = toml::from_str(&fs::read_to_string(toml)?)?;
+    if cfg!(not(unix)) && !case.links.is_empty() {
+        return Ok(());
+    }
     let work = tempfile::tempdir()?;
     if folder.join("in").is_dir() {
         copy(&folder.join("in"), work.path())?;
@@ -161,6 +164,12 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, std::io::Error> {
 #[cfg(unix)]
 fn link(links: &BTreeMap<PathBuf, PathBuf>, folder: &Path) -> Result<(), std::io::Error> {
     links.iter().try_for_each(|(link, says)| std::os::unix::fs::symlink(says, folder.join(link)))
+}
+
+/// Cases with links are not run here.
+#[cfg(not(unix))]
+fn link(_: &BTreeMap<PathBuf, PathBuf>, _: &Path) -> Result<(), std::io::Error> {
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), std::io::Error> {

@@ -1,7 +1,7 @@
 //! Reads and edits trees without losing any entry.
 
 use crate::support::git_fixtures::{NOW, World, by, pillion};
-use pillion::git::{Error, ExpectedRef, FileEdit, ObjectId, Repository, Signing, TreeEntryKind, trailer};
+use pillion::git::{Error, ExpectedRef, FileEdit, ObjectId, Repository, Signing, trailer};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -23,6 +23,7 @@ fn edited<const N: usize>(
 }
 
 /// What is wrong with writing a path.
+#[cfg(unix)]
 fn reason(result: Result<ObjectId, Error>) -> String {
     match result {
         Err(Error::InvalidPath { reason, .. }) => reason,
@@ -75,6 +76,7 @@ fn a_commit_is_made_beside_the_working_tree() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_not_edited_is_copied_as_it_is() {
     let world = World::new();
@@ -116,8 +118,10 @@ fn what_is_not_edited_is_copied_as_it_is() {
     assert_eq!(repo.show(&format!("{next}:bin/run")), b"#!/bin/bash\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn files_are_listed_by_path_below_the_folders_asked_for() {
+    use pillion::git::TreeEntryKind;
     let world = World::new();
     let repo = world.init("repo", &[]);
     repo.put("apps/x.yaml", "")
@@ -201,6 +205,7 @@ fn an_empty_folder_vanishes() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn nothing_in_the_way_is_overwritten() {
     let world = World::new();

@@ -17,5 +17,5 @@ mod rollbacks;
 pub(crate) mod transitions;
 #[cfg(feature = "watch")]
 mod verify_history;
-#[cfg(feature = "watch")]
+#[cfg(all(feature = "watch", unix))]
 mod verify_rendered;

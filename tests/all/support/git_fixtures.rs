@@ -66,6 +66,7 @@ impl World {
 
 /// Where folders of tests are: in memory, where there is plenty and programs may be run from it. Disks take most of the
 /// time of a test that makes many small files.
+#[cfg(unix)]
 fn quick_folder() -> PathBuf {
     use nix::sys::statvfs::{FsFlags, statvfs};
     let memory = Path::new("/dev/shm");
@@ -74,6 +75,11 @@ fn quick_folder() -> PathBuf {
         free >= 1 << 30 && !found.flags().intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY)
     });
     if is_fit && std::env::var_os("TMPDIR").is_none() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+#[cfg(not(unix))]
+fn quick_folder() -> PathBuf {
+    std::env::temp_dir()
 }
 
 /// Copies what is in a folder into another one.
@@ -118,7 +124,10 @@ impl Repo {
         .map(|(k, v)| (k.into(), v.into()))
         .into();
         variables.push(("HOME".into(), self.home.clone().into()));
-        variables.push(("PATH".into(), std::env::var_os("PATH").unwrap()));
+        // Programs of Windows do not start without SystemRoot.
+        for name in ["PATH", "SystemRoot"] {
+            variables.extend(std::env::var_os(name).map(|value| (name.into(), value)));
+        }
         variables
     }
 
@@ -138,6 +147,7 @@ impl Repo {
         let path = self.path.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        #[cfg(unix)]
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         path
     }

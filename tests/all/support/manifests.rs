@@ -1,4 +1,5 @@
 //! Manifests that several tests use, and indentation.
+#![cfg_attr(not(unix), allow(dead_code, reason = "some of these tests need Unix"))]
 
 use indoc::indoc;
 

@@ -149,6 +149,7 @@ fn a_build_knows_no_credentials_and_runs_in_the_folder_of_the_commit() {
     assert!(!seen.contains(&repo.path.display().to_string()), "it must not run in the working tree: {seen}");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_build_finds_neither_git_nor_links_that_lead_out() {
     let world = World::new();

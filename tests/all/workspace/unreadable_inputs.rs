@@ -156,6 +156,7 @@ fn a_sidecarset_of_other_bytes_or_another_kind_is_not_deleted() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_that_leads_nowhere_is_not_a_deleted_sidecarset() {
     let world = World::new();
@@ -167,6 +168,7 @@ fn a_link_that_leads_nowhere_is_not_a_deleted_sidecarset() {
     assert_refused(&repo, "sidecars/log.yaml:1:1", "symlink-outside");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_configuration_that_cannot_be_read_is_no_missing_one() {
     let world = World::new();
