@@ -45,5 +45,8 @@ pub mod stage;
 #[cfg(feature = "watch")]
 pub mod watch;
 
+/// What integrations share: the objects of a stream, and the session that renders them.
+pub mod integrations;
+
 /// The command line.
 pub mod cli;

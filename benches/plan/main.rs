@@ -21,8 +21,8 @@ use measure::{Cost, measure};
 use options::Options;
 use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::read::Disk;
-use pillion::stage::{ClusterView, ViewSources};
-use pillion::workspace::Configuration;
+use pillion::stage::ClusterView;
+use pillion::workspace::{ClusterSources, Configuration};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
@@ -80,7 +80,7 @@ fn prepare(repository: &Path) {
     let configuration = Configuration::read(&Disk, &bare).0.unwrap();
     let site = ClusterView::load(
         &configuration,
-        &ViewSources { files: &Disk, ledgers: &Disk, built: None, cluster: None },
+        &ClusterSources { files: &Disk, ledgers: &Disk, built: None, cluster: None },
     )
     .0;
     fs::create_dir_all(repository.join("ledgers")).unwrap();

@@ -7,18 +7,17 @@ use super::kustomization;
 use super::kustomize::{self, KustomizeError};
 use super::kustomize_exec::dangling_references;
 use super::reporter::Reporter;
-use super::session::{self, IntegrationSession, SessionOptions, explain_patch_error};
-use super::stream_objects::{STREAM_NAME, StreamObjects};
 use super::{
     EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, cmp_parameters, print_data, print_text,
 };
 use crate::diagnostics::{Code, Diagnostic, Span, line};
+use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
 use crate::programs;
 use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};
 use crate::render::{CollectedObjects, collect_objects};
-use crate::workspace::find_application_root;
+use crate::workspace::{FunctionOptions, find_application_root};
 use crate::write::Error;
 use crate::yaml::{Document, split_documents};
 use clap::{Args, Subcommand};
@@ -128,14 +127,14 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
     if stream.is_none() {
         spec.sources = vec![".".to_owned()];
     }
-    let told = SessionOptions {
+    let told = FunctionOptions {
         folder,
         repository_root: repository_root(),
         is_application: true,
         namespace: given.namespace,
         fallback_namespace: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
         cluster: given.cluster,
-        ..SessionOptions::in_working_folder(
+        ..FunctionOptions::in_working_folder(
             FunctionConfig { spec, inline: Vec::new() },
             Span::whole_file("the parameters of the Application"),
         )
@@ -143,7 +142,7 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
     let name: Arc<str> = STREAM_NAME.into();
     let found =
         stream.as_deref().map_or_else(CollectedObjects::default, |text| collect_objects(&name, text, true));
-    let (door, wrong) = session::open_session(&told, found);
+    let (door, wrong) = IntegrationSession::open(&told, found, false);
     reporter.add(wrong);
     let Some(door) = door else { return Err(EXIT_FINDINGS) };
     if reporter.has_errors() {

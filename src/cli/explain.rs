@@ -1,13 +1,14 @@
 //! `pillion explain KIND/NAME`: which SidecarSets reach a workload, which do not and why, and what each brings.
 
-use super::inputs::{self, InputArgs};
-use super::pipeline::{collect_inputs, prepare_renderers, render_inputs};
+use super::inputs::{InputArgs, collect_inputs};
+use super::progress::Progress;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
 use crate::render::FileRenderOptions;
 use crate::rollout::report::revision_with_images;
+use crate::workspace::WorkspaceRenderOptions;
 use crate::write::Error;
 use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
 use clap::Args;
@@ -24,28 +25,29 @@ pub(super) struct ExplainArgs {
 
 /// Runs `pillion explain`.
 pub(super) fn run(args: &ExplainArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    let mut inputs = inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, None);
-    reporter.add(std::mem::take(&mut inputs.diagnostics));
-    if inputs.is_invalid {
-        return Ok(EXIT_USAGE);
-    }
+    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
+    reporter.add(diagnostics);
+    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
     let Some(wanted) = WorkloadQuery::parse(&args.workload) else {
         reporter.print_error(
             "pillion: a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
         );
         return Ok(EXIT_USAGE);
     };
-    inputs.retain_selected_cluster();
-    let mut first = collect_inputs(&mut inputs, common);
-    let (renderers, wrong) = prepare_renderers(&inputs, &mut first, None, false, true);
-    reporter.add(wrong);
+    workspace.retain_selected_cluster();
+    let mut inputs = collect_inputs(&mut workspace, common);
+    let options = WorkspaceRenderOptions { trace: true, ..WorkspaceRenderOptions::default() };
+    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
+    reporter.add(diagnostics);
     // What an unread file says could change every answer.
     if reporter.has_errors() {
         return Ok(EXIT_FINDINGS);
     }
     let mut text = String::new();
     let (mut known, today) = (Vec::new(), clock::today());
-    render_inputs(&first.texts, &renderers, FileRenderOptions { explains: true }, common, |done| {
+    let mut progress = Progress::new("rendered", inputs.texts.len(), common);
+    renderers.render_inputs(&inputs.texts, FileRenderOptions { explains: true }, |done| {
+        progress.step();
         let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
         if is_wanted {
             reporter.add(done.rendered.diagnostics);

@@ -3,13 +3,15 @@
 //! The text stays as it came but for what is injected, taken out or told in `results`.
 
 use super::reporter::Reporter;
-use super::session::{self, SessionOptions, explain_patch_error};
-use super::stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span, krm};
+use crate::integrations::{
+    IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file, is_function_config,
+};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
 use crate::render::{collect_objects, find_dangling_references};
+use crate::workspace::FunctionOptions;
 use crate::write::Error;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::Value;
@@ -97,14 +99,13 @@ fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(Strin
     let config = config?;
     let spec = config.spec.clone();
     let at = document.label(&FieldPath::dotted("functionConfig"), crate::yaml::EntryPart::Value, "");
-    let told = SessionOptions {
-        keep_all_documents: true,
+    let told = FunctionOptions {
         config_path: Some((Arc::clone(document), FieldPath::dotted("functionConfig"))),
-        ..SessionOptions::in_working_folder(config, at.clone())
+        ..FunctionOptions::in_working_folder(config, at.clone())
     };
     let incoming = KrmInput::from_list(document.value());
     let is_generator = incoming.is_empty();
-    let (door, wrong) = session::open_session(&told, collect_objects(&name, document.text(), true));
+    let (door, wrong) = IntegrationSession::open(&told, collect_objects(&name, document.text(), true), true);
     reporter.add(wrong);
     let door = door?;
     if reporter.has_errors() {
@@ -269,7 +270,7 @@ pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagn
     (values, diagnostics)
 }
 
-fn dangling_references(text: &str, door: &session::IntegrationSession) -> Vec<ItemDiagnostic> {
+fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<ItemDiagnostic> {
     let Ok(document) = Document::read(&STREAM_NAME.into(), 0, 1, text) else { return Vec::new() };
     let count = document.value().get("items").and_then(Value::as_array).map_or(0, Vec::len);
     let places: Vec<(&Document, FieldPath)> =

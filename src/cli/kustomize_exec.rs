@@ -5,13 +5,13 @@
 
 use super::krm::{is_manifest, is_sidecar_set, read_values};
 use super::reporter::Reporter;
-use super::session::{self, IntegrationSession, SessionOptions, explain_patch_error};
-use super::stream_objects::{STREAM_NAME, StreamObjects};
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::read_file;
 use crate::render::{collect_objects, find_dangling_references};
+use crate::workspace::FunctionOptions;
 use crate::write::Error;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::{Value, json};
@@ -53,12 +53,12 @@ fn transform(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> O
     let decoded = decoded?;
     let spec = decoded.spec.clone();
     let at = document.label(&FieldPath::root(), crate::yaml::EntryPart::Value, "");
-    let told = SessionOptions {
+    let told = FunctionOptions {
         config_path: Some((Arc::clone(&document), FieldPath::root())),
-        ..SessionOptions::in_working_folder(decoded, at.clone())
+        ..FunctionOptions::in_working_folder(decoded, at.clone())
     };
     let stdin: Arc<str> = STREAM_NAME.into();
-    let (door, wrong) = session::open_session(&told, collect_objects(&stdin, text, true));
+    let (door, wrong) = IntegrationSession::open(&told, collect_objects(&stdin, text, true), false);
     reporter.add(wrong);
     let door = door?;
     if reporter.has_errors() {

@@ -1,6 +1,5 @@
 //! The command line: one file a verb, and what the verbs share.
 
-mod application;
 mod author;
 mod clock;
 mod cmp;
@@ -18,7 +17,6 @@ mod kustomization;
 mod kustomize;
 mod kustomize_exec;
 mod permissions;
-mod pipeline;
 mod plan;
 mod print;
 mod progress;
@@ -32,12 +30,10 @@ mod reporter;
 mod repository;
 mod retry;
 mod rollback;
-mod session;
 mod sidecar_set_names;
 mod stage;
 mod start;
 mod status;
-mod stream_objects;
 mod templates;
 mod validate;
 mod verbs;

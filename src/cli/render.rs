@@ -1,16 +1,20 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
-use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{ClusterRenderers, RenderedInput, collect_inputs, prepare_renderers, render_inputs};
+use super::inputs::{InputArgs, collect_inputs};
+use super::progress::Progress;
 use super::render_branch::Options;
 use super::render_check::RenderCheck;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_data, render_branch};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
+use crate::read::Disk;
 use crate::render::{CollectedObjects, FileRenderOptions, Renderer};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::workspace::InputSource;
+use crate::workspace::{
+    ClusterRenderers, Configuration, InputTexts, RenderedInput, Workspace, WorkspaceRenderOptions,
+};
 use crate::write::{Error, OutputFolder, OutputStream, replace_files};
 use clap::{Args, Parser as _};
 use std::collections::BTreeSet;
@@ -108,16 +112,14 @@ fn run_with(
             Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
         return render_branch::run(branch, options, common, reporter);
     }
-    let mut inputs =
-        inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, args.out.as_deref());
-    reporter.add(std::mem::take(&mut inputs.diagnostics));
-    if inputs.is_invalid {
-        return Ok(EXIT_USAGE);
-    }
-    for input in inputs.manifests.iter_mut().filter(|i| i.source == InputSource::Stdin) {
+    let (workspace, diagnostics) =
+        args.inputs.sources.open_workspace(&args.inputs.paths, common, args.out.as_deref());
+    reporter.add(diagnostics);
+    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
+    for input in workspace.manifests.iter_mut().filter(|i| i.source == InputSource::Stdin) {
         input.source = stdin.map_or(InputSource::Stdin, |text| InputSource::Text(text.into()));
     }
-    let mut target = match render_target(args, &inputs) {
+    let mut target = match render_target(args, &workspace.configuration) {
         Ok(target) => target,
         Err(wrong) => {
             reporter.add([*wrong]);
@@ -133,24 +135,28 @@ fn run_with(
         return Ok(EXIT_USAGE);
     }
     let is_built =
-        inputs.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, InputSource::Text(_)));
+        workspace.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, InputSource::Text(_)));
     if let (RenderTarget::InPlace(_), true) = (&target, is_built) {
         reporter.print_error("pillion: manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`");
         return Ok(EXIT_USAGE);
     }
-    let is_pipe = !is_built && inputs.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
-    let mut first = collect_inputs(&mut inputs, common);
+    let is_pipe = !is_built && workspace.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
+    let mut inputs = collect_inputs(&mut workspace, common);
     if is_pipe {
-        reporter.add(no_sidecar_set(&inputs, &first.collected));
+        reporter.add(no_sidecar_set(&workspace, &inputs.collected));
     }
     let annotations = args.annotations.map(|a| match a {
         AnnotationsChoice::Minimal => AnnotationMode::Minimal,
         AnnotationsChoice::Kruise => AnnotationMode::Kruise,
         AnnotationsChoice::None => AnnotationMode::None,
     });
-    let (renderers, wrong) =
-        prepare_renderers(&inputs, &mut first, annotations, args.keep_sidecarsets, false);
-    reporter.add(wrong);
+    let options = WorkspaceRenderOptions {
+        annotations,
+        keeps_sidecar_sets: args.keep_sidecarsets,
+        ..WorkspaceRenderOptions::default()
+    };
+    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
+    reporter.add(diagnostics);
     let renderers = if target.targets_sources() { renderers.map_each(Renderer::keep_all) } else { renderers };
     let renderers = if args.skip_hooks { renderers.map_each(Renderer::skip_hooks) } else { renderers };
     if reporter.has_errors() {
@@ -159,7 +165,7 @@ fn run_with(
         target = RenderTarget::InPlace(Vec::new());
         reporter.suppress_error_locations();
     }
-    let tally = write_outputs(&first.texts, &renderers, &mut target, common, reporter)?;
+    let tally = write_outputs(&inputs.texts, &renderers, &mut target, common, reporter)?;
     if !tally.workload_keys.is_empty() {
         reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
     }
@@ -173,12 +179,12 @@ fn run_with(
 }
 
 /// Manifests that come over a pipe must not go on without their sidecars because pillion was started elsewhere.
-fn no_sidecar_set(inputs: &Inputs<'_>, found: &CollectedObjects) -> Option<Diagnostic> {
-    let has_sets = !inputs.sidecar_set_paths.is_empty()
+fn no_sidecar_set(workspace: &Workspace, found: &CollectedObjects) -> Option<Diagnostic> {
+    let has_sets = !workspace.sidecar_set_paths.is_empty()
         || !found.sidecar_sets.is_empty()
         || !found.ledgers.is_empty()
         || !found.unreadable.is_empty()
-        || !inputs.layout.find_ledgers(inputs.files).0.is_empty();
+        || !workspace.configuration.layout.find_ledgers(&Disk).0.is_empty();
     (!has_sets).then(|| {
         Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so nothing would be injected")
             .at(Span::whole_file("<stdin>"))
@@ -194,30 +200,36 @@ fn empty_output() -> Diagnostic {
         .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
 }
 
-fn render_target<'a>(args: &RenderArgs, inputs: &Inputs<'_>) -> Result<RenderTarget<'a>, Box<Diagnostic>> {
+fn render_target<'a>(
+    args: &RenderArgs,
+    configuration: &Configuration,
+) -> Result<RenderTarget<'a>, Box<Diagnostic>> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
-        let rendered = inputs.repository.rendered.as_ref().map(|r| inputs.layout.root.join(r));
+        let rendered = configuration.repository.rendered.as_ref().map(|r| configuration.layout.root.join(r));
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
-        let folder = name.as_deref().map(|name| open_output_folder(name, inputs)).transpose()?;
+        let folder = name.as_deref().map(|name| open_output_folder(name, configuration)).transpose()?;
         return Ok(RenderTarget::Comparison(Box::new(RenderCheck::new(
             folder,
             name,
             args.diff,
-            &inputs.layout,
+            &configuration.layout,
         ))));
     }
     Ok(match (&args.out, args.in_place) {
-        (Some(name), _) => RenderTarget::Folder(Box::new(open_output_folder(name, inputs)?)),
+        (Some(name), _) => RenderTarget::Folder(Box::new(open_output_folder(name, configuration)?)),
         (None, true) => RenderTarget::InPlace(Vec::new()),
         (None, false) => RenderTarget::Stdout(Box::default()),
     })
 }
 
 /// Opens a folder of rendered files. One in the repository may be anybody's: no link is followed on the way to it.
-fn open_output_folder(name: &Path, inputs: &Inputs<'_>) -> Result<OutputFolder, Box<Diagnostic>> {
-    let top =
-        inputs.layout.repository_root.clone().or_else(|| RepositoryRoot::of_git_repository(Path::new("")));
+fn open_output_folder(name: &Path, configuration: &Configuration) -> Result<OutputFolder, Box<Diagnostic>> {
+    let top = configuration
+        .layout
+        .repository_root
+        .clone()
+        .or_else(|| RepositoryRoot::of_git_repository(Path::new("")));
     OutputFolder::open(name, RepositoryRoot::resolve_user_path(top.as_ref(), name))
 }
 
@@ -232,7 +244,7 @@ struct RenderCounts {
 }
 
 fn write_outputs<'a>(
-    texts: &'a super::pipeline::InputTexts<'_>,
+    texts: &'a InputTexts,
     renderers: &ClusterRenderers,
     target: &mut RenderTarget<'a>,
     common: &GlobalArgs,
@@ -240,7 +252,9 @@ fn write_outputs<'a>(
 ) -> Result<RenderCounts, Error> {
     let mut tally = RenderCounts::default();
     let mut failure = None;
-    render_inputs(texts, renderers, FileRenderOptions::default(), common, |mut done| {
+    let mut progress = Progress::new("rendered", texts.len(), common);
+    renderers.render_inputs(texts, FileRenderOptions::default(), |mut done| {
+        progress.step();
         reporter.add(std::mem::take(&mut done.rendered.diagnostics));
         tally.files += 1;
         tally.workloads += done.rendered.workloads.len();

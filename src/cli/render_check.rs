@@ -1,11 +1,10 @@
 //! `pillion render --check` and `--diff`: is what is there what render makes?
 
-use super::pipeline::RenderedInput;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::file_list;
 use crate::read::normalize_path;
 use crate::stage::unmanaged_manifest;
-use crate::workspace::Layout;
+use crate::workspace::{Layout, RenderedInput};
 use crate::workspace::{is_applied, may_be_applied};
 use crate::write::{OutputFolder, first_difference, unified_diff};
 use std::path::{Path, PathBuf};

@@ -2,13 +2,14 @@
 
 use super::author::current_author;
 use super::reporter::Reporter;
-use super::{EXIT_ENVIRONMENT, EXIT_USAGE, GlobalArgs, clock, inputs};
+use super::{EXIT_ENVIRONMENT, EXIT_USAGE, GlobalArgs, clock};
 use crate::git::{ObjectId, ReleaseStamp, Repository};
 use crate::model::file_list::to_slash;
 use crate::read::{Disk, normalize_path};
 use crate::rollout::cluster_option;
 use crate::stage::{BranchConfig, DeployBranch, Error, read_configuration};
 pub(super) use crate::stage::{PushOutcome, RepoContext};
+use crate::workspace::find_config;
 use crate::workspace::{Configuration, ManifestSource, inputs_from_paths, read_input};
 use crate::write;
 use clap::Args;
@@ -67,7 +68,7 @@ pub(super) fn open_without_fetch(
     let repository = Repository::discover(Path::new("."))?;
     let on_disk = match (&common.config, repository.root()) {
         (Some(named), _) => named.is_file().then(|| named.clone()),
-        (None, Some(_)) => inputs::find_config(Path::new(".")),
+        (None, Some(_)) => find_config(Path::new(".")),
         (None, None) => None,
     };
     let on_disk = on_disk.and_then(|file| Some((path_in_tree(&repository, &file)?, file)));

@@ -1,15 +1,17 @@
 //! `pillion validate`: the verdict of Kruise's own validation on every SidecarSet.
 
-use super::inputs::{self, InputArgs, Inputs};
-use super::pipeline::{collect_files, collect_inputs};
+use super::inputs::{InputArgs, collect_inputs};
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
 use crate::model::ledger::decode;
 use crate::model::sidecar_set::DecodeMode;
+use crate::read::Disk;
 use crate::render::{read_sets, read_states, validate_sets};
-use crate::stage::{ClusterView, ViewSources, unmatched_selector};
-use crate::workspace::{Configuration, Input, gather_ledgers};
+use crate::stage::{ClusterView, unmatched_selector};
+use crate::workspace::{
+    ClusterSources, Configuration, Workspace, collect_files, gather_ledgers, inputs_from_paths,
+};
 use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -39,12 +41,12 @@ enum ValidateOutput {
 
 /// Runs `pillion validate`.
 pub(super) fn run(args: &ValidateArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    let mut inputs = inputs::find_inputs(&args.inputs.paths, &args.inputs.sources, common, None);
-    reporter.add(std::mem::take(&mut inputs.diagnostics));
-    let is_unusable = inputs.is_invalid;
+    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
+    reporter.add(diagnostics);
+    let is_unusable = workspace.is_none();
     let mut checked = 0;
-    if !is_unusable {
-        let (sets, found) = validate_inputs(args, common, &mut inputs);
+    if let Some(mut workspace) = workspace {
+        let (sets, found) = validate_inputs(args, common, &mut workspace);
         checked = sets;
         reporter.add(found);
     }
@@ -71,13 +73,13 @@ pub(super) fn run(args: &ValidateArgs, common: &GlobalArgs, reporter: &mut Repor
 fn validate_inputs(
     args: &ValidateArgs,
     common: &GlobalArgs,
-    inputs: &mut Inputs<'_>,
+    workspace: &mut Workspace,
 ) -> (usize, Vec<Diagnostic>) {
-    let mut first = collect_inputs(inputs, common);
-    let mut gathered = std::mem::take(&mut first.collected);
-    gathered.merge(first.collect_additional(&inputs.sidecar_sets));
-    let states = collect_files(&inputs.history, inputs.files);
-    let old = collect_files(&crate::workspace::inputs_from_paths(&args.old), inputs.files);
+    let mut inputs = collect_inputs(workspace, common);
+    let mut gathered = std::mem::take(&mut inputs.collected);
+    gathered.merge(inputs.collect_additional(&workspace.sidecar_sets));
+    let states = collect_files(&workspace.history, &Disk);
+    let old = collect_files(&inputs_from_paths(&args.old), &Disk);
     let mut diagnostics = gathered.diagnostics;
     for unreadable in
         [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
@@ -98,27 +100,27 @@ fn validate_inputs(
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(validate_sets(&sets, &old, &history));
-    if inputs.is_complete {
-        diagnostics.extend(check_ledgers(inputs));
+    if workspace.is_complete {
+        diagnostics.extend(check_ledgers(&workspace.configuration));
     }
-    if inputs.is_complete && !diagnostics.iter().any(Diagnostic::is_error) {
-        diagnostics.extend(check_selections(inputs));
+    if workspace.is_complete && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.extend(check_selections(workspace));
     }
     (sets.len(), diagnostics)
 }
 
 /// Finds SidecarSets that select nothing, in a repository that has workloads; what a command builds is not looked at.
-fn check_selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
-    let (repository, layout) = (inputs.repository.clone(), inputs.layout.clone());
+fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
+    let configuration = &workspace.configuration;
+    let repository = &configuration.repository;
     if repository.build.is_some() || repository.clusters.iter().any(|cluster| cluster.build.is_some()) {
         return Vec::new();
     }
-    let configuration = Configuration { repository, layout, document: None };
     let mut sites = Vec::new();
-    for cluster in inputs.selected_clusters() {
+    for cluster in workspace.selected_clusters() {
         let cluster = cluster.as_ref().map(|c| &*c.name);
-        let from = ViewSources { files: inputs.files, ledgers: inputs.files, built: None, cluster };
-        sites.push(ClusterView::load(&configuration, &from).0);
+        let from = ClusterSources { files: &Disk, ledgers: &Disk, built: None, cluster };
+        sites.push(ClusterView::load(configuration, &from).0);
     }
     let all: Vec<&ClusterView> = sites.iter().collect();
     let mut found: Vec<Diagnostic> = Vec::new();
@@ -132,10 +134,9 @@ fn check_selections(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
 }
 
 /// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
-fn check_ledgers(inputs: &Inputs<'_>) -> Vec<Diagnostic> {
-    let (ledgers, mut wrong) = inputs.layout.find_ledgers(inputs.files);
-    let ledgers: Vec<Input> = ledgers.into_iter().map(|ledger| ledger.input).collect();
-    let (gathered, more) = gather_ledgers(&ledgers, inputs.files);
+fn check_ledgers(configuration: &Configuration) -> Vec<Diagnostic> {
+    let (ledgers, mut wrong) = configuration.layout.find_ledgers(&Disk);
+    let (gathered, more) = gather_ledgers(ledgers.iter().map(|ledger| &ledger.input), &Disk);
     wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
     wrong.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
     wrong

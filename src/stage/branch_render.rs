@@ -1,15 +1,15 @@
 //! Renders a commit of the sources onto the deploy branch, where sources have a branch of their own.
 
 use super::{
-    BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, ViewSources, check_drift,
-    message, missing_workloads, read_configuration,
+    BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, check_drift, message,
+    missing_workloads, read_configuration,
 };
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, TreeEditor};
 use crate::model::file_list::{self, to_slash};
 use crate::read::list_tree;
 use crate::read::{CommitListing, FileSource as _};
-use crate::workspace::{Configuration, ManifestSource, TreeFiles};
+use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ pub fn render_branch(
             }
         };
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
-        let from = ViewSources { files: &sources, ledgers: &folder.files, built, cluster };
+        let from = ClusterSources { files: &sources, ledgers: &folder.files, built, cluster };
         let (site, wrong) = ClusterView::load(&configuration, &from);
         let is_sound = !wrong.iter().any(Diagnostic::is_error);
         diagnostics.extend(wrong);

@@ -1,14 +1,12 @@
 //! The state of one cluster in git: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
-use super::duplicate_workloads::duplicate_workloads;
 use crate::diagnostics::{Diagnostic, Span};
 use crate::model::config::{self, RolloutConfig};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::sidecar_set::SidecarSet;
-use crate::read::{FileSource, map_in_order};
+use crate::read::map_in_order;
 use crate::render::{
-    CollectedObjects, FileRenderOptions, Manifest, RenderedFile, Renderer, RendererInputs, RendererSetup,
-    SourceFile, WorkloadRef, build_renderer, collect_objects, render_file,
+    FileRenderOptions, RenderedFile, Renderer, RendererSetup, SourceFile, WorkloadRef, render_file,
 };
 use crate::rollout::settings::RolloutSettings;
 use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
@@ -16,26 +14,13 @@ use crate::rollout::{
     RelatedObject, RelatedObjects, RolloutContext, may_contain_related_objects, related_objects_in,
 };
 use crate::workspace::{
-    Configuration, Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, WhatIf, contains_workload,
-    input_choice, input_from_build, read_input, read_ledgers, select_inputs, shared_files,
+    ClusterInputs, ClusterSources, Configuration, Input, InputSource, UNSPECIFIED_NAMESPACE, WhatIf,
+    WorkloadDocuments, contains_workload,
 };
 use crate::yaml::{Document, split_documents};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// The inputs of a cluster view.
-#[derive(Clone, Copy)]
-pub struct ViewSources<'a> {
-    /// Manifests, SidecarSets and pillion.yaml.
-    pub files: &'a dyn FileSource,
-    /// Ledgers; with two branches those of the deploy branch.
-    pub ledgers: &'a dyn FileSource,
-    /// Manifests that a command has built, in place of those of the sources: name and text.
-    pub built: Option<(&'a str, &'a str)>,
-    /// The cluster, where pillion.yaml names clusters.
-    pub cluster: Option<&'a str>,
-}
 
 /// The state of one cluster in git.
 #[derive(Debug)]
@@ -59,95 +44,32 @@ pub struct ClusterView {
 
 impl ClusterView {
     /// Reads a cluster. With an error among the diagnostics, the view is only good for more diagnostics.
-    pub fn load(configuration: &Configuration, from: &ViewSources<'_>) -> (Self, Vec<Diagnostic>) {
-        Self::hypothetical(configuration, from, &WhatIf::default())
+    pub fn load(configuration: &Configuration, sources: &ClusterSources<'_>) -> (Self, Vec<Diagnostic>) {
+        Self::hypothetical(configuration, sources, &WhatIf::default())
     }
 
     /// Reads a cluster with hypothetical changes, for plans that try something out.
     pub fn hypothetical(
         configuration: &Configuration,
-        from: &ViewSources<'_>,
-        supposed: &WhatIf<'_>,
+        sources: &ClusterSources<'_>,
+        what_if: &WhatIf,
     ) -> (Self, Vec<Diagnostic>) {
-        let (mut choice, mut diagnostics) = input_choice(&configuration.layout);
-        choice.user_paths = supposed.sources.iter().chain(supposed.sidecar_sets).cloned().collect();
-        if let Some(name) = supposed.namespace {
-            choice.namespaces = NamespaceRules { default: name.into(), rules: Vec::new() };
-        }
-        let layout = &configuration.layout;
-        let mut choose_in = |paths: &[PathBuf]| {
-            let chosen = select_inputs(from.files, paths, &choice);
-            diagnostics.extend(chosen.diagnostics);
-            chosen.inputs
-        };
-        let mut manifests = match (from.built, supposed.sources) {
-            (Some(_), _) => Vec::new(),
-            (None, []) => choose_in(&layout.source_paths()),
-            (None, sources) => choose_in(sources),
-        };
-        let (ledgers, wrong) = read_ledgers(layout, from.ledgers, from.cluster);
-        let mut set_paths = layout.sidecar_set_paths(from.files, from.ledgers);
-        let missing_sets = layout.missing_sidecar_sets(from.files, from.ledgers);
-        if supposed.ledgers.as_ref().is_some_and(|supposed| !supposed.is_empty()) {
-            // A hypothetical ledger may belong to a deleted SidecarSet, the last one of its folder.
-            set_paths.retain(|path| from.files.kind(path).is_some());
-        }
-        set_paths.extend_from_slice(supposed.sidecar_sets);
-        let sets = choose_in(&set_paths);
-        let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == from.cluster);
-        if let Some(cluster) = cluster {
-            manifests.retain(|m| layout.cluster_contains(cluster, m));
-        }
-        diagnostics.extend(wrong.into_iter().chain(missing_sets));
-        diagnostics.extend(shared_files(&configuration.repository, layout, from.cluster, &manifests));
-        let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
-        let of_sets: BTreeSet<Arc<str>> = sets.iter().map(|s| Arc::clone(&s.name)).collect();
-        let (mut inputs, found) = read_inputs(manifests, from.files, &of_sets);
-        let further = sets.into_iter().filter(|s| !known.contains(&s.name)).collect();
-        let mut further = read_inputs(further, from.files, &of_sets).1;
-        let mut gathered = found;
-        if let Some((name, text)) = from.built {
-            let text: Arc<str> = text.into();
-            let input =
-                input_from_build(&name.into(), &text, from.cluster, (&layout.root, &choice.namespaces));
-            gathered.merge(collect_objects(&input.name, &text, true));
-            inputs.push((input, text));
-        }
-        for found in [&mut gathered, &mut further] {
-            diagnostics.extend(supposed.apply_to_sets(&mut found.sidecar_sets));
-        }
-        // Unreadable documents are among the diagnostics already.
-        let surroundings =
-            RelatedObjects::new(inputs.iter().flat_map(|(i, text)| related_objects_of(i, text)).collect());
-        let (prepared, wrong) = build_renderer(RendererInputs {
-            manifests: gathered,
-            sidecar_sets: further,
-            ledgers,
-            history: CollectedObjects::default(),
-            sidecar_set_paths: &set_paths,
-            repository: &configuration.repository,
-            annotations: None,
-            keeps_sidecar_sets: false,
-            trace: false,
-            hypothetical_ledgers: supposed.ledgers.as_ref(),
-        });
-        diagnostics.extend(wrong);
-        let (workloads, first_workloads, wrong) = find_workloads(&inputs, &prepared.renderer);
-        diagnostics.extend(wrong);
-        let site = Self {
+        let (inputs, diagnostics) = ClusterInputs::read(configuration, sources, what_if);
+        let ClusterInputs { cluster, setup, texts, workloads, first_workload_indexes } = inputs;
+        // Errors in related objects are among the diagnostics already.
+        let related = texts.iter().flat_map(|(input, text)| related_objects_of(input, text));
+        let view = Self {
             configuration: configuration.clone(),
-            cluster: cluster.map(|c| Arc::clone(&c.name)),
-            prepared,
-            related_objects: surroundings,
-            is_built: from.built.is_some(),
-            inputs,
+            cluster,
+            prepared: setup,
+            related_objects: RelatedObjects::new(related.collect()),
+            is_built: sources.built.is_some(),
+            inputs: texts,
             workloads,
-            first_workload_indexes: first_workloads,
-            rollout_overrides: supposed.rollout.clone(),
+            first_workload_indexes,
+            rollout_overrides: what_if.rollout.clone(),
         };
-        diagnostics.extend(duplicate_workloads(&site));
-        diagnostics.extend(site.namespace_errors());
-        (site, diagnostics)
+        (view, diagnostics)
     }
 
     /// Returns the SidecarSets that have or could have a rollout: those in files and those with a ledger.
@@ -341,20 +263,6 @@ impl ClusterView {
         let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
         located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
-
-    /// Reports workloads without a namespace; and of built ones, those that ledgers have under another namespace.
-    fn namespace_errors(&self) -> Vec<Diagnostic> {
-        let renderer = &self.prepared.renderer;
-        let located = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
-        let mut found: Vec<Diagnostic> =
-            located().filter_map(|(d, l)| renderer.check_namespace(d, l)).collect();
-        if let (true, Some((input, _))) = (self.is_built, self.inputs.last()) {
-            let present = located().map(|(_, l)| Arc::clone(&l.key)).collect();
-            let at = Span::whole_file(Arc::clone(&input.name));
-            found.extend(renderer.find_unknown_entries(&present, &self.prepared.declared_namespaces, &at));
-        }
-        found
-    }
 }
 
 /// The annotation of a SidecarSet that overrides the rollout settings.
@@ -373,73 +281,10 @@ fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig,
     }
 }
 
-/// Reads inputs, in parallel, and collects what a render needs. Some of them are expected to contain SidecarSets.
-fn read_inputs(
-    inputs: Vec<Input>,
-    files: &dyn FileSource,
-    of_sets: &BTreeSet<Arc<str>>,
-) -> (Vec<(Input, Arc<str>)>, CollectedObjects) {
-    let mut gathered = CollectedObjects::default();
-    let mut texts: Vec<Arc<str>> = Vec::with_capacity(inputs.len());
-    let work = |input: &Input| {
-        let text = read_input(input, files)?;
-        Ok((collect_objects(&input.name, &text, input.is_explicit || of_sets.contains(&input.name)), text))
-    };
-    map_in_order(&inputs, work, |result: Result<_, Diagnostic>| match result {
-        Ok((found, text)) => {
-            gathered.merge(found);
-            texts.push(text.into());
-        }
-        Err(error) => {
-            gathered.diagnostics.push(error);
-            texts.push("".into());
-        }
-    });
-    (inputs.into_iter().zip(texts).collect(), gathered)
-}
-
 /// Returns the workloads that people hold in a ledger, among those requested.
 pub(super) fn held_by_people(ledger: &Ledger, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
     let held = ledger.entries.iter().filter(|(key, line)| line.is_held_by_person() && is_wanted(key));
     held.map(|(key, _)| Arc::clone(key)).collect()
-}
-
-/// Documents with workloads, and those workloads.
-type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
-
-/// Returns the documents of an input, not yet parsed.
-pub(super) fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
-    split_documents(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
-        file: &input.name,
-        index,
-        first_line: piece.first_line,
-        text: &text[piece.span],
-        namespace: &input.namespace,
-        is_named: input.is_explicit,
-        document: None,
-    })
-}
-
-/// Finds the workloads of all inputs, and the index of the first one of each input.
-fn find_workloads(
-    inputs: &[(Input, Arc<str>)],
-    renderer: &Renderer,
-) -> (WorkloadDocuments, Vec<usize>, Vec<Diagnostic>) {
-    let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(inputs.len()));
-    let mut diagnostics = Vec::new();
-    let work = |(input, text): &(Input, Arc<str>)| {
-        manifests_of(input, text)
-            .map(|manifest| renderer.find_selectable_workloads(&manifest))
-            .collect::<Vec<_>>()
-    };
-    map_in_order(inputs, work, |found| {
-        first.push(workloads.len());
-        for (found, wrong) in found {
-            workloads.extend(found);
-            diagnostics.extend(wrong);
-        }
-    });
-    (workloads, first, diagnostics)
 }
 
 /// Returns the namespace of manifests of an input that name none.

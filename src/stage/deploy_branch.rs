@@ -1,13 +1,12 @@
 //! The head of the deploy branch, and the sources that it was rendered from.
 
 use super::{
-    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, ViewSources,
-    missing_workloads,
+    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, missing_workloads,
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, ObjectId, Repository};
 use crate::read::{CommitListing, FileSource, list_tree};
-use crate::workspace::{Configuration, ManifestSource, TreeFiles};
+use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
 use std::path::{Path, PathBuf};
 
 /// The deploy branch, without a checkout.
@@ -217,7 +216,7 @@ impl<'r> DeployBranch<'r> {
         let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
             (&self.source_files, self.rendered_files());
         let (site, mut wrong) =
-            ClusterView::load(&self.configuration, &ViewSources { files, ledgers, built, cluster });
+            ClusterView::load(&self.configuration, &ClusterSources { files, ledgers, built, cluster });
         wrong.extend(failed);
         (site, wrong)
     }

@@ -7,7 +7,6 @@ mod commit_action;
 mod commit_stack;
 mod deploy_branch;
 mod drift;
-mod duplicate_workloads;
 mod error;
 mod initial_ledgers;
 mod ledger_commit;
@@ -32,7 +31,7 @@ pub mod verify;
 
 pub use branch_render::{BranchRender, BranchRenderOutcome, render_branch};
 pub use branches::BranchConfig;
-pub use cluster_view::{ClusterView, ViewSources};
+pub use cluster_view::ClusterView;
 pub use commit_action::CommitAction;
 pub use commit_stack::{CommitStack, StagedCommit, build_stack};
 pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};

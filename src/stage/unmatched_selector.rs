@@ -1,12 +1,12 @@
 //! Finds SidecarSets that select no workload of their clusters.
 
 use super::ClusterView;
-use super::cluster_view::manifests_of;
 use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;
 use crate::render::WorkloadRef;
 use crate::rollout::LabelMap;
 use crate::rollout::unmatched_selector::{self, SelectorCandidates};
+use crate::workspace::manifests_of;
 use crate::yaml::Document;
 use std::sync::Arc;
 

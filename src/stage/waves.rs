@@ -3,7 +3,7 @@
 use super::DeployBranch;
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::{Ledger, RevisionName, decode};
-use crate::workspace::{Input, gather_ledgers};
+use crate::workspace::read_ledgers;
 
 /// Returns the cluster of an earlier wave that has not released a content of a SidecarSet yet; disabled clusters are
 /// skipped.
@@ -36,12 +36,9 @@ fn ledger_of(
     cluster: &str,
     sidecar_set: &str,
 ) -> Result<Option<Ledger>, ()> {
-    let (files, mut diagnostics) =
-        deploy_branch.configuration.layout.find_ledgers(deploy_branch.rendered_files());
-    let own = files.into_iter().filter(|l| l.cluster.as_deref() == Some(cluster));
-    let own: Vec<Input> = own.map(|l| l.input).collect();
-    let (gathered, more) = gather_ledgers(&own, deploy_branch.rendered_files());
-    diagnostics.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    let layout = &deploy_branch.configuration.layout;
+    let (gathered, mut diagnostics) = read_ledgers(layout, deploy_branch.rendered_files(), Some(cluster));
+    diagnostics.extend(gathered.diagnostics.into_iter().chain(gathered.unreadable));
     let mut found = None;
     for (document, path) in &gathered.ledgers {
         let (ledger, more) = decode(document, path);

@@ -1,14 +1,44 @@
-//! Which pillion.yaml counts where an application is rendered? The topmost one of the repository, or the one that the
-//! operator names: one beside the application could take its sidecars away.
+//! Finds pillion.yaml: the nearest one for a command, the topmost one of the repository where an application is rendered,
+//! because a file beside the application could take its sidecars away.
 
+use super::Layout;
 use crate::read::normalize_path;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// The variable with which an operator names the pillion.yaml that counts: seen from the root of the repository.
-pub const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
+pub(super) const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
+
+/// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.
+pub fn find_config(start: &Path) -> Option<PathBuf> {
+    let mut folder = if start.is_dir() { start.to_owned() } else { start.parent()?.to_owned() };
+    // `..` in a name and the way above a relative one are found out by asking the file system.
+    for _ in 0..256 {
+        let candidate = normalize_path(&folder.join("pillion.yaml"));
+        // One that cannot be read is the configuration all the same: without it nothing would be as it says.
+        if candidate.symlink_metadata().is_ok() {
+            return Some(candidate);
+        }
+        if folder.join(".git").exists() {
+            return None;
+        }
+        folder = parent_folder(&folder)?;
+    }
+    None
+}
+
+/// Returns the folder above, by name where the name says it.
+fn parent_folder(folder: &Path) -> Option<PathBuf> {
+    let folder = normalize_path(folder);
+    match folder.components().next_back() {
+        Some(Component::Normal(_)) => folder.parent().map(Path::to_owned),
+        Some(Component::RootDir | Component::Prefix(_)) => None,
+        _ => canonical_folder(&folder)?.parent().map(|_| folder.join("..")),
+    }
+}
 
 /// Finds pillion.yaml in the folders from the root down to this one, the topmost first, by a name seen from here.
-pub fn find_topmost_config(folder: &Path, root: &Path) -> Option<PathBuf> {
+pub(super) fn find_topmost_config(folder: &Path, root: &Path) -> Option<PathBuf> {
     let (here, root) = (canonical_folder(folder)?, root.canonicalize().ok()?);
     let above: Vec<&Path> = here.ancestors().take_while(|above| above.starts_with(&root)).collect();
     // One that cannot be read is the configuration all the same: without it nothing would be as it says.
@@ -27,7 +57,7 @@ fn path_above(folder: &Path, here: &Path, steps: usize) -> PathBuf {
 
 /// Returns the root of the repository that a folder is in, where nobody else knows it: the outermost folder with a
 /// `.git`, because the application may be a submodule or bring a `.git` of its own.
-pub fn find_repository_root(folder: &Path) -> Option<PathBuf> {
+pub(super) fn find_repository_root(folder: &Path) -> Option<PathBuf> {
     let here = canonical_folder(folder)?;
     let is_root = |above: &&Path| is_of_one_owner(&here, &above.join(".git"));
     here.ancestors().filter(is_root).last().map(Path::to_owned)
@@ -35,7 +65,7 @@ pub fn find_repository_root(folder: &Path) -> Option<PathBuf> {
 
 /// Returns the outermost folder of the same owner that nobody else can write to: above it nothing is looked for, where
 /// there is no repository.
-pub fn find_private_root(folder: &Path) -> PathBuf {
+pub(super) fn find_private_root(folder: &Path) -> PathBuf {
     let Some(here) = canonical_folder(folder) else { return folder.to_owned() };
     let private = here.ancestors().skip(1).take_while(|above| is_private(&here, above)).last();
     private.unwrap_or(&here).to_owned()
@@ -51,8 +81,19 @@ pub fn find_application_root(source_path: &str) -> Option<PathBuf> {
 }
 
 fn canonical_folder(folder: &Path) -> Option<PathBuf> {
-    let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    named.canonicalize().ok()
+    or_current_dir(folder).canonicalize().ok()
+}
+
+/// Returns a folder by a name that the file system knows.
+pub(super) fn or_current_dir(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// Returns the namespace that a rule of pillion.yaml gives to a folder.
+pub(super) fn namespace_of_folder(folder: &Path, layout: &Layout) -> Option<Arc<str>> {
+    let here = canonical_folder(folder)?;
+    let holds = |folder: &Path| canonical_folder(folder).is_some_and(|folder| here.starts_with(folder));
+    layout.namespace_rules().rules.into_iter().find(|(folder, _)| holds(folder)).map(|(_, name)| name)
 }
 
 #[cfg(unix)]

@@ -8,7 +8,11 @@ use crate::yaml::{self, Document, EntryPart};
 use std::path::{Component, Path};
 
 /// Says which paths of pillion.yaml lead out of the repository, or are reached through a link.
-pub fn check_config_paths(files: &dyn FileSource, layout: &Layout, document: &Document) -> Vec<Diagnostic> {
+pub(super) fn check_config_paths(
+    files: &dyn FileSource,
+    layout: &Layout,
+    document: &Document,
+) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (at, written) in config_paths(document) {
         let Some(wrong) = check_path(files, layout, &written) else { continue };

@@ -1,62 +1,105 @@
 //! Reads pillion.yaml, and says how the files of its folder are laid out and selected.
 
+use super::config_lookup::find_config;
 use super::config_paths::check_config_paths;
-use super::{ClusterLayout, InputOptions, Layout, kustomization};
+use super::{ClusterLayout, InputOptions, Layout};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::{self, NamespaceRule, RepositoryConfig};
-use crate::read::{FileSource, IgnoreRules};
-use crate::sandbox::SandboxPath;
+use crate::read::{Disk, FileSource};
+use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::yaml::Document;
 use std::path::Path;
 use std::sync::Arc;
 
-/// pillion.yaml, read.
+/// pillion.yaml and its layout; the defaults where there is none.
 #[derive(Debug, Clone, Default)]
 pub struct Configuration {
-    /// What it says.
+    /// The content of pillion.yaml.
     pub repository: RepositoryConfig,
-    /// What it says of files.
+    /// The layout of files that it describes.
     pub layout: Layout,
-    /// The document, for places in it.
+    /// The document, for positions in it; None without a pillion.yaml.
     pub document: Option<Arc<Document>>,
 }
 
 impl Configuration {
+    /// Finds and reads the pillion.yaml of a command: the file of `--config`, which may be a link, else the nearest one
+    /// in the folder of `start` or above. Without one these are the defaults; with an error there is no configuration.
+    pub fn find(argument: Option<&Path>, start: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        match argument {
+            Some(file) => Self::read_argument(&Disk, file, None),
+            None => find_config(start)
+                .map_or_else(|| (Some(Self::default()), Vec::new()), |file| Self::read(&Disk, &file)),
+        }
+    }
+
     /// Reads pillion.yaml of a repository; with an error there is no configuration.
     pub fn read(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let place = files.repository_root(folder, None).and_then(|top| top.resolve(file));
-        Self::read_at(files, file, &place.unwrap_or_else(|| SandboxPath::from_user_path(file)))
+        Self::read_in_repository(files, file, None)
     }
 
-    /// Reads a file that a person named as pillion.yaml, which may be a link.
-    pub fn read_argument(files: &dyn FileSource, file: &Path) -> (Option<Self>, Vec<Diagnostic>) {
-        Self::read_at(files, file, &SandboxPath::from_user_path(file))
+    /// Reads pillion.yaml of a repository with a known root folder.
+    pub fn read_in_repository(
+        files: &dyn FileSource,
+        file: &Path,
+        root: Option<&Path>,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
+        let root = files.repository_root(folder_of(file), root);
+        let path = root.as_ref().and_then(|root| root.resolve(file));
+        Self::read_at(files, file, &path.unwrap_or_else(|| SandboxPath::from_user_path(file)), root)
     }
 
-    fn read_at(files: &dyn FileSource, file: &Path, place: &SandboxPath) -> (Option<Self>, Vec<Diagnostic>) {
+    /// Reads the file that a person names as pillion.yaml, which may be a link.
+    pub fn read_argument(
+        files: &dyn FileSource,
+        file: &Path,
+        root: Option<&Path>,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
+        let root = files.repository_root(folder_of(file), root);
+        Self::read_at(files, file, &SandboxPath::from_user_path(file), root)
+    }
+
+    fn read_at(
+        files: &dyn FileSource,
+        file: &Path,
+        path: &SandboxPath,
+        repository_root: Option<RepositoryRoot>,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
         let name: Arc<str> = file.to_string_lossy().into();
-        let folder = file.parent().unwrap_or(Path::new(""));
-        match files.read_confined_text(place, file, &name).and_then(|text| Document::read(&name, 0, 1, &text))
-        {
-            Ok(document) => {
-                let (repository, mut wrong) = config::decode(&document);
-                let layout = Layout {
-                    repository_root: files.repository_root(folder, None),
-                    ..layout_of(&repository, folder)
-                };
-                wrong.extend(check_config_paths(files, &layout, &document));
-                let is_sound = !wrong.iter().any(Diagnostic::is_error);
-                let document = Some(Arc::new(document));
-                (is_sound.then_some(Self { repository, layout, document }), wrong)
-            }
-            Err(error) => (None, vec![error]),
-        }
+        let text = files.read_confined_text(path, file, &name);
+        let document = match text.and_then(|text| Document::read(&name, 0, 1, &text)) {
+            Ok(document) => document,
+            Err(error) => return (None, vec![error]),
+        };
+        let (repository, mut diagnostics) = config::decode(&document);
+        let layout = Layout { repository_root, ..layout_of(&repository, folder_of(file)) };
+        diagnostics.extend(check_config_paths(files, &layout, &document));
+        let is_valid = !diagnostics.iter().any(Diagnostic::is_error);
+        let document = Some(Arc::new(document));
+        (is_valid.then_some(Self { repository, layout, document }), diagnostics)
+    }
+
+    /// Returns how inputs are selected; nothing below the `output` folder is one.
+    ///
+    /// # Errors
+    /// When `ignore` has an invalid pattern.
+    pub fn input_options(&self, output: Option<&Path>) -> Result<InputOptions, Box<Diagnostic>> {
+        let ignore_rules = self.layout.ignore_rules(output).map_err(|pattern| {
+            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
+            let name = self.document.as_ref().map_or("pillion.yaml", |document| document.file());
+            Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(name)).field("ignore")
+        })?;
+        Ok(InputOptions::new(&self.layout, ignore_rules))
     }
 }
 
-/// What pillion.yaml says of files.
-pub fn layout_of(repository: &RepositoryConfig, root: &Path) -> Layout {
+/// Returns the folder of a file.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// Returns the layout that pillion.yaml in a folder describes.
+fn layout_of(repository: &RepositoryConfig, root: &Path) -> Layout {
     let rule = |r: &NamespaceRule| Some((r.folder.clone()?, r.name.as_str().into()));
     let cluster =
         |c: &config::ClusterConfig| ClusterLayout { name: c.name.as_str().into(), folder: c.folder.clone() };
@@ -71,26 +114,4 @@ pub fn layout_of(repository: &RepositoryConfig, root: &Path) -> Layout {
         clusters: repository.clusters.iter().map(cluster).collect(),
         repository_root: None,
     }
-}
-
-/// Returns how the inputs of a folder are chosen.
-pub fn input_choice(layout: &Layout) -> (InputOptions, Vec<Diagnostic>) {
-    let (skips, wrong) = match layout.ignore_rules(None) {
-        Ok(skips) => (skips, Vec::new()),
-        Err(pattern) => {
-            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
-            let file = layout.root.join("pillion.yaml");
-            let label = Span::whole_file(file.to_string_lossy());
-            let wrong = Diagnostic::error(Code::InvalidConfiguration, message).at(label).field("ignore");
-            (IgnoreRules::empty(), vec![wrong])
-        }
-    };
-    let choice = InputOptions {
-        ignore_rules: skips,
-        namespaces: layout.namespace_rules(),
-        list_patches: kustomization::patch_files,
-        repository_root: layout.repository_root.clone(),
-        user_paths: Vec::new(),
-    };
-    (choice, wrong)
 }

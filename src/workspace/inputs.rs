@@ -1,5 +1,7 @@
 //! From files and folders that somebody named to the inputs of a command, each file once.
 
+use super::Layout;
+use super::kustomization::patch_files;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::read::{
     FileKind, FileSource, IgnoreRules, ManifestFile, normalize_path, read_stream, walk_manifests,
@@ -82,10 +84,6 @@ impl NamespaceRules {
     }
 }
 
-/// Returns the files that a kustomization lists as patches, given its name and text: what a document means is not
-/// known here.
-pub type PatchLister = fn(&Arc<str>, &str) -> Vec<String>;
-
 /// How inputs are chosen.
 #[derive(Debug, Clone)]
 pub struct InputOptions {
@@ -93,8 +91,6 @@ pub struct InputOptions {
     pub ignore_rules: IgnoreRules,
     /// The namespaces of what is found.
     pub namespaces: NamespaceRules,
-    /// Reads a kustomization.
-    pub list_patches: PatchLister,
     /// The repository, whose files are reached through no link.
     pub repository_root: Option<RepositoryRoot>,
     /// What a person typed, which may be anything and anywhere.
@@ -102,6 +98,16 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
+    /// Returns the options that a layout describes.
+    pub fn new(layout: &Layout, ignore_rules: IgnoreRules) -> Self {
+        Self {
+            ignore_rules,
+            namespaces: layout.namespace_rules(),
+            repository_root: layout.repository_root.clone(),
+            user_paths: Vec::new(),
+        }
+    }
+
     /// Returns where a path leads; what leads out of the repository was reported where it is written.
     fn sandbox_path(&self, path: &Path) -> SandboxPath {
         let confined =
@@ -141,7 +147,7 @@ pub fn select_inputs(files: &dyn FileSource, paths: &[PathBuf], choice: &InputOp
         chosen.diagnostics.extend(walk.diagnostics);
         for kustomization in &walk.kustomizations {
             let place = place.join(kustomization.strip_prefix(path).unwrap_or(kustomization));
-            patches.extend(list_patches_in(kustomization, &place, files, choice.list_patches));
+            patches.extend(list_patches_in(kustomization, &place, files));
         }
         found.extend(walk.files.into_iter().map(|f| (f, kind != FileKind::Folder)));
     }
@@ -229,14 +235,9 @@ fn skipped_patch(found: &ManifestFile) -> Diagnostic {
 }
 
 /// The files that a kustomization lists as patches; one that cannot be read lists none.
-fn list_patches_in(
-    kustomization: &Path,
-    place: &SandboxPath,
-    files: &dyn FileSource,
-    patches_of: PatchLister,
-) -> Vec<PathBuf> {
+fn list_patches_in(kustomization: &Path, place: &SandboxPath, files: &dyn FileSource) -> Vec<PathBuf> {
     let name: Arc<str> = kustomization.to_string_lossy().into();
     let Ok(text) = files.read_confined_text(place, kustomization, &name) else { return Vec::new() };
     let folder = kustomization.parent().unwrap_or(Path::new(""));
-    patches_of(&name, &text).into_iter().map(|patch| normalize_path(&folder.join(patch))).collect()
+    patch_files(&name, &text).into_iter().map(|patch| normalize_path(&folder.join(patch))).collect()
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Returns the files that a kustomization lists as patches, relative to it; text that cannot be read lists none.
-pub fn patch_files(file: &Arc<str>, text: &str) -> Vec<String> {
+pub(super) fn patch_files(file: &Arc<str>, text: &str) -> Vec<String> {
     let Ok(document) = Document::read(file, 0, 1, text) else { return Vec::new() };
     let listed = |key: &str| document.value().get(key).and_then(Value::as_array).into_iter().flatten();
     let merges = listed("patchesStrategicMerge");

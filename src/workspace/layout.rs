@@ -154,6 +154,32 @@ impl Layout {
         (found, diagnostics)
     }
 
+    /// Makes sure that a cluster is one of pillion.yaml.
+    ///
+    /// # Errors
+    /// When there is no such cluster.
+    pub fn check_cluster(&self, name: Option<&str>) -> Result<(), Box<Diagnostic>> {
+        let Some(name) = name.filter(|name| self.clusters.iter().all(|c| *c.name != **name)) else {
+            return Ok(());
+        };
+        let known: Vec<&str> = self.clusters.iter().map(|c| &*c.name).collect();
+        let help = match known.is_empty() {
+            true => "leave out `--cluster`: pillion.yaml names none".to_owned(),
+            false => format!("it has {}", known.join(", ")),
+        };
+        let message = format!("pillion.yaml has no cluster `{name}`");
+        Err(Box::new(Diagnostic::error(Code::NoCluster, message).help(help)))
+    }
+
+    /// Returns the cluster of a name, else all of them; None is the only one where pillion.yaml names none.
+    pub fn selected_clusters(&self, name: Option<&str>) -> Vec<Option<ClusterLayout>> {
+        if self.clusters.is_empty() {
+            return vec![None];
+        }
+        let is_selected = |c: &&ClusterLayout| name.is_none_or(|name| *c.name == *name);
+        self.clusters.iter().filter(is_selected).cloned().map(Some).collect()
+    }
+
     /// Tells whether a manifest belongs to a cluster; standard input is in no folder.
     pub fn cluster_contains(&self, cluster: &ClusterLayout, manifest: &Input) -> bool {
         if let Some(built_for) = &manifest.cluster {

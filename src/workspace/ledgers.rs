@@ -15,14 +15,17 @@ pub fn read_ledgers(
     cluster: Option<&str>,
 ) -> (CollectedObjects, Vec<Diagnostic>) {
     let (found, mut diagnostics) = layout.find_ledgers(files);
-    let own = found.into_iter().filter(|ledger| ledger.cluster.as_deref() == cluster);
-    let (gathered, wrong) = gather_ledgers(&own.map(|ledger| ledger.input).collect::<Vec<_>>(), files);
+    let own = found.iter().filter(|ledger| ledger.cluster.as_deref() == cluster);
+    let (gathered, wrong) = gather_ledgers(own.map(|ledger| &ledger.input), files);
     diagnostics.extend(wrong);
     (gathered, diagnostics)
 }
 
 /// Reads the files of ledgers; each must be named for its SidecarSet.
-pub fn gather_ledgers(inputs: &[Input], files: &dyn FileSource) -> (CollectedObjects, Vec<Diagnostic>) {
+pub fn gather_ledgers<'i>(
+    inputs: impl IntoIterator<Item = &'i Input>,
+    files: &dyn FileSource,
+) -> (CollectedObjects, Vec<Diagnostic>) {
     let (mut gathered, mut diagnostics) = (CollectedObjects::default(), Vec::new());
     for input in inputs {
         match read_input(input, files) {

@@ -1,23 +1,24 @@
 //! Does a path that a manifest names stay inside the repository, without a symbolic link on the way?
 
+use super::config_lookup::or_current_dir;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{AccessError, RepositoryRoot, is_git_internal};
 use std::path::{Path, PathBuf};
 
 /// The folder that paths must not leave, and why it is this one.
 #[derive(Debug, Clone)]
-pub struct PathBounds {
+pub(super) struct PathBounds {
     /// The folder, as the user would name it.
-    pub root: PathBuf,
+    pub(super) root: PathBuf,
     /// What makes it the limit, for messages.
-    pub reason: &'static str,
+    pub(super) reason: &'static str,
 }
 
 /// Returns a path below a folder as the user would name it.
 ///
 /// # Errors
 /// A diagnostic when it is absolute, leads nowhere or out of the bounds, or is reached through a link.
-pub fn resolve_within(
+pub(super) fn resolve_within(
     written: &str,
     folder: &Path,
     bounds: &PathBounds,
@@ -66,8 +67,4 @@ fn is_outside(path: &Path, root: &Path) -> bool {
     let Ok(root) = or_current_dir(root).canonicalize() else { return true };
     let existing = path.ancestors().find_map(|above| or_current_dir(above).canonicalize().ok());
     existing.is_none_or(|above| !above.starts_with(root))
-}
-
-fn or_current_dir(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 /// Says which files of a cluster are rendered for another one too: a batch of one would be a batch of both. Without a
 /// cluster all are looked at.
-pub fn shared_files(
+pub fn shared_files<'i>(
     repository: &RepositoryConfig,
     layout: &Layout,
     cluster: Option<&str>,
-    inputs: &[Input],
+    inputs: impl IntoIterator<Item = &'i Input>,
 ) -> Vec<Diagnostic> {
     if layout.rendered.is_none() || repository.build.is_some() {
         return Vec::new();
@@ -23,7 +23,7 @@ pub fn shared_files(
     let is_built = |name: &str| repository.clusters.iter().any(|c| c.name == name && c.build.is_some());
     let plain: Vec<_> = layout.clusters.iter().filter(|c| !is_built(&c.name)).collect();
     let mut shared: BTreeMap<(&str, &str), Vec<&Input>> = BTreeMap::new();
-    for input in inputs.iter().filter(|input| matches!(input.source, InputSource::File(_))) {
+    for input in inputs.into_iter().filter(|input| matches!(input.source, InputSource::File(_))) {
         let mut owners = plain.iter().filter(|c| layout.cluster_contains(c, input));
         if let (Some(first), Some(second)) = (owners.next(), owners.next())
             && cluster.is_none_or(|c| *c == *first.name || *c == *second.name)

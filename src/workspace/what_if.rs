@@ -1,5 +1,6 @@
-//! What if something were written otherwise? Plans may try it out; nothing of it is ever staged.
+//! Hypothetical changes of what is written, which a plan tries out and which are never staged.
 
+use super::InputSelection;
 use crate::diagnostics::Diagnostic;
 use crate::model::config::{RolloutConfig, decode_rollout};
 use crate::model::ledger::Ledger;
@@ -7,22 +8,17 @@ use crate::render::DocumentObject;
 use crate::yaml::{Document, FieldPath, emit_flow};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The keys of `updateStrategy`; any other is one of `rollout`.
 const UPDATE_STRATEGY: [&str; 7] =
     ["type", "paused", "partition", "maxUnavailable", "selector", "priorityStrategy", "scatterStrategy"];
 
-/// What is otherwise than it is written.
+/// What differs from what is written.
 #[derive(Debug, Default)]
-pub struct WhatIf<'a> {
-    /// Files and folders with manifests, in place of those of pillion.yaml.
-    pub sources: &'a [PathBuf],
-    /// Further files and folders with SidecarSets.
-    pub sidecar_sets: &'a [PathBuf],
-    /// The namespace of manifests that name none.
-    pub namespace: Option<&'a str>,
+pub struct WhatIf {
+    /// Files in place of those of pillion.yaml, or besides them.
+    pub selection: InputSelection,
     /// Ledgers of SidecarSets that have none; one that is in neither has nothing released. Without them a missing
     /// ledger is an error.
     pub ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
@@ -32,7 +28,7 @@ pub struct WhatIf<'a> {
     pub rollout: RolloutConfig,
 }
 
-impl WhatIf<'_> {
+impl WhatIf {
     /// Takes settings as the command line names them, `KEY=VALUE` with a value in YAML.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Which files of a tree hold the manifest of a workload, whether pillion reads them or not?
 
-use super::{InputSource, Layout, input_choice, select_inputs};
+use super::{InputOptions, InputSource, Layout, select_inputs};
 use crate::model::workload::{item_type_meta, type_meta, workload_key};
-use crate::read::{FileKind, FileSource, map_in_order, normalize_path};
+use crate::read::{FileKind, FileSource, IgnoreRules, map_in_order, normalize_path};
 use crate::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,9 @@ fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
         .source_paths()
         .into_iter()
         .filter(|path| tree.files.kind(path).is_some_and(|k| k != FileKind::Other));
-    let chosen = select_inputs(tree.files, &sources.collect::<Vec<_>>(), &input_choice(layout).0);
+    let ignore_rules = layout.ignore_rules(None).unwrap_or_else(|_| IgnoreRules::empty());
+    let options = InputOptions::new(layout, ignore_rules);
+    let chosen = select_inputs(tree.files, &sources.collect::<Vec<_>>(), &options);
     let is_in_one = |input: &_| {
         layout.clusters.is_empty()
             || layout.clusters.iter().any(|cluster| layout.cluster_contains(cluster, input))

@@ -58,7 +58,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
             "thiserror",
         ],
     ),
-    ("integrations", &[], &[]),
+    ("integrations", &["diagnostics", "yaml", "model", "read", "render", "workspace"], &[]),
     (
         "cli",
         &[
@@ -76,6 +76,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
             "watch",
             "sandbox",
             "workspace",
+            "integrations",
         ],
         &["clap", "clap_complete", "clap_mangen", "strsim"],
     ),
@@ -308,6 +309,18 @@ fn architecture_names_what_exists() {
 fn defines(text: &str, definition: &str) -> bool {
     text.match_indices(definition)
         .any(|(at, _)| !text[at + definition.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Files, ledgers and settings reach a renderer in one way, the same for every command.
+#[test]
+fn renderers_are_built_in_the_workspace_only() {
+    let is_outside =
+        |path: &Path| !["render", "workspace"].iter().any(|m| path.starts_with(source().join(m)));
+    for (path, text) in files(&source()).into_iter().filter(|(path, _)| is_outside(path)) {
+        for word in ["build_renderer(", "RendererInputs", "Renderer::new"] {
+            assert!(!text.contains(word), "{} uses {word}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Applications of Argo CD: does a commit of a rollout, which changes ledgers, become a sync?
 
-use super::super::inputs::{Inputs, find_config};
 use super::kustomizations::DoctorDocument;
 use super::{CheckState, DoctorCheck};
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{Disk, normalize_path};
+use crate::workspace::{Configuration, find_config};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ const PATHS_ANNOTATION: &str = "argocd.argoproj.io/manifest-generate-paths";
 
 pub(super) fn check(found: &[DoctorDocument], path: &Path) -> Vec<DoctorCheck> {
     let Some(config) = find_config(path) else { return Vec::new() };
-    let inputs = Inputs::from_config(&Disk, Some(&config));
-    let repository = &inputs.repository;
+    let Some(configuration) = Configuration::read(&Disk, &config).0 else { return Vec::new() };
+    let repository = &configuration.repository;
     let Some(ledgers) = repository.ledgers.as_deref() else { return Vec::new() };
     // What a commit of a rollout may change that is no manifest of the Application.
     let watched: Vec<&str> =

@@ -1,12 +1,10 @@
 //! The git repository and pillion.yaml: is the history whole, is HEAD a branch, may things be written?
 
-use super::super::inputs::{Inputs, find_config};
 use super::{CheckState, DoctorCheck};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Error, GitCommand, find_git_dir, query_git};
 use crate::read::Disk;
-use crate::workspace::select_inputs;
-use crate::workspace::shared_files;
+use crate::workspace::{Configuration, find_config, select_inputs, shared_files};
 use std::path::{Path, PathBuf};
 
 pub(super) fn check(path: &Path) -> Vec<DoctorCheck> {
@@ -30,8 +28,8 @@ fn check_config(path: &Path) -> DoctorCheck {
         return DoctorCheck::new(CheckState::Note, "pillion.yaml", "there is none here or above")
             .help("without it files are read from the git repository, and there are no ledgers");
     };
-    let inputs = Inputs::from_config(&Disk, Some(&file));
-    let errors = inputs.diagnostics.iter().filter(|d| Diagnostic::is_error(d)).count();
+    let (_, diagnostics) = Configuration::read(&Disk, &file);
+    let errors = diagnostics.iter().filter(|d| Diagnostic::is_error(d)).count();
     let name = file.display();
     match errors {
         0 => DoctorCheck::new(CheckState::Ok, "pillion.yaml", format!("`{name}`")),
@@ -42,12 +40,14 @@ fn check_config(path: &Path) -> DoctorCheck {
 
 /// Files that are rendered for two clusters.
 fn check_shared_files(path: &Path) -> Vec<DoctorCheck> {
-    let Some(file) = find_config(path) else { return Vec::new() };
-    let mut inputs = Inputs::from_config(&Disk, Some(&file));
-    let Some(choice) = inputs.input_options(Some(&file), None) else { return Vec::new() };
-    let paths: Vec<PathBuf> = inputs.layout.source_paths().into_iter().filter(|path| path.exists()).collect();
+    let Some(configuration) = find_config(path).and_then(|file| Configuration::read(&Disk, &file).0) else {
+        return Vec::new();
+    };
+    let Ok(choice) = configuration.input_options(None) else { return Vec::new() };
+    let paths: Vec<PathBuf> =
+        configuration.layout.source_paths().into_iter().filter(|path| path.exists()).collect();
     let chosen = select_inputs(&Disk, &paths, &choice).inputs;
-    let shared = shared_files(&inputs.repository, &inputs.layout, None, &chosen);
+    let shared = shared_files(&configuration.repository, &configuration.layout, None, &chosen);
     let told = |wrong: Diagnostic| {
         let check = DoctorCheck::new(CheckState::Error, "clusters", wrong.message);
         wrong.help.into_iter().fold(check, |check, help| check.help(help))

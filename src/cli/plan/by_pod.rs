@@ -1,8 +1,7 @@
 //! `pillion plan --by pod --next`: the step that Kruise's own controller would take next.
 
 use super::{PlanArgs, PlanOutput};
-use crate::cli::inputs::{self, Inputs};
-use crate::cli::pipeline::{collect_files, collect_inputs, read_documents};
+use crate::cli::inputs::collect_inputs;
 use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -10,7 +9,7 @@ use crate::model::sidecar_set::{DecodeMode, SidecarSet};
 use crate::read::Disk;
 use crate::render::{CollectedObjects, read_states, validate_sets};
 use crate::rollout::pods::{NamespaceLabelMap, PodStep, PodStepKind, next_pod_step, read_pods};
-use crate::workspace::inputs_from_paths;
+use crate::workspace::{Workspace, collect_files, inputs_from_paths, read_documents};
 use crate::write::Error;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::json;
@@ -27,12 +26,10 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
             return Ok(EXIT_USAGE);
         }
     };
-    let mut inputs = inputs::find_inputs(&args.paths, &args.sources, common, None);
-    reporter.add(std::mem::take(&mut inputs.diagnostics));
-    if inputs.is_invalid {
-        return Ok(EXIT_USAGE);
-    }
-    let (set, namespaces) = single_sidecar_set(args, common, &mut inputs, reporter);
+    let (workspace, diagnostics) = args.sources.open_workspace(&args.paths, common, None);
+    reporter.add(diagnostics);
+    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
+    let (set, namespaces) = single_sidecar_set(args, common, &mut workspace, reporter);
     let step =
         set.and_then(|set| plan_next_step(&set, observed, &namespaces, reporter).map(|step| (set, step)));
     match step.filter(|_| !reporter.has_errors()) {
@@ -62,14 +59,14 @@ fn observed_file(args: &PlanArgs) -> Result<&PathBuf, &'static str> {
 fn single_sidecar_set(
     args: &PlanArgs,
     common: &GlobalArgs,
-    inputs: &mut Inputs<'_>,
+    workspace: &mut Workspace,
     reporter: &mut Reporter,
 ) -> (Option<Arc<SidecarSet>>, NamespaceLabelMap) {
-    let mut first = collect_inputs(inputs, common);
-    let mut gathered = std::mem::take(&mut first.collected);
+    let mut inputs = collect_inputs(workspace, common);
+    let mut gathered = std::mem::take(&mut inputs.collected);
     // What the command line names is meant; pillion.yaml may name a folder with many.
     let named = if args.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
-    gathered.merge(first.collect_additional(&inputs.sidecar_sets));
+    gathered.merge(inputs.collect_additional(&workspace.sidecar_sets));
     if !named.is_empty() {
         gathered.sidecar_sets = named;
     }
@@ -79,12 +76,13 @@ fn single_sidecar_set(
         };
         gathered.sidecar_sets.retain(|set| name_of(set).is_none_or(|n| n == *name));
     }
-    let mut states = collect_files(&inputs.history, inputs.files);
+    let mut states = collect_files(&workspace.history, &Disk);
     for found in [&mut gathered, &mut states] {
         reporter.add(found.diagnostics.drain(..));
         reporter.add(found.unreadable.drain(..));
     }
-    let namespaces = crate::render::NamespaceIndex::from_inputs(&gathered, &inputs.repository).into_map();
+    let namespaces =
+        crate::render::NamespaceIndex::from_inputs(&gathered, &workspace.configuration.repository).into_map();
     // A live cluster takes a set as Kruise reads it: what it does not know any more has no effect.
     let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
     reporter.add(wrong);

@@ -2,18 +2,16 @@
 
 use super::PlanArgs;
 use crate::cli::reporter::Reporter;
+use crate::cli::repository;
 use crate::cli::{EXIT_FINDINGS, EXIT_USAGE, GlobalArgs};
-use crate::cli::{inputs, repository};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{self, ObjectId, Repository};
 use crate::model::config::RolloutConfig;
 use crate::model::ledger::{Ledger, Revision};
 use crate::read::list_tree;
 use crate::read::{CommitListing, Disk, FileKind, FileSource, normalize_path};
-use crate::stage::{
-    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, ViewSources, missing_workloads,
-};
-use crate::workspace::{BuiltManifests, Configuration, ManifestSource, TreeFiles, WhatIf};
+use crate::stage::{BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, missing_workloads};
+use crate::workspace::{BuiltManifests, ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,12 +46,7 @@ pub(super) fn read_plan_inputs(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<PlanInputs, PlanInputError> {
-    let mut supposed = WhatIf {
-        sources: &args.paths,
-        sidecar_sets: &args.sources.sidecar_sets,
-        namespace: args.sources.namespace.as_deref(),
-        ..WhatIf::default()
-    };
+    let mut supposed = WhatIf { selection: args.sources.selection(&args.paths), ..WhatIf::default() };
     supposed.apply_settings(&args.strategy).map_err(PlanInputError::Usage)?;
     let manifests = repository::manifest_source(args.manifests.as_deref(), common);
     match &args.from {
@@ -67,19 +60,17 @@ fn from_working_folder(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-    mut supposed: WhatIf<'_>,
+    mut supposed: WhatIf,
     manifests: &ManifestSource,
 ) -> Result<PlanInputs, PlanInputError> {
     let configuration = config_on_disk(args, common, reporter)?;
-    if configuration.as_ref().is_none_or(|c| c.layout.ledgers.is_none()) {
-        let layout = configuration.as_ref().map(|c| c.layout.clone()).unwrap_or_default();
-        reporter.add(layout.find_ledgers(&Disk).1);
+    if configuration.layout.ledgers.is_none() {
+        reporter.add(configuration.layout.find_ledgers(&Disk).1);
         if reporter.has_errors() {
             return Err(PlanInputError::Reported(EXIT_FINDINGS));
         }
-        return Err(PlanInputError::Usage(not_initialized_message(configuration.is_some())));
+        return Err(PlanInputError::Usage(not_initialized_message(configuration.document.is_some())));
     }
-    let configuration = configuration.unwrap_or_default();
     supposed.ledgers = Some(BTreeMap::new());
     let repository = match Repository::discover(Path::new(".")) {
         Err(refused @ git::Error::BareRepository { .. }) => return Err(refused.into()),
@@ -91,7 +82,7 @@ fn from_working_folder(
         None => None,
     };
     let ledgers: &dyn FileSource = live.as_ref().map_or(&Disk, |live| live);
-    let from = ViewSources { files: &Disk, ledgers, built: None, cluster: None };
+    let from = ClusterSources { files: &Disk, ledgers, built: None, cluster: None };
     let sites = load_clusters(args, &configuration, from, &supposed, manifests, reporter)?;
     let past = find_history(repository.as_ref(), &configuration)?;
     for site in &sites {
@@ -110,7 +101,7 @@ fn from_commits(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-    mut supposed: WhatIf<'_>,
+    mut supposed: WhatIf,
     (from, to): (&str, Option<&str>),
     manifests: &ManifestSource,
 ) -> Result<PlanInputs, PlanInputError> {
@@ -128,10 +119,9 @@ fn from_commits(
     let within = working_folder_in_repository(&repository);
     let old_configuration = config_in_tree(&old_files, &within, common, reporter)?;
     let mut configuration = match &new_files {
-        Some(files) => config_in_tree(files, &within, common, reporter)?,
+        Some(files) => config_in_tree(files, &within, common, reporter)?.unwrap_or_default(),
         None => config_on_disk(args, common, reporter)?,
-    }
-    .unwrap_or_default();
+    };
     // A set without a ledger is new, whatever pillion.yaml expects.
     let strict = |c: &mut Configuration| {
         c.repository.ledgers.get_or_insert_default();
@@ -148,21 +138,21 @@ fn from_commits(
     let mut sites = Vec::new();
     for cluster in cluster_names(args, &configuration)? {
         let cluster = cluster.as_deref();
-        let before = ViewSources { files: &old_files, ledgers: &old_files, built: None, cluster };
+        let before = ClusterSources { files: &old_files, ledgers: &old_files, built: None, cluster };
         let (site, wrong) = ClusterView::load(&old_configuration, &before);
         let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
         reporter.add(wrong.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
         supposed.ledgers = Some(released_ledgers(&site));
         let files: &dyn FileSource = new_files.as_ref().map_or(&Disk, |files| files);
         let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
-        let built = match (&new, supposed.sources) {
+        let built = match (&new, &supposed.selection.paths[..]) {
             (_, [_, ..]) => Ok(None),
             (Some(commit), []) => manifests.for_tree(&repository, commit.tree, &configuration, cluster),
             (None, []) => manifests.for_folder(&configuration, cluster),
         };
         let built = report_build_error(built, reporter)?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
-        let after = ViewSources { files, ledgers: &nothing, built, cluster };
+        let after = ClusterSources { files, ledgers: &nothing, built, cluster };
         let (site, wrong) = load_hypothetical(&configuration, &after, &supposed);
         reporter.add(wrong.into_iter().filter(|d| !is_about_key(d)));
         if !reporter.has_errors() {
@@ -240,22 +230,22 @@ fn released_ledgers(site: &ClusterView) -> BTreeMap<Arc<str>, Ledger> {
 fn load_clusters(
     args: &PlanArgs,
     configuration: &Configuration,
-    from: ViewSources<'_>,
-    supposed: &WhatIf<'_>,
+    from: ClusterSources<'_>,
+    supposed: &WhatIf,
     manifests: &ManifestSource,
     reporter: &mut Reporter,
 ) -> Result<Vec<ClusterView>, PlanInputError> {
     let mut sites = Vec::new();
     for cluster in cluster_names(args, configuration)? {
         let cluster = cluster.as_deref();
-        let built = match supposed.sources {
+        let built = match &supposed.selection.paths[..] {
             [] => manifests.for_folder(configuration, cluster),
             // What is named on the command line is planned.
             _ => Ok(None),
         };
         let built = report_build_error(built, reporter)?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
-        let from = ViewSources { cluster, built, ..from };
+        let from = ClusterSources { cluster, built, ..from };
         let (site, wrong) = load_hypothetical(configuration, &from, supposed);
         reporter.add(wrong);
         sites.push(site);
@@ -266,8 +256,8 @@ fn load_clusters(
 /// What is not staged yet is what a plan is about.
 fn load_hypothetical(
     configuration: &Configuration,
-    from: &ViewSources<'_>,
-    supposed: &WhatIf<'_>,
+    from: &ClusterSources<'_>,
+    supposed: &WhatIf,
 ) -> (ClusterView, Vec<Diagnostic>) {
     let (site, mut wrong) = ClusterView::hypothetical(configuration, from, supposed);
     wrong.retain(|d| d.code != Code::NotStaged);
@@ -311,13 +301,9 @@ fn config_on_disk(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<Configuration>, PlanInputError> {
-    let start = args.paths.first().cloned().unwrap_or_else(|| PathBuf::from("."));
-    if let Some(file) = &common.config {
-        return report_config(Configuration::read_argument(&Disk, file), reporter);
-    }
-    let Some(file) = inputs::find_config(&start) else { return Ok(None) };
-    report_config(Configuration::read(&Disk, &file), reporter)
+) -> Result<Configuration, PlanInputError> {
+    let start = args.paths.first().map_or(Path::new("."), PathBuf::as_path);
+    report_config(Configuration::find(common.config.as_deref(), start), reporter)
 }
 
 /// The configuration of a commit: the nearest one above the working folder's place in it.
@@ -330,15 +316,15 @@ fn config_in_tree(
     let nearest = within.ancestors().map(|folder| folder.join("pillion.yaml"));
     let named = common.config.iter().map(|file| normalize_path(&within.join(file)));
     let file = named.chain(nearest).find(|file| files.kind(file) == Some(FileKind::File));
-    file.map_or(Ok(None), |file| report_config(Configuration::read(files, &file), reporter))
+    file.map(|file| report_config(Configuration::read(files, &file), reporter)).transpose()
 }
 
 fn report_config(
     (configuration, wrong): (Option<Configuration>, Vec<Diagnostic>),
     reporter: &mut Reporter,
-) -> Result<Option<Configuration>, PlanInputError> {
+) -> Result<Configuration, PlanInputError> {
     reporter.add(wrong);
-    configuration.map_or(Err(PlanInputError::Reported(EXIT_USAGE)), |c| Ok(Some(c)))
+    configuration.ok_or(PlanInputError::Reported(EXIT_USAGE))
 }
 
 /// The same configuration for a commit that has none.

@@ -54,10 +54,6 @@ fn listing(nodes: &Nodes) -> CommitListing<'static, Vec<u8>> {
     CommitListing::new(nodes.iter().map(entry), |bytes: &Vec<u8>| Ok(bytes.clone()))
 }
 
-fn patches_of(_: &std::sync::Arc<str>, text: &str) -> Vec<String> {
-    text.lines().filter_map(|l| l.strip_prefix("patch: ")).map(str::to_owned).collect()
-}
-
 /// Everything that is known of a repository's inputs; `above` is taken out of names.
 fn told(files: &dyn FileSource, layout: &Layout, above: &str) -> String {
     let mut lines = Vec::new();
@@ -66,7 +62,6 @@ fn told(files: &dyn FileSource, layout: &Layout, above: &str) -> String {
             let choice = InputOptions {
                 ignore_rules: skips,
                 namespaces: layout.namespace_rules(),
-                list_patches: patches_of,
                 repository_root: None,
                 user_paths: Vec::new(),
             };
@@ -225,7 +220,7 @@ fn odd_repository(world: &World) -> Repo {
         .put("apps/chart/values.yaml", "a: {{x}}\n")
         .put("apps/chart/templates/web.yaml", "a: {{x}}\n")
         .put("apps/chart/crds/crd.yaml", "kind: CustomResourceDefinition\n")
-        .put("apps/overlay/kustomization.yaml", "patch: ../patches/p.yaml\n")
+        .put("apps/overlay/kustomization.yaml", "patches: [{path: ../patches/p.yaml}]\n")
         .put("apps/overlay/base.yaml", "kind: Pod\n")
         .put("apps/patches/p.yaml", "kind: Pod\n")
         .put("apps/left-out/x.yaml", "kind: Pod\n")
@@ -278,7 +273,6 @@ fn a_commit_holds_what_its_working_tree_does() {
     let choice = InputOptions {
         ignore_rules: layout.ignore_rules(None).unwrap(),
         namespaces: layout.namespace_rules(),
-        list_patches: patches_of,
         repository_root: None,
         user_paths: Vec::new(),
     };
@@ -338,7 +332,6 @@ fn a_commit_alone_has_submodules_and_names_that_lead_out() {
     let choice = InputOptions {
         ignore_rules: layout.ignore_rules(None).unwrap(),
         namespaces: layout.namespace_rules(),
-        list_patches: patches_of,
         repository_root: None,
         user_paths: Vec::new(),
     };

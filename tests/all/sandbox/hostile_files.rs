@@ -464,7 +464,6 @@ fn a_file_that_is_swapped_for_a_link_is_not_read() {
     let choice = InputOptions {
         ignore_rules: IgnoreRules::empty(),
         namespaces: layout.namespace_rules(),
-        list_patches: |_, _| Vec::new(),
         repository_root: None,
         user_paths: Vec::new(),
     };

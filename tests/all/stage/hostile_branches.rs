@@ -450,7 +450,11 @@ mod watched {
         );
         assert!(!origin.git(&["log", "--format=%H", "main"]).contains(&evil.to_string()));
         assert_eq!(origin.id("pillion/main/log"), evil);
-        assert!(said.foreign[0].contains("`pillion/main/log` contains") && said.anew == 0, "{:?}", said.foreign);
+        assert!(
+            said.foreign[0].contains("`pillion/main/log` contains") && said.anew == 0,
+            "{:?}",
+            said.foreign
+        );
         assert!(refs(&watcher, "refs/heads/pillion").is_empty());
     }
 

@@ -2,8 +2,8 @@
 
 use pillion::diagnostics::Diagnostic;
 use pillion::read::{CommitListing, ListingEntry};
-use pillion::stage::{ClusterView, ViewSources};
-use pillion::workspace::Configuration;
+use pillion::stage::ClusterView;
+use pillion::workspace::{ClusterSources, Configuration};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,6 @@ pub(crate) fn load(texts: &Texts) -> (ClusterView, Vec<Diagnostic>) {
     let files = CommitListing::new(entries, |text: &String| Ok(text.clone().into_bytes()));
     let (configuration, wrong) = Configuration::read(&files, Path::new("pillion.yaml"));
     assert!(wrong.is_empty(), "{wrong:?}");
-    let from = ViewSources { files: &files, ledgers: &files, built: None, cluster: None };
+    let from = ClusterSources { files: &files, ledgers: &files, built: None, cluster: None };
     ClusterView::load(&configuration.unwrap(), &from)
 }

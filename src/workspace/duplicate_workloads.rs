@@ -1,18 +1,16 @@
-//! Two manifests of one workload: the cluster has one of them, and nobody knows which.
+//! Finds workloads with two manifests: the cluster has one of them, and git does not say which.
 
-use super::ClusterView;
-use super::cluster_view::manifests_of;
+use super::{ClusterInputs, Input, manifests_of};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::read::map_in_order;
 use crate::render::{KeywordMatcher, WorkloadRef};
-use crate::workspace::Input;
 use crate::yaml::{Document, EntryPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Says which workloads that some SidecarSet may select stand in a second manifest, whether that is selected or not.
-pub(super) fn duplicate_workloads(site: &ClusterView) -> Vec<Diagnostic> {
-    let selected = || site.workloads().iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+pub(super) fn duplicate_workloads(inputs: &ClusterInputs) -> Vec<Diagnostic> {
+    let selected = || inputs.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
     let mut first: BTreeMap<&str, (&Document, &WorkloadRef)> = BTreeMap::new();
     let mut found = Vec::new();
     for (document, located) in selected() {
@@ -23,7 +21,7 @@ pub(super) fn duplicate_workloads(site: &ClusterView) -> Vec<Diagnostic> {
             }
         }
     }
-    for (document, all) in unselected_namesakes(site) {
+    for (document, all) in unselected_namesakes(inputs) {
         let known = all.iter().filter_map(|located| Some((located, first.get(&*located.key)?)));
         found.extend(known.map(|(located, (other, at))| duplicate_workload(located, &document, other, at)));
     }
@@ -31,19 +29,19 @@ pub(super) fn duplicate_workloads(site: &ClusterView) -> Vec<Diagnostic> {
 }
 
 /// The workloads that no SidecarSet selects and that are called like one that is selected.
-fn unselected_namesakes(site: &ClusterView) -> Vec<(Arc<Document>, Vec<WorkloadRef>)> {
+fn unselected_namesakes(inputs: &ClusterInputs) -> Vec<(Arc<Document>, Vec<WorkloadRef>)> {
     let names: BTreeSet<&str> =
-        site.workloads().iter().flat_map(|(_, all)| all.iter().map(|l| &*l.name)).collect();
+        inputs.workloads.iter().flat_map(|(_, all)| all.iter().map(|l| &*l.name)).collect();
     let Some(names) = KeywordMatcher::new(names) else { return Vec::new() };
     let known: BTreeSet<(&str, usize)> =
-        site.workloads().iter().map(|(document, _)| (&**document.file(), document.index())).collect();
+        inputs.workloads.iter().map(|(document, _)| (&**document.file(), document.index())).collect();
     let work = |(input, text): &(Input, Arc<str>)| {
         let manifests = manifests_of(input, text);
         let others = manifests.filter(|m| !known.contains(&(&**m.file, m.index)) && names.matches(m.text));
-        others.filter_map(|m| site.prepared.renderer.find_all_workloads(&m)).collect::<Vec<_>>()
+        others.filter_map(|m| inputs.setup.renderer.find_all_workloads(&m)).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
-    map_in_order(site.inputs(), work, |others| found.extend(others));
+    map_in_order(&inputs.texts, work, |others| found.extend(others));
     found
 }
 

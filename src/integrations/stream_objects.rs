@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// What a stream is called in messages.
-pub(super) const STREAM_NAME: &str = "<stdin>";
+pub const STREAM_NAME: &str = "<stdin>";
 
 /// The annotations that say which file an object came from (kyaml kioutil), old and new, and its number there.
 const PATH_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/path", "internal.config.kubernetes.io/path"];
@@ -16,7 +16,7 @@ const INDEX_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/index", "internal.co
 
 /// The objects of a stream.
 #[derive(Debug, Default)]
-pub(super) struct StreamObjects(Vec<StreamObject>);
+pub struct StreamObjects(Vec<StreamObject>);
 
 #[derive(Debug)]
 struct StreamObject {
@@ -28,7 +28,7 @@ struct StreamObject {
 
 impl StreamObjects {
     /// Finds the objects of a ResourceList.
-    pub(super) fn from_resource_list(document: &Document) -> Self {
+    pub fn from_resource_list(document: &Document) -> Self {
         let mut items = Self::default();
         let value = document.value();
         for (key, part) in value.as_object().into_iter().flatten() {
@@ -63,7 +63,7 @@ impl StreamObjects {
     }
 
     /// Finds the documents of a stream; those that cannot be read have no name.
-    pub(super) fn from_stream(text: &str) -> Self {
+    pub fn from_stream(text: &str) -> Self {
         let name: Arc<str> = STREAM_NAME.into();
         let mut items = Self::default();
         for (index, piece) in split_documents(&name, text).0.into_iter().enumerate() {
@@ -80,7 +80,7 @@ impl StreamObjects {
     }
 
     /// Adds a document of a stream of several.
-    pub(super) fn add_document(&mut self, document: &Document) {
+    pub fn add_document(&mut self, document: &Document) {
         let value = document.value();
         self.add_object(
             document,
@@ -108,7 +108,7 @@ impl StreamObjects {
     }
 
     /// Says of a finding which object it is about, and puts its places into the objects.
-    pub(super) fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
+    pub fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
         let about = diagnostic
             .spans
             .first()
@@ -180,11 +180,11 @@ fn annotation<'a>(object: &'a Value, keys: &[&str]) -> Option<&'a str> {
 }
 
 /// Tells whether an object is an item of files that are edited in place: to leave it out would delete it there.
-pub(super) fn is_from_file(object: &Value) -> bool {
+pub fn is_from_file(object: &Value) -> bool {
     annotation(object, &PATH_ANNOTATIONS).is_some()
 }
 
 /// Tells whether an object is the configuration of a function.
-pub(super) fn is_function_config(object: &Value) -> bool {
+pub fn is_function_config(object: &Value) -> bool {
     annotation(object, &["config.kubernetes.io/function", "config.k8s.io/function"]).is_some()
 }

@@ -1,0 +1,106 @@
+//! Renders the manifests of an integration: a stream that came in, or the sources of its configuration.
+
+use super::stream_objects::STREAM_NAME;
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::read::{Disk, map_in_order};
+use crate::render::{CollectedObjects, FileRenderOptions, Renderer, SourceFile, render_file};
+use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A door that is ready to render.
+pub struct IntegrationSession {
+    /// Renders.
+    pub renderer: Renderer,
+    /// The namespace of manifests that name none.
+    namespace: Arc<str>,
+    /// The manifests that the configuration names.
+    sources: Vec<Input>,
+    /// Namespaces that pillion.yaml or a Namespace manifest names.
+    declared_namespaces: BTreeSet<String>,
+    /// Where the configuration is written.
+    span: Span,
+}
+
+/// What became of a file, and the workloads that were looked at.
+type RenderedText = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
+
+impl IntegrationSession {
+    /// Opens a session for manifests that some objects were collected from already. Without a session the diagnostics
+    /// say why. With `keeps_all` nothing is left out of what is rendered: the caller decides that.
+    pub fn open(
+        options: &FunctionOptions,
+        items: CollectedObjects,
+        keeps_all: bool,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
+        let (inputs, diagnostics) = FunctionInputs::read(options, items);
+        let session = inputs.map(|inputs| {
+            let FunctionInputs { setup, namespace, sources } = inputs;
+            let renderer = match options.fallback_namespace.as_deref().filter(|n| !n.is_empty()) {
+                Some(namespace) => setup.renderer.with_default_namespace(namespace),
+                None => setup.renderer,
+            };
+            let renderer = if keeps_all { renderer.keep_all() } else { renderer };
+            let (declared_namespaces, span) = (setup.declared_namespaces, options.span.clone());
+            Self { renderer, namespace, sources, declared_namespaces, span }
+        });
+        (session, diagnostics)
+    }
+
+    /// Renders a text that was read already.
+    pub fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
+        let file = SourceFile { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
+        let (text, mut wrong, keys) = self.render_one_file(&file);
+        wrong.extend(self.foreign_ledger_entries(&keys));
+        (text, wrong)
+    }
+
+    fn render_one_file(&self, file: &SourceFile<'_>) -> RenderedText {
+        let rendered = render_file(file, &self.renderer, FileRenderOptions::default());
+        let text = rendered.text.unwrap_or_else(|| file.text.to_owned());
+        let keys = rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect();
+        (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, keys)
+    }
+
+    /// Entries of ledgers for workloads of another namespace than those that are here.
+    fn foreign_ledger_entries(&self, keys: &BTreeSet<Arc<str>>) -> Vec<Diagnostic> {
+        self.renderer.find_unknown_entries(keys, &self.declared_namespaces, &self.span)
+    }
+
+    /// Reads and renders the manifests that the configuration names; each file with its name.
+    pub fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
+        let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let work = |input: &Input| {
+            let text = read_input(input, &Disk)?;
+            Ok(self.render_one_file(&SourceFile::of_input(input, &text)))
+        };
+        let mut names = self.sources.iter().map(|input| Arc::clone(&input.name));
+        map_in_order(&self.sources, work, |done: Result<_, Diagnostic>| {
+            let name = names.next().unwrap_or_else(|| "".into());
+            match done {
+                Ok((text, wrong, keys)) => {
+                    texts.push((name, text));
+                    diagnostics.extend(wrong);
+                    present.extend(keys);
+                }
+                Err(error) => diagnostics.push(error),
+            }
+        });
+        diagnostics.extend(self.foreign_ledger_entries(&present));
+        (texts, diagnostics)
+    }
+}
+
+/// Says what is different where manifests come out of kustomize; not yet placed diagnostics only.
+pub fn explain_patch_error(diagnostic: &mut Diagnostic) {
+    let is_image =
+        diagnostic.field.as_deref().is_some_and(|f| f.starts_with("spec.") && f.ends_with(".image"));
+    let came_over_stream = diagnostic.spans.first().is_some_and(|label| &*label.file == STREAM_NAME);
+    if diagnostic.code == Code::MissingField && is_image && came_over_stream {
+        diagnostic.notes.push(
+            "a strategic-merge patch of a SidecarSet replaces the whole list of containers, images and all"
+                .to_owned(),
+        );
+        diagnostic.help = Some("name the image; in a kustomization, patch the SidecarSet with JSON 6902 (`patches: [{target: …, patch: '- op: replace …'}]`)".to_owned());
+    }
+}

@@ -1,0 +1,166 @@
+//! Reads everything of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
+
+use super::duplicate_workloads::duplicate_workloads;
+use super::selection::{BuiltInputs, InputSelector};
+use super::texts::read_inputs;
+use super::{Configuration, Input, InputOptions, WhatIf, input_from_build, read_ledgers, shared_files};
+use crate::diagnostics::{Diagnostic, Span};
+use crate::read::{FileSource, IgnoreRules, map_in_order};
+use crate::render::{
+    CollectedObjects, Manifest, Renderer, RendererInputs, RendererSetup, WorkloadRef, build_renderer,
+};
+use crate::yaml::{Document, split_documents};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where the parts of a cluster are read from.
+#[derive(Clone, Copy)]
+pub struct ClusterSources<'a> {
+    /// Manifests, SidecarSets and pillion.yaml.
+    pub files: &'a dyn FileSource,
+    /// Ledgers; with two branches those of the deploy branch.
+    pub ledgers: &'a dyn FileSource,
+    /// Manifests of a build, in place of those of the sources: name and text.
+    pub built: Option<(&'a str, &'a str)>,
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<&'a str>,
+}
+
+/// Documents and their workloads.
+pub type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
+
+/// The manifests, SidecarSets and ledgers of one cluster.
+#[derive(Debug)]
+pub struct ClusterInputs {
+    /// The cluster, where pillion.yaml names some.
+    pub cluster: Option<Arc<str>>,
+    /// The renderer, the SidecarSets of the sources, and the ledgers.
+    pub setup: RendererSetup,
+    /// The manifests with their texts, in order.
+    pub texts: Vec<(Input, Arc<str>)>,
+    /// The documents with workloads that a SidecarSet may select.
+    pub workloads: WorkloadDocuments,
+    /// The index of the first workload document of each input.
+    pub first_workload_indexes: Vec<usize>,
+}
+
+impl ClusterInputs {
+    /// Reads everything, with the changes of a `what_if`. With an error among the diagnostics the result only serves to
+    /// find more of them.
+    pub fn read(
+        configuration: &Configuration,
+        sources: &ClusterSources<'_>,
+        what_if: &WhatIf,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (layout, selection) = (&configuration.layout, &what_if.selection);
+        let ClusterSources { files, ledgers: ledger_files, built, cluster } = *sources;
+        let mut diagnostics = Vec::new();
+        let options = configuration.input_options(None).unwrap_or_else(|error| {
+            diagnostics.push(*error);
+            InputOptions::new(layout, IgnoreRules::empty())
+        });
+        let mut selector = InputSelector::new(files, selection, options);
+        let built = built.map_or_else(BuiltInputs::default, |(name, text)| {
+            let place = (&*layout.root, &selector.options.namespaces);
+            let input = input_from_build(&name.into(), &text.into(), cluster, place);
+            BuiltInputs { inputs: vec![input], plain_clusters: Some(Vec::new()) }
+        });
+        let paths = if selection.paths.is_empty() { layout.source_paths() } else { selection.paths.clone() };
+        let mut manifests = selector.select_manifests(&paths, built, configuration);
+        let (ledgers, ledger_errors) = read_ledgers(layout, ledger_files, cluster);
+        let mut set_paths = layout.sidecar_set_paths(files, ledger_files);
+        let missing_sets = layout.missing_sidecar_sets(files, ledger_files);
+        if what_if.ledgers.as_ref().is_some_and(|ledgers| !ledgers.is_empty()) {
+            // A hypothetical ledger may be of a deleted SidecarSet, the last one of its folder.
+            set_paths.retain(|path| files.kind(path).is_some());
+        }
+        set_paths.extend_from_slice(&selection.sidecar_sets);
+        let set_files = selector.select(&set_paths);
+        let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == cluster);
+        if let Some(cluster) = cluster {
+            manifests.retain(|input| layout.cluster_contains(cluster, input));
+        }
+        diagnostics.append(&mut selector.diagnostics);
+        diagnostics.extend(ledger_errors.into_iter().chain(missing_sets));
+        diagnostics.extend(shared_files(&configuration.repository, layout, sources.cluster, &manifests));
+        let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
+        let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
+        let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
+        let (texts, mut collected) = read_inputs(manifests, files, &set_names, usize::MAX, || ());
+        let texts: Vec<_> =
+            texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
+        let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
+        let mut further = read_inputs(further, files, &set_names, 0, || ()).1;
+        for found in [&mut collected, &mut further] {
+            diagnostics.extend(what_if.apply_to_sets(&mut found.sidecar_sets));
+        }
+        let (setup, errors) = build_renderer(RendererInputs {
+            manifests: collected,
+            sidecar_sets: further,
+            ledgers,
+            history: CollectedObjects::default(),
+            sidecar_set_paths: &set_paths,
+            repository: &configuration.repository,
+            annotations: None,
+            keeps_sidecar_sets: false,
+            trace: false,
+            hypothetical_ledgers: what_if.ledgers.as_ref(),
+        });
+        diagnostics.extend(errors);
+        let (workloads, first_workload_indexes, errors) = find_workloads(&texts, &setup.renderer);
+        diagnostics.extend(errors);
+        let cluster = cluster.map(|c| Arc::clone(&c.name));
+        let inputs = Self { cluster, setup, texts, workloads, first_workload_indexes };
+        diagnostics.extend(duplicate_workloads(&inputs));
+        diagnostics.extend(inputs.namespace_errors(sources.built.is_some()));
+        (inputs, diagnostics)
+    }
+
+    /// Finds workloads with an unspecified namespace; and of built manifests, those that ledgers know by another one.
+    fn namespace_errors(&self, is_built: bool) -> Vec<Diagnostic> {
+        let renderer = &self.setup.renderer;
+        let workloads = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |w| (d, w)));
+        let mut found: Vec<Diagnostic> =
+            workloads().filter_map(|(d, w)| renderer.check_namespace(d, w)).collect();
+        if let (true, Some((input, _))) = (is_built, self.texts.last()) {
+            let present = workloads().map(|(_, w)| Arc::clone(&w.key)).collect();
+            let span = Span::whole_file(Arc::clone(&input.name));
+            found.extend(renderer.find_unknown_entries(&present, &self.setup.declared_namespaces, &span));
+        }
+        found
+    }
+}
+
+/// Returns the documents of an input, not yet parsed.
+pub fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
+    split_documents(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
+        file: &input.name,
+        index,
+        first_line: piece.first_line,
+        text: &text[piece.span],
+        namespace: &input.namespace,
+        is_named: input.is_explicit,
+        document: None,
+    })
+}
+
+/// Finds the workloads of all inputs, and the index of the first one of each input.
+fn find_workloads(
+    texts: &[(Input, Arc<str>)],
+    renderer: &Renderer,
+) -> (WorkloadDocuments, Vec<usize>, Vec<Diagnostic>) {
+    let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(texts.len()));
+    let mut diagnostics = Vec::new();
+    let find = |(input, text): &(Input, Arc<str>)| {
+        let manifests = manifests_of(input, text);
+        manifests.map(|manifest| renderer.find_selectable_workloads(&manifest)).collect::<Vec<_>>()
+    };
+    map_in_order(texts, find, |found| {
+        first.push(workloads.len());
+        for (found, errors) in found {
+            workloads.extend(found);
+            diagnostics.extend(errors);
+        }
+    });
+    (workloads, first, diagnostics)
+}

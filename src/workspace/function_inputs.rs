@@ -1,0 +1,363 @@
+//! Reads what a function or a plugin renders with: the topmost pillion.yaml, SidecarSets, ledgers and sources.
+//!
+//! The files of an application may add SidecarSets to those of pillion.yaml; they decide neither which of these apply nor
+//! which ledgers do.
+
+use super::config_lookup::{
+    CONFIG_VARIABLE, find_private_root, find_repository_root, find_topmost_config, namespace_of_folder,
+    or_current_dir,
+};
+use super::{
+    Configuration, Input, InputOptions, InputSource, Layout, NamespaceRules, PathBounds,
+    UNSPECIFIED_NAMESPACE, collect_files, collect_manifests, gather_ledgers, inputs_from_paths, read_ledgers,
+    resolve_within, select_inputs,
+};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::config::function_config::{
+    FunctionConfig, KeepSidecarSets, SidecarsNamespace, SidecarsSpec,
+};
+use crate::model::config::{NamespaceRule, RepositoryConfig};
+use crate::read::{Disk, FileKind, FileSource as _};
+use crate::render::{CollectedObjects, DocumentObject, RendererInputs, RendererSetup, build_renderer};
+use crate::sandbox::{RepositoryRoot, SandboxPath};
+use crate::yaml::{Document, EntryPart, FieldPath};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a function or a plugin is called.
+#[derive(Debug)]
+pub struct FunctionOptions {
+    /// The configuration, and the SidecarSets in it.
+    pub config: FunctionConfig,
+    /// The position of the configuration, for messages.
+    pub span: Span,
+    /// The document of the configuration, and the path of it there.
+    pub config_path: Option<(Arc<Document>, FieldPath)>,
+    /// The folder that its paths are relative to.
+    pub folder: PathBuf,
+    /// The root of the repository, where the caller knows it: no pillion.yaml is looked for above.
+    pub repository_root: Option<PathBuf>,
+    /// The manifests belong to an application: they add SidecarSets to those of pillion.yaml, and replace neither
+    /// these nor their ledgers.
+    pub is_application: bool,
+    /// The namespace of manifests that name none.
+    pub namespace: Option<String>,
+    /// The namespace where neither that nor pillion.yaml names one.
+    pub fallback_namespace: Option<String>,
+    /// The cluster of pillion.yaml.
+    pub cluster: Option<String>,
+}
+
+impl FunctionOptions {
+    /// Returns the options of a kustomize plugin: the working folder is that of the kustomization.
+    pub fn in_working_folder(config: FunctionConfig, at: Span) -> Self {
+        Self {
+            config,
+            span: at,
+            config_path: None,
+            folder: PathBuf::new(),
+            repository_root: None,
+            is_application: false,
+            namespace: None,
+            fallback_namespace: None,
+            cluster: None,
+        }
+    }
+}
+
+/// A renderer for the manifests of a function or a plugin, and its own sources.
+pub struct FunctionInputs {
+    /// The renderer, and what it was built from.
+    pub setup: RendererSetup,
+    /// The namespace of manifests that name none.
+    pub namespace: Arc<str>,
+    /// The manifests that the configuration names.
+    pub sources: Vec<Input>,
+}
+
+impl FunctionInputs {
+    /// Reads the pillion.yaml that applies, the SidecarSets, ledgers and sources, and builds the renderer for them and for
+    /// the `items` that came in. Without a result the diagnostics say why.
+    pub fn read(options: &FunctionOptions, mut items: CollectedObjects) -> (Option<Self>, Vec<Diagnostic>) {
+        let root = options.repository_root.clone().or_else(|| find_repository_root(&options.folder));
+        let outermost = root.clone().unwrap_or_else(|| find_private_root(&options.folder));
+        let pinned = match pinned_config(&outermost, &options.span) {
+            Ok(pinned) => pinned,
+            Err(error) => return (None, vec![*error]),
+        };
+        let file = pinned.clone().or_else(|| find_topmost_config(&options.folder, &outermost));
+        let (configuration, mut diagnostics) = match (&pinned, &file) {
+            (Some(file), _) => Configuration::read_argument(&Disk, file, root.as_deref()),
+            (None, Some(file)) => Configuration::read_in_repository(&Disk, file, root.as_deref()),
+            (None, None) => (Some(Configuration::default()), Vec::new()),
+        };
+        let Some(configuration) = configuration else { return (None, diagnostics) };
+        let layout = &configuration.layout;
+        let input_options =
+            layout.check_cluster(options.cluster.as_deref()).and_then(|()| configuration.input_options(None));
+        let input_options = match input_options {
+            Ok(input_options) => input_options,
+            Err(error) => {
+                diagnostics.push(*error);
+                return (None, diagnostics);
+            }
+        };
+        let own_root = || RepositoryRoot::containing(&options.folder, root.as_deref());
+        let config_root = layout.repository_root.clone().or_else(own_root);
+        // The operator's pillion.yaml may be elsewhere.
+        let root_folder = if pinned.is_some() { own_root() } else { config_root.clone() };
+        let namespace = default_namespace(options, layout);
+        let mut namespaces =
+            NamespaceRules { default: Arc::clone(&namespace), ..input_options.namespaces.clone() };
+        if options.namespace.is_some() {
+            namespaces.rules.clear();
+        }
+        let set_options = InputOptions { repository_root: config_root, ..input_options.clone() };
+        let input_options =
+            InputOptions { namespaces, repository_root: root_folder.clone(), ..input_options };
+        let spec = &options.config.spec;
+        let bounds = path_bounds(options, root.as_deref(), file.as_deref());
+        let mut paths =
+            PathResolver { options, bounds, repository_root: root_folder.as_ref(), diagnostics: Vec::new() };
+        let own_set_paths = paths.resolve_all("sidecarSets", &spec.sidecar_sets);
+        let source_paths = paths.resolve_all("sources", &spec.sources);
+        let ledger_paths = paths.resolve_all("ledgers", &spec.ledgers);
+        diagnostics.append(&mut paths.diagnostics);
+        let has_own = !own_set_paths.is_empty() || !options.config.inline.is_empty();
+        let set_paths = match !has_own && (options.is_application || items.sidecar_sets.is_empty()) {
+            true => layout.sidecar_set_paths(&Disk, &Disk),
+            false => Vec::new(),
+        };
+        let mut select = |paths: &[PathBuf], input_options: &InputOptions| {
+            let selected = select_inputs(&Disk, paths, input_options);
+            diagnostics.extend(selected.diagnostics);
+            selected.inputs
+        };
+        let sources = select(&source_paths, &input_options);
+        // A SidecarSet in a folder of sources may be named again.
+        let known: BTreeSet<PathBuf> = sources.iter().filter_map(canonical_path).collect();
+        let mut set_files = select(&set_paths, &set_options);
+        set_files.extend(select(&own_set_paths, &input_options));
+        set_files.retain(|file| canonical_path(file).is_none_or(|path| !known.contains(&path)));
+        let mut sidecar_sets = collect_files(&set_files, &Disk);
+        sidecar_sets.sidecar_sets.extend(options.config.inline.iter().cloned());
+        items.sidecar_sets.retain(|own| !is_known_sidecar_set(own, &sidecar_sets.sidecar_sets));
+        items.merge(collect_manifests(&sources, &Disk));
+        if options.is_application && file.is_some() {
+            diagnostics
+                .extend(items.ledgers.drain(..).map(|(document, path)| application_ledger(&document, &path)));
+        }
+        let (ledgers, errors) = collect_ledgers(options, layout, &ledger_paths, root_folder.as_ref());
+        diagnostics.extend(errors);
+        let is_empty = [&sidecar_sets, &items].iter().all(|found| found.sidecar_sets.is_empty())
+            && [&ledgers, &items].iter().all(|found| found.ledgers.is_empty());
+        let (setup, errors) = build_renderer(RendererInputs {
+            manifests: items,
+            sidecar_sets,
+            ledgers,
+            history: CollectedObjects::default(),
+            sidecar_set_paths: &[set_paths, own_set_paths].concat(),
+            repository: &merge_spec(&configuration.repository, spec),
+            annotations: spec.annotations,
+            keeps_sidecar_sets: !matches!(spec.keep_sidecar_sets, None | Some(KeepSidecarSets::Strip)),
+            trace: false,
+            hypothetical_ledgers: None,
+        });
+        diagnostics.extend(errors);
+        if is_empty && !diagnostics.iter().any(Diagnostic::is_error) {
+            diagnostics.push(no_sidecar_set(&options.span, file.as_deref()));
+        }
+        (Some(Self { setup, namespace, sources }), diagnostics)
+    }
+}
+
+fn canonical_path(input: &Input) -> Option<PathBuf> {
+    match &input.source {
+        InputSource::File(path) => path.canonicalize().ok(),
+        InputSource::Stdin | InputSource::Text(_) => None,
+    }
+}
+
+/// Returns the pillion.yaml that the operator names, whatever the repository holds.
+fn pinned_config(root: &Path, at: &Span) -> Result<Option<PathBuf>, Box<Diagnostic>> {
+    let Some(named) = std::env::var_os(CONFIG_VARIABLE).filter(|named| !named.is_empty()) else {
+        return Ok(None);
+    };
+    let file = root.join(named);
+    if file.is_file() {
+        return Ok(Some(file));
+    }
+    let message = format!("`{CONFIG_VARIABLE}` names `{}`, which is no file", file.display());
+    let wrong = Diagnostic::error(Code::UnreadableFile, message).at(at.clone());
+    Err(Box::new(
+        wrong.help("give it the path of pillion.yaml from the root of the repository, or an absolute one"),
+    ))
+}
+
+/// Returns the folder that paths must not leave.
+fn path_bounds(options: &FunctionOptions, root: Option<&Path>, config: Option<&Path>) -> PathBounds {
+    let of_config = config.map(|config| config.parent().unwrap_or(Path::new("")).to_owned());
+    let is_above = |folder: &PathBuf| {
+        let here = or_current_dir(&options.folder).canonicalize();
+        matches!((here, or_current_dir(folder).canonicalize()), (Ok(here), Ok(above)) if here.starts_with(&above))
+    };
+    if let Some(root) = of_config.filter(is_above) {
+        return PathBounds { root, reason: "files are read from the folder of pillion.yaml and below" };
+    }
+    if let Some(root) = root {
+        return PathBounds { root: root.to_owned(), reason: "files are read from the repository only" };
+    }
+    PathBounds {
+        root: options.folder.clone(),
+        reason: "there is no pillion.yaml above, so files are read from this folder and below",
+    }
+}
+
+struct PathResolver<'a> {
+    options: &'a FunctionOptions,
+    bounds: PathBounds,
+    repository_root: Option<&'a RepositoryRoot>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl PathResolver<'_> {
+    fn resolve_all(&mut self, key: &str, written: &[String]) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        for (i, path) in written.iter().enumerate() {
+            let at = match &self.options.config_path {
+                Some((document, base)) => {
+                    document.label(&base.child("spec").child(key).child(i), EntryPart::Value, "")
+                }
+                None => self.options.span.clone(),
+            };
+            match resolve_within(path, &self.options.folder, &self.bounds, self.repository_root, &at) {
+                Ok(path) => paths.push(path),
+                Err(wrong) => self.diagnostics.push(wrong),
+            }
+        }
+        paths
+    }
+}
+
+/// Collects the ledgers that the configuration names, else those of pillion.yaml.
+fn collect_ledgers(
+    options: &FunctionOptions,
+    layout: &Layout,
+    paths: &[PathBuf],
+    root: Option<&RepositoryRoot>,
+) -> (CollectedObjects, Vec<Diagnostic>) {
+    if options.config.spec.ledgers.is_empty() {
+        return match ledger_cluster(options, layout) {
+            Ok(cluster) => read_ledgers(layout, &Disk, cluster.as_deref()),
+            Err(error) => {
+                let mut diagnostics = layout.find_ledgers(&Disk).1;
+                diagnostics.push(*error);
+                (CollectedObjects::default(), diagnostics)
+            }
+        };
+    }
+    let (mut diagnostics, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        if Disk.kind(path) == Some(FileKind::Folder) {
+            let ledgers = Some(path.to_string_lossy().into_owned());
+            let layout = Layout { ledgers, repository_root: root.cloned(), ..Layout::default() };
+            let (found, errors) = layout.find_ledgers(&Disk);
+            diagnostics.extend(errors);
+            files.extend(found.into_iter().map(|ledger| ledger.input));
+        } else {
+            let sandbox_path = root.and_then(|root| root.resolve(path));
+            let sandbox_path = sandbox_path.unwrap_or_else(|| SandboxPath::from_user_path(path));
+            let inputs = inputs_from_paths(std::slice::from_ref(path)).into_iter();
+            files.extend(inputs.map(|input| Input { sandbox_path: sandbox_path.clone(), ..input }));
+        }
+    }
+    let (collected, errors) = gather_ledgers(&files, &Disk);
+    diagnostics.extend(errors);
+    (collected, diagnostics)
+}
+
+/// Returns the cluster of pillion.yaml with the ledgers that apply: the named one, the only one, or the one with this
+/// folder.
+fn ledger_cluster(options: &FunctionOptions, layout: &Layout) -> Result<Option<Arc<str>>, Box<Diagnostic>> {
+    let clusters = layout.selected_clusters(options.cluster.as_deref());
+    if let [one] = &clusters[..] {
+        return Ok(one.as_ref().map(|c| Arc::clone(&c.name)));
+    }
+    let here = or_current_dir(&options.folder).canonicalize().unwrap_or_default();
+    let mut holding = clusters.iter().flatten().filter(|c| {
+        let folder = c.folder.as_ref().map(|f| layout.root.join(f));
+        folder.and_then(|f| f.canonicalize().ok()).is_some_and(|f| here.starts_with(f))
+    });
+    match (layout.ledgers.is_some(), holding.next(), holding.next()) {
+        (false, _, _) => Ok(None),
+        (true, Some(one), None) => Ok(Some(Arc::clone(&one.name))),
+        _ => {
+            let names: Vec<&str> = clusters.iter().flatten().map(|c| &*c.name).collect();
+            let message = format!(
+                "pillion.yaml has the clusters {}, and nothing says whose ledgers count here",
+                names.join(", ")
+            );
+            let error = Diagnostic::error(Code::NoCluster, message).at(options.span.clone());
+            Err(Box::new(error.help(
+                "name the folder of the ledgers in `ledgers:`, such as `ledgers: [../../ledgers/NAME]`",
+            )))
+        }
+    }
+}
+
+/// Returns the namespace of manifests that name none: the option, else the rule of pillion.yaml for the folder. The
+/// namespace of an Application is a guess only: the stages of a rollout do not know it.
+fn default_namespace(options: &FunctionOptions, layout: &Layout) -> Arc<str> {
+    if let Some(name) = options.namespace.as_deref().filter(|n| !n.is_empty()) {
+        return name.into();
+    }
+    namespace_of_folder(&options.folder, layout).unwrap_or_else(|| UNSPECIFIED_NAMESPACE.into())
+}
+
+/// Returns pillion.yaml with the namespaces and the ledgers of the configuration.
+fn merge_spec(repository: &RepositoryConfig, spec: &SidecarsSpec) -> RepositoryConfig {
+    let mut repository = repository.clone();
+    let rule = |n: &SidecarsNamespace| NamespaceRule {
+        folder: None,
+        name: n.name.clone(),
+        labels: Some(n.labels.clone()),
+    };
+    repository.namespaces.splice(0..0, spec.namespaces.iter().map(rule));
+    if let Some(ledgers) = spec.ledgers.first() {
+        repository.ledgers = Some(ledgers.clone());
+    }
+    repository
+}
+
+fn no_sidecar_set(at: &Span, config: Option<&Path>) -> Diagnostic {
+    let looked = match config {
+        Some(config) => format!("`{}` names none, and none is among the resources", config.display()),
+        None => "there is no pillion.yaml up to the root of the repository, and none is among the resources"
+            .to_owned(),
+    };
+    Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so every sidecar would go")
+        .at(at.clone())
+        .because(looked)
+        .help(format!(
+            "name them in `sidecarSets:` of the topmost pillion.yaml, or say with `{CONFIG_VARIABLE}` which pillion.yaml counts"
+        ))
+}
+
+/// Returns whether a SidecarSet that came in is one of these, unchanged: a kustomization may list what pillion.yaml names.
+fn is_known_sidecar_set((document, path): &DocumentObject, known: &[DocumentObject]) -> bool {
+    let set = path.find(document.value());
+    let is_same = |other: &DocumentObject| {
+        let other = other.1.find(other.0.value());
+        matches!((set, other), (Some(a), Some(b)) if a["metadata"]["name"] == b["metadata"]["name"] && a["spec"] == b["spec"])
+    };
+    known.iter().any(is_same)
+}
+
+/// Refuses a ledger among the manifests of an application.
+fn application_ledger(document: &Document, path: &FieldPath) -> Diagnostic {
+    Diagnostic::error(Code::LedgerMisplaced, "a ledger among the manifests of an application does not count")
+        .at(document.label(&path.join(&FieldPath::dotted("kind")), EntryPart::Value, ""))
+        .because("the application could choose which revision of a sidecar it gets, or none")
+        .help("keep it in the folder that `ledgers` of pillion.yaml names")
+}

@@ -1,0 +1,206 @@
+//! Selects the files that a command reads: by its arguments, else by pillion.yaml.
+
+use super::config_lookup::{namespace_of_folder, or_current_dir};
+use super::{
+    BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, ManifestSource,
+    NamespaceRules, input_from_build, select_inputs,
+};
+use crate::diagnostics::Diagnostic;
+use crate::read::{Disk, FileSource};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files that a person names, in place of or besides those of pillion.yaml.
+#[derive(Debug, Clone, Default)]
+pub struct InputSelection {
+    /// Files and folders with manifests, `-` for standard input; without any, those of pillion.yaml, else `.`.
+    pub paths: Vec<PathBuf>,
+    /// Further files and folders with SidecarSets.
+    pub sidecar_sets: Vec<PathBuf>,
+    /// Files with earlier states of SidecarSets, oldest first.
+    pub history: Vec<PathBuf>,
+    /// The namespace of manifests that name none, in place of the rules of pillion.yaml.
+    pub namespace: Option<String>,
+    /// The cluster of pillion.yaml.
+    pub cluster: Option<String>,
+}
+
+/// A configuration and the files that a command reads.
+pub struct Workspace {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// The cluster that was named.
+    pub cluster: Option<String>,
+    /// The manifests, in order.
+    pub manifests: Vec<Input>,
+    /// Files that only add SidecarSets.
+    pub sidecar_sets: Vec<Input>,
+    /// Files with earlier states of SidecarSets.
+    pub history: Vec<Input>,
+    /// The paths of SidecarSets that the command line or pillion.yaml names.
+    pub sidecar_set_paths: Vec<PathBuf>,
+    /// Everything that pillion.yaml names is read, and nothing else.
+    pub is_complete: bool,
+}
+
+impl Workspace {
+    /// Selects the files of a command on the disk. `config` is the file of `--config`; nothing below the `output` folder
+    /// is read. Without a workspace the arguments or the configuration are invalid.
+    pub fn open(
+        selection: &InputSelection,
+        config: Option<&Path>,
+        output: Option<&Path>,
+        builds: BuildPolicy,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
+        let start = selection.paths.iter().find(|p| p.as_os_str() != "-");
+        let start = start.map_or(Path::new("."), PathBuf::as_path);
+        let (configuration, mut diagnostics) = Configuration::find(config, start);
+        let Some(configuration) = configuration else { return (None, diagnostics) };
+        let layout = &configuration.layout;
+        let options = layout
+            .check_cluster(selection.cluster.as_deref())
+            .and_then(|()| configuration.input_options(output));
+        let options = match options {
+            Ok(options) => options,
+            Err(error) => {
+                diagnostics.push(*error);
+                return (None, diagnostics);
+            }
+        };
+        let is_complete = configuration.document.is_some()
+            && selection.paths.iter().all(|path| is_same_path(path, &layout.root));
+        let paths = match is_complete || selection.paths.is_empty() {
+            true => layout.source_paths(),
+            false => selection.paths.clone(),
+        };
+        let mut sidecar_set_paths = layout.sidecar_set_paths(&Disk, &Disk);
+        sidecar_set_paths.extend_from_slice(&selection.sidecar_sets);
+        diagnostics.extend(layout.missing_sidecar_sets(&Disk, &Disk));
+        let mut selector = InputSelector::new(&Disk, selection, options);
+        let built = match selection.paths.is_empty() {
+            true => BuiltInputs::run(&configuration, selection, &selector.options, builds, &mut diagnostics),
+            false => BuiltInputs::default(),
+        };
+        let mut manifests = selector.select_manifests(&paths, built, &configuration);
+        let here = namespace_of_folder(Path::new("."), layout).filter(|_| selection.namespace.is_none());
+        for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
+            input.namespace = here.clone().unwrap_or_else(|| Arc::clone(&input.namespace));
+        }
+        let workspace = Self {
+            cluster: selection.cluster.clone(),
+            manifests,
+            sidecar_sets: selector.select(&sidecar_set_paths),
+            history: selector.select(&selection.history),
+            sidecar_set_paths,
+            is_complete,
+            configuration,
+        };
+        diagnostics.append(&mut selector.diagnostics);
+        ((!selector.has_missing_path).then_some(workspace), diagnostics)
+    }
+
+    /// Removes the manifests in the folder of another cluster than the selected one.
+    pub fn retain_selected_cluster(&mut self) {
+        let Some(name) = self.cluster.as_deref() else { return };
+        let layout = &self.configuration.layout;
+        self.manifests.retain(|input| {
+            let with_folder = layout.clusters.iter().filter(|cluster| cluster.folder.is_some());
+            let mut owners = with_folder.filter(|c| layout.cluster_contains(c, input)).peekable();
+            owners.peek().is_none() || owners.any(|owner| *owner.name == *name)
+        });
+    }
+
+    /// Returns the selected clusters; None is the only one where pillion.yaml names none.
+    pub fn selected_clusters(&self) -> Vec<Option<ClusterLayout>> {
+        self.configuration.layout.selected_clusters(self.cluster.as_deref())
+    }
+}
+
+/// Selects files with one set of options, and collects what it finds wrong.
+pub(super) struct InputSelector<'a> {
+    files: &'a dyn FileSource,
+    pub(super) options: InputOptions,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) has_missing_path: bool,
+}
+
+impl<'a> InputSelector<'a> {
+    pub(super) fn new(files: &'a dyn FileSource, selection: &InputSelection, options: InputOptions) -> Self {
+        let InputSelection { paths, sidecar_sets, history, .. } = selection;
+        let mut options = InputOptions {
+            user_paths: paths.iter().chain(sidecar_sets).chain(history).cloned().collect(),
+            ..options
+        };
+        if let Some(name) = &selection.namespace {
+            options.namespaces = NamespaceRules { default: name.as_str().into(), rules: Vec::new() };
+        }
+        Self { files, options, diagnostics: Vec::new(), has_missing_path: false }
+    }
+
+    /// Selects the files of some paths.
+    pub(super) fn select(&mut self, paths: &[PathBuf]) -> Vec<Input> {
+        let selected = select_inputs(self.files, paths, &self.options);
+        self.diagnostics.extend(selected.diagnostics);
+        self.has_missing_path |= selected.has_missing_path;
+        selected.inputs
+    }
+
+    /// Selects the manifests of some paths that no build replaces, followed by those of the builds.
+    pub(super) fn select_manifests(
+        &mut self,
+        paths: &[PathBuf],
+        built: BuiltInputs,
+        configuration: &Configuration,
+    ) -> Vec<Input> {
+        let layout = &configuration.layout;
+        let mut manifests = match &built.plain_clusters {
+            Some(plain) if plain.is_empty() => Vec::new(),
+            _ => self.select(paths),
+        };
+        if let Some(plain) = built.plain_clusters {
+            manifests.retain(|input| plain.iter().any(|cluster| layout.cluster_contains(cluster, input)));
+        }
+        manifests.extend(built.inputs);
+        manifests
+    }
+}
+
+/// Manifests of builds.
+#[derive(Default)]
+pub(super) struct BuiltInputs {
+    /// The manifests, one input a cluster.
+    pub(super) inputs: Vec<Input>,
+    /// The clusters without a build; None where no cluster has one.
+    pub(super) plain_clusters: Option<Vec<ClusterLayout>>,
+}
+
+impl BuiltInputs {
+    /// Runs the builds of the selected clusters in the working folder.
+    fn run(
+        configuration: &Configuration,
+        selection: &InputSelection,
+        options: &InputOptions,
+        builds: BuildPolicy,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let layout = &configuration.layout;
+        let (mut inputs, mut plain, mut is_built) = (Vec::new(), Vec::new(), false);
+        for cluster in layout.selected_clusters(selection.cluster.as_deref()) {
+            let name = cluster.as_ref().map(|c| &*c.name);
+            let built = ManifestSource::from_builds(builds).for_folder(configuration, name);
+            is_built |= !matches!(built, Ok(None));
+            match built {
+                Ok(Some((title, text))) => {
+                    inputs.push(input_from_build(&title, &text, name, (&layout.root, &options.namespaces)));
+                }
+                Ok(None) => plain.extend(cluster),
+                Err(error) => diagnostics.push(*error),
+            }
+        }
+        Self { inputs, plain_clusters: is_built.then_some(plain) }
+    }
+}
+
+fn is_same_path(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), or_current_dir(b).canonicalize()), (Ok(a), Ok(b)) if a == b)
+}

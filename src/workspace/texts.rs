@@ -1,0 +1,123 @@
+//! Reads inputs and finds the SidecarSets, Namespaces and ledgers in their texts.
+
+use super::{Input, Workspace, read_input};
+use crate::diagnostics::Diagnostic;
+use crate::read::{Disk, FileSource, map_in_order};
+use crate::render::{CollectedObjects, collect_objects};
+use crate::yaml::{Document, split_documents};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of input text that are kept between the two passes; the rest is read again.
+const MAX_RETAINED_BYTES: usize = 64 << 20;
+
+/// Inputs with their texts, as far as these are kept.
+pub type InputTexts = Vec<(Input, Option<Arc<str>>)>;
+
+/// The result of the first pass.
+pub struct CollectedInputs {
+    /// The manifests.
+    pub texts: InputTexts,
+    /// The objects in them.
+    pub collected: CollectedObjects,
+}
+
+impl Workspace {
+    /// Reads every manifest and collects the objects that rendering needs; `on_file` is called after each.
+    pub fn collect_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
+        let manifests = std::mem::take(&mut self.manifests);
+        let names = self.sidecar_sets.iter().map(|input| &*input.name).collect();
+        let (texts, collected) = read_inputs(manifests, &Disk, &names, MAX_RETAINED_BYTES, on_file);
+        CollectedInputs { texts, collected }
+    }
+}
+
+impl CollectedInputs {
+    /// Collects the objects of further files; files that were read already are left out.
+    pub fn collect_additional(&self, files: &[Input]) -> CollectedObjects {
+        let known: BTreeSet<&str> = self.texts.iter().map(|(input, _)| &*input.name).collect();
+        collect_files(files.iter().filter(|file| !known.contains(&*file.name)), &Disk)
+    }
+}
+
+/// Reads inputs in parallel, keeps at most `max_bytes` of texts that can be read again, and collects their objects. The
+/// inputs named in `sidecar_sets` are expected to hold SidecarSets.
+pub(super) fn read_inputs(
+    inputs: Vec<Input>,
+    files: &dyn FileSource,
+    sidecar_sets: &BTreeSet<&str>,
+    max_bytes: usize,
+    mut on_file: impl FnMut(),
+) -> (InputTexts, CollectedObjects) {
+    let mut collected = CollectedObjects::default();
+    let mut texts = Vec::with_capacity(inputs.len());
+    let budget = AtomicUsize::new(max_bytes);
+    let read = |input: &Input| {
+        let text = read_input(input, files)?;
+        let is_expected = input.is_explicit || sidecar_sets.contains(&*input.name);
+        let found = collect_objects(&input.name, &text, is_expected);
+        let is_kept = !input.is_rereadable(files) || try_spend(&budget, text.len());
+        Ok((found, is_kept.then(|| text.into())))
+    };
+    map_in_order(&inputs, read, |result: Result<_, Diagnostic>| {
+        on_file();
+        let (found, text) = result.unwrap_or_else(|error| {
+            (CollectedObjects { diagnostics: vec![error], ..CollectedObjects::default() }, Some("".into()))
+        });
+        collected.merge(found);
+        texts.push(text);
+    });
+    (inputs.into_iter().zip(texts).collect(), collected)
+}
+
+/// Collects the objects of files that are expected to hold them.
+pub fn collect_files<'i>(
+    inputs: impl IntoIterator<Item = &'i Input>,
+    files: &dyn FileSource,
+) -> CollectedObjects {
+    collect_all(inputs, files, |_| true)
+}
+
+/// Collects the objects among manifests.
+pub fn collect_manifests(inputs: &[Input], files: &dyn FileSource) -> CollectedObjects {
+    collect_all(inputs, files, |input| input.is_explicit)
+}
+
+fn collect_all<'i>(
+    inputs: impl IntoIterator<Item = &'i Input>,
+    files: &dyn FileSource,
+    is_expected: impl Fn(&Input) -> bool,
+) -> CollectedObjects {
+    let mut collected = CollectedObjects::default();
+    for input in inputs {
+        match read_input(input, files) {
+            Ok(text) => collected.merge(collect_objects(&input.name, &text, is_expected(input))),
+            Err(error) => collected.diagnostics.push(error),
+        }
+    }
+    collected
+}
+
+/// Reads the documents of an input that are not blank.
+pub fn read_documents(input: &Input, files: &dyn FileSource) -> (Vec<Document>, Vec<Diagnostic>) {
+    let text = match read_input(input, files) {
+        Ok(text) => text,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (pieces, mut diagnostics) = split_documents(&input.name, &text);
+    let mut documents = Vec::new();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        match Document::read(&input.name, index, piece.first_line, &text[piece.span]) {
+            Ok(document) => documents.push(document),
+            Err(error) => diagnostics.push(error),
+        }
+    }
+    documents.retain(|d| !d.value().is_null());
+    (documents, diagnostics)
+}
+
+/// Takes from a budget; false when it does not suffice.
+fn try_spend(budget: &AtomicUsize, amount: usize) -> bool {
+    budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
+}
