@@ -84,3 +84,23 @@ fn two_branches() {
 fn ledgers_only() {
     check("rollout-ledger-only");
 }
+
+/// The action reads the branches from the text that `pillion stage` prints.
+#[test]
+fn the_action_outputs_the_staged_branches() {
+    let sandbox = tempfile::tempdir().unwrap();
+    let folder = sandbox.path().join("acme");
+    copy(&example("rollout"), &folder);
+    let stage = "GITHUB_OUTPUT=../out GITHUB_STEP_SUMMARY=../summary PILLION_COMMAND=stage \
+                 PILLION_CLUSTER_STATE=observed.json bash \"$ACTION/action/main.sh\"";
+    let script = format!(
+        "set -e; git init -q --bare -b main ../acme.git; git init -q -b main; git remote add origin ../acme.git
+        git add .; git commit -qm sources; git push -q origin main; pillion init rollout --push -q
+        git pull -q origin main; {stage}; {stage}
+        sed -i 's/logtail:1.4.2/logtail:1.5.0/' sidecars/log.yaml; git commit -qam new; git push -q origin main; {stage}"
+    );
+    assert!(shell(&folder).args(["-c", &script]).output().unwrap().status.success());
+    let output = fs::read_to_string(sandbox.path().join("out")).unwrap();
+    let branches = output.matches("\npillion/main/log\n").count();
+    assert_eq!(branches, 3, "created, unchanged, recreated: {output}");
+}
