@@ -3,10 +3,9 @@
 use super::PodTemplate;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// A JSON object.
-pub(super) type JsonObject = Map<String, Value>;
+pub(super) use crate::model::json::JsonObject;
 
 /// The parts of a pod template that injection looks at; absent lists are empty.
 pub(super) struct PodView<'a> {

@@ -39,6 +39,9 @@ pub mod resources_expr;
 /// Regular expressions in Go's dialect.
 pub mod go_regexp;
 
+/// Access to JSON objects by key.
+pub(crate) mod json;
+
 /// JSON as Go writes it, for hashes and annotations.
 pub mod go_json;
 

@@ -2,11 +2,12 @@
 
 use super::schema::{FieldSchema, ObjectSchema, Presence, ValueType};
 use super::type_check::is_empty;
+use crate::model::json::JsonObject;
 use crate::model::quantity::Quantity;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Returns the value as Go writes it. It must fit the type (see `walk`).
-pub(crate) fn canonicalize(value: &Map<String, Value>, of: &'static ObjectSchema) -> Value {
+pub(crate) fn canonicalize(value: &JsonObject, of: &'static ObjectSchema) -> Value {
     let fields =
         of.all_fields().filter_map(|f| canonical_field(value.get(f.name), f).map(|v| (f.name.to_owned(), v)));
     Value::Object(fields.collect())
@@ -27,7 +28,7 @@ fn canonical_field(value: Option<&Value>, field: &FieldSchema) -> Option<Value> 
 /// Returns how Go writes a value that nobody wrote; None where it is left out.
 fn zero_value(value_type: ValueType, presence: Presence) -> Option<Value> {
     match value_type {
-        ValueType::Object(of) => Some(canonicalize(&Map::new(), of)),
+        ValueType::Object(of) => Some(canonicalize(&JsonObject::new(), of)),
         ValueType::Quantity => Some("0".into()),
         ValueType::Time => Some(Value::Null),
         _ if presence == Presence::OmitEmpty => None,
@@ -55,7 +56,7 @@ fn canonical_value(value: &Value, value_type: ValueType) -> Value {
     }
 }
 
-fn sorted_map(map: &Map<String, Value>, to: impl Fn(&Value) -> Value) -> Value {
+fn sorted_map(map: &JsonObject, to: impl Fn(&Value) -> Value) -> Value {
     let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), to(v))).collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     Value::Object(entries.into_iter().collect())

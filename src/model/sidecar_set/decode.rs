@@ -3,14 +3,13 @@
 use super::canonical::canonicalize;
 use super::field_locations::FieldLocations;
 use super::schema::{ObjectSchema, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1};
-use super::spec_fields::{self, object_at, objects_at, string_at};
+use super::spec_fields;
 use super::{DecodeMode, SidecarSet, defaults, deprecated_syntax, hash, type_check, v1alpha1};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
 use crate::yaml::{Document, EntryPart, FieldPath};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
-
-type JsonObject = Map<String, Value>;
 
 /// What says how a set is injected and rolled out, and changes nothing of what is rendered by a ledger.
 const ROLLOUT_FIELDS: &[&str] =
@@ -93,7 +92,7 @@ fn build_set(
     has_containers: bool,
     places: FieldLocations,
 ) -> SidecarSet {
-    let name = string_at(&metadata, "name").unwrap_or_default().to_owned();
+    let name = text_at(&metadata, "name").to_owned();
     let mut defaulted = spec.clone();
     defaults::fill_defaults(&mut defaulted);
     let stored_spec = canonicalize(&defaulted, &SIDECAR_SET_SPEC_V1BETA1);
@@ -144,7 +143,7 @@ fn decode_version(
     places: &FieldLocations,
     found: &mut Vec<Diagnostic>,
 ) -> Option<SetApiVersion> {
-    let version = string_at(set, "apiVersion").unwrap_or_default();
+    let version = text_at(set, "apiVersion");
     let is_set = string_at(set, "kind") == Some("SidecarSet");
     match version {
         "apps.kruise.io/v1beta1" if is_set => {
@@ -168,7 +167,7 @@ fn decode_version(
 }
 
 fn kind_text(set: &JsonObject) -> String {
-    type_check::shorten(string_at(set, "kind").unwrap_or_default())
+    type_check::shorten(text_at(set, "kind"))
 }
 
 fn check_name(metadata: &JsonObject, places: &FieldLocations) -> Option<Diagnostic> {

@@ -4,9 +4,8 @@
 
 use super::schema::{ObjectSchema, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
 use crate::model::image;
-use serde_json::{Map, Value, json};
-
-type JsonObject = Map<String, Value>;
+use crate::model::json::{JsonObject, object_entry, object_mut, objects_mut};
+use serde_json::{Value, json};
 
 /// Fills the defaults into a spec.
 pub(crate) fn fill_defaults(spec: &mut JsonObject) {
@@ -14,11 +13,11 @@ pub(crate) fn fill_defaults(spec: &mut JsonObject) {
     set_default(update, "type", "RollingUpdate");
     set_default(update, "partition", 0);
     set_default(update, "maxUnavailable", 1);
-    for_each_object(spec, "initContainers", |c| fill_sidecar(c, "AfterAppContainer"));
-    for_each_object(spec, "containers", |c| fill_sidecar(c, "BeforeAppContainer"));
-    for_each_object(spec, "volumes", fill_volume);
+    objects_mut(spec, "initContainers").for_each(|c| fill_sidecar(c, "AfterAppContainer"));
+    objects_mut(spec, "containers").for_each(|c| fill_sidecar(c, "BeforeAppContainer"));
+    objects_mut(spec, "volumes").for_each(fill_volume);
     set_default(spec, "revisionHistoryLimit", 10);
-    for_each_object(spec, "patchPodMetadata", |p| set_default(p, "patchPolicy", "Retain"));
+    objects_mut(spec, "patchPodMetadata").for_each(|p| set_default(p, "patchPolicy", "Retain"));
     if let Some(revision) = object_mut(object_entry(spec, "injectionStrategy"), "revision") {
         fill_crd(revision, &SIDECAR_SET_INJECT_REVISION);
     }
@@ -40,11 +39,11 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
         // and after which the API server fills in defaults once more.
         fill_crd(policy, &RESOURCES_POLICY);
     }
-    for_each_object(container, "transferEnv", |t| {
+    for t in objects_mut(container, "transferEnv") {
         if let Some(from) = object_mut(t, "sourceContainerNameFrom") {
             fill_field_ref(from);
         }
-    });
+    }
     fill_container(container);
 }
 
@@ -62,12 +61,12 @@ fn fill_container(container: &mut JsonObject) {
     set_default(container, "imagePullPolicy", pull);
     set_default(container, "terminationMessagePath", "/dev/termination-log");
     set_default(container, "terminationMessagePolicy", "File");
-    for_each_object(container, "ports", |p| set_default(p, "protocol", "TCP"));
-    for_each_object(container, "env", |e| {
+    objects_mut(container, "ports").for_each(|p| set_default(p, "protocol", "TCP"));
+    for e in objects_mut(container, "env") {
         if let Some(source) = object_mut(e, "valueFrom") {
             fill_field_ref(source);
         }
-    });
+    }
     if let Some(resources) = object_mut(container, "resources") {
         for part in ["limits", "requests"] {
             if let Some(amounts) = object_mut(resources, part) {
@@ -130,17 +129,17 @@ fn fill_volume(volume: &mut JsonObject) {
         }
     }
     if let Some(downward) = object_mut(volume, "downwardAPI") {
-        for_each_object(downward, "items", fill_field_ref);
+        objects_mut(downward, "items").for_each(fill_field_ref);
     }
     if let Some(projected) = object_mut(volume, "projected") {
-        for_each_object(projected, "sources", |source| {
+        for source in objects_mut(projected, "sources") {
             if let Some(downward) = object_mut(source, "downwardAPI") {
-                for_each_object(downward, "items", fill_field_ref);
+                objects_mut(downward, "items").for_each(fill_field_ref);
             }
             if let Some(token) = object_mut(source, "serviceAccountToken") {
                 set_default(token, "expirationSeconds", 3600);
             }
-        });
+        }
     }
 }
 
@@ -148,24 +147,4 @@ fn set_default(object: &mut JsonObject, key: &str, value: impl Into<Value>) {
     if !object.contains_key(key) {
         object.insert(key.into(), value.into());
     }
-}
-
-/// Returns the object at a key, made where it is absent.
-fn object_entry<'a>(object: &'a mut JsonObject, key: &str) -> &'a mut JsonObject {
-    let value = object.entry(key).or_insert_with(|| Value::Object(JsonObject::new()));
-    if !value.is_object() {
-        *value = Value::Object(JsonObject::new());
-    }
-    value.as_object_mut().expect("it was made an object")
-}
-
-/// Returns the object at a key, where there is one.
-fn object_mut<'a>(object: &'a mut JsonObject, key: &str) -> Option<&'a mut JsonObject> {
-    object.get_mut(key).and_then(Value::as_object_mut)
-}
-
-/// Does something to every object of a list.
-fn for_each_object(object: &mut JsonObject, key: &str, to: impl Fn(&mut JsonObject)) {
-    let list = object.get_mut(key).and_then(Value::as_array_mut);
-    list.into_iter().flatten().filter_map(Value::as_object_mut).for_each(to);
 }

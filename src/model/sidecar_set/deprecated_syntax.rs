@@ -3,10 +3,9 @@
 use super::DecodeMode;
 use super::field_locations::FieldLocations;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::json::JsonObject;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
-use serde_json::{Map, Value, json};
-
-type JsonObject = Map<String, Value>;
+use serde_json::{Value, json};
 
 /// Keys of `updateStrategy` that articles put elsewhere.
 const UPDATE_STRATEGY_KEYS: [&str; 6] =

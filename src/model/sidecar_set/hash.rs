@@ -1,7 +1,8 @@
 //! Kruise's names for the content of a SidecarSet: both hashes and the name of its ControllerRevision.
 
 use crate::model::go_json::{to_go_json, to_sorted_go_json};
-use serde_json::{Map, Value, json};
+use crate::model::json::JsonObject;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// Returns the annotations `kruise.io/sidecarset-hash` and `kruise.io/sidecarset-hash-without-image` of a stored spec.
@@ -17,7 +18,7 @@ pub(crate) fn hashes(spec: &Value, has_containers: bool) -> (String, String) {
 
 /// Returns the name of the ControllerRevision that Kruise makes for this content.
 pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
-    let mut content = Map::new();
+    let mut content = JsonObject::new();
     content.insert("$patch".into(), "replace".into());
     for key in ["containers", "imagePullSecrets", "initContainers", "patchPodMetadata", "volumes"] {
         content.insert(key.into(), spec.get(key).cloned().unwrap_or(Value::Null));
@@ -26,14 +27,14 @@ pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
 }
 
 /// Returns the name of a ControllerRevision that holds this content and no other.
-pub(crate) fn content_revision_name(set: &str, content: &Map<String, Value>) -> String {
+pub(crate) fn content_revision_name(set: &str, content: &JsonObject) -> String {
     // The revision is hashed together with the number of name collisions so far, which a fresh revision has none of.
     let text = to_sorted_go_json(&json!({ "spec": content })) + "0";
     format!("{set}-{}", safe_encode_string(&fnv1_32(text.as_bytes()).to_string()))
 }
 
 fn hash_containers(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
-    let mut content = Map::new();
+    let mut content = JsonObject::new();
     content.insert("containers".into(), containers.map_or(Value::Null, |c| Value::Array(c.clone())));
     if init.iter().any(is_native_sidecar) {
         content.insert("initContainers".into(), Value::Array(init.to_vec()));

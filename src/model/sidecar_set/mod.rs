@@ -23,10 +23,11 @@ pub use repair::{RepairedText, repair};
 pub use validate::{ValidationContext, conflicts, validate};
 
 use crate::diagnostics::Span;
+use crate::model::json::JsonObject;
 use crate::model::selector::Selector;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use field_locations::FieldLocations;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a SidecarSet is decoded for.
@@ -54,7 +55,7 @@ pub struct SidecarContainer {
     pub name: String,
     /// The core/v1 Container as written: null, empty and unknown fields dropped, key order of the author,
     /// no defaults filled in, Kruise's own keys taken out.
-    pub container: Map<String, Value>,
+    pub container: JsonObject,
     /// Where it goes.
     pub pod_inject_policy: InjectPolicy,
     /// `shareVolumePolicy.type` is `enabled`.
@@ -214,7 +215,7 @@ pub struct SidecarSet {
     /// `containers`.
     pub containers: Vec<SidecarContainer>,
     /// `volumes` as written: null, empty and unknown fields dropped; a volume without a source has `emptyDir: {}`.
-    pub volumes: Vec<Map<String, Value>>,
+    pub volumes: Vec<JsonObject>,
     /// Names of `imagePullSecrets`.
     pub image_pull_secrets: Vec<String>,
     /// `patchPodMetadata`.
@@ -231,7 +232,7 @@ pub struct SidecarSet {
     pub canonical_spec: Value,
     /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
     /// `revisionHistoryLimit` and `customVersion`.
-    pub content: Map<String, Value>,
+    pub content: JsonObject,
     /// `revisionHistoryLimit`, where written.
     pub revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
@@ -241,7 +242,7 @@ pub struct SidecarSet {
     /// Name of Kruise's ControllerRevision for this content.
     pub revision_name: String,
     /// `metadata`, checked.
-    pub(crate) metadata: Map<String, Value>,
+    pub(crate) metadata: JsonObject,
     /// Where the fields stand in the document.
     pub(crate) locations: FieldLocations,
 }

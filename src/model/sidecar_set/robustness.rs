@@ -3,6 +3,7 @@
 use super::schema::{ObjectSchema, Presence, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, ValueType};
 use super::{DecodeMode, ValidationContext, decode_for, validate};
 use crate::diagnostics::Code;
+use crate::model::json::JsonObject;
 use crate::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -110,7 +111,7 @@ fn every_field_stands_every_value() {
 fn what_go_writes_for_an_empty_object_is_known_for_every_type() {
     // An object without content still has its fields without `omitempty`.
     fn check(of: &'static ObjectSchema) {
-        let stored = super::canonical::canonicalize(&serde_json::Map::new(), of);
+        let stored = super::canonical::canonicalize(&JsonObject::new(), of);
         for field in of.all_fields() {
             let is_written = stored.get(field.name).is_some();
             match field.presence {

@@ -5,11 +5,12 @@ use super::{
     InjectPolicy, InjectionRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, PriorityStrategy,
     ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
 };
+use crate::model::json::{
+    JsonObject, bool_at, int_at, object_at, objects_at, string_at, string_entries, strings_at, text_at,
+};
 use crate::model::selector::Selector;
 use crate::yaml::FieldPath;
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
+use serde_json::Value;
 
 /// Reads a list of sidecars; `key` is `containers` or `initContainers`.
 pub(crate) fn read_sidecars(spec: &JsonObject, key: &str, root: &FieldPath) -> Vec<SidecarContainer> {
@@ -25,7 +26,7 @@ fn read_sidecar(written: &JsonObject, default_policy: &str, path: FieldPath) -> 
     let upgrade = object_at(written, "upgradeStrategy");
     let hot = upgrade.filter(|u| string_at(u, "upgradeType") == Some("HotUpgrade"));
     SidecarContainer {
-        name: string_at(written, "name").unwrap_or_default().into(),
+        name: text_at(written, "name").into(),
         container: written.iter().filter(|(k, _)| !is_own(k)).map(|(k, v)| (k.clone(), v.clone())).collect(),
         // Kruise v1.9.0: every policy but BeforeAppContainer counts as AfterAppContainer.
         pod_inject_policy: match policy {
@@ -35,7 +36,7 @@ fn read_sidecar(written: &JsonObject, default_policy: &str, path: FieldPath) -> 
         share_volumes: is_enabled("shareVolumePolicy"),
         share_volume_devices: is_enabled("shareVolumeDevicePolicy"),
         transfer_env: objects_at(written, "transferEnv").map(read_transfer_env).collect(),
-        hot_upgrade_empty_image: hot.map(|u| string_at(u, "hotUpgradeEmptyImage").unwrap_or_default().into()),
+        hot_upgrade_empty_image: hot.map(|u| text_at(u, "hotUpgradeEmptyImage").into()),
         resources_policy: object_at(written, "resourcesPolicy").map(read_resources_policy),
         is_native_sidecar: string_at(written, "restartPolicy") == Some("Always"),
         path,
@@ -46,8 +47,8 @@ fn read_transfer_env(term: &JsonObject) -> TransferEnv {
     let from = object_at(term, "sourceContainerNameFrom").and_then(|f| object_at(f, "fieldRef"));
     let names = string_at(term, "envName").into_iter().chain(strings_at(term, "envNames"));
     TransferEnv {
-        source_container_name: string_at(term, "sourceContainerName").unwrap_or_default().into(),
-        source_container_name_from: from.map(|f| string_at(f, "fieldPath").unwrap_or_default().into()),
+        source_container_name: text_at(term, "sourceContainerName").into(),
+        source_container_name_from: from.map(|f| text_at(f, "fieldPath").into()),
         env_names: names.filter(|n| !n.is_empty()).map(str::to_owned).collect(),
     }
 }
@@ -58,7 +59,7 @@ fn read_resources_policy(policy: &JsonObject) -> ResourcesPolicy {
         string_at(part, name).map(str::to_owned)
     };
     ResourcesPolicy {
-        mode: string_at(policy, "targetContainersMode").unwrap_or_default().into(),
+        mode: text_at(policy, "targetContainersMode").into(),
         name_regex: string_at(policy, "targetContainersNameRegex").unwrap_or(".*").into(),
         limits_cpu: expression("limits", "cpu"),
         limits_memory: expression("limits", "memory"),
@@ -76,7 +77,7 @@ pub(crate) fn read_volumes(spec: &JsonObject) -> Vec<JsonObject> {
 
 /// Reads the names of `imagePullSecrets`.
 pub(crate) fn read_image_pull_secrets(spec: &JsonObject) -> Vec<String> {
-    objects_at(spec, "imagePullSecrets").map(|s| string_at(s, "name").unwrap_or_default().into()).collect()
+    objects_at(spec, "imagePullSecrets").map(|s| text_at(s, "name").into()).collect()
 }
 
 /// Reads `patchPodMetadata`.
@@ -121,10 +122,10 @@ pub(crate) fn read_update_strategy(spec: &JsonObject) -> UpdateStrategy {
 
 fn read_priority_strategy(strategy: &JsonObject) -> PriorityStrategy {
     let weight = |term: &JsonObject| WeightTerm {
-        weight: term.get("weight").and_then(Value::as_i64).unwrap_or(0),
+        weight: int_at(term, "weight"),
         match_selector: read_selector(term, "matchSelector").unwrap_or_default(),
     };
-    let ordered_key = |term: &JsonObject| string_at(term, "orderedKey").unwrap_or_default().to_owned();
+    let ordered_key = |term: &JsonObject| text_at(term, "orderedKey").to_owned();
     PriorityStrategy {
         weight_priority: objects_at(strategy, "weightPriority").map(weight).collect(),
         order_priority: objects_at(strategy, "orderPriority").map(ordered_key).collect(),
@@ -132,10 +133,7 @@ fn read_priority_strategy(strategy: &JsonObject) -> PriorityStrategy {
 }
 
 fn read_scatter_term(term: &JsonObject) -> ScatterTerm {
-    ScatterTerm {
-        key: string_at(term, "key").unwrap_or_default().into(),
-        value: string_at(term, "value").unwrap_or_default().into(),
-    }
+    ScatterTerm { key: text_at(term, "key").into(), value: text_at(term, "value").into() }
 }
 
 fn read_int_or_percent(object: &JsonObject, key: &str) -> Option<IntOrPercent> {
@@ -148,34 +146,4 @@ fn read_int_or_percent(object: &JsonObject, key: &str) -> Option<IntOrPercent> {
 /// Reads a label selector, where there is one.
 pub(crate) fn read_selector(object: &JsonObject, key: &str) -> Option<Selector> {
     object_at(object, key).map(Selector::from_map)
-}
-
-/// Returns the object at a key.
-pub(crate) fn object_at<'a>(object: &'a JsonObject, key: &str) -> Option<&'a JsonObject> {
-    object.get(key).and_then(Value::as_object)
-}
-
-/// Returns the string at a key.
-pub(crate) fn string_at<'a>(object: &'a JsonObject, key: &str) -> Option<&'a str> {
-    object.get(key).and_then(Value::as_str)
-}
-
-/// Returns the objects of a list.
-pub(crate) fn objects_at<'a>(object: &'a JsonObject, key: &str) -> impl Iterator<Item = &'a JsonObject> {
-    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
-}
-
-/// Returns the strings of a list.
-pub(crate) fn strings_at<'a>(object: &'a JsonObject, key: &str) -> impl Iterator<Item = &'a str> {
-    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-}
-
-/// Returns the entries of a map of strings, in their order.
-pub(crate) fn string_entries(object: &JsonObject, key: &str) -> Vec<(String, String)> {
-    let entries = object_at(object, key).into_iter().flatten();
-    entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
-}
-
-fn bool_at(object: &JsonObject, key: &str) -> bool {
-    object.get(key).and_then(Value::as_bool).unwrap_or(false)
 }

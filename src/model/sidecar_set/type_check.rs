@@ -4,21 +4,22 @@ use super::diagnostic_collector::DiagnosticCollector;
 use super::field_locations::FieldLocations;
 use super::schema::{FieldSchema, ObjectSchema, Presence, SIDECAR_SET_SPEC_V1BETA1, ValueType};
 use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::model::json::JsonObject;
 use crate::model::quantity::Quantity;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
 pub(crate) fn check_type(
     value: &Value,
     value_type: &'static ObjectSchema,
     places: &FieldLocations,
-) -> (Map<String, Value>, Vec<Diagnostic>) {
+) -> (JsonObject, Vec<Diagnostic>) {
     let mut walk =
         TypeChecker { locations: places, path: Vec::new(), diagnostics: DiagnosticCollector::default() };
     let checked = match walk.check_value(value, ValueType::Object(value_type)) {
         Some(Value::Object(map)) => map,
-        _ => Map::new(),
+        _ => JsonObject::new(),
     };
     let label = || places.label(&FieldPath::root(), EntryPart::Value, "");
     let found = walk.diagnostics.into_vec(|message| {
@@ -103,8 +104,8 @@ impl TypeChecker<'_> {
     }
 
     /// Checks the values of a map; null counts as `empty`, as in Go, where the API server has not dropped it.
-    fn check_entries(&mut self, map: &Map<String, Value>, value_type: ValueType, empty: &str) -> Value {
-        let mut kept = Map::new();
+    fn check_entries(&mut self, map: &JsonObject, value_type: ValueType, empty: &str) -> Value {
+        let mut kept = JsonObject::new();
         for (key, value) in map {
             self.path.push(key.clone().into());
             let value = match value {
@@ -126,7 +127,7 @@ impl TypeChecker<'_> {
         for (i, item) in items.iter().enumerate() {
             self.path.push(i.into());
             kept.push(self.check_value(item, value_type).unwrap_or_else(|| match value_type {
-                ValueType::Object(_) => Value::Object(Map::new()),
+                ValueType::Object(_) => Value::Object(JsonObject::new()),
                 _ => Value::from(""),
             }));
             self.path.pop();
@@ -134,8 +135,8 @@ impl TypeChecker<'_> {
         Value::Array(kept)
     }
 
-    fn check_fields(&mut self, map: &Map<String, Value>, of: &'static ObjectSchema) -> Map<String, Value> {
-        let mut kept = Map::new();
+    fn check_fields(&mut self, map: &JsonObject, of: &'static ObjectSchema) -> JsonObject {
+        let mut kept = JsonObject::new();
         for (key, value) in map {
             let Some(field) = of.field(key) else {
                 self.report_unknown_field(key, of);

@@ -2,8 +2,9 @@
 
 use super::field_locations::FieldLocations;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::json::JsonObject;
 use crate::yaml::{EntryPart, FieldPath};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The label every namespace carries with its own name.
 pub(crate) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -12,8 +13,8 @@ const CUSTOM_VERSION_LABEL: &str = "apps.kruise.io/sidecarset-custom-version";
 
 /// Turns the checked `metadata` and `spec` of v1alpha1 into those of v1beta1.
 pub(crate) fn convert(
-    metadata: &mut Map<String, Value>,
-    spec: &mut Map<String, Value>,
+    metadata: &mut JsonObject,
+    spec: &mut JsonObject,
     places: &mut FieldLocations,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -34,7 +35,7 @@ pub(crate) fn convert(
 }
 
 /// Takes `namespace` out of a v1beta1 spec, which has none.
-pub(crate) fn drop_namespace(spec: &mut Map<String, Value>, places: &FieldLocations) -> Option<Diagnostic> {
+pub(crate) fn drop_namespace(spec: &mut JsonObject, places: &FieldLocations) -> Option<Diagnostic> {
     let namespace = spec.shift_remove("namespace")?;
     let name = namespace.as_str().unwrap_or("team-a");
     let warning = Diagnostic::warning(

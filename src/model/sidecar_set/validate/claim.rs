@@ -4,12 +4,10 @@ use super::container::{check_one_of, require_keys};
 use super::report::{FieldRef, ValidationReport};
 use super::{format, meta, selector};
 use crate::diagnostics::Code;
+use crate::model::json::{JsonObject, object_at, string_at, strings_at, text_at};
 use crate::model::sidecar_set::canonical::parse_quantity;
-use crate::model::sidecar_set::spec_fields::{object_at, string_at, strings_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
+use serde_json::Value;
 
 /// Checks an ephemeral volume.
 pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
@@ -84,8 +82,8 @@ fn check_data_sources(report: &mut ValidationReport<'_>, spec: &JsonObject, at: 
 
 fn check_data_source(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     require_keys(report, source, &["name", "kind"], at);
-    let group = string_at(source, "apiGroup").unwrap_or_default();
-    let kind = string_at(source, "kind").unwrap_or_default();
+    let group = text_at(source, "apiGroup");
+    let kind = text_at(source, "kind");
     if group.is_empty() && kind != "PersistentVolumeClaim" {
         let spot = at.child("kind").with_name(&at.field);
         report.invalid(&spot, kind, "must be `PersistentVolumeClaim` where there is no `apiGroup`");

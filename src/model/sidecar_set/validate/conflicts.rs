@@ -3,7 +3,7 @@
 use super::report::{FieldRef, ValidationReport, label};
 use super::selector::may_overlap;
 use crate::diagnostics::{Code, Diagnostic, Severity};
-use crate::model::sidecar_set::spec_fields::{objects_at, string_at};
+use crate::model::json::{objects_at, text_at};
 use crate::model::sidecar_set::{PatchPolicy, PodMetadataPatch, SidecarContainer, SidecarSet};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn upgrade_types_by_name(set: &SidecarSet) -> impl Iterator<Item = (String, Stri
         set.canonical_spec.as_object().map(|spec| objects_at(spec, "containers").collect::<Vec<_>>());
     containers.unwrap_or_default().into_iter().map(|c| {
         let kind = c.get("upgradeStrategy").and_then(|u| u.get("upgradeType")).and_then(Value::as_str);
-        (string_at(c, "name").unwrap_or_default().to_owned(), kind.unwrap_or_default().to_owned())
+        (text_at(c, "name").to_owned(), kind.unwrap_or_default().to_owned())
     })
 }
 

@@ -2,13 +2,11 @@
 
 use super::report::{FieldRef, ValidationReport};
 use super::{env, format, mounts, probe, resources, security};
+use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
 use crate::model::sidecar_set::schema::required_strings;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::yaml::FieldPath;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-type JsonObject = Map<String, Value>;
 
 /// The volumes of a set, by name: what containers may mount. One that is broken has been reported and is None.
 pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
@@ -22,7 +20,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject, volume
         for (i, container) in objects_at(spec, list).enumerate() {
             let at = at.item(i);
             check_common(report, container, &at, volumes);
-            let name = string_at(container, "name").unwrap_or_default();
+            let name = text_at(container, "name");
             if !name.is_empty() && !names.insert(name) {
                 report.duplicate(&at.child("name"), name);
             }
@@ -52,7 +50,7 @@ fn check_common(
     volumes: &VolumesByName<'_>,
 ) {
     check_name(report, container, at);
-    let image = string_at(container, "image").unwrap_or_default();
+    let image = text_at(container, "image");
     if image.is_empty() {
         report.required(&at.child("image"), "name the image to run");
     } else if image != image.trim() {
@@ -77,7 +75,7 @@ pub(super) fn check_one_of(report: &mut ValidationReport<'_>, object: &JsonObjec
 
 /// Checks the name of a container or volume.
 pub(super) fn check_name(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
-    match string_at(object, "name").unwrap_or_default() {
+    match text_at(object, "name") {
         "" => report.required(&at.child("name"), "give it a name"),
         name => {
             if let Some(rule) = format::check_dns_label(name) {
@@ -123,12 +121,12 @@ fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &F
                 None => {}
             }
         }
-        match int(port, "containerPort") {
+        match int_at(port, "containerPort") {
             0 => report.required(&at.child("containerPort"), "write the port that the container listens on"),
             number => check_port_number(report, number, &at.child("containerPort")),
         }
-        if int(port, "hostPort") != 0 {
-            check_port_number(report, int(port, "hostPort"), &at.child("hostPort"));
+        if int_at(port, "hostPort") != 0 {
+            check_port_number(report, int_at(port, "hostPort"), &at.child("hostPort"));
         }
         check_one_of(report, port, "protocol", &at);
     }
@@ -148,18 +146,13 @@ fn check_host_ports(
     taken: &mut BTreeSet<String>,
 ) {
     let list = at.child("ports");
-    for (i, port) in objects_at(container, "ports").enumerate().filter(|(_, p)| int(p, "hostPort") != 0) {
-        let part = |key| string_at(port, key).unwrap_or_default();
-        let whole = format!("{}/{}/{}", part("protocol"), part("hostIP"), int(port, "hostPort"));
+    for (i, port) in objects_at(container, "ports").enumerate().filter(|(_, p)| int_at(p, "hostPort") != 0) {
+        let part = |key| text_at(port, key);
+        let whole = format!("{}/{}/{}", part("protocol"), part("hostIP"), int_at(port, "hostPort"));
         if !taken.insert(whole.clone()) {
             report.duplicate(&list.item(i).child("hostPort"), &whole);
         }
     }
-}
-
-/// Returns the number at a key; zero where there is none.
-pub(super) fn int(object: &JsonObject, key: &str) -> i64 {
-    object.get(key).and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// Checks that an object has content where its type requires it.

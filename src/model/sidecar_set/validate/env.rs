@@ -1,16 +1,12 @@
 //! `env` and `envFrom` of a container.
 
-use super::container::int;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use super::sidecar::split_subscript;
 use crate::diagnostics::Code;
+use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
 
 /// Fields of a pod that a variable may take its value from.
 const ENV_FIELDS: [&str; 9] = [
@@ -58,7 +54,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
     let list = at.child("env");
     for (i, variable) in objects_at(container, "env").enumerate() {
         let at = list.item(i);
-        match string_at(variable, "name").unwrap_or_default() {
+        match text_at(variable, "name") {
             "" => report.required(&at.child("name"), "give the variable a name"),
             name => {
                 if let Some(rule) = format::check_env_name(name) {
@@ -103,7 +99,7 @@ pub(super) fn check_field_ref(
     supported: &[&'static str],
     at: &FieldRef,
 ) {
-    let path = string_at(field, "fieldPath").unwrap_or_default();
+    let path = text_at(field, "fieldPath");
     let spot = at.child("fieldPath");
     if path.is_empty() {
         return report.required(&spot, "name the field of the pod");
@@ -137,7 +133,7 @@ pub(super) fn check_resource_ref(
     in_volume: bool,
     at: &FieldRef,
 ) {
-    let resource = string_at(reference, "resource").unwrap_or_default();
+    let resource = text_at(reference, "resource");
     let is_huge = ["requests.hugepages-", "limits.hugepages-"].iter().any(|p| resource.starts_with(p));
     if in_volume && string_at(reference, "containerName").is_none() {
         report.required(&at.child("containerName"), "name the container whose resource it is");
@@ -159,11 +155,11 @@ pub(super) fn check_resource_ref(
 }
 
 fn check_key_ref(report: &mut ValidationReport<'_>, reference: &JsonObject, at: &FieldRef) {
-    let name = string_at(reference, "name").unwrap_or_default();
+    let name = text_at(reference, "name");
     if let Some(rule) = format::check_dns_subdomain(name) {
         report.invalid(&at.child("name"), name, rule);
     }
-    match string_at(reference, "key").unwrap_or_default() {
+    match text_at(reference, "key") {
         "" => report.required(&at.child("key"), "name the key"),
         key => {
             if let Some(rule) = format::check_config_key(key) {
@@ -184,7 +180,7 @@ fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, lis
         for key in ["configMapRef", "secretRef"] {
             let Some(reference) = object_at(source, key) else { continue };
             let spot = at.child(key).child("name");
-            match string_at(reference, "name").unwrap_or_default() {
+            match text_at(reference, "name") {
                 "" => report.required(&spot, "name the object"),
                 name => {
                     // Kubernetes v1.32 takes the name for a prefix here, which may end with a hyphen.
@@ -213,8 +209,8 @@ fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, lis
 
 /// Checks the mode of a file.
 pub(super) fn check_mode(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
-    if object.contains_key(key) && !(0..=0o777).contains(&int(object, key)) {
-        let value = format!("0{:o}", int(object, key));
+    if object.contains_key(key) && !(0..=0o777).contains(&int_at(object, key)) {
+        let value = format!("0{:o}", int_at(object, key));
         report.invalid(&at.child(key), &value, "must be from 0 to 0777");
     }
 }

@@ -4,12 +4,9 @@ use super::format;
 use super::report::{FieldRef, ValidationReport, list_alternatives};
 use super::selector;
 use crate::diagnostics::Code;
-use crate::model::sidecar_set::spec_fields::{objects_at, string_at, string_entries, strings_at};
+use crate::model::json::{JsonObject, objects_at, string_at, string_entries, strings_at, text_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-
-type JsonObject = Map<String, Value>;
 
 /// The most that all annotations of an object may hold.
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
@@ -18,7 +15,7 @@ const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 pub(super) fn check(report: &mut ValidationReport<'_>, metadata: &JsonObject) {
     let at = FieldRef::new(crate::yaml::FieldPath::dotted("metadata"));
     // Kruise v1.9.0 holds `generateName` to the rule of names, as apimachinery's ValidateObjectMeta asks.
-    let name = string_at(metadata, "name").unwrap_or_default();
+    let name = text_at(metadata, "name");
     let generate_name = string_at(metadata, "generateName").map(|n| ("generateName", n));
     for (key, name) in std::iter::once(("name", name)).chain(generate_name) {
         let is_good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -70,7 +67,7 @@ pub(super) fn check_patches(report: &mut ValidationReport<'_>, spec: &JsonObject
         }
         // Kruise checks them as the metadata of an object of their own.
         check_annotations(report, patch, &at.clone().with_name("patchPodMetadata"));
-        let policy = string_at(patch, "patchPolicy").unwrap_or_default();
+        let policy = text_at(patch, "patchPolicy");
         let spot = at.child("patchPolicy");
         if !spot.values().contains(&policy) {
             let message =

@@ -23,8 +23,9 @@ mod volume;
 
 use super::SidecarSet;
 use crate::diagnostics::Diagnostic;
+use crate::model::json::JsonObject;
 use report::ValidationReport;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a set is seen together with.
@@ -43,7 +44,7 @@ pub struct ValidationContext<'a> {
 /// repeated. Conflicts with other sets are looked for only in a set that is sound by itself, as in Kruise.
 pub fn validate(set: &SidecarSet, surroundings: ValidationContext<'_>) -> Vec<Diagnostic> {
     let mut report = ValidationReport::new(&set.locations);
-    let empty = Map::new();
+    let empty = JsonObject::new();
     let spec = match &set.canonical_spec {
         Value::Object(spec) => spec,
         _ => &empty,

@@ -4,12 +4,10 @@ use super::container::VolumesByName;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
-
-type JsonObject = Map<String, Value>;
 
 /// Checks what a container mounts.
 pub(super) fn check(
@@ -19,7 +17,7 @@ pub(super) fn check(
     volumes: &VolumesByName<'_>,
 ) {
     let all = |list: &str, key: &str| -> BTreeSet<&str> {
-        objects_at(container, list).map(|m| string_at(m, key).unwrap_or_default()).collect()
+        objects_at(container, list).map(|m| text_at(m, key)).collect()
     };
     let devices = (all("volumeDevices", "name"), all("volumeDevices", "devicePath"));
     let mounts = (all("volumeMounts", "name"), all("volumeMounts", "mountPath"));
@@ -28,7 +26,7 @@ pub(super) fn check(
         let list = at.child("volumeMounts");
         let at = list.item(i);
         let name = check_volume(report, mount, &at, volumes);
-        let path = string_at(mount, "mountPath").unwrap_or_default();
+        let path = text_at(mount, "mountPath");
         check_path(report, path, &mut paths, &at.child("mountPath"));
         check_unique_path(report, name, &devices.0, &at.child("name"), "volumeDevices");
         check_unique_path(report, path, &devices.1, &at.child("mountPath"), "volumeDevices");
@@ -49,7 +47,7 @@ pub(super) fn check(
         if !name.is_empty() && !names.insert(name) {
             report.duplicate(&at.child("name"), name);
         }
-        let path = string_at(device, "devicePath").unwrap_or_default();
+        let path = text_at(device, "devicePath");
         check_path(report, path, &mut paths, &at.child("devicePath"));
         if let Some(rule) = format::check_no_parent_steps(path) {
             report.invalid(&at.child("devicePath"), path, rule);
@@ -65,7 +63,7 @@ fn check_volume<'a>(
     at: &FieldRef,
     volumes: &VolumesByName<'_>,
 ) -> &'a str {
-    let name = string_at(mount, "name").unwrap_or_default();
+    let name = text_at(mount, "name");
     if name.is_empty() {
         report.required(&at.child("name"), "name a volume of the set");
     } else if !volumes.contains_key(name) {

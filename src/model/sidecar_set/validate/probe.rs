@@ -1,14 +1,12 @@
 //! Probes and lifecycle hooks.
 
-use super::container::{check_port_number, int, require_keys};
+use super::container::{check_port_number, require_keys};
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::model::json::{JsonObject, int_at, object_at, objects_at, text_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
+use serde_json::Value;
 
 /// The grace period of the pod in which Kruise checks a set.
 const GRACE_PERIOD_SECONDS: i64 = 30;
@@ -34,16 +32,16 @@ fn check_probe(report: &mut ValidationReport<'_>, probe: &JsonObject, kind: &str
     check_handler(report, probe, &["exec", "httpGet", "tcpSocket", "grpc"], at);
     let bounds =
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
-    for key in bounds.into_iter().filter(|k| int(probe, k) < 0) {
-        report.invalid(&at.child(key), &int(probe, key).to_string(), "must not be negative");
+    for key in bounds.into_iter().filter(|k| int_at(probe, k) < 0) {
+        report.invalid(&at.child(key), &int_at(probe, key).to_string(), "must not be negative");
     }
-    if kind != "readinessProbe" && int(probe, "successThreshold") != 1 {
+    if kind != "readinessProbe" && int_at(probe, "successThreshold") != 1 {
         let spot = at.child("successThreshold");
         if kind == "startupProbe" && !probe.contains_key("successThreshold") {
             // Kruise v1.9.0 fills in the defaults of the other probes, but not of this one.
             report.required(&spot, "write `successThreshold: 1`; Kruise has no defaults for startup probes");
         } else {
-            report.invalid(&spot, &int(probe, "successThreshold").to_string(), "must be 1");
+            report.invalid(&spot, &int_at(probe, "successThreshold").to_string(), "must be 1");
         }
     }
     if let Some(seconds) = probe.get("terminationGracePeriodSeconds").and_then(Value::as_i64) {
@@ -78,7 +76,7 @@ fn check_handler(
         "exec" => require_keys(report, action, &["command"], &at),
         "httpGet" => check_http_get(report, action, &at),
         "sleep" => {
-            let seconds = int(action, "seconds");
+            let seconds = int_at(action, "seconds");
             if seconds <= 0 || seconds > GRACE_PERIOD_SECONDS {
                 report.invalid(&at, &seconds.to_string(), "must be greater than 0 and at most 30 seconds");
             }
@@ -88,11 +86,11 @@ fn check_handler(
 }
 
 fn check_http_get(report: &mut ValidationReport<'_>, action: &JsonObject, at: &FieldRef) {
-    if string_at(action, "path").unwrap_or_default().is_empty() {
+    if text_at(action, "path").is_empty() {
         report.required(&at.child("path"), "write `path: /`; Kruise has no defaults for startup probes");
     }
     check_port(report, action, at);
-    match string_at(action, "scheme").unwrap_or_default() {
+    match text_at(action, "scheme") {
         "HTTP" | "HTTPS" => {}
         "" => report
             .required(&at.child("scheme"), "write `scheme: HTTP`; Kruise has no defaults for startup probes"),
@@ -100,7 +98,7 @@ fn check_http_get(report: &mut ValidationReport<'_>, action: &JsonObject, at: &F
     }
     let headers = at.child("httpHeaders");
     for (i, header) in objects_at(action, "httpHeaders").enumerate() {
-        let name = string_at(header, "name").unwrap_or_default();
+        let name = text_at(header, "name");
         if let Some(rule) = format::check_http_header(name) {
             report.invalid(&headers.item(i).child("name").with_name(&headers.field), name, rule);
         }
@@ -115,6 +113,6 @@ fn check_port(report: &mut ValidationReport<'_>, action: &JsonObject, at: &Field
                 report.invalid(&spot, name, rule);
             }
         }
-        _ => check_port_number(report, int(action, "port"), &spot),
+        _ => check_port_number(report, int_at(action, "port"), &spot),
     }
 }

@@ -1,17 +1,14 @@
 //! Projected volumes: several sources in one folder.
 
-use super::container::{int, require, require_keys};
+use super::container::{require, require_keys};
 use super::env::check_mode;
 use super::report::{FieldRef, ValidationReport};
 use super::volume::{check_downward_file, check_files, check_path};
 use super::{format, selector};
 use crate::diagnostics::Code;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-
-type JsonObject = Map<String, Value>;
 
 const SOURCE_KINDS: [&str; 5] =
     ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"];
@@ -48,7 +45,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: 
                 "serviceAccountToken" => check_token(report, part, &spot, at),
                 _ => {
                     check_trust_bundle(report, part, &spot);
-                    let file = string_at(part, "path").unwrap_or_default();
+                    let file = text_at(part, "path");
                     check_unique_file(report, file, &mut taken, &spot.child("path"), at);
                 }
             }
@@ -64,7 +61,7 @@ fn check_unique_paths(
     volume: &FieldRef,
 ) {
     for (i, file) in objects_at(part, "items").enumerate() {
-        let written = string_at(file, "path").unwrap_or_default();
+        let written = text_at(file, "path");
         if !written.is_empty() {
             check_unique_file(report, written, taken, &at.child("items").item(i).child("path"), volume);
         }
@@ -84,8 +81,8 @@ fn check_unique_file(
 }
 
 fn check_token(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldRef, volume: &FieldRef) {
-    if !TOKEN_LIFETIME_SECONDS.contains(&int(part, "expirationSeconds")) {
-        let seconds = int(part, "expirationSeconds").to_string();
+    if !TOKEN_LIFETIME_SECONDS.contains(&int_at(part, "expirationSeconds")) {
+        let seconds = int_at(part, "expirationSeconds").to_string();
         report.invalid(&at.child("expirationSeconds"), &seconds, "must be from 600 to 4294967296");
     }
     // Kubernetes v1.32 reports the path without the source it is in.

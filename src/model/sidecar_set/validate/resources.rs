@@ -3,14 +3,11 @@
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
+use crate::model::json::{JsonObject, object_at, objects_at, text_at};
 use crate::model::quantity::Quantity;
 use crate::model::sidecar_set::canonical::parse_quantity;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-type JsonObject = Map<String, Value>;
 
 /// Checks the resources of a container.
 pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
@@ -25,7 +22,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
         check_huge_pages(report, resources, &at);
         for (i, claim) in objects_at(resources, "claims").enumerate() {
             let spot = at.child("claims").item(i);
-            let name = string_at(claim, "name").unwrap_or_default();
+            let name = text_at(claim, "name");
             let message = format!("a SidecarSet has no resource claim `{name}`");
             report.not_found(&spot, message, "remove it");
         }
@@ -117,7 +114,7 @@ fn check_resize(report: &mut ValidationReport<'_>, container: &JsonObject, at: &
     let mut names = BTreeSet::new();
     for (i, policy) in objects_at(container, "resizePolicy").enumerate() {
         let item = at.item(i);
-        let name = string_at(policy, "resourceName").unwrap_or_default();
+        let name = text_at(policy, "resourceName");
         if !names.insert(name) {
             report.duplicate(&item, name);
         }
@@ -127,7 +124,7 @@ fn check_resize(report: &mut ValidationReport<'_>, container: &JsonObject, at: &
         if !["cpu", "memory"].contains(&name) {
             report.not_among(&spot("resourceName"), name, &["cpu", "memory"]);
         }
-        let (spot, value) = (spot("restartPolicy"), string_at(policy, "restartPolicy").unwrap_or_default());
+        let (spot, value) = (spot("restartPolicy"), text_at(policy, "restartPolicy"));
         if !spot.values().contains(&value) {
             report.unsupported(&spot, value);
         }

@@ -1,14 +1,12 @@
 //! `securityContext` of a container.
 
-use super::container::{check_one_of, int};
+use super::container::check_one_of;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
-use crate::model::sidecar_set::spec_fields::{object_at, string_at, strings_at};
+use crate::model::json::{JsonObject, bool_at, int_at, object_at, string_at, strings_at, text_at};
 use crate::yaml::{EntryPart, FieldPath};
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
+use serde_json::Value;
 
 /// The longest path of an AppArmor profile.
 const MAX_PROFILE_BYTES: usize = 4095;
@@ -19,8 +17,8 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
     let Some(context) = object_at(container, "securityContext") else { return };
     let at = at.child("securityContext");
     for key in ["runAsUser", "runAsGroup"] {
-        if !(0..=i64::from(i32::MAX)).contains(&int(context, key)) {
-            report.invalid(&at.child(key), &int(context, key).to_string(), "must be from 0 to 2147483647");
+        if !(0..=i64::from(i32::MAX)).contains(&int_at(context, key)) {
+            report.invalid(&at.child(key), &int_at(context, key).to_string(), "must be from 0 to 2147483647");
         }
     }
     check_one_of(report, context, "procMount", &at);
@@ -57,7 +55,7 @@ fn check_escalation(report: &mut ValidationReport<'_>, context: &JsonObject, at:
 }
 
 fn check_profile_type(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
-    match string_at(profile, "type").unwrap_or_default() {
+    match text_at(profile, "type") {
         "" => report.required(&at.child("type"), "write `type: RuntimeDefault`, or another type"),
         _ => check_one_of(report, profile, "type", at),
     }
@@ -81,7 +79,7 @@ fn check_seccomp(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &F
 fn check_app_armor(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
     check_profile_type(report, profile, at);
     let spot = at.child("localhostProfile");
-    match (string_at(profile, "type").unwrap_or_default(), string_at(profile, "localhostProfile")) {
+    match (text_at(profile, "type"), string_at(profile, "localhostProfile")) {
         ("Localhost", None | Some("")) => report.required(&spot, "name the profile"),
         ("Localhost", Some(path)) if path != path.trim() => {
             report.invalid(&spot, path, "must not begin or end with blanks");
@@ -112,7 +110,7 @@ fn check_windows(report: &mut ValidationReport<'_>, options: &JsonObject, at: &F
     {
         report.invalid(&at.child("runAsUserName"), name, rule);
     }
-    if options.get("hostProcess").and_then(Value::as_bool) == Some(true) {
+    if bool_at(options, "hostProcess") {
         let spot = FieldRef {
             path: at.child("hostProcess").path,
             field: FieldPath::dotted("spec.hostNetwork").to_string(),

@@ -3,13 +3,11 @@
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
+use crate::model::json::{JsonObject, object_at, objects_at, string_entries, strings_at, text_at};
 use crate::model::selector::{Selector, SelectorOperator};
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at, string_entries, strings_at};
 use crate::yaml::EntryPart;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-type JsonObject = Map<String, Value>;
 
 /// Checks a selector the way Kruise checks its own: it may not be empty either.
 pub(super) fn check(report: &mut ValidationReport<'_>, selector: &JsonObject, at: &FieldRef) {
@@ -67,7 +65,7 @@ fn check_label(report: &mut ValidationReport<'_>, key: &str, value: &str, at: &F
 fn requirement(report: &mut ValidationReport<'_>, term: &JsonObject, at: &FieldRef) -> bool {
     let values: Vec<&str> = strings_at(term, "values").collect();
     let mut is_sound = true;
-    match string_at(term, "operator").unwrap_or_default() {
+    match text_at(term, "operator") {
         "In" | "NotIn" if values.is_empty() => {
             report.required(&at.child("values"), "write at least one value for `In` and `NotIn`");
             is_sound = false;
@@ -82,7 +80,7 @@ fn requirement(report: &mut ValidationReport<'_>, term: &JsonObject, at: &FieldR
             is_sound = false;
         }
     }
-    let key = string_at(term, "key").unwrap_or_default();
+    let key = text_at(term, "key");
     if let Some(rule) = format::check_qualified_name(key) {
         report.invalid(&at.child("key"), key, rule);
         is_sound = false;

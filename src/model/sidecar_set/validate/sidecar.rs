@@ -4,14 +4,11 @@ use super::format;
 use super::report::{FieldRef, ValidationReport, label, list_alternatives};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::go_regexp;
+use crate::model::json::{JsonObject, object_at, objects_at, string_at, strings_at, text_at};
 use crate::model::quantity::{Quantity, QuantityFormat};
 use crate::model::resources_expr::{self, EvalError, ExprResource};
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at, strings_at};
 use crate::model::sidecar_set::type_check::shorten;
 use crate::yaml::{EntryPart, FieldPath};
-use serde_json::{Map, Value};
-
-type JsonObject = Map<String, Value>;
 
 /// Checks the containers and init containers for Kruise's own keys.
 pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
@@ -44,7 +41,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
 
 /// Kruise checks them on containers only, and reports them without an index; elsewhere they silently do nothing.
 fn check_policies(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef, is_init: bool) {
-    let policy = string_at(container, "podInjectPolicy").unwrap_or_default();
+    let policy = text_at(container, "podInjectPolicy");
     let spot = at.child("podInjectPolicy").with_name("spec.container.podInjectPolicy");
     if !spot.values().contains(&policy) {
         if is_init {
@@ -55,7 +52,7 @@ fn check_policies(report: &mut ValidationReport<'_>, container: &JsonObject, at:
     }
     for key in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
         let Some(policy) = object_at(container, key) else { continue };
-        let kind = string_at(policy, "type").unwrap_or_default();
+        let kind = text_at(policy, "type");
         let spot = at.child(key).child("type");
         if spot.values().contains(&kind) {
             continue;
@@ -82,11 +79,11 @@ fn warn_ignored_value(report: &mut ValidationReport<'_>, at: &FieldRef, value: &
 fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     let Some(strategy) = object_at(container, "upgradeStrategy") else { return };
     let at_strategy = at.child("upgradeStrategy");
-    let kind = string_at(strategy, "upgradeType").unwrap_or_default();
+    let kind = text_at(strategy, "upgradeType");
     match kind {
         "ColdUpgrade" => {}
         "HotUpgrade" => {
-            if string_at(strategy, "hotUpgradeEmptyImage").unwrap_or_default().is_empty() {
+            if text_at(strategy, "hotUpgradeEmptyImage").is_empty() {
                 let message =
                     "`hotUpgradeEmptyImage` is not written: pods get a container without an image".into();
                 let help = "name an image that does nothing, with the same command and probes as the sidecar";
@@ -98,7 +95,7 @@ fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: 
                     help,
                 );
             }
-            let name = string_at(container, "name").unwrap_or_default();
+            let name = text_at(container, "name");
             if name.len() > 61 && name.len() <= 63 {
                 let message = format!("`{name}` is too long for hot upgrades: they add `-1` and `-2` to it");
                 let help = "use at most 61 characters";
@@ -137,12 +134,12 @@ fn check_transfer_env(
 
 /// Kruise v1.9.0 ConvertDownwardAPIFieldLabel: only single labels and annotations of the pod can name a container.
 fn check_field_ref(report: &mut ValidationReport<'_>, from: &JsonObject, at: &FieldRef) {
-    let path = string_at(from, "fieldPath").unwrap_or_default();
+    let path = text_at(from, "fieldPath");
     let spot = at.child("fieldPath");
     if path.is_empty() {
         return report.required(&spot, "write `metadata.labels['KEY']` or `metadata.annotations['KEY']`");
     }
-    let version = string_at(from, "apiVersion").unwrap_or_default();
+    let version = text_at(from, "apiVersion");
     if version != "v1" {
         let api = FieldRef { path: at.path.child("apiVersion"), field: spot.field };
         return report.invalid(&api, version, "must be `v1`");
@@ -174,7 +171,7 @@ fn check_resources_policy(
     policy: &JsonObject,
     at: &FieldRef,
 ) {
-    let mode = string_at(policy, "targetContainersMode").unwrap_or_default();
+    let mode = text_at(policy, "targetContainersMode");
     let spot = FieldRef::new(at.child("targetContainersMode").path);
     if !spot.values().contains(&mode) {
         report.unsupported(&spot, mode);
@@ -187,7 +184,7 @@ fn check_resources_policy(
     }
     check_pattern(
         report,
-        string_at(policy, "targetContainersNameRegex").unwrap_or_default(),
+        text_at(policy, "targetContainersNameRegex"),
         &at.child("targetContainersNameRegex"),
     );
     let expressions = at.child("resourcesExpr");

@@ -4,14 +4,12 @@ use super::container::check_one_of;
 use super::report::{FieldRef, ValidationReport, label};
 use super::selector;
 use crate::diagnostics::{Code, Diagnostic, Severity};
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at};
+use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
 use crate::model::sidecar_set::{SidecarSet, hash};
 use crate::yaml::{EntryPart, FieldPath};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-type JsonObject = Map<String, Value>;
 
 /// Checks which pods the set selects.
 pub(super) fn check_selectors(report: &mut ValidationReport<'_>, spec: &JsonObject) {
@@ -61,7 +59,7 @@ fn report_unknown_revision(report: &mut ValidationReport<'_>, at: &FieldRef, nam
 pub(super) fn check_update(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let at = FieldRef::new(FieldPath::dotted("spec.updateStrategy"));
     let Some(strategy) = object_at(spec, "updateStrategy") else { return };
-    match string_at(strategy, "type").unwrap_or_default() {
+    match text_at(strategy, "type") {
         "RollingUpdate" => check_rolling_update(report, spec, strategy, &at),
         "NotUpdate" => {}
         kind => {
@@ -156,7 +154,7 @@ fn check_priorities(report: &mut ValidationReport<'_>, strategy: &JsonObject, at
     }
     for (i, term) in objects_at(strategy, "weightPriority").enumerate() {
         let term_at = at.child("weightPriority").item(i);
-        let weight = term.get("weight").and_then(Value::as_i64).unwrap_or(0);
+        let weight = int_at(term, "weight");
         if !(0..=100).contains(&weight) {
             let spot = term_at.child("weight").with_name(&at.field);
             report.invalid(&spot, &weight.to_string(), "must be from 1 to 100");
@@ -178,7 +176,7 @@ fn check_priorities(report: &mut ValidationReport<'_>, strategy: &JsonObject, at
         }
     }
     for (i, term) in objects_at(strategy, "orderPriority").enumerate() {
-        if string_at(term, "orderedKey").unwrap_or_default().is_empty() {
+        if text_at(term, "orderedKey").is_empty() {
             let spot = at.child("orderPriority").item(i).child("orderedKey").with_name(&at.field);
             report.required(&spot, "name the label whose value orders the pods");
         }
@@ -188,8 +186,8 @@ fn check_priorities(report: &mut ValidationReport<'_>, strategy: &JsonObject, at
 fn check_scatter(report: &mut ValidationReport<'_>, strategy: &JsonObject, at: &FieldRef) {
     let mut terms = BTreeSet::new();
     for (i, term) in objects_at(strategy, "scatterStrategy").enumerate() {
-        let key = string_at(term, "key").unwrap_or_default();
-        let value = string_at(term, "value").unwrap_or_default();
+        let key = text_at(term, "key");
+        let value = text_at(term, "value");
         let spot = at.item(i).child("key").with_name(&at.field);
         if key.is_empty() {
             report.required(&spot, "name the label whose pods are scattered");

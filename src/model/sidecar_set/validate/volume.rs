@@ -1,18 +1,17 @@
 //! The volumes of a set, as Kubernetes v1.32 checks those of a pod.
 
-use super::container::{VolumesByName, check_name, check_one_of, int, require, require_keys, require_name};
+use super::container::{VolumesByName, check_name, check_one_of, require, require_keys, require_name};
 use super::env::{check_field_ref, check_mode, check_resource_ref};
 use super::report::{FieldRef, ValidationReport};
 use super::{claim, format, projected};
 use crate::diagnostics::Code;
+use crate::model::json::{
+    JsonObject, bool_at, int_at, object_at, objects_at, string_at, string_entries, strings_at, text_at,
+};
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::spec_fields::{object_at, objects_at, string_at, string_entries, strings_at};
 use crate::yaml::{EntryPart, FieldPath};
 use regex::Regex;
-use serde_json::{Map, Value};
 use std::sync::LazyLock;
-
-type JsonObject = Map<String, Value>;
 
 /// The sources in the order in which Kubernetes looks at them, with the fields that it requires although the types do
 /// not say so.
@@ -61,7 +60,7 @@ pub(super) fn check<'a>(report: &mut ValidationReport<'_>, spec: &'a JsonObject)
         let before = report.count();
         check_source(report, volume, &at);
         check_name(report, volume, &at);
-        let name = string_at(volume, "name").unwrap_or_default();
+        let name = text_at(volume, "name");
         if volumes.contains_key(name) {
             report.duplicate(&at.child("name"), name);
         } else {
@@ -97,8 +96,8 @@ fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &Fie
     require_keys(report, source, further_required, &spot);
     check_source_details(report, kind, source, &spot);
     if kind == "iscsi" && source.contains_key("initiatorName") {
-        let portal = string_at(source, "targetPortal").unwrap_or_default();
-        let name = string_at(volume, "name").unwrap_or_default();
+        let portal = text_at(source, "targetPortal");
+        let name = text_at(volume, "name");
         if name.len() + 1 + portal.len() > 64 {
             report.invalid(
                 &at.child("name"),
@@ -169,15 +168,15 @@ pub(super) fn check_path(
 }
 
 fn check_byte(report: &mut ValidationReport<'_>, source: &JsonObject, key: &str, at: &FieldRef) {
-    if !(0..=255).contains(&int(source, key)) {
-        report.invalid(&at.child(key), &int(source, key).to_string(), "must be from 0 to 255");
+    if !(0..=255).contains(&int_at(source, key)) {
+        report.invalid(&at.child(key), &int_at(source, key).to_string(), "must be from 0 to 255");
     }
 }
 
 fn check_empty_dir(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     let limit = string_at(source, "sizeLimit").and_then(|l| Quantity::parse(l).ok());
     if limit.is_some_and(|l| l.sign() < 0) {
-        let value = string_at(source, "sizeLimit").unwrap_or_default();
+        let value = text_at(source, "sizeLimit");
         report.invalid(&at.child("sizeLimit"), value, "must not be negative");
     }
 }
@@ -242,7 +241,7 @@ fn check_iscsi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &Fiel
         }
     }
     check_byte(report, source, "lun", at);
-    let is_on = |key| source.get(key).and_then(Value::as_bool) == Some(true);
+    let is_on = |key| bool_at(source, key);
     if (is_on("chapAuthDiscovery") || is_on("chapAuthSession")) && !source.contains_key("secretRef") {
         report.required(&at.child("secretRef"), "CHAP needs a secret");
     }
@@ -304,7 +303,7 @@ fn check_azure_disk(report: &mut ValidationReport<'_>, source: &JsonObject, at: 
     check_one_of(report, source, "kind", at);
     let Some(kind) = string_at(source, "kind") else { return };
     let start = if kind == "Managed" { "/subscriptions/" } else { "https://" };
-    let uri = string_at(source, "diskURI").unwrap_or_default();
+    let uri = text_at(source, "diskURI");
     if !uri.starts_with(start) {
         report.invalid(
             &at.child("diskURI"),
@@ -320,7 +319,7 @@ fn check_csi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldR
         rule.or((driver.len() > 63).then_some("must have at most 63 characters"))
     });
     if let Some(secret) = object_at(source, "nodePublishSecretRef") {
-        let name = string_at(secret, "name").unwrap_or_default();
+        let name = text_at(secret, "name");
         let spot = at.child("nodePublishSecretRef").child("name");
         if name.is_empty() {
             report.required(&spot, "name the secret");
