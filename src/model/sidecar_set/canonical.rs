@@ -1,4 +1,4 @@
-//! The form in which Go writes an object: API order, canonical quantities, empty fields as `omitempty` has them.
+//! Encodes an object as Go does: API order, canonical quantities, empty fields by `omitempty`.
 
 use super::schema::{FieldSchema, ObjectSchema, Presence, ValueType};
 use super::type_check::is_empty;
@@ -6,10 +6,11 @@ use crate::model::json::JsonObject;
 use crate::model::quantity::Quantity;
 use serde_json::Value;
 
-/// Returns the value as Go writes it. It must fit the type (see `walk`).
-pub(crate) fn canonicalize(value: &JsonObject, of: &'static ObjectSchema) -> Value {
-    let fields =
-        of.all_fields().filter_map(|f| canonical_field(value.get(f.name), f).map(|v| (f.name.to_owned(), v)));
+/// Returns the value as Go encodes it. It must match the type (see `type_check`).
+pub(crate) fn canonicalize(value: &JsonObject, schema: &'static ObjectSchema) -> Value {
+    let fields = schema
+        .all_fields()
+        .filter_map(|f| canonical_field(value.get(f.name), f).map(|v| (f.name.to_owned(), v)));
     Value::Object(fields.collect())
 }
 
@@ -25,10 +26,10 @@ fn canonical_field(value: Option<&Value>, field: &FieldSchema) -> Option<Value> 
     }
 }
 
-/// Returns how Go writes a value that nobody wrote; None where it is left out.
+/// Returns Go's encoding of a field without a value; None if Go omits it.
 fn zero_value(value_type: ValueType, presence: Presence) -> Option<Value> {
     match value_type {
-        ValueType::Object(of) => Some(canonicalize(&JsonObject::new(), of)),
+        ValueType::Object(schema) => Some(canonicalize(&JsonObject::new(), schema)),
         ValueType::Quantity => Some("0".into()),
         ValueType::Time => Some(Value::Null),
         _ if presence == Presence::OmitEmpty => None,
@@ -48,10 +49,10 @@ fn canonical_value(value: &Value, value_type: ValueType) -> Value {
         (ValueType::Quantity, _) => canonical_quantity(value),
         (ValueType::StringMap, Value::Object(map)) => sorted_map(map, Value::clone),
         (ValueType::QuantityMap, Value::Object(map)) => sorted_map(map, canonical_quantity),
-        (ValueType::ObjectList(of), Value::Array(items)) => {
-            items.iter().map(|i| canonical_value(i, ValueType::Object(of))).collect()
+        (ValueType::ObjectList(schema), Value::Array(items)) => {
+            items.iter().map(|i| canonical_value(i, ValueType::Object(schema))).collect()
         }
-        (ValueType::Object(of), Value::Object(map)) => canonicalize(map, of),
+        (ValueType::Object(schema), Value::Object(map)) => canonicalize(map, schema),
         _ => value.clone(),
     }
 }
@@ -66,7 +67,7 @@ fn canonical_quantity(value: &Value) -> Value {
     parse_quantity(value).map_or_else(|| value.clone(), |q| q.to_string().into())
 }
 
-/// Reads a quantity that is written as a string or as a number.
+/// Reads a quantity from a string or a number.
 pub(crate) fn parse_quantity(value: &Value) -> Option<Quantity> {
     Some(value).filter(|v| !v.is_null()).and_then(|v| Quantity::from_value(v).ok())
 }

@@ -1,4 +1,4 @@
-//! From a document to a SidecarSet: old forms, types, conversion, defaults, hashes.
+//! Decodes a SidecarSet from a document: deprecated syntax, types, conversion, defaults, hashes.
 
 use super::canonical::canonicalize;
 use super::field_locations::FieldLocations;
@@ -11,36 +11,36 @@ use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What says how a set is injected and rolled out, and changes nothing of what is rendered by a ledger.
+/// Fields that control injection and rollout. They do not change what a ledger renders.
 const ROLLOUT_FIELDS: &[&str] =
     &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
 
-/// Places at which Kruise would crash that are shown.
+/// The maximum number of reported fields that crash Kruise.
 const MAX_CRASHES: usize = 20;
 
-/// Reads the SidecarSet at a path of a document, to render it: the root, or an item of a List.
+/// Decodes the SidecarSet at a path of a document (the root, or an item of a List) for rendering.
 ///
-/// No set comes back when something in it is an error; every misfit is reported.
+/// Returns no set if one of the diagnostics is an error.
 pub fn decode(document: &Arc<Document>, path: &FieldPath) -> (Option<SidecarSet>, Vec<Diagnostic>) {
     decode_for(DecodeMode::Render, document, path)
 }
 
-/// Reads the SidecarSet at a path of a document for a purpose; see [`decode`].
+/// Decodes the SidecarSet at a path of a document in a mode; see [`decode`].
 pub fn decode_for(
     mode: DecodeMode,
     document: &Arc<Document>,
     path: &FieldPath,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let places = FieldLocations::new(document, path);
+    let locations = FieldLocations::new(document, path);
     let Some(Value::Object(written)) = path.find(document.value()) else {
-        let found = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
-        let label = places.label(&FieldPath::root(), EntryPart::Value, "");
-        return (None, vec![found.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
+        let diagnostic = Diagnostic::error(Code::WrongType, "a SidecarSet must be a mapping");
+        let label = locations.label(&FieldPath::root(), EntryPart::Value, "");
+        return (None, vec![diagnostic.at(label).help("write `apiVersion`, `kind`, `metadata` and `spec`")]);
     };
-    decode_object(mode, written, places)
+    decode_object(mode, written, locations)
 }
 
-/// Reads the content of a revision, which stands somewhere in another document: the spec alone, in v1beta1's form.
+/// Decodes the content of a revision, a v1beta1 spec inside another document.
 pub(crate) fn decode_content(
     name: &str,
     content: &JsonObject,
@@ -50,47 +50,50 @@ pub(crate) fn decode_content(
     let written = json!({
         "apiVersion": "apps.kruise.io/v1beta1", "kind": "SidecarSet", "metadata": {"name": name}, "spec": content
     });
-    let mut places = FieldLocations::new(document, path);
-    places.record_move(FieldPath::dotted("spec"), FieldPath::dotted("sidecarSet"));
-    decode_object(DecodeMode::Render, written.as_object().unwrap_or(&JsonObject::new()), places)
+    let mut locations = FieldLocations::new(document, path);
+    locations.record_move(FieldPath::dotted("spec"), FieldPath::dotted("sidecarSet"));
+    decode_object(DecodeMode::Render, written.as_object().unwrap_or(&JsonObject::new()), locations)
 }
 
 fn decode_object(
     mode: DecodeMode,
     written: &JsonObject,
-    mut places: FieldLocations,
+    mut locations: FieldLocations,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
-    let (mut written, mut found) = deprecated_syntax::modernize(written, mode, &mut places);
-    let Some(version) = decode_version(&written, &places, &mut found) else { return (None, found) };
+    let (mut written, mut diagnostics) = deprecated_syntax::modernize(written, mode, &mut locations);
+    let Some(version) = decode_version(&written, &locations, &mut diagnostics) else {
+        return (None, diagnostics);
+    };
     if !version.is_alpha
         && let Some(Value::Object(spec)) = written.get_mut("spec")
     {
-        found.extend(v1alpha1::drop_namespace(spec, &places));
+        diagnostics.extend(v1alpha1::drop_namespace(spec, &locations));
     }
-    let (mut set, misfits) = type_check::check_type(&Value::Object(written.clone()), version.schema, &places);
-    found.extend(misfits);
+    let (mut set, mismatches) =
+        type_check::check_type(&Value::Object(written.clone()), version.schema, &locations);
+    diagnostics.extend(mismatches);
     let mut part = |key: &str| match set.shift_remove(key) {
         Some(Value::Object(map)) => map,
         _ => JsonObject::new(),
     };
     let (mut metadata, mut spec) = (part("metadata"), part("spec"));
-    found.extend(check_name(&metadata, &places));
-    found.extend(check_field_refs(&spec, &places));
-    if found.iter().any(Diagnostic::is_error) {
-        return (None, found);
+    diagnostics.extend(check_name(&metadata, &locations));
+    diagnostics.extend(check_field_refs(&spec, &locations));
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return (None, diagnostics);
     }
     if version.is_alpha {
-        found.extend(v1alpha1::convert(&mut metadata, &mut spec, &mut places));
+        diagnostics.extend(v1alpha1::convert(&mut metadata, &mut spec, &mut locations));
     }
     let has_containers = written.get("spec").and_then(|s| s.get("containers")).is_some_and(Value::is_array);
-    (Some(build_set(metadata, spec, has_containers, places)), found)
+    (Some(build_set(metadata, spec, has_containers, locations)), diagnostics)
 }
 
 fn build_set(
     metadata: JsonObject,
     spec: JsonObject,
     has_containers: bool,
-    places: FieldLocations,
+    locations: FieldLocations,
 ) -> SidecarSet {
     let name = text_at(&metadata, "name").to_owned();
     let mut defaulted = spec.clone();
@@ -103,16 +106,16 @@ fn build_set(
         content.shift_remove(*strategy);
     }
     if has_containers {
-        // Kruise's hashes tell an empty list from none.
+        // Kruise's hashes of an empty list and of no list differ.
         content.entry("containers").or_insert_with(|| Value::Array(Vec::new()));
     }
     SidecarSet {
-        document: places.document.clone(),
-        path: places.root.clone(),
+        document: locations.document.clone(),
+        path: locations.root.clone(),
         selector: spec_fields::read_selector(&spec, "selector").unwrap_or_default(),
         namespace_selector: spec_fields::read_selector(&spec, "namespaceSelector"),
-        init_containers: spec_fields::read_sidecars(&spec, "initContainers", &places.root),
-        containers: spec_fields::read_sidecars(&spec, "containers", &places.root),
+        init_containers: spec_fields::read_sidecars(&spec, "initContainers", &locations.root),
+        containers: spec_fields::read_sidecars(&spec, "containers", &locations.root),
         volumes: spec_fields::read_volumes(&spec),
         image_pull_secrets: spec_fields::read_image_pull_secrets(&spec),
         patch_pod_metadata: spec_fields::read_patch_pod_metadata(&spec),
@@ -128,7 +131,7 @@ fn build_set(
         content,
         name,
         metadata,
-        locations: places,
+        locations,
     }
 }
 
@@ -140,8 +143,8 @@ struct SetApiVersion {
 
 fn decode_version(
     set: &JsonObject,
-    places: &FieldLocations,
-    found: &mut Vec<Diagnostic>,
+    locations: &FieldLocations,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<SetApiVersion> {
     let version = text_at(set, "apiVersion");
     let is_set = string_at(set, "kind") == Some("SidecarSet");
@@ -158,9 +161,9 @@ fn decode_version(
                 Code::UnknownVersion,
                 format!("Kruise has no `{}` in `{}`", kind_text(set), type_check::shorten(version)),
             );
-            let label = places.label(&FieldPath::root().child(key), EntryPart::Value, "");
+            let label = locations.label(&FieldPath::root().child(key), EntryPart::Value, "");
             let help = "write `apiVersion: apps.kruise.io/v1beta1` and `kind: SidecarSet`";
-            found.push(error.at(label).field(key).help(help));
+            diagnostics.push(error.at(label).field(key).help(help));
             None
         }
     }
@@ -170,17 +173,19 @@ fn kind_text(set: &JsonObject) -> String {
     type_check::shorten(text_at(set, "kind"))
 }
 
-fn check_name(metadata: &JsonObject, places: &FieldLocations) -> Option<Diagnostic> {
+fn check_name(metadata: &JsonObject, locations: &FieldLocations) -> Option<Diagnostic> {
     if metadata.contains_key("name") {
         return None;
     }
-    let label = places.label(&FieldPath::dotted("metadata"), EntryPart::Key, "");
-    let found = Diagnostic::error(Code::MissingField, "a SidecarSet needs a name").at(label);
-    Some(found.field("metadata.name").help("write `metadata.name`; rollouts and annotations go by it"))
+    let label = locations.label(&FieldPath::dotted("metadata"), EntryPart::Key, "");
+    let diagnostic = Diagnostic::error(Code::MissingField, "a SidecarSet needs a name").at(label);
+    Some(
+        diagnostic.field("metadata.name").help("write `metadata.name`; rollouts and annotations refer to it"),
+    )
 }
 
-/// Kruise v1.9.0 apis/apps/defaults dereferences `fieldRef` without looking, and crashes on such a set.
-fn check_field_refs(spec: &JsonObject, places: &FieldLocations) -> Vec<Diagnostic> {
+/// Kruise v1.9.0 apis/apps/defaults dereferences `fieldRef` without a check and crashes on such a set.
+fn check_field_refs(spec: &JsonObject, locations: &FieldLocations) -> Vec<Diagnostic> {
     let lists = ["initContainers", "containers"].into_iter().flat_map(|list| {
         let at = FieldPath::dotted("spec").child(list);
         objects_at(spec, list)
@@ -196,16 +201,16 @@ fn check_field_refs(spec: &JsonObject, places: &FieldLocations) -> Vec<Diagnosti
     terms
         .filter(|(_, term)| lacks(term))
         .take(MAX_CRASHES)
-        .map(|(at, _)| crash_diagnostic(&at, places))
+        .map(|(at, _)| crash_diagnostic(&at, locations))
         .collect()
 }
 
-fn crash_diagnostic(term: &FieldPath, places: &FieldLocations) -> Diagnostic {
+fn crash_diagnostic(term: &FieldPath, locations: &FieldLocations) -> Diagnostic {
     let at = term.child("sourceContainerNameFrom");
     let help = "write `fieldRef: {fieldPath: metadata.labels['KEY']}`, or name the container in `sourceContainerName`";
     Diagnostic::error(Code::MissingField, "`sourceContainerNameFrom` needs a `fieldRef`")
-        .at(places.label(&at, EntryPart::Key, ""))
+        .at(locations.label(&at, EntryPart::Key, ""))
         .field(at.child("fieldRef").to_string())
-        .because("Kruise's webhook crashes on such a SidecarSet")
+        .because("Kruise's webhook crashes on this SidecarSet")
         .help(help)
 }

@@ -1,13 +1,13 @@
-//! The defaults that Kruise writes into a SidecarSet: three of its CRD, the rest of its mutating webhook.
+//! The defaults of a SidecarSet: two from Kruise's CRD, the rest from its mutating webhook.
 //!
-//! Everything works on checked values, in which an absent key stands for every empty one.
+//! All functions expect checked values, in which an absent key means an empty value.
 
 use super::schema::{ObjectSchema, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
 use crate::model::image;
 use crate::model::json::{JsonObject, object_entry, object_mut, objects_mut};
 use serde_json::{Value, json};
 
-/// Fills the defaults into a spec.
+/// Sets the defaults of a spec.
 pub(crate) fn fill_defaults(spec: &mut JsonObject) {
     let update = object_entry(spec, "updateStrategy");
     set_default(update, "type", "RollingUpdate");
@@ -19,11 +19,11 @@ pub(crate) fn fill_defaults(spec: &mut JsonObject) {
     set_default(spec, "revisionHistoryLimit", 10);
     objects_mut(spec, "patchPodMetadata").for_each(|p| set_default(p, "patchPolicy", "Retain"));
     if let Some(revision) = object_mut(object_entry(spec, "injectionStrategy"), "revision") {
-        fill_crd(revision, &SIDECAR_SET_INJECT_REVISION);
+        fill_crd_defaults(revision, &SIDECAR_SET_INJECT_REVISION);
     }
 }
 
-/// Fills the defaults of a volume without a source, as Kubernetes does.
+/// Sets the default source of a volume without one, as Kubernetes does.
 pub(crate) fn fill_volume_source(volume: &mut JsonObject) {
     if volume.keys().all(|k| k == "name") {
         volume.insert("emptyDir".into(), json!({}));
@@ -35,9 +35,9 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
     set_default(object_entry(container, "upgradeStrategy"), "upgradeType", "ColdUpgrade");
     set_default(object_entry(container, "shareVolumePolicy"), "type", "disabled");
     if let Some(policy) = object_mut(container, "resourcesPolicy") {
-        // The CRD fills it in for an empty pattern too, which the mutating webhook leaves out when it writes the set,
-        // and after which the API server fills in defaults once more.
-        fill_crd(policy, &RESOURCES_POLICY);
+        // An empty pattern gets the CRD's default too: the mutating webhook omits it when it encodes the set, and the
+        // API server then sets the defaults again.
+        fill_crd_defaults(policy, &RESOURCES_POLICY);
     }
     for t in objects_mut(container, "transferEnv") {
         if let Some(from) = object_mut(t, "sourceContainerNameFrom") {
@@ -47,8 +47,9 @@ fn fill_sidecar(container: &mut JsonObject, inject_policy: &str) {
     fill_container(container);
 }
 
-fn fill_crd(object: &mut JsonObject, of: &ObjectSchema) {
-    for field in of.fields {
+/// Sets the defaults that the CRD has for the fields of an object.
+fn fill_crd_defaults(object: &mut JsonObject, schema: &ObjectSchema) {
+    for field in schema.fields {
         if let Some(value) = field.default {
             set_default(object, field.name, value);
         }
@@ -74,7 +75,7 @@ fn fill_container(container: &mut JsonObject) {
             }
         }
     }
-    // Kruise v1.9.0 apis/apps/defaults: startup probes are not among the probes that get defaults.
+    // Kruise v1.9.0 apis/apps/defaults sets no defaults of startup probes.
     for probe in ["livenessProbe", "readinessProbe"] {
         if let Some(probe) = object_mut(container, probe) {
             fill_probe(probe);

@@ -1,42 +1,44 @@
-//! Forms of a SidecarSet that older articles show and Kruise no longer reads: what they mean today.
+//! Migrates deprecated syntax of SidecarSets, which older articles show and Kruise no longer reads.
 
 use super::DecodeMode;
 use super::field_locations::FieldLocations;
+use super::schema::{SIDECAR_SET_UPDATE_STRATEGY, SIDECAR_SET_V1BETA1};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::json::JsonObject;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
 use serde_json::{Value, json};
 
-/// Keys of `updateStrategy` that articles put elsewhere.
-const UPDATE_STRATEGY_KEYS: [&str; 6] =
-    ["paused", "selector", "partition", "maxUnavailable", "priorityStrategy", "scatterStrategy"];
-/// Findings that are shown; old forms beyond them are read all the same.
+/// The maximum number of reported share policies. Those beyond it are migrated too.
 const MAX_FINDINGS: usize = 100;
-/// The keys a document has at its top.
-const TOP_LEVEL_KEYS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// Moves what stands in an old place to where the API has it now, with a warning for each.
+/// Moves fields from their deprecated paths to those of the API, with a warning for each.
 ///
-/// To validate is to say what Kruise would do: it drops such fields, and refuses what it cannot decode.
+/// In the mode `Validate`, the diagnostics state what Kruise does: it drops such fields, and rejects a SidecarSet that
+/// it cannot decode.
 pub(crate) fn modernize(
     set: &JsonObject,
     mode: DecodeMode,
-    places: &mut FieldLocations,
+    locations: &mut FieldLocations,
 ) -> (JsonObject, Vec<Diagnostic>) {
-    let mut forms = SyntaxMigration { set: set.clone(), mode, locations: places, diagnostics: Vec::new() };
-    forms.rename_top_keys();
-    for key in UPDATE_STRATEGY_KEYS.into_iter().filter(|k| *k != "selector") {
-        forms.move_to_update_strategy(&FieldPath::root().child(key), key);
+    let mut migration = SyntaxMigration { set: set.clone(), mode, locations, diagnostics: Vec::new() };
+    migration.rename_top_keys();
+    for key in update_strategy_keys().filter(|k| *k != "selector") {
+        migration.move_to_update_strategy(&FieldPath::root().child(key), key);
     }
-    forms.move_empty_dir();
-    forms.move_to_update_strategy(&FieldPath::dotted("spec.paused"), "paused");
-    forms.unwrap_strategy();
+    migration.move_empty_dir();
+    migration.move_to_update_strategy(&FieldPath::dotted("spec.paused"), "paused");
+    migration.unwrap_strategy();
     for list in ["initContainers", "containers"] {
         for policy in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
-            forms.wrap_share_policies(list, policy);
+            migration.wrap_share_policies(list, policy);
         }
     }
-    (forms.set, forms.diagnostics)
+    (migration.set, migration.diagnostics)
+}
+
+/// Returns the keys of `updateStrategy` that articles put elsewhere.
+fn update_strategy_keys() -> impl Iterator<Item = &'static str> {
+    SIDECAR_SET_UPDATE_STRATEGY.fields.iter().map(|f| f.name).filter(|key| *key != "type")
 }
 
 struct SyntaxMigration<'a> {
@@ -47,14 +49,14 @@ struct SyntaxMigration<'a> {
 }
 
 impl SyntaxMigration<'_> {
-    /// `Kind : SidecarSet` and the like.
+    /// Renames top-level keys in the wrong case, such as `Kind : SidecarSet`.
     fn rename_top_keys(&mut self) {
-        for key in TOP_LEVEL_KEYS {
+        for key in SIDECAR_SET_V1BETA1.fields.iter().map(|f| f.name) {
             let written = self.set.keys().find(|k| k.as_str() != key && k.eq_ignore_ascii_case(key)).cloned();
             let Some(written) = written.filter(|_| !self.set.contains_key(key)) else { continue };
             let at = FieldPath::root().child(written.clone());
             let label = self.locations.label(&at, EntryPart::Key, format!("write `{key}`"));
-            let mut found = match self.mode {
+            let mut diagnostic = match self.mode {
                 DecodeMode::Render => {
                     Diagnostic::warning(Code::DeprecatedSyntax, format!("`{written}` is read as `{key}`"))
                 }
@@ -62,11 +64,11 @@ impl SyntaxMigration<'_> {
                     Diagnostic::error(Code::DeprecatedSyntax, format!("`{written}` is not `{key}`"))
                 }
             };
-            found = found
+            diagnostic = diagnostic
                 .at(label)
                 .field(key)
-                .because("keys are case-sensitive: Kubernetes does not see this one");
-            self.diagnostics.push(found.help(format!("write `{key}`")));
+                .because("keys are case-sensitive: Kubernetes ignores this one");
+            self.diagnostics.push(diagnostic.help(format!("write `{key}`")));
             if let Some(value) = self.set.shift_remove(&written) {
                 self.set.insert(key.into(), value);
                 self.locations.record_move(FieldPath::root().child(key), at);
@@ -74,7 +76,7 @@ impl SyntaxMigration<'_> {
         }
     }
 
-    /// Moves one field into `spec.updateStrategy`; what is already there wins.
+    /// Moves a field into `spec.updateStrategy`, unless that has the field already.
     fn move_to_update_strategy(&mut self, from: &FieldPath, key: &str) {
         let Some(value) = remove_at(&mut self.set, from) else { return };
         let to = FieldPath::dotted("spec.updateStrategy").child(key);
@@ -89,7 +91,7 @@ impl SyntaxMigration<'_> {
         }
     }
 
-    /// `emptyDir: {}` at the left margin, below the volume it was meant for.
+    /// Moves a top-level `emptyDir: {}` into the last volume without a source.
     fn move_empty_dir(&mut self) {
         let from = FieldPath::dotted("emptyDir");
         let Some(value) = remove_at(&mut self.set, &from) else { return };
@@ -110,11 +112,11 @@ impl SyntaxMigration<'_> {
         self.warn(&from, &to);
     }
 
-    /// `spec.strategy`, the update strategy of Kruise before v0.5, and its `rollingUpdate`.
+    /// Moves the fields of `spec.strategy`, the update strategy of Kruise before v0.5, and of its `rollingUpdate`.
     fn unwrap_strategy(&mut self) {
         let strategy = FieldPath::dotted("spec.strategy");
         for prefix in [strategy.child("rollingUpdate"), strategy.clone()] {
-            for key in UPDATE_STRATEGY_KEYS {
+            for key in update_strategy_keys() {
                 self.move_to_update_strategy(&prefix.child(key), key);
             }
         }
@@ -128,7 +130,7 @@ impl SyntaxMigration<'_> {
         }
     }
 
-    /// `shareVolumePolicy: enabled`, written as a plain string.
+    /// Wraps share policies that are plain strings: `shareVolumePolicy: enabled`.
     fn wrap_share_policies(&mut self, list: &str, policy: &str) {
         let containers = self.set.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
         for (i, container) in containers.into_iter().flatten().enumerate() {
@@ -137,7 +139,6 @@ impl SyntaxMigration<'_> {
             else {
                 continue;
             };
-            // What is beyond the findings that are shown is mapped all the same.
             if self.diagnostics.len() >= MAX_FINDINGS {
                 let kind = value.take();
                 *value = json!({"type": kind});
@@ -146,18 +147,17 @@ impl SyntaxMigration<'_> {
             let at = FieldPath::dotted("spec").child(list).child(i).child(policy);
             let kind = value.as_str().unwrap_or_default().to_owned();
             let label = self.locations.label(&at, EntryPart::Value, "");
-            let found = match self.mode {
-                DecodeMode::Render => Diagnostic::warning(
-                    Code::DeprecatedSyntax,
-                    format!("`{policy}` is written as a plain string"),
-                ),
+            let diagnostic = match self.mode {
+                DecodeMode::Render => {
+                    Diagnostic::warning(Code::DeprecatedSyntax, format!("`{policy}` is a plain string"))
+                }
                 DecodeMode::Validate => {
                     Diagnostic::error(Code::WrongType, format!("`{policy}` must be a mapping"))
                 }
             };
-            let found = found.at(label).field(at.to_string());
-            let found = found.because("Kruise cannot decode such a SidecarSet");
-            self.diagnostics.push(found.help(format!("write `{policy}: {{type: {kind}}}`")));
+            let diagnostic = diagnostic.at(label).field(at.to_string());
+            let diagnostic = diagnostic.because("Kruise cannot decode this SidecarSet");
+            self.diagnostics.push(diagnostic.help(format!("write `{policy}: {{type: {kind}}}`")));
             *value = json!({"type": kind});
             self.locations.record_move(at.child("type"), at);
         }
@@ -165,26 +165,24 @@ impl SyntaxMigration<'_> {
 
     fn warn(&mut self, from: &FieldPath, to: &FieldPath) {
         let (does, label) = match self.mode {
-            DecodeMode::Render => ("is read as", "this is an old or misplaced form"),
-            DecodeMode::Validate => {
-                ("is dropped by Kruise; it was meant as", "this has no effect in a cluster")
-            }
+            DecodeMode::Render => ("is read as", "deprecated or misplaced"),
+            DecodeMode::Validate => ("is dropped by Kruise: the field is", "this has no effect in a cluster"),
         };
         let name = from.segments().iter().rev().find_map(|s| match s {
             PathSegment::Key(k) => Some(k.as_str()),
             PathSegment::Index(_) => None,
         });
         let message = format!("`{}` here {does} `{to}`", name.unwrap_or("this"));
-        let found = Diagnostic::warning(Code::DeprecatedSyntax, message).at(self.locations.label(
+        let diagnostic = Diagnostic::warning(Code::DeprecatedSyntax, message).at(self.locations.label(
             from,
             EntryPart::Key,
             label,
         ));
-        self.diagnostics.push(found.field(from.to_string()).help(format!("move it to `{to}`")));
+        self.diagnostics.push(diagnostic.field(from.to_string()).help(format!("move it to `{to}`")));
     }
 }
 
-/// Takes out the value at a path of keys.
+/// Removes the value at a path of keys and returns it.
 fn remove_at(object: &mut JsonObject, path: &FieldPath) -> Option<Value> {
     let (last, parents) = path.segments().split_last()?;
     let key = |s: &PathSegment| match s {
@@ -198,7 +196,7 @@ fn remove_at(object: &mut JsonObject, path: &FieldPath) -> Option<Value> {
     object.shift_remove(&key(last)?)
 }
 
-/// Returns the object at a key, made where nothing is there; None where something else is.
+/// Returns the object at a key, created if it is absent; None if the value is not an object.
 fn object_entry<'a>(object: &'a mut JsonObject, key: &str) -> Option<&'a mut JsonObject> {
     let value = object.entry(key).or_insert(Value::Null);
     if value.is_null() {

@@ -1,11 +1,13 @@
-//! A list of diagnostics that stays short however much is wrong.
+//! Collects the diagnostics of a SidecarSet up to a limit for each severity.
 
-use crate::diagnostics::{Diagnostic, Severity};
+use super::field_locations::FieldLocations;
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::yaml::{EntryPart, FieldPath};
 
-/// Findings of each severity that are shown for one document; one with more is better mended from the top.
+/// The maximum number of errors, and of other diagnostics, for one document.
 const MAX_PER_SEVERITY: usize = 200;
 
-/// Diagnostics, and how many more there would be.
+/// Diagnostics up to the limit, and the number of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct DiagnosticCollector {
     diagnostics: Vec<Diagnostic>,
@@ -14,8 +16,8 @@ pub(crate) struct DiagnosticCollector {
 }
 
 impl DiagnosticCollector {
-    /// Adds a finding of a severity, made only if there is room: labels cost time in huge documents. Errors and the
-    /// rest are counted apart, so that warnings never hide an error.
+    /// Adds a diagnostic of a severity. `make` runs only below the limit, because labels are slow in huge documents.
+    /// Errors are counted apart from the rest, so that warnings never hide an error.
     pub(crate) fn add(&mut self, severity: Severity, make: impl FnOnce() -> Diagnostic) {
         let count = if severity == Severity::Error { &mut self.error_count } else { &mut self.other_count };
         *count += 1;
@@ -24,22 +26,25 @@ impl DiagnosticCollector {
         }
     }
 
-    /// Tells whether there is an error.
+    /// Returns whether there is an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.error_count > 0
     }
 
-    /// Returns how many findings there were.
+    /// Returns the number of all diagnostics, with those beyond the limit.
     pub(crate) fn count(&self) -> usize {
         self.error_count + self.other_count
     }
 
-    /// Returns the findings, with a note by `last` where some were left out.
-    pub(crate) fn into_vec(mut self, last: impl FnOnce(String) -> Diagnostic) -> Vec<Diagnostic> {
-        let left_out = self.count() - self.diagnostics.len();
-        if left_out > 0 {
-            self.diagnostics
-                .push(last(format!("{left_out} further findings about this SidecarSet are not shown")));
+    /// Returns the diagnostics. If some are beyond the limit, the last one is a note about them.
+    pub(crate) fn into_vec(mut self, locations: &FieldLocations) -> Vec<Diagnostic> {
+        let omitted = self.count() - self.diagnostics.len();
+        if omitted > 0 {
+            let message = format!("{omitted} more findings in this SidecarSet are not shown");
+            let note = Diagnostic::note(Code::TooManyFindings, message)
+                .at(locations.label(&FieldPath::root(), EntryPart::Value, ""))
+                .help("fix these errors and run the command again");
+            self.diagnostics.push(note);
         }
         self.diagnostics
     }

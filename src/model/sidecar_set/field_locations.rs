@@ -1,17 +1,17 @@
-//! Where the parts of a SidecarSet stand in its document, also those that were read from another place.
+//! Locates the fields of a SidecarSet in its document, including fields that were read from another path.
 
 use crate::diagnostics::Span;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use std::sync::Arc;
 
-/// The document of a set, and the fields that were found elsewhere than where the API has them.
+/// The document of a set, and the fields at other paths than the API's.
 #[derive(Debug, Clone)]
 pub(crate) struct FieldLocations {
     /// The document.
     pub(crate) document: Arc<Document>,
-    /// Where the set stands in it.
+    /// The path of the set in the document.
     pub(crate) root: FieldPath,
-    /// For fields read from another place: the API's place and the document's, both from the set's root.
+    /// Fields read from another path: the path in the API and in the document, both relative to the set.
     moved_fields: Vec<(FieldPath, FieldPath)>,
 }
 
@@ -20,12 +20,12 @@ impl FieldLocations {
         Self { document: document.clone(), root: root.clone(), moved_fields: Vec::new() }
     }
 
-    /// Remembers that a field was read from another place.
+    /// Records that a field was read from another path.
     pub(crate) fn record_move(&mut self, field: FieldPath, written_at: FieldPath) {
         self.moved_fields.push((field, written_at));
     }
 
-    /// Returns where a field, named by its path in the API, stands in the document.
+    /// Returns the path in the document of a field given by its path in the API.
     pub(crate) fn locate(&self, field: &FieldPath) -> FieldPath {
         let moved = self.moved_fields.iter().find(|(to, _)| field.segments().starts_with(to.segments()));
         match moved {
@@ -37,7 +37,7 @@ impl FieldLocations {
         }
     }
 
-    /// Returns a label at a field.
+    /// Returns a labelled span at a field.
     pub(crate) fn label(&self, field: &FieldPath, part: EntryPart, text: impl Into<String>) -> Span {
         self.document.label(&self.locate(field), part, text)
     }

@@ -1,4 +1,4 @@
-//! Kruise's names for the content of a SidecarSet: both hashes and the name of its ControllerRevision.
+//! Kruise's two hashes of a SidecarSet and the name of its ControllerRevision.
 
 use crate::model::go_json::{to_go_json, to_sorted_go_json};
 use crate::model::json::JsonObject;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// Returns the annotations `kruise.io/sidecarset-hash` and `kruise.io/sidecarset-hash-without-image` of a stored spec.
-/// `has_containers` tells whether the key `containers` was written, be it with an empty list.
+/// `has_containers` is whether the key `containers` is in the source, even with an empty list.
 pub(crate) fn hashes(spec: &Value, has_containers: bool) -> (String, String) {
     let list = |key: &str| spec.get(key).and_then(Value::as_array).cloned();
     let containers = list("containers").or(has_containers.then(Vec::new));
@@ -16,7 +16,7 @@ pub(crate) fn hashes(spec: &Value, has_containers: bool) -> (String, String) {
     (hash, without_image)
 }
 
-/// Returns the name of the ControllerRevision that Kruise makes for this content.
+/// Returns the name of the ControllerRevision that Kruise creates for this content.
 pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
     let mut content = JsonObject::new();
     content.insert("$patch".into(), "replace".into());
@@ -26,9 +26,9 @@ pub(crate) fn revision_name(set: &str, spec: &Value) -> String {
     content_revision_name(set, &content)
 }
 
-/// Returns the name of a ControllerRevision that holds this content and no other.
+/// Returns the name of a ControllerRevision with exactly this content.
 pub(crate) fn content_revision_name(set: &str, content: &JsonObject) -> String {
-    // The revision is hashed together with the number of name collisions so far, which a fresh revision has none of.
+    // Kruise hashes the revision with its number of name collisions, which is 0 for a new revision.
     let text = to_sorted_go_json(&json!({ "spec": content })) + "0";
     format!("{set}-{}", safe_encode_string(&fnv1_32(text.as_bytes()).to_string()))
 }
@@ -43,7 +43,7 @@ fn hash_containers(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
     safe_encode_string(&digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
-/// Tells whether an init container is a native sidecar.
+/// Returns whether an init container is a native sidecar.
 pub(crate) fn is_native_sidecar(container: &Value) -> bool {
     container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
@@ -55,7 +55,7 @@ fn without_images(mut containers: Vec<Value>) -> Vec<Value> {
     containers
 }
 
-/// apimachinery v0.32 util/rand.SafeEncodeString: a text in letters and digits that form no words.
+/// apimachinery v0.32 util/rand.SafeEncodeString: encodes a text in letters and digits that form no words.
 fn safe_encode_string(text: &str) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     text.bytes().map(|b| char::from(ALPHABET[usize::from(b) % ALPHABET.len()])).collect()

@@ -1,4 +1,4 @@
-//! A SidecarSet, decoded: the one form (v1beta1's) that the rest of pillion works with.
+//! SidecarSets, decoded to v1beta1, the form that all other modules use.
 
 mod canonical;
 mod decode;
@@ -30,33 +30,32 @@ use field_locations::FieldLocations;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What a SidecarSet is decoded for.
+/// The purpose of decoding a SidecarSet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeMode {
-    /// To inject it: old forms are understood.
+    /// Injection. Deprecated syntax is migrated.
     Render,
-    /// To say what Kruise would say to it.
+    /// Validation as by Kruise. Deprecated syntax is reported.
     Validate,
 }
 
-/// Where containers of a set go (`podInjectPolicy`).
+/// `podInjectPolicy`: where a container is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectPolicy {
-    /// In front of the application's containers.
+    /// Before the application's containers.
     BeforeAppContainer,
-    /// Behind them.
+    /// After the application's containers.
     AfterAppContainer,
 }
 
-/// One container of a SidecarSet: the container for the pod, and what Kruise's own keys say about it.
+/// A container of a SidecarSet: the container for the pod, and Kruise's fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SidecarContainer {
     /// `name`.
     pub name: String,
-    /// The core/v1 Container as written: null, empty and unknown fields dropped, key order of the author,
-    /// no defaults filled in, Kruise's own keys taken out.
+    /// The core/v1 Container in source order, without null, empty and unknown fields, Kruise's fields and defaults.
     pub container: JsonObject,
-    /// Where it goes.
+    /// `podInjectPolicy`.
     pub pod_inject_policy: InjectPolicy,
     /// `shareVolumePolicy.type` is `enabled`.
     pub share_volumes: bool,
@@ -64,42 +63,50 @@ pub struct SidecarContainer {
     pub share_volume_devices: bool,
     /// `transferEnv`.
     pub transfer_env: Vec<TransferEnv>,
-    /// `upgradeStrategy.upgradeType` is HotUpgrade: holds `hotUpgradeEmptyImage` (empty text where unset).
+    /// `hotUpgradeEmptyImage` (empty if unset) if `upgradeStrategy.upgradeType` is HotUpgrade.
     pub hot_upgrade_empty_image: Option<String>,
     /// `resourcesPolicy`.
     pub resources_policy: Option<ResourcesPolicy>,
     /// `restartPolicy: Always` on an init container: a native sidecar.
     pub is_native_sidecar: bool,
-    /// Where it stands in the set's document.
+    /// Its path in the document of the set.
     pub path: FieldPath,
 }
 
 impl SidecarContainer {
-    /// Returns the names that its two containers have in a pod if it is upgraded hot.
+    /// Returns the names of its two containers in a pod if it uses hot upgrades.
     pub fn hot_upgrade_names(&self) -> [String; 2] {
         [format!("{}-1", self.name), format!("{}-2", self.name)]
     }
+
+    /// Returns the names of its containers in a pod.
+    pub(crate) fn pod_names(&self) -> Vec<String> {
+        match self.hot_upgrade_empty_image {
+            Some(_) => self.hot_upgrade_names().into(),
+            None => vec![self.name.clone()],
+        }
+    }
 }
 
-/// One term of `transferEnv`.
+/// A term of `transferEnv`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransferEnv {
     /// `sourceContainerName`.
     pub source_container_name: String,
-    /// `sourceContainerNameFrom.fieldRef.fieldPath`, which replaces the name where it is written.
+    /// `sourceContainerNameFrom.fieldRef.fieldPath`, which overrides the name.
     pub source_container_name_from: Option<String>,
-    /// `envName` and `envNames`, as written (`envName` first), empty ones left out.
+    /// `envName`, then `envNames`, without empty names.
     pub env_names: Vec<String>,
 }
 
-/// `resourcesPolicy`: resources computed from those of the application's containers.
+/// `resourcesPolicy`: resources computed from the resources of the application's containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResourcesPolicy {
     /// `targetContainersMode`: `sum` or `max`.
     pub mode: String,
-    /// `targetContainersNameRegex`, defaulted to `.*`.
+    /// `targetContainersNameRegex`; `.*` by default.
     pub name_regex: String,
-    /// `resourcesExpr.limits.cpu`, where written.
+    /// `resourcesExpr.limits.cpu`.
     pub limits_cpu: Option<String>,
     /// `resourcesExpr.limits.memory`.
     pub limits_memory: Option<String>,
@@ -109,10 +116,10 @@ pub struct ResourcesPolicy {
     pub requests_memory: Option<String>,
 }
 
-/// One term of `patchPodMetadata`.
+/// A term of `patchPodMetadata`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodMetadataPatch {
-    /// `annotations`, in the author's order.
+    /// `annotations`, in source order.
     pub annotations: Vec<(String, String)>,
     /// `patchPolicy`.
     pub policy: PatchPolicy,
@@ -121,13 +128,13 @@ pub struct PodMetadataPatch {
 /// `patchPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchPolicy {
-    /// Set where the key is absent.
+    /// Set the annotation if it is absent.
     Retain,
-    /// Set.
+    /// Set the annotation.
     Overwrite,
-    /// RFC 7386 on the JSON text of the annotation.
+    /// Merge the JSON text of the annotation by RFC 7386.
     MergePatchJson,
-    /// Anything else: Kruise accepts it and does nothing.
+    /// Any other value: Kruise accepts it and patches nothing.
     Unknown,
 }
 
@@ -138,48 +145,48 @@ pub struct InjectionRevision {
     pub revision_name: Option<String>,
     /// `customVersion`.
     pub custom_version: Option<String>,
-    /// `policy` is Partial (else Always).
+    /// Whether `policy` is Partial rather than Always.
     pub is_partial: bool,
 }
 
-/// A number or a percentage, as written.
+/// A number or a percentage, as in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IntOrPercent {
     /// A number of pods.
     Int(i64),
-    /// A text, `50%`; kept as written, validation says whether it is a percentage.
+    /// A string such as `50%`. Validation checks that it is a percentage.
     Text(String),
 }
 
-/// `updateStrategy`, parsed; what it means for a rollout is said in `plan`.
+/// `updateStrategy`. The module `rollout` implements it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateStrategy {
-    /// `type` (RollingUpdate where unset).
+    /// `type`; RollingUpdate by default.
     pub kind: String,
     /// `paused`.
     pub is_paused: bool,
     /// `selector`.
     pub selector: Option<Selector>,
-    /// `partition`, where written.
+    /// `partition`.
     pub partition: Option<IntOrPercent>,
-    /// `maxUnavailable`, where written.
+    /// `maxUnavailable`.
     pub max_unavailable: Option<IntOrPercent>,
-    /// `priorityStrategy`, where written.
+    /// `priorityStrategy`.
     pub priority_strategy: Option<PriorityStrategy>,
-    /// `scatterStrategy`, in the author's order.
+    /// `scatterStrategy`, in source order.
     pub scatter_strategy: Vec<ScatterTerm>,
 }
 
-/// `priorityStrategy`: what is updated first. Kruise refuses both lists together; its controller uses the weights.
+/// `priorityStrategy`: the order of updates. Kruise rejects both lists together; its controller uses the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PriorityStrategy {
-    /// `weightPriority`: the weights of all terms that match are added up.
+    /// `weightPriority`: the weights of all matching terms are added.
     pub weight_priority: Vec<WeightTerm>,
     /// `orderPriority`: the `orderedKey` of each term.
     pub order_priority: Vec<String>,
 }
 
-/// One term of `weightPriority`.
+/// A term of `weightPriority`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightTerm {
     /// `weight`.
@@ -188,33 +195,33 @@ pub struct WeightTerm {
     pub match_selector: Selector,
 }
 
-/// One term of `scatterStrategy`: a label whose carriers are to be spread over the rollout.
+/// A term of `scatterStrategy`: pods with this label are spread over the rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScatterTerm {
     /// `key`.
     pub key: String,
-    /// `value`; `*` stands for every value that there is.
+    /// `value`; `*` means every value.
     pub value: String,
 }
 
-/// One SidecarSet as far as it changes pods.
+/// A SidecarSet, without the fields that do not affect pods.
 #[derive(Debug, Clone)]
 pub struct SidecarSet {
     /// `metadata.name`.
     pub name: String,
-    /// The document it was read from, for labels.
+    /// The document of the set, for spans.
     pub document: Arc<Document>,
-    /// Where it stands in that document (the root, or an item of a List).
+    /// Its path in the document: the root, or an item of a List.
     pub path: FieldPath,
     /// `selector` over pod labels; matches nothing when empty.
     pub selector: Selector,
-    /// `namespaceSelector`, also v1alpha1's `namespace`; None: every namespace.
+    /// `namespaceSelector`, or v1alpha1's `namespace`; None selects every namespace.
     pub namespace_selector: Option<Selector>,
     /// `initContainers`.
     pub init_containers: Vec<SidecarContainer>,
     /// `containers`.
     pub containers: Vec<SidecarContainer>,
-    /// `volumes` as written: null, empty and unknown fields dropped; a volume without a source has `emptyDir: {}`.
+    /// `volumes` without null, empty and unknown fields. A volume without a source has `emptyDir: {}`.
     pub volumes: Vec<JsonObject>,
     /// Names of `imagePullSecrets`.
     pub image_pull_secrets: Vec<String>,
@@ -228,37 +235,37 @@ pub struct SidecarSet {
     pub update_strategy: UpdateStrategy,
     /// `customVersion`, or v1alpha1's label `apps.kruise.io/sidecarset-custom-version`.
     pub custom_version: Option<String>,
-    /// The spec with Kruise's defaults and in API order: what Kruise stores (`stored.yaml` of conformance/).
+    /// The spec with Kruise's defaults, in API order, as Kruise stores it (`stored.yaml` of conformance/).
     pub canonical_spec: Value,
-    /// The spec as written, in v1beta1's form, without what does not change what is rendered: the strategies,
+    /// The v1beta1 spec as in the source, without the fields that do not affect rendering: the strategies,
     /// `revisionHistoryLimit` and `customVersion`.
     pub content: JsonObject,
-    /// `revisionHistoryLimit`, where written.
+    /// `revisionHistoryLimit`.
     pub revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
     pub hash: String,
     /// Annotation `kruise.io/sidecarset-hash-without-image`.
     pub hash_without_image: String,
-    /// Name of Kruise's ControllerRevision for this content.
+    /// The name of Kruise's ControllerRevision for this content.
     pub revision_name: String,
     /// `metadata`, checked.
     pub(crate) metadata: JsonObject,
-    /// Where the fields stand in the document.
+    /// The locations of the fields in the document.
     pub(crate) locations: FieldLocations,
 }
 
 impl SidecarSet {
-    /// Returns an annotation of its own.
+    /// Returns an annotation of the set.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.get("annotations")?.get(key)?.as_str()
     }
 
-    /// Returns a label at a field, named by its path in the API.
+    /// Returns a labelled span at a field given by its path in the API.
     pub fn label(&self, field: &str, text: &str) -> Span {
         self.locations.label(&FieldPath::dotted(field), EntryPart::Value, text)
     }
 
-    /// Returns a label where a container says that it is upgraded hot; without such a container, at the set's name.
+    /// Returns a labelled span at the upgrade type of a container with hot upgrades, or at the name of the set.
     pub fn hot_upgrade_label(&self, container: &str, text: &str) -> Span {
         let mut all = self.containers.iter().chain(&self.init_containers);
         match all.find(|c| c.name == container && c.hot_upgrade_empty_image.is_some()) {

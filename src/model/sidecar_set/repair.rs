@@ -1,49 +1,49 @@
-//! SidecarSets of older articles whose text is no YAML because keys stand too deep: what they were meant to be.
+//! Repairs SidecarSets of older articles that are not valid YAML because keys are indented too deep.
 //!
-//! Nothing reads the repaired text as a SidecarSet; it is shown, and `pillion fix` writes it.
+//! The repaired text is only shown, and written by `pillion fix`; no command reads it as a SidecarSet.
 
 use super::{DecodeMode, decode_for};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
-/// The text of a SidecarSet that can be read again.
+/// The repaired text of a SidecarSet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairedText {
     /// The whole text.
     pub text: String,
-    /// The lines that were moved to the left, from 1.
+    /// The lines that were moved to the left, counted from 1.
     pub moved_lines: Vec<usize>,
 }
 
-/// Repairs the text of a SidecarSet in which keys stand deeper than the keys they belong to, as after `- name: x`.
+/// Repairs the text of a SidecarSet with keys that are indented deeper than their siblings, as after `- name: x`.
 ///
-/// None when the text is no SidecarSet, when there is nothing to move, and when a moved line fits nowhere: what it
-/// was meant to be is then for a person to say.
+/// Returns None if the text is not a SidecarSet, if no line is misplaced, or if a moved line is invalid at its new
+/// place: then only the author knows what it means.
 pub fn repair(text: &str) -> Option<RepairedText> {
     if !is_sidecar_set(text) {
         return None;
     }
     let repaired = dedent_misplaced_lines(text)?;
     let document = Document::read(&"".into(), 0, 1, &repaired.text).ok()?;
-    let is_sound = document.diagnostics().is_empty();
-    let (_, found) = decode_for(DecodeMode::Render, &Arc::new(document), &FieldPath::root());
-    let is_misfit = |d: &Diagnostic| {
+    let is_valid = document.diagnostics().is_empty();
+    let (_, diagnostics) = decode_for(DecodeMode::Render, &Arc::new(document), &FieldPath::root());
+    let is_mismatch = |d: &Diagnostic| {
         (d.is_error() || d.code == Code::UnknownField)
             && d.spans.iter().any(|label| repaired.moved_lines.contains(&label.line))
     };
-    (is_sound && !found.iter().any(is_misfit)).then_some(repaired)
+    (is_valid && !diagnostics.iter().any(is_mismatch)).then_some(repaired)
 }
 
-/// Moves lines to the left, below the key they belong to.
+/// Moves misplaced lines to the left, to the column of their siblings.
 fn dedent_misplaced_lines(text: &str) -> Option<RepairedText> {
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let mut moved = Vec::new();
-    // Where the next key has to stand, after an entry that is complete on its line.
+    // The column of the next key, after an entry that is complete on its line.
     let mut siblings_at: Option<usize> = None;
-    // The indentation from which lines are being moved, and where to.
+    // The indentation of the lines that are being moved, and their new one.
     let mut shift: Option<(usize, usize)> = None;
-    // The column below which a block of text ends.
+    // The column at which a block scalar ends.
     let mut block: Option<usize> = None;
     for (at, line) in lines.iter_mut().enumerate() {
         let indent = indentation(line);
@@ -70,7 +70,7 @@ fn dedent_misplaced_lines(text: &str) -> Option<RepairedText> {
     (!moved.is_empty()).then(|| RepairedText { text: lines.join("\n"), moved_lines: moved })
 }
 
-/// Tells whether a text has the lines that make it a SidecarSet of Kruise.
+/// Returns whether a text has the `apiVersion` and `kind` of a SidecarSet.
 fn is_sidecar_set(text: &str) -> bool {
     let entry = |line: &str| {
         let (key, value) = line.split_once(':')?;
@@ -96,13 +96,13 @@ fn key_column(line: &str) -> Option<usize> {
     is_key.then_some(column)
 }
 
-/// Tells whether a block of text follows the line.
+/// Returns whether a block scalar follows the line.
 fn opens_block_scalar(line: &str) -> bool {
     let last = line.split(" #").next().unwrap_or("").split_whitespace().next_back().unwrap_or("");
     last.starts_with(['|', '>']) && last.len() <= 3
 }
 
-/// Tells whether `key: value` is complete on its line, so that nothing may stand deeper below it.
+/// Returns whether `key: value` is complete on its line, so that no deeper line may follow it.
 fn has_plain_value(entry: &str) -> bool {
     let value = entry.split_once(':').map_or("", |(_, v)| v).trim();
     let value = value.split(" #").next().unwrap_or("").trim();

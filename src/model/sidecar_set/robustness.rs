@@ -1,4 +1,4 @@
-//! Does every field of the schema stand every kind of value? Nothing may panic, and Go's verdict is ours.
+//! Tests decoding and validation with every kind of value in every field: no panic, and the same result as in Go.
 
 use super::schema::{ObjectSchema, Presence, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1, ValueType};
 use super::{DecodeMode, ValidationContext, decode_for, validate};
@@ -8,7 +8,7 @@ use crate::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Tells whether Go decodes a value into a field of a kind.
+/// Returns whether Go decodes a value into a field of a type.
 fn fits_type(value_type: ValueType, value: &Value) -> bool {
     match (value_type, value) {
         (_, Value::Null) | (ValueType::Any, _) => true,
@@ -72,7 +72,7 @@ fn for_each_field(
 }
 
 #[test]
-fn every_field_stands_every_value() {
+fn every_field_handles_every_value() {
     let mut tried = 0;
     for (version, value_type) in [("v1alpha1", &SIDECAR_SET_V1ALPHA1), ("v1beta1", &SIDECAR_SET_V1BETA1)] {
         for_each_field(value_type, &|value| value, &mut |name, value_type, mut document, value| {
@@ -84,7 +84,7 @@ fn every_field_stands_every_value() {
             let fields = document.as_object_mut().expect("a document");
             fields.insert("apiVersion".into(), format!("apps.kruise.io/{version}").into());
             fields.insert("kind".into(), "SidecarSet".into());
-            let has_misfit = |found: &[crate::diagnostics::Diagnostic]| {
+            let has_mismatch = |found: &[crate::diagnostics::Diagnostic]| {
                 found
                     .iter()
                     .any(|d| d.is_error() && matches!(d.code, Code::WrongType | Code::InvalidQuantity))
@@ -98,7 +98,7 @@ fn every_field_stands_every_value() {
                 let is_deep = value.as_object().is_some_and(|o| o.contains_key("name"))
                     || matches!(value, Value::Array(items) if items.iter().any(Value::is_object));
                 if !fits_type(value_type, value) || !is_deep {
-                    assert_eq!(has_misfit(&found), !fits_type(value_type, value), "{document}\n{found:?}");
+                    assert_eq!(has_mismatch(&found), !fits_type(value_type, value), "{document}\n{found:?}");
                 }
                 tried += 1;
             }
@@ -108,7 +108,7 @@ fn every_field_stands_every_value() {
 }
 
 #[test]
-fn what_go_writes_for_an_empty_object_is_known_for_every_type() {
+fn empty_objects_of_every_type_are_encoded_as_in_go() {
     // An object without content still has its fields without `omitempty`.
     fn check(of: &'static ObjectSchema) {
         let stored = super::canonical::canonicalize(&JsonObject::new(), of);

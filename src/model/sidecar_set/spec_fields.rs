@@ -1,4 +1,4 @@
-//! From a checked spec to the typed SidecarSet.
+//! Reads the typed fields of a SidecarSet from its checked spec.
 
 use super::schema::SIDECAR_CONTAINER;
 use super::{
@@ -68,7 +68,7 @@ fn read_resources_policy(policy: &JsonObject) -> ResourcesPolicy {
     }
 }
 
-/// Reads the volumes; one without a source gets an `emptyDir`.
+/// Reads the volumes. A volume without a source gets an `emptyDir`.
 pub(crate) fn read_volumes(spec: &JsonObject) -> Vec<JsonObject> {
     let mut volumes: Vec<JsonObject> = objects_at(spec, "volumes").cloned().collect();
     volumes.iter_mut().for_each(defaults::fill_volume_source);
@@ -143,7 +143,7 @@ fn read_int_or_percent(object: &JsonObject, key: &str) -> Option<IntOrPercent> {
     }
 }
 
-/// Reads a label selector, where there is one.
+/// Reads the label selector at a key.
 pub(crate) fn read_selector(object: &JsonObject, key: &str) -> Option<Selector> {
     object_at(object, key).map(Selector::from_map)
 }

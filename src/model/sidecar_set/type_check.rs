@@ -1,4 +1,4 @@
-//! Does a document fit the API's types? Every misfit is reported, and what remains is what Go would have decoded.
+//! Checks a document against the API types. Reports every mismatch and returns the values that Go would decode.
 
 use super::diagnostic_collector::DiagnosticCollector;
 use super::field_locations::FieldLocations;
@@ -9,28 +9,23 @@ use crate::model::quantity::Quantity;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
 use serde_json::Value;
 
-/// Checks a value against a type. Returns it without null, empty and unknown fields, keys in the author's order.
+/// Checks a value against a type. Returns it without null, empty and unknown fields, with keys in source order.
 pub(crate) fn check_type(
     value: &Value,
     value_type: &'static ObjectSchema,
-    places: &FieldLocations,
+    locations: &FieldLocations,
 ) -> (JsonObject, Vec<Diagnostic>) {
-    let mut walk =
-        TypeChecker { locations: places, path: Vec::new(), diagnostics: DiagnosticCollector::default() };
-    let checked = match walk.check_value(value, ValueType::Object(value_type)) {
+    let mut checker =
+        TypeChecker { locations, path: Vec::new(), diagnostics: DiagnosticCollector::default() };
+    let checked = match checker.check_value(value, ValueType::Object(value_type)) {
         Some(Value::Object(map)) => map,
         _ => JsonObject::new(),
     };
-    let label = || places.label(&FieldPath::root(), EntryPart::Value, "");
-    let found = walk.diagnostics.into_vec(|message| {
-        Diagnostic::note(Code::TooManyFindings, message)
-            .at(label())
-            .help("mend what is shown, then look again")
-    });
-    (checked, found)
+    let diagnostics = checker.diagnostics.into_vec(locations);
+    (checked, diagnostics)
 }
 
-/// Tells whether Go's `omitempty` leaves this value out.
+/// Returns whether Go's `omitempty` omits this value.
 pub(crate) fn is_empty(value: &Value, value_type: ValueType) -> bool {
     match value {
         Value::Null => true,
@@ -53,7 +48,7 @@ struct TypeChecker<'a> {
 }
 
 impl TypeChecker<'_> {
-    /// Returns what Go decodes from a value; None for null and for a misfit.
+    /// Returns what Go decodes from a value; None for null and for a mismatch.
     fn check_value(&mut self, value: &Value, value_type: ValueType) -> Option<Value> {
         match (value_type, value) {
             (_, Value::Null) => None,
@@ -77,21 +72,27 @@ impl TypeChecker<'_> {
                 Some(self.check_entries(map, ValueType::Quantity, "0"))
             }
             (ValueType::StringList, Value::Array(items)) => Some(self.check_items(items, ValueType::String)),
-            (ValueType::ObjectList(of), Value::Array(items)) => {
-                Some(self.check_items(items, ValueType::Object(of)))
+            (ValueType::ObjectList(schema), Value::Array(items)) => {
+                Some(self.check_items(items, ValueType::Object(schema)))
             }
-            (ValueType::Object(of), Value::Object(map)) => Some(Value::Object(self.check_fields(map, of))),
+            (ValueType::Object(schema), Value::Object(map)) => {
+                Some(Value::Object(self.check_fields(map, schema)))
+            }
             _ => self.report_wrong_type(value, value_type),
         }
     }
 
     fn check_quantity(&mut self, value: &Value, text: &str) -> Option<Value> {
         let Err(e) = Quantity::from_value(value) else { return Some(value.clone()) };
-        self.error(Code::InvalidQuantity, format!("`{}` is no quantity", shorten(text)), e.to_string());
+        self.error(
+            Code::InvalidQuantity,
+            format!("`{}` is not a valid quantity", shorten(text)),
+            e.to_string(),
+        );
         None
     }
 
-    /// Tells whether the API server drops null here.
+    /// Returns whether the API server drops null here.
     ///
     /// apiextensions-apiserver v0.32 PruneNonNullableNullsWithoutDefaults does so wherever the CRD has a schema.
     fn drops_null(&self) -> bool {
@@ -103,7 +104,7 @@ impl TypeChecker<'_> {
         }
     }
 
-    /// Checks the values of a map; null counts as `empty`, as in Go, where the API server has not dropped it.
+    /// Checks the values of a map. As in Go, null counts as `empty`, unless the API server has dropped it.
     fn check_entries(&mut self, map: &JsonObject, value_type: ValueType, empty: &str) -> Value {
         let mut kept = JsonObject::new();
         for (key, value) in map {
@@ -121,7 +122,7 @@ impl TypeChecker<'_> {
         Value::Object(kept)
     }
 
-    /// Checks the items of a list; null counts as the empty value of its kind, as in Go.
+    /// Checks the items of a list. As in Go, null counts as the empty value of its type.
     fn check_items(&mut self, items: &[Value], value_type: ValueType) -> Value {
         let mut kept = Vec::new();
         for (i, item) in items.iter().enumerate() {
@@ -135,11 +136,11 @@ impl TypeChecker<'_> {
         Value::Array(kept)
     }
 
-    fn check_fields(&mut self, map: &JsonObject, of: &'static ObjectSchema) -> JsonObject {
+    fn check_fields(&mut self, map: &JsonObject, schema: &'static ObjectSchema) -> JsonObject {
         let mut kept = JsonObject::new();
         for (key, value) in map {
-            let Some(field) = of.field(key) else {
-                self.report_unknown_field(key, of);
+            let Some(field) = schema.field(key) else {
+                self.report_unknown_field(key, schema);
                 continue;
             };
             self.path.push(key.clone().into());
@@ -152,18 +153,20 @@ impl TypeChecker<'_> {
         kept
     }
 
-    fn report_unknown_field(&mut self, key: &str, of: &'static ObjectSchema) {
-        let (field, places) = (self.field_path().child(key), self.locations);
+    fn report_unknown_field(&mut self, key: &str, schema: &'static ObjectSchema) {
+        let (field, locations) = (self.field_path().child(key), self.locations);
         self.diagnostics.add(Severity::Warning, || {
-            let help = match (of.closest_field(key), of.parent_of(key)) {
-                (_, Some(parent)) => format!("indent it, with what belongs to it, below `{parent}`"),
+            let help = match (schema.closest_field(key), schema.parent_of(key)) {
+                (_, Some(parent)) => format!("indent it below `{parent}`"),
                 (Some(near), None) => format!("did you mean `{near}`?"),
-                (None, None) => format!("remove it, or look for the right name in the API of {}", of.name),
+                (None, None) => {
+                    format!("remove it, or look up its name in the API of {}", schema.name)
+                }
             };
             Diagnostic::warning(Code::UnknownField, format!("unknown field `{}`", shorten(key)))
-                .at(places.label(&field, EntryPart::Key, ""))
+                .at(locations.label(&field, EntryPart::Key, ""))
                 .field(field.to_string())
-                .because("Kruise drops it without a word")
+                .because("Kruise drops it silently")
                 .help(help)
         });
     }
@@ -176,12 +179,12 @@ impl TypeChecker<'_> {
     }
 
     fn error(&mut self, code: Code, message: String, help: String) {
-        let (field, places) = (self.field_path(), self.locations);
+        let (field, locations) = (self.field_path(), self.locations);
         self.diagnostics.add(Severity::Error, || {
             Diagnostic::error(code, message)
-                .at(places.label(&field, EntryPart::Value, ""))
+                .at(locations.label(&field, EntryPart::Value, ""))
                 .field(field.to_string())
-                .because("Kruise cannot decode such a SidecarSet")
+                .because("Kruise cannot decode this SidecarSet")
                 .help(help)
         });
     }
@@ -195,15 +198,15 @@ fn is_omitted(value: &Value, field: &FieldSchema) -> bool {
     field.presence == Presence::OmitEmpty && is_empty(value, field.value_type)
 }
 
-/// Returns the last key of a path with what follows it: `ports[0]`.
+/// Returns the last key of a path with its indices: `ports[0]`.
 fn last_name(field: &FieldPath) -> String {
-    let steps = field.segments();
-    let from = steps.iter().rposition(|s| matches!(s, PathSegment::Key(_))).unwrap_or(0);
-    let name = steps[from..].iter().fold(FieldPath::root(), |p, s| p.child(s.clone())).to_string();
+    let segments = field.segments();
+    let from = segments.iter().rposition(|s| matches!(s, PathSegment::Key(_))).unwrap_or(0);
+    let name = segments[from..].iter().fold(FieldPath::root(), |p, s| p.child(s.clone())).to_string();
     if name.is_empty() { "the document".into() } else { name }
 }
 
-/// Describes what was found in place of something else.
+/// Describes a value in words: `the number `1``.
 fn describe_value(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
@@ -215,7 +218,7 @@ fn describe_value(value: &Value) -> String {
     }
 }
 
-/// Cuts a text that is too long for a message.
+/// Truncates a text to one line of at most 80 characters.
 pub(crate) fn shorten(text: &str) -> String {
     let line = text.lines().next().unwrap_or("");
     match line.char_indices().nth(80) {
@@ -230,32 +233,32 @@ fn type_help(value: &Value, value_type: ValueType) -> String {
         (ValueType::String, Value::Bool(_) | Value::Number(_)) => {
             format!("quote it: `\"{}\"`", shorten(&value.to_string()))
         }
-        (ValueType::String, _) => "write one string here".into(),
+        (ValueType::String, _) => "write a single string".into(),
         (ValueType::Bool, Value::String(s)) if s == "true" || s == "false" => {
-            format!("write it without quotes: `{s}`")
+            format!("remove the quotes: `{s}`")
         }
         (ValueType::Int32 | ValueType::Int64 | ValueType::IntOrString, Value::String(s))
             if s.parse::<i64>().is_ok() =>
         {
-            format!("write it without quotes: `{s}`")
+            format!("remove the quotes: `{s}`")
         }
         (ValueType::Int32 | ValueType::IntOrString, Value::Number(_)) => {
-            "the number must be whole and fit 32 bits".into()
+            "write a whole number that fits 32 bits".into()
         }
-        (ValueType::Int64, Value::Number(_)) => "the number must be whole and fit 64 bits".into(),
+        (ValueType::Int64, Value::Number(_)) => "write a whole number that fits 64 bits".into(),
         (ValueType::StringMap, Value::Array(_)) => {
-            "write `key: \"value\"` lines without the dashes in front".into()
+            "write `key: \"value\"` lines without leading dashes".into()
         }
-        (ValueType::Object(_), Value::Array(_)) => "write its keys without the dashes in front".into(),
+        (ValueType::Object(_), Value::Array(_)) => "remove the dashes in front of its keys".into(),
         (ValueType::StringList | ValueType::ObjectList(_), Value::Object(_)) => {
-            "put a dash in front of every item".into()
+            "start every item with a dash".into()
         }
         (ValueType::Time, _) => "write a time such as `\"2024-01-31T12:00:00Z\"`".into(),
-        _ => format!("write {} here", value_type.noun()),
+        _ => format!("write {}", value_type.noun()),
     }
 }
 
-/// Tells whether a text has the form of RFC 3339.
+/// Returns whether a text has the form of RFC 3339.
 fn is_time(text: &str) -> bool {
     let shape: String = text.chars().take(19).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let zone = text.get(19..).unwrap_or("").trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());

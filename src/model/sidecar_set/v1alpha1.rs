@@ -1,4 +1,4 @@
-//! apps.kruise.io/v1alpha1: how its SidecarSet becomes one of v1beta1, the version that everything else works with.
+//! Converts SidecarSets of apps.kruise.io/v1alpha1 to v1beta1, the version of all other modules.
 
 use super::field_locations::FieldLocations;
 use crate::diagnostics::{Code, Diagnostic};
@@ -6,53 +6,62 @@ use crate::model::json::JsonObject;
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Value, json};
 
-/// The label every namespace carries with its own name.
+/// The label of every namespace with its own name.
 pub(crate) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
-/// The label that holds the custom version.
+/// The label with the custom version.
 const CUSTOM_VERSION_LABEL: &str = "apps.kruise.io/sidecarset-custom-version";
 
-/// Turns the checked `metadata` and `spec` of v1alpha1 into those of v1beta1.
+/// Converts the checked `metadata` and `spec` of v1alpha1 to those of v1beta1.
 pub(crate) fn convert(
     metadata: &mut JsonObject,
     spec: &mut JsonObject,
-    places: &mut FieldLocations,
+    locations: &mut FieldLocations,
 ) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut diagnostics = Vec::new();
     if let Some(namespace) = spec.shift_remove("namespace") {
-        found.extend(spec.contains_key("namespaceSelector").then(|| selector_ignored(places)));
+        diagnostics.extend(spec.contains_key("namespaceSelector").then(|| selector_ignored(locations)));
         spec.insert("namespaceSelector".into(), json!({"matchLabels": {NAMESPACE_NAME_LABEL: namespace}}));
-        places.record_move(FieldPath::dotted("spec.namespaceSelector"), FieldPath::dotted("spec.namespace"));
+        locations
+            .record_move(FieldPath::dotted("spec.namespaceSelector"), FieldPath::dotted("spec.namespace"));
     }
     let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
     if let Some(version) = labels.and_then(|l| l.shift_remove(CUSTOM_VERSION_LABEL)) {
         spec.insert("customVersion".into(), version);
-        places.record_move(
+        locations.record_move(
             FieldPath::dotted("spec.customVersion"),
             FieldPath::dotted("metadata.labels").child(CUSTOM_VERSION_LABEL),
         );
     }
-    found
+    diagnostics
 }
 
-/// Takes `namespace` out of a v1beta1 spec, which has none.
-pub(crate) fn drop_namespace(spec: &mut JsonObject, places: &FieldLocations) -> Option<Diagnostic> {
+/// Removes `namespace` from a v1beta1 spec, which does not have it.
+pub(crate) fn drop_namespace(spec: &mut JsonObject, locations: &FieldLocations) -> Option<Diagnostic> {
     let namespace = spec.shift_remove("namespace")?;
     let name = namespace.as_str().unwrap_or("team-a");
     let warning = Diagnostic::warning(
         Code::NamespaceDropped,
-        "`namespace` does not exist in apps.kruise.io/v1beta1: the set applies to the whole cluster",
+        "`namespace` does not exist in apps.kruise.io/v1beta1: the SidecarSet applies to the whole cluster",
     )
-    .at(places.label(&FieldPath::dotted("spec.namespace"), EntryPart::Key, "Kruise drops this"))
+    .at(locations.label(&FieldPath::dotted("spec.namespace"), EntryPart::Key, "Kruise drops this"))
     .field("spec.namespace")
     .help(format!("write `namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME_LABEL}: {name}}}}}` instead"));
     Some(warning)
 }
 
-fn selector_ignored(places: &FieldLocations) -> Diagnostic {
-    // Kruise v1.9.0 apis/apps/v1alpha1 ConvertTo: namespace wins, namespaceSelector is thrown away.
+fn selector_ignored(locations: &FieldLocations) -> Diagnostic {
+    // Kruise v1.9.0 apis/apps/v1alpha1 ConvertTo: namespace wins, namespaceSelector is dropped.
     Diagnostic::warning(Code::NamespaceSelectorIgnored, "`namespaceSelector` is ignored beside `namespace`")
-        .at(places.label(&FieldPath::dotted("spec.namespaceSelector"), EntryPart::Key, "this has no effect"))
-        .at(places.label(&FieldPath::dotted("spec.namespace"), EntryPart::Key, "because this is written too"))
+        .at(locations.label(
+            &FieldPath::dotted("spec.namespaceSelector"),
+            EntryPart::Key,
+            "this has no effect",
+        ))
+        .at(locations.label(
+            &FieldPath::dotted("spec.namespace"),
+            EntryPart::Key,
+            "because this is written too",
+        ))
         .field("spec.namespaceSelector")
         .help("keep one of the two fields")
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
     let at = at.child("volumeClaimTemplate");
     let Some(template) = object_at(volume, "volumeClaimTemplate") else {
-        return report.required(&at, "write the claim that every pod gets");
+        return report.required(&at, "write the volume claim of each pod");
     };
     if let Some(metadata) = object_at(template, "metadata") {
         let at = at.child("metadata");
@@ -21,7 +21,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: 
         selector::check_labels(report, metadata, "labels", &at);
         let is_set = |k: &str, v: &Value| k != "labels" && k != "annotations" && !v.is_null();
         for (key, _) in metadata.iter().filter(|(k, v)| is_set(k, v)) {
-            report.forbidden(&at.child(key), "cannot be set here: only labels and annotations can");
+            report.forbidden(&at.child(key), "is not allowed here: only labels and annotations are");
         }
     }
     let empty = JsonObject::new();
@@ -35,10 +35,10 @@ fn check_claim(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldR
         selector::check_terms(report, selects, &at.child("selector"));
     }
     let storage = at.child("resources").child("requests").entry("storage");
-    let storage = storage.with_name(format!("{}.resources[storage]", at.field));
+    let storage = storage.reported_as(format!("{}.resources[storage]", at.reported_path));
     let requests = object_at(spec, "resources").and_then(|r| object_at(r, "requests"));
     match requests.and_then(|r| r.get("storage")).and_then(parse_quantity) {
-        None => report.required(&storage, "say how much storage is requested"),
+        None => report.required(&storage, "write the requested storage"),
         Some(amount) if amount.sign() <= 0 => {
             report.invalid(&storage, &amount.to_string(), "must be greater than 0");
         }
@@ -52,14 +52,14 @@ fn check_claim(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldR
 fn check_access_modes(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldRef) {
     let modes: Vec<&str> = strings_at(spec, "accessModes").collect();
     if modes.is_empty() {
-        report.required(at, "write at least one, such as `ReadWriteOnce`");
+        report.required(at, "write at least one mode, such as `ReadWriteOnce`");
     }
     for (i, mode) in modes.iter().enumerate().filter(|(_, m)| !at.values().contains(m)) {
-        report.unsupported(&at.item(i).with_name(&at.field), mode);
+        report.unsupported(&at.item(i).reported_as(&at.reported_path), mode);
     }
     let of_pod = modes.contains(&"ReadWriteOncePod");
     if of_pod && modes.iter().any(|m| *m != "ReadWriteOncePod" && at.values().contains(m)) {
-        report.forbidden(at, "cannot have `ReadWriteOncePod` beside another mode");
+        report.forbidden(at, "cannot have `ReadWriteOncePod` and another mode");
     }
 }
 
@@ -74,9 +74,9 @@ fn check_data_sources(report: &mut ValidationReport<'_>, spec: &JsonObject, at: 
     let is_elsewhere = string_at(reference, "namespace").is_some_and(|n| !n.is_empty());
     let differs = ["apiGroup", "kind", "name"].iter().any(|k| source.get(*k) != reference.get(*k));
     if is_elsewhere || differs {
-        let message = "`dataSource` and `dataSourceRef` must be the same".into();
-        let spot = at.child("dataSource").with_name(&at.field);
-        report.error(Code::InvalidValue, &spot, EntryPart::Key, message, "keep one of the two fields");
+        let message = "`dataSource` and `dataSourceRef` must be equal".into();
+        let field = at.child("dataSource").reported_as(&at.reported_path);
+        report.error(Code::InvalidValue, &field, EntryPart::Key, message, "keep one of the two fields");
     }
 }
 
@@ -85,8 +85,8 @@ fn check_data_source(report: &mut ValidationReport<'_>, source: &JsonObject, at:
     let group = text_at(source, "apiGroup");
     let kind = text_at(source, "kind");
     if group.is_empty() && kind != "PersistentVolumeClaim" {
-        let spot = at.child("kind").with_name(&at.field);
-        report.invalid(&spot, kind, "must be `PersistentVolumeClaim` where there is no `apiGroup`");
+        let field = at.child("kind").reported_as(&at.reported_path);
+        report.invalid(&field, kind, "must be `PersistentVolumeClaim` if there is no `apiGroup`");
     } else if !group.is_empty()
         && let Some(rule) = format::check_dns_subdomain(group)
     {

@@ -1,6 +1,6 @@
-//! What a set may not change in an update, and what it may not share with another set for the same pods.
+//! Checks updates of a SidecarSet, and conflicts between SidecarSets that select the same pods.
 
-use super::report::{FieldRef, ValidationReport, label};
+use super::report::{FieldRef, ValidationReport};
 use super::selector::may_overlap;
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::json::{objects_at, text_at};
@@ -10,33 +10,32 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Checks what an update changes. Kruise v1.9.0 validateSidecarContainerConflict: containers may go, but not come.
+/// Checks an update. Kruise v1.9.0 validateSidecarContainerConflict: an update may remove containers, not add them.
 pub(super) fn check_update(report: &mut ValidationReport<'_>, new: &SidecarSet, old: &SidecarSet) {
     let before: BTreeMap<String, String> = upgrade_types_by_name(old).collect();
     for (i, (name, kind)) in upgrade_types_by_name(new).enumerate() {
         let at = FieldRef::new(FieldPath::dotted("spec.containers").child(i));
         match before.get(&name) {
             None => {
-                let message =
-                    format!("the container `{name}` is new: an update cannot add or rename containers");
-                let spot = at.child("name").with_name("spec.containers.name");
-                let help = "make a new SidecarSet for it; init containers can be added";
-                report.error(Code::ImmutableField, &spot, EntryPart::Value, message, help);
+                let message = format!("container `{name}` is new: an update cannot add or rename containers");
+                let field = at.child("name").reported_as("spec.containers.name");
+                let help = "create a new SidecarSet for it; init containers can be added";
+                report.error(Code::ImmutableField, &field, EntryPart::Value, message, help);
             }
             Some(was) if !was.is_empty() && *was != kind => {
                 let message =
                     format!("an update cannot change the upgrade type of `{name}` from {was} to {kind}");
-                let spot = at.child("upgradeStrategy").child("upgradeType");
-                let spot = spot.with_name("spec.containers.upgradeStrategy.upgradeType");
-                report.add(Severity::Error, |places| {
+                let field = at.child("upgradeStrategy").child("upgradeType");
+                let field = field.reported_as("spec.containers.upgradeStrategy.upgradeType");
+                report.add(Severity::Error, |locations| {
                     let old_at = FieldPath::dotted("spec.containers").child(position(old, &name));
                     let old_at = old_at.child("upgradeStrategy").child("upgradeType");
                     Diagnostic::error(Code::ImmutableField, message)
-                        .at(label(places, &spot, EntryPart::Value, "changed here"))
-                        .at(old.locations.label(&old_at, EntryPart::Value, "it was this before"))
-                        .field(&spot.field)
-                        .because("Kruise refuses such an update")
-                        .help("keep the type, or make a new SidecarSet")
+                        .at(locations.label(&field.path, EntryPart::Value, "changed here"))
+                        .at(old.locations.label(&old_at, EntryPart::Value, "previous type"))
+                        .field(&field.reported_path)
+                        .because("Kruise rejects this update")
+                        .help("keep the type, or create a new SidecarSet")
                 });
             }
             Some(_) => {}
@@ -68,7 +67,7 @@ pub(super) fn check_others(report: &mut ValidationReport<'_>, set: &SidecarSet, 
     }
 }
 
-/// Tells whether two sets may apply to one pod, as far as Kruise looks.
+/// Returns whether two sets may select the same pod, by Kruise's rules.
 fn select_same_pods(a: &SidecarSet, b: &SidecarSet) -> bool {
     let namespaces = match (&a.namespace_selector, &b.namespace_selector) {
         (Some(a), Some(b)) => may_overlap(a, b),
@@ -90,9 +89,9 @@ fn check_names(
         let Some(j) = taken.get(container.name.as_str()) else { continue };
         let path = |i: usize| FieldPath::dotted("spec").child(list).child(i).child("name");
         let message =
-            format!("`{}` and `{}` both bring a container `{}`", set.name, other.name, container.name);
-        let spot = FieldRef::new(path(i)).with_name("spec.containers");
-        report_conflict(report, &spot, other, &path(*j), message, "give one of them another name");
+            format!("`{}` and `{}` both define the container `{}`", set.name, other.name, container.name);
+        let field = FieldRef::new(path(i)).reported_as("spec.containers");
+        report_conflict(report, &field, other, &path(*j), message, "give one of them another name");
     }
 }
 
@@ -104,12 +103,12 @@ fn report_conflict(
     message: String,
     help: &str,
 ) {
-    report.add(Severity::Error, |places| {
+    report.add(Severity::Error, |locations| {
         Diagnostic::error(Code::SidecarSetsConflict, message)
-            .at(label(places, at, EntryPart::Value, "here"))
+            .at(locations.label(&at.path, EntryPart::Value, "here"))
             .at(other.locations.label(there, EntryPart::Value, "and here, for some of the same pods"))
-            .field(&at.field)
-            .because("Kruise refuses a SidecarSet that conflicts with one it has")
+            .field(&at.reported_path)
+            .because("Kruise rejects a SidecarSet that conflicts with an existing one")
             .help(format!("{help}, or select other pods"))
     });
 }
@@ -126,8 +125,8 @@ fn check_volumes(report: &mut ValidationReport<'_>, set: &SidecarSet, other: &Si
         let path = |i: usize| FieldPath::dotted("spec.volumes").child(i);
         let message =
             format!("`{}` and `{}` define the volume `{}` differently", set.name, other.name, name(volume));
-        let spot = FieldRef::new(path(i)).with_name("spec.volumes");
-        report_conflict(report, &spot, other, &path(*j), message, "make both the same, or rename one");
+        let field = FieldRef::new(path(i)).reported_as("spec.volumes");
+        report_conflict(report, &field, other, &path(*j), message, "make them equal, or rename one");
     }
 }
 
@@ -147,75 +146,35 @@ fn check_patches(report: &mut ValidationReport<'_>, set: &SidecarSet, other: &Si
             FieldPath::dotted("spec.patchPodMetadata").child(i).child("annotations").child(key.clone())
         };
         let message = format!("`{}` and `{}` both patch the annotation `{key}`", set.name, other.name);
-        let spot = FieldRef::new(path(i)).with_name("spec.patchPodMetadata");
-        report_conflict(report, &spot, other, &path(*j), message, "let one of them patch it");
+        let field = FieldRef::new(path(i)).reported_as("spec.patchPodMetadata");
+        report_conflict(report, &field, other, &path(*j), message, "let one of them patch it");
     }
 }
 
-/// Names that Kruise does not compare, though they meet in the pod: twins of hot upgrades, and init containers
-/// against containers.
+/// Warns of equal names in a pod that Kruise does not compare: the names of hot upgrades, and those of init containers
+/// with those of containers.
 fn warn_unchecked_names(report: &mut ValidationReport<'_>, set: &SidecarSet, other: &SidecarSet) {
-    for (list, own, theirs) in [
-        ("containers", &set.containers, &other.init_containers),
-        ("initContainers", &set.init_containers, &other.containers),
-    ] {
-        warn_pod_name_conflicts(report, set, other, list, own, &pod_container_names(theirs));
-    }
-    let hot = |c: &SidecarContainer| c.hot_upgrade_empty_image.is_some();
-    if set.containers.iter().chain(&other.containers).any(hot) {
-        let same: BTreeSet<&str> = other.containers.iter().map(|c| c.name.as_str()).collect();
-        let twins: BTreeSet<String> = pod_container_names(&other.containers)
-            .into_iter()
-            .filter(|n| !same.contains(n.as_str()))
-            .collect();
-        let all: BTreeSet<String> = pod_container_names(&other.containers).into_iter().collect();
-        for (i, container) in set.containers.iter().enumerate() {
-            let names = pod_container_names(std::slice::from_ref(container));
-            let taken = if hot(container) { &all } else { &twins };
-            if let Some(name) = names.iter().find(|n| taken.contains(*n)) {
-                warn_name_conflict(
-                    report,
-                    set,
-                    other,
-                    &FieldPath::dotted("spec.containers").child(i).child("name"),
-                    name,
-                );
-            }
-        }
-    }
-}
-
-/// Returns the names that containers have in the pod.
-fn pod_container_names(containers: &[SidecarContainer]) -> Vec<String> {
-    let names = |c: &SidecarContainer| match c.hot_upgrade_empty_image {
-        Some(_) => vec![format!("{}-1", c.name), format!("{}-2", c.name)],
-        None => vec![c.name.clone()],
+    let pod_names = |containers: &[SidecarContainer]| -> BTreeSet<String> {
+        containers.iter().flat_map(SidecarContainer::pod_names).collect()
     };
-    containers.iter().flat_map(names).collect()
-}
-
-fn warn_pod_name_conflicts(
-    report: &mut ValidationReport<'_>,
-    set: &SidecarSet,
-    other: &SidecarSet,
-    list: &str,
-    own: &[SidecarContainer],
-    theirs: &[String],
-) {
-    let theirs: BTreeSet<&String> = theirs.iter().collect();
-    for (i, container) in own.iter().enumerate() {
-        if let Some(name) =
-            pod_container_names(std::slice::from_ref(container)).iter().find(|n| theirs.contains(n))
-        {
-            warn_name_conflict(
-                report,
-                set,
-                other,
-                &FieldPath::dotted("spec").child(list).child(i).child("name"),
-                name,
-            );
-        }
-    }
+    let (their_init_names, their_names) = (pod_names(&other.init_containers), pod_names(&other.containers));
+    let mut their_hot_names = their_names.clone();
+    their_hot_names.retain(|name| other.containers.iter().all(|c| c.name != *name));
+    let mut warn =
+        |list: &str, containers: &[SidecarContainer], taken: &dyn Fn(&SidecarContainer, &String) -> bool| {
+            for (i, container) in containers.iter().enumerate() {
+                if let Some(name) = container.pod_names().iter().find(|name| taken(container, name)) {
+                    let path = FieldPath::dotted("spec").child(list).child(i).child("name");
+                    warn_name_conflict(report, set, other, &path, name);
+                }
+            }
+        };
+    warn("containers", &set.containers, &|_, name| their_init_names.contains(name));
+    warn("initContainers", &set.init_containers, &|_, name| their_names.contains(name));
+    warn("containers", &set.containers, &|container, name| match container.hot_upgrade_empty_image {
+        Some(_) => their_names.contains(name),
+        None => their_hot_names.contains(name),
+    });
 }
 
 fn warn_name_conflict(
@@ -225,14 +184,14 @@ fn warn_name_conflict(
     path: &FieldPath,
     name: &str,
 ) {
-    let spot = FieldRef::new(path.clone());
-    let message = format!("`{}` and `{}` both put a container `{name}` into a pod", set.name, other.name);
-    report.add(Severity::Warning, |places| {
+    let field = FieldRef::new(path.clone());
+    let message = format!("`{}` and `{}` both add a container `{name}` to a pod", set.name, other.name);
+    report.add(Severity::Warning, |locations| {
         Diagnostic::warning(Code::SidecarSetsConflict, message)
-            .at(label(places, &spot, EntryPart::Value, ""))
+            .at(locations.label(&field.path, EntryPart::Value, ""))
             .at(other.locations.label(&FieldPath::dotted("metadata.name"), EntryPart::Value, "the other set"))
-            .field(&spot.field)
-            .because("Kruise does not compare these names; the API server refuses the pods")
+            .field(&field.reported_path)
+            .because("Kruise does not compare these names; the API server rejects the pods")
             .help("give one of them another name")
     });
 }

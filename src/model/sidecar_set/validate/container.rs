@@ -1,4 +1,4 @@
-//! The container inside a sidecar, as Kubernetes v1.32 checks those of a pod.
+//! Checks the container of a sidecar as Kubernetes v1.32 checks the containers of a pod.
 
 use super::report::{FieldRef, ValidationReport};
 use super::{env, format, mounts, probe, resources, security};
@@ -8,7 +8,7 @@ use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The volumes of a set, by name: what containers may mount. One that is broken has been reported and is None.
+/// The volumes of a set by name. An invalid volume has been reported and is None.
 pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
 
 /// Checks all containers and init containers.
@@ -28,15 +28,11 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject, volume
                 check_container_only(report, container, &at);
             } else {
                 check_init_only(report, container, &at);
-                // Init containers run one by one and may use one port after the other.
+                // Init containers run one after the other and may use the same port.
                 host_ports.clear();
             }
-            // Kubernetes v1.32 looks at each init container as if it were the only one.
-            let seen_as = if list == "containers" {
-                at
-            } else {
-                FieldRef { field: "spec.initContainers[0]".into(), ..at }
-            };
+            // Kubernetes v1.32 checks each init container as if it were the only one.
+            let seen_as = if list == "containers" { at } else { at.reported_as("spec.initContainers[0]") };
             check_host_ports(report, container, &seen_as, &mut host_ports);
         }
         host_ports.clear();
@@ -54,7 +50,7 @@ fn check_common(
     if image.is_empty() {
         report.required(&at.child("image"), "name the image to run");
     } else if image != image.trim() {
-        report.invalid(&at.child("image"), image, "must not begin or end with blanks");
+        report.invalid(&at.child("image"), image, "must not begin or end with whitespace");
     }
     check_one_of(report, container, "terminationMessagePolicy", at);
     check_one_of(report, container, "imagePullPolicy", at);
@@ -65,22 +61,20 @@ fn check_common(
     security::check(report, container, at);
 }
 
-/// Checks a field that takes an enumeration.
+/// Checks the value of an enumeration.
 pub(super) fn check_one_of(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
-    let spot = at.child(key);
-    if let Some(value) = string_at(object, key).filter(|v| !spot.values().contains(v)) {
-        report.unsupported(&spot, value);
+    let field = at.child(key);
+    if let Some(value) = string_at(object, key).filter(|v| !field.values().contains(v)) {
+        report.unsupported(&field, value);
     }
 }
 
 /// Checks the name of a container or volume.
 pub(super) fn check_name(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
     match text_at(object, "name") {
-        "" => report.required(&at.child("name"), "give it a name"),
+        "" => report.required(&at.child("name"), "write a name"),
         name => {
-            if let Some(rule) = format::check_dns_label(name) {
-                report.invalid(&at.child("name"), name, rule);
-            }
+            report.check_format(&at.child("name"), name, format::check_dns_label(name));
         }
     }
 }
@@ -88,7 +82,7 @@ pub(super) fn check_name(report: &mut ValidationReport<'_>, object: &JsonObject,
 fn check_container_only(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
     probe::check(report, container, at);
     if container.contains_key("restartPolicy") {
-        report.forbidden(&at.child("restartPolicy"), "goes with init containers only");
+        report.forbidden(&at.child("restartPolicy"), "is allowed only in init containers");
     }
 }
 
@@ -100,12 +94,15 @@ fn check_init_only(report: &mut ValidationReport<'_>, container: &JsonObject, at
     } else {
         for key in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
             if container.contains_key(key) {
-                report.forbidden(&at.child(key), "goes with init containers of `restartPolicy: Always` only");
+                report.forbidden(
+                    &at.child(key),
+                    "is allowed only in init containers with `restartPolicy: Always`",
+                );
             }
         }
     }
     if container.contains_key("resizePolicy") {
-        report.forbidden(&at.child("resizePolicy"), "goes with containers only");
+        report.forbidden(&at.child("resizePolicy"), "is allowed only in containers");
     }
 }
 
@@ -122,7 +119,7 @@ fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &F
             }
         }
         match int_at(port, "containerPort") {
-            0 => report.required(&at.child("containerPort"), "write the port that the container listens on"),
+            0 => report.required(&at.child("containerPort"), "write the port of the container"),
             number => check_port_number(report, number, &at.child("containerPort")),
         }
         if int_at(port, "hostPort") != 0 {
@@ -134,9 +131,7 @@ fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &F
 
 /// Checks the number of a port.
 pub(super) fn check_port_number(report: &mut ValidationReport<'_>, number: i64, at: &FieldRef) {
-    if !(1..=65535).contains(&number) {
-        report.invalid(at, &number.to_string(), "must be from 1 to 65535");
-    }
+    report.check_range(at, number, 1..=65535);
 }
 
 fn check_host_ports(
@@ -155,14 +150,14 @@ fn check_host_ports(
     }
 }
 
-/// Checks that an object has content where its type requires it.
+/// Checks that an object has the strings and lists that its type requires.
 pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
     for key in required_strings(&at.path) {
         require_keys(report, object, &[key], at);
     }
 }
 
-/// Checks that an object has content at keys of strings or lists.
+/// Checks that an object has strings or lists with content at some keys.
 pub(super) fn require_keys(
     report: &mut ValidationReport<'_>,
     object: &JsonObject,
@@ -181,7 +176,7 @@ pub(super) fn require_keys(
     }
 }
 
-/// Checks a reference by `name`, where there is one.
+/// Checks the `name` of the reference at a key.
 pub(super) fn require_name(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
     if let Some(reference) = object_at(object, key) {
         require_keys(report, reference, &["name"], &at.child(key));

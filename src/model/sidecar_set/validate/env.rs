@@ -1,4 +1,4 @@
-//! `env` and `envFrom` of a container.
+//! Checks `env` and `envFrom` of a container.
 
 use super::format;
 use super::report::{FieldRef, ValidationReport};
@@ -8,7 +8,7 @@ use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, t
 use crate::model::quantity::Quantity;
 use crate::yaml::EntryPart;
 
-/// Fields of a pod that a variable may take its value from.
+/// The fields of a pod that a variable can refer to.
 const ENV_FIELDS: [&str; 9] = [
     "metadata.name",
     "metadata.namespace",
@@ -20,7 +20,7 @@ const ENV_FIELDS: [&str; 9] = [
     "status.podIP",
     "status.podIPs",
 ];
-/// Every field of a pod that has a name in the downward API.
+/// The fields of a pod in the downward API.
 const POD_FIELDS: [&str; 15] = [
     "metadata.annotations",
     "metadata.labels",
@@ -55,11 +55,9 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
     for (i, variable) in objects_at(container, "env").enumerate() {
         let at = list.item(i);
         match text_at(variable, "name") {
-            "" => report.required(&at.child("name"), "give the variable a name"),
+            "" => report.required(&at.child("name"), "write the name of the variable"),
             name => {
-                if let Some(rule) = format::check_env_name(name) {
-                    report.invalid(&at.child("name"), name, rule);
-                }
+                report.check_format(&at.child("name"), name, format::check_env_name(name));
             }
         }
         if let Some(source) = object_at(variable, "valueFrom") {
@@ -83,7 +81,7 @@ fn check_value_from(report: &mut ValidationReport<'_>, source: &JsonObject, has_
         }
     }
     let message = match source.len() {
-        0 => "`valueFrom` names no source",
+        0 => "`valueFrom` has no source",
         _ if has_value => "`value` and `valueFrom` cannot be used together",
         1 => return,
         _ => "`valueFrom` has more than one source",
@@ -95,35 +93,33 @@ fn check_value_from(report: &mut ValidationReport<'_>, source: &JsonObject, has_
 /// Checks a reference to a field of the pod.
 pub(super) fn check_field_ref(
     report: &mut ValidationReport<'_>,
-    field: &JsonObject,
+    field_ref: &JsonObject,
     supported: &[&'static str],
     at: &FieldRef,
 ) {
-    let path = text_at(field, "fieldPath");
-    let spot = at.child("fieldPath");
+    let path = text_at(field_ref, "fieldPath");
+    let field = at.child("fieldPath");
     if path.is_empty() {
-        return report.required(&spot, "name the field of the pod");
+        return report.required(&field, "write the field of the pod");
     }
-    if string_at(field, "apiVersion").is_some_and(|v| v != "v1") {
-        return report.invalid(&spot, path, "must go with `apiVersion: v1`");
+    if string_at(field_ref, "apiVersion").is_some_and(|v| v != "v1") {
+        return report.invalid(&field, path, "requires `apiVersion: v1`");
     }
     match split_subscript(path) {
         Some(("metadata.annotations", key)) => check_subscript_key(report, &key.to_lowercase(), at),
         Some(("metadata.labels", key)) => check_subscript_key(report, key, at),
         Some(_) => {
-            report.invalid(&spot, path, "must not have brackets: they go with labels and annotations only")
+            report.invalid(&field, path, "must not have brackets: only labels and annotations have them")
         }
         None if supported.contains(&path)
             || (path == "spec.host" && supported.contains(&"spec.nodeName")) => {}
-        None if POD_FIELDS.contains(&path) => report.not_among(&spot, path, supported),
-        None => report.invalid(&spot, path, "is no field of a pod that can be used here"),
+        None if POD_FIELDS.contains(&path) => report.not_among(&field, path, supported),
+        None => report.invalid(&field, path, "is not an available field of a pod"),
     }
 }
 
 fn check_subscript_key(report: &mut ValidationReport<'_>, key: &str, at: &FieldRef) {
-    if let Some(rule) = format::check_qualified_name(key) {
-        report.invalid(at, key, rule);
-    }
+    report.check_format(at, key, format::check_qualified_name(key));
 }
 
 /// Checks a reference to a resource of a container.
@@ -136,9 +132,9 @@ pub(super) fn check_resource_ref(
     let resource = text_at(reference, "resource");
     let is_huge = ["requests.hugepages-", "limits.hugepages-"].iter().any(|p| resource.starts_with(p));
     if in_volume && string_at(reference, "containerName").is_none() {
-        report.required(&at.child("containerName"), "name the container whose resource it is");
+        report.required(&at.child("containerName"), "write the container of the resource");
     } else if resource.is_empty() {
-        report.required(&at.child("resource"), "name the resource");
+        report.required(&at.child("resource"), "write the resource");
     } else if !is_huge && !RESOURCES.contains(&resource) {
         report.not_among(&at.child("resource"), resource, &RESOURCES);
     }
@@ -156,15 +152,11 @@ pub(super) fn check_resource_ref(
 
 fn check_key_ref(report: &mut ValidationReport<'_>, reference: &JsonObject, at: &FieldRef) {
     let name = text_at(reference, "name");
-    if let Some(rule) = format::check_dns_subdomain(name) {
-        report.invalid(&at.child("name"), name, rule);
-    }
+    report.check_format(&at.child("name"), name, format::check_dns_subdomain(name));
     match text_at(reference, "key") {
-        "" => report.required(&at.child("key"), "name the key"),
+        "" => report.required(&at.child("key"), "write the key"),
         key => {
-            if let Some(rule) = format::check_config_key(key) {
-                report.invalid(&at.child("key"), key, rule);
-            }
+            report.check_format(&at.child("key"), key, format::check_config_key(key));
         }
     }
 }
@@ -179,26 +171,24 @@ fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, lis
         }
         for key in ["configMapRef", "secretRef"] {
             let Some(reference) = object_at(source, key) else { continue };
-            let spot = at.child(key).child("name");
+            let field = at.child(key).child("name");
             match text_at(reference, "name") {
-                "" => report.required(&spot, "name the object"),
+                "" => report.required(&field, "write the name of the object"),
                 name => {
-                    // Kubernetes v1.32 takes the name for a prefix here, which may end with a hyphen.
+                    // Kubernetes v1.32 checks the name as a prefix here, which may end with a hyphen.
                     let masked = name.strip_suffix('-').map_or_else(|| name.to_owned(), |n| format!("{n}a"));
-                    if let Some(rule) = format::check_dns_subdomain(&masked) {
-                        report.invalid(&spot, name, rule);
-                    }
+                    report.check_format(&field, name, format::check_dns_subdomain(&masked));
                 }
             }
         }
         let count = ["configMapRef", "secretRef"].iter().filter(|k| source.contains_key(**k)).count();
         if count != 1 {
-            let message = if count == 0 { "names no source" } else { "has more than one source" };
+            let message = if count == 0 { "has no source" } else { "has more than one source" };
             let help = "write one of `configMapRef` and `secretRef`";
-            let spot = at.clone().with_name(&list.field);
+            let field = at.clone().reported_as(&list.reported_path);
             report.error(
                 Code::InvalidValue,
-                &spot,
+                &field,
                 EntryPart::Value,
                 format!("an item of `envFrom` {message}"),
                 help,
@@ -207,7 +197,7 @@ fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, lis
     }
 }
 
-/// Checks the mode of a file.
+/// Checks a file mode.
 pub(super) fn check_mode(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
     if object.contains_key(key) && !(0..=0o777).contains(&int_at(object, key)) {
         let value = format!("0{:o}", int_at(object, key));

@@ -1,6 +1,6 @@
-//! The formats of names in Kubernetes. Each function returns the rule that a text breaks, to read on from "it".
+//! Checks the formats of names in Kubernetes. Each function returns the violated rule, which continues "it".
 
-/// A broken rule.
+/// A violated rule.
 pub(super) type FormatViolation = Option<&'static str>;
 
 const DNS_LABEL_RULE: &str =
@@ -11,17 +11,17 @@ const QUALIFIED_NAME_RULE: &str = "must be `NAME` or `DOMAIN/NAME`, the name of 
                          starting and ending with a letter or digit";
 const LABEL_VALUE_RULE: &str = "must be empty or have at most 63 letters, digits, `-`, `_` and `.`, and start and end with a letter or digit";
 
-/// RFC 1123 labels: names of containers and volumes.
+/// Checks an RFC 1123 label: the name of a container or volume.
 pub(super) fn check_dns_label(text: &str) -> FormatViolation {
     (text.len() > 63 || !is_dns_label(text)).then_some(DNS_LABEL_RULE)
 }
 
-/// RFC 1123 subdomains: names of most objects.
+/// Checks an RFC 1123 subdomain: the name of most objects.
 pub(super) fn check_dns_subdomain(text: &str) -> FormatViolation {
     (text.len() > 253 || !text.split('.').all(is_dns_label)).then_some(DNS_SUBDOMAIN_RULE)
 }
 
-/// Keys of labels and, in lower case, of annotations.
+/// Checks the key of a label or, in lower case, of an annotation.
 pub(super) fn check_qualified_name(text: &str) -> FormatViolation {
     let (prefix, name) = match text.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
@@ -32,23 +32,23 @@ pub(super) fn check_qualified_name(text: &str) -> FormatViolation {
     (!is_good).then_some(QUALIFIED_NAME_RULE)
 }
 
-/// Values of labels.
+/// Checks the value of a label.
 pub(super) fn check_label_value(text: &str) -> FormatViolation {
     (text.len() > 63 || !(text.is_empty() || is_name(text))).then_some(LABEL_VALUE_RULE)
 }
 
-/// Names of environment variables.
+/// Checks the name of an environment variable.
 pub(super) fn check_env_name(text: &str) -> FormatViolation {
     let is_letter = |b: u8| b.is_ascii_alphabetic() || b"-._".contains(&b);
     let is_good = text.bytes().next().is_some_and(is_letter)
         && text.bytes().all(|b| is_letter(b) || b.is_ascii_digit());
     if !is_good {
-        return Some("must have letters, digits, `_`, `-` and `.` only, and not start with a digit");
+        return Some("must have only letters, digits, `_`, `-` and `.`, and must not start with a digit");
     }
     check_parent_steps(text)
 }
 
-/// Keys of ConfigMaps and Secrets.
+/// Checks a key of a ConfigMap or Secret.
 pub(super) fn check_config_key(text: &str) -> FormatViolation {
     let is_good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if text.len() > 253 || !is_good {
@@ -57,7 +57,7 @@ pub(super) fn check_config_key(text: &str) -> FormatViolation {
     check_parent_steps(text)
 }
 
-/// Names of ports.
+/// Checks the name of a port.
 pub(super) fn check_port_name(text: &str) -> FormatViolation {
     let is_good = text.len() <= 15
         && !text.is_empty()
@@ -67,33 +67,33 @@ pub(super) fn check_port_name(text: &str) -> FormatViolation {
         && !text.starts_with('-')
         && !text.ends_with('-');
     (!is_good).then_some(
-        "must have at most 15 lower-case letters, digits and single hyphens inside, and one letter",
+        "must have at most 15 lower-case letters, digits and single inner hyphens, and at least one letter",
     )
 }
 
-/// Names of HTTP headers.
+/// Checks the name of an HTTP header.
 pub(super) fn check_http_header(text: &str) -> FormatViolation {
     let is_good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    (!is_good).then_some("must have letters, digits and `-` only")
+    (!is_good).then_some("must have only letters, digits and `-`")
 }
 
-/// Paths that stay below where they start.
+/// Checks a relative path without `..`.
 pub(super) fn check_descending_path(text: &str) -> FormatViolation {
     if text.starts_with('/') { Some("must be a relative path") } else { check_no_parent_steps(text) }
 }
 
-/// Paths of files that Kubernetes writes into a volume.
+/// Checks the path of a file that Kubernetes writes into a volume.
 pub(super) fn check_file_path(text: &str) -> FormatViolation {
     check_descending_path(text).or_else(|| text.starts_with("..").then_some("must not start with `..`"))
 }
 
-/// Paths without `..`.
+/// Checks a path without `..`.
 pub(super) fn check_no_parent_steps(text: &str) -> FormatViolation {
     text.split('/').any(|part| part == "..").then_some("must not contain `..`")
 }
 
 fn check_parent_steps(text: &str) -> FormatViolation {
-    (text == "." || text.starts_with("..")).then_some("must not be `.` and not start with `..`")
+    (text == "." || text.starts_with("..")).then_some("must not be `.` or start with `..`")
 }
 
 fn is_dns_label(text: &str) -> bool {
@@ -101,7 +101,7 @@ fn is_dns_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Tells whether a text has the form of the name in a qualified name.
+/// Returns whether a text is the name part of a qualified name.
 fn is_name(text: &str) -> bool {
     let is_end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_good_names_from_bad_ones() {
+    fn accepts_valid_names_only() {
         let long = "a".repeat(64);
         for (check, good, bad) in [
             (check_dns_label as fn(&str) -> FormatViolation, ["a", "a-1", "0"], ["", "A", &long]),

@@ -1,4 +1,4 @@
-//! `metadata` of a SidecarSet, and the annotations it patches onto pods.
+//! Checks `metadata` and `patchPodMetadata` of a SidecarSet.
 
 use super::format;
 use super::report::{FieldRef, ValidationReport, list_alternatives};
@@ -8,13 +8,13 @@ use crate::model::json::{JsonObject, objects_at, string_at, string_entries, stri
 use crate::yaml::EntryPart;
 use std::collections::BTreeSet;
 
-/// The most that all annotations of an object may hold.
+/// The maximum size of all annotations of an object.
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 
 /// Checks `metadata`.
 pub(super) fn check(report: &mut ValidationReport<'_>, metadata: &JsonObject) {
     let at = FieldRef::new(crate::yaml::FieldPath::dotted("metadata"));
-    // Kruise v1.9.0 holds `generateName` to the rule of names, as apimachinery's ValidateObjectMeta asks.
+    // Kruise v1.9.0 checks `generateName` as a name, through apimachinery's ValidateObjectMeta.
     let name = text_at(metadata, "name");
     let generate_name = string_at(metadata, "generateName").map(|n| ("generateName", n));
     for (key, name) in std::iter::once(("name", name)).chain(generate_name) {
@@ -24,14 +24,12 @@ pub(super) fn check(report: &mut ValidationReport<'_>, metadata: &JsonObject) {
         }
     }
     if metadata.contains_key("namespace") {
-        report.forbidden(&at.child("namespace"), "has no meaning: SidecarSets belong to the whole cluster");
+        report.forbidden(&at.child("namespace"), "is not allowed: SidecarSets are cluster-scoped");
     }
     selector::check_labels(report, metadata, "labels", &at);
     check_annotations(report, metadata, &at);
     for finalizer in strings_at(metadata, "finalizers") {
-        if let Some(rule) = format::check_qualified_name(finalizer) {
-            report.invalid(&at.child("finalizers"), finalizer, rule);
-        }
+        report.check_format(&at.child("finalizers"), finalizer, format::check_qualified_name(finalizer));
     }
 }
 
@@ -41,18 +39,18 @@ pub(super) fn check_annotations(report: &mut ValidationReport<'_>, object: &Json
     let list = at.child("annotations");
     for (key, _) in &annotations {
         if let Some(rule) = format::check_qualified_name(&key.to_lowercase()) {
-            let entry = list.entry(key).with_name(list.field.clone());
-            let message = format!("`{}` is no valid annotation: it {rule}", entry.name());
+            let entry = list.entry(key).reported_as(list.reported_path.clone());
+            let message = format!("`{}` is not a valid annotation key: it {rule}", entry.name());
             report.error(Code::InvalidValue, &entry, EntryPart::Key, message, "change the key");
         }
     }
     let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
     if size > MAX_ANNOTATION_BYTES {
-        report.invalid(&list, "", "must not hold more than 256 KiB");
+        report.invalid(&list, "", "must not exceed 256 KiB");
     }
 }
 
-/// Checks `patchPodMetadata`. Whether a cluster allows the keys is a matter of its whitelist and not known here.
+/// Checks `patchPodMetadata`. The keys are not checked against the whitelist of a cluster, which is unknown here.
 pub(super) fn check_patches(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let list = FieldRef::new(crate::yaml::FieldPath::dotted("spec.patchPodMetadata"));
     let mut keys = BTreeSet::new();
@@ -61,22 +59,23 @@ pub(super) fn check_patches(report: &mut ValidationReport<'_>, spec: &JsonObject
         let written = string_entries(patch, "annotations");
         if written.is_empty() {
             report.required(
-                &at.child("annotations").with_name(&list.field),
-                "write the annotations that pods shall get",
+                &at.child("annotations").reported_as(&list.reported_path),
+                "write the annotations to patch",
             );
         }
-        // Kruise checks them as the metadata of an object of their own.
-        check_annotations(report, patch, &at.clone().with_name("patchPodMetadata"));
+        // Kruise checks them as the metadata of an object named `patchPodMetadata`.
+        check_annotations(report, patch, &at.clone().reported_as("patchPodMetadata"));
         let policy = text_at(patch, "patchPolicy");
-        let spot = at.child("patchPolicy");
-        if !spot.values().contains(&policy) {
-            let message =
-                format!("`patchPolicy` has no value `{policy}`: Kruise accepts it and patches nothing");
-            let help = format!("use {}", list_alternatives(spot.values()));
-            report.warning(Code::IgnoredValue, &spot, EntryPart::Value, message, &help);
+        let field = at.child("patchPolicy");
+        if !field.values().contains(&policy) {
+            let message = format!(
+                "`{policy}` is not a valid value of `patchPolicy`: Kruise accepts it and patches nothing"
+            );
+            let help = format!("use {}", list_alternatives(field.values()));
+            report.warning(Code::IgnoredValue, &field, EntryPart::Value, message, &help);
         }
         for (key, _) in written {
-            let entry = at.child("annotations").entry(&key).with_name(&list.field);
+            let entry = at.child("annotations").entry(&key).reported_as(&list.reported_path);
             if !keys.insert(key.clone()) {
                 report.duplicate(&entry, &key);
             }

@@ -1,15 +1,14 @@
-//! `volumeMounts` and `volumeDevices` of a container.
+//! Checks `volumeMounts` and `volumeDevices` of a container.
 
 use super::container::VolumesByName;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
-use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Checks what a container mounts.
+/// Checks the mounts of a container.
 pub(super) fn check(
     report: &mut ValidationReport<'_>,
     container: &JsonObject,
@@ -49,9 +48,7 @@ pub(super) fn check(
         }
         let path = text_at(device, "devicePath");
         check_path(report, path, &mut paths, &at.child("devicePath"));
-        if let Some(rule) = format::check_no_parent_steps(path) {
-            report.invalid(&at.child("devicePath"), path, rule);
-        }
+        report.check_format(&at.child("devicePath"), path, format::check_no_parent_steps(path));
         check_unique_path(report, name, &mounts.0, &at.child("name"), "volumeMounts");
         check_unique_path(report, path, &mounts.1, &at.child("devicePath"), "volumeMounts");
     }
@@ -65,10 +62,10 @@ fn check_volume<'a>(
 ) -> &'a str {
     let name = text_at(mount, "name");
     if name.is_empty() {
-        report.required(&at.child("name"), "name a volume of the set");
+        report.required(&at.child("name"), "write the name of a volume of the SidecarSet");
     } else if !volumes.contains_key(name) {
-        let message = format!("the set has no volume `{name}`");
-        report.not_found(&at.child("name"), message, "define it under `spec.volumes`, or mount another one");
+        let message = format!("volume `{name}` does not exist in the SidecarSet");
+        report.not_found(&at.child("name"), message, "define it in `spec.volumes`, or mount another volume");
     }
     name
 }
@@ -84,7 +81,7 @@ fn check_path<'a>(
     at: &FieldRef,
 ) {
     if path.is_empty() {
-        report.required(at, "write the path inside the container");
+        report.required(at, "write a path in the container");
     } else if !taken.insert(path) {
         report.duplicate(at, path);
     }
@@ -98,11 +95,11 @@ fn check_unique_path(
     list: &str,
 ) {
     if !value.is_empty() && taken.contains(value) {
-        report.invalid(at, value, &format!("must not be in `{list}` too"));
+        report.invalid(at, value, &format!("must not also be in `{list}`"));
     }
 }
 
-/// Kubernetes v1.32 reports these without the index of the mount.
+/// Checks the sub-paths of a mount. Kubernetes v1.32 reports them without the index of the mount.
 fn check_sub_paths(
     report: &mut ValidationReport<'_>,
     mount: &JsonObject,
@@ -113,23 +110,18 @@ fn check_sub_paths(
     let has = |key| string_at(mount, key).is_some_and(|p| !p.is_empty());
     for key in ["subPath", "subPathExpr"] {
         let Some(path) = string_at(mount, key).filter(|p| !p.is_empty()) else { continue };
-        let spot = at.child(key);
+        let field = at.child(key);
         if is_image {
-            report.forbidden(&spot, "does not go with volumes of images");
+            report.forbidden(&field, "is not allowed with image volumes");
         }
-        if let Some(rule) = format::check_descending_path(path) {
-            report.invalid(&spot.with_name(list.child(key).field), path, rule);
-        }
+        report.check_format(
+            &field.reported_as(list.child(key).reported_path),
+            path,
+            format::check_descending_path(path),
+        );
     }
     if has("subPath") && has("subPathExpr") {
-        let message = "`subPath` and `subPathExpr` cannot be used together".into();
-        report.error(
-            Code::InvalidValue,
-            &at.child("subPathExpr"),
-            EntryPart::Key,
-            message,
-            "keep one of the two fields",
-        );
+        report.not_together(Code::InvalidValue, &at.child("subPathExpr"), ["subPath", "subPathExpr"]);
     }
 }
 
@@ -141,26 +133,26 @@ fn check_propagation(
     list: &FieldRef,
 ) {
     let mode = string_at(mount, "mountPropagation");
-    let spot = at.child("mountPropagation").with_name(list.child("mountPropagation").field);
-    if let Some(mode) = mode.filter(|m| !spot.values().contains(m)) {
-        report.unsupported(&spot, mode);
+    let field = at.child("mountPropagation").reported_as(list.child("mountPropagation").reported_path);
+    if let Some(mode) = mode.filter(|m| !field.values().contains(m)) {
+        report.unsupported(&field, mode);
     }
     let privileged = object_at(container, "securityContext").and_then(|s| s.get("privileged"));
     if mode == Some("Bidirectional") && privileged.and_then(Value::as_bool) != Some(true) {
-        report.invalid(&spot, "Bidirectional", "goes with `privileged: true` only");
+        report.invalid(&field, "Bidirectional", "is allowed only with `privileged: true`");
     }
     let Some(recursive) = string_at(mount, "recursiveReadOnly") else { return };
-    let spot = at.child("recursiveReadOnly").with_name(list.child("recursiveReadOnly").field);
+    let field = at.child("recursiveReadOnly").reported_as(list.child("recursiveReadOnly").reported_path);
     match recursive {
         "Disabled" => {}
         "Enabled" | "IfPossible" => {
             if mount.get("readOnly").and_then(Value::as_bool) != Some(true) {
-                report.forbidden(&spot, "goes with `readOnly: true` only");
+                report.forbidden(&field, "is allowed only with `readOnly: true`");
             }
             if mode.is_some_and(|m| m != "None") {
-                report.forbidden(&spot, "does not go with this `mountPropagation`");
+                report.forbidden(&field, "is not allowed with this `mountPropagation`");
             }
         }
-        other => report.unsupported(&spot, other),
+        other => report.unsupported(&field, other),
     }
 }

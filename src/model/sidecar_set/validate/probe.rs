@@ -1,4 +1,4 @@
-//! Probes and lifecycle hooks.
+//! Checks probes and lifecycle hooks.
 
 use super::container::{check_port_number, require_keys};
 use super::format;
@@ -8,7 +8,7 @@ use crate::model::json::{JsonObject, int_at, object_at, objects_at, text_at};
 use crate::yaml::EntryPart;
 use serde_json::Value;
 
-/// The grace period of the pod in which Kruise checks a set.
+/// The grace period of the pod that Kruise builds to check a set.
 const GRACE_PERIOD_SECONDS: i64 = 30;
 
 /// Checks the probes and hooks of a container.
@@ -36,21 +36,21 @@ fn check_probe(report: &mut ValidationReport<'_>, probe: &JsonObject, kind: &str
         report.invalid(&at.child(key), &int_at(probe, key).to_string(), "must not be negative");
     }
     if kind != "readinessProbe" && int_at(probe, "successThreshold") != 1 {
-        let spot = at.child("successThreshold");
+        let field = at.child("successThreshold");
         if kind == "startupProbe" && !probe.contains_key("successThreshold") {
-            // Kruise v1.9.0 fills in the defaults of the other probes, but not of this one.
-            report.required(&spot, "write `successThreshold: 1`; Kruise has no defaults for startup probes");
+            // Kruise v1.9.0 sets the defaults of the other probes, but not of this one.
+            report.required(&field, "write `successThreshold: 1`; Kruise has no defaults for startup probes");
         } else {
-            report.invalid(&spot, &int_at(probe, "successThreshold").to_string(), "must be 1");
+            report.invalid(&field, &int_at(probe, "successThreshold").to_string(), "must be 1");
         }
     }
     if let Some(seconds) = probe.get("terminationGracePeriodSeconds").and_then(Value::as_i64) {
-        let spot = at.child("terminationGracePeriodSeconds");
+        let field = at.child("terminationGracePeriodSeconds");
         if seconds <= 0 {
-            report.invalid(&spot, &seconds.to_string(), "must be greater than 0");
+            report.invalid(&field, &seconds.to_string(), "must be greater than 0");
         }
         if kind == "readinessProbe" {
-            report.forbidden(&spot, "does not go with readiness probes");
+            report.forbidden(&field, "is not allowed in readiness probes");
         }
     }
 }
@@ -63,7 +63,7 @@ fn check_handler(
 ) {
     let mut written = kinds.iter().filter(|k| handler.contains_key(**k));
     let Some(kind) = written.next() else {
-        let message = format!("`{}` does not say what to do", at.name());
+        let message = format!("`{}` has no action", at.name());
         let help = format!("write one of `{}`", kinds.join("`, `"));
         return report.error(Code::MissingField, at, EntryPart::Key, message, &help);
     };
@@ -99,20 +99,20 @@ fn check_http_get(report: &mut ValidationReport<'_>, action: &JsonObject, at: &F
     let headers = at.child("httpHeaders");
     for (i, header) in objects_at(action, "httpHeaders").enumerate() {
         let name = text_at(header, "name");
-        if let Some(rule) = format::check_http_header(name) {
-            report.invalid(&headers.item(i).child("name").with_name(&headers.field), name, rule);
-        }
+        report.check_format(
+            &headers.item(i).child("name").reported_as(&headers.reported_path),
+            name,
+            format::check_http_header(name),
+        );
     }
 }
 
 fn check_port(report: &mut ValidationReport<'_>, action: &JsonObject, at: &FieldRef) {
-    let spot = at.child("port");
+    let field = at.child("port");
     match action.get("port") {
         Some(Value::String(name)) => {
-            if let Some(rule) = format::check_port_name(name) {
-                report.invalid(&spot, name, rule);
-            }
+            report.check_format(&field, name, format::check_port_name(name));
         }
-        _ => check_port_number(report, int_at(action, "port"), &spot),
+        _ => check_port_number(report, int_at(action, "port"), &field),
     }
 }

@@ -1,4 +1,4 @@
-//! Projected volumes: several sources in one folder.
+//! Checks projected volumes.
 
 use super::container::{require, require_keys};
 use super::env::check_mode;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 const SOURCE_KINDS: [&str; 5] =
     ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle"];
-/// The shortest and the longest life of a token, in seconds.
+/// The minimum and maximum lifetime of a token, in seconds.
 const TOKEN_LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 600..=(1 << 32);
 
 /// Checks a projected volume.
@@ -20,33 +20,38 @@ pub(super) fn check(report: &mut ValidationReport<'_>, volume: &JsonObject, at: 
     check_mode(report, volume, "defaultMode", at);
     let mut taken = BTreeSet::new();
     for (i, source) in objects_at(volume, "sources").enumerate() {
-        let spot = at.child("sources").item(i);
+        let field = at.child("sources").item(i);
         if SOURCE_KINDS.iter().filter(|k| source.contains_key(**k)).count() > 1 {
-            let message = "a source of a projected volume is of one kind".into();
-            report.error(Code::ForbiddenField, &spot, EntryPart::Value, message, "make an item of each");
+            let message = "a source of a projected volume must have one kind".into();
+            report.error(
+                Code::ForbiddenField,
+                &field,
+                EntryPart::Value,
+                message,
+                "write one item for each kind",
+            );
         }
         for kind in SOURCE_KINDS {
             let Some(part) = object_at(source, kind) else { continue };
-            let spot = spot.child(kind);
+            let field = field.child(kind);
             match kind {
                 "secret" | "configMap" => {
-                    require_keys(report, part, &["name"], &spot);
-                    check_files(report, part, &spot);
-                    check_unique_paths(report, part, &mut taken, &spot, at);
+                    require_keys(report, part, &["name"], &field);
+                    check_files(report, part, &field);
+                    check_unique_paths(report, part, &mut taken, &field, at);
                 }
                 "downwardAPI" => {
                     for (j, file) in objects_at(part, "items").enumerate() {
-                        let item =
-                            FieldRef { path: spot.child("items").item(j).path, field: spot.field.clone() };
+                        let item = field.child("items").item(j).reported_as(&field.reported_path);
                         check_downward_file(report, file, &item);
                     }
-                    check_unique_paths(report, part, &mut taken, &spot, at);
+                    check_unique_paths(report, part, &mut taken, &field, at);
                 }
-                "serviceAccountToken" => check_token(report, part, &spot, at),
+                "serviceAccountToken" => check_token(report, part, &field, at),
                 _ => {
-                    check_trust_bundle(report, part, &spot);
+                    check_trust_bundle(report, part, &field);
                     let file = text_at(part, "path");
-                    check_unique_file(report, file, &mut taken, &spot.child("path"), at);
+                    check_unique_file(report, file, &mut taken, &field.child("path"), at);
                 }
             }
         }
@@ -76,19 +81,17 @@ fn check_unique_file(
     volume: &FieldRef,
 ) {
     if !taken.insert(file.to_owned()) {
-        report.duplicate(&at.clone().with_name(&volume.field), file);
+        report.duplicate(&at.clone().reported_as(&volume.reported_path), file);
     }
 }
 
 fn check_token(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldRef, volume: &FieldRef) {
-    if !TOKEN_LIFETIME_SECONDS.contains(&int_at(part, "expirationSeconds")) {
-        let seconds = int_at(part, "expirationSeconds").to_string();
-        report.invalid(&at.child("expirationSeconds"), &seconds, "must be from 600 to 4294967296");
-    }
-    // Kubernetes v1.32 reports the path without the source it is in.
-    let spot = FieldRef { path: at.path.clone(), field: volume.field.clone() };
-    require(report, part, &spot);
-    check_path(report, part, "path", &spot, format::check_file_path);
+    let seconds = int_at(part, "expirationSeconds");
+    report.check_range(&at.child("expirationSeconds"), seconds, TOKEN_LIFETIME_SECONDS);
+    // Kubernetes v1.32 reports the path without its source.
+    let field = at.clone().reported_as(&volume.reported_path);
+    require(report, part, &field);
+    check_path(report, part, "path", &field, format::check_file_path);
 }
 
 fn check_trust_bundle(report: &mut ValidationReport<'_>, part: &JsonObject, at: &FieldRef) {
@@ -96,17 +99,14 @@ fn check_trust_bundle(report: &mut ValidationReport<'_>, part: &JsonObject, at: 
     let selects = object_at(part, "labelSelector");
     match (name, signer) {
         (Some(_), Some(_)) | (None, None) => {
-            let message = "`clusterTrustBundle` has exactly one of `name` and `signerName`".into();
-            report.error(Code::InvalidValue, at, EntryPart::Key, message, "write exactly one of the two");
+            report.not_exactly_one(at, "`clusterTrustBundle`", ["name", "signerName"]);
         }
         (Some(name), None) => {
-            // A bundle of a signer is named `DOMAIN:PATH:NAME`.
+            // The name of a signer's bundle is `DOMAIN:PATH:NAME`.
             let plain = name.rsplit(':').next().unwrap_or_default();
-            if let Some(rule) = format::check_dns_subdomain(plain) {
-                report.invalid(&at.child("name"), name, rule);
-            }
+            report.check_format(&at.child("name"), name, format::check_dns_subdomain(plain));
             if selects.is_some() {
-                report.forbidden(&at.child("labelSelector"), "does not go with `name`");
+                report.forbidden(&at.child("labelSelector"), "is not allowed with `name`");
             }
         }
         (None, Some(signer)) => {

@@ -1,83 +1,80 @@
-//! How a broken rule becomes a diagnostic: the place, the field as Kruise names it, the words.
+//! Reports violations of the validation rules as diagnostics.
 
-use crate::diagnostics::{Code, Diagnostic, Severity, Span};
+use super::format::FormatViolation;
+use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::sidecar_set::diagnostic_collector::DiagnosticCollector;
 use crate::model::sidecar_set::field_locations::FieldLocations;
 use crate::model::sidecar_set::schema::field_at;
 use crate::model::sidecar_set::type_check::shorten;
 use crate::model::suggestion::closest_match;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
+use std::ops::RangeInclusive;
 
-/// A field: where it stands, and what Kruise calls it.
+/// A field: its path in the SidecarSet, and the path that Kruise reports.
 #[derive(Debug, Clone)]
 pub(super) struct FieldRef {
     pub(super) path: FieldPath,
-    pub(super) field: String,
+    pub(super) reported_path: String,
 }
 
 impl FieldRef {
     pub(super) fn new(path: FieldPath) -> Self {
-        Self { field: path.to_string(), path }
+        Self { reported_path: path.to_string(), path }
     }
 
-    /// Returns the field of an object.
+    /// Returns a field of the object.
     pub(super) fn child(&self, key: &str) -> Self {
-        Self { path: self.path.child(key), field: format!("{}.{key}", self.field) }
+        Self { path: self.path.child(key), reported_path: format!("{}.{key}", self.reported_path) }
     }
 
-    /// Returns an item of a list.
+    /// Returns an item of the list.
     pub(super) fn item(&self, index: usize) -> Self {
-        Self { path: self.path.child(index), field: format!("{}[{index}]", self.field) }
+        Self { path: self.path.child(index), reported_path: format!("{}[{index}]", self.reported_path) }
     }
 
-    /// Returns an entry of a map.
+    /// Returns an entry of the map.
     pub(super) fn entry(&self, key: &str) -> Self {
-        Self { path: self.path.child(key), field: format!("{}[{key}]", self.field) }
+        Self { path: self.path.child(key), reported_path: format!("{}[{key}]", self.reported_path) }
     }
 
-    /// Gives the field another name, where Kruise's differs from its place.
-    pub(super) fn with_name(self, field: impl Into<String>) -> Self {
-        Self { field: field.into(), ..self }
+    /// Replaces the reported path, where Kruise's differs from the path of the field.
+    pub(super) fn reported_as(self, path: impl Into<String>) -> Self {
+        Self { reported_path: path.into(), ..self }
     }
 
-    /// Returns the values of the enumeration that the field takes.
+    /// Returns the values of the field's enumeration.
     pub(super) fn values(&self) -> &'static [&'static str] {
         field_at(&self.path).map_or(&[], |f| f.values)
     }
 
-    /// Returns the last key on the way.
+    /// Returns the last key of the path.
     pub(super) fn name(&self) -> String {
-        let keys = self.path.segments().iter().rev();
-        let key = keys.filter_map(|s| match s {
-            PathSegment::Key(k) => Some(shorten(k)),
+        let mut segments = self.path.segments().iter().rev();
+        let name = segments.find_map(|segment| match segment {
+            PathSegment::Key(key) => Some(shorten(key)),
             PathSegment::Index(_) => None,
         });
-        key.into_iter().next().unwrap_or_else(|| "the set".into())
+        name.unwrap_or_else(|| "the set".into())
     }
 }
 
-/// Collects what is wrong with one set.
+/// Collects the diagnostics of one SidecarSet.
 pub(super) struct ValidationReport<'a> {
     locations: &'a FieldLocations,
     diagnostics: DiagnosticCollector,
 }
 
 impl<'a> ValidationReport<'a> {
-    pub(super) fn new(places: &'a FieldLocations) -> Self {
-        Self { locations: places, diagnostics: DiagnosticCollector::default() }
+    pub(super) fn new(locations: &'a FieldLocations) -> Self {
+        Self { locations, diagnostics: DiagnosticCollector::default() }
     }
 
-    /// Returns what was found.
+    /// Returns the diagnostics.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let label = || self.locations.label(&FieldPath::root(), EntryPart::Value, "");
-        self.diagnostics.into_vec(|message| {
-            Diagnostic::note(Code::TooManyFindings, message)
-                .at(label())
-                .help("mend what is shown, then look again")
-        })
+        self.diagnostics.into_vec(self.locations)
     }
 
-    /// Returns how much was found so far.
+    /// Returns the number of diagnostics so far.
     pub(super) fn count(&self) -> usize {
         self.diagnostics.count()
     }
@@ -86,102 +83,118 @@ impl<'a> ValidationReport<'a> {
         self.diagnostics.has_errors()
     }
 
-    /// A field that has to be written.
-    pub(super) fn required(&mut self, spot: &FieldRef, help: &str) {
-        let message = format!("`{}` is required", spot.name());
-        self.error(Code::MissingField, spot, EntryPart::Key, message, help);
+    /// Reports a missing field.
+    pub(super) fn required(&mut self, field: &FieldRef, help: &str) {
+        let message = format!("`{}` is required", field.name());
+        self.error(Code::MissingField, field, EntryPart::Key, message, help);
     }
 
-    /// A value that breaks a rule; the rule reads on from "it".
-    pub(super) fn invalid(&mut self, spot: &FieldRef, value: &str, rule: &str) {
+    /// Reports a value that violates a rule. The rule continues a sentence that starts with "it".
+    pub(super) fn invalid(&mut self, field: &FieldRef, value: &str, rule: &str) {
+        let name = field.name();
         let message = match value {
-            "" => format!("`{}` {rule}", spot.name()),
-            value => format!("`{}` is no valid `{}`: it {rule}", shorten(value), spot.name()),
+            "" => format!("`{name}` {rule}"),
+            value => format!("`{}` is not a valid `{name}`: it {rule}", shorten(value)),
         };
-        self.error(
-            Code::InvalidValue,
-            spot,
-            EntryPart::Value,
-            message,
-            &format!("write another `{}`", spot.name()),
-        );
+        let help = format!("change `{name}`");
+        self.error(Code::InvalidValue, field, EntryPart::Value, message, &help);
     }
 
-    /// A value that the enumeration of a field lacks.
-    pub(super) fn unsupported(&mut self, spot: &FieldRef, value: &str) {
-        self.not_among(spot, value, spot.values());
+    /// Reports a value with a format violation, if there is one.
+    pub(super) fn check_format(&mut self, field: &FieldRef, value: &str, violation: FormatViolation) {
+        if let Some(rule) = violation {
+            self.invalid(field, value, rule);
+        }
     }
 
-    /// A value that is none of those there are.
-    pub(super) fn not_among(&mut self, spot: &FieldRef, value: &str, supported: &[&'static str]) {
-        let message = format!("`{}` has no value `{}`", spot.name(), shorten(value));
+    /// Reports a number outside a range.
+    pub(super) fn check_range(&mut self, field: &FieldRef, number: i64, range: RangeInclusive<i64>) {
+        if !range.contains(&number) {
+            let rule = format!("must be from {} to {}", range.start(), range.end());
+            self.invalid(field, &number.to_string(), &rule);
+        }
+    }
+
+    /// Reports a value that is not in the enumeration of its field.
+    pub(super) fn unsupported(&mut self, field: &FieldRef, value: &str) {
+        self.not_among(field, value, field.values());
+    }
+
+    /// Reports a value that is not among the supported ones.
+    pub(super) fn not_among(&mut self, field: &FieldRef, value: &str, supported: &[&'static str]) {
+        let message = format!("`{}` is not a valid value of `{}`", shorten(value), field.name());
         let help = match closest_match(value, supported.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(closest) => format!("did you mean `{closest}`?"),
             None => format!("use {}", list_alternatives(supported)),
         };
-        self.error(Code::UnsupportedValue, spot, EntryPart::Value, message, &help);
+        self.error(Code::UnsupportedValue, field, EntryPart::Value, message, &help);
     }
 
-    /// A value that may be there once and is there again.
-    pub(super) fn duplicate(&mut self, spot: &FieldRef, value: &str) {
-        let message = format!("`{}` is used more than once for `{}`", shorten(value), spot.name());
-        self.error(Code::DuplicateValue, spot, EntryPart::Value, message, "give each its own");
+    /// Reports a value that must be unique and is not.
+    pub(super) fn duplicate(&mut self, field: &FieldRef, value: &str) {
+        let message = format!("duplicate value `{}` of `{}`", shorten(value), field.name());
+        self.error(Code::DuplicateValue, field, EntryPart::Value, message, "use a unique value");
     }
 
-    /// A name that nothing has.
-    pub(super) fn not_found(&mut self, spot: &FieldRef, message: String, help: &str) {
-        self.error(Code::NotFound, spot, EntryPart::Value, message, help);
+    /// Reports a name that refers to nothing.
+    pub(super) fn not_found(&mut self, field: &FieldRef, message: String, help: &str) {
+        self.error(Code::NotFound, field, EntryPart::Value, message, help);
     }
 
-    /// A field that may not be written here; the reason reads on from the field's name.
-    pub(super) fn forbidden(&mut self, spot: &FieldRef, reason: &str) {
-        let message = format!("`{}` {reason}", spot.name());
-        self.error(Code::ForbiddenField, spot, EntryPart::Key, message, "remove it");
+    /// Reports a field that is not allowed here. The reason continues a sentence that starts with the field's name.
+    pub(super) fn forbidden(&mut self, field: &FieldRef, reason: &str) {
+        let message = format!("`{}` {reason}", field.name());
+        self.error(Code::ForbiddenField, field, EntryPart::Key, message, "remove the field");
+    }
+
+    /// Reports an object that must have exactly one of two fields.
+    pub(super) fn not_exactly_one(&mut self, field: &FieldRef, object: &str, keys: [&str; 2]) {
+        let message = format!("{object} must have exactly one of `{}` and `{}`", keys[0], keys[1]);
+        self.error(Code::InvalidValue, field, EntryPart::Key, message, "write exactly one of the two");
+    }
+
+    /// Reports two fields that exclude each other.
+    pub(super) fn not_together(&mut self, code: Code, field: &FieldRef, keys: [&str; 2]) {
+        let message = format!("`{}` and `{}` cannot be used together", keys[0], keys[1]);
+        self.error(code, field, EntryPart::Key, message, "keep one of the two fields");
     }
 
     pub(super) fn error(
         &mut self,
         code: Code,
-        spot: &FieldRef,
+        field: &FieldRef,
         part: EntryPart,
         message: String,
         help: &str,
     ) {
-        self.add(Severity::Error, |places| {
-            let found = Diagnostic::error(code, message).at(places.label(&spot.path, part, ""));
-            found.field(&spot.field).because("Kruise refuses such a SidecarSet").help(help)
+        self.add(Severity::Error, |locations| {
+            let diagnostic = Diagnostic::error(code, message).at(locations.label(&field.path, part, ""));
+            diagnostic.field(&field.reported_path).because("Kruise rejects this SidecarSet").help(help)
         });
     }
 
     pub(super) fn warning(
         &mut self,
         code: Code,
-        spot: &FieldRef,
+        field: &FieldRef,
         part: EntryPart,
         message: String,
         help: &str,
     ) {
-        self.add(Severity::Warning, |places| {
-            Diagnostic::warning(code, message)
-                .at(places.label(&spot.path, part, ""))
-                .field(&spot.field)
-                .help(help)
+        self.add(Severity::Warning, |locations| {
+            let diagnostic = Diagnostic::warning(code, message).at(locations.label(&field.path, part, ""));
+            diagnostic.field(&field.reported_path).help(help)
         });
     }
 
-    /// Adds a finding of a severity; it is made only if there is room for it.
+    /// Adds a diagnostic of a severity. `make` runs only below the limit of the collector.
     pub(super) fn add(&mut self, severity: Severity, make: impl FnOnce(&FieldLocations) -> Diagnostic) {
-        let places = self.locations;
-        self.diagnostics.add(severity, || make(places));
+        let locations = self.locations;
+        self.diagnostics.add(severity, || make(locations));
     }
 }
 
-/// Returns a label at a field.
-pub(super) fn label(places: &FieldLocations, spot: &FieldRef, part: EntryPart, text: &str) -> Span {
-    places.label(&spot.path, part, text)
-}
-
-/// Lists values for people: `a`, `b` or `c`.
+/// Lists values in words: `a`, `b` or `c`.
 pub(super) fn list_alternatives(values: &[&str]) -> String {
     let quoted: Vec<String> =
         values.iter().map(|v| if v.is_empty() { "\"\"".into() } else { format!("`{v}`") }).collect();

@@ -1,4 +1,4 @@
-//! `resources` and `resizePolicy` of a container.
+//! Checks `resources` and `resizePolicy` of a container.
 
 use super::format;
 use super::report::{FieldRef, ValidationReport};
@@ -21,10 +21,11 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
         check_requests_within_limits(report, resources, &at);
         check_huge_pages(report, resources, &at);
         for (i, claim) in objects_at(resources, "claims").enumerate() {
-            let spot = at.child("claims").item(i);
+            let field = at.child("claims").item(i);
             let name = text_at(claim, "name");
-            let message = format!("a SidecarSet has no resource claim `{name}`");
-            report.not_found(&spot, message, "remove it");
+            let message =
+                format!("resource claim `{name}` does not exist: a SidecarSet cannot define resource claims");
+            report.not_found(&field, message, "remove it");
         }
     }
     check_resize(report, container, &at.child("resizePolicy"));
@@ -37,7 +38,7 @@ fn parse_quantities<'a>(resources: &'a JsonObject, part: &str) -> Vec<(&'a str, 
 
 fn check_amount(report: &mut ValidationReport<'_>, name: &str, amount: &Quantity, at: &FieldRef) {
     if !is_container_resource(name) {
-        let message = format!("`{}` is no resource that a container can have", at.name());
+        let message = format!("`{}` is not a valid container resource", at.name());
         let help = "use `cpu`, `memory`, `ephemeral-storage`, `hugepages-SIZE` or a name with a domain";
         report.error(Code::InvalidValue, at, EntryPart::Key, message, help);
     }
@@ -49,7 +50,7 @@ fn check_amount(report: &mut ValidationReport<'_>, name: &str, amount: &Quantity
     }
 }
 
-/// Tells whether containers can have a resource of this name.
+/// Returns whether a container can have a resource of this name.
 fn is_container_resource(name: &str) -> bool {
     if format::check_qualified_name(name).is_some() {
         return false;
@@ -75,22 +76,22 @@ fn check_requests_within_limits(report: &mut ValidationReport<'_>, resources: &J
     for (name, request) in parse_quantities(resources, "requests") {
         let limit = limits.get(name);
         let may_overcommit = is_native_resource(name) && !name.starts_with("hugepages-");
-        let spot = at.child("requests").entry(name).with_name(format!("{}.requests", at.field));
+        let field = at.child("requests").entry(name).reported_as(format!("{}.requests", at.reported_path));
         match limit {
             Some(limit) if request > *limit => {
-                let rule = format!("must not be more than its limit of `{limit}`");
-                report.invalid(&spot, &request.to_string(), &rule);
+                let rule = format!("must not exceed its limit of `{limit}`");
+                report.invalid(&field, &request.to_string(), &rule);
             }
             Some(limit) if request != *limit && !may_overcommit => {
                 report.invalid(
-                    &spot,
+                    &field,
                     &request.to_string(),
                     &format!("must be equal to its limit of `{limit}`"),
                 );
             }
             None if !may_overcommit => {
-                let spot = at.child("limits").with_name(format!("{}.limits", at.field));
-                report.required(&spot, &format!("write a limit of `{name}`, equal to its request"));
+                let field = at.child("limits").reported_as(format!("{}.limits", at.reported_path));
+                report.required(&field, &format!("write a limit of `{name}` that equals its request"));
             }
             _ => {}
         }
@@ -105,7 +106,7 @@ fn check_huge_pages(report: &mut ValidationReport<'_>, resources: &JsonObject, a
         .collect();
     let has_huge = names.iter().any(|n| n.starts_with("hugepages-"));
     if has_huge && !names.iter().any(|n| ["cpu", "memory"].contains(n)) {
-        let message = "huge pages need `cpu` or `memory` beside them".into();
+        let message = "huge pages require `cpu` or `memory` too".into();
         report.error(Code::ForbiddenField, at, EntryPart::Key, message, "write `cpu` or `memory` too");
     }
 }
@@ -119,14 +120,13 @@ fn check_resize(report: &mut ValidationReport<'_>, container: &JsonObject, at: &
             report.duplicate(&item, name);
         }
         // Kubernetes v1.32 reports these without the index.
-        let whole = FieldRef { path: item.path, field: at.field.clone() };
-        let spot = |key| whole.child(key).with_name(&at.field);
+        let field = |key| item.child(key).reported_as(&at.reported_path);
         if !["cpu", "memory"].contains(&name) {
-            report.not_among(&spot("resourceName"), name, &["cpu", "memory"]);
+            report.not_among(&field("resourceName"), name, &["cpu", "memory"]);
         }
-        let (spot, value) = (spot("restartPolicy"), text_at(policy, "restartPolicy"));
-        if !spot.values().contains(&value) {
-            report.unsupported(&spot, value);
+        let (restart, value) = (field("restartPolicy"), text_at(policy, "restartPolicy"));
+        if !restart.values().contains(&value) {
+            report.unsupported(&restart, value);
         }
     }
 }

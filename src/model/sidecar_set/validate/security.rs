@@ -1,14 +1,14 @@
-//! `securityContext` of a container.
+//! Checks `securityContext` of a container.
 
 use super::container::check_one_of;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, bool_at, int_at, object_at, string_at, strings_at, text_at};
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::EntryPart;
 use serde_json::Value;
 
-/// The longest path of an AppArmor profile.
+/// The maximum length of the path of an AppArmor profile.
 const MAX_PROFILE_BYTES: usize = 4095;
 const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
@@ -17,13 +17,11 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
     let Some(context) = object_at(container, "securityContext") else { return };
     let at = at.child("securityContext");
     for key in ["runAsUser", "runAsGroup"] {
-        if !(0..=i64::from(i32::MAX)).contains(&int_at(context, key)) {
-            report.invalid(&at.child(key), &int_at(context, key).to_string(), "must be from 0 to 2147483647");
-        }
+        report.check_range(&at.child(key), int_at(context, key), 0..=i64::from(i32::MAX));
     }
     check_one_of(report, context, "procMount", &at);
     if string_at(context, "procMount") == Some("Unmasked") {
-        report.invalid(&at.child("procMount"), "Unmasked", "goes with pods of `hostUsers: false` only");
+        report.invalid(&at.child("procMount"), "Unmasked", "is allowed only in pods with `hostUsers: false`");
     }
     check_escalation(report, context, &at);
     if let Some(profile) = object_at(context, "seccompProfile") {
@@ -47,48 +45,46 @@ fn check_escalation(report: &mut ValidationReport<'_>, context: &JsonObject, at:
     for (is_set, what) in [(flag("privileged") == Some(true), "`privileged: true`"), (adds, "CAP_SYS_ADMIN")]
     {
         if is_set {
-            let message = format!("`allowPrivilegeEscalation: false` and {what} contradict each other");
-            let spot = at.child("allowPrivilegeEscalation").with_name(&at.field);
-            report.error(Code::InvalidValue, &spot, EntryPart::Key, message, "keep one of the two");
+            let message = format!("`allowPrivilegeEscalation: false` contradicts {what}");
+            let field = at.child("allowPrivilegeEscalation").reported_as(&at.reported_path);
+            report.error(Code::InvalidValue, &field, EntryPart::Key, message, "keep one of the two");
         }
     }
 }
 
 fn check_profile_type(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
     match text_at(profile, "type") {
-        "" => report.required(&at.child("type"), "write `type: RuntimeDefault`, or another type"),
+        "" => report.required(&at.child("type"), "write `type: RuntimeDefault` or another type"),
         _ => check_one_of(report, profile, "type", at),
     }
 }
 
 fn check_seccomp(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
     check_profile_type(report, profile, at);
-    let spot = at.child("localhostProfile");
+    let field = at.child("localhostProfile");
     match (string_at(profile, "type") == Some("Localhost"), string_at(profile, "localhostProfile")) {
-        (true, None) => report.required(&spot, "name the profile"),
+        (true, None) => report.required(&field, "write the name of the profile"),
         (true, Some(path)) => {
-            if let Some(rule) = format::check_descending_path(path) {
-                report.invalid(&spot, path, rule);
-            }
+            report.check_format(&field, path, format::check_descending_path(path));
         }
-        (false, Some(_)) => report.forbidden(&spot, "goes with `type: Localhost` only"),
+        (false, Some(_)) => report.forbidden(&field, "is allowed only with `type: Localhost`"),
         (false, None) => {}
     }
 }
 
 fn check_app_armor(report: &mut ValidationReport<'_>, profile: &JsonObject, at: &FieldRef) {
     check_profile_type(report, profile, at);
-    let spot = at.child("localhostProfile");
+    let field = at.child("localhostProfile");
     match (text_at(profile, "type"), string_at(profile, "localhostProfile")) {
-        ("Localhost", None | Some("")) => report.required(&spot, "name the profile"),
+        ("Localhost", None | Some("")) => report.required(&field, "write the name of the profile"),
         ("Localhost", Some(path)) if path != path.trim() => {
-            report.invalid(&spot, path, "must not begin or end with blanks");
+            report.invalid(&field, path, "must not begin or end with whitespace");
         }
         ("Localhost", Some(path)) if path.len() > MAX_PROFILE_BYTES => {
-            report.invalid(&spot, path, "must have at most 4095 bytes");
+            report.invalid(&field, path, "must have at most 4095 bytes");
         }
         ("RuntimeDefault" | "Unconfined", Some(_)) => {
-            report.forbidden(&spot, "goes with `type: Localhost` only")
+            report.forbidden(&field, "is allowed only with `type: Localhost`")
         }
         _ => {}
     }
@@ -111,15 +107,12 @@ fn check_windows(report: &mut ValidationReport<'_>, options: &JsonObject, at: &F
         report.invalid(&at.child("runAsUserName"), name, rule);
     }
     if bool_at(options, "hostProcess") {
-        let spot = FieldRef {
-            path: at.child("hostProcess").path,
-            field: FieldPath::dotted("spec.hostNetwork").to_string(),
-        };
+        let field = at.child("hostProcess").reported_as("spec.hostNetwork");
         report.error(
             Code::ForbiddenField,
-            &spot,
+            &field,
             EntryPart::Key,
-            "`hostProcess` goes with pods of `hostNetwork: true` only, which a SidecarSet cannot ask for"
+            "`hostProcess` is allowed only in pods with `hostNetwork: true`, which a SidecarSet cannot set"
                 .into(),
             "remove it",
         );

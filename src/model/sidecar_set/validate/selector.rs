@@ -1,4 +1,4 @@
-//! Label selectors and labels: what makes them invalid, and whether two of them can hold for one object.
+//! Checks label selectors and labels, and whether two selectors can match the same object.
 
 use super::format;
 use super::report::{FieldRef, ValidationReport};
@@ -9,32 +9,32 @@ use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks a selector the way Kruise checks its own: it may not be empty either.
+/// Checks a selector of Kruise's own, which must not be empty.
 pub(super) fn check(report: &mut ValidationReport<'_>, selector: &JsonObject, at: &FieldRef) {
-    let is_sound = check_terms(report, selector, at);
+    let is_valid = check_terms(report, selector, at);
     if object_at(selector, "matchLabels").is_none() && list_terms(selector).is_none() {
         let message = format!("`{}` is empty", at.name());
         let help = "select by `matchLabels` or `matchExpressions`, or remove the field";
         report.error(Code::InvalidSelector, at, EntryPart::Key, message, help);
     }
-    if !is_sound {
-        let whole = at.clone().with_name(format!("{}.selector", at.field));
-        let message = format!("`{}` cannot be used to select anything", at.name());
-        report.error(Code::InvalidSelector, &whole, EntryPart::Key, message, "mend its terms");
+    if !is_valid {
+        let whole = at.clone().reported_as(format!("{}.selector", at.reported_path));
+        let message = format!("`{}` is not a valid selector", at.name());
+        report.error(Code::InvalidSelector, &whole, EntryPart::Key, message, "fix its expressions");
     }
 }
 
-/// Checks the terms of a selector. Tells whether they are sound.
+/// Checks the terms of a selector. Returns whether they are valid.
 pub(super) fn check_terms(report: &mut ValidationReport<'_>, selector: &JsonObject, at: &FieldRef) -> bool {
-    let mut is_sound = true;
+    let mut is_valid = true;
     for (key, value) in string_entries(selector, "matchLabels") {
-        is_sound &= check_label(report, &key, &value, &at.child("matchLabels"));
+        is_valid &= check_label(report, &key, &value, &at.child("matchLabels"));
     }
     let expressions = at.child("matchExpressions");
     for (i, term) in objects_at(selector, "matchExpressions").enumerate() {
-        is_sound &= requirement(report, term, &expressions.item(i));
+        is_valid &= requirement(report, term, &expressions.item(i));
     }
-    is_sound
+    is_valid
 }
 
 /// Checks labels.
@@ -45,14 +45,14 @@ pub(super) fn check_labels(report: &mut ValidationReport<'_>, object: &JsonObjec
 }
 
 fn check_label(report: &mut ValidationReport<'_>, key: &str, value: &str, at: &FieldRef) -> bool {
-    let entry = at.entry(key).with_name(at.field.clone());
+    let entry = at.entry(key).reported_as(at.reported_path.clone());
     let (name_rule, value_rule) = (format::check_qualified_name(key), format::check_label_value(value));
     if let Some(rule) = name_rule {
         report.error(
             Code::InvalidValue,
             &entry,
             EntryPart::Key,
-            format!("`{}` is no valid label: it {rule}", entry.name()),
+            format!("`{}` is not a valid label key: it {rule}", entry.name()),
             "change the key",
         );
     }
@@ -64,53 +64,53 @@ fn check_label(report: &mut ValidationReport<'_>, key: &str, value: &str, at: &F
 
 fn requirement(report: &mut ValidationReport<'_>, term: &JsonObject, at: &FieldRef) -> bool {
     let values: Vec<&str> = strings_at(term, "values").collect();
-    let mut is_sound = true;
+    let mut is_valid = true;
     match text_at(term, "operator") {
         "In" | "NotIn" if values.is_empty() => {
             report.required(&at.child("values"), "write at least one value for `In` and `NotIn`");
-            is_sound = false;
+            is_valid = false;
         }
         "Exists" | "DoesNotExist" if !values.is_empty() => {
-            report.forbidden(&at.child("values"), "goes with `In` and `NotIn` only");
-            is_sound = false;
+            report.forbidden(&at.child("values"), "is allowed only with `In` and `NotIn`");
+            is_valid = false;
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         operator => {
             report.unsupported(&at.child("operator"), operator);
-            is_sound = false;
+            is_valid = false;
         }
     }
     let key = text_at(term, "key");
     if let Some(rule) = format::check_qualified_name(key) {
         report.invalid(&at.child("key"), key, rule);
-        is_sound = false;
+        is_valid = false;
     }
     for (i, value) in values.iter().enumerate() {
         if let Some(rule) = format::check_label_value(value) {
             report.invalid(&at.child("values").item(i), value, rule);
-            is_sound = false;
+            is_valid = false;
         }
     }
-    is_sound
+    is_valid
 }
 
 fn list_terms(selector: &JsonObject) -> Option<&Vec<Value>> {
     selector.get("matchExpressions").and_then(Value::as_array)
 }
 
-/// Tells whether two selectors may hold for one object, as far as Kruise looks.
+/// Returns whether two selectors may match the same object, by Kruise's rules.
 pub(super) fn may_overlap(a: &Selector, b: &Selector) -> bool {
     !is_disjoint(a, b) && !is_disjoint(b, a)
 }
 
-/// What one selector says of a key: the values it allows, or any.
+/// The values of a key that a selector allows.
 enum AllowedValues<'a> {
     Any,
     Values(BTreeSet<&'a str>),
 }
 
-/// Kruise v1.9.0 pkg/util IsSelectorOverlapping: looks from one side for a key on which the other cannot agree. What
-/// asks for a key to exist counts as disjoint from a selector that does not name the key.
+/// Returns whether `b` requires something that `a` rules out. Mirrors Kruise v1.9.0 pkg/util IsSelectorOverlapping:
+/// `Exists` counts as disjoint from a selector without the key.
 fn is_disjoint(a: &Selector, b: &Selector) -> bool {
     let mut allowed: BTreeMap<&str, AllowedValues<'_>> = BTreeMap::new();
     for (key, value) in &a.match_labels {

@@ -1,7 +1,7 @@
-//! What Kruise adds to a container: where it goes, what it shares, whence it takes variables and resources.
+//! Kruise's fields of a sidecar: inject and share policies, upgrade strategy, `transferEnv`, `resourcesPolicy`.
 
 use super::format;
-use super::report::{FieldRef, ValidationReport, label, list_alternatives};
+use super::report::{FieldRef, ValidationReport, list_alternatives};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::go_regexp;
 use crate::model::json::{JsonObject, object_at, objects_at, string_at, strings_at, text_at};
@@ -10,7 +10,7 @@ use crate::model::resources_expr::{self, EvalError, ExprResource};
 use crate::model::sidecar_set::type_check::shorten;
 use crate::yaml::{EntryPart, FieldPath};
 
-/// Checks the containers and init containers for Kruise's own keys.
+/// Checks Kruise's fields of all containers and init containers.
 pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let at = FieldRef::new(FieldPath::dotted("spec"));
     let lists = ["initContainers", "containers"];
@@ -20,53 +20,53 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     }
     for list in lists {
         for (i, container) in objects_at(spec, list).enumerate() {
-            let spot = at.child(list).item(i);
+            let field = at.child(list).item(i);
             let is_init = list == "initContainers";
-            let own = at.item(i).field;
-            check_policies(report, container, &spot, is_init);
-            check_transfer_env(report, container, &spot, &own, is_init);
-            check_upgrade(report, container, &spot);
+            let own = at.item(i).reported_path;
+            check_policies(report, container, &field, is_init);
+            check_transfer_env(report, container, &field, &own, is_init);
+            check_upgrade(report, container, &field);
             if let Some(policy) = object_at(container, "resourcesPolicy") {
-                let field = format!("{own}.resourcesPolicy");
-                let spot = spot.child("resourcesPolicy").with_name(field);
+                let field = field.child("resourcesPolicy").reported_as(format!("{own}.resourcesPolicy"));
                 if is_init && string_at(container, "restartPolicy") != Some("Always") {
-                    report.forbidden(&spot, "goes with containers and native sidecars only");
+                    report.forbidden(&field, "is allowed only in containers and native sidecars");
                 } else {
-                    check_resources_policy(report, container, policy, &spot);
+                    check_resources_policy(report, container, policy, &field);
                 }
             }
         }
     }
 }
 
-/// Kruise checks them on containers only, and reports them without an index; elsewhere they silently do nothing.
+/// Kruise checks these only in `containers`, and reports them without an index. Elsewhere it ignores other values.
 fn check_policies(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef, is_init: bool) {
     let policy = text_at(container, "podInjectPolicy");
-    let spot = at.child("podInjectPolicy").with_name("spec.container.podInjectPolicy");
-    if !spot.values().contains(&policy) {
+    let field = at.child("podInjectPolicy").reported_as("spec.container.podInjectPolicy");
+    if !field.values().contains(&policy) {
         if is_init {
-            warn_ignored_value(report, &spot, policy, "counts as `AfterAppContainer`");
+            warn_ignored_value(report, &field, policy, "counts as `AfterAppContainer`");
         } else {
-            report.unsupported(&spot, policy);
+            report.unsupported(&field, policy);
         }
     }
     for key in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
         let Some(policy) = object_at(container, key) else { continue };
         let kind = text_at(policy, "type");
-        let spot = at.child(key).child("type");
-        if spot.values().contains(&kind) {
+        let field = at.child(key).child("type");
+        if field.values().contains(&kind) {
             continue;
         }
         if is_init || key == "shareVolumeDevicePolicy" {
-            warn_ignored_value(report, &spot, kind, "counts as `disabled`");
+            warn_ignored_value(report, &field, kind, "counts as `disabled`");
         } else {
-            report.unsupported(&spot.with_name("spec.container.shareVolumePolicy"), kind);
+            report.unsupported(&field.reported_as("spec.container.shareVolumePolicy"), kind);
         }
     }
 }
 
 fn warn_ignored_value(report: &mut ValidationReport<'_>, at: &FieldRef, value: &str, counts: &str) {
-    let message = format!("`{}` has no value `{value}`: Kruise accepts it, and it {counts}", at.name());
+    let message =
+        format!("`{value}` is not a valid value of `{}`: Kruise accepts it, and it {counts}", at.name());
     report.warning(
         Code::IgnoredValue,
         at,
@@ -85,7 +85,7 @@ fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: 
         "HotUpgrade" => {
             if text_at(strategy, "hotUpgradeEmptyImage").is_empty() {
                 let message =
-                    "`hotUpgradeEmptyImage` is not written: pods get a container without an image".into();
+                    "`hotUpgradeEmptyImage` is missing: pods get a container without an image".into();
                 let help = "name an image that does nothing, with the same command and probes as the sidecar";
                 report.warning(
                     Code::MissingEmptyImage,
@@ -97,7 +97,7 @@ fn check_upgrade(report: &mut ValidationReport<'_>, container: &JsonObject, at: 
             }
             let name = text_at(container, "name");
             if name.len() > 61 && name.len() <= 63 {
-                let message = format!("`{name}` is too long for hot upgrades: they add `-1` and `-2` to it");
+                let message = format!("`{name}` is too long for hot upgrades, which append `-1` and `-2`");
                 let help = "use at most 61 characters";
                 report.warning(Code::InvalidValue, &at.child("name"), EntryPart::Value, message, help);
             }
@@ -114,11 +114,11 @@ fn check_transfer_env(
     is_init: bool,
 ) {
     for (i, term) in objects_at(container, "transferEnv").enumerate() {
-        let spot = at.child("transferEnv").item(i);
+        let field = at.child("transferEnv").item(i);
         let from = object_at(term, "sourceContainerNameFrom").and_then(|f| object_at(f, "fieldRef"));
         if let Some(from) = from.filter(|_| !is_init) {
-            let place = spot.child("sourceContainerNameFrom").child("fieldRef");
-            check_field_ref(report, from, &place.with_name(format!("{own}.transferEnv.fieldRef")));
+            let field = field.child("sourceContainerNameFrom").child("fieldRef");
+            check_field_ref(report, from, &field.reported_as(format!("{own}.transferEnv.fieldRef")));
         }
         let has_source = from.is_some() || string_at(term, "sourceContainerName").is_some();
         let has_name =
@@ -127,35 +127,35 @@ fn check_transfer_env(
             let lacks = if has_source { "names no variable" } else { "names no container" };
             let message = format!("a term of `transferEnv` {lacks}: nothing is transferred");
             let help = "write `sourceContainerName` and `envName`, or remove the term";
-            report.warning(Code::IgnoredValue, &spot, EntryPart::Value, message, help);
+            report.warning(Code::IgnoredValue, &field, EntryPart::Value, message, help);
         }
     }
 }
 
-/// Kruise v1.9.0 ConvertDownwardAPIFieldLabel: only single labels and annotations of the pod can name a container.
+/// Kruise v1.9.0 ConvertDownwardAPIFieldLabel: only a label or an annotation of the pod can name a container.
 fn check_field_ref(report: &mut ValidationReport<'_>, from: &JsonObject, at: &FieldRef) {
     let path = text_at(from, "fieldPath");
-    let spot = at.child("fieldPath");
+    let field = at.child("fieldPath");
     if path.is_empty() {
-        return report.required(&spot, "write `metadata.labels['KEY']` or `metadata.annotations['KEY']`");
+        return report.required(&field, "write `metadata.labels['KEY']` or `metadata.annotations['KEY']`");
     }
     let version = text_at(from, "apiVersion");
     if version != "v1" {
-        let api = FieldRef { path: at.path.child("apiVersion"), field: spot.field };
+        let api = at.child("apiVersion").reported_as(field.reported_path);
         return report.invalid(&api, version, "must be `v1`");
     }
-    let wanted = "must be `metadata.labels['KEY']` or `metadata.annotations['KEY']`";
+    let expected = "must be `metadata.labels['KEY']` or `metadata.annotations['KEY']`";
     let key = split_subscript(path);
     let rule = match key {
         Some(("metadata.labels", key)) => format::check_qualified_name(key),
         Some(("metadata.annotations", key)) => format::check_qualified_name(&key.to_lowercase()),
-        _ => return report.invalid(&spot, path, wanted),
+        _ => return report.invalid(&field, path, expected),
     };
     if rule.is_some() {
         report.invalid(
-            &spot.with_name(&at.field),
+            &field.reported_as(&at.reported_path),
             path,
-            "must have the key of a label or annotation in the brackets",
+            "must have the key of a label or annotation in brackets",
         );
     }
 }
@@ -172,15 +172,14 @@ fn check_resources_policy(
     at: &FieldRef,
 ) {
     let mode = text_at(policy, "targetContainersMode");
-    let spot = FieldRef::new(at.child("targetContainersMode").path);
-    if !spot.values().contains(&mode) {
-        report.unsupported(&spot, mode);
+    let field = FieldRef::new(at.child("targetContainersMode").path);
+    if !field.values().contains(&mode) {
+        report.unsupported(&field, mode);
     }
     let resources = object_at(container, "resources");
     let has = |part| resources.and_then(|r| object_at(r, part)).is_some_and(|m| !m.is_empty());
     if has("limits") || has("requests") {
-        let message = "`resourcesPolicy` and `resources` cannot be used together".into();
-        return report.error(Code::ForbiddenField, at, EntryPart::Key, message, "keep one of the two fields");
+        return report.not_together(Code::ForbiddenField, at, ["resourcesPolicy", "resources"]);
     }
     check_pattern(
         report,
@@ -202,12 +201,12 @@ fn check_resources_policy(
 }
 
 fn check_pattern(report: &mut ValidationReport<'_>, written: &str, at: &FieldRef) {
-    let Err(wrong) = go_regexp::compile(written) else { return };
-    match &wrong.suggestion {
-        None => report.invalid(at, written, &format!("is no regular expression of Go: {wrong}")),
+    let Err(error) = go_regexp::compile(written) else { return };
+    match &error.suggestion {
+        None => report.invalid(at, written, &format!("is not a regular expression of Go: {error}")),
         Some(alike) => {
-            let message = format!("the pattern `{}` can be misread: {wrong}", shorten(written));
-            let help = format!("write `{alike}`, which has Go's meaning everywhere");
+            let message = format!("the pattern `{}` is ambiguous: {error}", shorten(written));
+            let help = format!("write `{alike}`, which always has Go's meaning");
             report.error(Code::InvalidValue, at, EntryPart::Value, message, &help);
         }
     }
@@ -221,20 +220,20 @@ fn check_expression(report: &mut ValidationReport<'_>, written: &str, resource: 
                 Code::InvalidExpression,
                 at,
                 EntryPart::Value,
-                format!("`{}` is no expression: {e}", shorten(written)),
-                "write something like `max(cpu*50%, 100m)`",
+                format!("`{}` is not a valid expression: {e}", shorten(written)),
+                "write an expression such as `max(cpu*50%, 100m)`",
             );
         }
     };
     let short = shorten(written);
     match expr.evaluate_with_one(resource) {
         Err(EvalError::Negative) if expr.has_variable() => {
-            let message = format!("Kruise refuses `{short}`, for it is negative where `{resource}` is 1");
-            let help = format!("keep it from going below zero: `max({short}, 0)`");
+            let message = format!("Kruise rejects `{short}`: it is negative if `{resource}` is 1");
+            let help = format!("limit it to zero or more: `max({short}, 0)`");
             return report.warning(Code::InvalidExpression, at, EntryPart::Value, message, &help);
         }
         Err(e) => {
-            let message = format!("`{short}` has no value: {e}");
+            let message = format!("`{short}` cannot be evaluated: {e}");
             return report.error(
                 Code::InvalidExpression,
                 at,
@@ -245,15 +244,15 @@ fn check_expression(report: &mut ValidationReport<'_>, written: &str, resource: 
         }
         Ok(()) => {}
     }
-    // What passes with the number that Kruise tries may still fail with the quantity that a pod brings.
+    // An expression that passes with Kruise's test number may still fail with the quantity of a pod.
     let plenty = Quantity::from_milli(i64::from(i32::MAX) * 1000, QuantityFormat::DecimalSi);
     match expr.evaluate(&plenty) {
         Ok(_) | Err(EvalError::Negative) => {}
-        Err(e) => report.add(Severity::Warning, |places| {
+        Err(e) => report.add(Severity::Warning, |locations| {
             Diagnostic::warning(Code::InvalidExpression, format!("`{short}` fails on every pod: {e}"))
-                .at(label(places, at, EntryPart::Value, ""))
-                .field(&at.field)
-                .because("Kruise accepts the SidecarSet and then refuses every pod it selects")
+                .at(locations.label(&at.path, EntryPart::Value, ""))
+                .field(&at.reported_path)
+                .because("Kruise accepts the SidecarSet, then rejects every pod it selects")
                 .help("change the expression")
         }),
     }

@@ -1,7 +1,7 @@
-//! Selectors, `updateStrategy` and `injectionStrategy`.
+//! Checks the selectors, `updateStrategy` and `injectionStrategy` of a SidecarSet.
 
 use super::container::check_one_of;
-use super::report::{FieldRef, ValidationReport, label};
+use super::report::{FieldRef, ValidationReport};
 use super::selector;
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
@@ -11,19 +11,21 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Checks which pods the set selects.
+/// Checks the selectors of a set.
 pub(super) fn check_selectors(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let at = FieldRef::new(FieldPath::dotted("spec"));
     match object_at(spec, "selector") {
         Some(pods) => selector::check(report, pods, &at.child("selector")),
-        None => report.required(&at.child("selector"), "say by labels which pods get the sidecars"),
+        None => {
+            report.required(&at.child("selector"), "select the pods that get the sidecars by their labels")
+        }
     }
     if let Some(namespaces) = object_at(spec, "namespaceSelector") {
         selector::check(report, namespaces, &at.child("namespaceSelector"));
     }
 }
 
-/// Checks `injectionStrategy`. `history` are earlier states of SidecarSets, of which a named revision must be one.
+/// Checks `injectionStrategy`. The revision must be one of `history`, earlier revisions of SidecarSets.
 pub(super) fn check_injection(
     report: &mut ValidationReport<'_>,
     set: &SidecarSet,
@@ -35,15 +37,15 @@ pub(super) fn check_injection(
         return;
     };
     let (name, version) = (string_at(revision, "revisionName"), string_at(revision, "customVersion"));
-    let whole = at.clone().with_name("revision");
+    let whole = at.clone().reported_as("revision");
     let states = || history.iter().filter(|s| s.name == set.name);
     match (name, version) {
         (None, None) => report.required(&whole, "write `revisionName` or `customVersion`"),
         (Some(name), _) if !states().any(|s| s.revision_name == name) => {
-            report_unknown_revision(report, &at.child("revisionName").with_name("revision"), name);
+            report_unknown_revision(report, &at.child("revisionName").reported_as("revision"), name);
         }
         (None, Some(version)) if !states().any(|s| s.custom_version.as_deref() == Some(version)) => {
-            report_unknown_revision(report, &at.child("customVersion").with_name("revision"), version);
+            report_unknown_revision(report, &at.child("customVersion").reported_as("revision"), version);
         }
         _ => {}
     }
@@ -51,11 +53,11 @@ pub(super) fn check_injection(
 }
 
 fn report_unknown_revision(report: &mut ValidationReport<'_>, at: &FieldRef, name: &str) {
-    let message = format!("no earlier state of this set is known as `{name}`");
-    report.not_found(at, message, "give the earlier states with `--history FILE`, oldest first");
+    let message = format!("no known revision of this SidecarSet is named `{name}`");
+    report.not_found(at, message, "pass the earlier revisions with `--history FILE`, oldest first");
 }
 
-/// Checks `updateStrategy`; Kruise does not look at one that is not RollingUpdate.
+/// Checks `updateStrategy`. Kruise checks only the type RollingUpdate.
 pub(super) fn check_update(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let at = FieldRef::new(FieldPath::dotted("spec.updateStrategy"));
     let Some(strategy) = object_at(spec, "updateStrategy") else { return };
@@ -64,7 +66,9 @@ pub(super) fn check_update(report: &mut ValidationReport<'_>, spec: &JsonObject)
         "NotUpdate" => {}
         kind => {
             // Kruise v1.9.0 sidecarset_processor.go isSidecarSetNotUpdate: nothing but NotUpdate stops an update.
-            let message = format!("`type` has no value `{kind}`: Kruise accepts it and updates unchecked");
+            let message = format!(
+                "`{kind}` is not a valid value of `type`: Kruise accepts it and updates pods without checks"
+            );
             let help = "use `RollingUpdate` or `NotUpdate`";
             report.warning(Code::IgnoredValue, &at.child("type"), EntryPart::Value, message, help);
         }
@@ -81,18 +85,21 @@ fn check_rolling_update(
     let selects = object_at(strategy, "selector");
     let holds_back = strategy.get("partition").is_some_and(|p| p.is_string() || p.as_i64() != Some(0));
     if selects.is_some() && holds_back {
-        report.add(Severity::Error, |places| {
+        report.add(Severity::Error, |locations| {
             let message = "`partition` and `selector` cannot be used together";
             Diagnostic::error(Code::PartitionWithSelector, message)
-                .at(label(
-                    places,
-                    &at.child("partition"),
+                .at(locations.label(
+                    &at.child("partition").path,
                     EntryPart::Key,
                     "a number of pods is held back here",
                 ))
-                .at(label(places, &at.child("selector"), EntryPart::Key, "canary pods are chosen here"))
+                .at(locations.label(
+                    &at.child("selector").path,
+                    EntryPart::Key,
+                    "canary pods are chosen here",
+                ))
                 .field("updateStrategy")
-                .because("Kruise refuses such a SidecarSet")
+                .because("Kruise rejects this SidecarSet")
                 .help("keep one of the two fields")
         });
     }
@@ -118,13 +125,13 @@ fn check_native_sidecars(report: &mut ValidationReport<'_>, spec: &JsonObject, a
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let restart = FieldRef::new(list.child(i).child("restartPolicy"));
         let message = format!("the native sidecar `{name}` cannot be updated in place");
-        report.add(Severity::Error, |places| {
-            let asks = "this asks for updates; RollingUpdate is the default";
+        report.add(Severity::Error, |locations| {
+            let asks = "this enables updates; RollingUpdate is the default";
             Diagnostic::error(Code::NativeSidecarUpdate, message)
-                .at(label(places, &restart, EntryPart::Value, "this makes it a native sidecar"))
-                .at(label(places, &at.child("type"), EntryPart::Key, asks))
-                .field(&at.field)
-                .because("Kruise refuses such a SidecarSet")
+                .at(locations.label(&restart.path, EntryPart::Value, "this makes it a native sidecar"))
+                .at(locations.label(&at.child("type").path, EntryPart::Key, asks))
+                .field(&at.reported_path)
+                .because("Kruise rejects this SidecarSet")
                 .help("write `updateStrategy: {type: NotUpdate}`")
         });
     }
@@ -148,37 +155,35 @@ fn check_int_or_percent(report: &mut ValidationReport<'_>, amount: &Value, at: &
 fn check_priorities(report: &mut ValidationReport<'_>, strategy: &JsonObject, at: &FieldRef) {
     let has = |key| objects_at(strategy, key).next().is_some();
     if has("weightPriority") && has("orderPriority") {
-        let message = "`weightPriority` and `orderPriority` cannot be used together".into();
-        report.error(Code::InvalidValue, at, EntryPart::Key, message, "keep one of the two fields");
-        return;
+        return report.not_together(Code::InvalidValue, at, ["weightPriority", "orderPriority"]);
     }
     for (i, term) in objects_at(strategy, "weightPriority").enumerate() {
         let term_at = at.child("weightPriority").item(i);
         let weight = int_at(term, "weight");
         if !(0..=100).contains(&weight) {
-            let spot = term_at.child("weight").with_name(&at.field);
-            report.invalid(&spot, &weight.to_string(), "must be from 1 to 100");
+            let field = term_at.child("weight").reported_as(&at.reported_path);
+            report.invalid(&field, &weight.to_string(), "must be from 1 to 100");
         }
-        let spot = term_at.child("matchSelector");
+        let field = term_at.child("matchSelector");
         let empty = JsonObject::new();
         let matches = object_at(term, "matchSelector").unwrap_or(&empty);
         if matches.is_empty() {
-            report.required(&spot.with_name(&at.field), "say which pods have this weight");
-        } else if !selector::check_terms(report, matches, &spot) {
-            let message = "`matchSelector` cannot be used to select anything".into();
+            report.required(&field.reported_as(&at.reported_path), "select the pods with this weight");
+        } else if !selector::check_terms(report, matches, &field) {
+            let message = "`matchSelector` is not a valid selector".into();
             report.error(
                 Code::InvalidSelector,
-                &spot.with_name(&at.field),
+                &field.reported_as(&at.reported_path),
                 EntryPart::Key,
                 message,
-                "mend its terms",
+                "fix its expressions",
             );
         }
     }
     for (i, term) in objects_at(strategy, "orderPriority").enumerate() {
         if text_at(term, "orderedKey").is_empty() {
-            let spot = at.child("orderPriority").item(i).child("orderedKey").with_name(&at.field);
-            report.required(&spot, "name the label whose value orders the pods");
+            let field = at.child("orderPriority").item(i).child("orderedKey").reported_as(&at.reported_path);
+            report.required(&field, "write the label that orders the pods");
         }
     }
 }
@@ -188,11 +193,11 @@ fn check_scatter(report: &mut ValidationReport<'_>, strategy: &JsonObject, at: &
     for (i, term) in objects_at(strategy, "scatterStrategy").enumerate() {
         let key = text_at(term, "key");
         let value = text_at(term, "value");
-        let spot = at.item(i).child("key").with_name(&at.field);
+        let field = at.item(i).child("key").reported_as(&at.reported_path);
         if key.is_empty() {
-            report.required(&spot, "name the label whose pods are scattered");
+            report.required(&field, "write the label to scatter by");
         } else if !terms.insert(format!("{key}:{value}")) {
-            report.duplicate(&spot, &format!("{key}={value}"));
+            report.duplicate(&field, &format!("{key}={value}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The volumes of a set, as Kubernetes v1.32 checks those of a pod.
+//! Checks the volumes of a SidecarSet as Kubernetes v1.32 checks the volumes of a pod.
 
 use super::container::{VolumesByName, check_name, check_one_of, require, require_keys, require_name};
 use super::env::{check_field_ref, check_mode, check_resource_ref};
@@ -13,41 +13,15 @@ use crate::yaml::{EntryPart, FieldPath};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// The sources in the order in which Kubernetes looks at them, with the fields that it requires although the types do
-/// not say so.
-const SOURCES: [(&str, &[&str]); 30] = [
-    ("emptyDir", &[]),
-    ("hostPath", &[]),
-    ("gitRepo", &[]),
-    ("gcePersistentDisk", &[]),
-    ("awsElasticBlockStore", &[]),
-    ("secret", &["secretName"]),
-    ("nfs", &[]),
-    ("iscsi", &[]),
-    ("glusterfs", &[]),
-    ("flocker", &[]),
-    ("persistentVolumeClaim", &[]),
-    ("rbd", &[]),
-    ("cinder", &[]),
-    ("cephfs", &[]),
-    ("quobyte", &[]),
-    ("downwardAPI", &[]),
-    ("fc", &[]),
-    ("flexVolume", &[]),
-    ("configMap", &["name"]),
-    ("azureFile", &[]),
-    ("vsphereVolume", &[]),
-    ("photonPersistentDisk", &[]),
-    ("portworxVolume", &[]),
-    ("azureDisk", &[]),
-    ("storageos", &["volumeName"]),
-    ("projected", &[]),
-    ("scaleIO", &["volumeName"]),
-    ("csi", &[]),
-    ("ephemeral", &[]),
-    ("image", &["reference", "pullPolicy"]),
+/// The sources of a volume in the order in which Kubernetes checks them.
+#[rustfmt::skip]
+const SOURCES: [&str; 30] = [
+    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi",
+    "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc",
+    "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk",
+    "storageos", "projected", "scaleIO", "csi", "ephemeral", "image",
 ];
-/// Fields of a pod that a file of a volume may hold.
+/// The fields of a pod that a file of a volume can refer to.
 pub(super) const FILE_FIELDS: [&str; 5] =
     ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
 
@@ -71,30 +45,30 @@ pub(super) fn check<'a>(report: &mut ValidationReport<'_>, spec: &'a JsonObject)
 }
 
 fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &FieldRef) {
-    let mut written = SOURCES.into_iter().filter(|(kind, _)| volume.contains_key(*kind));
-    let Some((kind, further_required)) = written.next() else {
+    let mut kinds = SOURCES.into_iter().filter(|kind| volume.contains_key(*kind));
+    let Some(kind) = kinds.next() else {
         return report.required(at, "write the source of the volume");
     };
-    for (further, _) in written {
-        let spot = at.child(further);
+    for further in kinds {
+        let field = at.child(further);
         // Kubernetes v1.32 misspells these two.
-        let spot = match further {
-            "cephfs" => spot.with_name(format!("{}.cephFS", at.field)),
-            "downwardAPI" => spot.with_name(format!("{}.downwarAPI", at.field)),
-            _ => spot,
+        let field = match further {
+            "cephfs" => field.reported_as(format!("{}.cephFS", at.reported_path)),
+            "downwardAPI" => field.reported_as(format!("{}.downwarAPI", at.reported_path)),
+            _ => field,
         };
-        report.forbidden(&spot, &format!("cannot be used together with `{kind}`: a volume has one source"));
+        report.forbidden(&field, &format!("cannot be used together with `{kind}`: a volume has one source"));
     }
     let Some(source) = object_at(volume, kind) else { return };
-    let spot = at.child(kind);
-    let spot = if kind == "gcePersistentDisk" {
-        spot.with_name(format!("{}.persistentDisk", at.field))
+    let field = at.child(kind);
+    let field = if kind == "gcePersistentDisk" {
+        field.reported_as(format!("{}.persistentDisk", at.reported_path))
     } else {
-        spot
+        field
     };
-    require(report, source, &spot);
-    require_keys(report, source, further_required, &spot);
-    check_source_details(report, kind, source, &spot);
+    require(report, source, &field);
+    require_keys(report, source, required_beyond_schema(kind), &field);
+    check_source_details(report, kind, source, &field);
     if kind == "iscsi" && source.contains_key("initiatorName") {
         let portal = text_at(source, "targetPortal");
         let name = text_at(volume, "name");
@@ -102,9 +76,20 @@ fn check_source(report: &mut ValidationReport<'_>, volume: &JsonObject, at: &Fie
             report.invalid(
                 &at.child("name"),
                 name,
-                "must not have more than 64 characters with the target portal",
+                "must have at most 64 characters together with the target portal",
             );
         }
+    }
+}
+
+/// Returns the fields of a source that Kubernetes requires and its types do not.
+fn required_beyond_schema(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "secret" => &["secretName"],
+        "configMap" => &["name"],
+        "storageos" | "scaleIO" => &["volumeName"],
+        "image" => &["reference", "pullPolicy"],
+        _ => &[],
     }
 }
 
@@ -132,7 +117,7 @@ fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &
             check_mode(report, source, "defaultMode", at);
             for (i, file) in objects_at(source, "items").enumerate() {
                 // Kubernetes v1.32 reports these without the index.
-                let item = FieldRef { path: at.child("items").item(i).path, field: at.field.clone() };
+                let item = at.child("items").item(i).reported_as(&at.reported_path);
                 check_downward_file(report, file, &item);
             }
         }
@@ -152,7 +137,7 @@ fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &
     }
 }
 
-/// Checks a text that is not empty.
+/// Checks the format of the string at a key, unless it is empty.
 pub(super) fn check_path(
     report: &mut ValidationReport<'_>,
     source: &JsonObject,
@@ -168,9 +153,7 @@ pub(super) fn check_path(
 }
 
 fn check_byte(report: &mut ValidationReport<'_>, source: &JsonObject, key: &str, at: &FieldRef) {
-    if !(0..=255).contains(&int_at(source, key)) {
-        report.invalid(&at.child(key), &int_at(source, key).to_string(), "must be from 0 to 255");
-    }
+    report.check_range(&at.child(key), int_at(source, key), 0..=255);
 }
 
 fn check_empty_dir(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
@@ -196,10 +179,10 @@ pub(super) fn check_files(report: &mut ValidationReport<'_>, source: &JsonObject
 pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &JsonObject, at: &FieldRef) {
     require(report, file, at);
     check_path(report, file, "path", at, format::check_file_path);
-    let (field, resource) = (object_at(file, "fieldRef"), object_at(file, "resourceFieldRef"));
-    let message = match (field, resource) {
-        (Some(field), None) => {
-            check_field_ref(report, field, &FILE_FIELDS, &at.child("fieldRef"));
+    let sources = (object_at(file, "fieldRef"), object_at(file, "resourceFieldRef"));
+    let message = match sources {
+        (Some(field_ref), None) => {
+            check_field_ref(report, field_ref, &FILE_FIELDS, &at.child("fieldRef"));
             None
         }
         (None, Some(resource)) => {
@@ -207,7 +190,7 @@ pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &Json
             None
         }
         (Some(_), Some(_)) => Some("`fieldRef` and `resourceFieldRef` cannot be used together"),
-        (None, None) => Some("a file needs `fieldRef` or `resourceFieldRef`"),
+        (None, None) => Some("a file requires `fieldRef` or `resourceFieldRef`"),
     };
     if let Some(message) = message {
         report.error(
@@ -221,7 +204,7 @@ pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &Json
     check_mode(report, file, "mode", at);
 }
 
-/// The forms of an iSCSI name, by how it starts.
+/// The formats of an iSCSI name by prefix.
 static ISCSI_NAMES: LazyLock<[(&str, Regex); 3]> = LazyLock::new(|| {
     let form = |pattern| Regex::new(pattern).expect("the pattern is a constant");
     [
@@ -232,26 +215,25 @@ static ISCSI_NAMES: LazyLock<[(&str, Regex); 3]> = LazyLock::new(|| {
 });
 
 fn check_iscsi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
-    for (key, field) in [("iqn", "iqn"), ("initiatorName", "initiatorname")] {
+    for (key, reported_key) in [("iqn", "iqn"), ("initiatorName", "initiatorname")] {
         let Some(name) = string_at(source, key).filter(|n| key != "iqn" || !n.is_empty()) else { continue };
         let form = ISCSI_NAMES.iter().find(|(start, _)| name.starts_with(start));
         if !form.is_some_and(|(_, form)| form.is_match(name)) {
-            let spot = at.child(key).with_name(format!("{}.{field}", at.field));
-            report.invalid(&spot, name, "must be a name that starts with `iqn`, `eui` or `naa`");
+            let field = at.child(key).reported_as(format!("{}.{reported_key}", at.reported_path));
+            report.invalid(&field, name, "must be an iSCSI name that starts with `iqn`, `eui` or `naa`");
         }
     }
     check_byte(report, source, "lun", at);
     let is_on = |key| bool_at(source, key);
     if (is_on("chapAuthDiscovery") || is_on("chapAuthSession")) && !source.contains_key("secretRef") {
-        report.required(&at.child("secretRef"), "CHAP needs a secret");
+        report.required(&at.child("secretRef"), "write the secret that CHAP requires");
     }
 }
 
 fn check_flocker(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     let (name, id) = (string_at(source, "datasetName"), string_at(source, "datasetUUID"));
     if name.is_some() == id.is_some() {
-        let message = "a `flocker` volume has exactly one of `datasetName` and `datasetUUID`".into();
-        report.error(Code::InvalidValue, at, EntryPart::Key, message, "write exactly one of the two");
+        report.not_exactly_one(at, "a `flocker` volume", ["datasetName", "datasetUUID"]);
     }
     check_path(report, source, "datasetName", at, |n| n.contains('/').then_some("must not contain `/`"));
 }
@@ -268,22 +250,20 @@ fn check_quobyte(report: &mut ValidationReport<'_>, source: &JsonObject, at: &Fi
             let is_bracketed = host.starts_with('[') && host.ends_with(']');
             !port.contains(['[', ']']) && (is_bracketed || !host.contains([':', '[', ']']))
         };
-        (!registry.split(',').all(is_pair))
-            .then_some("must have the form `HOST:PORT`, several with commas between")
+        (!registry.split(',').all(is_pair)).then_some("must be a comma-separated list of `HOST:PORT`")
     });
 }
 
 fn check_fibre_channel(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
     let has = |key: &str| strings_at(source, key).next().is_some();
-    let spot = at.child("targetWWNs");
+    let field = at.child("targetWWNs");
     if has("targetWWNs") == has("wwids") {
-        let message = "an `fc` volume has exactly one of `targetWWNs` and `wwids`".into();
-        report.error(Code::InvalidValue, &spot, EntryPart::Key, message, "write exactly one of the two");
+        report.not_exactly_one(&field, "an `fc` volume", ["targetWWNs", "wwids"]);
     }
     if has("targetWWNs") {
         match source.contains_key("lun") {
             true => check_byte(report, source, "lun", at),
-            false => report.required(&at.child("lun"), "write it beside `targetWWNs`"),
+            false => report.required(&at.child("lun"), "write it together with `targetWWNs`"),
         }
     }
 }
@@ -320,11 +300,12 @@ fn check_csi(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldR
     });
     if let Some(secret) = object_at(source, "nodePublishSecretRef") {
         let name = text_at(secret, "name");
-        let spot = at.child("nodePublishSecretRef").child("name");
+        let field = at.child("nodePublishSecretRef").child("name");
         if name.is_empty() {
-            report.required(&spot, "name the secret");
-        } else if let Some(rule) = format::check_dns_subdomain(name) {
-            report.invalid(&spot.with_name(format!("{}.name", at.field)), name, rule);
+            report.required(&field, "write the name of the secret");
+        } else {
+            let field = field.reported_as(format!("{}.name", at.reported_path));
+            report.check_format(&field, name, format::check_dns_subdomain(name));
         }
     }
 }
