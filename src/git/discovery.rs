@@ -61,7 +61,7 @@ fn check_bare_allowed(folder: &Path) -> Result<(), Error> {
         Err(Error::BareRepository { reason: reason.to_owned(), path })
     };
     if folder.ancestors().skip(1).any(|above| above.join(".git").symlink_metadata().is_ok()) {
-        return refuse("lies in the working tree of another one, where a commit may have put it");
+        return refuse("is in the working tree of another one, where a commit may have created it");
     }
     if query_git(None, &["config", "--get", "safe.bareRepository"], &GitCommand::default()).as_deref()
         == Some("explicit")

@@ -102,7 +102,7 @@ impl TreeEditor<'_> {
             return Err(path_error(
                 path,
                 format!(
-                    "the attribute `filter={name}` of .gitattributes leaves its content to a program, which pillion does not run: take the attribute off this file"
+                    "the attribute `filter={name}` of .gitattributes leaves its content to a program, which pillion does not run: remove the attribute from this file"
                 ),
             ));
         }
@@ -340,7 +340,7 @@ fn split_path(path: &str) -> Result<Vec<&str>, Error> {
     for part in &parts {
         let wrong = match *part {
             "" => "it has an empty part; a path is `folder/file`",
-            "." | ".." => "`.` and `..` are no names in a tree",
+            "." | ".." => "`.` and `..` are not valid names in a tree",
             _ if part.contains('\0') => "it has a NUL character",
             _ if is_dot_git(part) => "`.git` is git's own folder",
             _ => continue,

@@ -6,14 +6,14 @@ use super::ObjectId;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no repository.
-    #[error("`{path}` is in no git repository: run pillion inside one, or make one with `git init`")]
+    #[error("`{path}` is not in a git repository: run pillion inside one, or create one with `git init`")]
     RepositoryNotFound {
         /// Where it was looked for.
         path: String,
     },
     /// A folder has the form of a bare repository, and does not count as one.
     #[error(
-        "`{path}` has the form of a git repository, but {reason}: its configuration could start programs. Run pillion in another folder, or, if the repository is your own, name it: `GIT_DIR={path}`"
+        "`{path}` looks like a git repository, but {reason}: its configuration could start programs; run pillion in another folder, or set `GIT_DIR={path}` if the repository is yours"
     )]
     BareRepository {
         /// The folder.
@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// A file of the working tree says which program git starts.
     #[error(
-        "`{key}` of git's configuration comes from `{file}`, which is in the working tree: a commit could have it start any program. Write it into `.git/config`, or into your own configuration (`git config --global`)"
+        "`{key}` of git's configuration comes from `{file}`, which is in the working tree: a commit could make it start any program; set it in `.git/config`, or in your own configuration (`git config --global`)"
     )]
     IncludedProgram {
         /// The key.
@@ -40,7 +40,7 @@ pub enum Error {
         reason: String,
     },
     /// A revision was not found.
-    #[error("`{revision}` names no commit of this repository{hint}")]
+    #[error("`{revision}` is not a commit of this repository{hint}")]
     RevisionNotFound {
         /// The revision as given.
         revision: String,
@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// The answer needs history that was not fetched.
     #[error(
-        "this is a shallow clone, and {question} cannot be told from the commits it has: run `git fetch --unshallow` (in CI: check out with the whole history)"
+        "this is a shallow clone, and {question} cannot be determined from its commits: run `git fetch --unshallow` (in CI: check out with the whole history)"
     )]
     Shallow {
         /// What cannot be determined.
@@ -64,17 +64,15 @@ pub enum Error {
         hint: &'static str,
     },
     /// A tree exceeds a limit.
-    #[error(
-        "the folder `{path}` of a commit {what}, more than pillion reads: no repository of manifests does; remove it"
-    )]
+    #[error("the folder `{path}` of a commit {limit}, which is more than pillion reads: remove it")]
     TreeTooLarge {
         /// The start of its path from the root of the tree.
         path: String,
         /// The exceeded limit.
-        what: &'static str,
+        limit: &'static str,
     },
     /// A file is too long to be read.
-    #[error("the file {id} of a commit is longer than 512 MiB: no manifest is; remove it")]
+    #[error("the file {id} of a commit is larger than 512 MiB: remove it")]
     FileTooLarge {
         /// Its object.
         id: ObjectId,
@@ -97,7 +95,7 @@ pub enum Error {
     },
     /// The branch is checked out.
     #[error(
-        "`{name}` is checked out in `{place}`, and moving it would leave the files there behind: check out something else (`git switch --detach`), or push to a remote"
+        "`{name}` is checked out in `{place}`, and moving it would leave its files outdated: check out something else (`git switch --detach`), or push to a remote"
     )]
     CheckedOut {
         /// The branch.
@@ -106,7 +104,7 @@ pub enum Error {
         place: String,
     },
     /// A ref was updated concurrently.
-    #[error("`{name}` was moved by somebody else: expected {expected}, found {found}; run the command again")]
+    #[error("`{name}` was updated concurrently: expected {expected}, found {found}; run the command again")]
     RefMoved {
         /// The ref.
         name: String,
@@ -117,7 +115,7 @@ pub enum Error {
     },
     /// Another process has the ref locked.
     #[error(
-        "`{name}` is locked by another process; where no git program and no pillion is running in this repository, one that was killed has left `{path}`: delete that file"
+        "`{name}` is locked by another process; if no git and no pillion is running in this repository, a killed process has left `{path}`: delete it"
     )]
     Locked {
         /// The ref.
@@ -128,12 +126,12 @@ pub enum Error {
         source: git2::Error,
     },
     /// A commit's author cannot be written.
-    #[error("the {what} of git.identity in pillion.yaml {found}")]
+    #[error("the {field} of git.identity in pillion.yaml {problem}")]
     InvalidIdentity {
         /// `name` or `email`.
-        what: &'static str,
+        field: &'static str,
         /// What is wrong with it.
-        found: String,
+        problem: String,
     },
     /// A commit's message cannot be written.
     #[error("the commit message has a NUL character")]
@@ -150,65 +148,63 @@ pub enum Error {
     },
     /// The server denies access.
     #[error(
-        "nothing could be {doing} `{remote}`, because it does not accept the credentials of git ({said}): `git fetch {remote}` must work without a question, by a credential helper, an ssh key or `http.extraHeader`"
+        "nothing could be {action} `{remote}`: it does not accept git's credentials ({reason}); make `git fetch {remote}` work without a prompt, by a credential helper, an ssh key or `http.extraHeader`"
     )]
     AccessDenied {
         /// `fetched from` or `pushed to`.
-        doing: &'static str,
+        action: &'static str,
         /// The remote.
         remote: String,
         /// Its message.
-        said: String,
+        reason: String,
     },
     /// The repository does not exist on the server, or is hidden.
     #[error(
-        "nothing could be {doing} `{remote}`, because there is no such repository, or it is hidden from this user ({said}): `git remote get-url {remote}` shows its address"
+        "nothing could be {action} `{remote}`: the repository does not exist, or is hidden from this user ({reason}); `git remote get-url {remote}` shows its address"
     )]
     RemoteRepositoryNotFound {
         /// `fetched from` or `pushed to`.
-        doing: &'static str,
+        action: &'static str,
         /// The remote.
         remote: String,
         /// Its message.
-        said: String,
+        reason: String,
     },
     /// The server is unreachable.
-    #[error(
-        "nothing could be {doing} `{remote}`, because it cannot be reached ({said}): run the command again"
-    )]
+    #[error("nothing could be {action} `{remote}`: it is unreachable ({reason}); run the command again")]
     Unreachable {
         /// `fetched from` or `pushed to`.
-        doing: &'static str,
+        action: &'static str,
         /// The remote.
         remote: String,
         /// The message of git.
-        said: String,
+        reason: String,
     },
     /// A lock file of git exists.
     #[error(
-        "nothing could be {doing} `{remote}`, because `{path}` is there: another git program works in this repository, or one that was killed has left the file; where none is running, delete it and run the command again"
+        "nothing could be {action} `{remote}`: `{path}` exists; another git program is running in this repository, or a killed one has left the file; if none is running, delete it and run the command again"
     )]
     LockFile {
         /// `fetched from` or `pushed to`.
-        doing: &'static str,
+        action: &'static str,
         /// The remote.
         remote: String,
         /// The file.
         path: String,
     },
     /// Another error of git.
-    #[error("nothing could be {doing} `{remote}`: {said}")]
+    #[error("nothing could be {action} `{remote}`: {reason}")]
     RemoteFailed {
         /// `fetched from` or `pushed to`.
-        doing: &'static str,
+        action: &'static str,
         /// The remote.
         remote: String,
         /// The message of git.
-        said: String,
+        reason: String,
     },
     /// The branch is protected on the server.
     #[error(
-        "`{name}` of `{remote}` is protected, and this user may not push to it ({said}): let it push there, or push to another branch and open a pull request from it"
+        "`{name}` of `{remote}` is protected, and this user may not push to it ({reason}): allow it, or push to another branch and open a pull request"
     )]
     Protected {
         /// The remote.
@@ -216,11 +212,11 @@ pub enum Error {
         /// The branch.
         name: String,
         /// The server's message.
-        said: String,
+        reason: String,
     },
     /// A hook of the server rejects the commits.
     #[error(
-        "`{remote}` does not take the commits for `{name}` ({said}): this is a rule of the server, not of pillion"
+        "`{remote}` rejects the commits for `{name}` ({reason}): this is a rule of the server, not of pillion"
     )]
     Declined {
         /// The remote.
@@ -228,11 +224,11 @@ pub enum Error {
         /// The branch.
         name: String,
         /// The server's message.
-        said: String,
+        reason: String,
     },
     /// A push would rewrite history.
     #[error(
-        "`{name}` is not moved from {from} to {to}, because that would take commits away from it: run the command again on its present head"
+        "`{name}` is not moved from {from} to {to}, because that would drop commits: run the command again on its current head"
     )]
     NotFastForward {
         /// The ref.
@@ -244,7 +240,7 @@ pub enum Error {
     },
     /// A commit could not be signed.
     #[error(
-        "a commit cannot be signed by `{program}`, as git is configured to (`commit.gpgsign`): {detail}; mend that, or set `commit.gpgsign` to false in this clone"
+        "a commit cannot be signed by `{program}`, as git is configured to (`commit.gpgsign`): {detail}; fix the signing configuration, or set `commit.gpgsign` to false in this clone"
     )]
     SigningFailed {
         /// The program that signs.
@@ -254,7 +250,7 @@ pub enum Error {
     },
     /// The repository's folder cannot be written.
     #[error(
-        "`{path}` cannot be written: {source}; make room, or give the user that runs pillion the right to"
+        "`{path}` cannot be written: {source}; free disk space, or grant write permission to the user that runs pillion"
     )]
     WriteFailed {
         /// The folder.
@@ -263,7 +259,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A program is not installed.
-    #[error("the program `{program}` is not found: install it, or put it on PATH")]
+    #[error("the program `{program}` is not found: install it, or add it to PATH")]
     ProgramNotFound {
         /// Its name.
         program: String,
@@ -277,24 +273,24 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A program exceeded its timeout.
-    #[error("`{doing}` was ended because it took longer than {seconds} s; run the command again")]
+    #[error("`{action}` was ended because it took longer than {seconds} s; run the command again")]
     Timeout {
         /// The program.
-        doing: String,
+        action: String,
         /// The timeout.
         seconds: u64,
     },
     /// pillion is shutting down.
-    #[error("`{doing}` was ended because pillion is to end")]
+    #[error("`{action}` was ended because pillion is shutting down")]
     Stopped {
         /// The program.
-        doing: String,
+        action: String,
     },
     /// Another error of libgit2.
-    #[error("{what}: {source}")]
+    #[error("{action}: {source}")]
     Git {
         /// The failed action.
-        what: String,
+        action: String,
         /// The message of libgit2.
         source: git2::Error,
     },
@@ -325,8 +321,8 @@ impl Error {
     pub fn is_contention(&self) -> bool {
         match self {
             Self::RefMoved { .. } | Self::Locked { .. } | Self::LockFile { .. } => true,
-            Self::Unreachable { said, .. } | Self::RemoteFailed { said, .. } => {
-                said.contains("cannot lock ref") || said.contains(".lock': File exists")
+            Self::Unreachable { reason, .. } | Self::RemoteFailed { reason, .. } => {
+                reason.contains("cannot lock ref") || reason.contains(".lock': File exists")
             }
             _ => false,
         }
@@ -338,7 +334,7 @@ impl Error {
     }
 
     /// Returns a closure that wraps an error of libgit2 with the failed action.
-    pub(super) fn from_git(what: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
-        |source| Self::Git { what: what.into(), source }
+    pub(super) fn from_git(action: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
+        |source| Self::Git { action: action.into(), source }
     }
 }

@@ -71,9 +71,9 @@ impl Repository {
     /// As [`Self::git`], without checking git's configuration.
     pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
         let command = git_command(Some(self.git_dir()), self.root(), args, &self.git_command);
-        let doing =
+        let action =
             args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
-        run_command(command, &format!("git {doing}"), Vec::new(), &self.git_command)
+        run_command(command, &format!("git {action}"), Vec::new(), &self.git_command)
     }
 
     /// Builds a command in the working tree.
@@ -136,7 +136,7 @@ fn run_command(
         output: OutputLimit::All(MAX_OUTPUT_BYTES),
         stderr_bytes: MAX_STDERR_BYTES,
     };
-    let doing = name.to_owned();
+    let action = name.to_owned();
     match programs::run_git_program(command, input, &limits, stop.as_ref()) {
         Ok(ended) => Ok(GitOutput {
             code: ended.status.code(),
@@ -144,9 +144,9 @@ fn run_command(
             stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
         }),
         Err(programs::Error::TimedOut(_) | programs::Error::OutputStillOpen) => {
-            Err(Error::Timeout { doing, seconds: patience.as_secs() })
+            Err(Error::Timeout { action, seconds: patience.as_secs() })
         }
-        Err(programs::Error::Stopped) => Err(Error::Stopped { doing }),
+        Err(programs::Error::Stopped) => Err(Error::Stopped { action }),
         Err(programs::Error::OutputTooLarge(_)) => {
             let source = io::Error::other(format!("it printed more than {} MiB", MAX_OUTPUT_BYTES >> 20));
             Err(Error::ProgramStart { program, source })

@@ -17,12 +17,12 @@ impl Identity {
     /// When one is empty or has a character that would end it early: `<`, `>`, a line end or NUL.
     pub fn new(name: &str, email: &str) -> Result<Self, Error> {
         let (name, email) = (name.trim(), email.trim());
-        for (what, text) in [("name", name), ("email", email)] {
+        for (field, text) in [("name", name), ("email", email)] {
             if text.is_empty() {
-                return Err(Error::InvalidIdentity { what, found: "is empty".to_owned() });
+                return Err(Error::InvalidIdentity { field, problem: "is empty".to_owned() });
             }
             if let Some(odd) = text.chars().find(|c| matches!(c, '<' | '>') || c.is_control()) {
-                return Err(Error::InvalidIdentity { what, found: format!("has the character {odd:?}") });
+                return Err(Error::InvalidIdentity { field, problem: format!("has the character {odd:?}") });
             }
         }
         Ok(Self { name: name.to_owned(), email: email.to_owned() })

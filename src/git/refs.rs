@@ -146,7 +146,7 @@ impl Repository {
             }
             _ if self.has_ref_conflict(name) => Error::InvalidRefName {
                 name: name.to_owned(),
-                reason: "another ref is in the way, because a name cannot be a folder of names as well: rename that, or change `git.staged` in pillion.yaml".to_owned(),
+                reason: "another ref conflicts, because a name cannot also be a folder of names: rename it, or change `git.staged` in pillion.yaml".to_owned(),
             },
             ErrorCode::Exists => self.ref_moved_error(name, expected),
             _ => Error::from_git(format!("moving `{name}`"))(e),

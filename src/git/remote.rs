@@ -243,7 +243,7 @@ impl Repository {
     /// Explains why a server did not move a branch.
     fn rejection_error(&self, remote: &str, update: &RefUpdate, refused: &RejectedRef, words: &str) -> Error {
         let name = update.name.strip_prefix("refs/heads/").unwrap_or(&update.name);
-        let said = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
+        let reason = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
         match refused.cause() {
             remote_errors::RejectionCause::NonFastForward => Error::RefMoved {
                 name: format!("{remote}/{name}"),
@@ -255,12 +255,12 @@ impl Repository {
                 found: format!("something else ({})", refused.reason),
             },
             remote_errors::RejectionCause::Declined
-                if remote_errors::is_branch_protection(&format!("{said} {}", refused.reason)) =>
+                if remote_errors::is_branch_protection(&format!("{reason} {}", refused.reason)) =>
             {
-                Error::Protected { remote: remote.to_owned(), name: name.to_owned(), said }
+                Error::Protected { remote: remote.to_owned(), name: name.to_owned(), reason }
             }
             remote_errors::RejectionCause::Declined => {
-                Error::Declined { remote: remote.to_owned(), name: name.to_owned(), said }
+                Error::Declined { remote: remote.to_owned(), name: name.to_owned(), reason }
             }
         }
     }

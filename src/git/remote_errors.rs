@@ -106,23 +106,23 @@ pub(super) fn missing_remote_branch(err: &str) -> Option<&str> {
 }
 
 /// Explains a failed fetch or push.
-pub(super) fn remote_error(doing: &'static str, remote: &str, err: &str) -> Error {
-    let (remote, said) = (remote.to_owned(), git_message(err));
+pub(super) fn remote_error(action: &'static str, remote: &str, err: &str) -> Error {
+    let (remote, reason) = (remote.to_owned(), git_message(err));
     if let Some(path) = lock_file(err) {
-        return Error::LockFile { doing, remote, path: escape::line(&path).into_owned() };
+        return Error::LockFile { action, remote, path: escape::line(&path).into_owned() };
     }
     let lower = err.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     if has(ACCESS_DENIED_PHRASES) {
-        return Error::AccessDenied { doing, remote, said };
+        return Error::AccessDenied { action, remote, reason };
     }
     if has(NO_REPOSITORY_PHRASES) {
-        return Error::RemoteRepositoryNotFound { doing, remote, said };
+        return Error::RemoteRepositoryNotFound { action, remote, reason };
     }
     if has(UNREACHABLE_PHRASES) {
-        return Error::Unreachable { doing, remote, said };
+        return Error::Unreachable { action, remote, reason };
     }
-    Error::RemoteFailed { doing, remote, said }
+    Error::RemoteFailed { action, remote, reason }
 }
 
 /// Returns the lock file of this repository that blocks git.

@@ -115,7 +115,7 @@ impl Repository {
         } else if self.is_shallow() {
             "this is a shallow clone: run `git fetch --unshallow` (in CI: check out with the whole history)"
         } else {
-            "the repository is damaged; `git fsck` says more, and a fresh clone helps"
+            "the repository is damaged: run `git fsck` for details, or clone it again"
         }
     }
 }
@@ -128,13 +128,13 @@ fn unsupported_reason(git_dir: &Path) -> Option<String> {
     let extension = |name: &str| config.get_string(&format!("extensions.{name}")).ok();
     if extension("objectFormat").is_some_and(|f| !f.eq_ignore_ascii_case("sha1")) {
         return Some(
-            "names its objects by SHA-256, which the library under pillion cannot read yet (it is experimental in libgit2): use a SHA-1 repository, or render without git (`pillion render`)"
+            "uses SHA-256 object ids, which libgit2 cannot read yet: use a SHA-1 repository, or render without git (`pillion render`)"
                 .to_owned(),
         );
     }
     if extension("refStorage").is_some_and(|f| !f.eq_ignore_ascii_case("files")) {
         return Some(
-            "keeps its refs as a reftable, which the library under pillion cannot read yet: run `git refs migrate --ref-format=files`"
+            "stores its refs as a reftable, which libgit2 cannot read yet: run `git refs migrate --ref-format=files`"
                 .to_owned(),
         );
     }
@@ -159,7 +159,7 @@ fn open_error(git_dir: &Path, e: git2::Error) -> Error {
         },
         Some(name) => Error::Unsupported {
             path,
-            reason: format!("uses the git extension `{name}`, which the library under pillion cannot read: make a clone without it"),
+            reason: format!("uses the git extension `{name}`, which libgit2 cannot read: create a clone without it"),
         },
         None if e.code() == ErrorCode::NotFound && e.class() == ErrorClass::Repository => {
             Error::RepositoryNotFound { path }

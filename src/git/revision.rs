@@ -18,7 +18,7 @@ impl Repository {
             Err(e) => match e.code() {
                 ErrorCode::Ambiguous => Err(Error::RevisionNotFound {
                     revision: revision.to_owned(),
-                    hint: ": it is the beginning of several ids; write more digits".to_owned(),
+                    hint: ": it is ambiguous; use more digits".to_owned(),
                 }),
                 _ => Err(Error::RevisionNotFound {
                     revision: revision.to_owned(),

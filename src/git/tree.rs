@@ -95,7 +95,9 @@ impl BlobReader<'_> {
         }
         match self.odb.read(blob.0) {
             Ok(object) if object.kind() == ObjectType::Blob => Ok(Some(object.data().to_owned())),
-            Ok(_) => Err(Error::MissingObject { id: blob, hint: "it is no file; `git fsck` says more" }),
+            Ok(_) => {
+                Err(Error::MissingObject { id: blob, hint: "it is not a file; run `git fsck` for details" })
+            }
             Err(e) if e.code() == ErrorCode::NotFound => {
                 Err(Error::MissingObject { id: blob, hint: self.missing_hint })
             }
@@ -186,25 +188,25 @@ impl Repository {
         let mut waiting = vec![(tree, prefix, 0_usize)];
         let (mut seen, mut bytes) = (files.len(), 0_usize);
         while let Some((tree, prefix, depth)) = waiting.pop() {
-            let endless = |what: &'static str| {
+            let too_large = |limit: &'static str| {
                 let path = String::from_utf8_lossy(&prefix[..prefix.len().min(80)]).into_owned();
-                Error::TreeTooLarge { path, what }
+                Error::TreeTooLarge { path, limit }
             };
             if depth > MAX_DEPTH {
-                return Err(endless("leads down through more than 1,000 folders"));
+                return Err(too_large("has more than 1,000 nested folders"));
             }
             for found in self.find_tree(tree)?.iter() {
                 seen += 1;
                 if seen > MAX_ENTRIES {
-                    return Err(endless("belongs to a tree of more than 1,000,000 files and folders"));
+                    return Err(too_large("belongs to a tree of more than 1,000,000 files and folders"));
                 }
                 let mut path = [prefix.as_slice(), found.name_bytes()].concat();
                 bytes += path.len();
                 if bytes > MAX_PATH_BYTES_TOTAL {
-                    return Err(endless("belongs to a tree whose paths fill more than 256 MiB"));
+                    return Err(too_large("belongs to a tree with more than 256 MiB of paths"));
                 }
                 if path.len() > MAX_PATH_BYTES {
-                    return Err(endless("holds a path of more than 4,096 bytes"));
+                    return Err(too_large("has a path of more than 4,096 bytes"));
                 }
                 let (id, kind) = (ObjectId(found.id()), TreeEntryKind::from_mode(found.filemode_raw()));
                 if kind == TreeEntryKind::Folder {

@@ -139,16 +139,16 @@ fn run_command(
         Ok(ended) => ended,
         Err(Error::TimedOut(_)) => {
             return CheckResult::Inconclusive(format!(
-                "the check `{name}` did not end within {} s",
+                "the check `{name}` did not finish within {} s",
                 patience.as_secs()
             ));
         }
         Err(Error::OutputTooLarge(_) | Error::OutputStillOpen | Error::Stopped) => {
-            return CheckResult::Inconclusive(format!("the output of the check `{name}` has no end"));
+            return CheckResult::Inconclusive(format!("the output of the check `{name}` does not end"));
         }
         Err(Error::Start(error)) if error.kind() == ErrorKind::NotFound => {
             return CheckResult::Inconclusive(format!(
-                "the program `{name}` of --check-command is not found: put it on PATH, or write its path"
+                "the program `{name}` of `--check-command` is not found: add it to PATH, or give its path"
             ));
         }
         Err(Error::Start(error)) => {
@@ -161,10 +161,11 @@ fn run_command(
         Some(1) => CheckResult::Fail(said),
         Some(EXIT_CODE_WAIT) => CheckResult::Wait(said),
         code => {
-            let how = code.map_or_else(|| "was ended by a signal".into(), |c| format!("ended with code {c}"));
+            let how =
+                code.map_or_else(|| "was ended by a signal".into(), |c| format!("exited with code {c}"));
             let said = if said.is_empty() { last_line(&ended.stderr) } else { said };
             let said = if said.is_empty() { said } else { format!(": {said}") };
-            CheckResult::Inconclusive(format!("the check `{name}` {how}, which is no answer{said}"))
+            CheckResult::Inconclusive(format!("the check `{name}` {how}, which is not a valid result{said}"))
         }
     }
 }
@@ -184,16 +185,16 @@ fn post_request(address: &SecretUrl, client: &HttpClient, question: &CheckReques
         Err(why) => return again(why),
     };
     if answer.status != 200 {
-        return again(format!("it answers with status {}, not 200", answer.status));
+        return again(format!("it answered with status {}, not 200", answer.status));
     }
     let Ok(value) = serde_json::from_slice::<Value>(&answer.body) else {
-        return again("its answer is no JSON".to_owned());
+        return again("its answer is not JSON".to_owned());
     };
     let said = one_line(value["message"].as_str().unwrap_or_default());
     match value["result"].as_str() {
         Some("pass") => CheckResult::Pass(said),
         Some("fail") => CheckResult::Fail(said),
         Some("wait") => CheckResult::Wait(said),
-        _ => again("`result` of its answer is none of `pass`, `fail` and `wait`".to_owned()),
+        _ => again("`result` of its answer is not `pass`, `fail` or `wait`".to_owned()),
     }
 }

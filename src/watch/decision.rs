@@ -127,7 +127,7 @@ fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
     let source = newer_source(given.context, given.ledger).filter(|_| !is_opening)?;
     let (name, source) = (given.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
     Some(format!(
-        "its file holds {source}, which waits: `pillion start {name}` rolls that out in place of this"
+        "the SidecarSet file holds {source}, which is not rolled out yet: run `pillion start {name}` to switch to it"
     ))
 }
 
@@ -140,7 +140,9 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
     if has_batch_out && !is_paused && !is_new_target {
         let seen = match &given.observation {
             Ok(seen) => seen,
-            Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+            Err(why) => {
+                return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}"));
+            }
         };
         match seen.health.status {
             RolloutHealth::Healthy => {}
@@ -159,7 +161,7 @@ fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
         RolloutStep::Batch(batch) => decide_batch(given, batch),
         RolloutStep::Complete(_) => ExplainedDecision::new(
             WatchDecision::Advance,
-            "every workload carries the target, and is healthy",
+            "every workload has the target revision and is healthy",
         ),
     }
 }
@@ -180,16 +182,16 @@ fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
     // The end date of a hold was chosen by whoever set it.
     let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
     if !is_return && given.settings.start != Some(StartMode::Auto) {
-        let what = if given.ledger.target.is_some() { "moves the target" } else { "starts the rollout" };
-        let why = format!("its file holds something else: `pillion start {name}` {what} (`start: Manual`)");
+        let what = if given.ledger.target.is_some() { "move the target" } else { "start the rollout" };
+        let why = format!("the SidecarSet file has changed: run `pillion start {name}` to {what} (`start: Manual`)");
         return ExplainedDecision::new(WatchDecision::Wait, why);
     }
     match &given.observation {
-        Err(why) => ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+        Err(why) => ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}")),
         Ok(seen) => check_freeze(given, seen.now).unwrap_or_else(|| {
             let why = match is_return {
-                true => "holds have ended by their date",
-                false => "its file holds something else (`start: Auto`)",
+                true => "a hold has reached its end date",
+                false => "the SidecarSet file has changed (`start: Auto`)",
             };
             ExplainedDecision::new(WatchDecision::Advance, why)
         }),
@@ -201,7 +203,7 @@ fn removal_reason(given: &DecisionInput<'_>) -> String {
     let name = given.context.command_arguments();
     let (what, share) = match given.next_step {
         RolloutStep::Start(opened) => (
-            if given.ledger.target.is_some() { "moving the target" } else { "starting it" },
+            if given.ledger.target.is_some() { "moving the target" } else { "starting the rollout" },
             SidecarRemoval::of(given.context, opened)
                 .map(|r| format!("{} ({})", r.share(), r.cause_text(given.context))),
         ),
@@ -209,19 +211,19 @@ fn removal_reason(given: &DecisionInput<'_>) -> String {
     };
     let share = share.unwrap_or_else(|| "workloads".to_owned());
     format!(
-        "{what} removes the sidecar from {share}, which never happens by itself: `pillion start {name} --allow-removal`"
+        "{what} removes the sidecar from {share}, which needs confirmation: run `pillion start {name} --allow-removal`"
     )
 }
 
 fn decide_batch(given: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
     let seen = match &given.observation {
         Ok(seen) => seen,
-        Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("no evidence: {why}")),
+        Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}")),
     };
     let goes_back = given.ledger.target.as_ref() == Some(&given.ledger.released);
     let before = given.ledger.last_batch();
     let healthy = match before {
-        0 => "the rollout is open".to_owned(),
+        0 => "the rollout has started".to_owned(),
         n => format!("batch {n} is healthy"),
     };
     // A rollback waits for nothing but unavailable pods.
@@ -238,7 +240,7 @@ fn decide_batch(given: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
 
 fn check_freeze(given: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
     let frozen = given.windows.active_at(now)?;
-    let until = frozen.until.map_or_else(|| "somebody changes pillion.yaml".to_owned(), |at| at.to_string());
+    let until = frozen.until.map_or_else(|| "pillion.yaml is changed".to_owned(), |at| at.to_string());
     let why = format!("frozen until {until} ({})", frozen.window);
     Some(ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(frozen.until))
 }
@@ -251,11 +253,12 @@ fn check_approval(given: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedD
     }
     let (name, number) = (given.context.command_arguments(), batch.number);
     let outdated = if written.iter().any(|a| a.batch == number) {
-        "; an earlier approval was for other workloads or sizes"
+        " (an earlier approval was for other workloads or replicas)"
     } else {
         ""
     };
-    let why = format!("batch {number} waits for `pillion approve {name} {number}`{outdated}");
+    let why =
+        format!("batch {number} is waiting for approval{outdated}: run `pillion approve {name} {number}`");
     Some(ExplainedDecision::new(WatchDecision::Wait, why))
 }
 
@@ -264,7 +267,7 @@ fn check_rate(given: &DecisionInput<'_>, seen: &HealthObservation<'_>) -> Option
     let moved: u32 = given.last_batch_pods();
     let at = rate::next_batch_at(Some(per_minute), moved, seen.batch_started?)?;
     (at > seen.now).then(|| {
-        let why = format!("at most {per_minute} pods a minute (`podsPerMinute`): not before {at}");
+        let why = format!("at most {per_minute} pods per minute (`podsPerMinute`): not before {at}");
         ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(Some(at))
     })
 }
@@ -286,7 +289,7 @@ fn check_max_unavailable(
     let fits = if is_alone { down == 0 } else { down + more <= bound };
     (down > 0 && !fits).then(|| {
         let why = format!(
-            "{down} released pods are not ready, and batch {} takes {more} more down: more than maxUnavailable {bound}",
+            "{down} released pods are not ready, and batch {} takes {more} more down, which exceeds maxUnavailable {bound}",
             batch.number
         );
         ExplainedDecision::new(WatchDecision::Wait, why)
@@ -325,7 +328,7 @@ fn decide_failure(
     let reason = match (first, failing.first()) {
         (Some((evidence, judged)), _) => format!("{} in {}", evidence.reason, namespaced_name(&judged.key)),
         (None, Some(judged)) => format!("{} is not ready in time", namespaced_name(&judged.key)),
-        (None, None) => "what is out is not healthy".to_owned(),
+        (None, None) => "the released batch is not healthy".to_owned(),
     };
     // All that is known, including the pods to delete.
     let all = |w: &&WorkloadHealth| -> Vec<String> {

@@ -119,23 +119,23 @@ pub enum WatchError {
     #[error(transparent)]
     Git(#[from] Error),
     /// A provider or a webhook.
-    #[error("{text}")]
+    #[error("{message}")]
     Service {
         /// What is wrong, and what to do.
-        text: String,
+        message: String,
         /// Whether a retry may succeed.
         is_retryable: bool,
     },
     /// A service that asks for a pause.
-    #[error("{text}")]
+    #[error("{message}")]
     RetryLater {
         /// What is wrong, and what to do.
-        text: String,
+        message: String,
         /// For how long.
         after: Duration,
     },
     /// pillion is shutting down.
-    #[error("pillion is to end")]
+    #[error("pillion is shutting down")]
     ShuttingDown,
     /// The process was killed at this point, in tests only.
     #[error("killed at {0}")]
@@ -143,6 +143,14 @@ pub enum WatchError {
 }
 
 impl WatchError {
+    /// Builds the error of a service: with a pause if it asks for one.
+    pub fn service(message: String, is_retryable: bool, retry_after: Option<Duration>) -> Self {
+        match retry_after {
+            Some(after) => Self::RetryLater { message, after },
+            None => Self::Service { message, is_retryable },
+        }
+    }
+
     /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -97,7 +97,7 @@ pub fn evaluate_rollouts(
     for (at, decided) in acting.iter().enumerate() {
         let item = &report.rollouts[at];
         if matches!(decided.decision, WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked) {
-            let why = item.reasons.first().map_or("nothing is to be released now", String::as_str);
+            let why = item.reasons.first().map_or("nothing to release now", String::as_str);
             world.withdraw_proposal(opened, item.cluster.as_deref(), &item.sidecar_set, why)?;
         } else if !report.head_moved {
             apply_decision(opened, standing, world, &mut report, (at, decided))?;
@@ -179,7 +179,10 @@ fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<st
     judged
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
         .map(|w| {
-            (Arc::clone(&w.key), "it is in the last batch of another rollout, and not healthy".to_owned())
+            (
+                Arc::clone(&w.key),
+                "it is in the latest batch of another rollout, which is not healthy yet".to_owned(),
+            )
         })
         .collect()
 }
@@ -294,7 +297,7 @@ fn run_batch_check(
         }
         CheckResult::Inconclusive(why) => {
             decided.decision = WatchDecision::Wait;
-            decided.reasons.insert(0, format!("the check before batch {number} gave no answer: {why}"));
+            decided.reasons.insert(0, format!("the check before batch {number} has no result: {why}"));
         }
         CheckResult::Fail(why) => {
             let reason = format!("the check after batch {} failed", ledger.last_batch());
@@ -326,7 +329,7 @@ fn apply_decision(
     let now = report.now;
     let item = &mut report.rollouts[at];
     let Some((commit, message)) =
-        made.map_err(|wrong| WatchError::Service { text: wrong, is_retryable: false })?
+        made.map_err(|message| WatchError::Service { message, is_retryable: false })?
     else {
         return Ok(());
     };
@@ -345,10 +348,13 @@ fn apply_decision(
         }
         ReleaseOutcome::Push(late) => {
             let what = match late {
-                PushOutcome::NonFastForward(_) => "moved the deploy branch",
-                _ => "has pushed the same commit",
+                PushOutcome::NonFastForward(_) => "the deploy branch has moved",
+                _ => "another watcher has pushed the same commit",
             };
-            item.reasons.insert(0, format!("somebody else {what}: decided anew from its head"));
+            item.reasons.insert(
+                0,
+                format!("push rejected (non-fast-forward), {what}: re-evaluating from the new head"),
+            );
             item.is_push_conflict = true;
             report.head_moved = true;
         }
@@ -412,13 +418,10 @@ fn commit_stop(
     }
     lines.push(String::new());
     lines.push(if goes_back {
-        "No rendered file changes with this commit: the batches that follow take the workloads back."
-            .to_owned()
+        "This commit changes no rendered file: the next batches roll the workloads back.".to_owned()
     } else {
         let name = watched.rollout.context.command_arguments();
-        format!(
-            "Nothing more is released until `pillion resume {name}`; `pillion rollback {name}` goes back."
-        )
+        format!("Nothing is released until `pillion resume {name}`; `pillion rollback {name}` rolls back.")
     });
     let mut trailers: Vec<(&'static str, String)> = Vec::new();
     if goes_back {
@@ -436,5 +439,5 @@ fn commit_stop(
 
 fn commit_error_message(wrong: &[crate::diagnostics::Diagnostic]) -> String {
     let told: Vec<String> = wrong.iter().map(|d| d.message.clone()).collect();
-    format!("the commit cannot be made: {}", told.join("; "))
+    format!("the commit cannot be created: {}", told.join("; "))
 }

@@ -24,13 +24,13 @@ impl SecretUrl {
     /// # Errors
     /// When it is invalid; the message does not repeat it.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{what}: write an address such as https://host/path");
-        let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is no address"))?;
+        let wrong = |what: &str| format!("{what}: use an address like https://host/path");
+        let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is not a valid address"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(wrong("the address begins neither with https:// nor with http://"));
+            return Err(wrong("the address does not begin with https:// or http://"));
         }
         if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("the address holds a user name or a password, which would not be sent"));
+            return Err(wrong("the address contains a user name or a password, which would not be sent"));
         }
         let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| wrong("the address has no host"))?;
         Ok(Self { host: host.to_owned(), url: uri.to_string() })
@@ -50,7 +50,7 @@ impl SecretUrl {
 
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({})", self.host)
+        write!(f, "SecretUrl({})", self.host)
     }
 }
 
@@ -106,7 +106,7 @@ impl CaCertificates {
     /// When there is no certificate.
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
         let found: Result<Vec<_>, _> = parse_pem(pem).collect();
-        let found = found.map_err(|_| "this is no PEM file with certificates".to_owned())?;
+        let found = found.map_err(|_| "this is not a PEM file with certificates".to_owned())?;
         let certificates: Vec<_> = found
             .into_iter()
             .filter_map(|item| match item {
@@ -115,7 +115,7 @@ impl CaCertificates {
             })
             .collect();
         if certificates.is_empty() {
-            return Err("this PEM file holds no certificate".to_owned());
+            return Err("this PEM file contains no certificate".to_owned());
         }
         Ok(Self(RootCerts::new_with_certs(&certificates)))
     }
@@ -131,7 +131,7 @@ pub struct HttpClient {
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A proxy's address may contain a password.
-        f.write_str("Client")
+        f.write_str("HttpClient")
     }
 }
 
@@ -167,14 +167,14 @@ impl HttpClient {
         }
         let built = built.body(request.body.as_str());
         // The header may contain a token: its value is not repeated.
-        let built = built.map_err(|_| "a header holds characters that cannot be sent".to_owned())?;
+        let built = built.map_err(|_| "a header contains characters that cannot be sent".to_owned())?;
         let answer = agent.run(built).map_err(|error| describe_error(&error))?;
         let (parts, mut body) = answer.into_parts();
         let mut bytes = Vec::new();
         body.as_reader()
             .take(MAX_RESPONSE_BYTES)
             .read_to_end(&mut bytes)
-            .map_err(|_| "the answer broke off".to_owned())?;
+            .map_err(|_| "the response was cut off".to_owned())?;
         Ok(HttpResponse { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
     }
 }
@@ -186,27 +186,27 @@ fn is_loopback(host: &str) -> bool {
 /// Describes an error without the address, which ureq repeats in some messages.
 fn describe_error(error: &Error) -> String {
     match error {
-        Error::HostNotFound => "its host is not found".to_owned(),
-        Error::ConnectionFailed => "it cannot be connected to".to_owned(),
+        Error::HostNotFound => "its host was not found".to_owned(),
+        Error::ConnectionFailed => "the connection failed".to_owned(),
         Error::Timeout(_) => "it did not answer in time".to_owned(),
-        Error::Tls(what) => format!("no secure connection ({what})"),
-        Error::Rustls(what) => format!("no secure connection ({what})"),
+        Error::Tls(what) => format!("TLS failed ({what})"),
+        Error::Rustls(what) => format!("TLS failed ({what})"),
         Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
-            "the proxy of the environment does not let it through".to_owned()
+            "the proxy of the environment refuses the connection".to_owned()
         }
         // Errors of rustls have this kind.
         Error::Io(what) if what.kind() == ErrorKind::InvalidData => {
             let why = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
             let own = if why.contains("UnknownIssuer") {
-                "; `--ca-file` names authorities of your own"
+                "; set `--ca-file` to trust your own authorities"
             } else {
                 ""
             };
-            format!("no secure connection ({}{own})", one_line(&why))
+            format!("TLS failed ({}{own})", one_line(&why))
         }
         Error::Io(what) => format!("the connection failed ({})", what.kind()),
-        Error::Protocol(_) | Error::Http(_) => "it does not speak HTTP".to_owned(),
-        Error::LargeResponseHeader(..) => "the head of its answer is too long".to_owned(),
+        Error::Protocol(_) | Error::Http(_) => "it does not answer with HTTP".to_owned(),
+        Error::LargeResponseHeader(..) => "its response header is too long".to_owned(),
         _ => "the request failed".to_owned(),
     }
 }
@@ -233,14 +233,14 @@ mod tests {
     fn only_the_host_of_an_address_is_shown() {
         let address = SecretUrl::parse("https://hooks.example/services/T0/B0/s3cr3t?x=1").unwrap();
         assert_eq!(address.host(), "hooks.example");
-        assert_eq!(format!("{address:?}"), "Address(hooks.example)");
+        assert_eq!(format!("{address:?}"), "SecretUrl(hooks.example)");
         for (odd, why) in [
-            ("hooks.example/s3cr3t", "this is no address"),
-            ("/s3cr3t", "the address begins neither"),
-            ("ftp://h/s3cr3t", "the address begins neither"),
-            ("https://u:s3cr3t@h/x", "the address holds a user name"),
-            ("https:///s3cr3t", "this is no address"),
-            ("s3cr3t with spaces", "this is no address"),
+            ("hooks.example/s3cr3t", "this is not a valid address"),
+            ("/s3cr3t", "the address does not begin with"),
+            ("ftp://h/s3cr3t", "the address does not begin with"),
+            ("https://u:s3cr3t@h/x", "the address contains a user name"),
+            ("https:///s3cr3t", "this is not a valid address"),
+            ("s3cr3t with spaces", "this is not a valid address"),
         ] {
             let said = SecretUrl::parse(odd).unwrap_err();
             assert!(said.starts_with(why) && !said.contains("s3cr3t"), "{odd}: {said}");
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn roots_are_certificates() {
         let wrong = |pem: &str| CaCertificates::from_pem(pem.as_bytes()).unwrap_err();
-        assert_eq!(wrong("nothing"), "this PEM file holds no certificate");
+        assert_eq!(wrong("nothing"), "this PEM file contains no certificate");
         CaCertificates::from_pem(CERTIFICATE.as_bytes()).unwrap();
     }
 

@@ -127,22 +127,22 @@ impl Default for Metrics {
         };
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of pillion", version);
-        registry.register("batch", "The batch that was released last; 0: none is open", made.batch.clone());
-        registry.register("batches", "The batches that the rollout has in all", made.batches.clone());
+        registry.register("batch", "The latest batch; 0: no rollout is in progress", made.batch.clone());
+        registry.register("batches", "The number of batches of the rollout", made.batches.clone());
         registry.register(
             "pods",
-            "Pods that are to carry the target: pending do not yet, unready do and are not ready, ready are",
+            "Pods of the latest batch: pending are not updated yet, unready are updated, ready are updated and ready",
             made.pods.clone(),
         );
         let help = "Pods that use up maxUnavailable";
         registry.register("unavailable_pods", help, made.unavailable.clone());
-        let help = "Workloads of released batches that the cluster does not have as git says";
+        let help = "Workloads of released batches that differ from git";
         registry.register("out_of_sync_workloads", help, made.out_of_sync.clone());
-        registry.register("evaluations", "Evaluations that were completed", made.evaluations.clone());
-        registry.register("decisions", "What followed from evaluations", made.decisions.clone());
-        let help = "Pushes that somebody else was faster than";
+        registry.register("evaluations", "Completed evaluations", made.evaluations.clone());
+        registry.register("decisions", "Decisions of evaluations", made.decisions.clone());
+        let help = "Pushes rejected as non-fast-forward";
         registry.register("push_conflicts", help, made.push_conflicts.clone());
-        registry.register("soak_resets", "Soaks that began anew", made.soak_resets.clone());
+        registry.register("soak_resets", "Soak periods that were restarted", made.soak_resets.clone());
         registry.register_collector(Box::new(Arc::clone(&made.last_evaluations)));
         made.registry = registry;
         made
@@ -285,7 +285,7 @@ impl Collector for LastEvaluations {
             return Ok(());
         }
         let kind = prometheus_client::metrics::MetricType::Gauge;
-        let help = "Time since the last evaluation was completed";
+        let help = "Time since the last completed evaluation";
         let name = "since_last_evaluation";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), kind)?;
         for (of, at) in &last {

@@ -127,14 +127,14 @@ impl NotificationReceiver {
 
 /// Why a receiver did not accept a notification; contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {receiver} did not take the notification of {commit}: {why}")]
+#[error("the {receiver} did not accept the notification of {commit}: {reason}")]
 pub struct DeliveryError {
     /// [`NotificationReceiver::name`].
     pub receiver: String,
     /// The commit id.
     pub commit: String,
     /// What happened, and what to do.
-    pub why: String,
+    pub reason: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
     /// The pause that the receiver asks for.
@@ -159,8 +159,7 @@ impl Notifier {
             [(PayloadFormat::Plain, WEBHOOK_URL_VAR, plain), (PayloadFormat::Slack, SLACK_URL_VAR, slack)]
         {
             if let Some(url) = url.filter(|u| !u.trim().is_empty()) {
-                let address = SecretUrl::parse(url)
-                    .map_err(|why| format!("the address for notifications ({variable}): {why}"))?;
+                let address = SecretUrl::parse(url).map_err(|why| format!("{variable}: {why}"))?;
                 receivers.push(NotificationReceiver { format: form, address });
             }
         }
@@ -184,10 +183,10 @@ impl Notifier {
         let headers = [("idempotency-key", notice.commit.as_str())];
         let request =
             HttpRequest { method: "POST", url: &receiver.address, headers: &headers, body: body.to_string() };
-        let undelivered = |why: String, is_retryable, retry_after| DeliveryError {
+        let undelivered = |reason: String, is_retryable, retry_after| DeliveryError {
             receiver: receiver.name(),
             commit: notice.commit.clone(),
-            why,
+            reason,
             is_retryable,
             retry_after,
         };
@@ -207,12 +206,10 @@ fn describe_refusal(answer: &HttpResponse) -> (String, bool) {
     let said = one_line(&String::from_utf8_lossy(&answer.body));
     let said = if said.is_empty() || said.starts_with('<') { default_reason(answer.status) } else { said };
     let (advice, is_retryable) = match answer.status {
-        408 | 425 | 429 | 500.. => ("it may work later", true),
-        300..=399 => {
-            ("it wants to be asked elsewhere, and redirects are not followed: write its new address", false)
-        }
-        401 | 403 | 404 | 410 => ("its address or the secret in it is no longer right", false),
-        _ => ("it does not understand what pillion sends: see docs/watch.md for the two forms", false),
+        408 | 425 | 429 | 500.. => ("a retry may succeed", true),
+        300..=399 => ("it redirects, which pillion does not follow: set its new address", false),
+        401 | 403 | 404 | 410 => ("its address, or the secret in it, is no longer valid", false),
+        _ => ("it does not understand the notification: see docs/watch.md for the two formats", false),
     };
     (format!("status {} ({said}); {advice}", answer.status), is_retryable)
 }

@@ -4,7 +4,7 @@ use super::check::{BatchCheck, CheckRequest, CheckResult};
 use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
 use super::notifier::{DeliveryError, Notification, NotificationReceiver, Notifier, PayloadFormat};
 use super::observe::Observer;
-use super::providers::{PullRequest, PullRequestProvider, PullRequestState, next_branch};
+use super::providers::{ProviderError, PullRequest, PullRequestProvider, PullRequestState, next_branch};
 use super::snapshot::Snapshot;
 use crate::diagnostics::escape;
 use crate::git::{
@@ -70,7 +70,7 @@ impl RealEnvironment {
         let branches = &opened.branches;
         let branch = next_branch(&branches.deploy, proposal.cluster, proposal.sidecar_set);
         if let Some(why) = invalid_branch_reason(&branch) {
-            let words = format!("`{branch}` cannot be the name of a branch, so nothing is proposed: {why}");
+            let words = format!("nothing is proposed: `{branch}` is not a valid branch name: {why}");
             return Ok(Some(ReleaseOutcome::Blocked(words)));
         }
         let whose = (proposal.sidecar_set, &live.branches.identity);
@@ -106,7 +106,7 @@ fn foreign_commit_reason(
     let side = examine_ref(&opened.repository, (head, tip), whose)?;
     Ok(side.foreign.first().map(|commit| {
         format!(
-            "`{branch}` holds {} (\"{}\") by {}, which pillion did not make; once nobody needs it, `git push {} --delete {branch}`",
+            "`{branch}` has {} (\"{}\") by {}, which pillion did not create; once it is no longer needed, run `git push {} --delete {branch}`",
             commit.id.short(),
             escape::line(commit.subject()),
             escape::line(&commit.author.to_string()),
@@ -115,12 +115,8 @@ fn foreign_commit_reason(
     }))
 }
 
-fn provider_error(failure: super::providers::ProviderError) -> WatchError {
-    let text = failure.to_string();
-    match failure.retry_after {
-        Some(after) => WatchError::RetryLater { text, after },
-        None => WatchError::Service { is_retryable: failure.is_retryable, text },
-    }
+fn provider_error(failure: ProviderError) -> WatchError {
+    WatchError::service(failure.message, failure.is_retryable, failure.retry_after)
 }
 
 impl Environment for RealEnvironment {
@@ -178,7 +174,7 @@ impl Environment for RealEnvironment {
         let whose = (sidecar_set, &opened.branches.identity);
         if let Some(words) = foreign_commit_reason(opened, (head, &branch), whose)? {
             if self.skipped_branches.insert((branch, found)) {
-                tracing::warn!("a branch that is needed no longer is left alone: {words}");
+                tracing::warn!("an obsolete branch is kept: {words}");
             }
             return Ok(());
         }
@@ -238,11 +234,7 @@ impl Environment for RealEnvironment {
 }
 
 fn delivery_error(undelivered: DeliveryError) -> WatchError {
-    let text = undelivered.to_string();
-    match undelivered.retry_after {
-        Some(after) => WatchError::RetryLater { text, after },
-        None => WatchError::Service { is_retryable: undelivered.is_retryable, text },
-    }
+    WatchError::service(undelivered.to_string(), undelivered.is_retryable, undelivered.retry_after)
 }
 
 fn notified_ref(opened: &RepoContext, receiver: PayloadFormat) -> String {

@@ -147,8 +147,8 @@ fn diagnostic_line(wrong: &Diagnostic) -> String {
 fn unknown_names(sites: &[ClusterView], names: &[String]) -> Vec<Diagnostic> {
     let has_ledger = |name: &String| sites.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
     let message = |name: &String| {
-        let message = format!("SidecarSet `{name}` has no ledger, so there is no rollout of it to watch");
-        Diagnostic::error(Code::NoLedger, message).help("`pillion status` shows those that have one")
+        let message = format!("SidecarSet `{name}` has no ledger, so it has no rollout to watch");
+        Diagnostic::error(Code::NoLedger, message).help("`pillion status` lists SidecarSets that have one")
     };
     names.iter().filter(|name| !has_ledger(name)).map(message).collect()
 }

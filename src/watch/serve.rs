@@ -69,7 +69,7 @@ impl StatusServer {
     pub fn start(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Liveness>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(|error| {
-            let what = format!("{address} cannot be listened on ({error}): write a free address");
+            let what = format!("cannot listen on {address} ({error}): choose a free address");
             io::Error::new(error.kind(), what)
         })?;
         let address = listener.local_addr()?;
@@ -133,7 +133,7 @@ fn healthz(health: &Liveness, now: Instant) -> (StatusCode, String) {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(age) => {
             let said = format!(
-                "no evaluation was completed for {} s, and {} s is the limit: the log says what it waits for\n",
+                "no evaluation was completed for {} s, the limit is {} s: see the log\n",
                 age.as_secs(),
                 health.limit.as_secs()
             );
@@ -166,6 +166,6 @@ mod tests {
         assert_eq!(healthz(&health, later(160)).0, StatusCode::OK);
         let (status, said) = healthz(&health, later(175));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(said.starts_with("no evaluation was completed for 75 s, and 60 s is the limit"), "{said}");
+        assert!(said.starts_with("no evaluation was completed for 75 s, the limit is 60 s"), "{said}");
     }
 }

@@ -78,7 +78,7 @@ impl Watcher {
             }
         }
         last.map(Iteration::Evaluated).ok_or_else(|| WatchError::Service {
-            text: "the deploy branch moves faster than it can be read".to_owned(),
+            message: "the deploy branch moves faster than pillion can read it".to_owned(),
             is_retryable: true,
         })
     }

@@ -142,12 +142,12 @@ impl EventSink for LogSink {
         let commits: Vec<String> =
             overwritten.iter().map(|c| format!("{} {}", c.id.short(), c.subject())).collect();
         let overwritten = commits.join("; ");
-        tracing::info!(branch, overwritten, "the staged branch held something else, and is written anew");
+        tracing::info!(branch, overwritten, "the staged branch was outdated and is recreated");
     }
 
     fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
         let help = wrong.help.as_deref();
-        tracing::warn!(help, "the staged branch is left alone: {}", one_line(wrong));
+        tracing::warn!(help, "the staged branch stays unchanged: {}", one_line(wrong));
     }
 
     fn on_notify_failed(&mut self, failure: &WatchError) {
@@ -158,7 +158,7 @@ impl EventSink for LogSink {
 /// Logs that people could not be told of commits.
 pub(super) fn log_notification_error(failure: &WatchError, again: Option<Duration>) {
     let again_in_seconds = again.map(|time| time.as_secs());
-    tracing::warn!(again_in_seconds, "{failure}; it is tried again, and nothing waits for it");
+    tracing::warn!(again_in_seconds, "{failure}; retrying in the background");
 }
 
 impl ServiceEventSink for LogSink {
@@ -232,7 +232,7 @@ impl OnceOutput {
             }
         }
         for branch in &self.staged {
-            let _ = writeln!(text, "{branch}: written anew");
+            let _ = writeln!(text, "{branch}: recreated");
         }
         for item in &report.rollouts {
             text.push_str(&describe_rollout(item, is_dry));
@@ -258,8 +258,8 @@ pub(super) fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
     let of = item.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
     let at = match (&item.to, item.batch) {
         (None, _) => format!("{} is released", item.from),
-        (Some(to), 0) => format!("{} -> {to}, open", item.from),
-        (Some(to), n) => format!("{} -> {to}, batch {n} of {} is out", item.from, item.batches.max(n)),
+        (Some(to), 0) => format!("{} -> {to}, started", item.from),
+        (Some(to), n) => format!("{} -> {to}, batch {n} of {} is released", item.from, item.batches.max(n)),
     };
     let _ = writeln!(text, "{}{of}: {at}", item.sidecar_set);
     let what = match &item.decision {

@@ -72,7 +72,7 @@ impl ConditionFailure<'_> {
         let reason = if reason.is_empty() { kind } else { reason };
         let said = single_line(message).map(|m| format!(": {m}")).unwrap_or_default();
         let more = expected.request_increase.as_ref().filter(|_| is_about_quota(message));
-        let more = more.map(|more| format!("; a pod asks for more than before: {more}")).unwrap_or_default();
+        let more = more.map(|more| format!("; a pod requests more than before: {more}")).unwrap_or_default();
         format!("{kind}{}{said}{more}", if reason == kind { String::new() } else { format!(" ({reason})") })
     }
 

@@ -24,13 +24,17 @@ pub(super) fn workload_disruptions(
     let mut said: Vec<String> = found
         .into_iter()
         .map(|(reason, names)| {
-            format!("{} ({}): {reason}; nobody is blamed", count_pods(names.len()), join_names(&names))
+            format!(
+                "{} ({}): {reason}; not attributed to the batch",
+                count_pods(names.len()),
+                join_names(&names)
+            )
         })
         .collect();
     let full = roster.updated.iter().filter(|m| pod::unschedulable_since(m.pod).is_some()).count();
     if full > 0 && !around.unschedulable_others.is_empty() {
         said.push(format!(
-            "no node has room for {}, and none for {} with the template before ({}): the cluster is full",
+            "no node has capacity for {}, nor for {} with the previous template ({}): the cluster is full",
             count_pods(full),
             count_pods(around.unschedulable_others.len()),
             join_names(around.unschedulable_others),

@@ -51,7 +51,7 @@ impl HealthFinding {
     /// Returns the text, with the time when it will count.
     pub(super) fn describe(&self, now: Timestamp) -> String {
         match self.due_at(now) {
-            Some(at) => format!("{}; a failure from {} on", self.message, time_of_day(at, now)),
+            Some(at) => format!("{}; counts as a failure from {}", self.message, time_of_day(at, now)),
             None => self.message.clone(),
         }
     }
@@ -135,8 +135,8 @@ fn failure_details(expected: &ExpectedWorkload, group: &[ContainerFailure<'_>]) 
         let limit =
             group.first().and_then(|f| expected.memory_limits.iter().find(|(n, _)| *n == f.container.name));
         match limit {
-            Some((_, limit)) => text.push_str(&format!(", its memory limit is {limit}")),
-            None => text.push_str(", it has no memory limit of its own"),
+            Some((_, limit)) => text.push_str(&format!(", memory limit {limit}")),
+            None => text.push_str(", no memory limit"),
         }
     } else if let Some(end) = ends().next() {
         text.push_str(&format!(", exit code {}", end.exit_code));
@@ -148,12 +148,12 @@ fn failure_details(expected: &ExpectedWorkload, group: &[ContainerFailure<'_>]) 
 
 fn baseline_note(is_sidecar: bool, class: FailureClass, was: BaselineHealth) -> &'static str {
     match (was, is_sidecar, class) {
-        (BaselineHealth::Broken, ..) => "; pods with the template before fail alike",
+        (BaselineHealth::Broken, ..) => "; pods with the previous template fail in the same way",
         (BaselineHealth::Healthy, false, FailureClass::Start | FailureClass::Crash) => {
-            "; in pods with the template before it is healthy"
+            "; it is healthy in pods with the previous template"
         }
         (BaselineHealth::Unknown, false, FailureClass::Start | FailureClass::Crash) => {
-            "; no pod with the template before is left to compare it with"
+            "; no pod with the previous template is left for comparison"
         }
         _ => "",
     }
@@ -191,7 +191,7 @@ pub(super) fn scheduling_finding(
     let message = waiting.iter().find_map(|(m, _)| single_line(m.pod.scheduled.message.as_deref()?));
     let said = message.map(|m| format!(": {m}")).unwrap_or_default();
     let more = expected.request_increase.as_ref();
-    let asks = more.map(|more| format!("; a pod asks for more than before: {more}")).unwrap_or_default();
+    let asks = more.map(|more| format!("; a pod requests more than before: {more}")).unwrap_or_default();
     let due = match more {
         Some(_) => FailureDue::At(add_seconds(since, around.limits.refusal_grace)),
         None => FailureDue::Deadline,
@@ -208,7 +208,7 @@ pub(super) fn scheduling_finding(
         cause: Some(FailureCause::Unknown),
         deadline_cause: FailureCause::Unknown,
         message: format!(
-            "no node has room for {} ({}){said}{asks}",
+            "no node has capacity for {} ({}){said}{asks}",
             count_pods(names.len()),
             join_names(&names)
         ),
@@ -236,7 +236,7 @@ pub(super) fn readiness_findings(
     };
     for member in roster.updated.iter().filter(|m| !m.is_ready && pod::disruption(m.pod).is_none()) {
         if pod::is_ready(member.pod) {
-            let text = "what was there before still runs".to_owned();
+            let text = "the previous container is still running".to_owned();
             wait("Outdated", text, member.name, FailureCause::Unknown, None);
         }
         for container in &member.pod.containers {
@@ -262,11 +262,11 @@ pub(super) fn readiness_findings(
 /// Returns what a container has not done yet, which is not a failure by itself.
 fn pending_reason(container: &LiveContainer) -> Option<(&'static str, &'static str)> {
     match (container.role, &container.state) {
-        (ContainerRole::Init, ContainerState::Running { .. }) => Some(("Running", "has not ended")),
+        (ContainerRole::Init, ContainerState::Running { .. }) => Some(("Running", "has not finished")),
         (ContainerRole::Main | ContainerRole::NativeSidecar, ContainerState::Running { .. })
             if !container.is_ready =>
         {
-            Some(("NotReady", "runs and is not ready"))
+            Some(("NotReady", "is running but not ready"))
         }
         _ => None,
     }

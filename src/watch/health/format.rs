@@ -26,10 +26,9 @@ pub(super) fn sidecar_versions(expected: &ExpectedWorkload) -> String {
 }
 
 /// Returns `3 of 8 pods updated to logtail 1.5.0, 2 ready`.
-pub(super) fn pod_counts(expected: &ExpectedWorkload, wanted: u32, carrying: u32, ready: u32) -> String {
-    let noun = if wanted.max(carrying) == 1 { "pod" } else { "pods" };
-    let verb = if carrying == 1 || wanted.max(carrying) == 1 { "carries" } else { "carry" };
-    format!("{carrying} of {wanted} {noun} {verb} {}, {ready} ready", sidecar_versions(expected))
+pub(super) fn pod_counts(expected: &ExpectedWorkload, desired: u32, updated: u32, ready: u32) -> String {
+    let noun = if desired.max(updated) == 1 { "pod" } else { "pods" };
+    format!("{updated} of {desired} {noun} updated to {}, {ready} ready", sidecar_versions(expected))
 }
 
 /// Returns `web-1, web-2, web-3 and 4 more`.

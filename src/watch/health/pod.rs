@@ -20,7 +20,7 @@ pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
         // The kubelet and the eviction manager set a reason when they end a pod; exiting containers do not.
         PodPhase::Failed => said,
         _ if said == Some("NodeLost") => said,
-        _ if is_node_unreachable(pod) => Some("its node does not answer"),
+        _ if is_node_unreachable(pod) => Some("its node is unreachable"),
         _ => None,
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn match_revision(
             return RevisionMatch::Other;
         };
         if !image::is_same_image(sidecar.image, &container.image) {
-            let text = format!("{} is {} in pods of the newest revision", sidecar.name, container.image);
+            let text =
+                format!("{} has image {} in pods of the newest revision", sidecar.name, container.image);
             return if revisions.is_some() { RevisionMatch::Mutated(text) } else { RevisionMatch::Other };
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn sync_status(expected: &ExpectedWorkload, live: &LiveWorkload) -> S
     }
     match live.observed_generation {
         Some(seen) if seen < live.generation => SyncStatus::Unobserved(format!(
-            "its controller has not looked at it yet: generation {}, observed {seen}",
+            "its controller has not observed generation {} yet (observed: {seen})",
             live.generation
         )),
         _ => SyncStatus::Synced,
@@ -53,7 +53,7 @@ fn sidecar_difference(expected: &ExpectedWorkload, template: &Value) -> Option<S
             ("image", Some(image)) => {
                 format!("{} is {image} in the cluster, {} in git", sidecar.name, sidecar.image)
             }
-            _ => format!("`{path}` of {} is not what git says", sidecar.name),
+            _ => format!("`{path}` of {} differs from git", sidecar.name),
         })
     })
 }

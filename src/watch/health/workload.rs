@@ -52,11 +52,11 @@ pub(super) fn assess_workload(
         return assess_without_pods(
             expected,
             HealthStatus::OutOfSync,
-            "not applied: the cluster does not have it",
+            "not applied: it does not exist in the cluster",
         );
     };
     if expected.update_method == UpdateMethod::Never {
-        return assess_without_pods(expected, HealthStatus::Unknown, "it cannot take the template");
+        return assess_without_pods(expected, HealthStatus::Unknown, "its pods cannot be updated");
     }
     let unobserved = match sync_status(expected, live) {
         SyncStatus::OutOfSync(reason) => {
@@ -120,7 +120,7 @@ impl WorkloadCase<'_> {
             return self.assess_soak(notes().collect(), comes_at);
         }
         if self.live.is_update_manual && !fails {
-            let paused = "it is paused or OnDelete in the cluster: its pods follow when a person resumes it or deletes them";
+            let paused = "paused or OnDelete in the cluster: its pods are updated when someone resumes it or deletes them";
             let paused = paused.to_owned();
             let reasons = std::iter::once(paused).chain(notes()).collect();
             return self.assessment(HealthStatus::Suspended, reasons, Vec::new(), comes_at);
@@ -132,10 +132,10 @@ impl WorkloadCase<'_> {
     fn no_pods_reason(&self) -> Option<&'static str> {
         match () {
             () if self.expected.update_method == UpdateMethod::NextRun => {
-                Some("the pods that it makes next take the template: it shows nothing before")
+                Some("its next pods get the template: no health evidence until then")
             }
-            () if self.pods.is_completed => Some("the pod has run to its end: it shows nothing"),
-            () if self.desired == 0 => Some("no pods are to carry the template: it shows nothing"),
+            () if self.pods.is_completed => Some("the pod has completed: no health evidence"),
+            () if self.desired == 0 => Some("no pods are desired: no health evidence"),
             () => None,
         }
     }
@@ -175,7 +175,7 @@ impl WorkloadCase<'_> {
         let names: Vec<&str> = early.map(|m| m.name).collect();
         (!names.is_empty()).then(|| {
             let names = join_names(&names);
-            format!("the soak does not begin for {names}, ready since before its creation: check the clock of its node")
+            format!("the soak does not start for {names}, ready since before its creation: check the clock of its node")
         })
     }
 
@@ -247,7 +247,7 @@ impl WorkloadCase<'_> {
         let broken: Vec<&str> = self.pods.updated.iter().filter(|m| !m.is_ready).map(|m| m.name).collect();
         (self.expected.is_ordered && !broken.is_empty()).then(|| {
             let names = join_names(&broken);
-            format!("git alone does not mend it: a person must delete {names} once git has another template")
+            format!("git alone cannot fix it: delete {names} after the template in git has changed")
         })
     }
 
@@ -258,7 +258,7 @@ impl WorkloadCase<'_> {
         let broken: Vec<&str> = self.pods.outdated.iter().filter(is_broken).map(|m| m.name).collect();
         (self.expected.is_ordered && !broken.is_empty()).then(|| {
             let names = join_names(&broken);
-            format!("it waits for {names}, broken with the template before, which a person must delete")
+            format!("it waits for {names}, broken with the previous template, to be deleted")
         })
     }
 
@@ -268,8 +268,9 @@ impl WorkloadCase<'_> {
         let is_late = |at: &Timestamp| add_seconds(*at, DELETION_OVERDUE_SECONDS) <= now;
         let late = |p: &super::super::snapshot::LivePod| p.deletion_time.as_ref().is_some_and(is_late);
         let names: Vec<&str> = self.live.pods.iter().filter(|(_, p)| late(p)).map(|(n, _)| &**n).collect();
-        (!names.is_empty())
-            .then(|| format!("{} should be gone, and something holds on to it", join_names(&names)))
+        (!names.is_empty()).then(|| {
+            format!("still terminating past the grace period: {} (check finalizers)", join_names(&names))
+        })
     }
 
     fn assessment(
@@ -313,7 +314,7 @@ pub(super) fn assess_earlier_workload(
     around: &HealthContext<'_>,
 ) -> WorkloadAssessment {
     let Some(live) = live else {
-        return assess_without_pods(expected, HealthStatus::OutOfSync, "the cluster does not have it");
+        return assess_without_pods(expected, HealthStatus::OutOfSync, "it does not exist in the cluster");
     };
     if let SyncStatus::OutOfSync(reason) = sync_status(expected, live) {
         return assess_without_pods(expected, HealthStatus::OutOfSync, &reason);

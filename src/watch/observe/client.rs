@@ -152,7 +152,8 @@ impl ReadOnlyClient {
         let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
         let date = date.ok_or_else(|| Error::invalid_response("/version", "it has no header `Date`"))?;
         let time = jiff::fmt::rfc2822::parse(date);
-        let time = time.map_err(|_| Error::invalid_response("/version", "its header `Date` is no time"))?;
+        let time =
+            time.map_err(|_| Error::invalid_response("/version", "its header `Date` is not a time"))?;
         // Read to its end, so that the connection is reused.
         let _ = self.read_body("/version", answer.into_body(), 1 << 20).await;
         Ok(time.timestamp())
@@ -189,7 +190,7 @@ impl ReadOnlyClient {
         let after = after.and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).map(Duration::from_secs);
         let text = self.read_body(path, answer.into_body(), 1 << 20).await.unwrap_or_default();
         let said: ErrorStatusWire = serde_json::from_slice(&text).unwrap_or_default();
-        let message = said.message.unwrap_or_else(|| "without saying why".to_owned());
+        let message = said.message.unwrap_or_else(|| "no reason given".to_owned());
         match status {
             401 => Error::Unauthorized,
             403 => Error::Forbidden { verb: "get", resource: path.to_owned(), namespace: None, message },
@@ -228,7 +229,7 @@ fn refuse_plain_http(config: &Config) -> Result<(), Error> {
     let is_here = host == "localhost" || address.is_ok_and(|a| a.is_loopback());
     if is_secret && config.cluster_url.scheme_str() != Some("https") && !is_here {
         let reason = format!(
-            "the API server's address `http://{host}` would get the credentials of the kubeconfig's user in the clear: write https://, or take the credentials out"
+            "the API server's address `http://{host}` would get the kubeconfig's credentials in the clear: use https://, or remove the credentials"
         );
         return Err(Error::Configuration { reason });
     }
@@ -282,7 +283,7 @@ impl WatchLines {
             self.start = 0;
             self.searched = self.buffer.len();
             if self.searched > MAX_LINE_BYTES {
-                return Err(Error::invalid_response(&self.path, "a line has no end"));
+                return Err(Error::invalid_response(&self.path, "a line is too long"));
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -293,7 +294,9 @@ impl WatchLines {
                 Some(Err(error)) => return Err(Error::Unreachable { reason: root_cause(&error) }),
                 None if self.searched == 0 => return Ok(None),
                 None => {
-                    return Err(Error::Unreachable { reason: "the answer broke off in a line".to_owned() });
+                    return Err(Error::Unreachable {
+                        reason: "the response was cut off within a line".to_owned(),
+                    });
                 }
             }
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The configuration names no cluster.
-    #[error("no cluster to look at: {reason}")]
+    #[error("no cluster is configured: {reason}")]
     Configuration {
         /// What is wrong, and what to do.
         reason: String,
@@ -60,9 +60,7 @@ pub enum Error {
         mebibytes: usize,
     },
     /// 401.
-    #[error(
-        "the API server does not accept our credentials (401): renew the token or certificate of this context"
-    )]
+    #[error("the API server rejects the credentials (401): renew the token or certificate of this context")]
     Unauthorized,
     /// 403.
     #[error("pillion may not {verb} {resource} {}: {message}", within(.namespace.as_deref()))]
@@ -77,13 +75,13 @@ pub enum Error {
         message: String,
     },
     /// 404: the kind was removed, or the address is not an API server.
-    #[error("the API server knows no `{path}` (404)")]
+    #[error("the API server does not serve `{path}` (404)")]
     NotFound {
         /// The requested path.
         path: String,
     },
     /// 410, or an event that says so: the last known version is too old.
-    #[error("the API server no longer knows the version that was read last (410): the list is read again")]
+    #[error("the API server no longer has the version that was read last (410): the list is read again")]
     Expired,
     /// 429.
     #[error("the API server asks for fewer requests (429)")]
@@ -103,7 +101,7 @@ pub enum Error {
     },
     /// An invalid answer.
     #[error(
-        "the answer to `{path}` makes no sense: {reason}; is the address that of a Kubernetes API server?"
+        "invalid response to `{path}`: {reason}; check that the address is that of a Kubernetes API server"
     )]
     InvalidResponse {
         /// The requested path.
@@ -112,12 +110,12 @@ pub enum Error {
         reason: String,
     },
     /// A bug: the runtime has ended.
-    #[error("the runtime that asks the cluster has ended: start the program again")]
+    #[error("the runtime of the observers has ended: restart pillion")]
     RuntimeStopped,
 }
 
 /// The message when a client can no longer be used.
-const CONNECTION_CLOSED: &str = "the connection was given up; a new one is made";
+const CONNECTION_CLOSED: &str = "the connection was closed; a new one is opened";
 
 fn within(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "in all namespaces".to_owned(), |name| format!("in namespace {name}"))
@@ -206,10 +204,10 @@ impl Error {
             }
             AuthError::MissingCommand => "the kubeconfig's user has `exec` without `command`".to_owned(),
             AuthError::InvalidBearerToken(_) => {
-                "the token has characters that no header may have; is there a line end in it?".to_owned()
+                "the token has characters that a header cannot have: check it for a line break".to_owned()
             }
             AuthError::InvalidBasicAuth(_) => {
-                "user name or password have characters that no header may have".to_owned()
+                "the user name or password has characters that a header cannot have".to_owned()
             }
             _ => "the kubeconfig's user cannot be used: try a service account's token".to_owned(),
         };
@@ -220,7 +218,7 @@ impl Error {
     pub(super) fn from_kubeconfig(error: &KubeconfigError) -> Self {
         let reason = match error {
             KubeconfigError::Parse(_) => {
-                "the kubeconfig is not valid: `kubectl config view` says where".to_owned()
+                "the kubeconfig is not valid: run `kubectl config view` to see where".to_owned()
             }
             KubeconfigError::CurrentContextNotSet => {
                 "the kubeconfig has no current-context: name a context in pillion.yaml, or run `kubectl config use-context`".to_owned()

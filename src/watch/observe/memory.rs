@@ -107,7 +107,7 @@ impl<'a> ListRead<'a> {
     pub(super) fn next_page(&mut self, token: &str, objects: usize) -> Result<(), Error> {
         let garbage = |what: &str| Err(Error::invalid_response(self.path, what));
         if token.len() > MAX_TOKEN_BYTES {
-            return garbage("its `continue` is no token of a page");
+            return garbage("its `continue` token is too long");
         }
         let mut hasher = DefaultHasher::new();
         token.hash(&mut hasher);
@@ -117,7 +117,7 @@ impl<'a> ListRead<'a> {
         self.empty_pages = if objects > self.objects { 0 } else { self.empty_pages + 1 };
         self.objects = objects;
         if self.empty_pages > MAX_EMPTY_PAGES {
-            return garbage("its pages go on without a new object");
+            return garbage("its pages contain no new objects");
         }
         Ok(())
     }

@@ -91,9 +91,9 @@ pub struct StaleData {
 
 impl fmt::Display for StaleData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no evidence for {} s: {}", self.since.elapsed().as_secs(), self.message)?;
+        write!(f, "stale for {} s: {}", self.since.elapsed().as_secs(), self.message)?;
         if let Some(role) = &self.role {
-            write!(f, "; the role that is lacking:\n{role}")?;
+            write!(f, "; apply the missing role:\n{role}")?;
         }
         Ok(())
     }
@@ -194,8 +194,8 @@ impl Observer {
         let grace = self.shared.settings.grace;
         let known = lock(&self.state.lists);
         if let Some((since, failure)) = &known.undiscovered {
-            let why = failure.as_ref().map_or_else(|| "it was not asked yet".to_owned(), ToString::to_string);
-            let what = format!("what the cluster serves is not known: {why}");
+            let why = failure.as_ref().map_or_else(|| "not requested yet".to_owned(), ToString::to_string);
+            let what = format!("discovery has not succeeded: {why}");
             return Err(StaleData { message: what, since: *since, error: failure.clone(), role: None });
         }
         let unseen: Vec<StaleList> =
@@ -240,7 +240,7 @@ impl Observer {
                 match clock.last_answer {
                     Some(said) if said.1.elapsed() <= self.shared.settings.grace => Ok(said),
                     _ => {
-                        let what = format!("the API server does not say what time it is: {failure}");
+                        let what = format!("the API server's time is unknown: {failure}");
                         Err(StaleData { message: what, since, error: Some(failure), role: None })
                     }
                 }
@@ -285,7 +285,7 @@ fn stale_data<'r>(unseen: &[StaleList], lists: impl Iterator<Item = &'r ListReso
     let names = names.join(", ");
     let failure = first.and_then(|u| u.error.clone());
     let what = match &failure {
-        Some(failure) => format!("not seen: {names}: {failure}"),
+        Some(error) => format!("not seen: {names}: {error}"),
         None => format!("still being read for the first time: {names}"),
     };
     let role = (!forbidden.is_empty()).then(|| rbac_role(lists));
@@ -347,7 +347,7 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
                 };
                 drop(known);
                 if is_new {
-                    tracing::warn!(%failure, "the cluster does not say what it serves");
+                    tracing::warn!(%failure, "discovery of the cluster failed");
                     shared.notify_changed();
                 }
                 pause.next_delay()

@@ -147,7 +147,7 @@ impl ListStream {
         let since = known.stale_since.as_ref().map_or_else(Instant::now, |(since, _)| *since);
         let is_new = known.stale_since.as_ref().is_none_or(|(_, f)| f.as_ref() != Some(&failure));
         if is_new && failure != Error::Expired {
-            tracing::warn!(list = %self.resource.path(), %failure, "a list of the cluster is not seen");
+            tracing::warn!(list = %self.resource.path(), %failure, "a list of the cluster is stale");
         }
         known.stale_since = Some((since, Some(failure)));
         drop(known);
@@ -241,7 +241,7 @@ impl ListStream {
             // A proxy's answer must not count as an empty list.
             let version = page.metadata.resource_version.as_str();
             if !page.kind.as_str().ends_with("List") || version.is_empty() {
-                return Err(Error::invalid_response(&path, "it is no list"));
+                return Err(Error::invalid_response(&path, "it is not a list"));
             }
             {
                 let known = lock(&self.state);
@@ -315,7 +315,7 @@ impl ListStream {
             };
             let Some(line) = line else {
                 // A proxy that ends every watch at once would hide every change.
-                let early = || Error::Unreachable { reason: "the watch ended at once".to_owned() };
+                let early = || Error::Unreachable { reason: "the watch ended immediately".to_owned() };
                 return if is_seen { Ok(()) } else { Err(early()) };
             };
             self.apply_event(&path, line, version, shared)?;

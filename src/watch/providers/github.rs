@@ -51,16 +51,16 @@ impl GitHub {
     ) -> Result<Self, ProviderError> {
         let slug = RepositorySlug::parse(remote).ok_or_else(|| {
             permanent_error(
-                "the address of the remote names no repository of GitHub (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to one that does, or watch without pull requests",
+                "the remote's address does not name a GitHub repository (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to one that does, or omit `--pull-request`",
             )
         })?;
         let api = api.filter(|a| !a.trim().is_empty()).map_or_else(|| api_url(&slug.host), str::to_owned);
-        let address = SecretUrl::parse(&api)
-            .map_err(|why| permanent_error(format!("the address of the forge ({API_URL_VAR}): {why}")))?;
+        let address =
+            SecretUrl::parse(&api).map_err(|why| permanent_error(format!("{API_URL_VAR}: {why}")))?;
         let is_here = matches!(address.host(), "127.0.0.1" | "localhost" | "[::1]");
         if api.trim_start().starts_with("http://") && !is_here {
             return Err(permanent_error(format!(
-                "the address of the forge ({API_URL_VAR}) begins with http://, and the token would be sent in the clear: write https://"
+                "{API_URL_VAR} begins with http://, and the token would be sent in the clear: use https://"
             )));
         }
         let token = token.trim();
@@ -89,7 +89,7 @@ impl GitHub {
         let body = body.map(Value::to_string).unwrap_or_default();
         self.client.send(&HttpRequest { method, url: &to, headers: &headers, body }).map_err(|why| {
             ProviderError {
-                said: format!("GitHub at {} was not reached: {why}", self.api.host()),
+                message: format!("GitHub at {} is unreachable: {why}", self.api.host()),
                 is_retryable: true,
                 retry_after: None,
             }
@@ -98,8 +98,8 @@ impl GitHub {
 
     fn parse_json(&self, answer: &HttpResponse) -> Result<Value, ProviderError> {
         serde_json::from_slice(&answer.body).map_err(|_| ProviderError {
-            said: format!(
-                "what answers at {} is not GitHub's API: set {API_URL_VAR} to its address (https://HOST/api/v3)",
+            message: format!(
+                "the server at {} does not answer as GitHub's API: set {API_URL_VAR} to its address (https://HOST/api/v3)",
                 self.api.host()
             ),
             is_retryable: false,
@@ -152,7 +152,7 @@ impl GitHub {
         let repository = format!("{}/{}", self.slug.owner, self.slug.name);
         let lower = said.to_lowercase();
         let failure =
-            |said: String, is_retryable, retry_after| ProviderError { said, is_retryable, retry_after };
+            |message: String, is_retryable, retry_after| ProviderError { message, is_retryable, retry_after };
         let is_limit = answer.status == 429
             || answer.status == 403
                 && (lower.contains("rate limit")
@@ -161,14 +161,14 @@ impl GitHub {
         if is_limit {
             let wait = answer.retry_after().or_else(|| rate_limit_reset(answer)).unwrap_or(RATE_LIMIT_WAIT);
             let text = format!(
-                "GitHub answers no more requests of this token for {} s ({said}); nothing is proposed until then",
+                "GitHub's rate limit refuses this token for {} s ({said}); nothing is proposed until then",
                 wait.as_secs()
             );
             return failure(text, true, Some(wait));
         }
         match answer.status {
             401 => failure(
-                format!("GitHub does not accept the token ({said}): set {TOKEN_VAR} to one that is valid"),
+                format!("GitHub does not accept the token ({said}): set {TOKEN_VAR} to a valid one"),
                 false,
                 None,
             ),
@@ -194,12 +194,14 @@ impl GitHub {
                 None,
             ),
             409 | 500.. => failure(
-                format!("GitHub failed with status {} ({said}); it may work later", answer.status),
+                format!("GitHub failed with status {} ({said}); a retry may succeed", answer.status),
                 true,
                 answer.retry_after(),
             ),
             422 => validation_error(&said),
-            status => failure(format!("GitHub refuses with status {status} ({said})"), false, None),
+            status => {
+                failure(format!("GitHub refused the request with status {status} ({said})"), false, None)
+            }
         }
     }
 }
@@ -209,13 +211,13 @@ fn validation_error(said: &str) -> ProviderError {
     let lower = said.to_lowercase();
     if lower.contains("no commits between") {
         return permanent_error(format!(
-            "the deploy branch holds this commit already ({said}): there is nothing to be merged"
+            "the deploy branch already has this commit ({said}): there is nothing to merge"
         ));
     }
     let branch = ["head", "base"].into_iter().find(|b| lower.contains(&format!("{b} invalid")));
     if let Some(branch) = branch {
         return ProviderError {
-            said: format!(
+            message: format!(
                 "GitHub does not know the {branch} branch of the pull request ({said}): it is pushed and tried again"
             ),
             is_retryable: true,
@@ -227,10 +229,10 @@ fn validation_error(said: &str) -> ProviderError {
     let rules = ["protected", "rule violation", "required", "must be made through", "not allowed", "locked"];
     if rules.iter().any(|w| lower.contains(w)) {
         return permanent_error(format!(
-            "a rule of the repository does not let the pull request be ({said}): allow pillion's branches and its user in the rules of branches"
+            "a rule of the repository blocks the pull request ({said}): allow pillion's branches and its user in the branch rules"
         ));
     }
-    permanent_error(format!("GitHub refuses the pull request ({said})"))
+    permanent_error(format!("GitHub refused the pull request ({said})"))
 }
 
 impl PullRequestProvider for GitHub {
@@ -264,8 +266,8 @@ impl PullRequestProvider for GitHub {
         {
             Some(there) => self.update_pull_request(&there, &body),
             None if is_there => Err(ProviderError {
-                said: format!(
-                    "GitHub says that a pull request from `{}` exists, and shows none; pillion tries again",
+                message: format!(
+                    "GitHub reports a pull request from `{}`, but lists none; pillion retries",
                     wanted.head
                 ),
                 is_retryable: true,
@@ -316,7 +318,7 @@ fn pull_request_info(pull: &Value) -> PullRequestInfo {
 }
 
 fn permanent_error(said: impl Into<String>) -> ProviderError {
-    ProviderError { said: said.into(), is_retryable: false, retry_after: None }
+    ProviderError { message: said.into(), is_retryable: false, retry_after: None }
 }
 
 /// Returns the API address of a host.
@@ -399,8 +401,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_said_at_once() {
-        let said = |remote, api, token| github(remote, api, token).unwrap_err().said;
-        assert!(said("/srv/git/a.git", None, "t").contains("names no repository of GitHub"));
+        let said = |remote, api, token| github(remote, api, token).unwrap_err().message;
+        assert!(said("/srv/git/a.git", None, "t").contains("does not name a GitHub repository"));
         assert!(said("git@github.com:a/b.git", None, " ").contains("set PILLION_FORGE_TOKEN"));
         let clear = said("git@ghe.example:a/b.git", Some("http://ghe.example/api/v3"), "s3cr3t");
         assert!(clear.contains("in the clear") && !clear.contains("s3cr3t"), "{clear}");

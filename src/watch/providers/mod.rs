@@ -92,10 +92,10 @@ pub enum PullRequestState {
 
 /// Why the provider failed, and what to do. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{said}")]
+#[error("{message}")]
 pub struct ProviderError {
     /// The text for people.
-    pub said: String,
+    pub message: String,
     /// Whether a retry may succeed.
     pub is_retryable: bool,
     /// The pause that the provider asks for.

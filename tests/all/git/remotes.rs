@@ -192,7 +192,7 @@ fn what_servers_say_is_told() {
     for (words, kept) in protections {
         for hook in ["pre-receive", "update"] {
             match said_by(hook, words) {
-                Error::Protected { said, name, remote } => {
+                Error::Protected { reason: said, name, remote } => {
                     assert!(said.contains(kept), "{said}");
                     assert_eq!((&*name, &*remote), ("main", "origin"));
                 }
@@ -202,12 +202,12 @@ fn what_servers_say_is_told() {
     }
     let declined = said_by("pre-receive", "commit messages must name a ticket");
     assert!(
-        matches!(&declined, Error::Declined { said, .. } if said == "commit messages must name a ticket"),
+        matches!(&declined, Error::Declined { reason: said, .. } if said == "commit messages must name a ticket"),
         "{declined:?}"
     );
     let silent = said_by("pre-receive", "");
     assert!(
-        matches!(&silent, Error::Declined { said, .. } if said == "pre-receive hook declined"),
+        matches!(&silent, Error::Declined { reason: said, .. } if said == "pre-receive hook declined"),
         "{silent:?}"
     );
     assert!(!silent.is_retryable());

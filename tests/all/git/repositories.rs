@@ -127,7 +127,7 @@ fn an_unknown_revision_names_what_may_be_meant() {
     clone.git(&["checkout", "-q", "--detach"]);
     clone.git(&["branch", "-q", "-D", "main"]);
     let hint = failure(clone.open().resolve("main")).to_string();
-    assert_eq!(hint, "`main` names no commit of this repository: there is `origin/main`");
+    assert_eq!(hint, "`main` is not a commit of this repository: there is `origin/main`");
     assert!(failure(clone.open().resolve("refs/heads/no..pe")).to_string().contains("origin/main"));
 }
 
@@ -271,6 +271,6 @@ fn a_missing_git_is_explained() {
     let repository = repo.open().with_git_command(programs);
     let upstream = repository.upstream("origin").unwrap();
     let refused = failure(repository.fetch(&upstream, &["main"]));
-    assert_eq!(refused.to_string(), "the program `no-such-git` is not found: install it, or put it on PATH");
+    assert_eq!(refused.to_string(), "the program `no-such-git` is not found: install it, or add it to PATH");
     assert!(!Path::new("no-such-git").exists() && !refused.is_retryable());
 }

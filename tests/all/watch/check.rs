@@ -35,13 +35,13 @@ fn a_program_answers_with_its_code_and_its_last_line() {
     assert_eq!(shell("echo 5xx at 3%; exit 1", LONG), CheckResult::Fail("5xx at 3%".into()));
     assert_eq!(shell("exit 4", LONG), CheckResult::Wait(String::new()));
     let again = CheckResult::Inconclusive(
-        "the check `sh` ended with code 7, which is no answer: no such metric".into(),
+        "the check `sh` ended with code 7, which is not a valid result: no such metric".into(),
     );
     assert_eq!(shell("echo no such metric >&2; exit 7", LONG), again);
     let killed = shell("kill -9 $$", LONG);
     assert_eq!(
         killed,
-        CheckResult::Inconclusive("the check `sh` was ended by a signal, which is no answer".into())
+        CheckResult::Inconclusive("the check `sh` was ended by a signal, which is not a valid result".into())
     );
 }
 
@@ -108,7 +108,7 @@ fn a_program_that_is_not_there_is_named() {
     let CheckResult::Inconclusive(said) = check.run(&question()) else { panic!("an answer") };
     assert_eq!(
         said,
-        "the program `no-such-check` of --check-command is not found: put it on PATH, or write its path"
+        "the program `no-such-check` of `--check-command` is not found: add it to PATH, or give its path"
     );
 }
 
@@ -136,9 +136,9 @@ fn a_server_answers_in_json() {
             CheckResult::Pass("p99 is 180 ms".into()),
             CheckResult::Fail("p99 is 180 ms".into()),
             CheckResult::Wait("p99 is 180 ms".into()),
-            again("`result` of its answer is none of `pass`, `fail` and `wait`"),
+            again("`result` of its answer is not `pass`, `fail` or `wait`"),
             again("it answers with status 503, not 200"),
-            again("its answer is no JSON"),
+            again("its answer is not JSON"),
             again("it answers with status 302, not 200"),
         ]
     );
@@ -157,7 +157,7 @@ fn certificates_are_read_before_anything_is_asked() {
     repo.put("own.pem", "nothing");
     for (file, why) in [
         ("no.pem", "No such file or directory (os error 2)"),
-        ("own.pem", "this PEM file holds no certificate"),
+        ("own.pem", "this PEM file contains no certificate"),
     ] {
         let output = repo.try_pillion(&["watch", "--once", "--ca-file", file]);
         let said = String::from_utf8(output.stderr).unwrap();

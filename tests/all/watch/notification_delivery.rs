@@ -78,7 +78,7 @@ impl Environment for Post {
     fn notify(&mut self, _: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
         if let Some(at) = self.fails_at.iter().position(|n| *n == self.arrived.len()) {
             self.fails_at.remove(at);
-            return Err(WatchError::Service { text: "it is away".to_owned(), is_retryable: true });
+            return Err(WatchError::Service { message: "it is away".to_owned(), is_retryable: true });
         }
         self.arrived.push(notice.subject.clone());
         Ok(())

@@ -67,8 +67,8 @@ fn refusals_say_whether_another_try_may_help() {
     );
     assert!(refused((502, vec![], "<html>bad</html>".into())).is_retryable);
     let gone = refused((404, vec![], "no_service".into()));
-    assert!(!gone.is_retryable && gone.why.contains("no longer right"), "{gone}");
+    assert!(!gone.is_retryable && gone.reason.contains("no longer right"), "{gone}");
     assert!(!refused((400, vec![], "invalid_payload".into())).is_retryable);
     let moved = refused((301, vec![("location", "http://127.0.0.1:1/")], String::new()));
-    assert!(!moved.is_retryable && moved.why.contains("redirects are not followed"), "{moved}");
+    assert!(!moved.is_retryable && moved.reason.contains("redirects are not followed"), "{moved}");
 }

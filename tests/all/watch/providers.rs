@@ -127,7 +127,7 @@ fn closing_says_why() {
 fn failure(status: u16, headers: &[(&'static str, &'static str)], body: Value) -> ProviderError {
     let server = Scripted::new([answer(200, json!([])), (status, headers.to_vec(), body.to_string())]);
     let failure = github(&server).open_or_update(&wanted()).unwrap_err();
-    assert!(!failure.said.contains("s3cr3t"), "{failure}");
+    assert!(!failure.message.contains("s3cr3t"), "{failure}");
     failure
 }
 
@@ -190,7 +190,7 @@ fn refusals_say_what_to_do() {
     ];
     for (status, body, is_retryable, text) in rows {
         let failure = failure(status, &[], body);
-        assert!(failure.said.contains(text), "{status}: {failure}");
+        assert!(failure.message.contains(text), "{status}: {failure}");
         assert_eq!(failure.is_retryable, is_retryable, "{failure}");
     }
 }
@@ -199,6 +199,6 @@ fn refusals_say_what_to_do() {
 fn what_is_no_github_is_said() {
     let server = Scripted::new([(200, vec![], "<html>a wiki</html>".into())]);
     let failure = github(&server).find(HEAD, "main").unwrap_err();
-    assert!(failure.said.contains("is not GitHub's API: set PILLION_FORGE_URL"), "{failure}");
+    assert!(failure.message.contains("is not GitHub's API: set PILLION_FORGE_URL"), "{failure}");
     assert!(!failure.is_retryable);
 }

@@ -109,7 +109,7 @@ impl Sim<'_> {
 
     fn fail(&self, n: u64, what: &str) -> Result<(), WatchError> {
         if self.strikes(n) {
-            Err(WatchError::Service { text: what.to_owned(), is_retryable: true })
+            Err(WatchError::Service { message: what.to_owned(), is_retryable: true })
         } else {
             Ok(())
         }
@@ -189,7 +189,7 @@ impl Environment for Sim<'_> {
             let mut shared = self.shared.borrow_mut();
             if receiver == PayloadFormat::Slack && shared.refusals > 0 {
                 shared.refusals -= 1;
-                return Err(WatchError::Service { text: "slack is away".to_owned(), is_retryable: true });
+                return Err(WatchError::Service { message: "slack is away".to_owned(), is_retryable: true });
             }
             shared.arrived.entry(receiver).or_default().push(notice.clone());
         }
