@@ -34,8 +34,8 @@ impl Repository {
     /// Returns the first such key, and its file.
     fn find_included_program(&self) -> Result<Option<(String, PathBuf)>, Error> {
         let Some(root) = self.root() else { return Ok(None) };
-        let answer = self.run_git(&["config", "--null", "--show-scope", "--show-origin", "--list"])?;
-        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let output = self.run_git(&["config", "--null", "--show-scope", "--show-origin", "--list"])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let parts: Vec<&str> = text.split('\0').collect();
         let found = parts.chunks_exact(3).find_map(|entry| {
             let [scope, origin, setting] = entry else { return None };

@@ -338,14 +338,14 @@ impl EditedTree {
 fn split_path(path: &str) -> Result<Vec<&str>, Error> {
     let parts: Vec<&str> = path.split('/').collect();
     for part in &parts {
-        let wrong = match *part {
+        let reason = match *part {
             "" => "it has an empty part; a path is `folder/file`",
             "." | ".." => "`.` and `..` are not valid names in a tree",
             _ if part.contains('\0') => "it has a NUL character",
             _ if is_dot_git(part) => "`.git` is git's own folder",
             _ => continue,
         };
-        return Err(path_error(path, wrong.to_owned()));
+        return Err(path_error(path, reason.to_owned()));
     }
     Ok(parts)
 }

@@ -70,7 +70,7 @@ impl Repository {
 
     /// As [`Self::git`], without checking git's configuration.
     pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
-        let command = git_command(Some(self.git_dir()), self.root(), args, &self.git_command);
+        let command = git_subcommand(Some(self.git_dir()), self.root(), args, &self.git_command);
         let action =
             args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
         run_command(command, &format!("git {action}"), Vec::new(), &self.git_command)
@@ -89,16 +89,22 @@ impl Repository {
 
 /// Runs a git query for a `.git` folder, or for the configuration outside of a repository; None if there is no git or
 /// it fails.
-pub fn query_git(git_dir: Option<&Path>, args: &[&str], programs: &GitCommand) -> Option<String> {
-    let answer = run_command(git_command(git_dir, None, args, programs), "git", Vec::new(), programs).ok()?;
-    (answer.code == Some(0)).then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+pub fn query_git(git_dir: Option<&Path>, args: &[&str], git_command: &GitCommand) -> Option<String> {
+    let command = git_subcommand(git_dir, None, args, git_command);
+    let output = run_command(command, "git", Vec::new(), git_command).ok()?;
+    (output.code == Some(0)).then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Builds a call of git.
-fn git_command(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], programs: &GitCommand) -> Command {
+fn git_subcommand(
+    git_dir: Option<&Path>,
+    root: Option<&Path>,
+    args: &[&str],
+    git_command: &GitCommand,
+) -> Command {
     let nowhere = std::env::temp_dir();
     let nowhere = nowhere.ancestors().last().unwrap_or(Path::new("/"));
-    let mut command = base_command(&programs.git, root.or(git_dir).unwrap_or(nowhere), programs);
+    let mut command = base_command(&git_command.git, root.or(git_dir).unwrap_or(nowhere), git_command);
     if let Some(git_dir) = git_dir {
         command.arg("--git-dir").arg(git_dir);
     }
@@ -110,12 +116,12 @@ fn git_command(git_dir: Option<&Path>, root: Option<&Path>, args: &[&str], progr
 }
 
 /// Builds a command in a folder.
-fn base_command(program: &OsStr, folder: &Path, programs: &GitCommand) -> Command {
+fn base_command(program: &OsStr, folder: &Path, git_command: &GitCommand) -> Command {
     let mut command = Command::new(program);
     programs::remove_own_secrets(&mut command);
     command.current_dir(folder);
     command.env("LC_ALL", "C").env("LANGUAGE", "").env("GIT_TERMINAL_PROMPT", "0");
-    command.envs(programs.environment.iter().map(|(k, v)| (k, v)));
+    command.envs(git_command.environment.iter().map(|(k, v)| (k, v)));
     for name in REPOSITORY_VARIABLES {
         command.env_remove(name);
     }
@@ -127,12 +133,12 @@ fn run_command(
     command: Command,
     name: &str,
     input: Vec<u8>,
-    programs: &GitCommand,
+    git_command: &GitCommand,
 ) -> Result<GitOutput, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let GitCommand { timeout: patience, stop, .. } = programs;
+    let GitCommand { timeout, stop, .. } = git_command;
     let limits = ProgramLimits {
-        timeout: *patience,
+        timeout: *timeout,
         output: OutputLimit::All(MAX_OUTPUT_BYTES),
         stderr_bytes: MAX_STDERR_BYTES,
     };
@@ -144,7 +150,7 @@ fn run_command(
             stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
         }),
         Err(programs::Error::TimedOut(_) | programs::Error::OutputStillOpen) => {
-            Err(Error::Timeout { action, seconds: patience.as_secs() })
+            Err(Error::Timeout { action, seconds: timeout.as_secs() })
         }
         Err(programs::Error::Stopped) => Err(Error::Stopped { action }),
         Err(programs::Error::OutputTooLarge(_)) => {

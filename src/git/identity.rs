@@ -21,8 +21,11 @@ impl Identity {
             if text.is_empty() {
                 return Err(Error::InvalidIdentity { field, problem: "is empty".to_owned() });
             }
-            if let Some(odd) = text.chars().find(|c| matches!(c, '<' | '>') || c.is_control()) {
-                return Err(Error::InvalidIdentity { field, problem: format!("has the character {odd:?}") });
+            if let Some(character) = text.chars().find(|c| matches!(c, '<' | '>') || c.is_control()) {
+                return Err(Error::InvalidIdentity {
+                    field,
+                    problem: format!("has the character {character:?}"),
+                });
             }
         }
         Ok(Self { name: name.to_owned(), email: email.to_owned() })
@@ -58,10 +61,10 @@ impl Repository {
     /// # Errors
     /// When git cannot be asked.
     pub fn configured_author(&self) -> Result<Option<Identity>, Error> {
-        let answer = self.git(&["-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])?;
-        let said = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let parts = said.rsplit_once('>').and_then(|(who, _)| who.split_once('<'));
-        let known = parts.filter(|_| answer.code == Some(0));
+        let output = self.git(&["-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])?;
+        let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let parts = output_text.rsplit_once('>').and_then(|(who, _)| who.split_once('<'));
+        let known = parts.filter(|_| output.code == Some(0));
         Ok(known.and_then(|(name, email)| Identity::new(name, email).ok()))
     }
 }

@@ -79,19 +79,19 @@ impl Repository {
         let Upstream::Remote(remote) = upstream else {
             return Ok(branches.iter().map(|b| self.tracked_branch(upstream, b)).collect());
         };
-        let mut wanted: Vec<&str> = branches.to_vec();
-        while !wanted.is_empty() {
-            let answer = self.git_fetch(upstream, remote, &wanted)?;
-            if answer.code == Some(0) {
+        let mut pending: Vec<&str> = branches.to_vec();
+        while !pending.is_empty() {
+            let output = self.git_fetch(upstream, remote, &pending)?;
+            if output.code == Some(0) {
                 break;
             }
             // git fetches nothing if a branch is missing, and names only the first missing one.
-            match remote_errors::missing_remote_branch(&answer.stderr) {
-                Some(gone) if wanted.contains(&gone) => wanted.retain(|b| *b != gone),
-                _ => return Err(remote_errors::remote_error("fetched from", remote, &answer.stderr)),
+            match remote_errors::missing_remote_branch(&output.stderr) {
+                Some(missing) if pending.contains(&missing) => pending.retain(|b| *b != missing),
+                _ => return Err(remote_errors::remote_error("fetched from", remote, &output.stderr)),
             }
         }
-        let there = |b: &&str| wanted.contains(b).then(|| self.tracked_branch(upstream, b)).flatten();
+        let there = |b: &&str| pending.contains(b).then(|| self.tracked_branch(upstream, b)).flatten();
         Ok(branches.iter().map(there).collect())
     }
 
@@ -103,7 +103,7 @@ impl Repository {
         check_ref_name(name)?;
         let Upstream::Remote(remote) = upstream else { return Ok(self.find_ref(name)) };
         let spec = format!("+{name}:{name}");
-        let answer = self.git(&[
+        let output = self.git(&[
             "fetch",
             "--quiet",
             "--no-tags",
@@ -114,10 +114,10 @@ impl Repository {
             remote,
             &spec,
         ])?;
-        match answer.code {
+        match output.code {
             Some(0) => Ok(self.find_ref(name)),
-            _ if remote_errors::missing_remote_branch(&answer.stderr).is_some() => Ok(None),
-            _ => Err(remote_errors::remote_error("fetched from", remote, &answer.stderr)),
+            _ if remote_errors::missing_remote_branch(&output.stderr).is_some() => Ok(None),
+            _ => Err(remote_errors::remote_error("fetched from", remote, &output.stderr)),
         }
     }
 
@@ -170,16 +170,16 @@ impl Repository {
         if sent.is_empty() {
             return Ok(checked.into_iter().map(|c| c.map(|()| PushStatus::UpToDate)).collect());
         }
-        let answer = self.git_push(remote, &sent)?;
-        let lines = remote_errors::parse_push_output(&String::from_utf8_lossy(&answer.stdout));
-        if lines.is_empty() && answer.code != Some(0) {
-            return Err(remote_errors::remote_error("pushed to", remote, &answer.stderr));
+        let output = self.git_push(remote, &sent)?;
+        let lines = remote_errors::parse_push_output(&String::from_utf8_lossy(&output.stdout));
+        if lines.is_empty() && output.code != Some(0) {
+            return Err(remote_errors::remote_error("pushed to", remote, &output.stderr));
         }
-        let words = remote_errors::server_message(&answer.stderr);
+        let server_message = remote_errors::server_message(&output.stderr);
         let outcome = |u: &RefUpdate| match lines.get(&u.name) {
             Some(Ok(pushed)) => Ok(*pushed),
-            Some(Err(refused)) => Err(self.rejection_error(remote, u, refused, &words)),
-            None => Err(remote_errors::remote_error("pushed to", remote, &answer.stderr)),
+            Some(Err(rejected)) => Err(self.rejection_error(remote, u, rejected, &server_message)),
+            None => Err(remote_errors::remote_error("pushed to", remote, &output.stderr)),
         };
         Ok(updates.iter().zip(checked).map(|(u, c)| c.and_then(|()| outcome(u))).collect())
     }
@@ -241,10 +241,17 @@ impl Repository {
     }
 
     /// Explains why a server did not move a branch.
-    fn rejection_error(&self, remote: &str, update: &RefUpdate, refused: &RejectedRef, words: &str) -> Error {
+    fn rejection_error(
+        &self,
+        remote: &str,
+        update: &RefUpdate,
+        rejected: &RejectedRef,
+        server_message: &str,
+    ) -> Error {
         let name = update.name.strip_prefix("refs/heads/").unwrap_or(&update.name);
-        let reason = if words.is_empty() { refused.reason.clone() } else { words.to_owned() };
-        match refused.cause() {
+        let reason =
+            if server_message.is_empty() { rejected.reason.clone() } else { server_message.to_owned() };
+        match rejected.cause() {
             remote_errors::RejectionCause::NonFastForward => Error::RefMoved {
                 name: format!("{remote}/{name}"),
                 expected: match update.expected {
@@ -252,10 +259,10 @@ impl Repository {
                     ExpectedRef::Absent => "no such branch".to_owned(),
                     ExpectedRef::Any => "a commit that this one builds on".to_owned(),
                 },
-                found: format!("something else ({})", refused.reason),
+                found: format!("something else ({})", rejected.reason),
             },
             remote_errors::RejectionCause::Declined
-                if remote_errors::is_branch_protection(&format!("{reason} {}", refused.reason)) =>
+                if remote_errors::is_branch_protection(&format!("{reason} {}", rejected.reason)) =>
             {
                 Error::Protected { remote: remote.to_owned(), name: name.to_owned(), reason }
             }

@@ -94,9 +94,9 @@ const PROTECTION_PHRASES: &[&str] = &[
     "prohibited by gerrit",        // Gerrit
 ];
 
-pub(super) fn is_branch_protection(said: &str) -> bool {
-    let said = said.to_lowercase();
-    PROTECTION_PHRASES.iter().any(|w| said.contains(w))
+pub(super) fn is_branch_protection(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    PROTECTION_PHRASES.iter().any(|w| reason.contains(w))
 }
 
 /// Returns the branch that a fetch did not find.
@@ -196,8 +196,8 @@ fn git_message(err: &str) -> String {
         l.is_empty() || l.starts_with("hint:") || l.starts_with("To ") || l.starts_with("Pushing to")
     };
     let lines = err.lines().map(str::trim).filter(|l| !is_noise(l));
-    let said = truncate_message(&lines.collect::<Vec<_>>().join("; "));
-    if said.is_empty() { "git gave no reason".to_owned() } else { said }
+    let reason = truncate_message(&lines.collect::<Vec<_>>().join("; "));
+    if reason.is_empty() { "git gave no reason".to_owned() } else { reason }
 }
 
 /// Characters that are kept of a message.
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn passwords_and_tokens_in_addresses_are_masked() {
-        for (said, kept) in [
+        for (reason, kept) in [
             (
                 "fatal: unable to access 'https://ci:s3cr3t@git.example/a.git/': 403",
                 "fatal: unable to access 'https://***@git.example/a.git/': 403",
@@ -270,7 +270,7 @@ mod tests {
             ),
             ("is it https://host/a? yes", "is it https://host/a? yes"),
         ] {
-            assert_eq!(mask_credentials(said), kept);
+            assert_eq!(mask_credentials(reason), kept);
         }
     }
 

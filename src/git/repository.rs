@@ -44,8 +44,8 @@ impl Repository {
 
     /// Sets how git and the signing programs are started.
     #[must_use]
-    pub fn with_git_command(self, programs: GitCommand) -> Self {
-        Self { git_command: programs, ..self }
+    pub fn with_git_command(self, git_command: GitCommand) -> Self {
+        Self { git_command, ..self }
     }
 
     /// Lets programs that run for this repository stop on request: each has its own process group, which is ended as

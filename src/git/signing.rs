@@ -40,8 +40,8 @@ impl<'r> Signing<'r> {
     /// # Errors
     /// When git cannot be asked, or names a form of signatures that is none.
     pub fn from_config(repository: &'r Repository) -> Result<Self, Error> {
-        let wanted = repository.git(&["config", "--type=bool", "--get", "commit.gpgsign"])?;
-        if wanted.stdout.trim_ascii() != b"true" {
+        let setting = repository.git(&["config", "--type=bool", "--get", "commit.gpgsign"])?;
+        if setting.stdout.trim_ascii() != b"true" {
             return Ok(Self(None));
         }
         let settings = signing_config(repository)?;
@@ -49,7 +49,7 @@ impl<'r> Signing<'r> {
             let found = names.iter().find_map(|n| settings.get(*n));
             OsString::from(found.map_or(else_, String::as_str))
         };
-        let (form, program) = match settings.get("gpg.format").map_or("openpgp", String::as_str) {
+        let (format, program) = match settings.get("gpg.format").map_or("openpgp", String::as_str) {
             "openpgp" => (SignatureFormat::OpenPgp, one_of(&["gpg.openpgp.program", "gpg.program"], "gpg")),
             "x509" => (SignatureFormat::X509, one_of(&["gpg.x509.program"], "gpgsm")),
             "ssh" => (SignatureFormat::Ssh, one_of(&["gpg.ssh.program"], "ssh-keygen")),
@@ -60,7 +60,7 @@ impl<'r> Signing<'r> {
         };
         let key = settings.get("user.signingkey").cloned();
         let key_command = settings.get("gpg.ssh.defaultkeycommand").cloned();
-        Ok(Self(Some(CommitSigner { repository, format: form, program, key, key_command })))
+        Ok(Self(Some(CommitSigner { repository, format, program, key, key_command })))
     }
 
     /// Returns whether commits are signed.
@@ -92,12 +92,12 @@ impl CommitSigner<'_> {
         };
         let mut command = self.repository.command(&self.program);
         command.args(["--status-fd=2", "-bsau", &key]);
-        let answer = self.repository.run(command, "signing a commit", commit.to_owned())?;
-        if answer.code != Some(0) || !answer.stderr.contains("[GNUPG:] SIG_CREATED ") {
-            let said: Vec<&str> = answer.stderr.lines().filter(|l| !l.starts_with("[GNUPG:]")).collect();
-            return Err(self.signing_error(&said.join("; "), &format!("`user.signingkey` is `{key}`")));
+        let output = self.repository.run(command, "signing a commit", commit.to_owned())?;
+        if output.code != Some(0) || !output.stderr.contains("[GNUPG:] SIG_CREATED ") {
+            let message: Vec<&str> = output.stderr.lines().filter(|l| !l.starts_with("[GNUPG:]")).collect();
+            return Err(self.signing_error(&message.join("; "), &format!("`user.signingkey` is `{key}`")));
         }
-        Ok(answer.stdout)
+        Ok(output.stdout)
     }
 
     // git gpg-interface.c sign_buffer_ssh.
@@ -123,11 +123,11 @@ impl CommitSigner<'_> {
         };
         let buffer = put("commit", commit).map_err(unwritten)?;
         command.arg(&buffer);
-        let answer = self.repository.run(command, "signing a commit", Vec::new())?;
+        let output = self.repository.run(command, "signing a commit", Vec::new())?;
         let signature = std::fs::read(folder.path().join("commit.sig"));
         match signature {
-            Ok(signature) if answer.code == Some(0) => Ok(signature),
-            _ => Err(self.signing_error(answer.stderr.trim(), &format!("`user.signingkey` is `{key}`"))),
+            Ok(signature) if output.code == Some(0) => Ok(signature),
+            _ => Err(self.signing_error(output.stderr.trim(), &format!("`user.signingkey` is `{key}`"))),
         }
     }
 
@@ -143,19 +143,19 @@ impl CommitSigner<'_> {
         };
         let mut command: Command = self.repository.command(OsStr::new("sh"));
         command.args(["-c", line]);
-        let answer = self.repository.run(command, "gpg.ssh.defaultKeyCommand", Vec::new())?;
-        let printed = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let output = self.repository.run(command, "gpg.ssh.defaultKeyCommand", Vec::new())?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         match printed.lines().next() {
-            Some(key) if answer.code == Some(0) && (key.starts_with("ssh-") || key.starts_with("key::")) => {
+            Some(key) if output.code == Some(0) && (key.starts_with("ssh-") || key.starts_with("key::")) => {
                 Ok(key.to_owned())
             }
-            _ => Err(self.signing_error(answer.stderr.trim(), "`gpg.ssh.defaultKeyCommand` printed no key")),
+            _ => Err(self.signing_error(output.stderr.trim(), "`gpg.ssh.defaultKeyCommand` printed no key")),
         }
     }
 
-    fn signing_error(&self, said: &str, also: &str) -> Error {
-        let said = if said.is_empty() { String::new() } else { format!("{said}; ") };
-        let detail = format!("{said}{also}");
+    fn signing_error(&self, message: &str, also: &str) -> Error {
+        let message = if message.is_empty() { String::new() } else { format!("{message}; ") };
+        let detail = format!("{message}{also}");
         Error::SigningFailed { program: self.program.to_string_lossy().into_owned(), detail }
     }
 }
@@ -163,8 +163,8 @@ impl CommitSigner<'_> {
 /// Returns git's signing configuration; a path may begin with `~`.
 fn signing_config(repository: &Repository) -> Result<BTreeMap<String, String>, Error> {
     let what = r"^(gpg\..*|user\.signingkey)$";
-    let answer = repository.git(&["config", "--type=path", "-z", "--get-regexp", what])?;
-    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let output = repository.git(&["config", "--type=path", "-z", "--get-regexp", what])?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // The last value of a name wins, as in git.
     Ok(text
         .split('\0')

@@ -88,9 +88,9 @@ impl BlobReader<'_> {
     ///
     /// # Errors
     /// When the blob is missing.
-    pub fn read_within(&self, blob: ObjectId, most: usize) -> Result<Option<Vec<u8>>, Error> {
+    pub fn read_within(&self, blob: ObjectId, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         // A small object may be huge when it is decompressed.
-        if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > most) {
+        if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > max_bytes) {
             return Ok(None);
         }
         match self.odb.read(blob.0) {
@@ -146,11 +146,11 @@ impl Repository {
     /// # Errors
     /// When a tree is missing, or holds more than a repository can.
     pub fn list_files(&self, tree: ObjectId, under: &[&str]) -> Result<Vec<TreeEntry>, Error> {
-        let mut wanted: Vec<&str> = under.iter().map(|p| normalize_path(p)).collect();
-        wanted.sort_unstable();
+        let mut paths: Vec<&str> = under.iter().map(|p| normalize_path(p)).collect();
+        paths.sort_unstable();
         let mut files = Vec::new();
         let mut last: Option<&str> = None;
-        for path in wanted {
+        for path in paths {
             let is_inside = |outer: &str| {
                 outer.is_empty()
                     || path.strip_prefix(outer).is_some_and(|r| r.is_empty() || r.starts_with('/'))

@@ -112,21 +112,21 @@ pub fn run_git_program(
     if is_requested() {
         return Err(Error::Stopped);
     }
-    let ending = if stop.is_some() { TerminationMode::TerminateByWaiter } else { TerminationMode::Terminate };
-    let running = RunningProgram::start(command, Some(input), limits, ending)?;
-    let (mut most, mut cut) = (limits.timeout, TerminationCause::TimedOut);
+    let mode = if stop.is_some() { TerminationMode::TerminateByWaiter } else { TerminationMode::Terminate };
+    let running = RunningProgram::start(command, Some(input), limits, mode)?;
+    let (mut limit, mut cause) = (limits.timeout, TerminationCause::TimedOut);
     let event = loop {
         let age = running.started_at.elapsed();
-        if cut == TerminationCause::TimedOut && is_requested() {
-            (most, cut) = (most.min(age + STOP_GRACE), TerminationCause::Stopped);
+        if cause == TerminationCause::TimedOut && is_requested() {
+            (limit, cause) = (limit.min(age + STOP_GRACE), TerminationCause::Stopped);
         }
-        let glance = if stop.is_some() { age + POLL_INTERVAL } else { most };
-        match running.wait(most.min(glance)) {
-            None if running.started_at.elapsed() < most => {}
+        let glance = if stop.is_some() { age + POLL_INTERVAL } else { limit };
+        match running.wait(limit.min(glance)) {
+            None if running.started_at.elapsed() < limit => {}
             event => break event,
         }
     };
-    running.terminate(event.ok_or(cut))
+    running.terminate(event.ok_or(cause))
 }
 
 /// Never: for programs without a notice of slowness.

@@ -47,12 +47,12 @@ fn read_to_limit(mut pipe: impl Read, kept: OutputLimit) -> PipeOutput {
             Err(_) => break,
         }
         match kept {
-            OutputLimit::All(most) if bytes.len() > most => {
-                bytes.truncate(most);
+            OutputLimit::All(max_bytes) if bytes.len() > max_bytes => {
+                bytes.truncate(max_bytes);
                 return PipeOutput { bytes, is_truncated: true };
             }
             OutputLimit::All(_) => {}
-            OutputLimit::Tail(most) => drop(bytes.drain(..bytes.len().saturating_sub(most))),
+            OutputLimit::Tail(max_bytes) => drop(bytes.drain(..bytes.len().saturating_sub(max_bytes))),
         }
     }
     PipeOutput { bytes, is_truncated: false }

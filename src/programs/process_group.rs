@@ -59,17 +59,17 @@ mod unix {
         /// Starts a program, in its own group unless it may have to prompt.
         pub(in crate::programs) fn start(
             mut command: Command,
-            ending: TerminationMode,
+            mode: TerminationMode,
         ) -> io::Result<(Self, Child)> {
             signals::install_signal_handler();
-            let is_own = ending != TerminationMode::Terminate || !has_terminal();
+            let is_own = mode != TerminationMode::Terminate || !has_terminal();
             if is_own {
                 command.process_group(0);
             }
             // Holds the lock so that `terminate_all` does not run between start and registration.
             let mut running = running_groups();
             let child = command.spawn()?;
-            let group = Self { pid: Pid::from_child(&child), is_own, mode: ending };
+            let group = Self { pid: Pid::from_child(&child), is_own, mode };
             running.insert(group.raw_pid(), group);
             Ok((group, child))
         }

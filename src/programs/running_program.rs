@@ -40,12 +40,12 @@ impl RunningProgram {
         mut command: Command,
         input: Option<Vec<u8>>,
         limits: &ProgramLimits,
-        ending: TerminationMode,
+        mode: TerminationMode,
     ) -> Result<Self, Error> {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = Instant::now();
-        let (group, mut child) = ProcessGroup::start(command, ending).map_err(Error::Start)?;
+        let (group, mut child) = ProcessGroup::start(command, mode).map_err(Error::Start)?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
             // A program need not read its input.
             thread::spawn(move || drop(stdin.write_all(&input)));
@@ -84,15 +84,15 @@ impl RunningProgram {
         let status = self.group.terminate(&mut self.child).map_err(Error::Start)?;
         // The pipes are closed now, unless a descendant has left the group.
         let rest = |pipe: pipe::PipeReceiver| pipe.recv_timeout(OUTPUT_DRAIN_TIMEOUT).ok();
-        let said = |pipe: pipe::PipeReceiver| rest(pipe).map(|e| e.bytes).unwrap_or_default();
+        let bytes = |pipe: pipe::PipeReceiver| rest(pipe).map(|e| e.bytes).unwrap_or_default();
         match event {
             Ok(ProgramEvent::Exited) => {}
-            Ok(ProgramEvent::OutputTooLarge) => return Err(Error::OutputTooLarge(said(self.errors))),
-            Err(TerminationCause::TimedOut) => return Err(Error::TimedOut(said(self.errors))),
+            Ok(ProgramEvent::OutputTooLarge) => return Err(Error::OutputTooLarge(bytes(self.errors))),
+            Err(TerminationCause::TimedOut) => return Err(Error::TimedOut(bytes(self.errors))),
             Err(TerminationCause::Stopped) => return Err(Error::Stopped),
         }
         let output = rest(self.output).ok_or(Error::OutputStillOpen)?;
-        let errors = said(self.errors);
+        let errors = bytes(self.errors);
         if output.is_truncated {
             Err(Error::OutputTooLarge(errors))
         } else {

@@ -106,33 +106,26 @@ pub enum CheckResult {
 
 impl BatchCheck {
     /// Runs the check.
-    pub fn run(&self, question: &CheckRequest) -> CheckResult {
+    pub fn run(&self, request: &CheckRequest) -> CheckResult {
         match self {
-            Self::Command { program, args, timeout: patience } => {
-                run_command(program, args, question, *patience)
-            }
-            Self::Url { address, client } => post_request(address, client, question),
+            Self::Command { program, args, timeout } => run_command(program, args, request, *timeout),
+            Self::Url { address, client } => post_request(address, client, request),
         }
     }
 }
 
-fn run_command(
-    program: &OsStr,
-    args: &[OsString],
-    question: &CheckRequest,
-    patience: Duration,
-) -> CheckResult {
+fn run_command(program: &OsStr, args: &[OsString], request: &CheckRequest, timeout: Duration) -> CheckResult {
     let name = program.to_string_lossy();
     let mut command = programs::command_without_secrets(program, CredentialAccess::None);
     command.args(args);
     let limits = ProgramLimits {
-        timeout: patience,
+        timeout,
         output: OutputLimit::Tail(MAX_OUTPUT_BYTES),
         stderr_bytes: MAX_OUTPUT_BYTES,
     };
     let ended = match programs::run_program(
         command,
-        Some(question.to_json().to_string().into_bytes()),
+        Some(request.to_json().to_string().into_bytes()),
         &limits,
         NO_SLOW_NOTICE,
     ) {
@@ -140,7 +133,7 @@ fn run_command(
         Err(Error::TimedOut(_)) => {
             return CheckResult::Inconclusive(format!(
                 "the check `{name}` did not finish within {} s",
-                patience.as_secs()
+                timeout.as_secs()
             ));
         }
         Err(Error::OutputTooLarge(_) | Error::OutputStillOpen | Error::Stopped) => {
@@ -155,17 +148,19 @@ fn run_command(
             return CheckResult::Inconclusive(format!("the check `{name}` cannot be started: {error}"));
         }
     };
-    let said = last_line(&ended.stdout);
+    let message = last_line(&ended.stdout);
     match ended.status.code() {
-        Some(0) => CheckResult::Pass(said),
-        Some(1) => CheckResult::Fail(said),
-        Some(EXIT_CODE_WAIT) => CheckResult::Wait(said),
+        Some(0) => CheckResult::Pass(message),
+        Some(1) => CheckResult::Fail(message),
+        Some(EXIT_CODE_WAIT) => CheckResult::Wait(message),
         code => {
             let how =
                 code.map_or_else(|| "was ended by a signal".into(), |c| format!("exited with code {c}"));
-            let said = if said.is_empty() { last_line(&ended.stderr) } else { said };
-            let said = if said.is_empty() { said } else { format!(": {said}") };
-            CheckResult::Inconclusive(format!("the check `{name}` {how}, which is not a valid result{said}"))
+            let message = if message.is_empty() { last_line(&ended.stderr) } else { message };
+            let message = if message.is_empty() { message } else { format!(": {message}") };
+            CheckResult::Inconclusive(format!(
+                "the check `{name}` {how}, which is not a valid result{message}"
+            ))
         }
     }
 }
@@ -175,26 +170,26 @@ fn last_line(output: &[u8]) -> String {
     one_line(text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default())
 }
 
-fn post_request(address: &SecretUrl, client: &HttpClient, question: &CheckRequest) -> CheckResult {
+fn post_request(address: &SecretUrl, client: &HttpClient, request: &CheckRequest) -> CheckResult {
     let host = address.host();
-    let again = |why: String| CheckResult::Inconclusive(format!("the check at {host}: {why}"));
+    let again = |reason: String| CheckResult::Inconclusive(format!("the check at {host}: {reason}"));
     let headers = [("accept", "application/json")];
-    let body = question.to_json().to_string();
-    let answer = match client.send(&HttpRequest { method: "POST", url: address, headers: &headers, body }) {
-        Ok(answer) => answer,
-        Err(why) => return again(why),
+    let body = request.to_json().to_string();
+    let response = match client.send(&HttpRequest { method: "POST", url: address, headers: &headers, body }) {
+        Ok(response) => response,
+        Err(reason) => return again(reason),
     };
-    if answer.status != 200 {
-        return again(format!("it answered with status {}, not 200", answer.status));
+    if response.status != 200 {
+        return again(format!("it answered with status {}, not 200", response.status));
     }
-    let Ok(value) = serde_json::from_slice::<Value>(&answer.body) else {
+    let Ok(value) = serde_json::from_slice::<Value>(&response.body) else {
         return again("its answer is not JSON".to_owned());
     };
-    let said = one_line(value["message"].as_str().unwrap_or_default());
+    let message = one_line(value["message"].as_str().unwrap_or_default());
     match value["result"].as_str() {
-        Some("pass") => CheckResult::Pass(said),
-        Some("fail") => CheckResult::Fail(said),
-        Some("wait") => CheckResult::Wait(said),
+        Some("pass") => CheckResult::Pass(message),
+        Some("fail") => CheckResult::Fail(message),
+        Some("wait") => CheckResult::Wait(message),
         _ => again("`result` of its answer is not `pass`, `fail` or `wait`".to_owned()),
     }
 }

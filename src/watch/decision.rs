@@ -115,50 +115,50 @@ impl ExplainedDecision {
 }
 
 /// Decides the next action for one rollout.
-pub fn decide_next(given: &DecisionInput<'_>) -> ExplainedDecision {
-    let mut decided = decide_rollout(given);
-    decided.reasons.extend(newer_source_note(given));
+pub fn decide_next(input: &DecisionInput<'_>) -> ExplainedDecision {
+    let mut decided = decide_rollout(input);
+    decided.reasons.extend(newer_source_note(input));
     decided
 }
 
 /// Returns a note if the SidecarSet file holds a revision that is not the target.
-fn newer_source_note(given: &DecisionInput<'_>) -> Option<String> {
-    let is_opening = matches!(given.next_step, RolloutStep::Start(_));
-    let source = newer_source(given.context, given.ledger).filter(|_| !is_opening)?;
-    let (name, source) = (given.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
+fn newer_source_note(input: &DecisionInput<'_>) -> Option<String> {
+    let is_opening = matches!(input.next_step, RolloutStep::Start(_));
+    let source = newer_source(input.context, input.ledger).filter(|_| !is_opening)?;
+    let (name, source) = (input.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
     Some(format!(
         "the SidecarSet file holds {source}, which is not rolled out yet: run `pillion start {name}` to switch to it"
     ))
 }
 
-fn decide_rollout(given: &DecisionInput<'_>) -> ExplainedDecision {
-    let has_batch_out = given.ledger.last_batch() > 0;
-    let is_paused = given.ledger.paused.is_some();
+fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
+    let has_batch_out = input.ledger.last_batch() > 0;
+    let is_paused = input.ledger.paused.is_some();
     // A newer revision repairs the released batch, which need not be healthy first.
     let is_new_target =
-        matches!(given.next_step, RolloutStep::Start(_)) && given.settings.start == Some(StartMode::Auto);
+        matches!(input.next_step, RolloutStep::Start(_)) && input.settings.start == Some(StartMode::Auto);
     if has_batch_out && !is_paused && !is_new_target {
-        let seen = match &given.observation {
-            Ok(seen) => seen,
-            Err(why) => {
-                return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}"));
+        let observation = match &input.observation {
+            Ok(observation) => observation,
+            Err(reason) => {
+                return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}"));
             }
         };
-        match seen.health.status {
+        match observation.health.status {
             RolloutHealth::Healthy => {}
-            RolloutHealth::Progressing => return wait_for_health(seen.health),
-            RolloutHealth::Degraded(blame) => return decide_failure(given, seen.health, blame),
+            RolloutHealth::Progressing => return wait_for_health(observation.health),
+            RolloutHealth::Degraded(cause) => return decide_failure(input, observation.health, cause),
         }
     }
-    match given.next_step {
+    match input.next_step {
         RolloutStep::Idle => {
-            ExplainedDecision::new(WatchDecision::Idle, given.next_step.reason().unwrap_or_default())
+            ExplainedDecision::new(WatchDecision::Idle, input.next_step.reason().unwrap_or_default())
         }
         RolloutStep::Blocked(reason) => decide_blocked(reason),
         // Only a person resumes.
         RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Blocked, "it is paused"),
-        RolloutStep::Start(after) => decide_start(given, after),
-        RolloutStep::Batch(batch) => decide_batch(given, batch),
+        RolloutStep::Start(after) => decide_start(input, after),
+        RolloutStep::Batch(batch) => decide_batch(input, batch),
         RolloutStep::Complete(_) => ExplainedDecision::new(
             WatchDecision::Advance,
             "every workload has the target revision and is healthy",
@@ -171,41 +171,43 @@ fn decide_blocked(reason: &BlockedReason) -> ExplainedDecision {
     ExplainedDecision::new(decision, reason.to_string())
 }
 
-fn decide_start(given: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision {
-    let name = given.context.command_arguments();
-    if let Some(why) = given.start_refusal {
-        return ExplainedDecision::new(WatchDecision::Wait, why);
+fn decide_start(input: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision {
+    let name = input.context.command_arguments();
+    if let Some(reason) = input.start_refusal {
+        return ExplainedDecision::new(WatchDecision::Wait, reason);
     }
-    if given.next_step.removed_workloads() > 0 {
-        return ExplainedDecision::new(WatchDecision::Wait, removal_reason(given));
+    if input.next_step.removed_workloads() > 0 {
+        return ExplainedDecision::new(WatchDecision::Wait, removal_reason(input));
     }
     // The end date of a hold was chosen by whoever set it.
-    let is_return = given.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
-    if !is_return && given.settings.start != Some(StartMode::Auto) {
-        let what = if given.ledger.target.is_some() { "move the target" } else { "start the rollout" };
-        let why = format!("the SidecarSet file has changed: run `pillion start {name}` to {what} (`start: Manual`)");
-        return ExplainedDecision::new(WatchDecision::Wait, why);
+    let is_return = input.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
+    if !is_return && input.settings.start != Some(StartMode::Auto) {
+        let what = if input.ledger.target.is_some() { "move the target" } else { "start the rollout" };
+        let reason = format!(
+            "the SidecarSet file has changed: run `pillion start {name}` to {what} (`start: Manual`)"
+        );
+        return ExplainedDecision::new(WatchDecision::Wait, reason);
     }
-    match &given.observation {
-        Err(why) => ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}")),
-        Ok(seen) => check_freeze(given, seen.now).unwrap_or_else(|| {
-            let why = match is_return {
+    match &input.observation {
+        Err(reason) => ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}")),
+        Ok(observation) => check_freeze(input, observation.now).unwrap_or_else(|| {
+            let reason = match is_return {
                 true => "a hold has reached its end date",
                 false => "the SidecarSet file has changed (`start: Auto`)",
             };
-            ExplainedDecision::new(WatchDecision::Advance, why)
+            ExplainedDecision::new(WatchDecision::Advance, reason)
         }),
     }
 }
 
 /// A sidecar is removed only if a person confirms it.
-fn removal_reason(given: &DecisionInput<'_>) -> String {
-    let name = given.context.command_arguments();
-    let (what, share) = match given.next_step {
-        RolloutStep::Start(opened) => (
-            if given.ledger.target.is_some() { "moving the target" } else { "starting the rollout" },
-            SidecarRemoval::of(given.context, opened)
-                .map(|r| format!("{} ({})", r.share(), r.cause_text(given.context))),
+fn removal_reason(input: &DecisionInput<'_>) -> String {
+    let name = input.context.command_arguments();
+    let (what, share) = match input.next_step {
+        RolloutStep::Start(after) => (
+            if input.ledger.target.is_some() { "moving the target" } else { "starting the rollout" },
+            SidecarRemoval::of(input.context, after)
+                .map(|r| format!("{} ({})", r.share(), r.cause_text(input.context))),
         ),
         _ => ("it", None),
     };
@@ -215,72 +217,74 @@ fn removal_reason(given: &DecisionInput<'_>) -> String {
     )
 }
 
-fn decide_batch(given: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
-    let seen = match &given.observation {
-        Ok(seen) => seen,
-        Err(why) => return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {why}")),
+fn decide_batch(input: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
+    let observation = match &input.observation {
+        Ok(observation) => observation,
+        Err(reason) => {
+            return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}"));
+        }
     };
-    let goes_back = given.ledger.target.as_ref() == Some(&given.ledger.released);
-    let before = given.ledger.last_batch();
+    let is_rollback = input.ledger.target.as_ref() == Some(&input.ledger.released);
+    let before = input.ledger.last_batch();
     let healthy = match before {
         0 => "the rollout has started".to_owned(),
         n => format!("batch {n} is healthy"),
     };
     // A rollback waits for nothing but unavailable pods.
-    let held = if goes_back {
+    let wait = if is_rollback {
         None
     } else {
-        check_freeze(given, seen.now)
-            .or_else(|| check_approval(given, batch))
-            .or_else(|| check_rate(given, seen))
+        check_freeze(input, observation.now)
+            .or_else(|| check_approval(input, batch))
+            .or_else(|| check_rate(input, observation))
     };
-    held.or_else(|| check_max_unavailable(given, seen.health, batch))
+    wait.or_else(|| check_max_unavailable(input, observation.health, batch))
         .unwrap_or_else(|| ExplainedDecision::new(WatchDecision::Advance, healthy))
 }
 
-fn check_freeze(given: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
-    let frozen = given.windows.active_at(now)?;
+fn check_freeze(input: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
+    let frozen = input.windows.active_at(now)?;
     let until = frozen.until.map_or_else(|| "pillion.yaml is changed".to_owned(), |at| at.to_string());
-    let why = format!("frozen until {until} ({})", frozen.window);
-    Some(ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(frozen.until))
+    let reason = format!("frozen until {until} ({})", frozen.window);
+    Some(ExplainedDecision::new(WatchDecision::Wait, reason).with_changes_at(frozen.until))
 }
 
-fn check_approval(given: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedDecision> {
-    let plan = required_approval(given.context, given.ledger, batch)?;
-    let written = &given.ledger.approvals;
+fn check_approval(input: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedDecision> {
+    let plan = required_approval(input.context, input.ledger, batch)?;
+    let written = &input.ledger.approvals;
     if written.iter().any(|a| a.plan == plan) {
         return None;
     }
-    let (name, number) = (given.context.command_arguments(), batch.number);
+    let (name, number) = (input.context.command_arguments(), batch.number);
     let outdated = if written.iter().any(|a| a.batch == number) {
         " (an earlier approval was for other workloads or replicas)"
     } else {
         ""
     };
-    let why =
+    let reason =
         format!("batch {number} is waiting for approval{outdated}: run `pillion approve {name} {number}`");
-    Some(ExplainedDecision::new(WatchDecision::Wait, why))
+    Some(ExplainedDecision::new(WatchDecision::Wait, reason))
 }
 
-fn check_rate(given: &DecisionInput<'_>, seen: &HealthObservation<'_>) -> Option<ExplainedDecision> {
-    let per_minute = given.settings.pods_per_minute?;
-    let moved: u32 = given.last_batch_pods();
-    let at = rate::next_batch_at(Some(per_minute), moved, seen.batch_started?)?;
-    (at > seen.now).then(|| {
-        let why = format!("at most {per_minute} pods per minute (`podsPerMinute`): not before {at}");
-        ExplainedDecision::new(WatchDecision::Wait, why).with_changes_at(Some(at))
+fn check_rate(input: &DecisionInput<'_>, observation: &HealthObservation<'_>) -> Option<ExplainedDecision> {
+    let per_minute = input.settings.pods_per_minute?;
+    let moved: u32 = input.last_batch_pods();
+    let at = rate::next_batch_at(Some(per_minute), moved, observation.batch_started?)?;
+    (at > observation.now).then(|| {
+        let reason = format!("at most {per_minute} pods per minute (`podsPerMinute`): not before {at}");
+        ExplainedDecision::new(WatchDecision::Wait, reason).with_changes_at(Some(at))
     })
 }
 
 /// Pods that are already down count against `maxUnavailable`.
 fn check_max_unavailable(
-    given: &DecisionInput<'_>,
-    judgement: &HealthReport,
+    input: &DecisionInput<'_>,
+    health: &HealthReport,
     batch: &Batch,
 ) -> Option<ExplainedDecision> {
-    let bound = given.context.settings.strategy.max_unavailable.as_ref()?;
+    let bound = input.context.settings.strategy.max_unavailable.as_ref()?;
     let bound = max_unavailable::max_unavailable(bound, batch.matched_pods as usize);
-    let down = judgement.unavailable as usize;
+    let down = health.unavailable as usize;
     let more: usize = batch.updates.iter().map(|m| m.max_unavailable as usize).sum();
     let is_alone = batch.updates.iter().any(|m| m.is_oversized);
     if is_repair(batch) {
@@ -288,46 +292,48 @@ fn check_max_unavailable(
     }
     let fits = if is_alone { down == 0 } else { down + more <= bound };
     (down > 0 && !fits).then(|| {
-        let why = format!(
+        let reason = format!(
             "{down} released pods are not ready, and batch {} takes {more} more down, which exceeds maxUnavailable {bound}",
             batch.number
         );
-        ExplainedDecision::new(WatchDecision::Wait, why)
+        ExplainedDecision::new(WatchDecision::Wait, reason)
     })
 }
 
-fn wait_for_health(judgement: &HealthReport) -> ExplainedDecision {
-    let reasons: Vec<String> = judgement
+fn wait_for_health(health: &HealthReport) -> ExplainedDecision {
+    let reasons: Vec<String> = health
         .workloads
         .iter()
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
         .map(workload_line)
         .collect();
-    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: judgement.changes_at }
+    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: health.changes_at }
 }
 
-fn workload_line(judged: &WorkloadHealth) -> String {
-    match judged.reasons.first() {
-        Some(reason) => format!("{}: {reason}", judged.key),
-        None => format!("{}: {} of {} pods are ready", judged.key, judged.ready, judged.desired),
+fn workload_line(workload: &WorkloadHealth) -> String {
+    match workload.reasons.first() {
+        Some(reason) => format!("{}: {reason}", workload.key),
+        None => format!("{}: {} of {} pods are ready", workload.key, workload.ready, workload.desired),
     }
 }
 
 fn decide_failure(
-    given: &DecisionInput<'_>,
-    judgement: &HealthReport,
-    blame: FailureCause,
+    input: &DecisionInput<'_>,
+    health: &HealthReport,
+    cause: FailureCause,
 ) -> ExplainedDecision {
-    let failing: Vec<&WorkloadHealth> = judgement
+    let failing: Vec<&WorkloadHealth> = health
         .workloads
         .iter()
         .filter(|w| matches!(w.status, HealthStatus::Degraded(_) | HealthStatus::Stalled))
         .collect();
-    let goes_back = given.ledger.target.as_ref() == Some(&given.ledger.released);
+    let is_rollback = input.ledger.target.as_ref() == Some(&input.ledger.released);
     let first = failing.iter().find_map(|w| Some((w.evidence.first()?, *w)));
     let reason = match (first, failing.first()) {
-        (Some((evidence, judged)), _) => format!("{} in {}", evidence.reason, namespaced_name(&judged.key)),
-        (None, Some(judged)) => format!("{} is not ready in time", namespaced_name(&judged.key)),
+        (Some((evidence, workload)), _) => {
+            format!("{} in {}", evidence.reason, namespaced_name(&workload.key))
+        }
+        (None, Some(workload)) => format!("{} is not ready in time", namespaced_name(&workload.key)),
         (None, None) => "the released batch is not healthy".to_owned(),
     };
     // All that is known, including the pods to delete.
@@ -341,10 +347,10 @@ fn decide_failure(
     let lines: Vec<String> = failing.iter().flat_map(all).collect();
     let evidence: Vec<HealthEvidence> = failing.iter().flat_map(|w| w.evidence.iter().cloned()).collect();
     let stop = StopReason { summary: reason.clone(), lines: lines.clone(), evidence };
-    let may_go_back = given.settings.on_failure == Some(OnFailure::RollBack) && blame == FailureCause::Batch;
+    let may_go_back = input.settings.on_failure == Some(OnFailure::RollBack) && cause == FailureCause::Batch;
     // One rollback; if that fails, a person decides.
     let decision =
-        if may_go_back && !goes_back { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
+        if may_go_back && !is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
     ExplainedDecision { decision, reasons: lines, changes_at: None }
 }
 
@@ -358,10 +364,10 @@ impl DecisionInput<'_> {
     fn last_batch_pods(&self) -> u32 {
         let last = self.ledger.last_batch();
         let units = self.context.workloads.as_slice().iter();
-        let moved = units.filter_map(|unit| {
-            let line = unit.active_entry(self.ledger).filter(|l| l.batch == Some(last))?;
-            let size = self.context.replicas(unit, self.ledger)?;
-            Some(size.saturating_sub(line.partition.unwrap_or(0)))
+        let moved = units.filter_map(|workload| {
+            let entry = workload.active_entry(self.ledger).filter(|l| l.batch == Some(last))?;
+            let replicas = self.context.replicas(workload, self.ledger)?;
+            Some(replicas.saturating_sub(entry.partition.unwrap_or(0)))
         });
         moved.fold(0, u32::saturating_add)
     }

@@ -14,7 +14,7 @@ pub trait Environment {
     ///
     /// # Errors
     /// When the remote cannot be reached, or the watcher is killed.
-    fn fetch(&mut self, opened: &RepoContext) -> Result<(), WatchError>;
+    fn fetch(&mut self, repo: &RepoContext) -> Result<(), WatchError>;
 
     /// Takes a snapshot of a cluster.
     ///
@@ -28,8 +28,8 @@ pub trait Environment {
     /// When the remote cannot be reached or refuses, or the watcher is killed.
     fn release(
         &mut self,
-        opened: &RepoContext,
-        live: &DeployBranch<'_>,
+        repo: &RepoContext,
+        deploy: &DeployBranch<'_>,
         proposal: &ReleaseProposal<'_>,
     ) -> Result<ReleaseOutcome, WatchError>;
 
@@ -39,20 +39,20 @@ pub trait Environment {
     /// As [`Environment::release`].
     fn withdraw_proposal(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         cluster: Option<&str>,
         sidecar_set: &str,
-        why: &str,
+        reason: &str,
     ) -> Result<(), WatchError>;
 
     /// Pushes a staged branch to the remote.
     ///
     /// # Errors
     /// As [`Environment::release`].
-    fn push_staged(&mut self, opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError>;
+    fn push_staged(&mut self, repo: &RepoContext, update: RefUpdate) -> Result<(), WatchError>;
 
     /// Runs the user's check, if there is one.
-    fn run_check(&mut self, question: &CheckRequest) -> CheckResult;
+    fn run_check(&mut self, request: &CheckRequest) -> CheckResult;
 
     /// Returns the receivers of notifications.
     fn receivers(&self) -> Vec<PayloadFormat>;
@@ -63,7 +63,7 @@ pub trait Environment {
     /// As [`Environment::fetch`].
     fn last_notified(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         receiver: PayloadFormat,
     ) -> Result<Option<ObjectId>, WatchError>;
 
@@ -71,7 +71,7 @@ pub trait Environment {
     ///
     /// # Errors
     /// When the receiver did not accept the notification.
-    fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError>;
+    fn notify(&mut self, receiver: PayloadFormat, notification: &Notification) -> Result<(), WatchError>;
 
     /// Records the newest commit of the deploy branch that a receiver was notified of.
     ///
@@ -79,7 +79,7 @@ pub trait Environment {
     /// As [`Environment::release`].
     fn record_notified(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         receiver: PayloadFormat,
         before: Option<ObjectId>,
         commit: ObjectId,
@@ -154,24 +154,24 @@ impl WatchError {
     /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Git(failure) => failure.is_retryable(),
+            Self::Git(error) => error.is_retryable(),
             Self::Service { is_retryable, .. } => *is_retryable,
             Self::RetryLater { .. } | Self::ShuttingDown | Self::Killed(_) => true,
         }
     }
 
     /// Returns the pause that the service asks for, `most` at most.
-    pub fn retry_after(&self, most: Duration) -> Duration {
+    pub fn retry_after(&self, max: Duration) -> Duration {
         match self {
-            Self::RetryLater { after, .. } => (*after).min(most),
+            Self::RetryLater { after, .. } => (*after).min(max),
             _ => Duration::ZERO,
         }
     }
 }
 
 impl From<crate::git::Error> for WatchError {
-    fn from(failure: crate::git::Error) -> Self {
-        Self::Git(failure.into())
+    fn from(error: crate::git::Error) -> Self {
+        Self::Git(error.into())
     }
 }
 

@@ -56,18 +56,18 @@ pub struct Options {
 /// # Errors
 /// When git fails, or the watcher is killed.
 pub fn evaluate_rollouts(
-    opened: &RepoContext,
-    standing: &mut RolloutSet<'_, '_>,
-    world: &mut dyn Environment,
+    repo: &RepoContext,
+    rollout_set: &mut RolloutSet<'_, '_>,
+    environment: &mut dyn Environment,
     options: &Options,
-    not_applied: &mut OutOfSyncSince,
+    out_of_sync_since: &mut OutOfSyncSince,
 ) -> Result<EvaluationReport, WatchError> {
-    let mut report = EvaluationReport::new(standing.deploy.head.id);
-    let clusters: BTreeSet<Option<String>> = standing.rollouts.iter().map(|w| w.cluster.clone()).collect();
+    let mut report = EvaluationReport::new(rollout_set.deploy.head.id);
+    let clusters: BTreeSet<Option<String>> = rollout_set.rollouts.iter().map(|w| w.cluster.clone()).collect();
     let snapshots: BTreeMap<_, _> =
-        clusters.into_iter().map(|c| (c.clone(), world.observe_cluster(c.as_deref()))).collect();
+        clusters.into_iter().map(|c| (c.clone(), environment.observe_cluster(c.as_deref()))).collect();
     report.now = snapshots.values().filter_map(|s| Some(s.as_ref().ok()?.now)).max();
-    let looked: Vec<RolloutObservation<'_>> = standing
+    let observations: Vec<RolloutObservation<'_>> = rollout_set
         .rollouts
         .iter()
         .map(|w| {
@@ -78,29 +78,30 @@ pub fn evaluate_rollouts(
             )
         })
         .collect();
-    let busy: Vec<BTreeMap<Arc<str>, String>> =
-        (0..looked.len()).map(|i| busy_workloads(&looked, i)).collect();
-    let mut acting = Vec::new();
-    for ((watched, looked), waiting) in standing.rollouts.iter_mut().zip(looked).zip(busy) {
-        watched.replan(external_state(watched, &looked, waiting));
-        let mut decided = watched.decide(&looked);
-        check_sync_timeout(watched, &looked, &mut decided, not_applied);
-        if options.has_check && !options.dry_run && decided.decision == WatchDecision::Advance {
-            run_batch_check(watched, &looked, world, &mut decided);
+    let deferred: Vec<BTreeMap<Arc<str>, String>> =
+        (0..observations.len()).map(|i| busy_workloads(&observations, i)).collect();
+    let mut decisions = Vec::new();
+    for ((watched, observation), deferred) in rollout_set.rollouts.iter_mut().zip(observations).zip(deferred)
+    {
+        watched.replan(external_state(watched, &observation, deferred));
+        let mut explained = watched.decide(&observation);
+        check_sync_timeout(watched, &observation, &mut explained, out_of_sync_since);
+        if options.has_check && !options.dry_run && explained.decision == WatchDecision::Advance {
+            run_batch_check(watched, &observation, environment, &mut explained);
         }
-        report.rollouts.push(RolloutReport::new(watched, &looked, &decided));
-        acting.push(decided);
+        report.rollouts.push(RolloutReport::new(watched, &observation, &explained));
+        decisions.push(explained);
     }
     if options.dry_run {
         return Ok(report);
     }
-    for (at, decided) in acting.iter().enumerate() {
+    for (at, explained) in decisions.iter().enumerate() {
         let item = &report.rollouts[at];
-        if matches!(decided.decision, WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked) {
-            let why = item.reasons.first().map_or("nothing to release now", String::as_str);
-            world.withdraw_proposal(opened, item.cluster.as_deref(), &item.sidecar_set, why)?;
+        if matches!(explained.decision, WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked) {
+            let reason = item.reasons.first().map_or("nothing to release now", String::as_str);
+            environment.withdraw_proposal(repo, item.cluster.as_deref(), &item.sidecar_set, reason)?;
         } else if !report.head_moved {
-            apply_decision(opened, standing, world, &mut report, (at, decided))?;
+            apply_decision(repo, rollout_set, environment, &mut report, (at, explained))?;
         }
     }
     Ok(report)
@@ -126,16 +127,16 @@ impl<'a> RolloutObservation<'a> {
             return Self { snapshot, health: None, batch_started: None, unhealthy: BTreeSet::new() };
         };
         let limits = health_limits(watched, options);
-        let (course, ledger) = (&watched.rollout.context, &watched.rollout.ledger);
-        let out = expected_state(course, ledger);
-        let left = superseded_state(course, ledger);
-        let broken = unhealthy_workloads(&assess_health(&left, seen, &limits));
-        let began = batch_start_time(&out, seen);
+        let (context, ledger) = (&watched.rollout.context, &watched.rollout.ledger);
+        let expected = expected_state(context, ledger);
+        let superseded = superseded_state(context, ledger);
+        let unhealthy = unhealthy_workloads(&assess_health(&superseded, seen, &limits));
+        let began = batch_start_time(&expected, seen);
         Self {
             snapshot,
-            health: Some(assess_health(&out, seen, &limits)),
+            health: Some(assess_health(&expected, seen, &limits)),
             batch_started: began,
-            unhealthy: broken,
+            unhealthy,
         }
     }
 }
@@ -151,16 +152,16 @@ fn health_limits(watched: &WatchedRollout<'_>, options: &Options) -> HealthLimit
 }
 
 /// Returns the workloads that are not healthy: a rollback starts with them.
-fn unhealthy_workloads(judgement: &HealthReport) -> BTreeSet<Arc<str>> {
-    let mut found = judgement.degraded_workloads();
-    let unready = judgement.workloads.iter().filter(|w| w.ready < w.updated);
+fn unhealthy_workloads(health: &HealthReport) -> BTreeSet<Arc<str>> {
+    let mut found = health.degraded_workloads();
+    let unready = health.workloads.iter().filter(|w| w.ready < w.updated);
     found.extend(unready.map(|w| Arc::clone(&w.key)));
     found
 }
 
 /// Returns when the latest batch began to update pods, as far as its workloads tell.
-fn batch_start_time(out: &ExpectedState, snapshot: &Snapshot) -> Option<Timestamp> {
-    let last = out.workloads.iter().filter(|w| w.batch == out.batch);
+fn batch_start_time(expected: &ExpectedState, snapshot: &Snapshot) -> Option<Timestamp> {
+    let last = expected.workloads.iter().filter(|w| w.batch == expected.batch);
     let found = last.filter_map(|w| snapshot.workloads.get(&w.key));
     let times = found.flat_map(|w| {
         let pods = w.pods.values().filter_map(|p| p.created.max(p.ready.since));
@@ -172,11 +173,11 @@ fn batch_start_time(out: &ExpectedState, snapshot: &Snapshot) -> Option<Timestam
 /// Returns the workloads in the latest batch of another rollout that are not healthy: they are deferred.
 fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<str>, String> {
     let others = all.iter().enumerate().filter(|(i, _)| *i != own).filter_map(|(_, l)| l.health.as_ref());
-    let judged = others.flat_map(|judgement| {
-        let last = judgement.workloads.iter().map(|w| w.batch).max().unwrap_or(0);
-        judgement.workloads.iter().filter(move |w| w.batch == last)
+    let assessed = others.flat_map(|health| {
+        let last = health.workloads.iter().map(|w| w.batch).max().unwrap_or(0);
+        health.workloads.iter().filter(move |w| w.batch == last)
     });
-    judged
+    assessed
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
         .map(|w| {
             (
@@ -189,35 +190,33 @@ fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<st
 
 fn external_state(
     watched: &WatchedRollout<'_>,
-    looked: &RolloutObservation<'_>,
-    waiting: BTreeMap<Arc<str>, String>,
+    observation: &RolloutObservation<'_>,
+    deferred: BTreeMap<Arc<str>, String>,
 ) -> ExternalState {
     let ledger = &watched.rollout.ledger;
     // Only Start records replica counts: the plan of another step does not change with them.
-    let course = &watched.rollout.context;
-    let may_move = course.settings.starts_automatically && newer_source(course, ledger).is_some();
+    let context = &watched.rollout.context;
+    let may_move = context.settings.starts_automatically && newer_source(context, ledger).is_some();
     let may_open = ledger.target.is_none() || may_move;
-    let observed = looked.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
+    let observed = observation.snapshot.iter().filter(|_| may_open).flat_map(|s| &s.workloads);
     ExternalState {
         wave_reason: watched.not_before.clone(),
-        deferred: waiting,
-        unhealthy: looked.unhealthy.clone(),
+        deferred,
+        unhealthy: observation.unhealthy.clone(),
         observed_replicas: observed.filter_map(|(key, w)| Some((Arc::clone(key), w.desired?))).collect(),
-        today: looked.snapshot.ok().map(|s| format_day(s.now.as_second())),
+        today: observation.snapshot.ok().map(|s| format_day(s.now.as_second())),
         ..ExternalState::default()
     }
 }
 
 impl WatchedRollout<'_> {
-    fn decide(&self, looked: &RolloutObservation<'_>) -> ExplainedDecision {
-        let words = looked.snapshot.err().map(ToString::to_string).unwrap_or_default();
-        let seen = match (looked.snapshot, &looked.health) {
-            (Ok(snapshot), Some(judgement)) => Ok(HealthObservation {
-                now: snapshot.now,
-                health: judgement,
-                batch_started: looked.batch_started,
-            }),
-            _ => Err(words.as_str()),
+    fn decide(&self, observation: &RolloutObservation<'_>) -> ExplainedDecision {
+        let text = observation.snapshot.err().map(ToString::to_string).unwrap_or_default();
+        let seen = match (observation.snapshot, &observation.health) {
+            (Ok(snapshot), Some(health)) => {
+                Ok(HealthObservation { now: snapshot.now, health, batch_started: observation.batch_started })
+            }
+            _ => Err(text.as_str()),
         };
         decide_next(&DecisionInput {
             context: &self.rollout.context,
@@ -234,16 +233,15 @@ impl WatchedRollout<'_> {
 /// An out-of-sync batch has not failed; after `syncTimeout` the rollout is paused.
 fn check_sync_timeout(
     watched: &WatchedRollout<'_>,
-    looked: &RolloutObservation<'_>,
-    decided: &mut ExplainedDecision,
+    observation: &RolloutObservation<'_>,
+    explained: &mut ExplainedDecision,
     since: &mut OutOfSyncSince,
 ) {
     let ledger = &watched.rollout.ledger;
     let key = (watched.cluster.clone(), watched.name().to_owned(), ledger.last_batch());
-    let (Ok(snapshot), Some(judgement)) = (looked.snapshot, &looked.health) else { return };
-    let missing: Vec<_> =
-        judgement.workloads.iter().filter(|w| w.status == HealthStatus::OutOfSync).collect();
-    if missing.is_empty() || decided.decision != WatchDecision::Wait {
+    let (Ok(snapshot), Some(health)) = (observation.snapshot, &observation.health) else { return };
+    let missing: Vec<_> = health.workloads.iter().filter(|w| w.status == HealthStatus::OutOfSync).collect();
+    if missing.is_empty() || explained.decision != WatchDecision::Wait {
         since.remove(&key);
         return;
     }
@@ -251,33 +249,34 @@ fn check_sync_timeout(
     let after = watched.settings.sync_timeout.as_deref().and_then(duration::parse);
     let after = after.unwrap_or(DEFAULT_SYNC_TIMEOUT);
     let passed = snapshot.now.duration_since(first).as_secs().max(0).unsigned_abs();
-    let is_open = judgement.status == RolloutHealth::Progressing && ledger.paused.is_none();
+    let is_open = health.status == RolloutHealth::Progressing && ledger.paused.is_none();
     if passed < after || !is_open {
         let at = jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX));
         let at = first.saturating_add(at).unwrap_or(Timestamp::MAX);
-        decided.changes_at = decided.changes_at.into_iter().chain([at]).min();
+        explained.changes_at = explained.changes_at.into_iter().chain([at]).min();
         return;
     }
     let reason = format!("not applied after {}", duration::humanize(after));
     let lines = missing.iter().flat_map(|w| w.reasons.iter().map(|r| format!("{}: {r}", w.key))).collect();
-    decided.reasons.insert(0, reason.clone());
-    decided.decision = WatchDecision::Pause(StopReason { summary: reason, lines, evidence: Vec::new() });
+    explained.reasons.insert(0, reason.clone());
+    explained.decision = WatchDecision::Pause(StopReason { summary: reason, lines, evidence: Vec::new() });
 }
 
 /// Runs the check before a batch.
 fn run_batch_check(
     watched: &WatchedRollout<'_>,
-    looked: &RolloutObservation<'_>,
-    world: &mut dyn Environment,
-    decided: &mut ExplainedDecision,
+    observation: &RolloutObservation<'_>,
+    environment: &mut dyn Environment,
+    explained: &mut ExplainedDecision,
 ) {
     let Some(RolloutStep::Batch(next)) = watched.rollout.steps.first() else { return };
     let ledger = &watched.rollout.ledger;
     if ledger.last_batch() == 0 || ledger.target.as_ref() == Some(&ledger.released) {
         return;
     }
-    let judged = looked.health.iter().flat_map(|j| &j.workloads).filter(|w| w.batch == ledger.last_batch());
-    let question = CheckRequest {
+    let assessed =
+        observation.health.iter().flat_map(|j| &j.workloads).filter(|w| w.batch == ledger.last_batch());
+    let request = CheckRequest {
         sidecar_set: watched.name().to_owned(),
         cluster: watched.cluster.clone(),
         batch: ledger.last_batch(),
@@ -285,45 +284,45 @@ fn run_batch_check(
         from: ledger.released.as_deref().map(str::to_owned),
         to: ledger.target.as_ref().and_then(|t| t.as_deref()).map(str::to_owned),
         head: watched.head.to_string(),
-        workloads: judged.map(|w| CheckedWorkload { workload: w.key.to_string(), pods: w.ready }).collect(),
-        healthy_since: looked.batch_started,
+        workloads: assessed.map(|w| CheckedWorkload { workload: w.key.to_string(), pods: w.ready }).collect(),
+        healthy_since: observation.batch_started,
     };
     let number = next.number;
-    match world.run_check(&question) {
+    match environment.run_check(&request) {
         CheckResult::Pass(_) => {}
-        CheckResult::Wait(why) => {
-            decided.decision = WatchDecision::Wait;
-            decided.reasons.insert(0, format!("the check before batch {number} says wait: {why}"));
+        CheckResult::Wait(reason) => {
+            explained.decision = WatchDecision::Wait;
+            explained.reasons.insert(0, format!("the check before batch {number} says wait: {reason}"));
         }
-        CheckResult::Inconclusive(why) => {
-            decided.decision = WatchDecision::Wait;
-            decided.reasons.insert(0, format!("the check before batch {number} has no result: {why}"));
+        CheckResult::Inconclusive(reason) => {
+            explained.decision = WatchDecision::Wait;
+            explained.reasons.insert(0, format!("the check before batch {number} has no result: {reason}"));
         }
-        CheckResult::Fail(why) => {
-            let reason = format!("the check after batch {} failed", ledger.last_batch());
-            decided.reasons.insert(0, format!("{reason}: {why}"));
-            let stop = StopReason { summary: reason, lines: vec![why], evidence: Vec::new() };
-            let goes_back = watched.settings.on_failure == Some(crate::model::config::OnFailure::RollBack);
-            decided.decision =
-                if goes_back { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
+        CheckResult::Fail(reason) => {
+            let summary = format!("the check after batch {} failed", ledger.last_batch());
+            explained.reasons.insert(0, format!("{summary}: {reason}"));
+            let stop = StopReason { summary, lines: vec![reason], evidence: Vec::new() };
+            let is_rollback = watched.settings.on_failure == Some(crate::model::config::OnFailure::RollBack);
+            explained.decision =
+                if is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
         }
     }
 }
 
 /// Creates the commit of a decision and releases it.
 fn apply_decision(
-    opened: &RepoContext,
-    standing: &RolloutSet<'_, '_>,
-    world: &mut dyn Environment,
+    repo: &RepoContext,
+    rollout_set: &RolloutSet<'_, '_>,
+    environment: &mut dyn Environment,
     report: &mut EvaluationReport,
-    (at, decided): (usize, &ExplainedDecision),
+    (at, explained): (usize, &ExplainedDecision),
 ) -> Result<(), WatchError> {
-    let watched = &standing.rollouts[at];
-    let live = standing.deploy;
-    let made = match &decided.decision {
-        WatchDecision::Advance => commit_step(live, &watched.rollout, &opened.signing()?)?,
-        WatchDecision::Pause(stop) => commit_stop(live, watched, stop, false, &opened.signing()?)?,
-        WatchDecision::RollBack(stop) => commit_stop(live, watched, stop, true, &opened.signing()?)?,
+    let watched = &rollout_set.rollouts[at];
+    let deploy = rollout_set.deploy;
+    let made = match &explained.decision {
+        WatchDecision::Advance => commit_step(deploy, &watched.rollout, &repo.signing()?)?,
+        WatchDecision::Pause(stop) => commit_stop(deploy, watched, stop, false, &repo.signing()?)?,
+        WatchDecision::RollBack(stop) => commit_stop(deploy, watched, stop, true, &repo.signing()?)?,
         WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked => return Ok(()),
     };
     let now = report.now;
@@ -340,30 +339,27 @@ fn apply_decision(
         sidecar_set: watched.name(),
         cluster: watched.cluster.as_deref(),
     };
-    match world.release(opened, live, &proposal)? {
+    match environment.release(repo, deploy, &proposal)? {
         ReleaseOutcome::Push(PushOutcome::Pushed(commit, place)) => {
             item.released_commit = Some((commit, message.lines().next().unwrap_or_default().to_owned()));
             item.pushed_to = Some(place);
             report.head_moved = true;
         }
-        ReleaseOutcome::Push(late) => {
-            let what = match late {
-                PushOutcome::NonFastForward(_) => "the deploy branch has moved",
+        ReleaseOutcome::Push(rejected) => {
+            let what = match rejected {
+                PushOutcome::NonFastForward(_) => "push rejected (non-fast-forward)",
                 _ => "another watcher has pushed the same commit",
             };
-            item.reasons.insert(
-                0,
-                format!("push rejected (non-fast-forward), {what}: re-evaluating from the new head"),
-            );
+            item.reasons.insert(0, format!("{what}: re-evaluating from the new head"));
             item.is_push_conflict = true;
             report.head_moved = true;
         }
-        ReleaseOutcome::Proposed(words) => {
-            item.reasons.insert(0, words);
+        ReleaseOutcome::Proposed(text) => {
+            item.reasons.insert(0, text);
             item.is_proposed = true;
         }
-        ReleaseOutcome::Blocked(words) => {
-            item.reasons.insert(0, words);
+        ReleaseOutcome::Blocked(text) => {
+            item.reasons.insert(0, text);
             item.decision = WatchDecision::Wait;
         }
     }
@@ -374,28 +370,28 @@ type CommitResult = Result<Option<(ObjectId, String)>, String>;
 
 /// Creates the commit of the next step.
 fn commit_step(
-    live: &DeployBranch<'_>,
+    deploy: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     signing: &Signing<'_>,
 ) -> Result<CommitResult, WatchError> {
-    let (stack, wrong) = build_stack(live, rollout, 1, signing, &[])?;
+    let (stack, diagnostics) = build_stack(deploy, rollout, 1, signing, &[])?;
     Ok(match stack {
         Some(stack) => Ok(stack.commits.into_iter().next().map(|c| (c.id, c.message))),
-        None => Err(commit_error_message(&wrong)),
+        None => Err(commit_error_message(&diagnostics)),
     })
 }
 
 /// Creates the commit of a pause or a rollback, with the evidence.
 fn commit_stop(
-    live: &DeployBranch<'_>,
+    deploy: &DeployBranch<'_>,
     watched: &WatchedRollout<'_>,
     stop: &StopReason,
-    goes_back: bool,
+    is_rollback: bool,
     signing: &Signing<'_>,
 ) -> Result<CommitResult, WatchError> {
     let before = &watched.rollout.ledger;
     let released = crate::model::ledger::revision_text(&before.released);
-    let (after, action, subject) = if goes_back {
+    let (after, action, subject) = if is_rollback {
         (
             transitions::roll_back(before),
             CommitAction::RollBack,
@@ -417,27 +413,27 @@ fn commit_stop(
         lines.push(format!("and {more} more pods or containers"));
     }
     lines.push(String::new());
-    lines.push(if goes_back {
+    lines.push(if is_rollback {
         "This commit changes no rendered file: the next batches roll the workloads back.".to_owned()
     } else {
         let name = watched.rollout.context.command_arguments();
         format!("Nothing is released until `pillion resume {name}`; `pillion rollback {name}` rolls back.")
     });
     let mut trailers: Vec<(&'static str, String)> = Vec::new();
-    if goes_back {
+    if is_rollback {
         trailers.push((trailer::BATCH, format!("{}/{}", before.last_batch(), watched.rollout.last_batch())));
     }
     let evidence = stop.evidence.iter().take(MAX_EVIDENCE);
     trailers.extend(evidence.map(|e| (trailer::EVIDENCE, e.to_json().to_string())));
     let change = LedgerCommit { after: &after, action, subject, body: lines.join("\n"), trailers };
-    let (made, wrong) = commit_ledger(live, watched.rollout.view, &change, signing)?;
+    let (made, diagnostics) = commit_ledger(deploy, watched.rollout.view, &change, signing)?;
     Ok(match made {
         Some(made) => Ok(Some((made.id, made.message))),
-        None => Err(commit_error_message(&wrong)),
+        None => Err(commit_error_message(&diagnostics)),
     })
 }
 
-fn commit_error_message(wrong: &[crate::diagnostics::Diagnostic]) -> String {
-    let told: Vec<String> = wrong.iter().map(|d| d.message.clone()).collect();
-    format!("the commit cannot be created: {}", told.join("; "))
+fn commit_error_message(diagnostics: &[crate::diagnostics::Diagnostic]) -> String {
+    let messages: Vec<String> = diagnostics.iter().map(|d| d.message.clone()).collect();
+    format!("the commit cannot be created: {}", messages.join("; "))
 }

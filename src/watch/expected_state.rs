@@ -55,20 +55,20 @@ pub struct ExpectedWorkload {
 }
 
 /// Derives the expected state from the ledger alone.
-pub fn expected_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
+pub fn expected_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
     let mut found = ExpectedState {
         batch: ledger.last_batch(),
         is_rollback: *target == ledger.released,
         ..ExpectedState::default()
     };
-    for unit in course.workloads.as_slice() {
-        match moved_entry(unit, ledger) {
-            Some(line) if line.revision == *target => {
+    for workload in context.workloads.as_slice() {
+        match moved_entry(workload, ledger) {
+            Some(entry) if entry.revision == *target => {
                 let before = previous_revision(ledger, target);
-                found.workloads.push(expected_workload(course, ledger, unit, line, &before));
+                found.workloads.push(expected_workload(context, ledger, workload, entry, &before));
             }
-            _ => found.pending.push(Arc::clone(unit.key())),
+            _ => found.pending.push(Arc::clone(workload.key())),
         }
     }
     found
@@ -76,38 +76,43 @@ pub fn expected_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedS
 
 /// Returns the workloads that a rollout updated to a revision that is no longer its target, as if they were one
 /// batch.
-pub fn superseded_state(course: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
+pub fn superseded_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
-    let lines =
-        course.workloads.as_slice().iter().filter_map(|unit| Some((unit, moved_entry(unit, ledger)?)));
-    let left = lines.filter(|(_, line)| line.revision != *target);
-    let expected = |(unit, line)| ExpectedWorkload {
+    let lines = context
+        .workloads
+        .as_slice()
+        .iter()
+        .filter_map(|workload| Some((workload, moved_entry(workload, ledger)?)));
+    let superseded = lines.filter(|(_, entry)| entry.revision != *target);
+    let expected = |(workload, entry)| ExpectedWorkload {
         batch: 1,
-        ..expected_workload(course, ledger, unit, line, &ledger.released)
+        ..expected_workload(context, ledger, workload, entry, &ledger.released)
     };
-    ExpectedState { batch: 1, workloads: left.map(expected).collect(), ..ExpectedState::default() }
+    ExpectedState { batch: 1, workloads: superseded.map(expected).collect(), ..ExpectedState::default() }
 }
 
 /// Returns the entry of a workload that a batch updated.
-fn moved_entry<'l>(unit: &PlannedWorkload, ledger: &'l Ledger) -> Option<&'l LedgerEntry> {
-    match unit.active_entry(ledger)? {
-        Cow::Borrowed(line) => Some(line).filter(|line| line.hold_reason.is_none() && line.batch.is_some()),
+fn moved_entry<'l>(workload: &PlannedWorkload, ledger: &'l Ledger) -> Option<&'l LedgerEntry> {
+    match workload.active_entry(ledger)? {
+        Cow::Borrowed(entry) => {
+            Some(entry).filter(|entry| entry.hold_reason.is_none() && entry.batch.is_some())
+        }
         // Only a hold differs from its entry.
         Cow::Owned(_) => None,
     }
 }
 
 fn expected_workload(
-    course: &RolloutContext<'_>,
+    context: &RolloutContext<'_>,
     ledger: &Ledger,
-    unit: &PlannedWorkload,
-    line: &LedgerEntry,
+    workload: &PlannedWorkload,
+    entry: &LedgerEntry,
     before: &RevisionName,
 ) -> ExpectedWorkload {
-    let target = &line.revision;
-    let ends = [before, target].map(|name| course.workloads.render_revision(unit, name));
-    let [old, new] = ends.each_ref().map(|rendering| rendering.template(unit));
-    let change = course.workloads.change_to(unit, before, target);
+    let target = &entry.revision;
+    let ends = [before, target].map(|name| context.workloads.render_revision(workload, name));
+    let [old, new] = ends.each_ref().map(|rendering| rendering.template(workload));
+    let change = context.workloads.change_to(workload, before, target);
     let names = |name: &RevisionName| -> BTreeSet<Arc<str>> {
         let revision = name.as_ref().and_then(|name| ledger.revision(name));
         let sets = revision.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
@@ -115,29 +120,29 @@ fn expected_workload(
     };
     let sidecars = names(target);
     let template =
-        if unit.manifest.kind.is_pod() { course.workloads.object(unit, line) } else { new.clone() };
-    let size = course.replicas(unit, ledger).unwrap_or(0);
-    let strategy = unit.strategy(u64::from(size), change.behavior.method);
-    let kept = line.partition.unwrap_or_else(|| u32::try_from(strategy.kept_old).unwrap_or(u32::MAX));
+        if workload.manifest.kind.is_pod() { context.workloads.object(workload, entry) } else { new.clone() };
+    let replicas = context.replicas(workload, ledger).unwrap_or(0);
+    let strategy = workload.strategy(u64::from(replicas), change.behavior.method);
+    let kept = entry.partition.unwrap_or_else(|| u32::try_from(strategy.kept_old).unwrap_or(u32::MAX));
     ExpectedWorkload {
-        key: Arc::clone(unit.key()),
-        batch: line.batch.unwrap_or(0),
+        key: Arc::clone(workload.key()),
+        batch: entry.batch.unwrap_or(0),
         update_method: change.behavior.method,
         removed_sidecars: names(before).difference(&sidecars).cloned().collect(),
         request_increase: request_increase(old, new),
         memory_limits: memory_limits(&template, &sidecars),
-        is_ordered: unit.manifest.kind.traits.is_ordered(unit.manifest.object(&unit.document)),
+        is_ordered: workload.manifest.kind.traits.is_ordered(workload.manifest.object(&workload.document)),
         template,
         sidecars,
-        partition: line.partition,
-        native_partition: native_partition(unit).filter(|_| line.partition.is_none()),
+        partition: entry.partition,
+        native_partition: native_partition(workload).filter(|_| entry.partition.is_none()),
         kept_pods: kept,
     }
 }
 
-fn native_partition(unit: &PlannedWorkload) -> Option<Arc<str>> {
-    let at = unit.manifest.kind.partition_path.as_ref()?;
-    Some(match at.find(unit.manifest.object(&unit.document)) {
+fn native_partition(workload: &PlannedWorkload) -> Option<Arc<str>> {
+    let at = workload.manifest.kind.partition_path.as_ref()?;
+    Some(match at.find(workload.manifest.object(&workload.document)) {
         None | Some(Value::Null) => "0".into(),
         Some(Value::String(text)) => text.as_str().into(),
         Some(value) => value.to_string().into(),

@@ -24,15 +24,15 @@ impl SecretUrl {
     /// # Errors
     /// When it is invalid; the message does not repeat it.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{what}: use an address like https://host/path");
-        let uri: http::Uri = url.trim().parse().map_err(|_| wrong("this is not a valid address"))?;
+        let invalid = |what: &str| format!("{what}: use an address like https://host/path");
+        let uri: http::Uri = url.trim().parse().map_err(|_| invalid("this is not a valid address"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(wrong("the address does not begin with https:// or http://"));
+            return Err(invalid("the address does not begin with https:// or http://"));
         }
         if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("the address contains a user name or a password, which would not be sent"));
+            return Err(invalid("the address contains a user name or a password, which would not be sent"));
         }
-        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| wrong("the address has no host"))?;
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| invalid("the address has no host"))?;
         Ok(Self { host: host.to_owned(), url: uri.to_string() })
     }
 
@@ -138,11 +138,11 @@ impl fmt::Debug for HttpClient {
 impl HttpClient {
     /// Builds a client with a timeout for the whole request. Proxies come from the environment, except for loopback
     /// addresses. Redirects are not followed: they would send the body elsewhere.
-    pub fn new(patience: Duration, roots: &CaCertificates) -> Self {
+    pub fn new(timeout: Duration, roots: &CaCertificates) -> Self {
         let agent = |proxy| {
             let tls = TlsConfig::builder().root_certs(roots.0.clone()).build();
             Agent::config_builder()
-                .timeout_global(Some(patience))
+                .timeout_global(Some(timeout))
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
@@ -168,8 +168,8 @@ impl HttpClient {
         let built = built.body(request.body.as_str());
         // The header may contain a token: its value is not repeated.
         let built = built.map_err(|_| "a header contains characters that cannot be sent".to_owned())?;
-        let answer = agent.run(built).map_err(|error| describe_error(&error))?;
-        let (parts, mut body) = answer.into_parts();
+        let response = agent.run(built).map_err(|error| describe_error(&error))?;
+        let (parts, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         body.as_reader()
             .take(MAX_RESPONSE_BYTES)
@@ -196,13 +196,13 @@ fn describe_error(error: &Error) -> String {
         }
         // Errors of rustls have this kind.
         Error::Io(what) if what.kind() == ErrorKind::InvalidData => {
-            let why = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
-            let own = if why.contains("UnknownIssuer") {
+            let reason = what.get_ref().map_or_else(|| what.kind().to_string(), ToString::to_string);
+            let own = if reason.contains("UnknownIssuer") {
                 "; set `--ca-file` to trust your own authorities"
             } else {
                 ""
             };
-            format!("TLS failed ({}{own})", one_line(&why))
+            format!("TLS failed ({}{own})", one_line(&reason))
         }
         Error::Io(what) => format!("the connection failed ({})", what.kind()),
         Error::Protocol(_) | Error::Http(_) => "it does not answer with HTTP".to_owned(),
@@ -234,7 +234,7 @@ mod tests {
         let address = SecretUrl::parse("https://hooks.example/services/T0/B0/s3cr3t?x=1").unwrap();
         assert_eq!(address.host(), "hooks.example");
         assert_eq!(format!("{address:?}"), "SecretUrl(hooks.example)");
-        for (odd, why) in [
+        for (odd, reason) in [
             ("hooks.example/s3cr3t", "this is not a valid address"),
             ("/s3cr3t", "the address does not begin with"),
             ("ftp://h/s3cr3t", "the address does not begin with"),
@@ -242,8 +242,8 @@ mod tests {
             ("https:///s3cr3t", "this is not a valid address"),
             ("s3cr3t with spaces", "this is not a valid address"),
         ] {
-            let said = SecretUrl::parse(odd).unwrap_err();
-            assert!(said.starts_with(why) && !said.contains("s3cr3t"), "{odd}: {said}");
+            let message = SecretUrl::parse(odd).unwrap_err();
+            assert!(message.starts_with(reason) && !message.contains("s3cr3t"), "{odd}: {message}");
         }
     }
 
@@ -251,9 +251,9 @@ mod tests {
     fn a_server_that_is_not_there_is_told_without_its_address() {
         let client = HttpClient::new(Duration::from_secs(5), &CaCertificates::default());
         let to = SecretUrl::parse("http://127.0.0.1:1/s3cr3t").unwrap();
-        let said = client.send(&HttpRequest { method: "POST", url: &to, headers: &[], body: "{}".into() });
-        let said = said.unwrap_err();
-        assert!(!said.contains("s3cr3t") && !said.is_empty(), "{said}");
+        let message = client.send(&HttpRequest { method: "POST", url: &to, headers: &[], body: "{}".into() });
+        let message = message.unwrap_err();
+        assert!(!message.contains("s3cr3t") && !message.is_empty(), "{message}");
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn roots_are_certificates() {
-        let wrong = |pem: &str| CaCertificates::from_pem(pem.as_bytes()).unwrap_err();
-        assert_eq!(wrong("nothing"), "this PEM file contains no certificate");
+        let invalid = |pem: &str| CaCertificates::from_pem(pem.as_bytes()).unwrap_err();
+        assert_eq!(invalid("nothing"), "this PEM file contains no certificate");
         CaCertificates::from_pem(CERTIFICATE.as_bytes()).unwrap();
     }
 

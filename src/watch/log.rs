@@ -51,17 +51,17 @@ impl LogVerbosity {
 /// Starts the log; a second call has no effect.
 ///
 /// `has_colors`: standard error is a terminal with colors.
-pub fn init_logging(form: LogFormat, level: LogVerbosity, has_colors: bool) {
-    let layer = layer(form, has_colors, std::io::stderr);
+pub fn init_logging(format: LogFormat, level: LogVerbosity, has_colors: bool) {
+    let layer = layer(format, has_colors, std::io::stderr);
     // A subscriber that is already set, as in tests, stays.
     drop(tracing_subscriber::registry().with(layer.with_filter(level.filter())).try_init());
 }
 
-fn layer<W>(form: LogFormat, has_colors: bool, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(format: LogFormat, has_colors: bool, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    match form {
+    match format {
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
@@ -107,10 +107,10 @@ mod tests {
         }
     }
 
-    fn capture_log(form: LogFormat, level: LogVerbosity) -> String {
+    fn capture_log(format: LogFormat, level: LogVerbosity) -> String {
         let kept = CapturedOutput::default();
         let to = kept.clone();
-        let layer = layer(form, false, move || to.clone());
+        let layer = layer(format, false, move || to.clone());
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level.filter()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(sidecar_set = "log", batch = 2, "released");
@@ -141,8 +141,8 @@ mod tests {
         let subscriber =
             tracing_subscriber::registry().with(layer(LogFormat::Text, false, move || to.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            let said = "no\n2026-01-01 INFO released\u{1b}[2J\u{202e}";
-            tracing::warn!(failure = %said, list = said, "the server says: {said}");
+            let message = "no\n2026-01-01 INFO released\u{1b}[2J\u{202e}";
+            tracing::warn!(failure = %message, list = message, "the server says: {message}");
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");

@@ -112,7 +112,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("pillion");
-        let mut made = Self {
+        let mut metrics = Self {
             registry: Registry::default(),
             batch: Family::default(),
             batches: Family::default(),
@@ -127,36 +127,36 @@ impl Default for Metrics {
         };
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of pillion", version);
-        registry.register("batch", "The latest batch; 0: no rollout is in progress", made.batch.clone());
-        registry.register("batches", "The number of batches of the rollout", made.batches.clone());
+        registry.register("batch", "The latest batch; 0: no rollout is in progress", metrics.batch.clone());
+        registry.register("batches", "The number of batches of the rollout", metrics.batches.clone());
         registry.register(
             "pods",
             "Pods of the latest batch: pending are not updated yet, unready are updated, ready are updated and ready",
-            made.pods.clone(),
+            metrics.pods.clone(),
         );
         let help = "Pods that use up maxUnavailable";
-        registry.register("unavailable_pods", help, made.unavailable.clone());
+        registry.register("unavailable_pods", help, metrics.unavailable.clone());
         let help = "Workloads of released batches that differ from git";
-        registry.register("out_of_sync_workloads", help, made.out_of_sync.clone());
-        registry.register("evaluations", "Completed evaluations", made.evaluations.clone());
-        registry.register("decisions", "Decisions of evaluations", made.decisions.clone());
+        registry.register("out_of_sync_workloads", help, metrics.out_of_sync.clone());
+        registry.register("evaluations", "Completed evaluations", metrics.evaluations.clone());
+        registry.register("decisions", "Decisions of evaluations", metrics.decisions.clone());
         let help = "Pushes rejected as non-fast-forward";
-        registry.register("push_conflicts", help, made.push_conflicts.clone());
-        registry.register("soak_resets", "Soak periods that were restarted", made.soak_resets.clone());
-        registry.register_collector(Box::new(Arc::clone(&made.last_evaluations)));
-        made.registry = registry;
-        made
+        registry.register("push_conflicts", help, metrics.push_conflicts.clone());
+        registry.register("soak_resets", "Soak periods that were restarted", metrics.soak_resets.clone());
+        registry.register_collector(Box::new(Arc::clone(&metrics.last_evaluations)));
+        metrics.registry = registry;
+        metrics
     }
 }
 
 impl Metrics {
     /// Returns the metrics of one rollout.
     pub fn rollout(&self, cluster: Option<&str>, sidecar_set: &str) -> RolloutMetrics<'_> {
-        let of = RolloutLabels {
+        let labels = RolloutLabels {
             cluster: escape_label(cluster.unwrap_or_default()),
             sidecar_set: escape_label(sidecar_set),
         };
-        RolloutMetrics { metrics: self, labels: of }
+        RolloutMetrics { metrics: self, labels }
     }
 
     /// Returns all metrics as text.
@@ -188,8 +188,8 @@ impl RolloutMetrics<'_> {
     }
 
     /// Sets how many pods are desired, updated and ready.
-    pub fn set_pods(&self, wanted: u32, carrying: u32, ready: u32) {
-        let counts = [wanted.saturating_sub(carrying), carrying.saturating_sub(ready), ready];
+    pub fn set_pods(&self, desired: u32, updated: u32, ready: u32) {
+        let counts = [desired.saturating_sub(updated), updated.saturating_sub(ready), ready];
         for (state, count) in POD_STATES.into_iter().zip(counts) {
             self.metrics.pods.get_or_create(&self.pod_state_labels(state)).set(count.into());
         }
@@ -269,12 +269,12 @@ impl RolloutMetrics<'_> {
 struct LastEvaluations(Mutex<BTreeMap<RolloutLabels, Instant>>);
 
 impl LastEvaluations {
-    fn set(&self, of: RolloutLabels, at: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(of, at);
+    fn set(&self, labels: RolloutLabels, at: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(labels, at);
     }
 
-    fn remove(&self, of: &RolloutLabels) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+    fn remove(&self, labels: &RolloutLabels) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(labels);
     }
 }
 
@@ -288,8 +288,8 @@ impl Collector for LastEvaluations {
         let help = "Time since the last completed evaluation";
         let name = "since_last_evaluation";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), kind)?;
-        for (of, at) in &last {
-            ConstGauge::new(at.elapsed().as_secs_f64()).encode(family.encode_family(of)?)?;
+        for (labels, at) in &last {
+            ConstGauge::new(at.elapsed().as_secs_f64()).encode(family.encode_family(labels)?)?;
         }
         Ok(())
     }

@@ -23,27 +23,27 @@ const MAX_BACKOFF: Duration = Duration::from_secs(600);
 /// Notifies one receiver until the sender of `heads` is dropped or a stop is requested; each message says that the
 /// deploy branch may have moved. `failed` is called with each error and the pause before the retry.
 pub fn run_notifications(
-    watching: &Watcher,
-    (opened, world): (&RepoContext, &mut dyn Environment),
+    watcher: &Watcher,
+    (repo, environment): (&RepoContext, &mut dyn Environment),
     receiver: PayloadFormat,
     (heads, stop): (&Receiver<()>, &StopToken),
     failed: &mut dyn FnMut(&WatchError, Duration),
 ) {
     let (mut arrived, mut failures) = (None, 0_u32);
     while !stop.is_requested() {
-        let head = opened.branches.find_deploy_branch(&opened.repository).map(|(_, id)| id);
-        let told = if head == arrived { Ok(()) } else { watching.notify_head(opened, world, receiver) };
-        let goes_on = match told {
+        let head = repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id);
+        let result = if head == arrived { Ok(()) } else { watcher.notify_head(repo, environment, receiver) };
+        let goes_on = match result {
             Ok(()) => {
                 (arrived, failures) = (head, 0);
                 heads.recv().is_ok()
             }
             Err(_) if stop.is_requested() => return,
-            Err(failure) => {
+            Err(error) => {
                 let again = (INITIAL_BACKOFF * (1 << failures.min(7))).min(MAX_BACKOFF);
-                let again = again.max(failure.retry_after(MAX_BACKOFF));
+                let again = again.max(error.retry_after(MAX_BACKOFF));
                 failures += 1;
-                failed(&failure, again);
+                failed(&error, again);
                 wait_backoff(heads, again)
             }
         };
@@ -70,19 +70,21 @@ impl Watcher {
     /// retried later.
     pub(super) fn notify_receivers(
         &self,
-        work: &mut WatchContext<'_>,
-        live: &DeployBranch<'_>,
+        context: &mut WatchContext<'_>,
+        deploy: &DeployBranch<'_>,
         is_first: bool,
     ) -> Result<(), WatchError> {
-        for receiver in work.environment.receivers() {
-            let told = match is_first {
-                true => self.start_notifications(work.repo, work.environment, (receiver, live.head.id)),
-                false => self.notify_commits(work.repo, live, work.environment, receiver),
+        for receiver in context.environment.receivers() {
+            let result = match is_first {
+                true => {
+                    self.start_notifications(context.repo, context.environment, (receiver, deploy.head.id))
+                }
+                false => self.notify_commits(context.repo, deploy, context.environment, receiver),
             };
-            match told {
+            match result {
                 Ok(()) => {}
                 Err(ends @ (WatchError::Killed(_) | WatchError::ShuttingDown)) => return Err(ends),
-                Err(failure) => work.events.on_notify_failed(&failure),
+                Err(error) => context.events.on_notify_failed(&error),
             }
         }
         Ok(())
@@ -94,12 +96,12 @@ impl Watcher {
     /// When git fails.
     pub fn start_notifications(
         &self,
-        opened: &RepoContext,
-        world: &mut dyn Environment,
+        repo: &RepoContext,
+        environment: &mut dyn Environment,
         (receiver, head): (PayloadFormat, ObjectId),
     ) -> Result<(), WatchError> {
-        match world.last_notified(opened, receiver)? {
-            None if !self.options.dry_run => world.record_notified(opened, receiver, None, head),
+        match environment.last_notified(repo, receiver)? {
+            None if !self.options.dry_run => environment.record_notified(repo, receiver, None, head),
             _ => Ok(()),
         }
     }
@@ -107,12 +109,12 @@ impl Watcher {
     /// Notifies a receiver of the current deploy head.
     fn notify_head(
         &self,
-        opened: &RepoContext,
-        world: &mut dyn Environment,
+        repo: &RepoContext,
+        environment: &mut dyn Environment,
         receiver: PayloadFormat,
     ) -> Result<(), WatchError> {
-        match opened.read_deploy_branch()?.0 {
-            Some(live) => self.notify_commits(opened, &live, world, receiver),
+        match repo.read_deploy_branch()?.0 {
+            Some(deploy) => self.notify_commits(repo, &deploy, environment, receiver),
             // Errors of pillion.yaml are reported elsewhere.
             None => Ok(()),
         }
@@ -121,23 +123,23 @@ impl Watcher {
     /// Notifies a receiver of the rollout commits that it has not seen, oldest first.
     fn notify_commits(
         &self,
-        opened: &RepoContext,
-        live: &DeployBranch<'_>,
-        world: &mut dyn Environment,
+        repo: &RepoContext,
+        deploy: &DeployBranch<'_>,
+        environment: &mut dyn Environment,
         receiver: PayloadFormat,
     ) -> Result<(), WatchError> {
         if self.options.dry_run {
             return Ok(());
         }
-        let Some(mut last) = world.last_notified(opened, receiver)? else {
-            return world.record_notified(opened, receiver, None, live.head.id);
+        let Some(mut last) = environment.last_notified(repo, receiver)? else {
+            return environment.record_notified(repo, receiver, None, deploy.head.id);
         };
-        let untold = unnotified_commits(live, last)?;
+        let commits = unnotified_commits(deploy, last)?;
         let mut is_fresh = true;
-        for (at, commit) in untold.iter().enumerate().filter(|(_, c)| c.trailer(trailer::ACTION).is_some()) {
-            if !is_fresh && let Some(now) = world.last_notified(opened, receiver)? {
+        for (at, commit) in commits.iter().enumerate().filter(|(_, c)| c.trailer(trailer::ACTION).is_some()) {
+            if !is_fresh && let Some(now) = environment.last_notified(repo, receiver)? {
                 // Another watcher may notify the same receiver; its progress counts.
-                match untold.iter().position(|c| c.id == now) {
+                match commits.iter().position(|c| c.id == now) {
                     Some(arrived) if arrived >= at => {
                         last = now;
                         continue;
@@ -146,16 +148,20 @@ impl Watcher {
                     None => return Ok(()),
                 }
             }
-            world.notify(receiver, &self.notification(live, commit)?)?;
-            world.record_notified(opened, receiver, Some(last), commit.id)?;
+            environment.notify(receiver, &self.notification(deploy, commit)?)?;
+            environment.record_notified(repo, receiver, Some(last), commit.id)?;
             (last, is_fresh) = (commit.id, false);
         }
-        let is_behind = last != live.head.id && !untold.is_empty();
-        if is_behind { world.record_notified(opened, receiver, Some(last), live.head.id) } else { Ok(()) }
+        let is_behind = last != deploy.head.id && !commits.is_empty();
+        if is_behind {
+            environment.record_notified(repo, receiver, Some(last), deploy.head.id)
+        } else {
+            Ok(())
+        }
     }
 
     /// Builds the notification of a commit.
-    fn notification(&self, live: &DeployBranch<'_>, commit: &Commit) -> Result<Notification, WatchError> {
+    fn notification(&self, deploy: &DeployBranch<'_>, commit: &Commit) -> Result<Notification, WatchError> {
         let value = |key| commit.trailer(key).unwrap_or_default();
         Ok(Notification {
             commit: commit.id.to_string(),
@@ -163,7 +169,7 @@ impl Watcher {
             sidecar_set: value(trailer::SIDECAR_SET),
             subject: commit.subject().to_owned(),
             body: message_body(&commit.message),
-            cluster: live.cluster_of(commit)?,
+            cluster: deploy.cluster_of(commit)?,
             time: jiff::Timestamp::from_second(commit.time.seconds).unwrap_or_default(),
             url: self.commit_url_prefix.as_ref().map(|commits| format!("{commits}{}", commit.id)),
         })
@@ -171,10 +177,10 @@ impl Watcher {
 }
 
 /// Returns the commits of the deploy branch after one, oldest first; if that one is not among the newest, the newest.
-fn unnotified_commits(live: &DeployBranch<'_>, last: ObjectId) -> Result<Vec<Commit>, WatchError> {
+fn unnotified_commits(deploy: &DeployBranch<'_>, last: ObjectId) -> Result<Vec<Commit>, WatchError> {
     let mut found = Vec::new();
     for commit in
-        live.repository.log(live.head.id, None, HistoryWalk::FirstParent)?.take(MAX_NOTIFIED_COMMITS)
+        deploy.repository.log(deploy.head.id, None, HistoryWalk::FirstParent)?.take(MAX_NOTIFIED_COMMITS)
     {
         let commit = commit?;
         if commit.id == last {

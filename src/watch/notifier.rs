@@ -155,12 +155,12 @@ impl Notifier {
     /// When an address is invalid; the message names its variable, never the address.
     pub fn new(client: HttpClient, plain: Option<&str>, slack: Option<&str>) -> Result<Self, String> {
         let mut receivers = Vec::new();
-        for (form, variable, url) in
+        for (format, variable, url) in
             [(PayloadFormat::Plain, WEBHOOK_URL_VAR, plain), (PayloadFormat::Slack, SLACK_URL_VAR, slack)]
         {
             if let Some(url) = url.filter(|u| !u.trim().is_empty()) {
-                let address = SecretUrl::parse(url).map_err(|why| format!("{variable}: {why}"))?;
-                receivers.push(NotificationReceiver { format: form, address });
+                let address = SecretUrl::parse(url).map_err(|reason| format!("{variable}: {reason}"))?;
+                receivers.push(NotificationReceiver { format, address });
             }
         }
         Ok(Self { client, receivers })
@@ -175,43 +175,51 @@ impl Notifier {
     ///
     /// # Errors
     /// When the receiver did not accept it, or its answer is missing. The key makes a retry harmless.
-    pub fn send(&self, receiver: &NotificationReceiver, notice: &Notification) -> Result<(), DeliveryError> {
+    pub fn send(
+        &self,
+        receiver: &NotificationReceiver,
+        notification: &Notification,
+    ) -> Result<(), DeliveryError> {
         let body = match receiver.format {
-            PayloadFormat::Plain => notice.to_json(),
-            PayloadFormat::Slack => notice.to_slack(),
+            PayloadFormat::Plain => notification.to_json(),
+            PayloadFormat::Slack => notification.to_slack(),
         };
-        let headers = [("idempotency-key", notice.commit.as_str())];
+        let headers = [("idempotency-key", notification.commit.as_str())];
         let request =
             HttpRequest { method: "POST", url: &receiver.address, headers: &headers, body: body.to_string() };
-        let undelivered = |reason: String, is_retryable, retry_after| DeliveryError {
+        let error = |reason: String, is_retryable, retry_after| DeliveryError {
             receiver: receiver.name(),
-            commit: notice.commit.clone(),
+            commit: notification.commit.clone(),
             reason,
             is_retryable,
             retry_after,
         };
         match self.client.send(&request) {
-            Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-            Ok(answer) => {
-                let (why, is_retryable) = describe_refusal(&answer);
-                Err(undelivered(why, is_retryable, answer.retry_after()))
+            Ok(response) if (200..300).contains(&response.status) => Ok(()),
+            Ok(response) => {
+                let (reason, is_retryable) = describe_refusal(&response);
+                Err(error(reason, is_retryable, response.retry_after()))
             }
-            Err(why) => Err(undelivered(why, true, None)),
+            Err(reason) => Err(error(reason, true, None)),
         }
     }
 }
 
 /// Explains a refusal, and whether a retry may succeed.
-fn describe_refusal(answer: &HttpResponse) -> (String, bool) {
-    let said = one_line(&String::from_utf8_lossy(&answer.body));
-    let said = if said.is_empty() || said.starts_with('<') { default_reason(answer.status) } else { said };
-    let (advice, is_retryable) = match answer.status {
+fn describe_refusal(response: &HttpResponse) -> (String, bool) {
+    let message = one_line(&String::from_utf8_lossy(&response.body));
+    let message = if message.is_empty() || message.starts_with('<') {
+        default_reason(response.status)
+    } else {
+        message
+    };
+    let (advice, is_retryable) = match response.status {
         408 | 425 | 429 | 500.. => ("a retry may succeed", true),
         300..=399 => ("it redirects, which pillion does not follow: set its new address", false),
         401 | 403 | 404 | 410 => ("its address, or the secret in it, is no longer valid", false),
         _ => ("it does not understand the notification: see docs/watch.md for the two formats", false),
     };
-    (format!("status {} ({said}); {advice}", answer.status), is_retryable)
+    (format!("status {} ({message}); {advice}", response.status), is_retryable)
 }
 
 fn default_reason(status: u16) -> String {
@@ -224,7 +232,7 @@ mod tests {
     use super::super::http_client::CaCertificates;
     use super::*;
 
-    fn notice() -> Notification {
+    fn notification() -> Notification {
         Notification {
             commit: "4f1c".into(),
             action: "Batch".into(),
@@ -239,34 +247,34 @@ mod tests {
 
     #[test]
     fn slack_gets_a_link_and_no_control_characters() {
-        let text = notice().to_slack()["text"].as_str().unwrap().to_owned();
+        let text = notification().to_slack()["text"].as_str().unwrap().to_owned();
         assert_eq!(
             text,
             "<https://git.example/c/4f1c|log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0> (prod-eu)\n6 of 21 pods &amp; more"
         );
-        let plain = Notification { url: None, cluster: None, body: String::new(), ..notice() };
+        let plain = Notification { url: None, cluster: None, body: String::new(), ..notification() };
         assert_eq!(plain.to_slack()["text"], "*log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0*");
     }
 
     #[test]
     fn plain_json_has_the_commit_as_its_id() {
-        let value = notice().to_json();
+        let value = notification().to_json();
         assert_eq!((&value["id"], &value["time"]), (&json!("4f1c"), &json!("2026-06-19T15:00:00Z")));
     }
 
     #[test]
     fn addresses_are_never_repeated() {
         let client = || HttpClient::new(NOTIFY_TIMEOUT, &CaCertificates::default());
-        let wrong = Notifier::new(client(), None, Some("hooks.example/s3cr3t")).unwrap_err();
-        assert!(wrong.contains(SLACK_URL_VAR) && !wrong.contains("s3cr3t"), "{wrong}");
-        let told = Notifier::new(client(), Some("http://127.0.0.1:1/s3cr3t"), Some(" ")).unwrap();
-        let undelivered = told.send(&told.receivers()[0], &notice()).unwrap_err();
-        assert!(undelivered.is_retryable);
-        let said = undelivered.to_string();
+        let error = Notifier::new(client(), None, Some("hooks.example/s3cr3t")).unwrap_err();
+        assert!(error.contains(SLACK_URL_VAR) && !error.contains("s3cr3t"), "{error}");
+        let notifier = Notifier::new(client(), Some("http://127.0.0.1:1/s3cr3t"), Some(" ")).unwrap();
+        let error = notifier.send(&notifier.receivers()[0], &notification()).unwrap_err();
+        assert!(error.is_retryable);
+        let message = error.to_string();
         assert!(
-            said.starts_with("the webhook at 127.0.0.1 did not take") && !said.contains("s3cr3t"),
-            "{said}"
+            message.starts_with("the webhook at 127.0.0.1 did not take") && !message.contains("s3cr3t"),
+            "{message}"
         );
-        assert!(!format!("{told:?}").contains("s3cr3t"));
+        assert!(!format!("{notifier:?}").contains("s3cr3t"));
     }
 }

@@ -62,71 +62,71 @@ impl RealEnvironment {
     /// the same until the deploy branch moves.
     fn propose(
         &mut self,
-        opened: &RepoContext,
-        live: &DeployBranch<'_>,
+        repo: &RepoContext,
+        deploy: &DeployBranch<'_>,
         proposal: &ReleaseProposal<'_>,
     ) -> Result<Option<ReleaseOutcome>, WatchError> {
-        let Some(forge) = &self.provider else { return Ok(None) };
-        let branches = &opened.branches;
+        let Some(provider) = &self.provider else { return Ok(None) };
+        let branches = &repo.branches;
         let branch = next_branch(&branches.deploy, proposal.cluster, proposal.sidecar_set);
-        if let Some(why) = invalid_branch_reason(&branch) {
-            let words = format!("nothing is proposed: `{branch}` is not a valid branch name: {why}");
-            return Ok(Some(ReleaseOutcome::Blocked(words)));
+        if let Some(reason) = invalid_branch_reason(&branch) {
+            let text = format!("nothing is proposed: `{branch}` is not a valid branch name: {reason}");
+            return Ok(Some(ReleaseOutcome::Blocked(text)));
         }
-        let whose = (proposal.sidecar_set, &live.branches.identity);
-        if let Some(words) = foreign_commit_reason(opened, (live.head.id, &branch), whose)? {
-            return Ok(Some(ReleaseOutcome::Blocked(format!("nothing is proposed: {words}"))));
+        let owner = (proposal.sidecar_set, &deploy.branches.identity);
+        if let Some(text) = foreign_commit_reason(repo, (deploy.head.id, &branch), owner)? {
+            return Ok(Some(ReleaseOutcome::Blocked(format!("nothing is proposed: {text}"))));
         }
         let number = match self.proposed_commits.get(&branch) {
             Some((commit, number)) if *commit == proposal.commit => *number,
             _ => {
-                let found = opened.repository.tracked_branch(&upstream(opened)?, &branch);
+                let found = repo.repository.tracked_branch(&upstream(repo)?, &branch);
                 let name = format!("refs/heads/{branch}");
                 let (to, expected) = (Some(proposal.commit), ExpectedRef::from_found(found));
-                push_ref(opened, RefUpdate { name, to, expected, kind: RefMove::Force })?;
+                push_ref(repo, RefUpdate { name, to, expected, kind: RefMove::Force })?;
                 let request = PullRequest::from_message(&branch, &branches.deploy, proposal.message);
-                let number = forge.open_or_update(&request).map_err(provider_error)?.number;
+                let number = provider.open_or_update(&request).map_err(provider_error)?.number;
                 self.proposed_commits.insert(branch, (proposal.commit, number));
                 number
             }
         };
-        let words = format!("proposed as pull request #{number}: merging it releases the commit");
-        Ok(Some(ReleaseOutcome::Proposed(words)))
+        let text = format!("proposed as pull request #{number}: merging it releases the commit");
+        Ok(Some(ReleaseOutcome::Proposed(text)))
     }
 }
 
 /// Describes the first commit of others on the branch of a pull request: such a branch is neither replaced nor
 /// deleted.
 fn foreign_commit_reason(
-    opened: &RepoContext,
+    repo: &RepoContext,
     (head, branch): (ObjectId, &str),
-    whose: (&str, &Identity),
+    owner: (&str, &Identity),
 ) -> Result<Option<String>, WatchError> {
-    let Some(tip) = opened.repository.tracked_branch(&upstream(opened)?, branch) else { return Ok(None) };
-    let side = examine_ref(&opened.repository, (head, tip), whose)?;
+    let Some(tip) = repo.repository.tracked_branch(&upstream(repo)?, branch) else { return Ok(None) };
+    let side = examine_ref(&repo.repository, (head, tip), owner)?;
     Ok(side.foreign.first().map(|commit| {
         format!(
             "`{branch}` has {} (\"{}\") by {}, which pillion did not create; once it is no longer needed, run `git push {} --delete {branch}`",
             commit.id.short(),
             escape::line(commit.subject()),
             escape::line(&commit.author.to_string()),
-            opened.branches.remote
+            repo.branches.remote
         )
     }))
 }
 
-fn provider_error(failure: ProviderError) -> WatchError {
-    WatchError::service(failure.message, failure.is_retryable, failure.retry_after)
+fn provider_error(error: ProviderError) -> WatchError {
+    WatchError::service(error.message, error.is_retryable, error.retry_after)
 }
 
 impl Environment for RealEnvironment {
-    fn fetch(&mut self, opened: &RepoContext) -> Result<(), WatchError> {
+    fn fetch(&mut self, repo: &RepoContext) -> Result<(), WatchError> {
         self.check_not_stopping()?;
         kill_point("fetch");
-        let staged = opened.branches.staged_glob();
+        let staged = repo.branches.staged_glob();
         let proposed = self.provider.as_ref().map(|_| "pillion/next/*");
         let more: Vec<&str> = [staged.as_str()].into_iter().chain(proposed).collect();
-        Ok(opened.fetch_with(&more).map(drop)?)
+        Ok(repo.fetch_with(&more).map(drop)?)
     }
 
     fn observe_cluster(&mut self, cluster: Option<&str>) -> Result<Snapshot, ClusterUnavailable> {
@@ -138,17 +138,17 @@ impl Environment for RealEnvironment {
 
     fn release(
         &mut self,
-        opened: &RepoContext,
-        live: &DeployBranch<'_>,
+        repo: &RepoContext,
+        deploy: &DeployBranch<'_>,
         proposal: &ReleaseProposal<'_>,
     ) -> Result<ReleaseOutcome, WatchError> {
         self.check_not_stopping()?;
         kill_point("before-push");
-        let released = match self.propose(opened, live, proposal)? {
+        let released = match self.propose(repo, deploy, proposal)? {
             Some(proposed) => proposed,
             None => {
                 let release = ReleaseStamp { at: proposal.at.unwrap_or_else(self.clock), by: None };
-                ReleaseOutcome::Push(opened.release(live, proposal.commit, &release)?)
+                ReleaseOutcome::Push(repo.release(deploy, proposal.commit, &release)?)
             }
         };
         kill_point("after-push");
@@ -157,43 +157,45 @@ impl Environment for RealEnvironment {
 
     fn withdraw_proposal(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         cluster: Option<&str>,
         sidecar_set: &str,
-        why: &str,
+        reason: &str,
     ) -> Result<(), WatchError> {
         self.check_not_stopping()?;
-        let Some(forge) = &self.provider else { return Ok(()) };
-        let live = &opened.branches.deploy;
-        let branch = next_branch(live, cluster, sidecar_set);
-        let Some(found) = opened.repository.tracked_branch(&upstream(opened)?, &branch) else {
+        let Some(provider) = &self.provider else { return Ok(()) };
+        let deploy = &repo.branches.deploy;
+        let branch = next_branch(deploy, cluster, sidecar_set);
+        let Some(found) = repo.repository.tracked_branch(&upstream(repo)?, &branch) else {
             return Ok(());
         };
         self.proposed_commits.remove(&branch);
-        let Some((_, head)) = opened.branches.find_deploy_branch(&opened.repository) else { return Ok(()) };
-        let whose = (sidecar_set, &opened.branches.identity);
-        if let Some(words) = foreign_commit_reason(opened, (head, &branch), whose)? {
+        let Some((_, head)) = repo.branches.find_deploy_branch(&repo.repository) else { return Ok(()) };
+        let owner = (sidecar_set, &repo.branches.identity);
+        if let Some(text) = foreign_commit_reason(repo, (head, &branch), owner)? {
             if self.skipped_branches.insert((branch, found)) {
-                tracing::warn!("an obsolete branch is kept: {words}");
+                tracing::warn!("an obsolete branch is kept: {text}");
             }
             return Ok(());
         }
-        if let Some(request) =
-            forge.find(&branch, live).map_err(provider_error)?.filter(|r| r.state == PullRequestState::Open)
+        if let Some(request) = provider
+            .find(&branch, deploy)
+            .map_err(provider_error)?
+            .filter(|r| r.state == PullRequestState::Open)
         {
-            forge.close(request.number, why).map_err(provider_error)?;
+            provider.close(request.number, reason).map_err(provider_error)?;
         }
         let (name, expected) = (format!("refs/heads/{branch}"), ExpectedRef::At(found));
-        push_ref(opened, RefUpdate { name, to: None, expected, kind: RefMove::Force })
+        push_ref(repo, RefUpdate { name, to: None, expected, kind: RefMove::Force })
     }
 
-    fn push_staged(&mut self, opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
+    fn push_staged(&mut self, repo: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
         self.check_not_stopping()?;
-        push_ref(opened, update)
+        push_ref(repo, update)
     }
 
-    fn run_check(&mut self, question: &CheckRequest) -> CheckResult {
-        self.check.as_ref().map_or_else(|| CheckResult::Pass(String::new()), |check| check.run(question))
+    fn run_check(&mut self, request: &CheckRequest) -> CheckResult {
+        self.check.as_ref().map_or_else(|| CheckResult::Pass(String::new()), |check| check.run(request))
     }
 
     fn receivers(&self) -> Vec<PayloadFormat> {
@@ -202,20 +204,20 @@ impl Environment for RealEnvironment {
 
     fn last_notified(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         receiver: PayloadFormat,
     ) -> Result<Option<ObjectId>, WatchError> {
         self.check_not_stopping()?;
-        let upstream = upstream(opened)?;
-        Ok(opened.repository.fetch_ref(&upstream, &notified_ref(opened, receiver))?)
+        let upstream = upstream(repo)?;
+        Ok(repo.repository.fetch_ref(&upstream, &notified_ref(repo, receiver))?)
     }
 
-    fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
+    fn notify(&mut self, receiver: PayloadFormat, notification: &Notification) -> Result<(), WatchError> {
         self.check_not_stopping()?;
         kill_point("before-notify");
         let Some(notifier) = &self.notifier else { return Ok(()) };
         for receiver in notifier.receivers().iter().filter(|r| r.format() == receiver) {
-            notifier.send(receiver, notice).map_err(delivery_error)?;
+            notifier.send(receiver, notification).map_err(delivery_error)?;
         }
         kill_point("after-notify");
         Ok(())
@@ -223,35 +225,35 @@ impl Environment for RealEnvironment {
 
     fn record_notified(
         &mut self,
-        opened: &RepoContext,
+        repo: &RepoContext,
         receiver: PayloadFormat,
         before: Option<ObjectId>,
         commit: ObjectId,
     ) -> Result<(), WatchError> {
-        let (name, expected) = (notified_ref(opened, receiver), ExpectedRef::from_found(before));
-        push_ref(opened, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
+        let (name, expected) = (notified_ref(repo, receiver), ExpectedRef::from_found(before));
+        push_ref(repo, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
     }
 }
 
-fn delivery_error(undelivered: DeliveryError) -> WatchError {
-    WatchError::service(undelivered.to_string(), undelivered.is_retryable, undelivered.retry_after)
+fn delivery_error(error: DeliveryError) -> WatchError {
+    WatchError::service(error.to_string(), error.is_retryable, error.retry_after)
 }
 
-fn notified_ref(opened: &RepoContext, receiver: PayloadFormat) -> String {
-    format!("{NOTIFIED_REF_PREFIX}/{}/{}", receiver.name(), opened.branches.deploy)
+fn notified_ref(repo: &RepoContext, receiver: PayloadFormat) -> String {
+    format!("{NOTIFIED_REF_PREFIX}/{}/{}", receiver.name(), repo.branches.deploy)
 }
 
-fn upstream(opened: &RepoContext) -> Result<Upstream, Error> {
-    Ok(opened.repository.upstream(&opened.branches.remote)?)
+fn upstream(repo: &RepoContext) -> Result<Upstream, Error> {
+    Ok(repo.repository.upstream(&repo.branches.remote)?)
 }
 
 /// Pushes one ref to the remote, or updates it here if there is none.
-fn push_ref(opened: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
-    for outcome in opened.repository.push(&upstream(opened)?, &[update])? {
+fn push_ref(repo: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
+    for outcome in repo.repository.push(&upstream(repo)?, &[update])? {
         match outcome {
             // Another watcher has written the same or something newer: the next evaluation sees it.
             Ok(_) | Err(crate::git::Error::RefMoved { .. }) => {}
-            Err(failure) => return Err(failure.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

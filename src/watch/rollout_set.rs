@@ -51,17 +51,17 @@ impl<'s> WatchedRollout<'s> {
     }
 
     /// Plans again if something outside of git has changed.
-    pub(super) fn replan(&mut self, given: ExternalState) {
-        let is_same = self.external_state.wave_reason == given.wave_reason
-            && self.external_state.deferred == given.deferred
-            && self.external_state.unhealthy == given.unhealthy
-            && self.external_state.observed_replicas == given.observed_replicas
-            && self.external_state.today == given.today;
+    pub(super) fn replan(&mut self, external_state: ExternalState) {
+        let is_same = self.external_state.wave_reason == external_state.wave_reason
+            && self.external_state.deferred == external_state.deferred
+            && self.external_state.unhealthy == external_state.unhealthy
+            && self.external_state.observed_replicas == external_state.observed_replicas
+            && self.external_state.today == external_state.today;
         if !is_same {
             let limit = self.rollout.context.settings.max_batches.saturating_add(2) as usize;
-            self.rollout.today.clone_from(&given.today);
-            self.rollout.steps = steps(&self.rollout.context, &self.rollout.ledger, &given, limit);
-            self.external_state = given;
+            self.rollout.today.clone_from(&external_state.today);
+            self.rollout.steps = steps(&self.rollout.context, &self.rollout.ledger, &external_state, limit);
+            self.external_state = external_state;
         }
     }
 }
@@ -71,20 +71,20 @@ impl<'s> WatchedRollout<'s> {
 /// # Errors
 /// When git fails.
 pub fn read_cluster_views(
-    live: &DeployBranch<'_>,
+    deploy: &DeployBranch<'_>,
     cluster: Option<&str>,
 ) -> Result<(Vec<ClusterView>, Vec<Diagnostic>), WatchError> {
-    let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
-    for name in live.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
-        let (site, wrong) = live.cluster_view(name);
-        let is_sound = !wrong.iter().any(Diagnostic::is_error);
-        diagnostics.extend(wrong.into_iter().filter(|d| d.code != Code::NotStaged));
-        if is_sound {
-            diagnostics.extend(check_drift(live, &site)?);
+    let (mut views, mut diagnostics) = (Vec::new(), Vec::new());
+    for name in deploy.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
+        let (view, found) = deploy.cluster_view(name);
+        let is_valid = !found.iter().any(Diagnostic::is_error);
+        diagnostics.extend(found.into_iter().filter(|d| d.code != Code::NotStaged));
+        if is_valid {
+            diagnostics.extend(check_drift(deploy, &view)?);
         }
-        found.push(site);
+        views.push(view);
     }
-    Ok((found, diagnostics))
+    Ok((views, diagnostics))
 }
 
 /// Plans every rollout of the clusters. If the diagnostics include an error, nothing may be released.
@@ -92,30 +92,30 @@ pub fn read_cluster_views(
 /// # Errors
 /// When git fails.
 pub fn plan_rollouts<'l, 's>(
-    live: &'l DeployBranch<'l>,
-    sites: &'s [ClusterView],
+    deploy: &'l DeployBranch<'l>,
+    views: &'s [ClusterView],
     names: &[String],
 ) -> Result<(RolloutSet<'l, 's>, Vec<Diagnostic>), WatchError> {
-    let (mut watched, mut diagnostics) = (Vec::new(), unknown_names(sites, names));
-    let all: Vec<&ClusterView> = sites.iter().collect();
-    for site in sites {
-        let cluster = site.cluster.as_deref();
+    let (mut watched, mut diagnostics) = (Vec::new(), unknown_names(views, names));
+    let all: Vec<&ClusterView> = views.iter().collect();
+    for view in views {
+        let cluster = view.cluster.as_deref();
         for name in
-            site.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n))
+            view.prepared.ledgers.keys().filter(|n| names.is_empty() || names.iter().any(|x| **x == ***n))
         {
-            let source = site.source_revision(name).map(|r| r.name);
-            let given = ExternalState {
-                wave_reason: wave_block_reason(live, cluster, name, &source),
+            let source = view.source_revision(name).map(|r| r.name);
+            let external_state = ExternalState {
+                wave_reason: wave_block_reason(deploy, cluster, name, &source),
                 ..ExternalState::default()
             };
-            let (rollout, wrong) = RolloutPlan::plan(site, name, &given);
-            diagnostics.extend(wrong);
+            let (rollout, found) = RolloutPlan::plan(view, name, &external_state);
+            diagnostics.extend(found);
             diagnostics.extend(too_many_batches(&rollout));
-            let by_hand = find_batch_revert(live, cluster, &rollout.ledger)?;
-            diagnostics.extend(by_hand.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found)));
-            let branch = StagedBranch::find(live, cluster, name);
-            diagnostics.extend(rewritten_branch(live, &branch, &branch.examine_refs(live, name)?));
-            let settings = site.rollout_settings(name).0;
+            let by_hand = find_batch_revert(deploy, cluster, &rollout.ledger)?;
+            diagnostics.extend(by_hand.map(|found| reverted_batch(deploy, cluster, &rollout.ledger, &found)));
+            let branch = StagedBranch::find(deploy, cluster, name);
+            diagnostics.extend(rewritten_branch(deploy, &branch, &branch.examine_refs(deploy, name)?));
+            let settings = view.rollout_settings(name).0;
             // Errors in them were reported when pillion.yaml was read.
             let windows = FreezeWindows::parse(&settings.freeze).0;
             watched.push(WatchedRollout {
@@ -123,29 +123,30 @@ pub fn plan_rollouts<'l, 's>(
                 rollout,
                 settings,
                 windows,
-                not_before: given.wave_reason.clone(),
-                start_refusal: unmatched_selector(site, &all, name).map(|wrong| diagnostic_line(&wrong)),
-                head: live.head.id,
-                external_state: given,
+                not_before: external_state.wave_reason.clone(),
+                start_refusal: unmatched_selector(view, &all, name)
+                    .map(|diagnostic| diagnostic_line(&diagnostic)),
+                head: deploy.head.id,
+                external_state,
             });
         }
     }
-    Ok((RolloutSet { deploy: live, rollouts: watched }, diagnostics))
+    Ok((RolloutSet { deploy, rollouts: watched }, diagnostics))
 }
 
 /// Formats a diagnostic as one line.
-fn diagnostic_line(wrong: &Diagnostic) -> String {
-    let at = wrong
+fn diagnostic_line(diagnostic: &Diagnostic) -> String {
+    let at = diagnostic
         .spans
         .first()
         .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
-    let help = wrong.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
-    format!("{}{at}{help}", wrong.message)
+    let help = diagnostic.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
+    format!("{}{at}{help}", diagnostic.message)
 }
 
 /// Reports names of SidecarSets without a ledger: their rollout would never come.
-fn unknown_names(sites: &[ClusterView], names: &[String]) -> Vec<Diagnostic> {
-    let has_ledger = |name: &String| sites.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
+fn unknown_names(views: &[ClusterView], names: &[String]) -> Vec<Diagnostic> {
+    let has_ledger = |name: &String| views.iter().any(|s| s.prepared.ledgers.contains_key(name.as_str()));
     let message = |name: &String| {
         let message = format!("SidecarSet `{name}` has no ledger, so it has no rollout to watch");
         Diagnostic::error(Code::NoLedger, message).help("`pillion status` lists SidecarSets that have one")

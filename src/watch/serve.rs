@@ -82,12 +82,12 @@ impl StatusServer {
                 drop(ending);
             };
             let served = axum::serve(listener, routes(metrics, health)).with_graceful_shutdown(signal);
-            let patience = async move {
+            let grace = async move {
                 drop(ended.await);
                 tokio::time::sleep(SHUTDOWN_GRACE).await;
             };
             // Open connections do not delay the shutdown.
-            tokio::select! { _ = served => {}, () = patience => {} }
+            tokio::select! { _ = served => {}, () = grace => {} }
         };
         let thread = thread::Builder::new()
             .name("pillion-serve".to_owned())
@@ -132,12 +132,12 @@ fn healthz(health: &Liveness, now: Instant) -> (StatusCode, String) {
     match health.overdue(now) {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(age) => {
-            let said = format!(
+            let text = format!(
                 "no evaluation was completed for {} s, the limit is {} s: see the log\n",
                 age.as_secs(),
                 health.limit.as_secs()
             );
-            (StatusCode::SERVICE_UNAVAILABLE, said)
+            (StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
 }
@@ -164,8 +164,8 @@ mod tests {
         health.record_evaluation_at(later(100));
         assert!(health.is_ready());
         assert_eq!(healthz(&health, later(160)).0, StatusCode::OK);
-        let (status, said) = healthz(&health, later(175));
+        let (status, text) = healthz(&health, later(175));
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(said.starts_with("no evaluation was completed for 75 s, the limit is 60 s"), "{said}");
+        assert!(text.starts_with("no evaluation was completed for 75 s, the limit is 60 s"), "{text}");
     }
 }

@@ -31,10 +31,10 @@ pub enum WakeReason {
 /// A receiver of events of the service.
 pub trait ServiceEventSink: EventSink {
     /// The deploy head holds an error, so nothing is released.
-    fn on_invalid_head(&mut self, wrong: Vec<Diagnostic>);
+    fn on_invalid_head(&mut self, diagnostics: Vec<Diagnostic>);
 
     /// Something outside failed; `again` is the pause before the retry.
-    fn on_error(&mut self, failure: &WatchError, again: Duration);
+    fn on_error(&mut self, error: &WatchError, again: Duration);
 }
 
 /// When the loop fetches, and what wakes it before.
@@ -57,54 +57,54 @@ enum NextAction {
 
 /// Runs the loop until a stop is requested.
 pub fn run_service(
-    watching: &Watcher,
-    opened: &RepoContext,
-    world: &mut dyn Environment,
-    pace: &PollSchedule,
-    listener: &mut dyn ServiceEventSink,
+    watcher: &Watcher,
+    repo: &RepoContext,
+    environment: &mut dyn Environment,
+    schedule: &PollSchedule,
+    events: &mut dyn ServiceEventSink,
 ) {
-    let (mut not_applied, mut sound) = (OutOfSyncSince::new(), None);
+    let (mut out_of_sync_since, mut verified_head) = (OutOfSyncSince::new(), None);
     let mut failures = 0;
-    while !pace.stop.is_requested() {
-        let turn = world.fetch(opened).and_then(|()| {
-            let (read, mut fetch_at) = (deploy_head(opened), Instant::now() + pace.interval);
-            let (not_applied, sound) = (&mut not_applied, &mut sound);
-            let mut work = WatchContext {
-                repo: opened,
-                environment: &mut *world,
-                out_of_sync_since: not_applied,
-                verified_head: sound,
-                events: &mut *listener,
+    while !schedule.stop.is_requested() {
+        let iteration = environment.fetch(repo).and_then(|()| {
+            let (read, mut fetch_at) = (deploy_head(repo), Instant::now() + schedule.interval);
+            let (out_of_sync_since, verified_head) = (&mut out_of_sync_since, &mut verified_head);
+            let mut context = WatchContext {
+                repo,
+                environment: &mut *environment,
+                out_of_sync_since,
+                verified_head,
+                events: &mut *events,
             };
-            watching.watch_head(&mut work, &mut |world, report| {
+            watcher.watch_head(&mut context, &mut |environment, report| {
                 let seen = report.now.map(|now| (now, Instant::now()));
                 let look_at = report.changes_at().zip(seen).map(local_instant);
-                match pace.wait(fetch_at, look_at) {
+                match schedule.wait(fetch_at, look_at) {
                     NextAction::Evaluate => true,
                     NextAction::Stop => false,
                     NextAction::Fetch => {
-                        fetch_at = Instant::now() + pace.interval;
+                        fetch_at = Instant::now() + schedule.interval;
                         // The fetch that follows at once reports the error.
-                        world.fetch(opened).is_ok() && deploy_head(opened) == read
+                        environment.fetch(repo).is_ok() && deploy_head(repo) == read
                     }
                 }
             })
         });
-        match turn {
+        match iteration {
             Ok(Iteration::Evaluated(_)) => failures = 0,
-            Ok(Iteration::Invalid(wrong)) => {
+            Ok(Iteration::Invalid(diagnostics)) => {
                 failures = 0;
-                listener.on_invalid_head(wrong);
-                if pace.sleep(pace.interval) == NextAction::Stop {
+                events.on_invalid_head(diagnostics);
+                if schedule.sleep(schedule.interval) == NextAction::Stop {
                     return;
                 }
             }
-            Err(_) if pace.stop.is_requested() => {}
-            Err(failure) => {
+            Err(_) if schedule.stop.is_requested() => {}
+            Err(error) => {
                 failures += 1;
-                let again = backoff(failures).max(failure.retry_after(MAX_BACKOFF));
-                listener.on_error(&failure, again);
-                if pace.sleep(again) == NextAction::Stop {
+                let again = backoff(failures).max(error.retry_after(MAX_BACKOFF));
+                events.on_error(&error, again);
+                if schedule.sleep(again) == NextAction::Stop {
                     return;
                 }
             }
@@ -118,8 +118,8 @@ fn local_instant((at, (now, seen)): (Timestamp, (Timestamp, Instant))) -> Instan
     seen + left.min(MAX_LOOKAHEAD)
 }
 
-fn deploy_head(opened: &RepoContext) -> Option<ObjectId> {
-    opened.branches.find_deploy_branch(&opened.repository).map(|(_, id)| id)
+fn deploy_head(repo: &RepoContext) -> Option<ObjectId> {
+    repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id)
 }
 
 fn backoff(failures: u32) -> Duration {
@@ -197,19 +197,20 @@ mod tests {
     #[test]
     fn the_end_comes_before_everything_that_is_due() {
         let (sender, wakes) = sync_channel(1);
-        let pace = PollSchedule { interval: Duration::from_secs(3_600), wakes, stop: StopToken::default() };
+        let schedule =
+            PollSchedule { interval: Duration::from_secs(3_600), wakes, stop: StopToken::default() };
         let past = Instant::now();
-        assert_eq!(pace.wait(past, None), NextAction::Fetch);
+        assert_eq!(schedule.wait(past, None), NextAction::Fetch);
         // A flood of changes leaves no space for the wake-up of a stop.
         sender.try_send(WakeReason::ClusterChanged).unwrap();
-        pace.stop.request();
+        schedule.stop.request();
         assert!(sender.try_send(WakeReason::Stop).is_err());
-        assert_eq!(pace.wait(past, None), NextAction::Stop);
+        assert_eq!(schedule.wait(past, None), NextAction::Stop);
         let hour = Duration::from_secs(3_600);
-        assert_eq!(pace.sleep(hour), NextAction::Stop);
+        assert_eq!(schedule.sleep(hour), NextAction::Stop);
         sender.try_send(WakeReason::ClusterChanged).unwrap();
-        assert_eq!(pace.coalesce_changes(), NextAction::Stop);
+        assert_eq!(schedule.coalesce_changes(), NextAction::Stop);
         sender.try_send(WakeReason::Stop).unwrap();
-        assert_eq!(pace.wait(past + hour, Some(past + hour)), NextAction::Stop);
+        assert_eq!(schedule.wait(past + hour, Some(past + hour)), NextAction::Stop);
     }
 }

@@ -57,10 +57,10 @@ pub trait EventSink {
     fn on_staged_rewritten(&mut self, branch: &str, overwritten: &[Commit]);
 
     /// A staged branch holds commits that pillion did not make. It stays unchanged.
-    fn on_foreign_commits(&mut self, _wrong: &Diagnostic) {}
+    fn on_foreign_commits(&mut self, _diagnostic: &Diagnostic) {}
 
     /// A notification failed. Releases do not wait for it, and it is retried.
-    fn on_notify_failed(&mut self, failure: &WatchError);
+    fn on_notify_failed(&mut self, error: &WatchError);
 }
 
 impl Watcher {
@@ -68,13 +68,13 @@ impl Watcher {
     ///
     /// # Errors
     /// When git or a service fails, or the watcher is killed.
-    pub fn run_iteration(&self, work: &mut WatchContext<'_>) -> Result<Iteration, WatchError> {
+    pub fn run_iteration(&self, context: &mut WatchContext<'_>) -> Result<Iteration, WatchError> {
         let mut last = None;
         for _ in 0..MAX_STEPS {
-            work.environment.fetch(work.repo)?;
-            match self.watch_head(work, &mut |_, _| false)? {
+            context.environment.fetch(context.repo)?;
+            match self.watch_head(context, &mut |_, _| false)? {
                 Iteration::Evaluated(report) if report.head_moved => last = Some(report),
-                turn => return Ok(turn),
+                iteration => return Ok(iteration),
             }
         }
         last.map(Iteration::Evaluated).ok_or_else(|| WatchError::Service {
@@ -90,45 +90,45 @@ impl Watcher {
     /// When git or a service fails, or the watcher is killed.
     pub fn watch_head(
         &self,
-        work: &mut WatchContext<'_>,
+        context: &mut WatchContext<'_>,
         goes_on: &mut dyn FnMut(&mut dyn Environment, &EvaluationReport) -> bool,
     ) -> Result<Iteration, WatchError> {
-        let opened = work.repo;
-        let (live, mut wrong) = opened.read_deploy_branch()?;
-        let Some(live) = live else { return Ok(Iteration::Invalid(wrong)) };
-        let (sites, found) = read_cluster_views(&live, self.cluster.as_deref())?;
-        wrong.extend(found);
-        if wrong.iter().any(Diagnostic::is_error) {
-            return Ok(Iteration::Invalid(wrong));
+        let repo = context.repo;
+        let (deploy, mut diagnostics) = repo.read_deploy_branch()?;
+        let Some(deploy) = deploy else { return Ok(Iteration::Invalid(diagnostics)) };
+        let (views, found) = read_cluster_views(&deploy, self.cluster.as_deref())?;
+        diagnostics.extend(found);
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Ok(Iteration::Invalid(diagnostics));
         }
-        let (mut standing, found) = plan_rollouts(&live, &sites, &self.names)?;
-        wrong.extend(found);
-        if !wrong.iter().any(Diagnostic::is_error) {
-            wrong.extend(verify::check_recent(&live, *work.verified_head)?);
+        let (mut rollout_set, found) = plan_rollouts(&deploy, &views, &self.names)?;
+        diagnostics.extend(found);
+        if !diagnostics.iter().any(Diagnostic::is_error) {
+            diagnostics.extend(verify::check_recent(&deploy, *context.verified_head)?);
         }
-        if wrong.iter().any(Diagnostic::is_error) {
-            return Ok(Iteration::Invalid(wrong));
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Ok(Iteration::Invalid(diagnostics));
         }
-        *work.verified_head = Some(live.head.id);
-        self.notify_receivers(work, &live, true)?;
+        *context.verified_head = Some(deploy.head.id);
+        self.notify_receivers(context, &deploy, true)?;
         let mut kept = None;
         loop {
             // Others write to staged branches, too, while the deploy head stays.
-            if kept.as_ref() != Some(&staged_tips(&standing)) {
-                self.update_staged_branches(work, &standing)?;
-                kept = Some(staged_tips(&standing));
+            if kept.as_ref() != Some(&staged_tips(&rollout_set)) {
+                self.update_staged_branches(context, &rollout_set)?;
+                kept = Some(staged_tips(&rollout_set));
             }
             let report = evaluate_rollouts(
-                opened,
-                &mut standing,
-                work.environment,
+                repo,
+                &mut rollout_set,
+                context.environment,
                 &self.options,
-                work.out_of_sync_since,
+                context.out_of_sync_since,
             )?;
-            work.events.on_evaluation(&report);
+            context.events.on_evaluation(&report);
             // A release never waits for a receiver.
-            self.notify_receivers(work, &live, false)?;
-            if report.head_moved || !goes_on(work.environment, &report) {
+            self.notify_receivers(context, &deploy, false)?;
+            if report.head_moved || !goes_on(context.environment, &report) {
                 return Ok(Iteration::Evaluated(report));
             }
         }
@@ -137,44 +137,44 @@ impl Watcher {
     /// Recreates the staged branches of rollouts in progress that differ from the plan.
     fn update_staged_branches(
         &self,
-        work: &mut WatchContext<'_>,
-        standing: &RolloutSet<'_, '_>,
+        context: &mut WatchContext<'_>,
+        rollout_set: &RolloutSet<'_, '_>,
     ) -> Result<(), WatchError> {
         if self.options.dry_run {
             return Ok(());
         }
-        let opened = work.repo;
-        for watched in &standing.rollouts {
-            let live = standing.deploy;
-            let branch = StagedBranch::find(live, watched.cluster.as_deref(), watched.name());
+        let repo = context.repo;
+        for watched in &rollout_set.rollouts {
+            let deploy = rollout_set.deploy;
+            let branch = StagedBranch::find(deploy, watched.cluster.as_deref(), watched.name());
             let is_there = branch.local.is_some() || branch.remote.is_some();
             // Before Start, `stage` writes the branch. Without a branch there is no reader.
             if !watched.rollout.has_started() || !is_there {
                 continue;
             }
-            let signing = opened.signing()?;
-            let held = branch.commits(live)?;
+            let signing = repo.signing()?;
+            let held = branch.commits(deploy)?;
             let kept: &[Commit] = if signing.is_enabled() { &held } else { &[] };
             // The staged branch of a paused rollout shows what follows after `pillion resume`.
             let resumed = watched.plan_resumed();
             let rollout = resumed.as_ref().unwrap_or(&watched.rollout);
-            let (Some(made), _) = build_stack(live, rollout, usize::MAX, &signing, kept)? else {
+            let (Some(made), _) = build_stack(deploy, rollout, usize::MAX, &signing, kept)? else {
                 continue;
             };
-            let examined = branch.examine_refs(live, watched.name())?;
-            let config = live.configuration.layout.root.join("pillion.yaml");
+            let examined = branch.examine_refs(deploy, watched.name())?;
+            let config = deploy.configuration.layout.root.join("pillion.yaml");
             let names = (branch.short_name(), watched.name());
             let option = cluster_option(watched.cluster.as_deref());
-            if let Some(wrong) = foreign_commits(&config, names, &examined.foreign(), &option) {
-                work.events.on_foreign_commits(&wrong);
+            if let Some(foreign) = foreign_commits(&config, names, &examined.foreign(), &option) {
+                context.events.on_foreign_commits(&foreign);
                 continue;
             }
-            let written = branch.update_ref(live, &made)?;
+            let written = branch.update_ref(deploy, &made)?;
             if let Some(update) = branch.push_update(made.tip()) {
-                work.environment.push_staged(opened, update)?;
+                context.environment.push_staged(repo, update)?;
             }
             if matches!(written, BranchUpdate::Replaced) {
-                work.events.on_staged_rewritten(branch.short_name(), &held);
+                context.events.on_staged_rewritten(branch.short_name(), &held);
             }
         }
         Ok(())
@@ -182,7 +182,8 @@ impl Watcher {
 }
 
 /// Returns the tips of the staged branches, local and remote.
-fn staged_tips(standing: &RolloutSet<'_, '_>) -> Vec<[Option<ObjectId>; 2]> {
-    let find = |w: &WatchedRollout<'_>| StagedBranch::find(standing.deploy, w.cluster.as_deref(), w.name());
-    standing.rollouts.iter().map(find).map(|branch| [branch.local, branch.remote]).collect()
+fn staged_tips(rollout_set: &RolloutSet<'_, '_>) -> Vec<[Option<ObjectId>; 2]> {
+    let find =
+        |w: &WatchedRollout<'_>| StagedBranch::find(rollout_set.deploy, w.cluster.as_deref(), w.name());
+    rollout_set.rollouts.iter().map(find).map(|branch| [branch.local, branch.remote]).collect()
 }

@@ -39,20 +39,20 @@ pub(super) fn condition_failures<'a>(
     now: Timestamp,
 ) -> Vec<ConditionFailure<'a>> {
     let begun = [live.revision_created, live.spec_changed].into_iter().flatten().max();
-    let refusal = |complaint: &'a WorkloadCondition| {
-        let since = [complaint.since, begun].into_iter().flatten().max().unwrap_or(now);
+    let to_failure = |condition: &'a WorkloadCondition| {
+        let since = [condition.since, begun].into_iter().flatten().max().unwrap_or(now);
         // A condition that is older than the template is not caused by it.
-        let is_new = complaint.since.zip(live.revision_created).is_none_or(|(s, made)| s >= made);
-        let is_ours = is_new && expected.request_increase.is_some() && is_about_quota(&complaint.message);
-        let blame = if is_ours { FailureCause::Batch } else { FailureCause::Unknown };
-        ConditionFailure { condition: complaint, due: add_seconds(since, limits.refusal_grace), cause: blame }
+        let is_new = condition.since.zip(live.revision_created).is_none_or(|(s, made)| s >= made);
+        let is_ours = is_new && expected.request_increase.is_some() && is_about_quota(&condition.message);
+        let cause = if is_ours { FailureCause::Batch } else { FailureCause::Unknown };
+        ConditionFailure { condition, due: add_seconds(since, limits.refusal_grace), cause }
     };
-    live.conditions.iter().filter(|c| !is_progress_deadline(c)).map(refusal).collect()
+    live.conditions.iter().filter(|c| !is_progress_deadline(c)).map(to_failure).collect()
 }
 
 /// The controller's own deadline adds nothing: the deadline of this module is never shorter.
-fn is_progress_deadline(complaint: &WorkloadCondition) -> bool {
-    &*complaint.kind == "Progressing" && &*complaint.reason == "ProgressDeadlineExceeded"
+fn is_progress_deadline(condition: &WorkloadCondition) -> bool {
+    &*condition.kind == "Progressing" && &*condition.reason == "ProgressDeadlineExceeded"
 }
 
 fn is_about_quota(message: &str) -> bool {
@@ -70,10 +70,10 @@ impl ConditionFailure<'_> {
     pub(super) fn describe(&self, expected: &ExpectedWorkload) -> String {
         let WorkloadCondition { kind, reason, message, .. } = self.condition;
         let reason = if reason.is_empty() { kind } else { reason };
-        let said = single_line(message).map(|m| format!(": {m}")).unwrap_or_default();
+        let detail = single_line(message).map(|m| format!(": {m}")).unwrap_or_default();
         let more = expected.request_increase.as_ref().filter(|_| is_about_quota(message));
         let more = more.map(|more| format!("; a pod requests more than before: {more}")).unwrap_or_default();
-        format!("{kind}{}{said}{more}", if reason == kind { String::new() } else { format!(" ({reason})") })
+        format!("{kind}{}{detail}{more}", if reason == kind { String::new() } else { format!(" ({reason})") })
     }
 
     /// Returns the evidence.

@@ -18,16 +18,16 @@ use jiff::Timestamp;
 /// grace period. Readiness that comes and goes does not restart it.
 pub(super) fn workload_deadline(
     expected: &ExpectedWorkload,
-    goes_back: bool,
+    is_rollback: bool,
     live: &LiveWorkload,
-    roster: &PodSet<'_>,
+    pods: &PodSet<'_>,
     limits: &HealthLimits,
 ) -> Option<Timestamp> {
-    let start = progress_start(expected, goes_back, live, roster)?;
+    let start = progress_start(expected, is_rollback, live, pods)?;
     let own = live.progress_deadline.map_or(0, u64::from);
     let rounds = u64::from(live.min_ready_seconds);
     // Pods that were ready before still have the soak ahead of them.
-    let mut late = roster.updated.iter().filter(|m| !m.is_ready).peekable();
+    let mut late = pods.updated.iter().filter(|m| !m.is_ready).peekable();
     let has_flapped = late.peek().is_some() && late.all(|m| pod::was_ready(m.pod));
     let soak = if has_flapped { limits.soak } else { 0 };
     let limit = limits.progress_deadline.max(own).saturating_add(rounds).saturating_add(soak);
@@ -36,18 +36,18 @@ pub(super) fn workload_deadline(
 
 fn progress_start(
     expected: &ExpectedWorkload,
-    goes_back: bool,
+    is_rollback: bool,
     live: &LiveWorkload,
-    roster: &PodSet<'_>,
+    pods: &PodSet<'_>,
 ) -> Option<Timestamp> {
     let in_place = expected.update_method == UpdateMethod::InPlace;
-    if in_place && is_bare_pod(expected) && is_update_pending(expected, roster) {
+    if in_place && is_bare_pod(expected) && is_update_pending(expected, pods) {
         return None;
     }
     // A revision that is reused is as old as its first use.
-    let revision = live.revision_created.filter(|_| !goes_back || live.spec_changed.is_some());
-    let made = roster.updated.iter().filter_map(|m| m.pod.created);
-    let touched = roster.updated.iter().filter(|_| in_place).flat_map(|m| {
+    let revision = live.revision_created.filter(|_| !is_rollback || live.spec_changed.is_some());
+    let made = pods.updated.iter().filter_map(|m| m.pod.created);
+    let touched = pods.updated.iter().filter(|_| in_place).flat_map(|m| {
         let containers =
             expected_sidecars(expected).into_iter().filter_map(|s| find_container(m.pod, s.name, s.is_init));
         let ended = |c: &LiveContainer| c.last_termination.as_ref().and_then(|end| end.finished_at);
@@ -60,7 +60,7 @@ fn progress_start(
 }
 
 /// A bare pod and its containers keep their times until the kubelet applies the change.
-fn is_update_pending(expected: &ExpectedWorkload, roster: &PodSet<'_>) -> bool {
+fn is_update_pending(expected: &ExpectedWorkload, pods: &PodSet<'_>) -> bool {
     let runs_before = |m: &ClassifiedPod<'_>| {
         let containers =
             expected_sidecars(expected).into_iter().filter_map(|s| find_container(m.pod, s.name, s.is_init));
@@ -73,5 +73,5 @@ fn is_update_pending(expected: &ExpectedWorkload, roster: &PodSet<'_>) -> bool {
         m.pod.updated_in_place.is_none()
             && (m.pod.is_update_unobserved || containers.into_iter().any(is_other))
     };
-    roster.updated.iter().any(runs_before)
+    pods.updated.iter().any(runs_before)
 }

@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 
 /// Returns the disruptions of a workload as texts for people.
 pub(super) fn workload_disruptions(
-    roster: &PodSet<'_>,
-    wanted: u32,
-    around: &HealthContext<'_>,
+    pods: &PodSet<'_>,
+    desired: u32,
+    context: &HealthContext<'_>,
 ) -> Vec<String> {
     let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     // Pods that are terminating or gone matter until they are replaced.
-    let is_short = roster.updated_count() < wanted;
-    let gone = roster.terminating.iter().chain(&roster.disrupted).filter(|_| is_short);
-    for member in roster.updated.iter().chain(gone) {
+    let is_short = pods.updated_count() < desired;
+    let unavailable = pods.terminating.iter().chain(&pods.disrupted).filter(|_| is_short);
+    for member in pods.updated.iter().chain(unavailable) {
         if let Some(reason) = pod::disruption(member.pod) {
             found.entry(reason).or_default().push(member.name);
         }
     }
-    let mut said: Vec<String> = found
+    let mut texts: Vec<String> = found
         .into_iter()
         .map(|(reason, names)| {
             format!(
@@ -31,14 +31,14 @@ pub(super) fn workload_disruptions(
             )
         })
         .collect();
-    let full = roster.updated.iter().filter(|m| pod::unschedulable_since(m.pod).is_some()).count();
-    if full > 0 && !around.unschedulable_others.is_empty() {
-        said.push(format!(
+    let full = pods.updated.iter().filter(|m| pod::unschedulable_since(m.pod).is_some()).count();
+    if full > 0 && !context.unschedulable_others.is_empty() {
+        texts.push(format!(
             "no node has capacity for {}, nor for {} with the previous template ({}): the cluster is full",
             count_pods(full),
-            count_pods(around.unschedulable_others.len()),
-            join_names(around.unschedulable_others),
+            count_pods(context.unschedulable_others.len()),
+            join_names(context.unschedulable_others),
         ));
     }
-    said
+    texts
 }

@@ -142,16 +142,16 @@ fn failure_due(
     in_place: bool,
     limits: &HealthLimits,
 ) -> FailureDue {
-    let outlook = classify_pull_message(message, &container.image);
+    let retryability = classify_pull_message(message, &container.image);
     match (class, reason) {
         (_, "InvalidImageName" | "ErrImageNeverPull" | "SignatureValidationFailed") => FailureDue::Now,
         // A runtime under load answers late; the kubelet retries.
-        (FailureClass::Start | FailureClass::Crash, _) if outlook == Retryability::Transient => {
+        (FailureClass::Start | FailureClass::Crash, _) if retryability == Retryability::Transient => {
             FailureDue::Deadline
         }
         (FailureClass::Start | FailureClass::Crash, _) => FailureDue::Now,
         (_, "RegistryUnavailable") => FailureDue::Deadline,
-        (FailureClass::ImagePull, _) => match outlook {
+        (FailureClass::ImagePull, _) => match retryability {
             Retryability::Permanent => FailureDue::Now,
             Retryability::Transient => FailureDue::Deadline,
             Retryability::Unknown => pull_attempted_since(pod, container, in_place)

@@ -60,41 +60,41 @@ impl HealthFinding {
 /// Returns the failures of containers, by name. With `only_sidecars` the application's containers are ignored.
 pub(super) fn container_findings(
     expected: &ExpectedWorkload,
-    roster: &PodSet<'_>,
-    around: &HealthContext<'_>,
+    pods: &PodSet<'_>,
+    context: &HealthContext<'_>,
     only_sidecars: bool,
 ) -> Vec<HealthFinding> {
     let in_place = expected.update_method == UpdateMethod::InPlace;
-    let all = roster.updated.iter().flat_map(|m| pod_failures(m.name, m.pod, in_place, around.limits));
+    let all = pods.updated.iter().flat_map(|m| pod_failures(m.name, m.pod, in_place, context.limits));
     let mut groups: BTreeMap<_, Vec<ContainerFailure<'_>>> = BTreeMap::new();
     for failure in all.filter(|f| !only_sidecars || expected.sidecars.contains(&f.container.name)) {
-        let is_due = failure.is_due(around.now);
+        let is_due = failure.is_due(context.now);
         let key = (!is_due, &*failure.container.name, failure.class, failure.reason);
         groups.entry(key).or_default().push(failure);
     }
-    groups.into_values().filter_map(|group| group_finding(expected, roster, around, &group)).collect()
+    groups.into_values().filter_map(|group| group_finding(expected, pods, context, &group)).collect()
 }
 
 fn group_finding(
     expected: &ExpectedWorkload,
-    roster: &PodSet<'_>,
-    around: &HealthContext<'_>,
+    pods: &PodSet<'_>,
+    context: &HealthContext<'_>,
     group: &[ContainerFailure<'_>],
 ) -> Option<HealthFinding> {
     let first = group.first()?;
     let is_sidecar = expected.sidecars.contains(&first.container.name);
     let is_init = first.container.role == ContainerRole::Init;
-    let was =
-        baseline_health(&first.container.name, is_init, Some(first.class), &roster.outdated, around.limits);
-    let blame = if is_sidecar { sidecar_cause(was) } else { application_cause(first.class, was) };
+    let baseline =
+        baseline_health(&first.container.name, is_init, Some(first.class), &pods.outdated, context.limits);
+    let cause = if is_sidecar { sidecar_cause(baseline) } else { application_cause(first.class, baseline) };
     let due = group.iter().map(|f| f.due).min_by_key(|due| match due {
         FailureDue::Now => Timestamp::MIN,
         FailureDue::At(at) => *at,
         FailureDue::Deadline => Timestamp::MAX,
     })?;
-    let late = match first.class {
+    let deadline_cause = match first.class {
         FailureClass::ImagePull => FailureCause::Unknown,
-        _ => blame.unwrap_or(FailureCause::Unknown),
+        _ => cause.unwrap_or(FailureCause::Unknown),
     };
     let names: Vec<&str> = group.iter().map(|f| f.pod).collect();
     let text = format!(
@@ -104,20 +104,20 @@ fn group_finding(
         count_pods(names.len()),
         join_names(&names),
         failure_details(expected, group),
-        baseline_note(is_sidecar, first.class, was),
+        baseline_note(is_sidecar, first.class, baseline),
     );
     let evidence = group.iter().map(|f| f.evidence(namespace_of_key(&expected.key))).collect();
-    Some(HealthFinding { due, cause: blame, deadline_cause: late, message: text, evidence })
+    Some(HealthFinding { due, cause, deadline_cause, message: text, evidence })
 }
 
 /// The batch introduced the sidecar, unless the previous one fails in the same way.
-fn sidecar_cause(was: BaselineHealth) -> Option<FailureCause> {
-    Some(if was == BaselineHealth::Broken { FailureCause::Unknown } else { FailureCause::Batch })
+fn sidecar_cause(baseline: BaselineHealth) -> Option<FailureCause> {
+    Some(if baseline == BaselineHealth::Broken { FailureCause::Unknown } else { FailureCause::Batch })
 }
 
 /// A batch does not change the image of an application: a rollback would not help if it cannot be pulled.
-fn application_cause(class: FailureClass, was: BaselineHealth) -> Option<FailureCause> {
-    match (was, class) {
+fn application_cause(class: FailureClass, baseline: BaselineHealth) -> Option<FailureCause> {
+    match (baseline, class) {
         (BaselineHealth::Broken, _) => None,
         (BaselineHealth::Healthy, FailureClass::Start | FailureClass::Crash) => Some(FailureCause::Batch),
         _ => Some(FailureCause::Unknown),
@@ -146,8 +146,8 @@ fn failure_details(expected: &ExpectedWorkload, group: &[ContainerFailure<'_>]) 
     message.map_or(text.clone(), |message| format!("{text}: {message}"))
 }
 
-fn baseline_note(is_sidecar: bool, class: FailureClass, was: BaselineHealth) -> &'static str {
-    match (was, is_sidecar, class) {
+fn baseline_note(is_sidecar: bool, class: FailureClass, baseline: BaselineHealth) -> &'static str {
+    match (baseline, is_sidecar, class) {
         (BaselineHealth::Broken, ..) => "; pods with the previous template fail in the same way",
         (BaselineHealth::Healthy, false, FailureClass::Start | FailureClass::Crash) => {
             "; it is healthy in pods with the previous template"
@@ -163,40 +163,40 @@ fn baseline_note(is_sidecar: bool, class: FailureClass, was: BaselineHealth) -> 
 pub(super) fn condition_findings(
     expected: &ExpectedWorkload,
     live: &LiveWorkload,
-    around: &HealthContext<'_>,
+    context: &HealthContext<'_>,
     is_complete: bool,
 ) -> Vec<HealthFinding> {
-    let all = condition_failures(expected, live, around.limits, around.now);
+    let all = condition_failures(expected, live, context.limits, context.now);
     let count = all.into_iter().filter(|r| !is_complete || r.matters_when_ready());
-    let ground = |refusal: ConditionFailure<'_>| HealthFinding {
-        due: FailureDue::At(refusal.due),
-        cause: Some(refusal.cause),
-        deadline_cause: refusal.cause,
-        message: refusal.describe(expected),
-        evidence: vec![refusal.evidence(&expected.key)],
+    let to_finding = |failure: ConditionFailure<'_>| HealthFinding {
+        due: FailureDue::At(failure.due),
+        cause: Some(failure.cause),
+        deadline_cause: failure.cause,
+        message: failure.describe(expected),
+        evidence: vec![failure.evidence(&expected.key)],
     };
-    count.map(ground).collect()
+    count.map(to_finding).collect()
 }
 
 /// Returns the unschedulable pods.
 pub(super) fn scheduling_finding(
     expected: &ExpectedWorkload,
-    roster: &PodSet<'_>,
-    around: &HealthContext<'_>,
+    pods: &PodSet<'_>,
+    context: &HealthContext<'_>,
 ) -> Option<HealthFinding> {
-    let waiting: Vec<(&ClassifiedPod<'_>, Timestamp)> =
-        roster.updated.iter().filter_map(|m| Some((m, pod::unschedulable_since(m.pod)?))).collect();
-    let since = waiting.iter().map(|(_, since)| *since).min()?;
-    let names: Vec<&str> = waiting.iter().map(|(m, _)| m.name).collect();
-    let message = waiting.iter().find_map(|(m, _)| single_line(m.pod.scheduled.message.as_deref()?));
-    let said = message.map(|m| format!(": {m}")).unwrap_or_default();
+    let unschedulable: Vec<(&ClassifiedPod<'_>, Timestamp)> =
+        pods.updated.iter().filter_map(|m| Some((m, pod::unschedulable_since(m.pod)?))).collect();
+    let since = unschedulable.iter().map(|(_, since)| *since).min()?;
+    let names: Vec<&str> = unschedulable.iter().map(|(m, _)| m.name).collect();
+    let message = unschedulable.iter().find_map(|(m, _)| single_line(m.pod.scheduled.message.as_deref()?));
+    let detail = message.map(|m| format!(": {m}")).unwrap_or_default();
     let more = expected.request_increase.as_ref();
     let asks = more.map(|more| format!("; a pod requests more than before: {more}")).unwrap_or_default();
     let due = match more {
-        Some(_) => FailureDue::At(add_seconds(since, around.limits.refusal_grace)),
+        Some(_) => FailureDue::At(add_seconds(since, context.limits.refusal_grace)),
         None => FailureDue::Deadline,
     };
-    let evidence = waiting.iter().map(|(m, _)| HealthEvidence {
+    let evidence = unschedulable.iter().map(|(m, _)| HealthEvidence {
         subject: format!("{}/{}", namespace_of_key(&expected.key), m.name).into(),
         container: None,
         reason: "Unschedulable".into(),
@@ -208,7 +208,7 @@ pub(super) fn scheduling_finding(
         cause: Some(FailureCause::Unknown),
         deadline_cause: FailureCause::Unknown,
         message: format!(
-            "no node has capacity for {} ({}){said}{asks}",
+            "no node has capacity for {} ({}){detail}{asks}",
             count_pods(names.len()),
             join_names(&names)
         ),
@@ -226,15 +226,15 @@ struct PendingContainer<'a> {
 /// Returns what pods wait for: it counts when the deadline passes.
 pub(super) fn readiness_findings(
     expected: &ExpectedWorkload,
-    roster: &PodSet<'_>,
-    around: &HealthContext<'_>,
+    pods: &PodSet<'_>,
+    context: &HealthContext<'_>,
 ) -> Vec<HealthFinding> {
     let mut groups: BTreeMap<(&'static str, String), PendingContainer<'_>> = BTreeMap::new();
-    let mut wait = |reason, text, pod, late, container| {
-        let new = || PendingContainer { deadline_cause: late, container, pods: Vec::new() };
+    let mut wait = |reason, text, pod, deadline_cause, container| {
+        let new = || PendingContainer { deadline_cause, container, pods: Vec::new() };
         groups.entry((reason, text)).or_insert_with(new).pods.push(pod);
     };
-    for member in roster.updated.iter().filter(|m| !m.is_ready && pod::disruption(m.pod).is_none()) {
+    for member in pods.updated.iter().filter(|m| !m.is_ready && pod::disruption(m.pod).is_none()) {
         if pod::is_ready(member.pod) {
             let text = "the previous container is still running".to_owned();
             wait("Outdated", text, member.name, FailureCause::Unknown, None);
@@ -243,14 +243,14 @@ pub(super) fn readiness_findings(
             let Some((reason, verb)) = pending_reason(container) else { continue };
             let is_sidecar = expected.sidecars.contains(&container.name);
             let is_init = container.role == ContainerRole::Init;
-            let was = baseline_health(&container.name, is_init, None, &roster.outdated, around.limits);
-            let late = if is_sidecar && was != BaselineHealth::Broken {
+            let baseline = baseline_health(&container.name, is_init, None, &pods.outdated, context.limits);
+            let deadline_cause = if is_sidecar && baseline != BaselineHealth::Broken {
                 FailureCause::Batch
             } else {
                 FailureCause::Unknown
             };
             let text = format!("{} {verb}", format::container_label(container));
-            wait(reason, text, member.name, late, Some(Arc::clone(&container.name)));
+            wait(reason, text, member.name, deadline_cause, Some(Arc::clone(&container.name)));
         }
     }
     groups

@@ -18,7 +18,7 @@ pub(super) fn sidecar_versions(expected: &ExpectedWorkload) -> String {
     let shown: Vec<String> =
         sidecars.iter().take(2).map(|s| format!("{} {}", s.name, image::image_version(s.image))).collect();
     match (sidecars.len(), expected.removed_sidecars.first()) {
-        (0, Some(gone)) => format!("the template without {gone}"),
+        (0, Some(removed)) => format!("the template without {removed}"),
         (0, None) => "the template".to_owned(),
         (1 | 2, _) => shown.join(" and "),
         (n, _) => format!("{} and {} more", shown.join(", "), n - 2),

@@ -196,53 +196,53 @@ impl HealthReport {
 /// Assesses everything that was released.
 pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &HealthLimits) -> HealthReport {
     if released.batch == 0 {
-        let (verdict, workloads) = (RolloutHealth::Healthy, Vec::new());
-        return HealthReport { status: verdict, workloads, unavailable: 0, changes_at: None };
+        let (status, workloads) = (RolloutHealth::Healthy, Vec::new());
+        return HealthReport { status, workloads, unavailable: 0, changes_at: None };
     }
-    let shortage = capacity::unschedulable_pods(released, snapshot);
-    let around = HealthContext {
+    let unschedulable = capacity::unschedulable_pods(released, snapshot);
+    let context = HealthContext {
         is_rollback: released.is_rollback,
         limits,
         now: snapshot.now,
-        unschedulable_others: &shortage,
+        unschedulable_others: &unschedulable,
     };
-    let mut told: Vec<WorkloadAssessment> = released
+    let mut assessments: Vec<WorkloadAssessment> = released
         .workloads
         .iter()
         .map(|expected| {
             let live = snapshot.workloads.get(&expected.key);
             let is_last = expected.batch >= released.batch;
             if is_last {
-                workload::assess_workload(expected, live, &around)
+                workload::assess_workload(expected, live, &context)
             } else {
-                workload::assess_earlier_workload(expected, live, &around)
+                workload::assess_earlier_workload(expected, live, &context)
             }
         })
         .collect();
-    told.sort_by(|a, b| a.workload.key.cmp(&b.workload.key));
-    let verdict = rollout_health(released.batch, &told);
-    let changes_at = changes_at(released.batch, verdict, &told, snapshot.now);
-    let unavailable = told.iter().fold(0_u32, |sum, t| sum.saturating_add(t.unavailable));
+    assessments.sort_by(|a, b| a.workload.key.cmp(&b.workload.key));
+    let status = rollout_health(released.batch, &assessments);
+    let changes_at = changes_at(released.batch, status, &assessments, snapshot.now);
+    let unavailable = assessments.iter().fold(0_u32, |sum, t| sum.saturating_add(t.unavailable));
     HealthReport {
-        status: verdict,
-        workloads: told.into_iter().map(|t| t.workload).collect(),
+        status,
+        workloads: assessments.into_iter().map(|t| t.workload).collect(),
         unavailable,
         changes_at,
     }
 }
 
-fn rollout_health(batch: u32, told: &[WorkloadAssessment]) -> RolloutHealth {
+fn rollout_health(batch: u32, assessments: &[WorkloadAssessment]) -> RolloutHealth {
     let is_earlier = |t: &WorkloadAssessment| t.workload.batch < batch;
-    let blame = |t: &WorkloadAssessment| match t.workload.status {
-        HealthStatus::Degraded(blame) => Some(blame),
+    let cause = |t: &WorkloadAssessment| match t.workload.status {
+        HealthStatus::Degraded(cause) => Some(cause),
         HealthStatus::Stalled => Some(FailureCause::Unknown),
         _ => None,
     };
     let is_done =
         |t: &WorkloadAssessment| matches!(t.workload.status, HealthStatus::Healthy | HealthStatus::Unknown);
-    match told.iter().filter_map(blame).max() {
-        Some(blame) => RolloutHealth::Degraded(blame),
-        None if told.iter().all(|t| is_earlier(t) || is_done(t)) => RolloutHealth::Healthy,
+    match assessments.iter().filter_map(cause).max() {
+        Some(cause) => RolloutHealth::Degraded(cause),
+        None if assessments.iter().all(|t| is_earlier(t) || is_done(t)) => RolloutHealth::Healthy,
         None => RolloutHealth::Progressing,
     }
 }
@@ -250,11 +250,11 @@ fn rollout_health(batch: u32, told: &[WorkloadAssessment]) -> RolloutHealth {
 /// Returns the first failure that time brings, or the end of the last soak if only soaks are pending.
 fn changes_at(
     batch: u32,
-    verdict: RolloutHealth,
-    told: &[WorkloadAssessment],
+    status: RolloutHealth,
+    assessments: &[WorkloadAssessment],
     now: Timestamp,
 ) -> Option<Timestamp> {
-    if verdict == RolloutHealth::Degraded(FailureCause::Batch) {
+    if status == RolloutHealth::Degraded(FailureCause::Batch) {
         return None;
     }
     let soak = |t: &WorkloadAssessment| match t.workload.status {
@@ -263,6 +263,7 @@ fn changes_at(
         HealthStatus::Healthy | HealthStatus::Unknown => Some(Timestamp::MIN),
         _ => None,
     };
-    let healthy = told.iter().map(soak).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-    told.iter().filter_map(|t| t.fails_at).chain(healthy).filter(|at| *at > now).min()
+    let healthy =
+        assessments.iter().map(soak).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    assessments.iter().filter_map(|t| t.fails_at).chain(healthy).filter(|at| *at > now).min()
 }

@@ -11,15 +11,15 @@ pub(super) fn has_ended(pod: &LivePod) -> bool {
 
 /// Returns the reason if a pod ends because of its node, an eviction or a preemption.
 pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
-    let said = pod.reason.as_deref().filter(|r| !r.is_empty());
+    let reason = pod.reason.as_deref().filter(|r| !r.is_empty());
     if let Some(reason) = &pod.disruption {
         return Some(reason);
     }
     match pod.phase {
-        PodPhase::Unknown => Some(said.unwrap_or("Unknown")),
+        PodPhase::Unknown => Some(reason.unwrap_or("Unknown")),
         // The kubelet and the eviction manager set a reason when they end a pod; exiting containers do not.
-        PodPhase::Failed => said,
-        _ if said == Some("NodeLost") => said,
+        PodPhase::Failed => reason,
+        _ if reason == Some("NodeLost") => reason,
         _ if is_node_unreachable(pod) => Some("its node is unreachable"),
         _ => None,
     }

@@ -37,9 +37,9 @@ pub(super) struct PodSet<'a> {
 pub(super) fn classify_pods<'a>(expected: &ExpectedWorkload, live: &'a LiveWorkload) -> PodSet<'a> {
     let mut found = PodSet::default();
     for (name, pod) in &live.pods {
-        let carries = match_revision(expected, live, pod);
-        let is_target = carries == RevisionMatch::Target;
-        if let RevisionMatch::Mutated(text) = carries {
+        let revision = match_revision(expected, live, pod);
+        let is_target = revision == RevisionMatch::Target;
+        if let RevisionMatch::Mutated(text) = revision {
             found.mutation.get_or_insert(text);
         }
         let is_ready = pod::is_ready(pod) && is_update_complete(expected, live, pod);
@@ -71,8 +71,8 @@ impl PodSet<'_> {
     /// Returns how many pods use up `maxUnavailable`. A pod that its node ended counts until it is replaced, if the
     /// kind has a replica count.
     pub(super) fn unavailable_count(&self, expected: &ExpectedWorkload, live: &LiveWorkload) -> u32 {
-        let wanted = live.desired.unwrap_or(0).saturating_sub(expected.kept_pods);
-        let missing = wanted.saturating_sub(self.updated_count());
+        let desired = live.desired.unwrap_or(0).saturating_sub(expected.kept_pods);
+        let missing = desired.saturating_sub(self.updated_count());
         (self.updated_count() - self.ready_count())
             .saturating_add(saturating_u32(self.terminating.len()))
             .saturating_add(saturating_u32(self.disrupted.len()).min(missing))
@@ -81,10 +81,10 @@ impl PodSet<'_> {
 
 /// Returns how many pods must be at the target revision. For a kind without a replica count these are the existing
 /// ones.
-pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, roster: &PodSet<'_>) -> u32 {
+pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, pods: &PodSet<'_>) -> u32 {
     let desired = live
         .desired
-        .unwrap_or_else(|| roster.updated_count().saturating_add(saturating_u32(roster.outdated.len())));
+        .unwrap_or_else(|| pods.updated_count().saturating_add(saturating_u32(pods.outdated.len())));
     desired.saturating_sub(expected.kept_pods)
 }
 

@@ -54,8 +54,8 @@ const PERMANENT_PHRASES: &[&str] = &[
 
 /// Classifies the message of a failed pull. Network trouble comes first: then the rest of the message is unreliable.
 pub(super) fn classify_pull_message(message: &str, image: &str) -> Retryability {
-    let said = if image.is_empty() { message.to_owned() } else { message.replace(image, "") }.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let text = if image.is_empty() { message.to_owned() } else { message.replace(image, "") }.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(TRANSIENT_PHRASES) {
         Retryability::Transient
     } else if has(PERMANENT_PHRASES) {

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 ///
 /// In a rollback only `minReadySeconds` counts.
 pub(super) fn soak_until(
-    roster: &PodSet<'_>,
+    pods: &PodSet<'_>,
     min_ready: u32,
-    goes_back: bool,
+    is_rollback: bool,
     limits: &HealthLimits,
     now: Timestamp,
 ) -> Timestamp {
-    let soak = if goes_back { 0 } else { limits.soak };
+    let soak = if is_rollback { 0 } else { limits.soak };
     // A pod without a time of readiness counts as ready since now.
-    let youngest = roster.updated.iter().map(|m| pod::steady_since(m.pod).unwrap_or(now)).max();
+    let youngest = pods.updated.iter().map(|m| pod::steady_since(m.pod).unwrap_or(now)).max();
     add_seconds(youngest.unwrap_or(now), soak.max(u64::from(min_ready)))
 }

@@ -70,8 +70,8 @@ fn partition_difference(expected: &ExpectedWorkload, live: &LiveWorkload) -> Opt
     let text = if text == "null" { "0" } else { text };
     // The API server may hold an IntOrString in either form.
     let number = text.trim_matches('"').parse::<u32>().ok();
-    let (is_gap, wanted) = match (expected.partition, expected.native_partition.as_deref()) {
-        (Some(wanted), _) => (number != Some(wanted), wanted.to_string()),
+    let (is_gap, in_git) = match (expected.partition, expected.native_partition.as_deref()) {
+        (Some(in_git), _) => (number != Some(in_git), in_git.to_string()),
         // The previous batch has split it, always by a number.
         (None, Some(own)) => {
             let is_more = |number: u32| own.parse::<u32>().map_or(true, |own| number > own);
@@ -79,5 +79,5 @@ fn partition_difference(expected: &ExpectedWorkload, live: &LiveWorkload) -> Opt
         }
         (None, None) => return None,
     };
-    is_gap.then(|| format!("its partition is {text} in the cluster, {wanted} in git"))
+    is_gap.then(|| format!("its partition is {text} in the cluster, {in_git} in git"))
 }

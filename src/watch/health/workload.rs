@@ -46,7 +46,7 @@ pub(super) struct WorkloadAssessment {
 pub(super) fn assess_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,
-    around: &HealthContext<'_>,
+    context: &HealthContext<'_>,
 ) -> WorkloadAssessment {
     let Some(live) = live else {
         return assess_without_pods(
@@ -65,9 +65,9 @@ pub(super) fn assess_workload(
         SyncStatus::Unobserved(reason) => Some(reason),
         SyncStatus::Synced => None,
     };
-    let roster = pod_set::classify_pods(expected, live);
-    let wanted = pod_set::desired_count(expected, live, &roster);
-    let case = WorkloadCase { expected, live, pods: roster, desired: wanted, context: around };
+    let pods = pod_set::classify_pods(expected, live);
+    let desired = pod_set::desired_count(expected, live, &pods);
+    let case = WorkloadCase { expected, live, pods, desired, context };
     match unobserved {
         Some(reason) => case.assessment(HealthStatus::OutOfSync, vec![reason], Vec::new(), None),
         None => case.assess(),
@@ -77,20 +77,20 @@ pub(super) fn assess_workload(
 /// Returns the assessment of a workload whose pods do not count.
 pub(super) fn assess_without_pods(
     expected: &ExpectedWorkload,
-    health: HealthStatus,
+    status: HealthStatus,
     reason: &str,
 ) -> WorkloadAssessment {
-    let judged = WorkloadHealth {
+    let workload = WorkloadHealth {
         key: Arc::clone(&expected.key),
         batch: expected.batch,
-        status: health,
+        status,
         desired: 0,
         updated: 0,
         ready: 0,
         reasons: vec![reason.to_owned()],
         evidence: Vec::new(),
     };
-    WorkloadAssessment { workload: judged, unavailable: 0, fails_at: None }
+    WorkloadAssessment { workload, unavailable: 0, fails_at: None }
 }
 
 struct WorkloadCase<'a> {
@@ -107,26 +107,26 @@ impl WorkloadCase<'_> {
         if let Some(reason) = self.no_pods_reason() {
             return self.assessment(HealthStatus::Unknown, vec![reason.to_owned()], Vec::new(), None);
         }
-        let disturbed = disruption::workload_disruptions(&self.pods, self.desired, self.context);
-        let grounds = self.findings();
-        let comes_at = grounds.iter().filter_map(|g| g.due_at(now)).min();
-        let notes = || grounds.iter().map(|g| g.describe(now));
-        let fails = grounds.iter().any(|g| g.active_cause(now).is_some());
-        if !disturbed.is_empty() && !fails {
-            let reasons = disturbed.into_iter().chain(notes()).collect();
-            return self.assessment(HealthStatus::Disrupted, reasons, Vec::new(), comes_at);
+        let disruptions = disruption::workload_disruptions(&self.pods, self.desired, self.context);
+        let findings = self.findings();
+        let next_due = findings.iter().filter_map(|g| g.due_at(now)).min();
+        let notes = || findings.iter().map(|g| g.describe(now));
+        let fails = findings.iter().any(|g| g.active_cause(now).is_some());
+        if !disruptions.is_empty() && !fails {
+            let reasons = disruptions.into_iter().chain(notes()).collect();
+            return self.assessment(HealthStatus::Disrupted, reasons, Vec::new(), next_due);
         }
         if self.is_complete() && !fails {
-            return self.assess_soak(notes().collect(), comes_at);
+            return self.assess_soak(notes().collect(), next_due);
         }
         if self.live.is_update_manual && !fails {
             let paused = "paused or OnDelete in the cluster: its pods are updated when someone resumes it or deletes them";
             let paused = paused.to_owned();
             let reasons = std::iter::once(paused).chain(notes()).collect();
-            return self.assessment(HealthStatus::Suspended, reasons, Vec::new(), comes_at);
+            return self.assessment(HealthStatus::Suspended, reasons, Vec::new(), next_due);
         }
-        let is_timed = disturbed.is_empty() && !self.is_complete() && !self.live.is_update_manual;
-        self.assess_progress(&grounds, comes_at, is_timed)
+        let is_timed = disruptions.is_empty() && !self.is_complete() && !self.live.is_update_manual;
+        self.assess_progress(&findings, next_due, is_timed)
     }
 
     fn no_pods_reason(&self) -> Option<&'static str> {
@@ -146,27 +146,27 @@ impl WorkloadCase<'_> {
 
     /// Returns the findings that count or may count as failures, the most important first.
     fn findings(&self) -> Vec<HealthFinding> {
-        let (expected, roster, around) = (self.expected, &self.pods, self.context);
-        let mut grounds = finding::container_findings(expected, roster, around, false);
-        grounds.extend(finding::condition_findings(expected, self.live, around, self.is_complete()));
-        grounds.extend(
-            finding::scheduling_finding(expected, roster, around)
-                .filter(|_| around.unschedulable_others.is_empty()),
+        let (expected, pods, context) = (self.expected, &self.pods, self.context);
+        let mut findings = finding::container_findings(expected, pods, context, false);
+        findings.extend(finding::condition_findings(expected, self.live, context, self.is_complete()));
+        findings.extend(
+            finding::scheduling_finding(expected, pods, context)
+                .filter(|_| context.unschedulable_others.is_empty()),
         );
-        grounds.sort_by_key(|g| std::cmp::Reverse(g.active_cause(around.now)));
-        grounds
+        findings.sort_by_key(|g| std::cmp::Reverse(g.active_cause(context.now)));
+        findings
     }
 
-    fn assess_soak(&self, notes: Vec<String>, comes_at: Option<Timestamp>) -> WorkloadAssessment {
-        let HealthContext { is_rollback: goes_back, limits, now, .. } = *self.context;
-        let until = soak::soak_until(&self.pods, self.live.min_ready_seconds, goes_back, limits, now);
+    fn assess_soak(&self, notes: Vec<String>, next_due: Option<Timestamp>) -> WorkloadAssessment {
+        let HealthContext { is_rollback, limits, now, .. } = *self.context;
+        let until = soak::soak_until(&self.pods, self.live.min_ready_seconds, is_rollback, limits, now);
         if until <= now {
-            return self.assessment(HealthStatus::Healthy, notes, Vec::new(), comes_at);
+            return self.assessment(HealthStatus::Healthy, notes, Vec::new(), next_due);
         }
         let left =
             format!("soaking until {}, {} s left", time_of_day(until, now), seconds_between(now, until));
         let reasons = std::iter::once(left).chain(self.early_ready_note()).chain(notes).collect();
-        self.assessment(HealthStatus::Soaking { until }, reasons, Vec::new(), comes_at)
+        self.assessment(HealthStatus::Soaking { until }, reasons, Vec::new(), next_due)
     }
 
     /// Pods that claim to be ready since before their creation do not soak.
@@ -183,63 +183,63 @@ impl WorkloadCase<'_> {
     /// later one never improves the result.
     fn assess_progress(
         &self,
-        grounds: &[HealthFinding],
-        comes_at: Option<Timestamp>,
+        findings: &[HealthFinding],
+        next_due: Option<Timestamp>,
         is_timed: bool,
     ) -> WorkloadAssessment {
-        let HealthContext { is_rollback: goes_back, limits, now, .. } = *self.context;
-        let deadline = deadline::workload_deadline(self.expected, goes_back, self.live, &self.pods, limits);
+        let HealthContext { is_rollback, limits, now, .. } = *self.context;
+        let deadline = deadline::workload_deadline(self.expected, is_rollback, self.live, &self.pods, limits);
         let deadline = deadline.filter(|_| is_timed);
         let waits = finding::readiness_findings(self.expected, &self.pods, self.context);
-        let all: Vec<&HealthFinding> = grounds.iter().chain(&waits).collect();
+        let all: Vec<&HealthFinding> = findings.iter().chain(&waits).collect();
         let is_ours = all.iter().any(|g| g.deadline_cause == FailureCause::Batch);
-        let counted = grounds.iter().filter_map(|g| g.active_cause(now)).max();
+        let counted = findings.iter().filter_map(|g| g.active_cause(now)).max();
         // If a finding counts already, the deadline matters only if it changes the cause.
         let matters = deadline.filter(|_| counted.is_none() || is_ours);
-        let fails_at = comes_at.into_iter().chain(matters).filter(|at| *at > now).min();
+        let fails_at = next_due.into_iter().chain(matters).filter(|at| *at > now).min();
         if let Some(passed) = deadline.filter(|at| *at <= now) {
-            let blame = counted.max(is_ours.then_some(FailureCause::Batch));
+            let cause = counted.max(is_ours.then_some(FailureCause::Batch));
             let passed = format!("not ready by its deadline, {}", time_of_day(passed, now));
             return self.assess_failure(
-                blame.map_or(HealthStatus::Stalled, HealthStatus::Degraded),
+                cause.map_or(HealthStatus::Stalled, HealthStatus::Degraded),
                 Some(passed),
                 &all,
                 fails_at,
             );
         }
-        if let Some(blame) = counted {
+        if let Some(cause) = counted {
             let counting: Vec<&HealthFinding> =
-                grounds.iter().filter(|g| g.active_cause(now).is_some()).collect();
-            return self.assess_failure(HealthStatus::Degraded(blame), None, &counting, fails_at);
+                findings.iter().filter(|g| g.active_cause(now).is_some()).collect();
+            return self.assess_failure(HealthStatus::Degraded(cause), None, &counting, fails_at);
         }
         let mut reasons: Vec<String> = all.iter().map(|g| g.describe(now)).collect();
         reasons.extend(self.stuck_outdated_pods_note());
-        let mut told = self.assessment(HealthStatus::Progressing, reasons, Vec::new(), fails_at);
+        let mut assessment = self.assessment(HealthStatus::Progressing, reasons, Vec::new(), fails_at);
         let until = deadline.map(|at| format!("its deadline is {}", time_of_day(at, now)));
-        told.workload.reasons.extend(until);
-        told
+        assessment.workload.reasons.extend(until);
+        assessment
     }
 
     fn assess_failure(
         &self,
-        health: HealthStatus,
+        status: HealthStatus,
         passed: Option<String>,
-        grounds: &[&HealthFinding],
-        comes_at: Option<Timestamp>,
+        findings: &[&HealthFinding],
+        next_due: Option<Timestamp>,
     ) -> WorkloadAssessment {
-        let mut reasons: Vec<String> = grounds.iter().map(|g| g.describe(self.context.now)).collect();
+        let mut reasons: Vec<String> = findings.iter().map(|g| g.describe(self.context.now)).collect();
         reasons.extend(passed);
         reasons.extend(self.pods.mutation.clone());
         reasons.extend(self.stuck_pods_note());
         reasons.extend(self.stuck_outdated_pods_note());
         let mut evidence: Vec<HealthEvidence> = Vec::new();
-        for seen in grounds.iter().flat_map(|g| &g.evidence) {
+        for seen in findings.iter().flat_map(|g| &g.evidence) {
             let is_known = |e: &HealthEvidence| e.subject == seen.subject && e.container == seen.container;
             if !evidence.iter().any(is_known) {
                 evidence.push(seen.clone());
             }
         }
-        self.assessment(health, reasons, evidence, comes_at)
+        self.assessment(status, reasons, evidence, next_due)
     }
 
     /// A StatefulSet waits for its broken pod even after git has another template.
@@ -275,32 +275,32 @@ impl WorkloadCase<'_> {
 
     fn assessment(
         &self,
-        health: HealthStatus,
+        status: HealthStatus,
         mut reasons: Vec<String>,
         evidence: Vec<HealthEvidence>,
         fails_at: Option<Timestamp>,
     ) -> WorkloadAssessment {
-        let (carrying, ready) = (self.pods.updated_count(), self.pods.ready_count());
-        if health != HealthStatus::Unknown {
-            reasons.push(pod_counts(self.expected, self.desired, carrying, ready));
+        let (updated, ready) = (self.pods.updated_count(), self.pods.ready_count());
+        if status != HealthStatus::Unknown {
+            reasons.push(pod_counts(self.expected, self.desired, updated, ready));
         }
         // Until the controller has observed the change, the newest revision is that of another template.
-        if !matches!(health, HealthStatus::Degraded(_) | HealthStatus::Stalled | HealthStatus::OutOfSync) {
+        if !matches!(status, HealthStatus::Degraded(_) | HealthStatus::Stalled | HealthStatus::OutOfSync) {
             reasons.extend(self.pods.mutation.clone());
         }
         reasons.extend(self.overdue_deletion_note());
-        let judged = WorkloadHealth {
+        let workload = WorkloadHealth {
             key: Arc::clone(&self.expected.key),
             batch: self.expected.batch,
-            status: health,
+            status,
             desired: self.desired,
-            updated: carrying,
+            updated,
             ready,
             reasons,
             evidence,
         };
         WorkloadAssessment {
-            workload: judged,
+            workload,
             unavailable: self.pods.unavailable_count(self.expected, self.live),
             fails_at,
         }
@@ -311,7 +311,7 @@ impl WorkloadCase<'_> {
 pub(super) fn assess_earlier_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,
-    around: &HealthContext<'_>,
+    context: &HealthContext<'_>,
 ) -> WorkloadAssessment {
     let Some(live) = live else {
         return assess_without_pods(expected, HealthStatus::OutOfSync, "it does not exist in the cluster");
@@ -319,19 +319,19 @@ pub(super) fn assess_earlier_workload(
     if let SyncStatus::OutOfSync(reason) = sync_status(expected, live) {
         return assess_without_pods(expected, HealthStatus::OutOfSync, &reason);
     }
-    let roster = pod_set::classify_pods(expected, live);
-    let wanted = pod_set::desired_count(expected, live, &roster);
-    let grounds = finding::container_findings(expected, &roster, around, true);
-    let case = WorkloadCase { expected, live, pods: roster, desired: wanted, context: around };
+    let pods = pod_set::classify_pods(expected, live);
+    let desired = pod_set::desired_count(expected, live, &pods);
+    let findings = finding::container_findings(expected, &pods, context, true);
+    let case = WorkloadCase { expected, live, pods, desired, context };
     if let Some(reason) = case.no_pods_reason() {
         return case.assessment(HealthStatus::Unknown, vec![reason.to_owned()], Vec::new(), None);
     }
-    let comes_at = grounds.iter().filter_map(|g| g.due_at(around.now)).min();
+    let next_due = findings.iter().filter_map(|g| g.due_at(context.now)).min();
     let counting: Vec<&HealthFinding> =
-        grounds.iter().filter(|g| g.active_cause(around.now).is_some()).collect();
-    if let Some(blame) = counting.iter().filter_map(|g| g.active_cause(around.now)).max() {
-        return case.assess_failure(HealthStatus::Degraded(blame), None, &counting, comes_at);
+        findings.iter().filter(|g| g.active_cause(context.now).is_some()).collect();
+    if let Some(cause) = counting.iter().filter_map(|g| g.active_cause(context.now)).max() {
+        return case.assess_failure(HealthStatus::Degraded(cause), None, &counting, next_due);
     }
-    let health = if case.is_complete() { HealthStatus::Healthy } else { HealthStatus::Progressing };
-    case.assessment(health, grounds.iter().map(|g| g.describe(around.now)).collect(), Vec::new(), comes_at)
+    let status = if case.is_complete() { HealthStatus::Healthy } else { HealthStatus::Progressing };
+    case.assessment(status, findings.iter().map(|g| g.describe(context.now)).collect(), Vec::new(), next_due)
 }

@@ -92,14 +92,14 @@ impl ReadOnlyClient {
     ///
     /// # Errors
     /// When the configuration leads to no cluster.
-    pub async fn new(place: &KubeContext, time_out: Duration) -> Result<Self, Error> {
-        let mut config = place.load_config().await?;
-        config.connect_timeout = Some(time_out);
+    pub async fn new(context: &KubeContext, timeout: Duration) -> Result<Self, Error> {
+        let mut config = context.load_config().await?;
+        config.connect_timeout = Some(timeout);
         // Callers retry themselves: a silent server must be noticed.
         config.default_retry = false;
         refuse_plain_http(&config)?;
         let builder = ClientBuilder::try_from(config).map_err(|e| Error::from_kube(&e))?;
-        Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), timeout: time_out })
+        Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), timeout })
     }
 
     /// Requests a path and returns a successful response.
@@ -109,9 +109,13 @@ impl ReadOnlyClient {
     pub async fn get(&self, path: &str) -> Result<Response<Body>, Error> {
         let request = Request::builder().method(Method::GET).uri(path).header("Accept", "application/json");
         let request = request.body(Body::empty()).map_err(|e| Error::invalid_response(path, e))?;
-        let answer =
+        let response =
             self.with_timeout(path, self.client.send(request)).await?.map_err(|e| Error::from_kube(&e))?;
-        if answer.status().is_success() { Ok(answer) } else { Err(self.status_error(path, answer).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.status_error(path, response).await)
+        }
     }
 
     /// Requests a path and returns the whole body.
@@ -148,22 +152,22 @@ impl ReadOnlyClient {
     /// # Errors
     /// When there is no answer, or none with a time.
     pub async fn server_time(&self) -> Result<Timestamp, Error> {
-        let answer = self.get("/version").await?;
-        let date = answer.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
+        let response = self.get("/version").await?;
+        let date = response.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
         let date = date.ok_or_else(|| Error::invalid_response("/version", "it has no header `Date`"))?;
         let time = jiff::fmt::rfc2822::parse(date);
         let time =
             time.map_err(|_| Error::invalid_response("/version", "its header `Date` is not a time"))?;
         // Read to its end, so that the connection is reused.
-        let _ = self.read_body("/version", answer.into_body(), 1 << 20).await;
+        let _ = self.read_body("/version", response.into_body(), 1 << 20).await;
         Ok(time.timestamp())
     }
 
-    async fn read_body(&self, path: &str, body: Body, most: usize) -> Result<Vec<u8>, Error> {
+    async fn read_body(&self, path: &str, body: Body, max_bytes: usize) -> Result<Vec<u8>, Error> {
         let (mut found, mut body) = (Vec::new(), body);
         let until = Instant::now() + self.timeout * BODY_TIMEOUT_FACTOR;
         while let Some(piece) = self.next_chunk(path, &mut body, until).await? {
-            append_chunk(path, &mut found, &piece, most)?;
+            append_chunk(path, &mut found, &piece, max_bytes)?;
         }
         Ok(found)
     }
@@ -178,19 +182,19 @@ impl ReadOnlyClient {
         Ok(Some(frame.into_data().unwrap_or_default()))
     }
 
-    async fn with_timeout<T>(&self, path: &str, answer: impl Future<Output = T>) -> Result<T, Error> {
+    async fn with_timeout<T>(&self, path: &str, response: impl Future<Output = T>) -> Result<T, Error> {
         let slow = || Error::Timeout { path: path.to_owned(), after: self.timeout };
-        tokio::time::timeout(self.timeout, answer).await.map_err(|_| slow())
+        tokio::time::timeout(self.timeout, response).await.map_err(|_| slow())
     }
 
     /// Explains an unsuccessful response.
-    async fn status_error(&self, path: &str, answer: Response<Body>) -> Error {
-        let status = answer.status().as_u16();
-        let after = answer.headers().get(http::header::RETRY_AFTER);
+    async fn status_error(&self, path: &str, response: Response<Body>) -> Error {
+        let status = response.status().as_u16();
+        let after = response.headers().get(http::header::RETRY_AFTER);
         let after = after.and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).map(Duration::from_secs);
-        let text = self.read_body(path, answer.into_body(), 1 << 20).await.unwrap_or_default();
-        let said: ErrorStatusWire = serde_json::from_slice(&text).unwrap_or_default();
-        let message = said.message.unwrap_or_else(|| "no reason given".to_owned());
+        let text = self.read_body(path, response.into_body(), 1 << 20).await.unwrap_or_default();
+        let status_object: ErrorStatusWire = serde_json::from_slice(&text).unwrap_or_default();
+        let message = status_object.message.unwrap_or_else(|| "no reason given".to_owned());
         match status {
             401 => Error::Unauthorized,
             403 => Error::Forbidden { verb: "get", resource: path.to_owned(), namespace: None, message },
@@ -203,14 +207,14 @@ impl ReadOnlyClient {
 }
 
 /// Appends a piece to a body, unless it becomes too long.
-fn append_chunk(path: &str, found: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), Error> {
+fn append_chunk(path: &str, found: &mut Vec<u8>, piece: &[u8], max_bytes: usize) -> Result<(), Error> {
     let length = found.len() + piece.len();
-    if length > most {
-        return Err(Error::ResponseTooLarge { path: path.to_owned(), mebibytes: most >> 20 });
+    if length > max_bytes {
+        return Err(Error::ResponseTooLarge { path: path.to_owned(), mebibytes: max_bytes >> 20 });
     }
     if length > found.capacity() {
         // A vector would double its capacity.
-        found.reserve_exact(piece.len().max(BUFFER_STEP_BYTES.min(most - found.len())));
+        found.reserve_exact(piece.len().max(BUFFER_STEP_BYTES.min(max_bytes - found.len())));
     }
     found.extend_from_slice(piece);
     Ok(())
@@ -341,8 +345,8 @@ where
             let method = request.method().to_string();
             return Box::pin(async move { Err(Error::WriteRefused { method }.into()) });
         }
-        let answer = self.inner.call(request);
-        Box::pin(async move { answer.await.map_err(Into::into) })
+        let response = self.inner.call(request);
+        Box::pin(async move { response.await.map_err(Into::into) })
     }
 }
 
@@ -367,9 +371,9 @@ pub(super) struct ClientHandle {
 }
 
 impl ClientHandle {
-    pub(super) async fn connect(place: KubeContext, time_out: Duration) -> Result<Self, Error> {
-        let client = ReadOnlyClient::new(&place, time_out).await?;
-        Ok(Self { context: place, timeout: time_out, client: std::sync::RwLock::new(Arc::new(client)) })
+    pub(super) async fn connect(context: KubeContext, timeout: Duration) -> Result<Self, Error> {
+        let client = ReadOnlyClient::new(&context, timeout).await?;
+        Ok(Self { context, timeout, client: std::sync::RwLock::new(Arc::new(client)) })
     }
 
     pub(super) fn client(&self) -> Arc<ReadOnlyClient> {
@@ -420,8 +424,8 @@ mod tests {
                 "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
             );
             std::fs::write(&path, text).unwrap();
-            let place = KubeContext { kubeconfig: Some(path.clone()), context: None };
-            ReadOnlyClient::new(&place, Duration::from_secs(1)).await.map(drop)
+            let context = KubeContext { kubeconfig: Some(path.clone()), context: None };
+            ReadOnlyClient::new(&context, Duration::from_secs(1)).await.map(drop)
         };
         for user in [
             "token: top-secret",
@@ -429,10 +433,10 @@ mod tests {
             "exec: {apiVersion: client.authentication.k8s.io/v1, command: top-secret, interactiveMode: Never}",
         ] {
             for server in ["http://api.example:6443", "http://10.0.0.1", "http://[2001:db8::1]:80"] {
-                let failure = made(server, user).await.unwrap_err();
-                assert!(failure.to_string().contains("in the clear"), "{server} {user}: {failure}");
-                assert!(!failure.to_string().contains("top-secret"));
-                assert!(!failure.is_retryable());
+                let error = made(server, user).await.unwrap_err();
+                assert!(error.to_string().contains("in the clear"), "{server} {user}: {error}");
+                assert!(!error.to_string().contains("top-secret"));
+                assert!(!error.is_retryable());
             }
         }
         for server in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
@@ -446,10 +450,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         std::fs::write(&path, "users:\n- name: a\n  user: {token: top-secret\n").unwrap();
-        let place = KubeContext { kubeconfig: Some(path), context: None };
-        let failure = ReadOnlyClient::new(&place, Duration::from_secs(1)).await.unwrap_err();
-        assert!(matches!(failure, Error::Configuration { .. }));
-        assert!(!format!("{failure} {failure:?}").contains("top-secret"), "{failure}");
-        assert!(!failure.is_retryable());
+        let context = KubeContext { kubeconfig: Some(path), context: None };
+        let error = ReadOnlyClient::new(&context, Duration::from_secs(1)).await.unwrap_err();
+        assert!(matches!(error, Error::Configuration { .. }));
+        assert!(!format!("{error} {error:?}").contains("top-secret"), "{error}");
+        assert!(!error.is_retryable());
     }
 }

@@ -60,9 +60,9 @@ struct RequiredKind {
 }
 
 /// Returns the kinds to read: the wanted ones, what they own, their pods and the objects that name their revisions.
-fn required_kinds(wanted: &ObservationScope) -> Vec<RequiredKind> {
+fn required_kinds(scope: &ObservationScope) -> Vec<RequiredKind> {
     let find =
-        |group: &str, kind: &str| wanted.kinds.iter().find(|k| k.group == group && k.kind == kind).cloned();
+        |group: &str, kind: &str| scope.kinds.iter().find(|k| k.group == group && k.kind == kind).cloned();
     let need = |group: &str, kind: &str, shape, is_requested| RequiredKind {
         group: group.to_owned(),
         kind: kind.to_owned(),
@@ -73,8 +73,8 @@ fn required_kinds(wanted: &ObservationScope) -> Vec<RequiredKind> {
         let asked = find(group, kind);
         need(group, kind, ObjectShape::Intermediate(asked.clone()), asked.is_some())
     };
-    let owned: Vec<&KindTraits> = wanted.kinds.iter().flat_map(|k| k.traits.owned_kinds()).collect();
-    let known = || wanted.kinds.iter().map(|k| k.traits).chain(owned.iter().copied());
+    let owned: Vec<&KindTraits> = scope.kinds.iter().flat_map(|k| k.traits.owned_kinds()).collect();
+    let known = || scope.kinds.iter().map(|k| k.traits).chain(owned.iter().copied());
     let mut needs = vec![need("", "Pod", ObjectShape::Pods(find("", "Pod")), true)];
     let has_replica_sets =
         |k: &KindTraits| matches!(k.revision, RevisionSource::ReplicaSetNumber | RevisionSource::PodHash);
@@ -88,7 +88,7 @@ fn required_kinds(wanted: &ObservationScope) -> Vec<RequiredKind> {
         needs.push(need("apps", "ControllerRevision", ObjectShape::Revisions, true));
     }
     needs.extend(owned.iter().filter(|k| find(k.group, k.kind).is_none()).map(|k| between(k.group, k.kind)));
-    for kind in &wanted.kinds {
+    for kind in &scope.kinds {
         if kind.is_pod() || (kind.group == "apps" && kind.kind == "ReplicaSet") {
             continue;
         }
@@ -144,9 +144,9 @@ struct ApiResourceWire {
 /// When it does not say: a group whose server is away is not one that is not installed.
 pub(super) async fn discover_lists(
     client: &ReadOnlyClient,
-    wanted: &ObservationScope,
+    scope: &ObservationScope,
 ) -> Result<DiscoveredLists, Error> {
-    let needs = required_kinds(wanted);
+    let needs = required_kinds(scope);
     let groups: ApiGroupListWire = read_json(client, "/apis").await?;
     let mut served: BTreeMap<String, Vec<(String, Vec<ApiResourceWire>)>> = BTreeMap::new();
     let mut found = DiscoveredLists::default();
@@ -178,8 +178,8 @@ pub(super) async fn discover_lists(
             plural: one.name.clone(),
             namespace: namespace.cloned(),
         };
-        if one.namespaced && !wanted.namespaces.is_empty() {
-            found.lists.extend(wanted.namespaces.iter().map(|n| (list(Some(n)), need.shape.clone())));
+        if one.namespaced && !scope.namespaces.is_empty() {
+            found.lists.extend(scope.namespaces.iter().map(|n| (list(Some(n)), need.shape.clone())));
         } else {
             found.lists.insert(list(None), need.shape.clone());
         }
@@ -210,7 +210,7 @@ async fn served_versions(
             Ok(served) => found.push((version.to_owned(), served.resources)),
             // It was removed between two requests.
             Err(Error::NotFound { .. }) => {}
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error),
         }
     }
     Ok(found)
@@ -262,30 +262,30 @@ mod tests {
     use super::*;
     use crate::model::workload::WorkloadKinds;
 
-    fn wanted(kinds: &[(&str, &str)]) -> ObservationScope {
+    fn scope(kinds: &[(&str, &str)]) -> ObservationScope {
         let all = WorkloadKinds::default();
         let kinds =
             kinds.iter().map(|(version, kind)| Arc::clone(all.find(version, kind).unwrap())).collect();
         ObservationScope { kinds, namespaces: Vec::new() }
     }
 
-    fn names(wanted: &ObservationScope) -> Vec<String> {
-        required_kinds(wanted).iter().map(|need| format!("{}.{}", need.kind, need.group)).collect()
+    fn names(scope: &ObservationScope) -> Vec<String> {
+        required_kinds(scope).iter().map(|need| format!("{}.{}", need.kind, need.group)).collect()
     }
 
     #[test]
     fn what_a_deployment_needs() {
         assert_eq!(
-            names(&wanted(&[("apps/v1", "Deployment")])),
+            names(&scope(&[("apps/v1", "Deployment")])),
             ["Pod.", "ReplicaSet.apps", "Deployment.apps"]
         );
     }
 
     #[test]
     fn what_a_united_deployment_needs() {
-        let wanted = wanted(&[("apps.kruise.io/v1alpha1", "UnitedDeployment"), ("apps/v1", "StatefulSet")]);
+        let scope = scope(&[("apps.kruise.io/v1alpha1", "UnitedDeployment"), ("apps/v1", "StatefulSet")]);
         assert_eq!(
-            names(&wanted),
+            names(&scope),
             [
                 "Pod.",
                 "ReplicaSet.apps",

@@ -21,8 +21,8 @@ pub struct MemoryBudget {
 
 impl MemoryBudget {
     /// Returns a limit in MiB.
-    pub fn from_mebibytes(most: usize) -> Self {
-        Self { limit: most.saturating_mul(1 << 20), used: Arc::default() }
+    pub fn from_mebibytes(mebibytes: usize) -> Self {
+        Self { limit: mebibytes.saturating_mul(1 << 20), used: Arc::default() }
     }
 
     fn reserve(&self) -> MemoryReservation {

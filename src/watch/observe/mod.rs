@@ -155,12 +155,12 @@ impl Observer {
     pub fn start(
         handle: &Handle,
         context: Option<&str>,
-        wanted: ObservationScope,
+        scope: ObservationScope,
         settings: ObserverSettings,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let place = KubeContext { context: context.map(str::to_owned), ..KubeContext::default() };
-        Self::start_at(handle, place, wanted, settings, wake)
+        let context = KubeContext { context: context.map(str::to_owned), ..KubeContext::default() };
+        Self::start_at(handle, context, scope, settings, wake)
     }
 
     /// Like [`Self::start`], with an explicit configuration.
@@ -169,18 +169,19 @@ impl Observer {
     /// As [`Self::start`].
     pub fn start_at(
         handle: &Handle,
-        place: KubeContext,
-        wanted: ObservationScope,
+        context: KubeContext,
+        scope: ObservationScope,
         settings: ObserverSettings,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let time_out = settings.timeout;
-        let door = block_on(handle, None, async move { ClientHandle::connect(place, time_out).await })??;
-        let shared = Arc::new(StreamContext::new(door, settings, Box::new(wake)));
+        let timeout = settings.timeout;
+        let client_handle =
+            block_on(handle, None, async move { ClientHandle::connect(context, timeout).await })??;
+        let shared = Arc::new(StreamContext::new(client_handle, settings, Box::new(wake)));
         let lists = ListStreams { undiscovered: Some((Instant::now(), None)), ..ListStreams::default() };
-        let view = Arc::new(ObserverState { scope: wanted, lists: Mutex::new(lists) });
-        let task = handle.spawn(supervise(handle.clone(), Arc::clone(&shared), Arc::clone(&view)));
-        Ok(Self { handle: handle.clone(), shared, state: view, clock: Mutex::default(), task })
+        let state = Arc::new(ObserverState { scope, lists: Mutex::new(lists) });
+        let task = handle.spawn(supervise(handle.clone(), Arc::clone(&shared), Arc::clone(&state)));
+        Ok(Self { handle: handle.clone(), shared, state, clock: Mutex::default(), task })
     }
 
     /// Returns the cluster as it is now, or was when all of it was seen last. It requests the server's time first,
@@ -193,22 +194,22 @@ impl Observer {
         let (said, at) = self.server_time()?;
         let grace = self.shared.settings.grace;
         let known = lock(&self.state.lists);
-        if let Some((since, failure)) = &known.undiscovered {
-            let why = failure.as_ref().map_or_else(|| "not requested yet".to_owned(), ToString::to_string);
-            let what = format!("discovery has not succeeded: {why}");
-            return Err(StaleData { message: what, since: *since, error: failure.clone(), role: None });
+        if let Some((since, error)) = &known.undiscovered {
+            let reason = error.as_ref().map_or_else(|| "not requested yet".to_owned(), ToString::to_string);
+            let what = format!("discovery has not succeeded: {reason}");
+            return Err(StaleData { message: what, since: *since, error: error.clone(), role: None });
         }
-        let unseen: Vec<StaleList> =
-            known.streams.values().filter_map(|watched| watched.stream.staleness(grace)).collect();
-        if !unseen.is_empty() {
-            return Err(stale_data(&unseen, known.streams.keys()));
+        let stale: Vec<StaleList> =
+            known.streams.values().filter_map(|stream_task| stream_task.stream.staleness(grace)).collect();
+        if !stale.is_empty() {
+            return Err(stale_data(&stale, known.streams.keys()));
         }
         // The content of a lost list is unknown: a soak does not end while nothing is seen.
-        let lost = known.streams.values().filter_map(|watched| watched.stream.lost_since()).min();
-        let unseen = lost.map_or(Duration::ZERO, |lost| at.saturating_duration_since(lost));
-        let now = said.checked_sub(unseen).unwrap_or(said);
+        let lost = known.streams.values().filter_map(|stream_task| stream_task.stream.lost_since()).min();
+        let stale = lost.map_or(Duration::ZERO, |lost| at.saturating_duration_since(lost));
+        let now = said.checked_sub(stale).unwrap_or(said);
         let items: Vec<ObservedObject> =
-            known.streams.values().flat_map(|watched| watched.stream.items()).collect();
+            known.streams.values().flat_map(|stream_task| stream_task.stream.items()).collect();
         drop(known);
         Ok(build_snapshot(items.iter(), now))
     }
@@ -218,30 +219,26 @@ impl Observer {
     fn server_time(&self) -> Result<(Timestamp, Instant), StaleData> {
         let shared = Arc::clone(&self.shared);
         let asked = Instant::now();
-        let time_out = Some(self.shared.settings.timeout);
+        let timeout = Some(self.shared.settings.timeout);
         let answer =
-            block_on(
-                &self.handle,
-                time_out,
-                async move { shared.client_handle.client().server_time().await },
-            );
+            block_on(&self.handle, timeout, async move { shared.client_handle.client().server_time().await });
         let mut clock = lock(&self.clock);
         match answer.and_then(|answer| answer) {
             Ok(time) => {
                 *clock = ServerClock { last_answer: Some((time, asked)), failing_since: None };
                 Ok((time, asked))
             }
-            Err(failure) => {
+            Err(error) => {
                 let since = *clock.failing_since.get_or_insert(asked);
-                if failure.needs_new_client() {
+                if error.needs_new_client() {
                     self.shared.needs_new_client.store(true, Ordering::Release);
                     self.shared.rediscover.notify_one();
                 }
                 match clock.last_answer {
                     Some(said) if said.1.elapsed() <= self.shared.settings.grace => Ok(said),
                     _ => {
-                        let what = format!("the API server's time is unknown: {failure}");
-                        Err(StaleData { message: what, since, error: Some(failure), role: None })
+                        let what = format!("the API server's time is unknown: {error}");
+                        Err(StaleData { message: what, since, error: Some(error), role: None })
                     }
                 }
             }
@@ -263,37 +260,37 @@ impl fmt::Debug for Observer {
 impl Drop for Observer {
     fn drop(&mut self) {
         self.task.abort();
-        for watched in lock(&self.state.lists).streams.values() {
-            watched.task.abort();
+        for stream_task in lock(&self.state.lists).streams.values() {
+            stream_task.task.abort();
         }
     }
 }
 
 /// Describes the stale lists in one sentence; the first error stands for all.
-fn stale_data<'r>(unseen: &[StaleList], lists: impl Iterator<Item = &'r ListResource>) -> StaleData {
+fn stale_data<'r>(stale: &[StaleList], lists: impl Iterator<Item = &'r ListResource>) -> StaleData {
     let is_forbidden = |u: &&StaleList| matches!(u.error, Some(Error::Forbidden { .. }));
-    let forbidden: Vec<&StaleList> = unseen.iter().filter(is_forbidden).collect();
+    let forbidden: Vec<&StaleList> = stale.iter().filter(is_forbidden).collect();
     // An error that a person must fix comes before a transient one.
-    let first = forbidden.first().copied().or_else(|| unseen.iter().find(|u| u.error.is_some()));
-    let since = unseen.iter().map(|u| u.since).min().unwrap_or_else(Instant::now);
+    let first = forbidden.first().copied().or_else(|| stale.iter().find(|u| u.error.is_some()));
+    let since = stale.iter().map(|u| u.since).min().unwrap_or_else(Instant::now);
     let mut names: Vec<String> = Vec::new();
-    for name in unseen.iter().map(|u| u.resource.name()) {
+    for name in stale.iter().map(|u| u.resource.name()) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let names = names.join(", ");
-    let failure = first.and_then(|u| u.error.clone());
-    let what = match &failure {
+    let error = first.and_then(|u| u.error.clone());
+    let what = match &error {
         Some(error) => format!("not seen: {names}: {error}"),
         None => format!("still being read for the first time: {names}"),
     };
     let role = (!forbidden.is_empty()).then(|| rbac_role(lists));
-    StaleData { message: what, since, error: failure, role }
+    StaleData { message: what, since, error, role }
 }
 
 /// Keeps a stream for every list that is required and served.
-async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<ObserverState>) {
+async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<ObserverState>) {
     let settings = shared.settings.clone();
     let mut pause = Backoff::new(&settings);
     let mut rare = Backoff::between(settings.rediscovery_interval, settings.rediscovery_interval * 20);
@@ -302,10 +299,10 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
             shared.client_handle.renew().await;
         }
         let client = shared.client_handle.client();
-        let wait = match discover_lists(&client, &view.scope).await {
+        let wait = match discover_lists(&client, &state.scope).await {
             Ok(found) => {
                 pause.reset();
-                let mut known = lock(&view.lists);
+                let mut known = lock(&state.lists);
                 if known.undiscovered.take().is_some() || known.missing != found.missing {
                     if !found.missing.is_empty() {
                         tracing::info!(missing = ?found.missing, "the cluster does not serve every kind");
@@ -314,16 +311,16 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
                         Backoff::between(settings.rediscovery_interval, settings.rediscovery_interval * 20);
                 }
                 known.missing = found.missing;
-                known.streams.retain(|resource, watched| {
+                known.streams.retain(|resource, stream_task| {
                     if found.lists.contains_key(resource) {
-                        watched.absent_since = None;
+                        stream_task.absent_since = None;
                         return true;
                     }
                     // A starting API server does not serve extensions at once.
                     let is_gone =
-                        watched.absent_since.get_or_insert_with(Instant::now).elapsed() > settings.grace;
+                        stream_task.absent_since.get_or_insert_with(Instant::now).elapsed() > settings.grace;
                     if is_gone {
-                        watched.task.abort();
+                        stream_task.task.abort();
                         shared.notify_changed();
                     }
                     !is_gone
@@ -335,19 +332,19 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
                         StreamTask { stream, task, absent_since: None }
                     });
                 }
-                let is_leaving = known.streams.values().any(|watched| watched.absent_since.is_some());
+                let is_leaving = known.streams.values().any(|stream_task| stream_task.absent_since.is_some());
                 drop(known);
                 if is_leaving { settings.grace } else { rare.next_delay() }
             }
-            Err(failure) => {
-                let mut known = lock(&view.lists);
+            Err(error) => {
+                let mut known = lock(&state.lists);
                 let is_new = match &mut known.undiscovered {
-                    Some((_, why)) => why.replace(failure.clone()).as_ref() != Some(&failure),
+                    Some((_, reason)) => reason.replace(error.clone()).as_ref() != Some(&error),
                     None => false,
                 };
                 drop(known);
                 if is_new {
-                    tracing::warn!(%failure, "discovery of the cluster failed");
+                    tracing::warn!(%error, "discovery of the cluster failed");
                     shared.notify_changed();
                 }
                 pause.next_delay()
@@ -362,19 +359,19 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, view: Arc<Observe
 /// Runs a future on the runtime and waits for it, on a thread outside of the runtime.
 fn block_on<T: Send + 'static>(
     handle: &Handle,
-    time_out: Option<Duration>,
+    timeout: Option<Duration>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Error> {
     let (sender, receiver) = sync_channel(1);
     let task = handle.spawn(async move {
         let _ = sender.send(work.await);
     });
-    let Some(time_out) = time_out else { return receiver.recv().map_err(|_| Error::RuntimeStopped) };
-    receiver.recv_timeout(time_out).map_err(|error| {
+    let Some(timeout) = timeout else { return receiver.recv().map_err(|_| Error::RuntimeStopped) };
+    receiver.recv_timeout(timeout).map_err(|error| {
         task.abort();
         match error {
             std::sync::mpsc::RecvTimeoutError::Timeout => {
-                Error::Timeout { path: "/version".to_owned(), after: time_out }
+                Error::Timeout { path: "/version".to_owned(), after: timeout }
             }
             std::sync::mpsc::RecvTimeoutError::Disconnected => Error::RuntimeStopped,
         }

@@ -139,8 +139,8 @@ impl KeyedWorkload {
     fn memory_size(&self) -> usize {
         let raw = |value: &Option<Arc<RawValue>>| value.as_ref().map_or(0, |v| v.get().len());
         let w = &self.workload;
-        let complaints = w.conditions.len() * size_of::<WorkloadCondition>();
-        size_of::<Self>() + self.key.len() + raw(&w.template) + raw(&w.partition) + complaints
+        let conditions = w.conditions.len() * size_of::<WorkloadCondition>();
+        size_of::<Self>() + self.key.len() + raw(&w.template) + raw(&w.partition) + conditions
     }
 }
 
@@ -148,7 +148,7 @@ impl TrackedPod {
     /// Returns the bytes of its texts.
     fn text_bytes(&self) -> usize {
         let length = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |t| t.len());
-        let said = |c: &LivePodCondition| length(&c.reason) + length(&c.message);
+        let condition_bytes = |c: &LivePodCondition| length(&c.reason) + length(&c.message);
         let containers = self.pod.containers.iter().map(|c| {
             let state = match &c.state {
                 ContainerState::Waiting { reason, message } => reason.len() + message.len(),
@@ -160,8 +160,8 @@ impl TrackedPod {
         });
         self.name.len()
             + self.pod.uid.len()
-            + said(&self.pod.ready)
-            + said(&self.pod.scheduled)
+            + condition_bytes(&self.pod.ready)
+            + condition_bytes(&self.pod.scheduled)
             + length(&self.pod.reason)
             + length(&self.pod.disruption)
             + containers.sum::<usize>()
@@ -327,9 +327,9 @@ fn read_containers(
     ];
     let mut found =
         Vec::with_capacity(lists.iter().map(|(_, list, _)| list.as_ref().map_or(0, Vec::len)).sum());
-    for (is_init, asked, told) in lists {
+    for (is_init, asked, statuses) in lists {
         for container in asked.iter().flatten() {
-            let told = told.iter().flatten().find(|status| status.name == container.name);
+            let statuses = statuses.iter().flatten().find(|status| status.name == container.name);
             let before = in_place.last_container_statuses.as_ref().and_then(|all| all.get(&container.name));
             let before = before.and_then(|before| before.image_id.non_empty());
             found.push(LiveContainer {
@@ -340,15 +340,15 @@ fn read_containers(
                     (true, _) => ContainerRole::Init,
                 },
                 image: texts.intern(container.image.as_str()),
-                running_image: told.and_then(|s| s.image.non_empty()).map(|image| texts.intern(image)),
-                image_id: told.and_then(|s| s.image_id.non_empty()).map(|id| texts.intern(id)),
+                running_image: statuses.and_then(|s| s.image.non_empty()).map(|image| texts.intern(image)),
+                image_id: statuses.and_then(|s| s.image_id.non_empty()).map(|id| texts.intern(id)),
                 previous_image_id: before.map(|id| texts.intern(id)),
-                is_ready: told.and_then(|s| s.ready).unwrap_or(false),
-                restarts: told.and_then(|s| s.restart_count).map_or(0, saturating_u32),
-                state: told
+                is_ready: statuses.and_then(|s| s.ready).unwrap_or(false),
+                restarts: statuses.and_then(|s| s.restart_count).map_or(0, saturating_u32),
+                state: statuses
                     .and_then(|s| s.state.as_ref())
                     .map_or(ContainerState::Unknown, |s| read_state(s, texts)),
-                last_termination: told
+                last_termination: statuses
                     .and_then(|s| s.last_state.as_ref()?.terminated.as_ref())
                     .map(|e| read_termination(e, texts)),
             });

@@ -39,12 +39,12 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl StreamContext {
     pub(super) fn new(
-        door: ClientHandle,
+        client_handle: ClientHandle,
         settings: ObserverSettings,
         wake: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
-            client_handle: door,
+            client_handle,
             settings,
             texts: Mutex::default(),
             has_changed: AtomicBool::new(false),
@@ -111,9 +111,9 @@ impl ListStream {
     /// Returns why this list is stale, if it is.
     pub(super) fn staleness(&self, grace: Duration) -> Option<StaleList> {
         let known = lock(&self.state);
-        let (since, failure) = known.stale_since.as_ref()?;
+        let (since, error) = known.stale_since.as_ref()?;
         let is_bad = !known.is_listed || since.elapsed() > grace;
-        let unseen = || StaleList { resource: self.resource.clone(), since: *since, error: failure.clone() };
+        let unseen = || StaleList { resource: self.resource.clone(), since: *since, error: error.clone() };
         is_bad.then(unseen)
     }
 
@@ -134,10 +134,10 @@ impl ListStream {
     }
 
     /// Marks the list as not seen, since the first of several errors.
-    fn record_error(&self, failure: Error, shared: &StreamContext) {
-        match &failure {
+    fn record_error(&self, error: Error, shared: &StreamContext) {
+        match &error {
             Error::NotFound { .. } => shared.rediscover.notify_one(),
-            failure if failure.needs_new_client() => {
+            error if error.needs_new_client() => {
                 shared.needs_new_client.store(true, Ordering::Release);
                 shared.rediscover.notify_one();
             }
@@ -145,11 +145,11 @@ impl ListStream {
         }
         let mut known = lock(&self.state);
         let since = known.stale_since.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        let is_new = known.stale_since.as_ref().is_none_or(|(_, f)| f.as_ref() != Some(&failure));
-        if is_new && failure != Error::Expired {
-            tracing::warn!(list = %self.resource.path(), %failure, "a list of the cluster is stale");
+        let is_new = known.stale_since.as_ref().is_none_or(|(_, f)| f.as_ref() != Some(&error));
+        if is_new && error != Error::Expired {
+            tracing::warn!(list = %self.resource.path(), %error, "a list of the cluster is stale");
         }
-        known.stale_since = Some((since, Some(failure)));
+        known.stale_since = Some((since, Some(error)));
         drop(known);
         if is_new {
             shared.notify_changed();
@@ -158,7 +158,7 @@ impl ListStream {
 
     /// Lists and watches in a loop.
     pub(super) async fn run(self: Arc<Self>, shared: Arc<StreamContext>) {
-        let mut pause = Backoff::new(&shared.settings);
+        let mut backoff = Backoff::new(&shared.settings);
         let (mut is_paged, mut page) = (true, shared.settings.page_size);
         loop {
             let list = self.read_list(&shared, is_paged.then_some(page), page);
@@ -166,15 +166,15 @@ impl ListStream {
             let list = tokio::time::timeout(LIST_TIMEOUT, list).await.unwrap_or_else(|_| Err(slow()));
             let mut version = match list {
                 Ok(version) => version,
-                Err(failure) => {
-                    if matches!(failure, Error::ResponseTooLarge { .. }) {
+                Err(error) => {
+                    if matches!(error, Error::ResponseTooLarge { .. }) {
                         page = (page / 4).max(1);
                     }
                     // If pages expire while they are read, the next list is read in one page.
-                    is_paged = failure != Error::Expired || !is_paged;
-                    pause.apply_retry_after(&failure);
-                    self.record_error(failure, &shared);
-                    pause.wait().await;
+                    is_paged = error != Error::Expired || !is_paged;
+                    backoff.apply_retry_after(&error);
+                    self.record_error(error, &shared);
+                    backoff.wait().await;
                     continue;
                 }
             };
@@ -185,20 +185,20 @@ impl ListStream {
                 let ended = self.watch(&shared, &mut version, &mut seen).await;
                 let is_long = begun.elapsed() >= shared.settings.settle_time;
                 if seen > 0 || is_long {
-                    pause.reset();
+                    backoff.reset();
                 }
                 match ended {
                     // The server ends every watch at some time.
                     Ok(()) if is_long => {}
-                    Ok(()) => pause.wait().await,
-                    Err(failure) => {
+                    Ok(()) => backoff.wait().await,
+                    Err(error) => {
                         let is_lost = matches!(
-                            failure,
+                            error,
                             Error::Expired | Error::InvalidResponse { .. } | Error::MemoryExceeded { .. }
                         );
-                        pause.apply_retry_after(&failure);
-                        self.record_error(failure, &shared);
-                        pause.wait().await;
+                        backoff.apply_retry_after(&error);
+                        self.record_error(error, &shared);
+                        backoff.wait().await;
                         if is_lost {
                             break;
                         }
@@ -209,8 +209,8 @@ impl ListStream {
     }
 
     /// Adds the verb and the list to a 403 error.
-    fn with_verb(&self, verb: &'static str, failure: Error) -> Error {
-        match failure {
+    fn with_verb(&self, verb: &'static str, error: Error) -> Error {
+        match error {
             Error::Forbidden { message, .. } => Error::Forbidden {
                 verb,
                 resource: self.resource.name(),
@@ -250,16 +250,16 @@ impl ListStream {
                     check_object_size(&path, json)?;
                     let item = read_object(&self.shape, json, &mut texts)
                         .map_err(|e| Error::invalid_response(&path, e))?;
-                    let place = item.namespaced_name();
+                    let key = item.namespaced_name();
                     // Known objects are kept once while a list is read again.
-                    let item = match known.items.get_key_value(&place) {
-                        Some((place, old)) if old.is_equivalent(&item) => {
+                    let item = match known.items.get_key_value(&key) {
+                        Some((key, old)) if old.is_equivalent(&item) => {
                             reading.add_known(old.memory_size());
-                            (place.clone(), old.clone())
+                            (key.clone(), old.clone())
                         }
                         _ => {
                             reading.add_new(item.memory_size())?;
-                            (place, item)
+                            (key, item)
                         }
                     };
                     items.insert(item.0, item.1);
@@ -296,8 +296,8 @@ impl ListStream {
             percent_encode(version)
         );
         let client = shared.client_handle.client();
-        let answer = client.get(&format!("{path}{query}")).await.map_err(|f| self.with_verb("watch", f))?;
-        let mut lines = WatchLines::new(&path, answer.into_body());
+        let response = client.get(&format!("{path}{query}")).await.map_err(|f| self.with_verb("watch", f))?;
+        let mut lines = WatchLines::new(&path, response.into_body());
         // A silent connection is given up soon after the server would have ended the watch.
         let last = tokio::time::Instant::now() + Duration::from_secs(seconds) + shared.settings.timeout;
         let settled = tokio::time::Instant::now() + shared.settings.settle_time;
@@ -365,15 +365,15 @@ impl ListStream {
                 let item =
                     read_object(&self.shape, event.object, &mut lock(&shared.texts)).map_err(garbage)?;
                 let mut known = lock(&self.state);
-                let place = item.namespaced_name();
-                let old = known.items.get(&place);
+                let key = item.namespaced_name();
+                let old = known.items.get(&key);
                 let is_new = old.is_none_or(|old| !old.is_equivalent(&item));
                 if is_new {
                     let (before, after) = (old.map_or(0, ObservedObject::memory_size), item.memory_size());
                     if let Some(part) = &mut known.reservation {
                         part.resize(before, after)?;
                     }
-                    known.items.insert(place, item);
+                    known.items.insert(key, item);
                 }
                 drop(known);
                 if is_new {
@@ -428,8 +428,8 @@ impl Backoff {
     }
 
     /// Applies the server's `Retry-After`.
-    fn apply_retry_after(&mut self, failure: &Error) {
-        if let Error::Throttled { after: Some(after) } = failure {
+    fn apply_retry_after(&mut self, error: &Error) {
+        if let Error::Throttled { after: Some(after) } = error {
             self.min_delay = (*after).min(self.max);
         }
     }
@@ -454,14 +454,14 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_begin_anew() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_secs(2));
-        let mut pause = Backoff::between(first, longest);
-        let waits: Vec<Duration> = (0..10).map(|_| pause.next_delay()).collect();
+        let mut backoff = Backoff::between(first, longest);
+        let waits: Vec<Duration> = (0..10).map(|_| backoff.next_delay()).collect();
         assert!(waits[0] >= first / 2 && waits[0] <= first);
         assert!(waits[9] >= longest / 2 && waits[9] <= longest);
-        pause.reset();
-        assert!(pause.next_delay() <= first);
-        pause.min_delay = Duration::from_secs(1);
-        assert!(pause.next_delay() >= Duration::from_secs(1));
+        backoff.reset();
+        assert!(backoff.next_delay() <= first);
+        backoff.min_delay = Duration::from_secs(1);
+        assert!(backoff.next_delay() >= Duration::from_secs(1));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl GitHub {
         })?;
         let api = api.filter(|a| !a.trim().is_empty()).map_or_else(|| api_url(&slug.host), str::to_owned);
         let address =
-            SecretUrl::parse(&api).map_err(|why| permanent_error(format!("{API_URL_VAR}: {why}")))?;
+            SecretUrl::parse(&api).map_err(|reason| permanent_error(format!("{API_URL_VAR}: {reason}")))?;
         let is_here = matches!(address.host(), "127.0.0.1" | "localhost" | "[::1]");
         if api.trim_start().starts_with("http://") && !is_here {
             return Err(permanent_error(format!(
@@ -87,17 +87,17 @@ impl GitHub {
             ("x-github-api-version", "2022-11-28"),
         ];
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.client.send(&HttpRequest { method, url: &to, headers: &headers, body }).map_err(|why| {
+        self.client.send(&HttpRequest { method, url: &to, headers: &headers, body }).map_err(|reason| {
             ProviderError {
-                message: format!("GitHub at {} is unreachable: {why}", self.api.host()),
+                message: format!("GitHub at {} is unreachable: {reason}", self.api.host()),
                 is_retryable: true,
                 retry_after: None,
             }
         })
     }
 
-    fn parse_json(&self, answer: &HttpResponse) -> Result<Value, ProviderError> {
-        serde_json::from_slice(&answer.body).map_err(|_| ProviderError {
+    fn parse_json(&self, response: &HttpResponse) -> Result<Value, ProviderError> {
+        serde_json::from_slice(&response.body).map_err(|_| ProviderError {
             message: format!(
                 "the server at {} does not answer as GitHub's API: set {API_URL_VAR} to its address (https://HOST/api/v3)",
                 self.api.host()
@@ -120,105 +120,110 @@ impl GitHub {
             percent_encode(head),
             percent_encode(base)
         );
-        let answer = self.send_request("GET", &path, None)?;
-        if answer.status != 200 {
-            return Err(self.error_from_response(&answer));
+        let response = self.send_request("GET", &path, None)?;
+        if response.status != 200 {
+            return Err(self.error_from_response(&response));
         }
-        Ok(find_matching(&self.parse_json(&answer)?, head, base).cloned())
+        Ok(find_matching(&self.parse_json(&response)?, head, base).cloned())
     }
 
     /// Updates title and body of an open pull request.
-    fn update_pull_request(&self, there: &Value, wanted: &Value) -> Result<OpenPullRequest, ProviderError> {
-        let (number, url) = number_and_url(there);
+    fn update_pull_request(
+        &self,
+        existing: &Value,
+        pull_request: &Value,
+    ) -> Result<OpenPullRequest, ProviderError> {
+        let (number, url) = number_and_url(existing);
         let same = |key: &str| {
             // GitHub stores line ends as browsers send them.
             let text = |v: &Value| v.as_str().unwrap_or_default().replace("\r\n", "\n").trim().to_owned();
-            text(&there[key]) == text(&wanted[key])
+            text(&existing[key]) == text(&pull_request[key])
         };
         if same("title") && same("body") {
             return Ok(OpenPullRequest { number, url, change: PullRequestChange::Unchanged });
         }
-        let change = json!({"title": wanted["title"], "body": wanted["body"]});
-        let answer = self.send_request("PATCH", &format!("pulls/{number}"), Some(&change))?;
-        if answer.status != 200 {
-            return Err(self.error_from_response(&answer));
+        let change = json!({"title": pull_request["title"], "body": pull_request["body"]});
+        let response = self.send_request("PATCH", &format!("pulls/{number}"), Some(&change))?;
+        if response.status != 200 {
+            return Err(self.error_from_response(&response));
         }
         Ok(OpenPullRequest { number, url, change: PullRequestChange::Updated })
     }
 
     /// Explains an error response.
-    fn error_from_response(&self, answer: &HttpResponse) -> ProviderError {
-        let said = error_text(&answer.body);
+    fn error_from_response(&self, response: &HttpResponse) -> ProviderError {
+        let message = error_text(&response.body);
         let repository = format!("{}/{}", self.slug.owner, self.slug.name);
-        let lower = said.to_lowercase();
-        let failure =
+        let lower = message.to_lowercase();
+        let error =
             |message: String, is_retryable, retry_after| ProviderError { message, is_retryable, retry_after };
-        let is_limit = answer.status == 429
-            || answer.status == 403
+        let is_limit = response.status == 429
+            || response.status == 403
                 && (lower.contains("rate limit")
-                    || answer.retry_after().is_some()
-                    || answer.header("x-ratelimit-remaining") == Some("0"));
+                    || response.retry_after().is_some()
+                    || response.header("x-ratelimit-remaining") == Some("0"));
         if is_limit {
-            let wait = answer.retry_after().or_else(|| rate_limit_reset(answer)).unwrap_or(RATE_LIMIT_WAIT);
+            let wait =
+                response.retry_after().or_else(|| rate_limit_reset(response)).unwrap_or(RATE_LIMIT_WAIT);
             let text = format!(
-                "GitHub's rate limit refuses this token for {} s ({said}); nothing is proposed until then",
+                "GitHub's rate limit refuses this token for {} s ({message}); nothing is proposed until then",
                 wait.as_secs()
             );
-            return failure(text, true, Some(wait));
+            return error(text, true, Some(wait));
         }
-        match answer.status {
-            401 => failure(
-                format!("GitHub does not accept the token ({said}): set {TOKEN_VAR} to a valid one"),
+        match response.status {
+            401 => error(
+                format!("GitHub does not accept the token ({message}): set {TOKEN_VAR} to a valid one"),
                 false,
                 None,
             ),
-            403 => failure(
+            403 => error(
                 format!(
-                    "the token may not open pull requests in {repository} ({said}): give it the permission to write pull requests (in GitHub Actions `permissions: {{pull-requests: write}}`, and allow Actions to create them in the settings)"
+                    "the token may not open pull requests in {repository} ({message}): give it the permission to write pull requests (in GitHub Actions `permissions: {{pull-requests: write}}`, and allow Actions to create them in the settings)"
                 ),
                 false,
                 None,
             ),
-            404 => failure(
+            404 => error(
                 format!(
-                    "GitHub has no repository {repository}, or the token may not see it ({said}): check the address of the remote, and which repositories the token is for"
+                    "GitHub has no repository {repository}, or the token may not see it ({message}): check the address of the remote, and which repositories the token is for"
                 ),
                 false,
                 None,
             ),
-            301 | 302 | 307 | 308 => failure(
+            301 | 302 | 307 | 308 => error(
                 format!(
                     "{repository} was moved or renamed: set the address of the remote to the new one (`git remote set-url`)"
                 ),
                 false,
                 None,
             ),
-            409 | 500.. => failure(
-                format!("GitHub failed with status {} ({said}); a retry may succeed", answer.status),
+            409 | 500.. => error(
+                format!("GitHub failed with status {} ({message}); a retry may succeed", response.status),
                 true,
-                answer.retry_after(),
+                response.retry_after(),
             ),
-            422 => validation_error(&said),
+            422 => validation_error(&message),
             status => {
-                failure(format!("GitHub refused the request with status {status} ({said})"), false, None)
+                error(format!("GitHub refused the request with status {status} ({message})"), false, None)
             }
         }
     }
 }
 
 /// Explains GitHub's "Validation Failed".
-fn validation_error(said: &str) -> ProviderError {
-    let lower = said.to_lowercase();
+fn validation_error(message: &str) -> ProviderError {
+    let lower = message.to_lowercase();
     if lower.contains("no commits between") {
         return permanent_error(format!(
-            "the deploy branch already has this commit ({said}): there is nothing to merge"
+            "the deploy branch already has this commit ({message}): there is nothing to merge"
         ));
     }
     let branch = ["head", "base"].into_iter().find(|b| lower.contains(&format!("{b} invalid")));
     if let Some(branch) = branch {
         return ProviderError {
             message: format!(
-                "GitHub does not know the {branch} branch of the pull request ({said}): it is pushed and tried again"
+                "GitHub does not know the {branch} branch of the pull request ({message}): it is pushed and tried again"
             ),
             is_retryable: true,
             retry_after: None,
@@ -229,10 +234,10 @@ fn validation_error(said: &str) -> ProviderError {
     let rules = ["protected", "rule violation", "required", "must be made through", "not allowed", "locked"];
     if rules.iter().any(|w| lower.contains(w)) {
         return permanent_error(format!(
-            "a rule of the repository blocks the pull request ({said}): allow pillion's branches and its user in the branch rules"
+            "a rule of the repository blocks the pull request ({message}): allow pillion's branches and its user in the branch rules"
         ));
     }
-    permanent_error(format!("GitHub refused the pull request ({said})"))
+    permanent_error(format!("GitHub refused the pull request ({message})"))
 }
 
 impl PullRequestProvider for GitHub {
@@ -240,53 +245,53 @@ impl PullRequestProvider for GitHub {
         Ok(self.newest_pull_request(head, base, "all")?.as_ref().map(pull_request_info))
     }
 
-    fn open_or_update(&self, wanted: &PullRequest) -> Result<OpenPullRequest, ProviderError> {
+    fn open_or_update(&self, pull_request: &PullRequest) -> Result<OpenPullRequest, ProviderError> {
         let body = json!({
-            "head": wanted.head,
-            "base": wanted.base,
-            "title": truncate_text(&wanted.title, MAX_TITLE_CHARS),
-            "body": truncate_text(&wanted.body, MAX_BODY_CHARS),
+            "head": pull_request.head,
+            "base": pull_request.base,
+            "title": truncate_text(&pull_request.title, MAX_TITLE_CHARS),
+            "body": truncate_text(&pull_request.body, MAX_BODY_CHARS),
             "maintainer_can_modify": false,
         });
-        if let Some(there) = self.newest_pull_request(&wanted.head, &wanted.base, "open")? {
-            return self.update_pull_request(&there, &body);
+        if let Some(existing) = self.newest_pull_request(&pull_request.head, &pull_request.base, "open")? {
+            return self.update_pull_request(&existing, &body);
         }
-        let answer = self.send_request("POST", "pulls", Some(&body))?;
-        if answer.status == 201 {
-            let (number, url) = number_and_url(&self.parse_json(&answer)?);
+        let response = self.send_request("POST", "pulls", Some(&body))?;
+        if response.status == 201 {
+            let (number, url) = number_and_url(&self.parse_json(&response)?);
             return Ok(OpenPullRequest { number, url, change: PullRequestChange::Created });
         }
         let is_there =
-            answer.status == 422 && error_text(&answer.body).to_lowercase().contains("already exists");
+            response.status == 422 && error_text(&response.body).to_lowercase().contains("already exists");
         // Another watcher has created it.
         match is_there
-            .then(|| self.newest_pull_request(&wanted.head, &wanted.base, "open"))
+            .then(|| self.newest_pull_request(&pull_request.head, &pull_request.base, "open"))
             .transpose()?
             .flatten()
         {
-            Some(there) => self.update_pull_request(&there, &body),
+            Some(existing) => self.update_pull_request(&existing, &body),
             None if is_there => Err(ProviderError {
                 message: format!(
                     "GitHub reports a pull request from `{}`, but lists none; pillion retries",
-                    wanted.head
+                    pull_request.head
                 ),
                 is_retryable: true,
                 retry_after: None,
             }),
-            None => Err(self.error_from_response(&answer)),
+            None => Err(self.error_from_response(&response)),
         }
     }
 
-    fn close(&self, number: u64, why: &str) -> Result<(), ProviderError> {
-        let answer =
+    fn close(&self, number: u64, reason: &str) -> Result<(), ProviderError> {
+        let response =
             self.send_request("PATCH", &format!("pulls/{number}"), Some(&json!({"state": "closed"})))?;
-        if answer.status != 200 {
-            return Err(self.error_from_response(&answer));
+        if response.status != 200 {
+            return Err(self.error_from_response(&response));
         }
         // The comment comes second, so that a retry after a failed close does not repeat it.
-        let comment = json!({"body": truncate_text(why, MAX_BODY_CHARS)});
-        let answer = self.send_request("POST", &format!("issues/{number}/comments"), Some(&comment))?;
-        if answer.status == 201 { Ok(()) } else { Err(self.error_from_response(&answer)) }
+        let comment = json!({"body": truncate_text(reason, MAX_BODY_CHARS)});
+        let response = self.send_request("POST", &format!("issues/{number}/comments"), Some(&comment))?;
+        if response.status == 201 { Ok(()) } else { Err(self.error_from_response(&response)) }
     }
 }
 
@@ -317,8 +322,8 @@ fn pull_request_info(pull: &Value) -> PullRequestInfo {
     PullRequestInfo { number, url, head, state }
 }
 
-fn permanent_error(said: impl Into<String>) -> ProviderError {
-    ProviderError { message: said.into(), is_retryable: false, retry_after: None }
+fn permanent_error(message: impl Into<String>) -> ProviderError {
+    ProviderError { message: message.into(), is_retryable: false, retry_after: None }
 }
 
 /// Returns the API address of a host.
@@ -337,25 +342,25 @@ fn number_and_url(pull: &Value) -> (u64, String) {
 }
 
 /// Returns the time until the rate limit resets, by the server's clock.
-fn rate_limit_reset(answer: &HttpResponse) -> Option<Duration> {
-    let reset: i64 = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
-    u64::try_from(reset.checked_sub(answer.server_time()?)?).ok().map(Duration::from_secs)
+fn rate_limit_reset(response: &HttpResponse) -> Option<Duration> {
+    let reset: i64 = response.header("x-ratelimit-reset")?.trim().parse().ok()?;
+    u64::try_from(reset.checked_sub(response.server_time()?)?).ok().map(Duration::from_secs)
 }
 
 /// Returns GitHub's message, with its list of errors.
 fn error_text(body: &[u8]) -> String {
     let Ok(value) = serde_json::from_slice::<Value>(body) else { return "no reason given".to_owned() };
-    let mut said = vec![value["message"].as_str().unwrap_or("no reason given").to_owned()];
+    let mut message = vec![value["message"].as_str().unwrap_or("no reason given").to_owned()];
     for error in value["errors"].as_array().into_iter().flatten() {
         match (error.as_str(), error["message"].as_str()) {
-            (Some(text), _) | (None, Some(text)) => said.push(text.to_owned()),
+            (Some(text), _) | (None, Some(text)) => message.push(text.to_owned()),
             _ => {
                 let word = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-                said.push(format!("{} {}", word("field"), word("code")));
+                message.push(format!("{} {}", word("field"), word("code")));
             }
         }
     }
-    one_line(&said.join("; "))
+    one_line(&message.join("; "))
 }
 
 /// Percent-encodes a value of a query; slashes stay.
@@ -369,13 +374,14 @@ fn percent_encode(text: &str) -> String {
 }
 
 /// Truncates a text, with a mark, and keeps trailers at its end.
-fn truncate_text(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+fn truncate_text(text: &str, max_chars: usize) -> String {
+    if text.chars().count() <= max_chars {
         return text.to_owned();
     }
-    let trailers = text.rsplit_once("\n\n").map(|(_, last)| last).filter(|t| t.chars().count() < most / 2);
+    let trailers =
+        text.rsplit_once("\n\n").map(|(_, last)| last).filter(|t| t.chars().count() < max_chars / 2);
     let end = trailers.map(|t| format!("\n\n{t}")).unwrap_or_default();
-    let kept = most - end.chars().count() - 1;
+    let kept = max_chars - end.chars().count() - 1;
     let begin: String = text.chars().take(kept).collect();
     format!("{begin}…{end}")
 }
@@ -401,10 +407,10 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_said_at_once() {
-        let said = |remote, api, token| github(remote, api, token).unwrap_err().message;
-        assert!(said("/srv/git/a.git", None, "t").contains("does not name a GitHub repository"));
-        assert!(said("git@github.com:a/b.git", None, " ").contains("set PILLION_FORGE_TOKEN"));
-        let clear = said("git@ghe.example:a/b.git", Some("http://ghe.example/api/v3"), "s3cr3t");
+        let message = |remote, api, token| github(remote, api, token).unwrap_err().message;
+        assert!(message("/srv/git/a.git", None, "t").contains("does not name a GitHub repository"));
+        assert!(message("git@github.com:a/b.git", None, " ").contains("set PILLION_FORGE_TOKEN"));
+        let clear = message("git@ghe.example:a/b.git", Some("http://ghe.example/api/v3"), "s3cr3t");
         assert!(clear.contains("in the clear") && !clear.contains("s3cr3t"), "{clear}");
     }
 

@@ -114,13 +114,13 @@ pub trait PullRequestProvider: Send {
     ///
     /// # Errors
     /// When the forge does not let it be.
-    fn open_or_update(&self, wanted: &PullRequest) -> Result<OpenPullRequest, ProviderError>;
+    fn open_or_update(&self, pull_request: &PullRequest) -> Result<OpenPullRequest, ProviderError>;
 
     /// Closes a pull request with a reason; a closed one is fine.
     ///
     /// # Errors
     /// When the forge does not let it be.
-    fn close(&self, number: u64, why: &str) -> Result<(), ProviderError>;
+    fn close(&self, number: u64, reason: &str) -> Result<(), ProviderError>;
 }
 
 /// A repository of a provider.
@@ -177,9 +177,9 @@ impl RepositorySlug {
 
 /// Returns the web address of a remote's commits, up to the id: for GitHub, or for a host that is known to be a
 /// provider.
-pub fn commit_url_prefix(remote: &str, is_forge: bool) -> Option<String> {
+pub fn commit_url_prefix(remote: &str, is_provider: bool) -> Option<String> {
     let RepositorySlug { host, owner, name } = RepositorySlug::parse(remote)?;
-    (is_forge || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))
+    (is_provider || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
             Some("ghe.acme.example:8443 a b.c")
         );
         assert_eq!(slug("ssh://git@ghe.acme.example:2222/a/b").as_deref(), Some("ghe.acme.example a b"));
-        for odd in [
+        for address in [
             "/srv/git/gitops.git",
             "../gitops",
             "file:///srv/a/b.git",
@@ -222,13 +222,13 @@ mod tests {
             "https://github.com/a/b?c=d",
             "",
         ] {
-            assert_eq!(slug(odd), None, "{odd}");
+            assert_eq!(slug(address), None, "{address}");
         }
     }
 
     #[test]
     fn commits_are_seen_where_it_is_certain() {
-        let at = |remote, is_forge| commit_url_prefix(remote, is_forge).unwrap_or_default();
+        let at = |remote, is_provider| commit_url_prefix(remote, is_provider).unwrap_or_default();
         let own = "ssh://git@ghe.acme.example:2222/acme/gitops.git";
         assert_eq!(at("https://x:s3cr3t@github.com/a/b.git", false), "https://github.com/a/b/commit/");
         assert_eq!(at(own, true), "https://ghe.acme.example/acme/gitops/commit/");
