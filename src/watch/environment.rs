@@ -160,10 +160,10 @@ impl WatchError {
         }
     }
 
-    /// Returns the pause that the service asks for, `most` at most.
-    pub fn retry_after(&self, max: Duration) -> Duration {
+    /// Returns the pause that the service asks for.
+    pub fn retry_after(&self) -> Duration {
         match self {
-            Self::RetryLater { after, .. } => (*after).min(max),
+            Self::RetryLater { after, .. } => *after,
             _ => Duration::ZERO,
         }
     }

@@ -3,6 +3,7 @@
 //! The last commit is recorded on the remote after each notification, so that no other watcher and no new process
 //! repeats it. In a long run each receiver has its own thread: releases do not wait for it.
 
+use super::backoff::Backoff;
 use super::environment::{Environment, WatchError};
 use super::notifier::{Notification, PayloadFormat};
 use super::watch_loop::{WatchContext, Watcher};
@@ -29,20 +30,19 @@ pub fn run_notifications(
     (heads, stop): (&Receiver<()>, &StopToken),
     failed: &mut dyn FnMut(&WatchError, Duration),
 ) {
-    let (mut arrived, mut failures) = (None, 0_u32);
+    let (mut arrived, mut backoff) = (None, Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF));
     while !stop.is_requested() {
         let head = repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id);
         let result = if head == arrived { Ok(()) } else { watcher.notify_head(repo, environment, receiver) };
         let goes_on = match result {
             Ok(()) => {
-                (arrived, failures) = (head, 0);
+                arrived = head;
+                backoff.reset();
                 heads.recv().is_ok()
             }
             Err(_) if stop.is_requested() => return,
             Err(error) => {
-                let again = (INITIAL_BACKOFF * (1 << failures.min(7))).min(MAX_BACKOFF);
-                let again = again.max(error.retry_after(MAX_BACKOFF));
-                failures += 1;
+                let again = backoff.next_delay(error.retry_after());
                 failed(&error, again);
                 wait_backoff(heads, again)
             }

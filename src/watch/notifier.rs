@@ -272,7 +272,7 @@ mod tests {
         assert!(error.is_retryable);
         let message = error.to_string();
         assert!(
-            message.starts_with("the webhook at 127.0.0.1 did not take") && !message.contains("s3cr3t"),
+            message.starts_with("the webhook at 127.0.0.1 did not accept") && !message.contains("s3cr3t"),
             "{message}"
         );
         assert!(!format!("{notifier:?}").contains("s3cr3t"));

@@ -1,5 +1,6 @@
 //! Runs the watch loop: polling, wake-ups and back-off. It keeps no state that a new process could not derive.
 
+use super::backoff::Backoff;
 use super::environment::{Environment, WatchError};
 use super::evaluation::OutOfSyncSince;
 use super::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
@@ -13,7 +14,10 @@ use std::time::{Duration, Instant};
 /// Changes of pods within this time are evaluated together.
 const COALESCE_WINDOW: Duration = Duration::from_millis(250);
 
-/// The longest pause after consecutive errors.
+/// The pause after a first error; it doubles.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(2);
+
+/// The longest pause, including one that a service asks for.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The latest time for which an evaluation is scheduled.
@@ -64,7 +68,7 @@ pub fn run_service(
     events: &mut dyn ServiceEventSink,
 ) {
     let (mut out_of_sync_since, mut verified_head) = (OutOfSyncSince::new(), None);
-    let mut failures = 0;
+    let mut backoff = Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF);
     while !schedule.stop.is_requested() {
         let iteration = environment.fetch(repo).and_then(|()| {
             let (read, mut fetch_at) = (deploy_head(repo), Instant::now() + schedule.interval);
@@ -91,9 +95,9 @@ pub fn run_service(
             })
         });
         match iteration {
-            Ok(Iteration::Evaluated(_)) => failures = 0,
+            Ok(Iteration::Evaluated(_)) => backoff.reset(),
             Ok(Iteration::Invalid(diagnostics)) => {
-                failures = 0;
+                backoff.reset();
                 events.on_invalid_head(diagnostics);
                 if schedule.sleep(schedule.interval) == NextAction::Stop {
                     return;
@@ -101,8 +105,7 @@ pub fn run_service(
             }
             Err(_) if schedule.stop.is_requested() => {}
             Err(error) => {
-                failures += 1;
-                let again = backoff(failures).max(error.retry_after(MAX_BACKOFF));
+                let again = backoff.next_delay(error.retry_after());
                 events.on_error(&error, again);
                 if schedule.sleep(again) == NextAction::Stop {
                     return;
@@ -120,10 +123,6 @@ fn local_instant((at, (now, seen)): (Timestamp, (Timestamp, Instant))) -> Instan
 
 fn deploy_head(repo: &RepoContext) -> Option<ObjectId> {
     repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id)
-}
-
-fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.min(6)).min(MAX_BACKOFF)
 }
 
 impl PollSchedule {

@@ -136,6 +136,14 @@ impl Error {
         ) || matches!(self, Self::Status { status, .. } if *status >= 500)
     }
 
+    /// Returns the pause that the server asks for.
+    pub(super) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Throttled { after: Some(after) } => *after,
+            _ => Duration::ZERO,
+        }
+    }
+
     pub(super) fn invalid_response(path: &str, reason: impl ToString) -> Self {
         Self::InvalidResponse { path: path.to_owned(), reason: reason.to_string() }
     }

@@ -21,6 +21,7 @@ pub use memory::MemoryBudget;
 pub use parse::{read_list_page, read_watch_line};
 pub use tokio::runtime::Runtime;
 
+use crate::watch::backoff::Backoff;
 use crate::watch::snapshot::{ObservationScope, Snapshot};
 use client::ClientHandle;
 use discovery::{ListResource, discover_lists, rbac_role};
@@ -33,7 +34,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use stream::{Backoff, ListStream, StaleList, StreamContext};
+use stream::{ListStream, StaleList, StreamContext};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -73,6 +74,16 @@ impl Default for ObserverSettings {
             rediscovery_interval: Duration::from_secs(15),
             memory: MemoryBudget::default(),
         }
+    }
+}
+
+impl ObserverSettings {
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.initial_backoff, self.max_backoff).with_jitter()
+    }
+
+    fn rediscovery_backoff(&self) -> Backoff {
+        Backoff::new(self.rediscovery_interval, self.rediscovery_interval * 20).with_jitter()
     }
 }
 
@@ -292,8 +303,8 @@ fn stale_data<'r>(stale: &[StaleList], lists: impl Iterator<Item = &'r ListResou
 /// Keeps a stream for every list that is required and served.
 async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<ObserverState>) {
     let settings = shared.settings.clone();
-    let mut pause = Backoff::new(&settings);
-    let mut rare = Backoff::between(settings.rediscovery_interval, settings.rediscovery_interval * 20);
+    let mut backoff = settings.backoff();
+    let mut rediscovery = settings.rediscovery_backoff();
     loop {
         if shared.needs_new_client.swap(false, Ordering::AcqRel) {
             shared.client_handle.renew().await;
@@ -301,14 +312,13 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<Observ
         let client = shared.client_handle.client();
         let wait = match discover_lists(&client, &state.scope).await {
             Ok(found) => {
-                pause.reset();
+                backoff.reset();
                 let mut known = lock(&state.lists);
                 if known.undiscovered.take().is_some() || known.missing != found.missing {
                     if !found.missing.is_empty() {
                         tracing::info!(missing = ?found.missing, "the cluster does not serve every kind");
                     }
-                    rare =
-                        Backoff::between(settings.rediscovery_interval, settings.rediscovery_interval * 20);
+                    rediscovery.reset();
                 }
                 known.missing = found.missing;
                 known.streams.retain(|resource, stream_task| {
@@ -334,7 +344,7 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<Observ
                 }
                 let is_leaving = known.streams.values().any(|stream_task| stream_task.absent_since.is_some());
                 drop(known);
-                if is_leaving { settings.grace } else { rare.next_delay() }
+                if is_leaving { settings.grace } else { rediscovery.next_delay(Duration::ZERO) }
             }
             Err(error) => {
                 let mut known = lock(&state.lists);
@@ -347,7 +357,7 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<Observ
                     tracing::warn!(%error, "discovery of the cluster failed");
                     shared.notify_changed();
                 }
-                pause.next_delay()
+                backoff.next_delay(Duration::ZERO)
             }
         };
         // Limits the rate of discovery.

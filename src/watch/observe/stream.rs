@@ -9,8 +9,8 @@ use super::objects::{ObjectShape, ObservedObject, read_identity, read_object};
 use super::parse::check_object_size;
 use super::wire::{ListPageWire, WatchEventWire, WatchStatusWire};
 use super::{ObserverSettings, lock};
+use crate::watch::backoff::random_fraction;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -158,7 +158,7 @@ impl ListStream {
 
     /// Lists and watches in a loop.
     pub(super) async fn run(self: Arc<Self>, shared: Arc<StreamContext>) {
-        let mut backoff = Backoff::new(&shared.settings);
+        let mut backoff = shared.settings.backoff();
         let (mut is_paged, mut page) = (true, shared.settings.page_size);
         loop {
             let list = self.read_list(&shared, is_paged.then_some(page), page);
@@ -172,9 +172,9 @@ impl ListStream {
                     }
                     // If pages expire while they are read, the next list is read in one page.
                     is_paged = error != Error::Expired || !is_paged;
-                    backoff.apply_retry_after(&error);
+                    let at_least = error.retry_after();
                     self.record_error(error, &shared);
-                    backoff.wait().await;
+                    tokio::time::sleep(backoff.next_delay(at_least)).await;
                     continue;
                 }
             };
@@ -190,15 +190,15 @@ impl ListStream {
                 match ended {
                     // The server ends every watch at some time.
                     Ok(()) if is_long => {}
-                    Ok(()) => backoff.wait().await,
+                    Ok(()) => tokio::time::sleep(backoff.next_delay(Duration::ZERO)).await,
                     Err(error) => {
                         let is_lost = matches!(
                             error,
                             Error::Expired | Error::InvalidResponse { .. } | Error::MemoryExceeded { .. }
                         );
-                        backoff.apply_retry_after(&error);
+                        let at_least = error.retry_after();
                         self.record_error(error, &shared);
-                        backoff.wait().await;
+                        tokio::time::sleep(backoff.next_delay(at_least)).await;
                         if is_lost {
                             break;
                         }
@@ -397,77 +397,5 @@ impl ListStream {
             *version = at;
         }
         Ok(())
-    }
-}
-
-/// Returns a random number from 0 to 1.
-fn random_fraction() -> f64 {
-    let number = std::hash::RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(number >> 32).unwrap_or(0)) / f64::from(u32::MAX)
-}
-
-/// Exponential back-off with jitter.
-pub(super) struct Backoff {
-    first: Duration,
-    max: Duration,
-    next: Duration,
-    min_delay: Duration,
-}
-
-impl Backoff {
-    pub(super) fn new(settings: &ObserverSettings) -> Self {
-        Self::between(settings.initial_backoff, settings.max_backoff)
-    }
-
-    pub(super) fn between(first: Duration, longest: Duration) -> Self {
-        Self { first, max: longest, next: first, min_delay: Duration::ZERO }
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.next = self.first;
-    }
-
-    /// Applies the server's `Retry-After`.
-    fn apply_retry_after(&mut self, error: &Error) {
-        if let Error::Throttled { after: Some(after) } = error {
-            self.min_delay = (*after).min(self.max);
-        }
-    }
-
-    /// Returns the next pause.
-    pub(super) fn next_delay(&mut self) -> Duration {
-        let wait = self.next.mul_f64(0.5 + random_fraction() / 2.0).max(self.min_delay);
-        self.next = (self.next * 2).min(self.max);
-        self.min_delay = Duration::ZERO;
-        wait
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.next_delay()).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
-        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(2));
-        let mut backoff = Backoff::between(first, longest);
-        let waits: Vec<Duration> = (0..10).map(|_| backoff.next_delay()).collect();
-        assert!(waits[0] >= first / 2 && waits[0] <= first);
-        assert!(waits[9] >= longest / 2 && waits[9] <= longest);
-        backoff.reset();
-        assert!(backoff.next_delay() <= first);
-        backoff.min_delay = Duration::from_secs(1);
-        assert!(backoff.next_delay() >= Duration::from_secs(1));
-    }
-
-    #[test]
-    fn chance_is_a_share() {
-        for _ in 0..100 {
-            assert!((0.0..=1.0).contains(&random_fraction()));
-        }
     }
 }

@@ -95,7 +95,7 @@ fn a_repository_in_the_tree_starts_nothing() {
                 let (code, said) = run_in(&clone, folder, command, &[]);
                 assert_eq!(code, 2, "{remote} {folder} {command:?}: {said}");
                 assert!(
-                    said.contains("looks like a git repository, but lies in the working tree"),
+                    said.contains("looks like a git repository, but is in the working tree"),
                     "{command:?}: {said}"
                 );
                 assert!(said.contains("GIT_DIR="), "{command:?}: {said}");

@@ -407,6 +407,6 @@ fn a_tree_without_end_is_refused() {
     };
     assert!(refused(wide).contains("1,000,000 files"));
     assert!(refused(hollow).contains("1,000,000 files"));
-    assert!(refused(deep).contains("1,000 folders"));
+    assert!(refused(deep).contains("1,000 nested folders"));
     assert!(refused(long).contains("4,096 bytes"));
 }

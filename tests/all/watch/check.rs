@@ -35,7 +35,7 @@ fn a_program_answers_with_its_code_and_its_last_line() {
     assert_eq!(shell("echo 5xx at 3%; exit 1", LONG), CheckResult::Fail("5xx at 3%".into()));
     assert_eq!(shell("exit 4", LONG), CheckResult::Wait(String::new()));
     let again = CheckResult::Inconclusive(
-        "the check `sh` ended with code 7, which is not a valid result: no such metric".into(),
+        "the check `sh` exited with code 7, which is not a valid result: no such metric".into(),
     );
     assert_eq!(shell("echo no such metric >&2; exit 7", LONG), again);
     let killed = shell("kill -9 $$", LONG);
@@ -81,7 +81,7 @@ fn a_program_that_does_not_end_is_ended_with_its_children() {
     let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait", file.display());
     let began = Instant::now();
     let said = shell(&script, Duration::from_secs(2));
-    assert_eq!(said, CheckResult::Inconclusive("the check `sh` did not end within 2 s".into()));
+    assert_eq!(said, CheckResult::Inconclusive("the check `sh` did not finish within 2 s".into()));
     assert!(began.elapsed() < LONG);
     let pid = std::fs::read_to_string(&file).unwrap();
     // A zombie is ended, too: whoever inherits it has not looked yet.
@@ -137,9 +137,9 @@ fn a_server_answers_in_json() {
             CheckResult::Fail("p99 is 180 ms".into()),
             CheckResult::Wait("p99 is 180 ms".into()),
             again("`result` of its answer is not `pass`, `fail` or `wait`"),
-            again("it answers with status 503, not 200"),
+            again("it answered with status 503, not 200"),
             again("its answer is not JSON"),
-            again("it answers with status 302, not 200"),
+            again("it answered with status 302, not 200"),
         ]
     );
     let asked: Vec<Value> =

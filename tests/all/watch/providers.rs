@@ -160,7 +160,7 @@ fn refusals_say_what_to_do() {
     let message = |text: &str| json!({"message": text});
     let branch = json!({"resource": "PullRequest", "field": "head", "code": "invalid"});
     let rows = [
-        (401, message("Bad credentials"), false, "set PILLION_FORGE_TOKEN to one that is valid"),
+        (401, message("Bad credentials"), false, "set PILLION_FORGE_TOKEN to a valid one"),
         (403, message("Resource not accessible by integration"), false, "pull-requests: write"),
         (
             404,
@@ -169,7 +169,7 @@ fn refusals_say_what_to_do() {
             "GitHub has no repository acme/gitops, or the token may not see it",
         ),
         (307, message("Moved Permanently"), false, "git remote set-url"),
-        (500, message("Server Error"), true, "it may work later"),
+        (500, message("Server Error"), true, "a retry may succeed"),
         (422, invalid(branch), true, "does not know the head branch"),
         (422, invalid(json!({"message": "No commits between main and x"})), false, "nothing to be merged"),
         (
@@ -184,7 +184,7 @@ fn refusals_say_what_to_do() {
             422,
             invalid(json!("something new")),
             false,
-            "GitHub refuses the pull request (Validation Failed; something new)",
+            "GitHub refused the pull request (Validation Failed; something new)",
         ),
         (418, json!("tea"), false, "status 418 (no reason given)"),
     ];
@@ -199,6 +199,6 @@ fn refusals_say_what_to_do() {
 fn what_is_no_github_is_said() {
     let server = Scripted::new([(200, vec![], "<html>a wiki</html>".into())]);
     let failure = github(&server).find(HEAD, "main").unwrap_err();
-    assert!(failure.message.contains("is not GitHub's API: set PILLION_FORGE_URL"), "{failure}");
+    assert!(failure.message.contains("does not answer as GitHub's API: set PILLION_FORGE_URL"), "{failure}");
     assert!(!failure.is_retryable);
 }

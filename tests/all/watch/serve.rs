@@ -60,7 +60,7 @@ fn an_address_that_is_taken_is_named() {
     let taken =
         StatusServer::start(server.address(), Arc::default(), Arc::new(Liveness::new(Duration::ZERO)));
     let said = taken.err().unwrap().to_string();
-    assert!(said.starts_with(&format!("{} cannot be listened on", server.address())), "{said}");
+    assert!(said.starts_with(&format!("cannot listen on {}", server.address())), "{said}");
 }
 
 #[test]
