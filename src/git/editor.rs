@@ -352,7 +352,7 @@ fn split_path(path: &str) -> Result<Vec<&str>, Error> {
 
 /// Returns whether some file system takes a name for `.git`: NTFS drops spaces and dots at the end and knows
 /// short names, HFS+ drops characters without width.
-fn is_dot_git(name: &str) -> bool {
+pub(super) fn is_dot_git(name: &str) -> bool {
     let is_seen = |c: &char| !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let name: String = name.chars().filter(is_seen).collect::<String>().to_lowercase();
     // On Windows a backslash ends a name, and a colon begins a stream of it.

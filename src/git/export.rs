@@ -1,5 +1,6 @@
 //! Exports the files of a commit to a folder, for programs that read them from a disk.
 
+use super::editor::is_dot_git;
 use super::{Error, ObjectId, Repository, TreeEntryKind};
 use std::fs;
 use std::io;
@@ -25,7 +26,7 @@ impl Repository {
                 let reason = "it leads out of the repository, or is not UTF-8".to_owned();
                 return Err(Error::InvalidPath { path: entry.path, reason });
             }
-            if inner.components().any(is_dot_git) {
+            if inner.components().any(|part| is_dot_git(&part.as_os_str().to_string_lossy())) {
                 let reason = "it leads into a folder of git's own".to_owned();
                 return Err(Error::InvalidPath { path: entry.path, reason });
             }
@@ -60,14 +61,6 @@ impl Repository {
         }
         Ok(links.into_iter().map(|(_, entry)| entry.path).collect())
     }
-}
-
-/// Returns whether git would refuse a name in a commit: `.git` in any spelling that a file system accepts (git
-/// verify_dotfile, is_ntfs_dotgit).
-fn is_dot_git(name: Component<'_>) -> bool {
-    let name = name.as_os_str().to_string_lossy().to_lowercase();
-    let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    name == ".git" || name == "git~1"
 }
 
 fn write_file(bytes: &[u8], path: &Path, is_executable: bool) -> io::Result<()> {

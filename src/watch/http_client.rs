@@ -179,8 +179,19 @@ impl HttpClient {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+/// Returns whether a host is this machine: what is sent there does not travel.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Percent-encodes a value of a query, but for `safe` characters.
+pub(super) fn percent_encode(value: &str, safe: &str) -> String {
+    let encode = |byte: u8| match char::from(byte) {
+        c if c.is_ascii_alphanumeric() || "-._~".contains(c) || safe.contains(c) => c.to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encode).collect()
 }
 
 /// Describes an error without the address, which ureq repeats in some messages.
@@ -254,6 +265,12 @@ mod tests {
         let message = client.send(&HttpRequest { method: "POST", url: &to, headers: &[], body: "{}".into() });
         let message = message.unwrap_err();
         assert!(!message.contains("s3cr3t") && !message.is_empty(), "{message}");
+    }
+
+    #[test]
+    fn a_value_of_a_query_is_encoded() {
+        assert_eq!(percent_encode("eyJ2Ijoi+/=&x", ""), "eyJ2Ijoi%2B%2F%3D%26x");
+        assert_eq!(percent_encode("pillion/next/a&b:ü", "/"), "pillion/next/a%26b%3A%C3%BC");
     }
 
     #[test]

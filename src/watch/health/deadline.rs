@@ -1,4 +1,4 @@
-//! Computes a workload's progress deadline from its last progress, by the API server's clock where possible.
+//! Computes a workload's progress deadline and the end of its soak, by the API server's clock where possible.
 
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveWorkload};
@@ -74,4 +74,21 @@ fn is_update_pending(expected: &ExpectedWorkload, pods: &PodSet<'_>) -> bool {
             && (m.pod.is_update_unobserved || containers.into_iter().any(is_other))
     };
     pods.updated.iter().any(runs_before)
+}
+
+/// Returns when all updated pods have been healthy for the soak, counted from the latest readiness transition or
+/// container start.
+///
+/// In a rollback only `minReadySeconds` counts.
+pub(super) fn soak_until(
+    pods: &PodSet<'_>,
+    min_ready: u32,
+    is_rollback: bool,
+    limits: &HealthLimits,
+    now: Timestamp,
+) -> Timestamp {
+    let soak = if is_rollback { 0 } else { limits.soak };
+    // A pod without a time of readiness counts as ready since now.
+    let youngest = pods.updated.iter().map(|m| pod::steady_since(m.pod).unwrap_or(now)).max();
+    add_seconds(youngest.unwrap_or(now), soak.max(u64::from(min_ready)))
 }

@@ -1,9 +1,12 @@
 //! Detects pods that are delayed by nodes, evictions or a full cluster. Such a delay is not attributed to the batch.
 
-use super::format::{count_pods, join_names};
+use super::super::expected_state::ExpectedState;
+use super::super::snapshot::Snapshot;
+use super::format::{count_pods, join_names, namespace_of_key};
 use super::pod;
 use super::pod_set::PodSet;
-use super::workload::HealthContext;
+use super::revision_match::{RevisionMatch, match_revision};
+use super::types::HealthContext;
 use std::collections::BTreeMap;
 
 /// Returns the disruptions of a workload as texts for people.
@@ -41,4 +44,20 @@ pub(super) fn workload_disruptions(
         ));
     }
     texts
+}
+
+/// Returns the unschedulable pods that are not at the target revision, as `NAMESPACE/NAME`.
+pub(super) fn unschedulable_pods(released: &ExpectedState, snapshot: &Snapshot) -> Vec<String> {
+    let expected: BTreeMap<&str, _> = released.workloads.iter().map(|e| (&*e.key, e)).collect();
+    let mut found = Vec::new();
+    for (key, live) in &snapshot.workloads {
+        let expected = expected.get(&**key);
+        for (name, pod) in &live.pods {
+            let is_target = || expected.is_some_and(|e| match_revision(e, live, pod) != RevisionMatch::Other);
+            if pod::unschedulable_since(pod).is_some() && !is_target() {
+                found.push(format!("{}/{name}", namespace_of_key(key)));
+            }
+        }
+    }
+    found
 }

@@ -3,12 +3,11 @@
 use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveWorkload};
 use super::baseline::{BaselineHealth, baseline_health};
-use super::capacity::namespace_of_key;
 use super::conditions::{ConditionFailure, condition_failures};
 use super::failure::{ContainerFailure, FailureClass, FailureDue, pod_failures};
-use super::format::{add_seconds, count_pods, join_names, single_line, time_of_day};
+use super::format::{add_seconds, count_pods, join_names, namespace_of_key, single_line, time_of_day};
 use super::pod_set::{ClassifiedPod, PodSet};
-use super::workload::HealthContext;
+use super::types::HealthContext;
 use super::{FailureCause, HealthEvidence, format, pod};
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;

@@ -92,3 +92,8 @@ pub(super) fn container_label(container: &LiveContainer) -> String {
         ContainerRole::Main | ContainerRole::NativeSidecar => format!("container {}", container.name),
     }
 }
+
+/// Returns the namespace of a workload key.
+pub(super) fn namespace_of_key(key: &str) -> &str {
+    key.split('/').nth(1).unwrap_or_default()
+}

@@ -8,39 +8,14 @@ use super::format::{add_seconds, join_names, pod_counts, seconds_between, time_o
 use super::pod;
 use super::pod_set::{self, PodSet};
 use super::sync_status::{SyncStatus, sync_status};
-use super::{
-    FailureCause, HealthEvidence, HealthLimits, HealthStatus, WorkloadHealth, deadline, disruption, soak,
-};
+use super::types::{HealthContext, WorkloadAssessment};
+use super::{FailureCause, HealthEvidence, HealthStatus, WorkloadHealth, deadline, disruption};
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Seconds after its grace period from which a terminating pod is reported.
 const DELETION_OVERDUE_SECONDS: u64 = 60;
-
-/// What is the same for all workloads.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HealthContext<'a> {
-    /// The rollout is a rollback.
-    pub is_rollback: bool,
-    /// The limits.
-    pub limits: &'a HealthLimits,
-    /// The API server's clock.
-    pub now: Timestamp,
-    /// Unschedulable pods that are not at the target revision.
-    pub unschedulable_others: &'a [String],
-}
-
-/// The assessment of a workload.
-#[derive(Debug, Clone)]
-pub(super) struct WorkloadAssessment {
-    /// The published part.
-    pub workload: WorkloadHealth,
-    /// Its unavailable pods.
-    pub unavailable: u32,
-    /// When time alone makes it fail.
-    pub fails_at: Option<Timestamp>,
-}
 
 /// Assesses a workload of the latest batch.
 pub(super) fn assess_workload(
@@ -159,7 +134,7 @@ impl WorkloadCase<'_> {
 
     fn assess_soak(&self, notes: Vec<String>, next_due: Option<Timestamp>) -> WorkloadAssessment {
         let HealthContext { is_rollback, limits, now, .. } = *self.context;
-        let until = soak::soak_until(&self.pods, self.live.min_ready_seconds, is_rollback, limits, now);
+        let until = deadline::soak_until(&self.pods, self.live.min_ready_seconds, is_rollback, limits, now);
         if until <= now {
             return self.assessment(HealthStatus::Healthy, notes, Vec::new(), next_due);
         }

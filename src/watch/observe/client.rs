@@ -1,6 +1,7 @@
 //! A client of an API server that sends only GET requests.
 
 use super::error::Error;
+use crate::watch::http_client::is_loopback;
 use axum::body::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
@@ -229,9 +230,7 @@ fn refuse_plain_http(config: &Config) -> Result<(), Error> {
         || auth.exec.is_some()
         || auth.auth_provider.is_some();
     let host = config.cluster_url.host().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let is_here = host == "localhost" || address.is_ok_and(|a| a.is_loopback());
-    if is_secret && config.cluster_url.scheme_str() != Some("https") && !is_here {
+    if is_secret && config.cluster_url.scheme_str() != Some("https") && !is_loopback(host) {
         let reason = format!(
             "the API server's address `http://{host}` would get the kubeconfig's credentials in the clear: use https://, or remove the credentials"
         );
@@ -350,19 +349,6 @@ where
     }
 }
 
-/// Percent-encodes a value of a query.
-pub(super) fn percent_encode(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            quoted.push(char::from(byte));
-        } else {
-            quoted.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    quoted
-}
-
 /// A client that is rebuilt when its credentials expire.
 pub(super) struct ClientHandle {
     context: KubeContext,
@@ -408,11 +394,6 @@ mod tests {
         }
         let request = Request::builder().uri("/api/v1/pods").body(()).unwrap();
         assert_eq!(guarded.oneshot(request).await.unwrap(), "GET");
-    }
-
-    #[test]
-    fn a_value_of_a_query_is_quoted() {
-        assert_eq!(percent_encode("eyJ2Ijoi+/=&x"), "eyJ2Ijoi%2B%2F%3D%26x");
     }
 
     #[tokio::test]

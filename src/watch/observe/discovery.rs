@@ -4,6 +4,7 @@ use super::client::ReadOnlyClient;
 use super::error::Error;
 use super::objects::ObjectShape;
 use crate::model::workload::{KindTraits, RevisionSource, WorkloadController};
+use crate::watch::http_client::percent_encode;
 use crate::watch::snapshot::ObservationScope;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ impl ListResource {
         let root = api_root(&self.group, &self.version);
         match &self.namespace {
             Some(namespace) => {
-                format!("{root}/namespaces/{}/{}", super::client::percent_encode(namespace), self.plural)
+                format!("{root}/namespaces/{}/{}", percent_encode(namespace, ""), self.plural)
             }
             None => format!("{root}/{}", self.plural),
         }

@@ -1,6 +1,6 @@
 //! Lists and watches one resource, and records whether it is still seen.
 
-use super::client::{ClientHandle, WatchLines, percent_encode};
+use super::client::{ClientHandle, WatchLines};
 use super::discovery::ListResource;
 use super::error::Error;
 use super::interner::Interner;
@@ -10,6 +10,7 @@ use super::parse::check_object_size;
 use super::wire::{ListPageWire, WatchEventWire, WatchStatusWire};
 use super::{ObserverSettings, lock};
 use crate::watch::backoff::random_fraction;
+use crate::watch::http_client::percent_encode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -278,7 +279,7 @@ impl ListStream {
             }
             let next = page.metadata.continue_token.as_str();
             reading.next_page(next, items.len())?;
-            query = format!("?limit={further}&continue={}", percent_encode(next));
+            query = format!("?limit={further}&continue={}", percent_encode(next, ""));
         }
     }
 
@@ -293,7 +294,7 @@ impl ListStream {
         let seconds = shared.settings.watch_duration.mul_f64(0.75 + random_fraction() / 4.0).as_secs().max(1);
         let query = format!(
             "?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}",
-            percent_encode(version)
+            percent_encode(version, "")
         );
         let client = shared.client_handle.client();
         let response = client.get(&format!("{path}{query}")).await.map_err(|f| self.with_verb("watch", f))?;

@@ -1,7 +1,9 @@
 //! Pull requests on GitHub through its REST API, version 2022-11-28 (Enterprise Server 3.9 or newer), and the meaning
 //! of its errors.
 
-use super::super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl, one_line};
+use super::super::http_client::{
+    HttpClient, HttpRequest, HttpResponse, SecretUrl, is_loopback, one_line, percent_encode,
+};
 use super::{
     API_URL_VAR, OpenPullRequest, ProviderError, PullRequest, PullRequestChange, PullRequestInfo,
     PullRequestProvider, PullRequestState, RepositorySlug, TOKEN_VAR,
@@ -57,8 +59,7 @@ impl GitHub {
         let api = api.filter(|a| !a.trim().is_empty()).map_or_else(|| api_url(&slug.host), str::to_owned);
         let address =
             SecretUrl::parse(&api).map_err(|reason| permanent_error(format!("{API_URL_VAR}: {reason}")))?;
-        let is_here = matches!(address.host(), "127.0.0.1" | "localhost" | "[::1]");
-        if api.trim_start().starts_with("http://") && !is_here {
+        if api.trim_start().starts_with("http://") && !is_loopback(address.host()) {
             return Err(permanent_error(format!(
                 "{API_URL_VAR} begins with http://, and the token would be sent in the clear: use https://"
             )));
@@ -117,8 +118,8 @@ impl GitHub {
         let path = format!(
             "pulls?state={state}&head={}:{}&base={}&sort=created&direction=desc&per_page=1",
             self.slug.owner,
-            percent_encode(head),
-            percent_encode(base)
+            percent_encode(head, "/"),
+            percent_encode(base, "/")
         );
         let response = self.send_request("GET", &path, None)?;
         if response.status != 200 {
@@ -363,16 +364,6 @@ fn error_text(body: &[u8]) -> String {
     one_line(&message.join("; "))
 }
 
-/// Percent-encodes a value of a query; slashes stay.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => char::from(b).to_string(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
-}
-
 /// Truncates a text, with a mark, and keeps trailers at its end.
 fn truncate_text(text: &str, max_chars: usize) -> String {
     if text.chars().count() <= max_chars {
@@ -420,6 +411,5 @@ mod tests {
         let short = truncate_text(&text, 100);
         assert_eq!(short.chars().count(), 100);
         assert!(short.ends_with("x…\n\nPillion-Batch: 2/3"), "{short}");
-        assert_eq!(percent_encode("pillion/next/a&b:ü"), "pillion/next/a%26b%3A%C3%BC");
     }
 }
