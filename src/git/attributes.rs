@@ -177,7 +177,7 @@ fn has_crlf(bytes: &[u8]) -> bool {
 
 // git convert.c gather_stats, convert_is_binary.
 fn looks_binary(bytes: &[u8]) -> bool {
-    let (mut printable, mut odd) = (0usize, 0usize);
+    let (mut printable, mut control) = (0usize, 0usize);
     let text = bytes.strip_suffix(b"\x1a").unwrap_or(bytes);
     for (n, byte) in text.iter().enumerate() {
         match byte {
@@ -185,10 +185,10 @@ fn looks_binary(bytes: &[u8]) -> bool {
             b'\r' if bytes.get(n + 1) != Some(&b'\n') => return true,
             b'\r' | b'\n' => {}
             0x08 | b'\t' | 0x0c | 0x1b | 0x20..=0x7e | 0x80.. => printable += 1,
-            _ => odd += 1,
+            _ => control += 1,
         }
     }
-    (printable >> 7) < odd
+    (printable >> 7) < control
 }
 
 /// Splits a line into its pattern and the rest; none for a pattern that git refuses.

@@ -5,7 +5,7 @@ use super::ObjectId;
 /// Why an operation in a repository failed. Each message says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no repository.
+    /// No repository was found.
     #[error("`{path}` is not in a git repository: run pillion inside one, or create one with `git init`")]
     RepositoryNotFound {
         /// Where it was looked for.

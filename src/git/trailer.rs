@@ -20,7 +20,7 @@ pub const EVIDENCE: &str = "Pillion-Evidence";
 pub const FROM: &str = "Pillion-From";
 /// The digest of the planned batch, which an approval names.
 pub const PLAN: &str = "Pillion-Plan";
-/// The number of pods whose template changes.
+/// The number of pods with a new template.
 pub const PODS: &str = "Pillion-Pods";
 /// The target revision; `-` for nothing.
 pub const REVISION: &str = "Pillion-Revision";

@@ -128,8 +128,8 @@ mod unix {
         });
     }
 
-    /// Ends every running program: pillion is shutting down. Programs whose waiter checks for a stop request are left
-    /// to it.
+    /// Ends every running program: pillion is shutting down. Programs with a waiter that checks for a stop request are
+    /// left to it.
     pub fn terminate_all() {
         signal_all(&running_groups());
     }
@@ -191,7 +191,7 @@ mod other {
         }
     }
 
-    /// There is no callback: the end of the output indicates the exit.
+    /// Never calls back: the end of the output indicates the exit.
     pub(in crate::programs) fn notify_on_exit(_: &Child, _: impl FnOnce() + Send + 'static) {}
 
     /// Does nothing.

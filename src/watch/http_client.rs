@@ -245,7 +245,7 @@ mod tests {
         let address = SecretUrl::parse("https://hooks.example/services/T0/B0/s3cr3t?x=1").unwrap();
         assert_eq!(address.host(), "hooks.example");
         assert_eq!(format!("{address:?}"), "SecretUrl(hooks.example)");
-        for (odd, reason) in [
+        for (address, reason) in [
             ("hooks.example/s3cr3t", "this is not a valid address"),
             ("/s3cr3t", "the address does not begin with"),
             ("ftp://h/s3cr3t", "the address does not begin with"),
@@ -253,8 +253,8 @@ mod tests {
             ("https:///s3cr3t", "this is not a valid address"),
             ("s3cr3t with spaces", "this is not a valid address"),
         ] {
-            let message = SecretUrl::parse(odd).unwrap_err();
-            assert!(message.starts_with(reason) && !message.contains("s3cr3t"), "{odd}: {message}");
+            let message = SecretUrl::parse(address).unwrap_err();
+            assert!(message.starts_with(reason) && !message.contains("s3cr3t"), "{address}: {message}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Serves /healthz, /readyz and /metrics.
 //!
-//! The watcher is healthy while it completes evaluations: a hanging watcher whose pod is Ready would go unnoticed.
+//! The watcher is healthy while it completes evaluations: a hanging watcher in a Ready pod would go unnoticed.
 
 use super::metrics::{CONTENT_TYPE, Metrics};
 use axum::Router;

@@ -164,7 +164,7 @@ pub struct LiveContainer {
 /// `state` of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ContainerState {
-    /// There is no state yet.
+    /// The container has no state yet.
     #[default]
     Unknown,
     /// `waiting`.

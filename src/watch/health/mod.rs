@@ -19,14 +19,14 @@ mod template_match;
 mod types;
 mod workload;
 
-pub use types::{
+pub use self::types::{
     FailureCause, HealthEvidence, HealthLimits, HealthReport, HealthStatus, RolloutHealth, WorkloadHealth,
 };
 
+use self::types::{HealthContext, WorkloadAssessment};
 use super::expected_state::ExpectedState;
 use super::snapshot::Snapshot;
 use jiff::Timestamp;
-use types::{HealthContext, WorkloadAssessment};
 
 /// Assesses everything that was released.
 pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &HealthLimits) -> HealthReport {

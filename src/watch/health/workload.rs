@@ -49,7 +49,7 @@ pub(super) fn assess_workload(
     }
 }
 
-/// Returns the assessment of a workload whose pods do not count.
+/// Returns the assessment of a workload without looking at its pods.
 pub(super) fn assess_without_pods(
     expected: &ExpectedWorkload,
     status: HealthStatus,

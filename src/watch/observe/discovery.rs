@@ -142,7 +142,7 @@ struct ApiResourceWire {
 /// Discovers the lists for a scope.
 ///
 /// # Errors
-/// When it does not say: a group whose server is away is not one that is not installed.
+/// When a group cannot be read: an unavailable extension server does not mean that the group is not installed.
 pub(super) async fn discover_lists(
     client: &ReadOnlyClient,
     scope: &ObservationScope,

@@ -29,7 +29,7 @@ pub enum Error {
         /// The method.
         method: String,
     },
-    /// There is no connection, or it broke.
+    /// The connection failed.
     #[error("the API server cannot be reached: {reason}")]
     Unreachable {
         /// The reason of the network or TLS.

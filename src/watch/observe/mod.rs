@@ -87,7 +87,7 @@ impl ObserverSettings {
     }
 }
 
-/// There is no current view of the cluster: some list was not seen for too long, or never.
+/// The view of a cluster is stale: some list was not seen for too long, or never.
 #[derive(Debug, Clone, thiserror::Error)]
 pub struct StaleData {
     /// What is not seen, and why.

@@ -234,7 +234,7 @@ fn nothing_in_the_way_is_overwritten() {
             (remove("folder"), "a folder is there"),
             (put("", "x"), "empty part"),
             (put("/abs", "x"), "empty part"),
-            (put("a/../b", "x"), "no names"),
+            (put("a/../b", "x"), "not valid names"),
             (put("a/.GIT/config", "x"), "git's own folder"),
             (put("a/.git./config", "x"), "git's own folder"),
             (put("git~1", "x"), "git's own folder"),

@@ -132,7 +132,7 @@ fn a_deployment_has_the_pods_of_its_replica_sets() {
         set("web-new", "10", "bbb", "2026-11-27T09:11:00Z"),
         pod("web-old-1", Some("web-old"), "pod-template-hash", "aaa"),
         pod("web-new-1", Some("web-new"), "pod-template-hash", "bbb"),
-        pod("stray", Some("nobody-we-know"), "pod-template-hash", "bbb"),
+        pod("stray", Some("an-unknown-owner"), "pod-template-hash", "bbb"),
     ]);
     assert_eq!(found.workloads.keys().map(|k| &**k).collect::<Vec<_>>(), ["Deployment.apps/shop/web"]);
     let web = &found.workloads["Deployment.apps/shop/web"];
@@ -312,7 +312,7 @@ fn a_united_deployment_has_the_pods_of_its_subsets() {
         object("apps/v1", "StatefulSet", "all-a", Some("all"), json!({"status": {"updateRevision": "s-9"}}));
     let pod = pod("all-a-0", Some("all-a"), "apps.kruise.io/controller-revision-hash", "all-2");
     let found = snapshot(&[united, subset, pod]);
-    assert_eq!(found.workloads.len(), 1, "a subset is no workload of its own");
+    assert_eq!(found.workloads.len(), 1, "a subset is not a workload itself");
     let all = &found.workloads["UnitedDeployment.apps.kruise.io/shop/all"];
     assert_eq!(all.update_revision, arc("all-2"));
     assert_eq!(all.pods["all-a-0"].revision, arc("all-2"));
@@ -429,12 +429,12 @@ fn a_bare_pod_is_a_workload() {
 
 #[test]
 fn odd_objects_are_read_as_far_as_they_go() {
-    let odd = json!({
+    let unusual = json!({
         "spec": {"replicas": "many", "minReadySeconds": -4, "template": "none", "updateStrategy": [1]},
         "status": {"observedGeneration": {}, "conditions": [7, {"type": 3, "status": "True"}], "phase": 1},
     });
-    let found = snapshot(&[object("apps.kruise.io/v1alpha1", "CloneSet", "odd", None, odd)]);
-    let odd = &found.workloads["CloneSet.apps.kruise.io/shop/odd"];
-    assert_eq!((odd.desired, odd.min_ready_seconds, &odd.observed_generation), (None, 0, &None));
-    assert!(odd.template.is_none() && odd.conditions.is_empty());
+    let found = snapshot(&[object("apps.kruise.io/v1alpha1", "CloneSet", "unusual", None, unusual)]);
+    let unusual = &found.workloads["CloneSet.apps.kruise.io/shop/unusual"];
+    assert_eq!((unusual.desired, unusual.min_ready_seconds, &unusual.observed_generation), (None, 0, &None));
+    assert!(unusual.template.is_none() && unusual.conditions.is_empty());
 }
