@@ -562,7 +562,7 @@ fn a_list_without_end_is_no_evidence() {
     assert_eq!(failure(Endless::Pages), Error::MemoryExceeded { mebibytes: 4 });
     for (what, why) in [
         (Endless::SamePage, "leads back to a page"),
-        (Endless::EmptyPages, "without a new object"),
+        (Endless::EmptyPages, "no new objects"),
         (Endless::BigObjects, "an object of more than"),
     ] {
         match failure(what) {

@@ -171,7 +171,7 @@ fn refusals_say_what_to_do() {
         (307, message("Moved Permanently"), false, "git remote set-url"),
         (500, message("Server Error"), true, "a retry may succeed"),
         (422, invalid(branch), true, "does not know the head branch"),
-        (422, invalid(json!({"message": "No commits between main and x"})), false, "nothing to be merged"),
+        (422, invalid(json!({"message": "No commits between main and x"})), false, "nothing to merge"),
         (
             422,
             invalid(
