@@ -1,6 +1,6 @@
 //! Wording of every diagnostic of injection: golden/inject/diagnostics.txt, rewritten with UPDATE_GOLDEN=1.
 
-use crate::inject::rules::Scene;
+use crate::inject::rules::InjectionCase;
 use indoc::{formatdoc, indoc};
 use pillion::diagnostics::{Code, Diagnostic, Severity};
 use pillion::model::config::AnnotationMode;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const APP: &str = "containers: [{name: app, image: a}]";
 
-fn scenes() -> Vec<Scene> {
+fn cases() -> Vec<InjectionCase> {
     let log = ("log", "containers: [{name: log, image: 'log:1'}]");
     let two = [log, ("zog", "containers: [{name: log, image: z}]")];
     let patch = |value: &str| {
@@ -46,7 +46,7 @@ fn scenes() -> Vec<Scene> {
             spec:
               {APP}
         "};
-        Scene::of(sets, &pod)
+        InjectionCase::of(sets, &pod)
     };
     let transfer = indoc! {r#"
         containers:
@@ -118,9 +118,9 @@ fn scenes() -> Vec<Scene> {
         "}
     };
     vec![
-        Scene::new(&[log], "containers: [{name: log, image: own}]"),
-        Scene::new(&two, APP),
-        Scene::new(
+        InjectionCase::new(&[log], "containers: [{name: log, image: own}]"),
+        InjectionCase::new(&two, APP),
+        InjectionCase::new(
             &[(
                 "two",
                 indoc! {"
@@ -133,10 +133,10 @@ fn scenes() -> Vec<Scene> {
             )],
             APP,
         ),
-        Scene::new(&[log], "initContainers: [{name: log}]\ncontainers: [{name: app}]"),
-        Scene::new(&[log, ("init", "initContainers: [{name: log, image: z}]")], APP),
-        Scene::new(&[("one", &one), ("two", &other)], APP),
-        Scene::new(
+        InjectionCase::new(&[log], "initContainers: [{name: log}]\ncontainers: [{name: app}]"),
+        InjectionCase::new(&[log, ("init", "initContainers: [{name: log, image: z}]")], APP),
+        InjectionCase::new(&[("one", &one), ("two", &other)], APP),
+        InjectionCase::new(
             &[
                 log,
                 (
@@ -151,7 +151,7 @@ fn scenes() -> Vec<Scene> {
             ],
             APP,
         ),
-        Scene::new(
+        InjectionCase::new(
             &[(
                 "log",
                 indoc! {"
@@ -163,10 +163,13 @@ fn scenes() -> Vec<Scene> {
             APP,
         )
         .namespace("shop", None),
-        Scene::new(&[("log", &revision("injectionStrategy: {revision: {revisionName: log-0}}"))], APP),
-        Scene::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v2}}"))], APP)
+        InjectionCase::new(
+            &[("log", &revision("injectionStrategy: {revision: {revisionName: log-0}}"))],
+            APP,
+        ),
+        InjectionCase::new(&[("log", &revision("injectionStrategy: {revision: {customVersion: v2}}"))], APP)
             .history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
-        Scene::new(
+        InjectionCase::new(
             &[(
                 "log",
                 &revision(indoc! {"
@@ -178,7 +181,7 @@ fn scenes() -> Vec<Scene> {
             APP,
         )
         .history(&[("log", "customVersion: v1\ncontainers: [{name: log, image: old}]")]),
-        Scene::new(
+        InjectionCase::new(
             &[(
                 "log",
                 indoc! {"
@@ -195,12 +198,12 @@ fn scenes() -> Vec<Scene> {
         annotated(&[("log", &bad)], "k: '{}'"),
         annotated(&[("log", &bad)], ""),
         annotated(&[log], "kruise.io/sidecarset-hash: text").annotations(AnnotationMode::Kruise),
-        Scene::new(&[("log", transfer)], APP),
-        Scene::new(
+        InjectionCase::new(&[("log", transfer)], APP),
+        InjectionCase::new(
             &[("log", "containers: [{name: log, image: l, shareVolumePolicy: {type: enabled}}]")],
             token,
         ),
-        Scene::new(
+        InjectionCase::new(
             &[(
                 "log",
                 indoc! {"
@@ -212,20 +215,23 @@ fn scenes() -> Vec<Scene> {
             )],
             APP,
         ),
-        Scene::new(&[], &priority("high")),
-        Scene::new(&[], &priority("'5'")).template(),
-        Scene::new(&[("log", with_volume)], APP).next().sets(&[]),
-        Scene::new(&[("log", with_volume)], APP).next().sets(&[("log", other_volume)]),
-        Scene::new(&[("log", &resources("^main$", "{limits: {cpu: cpu}}"))], APP),
-        Scene::new(&[("log", &resources("(", "{limits: {cpu: cpu}}"))], APP),
-        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu*100m, memory: 5Q}}"))], APP),
-        Scene::new(&[("log", &resources(".*", "{requests: {cpu: cpu-1}}"))], APP),
-        Scene::new(&[("log", &resources(".*", "{limits: {cpu: cpu}, requests: {memory: '1.5'}}"))], APP),
-        Scene::new(
+        InjectionCase::new(&[], &priority("high")),
+        InjectionCase::new(&[], &priority("'5'")).template(),
+        InjectionCase::new(&[("log", with_volume)], APP).next().sets(&[]),
+        InjectionCase::new(&[("log", with_volume)], APP).next().sets(&[("log", other_volume)]),
+        InjectionCase::new(&[("log", &resources("^main$", "{limits: {cpu: cpu}}"))], APP),
+        InjectionCase::new(&[("log", &resources("(", "{limits: {cpu: cpu}}"))], APP),
+        InjectionCase::new(&[("log", &resources(".*", "{requests: {cpu: cpu*100m, memory: 5Q}}"))], APP),
+        InjectionCase::new(&[("log", &resources(".*", "{requests: {cpu: cpu-1}}"))], APP),
+        InjectionCase::new(
+            &[("log", &resources(".*", "{limits: {cpu: cpu}, requests: {memory: '1.5'}}"))],
+            APP,
+        ),
+        InjectionCase::new(
             &[("log", &resources(".*", "{requests: {cpu: cpu}}"))],
             "containers: [{name: app, resources: {requests: {cpu: lots}}}]",
         ),
-        Scene::of(&[log], "metadata: {labels: {app: 1}}\nspec: {containers: nope}"),
+        InjectionCase::of(&[log], "metadata: {labels: {app: 1}}\nspec: {containers: nope}"),
     ]
 }
 
@@ -247,14 +253,14 @@ fn shown(diagnostic: &Diagnostic) -> String {
 
 #[test]
 fn words_of_the_diagnostics() {
-    let scenes = scenes();
-    let told: Vec<Diagnostic> = scenes.iter().flat_map(|scene| scene.run().diagnostics).collect();
+    let cases = cases();
+    let told: Vec<Diagnostic> = cases.iter().flat_map(|case| case.run().diagnostics).collect();
     for diagnostic in &told {
         assert!(!diagnostic.spans.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
     }
     let is_ours = |code: &&Code| (Code::ContainerNameTaken..=Code::ResourcesPlainNumber).contains(*code);
     for code in Code::ALL.iter().filter(is_ours) {
-        assert!(told.iter().any(|d| d.code == *code), "no scene shows {}", code.name());
+        assert!(told.iter().any(|d| d.code == *code), "no case shows {}", code.name());
     }
     let text = told.iter().map(|d| shown(d) + "\n").collect::<Vec<_>>().join("\n");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inject/diagnostics.txt");

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is injected into what.
-pub(crate) struct Scene {
+pub(crate) struct InjectionCase {
     sets: Vec<Arc<PreparedSet>>,
     history: Vec<Arc<PreparedSet>>,
     pod: Arc<Document>,
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
     annotations: AnnotationMode,
 }
 
-impl Scene {
+impl InjectionCase {
     /// A pod `web-0` with label `app: web`, with a `spec`, and sets as names with their `spec`.
     pub(crate) fn new(sets: &[(&str, &str)], spec: &str) -> Self {
         let spec = indent(spec, 2);
@@ -106,7 +106,7 @@ impl Scene {
         outcome.template.unwrap_or_else(|| self.value.clone())
     }
 
-    /// The same scene with its result in the place of the pod.
+    /// The same case with its result in the place of the pod.
     pub(crate) fn next(mut self) -> Self {
         self.value = self.value();
         self
@@ -189,7 +189,7 @@ fn selectors() {
               containers:
               - name: app
         "};
-        !Scene::of(&[("log", &spec)], &pod).run().injected_sets.is_empty()
+        !InjectionCase::of(&[("log", &spec)], &pod).run().injected_sets.is_empty()
     };
     for (selector, labels, wanted) in [
         ("{matchLabels: {app: web}}", "{app: web}", true), // i001
@@ -215,7 +215,7 @@ fn namespaces() {
             - name: log
               image: l
         "};
-        let outcome = Scene::new(&[("log", &spec)], APP).namespace("shop", labels).run();
+        let outcome = InjectionCase::new(&[("log", &spec)], APP).namespace("shop", labels).run();
         let unknown = outcome.diagnostics.iter().any(|d| d.code.name() == "namespace-labels-unknown");
         assert!(!unknown || outcome.template.is_none());
         if unknown { None } else { Some(!outcome.injected_sets.is_empty()) }
@@ -244,12 +244,12 @@ fn namespaces() {
             - {name: l, image: l}
         "},
     );
-    assert_eq!(Scene::new(&[other], APP).namespace("shop", None).codes(), Vec::<&str>::new());
+    assert_eq!(InjectionCase::new(&[other], APP).namespace("shop", None).codes(), Vec::<&str>::new());
 }
 
 #[test]
 fn the_webhook_is_not_called_for_control_planes() {
-    let scene = Scene::new(
+    let case = InjectionCase::new(
         &[LOG],
         indoc! {"
             containers:
@@ -259,8 +259,8 @@ fn the_webhook_is_not_called_for_control_planes() {
             - {name: b}
         "},
     );
-    let scene = scene.namespace("ops", Some(&[("control-plane", "")]));
-    let outcome = scene.run(); // i041
+    let case = case.namespace("ops", Some(&[("control-plane", "")]));
+    let outcome = case.run(); // i041
     assert!(outcome.template.is_none() && outcome.diagnostics.is_empty());
     assert!(
         matches!(&outcome.trace.sets[0].verdict, InjectionVerdict::Skipped(why) if why.contains("control-plane"))
@@ -280,8 +280,8 @@ fn inactive_pods_stay() {
               - name: app
             {more}
         "};
-        assert!(Scene::of(&[LOG], &pod).run().template.is_none(), "{more}"); // i243 i244
-        assert!(Scene::of(&[LOG], &pod).template().run().template.is_some(), "a template has no end");
+        assert!(InjectionCase::of(&[LOG], &pod).run().template.is_none(), "{more}"); // i243 i244
+        assert!(InjectionCase::of(&[LOG], &pod).template().run().template.is_some(), "a template has no end");
     }
     let pod = |priority: &str| {
         formatdoc! {"
@@ -300,11 +300,11 @@ fn inactive_pods_stay() {
               phase: Failed
         "}
     };
-    let value = Scene::of(&[LOG], &pod("1")).value();
+    let value = InjectionCase::of(&[LOG], &pod("1")).value();
     assert_eq!(names(&value, "containers"), ["app", "b"]);
     assert_eq!(env(&value, "b"), ["KRUISE_CONTAINER_BARRIER=?"]); // f001 f089
-    assert_eq!(Scene::of(&[LOG], &pod("high")).errors(), ["launch-priority-invalid"]); // f003
-    let barred = Scene::of(&[LOG], &pod("1")).namespace("default", Some(&[("control-plane", "")]));
+    assert_eq!(InjectionCase::of(&[LOG], &pod("high")).errors(), ["launch-priority-invalid"]); // f003
+    let barred = InjectionCase::of(&[LOG], &pod("1")).namespace("default", Some(&[("control-plane", "")]));
     assert!(barred.run().template.is_none());
 }
 
@@ -332,7 +332,8 @@ fn sets_bound_to_the_namespace_come_first() {
             - name: z
               image: z
         "};
-        let value = Scene::new(&[("a", "containers: [{name: a, image: a}]"), ("z", &late)], APP).value();
+        let value =
+            InjectionCase::new(&[("a", "containers: [{name: a, image: a}]"), ("z", &late)], APP).value();
         assert_eq!(names(&value, "containers"), ["z", "a", "app"], "{bound}");
     }
 }
@@ -351,7 +352,7 @@ fn containers_are_placed() {
         - {name: a2, image: x, podInjectPolicy: AfterAppContainer}
     "};
     assert_eq!(
-        names(&Scene::new(&[("s", spec)], APP).value(), "containers"),
+        names(&InjectionCase::new(&[("s", spec)], APP).value(), "containers"),
         ["b1", "b2", "app", "a1", "a2"]
     ); // i046 i047
     let inits = [
@@ -365,16 +366,16 @@ fn containers_are_placed() {
         ),
         ("b", "initContainers: [{name: c, image: x}]"),
     ];
-    let scene = Scene::new(&inits, "initContainers: [{name: own}]\ncontainers: [{name: app}]"); // i069
-    assert_eq!(names(&scene.value(), "initContainers"), ["z", "own", "c", "m"]);
-    assert_eq!(scene.codes(), ["init-before-app"]);
+    let case = InjectionCase::new(&inits, "initContainers: [{name: own}]\ncontainers: [{name: app}]"); // i069
+    assert_eq!(names(&case.value(), "initContainers"), ["z", "own", "c", "m"]);
+    assert_eq!(case.codes(), ["init-before-app"]);
 }
 
 #[test]
 fn names_that_are_taken() {
     let own = "containers: [{name: log, image: own}, {name: app}]";
-    assert_eq!(Scene::new(&[LOG], own).errors(), ["container-name-taken"]); // i219
-    let outcome = Scene::new(&[LOG], own).run();
+    assert_eq!(InjectionCase::new(&[LOG], own).errors(), ["container-name-taken"]); // i219
+    let outcome = InjectionCase::new(&[LOG], own).run();
     assert_eq!(outcome.diagnostics[0].spans.len(), 2, "both places");
     let marked = indoc! {"
         containers:
@@ -384,25 +385,25 @@ fn names_that_are_taken() {
           env:
           - {name: IS_INJECTED, value: 'true'}
     "};
-    let value = Scene::new(&[LOG], marked).value();
+    let value = InjectionCase::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["app", "log"]);
     assert_eq!(value["spec"]["containers"][1]["image"], "log:1");
     let both = [LOG, ("zog", "containers: [{name: log, image: z}]")];
-    assert_eq!(Scene::new(&both, APP).errors(), ["duplicate-container-name"]); // i222
-    assert_eq!(Scene::new(&both, marked).errors(), ["duplicate-container-name"]); // i223
+    assert_eq!(InjectionCase::new(&both, APP).errors(), ["duplicate-container-name"]); // i222
+    assert_eq!(InjectionCase::new(&both, marked).errors(), ["duplicate-container-name"]); // i223
     let init = ("i", "initContainers: [{name: log, image: z}]");
-    assert_eq!(Scene::new(&[init], own).codes(), ["container-name-in-both-lists"]); // i077
-    assert_eq!(Scene::new(&[LOG, init], APP).codes(), ["container-name-in-both-lists"]); // i225
+    assert_eq!(InjectionCase::new(&[init], own).codes(), ["container-name-in-both-lists"]); // i077
+    assert_eq!(InjectionCase::new(&[LOG, init], APP).codes(), ["container-name-in-both-lists"]); // i225
     assert_eq!(
-        Scene::new(&[LOG], "initContainers: [{name: log}]\ncontainers: [{name: app}]").codes(),
+        InjectionCase::new(&[LOG], "initContainers: [{name: log}]\ncontainers: [{name: app}]").codes(),
         ["container-name-in-both-lists"]
     ); // i221
     assert_eq!(
-        Scene::new(&[init], "initContainers: [{name: log}]\ncontainers: [{name: app}]").errors(),
+        InjectionCase::new(&[init], "initContainers: [{name: log}]\ncontainers: [{name: app}]").errors(),
         ["container-name-taken"]
     ); // i076
     // i242: ephemeral containers are no conflict.
-    let scene = Scene::new(
+    let case = InjectionCase::new(
         &[LOG],
         indoc! {"
             ephemeralContainers:
@@ -411,7 +412,7 @@ fn names_that_are_taken() {
             - {name: app}
         "},
     );
-    assert_eq!(names(&scene.value(), "containers"), ["log", "app"]);
+    assert_eq!(names(&case.value(), "containers"), ["log", "app"]);
 }
 
 #[test]
@@ -429,7 +430,7 @@ fn hot_upgrade_pairs() {
     };
     let (main, plain) = (hot("containers", ""), hot("initContainers", ""));
     let native = hot("initContainers", "restartPolicy: Always");
-    let value = Scene::new(&[("s", &main)], APP).value(); // i207
+    let value = InjectionCase::new(&[("s", &main)], APP).value(); // i207
     assert_eq!(names(&value, "containers"), ["x-1", "x-2", "app"]);
     assert_eq!(value["spec"]["containers"][1]["image"], "e:1");
     assert_eq!(env(&value, "x-1"), ["IS_INJECTED=true", "SIDECARSET_VERSION=?", "SIDECARSET_VERSION_ALT=?"]);
@@ -438,14 +439,17 @@ fn hot_upgrade_pairs() {
         annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"),
         Some(r#"{"x":"x-1"}"#)
     );
-    assert_eq!(names(&Scene::new(&[("s", &native)], APP).value(), "initContainers"), ["x-1", "x-2"]); // i078
-    assert_eq!(names(&Scene::new(&[("s", &plain)], APP).value(), "initContainers"), ["x"]); // i079
+    assert_eq!(names(&InjectionCase::new(&[("s", &native)], APP).value(), "initContainers"), ["x-1", "x-2"]); // i078
+    assert_eq!(names(&InjectionCase::new(&[("s", &plain)], APP).value(), "initContainers"), ["x"]); // i079
     // i215 i216: `x` is no conflict, `x-1` is.
     assert_eq!(
-        names(&Scene::new(&[("s", &main)], "containers: [{name: x}]").value(), "containers"),
+        names(&InjectionCase::new(&[("s", &main)], "containers: [{name: x}]").value(), "containers"),
         ["x-1", "x-2", "x"]
     );
-    assert_eq!(Scene::new(&[("s", &main)], "containers: [{name: x-1}]").errors(), ["container-name-taken"]);
+    assert_eq!(
+        InjectionCase::new(&[("s", &main)], "containers: [{name: x-1}]").errors(),
+        ["container-name-taken"]
+    );
     // i213: what the pod says is joined; i214: unreadable content is dropped.
     for (old, new) in [("'{\"a\":\"a-2\"}'", r#"{"a":"a-2","x":"x-1"}"#), ("nope", r#"{"x":"x-1"}"#)] {
         let pod = formatdoc! {"
@@ -458,15 +462,15 @@ fn hot_upgrade_pairs() {
               containers:
               - name: app
         "};
-        let value = Scene::of(&[("s", &main)], &pod).value();
+        let value = InjectionCase::of(&[("s", &main)], &pod).value();
         assert_eq!(annotation(&value, "kruise.io/sidecarset-working-hotupgrade-container"), Some(new));
     }
     // Every mode writes them: the containers read them.
-    let none = Scene::new(&[("s", &main)], APP).annotations(AnnotationMode::None).value();
+    let none = InjectionCase::new(&[("s", &main)], APP).annotations(AnnotationMode::None).value();
     assert_eq!(annotation(&none, "version.sidecarset.kruise.io/x-1"), Some("1"));
     assert_eq!(annotation(&none, LIST), None);
     // A pair that goes takes its annotations along.
-    let gone = Scene::new(&[("s", &main)], APP).next().sets(&[]);
+    let gone = InjectionCase::new(&[("s", &main)], APP).next().sets(&[]);
     assert_eq!(gone.value()["metadata"].get("annotations"), None);
 }
 
@@ -478,7 +482,7 @@ fn a_pair_keeps_the_pull_policy_of_its_image() {
           image: 'x:latest'
           upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'e:1'}
     "};
-    let value = Scene::new(&[("s", spec)], APP).value();
+    let value = InjectionCase::new(&[("s", spec)], APP).value();
     assert_eq!(value["spec"]["containers"][0].get("imagePullPolicy"), None);
     assert_eq!(value["spec"]["containers"][1]["imagePullPolicy"], "Always");
     let spec = indoc! {"
@@ -487,8 +491,8 @@ fn a_pair_keeps_the_pull_policy_of_its_image() {
           image: 'x:1'
           upgradeStrategy: {upgradeType: HotUpgrade}
     "};
-    let scene = Scene::new(&[("s", spec)], APP); // i212
-    assert_eq!(scene.value()["spec"]["containers"][1].get("image"), None);
+    let case = InjectionCase::new(&[("s", spec)], APP); // i212
+    assert_eq!(case.value()["spec"]["containers"][1].get("image"), None);
 }
 
 // ---- environment, volumes, secrets (sections 5 to 7)
@@ -526,7 +530,7 @@ fn environment_of_a_sidecar() {
         volumes:
         - {name: d, emptyDir: {}}
     "};
-    let value = Scene::new(&[("s", spec)], app).value(); // i107 i120 i125 i105 i110
+    let value = InjectionCase::new(&[("s", spec)], app).value(); // i107 i120 i125 i105 i110
     assert_eq!(env(&value, "log"), ["OWN=o", "IS_INJECTED=true", "A=1", "B=2", "Z=z", "P=p1"]);
     assert_eq!(value["spec"]["containers"][0]["volumeMounts"].as_array().map(Vec::len), Some(2));
 }
@@ -557,7 +561,7 @@ fn what_cannot_be_transferred_is_told() {
             vec!["transfer-env-missing"],
         ),
     ] {
-        assert_eq!(Scene::new(&[("s", &spec(term))], app).codes(), wanted, "{term}");
+        assert_eq!(InjectionCase::new(&[("s", &spec(term))], app).codes(), wanted, "{term}");
     }
 }
 
@@ -575,7 +579,8 @@ fn patched_annotations_name_the_source() {
               fieldRef: {fieldPath: "metadata.annotations['main']"}
             envName: A
     "#};
-    let value = Scene::new(&[("s", spec)], "containers: [{name: app, env: [{name: A, value: a}]}]").value(); // i138
+    let value =
+        InjectionCase::new(&[("s", spec)], "containers: [{name: app, env: [{name: A, value: a}]}]").value(); // i138
     assert_eq!(env(&value, "log"), ["IS_INJECTED=true", "A=a"]);
 }
 
@@ -609,11 +614,11 @@ fn sidecars_never_see_each_other() {
             "},
         ),
     ];
-    let scene = Scene::new(&sets, APP);
-    let first = scene.value();
+    let case = InjectionCase::new(&sets, APP);
+    let first = case.value();
     assert_eq!(env(&first, "b"), ["IS_INJECTED=true"]);
     assert_eq!(first["spec"]["containers"][1].get("volumeMounts"), None);
-    assert_eq!(scene.next().value(), first);
+    assert_eq!(case.next().value(), first);
 }
 
 #[test]
@@ -640,7 +645,7 @@ fn devices_are_shared_after_mounts() {
           - {name: p, devicePath: /d}
           - {name: p, devicePath: /p}
     "};
-    let log = Scene::new(&[("s", spec)], app).value()["spec"]["containers"][0].clone(); // i115 i116 i118
+    let log = InjectionCase::new(&[("s", spec)], app).value()["spec"]["containers"][0].clone(); // i115 i116 i118
     assert_eq!(log["volumeMounts"], json!([{"name": "d", "mountPath": "/d"}]));
     assert_eq!(
         log["volumeDevices"],
@@ -669,7 +674,7 @@ fn volumes() {
         - {name: c, emptyDir: {}}
         - {name: p, emptyDir: {}}
     "};
-    let value = Scene::new(
+    let value = InjectionCase::new(
         &[("s", spec)],
         indoc! {"
             containers:
@@ -691,7 +696,7 @@ fn volumes() {
               - {name: nowhere, mountPath: /b}
         "},
     );
-    assert_eq!(Scene::new(&[undefined], APP).errors(), ["volume-not-defined"]); // i088
+    assert_eq!(InjectionCase::new(&[undefined], APP).errors(), ["volume-not-defined"]); // i088
 }
 
 #[test]
@@ -715,9 +720,9 @@ fn pull_secrets() {
         - {name: c}
         - {name: a}
     "};
-    assert_eq!(names(&Scene::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
-    assert_eq!(names(&Scene::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
-    assert!(Scene::new(&[], pod).run().template.is_none()); // i143
+    assert_eq!(names(&InjectionCase::new(&[set], pod).value(), "imagePullSecrets"), ["a", "c", "b"]); // i139 i142
+    assert_eq!(names(&InjectionCase::new(&[LOG], pod).value(), "imagePullSecrets"), ["a", "c"]); // i141
+    assert!(InjectionCase::new(&[], pod).run().template.is_none()); // i143
     // The list names another set: the secret is the pod's own and stays in front. f025
     let listed = |list: &str| {
         let pod = formatdoc! {"
@@ -734,7 +739,7 @@ fn pull_secrets() {
               - name: a
               - name: c
         "};
-        names(&Scene::of(&[set], &pod).value(), "imagePullSecrets")
+        names(&InjectionCase::of(&[set], &pod).value(), "imagePullSecrets")
     };
     assert_eq!(listed("other"), ["a", "c", "b"]);
 }
@@ -749,7 +754,7 @@ fn token_mounts_of_the_manifest() {
           - name: t
             mountPath: /var/run/secrets/kubernetes.io/serviceaccount
     "};
-    assert_eq!(Scene::new(&[("s", spec)], app).codes(), ["shares-token-mount"]); // i104
+    assert_eq!(InjectionCase::new(&[("s", spec)], app).codes(), ["shares-token-mount"]); // i104
 }
 
 // ---- annotations (sections 9 and 10)
@@ -759,7 +764,7 @@ fn one_annotation(key: &str, value: &str) -> String {
     format!("{{'{key}': '{value}'}}")
 }
 
-fn with_annotations(sets: &[(&str, &str)], annotations: &str) -> Scene {
+fn with_annotations(sets: &[(&str, &str)], annotations: &str) -> InjectionCase {
     let pod = formatdoc! {"
         metadata:
           name: web-0
@@ -770,7 +775,7 @@ fn with_annotations(sets: &[(&str, &str)], annotations: &str) -> Scene {
           containers:
           - name: app
     "};
-    Scene::of(sets, &pod)
+    InjectionCase::of(sets, &pod)
 }
 
 #[test]
@@ -785,10 +790,10 @@ fn patches() {
                 k: '{patch}'
               patchPolicy: {policy}
         "};
-        let scene = with_annotations(&[("s", &spec)], old);
-        let outcome = scene.run();
+        let case = with_annotations(&[("s", &spec)], old);
+        let outcome = case.run();
         let value = outcome.template.as_ref().and_then(|v| annotation(v, "k")).map(str::to_owned);
-        (value, scene.codes())
+        (value, case.codes())
     };
     for (policy, patch, old, value, codes) in [
         ("Retain", "new", "{}", Some("new"), vec![]),          // i144
@@ -819,9 +824,9 @@ fn a_stored_patch_is_stable() {
         - annotations: {k: '{ "b": 1, "a": null }'}
           patchPolicy: MergePatchJson
     "#};
-    let scene = with_annotations(&[("s", spec)], "{}").next();
-    assert!(scene.run().template.is_none());
-    assert_eq!(annotation(&scene.value, "k"), Some("{ \"b\": 1, \"a\": null }"));
+    let case = with_annotations(&[("s", spec)], "{}").next();
+    assert!(case.run().template.is_none());
+    assert_eq!(annotation(&case.value, "k"), Some("{ \"b\": 1, \"a\": null }"));
 }
 
 #[test]
@@ -838,23 +843,23 @@ fn order_that_shows_in_content_is_a_warning() {
         "}
     };
     let (one, two) = (patch("a"), patch("b"));
-    let outcome = Scene::new(&[("a", &one), ("b", &two)], APP).run(); // i163 i164
+    let outcome = InjectionCase::new(&[("a", &one), ("b", &two)], APP).run(); // i163 i164
     let found = &outcome.diagnostics[0];
     assert_eq!(
         (found.code.name(), found.severity, found.spans.len()),
         ("set-order-matters", Severity::Warning, 2)
     );
     assert_eq!(annotation(&outcome.template.expect("it is injected"), "k"), Some("b"));
-    let same = Scene::new(&[("a", &one), ("b", "initContainers: [{name: z, image: l}]")], APP).run();
+    let same = InjectionCase::new(&[("a", &one), ("b", "initContainers: [{name: z, image: l}]")], APP).run();
     assert!(same.diagnostics.is_empty());
-    let places = Scene::new(&[("a", "containers: [{name: x, image: x}]"), LOG], APP).run();
+    let places = InjectionCase::new(&[("a", "containers: [{name: x, image: x}]"), LOG], APP).run();
     assert_eq!(places.diagnostics[0].severity, Severity::Note);
 }
 
 #[test]
 fn the_injected_list_and_old_hashes() {
-    let scene = with_annotations(&[LOG], &one_annotation(LIST, "z, a,z")).annotations(AnnotationMode::Kruise);
-    assert_eq!(annotation(&scene.value(), LIST), Some(" a,log,z")); // i233 i234
+    let case = with_annotations(&[LOG], &one_annotation(LIST, "z, a,z")).annotations(AnnotationMode::Kruise);
+    assert_eq!(annotation(&case.value(), LIST), Some(" a,log,z")); // i233 i234
     let old = one_annotation(HASH, r#"{"other":"h"}"#); // i231
     let value = with_annotations(&[LOG], &old).annotations(AnnotationMode::Kruise).value();
     let entries: Value = serde_json::from_str(annotation(&value, HASH).expect("hashes")).expect("JSON");
@@ -876,9 +881,8 @@ fn the_injected_list_and_old_hashes() {
 fn an_annotation_of_null_is_refused() {
     // Kruise's webhook panics on it. f008 f009 f010
     for key in [HASH, "kruise.io/sidecarset-hash-without-image"] {
-        let scene =
-            with_annotations(&[LOG], &one_annotation(key, "null")).annotations(AnnotationMode::Kruise);
-        assert_eq!(scene.errors(), ["unreadable-hashes"], "{key}");
+        let case = with_annotations(&[LOG], &one_annotation(key, "null")).annotations(AnnotationMode::Kruise);
+        assert_eq!(case.errors(), ["unreadable-hashes"], "{key}");
     }
     let hot = "{upgradeType: HotUpgrade, hotUpgradeEmptyImage: e}";
     let hot = formatdoc! {"
@@ -897,15 +901,15 @@ fn an_annotation_of_null_is_refused() {
 
 #[test]
 fn times_of_other_sets_are_written_in_utc() {
-    let scene = |time: &str| {
+    let case = |time: &str| {
         let hashes = json!({"o": {"updateTimestamp": time, "hash": "h"}}).to_string();
         with_annotations(&[LOG], &one_annotation(HASH, &hashes)).annotations(AnnotationMode::Kruise)
     };
-    let value = scene("2024-01-01T00:00:00.5+02:00").value(); // f007
+    let value = case("2024-01-01T00:00:00.5+02:00").value(); // f007
     assert!(
         annotation(&value, HASH).is_some_and(|h| h.contains(r#""updateTimestamp":"2023-12-31T22:00:00Z""#))
     );
-    assert_eq!(scene("yesterday").errors(), ["unreadable-hashes"]);
+    assert_eq!(case("yesterday").errors(), ["unreadable-hashes"]);
 }
 
 #[test]
@@ -925,7 +929,8 @@ fn resources_are_computed_from_what_reaches_the_webhook() {
             - name: app
               resources: {resources}
         "};
-        Scene::new(&[("s", &set)], &app).value()["spec"]["containers"][0]["resources"]["requests"].clone()
+        InjectionCase::new(&[("s", &set)], &app).value()["spec"]["containers"][0]["resources"]["requests"]
+            .clone()
     };
     // The API server makes limits requests where there are none. f160 f161
     assert_eq!(computed("{limits: {cpu: 2}}", "{cpu: 'cpu*10%'}"), json!({"cpu": "200m"}));
@@ -959,17 +964,17 @@ fn every_launch_priority_has_to_be_a_number() {
         "}
     };
     for first in ["value: high", "value: ''", "valueFrom: {fieldRef: {fieldPath: metadata.name}}"] {
-        let scene = Scene::new(&[], &pod(first, "value: '1'"));
-        assert_eq!(scene.errors(), ["launch-priority-invalid"], "{first}"); // f004 f005
+        let case = InjectionCase::new(&[], &pod(first, "value: '1'"));
+        assert_eq!(case.errors(), ["launch-priority-invalid"], "{first}"); // f004 f005
     }
-    let scene = Scene::new(&[], &pod("value: '5'", "value: '0'"));
-    assert!(scene.run().template.is_none(), "the last one counts");
+    let case = InjectionCase::new(&[], &pod("value: '5'", "value: '0'"));
+    assert!(case.run().template.is_none(), "the last one counts");
 }
 
 #[test]
 fn modes() {
     let keys = |mode: AnnotationMode| -> Vec<String> {
-        let value = Scene::new(&[LOG], APP).annotations(mode).value();
+        let value = InjectionCase::new(&[LOG], APP).annotations(mode).value();
         value["metadata"]["annotations"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect()
     };
     assert_eq!(keys(AnnotationMode::Minimal), [LIST]);
@@ -988,8 +993,8 @@ const OLD: (&str, &str) = (
     "},
 );
 
-fn image(scene: &Scene) -> String {
-    scene.value()["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
+fn image(case: &InjectionCase) -> String {
+    case.value()["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -1022,23 +1027,26 @@ fn revisions() {
         ("Partial", "{type: NotUpdate}", "log:1"),                    // i186
     ] {
         let set = revision(policy, update);
-        let scene = Scene::new(&[("log", &set)], APP).history(&[OLD]);
-        assert_eq!(image(&scene), wanted, "{policy} {update}");
-        assert!(scene.codes().is_empty());
+        let case = InjectionCase::new(&[("log", &set)], APP).history(&[OLD]);
+        assert_eq!(image(&case), wanted, "{policy} {update}");
+        assert!(case.codes().is_empty());
     }
     // The revision is looked up before the policy is asked for, and its version has moved on. f028
     let moved = revision("Partial", "{partition: 5}").replace("log:1", "log:0");
     let moved = format!("customVersion: v2\n{moved}");
-    let scene = Scene::new(&[("log", &moved)], APP).history(&[OLD]);
-    assert_eq!(scene.errors(), ["revision-not-found"]);
+    let case = InjectionCase::new(&[("log", &moved)], APP).history(&[OLD]);
+    assert_eq!(case.errors(), ["revision-not-found"]);
     let half = revision("Partial", "{partition: 50%}"); // i181
-    let scene = Scene::new(&[("log", &half)], APP).history(&[OLD]);
-    assert_eq!(scene.codes(), ["percentage-by-workload"]);
-    assert_eq!(image(&scene), image(&scene));
+    let case = InjectionCase::new(&[("log", &half)], APP).history(&[OLD]);
+    assert_eq!(case.codes(), ["percentage-by-workload"]);
+    assert_eq!(image(&case), image(&case));
     let missing = spec("injectionStrategy: {revision: {customVersion: v9}}");
-    assert_eq!(Scene::new(&[("log", &missing)], APP).history(&[OLD]).errors(), ["revision-not-found"]); // i172
+    assert_eq!(
+        InjectionCase::new(&[("log", &missing)], APP).history(&[OLD]).errors(),
+        ["revision-not-found"]
+    ); // i172
     let neither = spec("injectionStrategy: {revision: {policy: Always}}");
-    assert_eq!(image(&Scene::new(&[("log", &neither)], APP).history(&[OLD])), "log:1"); // i174
+    assert_eq!(image(&InjectionCase::new(&[("log", &neither)], APP).history(&[OLD])), "log:1"); // i174
     // i194: going back to an older spec moves its version label.
     let back = (
         "log",
@@ -1064,9 +1072,9 @@ fn revisions() {
             - {name: log, image: 'log:5'}
         "},
     );
-    assert_eq!(image(&Scene::new(&[("log", &v3)], APP).history(&[OLD, middle, back])), "log:0");
+    assert_eq!(image(&InjectionCase::new(&[("log", &v3)], APP).history(&[OLD, middle, back])), "log:0");
     assert_eq!(
-        Scene::new(&[("log", &v1)], APP).history(&[OLD, middle, back]).errors(),
+        InjectionCase::new(&[("log", &v1)], APP).history(&[OLD, middle, back]).errors(),
         ["revision-not-found"]
     );
     // i175: of several with the version the newest.
@@ -1078,7 +1086,7 @@ fn revisions() {
             - {name: log, image: 'log:7'}
         "},
     );
-    assert_eq!(image(&Scene::new(&[("log", &v1)], APP).history(&[OLD, again])), "log:7");
+    assert_eq!(image(&InjectionCase::new(&[("log", &v1)], APP).history(&[OLD, again])), "log:7");
 }
 
 #[test]
@@ -1094,8 +1102,8 @@ fn a_paused_set_injects_nothing_and_keeps_what_is_there() {
               patchPolicy: Overwrite
         "},
     );
-    assert!(Scene::new(&[paused], APP).run().template.is_none()); // i199
-    assert!(Scene::new(&[LOG], APP).next().sets(&[paused]).run().template.is_none());
+    assert!(InjectionCase::new(&[paused], APP).run().template.is_none()); // i199
+    assert!(InjectionCase::new(&[LOG], APP).next().sets(&[paused]).run().template.is_none());
 }
 
 // ---- resources and priority (sections 12 and 13)
@@ -1115,9 +1123,9 @@ fn resources() {
                 targetContainersNameRegex: '{names}'
                 resourcesExpr: {expressions}
         "};
-        let scene = Scene::new(&[("s", &spec)], pod);
-        let outcome = scene.run();
-        (outcome.template.map(|v| v["spec"]["containers"][0]["resources"].clone()), scene.codes())
+        let case = InjectionCase::new(&[("s", &spec)], pod);
+        let outcome = case.run();
+        (outcome.template.map(|v| v["spec"]["containers"][0]["resources"].clone()), case.codes())
     };
     let app = indoc! {"
         initContainers:
@@ -1170,9 +1178,10 @@ fn a_second_pass_computes_from_the_same_containers() {
             targetContainersMode: sum
             resourcesExpr: {limits: {cpu: cpu*2}}
     "};
-    let scene = Scene::new(&[("s", spec)], "containers: [{name: app, resources: {limits: {cpu: 1}}}]").next();
-    assert_eq!(scene.value["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "2"}}));
-    assert!(scene.run().template.is_none());
+    let case =
+        InjectionCase::new(&[("s", spec)], "containers: [{name: app, resources: {limits: {cpu: 1}}}]").next();
+    assert_eq!(case.value["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "2"}}));
+    assert!(case.run().template.is_none());
 }
 
 #[test]
@@ -1197,13 +1206,13 @@ fn launch_priority() {
             .collect()
     };
     // i259: also where no set matches.
-    let scene = Scene::new(&[], &app("'+5'"));
-    assert_eq!(keys(&scene.value()), ["p_5", "p_0"]); // i251
-    assert!(scene.next().run().template.is_none(), "once is enough");
+    let case = InjectionCase::new(&[], &app("'+5'"));
+    assert_eq!(keys(&case.value()), ["p_5", "p_0"]); // i251
+    assert!(case.next().run().template.is_none(), "once is enough");
     for value in ["''", "' 5'", "'5.0'", "'9223372036854775808'", "'--1'", "'1_0'"] {
-        assert_eq!(Scene::new(&[], &app(value)).errors(), ["launch-priority-invalid"], "{value}"); // i254 i258 i269
+        assert_eq!(InjectionCase::new(&[], &app(value)).errors(), ["launch-priority-invalid"], "{value}"); // i254 i258 i269
     }
-    let template = Scene::new(&[], &app("'5'")).template();
+    let template = InjectionCase::new(&[], &app("'5'")).template();
     assert_eq!(template.codes(), ["launch-priority-in-cluster"]);
     assert!(template.run().template.is_none());
     let spec = indent(&app("'5'"), 2);
@@ -1213,7 +1222,7 @@ fn launch_priority() {
         spec:
         {spec}
     "};
-    assert!(Scene::of(&[], &nameless).run().template.is_none()); // i265
+    assert!(InjectionCase::of(&[], &nameless).run().template.is_none()); // i265
     // i261 i262: Ordered counts down and parses nothing.
     let ordered = indoc! {"
         metadata:
@@ -1221,7 +1230,10 @@ fn launch_priority() {
           annotations: {apps.kruise.io/container-launch-priority: Ordered}
         spec:
     "};
-    assert_eq!(keys(&Scene::of(&[], &format!("{ordered}{}", indent(&app("x"), 2))).value()), ["p_0", "p_-1"]);
+    assert_eq!(
+        keys(&InjectionCase::of(&[], &format!("{ordered}{}", indent(&app("x"), 2))).value()),
+        ["p_0", "p_-1"]
+    );
     // Priorities that become equal take the barriers of an earlier injection along.
     let set = |priority: &str| {
         formatdoc! {"
@@ -1234,12 +1246,12 @@ fn launch_priority() {
         "}
     };
     let (high, none) = (set("7"), set("0"));
-    let scene = Scene::new(&[("log", &high)], APP).next();
-    assert_eq!(keys(&scene.value), ["p_7", "p_0"]);
+    let case = InjectionCase::new(&[("log", &high)], APP).next();
+    assert_eq!(keys(&case.value), ["p_7", "p_0"]);
     let higher = set("8");
-    let scene = scene.sets(&[("log", &higher)]).next();
-    assert_eq!(keys(&scene.value), ["p_8", "p_0"]);
-    assert_eq!(keys(&scene.sets(&[("log", &none)]).value()), Vec::<Value>::new());
+    let case = case.sets(&[("log", &higher)]).next();
+    assert_eq!(keys(&case.value), ["p_8", "p_0"]);
+    assert_eq!(keys(&case.sets(&[("log", &none)]).value()), Vec::<Value>::new());
 }
 
 // ---- rendering again
@@ -1287,11 +1299,12 @@ fn an_upgrade_is_like_a_first_injection() {
         volumes:
         - {name: own, emptyDir: {}}
     "};
-    let direct = Scene::new(&[("s", next)], app).value();
-    let scene = Scene::new(&[("s", WITH_ALL)], app).next().sets(&[("s", next)]).history(&[("s", WITH_ALL)]);
-    assert_eq!(scene.value(), direct);
-    assert_eq!(names(&scene.value(), "containers"), names(&direct, "containers"));
-    assert_eq!(scene.codes(), Vec::<&str>::new());
+    let direct = InjectionCase::new(&[("s", next)], app).value();
+    let case =
+        InjectionCase::new(&[("s", WITH_ALL)], app).next().sets(&[("s", next)]).history(&[("s", WITH_ALL)]);
+    assert_eq!(case.value(), direct);
+    assert_eq!(names(&case.value(), "containers"), names(&direct, "containers"));
+    assert_eq!(case.codes(), Vec::<&str>::new());
 }
 
 #[test]
@@ -1304,20 +1317,20 @@ fn a_deleted_set_takes_its_containers_along() {
         imagePullSecrets:
         - {name: mine}
     "};
-    let scene = Scene::new(&[("s", WITH_ALL), LOG2], app).next();
-    let with_history = |scene: Scene| scene.sets(&[LOG2]).history(&[("s", WITH_ALL)]);
-    assert_eq!(with_history(scene).value(), Scene::new(&[LOG2], app).value());
-    let scene = Scene::new(&[("s", WITH_ALL), LOG2], app).next().sets(&[LOG2]);
-    let value = scene.value();
+    let case = InjectionCase::new(&[("s", WITH_ALL), LOG2], app).next();
+    let with_history = |case: InjectionCase| case.sets(&[LOG2]).history(&[("s", WITH_ALL)]);
+    assert_eq!(with_history(case).value(), InjectionCase::new(&[LOG2], app).value());
+    let case = InjectionCase::new(&[("s", WITH_ALL), LOG2], app).next().sets(&[LOG2]);
+    let value = case.value();
     assert_eq!(names(&value, "containers"), ["mesh", "app"]);
     assert_eq!(value["spec"].get("initContainers"), None);
     assert_eq!(names(&value, "volumes"), ["own", "v"], "nobody can tell whose it is");
     assert_eq!(names(&value, "imagePullSecrets"), ["mine", "sec"]);
     assert_eq!(annotation(&value, LIST), Some("mesh"));
-    assert_eq!(scene.codes(), ["unknown-owner"]);
-    let removed: Vec<String> = scene.run().trace.removed.iter().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(case.codes(), ["unknown-owner"]);
+    let removed: Vec<String> = case.run().trace.removed.iter().map(|(path, _)| path.to_string()).collect();
     assert_eq!(removed, ["spec.initContainers[0]", "spec.containers[1]", "spec.containers[2]"]);
-    assert!(scene.next().run().template.is_none());
+    assert!(case.next().run().template.is_none());
 }
 
 const LOG2: (&str, &str) = ("mesh", "containers: [{name: mesh, image: m}]");
@@ -1330,9 +1343,9 @@ fn a_set_that_no_longer_selects_takes_all_along() {
             app: other
         {WITH_ALL}
     "};
-    let scene = Scene::new(&[("s", WITH_ALL)], APP).next().sets(&[("s", &other)]);
-    assert_eq!(scene.value(), scene.pod.value().clone());
-    assert_eq!(scene.codes(), Vec::<&str>::new());
+    let case = InjectionCase::new(&[("s", WITH_ALL)], APP).next().sets(&[("s", &other)]);
+    assert_eq!(case.value(), case.pod.value().clone());
+    assert_eq!(case.codes(), Vec::<&str>::new());
 }
 
 #[test]
@@ -1344,11 +1357,11 @@ fn what_others_injected_stays() {
           env:
           - {name: IS_INJECTED, value: 'true'}
     "};
-    let value = Scene::new(&[LOG], marked).value();
+    let value = InjectionCase::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["log", "app", "foreign"], "no list names a set");
     // A list that somebody wrote into a pod without sidecars is left as it is.
-    let scene = with_annotations(&[LOG], &one_annotation(LIST, "other"));
-    assert_eq!(annotation(&scene.value(), LIST), Some("log,other"));
+    let case = with_annotations(&[LOG], &one_annotation(LIST, "other"));
+    assert_eq!(annotation(&case.value(), LIST), Some("log,other"));
 }
 
 #[test]
@@ -1373,11 +1386,11 @@ fn a_volume_that_may_be_the_applications_is_told() {
             - {name: v, emptyDir: {medium: Memory}}
         "},
     );
-    let scene = Scene::new(&[("s", one)], APP).next().sets(&[("s", two)]);
-    assert_eq!(scene.codes(), ["unknown-owner"]);
-    assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
-    let scene = scene.history(&[("s", one)]);
-    assert_eq!(scene.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]));
+    let case = InjectionCase::new(&[("s", one)], APP).next().sets(&[("s", two)]);
+    assert_eq!(case.codes(), ["unknown-owner"]);
+    assert_eq!(case.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
+    let case = case.history(&[("s", one)]);
+    assert_eq!(case.value()["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"medium": "Memory"}}]));
     // The application's own volume stays where the history tells of another one.
     let own = indoc! {"
         containers:
@@ -1385,8 +1398,8 @@ fn a_volume_that_may_be_the_applications_is_told() {
         volumes:
         - {name: v, hostPath: {path: /}}
     "};
-    let scene = Scene::new(&[("s", one)], own).next().sets(&[("s", two)]).history(&[("s", one)]);
-    assert!(scene.run().template.is_none() && scene.codes().is_empty());
+    let case = InjectionCase::new(&[("s", one)], own).next().sets(&[("s", two)]).history(&[("s", one)]);
+    assert!(case.run().template.is_none() && case.codes().is_empty());
 }
 
 #[test]
@@ -1399,7 +1412,7 @@ fn the_new_template_keeps_the_order_of_keys() {
           nodeName: n
         metadata: {labels: {app: web}, name: a}
     "};
-    let value = Scene::of(&[("s", WITH_ALL)], pod).value();
+    let value = InjectionCase::of(&[("s", WITH_ALL)], pod).value();
     let keys = |v: &Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     assert_eq!(keys(&value), ["apiVersion", "kind", "spec", "metadata"]);
     assert_eq!(
@@ -1426,7 +1439,7 @@ fn odd_shapes_are_told() {
             "metadata.annotations.a",
         ),
     ] {
-        let outcome = Scene::of(&[LOG], pod).run();
+        let outcome = InjectionCase::of(&[LOG], pod).run();
         assert_eq!(
             outcome.diagnostics.iter().map(|d| d.code.name()).collect::<Vec<_>>(),
             ["wrong-type"],
@@ -1442,7 +1455,7 @@ fn odd_shapes_are_told() {
             spec: {containers: null, volumes: null}
         "},
     ] {
-        assert_eq!(names(&Scene::of(&[LOG], pod).value(), "containers"), ["log"], "{pod}");
+        assert_eq!(names(&InjectionCase::of(&[LOG], pod).value(), "containers"), ["log"], "{pod}");
     }
 }
 
@@ -1480,7 +1493,7 @@ fn the_trace_says_what_came_from_where() {
           volumeMounts:
           - {name: d, mountPath: /d}
     "};
-    let trace = Scene::new(&[("s", spec), other], app).run().trace;
+    let trace = InjectionCase::new(&[("s", spec), other], app).run().trace;
     let sets: Vec<String> = trace.sets.iter().map(|s| format!("{}: {:?}", s.set, s.verdict)).collect();
     assert_eq!(
         sets,

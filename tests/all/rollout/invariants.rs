@@ -191,14 +191,14 @@ fn set(image: u32, strategy: &str) -> String {
 
 /// What a repository is made of in these tests.
 #[derive(Debug, Clone)]
-struct World {
+struct RandomRepository {
     shapes: Vec<(Shape, u32)>,
     image: u32,
     strategy: &'static str,
     rollout: &'static str,
 }
 
-impl World {
+impl RandomRepository {
     fn texts(&self, ledger: Option<&str>) -> Texts {
         let mut texts = Texts::new();
         texts.insert("pillion.yaml".into(), format!("{PILLION}{}", self.rollout));
@@ -266,10 +266,10 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
 }
 
 /// Plays a rollout to its end on files, one commit's worth after the other.
-fn play(world: &World, mut ledger: String) -> (String, Vec<String>) {
+fn play(repository: &RandomRepository, mut ledger: String) -> (String, Vec<String>) {
     let (mut said, mut unchanged) = (Vec::new(), None);
     for _ in 0..200 {
-        let (site, wrong) = load(&world.texts(Some(&ledger)));
+        let (site, wrong) = load(&repository.texts(Some(&ledger)));
         assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
         if let Some(before) = unchanged.take() {
             assert_eq!(before, rendered_of(&site), "Start and Close change no rendered byte");
@@ -289,26 +289,26 @@ fn play(world: &World, mut ledger: String) -> (String, Vec<String>) {
     panic!("no end: {said:#?}");
 }
 
-fn check_world(world: &World) {
-    let first = World { image: 1, ..world.clone() };
+fn check_repository(repository: &RandomRepository) {
+    let first = RandomRepository { image: 1, ..repository.clone() };
     let ledger = at_present(&first.texts(None));
-    let (site, _) = load(&world.texts(Some(&ledger)));
+    let (site, _) = load(&repository.texts(Some(&ledger)));
     let (course, _) = site.rollout_context("log");
     let whole = steps(&course, &site.ledger("log"), &ExternalState::default(), 200);
     assert!(
         matches!(whole.last(), Some(RolloutStep::Complete(_) | RolloutStep::Idle | RolloutStep::Blocked(_))),
-        "{world:?}"
+        "{repository:?}"
     );
     check_steps(&site, &whole, &site.ledger("log"));
-    let (end, said) = play(world, ledger);
+    let (end, said) = play(repository, ledger);
     let planned: Vec<String> = whole.iter().map(told).collect();
     assert_eq!(said[..planned.len()], planned, "step by step is the plan");
     if matches!(whole.last(), Some(RolloutStep::Complete(_))) {
         // All batches together are the whole change, byte for byte, but for what cannot take it.
-        let fresh = rendered(&world.texts(Some(&at_present(&world.texts(None)))));
-        let ended = rendered(&world.texts(Some(&end)));
+        let fresh = rendered(&repository.texts(Some(&at_present(&repository.texts(None)))));
+        let ended = rendered(&repository.texts(Some(&end)));
         for (name, text) in fresh.iter().filter(|(_, text)| !text.contains("kind: Job\n")) {
-            assert_eq!(ended[name], *text, "{world:?} {said:#?}");
+            assert_eq!(ended[name], *text, "{repository:?} {said:#?}");
         }
     }
 }
@@ -326,19 +326,19 @@ fn no_prefix_of_a_small_rollout_breaks_a_bound() {
         Shape::Job,
         Shape::Pod,
     ];
-    let mut worlds = Vec::new();
+    let mut repositories = Vec::new();
     for a in 0..shapes.len() {
         for b in a..shapes.len() {
             for strategy in STRATEGIES {
                 for rollout in ROLLOUTS {
                     let pair = vec![(shapes[a], 1), (shapes[b], 1)];
-                    worlds.push(World { shapes: pair, image: 2, strategy, rollout });
+                    repositories.push(RandomRepository { shapes: pair, image: 2, strategy, rollout });
                 }
             }
         }
     }
-    for world in &worlds {
-        check_world(world);
+    for repository in &repositories {
+        check_repository(repository);
     }
 }
 
@@ -355,15 +355,11 @@ fn shape() -> impl Strategy<Value = Shape> {
     ]
 }
 
-fn world() -> impl Strategy<Value = World> {
+fn repository() -> impl Strategy<Value = RandomRepository> {
     let shapes = prop::collection::vec((shape(), 1..3_u32), 0..6);
     let strategy = prop::sample::select(STRATEGIES);
-    (shapes, strategy, prop::sample::select(ROLLOUTS)).prop_map(|(shapes, strategy, rollout)| World {
-        shapes,
-        image: 2,
-        strategy,
-        rollout,
-    })
+    (shapes, strategy, prop::sample::select(ROLLOUTS))
+        .prop_map(|(shapes, strategy, rollout)| RandomRepository { shapes, image: 2, strategy, rollout })
 }
 
 /// What somebody does to the base between two steps.
@@ -389,15 +385,15 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn apply(world: &mut World, edit: &Edit) {
+fn apply(repository: &mut RandomRepository, edit: &Edit) {
     match edit {
-        Edit::Delete(i) if *i < world.shapes.len() => {
-            world.shapes.remove(*i);
+        Edit::Delete(i) if *i < repository.shapes.len() => {
+            repository.shapes.remove(*i);
         }
-        Edit::Add(shape) => world.shapes.push((*shape, 1)),
-        Edit::AppImage(i) if *i < world.shapes.len() => world.shapes[*i].1 += 1,
-        Edit::Resize(i, shape) if *i < world.shapes.len() => world.shapes[*i].0 = *shape,
-        Edit::SidecarImage(image) => world.image = *image,
+        Edit::Add(shape) => repository.shapes.push((*shape, 1)),
+        Edit::AppImage(i) if *i < repository.shapes.len() => repository.shapes[*i].1 += 1,
+        Edit::Resize(i, shape) if *i < repository.shapes.len() => repository.shapes[*i].0 = *shape,
+        Edit::SidecarImage(image) => repository.image = *image,
         _ => {}
     }
 }
@@ -406,22 +402,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_prefix_of_any_rollout_breaks_a_bound(world in world()) {
-        check_world(&world);
+    fn no_prefix_of_any_rollout_breaks_a_bound(repository in repository()) {
+        check_repository(&repository);
     }
 
     #[test]
     fn a_plan_after_any_edits_ends_where_a_fresh_one_ends(
-        mut world in world(),
+        mut repository in repository(),
         edits in prop::collection::vec((0..4_usize, edit()), 0..6),
     ) {
-        world.strategy = STRATEGIES[1];
-        let first = World { image: 1, ..world.clone() };
+        repository.strategy = STRATEGIES[1];
+        let first = RandomRepository { image: 1, ..repository.clone() };
         let mut ledger = at_present(&first.texts(None));
         let mut earlier = vec![ledger.clone()];
         for (pauses, edit) in &edits {
             for _ in 0..*pauses {
-                let (site, _) = load(&world.texts(Some(&ledger)));
+                let (site, _) = load(&repository.texts(Some(&ledger)));
                 let (course, _) = site.rollout_context("log");
                 let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
                 if let RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Batch(Batch { ledger: after, .. }) = step {
@@ -432,11 +428,11 @@ proptest! {
             if let Edit::ForcePush(commits) = edit {
                 ledger.clone_from(&earlier[earlier.len().saturating_sub(*commits + 1)]);
             }
-            apply(&mut world, edit);
+            apply(&mut repository, edit);
         }
-        let (end, said) = play(&world, ledger);
-        let fresh = at_present(&world.texts(None));
-        let (ended, wanted) = (rendered(&world.texts(Some(&end))), rendered(&world.texts(Some(&fresh))));
+        let (end, said) = play(&repository, ledger);
+        let fresh = at_present(&repository.texts(None));
+        let (ended, wanted) = (rendered(&repository.texts(Some(&end))), rendered(&repository.texts(Some(&fresh))));
         let is_held = |name: &str| wanted[name].contains("kind: Job\n");
         for (name, text) in &wanted {
             prop_assert!(is_held(name) || ended[name] == *text, "{said:#?}\n{}\n{text}", ended[name]);

@@ -2,7 +2,7 @@
 //! continue meanwhile.
 
 use crate::stage::holds::file;
-use crate::stage::missing_workloads::{careless, every_command_refuses, plain};
+use crate::stage::missing_workloads::{commit_change, every_command_refuses, plain};
 use crate::stage::transitions::ledger;
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, World};
@@ -28,20 +28,20 @@ fn is_held(repo: &Repo) -> bool {
 }
 
 fn newer_is_merged(repo: &Repo, start: &Texts) {
-    careless(repo, "1.5.0", |repo| {
+    commit_change(repo, "1.5.0", |repo| {
         let path = "sidecars/log.yaml";
         repo.put(path, newer(start.clone())[path].clone());
     });
 }
 
 fn hide(repo: &Repo) {
-    careless(repo, "put aside", |repo| {
+    commit_change(repo, "put aside", |repo| {
         repo.git(&["mv", "apps/shop/web.yaml", "apps/shop/web.yaml.txt"]);
     });
 }
 
 fn unhide(repo: &Repo) {
-    careless(repo, "back again", |repo| {
+    commit_change(repo, "back again", |repo| {
         repo.git(&["mv", "apps/shop/web.yaml.txt", "apps/shop/web.yaml"]);
     });
 }
@@ -80,7 +80,7 @@ fn a_build_that_loses_the_workload_does_not_end_the_hold() {
     let start = built();
     let repo = held(&world, &start);
     newer_is_merged(&repo, &start);
-    careless(&repo, "a build that loses one", |repo| {
+    commit_change(&repo, "a build that loses one", |repo| {
         let build = std::fs::read_to_string(repo.path.join("make.sh")).unwrap();
         repo.put("make.sh", build.replace("apps/shop/web.yaml", ""));
     });
@@ -97,7 +97,7 @@ fn a_label_that_is_lost_does_not_end_the_hold() {
     newer_is_merged(&repo, &start);
     let path = "apps/shop/web.yaml";
     let text = start[path].clone();
-    careless(&repo, "a slip in a label", |repo| {
+    commit_change(&repo, "a slip in a label", |repo| {
         repo.put(path, text.replace("log: \"true\"", "tail: \"on\""));
     });
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -106,7 +106,7 @@ fn a_label_that_is_lost_does_not_end_the_hold() {
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");
     assert!(ledger(&repo, "main").target.is_none() && is_held(&repo));
-    careless(&repo, "the label again", |repo| {
+    commit_change(&repo, "the label again", |repo| {
         repo.put(path, text.clone());
     });
     repo.git(&["switch", "-q", "--detach", "main"]);

@@ -49,7 +49,7 @@ fn open(world: &World, start: &Texts) -> Repo {
 }
 
 /// Commits a change of the working tree to main.
-pub(crate) fn careless(repo: &Repo, what: &str, change: impl FnOnce(&Repo)) {
+pub(crate) fn commit_change(repo: &Repo, what: &str, change: impl FnOnce(&Repo)) {
     repo.git(&["switch", "-q", "main"]);
     change(repo);
     repo.commit(what);
@@ -114,10 +114,10 @@ fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
             edit(repo, "pillion.yaml", "sources: [apps]", "build: [sh, make.sh]");
         }),
     ];
-    for (what, slip) in slips {
+    for (what, mistake) in slips {
         let world = World::new();
         let repo = open(&world, &plain());
-        careless(&repo, what, slip);
+        commit_change(&repo, what, mistake);
         every_command_refuses(&repo, "workloads-missing");
     }
 }
@@ -138,7 +138,7 @@ fn a_fleet_that_vanishes_from_the_working_folder_is_no_plan() {
 fn a_kustomization_in_the_place_of_manifests_stops_every_command() {
     let world = World::new();
     let repo = open(&world, &plain());
-    careless(&repo, "kustomize", |repo| {
+    commit_change(&repo, "kustomize", |repo| {
         repo.put("apps/shop/kustomization.yaml", "resources: [web.yaml, cart.yaml]\n");
     });
     every_command_refuses(&repo, "error");
@@ -148,7 +148,7 @@ fn a_kustomization_in_the_place_of_manifests_stops_every_command() {
 fn a_configuration_that_moves_into_a_folder_moves_no_workload() {
     let world = World::new();
     let repo = open(&world, &plain());
-    careless(&repo, "move", |repo| {
+    commit_change(&repo, "move", |repo| {
         std::fs::create_dir(repo.path.join("gitops")).unwrap();
         for name in ["pillion.yaml", "ledgers", "sidecars"] {
             repo.git(&["mv", name, &format!("gitops/{name}")]);
@@ -195,7 +195,7 @@ fn what_commits_have_removed_stops_nobody() {
     for (what, removal) in removals {
         let world = World::new();
         let repo = open(&world, &plain());
-        careless(&repo, what, removal);
+        commit_change(&repo, what, removal);
         for command in [&["plan"][..], &["stage"], &["status"], &["verify"], &["verify", "--base", "HEAD~2"]]
         {
             repo.pillion(command);
@@ -207,7 +207,7 @@ fn what_commits_have_removed_stops_nobody() {
 fn a_rollout_over_nothing_is_neither_started_nor_completed() {
     let world = World::new();
     let repo = open(&world, &plain());
-    careless(&repo, "all applications go", |repo| {
+    commit_change(&repo, "all applications go", |repo| {
         repo.git(&["rm", "-r", "-q", "apps"]);
         repo.put(
             "apps/service.yaml",
@@ -224,7 +224,7 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
     repo.pillion(&["start"]);
     assert_eq!(before, repo.id("main"));
     // A Close that somebody pushes all the same is what no command makes.
-    careless(&repo, "close", |repo| {
+    commit_change(&repo, "close", |repo| {
         let ledger = std::fs::read_to_string(repo.path.join("ledgers/log.yaml")).unwrap();
         let closed: String = ledger
             .lines()
@@ -241,7 +241,7 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
 fn a_person_accepts_that_workloads_are_gone() {
     let world = World::new();
     let repo = open(&world, &plain());
-    careless(&repo, "ignored on purpose", |repo| {
+    commit_change(&repo, "ignored on purpose", |repo| {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
     let before = repo.id("main");
@@ -303,9 +303,11 @@ fn a_rollout_of_built_manifests_wants_them_again() {
 fn a_build_loses_workloads_by_commits_alone() {
     let world = World::new();
     let repo = open(&world, &built());
-    careless(&repo, "a build forgets one", |repo| edit(repo, "make.sh", "apps/shop/cart.yaml", ""));
+    commit_change(&repo, "a build forgets one", |repo| edit(repo, "make.sh", "apps/shop/cart.yaml", ""));
     every_command_refuses(&repo, "workloads-missing");
-    careless(&repo, "and its manifest goes", |repo| drop(repo.git(&["rm", "-q", "apps/shop/cart.yaml"])));
+    commit_change(&repo, "and its manifest goes", |repo| {
+        drop(repo.git(&["rm", "-q", "apps/shop/cart.yaml"]))
+    });
     repo.pillion(&["status"]);
     repo.pillion(&["stage"]);
 }
@@ -314,7 +316,7 @@ fn a_build_loses_workloads_by_commits_alone() {
 fn a_shallow_clone_counts() {
     let world = World::new();
     let repo = open(&world, &plain());
-    careless(&repo, "one folder is ignored", |repo| {
+    commit_change(&repo, "one folder is ignored", |repo| {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
     let clone = world.clone(&repo, "clone", &["--depth", "1", "--branch", "main"]);

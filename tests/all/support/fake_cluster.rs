@@ -38,20 +38,20 @@ struct Rule {
 
 /// What is sent to those who watch a list.
 #[derive(Clone)]
-enum Told {
+enum WatchItem {
     Text(Bytes),
     Break,
 }
 
 #[derive(Default)]
-struct World {
+struct ClusterState {
     /// `group/version` to (plural, kind, namespaced).
     served: BTreeMap<String, Vec<(String, String, bool)>>,
     /// `group/version/plural` to `namespace/name` to object.
     objects: BTreeMap<String, BTreeMap<String, Value>>,
     /// What happened to a list, by version.
     history: BTreeMap<String, Vec<(u64, &'static str, Value)>>,
-    watchers: Vec<(String, Option<String>, UnboundedSender<Told>)>,
+    watchers: Vec<(String, Option<String>, UnboundedSender<WatchItem>)>,
     version: u64,
     /// Versions up to this one are forgotten.
     forgotten: u64,
@@ -62,19 +62,19 @@ struct World {
 
 /// The server; it ends with its runtime, when it is dropped.
 pub(crate) struct FakeCluster {
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<ClusterState>>,
     folder: tempfile::TempDir,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn locked(world: &Mutex<World>) -> MutexGuard<'_, World> {
+fn locked(world: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
     world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl FakeCluster {
     /// Serves the kinds of Kubernetes itself that matter.
     pub(crate) fn start() -> Self {
-        let world = Arc::new(Mutex::new(World { version: 100, ..World::default() }));
+        let world = Arc::new(Mutex::new(ClusterState { version: 100, ..ClusterState::default() }));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -172,7 +172,7 @@ impl FakeCluster {
 
     /// Sends a line to those who watch a list.
     pub(crate) fn say(&self, list: &str, line: &str) {
-        let told = Told::Text(Bytes::from(format!("{line}\n")));
+        let told = WatchItem::Text(Bytes::from(format!("{line}\n")));
         locked(&self.world)
             .watchers
             .retain(|(of, _, sender)| of != list || sender.send(told.clone()).is_ok());
@@ -187,7 +187,7 @@ impl FakeCluster {
     pub(crate) fn hang_up(&self, list: &str) {
         locked(&self.world)
             .watchers
-            .retain(|(of, _, sender)| of != list || sender.send(Told::Break).is_err());
+            .retain(|(of, _, sender)| of != list || sender.send(WatchItem::Break).is_err());
     }
 
     /// Forgets what happened, so that no watch can go on from what it has seen.
@@ -239,14 +239,14 @@ fn place(object: &Value) -> String {
     format!("{}/{}", text("namespace"), text("name"))
 }
 
-impl World {
+impl ClusterState {
     fn tell(&mut self, list: &str, version: u64, kind: &'static str, object: Value) {
         let line = event(kind, &object);
         let namespace = object["metadata"]["namespace"].as_str().map(str::to_owned);
         self.history.entry(list.to_owned()).or_default().push((version, kind, object));
         self.watchers.retain(|(of, within, sender)| {
             let is_theirs = of == list && (within.is_none() || *within == namespace);
-            !is_theirs || sender.send(Told::Text(line.clone())).is_ok()
+            !is_theirs || sender.send(WatchItem::Text(line.clone())).is_ok()
         });
     }
 
@@ -303,7 +303,7 @@ impl World {
         for (_, kind, object) in self.history.get(list).into_iter().flatten().filter(|(at, ..)| *at > version)
         {
             if namespace.as_deref().is_none_or(|n| object["metadata"]["namespace"] == n) {
-                let _ = sender.send(Told::Text(event(kind, object)));
+                let _ = sender.send(WatchItem::Text(event(kind, object)));
             }
         }
         self.watchers.push((list.to_owned(), namespace, sender));
@@ -324,18 +324,18 @@ fn status(code: u16, message: &str) -> Response {
     (StatusCode::from_u16(code).unwrap(), status.to_string()).into_response()
 }
 
-fn flowing(receiver: UnboundedReceiver<Told>) -> Response {
+fn flowing(receiver: UnboundedReceiver<WatchItem>) -> Response {
     let parts = stream::unfold(receiver, |mut receiver| async move {
         let part = match receiver.recv().await? {
-            Told::Text(text) => Ok(text),
-            Told::Break => Err(std::io::Error::other("broken on purpose")),
+            WatchItem::Text(text) => Ok(text),
+            WatchItem::Break => Err(std::io::Error::other("broken on purpose")),
         };
         Some((part, receiver))
     });
     Body::from_stream(parts).into_response()
 }
 
-async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+async fn answer(State(world): State<Arc<Mutex<ClusterState>>>, request: Request) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let fault = {
         let mut world = locked(&world);

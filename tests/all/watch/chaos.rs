@@ -68,7 +68,7 @@ struct Life {
     ends: Instant,
 }
 
-struct Scene {
+struct ChaosRun {
     world: World,
     person: Repo,
     origin: Repo,
@@ -89,25 +89,25 @@ fn killed_watchers_release_every_batch_once_and_in_order() {
     let kills: usize = wanted.unwrap_or(KILLS);
     let rollouts = kills.div_ceil(KILLS_EACH);
     let began = Instant::now();
-    let mut scene = Scene::new();
-    let base = scene.person.id("main");
+    let mut run = ChaosRun::new();
+    let base = run.person.id("main");
     for n in 1..=rollouts {
-        scene.roll_out(n, kills * n / rollouts);
+        run.roll_out(n, kills * n / rollouts);
     }
-    scene.end();
-    scene.person.git(&["fetch", "-q", "origin"]);
-    scene.person.git(&["branch", "-f", "main", "origin/main"]);
-    scene.person.git(&["switch", "-q", "--detach", "main"]);
-    scene.person.is_sound_since(&scene.world, base);
-    assert_eq!(scene.killed, kills);
+    run.end();
+    run.person.git(&["fetch", "-q", "origin"]);
+    run.person.git(&["branch", "-f", "main", "origin/main"]);
+    run.person.git(&["switch", "-q", "--detach", "main"]);
+    run.person.is_sound_since(&run.world, base);
+    assert_eq!(run.killed, kills);
     if wanted.is_some() {
-        let (seconds, counts) = (began.elapsed().as_secs(), &scene.counts);
+        let (seconds, counts) = (began.elapsed().as_secs(), &run.counts);
         let said = format!("{rollouts} rollouts, {kills} kills, {seconds} s: {counts:?}\n");
         std::io::stderr().write_all(said.as_bytes()).unwrap();
     }
 }
 
-impl Scene {
+impl ChaosRun {
     fn new() -> Self {
         let world = World::new();
         let mut texts = fleet(&[("log", &set("log", &[("log", "log:0")]))], true);
@@ -326,7 +326,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for ChaosRun {
     fn drop(&mut self) {
         for life in self.watchers.iter_mut().filter_map(|w| w.life.as_mut()) {
             let _ = life.child.kill();

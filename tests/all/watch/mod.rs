@@ -1,6 +1,5 @@
 //! Tests of the watcher: observation, health, notifications, and simulated schedules.
 
-mod careless;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod check;
@@ -15,3 +14,4 @@ mod serve;
 #[cfg(target_os = "linux")]
 mod shutdown;
 pub(crate) mod simulation;
+mod user_mistakes;

@@ -24,14 +24,14 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(120);
 
 /// A repository with a rollout that has not begun, its clone, and a cluster.
-struct Scene {
+struct WatchedRepository {
     world: World,
     origin: Repo,
     clone: Repo,
     cluster: FakeCluster,
 }
 
-impl Scene {
+impl WatchedRepository {
     /// `settings` stands in pillion.yaml.
     fn new(settings: &str) -> Self {
         let (world, cluster) = (World::new(), FakeCluster::start());
@@ -191,20 +191,20 @@ fn silent_server() -> (String, mpsc::Receiver<()>) {
 
 #[test]
 fn idle() {
-    let scene = Scene::new("");
+    let watched = WatchedRepository::new("");
     // A variable that is set to nothing is not set.
     let nothing = [("PILLION_CHECK_URL", ""), ("PILLION_FORGE_URL", ""), ("PILLION_NOTIFY_URL", "")];
-    let mut watch = scene.watch(&["--interval=8784h"], &nothing);
+    let mut watch = watched.watch(&["--interval=8784h"], &nothing);
     watch.says("released");
     watch.ends();
 }
 
 #[test]
 fn lengths_of_time_have_a_bound() {
-    let scene = Scene::new("");
+    let watched = WatchedRepository::new("");
     for flag in ["--interval", "--timeout", "--unhealthy-after", "--check-timeout"] {
         for length in ["18446744073709551615s", "8785h"] {
-            let output = scene.clone.try_pillion(&["watch", &format!("{flag}={length}")]);
+            let output = watched.clone.try_pillion(&["watch", &format!("{flag}={length}")]);
             assert_eq!(output.status.code(), Some(2));
             assert!(String::from_utf8_lossy(&output.stderr).contains("at most 8784h"), "{output:?}");
         }
@@ -213,58 +213,58 @@ fn lengths_of_time_have_a_bound() {
 
 #[test]
 fn in_a_build_that_hangs() {
-    let scene = Scene::new(indoc! {r#"
+    let watched = WatchedRepository::new(indoc! {r#"
         build:
         - sh
         - -c
         - "sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait"
     "#});
-    let hung = scene.world.path("hung");
-    let mut watch = scene.watch(&["--interval=1s", "--allow-build"], &[("HUNG", hung.to_str().unwrap())]);
-    until(&format!("it hangs: {}", watch.log()), || scene.hung());
+    let hung = watched.world.path("hung");
+    let mut watch = watched.watch(&["--interval=1s", "--allow-build"], &[("HUNG", hung.to_str().unwrap())]);
+    until(&format!("it hangs: {}", watch.log()), || watched.hung());
     watch.ends();
-    scene.nothing_hangs();
+    watched.nothing_hangs();
 }
 
 #[test]
 fn in_a_check_that_hangs() {
-    let scene = Scene::with_pods();
-    let hung = scene.world.path("hung");
+    let watched = WatchedRepository::with_pods();
+    let hung = watched.world.path("hung");
     let hangs = "trap '' TERM; sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait; wait";
     let check = ["--interval=1s", "--check-timeout=1h", "--check-command=sh", "--", "-c", hangs];
-    let mut watch = scene.watch(&check, &[("HUNG", hung.to_str().unwrap())]);
-    scene.work_until("it hangs", || scene.hung());
+    let mut watch = watched.watch(&check, &[("HUNG", hung.to_str().unwrap())]);
+    watched.work_until("it hangs", || watched.hung());
     watch.ends();
-    scene.nothing_hangs();
+    watched.nothing_hangs();
 }
 
 #[test]
 fn with_a_check_that_does_not_answer() {
-    let scene = Scene::with_pods();
+    let watched = WatchedRepository::with_pods();
     let (url, asked) = silent_server();
-    let mut watch = scene.watch(&["--interval=1s", "--check-timeout=1h"], &[("PILLION_CHECK_URL", &url)]);
-    scene.work_until("it is asked", || asked.try_recv().is_ok());
+    let mut watch = watched.watch(&["--interval=1s", "--check-timeout=1h"], &[("PILLION_CHECK_URL", &url)]);
+    watched.work_until("it is asked", || asked.try_recv().is_ok());
     watch.ends();
 }
 
 #[test]
 fn with_a_silent_api_server() {
-    let scene = Scene::new("");
-    scene.cluster.fail(&["/"], Fault::Silence, usize::MAX);
-    let mut watch = scene.watch(&["--interval=1s"], &[]);
-    until("the server was asked for the time", || scene.cluster.count(&["/version"]) > 0);
+    let watched = WatchedRepository::new("");
+    watched.cluster.fail(&["/"], Fault::Silence, usize::MAX);
+    let mut watch = watched.watch(&["--interval=1s"], &[]);
+    until("the server was asked for the time", || watched.cluster.count(&["/version"]) > 0);
     watch.ends();
 }
 
 #[test]
 fn under_a_flood_of_events() {
-    let scene = Scene::new("");
-    let mut watch = scene.watch(&["--interval=8784h"], &[]);
+    let watched = WatchedRepository::new("");
+    let mut watch = watched.watch(&["--interval=8784h"], &[]);
     watch.says("released");
     let is_over = Arc::new(AtomicBool::new(false));
     thread::scope(|scope| {
         let over = Arc::clone(&is_over);
-        let cluster = &scene.cluster;
+        let cluster = &watched.cluster;
         scope.spawn(move || {
             for number in 0_u64.. {
                 if over.load(Ordering::Relaxed) {
@@ -283,45 +283,45 @@ fn under_a_flood_of_events() {
 
 #[test]
 fn in_a_fetch_that_hangs() {
-    let scene = Scene::new("");
-    scene.hanging_git("fetch");
-    let mut watch = scene.watch(&["--interval=1s"], &[]);
+    let watched = WatchedRepository::new("");
+    watched.hanging_git("fetch");
+    let mut watch = watched.watch(&["--interval=1s"], &[]);
     watch.says("released");
-    File::create(scene.world.path("hang")).unwrap();
-    until("it hangs", || scene.hung());
+    File::create(watched.world.path("hang")).unwrap();
+    until("it hangs", || watched.hung());
     watch.ends();
-    scene.nothing_hangs();
+    watched.nothing_hangs();
 }
 
 #[test]
 fn in_the_first_fetch() {
-    let scene = Scene::new("");
-    scene.hanging_git("fetch");
-    File::create(scene.world.path("hang")).unwrap();
-    let mut watch = scene.watch(&["--interval=1s"], &[]);
-    until("it hangs", || scene.hung());
+    let watched = WatchedRepository::new("");
+    watched.hanging_git("fetch");
+    File::create(watched.world.path("hang")).unwrap();
+    let mut watch = watched.watch(&["--interval=1s"], &[]);
+    until("it hangs", || watched.hung());
     watch.ends();
-    scene.nothing_hangs();
+    watched.nothing_hangs();
 }
 
 #[test]
 fn while_it_pushes() {
-    let scene = Scene::new("");
-    scene.hanging_git("push");
-    File::create(scene.world.path("hang")).unwrap();
-    let mut watch = scene.watch(&["--interval=1s"], &[]);
-    until("it hangs", || scene.hung());
+    let watched = WatchedRepository::new("");
+    watched.hanging_git("push");
+    File::create(watched.world.path("hang")).unwrap();
+    let mut watch = watched.watch(&["--interval=1s"], &[]);
+    until("it hangs", || watched.hung());
     watch.ends();
-    scene.nothing_hangs();
-    assert_eq!(scene.origin.id("main"), scene.clone.id("origin/main"), "nothing was released");
+    watched.nothing_hangs();
+    assert_eq!(watched.origin.id("main"), watched.clone.id("origin/main"), "nothing was released");
 }
 
 /// A receiver that never answers holds up neither the rollout nor the end.
 #[test]
 fn with_a_receiver_that_does_not_answer() {
-    let scene = Scene::new("");
+    let watched = WatchedRepository::new("");
     let (url, asked) = silent_server();
-    let mut watch = scene.watch(&["--interval=1s"], &[("PILLION_NOTIFY_URL", &url)]);
+    let mut watch = watched.watch(&["--interval=1s"], &[("PILLION_NOTIFY_URL", &url)]);
     asked.recv_timeout(SOON).unwrap();
     // The first commit was told of, or would be: what follows does not wait for that.
     watch.says("evaluated");
@@ -336,10 +336,10 @@ fn its_memory_is_bounded_whatever_a_server_sends() {
         (Endless::Text, "is longer than 32 MiB"),
         (Endless::BigObjects, "an object of more than 2 MiB"),
     ] {
-        let scene = Scene::new("");
+        let watched = WatchedRepository::new("");
         let server = EndlessServer::start(what);
         let config = server.kubeconfig();
-        let mut watch = scene.watch(&["--interval=1s"], &[("KUBECONFIG", config.to_str().unwrap())]);
+        let mut watch = watched.watch(&["--interval=1s"], &[("KUBECONFIG", config.to_str().unwrap())]);
         until(&format!("{what:?}"), || watch.log().matches(why).count() > 2);
         let pages = server.pages();
         until("it has begun again", || server.pages() > pages + 6);

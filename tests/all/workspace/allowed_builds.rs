@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::Output;
 
 /// A repository of the ledger-only layout whose build leaves a mark.
-struct Scene {
+struct BuiltRepository {
     world: World,
     repo: Repo,
 }
 
-impl Scene {
+impl BuiltRepository {
     fn new() -> Self {
         let world = World::new();
         let repo = world.init("repo", &[]);
@@ -76,9 +76,9 @@ const READERS: &[&[&str]] = &[
 
 #[test]
 fn in_ci_no_command_runs_a_build_that_the_workflow_does_not_allow() {
-    let scene = Scene::new();
+    let built_repository = BuiltRepository::new();
     for command in READERS {
-        scene.is_refused(
+        built_repository.is_refused(
             command,
             &[("CI", "true"), ("GITHUB_EVENT_NAME", "pull_request")],
             "`--allow-build`",
@@ -92,35 +92,39 @@ fn in_ci_no_command_runs_a_build_that_the_workflow_does_not_allow() {
         "TF_BUILD",
         "JENKINS_URL",
     ] {
-        scene.is_refused(&["plan"], &[(variable, "1")], &format!("`{variable}` is set"));
+        built_repository.is_refused(&["plan"], &[(variable, "1")], &format!("`{variable}` is set"));
     }
-    scene.is_refused(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "")], "`CI` is set");
-    scene.is_refused(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "false")], "`CI` is set");
-    scene.runs(&["plan", "--allow-build"], &[("CI", "true")]);
-    scene.runs(&["status"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "true")]);
-    let odd = scene.run(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "ture")]);
+    built_repository.is_refused(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "")], "`CI` is set");
+    built_repository.is_refused(
+        &["plan"],
+        &[("CI", "true"), ("PILLION_ALLOW_BUILD", "false")],
+        "`CI` is set",
+    );
+    built_repository.runs(&["plan", "--allow-build"], &[("CI", "true")]);
+    built_repository.runs(&["status"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "true")]);
+    let odd = built_repository.run(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "ture")]);
     assert_eq!(odd.status.code(), Some(2), "{odd:?}");
-    assert!(!scene.mark().exists());
+    assert!(!built_repository.mark().exists());
 }
 
 #[test]
 fn a_person_at_a_prompt_needs_no_flag() {
-    let scene = Scene::new();
+    let built_repository = BuiltRepository::new();
     for command in [&["plan"][..], &["render"], &["status"], &["verify"], &["start"], &["pause", "log"]] {
-        scene.runs(command, &[]);
+        built_repository.runs(command, &[]);
     }
-    scene.runs(&["plan"], &[("CI", "false")]);
+    built_repository.runs(&["plan"], &[("CI", "false")]);
 }
 
 #[test]
 fn manifests_that_are_handed_over_need_no_build() {
-    let scene = Scene::new();
-    let made = scene.repo.command("sh").arg("make.sh").output().unwrap().stdout;
-    std::fs::remove_file(scene.mark()).unwrap();
-    scene.repo.put("../made.yaml", made);
-    let output = scene.run(&["start", "--manifests", "../made.yaml"], &[("CI", "true")]);
+    let built_repository = BuiltRepository::new();
+    let made = built_repository.repo.command("sh").arg("make.sh").output().unwrap().stdout;
+    std::fs::remove_file(built_repository.mark()).unwrap();
+    built_repository.repo.put("../made.yaml", made);
+    let output = built_repository.run(&["start", "--manifests", "../made.yaml"], &[("CI", "true")]);
     assert!(output.status.success(), "{output:?}");
-    assert!(!scene.mark().exists());
+    assert!(!built_repository.mark().exists());
 }
 
 #[cfg(feature = "watch")]
@@ -130,22 +134,26 @@ mod in_a_watcher {
 
     #[test]
     fn a_build_runs_where_the_operator_allows_it_and_never_for_a_dry_run() {
-        let scene = Scene::new();
-        scene.runs(&["start"], &[]);
+        let built_repository = BuiltRepository::new();
+        built_repository.runs(&["start"], &[]);
         let cluster = FakeCluster::start();
         let kubeconfig = cluster.kubeconfig();
         let variables = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
         let once = ["watch", "--once", "--timeout=1s"];
-        scene.is_refused(&once, &variables, "a watcher runs a build only where its operator allows it");
+        built_repository.is_refused(
+            &once,
+            &variables,
+            "a watcher runs a build only where its operator allows it",
+        );
         for allowed in [&["--allow-build"][..], &[]] {
             let dry = [&once[..], &["--dry-run"], allowed].concat();
-            scene.is_refused(
+            built_repository.is_refused(
                 &dry,
                 &[variables[0], ("PILLION_ALLOW_BUILD", "1")],
                 "a dry run runs no program",
             );
         }
-        scene.runs(&[&once[..], &["--allow-build"]].concat(), &variables);
-        scene.runs(&once, &[variables[0], ("PILLION_ALLOW_BUILD", "true")]);
+        built_repository.runs(&[&once[..], &["--allow-build"]].concat(), &variables);
+        built_repository.runs(&once, &[variables[0], ("PILLION_ALLOW_BUILD", "true")]);
     }
 }

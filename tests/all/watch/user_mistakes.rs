@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Actions of a schedule before everything is put right.
-const CARELESS: usize = 120;
+/// Actions of a schedule before everything is fixed.
+const MISTAKE_COUNT: usize = 120;
 
 /// Actions after which a schedule must have come to its end.
 const MOST: usize = 1200;
@@ -59,9 +59,9 @@ enum Build {
     Forgotten,
 }
 
-/// What a careless person does.
+/// A mistake or an action of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum UserAction {
     BreakSet,
     BreakLedger,
     BreakConfiguration,
@@ -79,7 +79,7 @@ enum Deed {
     Release,
 }
 
-impl Deed {
+impl UserAction {
     const ALL: [Self; 17] = [
         Self::BreakSet,
         Self::BreakLedger,
@@ -100,7 +100,7 @@ impl Deed {
         Self::Release,
     ];
 
-    /// Until it is put right, no watcher may commit anything. With ledgers alone and no rollout open, a file with
+    /// Until it is fixed, no watcher may commit anything. With ledgers alone and no rollout open, a file with
     /// another name is a workload less by a person's commit.
     fn stops_everything(self, is_counted: bool) -> bool {
         match self {
@@ -111,9 +111,9 @@ impl Deed {
     }
 }
 
-/// What waits to be put right.
-struct Mess {
-    deed: Deed,
+/// What is not fixed yet.
+struct OpenMistake {
+    action: UserAction,
     /// No watcher may commit anything.
     stops: bool,
     /// The files as they were; None: there was none.
@@ -121,13 +121,13 @@ struct Mess {
 }
 
 /// One schedule.
-struct Town<'a> {
+struct Schedule<'a> {
     repo: &'a Repo,
     opened: RepoContext,
     shared: &'a RefCell<Shared>,
     layout: Layout,
     build: Build,
-    mess: Option<Mess>,
+    mistake: Option<OpenMistake>,
     /// The number of the newest image of the sidecar.
     version: u32,
     /// The image of the sidecar that each held workload had when it was held.
@@ -163,7 +163,7 @@ fn begin(folder: &Folder, layout: Layout) -> Repo {
     repo
 }
 
-impl Town<'_> {
+impl Schedule<'_> {
     fn head(&self) -> ObjectId {
         self.opened.repository.find_ref("refs/heads/main").unwrap()
     }
@@ -181,8 +181,15 @@ impl Town<'_> {
 
     /// A person's commit.
     fn push(&self, message: &str, files: &[(String, Option<String>)]) {
-        let (repository, head) = (&self.opened.repository, self.head());
-        let mut editor = repository.editor(Some(self.commit_of(head).tree)).unwrap();
+        let head = self.head();
+        let commit = self.commit_files(head, message, files);
+        let repository = &self.opened.repository;
+        repository.update_ref("refs/heads/main", commit, ExpectedRef::At(head), "a person").unwrap();
+    }
+
+    /// Commits changed and removed files on top of another commit. No branch moves.
+    fn commit_files(&self, base: ObjectId, message: &str, files: &[(String, Option<String>)]) -> ObjectId {
+        let mut editor = self.opened.repository.editor(Some(self.commit_of(base).tree)).unwrap();
         for (path, text) in files {
             match text {
                 Some(text) => editor.put(path, text.as_bytes()).unwrap(),
@@ -190,11 +197,11 @@ impl Town<'_> {
             }
         }
         let tree = editor.write().unwrap();
-        let (person, parents) = (pillion(), [head]);
+        let (person, parents) = (pillion(), [base]);
         let new = by(&person, NOW, tree, &parents, message);
         let commit = editor.commit(&new, &Signing::disabled()).unwrap();
         editor.finish().unwrap();
-        repository.update_ref("refs/heads/main", commit, ExpectedRef::At(head), "a person").unwrap();
+        commit
     }
 
     /// Runs a verb as a person does; tells whether it has succeeded.
@@ -305,7 +312,7 @@ impl Town<'_> {
     /// A watcher looks once. What it commits is looked at.
     fn turn(&mut self, alarms: &mut OutOfSyncSince, heard: &mut Heard) -> bool {
         let before = self.head();
-        let held_up = self.mess.as_ref().is_some_and(|m| m.stops);
+        let held_up = self.mistake.as_ref().is_some_and(|m| m.stops);
         self.opened.manifest_source = self.manifests(self.build);
         let turn = turn(&Watcher::default(), &self.opened, self.shared, alarms, heard);
         self.opened.manifest_source = ManifestSource::default();
@@ -316,11 +323,11 @@ impl Town<'_> {
                 is_over = item.state == RolloutState::Idle && item.decision == WatchDecision::Idle;
             }
             Ok(Iteration::Invalid(wrong)) => {
-                assert!(self.mess.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));
+                assert!(self.mistake.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));
             }
             Err(WatchError::Killed(_)) => alarms.clear(),
             Err(failure) => {
-                let is_expected = failure.is_retryable() || self.mess.is_some();
+                let is_expected = failure.is_retryable() || self.mistake.is_some();
                 assert!(is_expected, "{failure}\n{}", self.story.join("\n"));
             }
         }
@@ -375,82 +382,84 @@ impl Town<'_> {
         }
     }
 
-    /// Does something careless, or puts it right.
+    /// Does something that a person does, or undoes it.
     fn people(&mut self) {
-        if let Some(mess) = self.mess.take() {
-            self.put_right(mess);
+        if let Some(mistake) = self.mistake.take() {
+            self.fix_mistake(mistake);
             return;
         }
-        let n = self.shared.borrow_mut().dice.roll(Deed::ALL.len() as u64);
-        let deed = Deed::ALL[usize::try_from(n).unwrap()];
-        self.story.push(format!("{deed:?} on {}", self.head().short()));
-        self.run(deed);
+        let n = self.shared.borrow_mut().dice.roll(UserAction::ALL.len() as u64);
+        let action = UserAction::ALL[usize::try_from(n).unwrap()];
+        self.story.push(format!("{action:?} on {}", self.head().short()));
+        self.run(action);
     }
 
-    fn run(&mut self, deed: Deed) {
+    fn run(&mut self, action: UserAction) {
         let text = |path: &str| self.text(path);
-        let files = match deed {
-            Deed::BreakSet => vec![(SET, text(SET).map(|t| t.replacen("    image:", "   image:", 1)))],
-            Deed::BreakLedger => vec![(LEDGER, text(LEDGER).map(|t| t.replacen("spec:\n", "spec\n", 1)))],
-            Deed::BreakConfiguration => {
+        let files = match action {
+            UserAction::BreakSet => vec![(SET, text(SET).map(|t| t.replacen("    image:", "   image:", 1)))],
+            UserAction::BreakLedger => {
+                vec![(LEDGER, text(LEDGER).map(|t| t.replacen("spec:\n", "spec\n", 1)))]
+            }
+            UserAction::BreakConfiguration => {
                 vec![(
                     "pillion.yaml",
                     text("pillion.yaml").map(|t| t.replacen("sidecarSets:", "sidecarsets:", 1)),
                 )]
             }
-            Deed::BreakManifest => {
+            UserAction::BreakManifest => {
                 let (path, _) = APPLICATIONS[0];
                 vec![(path, text(path).map(|t| t.replacen("  template:", " template:", 1)))]
             }
-            Deed::DeleteSet => vec![(SET, None), ("sidecars/.keep", Some(String::new()))],
-            Deed::MistypeSelector => {
+            UserAction::DeleteSet => vec![(SET, None), ("sidecars/.keep", Some(String::new()))],
+            UserAction::MistypeSelector => {
                 vec![(SET, text(SET).map(|t| t.replacen("{log: \"true\"}", "{lgo: \"true\"}", 1)))]
             }
-            Deed::ReadElsewhere if self.layout != Layout::Built => {
+            UserAction::ReadElsewhere if self.layout != Layout::Built => {
                 vec![("pillion.yaml", text("pillion.yaml").map(|t| t.replacen("[apps]", "[sidecars]", 1)))]
             }
-            Deed::HideManifest if self.layout != Layout::Built => {
+            UserAction::HideManifest if self.layout != Layout::Built => {
                 let (path, _) = APPLICATIONS[1];
                 vec![(path, None), ("apps/shop/cart.yaml.txt", text(path))]
             }
             // Before a rollout is opened nobody knows what a build should make (docs/safety.md).
-            Deed::Build(Build::LosesOne) if self.ledger().is_none_or(|l| l.target.is_none()) => return,
-            Deed::Build(build) if self.layout == Layout::Built => {
+            UserAction::Build(Build::LosesOne) if self.ledger().is_none_or(|l| l.target.is_none()) => return,
+            UserAction::Build(build) if self.layout == Layout::Built => {
                 self.build = build;
                 Vec::new()
             }
-            Deed::RevertBatch => {
+            UserAction::RevertBatch => {
                 self.revert();
                 return;
             }
-            Deed::Edit => {
+            UserAction::Edit => {
                 self.edit();
                 return;
             }
-            Deed::EditWhilePaused => {
+            UserAction::EditWhilePaused => {
                 if self.verb(&["pause", "log", "--reason=a closer look"]) {
                     self.edit();
                     assert!(self.verb(&["start", "log"]), "{}", self.story.join("\n"));
                 }
                 return;
             }
-            Deed::Pause => {
+            UserAction::Pause => {
                 if self.verb(&["pause", "log", "--reason=lunch"]) {
-                    self.mess = Some(Mess { deed, stops: true, before: Vec::new() });
+                    self.mistake = Some(OpenMistake { action, stops: true, before: Vec::new() });
                 }
                 return;
             }
-            Deed::Hold => {
+            UserAction::Hold => {
                 self.hold();
                 return;
             }
-            Deed::Release => {
+            UserAction::Release => {
                 if let Some((key, _)) = self.held.pop_first() {
                     assert!(self.verb(&["hold", "--off", &key]), "{}", self.story.join("\n"));
                 }
                 return;
             }
-            Deed::ReadElsewhere | Deed::HideManifest | Deed::Build(_) => return,
+            UserAction::ReadElsewhere | UserAction::HideManifest | UserAction::Build(_) => return,
         };
         let is_counted = self.layout == Layout::Rendered || self.ledger().is_some_and(|l| l.target.is_some());
         let before = files.iter().map(|(path, _)| ((*path).to_owned(), self.text(path))).collect();
@@ -459,19 +468,19 @@ impl Town<'_> {
             // A build is nothing that git sees.
         } else {
             let is_other = files.iter().any(|(path, text)| self.text(path) != *text);
-            assert!(is_other, "{deed:?} changes nothing");
-            self.push(&format!("{deed:?}"), &files);
+            assert!(is_other, "{action:?} changes nothing");
+            self.push(&format!("{action:?}"), &files);
         }
-        self.mess = Some(Mess { deed, stops: deed.stops_everything(is_counted), before });
+        self.mistake = Some(OpenMistake { action, stops: action.stops_everything(is_counted), before });
     }
 
-    fn put_right(&mut self, mess: Mess) {
-        self.story.push(format!("{:?} is put right on {}", mess.deed, self.head().short()));
+    fn fix_mistake(&mut self, mistake: OpenMistake) {
+        self.story.push(format!("{:?} is fixed on {}", mistake.action, self.head().short()));
         self.build = Build::Well;
-        if mess.deed == Deed::Pause {
+        if mistake.action == UserAction::Pause {
             assert!(self.verb(&["resume", "log"]), "{}", self.story.join("\n"));
-        } else if !mess.before.is_empty() {
-            self.push(&format!("{:?} is put right", mess.deed), &mess.before);
+        } else if !mistake.before.is_empty() {
+            self.push(&format!("{:?} is fixed", mistake.action), &mistake.before);
         }
     }
 
@@ -495,7 +504,7 @@ impl Town<'_> {
         let back: Vec<_> = pairs.iter().map(|(path, old, _)| (path.clone(), old.clone())).collect();
         self.push("Revert a batch", &back);
         let before = pairs.into_iter().map(|(path, _, new)| (path, new)).collect();
-        self.mess = Some(Mess { deed: Deed::RevertBatch, stops: true, before });
+        self.mistake = Some(OpenMistake { action: UserAction::RevertBatch, stops: true, before });
     }
 
     /// Merges a newer image of the sidecar.
@@ -542,15 +551,7 @@ impl Town<'_> {
             // The team renders as `render --out` does: by the ledgers that are live.
             let (live, _) = self.opened.read_deploy_branch().unwrap();
             let live = live.unwrap();
-            let base = self.commit_of(self.head());
-            let mut editor = self.opened.repository.editor(Some(base.tree)).unwrap();
-            editor.put(path, files[0].1.as_ref().unwrap().as_bytes()).unwrap();
-            let tree = editor.write().unwrap();
-            let (person, parents) = (pillion(), [base.id]);
-            let new = by(&person, NOW, tree, &parents, "an application");
-            let commit = editor.commit(&new, &Signing::disabled()).unwrap();
-            editor.finish().unwrap();
-            let place = ("main".to_owned(), commit);
+            let place = ("main".to_owned(), self.commit_files(self.head(), "an application", &files));
             let ahead =
                 DeployBranch::read_at(&self.opened.repository, &live.branches, &self.opened.config, place);
             let (site, _) = ahead.unwrap().0.unwrap().cluster_view(None);
@@ -596,7 +597,7 @@ fn carries(template: &Value) -> bool {
     template["spec"]["containers"].as_array().is_some_and(|all| all.iter().any(|c| c["name"] == "logtail"))
 }
 
-/// Plays a schedule: careless people first, then everything is put right and the rollout comes to its end.
+/// Plays a schedule: people and their mistakes first, then everything is fixed and the rollout comes to its end.
 fn play(first: &Folder, layout: Layout, seed: u64) {
     let folder = Folder::like(first);
     let repo = folder.repo(REPO);
@@ -604,56 +605,56 @@ fn play(first: &Folder, layout: Layout, seed: u64) {
     let mut first = Shared::calm();
     (first.dice, first.is_calm) = (dice, false);
     let shared = RefCell::new(first);
-    let mut town = Town {
+    let mut schedule = Schedule {
         repo: &repo,
         opened: opened(&repo),
         shared: &shared,
         layout,
         build: Build::Well,
-        mess: None,
+        mistake: None,
         version: 0,
         held: BTreeMap::new(),
         story: vec![format!("{layout:?}, seed {seed}")],
     };
-    town.sync();
+    schedule.sync();
     shared.borrow_mut().cluster.pass(300);
     let (mut alarms, mut heard) = ([BTreeMap::new(), BTreeMap::new()], Heard::default());
-    for _ in 0..CARELESS {
+    for _ in 0..MISTAKE_COUNT {
         let choice = shared.borrow_mut().dice.roll(12);
         match choice {
             0..=5 => {
                 let seconds = 3 + shared.borrow_mut().dice.roll(40);
-                town.sync();
+                schedule.sync();
                 shared.borrow_mut().cluster.pass(i64::try_from(seconds).unwrap());
             }
-            6 if town.mess.is_none() => town.release_application(),
-            6 | 7 => town.people(),
+            6 if schedule.mistake.is_none() => schedule.release_application(),
+            6 | 7 => schedule.people(),
             n => {
-                town.turn(&mut alarms[usize::from(n == 8)], &mut heard);
+                schedule.turn(&mut alarms[usize::from(n == 8)], &mut heard);
             }
         }
     }
-    if let Some(mess) = town.mess.take() {
-        town.put_right(mess);
+    if let Some(mistake) = schedule.mistake.take() {
+        schedule.fix_mistake(mistake);
     }
     shared.borrow_mut().is_calm = true;
     let ends = (0..MOST).any(|_| {
-        town.sync();
+        schedule.sync();
         shared.borrow_mut().cluster.pass(30);
-        town.turn(&mut alarms[0], &mut heard)
+        schedule.turn(&mut alarms[0], &mut heard)
     });
-    assert!(ends, "it comes to no end:\n{}", town.story.join("\n"));
-    let wanted = town.text(SET).unwrap();
-    for (key, image) in town.images().unwrap() {
+    assert!(ends, "it does not end:\n{}", schedule.story.join("\n"));
+    let wanted = schedule.text(SET).unwrap();
+    for (key, image) in schedule.images().unwrap() {
         let Some(image) = image else {
-            assert!(key.starts_with("Job"), "{key} lost its sidecar:\n{}", town.story.join("\n"));
+            assert!(key.starts_with("Job"), "{key} lost its sidecar:\n{}", schedule.story.join("\n"));
             continue;
         };
-        let is_right = match town.held.get(&key) {
+        let is_right = match schedule.held.get(&key) {
             Some(held) => image == *held,
             None => key.starts_with("Job") || wanted.contains(&format!("image: {image}\n")),
         };
-        assert!(is_right, "{key} carries {image}:\n{}", town.story.join("\n"));
+        assert!(is_right, "{key} carries {image}:\n{}", schedule.story.join("\n"));
     }
 }
 
