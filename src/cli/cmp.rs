@@ -3,13 +3,12 @@
 //! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
 //! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
 
+use super::error::CommandError;
 use super::kustomization;
 use super::kustomize::{self, KustomizeError};
 use super::kustomize_exec::dangling_references;
 use super::reporter::Reporter;
-use super::{
-    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, cmp_parameters, print_data, print_text,
-};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, cmp_parameters, print_data, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, line};
 use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::FunctionConfig;
@@ -18,7 +17,6 @@ use crate::programs;
 use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};
 use crate::render::{CollectedObjects, collect_objects};
 use crate::workspace::{FunctionOptions, find_application_root};
-use crate::write::Error;
 use crate::yaml::{Document, split_documents};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -35,11 +33,11 @@ pub(super) struct CmpArgs {
 enum CmpCommand {
     /// Print the manifests of the Application in the working folder, with their sidecars
     Generate {
-        /// `-`: manifests come on standard input (`helm template . | pillion cmp generate -`); else the folder of
-        /// the Application
+        /// Folder of the Application; `-` reads manifests from standard input (`helm template . | pillion cmp generate
+        /// -`)
         #[arg(default_value = ".")]
         path: PathBuf,
-        /// Let kustomize fetch what a kustomization names elsewhere, as PILLION_ALLOW_REMOTE_BASES=true does
+        /// Let kustomize fetch remote bases, as PILLION_ALLOW_REMOTE_BASES=true does
         #[arg(long)]
         allow_remote_bases: bool,
     },
@@ -56,7 +54,7 @@ enum ManifestOrigin {
 }
 
 /// Runs `pillion cmp`.
-pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let (path, allows_remote) = match &args.command {
         CmpCommand::Parameters => {
             print_text(&cmp_parameters::parameters_json())?;
@@ -83,7 +81,7 @@ pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, Error> 
             Ok(EXIT_SUCCESS)
         }
         Ok(_) => Ok(EXIT_FINDINGS),
-        Err(code) => Ok(code),
+        Err(error) => Err(error),
     }
 }
 
@@ -95,13 +93,13 @@ struct CmpOutput {
     items: StreamObjects,
 }
 
-/// Generates manifests; an error is the exit code of what was said already.
-fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<CmpOutput, u8> {
+/// Generates the manifests of an Application.
+fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<CmpOutput, CommandError> {
     let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
     let (given, wrong) = cmp_parameters::read_parameters(&text);
     if !wrong.is_empty() {
         reporter.add(wrong);
-        return Err(EXIT_USAGE);
+        return Err(CommandError::invalid_config([]));
     }
     let folder = match path.as_os_str() == "-" {
         true => PathBuf::new(),
@@ -117,7 +115,7 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
             Ok(text) => Some(text),
             Err(wrong) => {
                 reporter.add([wrong]);
-                return Err(EXIT_FINDINGS);
+                return Err(CommandError::from_diagnostics([]));
             }
         },
         ManifestOrigin::Kustomize => Some(build_kustomization(&folder, allows_remote, reporter)?),
@@ -144,7 +142,7 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
         stream.as_deref().map_or_else(CollectedObjects::default, |text| collect_objects(&name, text, true));
     let (door, wrong) = IntegrationSession::open(&told, found, false);
     reporter.add(wrong);
-    let Some(door) = door else { return Err(EXIT_FINDINGS) };
+    let door = door.ok_or_else(|| CommandError::from_diagnostics([]))?;
     if reporter.has_errors() {
         reporter.suppress_error_locations();
     }
@@ -175,19 +173,21 @@ fn finish_output(
     door: &IntegrationSession,
     origin: &ManifestOrigin,
     reporter: &mut Reporter,
-) -> Result<CmpOutput, u8> {
+) -> Result<CmpOutput, CommandError> {
     if generated.text.is_empty() {
         // Argo CD would take it for an Application without resources, and with `prune` delete all it has.
-        let wrong =
-            Diagnostic::error(Code::EmptyOutput, "there is no manifest, and nothing is not an answer");
+        let wrong = Diagnostic::error(
+            Code::EmptyOutput,
+            "no manifests were generated: Argo CD would prune the Application",
+        );
         reporter.add([match origin {
-            ManifestOrigin::Stdin => wrong.help("what stands before `| pillion cmp generate -` printed nothing"),
+            ManifestOrigin::Stdin => wrong.help("the command before `| pillion cmp generate -` printed nothing"),
             ManifestOrigin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
             ManifestOrigin::Folder => wrong.help(
                 "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
             ),
         }]);
-        return Err(EXIT_FINDINGS);
+        return Err(CommandError::from_diagnostics([]));
     }
     reporter.add(dangling_references(&generated.text, door));
     Ok(generated)
@@ -221,12 +221,13 @@ fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, reporter: 
 }
 
 /// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
-fn build_kustomization(folder: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<String, u8> {
+fn build_kustomization(
+    folder: &Path,
+    allows_remote: bool,
+    reporter: &mut Reporter,
+) -> Result<String, CommandError> {
     let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let may_fetch = kustomize::may_fetch(allows_remote).map_err(|why| {
-        reporter.print_error(&format!("pillion: {why}"));
-        EXIT_USAGE
-    })?;
+    let may_fetch = kustomize::may_fetch(allows_remote).map_err(CommandError::usage)?;
     let built = kustomize::build(at, may_fetch, |time| {
         reporter.print_note(&format!(
             "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
@@ -238,51 +239,49 @@ fn build_kustomization(folder: &Path, allows_remote: bool, reporter: &mut Report
         Ok(ended) if ended.status.success() => {
             decode_text(ended.stdout, &STREAM_NAME.into()).map_err(|wrong| {
                 reporter.add([wrong]);
-                EXIT_FINDINGS
+                CommandError::from_diagnostics([])
             })
         }
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.stderr);
-            reporter.print_error(&format!(
-                "pillion: `kustomize build {}` failed: {}",
-                at.display(),
-                said.trim()
-            ));
-            if said.contains("external plugins disabled") {
-                reporter.print_error("pillion: this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds");
-            }
-            Err(EXIT_FINDINGS)
+            let error =
+                CommandError::findings(format!("`kustomize build {}` failed: {}", at.display(), said.trim()));
+            Err(match said.contains("external plugins disabled") {
+                true => error.hint("this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds"),
+                false => error,
+            })
         }
         Err(KustomizeError::InvalidKustomization(wrong)) => {
             reporter.add(wrong);
-            Err(EXIT_FINDINGS)
+            Err(CommandError::from_diagnostics([]))
         }
-        Err(KustomizeError::Program(failure)) => Err(report_build_error(at, &failure, reporter)),
+        Err(KustomizeError::Program(failure)) => Err(kustomize_error(at, &failure)),
     }
 }
 
-/// Says why kustomize did not come to its end, and returns the exit code.
-fn report_build_error(at: &Path, failure: &programs::Error, reporter: &Reporter) -> u8 {
+/// Returns why kustomize was not started, or was stopped.
+fn kustomize_error(at: &Path, failure: &programs::Error) -> CommandError {
     let at = at.display();
-    let (why, code) = match failure {
-        programs::Error::Start(error) if error.kind() == std::io::ErrorKind::NotFound => (
-            "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin".to_owned(),
-            EXIT_ENVIRONMENT,
-        ),
-        programs::Error::Start(error) => (format!("`kustomize` cannot be started: {error}"), EXIT_ENVIRONMENT),
-        programs::Error::OutputTooLarge(_) => {
-            (format!("`kustomize build {at}` was ended: it printed more than {} MiB", MAX_FILE_BYTES >> 20), EXIT_FINDINGS)
+    match failure {
+        programs::Error::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            CommandError::environment(
+                "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin",
+            )
         }
-        programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => (
-            format!(
+        programs::Error::Start(error) => {
+            CommandError::environment(format!("`kustomize` cannot be started: {error}"))
+        }
+        programs::Error::OutputTooLarge(_) => CommandError::findings(format!(
+            "`kustomize build {at}` was ended: it printed more than {} MiB",
+            MAX_FILE_BYTES >> 20
+        )),
+        programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => {
+            CommandError::findings(format!(
                 "`kustomize build {at}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
                 kustomize::TIMEOUT_VARIABLE
-            ),
-            EXIT_FINDINGS,
-        ),
-    };
-    reporter.print_error(&format!("pillion: {why}"));
-    code
+            ))
+        }
+    }
 }
 
 /// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.

@@ -1,22 +1,22 @@
-//! `pillion explain KIND/NAME`: which SidecarSets reach a workload, which do not and why, and what each brings.
+//! `pillion explain KIND/NAME`: explains which SidecarSets reach a workload, which do not, and what each adds.
 
+use super::error::CommandError;
 use super::inputs::{InputArgs, collect_inputs};
 use super::progress::Progress;
 use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
 use crate::render::FileRenderOptions;
 use crate::rollout::report::revision_with_images;
 use crate::workspace::WorkspaceRenderOptions;
-use crate::write::Error;
 use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
 use clap::Args;
 
 /// Arguments of `pillion explain`.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// The workload: `Deployment/web`, `Deployment/shop/web` or `Deployment.apps/shop/web`
+    /// Workload: `Deployment/web`, `Deployment/shop/web` or `Deployment.apps/shop/web`
     #[arg(value_name = "KIND/NAME")]
     workload: String,
     #[command(flatten)]
@@ -24,15 +24,18 @@ pub(super) struct ExplainArgs {
 }
 
 /// Runs `pillion explain`.
-pub(super) fn run(args: &ExplainArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(
+    args: &ExplainArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
     reporter.add(diagnostics);
-    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
+    let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     let Some(wanted) = WorkloadQuery::parse(&args.workload) else {
-        reporter.print_error(
-            "pillion: a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
-        );
-        return Ok(EXIT_USAGE);
+        return Err(CommandError::usage(
+            "a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
+        ));
     };
     workspace.retain_selected_cluster();
     let mut inputs = collect_inputs(&mut workspace, common);
@@ -40,9 +43,7 @@ pub(super) fn run(args: &ExplainArgs, common: &GlobalArgs, reporter: &mut Report
     let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
     reporter.add(diagnostics);
     // What an unread file says could change every answer.
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
-    }
+    reporter.fail_on_errors()?;
     let mut text = String::new();
     let (mut known, today) = (Vec::new(), clock::today());
     let mut progress = Progress::new("rendered", inputs.texts.len(), common);
@@ -61,8 +62,7 @@ pub(super) fn run(args: &ExplainArgs, common: &GlobalArgs, reporter: &mut Report
         }
     });
     if text.is_empty() {
-        reporter.print_error(&workload_not_found(&args.workload, &known));
-        return Ok(EXIT_FINDINGS);
+        return Err(CommandError::findings(workload_not_found(&args.workload, &known)));
     }
     print_text(&text)?;
     Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
@@ -174,7 +174,7 @@ fn workload_not_found(wanted: &str, known: &[String]) -> String {
         known.iter().min_by_key(|key| strsim::osa_distance(&key.to_lowercase(), &wanted.to_lowercase()));
     let hint = near
         .map_or_else(|| "no workload was found at all".to_owned(), |key| format!("did you mean `{key}`?"));
-    format!("pillion: there is no workload `{wanted}` among the inputs: {hint}")
+    format!("there is no workload `{wanted}` among the inputs: {hint}")
 }
 
 /// A workload as a person names it.

@@ -1,12 +1,13 @@
 //! `pillion fix`: SidecarSets of older articles that are no YAML, because keys stand too deep, as they were meant.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_text};
 use crate::diagnostics::{Diagnostic, pluralize};
 use crate::model::sidecar_set::repair;
 use crate::read::read_file;
 use crate::sandbox::SandboxPath;
-use crate::write::{Error, replace_files, unified_diff};
+use crate::write::{replace_files, unified_diff};
 use crate::yaml::{Document, split_documents};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub(super) struct FixArgs {
     /// Files with SidecarSets that `kubectl` and pillion cannot read
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Write nothing and show what would change; exit with 1 where something would
+    /// Write nothing, print the difference, and exit 1 where there is one
     #[arg(long)]
     check: bool,
 }
@@ -33,7 +34,7 @@ struct FileFix<'a> {
 }
 
 /// Runs `pillion fix`. With an error in any file nothing is written.
-pub(super) fn run(args: &FixArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(args: &FixArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let mut fixed = Vec::new();
     let mut said = String::new();
     for path in &args.files {
@@ -43,9 +44,7 @@ pub(super) fn run(args: &FixArgs, common: &GlobalArgs, reporter: &mut Reporter) 
             Err(wrong) => reporter.add(wrong),
         }
     }
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
-    }
+    reporter.fail_on_errors()?;
     if args.check {
         let diff: String =
             fixed.iter().map(|f| unified_diff(&f.path.to_string_lossy(), &f.old, &f.new)).collect();

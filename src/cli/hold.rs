@@ -1,10 +1,11 @@
-//! `pillion hold`: a workload keeps what it carries, or gets an emergency image, until a person or a date says otherwise.
+//! `pillion hold`: keeps a workload at its revision, or gives it an emergency image, until a date or `--off`.
 
 use super::GlobalArgs;
-use super::reporter::Reporter;
-use super::verbs::{
-    LedgerArgs, LedgerChange, VerbContext, VerbError, commit_change_despite, find_ledger, parse_reason,
+use super::error::CommandError;
+use super::ledger_change::{
+    LedgerArgs, LedgerChange, VerbContext, commit_change_despite, find_ledger, parse_reason,
 };
+use super::reporter::Reporter;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::ledger::{Ledger, RevisionName};
 use crate::rollout::report::workload_title;
@@ -12,28 +13,27 @@ use crate::rollout::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, Transi
 use crate::rollout::workload_set::PlannedWorkload;
 use crate::rollout::{ExternalState, RolloutContext};
 use crate::stage::{ClusterView, CommitAction, verify};
-use crate::write;
 use clap::Args;
 use std::collections::BTreeMap;
 
 /// Arguments of `pillion hold`.
 #[derive(Debug, Args)]
 pub(super) struct HoldArgs {
-    /// The workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
+    /// Workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
     workload: String,
-    /// Why, for those who read the ledger; without it `by hand`, or what is written there already
+    /// Reason, written to the ledger [default: the reason there, else `by hand`]
     #[arg(long, value_parser = parse_reason)]
     reason: Option<String>,
-    /// An emergency image for a container of the SidecarSet; may be given several times
+    /// Emergency image for a container of the SidecarSet (repeatable)
     #[arg(long = "image", value_name = "CONTAINER=IMAGE")]
     images: Vec<String>,
-    /// The last day of the hold, `YYYY-MM-DD` in UTC; without it, it lasts until `--off`
+    /// Last day of the hold, `YYYY-MM-DD` in UTC [default: until `--off`]
     #[arg(long, value_name = "DATE")]
     until: Option<String>,
-    /// Let rollouts move it again
+    /// End the hold: rollouts update the workload again
     #[arg(long, conflicts_with_all = ["images", "reason", "until"])]
     off: bool,
-    /// The SidecarSet, where several reach the workload
+    /// SidecarSet, where several reach the workload
     #[arg(long = "sidecarset", value_name = "NAME")]
     sidecar_set: Option<String>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct HoldArgs {
 }
 
 /// Runs `pillion hold`.
-pub(super) fn run(args: &HoldArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, write::Error> {
+pub(super) fn run(args: &HoldArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     // A workload that is gone is held until its hold is taken off.
     let answers = |site: &ClusterView, d: &Diagnostic| {
         args.off
@@ -84,7 +84,7 @@ fn hold_workload(
     seen: &VerbContext<'_>,
     (course, before): (&RolloutContext<'_>, &Ledger),
     key: &str,
-) -> Result<LedgerChange, VerbError> {
+) -> Result<LedgerChange, CommandError> {
     let unit =
         course.workloads.find(key).ok_or_else(|| TransitionError(format!("there is no `{key}` in git")))?;
     let until = args.until.as_deref();
@@ -174,7 +174,7 @@ fn find_workload(
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => Err(TransitionError(format!(
-            "no SidecarSet with a ledger reaches a workload `{}`: `pillion explain {0}` says why",
+            "no SidecarSet with a ledger reaches a workload `{}`: `pillion explain {0}` explains why",
             args.workload
         ))),
         _ => {
@@ -207,7 +207,7 @@ fn matches_key(key: &str, words: &str) -> bool {
 fn parse_images(written: &[String]) -> Result<BTreeMap<String, String>, TransitionError> {
     let pair = |text: &String| match text.split_once('=') {
         Some((_, image)) if image.contains(char::is_whitespace) => {
-            Err(TransitionError(format!("`--image {text}`: an image has no blanks")))
+            Err(TransitionError(format!("`--image {text}`: an image has no spaces")))
         }
         Some((container, image)) if !container.is_empty() && !image.is_empty() => {
             Ok((container.to_owned(), image.to_owned()))

@@ -1,12 +1,11 @@
-//! `pillion init`: what a repository needs to begin with.
+//! `pillion init`: writes the first ledgers, or the files of an integration.
 
 use super::author::current_author;
+use super::error::CommandError;
 use super::reporter::Reporter;
-use super::repository::{self, PushOutcome, RepoContext, RepositoryArgs};
-use super::retry::{Attempt, with_retry};
-use super::{
-    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text, templates,
-};
+use super::repository::{self, RepoContext, RepositoryArgs};
+use super::retry::{require_pushed, with_retry};
+use super::{EXIT_SUCCESS, GlobalArgs, clock, print_text, templates};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{FileEdit, Identity, NewCommit, ReleaseStamp, Signature, Signing, trailer};
 use crate::model::ledger::Ledger;
@@ -15,7 +14,6 @@ use crate::stage::{
     CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, RevisionEvidence, init_edits,
     init_ledgers, source_trailers_of,
 };
-use crate::write;
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,7 +28,7 @@ pub(super) struct InitArgs {
 
 #[derive(Debug, Subcommand)]
 enum InitCommand {
-    /// A ledger for every SidecarSet that has none: released is what every workload carries already, else nothing
+    /// Write a ledger for every SidecarSet without one: released is the revision that every workload has, else nothing
     Rollout(InitRolloutArgs),
     #[command(flatten)]
     Integration(templates::InitIntegration),
@@ -38,19 +36,19 @@ enum InitCommand {
 
 #[derive(Debug, Args)]
 struct InitRolloutArgs {
-    /// What workloads carry now, where git does not tell; what is rendered has to agree
+    /// Revision that workloads have now, where git does not say; rendered files must agree
     #[arg(long, value_enum)]
     released: Option<InitialRevisionArg>,
-    /// Write lines into CODEOWNERS, so that this owner reviews changes of ledgers, rendered files, SidecarSets, pillion.yaml and of CODEOWNERS itself
+    /// Owner to add to CODEOWNERS for ledgers, rendered files, SidecarSets, pillion.yaml and CODEOWNERS itself
     #[arg(long, value_name = "OWNER")]
     owner: Option<String>,
-    /// Write a workflow of GitHub Actions that checks every pull request
+    /// Write a GitHub Actions workflow that checks every pull request
     #[arg(long)]
     workflow: bool,
     /// Push the commit to the deploy branch
     #[arg(long, conflicts_with = "no_push")]
     push: bool,
-    /// Leave the commit at refs/pillion/outbox (the default)
+    /// Write the commit to refs/pillion/outbox (the default)
     #[arg(long)]
     no_push: bool,
     #[command(flatten)]
@@ -59,9 +57,9 @@ struct InitRolloutArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum InitialRevisionArg {
-    /// What the files of the SidecarSets hold
+    /// The content of the SidecarSets' files
     Current,
-    /// Nothing: the first rollout brings it
+    /// Nothing: the first rollout injects it
     Nothing,
 }
 
@@ -73,104 +71,77 @@ const WORKFLOW_PATH: &str = ".github/workflows/pillion.yaml";
 const CODEOWNERS: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
 
 /// Runs `pillion init`.
-pub(super) fn run(args: &InitArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, write::Error> {
+pub(super) fn run(args: &InitArgs, global: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let args = match &args.command {
         InitCommand::Rollout(args) => args,
-        InitCommand::Integration(door) => return templates::init_integration(door, common, reporter),
+        InitCommand::Integration(integration) => return templates::init_integration(integration),
     };
-    let mut said = String::new();
-    let result = init_rollout(args, common, reporter, &mut said);
-    let code = repository::to_exit_code(result, reporter)?;
-    if code == EXIT_SUCCESS {
-        print_text(&said)?;
-    }
-    Ok(code)
+    let context = repository::open_for_commit(&args.repository, global, reporter)?;
+    let author = current_author(&context.repository)?;
+    let text = with_retry(&context, || init_rollout(args, &context, &author, reporter))?;
+    print_text(&text)?;
+    Ok(EXIT_SUCCESS)
 }
 
+/// Makes and pushes the commit with the first ledgers; returns what was done.
 fn init_rollout(
     args: &InitRolloutArgs,
-    common: &GlobalArgs,
+    context: &RepoContext,
+    author: &Identity,
     reporter: &mut Reporter,
-    said: &mut String,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open_for_commit(&args.repository, common, reporter)? else {
-        return Ok(EXIT_USAGE);
-    };
-    let person = current_author(&opened.repository)?;
-    let code =
-        with_retry(&opened, reporter, |reporter| attempt_init(args, &opened, &person, reporter, said))?;
-    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
-}
-
-fn attempt_init(
-    args: &InitRolloutArgs,
-    opened: &RepoContext,
-    person: &Identity,
-    reporter: &mut Reporter,
-    said: &mut String,
-) -> Result<Attempt<u8>, Error> {
-    let Some(live) = opened.read_deploy_branch_reporting(reporter)? else {
-        return Ok(Attempt::Done(EXIT_FINDINGS));
-    };
-    let Some(all) = initial_ledgers(args, &live, reporter)? else { return Ok(Attempt::Done(EXIT_FINDINGS)) };
-    let mut edits = init_edits(&live, &all)?;
-    edits.extend(optional_edits(args, &live));
+) -> Result<String, CommandError> {
+    let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
+    let all = initial_ledgers(args, &deploy_branch, reporter)?;
+    let mut edits = init_edits(&deploy_branch, &all)?;
+    edits.extend(optional_edits(args, &deploy_branch));
     if edits.is_empty() {
-        *said = "every SidecarSet has a ledger already\n".to_owned();
-        return Ok(Attempt::Done(EXIT_SUCCESS));
+        return Ok("every SidecarSet has a ledger already\n".to_owned());
     }
-    reporter.print_note(commit_summary(args, opened, &all, &edits).trim_end());
-    let who = Signature::new(&live.branches.identity, live.head.time);
-    let message = commit_message(&live, &all);
-    let tree = live.repository.write_tree(Some(live.head.tree), &edits)?;
-    let new = NewCommit { tree, parents: &[live.head.id], message: &message, author: who, committer: who };
-    let made = live.repository.write_commit(&new, &Signing::disabled())?;
-    let release = ReleaseStamp { at: clock::now(), by: Some(person) };
-    let put = if args.push {
-        opened.release(&live, made, &release)?
+    reporter.print_note(commit_summary(args, context, &all, &edits).trim_end());
+    let head = &deploy_branch.head;
+    let identity = Signature::new(&deploy_branch.branches.identity, head.time);
+    let message = commit_message(&deploy_branch, &all);
+    let tree = context.repository.write_tree(Some(head.tree), &edits)?;
+    let commit =
+        NewCommit { tree, parents: &[head.id], message: &message, author: identity, committer: identity };
+    let commit = context.repository.write_commit(&commit, &Signing::disabled())?;
+    let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+    let outcome = if args.push {
+        context.release(&deploy_branch, commit, &release)?
     } else {
-        opened.save_to_outbox(made, &release)?
+        context.save_to_outbox(commit, &release)?
     };
-    Ok(match put {
-        PushOutcome::Pushed(id, place) | PushOutcome::Unchanged(id, place) => {
-            let subject = message.lines().next().unwrap_or_default();
-            *said = format!("{} {subject}\n{place}\n{}", id.short(), next_step(args, opened, &all)?);
-            Attempt::Done(EXIT_SUCCESS)
-        }
-        PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
-    })
+    let (id, place) = require_pushed(outcome, context)?;
+    let subject = message.lines().next().unwrap_or_default();
+    Ok(format!("{} {subject}\n{place}\n{}", id.short(), next_step(args, context, &all)?))
 }
 
-/// What each cluster gets; None when something is wrong.
+/// Returns the first ledgers of each cluster.
 fn initial_ledgers(
     args: &InitRolloutArgs,
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     reporter: &mut Reporter,
-) -> Result<Option<Vec<InitialLedgers>>, Error> {
-    let Some(clusters) = repository::select_clusters(live, &args.repository, reporter) else {
-        return Ok(None);
-    };
+) -> Result<Vec<InitialLedgers>, CommandError> {
     let released = args.released.map(|r| match r {
         InitialRevisionArg::Current => InitialRevision::Current,
         InitialRevisionArg::Nothing => InitialRevision::Nothing,
     });
     let mut all = Vec::new();
-    for cluster in clusters {
-        let (mut site, wrong) = live.cluster_view(cluster);
-        // That there is none is why this verb is run.
+    for cluster in repository::select_clusters(deploy_branch, &args.repository)? {
+        let (mut view, diagnostics) = deploy_branch.cluster_view(cluster);
+        // A missing ledger is the reason to run this verb.
         let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStaged;
-        reporter.add(wrong.into_iter().filter(counts));
-        if reporter.has_errors() {
-            return Ok(None);
-        }
-        let (initial, wrong) = init_ledgers(live, &mut site, released)?;
-        reporter.add(wrong);
+        reporter.add(diagnostics.into_iter().filter(counts));
+        reporter.fail_on_errors()?;
+        let (initial, diagnostics) = init_ledgers(deploy_branch, &mut view, released)?;
+        reporter.add(diagnostics);
         all.push(initial);
     }
-    Ok((!reporter.has_errors()).then_some(all))
+    reporter.fail_on_errors()?;
+    Ok(all)
 }
 
-/// Says what is going to be committed, before it is.
+/// Returns the summary that is printed before the commit is pushed.
 fn commit_summary(
     args: &InitRolloutArgs,
     opened: &RepoContext,
@@ -206,13 +177,13 @@ fn commit_summary(
     };
     if args.released.is_none() && all.iter().any(|initial| is_unknown(&initial)) {
         text.push_str(
-            "  git does not tell what the cluster runs: nothing is released; where a plugin already injects, use `--released current`\n",
+            "  git does not say what the cluster runs: nothing is released; where a plugin already injects, use `--released current`\n",
         );
     }
     text
 }
 
-/// What a person types next.
+/// Returns the next command.
 fn next_step(args: &InitRolloutArgs, opened: &RepoContext, all: &[InitialLedgers]) -> Result<String, Error> {
     let options = repository::command_options(&args.repository, args.repository.cluster.as_deref());
     let command = opened.push_command()?;

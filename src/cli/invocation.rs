@@ -3,15 +3,12 @@
 //! A caller that gives no arguments and a pipe is a function or a filter; one that gives a file is a plugin. The
 //! environment decides nothing: KUSTOMIZE_PLUGIN_CONFIG_STRING is inherited by everything that a plugin starts.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
-use super::{
-    ColorChoice, EXIT_ENVIRONMENT, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, krm, kustomize_exec,
-    render,
-};
+use super::{ColorChoice, EXIT_SUCCESS, GlobalArgs, MessageFormat, krm, kustomize_exec, render};
 use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};
-use crate::write::Error;
 use crate::yaml::{Document, split_documents};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -22,7 +19,7 @@ use std::sync::Arc;
 const PLUGIN_CONFIG: &str = "kust-plugin-config-";
 
 /// What is done with standard input.
-type StdinAction = Box<dyn Fn(&str, &mut Reporter) -> Result<u8, Error>>;
+type StdinAction = Box<dyn Fn(&str, &mut Reporter) -> Result<u8, CommandError>>;
 
 /// Runs in another guise than the command line's; None: it is the command line.
 pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
@@ -32,33 +29,23 @@ pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
         }
         (Some(_), further) => {
             let words: Vec<_> = further[2..].iter().map(|w| w.to_string_lossy()).collect();
-            let reporter = Reporter::new(&default_global_args());
-            reporter.print_error(&format!(
-                "pillion: a plugin of kind Sidecars takes no arguments, but got `{}`: remove `argsOneLiner` and `argsFromFile`",
+            let error = CommandError::usage(format!(
+                "a plugin of kind Sidecars takes no arguments, but got `{}`: remove `argsOneLiner` and `argsFromFile`",
                 words.join(" ")
             ));
-            return Some(EXIT_USAGE);
+            return Some(error.report(&mut Reporter::new(&default_global_args())));
         }
         (None, [_]) if !std::io::stdin().is_terminal() => Box::new(function_or_filter),
         _ => return None,
     };
     let mut reporter = Reporter::new(&default_global_args());
-    let outcome = match read_stream(&mut std::io::stdin().lock(), &"<stdin>".into()) {
-        Ok(text) => work(&text, &mut reporter),
-        Err(wrong) => {
-            reporter.add([wrong]);
-            Ok(super::EXIT_FINDINGS)
-        }
-    };
+    let text = read_stream(&mut std::io::stdin().lock(), &"<stdin>".into());
+    let result = text
+        .map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))
+        .and_then(|text| work(&text, &mut reporter));
+    let code = result.unwrap_or_else(|error| error.report(&mut reporter));
     reporter.print_diagnostics();
-    Some(match outcome {
-        Ok(code) => code,
-        Err(Error::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => EXIT_ENVIRONMENT,
-        Err(failure) => {
-            reporter.print_failure(&failure);
-            EXIT_ENVIRONMENT
-        }
-    })
+    Some(code)
 }
 
 /// Returns the arguments with the name that help shows: `kubectl pillion` for the plugin of kubectl.
@@ -105,7 +92,7 @@ fn is_sidecars_config(file: &Path) -> bool {
     document.is_ok_and(|d| type_meta(d.value()).is_some_and(|(_, kind)| kind == function_config::KIND))
 }
 
-fn function_or_filter(text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+fn function_or_filter(text: &str, reporter: &mut Reporter) -> Result<u8, CommandError> {
     if text.trim().is_empty() {
         reporter.print_note("pillion: standard input is empty, so there is nothing to render; `pillion --help` says what else it does");
         return Ok(EXIT_SUCCESS);

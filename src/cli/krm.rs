@@ -2,6 +2,7 @@
 //!
 //! The text stays as it came but for what is injected, taken out or told in `results`.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span, krm};
@@ -12,7 +13,6 @@ use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSet
 use crate::model::workload::{api_group, type_meta};
 use crate::render::{collect_objects, find_dangling_references};
 use crate::workspace::FunctionOptions;
-use crate::write::Error;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::Value;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) const GROUP: &str = "config.kubernetes.io";
 const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
 /// Runs as a function.
-pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let document = match read_resource_list(text) {
         Ok(document) => document,
         Err(wrong) => {

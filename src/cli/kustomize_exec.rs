@@ -3,6 +3,7 @@
 //! kustomize calls it as `…/pillion.dev/v1alpha1/sidecars/Sidecars CONFIG`, with the resources on standard input;
 //! as a generator it gets none.
 
+use super::error::CommandError;
 use super::krm::{is_manifest, is_sidecar_set, read_values};
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
@@ -12,7 +13,6 @@ use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec}
 use crate::read::read_file;
 use crate::render::{collect_objects, find_dangling_references};
 use crate::workspace::FunctionOptions;
-use crate::write::Error;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 const CONFIG_NAME: &str = "the plugin's configuration";
 
 /// Runs as a plugin.
-pub(super) fn run(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let items = StreamObjects::from_stream(text);
     let output = transform(config, text, reporter);
     let mut told = reporter.take_diagnostics();

@@ -1,11 +1,13 @@
-//! The command line: one file a verb, and what the verbs share.
+//! The command line: one file for each command, and what commands share.
 
+mod approve;
 mod author;
 mod clock;
 mod cmp;
 mod cmp_parameters;
 mod codeowners;
 mod doctor;
+mod error;
 mod explain;
 mod fix;
 mod hold;
@@ -16,6 +18,8 @@ mod krm;
 mod kustomization;
 mod kustomize;
 mod kustomize_exec;
+mod ledger_change;
+mod pause;
 mod permissions;
 mod plan;
 mod print;
@@ -28,6 +32,7 @@ mod render_branch;
 mod render_check;
 mod reporter;
 mod repository;
+mod resume;
 mod retry;
 mod rollback;
 mod sidecar_set_names;
@@ -36,7 +41,6 @@ mod start;
 mod status;
 mod templates;
 mod validate;
-mod verbs;
 mod verify;
 #[cfg(feature = "watch")]
 mod watch;
@@ -46,20 +50,21 @@ pub use reference::cli_reference;
 use crate::diagnostics::{Code, escape};
 use crate::write::Error;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use error::CommandError;
 use reporter::Reporter;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 
-/// Everything went well.
+/// Done.
 const EXIT_SUCCESS: u8 = 0;
-/// Something is wrong with the files, or what is there is not up to date.
+/// Findings, or a difference.
 const EXIT_FINDINGS: u8 = 1;
-/// The command line or pillion.yaml is wrong.
+/// Wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
 /// The environment failed; a retry may help.
 const EXIT_ENVIRONMENT: u8 = 3;
 
-/// Sidecars injected at build time, and rolled out by git.
+/// Inject sidecars at build time, and roll them out through git.
 #[derive(Debug, Parser)]
 #[command(name = "pillion", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -73,7 +78,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Run as if pillion was started in DIR
+    /// Run as if pillion had been started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     directory: Option<std::path::PathBuf>,
     /// Format of messages on standard error
@@ -98,7 +103,7 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// Tells whether standard error wants colors.
+    /// Returns whether messages on standard error have colors.
     fn has_colors(&self) -> bool {
         match self.color {
             ColorChoice::Always => true,
@@ -110,20 +115,20 @@ impl GlobalArgs {
     }
 }
 
-/// Forms of messages.
+/// Formats of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MessageFormat {
-    /// With the lines they are about.
+    /// With the lines of the file
     Human,
-    /// One line each.
+    /// One line each
     Short,
-    /// One JSON document.
+    /// One JSON document
     Json,
-    /// Workflow commands of GitHub Actions.
+    /// Workflow commands of GitHub Actions
     Github,
 }
 
-/// How a verb answers on standard output.
+/// Formats of the output of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OutputFormat {
     /// For people
@@ -135,67 +140,67 @@ enum OutputFormat {
 /// Use of colors
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Inject sidecars into every workload
+    /// Inject sidecars into workloads
     Render(render::RenderArgs),
-    /// Check SidecarSets with the rules of Kruise's own validation
+    /// Validate SidecarSets as the webhook of Kruise does
     Validate(validate::ValidateArgs),
-    /// Say which SidecarSets reach a workload, which do not, and what they bring
+    /// Explain which SidecarSets reach a workload, which do not, and what they add
     Explain(explain::ExplainArgs),
     /// Repair the indentation of SidecarSets that cannot be read
     Fix(fix::FixArgs),
-    /// Say what a rollout is going to do
+    /// Print the plan of rollouts, batch by batch
     Plan(plan::PlanArgs),
-    /// Write the commits of a rollout onto a branch of their own, to be read before it starts
+    /// Write the commits of rollouts to staged branches, for review
     Stage(stage::StageArgs),
-    /// Start rollouts: put their first commit onto the deploy branch, which changes no rendered file
+    /// Start rollouts with a commit on the deploy branch, which changes no rendered file
     Start(start::StartArgs),
     /// Release the batches of rollouts while pods stay healthy
     #[cfg(feature = "watch")]
     Watch(Box<watch::WatchArgs>),
-    /// Say where every rollout stands, and what it waits for
+    /// Show the status of rollouts
     Status(status::StatusArgs),
     /// Release the next batch of a rollout by hand
     Promote(promote::PromoteArgs),
-    /// Stop a rollout where it is
-    Pause(verbs::PauseArgs),
-    /// Let a paused rollout go on, or one that was rolled back be staged again
-    Resume(verbs::ResumeArgs),
-    /// Let a batch pass that waits for a person
-    Approve(verbs::ApproveArgs),
-    /// Go back to the released revision
+    /// Pause a rollout
+    Pause(pause::PauseArgs),
+    /// Resume a paused rollout, or allow a rolled-back revision to be staged again
+    Resume(resume::ResumeArgs),
+    /// Approve a batch that is waiting for approval
+    Approve(approve::ApproveArgs),
+    /// Roll back to the released revision, or to an earlier batch
     Rollback(rollback::RollbackArgs),
-    /// Keep a workload as it is, or give it an emergency image
+    /// Keep a workload at its revision, or give it an emergency image
     Hold(hold::HoldArgs),
-    /// Write the files that a repository needs
+    /// Write the first ledgers, or the files of an integration
     Init(init::InitArgs),
     /// Check that everything in git is what pillion makes
     Verify(verify::VerifyArgs),
-    /// Generate the manifests of an Application, as a plugin of Argo CD
+    /// Generate the manifests of an Application, as a config management plugin of Argo CD
     Cmp(cmp::CmpArgs),
-    /// Print the files that a front door needs, for this version
+    /// Print the files of an integration, for this version
     Print(templates::PrintArgs),
-    /// Look at what pillion works with on this machine and in this repository
+    /// Check the environment, configuration and repository for problems
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of pillion's own files
     Schema {
-        /// Of which file
+        /// File to describe
         #[arg(default_value = "repository")]
         of: print::SchemaKind,
     },
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell to complete commands in
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -203,8 +208,8 @@ enum CliCommand {
 }
 
 impl CliCommand {
-    /// Tells whether it renders or plans SidecarSets: only there something can be done about the order of sets and
-    /// about pods that do not heal by themselves. Elsewhere such advice hides what is asked for.
+    /// Returns whether it renders or plans SidecarSets: only then a person can act on advice about the order of sets
+    /// and about pods that do not heal by themselves. In other commands such advice hides the answer.
     fn can_act_on_advice(&self) -> bool {
         matches!(
             self,
@@ -227,67 +232,64 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nothing is left to be done when even this cannot be printed.
+            // A closed standard error leaves nothing to do.
             let _ = error.print();
             return if error.use_stderr() { EXIT_USAGE } else { EXIT_SUCCESS };
         }
     };
     let mut reporter = Reporter::new(&cli.global);
-    if let Some(folder) = &cli.global.directory
-        && let Err(error) = std::env::set_current_dir(folder)
-    {
-        reporter.print_error(&format!("pillion: cannot change to `{}`: {error}", folder.display()));
-        return EXIT_USAGE;
+    let result = run_command(&cli, &mut reporter);
+    let code = result.unwrap_or_else(|error| error.report(&mut reporter));
+    reporter.print_diagnostics();
+    code
+}
+
+fn run_command(cli: &Cli, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    if let Some(folder) = &cli.global.directory {
+        std::env::set_current_dir(folder).map_err(|error| {
+            CommandError::usage(format!("cannot change to `{}`: {error}", folder.display()))
+        })?;
     }
     if !cli.command.can_act_on_advice() {
         reporter.suppress_codes(&[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck]);
     }
-    let outcome = match &cli.command {
-        CliCommand::Render(args) => render::run(args, &cli.global, &mut reporter),
-        CliCommand::Validate(args) => validate::run(args, &cli.global, &mut reporter),
-        CliCommand::Explain(args) => explain::run(args, &cli.global, &mut reporter),
-        CliCommand::Fix(args) => fix::run(args, &cli.global, &mut reporter),
-        CliCommand::Plan(args) => plan::run(args, &cli.global, &mut reporter),
-        CliCommand::Status(args) => status::run(args, &cli.global, &mut reporter),
-        CliCommand::Promote(args) => promote::run(args, &cli.global, &mut reporter),
-        CliCommand::Pause(args) => verbs::pause(args, &cli.global, &mut reporter),
-        CliCommand::Resume(args) => verbs::resume(args, &cli.global, &mut reporter),
-        CliCommand::Approve(args) => verbs::approve(args, &cli.global, &mut reporter),
-        CliCommand::Rollback(args) => rollback::run(args, &cli.global, &mut reporter),
-        CliCommand::Hold(args) => hold::run(args, &cli.global, &mut reporter),
-        CliCommand::Init(args) => init::run(args, &cli.global, &mut reporter),
-        CliCommand::Verify(args) => verify::run(args, &cli.global, &mut reporter),
-        CliCommand::Stage(args) => stage::run(args, &cli.global, &mut reporter),
-        CliCommand::Start(args) => start::run(args, &cli.global, &mut reporter),
+    match &cli.command {
+        CliCommand::Render(args) => render::run(args, &cli.global, reporter),
+        CliCommand::Validate(args) => validate::run(args, &cli.global, reporter),
+        CliCommand::Explain(args) => explain::run(args, &cli.global, reporter),
+        CliCommand::Fix(args) => fix::run(args, &cli.global, reporter),
+        CliCommand::Plan(args) => plan::run(args, &cli.global, reporter),
+        CliCommand::Status(args) => status::run(args, &cli.global, reporter),
+        CliCommand::Promote(args) => promote::run(args, &cli.global, reporter),
+        CliCommand::Pause(args) => pause::run(args, &cli.global, reporter),
+        CliCommand::Resume(args) => resume::run(args, &cli.global, reporter),
+        CliCommand::Approve(args) => approve::run(args, &cli.global, reporter),
+        CliCommand::Rollback(args) => rollback::run(args, &cli.global, reporter),
+        CliCommand::Hold(args) => hold::run(args, &cli.global, reporter),
+        CliCommand::Init(args) => init::run(args, &cli.global, reporter),
+        CliCommand::Verify(args) => verify::run(args, &cli.global, reporter),
+        CliCommand::Stage(args) => stage::run(args, &cli.global, reporter),
+        CliCommand::Start(args) => start::run(args, &cli.global, reporter),
         #[cfg(feature = "watch")]
-        CliCommand::Watch(args) => watch::run(args, &cli.global, &mut reporter),
-        CliCommand::Cmp(args) => cmp::run(args, &mut reporter),
-        CliCommand::Print(args) => templates::print_templates(args, &reporter),
-        CliCommand::Doctor(args) => doctor::run(args, &cli.global, &mut reporter),
+        CliCommand::Watch(args) => watch::run(args, &cli.global, reporter),
+        CliCommand::Cmp(args) => cmp::run(args, reporter),
+        CliCommand::Print(args) => templates::print_templates(args),
+        CliCommand::Doctor(args) => doctor::run(args, &cli.global, reporter),
         CliCommand::Schema { of } => print::schema(*of),
         CliCommand::Completions { shell } => print::completions(*shell),
         CliCommand::Man => print::man(),
-    };
-    reporter.print_diagnostics();
-    match outcome {
-        Ok(code) => code,
-        Err(Error::Stdout(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => EXIT_ENVIRONMENT,
-        Err(failure) => {
-            reporter.print_failure(&failure);
-            EXIT_ENVIRONMENT
-        }
     }
 }
 
-/// Tells a person that pillion itself is at fault.
+/// Prints a panic, which is a bug of pillion.
 pub fn report_bug(panic: &str) {
     let _ = writeln!(
         std::io::stderr(),
-        "pillion: this is a bug, and nothing was written: {panic}\nplease report it with the command and, if you can, the files"
+        "pillion panicked, which is a bug: {panic}\nplease report it with the command and, if you can, the files"
     );
 }
 
-/// Writes a text for people, or JSON, to standard output: what others wrote in it holds no hidden characters.
+/// Writes a text for people, or JSON, to standard output, with hidden characters escaped.
 fn print_text(text: &str) -> Result<(), Error> {
     print_data(&escape::lines(text))
 }

@@ -1,11 +1,12 @@
-//! `schema`, `completions`, `man`: what is made from the types of the command line and the configuration.
+//! `pillion schema`, `completions` and `man`: generated from the types of the command line and the configuration.
 
+use super::error::CommandError;
 use super::{Cli, EXIT_SUCCESS, print_data};
 use crate::model::{config, config::function_config, ledger};
-use crate::write::Error;
+use crate::write;
 use clap::CommandFactory as _;
 
-/// Which files have a schema.
+/// Files with a JSON Schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum SchemaKind {
     /// pillion.yaml
@@ -17,7 +18,7 @@ pub(super) enum SchemaKind {
 }
 
 /// Prints the JSON Schema of pillion's own files.
-pub(super) fn schema(of: SchemaKind) -> Result<u8, Error> {
+pub(super) fn schema(of: SchemaKind) -> Result<u8, CommandError> {
     let schema = match of {
         SchemaKind::Repository => config::json_schema(),
         SchemaKind::Ledger => ledger::json_schema(),
@@ -30,7 +31,7 @@ pub(super) fn schema(of: SchemaKind) -> Result<u8, Error> {
 }
 
 /// Prints a completion script.
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
     print_data(&String::from_utf8_lossy(&script))?;
@@ -38,9 +39,9 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
 }
 
 /// Prints the manual page.
-pub(super) fn man() -> Result<u8, Error> {
+pub(super) fn man() -> Result<u8, CommandError> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Error::Spool)?;
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(write::Error::Spool)?;
     print_data(&String::from_utf8_lossy(&page))?;
     Ok(EXIT_SUCCESS)
 }

@@ -1,12 +1,13 @@
-//! `pillion promote`: the next steps of an open rollout, released by a person. Pods are not looked at.
+//! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
 
 use super::author::current_author;
+use super::error::CommandError;
+use super::ledger_change::{LedgerArgs, release_command, single_cluster};
 use super::reporter::Reporter;
-use super::repository::{self, PushOutcome, RepoContext};
-use super::retry::{Attempt, with_retry};
+use super::repository::{self, RepoContext};
+use super::retry::{require_pushed, with_retry};
 use super::sidecar_set_names::SidecarSetNames;
-use super::verbs::{LedgerArgs, release_command, single_cluster};
-use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, clock, print_text};
+use super::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
@@ -16,22 +17,21 @@ use crate::stage::{
     ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
     find_batch_revert, reverted_batch, rewritten_branch,
 };
-use crate::write;
 use clap::Args;
 use std::fmt::Write as _;
 
 /// Arguments of `pillion promote`.
 #[derive(Debug, Args)]
 pub(super) struct PromoteArgs {
-    /// The SidecarSet
+    /// SidecarSet to promote
     name: String,
-    /// Release every batch up to this one, a commit each; without it the next step alone
+    /// Last batch to release, a commit each [default: the next step]
     #[arg(long = "to", value_name = "BATCH", conflicts_with = "full")]
     batch: Option<u32>,
-    /// Release every batch, and close the rollout
+    /// Release every batch, and complete the rollout
     #[arg(long)]
     full: bool,
-    /// Print the commits, and release none
+    /// Print the commits without releasing them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -41,108 +41,62 @@ pub(super) struct PromoteArgs {
 /// Runs `pillion promote`.
 pub(super) fn run(
     args: &PromoteArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
-    let mut said = String::new();
-    let result = promote_rollout(args, common, reporter, &mut said);
-    let code = repository::to_exit_code(result, reporter)?;
-    if code == EXIT_SUCCESS {
-        print_text(&said)?;
-    }
-    Ok(code)
-}
-
-fn promote_rollout(
-    args: &PromoteArgs,
-    common: &GlobalArgs,
-    reporter: &mut Reporter,
-    said: &mut String,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open_for_commit(&args.ledger.repository, common, reporter)? else {
-        return Ok(EXIT_USAGE);
-    };
-    // Nobody has to be known for what is only shown.
-    let person = if args.dry_run { None } else { Some(current_author(&opened.repository)?) };
-    let promotion = PromoteRun { args, opened: &opened, person: person.as_ref() };
-    let code = with_retry(&opened, reporter, |reporter| {
-        let Some(live) = opened.read_deploy_branch_reporting(reporter)? else {
-            return Ok(Attempt::Done(EXIT_FINDINGS));
-        };
-        let clusters = repository::select_clusters(&live, &args.ledger.repository, reporter);
-        let Some(cluster) = clusters.and_then(|clusters| single_cluster(&clusters, reporter)) else {
-            return Ok(Attempt::Done(EXIT_USAGE));
-        };
-        promotion.attempt(&live, cluster, reporter, said)
-    })?;
-    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
+) -> Result<u8, CommandError> {
+    let context = repository::open_for_commit(&args.ledger.repository, global, reporter)?;
+    // A dry run commits nothing and needs no author.
+    let author = if args.dry_run { None } else { Some(current_author(&context.repository)?) };
+    let promotion = PromoteRun { args, context: &context, author: author.as_ref() };
+    let text = with_retry(&context, || promotion.release_steps(reporter))?;
+    print_text(&text)?;
+    Ok(EXIT_SUCCESS)
 }
 
 /// What every attempt needs.
 struct PromoteRun<'a> {
     args: &'a PromoteArgs,
-    opened: &'a RepoContext,
-    person: Option<&'a Identity>,
+    context: &'a RepoContext,
+    author: Option<&'a Identity>,
 }
 
 impl PromoteRun<'_> {
-    fn attempt(
-        &self,
-        live: &DeployBranch<'_>,
-        cluster: Option<&str>,
-        reporter: &mut Reporter,
-        said: &mut String,
-    ) -> Result<Attempt<u8>, Error> {
-        let (site, wrong) = live.cluster_view(cluster);
-        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStaged));
-        if !reporter.has_errors() {
-            reporter.add(check_drift(live, &site)?);
-        }
-        if reporter.has_errors() {
-            return Ok(Attempt::Done(EXIT_FINDINGS));
-        }
+    /// Makes and pushes the commits of the next steps; returns what was released.
+    fn release_steps(&self, reporter: &mut Reporter) -> Result<String, CommandError> {
+        let deploy_branch = &self.context.read_deploy_branch_reporting(reporter)?;
+        let cluster = single_cluster(deploy_branch, &self.args.ledger.repository)?;
+        let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStaged));
+        reporter.fail_on_errors()?;
+        reporter.add(check_drift(deploy_branch, &view)?);
+        reporter.fail_on_errors()?;
         let name = &self.args.name;
-        if let Some(wrong) = SidecarSetNames::from_cluster(&site).unknown_name_message([name]) {
-            reporter.print_failure(&TransitionError(wrong));
-            return Ok(Attempt::Done(EXIT_FINDINGS));
+        if let Some(message) = SidecarSetNames::from_cluster(&view).unknown_name_message([name]) {
+            return Err(CommandError::findings(message));
         }
-        let given = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
-        let (rollout, wrong) = RolloutPlan::plan(&site, name, &given);
-        reporter.add(wrong);
-        reporter.add(self.manual_changes(live, &rollout)?);
-        if reporter.has_errors() {
-            return Ok(Attempt::Done(EXIT_FINDINGS));
-        }
-        let number = match self.count_steps(&rollout) {
-            Ok(number) => number,
-            Err(refused) => {
-                reporter.print_failure(&refused);
-                return Ok(Attempt::Done(EXIT_FINDINGS));
-            }
-        };
-        let (made, wrong) = build_stack(live, &rollout, number, &Signing::disabled(), &[])?;
-        reporter.add(wrong);
-        let Some(made) = made else { return Ok(Attempt::Done(EXIT_FINDINGS)) };
+        let external_state = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
+        let (rollout, diagnostics) = RolloutPlan::plan(&view, name, &external_state);
+        reporter.add(diagnostics);
+        reporter.add(self.manual_changes(deploy_branch, &rollout)?);
+        reporter.fail_on_errors()?;
+        let number = self.count_steps(&rollout)?;
+        let (stack, diagnostics) = build_stack(deploy_branch, &rollout, number, &Signing::disabled(), &[])?;
+        reporter.add(diagnostics);
+        let stack = stack.ok_or_else(|| CommandError::from_diagnostics([]))?;
         if self.args.dry_run {
-            *said = self.dry_run_text(&site, &rollout, &made.commits);
-            return Ok(Attempt::Done(EXIT_SUCCESS));
+            return Ok(self.dry_run_text(&view, &rollout, &stack.commits));
         }
-        let ids: Vec<ObjectId> = made.commits.iter().map(|commit| commit.id).collect();
-        let release = ReleaseStamp { at: clock::now(), by: self.person };
-        let (released, put) = match self.args.ledger.no_push {
-            true => self.opened.save_all_to_outbox(&ids, &release)?,
-            false => self.opened.release_all(live, &ids, &release)?,
+        let ids: Vec<ObjectId> = stack.commits.iter().map(|commit| commit.id).collect();
+        let release = ReleaseStamp { at: clock::now(), by: self.author };
+        let (released, outcome) = match self.args.ledger.no_push {
+            true => self.context.save_all_to_outbox(&ids, &release)?,
+            false => self.context.release_all(deploy_branch, &ids, &release)?,
         };
-        Ok(match put {
-            PushOutcome::Pushed(_, place) | PushOutcome::Unchanged(_, place) => {
-                *said = self.release_text(&site, &rollout, (&released, &made.commits), &place)?;
-                Attempt::Done(EXIT_SUCCESS)
-            }
-            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
-        })
+        let (_, place) = require_pushed(outcome, self.context)?;
+        Ok(self.release_text(&view, &rollout, (&released, &stack.commits), &place)?)
     }
 
-    /// What a person has to look at before anything more is released.
+    /// Commits by hand that stop a release until a person has looked at them.
     fn manual_changes(
         &self,
         live: &DeployBranch<'_>,
@@ -156,7 +110,7 @@ impl PromoteRun<'_> {
         Ok(rewritten_branch(live, &branch, &examined).into_iter().chain(reverted).collect())
     }
 
-    /// Counts the steps that are released; why there are none.
+    /// Counts the steps to release.
     fn count_steps(&self, rollout: &RolloutPlan<'_>) -> Result<usize, TransitionError> {
         if let Some(refused) = self.blocking_reason(rollout) {
             return Err(refused);
@@ -177,7 +131,7 @@ impl PromoteRun<'_> {
         self.unapproved_batch(rollout, number).map_or(Ok(number), Err)
     }
 
-    /// Says why the next step, or the batch that is meant, cannot be released by hand.
+    /// Returns why the next step, or the batch of `--to`, cannot be released by hand.
     fn blocking_reason(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
         let (name, ledger) = (rollout.name(), &rollout.ledger);
         let options = self.options(rollout.view);
@@ -191,27 +145,27 @@ impl PromoteRun<'_> {
         let (last, wanted) = (rollout.last_batch(), self.args.batch);
         let why = match rollout.steps.first() {
             Some(step @ RolloutStep::Idle) => {
-                format!("no rollout of `{name}` is open: {}", step.reason().unwrap_or_default())
+                format!("no rollout of `{name}` is in progress: {}", step.reason().unwrap_or_default())
             }
             Some(RolloutStep::Blocked(rest))
                 if ledger.target.is_none() && !matches!(rest, BlockedReason::EarlierWave(_)) =>
             {
-                format!("no rollout of `{name}` is open: {rest}")
+                format!("no rollout of `{name}` is in progress: {rest}")
             }
             Some(RolloutStep::Blocked(rest)) => format!("no batch of `{name}` can be released: {rest}"),
             Some(RolloutStep::Start(_)) if ledger.target.is_some() => format!(
-                "the file of `{name}` holds something newer, which takes the place of what is rolled out: `pillion start {name}{options}` starts it"
+                "the file of `{name}` has a newer revision: `pillion start {name}{options}` makes it the target"
             ),
             Some(RolloutStep::Start(_)) => {
-                format!("no rollout of `{name}` is open: `pillion start {name}{options}` opens it")
+                format!("no rollout of `{name}` is in progress: `pillion start {name}{options}` starts it")
             }
             _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
-                "batch {} of `{name}` is out already: {} is the last one that is",
+                "batch {} of `{name}` is already released: {} is the last one that is",
                 wanted.unwrap_or_default(),
                 ledger.last_batch()
             ),
             _ if wanted.is_some_and(|batch| batch > last) => format!(
-                "the rollout of `{name}` has no batch {}: {last} is the last one; `--full` releases that, and closes the rollout",
+                "the rollout of `{name}` has no batch {}: {last} is the last one; `--full` releases that, and completes the rollout",
                 wanted.unwrap_or_default()
             ),
             _ => return None,
@@ -219,7 +173,7 @@ impl PromoteRun<'_> {
         Some(TransitionError(why))
     }
 
-    /// Says which of the first steps waits for an approval.
+    /// Returns the first of the steps that waits for an approval.
     fn unapproved_batch(&self, rollout: &RolloutPlan<'_>, number: usize) -> Option<TransitionError> {
         let mut before = &rollout.ledger;
         for step in rollout.steps.iter().take(number) {
@@ -249,7 +203,7 @@ impl PromoteRun<'_> {
         repository::command_options(&self.args.ledger.repository, site.cluster.as_deref())
     }
 
-    /// What `--dry-run` says.
+    /// Returns the text of `--dry-run`.
     fn dry_run_text(
         &self,
         site: &ClusterView,
@@ -265,7 +219,7 @@ impl PromoteRun<'_> {
         text
     }
 
-    /// What was released, where it is, and what comes next.
+    /// Returns what was released, where it is, and what comes next.
     fn release_text(
         &self,
         site: &ClusterView,
@@ -279,15 +233,15 @@ impl PromoteRun<'_> {
         }
         let _ = writeln!(text, "{place}");
         if self.args.ledger.no_push {
-            let _ = writeln!(text, "next: `{}` releases it", release_command(self.opened)?);
+            let _ = writeln!(text, "next: `{}` releases it", release_command(self.context)?);
             return Ok(text);
         }
-        let _ = writeln!(text, "released by hand: pillion looked at no pod and waited for no soak");
+        let _ = writeln!(text, "released by hand: pillion did not check pods or wait for the soak");
         let _ = writeln!(text, "next: {}", self.next_step(site, rollout, released.len()));
         Ok(text)
     }
 
-    /// What follows after the first steps, and the command for it.
+    /// Returns what follows after the first steps, and the command for it.
     fn next_step(&self, site: &ClusterView, rollout: &RolloutPlan<'_>, number: usize) -> String {
         let (name, options) = (rollout.name(), self.options(site));
         let promote = format!("`pillion promote {name}{options}`");
@@ -308,10 +262,10 @@ impl PromoteRun<'_> {
                 )
             }
             Some(RolloutStep::Complete(_)) => {
-                format!("{promote} closes the rollout: every workload carries the target")
+                format!("{promote} completes the rollout: every workload has the target")
             }
             Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
-            _ => format!("`pillion status {name}{options}` shows where it stands"),
+            _ => format!("`pillion status {name}{options}` shows its status"),
         }
     }
 }

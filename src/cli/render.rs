@@ -1,11 +1,12 @@
 //! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
 
+use super::error::CommandError;
 use super::inputs::{InputArgs, collect_inputs};
 use super::progress::Progress;
 use super::render_branch::Options;
 use super::render_check::RenderCheck;
 use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_data, render_branch};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_data, render_branch};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
 use crate::read::Disk;
@@ -26,38 +27,38 @@ use std::sync::Arc;
 pub(super) struct RenderArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// Write the files below this folder instead of to standard output
+    /// Folder to write the files to, instead of standard output
     #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
     out: Option<PathBuf>,
-    /// Write the files back where they came from
+    /// Write the files back to where they were read
     #[arg(long)]
     in_place: bool,
-    /// With two branches: render HEAD's commit onto this one, with the ledgers that are there
+    /// Deploy branch to render the commit of HEAD onto, with the ledgers on that branch
     #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
     branch: Option<String>,
-    /// Make the branch of `--branch` where there is none: the cluster that follows it gets every sidecar at once
+    /// Create the branch of `--branch`: a cluster that follows it gets every sidecar at once
     #[arg(long, requires = "branch")]
     create: bool,
     /// Push the commit of `--branch` to the remote
     #[arg(long, requires = "branch")]
     push: bool,
-    /// Go on with `--branch` although that branch or the one of the sources was rewritten, or the newest render there
-    /// is not to be believed
+    /// Continue with `--branch` although that branch or the branch of the sources was rewritten, or its newest render
+    /// is not trusted
     #[arg(long, requires = "branch")]
     accept_rewritten: bool,
-    /// Write nothing; exit 1 when the output is not up to date
+    /// Write nothing, and exit 1 when the output is not up to date
     #[arg(long)]
     check: bool,
-    /// Write nothing; print what would change
+    /// Write nothing, and print the difference
     #[arg(long)]
     diff: bool,
-    /// Which annotations to write
+    /// Annotations to write
     #[arg(long, value_enum)]
     annotations: Option<AnnotationsChoice>,
     /// Leave SidecarSets in the output
     #[arg(long)]
     keep_sidecarsets: bool,
-    /// Leave hooks of Helm as they are: Helm waits until they end
+    /// Leave Helm hooks unchanged, because Helm waits until they end
     #[arg(long)]
     skip_hooks: bool,
 }
@@ -66,9 +67,9 @@ pub(super) struct RenderArgs {
 enum AnnotationsChoice {
     /// `kruise.io/sidecarset-injected-list` only (the default)
     Minimal,
-    /// All that the webhook of Kruise writes, but no timestamp
+    /// All that the webhook of Kruise writes, except timestamps
     Kruise,
-    /// None; the output is no source for another render
+    /// None; the output cannot be rendered again
     None,
 }
 
@@ -83,13 +84,21 @@ enum RenderTarget<'a> {
 }
 
 /// Runs `pillion render`.
-pub(super) fn run(args: &RenderArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(
+    args: &RenderArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     run_with(args, None, common, reporter)
 }
 
 /// Runs `pillion render -` on a text that came over standard input, for a caller that takes an empty answer for
 /// "delete everything".
-pub(super) fn run_filter(text: &str, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run_filter(
+    text: &str,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     let args = FilterArgs::parse_from(["pillion", "-"]).args;
     run_with(&args, Some(text), common, reporter)
 }
@@ -106,7 +115,7 @@ fn run_with(
     stdin: Option<&str>,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, Error> {
+) -> Result<u8, CommandError> {
     if let Some(branch) = &args.branch {
         let options =
             Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
@@ -115,30 +124,25 @@ fn run_with(
     let (workspace, diagnostics) =
         args.inputs.sources.open_workspace(&args.inputs.paths, common, args.out.as_deref());
     reporter.add(diagnostics);
-    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
+    let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     for input in workspace.manifests.iter_mut().filter(|i| i.source == InputSource::Stdin) {
         input.source = stdin.map_or(InputSource::Stdin, |text| InputSource::Text(text.into()));
     }
-    let mut target = match render_target(args, &workspace.configuration) {
-        Ok(target) => target,
-        Err(wrong) => {
-            reporter.add([*wrong]);
-            return Ok(EXIT_FINDINGS);
-        }
-    };
+    let mut target = render_target(args, &workspace.configuration)
+        .map_err(|diagnostic| CommandError::from_diagnostics([*diagnostic]))?;
     if let (RenderTarget::InPlace(_), true) =
         (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-"))
     {
-        reporter.print_error(
-            "pillion: standard input cannot be rendered in place; leave out `-` or `--in-place`",
-        );
-        return Ok(EXIT_USAGE);
+        return Err(CommandError::usage(
+            "standard input cannot be rendered in place; leave out `-` or `--in-place`",
+        ));
     }
     let is_built =
         workspace.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, InputSource::Text(_)));
     if let (RenderTarget::InPlace(_), true) = (&target, is_built) {
-        reporter.print_error("pillion: manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`");
-        return Ok(EXIT_USAGE);
+        return Err(CommandError::usage(
+            "manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`",
+        ));
     }
     let is_pipe = !is_built && workspace.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
     let mut inputs = collect_inputs(&mut workspace, common);
@@ -172,9 +176,7 @@ fn run_with(
     if stdin.is_some() && matches!(&target, RenderTarget::Stdout(stream) if stream.is_empty()) {
         reporter.add([empty_output()]);
     }
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
-    }
+    reporter.fail_on_errors()?;
     finish_render(target, reporter, &tally)
 }
 
@@ -307,7 +309,7 @@ fn finish_render(
     target: RenderTarget<'_>,
     reporter: &mut Reporter,
     tally: &RenderCounts,
-) -> Result<u8, Error> {
+) -> Result<u8, CommandError> {
     let rendered = format!(
         "{} files read, {} of {} workloads looked at carry sidecars",
         tally.files, tally.injected, tally.workloads
@@ -341,7 +343,7 @@ fn finish_render(
 }
 
 /// Says what is in the way of files that were to be written: none of them was.
-fn report_refusal(wrong: Diagnostic, reporter: &mut Reporter) -> Result<u8, Error> {
+fn report_refusal(wrong: Diagnostic, reporter: &mut Reporter) -> Result<u8, CommandError> {
     reporter.add([wrong]);
     Ok(EXIT_FINDINGS)
 }

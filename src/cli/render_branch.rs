@@ -1,13 +1,13 @@
-//! `pillion render --branch`: with two branches, the only way by which new sources reach the deploy branch.
+//! `pillion render --branch`: renders new sources onto the deploy branch, where sources have a branch of their own.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::repository::{self, RepoContext, RepositoryArgs};
-use super::retry::{Attempt, with_retry};
-use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs};
+use super::retry::with_retry;
+use super::{EXIT_SUCCESS, GlobalArgs};
 use crate::git::{Commit, ExpectedRef, ObjectId, Repository};
 use crate::model::config::branch_names::BRANCH_PREFIX;
 use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
-use crate::write;
 
 /// What becomes of the branch.
 #[derive(Debug, Clone, Copy)]
@@ -24,65 +24,53 @@ pub(super) struct Options {
 pub(super) fn run(
     branch: &str,
     options: Options,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
-    let result = render_onto_branch(branch, options, common, reporter);
-    repository::to_exit_code(result, reporter)
-}
-
-fn render_onto_branch(
-    branch: &str,
-    options: Options,
-    common: &GlobalArgs,
-    reporter: &mut Reporter,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open_without_fetch(&RepositoryArgs::default(), common, reporter)? else {
-        return Ok(EXIT_USAGE);
-    };
-    let Some(source) = &opened.branches.source else {
-        reporter.print_error(&single_branch_message(&opened.branches.deploy));
-        return Ok(EXIT_USAGE);
+) -> Result<u8, CommandError> {
+    let context = repository::open_without_fetch(&RepositoryArgs::default(), global, reporter)?;
+    let Some(source) = &context.branches.source else {
+        return Err(single_branch_error(&context.branches.deploy));
     };
     if source == branch {
-        reporter.print_error(&format!("pillion: `{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the deploy branch"));
-        return Ok(EXIT_USAGE);
+        return Err(CommandError::usage(format!(
+            "`{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the deploy branch"
+        )));
     }
     if branch == BRANCH_PREFIX.trim_end_matches('/') || branch.starts_with(BRANCH_PREFIX) {
-        reporter.print_error(&format!("pillion: `{branch}` is below `{BRANCH_PREFIX}`, where pillion replaces and removes branches; name the deploy branch"));
-        return Ok(EXIT_USAGE);
+        return Err(CommandError::usage(format!(
+            "`{branch}` is below `{BRANCH_PREFIX}`, where pillion replaces and removes branches; name the deploy branch"
+        )));
     }
-    let branches = BranchConfig { deploy: branch.to_owned(), ..opened.branches.clone() };
-    let opened = RepoContext { branches, ..opened };
-    // It need not be the one that pillion.yaml names.
-    opened.fetch()?;
+    let branches = BranchConfig { deploy: branch.to_owned(), ..context.branches.clone() };
+    let context = RepoContext { branches, ..context };
+    // The named branch may be another one than that of pillion.yaml.
+    context.fetch()?;
     if options.accepts_rewritten {
-        repository::accept_rewritten(&opened, options.pushes)?;
+        repository::accept_rewritten(&context, options.pushes)?;
     }
-    let code = with_retry(&opened, reporter, |reporter| attempt_render(&opened, options, reporter))?;
-    Ok(code.unwrap_or(EXIT_ENVIRONMENT))
+    let text = with_retry(&context, || render_onto_branch(&context, options, reporter))?;
+    reporter.print_verbose(&text);
+    Ok(EXIT_SUCCESS)
 }
 
-/// Renders once.
-fn attempt_render(
-    opened: &RepoContext,
+/// Renders onto the branch once; returns what was done.
+fn render_onto_branch(
+    context: &RepoContext,
     options: Options,
     reporter: &mut Reporter,
-) -> Result<Attempt<u8>, Error> {
+) -> Result<String, CommandError> {
     let Options { creates, pushes, accepts_rewritten } = options;
-    let RepoContext { repository, config, branches, manifest_source: manifests } = opened;
-    if let Some(wrong) = opened.check_rewritten()? {
-        reporter.add([wrong]);
-        return Ok(Attempt::Done(EXIT_FINDINGS));
-    }
+    let RepoContext { repository, config, branches, manifest_source: manifests } = context;
+    reporter.add(context.check_rewritten()?);
+    reporter.fail_on_errors()?;
     let head = render_base(repository, branches)?;
-    // Without its ledgers every SidecarSet is rendered into all its workloads: nobody wants that of a branch that was
-    // deleted, or not fetched.
+    // Without its ledgers every SidecarSet would be rendered into all its workloads: a branch that was deleted, or not
+    // fetched, is not created by accident.
     if head.is_none() && !creates {
-        return Err(no_deploy_branch(branches));
+        return Err(no_deploy_branch(branches).into());
     }
     let source = repository.commit(repository.resolve("HEAD")?)?;
-    let landing = BranchRender {
+    let render = BranchRender {
         repository,
         head,
         source,
@@ -92,34 +80,31 @@ fn attempt_render(
         is_pushed: pushes,
         accepts_untrusted_source: accepts_rewritten,
     };
-    let (landed, wrong) = render_branch(&landing, &opened.signing()?)?;
-    reporter.add(wrong);
-    let Some(landed) = landed.filter(|_| !reporter.has_errors()) else {
-        return Ok(Attempt::Done(EXIT_FINDINGS));
-    };
-    let (source, branch) = (landing.source.id.short(), &branches.deploy);
-    let tip = landed.commit.or(landing.head.as_ref().map(|(_, head)| head.id));
+    let (rendered, diagnostics) = render_branch(&render, &context.signing()?)?;
+    reporter.add(diagnostics);
+    reporter.fail_on_errors()?;
+    let rendered = rendered.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    let (source, branch) = (render.source.id.short(), &branches.deploy);
+    let tip = rendered.commit.or(render.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
-        (Some(tip), true) => match opened.push_deploy_branch(tip)? {
-            Some(place) => place,
-            None => return Ok(Attempt::Conflict(tip)),
-        },
-        (Some(tip), false) if landed.commit.is_some() => {
+        (Some(tip), true) => {
+            context.push_deploy_branch(tip)?.ok_or_else(|| CommandError::conflict(branch, tip))?
+        }
+        (Some(tip), false) if rendered.commit.is_some() => {
             let expected = ExpectedRef::from_found(repository.find_ref(&branches.deploy_ref()));
             repository.update_ref(&branches.deploy_ref(), tip, expected, "pillion: render")?;
             format!("on {branch}")
         }
-        _ => format!("`{branch}` is as it was"),
+        _ => format!("`{branch}` is unchanged"),
     };
-    let what = match landed.commit {
+    let what = match rendered.commit {
         None => format!("`{branch}` is up to date with {source}"),
         Some(commit) => format!("{} is rendered from {source}", commit.short()),
     };
-    reporter.print_verbose(&format!("{what}, {} files; {moved}", landed.files));
-    Ok(Attempt::Done(EXIT_SUCCESS))
+    Ok(format!("{what}, {} files; {moved}", rendered.files))
 }
 
-/// Where the render lands: the remote's head, or what was already rendered here on top of it.
+/// Returns the parent of the render: the head of the remote, or what was already rendered locally on top of it.
 fn render_base(repository: &Repository, branches: &BranchConfig) -> Result<Option<(String, Commit)>, Error> {
     let (tracking, local) = (branches.tracking_ref(), branches.deploy_ref());
     let found: (Option<ObjectId>, Option<ObjectId>) =
@@ -138,8 +123,8 @@ fn render_base(repository: &Repository, branches: &BranchConfig) -> Result<Optio
     Ok(Some((name, repository.commit(id)?)))
 }
 
-fn single_branch_message(live: &str) -> String {
-    format!(
-        "pillion: pillion.yaml has one branch, `{live}`, for sources and rendered files: run `pillion render --out` and commit what it writes, or name another branch as `git.source`"
-    )
+fn single_branch_error(branch: &str) -> CommandError {
+    CommandError::usage(format!(
+        "pillion.yaml has one branch, `{branch}`, for sources and rendered files: run `pillion render --out` and commit what it writes, or name another branch as `git.source`"
+    ))
 }

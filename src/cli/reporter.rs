@@ -1,5 +1,6 @@
 //! Messages to standard error, in the form that was asked for.
 
+use super::error::CommandError;
 use super::{GlobalArgs, MessageFormat};
 use crate::diagnostics::{self, Code, Diagnostic, Severity, escape, github, human, json, short};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,9 +93,19 @@ impl Reporter {
         }
     }
 
-    /// Says what is wrong where that is not about a place in a file: whoever wants to hear of nothing hears of it.
-    pub(super) fn print_error(&self, text: &str) {
-        self.write_stderr(&format!("{text}\n"));
+    /// Fails when any error was taken.
+    pub(super) fn fail_on_errors(&self) -> Result<(), CommandError> {
+        if self.has_errors { Err(CommandError::from_diagnostics([])) } else { Ok(()) }
+    }
+
+    /// Prints an error that has no place in a file, also with `--quiet`.
+    pub(super) fn print_error(&self, message: &str) {
+        self.write_stderr(&format!("pillion: {}\n", escape::lines(message)));
+    }
+
+    /// Prints what to do about an error.
+    pub(super) fn print_hint(&self, hint: &str) {
+        self.write_stderr(&format!("hint: {}\n", escape::lines(hint)));
     }
 
     /// Says something that is good to know, and not about a place in a file.
@@ -102,11 +113,6 @@ impl Reporter {
         if !self.quiet {
             self.write_stderr(&format!("{}\n", escape::lines(text)));
         }
-    }
-
-    /// Says that the environment failed.
-    pub(super) fn print_failure(&self, failure: &dyn std::error::Error) {
-        self.write_stderr(&format!("pillion: {}\n", escape::lines(&failure.to_string())));
     }
 
     /// Shows everything taken.

@@ -1,8 +1,9 @@
-//! From the command line to the repository that rollouts are in, its pillion.yaml, and what is live.
+//! From the command line to the repository of the rollouts, its pillion.yaml and its deploy branch.
 
 use super::author::current_author;
+use super::error::CommandError;
 use super::reporter::Reporter;
-use super::{EXIT_ENVIRONMENT, EXIT_USAGE, GlobalArgs, clock};
+use super::{GlobalArgs, clock};
 use crate::git::{ObjectId, ReleaseStamp, Repository};
 use crate::model::file_list::to_slash;
 use crate::read::{Disk, normalize_path};
@@ -11,60 +12,60 @@ use crate::stage::{BranchConfig, DeployBranch, Error, read_configuration};
 pub(super) use crate::stage::{PushOutcome, RepoContext};
 use crate::workspace::find_config;
 use crate::workspace::{Configuration, ManifestSource, inputs_from_paths, read_input};
-use crate::write;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Which repository, and which part of it.
+/// The repository, and the part of it that a command is about.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct RepositoryArgs {
-    /// Take the deploy branch as it was fetched last
+    /// Use the deploy branch as last fetched
     #[arg(long)]
     pub(super) no_fetch: bool,
-    /// Branch whose pillion.yaml counts, where no working tree holds one
+    /// Branch to read pillion.yaml from, also without a working tree
     #[arg(long, value_name = "BRANCH")]
     pub(super) branch: Option<String>,
-    /// Only this cluster of pillion.yaml
+    /// Cluster of pillion.yaml [default: all]
     #[arg(long, value_name = "NAME")]
     pub(super) cluster: Option<String>,
-    /// Manifests that were built by another program, where git holds no plain ones; `-` for standard input
+    /// Built manifests to use instead of the sources; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) manifests: Option<PathBuf>,
 }
 
-/// Opens the repository and brings the deploy branch up to date, unless it is to be taken as it is.
+/// Opens the repository and fetches the deploy branch, unless `--no-fetch` is given.
 pub(super) fn open(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<RepoContext>, Error> {
-    let opened = open_without_fetch(args, common, reporter)?;
-    if let (Some(opened), false) = (&opened, args.no_fetch) {
-        opened.fetch()?;
+) -> Result<RepoContext, CommandError> {
+    let context = open_without_fetch(args, common, reporter)?;
+    if !args.no_fetch {
+        context.fetch()?;
     }
-    Ok(opened)
+    Ok(context)
 }
 
-/// Opens the repository for a verb that commits onto the deploy branch, and brings that up to date.
+/// Opens the repository for a verb that commits onto the deploy branch, and fetches that.
 pub(super) fn open_for_commit(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<RepoContext>, Error> {
-    let opened = open_without_fetch(args, common, reporter)?;
-    if let Some(opened) = &opened {
-        if args.no_fetch { opened.require_deploy_branch()? } else { opened.fetch_deploy_branch()? }
+) -> Result<RepoContext, CommandError> {
+    let context = open_without_fetch(args, common, reporter)?;
+    if args.no_fetch {
+        context.require_deploy_branch()?
+    } else {
+        context.fetch_deploy_branch()?
     }
-    Ok(opened)
+    Ok(context)
 }
 
-/// Opens the repository of the working folder, with the configuration that says what is live. Without a
-/// configuration the reporter knows why.
+/// Opens the repository of the working folder, with the configuration that names the deploy branch.
 pub(super) fn open_without_fetch(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<RepoContext>, Error> {
+) -> Result<RepoContext, CommandError> {
     let repository = Repository::discover(Path::new("."))?;
     let on_disk = match (&common.config, repository.root()) {
         (Some(named), _) => named.is_file().then(|| named.clone()),
@@ -85,13 +86,13 @@ pub(super) fn open_without_fetch(
         }
     };
     reporter.add(wrong);
-    let Some(read) = read else { return Ok(None) };
+    let read = read.ok_or_else(|| CommandError::invalid_config([]))?;
     let branches = BranchConfig::from_repository(&read.repository)?;
     let manifests = manifest_source(args.manifests.as_deref(), common);
-    Ok(Some(RepoContext { repository, config, branches, manifest_source: manifests }))
+    Ok(RepoContext { repository, config, branches, manifest_source: manifests })
 }
 
-/// Returns the commit of a branch: a tag of the same name, which may be anybody's, is not meant.
+/// Returns the commit of a branch, also where a tag has the same name.
 fn branch_commit(repository: &Repository, name: &str) -> Result<ObjectId, Error> {
     let places = [format!("refs/heads/{name}"), format!("refs/remotes/{name}")];
     match places.iter().find_map(|place| repository.find_ref(place)) {
@@ -108,63 +109,68 @@ fn path_in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
 }
 
 impl RepoContext {
-    /// Reads what is live. Without a sound pillion.yaml there the reporter knows why.
+    /// Reads the deploy branch.
     pub(super) fn read_deploy_branch_reporting(
         &self,
         reporter: &mut Reporter,
-    ) -> Result<Option<DeployBranch<'_>>, Error> {
-        let (live, wrong) = self.read_deploy_branch()?;
-        reporter.add(wrong);
-        Ok(live)
+    ) -> Result<DeployBranch<'_>, CommandError> {
+        let (deploy_branch, diagnostics) = self.read_deploy_branch()?;
+        reporter.add(diagnostics);
+        deploy_branch.ok_or_else(|| CommandError::from_diagnostics([]))
     }
 
-    /// Reads what is live for those who only look: that the deploy branch was rewritten is said, and shown all the same.
+    /// Reads the deploy branch for display: also one that was rewritten, which is reported.
     pub(super) fn read_deploy_branch_for_display(
         &self,
         reporter: &mut Reporter,
-    ) -> Result<Option<DeployBranch<'_>>, Error> {
+    ) -> Result<DeployBranch<'_>, CommandError> {
         reporter.add(self.check_rewritten()?);
-        let (live, wrong) = self.read_unchecked()?;
-        reporter.add(wrong);
-        Ok(live)
+        let (deploy_branch, diagnostics) = self.read_unchecked()?;
+        reporter.add(diagnostics);
+        deploy_branch.ok_or_else(|| CommandError::from_diagnostics([]))
     }
 }
 
-/// Takes the deploy branch as it is, although it was rewritten; where that is pushed, in the name of a person.
-pub(super) fn accept_rewritten(opened: &RepoContext, pushes: bool) -> Result<(), Error> {
+/// Accepts the deploy branch although it was rewritten; where that is pushed, in the name of its author.
+pub(super) fn accept_rewritten(context: &RepoContext, pushes: bool) -> Result<(), Error> {
     if !pushes {
-        return opened.accept_rewritten(None);
+        return context.accept_rewritten(None);
     }
-    let person = current_author(&opened.repository)?;
-    opened.accept_rewritten(Some(&ReleaseStamp { at: clock::now(), by: Some(&person) }))
+    let author = current_author(&context.repository)?;
+    context.accept_rewritten(Some(&ReleaseStamp { at: clock::now(), by: Some(&author) }))
 }
 
-/// Returns the clusters that were asked for; None when there is no such one.
+/// Returns the clusters that were asked for, all without `--cluster`.
 pub(super) fn select_clusters<'l>(
-    live: &'l DeployBranch<'_>,
+    deploy_branch: &'l DeployBranch<'_>,
     args: &RepositoryArgs,
-    reporter: &Reporter,
-) -> Option<Vec<Option<&'l str>>> {
-    let all = live.clusters();
-    let Some(wanted) = args.cluster.as_deref() else {
+) -> Result<Vec<Option<&'l str>>, CommandError> {
+    let all = deploy_branch.clusters();
+    let Some(name) = args.cluster.as_deref() else {
         if args.manifests.is_some() && all.len() > 1 {
-            reporter.print_error("pillion: say whose manifests these are with `--cluster NAME`");
-            return None;
+            return Err(manifests_of_no_cluster());
         }
-        return Some(all);
+        return Ok(all);
     };
-    let found: Vec<_> = all.iter().copied().filter(|c| *c == Some(wanted)).collect();
-    if found.is_empty() {
-        let known: Vec<_> = all.iter().flatten().copied().collect();
-        let known =
-            if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
-        reporter.print_error(&format!("pillion: there is no cluster `{wanted}`: pillion.yaml {known}"));
-        return None;
+    let known: Vec<&str> = all.iter().flatten().copied().collect();
+    if !known.contains(&name) {
+        return Err(unknown_cluster(name, &known));
     }
-    Some(found)
+    Ok(all.into_iter().filter(|cluster| *cluster == Some(name)).collect())
 }
 
-/// Returns the options that a command to be typed next needs, too: the cluster, and the manifests.
+/// The error of `--manifests` where pillion.yaml has several clusters.
+pub(super) fn manifests_of_no_cluster() -> CommandError {
+    CommandError::usage("`--manifests` needs `--cluster NAME`: pillion.yaml has several clusters")
+}
+
+/// The error of `--cluster` with a name that pillion.yaml does not have.
+pub(super) fn unknown_cluster(name: &str, known: &[&str]) -> CommandError {
+    let known = if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
+    CommandError::usage(format!("there is no cluster `{name}`: pillion.yaml {known}"))
+}
+
+/// Returns the options that the next command needs as well: the cluster, and the manifests.
 pub(super) fn command_options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
     let mut options = cluster_option(cluster);
     if let Some(file) = &args.manifests {
@@ -173,23 +179,9 @@ pub(super) fn command_options(args: &RepositoryArgs, cluster: Option<&str>) -> S
     options
 }
 
-/// Takes the manifests that a person hands over with `--manifests`, else those that builds make, where these may run.
+/// Returns the source of manifests: `--manifests`, else the `build` commands, where these may run.
 pub(super) fn manifest_source(file: Option<&Path>, common: &GlobalArgs) -> ManifestSource {
     let Some(file) = file else { return ManifestSource::from_builds(common.build_policy()) };
     let input = inputs_from_paths(&[file.to_owned()]).remove(0);
     ManifestSource::from_argument(&input.name, read_input(&input, &Disk))
-}
-
-/// Tells a person why a verb on a repository could not be done, and returns its exit code.
-pub(super) fn to_exit_code(result: Result<u8, Error>, reporter: &Reporter) -> Result<u8, write::Error> {
-    match result {
-        Ok(code) => Ok(code),
-        Err(failure) => Ok(report_error(&failure, reporter)),
-    }
-}
-
-/// Tells a person of a failure, and returns the exit code.
-pub(super) fn report_error(failure: &Error, reporter: &Reporter) -> u8 {
-    reporter.print_failure(failure);
-    if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE }
 }

@@ -1,68 +1,63 @@
-//! What is done again when somebody else's push came first: not at once, not all at the same moment, not for ever.
+//! Repeats an attempt while other pushes come first: with growing pauses that differ by process, for at most a minute.
 
-use super::reporter::Reporter;
-use super::repository::RepoContext;
+use super::error::{CommandError, ErrorCause};
+use super::repository::{PushOutcome, RepoContext};
 use crate::git::ObjectId;
-use crate::stage::Error;
 use std::time::Duration;
 
 /// The first pause.
 const FIRST_PAUSE_MS: u64 = 50;
 /// The longest one.
 const MAX_PAUSE_MS: u64 = 6_000;
-/// How long it is waited in all. Milliseconds, all three.
+/// The longest time in all. Milliseconds, all three.
 const MAX_TOTAL_MS: u64 = 60_000;
 
-/// What became of one attempt.
-pub(super) enum Attempt<T> {
-    /// It is done, or there is nothing to be done.
-    Done(T),
-    /// Somebody else was faster, and this commit went nowhere.
-    Conflict(ObjectId),
-}
-
-/// Makes attempts until one is not lost, each on what was fetched behind the one before. None: all were lost, and the
-/// reporter knows.
+/// Repeats an attempt until it succeeds, or fails for another reason than a push or a process that came first. Each
+/// attempt but the first starts from what was fetched just before it.
 ///
 /// # Errors
-/// When an attempt fails otherwise than by somebody else being faster.
+/// The error of the attempt, or that of the last one after a minute.
 pub(super) fn with_retry<T>(
-    opened: &RepoContext,
-    reporter: &mut Reporter,
-    mut attempt: impl FnMut(&mut Reporter) -> Result<Attempt<T>, Error>,
-) -> Result<Option<T>, Error> {
-    let mut pauses = RetryBackoff::new(std::process::id());
-    let mut is_first = true;
+    context: &RepoContext,
+    mut attempt: impl FnMut() -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let mut backoff = RetryBackoff::new(std::process::id());
+    let mut outcome = attempt();
     loop {
-        let fetched = if is_first { Ok(()) } else { opened.fetch() };
-        let (lost, failure) = match fetched.and_then(|()| attempt(reporter)) {
-            Ok(Attempt::Done(done)) => return Ok(Some(done)),
-            Ok(Attempt::Conflict(commit)) => (Some(commit), None),
-            Err(failure) if failure.is_contention() => (None, Some(failure)),
-            Err(failure) => return Err(failure),
+        let error = match outcome {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
         };
-        let Some(pause) = pauses.next_pause(lost) else {
-            // What is locked for a minute is not somebody who is faster.
-            match failure {
-                Some(failure) => return Err(failure),
-                None => break,
-            }
+        let lost = match error.cause() {
+            Some(ErrorCause::Conflict(lost)) => Some(lost),
+            Some(ErrorCause::Contention) => None,
+            _ => return Err(error),
         };
-        is_first = false;
+        let Some(pause) = backoff.next_pause(lost) else { return Err(error) };
         std::thread::sleep(pause);
+        outcome = context.fetch().map_err(CommandError::from).and_then(|()| attempt());
     }
-    let live = &opened.branches.deploy;
-    reporter.print_error(&format!(
-        "pillion: for a minute somebody else was always faster to move `{live}`: nothing was done; try again"
-    ));
-    Ok(None)
 }
 
-/// Pauses that grow, each spread by who waits and for which time, so that of many who lost together one comes first.
+/// Returns the commit that was pushed and where it is now.
+///
+/// # Errors
+/// When another push came first.
+pub(super) fn require_pushed(
+    outcome: PushOutcome,
+    context: &RepoContext,
+) -> Result<(ObjectId, String), CommandError> {
+    match outcome {
+        PushOutcome::Pushed(id, place) | PushOutcome::Unchanged(id, place) => Ok((id, place)),
+        PushOutcome::NonFastForward(lost) => Err(CommandError::conflict(&context.branches.deploy, lost)),
+    }
+}
+
+/// Growing pauses, spread by process and attempt, so that processes that lost together do not push together again.
 struct RetryBackoff {
     seed: u64,
     attempts: u32,
-    /// What was waited so far, in milliseconds.
+    /// The pauses so far, in milliseconds.
     total_ms: u64,
 }
 
@@ -71,8 +66,8 @@ impl RetryBackoff {
         Self { seed: u64::from(process), attempts: 0, total_ms: 0 }
     }
 
-    /// Returns how long to wait; None: it was waited long enough. The commit that was lost tells machines apart whose
-    /// processes have the same number, as containers have.
+    /// Returns the next pause; None after [`MAX_TOTAL_MS`]. The rejected commit makes a difference between machines
+    /// where processes have the same number, as in containers.
     fn next_pause(&mut self, lost: Option<ObjectId>) -> Option<Duration> {
         let bytes = lost.map(|id| id.to_string()).unwrap_or_default();
         let mixed = bytes.bytes().fold(self.seed, |sum, byte| splitmix64(sum ^ u64::from(byte)));

@@ -1,26 +1,24 @@
-//! `pillion rollback`: back to what is released, to an earlier batch, or to what was released before.
+//! `pillion rollback`: rolls back to the released revision, to an earlier batch, or to the revision before.
 
 use super::GlobalArgs;
+use super::error::CommandError;
+use super::ledger_change::{LedgerArgs, LedgerChange, VerbContext, commit_change, find_ledger, parse_reason};
 use super::reporter::Reporter;
-use super::verbs::{
-    LedgerArgs, LedgerChange, VerbContext, VerbError, commit_change, find_ledger, parse_reason,
-};
 use crate::git::trailer;
 use crate::model::ledger::{Ledger, revision_text};
 use crate::rollout::transitions::{self, BatchRollback, TransitionError};
 use crate::stage::{CommitAction, ledger_after_batch, ledger_before_completion, missing_after_change};
-use crate::write;
 use clap::Args;
 
 /// Arguments of `pillion rollback`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// The SidecarSet; where its rollout is closed already, that is opened again and goes back
+    /// SidecarSet; a rollout that is complete is started again to go back
     name: String,
-    /// Take back only the batches behind this one, in one commit, and pause there; 0: all of them
+    /// Batch to go back to in one commit, and pause there; 0 takes back all batches
     #[arg(long = "to", value_name = "BATCH")]
     batch: Option<u32>,
-    /// Why, for those who read the commit
+    /// Reason, part of the commit subject
     #[arg(long, default_value = "by hand", value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]
@@ -32,7 +30,7 @@ pub(super) fn run(
     args: &RollbackArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     commit_change(&args.ledger, common, reporter, |seen| {
         let before = find_ledger(seen.cluster_view, &args.name)?;
         let open = match before.target {
@@ -59,12 +57,12 @@ fn note_missing_workloads(args: &RollbackArgs, seen: &VerbContext<'_>, wanted: L
 }
 
 /// The last rollout as it was before its Close.
-fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger, VerbError> {
+fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger, CommandError> {
     let (course, _) = seen.cluster_view.rollout_context(&closed.name);
     let before = ledger_before_completion(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), closed)?;
     let before = before.ok_or_else(|| {
         TransitionError(format!(
-            "no rollout of `{0}` is open, and none has brought what is released now (`{1}`): to go to another content, change the SidecarSet's file",
+            "no rollout of `{0}` is in progress, and none released `{1}`: to roll out another revision, change the file of the SidecarSet",
             closed.name,
             revision_text(&closed.released)
         ))
@@ -76,7 +74,7 @@ fn roll_back_to_released(
     args: &RollbackArgs,
     before: &Ledger,
     open: &Ledger,
-) -> Result<LedgerChange, VerbError> {
+) -> Result<LedgerChange, CommandError> {
     let after = transitions::roll_back(open)?;
     let target = open.target.as_ref().map_or("-", revision_text);
     let subject = format!("roll back to {}, {}", revision_text(&open.released), args.reason);
@@ -99,7 +97,7 @@ fn roll_back_to_batch(
     seen: &VerbContext<'_>,
     open: &Ledger,
     batch: u32,
-) -> Result<LedgerChange, VerbError> {
+) -> Result<LedgerChange, CommandError> {
     let (course, _) = seen.cluster_view.rollout_context(&args.name);
     let last = open.last_batch();
     let past = match batch <= last {

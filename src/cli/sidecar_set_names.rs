@@ -1,5 +1,6 @@
-//! Which SidecarSets are there, and what did somebody mean who names another?
+//! Names of the known SidecarSets, with suggestions for misspelled ones.
 
+use super::error::CommandError;
 use crate::model::suggestion::closest_match;
 use crate::stage::ClusterView;
 use std::collections::BTreeSet;
@@ -30,6 +31,11 @@ impl SidecarSetNames {
     /// Returns whether a SidecarSet has this name.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.with_ledger.contains(name) || self.with_manifest.contains(name)
+    }
+
+    /// Fails with wrong usage when one of some names has no ledger.
+    pub(super) fn check<'n>(&self, names: impl IntoIterator<Item = &'n String>) -> Result<(), CommandError> {
+        self.unknown_name_message(names).map_or(Ok(()), |message| Err(CommandError::usage(message)))
     }
 
     /// Says what is wrong with the first of some names that has no ledger; None: nothing is.

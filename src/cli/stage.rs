@@ -1,11 +1,12 @@
-//! `pillion stage`: the commits of a rollout, to be read before it starts.
+//! `pillion stage`: writes the commits of rollouts to staged branches, for review.
 
 use super::author::current_author;
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::repository::{self, RepoContext, RepositoryArgs};
 use super::sidecar_set_names::SidecarSetNames;
 use super::start::{StartOptions, StartedRollout};
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, clock, print_text};
+use super::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
 use crate::model::ledger::revision_text;
@@ -18,7 +19,6 @@ use crate::stage::{
     too_many_batches, unmatched_selector, wave_block_reason,
 };
 use crate::workspace::{inputs_from_paths, read_input};
-use crate::write;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -27,40 +27,40 @@ use std::path::PathBuf;
 /// Arguments of `pillion stage`.
 #[derive(Debug, Args)]
 pub(super) struct StageArgs {
-    /// SidecarSets; without any, all that have a ledger
+    /// SidecarSets [default: all with a ledger]
     #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
-    /// Push the staged branches too
+    /// Push the staged branches
     #[arg(long)]
     push: bool,
-    /// The pods of the cluster, as `kubectl get pods -A -o json` prints them: Open writes down their numbers where git
-    /// does not say; `-` for standard input
+    /// Pods of the cluster, from `kubectl get pods -A -o json`: replica counts where git has none; `-` for standard
+    /// input
     #[arg(long, value_name = "FILE")]
     cluster_state: Option<PathBuf>,
-    /// Go on although the deploy branch was rewritten; with `--push` that is so for every clone
+    /// Continue although the deploy branch was rewritten; with `--push` every clone accepts it
     #[arg(long)]
     accept_rewritten: bool,
-    /// Replace staged branches too that hold commits which pillion did not make
+    /// Replace staged branches even when they have commits that pillion did not make
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     repository: RepositoryArgs,
-    /// How the commits are told of
+    /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
 }
 
-/// What the run has done.
+/// What the run did.
 #[derive(Default)]
 struct StageOutcome {
     /// The deploy branch is not rendered from the newest sources.
     stale_render: Option<String>,
-    /// Rollouts that were opened.
+    /// Rollouts that were started.
     started: Vec<StartedRollout>,
     staged: Vec<StagedBranchReport>,
 }
 
-/// What became of one staged branch.
+/// The outcome for one staged branch.
 struct StagedBranchReport {
     sidecar_set: String,
     cluster: Option<String>,
@@ -71,54 +71,53 @@ struct StagedBranchReport {
     written: BranchUpdate,
     /// It was pushed too.
     pushed: bool,
-    /// Commits of somebody else that were on it.
+    /// Commits of others that were on it.
     overwritten_commits: Vec<(ObjectId, String)>,
-    /// Why it must not be opened yet.
+    /// Why it cannot start yet.
     blocked_by: Option<String>,
-    /// The rollout is not open yet, and its first commit opens it.
+    /// The rollout has not started, and its first commit starts it.
     starts: bool,
     /// Why it is paused: its first commit resumes it.
     paused: Option<String>,
-    /// What the file holds, where the rollout goes somewhere else.
+    /// The revision of the file, where the rollout has another target.
     newer_revision: Option<String>,
-    /// What else the command says that opens it.
+    /// Further options of the command that starts it.
     command_options: String,
 }
 
 /// Runs `pillion stage`.
 pub(super) fn run(
     args: &StageArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
-    run_stage(args, None, common, reporter)
+) -> Result<u8, CommandError> {
+    run_stage(args, None, global, reporter)
 }
 
 /// Starts rollouts where that is asked for, then writes the staged branches.
 pub(super) fn run_stage(
     args: &StageArgs,
     start: Option<StartOptions>,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     let mut done = StageOutcome::default();
-    let result = try_stage(args, start, common, reporter, &mut done);
-    let code = repository::to_exit_code(result, reporter)?;
-    // What was started or written is told even when something failed behind it.
-    if code == EXIT_SUCCESS || !done.started.is_empty() || !done.staged.is_empty() {
+    let result = try_stage(args, start, global, reporter, &mut done);
+    // What was started or written is printed even when something failed after it.
+    if result.is_ok() || !done.started.is_empty() || !done.staged.is_empty() {
         print_text(&match args.output {
             OutputFormat::Text => done.to_text(),
             OutputFormat::Json => done.to_json(),
         })?;
     }
-    Ok(code)
+    result.map(|()| EXIT_SUCCESS)
 }
 
 /// What every step of the run needs.
 pub(super) struct StageRun<'a> {
     pub(super) args: &'a StageArgs,
     pub(super) start: StartOptions,
-    pub(super) opened: &'a RepoContext,
+    pub(super) context: &'a RepoContext,
     external_state: ExternalState,
     signing: Signing<'a>,
 }
@@ -126,88 +125,67 @@ pub(super) struct StageRun<'a> {
 fn try_stage(
     args: &StageArgs,
     start: Option<StartOptions>,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
     done: &mut StageOutcome,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
-        return Ok(EXIT_USAGE);
-    };
+) -> Result<(), CommandError> {
+    let context = repository::open_without_fetch(&args.repository, global, reporter)?;
     if !args.repository.no_fetch {
-        opened.fetch_with_staged()?;
+        context.fetch_with_staged()?;
     }
     if args.accept_rewritten {
-        repository::accept_rewritten(&opened, args.push)?;
+        repository::accept_rewritten(&context, args.push)?;
     }
     let starts = start.is_some();
     let start = start.unwrap_or_default();
-    let Some(given) = read_external_state(args, start, reporter) else { return Ok(EXIT_USAGE) };
-    let run = StageRun { args, start, opened: &opened, external_state: given, signing: opened.signing()? };
+    let external_state = read_external_state(args, start)?;
+    let run = StageRun { args, start, context: &context, external_state, signing: context.signing()? };
     if starts {
-        opened.require_deploy_branch()?;
-        let code = run.start_rollouts(&current_author(&opened.repository)?, reporter, &mut done.started)?;
-        if code != EXIT_SUCCESS {
-            return Ok(code);
-        }
+        context.require_deploy_branch()?;
+        run.start_rollouts(&current_author(&context.repository)?, reporter, &mut done.started)?;
     }
     run.write_staged_branches(reporter, done)
 }
 
-/// What was observed of a cluster.
-fn read_external_state(
-    args: &StageArgs,
-    start: StartOptions,
-    reporter: &mut Reporter,
-) -> Option<ExternalState> {
+/// Reads what was observed of the cluster.
+fn read_external_state(args: &StageArgs, start: StartOptions) -> Result<ExternalState, CommandError> {
     let (allows_removal, today) = (start.allows_removal, Some(clock::today()));
-    let mut given = ExternalState { allows_removal, today, ..ExternalState::default() };
+    let mut external_state = ExternalState { allows_removal, today, ..ExternalState::default() };
     if let Some(file) = &args.cluster_state {
         let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
-        match read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text)) {
-            Ok(found) => given.observed_replicas = found.replicas,
-            Err(wrong) => {
-                reporter.add([wrong]);
-                return None;
-            }
-        }
+        let state = read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text));
+        external_state.observed_replicas =
+            state.map_err(|diagnostic| CommandError::invalid_config([diagnostic]))?.replicas;
     }
-    Some(given)
+    Ok(external_state)
 }
 
 impl StageRun<'_> {
-    /// Reads every cluster that counts; an exit code where that is not possible.
+    /// Reads every selected cluster.
     pub(super) fn read_clusters(
         &self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         reporter: &mut Reporter,
-    ) -> Result<Result<Vec<ClusterView>, u8>, Error> {
-        let Some(clusters) = repository::select_clusters(live, &self.args.repository, reporter) else {
-            return Ok(Err(EXIT_USAGE));
-        };
-        let mut found = Vec::new();
-        for cluster in clusters {
-            let (site, wrong) = live.cluster_view(cluster);
-            // What is not staged yet is staged now.
+    ) -> Result<Vec<ClusterView>, CommandError> {
+        let mut views = Vec::new();
+        for cluster in repository::select_clusters(deploy_branch, &self.args.repository)? {
+            let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+            // A SidecarSet that is not staged yet is staged now.
             let is_of_missing =
                 |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
             let accepts = |d: &Diagnostic| self.start.accepts_missing && is_of_missing(d);
             let counts = |d: &Diagnostic| d.code != Code::NotStaged && !accepts(d);
-            reporter.add(wrong.into_iter().filter(counts));
+            reporter.add(diagnostics.into_iter().filter(counts));
             if !reporter.has_errors() {
-                reporter.add(check_drift(live, &site)?);
+                reporter.add(check_drift(deploy_branch, &view)?);
             }
-            found.push(site);
+            views.push(view);
         }
-        if reporter.has_errors() {
-            return Ok(Err(EXIT_FINDINGS));
-        }
+        reporter.fail_on_errors()?;
         let mut known = SidecarSetNames::default();
-        found.iter().for_each(|site| known.add_cluster(site));
-        if let Some(wrong) = known.unknown_name_message(&self.args.names) {
-            reporter.print_error(&format!("pillion: {wrong}"));
-            return Ok(Err(EXIT_USAGE));
-        }
-        Ok(Ok(found))
+        views.iter().for_each(|view| known.add_cluster(view));
+        known.check(&self.args.names)?;
+        Ok(views)
     }
 
     /// The SidecarSets of a cluster that count: those asked for that have a ledger.
@@ -216,77 +194,80 @@ impl StageRun<'_> {
         known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
     }
 
-    /// Writes every staged branch. Nothing is written before everything is made.
-    fn write_staged_branches(&self, reporter: &mut Reporter, done: &mut StageOutcome) -> Result<u8, Error> {
-        let told = &mut done.staged;
-        let Some(live) = self.opened.read_deploy_branch_reporting(reporter)? else {
-            return Ok(EXIT_FINDINGS);
-        };
-        done.stale_render = super::status::stale_render_note(&live)?;
-        let sites = match self.read_clusters(&live, reporter)? {
-            Ok(sites) => sites,
-            Err(code) => return Ok(code),
-        };
-        let (mut made, mut left) = (Vec::new(), Vec::new());
-        let staged_names = StagedBranchNames::of(&live, &sites);
-        for site in &sites {
-            for name in self.selected_names(site) {
-                if let Some(wrong) = staged_names.name_error(site.cluster.as_deref(), &name) {
-                    left.push(wrong);
+    /// Writes every staged branch, once the commits of all are made.
+    fn write_staged_branches(
+        &self,
+        reporter: &mut Reporter,
+        done: &mut StageOutcome,
+    ) -> Result<(), CommandError> {
+        let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
+        done.stale_render = super::status::stale_render_note(&deploy_branch)?;
+        let views = self.read_clusters(&deploy_branch, reporter)?;
+        let (mut stacks, mut later) = (Vec::new(), Vec::new());
+        let staged_names = StagedBranchNames::of(&deploy_branch, &views);
+        for view in &views {
+            for name in self.selected_names(view) {
+                if let Some(error) = staged_names.name_error(view.cluster.as_deref(), &name) {
+                    later.push(error);
                     continue;
                 }
-                if let Some(planned) = self.plan_rollout(&live, (&sites, site), &name, false, reporter)? {
-                    made.extend(planned.build_commits(&live, usize::MAX, &self.signing, reporter)?);
+                let planned = self.plan_rollout(&deploy_branch, (&views, view), &name, false, reporter)?;
+                if let Some(planned) = planned {
+                    stacks.extend(planned.build_commits(
+                        &deploy_branch,
+                        usize::MAX,
+                        &self.signing,
+                        reporter,
+                    )?);
                 }
             }
         }
-        if reporter.has_errors() {
-            return Ok(EXIT_FINDINGS);
-        }
-        // What is in the way of one rollout is not in that of another.
-        made.retain(|made| {
-            let in_the_way = made.foreign_commits_error(&live, self.args);
-            let is_refused = in_the_way.as_ref().is_some_and(Diagnostic::is_error);
-            left.extend(in_the_way);
+        reporter.fail_on_errors()?;
+        // Commits of others on one staged branch do not stop the others.
+        stacks.retain(|stack| {
+            let foreign = stack.foreign_commits_error(&deploy_branch, self.args);
+            let is_refused = foreign.as_ref().is_some_and(Diagnostic::is_error);
+            later.extend(foreign);
             !is_refused
         });
-        let updates: Vec<Option<RefUpdate>> = made.iter().map(|made| made.push_update(self.args)).collect();
-        for made in made {
-            told.push(made.write_branch(&live, self.args)?);
+        let updates: Vec<Option<RefUpdate>> = stacks.iter().map(|s| s.push_update(self.args)).collect();
+        for stack in stacks {
+            done.staged.push(stack.write_branch(&deploy_branch, self.args)?);
         }
-        reporter.add(left);
-        let code =
-            if self.args.push { self.push_staged_branches(updates, told, reporter)? } else { EXIT_SUCCESS };
-        Ok(if code == EXIT_SUCCESS && reporter.has_errors() { EXIT_FINDINGS } else { code })
+        reporter.add(later);
+        if self.args.push {
+            self.push_staged_branches(updates, &mut done.staged, reporter)?;
+        }
+        reporter.fail_on_errors()
     }
 
     fn push_staged_branches(
         &self,
         updates: Vec<Option<RefUpdate>>,
-        told: &mut [StagedBranchReport],
+        staged: &mut [StagedBranchReport],
         reporter: &Reporter,
-    ) -> Result<u8, Error> {
-        let repository = &self.opened.repository;
-        let upstream = repository.upstream(&self.opened.branches.remote)?;
+    ) -> Result<(), CommandError> {
+        let repository = &self.context.repository;
+        let upstream = repository.upstream(&self.context.branches.remote)?;
         if upstream == Upstream::Local {
             reporter.print_note(
                 "pillion: there is no remote to push to: the staged branches are in this repository",
             );
-            return Ok(EXIT_SUCCESS);
+            return Ok(());
         }
-        let (places, updates): (Vec<usize>, Vec<RefUpdate>) =
+        let (indices, updates): (Vec<usize>, Vec<RefUpdate>) =
             updates.into_iter().enumerate().filter_map(|(i, update)| Some((i, update?))).unzip();
         if updates.is_empty() {
-            return Ok(EXIT_SUCCESS);
+            return Ok(());
         }
-        let mut failed = None;
-        for (i, outcome) in places.into_iter().zip(repository.push(&upstream, &updates)?) {
+        let mut result = Ok(());
+        for (i, outcome) in indices.into_iter().zip(repository.push(&upstream, &updates)?) {
             match outcome {
-                Ok(_) => told[i].pushed = true,
-                Err(failure) => failed = Some(failure),
+                Ok(_) => staged[i].pushed = true,
+                Err(error) => result = Err(error.into()),
             }
         }
-        failed.map_or(Ok(EXIT_SUCCESS), |failure| Err(failure.into()))
+        result
     }
 
     /// Plans one rollout; None where the reporter knows why there is none.
@@ -430,7 +411,7 @@ impl StageOutcome {
         for started in &self.started {
             let StartedRollout { sidecar_set, cluster, commit, location: place } = started;
             let set = display_name(sidecar_set, cluster.as_deref());
-            let _ = writeln!(text, "{set}: the rollout is open: {} {place}", commit.short());
+            let _ = writeln!(text, "{set}: rollout started: {} {place}", commit.short());
         }
         self.staged.iter().for_each(|told| told.write_text(&mut text));
         if text.is_empty() {
@@ -459,24 +440,24 @@ fn display_name(sidecar_set: &str, cluster: Option<&str>) -> String {
 impl StagedBranchReport {
     fn write_text(&self, text: &mut String) {
         let what = match self.written {
-            BranchUpdate::Unchanged => "is as it was",
-            BranchUpdate::Created => "is made",
-            BranchUpdate::Rebased => "follows",
-            BranchUpdate::Replaced => "is made anew",
-            BranchUpdate::Removed => "is removed",
-            BranchUpdate::Absent => "is not needed",
+            BranchUpdate::Unchanged => "unchanged",
+            BranchUpdate::Created => "created",
+            BranchUpdate::Rebased => "rebased onto",
+            BranchUpdate::Replaced => "recreated",
+            BranchUpdate::Removed => "removed",
+            BranchUpdate::Absent => "not needed",
         };
         let what = match self.written {
             BranchUpdate::Rebased => format!("{what} {}", self.base.short()),
             _ => what.to_owned(),
         };
         let set = display_name(&self.sidecar_set, self.cluster.as_deref());
-        let pushed = if self.pushed { ", and pushed" } else { "" };
+        let pushed = if self.pushed { " and pushed" } else { "" };
         let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
         for (id, subject) in
             self.overwritten_commits.iter().filter(|_| self.pushed || self.written == BranchUpdate::Replaced)
         {
-            let _ = writeln!(text, "  it held {} (\"{subject}\"), which pillion did not make", id.short());
+            let _ = writeln!(text, "  replaced {} (\"{subject}\"), which pillion did not make", id.short());
         }
         for (id, subject) in &self.commits {
             let _ = writeln!(text, "  {} {subject}", id.short());
@@ -488,24 +469,24 @@ impl StagedBranchReport {
         if let (Some(paused), false) = (&self.paused, self.commits.is_empty()) {
             let _ = writeln!(
                 text,
-                "  paused {paused}; `pillion resume {}{}` lets this follow",
+                "  paused {paused}; `pillion resume {}{}` continues with these commits",
                 self.sidecar_set, self.command_options
             );
         }
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {newer}, which waits: `pillion start {}{}` rolls that out in place of this",
+                "  its file holds {newer}, which waits: `pillion start {}{}` makes it the target",
                 self.sidecar_set, self.command_options
             );
         }
         match &self.blocked_by {
             Some(reason) => {
-                let _ = writeln!(text, "  not to be opened yet: {reason}");
+                let _ = writeln!(text, "  cannot start yet: {reason}");
             }
             None if self.starts && self.paused.is_none() => {
                 let how = format!("pillion start {}{}", self.sidecar_set, self.command_options);
-                let _ = writeln!(text, "  nothing has started: `{how}` opens the rollout");
+                let _ = writeln!(text, "  not started: `{how}` starts the rollout");
             }
             None => {}
         }
@@ -516,12 +497,12 @@ impl StagedBranchReport {
             all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
         };
         let written = match self.written {
-            BranchUpdate::Unchanged => "Same",
-            BranchUpdate::Created => "Made",
-            BranchUpdate::Rebased => "Follows",
-            BranchUpdate::Replaced => "Anew",
+            BranchUpdate::Unchanged => "Unchanged",
+            BranchUpdate::Created => "Created",
+            BranchUpdate::Rebased => "Rebased",
+            BranchUpdate::Replaced => "Recreated",
             BranchUpdate::Removed => "Removed",
-            BranchUpdate::Absent => "Nothing",
+            BranchUpdate::Absent => "NotNeeded",
         };
         json!({
             "sidecarSet": self.sidecar_set,

@@ -1,19 +1,17 @@
 //! `pillion start`: puts the first commit of a rollout onto the deploy branch.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
-use super::repository::PushOutcome;
-use super::retry::{Attempt, with_retry};
+use super::retry::{require_pushed, with_retry};
 use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
-use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock};
+use super::{GlobalArgs, clock};
 use crate::diagnostics::pluralize;
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
-use crate::rollout::transitions::TransitionError;
 use crate::rollout::with_current_scope;
 use crate::stage::{
     ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, commit_ledger, sidecar_removal,
 };
-use crate::write;
 use clap::Args;
 
 /// Arguments of `pillion start`.
@@ -49,86 +47,68 @@ pub(super) struct StartedRollout {
 /// Runs `pillion start`.
 pub(super) fn run(
     args: &StartArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     let start = StartOptions { allows_removal: args.allow_removal, accepts_missing: args.accept_missing };
-    run_stage(&args.stage, Some(start), common, reporter)
+    run_stage(&args.stage, Some(start), global, reporter)
 }
 
 impl StageRun<'_> {
-    /// Opens every rollout that is to be opened, each on top of the one before, in the name of a person.
+    /// Starts every selected rollout, each on top of the one before, in the name of the author.
     pub(super) fn start_rollouts(
         &self,
-        person: &Identity,
+        author: &Identity,
         reporter: &mut Reporter,
         started: &mut Vec<StartedRollout>,
-    ) -> Result<u8, Error> {
-        loop {
-            let next =
-                with_retry(self.opened, reporter, |reporter| self.start_next_rollout(person, reporter))?;
-            match next {
-                Some(Ok(one)) => started.push(one),
-                Some(Err(code)) => return Ok(code),
-                None => return Ok(EXIT_ENVIRONMENT),
-            }
+    ) -> Result<(), CommandError> {
+        while let Some(rollout) = with_retry(self.context, || self.start_next_rollout(author, reporter))? {
+            started.push(rollout);
         }
+        Ok(())
     }
 
-    /// Opens the first rollout that is to be opened; an exit code where there is none any more, or it must not be.
+    /// Starts the first selected rollout that has not started; None when all have.
     fn start_next_rollout(
         &self,
-        person: &Identity,
+        author: &Identity,
         reporter: &mut Reporter,
-    ) -> Result<Attempt<Result<StartedRollout, u8>>, Error> {
-        let Some(live) = self.opened.read_deploy_branch_reporting(reporter)? else {
-            return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
-        };
-        let sites = match self.read_clusters(&live, reporter)? {
-            Ok(sites) => sites,
-            Err(code) => return Ok(Attempt::Done(Err(code))),
-        };
-        let (commit, sidecar_set, cluster) = match self.recount_next(&live, &sites, reporter)? {
+    ) -> Result<Option<StartedRollout>, CommandError> {
+        let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
+        let views = self.read_clusters(&deploy_branch, reporter)?;
+        let (commit, sidecar_set, cluster) = match self.recount_next(&deploy_branch, &views, reporter)? {
             Some(counted) => counted,
             None => {
-                let next = match self.prepare_next_start(&live, &sites, reporter)? {
-                    Ok(next) => next,
-                    Err(code) => return Ok(Attempt::Done(Err(code))),
-                };
-                if reporter.has_errors() {
-                    return Ok(Attempt::Done(Err(EXIT_FINDINGS)));
-                }
-                let Some(made) = next else { return Ok(Attempt::Done(Err(EXIT_SUCCESS))) };
-                let (sidecar_set, cluster) = made.sidecar_set_and_cluster();
-                (made.stack.tip_or_base(), sidecar_set, cluster)
+                let next = self.prepare_next_start(&deploy_branch, &views, reporter)?;
+                reporter.fail_on_errors()?;
+                let Some(stack) = next else { return Ok(None) };
+                let (sidecar_set, cluster) = stack.sidecar_set_and_cluster();
+                (stack.stack.tip_or_base(), sidecar_set, cluster)
             }
         };
-        let release = ReleaseStamp { at: clock::now(), by: Some(person) };
-        Ok(match self.opened.release(&live, commit, &release)? {
-            PushOutcome::Pushed(commit, place) | PushOutcome::Unchanged(commit, place) => {
-                Attempt::Done(Ok(StartedRollout { sidecar_set, cluster, commit, location: place }))
-            }
-            PushOutcome::NonFastForward(lost) => Attempt::Conflict(lost),
-        })
+        let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+        let outcome = self.context.release(&deploy_branch, commit, &release)?;
+        let (commit, location) = require_pushed(outcome, self.context)?;
+        Ok(Some(StartedRollout { sidecar_set, cluster, commit, location }))
     }
 
-    /// Finds the first open rollout whose workloads are to be counted anew, and makes that one commit.
+    /// Finds the first rollout in progress with missing workloads, and makes the commit that counts without them.
     fn recount_next(
         &self,
-        live: &DeployBranch<'_>,
-        sites: &[ClusterView],
+        deploy_branch: &DeployBranch<'_>,
+        views: &[ClusterView],
         reporter: &mut Reporter,
     ) -> Result<Option<(ObjectId, String, Option<String>)>, Error> {
-        let is_wanted = |site: &ClusterView, name: &String| {
-            let ledger = site.ledger(name);
-            let course = site.rollout_context(name).0;
-            let after = with_current_scope(&course, &ledger);
+        let recounted = |view: &ClusterView, name: &String| {
+            let ledger = view.ledger(name);
+            let context = view.rollout_context(name).0;
+            let after = with_current_scope(&context, &ledger);
             (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
                 .then_some((ledger, after))
         };
-        for site in sites.iter().filter(|_| self.start.accepts_missing) {
-            for name in self.selected_names(site) {
-                let Some((before, after)) = is_wanted(site, &name) else { continue };
+        for view in views.iter().filter(|_| self.start.accepts_missing) {
+            for name in self.selected_names(view) {
+                let Some((before, after)) = recounted(view, &name) else { continue };
                 let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
                 let change = LedgerCommit {
                     after: &after,
@@ -140,42 +120,41 @@ impl StageRun<'_> {
                     ),
                     trailers: Vec::new(),
                 };
-                let (made, wrong) = commit_ledger(live, site, &change, &Signing::disabled())?;
-                reporter.add(wrong);
-                let cluster = site.cluster.as_ref().map(ToString::to_string);
-                return Ok(made.map(|made| (made.id, name, cluster)));
+                let (commit, diagnostics) =
+                    commit_ledger(deploy_branch, view, &change, &Signing::disabled())?;
+                reporter.add(diagnostics);
+                let cluster = view.cluster.as_ref().map(ToString::to_string);
+                return Ok(commit.map(|commit| (commit.id, name, cluster)));
             }
         }
         Ok(None)
     }
 
-    /// Finds the first rollout that waits to be opened, and makes that one commit.
+    /// Finds the first selected rollout that has not started, and makes its first commit.
     fn prepare_next_start<'s>(
         &self,
-        live: &DeployBranch<'_>,
-        sites: &'s [ClusterView],
+        deploy_branch: &DeployBranch<'_>,
+        views: &'s [ClusterView],
         reporter: &mut Reporter,
-    ) -> Result<Result<Option<BuiltStack<'s>>, u8>, Error> {
+    ) -> Result<Option<BuiltStack<'s>>, CommandError> {
         let mut first = None;
-        for site in sites {
-            for name in self.selected_names(site) {
-                let Some(planned) = self.plan_rollout(live, (sites, site), &name, true, reporter)? else {
+        for view in views {
+            for name in self.selected_names(view) {
+                let Some(planned) = self.plan_rollout(deploy_branch, (views, view), &name, true, reporter)?
+                else {
                     continue;
                 };
-                if let Some(refused) = self.paused_refusal(&planned.rollout) {
-                    reporter.print_failure(&refused);
-                    return Ok(Err(EXIT_FINDINGS));
-                }
-                if planned.rollout.starts_rollout() && planned.blocking_wave(live).is_none() {
+                self.refuse_paused(&planned.rollout)?;
+                if planned.rollout.starts_rollout() && planned.blocking_wave(deploy_branch).is_none() {
                     reporter.add(sidecar_removal(&planned.rollout).filter(|_| !self.start.allows_removal));
                     first.get_or_insert(planned);
                 }
             }
         }
-        // Where one of them is refused, none is opened.
+        // Where one of them is refused, none is started.
         match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => Ok(Ok(planned.build_commits(live, 1, &Signing::disabled(), reporter)?)),
-            None => Ok(Ok(None)),
+            Some(planned) => Ok(planned.build_commits(deploy_branch, 1, &Signing::disabled(), reporter)?),
+            None => Ok(None),
         }
     }
 
@@ -183,16 +162,19 @@ impl StageRun<'_> {
         self.args.names.iter().any(|named| named == name)
     }
 
-    /// A rollout that is paused is not started by its name unless its file holds something newer.
-    fn paused_refusal(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
+    /// Fails where a paused rollout is named and its file has nothing newer.
+    fn refuse_paused(&self, rollout: &RolloutPlan<'_>) -> Result<(), CommandError> {
         let name = rollout.name();
-        let paused =
-            rollout.ledger.paused.as_ref().filter(|_| self.is_named(name) && !rollout.starts_rollout())?;
-        Some(TransitionError(format!(
-            "`{name}` is paused at batch {}: {}; its file holds nothing newer to be started: `pillion resume {}` lets it go on",
-            paused.batch,
-            paused.reason,
-            rollout.context.command_arguments()
-        )))
+        match &rollout.ledger.paused {
+            Some(paused) if self.is_named(name) && !rollout.starts_rollout() => {
+                Err(CommandError::findings(format!(
+                    "`{name}` is paused at batch {}: {}; its file has nothing newer to start: `pillion resume {}` lets it go on",
+                    paused.batch,
+                    paused.reason,
+                    rollout.context.command_arguments()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }

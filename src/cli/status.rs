@@ -1,9 +1,10 @@
-//! `pillion status`: where every rollout stands, since when, and what it waits for.
+//! `pillion status`: shows the state of rollouts, since when, and what each waits for.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::repository::{self, RepositoryArgs};
 use super::sidecar_set_names::SidecarSetNames;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, clock, print_text};
+use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Commit, HistoryWalk};
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
@@ -12,7 +13,6 @@ use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::{HeldWorkloadReport, HoldState, ledger_holds};
 use crate::rollout::{ExternalState, RolloutState, RolloutStep};
 use crate::stage::{ClusterView, DeployBranch, Error, RolloutPlan, wave_block_reason};
-use crate::write;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -20,10 +20,10 @@ use std::fmt::Write as _;
 /// Arguments of `pillion status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// SidecarSets; without any, all
+    /// SidecarSets [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Look at the pods too, and go on looking; where standard output is no terminal, once
+    /// Show pods as well, and keep the view up to date; without a terminal, print it once
     #[cfg(feature = "watch")]
     #[arg(long)]
     watch: bool,
@@ -32,7 +32,7 @@ pub(super) struct StatusArgs {
     clusters: super::watch::ClusterArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
-    /// How it is told
+    /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
 }
@@ -40,12 +40,12 @@ pub(super) struct StatusArgs {
 /// Holds that are listed.
 const MAX_HOLDS: usize = 10;
 
-/// Where one rollout stands.
+/// The status of one rollout.
 struct LedgerStatus {
     name: String,
     cluster: Option<String>,
     ledger: Ledger,
-    /// The commit that changed the ledger last.
+    /// The last commit that changed the ledger.
     since: Option<Commit>,
     state: RolloutState,
     /// Nothing is rolled out but the released revision, to workloads with an expired hold.
@@ -54,11 +54,11 @@ struct LedgerStatus {
     updated: u32,
     pods: u32,
     held: Vec<HeldWorkloadReport>,
-    /// What the file holds, where the rollout goes somewhere else.
+    /// The revision of the file, where the rollout has another target.
     newer_revision: Option<RevisionName>,
-    /// What commands need to find it again.
+    /// Further options of the next command.
     command_options: String,
-    /// What is next gives it another target: the numbers of pods are about that one.
+    /// The next step changes the target: the numbers of pods are about the new one.
     starts: bool,
     next: String,
 }
@@ -66,85 +66,78 @@ struct LedgerStatus {
 /// Runs `pillion status`.
 pub(super) fn run(
     args: &StatusArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     #[cfg(feature = "watch")]
     if args.watch {
-        let shown = super::watch::StatusWatch {
+        let view = super::watch::StatusWatch {
             names: &args.names,
             clusters: &args.clusters,
             repository: &args.repository,
             is_json: args.output == OutputFormat::Json,
         };
-        return super::watch::watch_status(&shown, common, reporter);
+        return super::watch::watch_status(&view, global, reporter);
     }
-    let mut text = String::new();
-    let result = collect_status(args, common, reporter, &mut text);
-    let code = repository::to_exit_code(result, reporter)?;
+    let text = collect_status(args, global, reporter)?;
     print_text(&text)?;
-    Ok(code)
+    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
+/// Returns the status of the selected rollouts as text or JSON.
 fn collect_status(
     args: &StatusArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-    text: &mut String,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open(&args.repository, common, reporter)? else { return Ok(EXIT_USAGE) };
-    let Some(live) = opened.read_deploy_branch_for_display(reporter)? else { return Ok(EXIT_FINDINGS) };
-    let Some(clusters) = repository::select_clusters(&live, &args.repository, reporter) else {
-        return Ok(EXIT_USAGE);
-    };
+) -> Result<String, CommandError> {
+    let context = repository::open(&args.repository, global, reporter)?;
+    let deploy_branch = context.read_deploy_branch_for_display(reporter)?;
     let (mut all, mut known) = (Vec::new(), SidecarSetNames::default());
-    for cluster in clusters {
-        let (site, wrong) = live.cluster_view(cluster);
-        let is_sound = !wrong.iter().any(Diagnostic::is_error);
-        // What is not staged yet is said by the state.
-        reporter.add(wrong.into_iter().filter(|d| d.code != Code::NotStaged));
-        known.add_cluster(&site);
-        for ledger in site.prepared.ledgers.values() {
+    for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
+        let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+        let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
+        // The state says that a SidecarSet is not staged yet.
+        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStaged));
+        known.add_cluster(&view);
+        for ledger in view.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
-                let mut standing = ledger_status(&live, &site, ledger, &args.repository)?;
+                let mut status = ledger_status(&deploy_branch, &view, ledger, &args.repository)?;
                 if !is_sound {
                     // A plan of what could not be read would be a guess.
-                    "not known: something is wrong with what is live".clone_into(&mut standing.next);
-                    (standing.updated, standing.pods) = (0, 0);
+                    "unknown: the deploy branch has errors".clone_into(&mut status.next);
+                    (status.updated, status.pods) = (0, 0);
                 }
-                all.push(standing);
+                all.push(status);
             }
         }
     }
-    // Of a name whose ledger cannot be read it is said why.
-    if let Some(wrong) = known.unknown_name_message(&args.names).filter(|_| !reporter.has_errors()) {
-        reporter.print_error(&format!("pillion: {wrong}"));
-        return Ok(EXIT_USAGE);
+    // Where a ledger cannot be read, its diagnostic explains an unknown name.
+    if !reporter.has_errors() {
+        known.check(&args.names)?;
     }
-    let behind = stale_render_note(&live)?;
-    *text = match args.output {
+    let stale_render = stale_render_note(&deploy_branch)?;
+    Ok(match args.output {
         OutputFormat::Text if all.is_empty() && reporter.has_errors() => String::new(),
         OutputFormat::Text if all.is_empty() => {
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
-        OutputFormat::Text => all.iter().map(LedgerStatus::to_text).chain(behind).collect(),
+        OutputFormat::Text => all.iter().map(LedgerStatus::to_text).chain(stale_render).collect(),
         OutputFormat::Json => {
             let items: Vec<Value> = all.iter().map(LedgerStatus::to_json).collect();
-            let head = live.head.id.to_string();
+            let head = deploy_branch.head.id.to_string();
             let document =
                 json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Status", "head": head, "items": items});
             format!("{document}\n")
         }
-    };
-    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
+    })
 }
 
-/// Two branches: says that there are sources which the deploy branch has not been rendered from.
+/// Returns the note about newer sources that the deploy branch is not rendered from.
 pub(super) fn stale_render_note(live: &DeployBranch<'_>) -> Result<Option<String>, Error> {
     let Some(newer) = live.find_newer_source()? else { return Ok(None) };
     let (branch, source) = (&live.branches.deploy, live.branches.source.as_deref().unwrap_or_default());
     Ok(Some(format!(
-        "`{branch}` is rendered from {}, and `{source}` is at {}: `pillion render --branch {branch} --push` on it brings what is new\n",
+        "`{branch}` is rendered from {}, and `{source}` is at {}: `pillion render --branch {branch} --push` there renders what is new\n",
         live.source.id.short(),
         newer.short()
     )))
@@ -223,7 +216,7 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
             pluralize(batch.moved_pods().into(), "pod"),
             pluralize(batch.updates.len() as u64, "workload")
         ),
-        Some(RolloutStep::Complete(_)) => "closing it: every workload carries the target".to_owned(),
+        Some(RolloutStep::Complete(_)) => "complete: every workload has the target".to_owned(),
         Some(RolloutStep::Resume(_)) => "resuming it".to_owned(),
         Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
         None => String::new(),
@@ -274,7 +267,7 @@ impl LedgerStatus {
         if self.pods > 0 && ledger.target.is_some() && !self.starts {
             let _ = writeln!(
                 text,
-                "  {} of {} carry the target",
+                "  {} of {} have the target",
                 self.updated,
                 pluralize(self.pods.into(), "pod")
             );
@@ -288,13 +281,13 @@ impl LedgerStatus {
             let _ = writeln!(text, "  {}: {}, {why}", held.state_label(), held.key);
         }
         if let Some(more) = self.held.len().checked_sub(MAX_HOLDS).filter(|n| *n > 0) {
-            let _ = writeln!(text, "  and {more} more that are held");
+            let _ = writeln!(text, "  and {more} more holds");
         }
         let _ = writeln!(text, "  next: {}", self.next);
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {}, which waits: `pillion start {}{}` rolls that out in place of this",
+                "  its file holds {}, which waits: `pillion start {}{}` makes it the target",
                 newer.as_deref().unwrap_or("nothing"),
                 self.name,
                 self.command_options

@@ -1,27 +1,27 @@
-//! The files that each front door needs: printed by `pillion print`, written by `pillion init`, pinned to this version.
+//! The files that each front integration needs: printed by `pillion print`, written by `pillion init`, pinned to this version.
 //!
 //! The files are in `src/integrations/templates/` and part of the binary.
 
-use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use super::error::CommandError;
+use super::{EXIT_SUCCESS, print_text};
 use crate::read::MAX_FILE_BYTES;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
-use crate::write::{Error, replace_files};
+use crate::write::replace_files;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A front door.
+/// An integration.
 struct Integration {
     name: &'static str,
     about: &'static str,
     files: &'static [TemplateFile],
 }
 
-/// A file of a door.
+/// A file of an integration.
 struct TemplateFile {
-    /// Where it goes, below the folder that the door is written to.
+    /// Its path below the folder that the integration is written to.
     path: &'static str,
     text: &'static str,
 }
@@ -102,26 +102,26 @@ impl TemplateFile {
 }
 
 fn find_integration(name: &str) -> Option<&'static Integration> {
-    INTEGRATIONS.iter().find(|door| door.name == name)
+    INTEGRATIONS.iter().find(|integration| integration.name == name)
 }
 
 /// Arguments of `pillion print`.
 #[derive(Debug, Args)]
 pub(super) struct PrintArgs {
-    /// The door; without one, all are listed
+    /// Integration [default: list all]
     #[arg(value_parser = PossibleValuesParser::new(INTEGRATIONS.iter().map(|d| d.name)))]
     integration: Option<String>,
-    /// One of its files; without one, all are printed
+    /// File of the integration [default: all]
     file: Option<String>,
 }
 
 /// Runs `pillion print`.
-pub(super) fn print_templates(args: &PrintArgs, reporter: &Reporter) -> Result<u8, Error> {
-    let Some(door) = args.integration.as_deref().and_then(find_integration) else {
+pub(super) fn print_templates(args: &PrintArgs) -> Result<u8, CommandError> {
+    let Some(integration) = args.integration.as_deref().and_then(find_integration) else {
         let mut list = String::new();
-        for door in INTEGRATIONS {
-            let _ = writeln!(list, "{:<20} {}", door.name, door.about);
-            for file in door.files {
+        for integration in INTEGRATIONS {
+            let _ = writeln!(list, "{:<20} {}", integration.name, integration.about);
+            for file in integration.files {
                 let _ = writeln!(list, "{:<20}   {}", "", file.path);
             }
         }
@@ -129,17 +129,16 @@ pub(super) fn print_templates(args: &PrintArgs, reporter: &Reporter) -> Result<u
         return Ok(EXIT_SUCCESS);
     };
     let wanted = |file: &&TemplateFile| args.file.as_ref().is_none_or(|name| file.path == name);
-    let files: Vec<&TemplateFile> = door.files.iter().filter(wanted).collect();
+    let files: Vec<&TemplateFile> = integration.files.iter().filter(wanted).collect();
     let text = match &files[..] {
         [] => {
-            let names: Vec<&str> = door.files.iter().map(|f| f.path).collect();
-            reporter.print_error(&format!(
-                "pillion: `{}` has no file `{}`; it has {}",
-                door.name,
+            let names: Vec<&str> = integration.files.iter().map(|f| f.path).collect();
+            return Err(CommandError::usage(format!(
+                "`{}` has no file `{}`; it has {}",
+                integration.name,
                 args.file.as_deref().unwrap_or_default(),
                 names.join(", ")
-            ));
-            return Ok(EXIT_USAGE);
+            )));
         }
         [one] => one.text(),
         several => several.iter().map(|f| format!("# ---- {}\n{}", f.path, f.text())).collect(),
@@ -148,7 +147,7 @@ pub(super) fn print_templates(args: &PrintArgs, reporter: &Reporter) -> Result<u
     Ok(EXIT_SUCCESS)
 }
 
-/// `pillion init DOOR`: a verb for each door.
+/// `pillion init INTEGRATION`: a subcommand for each integration.
 #[derive(Debug)]
 pub(super) struct InitIntegration {
     integration: String,
@@ -158,9 +157,9 @@ pub(super) struct InitIntegration {
 
 impl FromArgMatches for InitIntegration {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let (door, matches) = matches.subcommand().expect("clap wants a subcommand");
+        let (integration, matches) = matches.subcommand().expect("clap wants a subcommand");
         Ok(Self {
-            integration: door.to_owned(),
+            integration: integration.to_owned(),
             folder: matches.get_one::<PathBuf>("dir").cloned().unwrap_or_default(),
             force: matches.get_flag("force"),
         })
@@ -179,13 +178,15 @@ impl Subcommand for InitIntegration {
             .value_name("DIR")
             .default_value(".")
             .value_parser(clap::value_parser!(PathBuf))
-            .help("Write below this folder");
+            .help("Folder to write to");
         let force = Arg::new("force")
             .long("force")
             .action(clap::ArgAction::SetTrue)
-            .help("Write over files that are there and say something else");
-        INTEGRATIONS.iter().fold(command, |command, door| {
-            command.subcommand(Command::new(door.name).about(door.about).args([dir.clone(), force.clone()]))
+            .help("Overwrite files with different content");
+        INTEGRATIONS.iter().fold(command, |command, integration| {
+            command.subcommand(
+                Command::new(integration.name).about(integration.about).args([dir.clone(), force.clone()]),
+            )
         })
     }
 
@@ -198,16 +199,12 @@ impl Subcommand for InitIntegration {
     }
 }
 
-/// Writes the files of a door; nothing is written where one is there already and says something else.
-pub(super) fn init_integration(
-    args: &InitIntegration,
-    _common: &GlobalArgs,
-    reporter: &mut Reporter,
-) -> Result<u8, Error> {
-    let files = find_integration(&args.integration).map_or(&[][..], |door| door.files);
+/// Writes the files of an integration, or nothing where one exists with different content.
+pub(super) fn init_integration(args: &InitIntegration) -> Result<u8, CommandError> {
+    let files = find_integration(&args.integration).map_or(&[][..], |integration| integration.files);
     let top = RepositoryRoot::of_git_repository(Path::new(""));
     let mut places: Vec<(SandboxPath, String)> = Vec::new();
-    let (mut names, mut in_the_way) = (Vec::new(), Vec::new());
+    let (mut names, mut in_the_way, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
     for file in files {
         let name = crate::read::normalize_path(&args.folder.join(file.path));
         let shown = name.to_string_lossy().into_owned();
@@ -220,24 +217,22 @@ pub(super) fn init_integration(
                 in_the_way.push(format!("`{shown}`"));
                 places.push((place, file.text()));
             }
-            Err(refused) => reporter.add([refused.to_diagnostic(&shown)]),
+            Err(refused) => refusals.push(refused.to_diagnostic(&shown)),
         }
         names.push(shown);
     }
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
+    if !refusals.is_empty() {
+        return Err(CommandError::from_diagnostics(refusals));
     }
     if !in_the_way.is_empty() && !args.force {
-        reporter.print_error(&format!(
-            "pillion: {} is there already and says something else: nothing was written; compare it with `pillion print {}`, or write over it with `--force`",
+        return Err(CommandError::findings(format!(
+            "{} already exists with different content; nothing was written: compare it with `pillion print {}`, or overwrite it with `--force`",
             in_the_way.join(", "),
             args.integration
-        ));
-        return Ok(EXIT_FINDINGS);
+        )));
     }
-    if let Err(wrong) = replace_files(&places)? {
-        reporter.add([*wrong]);
-        return Ok(EXIT_FINDINGS);
+    if let Err(diagnostic) = replace_files(&places)? {
+        return Err(CommandError::from_diagnostics([*diagnostic]));
     }
     print_text(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
     Ok(EXIT_SUCCESS)

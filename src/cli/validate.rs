@@ -1,5 +1,6 @@
 //! `pillion validate`: the verdict of Kruise's own validation on every SidecarSet.
 
+use super::error::CommandError;
 use super::inputs::{InputArgs, collect_inputs};
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
@@ -12,7 +13,6 @@ use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{
     ClusterSources, Configuration, Workspace, collect_files, gather_ledgers, inputs_from_paths,
 };
-use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ use std::path::PathBuf;
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The SidecarSets as they were: checks the rules of an update as well
+    /// SidecarSets before the change, to check the rules of an update as well (repeatable)
     #[arg(long, value_name = "FILE")]
     old: Vec<PathBuf>,
-    /// How the findings are printed
+    /// Format of the findings
     #[arg(short, long, value_enum, default_value = "text")]
     output: ValidateOutput,
 }
@@ -40,7 +40,11 @@ enum ValidateOutput {
 }
 
 /// Runs `pillion validate`.
-pub(super) fn run(args: &ValidateArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(
+    args: &ValidateArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
     reporter.add(diagnostics);
     let is_unusable = workspace.is_none();

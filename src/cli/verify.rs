@@ -1,21 +1,21 @@
-//! `pillion verify`: is everything in git what pillion makes of it?
+//! `pillion verify`: checks that everything in git is what pillion makes.
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::repository::{self, RepositoryArgs};
-use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use super::{EXIT_SUCCESS, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::ObjectId;
 use crate::stage::{BranchConfig, DeployBranch, Error, RepoContext, check_drift, verify};
-use crate::write;
 use clap::Args;
 
 /// Arguments of `pillion verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Check also how the ledgers came from their state at this commit to what they are
+    /// Commit to check the changes of ledgers since
     #[arg(long, value_name = "COMMIT")]
     base: Option<String>,
-    /// The commit to check; without it HEAD, in a bare repository and beside a deploy branch of its own that one
+    /// Commit to check [default: HEAD; the deploy branch in a bare repository, or where sources have their own branch]
     #[arg(value_name = "COMMIT")]
     commit: Option<String>,
     #[command(flatten)]
@@ -25,98 +25,80 @@ pub(super) struct VerifyArgs {
 /// Runs `pillion verify`.
 pub(super) fn run(
     args: &VerifyArgs,
-    common: &GlobalArgs,
+    global: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
-    let mut said = String::new();
-    let result = match verify_repository(args, common, reporter, &mut said) {
-        // With the whole history the same command succeeds.
-        Err(Error::Git(failure)) if failure.is_beyond_history() => {
-            reporter.print_failure(&failure);
-            Ok(EXIT_ENVIRONMENT)
-        }
-        result => result,
-    };
-    print_text(&said)?;
-    repository::to_exit_code(result, reporter)
-}
-
-fn verify_repository(
-    args: &VerifyArgs,
-    common: &GlobalArgs,
-    reporter: &mut Reporter,
-    said: &mut String,
-) -> Result<u8, Error> {
-    let Some(opened) = repository::open_without_fetch(&args.repository, common, reporter)? else {
-        return Ok(EXIT_USAGE);
-    };
-    let repository = &opened.repository;
-    if let Some(base) = &args.base {
-        // Before anything is read, and any command of it is run.
-        reporter.add(changed_source_branch(&opened, repository.resolve(base)?)?);
-        if reporter.has_errors() {
-            return Ok(EXIT_FINDINGS);
-        }
-    }
-    let live = match args.commit.as_deref().or((!repository.is_bare()).then_some("HEAD")) {
-        Some(revision) => match read_at(&opened, revision, reporter) {
-            // With two branches HEAD is mostly on that of the sources, which nothing is rendered onto.
-            Err(Error::NoSourceTrailer { .. }) if args.commit.is_none() => {
-                opened.read_deploy_branch_reporting(reporter)?
-            }
-            read => read?,
-        },
-        None => opened.read_deploy_branch_reporting(reporter)?,
-    };
-    let Some(live) = live else { return Ok(EXIT_FINDINGS) };
-    let Some(clusters) = repository::select_clusters(&live, &args.repository, reporter) else {
-        return Ok(EXIT_USAGE);
-    };
-    let mut ledgers = 0;
-    for cluster in clusters {
-        let (site, wrong) = live.cluster_view(cluster);
-        let is_sound = !wrong.iter().any(Diagnostic::is_error);
-        reporter.add(wrong);
-        if is_sound {
-            ledgers += site.prepared.ledgers.len();
-            reporter.add(verify::check_canonical(&live, &site));
-            reporter.add(check_drift(&live, &site)?);
-        }
-    }
-    if let Some(base) = &args.base {
-        let base = repository.resolve(base)?;
-        let audit = verify::audit_since(repository, &live, &opened.config, base)?;
-        reporter.add(audit.diagnostics);
-        audit.changes.iter().for_each(|changed| said.push_str(&format!("{}\n", changed.description())));
-    }
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
-    }
-    reporter.print_verbose(&format!(
-        "{} is what pillion makes, {}",
-        live.head.id.short(),
-        pluralize(ledgers as u64, "ledger")
-    ));
+) -> Result<u8, CommandError> {
+    let (changes, summary) =
+        verify_repository(args, global, reporter).map_err(CommandError::or_missing_history)?;
+    print_text(&changes)?;
+    reporter.fail_on_errors()?;
+    reporter.print_verbose(&summary);
     Ok(EXIT_SUCCESS)
 }
 
-/// Reads what would be live if the deploy branch were at a commit.
+/// Checks the commit; returns the changes of ledgers since the base, and what was checked.
+fn verify_repository(
+    args: &VerifyArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<(String, String), CommandError> {
+    let context = repository::open_without_fetch(&args.repository, global, reporter)?;
+    let repository = &context.repository;
+    if let Some(base) = &args.base {
+        // Before anything of the commit is read, and any of its commands is run.
+        reporter.add(changed_source_branch(&context, repository.resolve(base)?)?);
+        reporter.fail_on_errors()?;
+    }
+    let deploy_branch = match args.commit.as_deref().or((!repository.is_bare()).then_some("HEAD")) {
+        Some(revision) => match read_at(&context, revision, reporter) {
+            // With two branches HEAD is usually on the branch of the sources, which nothing is rendered onto.
+            Err(Error::NoSourceTrailer { .. }) if args.commit.is_none() => {
+                context.read_deploy_branch_reporting(reporter)?
+            }
+            read => read?.ok_or_else(|| CommandError::from_diagnostics([]))?,
+        },
+        None => context.read_deploy_branch_reporting(reporter)?,
+    };
+    let mut ledgers = 0;
+    for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
+        let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+        let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
+        reporter.add(diagnostics);
+        if is_sound {
+            ledgers += view.prepared.ledgers.len();
+            reporter.add(verify::check_canonical(&deploy_branch, &view));
+            reporter.add(check_drift(&deploy_branch, &view)?);
+        }
+    }
+    let mut changes = String::new();
+    if let Some(base) = &args.base {
+        let base = repository.resolve(base)?;
+        let audit = verify::audit_since(repository, &deploy_branch, &context.config, base)?;
+        reporter.add(audit.diagnostics);
+        changes.extend(audit.changes.iter().map(|change| format!("{}\n", change.description())));
+    }
+    let head = deploy_branch.head.id.short();
+    Ok((changes, format!("{head} is what pillion makes, {}", pluralize(ledgers as u64, "ledger"))))
+}
+
+/// Reads the deploy branch as if it were at a commit.
 fn read_at<'o>(
-    opened: &'o RepoContext,
+    context: &'o RepoContext,
     revision: &str,
     reporter: &mut Reporter,
 ) -> Result<Option<DeployBranch<'o>>, Error> {
-    let commit = opened.repository.resolve(revision)?;
+    let commit = context.repository.resolve(revision)?;
     let place = (revision.to_owned(), commit);
-    let (live, wrong) = DeployBranch::read_at(&opened.repository, &opened.branches, &opened.config, place)?;
+    let (live, wrong) =
+        DeployBranch::read_at(&context.repository, &context.branches, &context.config, place)?;
     reporter.add(wrong);
-    Ok(live.map(|live| live.with_manifests(&opened.manifest_source)))
+    Ok(live.map(|live| live.with_manifests(&context.manifest_source)))
 }
 
-/// With two branches: says so where the branch of the sources is another one than at the base. Settings may be those of
-/// the very change that is judged, and must not name the branch that it is judged by.
-fn changed_source_branch(opened: &RepoContext, base: ObjectId) -> Result<Option<Diagnostic>, Error> {
-    let RepoContext { repository, branches, config, .. } = opened;
+/// With two branches: reports that the branch of the sources is another one than at the base. The settings may be part
+/// of the change that is checked, and must not name the branch that it is checked against.
+fn changed_source_branch(context: &RepoContext, base: ObjectId) -> Result<Option<Diagnostic>, Error> {
+    let RepoContext { repository, branches, config, .. } = context;
     let Some(source) = &branches.source else { return Ok(None) };
     let before = match DeployBranch::read_at(repository, branches, config, (String::new(), base)) {
         Ok((Some(live), _)) => BranchConfig::from_repository(&live.configuration.repository)?.source,

@@ -8,9 +8,9 @@ mod kustomizations;
 mod repository;
 mod yaml_files;
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
-use crate::write::Error;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -19,10 +19,10 @@ use std::path::PathBuf;
 /// Arguments of `pillion doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// The folder to look at
+    /// Folder to check
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// The form of the answer
+    /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
 }
@@ -62,7 +62,11 @@ impl DoctorCheck {
 }
 
 /// Runs `pillion doctor`.
-pub(super) fn run(args: &DoctorArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(
+    args: &DoctorArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     let mut checks = environment::check();
     checks.extend(repository::check(&args.path));
     let found = kustomizations::find_documents(&args.path, common);

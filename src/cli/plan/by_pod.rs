@@ -1,16 +1,16 @@
 //! `pillion plan --by pod --next`: the step that Kruise's own controller would take next.
 
 use super::{PlanArgs, PlanOutput};
+use crate::cli::error::CommandError;
 use crate::cli::inputs::collect_inputs;
 use crate::cli::reporter::Reporter;
-use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::sidecar_set::{DecodeMode, SidecarSet};
 use crate::read::Disk;
 use crate::render::{CollectedObjects, read_states, validate_sets};
 use crate::rollout::pods::{NamespaceLabelMap, PodStep, PodStepKind, next_pod_step, read_pods};
 use crate::workspace::{Workspace, collect_files, inputs_from_paths, read_documents};
-use crate::write::Error;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,30 +18,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Runs the pod-level form of `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    let observed = match observed_file(args) {
-        Ok(file) => file,
-        Err(wrong) => {
-            reporter.print_error(&format!("pillion: {wrong}"));
-            return Ok(EXIT_USAGE);
-        }
-    };
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    let observed = observed_file(args).map_err(CommandError::usage)?;
     let (workspace, diagnostics) = args.sources.open_workspace(&args.paths, common, None);
     reporter.add(diagnostics);
-    let Some(mut workspace) = workspace else { return Ok(EXIT_USAGE) };
+    let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     let (set, namespaces) = single_sidecar_set(args, common, &mut workspace, reporter);
     let step =
         set.and_then(|set| plan_next_step(&set, observed, &namespaces, reporter).map(|step| (set, step)));
-    match step.filter(|_| !reporter.has_errors()) {
-        Some((set, step)) => {
-            print_text(&match args.output {
-                PlanOutput::Json => to_json(&step),
-                _ => to_text(&set.name, &step),
-            })?;
-            Ok(EXIT_SUCCESS)
-        }
-        None => Ok(EXIT_FINDINGS),
-    }
+    reporter.fail_on_errors()?;
+    let (set, step) = step.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    print_text(&match args.output {
+        PlanOutput::Json => to_json(&step),
+        _ => to_text(&set.name, &step),
+    })?;
+    Ok(EXIT_SUCCESS)
 }
 
 /// Returns the file with the pods, or what is wrong with the command line.

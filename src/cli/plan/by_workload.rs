@@ -1,12 +1,11 @@
 //! `pillion plan`: the whole rollout, batch by batch, over workloads.
 
-use super::plan_inputs::{self, PlanInputError, PlanInputs};
+use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput, html, json, markdown, text};
+use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::sidecar_set_names::SidecarSetNames;
-use crate::cli::{
-    EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, MessageFormat, clock, print_text,
-};
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, clock, print_text};
 use crate::diagnostics::Diagnostic;
 use crate::read::Disk;
 use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
@@ -14,7 +13,6 @@ use crate::rollout::report::{PlanExtent, PlanReport, build_report};
 use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
 use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{inputs_from_paths, read_input as text_of};
-use crate::write::Error;
 use std::path::Path;
 
 /// One rollout of one cluster, planned.
@@ -40,41 +38,20 @@ pub(super) struct PlanView<'s> {
 }
 
 /// Runs the workload-level form of `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let seen = match &args.cluster_state {
-        Some(file) => match read_observed(file) {
-            Ok(seen) => seen,
-            Err(wrong) => {
-                reporter.add([wrong]);
-                return Ok(EXIT_FINDINGS);
-            }
-        },
+        Some(file) => {
+            read_observed(file).map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))?
+        }
         None => ClusterState::default(),
     };
-    let PlanInputs { base, cluster_views: sites } =
-        match plan_inputs::read_plan_inputs(args, common, reporter) {
-            Ok(found) => found,
-            Err(PlanInputError::Reported(code)) => return Ok(code),
-            Err(PlanInputError::Usage(why)) => {
-                reporter.print_error(&format!("pillion: {why}"));
-                return Ok(EXIT_USAGE);
-            }
-            Err(PlanInputError::Stage(failure)) => {
-                reporter.print_failure(&failure);
-                return Ok(if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE });
-            }
-        };
-    if let Some(why) = unknown_name(&args.names, &sites) {
-        reporter.print_error(&format!("pillion: {why}"));
-        return Ok(EXIT_USAGE);
-    }
+    let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
+    check_names(&args.names, &sites)?;
     let mut plans = Vec::new();
     for site in &sites {
         plans.extend(plan_rollouts(site, &sites, &seen, args, reporter));
     }
-    if reporter.has_errors() {
-        return Ok(EXIT_FINDINGS);
-    }
+    reporter.fail_on_errors()?;
     let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
     print_text(&match args.output {
         PlanOutput::Text => text::render(&shown),
@@ -94,15 +71,16 @@ fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> 
     read_cluster_state(&input.name, &text_of(&input, &Disk)?)
 }
 
-/// Says which of the names is not that of a SidecarSet with a ledger.
-fn unknown_name(names: &[String], sites: &[ClusterView]) -> Option<String> {
+/// Fails when a name is not that of a SidecarSet with a ledger.
+fn check_names(names: &[String], views: &[ClusterView]) -> Result<(), CommandError> {
     let mut known = SidecarSetNames::default();
-    sites.iter().for_each(|site| known.add_cluster(site));
-    let unknown = known.unknown_name_message(names)?;
-    let path = names.iter().find(|name| !known.contains(name) && Path::new(name).exists());
-    Some(path.map_or(unknown, |path| {
-        format!("`{path}` is a path, not the name of a SidecarSet: `pillion plan -f {path}` reads it")
-    }))
+    views.iter().for_each(|view| known.add_cluster(view));
+    match names.iter().find(|name| !known.contains(name) && Path::new(name).exists()) {
+        Some(path) => Err(CommandError::usage(format!(
+            "`{path}` is a path, not the name of a SidecarSet: `pillion plan -f {path}` reads it"
+        ))),
+        None => known.check(names),
+    }
 }
 
 /// Plans every rollout of one cluster that is asked for.

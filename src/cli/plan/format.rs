@@ -216,27 +216,27 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     let is_empty = report.batches.is_empty();
     match &report.end {
         RolloutEnd::Complete if is_empty && report.starts_rollout() => {
-            lines.push("no workload changes: Open is followed by Close".to_owned());
+            lines.push("no workload changes: Start is followed by Complete".to_owned());
         }
-        RolloutEnd::Complete if is_empty => lines.push("every workload carries it: Close is next".to_owned()),
+        RolloutEnd::Complete if is_empty => lines.push("every workload has it: Complete is next".to_owned()),
         RolloutEnd::Blocked(rest) => {
             lines.push(format!("{}: {rest}", if is_empty { "blocked" } else { "then blocked" }));
         }
         RolloutEnd::MoreSteps if report.starts_rollout() => {
-            lines.push("next is Open, which changes no rendered file; this batch follows it".to_owned());
+            lines.push("next is Start, which changes no rendered file; this batch follows it".to_owned());
         }
         RolloutEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
         RolloutEnd::Complete | RolloutEnd::Idle | RolloutEnd::TooManyBatches { .. } => {}
     }
     if let Some(paused) = &report.paused {
         let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-        let then = if is_empty { "lets it go on" } else { "lets this follow" };
+        let then = if is_empty { "lets it go on" } else { "continues with these batches" };
         lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
         lines.push(format!("`pillion resume {name}` {then}"));
     }
     if let Some(newer) = &report.newer_source {
         lines.push(format!(
-            "the file of `{}` holds {}, which waits: `pillion start {name}` rolls that out in place of this",
+            "the file of `{}` holds {}, which waits: `pillion start {name}` makes it the target",
             report.set,
             newer.as_deref().unwrap_or("nothing")
         ));

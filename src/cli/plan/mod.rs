@@ -1,4 +1,4 @@
-//! `pillion plan`: what a rollout is going to do.
+//! `pillion plan`: prints the plan of rollouts.
 
 mod by_pod;
 mod by_workload;
@@ -10,10 +10,10 @@ mod plan_inputs;
 mod text;
 mod timeline;
 
+use super::GlobalArgs;
+use super::error::CommandError;
 use super::inputs::SourceArgs;
 use super::reporter::Reporter;
-use super::{EXIT_USAGE, GlobalArgs};
-use crate::write::Error;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -28,28 +28,28 @@ pub(super) struct PlanArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     sources: SourceArgs,
-    /// What is counted and updated
+    /// Unit to count and update
     #[arg(long, value_enum, default_value = "workload")]
     by: PlanUnit,
-    /// Only the next step
+    /// Print the next step only
     #[arg(long)]
     next: bool,
-    /// The pods of the cluster, as `kubectl get pods -A -o json` prints them; `-` for standard input
+    /// Pods of the cluster, from `kubectl get pods -A -o json`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     cluster_state: Option<PathBuf>,
-    /// Manifests that were built by another program, in place of the sources; `-` for standard input
+    /// Built manifests to use instead of the sources; `-` for standard input
     #[arg(long, value_name = "FILE")]
     manifests: Option<PathBuf>,
-    /// Plan from what this commit says on, in place of the ledgers of the working folder
+    /// Commit to plan from, instead of the ledgers of the working folder
     #[arg(long, value_name = "COMMIT")]
     from: Option<String>,
-    /// Plan to what this commit says, in place of the working folder
+    /// Commit to plan to, instead of the working folder
     #[arg(long, value_name = "COMMIT", requires = "from")]
     to: Option<String>,
-    /// What if a key of `updateStrategy` or of `rollout` were this (`maxUnavailable=10%`); may be given several times
+    /// Key of `updateStrategy` or `rollout` to try another value of, as `maxUnavailable=10%` (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     strategy: Vec<String>,
-    /// How the plan is printed
+    /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: PlanOutput,
 }
@@ -70,15 +70,14 @@ enum PlanOutput {
     Json,
     /// For a pull request
     Markdown,
-    /// One file with a picture, to be shown
+    /// One page with a timeline, for a browser
     Html,
 }
 
 /// Runs `pillion plan`.
-pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, Error> {
-    if let Some(wrong) = usage_error(args) {
-        reporter.print_error(&format!("pillion: {wrong}"));
-        return Ok(EXIT_USAGE);
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    if let Some(message) = usage_error(args) {
+        return Err(CommandError::usage(message));
     }
     match args.by {
         PlanUnit::Pod => by_pod::run(args, common, reporter),
@@ -86,7 +85,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     }
 }
 
-/// Says what does not go together on the command line.
+/// Returns what is wrong with the command line.
 fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     let is_stdin = |path: &&Path| path.as_os_str() == "-";
     let files = [&args.cluster_state, &args.manifests].into_iter().flatten().map(PathBuf::as_path);

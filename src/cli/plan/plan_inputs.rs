@@ -1,9 +1,10 @@
 //! From the command line to what is planned: the working folder, or two commits.
 
 use super::PlanArgs;
+use crate::cli::GlobalArgs;
+use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository;
-use crate::cli::{EXIT_FINDINGS, EXIT_USAGE, GlobalArgs};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{self, ObjectId, Repository};
 use crate::model::config::RolloutConfig;
@@ -11,7 +12,7 @@ use crate::model::ledger::{Ledger, Revision};
 use crate::read::list_tree;
 use crate::read::{CommitListing, Disk, FileKind, FileSource, normalize_path};
 use crate::stage::{BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, missing_workloads};
-use crate::workspace::{BuiltManifests, ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
+use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,30 +25,14 @@ pub(super) struct PlanInputs {
     pub(super) cluster_views: Vec<ClusterView>,
 }
 
-/// Why there is nothing to be planned.
-pub(super) enum PlanInputError {
-    /// The reporter knows what is wrong; this is the exit code.
-    Reported(u8),
-    /// The command line is wrong, in words.
-    Usage(String),
-    /// Git failed.
-    Stage(Error),
-}
-
-impl<F: Into<Error>> From<F> for PlanInputError {
-    fn from(failure: F) -> Self {
-        Self::Stage(failure.into())
-    }
-}
-
 /// Reads everything that a plan is made of.
 pub(super) fn read_plan_inputs(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<PlanInputs, PlanInputError> {
+) -> Result<PlanInputs, CommandError> {
     let mut supposed = WhatIf { selection: args.sources.selection(&args.paths), ..WhatIf::default() };
-    supposed.apply_settings(&args.strategy).map_err(PlanInputError::Usage)?;
+    supposed.apply_settings(&args.strategy).map_err(CommandError::usage)?;
     let manifests = repository::manifest_source(args.manifests.as_deref(), common);
     match &args.from {
         None => from_working_folder(args, common, reporter, supposed, &manifests),
@@ -62,14 +47,14 @@ fn from_working_folder(
     reporter: &mut Reporter,
     mut supposed: WhatIf,
     manifests: &ManifestSource,
-) -> Result<PlanInputs, PlanInputError> {
+) -> Result<PlanInputs, CommandError> {
     let configuration = config_on_disk(args, common, reporter)?;
     if configuration.layout.ledgers.is_none() {
         reporter.add(configuration.layout.find_ledgers(&Disk).1);
         if reporter.has_errors() {
-            return Err(PlanInputError::Reported(EXIT_FINDINGS));
+            return Err(CommandError::from_diagnostics([]));
         }
-        return Err(PlanInputError::Usage(not_initialized_message(configuration.document.is_some())));
+        return Err(not_initialized(configuration.document.is_some()));
     }
     supposed.ledgers = Some(BTreeMap::new());
     let repository = match Repository::discover(Path::new(".")) {
@@ -78,7 +63,7 @@ fn from_working_folder(
     };
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
     let live = match &repository {
-        Some(repository) => deploy_branch_files(repository, &configuration, reporter)?,
+        Some(repository) => deploy_branch_files(repository, &configuration)?,
         None => None,
     };
     let ledgers: &dyn FileSource = live.as_ref().map_or(&Disk, |live| live);
@@ -90,9 +75,7 @@ fn from_working_folder(
         let past = past.as_ref().map(|past| past.as_past(manifests));
         reporter.add(missing_workloads(site, &TreeFiles::from_disk(&Disk, &place), past.as_ref()));
     }
-    if reporter.has_errors() {
-        return Err(PlanInputError::Reported(EXIT_FINDINGS));
-    }
+    reporter.fail_on_errors()?;
     Ok(PlanInputs { base, cluster_views: sites })
 }
 
@@ -104,7 +87,7 @@ fn from_commits(
     mut supposed: WhatIf,
     (from, to): (&str, Option<&str>),
     manifests: &ManifestSource,
-) -> Result<PlanInputs, PlanInputError> {
+) -> Result<PlanInputs, CommandError> {
     let repository = Repository::discover(Path::new("."))?;
     let old = repository.commit(repository.resolve(from)?)?;
     let old_files = list_tree(&repository, old.tree)?;
@@ -150,7 +133,7 @@ fn from_commits(
             (Some(commit), []) => manifests.for_tree(&repository, commit.tree, &configuration, cluster),
             (None, []) => manifests.for_folder(&configuration, cluster),
         };
-        let built = report_build_error(built, reporter)?;
+        let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let after = ClusterSources { files, ledgers: &nothing, built, cluster };
         let (site, wrong) = load_hypothetical(&configuration, &after, &supposed);
@@ -168,9 +151,7 @@ fn from_commits(
         }
         sites.push(site);
     }
-    if reporter.has_errors() {
-        return Err(PlanInputError::Reported(EXIT_FINDINGS));
-    }
+    reporter.fail_on_errors()?;
     Ok(PlanInputs { base: new.or(Some(old)).map(|commit| commit.id.to_string()), cluster_views: sites })
 }
 
@@ -192,7 +173,7 @@ impl LedgerHistorySource<'_> {
 fn find_history<'r>(
     repository: Option<&'r Repository>,
     configuration: &Configuration,
-) -> Result<Option<LedgerHistorySource<'r>>, PlanInputError> {
+) -> Result<Option<LedgerHistorySource<'r>>, CommandError> {
     let Some(repository) = repository else { return Ok(None) };
     let branches = BranchConfig::from_repository(&configuration.repository)?;
     let head = match &branches.source {
@@ -234,7 +215,7 @@ fn load_clusters(
     supposed: &WhatIf,
     manifests: &ManifestSource,
     reporter: &mut Reporter,
-) -> Result<Vec<ClusterView>, PlanInputError> {
+) -> Result<Vec<ClusterView>, CommandError> {
     let mut sites = Vec::new();
     for cluster in cluster_names(args, configuration)? {
         let cluster = cluster.as_deref();
@@ -243,14 +224,15 @@ fn load_clusters(
             // What is named on the command line is planned.
             _ => Ok(None),
         };
-        let built = report_build_error(built, reporter)?;
+        let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { cluster, built, ..from };
         let (site, wrong) = load_hypothetical(configuration, &from, supposed);
         reporter.add(wrong);
         sites.push(site);
     }
-    if reporter.has_errors() { Err(PlanInputError::Reported(EXIT_FINDINGS)) } else { Ok(sites) }
+    reporter.fail_on_errors()?;
+    Ok(sites)
 }
 
 /// What is not staged yet is what a plan is about.
@@ -268,32 +250,19 @@ fn load_hypothetical(
 fn cluster_names(
     args: &PlanArgs,
     configuration: &Configuration,
-) -> Result<Vec<Option<String>>, PlanInputError> {
+) -> Result<Vec<Option<String>>, CommandError> {
     let all = &configuration.repository.clusters;
     let wanted = args.sources.cluster.as_deref();
     if let Some(name) = wanted.filter(|name| all.iter().all(|c| c.name != *name)) {
         let known: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
-        let known =
-            if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
-        return Err(PlanInputError::Usage(format!("there is no cluster `{name}`: pillion.yaml {known}")));
+        return Err(repository::unknown_cluster(name, &known));
     }
     let chosen = || all.iter().filter(|c| wanted.is_none_or(|name| c.name == name));
     if args.manifests.is_some() && chosen().count() > 1 {
-        return Err(PlanInputError::Usage("say whose manifests these are with `--cluster NAME`".to_owned()));
+        return Err(repository::manifests_of_no_cluster());
     }
     let names: Vec<Option<String>> = chosen().map(|c| Some(c.name.clone())).collect();
     Ok(if all.is_empty() { vec![None] } else { names })
-}
-
-/// The manifests of a build, unless something is wrong with it.
-fn report_build_error(
-    built: Result<Option<BuiltManifests>, Box<Diagnostic>>,
-    reporter: &mut Reporter,
-) -> Result<Option<BuiltManifests>, PlanInputError> {
-    built.map_err(|wrong| {
-        reporter.add([*wrong]);
-        PlanInputError::Reported(EXIT_FINDINGS)
-    })
 }
 
 /// The configuration of the working folder, where it has one.
@@ -301,7 +270,7 @@ fn config_on_disk(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Configuration, PlanInputError> {
+) -> Result<Configuration, CommandError> {
     let start = args.paths.first().map_or(Path::new("."), PathBuf::as_path);
     report_config(Configuration::find(common.config.as_deref(), start), reporter)
 }
@@ -312,7 +281,7 @@ fn config_in_tree(
     within: &Path,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<Option<Configuration>, PlanInputError> {
+) -> Result<Option<Configuration>, CommandError> {
     let nearest = within.ancestors().map(|folder| folder.join("pillion.yaml"));
     let named = common.config.iter().map(|file| normalize_path(&within.join(file)));
     let file = named.chain(nearest).find(|file| files.kind(file) == Some(FileKind::File));
@@ -322,9 +291,9 @@ fn config_in_tree(
 fn report_config(
     (configuration, wrong): (Option<Configuration>, Vec<Diagnostic>),
     reporter: &mut Reporter,
-) -> Result<Configuration, PlanInputError> {
+) -> Result<Configuration, CommandError> {
     reporter.add(wrong);
-    configuration.ok_or(PlanInputError::Reported(EXIT_USAGE))
+    configuration.ok_or_else(|| CommandError::invalid_config([]))
 }
 
 /// The same configuration for a commit that has none.
@@ -349,8 +318,7 @@ fn working_folder_in_repository(repository: &Repository) -> PathBuf {
 fn deploy_branch_files<'r>(
     repository: &'r Repository,
     configuration: &Configuration,
-    reporter: &mut Reporter,
-) -> Result<Option<CommitListing<'r, ObjectId>>, PlanInputError> {
+) -> Result<Option<CommitListing<'r, ObjectId>>, CommandError> {
     let branches = BranchConfig::from_repository(&configuration.repository)?;
     if branches.source.is_none() {
         return Ok(None);
@@ -360,10 +328,10 @@ fn deploy_branch_files<'r>(
     {
         let why =
             "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";
-        return Err(PlanInputError::Usage(why.to_owned()));
+        return Err(CommandError::usage(why.to_owned()));
     }
     let Some((place, head)) = branches.find_deploy_branch(repository) else {
-        return Err(PlanInputError::Usage(format!(
+        return Err(CommandError::usage(format!(
             "there is no branch `{0}`, which has the ledgers: `git fetch` brings it, `pillion render --branch {0} --create` makes it",
             branches.deploy
         )));
@@ -372,8 +340,7 @@ fn deploy_branch_files<'r>(
     match RenderHistory::find(repository, &branches, Path::new("pillion.yaml"), (&place, head)) {
         Ok(Some(renders)) => {
             if let Err(refused) = renders.newest_source()? {
-                reporter.add([*refused]);
-                return Err(PlanInputError::Reported(EXIT_FINDINGS));
+                return Err(CommandError::from_diagnostics([*refused]));
             }
         }
         // A branch that was made by hand has never been rendered.
@@ -383,10 +350,10 @@ fn deploy_branch_files<'r>(
     Ok(Some(list_tree(repository, repository.commit(head)?.tree)?))
 }
 
-fn not_initialized_message(is_configured: bool) -> String {
+fn not_initialized(is_configured: bool) -> CommandError {
     let what =
         if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
-    format!(
-        "{what}, so nobody knows what is released: `pillion init rollout` sets rollouts up; `--from COMMIT` plans from what a commit says instead"
-    )
+    CommandError::usage(format!(
+        "{what}: the released revision is unknown; run `pillion init rollout`, or use `--from COMMIT`"
+    ))
 }

@@ -1,10 +1,11 @@
-//! `pillion watch`: batches are released while pods stay healthy.
+//! `pillion watch`: releases batches while pods stay healthy.
 
 mod log_sink;
 mod status_watch;
 
 pub(super) use status_watch::{StatusWatch, watch_status};
 
+use super::error::CommandError;
 use super::reporter::Reporter;
 use super::repository::{self, RepoContext, RepositoryArgs};
 use super::{
@@ -15,7 +16,7 @@ use crate::git::StopToken;
 use crate::model::duration;
 use crate::model::workload::WorkloadKinds;
 use crate::rollout::RolloutState;
-use crate::stage::{DeployBranch, Error};
+use crate::stage::DeployBranch;
 use crate::watch::check::BatchCheck;
 use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
@@ -35,7 +36,6 @@ use crate::watch::service::{PollSchedule, WakeReason, run_service};
 use crate::watch::signals::run_until_signal;
 use crate::watch::snapshot::ObservationScope;
 use crate::watch::watch_loop::{Iteration, WatchContext, Watcher};
-use crate::write;
 use clap::{Args, ValueEnum, value_parser};
 use log_sink::LogSink;
 use std::collections::BTreeMap;
@@ -56,52 +56,52 @@ pub(super) const EXIT_PAUSED: u8 = 5;
 /// Arguments of `pillion watch`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct WatchArgs {
-    /// SidecarSets; without any, all that have a ledger
+    /// SidecarSets [default: all with a ledger]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Take every step that can be taken now, and end: 0 advanced or nothing to do, 4 waiting, 5 paused, 3 try again
+    /// Take every step that can be taken now, then exit: 0 advanced or nothing to do, 3 try again, 4 waiting, 5 paused
     #[arg(long)]
     once: bool,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// How often the deploy branch is fetched
+    /// Interval to fetch the deploy branch
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     interval: Duration,
-    /// With --once: how long the clusters are waited for
+    /// Maximum time to wait for the first view of each cluster (with --once)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Serve /metrics, /healthz and /readyz here
+    /// Address to serve /metrics, /healthz and /readyz on
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
     listen: Option<SocketAddr>,
-    /// /healthz fails when no evaluation was completed for this long
+    /// Time without a completed evaluation after which /healthz fails
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
     unhealthy_after: Duration,
-    /// Form of the log on standard error
+    /// Format of the log on standard error
     #[arg(long, value_enum, default_value = "text")]
     log: LogFormatArg,
-    /// Propose each commit as a pull request: merging it releases it
+    /// Open a pull request for each commit; merging it releases the commit
     #[arg(long)]
     pull_request: bool,
-    /// Address of the forge's API, where it cannot be told from the remote's
+    /// URL of the git provider's API [default: from the URL of the remote]
     #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL")]
     forge_url: Option<String>,
-    /// Certificates (PEM) that forges, webhooks and checks are to have theirs from, in place of the public ones
+    /// PEM file of CA certificates to trust for webhooks, checks and the git provider's API
     #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true, value_parser = value_parser!(OsString))]
     ca_file: Option<OsString>,
-    /// A program that is asked before the next batch; its arguments follow behind `--`
+    /// Program that decides before the next batch; its arguments follow `--`
     #[arg(long, value_name = "PROGRAM")]
     check_command: Option<OsString>,
-    /// An address that is asked before the next batch
+    /// URL that decides before the next batch
     #[arg(long, value_name = "URL", env = "PILLION_CHECK_URL", hide_env_values = true)]
     check_url: Option<String>,
-    /// How long the check may take
+    /// Maximum time of a check
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     check_timeout: Duration,
-    /// Arguments of the program that is asked
+    /// Arguments of the check program
     #[arg(last = true, value_name = "ARGUMENT", requires = "check_command")]
     check_args: Vec<OsString>,
-    /// How the evaluation of --once is told
+    /// Output format of the evaluation (with --once)
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
     #[command(flatten)]
@@ -110,16 +110,16 @@ pub(super) struct WatchArgs {
     repository: RepositoryArgs,
 }
 
-/// Which clusters are looked at, and how.
+/// The clusters to watch.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ClusterArgs {
     /// Context of the kubeconfig, where pillion.yaml names no clusters
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Look only at this namespace, so that a Role is enough; may be given several times
+    /// Namespace to watch, for which a Role is enough (repeatable) [default: all]
     #[arg(short, long = "namespace", value_name = "NAME")]
     namespaces: Vec<String>,
-    /// Memory that the lists of all clusters may take together; a server that lists more is not believed
+    /// Maximum memory for the lists of all clusters together; a longer list is refused
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = value_parser!(u32).range(16..=1_048_576))]
     list_memory: u32,
 }
@@ -138,33 +138,14 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// Why a watcher does not begin.
-pub(super) enum WatchStartError {
-    /// Git.
-    Stage(Error),
-    /// Anything else: what is wrong and what to do, and the exit code.
-    Message(String, u8),
-    /// The reporter knows.
-    Reported(u8),
-}
-
-impl From<Error> for WatchStartError {
-    fn from(failure: Error) -> Self {
-        Self::Stage(failure)
-    }
-}
-
 /// Runs `pillion watch`.
 pub(super) fn run(
     args: &WatchArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     if args.once {
-        return match start_once(args, common, reporter) {
-            Ok(code) => code,
-            Err(no_start) => report_start_error(no_start, reporter),
-        };
+        return start_once(args, common, reporter);
     }
     let (stop, (sender, receiver)) = (StopToken::default(), sync_channel(1));
     let long = WatchRun { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
@@ -179,8 +160,7 @@ pub(super) fn run(
         // It waits for a server, and leaves nothing half done.
         Ok(None) => {}
         Err(error) => {
-            reporter.print_error(&format!("pillion: no thread can be started: {error}"));
-            return Ok(EXIT_ENVIRONMENT);
+            return Err(CommandError::environment(format!("no thread can be started: {error}")));
         }
     }
     tracing::info!("stopped");
@@ -196,19 +176,15 @@ struct WatchRun {
 }
 
 impl WatchRun {
-    fn run(self, wakes: &SyncSender<WakeReason>) -> (Result<u8, write::Error>, Reporter) {
+    fn run(self, wakes: &SyncSender<WakeReason>) -> (Result<u8, CommandError>, Reporter) {
         let mut reporter = Reporter::new(&self.common);
-        let code = match self.start(wakes, &mut reporter) {
-            Ok(()) => Ok(EXIT_SUCCESS),
-            Err(no_start) => report_start_error(no_start, &reporter),
-        };
-        (code, reporter)
+        let result = self.start(wakes, &mut reporter).map(|()| EXIT_SUCCESS);
+        (result, reporter)
     }
 
-    fn start(self, wakes: &SyncSender<WakeReason>, reporter: &mut Reporter) -> Result<(), WatchStartError> {
+    fn start(self, wakes: &SyncSender<WakeReason>, reporter: &mut Reporter) -> Result<(), CommandError> {
         let Self { args, common, stop, receiver } = self;
-        let opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
-        let mut opened = opened.ok_or(WatchStartError::Reported(EXIT_USAGE))?;
+        let mut opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
         opened.repository.set_stop(stop.clone());
         opened.manifest_source =
             opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
@@ -228,7 +204,7 @@ impl WatchRun {
         let server = match args.listen {
             Some(address) => Some(
                 StatusServer::start(address, Arc::clone(&metrics), Arc::clone(&health))
-                    .map_err(|error| WatchStartError::Message(error.to_string(), EXIT_ENVIRONMENT))?,
+                    .map_err(|error| CommandError::environment(error.to_string()))?,
             ),
             None => None,
         };
@@ -256,7 +232,7 @@ fn start_notifiers(
     opened: &RepoContext,
     notifier: Option<&Notifier>,
     stop: &StopToken,
-) -> Result<NotifierThreads, WatchStartError> {
+) -> Result<NotifierThreads, CommandError> {
     let (mut threads, mut heads) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
         let (watching, opened, form) = (watching.clone(), opened.reopen()?, receiver.format());
@@ -277,33 +253,15 @@ fn start_notifiers(
             };
             run_notifications(&watching, (&opened, &mut world), form, (&receiver, &stop), failed);
         });
-        threads.push(thread.map_err(|e| {
-            WatchStartError::Message(format!("no thread can be started: {e}"), EXIT_ENVIRONMENT)
-        })?);
+        threads
+            .push(thread.map_err(|e| CommandError::environment(format!("no thread can be started: {e}")))?);
         heads.push(sender);
     }
     Ok((threads, heads))
 }
 
-/// Says why nothing began, and returns the exit code.
-pub(super) fn report_start_error(no_start: WatchStartError, reporter: &Reporter) -> Result<u8, write::Error> {
-    match no_start {
-        WatchStartError::Stage(failure) => repository::to_exit_code(Err(failure), reporter),
-        WatchStartError::Message(text, code) => {
-            reporter.print_error(&format!("pillion: {text}"));
-            Ok(code)
-        }
-        WatchStartError::Reported(code) => Ok(code),
-    }
-}
-
-fn start_once(
-    args: &WatchArgs,
-    common: &GlobalArgs,
-    reporter: &mut Reporter,
-) -> Result<Result<u8, write::Error>, WatchStartError> {
-    let opened = repository::open(&args.repository, common, reporter)?;
-    let mut opened = opened.ok_or(WatchStartError::Reported(EXIT_USAGE))?;
+fn start_once(args: &WatchArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    let mut opened = repository::open(&args.repository, common, reporter)?;
     opened.manifest_source =
         opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
     let mut outside = build_environment(args, &opened)?;
@@ -312,7 +270,7 @@ fn start_once(
         start_observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
     outside.observers = observers;
     let watching = watch_options(args, &opened, &outside);
-    Ok(run_once(args, &opened, &watching, &mut outside, reporter))
+    run_once(args, &opened, &watching, &mut outside, reporter)
 }
 
 fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironment) -> Watcher {
@@ -344,15 +302,14 @@ pub(super) fn start_observers(
     repository: &RepositoryArgs,
     wakes: &SyncSender<WakeReason>,
     reporter: &mut Reporter,
-) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), WatchStartError> {
+) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), CommandError> {
     // Which clusters there are does not depend on what may be released: that is judged at every look.
     let (live, wrong) = opened.read_unchecked()?;
     reporter.add(wrong);
-    let live = live.ok_or(WatchStartError::Reported(EXIT_FINDINGS))?;
-    let clusters = repository::select_clusters(&live, repository, reporter)
-        .ok_or(WatchStartError::Reported(EXIT_USAGE))?;
-    let environment = |text: String| WatchStartError::Message(text, EXIT_ENVIRONMENT);
-    let runtime = runtime().map_err(|error| environment(format!("no thread can be started: {error}")))?;
+    let live = live.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    let clusters = repository::select_clusters(&live, repository)?;
+    let runtime =
+        runtime().map_err(|error| CommandError::environment(format!("no thread can be started: {error}")))?;
     let mut found = BTreeMap::new();
     let settings = ObserverSettings {
         memory: MemoryBudget::from_mebibytes(args.list_memory as usize),
@@ -368,10 +325,7 @@ pub(super) fn start_observers(
         let observer = Observer::start(runtime.handle(), context, watched_kinds(&live, args), settings, wake)
             .map_err(|failure| {
                 let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-                WatchStartError::Message(
-                    format!("the API server{whose} cannot be watched: {failure}"),
-                    EXIT_USAGE,
-                )
+                CommandError::usage(format!("the API server{whose} cannot be watched: {failure}"))
             })?;
         found.insert(cluster.map(str::to_owned), observer);
     }
@@ -396,8 +350,8 @@ fn watched_kinds(live: &DeployBranch<'_>, args: &ClusterArgs) -> ObservationScop
 }
 
 /// Everything outside the program but the clusters.
-fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvironment, WatchStartError> {
-    let usage = |text: String| WatchStartError::Message(text, EXIT_USAGE);
+fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvironment, CommandError> {
+    let usage = |text: String| CommandError::usage(text);
     let roots = args
         .ca_file
         .as_deref()
@@ -439,11 +393,11 @@ fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvir
     Ok(outside)
 }
 
-fn read_roots(file: &Path) -> Result<CaCertificates, WatchStartError> {
+fn read_roots(file: &Path) -> Result<CaCertificates, CommandError> {
     let read =
         fs::read(file).map_err(|error| error.to_string()).and_then(|pem| CaCertificates::from_pem(&pem));
     let wrong = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
-    read.map_err(|why| WatchStartError::Message(wrong(why), EXIT_USAGE))
+    read.map_err(|why| CommandError::usage(wrong(why)))
 }
 
 fn remote_url(opened: &RepoContext) -> String {
@@ -477,7 +431,7 @@ fn run_once(
     watching: &Watcher,
     outside: &mut RealEnvironment,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
+) -> Result<u8, CommandError> {
     let (_, never) = sync_channel(1);
     wait_for_clusters(&outside.observers, &never, args.timeout);
     let mut heard = log_sink::OnceOutput::default();
@@ -511,11 +465,7 @@ fn run_once(
             reporter.add(wrong);
             Ok(if is_error { EXIT_FINDINGS } else { EXIT_USAGE })
         }
-        Err(WatchError::Git(failure)) => repository::to_exit_code(Err(failure), reporter),
-        Err(failure) => {
-            reporter.print_failure(&failure);
-            Ok(if failure.is_retryable() { EXIT_ENVIRONMENT } else { EXIT_USAGE })
-        }
+        Err(error) => Err(error.into()),
     }
 }
 

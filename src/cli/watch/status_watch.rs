@@ -1,10 +1,11 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
 use super::log_sink::describe_rollout;
-use super::{ClusterArgs, WatchStartError, report_start_error, start_observers, wait_for_clusters};
+use super::{ClusterArgs, start_observers, wait_for_clusters};
+use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
-use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_data};
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_data};
 use crate::diagnostics::escape;
 use crate::git::Commit;
 use crate::watch::environment::{Environment as _, WatchError};
@@ -12,7 +13,6 @@ use crate::watch::evaluation::{Options, OutOfSyncSince};
 use crate::watch::real_environment::RealEnvironment;
 use crate::watch::report::EvaluationReport;
 use crate::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
-use crate::write;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::mpsc::sync_channel;
@@ -24,7 +24,7 @@ const FETCH_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the clusters are waited for at first.
 const FIRST_VIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is to be shown.
+/// What is to be view.
 pub(in crate::cli) struct StatusWatch<'a> {
     /// SidecarSets; empty: all.
     pub(in crate::cli) names: &'a [String],
@@ -35,24 +35,12 @@ pub(in crate::cli) struct StatusWatch<'a> {
 
 /// Shows rollouts until somebody ends it; once, where nobody sees the screen.
 pub(in crate::cli) fn watch_status(
-    shown: &StatusWatch<'_>,
+    view: &StatusWatch<'_>,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<u8, write::Error> {
-    match run_status_watch(shown, common, reporter) {
-        Ok(code) => code,
-        Err(no_start) => report_start_error(no_start, reporter),
-    }
-}
-
-fn run_status_watch(
-    shown: &StatusWatch<'_>,
-    common: &GlobalArgs,
-    reporter: &mut Reporter,
-) -> Result<Result<u8, write::Error>, WatchStartError> {
-    let StatusWatch { names, clusters, repository, is_json } = *shown;
-    let opened = repository::open(repository, common, reporter)?
-        .ok_or(WatchStartError::Reported(crate::cli::EXIT_USAGE))?;
+) -> Result<u8, CommandError> {
+    let StatusWatch { names, clusters, repository, is_json } = *view;
+    let opened = repository::open(repository, common, reporter)?;
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = start_observers(&opened, clusters, repository, &sender, reporter)?;
     wait_for_clusters(&observers, &wakes, FIRST_VIEW_TIMEOUT);
@@ -78,25 +66,21 @@ fn run_status_watch(
             Ok(Iteration::Evaluated(report)) if is_json => format!("{}\n", report.to_json()),
             Ok(Iteration::Evaluated(report)) => status_table(report),
             Ok(Iteration::Invalid(wrong)) => {
-                reporter.add(wrong.iter().filter(|d| d.is_error()).cloned());
-                return Ok(Ok(EXIT_FINDINGS));
+                let errors = wrong.iter().filter(|d| d.is_error()).cloned();
+                return Err(CommandError::from_diagnostics(errors));
             }
-            Err(WatchError::Git(failure)) if !is_screen => {
-                return Ok(Ok(repository::report_error(failure, reporter)));
-            }
+            Err(WatchError::Git(_)) if !is_screen => return turn.map(|_| EXIT_SUCCESS).map_err(Into::into),
             Err(failure) => format!("{failure}\n"),
         };
         // Home, and everything behind it away: what was there is written over without a flicker.
         let text = escape::lines(&text);
         let text = if is_screen { format!("\u{1b}[H\u{1b}[J{text}").into() } else { text };
-        if let Err(failure) = print_data(&text) {
-            return Ok(Err(failure));
-        }
+        print_data(&text)?;
         if !is_screen {
-            return Ok(Ok(EXIT_SUCCESS));
+            return Ok(EXIT_SUCCESS);
         }
         let _ = wakes.recv_timeout(FETCH_INTERVAL);
-        // What cannot be fetched is tried again; what is shown says which head it is of.
+        // What cannot be fetched is tried again; what is view says which head it is of.
         let _ = outside.fetch(&opened);
     }
 }

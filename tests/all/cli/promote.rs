@@ -41,7 +41,7 @@ fn the_next_batch_is_one_commit_of_a_person() {
     assert_eq!(repo.git(&["log", "-1", "--format=%an %cn", "main"]), "A Person pillion");
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
     assert_eq!((ledger(&repo, "main").last_batch(), repo.git(&["rev-parse", "main~1"])), (1, base.clone()));
-    assert!(said.contains("looked at no pod and waited for no soak"), "{said}");
+    assert!(said.contains("did not check pods or wait for the soak"), "{said}");
     assert!(
         said.ends_with("next: `pillion promote log` releases batch 2 of 4: 1 pod of 1 workload\n")
             || said.contains("releases batch 2 of 4"),
@@ -87,7 +87,7 @@ fn several_batches_are_several_commits_and_one_push() {
     clone.git(&["pull", "-q"]);
     assert_eq!(ledger(&clone, "main").target, None);
     clone.pillion(&["verify", "--base", &base]);
-    refused(&clone, &["log"], "no rollout of `log` is open: all workloads are up to date");
+    refused(&clone, &["log"], "no rollout of `log` is in progress: all workloads are up to date");
 }
 
 #[test]
@@ -98,11 +98,11 @@ fn what_a_person_does_first_is_named() {
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     refused(&repo, &["lgo"], "did you mean `log`?");
-    refused(&repo, &["log"], "no rollout of `log` is open: `pillion start log` opens it");
+    refused(&repo, &["log"], "no rollout of `log` is in progress: `pillion start log` starts it");
     repo.pillion(&["start", "log"]);
     refused(&repo, &["log", "--to", "9"], "has no batch 9: 4 is the last one; `--full`");
     repo.pillion(&["promote", "log"]);
-    refused(&repo, &["log", "--to", "1"], "batch 1 of `log` is out already");
+    refused(&repo, &["log", "--to", "1"], "batch 1 of `log` is already released");
     repo.pillion(&["pause", "log", "--reason", "lunch"]);
     refused(
         &repo,

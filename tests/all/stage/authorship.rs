@@ -101,7 +101,7 @@ fn a_staged_branch_follows_what_was_released() {
     clone.pillion(&["stage", "--push"]);
     let said = String::from_utf8(then(&clone, &["start", "--push"]).stdout).unwrap();
     let head = origin.id("main");
-    assert!(said.contains(&format!("`pillion/main/log` follows {}, and pushed", head.short())), "{said}");
+    assert!(said.contains(&format!("`pillion/main/log` rebased onto {} and pushed", head.short())), "{said}");
     assert_eq!(origin.id("pillion/main/log~5"), head);
     // Anybody makes the same ones, with the time of what they stand on.
     let other = world.clone(&origin, "other", &[]);
@@ -113,7 +113,7 @@ fn a_staged_branch_follows_what_was_released() {
     clone.git(&["pull", "-q", "--rebase", "--autostash"]);
     clone.commit("readme");
     clone.git(&["push", "-q", "origin", "HEAD:main"]);
-    assert!(clone.pillion(&["stage"]).contains("is made anew"));
+    assert!(clone.pillion(&["stage"]).contains("recreated"));
 }
 
 #[test]

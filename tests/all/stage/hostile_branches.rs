@@ -208,7 +208,7 @@ fn what_pillion_staged_itself_is_replaced_by_a_fresh_clone() {
     other.put("README", "hello").commit("readme");
     other.git(&["push", "-q", "origin", "main"]);
     let told = world.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
-    assert!(told.contains("`pillion/main/log` is made anew, and pushed"), "{told}");
+    assert!(told.contains("`pillion/main/log` recreated and pushed"), "{told}");
     assert_ne!(origin.id("pillion/main/log"), before);
 }
 

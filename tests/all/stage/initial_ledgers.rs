@@ -229,7 +229,7 @@ fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
     let (clone, origin) = shared(&world, &repo);
     let output = clone.try_pillion(&["init", "rollout", "--push"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("git does not tell what the cluster runs: nothing is released"), "{said}");
+    assert!(said.contains("git does not say what the cluster runs: nothing is released"), "{said}");
     assert!(said.contains("pushing to `main`") && said.contains("writes ledgers/log.yaml"), "{said}");
     assert_eq!(released(&origin, "main:ledgers/log.yaml"), "nothing");
     let web = |repo: &Repo| repo.try_pillion(&["render", "apps/shop/web.yaml"]).stdout;

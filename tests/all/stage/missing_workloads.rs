@@ -246,7 +246,7 @@ fn a_person_accepts_that_workloads_are_gone() {
     });
     let before = repo.id("main");
     let said = repo.pillion(&["start", "log", "--accept-missing"]);
-    assert!(said.contains("the rollout is open"), "{said}");
+    assert!(said.contains("rollout started"), "{said}");
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("scope: {workloads: 2, pods: 8, digest: "), "{ledger}");
     assert_eq!(

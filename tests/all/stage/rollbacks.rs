@@ -55,7 +55,7 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
         staged.contains("batch 3/4, logtail 1.5.0") && staged.contains("complete, logtail 1.5.0"),
         "{staged}"
     );
-    let waits = "which waits: `pillion start log` rolls that out in place of this";
+    let waits = "which waits: `pillion start log` makes it the target";
     assert!(staged.contains(waits), "{staged}");
     for verb in ["plan", "status"] {
         assert!(repo.pillion(&[verb]).contains(waits), "{verb}");
@@ -101,7 +101,7 @@ fn a_fix_is_one_command_while_the_rollout_is_paused() {
     let base = repo.git(&["rev-parse", "main"]);
     repo.pillion(&["approve", "log", "3"]);
     repo.pillion(&["pause", "log", "--reason", "crash loop"]);
-    refused(&repo, &["start", "log"], "is paused at batch 2: crash loop; its file holds nothing newer");
+    refused(&repo, &["start", "log"], "is paused at batch 2: crash loop; its file has nothing newer");
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.5.1");
     let before = (rendered(&repo, "main"), repo.git(&["rev-parse", "main"]));
     // Without its name a pause is not given up.
@@ -357,12 +357,8 @@ fn where_nothing_was_closed_there_is_nothing_to_go_back_to() {
     let world = World::new();
     let repo = released(&world, "repo");
     repo.git(&["switch", "-q", "--detach"]);
-    refused(
-        &repo,
-        &["rollback", "log"],
-        "no rollout of `log` is open, and none has brought what is released now",
-    );
-    refused(&repo, &["rollback", "log", "--to", "1"], "no rollout of `log` is open");
+    refused(&repo, &["rollback", "log"], "no rollout of `log` is in progress, and none released");
+    refused(&repo, &["rollback", "log", "--to", "1"], "no rollout of `log` is in progress");
 }
 
 #[test]

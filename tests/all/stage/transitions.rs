@@ -68,7 +68,7 @@ fn an_approval_is_for_the_plan_that_was_seen() {
     let plan = repo.git(&["log", "-1", "--format=%(trailers:key=Pillion-Plan,valueonly)", batch]);
     assert_eq!(plan.trim(), approved[0].plan, "the approval outlives the commit it was given on");
     assert!(repo.refused(&["approve", "log", "3"]).1.contains("already approved"));
-    assert!(repo.refused(&["approve", "log", "9"]).1.contains("no batch 9"));
+    assert!(repo.refused(&["approve", "log", "9"]).1.contains("no upcoming batch 9"));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
         (&["hold", "deployment/none"][..], "no SidecarSet with a ledger reaches"),
         (&["hold", "deployment/web", "--image", "logtail"], "is not `CONTAINER=IMAGE`"),
         (&["hold", "deployment/web", "--image", "web=x:1"], "has no container `web` of SidecarSet"),
-        (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no blanks"),
+        (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no spaces"),
         (&["hold", "deployment/web", "--off"], "does not hold"),
         (&["pause", "none"], "ledgers are of log"),
     ] {
@@ -116,7 +116,7 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
         assert!(code == 1 && said.contains(words), "{args:?}: {said}");
     }
     let (code, said) = repo.refused(&["pause", "log", "--reason", " "]);
-    assert!(code == 2 && said.contains("say why in a word or more"), "{said}");
+    assert!(code == 2 && said.contains("the reason must not be empty"), "{said}");
 }
 
 #[test]
