@@ -63,6 +63,7 @@ fn codeowners_pattern(path: &Path, is_folder: bool) -> String {
 mod tests {
     use super::*;
     use crate::read::{CommitListing, ListingEntry};
+    use indoc::indoc;
 
     #[test]
     fn everything_that_decides_about_sidecars_has_an_owner() {
@@ -80,7 +81,15 @@ mod tests {
         let text = add_owner("* @all", "@acme/platform", (&repository, root), &files, &own);
         assert_eq!(
             text,
-            "* @all\npillion.yaml @acme/platform\n/platform/ledgers/ @acme/platform\n/platform/rendered/ @acme/platform\n/platform/sidecars/ @acme/platform\n/platform/extra\\ set.yaml @acme/platform\n/.github/CODEOWNERS @acme/platform\n"
+            indoc! {r"
+                * @all
+                pillion.yaml @acme/platform
+                /platform/ledgers/ @acme/platform
+                /platform/rendered/ @acme/platform
+                /platform/sidecars/ @acme/platform
+                /platform/extra\ set.yaml @acme/platform
+                /.github/CODEOWNERS @acme/platform
+            "}
         );
         assert_eq!(add_owner(&text, "@acme/platform", (&repository, root), &files, &own), text);
         repository.rendered = Some(".".to_owned());

@@ -329,14 +329,39 @@ pub(super) fn single_quoted(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indoc::indoc;
     use serde_json::json;
 
     #[test]
     fn documents_are_written_in_block_style() {
         let value = json!({"a": {"b": [1, {"name": "x", "env": [{"name": "E", "value": "1"}]}, [], [["q"]]], "c": {}},
             "s": "#!/bin/sh\nset -e\n", "t": "x\n\ny", "u": "x\n\n", "v": [" lead\nx", "a\nb\n"], "yes": "no"});
-        let text = "a:\n  b:\n    - 1\n    - name: x\n      env:\n        - name: E\n          value: \"1\"\n    - []\n    - - - q\n  c: {}\n\
-            s: |\n  #!/bin/sh\n  set -e\nt: |-\n  x\n\n  y\nu: \"x\\n\\n\"\nv:\n  - \" lead\\nx\"\n  - |\n    a\n    b\n\"yes\": \"no\"\n";
+        let text = indoc! {r##"
+            a:
+              b:
+                - 1
+                - name: x
+                  env:
+                    - name: E
+                      value: "1"
+                - []
+                - - - q
+              c: {}
+            s: |
+              #!/bin/sh
+              set -e
+            t: |-
+              x
+
+              y
+            u: "x\n\n"
+            v:
+              - " lead\nx"
+              - |
+                a
+                b
+            "yes": "no"
+        "##};
         assert_eq!(emit(&value), text);
         assert_eq!(emit(&json!([1, [2]])), "- 1\n- - 2\n");
         assert_eq!(emit(&json!("x: y")), "\"x: y\"\n");

@@ -166,6 +166,7 @@ fn wrap_in_list(key: &str, value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indoc::indoc;
 
     fn read(text: &str) -> (Option<FunctionConfig>, Vec<String>) {
         let document = Arc::new(Document::read(&"f.yaml".into(), 0, 1, text).unwrap());
@@ -175,7 +176,23 @@ mod tests {
 
     #[test]
     fn the_example_of_the_design_is_accepted() {
-        let text = "apiVersion: pillion.dev/v1alpha1\nkind: Sidecars\nmetadata:\n  name: sidecars\n  annotations: {config.kubernetes.io/function: \"exec: {path: pillion}\"}\nspec:\n  sidecarSets: [../../../sidecars]\n  ledgers: [../../../ledgers/prod-eu]\n  inline: []\n  sources: []\n  namespaces: [{name: shop, labels: {team: shop}}]\n  annotations: minimal\n  keepSidecarSets: local-config\n";
+        let text = indoc! {r#"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Sidecars
+            metadata:
+              name: sidecars
+              annotations: {config.kubernetes.io/function: "exec: {path: pillion}"}
+            spec:
+              sidecarSets: [../../../sidecars]
+              ledgers: [../../../ledgers/prod-eu]
+              inline: []
+              sources: []
+              namespaces:
+              - name: shop
+                labels: {team: shop}
+              annotations: minimal
+              keepSidecarSets: local-config
+        "#};
         let (decoded, wrong) = read(text);
         assert_eq!(wrong, [] as [&str; 0]);
         let spec = decoded.unwrap().spec;
@@ -185,7 +202,16 @@ mod tests {
 
     #[test]
     fn a_config_map_has_the_same_keys() {
-        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  sidecarSets: a.yaml, b\n  annotations: kruise\n  inline: |\n    kind: SidecarSet\n";
+        let text = indoc! {"
+            apiVersion: v1
+            kind: ConfigMap
+            metadata: {name: c}
+            data:
+              sidecarSets: a.yaml, b
+              annotations: kruise
+              inline: |
+                kind: SidecarSet
+        "};
         let (decoded, wrong) = read(text);
         assert_eq!(wrong, [] as [&str; 0]);
         let decoded = decoded.unwrap();

@@ -326,6 +326,7 @@ impl RepositoryConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indoc::formatdoc;
 
     fn messages(text: &str) -> Vec<String> {
         let document = Document::read(&"pillion.yaml".into(), 0, 1, text).unwrap();
@@ -336,9 +337,17 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said_at_once() {
-        let text = format!(
-            "{HEAD}sorces: [a]\nannotations: all\nkinds:\n- {{group: x, kind: Worker}}\nrollout: {{steps: [1, 25%], maxBatches: lots, start: Auto}}\n"
-        );
+        let text = formatdoc! {"
+            {HEAD}sorces: [a]
+            annotations: all
+            kinds:
+            - group: x
+              kind: Worker
+            rollout:
+              steps: [1, 25%]
+              maxBatches: lots
+              start: Auto
+        "};
         assert_eq!(
             messages(&text),
             [
@@ -396,9 +405,33 @@ mod tests {
 
     #[test]
     fn the_whole_example_of_the_design_is_accepted() {
-        let text = format!(
-            "{HEAD}sources: [apps]\nrendered: rendered\nnamespaces:\n- {{folder: apps/shop, name: shop, labels: {{team: shop}}}}\nclusters:\n- {{name: eu, folder: apps, wave: 1, build: [kustomize, build, x]}}\ngit: {{deploy: main, identity: {{name: p, email: p@x}}}}\nrollout: {{steps: [1, 25%, 100%], freeze: [{{cron: \"0 17 * * FRI\", length: 63h}}], approve: [1], pods: {{DaemonSet.apps/infra/edge: 40}}}}\n"
-        );
+        let text = formatdoc! {r#"
+            {HEAD}sources: [apps]
+            rendered: rendered
+            namespaces:
+            - folder: apps/shop
+              name: shop
+              labels:
+                team: shop
+            clusters:
+            - name: eu
+              folder: apps
+              wave: 1
+              build: [kustomize, build, x]
+            git:
+              deploy: main
+              identity:
+                name: p
+                email: p@x
+            rollout:
+              steps: [1, 25%, 100%]
+              freeze:
+              - cron: "0 17 * * FRI"
+                length: 63h
+              approve: [1]
+              pods:
+                DaemonSet.apps/infra/edge: 40
+        "#};
         let document = Document::read(&"pillion.yaml".into(), 0, 1, &text).unwrap();
         let (repository, wrong) = decode(&document);
         assert_eq!(wrong, []);

@@ -113,8 +113,16 @@ fn has_plain_value(entry: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::repair;
+    use indoc::indoc;
 
-    const HEAD: &str = "apiVersion : apps.kruise.io/v1alpha1\nKind : SidecarSet\nmetadata:\n  name: s\nspec:\n  containers:\n";
+    const HEAD: &str = indoc! {"
+        apiVersion : apps.kruise.io/v1alpha1
+        Kind : SidecarSet
+        metadata:
+          name: s
+        spec:
+          containers:
+    "};
 
     #[test]
     fn moves_an_entry_below_the_key_it_belongs_to() {

@@ -377,6 +377,7 @@ impl ClientHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indoc::formatdoc;
     use tower::ServiceExt as _;
 
     #[tokio::test]
@@ -401,9 +402,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         let made = async |server: &str, user: &str| {
-            let text = format!(
-                "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
-            );
+            let text = formatdoc! {"
+                apiVersion: v1
+                kind: Config
+                current-context: c
+                clusters:
+                - name: c
+                  cluster:
+                    server: '{server}'
+                users:
+                - name: c
+                  user: {{{user}}}
+                contexts:
+                - name: c
+                  context:
+                    cluster: c
+                    user: c
+            "};
             std::fs::write(&path, text).unwrap();
             let context = KubeContext { kubeconfig: Some(path.clone()), context: None };
             ReadOnlyClient::new(&context, Duration::from_secs(1)).await.map(drop)
