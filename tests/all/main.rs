@@ -20,5 +20,6 @@ mod supply_chain;
 mod support;
 #[cfg(feature = "watch")]
 mod watch;
+mod words;
 mod workspace;
 mod yaml;

@@ -37,7 +37,7 @@ const WORDS: &[(&str, &str)] = &[
     ("room", "module, capacity"),
     ("rooms", "modules"),
     ("somebody", "the actor: a person, another commit"),
-    ("start", "pillion start"),
+    ("stage --start", "pillion start"),
     ("whose", "with, of which"),
 ];
 
