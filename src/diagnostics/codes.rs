@@ -126,7 +126,7 @@ codes! {
     /// A ledger has an entry for a workload that is not there, and one of the same kind and name is, in another
     /// namespace.
     LedgerWorkloadUnknown "ledger-workload-unknown" "an entry for Deployment.apps/default/web, and Deployment shop/web on standard input"
-    /// Workloads that an open rollout counts are not longer among the manifests, and no commit has removed them: it
+    /// Workloads that an open rollout counts are no longer among the manifests, and no commit has removed them: it
     /// would look complete.
     WorkloadsMissing "workloads-missing" "sources: [] in pillion.yaml while a rollout is open"
     /// Several steps of a rollout were put onto the deploy branch at once, past what judges one before the next: the tip
