@@ -92,7 +92,7 @@ codes! {
 
     /// pillion.yaml names ledgers, and a SidecarSet has none.
     NoLedger "no-ledger" "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
-    /// A file is a ledger, and nothing reads it: pillion.yaml names no ledgers, or it is of no cluster.
+    /// A file is a ledger that no key of pillion.yaml reads: pillion.yaml names no ledgers, or it is of no cluster.
     LedgerNotRead "ledger-not-configured" "ledgers/log.yaml beside a pillion.yaml without `ledgers`"
     /// Two ledgers are of one SidecarSet.
     DuplicateLedger "duplicate-ledger" "ledgers/log.yaml and ledgers/old.yaml with metadata: {name: log}"

@@ -8,9 +8,9 @@ use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A door that is ready to render.
+/// An integration that is ready to render.
 pub struct IntegrationSession {
-    /// Renders.
+    /// The renderer.
     pub renderer: Renderer,
     /// The namespace of manifests that name none.
     namespace: Arc<str>,
@@ -18,11 +18,11 @@ pub struct IntegrationSession {
     sources: Vec<Input>,
     /// Namespaces that pillion.yaml or a Namespace manifest names.
     declared_namespaces: BTreeSet<String>,
-    /// Where the configuration is written.
+    /// The position of the configuration.
     span: Span,
 }
 
-/// What became of a file, and the workloads that were looked at.
+/// A rendered file, and its workloads.
 type RenderedText = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
 
 impl IntegrationSession {
@@ -47,7 +47,7 @@ impl IntegrationSession {
         (session, diagnostics)
     }
 
-    /// Renders a text that was read already.
+    /// Renders a text.
     pub fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = SourceFile { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
         let (text, mut wrong, keys) = self.render_one_file(&file);
@@ -62,12 +62,12 @@ impl IntegrationSession {
         (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, keys)
     }
 
-    /// Entries of ledgers for workloads of another namespace than those that are here.
+    /// Finds ledger entries for workloads of another namespace than those of the input.
     fn foreign_ledger_entries(&self, keys: &BTreeSet<Arc<str>>) -> Vec<Diagnostic> {
         self.renderer.find_unknown_entries(keys, &self.declared_namespaces, &self.span)
     }
 
-    /// Reads and renders the manifests that the configuration names; each file with its name.
+    /// Reads and renders the manifests that the configuration names; returns each file with its name.
     pub fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
         let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), BTreeSet::new());
         let work = |input: &Input| {
@@ -91,7 +91,7 @@ impl IntegrationSession {
     }
 }
 
-/// Says what is different where manifests come out of kustomize; not yet placed diagnostics only.
+/// Explains errors that a patch of kustomize causes; only for diagnostics without a located object.
 pub fn explain_patch_error(diagnostic: &mut Diagnostic) {
     let is_image =
         diagnostic.field.as_deref().is_some_and(|f| f.starts_with("spec.") && f.ends_with(".image"));

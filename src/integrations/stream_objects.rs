@@ -1,4 +1,4 @@
-//! Which object of a stream is a line about? Nobody sees the stream between two tools, so messages name the object.
+//! Finds the object of a stream at a line: no person sees the stream between two tools, so messages name the object.
 
 use crate::diagnostics::krm::ResourceRef;
 use crate::diagnostics::{Diagnostic, Span};
@@ -7,10 +7,10 @@ use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What a stream is called in messages.
+/// The name of a stream in messages.
 pub const STREAM_NAME: &str = "<stdin>";
 
-/// The annotations that say which file an object came from (kyaml kioutil), old and new, and its number there.
+/// The annotations with the file of an object (kyaml kioutil), old and new, and with its index there.
 const PATH_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/path", "internal.config.kubernetes.io/path"];
 const INDEX_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/index", "internal.config.kubernetes.io/index"];
 
@@ -62,7 +62,7 @@ impl StreamObjects {
         items
     }
 
-    /// Finds the documents of a stream; those that cannot be read have no name.
+    /// Finds the documents of a stream; unreadable ones have no name.
     pub fn from_stream(text: &str) -> Self {
         let name: Arc<str> = STREAM_NAME.into();
         let mut items = Self::default();
@@ -79,7 +79,7 @@ impl StreamObjects {
         items
     }
 
-    /// Adds a document of a stream of several.
+    /// Adds a document of a stream.
     pub fn add_document(&mut self, document: &Document) {
         let value = document.value();
         self.add_object(
@@ -107,7 +107,7 @@ impl StreamObjects {
         });
     }
 
-    /// Says of a finding which object it is about, and puts its places into the objects.
+    /// Returns the object of a diagnostic, and makes its positions relative to the objects.
     pub fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
         let about = diagnostic
             .spans
@@ -139,7 +139,7 @@ impl StreamObjects {
     }
 }
 
-/// Returns how a person would call an object: `Deployment.apps/shop/web (deploy.yaml)`.
+/// Returns the display name of an object: `Deployment.apps/shop/web (deploy.yaml)`.
 fn display_name(object: &Value) -> String {
     let Some((api_version, kind)) = type_meta(object) else { return STREAM_NAME.to_owned() };
     let group = api_group(api_version);
@@ -179,12 +179,12 @@ fn annotation<'a>(object: &'a Value, keys: &[&str]) -> Option<&'a str> {
     keys.iter().find_map(|key| object.get("metadata")?.get("annotations")?.get(key)?.as_str())
 }
 
-/// Tells whether an object is an item of files that are edited in place: to leave it out would delete it there.
+/// Returns whether an object is an item of files that are edited in place: to omit it would delete it there.
 pub fn is_from_file(object: &Value) -> bool {
     annotation(object, &PATH_ANNOTATIONS).is_some()
 }
 
-/// Tells whether an object is the configuration of a function.
+/// Returns whether an object is the configuration of a function.
 pub fn is_function_config(object: &Value) -> bool {
     annotation(object, &["config.kubernetes.io/function", "config.k8s.io/function"]).is_some()
 }

@@ -1,4 +1,4 @@
-//! The disk as a place of files: .gitignore counts, and links are asked where they lead.
+//! Reads files on the disk: `.gitignore` applies, and links are resolved.
 
 use super::file::{MAX_FILE_BYTES, decode_text, read_file, unreadable_file};
 use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
@@ -44,7 +44,7 @@ impl FileSource for Disk {
             .hidden(false)
             .ignore(false)
             .git_global(false)
-            // Without a repository no ignore file counts, and those above are not read.
+            // Without a repository no ignore file applies, and those above are not read.
             .parents(RepositoryRoot::of_git_repository(folder).is_some())
             .follow_links(false)
             .sort_by_file_name(OsStr::cmp)
@@ -149,7 +149,7 @@ fn check_folder_ignore_file(folder: &Path) -> Option<Diagnostic> {
     )
 }
 
-/// What cannot be read is told in the words of other readers where it is no matter of links.
+/// Errors that do not concern links read like those of other readers.
 fn access_error_diagnostic(refused: &AccessError, name: &Arc<str>) -> Diagnostic {
     match refused {
         AccessError::Io(error) => unreadable_file(name, error),
@@ -157,7 +157,7 @@ fn access_error_diagnostic(refused: &AccessError, name: &Arc<str>) -> Diagnostic
     }
 }
 
-/// What is no file, folder or link is no entry.
+/// Only files, folders and links are entries.
 fn entry_kind(of: FileType) -> Option<EntryKind> {
     match of {
         t if t.is_symlink() => Some(EntryKind::Symlink),

@@ -10,10 +10,10 @@ use std::sync::Arc;
 /// The most bytes one input may have: 512 MiB.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// Reads a file as text; `name` is what users call it.
+/// Reads a file as text; `name` is its name in messages.
 ///
 /// # Errors
-/// A diagnostic when it is gone, unreadable, no regular file, too large or not UTF-8.
+/// A diagnostic when it is missing, unreadable, not a regular file, too large or not UTF-8.
 pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
     let mut file = File::open(path).map_err(|e| unreadable_file(name, &e))?;
     let metadata = file.metadata().map_err(|e| unreadable_file(name, &e))?;
@@ -38,7 +38,7 @@ fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result
     decode_text(bytes, name)
 }
 
-/// Takes the bytes of an input as text.
+/// Decodes the bytes of an input as text.
 ///
 /// # Errors
 /// A diagnostic when they are too many or not UTF-8.
@@ -61,13 +61,13 @@ fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
 }
 
-/// How Git LFS begins what it keeps in the place of a file (git-lfs/docs/spec.md).
+/// The start of a Git LFS pointer file (git-lfs/docs/spec.md).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 
 fn lfs_pointer(name: &Arc<str>) -> Diagnostic {
     Diagnostic::error(
         Code::UnreadableFile,
-        format!("`{name}` is a pointer of Git LFS: its text is not in git"),
+        format!("`{name}` is a Git LFS pointer; its content is not stored in git"),
     )
     .at(Span::whole_file(name.clone()))
     .help("keep it in git itself (`git lfs untrack`), or leave it out with `ignore:` in pillion.yaml")

@@ -1,4 +1,4 @@
-//! Where files are looked for and read: a disk, or the tree of a commit. What is chosen is the same in both.
+//! Finds and reads files alike on a disk and in the tree of a commit.
 
 use super::walk::{IgnoreRules, WalkResult};
 use crate::diagnostics::Diagnostic;
@@ -6,18 +6,18 @@ use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A place where files are.
+/// A source of files.
 pub trait FileSource: Sync {
-    /// Returns what a path leads to when links are followed; None when it leads nowhere.
+    /// Returns the kind of file at a path, links followed; None when it does not exist.
     fn kind(&self, path: &Path) -> Option<FileKind>;
 
-    /// Returns the one name of what a path leads to when links are followed.
+    /// Returns the canonical path, links followed.
     ///
     /// # Errors
-    /// Why it leads nowhere.
+    /// When it does not resolve.
     fn resolve(&self, path: &Path) -> Result<PathBuf, ResolveError>;
 
-    /// Returns what a link says, word for word: the same on every machine.
+    /// Returns the target of a link as written: the same on every machine.
     fn link_target(&self, link: &Path) -> String;
 
     /// Finds the manifests below a folder, sorted by path, component by component.
@@ -27,23 +27,23 @@ pub trait FileSource: Sync {
     /// followed.
     fn list_all_files(&self, folder: &Path) -> Vec<PathBuf>;
 
-    /// Returns what is directly in a folder and is no folder, sorted; links are not followed. A folder that does not
+    /// Returns the entries of a folder other than folders, sorted; links are not followed. A folder that does not
     /// exist has no entries.
     ///
     /// # Errors
-    /// A diagnostic when the folder cannot be read, or is none.
+    /// A diagnostic when it cannot be read, or is not a folder.
     fn list_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, EntryKind)>, Diagnostic>;
 
-    /// Reads a file as text; `name` is what users call it.
+    /// Reads a file as text; `name` is its name in messages.
     ///
     /// # Errors
-    /// A diagnostic when it is gone, unreadable, too large or not UTF-8.
+    /// A diagnostic when it is missing, unreadable, too large or not UTF-8.
     fn read_text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic>;
 
     /// Reads a file of the repository as text: no link is followed below the top of its place.
     ///
     /// # Errors
-    /// As [`FileSource::read_text`], and when a link is on the way or it is no regular file.
+    /// As [`FileSource::read_text`], and when a link is on the way or it is not a regular file.
     fn read_confined_text(
         &self,
         place: &SandboxPath,
@@ -60,14 +60,14 @@ pub trait FileSource: Sync {
     /// Returns the first symbolic link of the repository on the way to a path.
     fn find_symlink(&self, top: Option<&RepositoryRoot>, path: &Path) -> Option<PathBuf>;
 
-    /// Returns what is wrong with the ignore file of a folder that a walk is going to read, or where the walk begins
-    /// there, with those above it in the repository.
+    /// Returns an error in the ignore file of a folder that a walk reads, or where the walk begins there, in those above it
+    /// in the repository.
     fn check_ignore_file(&self, _folder: &Path, _is_first: bool) -> Option<Diagnostic> {
         None
     }
 }
 
-/// What a path leads to.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A file.
@@ -78,7 +78,7 @@ pub enum FileKind {
     Other,
 }
 
-/// What stands in a folder.
+/// The kind of an entry of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file.
@@ -91,18 +91,18 @@ pub enum EntryKind {
     Submodule,
 }
 
-/// Why a path leads nowhere.
+/// The reason why a path does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolveError {
-    /// There is nothing.
+    /// It does not exist.
     Missing,
-    /// It leads out of the commit, to where nothing can be known.
+    /// It leads out of the commit.
     Outside,
-    /// Anything else, in the words of the system.
+    /// Another error, as the system reports it.
     Other(String),
 }
 
-/// Takes `.` and, where names allow it, `..` out of a path.
+/// Removes `.` and, where names allow it, `..` from a path.
 pub fn normalize_path(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut plain = PathBuf::new();

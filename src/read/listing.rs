@@ -1,4 +1,4 @@
-//! The tree of a commit as a place of files, without a checkout: what is tracked is there, .gitignore or not.
+//! Reads files in the tree of a commit without a checkout: all tracked files, ignored or not.
 
 use super::file::{decode_text, unreadable_file};
 use super::file_source::{self, FileKind, FileSource, ResolveError};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// As many links as Linux follows before it gives up.
 const MAX_LINKS: usize = 40;
 
-/// What Linux says then, and of a file in the place of a folder: a listing is read with the words of a disk.
+/// The error of Linux then, and for a file in the place of a folder: listings report errors like a disk.
 const TOO_MANY_LINKS_MESSAGE: &str = "Too many levels of symbolic links (os error 40)";
 const ENOTDIR: i32 = 20;
 const NOT_A_DIRECTORY_MESSAGE: &str = "Not a directory (os error 20)";
@@ -22,9 +22,9 @@ const NOT_A_DIRECTORY_MESSAGE: &str = "Not a directory (os error 20)";
 /// An entry of a listing; folders are there when something is below them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListingEntry<Id> {
-    /// A file, with what its bytes are asked for by.
+    /// A file, with the id of its bytes.
     File(Id),
-    /// A symbolic link, with what it says.
+    /// A symbolic link, with its target.
     Symlink(String),
     /// The commit of another repository.
     Submodule,
@@ -41,18 +41,18 @@ pub struct CommitListing<'a, Id> {
 type ReadBlob<'a, Id> = dyn Fn(&Id) -> io::Result<Vec<u8>> + Sync + 'a;
 
 impl<'a, Id> CommitListing<'a, Id> {
-    /// Makes a listing of entries in any order; `bytes` is asked for the content of files, from any thread.
+    /// Returns a listing of entries in any order; `bytes` reads the content of files, on any thread.
     pub fn new(
         entries: impl IntoIterator<Item = (PathBuf, ListingEntry<Id>)>,
         bytes: impl Fn(&Id) -> io::Result<Vec<u8>> + Sync + 'a,
     ) -> Self {
-        // A tree that is made by hand may hold `..`, which no checkout would create.
+        // A handmade tree may contain `..`, which no checkout would create.
         let is_inside = |path: &Path| path.components().all(|c| matches!(c, Component::Normal(_)));
         let entries = entries.into_iter().filter(|(path, _)| is_inside(path)).collect();
         Self { entries, read_blob: Box::new(bytes) }
     }
 
-    /// Returns what the bytes of a file are asked for by; None where there is no file, or a link to one.
+    /// Returns the id of the bytes of a file; None where there is no file, or a link to one.
     pub fn file_id(&self, path: &Path) -> Option<&Id> {
         match self.entries.get(path) {
             Some(ListingEntry::File(id)) => Some(id),
@@ -67,7 +67,7 @@ impl<'a, Id> CommitListing<'a, Id> {
         own.into_iter().chain(self.entries_below(&path)).collect()
     }
 
-    /// Returns what is below a folder, in order.
+    /// Returns the entries below a folder, in order.
     fn entries_below(&self, folder: &Path) -> impl Iterator<Item = (&Path, &ListingEntry<Id>)> {
         let behind = self.entries.range::<Path, _>((Excluded(folder), Unbounded));
         let folder = folder.to_owned();
@@ -76,7 +76,7 @@ impl<'a, Id> CommitListing<'a, Id> {
             .take_while(move |(path, _)| path.starts_with(&folder))
     }
 
-    /// Returns what is at a path without links.
+    /// Returns the entry at a path without links.
     fn kind_at(&self, path: &Path) -> Option<file_source::EntryKind> {
         match self.entries.get(path) {
             Some(listed) => Some(listed.entry_kind()),
@@ -105,7 +105,7 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
         }
     }
 
-    /// Goes step by step, as realpath(3) does.
+    /// Resolves a path component by component, as realpath(3) does.
     fn resolve(&self, path: &Path) -> Result<PathBuf, ResolveError> {
         let mut ahead = Vec::new();
         for component in path.components().rev() {

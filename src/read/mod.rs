@@ -1,4 +1,4 @@
-//! Files, commits' trees and standard input become texts with a name. What they mean is found out elsewhere.
+//! Reads files, the trees of commits and standard input as texts with a name, without a look at their meaning.
 
 mod commit;
 mod disk;

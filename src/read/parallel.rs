@@ -1,4 +1,4 @@
-//! Work on many items at once, with the results in the order of the items and few of them waiting.
+//! Processes items in parallel, and returns the results in order with few of them in memory.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Which files below a folder are manifests, by their names and neighbours, on a disk and in a commit alike.
+//! Decides by file name and adjacent files which files below a folder are manifests; the same for disk and commits.
 
 use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A file to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
-    /// Where it is, as the user would name it.
+    /// Its path, as the user would name it.
     pub path: PathBuf,
-    /// The same as text, for messages.
+    /// The path as text, for messages.
     pub name: Arc<str>,
-    /// Its place below the folder that was walked; the file name where a file was named.
+    /// Its path below the walked folder; the file name where a file was named.
     pub relative_path: PathBuf,
-    /// The way to it, on which no link is followed.
+    /// The path to it, on which no link is followed.
     pub sandbox_path: SandboxPath,
 }
 
-/// What a walk leaves out besides `.git` and ignored files.
+/// What a walk skips besides `.git` and ignored files.
 #[derive(Debug, Clone)]
 pub struct IgnoreRules {
     patterns: Gitignore,
@@ -28,10 +28,10 @@ pub struct IgnoreRules {
 }
 
 impl IgnoreRules {
-    /// Leaves out what `patterns` (gitignore syntax, relative to `root`) match, and the given folders.
+    /// Skips files that match `patterns` (gitignore syntax, relative to `root`), and some folders.
     ///
     /// # Errors
-    /// The text of the first pattern that is none.
+    /// The first invalid pattern.
     pub fn new(root: &Path, patterns: &[String], folders: Vec<PathBuf>) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new(root);
         for pattern in patterns {
@@ -41,7 +41,7 @@ impl IgnoreRules {
         Ok(Self { patterns, folders: folders.iter().map(|f| strip_dot_components(f)).collect() })
     }
 
-    /// Leaves nothing out.
+    /// Skips nothing.
     pub fn empty() -> Self {
         Self { patterns: Gitignore::empty(), folders: Vec::new() }
     }
@@ -58,9 +58,9 @@ impl IgnoreRules {
 pub struct WalkResult {
     /// The files, in the order they are rendered.
     pub files: Vec<ManifestFile>,
-    /// Kustomization files that were met; what they list as patches is no manifest.
+    /// Kustomization files; the patches that they list are not manifests.
     pub kustomizations: Vec<PathBuf>,
-    /// Notes about what was skipped, and errors.
+    /// Notes on skipped files, and errors.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -102,7 +102,7 @@ fn walk_folder(files: &dyn FileSource, root: &Path, skips: &IgnoreRules) -> Walk
     }
 }
 
-/// Takes `.` components out, so that `./a` and `a` are one name.
+/// Removes `.` components, so that `./a` and `a` are one name.
 pub(super) fn strip_dot_components(path: &Path) -> PathBuf {
     path.components().filter(|c| *c != Component::CurDir).collect()
 }
@@ -111,14 +111,14 @@ fn display_name(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
 }
 
-/// Tells whether two names mean one folder; the files are asked only where they end alike.
+/// Returns whether two names mean one folder; the files are read only where the names end alike.
 fn is_same_folder(a: &Path, b: &Path, files: &dyn FileSource) -> bool {
     a == b
         || (a.file_name() == b.file_name()
             && matches!((files.resolve(a), files.resolve(b)), (Ok(a), Ok(b)) if a == b))
 }
 
-/// Decides about each entry of a walk, and remembers what is to be said: the one place of these rules.
+/// Applies the rules to each entry of a walk, and collects diagnostics.
 pub(crate) struct WalkFilter<'a> {
     files: &'a dyn FileSource,
     root: PathBuf,
@@ -133,12 +133,12 @@ struct WalkFindings {
 }
 
 impl<'a> WalkFilter<'a> {
-    /// Prepares the judgement of what is below `root`.
+    /// Returns the rules for entries below `root`.
     pub(crate) fn new(files: &'a dyn FileSource, root: &Path, skips: &IgnoreRules) -> Self {
         Self { files, root: root.to_owned(), ignore_rules: skips.clone(), findings: Mutex::default() }
     }
 
-    /// Tells whether a file is a manifest, or a folder may hold some.
+    /// Returns whether a file is a manifest, or a folder may contain some.
     pub(super) fn admits(&self, path: &Path, entry: EntryKind) -> bool {
         let is_dir = matches!(entry, EntryKind::Folder | EntryKind::Submodule);
         if path.file_name().is_some_and(|n| n == ".git")
@@ -162,13 +162,13 @@ impl<'a> WalkFilter<'a> {
         }
     }
 
-    /// Tells whether the name of a manifest may become text.
+    /// Returns whether the name of a manifest is valid text.
     pub(crate) fn has_usable_name(&self, path: &Path) -> bool {
         let relative = strip_dot_components(path.strip_prefix(&self.root).unwrap_or(path));
         check_file_name(&relative).map(|wrong| self.report(wrong)).is_none()
     }
 
-    /// Describes a file that was admitted.
+    /// Returns an admitted file.
     pub(crate) fn manifest_file(&self, path: &Path) -> ManifestFile {
         let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
         let path = strip_dot_components(path);
@@ -180,7 +180,7 @@ impl<'a> WalkFilter<'a> {
         }
     }
 
-    /// Adds what was remembered to a walk.
+    /// Adds the collected diagnostics to a walk.
     pub(crate) fn finish(&self, mut walk: WalkResult) -> WalkResult {
         let mut seen = self.lock();
         walk.kustomizations.append(&mut seen.kustomizations);
@@ -188,7 +188,7 @@ impl<'a> WalkFilter<'a> {
         walk
     }
 
-    /// Links are never followed: what they point at inside the folder is read where it is.
+    /// Links are never followed: a target inside the folder is read there.
     pub(crate) fn check_symlink(&self, path: &Path) {
         if is_manifest_name(path) && !self.has_usable_name(path) {
             return;
@@ -280,7 +280,7 @@ fn kustomize_folder(folder: &Path, kustomization: &Path) -> Diagnostic {
     ))
 }
 
-/// A checkout has its files and a commit has none of them: a rollout would pass its workloads over, and Close move them.
+/// A checkout has its files and a commit has none of them: a rollout would skip its workloads, and Complete move them.
 fn submodule(path: &Path) -> Diagnostic {
     let folder = display_name(&strip_dot_components(path));
     Diagnostic::error(

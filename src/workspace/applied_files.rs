@@ -1,23 +1,23 @@
-//! Which files of a folder are applied by whoever applies the folder: `kubectl apply -R`, Argo CD, Flux?
+//! Detects the files that `kubectl apply -R`, Argo CD or Flux apply from a folder.
 
 use crate::yaml::{Document, split_documents};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Files that say what else is applied, whatever is in them.
+/// Files that select what else is applied, whatever their content.
 const ENTRY_FILES: [&str; 4] = ["kustomization", "kustomization.yaml", "kustomization.yml", "chart.yaml"];
 
-/// What the files begin with that change an Application of Argo CD.
+/// The name prefix of files that change an Application of Argo CD.
 const ARGOCD_SOURCE_PREFIX: &str = ".argocd-source";
 
-/// Returns whether a file may be applied, as far as its name tells.
+/// Returns whether a file may be applied, by its name.
 pub fn may_be_applied(name: &Path) -> bool {
     let extension = name.extension().map(|e| e.to_string_lossy().to_lowercase());
     let is_manifest = |e: &str| matches!(e, "yaml" | "yml" | "json" | "jsonnet");
     is_entry_file(name) || extension.as_deref().is_some_and(is_manifest)
 }
 
-/// Returns whether a file is applied, or changes what is. Text that cannot be read may mean anything.
+/// Returns whether a file is applied, or changes what is applied. Unreadable text counts as applied.
 pub fn is_applied(name: &Path, text: &str) -> bool {
     if !may_be_applied(name) {
         return false;
@@ -31,7 +31,7 @@ pub fn is_applied(name: &Path, text: &str) -> bool {
     !wrong.is_empty()
         || pieces.into_iter().enumerate().any(|(i, piece)| {
             let document = Document::read(&file, i, piece.first_line, &text[piece.span]);
-            // A workflow of a forge has neither, and nobody applies it.
+            // The workflow of a forge has neither, and is not applied.
             document
                 .map_or(true, |d| d.value().get("kind").is_some() || d.value().get("apiVersion").is_some())
         })

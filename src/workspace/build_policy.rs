@@ -1,5 +1,5 @@
-//! Whether the `build` commands of pillion.yaml may run. Whoever may write that file can run any program by them, so
-//! where nobody looks at the file first they are off until the owner of the machine turns them on.
+//! Decides whether the `build` commands of pillion.yaml may run. A person who can write that file can run any program
+//! with them, so where no person reviews the file first they are off until the owner of the machine allows them.
 
 /// Whether `build` commands may run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +16,21 @@ impl Default for BuildPolicy {
     }
 }
 
-/// Why no build runs.
+/// The reason why no build runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildDenial {
-    /// Nobody has asked for it.
+    /// The caller did not ask for it.
     NotRequested,
-    /// It would be run by a watcher.
+    /// A watcher would run it.
     Watch,
-    /// Nothing is to be done at all.
+    /// A dry run starts no programs.
     DryRun,
-    /// It would be run by a CI system, as this variable says.
+    /// A CI system would run it; this variable is set.
     Ci(&'static str),
 }
 
 impl BuildDenial {
-    /// Returns why a build does not run, in words.
+    /// Returns the reason as text.
     pub(super) fn reason(self) -> String {
         let only =
             "only where its operator allows it: whoever can write pillion.yaml could run any program here";
@@ -44,12 +44,12 @@ impl BuildDenial {
         }
     }
 
-    /// Returns what to do about it.
+    /// Returns the next step.
     pub(super) fn help(self) -> &'static str {
         match self {
-            Self::DryRun => "hand over what it prints, with `--manifests FILE`",
+            Self::DryRun => "pass its output with `--manifests FILE`",
             _ => {
-                "read the command, then allow builds with `--allow-build` (or `PILLION_ALLOW_BUILD=true`), or hand over what it prints, with `--manifests FILE`"
+                "read the command, then allow builds with `--allow-build` (or `PILLION_ALLOW_BUILD=true`), or pass its output with `--manifests FILE`"
             }
         }
     }

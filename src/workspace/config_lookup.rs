@@ -6,16 +6,16 @@ use crate::read::normalize_path;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// The variable with which an operator names the pillion.yaml that counts: seen from the root of the repository.
+/// The variable with which an operator selects the pillion.yaml that applies, relative to the root of the repository.
 pub(super) const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.
 pub fn find_config(start: &Path) -> Option<PathBuf> {
     let mut folder = if start.is_dir() { start.to_owned() } else { start.parent()?.to_owned() };
-    // `..` in a name and the way above a relative one are found out by asking the file system.
+    // The file system resolves `..` in a name and the parents of a relative one.
     for _ in 0..256 {
         let candidate = normalize_path(&folder.join("pillion.yaml"));
-        // One that cannot be read is the configuration all the same: without it nothing would be as it says.
+        // An unreadable file is still the configuration: to skip it would drop all its settings.
         if candidate.symlink_metadata().is_ok() {
             return Some(candidate);
         }
@@ -27,7 +27,7 @@ pub fn find_config(start: &Path) -> Option<PathBuf> {
     None
 }
 
-/// Returns the folder above, by name where the name says it.
+/// Returns the parent folder, by name where the name contains it.
 fn parent_folder(folder: &Path) -> Option<PathBuf> {
     let folder = normalize_path(folder);
     match folder.components().next_back() {
@@ -37,17 +37,17 @@ fn parent_folder(folder: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Finds pillion.yaml in the folders from the root down to this one, the topmost first, by a name seen from here.
+/// Finds the topmost pillion.yaml from the root down to this folder; its path is relative to the working folder.
 pub(super) fn find_topmost_config(folder: &Path, root: &Path) -> Option<PathBuf> {
     let (here, root) = (canonical_folder(folder)?, root.canonicalize().ok()?);
     let above: Vec<&Path> = here.ancestors().take_while(|above| above.starts_with(&root)).collect();
-    // One that cannot be read is the configuration all the same: without it nothing would be as it says.
+    // An unreadable file is still the configuration: to skip it would drop all its settings.
     let has_one = |above: &&Path| above.join("pillion.yaml").symlink_metadata().is_ok();
     let steps = above.iter().rposition(has_one)?;
     Some(path_above(folder, &here, steps).join("pillion.yaml"))
 }
 
-/// Returns the folder so many steps above another one, by a name that is seen from where the user is.
+/// Returns the folder a number of steps above another one, relative to the working folder where possible.
 fn path_above(folder: &Path, here: &Path, steps: usize) -> PathBuf {
     let wanted = here.ancestors().nth(steps).unwrap_or(here);
     let path = normalize_path(&folder.join("../".repeat(steps)));
@@ -55,7 +55,7 @@ fn path_above(folder: &Path, here: &Path, steps: usize) -> PathBuf {
     if is_it { path } else { wanted.to_owned() }
 }
 
-/// Returns the root of the repository that a folder is in, where nobody else knows it: the outermost folder with a
+/// Returns the root of the repository that a folder is in, where the caller does not know it: the outermost folder with a
 /// `.git`, because the application may be a submodule or bring a `.git` of its own.
 pub(super) fn find_repository_root(folder: &Path) -> Option<PathBuf> {
     let here = canonical_folder(folder)?;
@@ -63,8 +63,8 @@ pub(super) fn find_repository_root(folder: &Path) -> Option<PathBuf> {
     here.ancestors().filter(is_root).last().map(Path::to_owned)
 }
 
-/// Returns the outermost folder of the same owner that nobody else can write to: above it nothing is looked for, where
-/// there is no repository.
+/// Returns the outermost folder of the same owner that no other user can write to: the limit of the search outside of a
+/// repository.
 pub(super) fn find_private_root(folder: &Path) -> PathBuf {
     let Some(here) = canonical_folder(folder) else { return folder.to_owned() };
     let private = here.ancestors().skip(1).take_while(|above| is_private(&here, above)).last();
@@ -84,7 +84,7 @@ fn canonical_folder(folder: &Path) -> Option<PathBuf> {
     or_current_dir(folder).canonicalize().ok()
 }
 
-/// Returns a folder by a name that the file system knows.
+/// Returns a folder, `.` in place of the empty name.
 pub(super) fn or_current_dir(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }

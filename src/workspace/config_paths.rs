@@ -1,4 +1,4 @@
-//! Does every path of pillion.yaml stay in the repository, by its name and without a symbolic link on the way?
+//! Checks that every path of pillion.yaml stays in the repository, by its name and without a symbolic link on the way.
 
 use super::Layout;
 use crate::diagnostics::{Code, Diagnostic};
@@ -7,7 +7,7 @@ use crate::sandbox::{check_file_name, display_path, is_git_internal};
 use crate::yaml::{self, Document, EntryPart};
 use std::path::{Component, Path};
 
-/// Says which paths of pillion.yaml lead out of the repository, or are reached through a link.
+/// Reports the paths of pillion.yaml that lead out of the repository, or pass a symbolic link.
 pub(super) fn check_config_paths(
     files: &dyn FileSource,
     layout: &Layout,
@@ -21,7 +21,7 @@ pub(super) fn check_config_paths(
     found
 }
 
-/// Every path of pillion.yaml that is a text, with its place there.
+/// Returns every path of pillion.yaml that is a string, with its field path.
 fn config_paths(document: &Document) -> Vec<(yaml::FieldPath, String)> {
     let root = yaml::FieldPath::root();
     let mut all = vec![root.child("rendered"), root.child("ledgers")];

@@ -85,7 +85,7 @@ impl Configuration {
     /// When `ignore` has an invalid pattern.
     pub fn input_options(&self, output: Option<&Path>) -> Result<InputOptions, Box<Diagnostic>> {
         let ignore_rules = self.layout.ignore_rules(output).map_err(|pattern| {
-            let message = format!("`ignore` holds a pattern that cannot be read: {pattern}");
+            let message = format!("`ignore` contains an invalid pattern: {pattern}");
             let name = self.document.as_ref().map_or("pillion.yaml", |document| document.file());
             Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(name)).field("ignore")
         })?;

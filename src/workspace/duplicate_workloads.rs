@@ -52,7 +52,7 @@ fn duplicate_workload(
     first: &WorkloadRef,
 ) -> Diagnostic {
     let at = |l: &WorkloadRef| l.path.child("metadata").child("name");
-    Diagnostic::error(Code::DuplicateWorkload, format!("`{}` stands in two manifests", located.key))
+    Diagnostic::error(Code::DuplicateWorkload, format!("`{}` has two manifests", located.key))
         .at(document.label(&at(located), EntryPart::Value, "here again"))
         .at(other.label(&at(first), EntryPart::Value, "first here"))
         .because("a rollout cannot tell which of them the cluster has")

@@ -188,7 +188,7 @@ fn pinned_config(root: &Path, at: &Span) -> Result<Option<PathBuf>, Box<Diagnost
     if file.is_file() {
         return Ok(Some(file));
     }
-    let message = format!("`{CONFIG_VARIABLE}` names `{}`, which is no file", file.display());
+    let message = format!("`{CONFIG_VARIABLE}` names `{}`, which is not a file", file.display());
     let wrong = Diagnostic::error(Code::UnreadableFile, message).at(at.clone());
     Err(Box::new(
         wrong.help("give it the path of pillion.yaml from the root of the repository, or an absolute one"),
@@ -295,7 +295,7 @@ fn ledger_cluster(options: &FunctionOptions, layout: &Layout) -> Result<Option<A
         _ => {
             let names: Vec<&str> = clusters.iter().flatten().map(|c| &*c.name).collect();
             let message = format!(
-                "pillion.yaml has the clusters {}, and nothing says whose ledgers count here",
+                "pillion.yaml has the clusters {}, and none of them has this folder, so its ledgers are ambiguous",
                 names.join(", ")
             );
             let error = Diagnostic::error(Code::NoCluster, message).at(options.span.clone());
@@ -336,11 +336,11 @@ fn no_sidecar_set(at: &Span, config: Option<&Path>) -> Diagnostic {
         None => "there is no pillion.yaml up to the root of the repository, and none is among the resources"
             .to_owned(),
     };
-    Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so every sidecar would go")
+    Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found, so every sidecar would be removed")
         .at(at.clone())
         .because(looked)
         .help(format!(
-            "name them in `sidecarSets:` of the topmost pillion.yaml, or say with `{CONFIG_VARIABLE}` which pillion.yaml counts"
+            "name them in `sidecarSets:` of the topmost pillion.yaml, or select another pillion.yaml with `{CONFIG_VARIABLE}`"
         ))
 }
 
@@ -356,7 +356,7 @@ fn is_known_sidecar_set((document, path): &DocumentObject, known: &[DocumentObje
 
 /// Refuses a ledger among the manifests of an application.
 fn application_ledger(document: &Document, path: &FieldPath) -> Diagnostic {
-    Diagnostic::error(Code::LedgerMisplaced, "a ledger among the manifests of an application does not count")
+    Diagnostic::error(Code::LedgerMisplaced, "a ledger among the manifests of an application is not allowed")
         .at(document.label(&path.join(&FieldPath::dotted("kind")), EntryPart::Value, ""))
         .because("the application could choose which revision of a sidecar it gets, or none")
         .help("keep it in the folder that `ledgers` of pillion.yaml names")

@@ -1,4 +1,4 @@
-//! From files and folders that somebody named to the inputs of a command, each file once.
+//! Selects the inputs in files and folders, each file once.
 
 use super::Layout;
 use super::kustomization::patch_files;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where the text of an input is.
+/// The source of the text of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputSource {
     /// A file.
@@ -22,30 +22,30 @@ pub enum InputSource {
     Text(Arc<str>),
 }
 
-/// The namespace of an input where neither a rule nor a person says one.
+/// The namespace of an input that neither a rule nor a person specifies.
 pub const UNSPECIFIED_NAMESPACE: &str = "";
 
 /// One input to be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
-    /// Where its text is.
+    /// The source of its text.
     pub source: InputSource,
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: Arc<str>,
-    /// Its place in an output folder.
+    /// Its path in an output folder.
     pub output_path: PathBuf,
     /// A person named this very file.
     pub is_explicit: bool,
-    /// Namespace of its manifests that name none; [`UNSPECIFIED_NAMESPACE`] where nobody says it.
+    /// Namespace of its manifests that name none; [`UNSPECIFIED_NAMESPACE`] where none is specified.
     pub namespace: Arc<str>,
-    /// The cluster that it was built for, where a command has.
+    /// The cluster that a build command made it for.
     pub cluster: Option<Arc<str>>,
-    /// The way to its file, on which no link is followed.
+    /// The path to its file, on which no link is followed.
     pub sandbox_path: SandboxPath,
 }
 
 impl Input {
-    /// Tells whether its text can be read again: standard input and pipes (`<(kustomize build …)`) give it once.
+    /// Returns whether its text can be read again: standard input and pipes (`<(kustomize build …)`) give it once.
     pub fn is_rereadable(&self, files: &dyn FileSource) -> bool {
         match &self.source {
             InputSource::File(path) => !self.is_explicit || files.kind(path) == Some(FileKind::File),
@@ -58,7 +58,7 @@ impl Input {
 /// Reads the text of an input.
 ///
 /// # Errors
-/// A diagnostic when it is gone, unreadable, too large or not UTF-8.
+/// A diagnostic when it is missing, unreadable, too large or not UTF-8.
 pub fn read_input(input: &Input, files: &dyn FileSource) -> Result<String, Diagnostic> {
     match &input.source {
         InputSource::File(path) => files.read_confined_text(&input.sandbox_path, path, &input.name),
@@ -67,12 +67,12 @@ pub fn read_input(input: &Input, files: &dyn FileSource) -> Result<String, Diagn
     }
 }
 
-/// Which namespace the manifests of a file are in where they name none.
+/// Rules for the namespace of manifests that name none.
 #[derive(Debug, Clone)]
 pub struct NamespaceRules {
-    /// The namespace where no rule says another; it may be [`UNSPECIFIED_NAMESPACE`].
+    /// The namespace without a matching rule; it may be [`UNSPECIFIED_NAMESPACE`].
     pub default: Arc<str>,
-    /// Folders and their namespaces; the first that holds a file counts.
+    /// Folders and their namespaces; the first that contains a file applies.
     pub rules: Vec<(PathBuf, Arc<str>)>,
 }
 
@@ -84,16 +84,16 @@ impl NamespaceRules {
     }
 }
 
-/// How inputs are chosen.
+/// How inputs are selected.
 #[derive(Debug, Clone)]
 pub struct InputOptions {
-    /// What is left out.
+    /// The ignored files.
     pub ignore_rules: IgnoreRules,
-    /// The namespaces of what is found.
+    /// The namespaces of the files.
     pub namespaces: NamespaceRules,
     /// The repository, whose files are reached through no link.
     pub repository_root: Option<RepositoryRoot>,
-    /// What a person typed, which may be anything and anywhere.
+    /// The paths that a person typed, which may lead anywhere.
     pub user_paths: Vec<PathBuf>,
 }
 
@@ -108,7 +108,7 @@ impl InputOptions {
         }
     }
 
-    /// Returns where a path leads; what leads out of the repository was reported where it is written.
+    /// Returns the path of a file; paths out of the repository are reported by the check of pillion.yaml.
     fn sandbox_path(&self, path: &Path) -> SandboxPath {
         let confined =
             self.repository_root.as_ref().filter(|_| !self.user_paths.iter().any(|typed| typed == path));
@@ -116,18 +116,18 @@ impl InputOptions {
     }
 }
 
-/// The inputs that were chosen.
+/// The selected inputs.
 #[derive(Debug, Default)]
 pub struct SelectedInputs {
     /// The inputs, in order.
     pub inputs: Vec<Input>,
     /// Errors and notes.
     pub diagnostics: Vec<Diagnostic>,
-    /// A path that somebody named does not exist.
+    /// A named path does not exist.
     pub has_missing_path: bool,
 }
 
-/// Finds the files of some paths, each once; `-` is standard input.
+/// Selects the files of some paths, each once; `-` is standard input.
 pub fn select_inputs(files: &dyn FileSource, paths: &[PathBuf], choice: &InputOptions) -> SelectedInputs {
     let mut chosen = SelectedInputs::default();
     let mut found: Vec<(ManifestFile, bool)> = Vec::new();
@@ -162,7 +162,7 @@ pub fn select_inputs(files: &dyn FileSource, paths: &[PathBuf], choice: &InputOp
     chosen
 }
 
-/// Returns files that a person named as inputs; `-` is standard input.
+/// Returns the inputs of paths that a person named; `-` is standard input.
 pub fn inputs_from_paths(paths: &[PathBuf]) -> Vec<Input> {
     let namespaces = NamespaceRules { default: UNSPECIFIED_NAMESPACE.into(), rules: Vec::new() };
     let file = |path: &PathBuf| ManifestFile {
@@ -190,7 +190,7 @@ fn stdin_input(namespaces: &NamespaceRules) -> Input {
     }
 }
 
-/// Returns what a command has built for a cluster as an input; it has the namespaces of `folder`.
+/// Returns the output of a build for a cluster as an input, with the namespace of `folder`.
 pub fn input_from_build(
     name: &Arc<str>,
     text: &Arc<str>,
@@ -209,7 +209,7 @@ pub fn input_from_build(
     }
 }
 
-/// Describes a file that was found.
+/// Returns the input of a file.
 pub(super) fn input_from_file(found: ManifestFile, is_named: bool, namespaces: &NamespaceRules) -> Input {
     let namespace = namespaces.namespace_of(&found.path);
     Input {
@@ -234,7 +234,7 @@ fn skipped_patch(found: &ManifestFile) -> Diagnostic {
     Diagnostic::note(Code::FolderSkipped, message).at(Span::whole_file(found.name.clone()))
 }
 
-/// The files that a kustomization lists as patches; one that cannot be read lists none.
+/// Returns the files that a kustomization lists as patches; an unreadable one lists none.
 fn list_patches_in(kustomization: &Path, place: &SandboxPath, files: &dyn FileSource) -> Vec<PathBuf> {
     let name: Arc<str> = kustomization.to_string_lossy().into();
     let Ok(text) = files.read_confined_text(place, kustomization, &name) else { return Vec::new() };

@@ -1,10 +1,10 @@
-//! Kustomizations, as far as they say which files are no manifests: their patches.
+//! Reads which files a kustomization lists as patches: these are not manifests.
 
 use crate::yaml::Document;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Returns the files that a kustomization lists as patches, relative to it; text that cannot be read lists none.
+/// Returns the files that a kustomization lists as patches, relative to it; unreadable text lists none.
 pub(super) fn patch_files(file: &Arc<str>, text: &str) -> Vec<String> {
     let Ok(document) = Document::read(file, 0, 1, text) else { return Vec::new() };
     let listed = |key: &str| document.value().get(key).and_then(Value::as_array).into_iter().flatten();

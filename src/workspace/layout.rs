@@ -1,6 +1,5 @@
-//! Where pillion.yaml says that things are, in the words of files: sources, SidecarSets, ledgers, clusters.
-//!
-//! Its values come in as they were decoded; paths of it are relative to its folder.
+//! The layout of a folder as pillion.yaml describes it: sources, SidecarSets, ledgers, clusters. Paths are relative to its
+//! folder.
 
 use super::inputs::{Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, input_from_file};
 use super::unread_ledgers::find_unread_ledgers;
@@ -10,7 +9,7 @@ use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How the files of a repository are laid out.
+/// The layout of the files of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
     /// The folder of pillion.yaml, as the user would name it.
@@ -19,7 +18,7 @@ pub struct Layout {
     pub sources: Vec<String>,
     /// Folders and files with SidecarSets.
     pub sidecar_sets: Vec<String>,
-    /// What is left out, in gitignore syntax.
+    /// Patterns of ignored files, in gitignore syntax.
     pub ignore: Vec<String>,
     /// Folder of the rendered files.
     pub rendered: Option<String>,
@@ -45,9 +44,9 @@ pub struct ClusterLayout {
 /// A file with a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerFile {
-    /// The cluster it is of, where pillion.yaml names some.
+    /// Its cluster, where pillion.yaml names clusters.
     pub cluster: Option<Arc<str>>,
-    /// The file; its place is relative to the folder of ledgers.
+    /// The file; its output path is relative to the folder of ledgers.
     pub input: Input,
 }
 
@@ -66,8 +65,8 @@ impl Layout {
         }
     }
 
-    /// Returns the files and folders with SidecarSets. Where ledgers tell of SidecarSets, a folder that is gone had
-    /// the last of them: git keeps no empty folder.
+    /// Returns the files and folders with SidecarSets. Where there are ledgers, a missing folder had the last SidecarSet:
+    /// git keeps no empty folders.
     pub fn sidecar_set_paths(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<PathBuf> {
         let mut paths = self.paths_in_root(&self.sidecar_sets);
         if paths.iter().any(|p| files.kind(p).is_none()) && !self.find_ledgers(ledgers).0.is_empty() {
@@ -76,8 +75,7 @@ impl Layout {
         paths
     }
 
-    /// Says which files and folders of `sidecarSets:` do not exist where that is taken for deletion: a name that is
-    /// misspelt looks the same.
+    /// Reports missing files and folders of `sidecarSets:` where they count as deleted: a misspelled name looks the same.
     pub fn missing_sidecar_sets(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<Diagnostic> {
         let found = self.sidecar_set_paths(files, ledgers);
         let missing = self.paths_in_root(&self.sidecar_sets).into_iter().filter(|path| !found.contains(path));
@@ -91,18 +89,18 @@ impl Layout {
         missing.map(say).collect()
     }
 
-    /// Returns what is no manifest: rendered files, ledgers, what `ignore` names, and the folder that is written.
+    /// Returns the rules for files that are not manifests: rendered files, ledgers, `ignore`, and the output folder.
     ///
     /// # Errors
-    /// The text of the first pattern of `ignore` that is none.
+    /// The first invalid pattern of `ignore`.
     pub fn ignore_rules(&self, out: Option<&Path>) -> Result<IgnoreRules, String> {
         let own = [&self.rendered, &self.ledgers].into_iter().flatten();
         let own = own.filter(|folder| *folder != ".").map(|folder| self.root.join(folder));
         IgnoreRules::new(&self.root, &self.ignore, own.chain(out.map(Path::to_owned)).collect())
     }
 
-    /// Returns what lies below a folder of rendered files by right: ledgers; and where it is the folder of pillion.yaml
-    /// itself, with that file in it, what that names.
+    /// Returns the paths below a folder of rendered files that belong there: ledgers; and in the folder of pillion.yaml,
+    /// that file and the paths it names.
     pub fn managed_paths_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
         let mut own: Vec<PathBuf> = self.ledgers.iter().map(|l| normalize_path(&self.root.join(l))).collect();
         if let Some(config) = config.filter(|_| *folder == normalize_path(&self.root)) {
@@ -125,7 +123,7 @@ impl Layout {
     }
 
     /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the
-    /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is told of and not followed.
+    /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is reported and not followed.
     pub fn find_ledgers(&self, files: &dyn FileSource) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
         let (found, mut diagnostics) = self.find_configured_ledgers(files);
         diagnostics.extend(find_unread_ledgers(self, files, &found));
@@ -180,7 +178,7 @@ impl Layout {
         self.clusters.iter().filter(is_selected).cloned().map(Some).collect()
     }
 
-    /// Tells whether a manifest belongs to a cluster; standard input is in no folder.
+    /// Returns whether a manifest belongs to a cluster; standard input is in no folder.
     pub fn cluster_contains(&self, cluster: &ClusterLayout, manifest: &Input) -> bool {
         if let Some(built_for) = &manifest.cluster {
             return *built_for == cluster.name;

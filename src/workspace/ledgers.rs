@@ -48,15 +48,15 @@ pub fn gather_ledgers<'i>(
     (gathered, diagnostics)
 }
 
-/// Anything else than a ledger in their folder: somebody may think it counts.
+/// Reports a file without a ledger in their folder: a reader may take it for one.
 fn not_a_ledger(input: &Input) -> Diagnostic {
-    Diagnostic::error(Code::InvalidLedger, format!("`{}` holds no ledger", input.name))
+    Diagnostic::error(Code::InvalidLedger, format!("`{}` contains no ledger", input.name))
         .at(Span::whole_file(Arc::clone(&input.name)))
         .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
-        .help(format!("take the last good state: `git log -p -- {}` shows them", input.name))
+        .help(format!("restore the last good state: `git log -p -- {}` shows them", input.name))
 }
 
-/// A ledger of another SidecarSet than its file is named for.
+/// Reports a ledger of another SidecarSet than its file is named for.
 fn misplaced_ledger(document: &Document, path: &FieldPath, input: &Input) -> Option<Diagnostic> {
     let name = path.find(document.value())?["metadata"]["name"].as_str()?;
     let stem = Path::new(&*input.name).file_stem()?.to_string_lossy().into_owned();
@@ -67,6 +67,6 @@ fn misplaced_ledger(document: &Document, path: &FieldPath, input: &Input) -> Opt
             format!("this is the ledger of SidecarSet `{name}`, not of `{stem}`"),
         )
         .at(document.label(&at, EntryPart::Value, ""))
-        .help(format!("name the file `{name}.yaml`, or take the last good state of this one out of git"))
+        .help(format!("name the file `{name}.yaml`, or restore the last good state of this one from git"))
     })
 }

@@ -1,8 +1,7 @@
-//! Manifests of a cluster that are no plain files of git: what a `build` command of pillion.yaml prints, or what a
-//! person hands over with `--manifests`.
+//! Gets the manifests of a cluster that are not plain files: the output of a `build` command of pillion.yaml, or the file
+//! of `--manifests`. Every command gets the same ones.
 //!
-//! Whoever makes a site gets them here, so that every command sees the same ones. A build that fails or prints nothing
-//! is an error, never a cluster without workloads.
+//! A build that fails or prints nothing is an error, never a cluster without workloads.
 
 use super::{BuildDenial, BuildPolicy, Configuration};
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -19,38 +18,38 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a build may take.
+/// The time limit of a build.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(120);
 
-/// Builds that are remembered, so that a commit which is read again is not built again.
+/// Cached builds, so that a commit is built once.
 const MAX_CACHED: usize = 8;
 
-/// Lines of the end of a program's messages that are shown.
+/// Shown lines of the end of a program's messages.
 const MAX_SHOWN_LINES: usize = 10;
 
-/// Why manifests without a manifest are not believed.
-const NO_MANIFESTS_NOTE: &str = "a cluster without workloads is not believed: a rollout would be completed over nothing, and the next full set of manifests would be updated at once";
+/// The reason why an empty build is an error.
+const NO_MANIFESTS_NOTE: &str = "an empty cluster is refused: a rollout would complete without its workloads, and the next full set of manifests would be updated at once";
 
-/// Manifests with the name that they have in messages.
+/// Manifests, after their name in messages.
 pub type BuiltManifests = (Arc<str>, Arc<str>);
 
-/// Where manifests come from that are no plain files.
+/// The source of manifests that are not plain files.
 #[derive(Debug, Clone, Default)]
 pub struct ManifestSource {
-    /// Those that a person has handed over.
+    /// The file of `--manifests`.
     provided: Option<Result<BuiltManifests, Diagnostic>>,
     /// Whether builds may run.
     build_policy: BuildPolicy,
-    /// What was built, the newest last.
+    /// Finished builds, the newest last.
     build_cache: Arc<Mutex<Vec<(BuildKey, BuiltManifests)>>>,
 }
 
-/// What a build was run for: the tree, the folder in it and the command.
+/// The tree of a build, the folder in it and the command.
 type BuildKey = (ObjectId, String, Vec<String>);
 
 impl ManifestSource {
-    /// Takes the manifests that a person hands over with `--manifests`; they win over every build. Where there are
-    /// none in the text, or it cannot be read, whoever asks for them hears why.
+    /// Returns the source of the manifests of `--manifests`, which replace every build. An unreadable text, or one without
+    /// manifests, is an error of each read.
     pub fn from_argument(name: &str, read: Result<String, Diagnostic>) -> Self {
         let name: Arc<str> = name.into();
         let named = read.and_then(|text| {
@@ -58,7 +57,7 @@ impl ManifestSource {
                 Code::NoManifests => error
                     .at(Span::whole_file(Arc::clone(&name)))
                     .because(NO_MANIFESTS_NOTE)
-                    .help("check the program that makes them; in a pipe, `set -o pipefail` shows that it has failed"),
+                    .help("check the program that prints them; in a pipe, `set -o pipefail` shows that it failed"),
                 _ => *error,
             })?;
             Ok((name, text.into()))
@@ -66,26 +65,26 @@ impl ManifestSource {
         Self { provided: Some(named), ..Self::default() }
     }
 
-    /// Takes those that `build` commands make, where these may run.
+    /// Returns the source of the manifests of `build` commands, where these may run.
     pub fn from_builds(builds: BuildPolicy) -> Self {
         Self { build_policy: builds, ..Self::default() }
     }
 
-    /// Returns them with another answer to whether builds may run.
+    /// Returns it with another build policy.
     #[must_use]
     pub fn with_build_policy(self, builds: BuildPolicy) -> Self {
         Self { build_policy: builds, ..self }
     }
 
-    /// Tells whether a person has handed manifests over.
+    /// Returns whether the manifests are those of `--manifests`.
     pub fn is_from_argument(&self) -> bool {
         self.provided.is_some()
     }
 
-    /// Returns the manifests of a cluster as the working folder makes them; None: they are plain files.
+    /// Returns the manifests that a build in the working folder makes for a cluster; None: they are plain files.
     ///
     /// # Errors
-    /// What is wrong with the build.
+    /// When the build may not run or fails.
     pub fn for_folder(
         &self,
         configuration: &Configuration,
@@ -100,10 +99,10 @@ impl ManifestSource {
         build.run(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map(Some)
     }
 
-    /// Returns the manifests of a cluster as a tree of git makes them; None: they are plain files.
+    /// Returns the manifests that a build in a tree of git makes for a cluster; None: they are plain files.
     ///
     /// # Errors
-    /// What is wrong with the build.
+    /// When the build may not run or fails.
     pub fn for_tree(
         &self,
         repository: &Repository,
@@ -148,7 +147,7 @@ impl ManifestSource {
 struct BuildCommand<'c> {
     arguments: &'c [String],
     cluster: Option<&'c str>,
-    /// Where it is written.
+    /// Its position.
     label: Option<Span>,
 }
 
@@ -171,7 +170,7 @@ impl<'c> BuildCommand<'c> {
         self.arguments.join(" ")
     }
 
-    /// Makes sure that the command may run here.
+    /// Checks that the command may run here.
     fn require_allowed(&self, builds: BuildPolicy) -> Result<(), Box<Diagnostic>> {
         match builds {
             BuildPolicy::Allow => Ok(()),
@@ -184,7 +183,7 @@ impl<'c> BuildCommand<'c> {
         Box::new(error.because(why.reason()).help(why.help()))
     }
 
-    /// Runs the command in a folder and looks at what it prints.
+    /// Runs the command in a folder and checks its output.
     fn run(&self, folder: &Path) -> Result<BuiltManifests, Box<Diagnostic>> {
         let Some((program, args)) = self.arguments.split_first() else {
             return Err(self.failed_error(
@@ -220,7 +219,7 @@ impl<'c> BuildCommand<'c> {
             Error::Start(error) => self.failed_error("cannot be started", &error.to_string(), ""),
             Error::TimedOut(errors) => {
                 let why =
-                    format!("it did not end within {} s{}", BUILD_LIMIT.as_secs(), stderr_tail(&errors));
+                    format!("it did not finish within {} s{}", BUILD_LIMIT.as_secs(), stderr_tail(&errors));
                 self.failed_error(
                     "was ended",
                     &why,
@@ -238,7 +237,7 @@ impl<'c> BuildCommand<'c> {
         }
     }
 
-    /// Makes sure that there are manifests in what the command printed.
+    /// Checks that the output contains manifests.
     fn check_output(&self, ended: ProgramOutput) -> Result<BuiltManifests, Box<Diagnostic>> {
         let of = self.cluster.map_or_else(String::new, |c| format!(" (cluster {c})"));
         let name: Arc<str> = format!("{}{of}", self.command_line()).into();
@@ -250,11 +249,11 @@ impl<'c> BuildCommand<'c> {
         Ok((name, text.into()))
     }
 
-    /// Adds where the command is written to what is wrong with its output.
+    /// Adds the position of the command to an error in its output.
     fn with_command_label(&self, mut error: Diagnostic) -> Box<Diagnostic> {
         error.spans.extend(self.label.clone());
         let help =
-            format!("run `{}` in the folder of pillion.yaml and look at what it prints", self.command_line());
+            format!("run `{}` in the folder of pillion.yaml and check its output", self.command_line());
         Box::new(error.help(help))
     }
 
@@ -264,7 +263,7 @@ impl<'c> BuildCommand<'c> {
             error = error.because(why);
         }
         Box::new(error.help(match help.is_empty() {
-            true => "run it in the folder of pillion.yaml, or hand its output over with `--manifests FILE`",
+            true => "run it in the folder of pillion.yaml, or pass its output with `--manifests FILE`",
             false => help,
         }))
     }
@@ -277,29 +276,29 @@ impl<'c> BuildCommand<'c> {
     }
 }
 
-/// What a build does not find, because it leads out of the repository.
+/// Returns a note on links that a build does not find, because they lead out of the repository.
 fn missing_links_note(left_out: &[String]) -> Option<String> {
     let shown: Vec<String> = left_out.iter().take(MAX_SHOWN_LINES).map(|path| format!("`{path}`")).collect();
     let more = left_out.len().saturating_sub(MAX_SHOWN_LINES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let what = "a build does not see links that lead to nothing in the repository";
+    let what = "a build does not see links with a target outside of the repository";
     (!shown.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
 }
 
-/// The end of what a program said on standard error.
+/// Returns the end of the standard error of a program.
 fn stderr_tail(errors: &[u8]) -> String {
     let text = String::from_utf8_lossy(errors);
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     let shown = &lines[lines.len().saturating_sub(MAX_SHOWN_LINES)..];
-    if shown.is_empty() { String::new() } else { format!("; it said: {}", shown.join("\n")) }
+    if shown.is_empty() { String::new() } else { format!("; standard error: {}", shown.join("\n")) }
 }
 
-/// Makes sure that a text holds manifests, and that all of it can be read.
+/// Checks that a text contains manifests, and that all of it can be read.
 fn check_manifests(name: &Arc<str>, text: &str) -> Result<(), Box<Diagnostic>> {
     if text.trim().is_empty() {
         return Err(Box::new(Diagnostic::error(
             Code::NoManifests,
-            format!("`{name}` gives no manifest: it is empty"),
+            format!("`{name}` contains no manifest: it is empty"),
         )));
     }
     let (pieces, wrong) = split_documents(name, text);
@@ -323,7 +322,7 @@ fn check_manifests(name: &Arc<str>, text: &str) -> Result<(), Box<Diagnostic>> {
         (Some(error), _) => Err(Box::new(error)),
         (None, true) => Ok(()),
         (None, false) => {
-            let message = format!("`{name}` gives no manifest: nothing in it has `apiVersion` and `kind`");
+            let message = format!("`{name}` contains no manifest: nothing in it has `apiVersion` and `kind`");
             Err(Box::new(Diagnostic::error(Code::NoManifests, message)))
         }
     }

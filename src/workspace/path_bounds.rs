@@ -1,16 +1,16 @@
-//! Does a path that a manifest names stay inside the repository, without a symbolic link on the way?
+//! Resolves a path that a configuration names, and refuses one that leaves the repository or passes a symbolic link.
 
 use super::config_lookup::or_current_dir;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{AccessError, RepositoryRoot, is_git_internal};
 use std::path::{Path, PathBuf};
 
-/// The folder that paths must not leave, and why it is this one.
+/// The folder that paths must not leave, and the reason.
 #[derive(Debug, Clone)]
 pub(super) struct PathBounds {
     /// The folder, as the user would name it.
     pub(super) root: PathBuf,
-    /// What makes it the limit, for messages.
+    /// The reason for the limit, for messages.
     pub(super) reason: &'static str,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn resolve_within(
         return Err(outside("leads into the folder of git, which holds credentials"));
     }
     let Ok(resolved) = path.canonicalize() else {
-        // What is outside is not even said to be missing.
+        // Outside, not even a missing file is reported.
         return Err(match is_outside(&path, &bounds.root) {
             true => outside("leads out of the repository"),
             false => Diagnostic::error(Code::UnreadableFile, format!("`{written}` does not exist"))
@@ -62,7 +62,7 @@ pub(super) fn resolve_within(
     }
 }
 
-/// Tells by its longest part that exists whether a path leads out of a folder.
+/// Returns whether a path leads out of a folder, by its longest existing part.
 fn is_outside(path: &Path, root: &Path) -> bool {
     let Ok(root) = or_current_dir(root).canonicalize() else { return true };
     let existing = path.ancestors().find_map(|above| or_current_dir(above).canonicalize().ok());

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Says which files of a cluster are rendered for another one too: a batch of one would be a batch of both. Without a
-/// cluster all are looked at.
+/// Reports files of a cluster that are rendered for another one too: a batch of one would be a batch of both. Without a
+/// cluster it checks all.
 pub fn shared_files<'i>(
     repository: &RepositoryConfig,
     layout: &Layout,
@@ -52,14 +52,14 @@ fn shared_file(layout: &Layout, (first, second): (&str, &str), input: &Input, fi
         .at(Span::whole_file(Arc::clone(&input.name)))
         .at(Span::whole_file(config.to_string_lossy().into_owned()))
         .because("what a batch changes for one of them would be changed for the other, too")
-        .help("give each cluster a `folder` of its own in `clusters:`; or leave `rendered` out, so that ledgers alone say what each carries")
+        .help("give each cluster a `folder` of its own in `clusters:`; or leave `rendered` out, so that only ledgers say which revision each has")
 }
 
 impl Configuration {
-    /// Returns the place of the rendered file of an input of a cluster; None where git holds no rendered files. A
-    /// file that is in the folders of several clusters has none but for the first of them, and is an error.
+    /// Returns the path of the rendered file of an input of a cluster; None where git has no rendered files. A file in the
+    /// folders of several clusters is an error, and has a path for the first of them only.
     pub fn rendered_path(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
-        // What a command has built has no place in git.
+        // The output of a build has no path in git.
         let InputSource::File(_) = input.source else { return None };
         let first = self.layout.clusters.iter().find(|c| self.layout.cluster_contains(c, input));
         match (cluster, first) {
@@ -68,18 +68,18 @@ impl Configuration {
         }
     }
 
-    /// Returns the place of the list of rendered files.
+    /// Returns the path of the list of rendered files.
     pub fn file_list_path(&self) -> Option<String> {
         self.path_in_rendered(Path::new(file_list::FILE_NAME))
     }
 
-    /// Returns the place of a file in the folder of rendered files.
+    /// Returns the path of a file in the folder of rendered files.
     pub fn path_in_rendered(&self, relative: &Path) -> Option<String> {
         let folder = self.layout.rendered.as_ref()?;
         Some(to_slash(&normalize_path(&self.layout.root.join(folder).join(relative))))
     }
 
-    /// Returns the place of a ledger; None where pillion.yaml names no folder of ledgers.
+    /// Returns the path of a ledger; None where pillion.yaml names no folder of ledgers.
     pub fn ledger_path(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<String> {
         let mut folder = self.layout.root.join(self.layout.ledgers.as_ref()?);
         folder.extend(cluster.map(PathBuf::from));

@@ -181,5 +181,5 @@ fn no_cluster_error(input: &Input) -> Diagnostic {
     let message = format!("`{}` is in the folder of no cluster of pillion.yaml", input.name);
     Diagnostic::error(Code::NoCluster, message)
         .at(Span::whole_file(input.name.clone()))
-        .help("say whose it is with `--cluster NAME`, or give a cluster its folder in `clusters:`")
+        .help("name the cluster with `--cluster NAME`, or give a cluster its folder in `clusters:`")
 }

@@ -1,5 +1,5 @@
-//! Ledgers that nobody names: what they say does not count, and every workload would get what the files of SidecarSets
-//! hold.
+//! Reports ledgers that no key of pillion.yaml reads: without them every workload would get the content of the SidecarSet
+//! files.
 
 use super::inputs::InputSource;
 use super::layout::{Layout, LedgerFile};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The folder of ledgers where pillion.yaml names none.
 const DEFAULT_FOLDER: &str = "ledgers";
 
-/// Looks for ledgers in their folder that are not among the `known` ones.
+/// Finds ledgers in their folder that are not among the `known` ones.
 pub(super) fn find_unread_ledgers(
     layout: &Layout,
     files: &dyn FileSource,
@@ -25,7 +25,7 @@ pub(super) fn find_unread_ledgers(
         .chain([DEFAULT_FOLDER])
         .map(|f| normalize_path(&layout.root.join(f)))
         .collect();
-    // Where it is the working folder itself, other files stand in it.
+    // The working folder itself has other files too.
     let folders =
         folders.iter().filter(|f| !f.as_os_str().is_empty() && files.kind(f) == Some(FileKind::Folder));
     let is_known = |file: &Path| {
@@ -46,24 +46,24 @@ fn unread_ledger(layout: &Layout, file: &Path) -> Diagnostic {
     let name = display_path(file);
     let (why, help) = match (&layout.ledgers, layout.clusters.is_empty()) {
         (None, _) => (
-            "pillion.yaml has no `ledgers`, so every workload would get what the files of SidecarSets hold, at once",
+            "pillion.yaml has no `ledgers`, so every workload would get the content of the SidecarSet files at once",
             format!("write `ledgers: {DEFAULT_FOLDER}` into pillion.yaml"),
         ),
         (Some(named), _) if !file.starts_with(normalize_path(&layout.root.join(named))) => (
-            "it stands outside of the folder that `ledgers` of pillion.yaml names",
+            "it is outside of the folder that `ledgers` of pillion.yaml names",
             format!("write `ledgers: {DEFAULT_FOLDER}` into pillion.yaml, or move it"),
         ),
         (Some(_), true) => (
-            "pillion.yaml has no `clusters`, so ledgers stand directly in their folder",
+            "pillion.yaml has no `clusters`, so ledgers are directly in their folder",
             "move it there, or write `clusters` into pillion.yaml".to_owned(),
         ),
         (Some(_), false) => (
-            "it stands in the folder of no cluster that pillion.yaml names",
+            "it is in the folder of no cluster that pillion.yaml names",
             "write its cluster into `clusters` of pillion.yaml, or move it".to_owned(),
         ),
     };
-    Diagnostic::error(Code::LedgerNotRead, format!("`{name}` is a ledger, and nothing reads it"))
+    Diagnostic::error(Code::LedgerNotRead, format!("`{name}` is a ledger that no key of pillion.yaml reads"))
         .at(Span::whole_file(name))
         .because(why)
-        .help(format!("{help}; where its rollouts are over for good, remove the file"))
+        .help(format!("{help}; remove the file if its rollouts are complete"))
 }

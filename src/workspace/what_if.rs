@@ -19,7 +19,7 @@ const UPDATE_STRATEGY: [&str; 7] =
 pub struct WhatIf {
     /// Files in place of those of pillion.yaml, or besides them.
     pub selection: InputSelection,
-    /// Ledgers of SidecarSets that have none; one that is in neither has nothing released. Without them a missing
+    /// Ledgers of SidecarSets that have none; a SidecarSet in neither has nothing released. Without them a missing
     /// ledger is an error.
     pub ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
     /// Keys of `updateStrategy`.
@@ -29,14 +29,14 @@ pub struct WhatIf {
 }
 
 impl WhatIf {
-    /// Takes settings as the command line names them, `KEY=VALUE` with a value in YAML.
+    /// Applies settings of the command line, `KEY=VALUE` with a value in YAML.
     ///
     /// # Errors
-    /// What is wrong with one of them.
+    /// The first invalid setting.
     pub fn apply_settings(&mut self, settings: &[String]) -> Result<(), String> {
         for setting in settings {
             let (key, value) = setting.split_once('=').ok_or_else(|| {
-                format!("`{setting}` is no setting: write `KEY=VALUE`, as in `maxUnavailable=10%`")
+                format!("`{setting}` is not a setting: write `KEY=VALUE`, as in `maxUnavailable=10%`")
             })?;
             match UPDATE_STRATEGY.contains(&key) {
                 true => {
@@ -51,7 +51,7 @@ impl WhatIf {
         Ok(())
     }
 
-    /// Writes the keys of `updateStrategy` into SidecarSets, so that they are judged like written ones.
+    /// Writes the keys of `updateStrategy` into SidecarSets, so that they are validated like written ones.
     pub fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
         let mut wrong = Vec::new();
         for (document, path) in sets.iter_mut().filter(|_| !self.update_strategy.is_empty()) {
@@ -64,7 +64,7 @@ impl WhatIf {
             }
             strategy.as_object_mut().into_iter().for_each(|s| s.extend(self.update_strategy.clone()));
             let text = document.rewrite(&at, &Value::Object(spec));
-            // Places in it are not those of the file any more.
+            // Positions in it differ from those of the file.
             let name: Arc<str> = format!("{} with --strategy", document.file()).into();
             match text.and_then(|text| Document::read(&name, document.index(), 1, &text)) {
                 Ok(changed) => *document = Arc::new(changed),

@@ -1,4 +1,4 @@
-//! Which files of a tree hold the manifest of a workload, whether pillion reads them or not?
+//! Finds the files of a tree that contain the manifest of a workload, whether pillion reads them or not.
 
 use super::{InputOptions, InputSource, Layout, select_inputs};
 use crate::model::workload::{item_type_meta, type_meta, workload_key};
@@ -9,50 +9,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Files, all of them, and where they are in the tree of a commit.
+/// All files, and their paths in the tree of a commit.
 pub struct TreeFiles<'a> {
     files: &'a dyn FileSource,
-    /// The folder that holds everything, as the files call it.
+    /// The top folder, as the file source names it.
     top: PathBuf,
-    /// What stands before the names of files in the tree.
+    /// The prefix of file names in the tree.
     prefix: PathBuf,
 }
 
 impl<'a> TreeFiles<'a> {
-    /// Takes the tree of a commit.
+    /// Returns the files of the tree of a commit.
     pub fn from_commit(files: &'a dyn FileSource) -> Self {
         Self { files, top: PathBuf::new(), prefix: PathBuf::new() }
     }
 
-    /// Takes a disk; `within` is the place of the working folder in its repository.
+    /// Returns the files of a disk; `within` is the path of the working folder in its repository.
     pub fn from_disk(files: &'a dyn FileSource, within: &Path) -> Self {
         let top = within.components().map(|_| "..").collect();
         Self { files, top, prefix: within.to_owned() }
     }
 
-    /// Returns the place of a file in the tree.
+    /// Returns the path of a file in the tree.
     pub fn path_in_tree(&self, file: &Path) -> PathBuf {
         normalize_path(&self.prefix.join(file))
     }
 }
 
-/// A file that holds the manifest of a workload.
+/// A file with the manifest of a workload.
 #[derive(Debug, Clone)]
 pub struct WorkloadFile {
     /// The file.
     pub file: PathBuf,
-    /// Its place in the tree.
+    /// Its path in the tree.
     pub tree_path: PathBuf,
     /// Some cluster reads it as a manifest.
     pub is_source: bool,
 }
 
-/// The files that hold workloads.
+/// The files with workloads.
 #[derive(Debug, Default)]
 pub struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
 
 impl WorkloadFiles {
-    /// Looks for workloads in every file but rendered ones and ledgers.
+    /// Finds workloads in all files except rendered ones and ledgers.
     pub fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
         let read = source_files(tree, layout);
         let own = [&layout.rendered, &layout.ledgers].into_iter().flatten().filter(|folder| *folder != ".");
@@ -84,7 +84,7 @@ impl WorkloadFiles {
         found
     }
 
-    /// Returns the files that hold a workload.
+    /// Returns the files with a workload.
     pub fn files_of(&self, key: &str) -> &[WorkloadFile] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
@@ -112,7 +112,7 @@ fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// Tells whether a text holds the manifest of a workload; one that names no namespace is of `otherwise`, or may be of
+/// Returns whether a text contains the manifest of a workload; without a namespace it is in `otherwise`, or may be in
 /// any.
 pub fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
     let mut parts = wanted.splitn(3, '/');

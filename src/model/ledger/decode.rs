@@ -153,7 +153,7 @@ impl LedgerDecoder<'_> {
                 .field(path.to_string())
                 .at(self.document.label(&self.base.join(path), EntryPart::Value, label))
                 .because("ledgers are written by pillion only: nothing is rendered, staged or released by this one")
-                .help(format!("take the last good state: `git log -p -- {}` shows them", self.document.file())),
+                .help(format!("restore the last good state: `git log -p -- {}` shows them", self.document.file())),
         );
     }
 }

@@ -148,7 +148,7 @@ fn verify_names_the_first_byte_that_nobody_planned() {
         (text.replace("apiVersion: pillion", "apiVersoin: pillion"), "error[misspelt-kind]"),
         (text.replace("released:", "relaesed:"), "did you mean `released`?"),
         ("nonsense: [".to_owned(), "`[` is not closed"),
-        ("nonsense: []".to_owned(), "holds no ledger"),
+        ("nonsense: []".to_owned(), "contains no ledger"),
     ] {
         repo.git(&["reset", "-q", "--hard", base.trim()]);
         repo.put("ledgers/log.yaml", &text).commit("by hand");
