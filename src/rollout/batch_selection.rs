@@ -14,8 +14,10 @@ use std::sync::Arc;
 pub(super) enum BatchSelection {
     /// The updates of a batch.
     Updates(Vec<WorkloadUpdate>),
-    /// No update: for this reason, or because all workloads are done.
-    Empty(Option<BlockedReason>),
+    /// No workload may be updated now.
+    Blocked(BlockedReason),
+    /// All workloads are done.
+    Done,
 }
 
 /// The capacity that is left in a batch.
@@ -38,7 +40,7 @@ pub(super) fn select_batch(
     let is_rollback = released == target;
     let candidates = BatchCandidates::of(context, state, target, is_rollback, external);
     if candidates.is_empty() {
-        return BatchSelection::Empty(None);
+        return BatchSelection::Done;
     }
     let order = update_order(context, state, &candidates.ready, is_rollback);
     let first: Vec<usize> = order
@@ -84,7 +86,7 @@ pub(super) fn select_batch(
     }
     let is_held_by_bound =
         bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].counts_no_pods());
-    BatchSelection::Empty(Some(candidates.blocked_reason(state, &order, is_held_by_bound)))
+    BatchSelection::Blocked(candidates.blocked_reason(state, &order, is_held_by_bound))
 }
 
 /// The workloads that are not done, by what can be done with them.

@@ -3,7 +3,6 @@
 //! The rules that workloads and pods share have one file each, named for their field of `updateStrategy`. They know
 //! units only by their labels, and an order as a list of indexes into the list of all units.
 
-mod approval;
 mod batch_selection;
 mod blocked;
 mod controller;
@@ -77,24 +76,33 @@ pub mod scatter;
 /// `updateStrategy.maxUnavailable`.
 pub mod max_unavailable;
 
-pub use approval::{is_repair, required_approval};
 pub use blocked::BlockedReason;
 pub use related_objects::{
     RelatedObject, RelatedObjects, from_object, may_contain_related_objects, related_objects_in,
 };
 pub use scope::{CountedWorkloads, with_current_scope};
 pub use state::RolloutState;
-pub use step::{approval_digest, can_start, ledger_before, newer_source, next_step, steps};
+pub use step::{
+    approval_digest, can_start, is_hold_release, is_repair, ledger_before, newer_source, next_step,
+    required_approval, steps,
+};
 pub use types::{
     Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep, Successor, WorkloadUpdate, cluster_option,
 };
 pub use unavailability::{Unavailability, unavailability};
 
 use crate::model::sidecar_set::IntOrPercent;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The labels of a unit: a pod, or the pod template of a workload.
 pub type LabelMap = BTreeMap<String, String>;
+
+/// Returns the labels of a pod template; a value that is not a string is empty.
+pub fn template_labels(template: &Value) -> LabelMap {
+    let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+}
 
 /// Adds numbers of pods, without overflow.
 fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {

@@ -233,6 +233,26 @@ pub fn approval_digest(
     format!("sha256:{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
+/// Returns the digest that the approval of a batch must name; None: the batch needs no approval.
+pub fn required_approval(context: &RolloutContext<'_>, before: &Ledger, batch: &Batch) -> Option<String> {
+    // A rollback never waits for an approval, and whoever starts a fix approves what it repairs.
+    let goes_back = before.target.as_ref() == Some(&before.released);
+    if !context.settings.approval_batches.contains(&batch.number) || goes_back || is_repair(batch) {
+        return None;
+    }
+    Some(approval_digest(context, before, batch.number, &batch.updates))
+}
+
+/// Returns whether a batch only gives a fix to workloads that are unhealthy on an abandoned revision.
+pub fn is_repair(batch: &Batch) -> bool {
+    !batch.updates.is_empty() && batch.updates.iter().all(|m| m.is_repair)
+}
+
+/// Returns whether a Start only gives the released revision to workloads with an expired hold.
+pub fn is_hold_release(before: &Ledger, started: &Ledger) -> bool {
+    before.target.is_none() && started.target.as_ref() == Some(&started.released)
+}
+
 fn started_ledger(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
@@ -297,8 +317,8 @@ fn next_batch(
         BatchSelection::Updates(updates) => {
             RolloutStep::Batch(build_batch(context, ledger, target, &state, updates))
         }
-        BatchSelection::Empty(Some(reason)) => RolloutStep::Blocked(reason),
-        BatchSelection::Empty(None) => {
+        BatchSelection::Blocked(reason) => RolloutStep::Blocked(reason),
+        BatchSelection::Done => {
             // A person has accepted that the scope has no workload.
             let is_accepted = ledger.scope.as_ref().is_some_and(|scope| scope.workloads == 0);
             let is_empty = state.matched.is_empty() && state.held.is_empty();

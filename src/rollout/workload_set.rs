@@ -1,10 +1,10 @@
 //! The workloads of a cluster, and how each is rendered with the revisions of a SidecarSet.
 
-use super::LabelMap;
 use super::hot_upgrade;
 use super::template_diff::TemplateDiff;
 use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
 use super::workload_strategy::{self, WorkloadStrategy};
+use super::{LabelMap, template_labels};
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
 use crate::render::{Renderer, WorkloadRef};
@@ -99,9 +99,7 @@ impl SidecarEffect {
 impl PlannedWorkload {
     /// Reads a workload of a document.
     pub fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
-        let template = located.pod_template(&document);
-        let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
-        let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
+        let labels = template_labels(located.pod_template(&document));
         let replicas = located.kind.replicas_path.as_ref().and_then(|at| at.find(located.object(&document)));
         let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         Self {

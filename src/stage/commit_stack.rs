@@ -4,10 +4,10 @@
 use super::{ClusterView, DeployBranch, Error, RolloutPlan, message};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
-use crate::model::ledger::{Ledger, emit};
+use crate::model::ledger::emit;
 use crate::read::map_in_order;
 use crate::render::{RenderedFile, Renderer};
-use crate::rollout::{Batch, RolloutStep};
+use crate::rollout::{Batch, RolloutStep, ledger_before};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -63,10 +63,11 @@ pub fn build_stack(
     signing: &Signing<'_>,
     kept: &[Commit],
 ) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
-    let steps: Vec<&RolloutStep> =
-        rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).collect();
-    let work = StackWork::of(deploy_branch, rollout, &steps);
-    let mut builder = StackBuilder::new(deploy_branch, rollout, &steps, (signing, kept))?;
+    // Only the last step may be Idle or Blocked.
+    let count = rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).count();
+    let steps = &rollout.steps[..count];
+    let work = StackWork::of(deploy_branch, rollout, steps);
+    let mut builder = StackBuilder::new(deploy_branch, rollout, steps, (signing, kept))?;
     let mut failure = None;
     let mut items = work.tasks.iter();
     let make = |item: &StackTask| work.run_task(item);
@@ -84,7 +85,7 @@ pub fn build_stack(
 /// The tasks of a stack; those of one step follow those of the step before.
 struct StackWork<'a> {
     view: &'a ClusterView,
-    steps: &'a [&'a RolloutStep],
+    steps: &'a [RolloutStep],
     /// The renderer of each batch.
     renderers: BTreeMap<usize, Renderer>,
     /// The renderers before and after each step that changes no rendered byte.
@@ -114,11 +115,7 @@ enum StackTaskOutput {
 }
 
 impl<'a> StackWork<'a> {
-    fn of(
-        deploy_branch: &DeployBranch<'_>,
-        rollout: &'a RolloutPlan<'_>,
-        steps: &'a [&'a RolloutStep],
-    ) -> Self {
+    fn of(deploy_branch: &DeployBranch<'_>, rollout: &'a RolloutPlan<'_>, steps: &'a [RolloutStep]) -> Self {
         let view = rollout.view;
         let files = RolloutFiles::of(deploy_branch, view);
         let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
@@ -127,7 +124,7 @@ impl<'a> StackWork<'a> {
             let pieces = match taken {
                 RolloutStep::Batch(batch) => work.batch_tasks(step, batch, &files),
                 RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
-                    let before = ledger_before(rollout, steps, step);
+                    let before = ledger_before(steps, &rollout.ledger, step);
                     let pair = [before, after].map(|ledger| view.prepared.renderer_with(ledger, None));
                     work.renderer_pairs.insert(step, pair);
                     let documents = 0..view.workloads().len();
@@ -214,7 +211,7 @@ impl<'s> RolloutFiles<'s> {
 struct StackBuilder<'a, 'r> {
     deploy_branch: &'a DeployBranch<'r>,
     rollout: &'a RolloutPlan<'a>,
-    steps: &'a [&'a RolloutStep],
+    steps: &'a [RolloutStep],
     signing: &'a Signing<'a>,
     signed_commits: &'a [Commit],
     ledger_path: String,
@@ -227,7 +224,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
     fn new(
         deploy_branch: &'a DeployBranch<'r>,
         rollout: &'a RolloutPlan<'a>,
-        steps: &'a [&'a RolloutStep],
+        steps: &'a [RolloutStep],
         (signing, kept): (&'a Signing<'a>, &'a [Commit]),
     ) -> Result<Self, Error> {
         let path = deploy_branch.configuration.ledger_path(rollout.view.cluster.as_deref(), rollout.name());
@@ -265,9 +262,9 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         if !self.diagnostics.is_empty() {
             return Ok(());
         }
-        let taken = self.steps[step];
+        let taken = &self.steps[step];
         self.editor.put(&self.ledger_path, ledger.as_bytes())?;
-        let before = ledger_before(self.rollout, self.steps, step);
+        let before = ledger_before(self.steps, &self.rollout.ledger, step);
         let message = message::step_message(self.deploy_branch, self.rollout, before, taken);
         let message = message.expect("only Idle and Blocked have no message, and a stack has no such step");
         // The same ids in every clone: nothing depends on this machine or this moment.
@@ -298,12 +295,6 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         }
         Ok((is_sound.then_some(self.stack), self.diagnostics))
     }
-}
-
-/// Returns the ledger that a step follows.
-fn ledger_before<'a>(rollout: &'a RolloutPlan<'_>, steps: &[&'a RolloutStep], step: usize) -> &'a Ledger {
-    let before = step.checked_sub(1).and_then(|i| steps[i].ledger());
-    before.unwrap_or(&rollout.ledger)
 }
 
 /// Returns whether a signed commit has the content of a new one.

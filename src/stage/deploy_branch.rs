@@ -5,8 +5,10 @@ use super::{
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, ObjectId, Repository};
+use crate::model::file_list;
 use crate::read::{CommitListing, FileSource, list_tree};
 use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The deploy branch, without a checkout.
@@ -146,6 +148,14 @@ impl<'r> DeployBranch<'r> {
     /// Returns the files of the head of the deploy branch: rendered files and ledgers.
     pub fn rendered_files(&self) -> &CommitListing<'r, ObjectId> {
         self.rendered_files.as_ref().unwrap_or(&self.source_files)
+    }
+
+    /// Returns the files that pillion has rendered so far.
+    pub(super) fn listed_files(&self) -> BTreeSet<String> {
+        let list = self.configuration.file_list_path();
+        let text = list
+            .and_then(|list| self.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
+        file_list::parse(&text.unwrap_or_default())
     }
 
     /// Returns the clusters, in the order of pillion.yaml; without clusters, one without a name.

@@ -155,22 +155,13 @@ pub fn init_edits(
     let listed: BTreeSet<String> =
         all.iter().flat_map(|initial| initial.listed_files.iter().cloned()).collect();
     if let Some(list) = deploy_branch.configuration.file_list_path().filter(|_| !listed.is_empty()) {
-        let known = listed_files(deploy_branch);
+        let known = deploy_branch.listed_files();
         let all: BTreeSet<String> = known.union(&listed).cloned().collect();
         if all != known {
             edits.insert(list, FileEdit::Put(file_list::emit(&all).into_bytes()));
         }
     }
     Ok(edits)
-}
-
-/// Returns the files that pillion has rendered so far.
-fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
-    let list = deploy_branch.configuration.file_list_path();
-    let text = list.and_then(|list| {
-        deploy_branch.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok()
-    });
-    file_list::parse(&text.unwrap_or_default())
 }
 
 fn find_evidence(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> RevisionEvidence {
@@ -183,7 +174,7 @@ fn find_evidence(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Revisi
     // With ledgers there were rendered files: this command does not restore missing ones.
     let is_fresh = view.prepared.ledgers.is_empty()
         && !places.iter().any(is_there)
-        && (view.cluster.is_some() || listed_files(deploy_branch).is_empty());
+        && (view.cluster.is_some() || deploy_branch.listed_files().is_empty());
     if is_fresh { RevisionEvidence::Sources } else { RevisionEvidence::Rendered }
 }
 

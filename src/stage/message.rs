@@ -8,7 +8,7 @@ use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::workload_title;
 use crate::rollout::update_method::UpdateMethod;
-use crate::rollout::{Batch, RolloutStep, WorkloadUpdate, approval_digest};
+use crate::rollout::{Batch, RolloutStep, WorkloadUpdate, approval_digest, is_hold_release};
 
 /// How many workloads a message lists; the diff of the commit has all of them.
 const MAX_LISTED: usize = 100;
@@ -57,8 +57,7 @@ fn start_message(
     let digest = approval_digest(&rollout.context, after, 0, &[]);
     let mut trailers = ledger_trailers(deploy_branch, CommitAction::Start, after);
     trailers.push((trailer::PLAN, digest));
-    let is_return = before.target.is_none() && after.target.as_ref() == Some(&after.released);
-    let what = if is_return { "holds have expired".to_owned() } else { wording.change };
+    let what = if is_hold_release(before, after) { "holds have expired".to_owned() } else { wording.change };
     trailer::format_message(&format!("{}: start, {what}", rollout.name()), &body.join("\n"), &trailers)
 }
 

@@ -3,7 +3,6 @@
 use super::{BatchRevert, BranchContents, DeployBranch, RolloutPlan, StagedBranch};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span, pluralize};
 use crate::git::{Commit, ObjectId};
-use crate::model::duration;
 use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{ExternalState, RolloutEnd, RolloutStep, advice, steps};
@@ -19,14 +18,7 @@ pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     }
     let most = rollout.context.settings.max_batches;
     let batches = estimate_batches(rollout, most.saturating_mul(COUNT_FACTOR));
-    let soak = &rollout.context.settings.soak;
-    let shortest = match duration::parse(soak) {
-        Some(seconds) => {
-            let whole = duration::humanize(seconds.saturating_mul(u64::from(batches)));
-            format!("{whole} ({batches} x soak {soak})")
-        }
-        None => format!("{batches} x {soak}"),
-    };
+    let shortest = advice::shortest_duration(batches as usize, &rollout.context.settings.soak);
     let (field, written) = batch_size_field(rollout);
     let diagnostic = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
     Some(Diagnostic { severity: Severity::Error, ..diagnostic })

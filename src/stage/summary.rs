@@ -1,8 +1,8 @@
 //! Summarizes a rollout in a phrase, for messages.
 
-use crate::model::image::tag;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::sidecar_set::SidecarSet;
+use crate::rollout::report::shorten_images;
 use serde_json::{Map, Value};
 
 /// A summary of a rollout.
@@ -80,14 +80,11 @@ fn image_changes(old: &SidecarSet, new: &SidecarSet) -> Option<Vec<(String, Stri
     };
     let pairs = containers(old).into_iter().zip(containers(new));
     let differing = pairs.filter(|((_, old), (_, new))| old != new);
-    let found: Vec<_> = differing.map(|((name, old), (_, new))| shorten_images(name, &old, &new)).collect();
+    let found: Vec<_> = differing
+        .map(|((name, old), (_, new))| {
+            let (old, new) = shorten_images(&old, &new);
+            (name, old.to_owned(), new.to_owned())
+        })
+        .collect();
     (!found.is_empty()).then_some(found)
-}
-
-fn shorten_images(name: String, old: &str, new: &str) -> (String, String, String) {
-    let tags = tag(old).zip(tag(new));
-    match tags.filter(|(a, b)| old.strip_suffix(a) == new.strip_suffix(b)) {
-        Some((old, new)) => (name, old.to_owned(), new.to_owned()),
-        None => (name, old.to_owned(), new.to_owned()),
-    }
 }

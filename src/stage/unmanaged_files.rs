@@ -25,7 +25,7 @@ pub(super) fn unmanaged_files(
     let Some(folder) = rendered_folder(&deploy_branch.configuration) else { return Vec::new() };
     let is_own =
         |name: &str| belongs_to_cluster(&deploy_branch.configuration.layout, cluster, Path::new(name));
-    let known = listed_files(deploy_branch);
+    let known = deploy_branch.listed_files();
     let mut diagnostics: Vec<Diagnostic> = known
         .difference(made)
         .filter(|name| is_own(name))
@@ -68,7 +68,7 @@ pub(super) fn check_file_list(
     made: &BTreeSet<String>,
 ) -> Option<Diagnostic> {
     let list = deploy_branch.configuration.file_list_path()?;
-    let known = listed_files(deploy_branch);
+    let known = deploy_branch.listed_files();
     let is_own =
         |name: &&String| belongs_to_cluster(&deploy_branch.configuration.layout, cluster, Path::new(*name));
     let is_there = |name: &String| {
@@ -145,14 +145,6 @@ pub fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
 fn rendered_folder(configuration: &Configuration) -> Option<PathBuf> {
     let layout = &configuration.layout;
     Some(normalize_path(&layout.root.join(layout.rendered.as_ref()?)))
-}
-
-fn listed_files(deploy_branch: &DeployBranch<'_>) -> BTreeSet<String> {
-    let list = deploy_branch.configuration.file_list_path();
-    let text = list.and_then(|list| {
-        deploy_branch.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok()
-    });
-    file_list::parse(&text.unwrap_or_default())
 }
 
 /// Returns whether a rendered file belongs to a cluster, by its folder; one in no cluster's folder belongs to each.

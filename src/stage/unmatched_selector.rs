@@ -4,8 +4,8 @@ use super::ClusterView;
 use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;
 use crate::render::WorkloadRef;
-use crate::rollout::LabelMap;
 use crate::rollout::unmatched_selector::{self, SelectorCandidates};
+use crate::rollout::{LabelMap, template_labels};
 use crate::workspace::manifests_of;
 use crate::yaml::Document;
 use std::sync::Arc;
@@ -79,7 +79,5 @@ impl ClusterView {
 }
 
 fn namespace_and_labels(document: &Document, located: &WorkloadRef) -> (String, LabelMap) {
-    let labels = located.pod_template(document)["metadata"]["labels"].as_object().into_iter().flatten();
-    let labels = labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect();
-    (located.namespace.to_string(), labels)
+    (located.namespace.to_string(), template_labels(located.pod_template(document)))
 }

@@ -18,7 +18,7 @@ pub use limit_range::limit_ranges;
 pub use qos::{QosClass, lower_qos, qos_of};
 pub use quota::{missing_quota_resources, quota_warnings};
 pub use rollout_warnings::{
-    canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck, too_many_batches,
+    canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck, shortest_duration, too_many_batches,
 };
 
 use super::simulation::{PodUpdateRange, SimulationOutcome};

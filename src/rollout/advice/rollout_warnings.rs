@@ -2,6 +2,7 @@
 
 use super::AdviceWorkload;
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
+use crate::model::duration;
 use crate::model::selector::Selector;
 use crate::model::workload::KindTraits;
 
@@ -54,6 +55,15 @@ pub fn canary_matches_nothing(
             .because("it is compared with the labels of pod templates; nothing is rolled out")
             .help("correct `updateStrategy.selector`, or remove it to roll out to all"),
     )
+}
+
+/// Returns how long batches take at least: `50 min (5 x soak 10m)`.
+pub fn shortest_duration(batches: usize, soak: &str) -> String {
+    let seconds = duration::parse(soak).and_then(|seconds| seconds.checked_mul(batches as u64));
+    match seconds {
+        Some(seconds) => format!("{} ({batches} x soak {soak})", duration::humanize(seconds)),
+        None => format!("{batches} x soak {soak}"),
+    }
 }
 
 /// Warns of a rollout with more batches than are staged. `shortest` is how long they take at least, `field` the field

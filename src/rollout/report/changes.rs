@@ -106,13 +106,18 @@ fn describe_container_change(name: &str, old: &Map<String, Value>, new: &Map<Str
     let is_same = |key: &String| old.get(key) == new.get(key);
     let more = old.keys().chain(new.keys()).any(|key| key != "image" && !is_same(key));
     let (before, after) = (str_field(old, "image"), str_field(new, "image"));
-    let tags = tag(before).zip(tag(after)).filter(|(a, b)| before.strip_suffix(a) == after.strip_suffix(b));
-    let (before, after) = tags.unwrap_or((before, after));
+    let (before, after) = shorten_images(before, after);
     match (before == after, more) {
         (true, _) => format!("{name} changed"),
         (false, false) => format!("{name} {before} -> {after}"),
         (false, true) => format!("{name} {before} -> {after} and more"),
     }
+}
+
+/// Returns the tags of two images of the same name, else the whole images.
+pub fn shorten_images<'i>(before: &'i str, after: &'i str) -> (&'i str, &'i str) {
+    let tags = tag(before).zip(tag(after)).filter(|(a, b)| before.strip_suffix(a) == after.strip_suffix(b));
+    tags.unwrap_or((before, after))
 }
 
 /// Returns the tag, where there is one.

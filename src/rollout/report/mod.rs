@@ -5,20 +5,20 @@
 mod batch;
 mod changes;
 mod held_workloads;
-mod totals;
 mod warnings;
 
 pub use batch::{BatchReport, SurgeReport, WorkloadReport, workload_title};
-pub use changes::SetChanges;
+pub use changes::{SetChanges, shorten_images};
 pub use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
-use super::step::{ledger_before, newer_source, steps};
+use super::step::{is_hold_release, ledger_before, newer_source, steps};
 use super::types::{ExternalState, RolloutContext, RolloutEnd, RolloutStep, WorkloadUpdate};
 use super::workload_set::{PlannedWorkload, SidecarEffect};
 use super::{RelatedObject, patch};
 use crate::diagnostics::Diagnostic;
+use crate::model::duration;
 use crate::model::ledger::{Ledger, LedgerEntry, PauseRecord, RevisionName};
 use crate::yaml::FieldPath;
 use json_patch::PatchOperation;
@@ -113,7 +113,7 @@ pub fn build_report(
     let mut report = PlanReport {
         set: Arc::clone(&context.name),
         is_rollback: started.target.as_ref() == Some(&started.released),
-        is_hold_release: ledger.target.is_none() && started.target.as_ref() == Some(&started.released),
+        is_hold_release: is_hold_release(ledger, &started),
         paused,
         newer_source: newer_source(context, &started),
         changes: SetChanges::between(context, &started, &from, &target),
@@ -130,7 +130,7 @@ pub fn build_report(
         last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
         held: held_workloads::held_in_plan(context, &state, ledger, external.today.as_deref()),
         end: plan_end(&steps, all.len(), most, extent),
-        minimum_seconds: totals::minimum_seconds(context, all.len()),
+        minimum_seconds: minimum_seconds(context, all.len()),
         warnings: Vec::new(),
         to: target,
         batches: all,
@@ -236,4 +236,9 @@ fn plan_end(steps: &[RolloutStep], batches: usize, most: usize, extent: PlanExte
         false if !is_counted && extent == PlanExtent::NextStep => RolloutEnd::MoreSteps,
         false => end,
     }
+}
+
+/// Returns the seconds that the batches must stay healthy, one after the other.
+fn minimum_seconds(context: &RolloutContext<'_>, batches: usize) -> Option<u64> {
+    duration::parse(&context.settings.soak)?.checked_mul(batches as u64)
 }

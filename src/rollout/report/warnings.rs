@@ -8,7 +8,6 @@ use super::super::workload_set::{PlannedWorkload, WorkloadRendering};
 use super::super::{RelatedObject, max_unavailable, saturating_sum, simulation};
 use super::{BatchReport, PlanReport, workload_title};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
-use crate::model::duration;
 use crate::yaml::EntryPart;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -308,11 +307,8 @@ fn too_many_batches_error(context: &RolloutContext<'_>, report: &PlanReport) -> 
         }
         None => ("rollout.steps", context.settings.steps_label.clone()),
     };
-    let soak = &context.settings.soak;
     let batches = report.batches.len();
-    let whole = report.minimum_seconds.map_or_else(String::new, |s| format!("{} (", duration::humanize(s)));
-    let end = if report.minimum_seconds.is_some() { ")" } else { "" };
-    let shortest = format!("{whole}{batches} x soak {soak}{end}");
+    let shortest = advice::shortest_duration(batches, &context.settings.soak);
     let most = context.settings.max_batches as usize;
     let diagnostic = advice::too_many_batches(batches, most, &shortest, field, written)?;
     let more = |text: String| {
