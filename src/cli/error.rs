@@ -5,7 +5,8 @@ use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_USAGE};
 use crate::diagnostics::Diagnostic;
 use crate::git::{self, ObjectId};
 use crate::rollout::transitions::TransitionError;
-use crate::{stage, write};
+use crate::stage;
+use crate::write;
 use std::io::ErrorKind as IoErrorKind;
 
 /// Whose fault an error is; it decides the exit code.
