@@ -110,8 +110,10 @@ fn kustomizeconfig_has_every_kind_that_kustomize_does_not_know() {
     for (kind, path) in kinds.iter().filter_map(|kind| Some((kind, kind.replicas?))) {
         text += &field_spec(kind, path, ", create: true");
     }
-    let file = "src/integrations/templates/kustomize/kustomizeconfig.yaml";
-    check(file, "nameReference:\n", "", &text);
+    let example = "examples/kustomize-exec/overlays/eu/kustomizeconfig.yaml";
+    for file in ["src/integrations/templates/kustomize/kustomizeconfig.yaml", example] {
+        check(file, "nameReference:\n", "", &text);
+    }
 }
 
 #[test]
