@@ -9,6 +9,7 @@ use crate::diagnostics::{Code, Diagnostic, Span, krm};
 use crate::integrations::{
     IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file, is_function_config,
 };
+use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
 use crate::render::{collect_objects, find_dangling_references};
@@ -172,7 +173,7 @@ impl<'a> KrmInput<'a> {
                 && same("kind")
                 && self.config.and_then(name) == name(item)
         };
-        type_meta(item).is_some_and(|(a, _)| api_group(a) == "pillion.dev") || is_config()
+        type_meta(item).is_some_and(|(a, _)| api_group(a) == PILLION_GROUP) || is_config()
     }
 }
 
@@ -201,15 +202,15 @@ fn item_disposition(item: &Value, spec: &SidecarsSpec, incoming: &KrmInput<'_>) 
 }
 
 pub(super) fn is_sidecar_set(object: &Value) -> bool {
-    type_meta(object).is_some_and(|(a, k)| api_group(a) == "apps.kruise.io" && k == "SidecarSet")
+    type_meta(object).is_some_and(|(a, k)| api_group(a) == KRUISE_GROUP && k == "SidecarSet")
 }
 
 /// Tells whether a document of the sources is handed on.
 pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
     let Some((api_version, kind)) = type_meta(value) else { return false };
     let is_own = match (api_group(api_version), kind) {
-        ("pillion.dev", _) | ("kustomize.config.k8s.io", _) => true,
-        ("apps.kruise.io", "SidecarSet") => {
+        (PILLION_GROUP, _) | ("kustomize.config.k8s.io", _) => true,
+        (KRUISE_GROUP, "SidecarSet") => {
             !matches!(spec.keep_sidecar_sets, Some(KeepSidecarSets::Keep | KeepSidecarSets::LocalConfig))
         }
         _ => false,

@@ -9,6 +9,7 @@ use super::start::{StartOptions, StartedRollout};
 use super::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
+use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::read::Disk;
 use crate::rollout::ExternalState;
@@ -424,7 +425,7 @@ impl StageOutcome {
     fn to_json(&self) -> String {
         let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
         let document = json!({
-            "apiVersion": "pillion.dev/v1alpha1",
+            "apiVersion": PILLION_API_VERSION,
             "kind": "Stage",
             "started": self.started.iter().map(started).collect::<Vec<_>>(),
             "items": self.staged.iter().map(StagedBranchReport::to_json).collect::<Vec<_>>(),

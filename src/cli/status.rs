@@ -7,6 +7,7 @@ use super::sidecar_set_names::SidecarSetNames;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Commit, HistoryWalk};
+use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::timestamp::format_day;
 use crate::rollout::removal::SidecarRemoval;
@@ -126,7 +127,7 @@ fn collect_status(
             let items: Vec<Value> = all.iter().map(LedgerStatus::to_json).collect();
             let head = deploy_branch.head.id.to_string();
             let document =
-                json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Status", "head": head, "items": items});
+                json!({"apiVersion": PILLION_API_VERSION, "kind": "Status", "head": head, "items": items});
             format!("{document}\n")
         }
     })

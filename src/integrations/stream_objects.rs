@@ -2,6 +2,7 @@
 
 use crate::diagnostics::krm::ResourceRef;
 use crate::diagnostics::{Diagnostic, Span};
+use crate::model::api::PILLION_GROUP;
 use crate::model::workload::{api_group, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
 use serde_json::Value;
@@ -144,7 +145,7 @@ fn display_name(object: &Value) -> String {
     let Some((api_version, kind)) = type_meta(object) else { return STREAM_NAME.to_owned() };
     let group = api_group(api_version);
     let mut text = kind.to_owned();
-    if !group.is_empty() && group != "pillion.dev" {
+    if !group.is_empty() && group != PILLION_GROUP {
         text.push('.');
         text.push_str(group);
     }

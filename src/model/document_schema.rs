@@ -2,12 +2,10 @@
 
 use super::suggestion::closest_match;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::PILLION_API_VERSION;
 use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-/// The version of pillion's own documents.
-pub(crate) const API_VERSION: &str = "pillion.dev/v1alpha1";
 
 /// Compares a document with its schema and collects the errors.
 pub(crate) struct SchemaCheck<'a> {
@@ -43,7 +41,7 @@ impl<'a> SchemaCheck<'a> {
     pub(crate) fn decode<T: DeserializeOwned>(mut self, kind: &str) -> (Option<T>, Vec<Diagnostic>) {
         let (object, schema) = (self.object(), self.schema);
         self.check_value(object, schema, &FieldPath::root());
-        for (key, expected) in [("apiVersion", API_VERSION), ("kind", kind)] {
+        for (key, expected) in [("apiVersion", PILLION_API_VERSION), ("kind", kind)] {
             let found = object.get(key).and_then(Value::as_str);
             if found != Some(expected) {
                 self.report(

@@ -1,7 +1,13 @@
 //! The nouns of the API: documents, checked and typed.
 
+/// Names of the APIs.
+pub mod api;
+
 /// `pillion.yaml` and the configuration of functions.
 pub mod config;
+
+/// Defaults of the keys of `pillion.yaml`.
+pub mod defaults;
 
 /// Ledgers (`SidecarRollout`).
 pub mod ledger;

@@ -2,11 +2,9 @@
 
 use super::CollectedObjects;
 use crate::inject::NamespaceLabels;
+use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::config::RepositoryConfig;
 use std::collections::BTreeMap;
-
-/// The key that the API server puts on every Namespace.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Labels of namespaces, from Namespace manifests first and pillion.yaml second.
 #[derive(Debug, Default)]
@@ -14,9 +12,9 @@ pub struct NamespaceIndex(BTreeMap<String, BTreeMap<String, String>>);
 
 impl NamespaceIndex {
     /// Collects what Namespace manifests say, and then what pillion.yaml says of the others.
-    pub fn from_inputs(gathered: &CollectedObjects, repository: &RepositoryConfig) -> Self {
+    pub fn from_inputs(collected: &CollectedObjects, repository: &RepositoryConfig) -> Self {
         let mut namespaces = Self::default();
-        for (name, labels) in &gathered.namespaces {
+        for (name, labels) in &collected.namespaces {
             namespaces.add(name, labels);
         }
         for rule in &repository.namespaces {

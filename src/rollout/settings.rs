@@ -2,14 +2,9 @@
 
 use crate::diagnostics::Span;
 use crate::model::config::{PodsOrPercent, RolloutConfig, SplitMode, StartMode};
+use crate::model::defaults::{MAX_BATCHES, SOAK_SECONDS};
 use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
-
-/// Default of `maxBatches`.
-pub const MAX_BATCHES: u32 = 100;
-
-/// Default of `soak`.
-const SOAK: &str = "120s";
 
 /// Default of `revisionHistoryLimit`, as in Kruise.
 const HISTORY_LIMIT: usize = 10;
@@ -59,7 +54,7 @@ impl RolloutSettings {
             history_limit: limit.unwrap_or(HISTORY_LIMIT),
             has_default_steps: rollout.steps.is_none(),
             steps_label: None,
-            soak: rollout.soak.clone().unwrap_or_else(|| SOAK.to_owned()),
+            soak: rollout.soak.clone().unwrap_or_else(|| format!("{SOAK_SECONDS}s")),
             approval_batches: rollout.approve.clone(),
             has_freezes: !rollout.freeze.is_empty(),
             starts_automatically: rollout.start == Some(StartMode::Auto),

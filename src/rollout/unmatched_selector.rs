@@ -2,14 +2,12 @@
 
 use super::LabelMap;
 use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{Selector, SelectorOperator};
 use crate::model::sidecar_set::SidecarSet;
 use crate::model::suggestion::closest_match;
 use crate::yaml::{EntryPart, FieldPath};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The label that the API server sets on every namespace.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// What a SidecarSet can select.
 #[derive(Debug, Default)]
@@ -66,7 +64,7 @@ fn namespaces(candidates: &SelectorCandidates) -> Vec<LabelMap> {
     let used: BTreeSet<&String> = candidates.workloads.iter().map(|(namespace, _)| namespace).collect();
     let labels = |name: &&String| {
         let mut labels = candidates.namespaces.get(*name).cloned().unwrap_or_default();
-        labels.insert(NAMESPACE_NAME.to_owned(), (*name).clone());
+        labels.insert(NAMESPACE_NAME_LABEL.to_owned(), (*name).clone());
         labels
     };
     used.iter().map(labels).collect()

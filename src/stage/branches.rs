@@ -3,13 +3,8 @@
 use super::Error;
 use crate::git::{Identity, ObjectId, Repository};
 use crate::model::config::{self, GitConfig};
+use crate::model::defaults::{DEPLOY_BRANCH, REMOTE, STAGED_PATTERN};
 
-/// Default of `git.deploy`.
-const DEFAULT_DEPLOY: &str = "main";
-/// Default of `git.remote`.
-const DEFAULT_REMOTE: &str = "origin";
-/// Default of `git.staged`.
-const DEFAULT_STAGED_PATTERN: &str = "pillion/{deploy}/{sidecarSet}";
 /// Default of `git.identity`.
 const DEFAULT_IDENTITY: [&str; 2] = ["pillion", "pillion@localhost"];
 
@@ -38,8 +33,8 @@ impl BranchConfig {
         let git = repository.git.as_ref().unwrap_or(&none);
         let text =
             |written: &Option<String>, otherwise: &str| written.as_deref().unwrap_or(otherwise).to_owned();
-        let deploy_branch = text(&git.deploy, DEFAULT_DEPLOY);
-        let pattern = text(&git.staged, DEFAULT_STAGED_PATTERN);
+        let deploy_branch = text(&git.deploy, DEPLOY_BRANCH);
+        let pattern = text(&git.staged, STAGED_PATTERN);
         let identity = match &git.identity {
             Some(identity) => Identity::new(&identity.name, &identity.email)?,
             None => Identity::new(DEFAULT_IDENTITY[0], DEFAULT_IDENTITY[1])?,
@@ -47,7 +42,7 @@ impl BranchConfig {
         Ok(Self {
             source: git.source.clone().filter(|source| *source != deploy_branch),
             deploy: deploy_branch,
-            remote: text(&git.remote, DEFAULT_REMOTE),
+            remote: text(&git.remote, REMOTE),
             staged_pattern: pattern,
             identity,
         })

@@ -1,6 +1,7 @@
 //! The state of one cluster in git: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
 use crate::diagnostics::{Diagnostic, Span};
+use crate::model::api::ROLLOUT_ANNOTATION;
 use crate::model::config::{self, RolloutConfig};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::sidecar_set::SidecarSet;
@@ -264,9 +265,6 @@ impl ClusterView {
         located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
     }
 }
-
-/// The annotation of a SidecarSet that overrides the rollout settings.
-const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
 
 /// Returns the settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.
 fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig, Vec<Diagnostic>) {

@@ -2,6 +2,7 @@
 //! or wait out. Any other answer is inconclusive, and the check runs again.
 
 use super::http_client::{HttpClient, HttpRequest, SecretUrl, one_line};
+use crate::model::api::PILLION_API_VERSION;
 use crate::programs::{self, CredentialAccess, Error, NO_SLOW_NOTICE, OutputLimit, ProgramLimits};
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
@@ -76,7 +77,7 @@ impl CheckRequest {
         let workloads: Vec<Value> =
             self.workloads.iter().map(|w| json!({"workload": w.workload, "pods": w.pods})).collect();
         json!({
-            "apiVersion": "pillion.dev/v1alpha1",
+            "apiVersion": PILLION_API_VERSION,
             "kind": "Check",
             "sidecarSet": self.sidecar_set,
             "cluster": self.cluster,

@@ -16,6 +16,7 @@ use super::rollout_set::{RolloutSet, WatchedRollout};
 use super::snapshot::Snapshot;
 use crate::diagnostics::escape;
 use crate::git::{CommitTime, ObjectId, Signing, trailer};
+use crate::model::defaults::SYNC_TIMEOUT_SECONDS;
 use crate::model::duration;
 use crate::model::timestamp::format_day;
 use crate::rollout::{ExternalState, RolloutStep, newer_source, transitions};
@@ -26,9 +27,6 @@ use crate::stage::{
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The default of `syncTimeout`, in seconds.
-const DEFAULT_SYNC_TIMEOUT: u64 = 600;
 
 /// Author of a pause that no person made.
 const PAUSED_BY_PILLION: &str = "pillion";
@@ -247,7 +245,7 @@ fn check_sync_timeout(
     }
     let first = *since.entry(key).or_insert(snapshot.now);
     let after = watched.settings.sync_timeout.as_deref().and_then(duration::parse);
-    let after = after.unwrap_or(DEFAULT_SYNC_TIMEOUT);
+    let after = after.unwrap_or(SYNC_TIMEOUT_SECONDS);
     let passed = snapshot.now.duration_since(first).as_secs().max(0).unsigned_abs();
     let is_open = health.status == RolloutHealth::Progressing && ledger.paused.is_none();
     if passed < after || !is_open {

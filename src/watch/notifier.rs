@@ -2,6 +2,7 @@
 //! Retries and progress are the caller's task.
 
 use super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl, one_line};
+use crate::model::api::PILLION_API_VERSION;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Notification {
     /// Returns the plain JSON form.
     pub fn to_json(&self) -> Value {
         json!({
-            "apiVersion": "pillion.dev/v1alpha1",
+            "apiVersion": PILLION_API_VERSION,
             "kind": "Notification",
             "id": self.commit,
             "commit": self.commit,

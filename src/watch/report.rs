@@ -7,6 +7,7 @@ use super::metrics::EvaluationOutcome;
 use super::rollout_set::WatchedRollout;
 use crate::diagnostics::escape;
 use crate::git::ObjectId;
+use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::rollout::{RolloutState, RolloutStep};
 use jiff::Timestamp;
@@ -75,7 +76,7 @@ impl EvaluationReport {
     /// Returns a document with `apiVersion` and `kind`.
     pub fn to_json(&self) -> Value {
         let items: Vec<Value> = self.rollouts.iter().map(RolloutReport::to_json).collect();
-        json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Evaluation", "head": self.head.to_string(), "items": items})
+        json!({"apiVersion": PILLION_API_VERSION, "kind": "Evaluation", "head": self.head.to_string(), "items": items})
     }
 }
 

@@ -11,6 +11,7 @@ mod yaml_files;
 use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
+use crate::model::api::PILLION_API_VERSION;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -110,7 +111,7 @@ fn to_json(checks: &[DoctorCheck]) -> String {
             |c| json!({"state": state_name(c.state), "about": c.about, "message": c.message, "help": c.help}),
         )
         .collect();
-    let document = json!({"apiVersion": "pillion.dev/v1alpha1", "kind": "Doctor", "items": items});
+    let document = json!({"apiVersion": PILLION_API_VERSION, "kind": "Doctor", "items": items});
     let mut text = serde_json::to_string_pretty(&document).expect("texts always serialize");
     text.push('\n');
     text

@@ -6,6 +6,7 @@ use crate::cli::inputs::collect_inputs;
 use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::api::PILLION_API_VERSION;
 use crate::model::sidecar_set::{DecodeMode, SidecarSet};
 use crate::read::Disk;
 use crate::render::{CollectedObjects, read_states, validate_sets};
@@ -153,7 +154,7 @@ fn to_json(step: &PodStep) -> String {
     }
     next["reason"] = json!(step.reason);
     let document = json!({
-        "apiVersion": "pillion.dev/v1alpha1",
+        "apiVersion": PILLION_API_VERSION,
         "kind": "NextStep",
         "next": next,
         "status": {

@@ -2,6 +2,7 @@
 
 use super::by_workload::{ClusterRolloutPlan, PlanView};
 use crate::diagnostics::json as findings;
+use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::read::map_in_order;
 use crate::rollout::pod_resources::PodResources;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn render(shown: &PlanView<'_>) -> String {
     let items: Vec<Value> = shown.plans.iter().map(|plan| plan_json(plan, shown.is_next)).collect();
     let document = json!({
-        "apiVersion": "pillion.dev/v1alpha1",
+        "apiVersion": PILLION_API_VERSION,
         "kind": if shown.is_next { "NextStep" } else { "Plan" },
         "base": shown.base,
         "items": items,

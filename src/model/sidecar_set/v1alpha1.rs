@@ -2,12 +2,11 @@
 
 use super::field_locations::FieldLocations;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::json::JsonObject;
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::{Value, json};
 
-/// The label of every namespace with its own name.
-pub(crate) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The label with the custom version.
 const CUSTOM_VERSION_LABEL: &str = "apps.kruise.io/sidecarset-custom-version";
 

@@ -7,6 +7,7 @@ use super::super::types::{Batch, RolloutContext, RolloutStep, WorkloadUpdate};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::PlannedWorkload;
 use crate::diagnostics::escape;
+use crate::model::api::KRUISE_GROUP;
 use crate::model::ledger::{Ledger, RevisionName};
 
 /// One batch.
@@ -146,7 +147,7 @@ impl BatchReport {
             replicas: of.into(),
         };
         let outcome = simulate(&own, update.behavior.method, pods);
-        let changed = change.diff.restarts_in_place(new, workload.manifest.kind.group == "apps.kruise.io");
+        let changed = change.diff.restarts_in_place(new, workload.manifest.kind.group == KRUISE_GROUP);
         let restarted = outcome.restarted_containers(count_running_containers(new), changed);
         self.max_unavailable = self.max_unavailable.map(|n| n.saturating_add(outcome.unavailable));
         self.restarted_containers = self.restarted_containers.map(|n| n.saturating_add(restarted));

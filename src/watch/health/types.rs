@@ -1,5 +1,6 @@
 //! Types of health: limits, reports, statuses and evidence.
 
+use crate::model::defaults::{PROGRESS_DEADLINE_SECONDS, SOAK_SECONDS};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -23,7 +24,13 @@ pub struct HealthLimits {
 
 impl Default for HealthLimits {
     fn default() -> Self {
-        Self { soak: 120, progress_deadline: 600, pull_grace: 60, refusal_grace: 60, restarts: 3 }
+        Self {
+            soak: SOAK_SECONDS,
+            progress_deadline: PROGRESS_DEADLINE_SECONDS,
+            pull_grace: 60,
+            refusal_grace: 60,
+            restarts: 3,
+        }
     }
 }
 

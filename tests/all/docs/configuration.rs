@@ -146,3 +146,23 @@ fn values_of(property: &Value) -> String {
         .collect();
     if lines.is_empty() { String::new() } else { format!(" {}.", lines.join("; ")) }
 }
+
+#[test]
+fn defaults_are_those_of_the_code() {
+    use pillion::model::{defaults, duration};
+    let default = |key: &str| {
+        let found = DEFAULTS.iter().find(|(name, _)| *name == key);
+        found.map(|(_, text)| text.trim_matches('`')).unwrap()
+    };
+    assert_eq!(default("git.deploy"), defaults::DEPLOY_BRANCH);
+    assert_eq!(default("git.remote"), defaults::REMOTE);
+    assert_eq!(default("git.staged"), defaults::STAGED_PATTERN);
+    assert_eq!(default("rollout.maxBatches"), defaults::MAX_BATCHES.to_string());
+    for (key, seconds) in [
+        ("rollout.soak", defaults::SOAK_SECONDS),
+        ("rollout.progressDeadline", defaults::PROGRESS_DEADLINE_SECONDS),
+        ("rollout.syncTimeout", defaults::SYNC_TIMEOUT_SECONDS),
+    ] {
+        assert_eq!(duration::parse(default(key)), Some(seconds), "{key}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Assigns pods to workloads, and finds the revision of each workload's current template. Pure.
 
 use super::objects::{KeyedWorkload, ObservedObject, OwnerObject, RevisionHashes, TrackedPod};
+use crate::model::api::KRUISE_GROUP;
 use crate::model::workload::{RevisionSource, WorkloadKind};
 use crate::watch::snapshot::{LivePod, LiveWorkload, Snapshot};
 use jiff::Timestamp;
@@ -125,8 +126,7 @@ fn pod_revision(kind: &WorkloadKind, pod: &TrackedPod, update: Option<&str>) -> 
     let label = revision_hash(kind, &pod.hashes)?;
     match update {
         Some(update)
-            if kind.group == "apps.kruise.io"
-                && update.rsplit_once('-').is_some_and(|(_, s)| s == &**label) =>
+            if kind.group == KRUISE_GROUP && update.rsplit_once('-').is_some_and(|(_, s)| s == &**label) =>
         {
             Some(Arc::from(update))
         }
